@@ -1,0 +1,229 @@
+"""One call through the gateway: who asks, what for, what came back, what it used."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from app.domain.messages import (
+    Message,
+    OutputSchema,
+    Part,
+    Sampling,
+    StopReason,
+    Text,
+    Thinking,
+    ToolChoice,
+    ToolSpec,
+    ToolUse,
+)
+from app.domain.money import ZERO, MicroUSD
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A paying customer of the service. Caps are per calendar day in UTC."""
+
+    id: str
+    name: str
+    daily_cap: MicroUSD
+    user_daily_cap: MicroUSD
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who asks: proven by the API key (tenant, key, scopes) and, for the user, asserted by the tenant holding that key."""
+
+    tenant: Tenant
+    key_id: str
+    user: str
+    scopes: frozenset[str] = frozenset({"call"})
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """One point in time for a whole call, over all retries and fallbacks. Seconds on the monotonic clock."""
+
+    at: float
+    total: float
+
+    @classmethod
+    def after(cls, seconds: float) -> "Deadline":
+        """A deadline ``seconds`` from now."""
+        return cls(at=time.monotonic() + seconds, total=seconds)
+
+    def remaining(self) -> float:
+        """Seconds left, never negative."""
+        return max(0.0, self.at - time.monotonic())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A request to the gateway.
+
+    ``target`` is a model alias (a route of the live release) or a prompt's name such as ``support/answer``. With a prompt,
+    ``variables`` fill its templates and ``messages`` follow the rendered prompt (the turns of a tool loop).
+    """
+
+    id: str
+    identity: Identity
+    feature: str
+    target: str
+    deadline: Deadline
+    messages: tuple[Message, ...] = ()
+    system: tuple[Text, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    tools: tuple[ToolSpec, ...] = ()
+    tool_choice: ToolChoice = field(default_factory=ToolChoice)
+    output: OutputSchema | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    thinking_budget: int | None = None
+    stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as billed. ``input`` excludes ``cached_input`` (read from cache) and ``cache_write``; ``output`` includes ``reasoning``.
+
+    The parts of the input add up (Anthropic's convention); reasoning is a share of the output (OpenAI's), so each token is
+    priced once. ``estimated`` is true where the provider told nothing and the figure is our upper bound.
+    """
+
+    input: int = 0
+    output: int = 0
+    cached_input: int = 0
+    cache_write: int = 0
+    reasoning: int = 0
+    estimated: bool = False
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """The usage of two replies together."""
+        return Usage(
+            self.input + other.input,
+            self.output + other.output,
+            self.cached_input + other.cached_input,
+            self.cache_write + other.cache_write,
+            self.reasoning + other.reasoning,
+            self.estimated or other.estimated,
+        )
+
+    @property
+    def total(self) -> int:
+        """Every token once."""
+        return self.input + self.cached_input + self.cache_write + self.output
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A complete answer of one model."""
+
+    parts: tuple[Part, ...]
+    stop: StopReason
+    usage: Usage
+    provider: str
+    model: str
+    stop_sequence: str | None = None
+    provider_request_id: str | None = None
+
+    @property
+    def text(self) -> str:
+        """All text parts joined."""
+        return "".join(p.text for p in self.parts if isinstance(p, Text))
+
+    @property
+    def tool_uses(self) -> tuple[ToolUse, ...]:
+        """The tool calls asked for, in order."""
+        return tuple(p for p in self.parts if isinstance(p, ToolUse))
+
+    @property
+    def thinking(self) -> tuple[Thinking, ...]:
+        """The reasoning blocks, in order."""
+        return tuple(p for p in self.parts if isinstance(p, Thinking))
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """More text of the part at ``index`` (positions in the final `Reply.parts`)."""
+
+    index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingDelta:
+    """More reasoning of the part at ``index``, or its signature."""
+
+    index: int
+    text: str = ""
+    signature: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUseStart:
+    """A tool call begins at ``index``."""
+
+    index: int
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUseDelta:
+    """More JSON text of the tool call at ``index``."""
+
+    index: int
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The end of a stream that ended well: the whole reply, usage included. A stream without it was cut."""
+
+    reply: Reply
+
+
+Delta = TextDelta | ThinkingDelta | ToolUseStart | ToolUseDelta
+Chunk = Delta | Done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One request to one provider. ``outcome`` is ``ok`` or an error type's code; times in milliseconds."""
+
+    number: int
+    provider: str
+    model: str
+    outcome: str
+    started_ms: float
+    latency_ms: float
+    ttft_ms: float | None = None
+    usage: Usage = Usage()
+    cost: MicroUSD = ZERO
+    model_answered: str | None = None
+    error: str | None = None
+    provider_request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What the caller is told about how the answer came about (the ``octant-*`` response headers)."""
+
+    request_id: str
+    trace_id: str
+    release: str
+    provider: str
+    model: str
+    attempts: int
+    fallbacks: int
+    degraded: tuple[str, ...] = ()
+    cost: MicroUSD = ZERO
+    overhead_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reply and its receipt."""
+
+    reply: Reply
+    receipt: Receipt
+
+

@@ -1,0 +1,285 @@
+"""Every way a call can fail, ordered by what the caller can do about it.
+
+::
+
+    OctantError
+    ├── FixRequest                 the caller must change the request
+    │   ├── InvalidRequest             a value is wrong
+    │   ├── UnsupportedParameter       the vendor knows this field, we do not honour it
+    │   ├── UnknownModel               no such alias or prompt in the live release
+    │   ├── NotFound                   no such path or object
+    │   ├── MethodNotAllowed
+    │   ├── BodyTooLarge
+    │   └── ContentRefused             the guard refused the input
+    ├── Wait                       the same request may succeed later (``retry_after`` seconds)
+    │   ├── RateLimited                the caller's own limit
+    │   ├── ProvidersRateLimited       every provider of the route is limiting us
+    │   ├── ProvidersUnavailable       every provider of the route failed
+    │   ├── DeadlineExceeded           the call's one deadline passed
+    │   ├── Stopped                    a kill switch is on
+    │   └── DependencyUnavailable      our own Valkey or Postgres is away
+    ├── AskPermission              somebody must grant money or rights
+    │   ├── Unauthenticated
+    │   ├── Forbidden
+    │   └── BudgetExceeded             names scope, limit, spent, held, reset
+    └── Ours                       nothing the caller can do
+        ├── OutputInvalid              no model gave valid output; carries the violations
+        └── Internal
+
+    ProviderError                  one provider's failure, seen only by `gateway.recovery`
+    ├── Retryable                      the same target may be tried again
+    │   ├── ProviderTimeout                connect, first token, idle or total
+    │   ├── ProviderRateLimited            429; carries ``retry_after``
+    │   ├── ProviderOverloaded             503, 529
+    │   ├── ProviderFailed                 500, 502, 504
+    │   ├── ProviderUnreachable            refused, reset, DNS
+    │   └── ProviderGarbled                not the protocol: truncated JSON, wrong content type, cut stream
+    ├── ProviderDenied                 our key or our quota: try the next target, tell the operator
+    └── ProviderRejected               the request itself is at fault: becomes InvalidRequest, never retried
+
+    Misconfigured                  start-up cannot go on; says which setting to change
+
+`edge/errors.py` has one row per leaf of OctantError; a test fails for a leaf without a row.
+"""
+
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from app.domain.calls import Usage
+
+TimeoutPhase = Literal["connect", "first_token", "idle", "total"]
+
+
+class OctantError(Exception):
+    """The root. ``message`` is safe to show to the caller: no PII, no secret, no vendor detail."""
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        """``param`` names the request field at fault, if one is."""
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+
+class FixRequest(OctantError):
+    """The caller must change the request."""
+
+
+class InvalidRequest(FixRequest):
+    """A value in the request is wrong."""
+
+    code = "invalid_request"
+
+
+class UnsupportedParameter(FixRequest):
+    """The vendor's API knows this field or value; this service does not honour it and will not drop it silently."""
+
+    code = "unsupported_parameter"
+
+
+class UnknownModel(FixRequest):
+    """The live release has no such model alias or prompt."""
+
+    code = "model_not_found"
+
+
+class NotFound(FixRequest):
+    """No such path or object."""
+
+    code = "not_found"
+
+
+class MethodNotAllowed(FixRequest):
+    """The path exists, the method does not."""
+
+    code = "method_not_allowed"
+
+
+class BodyTooLarge(FixRequest):
+    """The body is over the limit."""
+
+    code = "request_too_large"
+
+
+class ContentRefused(FixRequest):
+    """The guard refused the input."""
+
+    code = "content_refused"
+
+
+class Wait(OctantError):
+    """The same request may succeed later."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        """``retry_after`` is in seconds; None where waiting has no known end."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class RateLimited(Wait):
+    """The caller's own rate or concurrency limit."""
+
+    code = "rate_limit_exceeded"
+
+
+class ProvidersRateLimited(Wait):
+    """Every provider of the route is limiting us."""
+
+    code = "providers_rate_limited"
+
+
+class ProvidersUnavailable(Wait):
+    """Every provider of the route failed."""
+
+    code = "providers_unavailable"
+
+
+class DeadlineExceeded(Wait):
+    """The call's one deadline passed."""
+
+    code = "deadline_exceeded"
+
+
+class Stopped(Wait):
+    """A kill switch is on for this call."""
+
+    code = "stopped_by_operator"
+
+
+class DependencyUnavailable(Wait):
+    """Our own Valkey or Postgres is away and the rule for it is to refuse."""
+
+    code = "dependency_unavailable"
+
+
+class AskPermission(OctantError):
+    """Somebody must grant money or rights."""
+
+
+class Unauthenticated(AskPermission):
+    """No key, or not a valid one."""
+
+    code = "invalid_api_key"
+
+
+class Forbidden(AskPermission):
+    """The key may not do this."""
+
+    code = "permission_denied"
+
+
+class BudgetExceeded(AskPermission):
+    """A cap leaves no room for this call's worst case. Amounts in micro-dollars."""
+
+    code = "budget_exceeded"
+
+    def __init__(self, *, scope: str, limit: int, spent: int, held: int, needed: int, resets_at: datetime) -> None:
+        """``scope`` is for instance ``tenant-day``; ``needed`` is the worst case that did not fit."""
+        super().__init__(
+            f"The {scope} budget of ${limit / 1e6:.6f} has ${spent / 1e6:.6f} spent and ${held / 1e6:.6f} held by calls "
+            f"in flight; this call may need ${needed / 1e6:.6f}. It resets at {resets_at.isoformat()}."
+        )
+        self.scope = scope
+        self.limit = limit
+        self.spent = spent
+        self.held = held
+        self.needed = needed
+        self.resets_at = resets_at
+
+
+class Ours(OctantError):
+    """Nothing the caller can do."""
+
+
+class OutputInvalid(Ours):
+    """No model of the route gave output that satisfies the schema."""
+
+    code = "output_invalid"
+
+    def __init__(self, message: str, *, violations: tuple[str, ...]) -> None:
+        """``violations`` say where and why the last output failed, without quoting it."""
+        super().__init__(message)
+        self.violations = violations
+
+
+class Internal(Ours):
+    """A defect of this service. The message never carries the cause; the log does, under the request id."""
+
+    code = "internal_error"
+
+
+class Misconfigured(Exception):  # noqa: N818 - reads as what it is: start-up says it and stops
+    """Start-up cannot go on. The message says which setting, file or command mends it."""
+
+
+class ProviderError(Exception):
+    """One provider's failure. ``usage`` is set where the failed attempt was nevertheless paid for."""
+
+    code: ClassVar[str] = "provider_error"
+
+    def __init__(
+        self, message: str, *, provider: str, model: str, usage: Usage | None = None, request_id: str | None = None
+    ) -> None:
+        """``message`` is for the operator; it may name the vendor but never carries a key or the prompt."""
+        super().__init__(message)
+        self.message = message
+        self.provider = provider
+        self.model = model
+        self.usage = usage
+        self.request_id = request_id
+
+
+class Retryable(ProviderError):
+    """The same target may be tried again."""
+
+
+class ProviderTimeout(Retryable):
+    """No answer in time; ``phase`` says which of the four timeouts."""
+
+    code = "provider_timeout"
+    phase: TimeoutPhase = "total"
+
+
+class ProviderRateLimited(Retryable):
+    """HTTP 429. ``retry_after`` in seconds, if the provider said."""
+
+    code = "provider_rate_limited"
+    retry_after: float | None = None
+
+
+class ProviderOverloaded(Retryable):
+    """HTTP 503 or 529. ``retry_after`` in seconds, if the provider said."""
+
+    code = "provider_overloaded"
+    retry_after: float | None = None
+
+
+class ProviderFailed(Retryable):
+    """HTTP 500, 502, 504 and the like."""
+
+    code = "provider_failed"
+
+
+class ProviderUnreachable(Retryable):
+    """Refused, reset, or no such host."""
+
+    code = "provider_unreachable"
+
+
+class ProviderGarbled(Retryable):
+    """The answer does not follow the protocol: truncated JSON, wrong content type, a stream cut before its end."""
+
+    code = "provider_garbled"
+
+
+class ProviderDenied(ProviderError):
+    """HTTP 401, 402, 403, 404: our key, our quota or our model name. The next target may work; an operator must look."""
+
+    code = "provider_denied"
+
+
+class ProviderRejected(ProviderError):
+    """HTTP 400, 413, 422: the request itself. No other attempt will do better."""
+
+    code = "provider_rejected"

@@ -1,0 +1,41 @@
+"""The durable record of one call, as the gateway writes it and `app.audit` keeps it. Redacted before it is stored."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.domain.calls import Attempt, Usage
+from app.domain.money import MicroUSD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRecord:
+    """One call with all its attempts. ``request`` and ``response`` are JSON text; ``outcome`` is ``ok`` or an error's code."""
+
+    id: str
+    at: datetime
+    trace_id: str
+    tenant: str
+    user: str
+    key_id: str
+    feature: str
+    target: str
+    release: str
+    prompt: str | None
+    prompt_version: str | None
+    provider: str | None
+    model: str | None
+    model_answered: str | None
+    stream: bool
+    outcome: str
+    error: str | None
+    latency_ms: float
+    ttft_ms: float | None
+    overhead_ms: float
+    usage: Usage
+    cost: MicroUSD
+    held: MicroUSD
+    fallbacks: int
+    degraded: tuple[str, ...]
+    request: str
+    response: str
+    attempts: tuple[Attempt, ...]

@@ -1,0 +1,72 @@
+"""What a release pins, as the gateway sees it: prompts, routes, prices. Loaded and checked by `app.releases`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from app.domain.messages import Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Micro-dollars per million tokens (so 3 USD per million is 3_000_000), for inputs longer than ``above_input_tokens``."""
+
+    input: int
+    output: int
+    cached_input: int
+    cache_write: int
+    above_input_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PriceTable:
+    """Prices by ``(provider, model)``, each a tuple of tiers in rising order of ``above_input_tokens``."""
+
+    version: str
+    prices: Mapping[tuple[str, str], tuple[Price, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One model at one provider, in a route's order of preference."""
+
+    provider: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A model alias: which models answer it, in which order, with which parameters. Times in seconds."""
+
+    name: str
+    targets: tuple[Target, ...]
+    max_output_tokens: int
+    sampling: Sampling = field(default_factory=Sampling)
+    attempts_per_target: int = 2
+    connect_timeout: float = 2.0
+    first_token_timeout: float = 15.0
+    idle_timeout: float = 10.0
+    attempt_timeout: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """One version of a prompt. Templates are `string.Template` (``$name``): they can insert, never execute."""
+
+    name: str
+    version: str
+    sha256: str
+    system: str
+    user: str
+    route: str
+    tools: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """All that one call keeps from its first step to its last, whatever is activated meanwhile."""
+
+    release: str
+    route: Route
+    prices: PriceTable
+    prompt: Prompt | None = None
+    indexes: Mapping[str, str] = field(default_factory=dict)

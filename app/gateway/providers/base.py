@@ -1,0 +1,62 @@
+"""The port every model vendor sits behind: one request in our words, one reply or one stream of chunks out.
+
+An adapter translates; it decides nothing. Retries, fallback, deadlines between attempts, prices and caps are elsewhere.
+"""
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from app.domain.calls import Chunk, Reply
+from app.domain.messages import Message, OutputSchema, Sampling, Text, ToolChoice, ToolSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds. ``total`` bounds the whole attempt, the other three its phases."""
+
+    connect: float
+    first_token: float
+    idle: float
+    total: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRequest:
+    """One attempt at one model: everything merged and decided. ``sampling.max_output_tokens`` is always set.
+
+    ``headers`` are sent to the provider as they are (`traceparent`).
+    """
+
+    model: str
+    system: tuple[Text, ...]
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    timeouts: Timeouts
+    tools: tuple[ToolSpec, ...] = ()
+    tool_choice: ToolChoice = field(default_factory=ToolChoice)
+    output: OutputSchema | None = None
+    thinking_budget: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Provider(Protocol):
+    """One configured endpoint of one vendor. Both verbs raise only `app.domain.errors.ProviderError` and its leaves.
+
+    Cancelling the task (or closing the generator) closes the upstream connection. A stream that ends without `Done` does
+    not exist: the adapter raises `ProviderGarbled` with the usage counted so far.
+    """
+
+    name: str
+
+    async def complete(self, request: ModelRequest) -> Reply:
+        """Send and wait for the whole reply."""
+        ...
+
+    def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
+        """Send and yield deltas as they arrive, then `Done`."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...
