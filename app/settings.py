@@ -1,0 +1,144 @@
+"""Every setting of the service, typed and read once, from the environment (prefix ``OCTANT_``) or secret files.
+
+Nothing else in the service reads the environment. Nested settings use a double underscore: ``OCTANT_OPENAI__BASE_URL``.
+A secret may come from a file instead: with ``OCTANT_SECRETS_DIR=/run/secrets`` the file ``octant_secret_key`` in it is read.
+`.env.example` lists every setting; a test holds the two together.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.domain.errors import Misconfigured
+
+DEVELOPMENT_SECRET = "development-only-secret"  # noqa: S105 - refused outside development, see `Settings._complete`
+PACKAGE = Path(__file__).resolve().parent
+
+Environment = Literal["development", "staging", "production"]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class ProviderSettings(BaseModel):
+    """One endpoint that answers model calls. ``kind`` is the wire it speaks; any OpenAI-compatible server is ``openai``."""
+
+    kind: Literal["openai", "anthropic"] = "openai"
+    base_url: str
+    api_key: SecretStr = SecretStr("")
+    legacy_max_tokens: bool = Field(
+        default=False, description="Send max_tokens instead of max_completion_tokens (vLLM, llama.cpp, Ollama)."
+    )
+
+
+class VendorSettings(BaseModel):
+    """A vendor of our own choice of wire: where it is and the key to use. Empty key: the vendor's own variable is read."""
+
+    base_url: str
+    api_key: SecretStr = SecretStr("")
+    legacy_max_tokens: bool = False
+
+
+class OpenAISettings(VendorSettings):
+    """OpenAI, or whatever stands in for it."""
+
+    base_url: str = "https://api.openai.com/v1"
+
+
+class AnthropicSettings(VendorSettings):
+    """Anthropic, or whatever stands in for it."""
+
+    base_url: str = "https://api.anthropic.com"
+
+
+class Settings(BaseSettings):
+    """The service's settings. Construct with `load()`, which turns a bad value into a sentence."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="OCTANT_", env_nested_delimiter="__", env_file=".env", extra="ignore", frozen=True
+    )
+
+    environment: Environment = Field(default="development", description="Production and staging refuse default secrets.")
+    host: str = Field(default="127.0.0.1", description="Address the public API listens on.")
+    port: int = Field(default=8080, ge=0, le=65535, description="Port of the public API.")
+    metrics_port: int = Field(default=9464, ge=0, le=65535, description="Port of /metrics, on its own listener.")
+    workers: int = Field(default=2, ge=1, le=64, description="Worker processes.")
+    graceful_timeout: Seconds = Field(default=30.0, description="Seconds a worker may finish its requests at shutdown.")
+
+    database_url: str = Field(default="", description="PostgreSQL, as postgresql+psycopg://user:password@host/database.")
+    valkey_url: str = Field(default="", description="Valkey or Redis, as redis://host:port/0.")
+    secret_key: SecretStr = Field(
+        default=SecretStr(DEVELOPMENT_SECRET), description="Keys API-key hashes and redaction tokens. 32+ characters."
+    )
+
+    openai: OpenAISettings = OpenAISettings()
+    anthropic: AnthropicSettings = AnthropicSettings()
+    providers: dict[str, ProviderSettings] = Field(
+        default_factory=dict, description="Further providers by name, as OCTANT_PROVIDERS__GROQ__BASE_URL."
+    )
+
+    state_dir: Path = Field(default=Path(".octant"), description="Where local state lives: indexes, logs, spill files.")
+    releases_dir: Path = Field(default=Path("releases"), description="Release manifests and price tables.")
+    prompts_dir: Path = Field(default=PACKAGE / "features", description="Root of <feature>/prompts/<name>/<version>.toml.")
+    rotation_file: Path = Field(default=Path("runbook/oncall/rotation.yaml"), description="The on-call rotation.")
+    kill_file: Path | None = Field(default=None, description="While this file exists, every call is refused.")
+
+    request_deadline: Seconds = Field(default=60.0, description="Seconds a call may take in all; callers may shorten it.")
+    max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, description="Largest request body.")
+    default_user_daily_cap: str = Field(default="5.00", description="Dollars a user may spend a day, unless set otherwise.")
+    allowed_link_hosts: frozenset[str] = Field(
+        default=frozenset({"northwind.example"}), description="Hosts that links in answers may point to."
+    )
+
+    otlp_endpoint: str = Field(default="", description="OTLP over HTTP endpoint for traces; empty exports none.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level logged.")
+
+    @property
+    def index_dir(self) -> Path:
+        """Where retrieval indexes are built and read."""
+        return self.state_dir / "indexes"
+
+    def all_providers(self) -> dict[str, ProviderSettings]:
+        """Every configured provider by name, the two vendors included."""
+        return {
+            "openai": ProviderSettings(kind="openai", **self.openai.model_dump()),
+            "anthropic": ProviderSettings(kind="anthropic", **self.anthropic.model_dump()),
+            **self.providers,
+        }
+
+    @model_validator(mode="after")
+    def _refuse_default_secrets(self) -> Self:
+        if self.environment != "development":
+            secret = self.secret_key.get_secret_value()
+            if secret == DEVELOPMENT_SECRET or len(secret) < 32:
+                raise ValueError("secret_key must be set to at least 32 characters outside development")
+        return self
+
+    def require_stores(self) -> None:
+        """Raise Misconfigured unless both stores are set."""
+        missing = [n for n in ("database_url", "valkey_url") if not getattr(self, n)]
+        if missing:
+            names = " and ".join(f"OCTANT_{n.upper()}" for n in missing)
+            raise Misconfigured(f"Set {names}, or run `make demo`, which brings its own Valkey and Postgres.")
+
+
+def load(**overrides: Any) -> Settings:  # noqa: ANN401 - field values of any type, validated by pydantic
+    """Read the settings. Raises Misconfigured with one line per bad value, never showing a secret."""
+    try:
+        settings = Settings(_secrets_dir=os.environ.get("OCTANT_SECRETS_DIR"), **overrides)
+    except ValidationError as error:
+        lines = [f"OCTANT_{'__'.join(str(p) for p in e['loc']).upper() or '*'}: {e['msg']}" for e in error.errors()]
+        raise Misconfigured("Settings are not usable:\n  " + "\n  ".join(lines)) from None
+    return _with_vendor_keys(settings)
+
+
+def _with_vendor_keys(settings: Settings) -> Settings:
+    """Let the vendors' own variables supply a key that ours leave empty."""
+    updates: dict[str, VendorSettings] = {}
+    for name in ("openai", "anthropic"):
+        vendor: VendorSettings = getattr(settings, name)
+        key = os.environ.get(f"{name.upper()}_API_KEY", "")
+        if key and not vendor.api_key.get_secret_value():
+            updates[name] = vendor.model_copy(update={"api_key": SecretStr(key)})
+    return settings.model_copy(update=updates)
