@@ -126,7 +126,7 @@ class Settings(BaseSettings):
 def load(**overrides: Any) -> Settings:  # noqa: ANN401 - field values of any type, validated by pydantic
     """Read the settings. Raises Misconfigured with one line per bad value, never showing a secret."""
     try:
-        settings = Settings(_secrets_dir=os.environ.get("OCTANT_SECRETS_DIR"), **overrides)
+        settings = Settings(_secrets_dir=os.environ.get("OCTANT_SECRETS_DIR"), **overrides)  # type: ignore[call-arg]
     except ValidationError as error:
         lines = [f"OCTANT_{'__'.join(str(p) for p in e['loc']).upper() or '*'}: {e['msg']}" for e in error.errors()]
         raise Misconfigured("Settings are not usable:\n  " + "\n  ".join(lines)) from None

@@ -82,7 +82,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as billed. ``input`` excludes ``cached_input`` (read from cache) and ``cache_write``; ``output`` includes ``reasoning``.
+    """Tokens as billed. ``input`` excludes ``cached_input`` and ``cache_write``; ``output`` includes ``reasoning``.
 
     The parts of the input add up (Anthropic's convention); reasoning is a share of the output (OpenAI's), so each token is
     priced once. ``estimated`` is true where the provider told nothing and the figure is our upper bound.
@@ -225,5 +225,3 @@ class Answer:
 
     reply: Reply
     receipt: Receipt
-
-

@@ -209,7 +209,7 @@ class Internal(Ours):
     code = "internal_error"
 
 
-class Misconfigured(Exception):  # noqa: N818 - reads as what it is: start-up says it and stops
+class Misconfigured(Exception):
     """Start-up cannot go on. The message says which setting, file or command mends it."""
 
 
