@@ -1,0 +1,36 @@
+"""Answers on their way out: bytes, and the headers that say how they came about (G10)."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+from app.domain.calls import Receipt
+from app.domain.money import to_dollars
+
+
+def receipt_headers(receipt: Receipt, *, cost_known: bool = True) -> dict[str, str]:
+    """The ``octant-*`` headers. A stream's headers leave before its cost is known, so ``cost_known`` is false there."""
+    headers = {
+        "x-request-id": receipt.request_id,
+        "request-id": receipt.request_id,
+        "octant-trace-id": receipt.trace_id,
+        "octant-provider": receipt.provider,
+        "octant-model": receipt.model,
+        "octant-release": receipt.release,
+        "octant-attempts": str(receipt.attempts),
+        "octant-fallbacks": str(receipt.fallbacks),
+        "octant-degraded": ",".join(receipt.degraded),
+        "octant-overhead-ms": f"{receipt.overhead_ms:.2f}",
+    }
+    if cost_known:
+        headers["octant-cost-usd"] = to_dollars(receipt.cost)
+    return headers
+
+
+def json_answer(body: bytes | Mapping[str, Any], receipt: Receipt | None = None, *, status: int = 200) -> Response:
+    """A JSON answer; with a receipt it carries the ``octant-*`` headers."""
+    content = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    headers = receipt_headers(receipt) if receipt else {}
+    return Response(content, status_code=status, headers=headers, media_type="application/json")

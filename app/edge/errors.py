@@ -1,0 +1,86 @@
+"""The one table from our error tree to HTTP: a status and both vendors' error types for every leaf.
+
+Sources: platform.openai.com/docs/guides/error-codes and docs.anthropic.com/en/api/errors (names of types and envelopes).
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from app.domain import errors
+from app.domain.errors import BudgetExceeded, OctantError, OutputInvalid, Wait
+
+Dialect = Literal["openai", "anthropic"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """How one error is told. ``retry`` answers the SDKs' ``x-should-retry``: would the same request do better soon?"""
+
+    status: int
+    openai: str
+    anthropic: str
+    retry: bool = False
+
+
+TABLE: dict[type[OctantError], Row] = {
+    errors.InvalidRequest: Row(400, "invalid_request_error", "invalid_request_error"),
+    errors.UnsupportedParameter: Row(400, "invalid_request_error", "invalid_request_error"),
+    errors.ContentRefused: Row(400, "invalid_request_error", "invalid_request_error"),
+    errors.UnknownModel: Row(404, "invalid_request_error", "not_found_error"),
+    errors.NotFound: Row(404, "invalid_request_error", "not_found_error"),
+    errors.MethodNotAllowed: Row(405, "invalid_request_error", "invalid_request_error"),
+    errors.BodyTooLarge: Row(413, "invalid_request_error", "request_too_large"),
+    errors.RateLimited: Row(429, "rate_limit_error", "rate_limit_error", retry=True),
+    errors.ProvidersRateLimited: Row(503, "server_error", "overloaded_error", retry=True),
+    errors.ProvidersUnavailable: Row(503, "server_error", "overloaded_error", retry=True),
+    errors.DeadlineExceeded: Row(504, "server_error", "timeout_error", retry=True),
+    errors.Stopped: Row(503, "server_error", "overloaded_error"),
+    errors.DependencyUnavailable: Row(503, "server_error", "api_error", retry=True),
+    errors.Unauthenticated: Row(401, "invalid_request_error", "authentication_error"),
+    errors.Forbidden: Row(403, "permission_error", "permission_error"),
+    errors.BudgetExceeded: Row(429, "insufficient_quota", "rate_limit_error"),
+    errors.OutputInvalid: Row(502, "server_error", "api_error"),
+    errors.Internal: Row(500, "server_error", "api_error"),
+}
+
+
+def dialect_of(path: str) -> Dialect:
+    """Which vendor's envelope a path speaks. Our own endpoints speak OpenAI's."""
+    return "anthropic" if path.startswith("/v1/messages") else "openai"
+
+
+def body(error: OctantError, dialect: Dialect, request_id: str) -> dict[str, Any]:
+    """The error in the vendor's own envelope, with our further facts beside the vendor's fields."""
+    row = TABLE[type(error)]
+    if dialect == "anthropic":
+        inner = {"type": row.anthropic, "message": error.message, "code": error.code, **_facts(error)}
+        return {"type": "error", "error": inner, "request_id": request_id}
+    inner = {"message": error.message, "type": row.openai, "param": error.param, "code": error.code, **_facts(error)}
+    return {"error": inner}
+
+
+def render(error: OctantError, dialect: Dialect, request_id: str) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of an answer that is this error."""
+    row = TABLE[type(error)]
+    headers = {
+        "content-type": "application/json",
+        "x-request-id": request_id,
+        "request-id": request_id,
+        "x-should-retry": "true" if row.retry else "false",
+    }
+    if isinstance(error, Wait) and error.retry_after is not None:
+        headers["retry-after"] = str(max(1, round(error.retry_after)))
+    if isinstance(error, errors.Unauthenticated):
+        headers["www-authenticate"] = "Bearer"
+    return row.status, headers, json.dumps(body(error, dialect, request_id)).encode()
+
+
+def _facts(error: OctantError) -> dict[str, Any]:
+    """What an error knows beyond its message, for programs to read."""
+    if isinstance(error, BudgetExceeded):
+        amounts = {k: getattr(error, k) for k in ("scope", "limit", "spent", "held", "needed")}
+        return {"budget": {**amounts, "unit": "micro_usd", "resets_at": error.resets_at.isoformat()}}
+    if isinstance(error, OutputInvalid):
+        return {"violations": list(error.violations)}
+    return {}

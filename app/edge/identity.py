@@ -1,0 +1,26 @@
+"""From a header to an identity. Both vendors' ways of sending a key are understood on every path."""
+
+from starlette.requests import Request
+
+from app.domain.calls import Identity
+from app.domain.errors import Forbidden, Unauthenticated
+from app.edge.parts import parts_of
+
+
+async def authenticated(request: Request) -> Identity:
+    """Return who asks. Raises Unauthenticated without a valid key, Forbidden if the key may not make calls."""
+    identity = await parts_of(request).keys.authenticate(_token(request))
+    if "call" not in identity.scopes:
+        raise Forbidden("This API key does not have the scope `call`.")
+    return identity
+
+
+def _token(request: Request) -> str:
+    """The key as sent: ``x-api-key`` (Anthropic) or ``Authorization: Bearer`` (OpenAI)."""
+    key = request.headers.get("x-api-key")
+    if key:
+        return key
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthenticated("No API key. Send it as `Authorization: Bearer KEY` or as `x-api-key: KEY`.")
+    return token.strip()

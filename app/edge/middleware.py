@@ -1,0 +1,147 @@
+"""The first and last thing a request meets: its id, the body limit, errors turned into answers, one log line, one count.
+
+Plain ASGI: this runs for every request, and each layer of wrapping costs tens of microseconds.
+"""
+
+import logging
+import re
+import time
+import uuid
+from http import HTTPStatus
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.domain.errors import BodyTooLarge, Internal, InvalidRequest, MethodNotAllowed, NotFound, OctantError
+from app.edge.errors import dialect_of, render
+from app.telemetry import logs
+from app.telemetry.metrics import Metrics
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}\Z")
+log = logging.getLogger(__name__)
+
+
+class EdgeMiddleware:
+    """Wraps the whole application."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, max_body_bytes: int) -> None:
+        """``max_body_bytes`` bounds what a handler can be made to read."""
+        self._app = app
+        self._metrics = metrics
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, send, _request_id(scope))
+        scope["octant.request_id"] = exchange.request_id
+        logs.bind(request_id=exchange.request_id)
+        try:
+            await self._app(scope, _limited(receive, scope, self._max_body_bytes), exchange.send)
+        except OctantError as error:
+            await exchange.fail(error)
+        except HTTPException as error:
+            await exchange.fail(from_http(error))
+        except Exception:
+            log.exception("unhandled error")
+            if exchange.status:
+                raise  # the answer has begun: only a broken connection can tell the client
+            await exchange.fail(Internal("Something went wrong on our side. Quote the request id when you report it."))
+        finally:
+            self._metrics.http_requests.inc(path=_path_template(scope), status=str(exchange.status or 499))
+            exchange.log()
+            logs.clear()
+
+
+class _Exchange:
+    """One request's way out: remembers the status, adds the request id to every answer."""
+
+    def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
+        self.request_id = request_id
+        self.status = 0
+        self._scope = scope
+        self._send = send
+        self._started = time.perf_counter()
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            names = {name for name, _ in message["headers"]}
+            for name in (b"x-request-id", b"request-id"):
+                if name not in names:
+                    message["headers"] = [*message["headers"], (name, self.request_id.encode())]
+        await self._send(message)
+
+    async def fail(self, error: OctantError) -> None:
+        """Answer with the error, unless an answer has begun."""
+        if self.status:
+            log.warning("error after the answer began", extra={"code": error.code})
+            return
+        status, headers, body = render(error, dialect_of(self._scope["path"]), self.request_id)
+        self.status = status
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        raw.append((b"content-length", str(len(body)).encode()))
+        await self._send({"type": "http.response.start", "status": status, "headers": raw})
+        await self._send({"type": "http.response.body", "body": body})
+
+    def log(self) -> None:
+        fields: dict[str, Any] = {
+            "method": self._scope["method"],
+            "path": _path_template(self._scope),
+            "status": self.status or 499,
+            "duration_ms": round((time.perf_counter() - self._started) * 1000, 2),
+        }
+        log.info("request", extra=fields)
+
+
+def from_http(error: HTTPException) -> OctantError:
+    """The framework's own refusals in our words."""
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return NotFound("No such path.")
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return MethodNotAllowed("This path does not take that method.")
+    if error.status_code < 500:
+        return InvalidRequest(HTTPStatus(error.status_code).phrase)
+    return Internal("Something went wrong on our side. Quote the request id when you report it.")
+
+
+def _request_id(scope: Scope) -> str:
+    """The caller's id if it is harmless in a log and a header, else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            text = value.decode("latin-1")
+            if REQUEST_ID.match(text):
+                return text
+    return f"req_{uuid.uuid4().hex}"
+
+
+def _path_template(scope: Scope) -> str:
+    """The route's template: bounded as a metric label, and without ids that callers put into paths."""
+    route = scope.get("route")
+    return getattr(route, "path", "unmatched")
+
+
+def _limited(receive: Receive, scope: Scope, limit: int) -> Receive:
+    """Refuse a body over the limit, by its declared length at once, else as it arrives."""
+    declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    declared_too_large = declared.isdigit() and int(declared) > limit
+    seen = 0
+
+    async def limited() -> Message:
+        nonlocal seen
+        if declared_too_large:
+            raise _too_large(limit)
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > limit:
+            raise _too_large(limit)
+        return message
+
+    return limited
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The body is over {limit:,} bytes.")

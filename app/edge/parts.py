@@ -1,0 +1,27 @@
+"""What the edge needs from the rest of the house, handed in by the composition root."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from starlette.requests import Request
+
+from app.security.keys import KeyRing
+from app.telemetry.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeParts:
+    """``request_deadline`` in seconds. ``checks`` are our own dependencies by name; a check raises if its part is away."""
+
+    keys: KeyRing
+    metrics: Metrics
+    request_deadline: float
+    max_body_bytes: int
+    checks: Mapping[str, Callable[[], Awaitable[None]]]
+    version: Callable[[], Mapping[str, Any]]
+
+
+def parts_of(request: Request) -> EdgeParts:
+    """The edge's parts of the running application."""
+    return cast("EdgeParts", request.app.state.edge)

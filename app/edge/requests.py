@@ -1,0 +1,53 @@
+"""Who asks and until when: what a handler knows about its request before it reads the body."""
+
+from dataclasses import dataclass, replace
+from typing import Annotated, cast
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from app.domain.calls import Deadline, Identity
+from app.domain.errors import Forbidden, InvalidRequest
+from app.edge.identity import authenticated
+from app.edge.parts import parts_of
+
+DEADLINE_HEADER = "octant-deadline-ms"
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """One request's identity, deadline and place in a trace."""
+
+    request_id: str
+    identity: Identity
+    deadline: Deadline
+    traceparent: str | None
+
+    def identity_for(self, user: str | None) -> Identity:
+        """The identity with the end user that the tenant names. Raises Forbidden if the key belongs to somebody else."""
+        if not user or user == self.identity.user:
+            return self.identity
+        if self.identity.user:
+            raise Forbidden("This API key is bound to one user and cannot act for another.")
+        return replace(self.identity, user=user)
+
+
+async def call_context(request: Request, identity: Annotated[Identity, Depends(authenticated)]) -> CallContext:
+    """Collect what a call needs to know about its request."""
+    return CallContext(
+        request_id=cast("str", request.scope["octant.request_id"]),
+        identity=identity,
+        deadline=Deadline.after(_seconds_allowed(request)),
+        traceparent=request.headers.get("traceparent"),
+    )
+
+
+def _seconds_allowed(request: Request) -> float:
+    """The service's deadline, or the caller's if that is shorter."""
+    ours = parts_of(request).request_deadline
+    asked = request.headers.get(DEADLINE_HEADER)
+    if asked is None:
+        return ours
+    if not asked.isascii() or not asked.isdigit() or not 0 < int(asked) < 10**9:
+        raise InvalidRequest(f"{DEADLINE_HEADER} must be a whole number of milliseconds above zero.", param=DEADLINE_HEADER)
+    return min(ours, int(asked) / 1000)
