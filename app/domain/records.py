@@ -12,6 +12,7 @@ class CallRecord:
     """One call with all its attempts. ``request`` and ``response`` are JSON text; ``outcome`` is ``ok`` or an error's code."""
 
     id: str
+    request_id: str
     at: datetime
     trace_id: str
     tenant: str

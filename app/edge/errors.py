@@ -15,7 +15,7 @@ Dialect = Literal["openai", "anthropic"]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """How one error is told. ``retry`` answers the SDKs' ``x-should-retry``: would the same request do better soon?"""
+    """How one error is told. ``retry`` answers the SDKs' ``x-should-retry``: whether the same request may do better soon."""
 
     status: int
     openai: str

@@ -6,7 +6,7 @@ from starlette.responses import StreamingResponse
 
 
 def event_stream(events: AsyncGenerator[bytes, None], headers: Mapping[str, str]) -> StreamingResponse:
-    """Answer with events, each already framed (``data: …\\n\\n``). Proxies are told not to buffer."""
+    """Answer with events, each already framed. Proxies are told not to buffer."""
     sent = {**headers, "cache-control": "no-cache", "x-accel-buffering": "no"}
     return StreamingResponse(_closing(events), headers=sent, media_type="text/event-stream")
 
