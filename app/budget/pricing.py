@@ -1,0 +1,85 @@
+"""What a reply costs, and the most a request can cost.
+
+All arithmetic is on integers; a fraction of a micro-dollar is rounded up, so a sum of many small calls is never under the bill.
+"""
+
+import json
+from collections.abc import Sequence
+
+from app.domain.calls import Usage
+from app.domain.errors import Misconfigured
+from app.domain.messages import Image, Message, OutputSchema, Part, Text, Thinking, ToolResult, ToolSpec, ToolUse
+from app.domain.money import MicroUSD
+from app.domain.routes import Price, PriceTable
+
+TOKENS_PER_MILLION = 1_000_000
+
+# Upper bounds, in tokens, of what vendors add around our text. Anthropic documents 264 to 804 tokens for tool use
+# (docs.anthropic.com, "Tool use: pricing"); chat templates add under ten tokens a message.
+PER_MESSAGE = 16
+PER_TOOL_LIST = 1_000
+PER_IMAGE = 8_000
+
+
+def tiers_of(table: PriceTable, provider: str, model: str) -> tuple[Price, ...]:
+    """Look up a model's price tiers. Raises Misconfigured: an unknown price is never free (C2)."""
+    try:
+        return table.prices[provider, model]
+    except KeyError:
+        raise Misconfigured(f"Price table {table.version} has no price for {provider}/{model}.") from None
+
+
+def cost(usage: Usage, tiers: Sequence[Price]) -> MicroUSD:
+    """Price a reply. The tier is chosen by the whole input, cached tokens included, as vendors do."""
+    prompt_tokens = usage.input + usage.cached_input + usage.cache_write
+    price = max((t for t in tiers if prompt_tokens >= t.above_input_tokens), key=lambda t: t.above_input_tokens)
+    millionths = (
+        usage.input * price.input
+        + usage.cached_input * price.cached_input
+        + usage.cache_write * price.cache_write
+        + usage.output * price.output
+    )
+    return MicroUSD(-(-millionths // TOKENS_PER_MILLION))
+
+
+def worst_case(input_tokens: int, max_output_tokens: int, tiers: Sequence[Price]) -> MicroUSD:
+    """Bound what one paid attempt can cost: no input read from a cache, all of it written to one where that is dearer."""
+    dearest = max(max(t.input, t.cache_write) for t in tiers)
+    output = max(t.output for t in tiers)
+    return MicroUSD(-(-(input_tokens * dearest + max_output_tokens * output) // TOKENS_PER_MILLION))
+
+
+def most_input_tokens(
+    system: Sequence[Text], messages: Sequence[Message], tools: Sequence[ToolSpec], output: OutputSchema | None
+) -> int:
+    """Bound the tokens a request can be counted as.
+
+    A byte-level tokenizer (all current Anthropic and OpenAI models) makes at most one token of each UTF-8 byte, so the
+    number of bytes bounds the number of tokens, whatever the language. Images are billed by area with a fixed maximum.
+    """
+    total = PER_MESSAGE * (1 + len(messages)) + sum(_bytes(t.text) for t in system)
+    total += sum(_part_tokens(part) for message in messages for part in message.parts)
+    if tools:
+        total += PER_TOOL_LIST
+        total += sum(_bytes(t.name) + _bytes(t.description) + _bytes(json.dumps(dict(t.schema))) for t in tools)
+    if output:
+        total += PER_TOOL_LIST + _bytes(json.dumps(dict(output.schema)))
+    return total
+
+
+def _part_tokens(part: Part) -> int:
+    match part:
+        case Text(text=text):
+            return _bytes(text)
+        case Thinking(text=text, signature=signature, redacted=redacted):
+            return _bytes(text) + _bytes(signature or "") + _bytes(redacted or "")
+        case Image():
+            return PER_IMAGE
+        case ToolUse(name=name, arguments=arguments):
+            return PER_MESSAGE + _bytes(name) + _bytes(arguments)
+        case ToolResult(content=content):
+            return PER_MESSAGE + sum(_part_tokens(inner) for inner in content)
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
