@@ -35,6 +35,7 @@
     │   ├── ProviderUnreachable            refused, reset, DNS
     │   └── ProviderGarbled                not the protocol: truncated JSON, wrong content type, cut stream
     ├── ProviderDenied                 our key or our quota: try the next target, tell the operator
+    ├── ProviderOutputInvalid      paid for, well-formed on the wire, but not valid under the call's schema
     └── ProviderRejected               the request itself is at fault: becomes InvalidRequest, never retried
 
     Misconfigured                  start-up cannot go on; says which setting to change
@@ -277,6 +278,13 @@ class ProviderDenied(ProviderError):
     """HTTP 401, 402, 403, 404: our key, our quota or our model name. The next target may work; an operator must look."""
 
     code = "provider_denied"
+
+
+class ProviderOutputInvalid(ProviderError):
+    """The reply does not satisfy the call's schema. ``violations`` say where and why, without quoting it."""
+
+    code = "output_invalid"
+    violations: tuple[str, ...] = ()
 
 
 class ProviderRejected(ProviderError):

@@ -1,0 +1,155 @@
+"""The one door to models. Read `_passage` and you have read the product.
+
+Every call, from every feature, takes the same way; what differs between a whole answer and a stream is only how the reply
+leaves. `complete` and `stream` raise leaves of `OctantError` and nothing else.
+"""
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from app.audit.recorder import Recorder
+from app.budget.budget import Budget
+from app.domain.calls import Answer, Call, Chunk, Done, Receipt
+from app.domain.errors import BudgetExceeded, OctantError, Stopped
+from app.domain.money import to_dollars
+from app.domain.routes import Pin
+from app.gateway.passage import Passage
+from app.gateway.recovery.recovery import Recovery
+from app.gateway.rendering import render
+from app.oncall.switch import KillSwitch
+from app.releases.releases import Releases
+from app.security.guard import Guard
+from app.telemetry.metrics import Metrics
+from app.telemetry.spans import Tracing
+
+log = logging.getLogger("octant.calls")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayParts:
+    """The rooms that the gateway orders."""
+
+    switch: KillSwitch
+    releases: Releases
+    guard: Guard
+    budget: Budget
+    recovery: Recovery
+    recorder: Recorder
+    tracing: Tracing
+    metrics: Metrics
+
+
+@dataclass(slots=True)
+class Streaming:
+    """An answer under way: its first chunk has arrived. ``receipt`` grows with it; its cost is whole after `Done`."""
+
+    chunks: AsyncIterator[Chunk]
+    _passage: Passage
+
+    @property
+    def receipt(self) -> Receipt:
+        """What is known of the call now."""
+        return self._passage.receipt()
+
+
+class Gateway:
+    """See the module."""
+
+    def __init__(self, parts: GatewayParts) -> None:
+        """Everything comes from the composition root; the gateway builds nothing."""
+        self._ = parts
+
+    async def complete(self, call: Call, *, traceparent: str | None = None) -> Answer:
+        """Answer a call whole."""
+        async with self._passage(call, traceparent) as passage:
+            passage.reply = await self._.recovery.complete(passage)
+            passage.degraded += self._.guard.check(passage.reply)
+        return Answer(passage.reply, passage.receipt())
+
+    @asynccontextmanager
+    async def stream(self, call: Call, *, traceparent: str | None = None) -> AsyncGenerator[Streaming, None]:
+        """Answer a call as a stream, entered once its first chunk has arrived: until then errors raise here."""
+        async with self._passage(call, traceparent) as passage, aclosing(await self._.recovery.open(passage)) as chunks:
+            passage.first_token_ms = (time.perf_counter() - passage.started) * 1000
+            yield Streaming(self._noting_the_reply(chunks, passage), passage)
+
+    @asynccontextmanager
+    async def _passage(self, call: Call, traceparent: str | None) -> AsyncGenerator[Passage, None]:
+        """Kill switch → pin → render → screen → hold → (attempts, each spent as it ends) → record → settle.
+
+        What comes before the hold costs nothing; what comes after it is recorded and settled however the call ends.
+        """
+        started, at = time.perf_counter(), datetime.now(UTC)
+        with self._.tracing.call(call.feature, traceparent=traceparent) as span:
+            pin = self._.releases.pin(call.target)
+            request = render(call, pin, headers={"traceparent": span.traceparent})
+            passage = Passage(
+                call=call, call_id=f"call_{uuid.uuid4().hex}", pin=pin, request=request, span=span,
+                budget=self._.budget, metrics=self._.metrics, at=at, started=started,
+            )  # fmt: skip
+            try:
+                self._.switch.check(tenant=call.identity.tenant.id)
+                passage.degraded += self._.guard.screen(call)
+                passage.hold = await self._.budget.hold(
+                    call.identity, passage.worst_first_attempt(), lease_id=passage.call_id, seconds=call.deadline.remaining()
+                )
+                yield passage
+            except OctantError as error:
+                passage.outcome, passage.error = error.code, error.message
+                raise
+            except (asyncio.CancelledError, GeneratorExit):
+                passage.outcome = "cancelled"
+                raise
+            except BaseException:
+                passage.outcome = "internal_error"
+                raise
+            finally:
+                if passage.hold:
+                    self._.budget.settle(passage.hold)
+                self._.recorder.record(passage.record())
+                self._tell(passage)
+
+    def models(self) -> tuple[str, ...]:
+        """The model aliases of the live release."""
+        return self._.releases.aliases
+
+    def pin_of(self, target: str) -> Pin:
+        """What a call to ``target`` would be pinned to now. Raises UnknownModel."""
+        return self._.releases.pin(target)
+
+    async def _noting_the_reply(self, chunks: AsyncIterator[Chunk], passage: Passage) -> AsyncIterator[Chunk]:
+        async for chunk in chunks:
+            if isinstance(chunk, Done):
+                passage.reply = chunk.reply
+                passage.degraded += self._.guard.check(chunk.reply)
+            yield chunk
+
+    def _tell(self, passage: Passage) -> None:
+        """One metric, one span outcome and one log line for each call, the failed and the cancelled included (O1, O9)."""
+        metrics, call, span = self._.metrics, passage.call, passage.span
+        seconds = time.perf_counter() - passage.started
+        metrics.call(call.feature, passage.outcome, seconds, passage.overhead_ms() / 1000, passage.fallbacks)
+        if passage.outcome != "ok":
+            span.fail(passage.outcome)
+        log.info(
+            "call",
+            extra={
+                "call_id": passage.call_id,
+                "trace_id": span.trace_id,
+                "tenant": call.identity.tenant.id,
+                "feature": call.feature,
+                "target": call.target,
+                "release": passage.pin.release,
+                "outcome": passage.outcome,
+                "attempts": len(passage.attempts),
+                "cost_usd": to_dollars(passage.cost),
+                "duration_ms": round(seconds * 1000, 2),
+                "overhead_ms": round(passage.overhead_ms(), 2),
+            },
+        )

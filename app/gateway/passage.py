@@ -1,0 +1,217 @@
+"""One call's way through the gateway: what is known of it so far, what it spent, and what will be recorded.
+
+Mutable, owned by the one task that serves the call.
+"""
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from app.budget import pricing
+from app.budget.budget import Budget, Hold
+from app.domain.calls import Attempt, Call, Receipt, Reply, Usage
+from app.domain.errors import ProviderError
+from app.domain.money import ZERO, MicroUSD
+from app.domain.records import CallRecord
+from app.domain.routes import Pin, Target
+from app.gateway.providers.base import ModelRequest
+from app.gateway.rendering import within
+from app.gateway.transcript import reply_text, request_text
+from app.telemetry.metrics import Metrics
+from app.telemetry.spans import CallSpan
+
+
+@dataclass(slots=True)
+class AttemptInProgress:
+    """One request to one provider while it runs. ``received`` counts the bytes of output seen so far."""
+
+    started: float
+    ttft_ms: float | None = None
+    received: int = 0
+    reply: Reply | None = None
+
+    def chunk(self, size: int) -> None:
+        """Note that output arrived; the first time, how long it took."""
+        if self.ttft_ms is None:
+            self.ttft_ms = _ms_since(self.started)
+        self.received += size
+
+
+@dataclass(slots=True, kw_only=True)
+class Passage:
+    """See the module. Times are milliseconds since ``started`` (``perf_counter``)."""
+
+    call: Call
+    call_id: str
+    pin: Pin
+    request: ModelRequest
+    span: CallSpan
+    budget: Budget
+    metrics: Metrics
+    at: datetime
+    started: float
+    hold: Hold | None = None
+    reply: Reply | None = None
+    outcome: str = "ok"
+    error: str | None = None
+    degraded: list[str] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+    waited_ms: float = 0.0
+    first_token_ms: float | None = None
+    _input_tokens: int | None = None
+
+    @property
+    def input_tokens(self) -> int:
+        """The most input tokens this call's request can be counted as."""
+        if self._input_tokens is None:
+            r = self.request
+            self._input_tokens = pricing.most_input_tokens(r.system, r.messages, r.tools, r.output)
+        return self._input_tokens
+
+    def worst_case(self, target: Target) -> MicroUSD:
+        """The most one paid attempt at ``target`` can cost."""
+        tiers = pricing.tiers_of(self.pin.prices, target.provider, target.model)
+        return pricing.worst_case(self.input_tokens, self.request.sampling.max_output_tokens or 0, tiers)
+
+    def worst_first_attempt(self) -> MicroUSD:
+        """The most the first paid attempt can cost, whichever target answers it."""
+        return MicroUSD(max(self.worst_case(target) for target in self.pin.route.targets))
+
+    def request_for(self, target: Target) -> ModelRequest:
+        """The request as sent to ``target`` now, its timeouts cut to what the deadline leaves."""
+        timeouts = within(self.request.timeouts, self.call.deadline.remaining())
+        return replace(self.request, model=target.model, timeouts=timeouts)
+
+    @asynccontextmanager
+    async def attempt(self, target: Target) -> AsyncGenerator[AttemptInProgress, None]:
+        """Run one attempt: money is there before it starts, and whatever it used is spent when it ends, however it ends."""
+        await self._afford(target)
+        progress = AttemptInProgress(started=time.perf_counter())
+        outcome, error_text, usage = "cancelled", None, None
+        with self.span.attempt(target.provider, target.model) as span:
+            try:
+                yield progress
+                outcome = "ok"
+            except ProviderError as error:
+                outcome, error_text, usage = error.code, error.message, error.usage
+                span.fail(error.code)
+                raise
+            finally:
+                usage = self._usage(progress, usage, outcome)
+                self._spend(target, progress, outcome, error_text, usage)
+                span.usage(usage, progress.reply.model if progress.reply else None)
+
+    async def _afford(self, target: Target) -> None:
+        """Hold more where an earlier attempt was paid for and the rest no longer covers this one."""
+        if self.hold is None:
+            return
+        lacking = self.worst_case(target) - self.hold.room
+        if lacking > 0:
+            await self.budget.extend(self.hold, MicroUSD(lacking))
+
+    def _usage(self, progress: AttemptInProgress, reported: Usage | None, outcome: str) -> Usage:
+        """What to bill: as reported, else our upper bound where the provider had begun to work, else nothing."""
+        if progress.reply:
+            return progress.reply.usage
+        if reported:
+            return reported
+        if progress.received or outcome == "cancelled":
+            return Usage(input=self.input_tokens, output=progress.received, estimated=True)
+        return Usage()
+
+    def _spend(self, target: Target, progress: AttemptInProgress, outcome: str, error: str | None, usage: Usage) -> None:
+        cost = pricing.cost(usage, pricing.tiers_of(self.pin.prices, target.provider, target.model))
+        latency_ms = _ms_since(progress.started)
+        self.waited_ms += latency_ms
+        if self.hold:
+            self.hold.spend(cost)
+        self.attempts.append(
+            Attempt(
+                number=len(self.attempts) + 1,
+                provider=target.provider,
+                model=target.model,
+                outcome=outcome,
+                started_ms=(progress.started - self.started) * 1000,
+                latency_ms=latency_ms,
+                ttft_ms=progress.ttft_ms,
+                usage=usage,
+                cost=cost,
+                model_answered=progress.reply.model if progress.reply else None,
+                error=error,
+                provider_request_id=progress.reply.provider_request_id if progress.reply else None,
+            )
+        )
+        self.metrics.attempt(self.call.feature, self.attempts[-1])
+
+    @property
+    def cost(self) -> MicroUSD:
+        """What all attempts cost so far."""
+        return MicroUSD(sum((a.cost for a in self.attempts), ZERO))
+
+    @property
+    def fallbacks(self) -> int:
+        """How many times the call went on to another target."""
+        order = [(a.provider, a.model) for a in self.attempts]
+        return sum(1 for before, after in zip(order, order[1:], strict=False) if before != after)
+
+    def receipt(self) -> Receipt:
+        """What the caller is told."""
+        last = self.attempts[-1] if self.attempts else None
+        return Receipt(
+            request_id=self.call.id,
+            trace_id=self.span.trace_id,
+            release=self.pin.release,
+            provider=last.provider if last else "",
+            model=last.model if last else "",
+            attempts=len(self.attempts),
+            fallbacks=self.fallbacks,
+            degraded=tuple(self.degraded),
+            cost=self.cost,
+            overhead_ms=self.overhead_ms(),
+        )
+
+    def overhead_ms(self) -> float:
+        """The time that was ours: all of it but waiting for providers and between attempts."""
+        return max(0.0, _ms_since(self.started) - self.waited_ms)
+
+    def record(self) -> CallRecord:
+        """The durable record of this call."""
+        last = self.attempts[-1] if self.attempts else None
+        prompt = self.pin.prompt
+        return CallRecord(
+            id=self.call_id,
+            request_id=self.call.id,
+            at=self.at,
+            trace_id=self.span.trace_id,
+            tenant=self.call.identity.tenant.id,
+            user=self.call.identity.user,
+            key_id=self.call.identity.key_id,
+            feature=self.call.feature,
+            target=self.call.target,
+            release=self.pin.release,
+            prompt=prompt.name if prompt else None,
+            prompt_version=prompt.version if prompt else None,
+            provider=last.provider if last else None,
+            model=last.model if last else None,
+            model_answered=last.model_answered if last else None,
+            stream=self.call.stream,
+            outcome=self.outcome,
+            error=self.error,
+            latency_ms=_ms_since(self.started),
+            ttft_ms=self.first_token_ms,
+            overhead_ms=self.overhead_ms(),
+            usage=sum((a.usage for a in self.attempts), Usage()),
+            cost=self.cost,
+            held=self.hold.amount if self.hold else ZERO,
+            fallbacks=self.fallbacks,
+            degraded=tuple(self.degraded),
+            request=request_text(self.request),
+            response=reply_text(self.reply) if self.reply else "",
+            attempts=tuple(self.attempts),
+        )
+
+
+def _ms_since(started: float) -> float:
+    return (time.perf_counter() - started) * 1000

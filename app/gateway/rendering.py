@@ -1,0 +1,65 @@
+"""From a call and its pin to what a model is sent: templates filled, parameters merged. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from string import Template
+
+from app.domain.calls import Call
+from app.domain.errors import InvalidRequest
+from app.domain.messages import Message, Sampling, Text
+from app.domain.routes import Pin, Route
+from app.gateway.providers.base import ModelRequest, Timeouts
+
+
+def render(call: Call, pin: Pin, *, headers: Mapping[str, str]) -> ModelRequest:
+    """Build the request that every attempt of the call sends; only ``model`` and the timeouts differ between targets."""
+    system, messages = call.system, call.messages
+    if pin.prompt:
+        system = (Text(_fill(pin.prompt.system, call.variables), cache=True), *system)
+        messages = (Message("user", (Text(_fill(pin.prompt.user, call.variables)),)), *messages)
+    if not messages:
+        raise InvalidRequest("messages must hold at least one message.", param="messages")
+    return ModelRequest(
+        model="",
+        system=system,
+        messages=messages,
+        sampling=merged(call.sampling, pin.route),
+        timeouts=timeouts_of(pin.route),
+        tools=call.tools,
+        tool_choice=call.tool_choice,
+        output=call.output,
+        thinking_budget=call.thinking_budget,
+        headers=headers,
+    )
+
+
+def merged(asked: Sampling, route: Route) -> Sampling:
+    """The caller's parameters over the route's; the output is never longer than the route allows."""
+    pinned = route.sampling
+    longest = min(asked.max_output_tokens or route.max_output_tokens, route.max_output_tokens)
+    return replace(
+        asked,
+        max_output_tokens=longest,
+        temperature=pinned.temperature if asked.temperature is None else asked.temperature,
+        top_p=pinned.top_p if asked.top_p is None else asked.top_p,
+        top_k=pinned.top_k if asked.top_k is None else asked.top_k,
+        stop=asked.stop or pinned.stop,
+    )
+
+
+def timeouts_of(route: Route) -> Timeouts:
+    """The route's four timeouts."""
+    return Timeouts(route.connect_timeout, route.first_token_timeout, route.idle_timeout, route.attempt_timeout)
+
+
+def within(timeouts: Timeouts, remaining: float) -> Timeouts:
+    """The same timeouts, none longer than the call has left."""
+    return Timeouts(*(min(t, remaining) for t in (timeouts.connect, timeouts.first_token, timeouts.idle, timeouts.total)))
+
+
+def _fill(template: str, variables: Mapping[str, str]) -> str:
+    try:
+        return Template(template).substitute(variables)
+    except KeyError as error:
+        name = str(error.args[0])
+        raise InvalidRequest(f"The prompt needs the variable `{name}`.", param=name) from None

@@ -1,0 +1,44 @@
+"""What was said, as JSON text for the record. Images are named by size, not stored."""
+
+import json
+from typing import Any
+
+from app.domain.calls import Reply
+from app.domain.messages import Image, Message, Part, Text, Thinking, ToolResult, ToolUse
+from app.gateway.providers.base import ModelRequest
+
+
+def request_text(request: ModelRequest) -> str:
+    """The whole request as sent, without parameters that the release pins."""
+    told: dict[str, Any] = {
+        "system": [t.text for t in request.system],
+        "messages": [_message(m) for m in request.messages],
+    }
+    if request.tools:
+        told["tools"] = [t.name for t in request.tools]
+    if request.output:
+        told["output"] = request.output.name
+    return json.dumps(told, ensure_ascii=False)
+
+
+def reply_text(reply: Reply) -> str:
+    """The whole reply."""
+    return json.dumps({"parts": [_part(p) for p in reply.parts], "stop": reply.stop}, ensure_ascii=False)
+
+
+def _message(message: Message) -> dict[str, Any]:
+    return {"role": message.role, "parts": [_part(p) for p in message.parts]}
+
+
+def _part(part: Part) -> dict[str, Any]:
+    match part:
+        case Text(text=text):
+            return {"text": text}
+        case Image(url=url, data=data, media_type=kind):
+            return {"image": "url" if url else kind, "bytes": len(data or "") * 3 // 4}
+        case ToolUse(name=name, arguments=arguments):
+            return {"tool_use": name, "arguments": arguments}
+        case ToolResult(content=content, is_error=failed):
+            return {"tool_result": [_part(p) for p in content], "is_error": failed}
+        case Thinking(text=text):
+            return {"thinking": text}
