@@ -3,6 +3,7 @@
 Plain ASGI: this runs for every request, and each layer of wrapping costs tens of microseconds.
 """
 
+import asyncio
 import logging
 import re
 import time
@@ -39,8 +40,12 @@ class EdgeMiddleware:
         exchange = _Exchange(scope, send, _request_id(scope))
         scope["octant.request_id"] = exchange.request_id
         logs.bind(request_id=exchange.request_id)
+        body = _Body(scope, receive, self._max_body_bytes, exchange)
         try:
-            await self._app(scope, _limited(receive, scope, self._max_body_bytes), exchange.send)
+            await self._app(scope, body.receive, exchange.send)
+        except asyncio.CancelledError:
+            if not body.client_gone():
+                raise
         except OctantError as error:
             await exchange.fail(error)
         except HTTPException as error:
@@ -51,6 +56,7 @@ class EdgeMiddleware:
                 raise  # the answer has begun: only a broken connection can tell the client
             await exchange.fail(Internal("Something went wrong on our side. Quote the request id when you report it."))
         finally:
+            body.close()
             self._metrics.http_requests.inc(path=_path_template(scope), status=str(exchange.status or 499))
             exchange.log()
             logs.clear()
@@ -62,11 +68,13 @@ class _Exchange:
     def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
         self.request_id = request_id
         self.status = 0
+        self.complete = False
         self._scope = scope
         self._send = send
         self._started = time.perf_counter()
 
     async def send(self, message: Message) -> None:
+        self.complete = message["type"] == "http.response.body" and not message.get("more_body", False)
         if message["type"] == "http.response.start":
             self.status = message["status"]
             names = {name for name, _ in message["headers"]}
@@ -81,11 +89,10 @@ class _Exchange:
             log.warning("error after the answer began", extra={"code": error.code})
             return
         status, headers, body = render(error, dialect_of(self._scope["path"]), self.request_id)
-        self.status = status
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
         raw.append((b"content-length", str(len(body)).encode()))
-        await self._send({"type": "http.response.start", "status": status, "headers": raw})
-        await self._send({"type": "http.response.body", "body": body})
+        await self.send({"type": "http.response.start", "status": status, "headers": raw})
+        await self.send({"type": "http.response.body", "body": body})
 
     def log(self) -> None:
         fields: dict[str, Any] = {
@@ -124,23 +131,49 @@ def _path_template(scope: Scope) -> str:
     return getattr(route, "path", "unmatched")
 
 
-def _limited(receive: Receive, scope: Scope, limit: int) -> Receive:
-    """Refuse a body over the limit, by its declared length at once, else as it arrives."""
-    declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-    declared_too_large = declared.isdigit() and int(declared) > limit
-    seen = 0
+class _Body:
+    """The request's way in: refuses a body over the limit, and once it is read, cancels the task if the client goes away.
 
-    async def limited() -> Message:
-        nonlocal seen
-        if declared_too_large:
-            raise _too_large(limit)
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > limit:
-            raise _too_large(limit)
+    Cancelling reaches the provider's connection through whatever the handler awaits, so nobody pays for an answer that
+    nobody reads (R7).
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, limit: int, exchange: _Exchange) -> None:
+        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        self._declared_too_large = declared.isdigit() and int(declared) > limit
+        self._receive = receive
+        self._limit = limit
+        self._exchange = exchange
+        self._seen = 0
+        self._gone = False
+        self._task = asyncio.current_task()
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def receive(self) -> Message:
+        if self._declared_too_large:
+            raise _too_large(self._limit)
+        message = await self._receive()
+        self._seen += len(message.get("body", b""))
+        if self._seen > self._limit:
+            raise _too_large(self._limit)
+        if self._watcher is None and not message.get("more_body", False):
+            self._watcher = asyncio.create_task(self._watch())
         return message
 
-    return limited
+    def client_gone(self) -> bool:
+        """Whether this task was cancelled by the client's leaving; if so the cancellation ends here."""
+        return self._gone and self._task is not None and self._task.uncancel() == 0
+
+    def close(self) -> None:
+        if self._watcher:
+            self._watcher.cancel()
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if not self._exchange.complete and self._task:
+            self._gone = True
+            self._task.cancel()
 
 
 def _too_large(limit: int) -> BodyTooLarge:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from app.audit.recorder import Recorder
 from app.budget.budget import Budget
 from app.domain.calls import Answer, Call, Chunk, Done, Receipt
-from app.domain.errors import BudgetExceeded, OctantError, Stopped
+from app.domain.errors import OctantError
 from app.domain.money import to_dollars
 from app.domain.routes import Pin
 from app.gateway.passage import Passage
@@ -63,19 +63,19 @@ class Gateway:
 
     def __init__(self, parts: GatewayParts) -> None:
         """Everything comes from the composition root; the gateway builds nothing."""
-        self._ = parts
+        self._rooms = parts
 
     async def complete(self, call: Call, *, traceparent: str | None = None) -> Answer:
         """Answer a call whole."""
         async with self._passage(call, traceparent) as passage:
-            passage.reply = await self._.recovery.complete(passage)
-            passage.degraded += self._.guard.check(passage.reply)
+            passage.reply = await self._rooms.recovery.complete(passage)
+            passage.degraded += self._rooms.guard.check(passage.reply)
         return Answer(passage.reply, passage.receipt())
 
     @asynccontextmanager
     async def stream(self, call: Call, *, traceparent: str | None = None) -> AsyncGenerator[Streaming, None]:
         """Answer a call as a stream, entered once its first chunk has arrived: until then errors raise here."""
-        async with self._passage(call, traceparent) as passage, aclosing(await self._.recovery.open(passage)) as chunks:
+        async with self._passage(call, traceparent) as passage, aclosing(await self._rooms.recovery.open(passage)) as chunks:
             passage.first_token_ms = (time.perf_counter() - passage.started) * 1000
             yield Streaming(self._noting_the_reply(chunks, passage), passage)
 
@@ -86,17 +86,17 @@ class Gateway:
         What comes before the hold costs nothing; what comes after it is recorded and settled however the call ends.
         """
         started, at = time.perf_counter(), datetime.now(UTC)
-        with self._.tracing.call(call.feature, traceparent=traceparent) as span:
-            pin = self._.releases.pin(call.target)
+        with self._rooms.tracing.call(call.feature, traceparent=traceparent) as span:
+            pin = self._rooms.releases.pin(call.target)
             request = render(call, pin, headers={"traceparent": span.traceparent})
             passage = Passage(
                 call=call, call_id=f"call_{uuid.uuid4().hex}", pin=pin, request=request, span=span,
-                budget=self._.budget, metrics=self._.metrics, at=at, started=started,
+                budget=self._rooms.budget, metrics=self._rooms.metrics, at=at, started=started,
             )  # fmt: skip
             try:
-                self._.switch.check(tenant=call.identity.tenant.id)
-                passage.degraded += self._.guard.screen(call)
-                passage.hold = await self._.budget.hold(
+                self._rooms.switch.check(tenant=call.identity.tenant.id)
+                passage.degraded += self._rooms.guard.screen(call)
+                passage.hold = await self._rooms.budget.hold(
                     call.identity, passage.worst_first_attempt(), lease_id=passage.call_id, seconds=call.deadline.remaining()
                 )
                 yield passage
@@ -111,28 +111,28 @@ class Gateway:
                 raise
             finally:
                 if passage.hold:
-                    self._.budget.settle(passage.hold)
-                self._.recorder.record(passage.record())
+                    self._rooms.budget.settle(passage.hold)
+                self._rooms.recorder.record(passage.record())
                 self._tell(passage)
 
     def models(self) -> tuple[str, ...]:
         """The model aliases of the live release."""
-        return self._.releases.aliases
+        return self._rooms.releases.aliases
 
     def pin_of(self, target: str) -> Pin:
         """What a call to ``target`` would be pinned to now. Raises UnknownModel."""
-        return self._.releases.pin(target)
+        return self._rooms.releases.pin(target)
 
     async def _noting_the_reply(self, chunks: AsyncIterator[Chunk], passage: Passage) -> AsyncIterator[Chunk]:
         async for chunk in chunks:
             if isinstance(chunk, Done):
                 passage.reply = chunk.reply
-                passage.degraded += self._.guard.check(chunk.reply)
+                passage.degraded += self._rooms.guard.check(chunk.reply)
             yield chunk
 
     def _tell(self, passage: Passage) -> None:
         """One metric, one span outcome and one log line for each call, the failed and the cancelled included (O1, O9)."""
-        metrics, call, span = self._.metrics, passage.call, passage.span
+        metrics, call, span = self._rooms.metrics, passage.call, passage.span
         seconds = time.perf_counter() - passage.started
         metrics.call(call.feature, passage.outcome, seconds, passage.overhead_ms() / 1000, passage.fallbacks)
         if passage.outcome != "ok":

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import pairwise
 
 from app.budget import pricing
 from app.budget.budget import Budget, Hold
@@ -154,7 +155,7 @@ class Passage:
     def fallbacks(self) -> int:
         """How many times the call went on to another target."""
         order = [(a.provider, a.model) for a in self.attempts]
-        return sum(1 for before, after in zip(order, order[1:], strict=False) if before != after)
+        return sum(1 for before, after in pairwise(order) if before != after)
 
     def receipt(self) -> Receipt:
         """What the caller is told."""

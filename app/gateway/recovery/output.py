@@ -15,7 +15,7 @@ MOST_VIOLATIONS = 10
 
 
 def violations(reply: Reply, output: OutputSchema | None) -> tuple[str, ...]:
-    """Return what is wrong, empty where all is well, where no schema was asked for, or where the model calls a tool or refuses."""
+    """Return what is wrong: nothing where no schema was asked for, or where the model calls a tool or refuses."""
     if output is None or reply.stop in ("tool_use", "refusal"):
         return ()
     try:
