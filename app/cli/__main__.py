@@ -1,0 +1,5 @@
+"""`python -m app.cli` is `octant`."""
+
+from app.cli import main
+
+main()

@@ -1,0 +1,50 @@
+"""The application: what the composition root opened, mounted. Importing this module does nothing."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from app import __version__
+from app.domain.errors import InvalidRequest
+from app.edge import health
+from app.edge.middleware import EdgeMiddleware, from_http
+from app.features import chat, support
+from app.settings import Settings, load
+from app.telemetry.metrics import Metrics
+from app.wiring import open_parts
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Build the application. Nothing is connected until its lifespan begins, so a server may fork after this."""
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
+        async with open_parts(settings, metrics) as parts:
+            app.state.edge = parts.edge
+            app.include_router(chat.router(parts.gateway))
+            app.include_router(support.router(parts.support))
+            yield
+
+    app = FastAPI(title="Octant", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.add_middleware(EdgeMiddleware, metrics=metrics, max_body_bytes=settings.max_body_bytes)
+    app.add_exception_handler(HTTPException, _raise_ours)
+    app.add_exception_handler(RequestValidationError, _raise_ours)
+    app.include_router(health.router)
+    return app
+
+
+def create_app_from_settings() -> FastAPI:
+    """The factory that servers call: settings from the environment."""
+    return create_app(load())
+
+
+async def _raise_ours(_: Request, error: Exception) -> None:
+    """Turn the framework's own refusals (no such path, wrong method) into ours, for the edge to tell in the right envelope."""
+    if isinstance(error, HTTPException):
+        raise from_http(error) from None
+    raise InvalidRequest("A path or query parameter is not valid.") from error

@@ -1,0 +1,138 @@
+"""The composition root: settings in, concrete parts out, opened and closed once. Nothing else builds adapters."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app import __version__
+from app.audit.recorder import Recorder
+from app.budget.budget import Budget
+from app.edge.parts import EdgeParts
+from app.features.support.support import Support
+from app.gateway.gateway import Gateway, GatewayParts
+from app.gateway.providers.anthropic import AnthropicProvider
+from app.gateway.providers.base import Provider
+from app.gateway.providers.openai import OpenAIProvider
+from app.gateway.recovery.recovery import Recovery
+from app.oncall.switch import KillSwitch
+from app.releases.releases import Releases
+from app.security.guard import Guard
+from app.security.keys import KeyRing
+from app.security.redaction import Redactor
+from app.settings import ProviderSettings, Settings
+from app.telemetry import logs
+from app.telemetry.metrics import Metrics
+from app.telemetry.spans import Tracing
+
+VALKEY_TIMEOUT = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the application is made of."""
+
+    gateway: Gateway
+    support: Support
+    edge: EdgeParts
+
+
+def build_engine(settings: Settings) -> AsyncEngine:
+    """One pool for the process."""
+    return create_async_engine(settings.database_url, pool_size=5, max_overflow=5, pool_pre_ping=True)
+
+
+def build_valkey(settings: Settings) -> Redis:
+    """One client for the process. It fails fast and does not retry: each use has its own rule for an outage (ADR 0007)."""
+    return Redis.from_url(
+        settings.valkey_url,
+        socket_timeout=VALKEY_TIMEOUT,
+        socket_connect_timeout=VALKEY_TIMEOUT,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+def build_provider(name: str, settings: ProviderSettings) -> Provider:
+    """One adapter for one configured endpoint."""
+    key = settings.api_key.get_secret_value()
+    if settings.kind == "anthropic":
+        return AnthropicProvider(name, base_url=settings.base_url, api_key=key)
+    return OpenAIProvider(name, base_url=settings.base_url, api_key=key, legacy_max_tokens=settings.legacy_max_tokens)
+
+
+@asynccontextmanager
+async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Parts, None]:
+    """Open everything, in the order of need; close it in reverse. Raises Misconfigured where start-up cannot go on."""
+    settings.require_stores()
+    async with AsyncExitStack() as stack:
+        redactor = Redactor(settings.secret_key.get_secret_value().encode())
+        logs.configure(settings.log_level, redact=lambda message: redactor.redact(message, tenant=""))
+        engine, valkey = build_engine(settings), build_valkey(settings)
+        stack.push_async_callback(engine.dispose)
+        stack.push_async_callback(valkey.aclose)
+        keys = KeyRing(engine, secret=settings.secret_key.get_secret_value().encode())
+        providers = {name: build_provider(name, p) for name, p in settings.all_providers().items()}
+        for provider in providers.values():
+            stack.push_async_callback(provider.aclose)
+        switch = KillSwitch(valkey, file=settings.kill_file)
+        releases = Releases(
+            engine,
+            valkey,
+            directory=settings.releases_dir,
+            prompts=settings.prompts_dir,
+            index_directory=settings.index_dir,
+            providers=frozenset(providers),
+        )
+        recorder = Recorder(engine, redactor, on_drop=metrics.records_dropped.inc)
+        budget = Budget(valkey, on_settle_failure=metrics.settle_failures.inc)
+        tracing = Tracing("octant", __version__, settings.otlp_endpoint or None)
+        stack.callback(tracing.close)
+
+        async def tenant_ids() -> Sequence[str]:
+            return [tenant.id for tenant in await keys.list_tenants()]
+
+        await switch.start()
+        stack.push_async_callback(switch.aclose)
+        await releases.start()
+        stack.push_async_callback(releases.aclose)
+        await recorder.start()
+        stack.push_async_callback(recorder.aclose)
+        await budget.start(tenant_ids)
+        stack.push_async_callback(budget.aclose)
+        gateway = Gateway(
+            GatewayParts(
+                switch=switch,
+                releases=releases,
+                guard=Guard(allowed_hosts=settings.allowed_link_hosts),
+                budget=budget,
+                recovery=Recovery(providers, stopped=switch.provider_stopped),
+                recorder=recorder,
+                tracing=tracing,
+                metrics=metrics,
+            )
+        )
+        edge = EdgeParts(
+            keys=keys,
+            metrics=metrics,
+            request_deadline=settings.request_deadline,
+            max_body_bytes=settings.max_body_bytes,
+            checks=_checks(engine, valkey),
+            version=lambda: {"version": __version__, "release": releases.current.id, "environment": settings.environment},
+        )
+        yield Parts(gateway=gateway, support=Support(gateway, engine, settings.index_dir), edge=edge)
+
+
+def _checks(engine: AsyncEngine, valkey: Redis) -> Mapping[str, object]:
+    async def postgres() -> None:
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def valkey_answers() -> None:
+        await valkey.ping()
+
+    return {"postgres": postgres, "valkey": valkey_answers}

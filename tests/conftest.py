@@ -1,0 +1,190 @@
+"""Real parts for every test: Valkey and Postgres from their wheels, the simulator and the service as processes.
+
+Each is started once per test process, when first asked for, and stopped at the end.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.stack.embedded import embedded_postgres, embedded_valkey
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 60.0
+
+
+@pytest.fixture(scope="session")
+def valkey_url() -> Iterator[str]:
+    with embedded_valkey(None) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def database_url() -> Iterator[str]:
+    """A Postgres with the schema of the newest migration."""
+    from app.migrations import upgrade
+
+    with embedded_postgres(None) as url:
+        upgrade(url)
+        yield url
+
+
+@pytest_asyncio.fixture(scope="session")
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_async_engine(database_url)
+    yield engine
+    await engine.dispose()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def valkey(valkey_url: str) -> AsyncIterator["Redis"]:
+    client = Redis.from_url(valkey_url)
+    yield client
+    await client.aclose()
+
+
+@dataclass(frozen=True, slots=True)
+class Simulator:
+    """Base URLs of the running simulator."""
+
+    openai: str
+    anthropic: str
+    control: str
+
+    def put_faults(self, *faults: Mapping[str, object]) -> None:
+        """Replace all faults."""
+        self._send("DELETE", "/faults")
+        self._send("PUT", "/faults", json.dumps(list(faults)).encode())
+
+    def clear(self) -> None:
+        """Behave well again, and forget what was counted."""
+        self._send("DELETE", "/faults")
+        self._send("DELETE", "/stats")
+
+    def stats(self) -> dict[str, dict[str, object]]:
+        """What the simulator saw, by provider."""
+        return json.loads(self._send("GET", "/stats"))  # type: ignore[no-any-return]
+
+    def _send(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        request = urllib.request.Request(self.control + path, data=body, method=method)  # noqa: S310 - loopback
+        request.add_header("content-type", "application/json")
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - loopback
+            return bytes(answer.read())
+
+
+@pytest.fixture(scope="session")
+def simulator_process() -> Iterator[Simulator]:
+    command = [sys.executable, "-m", "app.simulator", "--openai-port", "0", "--anthropic-port", "0", "--control-port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        ports = json.loads(process.stdout.readline())
+        yield Simulator(
+            openai=f"http://127.0.0.1:{ports['openai']}/v1",
+            anthropic=f"http://127.0.0.1:{ports['anthropic']}",
+            control=f"http://127.0.0.1:{ports['control']}",
+        )
+        process.terminate()
+
+
+@pytest.fixture
+def simulator(simulator_process: Simulator) -> Iterator[Simulator]:
+    """The simulator, well-behaved at the start and the end of each test."""
+    simulator_process.clear()
+    yield simulator_process
+    simulator_process.clear()
+
+
+@pytest.fixture(scope="session")
+def stack_env(
+    valkey_url: str, database_url: str, simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """The environment of a service on the real parts, set up as `octant demo` does: index, seeds, a live release."""
+    env = {
+        **{k: v for k, v in os.environ.items() if not k.startswith(("OCTANT_", "OPENAI_", "ANTHROPIC_"))},
+        "OCTANT_VALKEY_URL": valkey_url,
+        "OCTANT_DATABASE_URL": database_url,
+        "OCTANT_STATE_DIR": str(tmp_path_factory.mktemp("octant")),
+        "OCTANT_OPENAI__BASE_URL": simulator_process.openai,
+        "OCTANT_OPENAI__API_KEY": "sim",
+        "OCTANT_ANTHROPIC__BASE_URL": simulator_process.anthropic,
+        "OCTANT_ANTHROPIC__API_KEY": "sim",
+        "OCTANT_PORT": str(free_port()),
+        "OCTANT_METRICS_PORT": str(free_port()),
+        "OCTANT_WORKERS": "2",
+    }
+    for command in (["index", "build"], ["tenant", "create", "acme", "--name", "Northwind Outfitters"], ["seed"]):
+        octant(env, *command)
+    octant(env, "release", "activate", "2026-11-01", "--reason", "first")
+    octant(env, "release", "activate", "2026-11-22", "--reason", "better prompt")
+    return env
+
+
+@pytest.fixture(scope="session")
+def api_key(stack_env: dict[str, str]) -> str:
+    """A key of the tenant acme that may act for any of its users."""
+    return octant(stack_env, "key", "create", "acme", "--name", "tests", "--quiet").strip()
+
+
+@pytest.fixture(scope="session")
+def service_url(stack_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The service as `octant serve` runs it, two workers."""
+    with running_service(stack_env, tmp_path_factory.mktemp("service") / "service.log") as url:
+        yield url
+
+
+@contextmanager
+def running_service(env: Mapping[str, str], log: Path) -> Iterator[str]:
+    """Run `octant serve` until the end of the block; fails with the log's end if it does not become ready."""
+    url = f"http://127.0.0.1:{env['OCTANT_PORT']}"
+    with (
+        log.open("wb") as out,
+        subprocess.Popen([sys.executable, "-m", "app.cli", "serve"], cwd=ROOT, env=env, stdout=out, stderr=out) as process,
+    ):
+        try:
+            wait_until_ready(url, process, log)
+            yield url
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Poll `/readyz` until it answers 200."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url + "/readyz", timeout=2):  # noqa: S310 - loopback
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+    pytest.fail(f"the service did not become ready; its log ends:\n{log.read_text()[-4000:]}")
+
+
+def octant(env: Mapping[str, str], *command: str) -> str:
+    """Run an operator's command as a process. Returns its standard output; fails the test on a non-zero exit."""
+    run = subprocess.run(
+        [sys.executable, "-m", "app.cli", *command], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.returncode == 0, f"octant {' '.join(command)} failed:\n{run.stdout}{run.stderr}"
+    return run.stdout
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
