@@ -1,0 +1,42 @@
+"""Every metric of the service, declared once. What is not declared here cannot be emitted, and labels are bounded.
+
+No tenant and no user is ever a label: their number is not bounded (design decision 14).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+SHORT_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """One metric. ``attribute`` is its name on `Metrics`; ``buckets`` only where it is a histogram."""
+
+    attribute: str
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = SECONDS
+
+
+CATALOGUE: tuple[Declared, ...] = (
+    Declared("http_requests", "octant_http_requests_total", "counter", "Requests answered.", ("path", "status")),
+    Declared("calls", "octant_calls_total", "counter", "Calls through the gateway.", ("feature", "outcome")),
+    Declared("call_seconds", "octant_call_seconds", "histogram", "Whole duration of a call.", ("feature",)),
+    Declared("overhead_seconds", "octant_overhead_seconds", "histogram", "Our own share of it.", ("feature",), SHORT_SECONDS),
+    Declared("attempts", "octant_attempts_total", "counter", "Requests to providers.", ("provider", "model", "outcome")),
+    Declared("ttft_seconds", "octant_ttft_seconds", "histogram", "Time to a stream's first token.", ("provider", "model")),
+    Declared("cost_dollars", "llm_cost_dollars_total", "counter", "Money spent.", ("provider", "model", "feature")),
+    Declared("tokens", "llm_tokens_total", "counter", "Tokens billed.", ("provider", "model", "kind")),
+    Declared("fallbacks", "octant_fallbacks_total", "counter", "Calls that went on to another target.", ("feature",)),
+    Declared("budget_refusals", "octant_budget_refusals_total", "counter", "Calls refused for money.", ("scope",)),
+    Declared("settle_failures", "octant_settle_failures_total", "counter", "Tries to settle that failed."),
+    Declared("records_dropped", "octant_records_dropped_total", "counter", "Call records lost."),
+    Declared("records_queued", "octant_records_queued", "gauge", "Call records waiting to be written."),
+    Declared("redaction_failures", "octant_redaction_failures_total", "counter", "Texts replaced whole: redaction failed."),
+    Declared("guard_flags", "octant_guard_flags_total", "counter", "What the guard noticed.", ("flag",)),
+    Declared("kill_switch_refusals", "octant_kill_switch_refusals_total", "counter", "Calls refused by a kill switch."),
+)
