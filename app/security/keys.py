@@ -1,0 +1,205 @@
+"""Tenants and API keys: made once, shown once, kept only as a keyed hash.
+
+A key reads ``oct_<id>_<secret>``. The id finds the row; the secret, 32 random bytes, is compared as HMAC-SHA256 under the
+service's own secret, so a stolen table alone opens nothing. A slow password hash would add nothing: the secret is random.
+"""
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Row, insert, select, update
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.domain.calls import Identity, Tenant
+from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound, Unauthenticated
+from app.domain.money import MicroUSD
+from app.security.tables import api_keys, tenants, users
+
+PREFIX = "oct"
+MOST_CACHED = 10_000
+_WRONG = "This API key is not valid."
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """What may be told of a key."""
+
+    id: str
+    tenant: str
+    user: str | None
+    name: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Cached:
+    """What a look-up found, negative answers included; good until ``until`` on the monotonic clock."""
+
+    identity: Identity | None
+    expires_at: datetime | None
+    until: float
+
+
+class KeyRing:
+    """Finds who holds a key. Look-ups are kept in the process for ``ttl`` seconds: a revoked key works that much longer."""
+
+    def __init__(self, engine: AsyncEngine, *, secret: bytes, ttl: float = 5.0) -> None:
+        """``secret`` keys the hashes: changing it makes every key invalid."""
+        self._engine = engine
+        self._secret = secret
+        self._ttl = ttl
+        self._cache: dict[bytes, _Cached] = {}
+
+    async def authenticate(self, token: str) -> Identity:
+        """Return who holds ``token``. Raises Unauthenticated, or DependencyUnavailable while Postgres is away."""
+        key_id, digest = self._parse(token)
+        cached = self._cache.get(digest)
+        if cached is None or cached.until < time.monotonic():
+            cached = await self._look_up(key_id, digest)
+            self._remember(digest, cached)
+        if cached.identity is None:
+            raise Unauthenticated(_WRONG)
+        if cached.expires_at and cached.expires_at <= datetime.now(UTC):
+            raise Unauthenticated("This API key has expired.")
+        return cached.identity
+
+    async def create_tenant(self, tenant_id: str, name: str, daily_cap: MicroUSD, user_daily_cap: MicroUSD) -> Tenant:
+        """Create a tenant. Raises InvalidRequest if the id is taken or not fit for a key name."""
+        if not tenant_id.replace("-", "").isalnum() or not tenant_id.isascii() or len(tenant_id) > 64:
+            raise InvalidRequest("A tenant id has letters, digits and hyphens, 64 at most.", param="id")
+        values = {"id": tenant_id, "name": name, "daily_cap": daily_cap, "user_daily_cap": user_daily_cap}
+        try:
+            async with self._engine.begin() as connection:
+                await connection.execute(insert(tenants).values(values))
+        except IntegrityError:
+            raise InvalidRequest(f"There is already a tenant {tenant_id!r}.", param="id") from None
+        return Tenant(tenant_id, name, daily_cap, user_daily_cap)
+
+    async def create_user(self, tenant_id: str, user_id: str) -> None:
+        """Note a user of a tenant; noting one twice is fine. Raises NotFound for an unknown tenant."""
+        statement = postgresql.insert(users).values(tenant_id=tenant_id, id=user_id).on_conflict_do_nothing()
+        try:
+            async with self._engine.begin() as connection:
+                await connection.execute(statement)
+        except IntegrityError:
+            raise _no_tenant(tenant_id) from None
+
+    async def create_key(
+        self,
+        tenant_id: str,
+        *,
+        name: str,
+        user: str | None = None,
+        scopes: Sequence[str] = ("call",),
+        expires_at: datetime | None = None,
+    ) -> str:
+        """Create a key and return it: the only time it is seen. Raises NotFound for an unknown tenant."""
+        key_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32).replace("_", "-")
+        token = f"{PREFIX}_{key_id}_{secret}"
+        if user is not None:
+            await self.create_user(tenant_id, user)
+        values = {
+            "id": key_id,
+            "tenant_id": tenant_id,
+            "user_id": user,
+            "name": name,
+            "digest": self._digest(token),
+            "scopes": list(scopes),
+            "expires_at": expires_at,
+        }
+        try:
+            async with self._engine.begin() as connection:
+                await connection.execute(insert(api_keys).values(values))
+        except IntegrityError:
+            raise _no_tenant(tenant_id) from None
+        return token
+
+    async def revoke_key(self, key_id: str) -> None:
+        """Revoke a key, on every replica within the cache's ttl. Raises NotFound."""
+        statement = update(api_keys).where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
+        async with self._engine.begin() as connection:
+            result = await connection.execute(statement.values(revoked_at=datetime.now(UTC)))
+        if not result.rowcount:
+            raise NotFound(f"No live key {key_id!r}. `octant key list` shows all.")
+        self._cache.clear()
+
+    async def list_keys(self, tenant_id: str | None = None) -> list[KeyInfo]:
+        """All keys, or one tenant's, oldest first."""
+        statement = select(api_keys).order_by(api_keys.c.created_at)
+        if tenant_id:
+            statement = statement.where(api_keys.c.tenant_id == tenant_id)
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(statement)).all()
+        return [_info(row) for row in rows]
+
+    async def list_tenants(self) -> list[Tenant]:
+        """All tenants by id."""
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(select(tenants).order_by(tenants.c.id))).all()
+        return [_tenant(row) for row in rows]
+
+    async def _look_up(self, key_id: str, digest: bytes) -> _Cached:
+        statement = (
+            select(api_keys, tenants.c.id.label("tenant"), tenants.c.name.label("tenant_name"), tenants.c.daily_cap)
+            .add_columns(tenants.c.user_daily_cap)
+            .join(tenants, tenants.c.id == api_keys.c.tenant_id)
+            .where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
+        )
+        try:
+            async with self._engine.connect() as connection:
+                row = (await connection.execute(statement)).one_or_none()
+        except (SQLAlchemyError, OSError) as error:
+            raise DependencyUnavailable("API keys cannot be checked right now.", retry_after=5.0) from error
+        until = time.monotonic() + self._ttl
+        if row is None or not hmac.compare_digest(row.digest, digest):
+            return _Cached(None, None, until)
+        tenant = Tenant(row.tenant, row.tenant_name, MicroUSD(row.daily_cap), MicroUSD(row.user_daily_cap))
+        identity = Identity(tenant=tenant, key_id=row.id, user=row.user_id or "", scopes=frozenset(row.scopes))
+        return _Cached(identity, row.expires_at, until)
+
+    def _remember(self, digest: bytes, found: _Cached) -> None:
+        """Keep an answer; when the cache is full the oldest goes, so guessing keys cannot grow memory."""
+        if len(self._cache) >= MOST_CACHED:
+            self._cache.pop(next(iter(self._cache)))
+        self._cache[digest] = found
+
+    def _parse(self, token: str) -> tuple[str, bytes]:
+        prefix, _, rest = token.partition("_")
+        key_id, _, secret = rest.partition("_")
+        if prefix != PREFIX or len(key_id) != 8 or len(secret) < 32 or len(token) > 128 or not token.isascii():
+            raise Unauthenticated(_WRONG)
+        return key_id, self._digest(token)
+
+    def _digest(self, token: str) -> bytes:
+        return hmac.digest(self._secret, token.encode(), hashlib.sha256)
+
+
+def _no_tenant(tenant_id: str) -> NotFound:
+    return NotFound(f"No tenant {tenant_id!r}. `octant tenant create` makes one.")
+
+
+def _tenant(row: Row[tuple[object, ...]]) -> Tenant:
+    return Tenant(row.id, row.name, MicroUSD(row.daily_cap), MicroUSD(row.user_daily_cap))
+
+
+def _info(row: Row[tuple[object, ...]]) -> KeyInfo:
+    return KeyInfo(
+        id=row.id,
+        tenant=row.tenant_id,
+        user=row.user_id,
+        name=row.name,
+        scopes=tuple(row.scopes),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+    )

@@ -1,0 +1,39 @@
+"""Tenants, their users and their API keys."""
+
+from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Index, LargeBinary, MetaData, String, Table, func
+from sqlalchemy.dialects.postgresql import ARRAY
+
+metadata = MetaData()
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("daily_cap", BigInteger, nullable=False, comment="micro-dollars per UTC day"),
+    Column("user_daily_cap", BigInteger, nullable=False, comment="micro-dollars per user and UTC day"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("tenant_id", String(64), ForeignKey("tenants.id"), primary_key=True),
+    Column("id", String(128), primary_key=True),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(16), primary_key=True, comment="the public part of the key"),
+    Column("tenant_id", String(64), ForeignKey("tenants.id"), nullable=False),
+    Column("user_id", String(128), nullable=True, comment="set where the key may act for this user only"),
+    Column("name", String(200), nullable=False),
+    Column("digest", LargeBinary, nullable=False, comment="HMAC-SHA256 of the secret part; the key itself is not kept"),
+    Column("scopes", ARRAY(String(32)), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("expires_at", DateTime(timezone=True), nullable=True),
+    Column("revoked_at", DateTime(timezone=True), nullable=True),
+    Index("api_keys_tenant", "tenant_id"),
+)
