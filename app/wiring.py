@@ -51,6 +51,7 @@ def build_valkey(settings: Settings) -> Redis:
     """One client for the process. It fails fast and does not retry: each use has its own rule for an outage (ADR 0007)."""
     return Redis.from_url(
         settings.valkey_url,
+        decode_responses=True,
         socket_timeout=VALKEY_TIMEOUT,
         socket_connect_timeout=VALKEY_TIMEOUT,
         retry=Retry(NoBackoff(), 0),

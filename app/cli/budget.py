@@ -39,7 +39,7 @@ async def _counters(tenant_id: str, user: str) -> dict[str, tuple[int, int, int]
     settings = load()
     settings.require_stores()
     engine = create_async_engine(settings.database_url)
-    valkey = Redis.from_url(settings.valkey_url)
+    valkey = Redis.from_url(settings.valkey_url, decode_responses=True)
     try:
         tenants = await KeyRing(engine, secret=settings.secret_key.get_secret_value().encode()).list_tenants()
         tenant = next((t for t in tenants if t.id == tenant_id), None)
