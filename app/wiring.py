@@ -21,6 +21,7 @@ from app.gateway.providers.base import Provider
 from app.gateway.providers.openai import OpenAIProvider
 from app.gateway.recovery.recovery import Recovery
 from app.oncall.switch import KillSwitch
+from app.releases.manifest import Places
 from app.releases.releases import Releases
 from app.security.guard import Guard
 from app.security.keys import KeyRing
@@ -66,6 +67,16 @@ def build_provider(name: str, settings: ProviderSettings) -> Provider:
     return OpenAIProvider(name, base_url=settings.base_url, api_key=key, legacy_max_tokens=settings.legacy_max_tokens)
 
 
+def places(settings: Settings) -> Places:
+    """Where releases look for what they pin."""
+    return Places(
+        directory=settings.releases_dir,
+        prompts=settings.prompts_dir,
+        indexes=settings.index_dir,
+        providers=frozenset(settings.all_providers()),
+    )
+
+
 @asynccontextmanager
 async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Parts, None]:
     """Open everything, in the order of need; close it in reverse. Raises Misconfigured where start-up cannot go on."""
@@ -81,15 +92,8 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         for provider in providers.values():
             stack.push_async_callback(provider.aclose)
         switch = KillSwitch(valkey, file=settings.kill_file)
-        releases = Releases(
-            engine,
-            valkey,
-            directory=settings.releases_dir,
-            prompts=settings.prompts_dir,
-            index_directory=settings.index_dir,
-            providers=frozenset(providers),
-        )
-        recorder = Recorder(engine, redactor, on_drop=metrics.records_dropped.inc)
+        releases = Releases(engine, valkey, places(settings))
+        recorder = Recorder(engine, redactor, on_drop=metrics.records_dropped.inc, on_depth=metrics.records_queued.set)
         budget = Budget(valkey, on_settle_failure=metrics.settle_failures.inc)
         tracing = Tracing("octant", __version__, settings.otlp_endpoint or None)
         stack.callback(tracing.close)
@@ -109,7 +113,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
             GatewayParts(
                 switch=switch,
                 releases=releases,
-                guard=Guard(allowed_hosts=settings.allowed_link_hosts),
+                guard=Guard(allowed_hosts=settings.allowed_link_hosts, on_flag=lambda flag: metrics.guard_flags.inc(flag=flag)),
                 budget=budget,
                 recovery=Recovery(providers, stopped=switch.provider_stopped),
                 recorder=recorder,

@@ -1,0 +1,282 @@
+"""A release is one TOML file that pins everything; here it is read, checked whole, and turned into domain words (B1, B3).
+
+A manifest is refused as a whole: every pin that does not resolve is listed, with the file, the key and what to do.
+"""
+
+import hashlib
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.domain.errors import Misconfigured, UnknownModel
+from app.domain.messages import Sampling
+from app.domain.routes import Pin, Price, PriceTable, Prompt, Route, Target
+
+T = TypeVar("T", bound=BaseModel)
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9./-]{0,63}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PricesPin(_Strict):
+    """``file`` is relative to the folder of releases."""
+
+    file: str
+    sha256: Sha256
+
+
+class PromptPin(_Strict):
+    """One version of one prompt and the route that answers it."""
+
+    version: Name
+    sha256: Sha256
+    route: Name
+
+
+class TargetPin(_Strict):
+    """One model at one configured provider."""
+
+    provider: str
+    model: str
+
+
+class RoutePin(_Strict):
+    """A model alias. Times in seconds."""
+
+    targets: tuple[TargetPin, ...] = Field(min_length=1)
+    max_output_tokens: int = Field(ge=1, le=200_000)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    attempts_per_target: int = Field(default=2, ge=1, le=5)
+    connect_timeout: float = Field(default=2.0, gt=0)
+    first_token_timeout: float = Field(default=15.0, gt=0)
+    idle_timeout: float = Field(default=10.0, gt=0)
+    attempt_timeout: float = Field(default=60.0, gt=0)
+
+
+class Manifest(_Strict):
+    """The file as written."""
+
+    id: Name
+    created: date
+    note: str
+    code: str
+    prices: PricesPin
+    indexes: dict[str, str] = Field(default_factory=dict)
+    prompts: dict[Name, PromptPin] = Field(default_factory=dict)
+    routes: dict[Name, RoutePin] = Field(min_length=1)
+
+
+class _PromptFile(_Strict):
+    description: str
+    tools: tuple[str, ...] = ()
+    system: str
+    user: str
+
+
+class _PriceFile(_Strict):
+    class Tier(_Strict):
+        provider: str
+        model: str
+        input: int = Field(ge=0)
+        output: int = Field(ge=0)
+        cached_input: int = Field(ge=0)
+        cache_write: int = Field(ge=0)
+        above_input_tokens: int = Field(default=0, ge=0)
+
+    version: str
+    effective: date
+    unit: str
+    sources: tuple[str, ...] = Field(min_length=1)
+    price: tuple[Tier, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A manifest with every pin resolved. Immutable: a call keeps the one it started with (B2)."""
+
+    id: str
+    sha256: str
+    text: str
+    note: str
+    prompts: Mapping[str, Prompt]
+    routes: Mapping[str, Route]
+    prices: PriceTable
+    indexes: Mapping[str, str]
+
+    def pin(self, target: str) -> Pin:
+        """Pin a call to this release: ``target`` is a model alias or a prompt. Raises UnknownModel."""
+        prompt = self.prompts.get(target)
+        route = self.routes.get(prompt.route if prompt else target)
+        if route is None:
+            raise UnknownModel(f"No model {target[:64]!r}. Known: {', '.join(self.routes)}.", param="model")
+        return Pin(release=self.id, route=route, prices=self.prices, prompt=prompt, indexes=self.indexes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where pins are looked for. ``providers`` are those that the settings configure."""
+
+    directory: Path
+    prompts: Path
+    indexes: Path
+    providers: frozenset[str]
+
+    def manifest_path(self, release_id: str) -> Path:
+        """The file of a release."""
+        return self.directory / f"{release_id}.toml"
+
+    def prompt_path(self, name: str, version: str) -> Path:
+        """The file of a prompt: ``support/answer`` ``v1`` is ``support/prompts/answer/v1.toml``."""
+        feature, _, short = name.partition("/")
+        return self.prompts / feature / "prompts" / short / f"{version}.toml"
+
+    def index_path(self, version: str) -> Path:
+        """The file of a built index."""
+        return self.indexes / f"{version}.sqlite"
+
+
+def sha256_of(path: Path) -> str:
+    """The hash that pins a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def parse(text: str, where: str) -> Manifest:
+    """Read a manifest's text. Raises Misconfigured."""
+    return _parsed(Manifest, text, where)
+
+
+def resolve(text: str, places: Places, *, where: str) -> Release:
+    """Check every pin of a manifest's text. Raises Misconfigured with one line for each that does not resolve."""
+    manifest = parse(text, where)
+    problems: list[str] = []
+
+    def attempt(resolve_one: Callable[[], Any]) -> Any:  # noqa: ANN401 - passes through what it is given
+        try:
+            return resolve_one()
+        except Misconfigured as error:
+            problems.append(str(error))
+            return None
+
+    prices = attempt(partial(_prices, manifest.prices, places))
+    routes = {name: _route(name, pin) for name, pin in manifest.routes.items()}
+    prompts = {name: attempt(partial(_prompt, name, pin, places)) for name, pin in manifest.prompts.items()}
+    problems += _dangling(manifest, routes, prices, places)
+    if problems:
+        raise Misconfigured(f"{where} cannot be live:\n  " + "\n  ".join(problems))
+    return Release(
+        id=manifest.id,
+        sha256=hashlib.sha256(text.encode()).hexdigest(),
+        text=text,
+        note=manifest.note,
+        prompts=prompts,
+        routes=routes,
+        prices=prices,
+        indexes=manifest.indexes,
+    )
+
+
+def load(release_id: str, places: Places) -> Release:
+    """Read and check the manifest file of a release. Raises Misconfigured."""
+    path = places.manifest_path(release_id)
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in places.directory.glob("*.toml"))) or "none"
+        raise Misconfigured(f"No release {release_id!r} in {places.directory}/. Known: {known}.")
+    release = resolve(path.read_text(), places, where=str(path))
+    if release.id != release_id:
+        raise Misconfigured(f"{path}: id = {release.id!r}, but the file is named {release_id!r}. Make the two agree.")
+    return release
+
+
+def _dangling(manifest: Manifest, routes: Mapping[str, Route], prices: PriceTable | None, places: Places) -> list[str]:
+    """What points to something that is not there."""
+    problems = [
+        f"prompts.{name}.route = {pin.route!r}: no such route. Add [routes.{pin.route}] or change it."
+        for name, pin in manifest.prompts.items()
+        if pin.route not in routes
+    ]
+    for name, version in manifest.indexes.items():
+        if not places.index_path(version).is_file():
+            problems.append(f"indexes.{name} = {version!r}: not built. Run `octant index build`; it prints the version to pin.")
+    for route in routes.values():
+        for target in route.targets:
+            where = f"routes.{route.name}: {target.provider}/{target.model}"
+            if target.provider not in places.providers:
+                problems.append(f"{where}: provider not configured. Set OCTANT_PROVIDERS__{target.provider.upper()}__BASE_URL.")
+            if prices and (target.provider, target.model) not in prices.prices:
+                problems.append(f"{where}: no price in {manifest.prices.file}. An unknown price is never free: add it.")
+    return problems
+
+
+def _prices(pin: PricesPin, places: Places) -> PriceTable:
+    path = places.directory / pin.file
+    _check_hash(path, pin.sha256, "prices.sha256")
+    file = _parsed(_PriceFile, path.read_text(), str(path))
+    found: dict[tuple[str, str], list[Price]] = {}
+    for tier in file.price:
+        price = Price(tier.input, tier.output, tier.cached_input, tier.cache_write, tier.above_input_tokens)
+        found.setdefault((tier.provider, tier.model), []).append(price)
+    for key, tiers in found.items():
+        if sum(t.above_input_tokens == 0 for t in tiers) != 1:
+            raise Misconfigured(f"{path}: {'/'.join(key)} needs exactly one price that starts at zero input tokens.")
+    ordered = {key: tuple(sorted(t, key=lambda p: p.above_input_tokens)) for key, t in found.items()}
+    return PriceTable(version=file.version, prices=ordered)
+
+
+def _prompt(name: str, pin: PromptPin, places: Places) -> Prompt:
+    path = places.prompt_path(name, pin.version)
+    _check_hash(path, pin.sha256, f"prompts.{name}.sha256")
+    file = _parsed(_PromptFile, path.read_text(), str(path))
+    return Prompt(
+        name=name,
+        version=pin.version,
+        sha256=pin.sha256,
+        system=file.system,
+        user=file.user,
+        route=pin.route,
+        tools=file.tools,
+    )
+
+
+def _route(name: str, pin: RoutePin) -> Route:
+    return Route(
+        name=name,
+        targets=tuple(Target(t.provider, t.model) for t in pin.targets),
+        max_output_tokens=pin.max_output_tokens,
+        sampling=Sampling(temperature=pin.temperature, top_p=pin.top_p),
+        attempts_per_target=pin.attempts_per_target,
+        connect_timeout=pin.connect_timeout,
+        first_token_timeout=pin.first_token_timeout,
+        idle_timeout=pin.idle_timeout,
+        attempt_timeout=pin.attempt_timeout,
+    )
+
+
+def _check_hash(path: Path, expected: str, key: str) -> None:
+    if not path.is_file():
+        raise Misconfigured(f"{key}: {path} does not exist.")
+    actual = sha256_of(path)
+    if actual != expected:
+        raise Misconfigured(
+            f"{key} = {expected[:12]}…, but {path} has {actual[:12]}…. Pinned files do not change: "
+            "restore it, or make a new version and a new release (`octant release hashes` prints all hashes)."
+        )
+
+
+def _parsed(model: type[T], text: str, where: str) -> T:
+    try:
+        return model.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise Misconfigured(f"{where} is not TOML: {error}.") from None
+    except ValidationError as error:
+        lines = [f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors()]
+        raise Misconfigured(f"{where} is not usable:\n  " + "\n  ".join(lines)) from None

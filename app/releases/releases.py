@@ -1,0 +1,221 @@
+"""What is live, and how that changes on every worker within five seconds, without a restart (B2).
+
+The pointer is the newest row of ``activations`` in Postgres. A change is announced over Valkey; each worker also looks every
+two seconds, so a lost announcement costs two seconds and a dead Valkey costs nothing more. A worker swaps one immutable
+`Release` for another; calls in flight keep theirs. If the new release cannot be loaded, what is live stays live.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import insert, select
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.domain.errors import Misconfigured
+from app.domain.routes import Pin
+from app.releases.manifest import Places, Release, load, resolve
+from app.releases.tables import activations, manifests
+
+CHANNEL = "octant:release"
+WORKERS = "octant:release:workers"
+WORKER_SECONDS = 10
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """One line of the history."""
+
+    number: int
+    release: str
+    previous: str | None
+    kind: str
+    by: str
+    reason: str
+    at: datetime
+
+
+class Releases:
+    """See the module."""
+
+    def __init__(self, engine: AsyncEngine, valkey: Redis, places: Places, *, poll: float = 2.0) -> None:
+        """``poll`` in seconds."""
+        self._engine = engine
+        self._valkey = valkey
+        self._places = places
+        self._poll = poll
+        self._current: Release | None = None
+        self._refused: str | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._changed = asyncio.Event()
+        self._worker = f"{socket.gethostname()}:{os.getpid()}"
+
+    async def start(self) -> None:
+        """Load what is live, then follow it. Raises Misconfigured if nothing is live or a pin of it does not resolve."""
+        live = await self._live()
+        if live is None:
+            raise Misconfigured("No release is live. Run `octant release activate ID` (`octant release list` shows all).")
+        self._current = resolve(live[1], self._places, where=f"the live release {live[0]}")
+        await self._report()
+        self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._listen())]
+
+    async def aclose(self) -> None:
+        """Stop following."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(RedisError, OSError):
+            await self._valkey.hdel(WORKERS, self._worker)
+
+    @property
+    def current(self) -> Release:
+        """The live release as this worker knows it."""
+        if self._current is None:
+            raise Misconfigured("Releases were not started.")
+        return self._current
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """The model aliases of the live release."""
+        return tuple(self.current.routes)
+
+    def pin(self, target: str) -> Pin:
+        """Pin a call to what is live now. Raises UnknownModel."""
+        return self.current.pin(target)
+
+    async def activate(self, release_id: str, *, by: str, reason: str) -> None:
+        """Make a release live. Raises Misconfigured, before anything changes, if it does not resolve or was changed."""
+        release = load(release_id, self._places)
+        async with self._engine.begin() as connection:
+            await self._remember(connection, release)
+            await _point(connection, release.id, "activate", by, reason)
+        await self._announce(release.id)
+
+    async def rollback(self, *, by: str, reason: str, to: str | None = None) -> str:
+        """Put the release that was live before this one (or ``to``) live again. Returns its id. Raises Misconfigured."""
+        target = to or await self._previous()
+        async with self._engine.begin() as connection:
+            statement = select(manifests.c.text).where(manifests.c.id == target)
+            text = (await connection.execute(statement)).scalar_one_or_none()
+            if text is None:
+                raise Misconfigured(f"Release {target!r} was never live: activate it instead.")
+            resolve(text, self._places, where=f"release {target}")
+            await _point(connection, target, "rollback", by, reason)
+        await self._announce(target)
+        return target
+
+    async def history(self, limit: int = 20) -> Sequence[Activation]:
+        """Activations, newest first."""
+        statement = select(activations).order_by(activations.c.number.desc()).limit(limit)
+        async with self._engine.connect() as connection:
+            return [Activation(**row._mapping) for row in await connection.execute(statement)]  # noqa: SLF001 - documented name
+
+    async def workers(self) -> dict[str, str]:
+        """The release that each live worker says it serves."""
+        reports = {str(k): json.loads(v) for k, v in (await self._valkey.hgetall(WORKERS)).items()}
+        return {name: r["release"] for name, r in reports.items() if r["at"] > time.time() - WORKER_SECONDS}
+
+    async def _previous(self) -> str:
+        """The newest release in the history that is not the live one, going back over earlier rollbacks."""
+        history = await self.history(limit=1000)
+        if not history:
+            raise Misconfigured("No release was ever live: there is nothing to roll back to.")
+        undone: set[str] = {history[0].release}
+        for activation in history:
+            if activation.kind == "rollback" and activation.previous:
+                undone.add(activation.previous)  # rolling back twice goes back twice, not forth again
+            elif activation.release not in undone:
+                return activation.release
+        raise Misconfigured("There is no earlier release to roll back to.")
+
+    async def _live(self) -> tuple[str, str] | None:
+        statement = (
+            select(manifests.c.id, manifests.c.text)
+            .join(activations, activations.c.release == manifests.c.id)
+            .order_by(activations.c.number.desc())
+            .limit(1)
+        )
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(statement)).one_or_none()
+        return (row.id, row.text) if row else None
+
+    async def _remember(self, connection: AsyncConnection, release: Release) -> None:
+        values = {"id": release.id, "sha256": release.sha256, "text": release.text}
+        await connection.execute(postgresql.insert(manifests).values(values).on_conflict_do_nothing())
+        known = (await connection.execute(select(manifests.c.sha256).where(manifests.c.id == release.id))).scalar_one()
+        if known != release.sha256:
+            raise Misconfigured(
+                f"Release {release.id} was changed after it was first live. A release is immutable: "
+                "restore the file, or give the change an id of its own."
+            )
+
+    async def _announce(self, release_id: str) -> None:
+        try:
+            await self._valkey.publish(CHANNEL, release_id)
+        except (RedisError, OSError) as error:
+            log.warning("not announced, workers see it at their next look", extra={"error_type": type(error).__name__})
+
+    async def _follow(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._poll):
+                    await self._changed.wait()
+            self._changed.clear()
+            await self._swap_if_changed()
+            await self._report()
+
+    async def _swap_if_changed(self) -> None:
+        try:
+            live = await self._live()
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("live release not readable, serving what was live", extra={"error_type": type(error).__name__})
+            return
+        if live is None or live[0] in (self.current.id, self._refused):
+            return
+        try:
+            self._current = resolve(live[1], self._places, where=f"the live release {live[0]}")
+        except Misconfigured as error:
+            self._refused = live[0]
+            log.warning("new release refused, serving what was live", extra={"release": live[0], "reason": str(error)})
+            return
+        self._refused = None
+        log.warning("release changed", extra={"release": self._current.id})
+
+    async def _listen(self) -> None:
+        """Wake `_follow` at once when a change is announced."""
+        while True:
+            try:
+                async with self._valkey.pubsub() as channel:
+                    await channel.subscribe(CHANNEL)
+                    while True:
+                        if await channel.get_message(ignore_subscribe_messages=True, timeout=5.0):
+                            self._changed.set()
+            except (RedisError, OSError):
+                await asyncio.sleep(self._poll)  # `_follow` looks by itself meanwhile
+
+    async def _report(self) -> None:
+        """Tell operators what this worker serves."""
+        report: dict[str, Any] = {"release": self.current.id, "at": time.time()}
+        with contextlib.suppress(RedisError, OSError):
+            await self._valkey.hset(WORKERS, self._worker, json.dumps(report))
+
+
+async def _point(connection: AsyncConnection, release_id: str, kind: str, by: str, reason: str) -> None:
+    newest = select(activations.c.release).order_by(activations.c.number.desc()).limit(1)
+    previous = (await connection.execute(newest)).scalar_one_or_none()
+    values = {"release": release_id, "previous": previous, "kind": kind, "by": by, "reason": reason}
+    await connection.execute(insert(activations).values(values))
