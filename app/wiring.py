@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from sqlalchemy import text
@@ -32,6 +32,7 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
 
 VALKEY_TIMEOUT = 1.0
+VALKEY_CONNECTIONS = 64  # a burst waits for one of these; it does not open a thousand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +51,16 @@ def build_engine(settings: Settings) -> AsyncEngine:
 
 def build_valkey(settings: Settings) -> Redis:
     """One client for the process. It fails fast and does not retry: each use has its own rule for an outage (ADR 0007)."""
-    return Redis.from_url(
+    pool = BlockingConnectionPool.from_url(
         settings.valkey_url,
+        max_connections=VALKEY_CONNECTIONS,
+        timeout=VALKEY_TIMEOUT,
         decode_responses=True,
         socket_timeout=VALKEY_TIMEOUT,
         socket_connect_timeout=VALKEY_TIMEOUT,
         retry=Retry(NoBackoff(), 0),
     )
+    return Redis.from_pool(pool)
 
 
 def build_provider(name: str, settings: ProviderSettings) -> Provider:

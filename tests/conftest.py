@@ -52,7 +52,7 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 
 @pytest_asyncio.fixture(scope="session")
 async def valkey(valkey_url: str) -> AsyncIterator["Redis"]:
-    client = Redis.from_url(valkey_url, decode_responses=True)
+    client = Redis.from_url(valkey_url, decode_responses=True, max_connections=500)
     yield client
     await client.aclose()
 

@@ -1,0 +1,61 @@
+"""Prices and worst cases."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.budget.pricing import cost, most_input_tokens, tiers_of, worst_case
+from app.domain.calls import Usage
+from app.domain.errors import Misconfigured
+from app.domain.messages import Image, Message, Text, ToolResult, ToolUse
+from app.domain.routes import Price, PriceTable
+
+FLAT = (Price(input=3_000_000, output=15_000_000, cached_input=300_000, cache_write=3_750_000),)
+TIERED = (*FLAT, Price(6_000_000, 22_500_000, 600_000, 7_500_000, above_input_tokens=200_000))
+
+
+def test_each_kind_of_token_is_priced_once() -> None:
+    """C2: 1000 in, 200 cached, 100 written, 50 out of which 40 reasoning."""
+    usage = Usage(input=1000, output=50, cached_input=200, cache_write=100, reasoning=40)
+    assert cost(usage, FLAT) == 3000 + 60 + 375 + 750
+
+
+def test_a_fraction_of_a_micro_dollar_is_rounded_up() -> None:
+    assert cost(Usage(input=1), (Price(100_000, 0, 0, 0),)) == 1
+
+
+def test_a_long_input_is_priced_by_its_tier_cached_tokens_included() -> None:
+    assert cost(Usage(input=100_000, cached_input=100_000), TIERED) == 100_000 * 6 + 60_000
+    assert cost(Usage(input=100_000, cached_input=99_999), TIERED) == 100_000 * 3 + 30_000
+
+
+def test_an_unknown_price_is_refused_never_free() -> None:
+    with pytest.raises(Misconfigured, match="acme/nameless"):
+        tiers_of(PriceTable("p", {}), "acme", "nameless")
+
+
+@given(
+    tokens=st.tuples(*[st.integers(0, 400_000)] * 3),
+    output=st.integers(0, 100_000),
+    slack=st.integers(0, 1000),
+    tiers=st.sampled_from([FLAT, TIERED]),
+)
+def test_the_worst_case_is_never_under_the_cost(
+    tokens: tuple[int, int, int], output: int, slack: int, tiers: tuple[Price, ...]
+) -> None:
+    """C1: whatever split of cached and fresh input, whatever tier."""
+    usage = Usage(input=tokens[0], cached_input=tokens[1], cache_write=tokens[2], output=output)
+    assert worst_case(sum(tokens) + slack, output + slack, tiers) >= cost(usage, tiers)
+
+
+@given(text=st.text())
+def test_every_byte_of_text_counts_as_a_token_at_most(text: str) -> None:
+    """The bound: byte-level tokenizers make at most one token of each UTF-8 byte."""
+    size = len(text.encode("utf-8", "surrogatepass"))
+    message = Message("user", (Text(text), ToolUse("i", "tool", text), ToolResult("i", (Text(text),))))
+    assert most_input_tokens((Text(text),), (message,), (), None) >= 4 * size
+
+
+def test_an_image_counts_by_its_most_not_by_its_bytes() -> None:
+    with_image = most_input_tokens((), (Message("user", (Image(data="x" * 1_000_000, media_type="image/png"),)),), (), None)
+    assert 8_000 <= with_image < 9_000

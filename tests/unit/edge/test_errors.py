@@ -1,0 +1,72 @@
+"""The one table from errors to HTTP."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from app.domain.errors import BudgetExceeded, OctantError, OutputInvalid, RateLimited
+from app.edge.errors import TABLE, dialect_of, render
+
+
+def leaves(root: type[OctantError]) -> Iterator[type[OctantError]]:
+    children = root.__subclasses__()
+    if not children:
+        yield root
+    for child in children:
+        yield from leaves(child)
+
+
+def test_every_leaf_of_the_error_tree_has_a_row_and_every_row_is_a_leaf() -> None:
+    assert set(TABLE) == set(leaves(OctantError))
+
+
+def test_every_leaf_has_a_code_of_its_own() -> None:
+    codes = [leaf.code for leaf in TABLE]
+    assert len(set(codes)) == len(codes)
+
+
+def sample(leaf: type[OctantError]) -> OctantError:
+    if leaf is BudgetExceeded:
+        return BudgetExceeded(scope="user-day", limit=5, spent=3, held=1, needed=2, resets_at=datetime(2026, 1, 2, tzinfo=UTC))
+    if leaf is OutputInvalid:
+        return OutputInvalid("no", violations=("$.a: type",))
+    return leaf("no")
+
+
+@pytest.mark.parametrize("leaf", TABLE, ids=lambda leaf: leaf.__name__)
+def test_every_error_is_told_in_both_envelopes(leaf: type[OctantError]) -> None:
+    """G1: each vendor's own envelope."""
+    status, headers, body = render(sample(leaf), "openai", "req_12345678")
+    assert status >= 400
+    assert b'"error": {"message"' in body
+    assert headers["x-should-retry"] in {"true", "false"}
+    _, headers, body = render(sample(leaf), "anthropic", "req_12345678")
+    assert body.startswith(b'{"type": "error", "error": {"type"')
+    assert headers["request-id"] == "req_12345678"
+
+
+def test_a_budget_refusal_carries_its_figures() -> None:
+    """C4."""
+    status, _, body = render(sample(BudgetExceeded), "openai", "r")
+    assert status == 429
+    assert b'"scope": "user-day", "limit": 5, "spent": 3, "held": 1, "needed": 2' in body
+    assert b"2026-01-02T00:00:00+00:00" in body
+
+
+def test_a_wait_tells_how_long_in_whole_seconds() -> None:
+    _, headers, _ = render(RateLimited("slow down", retry_after=0.2), "openai", "r")
+    assert headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("path", "dialect"),
+    [
+        ("/v1/messages", "anthropic"),
+        ("/v1/messages/count_tokens", "anthropic"),
+        ("/v1/chat/completions", "openai"),
+        ("/x", "openai"),
+    ],
+)
+def test_the_path_decides_the_envelope(path: str, dialect: str) -> None:
+    assert dialect_of(path) == dialect
