@@ -1,0 +1,46 @@
+"""The schema's history, one revision file per room and change. `octant migrate` and the tests call it; no ``alembic.ini``."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
+HERE = Path(__file__).resolve().parent
+
+
+def config(database_url: str) -> Config:
+    """Alembic's configuration for a database, given as ``postgresql+psycopg://…`` (unix sockets by ``?host=/path``)."""
+    made = Config()
+    made.set_main_option("script_location", str(HERE).replace("%", "%%"))  # configparser would interpolate a single %
+    made.set_main_option("path_separator", "os")
+    made.attributes["url"] = database_url
+    return made
+
+
+def upgrade(database_url: str, revision: str = "heads") -> None:
+    """Bring the schema to ``revision``. Safe to run from several processes at once: they take turns."""
+    command.upgrade(config(database_url), revision)
+
+
+def downgrade(database_url: str, revision: str = "base") -> None:
+    """Take the schema back to ``revision``. Data of the tables that go is lost."""
+    command.downgrade(config(database_url), revision)
+
+
+def current(database_url: str) -> tuple[str, ...]:
+    """The revisions that the database has, none for an empty one."""
+    engine = create_engine(database_url, poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            return tuple(sorted(MigrationContext.configure(connection).get_current_heads()))
+    finally:
+        engine.dispose()
+
+
+def newest() -> tuple[str, ...]:
+    """The revisions that this code expects."""
+    return tuple(sorted(ScriptDirectory(str(HERE)).get_heads()))
