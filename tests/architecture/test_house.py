@@ -1,0 +1,61 @@
+"""The house holds its own rules."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+APP = ROOT / "app"
+
+
+def modules() -> Iterator[Path]:
+    yield from (p for p in APP.rglob("*.py") if "versions" not in p.parts)
+
+
+def test_the_import_contracts_hold() -> None:
+    """Layers, one room per power tool (design §1)."""
+    script = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-1000:]
+
+
+def test_the_environment_is_read_in_settings_alone() -> None:
+    """Style: settings are read nowhere but in settings.py; the stack hands an environment to the processes it starts."""
+    readers = [
+        str(path.relative_to(ROOT))
+        for path in modules()
+        if path.name != "settings.py" and path.relative_to(APP).parts[0] != "stack"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
+    ]
+    assert readers == []
+
+
+@pytest.mark.parametrize("room", sorted(p.name for p in APP.iterdir() if (p / "__init__.py").exists()))
+def test_every_room_says_at_its_door_what_may_live_there(room: str) -> None:
+    docstring = ast.get_docstring(ast.parse((APP / room / "__init__.py").read_text()))
+    assert docstring is not None
+    assert len(docstring) > 40
+
+
+def test_no_file_and_no_function_outgrows_one_idea() -> None:
+    """Style: about 400 lines a file, 50 a function."""
+    long_files = [str(p.relative_to(ROOT)) for p in modules() if p.read_text().count("\n") > 400]
+    long_functions = [
+        f"{path.relative_to(ROOT)}:{node.name}"
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (node.end_lineno or 0) - node.lineno >= 60
+    ]
+    assert (long_files, long_functions) == ([], [])
+
+
+def test_importing_the_application_connects_to_nothing_and_starts_nothing() -> None:
+    """Style: no work on import, so a server may import once and fork."""
+    script = "import threading, app.main; assert threading.active_count() == 1, threading.enumerate()"
+    run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr

@@ -1,0 +1,149 @@
+"""The first and last thing a request meets, on a bare ASGI application."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.domain.errors import InvalidRequest
+from app.edge.middleware import EdgeMiddleware
+from app.telemetry.metrics import Metrics
+
+
+class Client:
+    """Speaks ASGI to an application: sends one body, may leave, keeps what it got."""
+
+    def __init__(self, app: ASGIApp, *, body: bytes = b"{}", headers: dict[str, str] | None = None, path: str = "/v1/x") -> None:
+        self.got: list[Message] = []
+        self._left = asyncio.Event()
+        self._body: bytes | None = body
+        raw = [(k.encode(), v.encode()) for k, v in (headers or {}).items()]
+        self._scope: Scope = {"type": "http", "method": "POST", "path": path, "headers": raw}
+        self._app = app
+
+    async def run(self) -> "Client":
+        await self._app(self._scope, self._receive, self._send)
+        return self
+
+    def leave(self) -> None:
+        self._left.set()
+
+    @property
+    def status(self) -> int:
+        return int(self.got[0]["status"]) if self.got else 0
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {k.decode(): v.decode() for k, v in self.got[0]["headers"]}
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401 - any JSON
+        return json.loads(b"".join(m["body"] for m in self.got[1:]))
+
+    async def _receive(self) -> Message:
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        await self._left.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Message) -> None:
+        self.got.append(message)
+
+
+def wrapped(handler: Callable[[Receive, Send], Any], *, limit: int = 1000) -> ASGIApp:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await handler(receive, send)
+
+    return EdgeMiddleware(app, metrics=Metrics(), max_body_bytes=limit)
+
+
+async def read_and_answer(receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"{}"})
+
+
+async def test_an_error_is_answered_in_the_envelope_of_its_path() -> None:
+    async def fails(receive: Receive, send: Send) -> None:
+        raise InvalidRequest("no", param="x")
+
+    openai = await Client(wrapped(fails)).run()
+    assert (openai.status, openai.json["error"]["param"]) == (400, "x")
+    anthropic = await Client(wrapped(fails), path="/v1/messages").run()
+    assert anthropic.json["error"]["type"] == "invalid_request_error"
+
+
+async def test_an_unforeseen_error_answers_500_without_its_text() -> None:
+    async def fails(receive: Receive, send: Send) -> None:
+        raise ValueError("password=hunter2")
+
+    client = await Client(wrapped(fails)).run()
+    assert client.status == 500
+    assert "hunter2" not in json.dumps(client.json)
+
+
+@pytest.mark.parametrize("headers", [{}, {"content-length": "1001"}])
+async def test_a_body_over_the_limit_is_refused_by_its_length_and_as_it_comes(headers: dict[str, str]) -> None:
+    client = await Client(wrapped(read_and_answer), body=b"x" * 1001, headers=headers).run()
+    assert (client.status, client.json["error"]["code"]) == (413, "request_too_large")
+
+
+async def test_a_harmless_request_id_is_kept_and_another_replaced() -> None:
+    kept = await Client(wrapped(read_and_answer), headers={"x-request-id": "abc-12345"}).run()
+    assert kept.headers["x-request-id"] == "abc-12345"
+    replaced = await Client(wrapped(read_and_answer), headers={"x-request-id": "a b\tc; drop"}).run()
+    assert replaced.headers["x-request-id"].startswith("req_")
+
+
+async def test_a_client_that_leaves_cancels_the_handler() -> None:
+    """R7."""
+    cancelled = asyncio.Event()
+
+    async def slow(receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    client = Client(wrapped(slow))
+    running = asyncio.create_task(client.run())
+    await asyncio.sleep(0)
+    client.leave()
+    async with asyncio.timeout(2):
+        await running
+    assert cancelled.is_set()
+    assert client.got == []
+
+
+async def test_a_client_that_leaves_after_the_answer_cancels_nothing() -> None:
+    finished = False
+
+    async def tidy(receive: Receive, send: Send) -> None:
+        nonlocal finished
+        await read_and_answer(receive, send)
+        client.leave()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        finished = True
+
+    client = Client(wrapped(tidy))
+    await client.run()
+    assert finished
+
+
+async def test_a_cancellation_from_elsewhere_is_passed_on() -> None:
+    async def slow(receive: Receive, send: Send) -> None:
+        await receive()
+        await asyncio.sleep(30)
+
+    running = asyncio.create_task(Client(wrapped(slow)).run())
+    await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
