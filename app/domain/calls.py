@@ -150,11 +150,12 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ThinkingDelta:
-    """More reasoning of the part at ``index``, or its signature."""
+    """More reasoning of the part at ``index``, or its signature, or its sealed data (then the part has nothing else)."""
 
     index: int
     text: str = ""
     signature: str | None = None
+    redacted: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
