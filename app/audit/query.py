@@ -4,17 +4,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.audit.tables import attempts, calls
+from app.audit.tables import SEARCH_VECTOR, attempts, calls
 
 EXACT = ("id", "request_id", "trace_id", "tenant", "user", "key_id", "feature", "release", "provider", "model", "outcome")
+
+# The left side is the index's expression, letter by letter, or the index is not used.
+_HAS_WORDS = text(SEARCH_VECTOR.replace(":", r"\:") + r" @@ websearch_to_tsquery('simple', translate(:words, '<>', '  '))")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFilter:
-    """What to look for; None does not restrict. ``text`` is searched in request, response and error, case-insensitively."""
+    """What to look for; None does not restrict. ``text`` is searched in request and response.
+
+    It reads as in a web search: all words must occur, ``"quoted words"`` together, ``-word`` not at all; case does not matter.
+    """
 
     id: str | None = None
     request_id: str | None = None
@@ -45,9 +51,7 @@ async def find_calls(engine: AsyncEngine, wanted: CallFilter) -> list[dict[str, 
     if wanted.until:
         statement = statement.where(calls.c.at < wanted.until)
     if wanted.text:
-        statement = statement.where(
-            or_(*(calls.c[name].icontains(wanted.text, autoescape=True) for name in ("request", "response", "error")))
-        )
+        statement = statement.where(_HAS_WORDS.bindparams(words=wanted.text))
     async with engine.connect() as connection:
         return [dict(row._mapping) for row in await connection.execute(statement)]  # noqa: SLF001 - SQLAlchemy's documented name
 

@@ -4,7 +4,7 @@ What comes from outside (a user's name, a provider's words) is ``Text``: a lengt
 
 Full text is found through a GIN index over ``to_tsvector('simple', …)`` and not by ILIKE: scanning a month of prompts takes
 minutes, and the trigram index that makes ILIKE fast is several times larger and an extension that not every managed Postgres
-grants. The price: words are found whole, or by their beginning, not by their middle. ``simple`` neither stems nor drops
+grants. The price: words are found whole, not by their middle. ``simple`` neither stems nor drops
 words, so order numbers and redaction tokens are found as they stand, in any language. Only the first 50,000 characters of
 each side are indexed, because PostgreSQL refuses a row whose tsvector is over 1 MB.
 """
@@ -30,9 +30,10 @@ metadata = MetaData()
 
 # Written as PostgreSQL prints it back, so that comparing the migrated schema with this file finds no difference. The texts
 # are JSON, in which a line break is the two characters `\n`: without `replace`, the first word of a line would begin with n.
+# Without `translate`, what stands in angle brackets would be taken for a tag and left out: redaction tokens above all.
 SEARCH_VECTOR = (
-    r"""to_tsvector('simple'::regconfig, replace(("left"(request, 50000) || ' '::text) || "left"(response, 50000),"""
-    r""" '\n'::text, ' '::text))"""
+    r"""to_tsvector('simple'::regconfig, translate(replace(("left"(request, 50000) || ' '::text) || "left"(response, 50000),"""
+    r""" '\n'::text, ' '::text), '<>'::text, '  '::text))"""
 )
 
 calls = Table(

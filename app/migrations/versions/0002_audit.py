@@ -10,8 +10,8 @@ branch_labels = None
 depends_on = None
 
 SEARCH_VECTOR = (
-    r"""to_tsvector('simple'::regconfig, replace(("left"(request, 50000) || ' '::text) || "left"(response, 50000),"""
-    r""" '\n'::text, ' '::text))"""
+    r"""to_tsvector('simple'::regconfig, translate(replace(("left"(request, 50000) || ' '::text) || "left"(response, 50000),"""
+    r""" '\n'::text, ' '::text), '<>'::text, '  '::text))"""
 )
 
 

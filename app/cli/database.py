@@ -1,0 +1,38 @@
+"""What every command on Postgres does: open the settings and one connection, and say in a sentence what went wrong."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from app.settings import Settings
+
+
+@asynccontextmanager
+async def database() -> "AsyncGenerator[tuple[AsyncEngine, Settings], None]":
+    """Yield engine and settings. Raises Misconfigured where Postgres is not set, does not answer or is not migrated."""
+    from sqlalchemy.exc import DBAPIError, ProgrammingError
+    from sqlalchemy.ext.asyncio import create_async_engine
+    from sqlalchemy.pool import NullPool
+
+    from app.domain.errors import Misconfigured
+    from app.settings import load
+
+    settings = load()
+    if not settings.database_url:
+        raise Misconfigured("Set OCTANT_DATABASE_URL, or run `make demo`, which brings its own Postgres.")
+    engine = create_async_engine(settings.database_url, poolclass=NullPool, connect_args={"connect_timeout": 5})
+    try:
+        yield engine, settings
+    except ProgrammingError as error:
+        raise Misconfigured(f"The database has no such table: run `octant migrate`. ({_first_line(error)})") from error
+    except DBAPIError as error:
+        raise Misconfigured(f"Postgres does not answer; look at OCTANT_DATABASE_URL. ({_first_line(error)})") from error
+    finally:
+        await engine.dispose()
+
+
+def _first_line(error: Exception) -> str:
+    return str(getattr(error, "orig", error)).partition("\n")[0]

@@ -1,0 +1,134 @@
+"""`octant tenant …` and `octant key …`: who may call the service."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.database import database
+
+if TYPE_CHECKING:
+    from app.domain.money import MicroUSD
+    from app.security.keys import KeyInfo, KeyRing
+    from app.settings import Settings
+
+tenant = typer.Typer(no_args_is_help=True, help="Tenants and their caps.")
+key = typer.Typer(no_args_is_help=True, help="API keys: each is shown once, when it is made.")
+
+TenantId = Annotated[str, typer.Argument(help="Tenant id.")]
+
+
+@tenant.command("create")
+def create_tenant(
+    tenant_id: TenantId,
+    name: Annotated[str, typer.Option(help="Name for people; the id if left out.")] = "",
+    daily_cap: Annotated[str, typer.Option(help="Dollars a day, UTC.")] = "100.00",
+    user_daily_cap: Annotated[str, typer.Option(help="Dollars a user and day; OCTANT_DEFAULT_USER_DAILY_CAP if left out.")] = "",
+    exist_ok: Annotated[
+        bool, typer.Option("--exist-ok", help="Succeed if the tenant exists already, and change nothing.")
+    ] = False,
+) -> None:
+    """Create a tenant."""
+    asyncio.run(_create_tenant(tenant_id, name or tenant_id, daily_cap, user_daily_cap, exist_ok=exist_ok))
+
+
+@tenant.command("list")
+def list_tenants() -> None:
+    """List all tenants and their caps."""
+    asyncio.run(_list_tenants())
+
+
+@key.command("create")
+def create_key(
+    tenant_id: TenantId,
+    name: Annotated[str, typer.Option(help="What the key is for.")],
+    user: Annotated[
+        str | None, typer.Option(help="Bind the key to one user; without, the tenant names its user per call.")
+    ] = None,
+    scope: Annotated[list[str] | None, typer.Option(help="What the key may do; `call` if left out. May be repeated.")] = None,
+    days: Annotated[float | None, typer.Option(min=0, help="Days until it expires; never if left out.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the key and nothing else.")] = False,
+) -> None:
+    """Create a key and show it, this once."""
+    expires_at = datetime.now(UTC) + timedelta(days=days) if days is not None else None
+    token = asyncio.run(_create_key(tenant_id, name, user, tuple(scope or ("call",)), expires_at))
+    print(token if quiet else f"{token}\n\nStore it now: only its hash is kept, so it cannot be shown again.")
+
+
+@key.command("revoke")
+def revoke_key(key_id: Annotated[str, typer.Argument(help="Key id, or the whole key.")]) -> None:
+    """Revoke a key; every worker refuses it within 5 seconds."""
+    known = key_id.split("_")[1] if key_id.startswith("oct_") and key_id.count("_") >= 2 else key_id
+    asyncio.run(_revoke_key(known))
+    print(f"Key {known} is revoked; every worker refuses it within 5 seconds.")
+
+
+@key.command("list")
+def list_keys(tenant_id: Annotated[str | None, typer.Argument(help="Only this tenant's keys.")] = None) -> None:
+    """List keys; the keys themselves are not kept."""
+    for info in asyncio.run(_list_keys(tenant_id)):
+        user = info.user or "any user"
+        until = f"expires {info.expires_at:%Y-%m-%d %H:%M}" if info.expires_at else "never expires"
+        print(f"{info.id}  {_state(info):8} {info.tenant:20} {user:20} {','.join(info.scopes):12} {until:26} {info.name}")
+
+
+def _state(info: "KeyInfo") -> str:
+    if info.revoked_at:
+        return "revoked"
+    return "expired" if info.expires_at and info.expires_at <= datetime.now(UTC) else "live"
+
+
+@asynccontextmanager
+async def _keys() -> "AsyncGenerator[tuple[KeyRing, Settings], None]":
+    from app.security.keys import KeyRing
+
+    async with database() as (engine, settings):
+        yield KeyRing(engine, secret=settings.secret_key.get_secret_value().encode()), settings
+
+
+async def _create_tenant(tenant_id: str, name: str, daily_cap: str, user_daily_cap: str, *, exist_ok: bool) -> None:
+    from app.domain.money import to_dollars
+
+    async with _keys() as (keys, settings):
+        if exist_ok and any(t.id == tenant_id for t in await keys.list_tenants()):
+            print(f"Tenant {tenant_id} exists.")
+            return
+        user_cap = user_daily_cap or settings.default_user_daily_cap
+        made = await keys.create_tenant(tenant_id, name, _dollars(daily_cap), _dollars(user_cap))
+    print(f"Tenant {made.id}: ${to_dollars(made.daily_cap)} a day, ${to_dollars(made.user_daily_cap)} a user and day.")
+
+
+async def _list_tenants() -> None:
+    from app.domain.money import to_dollars
+
+    async with _keys() as (keys, _):
+        for t in await keys.list_tenants():
+            print(f"{t.id:20} ${to_dollars(t.daily_cap):>14} a day  ${to_dollars(t.user_daily_cap):>14} a user and day  {t.name}")
+
+
+async def _create_key(tenant_id: str, name: str, user: str | None, scopes: tuple[str, ...], expires_at: datetime | None) -> str:
+    async with _keys() as (keys, _):
+        return await keys.create_key(tenant_id, name=name, user=user, scopes=scopes, expires_at=expires_at)
+
+
+async def _revoke_key(key_id: str) -> None:
+    async with _keys() as (keys, _):
+        await keys.revoke_key(key_id)
+
+
+async def _list_keys(tenant_id: str | None) -> "list[KeyInfo]":
+    async with _keys() as (keys, _):
+        return await keys.list_keys(tenant_id)
+
+
+def _dollars(text: str) -> "MicroUSD":
+    from app.domain.errors import InvalidRequest
+    from app.domain.money import from_dollars
+
+    try:
+        return from_dollars(text)
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from None
