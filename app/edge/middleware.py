@@ -128,7 +128,7 @@ def _request_id(scope: Scope) -> str:
 def _path_template(scope: Scope) -> str:
     """The route's template: bounded as a metric label, and without ids that callers put into paths."""
     route = scope.get("route")
-    return getattr(route, "path", "unmatched")
+    return str(getattr(route, "path", "unmatched"))
 
 
 class _Body:

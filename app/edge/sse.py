@@ -4,8 +4,10 @@ Starlette's StreamingResponse iterates in a task of its own. Here the generator 
 arrived by then), holds timeouts and connections, and must be continued and closed by the same task.
 """
 
+import json
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
+from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -16,21 +18,23 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, events: AsyncGenerator[bytes, None], headers: Mapping[str, str]) -> None:
-        """Proxies are told not to buffer."""
+    def __init__(self, events: AsyncGenerator[bytes, None], headers: Mapping[str, str], opened: AsyncExitStack) -> None:
+        """``opened`` holds what the events come from; it is closed after them, also if not one event was sent."""
         super().__init__(headers={**headers, "cache-control": "no-cache", "x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._events = events
+        self._opened = opened
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         """Send the events. Each send waits for the client, so a slow reader slows the provider and memory stays flat."""
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        async with aclosing(self._events) as events:
+        async with self._opened, aclosing(self._events) as events:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             async for event in events:
                 await send({"type": "http.response.body", "body": event, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+            await send({"type": "http.response.body", "body": b""})
 
 
-def event_stream(events: AsyncGenerator[bytes, None], headers: Mapping[str, str]) -> EventStream:
-    """Answer with ``events``, each already framed."""
-    return EventStream(events, headers)
+def event(data: Mapping[str, Any] | str, *, name: str | None = None) -> bytes:
+    """Frame one event: JSON data (or a bare word such as ``[DONE]``), with its name where the protocol has names."""
+    text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return (f"event: {name}\n" if name else "").encode() + f"data: {text}\n\n".encode()

@@ -110,7 +110,9 @@ class Gateway:
                 passage.outcome = "internal_error"
                 raise
             finally:
-                if passage.hold:
+                if passage.outcome == "ok" and passage.reply is None:
+                    passage.outcome = "cancelled"  # the reader of a stream stopped before its end
+                if passage.hold is not None:
                     self._rooms.budget.settle(passage.hold)
                 self._rooms.recorder.record(passage.record())
                 self._tell(passage)
@@ -124,11 +126,16 @@ class Gateway:
         return self._rooms.releases.pin(target)
 
     async def _noting_the_reply(self, chunks: AsyncIterator[Chunk], passage: Passage) -> AsyncIterator[Chunk]:
-        async for chunk in chunks:
-            if isinstance(chunk, Done):
-                passage.reply = chunk.reply
-                passage.degraded += self._rooms.guard.check(chunk.reply)
-            yield chunk
+        """Watch the stream for the record: its reader may turn a failure into an event in the stream and end well."""
+        try:
+            async for chunk in chunks:
+                if isinstance(chunk, Done):
+                    passage.reply = chunk.reply
+                    passage.degraded += self._rooms.guard.check(chunk.reply)
+                yield chunk
+        except OctantError as error:
+            passage.outcome, passage.error = error.code, error.message
+            raise
 
     def _tell(self, passage: Passage) -> None:
         """One metric, one span outcome and one log line for each call, the failed and the cancelled included (O1, O9)."""

@@ -1,0 +1,115 @@
+"""The vendors' paths. Each handler reads one request, makes one pass through the gateway, and writes one answer.
+
+The hot path is lean: the body is parsed once from bytes, the answer is bytes, no response model.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from typing import Annotated, Any, Protocol
+
+from fastapi import APIRouter, Depends
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.domain.calls import Call, Chunk, Identity
+from app.domain.errors import NotFound, OctantError
+from app.edge.answers import json_answer, receipt_headers
+from app.edge.identity import authenticated
+from app.edge.requests import CallContext, call_context
+from app.edge.sse import EventStream
+from app.features.chat import anthropic_answer, anthropic_request, openai_answer, openai_request
+from app.gateway.gateway import Gateway, Streaming
+
+Context = Annotated[CallContext, Depends(call_context)]
+CREATED = 1_700_000_000  # a fixed date: an alias has no creation date of its own, and clients want a number
+
+
+class Writer(Protocol):
+    """Writes a stream in one vendor's form."""
+
+    def begin(self) -> bytes:
+        """What comes before the first chunk."""
+        ...
+
+    def write(self, chunk: Chunk) -> bytes:
+        """One chunk."""
+        ...
+
+    def error(self, error: OctantError) -> bytes:
+        """A failure in the middle."""
+        ...
+
+
+def router(gateway: Gateway) -> APIRouter:
+    """The vendors' endpoints over ``gateway``."""
+    routes = APIRouter(tags=["chat"])
+
+    @routes.post("/v1/chat/completions")
+    async def chat_completions(request: Request, context: Context) -> Response:
+        """OpenAI's chat completions."""
+        wanted, call = openai_request.read(await request.body(), context)
+        about = {"request_id": context.request_id, "alias": wanted.model}
+        if call.stream:
+            include_usage = bool(wanted.stream_options and wanted.stream_options.include_usage)
+            release = gateway.pin_of(call.target).release
+            writer = openai_answer.ChunkWriter(**about, release=release, include_usage=include_usage)
+            return await _streamed(gateway, call, context, writer)
+        answer = await gateway.complete(call, traceparent=context.traceparent)
+        body = openai_answer.completion(answer.reply, **about, release=answer.receipt.release)
+        return json_answer(body, answer.receipt)
+
+    @routes.post("/v1/messages")
+    async def messages(request: Request, context: Context) -> Response:
+        """Anthropic's messages."""
+        wanted, call = anthropic_request.read(await request.body(), context)
+        about = {"request_id": context.request_id, "alias": wanted.model}
+        if call.stream:
+            return await _streamed(gateway, call, context, anthropic_answer.EventWriter(**about))
+        answer = await gateway.complete(call, traceparent=context.traceparent)
+        return json_answer(anthropic_answer.message(answer.reply, **about), answer.receipt)
+
+    @routes.get("/v1/models")
+    async def models(request: Request, _: Annotated[Identity, Depends(authenticated)]) -> Response:
+        """The model aliases of the live release, in the form of the vendor whose header came."""
+        if "anthropic-version" in request.headers:
+            data = [_anthropic_model(alias) for alias in gateway.models()]
+            ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {"first_id": None, "last_id": None}
+            return json_answer({"data": data, "has_more": False, **ends})
+        return json_answer({"object": "list", "data": [_openai_model(alias) for alias in gateway.models()]})
+
+    @routes.get("/v1/models/{alias}")
+    async def model(alias: str, request: Request, _: Annotated[Identity, Depends(authenticated)]) -> Response:
+        """One model alias."""
+        if alias not in gateway.models():
+            raise NotFound("No such model.")
+        told = _anthropic_model(alias) if "anthropic-version" in request.headers else _openai_model(alias)
+        return json_answer(told)
+
+    return routes
+
+
+async def _streamed(gateway: Gateway, call: Call, context: CallContext, writer: Writer) -> EventStream:
+    """Open the stream (errors until its first chunk raise here, as HTTP statuses) and hand it to the response."""
+    opened = AsyncExitStack()
+    streaming = await opened.enter_async_context(gateway.stream(call, traceparent=context.traceparent))
+    headers = receipt_headers(streaming.receipt, cost_known=False)
+    return EventStream(_events(streaming, writer), headers, opened)
+
+
+async def _events(streaming: Streaming, writer: Writer) -> AsyncGenerator[bytes, None]:
+    yield writer.begin()
+    try:
+        async for chunk in streaming.chunks:
+            told = writer.write(chunk)
+            if told:
+                yield told
+    except OctantError as error:
+        yield writer.error(error)
+
+
+def _openai_model(alias: str) -> dict[str, Any]:
+    return {"id": alias, "object": "model", "created": CREATED, "owned_by": "octant"}
+
+
+def _anthropic_model(alias: str) -> dict[str, Any]:
+    return {"type": "model", "id": alias, "display_name": alias, "created_at": "2023-11-14T22:13:20Z"}
