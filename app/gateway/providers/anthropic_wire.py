@@ -15,7 +15,7 @@ from app.domain.calls import Delta, Reply, Usage
 from app.domain.messages import Image, Message, Part, StopReason, Text, Thinking, ToolChoice, ToolResult, ToolSpec, ToolUse
 from app.gateway.providers.assembly import Assembly
 from app.gateway.providers.base import ModelRequest
-from app.gateway.providers.faults import NotTheProtocol
+from app.gateway.providers.faults import ProtocolError
 
 STOPS: dict[str, StopReason] = {
     "end_turn": "end",
@@ -253,9 +253,9 @@ class Reading:
         return []
 
     def reply(self, request_id: str | None) -> Reply:
-        """The whole. Raises NotTheProtocol where the stream ended early."""
+        """The whole. Raises ProtocolError where the stream ended early."""
         if not self.complete:
-            raise NotTheProtocol("The stream ended before its end.")
+            raise ProtocolError("The stream ended before its end.")
         return Reply(
             parts=self._assembly.parts(),
             stop=STOPS.get(self._stop or "", "end"),
@@ -309,7 +309,7 @@ class Reading:
                 return [self._assembly.thinking(key, redacted=block.data)]
             case "tool_use":
                 if not block.id or not block.name:
-                    raise NotTheProtocol("A tool call without id or name.")
+                    raise ProtocolError("A tool call without id or name.")
                 started = [self._assembly.tool(key, block.id, block.name)]
                 return [*started, self._assembly.arguments(key, json.dumps(block.input))] if block.input else started
         return []

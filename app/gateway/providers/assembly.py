@@ -6,7 +6,7 @@ from typing import Literal
 
 from app.domain.calls import Delta, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart
 from app.domain.messages import Part, Text, Thinking, ToolUse
-from app.gateway.providers.faults import NotTheProtocol
+from app.gateway.providers.faults import ProtocolError
 
 
 @dataclass(slots=True)
@@ -58,9 +58,9 @@ class Assembly:
         return ToolUseStart(index, id, name)
 
     def arguments(self, key: Hashable, text: str) -> Delta:
-        """More of a tool call's JSON. Raises NotTheProtocol for a call that never began."""
+        """More of a tool call's JSON. Raises ProtocolError for a call that never began."""
         if key not in self._places:
-            raise NotTheProtocol("Arguments for a tool call that did not begin.")
+            raise ProtocolError("Arguments for a tool call that did not begin.")
         index, part = self._place(key, "tool")
         self._grow(part, text)
         return ToolUseDelta(index, text)
@@ -91,7 +91,7 @@ class Assembly:
             self._parts.append(_Growing(kind))
         part = self._parts[index]
         if part.kind != kind:
-            raise NotTheProtocol("A part that changed its kind.")
+            raise ProtocolError("A part that changed its kind.")
         return index, part
 
     def _grow(self, part: _Growing, text: str) -> None:

@@ -28,7 +28,7 @@ from app.domain.errors import (
 from app.gateway.providers.limits import timed_out
 
 
-class NotTheProtocol(ValueError):
+class ProtocolError(ValueError):
     """An answer that we cannot make sense of. Its message is ours and quotes nothing."""
 
 
@@ -93,7 +93,7 @@ def from_transport(error: BaseException, blame: Blame) -> ProviderError:
     The cause decides, not the SDK's class: its aiohttp transport reports a refused connection and a dropped one as
     *connect timeouts* (openai 3.54 and anthropic 2.12, `_vendor/httpx_aiohttp/transport.py`).
     """
-    if isinstance(error, NotTheProtocol):
+    if isinstance(error, ProtocolError):
         return blame.error(ProviderGarbled, str(error))
     chain = tuple(_chain(error))
     for kind, verdict, message in _TRANSPORT:

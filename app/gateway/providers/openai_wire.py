@@ -17,7 +17,7 @@ from app.domain.calls import Delta, Reply, Usage
 from app.domain.messages import Image, Message, Part, StopReason, Text, ToolChoice, ToolResult, ToolSpec, ToolUse
 from app.gateway.providers.assembly import Assembly
 from app.gateway.providers.base import ModelRequest
-from app.gateway.providers.faults import NotTheProtocol
+from app.gateway.providers.faults import ProtocolError
 
 STOPS: dict[str, StopReason] = {
     "stop": "end",
@@ -213,7 +213,7 @@ class Reading:
         self._note(completion)
         choice = completion.choices[0] if completion.choices else None
         if choice is None or choice.message is None:
-            raise NotTheProtocol("An answer without a choice.")
+            raise ProtocolError("An answer without a choice.")
         for number, call in enumerate(choice.message.tool_calls or ()):
             call.index = number  # a whole message numbers its calls by their order
         self._grow(choice.message)
@@ -235,9 +235,9 @@ class Reading:
         return found
 
     def reply(self, request_id: str | None) -> Reply:
-        """The whole. Raises NotTheProtocol where the stream ended early."""
+        """The whole. Raises ProtocolError where the stream ended early."""
         if not self.complete:
-            raise NotTheProtocol("The stream ended before its end.")
+            raise ProtocolError("The stream ended before its end.")
         parts = self._assembly.parts()
         return Reply(
             parts=parts,
@@ -288,7 +288,7 @@ class Reading:
             key = ("tool", call.index)
             if key not in self._assembly:
                 if not call.id or not call.function.name:
-                    raise NotTheProtocol("A tool call without id or name.")
+                    raise ProtocolError("A tool call without id or name.")
                 found.append(self._assembly.tool(key, call.id, call.function.name))
             if call.function.arguments:
                 found.append(self._assembly.arguments(key, call.function.arguments))
