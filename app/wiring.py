@@ -81,12 +81,17 @@ def places(settings: Settings) -> Places:
     )
 
 
+def releases_of(settings: Settings, engine: AsyncEngine, valkey: Redis) -> Releases:
+    """The releases room on the settings' places."""
+    return Releases(engine, valkey, places(settings))
+
+
 @asynccontextmanager
 async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Parts, None]:
     """Open everything, in the order of need; close it in reverse. Raises Misconfigured where start-up cannot go on."""
     settings.require_stores()
     async with AsyncExitStack() as stack:
-        redactor = Redactor(settings.secret_key.get_secret_value().encode())
+        redactor = Redactor(settings.secret_key.get_secret_value().encode(), on_failure=metrics.redaction_failures.inc)
         logs.configure(settings.log_level, redact=lambda message: redactor.redact(message, tenant=""))
         engine, valkey = build_engine(settings), build_valkey(settings)
         stack.push_async_callback(engine.dispose)
@@ -96,7 +101,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         for provider in providers.values():
             stack.push_async_callback(provider.aclose)
         switch = KillSwitch(valkey, file=settings.kill_file)
-        releases = Releases(engine, valkey, places(settings))
+        releases = releases_of(settings, engine, valkey)
         recorder = Recorder(engine, redactor, on_drop=metrics.records_dropped.inc, on_depth=metrics.records_queued.set)
         budget = Budget(valkey, on_settle_failure=metrics.settle_failures.inc)
         tracing = Tracing("octant", __version__, settings.otlp_endpoint or None)

@@ -119,7 +119,7 @@ def _request_id(scope: Scope) -> str:
     """The caller's id if it is harmless in a log and a header, else a new one."""
     for name, value in scope["headers"]:
         if name == b"x-request-id":
-            text = value.decode("latin-1")
+            text = str(value, "latin-1")
             if REQUEST_ID.match(text):
                 return text
     return f"req_{uuid.uuid4().hex}"

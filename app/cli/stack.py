@@ -1,0 +1,40 @@
+"""`octant demo`, `serve`, `migrate`, `reset`: running the service, with everything it needs or alone."""
+
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Stop after the sample traffic instead of waiting.")] = False,
+) -> None:
+    """Start everything on this machine and send a little traffic. Ctrl-C stops what it started."""
+    from app.stack.demo import run
+
+    raise typer.Exit(run(once=once))
+
+
+def serve() -> None:
+    """Serve, against the stores that OCTANT_DATABASE_URL and OCTANT_VALKEY_URL name."""
+    from app.settings import load
+    from app.stack.serve import serve as run
+
+    run(load())
+
+
+def migrate() -> None:
+    """Bring the database's schema up to date."""
+    from app.migrations import upgrade
+    from app.settings import load
+
+    settings = load()
+    settings.require_stores()
+    upgrade(settings.database_url)
+    print("The schema is up to date.")
+
+
+def reset() -> None:
+    """Remove all local state. Refused while the demo runs."""
+    from app.stack.demo import reset as run
+
+    run()

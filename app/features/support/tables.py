@@ -1,0 +1,78 @@
+"""The shop's data that the worked example works on: orders, refunds, hand-overs, tickets."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    func,
+)
+
+metadata = MetaData()
+
+orders = Table(
+    "support_orders",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("user", String(128), nullable=False),
+    Column("status", String(16), nullable=False, comment="processing, shipped, delivered, cancelled, returned"),
+    Column("ordered_on", Date, nullable=False),
+    Column("delivered_on", Date, nullable=True),
+    Column("total_cents", Integer, nullable=False),
+    Column("carrier", String(64), nullable=True),
+    Index("support_orders_owner", "tenant", "user"),
+)
+
+order_items = Table(
+    "support_order_items",
+    metadata,
+    Column("order_id", String(16), ForeignKey("support_orders.id", ondelete="CASCADE"), primary_key=True),
+    Column("line", Integer, primary_key=True),
+    Column("product", String(128), nullable=False),
+    Column("quantity", Integer, nullable=False),
+    Column("price_cents", Integer, nullable=False),
+)
+
+refunds = Table(
+    "support_refunds",
+    metadata,
+    Column("order_id", String(16), ForeignKey("support_orders.id", ondelete="CASCADE"), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("requested_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+handovers = Table(
+    "support_handovers",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("user", String(128), nullable=False),
+    Column("request_id", String(128), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+tickets = Table(
+    "support_tickets",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("user", String(128), nullable=False),
+    Column("category", String(32), nullable=False),
+    Column("priority", String(16), nullable=False),
+    Column("order_id", String(16), nullable=True),
+    Column("product", String(128), nullable=True),
+    Column("sentiment", String(16), nullable=False),
+    Column("language", String(8), nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)

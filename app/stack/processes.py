@@ -1,0 +1,98 @@
+"""Child processes: started in sessions of their own, watched, stopped in order, and found again after a crash of ours."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+STOP_SECONDS = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A process that must stay alive, and where it logs."""
+
+    name: str
+    pid: int
+    log: Path
+
+    def alive(self) -> bool:
+        """Whether it still runs; a zombie does not."""
+        try:
+            return bool(psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return False
+
+    def last_lines(self, count: int = 15) -> str:
+        """The end of its log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:]) if self.log.exists() else "(no log)"
+
+
+@contextmanager
+def child(name: str, command: list[str], env: Mapping[str, str], folder: Path) -> Generator[Watched, None, None]:
+    """Run a command until the end of the block; its output goes to ``folder/logs/<name>.log``."""
+    log = folder / "logs" / f"{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, env=dict(env), stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+    note = folder / "run" / f"{name}.json"
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps({"pid": process.pid, "started": psutil.Process(process.pid).create_time()}))
+    try:
+        yield Watched(name, process.pid, log)
+    finally:
+        _stop(process)
+        note.unlink(missing_ok=True)
+
+
+def stop_left_overs(folder: Path) -> list[str]:
+    """Stop what an earlier run that was killed left behind. Only processes that are surely the same: pid and start time."""
+    stopped = []
+    for note in (folder / "run").glob("*.json"):
+        known = json.loads(note.read_text())
+        try:
+            process = psutil.Process(known["pid"])
+            if abs(process.create_time() - known["started"]) < 0.01:
+                _end_group(process)
+                stopped.append(note.stem)
+        except psutil.NoSuchProcess:
+            pass
+        note.unlink(missing_ok=True)
+    return stopped
+
+
+def wait_for(ready: Path, process: Watched, seconds: float) -> str:
+    """Wait for a first line in ``ready``; return it. Raises RuntimeError with the log's end if the process dies first."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.alive():
+        text = ready.read_text(errors="replace") if ready.exists() else ""
+        if "\n" in text:
+            return text.splitlines()[0]
+        time.sleep(0.01)
+    raise RuntimeError(f"{process.name} did not start. Its log ends:\n{process.last_lines()}")
+
+
+def _end_group(process: psutil.Process) -> None:
+    family = [process, *process.children(recursive=True)]
+    process.terminate()
+    _, alive = psutil.wait_procs(family, timeout=5)
+    for member in alive:
+        member.kill()
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """Ask, wait, then kill the whole group, so that no grandchild stays."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -1,0 +1,89 @@
+"""What must be there before the service starts: schema, index, seeds, tenants with their keys, a live release.
+
+Each step may be repeated. A stamp says for which files all of it was done, so that a second start skips it in no time.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from app.domain.money import from_dollars
+from app.settings import PACKAGE, Settings
+
+TENANT, TINY = "acme", "tiny"
+KEYS_FILE, STAMP_FILE = "demo.json", "setup.stamp"
+
+
+def is_done(settings: Settings) -> bool:
+    """Whether everything was set up for the files as they are."""
+    stamp = settings.state_dir / STAMP_FILE
+    return stamp.exists() and stamp.read_text() == _fingerprint(settings) and (settings.state_dir / KEYS_FILE).exists()
+
+
+def keys(settings: Settings) -> dict[str, str]:
+    """The demo tenants' API keys by tenant."""
+    found: dict[str, str] = json.loads((settings.state_dir / KEYS_FILE).read_text())
+    return found
+
+
+def run(settings: Settings, tell: Callable[[str], None]) -> None:
+    """Set everything up. Raises Misconfigured where a release does not resolve."""
+    from app.features.support import indexing
+    from app.migrations import upgrade
+
+    tell("schema")
+    upgrade(settings.database_url)
+    tell("index")
+    indexing.build(settings.index_dir)
+    asyncio.run(_fill(settings, tell))
+    (settings.state_dir / STAMP_FILE).write_text(_fingerprint(settings))
+
+
+async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
+    from app.features.support import seeds
+    from app.wiring import build_engine, build_valkey, releases_of
+
+    engine, valkey = build_engine(settings), build_valkey(settings)
+    try:
+        tell("tenants and keys")
+        await _tenants(settings, engine)
+        tell("sample orders")
+        await seeds.seed(engine)
+        tell("release")
+        releases = releases_of(settings, engine, valkey)
+        live = {activation.release for activation in await releases.history()}
+        for path in sorted(settings.releases_dir.glob("*.toml")):
+            if path.stem not in live:
+                await releases.activate(path.stem, by="setup", reason="first start")
+    finally:
+        await valkey.aclose()
+        await engine.dispose()
+
+
+async def _tenants(settings: Settings, engine: Any) -> None:  # noqa: ANN401 - an AsyncEngine; not imported for a type alone
+    from app.security.keys import KeyRing
+
+    ring = KeyRing(engine, secret=settings.secret_key.get_secret_value().encode())
+    path = settings.state_dir / KEYS_FILE
+    kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    known = {tenant.id for tenant in await ring.list_tenants()}
+    for tenant, name, cap in ((TENANT, "Northwind Outfitters", "25.00"), (TINY, "A tenant with a tiny cap", "0.000100")):
+        if tenant not in known:
+            await ring.create_tenant(tenant, name, from_dollars(cap), from_dollars(min(cap, settings.default_user_daily_cap)))
+        if tenant not in kept:
+            kept[tenant] = await ring.create_key(tenant, name="demo")
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(kept))
+    path.chmod(0o600)
+
+
+def _fingerprint(settings: Settings) -> str:
+    """Changes when a migration, an article or a release does, or the secret that keys are hashed with."""
+    digest = hashlib.sha256(settings.secret_key.get_secret_value().encode())
+    folders = (PACKAGE / "migrations" / "versions", PACKAGE / "features", settings.releases_dir)
+    for path in sorted(p for folder in folders for p in Path(folder).rglob("*") if p.suffix in {".py", ".md", ".toml"}):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()

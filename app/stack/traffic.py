@@ -1,0 +1,111 @@
+"""What the demo shows: the address, the key, three requests to copy, and a little mixed traffic with its real answers."""
+
+import http.client
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from app.domain.errors import Misconfigured
+from app.stack.processes import Watched
+
+CHAT, MESSAGES, ANSWER, TICKETS = "/v1/chat/completions", "/v1/messages", "/v1/support/answer", "/v1/support/tickets"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One request of the sample traffic."""
+
+    what: str
+    path: str
+    body: Mapping[str, Any]
+    tenant: str = "acme"
+
+
+def _chat(text: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
+    return {"model": "smart", "messages": [{"role": "user", "content": text}], **more}
+
+
+SAMPLES = (
+    Sample("chat", CHAT, _chat("Say hello to the team.")),
+    Sample("chat, streamed", CHAT, _chat("Count to five.", stream=True)),
+    Sample("chat, other route", CHAT, {**_chat("One word for rain?"), "model": "fast"}),
+    Sample("messages", MESSAGES, _chat("Say hello.", max_tokens=64)),
+    Sample("messages, streamed", MESSAGES, _chat("Say hello twice.", max_tokens=64, stream=True)),
+    Sample("answer from an article", ANSWER, {"question": "How long does standard shipping take?", "user": "ada"}),
+    Sample("answer with a tool", ANSWER, {"question": "Where is my order NW-10001?", "user": "ada"}),
+    Sample("answer, streamed", ANSWER, {"question": "How do I return boots?", "user": "grace", "stream": True}),
+    Sample("handed over", ANSWER, {"question": "Which horse will win the derby on Sunday?", "user": "grace"}),
+    Sample("ticket", TICKETS, {"text": "My tent from order NW-10001 arrived torn, I want my money back now!", "user": "ada"}),
+    Sample("unknown model", CHAT, {**_chat("hello"), "model": "gpt-1"}),
+    Sample("over a tiny cap", CHAT, _chat("hello"), tenant="tiny"),
+    Sample("not a key", CHAT, _chat("hello"), tenant="nobody"),
+)
+
+
+def wait_until_ready(url: str, service: Watched, seconds: float) -> None:
+    """Poll `/readyz`. Raises Misconfigured with the log's end if the service dies or takes too long."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and service.alive():
+        try:
+            status, _, _ = _request("GET", url, "/readyz", None, {})
+        except OSError:
+            status = 0
+        if status == 200:
+            return
+        time.sleep(0.03)
+    raise Misconfigured(f"The service did not become ready. Its log ends:\n{service.last_lines()}")
+
+
+def introduce(url: str, keys: Mapping[str, str], metrics_port: int) -> None:
+    """Print where the service is and three requests to copy."""
+    key = keys["acme"]
+    head = f"curl -s {url}%s -H 'authorization: Bearer {key}' -d '%s'"
+    shown = (SAMPLES[0], SAMPLES[5], SAMPLES[9])
+    print(f"\nOctant answers at {url}; metrics at http://127.0.0.1:{metrics_port}/metrics")
+    print(f"API key of the tenant acme: {key}\n")
+    for sample in shown:
+        print(head % (sample.path, json.dumps(sample.body)) + "\n")
+
+
+def send(url: str, keys: Mapping[str, str]) -> None:
+    """Send the samples and print what came back."""
+    print(f"{'sample':24} {'status':>6} {'ms':>6}  {'model':20} {'cost $':>9}  answer", flush=True)
+    for sample in SAMPLES:
+        started = time.monotonic()
+        headers = {"authorization": f"Bearer {keys.get(sample.tenant, 'oct_00000000_nothing')}"}
+        status, got, body = _request("POST", url, sample.path, json.dumps(sample.body).encode(), headers)
+        took = (time.monotonic() - started) * 1000
+        cost, model = got.get("octant-cost-usd", "") or "-", got.get("octant-model", "") or "-"
+        print(f"{sample.what:24} {status:>6} {took:>6.0f}  {model:20} {cost:>9}  {_gist(body)}", flush=True)
+
+
+def _request(method: str, url: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> tuple[int, dict[str, str], str]:
+    address = urlsplit(url)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
+    try:
+        connection.request(method, path, body, {"content-type": "application/json", **headers})
+        answer = connection.getresponse()
+        return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def _gist(body: str) -> str:
+    """The first words of an answer, whatever its form."""
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return f"{body.count('data: ')} events"
+    if "error" in told:
+        text = told["error"]["message"]
+    elif "choices" in told:
+        text = told["choices"][0]["message"]["content"]
+    elif isinstance(told.get("content"), list):
+        text = told["content"][0]["text"]
+    else:
+        text = told.get("answer") or (told.get("handover") or {}).get("reason") or told.get("summary") or body
+    flat = " ".join(str(text).split())
+    return flat if len(flat) <= 70 else flat[:69] + "…"
