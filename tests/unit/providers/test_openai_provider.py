@@ -1,0 +1,334 @@
+"""The OpenAI adapter against a server that says exactly what a test wants, over real HTTP."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from app.domain import errors
+from app.domain.calls import Done, TextDelta, ToolUseDelta, ToolUseStart
+from app.domain.messages import Image, Message, OutputSchema, Sampling, Text, Thinking, ToolChoice, ToolResult, ToolSpec, ToolUse
+from app.gateway.providers import openai_wire
+from app.gateway.providers.base import ModelRequest, Timeouts
+from app.gateway.providers.openai import OpenAIProvider
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+WHOLE = {
+    "model": "gpt-6-luna-2026",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
+    "usage": {
+        "prompt_tokens": 10,
+        "completion_tokens": 4,
+        "prompt_tokens_details": {"cached_tokens": 6},
+        "completion_tokens_details": {"reasoning_tokens": 3},
+    },
+}
+
+
+class Upstream:
+    """A server whose answer is set by the test; remembers the last request and whether its client left."""
+
+    def __init__(self) -> None:
+        self.handler: Handler | None = None
+        self.body: dict[str, Any] = {}
+        self.headers: dict[str, str] = {}
+        self.left = asyncio.Event()
+        self.url = ""
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.body, self.headers = await request.json(), dict(request.headers)
+        assert self.handler
+        try:
+            return await self.handler(request)
+        except (asyncio.CancelledError, ConnectionResetError):
+            self.left.set()
+            raise
+
+
+@pytest_asyncio.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    server = Upstream()
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", server.handle)
+    runner = web.AppRunner(app, handler_cancellation=True, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    yield server
+    await runner.cleanup()
+
+
+@pytest_asyncio.fixture
+async def provider(upstream: Upstream) -> AsyncIterator[OpenAIProvider]:
+    adapter = OpenAIProvider("openai", base_url=upstream.url, api_key="made-up")
+    yield adapter
+    await adapter.aclose()
+
+
+def request(*messages: Message, **changes: object) -> ModelRequest:
+    fields: dict[str, Any] = {
+        "model": "gpt-6-luna",
+        "system": (Text("Be brief."),),
+        "messages": messages or (Message("user", (Text("hello"),)),),
+        "sampling": Sampling(max_output_tokens=50),
+        "timeouts": Timeouts(connect=1, first_token=0.3, idle=0.2, total=1),
+    }
+    return ModelRequest(**{**fields, **changes})
+
+
+def answering(body: object, status: int = 200, **headers: str) -> Handler:
+    async def handler(_: web.Request) -> web.StreamResponse:
+        return web.json_response(body, status=status, headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+    return handler
+
+
+def streaming(*events: object, then: Callable[[web.StreamResponse, web.Request], Awaitable[None]] | None = None) -> Handler:
+    async def handler(req: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await answer.prepare(req)
+        for event in events:
+            data = event if isinstance(event, str) else json.dumps(event)
+            await answer.write(f"data: {data}\n\n".encode())
+        if then:
+            await then(answer, req)
+        return answer
+
+    return handler
+
+
+def delta(finish: str | None = None, **fields: object) -> dict[str, object]:
+    return {"choices": [{"index": 0, "delta": fields, "finish_reason": finish}]}
+
+
+async def test_a_whole_reply_carries_usage_with_each_token_once(upstream: Upstream, provider: OpenAIProvider) -> None:
+    """C2."""
+    upstream.handler = answering(WHOLE, x_request_id="up-1")
+    reply = await provider.complete(request(headers={"traceparent": "00-a-b-01"}))
+    assert (reply.text, reply.stop, reply.model, reply.provider_request_id) == ("hi", "end", "gpt-6-luna-2026", "up-1")
+    assert (reply.usage.input, reply.usage.cached_input, reply.usage.output, reply.usage.reasoning) == (4, 6, 4, 3)
+    assert not reply.usage.estimated
+    assert upstream.headers["traceparent"] == "00-a-b-01"
+    assert upstream.headers["Authorization"] == "Bearer made-up"
+
+
+async def test_a_stream_ends_with_the_same_reply_that_its_deltas_spell(upstream: Upstream, provider: OpenAIProvider) -> None:
+    call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "look_up", "arguments": ""}}
+    more = {"index": 0, "function": {"arguments": '{"a":1}'}}
+    usage = {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 3}}
+    upstream.handler = streaming(
+        delta(content="He"),
+        delta(content="y"),
+        delta(tool_calls=[call]),
+        delta(tool_calls=[more]),
+        delta("tool_calls"),
+        usage,
+        "[DONE]",
+    )
+    chunks = [chunk async for chunk in provider.stream(request())]
+    assert chunks[:4] == [
+        TextDelta(0, "He"),
+        TextDelta(0, "y"),
+        ToolUseStart(1, "call_1", "look_up"),
+        ToolUseDelta(1, '{"a":1}'),
+    ]
+    assert isinstance(chunks[-1], Done)
+    reply = chunks[-1].reply
+    assert reply.parts == (Text("Hey"), ToolUse("call_1", "look_up", '{"a":1}'))
+    assert (reply.stop, reply.usage.input, reply.usage.output) == ("tool_use", 5, 3)
+    assert upstream.body["stream_options"] == {"include_usage": True}
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, errors.ProviderRejected),
+        (401, errors.ProviderDenied),
+        (404, errors.ProviderDenied),
+        (307, errors.ProviderDenied),
+        (413, errors.ProviderRejected),
+        (429, errors.ProviderRateLimited),
+        (500, errors.ProviderFailed),
+        (503, errors.ProviderOverloaded),
+        (529, errors.ProviderOverloaded),
+    ],
+)
+async def test_each_status_is_one_of_our_errors(
+    upstream: Upstream, provider: OpenAIProvider, status: int, kind: type[errors.ProviderError]
+) -> None:
+    upstream.handler = answering({"error": {"message": "secret sk-abc", "type": "t", "code": "c"}}, status)
+    with pytest.raises(kind) as caught:
+        await provider.complete(request())
+    assert type(caught.value) is kind
+    assert "sk-abc" not in caught.value.message
+
+
+async def test_a_spent_quota_is_not_a_rate_limit(upstream: Upstream, provider: OpenAIProvider) -> None:
+    upstream.handler = answering({"error": {"message": "x", "code": "insufficient_quota"}}, 429)
+    with pytest.raises(errors.ProviderDenied):
+        await provider.complete(request())
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [({"retry_after": "3"}, 3.0), ({"retry_after_ms": "250"}, 0.25), ({"retry_after": "soon"}, None), ({}, None)],
+)
+async def test_retry_after_is_read_in_every_form(
+    upstream: Upstream, provider: OpenAIProvider, headers: dict[str, str], seconds: float | None
+) -> None:
+    """R3."""
+    upstream.handler = answering({"error": {}}, 429, **headers)
+    with pytest.raises(errors.ProviderRateLimited) as caught:
+        await provider.complete(request())
+    assert caught.value.retry_after == seconds
+
+
+async def test_retry_after_as_a_date_in_the_past_means_now(upstream: Upstream, provider: OpenAIProvider) -> None:
+    """R3."""
+    upstream.handler = answering({"error": {}}, 429, retry_after="Wed, 21 Oct 2015 07:28:00 GMT")
+    with pytest.raises(errors.ProviderRateLimited) as caught:
+        await provider.complete(request())
+    assert caught.value.retry_after == 0.0
+
+
+@pytest.mark.parametrize("body", [{"choices": []}, {"choices": None}, {"x": 1}, [1], {"choices": [{"message": {"content": 5}}]}])
+async def test_an_answer_of_another_shape_is_garbled(upstream: Upstream, provider: OpenAIProvider, body: object) -> None:
+    upstream.handler = answering(body)
+    with pytest.raises(errors.ProviderGarbled):
+        await provider.complete(request())
+
+
+async def test_a_web_page_instead_of_json_is_garbled(upstream: Upstream, provider: OpenAIProvider) -> None:
+    async def page(_: web.Request) -> web.StreamResponse:
+        return web.Response(text="<html>", content_type="text/html")
+
+    upstream.handler = page
+    with pytest.raises(errors.ProviderGarbled):
+        await provider.complete(request())
+    with pytest.raises(errors.ProviderGarbled):
+        _ = [chunk async for chunk in provider.stream(request())]
+
+
+async def test_a_stream_that_ends_early_is_garbled_and_owes_what_it_gave(upstream: Upstream, provider: OpenAIProvider) -> None:
+    """R6, C6."""
+    upstream.handler = streaming(delta(content="four"))
+    with pytest.raises(errors.ProviderGarbled) as caught:
+        _ = [chunk async for chunk in provider.stream(request())]
+    assert caught.value.usage
+    assert (caught.value.usage.output, caught.value.usage.estimated) == (4, True)
+    assert caught.value.usage.input > 0
+
+
+@pytest.mark.parametrize("event", ['{"choi', {"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {}}]}}]}, "7"])
+async def test_garbage_in_a_stream_is_garbled(upstream: Upstream, provider: OpenAIProvider, event: object) -> None:
+    upstream.handler = streaming(delta(content="a"), event)
+    with pytest.raises(errors.ProviderGarbled):
+        _ = [chunk async for chunk in provider.stream(request())]
+
+
+async def test_an_error_event_in_a_stream_is_a_failure(upstream: Upstream, provider: OpenAIProvider) -> None:
+    upstream.handler = streaming(delta(content="a"), {"error": {"message": "x", "type": "server_error"}})
+    with pytest.raises(errors.ProviderFailed):
+        _ = [chunk async for chunk in provider.stream(request())]
+
+
+async def _silent(answer: web.StreamResponse, _: web.Request) -> None:
+    while True:  # comments keep the connection alive, and are no tokens
+        await answer.write(b": ping\n\n")
+        await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(("events", "phase"), [([], "first_token"), ([delta(content="a")], "idle")])
+async def test_silence_in_a_stream_times_out_by_its_phase(
+    upstream: Upstream, provider: OpenAIProvider, events: list[object], phase: str
+) -> None:
+    """R1."""
+    upstream.handler = streaming(*events, then=_silent)
+    with pytest.raises(errors.ProviderTimeout) as caught:
+        _ = [chunk async for chunk in provider.stream(request())]
+    assert caught.value.phase == phase
+
+
+async def test_a_whole_reply_is_bound_by_the_total_alone(upstream: Upstream, provider: OpenAIProvider) -> None:
+    """R1."""
+
+    async def hang(_: web.Request) -> web.StreamResponse:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    upstream.handler = hang
+    with pytest.raises(errors.ProviderTimeout) as caught:
+        await provider.complete(request(timeouts=Timeouts(connect=1, first_token=0.01, idle=0.01, total=0.2)))
+    assert caught.value.phase == "total"
+
+
+async def _endless(answer: web.StreamResponse, _: web.Request) -> None:
+    while True:
+        await answer.write(b"data: " + json.dumps(delta(content="a")).encode() + b"\n\n")
+        await asyncio.sleep(0.01)
+
+
+async def test_closing_the_stream_closes_the_connection(upstream: Upstream, provider: OpenAIProvider) -> None:
+    """R7."""
+    upstream.handler = streaming(then=_endless)
+    chunks = provider.stream(request())
+    await anext(chunks)
+    await chunks.aclose()
+    await asyncio.wait_for(upstream.left.wait(), 1)
+
+
+async def test_cancelling_the_reader_closes_the_connection(upstream: Upstream, provider: OpenAIProvider) -> None:
+    """R7."""
+    upstream.handler = streaming(then=_endless)
+    begun = asyncio.Event()
+
+    async def read() -> None:
+        async for _ in provider.stream(request(timeouts=Timeouts(1, 5, 5, 30))):
+            begun.set()
+
+    reader = asyncio.create_task(read())
+    await asyncio.wait_for(begun.wait(), 1)
+    reader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    await asyncio.wait_for(upstream.left.wait(), 1)
+
+
+async def test_a_refused_connection_is_unreachable_and_not_a_timeout() -> None:
+    """The SDK's aiohttp transport reports it as a connect timeout; the cause decides."""
+    adapter = OpenAIProvider("openai", base_url="http://127.0.0.1:9/v1", api_key="")
+    with pytest.raises(errors.ProviderUnreachable):
+        await adapter.complete(request())
+    await adapter.aclose()
+
+
+def test_a_tool_loop_becomes_openai_messages() -> None:
+    conversation = (
+        Message("user", (Text("look"), Image(data="AAAA", media_type="image/png"))),
+        Message("assistant", (Thinking("hm", signature="s"), Text("ok"), ToolUse("c1", "f", '{"a":1}'))),
+        Message("user", (ToolResult("c1", (Text("gone"),), is_error=True), Text("and?"))),
+    )
+    tool = ToolSpec("f", "does f", {"type": "object"}, strict=True)
+    body = openai_wire.body(
+        request(*conversation, tools=(tool,), tool_choice=ToolChoice("tool", "f", parallel=False)),
+        legacy_max_tokens=True,
+        stream=False,
+    )
+    assert [m["role"] for m in body["messages"]] == ["system", "user", "assistant", "tool", "user"]
+    assert body["messages"][1]["content"][1]["image_url"]["url"] == "data:image/png;base64,AAAA"
+    assert body["messages"][2]["tool_calls"][0]["function"] == {"name": "f", "arguments": '{"a":1}'}
+    assert "hm" not in json.dumps(body)
+    assert body["messages"][3] == {"role": "tool", "tool_call_id": "c1", "content": "Error: gone"}
+    assert body["tool_choice"] == {"type": "function", "function": {"name": "f"}}
+    assert (body["parallel_tool_calls"], body["max_tokens"]) == (False, 50)
+    assert "max_completion_tokens" not in body
+
+
+@pytest.mark.parametrize(("schema", "kind"), [({}, "json_object"), ({"type": "object"}, "json_schema")])
+def test_structured_output_is_asked_for_by_its_schema(schema: dict[str, object], kind: str) -> None:
+    body = openai_wire.body(request(output=OutputSchema("ticket", schema)), legacy_max_tokens=False, stream=False)
+    assert body["response_format"]["type"] == kind
