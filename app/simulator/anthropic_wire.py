@@ -1,0 +1,120 @@
+"""Anthropic's messages as the simulator speaks it. Shapes: docs.anthropic.com/en/api/messages and messages-streaming."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from app.simulator import tokens
+from app.simulator.request import Ask, Said, ToolOffer, Turn
+
+NAME = "anthropic"
+PATH = "/v1/messages"
+REQUEST_ID = "request-id"
+STOP = {"end": "end_turn", "stop_sequence": "stop_sequence", "max_tokens": "max_tokens", "tool_use": "tool_use"}
+ERRORS = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+    529: "overloaded_error",
+}
+
+
+def read(body: Mapping[str, Any]) -> Ask:
+    """Read a request. Raises KeyError, TypeError or ValueError for one that is not of the protocol."""
+    choice = body.get("tool_choice") or {}
+    form = (body.get("output_config") or {}).get("format") or {}
+    return Ask(
+        model=str(body["model"]),
+        system=_text(body.get("system")),
+        turns=tuple(_turn(m) for m in body["messages"]),
+        tools=tuple(ToolOffer(t["name"], t.get("description", ""), t["input_schema"]) for t in body.get("tools") or ()),
+        must_call=choice["name"] if choice.get("type") == "tool" else "*" if choice.get("type") == "any" else None,
+        may_call=choice.get("type") != "none",
+        schema=form["schema"] if form else None,
+        max_tokens=int(body["max_tokens"]),
+        stop=tuple(body.get("stop_sequences") or ()),
+        stream=bool(body.get("stream")),
+    )
+
+
+def whole(said: Said, ask: Ask, identity: str) -> dict[str, Any]:
+    """A whole message."""
+    content = [{"type": "text", "text": said.text, "citations": None}] if said.text else []
+    uses = [{**_use(identity, number, call), "input": dict(call[1])} for number, call in enumerate(said.calls)]
+    ending = {"stop_reason": STOP[said.stop], "stop_sequence": said.stop_sequence, "usage": usage(said)}
+    return {**_envelope(ask, identity), "content": [*content, *uses], **ending}
+
+
+def events(said: Said, ask: Ask, identity: str) -> Iterator[bytes]:
+    """A streamed message, an event for each token."""
+    begun = {**_envelope(ask, identity), "content": [], "stop_reason": None, "stop_sequence": None}
+    yield _event("message_start", message={**begun, "usage": {**usage(said), "output_tokens": 1}})
+    yield _event("ping")
+    number = 0
+    if said.text:
+        yield _event("content_block_start", index=number, content_block={"type": "text", "text": ""})
+        for piece in tokens.split(said.text):
+            yield _event("content_block_delta", index=number, delta={"type": "text_delta", "text": piece})
+        yield _event("content_block_stop", index=number)
+        number += 1
+    for position, call in enumerate(said.calls):
+        yield _event("content_block_start", index=number, content_block={**_use(identity, position, call), "input": {}})
+        for piece in tokens.split(json.dumps(dict(call[1]), ensure_ascii=False)):
+            yield _event("content_block_delta", index=number, delta={"type": "input_json_delta", "partial_json": piece})
+        yield _event("content_block_stop", index=number)
+        number += 1
+    delta = {"stop_reason": STOP[said.stop], "stop_sequence": said.stop_sequence}
+    yield _event("message_delta", delta=delta, usage={"output_tokens": said.output_tokens})
+    yield _event("message_stop")
+
+
+def usage(said: Said) -> dict[str, Any]:
+    """Tokens as this vendor counts them."""
+    return {
+        "input_tokens": said.input_tokens,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": said.cached_tokens,
+        "output_tokens": said.output_tokens,
+        "service_tier": "standard",
+    }
+
+
+def error(status: int, message: str) -> dict[str, Any]:
+    """An error in the envelope of this vendor."""
+    return {"type": "error", "error": {"type": ERRORS.get(status, "api_error"), "message": message}, "request_id": None}
+
+
+def key_of(headers: Mapping[str, str]) -> str:
+    """The API key that came."""
+    return headers.get("x-api-key", "")
+
+
+def _turn(message: Mapping[str, Any]) -> Turn:
+    content = message["content"]
+    if message["role"] not in ("user", "assistant"):
+        raise ValueError("role must be user or assistant")
+    if isinstance(content, str):
+        return Turn(message["role"], content)
+    text = "\n".join(b["text"] if b["type"] == "text" else "[image]" for b in content if b["type"] in ("text", "image"))
+    calls = tuple((b["id"], b["name"], b["input"]) for b in content if b["type"] == "tool_use")
+    results = tuple((b["tool_use_id"], _text(b.get("content"))) for b in content if b["type"] == "tool_result")
+    return Turn(message["role"], text, calls, results)
+
+
+def _text(content: Any) -> str:  # noqa: ANN401 - text or blocks
+    if content is None or isinstance(content, str):
+        return content or ""
+    return "\n".join(b.get("text", "[image]") for b in content)
+
+
+def _use(identity: str, number: int, call: tuple[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {"type": "tool_use", "id": f"toolu_{identity[:20]}{number}", "name": call[0]}
+
+
+def _envelope(ask: Ask, identity: str) -> dict[str, Any]:
+    return {"id": f"msg_{identity}", "type": "message", "role": "assistant", "model": ask.model}
+
+
+def _event(name: str, **data: Any) -> bytes:  # noqa: ANN401 - any JSON
+    return f"event: {name}\n".encode() + b"data: " + json.dumps({"type": name, **data}, ensure_ascii=False).encode() + b"\n\n"

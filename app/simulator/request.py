@@ -1,0 +1,65 @@
+"""What both wires have in common: a conversation, tools, a schema, limits; and the answer a brain gives to it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn. ``calls`` are (id, name, arguments) of an assistant's tool calls; ``results`` are (id, text) of tools."""
+
+    role: str
+    text: str
+    calls: tuple[tuple[str, str, Mapping[str, Any]], ...] = ()
+    results: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolOffer:
+    """A tool on offer and the JSON Schema of its arguments."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A request to a model."""
+
+    model: str
+    system: str
+    turns: tuple[Turn, ...]
+    tools: tuple[ToolOffer, ...] = ()
+    must_call: str | None = None
+    may_call: bool = True
+    schema: Mapping[str, Any] | None = None
+    max_tokens: int = 4096
+    stop: tuple[str, ...] = ()
+    stream: bool = False
+    include_usage: bool = False
+
+    @property
+    def last_user_text(self) -> str:
+        """What the user said last."""
+        return next((t.text for t in reversed(self.turns) if t.role == "user" and t.text), "")
+
+    @property
+    def results(self) -> tuple[tuple[str, str, Mapping[str, Any]], ...]:
+        """(tool name, its answer, its arguments) for every tool call answered so far, oldest first."""
+        calls = {c[0]: c for t in self.turns for c in t.calls}
+        return tuple((calls[i][1], text, calls[i][2]) for t in self.turns for i, text in t.results if i in calls)
+
+
+@dataclass(slots=True)
+class Said:
+    """The answer. ``calls`` are (name, arguments)."""
+
+    text: str = ""
+    calls: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+    stop: str = "end"
+    stop_sequence: str | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0

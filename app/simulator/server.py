@@ -1,0 +1,293 @@
+"""One listener for each provider and one for control, in one process.
+
+A listener of its own for each provider makes ``refuse`` real: its socket is closed, so the connection is refused by the kernel.
+"""
+
+import asyncio
+import json
+import uuid
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from types import ModuleType
+from typing import Any
+
+from aiohttp import web
+
+from app.simulator import anthropic_wire, brain, openai_wire, tokens
+from app.simulator.faults import BadFault, Faults, parse
+from app.simulator.request import Ask, Said
+
+WIRES: Mapping[str, ModuleType] = {wire.NAME: wire for wire in (openai_wire, anthropic_wire)}
+REMEMBERED = 100
+
+
+@dataclass(slots=True)
+class Stats:
+    """What one provider saw."""
+
+    requests: int = 0
+    open: int = 0
+    cancelled: int = 0
+    output_tokens: int = 0
+    recent: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+
+    def told(self) -> dict[str, Any]:
+        """As JSON."""
+        counts = {name: getattr(self, name) for name in ("requests", "open", "cancelled", "output_tokens")}
+        return {**counts, "recent": list(self.recent)}
+
+
+class Endpoint:
+    """One provider: its wire, its listener, its statistics."""
+
+    def __init__(self, wire: ModuleType, faults: Faults) -> None:
+        """Not listening yet."""
+        self.name: str = wire.NAME
+        self.stats = Stats()
+        self._wire = wire
+        self._faults = faults
+
+    def application(self) -> web.Application:
+        """The provider's paths."""
+        app = web.Application(client_max_size=64 * 1024 * 1024)
+        app.router.add_post(self._wire.PATH, self.answer)
+        app.router.add_post("/v1/messages/count_tokens", self.count_tokens)
+        app.router.add_get("/v1/models", self.models)
+        app.router.add_route("*", "/{rest:.*}", self.not_found)
+        return app
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request for a completion, or break as told."""
+        self.stats.requests += 1
+        self.stats.open += 1
+        try:
+            return await self._answer(request)
+        except asyncio.CancelledError:
+            self.stats.cancelled += 1
+            raise
+        except ConnectionResetError:
+            self.stats.cancelled += 1
+            return web.Response()
+        finally:
+            self.stats.open -= 1
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if not self._wire.key_of(request.headers):
+            return self._error(401, "No API key provided.")
+        try:
+            body = json.loads(await request.read())
+            ask: Ask = self._wire.read(body)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return self._error(400, f"The request is not valid: {type(error).__name__} {error}.")
+        self.stats.recent.append({"model": ask.model, "stream": ask.stream, "traceparent": request.headers.get("traceparent")})
+        struck = self._faults.strike(self.name, ask.model)
+        broken = await self._broken(request, ask, struck)
+        if broken is not None:
+            return broken
+        said = brain.answer(ask)
+        _lie(said, ask, struck)
+        self.stats.output_tokens += said.output_tokens
+        identity = uuid.uuid4().hex
+        if ask.stream:
+            return await self._stream(request, self._wire.events(said, ask, identity), struck)
+        return await self._whole(self._wire.whole(said, ask, identity), struck)
+
+    async def _broken(  # noqa: PLR0911 - a table
+        self, request: web.Request, ask: Ask, struck: Mapping[str, Any]
+    ) -> web.StreamResponse | None:
+        """What happens instead of an answer, if something does; and the waiting before one."""
+        if "latency" in struck:
+            await asyncio.sleep(self._faults.delay(struck["latency"]))
+        if "hang" in struck:
+            await asyncio.Event().wait()
+        if "rate_limit" in struck:
+            return self._error(429, "Rate limit reached.", _retry_after(struck["rate_limit"]["retry_after"]))
+        if "status" in struck:
+            return self._error(
+                int(struck["status"]["status"]), "Broken on command.", _retry_after(struck["status"]["retry_after"])
+            )
+        if "slow_first_token" in struck and not ask.stream:
+            await asyncio.sleep(struck["slow_first_token"]["seconds"])
+        if "reset" in struck and not ask.stream:
+            return await _reset(request, begun=False)
+        if "garbage_json" in struck:
+            return web.Response(
+                body=b"<html>{{{ not json", content_type="text/event-stream" if ask.stream else "application/json"
+            )
+        if "wrong_content_type" in struck:
+            return web.Response(text="<html><body>Welcome</body></html>", content_type="text/html")
+        if "empty" in struck:
+            return web.Response(body=b"", content_type=proper)
+        return None
+
+    async def _whole(self, answer: dict[str, Any], struck: Mapping[str, Any]) -> web.StreamResponse:
+        text = json.dumps(answer, ensure_ascii=False).encode()
+        if "truncated_json" in struck:
+            text = text[: len(text) // 2]
+        return web.Response(body=text, content_type="application/json", headers=self._ids())
+
+    async def _stream(self, request: web.Request, events: Iterable[bytes], struck: Mapping[str, Any]) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8", **self._ids()})
+        await response.prepare(request)
+        if "slow_first_token" in struck:
+            await asyncio.sleep(struck["slow_first_token"]["seconds"])
+        cut = struck.get("cut_stream") or (struck.get("truncated_json") and {"after_tokens": 2})
+        for number, event in enumerate(events):
+            if "reset" in struck and number >= struck["reset"]["after_tokens"]:
+                return await _reset(request, begun=True)
+            if cut and number > cut["after_tokens"]:
+                await response.write(event[: len(event) // 2] if "truncated_json" in struck else b"")
+                return response
+            if "idle" in struck and number == struck["idle"]["after_tokens"] + 1:
+                await asyncio.sleep(struck["idle"]["seconds"])
+            await response.write(event)
+        await response.write_eof()
+        return response
+
+    async def count_tokens(self, request: web.Request) -> web.Response:
+        """Anthropic's token counting."""
+        try:
+            ask: Ask = self._wire.read({"max_tokens": 1, **json.loads(await request.read())})
+        except (ValueError, KeyError, TypeError) as error:
+            return self._error(400, f"The request is not valid: {type(error).__name__} {error}.")
+        return web.json_response({"input_tokens": tokens.count(ask.system + "".join(t.text for t in ask.turns))})
+
+    async def models(self, _: web.Request) -> web.Response:
+        """Any model name is answered; one is listed."""
+        return web.json_response(
+            {"object": "list", "data": [{"id": "simulated", "object": "model", "type": "model"}], "has_more": False}
+        )
+
+    async def not_found(self, request: web.Request) -> web.Response:
+        """Every other path."""
+        return self._error(404, f"Unknown path {request.path}.")
+
+    def _error(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
+        return web.json_response(self._wire.error(status, message), status=status, headers={**self._ids(), **(headers or {})})
+
+    def _ids(self) -> dict[str, str]:
+        return {self._wire.REQUEST_ID: f"req_{uuid.uuid4().hex}"}
+
+
+class Simulator:
+    """All listeners. `start` returns the ports; a provider that is to refuse is closed and opened again on its port."""
+
+    def __init__(self, host: str) -> None:
+        """Nothing listens yet."""
+        self._host = host
+        self._faults = Faults()
+        self._endpoints = {name: Endpoint(wire, self._faults) for name, wire in WIRES.items()}
+        self._runners: dict[str, web.AppRunner] = {}
+        self._sites: dict[str, web.TCPSite | None] = {}
+        self._ports: dict[str, int] = {}
+
+    async def start(self, ports: Mapping[str, int]) -> dict[str, int]:
+        """Listen; a port of 0 is a free one. Returns the port of each listener."""
+        applications = {name: e.application() for name, e in self._endpoints.items()} | {"control": self._control()}
+        for name, application in applications.items():
+            # handler_cancellation: a client that leaves cancels the handler, which is how a provider saves its work
+            runner = web.AppRunner(application, handler_cancellation=True, access_log=None, shutdown_timeout=1)
+            await runner.setup()
+            self._runners[name] = runner
+            await self._open(name, ports[name])
+            self._ports[name] = runner.addresses[-1][1]
+        return dict(self._ports)
+
+    async def stop(self) -> None:
+        """Close everything."""
+        for runner in self._runners.values():
+            await runner.cleanup()
+
+    async def follow_refusals(self) -> None:
+        """Close and reopen listeners as faults come and go."""
+        while True:
+            await self._apply_refusals()
+            await asyncio.sleep(0.02)
+
+    async def _apply_refusals(self) -> None:
+        for name in self._endpoints:
+            site = self._sites[name]
+            if self._faults.refused(name) and site is not None:
+                self._sites[name] = None
+                await site.stop()
+                for connection in list(getattr(self._runners[name].server, "connections", [])):
+                    if connection.transport is not None:
+                        connection.transport.abort()
+            elif not self._faults.refused(name) and site is None:
+                await self._open(name, self._ports[name])
+
+    async def _open(self, name: str, port: int) -> None:
+        site = web.TCPSite(self._runners[name], self._host, port, reuse_address=True, backlog=1024)
+        await site.start()
+        self._sites[name] = site
+
+    def _control(self) -> web.Application:
+        app = web.Application()
+        app.router.add_get("/health", self._health)
+        app.router.add_get("/faults", self._get_faults)
+        app.router.add_put("/faults", self._put_faults)
+        app.router.add_delete("/faults", self._delete_faults)
+        app.router.add_get("/stats", self._get_stats)
+        app.router.add_delete("/stats", self._delete_stats)
+        return app
+
+    async def _health(self, _: web.Request) -> web.Response:
+        return web.json_response({"status": "ok", "ports": self._ports})
+
+    async def _get_faults(self, _: web.Request) -> web.Response:
+        return web.json_response(self._faults.told())
+
+    async def _put_faults(self, request: web.Request) -> web.Response:
+        try:
+            told = json.loads(await request.read())
+            self._faults.add([parse(fault) for fault in (told if isinstance(told, list) else [told])])
+        except (BadFault, ValueError, TypeError) as error:
+            return web.json_response({"error": str(error)}, status=400)
+        await self._apply_refusals()
+        return web.json_response(self._faults.told())
+
+    async def _delete_faults(self, _: web.Request) -> web.Response:
+        self._faults.clear()
+        await self._apply_refusals()
+        return web.json_response([])
+
+    async def _get_stats(self, _: web.Request) -> web.Response:
+        return web.json_response({name: e.stats.told() for name, e in self._endpoints.items()})
+
+    async def _delete_stats(self, _: web.Request) -> web.Response:
+        for endpoint in self._endpoints.values():
+            endpoint.stats = Stats(open=endpoint.stats.open)
+        return web.json_response({})
+
+
+def _lie(said: Said, ask: Ask, struck: Mapping[str, Any]) -> None:
+    if "schema_violation" in struck and ask.schema is not None:
+        said.text = json.dumps({"unexpected": "this document does not follow the schema"})
+    if "wrong_usage" in struck:
+        said.input_tokens = struck["wrong_usage"]["input_tokens"]
+        said.output_tokens = struck["wrong_usage"]["output_tokens"]
+
+
+async def _reset(request: web.Request, *, begun: bool) -> web.StreamResponse:
+    """Abort the connection in the middle of an answer that promised more."""
+    if not begun:
+        response = web.StreamResponse(headers={"content-type": "application/json", "content-length": "1000"})
+        await response.prepare(request)
+        await response.write(b'{"id": "')
+    if request.transport:
+        request.transport.abort()
+    raise ConnectionResetError
+
+
+def _retry_after(wanted: Any) -> dict[str, str]:  # noqa: ANN401 - None, seconds, "date:SECONDS" or "ms:MILLISECONDS"
+    if wanted is None:
+        return {}
+    form, _, value = str(wanted).partition(":")
+    if form == "ms":
+        return {"retry-after-ms": value}
+    if form == "date":
+        return {"retry-after": format_datetime(datetime.now(UTC) + timedelta(seconds=float(value)), usegmt=True)}
+    return {"retry-after": str(wanted)}
