@@ -87,7 +87,7 @@ def error(status: int, message: str) -> dict[str, Any]:
 
 def key_of(headers: Mapping[str, str]) -> str:
     """The API key that came."""
-    return headers.get("x-api-key", "")
+    return headers.get("x-api-key", "") or headers.get("authorization", "").removeprefix("Bearer ").strip()
 
 
 def _turn(message: Mapping[str, Any]) -> Turn:

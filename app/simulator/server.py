@@ -113,10 +113,9 @@ class Endpoint:
             await asyncio.sleep(struck["slow_first_token"]["seconds"])
         if "reset" in struck and not ask.stream:
             return await _reset(request, begun=False)
+        proper = "text/event-stream" if ask.stream else "application/json"
         if "garbage_json" in struck:
-            return web.Response(
-                body=b"<html>{{{ not json", content_type="text/event-stream" if ask.stream else "application/json"
-            )
+            return web.Response(body=b"data: <html>{{{ not json\n\n", content_type=proper)
         if "wrong_content_type" in struck:
             return web.Response(text="<html><body>Welcome</body></html>", content_type="text/html")
         if "empty" in struck:

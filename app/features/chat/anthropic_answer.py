@@ -55,6 +55,8 @@ class EventWriter:
         match chunk:
             case TextDelta(index=index, text=text):
                 return self._delta(index, {"type": "text", "text": ""}, {"type": "text_delta", "text": text})
+            case ThinkingDelta(index=index, redacted=str(data)):
+                return self._start(index, {"type": "redacted_thinking", "data": data})
             case ThinkingDelta(index=index, signature=str(signature)):
                 return self._delta(index, _THINKING, {"type": "signature_delta", "signature": signature})
             case ThinkingDelta(index=index, text=text):

@@ -1,6 +1,7 @@
 """From a body to a request model, with errors that say which field is wrong and never quote what was in it."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -8,12 +9,19 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from app.domain.errors import InvalidRequest
 
 T = TypeVar("T", bound=BaseModel)
+TELLING = frozenset({"ge", "gt", "le", "lt", "min_length", "max_length", "expected", "expected_tags", "pattern"})
+FIELDS: set[str] = set()
 
 
 class Wire(BaseModel):
     """A part of a vendor's request. Unknown fields are refused, as both vendors do; strict types, as JSON has them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:  # noqa: ANN401 - pydantic's signature
+        """Remember field names: a path in an error shows these and leaves out what pydantic puts between them."""
+        FIELDS.update(field.alias or name for name, field in cls.model_fields.items())
 
 
 def parse(model: type[T], body: bytes, *, unknown: str) -> T:
@@ -25,7 +33,10 @@ def parse(model: type[T], body: bytes, *, unknown: str) -> T:
 
 
 def _told(error: ValidationError, unknown: str) -> InvalidRequest:
-    """The first violation in words. With unions pydantic lists a violation for each member: the deepest is meant."""
+    """The first violation in words. With unions pydantic lists a violation for each member: the deepest is meant.
+
+    Only our own words and the vendor's field names are told: pydantic's messages may quote the value.
+    """
     found = max(error.errors(include_input=False, include_url=False), key=lambda e: len(e["loc"]))
     path = _path(found["loc"])
     if found["type"] == "json_invalid":
@@ -34,17 +45,25 @@ def _told(error: ValidationError, unknown: str) -> InvalidRequest:
         return InvalidRequest(unknown.format(path), param=path)
     if found["type"] == "missing":
         return InvalidRequest(f"Missing required parameter: '{path}'.", param=path)
-    return InvalidRequest(f"Invalid value for '{path}': {found['msg']}." if path else found["msg"], param=path or None)
+    return InvalidRequest(f"Invalid value for '{path or 'body'}': {_rule(found)}.", param=path or None)
+
+
+def _rule(found: Mapping[str, Any]) -> str:
+    """Which rule was broken, for instance ``greater_than_equal 0``; what a tag or a literal may be is told, never what came."""
+    context = {k: v for k, v in found.get("ctx", {}).items() if k in TELLING}
+    return " ".join([str(found["type"]), *(str(v) for v in context.values())])
 
 
 def _path(location: tuple[int | str, ...]) -> str:
-    """``('messages', 0, 'UserMessage', 'content')`` as ``messages[0].content``: our own class names are left out."""
+    """``('messages', 0, 'user', 'content', 'str')`` as ``messages[0].content``: the union's own steps are left out."""
     path = ""
     for step in location:
         if isinstance(step, int):
             path += f"[{step}]"
-        elif step.islower() and "[" not in step and "-" not in step:
+        elif step in FIELDS:
             path += f".{step}" if path else step
+        elif not path:
+            path = step[:64]
     return path
 
 
