@@ -50,7 +50,7 @@ class EventWriter:
         }
         return event({"type": "message_start", "message": start}, name="message_start")
 
-    def write(self, chunk: Chunk) -> bytes:
+    def write(self, chunk: Chunk) -> bytes:  # noqa: PLR0911 - a table
         """One of our chunks as theirs."""
         match chunk:
             case TextDelta(index=index, text=text):

@@ -1,7 +1,9 @@
 """From a body to a request model, with errors that say which field is wrong and never quote what was in it."""
 
 import json
+import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -10,7 +12,13 @@ from app.domain.errors import InvalidRequest
 
 T = TypeVar("T", bound=BaseModel)
 TELLING = frozenset({"ge", "gt", "le", "lt", "min_length", "max_length", "expected", "expected_tags", "pattern"})
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 FIELDS: set[str] = set()
+# What pydantic puts behind an index: the discriminator's value, which is not a field.
+TAGS = frozenset(
+    ("system", "developer", "user", "assistant", "tool", "text", "image_url", "input_audio", "file", "refusal")
+    + ("image", "tool_use", "tool_result", "thinking", "redacted_thinking")
+)
 
 
 class Wire(BaseModel):
@@ -42,6 +50,8 @@ def _told(error: ValidationError, unknown: str) -> InvalidRequest:
     if found["type"] == "json_invalid":
         return InvalidRequest("We could not parse the JSON body of your request.")
     if found["type"] == "extra_forbidden":
+        name = str(found["loc"][-1])
+        path = ".".join(filter(None, (path, name if NAME.match(name) else "a field")))
         return InvalidRequest(unknown.format(path), param=path)
     if found["type"] == "missing":
         return InvalidRequest(f"Missing required parameter: '{path}'.", param=path)
@@ -57,13 +67,11 @@ def _rule(found: Mapping[str, Any]) -> str:
 def _path(location: tuple[int | str, ...]) -> str:
     """``('messages', 0, 'user', 'content', 'str')`` as ``messages[0].content``: the union's own steps are left out."""
     path = ""
-    for step in location:
+    for before, step in pairwise((None, *location)):
         if isinstance(step, int):
             path += f"[{step}]"
-        elif step in FIELDS:
+        elif step in FIELDS and not (isinstance(before, int) and step in TAGS):
             path += f".{step}" if path else step
-        elif not path:
-            path = step[:64]
     return path
 
 
