@@ -7,7 +7,7 @@ To add a kind, add a row here and its cases, those that must stay included, to `
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 Span = tuple[int, int]
@@ -32,8 +32,9 @@ def _if(holds: Callable[[str], bool]) -> Find:
 class Kind:
     """One kind of finding.
 
-    The first group of ``pattern``, or all of it, is the candidate; ``find`` yields the parts of it to replace, as offsets.
-    A candidate with one of ``not_after`` right before it or ``not_before`` right behind it is part of something else.
+    The first group of ``pattern``, or all of it, is the candidate; ``find`` yields the parts of it to replace, as offsets, in
+    time linear in a candidate whose length nobody bounds. A candidate with one of ``not_after`` right before it or
+    ``not_before`` right behind it is part of something else.
     """
 
     name: str
@@ -46,6 +47,10 @@ class Kind:
 def digits_of(text: str) -> str:
     """Only the ASCII digits."""
     return "".join(c for c in text if "0" <= c <= "9")
+
+
+def _groups(candidate: str) -> list[Span]:
+    return [m.span() for m in re.finditer(r"[0-9]+", candidate)]
 
 
 def luhn(digits: str) -> bool:
@@ -62,17 +67,25 @@ _CARD = re.compile(
 
 def cards(candidate: str) -> Iterator[Span]:
     """Find card numbers among groups of digits; a date or an amount beside one belongs to the candidate, not to the card."""
-    groups = [m.span() for m in re.finditer(r"\d+", candidate)]
-    first = 0
+    groups, first = _groups(candidate), 0
     while first < len(groups):
-        for last in range(len(groups) - 1, first - 1, -1):
-            start, end = groups[first][0], groups[last][1]
-            digits = digits_of(candidate[start:end])
-            if 14 <= len(digits) <= 19 and _CARD.fullmatch(digits) and luhn(digits):
-                yield start, end
-                first = last
-                break
-        first += 1
+        last = _last_of_card(candidate, groups, first)
+        if last >= first:
+            yield groups[first][0], groups[last][1]
+        first = max(first, last) + 1
+
+
+def _last_of_card(candidate: str, groups: Sequence[Span], first: int) -> int:
+    """The group that ends the longest card number beginning at ``first``, or -1. Looks at 19 digits, however many follow."""
+    found, digits = -1, ""
+    for index in range(first, len(groups)):
+        start, end = groups[index]
+        if len(digits) + end - start > 19:
+            break
+        digits += candidate[start:end]
+        if len(digits) >= 14 and _CARD.fullmatch(digits) and luhn(digits):
+            found = index
+    return found
 
 
 IBAN_LENGTHS = {
@@ -125,10 +138,6 @@ def address(candidate: str) -> bool:
 
 
 _DATE = re.compile(r"\(?(?:\d{1,2}[./-]\d{1,2}[./-](?:19|20)\d{2}|(?:19|20)\d{2}[./-]\d{1,2}[./-]\d{1,2})(?!\d)")
-
-
-def _groups(candidate: str) -> list[Span]:
-    return [m.span() for m in re.finditer(r"[0-9]+", candidate)]
 
 
 def international_phone(candidate: str) -> Iterator[Span]:

@@ -74,11 +74,15 @@ class Redactor:
         if len(present) == 1:
             return []
         until = time.monotonic() + PATIENCE
-        taken: list[tuple[int, int, str]] = []
+        taken, findings = bytearray(len(shadow)), []
         for index in sorted(present):
-            if index < len(KINDS):
-                taken += [found for found in self._candidates(index, shadow, until) if not _overlaps(found, taken)]
-        return sorted(taken)
+            if index == len(KINDS):
+                continue
+            for start, end, name in self._candidates(index, shadow, until):
+                if taken.find(1, start, end) < 0:
+                    taken[start:end] = b"\1" * (end - start)
+                    findings.append((start, end, name))
+        return sorted(findings)
 
     def _candidates(self, index: int, shadow: bytes, until: float) -> Iterator[tuple[int, int, str]]:
         kind = KINDS[index]
@@ -89,8 +93,12 @@ class Redactor:
             if _inside_something_else(kind, shadow, start, end):
                 continue
             candidate = shadow[start:end].decode("utf-8", "surrogatepass")
+            seen = 0
             for first, last in kind.find(candidate):
-                yield start + _bytes(candidate[:first]), start + _bytes(candidate[:last]), kind.name
+                start += _bytes(candidate[seen:first])
+                end = start + _bytes(candidate[first:last])
+                yield start, end, kind.name
+                start, seen = end, last
 
     def _replace(self, original: bytes, findings: list[tuple[int, int, str]], tenant: str) -> str:
         pieces: list[bytes] = []
@@ -140,10 +148,6 @@ def _blank(escape: re.Match[bytes]) -> bytes:
 def _inside_something_else(kind: Kind, shadow: bytes, start: int, end: int) -> bool:
     before, after = shadow[start - 1 : start].decode("latin-1"), shadow[end : end + 1].decode("latin-1")
     return bool((before and before in kind.not_after) or (after and after in kind.not_before))
-
-
-def _overlaps(found: tuple[int, int, str], taken: list[tuple[int, int, str]]) -> bool:
-    return any(found[0] < end and start < found[1] for start, end, _ in taken)
 
 
 def _bytes(text: str) -> int:

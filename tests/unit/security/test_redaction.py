@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -199,6 +200,39 @@ def test_an_automaton_that_gives_up_is_noticed_and_nothing_passes(monkeypatch: p
     redactor = Redactor(b"key")
     monkeypatch.setattr(redactor, "_any", GivesUp())
     assert redactor.redact("ada@example.com", tenant="a") == FAILED
+
+
+SLOW = ["7 ", "12 ", "0 ", "030 ", "4111 1111 1111 1112 ", "4111 1111 1111 1111 ", "+1 ", "+1 202 555 0123 ", "0\u2011", "a@"]
+SLOW += [
+    "ada@example.com ",
+    "DE89 ",
+    "de",
+    "::",
+    "a:",
+    "1.",
+    "(",
+    "(0",
+    "\\",
+    "\\n",
+    "password=",
+    "<email:",
+    "http://a:",
+    "\u00e9",
+]
+SLOW += ["-----BEGIN PRIVATE KEY-----", "eyJ."]
+
+
+@pytest.mark.parametrize("unit", SLOW)
+def test_no_text_takes_more_than_time_in_proportion_to_its_length(redactor: Redactor, unit: str) -> None:
+    """A text made to be slow must not stall a worker: eight times as long takes about eight times the time, not sixty-four."""
+
+    def seconds(length: int) -> float:
+        started = time.perf_counter()
+        assert redactor.redact(unit * (length // len(unit)), tenant="a") != FAILED
+        return time.perf_counter() - started
+
+    seconds(1_000)
+    assert seconds(80_000) < 0.05 + 25 * min(seconds(10_000) for _ in range(3))
 
 
 def test_a_lone_surrogate_hides_nothing(redactor: Redactor) -> None:
