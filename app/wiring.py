@@ -14,7 +14,7 @@ from app import __version__
 from app.audit.recorder import Recorder
 from app.budget.budget import Budget
 from app.edge.parts import EdgeParts
-from app.features.support.support import Support
+from app.features.support import Support
 from app.gateway.gateway import Gateway, GatewayParts
 from app.gateway.providers.anthropic import AnthropicProvider
 from app.gateway.providers.base import Provider
