@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import Response
 
 from app import __version__
 from app.domain.errors import InvalidRequest
@@ -43,7 +44,7 @@ def create_app_from_settings() -> FastAPI:
     return create_app(load())
 
 
-async def _raise_ours(_: Request, error: Exception) -> None:
+async def _raise_ours(_: Request, error: Exception) -> Response:
     """Turn the framework's own refusals (no such path, wrong method) into ours, for the edge to tell in the right envelope."""
     if isinstance(error, HTTPException):
         raise from_http(error) from None

@@ -1,6 +1,6 @@
 """The composition root: settings in, concrete parts out, opened and closed once. Nothing else builds adapters."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -141,7 +141,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         yield Parts(gateway=gateway, support=Support(gateway, engine, settings.index_dir), edge=edge)
 
 
-def _checks(engine: AsyncEngine, valkey: Redis) -> Mapping[str, object]:
+def _checks(engine: AsyncEngine, valkey: Redis) -> Mapping[str, Callable[[], Awaitable[None]]]:
     async def postgres() -> None:
         async with engine.connect() as connection:
             await connection.execute(text("SELECT 1"))

@@ -8,25 +8,30 @@ import sys
 
 import typer
 
-from app.cli import budget, calls, index, keys, oncall, releases, seed, stack, switch
+from app.cli.budget import app as budget
+from app.cli.calls import app as calls
+from app.cli.index import app as index
+from app.cli.keys import key, tenant
+from app.cli.oncall import app as oncall
+from app.cli.releases import app as release
+from app.cli.releases import rollback
+from app.cli.seed import seed
+from app.cli.stack import demo, migrate, reset, serve
+from app.cli.switch import app as kill
+from app.cli.switch import resume
 from app.domain.errors import Misconfigured, OctantError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Operate Octant.")
-app.command("demo")(stack.demo)
-app.command("serve")(stack.serve)
-app.command("reset")(stack.reset)
-app.command("migrate")(stack.migrate)
-app.command("seed")(seed.seed)
-app.add_typer(index.app, name="index")
-app.add_typer(keys.tenant, name="tenant")
-app.add_typer(keys.key, name="key")
-app.add_typer(calls.app, name="calls")
-app.add_typer(budget.app, name="budget")
-app.add_typer(releases.app, name="release")
-app.command("rollback")(releases.rollback)
-app.add_typer(oncall.app, name="oncall")
-app.add_typer(switch.app, name="kill")
-app.command("resume")(switch.resume)
+for command in (demo, serve, reset, migrate, seed, rollback, resume):
+    app.command()(command)
+app.add_typer(index, name="index")
+app.add_typer(tenant, name="tenant")
+app.add_typer(key, name="key")
+app.add_typer(calls, name="calls")
+app.add_typer(budget, name="budget")
+app.add_typer(release, name="release")
+app.add_typer(oncall, name="oncall")
+app.add_typer(kill, name="kill")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`octant index …`: the retrieval index of the support example."""
+"""`octant index …`: the retrieval indexes that releases pin."""
 
 import typer
 
@@ -12,8 +12,10 @@ def _group() -> None:
 
 @app.command("build")
 def build() -> None:
-    """Build the index of the help articles, unless it is there, and print the version to pin."""
+    """Build the index of the help articles unless it is there. Prints the version to pin; the rest goes to stderr."""
     from app.features.support import indexing
     from app.settings import load
 
-    print(indexing.build(load().index_dir))
+    built = indexing.build(load().index_dir)
+    print(built.version)
+    typer.echo(f"{built.articles} articles, {'built' if built.fresh else 'already there'}: {built.path}", err=True)

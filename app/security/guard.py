@@ -14,7 +14,9 @@ import re2
 from app.domain.calls import Call, Reply
 from app.domain.messages import Text, ToolResult
 
-_INVISIBLE = re2.compile(r"[\x{200B}-\x{200F}\x{202A}-\x{202E}\x{2060}-\x{2064}\x{E0000}-\x{E007F}]")
+# Not the joiners inside emoji and Persian words (200C, 200D), not the marks of right-to-left text (200E, 200F, 2066-2069).
+_INVISIBLE = re2.compile(r"[\x{200B}\x{202A}-\x{202E}\x{2060}-\x{2064}\x{FEFF}\x{E0000}-\x{E007F}]")
+_FLAG_EMOJI = re2.compile(r"\x{1F3F4}[\x{E0061}-\x{E007A}]+\x{E007F}")  # Scotland's flag is spelled in invisible letters
 _FAKE_ROLE = re2.compile(
     r"(?im)(?:<\|?(?:im_start|system|assistant)\|?>|^\s*#{0,3}\s*(?:system|assistant)\s*(?:prompt|message)?\s*:)"
 )
@@ -22,7 +24,7 @@ _OVERRIDE = re2.compile(
     r"(?i)\b(?:ignore|disregard|forget|override)\b.{0,40}\b(?:previous|prior|above|earlier|all|your|system)\b.{0,40}"
     r"\b(?:instruction|prompt|rule|direction|message|guideline)s?"
 )
-_URL = re2.compile(r"(?i)\bhttps?://[^\s<>\"')\]]+")
+_URL = re2.compile(r"(?i)(?:https?:|\]\(\s*)[/\\]{2,}[^\s<>\"')\]]+")
 
 SCREENS = {"invisible-characters": _INVISIBLE, "fake-role": _FAKE_ROLE, "override-instructions": _OVERRIDE}
 
@@ -33,9 +35,13 @@ def nonce() -> str:
 
 
 def fence(label: str, text: str, *, nonce: str, **attributes: str) -> str:
-    """Wrap untrusted text in ``<label nonce="…">``; anything in it that looks like the fence is broken up."""
+    """Wrap untrusted text in ``<label nonce="…">``; anything in it that looks like the fence is broken up.
+
+    Invisible characters go first: they would hide a closing tag from us and not from the model.
+    """
     told = "".join(f' {name}="{_attribute(value)}"' for name, value in attributes.items())
-    safe = text.replace(f"</{label}", f"< /{label}").replace(f"<{label}", f"< {label}")
+    lookalike = re2.compile(rf"(?i)[<\x{{FF1C}}\x{{FE64}}]([\s/\x{{FF0F}}]*{re2.escape(label)})")
+    safe = lookalike.sub(lambda found: f"< {found.group(1)}", _INVISIBLE.sub("", text))
     return f'<{label}{told} nonce="{nonce}">\n{safe}\n</{label}>'
 
 
@@ -49,12 +55,12 @@ class Guard:
 
     def screen(self, call: Call) -> tuple[str, ...]:
         """Flag untrusted text that looks like an attack."""
-        texts = [*call.variables.values(), *_texts(call)]
+        texts = [_FLAG_EMOJI.sub("", text) for text in (*call.variables.values(), *_texts(call))]
         return self._flags(name for name, pattern in SCREENS.items() if any(pattern.search(text) for text in texts))
 
     def check(self, reply: Reply) -> tuple[str, ...]:
         """Flag an answer that links to a host which is not allowed."""
-        hosts = (urlsplit(str(match.group(0))).hostname or "" for match in _URL.finditer(reply.text))
+        hosts = (_host(str(match.group(0))) for match in _URL.finditer(reply.text))
         return self._flags("foreign-link" for _ in [host for host in hosts if not self._host_allowed(host)][:1])
 
     def _host_allowed(self, host: str) -> bool:
@@ -65,6 +71,15 @@ class Guard:
         for flag in flags:
             self._on_flag(flag.removeprefix("guard:"))
         return flags
+
+
+def _host(url: str) -> str:
+    """Where a browser would go: a backslash is a slash to it, and what stands before an @ is not the host."""
+    _, _, rest = url.replace("\\", "/").partition("//")
+    try:
+        return urlsplit("//" + rest.lstrip("/")).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _texts(call: Call) -> Iterable[str]:

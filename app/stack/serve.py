@@ -45,9 +45,9 @@ def _server(settings: Settings, metrics_folder: Path, application: "FastAPI") ->
 
     from app.telemetry import exposition
 
-    class Server(BaseApplication):  # type: ignore[misc] - gunicorn has no types
+    class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         def load_config(self) -> None:
-            hooks: dict[str, Callable[..., None]] = {
+            hooks: dict[str, Callable[..., object]] = {
                 "when_ready": lambda _: exposition.serve(settings.host, settings.metrics_port, metrics_folder),
                 "child_exit": lambda _, worker: exposition.forget(worker.pid, metrics_folder),
             }

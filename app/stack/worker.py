@@ -5,7 +5,7 @@ from typing import Any
 from uvicorn_worker import UvicornWorker
 
 
-class Worker(UvicornWorker):  # type: ignore[misc] - no types
+class Worker(UvicornWorker):  # type: ignore[misc]  # no types
     """Access lines are the edge's own; a lifespan that fails must fail the worker."""
 
     CONFIG_KWARGS: dict[str, Any] = {  # noqa: RUF012 - uvicorn_worker's own convention

@@ -1,4 +1,4 @@
-"""Sample orders of two customers of the tenant ``acme``, in every state. The same on every machine; days count back from today."""
+"""Sample orders of two customers of the tenant ``acme``, in every state; their days count back from today."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any

@@ -4,7 +4,7 @@ Each turn of the tool loop is one whole pass through the gateway: pinned, held, 
 """
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from app.security.guard import fence, nonce
 
 PROMPT, TICKET_PROMPT = "support/answer", "support/ticket"
 MOST_TURNS = 5
+PASSAGES = 4
 NO_EVIDENCE = "No help article and no tool result supports an answer."
 HANDED_OVER = "I have handed your question over to a colleague, who will get back to you."
 
@@ -79,8 +80,7 @@ class Support:
                     if isinstance(chunk, TextDelta):
                         yield "delta", {"text": chunk.text}
                     elif isinstance(chunk, Done):
-                        answer = Answer(chunk.reply, streaming.receipt)
-            reply = await self._take(exchange, answer)
+                        reply = await self._take(exchange, Answer(chunk.reply, streaming.receipt))
             if reply:
                 break
             yield "status", {"tools": [{"name": o.name, "outcome": o.outcome} for o in exchange.outcomes]}
@@ -113,7 +113,7 @@ class Support:
     def _begin(self, request: AnswerRequest, context: CallContext) -> Exchange:
         """Retrieve from the index of the release that the first call will be pinned to."""
         pin = self._gateway.pin_of(PROMPT)
-        passages = self._retriever(pin).search(request.question)
+        passages = self._retriever(pin).search(request.question, PASSAGES)
         mark = nonce()
         shown = [fence("passage", f"{p.title}\n{p.text}", nonce=mark, id=p.article_id) for p in passages]
         asked = [fence(said.role, said.text, nonce=mark) for said in request.conversation]
@@ -132,8 +132,6 @@ class Support:
         return Exchange(context, call, pin, passages)
 
     def _call(self, exchange: Exchange, *, stream: bool = False) -> Call:
-        from dataclasses import replace
-
         return replace(exchange.call, messages=tuple(exchange.history), stream=stream)
 
     async def _take(self, exchange: Exchange, answer: Answer) -> Reply | None:

@@ -1,0 +1,131 @@
+"""`octant release …` and `octant rollback`: what is live, and how to go back."""
+
+import asyncio
+import getpass
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from app.releases.releases import Releases
+
+app = typer.Typer(no_args_is_help=True, help="Releases: immutable manifests that pin prompts, models, prices and indexes.")
+
+Reason = Annotated[str, typer.Option(help="Why; it is kept in the history.")]
+ReleaseId = Annotated[str, typer.Argument(help="Release id: the name of its file in releases/, without .toml.")]
+WAIT_SECONDS = 5.0
+
+
+@app.command("list")
+def list_releases() -> None:
+    """List the releases there are and say which is live."""
+    asyncio.run(_list())
+
+
+@app.command("verify")
+def verify(release_id: ReleaseId) -> None:
+    """Check every pin of a release without activating it. Exit code 1 lists what does not resolve."""
+    from app.releases.manifest import load as load_release
+    from app.settings import load
+    from app.wiring import places
+
+    release = load_release(release_id, places(load()))
+    print(
+        f"{release.id} resolves: {len(release.prompts)} prompts, {len(release.routes)} routes, prices {release.prices.version}."
+    )
+
+
+@app.command("hashes")
+def hashes() -> None:
+    """Print the hashes to pin: of every prompt version, every price table and the index that the articles make."""
+    from app.features.support import indexing
+    from app.releases.manifest import sha256_of
+    from app.settings import load
+
+    settings = load()
+    for path in sorted(settings.prompts_dir.glob("*/prompts/*/*.toml")):
+        print(f"{sha256_of(path)}  prompt {path.parts[-4]}/{path.parts[-2]} {path.stem}")
+    for path in sorted((settings.releases_dir / "prices").glob("*.toml")):
+        print(f"{sha256_of(path)}  prices/{path.name}")
+    print(f"{indexing.version_of(indexing.read_articles(indexing.ARTICLES))}  index {indexing.NAME}")
+
+
+@app.command("activate")
+def activate(release_id: ReleaseId, reason: Reason) -> None:
+    """Make a release live on every worker. Refused whole, before anything changes, if a pin does not resolve."""
+    asyncio.run(_change(release_id, reason, rollback=False))
+
+
+@app.command("history")
+def history(count: Annotated[int, typer.Option(help="How many lines.")] = 20) -> None:
+    """Show what was live when, who changed it and why."""
+    asyncio.run(_history(count))
+
+
+def rollback(
+    reason: Reason,
+    to: Annotated[str | None, typer.Option(help="Release to go back to; the one before if left out.")] = None,
+) -> None:
+    """Put the previous release live again on every worker, without a restart."""
+    asyncio.run(_change(to, reason, rollback=True))
+
+
+@asynccontextmanager
+async def _opened() -> "AsyncGenerator[Releases, None]":
+    from app.cli.database import database
+    from app.wiring import build_valkey, releases_of
+
+    async with database() as (engine, settings):
+        settings.require_stores()
+        valkey = build_valkey(settings)
+        try:
+            yield releases_of(settings, engine, valkey)
+        finally:
+            await valkey.aclose()
+
+
+async def _list() -> None:
+    from app.settings import load
+
+    async with _opened() as releases:
+        newest = await releases.history(limit=1)
+    live = newest[0].release if newest else None
+    for path in sorted(load().releases_dir.glob("*.toml")):
+        print(f"{'live' if path.stem == live else '':5} {path.stem}")
+
+
+async def _history(count: int) -> None:
+    async with _opened() as releases:
+        for a in await releases.history(limit=count):
+            print(
+                f"{a.at:%Y-%m-%d %H:%M:%S}  {a.kind:8}  {a.release:16} (before: {a.previous or 'nothing'})  by {a.by}: {a.reason}"
+            )
+
+
+async def _change(release_id: str | None, reason: str, *, rollback: bool) -> None:
+    started = time.monotonic()
+    async with _opened() as releases:
+        by = getpass.getuser()
+        if rollback:
+            release_id = await releases.rollback(by=by, reason=reason, to=release_id)
+        elif release_id:
+            await releases.activate(release_id, by=by, reason=reason)
+        print(f"{release_id} is live ({time.monotonic() - started:.1f} s).")
+        await _wait_for_workers(releases, str(release_id), started)
+
+
+async def _wait_for_workers(releases: "Releases", release_id: str, started: float) -> None:
+    """Say when every worker serves it, as they report themselves. Exit code 1 if one does not within the promised time."""
+    behind: list[str] = []
+    while time.monotonic() < started + WAIT_SECONDS:
+        workers = await releases.workers()
+        behind = [name for name, release in workers.items() if release != release_id]
+        if not behind:
+            print(f"All {len(workers)} workers serve it ({time.monotonic() - started:.1f} s).")
+            return
+        await asyncio.sleep(0.05)
+    print(f"Still on another release after {WAIT_SECONDS:g} s: {', '.join(behind)}. Their logs say why.")
+    raise typer.Exit(1)

@@ -1,0 +1,116 @@
+"""Building the knowledge base's index: from articles to one read-only SQLite FTS5 file named by what is in it.
+
+The same articles and the same builder give the same name, so a version can be pinned, and switching is opening another file.
+"""
+
+import hashlib
+import os
+import sqlite3
+import tempfile
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from app.domain.errors import Misconfigured
+
+NAME = "support-kb"
+ARTICLES = Path(__file__).resolve().parent / "articles"
+FORMAT = 1  # part of the version: raise it whenever the builder makes another file from the same articles
+_FIELDS = ("id", "title", "topic", "updated")
+_SCHEMA = """
+CREATE TABLE articles (id TEXT PRIMARY KEY, title TEXT NOT NULL, text TEXT NOT NULL, topic TEXT NOT NULL, updated TEXT NOT NULL)
+WITHOUT ROWID;
+CREATE VIRTUAL TABLE paragraphs USING fts5(
+    article UNINDEXED, title, text, tokenize = 'porter unicode61 remove_diacritics 2'
+);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    """One page of help: short, about one thing, its paragraphs parted by empty lines."""
+
+    id: str
+    title: str
+    topic: str
+    updated: date
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An index that is there. ``fresh`` is false where the file of this version already was."""
+
+    version: str
+    path: Path
+    articles: int
+    fresh: bool
+
+
+def build(directory: Path, articles: Path = ARTICLES) -> Built:
+    """Index ``articles`` into ``directory``. Safe to run twice at once: each builds beside and renames.
+
+    Raises Misconfigured for an article that is not in form.
+    """
+    found = read_articles(articles)
+    version = version_of(found)
+    path = directory / f"{version}.sqlite"
+    fresh = not path.is_file()
+    if fresh:
+        directory.mkdir(parents=True, exist_ok=True)
+        _write(path, found)
+    return Built(version, path, len(found), fresh)
+
+
+def version_of(articles: tuple[Article, ...]) -> str:
+    """The name of an index: twelve hex digits over the articles, in the order of their ids, and the builder's format."""
+    digest = hashlib.sha256(f"{NAME} {FORMAT}".encode())
+    for article in sorted(articles, key=lambda a: a.id):
+        for value in (article.id, article.title, article.topic, article.updated.isoformat(), article.text):
+            raw = value.encode()
+            digest.update(len(raw).to_bytes(8, "big") + raw)  # lengths, so that text cannot move between fields unnoticed
+    return f"{NAME}-{digest.hexdigest()[:12]}"
+
+
+def read_articles(directory: Path) -> tuple[Article, ...]:
+    """Every article of a folder, by id. Raises Misconfigured naming the file and what is wrong with it."""
+    found = tuple(_read(path) for path in sorted(directory.glob("*.md")))
+    if not found:
+        raise Misconfigured(f"{directory} holds no articles (*.md).")
+    return found
+
+
+def _read(path: Path) -> Article:
+    head, separator, text = path.read_text(encoding="utf-8").removeprefix("---\n").partition("\n---\n")
+    lines = (line.partition(": ") for line in head.splitlines())
+    fields = {name: value.strip() for name, _, value in lines}
+    missing = [name for name in _FIELDS if not fields.get(name)]
+    if not separator or missing or not text.strip():
+        raise Misconfigured(f"{path}: an article begins with a block between --- lines giving {', '.join(_FIELDS)}; then its text.")
+    if fields["id"] != path.stem:
+        raise Misconfigured(f"{path}: id is {fields['id']!r}, but citations need it to be the file's name.")
+    try:
+        updated = date.fromisoformat(fields["updated"])
+    except ValueError:
+        raise Misconfigured(f"{path}: updated = {fields['updated']!r} is not a date such as 2026-11-23.") from None
+    return Article(fields["id"], fields["title"], fields["topic"], updated, text.strip())
+
+
+def _write(path: Path, articles: tuple[Article, ...]) -> None:
+    """Build beside the final place and rename, so that nobody ever opens half an index."""
+    handle, name = tempfile.mkstemp(prefix=".building-", suffix=".sqlite", dir=path.parent)
+    os.close(handle)
+    beside = Path(name)
+    try:
+        with closing(sqlite3.connect(beside)) as database, database:
+            database.executescript(_SCHEMA)
+            whole = ((a.id, a.title, a.text, a.topic, a.updated.isoformat()) for a in articles)
+            database.executemany("INSERT INTO articles VALUES (?, ?, ?, ?, ?)", whole)
+            parts = ((a.id, a.title, paragraph) for a in articles for paragraph in a.text.split("\n\n"))
+            database.executemany("INSERT INTO paragraphs VALUES (?, ?, ?)", parts)
+            database.execute("INSERT INTO paragraphs (paragraphs) VALUES ('optimize')")
+        beside.chmod(0o444)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
