@@ -1,0 +1,168 @@
+"""Tenants and API keys on a real Postgres (S6)."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import event, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.domain.calls import Tenant
+from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound, Unauthenticated
+from app.domain.money import MicroUSD
+from app.security import keys as keys_module
+from app.security.keys import KeyRing
+
+SECRET = b"a secret for the key tests, 32 bytes"
+
+
+@pytest.fixture
+def keys(engine: AsyncEngine) -> KeyRing:
+    return KeyRing(engine, secret=SECRET)
+
+
+@pytest_asyncio.fixture
+async def tenant(keys: KeyRing) -> Tenant:
+    return await keys.create_tenant(f"t-{uuid4().hex[:8]}", "A tenant", MicroUSD(10_000_000), MicroUSD(1_000_000))
+
+
+async def test_a_key_proves_its_tenant_its_scopes_and_no_user(keys: KeyRing, tenant: Tenant) -> None:
+    token = await keys.create_key(tenant.id, name="first", scopes=("call", "admin"))
+    identity = await keys.authenticate(token)
+    assert identity.tenant == tenant
+    assert (identity.user, identity.scopes) == ("", frozenset({"call", "admin"}))
+    assert token.startswith(f"oct_{identity.key_id}_")
+
+
+async def test_a_bound_key_proves_its_user(keys: KeyRing, tenant: Tenant) -> None:
+    token = await keys.create_key(tenant.id, name="ada's", user="ada")
+    assert (await keys.authenticate(token)).user == "ada"
+
+
+async def test_nothing_of_a_key_but_its_id_is_stored(engine: AsyncEngine, keys: KeyRing, tenant: Tenant) -> None:
+    token = await keys.create_key(tenant.id, name="secret")
+    secret = token.split("_", 2)[2]
+    async with engine.connect() as connection:
+        rows = (await connection.execute(text("SELECT api_keys::text, digest FROM api_keys"))).all()
+    assert not any(secret in row[0] or secret.encode() in row[1] for row in rows)
+
+
+NOT_KEYS = ["", "oct", "oct__", "sk-abcdef", "oct_abcdefgh_short", "oct_abcdefgh_" + "x" * 500]
+NOT_KEYS += ["oct_äbcdefgh_" + "x" * 43, "oct_abcdefgh_" + "x" * 43]
+
+
+@pytest.mark.parametrize("token", NOT_KEYS)
+async def test_what_is_not_a_key_is_refused(keys: KeyRing, token: str) -> None:
+    with pytest.raises(Unauthenticated):
+        await keys.authenticate(token)
+
+
+async def test_a_known_id_with_another_secret_is_refused(keys: KeyRing, tenant: Tenant) -> None:
+    token = await keys.create_key(tenant.id, name="real")
+    with pytest.raises(Unauthenticated):
+        await keys.authenticate(token[:-4] + ("aaaa" if token[-4:] != "aaaa" else "bbbb"))
+
+
+async def test_another_service_secret_opens_nothing(engine: AsyncEngine, keys: KeyRing, tenant: Tenant) -> None:
+    token = await keys.create_key(tenant.id, name="real")
+    with pytest.raises(Unauthenticated):
+        await KeyRing(engine, secret=b"another secret").authenticate(token)
+
+
+async def test_an_expired_key_is_refused_even_from_the_cache(keys: KeyRing, tenant: Tenant) -> None:
+    token = await keys.create_key(tenant.id, name="brief", expires_at=datetime.now(UTC) + timedelta(seconds=0.3))
+    await keys.authenticate(token)
+    with pytest.raises(Unauthenticated, match="expired"):
+        await _use_until_refused(keys, token)
+
+
+async def test_a_revoked_key_is_refused_here_at_once_and_elsewhere_after_the_cache(
+    engine: AsyncEngine, keys: KeyRing, tenant: Tenant
+) -> None:
+    token = await keys.create_key(tenant.id, name="doomed")
+    other = KeyRing(engine, secret=SECRET, ttl=0.2)
+    identity = await keys.authenticate(token)
+    await other.authenticate(token)
+    await keys.revoke_key(identity.key_id)
+    with pytest.raises(Unauthenticated):
+        await keys.authenticate(token)
+    with pytest.raises(Unauthenticated):
+        await _use_until_refused(other, token)
+
+
+async def test_two_keys_of_a_tenant_work_side_by_side_so_that_one_can_replace_the_other(keys: KeyRing, tenant: Tenant) -> None:
+    old, new = await keys.create_key(tenant.id, name="old"), await keys.create_key(tenant.id, name="new")
+    assert (await keys.authenticate(old)).tenant == (await keys.authenticate(new)).tenant
+    await keys.revoke_key(old.split("_")[1])
+    assert (await keys.authenticate(new)).tenant == tenant
+
+
+async def test_answers_are_cached_the_negative_ones_too(engine: AsyncEngine, keys: KeyRing, tenant: Tenant) -> None:
+    token = await keys.create_key(tenant.id, name="busy")
+    wrong = "oct_00000000_" + "x" * 43
+    asked: list[str] = []
+
+    def note(_c: object, _k: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    event.listen(engine.sync_engine, "before_cursor_execute", note)
+    try:
+        for _ in range(5):
+            await keys.authenticate(token)
+            with pytest.raises(Unauthenticated):
+                await keys.authenticate(wrong)
+    finally:
+        event.remove(engine.sync_engine, "before_cursor_execute", note)
+    assert len([s for s in asked if "api_keys" in s]) == 2
+
+
+async def test_guessing_keys_does_not_grow_memory(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys_module, "MOST_CACHED", 5)
+    keys = KeyRing(engine, secret=SECRET)
+    for number in range(20):
+        with pytest.raises(Unauthenticated):
+            await keys.authenticate(f"oct_{number:08d}_" + "x" * 43)
+    assert len(keys._cache) <= 5
+
+
+async def test_while_postgres_is_away_nobody_new_is_let_in() -> None:
+    nowhere = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:9/nothing")
+    with pytest.raises(DependencyUnavailable):
+        await KeyRing(nowhere, secret=SECRET).authenticate("oct_abcdefgh_" + "x" * 43)
+    await nowhere.dispose()
+
+
+async def test_lists_tell_everything_but_the_key(keys: KeyRing, tenant: Tenant) -> None:
+    token = await keys.create_key(tenant.id, name="listed", user="grace")
+    (info,) = await keys.list_keys(tenant.id)
+    assert (info.id, info.tenant, info.user, info.name, info.scopes) == (
+        token.split("_")[1],
+        tenant.id,
+        "grace",
+        "listed",
+        ("call",),
+    )
+    assert token.split("_", 2)[2] not in repr(info)
+    assert tenant in await keys.list_tenants()
+
+
+async def test_mistakes_are_told_by_type(keys: KeyRing, tenant: Tenant) -> None:
+    with pytest.raises(InvalidRequest, match="already"):
+        await keys.create_tenant(tenant.id, "again", MicroUSD(1), MicroUSD(1))
+    with pytest.raises(InvalidRequest):
+        await keys.create_tenant("not a name!", "x", MicroUSD(1), MicroUSD(1))
+    with pytest.raises(NotFound):
+        await keys.create_key("nobody", name="x")
+    with pytest.raises(NotFound):
+        await keys.create_user("nobody", "ada")
+    with pytest.raises(NotFound):
+        await keys.revoke_key("00000000")
+
+
+async def _use_until_refused(keys: KeyRing, token: str) -> None:
+    async with asyncio.timeout(5):
+        while True:
+            await keys.authenticate(token)
+            await asyncio.sleep(0.02)

@@ -1,0 +1,92 @@
+"""One JSON object a line, redacted, with the request's ids (O9, S5)."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from app.security.redaction import Redactor
+from app.telemetry import logs
+
+
+class Lines:
+    """What was logged, as JSON."""
+
+    def __init__(self) -> None:
+        self.stream = io.StringIO()
+
+    def take(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.stream.getvalue().splitlines()]
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
+    root, lines, redactor = logging.getLogger(), Lines(), Redactor(b"a key for the log tests")
+    handlers, level = root.handlers, root.level
+    monkeypatch.setattr("sys.stdout", lines.stream)
+    logs.configure("info", redact=lambda text: redactor.redact(text, tenant=""))
+    yield lines
+    logs.clear()
+    logging.captureWarnings(capture=False)
+    root.handlers, root.level = handlers, level
+
+
+def test_a_line_is_json_with_time_level_logger_event_and_extra_fields(lines: Lines) -> None:
+    logging.getLogger("octant.calls").info("call", extra={"feature": "support.answer", "attempts": 2, "ok": True})
+    (line,) = lines.take()
+    assert {
+        "event": "call",
+        "level": "info",
+        "logger": "octant.calls",
+        "feature": "support.answer",
+        "attempts": 2,
+    }.items() <= line.items()
+    assert line["timestamp"].endswith("Z")
+    assert line["ok"] is True
+
+
+def test_lines_carry_the_requests_ids_until_they_are_cleared(lines: Lines) -> None:
+    logs.bind(request_id="req_0123456789abcdef")
+    logging.getLogger("a").info("one")
+    logs.clear()
+    logging.getLogger("a").info("two")
+    first, second = lines.take()
+    assert first["request_id"] == "req_0123456789abcdef"
+    assert "request_id" not in second
+
+
+def test_personal_data_is_redacted_in_messages_arguments_fields_and_nested_values(lines: Lines) -> None:
+    logging.getLogger("a").info(
+        "mail from %s",
+        "ada@example.com",
+        extra={"to": "ada@example.com", "deep": {"x": ["ada@example.com"]}, "obj": Exception("ada@example.com")},
+    )
+    (line,) = lines.take()
+    assert "ada@example.com" not in json.dumps(line)
+    assert json.dumps(line).count("<email:") == 4
+
+
+def test_an_exceptions_text_is_redacted_and_its_traceback_kept(lines: Lines) -> None:
+    try:
+        int("bad input from ada@example.com with key sk-ant-api03-abcdefgh12345678")
+    except ValueError:
+        logging.getLogger("a").exception("failed")
+    (line,) = lines.take()
+    assert "Traceback" in line["exception"]
+    assert "ada@example.com" not in line["exception"]
+    assert "abcdefgh12345678" not in line["exception"]
+
+
+def test_the_servers_own_lines_take_the_same_form(lines: Lines) -> None:
+    logging.getLogger("uvicorn.error").warning("from 203.0.113.7")
+    (line,) = lines.take()
+    assert line["logger"] == "uvicorn.error"
+    assert line["event"].startswith("from <ip:")
+
+
+def test_lines_below_the_level_are_not_written(lines: Lines) -> None:
+    logging.getLogger("a").debug("quiet")
+    assert lines.take() == []
