@@ -1,0 +1,62 @@
+# The verbs of this project. CI calls exactly these.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+RUN    := $(VENV)/.installed-run
+DEV    := $(VENV)/.installed-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test check eval bench rollback reset lock
+
+help: ## Show the verbs
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+setup: $(DEV) ## Create .venv with everything for development
+
+demo: $(RUN) ## Start everything on this machine, with sample traffic; Ctrl-C stops it
+	@$(BIN)/python -m app.cli demo $(ARGS)
+
+serve: $(RUN) ## Run the service alone, on the stores that OCTANT_DATABASE_URL and OCTANT_VALKEY_URL name
+	@$(BIN)/python -m app.cli serve
+
+test: $(DEV) ## Run all tests, on real stores and a real provider process
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+check: $(DEV) ## Format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+eval: $(DEV) ## Run the evals against the thresholds; fails below them
+	$(BIN)/python -m evals gate $(ARGS)
+
+bench: $(DEV) ## Measure throughput, CPU per request and overhead
+	$(BIN)/python -m benchmarks $(ARGS)
+
+rollback: $(RUN) ## Put the previous release live again: make rollback REASON="why"
+	@$(BIN)/python -m app.cli rollback --reason "$(REASON)"
+
+reset: $(RUN) ## Remove all local state (.octant/)
+	@$(BIN)/python -m app.cli reset
+
+lock: $(DEV) ## Pin every dependency anew, with hashes
+	echo uv | $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+		--custom-compile-command "make lock" - -o requirements/uv.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+		--custom-compile-command "make lock" pyproject.toml -o requirements/run.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+		--custom-compile-command "make lock" -c requirements/run.lock --group dev pyproject.toml -o requirements/dev.lock
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Octant needs Python 3.11 or newer; set PYTHON=…")'
+	@echo "Creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(RUN): requirements/run.lock requirements/install.sh | $(BIN)/python
+	@sh requirements/install.sh $(BIN) requirements/run.lock
+	@touch $@
+
+$(DEV): requirements/dev.lock requirements/install.sh | $(BIN)/python
+	@sh requirements/install.sh $(BIN) requirements/dev.lock
+	@touch $@ $(RUN)
