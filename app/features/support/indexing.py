@@ -87,7 +87,7 @@ def _read(path: Path) -> Article:
     fields = {name: value.strip() for name, _, value in lines}
     missing = [name for name in _FIELDS if not fields.get(name)]
     if not separator or missing or not text.strip():
-        raise Misconfigured(f"{path}: an article begins with a block between --- lines giving {', '.join(_FIELDS)}; then its text.")
+        raise Misconfigured(f"{path}: an article begins with {', '.join(_FIELDS)} between two --- lines, then comes its text.")
     if fields["id"] != path.stem:
         raise Misconfigured(f"{path}: id is {fields['id']!r}, but citations need it to be the file's name.")
     try:

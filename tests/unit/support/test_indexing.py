@@ -1,0 +1,93 @@
+"""Building the index: the name says what is in it."""
+
+import re
+import shutil
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from app.domain.errors import Misconfigured
+from app.features.support.indexing import ARTICLES, build, read_articles
+from app.features.support.retrieval import Retriever
+
+
+@pytest.fixture
+def articles(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(ARTICLES, tmp_path / "articles"))
+
+
+def test_the_same_articles_always_have_the_same_version(tmp_path: Path, articles: Path) -> None:
+    """B1: an index is pinned by its content."""
+    first, second = build(tmp_path / "a", articles), build(tmp_path / "b")
+    assert first.version == second.version
+    assert re.fullmatch(r"support-kb-[0-9a-f]{12}", first.version)
+
+
+def test_one_changed_word_is_another_version_and_leaves_the_old_file(tmp_path: Path, articles: Path) -> None:
+    before = build(tmp_path / "index", articles)
+    page = articles / "refund-times.md"
+    page.write_text(page.read_text().replace("5 to 7 business days", "5 to 8 business days"))
+    after = build(tmp_path / "index", articles)
+    assert after.version != before.version
+    assert Retriever(before.path).search("refund days card") != Retriever(after.path).search("refund days card")
+
+
+def test_building_again_changes_nothing(tmp_path: Path) -> None:
+    first = build(tmp_path)
+    stamp = first.path.stat().st_mtime_ns
+    second = build(tmp_path)
+    assert (first.fresh, second.fresh) == (True, False)
+    assert second.path.stat().st_mtime_ns == stamp
+
+
+def test_builders_at_the_same_time_leave_one_whole_file_and_nothing_beside_it(tmp_path: Path) -> None:
+    builders = [threading.Thread(target=build, args=(tmp_path,)) for _ in range(4)]
+    for builder in builders:
+        builder.start()
+    for builder in builders:
+        builder.join()
+    (only,) = tmp_path.iterdir()
+    assert Retriever(only).search("refund")
+
+
+def test_a_built_index_cannot_be_written_through_its_retriever(tmp_path: Path) -> None:
+    path = build(tmp_path).path
+    with pytest.raises(sqlite3.OperationalError), sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True) as database:
+        database.execute("DELETE FROM articles")
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("no block at all", "begins with"),
+        ("---\nid: refund-times\ntitle: T\ntopic: t\n---\n\nText.\n", "begins with"),
+        ("---\nid: refund-times\ntitle: T\ntopic: t\nupdated: 2026-01-01\n---\n\n", "begins with"),
+        ("---\nid: other\ntitle: T\ntopic: t\nupdated: 2026-01-01\n---\n\nText.\n", "file's name"),
+        ("---\nid: refund-times\ntitle: T\ntopic: t\nupdated: soon\n---\n\nText.\n", "not a date"),
+    ],
+)
+def test_an_article_not_in_form_is_refused_by_name(tmp_path: Path, articles: Path, text: str, why: str) -> None:
+    (articles / "refund-times.md").write_text(text)
+    with pytest.raises(Misconfigured, match=rf"refund-times\.md.*{why}"):
+        build(tmp_path, articles)
+
+
+def test_a_folder_without_articles_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="holds no articles"):
+        build(tmp_path / "index", tmp_path)
+
+
+def test_every_article_is_of_a_size_to_be_shown_whole() -> None:
+    sizes = {article.id: len(article.text.split()) for article in read_articles(ARTICLES)}
+    assert len(sizes) >= 45
+    assert {id_: size for id_, size in sizes.items() if not 120 <= size <= 250} == {}
+
+
+def test_the_return_period_is_the_same_wherever_an_article_names_it() -> None:
+    """The refund tool allows 30 days; an article that promised more would make it a liar."""
+    promises = re.compile(r"\breturn\w*\b[^.]{0,60}?\bwithin (?:the )?(?:same )?(\d+) days of (?:its )?delivery")
+    found = {days for article in read_articles(ARTICLES) for days in promises.findall(article.text)}
+    assert found == {"30"}
