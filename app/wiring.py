@@ -4,11 +4,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import Redis
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import __version__
 from app.audit.recorder import Recorder
@@ -21,18 +19,14 @@ from app.gateway.providers.base import Provider
 from app.gateway.providers.openai import OpenAIProvider
 from app.gateway.recovery.recovery import Recovery
 from app.oncall.switch import KillSwitch
-from app.releases.manifest import Places
-from app.releases.releases import Releases
 from app.security.guard import Guard
 from app.security.keys import KeyRing
 from app.security.redaction import Redactor
 from app.settings import ProviderSettings, Settings
+from app.stores import build_engine, build_valkey, releases_of
 from app.telemetry import logs
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
-
-VALKEY_TIMEOUT = 1.0
-VALKEY_CONNECTIONS = 64  # a burst waits for one of these; it does not open a thousand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,46 +38,12 @@ class Parts:
     edge: EdgeParts
 
 
-def build_engine(settings: Settings) -> AsyncEngine:
-    """One pool for the process."""
-    return create_async_engine(settings.database_url, pool_size=5, max_overflow=5, pool_pre_ping=True)
-
-
-def build_valkey(settings: Settings) -> Redis:
-    """One client for the process. It fails fast and does not retry: each use has its own rule for an outage (ADR 0007)."""
-    pool = BlockingConnectionPool.from_url(
-        settings.valkey_url,
-        max_connections=VALKEY_CONNECTIONS,
-        timeout=VALKEY_TIMEOUT,
-        decode_responses=True,
-        socket_timeout=VALKEY_TIMEOUT,
-        socket_connect_timeout=VALKEY_TIMEOUT,
-        retry=Retry(NoBackoff(), 0),
-    )
-    return Redis.from_pool(pool)
-
-
 def build_provider(name: str, settings: ProviderSettings) -> Provider:
     """One adapter for one configured endpoint."""
     key = settings.api_key.get_secret_value()
     if settings.kind == "anthropic":
         return AnthropicProvider(name, base_url=settings.base_url, api_key=key)
     return OpenAIProvider(name, base_url=settings.base_url, api_key=key, legacy_max_tokens=settings.legacy_max_tokens)
-
-
-def places(settings: Settings) -> Places:
-    """Where releases look for what they pin."""
-    return Places(
-        directory=settings.releases_dir,
-        prompts=settings.prompts_dir,
-        indexes=settings.index_dir,
-        providers=frozenset(settings.all_providers()),
-    )
-
-
-def releases_of(settings: Settings, engine: AsyncEngine, valkey: Redis) -> Releases:
-    """The releases room on the settings' places."""
-    return Releases(engine, valkey, places(settings))
 
 
 @asynccontextmanager

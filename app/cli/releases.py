@@ -30,7 +30,7 @@ def verify(release_id: ReleaseId) -> None:
     """Check every pin of a release without activating it. Exit code 1 lists what does not resolve."""
     from app.releases.manifest import load as load_release
     from app.settings import load
-    from app.wiring import places
+    from app.stores import places
 
     release = load_release(release_id, places(load()))
     print(
@@ -76,7 +76,7 @@ def rollback(
 @asynccontextmanager
 async def _opened() -> "AsyncGenerator[Releases, None]":
     from app.cli.database import database
-    from app.wiring import build_valkey, releases_of
+    from app.stores import build_valkey, releases_of
 
     async with database() as (engine, settings):
         settings.require_stores()

@@ -19,7 +19,8 @@ def serve() -> None:
     from app.settings import load
     from app.stack.serve import serve as run
 
-    run(load())
+    load().require_stores()
+    run()
 
 
 def migrate() -> None:

@@ -81,7 +81,7 @@ async def _with_switch(act: "Callable[[KillSwitch], Awaitable[None]]") -> None:
     from app.domain.errors import Misconfigured
     from app.oncall.switch import KillSwitch
     from app.settings import load
-    from app.wiring import build_valkey
+    from app.stores import build_valkey
 
     settings = load()
     settings.require_stores()

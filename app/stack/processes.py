@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,13 @@ class Watched:
     name: str
     pid: int
     log: Path
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def tell(self, line: str) -> None:
+        """Write one line to its input, and close it."""
+        if self.process and self.process.stdin:
+            self.process.stdin.write(line.encode() + b"\n")
+            self.process.stdin.close()
 
     def alive(self) -> bool:
         """Whether it still runs; a zombie does not."""
@@ -36,17 +43,17 @@ class Watched:
 
 
 @contextmanager
-def child(name: str, command: list[str], env: Mapping[str, str], folder: Path) -> Generator[Watched, None, None]:
-    """Run a command until the end of the block; its output goes to ``folder/logs/<name>.log``."""
+def child(name: str, command: list[str], folder: Path) -> Generator[Watched, None, None]:
+    """Run a command until the end of the block; its output goes to ``folder/logs/<name>.log``, its input comes from `tell`."""
     log = folder / "logs" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out:
-        process = subprocess.Popen(command, env=dict(env), stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
     note = folder / "run" / f"{name}.json"
     note.parent.mkdir(parents=True, exist_ok=True)
     note.write_text(json.dumps({"pid": process.pid, "started": psutil.Process(process.pid).create_time()}))
     try:
-        yield Watched(name, process.pid, log)
+        yield Watched(name, process.pid, log, process)
     finally:
         _stop(process)
         note.unlink(missing_ok=True)
@@ -89,6 +96,8 @@ def _end_group(process: psutil.Process) -> None:
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
     """Ask, wait, then kill the whole group, so that no grandchild stays."""
+    if process.stdin:
+        process.stdin.close()
     if process.poll() is None:
         process.terminate()
         try:

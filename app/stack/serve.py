@@ -5,13 +5,15 @@ lifespan opens its own parts. The parent serves `/metrics`, summed over the work
 """
 
 import gc
+import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.settings import Settings
+from app.settings import Settings, load
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -19,25 +21,31 @@ if TYPE_CHECKING:
 METRICS_FOLDER = "metrics"
 
 
-def serve(settings: Settings) -> None:
-    """Serve until told to stop. Raises Misconfigured before anything starts if the settings cannot work."""
-    settings.require_stores()
-    folder = settings.state_dir / METRICS_FOLDER
+def serve(settings_of: Callable[[], Settings] = load) -> None:
+    """Serve until told to stop. Raises Misconfigured before anything starts if the settings cannot work.
+
+    ``settings_of`` is asked once everything is imported: who starts the stores at the same time need not wait for either.
+    """
+    folder = load().state_dir / METRICS_FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # read by prometheus_client when it is first imported, below
-    _server(settings, folder, _import_application(settings)).run()
-
-
-def _import_application(settings: Settings) -> "FastAPI":
-    """Import and build without collecting garbage: what is loaded now lives as long as the process."""
+    # What is loaded now lives as long as the process: collecting it is wasted, and would unshare it from forked workers.
     gc.disable()
     from app.main import create_app
 
+    settings = settings_of()
+    settings.require_stores()
     application = create_app(settings)
     gc.freeze()
     gc.enable()
-    return application
+    _server(settings, folder, application).run()
+
+
+def settings_from_stdin() -> Settings:
+    """Wait for one line, a JSON object of environment variables, and read the settings with them."""
+    os.environ.update(json.loads(sys.stdin.readline()))
+    return load()
 
 
 def _server(settings: Settings, metrics_folder: Path, application: "FastAPI") -> Any:  # noqa: ANN401 - gunicorn has no types
@@ -70,3 +78,7 @@ def _server(settings: Settings, metrics_folder: Path, application: "FastAPI") ->
             return application
 
     return Server()
+
+
+if __name__ == "__main__":
+    serve(settings_from_stdin)

@@ -44,7 +44,7 @@ def run(settings: Settings, tell: Callable[[str], None]) -> None:
 
 async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
     from app.features.support import seeds
-    from app.wiring import build_engine, build_valkey, releases_of
+    from app.stores import build_engine, build_valkey, releases_of
 
     engine, valkey = build_engine(settings), build_valkey(settings)
     try:

@@ -1,16 +1,21 @@
-"""What the endpoints take and give."""
+"""What the endpoints take, and the ticket that a model fills in."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from app.domain.errors import InvalidRequest
 
 Category = Literal[
     "shipping", "returns", "refund", "payment", "account", "product", "warranty", "cancellation", "privacy", "other"
 ]
-Words = Annotated[str, Field(min_length=1, max_length=4000)]
-User = Annotated[str, Field(min_length=1, max_length=128)]
+NO_CONTROLS = r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F]*$"  # tab and line breaks are text; Postgres cannot hold NUL
+NOT_BLANK = r"\S"
+MOST_CONVERSATION = 20_000  # characters of all earlier turns together
+
+Words = Annotated[str, Field(min_length=1, max_length=4000, pattern=NO_CONTROLS)]
+User = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1F\x7F]+$")]
+T = TypeVar("T", bound=BaseModel)
 
 
 class _Body(BaseModel):
@@ -18,7 +23,7 @@ class _Body(BaseModel):
 
 
 class Said(_Body):
-    """An earlier turn of the conversation."""
+    """An earlier turn of the conversation, as the tenant tells it: it is shown to the model as material."""
 
     role: Literal["customer", "assistant"]
     text: Words
@@ -27,21 +32,30 @@ class Said(_Body):
 class AnswerRequest(_Body):
     """A customer's question. ``user`` is the tenant's own customer; whose orders are seen follows from it."""
 
-    question: Words
+    question: Annotated[Words, Field(pattern=NOT_BLANK)]
     user: User | None = None
-    conversation: Annotated[list[Said], Field(max_length=20)] = []
+    conversation: Annotated[tuple[Said, ...], Field(max_length=20)] = ()
     stream: bool = False
+
+    @model_validator(mode="after")
+    def _bound_conversation(self) -> Self:
+        if sum(len(said.text) for said in self.conversation) > MOST_CONVERSATION:
+            raise ValueError(f"conversation is longer than {MOST_CONVERSATION} characters")
+        return self
 
 
 class TicketRequest(_Body):
     """A customer's free text."""
 
-    text: Words
+    text: Annotated[Words, Field(pattern=NOT_BLANK)]
     user: User | None = None
 
 
 class Ticket(BaseModel):
-    """What a model fills in. Strict, so that providers can constrain their decoding to it."""
+    """What a model fills in. Strict, so that providers can constrain their decoding to it.
+
+    Lengths are not part of the schema, because strict decoding does not know them; `tickets` cuts what is too long.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -54,13 +68,19 @@ class Ticket(BaseModel):
     summary: str = Field(description="One sentence that says what the customer wants, 200 characters at most.")
 
 
-def parse(model: type[AnswerRequest] | type[TicketRequest], body: bytes) -> AnswerRequest | TicketRequest:
-    """Read a body. Raises InvalidRequest naming the field, never its value."""
+def parse(model: type[T], body: bytes) -> T:
+    """Read a body. Raises InvalidRequest naming the field and the rule, never the value."""
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False)[0]
         if found["type"] == "json_invalid":
             raise InvalidRequest("The body is not JSON.") from None
-        path = ".".join(str(step) for step in found["loc"])[:64]
+        known = [str(step) for step in found["loc"] if isinstance(step, int) or step in _FIELDS]
+        if len(known) < len(found["loc"]):
+            raise InvalidRequest("The body has a field that is not known here.", param=None) from None
+        path = ".".join(known) or "body"
         raise InvalidRequest(f"Invalid value for '{path}': {found['type'].replace('_', ' ')}.", param=path) from None
+
+
+_FIELDS = frozenset(name for model in (Said, AnswerRequest, TicketRequest) for name in model.model_fields)
