@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
-from typing import Annotated, cast
+from typing import Annotated
 
 from fastapi import APIRouter, Depends
 from starlette.requests import Request
@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from app.domain.errors import OctantError
 from app.edge import errors
-from app.edge.answers import json_answer
+from app.edge.answers import json_answer, receipt_headers
 from app.edge.requests import CallContext, call_context
 from app.edge.sse import EventStream, event
-from app.features.support.support import Support
+from app.features.support.support import Event, Support
 from app.features.support.wire import AnswerRequest, TicketRequest, parse
 
 Context = Annotated[CallContext, Depends(call_context)]
@@ -26,25 +26,32 @@ def router(support: Support) -> APIRouter:
     @routes.post("/v1/support/answer")
     async def answer(request: Request, context: Context) -> Response:
         """Answer a customer's question from articles and tools, or hand it over to a person."""
-        wanted = cast("AnswerRequest", parse(AnswerRequest, await request.body()))
-        if wanted.stream:
-            headers = {"x-request-id": context.request_id}
-            return EventStream(_events(support, wanted, context), headers, AsyncExitStack())
-        body, receipt = await support.answer(wanted, context)
-        return json_answer(body, receipt)
+        wanted = parse(AnswerRequest, await request.body())
+        async with AsyncExitStack() as stack:
+            events = support.answer(wanted, context)
+            stack.push_async_callback(events.aclose)
+            told = await anext(events)
+            if wanted.stream:  # the first model has answered: what failed until here was told as an HTTP status
+                headers = receipt_headers(told.receipt, cost_known=False)
+                return EventStream(_framed(told, events, context.request_id), headers, stack.pop_all())
+            while told.name != "done":
+                told = await anext(events)
+            return json_answer(told.data, told.receipt)
 
     @routes.post("/v1/support/tickets")
     async def tickets(request: Request, context: Context) -> Response:
         """File a typed ticket from a customer's free text."""
-        body, receipt = await support.ticket(cast("TicketRequest", parse(TicketRequest, await request.body())), context)
+        body, receipt = await support.ticket(parse(TicketRequest, await request.body()), context)
         return json_answer(body, receipt)
 
     return routes
 
 
-async def _events(support: Support, wanted: AnswerRequest, context: CallContext) -> AsyncGenerator[bytes, None]:
+async def _framed(first: Event, events: AsyncGenerator[Event, None], request_id: str) -> AsyncGenerator[bytes, None]:
+    """Frame the events. After the first the only channel for a failure is an ``error`` event, and then ``done`` never comes."""
+    yield event(first.data, name=first.name)
     try:
-        async for name, data in support.stream(wanted, context):
-            yield event(data, name=name)
+        async for told in events:
+            yield event(told.data, name=told.name)
     except OctantError as error:
-        yield event(errors.body(error, "openai", context.request_id), name="error")
+        yield event(errors.body(error, "openai", request_id), name="error")

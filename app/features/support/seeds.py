@@ -10,14 +10,14 @@ from app.features.support.tables import order_items, orders
 
 TENANT = "acme"
 PRODUCTS = (
-    ("Ridgeline 2 tent", 34900),
+    ("Fjell 2 tent", 34900),
     ("Ember 2 stove", 8900),
-    ("Cirrus rain jacket", 17900),
-    ("Granite hiking boots", 21900),
-    ("Larch 20F sleeping bag", 26900),
-    ("Fjell 45 backpack", 18900),
-    ("Brook water filter", 4900),
-    ("Trail headlamp", 3900),
+    ("Drizzle rain jacket", 17900),
+    ("Cairn Mid hiking boots", 21900),
+    ("Larch 25 sleeping bag", 26900),
+    ("Traverse 45 backpack", 18900),
+    ("Rill water filter", 4900),
+    ("Beacon 200 headlamp", 3900),
 )
 # status, days since ordered, days since delivered
 STATES: tuple[tuple[str, int, int | None], ...] = (
@@ -58,6 +58,6 @@ def _order(number: int, user: str, position: int, today: date) -> tuple[dict[str
         "ordered_on": today - timedelta(days=ordered),
         "delivered_on": today - timedelta(days=delivered) if delivered is not None else None,
         "total_cents": sum(price for _, price in chosen),
-        "carrier": "Northline Freight" if status in ("shipped", "delivered", "returned") else None,
+        "carrier": "Swift Post" if status in ("shipped", "delivered", "returned") else None,
     }
     return order, items

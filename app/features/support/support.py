@@ -1,93 +1,99 @@
 """The product: an answer grounded in articles and tools, or a person; and a ticket from free text.
 
-Each turn of the tool loop is one whole pass through the gateway: pinned, held, recorded and settled by itself.
+Each turn of the tool loop is one whole pass through the gateway: pinned, held, recorded and settled by itself. Retrieval comes
+before the first pass, so a release may go live between the two; then the turn is thrown away and the question begins again
+on the new release. An answer's prompt, models and articles are therefore always those of one release.
 """
 
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+import logging
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.domain.calls import Answer, Call, Done, Receipt, Reply, TextDelta
-from app.domain.errors import OutputInvalid
-from app.domain.messages import Message, OutputSchema, Text, ToolResult
+from app.domain.calls import Call, Done, Receipt, Reply, TextDelta
+from app.domain.errors import DependencyUnavailable
+from app.domain.messages import Message, Text, ToolResult
 from app.domain.money import to_dollars
 from app.domain.routes import Pin
 from app.edge.requests import CallContext
-from app.features.support import citations, tools
+from app.features.support import citations, tickets, tools
+from app.features.support.citations import Checked
+from app.features.support.exchange import PROMPT, Exchange, one_trace
 from app.features.support.indexing import NAME
 from app.features.support.retrieval import Passage, Retriever
-from app.features.support.tables import tickets
-from app.features.support.wire import AnswerRequest, Ticket, TicketRequest
+from app.features.support.shop import Shop
+from app.features.support.wire import AnswerRequest, TicketRequest
 from app.gateway.gateway import Gateway
 from app.security.guard import fence, nonce
 
-PROMPT, TICKET_PROMPT = "support/answer", "support/ticket"
+TICKET_PROMPT = "support/ticket"
 MOST_TURNS = 5
-PASSAGES = 4
-NO_EVIDENCE = "No help article and no tool result supports an answer."
+MOST_PASSAGES = 4
+NOTHING_FOUND = "No help article covers the question."
+UNSUPPORTED = "Neither a help article nor a tool result supports the answer that was written."
+DECLINED = "The model declined to answer."
+TOO_LONG = f"No answer after {MOST_TURNS} turns."
 HANDED_OVER = "I have handed your question over to a colleague, who will get back to you."
 
+log = logging.getLogger(__name__)
 
-@dataclass(slots=True)
-class Exchange:
-    """One question on its way to an answer."""
 
-    context: CallContext
-    call: Call
-    pin: Pin
-    passages: Sequence[Passage]
-    history: list[Message] = field(default_factory=list)
-    outcomes: list[tools.Outcome] = field(default_factory=list)
-    receipts: list[Receipt] = field(default_factory=list)
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something happened on the way: ``status`` and ``delta`` are told as they come, ``done`` is the answer and comes last."""
+
+    name: Literal["status", "delta", "done"]
+    data: Mapping[str, Any]
+    receipt: Receipt
 
 
 class Support:
     """See the module."""
 
     def __init__(self, gateway: Gateway, engine: AsyncEngine, index_directory: Path) -> None:
-        """Indexes are opened when a release first pins them."""
+        """``index_directory`` holds the index files; which one is read, the live release says."""
         self._gateway = gateway
         self._engine = engine
-        self._directory = index_directory
-        self._retrievers: dict[str, Retriever] = {}
+        self._indexes = index_directory
 
-    async def answer(self, request: AnswerRequest, context: CallContext) -> tuple[dict[str, Any], Receipt]:
-        """Answer a question, or hand it over. Returns the body and the last call's receipt."""
-        exchange = self._begin(request, context)
-        reply = None
-        for _ in range(MOST_TURNS):
-            answer = await self._gateway.complete(self._call(exchange), traceparent=context.traceparent)
-            reply = await self._take(exchange, answer)
-            if reply:
-                break
-        return await self._conclude(exchange, reply), exchange.receipts[-1]
+    async def answer(self, request: AnswerRequest, context: CallContext) -> AsyncGenerator[Event, None]:
+        """Answer a question, or hand it over. Raises OctantError; the first event comes when the first model answers.
 
-    async def stream(self, request: AnswerRequest, context: CallContext) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
-        """Yield ``(event, data)``: ``status`` and ``delta`` as they come, then ``done`` with the same body as `answer`.
-
-        Text is shown as it is written; what holds is the body of ``done``, whose citations are checked.
+        A stream shows text as it is written, but what holds is ``done``: only there are the citations checked, and it may
+        say that a person takes over although text was shown.
         """
         exchange = self._begin(request, context)
-        yield "status", {"retrieved": [p.article_id for p in exchange.passages]}
-        reply = None
+        if not exchange.passages and not _may_need_tools(request):
+            yield await self._conclude(exchange, None, NOTHING_FOUND)
+            return
         for _ in range(MOST_TURNS):
-            async with self._gateway.stream(self._call(exchange, stream=True), traceparent=context.traceparent) as streaming:
-                async for chunk in streaming.chunks:
-                    if isinstance(chunk, TextDelta):
-                        yield "delta", {"text": chunk.text}
-                    elif isinstance(chunk, Done):
-                        reply = await self._take(exchange, Answer(chunk.reply, streaming.receipt))
-            if reply:
-                break
-            yield "status", {"tools": [{"name": o.name, "outcome": o.outcome} for o in exchange.outcomes]}
-        yield "done", await self._conclude(exchange, reply)
+            reply: Reply | None = None
+            async with aclosing(self._turn(exchange)) as turn:
+                async for said in turn:
+                    if isinstance(said, Reply):
+                        reply = said
+                    else:
+                        yield said
+            if exchange.receipts[-1].release != exchange.pin.release:
+                self._begin_again(exchange)
+                yield self._status(exchange, "restarted")
+            elif reply and not reply.tool_uses:
+                yield await self._conclude(exchange, reply, DECLINED if reply.stop == "refusal" else UNSUPPORTED)
+                return
+            elif reply:
+                await self._use_tools(exchange, reply)
+                yield self._status(exchange, "tools")
+                if exchange.handed_over:
+                    yield await self._conclude(exchange, reply, "")
+                    return
+        yield await self._conclude(exchange, None, TOO_LONG)
 
     async def ticket(self, request: TicketRequest, context: CallContext) -> tuple[dict[str, Any], Receipt]:
-        """File a ticket. The order number must stand in the text: one that does not is never passed on."""
+        """File a ticket from a customer's words. Raises OctantError, OutputInvalid where no model gave a valid one."""
         call = Call(
             id=context.request_id,
             identity=context.identity_for(request.user),
@@ -95,96 +101,120 @@ class Support:
             target=TICKET_PROMPT,
             deadline=context.deadline,
             variables={"text": fence("customer_message", request.text, nonce=nonce())},
-            output=OutputSchema("ticket", Ticket.model_json_schema()),
+            output=tickets.OUTPUT,
         )
         answer = await self._gateway.complete(call, traceparent=context.traceparent)
-        if answer.reply.stop == "refusal":
-            raise OutputInvalid("The model would not read this message.", violations=("refusal",))
-        ticket = Ticket.model_validate_json(answer.reply.text)
-        values = {**ticket.model_dump(), "summary": ticket.summary[:200], "language": ticket.language[:8]}
-        if not ticket.order_id or ticket.order_id.lower() not in request.text.lower():
-            values["order_id"] = None
-        values["product"] = ticket.product[:128] if ticket.product else None
-        stored = {**values, "tenant": call.identity.tenant.id, "user": call.identity.user}
-        async with self._engine.begin() as connection:
-            number = (await connection.execute(insert(tickets).values(stored).returning(tickets.c.id))).scalar_one()
-        return {"id": f"T-{number}", **values, "request_id": context.request_id}, answer.receipt
+        ticket = tickets.read(answer.reply, request.text)
+        number = await tickets.store(self._engine, call.identity, ticket)
+        told = {"request_id": context.request_id, "release": answer.receipt.release, "cost_usd": to_dollars(answer.receipt.cost)}
+        return {"id": number, **ticket.model_dump(), **told}, answer.receipt
 
     def _begin(self, request: AnswerRequest, context: CallContext) -> Exchange:
-        """Retrieve from the index of the release that the first call will be pinned to."""
+        identity = context.identity_for(request.user)
         pin = self._gateway.pin_of(PROMPT)
-        passages = self._retriever(pin).search(request.question, PASSAGES)
-        mark = nonce()
-        shown = [fence("passage", f"{p.title}\n{p.text}", nonce=mark, id=p.article_id) for p in passages]
-        asked = [fence(said.role, said.text, nonce=mark) for said in request.conversation]
-        call = Call(
-            id=context.request_id,
-            identity=context.identity_for(request.user),
-            feature="support.answer",
-            target=PROMPT,
-            deadline=context.deadline,
-            variables={
-                "question": "\n".join([*asked, fence("question", request.question, nonce=mark)]),
-                "passages": "\n\n".join(shown) or "(none found)",
-            },
-            tools=tuple(tools.TOOLS[name].spec() for name in (pin.prompt.tools if pin.prompt else ()) if name in tools.TOOLS),
-        )
-        return Exchange(context, call, pin, passages)
+        passages = self._search(request, pin)
+        return Exchange(request, context, identity, pin, passages, one_trace(context.traceparent))
 
-    def _call(self, exchange: Exchange, *, stream: bool = False) -> Call:
-        return replace(exchange.call, messages=tuple(exchange.history), stream=stream)
+    def _begin_again(self, exchange: Exchange) -> None:
+        """Start over on the release that is live now. What tools have done stays done; doing it again does nothing more."""
+        exchange.pin = self._gateway.pin_of(PROMPT)
+        exchange.passages = self._search(exchange.request, exchange.pin)
+        exchange.messages.clear()
 
-    async def _take(self, exchange: Exchange, answer: Answer) -> Reply | None:
-        """Run the tools that a reply asks for. Returns the reply if it asks for none, or if a person took over."""
-        exchange.receipts.append(answer.receipt)
-        if not answer.reply.tool_uses:
-            return answer.reply
-        allowed = exchange.pin.prompt.tools if exchange.pin.prompt else ()
-        context = tools.Context(self._engine, exchange.call.identity, exchange.call.id)
+    def _search(self, request: AnswerRequest, pin: Pin) -> tuple[Passage, ...]:
+        """Search for the question; where that finds nothing, for the question with what the customer said just before."""
+        if NAME not in pin.indexes:
+            raise DependencyUnavailable("The live release has no knowledge base.")
+        retriever = Retriever(self._indexes / f"{pin.indexes[NAME]}.sqlite")
+        found = retriever.search(request.question, MOST_PASSAGES)
+        before = [said.text for said in request.conversation if said.role == "customer"]
+        if found or not before:
+            return found
+        return retriever.search(f"{request.question} {before[-1]}", MOST_PASSAGES)
+
+    async def _turn(self, exchange: Exchange) -> AsyncGenerator[Event | Reply, None]:
+        """One pass through the gateway: text as it comes, if it is a stream, then the whole reply."""
+        call = exchange.call()
+        if not call.stream:
+            answer = await self._gateway.complete(call, traceparent=exchange.traceparent)
+            exchange.receipts.append(answer.receipt)
+            yield answer.reply
+            return
+        async with self._gateway.stream(call, traceparent=exchange.traceparent) as streaming:
+            exchange.receipts.append(streaming.receipt)
+            yield self._status(exchange, "answering")
+            async for chunk in streaming.chunks:
+                exchange.receipts[-1] = streaming.receipt
+                if isinstance(chunk, TextDelta):
+                    yield Event("delta", {"text": chunk.text}, exchange.receipt())
+                elif isinstance(chunk, Done):
+                    yield chunk.reply
+            exchange.receipts[-1] = streaming.receipt
+
+    async def _use_tools(self, exchange: Exchange, reply: Reply) -> None:
+        """Run the tools that a reply asks for, in its order, and add both to what the next turn is shown."""
+        context = tools.Context(self._engine, exchange.identity, exchange.context.request_id)
         results = []
-        for use in answer.reply.tool_uses:
-            outcome = await tools.call(use.name, use.arguments, allowed=allowed, context=context)
+        for use in reply.tool_uses:
+            outcome = await tools.call(use, allowed=exchange.allowed, context=context)
             exchange.outcomes.append(outcome)
-            results.append(ToolResult(use.id, (Text(outcome.content),), is_error=outcome.outcome != "ok"))
-        exchange.history += [Message("assistant", answer.reply.parts), Message("user", tuple(results))]
-        return answer.reply if _handed_over(exchange) else None
+            results.append(ToolResult(use.id, (Text(outcome.content),), is_error=outcome.word != "ok"))
+        exchange.messages += [Message("assistant", reply.parts), Message("user", tuple(results))]
 
-    async def _conclude(self, exchange: Exchange, reply: Reply | None) -> dict[str, Any]:
-        """Answered if something supports the text, else handed over: no evidence is never an answer."""
-        text, sources = citations.check(reply.text if reply else "", exchange.passages)
-        supported = bool(sources) or any(o.outcome in ("ok", "refused") for o in exchange.outcomes)
-        if not _handed_over(exchange) and not (text and supported):
-            context = tools.Context(self._engine, exchange.call.identity, exchange.call.id)
-            arguments = tools.HandOverArguments(reason=NO_EVIDENCE).model_dump_json()
-            exchange.outcomes.append(await tools.call(tools.HAND_OVER, arguments, allowed=(tools.HAND_OVER,), context=context))
-            text, sources = "", ()
-        handed = _handed_over(exchange)
-        return {
-            "outcome": "handed_over" if handed else "answered",
-            "answer": text or HANDED_OVER,
-            "citations": [asdict(c) for c in sources],
-            "tools": [{"name": o.name, "outcome": o.outcome} for o in exchange.outcomes],
-            "handover": {"id": handed.data["handover_id"], "reason": _reason(exchange)} if handed else None,
-            "request_id": exchange.call.id,
-            "release": exchange.receipts[-1].release,
-            "cost_usd": to_dollars(sum(r.cost for r in exchange.receipts)),
+    async def _conclude(self, exchange: Exchange, reply: Reply | None, otherwise: str) -> Event:
+        """The answer if something supports it, else a person: no evidence is never an answer. ``otherwise`` says why not."""
+        checked = citations.check(reply.text if reply else "", exchange.passages)
+        if checked.removed:
+            log.warning("citations removed", extra={"removed": checked.removed, "release": exchange.pin.release})
+        handover = exchange.handed_over
+        if handover is None and not _holds(exchange, reply, checked):
+            shop = Shop(self._engine, exchange.identity)
+            number = await shop.hand_over(exchange.context.request_id, otherwise)
+            handover = tools.Outcome(tools.HAND_OVER, "ok", {"handover_id": number, "reason": otherwise})
+            checked = Checked("", (), checked.removed)
+        body = {
+            "outcome": "handed_over" if handover else "answered",
+            "answer": checked.text or HANDED_OVER,
+            "citations": [asdict(citation) for citation in checked.citations],
+            "citations_removed": checked.removed,
+            "tools": [{"name": o.name, "outcome": o.word} for o in exchange.outcomes],
+            "handover": {"id": handover.result["handover_id"], "reason": handover.result["reason"]} if handover else None,
+            "truncated": bool(reply and reply.stop == "max_tokens"),
+            **_told(exchange.receipt()),
         }
+        return Event("done", body, exchange.receipt())
 
-    def _retriever(self, pin: Pin) -> Retriever:
-        version = pin.indexes[NAME]
-        if version not in self._retrievers:
-            self._retrievers[version] = Retriever(self._directory / f"{version}.sqlite")
-        return self._retrievers[version]
+    def _status(self, exchange: Exchange, step: str) -> Event:
+        data = {
+            "step": step,
+            "retrieved": [p.article_id for p in exchange.passages],
+            "tools": [{"name": o.name, "outcome": o.word} for o in exchange.outcomes],
+        }
+        return Event("status", data, exchange.receipt())
 
 
-def _handed_over(exchange: Exchange) -> tools.Outcome | None:
-    return next((o for o in exchange.outcomes if o.name == tools.HAND_OVER and o.outcome == "ok"), None)
+def _holds(exchange: Exchange, reply: Reply | None, checked: Checked) -> bool:
+    """Whether a finished text rests on an article that was shown or on what a tool said."""
+    if reply is None or reply.stop == "refusal" or not checked.text:
+        return False
+    return bool(checked.citations) or any(outcome.is_fact for outcome in exchange.outcomes)
 
 
-def _reason(exchange: Exchange) -> str:
-    """Why a person is needed: the model's words, or ours where it had none."""
-    for message in exchange.history:
-        for part in message.parts:
-            if getattr(part, "name", "") == tools.HAND_OVER:
-                return str(tools.HandOverArguments.model_validate_json(part.arguments).reason)  # type: ignore[union-attr]
-    return NO_EVIDENCE
+def _may_need_tools(request: AnswerRequest) -> bool:
+    """Whether a question that no article covers may still be one for the tools: it names an order, or goes on talking."""
+    return bool(request.conversation or tickets.orders_named(request.question))
+
+
+def _told(receipt: Receipt) -> dict[str, Any]:
+    """What the body repeats of the headers, since a stream's headers leave before it is known."""
+    return {
+        "request_id": receipt.request_id,
+        "trace_id": receipt.trace_id,
+        "release": receipt.release,
+        "provider": receipt.provider,
+        "model": receipt.model,
+        "attempts": receipt.attempts,
+        "fallbacks": receipt.fallbacks,
+        "degraded": list(receipt.degraded),
+        "cost_usd": to_dollars(receipt.cost),
+    }

@@ -15,13 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.domain.calls import Identity
 from app.domain.messages import ToolSpec, ToolUse
 from app.features.support.shop import NoSuchOrder, Refused, Shop
-from app.features.support.wire import NO_CONTROLS
+from app.features.support.wire import NOT_BLANK
 
 HAND_OVER = "hand_over_to_human"
 Word = Literal["ok", "refused", "not_found", "bad_arguments", "not_allowed"]
 Result = Mapping[str, Any]
 
-Reason = Annotated[str, Field(min_length=3, max_length=500, pattern=NO_CONTROLS)]
+Reason = Annotated[str, Field(min_length=3, max_length=500, pattern=NOT_BLANK)]
 
 
 class Arguments(BaseModel):
@@ -167,7 +167,9 @@ async def hand_over(context: Context, arguments: HandOverArguments) -> Result:
 def _told(error: ValidationError) -> str:
     """Which argument broke which rule, without its value: this text goes into records."""
     found = error.errors(include_input=False, include_url=False, include_context=False)
-    return "; ".join(f"{'.'.join(str(step) for step in e['loc']) or 'arguments'}: {e['type'].replace('_', ' ')}" for e in found[:5])
+    return "; ".join(
+        f"{'.'.join(str(step) for step in e['loc']) or 'arguments'}: {e['type'].replace('_', ' ')}" for e in found[:5]
+    )
 
 
 TOOLS: dict[str, Tool] = {

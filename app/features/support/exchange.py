@@ -1,0 +1,100 @@
+"""One question on its way to an answer: what was found, said and done so far, and what it cost."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from app.domain.calls import Call, Identity, Receipt
+from app.domain.messages import Message
+from app.domain.routes import Pin
+from app.edge.requests import CallContext
+from app.features.support import tools
+from app.features.support.retrieval import Passage
+from app.features.support.wire import AnswerRequest
+from app.security.guard import fence, nonce
+
+PROMPT = "support/answer"
+
+
+@dataclass(slots=True)
+class Exchange:
+    """Mutable, owned by the one task that serves the request. ``pin`` and ``passages`` belong together: see `Support`."""
+
+    request: AnswerRequest
+    context: CallContext
+    identity: Identity
+    pin: Pin
+    passages: Sequence[Passage]
+    traceparent: str
+    messages: list[Message] = field(default_factory=list)
+    outcomes: list[tools.Outcome] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """The tools that the prompt allows."""
+        return self.pin.prompt.tools if self.pin.prompt else ()
+
+    @property
+    def handed_over(self) -> tools.Outcome | None:
+        """The hand-over, if a person has taken over."""
+        return next((o for o in self.outcomes if o.name == tools.HAND_OVER and o.word == "ok"), None)
+
+    def call(self) -> Call:
+        """The next turn: the same question and passages, then what was said and done since."""
+        return Call(
+            id=self.context.request_id,
+            identity=self.identity,
+            feature="support.answer",
+            target=PROMPT,
+            deadline=self.context.deadline,
+            variables={"question": _question(self.request), "passages": _passages(self.passages)},
+            messages=tuple(self.messages),
+            tools=tools.offered(self.allowed),
+            stream=self.request.stream,
+        )
+
+    def receipt(self) -> Receipt:
+        """One receipt over all turns. Where no model was asked, it says so: no provider, no attempt, no cost."""
+        if not self.receipts:
+            return Receipt(
+                request_id=self.context.request_id,
+                trace_id=self.traceparent.split("-")[1],
+                release=self.pin.release,
+                provider="",
+                model="",
+                attempts=0,
+                fallbacks=0,
+            )
+        return total(self.receipts)
+
+
+def total(receipts: Sequence[Receipt]) -> Receipt:
+    """The last turn's receipt with the attempts, money and time of all."""
+    flags = dict.fromkeys(flag for receipt in receipts for flag in receipt.degraded)
+    return replace(
+        receipts[-1],
+        attempts=sum(r.attempts for r in receipts),
+        fallbacks=sum(r.fallbacks for r in receipts),
+        degraded=tuple(flags),
+        cost=type(receipts[-1].cost)(sum(r.cost for r in receipts)),
+        overhead_ms=sum(r.overhead_ms for r in receipts),
+    )
+
+
+def one_trace(traceparent: str | None) -> str:
+    """The caller's trace, or a new one, so that all turns of a question are found under one trace id (O4)."""
+    return traceparent or f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+
+
+def _question(request: AnswerRequest) -> str:
+    """Earlier turns, then the question. All of it is what somebody else says was said, so all of it is fenced."""
+    mark = nonce()
+    turns = [fence("turn", said.text, nonce=mark, role=said.role) for said in request.conversation]
+    return "\n".join([*turns, fence("question", request.question, nonce=mark)])
+
+
+def _passages(passages: Sequence[Passage]) -> str:
+    mark = nonce()
+    shown = [fence("passage", f"{p.title}\n{p.text}", nonce=mark, id=p.article_id) for p in passages]
+    return "\n\n".join(shown) or "(none found)"
