@@ -1,5 +1,6 @@
 """`octant demo`, `serve`, `migrate`, `reset`: running the service, with everything it needs or alone."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -7,11 +8,13 @@ import typer
 
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Stop after the sample traffic instead of waiting.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Send no sample traffic.")] = False,
+    notice: Annotated[Path | None, typer.Option(help="Write address, key and label to this file when ready.")] = None,
 ) -> None:
     """Start everything on this machine and send a little traffic. Ctrl-C stops what it started."""
     from app.stack.demo import run
 
-    raise typer.Exit(run(once=once))
+    raise typer.Exit(run(once=once, quiet=quiet, notice=notice))
 
 
 def serve() -> None:

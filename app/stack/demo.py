@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
 import time
 from collections.abc import Generator
@@ -36,8 +37,11 @@ class _Interrupted(Exception):  # noqa: N818 - not an error: somebody pressed Ct
     """Somebody asked us to stop."""
 
 
-def run(*, once: bool) -> int:
-    """Start everything, send traffic, wait. Returns the exit code: 0 when asked to stop, 3 when a part died."""
+def run(*, once: bool, quiet: bool = False, notice: Path | None = None) -> int:
+    """Start everything, send traffic, wait. Returns the exit code: 0 when asked to stop, 3 when a part died.
+
+    ``quiet`` sends no traffic; ``notice`` is a file to write where the service is, a key, and what answers, once it is ready.
+    """
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)
     settings, tell = load(), _Progress()
@@ -45,8 +49,11 @@ def run(*, once: bool) -> int:
     try:
         with _only_one(settings.state_dir), _everything(settings, tell) as (running, parts):
             url, keys = f"http://{running.host}:{running.port}", setup.keys(running)
-            traffic.introduce(url, keys, running.metrics_port)
-            traffic.send(url, keys)
+            if notice:
+                notice.write_text(json.dumps({"url": url, "key": keys[setup.TENANT], "label": _label(running)}))
+            if not quiet:
+                traffic.introduce(url, keys, running.metrics_port)
+                traffic.send(url, keys)
             if once:
                 return 0
             print("\nRunning. Ctrl-C stops everything.", flush=True)
@@ -115,10 +122,16 @@ def _providers(settings: Settings, simulated: dict[str, str]) -> dict[str, str]:
     return env
 
 
-def _port(wanted: int) -> int:
-    """The port that is wanted, or the next free one."""
-    import socket
+def _label(running: Settings) -> str:
+    """What answers: the simulator, or real models; a mix is named as one."""
+    simulated = [name for name in ("openai", "anthropic") if getattr(running, name).base_url.startswith("http://127.0.0.1")]
+    return {0: "real models", 2: "simulator"}.get(len(simulated), f"simulator for {', '.join(simulated)}")
 
+
+def _port(wanted: int) -> int:
+    """The port that is wanted (0: any), or the next free one."""
+    if not wanted:
+        return free_port()
     for port in range(wanted, wanted + 50):
         with socket.socket() as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
