@@ -51,6 +51,9 @@ def check(answer: str, passages: Sequence[Passage]) -> Checked:
         pieces += [between, match["space"] if known else "", *(f"[{name}]" for name in known)]
         end = match.end()
     text = "".join([*pieces, answer[end:]]).strip()
+    if removed:  # what is left may have closed up to another bracket
+        again = check(text, passages)
+        return Checked(again.text, again.citations, removed + again.removed)
     sources = (Citation(name, shown[name].title, _quote(shown[name].text, " ".join(said))) for name, said in claims.items())
     return Checked(text, tuple(sources), removed)
 

@@ -1,5 +1,6 @@
 """One question on its way to an answer: what was found, said and done so far, and what it cost."""
 
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from app.features.support.wire import AnswerRequest
 from app.security.guard import fence, nonce
 
 PROMPT = "support/answer"
+_LABEL = re.compile(r"<(?=[\s/]*(?:passage|turn|question)\b)", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -90,11 +92,16 @@ def one_trace(traceparent: str | None) -> str:
 def _question(request: AnswerRequest) -> str:
     """Earlier turns, then the question. All of it is what somebody else says was said, so all of it is fenced."""
     mark = nonce()
-    turns = [fence("turn", said.text, nonce=mark, role=said.role) for said in request.conversation]
-    return "\n".join([*turns, fence("question", request.question, nonce=mark)])
+    turns = [fence("turn", _without_labels(said.text), nonce=mark, role=said.role) for said in request.conversation]
+    return "\n".join([*turns, fence("question", _without_labels(request.question), nonce=mark)])
 
 
 def _passages(passages: Sequence[Passage]) -> str:
     mark = nonce()
     shown = [fence("passage", f"{p.title}\n{p.text}", nonce=mark, id=p.article_id) for p in passages]
     return "\n\n".join(shown) or "(none found)"
+
+
+def _without_labels(text: str) -> str:
+    """A customer cannot open a passage of their own: `fence` breaks up its own label, this the others of this prompt."""
+    return _LABEL.sub("< ", text)

@@ -27,12 +27,14 @@ from app.features.support.indexing import NAME
 from app.features.support.retrieval import Passage, Retriever
 from app.features.support.shop import Shop
 from app.features.support.wire import AnswerRequest, TicketRequest
+from app.features.support.words import words
 from app.gateway.gateway import Gateway
 from app.security.guard import fence, nonce
 
 TICKET_PROMPT = "support/ticket"
 MOST_TURNS = 5
 MOST_PASSAGES = 4
+FEW_WORDS = 3
 NOTHING_FOUND = "No help article covers the question."
 UNSUPPORTED = "Neither a help article nor a tool result supports the answer that was written."
 DECLINED = "The model declined to answer."
@@ -122,15 +124,13 @@ class Support:
         exchange.messages.clear()
 
     def _search(self, request: AnswerRequest, pin: Pin) -> tuple[Passage, ...]:
-        """Search for the question; where that finds nothing, for the question with what the customer said just before."""
+        """Search for the question; one of few words, such as "and for boots?", with what the customer said just before."""
         if NAME not in pin.indexes:
             raise DependencyUnavailable("The live release has no knowledge base.")
         retriever = Retriever(self._indexes / f"{pin.indexes[NAME]}.sqlite")
-        found = retriever.search(request.question, MOST_PASSAGES)
-        before = [said.text for said in request.conversation if said.role == "customer"]
-        if found or not before:
-            return found
-        return retriever.search(f"{request.question} {before[-1]}", MOST_PASSAGES)
+        before = [said.text for said in request.conversation if said.role == "customer"][-1:]
+        short = len(words(request.question)) < FEW_WORDS
+        return retriever.search(" ".join([request.question, *before]) if short else request.question, MOST_PASSAGES)
 
     async def _turn(self, exchange: Exchange) -> AsyncGenerator[Event | Reply, None]:
         """One pass through the gateway: text as it comes, if it is a stream, then the whole reply."""

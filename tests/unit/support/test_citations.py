@@ -1,0 +1,63 @@
+"""What an answer cites is what was shown, and the quote is the sentence that says it."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.features.support.citations import check
+from app.features.support.retrieval import Passage
+
+SHIPPING = Passage(
+    "shipping-times",
+    "Shipping times",
+    "Orders leave the same day.\n\nStandard shipping takes 3 to 5 business days. Express shipping takes 2 business days.",
+    9.0,
+)
+COSTS = Passage("shipping-costs", "Shipping costs", "Standard shipping costs $5.95. It is free from $75.", 5.0)
+SHOWN = (SHIPPING, COSTS)
+
+
+def test_a_citation_of_a_shown_article_stays_and_is_quoted() -> None:
+    checked = check("Standard delivery takes 3 to 5 days [shipping-times].", SHOWN)
+    assert checked.text == "Standard delivery takes 3 to 5 days [shipping-times]."
+    assert [(c.article_id, c.quote) for c in checked.citations] == [
+        ("shipping-times", "Standard shipping takes 3 to 5 business days.")
+    ]
+    assert checked.removed == 0
+
+
+def test_a_citation_of_anything_else_is_removed_and_counted() -> None:
+    """G2: an article that was not shown is no source, however real its name sounds."""
+    checked = check("You may keep it forever [return-forever]. Really [1x].", SHOWN)
+    assert checked.text == "You may keep it forever. Really."
+    assert (checked.citations, checked.removed) == ((), 2)
+
+
+def test_several_citations_in_one_bracket_are_each_checked() -> None:
+    checked = check("It costs $5.95 [shipping-costs, made-up; shipping-times].", SHOWN)
+    assert checked.text == "It costs $5.95 [shipping-costs][shipping-times]."
+    assert {c.article_id for c in checked.citations} == {"shipping-costs", "shipping-times"}
+    assert checked.removed == 1
+
+
+def test_each_citation_stands_for_the_words_before_it() -> None:
+    checked = check("Express takes 2 days [shipping-times]. From $75 it is free [shipping-costs][shipping-times].", SHOWN)
+    assert [c.quote for c in checked.citations] == ["Express shipping takes 2 business days.", "It is free from $75."]
+
+
+def test_a_source_is_listed_once() -> None:
+    assert len(check("One [shipping-times]. Two [shipping-times].", SHOWN).citations) == 1
+
+
+def test_links_and_other_brackets_are_left_alone() -> None:
+    answer = "See [our page](https://northwind.example) [sic!] and [A]."
+    assert check(answer, SHOWN).text == answer
+
+
+def test_brackets_that_close_up_to_a_new_citation_are_checked_again() -> None:
+    assert check("Forever [[x1]made-up].", SHOWN).text == "Forever."
+
+
+@given(st.text(alphabet=st.sampled_from("ab-[](),; .\n"), max_size=60))
+def test_whatever_is_written_no_unknown_citation_is_left(text: str) -> None:
+    checked = check(text, SHOWN)
+    assert check(checked.text, SHOWN) == checked.__class__(checked.text, (), 0)

@@ -1,0 +1,85 @@
+"""A ticket is what the customer wrote, or it is refused."""
+
+import json
+
+import pytest
+
+from app.domain.calls import Reply, Usage
+from app.domain.errors import OutputInvalid
+from app.domain.messages import StopReason, Text
+from app.features.support import tickets
+
+FIELDS = {
+    "category": "refund",
+    "priority": "high",
+    "order_id": None,
+    "product": None,
+    "sentiment": "negative",
+    "language": "en",
+    "summary": "Wants the money back.",
+}
+
+
+def reply(stop: StopReason = "end", **changes: object) -> Reply:
+    text = json.dumps({**FIELDS, **changes})
+    return Reply(parts=(Text(text),), stop=stop, usage=Usage(), provider="p", model="m")
+
+
+@pytest.mark.parametrize(
+    ("text", "named", "kept"),
+    [
+        ("My order NW-10001 is late", "NW-10001", "NW-10001"),
+        ("my order nw-10001 is late", "NW-10001", "NW-10001"),
+        ("My order NW-10001 is late", "nw-10001", "NW-10001"),
+        ("My order is late", "NW-10001", None),
+        ("My order NW-10001 is late", "NW-10002", None),
+        ("My order NW-100012 is late", "NW-10001", None),
+        ("My order XNW-10001 is late", "NW-10001", None),
+        ("My order 10001 is late", "NW-10001", None),
+        ("My order NW-10001 is late", None, None),
+        ("My order is late", "", None),
+    ],
+)
+def test_an_order_number_counts_only_if_the_customer_wrote_it(text: str, named: str | None, kept: str | None) -> None:
+    """G2, S3: a number that the model made up would be somebody else's order."""
+    assert tickets.read(reply(order_id=named), text).order_id == kept
+
+
+@pytest.mark.parametrize("wrong", [{"category": "love"}, {"priority": None}, {"summary": 3}, {"mood": "bad"}])
+def test_an_invalid_ticket_is_an_error_and_never_passed_on(wrong: dict[str, object]) -> None:
+    """R4: the error says where and why, and quotes nothing."""
+    with pytest.raises(OutputInvalid) as caught:
+        tickets.read(reply("end", **wrong), "text")
+    assert caught.value.violations
+    assert "love" not in str(caught.value.violations)
+
+
+def test_a_refusal_and_text_that_is_no_json_are_errors_too() -> None:
+    for bad in (reply(stop="refusal"), Reply(parts=(Text("Sorry!"),), stop="end", usage=Usage(), provider="p", model="m")):
+        with pytest.raises(OutputInvalid):
+            tickets.read(bad, "text")
+
+
+def test_what_is_too_long_is_cut_between_words() -> None:
+    summary = tickets.read(reply(summary="word " * 100, product="x" * 300), "text")
+    assert len(summary.summary) <= 200
+    assert summary.summary.endswith("word…")
+    assert summary.product is not None
+    assert len(summary.product) == 128
+
+
+@pytest.mark.parametrize(("said", "kept"), [("EN", "en"), ("deu", "deu"), ("English", "und"), ("", "und"), ("e\x00", "und")])
+def test_a_language_is_a_code_or_undetermined(said: str, kept: str) -> None:
+    assert tickets.read(reply(language=said), "text").language == kept
+
+
+def test_control_characters_never_reach_the_database() -> None:
+    assert tickets.read(reply(summary="a\x00b\nc", product="te\x00nt"), "t").summary == "a b c"
+
+
+def test_the_schema_is_one_that_strict_decoding_takes() -> None:
+    """Every field required, nothing else allowed, no keyword that constrained decoding does not know."""
+    schema = tickets.OUTPUT.schema
+    assert set(schema["required"]) == set(schema["properties"])
+    assert schema["additionalProperties"] is False
+    assert not {"maxLength", "minLength", "pattern", "default"} & {k for p in schema["properties"].values() for k in p}
