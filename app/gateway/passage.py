@@ -61,6 +61,8 @@ class Passage:
     attempts: list[Attempt] = field(default_factory=list)
     waited_ms: float = 0.0
     first_token_ms: float | None = None
+    _running: Target | None = None
+    _running_since: float = 0.0
     _input_tokens: int | None = None
 
     @property
@@ -90,6 +92,7 @@ class Passage:
         """Run one attempt: money is there before it starts, and whatever it used is spent when it ends, however it ends."""
         await self._afford(target)
         progress = AttemptInProgress(started=time.perf_counter())
+        self._running, self._running_since = target, progress.started
         outcome, error_text, usage = "cancelled", None, None
         with self.span.attempt(target.provider, target.model) as span:
             try:
@@ -100,6 +103,7 @@ class Passage:
                 span.fail(error.code)
                 raise
             finally:
+                self._running = None
                 usage = self._usage(progress, usage, outcome)
                 self._spend(target, progress, outcome, error_text, usage)
                 span.usage(usage, progress.reply.model if progress.reply else None)
@@ -152,21 +156,26 @@ class Passage:
         return MicroUSD(sum((a.cost for a in self.attempts), ZERO))
 
     @property
+    def tried(self) -> list[Target]:
+        """The target of each attempt, one that still runs (a stream's) included."""
+        ended = [Target(a.provider, a.model) for a in self.attempts]
+        return [*ended, self._running] if self._running else ended
+
+    @property
     def fallbacks(self) -> int:
         """How many times the call went on to another target."""
-        order = [(a.provider, a.model) for a in self.attempts]
-        return sum(1 for before, after in pairwise(order) if before != after)
+        return sum(1 for before, after in pairwise(self.tried) if before != after)
 
     def receipt(self) -> Receipt:
         """What the caller is told."""
-        last = self.attempts[-1] if self.attempts else None
+        tried = self.tried
         return Receipt(
             request_id=self.call.id,
             trace_id=self.span.trace_id,
             release=self.pin.release,
-            provider=last.provider if last else "",
-            model=last.model if last else "",
-            attempts=len(self.attempts),
+            provider=tried[-1].provider if tried else "",
+            model=tried[-1].model if tried else "",
+            attempts=len(tried),
             fallbacks=self.fallbacks,
             degraded=tuple(self.degraded),
             cost=self.cost,
@@ -175,7 +184,8 @@ class Passage:
 
     def overhead_ms(self) -> float:
         """The time that was ours: all of it but waiting for providers and between attempts."""
-        return max(0.0, _ms_since(self.started) - self.waited_ms)
+        running = _ms_since(self._running_since) if self._running else 0.0
+        return max(0.0, _ms_since(self.started) - self.waited_ms - running)
 
     def record(self) -> CallRecord:
         """The durable record of this call."""

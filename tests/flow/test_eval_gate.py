@@ -33,7 +33,7 @@ def test_cases_that_fail_with_an_error_cannot_be_judged(service_url: str, api_ke
 class HandsEverythingOver(BaseHTTPRequestHandler):
     """A product that answers nothing: every question goes to a person, every ticket is an `other`."""
 
-    def do_POST(self) -> None:  # noqa: N802 - http.server's name
+    def do_POST(self) -> None:
         body = json.dumps({"outcome": "handed_over", "answer": "", "tools": [], "citations": [], "category": "other"}).encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")
