@@ -28,14 +28,14 @@ def list_releases() -> None:
 @app.command("verify")
 def verify(release_id: ReleaseId) -> None:
     """Check every pin of a release without activating it. Exit code 1 lists what does not resolve."""
+    from app import __version__
     from app.releases.manifest import load as load_release
     from app.settings import load
     from app.stores import places
 
     release = load_release(release_id, places(load()))
-    print(
-        f"{release.id} resolves: {len(release.prompts)} prompts, {len(release.routes)} routes, prices {release.prices.version}."
-    )
+    counted = f"{len(release.prompts)} prompts, {len(release.routes)} routes"
+    print(f"{release.id} resolves: {counted}, prices {release.prices.version}. Code {release.code}, here {__version__}.")
 
 
 @app.command("hashes")
@@ -51,6 +51,12 @@ def hashes() -> None:
     for path in sorted((settings.releases_dir / "prices").glob("*.toml")):
         print(f"{sha256_of(path)}  prices/{path.name}")
     print(f"{indexing.version_of(indexing.read_articles(indexing.ARTICLES))}  index {indexing.NAME}")
+
+
+@app.command("pin")
+def pin(release_id: ReleaseId) -> None:
+    """Fill a draft's hashes in, as the files are now. Refused for a release that was ever live: it is immutable."""
+    asyncio.run(_pin(release_id))
 
 
 @app.command("activate")
@@ -87,6 +93,31 @@ async def _opened() -> "AsyncGenerator[Releases, None]":
             await valkey.aclose()
 
 
+async def _pin(release_id: str) -> None:
+    from app.cli.database import database
+    from app.domain.errors import InvalidRequest, NotFound
+    from app.features.support import indexing
+    from app.releases.pinning import pinned
+    from app.releases.releases import ever_live
+    from app.settings import load
+    from app.stores import places
+
+    settings = load()
+    path = places(settings).manifest_path(release_id)
+    if not path.is_file():
+        raise NotFound(f"No file {path}.")
+    if settings.database_url:  # an author without one has nothing live
+        async with database() as (engine, _):
+            if release_id in await ever_live(engine):
+                raise InvalidRequest(f"Release {release_id} was live: it is immutable. Give the change an id of its own.")
+    old = path.read_text()
+    indexes = {indexing.NAME: indexing.version_of(indexing.read_articles(indexing.ARTICLES))}
+    new = pinned(old, places(settings), indexes, where=str(path))
+    path.write_text(new)
+    changed = sum(a != b for a, b in zip(old.splitlines(), new.splitlines(), strict=True))
+    print(f"{path}: {changed} pins changed. `octant release verify {release_id}` checks all of them.")
+
+
 async def _list() -> None:
     from app.settings import load
 
@@ -119,13 +150,22 @@ async def _change(release_id: str | None, reason: str, *, rollback: bool) -> Non
 
 async def _wait_for_workers(releases: "Releases", release_id: str, started: float) -> None:
     """Say when every worker serves it, as they report themselves. Exit code 1 if one does not within the promised time."""
-    behind: list[str] = []
-    while time.monotonic() < started + WAIT_SECONDS:
-        workers = await releases.workers()
-        behind = [name for name, release in workers.items() if release != release_id]
-        if not behind:
-            print(f"All {len(workers)} workers serve it ({time.monotonic() - started:.1f} s).")
-            return
-        await asyncio.sleep(0.05)
-    print(f"Still on another release after {WAIT_SECONDS:g} s: {', '.join(behind)}. Their logs say why.")
+    from redis.exceptions import RedisError
+
+    workers: dict[str, str] = {}
+    try:
+        while time.monotonic() < started + WAIT_SECONDS:
+            workers = await releases.workers()
+            if workers and set(workers.values()) == {release_id}:
+                print(f"All {len(workers)} workers serve it ({time.monotonic() - started:.1f} s).")
+                return
+            if not workers:
+                print("No worker reports to Valkey: none is running, or none reaches it. Who starts now, starts with it.")
+                return
+            await asyncio.sleep(0.05)
+    except (RedisError, OSError):
+        print("Valkey does not answer, so workers cannot report; each looks into Postgres every 2 seconds. GET /version tells.")
+        return
+    behind = ", ".join(f"{name} on {release}" for name, release in workers.items() if release != release_id)
+    print(f"Not everywhere after {WAIT_SECONDS:g} s: {behind}. Their logs say why.")
     raise typer.Exit(1)

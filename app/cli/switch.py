@@ -24,12 +24,19 @@ def kill_all(reason: Reason) -> None:
 @app.command("provider")
 def kill_provider(name: Annotated[str, typer.Argument(help="Provider, such as anthropic.")], reason: Reason) -> None:
     """Pass a provider over; routes fall back to the next."""
+    from app.domain.errors import NotFound
+    from app.settings import load
+
+    known = load().all_providers()
+    if name not in known:  # a slip of the pen must not look like a stopped provider
+        raise NotFound(f"No provider {name!r}. Known: {', '.join(known)}.")
     _stop("provider", name, reason)
 
 
 @app.command("tenant")
 def kill_tenant(name: Annotated[str, typer.Argument(help="Tenant id.")], reason: Reason) -> None:
     """Refuse every call of a tenant."""
+    asyncio.run(_check_tenant(name))
     _stop("tenant", name, reason)
 
 
@@ -58,6 +65,23 @@ def resume(
         print(f"{name or scope} is released; every worker knows within 2 seconds.")
 
     _run(release)
+
+
+async def _check_tenant(name: str) -> None:
+    """Refuse a name that no tenant has. With Postgres away the switch works all the same, with a warning."""
+    from app.cli.database import database
+    from app.domain.errors import Misconfigured, NotFound
+    from app.security.keys import KeyRing
+
+    try:
+        async with database() as (engine, settings):
+            ring = KeyRing(engine, secret=settings.secret_key.get_secret_value().encode())
+            known = [tenant.id for tenant in await ring.list_tenants()]
+    except Misconfigured as error:
+        typer.echo(f"Whether there is a tenant {name!r} could not be checked: {error}", err=True)
+        return
+    if name not in known:
+        raise NotFound(f"No tenant {name!r}. `octant tenant list` shows all.")
 
 
 def _stop(scope: str, name: str, reason: str) -> None:

@@ -1,18 +1,20 @@
-"""The on-call rotation as data in the repository: people, schedules, overrides, escalation, hand-over (P1)."""
+"""The on-call rotation as data in the repository: people, schedules, overrides, escalation, hand-over (P1, P6)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
-from zoneinfo import ZoneInfo
+from typing import Annotated, Literal, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from app.domain.errors import Misconfigured
 
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: tuple[Day, ...] = get_args(Day)
 HORIZON = timedelta(days=90)
 LEAST_LEVELS = 2
 
@@ -39,20 +41,37 @@ class Schedule(_Strict):
 
 
 class Override(_Strict):
-    """Somebody else takes a schedule's duty for a while."""
+    """Somebody else takes a schedule's duty for a while. Times carry their zone; the first override that fits holds."""
 
     schedule: str
     person: str
-    begin: datetime
-    end: datetime
+    begin: AwareDatetime
+    end: AwareDatetime
+
+    @model_validator(mode="after")
+    def _lasts(self) -> "Override":
+        if self.begin >= self.end:
+            raise ValueError("an override ends after it begins")
+        return self
 
 
 class Serving(_Strict):
-    """When somebody must be reachable. ``always``, or on the days and between the times given."""
+    """When somebody must be reachable: on the days from ``begin`` until ``end``, past midnight if ``end`` is not later.
 
-    days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = DAYS  # type: ignore[assignment]
+    So the same time twice, as by default, is round the clock.
+    """
+
+    days: tuple[Day, ...] = Field(default=DAYS, min_length=1)
     begin: time = time(0, 0)
-    end: time = time(23, 59, 59)
+    end: time = time(0, 0)
+
+    def at(self, local: datetime) -> bool:
+        """Whether a local time is served. Hours past midnight belong to the day on which they began."""
+        overnight = self.end <= self.begin
+        early = overnight and local.time() < self.end
+        day = DAYS[(local - timedelta(days=1) if early else local).weekday()]
+        after_begin, before_end = local.time() >= self.begin, local.time() < self.end
+        return day in self.days and (after_begin or before_end if overnight else after_begin and before_end)
 
 
 class HandOver(_Strict):
@@ -85,7 +104,10 @@ class Rotation(_Strict):
         wrong |= {o.schedule for o in self.overrides if o.schedule not in self.schedules}
         if wrong:
             raise ValueError(f"named but not declared: {', '.join(sorted(wrong))}")
-        ZoneInfo(self.timezone)
+        try:
+            ZoneInfo(self.timezone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"{self.timezone!r} is not a time zone such as Europe/Berlin") from None
         return self
 
     def levels(self, at: datetime) -> tuple[str, ...]:
@@ -98,7 +120,7 @@ class Rotation(_Strict):
     def on_call(self, at: datetime) -> "tuple[Duty, ...]":
         """Who is called at a time, level by level. Nobody is named twice."""
         duties: list[Duty] = []
-        for duty in (*(self._duty(name, at) for name in self.levels(at)), *self._last(at)):
+        for duty in (*(self._duty(name, at) for name in self.levels(at)), *self._last()):
             if duty and duty.person not in [d.person for d in duties]:
                 duties.append(duty)
         return tuple(duties)
@@ -106,47 +128,61 @@ class Rotation(_Strict):
     def problems(self, now: datetime, *, production: bool) -> list[str]:
         """What is wrong: uncovered serving hours, too few levels, placeholders where they may not be. Empty is well."""
         found = [f"{key}: a placeholder; put a real person in" for key, p in self.people.items() if production and p.placeholder]
-        for hour in self._serving_hours(now):
-            levels = len(self.on_call(hour))
-            if levels < LEAST_LEVELS:
-                found.append(f"{hour:%Y-%m-%d %H:%M %Z}: {levels} of at least {LEAST_LEVELS} levels are covered")
-                break  # the first uncovered hour says it; hundreds would hide it
+        gap: tuple[datetime, int] | None = None
+        for begin, end in pairwise(self._changes(now)):
+            levels = len(self.on_call(begin)) if self.serving.at(begin) else LEAST_LEVELS
+            if gap and levels != gap[1]:
+                found.append(_gap(*gap, begin))
+            if levels >= LEAST_LEVELS:
+                gap = None
+            elif gap is None or gap[1] != levels:
+                gap = (begin, levels)
+            if gap and end >= now + HORIZON:
+                found.append(_gap(*gap, end))
         return found
 
-    def _serving_hours(self, now: datetime) -> Iterator[datetime]:
-        zone = ZoneInfo(self.timezone)
-        hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        end = hour + HORIZON
-        while hour < end:
-            local = hour.astimezone(zone)
-            if DAYS[local.weekday()] in self.serving.days and self.serving.begin <= local.time() <= self.serving.end:
-                yield local
-            hour += timedelta(hours=1)
+    def _changes(self, now: datetime) -> list[datetime]:
+        """Every local time in the next 90 days at which coverage can change: between two of them it is the same."""
+        zone, end = ZoneInfo(self.timezone), now + HORIZON
+        moments = {now, end} | {moment for o in self.overrides for moment in (o.begin, o.end)}
+        day = now.astimezone(zone).date() - timedelta(days=1)
+        while day <= end.astimezone(zone).date():
+            times = {time(0, 0), self.change_at, self.serving.begin, self.serving.end}
+            moments |= {datetime.combine(day, at, zone) for at in times}
+            day += timedelta(days=1)
+        # By UTC: two local times compare by their clocks, which a change of the clocks makes go back.
+        return [m.astimezone(zone) for m in sorted({m.astimezone(UTC) for m in moments}) if now <= m <= end]
 
     def _duty(self, name: str, at: datetime) -> "Duty | None":
         zone, schedule = ZoneInfo(self.timezone), self.schedules[name]
-        for override in self.overrides:
-            if override.schedule == name and override.begin <= at < override.end:
-                return Duty(self.people[override.person], override.end)
+        overrides = [o for o in self.overrides if o.schedule == name]
+        for override in overrides:
+            if override.begin <= at < override.end:
+                return Duty(self.people[override.person], override.end.astimezone(zone))
         first = datetime.combine(schedule.start, self.change_at, zone)
         if at < first:
             return None
         local = at.astimezone(zone)
         passed = (local.date() - schedule.start).days - (local.time() < self.change_at)
         turn = passed // schedule.days
-        until = datetime.combine(schedule.start + timedelta(days=(turn + 1) * schedule.days), self.change_at, zone)
-        return Duty(self.people[schedule.people[turn % len(schedule.people)]], until)
+        turn_ends = datetime.combine(schedule.start + timedelta(days=(turn + 1) * schedule.days), self.change_at, zone)
+        until = min([turn_ends, *(o.begin for o in overrides if o.begin > at)], key=datetime.timestamp)
+        return Duty(self.people[schedule.people[turn % len(schedule.people)]], until.astimezone(zone))
 
-    def _last(self, at: datetime) -> "Iterator[Duty]":
-        yield from (Duty(self.people[key], at + HORIZON) for key in self.last)
+    def _last(self) -> "Iterator[Duty]":
+        yield from (Duty(self.people[key], None) for key in self.last)
 
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """Somebody's turn and its end."""
+    """Somebody's turn and its end, in the rotation's time zone; None for who is always there."""
 
     person: Person
-    until: datetime
+    until: datetime | None
+
+
+def _gap(begin: datetime, levels: int, end: datetime) -> str:
+    return f"{begin:%Y-%m-%d %H:%M %Z} to {end:%Y-%m-%d %H:%M %Z}: {levels} of at least {LEAST_LEVELS} levels are covered"
 
 
 def load_rotation(path: Path) -> Rotation:

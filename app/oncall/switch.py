@@ -20,6 +20,7 @@ from app.domain.errors import InvalidRequest, NotFound, Stopped
 
 Scope = Literal["all", "provider", "tenant"]
 KEY = "octant:kill"
+READ_SECONDS = 1.0  # with a poll of half a second, two seconds are kept even when Valkey hangs
 
 log = logging.getLogger(__name__)
 
@@ -97,9 +98,10 @@ class KillSwitch:
             await self._refresh()
 
     async def _refresh(self) -> None:
-        self._file_exists = self._file is not None and self._file.exists()
+        self._look_for_file()
         try:
-            fields = await self._valkey.hkeys(KEY)
+            async with asyncio.timeout(READ_SECONDS):
+                fields = await self._valkey.hkeys(KEY)
         except (RedisError, OSError) as error:
             log.warning("kill switch not readable, last known state holds", extra={"error_type": type(error).__name__})
             return
@@ -107,6 +109,17 @@ class KillSwitch:
         if stopped != self._stopped:
             log.warning("kill switch changed", extra={"stopped": sorted(":".join(pair) for pair in stopped)})
             self._stopped = stopped
+
+    def _look_for_file(self) -> None:
+        """Note whether the file is there. A folder that cannot be read tells nothing: what was known holds."""
+        try:
+            exists = self._file is not None and self._file.exists()
+        except OSError as error:
+            log.warning("kill file not readable, last known state holds", extra={"error_type": type(error).__name__})
+            return
+        if exists != self._file_exists:
+            log.warning("kill file appeared" if exists else "kill file removed", extra={"file": str(self._file)})
+            self._file_exists = exists
 
 
 def _field(scope: str, name: str) -> str:

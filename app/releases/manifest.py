@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
+from string import Template
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -21,6 +22,7 @@ from app.domain.routes import Pin, Price, PriceTable, Prompt, Route, Target
 T = TypeVar("T", bound=BaseModel)
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9./-]{0,63}$")]
+Alias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]  # no slash: prompts have one, so the two never collide
 
 
 class _Strict(BaseModel):
@@ -64,7 +66,7 @@ class RoutePin(_Strict):
 
 
 class Manifest(_Strict):
-    """The file as written."""
+    """The file as written. ``code`` is the version it was made for: told, not enforced, or newer code could not roll back."""
 
     id: Name
     created: date
@@ -73,7 +75,7 @@ class Manifest(_Strict):
     prices: PricesPin
     indexes: dict[str, str] = Field(default_factory=dict)
     prompts: dict[Name, PromptPin] = Field(default_factory=dict)
-    routes: dict[Name, RoutePin] = Field(min_length=1)
+    routes: dict[Alias, RoutePin] = Field(min_length=1)
 
 
 class _PromptFile(_Strict):
@@ -108,6 +110,7 @@ class Release:
     sha256: str
     text: str
     note: str
+    code: str
     prompts: Mapping[str, Prompt]
     routes: Mapping[str, Route]
     prices: PriceTable
@@ -178,6 +181,7 @@ def resolve(text: str, places: Places, *, where: str) -> Release:
         sha256=hashlib.sha256(text.encode()).hexdigest(),
         text=text,
         note=manifest.note,
+        code=manifest.code,
         prompts=prompts,
         routes=routes,
         prices=prices,
@@ -191,7 +195,11 @@ def load(release_id: str, places: Places) -> Release:
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in places.directory.glob("*.toml"))) or "none"
         raise Misconfigured(f"No release {release_id!r} in {places.directory}/. Known: {known}.")
-    release = resolve(path.read_text(), places, where=str(path))
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"{path} is not readable: {error}.") from None
+    release = resolve(text, places, where=str(path))
     if release.id != release_id:
         raise Misconfigured(f"{path}: id = {release.id!r}, but the file is named {release_id!r}. Make the two agree.")
     return release
@@ -200,7 +208,7 @@ def load(release_id: str, places: Places) -> Release:
 def _dangling(manifest: Manifest, routes: Mapping[str, Route], prices: PriceTable | None, places: Places) -> list[str]:
     """What points to something that is not there."""
     problems = [
-        f"prompts.{name}.route = {pin.route!r}: no such route. Add [routes.{pin.route}] or change it."
+        f'prompts."{name}".route = {pin.route!r}: no such route. Add [routes.{pin.route}] or change it.'
         for name, pin in manifest.prompts.items()
         if pin.route not in routes
     ]
@@ -219,8 +227,7 @@ def _dangling(manifest: Manifest, routes: Mapping[str, Route], prices: PriceTabl
 
 def _prices(pin: PricesPin, places: Places) -> PriceTable:
     path = places.directory / pin.file
-    _check_hash(path, pin.sha256, "prices.sha256")
-    file = _parsed(_PriceFile, path.read_text(), str(path))
+    file = _parsed(_PriceFile, _pinned_text(path, pin.sha256, "prices.sha256"), str(path))
     found: dict[tuple[str, str], list[Price]] = {}
     for tier in file.price:
         price = Price(tier.input, tier.output, tier.cached_input, tier.cache_write, tier.above_input_tokens)
@@ -234,8 +241,10 @@ def _prices(pin: PricesPin, places: Places) -> PriceTable:
 
 def _prompt(name: str, pin: PromptPin, places: Places) -> Prompt:
     path = places.prompt_path(name, pin.version)
-    _check_hash(path, pin.sha256, f"prompts.{name}.sha256")
-    file = _parsed(_PromptFile, path.read_text(), str(path))
+    file = _parsed(_PromptFile, _pinned_text(path, pin.sha256, f'prompts."{name}".sha256'), str(path))
+    for part in ("system", "user"):
+        if not Template(getattr(file, part)).is_valid():
+            raise Misconfigured(f"{path}: {part} is not a template: a $ that begins no $name. Write $$ for a dollar sign.")
     return Prompt(
         name=name,
         version=pin.version,
@@ -261,15 +270,22 @@ def _route(name: str, pin: RoutePin) -> Route:
     )
 
 
-def _check_hash(path: Path, expected: str, key: str) -> None:
-    if not path.is_file():
-        raise Misconfigured(f"{key}: {path} does not exist.")
-    actual = sha256_of(path)
+def _pinned_text(path: Path, expected: str, key: str) -> str:
+    """Read a file once and give its text if it is the one that was pinned. Raises Misconfigured."""
+    try:
+        content = path.read_bytes()
+        text = content.decode()
+    except FileNotFoundError:
+        raise Misconfigured(f"{key}: {path} does not exist. Restore it, or pin a version that does.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"{key}: {path} is not readable: {error}.") from None
+    actual = hashlib.sha256(content).hexdigest()
     if actual != expected:
         raise Misconfigured(
             f"{key} = {expected[:12]}…, but {path} has {actual[:12]}…. Pinned files do not change: "
-            "restore it, or make a new version and a new release (`octant release hashes` prints all hashes)."
+            "restore it, or make a new version and a new release (`octant release pin ID` fills its hashes in)."
         )
+    return text
 
 
 def _parsed(model: type[T], text: str, where: str) -> T:

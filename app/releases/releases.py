@@ -2,7 +2,8 @@
 
 The pointer is the newest row of ``activations`` in Postgres. A change is announced over Valkey; each worker also looks every
 two seconds, so a lost announcement costs two seconds and a dead Valkey costs nothing more. A worker swaps one immutable
-`Release` for another; calls in flight keep theirs. If the new release cannot be loaded, what is live stays live.
+`Release` for another; calls in flight keep theirs. If the new release cannot be loaded, what is live stays live, and the
+worker tries again at each look: an index that is still being copied to its machine may be there by then.
 """
 
 import asyncio
@@ -11,7 +12,6 @@ import json
 import logging
 import os
 import socket
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -32,6 +32,8 @@ from app.releases.tables import activations, manifests
 CHANNEL = "octant:release"
 WORKERS = "octant:release:workers"
 WORKER_SECONDS = 10
+FORGOTTEN_SECONDS = 3600
+_ONE_AT_A_TIME = 0x0C7A_0001  # a Postgres advisory lock: two operators at once must not build on the same past
 
 log = logging.getLogger(__name__)
 
@@ -101,14 +103,16 @@ class Releases:
         """Make a release live. Raises Misconfigured, before anything changes, if it does not resolve or was changed."""
         release = load(release_id, self._places)
         async with self._engine.begin() as connection:
+            await connection.execute(select(func.pg_advisory_xact_lock(_ONE_AT_A_TIME)))
             await self._remember(connection, release)
             await _point(connection, release.id, "activate", by, reason)
         await self._announce(release.id)
 
     async def rollback(self, *, by: str, reason: str, to: str | None = None) -> str:
         """Put the release that was live before this one (or ``to``) live again. Returns its id. Raises Misconfigured."""
-        target = to or await self._previous()
         async with self._engine.begin() as connection:
+            await connection.execute(select(func.pg_advisory_xact_lock(_ONE_AT_A_TIME)))
+            target = to or before(await _history(connection))
             statement = select(manifests.c.text).where(manifests.c.id == target)
             text = (await connection.execute(statement)).scalar_one_or_none()
             if text is None:
@@ -120,27 +124,17 @@ class Releases:
 
     async def history(self, limit: int = 20) -> Sequence[Activation]:
         """Activations, newest first."""
-        statement = select(activations).order_by(activations.c.number.desc()).limit(limit)
         async with self._engine.connect() as connection:
-            return [Activation(**row._mapping) for row in await connection.execute(statement)]  # noqa: SLF001 - documented name
+            return await _history(connection, limit)
 
     async def workers(self) -> dict[str, str]:
-        """The release that each live worker says it serves."""
+        """The release that each live worker says it serves. Raises RedisError while Valkey is away."""
+        now, _ = await self._valkey.time()
         reports = {str(k): json.loads(v) for k, v in (await self._valkey.hgetall(WORKERS)).items()}
-        return {name: r["release"] for name, r in reports.items() if r["at"] > time.time() - WORKER_SECONDS}
-
-    async def _previous(self) -> str:
-        """The newest release in the history that is not the live one, going back over earlier rollbacks."""
-        history = await self.history(limit=1000)
-        if not history:
-            raise Misconfigured("No release was ever live: there is nothing to roll back to.")
-        undone: set[str] = {history[0].release}
-        for activation in history:
-            if activation.kind == "rollback" and activation.previous:
-                undone.add(activation.previous)  # rolling back twice goes back twice, not forth again
-            elif activation.release not in undone:
-                return activation.release
-        raise Misconfigured("There is no earlier release to roll back to.")
+        gone = [name for name, report in reports.items() if report["at"] < now - FORGOTTEN_SECONDS]
+        if gone:
+            await self._valkey.hdel(WORKERS, *gone)  # workers that died without a word
+        return {name: report["release"] for name, report in reports.items() if report["at"] > now - WORKER_SECONDS}
 
     async def _live(self) -> tuple[str, str] | None:
         statement = (
@@ -184,13 +178,15 @@ class Releases:
         except (SQLAlchemyError, OSError) as error:
             log.warning("live release not readable, serving what was live", extra={"error_type": type(error).__name__})
             return
-        if live is None or live[0] in (self.current.id, self._refused):
+        if live is None or live[0] == self.current.id:
+            self._refused = None
             return
         try:
             self._current = resolve(live[1], self._places, where=f"the live release {live[0]}")
         except Misconfigured as error:
+            if self._refused != live[0]:  # said once; tried again at every look
+                log.warning("new release refused, serving what was live", extra={"release": live[0], "reason": str(error)})
             self._refused = live[0]
-            log.warning("new release refused, serving what was live", extra={"release": live[0], "reason": str(error)})
             return
         self._refused = None
         log.warning("release changed", extra={"release": self._current.id})
@@ -208,10 +204,40 @@ class Releases:
                 await asyncio.sleep(self._poll)  # `_follow` looks by itself meanwhile
 
     async def _report(self) -> None:
-        """Tell operators what this worker serves."""
-        report: dict[str, Any] = {"release": self.current.id, "at": time.time()}
+        """Tell operators what this worker serves, by Valkey's clock, which they share. Best effort: serving needs none of it."""
         with contextlib.suppress(RedisError, OSError):
+            now, _ = await self._valkey.time()
+            report: dict[str, Any] = {"release": self.current.id, "at": now}
             await self._valkey.hset(WORKERS, self._worker, json.dumps(report))
+
+
+async def ever_live(engine: AsyncEngine) -> frozenset[str]:
+    """The ids of all releases that were ever live; their files are immutable."""
+    async with engine.connect() as connection:
+        return frozenset((await connection.execute(select(manifests.c.id))).scalars())
+
+
+def before(history: Sequence[Activation]) -> str:
+    """The release to go back to, from a history that is newest first. Raises Misconfigured if there is none.
+
+    An activation goes forward; a rollback goes back to where a release was live, and what came after it is undone. So rolling
+    back twice goes back twice, and never forth again to a release that was rolled back from.
+    """
+    path: list[str] = []
+    for activation in reversed(history):
+        if activation.kind == "rollback" and activation.release in path:
+            while path[-1] != activation.release:
+                path.pop()
+        elif path[-1:] != [activation.release]:
+            path.append(activation.release)
+    if len(path) < 2:
+        raise Misconfigured("There is no earlier release to roll back to. `octant release history` shows what was live.")
+    return path[-2]
+
+
+async def _history(connection: AsyncConnection, limit: int = 1000) -> list[Activation]:
+    statement = select(activations).order_by(activations.c.number.desc()).limit(limit)
+    return [Activation(**row._mapping) for row in await connection.execute(statement)]  # noqa: SLF001 - documented name
 
 
 async def _point(connection: AsyncConnection, release_id: str, kind: str, by: str, reason: str) -> None:
