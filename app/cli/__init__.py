@@ -16,13 +16,13 @@ from app.cli.oncall import app as oncall
 from app.cli.releases import app as release
 from app.cli.releases import rollback
 from app.cli.seed import seed
-from app.cli.stack import demo, migrate, reset, serve
+from app.cli.stack import demo, migrate, reset, serve, setup
 from app.cli.switch import app as kill
 from app.cli.switch import resume
 from app.domain.errors import Misconfigured, OctantError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Operate Octant.")
-for command in (demo, serve, reset, migrate, seed, rollback, resume):
+for command in (demo, serve, setup, migrate, seed, reset, rollback, resume):
     app.command()(command)
 app.add_typer(index, name="index")
 app.add_typer(tenant, name="tenant")

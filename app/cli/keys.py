@@ -69,10 +69,13 @@ def revoke_key(key_id: Annotated[str, typer.Argument(help="Key id, or the whole 
 @key.command("list")
 def list_keys(tenant_id: Annotated[str | None, typer.Argument(help="Only this tenant's keys.")] = None) -> None:
     """List keys; the keys themselves are not kept."""
-    for info in asyncio.run(_list_keys(tenant_id)):
+    found = asyncio.run(_list_keys(tenant_id))
+    for info in found:
         user = info.user or "any user"
         until = f"expires {info.expires_at:%Y-%m-%d %H:%M}" if info.expires_at else "never expires"
         print(f"{info.id}  {_state(info):8} {info.tenant:20} {user:20} {','.join(info.scopes):12} {until:26} {info.name}")
+    if not found:
+        print("No keys. `octant key create` makes one.")
 
 
 def _state(info: "KeyInfo") -> str:

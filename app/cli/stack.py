@@ -37,6 +37,17 @@ def migrate() -> None:
     print("The schema is up to date.")
 
 
+def setup() -> None:
+    """Prepare the stores: schema, index, sample data and keys, and every release activated once, the newest last."""
+    from app.settings import load
+    from app.stack import setup as steps
+
+    settings = load()
+    settings.require_stores()
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    steps.run(settings, lambda step: print(f"setting up: {step}"))
+
+
 def reset() -> None:
     """Remove all local state. Refused while the demo runs."""
     from app.stack.demo import reset as run

@@ -65,7 +65,10 @@ class Scripted:
         if isinstance(step, float):
             await asyncio.sleep(step)
             return
-        for chunk in step if not isinstance(step, str) else [TextDelta(0, step), Done(reply(step, self.name, request.model))]:
+        whole: list[Chunk | ProviderError] = []
+        if isinstance(step, str):
+            whole = [TextDelta(0, step), Done(reply(step, self.name, request.model))]
+        for chunk in whole if isinstance(step, str) else step:
             if isinstance(chunk, ProviderError):
                 raise chunk
             yield chunk
@@ -246,7 +249,7 @@ async def test_a_stream_falls_back_until_its_first_chunk() -> None:
 
 async def test_a_stream_that_breaks_after_its_first_chunk_ends_in_an_error_and_is_paid_for() -> None:
     """R6: never a clean close; money settles either way."""
-    broken = [TextDelta(0, "half"), error(ProviderGarbled, usage=Usage(input=10, output=2))]
+    broken: list[Chunk | ProviderError] = [TextDelta(0, "half"), error(ProviderGarbled, usage=Usage(input=10, output=2))]
     way, b = passage(), Scripted("b", "backup")
     chunks = await recovery(Scripted("a", broken), b).open(way)
     assert await anext(chunks) == TextDelta(0, "half")

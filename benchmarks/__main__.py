@@ -1,0 +1,208 @@
+"""`make bench`: requests per second, CPU per request and added latency of one worker, beside a bare forward in the same run.
+
+One worker on one core, the load generator and the instant upstream on the other; rounds are interleaved, medians are told.
+Figures move from machine to machine: compare the ratio. Everything is on: key, pin, hold in Valkey, record in Postgres,
+metrics, logs.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import psutil
+
+from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
+from benchmarks import load
+
+CONNECTIONS, RATE = 32, 50
+BODY = json.dumps({"model": "fast", "messages": [{"role": "user", "content": "Where is my parcel? " * 38}]}).encode()
+HERE, ELSEWHERE = ({0}, {1}) if (os.cpu_count() or 1) > 1 else ({0}, {0})
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """Something that answers, the process whose CPU counts, and the key it wants."""
+
+    name: str
+    url: str
+    process: psutil.Process
+    key: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What to send."""
+        return {"content-type": "application/json", "authorization": f"Bearer {self.key}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round's figures."""
+
+    rate: float
+    cpu_us: float
+    p50: float
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=5.0, help="seconds of load in each round")
+    arguments = parser.parse_args()
+    os.sched_setaffinity(0, ELSEWHERE)
+    with ExitStack() as stack:
+        upstream = stack.enter_context(_upstream())
+        contestants = [stack.enter_context(_reference(upstream)), stack.enter_context(_service(upstream))]
+        rounds: dict[str, list[Round]] = {c.name: [] for c in contestants}
+        for _ in range(arguments.rounds):
+            for contestant in contestants:
+                rounds[contestant.name].append(asyncio.run(_round(contestant, arguments.seconds)))
+        _print(contestants, rounds)
+
+
+async def _round(contestant: Contestant, seconds: float) -> Round:
+    await load.closed(contestant.url, BODY, contestant.headers, connections=CONNECTIONS, seconds=0.5)
+    before = _cpu(contestant.process)
+    busy = await load.closed(contestant.url, BODY, contestant.headers, connections=CONNECTIONS, seconds=seconds)
+    cpu = _cpu(contestant.process) - before
+    if busy.failures:
+        raise SystemExit(f"{contestant.name}: {busy.failures} of {busy.requests} requests failed; the figures would mean nothing")
+    calm = await load.paced(contestant.url, BODY, contestant.headers, rate=RATE, seconds=seconds / 2)
+    return Round(busy.requests / busy.seconds, cpu / busy.requests * 1e6, calm.p50)
+
+
+def _print(contestants: list[Contestant], rounds: dict[str, list[Round]]) -> None:
+    print(f"\n{'':32} {'req/s':>8} {'CPU us/req':>11} {'p50 ms at 50/s':>15} {'RSS MB':>7}")
+    medians: dict[str, float] = {}
+    for contestant in contestants:
+        found = rounds[contestant.name]
+        rate, cpu, p50 = (statistics.median(getattr(r, f) for r in found) for f in ("rate", "cpu_us", "p50"))
+        medians[contestant.name] = cpu
+        memory = contestant.process.memory_info().rss / 1e6
+        print(f"{contestant.name:32} {rate:>8.0f} {cpu:>11.0f} {p50:>15.2f} {memory:>7.0f}")
+    reference, service = (medians[c.name] for c in contestants)
+    count = len(next(iter(rounds.values())))
+    print(f"\nCPU per request, service to reference: {service / reference:.1f} to 1. Median of {count} rounds.")
+
+
+def _cpu(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+@contextmanager
+def _process(command: list[str], cpus: set[int], **env: str) -> "Generator[subprocess.Popen[str], None, None]":
+    log = Path(tempfile.gettempdir()) / f"octant-bench-{os.getpid()}-{len(env)}.log"
+    with (
+        log.open("w") as out,
+        subprocess.Popen(
+            command, env={**os.environ, **env}, stdout=subprocess.PIPE, stderr=out, text=True, start_new_session=True
+        ) as process,
+    ):
+        os.sched_setaffinity(process.pid, cpus)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(30)
+            log.unlink(missing_ok=True)
+
+
+@contextmanager
+def _upstream() -> Generator[str, None, None]:
+    with _process([sys.executable, "-m", "benchmarks.upstream"], ELSEWHERE) as process:
+        if process.stdout is None:
+            raise SystemExit("the upstream has no output")
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
+
+
+@contextmanager
+def _reference(upstream: str) -> Generator[Contestant, None, None]:
+    port = free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "benchmarks.forward:app",
+        "--port",
+        str(port),
+        "--no-access-log",
+        "--log-level",
+        "error",
+    ]
+    with _process(command, HERE, BENCHMARK_UPSTREAM=upstream + "/chat/completions") as process:
+        url = f"http://127.0.0.1:{port}/v1/chat/completions"
+        asyncio.run(_until_it_answers(url, {}))
+        yield Contestant("bare Starlette + aiohttp forward", url, psutil.Process(process.pid))
+
+
+@contextmanager
+def _service(upstream: str) -> Generator[Contestant, None, None]:
+    with (
+        tempfile.TemporaryDirectory(prefix="octant-bench-") as folder,
+        embedded_valkey(None) as valkey,
+        embedded_postgres(None) as database,
+    ):
+        port = free_port()
+        env = {
+            "OCTANT_STATE_DIR": folder,
+            "OCTANT_DATABASE_URL": database,
+            "OCTANT_VALKEY_URL": valkey,
+            "OCTANT_PORT": str(port),
+            "OCTANT_METRICS_PORT": str(free_port()),
+            "OCTANT_WORKERS": "1",
+            "OCTANT_LOG_LEVEL": "info",
+            "OCTANT_OPENAI__BASE_URL": upstream,
+            "OCTANT_ANTHROPIC__BASE_URL": upstream,
+            "OCTANT_DEFAULT_USER_DAILY_CAP": "100000",
+        }
+        key = _prepare(env)
+        with _process([sys.executable, "-m", "app.cli", "serve"], HERE, **env) as process:
+            url, headers = f"http://127.0.0.1:{port}/v1/chat/completions", {"authorization": f"Bearer {key}"}
+            drain = psutil.Process(process.pid)
+            asyncio.run(_until_it_answers(url, headers))
+            _discard(process)
+            worker = drain.children()[0]
+            yield Contestant("octant, everything on", url, worker, key)
+
+
+def _prepare(env: dict[str, str]) -> str:
+    """Schema, index, release; a tenant that never reaches its cap. Returns a key."""
+
+    def octant(*words: str) -> str:
+        command = [sys.executable, "-m", "app.cli", *words]
+        return subprocess.run(command, env={**os.environ, **env}, check=True, capture_output=True, text=True).stdout.strip()
+
+    octant("setup")
+    octant("tenant", "create", "bench", "--daily-cap", "1000000", "--user-daily-cap", "1000000")
+    return octant("key", "create", "bench", "--name", "bench", "--quiet")
+
+
+def _discard(process: "subprocess.Popen[str]") -> None:
+    """Read the service's log lines and throw them away, so that its pipe never fills."""
+    subprocess.Popen(["cat"], stdin=process.stdout, stdout=subprocess.DEVNULL, start_new_session=True)  # noqa: S607 - cat
+
+
+async def _until_it_answers(url: str, headers: dict[str, str]) -> None:
+    async with asyncio.timeout(60), aiohttp.ClientSession(headers=headers) as session:
+        while True:
+            try:
+                async with session.post(url, data=BODY) as answer:
+                    if answer.status == 200:
+                        return
+            except aiohttp.ClientError:
+                await asyncio.sleep(0.05)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""The reference: bare Starlette and aiohttp, forwarding bytes. No key, no cap, no record."""
+
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import aiohttp
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+UPSTREAM = os.environ.get("BENCHMARK_UPSTREAM", "")
+
+
+@asynccontextmanager
+async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
+    """One session for the process."""
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        app.state.session = session
+        yield
+
+
+async def forward(request: Request) -> Response:
+    """Send the body on, send the answer back."""
+    headers = {"content-type": "application/json"}
+    session: aiohttp.ClientSession = request.app.state.session
+    async with session.post(UPSTREAM, data=await request.body(), headers=headers) as answer:
+        return Response(await answer.read(), answer.status, media_type="application/json")
+
+
+app = Starlette(routes=[Route("/v1/chat/completions", forward, methods=["POST"])], lifespan=lifespan)

@@ -1,0 +1,69 @@
+"""The compose file and the image agree with the code. No Docker engine is used: what cannot be had here is not run.
+
+What each service's command does is shown elsewhere by running it as a process: `octant serve` and `octant setup` in
+`tests/flow`, the simulator in every test.
+"""
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+from conftest import ROOT
+from typer.main import get_command
+
+from app.cli import app
+from app.settings import Settings
+
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, Any] = COMPOSE["services"]
+
+
+def test_the_core_profile_has_the_five_services() -> None:
+    assert {name for name, s in SERVICES.items() if "core" in s["profiles"]} == {
+        "service", "setup", "simulator", "valkey", "postgres",
+    }  # fmt: skip
+
+
+def test_every_variable_of_ours_is_a_setting() -> None:
+    known = {name.upper() for name in Settings.model_fields}
+    told = {name.removeprefix("OCTANT_").split("__")[0] for name in SERVICES["service"]["environment"]}
+    assert told <= known
+
+
+@pytest.mark.parametrize("name", ["service", "setup"])
+def test_every_octant_command_exists(name: str) -> None:
+    program, *words = SERVICES[name]["command"]
+    assert program == "octant"
+    get_command(app)([*words, "--help"], standalone_mode=False)
+
+
+def test_no_secret_has_a_default() -> None:
+    """P6 in spirit: compose refuses to start without them."""
+    text = (ROOT / "docker-compose.yml").read_text()
+    assert re.findall(r"\$\{(POSTGRES_PASSWORD|OCTANT_SECRET_KEY):-", text) == []
+
+
+def test_our_containers_are_read_only_unprivileged_and_only_reachable_from_the_host() -> None:
+    for name in ("service", "setup", "simulator"):
+        assert SERVICES[name]["read_only"] is True
+        assert SERVICES[name]["cap_drop"] == ["ALL"]
+    ports = [port for s in SERVICES.values() for port in s.get("ports", [])]
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_what_depends_on_a_service_names_one_that_exists_and_can_be_waited_for() -> None:
+    for service in SERVICES.values():
+        for needed, how in service.get("depends_on", {}).items():
+            assert needed in SERVICES
+            if how["condition"] == "service_healthy":
+                assert "test" in SERVICES[needed]["healthcheck"]
+
+
+def test_the_image_installs_by_hash_and_does_not_run_as_root() -> None:
+    """S9."""
+    text = (ROOT / "deploy/Dockerfile").read_text()
+    assert "--require-hashes" in text
+    assert re.search(r"^USER 10001$", text, re.MULTILINE)
+    for source in re.findall(r"^COPY (?!--from)(\S+)", text, re.MULTILINE):
+        assert (ROOT / source).exists(), source

@@ -1,0 +1,50 @@
+"""Every command of the runbook does what it says, on a running service (K2)."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, octant
+
+PAGES = sorted((ROOT / "runbook").glob("*.md"))
+
+
+def blocks(page: Path) -> list[str]:
+    found = re.findall(r"```console\n(.*?)```", page.read_text(), re.DOTALL)
+    return [line.strip()[2:] for block in found for line in block.splitlines() if line.strip().startswith("$ ")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_the_commands_of_a_page_work_in_the_order_in_which_they_stand(
+    page: Path, service_url: str, stack_env: dict[str, str], tmp_path: Path
+) -> None:
+    """Commands are run by a shell, as an operator would, with `octant` on the path; what one stops, a later one releases."""
+    command = tmp_path / "octant"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m app.cli "$@"\n')
+    command.chmod(0o755)
+    env = {**stack_env, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    ran = 0
+    try:
+        for line in blocks(page):
+            told = line.replace("http://127.0.0.1:8080", service_url)
+            run = subprocess.run(
+                ["/bin/sh", "-c", told], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
+            )
+            assert run.returncode == 0, f"{line}\n{run.stdout}{run.stderr}"
+            assert run.stdout.strip(), f"{line} says nothing"
+            ran += 1
+    finally:
+        _as_before(stack_env)
+    assert ran > 0
+
+
+def _as_before(env: dict[str, str]) -> None:
+    """Release what a page stopped, and put the newest release live, also when a command failed half-way."""
+    for line in octant(env, "kill", "status").splitlines():
+        scope, _, rest = line.partition(" ")
+        if scope in ("all:", "provider", "tenant"):
+            octant(env, "resume", scope.rstrip(":"), *([rest.split(":")[0]] if scope != "all:" else []))
+    octant(env, "release", "activate", "2026-11-22", "--reason", "the page is done")
