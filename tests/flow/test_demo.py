@@ -1,0 +1,131 @@
+"""`octant demo`: it starts everything, and leaves nothing behind however it ends (G5)."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from conftest import ROOT
+
+START, STOP = 90.0, 60.0
+
+
+class Demo:
+    """A demo in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.notice = folder / "notice.json"
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("OCTANT_", "OPENAI_", "ANTHROPIC_"))}
+        self.env = {**kept, "OCTANT_STATE_DIR": str(folder / "state"), "OCTANT_PORT": "0", "OCTANT_METRICS_PORT": "0"}
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> dict[str, str]:
+        self.notice.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "app.cli", "demo", "--quiet", "--notice", str(self.notice)]
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        )
+        deadline = time.monotonic() + START
+        while time.monotonic() < deadline and self.process.poll() is None:
+            if self.notice.exists() and self.notice.read_text():
+                told: dict[str, str] = json.loads(self.notice.read_text())
+                return told
+            time.sleep(0.05)
+        pytest.fail(f"the demo did not start: {self.process.communicate()[0] if self.process.poll() is not None else 'too slow'}")
+
+    def end(self, number: signal.Signals | None) -> tuple[int, str]:
+        """Send a signal (or wait for it to end by itself). Returns exit code and output."""
+        assert self.process is not None
+        if number:
+            self.process.send_signal(number)
+        out, _ = self.process.communicate(timeout=STOP)
+        return self.process.returncode, out
+
+    def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
+        words = [sys.executable, "-m", "app.cli", *command]
+        return subprocess.run(words, cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=60, check=False)
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything that runs for this folder."""
+        mine = str(self.folder / "state")
+        found = []
+        for process in psutil.process_iter():
+            try:
+                told = " ".join(process.cmdline()) + " " + process.environ().get("OCTANT_STATE_DIR", "")
+                if mine in told and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Demo]:
+    demo = Demo(tmp_path)
+    yield demo
+    if demo.process and demo.process.poll() is None:
+        demo.process.terminate()
+        demo.process.wait(STOP)
+    for process in demo.processes():
+        process.kill()
+
+
+def ask(told: dict[str, str]) -> Any:  # noqa: ANN401 - any JSON
+    body = json.dumps({"question": "Where is my order NW-10001?", "user": "ada"}).encode()
+    request = urllib.request.Request(told["url"] + "/v1/support/answer", body, {"authorization": f"Bearer {told['key']}"})  # noqa: S310 - loopback
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+        return json.loads(answer.read())
+
+
+def test_it_answers_stops_on_ctrl_c_and_keeps_its_state(demo: Demo) -> None:
+    first = demo.start()
+    assert first["label"] == "simulator"
+    assert ask(first)["outcome"] == "answered"
+    refused = demo.run("reset")
+    assert refused.returncode == 1
+    assert "is running" in refused.stderr
+    assert demo.end(signal.SIGINT)[0] == 0
+    assert demo.processes() == []
+    second = demo.start()
+    assert second["key"] == first["key"]
+    assert ask(second)["outcome"] == "answered"
+    assert demo.end(signal.SIGINT)[0] == 0
+    assert demo.run("reset").returncode == 0
+    assert not (demo.folder / "state").exists()
+
+
+@pytest.mark.parametrize("part", ["simulator", "service", "valkey", "postgres"])
+def test_when_a_part_dies_the_rest_is_stopped_and_the_part_is_named(demo: Demo, part: str) -> None:
+    demo.start()
+    state = demo.folder / "state"
+    if part == "postgres":
+        pid = int((state / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+    elif part == "valkey":
+        pid = int((state / "valkey" / "valkey.pid").read_text())
+    else:
+        pid = json.loads((state / "run" / f"{part}.json").read_text())["pid"]
+    os.kill(pid, signal.SIGKILL)
+    code, out = demo.end(None)
+    assert code == 3, out
+    assert f"{part} died" in out
+    assert demo.processes() == []
+
+
+def test_what_a_killed_demo_left_running_is_stopped_by_the_next(demo: Demo) -> None:
+    demo.start()
+    demo.end(signal.SIGKILL)
+    left = {p.pid for p in demo.processes() if p.name() != "postgres"}  # a running Postgres is taken over, not restarted
+    assert left
+    assert ask(demo.start())["outcome"] == "answered"
+    assert left & {p.pid for p in demo.processes()} == set()
+    assert demo.end(signal.SIGINT)[0] == 0
+    assert demo.processes() == []
