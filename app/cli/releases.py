@@ -167,5 +167,5 @@ async def _wait_for_workers(releases: "Releases", release_id: str, started: floa
         print("Valkey does not answer, so workers cannot report; each looks into Postgres every 2 seconds. GET /version tells.")
         return
     behind = ", ".join(f"{name} on {release}" for name, release in workers.items() if release != release_id)
-    print(f"Not everywhere after {WAIT_SECONDS:g} s: {behind}. Their logs say why.")
+    print(f"Still on another release after {WAIT_SECONDS:g} s: {behind}. Their logs say why.")
     raise typer.Exit(1)

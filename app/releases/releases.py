@@ -31,6 +31,8 @@ from app.releases.tables import activations, manifests
 
 CHANNEL = "octant:release"
 WORKERS = "octant:release:workers"
+LISTEN_SECONDS = 0.25  # how long a worker that is told to stop may go on listening
+CLOSE_SECONDS = 5.0
 WORKER_SECONDS = 10
 FORGOTTEN_SECONDS = 3600
 _ONE_AT_A_TIME = 0x0C7A_0001  # a Postgres advisory lock: two operators at once must not build on the same past
@@ -63,7 +65,7 @@ class Releases:
         self._current: Release | None = None
         self._refused: str | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._changed = asyncio.Event()
+        self._changed, self._listening, self._closing = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._worker = f"{socket.gethostname()}:{os.getpid()}"
 
     async def start(self) -> None:
@@ -76,10 +78,17 @@ class Releases:
         self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._listen())]
 
     async def aclose(self) -> None:
-        """Stop following."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Stop following.
+
+        The tasks are asked to end, not cancelled: redis-py 8.1 can lose a cancellation in `get_message`, or leave a connection
+        open behind it (tests/contract/test_releases_postgres.py stops workers at many moments).
+        """
+        self._closing.set()
+        self._changed.set()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
+            for task in late:
+                task.cancel()
         with contextlib.suppress(RedisError, OSError):
             await self._valkey.hdel(WORKERS, self._worker)
 
@@ -164,13 +173,12 @@ class Releases:
             log.warning("not announced, workers see it at their next look", extra={"error_type": type(error).__name__})
 
     async def _follow(self) -> None:
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._poll):
-                    await self._changed.wait()
+        while not self._closing.is_set():
+            await _wait(self._changed, self._poll)
             self._changed.clear()
-            await self._swap_if_changed()
-            await self._report()
+            if not self._closing.is_set():
+                await self._swap_if_changed()
+                await self._report()
 
     async def _swap_if_changed(self) -> None:
         try:
@@ -193,15 +201,18 @@ class Releases:
 
     async def _listen(self) -> None:
         """Wake `_follow` at once when a change is announced."""
-        while True:
+        while not self._closing.is_set():
             try:
                 async with self._valkey.pubsub() as channel:
                     await channel.subscribe(CHANNEL)
-                    while True:
-                        if await channel.get_message(ignore_subscribe_messages=True, timeout=5.0):
+                    while not self._closing.is_set():
+                        if await channel.get_message(timeout=LISTEN_SECONDS):
+                            # The subscription's own confirmation wakes it too: what changed before it was missed.
+                            self._listening.set()
                             self._changed.set()
             except (RedisError, OSError):
-                await asyncio.sleep(self._poll)  # `_follow` looks by itself meanwhile
+                self._listening.clear()
+                await _wait(self._closing, self._poll)  # `_follow` looks by itself meanwhile
 
     async def _report(self) -> None:
         """Tell operators what this worker serves, by Valkey's clock, which they share. Best effort: serving needs none of it."""
@@ -215,6 +226,13 @@ async def ever_live(engine: AsyncEngine) -> frozenset[str]:
     """The ids of all releases that were ever live; their files are immutable."""
     async with engine.connect() as connection:
         return frozenset((await connection.execute(select(manifests.c.id))).scalars())
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, at most so long."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 def before(history: Sequence[Activation]) -> str:

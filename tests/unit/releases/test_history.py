@@ -1,0 +1,49 @@
+"""Where a rollback goes (B2)."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from app.domain.errors import Misconfigured
+from app.releases.releases import Activation, before
+
+
+def history(*steps: str) -> list[Activation]:
+    """Oldest first: ``+a`` activates a, ``-a`` rolls back to it. Returned newest first, as Postgres gives it."""
+    at = datetime(2026, 11, 1, tzinfo=UTC)
+    kinds = {"+": "activate", "-": "rollback"}
+    made = [Activation(n, step[1:], None, kinds[step[0]], "ada", "why", at) for n, step in enumerate(steps)]
+    return made[::-1]
+
+
+@pytest.mark.parametrize(
+    ("steps", "target"),
+    [
+        (["+a", "+b"], "a"),
+        (["+a", "+b", "+c", "-b"], "a"),
+        (["+a", "+b", "+c", "-b", "+d"], "b"),
+        (["+a", "+b", "-a", "+b"], "a"),
+        (["+a", "+b", "+b"], "a"),
+        (["+a", "+b", "+a"], "b"),
+        (["+a", "+b", "-a", "-b"], "a"),
+        (["+a", "+b", "+c", "+d", "-b"], "a"),
+    ],
+    ids=[
+        "to the one before",
+        "twice goes back twice",
+        "after a new one, to where it left off",
+        "after trying again",
+        "activating twice is activating once",
+        "an old release activated anew came after the other",
+        "to a release that was rolled back from, named",
+        "past several, named, and then further back",
+    ],
+)
+def test_a_rollback_goes_to_what_was_live_before_and_never_forth(steps: list[str], target: str) -> None:
+    assert before(history(*steps)) == target
+
+
+@pytest.mark.parametrize("steps", [[], ["+a"], ["+a", "+b", "-a"], ["+a", "+b", "+c", "-a"]])
+def test_where_nothing_was_live_before_it_says_so(steps: list[str]) -> None:
+    with pytest.raises(Misconfigured, match="no earlier release"):
+        before(history(*steps))

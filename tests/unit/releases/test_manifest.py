@@ -1,0 +1,198 @@
+"""A manifest resolves whole or is refused whole (B1, B3)."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from app.domain.errors import Misconfigured, UnknownModel
+from app.features.support import indexing
+from app.releases.manifest import Places, load, resolve
+from app.releases.pinning import pinned
+
+PRICES = """
+version = "p1"
+effective = 2026-11-01
+unit = "micro-USD per million tokens"
+sources = ["made up"]
+
+[[price]]
+provider = "openai"
+model = "m-large"
+above_input_tokens = 1000
+input = 4
+output = 8
+cached_input = 1
+cache_write = 5
+
+[[price]]
+provider = "openai"
+model = "m-large"
+input = 2
+output = 4
+cached_input = 1
+cache_write = 3
+"""
+PROMPT = """
+description = "d"
+tools = ["get_order"]
+system = "Be kind."
+user = "$question"
+"""
+MANIFEST = """
+# a comment that stays
+id = "r1"
+created = 2026-11-01
+note = "n"
+code = "0.1.0"
+
+[prices]
+file = "prices/p1.toml"
+sha256 = "{prices}"
+
+[indexes]
+kb = "kb-000000000001"
+
+[prompts."shop/answer"]
+version = "v1"
+sha256 = "{prompt}"
+route = "smart"
+
+[routes.smart]
+targets = [{{ provider = "openai", model = "m-large" }}]
+max_output_tokens = 100
+temperature = 0.5
+"""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A release that resolves, on disk."""
+
+    places: Places
+    text: str
+
+    def refusal(self, text: str | None = None) -> str:
+        with pytest.raises(Misconfigured) as refused:
+            resolve(text or self.text, self.places, where="releases/r1.toml")
+        return str(refused.value)
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Written:
+    places = Places(
+        directory=tmp_path / "releases",
+        prompts=tmp_path / "features",
+        indexes=tmp_path / "indexes",
+        providers=frozenset({"openai"}),
+    )
+    text = MANIFEST.format(
+        prices=put(places.directory / "prices" / "p1.toml", PRICES), prompt=put(places.prompt_path("shop/answer", "v1"), PROMPT)
+    )
+    put(places.manifest_path("r1"), text)
+    put(places.index_path("kb-000000000001"), "an index")
+    return Written(places, text)
+
+
+def put(path: Path, text: str) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_a_release_gives_routes_prompts_prices_and_indexes_as_pinned(written: Written) -> None:
+    release = load("r1", written.places)
+    route = release.routes["smart"]
+    assert (route.targets[0].provider, route.targets[0].model) == ("openai", "m-large")
+    assert (route.max_output_tokens, route.sampling.temperature) == (100, 0.5)
+    assert [tier.above_input_tokens for tier in release.prices.prices["openai", "m-large"]] == [0, 1000]
+    assert release.indexes == {"kb": "kb-000000000001"}
+    assert release.sha256 == hashlib.sha256(written.text.encode()).hexdigest()
+
+
+def test_a_prompt_is_pinned_with_its_route_and_an_alias_without_a_prompt(written: Written) -> None:
+    release = load("r1", written.places)
+    by_prompt, by_alias = release.pin("shop/answer"), release.pin("smart")
+    assert by_prompt.prompt is not None
+    assert (by_prompt.prompt.version, by_prompt.prompt.tools, by_prompt.route) == ("v1", ("get_order",), by_alias.route)
+    assert by_alias.prompt is None
+    with pytest.raises(UnknownModel, match="Known: smart"):
+        release.pin("gpt-1")
+
+
+def test_all_that_is_wrong_is_told_at_once_with_its_key_and_what_to_do(written: Written) -> None:
+    put(written.places.prompt_path("shop/answer", "v1"), PROMPT + "\n")
+    written.places.index_path("kb-000000000001").unlink()
+    text = written.text.replace('"openai"', '"groq"').replace('route = "smart"', 'route = "cheap"')
+    told = written.refusal(text)
+    assert told.startswith("releases/r1.toml cannot be live:")
+    assert 'prompts."shop/answer".sha256 = ' in told
+    assert "octant release pin" in told
+    assert "indexes.kb = 'kb-000000000001': not built. Run `octant index build`" in told
+    assert "provider not configured. Set OCTANT_PROVIDERS__GROQ__BASE_URL" in told
+    assert "no price in prices/p1.toml" in told
+    assert "prompts.\"shop/answer\".route = 'cheap': no such route" in told
+    assert len(told.splitlines()) == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda t: t.replace("note =", "notes ="), "notes: Extra inputs are not permitted"),
+        (lambda t: t.replace("max_output_tokens = 100", "max_output_tokens = 0"), "routes.smart.max_output_tokens"),
+        (lambda t: t.replace("[routes.smart]", '[routes."shop/smart"]'), "routes.shop/smart"),
+        (lambda t: t.replace("[prices]", "[prices"), "is not TOML"),
+        (lambda t: t.replace("prices/p1.toml", "prices/p2.toml"), "does not exist"),
+    ],
+    ids=["unknown key", "value out of range", "alias that looks like a prompt", "no TOML", "missing file"],
+)
+def test_a_manifest_that_cannot_be_read_is_refused_by_key(written: Written, change: Callable[[str], str], told: str) -> None:
+    assert told in written.refusal(change(written.text))
+
+
+def test_a_prompt_that_is_no_template_is_refused_before_a_call_finds_out(written: Written) -> None:
+    digest = put(written.places.prompt_path("shop/answer", "v1"), PROMPT.replace("Be kind.", "It costs $5."))
+    old = hashlib.sha256(PROMPT.encode()).hexdigest()
+    assert "Write $$ for a dollar sign" in written.refusal(written.text.replace(old, digest))
+
+
+def test_a_model_without_a_first_price_tier_is_refused(written: Written) -> None:
+    digest = put(written.places.directory / "prices" / "p1.toml", PRICES.replace("above_input_tokens = 1000", ""))
+    old = hashlib.sha256(PRICES.encode()).hexdigest()
+    assert "exactly one price that starts at zero" in written.refusal(written.text.replace(old, digest))
+
+
+def test_a_release_is_found_by_the_id_it_says_it_has(written: Written) -> None:
+    put(written.places.manifest_path("r2"), written.text)
+    with pytest.raises(Misconfigured, match="Make the two agree"):
+        load("r2", written.places)
+    with pytest.raises(Misconfigured, match=r"Known: r1, r2\."):
+        load("r3", written.places)
+
+
+def test_a_draft_gets_its_pins_and_keeps_everything_else(written: Written) -> None:
+    draft = MANIFEST.format(prices="", prompt="to be filled in").replace("kb-000000000001", "kb-?")
+    assert pinned(draft, written.places, {"kb": "kb-000000000001"}, where="draft") == written.text
+
+
+def test_a_draft_that_pins_a_missing_prompt_is_told(written: Written) -> None:
+    with pytest.raises(Misconfigured, match=r"v9\.toml, which does not exist"):
+        pinned(written.text.replace('"v1"', '"v9"'), written.places, {}, where="draft")
+
+
+@pytest.mark.parametrize("release_id", sorted(path.stem for path in (ROOT / "releases").glob("*.toml")))
+def test_every_release_in_the_repository_resolves(release_id: str, tmp_path: Path) -> None:
+    indexing.build(tmp_path)
+    places = Places(
+        directory=ROOT / "releases",
+        prompts=ROOT / "app" / "features",
+        indexes=tmp_path,
+        providers=frozenset({"openai", "anthropic"}),
+    )
+    release = load(release_id, places)
+    assert {"smart", "fast"} <= set(release.routes)
+    providers = {target.provider for target in release.routes["smart"].targets}
+    assert len(providers) >= 2, "a route with one provider has nothing to fall back to"
