@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 FOLDER = Path(__file__).parent / "cases"
 SCHEMA = Path(__file__).parent / "case.schema.json"
@@ -20,43 +20,118 @@ FailureMode = Literal[
     "malformed_output",
     "prompt_injection",
     "data_exfiltration",
+    "pii_leak",
     "refusal_that_should_be_answer",
     "answer_that_should_be_refusal",
     "multilingual",
 ]
+Words = Annotated[str, Field(min_length=1)]
+Fact: TypeAlias = Words | Annotated[tuple[Words, ...], Field(min_length=1)]
+# The product's words are repeated here, since the evals know it by its wire alone; a test holds the two together.
+Category = Literal[
+    "shipping", "returns", "refund", "payment", "account", "product", "warranty", "cancellation", "privacy", "other"
+]
+Priority = Literal["low", "normal", "high", "urgent"]
+Tool = Literal["get_order", "list_orders", "cancel_order", "request_refund", "hand_over_to_human"]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Expectation(_Strict):
-    """What must hold. Everything given is checked; a case passes if all of it holds.
+class Turn(_Strict):
+    """An earlier turn of the conversation."""
 
-    ``says`` lists facts; of a fact with alternatives (a list) one is enough. Case and typographic details do not matter.
+    role: Literal["customer", "assistant"]
+    text: Words
+
+
+class Question(_Strict):
+    """What is asked, by which customer of the shop, after which turns."""
+
+    question: Words
+    user: Words
+    conversation: tuple[Turn, ...] = ()
+
+
+class Message(_Strict):
+    """A customer's free text."""
+
+    text: Words
+    user: Words
+
+
+class AnswerExpectation(_Strict):
+    """What must hold for an answer. Everything given is checked; a case passes if all of it holds.
+
+    Of a fact with alternatives (a list) one form is enough. Words are compared whole: ``30 days`` is not in ``130 days``.
+    Case, spaces and the style of quotes do not matter.
     """
 
     outcome: Literal["answered", "handed_over"] | None = None
-    cites: tuple[str, ...] = Field(default=(), description="Articles of which at least one must be cited.")
-    says: tuple[str | tuple[str, ...], ...] = Field(default=(), description="Facts the answer must state.")
-    says_not: tuple[str, ...] = Field(default=(), description="Words the answer must not contain.")
-    calls: tuple[str, ...] = Field(default=(), description="Tools that must have been called with success.")
-    calls_not: tuple[str, ...] = Field(default=(), description="Tools that must not have been called.")
-    ticket: dict[str, Any] = Field(default_factory=dict, description="Fields of the ticket and their values.")
-    summary_says: tuple[str | tuple[str, ...], ...] = Field(default=(), description="Facts the ticket's summary must state.")
+    cites: tuple[Words, ...] = Field(default=(), description="Articles of which at least one must be cited.")
+    says: tuple[Fact, ...] = Field(default=(), description="Facts the answer must state.")
+    says_not: tuple[Words, ...] = Field(default=(), description="Words the answer must not contain.")
+    calls: tuple[Tool, ...] = Field(default=(), description="Tools that must have been called with success.")
+    calls_not: tuple[Tool, ...] = Field(default=(), description="Tools that must not have been called, whatever they answered.")
+    does_not: tuple[Tool, ...] = Field(default=(), description="Tools that must not have succeeded; a refused call is harmless.")
+    figures_from_sources: bool = Field(
+        default=False, description="Every number in the answer must stand in a cited article or in what the customer said."
+    )
 
 
-class Case(_Strict):
-    """One case."""
+class TicketFields(_Strict):
+    """Fields of a ticket and their values. What is not given is not checked; ``null`` must be null."""
 
+    category: Category | tuple[Category, ...] | None = Field(default=None, description="The category, or a list of right ones.")
+    priority: Priority | tuple[Priority, ...] | None = Field(default=None, description="The priority, or a list of right ones.")
+    order_id: Words | None = None
+    product: Words | None = Field(
+        default=None, description="Must stand in the ticket's product: `jacket` in `Drizzle rain jacket`."
+    )
+    sentiment: Literal["negative", "neutral", "positive"] | None = None
+    language: Words | None = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What is checked."""
+        return self.model_dump(exclude_unset=True)
+
+
+class TicketExpectation(_Strict):
+    """What must hold for a ticket. Everything given is checked."""
+
+    fields: TicketFields = TicketFields()
+    summary_says: tuple[Fact, ...] = Field(default=(), description="Facts the summary must state.")
+    summary_says_not: tuple[Words, ...] = Field(default=(), description="Words the summary must not contain.")
+
+
+class _Case(_Strict):
     id: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
     failure_mode: FailureMode
-    endpoint: Literal["answer", "tickets"]
-    input: dict[str, Any]
-    expect: Expectation
-    criteria: str = Field(min_length=10, description="Pass and fail in plain words.")
+    criteria: str = Field(min_length=20, description="Pass and fail of this case in plain words.")
     origin: str = Field(min_length=3, description="Where the case comes from.")
-    added: date
+    added: date = Field(description="When the case was added, YYYY-MM-DD.")
+
+
+class AnswerCase(_Case):
+    """A case for `POST /v1/support/answer`."""
+
+    endpoint: Literal["support/answer"]
+    input: Question
+    expect: AnswerExpectation
+
+
+class TicketCase(_Case):
+    """A case for `POST /v1/support/tickets`."""
+
+    endpoint: Literal["support/tickets"]
+    input: Message
+    expect: TicketExpectation
+
+
+Case: TypeAlias = AnswerCase | TicketCase
+_FILE: TypeAdapter[tuple[Case, ...]] = TypeAdapter(tuple[Annotated[Case, Field(discriminator="endpoint")], ...])
 
 
 class InvalidSuite(Exception):  # noqa: N818 - what is wrong is the suite
@@ -64,17 +139,24 @@ class InvalidSuite(Exception):  # noqa: N818 - what is wrong is the suite
 
 
 def load_cases(folder: Path = FOLDER) -> tuple[Case, ...]:
-    """Read every case. Raises InvalidSuite: for a file out of form, an id used twice, a case that expects nothing."""
+    """Read every case.
+
+    Raises InvalidSuite for a file out of form, a case in another mode's folder, one that expects nothing, an id used twice.
+    """
     problems: list[str] = []
     cases: list[Case] = []
     for path in sorted(folder.rglob("*.yaml")):
         try:
-            cases += [Case.model_validate(told) for told in yaml.safe_load(path.read_text())]
-        except (ValidationError, yaml.YAMLError, TypeError) as error:
+            found = _FILE.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")) or ())
+        except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
             problems.append(f"{path.name}: {error}")
+            continue
+        mode = path.parent.name
+        problems += [f"{case.id}: {case.failure_mode} in the folder {mode}" for case in found if case.failure_mode != mode]
+        cases += found
     ids = [case.id for case in cases]
-    problems += [f"{identity}: used twice" for identity in {i for i in ids if ids.count(i) > 1}]
-    problems += [f"{case.id}: expects nothing, so it could not fail" for case in cases if case.expect == Expectation()]
+    problems += [f"{case.id}: expects nothing, so it could not fail" for case in cases if not case.expect.model_fields_set]
+    problems += [f"{identity}: used twice" for identity in sorted({i for i in ids if ids.count(i) > 1})]
     if problems or not cases:
         raise InvalidSuite("\n".join(problems) or f"no cases in {folder}")
     return tuple(cases)
@@ -82,14 +164,12 @@ def load_cases(folder: Path = FOLDER) -> tuple[Case, ...]:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of a file of cases, for editors."""
-    inner = Case.model_json_schema()
-    definitions = inner.pop("$defs")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "array", "items": inner, "$defs": definitions}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Eval cases", **_FILE.json_schema()}
 
 
-def by_mode(cases: Sequence[Case]) -> dict[str, list[Case]]:
+def by_mode(cases: Sequence[Case]) -> dict[FailureMode, list[Case]]:
     """Cases by failure mode."""
-    modes: dict[str, list[Case]] = {}
+    modes: dict[FailureMode, list[Case]] = {}
     for case in cases:
         modes.setdefault(case.failure_mode, []).append(case)
     return modes

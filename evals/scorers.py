@@ -1,73 +1,152 @@
-"""Small functions that say what is wrong with an answer. Deterministic; an empty list is a pass."""
+"""Small functions that say what is wrong with an answer (E11). Deterministic: no model judges here.
 
-import unicodedata
-from collections.abc import Callable, Sequence
-from typing import Any
+A scorer takes what a case expects and what came back, and yields a sentence for everything that is wrong; nothing is a pass.
+To add one, write it and enter it in its table under the name that reports use.
+"""
 
-from evals.cases import Expectation
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
-Answer = dict[str, Any]
-Scorer = Callable[[Expectation, Answer], list[str]]
+from evals.answers import SupportAnswer, SupportTicket
+from evals.articles import article
+from evals.cases import AnswerCase, Case, TicketCase
+from evals.wording import figures, states
+
+C = TypeVar("C")
+A = TypeVar("A")
+Scorer = Callable[[C, A], Iterator[str]]
+MOST_NAMED = 5
+_MARKERS = re.compile(r"\[[a-z0-9][a-z0-9-]*\]")
 
 
-def outcome(expect: Expectation, answer: Answer) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong: which scorer saw it, and what it is."""
+
+    scorer: str
+    words: str
+
+    def __str__(self) -> str:
+        """As reports print it."""
+        return f"{self.scorer}: {self.words}"
+
+
+def score(case: Case, body: object) -> tuple[Finding, ...]:
+    """Everything that is wrong with a body, none if the case passes.
+
+    Raises pydantic.ValidationError where the body is no answer of that endpoint: then there is nothing to score.
+    """
+    if isinstance(case, AnswerCase):
+        return _findings(ANSWER_SCORERS, case, SupportAnswer.model_validate(body))
+    return _findings(TICKET_SCORERS, case, SupportTicket.model_validate(body))
+
+
+def outcome(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
     """Answered or handed over, as expected."""
-    got = answer.get("outcome")
-    return [f"outcome is {got}, not {expect.outcome}"] if expect.outcome and got != expect.outcome else []
+    wanted = case.expect.outcome
+    if wanted and answer.outcome != wanted:
+        yield f"is {answer.outcome}, not {wanted}"
 
 
-def citations(expect: Expectation, answer: Answer) -> list[str]:
-    """At least one of the articles that hold the answer is cited, with a quote that stands in it."""
-    cited = [c["article_id"] for c in answer.get("citations", [])]
-    if expect.cites and not set(expect.cites) & set(cited):
-        return [f"cites {cited or 'nothing'}, none of {list(expect.cites)}"]
-    return [f"cites {c['article_id']} without a quote" for c in answer.get("citations", []) if not c["quote"]]
+def retrieval(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
+    """At least one of the articles that hold the answer is cited."""
+    cited = [citation.article_id for citation in answer.citations]
+    if case.expect.cites and not set(case.expect.cites) & set(cited):
+        yield f"cites {', '.join(cited) or 'nothing'}, none of {', '.join(case.expect.cites)}"
 
 
-def facts(expect: Expectation, answer: Answer) -> list[str]:
+def grounding(_: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
+    """Whatever is cited exists, and its quote stands in it."""
+    for citation in answer.citations:
+        source = article(citation.article_id)
+        if source is None:
+            yield f"cites {citation.article_id}, which does not exist"
+        elif not citation.quote or not states(source, citation.quote):
+            yield f"the quote from {citation.article_id} does not stand there"
+
+
+def facts(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
     """Every fact is stated, in one of its forms."""
-    return _missing("the answer", expect.says, str(answer.get("answer", "")))
+    yield from _missing(case.expect.says, answer.answer)
 
 
-def forbidden(expect: Expectation, answer: Answer) -> list[str]:
+def forbidden(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
     """Nothing is said that must not be."""
-    text = _plain(str(answer.get("answer", "")))
-    return [f"says {words!r}" for words in expect.says_not if _plain(words) in text]
+    yield from _present(case.expect.says_not, answer.answer)
 
 
-def tools(expect: Expectation, answer: Answer) -> list[str]:
-    """The right tools were called, and no others that matter."""
-    called = {t["name"]: t["outcome"] for t in answer.get("tools", [])}
-    missing = [f"did not call {name} ({called.get(name, 'never')})" for name in expect.calls if called.get(name) != "ok"]
-    return missing + [f"called {name}" for name in expect.calls_not if name in called]
+def figures_supported(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
+    """No number is made up: each stands in a cited article or in what the customer said."""
+    if not case.expect.figures_from_sources:
+        return
+    asked = " ".join([case.input.question, *(turn.text for turn in case.input.conversation)])
+    sources = " ".join([asked, *(article(citation.article_id) or "" for citation in answer.citations)])
+    made_up = sorted(figures(_MARKERS.sub("", answer.answer)) - figures(sources))
+    if made_up:
+        yield f"says {', '.join(made_up[:MOST_NAMED])}{' and more' * (len(made_up) > MOST_NAMED)}, which no cited article says"
 
 
-def ticket(expect: Expectation, answer: Answer) -> list[str]:
+def tools(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
+    """The right tools were called with success, and none that must not be."""
+    told = ", ".join(f"{call.name} ({call.outcome})" for call in answer.tools) or "none"
+    for name in case.expect.calls:
+        if name not in answer.succeeded:
+            yield f"{name} did not succeed; called: {told}"
+    for name in case.expect.calls_not:
+        if name in answer.called:
+            yield f"{name} was called"
+    for name in case.expect.does_not:
+        if name in answer.succeeded:
+            yield f"{name} was done"
+
+
+def fields(case: TicketCase, ticket: SupportTicket) -> Iterator[str]:
     """Every field of the ticket is right."""
-    wrong = [
-        f"{name} is {answer.get(name)!r}, not {value!r}" for name, value in expect.ticket.items() if answer.get(name) != value
-    ]
-    return wrong + _missing("the summary", expect.summary_says, str(answer.get("summary", "")))
+    for name, wanted in case.expect.fields.given.items():
+        got = getattr(ticket, name)
+        if not _field_is(name, got, wanted):
+            yield f"{name} is {got!r}, not {wanted!r}"
 
 
-SCORERS: tuple[Scorer, ...] = (outcome, citations, facts, forbidden, tools, ticket)
+def summary(case: TicketCase, ticket: SupportTicket) -> Iterator[str]:
+    """The summary states the facts, and nothing that must not be in it."""
+    yield from _missing(case.expect.summary_says, ticket.summary)
+    yield from _present(case.expect.summary_says_not, ticket.summary)
 
 
-def failures(expect: Expectation, answer: Answer) -> list[str]:
-    """Everything that is wrong with an answer."""
-    return [problem for scorer in SCORERS for problem in scorer(expect, answer)]
+ANSWER_SCORERS: Mapping[str, Scorer[AnswerCase, SupportAnswer]] = {
+    "outcome": outcome,
+    "retrieval": retrieval,
+    "grounding": grounding,
+    "facts": facts,
+    "forbidden": forbidden,
+    "figures": figures_supported,
+    "tools": tools,
+}
+TICKET_SCORERS: Mapping[str, Scorer[TicketCase, SupportTicket]] = {"fields": fields, "summary": summary}
 
 
-def _missing(where: str, wanted: Sequence[str | tuple[str, ...]], text: str) -> list[str]:
-    plain = _plain(text)
-    missing = []
+def _findings(scorers: Mapping[str, Scorer[C, A]], case: C, body: A) -> tuple[Finding, ...]:
+    return tuple(Finding(name, words) for name, scorer in scorers.items() for words in scorer(case, body))
+
+
+def _field_is(name: str, got: str | None, wanted: Any) -> bool:  # noqa: ANN401 - a field's value, or several right ones
+    if isinstance(wanted, tuple):
+        return got in wanted
+    if name == "product" and got is not None and wanted is not None:
+        return states(got, wanted)
+    return bool(got == wanted)
+
+
+def _missing(wanted: tuple[str | tuple[str, ...], ...], text: str) -> Iterator[str]:
     for fact in wanted:
-        forms = (fact,) if isinstance(fact, str) else fact
-        if not any(_plain(form) in plain for form in forms):
-            missing.append(f"{where} does not say {' or '.join(forms)!r}")
-    return missing
+        if not states(text, fact):
+            yield f"does not say {fact if isinstance(fact, str) else ' or '.join(fact)!r}"
 
 
-def _plain(text: str) -> str:
-    """Lower case, one kind of space and quote: how it is set does not matter."""
-    return " ".join(unicodedata.normalize("NFKC", text).lower().replace("\u2019", "'").split())
+def _present(unwanted: tuple[str, ...], text: str) -> Iterator[str]:
+    for words in unwanted:
+        if states(text, words):
+            yield f"says {words!r}"

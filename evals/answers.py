@@ -1,0 +1,54 @@
+"""What the product answers, as a client reads it: the fields that are scored, and no more."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+
+class Citation(_Body):
+    """A source, and the sentence of it that is said to support the answer."""
+
+    article_id: str
+    quote: str
+
+
+class ToolCall(_Body):
+    """A tool that the model called, and how that went: ``ok`` or why not."""
+
+    name: str
+    outcome: str
+
+
+class SupportAnswer(_Body):
+    """The body of `POST /v1/support/answer`."""
+
+    outcome: Literal["answered", "handed_over"]
+    answer: str
+    citations: list[Citation]
+    tools: list[ToolCall]
+
+    @property
+    def called(self) -> frozenset[str]:
+        """Tools that were called, however that went."""
+        return frozenset(call.name for call in self.tools)
+
+    @property
+    def succeeded(self) -> frozenset[str]:
+        """Tools that did what they are for."""
+        return frozenset(call.name for call in self.tools if call.outcome == "ok")
+
+
+class SupportTicket(_Body):
+    """The body of `POST /v1/support/tickets`. A field that is missing is a broken body, not a null."""
+
+    category: str
+    priority: str
+    order_id: str | None
+    product: str | None
+    sentiment: str
+    language: str
+    summary: str

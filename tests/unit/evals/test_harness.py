@@ -1,0 +1,154 @@
+"""The harness against a service over real HTTP: what is a wrong answer, and what is no answer at all."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+from conftest import free_port
+
+from evals.cases import AnswerCase, Case, load_cases
+from evals.harness import CONCURRENCY, MOST_BROKEN, Result, Service, Unreachable, run
+
+CASE = next(case for case in load_cases() if case.id == "derby")
+GOOD = {"outcome": "handed_over", "answer": "", "citations": [], "tools": []}
+Answer = Callable[[web.Request], Any]
+
+
+@asynccontextmanager
+async def service(answer: Answer, *, models_status: int = 200) -> AsyncIterator[Service]:
+    """A service whose answers are ``answer``'s."""
+
+    async def models(request: web.Request) -> web.Response:
+        known = request.headers.get("authorization") == "Bearer key"
+        return web.json_response({}, status=models_status if known else 401)
+
+    async def post(request: web.Request) -> web.StreamResponse:
+        found = answer(request)
+        return await found if asyncio.iscoroutine(found) else found  # type: ignore[no-any-return]
+
+    app = web.Application()
+    app.router.add_get("/v1/models", models)
+    app.router.add_post("/v1/support/answer", post)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    port = free_port()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        yield Service(f"http://127.0.0.1:{port}", "key")
+    finally:
+        await runner.cleanup()
+
+
+async def results_of(answer: Answer, cases: tuple[Case, ...] = (CASE,)) -> list[Result]:
+    async with service(answer) as there:
+        return await run(cases, there)
+
+
+def copies(count: int) -> tuple[Case, ...]:
+    assert isinstance(CASE, AnswerCase)
+    return tuple(CASE.model_copy(update={"id": f"copy-{n}"}) for n in range(count))
+
+
+async def test_an_answer_is_scored_and_its_trail_kept() -> None:
+    headers = {"octant-provider": "openai", "octant-model": "gpt-6-luna", "octant-cost-usd": "0.000125", "octant-fallbacks": "1"}
+    headers |= {"octant-release": "2026-11-22", "x-request-id": "req_7"}
+    (result,) = await results_of(lambda _: web.json_response(GOOD, headers=headers))
+    assert result.passed
+    trail = result.trail
+    assert (trail.provider, trail.model, trail.cost_usd, trail.fallbacks) == ("openai", "gpt-6-luna", 0.000125, 1)
+    assert (trail.release, trail.request_id) == ("2026-11-22", "req_7")
+    assert trail.seconds > 0
+
+
+async def test_a_wrong_answer_fails_and_is_not_broken() -> None:
+    (result,) = await results_of(lambda _: web.json_response({**GOOD, "outcome": "answered"}))
+    assert (result.passed, result.broken) == (False, None)
+
+
+@pytest.mark.parametrize("code", ["output_invalid", "content_refused"])
+async def test_the_products_own_failure_is_a_failed_case(code: str) -> None:
+    """R4: no valid output is what the product gave."""
+    (result,) = await results_of(lambda _: web.json_response({"error": {"code": code}}, status=502))
+    assert (result.broken, [f.scorer for f in result.findings]) == (None, ["service"])
+
+
+@pytest.mark.parametrize(
+    ("response", "why"),
+    [
+        (web.json_response({"error": {"code": "providers_unavailable"}}, status=503), "HTTP 503 providers_unavailable"),
+        (web.json_response({"error": {"code": "budget_exceeded"}}, status=429), "HTTP 429 budget_exceeded"),
+        (web.json_response([], status=500), "HTTP 500"),
+        (web.Response(text="<html>", status=502), "HTTP 502 without JSON"),
+        (web.Response(text="{", status=200), "HTTP 200 without JSON"),
+        (web.json_response({"ok": True}), "the body is no answer of support/answer"),
+        (web.json_response([GOOD]), "the body is no answer of support/answer"),
+        (web.json_response({**GOOD, "outcome": "maybe"}), "the body is no answer of support/answer: outcome"),
+        (web.json_response(GOOD, headers={"octant-cost-usd": "much"}), "headers out of form"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_what_cannot_be_judged_is_broken_and_never_a_pass(response: web.Response, why: str) -> None:
+    """E3."""
+    (result,) = await results_of(lambda _: response)
+    assert not result.passed
+    assert result.broken is not None
+    assert result.broken.startswith(why)
+
+
+async def test_a_connection_that_is_cut_is_broken() -> None:
+    """E3."""
+
+    def cut(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    (result,) = await results_of(cut)
+    assert result.broken == "ServerDisconnectedError"
+
+
+async def test_nobody_at_the_address_is_told_at_once() -> None:
+    with pytest.raises(Unreachable, match="nobody answers"):
+        await run((CASE,), Service(f"http://127.0.0.1:{free_port()}", "key"))
+
+
+async def test_a_key_that_is_not_known_is_told_at_once() -> None:
+    async with service(lambda _: web.json_response(GOOD)) as there:
+        with pytest.raises(Unreachable, match="HTTP 401"):
+            await run((CASE,), Service(there.url, "another"))
+
+
+async def test_a_few_cases_run_at_once_and_the_order_is_kept() -> None:
+    running, most = 0, 0
+    all_places_taken = asyncio.Event()
+
+    async def answer(_: web.Request) -> web.Response:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        if running == CONCURRENCY:
+            all_places_taken.set()
+        await asyncio.wait_for(all_places_taken.wait(), 10)
+        running -= 1
+        return web.json_response(GOOD)
+
+    results = await results_of(answer, copies(3 * CONCURRENCY))
+    assert most == CONCURRENCY
+    assert [r.case.id for r in results] == [f"copy-{n}" for n in range(3 * CONCURRENCY)]
+
+
+async def test_after_a_few_broken_cases_the_rest_is_not_sent() -> None:
+    """A service that hangs would otherwise take an hour to be told from a good one."""
+    asked = 0
+
+    def answer(_: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        return web.json_response({}, status=500)
+
+    results = await results_of(answer, copies(40))
+    assert MOST_BROKEN <= asked < MOST_BROKEN + CONCURRENCY
+    assert all(result.broken for result in results)
