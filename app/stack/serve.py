@@ -63,6 +63,7 @@ def _server(settings: Settings, metrics_folder: Path, application: "FastAPI") ->
                 "bind": f"{settings.host}:{settings.port}",
                 "workers": settings.workers,
                 "worker_class": "app.stack.worker.Worker",
+                "keepalive": 75,  # longer than a load balancer waits (60 s is usual), so that it is the one to close
                 "graceful_timeout": round(settings.graceful_timeout),
                 "timeout": 30,
                 "preload_app": True,
