@@ -1,9 +1,12 @@
 """Every command of the runbook does what it says, on a running service (K2)."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -17,9 +20,24 @@ def blocks(page: Path) -> list[str]:
     return [line.strip()[2:] for block in found for line in block.splitlines() if line.strip().startswith("$ ")]
 
 
+@pytest.fixture
+def filled_in(service_url: str, stack_env: dict[str, str], api_key: str) -> dict[str, str]:
+    """What an operator would put in place of the words in capitals: a call that was made, and a key to revoke."""
+    body = json.dumps({"model": "smart", "messages": [{"role": "user", "content": "hello"}]}).encode()
+    request = urllib.request.Request(f"{service_url}/v1/chat/completions", data=body)  # noqa: S310 - loopback
+    request.add_header("authorization", f"Bearer {api_key}")
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+        request_id = answer.headers["x-request-id"]
+    deadline = time.monotonic() + 10
+    while not octant(stack_env, "calls", "--request-id", request_id, "--json"):
+        assert time.monotonic() < deadline, "the record of a call did not appear"
+    key = octant(stack_env, "key", "create", "acme", "--name", "leaked", "--quiet").split("_")[1]
+    return {"CALL": request_id, "KEY": key}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_the_commands_of_a_page_work_in_the_order_in_which_they_stand(
-    page: Path, service_url: str, stack_env: dict[str, str], tmp_path: Path
+    page: Path, service_url: str, stack_env: dict[str, str], filled_in: dict[str, str], tmp_path: Path
 ) -> None:
     """Commands are run by a shell, as an operator would, with `octant` on the path; what one stops, a later one releases."""
     command = tmp_path / "octant"
@@ -30,6 +48,8 @@ def test_the_commands_of_a_page_work_in_the_order_in_which_they_stand(
     try:
         for line in blocks(page):
             told = line.replace("http://127.0.0.1:8080", service_url)
+            for word, value in filled_in.items():
+                told = re.sub(rf"\b{word}\b", value, told)
             run = subprocess.run(
                 ["/bin/sh", "-c", told], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
             )
