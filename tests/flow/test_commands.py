@@ -1,0 +1,54 @@
+"""Operators' commands refuse what would mislead at 3 a.m."""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+
+import pytest
+from conftest import ROOT, octant
+
+
+def refused(env: Mapping[str, str], *command: str) -> str:
+    run = subprocess.run(
+        [sys.executable, "-m", "app.cli", *command], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert "Traceback" not in run.stderr
+    return run.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["kill", "provider", "antropic", "--reason", "a slip of the pen"], "Known: openai, anthropic"),
+        (["kill", "tenant", "acne", "--reason", "a slip of the pen"], "No tenant 'acne'"),
+        (["resume", "all"], "all is not stopped"),
+        (["resume", "everything"], "one of all, provider, tenant"),
+        (["release", "pin", "2026-11-22"], "it is immutable"),
+        (["release", "activate", "2020-01-01", "--reason", "r"], "Known: 2026-11-01, 2026-11-22"),
+        (["rollback", "--to", "2020-01-01", "--reason", "r"], "was never live"),
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, list) else "",
+)
+def test_a_command_that_would_mislead_is_refused_and_says_what_is_known(
+    stack_env: dict[str, str], command: list[str], told: str
+) -> None:
+    assert told in refused(stack_env, *command)
+    assert octant(stack_env, "kill", "status") == "Nothing is stopped.\n"
+
+
+def test_a_release_that_does_not_resolve_here_is_not_activated(stack_env: dict[str, str]) -> None:
+    """B3: on a machine without the index."""
+    elsewhere = {**stack_env, "OCTANT_STATE_DIR": "/nonexistent"}
+    assert "Run `octant index build`" in refused(elsewhere, "release", "activate", "2026-11-01", "--reason", "r")
+    assert "live  2026-11-22" in octant(stack_env, "release", "list")
+
+
+def test_without_valkey_the_switch_names_the_way_out_of_band(stack_env: dict[str, str]) -> None:
+    """P5."""
+    away = {**stack_env, "OCTANT_VALKEY_URL": "redis://127.0.0.1:1/0"}
+    assert "OCTANT_KILL_FILE" in refused(away, "kill", "all", "--reason", "r")
+    known = {**away, "OCTANT_DATABASE_URL": "postgresql+psycopg://127.0.0.1:1/none"}
+    told = refused(known, "kill", "tenant", "acme", "--reason", "r")
+    assert "could not be checked" in told
+    assert "OCTANT_KILL_FILE" in told
