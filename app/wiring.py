@@ -98,7 +98,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
             checks=_checks(engine, valkey),
             version=lambda: {"version": __version__, "release": releases.current.id, "environment": settings.environment},
         )
-        yield Parts(gateway=gateway, support=Support(gateway, engine, settings.index_dir), edge=edge)
+        yield Parts(gateway=gateway, support=Support(gateway, engine, settings.index_dir, redactor), edge=edge)
 
 
 def _checks(engine: AsyncEngine, valkey: Redis) -> Mapping[str, Callable[[], Awaitable[None]]]:

@@ -80,7 +80,8 @@ class Budget:
                 await self._pending.join()
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:  # bounded: a task inside the client may take its cancellation late
+            await asyncio.wait(self._tasks, timeout=grace)
 
     async def hold(self, identity: Identity, amount: MicroUSD, *, lease_id: str, seconds: float) -> Hold:
         """Hold ``amount`` for a call that ends within ``seconds``. Raises BudgetExceeded or DependencyUnavailable."""

@@ -32,7 +32,7 @@ def tiers_of(table: PriceTable, provider: str, model: str) -> tuple[Price, ...]:
 def cost(usage: Usage, tiers: Sequence[Price]) -> MicroUSD:
     """Price a reply. The tier is chosen by the whole input, cached tokens included, as vendors do."""
     prompt_tokens = usage.input + usage.cached_input + usage.cache_write
-    price = max((t for t in tiers if prompt_tokens >= t.above_input_tokens), key=lambda t: t.above_input_tokens)
+    price = max((t for t in tiers if prompt_tokens >= t.from_input_tokens), key=lambda t: t.from_input_tokens)
     millionths = (
         usage.input * price.input
         + usage.cached_input * price.cached_input

@@ -8,18 +8,18 @@ from app.domain.messages import Sampling
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Micro-dollars per million tokens (so 3 USD per million is 3_000_000), for inputs longer than ``above_input_tokens``."""
+    """Micro-dollars per million tokens (so 3 USD per million is 3_000_000), for inputs of ``from_input_tokens`` and more."""
 
     input: int
     output: int
     cached_input: int
     cache_write: int
-    above_input_tokens: int = 0
+    from_input_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class PriceTable:
-    """Prices by ``(provider, model)``, each a tuple of tiers in rising order of ``above_input_tokens``."""
+    """Prices by ``(provider, model)``, each a tuple of tiers in rising order of ``from_input_tokens``."""
 
     version: str
     prices: Mapping[tuple[str, str], tuple[Price, ...]]

@@ -93,7 +93,7 @@ class _PriceFile(_Strict):
         output: int = Field(ge=0)
         cached_input: int = Field(ge=0)
         cache_write: int = Field(ge=0)
-        above_input_tokens: int = Field(default=0, ge=0)
+        from_input_tokens: int = Field(default=0, ge=0)
 
     version: str
     effective: date
@@ -230,12 +230,12 @@ def _prices(pin: PricesPin, places: Places) -> PriceTable:
     file = _parsed(_PriceFile, _pinned_text(path, pin.sha256, "prices.sha256"), str(path))
     found: dict[tuple[str, str], list[Price]] = {}
     for tier in file.price:
-        price = Price(tier.input, tier.output, tier.cached_input, tier.cache_write, tier.above_input_tokens)
+        price = Price(tier.input, tier.output, tier.cached_input, tier.cache_write, tier.from_input_tokens)
         found.setdefault((tier.provider, tier.model), []).append(price)
     for key, tiers in found.items():
-        if sum(t.above_input_tokens == 0 for t in tiers) != 1:
+        if sum(t.from_input_tokens == 0 for t in tiers) != 1:
             raise Misconfigured(f"{path}: {'/'.join(key)} needs exactly one price that starts at zero input tokens.")
-    ordered = {key: tuple(sorted(t, key=lambda p: p.above_input_tokens)) for key, t in found.items()}
+    ordered = {key: tuple(sorted(t, key=lambda p: p.from_input_tokens)) for key, t in found.items()}
     return PriceTable(version=file.version, prices=ordered)
 
 

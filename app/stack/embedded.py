@@ -68,7 +68,7 @@ def _end_left_over(note: Path) -> None:
     """Stop the Valkey of an earlier run that was killed: two of them on one append-only file would ruin it."""
     with suppress(OSError, ValueError, psutil.Error):
         process = psutil.Process(int(note.read_text()))
-        if str(note.parent) in " ".join(process.cmdline()):
+        if process.name() == "valkey-server" and Path(process.cwd()) == note.parent:  # it rewrites its command line
             process.terminate()
             process.wait(STOP_SECONDS)
 

@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -60,7 +62,7 @@ class Demo:
         found = []
         for process in psutil.process_iter():
             try:
-                told = " ".join(process.cmdline()) + " " + process.environ().get("OCTANT_STATE_DIR", "")
+                told = " ".join([*process.cmdline(), process.environ().get("OCTANT_STATE_DIR", ""), process.cwd()])
                 if mine in told and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
             except psutil.Error:
@@ -69,14 +71,17 @@ class Demo:
 
 
 @pytest.fixture
-def demo(tmp_path: Path) -> Iterator[Demo]:
-    demo = Demo(tmp_path)
+def demo() -> Iterator[Demo]:
+    """Not below pytest's own temporary folder: as root, Postgres runs as another user and must be let through."""
+    folder = Path(tempfile.mkdtemp(prefix="octant-demo-")).resolve()
+    demo = Demo(folder)
     yield demo
     if demo.process and demo.process.poll() is None:
         demo.process.terminate()
         demo.process.wait(STOP)
     for process in demo.processes():
         process.kill()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def ask(told: dict[str, str]) -> Any:  # noqa: ANN401 - any JSON

@@ -30,6 +30,7 @@ from app.features.support.wire import AnswerRequest, TicketRequest
 from app.features.support.words import words
 from app.gateway.gateway import Gateway
 from app.security.guard import fence, nonce
+from app.security.redaction import Redactor
 
 TICKET_PROMPT = "support/ticket"
 MOST_TURNS = 5
@@ -56,8 +57,9 @@ class Event:
 class Support:
     """See the module."""
 
-    def __init__(self, gateway: Gateway, engine: AsyncEngine, index_directory: Path) -> None:
+    def __init__(self, gateway: Gateway, engine: AsyncEngine, index_directory: Path, redactor: Redactor) -> None:
         """``index_directory`` holds the index files; which one is read, the live release says."""
+        self._redactor = redactor
         self._gateway = gateway
         self._engine = engine
         self._indexes = index_directory
@@ -106,7 +108,7 @@ class Support:
             output=tickets.OUTPUT,
         )
         answer = await self._gateway.complete(call, traceparent=context.traceparent)
-        ticket = tickets.read(answer.reply, request.text)
+        ticket = tickets.redacted(tickets.read(answer.reply, request.text), self._redactor, call.identity.tenant.id)
         number = await tickets.store(self._engine, call.identity, ticket)
         told = {"request_id": context.request_id, "release": answer.receipt.release, "cost_usd": to_dollars(answer.receipt.cost)}
         return {"id": number, **ticket.model_dump(), **told}, answer.receipt

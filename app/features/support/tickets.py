@@ -13,6 +13,7 @@ from app.domain.messages import OutputSchema
 from app.features.support.shop import transaction
 from app.features.support.tables import tickets
 from app.features.support.wire import Ticket
+from app.security.redaction import Redactor
 
 OUTPUT = OutputSchema("ticket", Ticket.model_json_schema())
 _ORDER = re.compile(r"(?<![A-Z0-9])NW-[0-9]{5}(?![0-9])", re.IGNORECASE)
@@ -43,6 +44,12 @@ def read(reply: Reply, text: str) -> Ticket:
             "summary": shortened(ticket.summary, LONGEST_SUMMARY),
         }
     )
+
+
+def redacted(ticket: Ticket, redactor: Redactor, tenant: str) -> Ticket:
+    """The same ticket with card numbers, passwords and the like taken out of its words: a queue has many readers."""
+    clean = {name: redactor.redact(value, tenant=tenant) for name in ("summary", "product") if (value := getattr(ticket, name))}
+    return ticket.model_copy(update=clean)
 
 
 def orders_named(text: str) -> frozenset[str]:

@@ -11,7 +11,7 @@ from app.domain.messages import Image, Message, Text, ToolResult, ToolUse
 from app.domain.routes import Price, PriceTable
 
 FLAT = (Price(input=3_000_000, output=15_000_000, cached_input=300_000, cache_write=3_750_000),)
-TIERED = (*FLAT, Price(6_000_000, 22_500_000, 600_000, 7_500_000, above_input_tokens=200_000))
+TIERED = (*FLAT, Price(6_000_000, 22_500_000, 600_000, 7_500_000, from_input_tokens=200_000))
 
 
 def test_each_kind_of_token_is_priced_once() -> None:

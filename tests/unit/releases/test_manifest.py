@@ -22,7 +22,7 @@ sources = ["made up"]
 [[price]]
 provider = "openai"
 model = "m-large"
-above_input_tokens = 1000
+from_input_tokens = 1000
 input = 4
 output = 8
 cached_input = 1
@@ -108,7 +108,7 @@ def test_a_release_gives_routes_prompts_prices_and_indexes_as_pinned(written: Wr
     route = release.routes["smart"]
     assert (route.targets[0].provider, route.targets[0].model) == ("openai", "m-large")
     assert (route.max_output_tokens, route.sampling.temperature) == (100, 0.5)
-    assert [tier.above_input_tokens for tier in release.prices.prices["openai", "m-large"]] == [0, 1000]
+    assert [tier.from_input_tokens for tier in release.prices.prices["openai", "m-large"]] == [0, 1000]
     assert release.indexes == {"kb": "kb-000000000001"}
     assert release.sha256 == hashlib.sha256(written.text.encode()).hexdigest()
 
@@ -160,7 +160,7 @@ def test_a_prompt_that_is_no_template_is_refused_before_a_call_finds_out(written
 
 
 def test_a_model_without_a_first_price_tier_is_refused(written: Written) -> None:
-    digest = put(written.places.directory / "prices" / "p1.toml", PRICES.replace("above_input_tokens = 1000", ""))
+    digest = put(written.places.directory / "prices" / "p1.toml", PRICES.replace("from_input_tokens = 1000", ""))
     old = hashlib.sha256(PRICES.encode()).hexdigest()
     assert "exactly one price that starts at zero" in written.refusal(written.text.replace(old, digest))
 

@@ -29,7 +29,7 @@ def theirs(entry: dict[str, Any], field: str) -> int:
     prices: Any = next(m.prices for m in models if m.id == entry["model"])
     price = getattr(prices, field)
     if isinstance(price, TieredPrices):
-        passed = [tier.price for tier in price.tiers if entry.get("above_input_tokens", 0) > tier.start]
+        passed = [tier.price for tier in price.tiers if entry.get("from_input_tokens", 0) > tier.start]
         price = passed[-1] if passed else price.base
     return int(Decimal(price) * 1_000_000)
 
@@ -37,7 +37,7 @@ def theirs(entry: dict[str, Any], field: str) -> int:
 @pytest.mark.parametrize(
     ("path", "entry"),
     entries(),
-    ids=lambda v: v.stem if isinstance(v, Path) else f"{v['model']}-{v.get('above_input_tokens', 0)}",
+    ids=lambda v: v.stem if isinstance(v, Path) else f"{v['model']}-{v.get('from_input_tokens', 0)}",
 )
 def test_every_price_is_the_one_that_the_package_knows(path: Path, entry: dict[str, Any]) -> None:
     """C2."""
@@ -54,5 +54,5 @@ def test_no_price_tier_is_missing(model: tuple[str, str]) -> None:
         if isinstance(getattr(prices, field), TieredPrices)
         for tier in getattr(prices, field).tiers
     }
-    ours = {e.get("above_input_tokens", 0) for _, e in entries() if (e["provider"], e["model"]) == model}
+    ours = {e.get("from_input_tokens", 0) for _, e in entries() if (e["provider"], e["model"]) == model}
     assert ours == {0, *(start + 1 for start in tiers)}

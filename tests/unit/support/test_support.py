@@ -24,6 +24,7 @@ from app.features.support.tables import handovers, tickets
 from app.features.support.tools import HAND_OVER, TOOLS
 from app.features.support.wire import AnswerRequest, Said, TicketRequest
 from app.gateway.gateway import Gateway, Streaming
+from app.security.redaction import Redactor
 
 QUESTION = "How long does standard shipping take?"
 CITED = "Standard shipping takes 3 to 5 business days [shipping-times]."
@@ -118,7 +119,7 @@ def context(user: str = "", request_id: str = "req_loop") -> CallContext:
 
 @pytest.fixture
 def support(script: Script, engine: AsyncEngine, index_directory: Path) -> Support:
-    return Support(cast("Gateway", script), engine, index_directory)
+    return Support(cast("Gateway", script), engine, index_directory, Redactor(b"tests"))
 
 
 async def ask(support: Support, question: str = QUESTION, **more: Any) -> list[tuple[str, dict[str, Any]]]:  # noqa: ANN401 - request fields

@@ -8,6 +8,7 @@ from app.domain.calls import Reply, Usage
 from app.domain.errors import OutputInvalid
 from app.domain.messages import StopReason, Text
 from app.features.support import tickets
+from app.security.redaction import Redactor
 
 FIELDS = {
     "category": "refund",
@@ -83,3 +84,12 @@ def test_the_schema_is_one_that_strict_decoding_takes() -> None:
     assert set(schema["required"]) == set(schema["properties"])
     assert schema["additionalProperties"] is False
     assert not {"maxLength", "minLength", "pattern", "default"} & {k for p in schema["properties"].values() for k in p}
+
+
+def test_a_ticket_holds_no_card_number_and_no_password() -> None:
+    """S5: what stays is what the desk needs."""
+    said = "My card 4111 1111 1111 1111 and password: hunter2secret do not work for NW-10001."
+    ticket = tickets.redacted(tickets.read(reply(summary=said), said), Redactor(b"tests"), "acme")
+    assert "4111" not in ticket.summary
+    assert "hunter2" not in ticket.summary
+    assert "NW-10001" in ticket.summary
