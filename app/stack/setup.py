@@ -48,15 +48,15 @@ async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
 
     engine, valkey = build_engine(settings), build_valkey(settings)
     try:
-        tell("tenants and keys")
-        await _tenants(settings, engine)
-        tell("sample orders")
-        await seeds.seed(engine)
+        if settings.environment != "production":  # sample customers have no place there
+            tell("tenants and keys")
+            await _tenants(settings, engine)
+            tell("sample orders")
+            await seeds.seed(engine)
         tell("release")
         releases = releases_of(settings, engine, valkey)
-        live = {activation.release for activation in await releases.history()}
-        for path in sorted(settings.releases_dir.glob("*.toml")):
-            if path.stem not in live:
+        if not await releases.history(limit=1):  # later releases are activated by an operator, never by a start
+            for path in sorted(settings.releases_dir.glob("*.toml")):
                 await releases.activate(path.stem, by="setup", reason="first start")
     finally:
         await valkey.aclose()
@@ -70,9 +70,10 @@ async def _tenants(settings: Settings, engine: Any) -> None:  # noqa: ANN401 - a
     path = settings.state_dir / KEYS_FILE
     kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     known = {tenant.id for tenant in await ring.list_tenants()}
+    user_cap = from_dollars(settings.default_user_daily_cap)
     for tenant, name, cap in ((TENANT, "Northwind Outfitters", "25.00"), (TINY, "A tenant with a tiny cap", "0.000100")):
         if tenant not in known:
-            await ring.create_tenant(tenant, name, from_dollars(cap), from_dollars(min(cap, settings.default_user_daily_cap)))
+            await ring.create_tenant(tenant, name, from_dollars(cap), min(from_dollars(cap), user_cap))
         if tenant not in kept:
             kept[tenant] = await ring.create_key(tenant, name="demo")
     path.touch(mode=0o600)

@@ -21,7 +21,7 @@ from app.stack.embedded import embedded_valkey
 @pytest_asyncio.fixture(loop_scope="session")
 async def valkey(valkey_url: str) -> AsyncIterator[Redis]:
     """A numbered database of our own: nothing here may stop another test's service."""
-    client = Redis.from_url(valkey_url, db=8, decode_responses=True)
+    client = Redis.from_url(valkey_url.removesuffix("/0") + "/8", decode_responses=True)
     await client.delete(KEY)
     yield client
     await client.aclose()

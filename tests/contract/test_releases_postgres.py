@@ -59,7 +59,7 @@ async def engine(own_engine: AsyncEngine) -> AsyncEngine:
 @pytest_asyncio.fixture(loop_scope="session")
 async def valkey(valkey_url: str) -> AsyncIterator[Redis]:
     """A numbered database of our own, for other tests' workers report in theirs."""
-    client = Redis.from_url(valkey_url, db=9, decode_responses=True)
+    client = Redis.from_url(valkey_url.removesuffix("/0") + "/9", decode_responses=True)
     await client.delete(WORKERS)
     yield client
     await client.aclose()
