@@ -1,16 +1,32 @@
 #!/bin/sh
-# Install a hashed lock into a virtual environment: by uv, pinned by hash itself, which is about seven times faster than pip;
-# by pip where uv fails (an index that only pip's configuration knows, a platform without a uv wheel).
+# Install a hashed lock into a virtual environment: by uv, pinned by hash itself, which is about three times faster than pip;
+# by pip where uv fails (a proxy or an index that only pip can reach, a platform without a uv wheel).
 # Usage: install.sh VENV_BIN LOCK
 set -eu
 bin=$1 lock=$2
 pip="$bin/python -m pip --disable-pip-version-check"
+
+# uv reads neither pip's files nor its variables: what pip is told about certificates and indexes is handed on, unless uv is told
+# itself. Any index is as good as another, since every file is checked against the lock's hashes.
+told=$($pip config list 2>/dev/null || true)
+of_pip() { printf '%s\n' "$told" | sed -n -E "s/^(:env:|global|install|user|site)\.$1='(.*)'\$/\2/p" | sed 's/\\n/ /g' | tail -n 1; }
+hand_on() { # VARIABLE VALUE
+    eval "[ -n \"\${$1:-}\" ]" || [ -z "$2" ] || export "$1=$2"
+}
+hand_on SSL_CERT_FILE "$(of_pip cert)"
+hand_on UV_DEFAULT_INDEX "$(of_pip index-url)"
+hand_on UV_INDEX "$(of_pip extra-index-url)"
+hand_on UV_INDEX_STRATEGY unsafe-best-match
+hand_on UV_FIND_LINKS "$(of_pip find-links | tr -s ' ' ',')"
+
+by_uv() {
+    $pip install -q --no-compile --require-hashes -r requirements/uv.lock &&
+        "$bin/uv" pip install -q --python "$bin/python" --compile-bytecode --require-hashes -r "$lock"
+}
+
 echo "Installing $lock"
-index=$($pip config get global.index-url 2>/dev/null || true)
-if $pip install -q --no-compile --require-hashes -r requirements/uv.lock 2>/dev/null &&
-    ${index:+env UV_DEFAULT_INDEX="$index"} "$bin/uv" pip install -q --python "$bin/python" --compile-bytecode --require-hashes -r "$lock"; then
-    :
-else
+if ! trouble=$(by_uv 2>&1); then
+    printf '%s\n' "$trouble" | tail -n 3
     echo "uv could not; installing with pip, which takes about a minute"
     $pip install -q --require-hashes -r "$lock"
 fi
