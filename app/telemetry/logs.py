@@ -45,6 +45,8 @@ def configure(level: str, *, redact: Callable[[str], str]) -> None:
         logger.handlers = []
         logger.propagate = True
     logging.getLogger("uvicorn.access").disabled = True  # the edge writes its own line, with ids
+    for name in ("httpx2", "httpcore2", "aiohttp.access"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # a line for each upstream request says less than our own
     logging.captureWarnings(capture=True)
 
 
