@@ -4,23 +4,37 @@ import fcntl
 import json
 import os
 import shutil
-import signal
 import socket
 import sys
 import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from app.settings import Settings, load
-from app.stack import setup, traffic
+from app.stack import embedded, interrupts, setup, traffic
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
 from app.stack.processes import Watched, child, stop_left_overs, wait_for
 
 START_SECONDS = 60.0
-DEAD = 3
+VENDORS = ("openai", "anthropic")
+UNEXPECTED, DEAD = 1, 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """What runs: the settings it runs with, its processes, and what answers the model calls."""
+
+    settings: Settings
+    parts: list[Watched]
+    label: str
+
+    @property
+    def url(self) -> str:
+        """Where the service answers."""
+        return f"http://{self.settings.host}:{self.settings.port}"
 
 
 class _Progress:
@@ -33,34 +47,46 @@ class _Progress:
         print(f"  {time.monotonic() - self._started:5.1f} s  {what}", flush=True)
 
 
-class _Interrupted(Exception):  # noqa: N818 - not an error: somebody pressed Ctrl-C
-    """Somebody asked us to stop."""
-
-
 def run(*, once: bool, quiet: bool = False, notice: Path | None = None) -> int:
     """Start everything, send traffic, wait. Returns the exit code: 0 when asked to stop, 3 when a part died.
 
-    ``quiet`` sends no traffic; ``notice`` is a file to write where the service is, a key, and what answers, once it is ready.
+    ``once`` stops after the traffic: 1 if a sample was answered other than it should be. ``quiet`` sends no traffic; ``notice``
+    is a file to write where the service is, a key, and what answers, once it is ready.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGINT, _interrupt)
-    settings, tell = load(), _Progress()
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    interrupts.listen()
     try:
-        with _only_one(settings.state_dir), _everything(settings, tell) as (running, parts):
-            url, keys = f"http://{running.host}:{running.port}", setup.keys(running)
-            if notice:
-                notice.write_text(json.dumps({"url": url, "key": keys[setup.TENANT], "label": _label(running)}))
-            if not quiet:
-                traffic.introduce(url, keys, running.metrics_port)
-                traffic.send(url, keys)
-            if once:
-                return 0
-            print("\nRunning. Ctrl-C stops everything.", flush=True)
-            return _watch(parts)
-    except _Interrupted:
-        print("\nStopped.", flush=True)
+        settings, tell = load(), _Progress()
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
+        with _only_one(settings.state_dir), _everything(settings, tell) as running:
+            try:
+                return _show(running, once=once, quiet=quiet, notice=notice)
+            except interrupts.Interrupted:
+                _say("\nStopping.")
+                raise
+    except interrupts.Interrupted:
+        _say("Stopped.")
         return 0
+
+
+def _show(running: _Running, *, once: bool, quiet: bool, notice: Path | None) -> int:
+    keys = setup.keys(running.settings)
+    if notice:
+        notice.write_text(json.dumps({"url": running.url, "key": keys[setup.TENANT], "label": running.label}))
+    as_expected = True
+    if not quiet:
+        traffic.introduce(running.url, keys, running.settings.metrics_port)
+        as_expected = traffic.send(running.url, keys)
+    if once and not _dead(running.parts):
+        return 0 if as_expected else UNEXPECTED
+    if not once:
+        _say("\nRunning. Ctrl-C stops everything.")
+    return _watch(running.parts)
+
+
+def _say(line: str) -> None:
+    """Print, unless the terminal is gone: what follows must still happen."""
+    with suppress(OSError):
+        print(line, flush=True)
 
 
 def reset() -> None:
@@ -70,73 +96,77 @@ def reset() -> None:
         print(f"Nothing to remove: {folder} does not exist.")
         return
     with _only_one(folder):
-        stop_left_overs(folder)
+        _stop_left_overs(folder)
         shutil.rmtree(folder)
     print(f"Removed {folder}.")
 
 
 @contextmanager
-def _everything(settings: Settings, tell: _Progress) -> Generator[tuple[Settings, list[Watched]], None, None]:
+def _everything(settings: Settings, tell: _Progress) -> Generator[_Running, None, None]:
     """Run all parts until the end of the block; they stop in the reverse order, the service first."""
     folder = settings.state_dir
-    for name in stop_left_overs(folder):
+    for name in _stop_left_overs(folder):
         tell(f"{name} of an earlier run stopped")
     with ExitStack() as stores, ThreadPoolExecutor(1) as pool, ExitStack() as stack:
         # The service imports while the stores start: both take seconds, and neither needs the other for that.
         starting = pool.submit(stores.enter_context, embedded_postgres(folder / "postgres"))
         service = stack.enter_context(child("service", [sys.executable, "-m", "app.stack.serve"], folder))
         valkey_url = stores.enter_context(embedded_valkey(folder / "valkey"))
-        simulator, bases = _simulator(stack, folder)
-        env = {"OCTANT_DATABASE_URL": starting.result(), "OCTANT_VALKEY_URL": valkey_url, **_providers(settings, bases)}
-        tell("Valkey, Postgres and the provider simulator run")
-        env["OCTANT_PORT"] = str(_port(settings.port))
-        env["OCTANT_METRICS_PORT"] = str(_port(settings.metrics_port))
+        simulated = [name for name in VENDORS if _is_simulated(settings, name)]
+        simulators, env = _simulator(stack, folder, simulated) if simulated else ([], {})
+        env |= {"OCTANT_DATABASE_URL": starting.result(), "OCTANT_VALKEY_URL": valkey_url}
+        tell("Valkey and Postgres run" + (", and the provider simulator" if simulated else ""))
+        env["OCTANT_PORT"] = str(_port(settings.host, settings.port))
+        env["OCTANT_METRICS_PORT"] = str(_port(settings.host, settings.metrics_port))
         os.environ.update(env)
         running = load()
         if not setup.is_done(running):
             setup.run(running, lambda step: tell(f"setting up: {step}"))
+        tell("starting the service")
         service.tell(json.dumps(env))
         traffic.wait_until_ready(f"http://{running.host}:{running.port}", service, START_SECONDS)
         tell("the service is ready")
-        yield running, [service, simulator, _postgres(folder), _valkey(folder)]
+        yield _Running(running, [service, *simulators, _postgres(folder), _valkey(folder)], _label(simulated))
 
 
-def _simulator(stack: ExitStack, folder: Path) -> tuple[Watched, dict[str, str]]:
+def _stop_left_overs(folder: Path) -> list[str]:
+    """What a killed run left, the service first: it has money to settle while the stores are there."""
+    return [*stop_left_overs(folder), *embedded.stop_left_overs(folder / "valkey", folder / "postgres")]
+
+
+def _is_simulated(settings: Settings, vendor: str) -> bool:
+    """Whether the simulator stands in for a vendor: nobody gave a key, nor another address (G6)."""
+    chosen = getattr(settings, vendor)
+    return not chosen.api_key.get_secret_value() and chosen.base_url == type(chosen).model_fields["base_url"].default
+
+
+def _simulator(stack: ExitStack, folder: Path, vendors: list[str]) -> tuple[list[Watched], dict[str, str]]:
+    """Start it. Returns its process, and the settings that point the vendors at it."""
     ports = {name: str(free_port()) for name in ("openai", "anthropic", "control")}
     command = [sys.executable, "-m", "app.simulator"]
     command += [argument for name, port in ports.items() for argument in (f"--{name}-port", port)]
     simulator = stack.enter_context(child("simulator", command, folder))
     wait_for(simulator.log, simulator, START_SECONDS)
     (folder / "simulator.json").write_text(json.dumps(ports))
-    return simulator, {"openai": f"http://127.0.0.1:{ports['openai']}/v1", "anthropic": f"http://127.0.0.1:{ports['anthropic']}"}
+    bases = {"openai": f"http://127.0.0.1:{ports['openai']}/v1", "anthropic": f"http://127.0.0.1:{ports['anthropic']}"}
+    env = {f"OCTANT_{name.upper()}__BASE_URL": bases[name] for name in vendors}
+    return [simulator], env | {f"OCTANT_{name.upper()}__API_KEY": "simulator" for name in vendors}
 
 
-def _providers(settings: Settings, simulated: dict[str, str]) -> dict[str, str]:
-    """Point each vendor without a key of ours, and not set elsewhere, at the simulator (G6)."""
-    env = {}
-    for name, url in simulated.items():
-        vendor = getattr(settings, name)
-        if not vendor.api_key.get_secret_value() and f"OCTANT_{name.upper()}__BASE_URL" not in os.environ:
-            env[f"OCTANT_{name.upper()}__BASE_URL"] = url
-            env[f"OCTANT_{name.upper()}__API_KEY"] = "simulator"
-    return env
-
-
-def _label(running: Settings) -> str:
+def _label(simulated: list[str]) -> str:
     """What answers: the simulator, or real models; a mix is named as one."""
-    simulated = [name for name in ("openai", "anthropic") if getattr(running, name).base_url.startswith("http://127.0.0.1")]
-    return {0: "real models", 2: "simulator"}.get(len(simulated), f"simulator for {', '.join(simulated)}")
+    return {0: "real models", len(VENDORS): "simulator"}.get(len(simulated), f"simulator for {', '.join(simulated)}")
 
 
-def _port(wanted: int) -> int:
-    """The port that is wanted (0: any), or the next free one."""
+def _port(host: str, wanted: int) -> int:
+    """The port that is wanted (0: any), or the next free one; says so if it is another."""
     if not wanted:
         return free_port()
     for port in range(wanted, wanted + 50):
         with socket.socket() as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                s.bind(("127.0.0.1", port))
+                s.bind((host, port))
             except OSError:
                 continue
         if port != wanted:
@@ -157,12 +187,15 @@ def _valkey(folder: Path) -> Watched:
 
 def _watch(parts: list[Watched]) -> int:
     """Wait until a part dies."""
-    while True:
-        for part in parts:
-            if not part.alive():
-                print(f"\n{part.name} died; stopping the rest. Its log ends:\n{part.last_lines()}", file=sys.stderr, flush=True)
-                return DEAD
+    while not (dead := _dead(parts)):
         time.sleep(0.3)
+    for part in dead:
+        print(f"\n{part.name} died; stopping the rest. Its log ends:\n{part.last_lines()}", file=sys.stderr, flush=True)
+    return DEAD
+
+
+def _dead(parts: list[Watched]) -> list[Watched]:
+    return [part for part in parts if not part.alive()]
 
 
 @contextmanager
@@ -176,10 +209,3 @@ def _only_one(folder: Path) -> Generator[None, None, None]:
         except BlockingIOError:
             raise Misconfigured(f"Octant is running in {folder} already. Stop it first (Ctrl-C in its terminal).") from None
         yield
-
-
-def _interrupt(_: int, __: FrameType | None) -> None:
-    """Once: what is being stopped must not be interrupted again."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise _Interrupted

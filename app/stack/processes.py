@@ -12,6 +12,9 @@ from pathlib import Path
 
 import psutil
 
+from app.domain.errors import Misconfigured
+from app.stack.interrupts import held_back
+
 STOP_SECONDS = 25.0
 
 
@@ -47,51 +50,56 @@ def child(name: str, command: list[str], folder: Path) -> Generator[Watched, Non
     """Run a command until the end of the block; its output goes to ``folder/logs/<name>.log``, its input comes from `tell`."""
     log = folder / "logs" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
     note = folder / "run" / f"{name}.json"
     note.parent.mkdir(parents=True, exist_ok=True)
-    note.write_text(json.dumps({"pid": process.pid, "started": psutil.Process(process.pid).create_time()}))
+    process: subprocess.Popen[bytes] | None = None
     try:
+        with held_back(), log.open("wb") as out:
+            process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+            )
+            note.write_text(json.dumps({"pid": process.pid, "started": psutil.Process(process.pid).create_time()}))
         yield Watched(name, process.pid, log, process)
     finally:
-        _stop(process)
+        if process is not None:
+            _stop(process)
         note.unlink(missing_ok=True)
 
 
 def stop_left_overs(folder: Path) -> list[str]:
     """Stop what an earlier run that was killed left behind. Only processes that are surely the same: pid and start time."""
     stopped = []
-    for note in (folder / "run").glob("*.json"):
-        known = json.loads(note.read_text())
+    for note in sorted((folder / "run").glob("*.json")):
         try:
+            known = json.loads(note.read_text())
             process = psutil.Process(known["pid"])
             if abs(process.create_time() - known["started"]) < 0.01:
-                _end_group(process)
+                _end_family(process)
                 stopped.append(note.stem)
-        except psutil.NoSuchProcess:
-            pass
+        except (ValueError, KeyError, psutil.Error):
+            pass  # half a note, or nobody there, or somebody else's by now
         note.unlink(missing_ok=True)
     return stopped
 
 
 def wait_for(ready: Path, process: Watched, seconds: float) -> str:
-    """Wait for a first line in ``ready``; return it. Raises RuntimeError with the log's end if the process dies first."""
+    """Wait for a first line in ``ready``; return it. Raises Misconfigured with the log's end if the process dies first."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.alive():
         text = ready.read_text(errors="replace") if ready.exists() else ""
         if "\n" in text:
             return text.splitlines()[0]
         time.sleep(0.01)
-    raise RuntimeError(f"{process.name} did not start. Its log ends:\n{process.last_lines()}")
+    raise Misconfigured(f"{process.name} did not start. Its log ends:\n{process.last_lines()}")
 
 
-def _end_group(process: psutil.Process) -> None:
+def _end_family(process: psutil.Process) -> None:
     family = [process, *process.children(recursive=True)]
     process.terminate()
     _, alive = psutil.wait_procs(family, timeout=5)
     for member in alive:
-        member.kill()
+        with suppress(psutil.NoSuchProcess):
+            member.kill()
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +27,9 @@ def serve(settings_of: Callable[[], Settings] = load) -> None:
 
     ``settings_of`` is asked once everything is imported: who starts the stores at the same time need not wait for either.
     """
-    folder = load().state_dir / METRICS_FOLDER
+    known = load()
+    # A folder of its own for each service: replicas may share the state, and what is there was left by an earlier run.
+    folder = known.state_dir / METRICS_FOLDER / f"{socket.gethostname()}-{known.port}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # read by prometheus_client when it is first imported, below

@@ -22,6 +22,7 @@ class Sample:
     path: str
     body: Mapping[str, Any]
     tenant: str = "acme"
+    status: int = 200
 
 
 def _chat(text: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
@@ -39,9 +40,9 @@ SAMPLES = (
     Sample("answer, streamed", ANSWER, {"question": "How do I return boots?", "user": "grace", "stream": True}),
     Sample("handed over", ANSWER, {"question": "Which horse will win the derby on Sunday?", "user": "grace"}),
     Sample("ticket", TICKETS, {"text": "My tent from order NW-10001 arrived torn, I want my money back now!", "user": "ada"}),
-    Sample("unknown model", CHAT, {**_chat("hello"), "model": "gpt-1"}),
-    Sample("over a tiny cap", CHAT, _chat("hello"), tenant="tiny"),
-    Sample("not a key", CHAT, _chat("hello"), tenant="nobody"),
+    Sample("unknown model", CHAT, {**_chat("hello"), "model": "gpt-1"}, status=404),
+    Sample("over a tiny cap", CHAT, _chat("hello"), tenant="tiny", status=429),
+    Sample("not a key", CHAT, _chat("hello"), tenant="nobody", status=401),
 )
 
 
@@ -51,7 +52,7 @@ def wait_until_ready(url: str, service: Watched, seconds: float) -> None:
     while time.monotonic() < deadline and service.alive():
         try:
             status, _, _ = _request("GET", url, "/readyz", None, {})
-        except OSError:
+        except (OSError, http.client.HTTPException):
             status = 0
         if status == 200:
             return
@@ -70,16 +71,23 @@ def introduce(url: str, keys: Mapping[str, str], metrics_port: int) -> None:
         print(head % (sample.path, json.dumps(sample.body)) + "\n")
 
 
-def send(url: str, keys: Mapping[str, str]) -> None:
-    """Send the samples and print what came back."""
+def send(url: str, keys: Mapping[str, str]) -> bool:
+    """Send the samples and print what came back. Returns whether each was answered as it should be."""
     print(f"{'sample':24} {'status':>6} {'ms':>6}  {'model':20} {'cost $':>9}  answer", flush=True)
+    expected = True
     for sample in SAMPLES:
         started = time.monotonic()
         headers = {"authorization": f"Bearer {keys.get(sample.tenant, 'oct_00000000_nothing')}"}
-        status, got, body = _request("POST", url, sample.path, json.dumps(sample.body).encode(), headers)
+        try:
+            status, got, body = _request("POST", url, sample.path, json.dumps(sample.body).encode(), headers)
+        except (OSError, http.client.HTTPException) as error:
+            status, got, body = 0, {}, json.dumps({"error": {"message": f"no answer: {type(error).__name__}"}})
         took = (time.monotonic() - started) * 1000
         cost, model = got.get("octant-cost-usd", "") or "-", got.get("octant-model", "") or "-"
-        print(f"{sample.what:24} {status:>6} {took:>6.0f}  {model:20} {cost:>9}  {_gist(body)}", flush=True)
+        told = _gist(body) + ("" if status == sample.status else f" (expected: {sample.status})")
+        print(f"{sample.what:24} {status or '-':>6} {took:>6.0f}  {model:20} {cost:>9}  {told}", flush=True)
+        expected &= status == sample.status
+    return expected
 
 
 def _request(method: str, url: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> tuple[int, dict[str, str], str]:
@@ -99,13 +107,16 @@ def _gist(body: str) -> str:
         told = json.loads(body)
     except ValueError:
         return f"{body.count('data: ')} events"
-    if "error" in told:
-        text = told["error"]["message"]
-    elif "choices" in told:
-        text = told["choices"][0]["message"]["content"]
-    elif isinstance(told.get("content"), list):
-        text = told["content"][0]["text"]
-    else:
-        text = told.get("answer") or (told.get("handover") or {}).get("reason") or told.get("summary") or body
-    flat = " ".join(str(text).split())
+    flat = " ".join(_words(told).split()) or "(no words)"
     return flat if len(flat) <= 70 else flat[:69] + "…"
+
+
+def _words(told: Mapping[str, Any]) -> str:
+    """The text in an answer; a model may have sent none (a tool call, a refusal)."""
+    if "error" in told:
+        return str(told["error"]["message"])
+    if "choices" in told:
+        return str(told["choices"][0]["message"].get("content") or "")
+    if isinstance(told.get("content"), list):
+        return " ".join(str(block.get("text", "")) for block in told["content"])
+    return str(told.get("answer") or (told.get("handover") or {}).get("reason") or told.get("summary") or "")

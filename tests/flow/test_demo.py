@@ -30,18 +30,27 @@ class Demo:
         self.env = {**kept, "OCTANT_STATE_DIR": str(folder / "state"), "OCTANT_PORT": "0", "OCTANT_METRICS_PORT": "0"}
         self.process: subprocess.Popen[str] | None = None
 
-    def start(self) -> dict[str, str]:
+    def launch(self) -> "subprocess.Popen[str]":
         self.notice.unlink(missing_ok=True)
         command = [sys.executable, "-m", "app.cli", "demo", "--quiet", "--notice", str(self.notice)]
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
         )
+        return self.process
+
+    def start(self) -> dict[str, str]:
+        self.launch()
+        self.wait_for(self.notice)
+        told: dict[str, str] = json.loads(self.notice.read_text())
+        return told
+
+    def wait_for(self, path: Path) -> None:
+        assert self.process is not None
         deadline = time.monotonic() + START
         while time.monotonic() < deadline and self.process.poll() is None:
-            if self.notice.exists() and self.notice.read_text():
-                told: dict[str, str] = json.loads(self.notice.read_text())
-                return told
-            time.sleep(0.05)
+            if path.exists() and path.read_text():
+                return
+            time.sleep(0.002)
         pytest.fail(f"the demo did not start: {self.process.communicate()[0] if self.process.poll() is not None else 'too slow'}")
 
     def end(self, number: signal.Signals | None) -> tuple[int, str]:
@@ -125,10 +134,55 @@ def test_when_a_part_dies_the_rest_is_stopped_and_the_part_is_named(demo: Demo, 
     assert demo.processes() == []
 
 
+def test_when_its_terminal_is_closed_it_leaves_nothing_running(demo: Demo) -> None:
+    demo.start()
+    code, out = demo.end(signal.SIGHUP)
+    assert code == 0, out
+    assert demo.processes() == []
+
+
+@pytest.mark.parametrize("after", ["valkey/valkey.pid", "demo.json"])
+def test_interrupted_in_the_middle_of_its_start_it_leaves_nothing_running(demo: Demo, after: str) -> None:
+    """The moment at which it strikes is the one when this file appears."""
+    demo.launch()
+    demo.wait_for(demo.folder / "state" / after)
+    code, out = demo.end(signal.SIGINT)
+    assert code == 0, out
+    assert "Traceback" not in out
+    assert demo.processes() == []
+
+
+def test_it_shows_every_kind_of_answer_and_fails_when_asked_once_if_one_is_not_as_it_should_be(demo: Demo) -> None:
+    run = demo.run("demo", "--once")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stdout.count("curl -s http://127.0.0.1:") == 3
+    rows = {line[:24].strip(): line[24:] for line in run.stdout.splitlines()}
+    statuses = {name: int(rows[name].split()[0]) for name in ("chat", "ticket", "unknown model", "over a tiny cap", "not a key")}
+    assert statuses == {"chat": 200, "ticket": 200, "unknown model": 404, "over a tiny cap": 429, "not a key": 401}
+    assert demo.processes() == []
+    stopped = {**demo.env, "OCTANT_KILL_FILE": str(demo.folder / "stop")}
+    (demo.folder / "stop").touch()
+    demo.env = stopped
+    run = demo.run("demo", "--once")
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert "(expected: 200)" in run.stdout
+
+
+def test_reset_after_a_kill_stops_what_was_left_before_it_removes_the_files(demo: Demo) -> None:
+    """Otherwise Postgres and Valkey run on, on files that are gone."""
+    demo.start()
+    demo.end(signal.SIGKILL)
+    assert demo.processes()
+    reset = demo.run("reset")
+    assert reset.returncode == 0, reset.stderr
+    assert demo.processes() == []
+    assert not (demo.folder / "state").exists()
+
+
 def test_what_a_killed_demo_left_running_is_stopped_by_the_next(demo: Demo) -> None:
     demo.start()
     demo.end(signal.SIGKILL)
-    left = {p.pid for p in demo.processes() if p.name() != "postgres"}  # a running Postgres is taken over, not restarted
+    left = {p.pid for p in demo.processes()}
     assert left
     assert ask(demo.start())["outcome"] == "answered"
     assert left & {p.pid for p in demo.processes()} == set()
