@@ -46,7 +46,7 @@
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from app.domain.calls import Usage
+from app.domain.calls import Reply, Usage
 
 TimeoutPhase = Literal["connect", "first_token", "idle", "total"]
 
@@ -281,10 +281,11 @@ class ProviderDenied(ProviderError):
 
 
 class ProviderOutputInvalid(ProviderError):
-    """The reply does not satisfy the call's schema. ``violations`` say where and why, without quoting it."""
+    """The reply does not satisfy the call's schema. ``violations`` say where and why, without quoting it; ``reply`` is it."""
 
     code = "output_invalid"
     violations: tuple[str, ...] = ()
+    reply: Reply | None = None
 
 
 class ProviderRejected(ProviderError):

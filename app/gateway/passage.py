@@ -14,6 +14,7 @@ from app.budget import pricing
 from app.budget.budget import Budget, Hold
 from app.domain.calls import Attempt, Call, Receipt, Reply, Usage
 from app.domain.errors import ProviderError
+from app.domain.messages import Message
 from app.domain.money import ZERO, MicroUSD
 from app.domain.records import CallRecord
 from app.domain.routes import Pin, Target
@@ -29,6 +30,7 @@ class AttemptInProgress:
     """One request to one provider while it runs. ``received`` counts the bytes of output seen so far."""
 
     started: float
+    input_tokens: int
     ttft_ms: float | None = None
     received: int = 0
     reply: Reply | None = None
@@ -73,25 +75,28 @@ class Passage:
             self._input_tokens = pricing.most_input_tokens(r.system, r.messages, r.tools, r.output)
         return self._input_tokens
 
-    def worst_case(self, target: Target) -> MicroUSD:
-        """The most one paid attempt at ``target`` can cost."""
+    def worst_case(self, target: Target, further_tokens: int = 0) -> MicroUSD:
+        """The most one paid attempt at ``target`` can cost; ``further_tokens`` is what it sends beyond the request."""
         tiers = pricing.tiers_of(self.pin.prices, target.provider, target.model)
-        return pricing.worst_case(self.input_tokens, self.request.sampling.max_output_tokens or 0, tiers)
+        most_input = self.input_tokens + further_tokens
+        return pricing.worst_case(most_input, self.request.sampling.max_output_tokens or 0, tiers)
 
     def worst_first_attempt(self) -> MicroUSD:
         """The most the first paid attempt can cost, whichever target answers it."""
         return MicroUSD(max(self.worst_case(target) for target in self.pin.route.targets))
 
-    def request_for(self, target: Target) -> ModelRequest:
-        """The request as sent to ``target`` now, its timeouts cut to what the deadline leaves."""
+    def request_for(self, target: Target, further: tuple[Message, ...] = ()) -> ModelRequest:
+        """The request as sent to ``target`` now: ``further`` turns after its own, timeouts cut to what the deadline leaves."""
         timeouts = within(self.request.timeouts, self.call.deadline.remaining())
-        return replace(self.request, model=target.model, timeouts=timeouts)
+        messages = (*self.request.messages, *further)
+        return replace(self.request, model=target.model, messages=messages, timeouts=timeouts)
 
     @asynccontextmanager
-    async def attempt(self, target: Target) -> AsyncGenerator[AttemptInProgress, None]:
+    async def attempt(self, target: Target, further: tuple[Message, ...] = ()) -> AsyncGenerator[AttemptInProgress, None]:
         """Run one attempt: money is there before it starts, and whatever it used is spent when it ends, however it ends."""
-        await self._afford(target)
-        progress = AttemptInProgress(started=time.perf_counter())
+        more = pricing.most_input_tokens((), further, (), None) if further else 0
+        await self._afford(self.worst_case(target, more))
+        progress = AttemptInProgress(started=time.perf_counter(), input_tokens=self.input_tokens + more)
         self._running, self._running_since = target, progress.started
         outcome, error_text, usage = "cancelled", None, None
         with self.span.attempt(target.provider, target.model) as span:
@@ -108,11 +113,11 @@ class Passage:
                 self._spend(target, progress, outcome, error_text, usage)
                 span.usage(usage, progress.reply.model if progress.reply else None)
 
-    async def _afford(self, target: Target) -> None:
+    async def _afford(self, worst: MicroUSD) -> None:
         """Hold more where an earlier attempt was paid for and the rest no longer covers this one."""
         if self.hold is None:
             return
-        lacking = self.worst_case(target) - self.hold.room
+        lacking = worst - self.hold.room
         if lacking > 0:
             await self.budget.extend(self.hold, MicroUSD(lacking))
 
@@ -123,7 +128,7 @@ class Passage:
         if reported:
             return reported
         if progress.received or outcome == "cancelled":
-            return Usage(input=self.input_tokens, output=progress.received, estimated=True)
+            return Usage(input=progress.input_tokens, output=progress.received, estimated=True)
         return Usage()
 
     def _spend(self, target: Target, progress: AttemptInProgress, outcome: str, error: str | None, usage: Usage) -> None:

@@ -5,6 +5,7 @@
     for each target of the route that no operator has stopped
         for each attempt, while the error is Retryable and the deadline leaves room
             send; spend what it used; check the output against its schema
+            where it is not valid: ask the same model once more, telling it what is wrong
     else: one error that says what the caller can do
 
 A stream falls back until its first chunk. After that there is nothing to fall back to: the caller has seen output.
@@ -33,9 +34,11 @@ from app.domain.errors import (
     Retryable,
     Stopped,
 )
+from app.domain.messages import Message
 from app.domain.routes import Target
 from app.gateway.passage import AttemptInProgress, Passage
 from app.gateway.providers.base import Provider
+from app.gateway.recovery import repair
 from app.gateway.recovery.output import violations
 
 T = TypeVar("T")
@@ -43,6 +46,7 @@ T = TypeVar("T")
 BACKOFF_FIRST, BACKOFF_MOST = 0.2, 5.0
 LONGEST_RETRY_AFTER = 2.0
 RETRY_LATER = 5.0
+REPAIRED = "repaired"  # in octant-degraded: the answer took a second asking
 
 
 class Recovery:
@@ -57,11 +61,21 @@ class Recovery:
         """Return the first valid reply. Raises Wait, InvalidRequest, OutputInvalid or BudgetExceeded."""
 
         async def once(target: Target) -> Reply:
-            async with passage.attempt(target) as attempt:
-                attempt.reply = await self._providers[target.provider].complete(passage.request_for(target))
-                return _checked(attempt.reply, passage, target)
+            try:
+                return await self._ask(passage, target, ())
+            except ProviderOutputInvalid as error:
+                if error.reply is None:
+                    raise
+                reply = await self._ask(passage, target, repair.turns(error.reply, error.violations))
+                passage.degraded.append(REPAIRED)
+                return reply
 
         return await self._first_success(passage, once)
+
+    async def _ask(self, passage: Passage, target: Target, further: tuple[Message, ...]) -> Reply:
+        async with passage.attempt(target, further) as attempt:
+            attempt.reply = await self._providers[target.provider].complete(passage.request_for(target, further))
+            return _checked(attempt.reply, passage, target)
 
     async def open(self, passage: Passage) -> AsyncGenerator[Chunk, None]:
         """Return a stream whose first chunk has arrived. Raises as `complete`; later failures come from the stream."""
@@ -149,7 +163,7 @@ def _checked(reply: Reply, passage: Passage, target: Target) -> Reply:
     found = violations(reply, passage.request.output)
     if found:
         error = ProviderOutputInvalid("Output is not valid under the schema.", provider=target.provider, model=target.model)
-        error.violations = found
+        error.violations, error.reply = found, reply
         raise error
     return reply
 

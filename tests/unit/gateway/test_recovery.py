@@ -48,10 +48,14 @@ class Scripted:
     def __init__(self, name: str, *script: Step) -> None:
         self.name = name
         self.script = list(script)
-        self.calls = 0
+        self.requests: list[ModelRequest] = []
+
+    @property
+    def calls(self) -> int:
+        return len(self.requests)
 
     async def complete(self, request: ModelRequest) -> Reply:
-        step = self._next()
+        step = self._next(request)
         if isinstance(step, ProviderError):
             raise step
         if isinstance(step, float):
@@ -59,7 +63,7 @@ class Scripted:
         return reply(str(step), self.name, request.model)
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
-        step = self._next()
+        step = self._next(request)
         if isinstance(step, ProviderError):
             raise step
         if isinstance(step, float):
@@ -76,8 +80,8 @@ class Scripted:
     async def aclose(self) -> None:
         """Nothing to close."""
 
-    def _next(self) -> Step:
-        self.calls += 1
+    def _next(self, request: ModelRequest) -> Step:
+        self.requests.append(request)
         return self.script.pop(0) if len(self.script) > 1 else self.script[0]
 
 
@@ -206,18 +210,49 @@ async def test_a_stopped_provider_is_passed_over_and_with_all_stopped_the_caller
 SCHEMA = OutputSchema("answer", {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]})
 
 
-async def test_output_that_violates_its_schema_is_paid_for_and_another_model_asked() -> None:
-    """R4, C6: never a guess passed on as valid."""
-    a, b, way = Scripted("a", '{"n": "no"}'), Scripted("b", '{"n": 1}'), passage(output=SCHEMA)
+async def test_invalid_output_is_repaired_by_one_call_that_names_what_is_wrong() -> None:
+    """R4, C6: both calls are paid for, and the answer says that it was repaired."""
+    a, b, way = Scripted("a", '{"n": "secret"}', '{"n": 1}'), Scripted("b", "unused"), passage(output=SCHEMA)
     assert (await recovery(a, b).complete(way)).text == '{"n": 1}'
-    assert outcomes(way) == [("a", "output_invalid"), ("b", "ok")]
-    assert [attempt.cost for attempt in way.attempts] == [15, 15]
+    assert outcomes(way) == [("a", "output_invalid"), ("a", "ok")]
+    assert way.degraded == ["repaired"]
     assert way.hold is not None
     assert way.hold.spent == 30
+    assert b.calls == 0
+    asked = a.requests[1].messages[-1].parts[0]
+    assert isinstance(asked, Text)
+    assert '$.n: type "integer"' in asked.text
+    assert "secret" not in asked.text
+
+
+async def test_a_repair_is_held_for_with_what_it_sends_more() -> None:
+    """C6: its request is longer than the first."""
+    way = passage(output=SCHEMA)
+    assert way.hold is not None
+    way.hold.amount = way.worst_first_attempt()
+    await recovery(Scripted("a", '{"n": "x"}', '{"n": 1}'), Scripted("b", "unused")).complete(way)
+    assert way.hold.amount > 15 + way.worst_first_attempt()
+
+
+async def test_a_model_that_fails_its_repair_is_not_asked_a_third_time() -> None:
+    """R4: the next model is."""
+    a, b, way = Scripted("a", '{"n": "no"}'), Scripted("b", '{"n": 1}'), passage(output=SCHEMA)
+    assert (await recovery(a, b).complete(way)).text == '{"n": 1}'
+    assert outcomes(way) == [("a", "output_invalid"), ("a", "output_invalid"), ("b", "ok")]
+    assert [attempt.cost for attempt in way.attempts] == [15, 15, 15]
+    assert way.degraded == []
+
+
+async def test_a_repair_that_the_provider_cannot_answer_goes_to_the_next_model() -> None:
+    """R4, R5."""
+    a = Scripted("a", '{"n": "no"}', error(ProviderDenied))
+    b, way = Scripted("b", '{"n": 1}'), passage(output=SCHEMA)
+    assert (await recovery(a, b).complete(way)).text == '{"n": 1}'
+    assert outcomes(way) == [("a", "output_invalid"), ("a", "provider_denied"), ("b", "ok")]
 
 
 async def test_with_no_valid_output_the_error_carries_the_violations_and_not_the_value() -> None:
-    """R4."""
+    """R4: never a guess passed on as valid."""
     with pytest.raises(OutputInvalid) as refused:
         await recovery(Scripted("a", '{"n": "secret"}'), Scripted("b", "not json")).complete(passage(output=SCHEMA))
     assert refused.value.violations == ('$.n: type "integer"',)
