@@ -1,0 +1,87 @@
+"""What the demo decides before it starts anything: who answers, on which port; and that deciding is quick."""
+
+import socket
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from app.settings import load
+from app.stack.demo import _is_simulated, _label, _port
+from app.stack.traffic import SAMPLES, _gist
+
+
+@pytest.fixture(autouse=True)
+def _nobody_chose(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "OCTANT_OPENAI__API_KEY", "OCTANT_OPENAI__BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_the_simulator_stands_in_for_a_vendor_that_nobody_chose() -> None:
+    """G5."""
+    assert _is_simulated(load(), "openai")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OPENAI_API_KEY", "sk-anything"),
+        ("OCTANT_OPENAI__API_KEY", "sk-anything"),
+        ("OCTANT_OPENAI__BASE_URL", "http://127.0.0.1:11434/v1"),
+    ],
+)
+def test_a_key_or_an_address_of_ones_own_is_used(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """G6: a local server wants no key."""
+    monkeypatch.setenv(name, value)
+    assert not _is_simulated(load(), "openai")
+
+
+def test_an_env_file_copied_from_the_example_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OCTANT_OPENAI__BASE_URL", "https://api.openai.com/v1")
+    assert _is_simulated(load(), "openai")
+
+
+@pytest.mark.parametrize(
+    ("simulated", "label"),
+    [(["openai", "anthropic"], "simulator"), ([], "real models"), (["anthropic"], "simulator for anthropic")],
+)
+def test_what_answered_is_named_as_what_it_is(simulated: list[str], label: str) -> None:
+    """E10 in spirit: nobody takes the simulator's figures for a model's."""
+    assert _label(simulated) == label
+
+
+def test_a_port_that_is_taken_gives_the_next_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        wanted = taken.getsockname()[1]
+        got = _port("127.0.0.1", wanted)
+    assert got > wanted
+    assert f"Port {wanted} is taken: using {got}." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("body", "gist"),
+    [
+        ('{"choices": [{"message": {"content": null, "tool_calls": []}}]}', "(no words)"),
+        ('{"content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Hello"}]}', "Hello"),
+        ('{"answer": null, "handover": {"reason": "not ours"}}', "not ours"),
+        ('{"error": {"message": "No model."}}', "No model."),
+        ("data: {}\n\ndata: [DONE]\n\n", "2 events"),
+    ],
+)
+def test_an_answer_of_any_form_has_a_gist(body: str, gist: str) -> None:
+    """Real models send thinking blocks and replies without words."""
+    assert _gist(body) == gist
+
+
+def test_the_samples_show_a_refusal_of_each_kind() -> None:
+    assert {sample.status for sample in SAMPLES} == {200, 401, 404, 429}
+
+
+def test_the_supervisor_loads_no_sdk_no_framework_and_no_database() -> None:
+    """They cost seconds, and it starts others that load them."""
+    program = "import app.stack.demo, app.cli.stack, sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert {"openai", "anthropic", "fastapi", "sqlalchemy", "redis", "aiohttp", "alembic", "opentelemetry"} & set(loaded) == set()
