@@ -36,9 +36,13 @@ def serve(settings_of: Callable[[], Settings] = load) -> None:
     # What is loaded now lives as long as the process: collecting it is wasted, and would unshare it from forked workers.
     gc.disable()
     from app.main import create_app
+    from app.security.redaction import Redactor
+    from app.telemetry import logs
 
     settings = settings_of()
     settings.require_stores()
+    redactor = Redactor(settings.secret_key.get_secret_value().encode())
+    logs.configure(settings.log_level, redact=lambda line: redactor.redact(line, tenant=""))
     application = create_app(settings)
     gc.freeze()
     gc.enable()
@@ -66,6 +70,7 @@ def _server(settings: Settings, metrics_folder: Path, application: "FastAPI") ->
                 "bind": f"{settings.host}:{settings.port}",
                 "workers": settings.workers,
                 "worker_class": "app.stack.worker.Worker",
+                "logger_class": "app.stack.worker.Logger",
                 "keepalive": 75,  # longer than a load balancer waits (60 s is usual), so that it is the one to close
                 "graceful_timeout": round(settings.graceful_timeout),
                 "timeout": 30,

@@ -1,7 +1,9 @@
-"""The worker that gunicorn runs: uvicorn on uvloop and httptools."""
+"""The worker that gunicorn runs, uvicorn on uvloop and httptools; and where both of them log."""
 
 from typing import Any
 
+from gunicorn.config import Config
+from gunicorn.glogging import Logger as GunicornLogger
 from uvicorn_worker import UvicornWorker
 
 
@@ -16,3 +18,13 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # no types
         "log_config": None,
         "timeout_graceful_shutdown": 20,
     }
+
+
+class Logger(GunicornLogger):  # type: ignore[misc]  # no types
+    """Gunicorn's own lines go the way of all others: JSON, redacted (`app.telemetry.logs`)."""
+
+    def setup(self, cfg: Config) -> None:
+        """Add no handler: the root logger has the one there is."""
+        self.loglevel = self.LOG_LEVELS.get(cfg.loglevel.lower())
+        self.error_log.setLevel(self.loglevel)
+        self.error_log.propagate = True
