@@ -66,7 +66,7 @@ def embedded_postgres(directory: Path | None) -> Generator[str, None, None]:
         try:
             with _no_more_than_passage(folder):
                 server = get_server(folder, cleanup_mode="stop")
-        except (OSError, subprocess.SubprocessError) as error:
+        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
             _end_left_over(note, "postgres", signal.SIGQUIT)  # it may run, too slow to be waited for
             raise Misconfigured(f"Postgres did not start ({error}). Its log ends:\n{_tail(folder / 'log')}") from error
         try:

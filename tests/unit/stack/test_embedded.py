@@ -107,9 +107,10 @@ with embedded_postgres(pathlib.Path({str(deep)!r}) / "pg") as url:
     with psycopg.connect(url.replace("+psycopg", "")) as connection:
         print(connection.execute("SELECT current_database()").fetchone()[0])
 """
-    run = in_another_process(program, HOME=str(home), XDG_RUNTIME_DIR="/nonexistent/runtime")
+    run = in_another_process(program, HOME=str(home), XDG_RUNTIME_DIR="/nonexistent/runtime", TMPDIR=str(folder))
     assert run.stdout == "octant\n", run.stderr
     assert list(home.iterdir()) == []
+    assert list(folder.glob("octant-runtime-*/*/*")), "the sockets moved to where a path is short"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's Postgres runs as another user")
