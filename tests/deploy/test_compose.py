@@ -1,7 +1,6 @@
 """The compose file and the image agree with the code. No Docker engine is used: what cannot be had here is not run.
 
-What each service's command does is shown elsewhere by running it as a process: `octant serve` and `octant setup` in
-`tests/flow`, the simulator in every test.
+What each of our commands does is shown in `test_compose_commands.py`, by running it as a process.
 """
 
 import re
@@ -23,6 +22,21 @@ def test_the_core_profile_has_the_five_services() -> None:
     assert {name for name, s in SERVICES.items() if "core" in s["profiles"]} == {
         "service", "setup", "simulator", "valkey", "postgres",
     }  # fmt: skip
+
+
+ALLOWED = {
+    "build", "cap_drop", "command", "depends_on", "environment", "healthcheck", "image", "ports", "profiles", "read_only",
+    "restart", "security_opt", "stop_grace_period", "tmpfs", "volumes",
+}  # fmt: skip
+
+
+def test_every_key_is_one_that_compose_knows_and_every_volume_is_declared() -> None:
+    """By name alone: the published schema is not at hand."""
+    for name, service in SERVICES.items():
+        assert set(service) <= ALLOWED, name
+        named = {volume.split(":")[0] for volume in service.get("volumes", []) if not volume.startswith((".", "/"))}
+        assert named <= set(COMPOSE["volumes"]), name
+    assert set(COMPOSE) - {"name", "services", "volumes"} == {"x-octant"}
 
 
 def test_every_variable_of_ours_is_a_setting() -> None:
