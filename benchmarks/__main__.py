@@ -27,7 +27,9 @@ from benchmarks import load
 
 CONNECTIONS, RATE = 32, 50
 BODY = json.dumps({"model": "fast", "messages": [{"role": "user", "content": "Where is my parcel? " * 38}]}).encode()
+PINNED = hasattr(os, "sched_setaffinity")  # Linux
 HERE, ELSEWHERE = ({0}, {1}) if (os.cpu_count() or 1) > 1 else ({0}, {0})
+ANSWER_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +60,23 @@ def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=5.0, help="seconds of load in each round")
+    parser.add_argument("--seconds", type=float, default=3.5, help="seconds of load in each round")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped then too
-    os.sched_setaffinity(0, ELSEWHERE)
+    if PINNED:
+        os.sched_setaffinity(0, ELSEWHERE)
+    else:
+        print("Processes cannot be pinned to a core on this system: the figures are rougher than the ratios suggest.")
     with ExitStack() as stack:
         upstream = stack.enter_context(_upstream())
         contestants = [stack.enter_context(_reference(upstream)), stack.enter_context(_service(upstream))]
         rounds: dict[str, list[Round]] = {c.name: [] for c in contestants}
+        direct: list[float] = []
         for _ in range(arguments.rounds):
+            direct.append(asyncio.run(_direct(upstream, arguments.seconds / 4)))
             for contestant in contestants:
                 rounds[contestant.name].append(asyncio.run(_round(contestant, arguments.seconds)))
-        _print(contestants, rounds)
+        _print(contestants, rounds, statistics.median(direct))
 
 
 async def _round(contestant: Contestant, seconds: float) -> Round:
@@ -83,18 +90,28 @@ async def _round(contestant: Contestant, seconds: float) -> Round:
     return Round(busy.requests / busy.seconds, cpu / busy.requests * 1e6, calm.p50)
 
 
-def _print(contestants: list[Contestant], rounds: dict[str, list[Round]]) -> None:
-    print(f"\n{'':32} {'req/s':>8} {'CPU us/req':>11} {'p50 ms at 50/s':>15} {'RSS MB':>7}")
+async def _direct(upstream: str, seconds: float) -> float:
+    """The median in milliseconds of asking the upstream itself, at the same rate: what is above it was added."""
+    calm = await load.paced(
+        upstream + "/chat/completions", BODY, {"content-type": "application/json"}, rate=RATE, seconds=seconds
+    )
+    return calm.p50
+
+
+def _print(contestants: list[Contestant], rounds: dict[str, list[Round]], direct: float) -> None:
+    print(f"\n{'':32} {'req/s':>8} {'CPU us/req':>11} {'added p50 ms at 50/s':>21} {'RSS MB':>7}")
     medians: dict[str, float] = {}
     for contestant in contestants:
         found = rounds[contestant.name]
         rate, cpu, p50 = (statistics.median(getattr(r, f) for r in found) for f in ("rate", "cpu_us", "p50"))
         medians[contestant.name] = cpu
         memory = contestant.process.memory_info().rss / 1e6
-        print(f"{contestant.name:32} {rate:>8.0f} {cpu:>11.0f} {p50:>15.2f} {memory:>7.0f}")
+        print(f"{contestant.name:32} {rate:>8.0f} {cpu:>11.0f} {p50 - direct:>21.2f} {memory:>7.0f}")
     reference, service = (medians[c.name] for c in contestants)
     count = len(next(iter(rounds.values())))
-    print(f"\nCPU per request, service to reference: {service / reference:.1f} to 1. Median of {count} rounds.")
+    print(
+        f"\nCPU per request, service to reference: {service / reference:.1f} to 1. Median of {count} rounds; direct p50 {direct:.2f} ms."
+    )
 
 
 def _cpu(process: psutil.Process) -> float:
@@ -111,7 +128,8 @@ def _process(command: list[str], cpus: set[int], **env: str) -> "Generator[subpr
             command, env={**os.environ, **env}, stdout=subprocess.PIPE, stderr=out, text=True, start_new_session=True
         ) as process,
     ):
-        os.sched_setaffinity(process.pid, cpus)
+        if PINNED:
+            os.sched_setaffinity(process.pid, cpus)
         try:
             yield process
         finally:
@@ -196,14 +214,20 @@ def _discard(process: "subprocess.Popen[str]") -> None:
 
 
 async def _until_it_answers(url: str, headers: dict[str, str]) -> None:
-    async with asyncio.timeout(60), aiohttp.ClientSession(headers=headers) as session:
-        while True:
-            try:
-                async with session.post(url, data=BODY) as answer:
-                    if answer.status == 200:
-                        return
-            except aiohttp.ClientError:
+    last = "nothing"
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS), aiohttp.ClientSession(headers=headers) as session:
+            while True:
+                try:
+                    async with session.post(url, data=BODY) as answer:
+                        last = f"{answer.status}: {(await answer.text())[:300]}"
+                        if answer.status == 200:
+                            return
+                except aiohttp.ClientError as error:
+                    last = repr(error)
                 await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise SystemExit(f"{url} did not answer 200 within {ANSWER_SECONDS} s; the last was {last}") from None
 
 
 if __name__ == "__main__":
