@@ -108,9 +108,8 @@ def _print(contestants: list[Contestant], rounds: dict[str, list[Round]], direct
         memory = contestant.process.memory_info().rss / 1e6
         print(f"{contestant.name:32} {rate:>8.0f} {cpu:>11.0f} {p50 - direct:>21.2f} {memory:>7.0f}")
     reference, service = (medians[c.name] for c in contestants)
-    count = len(next(iter(rounds.values())))
-    print(f"\nCPU per request, service to reference: {service / reference:.1f} to 1.")
-    print(f"Medians of {count} rounds; asking the upstream itself took {direct:.2f} ms.")
+    print(f"\nCPU per request, service to reference: {service / reference:.1f} to 1. Direct p50: {direct:.2f} ms.")
+    print(f"Medians of {len(next(iter(rounds.values())))} rounds.")
 
 
 def _cpu(process: psutil.Process) -> float:
