@@ -149,12 +149,16 @@ async def _change(release_id: str | None, reason: str, *, rollback: bool) -> Non
 
 
 async def _wait_for_workers(releases: "Releases", release_id: str, started: float) -> None:
-    """Say when every worker serves it, as they report themselves. Exit code 1 if one does not within the promised time."""
+    """Say when every worker serves it, as they report themselves. Exit code 1 if one does not within the promised time.
+
+    That time runs from here, where the release is live, however long making it so took; ``started`` is for the figure alone.
+    """
     from redis.exceptions import RedisError
 
+    until = time.monotonic() + WAIT_SECONDS
     workers: dict[str, str] = {}
     try:
-        while time.monotonic() < started + WAIT_SECONDS:
+        while not workers or time.monotonic() < until:
             workers = await releases.workers()
             if workers and set(workers.values()) == {release_id}:
                 print(f"All {len(workers)} workers serve it ({time.monotonic() - started:.1f} s).")
