@@ -5,7 +5,6 @@ Each is started once per test process, when first asked for, and stopped at the 
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -21,7 +20,7 @@ import pytest_asyncio
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from app.stack.embedded import embedded_postgres, embedded_valkey
+from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
@@ -181,10 +180,3 @@ def octant(env: Mapping[str, str], *command: str) -> str:
     )
     assert run.returncode == 0, f"octant {' '.join(command)} failed:\n{run.stdout}{run.stderr}"
     return run.stdout
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT, free_port, running_service
+from conftest import ROOT, running_service
 
-from app.stack.embedded import embedded_postgres, embedded_valkey
+from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
 
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 GIVEN = {

@@ -12,7 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Simulator, free_port
+from conftest import ROOT, Simulator
+
+from app.stack.embedded import free_port
 
 
 def evals(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from conftest import free_port
 
+from app.stack.embedded import free_port
 from evals.cases import AnswerCase, Case, load_cases
 from evals.harness import CONCURRENCY, MOST_BROKEN, Result, Service, Unreachable, run
 
