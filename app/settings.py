@@ -52,6 +52,18 @@ class AnthropicSettings(VendorSettings):
     base_url: str = "https://api.anthropic.com"
 
 
+class RecoverySettings(BaseModel):
+    """When providers are asked again, and when they are given a rest. See `app/gateway/recovery/policy.py`."""
+
+    retry_budget_ratio: float = Field(default=0.1, ge=0, le=1, description="Retries as a share of first attempts.")
+    retry_budget_burst: float = Field(default=10.0, ge=0, description="Retries that can be saved up, per provider and worker.")
+    breaker_failures: int = Field(default=5, ge=1, description="Failures within the window that open a circuit.")
+    breaker_ratio: float = Field(default=0.5, gt=0, le=1, description="And their least share of all outcomes.")
+    breaker_window: Seconds = Field(default=10.0, description="Seconds looked back on.")
+    breaker_rest: Seconds = Field(default=5.0, description="Seconds of the first rest; doubled by each failed probe.")
+    breaker_longest_rest: Seconds = Field(default=60.0, description="Seconds of the longest rest.")
+
+
 class Settings(BaseSettings):
     """The service's settings. Construct with `load()`, which turns a bad value into a sentence."""
 
@@ -77,6 +89,8 @@ class Settings(BaseSettings):
     providers: dict[str, ProviderSettings] = Field(
         default_factory=dict, description="Further providers by name, as OCTANT_PROVIDERS__GROQ__BASE_URL."
     )
+
+    recovery: RecoverySettings = RecoverySettings()
 
     state_dir: Path = Field(default=Path(".octant"), description="Where local state lives: indexes, logs, spill files.")
     releases_dir: Path = Field(default=Path("releases"), description="Release manifests and price tables.")

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from redis.asyncio import Redis
 from sqlalchemy import text
@@ -11,13 +12,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app import __version__
 from app.audit.recorder import Recorder
 from app.budget.budget import Budget
+from app.domain.routes import Target
 from app.edge.parts import EdgeParts
 from app.features.support import Support
 from app.gateway.gateway import Gateway, GatewayParts
 from app.gateway.providers.anthropic import AnthropicProvider
 from app.gateway.providers.base import Provider
 from app.gateway.providers.openai import OpenAIProvider
+from app.gateway.recovery.breaker import STATES, Circuits, State
+from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
 from app.gateway.recovery.recovery import Recovery
+from app.gateway.recovery.sharing import SharedCircuits
 from app.oncall.switch import KillSwitch
 from app.security.guard import Guard
 from app.security.keys import KeyRing
@@ -44,6 +49,29 @@ def build_provider(name: str, settings: ProviderSettings) -> Provider:
     if settings.kind == "anthropic":
         return AnthropicProvider(name, base_url=settings.base_url, api_key=key)
     return OpenAIProvider(name, base_url=settings.base_url, api_key=key, legacy_max_tokens=settings.legacy_max_tokens)
+
+
+def build_recovery(settings: Settings, providers: Mapping[str, Provider], switch: KillSwitch, metrics: Metrics) -> Recovery:
+    """The recovery room with the settings' figures."""
+    figures = settings.recovery
+    breaker = BreakerPolicy(
+        failures=figures.breaker_failures,
+        ratio=figures.breaker_ratio,
+        window=figures.breaker_window,
+        rest=figures.breaker_rest,
+        longest_rest=figures.breaker_longest_rest,
+    )
+    return Recovery(
+        providers=providers,
+        stopped=switch.provider_stopped,
+        metrics=metrics,
+        retries=RetryPolicy(budget_ratio=figures.retry_budget_ratio, budget_burst=figures.retry_budget_burst),
+        circuits=Circuits(breaker, on_trip=lambda t: metrics.breaker_trips.inc(provider=t.provider, model=t.model)),
+    )
+
+
+def _show_state(metrics: Metrics, target: Target, state: State) -> None:
+    metrics.breaker_state.set(STATES.index(state), provider=target.provider, model=target.model)
 
 
 @asynccontextmanager
@@ -78,13 +106,17 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         stack.push_async_callback(recorder.aclose)
         await budget.start(tenant_ids)
         stack.push_async_callback(budget.aclose)
+        recovery = build_recovery(settings, providers, switch, metrics)
+        shared = SharedCircuits(valkey, on_state=partial(_show_state, metrics))
+        shared.start(recovery.circuits)
+        stack.push_async_callback(shared.aclose)
         gateway = Gateway(
             GatewayParts(
                 switch=switch,
                 releases=releases,
                 guard=Guard(allowed_hosts=settings.allowed_link_hosts, on_flag=lambda flag: metrics.guard_flags.inc(flag=flag)),
                 budget=budget,
-                recovery=Recovery(providers, stopped=switch.provider_stopped),
+                recovery=recovery,
                 recorder=recorder,
                 tracing=tracing,
                 metrics=metrics,

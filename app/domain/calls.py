@@ -61,7 +61,8 @@ class Call:
     """A request to the gateway.
 
     ``target`` is a model alias (a route of the live release) or a prompt's name such as ``support/answer``. With a prompt,
-    ``variables`` fill its templates and ``messages`` follow the rendered prompt (the turns of a tool loop).
+    ``variables`` fill its templates and ``messages`` follow the rendered prompt (the turns of a tool loop). ``last_resort`` is
+    the feature's static answer for when no model can give one; without it the caller gets the error.
     """
 
     id: str
@@ -78,6 +79,7 @@ class Call:
     sampling: Sampling = field(default_factory=Sampling)
     thinking_budget: int | None = None
     stream: bool = False
+    last_resort: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A model alias: which models answer it, in which order, with which parameters. Times in seconds."""
+    """A model alias: which models answer it, in which order, with which parameters. Times in seconds.
+
+    ``continue_streams``: a stream that breaks in the middle is continued by the next model, instead of ending in an error.
+    """
 
     name: str
     targets: tuple[Target, ...]
@@ -46,6 +49,7 @@ class Route:
     first_token_timeout: float = 15.0
     idle_timeout: float = 10.0
     attempt_timeout: float = 60.0
+    continue_streams: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

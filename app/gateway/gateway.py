@@ -20,6 +20,7 @@ from app.domain.errors import BudgetExceeded, OctantError, Stopped
 from app.domain.money import to_dollars
 from app.domain.routes import Pin
 from app.gateway.passage import Passage
+from app.gateway.recovery.output import check_schemas
 from app.gateway.recovery.recovery import Recovery
 from app.gateway.rendering import render
 from app.oncall.switch import KillSwitch
@@ -95,6 +96,7 @@ class Gateway:
             )  # fmt: skip
             try:
                 self._rooms.switch.check(tenant=call.identity.tenant.id)
+                check_schemas(call)
                 passage.degraded += self._rooms.guard.screen(call)
                 passage.hold = await self._rooms.budget.hold(
                     call.identity, passage.worst_first_attempt(), lease_id=passage.call_id, seconds=call.deadline.remaining()

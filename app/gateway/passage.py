@@ -13,7 +13,7 @@ from itertools import pairwise
 from app.budget import pricing
 from app.budget.budget import Budget, Hold
 from app.domain.calls import Attempt, Call, Receipt, Reply, Usage
-from app.domain.errors import ProviderError
+from app.domain.errors import OctantError, ProviderError
 from app.domain.messages import Message
 from app.domain.money import ZERO, MicroUSD
 from app.domain.records import CallRecord
@@ -23,6 +23,8 @@ from app.gateway.rendering import within
 from app.gateway.transcript import reply_text, request_text
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import CallSpan
+
+LAST_RESORT = "last_resort"  # outcome, model and word in octant-degraded of a static answer
 
 
 @dataclass(slots=True)
@@ -90,6 +92,10 @@ class Passage:
         timeouts = within(self.request.timeouts, self.call.deadline.remaining())
         messages = (*self.request.messages, *further)
         return replace(self.request, model=target.model, messages=messages, timeouts=timeouts)
+
+    def longest_attempt(self) -> float:
+        """Seconds that one attempt can take now."""
+        return min(self.request.timeouts.total, self.call.deadline.remaining())
 
     @asynccontextmanager
     async def attempt(self, target: Target, further: tuple[Message, ...] = ()) -> AsyncGenerator[AttemptInProgress, None]:
@@ -171,15 +177,21 @@ class Passage:
         """How many times the call went on to another target."""
         return sum(1 for before, after in pairwise(self.tried) if before != after)
 
+    def give_last_resort(self, error: OctantError) -> None:
+        """Note that the feature's static answer stands in for ``error``: no model answered."""
+        self.outcome, self.error = LAST_RESORT, error.message
+        self.degraded.append(LAST_RESORT)
+
     def receipt(self) -> Receipt:
         """What the caller is told."""
         tried = self.tried
+        answered = Target("", LAST_RESORT) if self.outcome == LAST_RESORT else tried[-1] if tried else Target("", "")
         return Receipt(
             request_id=self.call.id,
             trace_id=self.span.trace_id,
             release=self.pin.release,
-            provider=tried[-1].provider if tried else "",
-            model=tried[-1].model if tried else "",
+            provider=answered.provider,
+            model=answered.model,
             attempts=len(tried),
             fallbacks=self.fallbacks,
             degraded=tuple(self.degraded),

@@ -63,6 +63,7 @@ class RoutePin(_Strict):
     first_token_timeout: float = Field(default=15.0, gt=0)
     idle_timeout: float = Field(default=10.0, gt=0)
     attempt_timeout: float = Field(default=60.0, gt=0)
+    continue_streams: bool = False
 
 
 class Manifest(_Strict):
@@ -267,6 +268,7 @@ def _route(name: str, pin: RoutePin) -> Route:
         first_token_timeout=pin.first_token_timeout,
         idle_timeout=pin.idle_timeout,
         attempt_timeout=pin.attempt_timeout,
+        continue_streams=pin.continue_streams,
     )
 
 

@@ -12,7 +12,10 @@ SHORT_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5)
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """One metric. ``attribute`` is its name on `Metrics`; ``buckets`` only where it is a histogram."""
+    """One metric. ``attribute`` is its name on `Metrics`; ``buckets`` only where it is a histogram.
+
+    ``over_workers``: how a gauge of several processes becomes one figure.
+    """
 
     attribute: str
     name: str
@@ -20,6 +23,7 @@ class Declared:
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = SECONDS
+    over_workers: Literal["livesum", "livemax"] = "livesum"
 
 
 CATALOGUE: tuple[Declared, ...] = (
@@ -32,6 +36,19 @@ CATALOGUE: tuple[Declared, ...] = (
     Declared("cost_dollars", "llm_cost_dollars_total", "counter", "Money spent.", ("provider", "model", "feature")),
     Declared("tokens", "llm_tokens_total", "counter", "Tokens billed.", ("provider", "model", "kind")),
     Declared("fallbacks", "octant_fallbacks_total", "counter", "Calls that went on to another target.", ("feature",)),
+    Declared("retries_refused", "octant_retries_refused_total", "counter", "Retries without budget.", ("provider",)),
+    Declared("breaker_trips", "octant_breaker_trips_total", "counter", "Circuits opened.", ("provider", "model")),
+    Declared("breaker_skips", "octant_breaker_skips_total", "counter", "Targets passed over.", ("provider", "model")),
+    Declared(
+        "breaker_state",
+        "octant_breaker_state",
+        "gauge",
+        "0 closed, 1 half-open, 2 open.",
+        ("provider", "model"),
+        over_workers="livemax",
+    ),
+    Declared("repairs", "octant_repairs_total", "counter", "Steps taken over invalid output.", ("step",)),
+    Declared("last_resorts", "octant_last_resorts_total", "counter", "Static answers given.", ("feature",)),
     Declared("budget_refusals", "octant_budget_refusals_total", "counter", "Calls refused for money.", ("scope",)),
     Declared("settle_failures", "octant_settle_failures_total", "counter", "Tries to settle that failed."),
     Declared("records_dropped", "octant_records_dropped_total", "counter", "Call records lost."),

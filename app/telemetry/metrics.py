@@ -93,5 +93,5 @@ def _build(declared: Declared, registry: CollectorRegistry) -> Counter | Gauge |
     if declared.kind == "counter":
         return Counter(declared.name, declared.help, declared.labels, registry=registry)
     if declared.kind == "gauge":
-        return Gauge(declared.name, declared.help, declared.labels, registry=registry, multiprocess_mode="livesum")
+        return Gauge(declared.name, declared.help, declared.labels, registry=registry, multiprocess_mode=declared.over_workers)
     return Histogram(declared.name, declared.help, declared.labels, registry=registry, buckets=declared.buckets)

@@ -127,7 +127,7 @@ def passage(*, seconds: float = 5.0, output: OutputSchema | None = None, budget:
 
 
 def recovery(*providers: Scripted, stopped: frozenset[str] = frozenset()) -> Recovery:
-    return Recovery({p.name: p for p in providers}, stopped=stopped.__contains__)
+    return Recovery(providers={p.name: p for p in providers}, stopped=stopped.__contains__, metrics=Metrics())
 
 
 def outcomes(of: Passage) -> list[tuple[str, str]]:

@@ -1,0 +1,206 @@
+"""The circuit breaker of each target (a model at a provider): who fails again and again is given a rest (R5).
+
+::
+
+    closed ──── enough failures within the window ────► open
+      ▲                                                   │ its rest is over
+      └── the probe succeeds ── half-open ◄───────────────┘
+                                    │ the probe fails: open again, twice as long
+
+Open, a call goes to the next target without asking this one. Half-open, one call is let through as a probe, one over all
+replicas; the others still go on. (Nygard, "Release It!", 2nd ed. 2018, ch. 5; Fowler, "CircuitBreaker", 2014.)
+
+Each worker judges by what it has seen itself and acts at once, from memory; `sharing.SharedCircuits` tells the others. Nothing
+here waits for anything but a probe's claim.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from app.domain.errors import ProviderError, ProviderRejected
+from app.domain.routes import Target
+from app.gateway.recovery.policy import BreakerPolicy
+
+State = Literal["closed", "half_open", "open"]
+STATES: tuple[State, ...] = ("closed", "half_open", "open")  # from well to ill, as the metric counts them
+
+ASK_AGAIN = 0.5  # seconds until a worker that was refused the probe asks for it again
+
+log = logging.getLogger(__name__)
+
+
+class Window:
+    """Successes and failures of the last seconds, counted by the second."""
+
+    def __init__(self, seconds: float) -> None:
+        """``seconds`` are looked back on."""
+        self._seconds = seconds
+        self._counts: deque[list[int]] = deque()  # [second, successes, failures], oldest first
+
+    def note(self, now: float, *, failed: bool) -> None:
+        """Count one outcome at ``now`` (monotonic seconds)."""
+        second = int(now)
+        if not self._counts or self._counts[-1][0] != second:
+            self._counts.append([second, 0, 0])
+        self._counts[-1][2 if failed else 1] += 1
+        while self._counts[0][0] < now - self._seconds:
+            self._counts.popleft()
+
+    def totals(self) -> tuple[int, int]:
+        """Successes and failures as of the last `note`."""
+        return sum(c[1] for c in self._counts), sum(c[2] for c in self._counts)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._counts.clear()
+
+
+@dataclass(slots=True)
+class Circuit:
+    """One target's. ``trips`` counts the rests in a row, 0 is closed; ``until`` and ``claimed_until`` on the monotonic clock."""
+
+    window: Window
+    trips: int = 0
+    until: float = 0.0
+    claimed_until: float = 0.0
+    cause: str = ""
+
+    def state(self, now: float) -> State:
+        """Where it stands."""
+        if not self.trips:
+            return "closed"
+        return "open" if now < self.until else "half_open"
+
+
+class Sharing(Protocol):
+    """How replicas tell each other. Without one a worker is on its own."""
+
+    def opened(self, target: Target, circuit: Circuit) -> None:
+        """Tell that a circuit opened, or that its probe was given up. Never waits."""
+        ...
+
+    def closed(self, target: Target) -> None:
+        """Tell that a circuit closed. Never waits."""
+        ...
+
+    async def claim(self, target: Target, seconds: float) -> bool:
+        """Ask for the one probe, for ``seconds`` at most. True also where nobody can be asked."""
+        ...
+
+
+@dataclass(slots=True)
+class Circuits:
+    """All circuits of this worker. ``on_trip`` is told the target and the cause's code."""
+
+    policy: BreakerPolicy
+    sharing: Sharing | None = None
+    on_trip: Callable[[Target], None] = lambda _: None
+    clock: Callable[[], float] = time.monotonic
+    known: dict[Target, Circuit] = field(default_factory=dict)
+
+    def state(self, target: Target) -> State:
+        """Where a target stands now."""
+        circuit = self.known.get(target)
+        return circuit.state(self.clock()) if circuit else "closed"
+
+    def rest(self, targets: Iterable[Target]) -> float | None:
+        """Seconds until the first of ``targets`` may be probed; None where none rests."""
+        now = self.clock()
+        rests = [circuit.until - now for t in targets if (circuit := self.known.get(t)) and circuit.trips]
+        return max(0.0, min(rests)) if rests else None
+
+    async def admit(self, target: Target, seconds: float) -> bool:
+        """Whether a call may ask this target now; half-open, whether it is the probe. ``seconds``: the longest it may take."""
+        circuit, now = self.known.get(target), self.clock()
+        if circuit is None or not circuit.trips:
+            return True
+        if now < max(circuit.until, circuit.claimed_until):
+            return False
+        circuit.claimed_until = now + seconds  # before asking: another call of this worker must not ask too
+        if self.sharing is None or await self.sharing.claim(target, seconds):
+            log.info("circuit half-open, probing", extra=_named(target))
+            return True
+        circuit.claimed_until = now + ASK_AGAIN  # another replica probes; soon we know what it found
+        return False
+
+    @contextmanager
+    def watch(self, target: Target) -> Generator[None, None, None]:
+        """Judge what happens within: a provider's failure counts against the target, whatever is not the provider's for nothing.
+
+        A request that it refused counts as success: the provider works.
+        """
+        try:
+            yield
+        except ProviderRejected:
+            self.succeeded(target)
+            raise
+        except ProviderError as error:
+            self.failed(target, error.code)
+            raise
+        else:
+            self.succeeded(target)
+
+    def succeeded(self, target: Target) -> None:
+        """Count a success; a probe's closes the circuit."""
+        circuit, now = self._circuit(target), self.clock()
+        if circuit.state(now) == "half_open":
+            log.warning("circuit closed", extra=_named(target))
+            self.close(target)
+            if self.sharing:
+                self.sharing.closed(target)
+        elif not circuit.trips:  # of a call that began before the circuit opened: it says nothing about now
+            circuit.window.note(now, failed=False)
+
+    def failed(self, target: Target, code: str) -> None:
+        """Count a failure; the one too many, or a probe's, opens the circuit."""
+        circuit, now = self._circuit(target), self.clock()
+        state = circuit.state(now)
+        if state == "open":
+            return
+        if state == "closed":
+            circuit.window.note(now, failed=True)
+            successes, failures = circuit.window.totals()
+            if failures < self.policy.failures or failures < self.policy.ratio * (successes + failures):
+                return
+        rest = min(self.policy.rest * 2**circuit.trips, self.policy.longest_rest)
+        circuit.trips, circuit.until, circuit.claimed_until, circuit.cause = circuit.trips + 1, now + rest, 0.0, code
+        circuit.window.clear()
+        log.warning("circuit opened", extra={**_named(target), "code": code, "trips": circuit.trips, "rest_s": rest})
+        self.on_trip(target)
+        if self.sharing:
+            self.sharing.opened(target, circuit)
+
+    def open_until(self, target: Target, until: float, trips: int, claimed_until: float) -> None:
+        """Take over what another worker found."""
+        circuit = self._circuit(target)
+        circuit.window.clear()
+        circuit.until, circuit.trips, circuit.claimed_until = until, trips, claimed_until
+
+    def close(self, target: Target) -> None:
+        """Close a circuit."""
+        circuit = self._circuit(target)
+        circuit.trips, circuit.until, circuit.claimed_until = 0, 0.0, 0.0
+        circuit.window.clear()
+
+    def given_up(self, target: Target) -> None:
+        """A probe that ended without an outcome (its caller left, no money) has found out nothing: let the next call probe."""
+        circuit = self.known.get(target)
+        if circuit and circuit.state(self.clock()) == "half_open" and circuit.claimed_until:
+            circuit.claimed_until = 0.0
+            if self.sharing:
+                self.sharing.opened(target, circuit)
+
+    def _circuit(self, target: Target) -> Circuit:
+        circuit = self.known.get(target)
+        if circuit is None:
+            circuit = self.known[target] = Circuit(Window(self.policy.window))
+        return circuit
+
+
+def _named(target: Target) -> dict[str, str]:
+    return {"provider": target.provider, "model": target.model}

@@ -1,0 +1,144 @@
+"""A stream after its first chunk: passed on, its attempt's books kept, and what happens when it breaks (R6).
+
+Breaking in the middle is an error in the stream, never a clean end. Where the route says ``continue_streams`` and only text has
+been seen, another model goes on after what was said; the caller sees one stream, the record says `continued` (ADR 0011).
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, field, replace
+
+from app.domain.calls import Chunk, Done, Reply, TextDelta, ThinkingDelta, ToolUseDelta
+from app.domain.errors import ProviderError, ProviderOutputInvalid, ProvidersUnavailable, Wait
+from app.domain.messages import Part, Text
+from app.domain.routes import Target
+from app.gateway.passage import AttemptInProgress, Passage
+from app.gateway.recovery.breaker import Circuits
+from app.gateway.recovery.output import Verdict, violations
+from app.gateway.recovery.verdict import verdict
+
+CONTINUED = "continued"
+
+
+@dataclass(slots=True)
+class Opened:
+    """One attempt at a stream whose first chunk has arrived. ``stack`` ends the attempt and closes its connection."""
+
+    target: Target
+    attempt: AttemptInProgress
+    first: Chunk
+    chunks: AsyncGenerator[Chunk, None]
+    stack: AsyncExitStack
+
+
+@dataclass(slots=True)
+class _Said:
+    """What the caller has seen so far. ``index``: the part that text goes to."""
+
+    pieces: list[str] = field(default_factory=list)
+    index: int = 0
+    only_text: bool = True
+
+    def note(self, chunk: Chunk) -> None:
+        match chunk:
+            case TextDelta(index=index, text=text):
+                self.pieces.append(text)
+                self.index = index
+            case Done():
+                pass
+            case _:
+                self.only_text = False
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+
+async def relay(
+    opened: Opened, passage: Passage, circuits: Circuits, go_on: Callable[[str], Awaitable[Opened]]
+) -> AsyncGenerator[Chunk, None]:
+    """Pass the chunks on. ``go_on`` opens a stream that continues a text. Raises ProvidersUnavailable or OutputInvalid."""
+    said = _Said()
+    try:
+        async with aclosing(_kept(opened, passage, circuits)) as chunks:
+            async for chunk in chunks:
+                said.note(chunk)
+                yield chunk
+    except ProviderOutputInvalid as error:
+        raise verdict([error]) from error
+    except ProviderError as error:
+        continued = await _continuation(error, said, passage, go_on)
+    else:
+        return
+    async with aclosing(_continued(continued, said, passage, circuits)) as chunks:
+        async for chunk in chunks:
+            yield chunk
+
+
+async def _continuation(error: ProviderError, said: _Said, passage: Passage, go_on: Callable[[str], Awaitable[Opened]]) -> Opened:
+    """Open the stream that goes on, where the route and what was said allow it. Raises ProvidersUnavailable."""
+    broken = ProvidersUnavailable("The model provider broke off in the middle of its answer.", retry_after=1.0)
+    if not (passage.pin.route.continue_streams and said.only_text and passage.request.output is None):
+        raise broken from error
+    try:
+        continued = await go_on(said.text)
+    except Wait as none_left:
+        raise broken from none_left
+    passage.degraded.append(CONTINUED)
+    return continued
+
+
+async def _kept(opened: Opened, passage: Passage, circuits: Circuits) -> AsyncGenerator[Chunk, None]:
+    """One attempt's chunks, counted as they come. Raises ProviderError where they break or the whole is not valid."""
+    async with opened.stack:
+        try:
+            _count(opened.attempt, opened.first)
+            yield opened.first
+            async for chunk in opened.chunks:
+                _count(opened.attempt, chunk)
+                if isinstance(chunk, Done):
+                    _check(chunk.reply, passage, opened.target)
+                yield chunk
+        except ProviderOutputInvalid:
+            raise
+        except ProviderError as error:
+            circuits.failed(opened.target, error.code)
+            raise
+
+
+async def _continued(opened: Opened, said: _Said, passage: Passage, circuits: Circuits) -> AsyncGenerator[Chunk, None]:
+    """The second model's text as more of the first's; the whole at the end is both, and so is its usage."""
+    before = passage.attempts[-1].usage
+    try:
+        async with aclosing(_kept(opened, passage, circuits)) as chunks:
+            async for chunk in chunks:
+                match chunk:
+                    case TextDelta(text=text):
+                        yield TextDelta(said.index, text)
+                    case Done(reply=reply):
+                        parts: tuple[Part, ...] = (Text(said.text + reply.text), *reply.tool_uses)
+                        yield Done(replace(reply, parts=parts, usage=before + reply.usage))
+                    case ThinkingDelta():
+                        pass  # the second model's, about continuing: nothing the caller could use
+                    case _:
+                        yield chunk
+    except ProviderError as error:
+        raise ProvidersUnavailable("Two model providers broke off in the middle of the answer.", retry_after=1.0) from error
+
+
+def _check(reply: Reply, passage: Passage, target: Target) -> None:
+    """A stream's output cannot be mended, it is out: it is valid as it came, or the stream ends in an error."""
+    found = violations(reply, passage.request.output, passage.request.tools)
+    if found:
+        passage.metrics.repairs.inc(step="gave_up")
+        raise Verdict(reply, found).error(target)
+
+
+def _count(attempt: AttemptInProgress, chunk: Chunk) -> None:
+    match chunk:
+        case Done(reply=reply):
+            attempt.reply = reply
+        case TextDelta(text=text) | ThinkingDelta(text=text) | ToolUseDelta(arguments=text):
+            attempt.chunk(len(text.encode()))
+        case _:
+            attempt.chunk(0)

@@ -1,0 +1,47 @@
+"""When the same target is asked again, and after how long. The only user of tenacity.
+
+Again: an error typed Retryable, attempts left, time left before the deadline, the provider's retry budget not used up, and the
+target's circuit not opened by this very failure. Else the next target is asked at once.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
+
+from app.domain.errors import Retryable
+from app.gateway.passage import Passage
+from app.gateway.recovery.policy import RetryPolicy
+
+
+def retrying(passage: Passage, policy: RetryPolicy, *, may_retry: Callable[[], bool]) -> AsyncRetrying:
+    """Build the retries of one target. ``may_retry`` is asked last, once for each retry that would otherwise happen."""
+    backoff = wait_random_exponential(multiplier=policy.first, max=policy.most)
+
+    def wait(state: RetryCallState) -> float:
+        asked = retry_after(_error(state))
+        return backoff(state) if asked is None else asked
+
+    async def pause(seconds: float) -> None:
+        passage.waited_ms += seconds * 1000
+        await asyncio.sleep(seconds)
+
+    def exhausted(state: RetryCallState) -> bool:
+        if state.attempt_number >= passage.pin.route.attempts_per_target:
+            return True
+        return passage.call.deadline.remaining() <= state.upcoming_sleep or not may_retry()
+
+    def worth_it(error: BaseException) -> bool:
+        return isinstance(error, Retryable) and (retry_after(error) or 0.0) <= policy.longest_asked
+
+    return AsyncRetrying(retry=retry_if_exception(worth_it), wait=wait, stop=exhausted, sleep=pause, reraise=True)
+
+
+def retry_after(error: BaseException | None) -> float | None:
+    """Seconds that a provider asked us to wait, if it did."""
+    hint: float | None = getattr(error, "retry_after", None)
+    return hint
+
+
+def _error(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
