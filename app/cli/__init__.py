@@ -13,6 +13,7 @@ from app.cli.calls import app as calls
 from app.cli.index import app as index
 from app.cli.keys import key, tenant
 from app.cli.oncall import app as oncall
+from app.cli.providers import app as providers
 from app.cli.releases import app as release
 from app.cli.releases import rollback
 from app.cli.seed import seed
@@ -32,6 +33,7 @@ app.add_typer(budget, name="budget")
 app.add_typer(release, name="release")
 app.add_typer(oncall, name="oncall")
 app.add_typer(kill, name="kill")
+app.add_typer(providers, name="providers")
 
 
 def main() -> None:

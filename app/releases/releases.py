@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.errors import Misconfigured
 from app.domain.routes import Pin
-from app.releases.manifest import Places, Release, load, resolve
+from app.releases.manifest import Manifest, Places, Release, load, parse, resolve
 from app.releases.tables import activations, manifests
 
 CHANNEL = "octant:release"
@@ -144,6 +144,11 @@ class Releases:
         if gone:
             await self._valkey.hdel(WORKERS, *gone)  # workers that died without a word
         return {name: report["release"] for name, report in reports.items() if report["at"] > now - WORKER_SECONDS}
+
+    async def live(self) -> Manifest | None:
+        """The live manifest as it was activated; its pins are not looked at."""
+        live = await self._live()
+        return parse(live[1], f"the live release {live[0]}") if live else None
 
     async def _live(self) -> tuple[str, str] | None:
         statement = (

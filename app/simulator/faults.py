@@ -1,4 +1,8 @@
-"""Breaking on command (R9): what is broken, for whom, how often and for how long."""
+"""Breaking on command (R9): what is broken, for whom, how often, when and for how long.
+
+A fault strikes each request of its ``provider`` and ``model`` with its ``probability``, ``times`` times at most. Its schedule, in
+seconds from when it was put: from ``after_seconds``, for ``for_seconds``, again every ``every_seconds``.
+"""
 
 import random
 import time
@@ -21,10 +25,11 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
     "wrong_content_type": {},
     "empty": {},
     "schema_violation": {},
+    "sloppy_json": {},
     "cut_stream": {"after_tokens": 3},
     "wrong_usage": {"input_tokens": 0, "output_tokens": 0},
 }
-COMMON = {"kind", "provider", "model", "times", "probability", "for_seconds"}
+COMMON = {"kind", "provider", "model", "times", "probability", "after_seconds", "for_seconds", "every_seconds"}
 PROVIDERS = frozenset({"openai", "anthropic", "*"})
 
 
@@ -34,25 +39,40 @@ class BadFault(Exception):  # noqa: N818 - what the caller sent is bad
 
 @dataclass(slots=True)
 class Fault:
-    """One fault. ``times`` counts down; ``until`` is on the monotonic clock."""
+    """One fault. ``times`` counts down; ``put_at`` is on the monotonic clock."""
 
     kind: str
     provider: str = "*"
     model: str = "*"
     times: int | None = None
     probability: float = 1.0
-    until: float | None = None
+    after_seconds: float = 0.0
+    for_seconds: float | None = None
+    every_seconds: float | None = None
+    put_at: float = field(default_factory=time.monotonic)
     parameters: dict[str, Any] = field(default_factory=dict)
 
     def alive(self) -> bool:
-        """Whether it still applies."""
-        return self.times != 0 and (self.until is None or time.monotonic() < self.until)
+        """Whether it may still strike, now or later."""
+        over = self.for_seconds is not None and self.every_seconds is None and self._running() >= self.for_seconds
+        return self.times != 0 and not over
+
+    def in_force(self) -> bool:
+        """Whether it strikes now."""
+        running = self._running()
+        if not self.alive() or running < 0:
+            return False
+        if self.every_seconds is not None:
+            running %= self.every_seconds
+        return self.for_seconds is None or running < self.for_seconds
 
     def told(self) -> dict[str, Any]:
         """As JSON."""
-        left = None if self.until is None else max(0.0, self.until - time.monotonic())
-        about = {"kind": self.kind, "provider": self.provider, "model": self.model, "times": self.times}
-        return {**about, "probability": self.probability, "seconds_left": left, **self.parameters}
+        about = {name: getattr(self, name) for name in sorted(COMMON)}
+        return {**about, "in_force": self.in_force(), **self.parameters}
+
+    def _running(self) -> float:
+        return time.monotonic() - self.put_at - self.after_seconds
 
 
 def parse(told: Any) -> Fault:  # noqa: ANN401 - any JSON
@@ -69,16 +89,15 @@ def parse(told: Any) -> Fault:  # noqa: ANN401 - any JSON
         )
     if told.get("provider", "*") not in PROVIDERS:
         raise BadFault(f"unknown provider {told['provider']!r}; one of: {', '.join(sorted(PROVIDERS))}")
-    seconds = told.get("for_seconds")
-    return Fault(
-        kind=kind,
-        provider=told.get("provider", "*"),
-        model=told.get("model", "*"),
-        times=told.get("times"),
-        probability=float(told.get("probability", 1.0)),
-        until=None if seconds is None else time.monotonic() + float(seconds),
-        parameters={name: told.get(name, default) for name, default in KINDS[kind].items()},
-    )
+    for name in told.keys() - {"kind", "provider", "model", "retry_after"}:
+        if told[name] is not None and (isinstance(told[name], bool) or not isinstance(told[name], int | float)):
+            raise BadFault(f"{name} is a number")
+    if not 0 <= told.get("probability", 1.0) <= 1:
+        raise BadFault("probability is from 0 to 1")
+    if told.get("every_seconds") is not None and told["every_seconds"] <= 0:
+        raise BadFault("every_seconds is above 0")
+    common = {name: told[name] for name in COMMON - {"kind"} if told.get(name) is not None}
+    return Fault(kind=kind, parameters={name: told.get(name, default) for name, default in KINDS[kind].items()}, **common)
 
 
 class Faults:
@@ -103,7 +122,7 @@ class Faults:
 
     def refused(self, provider: str) -> bool:
         """Whether connections to a provider are refused now."""
-        return any(f.kind == "refuse" and f.provider in (provider, "*") and f.alive() for f in self._faults)
+        return any(f.kind == "refuse" and f.provider in (provider, "*") and f.in_force() for f in self._faults)
 
     def strike(self, provider: str, model: str) -> dict[str, dict[str, Any]]:
         """The faults that hit this request: their parameters by kind. Uses up one of their ``times``."""
@@ -112,7 +131,7 @@ class Faults:
         for fault in self._faults:
             if fault.kind == "refuse" or fault.provider not in (provider, "*") or fault.model not in (model, "*"):
                 continue
-            if self._chance.random() < fault.probability:
+            if fault.in_force() and self._chance.random() < fault.probability:
                 struck[fault.kind] = fault.parameters
                 if fault.times is not None:
                     fault.times -= 1

@@ -5,6 +5,7 @@ A listener of its own for each provider makes ``refuse`` real: its socket is clo
 
 import asyncio
 import json
+import time
 import uuid
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -31,12 +32,18 @@ class Stats:
     requests: int = 0
     open: int = 0
     cancelled: int = 0
+    last_cancelled_at: float = 0.0  # seconds since the epoch
     output_tokens: int = 0
     recent: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
 
+    def note_cancelled(self) -> None:
+        """A client left before its answer's end."""
+        self.cancelled += 1
+        self.last_cancelled_at = time.time()
+
     def told(self) -> dict[str, Any]:
         """As JSON."""
-        counts = {name: getattr(self, name) for name in ("requests", "open", "cancelled", "output_tokens")}
+        counts = {name: getattr(self, name) for name in ("requests", "open", "cancelled", "last_cancelled_at", "output_tokens")}
         return {**counts, "recent": list(self.recent)}
 
 
@@ -66,10 +73,10 @@ class Endpoint:
         try:
             return await self._answer(request)
         except asyncio.CancelledError:
-            self.stats.cancelled += 1
+            self.stats.note_cancelled()
             raise
         except ConnectionResetError:
-            self.stats.cancelled += 1
+            self.stats.note_cancelled()
             return web.Response()
         finally:
             self.stats.open -= 1
@@ -263,8 +270,12 @@ class Simulator:
 
 
 def _lie(said: Said, ask: Ask, struck: Mapping[str, Any]) -> None:
-    if "schema_violation" in struck and ask.schema is not None:
-        said.text = json.dumps({"unexpected": "this document does not follow the schema"})
+    if "schema_violation" in struck:
+        if ask.schema is not None:
+            said.text = json.dumps({"unexpected": "this document does not follow the schema"})
+        said.calls = [(name, {"unexpected": True}) for name, _ in said.calls]
+    if "sloppy_json" in struck and ask.schema is not None:
+        said.text = f"Here it is:\n```json\n{said.text[:-1]},}}\n```"
     if "wrong_usage" in struck:
         said.input_tokens = struck["wrong_usage"]["input_tokens"]
         said.output_tokens = struck["wrong_usage"]["output_tokens"]

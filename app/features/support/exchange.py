@@ -15,6 +15,7 @@ from app.features.support.wire import AnswerRequest
 from app.security.guard import fence, nonce
 
 PROMPT = "support/answer"
+HANDED_OVER = "I have handed your question over to a colleague, who will get back to you."
 _LABEL = re.compile(r"<(?=[\s/]*(?:passage|turn|question)\b)", re.IGNORECASE)
 
 
@@ -54,6 +55,7 @@ class Exchange:
             messages=tuple(self.messages),
             tools=tools.offered(self.allowed),
             stream=self.request.stream,
+            last_resort=HANDED_OVER,
         )
 
     def receipt(self) -> Receipt:

@@ -22,13 +22,14 @@ from app.domain.routes import Pin
 from app.edge.requests import CallContext
 from app.features.support import citations, tickets, tools
 from app.features.support.citations import Checked
-from app.features.support.exchange import PROMPT, Exchange, one_trace
+from app.features.support.exchange import HANDED_OVER, PROMPT, Exchange, one_trace
 from app.features.support.indexing import NAME
 from app.features.support.retrieval import Passage, Retriever
 from app.features.support.shop import Shop
 from app.features.support.wire import AnswerRequest, TicketRequest
 from app.features.support.words import words
 from app.gateway.gateway import Gateway
+from app.gateway.passage import LAST_RESORT
 from app.security.guard import fence, nonce
 from app.security.redaction import Redactor
 
@@ -39,8 +40,8 @@ FEW_WORDS = 3
 NOTHING_FOUND = "No help article covers the question."
 UNSUPPORTED = "Neither a help article nor a tool result supports the answer that was written."
 DECLINED = "The model declined to answer."
+NO_MODEL = "No model could be reached."
 TOO_LONG = f"No answer after {MOST_TURNS} turns."
-HANDED_OVER = "I have handed your question over to a colleague, who will get back to you."
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ class Support:
                 self._begin_again(exchange)
                 yield self._status(exchange, "restarted")
             elif reply and not reply.tool_uses:
-                yield await self._conclude(exchange, reply, DECLINED if reply.stop == "refusal" else UNSUPPORTED)
+                yield await self._conclude(exchange, *_judged(exchange, reply))
                 return
             elif reply:
                 await self._use_tools(exchange, reply)
@@ -193,6 +194,13 @@ class Support:
             "tools": [{"name": o.name, "outcome": o.word} for o in exchange.outcomes],
         }
         return Event("status", data, exchange.receipt())
+
+
+def _judged(exchange: Exchange, reply: Reply) -> tuple[Reply | None, str]:
+    """The reply to conclude with, and why a person takes over if nothing supports it."""
+    if LAST_RESORT in exchange.receipts[-1].degraded:
+        return None, NO_MODEL
+    return reply, DECLINED if reply.stop == "refusal" else UNSUPPORTED
 
 
 def _holds(exchange: Exchange, reply: Reply | None, checked: Checked) -> bool:

@@ -1,7 +1,7 @@
 """A stream after its first chunk: passed on, its attempt's books kept, and what happens when it breaks (R6).
 
 Breaking in the middle is an error in the stream, never a clean end. Where the route says ``continue_streams`` and only text has
-been seen, another model goes on after what was said; the caller sees one stream, the record says `continued` (ADR 0011).
+been seen, another model goes on after what was said; the caller sees one stream, the record says `continued` (ADR 0014).
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable

@@ -2,7 +2,7 @@
 
 What is taken: a code fence or prose around one document, and JSON5's freedoms (trailing commas, single quotes, comments, bare
 keys; json5.org), by the library pyjson5. What is not: anything that ends early. Libraries that "repair" JSON close open
-strings and brackets, so an answer cut in the middle of a price becomes a valid document with a wrong price (ADR 0010).
+strings and brackets, so an answer cut in the middle of a price becomes a valid document with a wrong price (ADR 0013).
 """
 
 import json

@@ -1,0 +1,105 @@
+"""`octant providers`: how each model of the live release is doing, and closing a circuit by hand."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from app.domain.routes import Target
+    from app.gateway.recovery.sharing import Shared
+
+app = typer.Typer(help="Circuit breakers: which models are asked, which rest, and why.")
+
+
+@app.callback(invoke_without_command=True)
+def show(context: typer.Context) -> None:
+    """Show every model of the live release: closed (asked), open (resting) or half_open (the next call is a probe)."""
+    if context.invoked_subcommand is None:
+        asyncio.run(_show())
+
+
+@app.command("close")
+def close(target: Annotated[str, typer.Argument(help="PROVIDER/MODEL, as shown.")]) -> None:
+    """Close a circuit on all workers within a second: the provider says that it is well again."""
+    asyncio.run(_close(target))
+
+
+async def _show() -> None:
+    from app.domain.routes import Target
+    from app.gateway.recovery.sharing import Shared, read
+    from app.oncall.switch import KillSwitch
+
+    async with _valkey() as valkey:
+        found: dict[Target, Shared] = {shared.target: shared for shared in await read(valkey)}
+        stopped = {stop.name for stop in await KillSwitch(valkey, file=None).status() if stop.scope == "provider"}
+    targets = [*(await _live_targets()), *found]
+    for target in dict.fromkeys(targets):
+        print(_line(target.provider, target.model, found.get(target), stopped=target.provider in stopped))
+
+
+def _line(provider: str, model: str, circuit: "Shared | None", *, stopped: bool) -> str:
+    state, told = "closed", ""
+    if circuit:
+        state = "open" if circuit.rest > 0 else "half_open"
+        when = f"probed in {circuit.rest:.0f} s" if circuit.rest > 0 else "the next call is a probe"
+        told = f"{circuit.cause}, rest {circuit.trips} in a row, found by {circuit.by}; {when}"
+    if stopped:
+        told = " · ".join(filter(None, ("provider stopped by an operator", told)))
+    return f"{provider + '/' + model:<40} {state:<10} {told}".rstrip()
+
+
+async def _close(name: str) -> None:
+    from app.domain.errors import NotFound
+    from app.domain.routes import Target
+    from app.gateway.recovery.sharing import forget
+
+    provider, _, model = name.partition("/")
+    async with _valkey() as valkey:
+        if not await forget(valkey, Target(provider, model)):
+            raise NotFound(f"{name} is not open. `octant providers` shows all.")
+    print(f"{name} is closed; every worker knows within a second. It opens again if it fails again.")
+
+
+async def _live_targets() -> list["Target"]:
+    """The targets of the live release, in order of its routes; none, with a word, where Postgres does not say."""
+    from app.cli.database import database
+    from app.domain.errors import Misconfigured
+    from app.domain.routes import Target
+    from app.stores import build_valkey, releases_of
+
+    try:
+        async with database() as (engine, settings):
+            valkey = build_valkey(settings)
+            try:
+                releases = releases_of(settings, engine, valkey)
+                live = await releases.live()
+            finally:
+                await valkey.aclose()
+    except Misconfigured as error:
+        typer.echo(f"What is live could not be read: {error}", err=True)
+        return []
+    return [Target(pin.provider, pin.model) for route in live.routes.values() for pin in route.targets] if live else []
+
+
+@asynccontextmanager
+async def _valkey() -> "AsyncGenerator[Redis, None]":
+    from redis.exceptions import RedisError
+
+    from app.domain.errors import Misconfigured
+    from app.settings import load
+    from app.stores import build_valkey
+
+    settings = load()
+    settings.require_stores()
+    valkey = build_valkey(settings)
+    try:
+        yield valkey
+    except (RedisError, OSError) as error:
+        raise Misconfigured(f"Valkey does not answer ({type(error).__name__}): workers judge each for itself now.") from None
+    finally:
+        await valkey.aclose()

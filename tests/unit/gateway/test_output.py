@@ -1,0 +1,97 @@
+"""Is a reply valid, can it be read, and is nothing guessed (R4)."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.calls import Reply, Usage
+from app.domain.messages import OutputSchema, Part, StopReason, Text, Thinking, ToolSpec, ToolUse
+from app.gateway.recovery.output import judge, violations
+from app.gateway.recovery.tolerant import document_in
+
+SCHEMA = OutputSchema("answer", {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]})
+TOOL = ToolSpec("order", "", {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]})
+
+
+def said(*parts: Part, stop: StopReason = "end") -> Reply:
+    return Reply(parts=parts, stop=stop, usage=Usage(), provider="p", model="m")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '```json\n{"n": 1}\n```',
+        'Here you are: {"n": 1} Anything else?',
+        '{"n": 1,}',
+        "{'n': 1}",
+        "{n: 1, /* the answer */}",
+        "﻿ {\n 'n' : +1 }",
+    ],
+)
+def test_json_with_freedoms_is_read_and_handed_on_as_plain_json(text: str) -> None:
+    verdict = judge(said(Thinking("hm"), Text(text)), SCHEMA, ())
+    assert verdict.parsed
+    assert verdict.violations == ()
+    assert json.loads(verdict.reply.text) == {"n": 1}
+    assert verdict.reply.thinking == (Thinking("hm"),)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"n": 1',
+        '{"n": 12, "price": "1',
+        '[{"n": 1}, {"n": 2}',
+        '{"a": {"n": 1}, "b": "tru',
+        '{"n": 1} or rather {"n": 2}',
+        '{"n": NaN}',
+        "",
+        "The answer is 1.",
+        "[" * 10_000,
+    ],
+)
+def test_what_is_cut_doubled_or_no_json_is_not_guessed(text: str) -> None:
+    """The reason for not using a library that closes brackets."""
+    verdict = judge(said(Text(text)), SCHEMA, ())
+    assert verdict.violations
+    assert not verdict.parsed
+
+
+def test_a_reply_cut_off_by_its_length_is_never_read_tolerantly() -> None:
+    assert judge(said(Text('{"n": 1}, and'), stop="max_tokens"), SCHEMA, ()).violations
+
+
+@given(
+    st.recursive(st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text(), lambda c: st.dictionaries(st.text(), c))
+)
+def test_every_document_comes_through_unchanged_and_no_beginning_of_one_comes_through(value: object) -> None:
+    document = {"value": value}
+    text = json.dumps(document, ensure_ascii=False)
+    found = document_in(f"```\n{text}\n```")
+    assert found is not None
+    assert json.loads(found) == document
+    for end in range(1, len(text)):
+        assert document_in(text[:end]) is None
+
+
+def test_tool_calls_are_held_to_their_schemas_and_values_are_not_quoted() -> None:
+    found = violations(said(ToolUse("1", "order", '{"id": 41111}'), stop="tool_use"), None, (TOOL,))
+    assert found == ('tool call 0: $.id: type "string"',)
+    assert violations(said(ToolUse("1", "ordre", "{}")), None, (TOOL,)) == ("tool call 0: $.name: not a tool that was offered",)
+
+
+def test_arguments_that_are_almost_json_are_read() -> None:
+    verdict = judge(said(Text("One moment."), ToolUse("1", "order", "{'id': 'NW-1',}")), None, (TOOL,))
+    assert verdict.parsed
+    assert verdict.reply.tool_uses == (ToolUse("1", "order", '{"id": "NW-1"}'),)
+
+
+def test_a_refusal_is_held_to_no_schema() -> None:
+    assert violations(said(Text("I cannot."), stop="refusal"), SCHEMA) == ()
+
+
+def test_a_schema_that_refers_to_itself_without_end_is_a_violation_not_a_crash() -> None:
+    endless = OutputSchema("endless", {"$ref": "#"})
+    assert violations(said(Text("{}")), endless) == ("$: nested too deeply",)
