@@ -1,15 +1,13 @@
 """The order in which things are tried, on providers faked at our own port."""
 
-import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from datetime import UTC, datetime
 
 import pytest
+from scripted import FreeBudget, Scripted, error, outcomes, passage, recovery
 
-from app.budget.budget import Hold
-from app.domain.calls import Call, Chunk, Deadline, Done, Identity, Reply, Tenant, TextDelta, Usage
+from app.domain.calls import Chunk, Done, Reply, TextDelta, ToolUseStart, Usage
 from app.domain.errors import (
     BudgetExceeded,
     DeadlineExceeded,
@@ -23,115 +21,11 @@ from app.domain.errors import (
     ProviderRejected,
     ProvidersRateLimited,
     ProvidersUnavailable,
+    ProviderTimeout,
     Stopped,
 )
-from app.domain.messages import Message, OutputSchema, Text
-from app.domain.money import MicroUSD
-from app.domain.routes import Pin, Price, PriceTable, Route, Target
-from app.gateway.passage import Passage
-from app.gateway.providers.base import ModelRequest
-from app.gateway.recovery.recovery import Recovery
-from app.gateway.rendering import render
-from app.telemetry.metrics import Metrics
-from app.telemetry.spans import Tracing
-
-A, B = Target("a", "model-a"), Target("b", "model-b")
-PRICE = (Price(1_000_000, 1_000_000, 1_000_000, 1_000_000),)
-TRACING = Tracing("tests", "0", None)
-
-Step = ProviderError | str | float | Sequence[Chunk | ProviderError]
-
-
-class Scripted:
-    """A provider that plays a script: an error to raise, a text to answer, seconds to hang, or chunks to stream."""
-
-    def __init__(self, name: str, *script: Step) -> None:
-        self.name = name
-        self.script = list(script)
-        self.requests: list[ModelRequest] = []
-
-    @property
-    def calls(self) -> int:
-        return len(self.requests)
-
-    async def complete(self, request: ModelRequest) -> Reply:
-        step = self._next(request)
-        if isinstance(step, ProviderError):
-            raise step
-        if isinstance(step, float):
-            await asyncio.sleep(step)
-        return reply(str(step), self.name, request.model)
-
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
-        step = self._next(request)
-        if isinstance(step, ProviderError):
-            raise step
-        if isinstance(step, float):
-            await asyncio.sleep(step)
-            return
-        whole: list[Chunk | ProviderError] = []
-        if isinstance(step, str):
-            whole = [TextDelta(0, step), Done(reply(step, self.name, request.model))]
-        for chunk in whole if isinstance(step, str) else step:
-            if isinstance(chunk, ProviderError):
-                raise chunk
-            yield chunk
-
-    async def aclose(self) -> None:
-        """Nothing to close."""
-
-    def _next(self, request: ModelRequest) -> Step:
-        self.requests.append(request)
-        return self.script.pop(0) if len(self.script) > 1 else self.script[0]
-
-
-class FreeBudget:
-    """Counts what is asked for; refuses above its limit."""
-
-    def __init__(self, limit: int = 10**9) -> None:
-        self.limit = limit
-
-    async def extend(self, hold: Hold, amount: MicroUSD) -> None:
-        if hold.amount + amount > self.limit:
-            now = datetime.now(UTC)
-            raise BudgetExceeded(scope="user-day", limit=self.limit, spent=0, held=hold.amount, needed=amount, resets_at=now)
-        hold.amount = MicroUSD(hold.amount + amount)
-
-
-def reply(text: str, provider: str, model: str) -> Reply:
-    return Reply(parts=(Text(text),), stop="end", usage=Usage(input=10, output=5), provider=provider, model=model)
-
-
-def error(kind: type[ProviderError], **fields: object) -> ProviderError:
-    usage = fields.pop("usage", None)
-    made = kind("failed", provider="a", model="model-a", usage=usage if isinstance(usage, Usage) else None)
-    for name, value in fields.items():
-        setattr(made, name, value)
-    return made
-
-
-def passage(*, seconds: float = 5.0, output: OutputSchema | None = None, budget: FreeBudget | None = None) -> Passage:
-    tenant = Tenant("t", "t", MicroUSD(10**9), MicroUSD(10**9))
-    call = Call(
-        id="req_1", identity=Identity(tenant=tenant, key_id="k", user="u"), feature="chat", target="smart",
-        deadline=Deadline.after(seconds), messages=(Message("user", (Text("hello"),)),), output=output,
-    )  # fmt: skip
-    prices = PriceTable("p", {(t.provider, t.model): PRICE for t in (A, B)})
-    pin = Pin(release="r", route=Route(name="smart", targets=(A, B), max_output_tokens=100), prices=prices)
-    with TRACING.call("chat", traceparent=None) as span:
-        return Passage(
-            call=call, call_id="call_1", pin=pin, request=render(call, pin, headers={}), span=span,
-            budget=budget or FreeBudget(), metrics=Metrics(), at=datetime.now(UTC), started=time.perf_counter(),  # type: ignore[arg-type]
-            hold=Hold("call_1", "t", (), 60),
-        )  # fmt: skip
-
-
-def recovery(*providers: Scripted, stopped: frozenset[str] = frozenset()) -> Recovery:
-    return Recovery(providers={p.name: p for p in providers}, stopped=stopped.__contains__, metrics=Metrics())
-
-
-def outcomes(of: Passage) -> list[tuple[str, str]]:
-    return [(a.provider, a.outcome) for a in of.attempts]
+from app.domain.messages import OutputSchema, Text, ToolResult, ToolSpec, ToolUse
+from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
 
 
 async def test_a_retryable_error_is_retried_at_the_same_target() -> None:
@@ -310,3 +204,145 @@ async def test_an_empty_stream_is_a_failure() -> None:
     chunks = await recovery(Scripted("a", []), Scripted("b", "backup")).open(way)
     assert isinstance((await collect(chunks))[-1], Done)
     assert ("a", "provider_garbled") in outcomes(way)
+
+
+TOOL = ToolSpec("order", "", {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]})
+
+
+def calling(arguments: str) -> Reply:
+    return Reply(
+        parts=(ToolUse("use_1", "order", arguments),), stop="tool_use", usage=Usage(10, 5), provider="a", model="model-a"
+    )
+
+
+async def test_wrong_tool_arguments_are_repaired_by_one_call_that_answers_the_tool_call() -> None:
+    """R4, for tools: both vendors want each tool call answered in the next turn."""
+    a, way = Scripted("a", calling('{"id": 5}'), calling('{"id": "NW-1"}')), passage(tools=(TOOL,))
+    assert (await recovery(a, Scripted("b", "unused")).complete(way)).tool_uses == (ToolUse("use_1", "order", '{"id": "NW-1"}'),)
+    result = a.requests[1].messages[-1].parts[0]
+    assert isinstance(result, ToolResult)
+    assert (result.tool_use_id, result.is_error) == ("use_1", True)
+    assert way.degraded == ["repaired"]
+
+
+async def test_output_that_can_be_read_is_not_asked_for_again() -> None:
+    """R4: the second call is not paid for."""
+    a, way = Scripted("a", 'Sure: {"n": 1,}'), passage(output=SCHEMA)
+    assert (await recovery(a, Scripted("b", "unused")).complete(way)).text == '{"n": 1}'
+    assert (outcomes(way), way.degraded) == ([("a", "ok")], ["parsed"])
+
+
+async def test_a_feature_s_last_resort_answers_when_no_model_does_and_says_so() -> None:
+    """R5."""
+    way = passage(last_resort="A colleague will answer.")
+    answered = await recovery(Scripted("a", error(ProviderFailed)), Scripted("b", error(ProviderDenied))).complete(way)
+    assert answered.text == "A colleague will answer."
+    assert (way.degraded, way.outcome) == (["last_resort"], "last_resort")
+    receipt = way.receipt()
+    assert (receipt.provider, receipt.model, receipt.attempts) == ("", "last_resort", 3)
+
+
+async def test_a_stream_has_the_last_resort_too_and_a_refused_request_has_not() -> None:
+    chunks = await recovery(Scripted("a", error(ProviderFailed)), Scripted("b", error(ProviderFailed))).open(
+        passage(last_resort="Static.")
+    )
+    assert (await collect(chunks))[0] == TextDelta(0, "Static.")
+    with pytest.raises(InvalidRequest):
+        await recovery(Scripted("a", error(ProviderRejected)), Scripted("b", "x")).complete(passage(last_resort="Static."))
+
+
+async def test_a_circuit_that_opened_passes_its_target_over() -> None:
+    """R5: after three failed calls the fourth does not ask it."""
+    a, b = Scripted("a", error(ProviderTimeout)), Scripted("b", "backup")
+    room = recovery(a, b, breaker=BreakerPolicy(failures=3, rest=60))
+    for _ in range(4):
+        await room.complete(passage())
+    assert (a.calls, b.calls) == (3, 4)
+
+
+async def test_with_all_circuits_open_the_caller_is_told_at_once_and_when_to_come_back() -> None:
+    a, b = Scripted("a", error(ProviderFailed)), Scripted("b", error(ProviderFailed))
+    room = recovery(a, b, breaker=BreakerPolicy(failures=1, rest=30))
+    with pytest.raises(ProvidersUnavailable):
+        await room.complete(passage())
+    way = passage()
+    with pytest.raises(ProvidersUnavailable) as refused:
+        await room.complete(way)
+    assert (a.calls, b.calls, way.attempts) == (1, 1, [])
+    assert refused.value.retry_after == pytest.approx(30, abs=1)
+
+
+async def test_a_probe_that_finds_no_money_lets_the_next_call_probe() -> None:
+    """A claim that outlived its call would keep a provider resting that nobody asked."""
+    a, b = Scripted("a", error(ProviderFailed), "well again"), Scripted("b", "backup")
+    room = recovery(a, b, breaker=BreakerPolicy(failures=1, rest=0.01))
+    await room.complete(passage(attempts=1))
+    time.sleep(0.02)  # noqa: ASYNC251 - the rest must be over; nothing else runs
+    poor = passage(budget=FreeBudget(limit=0))
+    with pytest.raises(BudgetExceeded):
+        await room.complete(poor)
+    assert (await room.complete(passage())).text == "well again"
+
+
+async def test_an_outage_is_not_multiplied_by_retries() -> None:
+    """R2: with a budget of five retries, fifty calls cost 60 requests at most, not 100."""
+    a, b = Scripted("a", error(ProviderFailed)), Scripted("b", "backup")
+    room = recovery(a, b, retries=RetryPolicy(first=0, most=0, budget_burst=5, budget_ratio=0.1))
+    for _ in range(50):
+        await room.complete(passage())
+    assert 55 <= a.calls <= 60
+
+
+BROKEN: list[Chunk | ProviderError] = [TextDelta(0, "half "), error(ProviderGarbled, usage=Usage(input=10, output=2))]
+
+
+async def test_a_route_may_have_a_broken_stream_continued_by_the_next_model() -> None:
+    """R6: one stream for the caller, two attempts paid for, and the whole at the end is both."""
+    way, b = passage(continue_streams=True), Scripted("b", "and whole")
+    seen = await collect(await recovery(Scripted("a", BROKEN), b).open(way))
+    assert seen[:2] == [TextDelta(0, "half "), TextDelta(0, "and whole")]
+    done = seen[-1]
+    assert isinstance(done, Done)
+    assert done.reply.text == "half and whole"
+    assert done.reply.usage == Usage(input=20, output=7)
+    assert (outcomes(way), way.degraded) == ([("a", "provider_garbled"), ("b", "ok")], ["continued"])
+    assert [m.role for m in b.requests[0].messages] == ["user", "assistant", "user"]
+
+
+@pytest.mark.parametrize(
+    ("script", "output"),
+    [
+        ([TextDelta(0, "{"), error(ProviderGarbled)], SCHEMA),
+        ([ToolUseStart(0, "use_1", "order"), error(ProviderGarbled)], None),
+    ],
+    ids=["schema", "tool call"],
+)
+async def test_what_is_more_than_text_is_not_continued(script: list[Chunk | ProviderError], output: OutputSchema | None) -> None:
+    b = Scripted("b", "more")
+    chunks = await recovery(Scripted("a", script), b).open(passage(continue_streams=True, output=output))
+    with pytest.raises(ProvidersUnavailable):
+        await collect(chunks)
+    assert b.calls == 0
+
+
+async def test_a_stream_that_nobody_can_continue_ends_in_an_error() -> None:
+    chunks = await recovery(Scripted("a", BROKEN), Scripted("b", error(ProviderDenied))).open(passage(continue_streams=True))
+    with pytest.raises(ProvidersUnavailable):
+        await collect(chunks)
+
+
+async def test_a_continued_stream_that_the_client_leaves_is_cancelled_at_the_second_model() -> None:
+    """R7."""
+    way = passage(continue_streams=True)
+    chunks = await recovery(Scripted("a", BROKEN), Scripted("b", [TextDelta(0, "more"), TextDelta(0, "!")])).open(way)
+    assert [await anext(chunks), await anext(chunks)] == [TextDelta(0, "half "), TextDelta(0, "more")]
+    await chunks.aclose()
+    assert outcomes(way) == [("a", "provider_garbled"), ("b", "cancelled")]
+
+
+async def test_a_stream_whose_whole_breaks_its_schema_ends_in_output_invalid() -> None:
+    """R4: it is out already, so it is an error and not a repair."""
+    way = passage(output=SCHEMA)
+    with pytest.raises(OutputInvalid):
+        await collect(await recovery(Scripted("a", '{"n": "x"}'), Scripted("b", "unused")).open(way))
+    assert outcomes(way) == [("a", "output_invalid")]

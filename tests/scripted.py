@@ -1,0 +1,147 @@
+"""Providers that play a script at our own port, and a call on them: for tests of the order in which things are tried."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Sequence
+from datetime import UTC, datetime
+
+from app.budget.budget import Hold
+from app.domain.calls import Call, Chunk, Deadline, Done, Identity, Reply, Tenant, TextDelta, Usage
+from app.domain.errors import BudgetExceeded, ProviderError
+from app.domain.messages import Message, OutputSchema, Text, ToolSpec
+from app.domain.money import MicroUSD
+from app.domain.routes import Pin, Price, PriceTable, Route, Target
+from app.gateway.passage import Passage
+from app.gateway.providers.base import ModelRequest
+from app.gateway.recovery.breaker import Circuits
+from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
+from app.gateway.recovery.recovery import Recovery
+from app.gateway.rendering import render
+from app.telemetry.metrics import Metrics
+from app.telemetry.spans import Tracing
+
+A, B = Target("a", "model-a"), Target("b", "model-b")
+PRICE = (Price(1_000_000, 1_000_000, 1_000_000, 1_000_000),)
+TRACING = Tracing("tests", "0", None)
+
+Step = ProviderError | str | float | Reply | Sequence[Chunk | ProviderError]
+
+
+class Scripted:
+    """A provider that plays a script: an error to raise, a text to answer, seconds to hang, or chunks to stream."""
+
+    def __init__(self, name: str, *script: Step) -> None:
+        self.name = name
+        self.script = list(script)
+        self.requests: list[ModelRequest] = []
+
+    @property
+    def calls(self) -> int:
+        return len(self.requests)
+
+    async def complete(self, request: ModelRequest) -> Reply:
+        step = self._next(request)
+        if isinstance(step, ProviderError):
+            raise step
+        if isinstance(step, float):
+            await asyncio.sleep(step)
+        if isinstance(step, Reply):
+            return step
+        return reply(str(step), self.name, request.model)
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
+        step = self._next(request)
+        if isinstance(step, ProviderError):
+            raise step
+        if isinstance(step, float):
+            await asyncio.sleep(step)
+            return
+        whole: list[Chunk | ProviderError] = []
+        if isinstance(step, str):
+            whole = [TextDelta(0, step), Done(reply(step, self.name, request.model))]
+        for chunk in whole if isinstance(step, str | Reply) else step:
+            if isinstance(chunk, ProviderError):
+                raise chunk
+            yield chunk
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+    def _next(self, request: ModelRequest) -> Step:
+        self.requests.append(request)
+        return self.script.pop(0) if len(self.script) > 1 else self.script[0]
+
+
+class FreeBudget:
+    """Counts what is asked for; refuses above its limit."""
+
+    def __init__(self, limit: int = 10**9) -> None:
+        self.limit = limit
+
+    async def extend(self, hold: Hold, amount: MicroUSD) -> None:
+        if hold.amount + amount > self.limit:
+            now = datetime.now(UTC)
+            raise BudgetExceeded(scope="user-day", limit=self.limit, spent=0, held=hold.amount, needed=amount, resets_at=now)
+        hold.amount = MicroUSD(hold.amount + amount)
+
+
+def reply(text: str, provider: str, model: str) -> Reply:
+    return Reply(parts=(Text(text),), stop="end", usage=Usage(input=10, output=5), provider=provider, model=model)
+
+
+def error(kind: type[ProviderError], **fields: object) -> ProviderError:
+    usage = fields.pop("usage", None)
+    made = kind("failed", provider="a", model="model-a", usage=usage if isinstance(usage, Usage) else None)
+    for name, value in fields.items():
+        setattr(made, name, value)
+    return made
+
+
+def passage(
+    *,
+    seconds: float = 5.0,
+    output: OutputSchema | None = None,
+    budget: FreeBudget | None = None,
+    tools: tuple[ToolSpec, ...] = (),
+    last_resort: str | None = None,
+    continue_streams: bool = False,
+    attempts: int = 2,
+) -> Passage:
+    """A call's passage on a route over `A` and `B`."""
+    tenant = Tenant("t", "t", MicroUSD(10**9), MicroUSD(10**9))
+    call = Call(
+        id="req_1", identity=Identity(tenant=tenant, key_id="k", user="u"), feature="chat", target="smart",
+        deadline=Deadline.after(seconds), messages=(Message("user", (Text("hello"),)),), output=output,
+        tools=tools, last_resort=last_resort,
+    )  # fmt: skip
+    prices = PriceTable("p", {(t.provider, t.model): PRICE for t in (A, B)})
+    route = Route(
+        name="smart", targets=(A, B), max_output_tokens=100, attempts_per_target=attempts, continue_streams=continue_streams
+    )
+    pin = Pin(release="r", route=route, prices=prices)
+    with TRACING.call("chat", traceparent=None) as span:
+        return Passage(
+            call=call, call_id="call_1", pin=pin, request=render(call, pin, headers={}), span=span,
+            budget=budget or FreeBudget(), metrics=Metrics(), at=datetime.now(UTC), started=time.perf_counter(),  # type: ignore[arg-type]
+            hold=Hold("call_1", "t", (), 60),
+        )  # fmt: skip
+
+
+def recovery(
+    *providers: Scripted,
+    stopped: frozenset[str] = frozenset(),
+    retries: RetryPolicy | None = None,
+    breaker: BreakerPolicy | None = None,
+) -> Recovery:
+    """The room on scripted providers; by default nothing ever rests."""
+    return Recovery(
+        providers={p.name: p for p in providers},
+        stopped=stopped.__contains__,
+        metrics=Metrics(),
+        retries=retries or RetryPolicy(),
+        circuits=Circuits(breaker or BreakerPolicy(failures=10**9)),
+    )
+
+
+def outcomes(of: Passage) -> list[tuple[str, str]]:
+    return [(a.provider, a.outcome) for a in of.attempts]
