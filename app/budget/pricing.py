@@ -58,7 +58,7 @@ def most_input_tokens(
     number of bytes bounds the number of tokens, whatever the language. Images are billed by area with a fixed maximum.
     """
     total = PER_MESSAGE * (1 + len(messages)) + sum(_bytes(t.text) for t in system)
-    total += sum(_part_tokens(part) for message in messages for part in message.parts)
+    total += sum(part_tokens(part) for message in messages for part in message.parts)
     if tools:
         total += PER_TOOL_LIST
         total += sum(_bytes(t.name) + _bytes(t.description) + _bytes(json.dumps(dict(t.schema))) for t in tools)
@@ -67,7 +67,8 @@ def most_input_tokens(
     return total
 
 
-def _part_tokens(part: Part) -> int:
+def part_tokens(part: Part) -> int:
+    """Bound the tokens of one part."""
     match part:
         case Text(text=text):
             return _bytes(text)
@@ -78,7 +79,7 @@ def _part_tokens(part: Part) -> int:
         case ToolUse(name=name, arguments=arguments):
             return PER_MESSAGE + _bytes(name) + _bytes(arguments)
         case ToolResult(content=content):
-            return PER_MESSAGE + sum(_part_tokens(inner) for inner in content)
+            return PER_MESSAGE + sum(part_tokens(inner) for inner in content)
 
 
 def _bytes(text: str) -> int:

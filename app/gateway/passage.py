@@ -130,7 +130,7 @@ class Passage:
     def _usage(self, progress: AttemptInProgress, reported: Usage | None, outcome: str) -> Usage:
         """What to bill: as reported, else our upper bound where the provider had begun to work, else nothing."""
         if progress.reply:
-            return progress.reply.usage
+            return _plausible(progress.reply, progress.input_tokens)
         if reported:
             return reported
         if progress.received or outcome == "cancelled":
@@ -239,6 +239,16 @@ class Passage:
             response=reply_text(self.reply) if self.reply else "",
             attempts=tuple(self.attempts),
         )
+
+
+def _plausible(reply: Reply, most_input: int) -> Usage:
+    """The usage as the provider told it, unless it told that something cost nothing: then our upper bound for that."""
+    usage = reply.usage
+    sent = usage.input + usage.cached_input + usage.cache_write
+    received = sum(pricing.part_tokens(part) for part in reply.parts)
+    if sent and (usage.output or not received):
+        return usage
+    return replace(usage, input=usage.input if sent else most_input, output=usage.output or received, estimated=True)
 
 
 def _ms_since(started: float) -> float:

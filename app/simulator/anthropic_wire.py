@@ -10,6 +10,7 @@ from app.simulator.request import Ask, Said, ToolOffer, Turn
 NAME = "anthropic"
 PATH = "/v1/messages"
 REQUEST_ID = "request-id"
+HEAD = 3  # events of a stream before its first token
 STOP = {"end": "end_turn", "stop_sequence": "stop_sequence", "max_tokens": "max_tokens", "tool_use": "tool_use"}
 ERRORS = {
     400: "invalid_request_error",

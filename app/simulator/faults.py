@@ -21,7 +21,7 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
     "rate_limit": {"retry_after": None},
     "status": {"status": 500, "retry_after": None},
     "garbage_json": {},
-    "truncated_json": {},
+    "truncated_json": {"after_tokens": 3},
     "wrong_content_type": {},
     "empty": {},
     "schema_violation": {},

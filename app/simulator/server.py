@@ -140,14 +140,14 @@ class Endpoint:
         await response.prepare(request)
         if "slow_first_token" in struck:
             await asyncio.sleep(struck["slow_first_token"]["seconds"])
-        cut = struck.get("cut_stream") or (struck.get("truncated_json") and {"after_tokens": 2})
-        for number, event in enumerate(events):
-            if "reset" in struck and number >= struck["reset"]["after_tokens"]:
+        cut = struck.get("cut_stream") or struck.get("truncated_json")
+        for token, event in enumerate(events, start=-self._wire.HEAD):
+            if "reset" in struck and token >= struck["reset"]["after_tokens"]:
                 return await _reset(request, begun=True)
-            if cut and number > cut["after_tokens"]:
+            if cut and token >= cut["after_tokens"]:
                 await response.write(event[: len(event) // 2] if "truncated_json" in struck else b"")
                 return response
-            if "idle" in struck and number == struck["idle"]["after_tokens"] + 1:
+            if "idle" in struck and token == struck["idle"]["after_tokens"]:
                 await asyncio.sleep(struck["idle"]["seconds"])
             await response.write(event)
         await response.write_eof()

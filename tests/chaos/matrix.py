@@ -1,0 +1,149 @@
+"""The chaos matrix: for everything a provider can do wrong, what the caller sees, what is tried, and what is paid.
+
+This is the one table. `test_matrix.py` plays every cell against the running service; `document.py` writes `docs/recovery.md`.
+
+An attempt is written as ``provider outcome price``. Providers: ``A`` the route's first, ``B`` its second. Prices: ``-`` nothing,
+``$`` what the provider told, ``~`` our upper bound, where the provider told nothing or something that cannot be.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Mode = Literal["whole", "stream"]
+Where = Literal["first", "all"]
+
+ATTEMPTS_PER_TARGET = 2
+# Seconds. Short, so that the matrix plays in a minute; long enough for a busy machine.
+CONNECT, FIRST_TOKEN, IDLE, ATTEMPT, LATE = 1.0, 1.2, 1.2, 1.6, 6.0
+
+ANSWER = "the answer"
+CUT = "text, then an error event: "
+FINE = "A ok $"
+BACKUP = "B ok $"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one cell states: HTTP status, what the caller sees (an answer, or an error's code), and the attempts."""
+
+    status: int
+    sees: str
+    attempts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One row. ``simulated`` is put to the simulator; None: the provider of that name is one that cannot be reached."""
+
+    title: str
+    simulated: Mapping[str, Any] | None
+    outcomes: Mapping[tuple[Mode, Where], Outcome]
+    needs_schema: bool = False
+
+
+def _twice(outcome: str, price: str = "-") -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return (f"A {outcome} {price}",) * 2, (f"B {outcome} {price}",) * 2
+
+
+def _retried(outcome: str) -> dict[tuple[Mode, Where], Outcome]:
+    """The fault comes before any output and may pass: asked again, then the next provider, then an honest error."""
+    first, second = _twice(outcome)
+    return {
+        (mode, where): Outcome(200, ANSWER, (*first, BACKUP))
+        if where == "first"
+        else Outcome(503, "providers_unavailable", (*first, *second))
+        for mode in ("whole", "stream")
+        for where in ("first", "all")
+    }
+
+
+def _only_whole(outcome: str, stream: Mapping[Where, Outcome]) -> dict[tuple[Mode, Where], Outcome]:
+    """Whole answers are retried; a stream has begun when it strikes."""
+    cells = _retried(outcome)
+    return {**cells, ("stream", "first"): stream["first"], ("stream", "all"): stream["all"]}
+
+
+def _broken_off(attempt: str) -> dict[Where, Outcome]:
+    """After the first token nothing is retried and nobody falls back: the caller has seen output."""
+    broken = Outcome(200, CUT + "providers_unavailable", (attempt,))
+    return {"first": broken, "all": broken}
+
+
+MATRIX: Mapping[str, Fault] = {
+    "timeout": Fault("no answer at all", {"kind": "hang"}, _retried("provider_timeout")),
+    "slow-first-token": Fault(
+        "the first token is late", {"kind": "slow_first_token", "seconds": LATE}, _retried("provider_timeout")
+    ),
+    "idle-stream": Fault(
+        "silence in the middle of a stream",
+        {"kind": "idle", "seconds": LATE, "after_tokens": 4},
+        {
+            ("whole", "first"): Outcome(200, ANSWER, (FINE,)),
+            ("whole", "all"): Outcome(200, ANSWER, (FINE,)),
+            ("stream", "first"): Outcome(200, CUT + "providers_unavailable", ("A provider_timeout ~",)),
+            ("stream", "all"): Outcome(200, CUT + "providers_unavailable", ("A provider_timeout ~",)),
+        },
+    ),
+    "rate-limit": Fault(
+        "429 without Retry-After",
+        {"kind": "rate_limit"},
+        {
+            (mode, where): Outcome(200, ANSWER, (*_twice("provider_rate_limited")[0], BACKUP))
+            if where == "first"
+            else Outcome(503, "providers_rate_limited", sum(_twice("provider_rate_limited"), ()))
+            for mode in ("whole", "stream")
+            for where in ("first", "all")
+        },
+    ),
+    "rate-limit-30s": Fault(
+        "429 with Retry-After: 30",
+        {"kind": "rate_limit", "retry_after": 30},
+        {
+            (mode, where): Outcome(200, ANSWER, ("A provider_rate_limited -", BACKUP))
+            if where == "first"
+            else Outcome(503, "providers_rate_limited", ("A provider_rate_limited -", "B provider_rate_limited -"))
+            for mode in ("whole", "stream")
+            for where in ("first", "all")
+        },
+    ),
+    "status-500": Fault("HTTP 500", {"kind": "status", "status": 500}, _retried("provider_failed")),
+    "status-503": Fault("HTTP 503", {"kind": "status", "status": 503}, _retried("provider_overloaded")),
+    "status-529": Fault("HTTP 529", {"kind": "status", "status": 529}, _retried("provider_overloaded")),
+    "refused": Fault("connection refused", None, _retried("provider_unreachable")),
+    "reset": Fault(
+        "connection reset in the middle of the body",
+        {"kind": "reset", "after_tokens": 5},
+        _only_whole("provider_garbled", _broken_off("A provider_garbled ~")),
+    ),
+    "no-dns": Fault("no such host", None, _retried("provider_unreachable")),
+    "truncated-json": Fault(
+        "JSON cut in the middle",
+        {"kind": "truncated_json"},
+        _only_whole("provider_garbled", _broken_off("A provider_garbled ~")),
+    ),
+    "schema-violation": Fault(
+        "well-formed output that breaks the schema",
+        {"kind": "schema_violation"},
+        {
+            ("whole", "first"): Outcome(200, ANSWER, ("A output_invalid $", "A output_invalid $", BACKUP)),
+            ("whole", "all"): Outcome(502, "output_invalid", sum(_twice("output_invalid", "$"), ())),
+            ("stream", "first"): Outcome(200, CUT + "output_invalid", ("A output_invalid $",)),
+            ("stream", "all"): Outcome(200, CUT + "output_invalid", ("A output_invalid $",)),
+        },
+        needs_schema=True,
+    ),
+    "empty": Fault("an empty body", {"kind": "empty"}, _retried("provider_garbled")),
+    "wrong-content-type": Fault("a web page", {"kind": "wrong_content_type"}, _retried("provider_garbled")),
+    "lying-usage": Fault(
+        "a usage of zero",
+        {"kind": "wrong_usage", "input_tokens": 0, "output_tokens": 0},
+        {(mode, where): Outcome(200, ANSWER, ("A ok ~",)) for mode in ("whole", "stream") for where in ("first", "all")},
+    ),
+}
+
+# Money fails closed: with Valkey away nothing can be held, so nothing is sent, whatever the providers do (C7).
+WITHOUT_VALKEY = Outcome(503, "dependency_unavailable", ())
+
+Cell = tuple[str, Mode, Where]
+CELLS: tuple[Cell, ...] = tuple((name, mode, where) for name, fault in MATRIX.items() for mode, where in fault.outcomes)

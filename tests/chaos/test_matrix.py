@@ -1,0 +1,61 @@
+"""Every cell of the chaos matrix on the running service, and the document that is written from it (R9, E7)."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Simulator, running_service
+from document import PATH, render
+from matrix import CELLS, MATRIX, WITHOUT_VALKEY, Cell
+from staging import Played, database, environment, faults, play_all, set_up
+
+from app.stack.embedded import embedded_valkey
+
+pytestmark = pytest.mark.xdist_group("chaos")  # one service plays them all
+
+Results = Mapping[Cell, Played]
+
+
+@pytest.fixture(scope="module")
+def played(
+    simulator_process: Simulator, database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Results, Results]]:
+    """All cells, with Valkey there and with Valkey away."""
+    folder = tmp_path_factory.mktemp("chaos")
+    with database(database_url, "chaos") as url, embedded_valkey(None) as valkey_url:
+        env = environment(simulator_process, url, valkey_url, folder)
+        key = set_up(env, folder)
+        simulator_process.put_faults(*faults())
+        try:
+            with running_service(env, folder / "up.log") as service:
+                up = asyncio.run(play_all(service, key, url))
+            with ExitStack() as stack:
+                with embedded_valkey(None) as short_lived:
+                    starting = running_service({**env, "OCTANT_VALKEY_URL": short_lived}, folder / "down.log")
+                    service = stack.enter_context(starting)
+                down = asyncio.run(play_all(service, key, url))
+        finally:
+            simulator_process.clear()
+        yield up, down
+
+
+@pytest.mark.parametrize("cell", CELLS, ids="-".join)
+def test_what_a_provider_does_wrong_has_one_stated_outcome(played: tuple[Results, Results], cell: Cell) -> None:
+    name, mode, where = cell
+    stated, came = MATRIX[name].outcomes[mode, where], played[0][cell]
+    assert (came.status, came.sees, came.attempts) == (stated.status, stated.sees, stated.attempts)
+    assert came.cost == came.paid
+
+
+@pytest.mark.parametrize("cell", CELLS, ids="-".join)
+def test_with_valkey_away_nothing_is_sent_and_nothing_is_paid(played: tuple[Results, Results], cell: Cell) -> None:
+    came = played[1][cell]
+    assert (came.status, came.sees, came.attempts) == (WITHOUT_VALKEY.status, WITHOUT_VALKEY.sees, WITHOUT_VALKEY.attempts)
+    assert came.cost == 0
+
+
+def test_the_document_says_what_the_table_says() -> None:
+    """Write it anew with `python tests/chaos/document.py`."""
+    assert Path(ROOT / PATH).read_text() == render()
