@@ -99,7 +99,7 @@ def error(kind: type[ProviderError], **fields: object) -> ProviderError:
 
 def passage(
     *,
-    seconds: float = 5.0,
+    seconds: float = 100.0,
     output: OutputSchema | None = None,
     budget: FreeBudget | None = None,
     tools: tuple[ToolSpec, ...] = (),

@@ -20,40 +20,45 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
-from app.domain.errors import ProviderError, ProviderRejected
+from app.domain.errors import ProviderError, ProviderRejected, ProviderTimeout
 from app.domain.routes import Target
 from app.gateway.recovery.policy import BreakerPolicy
 
 State = Literal["closed", "half_open", "open"]
 STATES: tuple[State, ...] = ("closed", "half_open", "open")  # from well to ill, as the metric counts them
 
+LEAST_GIVEN = 1.0  # seconds
 ASK_AGAIN = 0.5  # seconds until a worker that was refused the probe asks for it again
 
 log = logging.getLogger(__name__)
 
 
+Kind = Literal["succeeded", "failed", "hasty"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
 class Window:
-    """Successes and failures of the last seconds, counted by the second."""
+    """Outcomes of the last seconds, counted by the second."""
 
     def __init__(self, seconds: float) -> None:
         """``seconds`` are looked back on."""
         self._seconds = seconds
-        self._counts: deque[list[int]] = deque()  # [second, successes, failures], oldest first
+        self._counts: deque[list[int]] = deque()  # [second, one count for each kind], oldest first
 
-    def note(self, now: float, *, failed: bool) -> None:
+    def note(self, now: float, kind: Kind) -> None:
         """Count one outcome at ``now`` (monotonic seconds)."""
         second = int(now)
         if not self._counts or self._counts[-1][0] != second:
-            self._counts.append([second, 0, 0])
-        self._counts[-1][2 if failed else 1] += 1
+            self._counts.append([second, 0, 0, 0])
+        self._counts[-1][1 + KINDS.index(kind)] += 1
         while self._counts[0][0] < now - self._seconds:
             self._counts.popleft()
 
-    def totals(self) -> tuple[int, int]:
-        """Successes and failures as of the last `note`."""
-        return sum(c[1] for c in self._counts), sum(c[2] for c in self._counts)
+    def totals(self) -> tuple[int, int, int]:
+        """Successes, failures and hasty failures as of the last `note`."""
+        return sum(c[1] for c in self._counts), sum(c[2] for c in self._counts), sum(c[3] for c in self._counts)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -129,10 +134,12 @@ class Circuits:
         return False
 
     @contextmanager
-    def watch(self, target: Target) -> Generator[None, None, None]:
+    def watch(self, target: Target, *, given: float, wanted: float) -> Generator[None, None, None]:
         """Judge what happens within: a provider's failure counts against the target, whatever is not the provider's for nothing.
 
-        A request that it refused counts as success: the provider works.
+        A request that it refused counts as success: the provider works. ``given`` and ``wanted``: the seconds that the caller's
+        deadline leaves the provider, and those that the route allows it. If less is given, a timeout says little: it counts only
+        where nothing else succeeds, and under `LEAST_GIVEN` not at all. Else one hasty caller could open circuits for all.
         """
         try:
             yield
@@ -140,7 +147,11 @@ class Circuits:
             self.succeeded(target)
             raise
         except ProviderError as error:
-            self.failed(target, error.code)
+            hasty = isinstance(error, ProviderTimeout) and given < wanted
+            if hasty and given < LEAST_GIVEN:
+                self.given_up(target)
+            else:
+                self.failed(target, error.code, hasty=hasty)
             raise
         else:
             self.succeeded(target)
@@ -154,18 +165,17 @@ class Circuits:
             if self.sharing:
                 self.sharing.closed(target)
         elif not circuit.trips:  # of a call that began before the circuit opened: it says nothing about now
-            circuit.window.note(now, failed=False)
+            circuit.window.note(now, "succeeded")
 
-    def failed(self, target: Target, code: str) -> None:
-        """Count a failure; the one too many, or a probe's, opens the circuit."""
+    def failed(self, target: Target, code: str, *, hasty: bool = False) -> None:
+        """Count a failure; the one too many, or a probe's, opens the circuit. ``hasty``: see `watch`."""
         circuit, now = self._circuit(target), self.clock()
         state = circuit.state(now)
         if state == "open":
             return
         if state == "closed":
-            circuit.window.note(now, failed=True)
-            successes, failures = circuit.window.totals()
-            if failures < self.policy.failures or failures < self.policy.ratio * (successes + failures):
+            circuit.window.note(now, "hasty" if hasty else "failed")
+            if not self._too_many(circuit.window):
                 return
         rest = min(self.policy.rest * 2**circuit.trips, self.policy.longest_rest)
         circuit.trips, circuit.until, circuit.claimed_until, circuit.cause = circuit.trips + 1, now + rest, 0.0, code
@@ -194,6 +204,12 @@ class Circuits:
             circuit.claimed_until = 0.0
             if self.sharing:
                 self.sharing.opened(target, circuit)
+
+    def _too_many(self, window: Window) -> bool:
+        succeeded, failed, hasty = window.totals()
+        if not succeeded:
+            failed += hasty
+        return failed >= self.policy.failures and failed >= self.policy.ratio * (succeeded + failed)
 
     def _circuit(self, target: Target) -> Circuit:
         circuit = self.known.get(target)

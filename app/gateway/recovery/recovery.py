@@ -15,7 +15,7 @@ so, another model continues it (`relay`).
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AbstractContextManager, AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -103,7 +103,7 @@ class Recovery:
     async def _ask(self, passage: Passage, target: Target, further: tuple[Message, ...] = ()) -> Reply:
         """One attempt at a whole answer. Raises ProviderOutputInvalid: never a guess passed on as valid (R4)."""
         async with passage.attempt(target, further) as attempt:
-            with self.circuits.watch(target):
+            with self._watch(passage, target):
                 attempt.reply = await self.providers[target.provider].complete(passage.request_for(target, further))
             judged = judge(attempt.reply, passage.request.output, passage.request.tools)
             if judged.violations:
@@ -120,7 +120,7 @@ class Recovery:
             attempt = await stack.enter_async_context(passage.attempt(target, further))
             chunks = self.providers[target.provider].stream(passage.request_for(target, further))
             await stack.enter_async_context(aclosing(chunks))
-            with self.circuits.watch(target):
+            with self._watch(passage, target):
                 try:
                     first = await anext(chunks)
                 except StopAsyncIteration:
@@ -182,6 +182,12 @@ class Recovery:
             return False
 
         return await retrying(passage, self.retries, may_retry=may_retry)(once, target)
+
+    def _watch(self, passage: Passage, target: Target) -> AbstractContextManager[None]:
+        """Judge the target by what it does; a stream's patience is for its first token, a whole answer's for all of it."""
+        timeouts = passage.request.timeouts
+        wanted = timeouts.first_token if passage.call.stream else timeouts.total
+        return self.circuits.watch(target, given=passage.call.deadline.remaining(), wanted=wanted)
 
     def _last_resort(self, passage: Passage, error: Wait) -> Reply:
         """The feature's static answer, said to be one. Raises ``error`` where the feature has none."""

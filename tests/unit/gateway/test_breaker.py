@@ -143,14 +143,14 @@ def test_a_refused_request_is_not_the_providers_failure(
     circuits: Circuits, kind: type[ProviderFailed | ProviderRejected], state: str
 ) -> None:
     for _ in range(3):
-        with pytest.raises(kind), circuits.watch(A):
+        with pytest.raises(kind), circuits.watch(A, given=60, wanted=45):
             raise kind("no", provider="a", model="m")
     assert circuits.state(A) == state
 
 
 def test_what_is_not_the_providers_doing_counts_for_nothing(circuits: Circuits) -> None:
     for _ in range(5):
-        with pytest.raises(KeyError), circuits.watch(A):
+        with pytest.raises(KeyError), circuits.watch(A, given=60, wanted=45):
             raise KeyError
     assert circuits.state(A) == "closed"
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import pytest
-from scripted import FreeBudget, Scripted, error, outcomes, passage, recovery
+from scripted import A, FreeBudget, Scripted, error, outcomes, passage, recovery
 
 from app.domain.calls import Chunk, Done, Reply, TextDelta, ToolUseStart, Usage
 from app.domain.errors import (
@@ -346,3 +346,26 @@ async def test_a_stream_whose_whole_breaks_its_schema_ends_in_output_invalid() -
     with pytest.raises(OutputInvalid):
         await collect(await recovery(Scripted("a", '{"n": "x"}'), Scripted("b", "unused")).open(way))
     assert outcomes(way) == [("a", "output_invalid")]
+
+
+async def test_a_hasty_caller_does_not_open_circuits_for_others() -> None:
+    """Deadlines of its own below the route's timeout: while others are answered, that they passed says nothing."""
+    room = recovery(Scripted("a", "fine", *[error(ProviderTimeout)] * 6, "fine"), Scripted("b", "backup"), breaker=HASTE)
+    await room.complete(passage())
+    for _ in range(6):
+        await room.complete(passage(seconds=5.0, attempts=1))
+    assert room.circuits.state(A) == "closed"
+
+
+async def test_hasty_callers_alone_find_out_that_a_provider_hangs() -> None:
+    """With nothing but timeouts they are right; those who leave no time at all are never asked."""
+    room = recovery(Scripted("a", error(ProviderTimeout)), Scripted("b", "backup"), breaker=HASTE)
+    for _ in range(6):
+        await room.complete(passage(seconds=0.5, attempts=1))
+    assert room.circuits.state(A) == "closed"
+    for _ in range(2):
+        await room.complete(passage(seconds=5.0, attempts=1))
+    assert room.circuits.state(A) == "open"
+
+
+HASTE = BreakerPolicy(failures=2, ratio=0.1, rest=60)

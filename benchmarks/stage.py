@@ -1,0 +1,119 @@
+"""What rehearsals play on: the service in several workers, its own stores, and a provider simulator that breaks on command."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
+
+START_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A running service: its address, a key whose caps are out of reach, and the simulator's control address."""
+
+    url: str
+    key: str
+    control: str
+    pid: int
+    env: Mapping[str, str]
+
+    def break_providers(self, *faults: Mapping[str, Any]) -> None:
+        """Put faults to the simulator, in place of those in force."""
+        send("DELETE", self.control + "/faults")
+        send("PUT", self.control + "/faults", json.dumps(faults).encode())
+
+    def simulator_stats(self) -> dict[str, dict[str, Any]]:
+        """What each provider saw."""
+        found: dict[str, dict[str, Any]] = json.loads(send("GET", self.control + "/stats"))
+        return found
+
+
+@contextmanager
+def stage(*, workers: int, **settings: str) -> Generator[Stage, None, None]:
+    """Start everything; stop it at the end of the block. ``settings`` are further variables for the service."""
+    with (
+        tempfile.TemporaryDirectory(prefix="octant-stage-") as folder,
+        embedded_valkey(None) as valkey,
+        embedded_postgres(None) as database,
+        _simulator() as ports,
+    ):
+        env = {
+            **os.environ,
+            "OCTANT_STATE_DIR": folder,
+            "OCTANT_DATABASE_URL": database,
+            "OCTANT_VALKEY_URL": valkey,
+            "OCTANT_PORT": str(free_port()),
+            "OCTANT_METRICS_PORT": str(free_port()),
+            "OCTANT_WORKERS": str(workers),
+            "OCTANT_LOG_LEVEL": "warning",
+            "OCTANT_OPENAI__BASE_URL": f"http://127.0.0.1:{ports['openai']}/v1",
+            "OCTANT_OPENAI__API_KEY": "simulator",
+            "OCTANT_ANTHROPIC__BASE_URL": f"http://127.0.0.1:{ports['anthropic']}",
+            "OCTANT_ANTHROPIC__API_KEY": "simulator",
+            **settings,
+        }
+        key = _set_up(env)
+        log = Path(folder) / "service.log"
+        with (
+            log.open("wb") as out,
+            subprocess.Popen([sys.executable, "-m", "app.cli", "serve"], env=env, stdout=out, stderr=out) as service,
+        ):
+            url = f"http://127.0.0.1:{env['OCTANT_PORT']}"
+            try:
+                _wait(url, service, log)
+                yield Stage(url, key, f"http://127.0.0.1:{ports['control']}", service.pid, env)
+            finally:
+                service.terminate()
+                service.wait(60)
+
+
+def octant(env: Mapping[str, str], *words: str) -> str:
+    """Run an operator's command; return what it says."""
+    command = [sys.executable, "-m", "app.cli", *words]
+    return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def send(method: str, url: str, body: bytes | None = None) -> bytes:
+    """One request to the control listener."""
+    request = urllib.request.Request(url, data=body, method=method)  # noqa: S310 - loopback
+    with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - loopback
+        return bytes(answer.read())
+
+
+def _set_up(env: Mapping[str, str]) -> str:
+    octant(env, "setup")
+    octant(env, "tenant", "create", "rehearsal", "--daily-cap", "1000000", "--user-daily-cap", "1000000")
+    return octant(env, "key", "create", "rehearsal", "--name", "rehearsal", "--quiet")
+
+
+@contextmanager
+def _simulator() -> Generator[dict[str, int], None, None]:
+    command = [sys.executable, "-m", "app.simulator"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield json.loads(process.stdout.readline() if process.stdout else "{}")
+        finally:
+            process.terminate()
+
+
+def _wait(url: str, service: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and service.poll() is None:
+        try:
+            with urllib.request.urlopen(url + "/readyz", timeout=2):  # noqa: S310 - loopback
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+    raise SystemExit(f"The service did not become ready. Its log ends:\n{log.read_text()[-3000:]}")
