@@ -6,7 +6,7 @@ RUN    := $(VENV)/.installed-run
 DEV    := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check eval bench rollback reset lock
+.PHONY: help setup demo serve test check eval bench outage soak rollback reset lock
 
 help: ## Show the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -33,6 +33,12 @@ eval: $(DEV) ## Run the evals against the thresholds; fails below them
 
 bench: $(DEV) ## Measure throughput, CPU per request and overhead
 	$(BIN)/python -m benchmarks $(ARGS)
+
+outage: $(DEV) ## Rehearse a provider outage at peak, time-scaled; fails below 99.9 % answered
+	$(BIN)/python -m benchmarks.outage $(ARGS)
+
+soak: $(DEV) ## Make 100,000 calls while everything breaks at random; fails if anything is left over
+	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 rollback: $(RUN) ## Put the previous release live again: make rollback REASON="why"
 	@$(BIN)/python -m app.cli rollback --reason "$(REASON)"

@@ -21,7 +21,7 @@ from typing import Any
 
 import aiohttp
 
-from benchmarks.stage import Stage, stage
+from benchmarks.stage import Stage, break_providers, stage
 
 REAL_MINUTES = 30
 PROMISED = 99.9
@@ -85,7 +85,7 @@ async def _rehearse(running: Stage, seconds: float, rate: float) -> dict[str, li
         ("before", max(5.0, seconds / 2), [], {}),
         ("during", seconds, outage, {}),
         ("after", max(8.0, seconds / 2), [], {}),
-        ("both away", max(6.0, seconds / 3), both, {"octant-deadline-ms": str(DEADLINE_MS)}),
+        ("both away", max(12.0, seconds / 3), both, {"octant-deadline-ms": str(DEADLINE_MS)}),
     ]
     headers = {"authorization": f"Bearer {running.key}"}
     timeout = aiohttp.ClientTimeout(total=120)
@@ -96,7 +96,7 @@ async def _rehearse(running: Stage, seconds: float, rate: float) -> dict[str, li
         for name, length, faults, extra in plan:
             if name == "both away":  # what was sent before is not to be judged by it
                 await asyncio.gather(*(task for sent in tasks.values() for task in sent))
-            await asyncio.to_thread(running.break_providers, LATENCY, *faults)
+            await asyncio.to_thread(break_providers, running.control, LATENCY, *faults)
             tasks[name] = await _send_steadily(http, rate, length, extra)
         return {name: await asyncio.gather(*sent) for name, sent in tasks.items()}
 

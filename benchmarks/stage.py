@@ -26,23 +26,23 @@ class Stage:
     url: str
     key: str
     control: str
-    pid: int
-    env: Mapping[str, str]
 
-    def break_providers(self, *faults: Mapping[str, Any]) -> None:
-        """Put faults to the simulator, in place of those in force."""
-        send("DELETE", self.control + "/faults")
-        send("PUT", self.control + "/faults", json.dumps(faults).encode())
 
-    def simulator_stats(self) -> dict[str, dict[str, Any]]:
-        """What each provider saw."""
-        found: dict[str, dict[str, Any]] = json.loads(send("GET", self.control + "/stats"))
-        return found
+def break_providers(control: str, *faults: Mapping[str, Any]) -> None:
+    """Put faults to the simulator, in place of those in force."""
+    _send("DELETE", control + "/faults")
+    _send("PUT", control + "/faults", json.dumps(faults).encode())
+
+
+def simulator_stats(control: str) -> dict[str, dict[str, Any]]:
+    """What each provider saw."""
+    found: dict[str, dict[str, Any]] = json.loads(_send("GET", control + "/stats"))
+    return found
 
 
 @contextmanager
-def stage(*, workers: int, **settings: str) -> Generator[Stage, None, None]:
-    """Start everything; stop it at the end of the block. ``settings`` are further variables for the service."""
+def backstage() -> Generator[tuple[dict[str, str], str], None, None]:
+    """Stores and simulator. Yields the variables that point a service at them, and the simulator's control address."""
     with (
         tempfile.TemporaryDirectory(prefix="octant-stage-") as folder,
         embedded_valkey(None) as valkey,
@@ -56,16 +56,22 @@ def stage(*, workers: int, **settings: str) -> Generator[Stage, None, None]:
             "OCTANT_VALKEY_URL": valkey,
             "OCTANT_PORT": str(free_port()),
             "OCTANT_METRICS_PORT": str(free_port()),
-            "OCTANT_WORKERS": str(workers),
-            "OCTANT_LOG_LEVEL": "warning",
+            "OCTANT_LOG_LEVEL": "error",
             "OCTANT_OPENAI__BASE_URL": f"http://127.0.0.1:{ports['openai']}/v1",
             "OCTANT_OPENAI__API_KEY": "simulator",
             "OCTANT_ANTHROPIC__BASE_URL": f"http://127.0.0.1:{ports['anthropic']}",
             "OCTANT_ANTHROPIC__API_KEY": "simulator",
-            **settings,
         }
-        key = _set_up(env)
-        log = Path(folder) / "service.log"
+        yield env, f"http://127.0.0.1:{ports['control']}"
+
+
+@contextmanager
+def stage(*, workers: int) -> Generator[Stage, None, None]:
+    """Start everything, the service in ``workers`` processes; stop it at the end of the block."""
+    with backstage() as (env, control):
+        env["OCTANT_WORKERS"] = str(workers)
+        key = set_up(env)
+        log = Path(env["OCTANT_STATE_DIR"]) / "service.log"
         with (
             log.open("wb") as out,
             subprocess.Popen([sys.executable, "-m", "app.cli", "serve"], env=env, stdout=out, stderr=out) as service,
@@ -73,7 +79,7 @@ def stage(*, workers: int, **settings: str) -> Generator[Stage, None, None]:
             url = f"http://127.0.0.1:{env['OCTANT_PORT']}"
             try:
                 _wait(url, service, log)
-                yield Stage(url, key, f"http://127.0.0.1:{ports['control']}", service.pid, env)
+                yield Stage(url, key, control)
             finally:
                 service.terminate()
                 service.wait(60)
@@ -85,14 +91,15 @@ def octant(env: Mapping[str, str], *words: str) -> str:
     return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def send(method: str, url: str, body: bytes | None = None) -> bytes:
+def _send(method: str, url: str, body: bytes | None = None) -> bytes:
     """One request to the control listener."""
     request = urllib.request.Request(url, data=body, method=method)  # noqa: S310 - loopback
     with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - loopback
         return bytes(answer.read())
 
 
-def _set_up(env: Mapping[str, str]) -> str:
+def set_up(env: Mapping[str, str]) -> str:
+    """Schema, index, release, and a tenant that never reaches its caps. Returns a key."""
     octant(env, "setup")
     octant(env, "tenant", "create", "rehearsal", "--daily-cap", "1000000", "--user-daily-cap", "1000000")
     return octant(env, "key", "create", "rehearsal", "--name", "rehearsal", "--quiet")

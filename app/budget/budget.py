@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Hold:
-    """One call's lease. ``amount`` is held in Valkey; ``spent`` grows as paid replies arrive."""
+    """One call's lease. ``amount`` is held in Valkey; ``spent`` grows as paid replies arrive; ``asking``: for more, right now."""
 
     lease_id: str
     tenant: str
@@ -38,6 +38,7 @@ class Hold:
     lease_seconds: int
     amount: MicroUSD = ZERO
     spent: MicroUSD = ZERO
+    asking: asyncio.Future[None] | None = None
     keys: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -87,11 +88,22 @@ class Budget:
         """Hold ``amount`` for a call that ends within ``seconds``. Raises BudgetExceeded or DependencyUnavailable."""
         scopes = scopes_of(identity, datetime.now(UTC))
         hold = Hold(lease_id, identity.tenant.id, scopes, lease_seconds=round(seconds + LEASE_MARGIN))
-        await self.extend(hold, amount)
+        try:
+            await self.extend(hold, amount)
+        except asyncio.CancelledError:
+            self.settle(hold)  # the caller left while we asked: what Valkey grants now is given back
+            raise
         return hold
 
     async def extend(self, hold: Hold, amount: MicroUSD) -> None:
-        """Hold ``amount`` more, for a further attempt after a paid one. Raises as `hold` does; the lease stays as it was."""
+        """Hold ``amount`` more, for a further attempt after a paid one. Raises as `hold` does; the lease stays as it was.
+
+        Shielded: a script that was sent may run, whoever stopped waiting for it. `settle` waits until it has.
+        """
+        hold.asking = asyncio.ensure_future(self._take(hold, amount))
+        await asyncio.shield(hold.asking)
+
+    async def _take(self, hold: Hold, amount: MicroUSD) -> None:
         limits = [str(s.limit) for s in hold.scopes]
         arguments = [str(amount), hold.lease_id, str(hold.lease_seconds), str(COUNTER_SECONDS), *limits]
         try:
@@ -136,6 +148,8 @@ class Budget:
     async def _settle_until_done(self, hold: Hold) -> None:
         """Retry while Valkey is away: the money stays counted as held in the meantime."""
         delay = RETRY_FIRST
+        if hold.asking:
+            await asyncio.gather(hold.asking, return_exceptions=True)
         while True:
             try:
                 await self._settle(keys=hold.keys, args=[str(hold.spent), hold.lease_id])

@@ -149,3 +149,20 @@ async def test_spent_plus_held_never_passes_the_cap_whatever_the_order(
             expected_held += amount
         assert (await budget.spent_and_held(who))["user-day"][:2] == (expected_spent, expected_held)
         assert expected_spent + expected_held <= 1000
+
+
+async def test_a_caller_that_leaves_while_money_is_being_held_leaves_no_lease(budget: Budget, valkey: Redis) -> None:
+    """C3: the script may have run although nobody waits for it any more; found by `make soak`."""
+    who = identity()
+    for number in range(200):
+        holding = asyncio.create_task(budget.hold(who, MicroUSD(10), lease_id=f"l{number}", seconds=10))
+        for _ in range(number % 8):
+            await asyncio.sleep(0)
+        if not holding.done():
+            holding.cancel()
+        for hold in await asyncio.gather(holding, return_exceptions=True):
+            if not isinstance(hold, BaseException):
+                budget.settle(hold)
+    await settled(budget)
+    assert await budget.spent_and_held(who) == {"tenant-day": (0, 0, 1_000_000), "user-day": (0, 0, 1_000_000)}
+    assert await valkey.zcard(f"octant:{{{who.tenant.id}}}:leases") == 0
