@@ -18,6 +18,7 @@ from app.gateway.providers.anthropic import AnthropicProvider
 from app.gateway.providers.base import Provider
 from app.gateway.providers.openai import OpenAIProvider
 from app.gateway.recovery.recovery import Recovery
+from app.idempotency.idempotency import Idempotency
 from app.oncall.switch import KillSwitch
 from app.security.guard import Guard
 from app.security.keys import KeyRing
@@ -64,6 +65,14 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         releases = releases_of(settings, engine, valkey)
         recorder = Recorder(engine, redactor, on_drop=metrics.records_dropped.inc, on_depth=metrics.records_queued.set)
         budget = Budget(valkey, on_settle_failure=metrics.settle_failures.inc)
+        idempotency = Idempotency(
+            engine,
+            secret=settings.secret_key.get_secret_value().encode(),
+            on_outcome=lambda outcome: metrics.idempotency.inc(outcome=outcome),
+            keep=settings.idempotency_keep,
+            lease=settings.idempotency_lease,
+            max_bytes=settings.idempotency_max_bytes,
+        )
         tracing = Tracing("octant", __version__, settings.otlp_endpoint or None)
         stack.callback(tracing.close)
 
@@ -78,6 +87,8 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         stack.push_async_callback(recorder.aclose)
         await budget.start(tenant_ids)
         stack.push_async_callback(budget.aclose)
+        await idempotency.start()
+        stack.push_async_callback(idempotency.aclose)
         gateway = Gateway(
             GatewayParts(
                 switch=switch,
@@ -92,6 +103,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         )
         edge = EdgeParts(
             keys=keys,
+            idempotency=idempotency,
             metrics=metrics,
             request_deadline=settings.request_deadline,
             max_body_bytes=settings.max_body_bytes,
