@@ -47,6 +47,18 @@ def build_provider(name: str, settings: ProviderSettings) -> Provider:
     return OpenAIProvider(name, base_url=settings.base_url, api_key=key, legacy_max_tokens=settings.legacy_max_tokens)
 
 
+def build_idempotency(settings: Settings, engine: AsyncEngine, metrics: Metrics) -> Idempotency:
+    """The idempotency room on the settings' limits."""
+    return Idempotency(
+        engine,
+        secret=settings.secret_key.get_secret_value().encode(),
+        on_outcome=lambda outcome: metrics.idempotency.inc(outcome=outcome),
+        keep=settings.idempotency_keep,
+        lease=settings.idempotency_lease,
+        max_bytes=settings.idempotency_max_bytes,
+    )
+
+
 @asynccontextmanager
 async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Parts, None]:
     """Open everything, in the order of need; close it in reverse. Raises Misconfigured where start-up cannot go on."""
@@ -65,14 +77,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         releases = releases_of(settings, engine, valkey)
         recorder = Recorder(engine, redactor, on_drop=metrics.records_dropped.inc, on_depth=metrics.records_queued.set)
         budget = Budget(valkey, on_settle_failure=metrics.settle_failures.inc)
-        idempotency = Idempotency(
-            engine,
-            secret=settings.secret_key.get_secret_value().encode(),
-            on_outcome=lambda outcome: metrics.idempotency.inc(outcome=outcome),
-            keep=settings.idempotency_keep,
-            lease=settings.idempotency_lease,
-            max_bytes=settings.idempotency_max_bytes,
-        )
+        idempotency = build_idempotency(settings, engine, metrics)
         tracing = Tracing("octant", __version__, settings.otlp_endpoint or None)
         stack.callback(tracing.close)
 

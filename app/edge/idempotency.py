@@ -19,6 +19,7 @@ from app.edge.errors import TABLE, dialect_of, render
 from app.edge.identity import authenticated
 from app.edge.middleware import OUTLIVES_CLIENT
 from app.edge.parts import parts_of
+from app.edge.requests import call_context
 from app.idempotency.idempotency import Claim, Idempotency, StoredAnswer
 
 HEADER = "idempotency-key"
@@ -53,12 +54,12 @@ async def _once(request: Request, answer: Answer) -> Response:
 
     Raises Unauthenticated, Forbidden, InvalidRequest, and what `Idempotency.claim` raises, before anything is done.
     """
-    identity = await authenticated(request)
+    context = await call_context(request, await authenticated(request))  # what is wrong with other headers is told first
     key = _key_of(request)
     request.scope[OUTLIVES_CLIENT] = True
     store = parts_of(request).idempotency
     target = f"{request.url.path}?{request.url.query}"
-    found = await store.claim(identity, key, store.fingerprint(request.method, target, await request.body()))
+    found = await store.claim(context.identity, key, store.fingerprint(request.method, target, await request.body()))
     if isinstance(found, StoredAnswer):
         return _Again(found)
     try:
@@ -67,12 +68,12 @@ async def _once(request: Request, answer: Answer) -> Response:
         if not TABLE[type(error)].final:
             await store.release(found)
             raise
-        status, headers, body = render(error, dialect_of(request.url.path), request.scope["octant.request_id"])
-        response = Response(body, status, headers)
+        status, headers, body = render(error, dialect_of(request.url.path), context.request_id)
+        return _Kept(Response(body, status, headers), found, store, final=True)
     except BaseException:
         await store.release(found)
         raise
-    return _Kept(response, found, store)
+    return _Kept(response, found, store, final=False)
 
 
 def _key_of(request: Request) -> str:
@@ -83,10 +84,14 @@ def _key_of(request: Request) -> str:
 
 
 class _Kept(Response):
-    """An answer on its way out, stored before its last message is sent. One that breaks on the way frees its key."""
+    """An answer on its way out, stored before its last message is sent if it is ``final`` or a success.
 
-    def __init__(self, response: Response, claim: Claim, store: Idempotency) -> None:
+    Any other, and one that breaks on the way, frees its key.
+    """
+
+    def __init__(self, response: Response, claim: Claim, store: Idempotency, *, final: bool) -> None:
         super().__init__()
+        self._final = final
         self._response = response
         self._claim = claim
         self._store = store
@@ -108,7 +113,10 @@ class _Kept(Response):
             if self._last:
                 await send(self._last)
             raise
-        await self._store.store(self._claim, self._answer())
+        if self._final or self._start["status"] < 300:
+            await self._store.store(self._claim, self._answer())
+        else:
+            await self._store.release(self._claim)
         if self._last:
             await send(self._last)
 

@@ -69,7 +69,9 @@ class Idempotency:
         told what became of a key: stored, replayed, in_flight, reused, released, or lost (an answer that could not be stored).
         """
         self.max_bytes = max_bytes
-        self._engine = engine
+        self._engine = engine.execution_options(
+            isolation_level="AUTOCOMMIT"
+        )  # one statement each: no BEGIN, no COMMIT to wait for
         self._secret = secret
         self._on_outcome = on_outcome
         self._keep = timedelta(seconds=keep)
@@ -85,7 +87,9 @@ class Idempotency:
     async def aclose(self, grace: float = 5.0) -> None:
         """Wait ``grace`` seconds at most for answers that are still to be stored."""
         if self._storing:
-            await asyncio.wait(self._storing, timeout=grace)
+            _, late = await asyncio.wait(self._storing, timeout=grace)
+            for _ in late:
+                self._on_outcome("lost")
         for task in (*self._tasks, *self._storing):
             task.cancel()
         await asyncio.gather(*self._tasks, *self._storing, return_exceptions=True)
@@ -143,7 +147,7 @@ class Idempotency:
     async def _claim(self, owner: dict[str, str], fingerprint: bytes) -> Claim | StoredAnswer:
         token = uuid.uuid4()
         while True:  # again only where a row went between the two statements
-            async with self._engine.begin() as connection:
+            async with self._engine.connect() as connection:
                 if (await connection.execute(self._claiming(owner, fingerprint, token))).first():
                     self._held.add(token)
                     return Claim(token)
@@ -230,7 +234,7 @@ class Idempotency:
     async def _execute(self, statement: Update | Delete, purpose: str) -> int | None:
         """Run one statement. Returns how many rows it met, None if Postgres did not answer."""
         try:
-            async with asyncio.timeout(STATEMENT_SECONDS), self._engine.begin() as connection:
+            async with asyncio.timeout(STATEMENT_SECONDS), self._engine.connect() as connection:
                 return (await connection.execute(statement)).rowcount
         except (SQLAlchemyError, OSError) as error:
             log.warning("idempotency store failed", extra={"purpose": purpose, "error_type": type(error).__name__})

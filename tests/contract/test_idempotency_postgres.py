@@ -198,13 +198,13 @@ async def test_without_postgres_nothing_is_promised(identity: Identity) -> None:
 
 
 async def test_an_answer_given_while_postgres_was_away_is_stored_when_it_is_back(
-    store: Idempotency, engine: AsyncEngine, identity: Identity, outcomes: Counter[str]
+    store: Idempotency, identity: Identity, outcomes: Counter[str]
 ) -> None:
     claim = await claimed(store, identity)
-    store._engine = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
+    there, store._engine = store._engine, create_async_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
     await store.store(claim, ANSWER)
     assert not outcomes
-    store._engine = engine
+    store._engine = there
     await asyncio.wait_for(asyncio.gather(*store._storing), 10)
     assert outcomes == {"stored": 1}
     assert await store.claim(identity, "k", SAME) == ANSWER

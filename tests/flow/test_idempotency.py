@@ -262,10 +262,9 @@ async def test_the_longest_key_and_a_quoted_one_are_keys(http: aiohttp.ClientSes
         assert (told.status, told.replayed) == (200, False)
 
 
-async def test_without_a_valid_api_key_no_answer_is_replayed(
+async def test_an_answer_is_replayed_to_its_tenant_and_its_bound_user_alone(
     http: aiohttp.ClientSession, service_url: str, stack_env: dict[str, str]
 ) -> None:
-    """Threat model: answers are their tenant's own, and their bound user's."""
     key = new_key()
     first = await post(http, CHAT, ASK, key)
     octant(stack_env, "tenant", "create", f"t-{key[:8]}", "--name", "Another")

@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+import re
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from typing import Any, cast
 from uuid import uuid4
 
 import pytest
+from conftest import ROOT
 from fastapi import APIRouter, FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from starlette.requests import Request
@@ -59,11 +61,16 @@ class Service:
         self._app.state.edge = EdgeParts(keys=cast("Any", Keys()), idempotency=self.store, metrics=Metrics(), **about)
 
     async def post(
-        self, key: str | None, *, leave: asyncio.Event | None = None, sent: list[Message] | None = None
+        self,
+        key: str | None,
+        *,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+        leave: asyncio.Event | None = None,
+        sent: list[Message] | None = None,
     ) -> list[Message]:
         """What was sent to a client that stays, or leaves when ``leave`` is set; put into ``sent`` as it is sent."""
         got = [] if sent is None else sent
-        headers = [(b"authorization", b"Bearer x"), *([(b"idempotency-key", key.encode())] if key else [])]
+        headers = [*headers, (b"authorization", b"Bearer x"), *([(b"idempotency-key", key.encode())] if key else [])]
         scope: Scope = {
             "type": "http", "method": "POST", "path": "/v1/x", "raw_path": b"/v1/x", "query_string": b"", "headers": headers,
             "http_version": "1.1", "scheme": "http", "server": ("test", 80), "root_path": "",
@@ -115,6 +122,11 @@ def test_every_post_of_every_product_honours_the_key() -> None:
     assert [r for r in posts if not isinstance(r, IdempotentRoute)] == []
 
 
+def test_the_decision_names_the_errors_that_are_kept() -> None:
+    (row,) = re.findall(r"^ *\| (.*) \| kept", (ROOT / "docs/decisions/0010-idempotency.md").read_text(), re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", row)) == {leaf.__name__ for leaf, table_row in TABLE.items() if table_row.final}
+
+
 def test_no_error_that_may_do_better_soon_is_kept() -> None:
     assert [leaf.__name__ for leaf, row in TABLE.items() if row.retry and row.final] == []
 
@@ -135,6 +147,26 @@ async def test_what_will_not_change_is_kept_and_everything_else_frees_the_key(
     assert (told(first)[2], told(again)[2]) == (False, kept)
     assert service.handled == (1 if kept else 2)
     assert service.outcomes == ({"stored": 1, "replayed": 1} if kept else {"released": 2})
+
+
+async def test_a_failure_that_a_handler_returns_is_no_answer_to_keep(engine: AsyncEngine) -> None:
+    """Ours are raised; a product of a fork may do otherwise."""
+
+    async def busy(_: Request) -> Response:
+        return json_answer({}, status=503)
+
+    service, key = Service(engine, busy), uuid4().hex
+    for _ in range(2):
+        assert told(await service.post(key)) == (503, b"{}", False)
+    assert service.outcomes == {"released": 2}
+
+
+async def test_what_is_wrong_with_another_header_is_not_kept(engine: AsyncEngine) -> None:
+    """Headers are no part of the fingerprint: the corrected request has the same."""
+    service, key = Service(engine, fine), uuid4().hex
+    assert told(await service.post(key, headers=[(b"octant-deadline-ms", b"soon")]))[0] == 400
+    assert told(await service.post(key))[0] == 200
+    assert service.outcomes == {"stored": 1}
 
 
 async def test_an_answer_leaves_only_when_it_is_stored(engine: AsyncEngine) -> None:
