@@ -110,11 +110,14 @@ class Idempotency:
         owner = {"tenant": identity.tenant.id, "user": identity.user, "key": key}
         try:
             async with asyncio.timeout(STATEMENT_SECONDS):
-                return await self._claim(owner, fingerprint)
+                found = await self._claim(owner, fingerprint)
         except (SQLAlchemyError, OSError) as error:
             log.warning("idempotency store failed", extra={"purpose": "claim", "error_type": type(error).__name__})
             message = "The store of idempotency keys does not answer, so this cannot be promised to be done once."
             raise DependencyUnavailable(message, retry_after=5.0) from error
+        if isinstance(found, Claim):
+            self._held.add(found.token)  # only now is somebody there to let go of it
+        return found
 
     async def store(self, claim: Claim, answer: StoredAnswer) -> None:
         """Keep an answer. Never raises: it is paid for, and goes to its caller either way.
@@ -149,7 +152,6 @@ class Idempotency:
         while True:  # again only where a row went between the two statements
             async with self._engine.connect() as connection:
                 if (await connection.execute(self._claiming(owner, fingerprint, token))).first():
-                    self._held.add(token)
                     return Claim(token)
                 found = await self._found(connection, owner, fingerprint)
             if found is not None:
