@@ -100,6 +100,9 @@ class Settings(BaseSettings):
 
     request_deadline: Seconds = Field(default=60.0, description="Seconds a call may take in all; callers may shorten it.")
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, description="Largest request body.")
+    idempotency_keep: Seconds = Field(default=86_400.0, description="Seconds an Idempotency-Key gives its answer again.")
+    idempotency_lease: Seconds = Field(default=15.0, description="Seconds until a dead worker's Idempotency-Key is free.")
+    idempotency_max_bytes: int = Field(default=8 * 1024 * 1024, ge=0, description="Largest answer kept under a key.")
     default_user_daily_cap: str = Field(default="5.00", description="Dollars a user may spend a day, unless set otherwise.")
     allowed_link_hosts: frozenset[str] = Field(
         default=frozenset({"northwind.example"}), description="Hosts that links in answers may point to."

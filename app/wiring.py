@@ -23,6 +23,7 @@ from app.gateway.recovery.breaker import STATES, Circuits, State
 from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
 from app.gateway.recovery.recovery import Recovery
 from app.gateway.recovery.sharing import SharedCircuits
+from app.idempotency.idempotency import Idempotency
 from app.oncall.switch import KillSwitch
 from app.security.guard import Guard
 from app.security.keys import KeyRing
@@ -74,6 +75,18 @@ def _show_state(metrics: Metrics, target: Target, state: State) -> None:
     metrics.breaker_state.set(STATES.index(state), provider=target.provider, model=target.model)
 
 
+def build_idempotency(settings: Settings, engine: AsyncEngine, metrics: Metrics) -> Idempotency:
+    """The idempotency room on the settings' limits."""
+    return Idempotency(
+        engine,
+        secret=settings.secret_key.get_secret_value().encode(),
+        on_outcome=lambda outcome: metrics.idempotency.inc(outcome=outcome),
+        keep=settings.idempotency_keep,
+        lease=settings.idempotency_lease,
+        max_bytes=settings.idempotency_max_bytes,
+    )
+
+
 @asynccontextmanager
 async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Parts, None]:
     """Open everything, in the order of need; close it in reverse. Raises Misconfigured where start-up cannot go on."""
@@ -92,6 +105,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         releases = releases_of(settings, engine, valkey)
         recorder = Recorder(engine, redactor, on_drop=metrics.records_dropped.inc, on_depth=metrics.records_queued.set)
         budget = Budget(valkey, on_settle_failure=metrics.settle_failures.inc)
+        idempotency = build_idempotency(settings, engine, metrics)
         tracing = Tracing("octant", __version__, settings.otlp_endpoint or None)
         stack.callback(tracing.close)
 
@@ -110,6 +124,8 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         shared = SharedCircuits(valkey, on_state=partial(_show_state, metrics))
         shared.start(recovery.circuits)
         stack.push_async_callback(shared.aclose)
+        await idempotency.start()
+        stack.push_async_callback(idempotency.aclose)
         gateway = Gateway(
             GatewayParts(
                 switch=switch,
@@ -124,6 +140,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         )
         edge = EdgeParts(
             keys=keys,
+            idempotency=idempotency,
             metrics=metrics,
             request_deadline=settings.request_deadline,
             max_body_bytes=settings.max_body_bytes,

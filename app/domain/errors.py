@@ -10,6 +10,7 @@
     │   ├── NotFound                   no such path or object
     │   ├── MethodNotAllowed
     │   ├── BodyTooLarge
+    │   ├── IdempotencyKeyReused       this key already stands for another request
     │   └── ContentRefused             the guard refused the input
     ├── Wait                       the same request may succeed later (``retry_after`` seconds)
     │   ├── RateLimited                the caller's own limit
@@ -17,6 +18,7 @@
     │   ├── ProvidersUnavailable       every provider of the route failed
     │   ├── DeadlineExceeded           the call's one deadline passed
     │   ├── Stopped                    a kill switch is on
+    │   ├── IdempotencyKeyInUse        the first request with this key is still being answered
     │   └── DependencyUnavailable      our own Valkey or Postgres is away
     ├── AskPermission              somebody must grant money or rights
     │   ├── Unauthenticated
@@ -103,6 +105,12 @@ class BodyTooLarge(FixRequest):
     code = "request_too_large"
 
 
+class IdempotencyKeyReused(FixRequest):
+    """The key stands for another request, or for an answer that cannot be given again: a new request needs a new key."""
+
+    code = "idempotency_key_reused"
+
+
 class ContentRefused(FixRequest):
     """The guard refused the input."""
 
@@ -146,6 +154,12 @@ class Stopped(Wait):
     """A kill switch is on for this call."""
 
     code = "stopped_by_operator"
+
+
+class IdempotencyKeyInUse(Wait):
+    """The first request with this key is still being answered; its answer will be this one's."""
+
+    code = "idempotency_key_in_use"
 
 
 class DependencyUnavailable(Wait):

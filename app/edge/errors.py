@@ -15,22 +15,29 @@ Dialect = Literal["openai", "anthropic"]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """How one error is told. ``retry`` answers the SDKs' ``x-should-retry``: whether the same request may do better soon."""
+    """How one error is told. ``retry`` answers the SDKs' ``x-should-retry``: whether the same request may do better soon.
+
+    ``final`` errors are what a request with an Idempotency-Key came to: the key gives them again. Every other one frees its
+    key, since asking again may end otherwise (ADR 0010).
+    """
 
     status: int
     openai: str
     anthropic: str
     retry: bool = False
+    final: bool = False
 
 
 TABLE: dict[type[OctantError], Row] = {
-    errors.InvalidRequest: Row(400, "invalid_request_error", "invalid_request_error"),
-    errors.UnsupportedParameter: Row(400, "invalid_request_error", "invalid_request_error"),
-    errors.ContentRefused: Row(400, "invalid_request_error", "invalid_request_error"),
+    errors.InvalidRequest: Row(400, "invalid_request_error", "invalid_request_error", final=True),
+    errors.UnsupportedParameter: Row(400, "invalid_request_error", "invalid_request_error", final=True),
+    errors.ContentRefused: Row(400, "invalid_request_error", "invalid_request_error", final=True),
     errors.UnknownModel: Row(404, "invalid_request_error", "not_found_error"),
     errors.NotFound: Row(404, "invalid_request_error", "not_found_error"),
     errors.MethodNotAllowed: Row(405, "invalid_request_error", "invalid_request_error"),
     errors.BodyTooLarge: Row(413, "invalid_request_error", "request_too_large"),
+    errors.IdempotencyKeyReused: Row(422, "invalid_request_error", "invalid_request_error"),
+    errors.IdempotencyKeyInUse: Row(409, "invalid_request_error", "invalid_request_error", retry=True),
     errors.RateLimited: Row(429, "rate_limit_error", "rate_limit_error", retry=True),
     errors.ProvidersRateLimited: Row(503, "server_error", "overloaded_error", retry=True),
     errors.ProvidersUnavailable: Row(503, "server_error", "overloaded_error", retry=True),
@@ -40,7 +47,7 @@ TABLE: dict[type[OctantError], Row] = {
     errors.Unauthenticated: Row(401, "invalid_request_error", "authentication_error"),
     errors.Forbidden: Row(403, "permission_error", "permission_error"),
     errors.BudgetExceeded: Row(429, "insufficient_quota", "rate_limit_error"),
-    errors.OutputInvalid: Row(502, "server_error", "api_error"),
+    errors.OutputInvalid: Row(502, "server_error", "api_error", final=True),
     errors.Internal: Row(500, "server_error", "api_error"),
 }
 

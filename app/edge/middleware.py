@@ -20,6 +20,7 @@ from app.telemetry import logs
 from app.telemetry.metrics import Metrics
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}\Z")
+OUTLIVES_CLIENT = "octant.outlives_client"  # set in a request's scope: its work goes on although nobody waits for it
 log = logging.getLogger(__name__)
 
 
@@ -135,12 +136,13 @@ class _Body:
     """The request's way in: refuses a body over the limit, and once it is read, cancels the task if the client goes away.
 
     Cancelling reaches the provider's connection through whatever the handler awaits, so nobody pays for an answer that
-    nobody reads (R7).
+    nobody reads (R7). A request whose scope has OUTLIVES_CLIENT goes on: its answer is kept for who asks again.
     """
 
     def __init__(self, scope: Scope, receive: Receive, limit: int, exchange: _Exchange) -> None:
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         self._declared_too_large = declared.isdigit() and int(declared) > limit
+        self._scope = scope
         self._receive = receive
         self._limit = limit
         self._exchange = exchange
@@ -171,7 +173,7 @@ class _Body:
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        if not self._exchange.complete and self._task:
+        if not self._exchange.complete and self._task and OUTLIVES_CLIENT not in self._scope:
             self._gone = True
             self._task.cancel()
 

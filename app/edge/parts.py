@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from starlette.requests import Request
 
+from app.idempotency.idempotency import Idempotency
 from app.security.keys import KeyRing
 from app.telemetry.metrics import Metrics
 
@@ -15,6 +16,7 @@ class EdgeParts:
     """``request_deadline`` in seconds. ``checks`` are our own dependencies by name; a check raises if its part is away."""
 
     keys: KeyRing
+    idempotency: Idempotency
     metrics: Metrics
     request_deadline: float
     max_body_bytes: int

@@ -5,33 +5,56 @@ arrived by then), holds timeouts and connections, and must be continued and clos
 """
 
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from app.domain.errors import OctantError
+
 
 class EventStream(Response):
-    """An answer of events, each already framed. A client that goes away cancels the task (`app.edge.middleware`)."""
+    """An answer of events, each already framed. A client that goes away cancels the task (`app.edge.middleware`).
+
+    A failure after the first event is told as a last event, and then raised: who wraps the answer learns that it is not whole.
+    """
 
     media_type = "text/event-stream"
 
-    def __init__(self, events: AsyncGenerator[bytes, None], headers: Mapping[str, str], opened: AsyncExitStack) -> None:
-        """``opened`` holds what the events come from; it is closed after them, also if not one event was sent."""
+    def __init__(
+        self,
+        events: AsyncGenerator[bytes, None],
+        headers: Mapping[str, str],
+        opened: AsyncExitStack,
+        *,
+        tell: Callable[[OctantError], bytes],
+    ) -> None:
+        """``opened`` holds what the events come from; it is closed after them, also if not one event was sent.
+
+        ``tell`` frames a failure in the protocol of the stream.
+        """
         super().__init__(headers={**headers, "cache-control": "no-cache", "x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._events = events
         self._opened = opened
+        self._tell = tell
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         """Send the events. Each send waits for the client, so a slow reader slows the provider and memory stays flat."""
+        failure: OctantError | None = None
         async with self._opened, aclosing(self._events) as events:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            async for event in events:
-                await send({"type": "http.response.body", "body": event, "more_body": True})
+            try:
+                async for event in events:
+                    await send({"type": "http.response.body", "body": event, "more_body": True})
+            except OctantError as error:
+                failure = error
+                await send({"type": "http.response.body", "body": self._tell(error), "more_body": True})
             await send({"type": "http.response.body", "body": b""})
+        if failure:
+            raise failure
 
 
 def event(data: Mapping[str, Any] | str, *, name: str | None = None) -> bytes:

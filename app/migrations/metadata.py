@@ -4,7 +4,8 @@ from sqlalchemy import MetaData
 
 from app.audit import tables as audit
 from app.features.support import tables as support
+from app.idempotency import tables as idempotency
 from app.releases import tables as releases
 from app.security import tables as security
 
-METADATA: list[MetaData] = [security.metadata, audit.metadata, releases.metadata, support.metadata]
+METADATA: list[MetaData] = [security.metadata, audit.metadata, releases.metadata, idempotency.metadata, support.metadata]

@@ -55,5 +55,6 @@ CATALOGUE: tuple[Declared, ...] = (
     Declared("records_queued", "octant_records_queued", "gauge", "Call records waiting to be written."),
     Declared("redaction_failures", "octant_redaction_failures_total", "counter", "Texts replaced whole: redaction failed."),
     Declared("guard_flags", "octant_guard_flags_total", "counter", "What the guard noticed.", ("flag",)),
+    Declared("idempotency", "octant_idempotency_total", "counter", "What became of Idempotency-Keys.", ("outcome",)),
     Declared("kill_switch_refusals", "octant_kill_switch_refusals_total", "counter", "Calls refused by a kill switch."),
 )

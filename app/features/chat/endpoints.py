@@ -14,6 +14,7 @@ from starlette.responses import Response
 from app.domain.calls import Call, Chunk, Identity
 from app.domain.errors import NotFound, OctantError
 from app.edge.answers import json_answer, receipt_headers
+from app.edge.idempotency import IdempotentRoute
 from app.edge.identity import authenticated
 from app.edge.requests import CallContext, call_context
 from app.edge.sse import EventStream
@@ -42,7 +43,7 @@ class Writer(Protocol):
 
 def router(gateway: Gateway) -> APIRouter:
     """The vendors' endpoints over ``gateway``."""
-    routes = APIRouter(tags=["chat"])
+    routes = APIRouter(tags=["chat"], route_class=IdempotentRoute)
 
     @routes.post("/v1/chat/completions")
     async def chat_completions(request: Request, context: Context) -> Response:
@@ -93,18 +94,15 @@ async def _streamed(gateway: Gateway, call: Call, context: CallContext, writer: 
     opened = AsyncExitStack()
     streaming = await opened.enter_async_context(gateway.stream(call, traceparent=context.traceparent))
     headers = receipt_headers(streaming.receipt, cost_known=False)
-    return EventStream(_events(streaming, writer), headers, opened)
+    return EventStream(_events(streaming, writer), headers, opened, tell=writer.error)
 
 
 async def _events(streaming: Streaming, writer: Writer) -> AsyncGenerator[bytes, None]:
     yield writer.begin()
-    try:
-        async for chunk in streaming.chunks:
-            told = writer.write(chunk)
-            if told:
-                yield told
-    except OctantError as error:
-        yield writer.error(error)
+    async for chunk in streaming.chunks:
+        told = writer.write(chunk)
+        if told:
+            yield told
 
 
 def _openai_model(alias: str) -> dict[str, Any]:

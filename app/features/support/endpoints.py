@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -11,6 +12,7 @@ from starlette.responses import Response
 from app.domain.errors import OctantError
 from app.edge import errors
 from app.edge.answers import json_answer, receipt_headers
+from app.edge.idempotency import IdempotentRoute
 from app.edge.requests import CallContext, call_context
 from app.edge.sse import EventStream, event
 from app.features.support.support import Event, Support
@@ -21,7 +23,7 @@ Context = Annotated[CallContext, Depends(call_context)]
 
 def router(support: Support) -> APIRouter:
     """The product's endpoints over ``support``."""
-    routes = APIRouter(tags=["support"])
+    routes = APIRouter(tags=["support"], route_class=IdempotentRoute)
 
     @routes.post("/v1/support/answer")
     async def answer(request: Request, context: Context) -> Response:
@@ -33,7 +35,7 @@ def router(support: Support) -> APIRouter:
             told = await anext(events)
             if wanted.stream:  # the first model has answered: what failed until here was told as an HTTP status
                 headers = receipt_headers(told.receipt, cost_known=False)
-                return EventStream(_framed(told, events, context.request_id), headers, stack.pop_all())
+                return EventStream(_framed(told, events), headers, stack.pop_all(), tell=partial(_failed, context.request_id))
             while told.name != "done":
                 told = await anext(events)
             return json_answer(told.data, told.receipt)
@@ -47,11 +49,12 @@ def router(support: Support) -> APIRouter:
     return routes
 
 
-async def _framed(first: Event, events: AsyncGenerator[Event, None], request_id: str) -> AsyncGenerator[bytes, None]:
+async def _framed(first: Event, events: AsyncGenerator[Event, None]) -> AsyncGenerator[bytes, None]:
     """Frame the events. After the first the only channel for a failure is an ``error`` event, and then ``done`` never comes."""
     yield event(first.data, name=first.name)
-    try:
-        async for told in events:
-            yield event(told.data, name=told.name)
-    except OctantError as error:
-        yield event(errors.body(error, "openai", request_id), name="error")
+    async for told in events:
+        yield event(told.data, name=told.name)
+
+
+def _failed(request_id: str, error: OctantError) -> bytes:
+    return event(errors.body(error, "openai", request_id), name="error")

@@ -1,0 +1,153 @@
+"""`Idempotency-Key`: a POST with one is done once, however often it is asked (G8, ADR 0010).
+
+Source: draft-ietf-httpapi-idempotency-key-header. A route of this class looks for the header and, where there is none, does
+nothing else. With one, the first request does the work and its answer is kept before its last byte leaves; a client that goes
+away does not stop it. Every further request with the key gets the same status, ``octant-*`` headers and bytes.
+"""
+
+import re
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from app.domain.errors import IdempotencyKeyReused, InvalidRequest, OctantError
+from app.edge.errors import TABLE, dialect_of, render
+from app.edge.identity import authenticated
+from app.edge.middleware import OUTLIVES_CLIENT
+from app.edge.parts import parts_of
+from app.edge.requests import call_context
+from app.idempotency.idempotency import Claim, Idempotency, StoredAnswer
+
+HEADER = "idempotency-key"
+REPLAYED = "idempotency-replayed"
+KEY = re.compile(r"[\x21-\x7e]{1,255}")
+# What is true of the answer whenever it is given. Request ids, limits and dates are those of the request that asks.
+KEPT = frozenset({"content-type", "content-length", "cache-control", "x-accel-buffering", "x-should-retry"})
+OURS = "octant-"
+
+Answer = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class IdempotentRoute(APIRoute):
+    """A route whose POSTs honour the header. Every route that makes model calls is one."""
+
+    def get_route_handler(self) -> Answer:
+        """The framework's handler, behind a look for the header."""
+        answer = super().get_route_handler()
+        if "POST" not in (self.methods or ()):
+            return answer
+
+        async def look_for_key(request: Request) -> Response:
+            if HEADER in request.headers:
+                return await _once(request, answer)
+            return await answer(request)
+
+        return look_for_key
+
+
+async def _once(request: Request, answer: Answer) -> Response:
+    """Answer as the first request with its key, or as the first was answered.
+
+    Raises Unauthenticated, Forbidden, InvalidRequest, and what `Idempotency.claim` raises, before anything is done.
+    """
+    context = await call_context(request, await authenticated(request))  # what is wrong with other headers is told first
+    key = _key_of(request)
+    request.scope[OUTLIVES_CLIENT] = True
+    store = parts_of(request).idempotency
+    target = f"{request.url.path}?{request.url.query}"
+    found = await store.claim(context.identity, key, store.fingerprint(request.method, target, await request.body()))
+    if isinstance(found, StoredAnswer):
+        return _Again(found)
+    try:
+        response = await answer(request)
+    except OctantError as error:
+        if not TABLE[type(error)].final:
+            await store.release(found)
+            raise
+        status, headers, body = render(error, dialect_of(request.url.path), context.request_id)
+        return _Kept(Response(body, status, headers), found, store, final=True)
+    except BaseException:
+        await store.release(found)
+        raise
+    return _Kept(response, found, store, final=False)
+
+
+def _key_of(request: Request) -> str:
+    sent = request.headers.getlist(HEADER)
+    if len(sent) != 1 or not KEY.fullmatch(sent[0]):
+        raise InvalidRequest("Idempotency-Key must be one value of 1 to 255 visible ASCII characters.", param="Idempotency-Key")
+    return sent[0]
+
+
+class _Kept(Response):
+    """An answer on its way out, stored before its last message is sent if it is ``final`` or a success.
+
+    Any other, and one that breaks on the way, frees its key.
+    """
+
+    def __init__(self, response: Response, claim: Claim, store: Idempotency, *, final: bool) -> None:
+        super().__init__()
+        self._final = final
+        self._response = response
+        self._claim = claim
+        self._store = store
+        self._start: Message = {}
+        self._last: Message | None = None
+        self._body: list[bytes] = []
+        self._bytes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def noting(message: Message) -> None:
+            self._note(message)
+            if message is not self._last:
+                await send(message)
+
+        try:
+            await self._response(scope, receive, noting)
+        except BaseException:
+            await self._store.release(self._claim)
+            if self._last:
+                await send(self._last)
+            raise
+        if self._final or self._start["status"] < 300:
+            await self._store.store(self._claim, self._answer())
+        else:
+            await self._store.release(self._claim)
+        if self._last:
+            await send(self._last)
+
+    def _note(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        chunk: bytes = message.get("body", b"")
+        self._bytes += len(chunk)
+        if self._bytes > self._store.max_bytes:
+            self._body.clear()
+        else:
+            self._body.append(chunk)
+        if not message.get("more_body", False):
+            self._last = message
+
+    def _answer(self) -> StoredAnswer:
+        told = ((str(name, "latin-1").lower(), str(value, "latin-1")) for name, value in self._start["headers"])
+        headers = tuple((name, value) for name, value in told if name in KEPT or name.startswith(OURS))
+        whole = self._bytes <= self._store.max_bytes
+        return StoredAnswer(self._start["status"], headers, b"".join(self._body) if whole else None)
+
+
+class _Again(Response):
+    """A stored answer: the same bytes under a request id of their own. Raises IdempotencyKeyReused if they were not kept."""
+
+    def __init__(self, stored: StoredAnswer) -> None:
+        if stored.body is None:
+            message = "The answer to this Idempotency-Key was too large to keep, so it cannot be given again. Use a new key."
+            raise IdempotencyKeyReused(message)
+        super().__init__(status_code=stored.status)
+        self.body = stored.body
+        told = (*stored.headers, (REPLAYED, "true"))
+        self.raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in told]

@@ -1,0 +1,243 @@
+"""One request does the work of a key; every other one gets its answer (G8, ADR 0010).
+
+A row of Postgres is claimed by one statement. While the work runs, the row is leased and the lease renewed, so the key of a
+worker that died is free soon. Times are Postgres' own. A request that carries no key never comes here.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Delete, Insert, Update, delete, func, select, update
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.domain.calls import Identity
+from app.domain.errors import DependencyUnavailable, IdempotencyKeyInUse, IdempotencyKeyReused
+from app.idempotency.tables import idempotency_keys as keys
+
+STATEMENT_SECONDS = 3.0  # a Postgres that takes longer is as good as away
+RETRY_FIRST, RETRY_MOST = 0.2, 5.0
+STORE_SECONDS = 300.0  # so long an answer is kept in memory for a Postgres that is away
+SWEEP_EVERY = 60.0
+SWEEP_BATCH = 500
+SWEEP_GRACE = timedelta(minutes=10)  # an expired lease may still be ours, when Postgres was away meanwhile
+IN_USE_RETRY_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to do the work of a key, and the duty to `store` or `release` it."""
+
+    token: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """What a key gives again. ``body`` is None where it was larger than what is kept."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes | None
+
+
+class Idempotency:
+    """See the module."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        secret: bytes,
+        on_outcome: Callable[[str], None],
+        keep: float = 86_400.0,
+        lease: float = 15.0,
+        max_bytes: int = 8 << 20,
+    ) -> None:
+        """An answer is kept ``keep`` seconds if it has at most ``max_bytes``; a dead worker's key is free in ``lease`` seconds.
+
+        ``secret`` keys the fingerprints: a stolen table does not tell whether a guessed request was made. ``on_outcome`` is
+        told what became of a key: stored, replayed, in_flight, reused, released, or lost (an answer that could not be stored).
+        """
+        self.max_bytes = max_bytes
+        self._engine = engine.execution_options(
+            isolation_level="AUTOCOMMIT"
+        )  # one statement each: no BEGIN, no COMMIT to wait for
+        self._secret = secret
+        self._on_outcome = on_outcome
+        self._keep = timedelta(seconds=keep)
+        self._lease = timedelta(seconds=lease)
+        self._held: set[uuid.UUID] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._storing: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Begin to renew leases and to sweep."""
+        self._tasks = [asyncio.create_task(self._renew_forever()), asyncio.create_task(self._sweep_forever())]
+
+    async def aclose(self, grace: float = 5.0) -> None:
+        """Wait ``grace`` seconds at most for answers that are still to be stored."""
+        if self._storing:
+            _, late = await asyncio.wait(self._storing, timeout=grace)
+            for _ in late:
+                self._on_outcome("lost")
+        for task in (*self._tasks, *self._storing):
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._storing, return_exceptions=True)
+
+    def fingerprint(self, method: str, target: str, body: bytes) -> bytes:
+        """What tells two requests apart, without being either. ``target`` is path and query."""
+        digest = hmac.new(self._secret, b"idempotency", hashlib.sha256)
+        for part in (method.encode(), target.encode(), body):
+            digest.update(len(part).to_bytes(8, "big") + part)
+        return digest.digest()
+
+    async def claim(self, identity: Identity, key: str, fingerprint: bytes) -> Claim | StoredAnswer:
+        """Claim ``key`` for one request, or return the answer that it stands for.
+
+        A key is its tenant's own and, where the API key is bound to a user, that user's. Raises IdempotencyKeyInUse,
+        IdempotencyKeyReused, or DependencyUnavailable: without the store nobody can promise that work is done once.
+        """
+        owner = {"tenant": identity.tenant.id, "user": identity.user, "key": key}
+        try:
+            async with asyncio.timeout(STATEMENT_SECONDS):
+                found = await self._claim(owner, fingerprint)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("idempotency store failed", extra={"purpose": "claim", "error_type": type(error).__name__})
+            message = "The store of idempotency keys does not answer, so this cannot be promised to be done once."
+            raise DependencyUnavailable(message, retry_after=5.0) from error
+        if isinstance(found, Claim):
+            self._held.add(found.token)  # only now is somebody there to let go of it
+        return found
+
+    async def store(self, claim: Claim, answer: StoredAnswer) -> None:
+        """Keep an answer. Never raises: it is paid for, and goes to its caller either way.
+
+        While Postgres is away the key stays claimed, and storing goes on in the background.
+        """
+        if not await self._try_to_store(claim, answer):
+            task = asyncio.create_task(self._store_later(claim, answer))
+            self._storing.add(task)
+            task.add_done_callback(self._storing.discard)
+
+    async def release(self, claim: Claim) -> None:
+        """Free the key: who asks again is really served. Never raises; what fails here, the end of the lease does."""
+        self._held.discard(claim.token)
+        self._on_outcome("released")
+        await self._execute(delete(keys).where(keys.c.token == claim.token, keys.c.status.is_(None)), "release")
+
+    async def sweep(self) -> int:
+        """Delete a batch of what expired a while ago. Returns how many; several workers may sweep at once."""
+        expired = (
+            select(keys.c.token)
+            .where(keys.c.expires_at <= func.now() - SWEEP_GRACE)
+            .order_by(keys.c.expires_at)
+            .limit(SWEEP_BATCH)
+            .with_for_update(skip_locked=True)
+            .cte("expired")
+        )
+        return await self._execute(delete(keys).where(keys.c.token.in_(select(expired.c.token))), "sweep") or 0
+
+    async def _claim(self, owner: dict[str, str], fingerprint: bytes) -> Claim | StoredAnswer:
+        token = uuid.uuid4()
+        while True:  # again only where a row went between the two statements
+            async with self._engine.connect() as connection:
+                if (await connection.execute(self._claiming(owner, fingerprint, token))).first():
+                    return Claim(token)
+                found = await self._found(connection, owner, fingerprint)
+            if found is not None:
+                return found
+
+    def _claiming(self, owner: dict[str, str], fingerprint: bytes, token: uuid.UUID) -> Insert:
+        """Take the key if it is new or has expired. Returns a row only to the one who got it."""
+        values = {"fingerprint": fingerprint, "token": token, "expires_at": func.now() + self._lease}
+        return (
+            postgresql.insert(keys)
+            .values(**owner, **values)
+            .on_conflict_do_update(
+                index_elements=list(owner),
+                set_={**values, "status": None, "headers": None, "body": None, "created_at": func.now()},
+                where=keys.c.expires_at <= func.now(),
+            )
+            .returning(keys.c.token)
+        )
+
+    async def _found(self, connection: AsyncConnection, owner: dict[str, str], fingerprint: bytes) -> StoredAnswer | None:
+        """What somebody else's claim came to; None if it was released just now."""
+        columns = (keys.c.fingerprint, keys.c.status, keys.c.headers, keys.c.body)
+        statement = select(*columns).where(*(keys.c[name] == value for name, value in owner.items()))
+        row = (await connection.execute(statement)).one_or_none()
+        if row is None:
+            return None
+        if row.fingerprint != fingerprint:
+            self._on_outcome("reused")
+            raise IdempotencyKeyReused("This Idempotency-Key was sent with another request. A new request needs a new key.")
+        if row.status is None:
+            self._on_outcome("in_flight")
+            message = "The first request with this Idempotency-Key is still being answered. Ask again for its answer."
+            raise IdempotencyKeyInUse(message, retry_after=IN_USE_RETRY_SECONDS)
+        self._on_outcome("replayed")
+        return StoredAnswer(row.status, tuple((name, value) for name, value in row.headers), row.body)
+
+    async def _try_to_store(self, claim: Claim, answer: StoredAnswer) -> bool:
+        """Whether no further try is needed."""
+        statement = (
+            update(keys)
+            .where(keys.c.token == claim.token, keys.c.status.is_(None))
+            .values(
+                status=answer.status,
+                headers=[list(header) for header in answer.headers],
+                body=answer.body,
+                expires_at=func.now() + self._keep,
+            )
+        )
+        stored = await self._execute(statement, "store")
+        if stored is None:
+            return False
+        self._held.discard(claim.token)
+        if not stored:
+            log.warning("idempotency key lost: its lease ended and another request took it")
+        self._on_outcome("stored" if stored else "lost")
+        return True
+
+    async def _store_later(self, claim: Claim, answer: StoredAnswer) -> None:
+        delay, until = RETRY_FIRST, time.monotonic() + STORE_SECONDS
+        while time.monotonic() < until:
+            await asyncio.sleep(delay)
+            if await self._try_to_store(claim, answer):
+                return
+            delay = min(delay * 2, RETRY_MOST)
+        self._held.discard(claim.token)
+        self._on_outcome("lost")
+
+    async def _renew_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self._lease.total_seconds() / 3)
+            if self._held:
+                ours = keys.c.token.in_(list(self._held))
+                values = {"expires_at": func.now() + self._lease}
+                await self._execute(update(keys).where(ours, keys.c.status.is_(None)).values(values), "renew")
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_EVERY)
+            while await self.sweep() == SWEEP_BATCH:
+                pass
+
+    async def _execute(self, statement: Update | Delete, purpose: str) -> int | None:
+        """Run one statement. Returns how many rows it met, None if Postgres did not answer."""
+        try:
+            async with asyncio.timeout(STATEMENT_SECONDS), self._engine.connect() as connection:
+                return (await connection.execute(statement)).rowcount
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("idempotency store failed", extra={"purpose": purpose, "error_type": type(error).__name__})
+            return None

@@ -1,0 +1,211 @@
+"""Idempotency-Keys on a real Postgres (G8)."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.domain.calls import Identity, Tenant
+from app.domain.errors import DependencyUnavailable, IdempotencyKeyInUse, IdempotencyKeyReused
+from app.domain.money import MicroUSD
+from app.idempotency import idempotency as module
+from app.idempotency.idempotency import Claim, Idempotency, StoredAnswer
+
+SECRET = b"a secret for the idempotency tests"
+ANSWER = StoredAnswer(200, (("content-type", "application/json"), ("octant-cost-usd", "0.000042")), b'{"text": "\xc3\xa4\x00"}')
+SAME, OTHER = b"f" * 32, b"g" * 32
+
+
+@pytest.fixture
+def outcomes() -> Counter[str]:
+    return Counter()
+
+
+@pytest.fixture
+def store(engine: AsyncEngine, outcomes: Counter[str]) -> Idempotency:
+    return Idempotency(engine, secret=SECRET, on_outcome=lambda outcome: outcomes.update([outcome]))
+
+
+@pytest_asyncio.fixture
+async def other_engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    """Another process, as far as Postgres can tell."""
+    engine = create_async_engine(database_url)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def identity() -> Identity:
+    return who(f"t-{uuid4().hex[:8]}")
+
+
+def who(tenant: str, user: str = "") -> Identity:
+    return Identity(tenant=Tenant(tenant, tenant, MicroUSD(0), MicroUSD(0)), key_id="k", user=user)
+
+
+async def claimed(store: Idempotency, identity: Identity, key: str = "k") -> Claim:
+    found = await store.claim(identity, key, SAME)
+    assert isinstance(found, Claim)
+    return found
+
+
+async def pass_time(engine: AsyncEngine, identity: Identity, interval: str) -> None:
+    """For the rows of one tenant. Times are Postgres' own, so there is no clock to turn."""
+    statement = text("UPDATE idempotency_keys SET expires_at = expires_at - CAST(:by AS interval) WHERE tenant = :tenant")
+    async with engine.begin() as connection:
+        await connection.execute(statement, {"by": interval, "tenant": identity.tenant.id})
+
+
+async def test_of_fifty_claims_on_two_engines_one_wins(
+    store: Idempotency, other_engine: AsyncEngine, identity: Identity, outcomes: Counter[str]
+) -> None:
+    there = Idempotency(other_engine, secret=SECRET, on_outcome=lambda outcome: outcomes.update([outcome]))
+    found = await asyncio.gather(
+        *((store, there)[n % 2].claim(identity, "race", SAME) for n in range(50)), return_exceptions=True
+    )
+    assert Counter(type(f) for f in found) == {Claim: 1, IdempotencyKeyInUse: 49}
+    assert outcomes == {"in_flight": 49}
+
+
+async def test_a_stored_answer_is_given_again_byte_for_byte_by_every_process(
+    store: Idempotency, other_engine: AsyncEngine, identity: Identity, outcomes: Counter[str]
+) -> None:
+    await store.store(await claimed(store, identity), ANSWER)
+    there = Idempotency(other_engine, secret=SECRET, on_outcome=lambda outcome: outcomes.update([outcome]))
+    assert await there.claim(identity, "k", SAME) == ANSWER
+    assert outcomes == {"stored": 1, "replayed": 1}
+
+
+@pytest.mark.parametrize("answered", [False, True])
+async def test_another_request_under_the_key_is_refused_while_it_runs_and_after(
+    store: Idempotency, identity: Identity, outcomes: Counter[str], answered: bool
+) -> None:
+    claim = await claimed(store, identity)
+    if answered:
+        await store.store(claim, ANSWER)
+    with pytest.raises(IdempotencyKeyReused):
+        await store.claim(identity, "k", OTHER)
+    assert outcomes["reused"] == 1
+
+
+async def test_a_key_is_its_tenants_and_its_bound_users_own(store: Idempotency, identity: Identity) -> None:
+    await store.store(await claimed(store, identity), ANSWER)
+    assert isinstance(await store.claim(who(f"{identity.tenant.id}-2"), "k", OTHER), Claim)
+    assert isinstance(await store.claim(who(identity.tenant.id, "ada"), "k", OTHER), Claim)
+    assert isinstance(await store.claim(who(identity.tenant.id, "grace"), "k", OTHER), Claim)
+
+
+async def test_a_released_key_is_free_for_any_request(store: Idempotency, identity: Identity) -> None:
+    await store.release(await claimed(store, identity))
+    assert isinstance(await store.claim(identity, "k", OTHER), Claim)
+
+
+async def test_a_key_is_free_when_its_lease_or_its_answer_has_expired(
+    store: Idempotency, engine: AsyncEngine, identity: Identity
+) -> None:
+    first = await claimed(store, identity)
+    await pass_time(engine, identity, "14 seconds")
+    with pytest.raises(IdempotencyKeyInUse):
+        await store.claim(identity, "k", SAME)
+    await pass_time(engine, identity, "1 second")
+    second = await claimed(store, identity)
+    assert second != first
+    await store.store(second, ANSWER)
+    await pass_time(engine, identity, "86399 seconds")
+    assert await store.claim(identity, "k", SAME) == ANSWER
+    await pass_time(engine, identity, "1 second")
+    assert isinstance(await store.claim(identity, "k", OTHER), Claim)
+
+
+async def test_whoever_lost_the_lease_changes_nothing_of_the_next_claim(
+    store: Idempotency, engine: AsyncEngine, identity: Identity, outcomes: Counter[str]
+) -> None:
+    first = await claimed(store, identity)
+    await pass_time(engine, identity, "15 seconds")
+    second = await claimed(store, identity)
+    await store.store(first, StoredAnswer(200, (), b"late"))
+    assert outcomes == {"lost": 1}
+    await store.release(first)
+    with pytest.raises(IdempotencyKeyInUse):
+        await store.claim(identity, "k", SAME)
+    await store.store(second, ANSWER)
+    assert await store.claim(identity, "k", SAME) == ANSWER
+
+
+async def test_the_lease_of_running_work_is_renewed_and_a_dead_workers_is_not(
+    engine: AsyncEngine, other_engine: AsyncEngine, identity: Identity
+) -> None:
+    async def until_free() -> None:
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    return await there.release(await claimed(there, identity))
+                except IdempotencyKeyInUse:
+                    await asyncio.sleep(0.02)
+
+    here = Idempotency(engine, secret=SECRET, on_outcome=lambda _: None, lease=0.6)
+    there = Idempotency(other_engine, secret=SECRET, on_outcome=lambda _: None)
+    await here.start()
+    await claimed(here, identity)
+    waiting = asyncio.create_task(until_free())
+    _, still = await asyncio.wait({waiting}, timeout=1.5)
+    assert waiting in still
+    await here.aclose()
+    await waiting
+
+
+async def test_expired_keys_are_swept_in_batches_and_no_others(
+    store: Idempotency, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SWEEP_BATCH", 2)
+    while await store.sweep():
+        pass  # what other tests left
+    gone, kept = who(f"t-{uuid4().hex[:8]}"), who(f"t-{uuid4().hex[:8]}")
+    for identity in (gone, kept):
+        for key in ("running", "stored", "another"):
+            claim = await claimed(store, identity, key)
+            if key != "running":
+                await store.store(claim, ANSWER)
+    await pass_time(engine, gone, "1 day 10 minutes")
+    await pass_time(engine, kept, "5 minutes")  # its lease ended, but not long ago
+    assert [await store.sweep() for _ in range(3)] == [2, 1, 0]
+    async with engine.connect() as connection:
+        rows = await connection.execute(
+            text("SELECT tenant, count(*) FROM idempotency_keys WHERE tenant IN (:a, :b) GROUP BY tenant"),
+            {"a": gone.tenant.id, "b": kept.tenant.id},
+        )
+        assert [tuple(row) for row in rows] == [(kept.tenant.id, 3)]
+
+
+async def test_neither_the_request_nor_a_guess_of_it_can_be_read_from_the_table(store: Idempotency) -> None:
+    """The fingerprint is keyed, and no two requests share one by where their parts end."""
+    elsewhere = Idempotency(store._engine, secret=b"another secret", on_outcome=lambda _: None)
+    made = store.fingerprint("POST", "/v1/messages?", b"{}")
+    assert made == store.fingerprint("POST", "/v1/messages?", b"{}")
+    others = [("POST", "/v1/messages?", b"{ }"), ("PUT", "/v1/messages?", b"{}"), ("POST", "/v1/messages?{", b"}")]
+    assert len({made, elsewhere.fingerprint("POST", "/v1/messages?", b"{}"), *(store.fingerprint(*o) for o in others)}) == 5
+
+
+async def test_without_postgres_nothing_is_promised(identity: Identity) -> None:
+    away = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
+    with pytest.raises(DependencyUnavailable):
+        await Idempotency(away, secret=SECRET, on_outcome=lambda _: None).claim(identity, "k", SAME)
+
+
+async def test_an_answer_given_while_postgres_was_away_is_stored_when_it_is_back(
+    store: Idempotency, identity: Identity, outcomes: Counter[str]
+) -> None:
+    claim = await claimed(store, identity)
+    there, store._engine = store._engine, create_async_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
+    await store.store(claim, ANSWER)
+    assert not outcomes
+    store._engine = there
+    await asyncio.wait_for(asyncio.gather(*store._storing), 10)
+    assert outcomes == {"stored": 1}
+    assert await store.claim(identity, "k", SAME) == ANSWER
+    await store.aclose()
