@@ -124,6 +124,9 @@ def stack_env(
         "OCTANT_PORT": str(free_port()),
         "OCTANT_METRICS_PORT": str(free_port()),
         "OCTANT_WORKERS": "2",
+        # Tests break providers on purpose: what one test breaks must not be given a rest in the next.
+        "OCTANT_RECOVERY__BREAKER_FAILURES": "1000",
+        "OCTANT_RECOVERY__RETRY_BUDGET_BURST": "1000",
     }
     for command in (["index", "build"], ["tenant", "create", "acme", "--name", "Northwind Outfitters"], ["seed"]):
         octant(env, *command)

@@ -24,6 +24,7 @@ from app.domain.money import ZERO, MicroUSD
 COUNTER_SECONDS = 3 * 24 * 3600
 LEASE_MARGIN = 30.0
 RETRY_FIRST, RETRY_MOST = 0.1, 5.0
+MOST_AT_ONCE = 200
 
 log = logging.getLogger(__name__)
 
@@ -140,26 +141,34 @@ class Budget:
         return int(await self._sweep(keys=[_index_key(tenant)], args=[_lease_key(tenant, "")]))
 
     async def _settle_forever(self) -> None:
+        """Settle what is queued, many at a time: one by one, a busy worker would fall behind and money stay held."""
         while True:
-            hold = await self._pending.get()
-            await self._settle_until_done(hold)
-            self._pending.task_done()
+            batch = [await self._pending.get()]
+            while len(batch) < MOST_AT_ONCE and not self._pending.empty():
+                batch.append(self._pending.get_nowait())
+            await asyncio.gather(*(hold.asking for hold in batch if hold.asking), return_exceptions=True)
+            await self._settle_until_done(batch)
+            for _ in batch:
+                self._pending.task_done()
 
-    async def _settle_until_done(self, hold: Hold) -> None:
-        """Retry while Valkey is away: the money stays counted as held in the meantime."""
+    async def _settle_until_done(self, batch: list[Hold]) -> None:
+        """Retry while Valkey is away: the money stays counted as held in the meantime. Settling twice does it once."""
         delay = RETRY_FIRST
-        if hold.asking:
-            await asyncio.gather(hold.asking, return_exceptions=True)
-        while True:
+        while batch:
             try:
-                await self._settle(keys=hold.keys, args=[str(hold.spent), hold.lease_id])
+                async with self._valkey.pipeline(transaction=False) as pipeline:
+                    for hold in batch:
+                        await self._settle(keys=hold.keys, args=[str(hold.spent), hold.lease_id], client=pipeline)
+                    results = await pipeline.execute(raise_on_error=False)
+                batch = [hold for hold, result in zip(batch, results, strict=True) if isinstance(result, Exception)]
+                failure = next((type(r).__name__ for r in results if isinstance(r, Exception)), "")
             except (RedisError, OSError) as error:
+                failure = type(error).__name__
+            if batch:
                 self._on_settle_failure()
-                log.warning("settle failed, will retry", extra={"error_type": type(error).__name__, "retry_s": delay})
+                log.warning("settle failed, will retry", extra={"error_type": failure, "leases": len(batch), "retry_s": delay})
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, RETRY_MOST)
-            else:
-                return
 
     async def _sweep_forever(self, tenants: Callable[[], Awaitable[Sequence[str]]]) -> None:
         while True:

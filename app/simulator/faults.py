@@ -27,6 +27,7 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
     "schema_violation": {},
     "sloppy_json": {},
     "cut_stream": {"after_tokens": 3},
+    "flood": {"tokens": 100_000},
     "wrong_usage": {"input_tokens": 0, "output_tokens": 0},
 }
 COMMON = {"kind", "provider", "model", "times", "probability", "after_seconds", "for_seconds", "every_seconds"}

@@ -9,7 +9,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from types import ModuleType
@@ -34,6 +34,7 @@ class Stats:
     cancelled: int = 0
     last_cancelled_at: float = 0.0  # seconds since the epoch
     output_tokens: int = 0
+    sent_bytes: int = 0  # of streams
     recent: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
 
     def note_cancelled(self) -> None:
@@ -43,7 +44,7 @@ class Stats:
 
     def told(self) -> dict[str, Any]:
         """As JSON."""
-        counts = {name: getattr(self, name) for name in ("requests", "open", "cancelled", "last_cancelled_at", "output_tokens")}
+        counts = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "recent"}
         return {**counts, "recent": list(self.recent)}
 
 
@@ -150,6 +151,7 @@ class Endpoint:
             if "idle" in struck and token == struck["idle"]["after_tokens"]:
                 await asyncio.sleep(struck["idle"]["seconds"])
             await response.write(event)
+            self.stats.sent_bytes += len(event)
         await response.write_eof()
         return response
 
@@ -274,6 +276,8 @@ def _lie(said: Said, ask: Ask, struck: Mapping[str, Any]) -> None:
         if ask.schema is not None:
             said.text = json.dumps({"unexpected": "this document does not follow the schema"})
         said.calls = [(name, {"unexpected": True}) for name, _ in said.calls]
+    if "flood" in struck:
+        said.text = "word " * int(struck["flood"]["tokens"])
     if "sloppy_json" in struck and ask.schema is not None:
         said.text = f"Here it is:\n```json\n{said.text[:-1]},}}\n```"
     if "wrong_usage" in struck:

@@ -1,0 +1,233 @@
+"""Recovery on the running service: what takes two workers, two providers and time to show."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import psutil
+import pytest
+import pytest_asyncio
+from conftest import Simulator, octant, running_service
+
+from app.stack.embedded import embedded_valkey, free_port
+
+CHAT = {"model": "smart", "messages": [{"role": "user", "content": "hello"}]}
+TARGET = "anthropic/claude-sonnet-5-5"
+
+
+@pytest.fixture(scope="module")
+def env(stack_env: dict[str, str]) -> dict[str, str]:
+    """A service of its own, whose circuits open as in production, only sooner; on a Valkey database of its own."""
+    valkey = stack_env["OCTANT_VALKEY_URL"].removesuffix("/0") + "/1"
+    ports = {name: str(free_port()) for name in ("OCTANT_PORT", "OCTANT_METRICS_PORT")}
+    circuits = {"OCTANT_RECOVERY__BREAKER_FAILURES": "5", "OCTANT_RECOVERY__BREAKER_REST": "1.5"}
+    return {**stack_env, **ports, **circuits, "OCTANT_VALKEY_URL": valkey}
+
+
+@pytest.fixture(scope="module")
+def url(env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_service(env, tmp_path_factory.mktemp("recovery") / "service.log") as url:
+        yield url
+
+
+@pytest_asyncio.fixture(scope="module")
+async def http(url: str, api_key: str) -> AsyncIterator[aiohttp.ClientSession]:
+    headers = {"authorization": f"Bearer {api_key}"}
+    async with aiohttp.ClientSession(url, headers=headers, connector=aiohttp.TCPConnector(force_close=True)) as session:
+        yield session  # a connection for each request, so that both workers are met
+
+
+async def post(http: aiohttp.ClientSession, path: str, body: object, **headers: str) -> tuple[int, Mapping[str, str], Any]:
+    async with http.post(path, json=body, headers={k.replace("_", "-"): v for k, v in headers.items()}) as answer:
+        text = await answer.text()
+        return answer.status, answer.headers, json.loads(text) if text.startswith("{") else text
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not await holds():
+        assert time.monotonic() < deadline, f"did not hold within {seconds} s"
+        await asyncio.sleep(0.05)
+
+
+async def metric(env: Mapping[str, str], line: str) -> float:
+    async with aiohttp.request("GET", f"http://127.0.0.1:{env['OCTANT_METRICS_PORT']}/metrics") as answer:
+        found = [told for told in (await answer.text()).splitlines() if told.startswith(line)]
+    return sum(float(told.split()[-1]) for told in found)
+
+
+async def test_a_failing_provider_is_given_a_rest_by_all_workers_and_asked_again_when_it_is_well(
+    http: aiohttp.ClientSession, simulator: Simulator, env: dict[str, str]
+) -> None:
+    """R5: visible as a metric and to the operator."""
+    simulator.put_faults({"kind": "status", "status": 529, "provider": "anthropic"})
+    for _ in range(8):
+        status, _, _ = await post(http, "/v1/chat/completions", CHAT)
+        assert status == 200
+    assert "open" in (shown := octant(env, "providers")), shown
+    assert "provider_overloaded" in shown
+
+    async def passed_over() -> bool:
+        before = simulator.stats()["anthropic"]["requests"]
+        answers = await asyncio.gather(*(post(http, "/v1/chat/completions", CHAT) for _ in range(8)))
+        assert all(status == 200 and headers["octant-provider"] == "openai" for status, headers, _ in answers)
+        return simulator.stats()["anthropic"]["requests"] == before
+
+    await eventually(passed_over, 5)
+    assert await metric(env, "octant_breaker_trips_total") >= 1
+    await eventually(lambda: _is(metric(env, "octant_breaker_state"), 2.0), 3)
+    simulator.clear()
+
+    async def well_again() -> bool:
+        answers = await asyncio.gather(*(post(http, "/v1/chat/completions", CHAT) for _ in range(8)))
+        return all(headers["octant-provider"] == "anthropic" for _, headers, _ in answers)
+
+    await eventually(well_again, 15)
+    assert f"{TARGET:<40} closed" in octant(env, "providers")
+
+
+async def _is(found: Awaitable[float], expected: float) -> bool:
+    return await found == expected
+
+
+async def test_an_operator_closes_a_circuit_by_hand(
+    http: aiohttp.ClientSession, simulator: Simulator, env: dict[str, str]
+) -> None:
+    simulator.put_faults({"kind": "status", "status": 500, "provider": "anthropic"})
+
+    async def is_open() -> bool:
+        await post(http, "/v1/chat/completions", CHAT)
+        return f"{TARGET:<40} closed" not in octant(env, "providers")
+
+    await eventually(is_open, 10)
+    simulator.clear()
+    assert "is closed" in octant(env, "providers", "close", TARGET)
+    assert f"{TARGET:<40} closed" in octant(env, "providers")
+
+
+async def test_the_product_answers_with_its_last_resort_and_says_so(http: aiohttp.ClientSession, simulator: Simulator) -> None:
+    """R5: degraded, but not empty, and a person takes over."""
+    simulator.put_faults({"kind": "refuse"})
+    question = {"question": "How long does standard shipping take?", "user": "ada"}
+    status, headers, told = await post(http, "/v1/support/answer", question)
+    assert (status, told["outcome"], told["degraded"]) == (200, "handed_over", ["last_resort"])
+    assert told["handover"]["reason"] == "No model could be reached."
+    assert "colleague" in told["answer"]
+    assert (headers["octant-degraded"], headers["octant-model"], headers["octant-cost-usd"]) == (
+        "last_resort",
+        "last_resort",
+        "0.000000",
+    )
+
+
+async def test_with_all_providers_away_callers_are_told_when_to_come_back(
+    http: aiohttp.ClientSession, simulator: Simulator
+) -> None:
+    simulator.put_faults({"kind": "refuse"})
+    status, headers, told = await post(http, "/v1/chat/completions", CHAT)
+    assert (status, told["error"]["code"], headers["x-should-retry"]) == (503, "providers_unavailable", "true")
+    assert 1 <= int(headers["retry-after"]) <= 60
+
+
+async def test_a_client_that_leaves_cancels_its_call_upstream_within_100_ms(
+    http: aiohttp.ClientSession, simulator: Simulator
+) -> None:
+    """R7: the quickest of five shows what the code does, as a busy machine may delay any one of them."""
+    simulator.put_faults({"kind": "hang"})
+    lags = []
+    for number in range(1, 6):
+        request = asyncio.create_task(post(http, "/v1/chat/completions", CHAT))
+
+        async def reached() -> bool:
+            return sum(int(str(seen["open"])) for seen in simulator.stats().values()) == 1
+
+        async def cancelled(number: int = number) -> bool:
+            return sum(int(str(seen["cancelled"])) for seen in simulator.stats().values()) == number
+
+        await eventually(reached, 5)
+        left_at = time.time()
+        request.cancel()
+        await eventually(cancelled, 2)
+        lags.append(max(float(str(seen["last_cancelled_at"])) for seen in simulator.stats().values()) - left_at)
+    assert min(lags) < 0.1, lags
+
+
+async def test_a_slow_reader_slows_the_provider_and_does_not_fill_our_memory(
+    url: str, api_key: str, simulator: Simulator, env: dict[str, str]
+) -> None:
+    """R6: the answer is some 50 megabytes of events; what nobody reads is not fetched."""
+    body = {**CHAT, "max_tokens": 2000, "stream": True}
+    simulator.put_faults({"kind": "flood", "tokens": 400_000})
+    service = _service_process(url)
+    before = sum(worker.memory_info().rss for worker in service.children())
+    head = f"POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-api-key: {api_key}\r\ncontent-type: application/json\r\n"
+    data = json.dumps(body).encode()
+    with socket.socket() as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        reader.connect(("127.0.0.1", int(env["OCTANT_PORT"])))
+        reader.sendall(f"{head}content-length: {len(data)}\r\n\r\n".encode() + data)
+        assert b"200 OK" in await asyncio.to_thread(reader.recv, 4096)
+        sent = -1
+
+        async def stalled() -> bool:
+            nonlocal sent
+            before, sent = sent, int(str(simulator.stats()["anthropic"]["sent_bytes"]))
+            await asyncio.sleep(0.5)
+            return sent == before
+
+        await eventually(stalled, 20)
+        assert sent < 32_000_000
+        grown = sum(worker.memory_info().rss for worker in service.children()) - before
+        assert grown < 30_000_000
+
+
+def _service_process(url: str) -> psutil.Process:
+    """The process that supervises the workers listening at ``url``."""
+    port = int(url.rpartition(":")[2])
+    for process in psutil.Process().children():
+        if any(c.laddr.port == port and c.status == psutil.CONN_LISTEN for c in process.net_connections("tcp")):
+            return process
+    pytest.fail("no service listens")
+
+
+async def test_a_valkey_that_goes_away_in_the_middle_of_a_call_does_not_end_the_call(
+    simulator: Simulator, stack_env: dict[str, str], api_key: str, tmp_path: Path
+) -> None:
+    """C7: the money is held already; the next call finds no store and is refused."""
+    with embedded_valkey(None) as short_lived:
+        env = {
+            **stack_env,
+            "OCTANT_VALKEY_URL": short_lived,
+            "OCTANT_PORT": str(free_port()),
+            "OCTANT_METRICS_PORT": str(free_port()),
+        }
+        with running_service(env, tmp_path / "service.log") as url:
+            async with aiohttp.ClientSession(url, headers={"authorization": f"Bearer {api_key}"}) as http:
+                simulator.put_faults({"kind": "latency", "milliseconds": 1500})
+                running = asyncio.create_task(post(http, "/v1/chat/completions", CHAT))
+
+                async def reached() -> bool:
+                    return simulator.stats()["anthropic"]["open"] == 1
+
+                await eventually(reached, 5)
+                _kill_valkey(short_lived)
+                status, headers, _ = await running
+                assert (status, headers["octant-provider"]) == (200, "anthropic")
+                status, _, told = await post(http, "/v1/chat/completions", CHAT)
+                assert (status, told["error"]["code"]) == (503, "dependency_unavailable")
+
+
+def _kill_valkey(url: str) -> None:
+    port = int(url.rpartition(":")[2].partition("/")[0])
+    for process in psutil.Process().children():
+        if any(word.endswith(f":{port}") or word == str(port) for word in process.cmdline()):
+            os.kill(process.pid, signal.SIGKILL)
+            return
+    pytest.fail("no Valkey of ours listens there")
