@@ -48,15 +48,19 @@
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from app.domain.calls import Reply, Usage
+from app.domain.calls import Receipt, Reply, Usage
 
 TimeoutPhase = Literal["connect", "first_token", "idle", "total"]
 
 
 class OctantError(Exception):
-    """The root. ``message`` is safe to show to the caller: no PII, no secret, no vendor detail."""
+    """The root. ``message`` is safe to show to the caller: no PII, no secret, no vendor detail.
+
+    ``receipt`` is set by the gateway on what a call ended in: what was tried and paid is told with the error too (G10).
+    """
 
     code: ClassVar[str] = "error"
+    receipt: Receipt | None = None
 
     def __init__(self, message: str, *, param: str | None = None) -> None:
         """``param`` names the request field at fault, if one is."""

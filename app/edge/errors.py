@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from app.domain import errors
 from app.domain.errors import BudgetExceeded, OctantError, OutputInvalid, Wait
+from app.edge.answers import receipt_headers
 
 Dialect = Literal["openai", "anthropic"]
 
@@ -75,6 +76,7 @@ def render(error: OctantError, dialect: Dialect, request_id: str) -> tuple[int, 
         "x-request-id": request_id,
         "request-id": request_id,
         "x-should-retry": "true" if row.retry else "false",
+        **(receipt_headers(error.receipt) if error.receipt else {}),
     }
     if isinstance(error, Wait) and error.retry_after is not None:
         headers["retry-after"] = str(max(1, round(error.retry_after)))

@@ -104,6 +104,7 @@ class Gateway:
                 yield passage
             except OctantError as error:
                 passage.outcome, passage.error = error.code, error.message
+                error.receipt = passage.receipt()
                 self._count_refusal(error)
                 raise
             except (asyncio.CancelledError, GeneratorExit):

@@ -24,6 +24,7 @@ FOOT = f"""
 nothing paid. Money that cannot be held is not spent (docs/decisions/0007). A Valkey that goes away in the middle of a call does
 not end the call: what it used is settled when Valkey is back.
 
+- Errors carry the same `octant-*` headers as answers: attempts, cost, release, trace id.
 - *text, then an error event* is an event in the vendor's own form, after which neither `[DONE]` nor `message_stop` comes. A route
   may have such a stream continued by the next model instead (`continue_streams`, docs/decisions/0014).
 - A provider that asks for a longer wait than two seconds is left for the next one at once.

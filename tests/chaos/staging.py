@@ -46,6 +46,7 @@ class Played:
     status: int
     sees: str
     attempts: tuple[str, ...]
+    attempts_told: int
     cost: int
     paid: int
 
@@ -159,12 +160,13 @@ async def _play(http: aiohttp.ClientSession, engine: AsyncEngine, cell: Cell) ->
         form = {"name": "number", "schema": SCHEMA, "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": form}
     async with http.post("/v1/chat/completions", json=body) as answer:
-        status, told, request_id = answer.status, await answer.text(), answer.headers["x-request-id"]
-    call = await _record(engine, request_id)
+        status, told, headers = answer.status, await answer.text(), answer.headers
+    call = await _record(engine, headers["x-request-id"])
     letters = dict(zip(providers(name, where), "AB", strict=True))
     attempts = call["attempts"] if call else []
     shown = tuple(f"{letters[a['provider']]} {a['outcome']} {_price(a)}" for a in attempts)
-    return Played(status, _seen(status, told, mode), shown, call["cost"] if call else 0, sum(a["cost"] for a in attempts))
+    cost, paid = call["cost"] if call else 0, sum(a["cost"] for a in attempts)
+    return Played(status, _seen(status, told, mode), shown, int(headers["octant-attempts"]), cost, paid)
 
 
 def _seen(status: int, told: str, mode: Mode) -> str:
