@@ -9,6 +9,7 @@ where the queue is full, a record that Postgres refuses, and what is left when c
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -24,6 +25,7 @@ from app.security.redaction import Redactor
 
 RETRY_FIRST, RETRY_MOST = 0.2, 5.0
 WRITE_SECONDS = 15.0  # a Postgres that takes longer is as good as away
+TURN = 0.005
 LONG_TEXT = 50_000  # characters; from here on redaction takes milliseconds, and goes to a thread
 log = logging.getLogger(__name__)
 
@@ -94,10 +96,11 @@ class Recorder:
     async def _write_forever(self) -> None:
         while True:
             taken = [await self._queue.get()]
-            await asyncio.sleep(self._interval)
+            if self._queue.qsize() < self._batch:
+                await asyncio.sleep(self._interval)
             while len(taken) < self._batch and not self._queue.empty():
                 taken.append(self._queue.get_nowait())
-            await self._write([await self._redacted(record) for record in taken])
+            await self._write(await self._redacted(taken))
             for record in taken:
                 self._bytes -= len(record.request) + len(record.response)
                 self._queue.task_done()
@@ -130,12 +133,22 @@ class Recorder:
             log.error("record refused by Postgres", extra={"call_id": batch[0].id, "error_type": type(error).__name__})
             self._on_drop(1)
 
-    async def _redacted(self, record: CallRecord) -> CallRecord:
-        """The record as it may be stored. Between records the event loop gets its turn."""
-        if len(record.request) + len(record.response) > LONG_TEXT:
-            return await asyncio.to_thread(self._redact, record)
-        await asyncio.sleep(0)
-        return self._redact(record)
+    async def _redacted(self, batch: Sequence[CallRecord]) -> list[CallRecord]:
+        """The records as they may be stored. The event loop gets its turn every `TURN` seconds.
+
+        Not after each record: in a busy worker a turn of the loop takes longer than many records, and we would fall behind.
+        """
+        done: list[CallRecord] = []
+        turn_ends = time.perf_counter() + TURN
+        for record in batch:
+            if len(record.request) + len(record.response) > LONG_TEXT:
+                done.append(await asyncio.to_thread(self._redact, record))
+            else:
+                done.append(self._redact(record))
+            if time.perf_counter() > turn_ends:
+                await asyncio.sleep(0)
+                turn_ends = time.perf_counter() + TURN
+        return done
 
     def _redact(self, record: CallRecord) -> CallRecord:
         def clean(text: str) -> str:
