@@ -3,8 +3,9 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,22 +14,23 @@ from app import __version__
 from app.domain.errors import InvalidRequest
 from app.edge import health
 from app.edge.middleware import EdgeMiddleware, from_http
-from app.features import chat, support
+from app.features import chat, jobs, support
 from app.settings import Settings, load
 from app.telemetry.metrics import Metrics
 from app.wiring import open_parts
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
     """Build the application. Nothing is connected until its lifespan begins, so a server may fork after this."""
-    metrics = Metrics()
+    metrics = metrics or Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         async with open_parts(settings, metrics) as parts:
             app.state.edge = parts.edge
-            app.include_router(chat.router(parts.gateway))
-            app.include_router(support.router(parts.support))
+            products = (chat.router(parts.gateway), support.router(parts.support))
+            for product in (*products, jobs.router(posts(*products))):
+                app.include_router(product)
             yield
 
     app = FastAPI(title="Octant", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
@@ -37,6 +39,12 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _raise_ours)
     app.include_router(health.router)
     return app
+
+
+def posts(*routers: APIRouter) -> frozenset[str]:
+    """The paths that make model calls: every POST of a product. These can be deferred."""
+    routes = (route for router in routers for route in router.routes if isinstance(route, APIRoute))
+    return frozenset(route.path for route in routes if "POST" in (route.methods or ()) and "{" not in route.path)
 
 
 def create_app_from_settings() -> FastAPI:

@@ -75,6 +75,7 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address the public API listens on.")
     port: int = Field(default=8080, ge=0, le=65535, description="Port of the public API.")
     metrics_port: int = Field(default=9464, ge=0, le=65535, description="Port of /metrics, on its own listener.")
+    worker_metrics_port: int = Field(default=9465, ge=0, le=65535, description="Port of /metrics of `octant worker`.")
     workers: int = Field(default=2, ge=1, le=64, description="Worker processes.")
     graceful_timeout: Seconds = Field(default=30.0, description="Seconds a worker may finish its requests at shutdown.")
 
@@ -103,6 +104,13 @@ class Settings(BaseSettings):
     idempotency_keep: Seconds = Field(default=86_400.0, description="Seconds an Idempotency-Key gives its answer again.")
     idempotency_lease: Seconds = Field(default=15.0, description="Seconds until a dead worker's Idempotency-Key is free.")
     idempotency_max_bytes: int = Field(default=8 * 1024 * 1024, ge=0, description="Largest answer kept under a key.")
+    jobs_at_once: int = Field(default=8, ge=1, le=256, description="Jobs that one `octant worker` runs at a time.")
+    jobs_attempts: int = Field(default=5, ge=1, le=50, description="How often a job is tried whose answer says: try again.")
+    jobs_lease: Seconds = Field(default=15.0, description="Seconds until a dead worker's job is run by another.")
+    jobs_keep: Seconds = Field(default=604_800.0, description="Seconds that a job's answer is kept.")
+    webhook_allowed_hosts: frozenset[str] = Field(
+        default=frozenset(), description="Hosts that webhooks may go to although they are not public, or over plain http."
+    )
     default_user_daily_cap: str = Field(default="5.00", description="Dollars a user may spend a day, unless set otherwise.")
     allowed_link_hosts: frozenset[str] = Field(
         default=frozenset({"northwind.example"}), description="Hosts that links in answers may point to."

@@ -24,6 +24,8 @@ from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
 from app.gateway.recovery.recovery import Recovery
 from app.gateway.recovery.sharing import SharedCircuits
 from app.idempotency.idempotency import Idempotency
+from app.jobs.jobs import Jobs
+from app.jobs.queue import ValkeyQueue
 from app.oncall.switch import KillSwitch
 from app.security.guard import Guard
 from app.security.keys import KeyRing
@@ -71,6 +73,18 @@ def build_recovery(settings: Settings, providers: Mapping[str, Provider], switch
     )
 
 
+def _open_recovery(stack: AsyncExitStack, settings: Settings, valkey: Redis, switch: KillSwitch, metrics: Metrics) -> Recovery:
+    """The recovery room with its providers, its circuits shared; all closed with ``stack``."""
+    providers = {name: build_provider(name, p) for name, p in settings.all_providers().items()}
+    for provider in providers.values():
+        stack.push_async_callback(provider.aclose)
+    recovery = build_recovery(settings, providers, switch, metrics)
+    shared = SharedCircuits(valkey, on_state=partial(_show_state, metrics))
+    shared.start(recovery.circuits)
+    stack.push_async_callback(shared.aclose)
+    return recovery
+
+
 def _show_state(metrics: Metrics, target: Target, state: State) -> None:
     metrics.breaker_state.set(STATES.index(state), provider=target.provider, model=target.model)
 
@@ -98,9 +112,6 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         stack.push_async_callback(engine.dispose)
         stack.push_async_callback(valkey.aclose)
         keys = KeyRing(engine, secret=settings.secret_key.get_secret_value().encode())
-        providers = {name: build_provider(name, p) for name, p in settings.all_providers().items()}
-        for provider in providers.values():
-            stack.push_async_callback(provider.aclose)
         switch = KillSwitch(valkey, file=settings.kill_file)
         releases = releases_of(settings, engine, valkey)
         recorder = Recorder(engine, redactor, on_drop=metrics.records_dropped.inc, on_depth=metrics.records_queued.set)
@@ -120,10 +131,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         stack.push_async_callback(recorder.aclose)
         await budget.start(tenant_ids)
         stack.push_async_callback(budget.aclose)
-        recovery = build_recovery(settings, providers, switch, metrics)
-        shared = SharedCircuits(valkey, on_state=partial(_show_state, metrics))
-        shared.start(recovery.circuits)
-        stack.push_async_callback(shared.aclose)
+        recovery = _open_recovery(stack, settings, valkey, switch, metrics)
         await idempotency.start()
         stack.push_async_callback(idempotency.aclose)
         gateway = Gateway(
@@ -138,6 +146,8 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
                 metrics=metrics,
             )
         )
+        queue = ValkeyQueue(settings.valkey_url)
+        stack.push_async_callback(queue.aclose)
         edge = EdgeParts(
             keys=keys,
             idempotency=idempotency,
@@ -145,6 +155,8 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
             request_deadline=settings.request_deadline,
             max_body_bytes=settings.max_body_bytes,
             checks=_checks(engine, valkey),
+            jobs=Jobs(engine, queue, lease=settings.jobs_lease, keep=settings.jobs_keep),
+            webhook_hosts=settings.webhook_allowed_hosts,
             version=lambda: {"version": __version__, "release": releases.current.id, "environment": settings.environment},
         )
         yield Parts(gateway=gateway, support=Support(gateway, engine, settings.index_dir, redactor), edge=edge)

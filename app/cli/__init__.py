@@ -11,19 +11,21 @@ import typer
 from app.cli.budget import app as budget
 from app.cli.calls import app as calls
 from app.cli.index import app as index
+from app.cli.jobs import app as jobs
 from app.cli.keys import key, tenant
 from app.cli.oncall import app as oncall
 from app.cli.providers import app as providers
 from app.cli.releases import app as release
 from app.cli.releases import rollback
 from app.cli.seed import seed
-from app.cli.stack import demo, migrate, reset, serve, setup
+from app.cli.stack import demo, migrate, reset, serve, setup, worker
 from app.cli.switch import app as kill
 from app.cli.switch import resume
+from app.cli.webhooks import app as webhook
 from app.domain.errors import Misconfigured, OctantError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Operate Octant.")
-for command in (demo, serve, setup, migrate, seed, reset, rollback, resume):
+for command in (demo, serve, worker, setup, migrate, seed, reset, rollback, resume):
     app.command()(command)
 app.add_typer(index, name="index")
 app.add_typer(tenant, name="tenant")
@@ -32,6 +34,8 @@ app.add_typer(calls, name="calls")
 app.add_typer(budget, name="budget")
 app.add_typer(release, name="release")
 app.add_typer(oncall, name="oncall")
+app.add_typer(jobs, name="jobs")
+app.add_typer(webhook, name="webhook")
 app.add_typer(kill, name="kill")
 app.add_typer(providers, name="providers")
 

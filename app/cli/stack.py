@@ -26,6 +26,13 @@ def serve() -> None:
     run()
 
 
+def worker() -> None:
+    """Run jobs and send webhooks, beside `octant serve`. Any number may run."""
+    from app.stack.work import run
+
+    run()
+
+
 def migrate() -> None:
     """Bring the database's schema up to date."""
     from app.migrations import upgrade

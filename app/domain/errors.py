@@ -9,6 +9,7 @@
     │   ├── UnknownModel               no such alias or prompt in the live release
     │   ├── NotFound                   no such path or object
     │   ├── MethodNotAllowed
+    │   ├── JobFinished                a job that is done cannot be cancelled
     │   ├── BodyTooLarge
     │   ├── IdempotencyKeyReused       this key already stands for another request
     │   └── ContentRefused             the guard refused the input
@@ -101,6 +102,12 @@ class MethodNotAllowed(FixRequest):
     """The path exists, the method does not."""
 
     code = "method_not_allowed"
+
+
+class JobFinished(FixRequest):
+    """The job is done: there is nothing left to cancel."""
+
+    code = "job_finished"
 
 
 class BodyTooLarge(FixRequest):

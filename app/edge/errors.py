@@ -36,6 +36,7 @@ TABLE: dict[type[OctantError], Row] = {
     errors.UnknownModel: Row(404, "invalid_request_error", "not_found_error"),
     errors.NotFound: Row(404, "invalid_request_error", "not_found_error"),
     errors.MethodNotAllowed: Row(405, "invalid_request_error", "invalid_request_error"),
+    errors.JobFinished: Row(409, "invalid_request_error", "invalid_request_error"),
     errors.BodyTooLarge: Row(413, "invalid_request_error", "request_too_large"),
     errors.IdempotencyKeyReused: Row(422, "invalid_request_error", "invalid_request_error"),
     errors.IdempotencyKeyInUse: Row(409, "invalid_request_error", "invalid_request_error", retry=True),

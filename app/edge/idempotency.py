@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from app.domain.errors import IdempotencyKeyReused, InvalidRequest, OctantError
+from app.edge.deferral import deferring
 from app.edge.errors import TABLE, dialect_of, render
 from app.edge.identity import authenticated
 from app.edge.middleware import OUTLIVES_CLIENT
@@ -37,7 +38,7 @@ class IdempotentRoute(APIRoute):
 
     def get_route_handler(self) -> Answer:
         """The framework's handler, behind a look for the header."""
-        answer = super().get_route_handler()
+        answer = deferring(super().get_route_handler())
         if "POST" not in (self.methods or ()):
             return answer
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 from starlette.requests import Request
 
 from app.idempotency.idempotency import Idempotency
+from app.jobs.jobs import Jobs
 from app.security.keys import KeyRing
 from app.telemetry.metrics import Metrics
 
@@ -21,6 +22,8 @@ class EdgeParts:
     request_deadline: float
     max_body_bytes: int
     checks: Mapping[str, Callable[[], Awaitable[None]]]
+    jobs: Jobs
+    webhook_hosts: frozenset[str]
     version: Callable[[], Mapping[str, Any]]
 
 

@@ -5,7 +5,9 @@ from sqlalchemy import MetaData
 from app.audit import tables as audit
 from app.features.support import tables as support
 from app.idempotency import tables as idempotency
+from app.jobs import tables as jobs
 from app.releases import tables as releases
 from app.security import tables as security
 
-METADATA: list[MetaData] = [security.metadata, audit.metadata, releases.metadata, idempotency.metadata, support.metadata]
+ROOMS = (security, audit, releases, idempotency, jobs, support)
+METADATA: list[MetaData] = [room.metadata for room in ROOMS]

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import Row, insert, select, update
 from sqlalchemy.dialects import postgresql
@@ -72,6 +73,13 @@ class KeyRing:
         if cached.expires_at and cached.expires_at <= datetime.now(UTC):
             raise Unauthenticated("This API key has expired.")
         return cached.identity
+
+    async def identify(self, key_id: str) -> Identity:
+        """Return whom a key stands for now, for work that its holder left to us. Raises as `authenticate`. Not cached."""
+        row = await self._row(key_id)
+        if row is None or (row.expires_at and row.expires_at <= datetime.now(UTC)):
+            raise Unauthenticated("The API key that this was asked with is revoked or has expired.")
+        return _identity(row)
 
     async def create_tenant(self, tenant_id: str, name: str, daily_cap: MicroUSD, user_daily_cap: MicroUSD) -> Tenant:
         """Create a tenant. Raises InvalidRequest if the id is taken or not fit for a key name."""
@@ -149,6 +157,14 @@ class KeyRing:
         return [_tenant(row) for row in rows]
 
     async def _look_up(self, key_id: str, digest: bytes) -> _Cached:
+        row = await self._row(key_id)
+        until = time.monotonic() + self._ttl
+        if row is None or not hmac.compare_digest(row.digest, digest):
+            return _Cached(None, None, until)
+        return _Cached(_identity(row), row.expires_at, until)
+
+    async def _row(self, key_id: str) -> Row[Any] | None:
+        """A live key with its tenant."""
         statement = (
             select(api_keys, tenants.c.id.label("tenant"), tenants.c.name.label("tenant_name"), tenants.c.daily_cap)
             .add_columns(tenants.c.user_daily_cap)
@@ -157,15 +173,9 @@ class KeyRing:
         )
         try:
             async with self._engine.connect() as connection:
-                row = (await connection.execute(statement)).one_or_none()
+                return (await connection.execute(statement)).one_or_none()
         except (SQLAlchemyError, OSError) as error:
             raise DependencyUnavailable("API keys cannot be checked right now.", retry_after=5.0) from error
-        until = time.monotonic() + self._ttl
-        if row is None or not hmac.compare_digest(row.digest, digest):
-            return _Cached(None, None, until)
-        tenant = Tenant(row.tenant, row.tenant_name, MicroUSD(row.daily_cap), MicroUSD(row.user_daily_cap))
-        identity = Identity(tenant=tenant, key_id=row.id, user=row.user_id or "", scopes=frozenset(row.scopes))
-        return _Cached(identity, row.expires_at, until)
 
     def _remember(self, digest: bytes, found: _Cached) -> None:
         """Keep an answer; when the cache is full the oldest goes, so guessing keys cannot grow memory."""
@@ -182,6 +192,11 @@ class KeyRing:
 
     def _digest(self, token: str) -> bytes:
         return hmac.digest(self._secret, token.encode(), hashlib.sha256)
+
+
+def _identity(row: Row[Any]) -> Identity:
+    tenant = Tenant(row.tenant, row.tenant_name, MicroUSD(row.daily_cap), MicroUSD(row.user_daily_cap))
+    return Identity(tenant=tenant, key_id=row.id, user=row.user_id or "", scopes=frozenset(row.scopes))
 
 
 def _no_tenant(tenant_id: str) -> NotFound:

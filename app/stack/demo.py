@@ -118,6 +118,7 @@ def _everything(settings: Settings, tell: _Progress) -> Generator[_Running, None
         tell("Valkey and Postgres run" + (", and the provider simulator" if simulated else ""))
         env["OCTANT_PORT"] = str(_port(settings.host, settings.port))
         env["OCTANT_METRICS_PORT"] = str(_port(settings.host, settings.metrics_port))
+        env["OCTANT_WORKER_METRICS_PORT"] = str(_port(settings.host, settings.worker_metrics_port))
         os.environ.update(env)
         running = load()
         if not setup.is_done(running):
@@ -125,8 +126,9 @@ def _everything(settings: Settings, tell: _Progress) -> Generator[_Running, None
         tell("starting the service")
         service.tell(json.dumps(env))
         traffic.wait_until_ready(f"http://{running.host}:{running.port}", service, START_SECONDS)
+        worker = stack.enter_context(child("worker", [sys.executable, "-m", "app.stack.work"], folder))
         tell("the service is ready")
-        yield _Running(running, [service, *simulators, _postgres(folder), _valkey(folder)], _label(simulated))
+        yield _Running(running, [service, worker, *simulators, _postgres(folder), _valkey(folder)], _label(simulated))
 
 
 def _stop_left_overs(folder: Path) -> list[str]:

@@ -15,6 +15,11 @@ def serve(host: str, port: int, directory: Path) -> tuple[WSGIServer, Thread]:
     return start_http_server(port, addr=host, registry=registry)
 
 
+def serve_registry(host: str, port: int, registry: CollectorRegistry) -> tuple[WSGIServer, Thread]:
+    """Serve one process's own registry. Returns server and thread."""
+    return start_http_server(port, addr=host, registry=registry)
+
+
 def forget(pid: int, directory: Path) -> None:
     """Drop the gauges of a worker that ended; its counters stay."""
     mark_process_dead(pid, str(directory))  # type: ignore[no-untyped-call]

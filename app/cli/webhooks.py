@@ -1,0 +1,21 @@
+"""`octant webhook …`: what a tenant needs to verify our webhooks."""
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Webhooks of jobs, signed as Standard Webhooks says.")
+
+
+@app.callback()
+def _group() -> None:
+    """Keep `secret` a command of its own."""
+
+
+@app.command("secret")
+def secret(tenant: Annotated[str, typer.Argument(help="Tenant id.")]) -> None:
+    """Print the secret that a tenant's webhooks are signed with."""
+    from app.jobs.webhooks import secret_of
+    from app.settings import load
+
+    print(secret_of(load().secret_key.get_secret_value().encode(), tenant))

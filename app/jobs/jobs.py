@@ -1,0 +1,253 @@
+"""A job's life: queued → running → succeeded, failed or cancelled. Every step is one statement, on Postgres' own clock.
+
+A job is run by who starts it: `start` leases it, `renew` keeps the lease, and the number of the attempt fences what a worker
+that was thought dead may still write. What nobody runs though it is due (its message was lost, its worker died) is found by
+`due` and queued again; starting a job twice starts it once.
+"""
+
+import uuid
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from sqlalchemy import ColumnElement, Row, and_, case, delete, func, insert, select, tuple_, update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.domain.calls import Identity
+from app.domain.errors import DependencyUnavailable, JobFinished, NotFound
+from app.jobs.tables import jobs
+
+OVERDUE = timedelta(seconds=2)  # so long a message may take before it is thought lost
+SWEEP_BATCH = 500
+
+
+class Queue(Protocol):
+    """Says to some worker that a job is there. A message may be lost or come twice."""
+
+    async def put(self, job_id: str) -> None:
+        """Say so. Never raises: a message that cannot be sent is found by the sweep."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One job as it is now. ``body`` is there until it is done, ``status``, ``headers`` and ``response`` from then on."""
+
+    id: str
+    tenant: str
+    user: str
+    key_id: str
+    path: str
+    body: bytes | None
+    deadline_ms: int | None
+    state: str
+    cancel_requested: bool
+    attempts: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    status: int | None
+    headers: Mapping[str, str] | None
+    response: bytes | None
+    webhook_url: str | None
+    webhook_attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a job ended: the answer that its caller would have had."""
+
+    state: str
+    status: int
+    headers: Mapping[str, str]
+    response: bytes
+
+
+class Jobs:
+    """See the module. Every method raises DependencyUnavailable while Postgres is away."""
+
+    def __init__(self, engine: AsyncEngine, queue: Queue, *, lease: float, keep: float) -> None:
+        """``lease``: seconds until a silent worker's job is another's. ``keep``: seconds that results are kept."""
+        self._engine = engine
+        self._queue = queue
+        self._lease = timedelta(seconds=lease)
+        self._keep = timedelta(seconds=keep)
+
+    async def submit(
+        self, identity: Identity, path: str, body: bytes, *, deadline_ms: int | None = None, webhook_url: str | None = None
+    ) -> Job:
+        """Queue a request to ``path``. It is stored before it is queued: once this returns, it will be run."""
+        values = {
+            "id": f"job_{uuid.uuid4().hex}",
+            "tenant": identity.tenant.id,
+            "user": identity.user,
+            "key_id": identity.key_id,
+            "path": path,
+            "body": body,
+            "deadline_ms": deadline_ms,
+            "state": "queued",
+            "due_at": func.now(),
+            "webhook_url": webhook_url,
+        }
+        async with self._transaction() as connection:
+            row = (await connection.execute(insert(jobs).values(values).returning(jobs))).one()
+        await self._queue.put(row.id)
+        return _job(row)
+
+    async def get(self, identity: Identity, job_id: str) -> Job:
+        """One of the caller's jobs. Raises NotFound for any other."""
+        async with self._transaction() as connection:
+            row = (await connection.execute(select(jobs).where(jobs.c.id == job_id, _own(identity)))).one_or_none()
+        if row is None:
+            raise NotFound("No such job.")
+        return _job(row)
+
+    async def list(self, identity: Identity, *, limit: int, after: str | None) -> Sequence[Job]:
+        """The caller's jobs, newest first, ``after`` the one of that id."""
+        order = (jobs.c.created_at, jobs.c.id)
+        statement = select(jobs).where(_own(identity)).order_by(*(c.desc() for c in order)).limit(limit)
+        if after:
+            statement = statement.where(tuple_(*order) < select(*order).where(jobs.c.id == after).scalar_subquery())
+        async with self._transaction() as connection:
+            return [_job(row) for row in await connection.execute(statement)]
+
+    async def cancel(self, identity: Identity, job_id: str) -> Job:
+        """Cancel a job: a queued one at once, a running one as soon as its worker looks. Raises NotFound or JobFinished."""
+        queued = jobs.c.state == "queued"
+        statement = (
+            update(jobs)
+            .where(jobs.c.id == job_id, _own(identity), jobs.c.finished_at.is_(None))
+            .values(
+                cancel_requested=True,
+                state=case((queued, "cancelled"), else_=jobs.c.state),
+                finished_at=case((queued, func.now()), else_=None),
+                body=case((queued, None), else_=jobs.c.body),
+                webhook_due_at=case((and_(queued, jobs.c.webhook_url.is_not(None)), func.now()), else_=None),
+            )
+            .returning(jobs)
+        )
+        async with self._transaction() as connection:
+            row = (await connection.execute(statement)).one_or_none()
+        if row is None:
+            job = await self.get(identity, job_id)
+            raise JobFinished(f"The job has {job.state} already.")
+        return _job(row)
+
+    async def start(self, job_id: str) -> Job | None:
+        """Take a job that is due, or whose worker went silent. None where it is neither, or done, or to be cancelled."""
+        free = and_(jobs.c.state.in_(("queued", "running")), jobs.c.due_at <= func.now(), ~jobs.c.cancel_requested)
+        statement = (
+            update(jobs)
+            .where(jobs.c.id == job_id, free)
+            .values(state="running", attempts=jobs.c.attempts + 1, started_at=func.now(), due_at=func.now() + self._lease)
+            .returning(jobs)
+        )
+        async with self._transaction() as connection:
+            row = (await connection.execute(statement)).one_or_none()
+        return _job(row) if row else None
+
+    async def renew(self, running: Sequence[Job]) -> dict[str, bool]:
+        """Keep the leases of jobs that run here. Returns those still ours, and whether each is to be cancelled."""
+        mine = tuple_(jobs.c.id, jobs.c.attempts).in_([(job.id, job.attempts) for job in running])
+        statement = (
+            update(jobs)
+            .where(mine, jobs.c.state == "running")
+            .values(due_at=func.now() + self._lease)
+            .returning(jobs.c.id, jobs.c.cancel_requested)
+        )
+        async with self._transaction() as connection:
+            return {row.id: row.cancel_requested for row in await connection.execute(statement)}
+
+    async def finish(self, job: Job, done: Done) -> bool:
+        """Write down how an attempt ended. False if the job is another worker's by now: then nothing is written."""
+        values: dict[str, Any] = {
+            "state": done.state,
+            "finished_at": func.now(),
+            "body": None,
+            "status": done.status,
+            "headers": dict(done.headers),
+            "response": done.response,
+            "webhook_due_at": func.now() if job.webhook_url else None,
+        }
+        return await self._end(job, values)
+
+    async def put_back(self, job: Job, seconds: float) -> bool:
+        """Have an attempt's job run again, not before ``seconds`` from now. False as `finish`."""
+        return await self._end(job, {"state": "queued", "due_at": func.now() + timedelta(seconds=seconds)})
+
+    async def queue_overdue(self) -> int:
+        """Queue again what is due and nobody runs; end what was to be cancelled when its worker died. Returns how many."""
+        waiting = and_(jobs.c.finished_at.is_(None), jobs.c.due_at < func.now() - OVERDUE)
+        dead = (
+            update(jobs)
+            .where(waiting, jobs.c.cancel_requested)
+            .values(state="cancelled", finished_at=func.now(), body=None, webhook_due_at=_now_if_wanted())
+        )
+        async with self._transaction() as connection:
+            await connection.execute(dead)
+            found = (await connection.scalars(select(jobs.c.id).where(waiting).order_by(jobs.c.due_at).limit(SWEEP_BATCH))).all()
+        for job_id in found:
+            await self._queue.put(job_id)
+        return len(found)
+
+    async def forget_old(self) -> int:
+        """Delete jobs that were done longer ago than they are kept, some at a time. Returns how many."""
+        old = select(jobs.c.id).where(jobs.c.finished_at < func.now() - self._keep).limit(SWEEP_BATCH)
+        async with self._transaction() as connection:
+            return (await connection.execute(delete(jobs).where(jobs.c.id.in_(old)))).rowcount
+
+    async def take_webhook(self, pause: timedelta) -> Job | None:
+        """Take one job whose webhook is due; it is due again after ``pause``, unless `webhook_sent` is told."""
+        due = (
+            select(jobs.c.id)
+            .where(jobs.c.webhook_due_at <= func.now())
+            .order_by(jobs.c.webhook_due_at)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+            .scalar_subquery()
+        )
+        statement = (
+            update(jobs)
+            .where(jobs.c.id == due)
+            .values(webhook_attempts=jobs.c.webhook_attempts + 1, webhook_due_at=func.now() + pause)
+            .returning(jobs)
+        )
+        async with self._transaction() as connection:
+            row = (await connection.execute(statement)).one_or_none()
+        return _job(row) if row else None
+
+    async def plan_webhook(self, job: Job, seconds: float | None) -> None:
+        """Send it again after ``seconds``; None: it was delivered, or is given up."""
+        due_at = None if seconds is None else func.now() + timedelta(seconds=seconds)
+        async with self._transaction() as connection:
+            await connection.execute(update(jobs).where(jobs.c.id == job.id).values(webhook_due_at=due_at))
+
+    async def _end(self, job: Job, values: Mapping[str, Any]) -> bool:
+        mine = and_(jobs.c.id == job.id, jobs.c.attempts == job.attempts, jobs.c.state == "running")
+        async with self._transaction() as connection:
+            return (await connection.execute(update(jobs).where(mine).values(**values))).rowcount > 0
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncGenerator[AsyncConnection, None]:
+        try:
+            async with self._engine.begin() as connection:
+                yield connection
+        except (SQLAlchemyError, OSError) as error:
+            raise DependencyUnavailable("Jobs cannot be stored or read right now.", retry_after=5.0) from error
+
+
+def _own(identity: Identity) -> ColumnElement[bool]:
+    """A tenant sees its own jobs; a key that is bound to a user, that user's."""
+    mine = jobs.c.tenant == identity.tenant.id
+    return and_(mine, jobs.c.user == identity.user) if identity.user else mine
+
+
+def _now_if_wanted() -> ColumnElement[datetime]:
+    return case((jobs.c.webhook_url.is_not(None), func.now()), else_=None)
+
+
+def _job(row: Row[Any]) -> Job:
+    return Job(**{name: value for name, value in row._mapping.items() if name in Job.__dataclass_fields__})  # noqa: SLF001 - documented

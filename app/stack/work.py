@@ -1,0 +1,262 @@
+"""`octant worker`: runs jobs through the application, as their callers would have had it, and sends webhooks.
+
+A job's request goes through the same ASGI application as any other, with the submitter's identity in its scope and the job's id
+as request id and ``Idempotency-Key``. So it is held, recorded and redacted like any other, and a run that was answered but not
+written down is not paid for again: the next run is given the stored answer.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import random
+import signal
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Scope
+
+from app.domain.calls import Identity
+from app.domain.errors import OctantError, Unauthenticated
+from app.edge.deferral import told
+from app.edge.errors import render
+from app.edge.identity import IDENTITY
+from app.jobs.jobs import Done, Job, Jobs
+from app.jobs.queue import ValkeyQueue
+from app.jobs.webhooks import Webhooks
+from app.settings import Settings, load
+from app.telemetry.metrics import Metrics
+
+LOOK_EVERY, SWEEP_EVERY, FORGET_EVERY = 1.0, 2.0, 60.0
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+OURS = "octant-"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class Runner:
+    """Runs jobs. ``identify`` gives a key's identity as it is now; ``attempts``: how often a job is tried."""
+
+    app: ASGIApp
+    jobs: Jobs
+    identify: Callable[[str], Awaitable[Identity]]
+    attempts: int
+    metrics: Metrics
+    running: dict[str, tuple[Job, asyncio.Task[None]]] = field(default_factory=dict)
+
+    async def run(self, job_id: str) -> None:
+        """Run a job, if it is there to be run. The queue's own cancellation does not reach it; `drain` does."""
+        try:
+            job = await self.jobs.start(job_id)
+        except OctantError as error:
+            log.warning("job not started, the sweep will find it", extra={"job": job_id, "code": error.code})
+            return
+        if job is None:
+            return
+        self.metrics.job_wait_seconds.observe(max(0.0, ((job.started_at or job.created_at) - job.created_at).total_seconds()))
+        task = asyncio.create_task(self._run(job))
+        self.running[job.id] = job, task
+        try:
+            await asyncio.shield(asyncio.wait([task]))
+        finally:
+            task.add_done_callback(lambda _: self.running.pop(job.id, None))
+
+    async def look_forever(self) -> None:
+        """Keep the leases of what runs here, and stop what is to be cancelled or was taken over."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            mine = [job for job, _ in self.running.values()]
+            with _going_on("leases not renewed"):
+                renewed = await self.jobs.renew(mine) if mine else {}
+                for job in mine:
+                    if renewed.get(job.id, True) and job.id in self.running:
+                        self.running[job.id][1].cancel("cancelled" if job.id in renewed else "taken over")
+
+    async def sweep_forever(self) -> None:
+        """Queue again what got lost, and forget what is old."""
+        rounds = 0
+        while True:
+            with _going_on("jobs not swept"):
+                await self.jobs.queue_overdue()
+                if rounds % (FORGET_EVERY // SWEEP_EVERY) == 0:
+                    await self.jobs.forget_old()
+            rounds += 1
+            await asyncio.sleep(SWEEP_EVERY)
+
+    async def drain(self, seconds: float) -> None:
+        """Let what runs end, for ``seconds`` at most; the rest is put back for another worker."""
+        tasks = [task for _, task in self.running.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+        for task in tasks:
+            task.cancel("drained")
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, job: Job) -> None:
+        try:
+            answer = await self._answer(job)
+        except asyncio.CancelledError as cancelled:
+            await self._stopped(job, str(cancelled.args[0]) if cancelled.args else "drained")
+            return
+        if answer.status >= 400 and answer.again is not None and job.attempts < self.attempts:
+            await self._write(self.jobs.put_back(job, max(answer.again, _pause(job.attempts))))
+            self.metrics.jobs.inc(outcome="retried")
+            return
+        state = "succeeded" if answer.status < 400 else "failed"
+        await self._write(self.jobs.finish(job, Done(state, answer.status, answer.headers, answer.body)))
+        self.metrics.jobs.inc(outcome=state)
+
+    async def _stopped(self, job: Job, why: str) -> None:
+        if why == "cancelled":
+            await self._write(self.jobs.finish(job, Done("cancelled", 499, {}, b"{}")))
+            self.metrics.jobs.inc(outcome="cancelled")
+        elif why == "drained":
+            await self._write(self.jobs.put_back(job, 0))
+            self.metrics.jobs.inc(outcome="put_back")
+
+    async def _answer(self, job: Job) -> "Answer":
+        try:
+            identity = await self.identify(job.key_id)
+        except Unauthenticated as error:  # revoked or expired since: nobody may spend in its name
+            status, headers, body = render(error, "openai", job.id)
+            return Answer(status, headers, body)
+        return await perform(self.app, job, identity)
+
+    async def _write(self, writing: Coroutine[Any, Any, bool]) -> None:
+        """Write down how it ended. Where Postgres is away the lease ends, and the job is run again from its stored answer."""
+        with _going_on("job not written down"):
+            await writing
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the application answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def again(self) -> float | None:
+        """Seconds until the same request may do better; None where it will not."""
+        if self.headers.get("x-should-retry") != "true":
+            return None
+        return float(self.headers.get("retry-after", 0))
+
+
+async def perform(app: ASGIApp, job: Job, identity: Identity) -> Answer:
+    """Make a job's request to the application. Cancelling cancels it all the way to the provider."""
+    messages: list[Message] = []
+    incoming: list[Message] = [{"type": "http.request", "body": job.body or b"{}", "more_body": False}]
+
+    async def receive() -> Message:
+        if incoming:
+            return incoming.pop()
+        await asyncio.Event().wait()  # nobody is there who could leave
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+
+    await app(_scope(job, identity), receive, send)
+    headers = {str(name, "latin-1"): str(value, "latin-1") for name, value in messages[0]["headers"]}
+    kept = {n: v for n, v in headers.items() if n.startswith(OURS) or n in ("x-should-retry", "retry-after", "content-type")}
+    return Answer(messages[0]["status"], kept, b"".join(m.get("body", b"") for m in messages[1:]))
+
+
+def _scope(job: Job, identity: Identity) -> Scope:
+    headers = {"content-type": "application/json", "x-request-id": job.id, "idempotency-key": job.id}
+    if job.deadline_ms:
+        headers["octant-deadline-ms"] = str(job.deadline_ms)
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": job.path,
+        "raw_path": job.path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "client": None,
+        "server": None,
+        IDENTITY: identity,
+    }
+
+
+async def work(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT, then end or put back what runs."""
+    from app.main import create_app
+    from app.telemetry import exposition
+
+    metrics = Metrics()
+    application = create_app(settings, metrics)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with application.router.lifespan_context(application):
+        edge = application.state.edge
+        runner = Runner(
+            app=application, jobs=edge.jobs, identify=edge.keys.identify, attempts=settings.jobs_attempts, metrics=metrics
+        )
+        queue = ValkeyQueue(settings.valkey_url)
+        webhooks = Webhooks(
+            edge.jobs,
+            master=settings.secret_key.get_secret_value().encode(),
+            allowed_hosts=settings.webhook_allowed_hosts,
+            render=lambda job: json.dumps({"type": "job.finished", "data": told(job)}, ensure_ascii=False).encode(),
+            on_outcome=lambda outcome: metrics.webhooks.inc(outcome=outcome),
+        )
+        server, _ = exposition.serve_registry(settings.host, settings.worker_metrics_port, metrics.registry)
+        listening = asyncio.create_task(queue.listen(runner.run, at_once=settings.jobs_at_once))
+        others = [asyncio.create_task(c) for c in (runner.look_forever(), runner.sweep_forever(), webhooks.send_forever())]
+        log.warning("worker is ready", extra={"jobs_at_once": settings.jobs_at_once})
+        asked = asyncio.create_task(stop.wait())
+        ended, _ = await asyncio.wait((asked, listening, *others), return_when=asyncio.FIRST_COMPLETED)
+        if asked not in ended:
+            log.error("a part of the worker ended by itself, stopping", extra={"part": repr(ended)})
+        await _end(asked)
+        await _end(listening)
+        await runner.drain(settings.graceful_timeout)
+        for task in others:
+            await _end(task)
+        await queue.aclose()
+        await asyncio.to_thread(server.shutdown)
+    if asked not in ended:
+        raise SystemExit(1)  # whoever supervises us starts another
+
+
+def run() -> None:
+    """Run the worker. Raises Misconfigured before anything starts if the settings cannot work."""
+    import uvloop
+
+    settings = load()
+    settings.require_stores()
+    uvloop.run(work(settings))
+
+
+async def _end(task: "asyncio.Task[Any]") -> None:
+    task.cancel()
+    await asyncio.wait([task], timeout=5)
+
+
+def _pause(attempts: int) -> float:
+    """Seconds before the next attempt, with full jitter above half."""
+    longest = min(FIRST_PAUSE * 2**attempts, LONGEST_PAUSE)
+    return random.uniform(longest / 2, longest)  # noqa: S311 - jitter, not security
+
+
+@contextlib.contextmanager
+def _going_on(what: str) -> Any:  # noqa: ANN401 - a generator's own type says less
+    """A store that is away ends nothing here: it is said, and tried again."""
+    try:
+        yield
+    except OctantError as error:
+        log.warning(what, extra={"code": error.code})
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,197 @@
+"""A job's life on real Postgres: started once, never lost, never another tenant's."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import func, update
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.domain.calls import Identity, Tenant
+from app.domain.errors import DependencyUnavailable, JobFinished, NotFound
+from app.domain.money import MicroUSD
+from app.jobs.jobs import OVERDUE, Done, Job, Jobs
+from app.jobs.tables import jobs as table
+
+DONE = Done("succeeded", 200, {"octant-model": "m"}, b'{"answer": 1}')
+
+
+class Messages:
+    """A queue that only remembers."""
+
+    def __init__(self) -> None:
+        self.put_ids: list[str] = []
+
+    async def put(self, job_id: str) -> None:
+        self.put_ids.append(job_id)
+
+
+def identity(tenant: str | None = None, user: str = "") -> Identity:
+    name = tenant or f"t{uuid4().hex[:10]}"
+    return Identity(tenant=Tenant(name, name, MicroUSD(1), MicroUSD(1)), key_id="k", user=user)
+
+
+@pytest_asyncio.fixture
+async def messages() -> Messages:
+    return Messages()
+
+
+@pytest_asyncio.fixture
+async def room(engine: AsyncEngine, messages: Messages) -> AsyncIterator[Jobs]:
+    yield Jobs(engine, messages, lease=15, keep=60)
+    async with engine.begin() as connection:
+        await connection.execute(table.delete())
+
+
+async def submitted(room: Jobs, who: Identity, **wanted: str) -> Job:
+    return await room.submit(who, "/v1/messages", b'{"x": 1}', **wanted)  # type: ignore[arg-type]
+
+
+async def later(engine: AsyncEngine, job: Job, seconds: float) -> None:
+    """Let time pass for one job."""
+    async with engine.begin() as connection:
+        values = {"due_at": table.c.due_at - timedelta(seconds=seconds)}
+        await connection.execute(update(table).where(table.c.id == job.id).values(values))
+
+
+async def test_of_many_workers_one_starts_a_job(room: Jobs, engine: AsyncEngine) -> None:
+    job = await submitted(room, identity())
+    others = create_async_engine(engine.url)
+    rooms = [room, Jobs(others, Messages(), lease=15, keep=60)]
+    started = await asyncio.gather(*(rooms[n % 2].start(job.id) for n in range(20)))
+    await others.dispose()
+    (mine,) = [s for s in started if s]
+    assert (mine.state, mine.attempts, mine.body) == ("running", 1, b'{"x": 1}')
+
+
+async def test_a_job_that_is_done_has_its_answer_and_no_longer_its_request(room: Jobs) -> None:
+    who = identity()
+    job = await room.start((await submitted(room, who)).id)
+    assert job
+    assert await room.finish(job, DONE)
+    found = await room.get(who, job.id)
+    assert (found.state, found.status, found.response, found.body) == ("succeeded", 200, b'{"answer": 1}', None)
+    assert found.finished_at is not None
+    assert await room.start(job.id) is None
+
+
+async def test_a_silent_worker_s_job_is_another_s_and_its_own_word_comes_too_late(
+    room: Jobs, engine: AsyncEngine, messages: Messages
+) -> None:
+    who = identity()
+    first = await room.start((await submitted(room, who)).id)
+    assert first
+    assert await room.start(first.id) is None
+    await later(engine, first, 15 + OVERDUE.total_seconds() + 1)
+    messages.put_ids.clear()
+    assert await room.queue_overdue() == 1
+    assert messages.put_ids == [first.id]
+    second = await room.start(first.id)
+    assert second
+    assert second.attempts == 2
+    assert await room.renew([first, second]) == {second.id: False}
+    assert not await room.finish(first, Done("failed", 500, {}, b"late"))
+    assert not await room.put_back(first, 0)
+    assert await room.finish(second, DONE)
+
+
+async def test_a_job_whose_message_was_lost_is_queued_again_and_one_that_waits_is_not(
+    room: Jobs, engine: AsyncEngine, messages: Messages
+) -> None:
+    lost, waits = await submitted(room, identity()), await submitted(room, identity())
+    started = await room.start(waits.id)
+    assert started
+    assert await room.put_back(started, 60)
+    await later(engine, lost, OVERDUE.total_seconds() + 1)
+    messages.put_ids.clear()
+    assert await room.queue_overdue() == 1
+    assert messages.put_ids == [lost.id]
+    assert await room.start(waits.id) is None
+
+
+async def test_cancelling_ends_a_queued_job_asks_a_running_one_and_is_refused_for_one_that_is_done(room: Jobs) -> None:
+    who = identity()
+    queued, running = await submitted(room, who), await submitted(room, who)
+    assert (await room.cancel(who, queued.id)).state == "cancelled"
+    assert await room.start(queued.id) is None
+    started = await room.start(running.id)
+    assert started
+    assert (await room.cancel(who, running.id)).state == "running"
+    assert await room.renew([started]) == {running.id: True}
+    await room.finish(started, Done("cancelled", 499, {}, b"{}"))
+    for job in (queued, running):
+        with pytest.raises(JobFinished):
+            await room.cancel(who, job.id)
+
+
+async def test_a_running_job_that_was_to_be_cancelled_when_its_worker_died_is_cancelled(room: Jobs, engine: AsyncEngine) -> None:
+    who = identity()
+    started = await room.start((await submitted(room, who)).id)
+    assert started
+    await room.cancel(who, started.id)
+    await later(engine, started, 60)
+    assert await room.queue_overdue() == 0
+    assert (await room.get(who, started.id)).state == "cancelled"
+
+
+async def test_nobody_else_s_job_exists(room: Jobs) -> None:
+    """Another tenant's, and for a key that is bound to a user another user's."""
+    tenant = f"t{uuid4().hex[:10]}"
+    job = await submitted(room, identity(tenant, "ada"))
+    for stranger in (identity(), identity(tenant, "grace")):
+        for ask in (room.get, room.cancel):
+            with pytest.raises(NotFound):
+                await ask(stranger, job.id)
+        assert await room.list(stranger, limit=10, after=None) == []
+    assert (await room.get(identity(tenant), job.id)).id == job.id
+
+
+async def test_jobs_are_listed_newest_first_page_by_page(room: Jobs) -> None:
+    who = identity()
+    ids = [(await submitted(room, who)).id for _ in range(5)]
+    first = await room.list(who, limit=3, after=None)
+    rest = await room.list(who, limit=3, after=first[-1].id)
+    assert [job.id for job in [*first, *rest]] == ids[::-1]
+
+
+async def test_a_webhook_is_taken_by_one_sender_and_is_due_again_unless_it_was_sent(room: Jobs) -> None:
+    who = identity()
+    started = await room.start((await submitted(room, who, webhook_url="https://example.com/hook")).id)
+    assert started
+    assert await room.take_webhook(timedelta(seconds=20)) is None
+    await room.finish(started, DONE)
+    taken = await asyncio.gather(*(room.take_webhook(timedelta(seconds=20)) for _ in range(5)))
+    (job,) = [t for t in taken if t]
+    assert job.webhook_attempts == 1
+    await room.plan_webhook(job, 0)
+    again = await room.take_webhook(timedelta(seconds=20))
+    assert again
+    assert again.webhook_attempts == 2
+    await room.plan_webhook(again, None)
+    assert await room.take_webhook(timedelta(seconds=20)) is None
+
+
+async def test_old_results_are_forgotten_and_what_is_not_done_never_is(room: Jobs, engine: AsyncEngine) -> None:
+    who = identity()
+    started, waiting = await room.start((await submitted(room, who)).id), await submitted(room, who)
+    assert started
+    await room.finish(started, DONE)
+    async with engine.begin() as connection:
+        long_ago = func.now() - timedelta(days=365)
+        await connection.execute(update(table).where(table.c.finished_at.is_not(None)).values(finished_at=long_ago))
+        await connection.execute(update(table).values(created_at=long_ago))
+    assert await room.forget_old() == 1
+    with pytest.raises(NotFound):
+        await room.get(who, started.id)
+    assert (await room.get(who, waiting.id)).state == "queued"
+
+
+async def test_without_postgres_a_job_is_refused_and_not_half_taken(messages: Messages) -> None:
+    nowhere = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:1/none", connect_args={"connect_timeout": 1})
+    with pytest.raises(DependencyUnavailable):
+        await Jobs(nowhere, messages, lease=15, keep=60).submit(identity(), "/v1/messages", b"{}")
+    assert messages.put_ids == []
+    await nowhere.dispose()
