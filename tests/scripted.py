@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from app.budget.budget import Hold
 from app.domain.calls import Call, Chunk, Deadline, Done, Identity, Reply, Tenant, TextDelta, Usage
 from app.domain.errors import BudgetExceeded, ProviderError
-from app.domain.messages import Message, OutputSchema, Text, ToolSpec
+from app.domain.messages import Message, OutputSchema, Sampling, Text, ToolSpec
 from app.domain.money import MicroUSD
 from app.domain.routes import Pin, Price, PriceTable, Route, Target
 from app.gateway.passage import Passage
@@ -34,10 +34,17 @@ class Scripted:
         self.name = name
         self.script = list(script)
         self.requests: list[ModelRequest] = []
+        self.cannot: frozenset[str] = frozenset()
 
     @property
     def calls(self) -> int:
         return len(self.requests)
+
+    def lacks(self, request: ModelRequest) -> frozenset[str]:
+        return request.asked & self.cannot
+
+    async def count_tokens(self, request: ModelRequest) -> int | None:
+        return None
 
     async def complete(self, request: ModelRequest) -> Reply:
         step = self._next(request)
@@ -106,17 +113,24 @@ def passage(
     last_resort: str | None = None,
     continue_streams: bool = False,
     attempts: int = 2,
+    sampling: Sampling | None = None,
+    ignore: frozenset[str] = frozenset(),
 ) -> Passage:
     """A call's passage on a route over `A` and `B`."""
     tenant = Tenant("t", "t", MicroUSD(10**9), MicroUSD(10**9))
     call = Call(
         id="req_1", identity=Identity(tenant=tenant, key_id="k", user="u"), feature="chat", target="smart",
         deadline=Deadline.after(seconds), messages=(Message("user", (Text("hello"),)),), output=output,
-        tools=tools, last_resort=last_resort,
+        tools=tools, last_resort=last_resort, sampling=sampling or Sampling(),
     )  # fmt: skip
     prices = PriceTable("p", {(t.provider, t.model): PRICE for t in (A, B)})
     route = Route(
-        name="smart", targets=(A, B), max_output_tokens=100, attempts_per_target=attempts, continue_streams=continue_streams
+        name="smart",
+        targets=(A, B),
+        max_output_tokens=100,
+        attempts_per_target=attempts,
+        continue_streams=continue_streams,
+        ignore=ignore,
     )
     pin = Pin(release="r", route=route, prices=prices)
     with TRACING.call("chat", traceparent=None) as span:

@@ -77,7 +77,6 @@ class Call:
     tool_choice: ToolChoice = field(default_factory=ToolChoice)
     output: OutputSchema | None = None
     sampling: Sampling = field(default_factory=Sampling)
-    thinking_budget: int | None = None
     stream: bool = False
     last_resort: str | None = None
 

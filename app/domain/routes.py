@@ -37,6 +37,7 @@ class Target:
 class Route:
     """A model alias: which models answer it, in which order, with which parameters. Times in seconds.
 
+    ``ignore`` names parameters whose loss the operator accepts: a target that cannot do one drops it, and the answer says so.
     ``continue_streams``: a stream that breaks in the middle is continued by the next model, instead of ending in an error.
     """
 
@@ -50,6 +51,7 @@ class Route:
     idle_timeout: float = 10.0
     attempt_timeout: float = 60.0
     continue_streams: bool = False
+    ignore: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from app.audit.recorder import Recorder
+from app.budget import pricing
 from app.budget.budget import Budget
 from app.domain.calls import Answer, Call, Chunk, Done, Receipt
 from app.domain.errors import BudgetExceeded, OctantError, Stopped
@@ -97,6 +98,7 @@ class Gateway:
             try:
                 self._rooms.switch.check(tenant=call.identity.tenant.id)
                 check_schemas(call)
+                self._rooms.recovery.choose(passage)
                 passage.degraded += self._rooms.guard.screen(call)
                 passage.hold = await self._rooms.budget.hold(
                     call.identity, passage.worst_first_attempt(), lease_id=passage.call_id, seconds=call.deadline.remaining()
@@ -128,6 +130,19 @@ class Gateway:
     def pin_of(self, target: str) -> Pin:
         """What a call to ``target`` would be pinned to now. Raises UnknownModel."""
         return self._rooms.releases.pin(target)
+
+    async def count_tokens(self, call: Call) -> tuple[int, bool]:
+        """Count a call's input tokens: as the first vendor of its route that counts, else our upper bound; and which it is.
+
+        Costs nothing, so nothing is held or recorded. Raises UnknownModel, InvalidRequest or Stopped.
+        """
+        self._rooms.switch.check(tenant=call.identity.tenant.id)
+        pin = self._rooms.releases.pin(call.target)
+        request = render(call, pin, headers={})
+        counted = await self._rooms.recovery.count_tokens(request, pin.route, call.deadline)
+        if counted is not None:
+            return counted, True
+        return pricing.most_input_tokens(request.system, request.messages, request.tools, request.output), False
 
     async def _noting_the_reply(self, chunks: AsyncIterator[Chunk], passage: Passage) -> AsyncIterator[Chunk]:
         """Watch the stream for the record: its reader may turn a failure into an event in the stream and end well."""

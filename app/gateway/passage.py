@@ -4,7 +4,7 @@ Mutable, owned by the one task that serves the call.
 """
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -57,6 +57,8 @@ class Passage:
     metrics: Metrics
     at: datetime
     started: float
+    targets: tuple[Target, ...] = ()
+    ignored: Mapping[Target, frozenset[str]] = field(default_factory=dict)
     hold: Hold | None = None
     reply: Reply | None = None
     outcome: str = "ok"
@@ -68,6 +70,10 @@ class Passage:
     _running: Target | None = None
     _running_since: float = 0.0
     _input_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        """All of the route's targets may answer, unless `Recovery.choose` says less."""
+        self.targets = self.targets or self.pin.route.targets
 
     @property
     def input_tokens(self) -> int:
@@ -85,7 +91,7 @@ class Passage:
 
     def worst_first_attempt(self) -> MicroUSD:
         """The most the first paid attempt can cost, whichever target answers it."""
-        return MicroUSD(max(self.worst_case(target) for target in self.pin.route.targets))
+        return MicroUSD(max(self.worst_case(target) for target in self.targets))
 
     def request_for(self, target: Target, further: tuple[Message, ...] = ()) -> ModelRequest:
         """The request as sent to ``target`` now: ``further`` turns after its own, timeouts cut to what the deadline leaves."""
@@ -100,6 +106,8 @@ class Passage:
     @asynccontextmanager
     async def attempt(self, target: Target, further: tuple[Message, ...] = ()) -> AsyncGenerator[AttemptInProgress, None]:
         """Run one attempt: money is there before it starts, and whatever it used is spent when it ends, however it ends."""
+        dropped = (f"ignored_{name}" for name in sorted(self.ignored.get(target, ())))
+        self.degraded += [word for word in dropped if word not in self.degraded]
         more = pricing.most_input_tokens((), further, (), None) if further else 0
         await self._afford(self.worst_case(target, more))
         progress = AttemptInProgress(started=time.perf_counter(), input_tokens=self.input_tokens + more)

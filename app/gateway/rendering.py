@@ -10,6 +10,16 @@ from app.domain.messages import Message, Sampling, Text
 from app.domain.routes import Pin, Route
 from app.gateway.providers.base import ModelRequest, Timeouts
 
+# Parameters that not every vendor has, with the value that means "as the vendor does it anyway".
+NEUTRAL: Mapping[str, float | None] = {
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "top_k": None,
+    "seed": None,
+    "frequency_penalty": 0.0,
+    "presence_penalty": 0.0,
+}
+
 
 def render(call: Call, pin: Pin, *, headers: Mapping[str, str]) -> ModelRequest:
     """Build the request that every attempt of the call sends; only ``model`` and the timeouts differ between targets."""
@@ -28,9 +38,18 @@ def render(call: Call, pin: Pin, *, headers: Mapping[str, str]) -> ModelRequest:
         tools=call.tools,
         tool_choice=call.tool_choice,
         output=call.output,
-        thinking_budget=call.thinking_budget,
         headers=headers,
+        asked=asked(call),
     )
+
+
+def asked(call: Call) -> frozenset[str]:
+    """What the caller asks for that not every vendor can do. A vendor's own default asks for nothing."""
+    chosen = {name for name, default in NEUTRAL.items() if getattr(call.sampling, name) not in (None, default)}
+    thinking = call.sampling.extra.get("thinking") or {}
+    if thinking.get("type") not in (None, "disabled"):
+        chosen.add("thinking")
+    return frozenset(chosen)
 
 
 def merged(asked: Sampling, route: Route) -> Sampling:

@@ -11,7 +11,7 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 from string import Template
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -64,6 +64,9 @@ class RoutePin(_Strict):
     idle_timeout: float = Field(default=10.0, gt=0)
     attempt_timeout: float = Field(default=60.0, gt=0)
     continue_streams: bool = False
+    ignore: frozenset[Literal["temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty", "thinking"]] = (
+        frozenset()
+    )
 
 
 class Manifest(_Strict):
@@ -269,6 +272,7 @@ def _route(name: str, pin: RoutePin) -> Route:
         idle_timeout=pin.idle_timeout,
         attempt_timeout=pin.attempt_timeout,
         continue_streams=pin.continue_streams,
+        ignore=frozenset(pin.ignore),
     )
 
 

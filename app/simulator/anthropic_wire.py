@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from app.simulator import tokens
@@ -10,7 +11,9 @@ from app.simulator.request import Ask, Said, ToolOffer, Turn
 NAME = "anthropic"
 PATH = "/v1/messages"
 REQUEST_ID = "request-id"
+REFUSED = {"temperature", "top_p", "top_k"}
 HEAD = 3  # events of a stream before its first token
+SIGNATURE = "simulated-signature"
 STOP = {"end": "end_turn", "stop_sequence": "stop_sequence", "max_tokens": "max_tokens", "tool_use": "tool_use"}
 ERRORS = {
     400: "invalid_request_error",
@@ -23,6 +26,9 @@ ERRORS = {
 
 def read(body: Mapping[str, Any]) -> Ask:
     """Read a request. Raises KeyError, TypeError or ValueError for one that is not of the protocol."""
+    refused = REFUSED & body.keys()
+    if refused:
+        raise ValueError(f"{min(refused)} is not supported by this API version")
     choice = body.get("tool_choice") or {}
     form = (body.get("output_config") or {}).get("format") or {}
     return Ask(
@@ -36,12 +42,17 @@ def read(body: Mapping[str, Any]) -> Ask:
         max_tokens=int(body["max_tokens"]),
         stop=tuple(body.get("stop_sequences") or ()),
         stream=bool(body.get("stream")),
+        think=(body.get("thinking") or {}).get("type") in ("enabled", "adaptive"),
     )
 
 
 def whole(said: Said, ask: Ask, identity: str) -> dict[str, Any]:
     """A whole message."""
-    content = [{"type": "text", "text": said.text, "citations": None}] if said.text else []
+    content: list[dict[str, Any]] = []
+    if said.thinking:
+        content.append({"type": "thinking", "thinking": said.thinking, "signature": SIGNATURE})
+    if said.text:
+        content.append({"type": "text", "text": said.text, "citations": None})
     uses = [{**_use(identity, number, call), "input": dict(call[1])} for number, call in enumerate(said.calls)]
     ending = {"stop_reason": STOP[said.stop], "stop_sequence": said.stop_sequence, "usage": usage(said)}
     return {**_envelope(ask, identity), "content": [*content, *uses], **ending}
@@ -53,6 +64,13 @@ def events(said: Said, ask: Ask, identity: str) -> Iterator[bytes]:
     yield _event("message_start", message={**begun, "usage": {**usage(said), "output_tokens": 1}})
     yield _event("ping")
     number = 0
+    if said.thinking:
+        thought = {"type": "thinking", "thinking": "", "signature": ""}
+        yield _event("content_block_start", index=number, content_block=thought)
+        yield _event("content_block_delta", index=number, delta={"type": "thinking_delta", "thinking": said.thinking})
+        yield _event("content_block_delta", index=number, delta={"type": "signature_delta", "signature": SIGNATURE})
+        yield _event("content_block_stop", index=number)
+        number += 1
     if said.text:
         yield _event("content_block_start", index=number, content_block={"type": "text", "text": ""})
         for piece in tokens.split(said.text):
@@ -97,6 +115,10 @@ def _turn(message: Mapping[str, Any]) -> Turn:
         raise ValueError("role must be user or assistant")
     if isinstance(content, str):
         return Turn(message["role"], content)
+    if any(b["type"] == "thinking" and b["signature"] != SIGNATURE for b in content):
+        raise ValueError("a thinking block whose signature is not ours")
+    if any(later["type"] == "tool_result" and b["type"] != "tool_result" for b, later in pairwise(content)):
+        raise ValueError("tool_result blocks come first")
     text = "\n".join(b["text"] if b["type"] == "text" else "[image]" for b in content if b["type"] in ("text", "image"))
     calls = tuple((b["id"], b["name"], b["input"]) for b in content if b["type"] == "tool_use")
     results = tuple((b["tool_use_id"], _text(b.get("content"))) for b in content if b["type"] == "tool_result")

@@ -4,6 +4,7 @@ It does not follow instructions found in passages or tool results: it treats the
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,16 +16,20 @@ def answer(ask: Ask) -> Said:
     """Answer a request: fill a schema, call a tool, answer from passages, or chat."""
     said = _thought(ask)
     _cut(said, ask)
+    if ask.think:
+        said.thinking = "Let me see what is asked for. "
     prompt = ask.system + "".join(t.text + "".join(r[1] for r in t.results) for t in ask.turns)
     prompt += "".join(json.dumps(dict(t.schema)) + t.description for t in ask.tools)
     said.input_tokens = tokens.count(prompt) + 4 * len(ask.turns)
-    said.output_tokens = tokens.count(said.text) + sum(8 + tokens.count(json.dumps(dict(a))) for _, a in said.calls)
+    said.output_tokens = tokens.count(said.thinking + said.text) + sum(
+        8 + tokens.count(json.dumps(dict(a))) for _, a in said.calls
+    )
     return said
 
 
 def _thought(ask: Ask) -> Said:
     if ask.must_call or (ask.tools and ask.may_call):
-        calls = _forced(ask) or grounded.tool_calls(ask)
+        calls = _forced(ask) or _named(ask) or grounded.tool_calls(ask)
         if calls:
             return Said(calls=calls, stop="tool_use")
     if ask.schema is not None:
@@ -43,14 +48,22 @@ def _forced(ask: Ask) -> list[tuple[str, Mapping[str, Any]]]:
     return [(t.name, dict(structured.fill(t.schema, ask.last_user_text))) for t in offered[:1]]
 
 
+def _named(ask: Ask) -> list[tuple[str, Mapping[str, Any]]]:
+    """The user names two or more of the tools: call them all at once. Only in plain chat: no product lets its users do that."""
+    named = [t for t in ask.tools if t.name in ask.last_user_text]
+    if ask.results or ask.system or len(named) < 2:
+        return []
+    return [(t.name, dict(structured.fill(t.schema, ask.last_user_text))) for t in named]
+
+
 def _chat(ask: Ask) -> str:
     """Something short and plausible about what was said."""
     text = " ".join(ask.last_user_text.split())
     lowered = text.lower()
     if any(word in lowered.split() for word in ("hello", "hi", "hello.", "hi!", "hey")):
         return "Hello! How can I help you today?"
-    if "count to" in lowered:
-        return "One, two, three, four, five."
+    if counting := re.search(r"count to (\d{1,5})", lowered):
+        return " ".join(str(number) for number in range(1, int(counting[1]) + 1))
     topic = text[:120].rstrip(".?! ")
     return f"You said: {topic}. I am a simulated model, so this is all I can add." if topic else "I am listening."
 

@@ -39,6 +39,7 @@ class Ask:
     stop: tuple[str, ...] = ()
     stream: bool = False
     include_usage: bool = False
+    think: bool = False
 
     @property
     def last_user_text(self) -> str:
@@ -57,6 +58,7 @@ class Said:
     """The answer. ``calls`` are (name, arguments)."""
 
     text: str = ""
+    thinking: str = ""
     calls: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     stop: str = "end"
     stop_sequence: str | None = None

@@ -139,7 +139,7 @@ class WireToolChoice(Wire):
 class ThinkingConfig(Wire):
     """Reasoning: ``budget_tokens`` where enabled."""
 
-    type: Literal["enabled", "disabled", "adaptive"]
+    type: Literal["enabled", "disabled", "adaptive", "between_tools"]
     budget_tokens: int | None = Field(default=None, ge=1024)
     display: str | None = None
 
@@ -161,7 +161,7 @@ class OutputConfig(Wire):
     """How the answer must look."""
 
     format: OutputFormat | None = None
-    effort: str | None = None
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
 
 
 class MessagesRequest(Wire):
@@ -194,8 +194,12 @@ class MessagesRequest(Wire):
     mcp_servers: list[Json] | None = None
     context_management: Json | None = None
     user_profile_id: str | None = None
+    workspace_id: str | None = None
 
 
+# Of the vendor's own service: accepted, and without effect on the answer.
+HARMLESS = frozenset({"service_tier", "diagnostics", "cache_control"})
+# Field -> the values that ask for nothing. Any other value is refused.
 REFUSED: dict[str, tuple[Any, ...]] = {
     "container": (None,),
     "inference_geo": (None,),
@@ -203,17 +207,22 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "mcp_servers": (None, []),
     "context_management": (None,),
     "user_profile_id": (None,),
+    "workspace_id": (None,),
 }
 
 
-def read(body: bytes, context: CallContext) -> tuple[MessagesRequest, Call]:
+class CountRequest(MessagesRequest):
+    """The body of a request to count tokens: nothing will be generated."""
+
+    max_tokens: int = 1
+
+
+def read(body: bytes, context: CallContext, form: type[MessagesRequest] = MessagesRequest) -> tuple[MessagesRequest, Call]:
     """Read a request and the call it asks for. Raises InvalidRequest or UnsupportedParameter."""
-    request = parse(MessagesRequest, body, unknown=UNKNOWN)
+    request = parse(form, body, unknown=UNKNOWN)
     for name, harmless in REFUSED.items():
         if getattr(request, name) not in harmless:
             raise UnsupportedParameter(f"{name}: not supported by this service", param=name)
-    if request.output_config and request.output_config.effort:
-        raise UnsupportedParameter("output_config.effort: not supported by this service", param="output_config.effort")
     call = Call(
         id=context.request_id,
         identity=context.identity_for(request.metadata.user_id if request.metadata else None),
@@ -231,11 +240,21 @@ def read(body: bytes, context: CallContext) -> tuple[MessagesRequest, Call]:
             top_p=request.top_p,
             top_k=request.top_k,
             stop=tuple(request.stop_sequences or ()),
+            extra=_extra(request),
         ),
-        thinking_budget=request.thinking.budget_tokens if request.thinking and request.thinking.type == "enabled" else None,
         stream=request.stream,
     )
     return request, call
+
+
+def _extra(request: MessagesRequest) -> Json:
+    """What only Anthropic has a form for goes on as it came."""
+    extra: Json = {}
+    if request.thinking:
+        extra["thinking"] = request.thinking.model_dump(exclude_none=True)
+    if request.output_config and request.output_config.effort:
+        extra["effort"] = request.output_config.effort
+    return extra
 
 
 def _system(system: str | list[TextBlock] | None) -> tuple[Text, ...]:

@@ -69,6 +69,23 @@ def router(gateway: Gateway) -> APIRouter:
         answer = await gateway.complete(call, traceparent=context.traceparent)
         return json_answer(anthropic_answer.message(answer.reply, **about), answer.receipt)
 
+    @routes.post("/v1/messages/count_tokens")
+    async def count_tokens(request: Request, context: Context) -> Response:
+        """Anthropic's token counting. Where no vendor counts, our upper bound, and ``octant-estimated: true``."""
+        _, call = anthropic_request.read(await request.body(), context, anthropic_request.CountRequest)
+        count, exact = await gateway.count_tokens(call)
+        response = json_answer({"input_tokens": count})
+        if not exact:
+            response.headers["octant-estimated"] = "true"
+        return response
+
+    _add_models(routes, gateway)
+    return routes
+
+
+def _add_models(routes: APIRouter, gateway: Gateway) -> None:
+    """The list of models, in both vendors' forms."""
+
     @routes.get("/v1/models")
     async def models(request: Request, _: Annotated[Identity, Depends(authenticated)]) -> Response:
         """The model aliases of the live release, in the form of the vendor whose header came."""
@@ -85,8 +102,6 @@ def router(gateway: Gateway) -> APIRouter:
             raise NotFound("No such model.")
         told = _anthropic_model(alias) if "anthropic-version" in request.headers else _openai_model(alias)
         return json_answer(told)
-
-    return routes
 
 
 async def _streamed(gateway: Gateway, call: Call, context: CallContext, writer: Writer) -> EventStream:

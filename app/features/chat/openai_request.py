@@ -189,6 +189,7 @@ class ChatCompletionRequest(Wire):
     response_format: ResponseFormat | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     user: str | None = Field(default=None, max_length=128)
     safety_identifier: str | None = Field(default=None, max_length=128)
 
@@ -209,14 +210,15 @@ class ChatCompletionRequest(Wire):
     modalities: list[str] | None = None
     prediction: Json | None = None
     moderation: Json | None = None
-    reasoning_effort: str | None = None
     verbosity: str | None = None
     web_search_options: Json | None = None
     functions: list[Json] | None = None
     function_call: Any = None
 
 
-# Field -> the values that ask for nothing beyond what we do anyway.
+# Of the vendor's own service: accepted, and without effect on the answer.
+HARMLESS = frozenset({"store", "metadata", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"})
+# Field -> the values that ask for nothing beyond what we do anyway. Any other value is refused.
 REFUSED: dict[str, tuple[Any, ...]] = {
     "n": (None, 1),
     "logprobs": (None, False),
@@ -226,7 +228,6 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "modalities": (None, ["text"]),
     "prediction": (None,),
     "moderation": (None,),
-    "reasoning_effort": (None,),
     "verbosity": (None,),
     "web_search_options": (None,),
     "functions": (None,),
@@ -243,6 +244,10 @@ def read(body: bytes, context: CallContext) -> tuple[ChatCompletionRequest, Call
             raise UnsupportedParameter(f"Unsupported parameter: '{name}' is not supported with this model.", param=name)
     system = [m for m in request.messages if isinstance(m, SystemMessage)]
     turns = [m for m in request.messages if not isinstance(m, SystemMessage)]
+    late = next((i for i, m in enumerate(request.messages) if i >= len(system) and isinstance(m, SystemMessage)), None)
+    if late is not None:
+        message = "A system or developer message after the first turn is not supported: put all of them first."
+        raise UnsupportedParameter(message, param=f"messages[{late}].role")
     if not turns:
         raise InvalidRequest("messages must hold at least one user message.", param="messages")
     call = Call(
@@ -264,6 +269,7 @@ def read(body: bytes, context: CallContext) -> tuple[ChatCompletionRequest, Call
             seed=request.seed,
             frequency_penalty=request.frequency_penalty,
             presence_penalty=request.presence_penalty,
+            extra={"effort": request.reasoning_effort} if request.reasoning_effort else {},
         ),
         stream=bool(request.stream),
     )

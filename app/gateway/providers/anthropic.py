@@ -34,6 +34,7 @@ from app.gateway.providers.faults import FOREIGN, Blame, from_transport, kind_of
 from app.gateway.providers.limits import Limits
 
 PATH = "/v1/messages"
+COUNT_PATH = "/v1/messages/count_tokens"
 REQUEST_ID = "request-id"
 DRAIN_TIMEOUT = 0.1
 
@@ -67,6 +68,27 @@ class AnthropicProvider:
             open_telemetry=False,  # its own spans would repeat ours and replace our traceparent
             http_client=DefaultAioHttpClient(follow_redirects=False),
         )
+
+    def lacks(self, request: ModelRequest) -> frozenset[str]:
+        """See `base.Provider`."""
+        return request.asked & anthropic_wire.LACKS
+
+    async def count_tokens(self, request: ModelRequest) -> int | None:
+        """As the vendor counts them (docs.anthropic.com/en/api/messages-count-tokens)."""
+        blame = Blame(self.name, request.model)
+        limits = Limits(request.timeouts, provider=self.name, model=request.model, streamed=False)
+        body = {k: v for k, v in anthropic_wire.body(request, stream=False).items() if k not in anthropic_wire.NOT_COUNTED}
+        try:
+            async with limits.waiting():
+                response = await self._client.post(
+                    COUNT_PATH,
+                    cast_to=httpx2.Response,
+                    body=body,
+                    options={"headers": request.headers, "timeout": _transport_timeout(request)},
+                )
+            return anthropic_wire.counted(response.content)
+        except FAILURES as error:
+            raise _translate(error, blame) from None
 
     async def complete(self, request: ModelRequest) -> Reply:
         """Send and wait for the whole reply."""

@@ -1,7 +1,8 @@
 """Our words to Anthropic's messages and back (API version 2026-10-21). Pure: no I/O, no SDK.
 
-What Anthropic has no word for is left out: seed, penalties, and since API version 2026-10-21 temperature, top_p and top_k, which
-are refused with a 400 whatever their value. An arbitrary JSON object as output is asked for in the system prompt.
+What Anthropic has no word for is `LACKS`: seed, penalties, and since API version 2026-10-21 temperature, top_p and top_k, which
+are refused with a 400 whatever their value. A caller's call that asks for them is not sent here; a route's is, without them. An
+arbitrary JSON object as output is asked for in the system prompt.
 """
 
 import json
@@ -27,9 +28,11 @@ STOPS: dict[str, StopReason] = {
     "refusal": "refusal",
 }
 EFFORTS = {"none": "low", "minimal": "low"}  # OpenAI's lowest two have no like here
-LEAST_THINKING = 1024
 ANY_OBJECT = "Answer with exactly one JSON object and nothing else: no prose, no code fence."
 CACHE: dict[str, Any] = {"cache_control": {"type": "ephemeral"}}
+
+# Of what a caller may ask for.
+LACKS = frozenset({"temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty"})
 
 
 def body(request: ModelRequest, *, stream: bool) -> dict[str, Any]:
@@ -51,6 +54,18 @@ def body(request: ModelRequest, *, stream: bool) -> dict[str, Any]:
     }
 
 
+NOT_COUNTED = frozenset({"max_tokens", "stream", "stop_sequences"})
+
+
+class _Counted(BaseModel):
+    input_tokens: int
+
+
+def counted(content: bytes) -> int:
+    """Read the answer to a count. Raises ValueError where it is none."""
+    return _Counted.model_validate_json(content).input_tokens
+
+
 def _system(request: ModelRequest) -> list[dict[str, Any]]:
     blocks = [_text(part) for part in request.system if part.text]
     if request.output and not request.output.schema:
@@ -59,12 +74,12 @@ def _system(request: ModelRequest) -> list[dict[str, Any]]:
 
 
 def _thinking(request: ModelRequest, longest: int) -> dict[str, Any] | None:
-    """As the caller configured it; a budget the route's output limit leaves no room for is left out."""
+    """As the caller configured it; the budget must stay below the output limit, which the route may have lowered."""
     configured = request.sampling.extra.get("thinking")
-    if configured is not None:
-        return dict(configured)
-    budget = min(request.thinking_budget or 0, longest - 1)
-    return {"type": "enabled", "budget_tokens": budget} if budget >= LEAST_THINKING else None
+    if configured is None:
+        return None
+    budget = configured.get("budget_tokens")
+    return {**configured, "budget_tokens": min(budget, longest - 1)} if budget else dict(configured)
 
 
 def _output_config(request: ModelRequest) -> dict[str, Any]:

@@ -25,7 +25,9 @@ class Timeouts:
 class ModelRequest:
     """One attempt at one model: everything merged and decided. ``sampling.max_output_tokens`` is always set.
 
-    ``headers`` are sent to the provider as they are (`traceparent`).
+    ``headers`` are sent to the provider as they are (`traceparent`). ``asked`` names what the caller itself asked for, in the
+    caller's words (``temperature``, ``thinking``): a provider that cannot do it must not be sent the call. What the route pins
+    is not in it.
     """
 
     model: str
@@ -36,8 +38,8 @@ class ModelRequest:
     tools: tuple[ToolSpec, ...] = ()
     tool_choice: ToolChoice = field(default_factory=ToolChoice)
     output: OutputSchema | None = None
-    thinking_budget: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    asked: frozenset[str] = frozenset()
 
 
 class Provider(Protocol):
@@ -48,6 +50,14 @@ class Provider(Protocol):
     """
 
     name: str
+
+    def lacks(self, request: ModelRequest) -> frozenset[str]:
+        """What the caller asked for and this vendor's API has no word for. From memory."""
+        ...
+
+    async def count_tokens(self, request: ModelRequest) -> int | None:
+        """The input tokens as the vendor counts them; None where it offers no count."""
+        ...
 
     async def complete(self, request: ModelRequest) -> Reply:
         """Send and wait for the whole reply."""

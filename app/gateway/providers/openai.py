@@ -55,6 +55,15 @@ class OpenAIProvider:
             http_client=DefaultAioHttpClient(follow_redirects=False),
         )
 
+    def lacks(self, request: ModelRequest) -> frozenset[str]:
+        """See `base.Provider`."""
+        return request.asked & openai_wire.LACKS
+
+    async def count_tokens(self, request: ModelRequest) -> int | None:
+        """Chat completions have no count."""
+        del request
+        return None
+
     async def complete(self, request: ModelRequest) -> Reply:
         """Send and wait for the whole reply."""
         blame = Blame(self.name, request.model)

@@ -3,8 +3,8 @@
 Replies are read leniently (only what we use, unknown fields and values ignored), because a dozen servers speak this protocol
 with accents; what we do use must have its type, or the whole is garbled (pydantic's ValidationError, a ValueError).
 
-What OpenAI has no word for is left out: ``top_k``, thinking blocks, cache marks (its caching is automatic). An error flag on a
-tool's result is told in its text.
+What OpenAI has no word for is `LACKS`: a caller's call that asks for it is not sent here. Left out are earlier thinking blocks
+(another model's private notes) and cache marks (its caching is automatic). An error flag on a tool's result is told in its text.
 """
 
 from collections.abc import Iterator
@@ -26,6 +26,8 @@ STOPS: dict[str, StopReason] = {
     "function_call": "tool_use",
     "content_filter": "refusal",
 }
+
+LACKS = frozenset({"top_k", "thinking"})  # of what a caller may ask for
 
 
 def body(request: ModelRequest, *, legacy_max_tokens: bool, stream: bool) -> dict[str, Any]:

@@ -16,10 +16,10 @@ so, another model continues it (`relay`).
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from app.domain.calls import Chunk, Done, Reply, TextDelta, Usage
+from app.domain.calls import Chunk, Deadline, Done, Reply, TextDelta, Usage
 from app.domain.errors import (
     DeadlineExceeded,
     InvalidRequest,
@@ -27,12 +27,13 @@ from app.domain.errors import (
     ProviderGarbled,
     ProviderOutputInvalid,
     ProviderRejected,
+    UnsupportedParameter,
     Wait,
 )
 from app.domain.messages import Message, Text
-from app.domain.routes import Target
+from app.domain.routes import Route, Target
 from app.gateway.passage import LAST_RESORT, Passage
-from app.gateway.providers.base import Provider
+from app.gateway.providers.base import ModelRequest, Provider
 from app.gateway.recovery import repair
 from app.gateway.recovery.breaker import Circuits
 from app.gateway.recovery.output import judge
@@ -41,12 +42,13 @@ from app.gateway.recovery.relay import Opened, relay
 from app.gateway.recovery.retry_budget import RetryBudget
 from app.gateway.recovery.retrying import retrying
 from app.gateway.recovery.verdict import verdict
+from app.gateway.rendering import within
 from app.telemetry.metrics import Metrics
 
 T = TypeVar("T")
 
 # Words of the header octant-degraded.
-PARSED, REPAIRED = "parsed", "repaired"
+PARSED, REPAIRED, NARROWED = "parsed", "repaired", "narrowed"
 MARGIN = 0.05  # seconds: the attempt's own timeout ends it at the deadline, named and priced; this is for what outlives it
 
 
@@ -67,6 +69,21 @@ class Recovery:
     def __post_init__(self) -> None:
         """Give each provider its retry budget."""
         self._budgets = {name: RetryBudget(self.retries) for name in self.providers}
+
+    def choose(self, passage: Passage) -> None:
+        """Leave out the targets that cannot do what the caller asks. Raises UnsupportedParameter where none can.
+
+        Up front, before money is held: a parameter that is dropped in silence changes the answer.
+        """
+        route = passage.pin.route
+        lacking = {target: self.providers[target.provider].lacks(passage.request) for target in route.targets}
+        passage.targets = tuple(target for target in route.targets if lacking[target] <= route.ignore)
+        passage.ignored = {target: names for target, names in lacking.items() if names}
+        if not passage.targets:
+            names = sorted(frozenset.intersection(*lacking.values()) or frozenset.union(*lacking.values()))
+            raise UnsupportedParameter(f"No model of '{route.name}' supports {' together with '.join(names)}.", param=names[0])
+        if len(passage.targets) < len(route.targets):
+            passage.degraded.append(NARROWED)
 
     async def complete(self, passage: Passage) -> Reply:
         """Return the first valid reply, or the last resort. Raises Wait, InvalidRequest, OutputInvalid or BudgetExceeded."""
@@ -100,6 +117,24 @@ class Recovery:
             return _told(self._last_resort(passage, error))
         return relay(opened, passage, self.circuits, lambda said: self._continue(passage, opened.target, said))
 
+    async def count_tokens(self, request: ModelRequest, route: Route, deadline: Deadline) -> int | None:
+        """Ask the route's vendors in order, each once, for a count; None where none gives one."""
+        for target in route.targets:
+            if self.stopped(target.provider) or self.circuits.state(target) != "closed":
+                continue
+            timeouts = within(request.timeouts, deadline.remaining())
+            try:
+                counted = await self.providers[target.provider].count_tokens(
+                    replace(request, model=target.model, timeouts=timeouts)
+                )
+            except ProviderRejected as error:
+                raise InvalidRequest("The model provider refused the request as invalid.") from error
+            except ProviderError:
+                continue
+            if counted is not None:
+                return counted
+        return None
+
     async def _ask(self, passage: Passage, target: Target, further: tuple[Message, ...] = ()) -> Reply:
         """One attempt at a whole answer. Raises ProviderOutputInvalid: never a guess passed on as valid (R4)."""
         async with passage.attempt(target, further) as attempt:
@@ -130,7 +165,7 @@ class Recovery:
     async def _continue(self, passage: Passage, broken: Target, said: str) -> Opened:
         """Open a stream at another target of the route that goes on after ``said``. Raises as `open`."""
         further = repair.continuation(said)
-        others = [target for target in passage.pin.route.targets if target != broken]
+        others = [target for target in passage.targets if target != broken]
 
         async def once(target: Target) -> Opened:
             return await self._open(passage, target, further)
@@ -144,7 +179,7 @@ class Recovery:
         resting: list[Target] = []
         try:
             async with asyncio.timeout(passage.call.deadline.remaining() + MARGIN):
-                for target in passage.pin.route.targets if targets is None else targets:
+                for target in passage.targets if targets is None else targets:
                     if self.stopped(target.provider):
                         continue
                     if not await self.circuits.admit(target, passage.longest_attempt()):

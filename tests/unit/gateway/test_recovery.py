@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import pytest
-from scripted import A, FreeBudget, Scripted, error, outcomes, passage, recovery
+from scripted import A, B, FreeBudget, Scripted, error, outcomes, passage, recovery
 
 from app.domain.calls import Chunk, Done, Reply, TextDelta, ToolUseStart, Usage
 from app.domain.errors import (
@@ -23,8 +23,9 @@ from app.domain.errors import (
     ProvidersUnavailable,
     ProviderTimeout,
     Stopped,
+    UnsupportedParameter,
 )
-from app.domain.messages import OutputSchema, Text, ToolResult, ToolSpec, ToolUse
+from app.domain.messages import OutputSchema, Sampling, Text, ToolResult, ToolSpec, ToolUse
 from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
 
 
@@ -369,3 +370,33 @@ async def test_hasty_callers_alone_find_out_that_a_provider_hangs() -> None:
 
 
 HASTE = BreakerPolicy(failures=2, ratio=0.1, rest=60)
+
+
+async def test_a_target_that_cannot_do_what_the_caller_asks_is_left_out_up_front() -> None:
+    """G1: never dropped in silence, and no money is held for it."""
+    a, b = Scripted("a", "first"), Scripted("b", "second")
+    a.cannot = frozenset({"seed"})
+    way = passage(sampling=Sampling(seed=7))
+    room = recovery(a, b)
+    room.choose(way)
+    assert (way.targets, way.degraded) == ((B,), ["narrowed"])
+    assert (await room.complete(way)).text == "second"
+    b.cannot = frozenset({"seed", "top_k"})
+    with pytest.raises(UnsupportedParameter) as refused:
+        room.choose(passage(sampling=Sampling(seed=7, top_k=3)))
+    assert refused.value.param == "seed"
+
+
+async def test_what_a_route_ignores_is_dropped_and_said() -> None:
+    a, b = Scripted("a", "first"), Scripted("b", "second")
+    a.cannot = frozenset({"temperature"})
+    way = passage(sampling=Sampling(temperature=0.1), ignore=frozenset({"temperature"}))
+    room = recovery(a, b)
+    room.choose(way)
+    assert (await room.complete(way)).text == "first"
+    assert way.degraded == ["ignored_temperature"]
+
+
+def test_a_vendor_s_default_asks_for_nothing() -> None:
+    assert passage(sampling=Sampling(temperature=1.0, top_p=1.0, presence_penalty=0.0)).request.asked == frozenset()
+    assert passage(sampling=Sampling(temperature=0.0)).request.asked == {"temperature"}

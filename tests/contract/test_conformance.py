@@ -1,0 +1,223 @@
+"""What the official SDKs can send, against the running service: honoured, by either vendor's model, or refused clearly (G1)."""
+
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+from anthropic.types import MessageParam, ToolParam
+from conftest import Simulator
+from openai.types.chat import ChatCompletionToolParam
+from pydantic import BaseModel
+
+HELLO: list[Any] = [{"role": "user", "content": "hello"}]
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PLACE = {"type": "object", "properties": {"place": {"type": "string"}}, "required": ["place"]}
+NAMES = ("get_weather", "get_time")
+BOTH = "Use get_weather and get_time for Paris."
+
+
+class Number(BaseModel):
+    number: int
+
+
+@pytest.fixture(params=["anthropic", "openai"])
+def answered_by(request: pytest.FixtureRequest, simulator: Simulator) -> str:
+    """The vendor whose model answers: the other one is away."""
+    other = {"anthropic": "openai", "openai": "anthropic"}[request.param]
+    simulator.put_faults({"kind": "refuse", "provider": other})
+    return str(request.param)
+
+
+@pytest.fixture
+def chat(service_url: str, api_key: str) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{service_url}/v1", api_key=api_key, max_retries=0)
+
+
+@pytest.fixture
+def claude(service_url: str, api_key: str) -> anthropic.Anthropic:
+    return anthropic.Anthropic(base_url=service_url, api_key=api_key, max_retries=0)
+
+
+def openai_tools() -> list[ChatCompletionToolParam]:
+    return [{"type": "function", "function": {"name": n, "description": n, "parameters": dict(PLACE)}} for n in NAMES]
+
+
+def anthropic_tools() -> list[ToolParam]:
+    return [{"name": n, "description": n, "input_schema": {"type": "object", **PLACE}} for n in NAMES]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_parallel_tool_calls_and_their_results_in_openai_s_form(chat: openai.OpenAI, answered_by: str, stream: bool) -> None:
+    asked: list[Any] = [{"role": "user", "content": BOTH}]
+    if stream:
+        with chat.chat.completions.stream(model="smart", messages=asked, tools=openai_tools()) as events:
+            message = events.get_final_completion().choices[0].message
+    else:
+        message = chat.chat.completions.create(model="smart", messages=asked, tools=openai_tools()).choices[0].message  # type: ignore[assignment]
+    calls = message.tool_calls or []
+    assert [call.function.name for call in calls] == list(NAMES)
+    results = [{"role": "tool", "tool_call_id": call.id, "content": "fine"} for call in calls]
+    turns = [*asked, message.model_dump(exclude_none=True, exclude={"parsed", "annotations"}), *results]
+    for call in turns[1]["tool_calls"]:
+        call["function"].pop("parsed_arguments", None)
+        call.pop("index", None)
+    final = chat.chat.completions.create(model="smart", messages=turns, tools=openai_tools())
+    assert final.choices[0].finish_reason == "stop"
+    assert final.choices[0].message.content
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_parallel_tool_calls_and_their_results_in_anthropic_s_form(
+    claude: anthropic.Anthropic, answered_by: str, stream: bool
+) -> None:
+    asked: list[MessageParam] = [{"role": "user", "content": BOTH}]
+    about: Any = {"model": "smart", "max_tokens": 200, "tools": anthropic_tools()}
+    if stream:
+        with claude.messages.stream(messages=asked, **about) as events:
+            message = events.get_final_message()
+    else:
+        message = claude.messages.create(messages=asked, **about)
+    uses = [block for block in message.content if block.type == "tool_use"]
+    assert ([use.name for use in uses], message.stop_reason) == (list(NAMES), "tool_use")
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}}
+    results: list[Any] = [{"type": "tool_result", "tool_use_id": use.id, "content": [image]} for use in uses]
+    results[1] |= {"content": "no such place", "is_error": True}
+    said: list[Any] = [{"type": "tool_use", "id": use.id, "name": use.name, "input": use.input} for use in uses]
+    turns: list[MessageParam] = [*asked, {"role": "assistant", "content": said}, {"role": "user", "content": results}]
+    assert claude.messages.create(messages=turns, **about).stop_reason == "end_turn"
+
+
+@pytest.mark.parametrize(
+    ("choice", "called"),
+    [("none", []), ("required", ["get_weather"]), ({"type": "function", "function": {"name": "get_time"}}, ["get_time"])],
+    ids=["none", "required", "named"],
+)
+def test_every_tool_choice(chat: openai.OpenAI, answered_by: str, choice: Any, called: list[str]) -> None:  # noqa: ANN401
+    answer = chat.chat.completions.create(model="smart", messages=HELLO, tools=openai_tools(), tool_choice=choice)
+    assert [c.function.name for c in answer.choices[0].message.tool_calls or [] if c.type == "function"] == called
+
+
+def test_structured_output_is_parsed_by_both_sdks(chat: openai.OpenAI, claude: anthropic.Anthropic, answered_by: str) -> None:
+    parsed = chat.chat.completions.parse(model="smart", messages=HELLO, response_format=Number)
+    assert isinstance(parsed.choices[0].message.parsed, Number)
+    message = claude.messages.parse(model="smart", max_tokens=100, messages=HELLO, output_format=Number)
+    assert isinstance(message.parsed_output, Number)
+
+
+@pytest.mark.parametrize("url", ["https://example.com/cat.png", f"data:image/png;base64,{PIXEL}"], ids=["url", "base64"])
+def test_images(chat: openai.OpenAI, answered_by: str, url: str) -> None:
+    parts: list[Any] = [
+        {"type": "text", "text": "What is this?"},
+        {"type": "image_url", "image_url": {"url": url, "detail": "low"}},
+    ]
+    assert chat.chat.completions.create(model="smart", messages=[{"role": "user", "content": parts}]).choices[0].message.content
+
+
+def test_stop_sequences_and_limits_have_each_vendor_s_reasons(
+    chat: openai.OpenAI, claude: anthropic.Anthropic, answered_by: str
+) -> None:
+    count: list[Any] = [{"role": "user", "content": "count to 50"}]
+    assert chat.chat.completions.create(model="smart", messages=count, max_tokens=5).choices[0].finish_reason == "length"
+    assert chat.chat.completions.create(model="smart", messages=count, stop=["7"]).choices[0].finish_reason == "stop"
+    assert claude.messages.create(model="smart", messages=count, max_tokens=5).stop_reason == "max_tokens"
+    stopped = claude.messages.create(model="smart", messages=count, max_tokens=100, stop_sequences=["7"])
+    assert stopped.content[0].type == "text"
+    assert stopped.content[0].text.split() == ["1", "2", "3", "4", "5", "6"]
+
+
+def test_developer_and_system_messages_come_first_and_only_there(chat: openai.OpenAI, answered_by: str) -> None:
+    first: list[Any] = [{"role": "developer", "content": "Be brief."}, {"role": "system", "content": "Be kind."}, *HELLO]
+    assert chat.chat.completions.create(model="smart", messages=first).choices[0].message.content
+    with pytest.raises(openai.BadRequestError) as refused:
+        chat.chat.completions.create(model="smart", messages=[*HELLO, {"role": "system", "content": "Be rude."}])
+    assert (refused.value.code, refused.value.param) == ("unsupported_parameter", "messages[1].role")
+
+
+def test_thinking_comes_back_signed_streams_and_can_be_sent_back(claude: anthropic.Anthropic, simulator: Simulator) -> None:
+    about: Any = {"model": "smart", "max_tokens": 2000, "thinking": {"type": "enabled", "budget_tokens": 1024}}
+    message = claude.messages.create(messages=HELLO, **about)
+    thought = message.content[0]
+    assert thought.type == "thinking"
+    assert thought.signature
+    with claude.messages.stream(messages=HELLO, **about) as events:
+        assert events.get_final_message().content[0] == thought
+    turns: list[Any] = [*HELLO, {"role": "assistant", "content": message.model_dump()["content"]}, *HELLO]
+    for block in turns[1]["content"]:
+        block.pop("citations", None)
+    assert claude.messages.create(messages=turns, **about).stop_reason == "end_turn"
+    for kind in ({"type": "adaptive"}, {"type": "disabled"}):
+        assert claude.messages.create(messages=HELLO, **{**about, "thinking": kind}).stop_reason == "end_turn"
+
+
+def test_a_parameter_that_a_vendor_lacks_is_answered_by_one_that_has_it(chat: openai.OpenAI, simulator: Simulator) -> None:
+    """Never dropped in silence: Claude has no temperature, so Claude is not asked."""
+    for name, value in (("temperature", 0.2), ("seed", 7), ("frequency_penalty", 0.5)):
+        asked: Any = {name: value}
+        raw = chat.chat.completions.with_raw_response.create(model="smart", messages=HELLO, **asked)
+        assert (raw.headers["octant-provider"], raw.headers["octant-degraded"]) == ("openai", "narrowed"), name
+    raw = chat.chat.completions.with_raw_response.create(model="smart", messages=HELLO, temperature=1)
+    assert (raw.headers["octant-provider"], raw.headers["octant-degraded"]) == ("anthropic", "")
+    assert simulator.stats()["openai"]["requests"] == 3
+
+
+def test_a_parameter_that_no_vendor_of_the_route_has_is_refused_up_front(
+    claude: anthropic.Anthropic, simulator: Simulator
+) -> None:
+    asked = {"top_k": 5, "thinking": {"type": "adaptive"}}
+    with pytest.raises(anthropic.BadRequestError) as refused:
+        claude.messages.create(model="smart", max_tokens=50, messages=HELLO, extra_body=asked)
+    assert "top_k" in refused.value.message
+    assert sum(int(str(seen["requests"])) for seen in simulator.stats().values()) == 0
+
+
+@pytest.mark.parametrize("effort", ["low", "high"])
+def test_effort_is_one_thing_in_both_forms(
+    chat: openai.OpenAI,
+    claude: anthropic.Anthropic,
+    answered_by: str,
+    effort: Any,  # noqa: ANN401 - a literal
+) -> None:
+    assert chat.chat.completions.create(model="smart", messages=HELLO, reasoning_effort=effort).choices
+    assert claude.messages.create(model="smart", max_tokens=50, messages=HELLO, output_config={"effort": effort}).content
+
+
+REFUSED: list[dict[str, Any]] = [
+    {"n": 2}, {"logprobs": True}, {"logit_bias": {"50256": -100}}, {"modalities": ["text", "audio"]}, {"verbosity": "low"},
+    {"prediction": {"type": "content", "content": "x"}}, {"web_search_options": {}}, {"service_tier": "priority"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", REFUSED, ids=lambda a: next(iter(a)))
+def test_what_is_not_honoured_is_refused_by_name(chat: openai.OpenAI, asked: dict[str, Any]) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        chat.chat.completions.create(model="smart", messages=HELLO, **asked)
+    assert (refused.value.code, refused.value.param) == ("unsupported_parameter", next(iter(asked)))
+
+
+def test_tokens_are_counted_by_the_vendor_or_bounded_and_said_so(claude: anthropic.Anthropic, simulator: Simulator) -> None:
+    raw = claude.messages.with_raw_response.count_tokens(model="smart", messages=HELLO, tools=anthropic_tools())
+    counted = raw.parse().input_tokens
+    assert counted > 0
+    assert "octant-estimated" not in raw.headers
+    simulator.put_faults({"kind": "refuse", "provider": "anthropic"})
+    raw = claude.messages.with_raw_response.count_tokens(model="smart", messages=HELLO, tools=anthropic_tools())
+    assert raw.headers["octant-estimated"] == "true"
+    assert raw.parse().input_tokens > counted
+
+
+BAD: list[tuple[str, dict[str, Any]]] = [
+    ("schema", {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "nope"}}}}),
+    ("schema", {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"$ref": "http://a/b"}}}}),
+    ("schema", {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"pattern": "("}}}]}),
+]
+
+
+@pytest.mark.parametrize(("param", "asked"), BAD)
+def test_schemas_that_cannot_be_checked_are_refused_before_anything_is_paid(
+    chat: openai.OpenAI, simulator: Simulator, param: str, asked: dict[str, Any]
+) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        chat.chat.completions.create(model="smart", messages=HELLO, **asked)
+    assert refused.value.param == param
+    assert simulator.stats()["anthropic"]["requests"] == 0
