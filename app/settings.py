@@ -105,7 +105,7 @@ class Settings(BaseSettings):
     idempotency_lease: Seconds = Field(default=15.0, description="Seconds until a dead worker's Idempotency-Key is free.")
     idempotency_max_bytes: int = Field(default=8 * 1024 * 1024, ge=0, description="Largest answer kept under a key.")
     jobs_at_once: int = Field(default=8, ge=1, le=256, description="Jobs that one `octant worker` runs at a time.")
-    jobs_attempts: int = Field(default=5, ge=1, le=50, description="How often a job is tried whose answer says: try again.")
+    jobs_attempts: int = Field(default=20, ge=1, le=1000, description="How often a job is tried whose answer says: try again.")
     jobs_lease: Seconds = Field(default=15.0, description="Seconds until a dead worker's job is run by another.")
     jobs_keep: Seconds = Field(default=604_800.0, description="Seconds that a job's answer is kept.")
     webhook_allowed_hosts: frozenset[str] = Field(

@@ -29,7 +29,7 @@ from app.settings import Settings, load
 from app.telemetry.metrics import Metrics
 
 LOOK_EVERY, SWEEP_EVERY, FORGET_EVERY = 1.0, 2.0, 60.0
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0  # twenty attempts are about an hour: longer than most outages
 OURS = "octant-"
 
 log = logging.getLogger(__name__)
@@ -140,8 +140,11 @@ class Answer:
 
     @property
     def again(self) -> float | None:
-        """Seconds until the same request may do better; None where it will not."""
-        if self.headers.get("x-should-retry") != "true":
+        """Seconds until the same request may do better; None where it will not.
+
+        A job has time: it also waits where a caller had better not, for what an operator has stopped (503).
+        """
+        if self.headers.get("x-should-retry") != "true" and self.status != 503:
             return None
         return float(self.headers.get("retry-after", 0))
 

@@ -1,0 +1,131 @@
+"""Streams: fallback until the first chunk, then an error or, where the route says so, another model that goes on (R6, R7)."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import pytest
+from scripted import Scripted, error, outcomes, passage, recovery
+
+from app.domain.calls import Chunk, Done, TextDelta, ToolUseStart, Usage
+from app.domain.errors import (
+    InvalidRequest,
+    OutputInvalid,
+    ProviderDenied,
+    ProviderError,
+    ProviderFailed,
+    ProviderGarbled,
+    ProviderRejected,
+    ProvidersUnavailable,
+)
+from app.domain.messages import OutputSchema
+
+SCHEMA = OutputSchema("answer", {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]})
+
+
+async def collect(chunks: AsyncGenerator[Chunk, None]) -> list[Chunk]:
+    async with aclosing(chunks):
+        return [chunk async for chunk in chunks]
+
+
+async def test_a_stream_falls_back_until_its_first_chunk() -> None:
+    """R6."""
+    way = passage()
+    chunks = await recovery(Scripted("a", error(ProviderGarbled)), Scripted("b", "backup")).open(way)
+    seen = await collect(chunks)
+    assert seen[0] == TextDelta(0, "backup")
+    assert isinstance(seen[-1], Done)
+    assert outcomes(way)[-1] == ("b", "ok")
+
+
+async def test_a_stream_that_breaks_after_its_first_chunk_ends_in_an_error_and_is_paid_for() -> None:
+    """R6: never a clean close; money settles either way."""
+    broken: list[Chunk | ProviderError] = [TextDelta(0, "half"), error(ProviderGarbled, usage=Usage(input=10, output=2))]
+    way, b = passage(), Scripted("b", "backup")
+    chunks = await recovery(Scripted("a", broken), b).open(way)
+    assert await anext(chunks) == TextDelta(0, "half")
+    with pytest.raises(ProvidersUnavailable):
+        await anext(chunks)
+    assert b.calls == 0
+    assert outcomes(way) == [("a", "provider_garbled")]
+    assert way.cost == 12
+
+
+async def test_a_stream_that_the_client_leaves_is_billed_for_what_was_received() -> None:
+    """R7."""
+    way = passage()
+    chunks = await recovery(Scripted("a", [TextDelta(0, "half"), TextDelta(0, "more")]), Scripted("b", "x")).open(way)
+    assert await anext(chunks) == TextDelta(0, "half")
+    await chunks.aclose()
+    assert outcomes(way) == [("a", "cancelled")]
+    assert way.attempts[0].usage == Usage(input=way.input_tokens, output=len("half"), estimated=True)
+
+
+async def test_an_empty_stream_is_a_failure() -> None:
+    way = passage()
+    chunks = await recovery(Scripted("a", []), Scripted("b", "backup")).open(way)
+    assert isinstance((await collect(chunks))[-1], Done)
+    assert ("a", "provider_garbled") in outcomes(way)
+
+
+async def test_a_stream_has_the_last_resort_too_and_a_refused_request_has_not() -> None:
+    chunks = await recovery(Scripted("a", error(ProviderFailed)), Scripted("b", error(ProviderFailed))).open(
+        passage(last_resort="Static.")
+    )
+    assert (await collect(chunks))[0] == TextDelta(0, "Static.")
+    with pytest.raises(InvalidRequest):
+        await recovery(Scripted("a", error(ProviderRejected)), Scripted("b", "x")).complete(passage(last_resort="Static."))
+
+
+BROKEN: list[Chunk | ProviderError] = [TextDelta(0, "half "), error(ProviderGarbled, usage=Usage(input=10, output=2))]
+
+
+async def test_a_route_may_have_a_broken_stream_continued_by_the_next_model() -> None:
+    """R6: one stream for the caller, two attempts paid for, and the whole at the end is both."""
+    way, b = passage(continue_streams=True), Scripted("b", "and whole")
+    seen = await collect(await recovery(Scripted("a", BROKEN), b).open(way))
+    assert seen[:2] == [TextDelta(0, "half "), TextDelta(0, "and whole")]
+    done = seen[-1]
+    assert isinstance(done, Done)
+    assert done.reply.text == "half and whole"
+    assert done.reply.usage == Usage(input=20, output=7)
+    assert (outcomes(way), way.degraded) == ([("a", "provider_garbled"), ("b", "ok")], ["continued"])
+    assert [m.role for m in b.requests[0].messages] == ["user", "assistant", "user"]
+
+
+@pytest.mark.parametrize(
+    ("script", "output"),
+    [
+        ([TextDelta(0, "{"), error(ProviderGarbled)], SCHEMA),
+        ([ToolUseStart(0, "use_1", "order"), error(ProviderGarbled)], None),
+    ],
+    ids=["schema", "tool call"],
+)
+async def test_what_is_more_than_text_is_not_continued(script: list[Chunk | ProviderError], output: OutputSchema | None) -> None:
+    b = Scripted("b", "more")
+    chunks = await recovery(Scripted("a", script), b).open(passage(continue_streams=True, output=output))
+    with pytest.raises(ProvidersUnavailable):
+        await collect(chunks)
+    assert b.calls == 0
+
+
+async def test_a_stream_that_nobody_can_continue_ends_in_an_error() -> None:
+    chunks = await recovery(Scripted("a", BROKEN), Scripted("b", error(ProviderDenied))).open(passage(continue_streams=True))
+    with pytest.raises(ProvidersUnavailable):
+        await collect(chunks)
+
+
+async def test_a_continued_stream_that_the_client_leaves_is_cancelled_at_the_second_model() -> None:
+    """R7."""
+    way = passage(continue_streams=True)
+    chunks = await recovery(Scripted("a", BROKEN), Scripted("b", [TextDelta(0, "more"), TextDelta(0, "!")])).open(way)
+    assert [await anext(chunks), await anext(chunks)] == [TextDelta(0, "half "), TextDelta(0, "more")]
+    await chunks.aclose()
+    assert outcomes(way) == [("a", "provider_garbled"), ("b", "cancelled")]
+
+
+async def test_a_stream_whose_whole_breaks_its_schema_ends_in_output_invalid() -> None:
+    """R4: it is out already, so it is an error and not a repair."""
+    way = passage(output=SCHEMA)
+    with pytest.raises(OutputInvalid):
+        await collect(await recovery(Scripted("a", '{"n": "x"}'), Scripted("b", "unused")).open(way))
+    assert outcomes(way) == [("a", "output_invalid")]
