@@ -96,6 +96,35 @@ async def test_replicas_that_open_at_the_same_moment_rest_once_not_one_after_the
     assert shared.rest <= 0.4
 
 
+async def test_who_opens_a_circuit_later_does_not_prolong_the_rest(valkey: Redis) -> None:
+    """The second has not heard of the first yet."""
+    await valkey.delete(KEY)
+    rests = []
+    async with AsyncExitStack() as stack:
+        for seconds in (5.0, 60.0):
+            circuits = await replica(valkey, stack, poll=30)
+            await asyncio.sleep(0.1)  # its first look, before anything is there, or after: it must not matter
+            circuits.policy = BreakerPolicy(failures=2, rest=seconds)
+            circuits.close(A)
+            trip(circuits)
+            await eventually_async(lambda: _shared(valkey))
+            await asyncio.sleep(0.2)
+            rests.append((await read(valkey))[0].rest)
+    assert rests[1] < rests[0] <= 5
+    await valkey.delete(KEY)
+
+
+async def _shared(valkey: Redis) -> bool:
+    return bool(await read(valkey))
+
+
+async def eventually_async(holds: Callable[[], Awaitable[bool]]) -> None:
+    deadline = time.monotonic() + 5
+    while not await holds():
+        assert time.monotonic() < deadline, "did not hold in time"
+        await asyncio.sleep(0.01)
+
+
 async def test_a_probe_that_is_given_up_can_be_taken_by_another_replica(start: Replica) -> None:
     one, two = await start(), await start()
     trip(one)

@@ -133,6 +133,7 @@ async def test_a_running_job_that_was_to_be_cancelled_when_its_worker_died_is_ca
     assert started
     await room.cancel(who, started.id)
     await later(engine, started, 60)
+    assert await room.start(started.id) is None
     assert await room.queue_overdue() == 0
     assert (await room.get(who, started.id)).state == "cancelled"
 
