@@ -1,6 +1,8 @@
-"""Ctrl-C, `kill` and a closed terminal, as one exception that never strikes while a process is being started.
+"""Ctrl-C, `kill` and a closed terminal as one exception, which never strikes while a process is being started or in an import.
 
-Raised in the middle of a start it would leave a process that nobody knows; so it waits until the start is over.
+Raised in the middle of a start it would leave a process that nobody knows; so it waits until the start is over. Raised in the
+middle of an import it can leave Python's import lock held for ever (seen with 3.11), and another thread that imports then
+hangs, and we with it; so it comes a moment later.
 """
 
 import signal
@@ -9,6 +11,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+A_MOMENT = 0.005
+IMPORTING = "<frozen importlib"
 
 
 class Interrupted(KeyboardInterrupt):
@@ -43,11 +47,28 @@ def held_back() -> Generator[None, None, None]:
         raise Interrupted
 
 
-def _strike(_: int, __: FrameType | None) -> None:
+def _strike(_: int, frame: FrameType | None) -> None:
     """Once: what is being stopped must not be interrupted again."""
     for number in STOPPING:
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, _heard)
     if _Gate.closed:
         _Gate.waiting = True
         return
+    if _importing(frame):
+        signal.signal(signal.SIGALRM, _strike)
+        signal.setitimer(signal.ITIMER_REAL, A_MOMENT)
+        return
     raise Interrupted
+
+
+def _heard(_: int, __: FrameType | None) -> None:
+    """Nothing more. Not SIG_IGN: a process that is being started would inherit that, and be deaf when we ask it to stop."""
+
+
+def _importing(frame: FrameType | None) -> bool:
+    """Whether the code that was interrupted is part of an import."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(IMPORTING):
+            return True
+        frame = frame.f_back
+    return False
