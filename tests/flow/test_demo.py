@@ -34,8 +34,9 @@ class Demo:
         self.notice.unlink(missing_ok=True)
         command = [sys.executable, "-m", "app.cli", "demo", "--quiet", "--notice", str(self.notice)]
         self.process = subprocess.Popen(
-            command, cwd=ROOT, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-        )
+            command, cwd=ROOT, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            preexec_fn=_as_at_a_terminal,
+        )  # fmt: skip
         return self.process
 
     def start(self) -> dict[str, str]:
@@ -77,6 +78,11 @@ class Demo:
             except psutil.Error:
                 continue
         return found
+
+
+def _as_at_a_terminal() -> None:
+    """Whoever runs the tests under `nohup` ignores hang-ups, and that would be inherited."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture
