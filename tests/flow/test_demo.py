@@ -35,7 +35,7 @@ class Demo:
         command = [sys.executable, "-m", "app.cli", "demo", "--quiet", "--notice", str(self.notice)]
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-            preexec_fn=_as_at_a_terminal,
+            preexec_fn=_as_at_a_terminal,  # noqa: PLW1509 - one call that takes no lock
         )  # fmt: skip
         return self.process
 
