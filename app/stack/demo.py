@@ -122,7 +122,8 @@ def _everything(settings: Settings, tell: _Progress) -> Generator[_Running, None
         os.environ.update(env)
         running = load()
         if not setup.is_done(running):
-            setup.run(running, lambda step: tell(f"setting up: {step}"))
+            with interrupts.held_back():  # well under a second, and no driver's or event loop's inside is broken into
+                setup.run(running, lambda step: tell(f"setting up: {step}"))
         tell("starting the service")
         service.tell(json.dumps(env))
         traffic.wait_until_ready(f"http://{running.host}:{running.port}", service, START_SECONDS)
