@@ -5,6 +5,7 @@ Each is started once per test process, when first asked for, and stopped at the 
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -24,6 +25,11 @@ from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
+
+# Whoever runs the tests under `nohup` or in the background of a script ignores these, and what the tests start would inherit it.
+for _number, _handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 
 @pytest.fixture(scope="session")

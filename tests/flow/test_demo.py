@@ -34,9 +34,8 @@ class Demo:
         self.notice.unlink(missing_ok=True)
         command = [sys.executable, "-m", "app.cli", "demo", "--quiet", "--notice", str(self.notice)]
         self.process = subprocess.Popen(
-            command, cwd=ROOT, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-            preexec_fn=_as_at_a_terminal,  # noqa: PLW1509 - one call that takes no lock
-        )  # fmt: skip
+            command, cwd=ROOT, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        )
         return self.process
 
     def start(self) -> dict[str, str]:
@@ -78,11 +77,6 @@ class Demo:
             except psutil.Error:
                 continue
         return found
-
-
-def _as_at_a_terminal() -> None:
-    """Whoever runs the tests under `nohup` ignores hang-ups, and that would be inherited."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture
