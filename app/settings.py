@@ -9,10 +9,11 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.errors import Misconfigured
+from app.domain.money import from_dollars
 
 DEVELOPMENT_SECRET = "development-only-secret"  # noqa: S105 - refused outside development, see `Settings._complete`
 PACKAGE = Path(__file__).resolve().parent
@@ -64,6 +65,31 @@ class RecoverySettings(BaseModel):
     breaker_longest_rest: Seconds = Field(default=60.0, description="Seconds of the longest rest.")
 
 
+class BudgetSettings(BaseModel):
+    """The cap over everything, what happens while Valkey is away, and who is told before caps are used up."""
+
+    global_daily_cap: str = Field(default="1000.00", description="Dollars a UTC day over all tenants.")
+    outage_allowance: str = Field(
+        default="0", description="Dollars each worker process may spend, until it restarts, while Valkey is away; 0 refuses."
+    )
+    alert_shares: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field(
+        default=(50, 80, 95), description="Percentages of a cap at which somebody is told."
+    )
+    alert_webhook_url: str = Field(default="", description="Where budget alerts are posted, signed; empty posts none.")
+    alertmanager_url: str = Field(default="", description="Alertmanager's address, as http://host:9093; empty tells none.")
+
+    @field_validator("global_daily_cap", "outage_allowance")
+    @classmethod
+    def _is_dollars(cls, value: str) -> str:
+        from_dollars(value)
+        return value
+
+    @field_validator("alert_shares")
+    @classmethod
+    def _rises(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(sorted(set(value)))
+
+
 class Settings(BaseSettings):
     """The service's settings. Construct with `load()`, which turns a bad value into a sentence."""
 
@@ -92,6 +118,7 @@ class Settings(BaseSettings):
     )
 
     recovery: RecoverySettings = RecoverySettings()
+    budget: BudgetSettings = BudgetSettings()
 
     state_dir: Path = Field(default=Path(".octant"), description="Where local state lives: indexes, logs, spill files.")
     releases_dir: Path = Field(default=Path("releases"), description="Release manifests and price tables.")

@@ -8,6 +8,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from app.budget.budget import BudgetPolicy
+from app.domain.money import from_dollars
 from app.releases.manifest import Places
 from app.releases.releases import Releases
 from app.settings import Settings
@@ -33,6 +35,16 @@ def build_valkey(settings: Settings) -> Redis:
         retry=Retry(NoBackoff(), 0),
     )
     return Redis.from_pool(pool)
+
+
+def budget_policy(settings: Settings) -> BudgetPolicy:
+    """The budget's figures."""
+    figures = settings.budget
+    return BudgetPolicy(
+        global_daily_cap=from_dollars(figures.global_daily_cap),
+        shares=figures.alert_shares,
+        outage_allowance=from_dollars(figures.outage_allowance),
+    )
 
 
 def places(settings: Settings) -> Places:

@@ -1,6 +1,6 @@
 """The composition root: settings in, concrete parts out, opened and closed once. Nothing else builds adapters."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app import __version__
 from app.audit.recorder import Recorder
 from app.budget.budget import Budget
+from app.budget.caps import UserCaps
+from app.budget.ledger import Ledger
 from app.domain.routes import Target
 from app.edge.parts import EdgeParts
 from app.features.support import Support
@@ -31,7 +33,7 @@ from app.security.guard import Guard
 from app.security.keys import KeyRing
 from app.security.redaction import Redactor
 from app.settings import ProviderSettings, Settings
-from app.stores import build_engine, build_valkey, releases_of
+from app.stores import budget_policy, build_engine, build_valkey, releases_of
 from app.telemetry import logs
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
@@ -85,6 +87,17 @@ def _open_recovery(stack: AsyncExitStack, settings: Settings, valkey: Redis, swi
     return recovery
 
 
+async def _open_budget(stack: AsyncExitStack, settings: Settings, engine: AsyncEngine, valkey: Redis, metrics: Metrics) -> Budget:
+    """The budget room, not started: its ledger and its users' caps are, and close with ``stack``."""
+    ledger = Ledger(engine, valkey, on_pending=metrics.ledger_pending.set)
+    caps = UserCaps(engine)
+    await caps.start()
+    stack.push_async_callback(caps.aclose)
+    await ledger.start()
+    stack.push_async_callback(ledger.aclose)
+    return Budget(valkey, ledger, caps, policy=budget_policy(settings), on_settle_failure=metrics.settle_failures.inc)
+
+
 def _show_state(metrics: Metrics, target: Target, state: State) -> None:
     metrics.breaker_state.set(STATES.index(state), provider=target.provider, model=target.model)
 
@@ -115,13 +128,10 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         switch = KillSwitch(valkey, file=settings.kill_file)
         releases = releases_of(settings, engine, valkey)
         recorder = Recorder(engine, redactor, on_drop=metrics.records_dropped.inc, on_depth=metrics.records_queued.set)
-        budget = Budget(valkey, on_settle_failure=metrics.settle_failures.inc)
+        budget = await _open_budget(stack, settings, engine, valkey, metrics)
         idempotency = build_idempotency(settings, engine, metrics)
         tracing = Tracing("octant", __version__, settings.otlp_endpoint or None)
         stack.callback(tracing.close)
-
-        async def tenant_ids() -> Sequence[str]:
-            return [tenant.id for tenant in await keys.list_tenants()]
 
         await switch.start()
         stack.push_async_callback(switch.aclose)
@@ -129,7 +139,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         stack.push_async_callback(releases.aclose)
         await recorder.start()
         stack.push_async_callback(recorder.aclose)
-        await budget.start(tenant_ids)
+        await budget.start()
         stack.push_async_callback(budget.aclose)
         recovery = _open_recovery(stack, settings, valkey, switch, metrics)
         await idempotency.start()

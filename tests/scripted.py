@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
 
 from app.budget.budget import Hold
+from app.budget.scopes import scopes_of
 from app.domain.calls import Call, Chunk, Deadline, Done, Identity, Reply, Tenant, TextDelta, Usage
 from app.domain.errors import BudgetExceeded, ProviderError
 from app.domain.messages import Message, OutputSchema, Sampling, Text, ToolSpec
@@ -137,8 +138,17 @@ def passage(
         return Passage(
             call=call, call_id="call_1", pin=pin, request=render(call, pin, headers={}), span=span,
             budget=budget or FreeBudget(), metrics=Metrics(), at=datetime.now(UTC), started=time.perf_counter(),  # type: ignore[arg-type]
-            hold=Hold("call_1", "t", (), 60),
+            hold=a_hold(call),
         )  # fmt: skip
+
+
+def a_hold(call: Call) -> Hold:
+    """An empty hold for a call, as `Budget.hold` makes it."""
+    at = datetime.now(UTC)
+    scopes = scopes_of(call.identity.tenant, call.identity.user, at, (None, None))
+    return Hold(
+        lease_id="call_1", identity=call.identity, feature=call.feature, at=at, scopes=scopes, day="2026-01-01", seconds=60
+    )
 
 
 def recovery(

@@ -2,147 +2,238 @@
 
 A hold is a lease in Valkey over every scope at once, taken by one atomic script in one round trip. What is not settled
 stays counted as held; a lease that outlives its call (the worker died) is settled at its worst case by the sweeper, so a
-crash can only over-count, never free money unseen (C1, C3). With Valkey away no call is made: money fails closed (C7).
+crash can only over-count, never free money unseen (C1, C3). Counters that are lost are rebuilt from the ledger before money is
+held again (`restore`). With Valkey away no call is made, or within a small allowance that the operator set (C7, ADR 0015).
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+import time
+from collections import deque
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.budget.scopes import Scope, scopes_of
-from app.domain.calls import Identity
-from app.domain.errors import BudgetExceeded, DependencyUnavailable
+from app.budget.caps import UserCaps
+from app.budget.grants import Grants
+from app.budget.hold import KINDS, REMEMBERED_EXPIRED, Hold, epoch_key, lease_prefix, leases_key
+from app.budget.ledger import Ledger
+from app.budget.outage import Allowance, Watch
+from app.budget.restore import Restorer
+from app.budget.scopes import SHARDS, Scope, key, scopes_of, windows_of
+from app.domain.calls import Identity, RateState
+from app.domain.errors import BudgetExceeded, DependencyUnavailable, OctantError, RateLimited
 from app.domain.money import ZERO, MicroUSD
 
-COUNTER_SECONDS = 3 * 24 * 3600
-LEASE_MARGIN = 30.0
 RETRY_FIRST, RETRY_MOST = 0.1, 5.0
 MOST_AT_ONCE = 200
+LOOK_EVERY, SWEEP_EVERY = 1.0, 5.0
+RESENT_SECONDS = 30.0  # what was settled in these is told again after a loss: the ledger may not have it yet
+TRIES = 12
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class Hold:
-    """One call's lease. ``amount`` is held in Valkey; ``spent`` grows as paid replies arrive; ``asking``: for more, right now."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetPolicy:
+    """What the operator decided. ``shares``: percentages of a cap at which somebody is told.
 
-    lease_id: str
-    tenant: str
-    scopes: tuple[Scope, ...]
-    lease_seconds: int
-    amount: MicroUSD = ZERO
-    spent: MicroUSD = ZERO
-    asking: asyncio.Future[None] | None = None
-    keys: list[str] = field(init=False)
+    ``outage_allowance``: what each worker process may spend while Valkey is away; zero refuses every call then.
+    """
 
-    def __post_init__(self) -> None:
-        """Name the keys the scripts work on."""
-        self.keys = [_lease_key(self.tenant, self.lease_id), _index_key(self.tenant), *(s.key for s in self.scopes)]
-
-    def spend(self, cost: MicroUSD) -> None:
-        """Count a paid reply. It is charged even if the call fails later."""
-        self.spent = MicroUSD(self.spent + cost)
-
-    @property
-    def room(self) -> MicroUSD:
-        """What is held and not spent yet."""
-        return MicroUSD(self.amount - self.spent)
+    global_daily_cap: MicroUSD
+    shares: tuple[int, ...] = (50, 80, 95)
+    outage_allowance: MicroUSD = ZERO
 
 
 class Budget:
-    """Caps over tenant and user, shared by every replica through Valkey."""
+    """Caps and rate limits, shared by every replica through Valkey."""
 
-    def __init__(self, valkey: Redis, *, on_settle_failure: Callable[[], None], sweep_every: float = 5.0) -> None:
-        """``on_settle_failure`` is called for each failed try to settle; ``sweep_every`` in seconds."""
+    def __init__(
+        self,
+        valkey: Redis,
+        ledger: Ledger,
+        caps: UserCaps,
+        *,
+        policy: BudgetPolicy,
+        on_settle_failure: Callable[[], None] = lambda: None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """``on_settle_failure`` is called for each failed try to settle; ``now`` gives the moment whose windows count a call."""
         folder = Path(__file__).parent
         self._valkey = valkey
         self._hold = valkey.register_script((folder / "hold.lua").read_text())
         self._settle = valkey.register_script((folder / "settle.lua").read_text())
         self._sweep = valkey.register_script((folder / "sweep.lua").read_text())
+        self._grants = Grants(valkey, cap=policy.global_daily_cap)
+        self._restorer = Restorer(valkey, ledger)
+        self._watch = Watch(valkey)
+        self._allowance = Allowance(policy.outage_allowance)
+        self._caps = caps
+        self.policy = policy
         self._on_settle_failure = on_settle_failure
-        self._sweep_every = sweep_every
+        self._now = now
         self._pending: asyncio.Queue[Hold] = asyncio.Queue()
+        self._live: dict[str, Hold] = {}
+        self._settled: deque[tuple[float, Hold]] = deque()
+        self._epochs: dict[int, str] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._closing = False
 
-    async def start(self, tenants: Callable[[], Awaitable[Sequence[str]]]) -> None:
-        """Begin to settle and to sweep. ``tenants`` lists the ids whose leases are swept."""
-        self._tasks = [asyncio.create_task(self._settle_forever()), asyncio.create_task(self._sweep_forever(tenants))]
+    async def start(self) -> None:
+        """Begin to settle, to sweep, and to look whether the counters are still there."""
+        self._closing = False
+        self._tasks = [asyncio.create_task(c) for c in (self._settle_forever(), self._sweep_forever(), self._look_forever())]
 
     async def aclose(self, grace: float = 5.0) -> None:
         """Settle what is pending, for ``grace`` seconds at most; the sweepers of other replicas take what is left."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await self._pending.join()
-        for task in self._tasks:
+        self._closing = True  # the client may answer a cancellation with an error of its own, which the tasks outlive
+        tasks = [*self._tasks, *self._watch.tasks]
+        for task in tasks:
             task.cancel()
-        if self._tasks:  # bounded: a task inside the client may take its cancellation late
-            await asyncio.wait(self._tasks, timeout=grace)
+        if tasks:  # bounded: a task inside the client may take its cancellation late
+            await asyncio.wait(tasks, timeout=grace)
 
-    async def hold(self, identity: Identity, amount: MicroUSD, *, lease_id: str, seconds: float) -> Hold:
-        """Hold ``amount`` for a call that ends within ``seconds``. Raises BudgetExceeded or DependencyUnavailable."""
-        scopes = scopes_of(identity, datetime.now(UTC))
-        hold = Hold(lease_id, identity.tenant.id, scopes, lease_seconds=round(seconds + LEASE_MARGIN))
+    async def hold(
+        self, identity: Identity, amount: MicroUSD, *, lease_id: str, seconds: float, feature: str = "", tokens: int = 0
+    ) -> Hold:
+        """Hold ``amount`` for a call that ends within ``seconds``, and count it against the rate limits, with ``tokens``.
+
+        Raises BudgetExceeded, RateLimited or DependencyUnavailable.
+        """
+        at = self._now()
+        scopes = scopes_of(identity.tenant, identity.user, at, self._caps.of(identity))
+        hold = Hold(
+            lease_id=lease_id,
+            identity=identity,
+            feature=feature,
+            at=at,
+            scopes=scopes,
+            day=windows_of("UTC", at).day,
+            seconds=seconds,
+            tokens=tokens,
+        )
         try:
-            await self.extend(hold, amount)
+            await self._asking(hold, amount, limited=True)
         except asyncio.CancelledError:
             self.settle(hold)  # the caller left while we asked: what Valkey grants now is given back
             raise
         return hold
 
     async def extend(self, hold: Hold, amount: MicroUSD) -> None:
-        """Hold ``amount`` more, for a further attempt after a paid one. Raises as `hold` does; the lease stays as it was.
-
-        Shielded: a script that was sent may run, whoever stopped waiting for it. `settle` waits until it has.
-        """
-        hold.asking = asyncio.ensure_future(self._take(hold, amount))
-        await asyncio.shield(hold.asking)
-
-    async def _take(self, hold: Hold, amount: MicroUSD) -> None:
-        limits = [str(s.limit) for s in hold.scopes]
-        arguments = [str(amount), hold.lease_id, str(hold.lease_seconds), str(COUNTER_SECONDS), *limits]
-        try:
-            full, *rest = await self._hold(keys=hold.keys, args=arguments)
-        except (RedisError, OSError) as error:
-            message = "The budget store does not answer, so no money can be spent."
-            raise DependencyUnavailable(message, retry_after=5.0) from error
-        if full:
-            scope = hold.scopes[full - 1]
-            spent, held = rest
-            raise BudgetExceeded(
-                scope=scope.name, limit=scope.limit, spent=spent, held=held, needed=amount, resets_at=scope.resets_at
-            )
-        hold.amount = MicroUSD(hold.amount + amount)
+        """Hold ``amount`` more, for a further attempt after a paid one. Raises as `hold` does; the lease stays as it was."""
+        await self._asking(hold, amount, limited=False)
 
     def settle(self, hold: Hold) -> None:
         """Give back what was not spent: queued, never blocking, safe in a ``finally`` of a cancelled task."""
+        self._live.pop(hold.lease_id, None)
+        self._allowance.give_back(hold)
         self._pending.put_nowait(hold)
 
     async def flush(self) -> None:
         """Wait until everything queued so far is settled."""
         await self._pending.join()
 
-    async def spent_and_held(self, identity: Identity) -> dict[str, tuple[int, int, int]]:
-        """``{scope: (spent, held, limit)}`` now, in micro-dollars."""
-        found: dict[str, tuple[int, int, int]] = {}
-        for scope in scopes_of(identity, datetime.now(UTC)):
-            spent, held = await self._valkey.hmget(scope.key, "spent", "held")
-            found[scope.name] = (int(spent or 0), int(held or 0), scope.limit)
-        return found
+    async def counted(self, identity: Identity) -> list[tuple[Scope, int, int]]:
+        """Each scope of a call made now, with what is spent and held, in micro-dollars."""
+        scopes = scopes_of(identity.tenant, identity.user, self._now(), self._caps.of(identity))
+        found = [await self._valkey.hmget(scope.key, "spent", "held") for scope in scopes]
+        return [(scope, int(spent or 0), int(held or 0)) for scope, (spent, held) in zip(scopes, found, strict=True)]
 
-    async def sweep(self, tenant: str) -> int:
-        """Settle at worst case every lease of ``tenant`` that outlived its call. Returns how many."""
-        return int(await self._sweep(keys=[_index_key(tenant)], args=[_lease_key(tenant, "")]))
+    async def counted_globally(self) -> tuple[int, int, int]:
+        """Spent, held and set aside for shards today, in micro-dollars, over everything."""
+        day = windows_of("UTC", self._now()).day
+        shares = [await self._valkey.hmget(key(s, "all", "day", day), "spent", "held") for s in range(SHARDS)]
+        granted = await self._grants.granted(day)
+        return sum(int(s or 0) for s, _ in shares), sum(int(h or 0) for _, h in shares), granted
+
+    async def sweep(self) -> int:
+        """Settle at worst case every lease that outlived its call. Returns how many."""
+        swept = 0
+        for shard in range(SHARDS):
+            keys = [epoch_key(shard), leases_key(shard), key(shard, "ledger")]
+            swept += int(await self._sweep(keys=keys, args=[lease_prefix(shard), REMEMBERED_EXPIRED]))
+        return swept
+
+    async def look(self) -> None:
+        """See whether the counters of every shard are there; rebuild those that are not, and tell them of our calls again."""
+        async with self._valkey.pipeline(transaction=False) as pipeline:
+            for shard in range(SHARDS):
+                pipeline.get(epoch_key(shard))
+            epochs = await pipeline.execute()
+        for shard, epoch in enumerate(epochs):
+            if epoch is None:
+                await self._restorer.restore(shard, known=shard in self._epochs)
+                epoch = await self._valkey.get(epoch_key(shard))  # noqa: PLW2901 - the one it has now
+            if epoch and self._epochs.get(shard, epoch) != epoch:
+                await self._tell_again(shard)
+            if epoch:
+                self._epochs[shard] = epoch
+
+    async def _asking(self, hold: Hold, amount: MicroUSD, *, limited: bool) -> None:
+        """Ask in a task of its own: a script that was sent may run, whoever stopped waiting. `settle` waits until it has."""
+        hold.asking = asyncio.ensure_future(self._take(hold, amount, limited=limited))
+        await asyncio.shield(hold.asking)
+
+    async def _take(self, hold: Hold, amount: MicroUSD, *, limited: bool) -> None:
+        _check_request_cap(hold, amount)
+        if self._watch.away:
+            self._take_locally(hold, amount)
+            return
+        try:
+            granted = 0
+            for tries in range(TRIES):
+                arguments = hold.take_arguments(amount, granted, limited=limited)
+                word, *rest = await self._hold(keys=hold.take_keys(limited=limited), args=arguments)
+                if word == "ok":
+                    hold.amount = MicroUSD(hold.amount + amount)
+                    self._live[hold.lease_id] = hold
+                    if limited:
+                        hold.note_rates(rest)
+                    return
+                if word == "grant":
+                    granted = await self._grants.more(hold, amount, *rest, tries=tries)
+                elif word == "unknown":
+                    await self._restorer.restore(hold.shard, known=hold.shard in self._epochs)
+                else:
+                    raise _refusal(word, rest, hold, amount, self._now())
+        except (RedisError, OSError) as error:
+            self._watch.failed()
+            log.warning("budget store does not answer", extra={"error_type": type(error).__name__})
+            try:
+                self._take_locally(hold, amount)
+            except DependencyUnavailable:
+                if not hold.amount:
+                    self.settle(hold)  # the script may run when Valkey is back: then it finds that this call is over
+                raise
+            return
+        raise DependencyUnavailable("The budget's counters are being rebuilt.", retry_after=1.0)
+
+    def _take_locally(self, hold: Hold, amount: MicroUSD) -> None:
+        """Take from the worker's own allowance. Raises DependencyUnavailable where there is none, or no room in it."""
+        if not self._allowance.take(hold, amount):
+            raise DependencyUnavailable("The budget store does not answer, so no money can be spent.", retry_after=5.0)
+        hold.amount = MicroUSD(hold.amount + amount)
+
+    async def _tell_again(self, shard: int) -> None:
+        """After a loss: our calls in flight, and those that the ledger may not have yet. Told twice, they count once."""
+        for hold in [h for h in self._live.values() if h.shard == shard and not h.local]:
+            arguments = hold.take_arguments(hold.amount, 0, limited=False, forced=True)
+            await self._hold(keys=hold.take_keys(limited=False), args=arguments)
+        for _, hold in [entry for entry in self._settled if entry[1].shard == shard]:
+            self._pending.put_nowait(hold)
 
     async def _settle_forever(self) -> None:
         """Settle what is queued, many at a time: one by one, a busy worker would fall behind and money stay held."""
-        while True:
+        while not self._closing:
             batch = [await self._pending.get()]
             while len(batch) < MOST_AT_ONCE and not self._pending.empty():
                 batch.append(self._pending.get_nowait())
@@ -154,14 +245,17 @@ class Budget:
     async def _settle_until_done(self, batch: list[Hold]) -> None:
         """Retry while Valkey is away: the money stays counted as held in the meantime. Settling twice does it once."""
         delay = RETRY_FIRST
-        while batch:
+        while batch and not (self._closing and delay > RETRY_FIRST):
             try:
                 async with self._valkey.pipeline(transaction=False) as pipeline:
                     for hold in batch:
-                        await self._settle(keys=hold.keys, args=[str(hold.spent), hold.lease_id], client=pipeline)
+                        await self._settle(
+                            keys=hold.settle_keys(), args=hold.settle_arguments(self.policy.shares), client=pipeline
+                        )
                     results = await pipeline.execute(raise_on_error=False)
-                batch = [hold for hold, result in zip(batch, results, strict=True) if isinstance(result, Exception)]
-                failure = next((type(r).__name__ for r in results if isinstance(r, Exception)), "")
+                self._note_settled([hold for hold, result in zip(batch, results, strict=True) if result in (0, 1)])
+                batch = [hold for hold, result in zip(batch, results, strict=True) if result not in (0, 1)]
+                failure = next((type(r).__name__ for r in results if isinstance(r, Exception)), "counters lost")
             except (RedisError, OSError) as error:
                 failure = type(error).__name__
             if batch:
@@ -170,22 +264,65 @@ class Budget:
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, RETRY_MOST)
 
-    async def _sweep_forever(self, tenants: Callable[[], Awaitable[Sequence[str]]]) -> None:
-        while True:
-            await asyncio.sleep(self._sweep_every)
-            try:
-                for tenant in await tenants():
-                    swept = await self.sweep(tenant)
-                    if swept:
-                        log.warning("expired leases settled at worst case", extra={"tenant": tenant, "leases": swept})
-            except Exception as error:  # noqa: BLE001 - the sweeper must outlive any outage; the next round tries again
-                self._on_settle_failure()
-                log.warning("sweep failed, will retry", extra={"error_type": type(error).__name__})
+    def _note_settled(self, holds: list[Hold]) -> None:
+        now = time.monotonic()
+        self._settled.extend((now, hold) for hold in holds if hold.spent)
+        while self._settled and self._settled[0][0] < now - RESENT_SECONDS:
+            self._settled.popleft()
+
+    async def _sweep_forever(self) -> None:
+        while not self._closing:
+            await asyncio.sleep(SWEEP_EVERY)
+            with self._going_on("sweep failed, will retry"):
+                swept = await self.sweep()
+                if swept:
+                    log.warning("expired leases settled at worst case", extra={"leases": swept})
+
+    async def _look_forever(self) -> None:
+        while not self._closing:
+            with self._going_on("counters not looked at, will retry"):
+                await self.look()
+            await asyncio.sleep(LOOK_EVERY)
+
+    @contextlib.contextmanager
+    def _going_on(self, what: str) -> Generator[None, None, None]:
+        """These tasks outlive any outage of either store; the next round tries again."""
+        try:
+            yield
+        except (RedisError, OSError, OctantError) as error:
+            self._on_settle_failure()
+            log.warning(what, extra={"error_type": type(error).__name__})
 
 
-def _lease_key(tenant: str, lease_id: str) -> str:
-    return f"octant:{{{tenant}}}:lease:{lease_id}"
+def _check_request_cap(hold: Hold, amount: MicroUSD) -> None:
+    """One call with all its attempts. Raises BudgetExceeded."""
+    cap = hold.identity.tenant.request_cap
+    if cap is not None and hold.amount + amount > cap:
+        raise BudgetExceeded(
+            scope="request", limit=cap, spent=hold.spent, held=hold.amount - hold.spent, needed=amount, resets_at=None
+        )
 
 
-def _index_key(tenant: str) -> str:
-    return f"octant:{{{tenant}}}:leases"
+def _refusal(word: str, rest: list[int], hold: Hold, amount: MicroUSD, now: datetime) -> OctantError:
+    """What ``hold.lua`` refused, in our words."""
+    if word == "full":
+        number, spent, held = rest
+        scope = hold.scopes[number - 1]
+        return BudgetExceeded(
+            scope=scope.name, limit=scope.limit or 0, spent=spent, held=held, needed=amount, resets_at=scope.resets_at, now=now
+        )
+    if word == "rate":
+        number, what, limit, millis = rest
+        whose = "tenant" if hold.subjects[number - 1][0] == "tenant" else "API key"
+        per = " at once" if str(what) == "concurrency" else " per minute"
+        noun = "calls" if str(what) == "concurrency" else str(what)
+        wait = millis / 1000 if millis >= 0 else None
+        rates = {what: RateState(limit, 0, wait or 0.0)} if what in KINDS else {}
+        advice = "" if wait is not None else " This call alone needs more: ask for less, or for a higher limit."
+        return RateLimited(f"The {whose}'s limit of {limit:,} {noun}{per} is reached.{advice}", retry_after=wait, rates=rates)
+    if word == "closed":
+        return DependencyUnavailable("The budget's counters were lost and are being rebuilt.", retry_after=rest[0] / 1000)
+    return DependencyUnavailable("The call's lease has ended.", retry_after=1.0)
+
+
+__all__ = ["Budget", "BudgetPolicy", "Hold"]

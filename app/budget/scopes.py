@@ -1,33 +1,93 @@
 """Whose caps a call falls under, and the keys that count them.
 
-All keys of one tenant share the hash tag ``{tenant}``, so one script may touch them together on a cluster.
+Tenants are spread over a fixed number of shards by their id. All keys of a shard share the hash tag ``{shard}``, so that one
+script may touch them together on a cluster; nothing grows with the number of tenants but their counters. The cap over everything
+is split: each shard counts within what it was granted (`grants`).
 """
 
+import calendar
+import zlib
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
 
-from app.domain.calls import Identity
+from app.domain.calls import Tenant
+from app.domain.money import MicroUSD
 
 ANONYMOUS = "-"
+SHARDS = 16  # part of the keys: changing it starts all counters anew, from the ledger
+DAY_SECONDS, MONTH_SECONDS = 3 * 24 * 3600, 40 * 24 * 3600  # how long counters are kept after their last use
+NAMES = ("tenant-day", "tenant-month", "user-day", "user-month")
+GLOBAL = "global-day"
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """One counter with its cap, in micro-dollars, for one window."""
+    """One counter for one window; ``limit`` in micro-dollars, None: counted, not capped. ``seconds``: how long it is kept."""
 
     name: str
     key: str
-    limit: int
+    limit: MicroUSD | None
+    window: str
     resets_at: datetime
+    seconds: int
 
 
-def scopes_of(identity: Identity, now: datetime) -> tuple[Scope, ...]:
-    """The scopes of a call made ``now`` (UTC): tenant-day and user-day. Calls that name no user share one counter."""
-    day = now.astimezone(UTC).strftime("%Y-%m-%d")
-    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    tenant = identity.tenant
-    prefix = f"octant:{{{tenant.id}}}"
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """The calendar day and month of a moment in a time zone (``2026-11-23``, ``2026-11``) and when they end, in UTC."""
+
+    day: str
+    month: str
+    day_ends: datetime
+    month_ends: datetime
+
+
+def shard_of(tenant: str) -> int:
+    """The shard that a tenant's counters live in."""
+    return zlib.crc32(tenant.encode()) % SHARDS
+
+
+def key(shard: int, *parts: str) -> str:
+    """A key of a shard."""
+    return ":".join((f"octant:{{{shard}}}", *parts))
+
+
+def windows_of(time_zone: str, at: datetime) -> Windows:
+    """The windows that ``at`` falls into."""
+    return _windows(time_zone, int(at.timestamp()) // 60)
+
+
+def scopes_of(tenant: Tenant, user: str, at: datetime, own: tuple[MicroUSD | None, MicroUSD | None]) -> tuple[Scope, ...]:
+    """The four scopes of a call at ``at``, in order of `NAMES`. ``own``: the user's own caps for day and month.
+
+    Calls that name no user share one counter.
+    """
+    windows = windows_of(tenant.time_zone, at)
+    shard = shard_of(tenant.id)
+    day, month = key(shard, tenant.id, "day", windows.day), key(shard, tenant.id, "month", windows.month)
+    who = f":user:{user or ANONYMOUS}"
+    user_day = tenant.user_daily_cap if own[0] is None else own[0]
+    user_month = tenant.user_monthly_cap if own[1] is None else own[1]
     return (
-        Scope("tenant-day", f"{prefix}:spend:{day}", tenant.daily_cap, midnight),
-        Scope("user-day", f"{prefix}:spend:{day}:user:{identity.user or ANONYMOUS}", tenant.user_daily_cap, midnight),
+        Scope("tenant-day", day, tenant.daily_cap, windows.day, windows.day_ends, DAY_SECONDS),
+        Scope("tenant-month", month, tenant.monthly_cap, windows.month, windows.month_ends, MONTH_SECONDS),
+        Scope("user-day", day + who, user_day, windows.day, windows.day_ends, DAY_SECONDS),
+        Scope("user-month", month + who, user_month, windows.month, windows.month_ends, MONTH_SECONDS),
+    )
+
+
+@lru_cache(maxsize=512)
+def _windows(time_zone: str, minute: int) -> Windows:
+    zone = ZoneInfo(time_zone)
+    local = datetime.fromtimestamp(minute * 60, zone)
+    tomorrow = local.date() + timedelta(days=1)
+    days = calendar.monthrange(local.year, local.month)[1]
+    next_month = local.date().replace(day=1) + timedelta(days=days)
+    return Windows(
+        day=local.strftime("%Y-%m-%d"),
+        month=local.strftime("%Y-%m"),
+        day_ends=datetime.combine(tomorrow, time(), zone).astimezone(UTC),
+        month_ends=datetime.combine(next_month, time(), zone).astimezone(UTC),
     )

@@ -1,16 +1,69 @@
--- Replace a lease by what was really spent. Safe to repeat: a lease settles once.
--- KEYS[1] lease  KEYS[2] index of leases  KEYS[3..] the scopes of the lease
--- ARGV[1] actual cost  ARGV[2] lease id
--- Returns the amount that had been held, or -1 if the lease was settled before.
-local held = tonumber(redis.call('HGET', KEYS[1], 'amount'))
-if not held then
+-- Replace a lease by what was really spent, and write it to the ledger's stream. Safe to repeat: a lease settles once.
+-- KEYS: 1 epoch  2 lease  3 leases of the shard  4 the shard's share of the global day  5-8 the scopes  9 the ledger's stream
+--       then, for each subject of rate limits: its bucket, its live calls
+-- ARGV: 1 spent  2 lease id  3 ledger entry  4 seconds to remember that it is settled  5 tokens held for and not used
+--       6-9 limits of the scopes (-1: none)  10-13 seconds that their counters are kept  14 seconds for the day
+--       15 number of subjects, then their tokens a minute (-1: no limit), then the shares of a limit, in percent and rising,
+--       at which somebody is told
+-- Returns 1; 0 if it was settled before; -1 where the counters are not there, so nothing can be counted yet.
+if redis.call('EXISTS', KEYS[1]) == 0 then
   return -1
 end
+local known = redis.call('HMGET', KEYS[2], 'amount', 'settled', 'kind')
+local held, settled, kind = tonumber(known[1] or '0'), tonumber(known[2] or '0'), 'settled'
 local actual = tonumber(ARGV[1])
-for i = 3, #KEYS do
-  redis.call('HINCRBY', KEYS[i], 'held', -held)
-  redis.call('HINCRBY', KEYS[i], 'spent', actual)
+if known[2] then
+  if known[3] ~= 'expired' or actual == settled then
+    return 0
+  end
+  kind = 'corrected' -- swept at its worst case, and now its worker tells what it was
 end
-redis.call('DEL', KEYS[1])
-redis.call('ZREM', KEYS[2], ARGV[2])
-return held
+local change = actual - settled
+
+for i = 4, 8 do
+  if held ~= 0 then
+    redis.call('HINCRBY', KEYS[i], 'held', -held)
+  end
+  if change ~= 0 then
+    redis.call('HINCRBY', KEYS[i], 'spent', change)
+  end
+  redis.call('EXPIRE', KEYS[i], i == 4 and ARGV[14] or ARGV[5 + i])
+end
+if change ~= 0 then
+  redis.call('XADD', KEYS[9], '*', 'kind', kind, 'lease', ARGV[2], 'amount', change, 'entry', ARGV[3])
+end
+redis.call('DEL', KEYS[2])
+redis.call('HSET', KEYS[2], 'settled', actual, 'kind', kind)
+redis.call('EXPIRE', KEYS[2], ARGV[4])
+redis.call('ZREM', KEYS[3], ARGV[2])
+
+local subjects = tonumber(ARGV[15])
+for s = 1, subjects do
+  local limit, bucket = tonumber(ARGV[15 + s]), KEYS[9 + 2 * s - 1]
+  redis.call('ZREM', KEYS[9 + 2 * s], ARGV[2])
+  local level = limit >= 0 and redis.call('HGET', bucket, 'tokens')
+  if level then
+    redis.call('HSET', bucket, 'tokens', tostring(math.min(limit, tonumber(level) + tonumber(ARGV[5]))))
+  end
+end
+
+if change > 0 then
+  for i = 5, 8 do
+    local limit = tonumber(ARGV[1 + i])
+    if limit > 0 then
+      local counted = redis.call('HMGET', KEYS[i], 'spent', 'told')
+      local spent, told, reached = tonumber(counted[1]), tonumber(counted[2] or '0'), 0
+      for s = 16 + subjects, #ARGV do
+        if spent * 100 >= limit * tonumber(ARGV[s]) then
+          reached = tonumber(ARGV[s])
+        end
+      end
+      if reached > told then
+        redis.call('HSET', KEYS[i], 'told', reached)
+        redis.call('XADD', KEYS[9], '*', 'kind', 'alert', 'scope', i - 4, 'share', reached, 'spent', spent,
+          'limit', limit, 'entry', ARGV[3])
+      end
+    end
+  end
+end
+return 1

@@ -1,25 +1,25 @@
--- Settle at worst case every lease that outlived its call.
--- KEYS[1] index of leases  ARGV[1] prefix of lease keys
--- The leases and scopes touched are named inside the index and the leases; all carry the tenant's hash tag and so live in
--- the slot of KEYS[1], which is what a cluster requires.
+-- Settle at worst case every lease of a shard that outlived its call: its worker died.
+-- KEYS: 1 epoch  2 leases of the shard  3 the ledger's stream
+-- ARGV: 1 prefix of lease keys  2 seconds to remember that a lease was swept (its worker may come back and correct it)
+-- The leases, and the counters they name, carry the shard's hash tag and so live in the slot of KEYS, as a cluster requires.
 -- Returns how many leases were settled.
-local now = redis.call('TIME')[1]
-local expired = redis.call('ZRANGE', KEYS[1], '-inf', now, 'BYSCORE', 'LIMIT', 0, 1000)
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  return 0
+end
+local expired = redis.call('ZRANGE', KEYS[2], '-inf', redis.call('TIME')[1], 'BYSCORE', 'LIMIT', 0, 500)
 for _, id in ipairs(expired) do
-  local lease = redis.call('HGETALL', ARGV[1] .. id)
-  local amount, scopes = 0, {}
-  for i = 1, #lease, 2 do
-    if lease[i] == 'amount' then
-      amount = tonumber(lease[i + 1])
-    else
-      scopes[#scopes + 1] = lease[i + 1]
+  local lease = ARGV[1] .. id
+  local told = redis.call('HMGET', lease, 'amount', 'entry', '4', '5', '6', '7', '8')
+  if told[1] then
+    for i = 3, 7 do
+      redis.call('HINCRBY', told[i], 'held', -tonumber(told[1]))
+      redis.call('HINCRBY', told[i], 'spent', told[1])
     end
+    redis.call('XADD', KEYS[3], '*', 'kind', 'expired', 'lease', id, 'amount', told[1], 'entry', told[2])
+    redis.call('DEL', lease)
+    redis.call('HSET', lease, 'settled', told[1], 'kind', 'expired')
+    redis.call('EXPIRE', lease, ARGV[2])
   end
-  for _, scope in ipairs(scopes) do
-    redis.call('HINCRBY', scope, 'held', -amount)
-    redis.call('HINCRBY', scope, 'spent', amount)
-  end
-  redis.call('DEL', ARGV[1] .. id)
-  redis.call('ZREM', KEYS[1], id)
+  redis.call('ZREM', KEYS[2], id)
 end
 return #expired

@@ -20,23 +20,49 @@ from app.domain.money import ZERO, MicroUSD
 
 
 @dataclass(frozen=True, slots=True)
+class RateLimits:
+    """What may be asked for in a minute, and at once. None: no limit."""
+
+    requests: int | None = None
+    tokens: int | None = None
+    concurrency: int | None = None
+
+    def __bool__(self) -> bool:
+        """Whether anything is limited."""
+        return not (self.requests is self.tokens is self.concurrency is None)
+
+
+@dataclass(frozen=True, slots=True)
 class Tenant:
-    """A paying customer of the service. Caps are per calendar day in UTC."""
+    """A paying customer of the service. Caps are per calendar day and month in its own ``time_zone`` (IANA); None: no cap.
+
+    ``user_daily_cap`` and ``user_monthly_cap`` are for each of its users who has none of their own; ``request_cap`` for one call
+    with all its attempts.
+    """
 
     id: str
     name: str
     daily_cap: MicroUSD
     user_daily_cap: MicroUSD
+    monthly_cap: MicroUSD | None = None
+    user_monthly_cap: MicroUSD | None = None
+    request_cap: MicroUSD | None = None
+    time_zone: str = "UTC"
+    limits: RateLimits = RateLimits()
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who asks: proven by the API key (tenant, key, scopes) and, for the user, asserted by the tenant holding that key."""
+    """Who asks: proven by the API key (tenant, key, scopes) and, for the user, asserted by the tenant holding that key.
+
+    ``limits`` are the key's own, beside its tenant's.
+    """
 
     tenant: Tenant
     key_id: str
     user: str
     scopes: frozenset[str] = frozenset({"call"})
+    limits: RateLimits = RateLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +231,21 @@ class Attempt:
     provider_request_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class RateState:
+    """One rate limit after a call was counted. ``reset``: seconds until all of it is there again."""
+
+    limit: int
+    remaining: int
+    reset: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What the caller is told about how the answer came about (the ``octant-*`` response headers)."""
+    """What the caller is told about how the answer came about (the ``octant-*`` and rate limit response headers).
+
+    ``rates`` by what is limited (``requests``, ``tokens``): of the tenant's and the key's, the one with less left.
+    """
 
     request_id: str
     trace_id: str
@@ -219,6 +257,7 @@ class Receipt:
     degraded: tuple[str, ...] = ()
     cost: MicroUSD = ZERO
     overhead_ms: float = 0.0
+    rates: Mapping[str, RateState] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

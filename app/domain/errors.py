@@ -46,11 +46,13 @@
 `edge/errors.py` has one row per leaf of OctantError; a test fails for a leaf without a row.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from app.domain.calls import Receipt, Reply, Usage
+from app.domain.calls import RateState, Receipt, Reply, Usage
 
+IN_FLIGHT_SECONDS = 2.0  # calls in flight give back what they do not spend
 TimeoutPhase = Literal["connect", "first_token", "idle", "total"]
 
 
@@ -138,9 +140,14 @@ class Wait(OctantError):
 
 
 class RateLimited(Wait):
-    """The caller's own rate or concurrency limit."""
+    """The caller's own rate or concurrency limit. ``rates``: the limit that was reached, by what it limits."""
 
     code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after: float | None = None, rates: Mapping[str, RateState] | None = None) -> None:
+        """As `Wait`."""
+        super().__init__(message, retry_after=retry_after)
+        self.rates = rates or {}
 
 
 class ProvidersRateLimited(Wait):
@@ -200,11 +207,26 @@ class BudgetExceeded(AskPermission):
 
     code = "budget_exceeded"
 
-    def __init__(self, *, scope: str, limit: int, spent: int, held: int, needed: int, resets_at: datetime) -> None:
-        """``scope`` is for instance ``tenant-day``; ``needed`` is the worst case that did not fit."""
+    def __init__(
+        self,
+        *,
+        scope: str,
+        limit: int,
+        spent: int,
+        held: int,
+        needed: int,
+        resets_at: datetime | None = None,
+        now: datetime | None = None,
+    ) -> None:
+        """``scope`` is for instance ``tenant-day``; ``needed`` is the worst case that did not fit.
+
+        ``resets_at`` is None where nothing resets (one request's own cap). With ``now``, ``retry_after`` says in how many seconds
+        the same call may fit: soon where calls in flight hold the room, else at the reset; None where it never will.
+        """
+        resets = f"It resets at {resets_at.isoformat()}." if resets_at else "Ask for less: fewer output tokens, a shorter input."
         super().__init__(
             f"The {scope} budget of ${limit / 1e6:.6f} has ${spent / 1e6:.6f} spent and ${held / 1e6:.6f} held by calls "
-            f"in flight; this call may need ${needed / 1e6:.6f}. It resets at {resets_at.isoformat()}."
+            f"in flight; this call may need ${needed / 1e6:.6f}. {resets}"
         )
         self.scope = scope
         self.limit = limit
@@ -212,6 +234,17 @@ class BudgetExceeded(AskPermission):
         self.held = held
         self.needed = needed
         self.resets_at = resets_at
+        self.retry_after: float | None = None
+        self.soon = held > 0 and resets_at is not None and spent + needed <= limit
+        if self.soon:
+            self.retry_after = IN_FLIGHT_SECONDS
+        elif now and resets_at and needed <= limit:
+            self.retry_after = max(1.0, (resets_at - now).total_seconds())
+
+    @property
+    def room(self) -> int:
+        """What a smaller call could still have."""
+        return max(0, self.limit - self.spent - self.held)
 
 
 class Ours(OctantError):
@@ -240,9 +273,13 @@ class Misconfigured(Exception):
 
 
 class ProviderError(Exception):
-    """One provider's failure. ``usage`` is set where the failed attempt was nevertheless paid for."""
+    """One provider's failure. ``usage`` is set where the failed attempt was nevertheless paid for.
+
+    ``perhaps_paid``: the request was with the model and nobody knows what came of it, so it counts at its worst.
+    """
 
     code: ClassVar[str] = "provider_error"
+    perhaps_paid: bool = False
 
     def __init__(
         self, message: str, *, provider: str, model: str, usage: Usage | None = None, request_id: str | None = None
@@ -265,6 +302,7 @@ class ProviderTimeout(Retryable):
 
     code = "provider_timeout"
     phase: TimeoutPhase = "total"
+    perhaps_paid = True
 
 
 class ProviderRateLimited(Retryable):
@@ -297,6 +335,7 @@ class ProviderGarbled(Retryable):
     """The answer does not follow the protocol: truncated JSON, wrong content type, a stream cut before its end."""
 
     code = "provider_garbled"
+    perhaps_paid = True
 
 
 class ProviderDenied(ProviderError):

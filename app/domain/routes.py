@@ -34,6 +34,16 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Degrade:
+    """What a call of a route gives up before it is refused for money; nothing, unless its manifest says so."""
+
+    truncate: bool = False
+    shorten_to: int | None = None
+    cheaper: tuple[Target, ...] = ()
+    no_retries: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """A model alias: which models answer it, in which order, with which parameters. Times in seconds.
 
@@ -52,6 +62,7 @@ class Route:
     attempt_timeout: float = 60.0
     continue_streams: bool = False
     ignore: frozenset[str] = frozenset()
+    degrade: Degrade = Degrade()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

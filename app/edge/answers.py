@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from starlette.responses import Response
 
-from app.domain.calls import Receipt
+from app.domain.calls import RateState, Receipt
 from app.domain.money import to_dollars
 
 
@@ -23,9 +24,29 @@ def receipt_headers(receipt: Receipt, *, cost_known: bool = True) -> dict[str, s
         "octant-fallbacks": str(receipt.fallbacks),
         "octant-degraded": ",".join(receipt.degraded),
         "octant-overhead-ms": f"{receipt.overhead_ms:.2f}",
+        **rate_headers(receipt.rates),
     }
     if cost_known:
         headers["octant-cost-usd"] = to_dollars(receipt.cost)
+    return headers
+
+
+def rate_headers(rates: Mapping[str, RateState]) -> dict[str, str]:
+    """What rate limits leave, in both vendors' words; nothing where there is no limit.
+
+    platform.openai.com/docs/guides/rate-limits: resets are durations. docs.anthropic.com/en/api/rate-limits: they are times.
+    """
+    headers: dict[str, str] = {}
+    for kind, state in rates.items():
+        at = datetime.now(UTC) + timedelta(seconds=state.reset)
+        headers |= {
+            f"x-ratelimit-limit-{kind}": str(state.limit),
+            f"x-ratelimit-remaining-{kind}": str(state.remaining),
+            f"x-ratelimit-reset-{kind}": f"{state.reset:.3f}s",
+            f"anthropic-ratelimit-{kind}-limit": str(state.limit),
+            f"anthropic-ratelimit-{kind}-remaining": str(state.remaining),
+            f"anthropic-ratelimit-{kind}-reset": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
     return headers
 
 

@@ -4,12 +4,13 @@ Sources: platform.openai.com/docs/guides/error-codes and docs.anthropic.com/en/a
 """
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.domain import errors
-from app.domain.errors import BudgetExceeded, OctantError, OutputInvalid, Wait
-from app.edge.answers import receipt_headers
+from app.domain.errors import BudgetExceeded, OctantError, OutputInvalid, RateLimited, Wait
+from app.edge.answers import rate_headers, receipt_headers
 
 Dialect = Literal["openai", "anthropic"]
 
@@ -76,11 +77,12 @@ def render(error: OctantError, dialect: Dialect, request_id: str) -> tuple[int, 
         "content-type": "application/json",
         "x-request-id": request_id,
         "request-id": request_id,
-        "x-should-retry": "true" if row.retry else "false",
+        "x-should-retry": "true" if row.retry or (isinstance(error, BudgetExceeded) and error.soon) else "false",
         **(receipt_headers(error.receipt) if error.receipt else {}),
+        **(rate_headers(error.rates) if isinstance(error, RateLimited) else {}),
     }
-    if isinstance(error, Wait) and error.retry_after is not None:
-        headers["retry-after"] = str(max(1, round(error.retry_after)))
+    if isinstance(error, Wait | BudgetExceeded) and error.retry_after is not None:
+        headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
     if isinstance(error, errors.Unauthenticated):
         headers["www-authenticate"] = "Bearer"
     return row.status, headers, json.dumps(body(error, dialect, request_id)).encode()
@@ -90,7 +92,8 @@ def _facts(error: OctantError) -> dict[str, Any]:
     """What an error knows beyond its message, for programs to read."""
     if isinstance(error, BudgetExceeded):
         amounts = {k: getattr(error, k) for k in ("scope", "limit", "spent", "held", "needed")}
-        return {"budget": {**amounts, "unit": "micro_usd", "resets_at": error.resets_at.isoformat()}}
+        resets_at = error.resets_at.isoformat() if error.resets_at else None
+        return {"budget": {**amounts, "unit": "micro_usd", "resets_at": resets_at}}
     if isinstance(error, OutputInvalid):
         return {"violations": list(error.violations)}
     return {}

@@ -12,14 +12,16 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from app.audit.recorder import Recorder
 from app.budget import pricing
-from app.budget.budget import Budget
+from app.budget.budget import Budget, Hold
 from app.domain.calls import Answer, Call, Chunk, Done, Receipt
 from app.domain.errors import BudgetExceeded, OctantError, Stopped
 from app.domain.money import to_dollars
 from app.domain.routes import Pin
+from app.gateway import ladder
 from app.gateway.passage import Passage
 from app.gateway.recovery.output import check_schemas
 from app.gateway.recovery.recovery import Recovery
@@ -100,9 +102,7 @@ class Gateway:
                 check_schemas(call)
                 self._rooms.recovery.choose(passage)
                 passage.degraded += self._rooms.guard.screen(call)
-                passage.hold = await self._rooms.budget.hold(
-                    call.identity, passage.worst_first_attempt(), lease_id=passage.call_id, seconds=call.deadline.remaining()
-                )
+                passage.hold = await self._hold(passage)
                 yield passage
             except OctantError as error:
                 passage.outcome, passage.error = error.code, error.message
@@ -122,6 +122,24 @@ class Gateway:
                     self._rooms.budget.settle(passage.hold)
                 self._rooms.recorder.record(passage.record())
                 self._tell(passage)
+
+    async def _hold(self, passage: Passage) -> Hold:
+        """Hold the worst first attempt; where a cap leaves too little, that of less, as the route allows (C4)."""
+        call = passage.call
+        while True:
+            try:
+                return await self._rooms.budget.hold(
+                    call.identity,
+                    passage.worst_first_attempt(),
+                    lease_id=passage.call_id,
+                    seconds=call.deadline.remaining(),
+                    feature=call.feature,
+                    tokens=passage.likely_tokens,
+                )
+            except BudgetExceeded as refused:
+                able = partial(self._rooms.recovery.able, passage)
+                if passage.worst_first_attempt() <= refused.room or not ladder.descend(passage, refused.room, able):
+                    raise
 
     def models(self) -> tuple[str, ...]:
         """The model aliases of the live release."""

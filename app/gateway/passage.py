@@ -24,6 +24,7 @@ from app.gateway.transcript import reply_text, request_text
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import CallSpan
 
+BYTES_PER_TOKEN = 4  # of English text; the difference to what was used flows back
 LAST_RESORT = "last_resort"  # outcome, model and word in octant-degraded of a static answer
 
 
@@ -93,6 +94,15 @@ class Passage:
         """The most the first paid attempt can cost, whichever target answers it."""
         return MicroUSD(max(self.worst_case(target) for target in self.targets))
 
+    def change(self, request: ModelRequest) -> None:
+        """Ask for something else: less of it."""
+        self.request, self._input_tokens = request, None
+
+    @property
+    def likely_tokens(self) -> int:
+        """What rate limits count before the answer is there: a token for four bytes of input, and all the output allowed."""
+        return self.input_tokens // BYTES_PER_TOKEN + (self.request.sampling.max_output_tokens or 0)
+
     def request_for(self, target: Target, further: tuple[Message, ...] = ()) -> ModelRequest:
         """The request as sent to ``target`` now: ``further`` turns after its own, timeouts cut to what the deadline leaves."""
         timeouts = within(self.request.timeouts, self.call.deadline.remaining())
@@ -112,18 +122,19 @@ class Passage:
         await self._afford(self.worst_case(target, more))
         progress = AttemptInProgress(started=time.perf_counter(), input_tokens=self.input_tokens + more)
         self._running, self._running_since = target, progress.started
-        outcome, error_text, usage = "cancelled", None, None
+        outcome, error_text, usage, unknown = "cancelled", None, None, True
         with self.span.attempt(target.provider, target.model) as span:
             try:
                 yield progress
                 outcome = "ok"
             except ProviderError as error:
                 outcome, error_text, usage = error.code, error.message, error.usage
+                unknown = error.perhaps_paid
                 span.fail(error.code)
                 raise
             finally:
                 self._running = None
-                usage = self._usage(progress, usage, outcome)
+                usage = self._usage(progress, usage, unknown=unknown)
                 self._spend(target, progress, outcome, error_text, usage)
                 span.usage(usage, progress.reply.model if progress.reply else None)
 
@@ -135,14 +146,20 @@ class Passage:
         if lacking > 0:
             await self.budget.extend(self.hold, MicroUSD(lacking))
 
-    def _usage(self, progress: AttemptInProgress, reported: Usage | None, outcome: str) -> Usage:
-        """What to bill: as reported, else our upper bound where the provider had begun to work, else nothing."""
+    def _usage(self, progress: AttemptInProgress, reported: Usage | None, *, unknown: bool) -> Usage:
+        """What to count: as reported; else the most it can have been, where the model may have worked; else nothing (ADR 0016).
+
+        Of a stream that was seen to run, what was seen of it; of anything else that nobody saw, all the output it was allowed.
+        """
         if progress.reply:
             return _plausible(progress.reply, progress.input_tokens)
         if reported:
             return reported
-        if progress.received or outcome == "cancelled":
+        if progress.received:
             return Usage(input=progress.input_tokens, output=progress.received, estimated=True)
+        if unknown:
+            most = self.request.sampling.max_output_tokens or 0
+            return Usage(input=progress.input_tokens, output=most, estimated=True)
         return Usage()
 
     def _spend(self, target: Target, progress: AttemptInProgress, outcome: str, error: str | None, usage: Usage) -> None:
@@ -150,7 +167,7 @@ class Passage:
         latency_ms = _ms_since(progress.started)
         self.waited_ms += latency_ms
         if self.hold:
-            self.hold.spend(cost)
+            self.hold.spend(cost, usage.total)
         self.attempts.append(
             Attempt(
                 number=len(self.attempts) + 1,
@@ -205,6 +222,7 @@ class Passage:
             degraded=tuple(self.degraded),
             cost=self.cost,
             overhead_ms=self.overhead_ms(),
+            rates=self.hold.rates if self.hold else {},
         )
 
     def overhead_ms(self) -> float:

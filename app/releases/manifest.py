@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.domain.errors import Misconfigured, UnknownModel
 from app.domain.messages import Sampling
-from app.domain.routes import Pin, Price, PriceTable, Prompt, Route, Target
+from app.domain.routes import Degrade, Pin, Price, PriceTable, Prompt, Route, Target
 
 T = TypeVar("T", bound=BaseModel)
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -51,6 +51,15 @@ class TargetPin(_Strict):
     model: str
 
 
+class DegradePin(_Strict):
+    """The steps a call may take down before it is refused for money, in this order."""
+
+    truncate: bool = False
+    shorten_to: int | None = Field(default=None, ge=1)
+    cheaper: tuple[TargetPin, ...] = ()
+    no_retries: bool = False
+
+
 class RoutePin(_Strict):
     """A model alias. Times in seconds."""
 
@@ -67,6 +76,7 @@ class RoutePin(_Strict):
     ignore: frozenset[Literal["temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty", "thinking"]] = (
         frozenset()
     )
+    degrade: DegradePin = DegradePin()
 
 
 class Manifest(_Strict):
@@ -220,7 +230,7 @@ def _dangling(manifest: Manifest, routes: Mapping[str, Route], prices: PriceTabl
         if not places.index_path(version).is_file():
             problems.append(f"indexes.{name} = {version!r}: not built. Run `octant index build`; it prints the version to pin.")
     for route in routes.values():
-        for target in route.targets:
+        for target in (*route.targets, *route.degrade.cheaper):
             where = f"routes.{route.name}: {target.provider}/{target.model}"
             if target.provider not in places.providers:
                 problems.append(f"{where}: provider not configured. Set OCTANT_PROVIDERS__{target.provider.upper()}__BASE_URL.")
@@ -273,6 +283,12 @@ def _route(name: str, pin: RoutePin) -> Route:
         attempt_timeout=pin.attempt_timeout,
         continue_streams=pin.continue_streams,
         ignore=frozenset(pin.ignore),
+        degrade=Degrade(
+            truncate=pin.degrade.truncate,
+            shorten_to=pin.degrade.shorten_to,
+            cheaper=tuple(Target(t.provider, t.model) for t in pin.degrade.cheaper),
+            no_retries=pin.degrade.no_retries,
+        ),
     )
 
 

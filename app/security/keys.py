@@ -8,23 +8,24 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, Table, insert, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.domain.calls import Identity, Tenant
+from app.domain.calls import Identity, RateLimits, Tenant
 from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound, Unauthenticated
 from app.domain.money import MicroUSD
 from app.security.tables import api_keys, tenants, users
 
 PREFIX = "oct"
 MOST_CACHED = 10_000
+OF_TENANT = "tenant_"  # before the tenant's columns in a key's row
 _WRONG = "This API key is not valid."
 
 
@@ -92,6 +93,32 @@ class KeyRing:
         except IntegrityError:
             raise InvalidRequest(f"There is already a tenant {tenant_id!r}.", param="id") from None
         return Tenant(tenant_id, name, daily_cap, user_daily_cap)
+
+    async def tenant(self, tenant_id: str) -> Tenant:
+        """One tenant. Raises NotFound."""
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(select(tenants).where(tenants.c.id == tenant_id))).one_or_none()
+        if row is None:
+            raise _no_tenant(tenant_id)
+        return _tenant(row)
+
+    async def change_tenant(self, tenant_id: str, **values: str | int | None) -> Tenant:
+        """Change a tenant's caps, rate limits or time zone, on every replica within the cache's ttl. Raises NotFound."""
+        async with self._engine.begin() as connection:
+            result = await connection.execute(update(tenants).where(tenants.c.id == tenant_id).values(values))
+        if not result.rowcount:
+            raise _no_tenant(tenant_id)
+        self._cache.clear()
+        return await self.tenant(tenant_id)
+
+    async def limit_key(self, key_id: str, limits: RateLimits) -> None:
+        """Set a key's own rate limits. Raises NotFound."""
+        values = {"requests_per_minute": limits.requests, "tokens_per_minute": limits.tokens, "concurrency": limits.concurrency}
+        async with self._engine.begin() as connection:
+            result = await connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(values))
+        if not result.rowcount:
+            raise NotFound(f"No key {key_id!r}. `octant key list` shows all.")
+        self._cache.clear()
 
     async def create_user(self, tenant_id: str, user_id: str) -> None:
         """Note a user of a tenant; noting one twice is fine. Raises NotFound for an unknown tenant."""
@@ -166,8 +193,7 @@ class KeyRing:
     async def _row(self, key_id: str) -> Row[Any] | None:
         """A live key with its tenant."""
         statement = (
-            select(api_keys, tenants.c.id.label("tenant"), tenants.c.name.label("tenant_name"), tenants.c.daily_cap)
-            .add_columns(tenants.c.user_daily_cap)
+            select(api_keys, *(column.label(f"{OF_TENANT}{column.name}") for column in tenants.c))
             .join(tenants, tenants.c.id == api_keys.c.tenant_id)
             .where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
         )
@@ -195,16 +221,45 @@ class KeyRing:
 
 
 def _identity(row: Row[Any]) -> Identity:
-    tenant = Tenant(row.tenant, row.tenant_name, MicroUSD(row.daily_cap), MicroUSD(row.user_daily_cap))
-    return Identity(tenant=tenant, key_id=row.id, user=row.user_id or "", scopes=frozenset(row.scopes))
+    tenant = _tenant(row, OF_TENANT)
+    return Identity(
+        tenant=tenant,
+        key_id=row.id,
+        user=row.user_id or "",
+        scopes=frozenset(row.scopes),
+        limits=_limits(_columns(row, api_keys)),
+    )
 
 
 def _no_tenant(tenant_id: str) -> NotFound:
     return NotFound(f"No tenant {tenant_id!r}. `octant tenant create` makes one.")
 
 
-def _tenant(row: Row[tuple[object, ...]]) -> Tenant:
-    return Tenant(row.id, row.name, MicroUSD(row.daily_cap), MicroUSD(row.user_daily_cap))
+def _tenant(row: Row[Any], prefix: str = "") -> Tenant:
+    of = _columns(row, tenants, prefix)
+    return Tenant(
+        id=of["id"],
+        name=of["name"],
+        daily_cap=MicroUSD(of["daily_cap"]),
+        user_daily_cap=MicroUSD(of["user_daily_cap"]),
+        monthly_cap=_money(of["monthly_cap"]),
+        user_monthly_cap=_money(of["user_monthly_cap"]),
+        request_cap=_money(of["request_cap"]),
+        time_zone=of["time_zone"],
+        limits=_limits(of),
+    )
+
+
+def _columns(row: Row[Any], table: Table, prefix: str = "") -> dict[str, Any]:
+    return {column.name: getattr(row, prefix + column.name) for column in table.c}
+
+
+def _limits(of: Mapping[str, Any]) -> RateLimits:
+    return RateLimits(of["requests_per_minute"], of["tokens_per_minute"], of["concurrency"])
+
+
+def _money(amount: int | None) -> MicroUSD | None:
+    return None if amount is None else MicroUSD(amount)
 
 
 def _info(row: Row[tuple[object, ...]]) -> KeyInfo:

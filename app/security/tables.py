@@ -1,6 +1,6 @@
 """Tenants, their users and their API keys."""
 
-from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Index, LargeBinary, MetaData, String, Table, func
+from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, func
 from sqlalchemy.dialects.postgresql import ARRAY
 
 metadata = MetaData()
@@ -12,6 +12,13 @@ tenants = Table(
     Column("name", String(200), nullable=False),
     Column("daily_cap", BigInteger, nullable=False, comment="micro-dollars per UTC day"),
     Column("user_daily_cap", BigInteger, nullable=False, comment="micro-dollars per user and UTC day"),
+    Column("monthly_cap", BigInteger, nullable=True),
+    Column("user_monthly_cap", BigInteger, nullable=True),
+    Column("request_cap", BigInteger, nullable=True),
+    Column("time_zone", String(64), nullable=False, server_default="UTC"),
+    Column("requests_per_minute", Integer, nullable=True),
+    Column("tokens_per_minute", Integer, nullable=True),
+    Column("concurrency", Integer, nullable=True),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
@@ -34,6 +41,9 @@ api_keys = Table(
     Column("scopes", ARRAY(String(32)), nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("expires_at", DateTime(timezone=True), nullable=True),
+    Column("requests_per_minute", Integer, nullable=True),
+    Column("tokens_per_minute", Integer, nullable=True),
+    Column("concurrency", Integer, nullable=True),
     Column("revoked_at", DateTime(timezone=True), nullable=True),
     Index("api_keys_tenant", "tenant_id"),
 )

@@ -53,6 +53,7 @@ CATALOGUE: tuple[Declared, ...] = (
     Declared("jobs", "octant_jobs_total", "counter", "Attempts at jobs, by how they ended.", ("outcome",)),
     Declared("job_wait_seconds", "octant_job_wait_seconds", "histogram", "From a job's submission to its attempt."),
     Declared("webhooks", "octant_webhooks_total", "counter", "Webhooks sent.", ("outcome",)),
+    Declared("ledger_pending", "octant_ledger_pending", "gauge", "Ledger entries not in Postgres yet.", over_workers="livemax"),
     Declared("settle_failures", "octant_settle_failures_total", "counter", "Tries to settle that failed."),
     Declared("records_dropped", "octant_records_dropped_total", "counter", "Call records lost."),
     Declared("records_queued", "octant_records_queued", "gauge", "Call records waiting to be written."),

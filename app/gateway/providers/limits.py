@@ -70,4 +70,5 @@ def timed_out(phase: TimeoutPhase, *, provider: str, model: str) -> ProviderTime
     """The error that names the timeout."""
     error = ProviderTimeout(f"No answer in time ({phase.replace('_', ' ')}).", provider=provider, model=model)
     error.phase = phase
+    error.perhaps_paid = phase != "connect"
     return error

@@ -77,13 +77,18 @@ class Recovery:
         """
         route = passage.pin.route
         lacking = {target: self.providers[target.provider].lacks(passage.request) for target in route.targets}
-        passage.targets = tuple(target for target in route.targets if lacking[target] <= route.ignore)
+        passage.targets = self.able(passage, route.targets)
         passage.ignored = {target: names for target, names in lacking.items() if names}
         if not passage.targets:
             names = sorted(frozenset.intersection(*lacking.values()) or frozenset.union(*lacking.values()))
             raise UnsupportedParameter(f"No model of '{route.name}' supports {' together with '.join(names)}.", param=names[0])
         if len(passage.targets) < len(route.targets):
             passage.degraded.append(NARROWED)
+
+    def able(self, passage: Passage, targets: Sequence[Target]) -> tuple[Target, ...]:
+        """Those that can do what the caller asks, up to what the route ignores."""
+        ignored = passage.pin.route.ignore
+        return tuple(t for t in targets if self.providers[t.provider].lacks(passage.request) <= ignored)
 
     async def complete(self, passage: Passage) -> Reply:
         """Return the first valid reply, or the last resort. Raises Wait, InvalidRequest, OutputInvalid or BudgetExceeded."""

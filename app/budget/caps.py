@@ -1,0 +1,80 @@
+"""Users' own caps: a few rows of Postgres, kept whole in memory, so that no call waits for them.
+
+Changes are read every two seconds; while Postgres is away the last known stay in force.
+"""
+
+import asyncio
+import contextlib
+import logging
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.budget.tables import user_caps
+from app.domain.calls import Identity
+from app.domain.money import MicroUSD
+
+READ_EVERY = 2.0
+OVERLAP = timedelta(seconds=30)  # a row may be committed later than its time says
+
+Own = tuple[MicroUSD | None, MicroUSD | None]
+NONE: Own = (None, None)
+
+log = logging.getLogger(__name__)
+
+
+class UserCaps:
+    """See the module. A cap is ``(day, month)`` in micro-dollars, None where the tenant's for its users holds."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        """Empty until `read` or `start`."""
+        self._engine = engine
+        self._known: dict[tuple[str, str], Own] = {}
+        self._since = datetime(1970, 1, 1, tzinfo=UTC)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Read all, and then what changes. Raises what Postgres raises: without caps nothing is served."""
+        await self.read()
+        self._task = asyncio.create_task(self._read_forever())
+
+    async def aclose(self) -> None:
+        """Stop reading."""
+        if self._task:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def of(self, identity: Identity) -> Own:
+        """The caps of a call's user, from memory."""
+        return self._known.get((identity.tenant.id, identity.user), NONE)
+
+    async def read(self) -> None:
+        """Read what changed since the last time."""
+        wanted = select(user_caps).where(user_caps.c.updated_at >= self._since)
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(wanted)).all()
+        for row in rows:
+            day = None if row.daily_cap is None else MicroUSD(row.daily_cap)
+            month = None if row.monthly_cap is None else MicroUSD(row.monthly_cap)
+            self._known[row.tenant, row.user] = (day, month)
+            self._since = max(self._since, row.updated_at - OVERLAP)
+
+    async def put(self, tenant: str, user: str, own: Own) -> None:
+        """Set a user's caps; every worker counts with them within two seconds."""
+        values = {"daily_cap": own[0], "monthly_cap": own[1], "updated_at": datetime.now(UTC)}
+        statement = postgresql.insert(user_caps).values(tenant=tenant, user=user, **values)
+        async with self._engine.begin() as connection:
+            await connection.execute(statement.on_conflict_do_update(index_elements=["tenant", "user"], set_=values))
+        self._known[tenant, user] = own
+
+    async def _read_forever(self) -> None:
+        while True:
+            await asyncio.sleep(READ_EVERY)
+            try:
+                await self.read()
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("users' caps not read, the last known hold", extra={"error_type": type(error).__name__})

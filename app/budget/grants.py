@@ -1,0 +1,59 @@
+"""The cap over everything, on a cluster: each shard spends within what it was granted, and all grants together within the cap.
+
+A shard's counters and the day's grants live in different slots, so no script sees both. A shard that lacks room is given a 256th
+of what is left, or a few worst cases where that is more: so one call in hundreds makes two further round trips, and what lies
+unused in shards that asked and fell silent is a 16th of the cap at most. Grants only grow within a day, so an old answer does no
+harm.
+"""
+
+from pathlib import Path
+
+from redis.asyncio import Redis
+
+from app.budget.hold import Hold
+from app.budget.scopes import DAY_SECONDS, GLOBAL, SHARDS, key, windows_of
+from app.domain.errors import BudgetExceeded, DependencyUnavailable
+from app.domain.money import MicroUSD
+
+FURTHER = 3
+
+
+class Grants:
+    """Asks for shares of the global day."""
+
+    def __init__(self, valkey: Redis, *, cap: MicroUSD) -> None:
+        """``cap`` in micro-dollars a UTC day."""
+        self._valkey = valkey
+        self._cap = cap
+        self._grant = valkey.register_script((Path(__file__).parent / "grant.lua").read_text())
+
+    async def more(self, hold: Hold, amount: MicroUSD, granted: int, spent: int, held: int, *, tries: int) -> int:
+        """Return what is now granted to the hold's shard. Raises BudgetExceeded where the cap leaves too little.
+
+        ``tries``: how often this call asked before; others were quicker to use what was granted, so it asks for more each time.
+        """
+        lacks = spent + held + amount - granted
+        arguments = [hold.shard, granted, lacks, lacks + (FURTHER << tries) * amount, self._cap, DAY_SECONDS]
+        keys = [_day_key(hold.day)]
+        known, total = await self._ask(keys, arguments, hold.day)
+        if known:
+            return total
+        if known < 0:
+            raise DependencyUnavailable("The day's grants are being rebuilt.", retry_after=1.0)
+        resets_at = windows_of("UTC", hold.at).day_ends
+        raise BudgetExceeded(scope=GLOBAL, limit=self._cap, spent=total, held=0, needed=amount, resets_at=resets_at, now=hold.at)
+
+    async def granted(self, day: str) -> int:
+        """What was granted to all shards on a UTC day."""
+        return int(await self._valkey.hget(_day_key(day), "granted") or 0)
+
+    async def _ask(self, keys: list[str], arguments: list[int], day: str) -> tuple[int, int]:
+        known, *total = await self._grant(keys=keys, args=arguments)
+        if known == -1:  # a new day, or one that was lost: begin with what the shards hold
+            shares = [int(await self._valkey.hget(key(s, "all", "day", day), "granted") or 0) for s in range(SHARDS)]
+            known, *total = await self._grant(keys=keys, args=[*arguments, *shares])
+        return int(known), int(total[0]) if total else 0
+
+
+def _day_key(day: str) -> str:
+    return f"octant:{{all}}:day:{day}"

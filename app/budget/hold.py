@@ -1,0 +1,146 @@
+"""One call's money: what is held for it, what it spent, and what the scripts are told about both."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from app.budget.scopes import DAY_SECONDS, Scope, key, shard_of
+from app.domain.calls import Identity, RateLimits, RateState
+from app.domain.money import ZERO, MicroUSD
+
+LEASE_MARGIN = 30.0  # seconds a lease outlives its call's deadline: settling is queued
+REMEMBERED = 900  # seconds that a settled lease is known as such: settling is retried
+REMEMBERED_EXPIRED = 24 * 3600  # and one that was swept: its worker may come back
+KINDS = ("requests", "tokens")
+
+
+@dataclass(slots=True, kw_only=True)
+class Hold:
+    """One call's lease. ``amount`` is held in Valkey; ``spent`` grows as paid replies arrive; ``asking``: for more, right now.
+
+    ``tokens`` were counted against the rate limits, ``used`` were used. ``local``: Valkey was away, the worker's own allowance
+    stands in. ``rates``: what the rate limits leave.
+    """
+
+    lease_id: str
+    identity: Identity
+    feature: str
+    at: datetime
+    scopes: tuple[Scope, ...]
+    day: str
+    seconds: float
+    tokens: int = 0
+    amount: MicroUSD = ZERO
+    spent: MicroUSD = ZERO
+    used: int = 0
+    asking: asyncio.Future[None] | None = None
+    local: MicroUSD = ZERO
+    rates: Mapping[str, RateState] = field(default_factory=dict)
+    shard: int = field(init=False)
+    entry: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Write the ledger entry: it lies with the lease, for whoever settles it."""
+        self.shard = shard_of(self.identity.tenant.id)
+        self.entry = json.dumps(
+            {
+                "tenant": self.identity.tenant.id,
+                "user": self.identity.user,
+                "key": self.identity.key_id,
+                "feature": self.feature,
+                "at": self.at.timestamp(),
+                "day": self.scopes[0].window,
+                "month": self.scopes[1].window,
+                "all": self.day,
+                "ends": [int(s.resets_at.timestamp()) for s in self.scopes[:2]],
+            },
+            separators=(",", ":"),
+        )
+
+    def spend(self, cost: MicroUSD, tokens: int = 0) -> None:
+        """Count a paid reply. It is charged even if the call fails later."""
+        self.spent = MicroUSD(self.spent + cost)
+        self.used += tokens
+
+    @property
+    def room(self) -> MicroUSD:
+        """What is held and not spent yet."""
+        return MicroUSD(self.amount - self.spent)
+
+    @property
+    def subjects(self) -> list[tuple[str, RateLimits]]:
+        """Who has rate limits: the tenant, the API key; each with the part of its keys' names."""
+        who = [("tenant", self.identity.tenant.limits), (f"key:{self.identity.key_id}", self.identity.limits)]
+        return [(name, limits) for name, limits in who if limits]
+
+    @property
+    def lease_key(self) -> str:
+        """Where the lease lies."""
+        return lease_prefix(self.shard) + self.lease_id
+
+    def take_keys(self, *, limited: bool) -> list[str]:
+        """The keys of ``hold.lua``; ``limited``: rate limits count this."""
+        return [*self._keys(), *(self._subject_keys() if limited else ())]
+
+    def take_arguments(self, amount: int, granted: int, *, limited: bool, forced: bool = False) -> list[str | int]:
+        """The arguments of ``hold.lua``. ``granted``: what the shard may spend of the global day, as we were told last."""
+        seconds = round(self.seconds + LEASE_MARGIN)
+        rates = [_or_none(r) for _, limits in self.subjects for r in (limits.requests, limits.tokens, limits.concurrency)]
+        return [
+            amount, self.lease_id, seconds, int(forced), granted, self.entry,
+            *(_or_none(s.limit) for s in self.scopes), *(s.seconds for s in self.scopes), DAY_SECONDS,
+            self.tokens, *(rates if limited else ()),
+        ]  # fmt: skip
+
+    def settle_keys(self) -> list[str]:
+        """The keys of ``settle.lua``."""
+        return [*self._keys(), key(self.shard, "ledger"), *self._subject_keys()]
+
+    def settle_arguments(self, shares: Sequence[int]) -> list[str | int]:
+        """The arguments of ``settle.lua``. ``shares``: percentages of a limit at which somebody is told."""
+        return [
+            self.spent, self.lease_id, self.entry, REMEMBERED, max(0, self.tokens - self.used),
+            *(_or_none(s.limit) for s in self.scopes), *(s.seconds for s in self.scopes), DAY_SECONDS,
+            len(self.subjects), *(_or_none(limits.tokens) for _, limits in self.subjects), *shares,
+        ]  # fmt: skip
+
+    def note_rates(self, told: Sequence[int]) -> None:
+        """Keep what ``hold.lua`` said of each subject: requests left, ms until all are back, tokens left, ms."""
+        found: dict[str, RateState] = {}
+        for number, (_, limits) in enumerate(self.subjects):
+            for place, (kind, limit) in enumerate(zip(KINDS, (limits.requests, limits.tokens), strict=True)):
+                if limit is None:
+                    continue
+                left, back = told[4 * number + 2 * place], told[4 * number + 2 * place + 1]
+                state = RateState(limit, left, back / 1000)
+                found[kind] = min(found.get(kind, state), state, key=lambda s: s.remaining)
+        self.rates = found
+
+    def _keys(self) -> list[str]:
+        day = key(self.shard, "all", "day", self.day)
+        return [epoch_key(self.shard), self.lease_key, leases_key(self.shard), day, *(s.key for s in self.scopes)]
+
+    def _subject_keys(self) -> list[str]:
+        tenant = self.identity.tenant.id
+        return [key(self.shard, tenant, kind, name) for name, _ in self.subjects for kind in ("rates", "live")]
+
+
+def lease_prefix(shard: int) -> str:
+    """What the keys of a shard's leases begin with."""
+    return key(shard, "lease:")
+
+
+def leases_key(shard: int) -> str:
+    """The sorted set of a shard's leases, by the time that they end."""
+    return key(shard, "leases")
+
+
+def epoch_key(shard: int) -> str:
+    """There while the shard's counters are: ``<id>:<ms since the epoch from which on money is held>``."""
+    return key(shard, "epoch")
+
+
+def _or_none(limit: int | None) -> int:
+    return -1 if limit is None else limit

@@ -1,0 +1,204 @@
+"""The ledger: every micro-dollar spent, in Postgres, appended and never changed.
+
+The scripts that count money write it to their shard's stream in the same step, so what is counted is written. From there any
+worker carries it to Postgres in batches: inserted under the lease's id, which a second try finds taken, and then removed from the
+stream. While Postgres is away the stream grows (some 300 bytes a call); nothing is lost.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import func, select, tuple_
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.budget.scopes import ANONYMOUS, NAMES, SHARDS, key
+from app.budget.tables import alerts, ledger
+from app.domain.errors import DependencyUnavailable
+
+DRAIN_EVERY = 0.25
+BATCH = 500
+LOCK = 0x0C7A  # the first half of an advisory lock; the second is the shard
+REMEMBERED = timedelta(minutes=10)
+
+log = logging.getLogger(__name__)
+
+Streamed = tuple[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """What a counter should say: ``key`` is the counter's, ``amount`` in micro-dollars."""
+
+    key: str
+    amount: int
+
+
+class Ledger:
+    """See the module."""
+
+    def __init__(self, engine: AsyncEngine, valkey: Redis, *, on_pending: Callable[[int], None] = lambda _: None) -> None:
+        """``on_pending`` is told how many entries wait for Postgres."""
+        self._engine = engine
+        self._valkey = valkey
+        self._on_pending = on_pending
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to carry entries over."""
+        self._task = asyncio.create_task(self._drain_forever())
+
+    async def aclose(self) -> None:
+        """Stop; what is left in the streams is carried over by others, or after the next start."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=5)
+
+    async def drain(self) -> int:
+        """Carry over what waits now. Returns how many entries."""
+        async with self._valkey.pipeline(transaction=False) as pipeline:
+            for shard in range(SHARDS):
+                pipeline.xlen(key(shard, "ledger"))
+            waiting = await pipeline.execute()
+        self._on_pending(sum(waiting))
+        carried = 0
+        for shard in (s for s, count in enumerate(waiting) if count):
+            while (count := await self._carry(shard)) == BATCH:
+                carried += count
+            carried += count
+        return carried
+
+    async def sums(self, shard: int, *, upto: tuple[int, int] | None = None, without: Sequence[str] = ()) -> list[Sum]:
+        """What each counter of a shard whose window may still run should say.
+
+        ``upto``: only entries up to this id of the stream; ``without``: not those of these ids. Raises DependencyUnavailable.
+        """
+        now = datetime.now(UTC)
+        found: list[Sum] = []
+        c = ledger.c
+        async with _reading(self._engine) as connection:
+            for label, window, back in (("day", c.day, 3), ("month", c.month, 33), ("all", c.global_day, 2)):
+                wanted = select(window.label("window"), func.sum(c.amount).label("amount"))
+                wanted = wanted.where(c.shard == shard, c.at >= now - timedelta(days=back))
+                if upto is not None:
+                    wanted = wanted.where(tuple_(c.stream_ms, c.stream_seq) <= upto)
+                if without:
+                    ids = func.concat(c.stream_ms, "-", c.stream_seq)
+                    wanted = wanted.where(ids.not_in(without))
+                if label == "all":
+                    rows = (await connection.execute(wanted.group_by(window))).all()
+                    found += [Sum(key(shard, "all", "day", row.window), int(row.amount)) for row in rows]
+                    continue
+                by_user = wanted.add_columns(c.tenant, c.user).group_by(window, c.tenant, c.user)
+                totals: dict[str, int] = {}
+                for row in (await connection.execute(by_user)).all():
+                    tenant = key(shard, row.tenant, label, row.window)
+                    found.append(Sum(f"{tenant}:user:{row.user or ANONYMOUS}", int(row.amount)))
+                    totals[tenant] = totals.get(tenant, 0) + int(row.amount)
+                found += [Sum(name, amount) for name, amount in totals.items()]
+        return found
+
+    async def recent(self, shard: int) -> list[tuple[str, str, int]]:
+        """``(lease, kind, amount)`` of the last minutes. Raises DependencyUnavailable."""
+        c = ledger.c
+        wanted = select(c.lease, c.kind, c.amount).where(c.shard == shard, c.written_at >= datetime.now(UTC) - REMEMBERED)
+        async with _reading(self._engine) as connection:
+            return [(row.lease, row.kind, int(row.amount)) for row in (await connection.execute(wanted)).all()]
+
+    async def top(self, *, tenant: str | None, since: datetime, count: int) -> list[tuple[str, int, int]]:
+        """``(tenant or user, micro-dollars, calls)`` of those who spent most since then."""
+        who = ledger.c.user if tenant else ledger.c.tenant
+        amount = func.sum(ledger.c.amount)
+        wanted = select(who.label("who"), amount.label("amount"), func.count().label("calls")).where(ledger.c.at >= since)
+        if tenant:
+            wanted = wanted.where(ledger.c.tenant == tenant)
+        async with _reading(self._engine) as connection:
+            rows = (await connection.execute(wanted.group_by(who).order_by(amount.desc()).limit(count))).all()
+        return [(row.who or ANONYMOUS, int(row.amount), row.calls) for row in rows]
+
+    async def _carry(self, shard: int) -> int:
+        """One batch of a shard. Whoever has the shard's lock does it; the others find nothing to do."""
+        stream = key(shard, "ledger")
+        async with self._engine.begin() as connection:
+            lock = select(func.pg_try_advisory_xact_lock(LOCK, shard))
+            if not (await connection.execute(lock)).scalar_one():
+                return 0
+            entries: list[Streamed] = await self._valkey.xrange(stream, count=BATCH)
+            if not entries:
+                return 0
+            await _insert(connection, shard, entries)
+        await self._valkey.xdel(stream, *(identity for identity, _ in entries))
+        return len(entries)
+
+    async def _drain_forever(self) -> None:
+        while True:
+            try:
+                await self.drain()
+            except (RedisError, SQLAlchemyError, OSError) as error:
+                log.warning("ledger waits", extra={"error_type": type(error).__name__})
+            await asyncio.sleep(DRAIN_EVERY)
+
+
+@asynccontextmanager
+async def _reading(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection, None]:
+    """A connection to read with; Postgres' absence in our words."""
+    try:
+        async with engine.connect() as connection:
+            yield connection
+    except (SQLAlchemyError, OSError) as error:
+        raise DependencyUnavailable("The ledger cannot be read right now.", retry_after=5.0) from error
+
+
+async def _insert(connection: AsyncConnection, shard: int, entries: Sequence[Streamed]) -> None:
+    spent = [_entry(shard, identity, fields) for identity, fields in entries if fields["kind"] != "alert"]
+    told = [_alert(fields) for _, fields in entries if fields["kind"] == "alert"]
+    if spent:
+        await connection.execute(postgresql.insert(ledger).values(spent).on_conflict_do_nothing())
+    if told:
+        await connection.execute(postgresql.insert(alerts).values(told).on_conflict_do_nothing())
+
+
+def _entry(shard: int, identity: str, fields: Mapping[str, str]) -> dict[str, Any]:
+    about = json.loads(fields["entry"])
+    millis, _, sequence = identity.partition("-")
+    return {
+        "lease": fields["lease"],
+        "kind": fields["kind"],
+        "shard": shard,
+        "tenant": about["tenant"],
+        "user": about["user"],
+        "key_id": about["key"],
+        "feature": about["feature"],
+        "amount": int(fields["amount"]),
+        "at": datetime.fromtimestamp(about["at"], UTC),
+        "day": about["day"],
+        "month": about["month"],
+        "global_day": about["all"],
+        "stream_ms": int(millis),
+        "stream_seq": int(sequence),
+    }
+
+
+def _alert(fields: Mapping[str, str]) -> dict[str, Any]:
+    about = json.loads(fields["entry"])
+    scope = NAMES[int(fields["scope"]) - 1]
+    window = "day" if scope.endswith("day") else "month"
+    return {
+        "scope": scope,
+        "tenant": about["tenant"],
+        "subject": (about["user"] or ANONYMOUS) if scope.startswith("user") else "",
+        "window": about[window],
+        "share": int(fields["share"]),
+        "limit": int(fields["limit"]),
+        "spent": int(fields["spent"]),
+        "ends_at": datetime.fromtimestamp(about["ends"][0 if window == "day" else 1], UTC),
+    }
