@@ -11,9 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import __version__
 from app.audit.recorder import Recorder
+from app.budget.alerts import Alerts, Receivers
 from app.budget.budget import Budget
 from app.budget.caps import UserCaps
 from app.budget.ledger import Ledger
+from app.budget.reconcile import Reconciler
+from app.domain.money import MICROS_PER_DOLLAR
 from app.domain.routes import Target
 from app.edge.parts import EdgeParts
 from app.features.support import Support
@@ -29,6 +32,7 @@ from app.idempotency.idempotency import Idempotency
 from app.jobs.jobs import Jobs
 from app.jobs.queue import ValkeyQueue
 from app.oncall.switch import KillSwitch
+from app.security import webhooks
 from app.security.guard import Guard
 from app.security.keys import KeyRing
 from app.security.redaction import Redactor
@@ -88,13 +92,25 @@ def _open_recovery(stack: AsyncExitStack, settings: Settings, valkey: Redis, swi
 
 
 async def _open_budget(stack: AsyncExitStack, settings: Settings, engine: AsyncEngine, valkey: Redis, metrics: Metrics) -> Budget:
-    """The budget room, not started: its ledger and its users' caps are, and close with ``stack``."""
+    """The budget room, not started; what keeps its books is, and closes with ``stack``."""
     ledger = Ledger(engine, valkey, on_pending=metrics.ledger_pending.set)
     caps = UserCaps(engine)
     await caps.start()
     stack.push_async_callback(caps.aclose)
     await ledger.start()
     stack.push_async_callback(ledger.aclose)
+    receivers = Receivers(
+        webhook_url=settings.budget.alert_webhook_url,
+        alertmanager_url=settings.budget.alertmanager_url,
+        secret=webhooks.secret_of(settings.secret_key.get_secret_value().encode(), ""),
+        allowed_hosts=settings.webhook_allowed_hosts,
+    )
+    alerts = Alerts(engine, receivers, on_alert=lambda scope: metrics.budget_alerts.inc(scope=scope))
+    await alerts.start()
+    stack.push_async_callback(alerts.aclose)
+    reconciler = Reconciler(engine, valkey, ledger, on_difference=lambda d: metrics.budget_difference.set(d / MICROS_PER_DOLLAR))
+    await reconciler.start()
+    stack.push_async_callback(reconciler.aclose)
     return Budget(valkey, ledger, caps, policy=budget_policy(settings), on_settle_failure=metrics.settle_failures.inc)
 
 
@@ -164,7 +180,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
             metrics=metrics,
             request_deadline=settings.request_deadline,
             max_body_bytes=settings.max_body_bytes,
-            checks=_checks(engine, valkey),
+            checks={**_checks(engine, valkey), "budget": budget.check},
             jobs=Jobs(engine, queue, lease=settings.jobs_lease, keep=settings.jobs_keep),
             webhook_hosts=settings.webhook_allowed_hosts,
             version=lambda: {"version": __version__, "release": releases.current.id, "environment": settings.environment},

@@ -47,16 +47,15 @@ async def in_ledger(engine: AsyncEngine, who: Identity) -> int:
         return int((await connection.execute(wanted, {"t": who.tenant.id})).scalar_one())
 
 
-async def until_open(budget: Budget, who: Identity) -> None:
-    """Wait for the end of the pause after a loss."""
+async def opened(budget: Budget) -> None:
+    """See that the counters are there, and wait for the end of the pause that may follow a loss."""
+    await budget.look()
     async with asyncio.timeout(10):
         while True:
             try:
-                budget.settle(await budget.hold(who, MicroUSD(0), lease_id=uuid4().hex, seconds=1))
+                return await budget.check()
             except DependencyUnavailable:
                 await asyncio.sleep(0.05)
-            else:
-                return
 
 
 async def refused_for(budget: Budget, who: Identity, amount: int) -> BudgetExceeded:

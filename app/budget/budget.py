@@ -178,6 +178,17 @@ class Budget:
             if epoch:
                 self._epochs[shard] = epoch
 
+    async def check(self) -> None:
+        """Raise DependencyUnavailable unless money can be held in every shard now."""
+        async with self._valkey.pipeline(transaction=False) as pipeline:
+            for shard in range(SHARDS):
+                pipeline.get(epoch_key(shard))
+            epochs = await pipeline.execute()
+        opens = max((int(epoch.partition(":")[2]) for epoch in epochs if epoch), default=0)
+        wait = opens / 1000 - time.time()
+        if None in epochs or wait > 0:
+            raise DependencyUnavailable("The budget's counters are being rebuilt.", retry_after=max(1.0, wait))
+
     async def _asking(self, hold: Hold, amount: MicroUSD, *, limited: bool) -> None:
         """Ask in a task of its own: a script that was sent may run, whoever stopped waiting. `settle` waits until it has."""
         hold.asking = asyncio.ensure_future(self._take(hold, amount, limited=limited))
@@ -312,10 +323,10 @@ def _refusal(word: str, rest: list[int], hold: Hold, amount: MicroUSD, now: date
             scope=scope.name, limit=scope.limit or 0, spent=spent, held=held, needed=amount, resets_at=scope.resets_at, now=now
         )
     if word == "rate":
-        number, what, limit, millis = rest
+        number, what, limit, millis = rest[0], str(rest[1]), rest[2], rest[3]
         whose = "tenant" if hold.subjects[number - 1][0] == "tenant" else "API key"
-        per = " at once" if str(what) == "concurrency" else " per minute"
-        noun = "calls" if str(what) == "concurrency" else str(what)
+        per = " at once" if what == "concurrency" else " per minute"
+        noun = "calls" if what == "concurrency" else what
         wait = millis / 1000 if millis >= 0 else None
         rates = {what: RateState(limit, 0, wait or 0.0)} if what in KINDS else {}
         advice = "" if wait is not None else " This call alone needs more: ask for less, or for a higher limit."

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -31,6 +31,12 @@ LOCK = 0x0C7A  # the first half of an advisory lock; the second is the shard
 REMEMBERED = timedelta(minutes=10)
 
 log = logging.getLogger(__name__)
+
+_WINDOWS = (
+    ("day", ledger.c.day, "%Y-%m-%d", 4),
+    ("month", ledger.c.month, "%Y-%m", 34),
+    ("all", ledger.c.global_day, "%Y-%m-%d", 4),
+)
 
 Streamed = tuple[str, Mapping[str, str]]
 
@@ -83,12 +89,14 @@ class Ledger:
         ``upto``: only entries up to this id of the stream; ``without``: not those of these ids. Raises DependencyUnavailable.
         """
         now = datetime.now(UTC)
+        yesterday = now - timedelta(days=1)  # somewhere it still is
         found: list[Sum] = []
         c = ledger.c
         async with _reading(self._engine) as connection:
-            for label, window, back in (("day", c.day, 3), ("month", c.month, 33), ("all", c.global_day, 2)):
+            for label, window, form, days in _WINDOWS:
                 wanted = select(window.label("window"), func.sum(c.amount).label("amount"))
-                wanted = wanted.where(c.shard == shard, c.at >= now - timedelta(days=back))
+                since = now - timedelta(days=days)  # no part of a window that still runs is older
+                wanted = wanted.where(c.shard == shard, c.at >= since, window >= yesterday.strftime(form))
                 if upto is not None:
                     wanted = wanted.where(tuple_(c.stream_ms, c.stream_seq) <= upto)
                 if without:
@@ -132,7 +140,7 @@ class Ledger:
             lock = select(func.pg_try_advisory_xact_lock(LOCK, shard))
             if not (await connection.execute(lock)).scalar_one():
                 return 0
-            entries: list[Streamed] = await self._valkey.xrange(stream, count=BATCH)
+            entries = cast("list[Streamed]", await self._valkey.xrange(stream, count=BATCH))
             if not entries:
                 return 0
             await _insert(connection, shard, entries)

@@ -1,52 +1,308 @@
-"""`octant budget …`: what a tenant and a user have spent today, and what is held by calls in flight."""
+"""`octant budget …`: what is spent and held, caps and limits, who spends most, and what the worst case is."""
 
 import asyncio
-from typing import Annotated
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Spend and caps.")
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from app.budget.budget import Budget
+    from app.domain.money import MicroUSD
+    from app.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="Spend, caps and rate limits.")
+
+TenantId = Annotated[str, typer.Argument(help="Tenant id.")]
+User = Annotated[str, typer.Option(help="End user; left out: calls that name none.")]
+NONE = "none"
 
 
 @app.callback()
 def _group() -> None:
-    """Spend and caps."""
+    """Spend, caps and rate limits."""
 
 
 @app.command("show")
-def show(
-    tenant: Annotated[str, typer.Argument(help="Tenant id.")],
-    user: Annotated[str, typer.Option(help="End user; empty shows the counter of calls that name none.")] = "",
+def show(tenant: TenantId, user: User = "") -> None:
+    """Show spent, held and cap of the tenant's and the user's day and month, and of everything today."""
+    asyncio.run(_show(tenant, user))
+
+
+@app.command("set")
+def set_caps(  # noqa: PLR0917 - options of a command
+    tenant: TenantId,
+    user: Annotated[str, typer.Option(help="Only this user's own caps (--day, --month).")] = "",
+    day: Annotated[str | None, typer.Option(help="Dollars a day; for a user `none` is the tenant's for its users.")] = None,
+    month: Annotated[str | None, typer.Option(help="Dollars a month, or `none`.")] = None,
+    user_day: Annotated[str | None, typer.Option(help="Dollars a day for each user who has no cap of their own.")] = None,
+    user_month: Annotated[str | None, typer.Option(help="The same for a month, or `none`.")] = None,
+    request: Annotated[str | None, typer.Option(help="Dollars for one call with all its attempts, or `none`.")] = None,
+    time_zone: Annotated[str | None, typer.Option(help="Whose calendar counts, as Europe/Berlin.")] = None,
+    requests_per_minute: Annotated[str | None, typer.Option(help="Rate limit, or `none`.")] = None,
+    tokens_per_minute: Annotated[str | None, typer.Option(help="Rate limit, or `none`.")] = None,
+    concurrency: Annotated[str | None, typer.Option(help="Calls at once, or `none`.")] = None,
+    key: Annotated[str, typer.Option(help="Set the three rate limits of this key instead of its tenant's.")] = "",
 ) -> None:
-    """Show spent, held and cap of the tenant's day and the user's day."""
-    from app.domain.money import to_dollars
+    """Change caps and rate limits; every worker counts with them within five seconds."""
+    amounts = {"day": day, "month": month, "user_day": user_day, "user_month": user_month, "request": request}
+    limits = {
+        "requests_per_minute": requests_per_minute,
+        "tokens_per_minute": tokens_per_minute,
+        "concurrency": concurrency,
+    }
+    asyncio.run(_set(tenant, user, key, amounts, limits, time_zone))
 
-    for scope, (spent, held, limit) in asyncio.run(_counters(tenant, user)).items():
-        share = 100 * (spent + held) / limit if limit else 100.0
-        print(f"{scope:11} spent ${to_dollars(spent)}  held ${to_dollars(held)}  cap ${to_dollars(limit)}  ({share:.1f} %)")
+
+@app.command("top")
+def top(
+    tenant: Annotated[str, typer.Argument(help="Its users; left out: all tenants.")] = "",
+    days: Annotated[float, typer.Option(min=0, help="How far back.")] = 1.0,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 10,
+) -> None:
+    """Show who spent most, from the ledger."""
+    asyncio.run(_top(tenant, days, count))
 
 
-async def _counters(tenant_id: str, user: str) -> dict[str, tuple[int, int, int]]:
-    from redis.asyncio import Redis
-    from sqlalchemy.ext.asyncio import create_async_engine
+@app.command("worst-case")
+def worst_case(tenant: Annotated[str, typer.Argument(help="Tenant id; left out: every tenant.")] = "") -> None:
+    """Say what the most is that one rogue user can spend in a day, and which code enforces it."""
+    asyncio.run(_worst_case(tenant))
+
+
+@app.command("reconcile")
+def reconcile(
+    fix: Annotated[bool, typer.Option("--fix", help="Raise counters that say less than the ledger.")] = False,
+    lower: Annotated[bool, typer.Option("--lower", help="With --fix: also lower those that say more.")] = False,
+) -> None:
+    """Compare counters and ledger, exactly, while both move. Exit code 1 where they differ and nothing was fixed."""
+    if asyncio.run(_reconcile(fix=fix, lower=lower)):
+        raise typer.Exit(1)
+
+
+@app.command("alerts")
+def alerts(count: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20) -> None:
+    """Show the last budget alerts, newest first."""
+    asyncio.run(_alerts(count))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rooms:
+    engine: "AsyncEngine"
+    valkey: "Redis"
+    settings: "Settings"
+    budget: "Budget"
+
+
+@asynccontextmanager
+async def _rooms() -> AsyncGenerator[_Rooms, None]:
+    from redis.exceptions import RedisError
 
     from app.budget.budget import Budget
-    from app.domain.calls import Identity
-    from app.domain.errors import NotFound
-    from app.security.keys import KeyRing
-    from app.settings import load
+    from app.budget.caps import UserCaps
+    from app.budget.ledger import Ledger
+    from app.cli.database import database
+    from app.domain.errors import Misconfigured
+    from app.stores import budget_policy, build_valkey
 
-    settings = load()
-    settings.require_stores()
-    engine = create_async_engine(settings.database_url)
-    valkey = Redis.from_url(settings.valkey_url, decode_responses=True)
+    async with database() as (engine, settings):
+        settings.require_stores()
+        valkey = build_valkey(settings)
+        caps = UserCaps(engine)
+        await caps.read()
+        try:
+            yield _Rooms(engine, valkey, settings, Budget(valkey, Ledger(engine, valkey), caps, policy=budget_policy(settings)))
+        except (RedisError, OSError) as error:
+            message = f"Valkey does not answer ({type(error).__name__}); look at OCTANT_VALKEY_URL. No money can be spent now."
+            raise Misconfigured(message) from None
+        finally:
+            await valkey.aclose()
+
+
+async def _show(tenant_id: str, user: str) -> None:
+    from app.domain.calls import Identity
+    from app.security.keys import KeyRing
+
+    async with _rooms() as rooms:
+        tenant = await KeyRing(rooms.engine, secret=b"").tenant(tenant_id)
+        for scope, spent, held in await rooms.budget.counted(Identity(tenant=tenant, key_id="", user=user)):
+            print(_line(scope.name, spent, held, scope.limit, f"until {scope.resets_at:%Y-%m-%d %H:%M} UTC"))
+        if tenant.request_cap is not None:
+            print(f"{'request':13} cap ${_dollars(tenant.request_cap)}")
+        for name, limit in zip(("requests", "tokens", "at once"), _limits(tenant.limits), strict=True):
+            if limit is not None:
+                print(f"{name:13} {limit:,}{'' if name == 'at once' else ' per minute'}")
+        spent, held, granted = await rooms.budget.counted_globally()
+        print(_line("everything", spent, held, rooms.budget.policy.global_daily_cap, f"${_dollars(granted)} given out"))
+
+
+def _line(name: str, spent: int, held: int, limit: int | None, more: str) -> str:
+    share = f"({100 * (spent + held) / limit:.1f} %)" if limit else ""
+    cap = "none" if limit is None else f"${_dollars(limit)}"
+    return f"{name:13} spent ${_dollars(spent)}  held ${_dollars(held)}  cap {cap}  {share:9} {more}".rstrip()
+
+
+async def _set(
+    tenant: str, user: str, key: str, amounts: dict[str, str | None], limits: dict[str, str | None], time_zone: str | None
+) -> None:
+    from app.domain.calls import RateLimits
+    from app.domain.errors import InvalidRequest
+    from app.security.keys import KeyRing
+
+    money = {name: _amount(name, text) for name, text in amounts.items() if text is not None}
+    counts = {name: _count(name, text) for name, text in limits.items() if text is not None}
+    if not (money or counts or time_zone):
+        raise InvalidRequest("Nothing to set: name a cap or a limit, as --day 5.00.")
+    async with _rooms() as rooms:
+        ring = KeyRing(rooms.engine, secret=b"")
+        if user:
+            await _set_user(rooms, tenant, user, money, others=bool(counts or time_zone))
+        elif key:
+            if money or time_zone:
+                raise InvalidRequest("A key has rate limits only; its tenant has the caps.")
+            await ring.tenant(tenant)
+            await ring.limit_key(key, RateLimits(*(counts.get(name) for name in limits)))
+        else:
+            if any(money.get(name, 0) is None for name in ("day", "user_day")):
+                raise InvalidRequest("A tenant always has a cap for the day, and one for each user's: set a high one.")
+            named = {_COLUMNS[name]: amount for name, amount in money.items()}
+            zone = {"time_zone": _zone(time_zone)} if time_zone else {}
+            await ring.change_tenant(tenant, **named, **counts, **zone)
+        print("Set; every worker counts with it within 5 seconds.")
+
+
+_COLUMNS = {
+    "day": "daily_cap",
+    "month": "monthly_cap",
+    "user_day": "user_daily_cap",
+    "user_month": "user_monthly_cap",
+    "request": "request_cap",
+}
+
+
+async def _set_user(rooms: _Rooms, tenant: str, user: str, money: "dict[str, MicroUSD | None]", *, others: bool) -> None:
+    from app.budget.caps import UserCaps
+    from app.domain.calls import Identity
+    from app.domain.errors import InvalidRequest
+    from app.security.keys import KeyRing
+
+    if others or money.keys() - {"day", "month"}:
+        raise InvalidRequest("A user has caps of their own for --day and --month only.")
+    found = await KeyRing(rooms.engine, secret=b"").tenant(tenant)
+    caps = UserCaps(rooms.engine)
+    await caps.read()
+    day, month = caps.of(Identity(tenant=found, key_id="", user=user))
+    await caps.put(tenant, user, (money.get("day", day), money.get("month", month)))
+
+
+async def _top(tenant: str, days: float, count: int) -> None:
+    from app.budget.ledger import Ledger
+
+    async with _rooms() as rooms:
+        ledger = Ledger(rooms.engine, rooms.valkey)
+        since = datetime.now(UTC) - timedelta(days=days)
+        found = await ledger.top(tenant=tenant or None, since=since, count=count)
+    for who, amount, calls in found:
+        print(f"{who:40} ${_dollars(amount):>14}  {calls:>9,} calls")
+    if not found:
+        print("Nobody spent anything.")
+
+
+async def _worst_case(tenant_id: str) -> None:
+    from app.budget import worst
+    from app.security.keys import KeyRing
+
+    async with _rooms() as rooms:
+        ring = KeyRing(rooms.engine, secret=b"")
+        tenants = [await ring.tenant(tenant_id)] if tenant_id else await ring.list_tenants()
+        policy = rooms.budget.policy
+        highest = {t.id: await worst.highest_own_cap(rooms.engine, t.id) for t in tenants}
+    for tenant in tenants:
+        told = worst.of(tenant, policy, highest[tenant.id], workers=rooms.settings.workers)
+        print(f"{tenant.id}")
+        print(f"  one user, a day             ${_dollars(told.user)}  {told.why_user}")
+        print(f"  whoever holds its key, a day ${_dollars(told.tenant)}  {told.why_tenant}")
+        print(f"  one call                    {'no cap of its own' if told.call is None else '$' + _dollars(told.call)}")
+    print(f"Any 24 hours touch two calendar days, so at most twice that. {worst.OUTAGE[bool(policy.outage_allowance)]}")
+    print("\nEnforced by\n" + "\n".join(f"  {place}" for place in worst.ENFORCED_BY))
+    print("Proven by\n" + "\n".join(f"  {test}" for test in worst.PROVEN_BY))
+
+
+async def _reconcile(*, fix: bool, lower: bool) -> bool:
+    from app.budget import reconcile as room
+    from app.budget.ledger import Ledger
+
+    async with _rooms() as rooms:
+        ledger = Ledger(rooms.engine, rooms.valkey)
+        await ledger.drain()
+        found = await room.differences(rooms.valkey, ledger)
+        for difference in found:
+            print(f"{difference.key}  counter ${_dollars(difference.counter)}  ledger ${_dollars(difference.ledger)}")
+        mended = await room.mend(rooms.valkey, found, lower=lower) if fix and found else 0
+    print(f"{len(found)} counters differ from the ledger, {mended} mended." if found else "Counters and ledger agree.")
+    return len(found) > mended
+
+
+async def _alerts(count: int) -> None:
+    from sqlalchemy import select
+
+    from app.budget.tables import alerts as table
+
+    async with _rooms() as rooms, rooms.engine.connect() as connection:
+        rows = (await connection.execute(select(table).order_by(table.c.id.desc()).limit(count))).all()
+    for row in rows:
+        state = "resolved" if row.resolved_at else "open    "
+        what = row.note or f"{row.share} % of ${_dollars(row.limit)}"
+        print(f"{row.at:%Y-%m-%d %H:%M}  {state}  {row.scope:12} {row.tenant:20} {row.subject:20} {what}")
+    if not rows:
+        print("No alerts.")
+
+
+def _limits(limits: object) -> tuple[int | None, ...]:
+    return tuple(getattr(limits, name) for name in ("requests", "tokens", "concurrency"))
+
+
+def _dollars(amount: int) -> str:
+    from app.domain.money import to_dollars
+
+    return to_dollars(amount)
+
+
+def _amount(name: str, text: str) -> "MicroUSD | None":
+    from app.domain.errors import InvalidRequest
+    from app.domain.money import from_dollars
+
+    if text == NONE:
+        return None
     try:
-        tenants = await KeyRing(engine, secret=settings.secret_key.get_secret_value().encode()).list_tenants()
-        tenant = next((t for t in tenants if t.id == tenant_id), None)
-        if tenant is None:
-            raise NotFound(f"No tenant {tenant_id!r}. `octant tenant list` shows all.")
-        budget = Budget(valkey, on_settle_failure=lambda: None)
-        return await budget.spent_and_held(Identity(tenant=tenant, key_id="", user=user))
-    finally:
-        await valkey.aclose()
-        await engine.dispose()
+        return from_dollars(text)
+    except ValueError as error:
+        raise InvalidRequest(f"--{name.replace('_', '-')}: {error}.") from None
+
+
+def _count(name: str, text: str) -> int | None:
+    from app.domain.errors import InvalidRequest
+
+    if text == NONE:
+        return None
+    if not text.isdigit() or not 0 < int(text) < 2**31:
+        raise InvalidRequest(f"--{name.replace('_', '-')}: {text!r} is not a whole number above zero.")
+    return int(text)
+
+
+def _zone(name: str) -> str:
+    from zoneinfo import ZoneInfo
+
+    from app.domain.errors import InvalidRequest
+
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError):
+        raise InvalidRequest(f"--time-zone: no time zone {name!r}; they are named as Europe/Berlin.") from None
+    return name

@@ -15,7 +15,7 @@ def _group() -> None:
 @app.command("secret")
 def secret(tenant: Annotated[str, typer.Argument(help="Tenant id.")]) -> None:
     """Print the secret that a tenant's webhooks are signed with."""
-    from app.jobs.webhooks import secret_of
+    from app.security.webhooks import secret_of
     from app.settings import load
 
     print(secret_of(load().secret_key.get_secret_value().encode(), tenant))

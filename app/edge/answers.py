@@ -1,7 +1,7 @@
 """Answers on their way out: bytes, and the headers that say how they came about (G10)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -48,6 +48,11 @@ def rate_headers(rates: Mapping[str, RateState]) -> dict[str, str]:
             f"anthropic-ratelimit-{kind}-reset": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
     return headers
+
+
+def less(degraded: Sequence[str]) -> dict[str, Any]:
+    """What an answer's body says of ``octant-degraded``; nothing where it is all that was asked for."""
+    return {"octant": {"degraded": list(degraded)}} if degraded else {}
 
 
 def json_answer(body: bytes | Mapping[str, Any], receipt: Receipt | None = None, *, status: int = 200) -> Response:

@@ -19,7 +19,7 @@ from app.budget import pricing
 from app.budget.budget import Budget, Hold
 from app.domain.calls import Answer, Call, Chunk, Done, Receipt
 from app.domain.errors import BudgetExceeded, OctantError, Stopped
-from app.domain.money import to_dollars
+from app.domain.money import MICROS_PER_DOLLAR, to_dollars
 from app.domain.routes import Pin
 from app.gateway import ladder
 from app.gateway.passage import Passage
@@ -184,6 +184,8 @@ class Gateway:
         """One metric, one span outcome and one log line for each call, the failed and the cancelled included (O1, O9)."""
         metrics, call, span = self._rooms.metrics, passage.call, passage.span
         seconds = time.perf_counter() - passage.started
+        if passage.cost:
+            metrics.call_cost.observe(passage.cost / MICROS_PER_DOLLAR, feature=call.feature)
         metrics.call(call.feature, passage.outcome, seconds, passage.overhead_ms() / 1000, passage.fallbacks)
         if passage.outcome != "ok":
             span.fail(passage.outcome)

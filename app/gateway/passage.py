@@ -164,6 +164,8 @@ class Passage:
 
     def _spend(self, target: Target, progress: AttemptInProgress, outcome: str, error: str | None, usage: Usage) -> None:
         cost = pricing.cost(usage, pricing.tiers_of(self.pin.prices, target.provider, target.model))
+        if usage.total and cost > self.worst_case(target, progress.input_tokens - self.input_tokens):
+            self.metrics.over_bound.inc(provider=target.provider, model=target.model)
         latency_ms = _ms_since(progress.started)
         self.waited_ms += latency_ms
         if self.hold:

@@ -25,7 +25,7 @@ from app.security.tables import api_keys, tenants, users
 
 PREFIX = "oct"
 MOST_CACHED = 10_000
-OF_TENANT = "tenant_"  # before the tenant's columns in a key's row
+OF_TENANT = "of_tenant_"  # before the tenant's columns in a key's row
 _WRONG = "This API key is not valid."
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+DOLLARS = (0.00001, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0)
 SHORT_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5)
 
 
@@ -53,6 +54,16 @@ CATALOGUE: tuple[Declared, ...] = (
     Declared("jobs", "octant_jobs_total", "counter", "Attempts at jobs, by how they ended.", ("outcome",)),
     Declared("job_wait_seconds", "octant_job_wait_seconds", "histogram", "From a job's submission to its attempt."),
     Declared("webhooks", "octant_webhooks_total", "counter", "Webhooks sent.", ("outcome",)),
+    Declared("budget_alerts", "octant_budget_alerts_total", "counter", "Shares of caps that were reached.", ("scope",)),
+    Declared(
+        "budget_difference",
+        "octant_budget_difference_dollars",
+        "gauge",
+        "Counters against ledger, before it was mended.",
+        over_workers="livemax",
+    ),
+    Declared("over_bound", "octant_over_bound_total", "counter", "Attempts billed above our bound.", ("provider", "model")),
+    Declared("call_cost", "octant_call_cost_dollars", "histogram", "Cost of a call.", ("feature",), DOLLARS),
     Declared("ledger_pending", "octant_ledger_pending", "gauge", "Ledger entries not in Postgres yet.", over_workers="livemax"),
     Declared("settle_failures", "octant_settle_failures_total", "counter", "Tries to settle that failed."),
     Declared("records_dropped", "octant_records_dropped_total", "counter", "Call records lost."),

@@ -3,7 +3,8 @@
 This is the one table. `test_matrix.py` plays every cell against the running service; `document.py` writes `docs/recovery.md`.
 
 An attempt is written as ``provider outcome price``. Providers: ``A`` the route's first, ``B`` its second. Prices: ``-`` nothing,
-``$`` what the provider told, ``~`` our upper bound, where the provider told nothing or something that cannot be.
+``$`` what the provider told, ``~`` our upper bound, where the model may have worked and the provider told nothing, or something
+that cannot be (ADR 0016).
 """
 
 from collections.abc import Mapping
@@ -46,9 +47,9 @@ def _twice(outcome: str, price: str = "-") -> tuple[tuple[str, ...], tuple[str, 
     return (f"A {outcome} {price}",) * 2, (f"B {outcome} {price}",) * 2
 
 
-def _retried(outcome: str) -> dict[tuple[Mode, Where], Outcome]:
+def _retried(outcome: str, price: str = "-") -> dict[tuple[Mode, Where], Outcome]:
     """The fault comes before any output and may pass: asked again, then the next provider, then an honest error."""
-    first, second = _twice(outcome)
+    first, second = _twice(outcome, price)
     return {
         (mode, where): Outcome(200, ANSWER, (*first, BACKUP))
         if where == "first"
@@ -60,7 +61,7 @@ def _retried(outcome: str) -> dict[tuple[Mode, Where], Outcome]:
 
 def _only_whole(outcome: str, stream: Mapping[Where, Outcome]) -> dict[tuple[Mode, Where], Outcome]:
     """Whole answers are retried; a stream has begun when it strikes."""
-    cells = _retried(outcome)
+    cells = _retried(outcome, "~")
     return {**cells, ("stream", "first"): stream["first"], ("stream", "all"): stream["all"]}
 
 
@@ -71,9 +72,9 @@ def _broken_off(attempt: str) -> dict[Where, Outcome]:
 
 
 MATRIX: Mapping[str, Fault] = {
-    "timeout": Fault("no answer at all", {"kind": "hang"}, _retried("provider_timeout")),
+    "timeout": Fault("no answer at all", {"kind": "hang"}, _retried("provider_timeout", "~")),
     "slow-first-token": Fault(
-        "the first token is late", {"kind": "slow_first_token", "seconds": LATE}, _retried("provider_timeout")
+        "the first token is late", {"kind": "slow_first_token", "seconds": LATE}, _retried("provider_timeout", "~")
     ),
     "idle-stream": Fault(
         "silence in the middle of a stream",
@@ -133,8 +134,8 @@ MATRIX: Mapping[str, Fault] = {
         },
         needs_schema=True,
     ),
-    "empty": Fault("an empty body", {"kind": "empty"}, _retried("provider_garbled")),
-    "wrong-content-type": Fault("a web page", {"kind": "wrong_content_type"}, _retried("provider_garbled")),
+    "empty": Fault("an empty body", {"kind": "empty"}, _retried("provider_garbled", "~")),
+    "wrong-content-type": Fault("a web page", {"kind": "wrong_content_type"}, _retried("provider_garbled", "~")),
     "lying-usage": Fault(
         "a usage of zero",
         {"kind": "wrong_usage", "input_tokens": 0, "output_tokens": 0},

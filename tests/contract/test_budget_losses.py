@@ -1,6 +1,5 @@
 """The budget when its store loses data, is killed, freezes or is slow: on a Valkey of its own."""
 
-import asyncio
 import os
 import signal
 import time
@@ -11,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from money import identity, in_ledger, make_budget, until_open, user_day
+from money import identity, in_ledger, make_budget, opened, user_day
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -60,8 +59,7 @@ async def test_counters_that_were_lost_come_back_from_the_ledger_and_from_who_ha
     """C3: spent and carried over; spent and still in the stream that was lost; in flight."""
     budget, who = make(), identity(tenant_cap=1000, user_cap=1000)
     await budget.start()
-    await budget.look()
-    await until_open(budget, who)
+    await opened(budget)
     old = await budget.hold(who, MicroUSD(100), lease_id=uuid4().hex, seconds=10)
     old.spend(MicroUSD(60))
     budget.settle(old)
@@ -79,7 +77,7 @@ async def test_counters_that_were_lost_come_back_from_the_ledger_and_from_who_ha
     await budget.look()
     await budget.flush()
     assert await user_day(budget, who) == (67, 500)
-    await until_open(budget, who)
+    await opened(budget)
     with pytest.raises(BudgetExceeded) as refused:
         await budget.hold(who, MicroUSD(434), lease_id=uuid4().hex, seconds=10)
     assert (refused.value.spent, refused.value.held) == (67, 500)
@@ -94,8 +92,7 @@ async def test_counters_that_were_lost_come_back_from_the_ledger_and_from_who_ha
 async def test_what_is_settled_after_the_counters_were_lost_is_counted(make: Made, own: Redis) -> None:
     """The lease is gone, the money is not."""
     budget, who = make(), identity()
-    await budget.look()
-    await until_open(budget, who)
+    await opened(budget)
     hold = await budget.hold(who, MicroUSD(100), lease_id=uuid4().hex, seconds=10)
     hold.spend(MicroUSD(30))
     await own.flushall()
@@ -123,8 +120,7 @@ def pid_of(folder: Path) -> int:
 async def test_a_frozen_valkey_is_waited_for_once_and_what_it_grants_late_is_given_back(make: Made, folder: Path) -> None:
     """SIGSTOP: connections stay open, nothing answers. The script that was sent runs when it goes on; nobody waits for it."""
     budget, who = make(), identity()
-    await budget.look()
-    await until_open(budget, who)
+    await opened(budget)
     await budget.start()
     os.kill(pid_of(folder), signal.SIGSTOP)
     try:
@@ -135,7 +131,7 @@ async def test_a_frozen_valkey_is_waited_for_once_and_what_it_grants_late_is_giv
         assert time.monotonic() - started < 4  # one timeout of a second, or two; not twenty
     finally:
         os.kill(pid_of(folder), signal.SIGCONT)
-    await until_open(budget, who)
+    await opened(budget)
     await budget.aclose()
     assert await user_day(budget, who) == (0, 0)
 
@@ -143,8 +139,7 @@ async def test_a_frozen_valkey_is_waited_for_once_and_what_it_grants_late_is_giv
 async def test_while_valkey_is_away_an_allowance_can_be_spent_and_is_counted_when_it_is_back(make: Made, folder: Path) -> None:
     """C7, the other choice: bounded, per worker process."""
     budget, who = make(outage_allowance=MicroUSD(150)), identity()
-    await budget.look()
-    await until_open(budget, who)
+    await opened(budget)
     await budget.start()
     os.kill(pid_of(folder), signal.SIGSTOP)
     try:
@@ -168,13 +163,9 @@ async def test_while_valkey_is_away_an_allowance_can_be_spent_and_is_counted_whe
 async def test_a_slow_valkey_is_waited_for(make: Made, own: Redis) -> None:
     """Slow is not away: 300 ms for each command."""
     budget, who = make(), identity()
-    await budget.look()
-    await until_open(budget, who)
-    async with Redis.from_url(f"redis://127.0.0.1:{own.connection_pool.connection_kwargs['port']}/0") as other:
-        sleeping = asyncio.create_task(other.execute_command("CLIENT", "PAUSE", "300", "ALL"))
-        await asyncio.sleep(0.05)
-        hold = await budget.hold(who, MicroUSD(100), lease_id=uuid4().hex, seconds=10)
-        await sleeping
+    await opened(budget)
+    await own.client_pause(300)
+    hold = await budget.hold(who, MicroUSD(100), lease_id=uuid4().hex, seconds=10)
     assert await user_day(budget, who) == (0, 100)
     budget.settle(hold)
 
@@ -185,8 +176,7 @@ async def test_a_valkey_that_is_killed_and_started_again_knows_every_micro_dolla
     with embedded_valkey(tmp_path) as url:
         client = build_valkey(Settings(valkey_url=url))
         budget = make_budget(client, engine)
-        await budget.look()
-        await until_open(budget, who)
+        await opened(budget)
         held = [await budget.hold(who, MicroUSD(10), lease_id=uuid4().hex, seconds=10) for _ in range(50)]
         os.kill(pid_of(tmp_path), signal.SIGKILL)
         await client.aclose()

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from money import CAP, counted, identity, in_ledger, make_budget, refused_for, settled, user_day
+from money import CAP, counted, identity, in_ledger, make_budget, opened, refused_for, settled, user_day
 from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -46,7 +46,7 @@ def make(valkey: Redis, engine: AsyncEngine, failures: list[int]) -> Made:
 @pytest_asyncio.fixture
 async def budget(make: Made) -> Budget:
     budget = make()
-    await budget.look()
+    await opened(budget)
     return budget
 
 
@@ -220,7 +220,7 @@ async def test_a_call_that_settles_after_it_was_swept_is_corrected(budget: Budge
 async def test_the_cap_over_everything_holds_over_tenants_in_all_shards(make: Made, valkey: Redis) -> None:
     """No script sees two shards; all grants together stay within the cap."""
     budget = make(global_daily_cap=MicroUSD(10_000), now=ANOTHER_YEAR)
-    await budget.look()
+    await opened(budget)
 
     at_once = asyncio.Semaphore(100)
 
@@ -255,8 +255,8 @@ async def test_one_request_with_all_its_attempts_has_a_cap_of_its_own(budget: Bu
 
 @pytest.mark.parametrize("scope", ["tenant-month", "user-month"])
 async def test_months_are_capped_where_somebody_set_a_cap(budget: Budget, scope: str) -> None:
-    field = {"tenant-month": "monthly_cap", "user-month": "user_monthly_cap"}[scope]
-    who = identity(**{field: MicroUSD(50)})
+    cap = MicroUSD(50)
+    who = identity(monthly_cap=cap) if scope == "tenant-month" else identity(user_monthly_cap=cap)
     with pytest.raises(BudgetExceeded) as refused:
         await budget.hold(who, MicroUSD(51), lease_id=uuid4().hex, seconds=10)
     assert (refused.value.scope, refused.value.limit) == (scope, 50)
@@ -268,7 +268,7 @@ async def test_a_users_own_cap_is_known_to_every_worker_that_reads(make: Made, e
     caps = UserCaps(engine)
     await caps.read()
     budget = Budget(valkey, Ledger(engine, valkey), caps, policy=BudgetPolicy(global_daily_cap=CAP))
-    await budget.look()
+    await opened(budget)
     with pytest.raises(BudgetExceeded) as refused:
         await budget.hold(who, MicroUSD(11), lease_id=uuid4().hex, seconds=10)
     assert refused.value.limit == 10

@@ -1,12 +1,14 @@
 """Our replies as Anthropic's messages, whole and as events. Shapes: docs.anthropic.com/en/api/messages-streaming."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from app.domain.calls import Chunk, Done, Reply, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart, Usage
 from app.domain.errors import OctantError
 from app.domain.messages import Part, StopReason, Text, Thinking, ToolUse
 from app.edge import errors
+from app.edge.answers import less
 from app.edge.sse import event
 
 STOP: dict[StopReason, str] = {
@@ -18,14 +20,15 @@ STOP: dict[StopReason, str] = {
 }
 
 
-def message(reply: Reply, *, request_id: str, alias: str) -> dict[str, Any]:
-    """A whole message."""
+def message(reply: Reply, *, request_id: str, alias: str, degraded: Sequence[str] = ()) -> dict[str, Any]:
+    """A whole message. ``degraded``: how the answer is less than was asked for, as the header has it."""
     return {
         **_envelope(request_id, alias),
         "content": [_block(part) for part in reply.parts],
         "stop_reason": STOP[reply.stop],
         "stop_sequence": reply.stop_sequence,
         "usage": usage(reply.usage),
+        **less(degraded),
     }
 
 
@@ -39,7 +42,7 @@ class EventWriter:
         self._open: int | None = None
         self._count = 0
 
-    def begin(self) -> bytes:
+    def begin(self, degraded: Sequence[str] = ()) -> bytes:
         """The message as it begins: empty. The usage is known at the end."""
         start = {
             **_envelope(self._request_id, self._alias),
@@ -47,6 +50,7 @@ class EventWriter:
             "stop_reason": None,
             "stop_sequence": None,
             "usage": usage(Usage()),
+            **less(degraded),
         }
         return event({"type": "message_start", "message": start}, name="message_start")
 

@@ -3,7 +3,7 @@
 The hot path is lean: the body is parsed once from bytes, the answer is bytes, no response model.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack
 from typing import Annotated, Any, Protocol
 
@@ -28,7 +28,7 @@ CREATED = 1_700_000_000  # a fixed date: an alias has no creation date of its ow
 class Writer(Protocol):
     """Writes a stream in one vendor's form."""
 
-    def begin(self) -> bytes:
+    def begin(self, degraded: Sequence[str]) -> bytes:
         """What comes before the first chunk."""
         ...
 
@@ -56,7 +56,7 @@ def router(gateway: Gateway) -> APIRouter:
             writer = openai_answer.ChunkWriter(**about, release=release, include_usage=include_usage)
             return await _streamed(gateway, call, context, writer)
         answer = await gateway.complete(call, traceparent=context.traceparent)
-        body = openai_answer.completion(answer.reply, **about, release=answer.receipt.release)
+        body = openai_answer.completion(answer.reply, **about, release=answer.receipt.release, degraded=answer.receipt.degraded)
         return json_answer(body, answer.receipt)
 
     @routes.post("/v1/messages")
@@ -67,7 +67,8 @@ def router(gateway: Gateway) -> APIRouter:
         if call.stream:
             return await _streamed(gateway, call, context, anthropic_answer.EventWriter(**about))
         answer = await gateway.complete(call, traceparent=context.traceparent)
-        return json_answer(anthropic_answer.message(answer.reply, **about), answer.receipt)
+        body = anthropic_answer.message(answer.reply, **about, degraded=answer.receipt.degraded)
+        return json_answer(body, answer.receipt)
 
     @routes.post("/v1/messages/count_tokens")
     async def count_tokens(request: Request, context: Context) -> Response:
@@ -113,7 +114,7 @@ async def _streamed(gateway: Gateway, call: Call, context: CallContext, writer: 
 
 
 async def _events(streaming: Streaming, writer: Writer) -> AsyncGenerator[bytes, None]:
-    yield writer.begin()
+    yield writer.begin(streaming.receipt.degraded)
     async for chunk in streaming.chunks:
         told = writer.write(chunk)
         if told:

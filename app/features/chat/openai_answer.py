@@ -4,12 +4,14 @@
 """
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from app.domain.calls import Chunk, Done, Reply, TextDelta, ToolUseDelta, ToolUseStart, Usage
 from app.domain.errors import OctantError
 from app.domain.messages import StopReason
 from app.edge import errors
+from app.edge.answers import less
 from app.edge.sse import event
 
 FINISH: dict[StopReason, str] = {
@@ -21,8 +23,8 @@ FINISH: dict[StopReason, str] = {
 }
 
 
-def completion(reply: Reply, *, request_id: str, alias: str, release: str) -> dict[str, Any]:
-    """A whole chat completion."""
+def completion(reply: Reply, *, request_id: str, alias: str, release: str, degraded: Sequence[str] = ()) -> dict[str, Any]:
+    """A whole chat completion. ``degraded``: how the answer is less than was asked for, as the header has it."""
     calls = [{"id": u.id, "type": "function", "function": {"name": u.name, "arguments": u.arguments}} for u in reply.tool_uses]
     message = {
         "role": "assistant",
@@ -35,6 +37,7 @@ def completion(reply: Reply, *, request_id: str, alias: str, release: str) -> di
         **_envelope("chat.completion", request_id, alias, release),
         "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": FINISH[reply.stop]}],
         "usage": usage(reply.usage),
+        **less(degraded),
     }
 
 
@@ -48,9 +51,9 @@ class ChunkWriter:
         self._include_usage = include_usage
         self._tools: dict[int, int] = {}
 
-    def begin(self) -> bytes:
-        """The first chunk names the role."""
-        return self._chunk({"role": "assistant", "content": "", "refusal": None})
+    def begin(self, degraded: Sequence[str] = ()) -> bytes:
+        """The first chunk names the role, and how the answer is less than was asked for."""
+        return self._chunk({"role": "assistant", "content": "", "refusal": None}, **less(degraded))
 
     def write(self, chunk: Chunk) -> bytes:
         """One of our chunks as theirs; empty where theirs has no such thing (reasoning is not shown)."""
@@ -77,9 +80,9 @@ class ChunkWriter:
             ending += event({**self._envelope, "choices": [], "usage": usage(reply.usage)})
         return ending + event("[DONE]")
 
-    def _chunk(self, delta: dict[str, Any], finish: str | None = None) -> bytes:
+    def _chunk(self, delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:  # noqa: ANN401 - any JSON
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-        return event({**self._envelope, "choices": [choice], **({"usage": None} if self._include_usage else {})})
+        return event({**self._envelope, "choices": [choice], **({"usage": None} if self._include_usage else {}), **more})
 
 
 def usage(used: Usage) -> dict[str, Any]:

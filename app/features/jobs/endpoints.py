@@ -15,7 +15,7 @@ from app.edge.deferral import accepted, told
 from app.edge.idempotency import IdempotentRoute
 from app.edge.identity import authenticated
 from app.edge.parts import parts_of
-from app.jobs.webhooks import check_url
+from app.security.webhooks import check_url
 
 PATH = "/v1/jobs"
 MOST_LISTED = 100

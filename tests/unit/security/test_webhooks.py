@@ -7,7 +7,7 @@ import hmac
 import pytest
 
 from app.domain.errors import InvalidRequest
-from app.jobs.webhooks import PublicOnly, check_url, secret_of, signature
+from app.security.webhooks import PublicOnly, check_url, secret_of, signature
 
 
 @pytest.mark.parametrize("url", ["https://example.com/hook", "https://93.184.215.14/", "http://inside.test:8000/x"])

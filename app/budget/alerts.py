@@ -1,0 +1,199 @@
+"""Telling somebody before a cap is used up, and when it is over (C5).
+
+The script that counts money notes in the same step that a share of a cap is reached, once for each share and window; the ledger's
+way carries it to Postgres, where it stands once whatever happens. From there it goes to the webhook, signed, until it is taken;
+and to Alertmanager again and again, as Prometheus would, ending by itself when the window resets.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aiohttp
+from sqlalchemy import Row, func, or_, select, update
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.budget.drift import Drift, drifts
+from app.budget.tables import alerts
+from app.domain.money import to_dollars
+from app.security import webhooks
+
+TELL_EVERY, REPEAT_EVERY, DRIFT_EVERY = 2.0, 60.0, 300.0
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 900.0
+LOCK = 0x0C7B
+DRIFT_HOURS = 1
+MOST = 100
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receivers:
+    """Where alerts go; an empty address tells nobody. ``secret`` signs what the webhook gets."""
+
+    webhook_url: str
+    alertmanager_url: str
+    secret: str
+    allowed_hosts: frozenset[str]
+
+
+class Alerts:
+    """Tells what is new, repeats what is open, resolves what is over. One worker at a time does it."""
+
+    def __init__(self, engine: AsyncEngine, receivers: Receivers, *, on_alert: Callable[[str], None] = lambda _: None) -> None:
+        """``on_alert`` is told the scope of each alert once it is told."""
+        self._engine = engine
+        self._receivers = receivers
+        self._on_alert = on_alert
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to tell."""
+        self._task = asyncio.create_task(self._tell_forever())
+
+    async def aclose(self) -> None:
+        """Stop; what was not told is told by others, or after the next start."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=5)
+
+    async def tell(self, http: aiohttp.ClientSession) -> int:
+        """Give the webhook what it has not taken yet: what fires, then what is over. Returns how many it took."""
+        async with self._engine.begin() as connection:
+            if not (await connection.execute(select(func.pg_try_advisory_xact_lock(LOCK)))).scalar_one():
+                return 0
+            c, now = alerts.c, datetime.now(UTC)
+            waiting = or_(c.told_at.is_(None), c.ends_at <= now)
+            wanted = select(alerts).where(c.resolved_at.is_(None), c.due_at <= now, waiting).order_by(c.id).limit(MOST)
+            taken = 0
+            for row in (await connection.execute(wanted)).all():
+                firing = row.told_at is None
+                if firing:
+                    log.warning("budget alert", extra={"scope": row.scope, "tenant": row.tenant, "share": row.share})
+                change: dict[str, Any]
+                if await self._delivered(http, row, firing=firing):
+                    taken += 1
+                    change = {"told_at": now, "tries": 0} if firing else {"resolved_at": now}
+                    if firing:
+                        self._on_alert(row.scope)
+                else:
+                    pause = min(FIRST_PAUSE * 2**row.tries, LONGEST_PAUSE)
+                    change = {"tries": row.tries + 1, "due_at": now + timedelta(seconds=pause)}
+                await connection.execute(update(alerts).where(c.id == row.id).values(change))
+        return taken
+
+    async def repeat(self, http: aiohttp.ClientSession) -> int:
+        """Tell Alertmanager everything that is open. Returns how many alerts, 0 where it does not take them."""
+        async with self._engine.connect() as connection:
+            open_now = select(alerts).where(alerts.c.ends_at > datetime.now(UTC), alerts.c.resolved_at.is_(None)).limit(1000)
+            rows = (await connection.execute(open_now)).all()
+        if not rows or not self._receivers.alertmanager_url:
+            return 0
+        url = self._receivers.alertmanager_url.rstrip("/") + "/api/v2/alerts"
+        try:
+            async with http.post(url, json=[_for_alertmanager(row) for row in rows]) as answer:
+                return len(rows) if answer.status == 200 else 0
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            log.warning("Alertmanager not told", extra={"error_type": type(error).__name__})
+            return 0
+
+    async def look_for_drift(self) -> int:
+        """Note features whose calls cost something else than they did. Returns how many; each is told once an hour."""
+        now = datetime.now(UTC)
+        found = await drifts(self._engine, now)
+        if found:
+            async with self._engine.begin() as connection:
+                rows = [_of_drift(drift, now) for drift in found]
+                await connection.execute(postgresql.insert(alerts).values(rows).on_conflict_do_nothing())
+        return len(found)
+
+    async def _delivered(self, http: aiohttp.ClientSession, row: Row[Any], *, firing: bool) -> bool:
+        """Whether the webhook has it; true where there is none."""
+        receivers = self._receivers
+        if not receivers.webhook_url:
+            return True
+        state = "firing" if firing else "resolved"
+        body = json.dumps({"type": f"budget.{state}", "data": told(row)}).encode()
+        message = f"budget-{row.id}-{state}"
+        return await webhooks.deliver(
+            http,
+            receivers.webhook_url,
+            body,
+            secret=receivers.secret,
+            message_id=message,
+            allowed_hosts=receivers.allowed_hosts,
+        )
+
+    async def _tell_forever(self) -> None:
+        loop = asyncio.get_running_loop()
+        repeat_at = drift_at = loop.time()
+        async with webhooks.session(self._receivers.allowed_hosts) as http, aiohttp.ClientSession() as inside:
+            while True:
+                try:
+                    await self.tell(http)
+                    if loop.time() >= repeat_at:
+                        await self.repeat(inside)
+                        repeat_at = loop.time() + REPEAT_EVERY
+                    if loop.time() >= drift_at:
+                        await self.look_for_drift()
+                        drift_at = loop.time() + DRIFT_EVERY
+                except (SQLAlchemyError, OSError) as error:
+                    log.warning("budget alerts wait", extra={"error_type": type(error).__name__})
+                await asyncio.sleep(TELL_EVERY)
+
+
+def told(row: Row[Any]) -> dict[str, Any]:
+    """An alert as receivers and operators see it. Amounts in micro-dollars."""
+    return {
+        "scope": row.scope,
+        "tenant": row.tenant,
+        "subject": row.subject,
+        "window": row.window,
+        "share": row.share,
+        "limit": row.limit,
+        "spent": row.spent,
+        "note": row.note,
+        "at": row.at.isoformat(),
+        "resets_at": row.ends_at.isoformat(),
+    }
+
+
+def _for_alertmanager(row: Row[Any]) -> dict[str, Any]:
+    """No user's id: it may be personal, and Alertmanager's receivers are many."""
+    drift = row.scope == "cost-drift"
+    labels = {
+        "alertname": "OctantCostDrift" if drift else "OctantBudget",
+        "severity": "critical" if row.share >= 95 else "warning",
+        "scope": row.scope,
+        "share": str(row.share),
+        "window": row.window,
+        **({"feature": row.subject} if drift else {"tenant": row.tenant}),
+    }
+    summary = row.note or f"{row.share} % of the {row.scope} cap of ${to_dollars(row.limit)} is spent."
+    annotations = {"summary": summary, "runbook": "runbook/cost-spike.md", "alert": str(row.id)}
+    return {
+        "labels": labels,
+        "annotations": annotations,
+        "startsAt": row.at.isoformat(),
+        "endsAt": row.ends_at.isoformat(),
+    }
+
+
+def _of_drift(drift: Drift, now: datetime) -> dict[str, Any]:
+    return {
+        "scope": "cost-drift",
+        "tenant": "",
+        "subject": drift.feature,
+        "window": now.strftime("%m-%d %H"),
+        "share": 0,
+        "limit": 0,
+        "spent": 0,
+        "note": f"A call of {drift.feature} costs {drift.ratio:.1f} times what it did (median; D = {drift.distance:.2f}).",
+        "ends_at": now + timedelta(hours=DRIFT_HOURS),
+    }

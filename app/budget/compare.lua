@@ -1,0 +1,22 @@
+-- What a shard's counters say, and what of its stream is not carried over yet, at one moment.
+-- KEYS: 1 epoch  2 the ledger's stream  3.. counters
+-- Returns JSON: {there, last: the stream's last id, pending: its entries, spent: one per counter}
+local spent = {}
+for i = 3, #KEYS do
+  spent[i - 2] = redis.call('HGET', KEYS[i], 'spent') or '0'
+end
+local last = redis.call('TIME')[1] .. '999-0'
+if redis.call('EXISTS', KEYS[2]) == 1 then
+  local about = redis.call('XINFO', 'STREAM', KEYS[2])
+  for i = 1, #about, 2 do
+    if about[i] == 'last-generated-id' then
+      last = about[i + 1]
+    end
+  end
+end
+local pending = redis.call('XRANGE', KEYS[2], '-', '+')
+local told = {there = redis.call('EXISTS', KEYS[1]) == 1, last = last}
+-- cjson writes an empty table as an object
+told.pending = #pending > 0 and pending or cjson.decode('[]')
+told.spent = #spent > 0 and spent or cjson.decode('[]')
+return cjson.encode(told)

@@ -1,0 +1,136 @@
+"""Whether the counters say what the ledger says, to the micro-dollar, while both move (C3).
+
+A shard's counters and what of its stream is not in the ledger yet are read in one step, with the stream's last id. The ledger up
+to that id, without what was still in the stream, and what was still in the stream: that is what the counters should say.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.budget.hold import epoch_key
+from app.budget.ledger import Ledger
+from app.budget.scopes import ANONYMOUS, SHARDS, key
+from app.domain.errors import OctantError
+
+EVERY = 60.0
+LOCK = 0x0C7C
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One counter that says something else. Micro-dollars."""
+
+    key: str
+    counter: int
+    ledger: int
+
+    @property
+    def amount(self) -> int:
+        """What the counter lacks; negative where it says too much."""
+        return self.ledger - self.counter
+
+
+async def differences(valkey: Redis, ledger: Ledger) -> list[Difference]:
+    """Compare every counter whose window still runs. Raises DependencyUnavailable or what Valkey raises."""
+    compare = valkey.register_script((Path(__file__).parent / "compare.lua").read_text())
+    found: list[Difference] = []
+    for shard in range(SHARDS):
+        names = [s.key for s in await ledger.sums(shard)]
+        told = json.loads(await compare(keys=[epoch_key(shard), key(shard, "ledger"), *names], args=[]))
+        if not told["there"]:
+            continue  # lost a moment ago: it is being rebuilt from the ledger
+        pending = [_fields(entry) for entry in told["pending"]]
+        waiting = _per_counter(shard, pending)
+        counters = dict(zip(names, (int(c) for c in told["spent"]), strict=True))
+        millis, _, sequence = str(told["last"]).partition("-")
+        ids = [identity for identity, _ in pending]
+        sums = await ledger.sums(shard, upto=(int(millis), int(sequence)), without=ids)
+        should = {s.key: s.amount for s in sums}
+        for name in names:
+            expected = should.get(name, 0) + waiting.get(name, 0)
+            if expected != counters[name]:
+                found.append(Difference(name, counters[name], expected))
+    return found
+
+
+async def mend(valkey: Redis, found: list[Difference], *, lower: bool = False) -> int:
+    """Add to each counter what it lacks. One that says too much is left, it errs on the safe side, unless ``lower``."""
+    mended = [d for d in found if d.amount > 0 or lower]
+    async with valkey.pipeline(transaction=False) as pipeline:
+        for difference in mended:
+            pipeline.hincrby(difference.key, "spent", difference.amount)
+        await pipeline.execute()
+    return len(mended)
+
+
+class Reconciler:
+    """Compares every minute, in one worker at a time, and raises what says too little."""
+
+    def __init__(self, engine: AsyncEngine, valkey: Redis, ledger: Ledger, *, on_difference: Callable[[int], None]) -> None:
+        """``on_difference`` is told by how much counters and ledger differ in all, in micro-dollars, before it is mended."""
+        self._engine = engine
+        self._valkey = valkey
+        self._ledger = ledger
+        self._on_difference = on_difference
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to compare."""
+        self._task = asyncio.create_task(self._compare_forever())
+
+    async def aclose(self) -> None:
+        """Stop."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=5)
+
+    async def compare(self) -> None:
+        """Compare once, unless another worker does."""
+        async with self._engine.begin() as connection:
+            if not (await connection.execute(select(func.pg_try_advisory_xact_lock(LOCK)))).scalar_one():
+                return
+            found = await differences(self._valkey, self._ledger)
+            self._on_difference(sum(abs(d.amount) for d in found))
+            if found:
+                log.warning("counters differ from the ledger", extra={"counters": len(found)})
+                await mend(self._valkey, found)
+
+    async def _compare_forever(self) -> None:
+        while True:
+            await asyncio.sleep(EVERY)
+            try:
+                await self.compare()
+            except (RedisError, SQLAlchemyError, OSError, OctantError) as error:
+                log.warning("counters not compared", extra={"error_type": type(error).__name__})
+
+
+def _fields(entry: list[Any]) -> tuple[str, dict[str, str]]:
+    identity, flat = entry
+    return identity, dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _per_counter(shard: int, pending: list[tuple[str, dict[str, str]]]) -> dict[str, int]:
+    """What the entries add to each counter."""
+    sums: dict[str, int] = {}
+    for _, fields in pending:
+        if fields["kind"] == "alert":
+            continue
+        about = json.loads(fields["entry"])
+        day, month = (key(shard, about["tenant"], label, about[label]) for label in ("day", "month"))
+        who = f":user:{about['user'] or ANONYMOUS}"
+        for name in (day, month, day + who, month + who, key(shard, "all", "day", about["all"])):
+            sums[name] = sums.get(name, 0) + int(fields["amount"])
+    return sums

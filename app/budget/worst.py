@@ -1,0 +1,74 @@
+"""The most that one rogue user can spend in a day, and which code enforces it (C8).
+
+Computed from the caps in force. A user is whom the holder of the tenant's key says, so whoever holds an unbound key can be as
+many users as they like: for them the tenant's day is the bound.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.budget.budget import BudgetPolicy
+from app.budget.tables import user_caps
+from app.domain.calls import Tenant
+from app.domain.money import MicroUSD
+
+ENFORCED_BY = (
+    "app/budget/hold.lua",
+    "app/budget/grant.lua",
+    "app/budget/budget.py::Budget.hold",
+    "app/gateway/gateway.py::Gateway",
+)
+PROVEN_BY = (
+    "tests/contract/test_budget_valkey.py::test_many_concurrent_holds_never_pass_the_cap",
+    "tests/contract/test_budget_machine.py::test_no_order_of_events_passes_a_cap_or_loses_a_micro_dollar",
+    "benchmarks/rogue.py::main",
+)
+OUTAGE = {
+    False: "While Valkey is away nothing is spent.",
+    True: "While Valkey is away each worker process may spend its allowance, which is in the figures, again after a restart.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Worst:
+    """Micro-dollars, each with the caps it came from. ``call`` is None where one call has no cap of its own."""
+
+    user: int
+    tenant: int
+    call: int | None
+    why_user: str
+    why_tenant: str
+
+
+def of(tenant: Tenant, policy: BudgetPolicy, highest: MicroUSD | None, *, workers: int) -> Worst:
+    """The worst day of a tenant. ``highest``: the highest cap of a user of its own; ``workers``: processes that serve."""
+    away = policy.outage_allowance * workers
+    user_cap = max(tenant.user_daily_cap, highest or 0)
+    caps: dict[str, int] = {"user-day": user_cap, "tenant-day": tenant.daily_cap, "global-day": policy.global_daily_cap}
+    if tenant.user_monthly_cap is not None and highest is None:
+        caps["user-month"] = tenant.user_monthly_cap
+    if tenant.monthly_cap is not None:
+        caps["tenant-month"] = tenant.monthly_cap
+    over_all = {name: cap for name, cap in caps.items() if not name.startswith("user")}
+    return Worst(
+        user=min(caps.values()) + away,
+        tenant=min(over_all.values()) + away,
+        call=tenant.request_cap,
+        why_user=_why(caps, workers if away else 0),
+        why_tenant=_why(over_all, workers if away else 0),
+    )
+
+
+async def highest_own_cap(engine: AsyncEngine, tenant: str) -> MicroUSD | None:
+    """The highest daily cap that one of its users has alone; None where none has."""
+    async with engine.connect() as connection:
+        wanted = select(func.max(user_caps.c.daily_cap)).where(user_caps.c.tenant == tenant)
+        highest = (await connection.execute(wanted)).scalar_one()
+    return None if highest is None else MicroUSD(highest)
+
+
+def _why(caps: dict[str, int], workers: int) -> str:
+    lowest = min(caps, key=lambda name: caps[name])
+    return f"{lowest} cap" + (f" and the outage allowance of {workers} workers" if workers else "")
