@@ -25,6 +25,8 @@ from redis.asyncio import Redis
 from sqlalchemy import func, select
 
 from app.audit.tables import calls
+from app.budget.hold import leases_key
+from app.budget.scopes import key, shard_of
 from app.domain.calls import Call, Deadline, Identity
 from app.domain.errors import OctantError
 from app.domain.messages import Message, OutputSchema, Text, ToolChoice, ToolSpec
@@ -216,13 +218,13 @@ async def _recorded(settings: Settings) -> tuple[int, int]:
 async def _money(settings: Settings, identity: Identity) -> tuple[int, int, int]:
     """Spent and held by the tenant's counters of all days, and its leases."""
     valkey: Redis = build_valkey(settings)
-    prefix = f"octant:{{{identity.tenant.id}}}"
+    shard = shard_of(identity.tenant.id)
     spent = held = 0
-    async for name in valkey.scan_iter(match=f"{prefix}:spend:*"):
+    async for name in valkey.scan_iter(match=key(shard, identity.tenant.id, "day", "*")):
         if ":user:" not in str(name):
             figures = await valkey.hmget(str(name), "spent", "held")
             spent, held = spent + int(figures[0] or 0), held + int(figures[1] or 0)
-    leases = int(await valkey.zcard(f"{prefix}:leases"))
+    leases = int(await valkey.zcard(leases_key(shard)))
     await valkey.aclose()
     return spent, held, leases
 

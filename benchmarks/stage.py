@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,11 +41,14 @@ def simulator_stats(control: str) -> dict[str, dict[str, Any]]:
 
 
 @contextmanager
-def backstage() -> Generator[tuple[dict[str, str], str], None, None]:
-    """Stores and simulator. Yields the variables that point a service at them, and the simulator's control address."""
+def backstage(valkey_url: str | None = None) -> Generator[tuple[dict[str, str], str], None, None]:
+    """Stores and simulator. Yields the variables that point a service at them, and the simulator's control address.
+
+    With ``valkey_url`` Valkey is the caller's own.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="octant-stage-") as folder,
-        embedded_valkey(None) as valkey,
+        embedded_valkey(None) if valkey_url is None else nullcontext(valkey_url) as valkey,
         embedded_postgres(None) as database,
         _simulator() as ports,
     ):
@@ -71,18 +74,25 @@ def stage(*, workers: int) -> Generator[Stage, None, None]:
     with backstage() as (env, control):
         env["OCTANT_WORKERS"] = str(workers)
         key = set_up(env)
-        log = Path(env["OCTANT_STATE_DIR"]) / "service.log"
-        with (
-            log.open("wb") as out,
-            subprocess.Popen([sys.executable, "-m", "app.cli", "serve"], env=env, stdout=out, stderr=out) as service,
-        ):
-            url = f"http://127.0.0.1:{env['OCTANT_PORT']}"
-            try:
-                _wait(url, service, log)
-                yield Stage(url, key, control)
-            finally:
-                service.terminate()
-                service.wait(60)
+        with serving(env) as (url, _):
+            yield Stage(url, key, control)
+
+
+@contextmanager
+def serving(env: Mapping[str, str]) -> Generator[tuple[str, int], None, None]:
+    """Run the service; yields its address and the id of its first process, whose children are the workers."""
+    log = Path(env["OCTANT_STATE_DIR"]) / "service.log"
+    with (
+        log.open("wb") as out,
+        subprocess.Popen([sys.executable, "-m", "app.cli", "serve"], env=env, stdout=out, stderr=out) as service,
+    ):
+        url = f"http://127.0.0.1:{env['OCTANT_PORT']}"
+        try:
+            _wait(url, service, log)
+            yield url, service.pid
+        finally:
+            service.terminate()
+            service.wait(60)
 
 
 def octant(env: Mapping[str, str], *words: str) -> str:

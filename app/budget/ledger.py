@@ -116,11 +116,13 @@ class Ledger:
         return found
 
     async def recent(self, shard: int) -> list[tuple[str, str, int]]:
-        """``(lease, kind, amount)`` of the last minutes. Raises DependencyUnavailable."""
+        """``(lease, kind, amount)`` of the last minutes, an expired lease with its correction. Raises DependencyUnavailable."""
         c = ledger.c
-        wanted = select(c.lease, c.kind, c.amount).where(c.shard == shard, c.written_at >= datetime.now(UTC) - REMEMBERED)
+        whole = select(c.lease, func.sum(c.amount).label("amount"), func.max(c.kind).label("kind"), func.count().label("entries"))
+        wanted = whole.where(c.shard == shard, c.written_at >= datetime.now(UTC) - REMEMBERED).group_by(c.lease)
         async with _reading(self._engine) as connection:
-            return [(row.lease, row.kind, int(row.amount)) for row in (await connection.execute(wanted)).all()]
+            rows = (await connection.execute(wanted)).all()
+        return [(row.lease, row.kind if row.entries == 1 else "corrected", int(row.amount)) for row in rows]
 
     async def top(self, *, tenant: str | None, since: datetime, count: int) -> list[tuple[str, int, int]]:
         """``(tenant or user, micro-dollars, calls)`` of those who spent most since then."""

@@ -35,6 +35,7 @@ class Stats:
     last_cancelled_at: float = 0.0  # seconds since the epoch
     output_tokens: int = 0
     sent_bytes: int = 0  # of streams
+    billed: dict[str, list[int]] = field(default_factory=dict)  # by model: tokens in, and tokens out as far as they were made
     recent: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
 
     def note_cancelled(self) -> None:
@@ -98,9 +99,12 @@ class Endpoint:
         said = brain.answer(ask)
         _lie(said, ask, struck)
         self.stats.output_tokens += said.output_tokens
+        bill = self.stats.billed.setdefault(ask.model, [0, 0])
+        bill[0] += said.input_tokens
         identity = uuid.uuid4().hex
         if ask.stream:
-            return await self._stream(request, self._wire.events(said, ask, identity), struck)
+            return await self._stream(request, self._wire.events(said, ask, identity), struck, _Meter(bill, said.output_tokens))
+        bill[1] += said.output_tokens
         return await self._whole(self._wire.whole(said, ask, identity), struck)
 
     async def _broken(  # noqa: PLR0911 - a table
@@ -136,7 +140,9 @@ class Endpoint:
             text = text[: len(text) // 2]
         return web.Response(body=text, content_type="application/json", headers=self._ids())
 
-    async def _stream(self, request: web.Request, events: Iterable[bytes], struck: Mapping[str, Any]) -> web.StreamResponse:
+    async def _stream(
+        self, request: web.Request, events: Iterable[bytes], struck: Mapping[str, Any], meter: "_Meter"
+    ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8", **self._ids()})
         await response.prepare(request)
         if "slow_first_token" in struck:
@@ -150,8 +156,11 @@ class Endpoint:
                 return response
             if "idle" in struck and token == struck["idle"]["after_tokens"]:
                 await asyncio.sleep(struck["idle"]["seconds"])
+            if token >= 0:
+                meter.one()
             await response.write(event)
             self.stats.sent_bytes += len(event)
+        meter.rest()
         await response.write_eof()
         return response
 
@@ -283,6 +292,22 @@ def _lie(said: Said, ask: Ask, struck: Mapping[str, Any]) -> None:
     if "wrong_usage" in struck:
         said.input_tokens = struck["wrong_usage"]["input_tokens"]
         said.output_tokens = struck["wrong_usage"]["output_tokens"]
+
+
+class _Meter:
+    """A stream's tokens, billed as they are made: who leaves early does not pay for the rest."""
+
+    def __init__(self, bill: list[int], tokens: int) -> None:
+        self._bill = bill
+        self._left = tokens
+
+    def one(self) -> None:
+        self._bill[1] += min(1, self._left)
+        self._left -= min(1, self._left)
+
+    def rest(self) -> None:
+        self._bill[1] += self._left
+        self._left = 0
 
 
 async def _reset(request: web.Request, *, begun: bool) -> web.StreamResponse:

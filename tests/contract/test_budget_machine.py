@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from money import counted, identity, in_ledger, make_budget
@@ -146,9 +146,10 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def lose_all_counters(self) -> None:
         """But for the dead, whose holds nobody can tell of: that is what stays open, and said (ADR 0015)."""
+        if self.swept:
+            self.carry_over()
         self.run(self.lost())
         self.run(self.settle_queue())
-        self.swept.clear()  # what is known of a sweep is ten minutes of the ledger: the rule above is not for these
 
     async def lost(self) -> None:
         await self.world.valkey.flushall()
@@ -200,9 +201,8 @@ def test_no_order_of_events_passes_a_cap_or_loses_a_micro_dollar(world: World) -
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=20,
+            max_examples=15,
             stateful_step_count=25,
-            phases=[Phase.generate],
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),

@@ -32,6 +32,15 @@ async def refused(budget: Budget, who: Identity, *, tokens: int = 0) -> RateLimi
     return error.value
 
 
+async def when_there_is_room(budget: Budget, who: Identity) -> Hold:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                return await call(budget, who)
+            except RateLimited:
+                await asyncio.sleep(0.1)
+
+
 async def test_requests_flow_back_over_the_minute(budget: Budget) -> None:
     who = identity(limits=RateLimits(requests=60))
     holds = [await call(budget, who) for _ in range(60)]
@@ -41,13 +50,7 @@ async def test_requests_flow_back_over_the_minute(budget: Budget) -> None:
     assert told.retry_after == pytest.approx(1.0, abs=0.9)  # one comes back each second
     assert "tenant's limit of 60 requests per minute" in told.message
     assert told.rates["requests"].remaining == 0
-    async with asyncio.timeout(5):
-        while True:
-            try:
-                await call(budget, who)
-                break
-            except RateLimited as again:
-                await asyncio.sleep(again.retry_after or 1)
+    await when_there_is_room(budget, who)
 
 
 async def test_tokens_are_counted_as_likely_and_what_was_not_used_flows_back(budget: Budget) -> None:
@@ -76,13 +79,7 @@ async def test_calls_at_once_are_counted_by_leases_so_that_no_way_out_leaks_one(
     budget.settle(first)
     await settled(budget)
     third = await call(budget, who)
-    async with asyncio.timeout(10):
-        while True:  # the dead one's lease ends a second after it was taken; nobody sweeps it here
-            try:
-                fourth = await call(budget, who)
-                break
-            except RateLimited:
-                await asyncio.sleep(0.1)
+    fourth = await when_there_is_room(budget, who)  # the dead one's lease ends a second after it was taken; nobody sweeps it
     await refused(budget, who)
     for hold in (dead, third, fourth):
         budget.settle(hold)

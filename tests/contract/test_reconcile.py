@@ -1,0 +1,243 @@
+"""Counters against ledger, alerts from a counter to a receiver, drift: on real stores (C3, C5, C10)."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from aiohttp import ClientSession, web
+from money import identity, make_budget, opened, settled, user_day
+from redis.asyncio import Redis
+from sqlalchemy import text, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.budget import reconcile
+from app.budget.alerts import Alerts, Receivers
+from app.budget.budget import Budget
+from app.budget.drift import drifted, drifts
+from app.budget.ledger import Ledger
+from app.budget.scopes import scopes_of
+from app.budget.tables import alerts as table
+from app.domain.calls import Identity
+from app.domain.money import MicroUSD
+from app.security.webhooks import signature
+from app.stack.embedded import free_port
+
+SECRET = "whsec_c2VjcmV0"  # a made-up one
+
+
+@pytest_asyncio.fixture
+async def budget(valkey: Redis, engine: AsyncEngine) -> Budget:
+    budget = make_budget(valkey, engine)
+    await opened(budget)
+    return budget
+
+
+@pytest.fixture
+def ledger(engine: AsyncEngine, valkey: Redis) -> Ledger:
+    return Ledger(engine, valkey)
+
+
+async def spend(budget: Budget, who: Identity, amount: int, feature: str = "chat") -> None:
+    hold = await budget.hold(who, MicroUSD(amount), lease_id=uuid4().hex, seconds=10, feature=feature)
+    hold.spend(MicroUSD(amount))
+    budget.settle(hold)
+    await settled(budget)
+
+
+async def of(who: Identity, valkey: Redis, ledger: Ledger) -> dict[str, int]:
+    """What the tenant's counters lack."""
+    found = await reconcile.differences(valkey, ledger)
+    return {d.key.split(":", 3)[3]: d.amount for d in found if who.tenant.id in d.key}
+
+
+async def test_before_during_and_after_the_ledger_caught_up_there_is_no_difference(
+    budget: Budget, valkey: Redis, ledger: Ledger
+) -> None:
+    who = identity()
+    await spend(budget, who, 30)
+    assert await of(who, valkey, ledger) == {}
+    await ledger.drain()
+    await spend(budget, who, 40)
+    assert await of(who, valkey, ledger) == {}
+    await ledger.drain()
+    assert await of(who, valkey, ledger) == {}
+
+
+async def test_it_is_exact_while_money_moves(budget: Budget, valkey: Redis, ledger: Ledger) -> None:
+    who = identity()
+    await budget.start()
+    over = asyncio.Event()
+
+    async def moving() -> None:
+        while not over.is_set():
+            hold = await budget.hold(who, MicroUSD(3), lease_id=uuid4().hex, seconds=10)
+            hold.spend(MicroUSD(2))
+            budget.settle(hold)
+
+    async def carrying() -> None:
+        while not over.is_set():
+            await ledger.drain()
+
+    tasks = [asyncio.create_task(moving()), asyncio.create_task(carrying())]
+    for _ in range(10):
+        assert await of(who, valkey, ledger) == {}
+    over.set()
+    await asyncio.gather(*tasks)
+    await budget.aclose()
+    assert (await user_day(budget, who))[0] > 0
+
+
+async def test_a_counter_that_says_too_little_is_raised_and_one_that_says_too_much_is_left(
+    budget: Budget, valkey: Redis, ledger: Ledger
+) -> None:
+    """Too much errs on the safe side: an operator may lower it."""
+    who = identity()
+    await spend(budget, who, 100)
+    await ledger.drain()
+    tenant_day, _, user_day_scope, _ = scopes_of(who.tenant, who.user, datetime.now(UTC), (None, None))
+    await valkey.hincrby(tenant_day.key, "spent", -60)
+    await valkey.hincrby(user_day_scope.key, "spent", 5)
+    found = [d for d in await reconcile.differences(valkey, ledger) if who.tenant.id in d.key]
+    assert {d.amount for d in found} == {60, -5}
+    assert await reconcile.mend(valkey, found) == 1
+    assert set((await of(who, valkey, ledger)).values()) == {-5}
+    assert await reconcile.mend(valkey, await reconcile.differences(valkey, ledger), lower=True) >= 1
+    assert await of(who, valkey, ledger) == {}
+
+
+class Receiver:
+    """A webhook's server, and Alertmanager's, as far as they take alerts."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.webhooks: list[dict[str, Any]] = []
+        self.signed: list[bool] = []
+        self.alertmanager: list[dict[str, Any]] = []
+        self.port = free_port()
+
+    @property
+    def receivers(self) -> Receivers:
+        base = f"http://127.0.0.1:{self.port}"
+        return Receivers(webhook_url=base + "/hook", alertmanager_url=base, secret=SECRET, allowed_hosts=frozenset({"127.0.0.1"}))
+
+    async def hook(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        headers = request.headers
+        expected = signature(SECRET, headers["webhook-id"], int(headers["webhook-timestamp"]), body)
+        self.signed.append(headers["webhook-signature"] == expected)
+        if self.status == 200:
+            self.webhooks.append(json.loads(body))
+        return web.Response(status=self.status)
+
+    async def api(self, request: web.Request) -> web.Response:
+        self.alertmanager = await request.json()
+        return web.Response()
+
+
+@pytest_asyncio.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    receiver = Receiver()
+    app = web.Application()
+    app.router.add_post("/hook", receiver.hook)
+    app.router.add_post("/api/v2/alerts", receiver.api)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", receiver.port).start()
+    yield receiver
+    await runner.cleanup()
+
+
+async def test_each_share_is_told_once_however_many_calls_pass_it_and_resolved_at_the_reset(
+    budget: Budget, ledger: Ledger, engine: AsyncEngine, receiver: Receiver
+) -> None:
+    """C5: 50, 80 and 95 % by default; a share that is jumped over is not told."""
+    who, teller = identity(tenant_cap=1000, user_cap=10**9), Alerts(engine, receiver.receivers)
+
+    async def told() -> list[tuple[str, int]]:
+        await ledger.drain()
+        async with ClientSession() as http:
+            await teller.tell(http)
+        mine = [hook for hook in receiver.webhooks if hook["data"]["tenant"] == who.tenant.id]
+        return [(hook["type"], hook["data"]["share"]) for hook in mine]
+
+    await spend(budget, who, 490)
+    assert await told() == []
+    await spend(budget, who, 20)
+    await spend(budget, who, 10)
+    assert await told() == [("budget.firing", 50)]
+    await spend(budget, who, 440)
+    assert await told() == [("budget.firing", 50), ("budget.firing", 95)]
+    assert await told() == [("budget.firing", 50), ("budget.firing", 95)]
+    assert all(receiver.signed)
+    async with engine.begin() as connection:
+        over = datetime.now(UTC) - timedelta(seconds=1)
+        await connection.execute(update(table).where(table.c.tenant == who.tenant.id).values(ends_at=over))
+    assert await told() == [
+        ("budget.firing", 50), ("budget.firing", 95), ("budget.resolved", 50), ("budget.resolved", 95),
+    ]  # fmt: skip
+    assert len(await told()) == 4
+
+
+async def test_a_receiver_that_is_away_is_tried_again_and_alertmanager_is_told_again_and_again(
+    budget: Budget, ledger: Ledger, engine: AsyncEngine, receiver: Receiver
+) -> None:
+    who, teller = identity(tenant_cap=1000, user_cap=10**9, user="ada@example.com"), Alerts(engine, receiver.receivers)
+    await spend(budget, who, 600)
+    await ledger.drain()
+    receiver.status = 503
+    async with ClientSession() as http:
+        await teller.tell(http)
+        receiver.status = 200
+        async with engine.begin() as connection:
+            await connection.execute(update(table).where(table.c.tenant == who.tenant.id).values(due_at=datetime.now(UTC)))
+        await teller.tell(http)
+        assert [h["data"]["share"] for h in receiver.webhooks if h["data"]["tenant"] == who.tenant.id] == [50]
+        for _ in range(2):
+            receiver.alertmanager = []
+            assert await teller.repeat(http) >= 1
+            mine = [alert for alert in receiver.alertmanager if alert["labels"].get("tenant") == who.tenant.id]
+            assert [(a["labels"]["alertname"], a["labels"]["scope"], a["labels"]["share"]) for a in mine] == [
+                ("OctantBudget", "tenant-day", "50")
+            ]
+            assert datetime.fromisoformat(mine[0]["endsAt"]) > datetime.now(UTC)
+    assert "ada@example.com" not in json.dumps(receiver.alertmanager)  # a user's id may be personal
+
+
+async def test_two_tellers_at_once_tell_once(budget: Budget, ledger: Ledger, engine: AsyncEngine, receiver: Receiver) -> None:
+    who = identity(tenant_cap=1000, user_cap=10**9)
+    await spend(budget, who, 600)
+    await ledger.drain()
+    async with ClientSession() as http:
+        await asyncio.gather(*(Alerts(engine, receiver.receivers).tell(http) for _ in range(5)))
+    assert [h["data"]["share"] for h in receiver.webhooks if h["data"]["tenant"] == who.tenant.id] == [50]
+
+
+def test_drift_needs_many_calls_a_sure_difference_and_one_that_matters() -> None:
+    before = [100 + n % 50 for n in range(2000)]
+    assert drifted("chat", before, [2 * cost for cost in before[:500]]) is not None
+    assert drifted("chat", before, [cost // 2 for cost in before[:500]]) is not None
+    assert drifted("chat", before, [2 * cost for cost in before[:199]]) is None
+    assert drifted("chat", before, [cost + 10 for cost in before]) is None
+    assert drifted("chat", before, before[:500]) is None
+
+
+async def test_drift_is_found_in_the_ledger(engine: AsyncEngine) -> None:
+    feature, now = f"f{uuid4().hex[:12]}", datetime.now(UTC)
+    async with engine.begin() as connection:
+        await connection.execute(
+            text(
+                'INSERT INTO ledger (lease, kind, shard, tenant, "user", key_id, feature, amount, at, day, month, global_day,'
+                " stream_ms, stream_seq)"
+                " SELECT :f || n, 'settled', 0, 'drift', '', '', :f, CASE WHEN n < 300 THEN 250 ELSE 100 END,"
+                " CAST(:now AS timestamptz) - CASE WHEN n < 300 THEN interval '5 minutes' ELSE interval '2 days' END,"
+                " '2020-01-01', '2020-01', '2020-01-01', 0, n FROM generate_series(0, 1299) n"
+            ),
+            {"f": feature, "now": now},
+        )
+    found = [drift for drift in await drifts(engine, now) if drift.feature == feature]
+    assert [(round(drift.ratio, 1), drift.distance) for drift in found] == [(2.5, 1.0)]
