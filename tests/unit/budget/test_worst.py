@@ -1,0 +1,47 @@
+"""What `octant budget worst-case` says, and that the code and the tests it names exist (C8)."""
+
+import ast
+
+import pytest
+from conftest import ROOT
+
+from app.budget import worst
+from app.budget.budget import BudgetPolicy
+from app.domain.calls import Tenant
+from app.domain.money import MicroUSD
+
+POLICY = BudgetPolicy(global_daily_cap=MicroUSD(1000))
+
+
+def tenant(**caps: MicroUSD | None) -> Tenant:
+    return Tenant("t", "t", MicroUSD(100), MicroUSD(10), **caps)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("place", [*worst.ENFORCED_BY, *worst.PROVEN_BY])
+def test_what_it_names_exists(place: str) -> None:
+    path, _, name = place.partition("::")
+    file = ROOT / path
+    assert file.is_file()
+    if name:
+        wanted = name.split(".")[-1]
+        found = {node.name for node in ast.walk(ast.parse(file.read_text())) if hasattr(node, "name")}
+        assert wanted in found
+
+
+def test_the_lowest_cap_is_the_worst_case() -> None:
+    told = worst.of(tenant(), POLICY, None, workers=2)
+    assert (told.user, told.why_user, told.tenant, told.why_tenant) == (10, "user-day cap", 100, "tenant-day cap")
+    assert worst.of(tenant(monthly_cap=MicroUSD(7)), POLICY, None, workers=2).user == 7
+    assert worst.of(tenant(), BudgetPolicy(global_daily_cap=MicroUSD(3)), None, workers=2).tenant == 3
+
+
+def test_a_user_with_a_higher_cap_of_their_own_is_the_rogue() -> None:
+    assert worst.of(tenant(), POLICY, MicroUSD(60), workers=2).user == 60
+    assert worst.of(tenant(), POLICY, MicroUSD(5), workers=2).user == 10
+
+
+def test_the_allowance_for_outages_is_in_the_figure() -> None:
+    policy = BudgetPolicy(global_daily_cap=MicroUSD(1000), outage_allowance=MicroUSD(50))
+    told = worst.of(tenant(), policy, None, workers=3)
+    assert told.user == 10 + 150
+    assert "3 workers" in told.why_user
