@@ -15,8 +15,10 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
 
 from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisError
 
 from app.budget.caps import UserCaps
@@ -70,11 +72,13 @@ class Budget:
         self._hold = valkey.register_script((folder / "hold.lua").read_text())
         self._settle = valkey.register_script((folder / "settle.lua").read_text())
         self._sweep = valkey.register_script((folder / "sweep.lua").read_text())
+        self._clustered = isinstance(cast("object", valkey), RedisCluster)  # the same commands, typed apart
         self._grants = Grants(valkey, cap=policy.global_daily_cap)
         self._restorer = Restorer(valkey, ledger)
         self._watch = Watch(valkey)
         self._allowance = Allowance(policy.outage_allowance)
         self._caps = caps
+        self._ledger = ledger
         self.policy = policy
         self._on_settle_failure = on_settle_failure
         self._now = now
@@ -258,12 +262,7 @@ class Budget:
         delay = RETRY_FIRST
         while batch and not (self._closing and delay > RETRY_FIRST):
             try:
-                async with self._valkey.pipeline(transaction=False) as pipeline:
-                    for hold in batch:
-                        await self._settle(
-                            keys=hold.settle_keys(), args=hold.settle_arguments(self.policy.shares), client=pipeline
-                        )
-                    results = await pipeline.execute(raise_on_error=False)
+                results = await self._settle_all(batch)
                 self._note_settled([hold for hold, result in zip(batch, results, strict=True) if result in (0, 1)])
                 batch = [hold for hold, result in zip(batch, results, strict=True) if result not in (0, 1)]
                 failure = next((type(r).__name__ for r in results if isinstance(r, Exception)), "counters lost")
@@ -274,6 +273,16 @@ class Budget:
                 log.warning("settle failed, will retry", extra={"error_type": failure, "leases": len(batch), "retry_s": delay})
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, RETRY_MOST)
+
+    async def _settle_all(self, batch: list[Hold]) -> list[Any]:
+        """Settle each; what is returned for one is 1, 0, -1 or an error. A cluster's client takes no scripts in its pipelines."""
+        settling = [(hold.settle_keys(), hold.settle_arguments(self.policy.shares)) for hold in batch]
+        if self._clustered:
+            return await asyncio.gather(*(self._settle(keys=k, args=a) for k, a in settling), return_exceptions=True)
+        async with self._valkey.pipeline(transaction=False) as pipeline:
+            for keys, arguments in settling:
+                await self._settle(keys=keys, args=arguments, client=pipeline)
+            return await pipeline.execute(raise_on_error=False)
 
     def _note_settled(self, holds: list[Hold]) -> None:
         now = time.monotonic()
