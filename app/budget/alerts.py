@@ -43,6 +43,9 @@ class Receivers:
     allowed_hosts: frozenset[str]
 
 
+NOBODY = Receivers(webhook_url="", alertmanager_url="", secret="", allowed_hosts=frozenset())
+
+
 class Alerts:
     """Tells what is new, repeats what is open, resolves what is over. One worker at a time does it."""
 
@@ -89,10 +92,10 @@ class Alerts:
         return taken
 
     async def repeat(self, http: aiohttp.ClientSession) -> int:
-        """Tell Alertmanager everything that is open. Returns how many alerts, 0 where it does not take them."""
+        """Tell Alertmanager what is open, and what ended a moment ago. Returns how many alerts, 0 where it takes none."""
         async with self._engine.connect() as connection:
-            open_now = select(alerts).where(alerts.c.ends_at > datetime.now(UTC), alerts.c.resolved_at.is_(None)).limit(1000)
-            rows = (await connection.execute(open_now)).all()
+            lately = datetime.now(UTC) - timedelta(seconds=5 * REPEAT_EVERY)
+            rows = (await connection.execute(select(alerts).where(alerts.c.ends_at > lately).limit(1000))).all()
         if not rows or not self._receivers.alertmanager_url:
             return 0
         url = self._receivers.alertmanager_url.rstrip("/") + "/api/v2/alerts"
@@ -102,6 +105,12 @@ class Alerts:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             log.warning("Alertmanager not told", extra={"error_type": type(error).__name__})
             return 0
+
+    async def end(self, tenant: str) -> None:
+        """A tenant's caps were changed: what was told of the old ones is over."""
+        async with self._engine.begin() as connection:
+            mine = alerts.c.tenant == tenant, alerts.c.resolved_at.is_(None)
+            await connection.execute(update(alerts).where(*mine).values(ends_at=datetime.now(UTC), due_at=datetime.now(UTC)))
 
     async def look_for_drift(self) -> int:
         """Note features whose calls cost something else than they did. Returns how many; each is told once an hour."""

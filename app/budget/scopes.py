@@ -80,7 +80,7 @@ def scopes_of(tenant: Tenant, user: str, at: datetime, own: tuple[MicroUSD | Non
 
 @lru_cache(maxsize=512)
 def _windows(time_zone: str, minute: int) -> Windows:
-    zone = ZoneInfo(time_zone)
+    zone = UTC if time_zone == "UTC" else ZoneInfo(time_zone)  # ours needs no time zone files
     local = datetime.fromtimestamp(minute * 60, zone)
     tomorrow = local.date() + timedelta(days=1)
     days = calendar.monthrange(local.year, local.month)[1]

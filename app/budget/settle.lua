@@ -51,15 +51,18 @@ if change > 0 then
   for i = 5, 8 do
     local limit = tonumber(ARGV[1 + i])
     if limit > 0 then
-      local counted = redis.call('HMGET', KEYS[i], 'spent', 'told')
+      local counted = redis.call('HMGET', KEYS[i], 'spent', 'told', 'told_of')
       local spent, told, reached = tonumber(counted[1]), tonumber(counted[2] or '0'), 0
+      if tonumber(counted[3] or '-1') ~= limit then
+        told = 0 -- the cap was changed: its shares are others
+      end
       for s = 16 + subjects, #ARGV do
         if spent * 100 >= limit * tonumber(ARGV[s]) then
           reached = tonumber(ARGV[s])
         end
       end
       if reached > told then
-        redis.call('HSET', KEYS[i], 'told', reached)
+        redis.call('HSET', KEYS[i], 'told', reached, 'told_of', limit)
         redis.call('XADD', KEYS[9], '*', 'kind', 'alert', 'scope', i - 4, 'share', reached, 'spent', spent,
           'limit', limit, 'entry', ARGV[3])
       end

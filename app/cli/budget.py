@@ -151,6 +151,7 @@ def _line(name: str, spent: int, held: int, limit: int | None, more: str) -> str
 async def _set(
     tenant: str, user: str, key: str, amounts: dict[str, str | None], limits: dict[str, str | None], time_zone: str | None
 ) -> None:
+    from app.budget.alerts import NOBODY, Alerts
     from app.domain.calls import RateLimits
     from app.domain.errors import InvalidRequest
     from app.security.keys import KeyRing
@@ -174,6 +175,8 @@ async def _set(
             named = {_COLUMNS[name]: amount for name, amount in money.items()}
             zone = {"time_zone": _zone(time_zone)} if time_zone else {}
             await ring.change_tenant(tenant, **named, **counts, **zone)
+        if money:
+            await Alerts(rooms.engine, NOBODY).end(tenant)
         print("Set; every worker counts with it within 5 seconds.")
 
 
@@ -303,6 +306,6 @@ def _zone(name: str) -> str:
 
     try:
         ZoneInfo(name)
-    except (ValueError, OSError):
+    except (KeyError, ValueError, OSError):
         raise InvalidRequest(f"--time-zone: no time zone {name!r}; they are named as Europe/Berlin.") from None
     return name

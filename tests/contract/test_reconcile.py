@@ -183,6 +183,37 @@ async def test_each_share_is_told_once_however_many_calls_pass_it_and_resolved_a
     assert len(await told()) == 4
 
 
+async def test_a_cap_that_was_raised_is_told_of_anew(
+    budget: Budget, ledger: Ledger, engine: AsyncEngine, receiver: Receiver
+) -> None:
+    who = identity(tenant_cap=1000, user_cap=10**9)
+    await spend(budget, who, 960)
+    raised = identity(tenant=who.tenant.id, tenant_cap=2000, user_cap=10**9)
+    await spend(budget, raised, 30)
+    await spend(budget, raised, 20)
+    await ledger.drain()
+    async with ClientSession() as http:
+        await Alerts(engine, receiver.receivers).tell(http)
+    mine = [hook["data"] for hook in receiver.webhooks if hook["data"]["tenant"] == who.tenant.id]
+    assert [(alert["share"], alert["limit"]) for alert in mine] == [(95, 1000), (50, 2000)]
+
+
+async def test_alerts_of_caps_that_were_changed_end_for_both_receivers(
+    budget: Budget, ledger: Ledger, engine: AsyncEngine, receiver: Receiver
+) -> None:
+    who, teller = identity(tenant_cap=1000, user_cap=10**9), Alerts(engine, receiver.receivers)
+    await spend(budget, who, 600)
+    await ledger.drain()
+    async with ClientSession() as http:
+        await teller.tell(http)
+        await teller.end(who.tenant.id)
+        await teller.tell(http)
+        await teller.repeat(http)
+    assert [h["type"] for h in receiver.webhooks if h["data"]["tenant"] == who.tenant.id] == ["budget.firing", "budget.resolved"]
+    ends = [alert["endsAt"] for alert in receiver.alertmanager if alert["labels"].get("tenant") == who.tenant.id]
+    assert [datetime.fromisoformat(end) <= datetime.now(UTC) for end in ends] == [True]
+
+
 async def test_a_receiver_that_is_away_is_tried_again_and_alertmanager_is_told_again_and_again(
     budget: Budget, ledger: Ledger, engine: AsyncEngine, receiver: Receiver
 ) -> None:
