@@ -77,7 +77,8 @@ def ask(service: Service, key: str, *contents: str, path: str = "/v1/chat/comple
             raw = answer.read()
             return answer.status, answer.headers, raw.decode() if body.get("stream") else json.loads(raw)
     except urllib.error.HTTPError as error:
-        return error.code, error.headers, json.loads(error.read())
+        with error:  # it holds the connection
+            return error.code, error.headers, json.loads(error.read())
 
 
 def test_over_the_cap_a_call_goes_down_its_ladder_and_header_and_body_say_so(service: Service) -> None:
