@@ -19,8 +19,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
+from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
+from app.migrations import upgrade
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,11 +44,23 @@ def valkey_url() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def database_url() -> Iterator[str]:
     """A Postgres with the schema of the newest migration."""
-    from app.migrations import upgrade
-
     with embedded_postgres(None) as url:
         upgrade(url)
         yield url
+
+
+@contextmanager
+def own_database(server_url: str, name: str) -> Iterator[str]:
+    """A database of its own on the tests' server, migrated: counters in Valkey and their ledger belong together."""
+    server = create_engine(server_url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with server.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    url = make_url(server_url).set(database=name).render_as_string(hide_password=False)
+    upgrade(url)
+    yield url
+    with server.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    server.dispose()
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -114,14 +129,20 @@ def simulator(simulator_process: Simulator) -> Iterator[Simulator]:
 
 
 @pytest.fixture(scope="session")
+def service_stores(database_url: str) -> Iterator[dict[str, str]]:
+    """Valkey and a database that the service alone uses: what tests of single rooms plant in theirs is not its own."""
+    with embedded_valkey(None) as valkey, own_database(database_url, "service") as database:
+        yield {"OCTANT_VALKEY_URL": valkey, "OCTANT_DATABASE_URL": database}
+
+
+@pytest.fixture(scope="session")
 def stack_env(
-    valkey_url: str, database_url: str, simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory
+    service_stores: dict[str, str], simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
     """The environment of a service on the real parts, set up as `octant demo` does: index, seeds, a live release."""
     env = {
         **{k: v for k, v in os.environ.items() if not k.startswith(("OCTANT_", "OPENAI_", "ANTHROPIC_"))},
-        "OCTANT_VALKEY_URL": valkey_url,
-        "OCTANT_DATABASE_URL": database_url,
+        **service_stores,
         "OCTANT_STATE_DIR": str(tmp_path_factory.mktemp("octant")),
         "OCTANT_OPENAI__BASE_URL": simulator_process.openai,
         "OCTANT_OPENAI__API_KEY": "sim",

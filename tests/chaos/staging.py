@@ -7,8 +7,8 @@ a refused connection and a name that does not resolve, are providers of their ow
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,9 @@ from typing import Any
 import aiohttp
 from conftest import Simulator, octant
 from matrix import ANSWER, ATTEMPT, ATTEMPTS_PER_TARGET, CELLS, CONNECT, CUT, FIRST_TOKEN, IDLE, MATRIX, Cell, Mode, Where
-from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
 
 from app.audit.query import CallFilter, find_calls, get_call
-from app.migrations import upgrade
 from app.releases.manifest import sha256_of
 from app.stack.embedded import free_port
 
@@ -88,20 +85,6 @@ def write_release(folder: Path) -> None:
     pin = f'[prices]\nfile = "prices.toml"\nsha256 = "{sha256_of(folder / "prices.toml")}"'
     head = 'id = "chaos"\ncreated = 2026-11-01\nnote = "Every cell a route."\ncode = "0"'
     (folder / "chaos.toml").write_text("\n".join([head, pin, *routes]))
-
-
-@contextmanager
-def database(server_url: str, name: str) -> Iterator[str]:
-    """A database of its own on the tests' server, migrated."""
-    server = create_engine(server_url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    with server.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    url = make_url(server_url).set(database=name).render_as_string(hide_password=False)
-    upgrade(url)
-    yield url
-    with server.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    server.dispose()
 
 
 def environment(simulator: Simulator, database_url: str, valkey_url: str, folder: Path) -> dict[str, str]:

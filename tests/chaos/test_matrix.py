@@ -6,10 +6,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Simulator, running_service
+from conftest import ROOT, Simulator, own_database, running_service
 from document import PATH, render
 from matrix import CELLS, MATRIX, WITHOUT_VALKEY, Cell
-from staging import Played, database, environment, faults, play_all, set_up
+from staging import Played, environment, faults, play_all, set_up
 
 from app.stack.embedded import embedded_valkey
 
@@ -24,7 +24,7 @@ def played(
 ) -> Iterator[tuple[Results, Results]]:
     """All cells, with Valkey there and with Valkey away."""
     folder = tmp_path_factory.mktemp("chaos")
-    with database(database_url, "chaos") as url, embedded_valkey(None) as valkey_url:
+    with own_database(database_url, "chaos") as url, embedded_valkey(None) as valkey_url:
         env = environment(simulator_process, url, valkey_url, folder)
         key = set_up(env, folder)
         simulator_process.put_faults(*faults())

@@ -14,7 +14,7 @@ import aiohttp
 import psutil
 import pytest
 import pytest_asyncio
-from conftest import Simulator, octant, running_service
+from conftest import Simulator, octant, own_database, running_service
 
 from app.stack.embedded import embedded_valkey, free_port
 
@@ -23,12 +23,20 @@ TARGET = "anthropic/claude-sonnet-5-5"
 
 
 @pytest.fixture(scope="module")
-def env(stack_env: dict[str, str]) -> dict[str, str]:
-    """A service of its own, whose circuits open as in production, only sooner; on a Valkey database of its own."""
-    valkey = stack_env["OCTANT_VALKEY_URL"].removesuffix("/0") + "/1"
+def env(stack_env: dict[str, str], database_url: str) -> Iterator[dict[str, str]]:
+    """A service of its own, on stores of its own, whose circuits open as in production, only sooner."""
     ports = {name: str(free_port()) for name in ("OCTANT_PORT", "OCTANT_METRICS_PORT")}
     circuits = {"OCTANT_RECOVERY__BREAKER_FAILURES": "5", "OCTANT_RECOVERY__BREAKER_REST": "1.5"}
-    return {**stack_env, **ports, **circuits, "OCTANT_VALKEY_URL": valkey}
+    with embedded_valkey(None) as valkey, own_database(database_url, "recovery") as database:
+        env = {**stack_env, **ports, **circuits, "OCTANT_VALKEY_URL": valkey, "OCTANT_DATABASE_URL": database}
+        octant(env, "tenant", "create", "acme")
+        octant(env, "release", "activate", "2026-11-22", "--reason", "tests")
+        yield env
+
+
+@pytest.fixture(scope="module")
+def api_key(env: dict[str, str]) -> str:
+    return octant(env, "key", "create", "acme", "--name", "tests", "--quiet").strip()
 
 
 @pytest.fixture(scope="module")
@@ -198,12 +206,12 @@ def _service_process(url: str) -> psutil.Process:
 
 
 async def test_a_valkey_that_goes_away_in_the_middle_of_a_call_does_not_end_the_call(
-    simulator: Simulator, stack_env: dict[str, str], api_key: str, tmp_path: Path
+    simulator: Simulator, env: dict[str, str], api_key: str, tmp_path: Path
 ) -> None:
     """C7: the money is held already; the next call finds no store and is refused."""
     with embedded_valkey(None) as short_lived:
         env = {
-            **stack_env,
+            **env,
             "OCTANT_VALKEY_URL": short_lived,
             "OCTANT_PORT": str(free_port()),
             "OCTANT_METRICS_PORT": str(free_port()),
