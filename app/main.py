@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import __version__
+from app.console import calls
 from app.domain.errors import InvalidRequest
 from app.edge import health
 from app.edge.middleware import EdgeMiddleware, from_http
@@ -31,6 +32,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
             products = (chat.router(parts.gateway), support.router(parts.support))
             for product in (*products, jobs.router(posts(*products))):
                 app.include_router(product)
+            app.include_router(calls.router(parts.engine))
             yield
 
     app = FastAPI(title="Octant", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)

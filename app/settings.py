@@ -143,6 +143,10 @@ class Settings(BaseSettings):
         default=frozenset({"northwind.example"}), description="Hosts that links in answers may point to."
     )
 
+    records_keep: int = Field(default=30, ge=1, description="Days that records of calls are kept, besides today.")
+    records_spill_max_bytes: int = Field(
+        default=1 << 30, ge=0, description="Disk that records may take while Postgres is away; 0 keeps them in memory."
+    )
     otlp_endpoint: str = Field(default="", description="OTLP over HTTP endpoint for traces; empty exports none.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level logged.")
 

@@ -10,7 +10,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import __version__
+from app.audit.partitions import Keeper
 from app.audit.recorder import Recorder
+from app.audit.spill import Spill
 from app.budget.alerts import Alerts, Receivers
 from app.budget.budget import Budget
 from app.budget.caps import UserCaps
@@ -50,6 +52,7 @@ class Parts:
     gateway: Gateway
     support: Support
     edge: EdgeParts
+    engine: AsyncEngine
 
 
 def build_provider(name: str, settings: ProviderSettings) -> Provider:
@@ -114,6 +117,31 @@ async def _open_budget(stack: AsyncExitStack, settings: Settings, engine: AsyncE
     return Budget(valkey, ledger, caps, policy=budget_policy(settings), on_settle_failure=metrics.settle_failures.inc)
 
 
+async def _open_audit(
+    stack: AsyncExitStack, settings: Settings, engine: AsyncEngine, redactor: Redactor, metrics: Metrics
+) -> Recorder:
+    """The recorder and the keeper of its partitions, started; both close with ``stack``."""
+
+    def spilled(records: int, size: int) -> None:
+        metrics.records_spilled.inc(records)
+        metrics.spill_bytes.set(size)
+
+    recorder = Recorder(
+        engine,
+        redactor,
+        Spill(settings.state_dir / "spill", max_bytes=settings.records_spill_max_bytes),
+        on_drop=metrics.records_dropped.inc,
+        on_depth=metrics.records_queued.set,
+        on_spill=spilled,
+    )
+    await recorder.start()
+    stack.push_async_callback(recorder.aclose)
+    keeper = Keeper(engine, keep_days=settings.records_keep)
+    await keeper.start()
+    stack.push_async_callback(keeper.aclose)
+    return recorder
+
+
 def _show_state(metrics: Metrics, target: Target, state: State) -> None:
     metrics.breaker_state.set(STATES.index(state), provider=target.provider, model=target.model)
 
@@ -143,7 +171,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         keys = KeyRing(engine, secret=settings.secret_key.get_secret_value().encode())
         switch = KillSwitch(valkey, file=settings.kill_file)
         releases = releases_of(settings, engine, valkey)
-        recorder = Recorder(engine, redactor, on_drop=metrics.records_dropped.inc, on_depth=metrics.records_queued.set)
+        recorder = await _open_audit(stack, settings, engine, redactor, metrics)
         budget = await _open_budget(stack, settings, engine, valkey, metrics)
         idempotency = build_idempotency(settings, engine, metrics)
         tracing = Tracing("octant", __version__, settings.otlp_endpoint or None)
@@ -153,8 +181,6 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         stack.push_async_callback(switch.aclose)
         await releases.start()
         stack.push_async_callback(releases.aclose)
-        await recorder.start()
-        stack.push_async_callback(recorder.aclose)
         await budget.start()
         stack.push_async_callback(budget.aclose)
         recovery = _open_recovery(stack, settings, valkey, switch, metrics)
@@ -185,7 +211,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
             webhook_hosts=settings.webhook_allowed_hosts,
             version=lambda: {"version": __version__, "release": releases.current.id, "environment": settings.environment},
         )
-        yield Parts(gateway=gateway, support=Support(gateway, engine, settings.index_dir, redactor), edge=edge)
+        yield Parts(gateway=gateway, support=Support(gateway, engine, settings.index_dir, redactor), edge=edge, engine=engine)
 
 
 def _checks(engine: AsyncEngine, valkey: Redis) -> Mapping[str, Callable[[], Awaitable[None]]]:

@@ -1,9 +1,10 @@
 """Records leave the request at once and reach Postgres in batches (O1, O7).
 
-`record` puts into a bounded queue and returns: it never waits and never raises. One task redacts, writes batches by COPY, and
-keeps trying while Postgres is away. Redaction happens here and not in `record`, because it would be paid for in the caller's
-latency; no text leaves the process, or this room, before it. What is lost is counted through ``on_drop``: the newest records
-where the queue is full, a record that Postgres refuses, and what is left when closing takes too long.
+`record` puts into a bounded queue and returns: it never waits and never raises. One task redacts and writes batches by COPY.
+While Postgres is away, batches go to local disk (`Spill`), and back from there when it returns; with the disk full too, they wait
+in the queue. Redaction happens here and not in `record`, because it would be paid for in the caller's latency; no text leaves
+the process, or this room, before it. What is lost is counted through ``on_drop``: the newest records where the queue is full,
+a record that Postgres refuses, and what is left when closing takes too long.
 """
 
 import asyncio
@@ -19,12 +20,15 @@ from psycopg.errors import UniqueViolation
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.audit import rows
+from app.audit.rows import Writer
+from app.audit.spill import Spill
 from app.domain.records import CallRecord
 from app.security.redaction import Redactor
 
 RETRY_FIRST, RETRY_MOST = 0.2, 5.0
-WRITE_SECONDS = 15.0  # a Postgres that takes longer is as good as away
+WRITE_SECONDS = 5.0  # a Postgres that takes longer is as good as away
+BRING_BACK_EVERY = 2.0
+AWAY = (SQLAlchemyError, PostgresError, OSError)  # TimeoutError is an OSError
 TURN = 0.005
 LONG_TEXT = 50_000  # characters; from here on redaction takes milliseconds, and goes to a thread
 log = logging.getLogger(__name__)
@@ -37,9 +41,11 @@ class Recorder:
         self,
         engine: AsyncEngine,
         redactor: Redactor,
+        spill: Spill,
         *,
         on_drop: Callable[[int], None],
         on_depth: Callable[[int], None] = lambda _: None,
+        on_spill: Callable[[int, int], None] = lambda _records, _bytes: None,
         capacity: int = 10_000,
         capacity_bytes: int = 256 << 20,
         batch: int = 200,
@@ -48,9 +54,13 @@ class Recorder:
         """At most ``batch`` records are written at a time, at least every ``interval`` seconds.
 
         The queue holds ``capacity`` records and texts of ``capacity_bytes`` characters. ``on_drop`` is told how many were
-        lost, ``on_depth`` how many are waiting.
+        lost, ``on_depth`` how many are waiting, ``on_spill`` how many went to disk just now and the bytes that are there.
         """
-        self._engine = engine
+        self._writer = Writer(engine)
+        self._spill = spill
+        self._on_spill = on_spill
+        self._away_until = 0.0
+        self._delay = RETRY_FIRST
         self._redactor = redactor
         self._on_drop = on_drop
         self._on_depth = on_depth
@@ -60,20 +70,21 @@ class Recorder:
         self._queue: asyncio.Queue[CallRecord] = asyncio.Queue(capacity)
         self._bytes = 0
         self._unwritten = 0
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Begin to write."""
-        self._task = asyncio.create_task(self._write_forever())
+        """Begin to write, and to bring back what was spilled."""
+        self._tasks = [asyncio.create_task(c) for c in (self._write_forever(), self._bring_back_forever())]
 
     async def aclose(self, grace: float = 5.0) -> None:
-        """Write what is queued, for ``grace`` seconds at most; what is left then is counted as dropped."""
+        """Write or spill what is queued, for ``grace`` seconds at most; what is left then is counted as dropped."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await self._queue.join()
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._spill.close()
         if self._unwritten:
             log.error("records lost at shutdown", extra={"records": self._unwritten})
             self._on_drop(self._unwritten)
@@ -100,38 +111,77 @@ class Recorder:
                 await asyncio.sleep(self._interval)
             while len(taken) < self._batch and not self._queue.empty():
                 taken.append(self._queue.get_nowait())
-            await self._write(await self._redacted(taken))
+            await self._keep(await self._redacted(taken))
             for record in taken:
                 self._bytes -= len(record.request) + len(record.response)
                 self._queue.task_done()
             self._unwritten -= len(taken)
             self._on_depth(self._unwritten)
 
-    async def _write(self, batch: Sequence[CallRecord]) -> None:
-        """Write a batch, however long Postgres is away. A batch that it refuses is halved until the bad record stands alone."""
-        delay = RETRY_FIRST
+    async def _keep(self, batch: Sequence[CallRecord]) -> None:
+        """Write a batch, or spill it; with neither Postgres nor a disk that takes it, keep trying."""
         while True:
+            if time.monotonic() >= self._away_until:
+                try:
+                    await self._write(batch)
+                except AWAY as error:
+                    self._away_until = time.monotonic() + self._delay
+                    self._delay = min(self._delay * 2, RETRY_MOST)
+                    log.warning("records not written, will retry", extra={"error_type": type(error).__name__})
+                else:
+                    self._delay = RETRY_FIRST
+                    return
             try:
-                async with asyncio.timeout(WRITE_SECONDS):
-                    await rows.write(self._engine, batch)
-            except (DataError, IntegrityError) as error:
-                await self._write_refused(batch, error)
-                return
-            except (SQLAlchemyError, PostgresError, OSError) as error:
-                log.warning("records not written, will retry", extra={"error_type": type(error).__name__, "retry_s": delay})
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, RETRY_MOST)
+                await asyncio.to_thread(self._spill.append, batch)
+            except OSError as error:
+                log.warning("records not spilled, will retry", extra={"error_type": type(error).__name__})
+                await asyncio.sleep(min(self._delay, 1.0))
             else:
+                self._on_spill(len(batch), await asyncio.to_thread(lambda: self._spill.size))
                 return
 
-    async def _write_refused(self, batch: Sequence[CallRecord], error: PostgresError) -> None:
-        if len(batch) > 1:
+    async def _write(self, batch: Sequence[CallRecord], *, again: bool = False) -> None:
+        """Write a batch. One that Postgres refuses is halved until the bad record stands alone. Raises one of `AWAY`."""
+        try:
+            async with asyncio.timeout(WRITE_SECONDS):
+                await self._writer.write(batch, again=again)
+        except UniqueViolation:  # an earlier try was committed, its answer lost
+            await self._write(batch, again=True)
+        except (DataError, IntegrityError) as error:
+            if len(batch) == 1:
+                # not log.exception: the error's text quotes the row
+                log.error("record refused by Postgres", extra={"call_id": batch[0].id, "error_type": type(error).__name__})  # noqa: TRY400
+                self._on_drop(1)
+                return
             middle = len(batch) // 2
-            await self._write(batch[:middle])
-            await self._write(batch[middle:])
-        elif not isinstance(error, UniqueViolation):  # that one is there already: an earlier try was committed, its answer lost
-            log.error("record refused by Postgres", extra={"call_id": batch[0].id, "error_type": type(error).__name__})
-            self._on_drop(1)
+            await self._write(batch[:middle], again=again)
+            await self._write(batch[middle:], again=again)
+
+    async def _bring_back_forever(self) -> None:
+        while True:
+            try:
+                while await self._bring_back():
+                    pass
+            except AWAY as error:
+                log.warning("spilled records not brought back, will retry", extra={"error_type": type(error).__name__})
+            await asyncio.sleep(BRING_BACK_EVERY)
+
+    async def _bring_back(self) -> bool:
+        """One spilled file, of ours or of a process that is gone; what arrived already is passed over. False: there is none."""
+        self._spill.close()
+        if (claim := self._spill.claim()) is None:
+            return False
+        with contextlib.closing(claim):
+            records, torn = await asyncio.to_thread(claim.read)
+            for start in range(0, len(records), self._batch):
+                await self._write(records[start : start + self._batch], again=True)
+            claim.remove()
+        if torn:
+            log.error("spilled records cannot be read", extra={"records": torn})
+            self._on_drop(torn)
+        self._on_spill(0, self._spill.size)
+        log.info("spilled records brought back", extra={"records": len(records)})
+        return True
 
     async def _redacted(self, batch: Sequence[CallRecord]) -> list[CallRecord]:
         """The records as they may be stored. The event loop gets its turn every `TURN` seconds.

@@ -1,31 +1,55 @@
 """From a record to rows, and rows to Postgres by COPY (psycopg 3, "Using COPY TO and COPY FROM")."""
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import Table, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.audit import partitions
 from app.audit.tables import attempts, calls
 from app.domain.calls import Attempt, Usage
 from app.domain.records import CallRecord
 
 
-async def write(engine: AsyncEngine, batch: Sequence[CallRecord]) -> None:
-    """Write calls and attempts in one transaction: all or none. Raises what SQLAlchemy and psycopg raise."""
-    async with engine.begin() as connection:
-        await _copy(connection, calls, (_call_row(r) for r in batch))
-        await _copy(connection, attempts, (_attempt_row(r.id, a) for r in batch for a in r.attempts))
+class Writer:
+    """Writes batches of records."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        """Nothing is asked yet."""
+        self._engine = engine
+        self._days: set[date] = set()
+
+    async def write(self, batch: Sequence[CallRecord], *, again: bool = False) -> None:
+        """Write calls and attempts in one transaction: all or none. Raises what SQLAlchemy and psycopg raise.
+
+        ``again``: some of them may be there already, from a try whose answer was lost; those are passed over.
+        """
+        days = {record.at.astimezone(UTC).date() for record in batch}
+        async with self._engine.begin() as connection:
+            await partitions.ensure(connection, days - self._days)
+            await _copy(connection, calls, (_call_row(r) for r in batch), again=again)
+            await _copy(connection, attempts, (_attempt_row(r, a) for r in batch for a in r.attempts), again=again)
+        yesterday = datetime.now(UTC).date() - timedelta(days=1)  # older ones may be dropped at any time
+        self._days = {day for day in self._days | days if day >= yesterday}
 
 
-async def _copy(connection: AsyncConnection, table: Table, rows: Iterable[dict[str, Any]]) -> None:
+async def _copy(connection: AsyncConnection, table: Table, rows: Iterable[dict[str, Any]], *, again: bool) -> None:
     columns = [c.name for c in table.columns]
     names = ", ".join(f'"{name}"' for name in columns)
+    target = table.name
+    if again:
+        target = f"{table.name}_again"
+        await connection.execute(text(f"CREATE TEMPORARY TABLE {target} (LIKE {table.name}) ON COMMIT DROP"))
     raw = (await connection.get_raw_connection()).driver_connection
     assert raw is not None  # noqa: S101 - an open connection has a driver connection
-    async with raw.cursor() as cursor, cursor.copy(f'COPY "{table.name}" ({names}) FROM STDIN') as copy:
+    async with raw.cursor() as cursor, cursor.copy(f'COPY "{target}" ({names}) FROM STDIN') as copy:
         for row in rows:
             await copy.write_row([_storable(row[name]) for name in columns])
+    if again:
+        into = f'INSERT INTO "{table.name}" ({names}) SELECT {names} FROM {target} ON CONFLICT DO NOTHING'  # noqa: S608 - our own names
+        await connection.execute(text(into))
 
 
 def _storable(value: Any) -> Any:  # noqa: ANN401 - any column value
@@ -40,9 +64,9 @@ def _call_row(record: CallRecord) -> dict[str, Any]:
     return {**own, **_usage(record.usage), "degraded": list(record.degraded)}
 
 
-def _attempt_row(call_id: str, attempt: Attempt) -> dict[str, Any]:
+def _attempt_row(record: CallRecord, attempt: Attempt) -> dict[str, Any]:
     own = {c.name: getattr(attempt, c.name) for c in attempts.columns if hasattr(attempt, c.name)}
-    return {**own, **_usage(attempt.usage), "call_id": call_id}
+    return {**own, **_usage(attempt.usage), "call_id": record.id, "at": record.at}
 
 
 def _usage(usage: Usage) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One row a call, one row an attempt. All text in them is redacted.
+"""One row a call, one row an attempt, in a partition for each UTC day. All text in them is redacted.
 
 What comes from outside (a user's name, a provider's words) is ``Text``: a length limit here would refuse the whole record.
 
@@ -7,6 +7,9 @@ minutes, and the trigram index that makes ILIKE fast is several times larger and
 grants. The price: words are found whole, not by their middle. ``simple`` neither stems nor drops
 words, so order numbers and redaction tokens are found as they stand, in any language. Only the first 50,000 characters of
 each side are indexed, because PostgreSQL refuses a row whose tsvector is over 1 MB.
+
+Fields with few values (feature, release, outcome and so on) are found through one more GIN index over ``name=value`` facets: a
+value that is rare is found at once, in any combination, without an index for each field (ADR 0018).
 """
 
 from sqlalchemy import (
@@ -15,7 +18,6 @@ from sqlalchemy import (
     Column,
     DateTime,
     Float,
-    ForeignKey,
     Index,
     Integer,
     MetaData,
@@ -36,12 +38,22 @@ SEARCH_VECTOR = (
     r""" '\n'::text, ' '::text), '<>'::text, '  '::text))"""
 )
 
+# Likewise as PostgreSQL prints it back.
+FACETS = (
+    "(degraded::text[] || ARRAY['feature='::text || feature::text, 'target='::text || target, 'release='::text || release::text,"
+    " 'prompt='::text || COALESCE(prompt, ''::character varying)::text,"
+    " 'prompt_version='::text || COALESCE(prompt_version, ''::character varying)::text,"
+    " 'provider='::text || COALESCE(provider, ''::character varying)::text,"
+    " 'model='::text || COALESCE(model, ''::text), 'model_answered='::text || COALESCE(model_answered, ''::text),"
+    " 'outcome='::text || outcome::text, 'key_id='::text || key_id::text])"
+)
+
 calls = Table(
     "calls",
     metadata,
     Column("id", String(64), primary_key=True),
     Column("request_id", String(128), nullable=False),
-    Column("at", DateTime(timezone=True), nullable=False),
+    Column("at", DateTime(timezone=True), primary_key=True),
     Column("trace_id", String(32), nullable=False),
     Column("tenant", String(64), nullable=False),
     Column("user", Text, nullable=False),
@@ -77,15 +89,20 @@ calls = Table(
     Index("calls_trace", "trace_id"),
     Index("calls_tenant_user_at", "tenant", "user", "at"),
     Index("calls_tenant_at", "tenant", "at"),
-    Index("calls_failed_at", "outcome", "at", postgresql_where=text("(outcome)::text <> 'ok'::text")),
+    Index("calls_latency", "latency_ms"),
+    Index("calls_cost", "cost"),
+    Index("calls_failed_at", "at", postgresql_where=text("(outcome)::text <> 'ok'::text")),
     Index("calls_search", text(SEARCH_VECTOR), postgresql_using="gin"),
+    Index("calls_facets", text(FACETS), postgresql_using="gin"),
+    postgresql_partition_by="RANGE (at)",
 )
 
 attempts = Table(
     "attempts",
     metadata,
-    Column("call_id", String(64), ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    Column("call_id", String(64), primary_key=True),
     Column("number", Integer, primary_key=True),
+    Column("at", DateTime(timezone=True), primary_key=True, comment="of the call: both lie in the same day"),
     Column("provider", String(64), nullable=False),
     Column("model", Text, nullable=False),
     Column("model_answered", Text, nullable=True),
@@ -102,4 +119,5 @@ attempts = Table(
     Column("usage_estimated", Boolean, nullable=False),
     Column("cost", BigInteger, nullable=False, comment="micro-dollars"),
     Column("provider_request_id", Text, nullable=True),
+    postgresql_partition_by="RANGE (at)",
 )

@@ -21,11 +21,12 @@ from app.cli.seed import seed
 from app.cli.stack import demo, migrate, reset, serve, setup, worker
 from app.cli.switch import app as kill
 from app.cli.switch import resume
+from app.cli.trace import trace
 from app.cli.webhooks import app as webhook
 from app.domain.errors import Misconfigured, OctantError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Operate Octant.")
-for command in (demo, serve, worker, setup, migrate, seed, reset, rollback, resume):
+for command in (demo, serve, worker, setup, migrate, seed, reset, rollback, resume, trace):
     app.command()(command)
 app.add_typer(index, name="index")
 app.add_typer(tenant, name="tenant")

@@ -3,8 +3,10 @@
 import asyncio
 import json
 import re
+import sys
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Records of calls: filter them, or show one whole.")
 
+MOST_EXPORTED = 1_000_000
 _AGO = re.compile(r"(\d+)([smhd])\Z")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -24,34 +27,58 @@ def find(  # noqa: PLR0917 - one option a field is what a filter is; typer makes
     context: typer.Context,
     tenant: Annotated[str | None, typer.Option(help="Tenant id.")] = None,
     user: Annotated[str | None, typer.Option(help="End user, as redacted in the record.")] = None,
+    key: Annotated[str | None, typer.Option(help="Id of an API key, as `octant key list` shows it.")] = None,
     feature: Annotated[str | None, typer.Option(help="For instance support.answer.")] = None,
+    target: Annotated[str | None, typer.Option(help="What was asked for: a model's alias or a prompt.")] = None,
     outcome: Annotated[str | None, typer.Option(help="`ok` or an error's code.")] = None,
+    failed: Annotated[bool | None, typer.Option("--failed/--ok", help="Whether the outcome is other than `ok`.")] = None,
     provider: Annotated[str | None, typer.Option(help="Provider that answered last.")] = None,
     model: Annotated[str | None, typer.Option(help="Model asked last.")] = None,
+    model_answered: Annotated[str | None, typer.Option(help="Version that the provider says answered.")] = None,
     release: Annotated[str | None, typer.Option(help="Release id.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Prompt, as support/answer.")] = None,
+    prompt_version: Annotated[str | None, typer.Option(help="Its version, as v2.")] = None,
+    degraded: Annotated[str | None, typer.Option(help="A word of the header octant-degraded.")] = None,
+    stream: Annotated[bool | None, typer.Option("--stream/--whole", help="Streams, or whole answers.")] = None,
     request_id: Annotated[str | None, typer.Option(help="As in the x-request-id header.")] = None,
     trace_id: Annotated[str | None, typer.Option(help="32 hexadecimal digits.")] = None,
     text: Annotated[str | None, typer.Option(help='Words in request or response; "quoted words" stand together.')] = None,
+    at_least: Annotated[list[str] | None, typer.Option(help="FIELD=NUMBER, as latency_ms=500 or cost=0.01. Repeatable.")] = None,
+    at_most: Annotated[list[str] | None, typer.Option(help="As --at-least.")] = None,
     since: Annotated[str | None, typer.Option(help="A time such as 2026-11-23T14:00, or an age such as 15m, 2h, 7d.")] = None,
     until: Annotated[str | None, typer.Option(help="As --since.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many.")] = 20,
+    sort: Annotated[str, typer.Option(help="at, latency_ms or cost.")] = "at",
+    ascending: Annotated[bool, typer.Option("--ascending", help="The oldest, quickest or cheapest first.")] = False,
+    after: Annotated[str | None, typer.Option(help="The cursor that the page before ended with.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most this many: 20, or a million into a file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with the texts.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write them to this file: .jsonl or .parquet.", dir_okay=False)] = None,
 ) -> None:
     """List records, newest first."""
     if context.invoked_subcommand:
         return
-    from app.audit.query import CallFilter
+    from app.audit.query import SORTS, CallFilter, Sort, bounds_of, cursor_of
 
+    if sort not in SORTS:
+        raise typer.BadParameter(f"--sort takes {', '.join(SORTS)}")
     wanted = CallFilter(
-        tenant=tenant, user=user, feature=feature, outcome=outcome, provider=provider, model=model, release=release,
-        request_id=request_id, trace_id=trace_id, text=text, since=_time(since), until=_time(until), limit=limit,
+        tenant=tenant, user=user, key_id=key, feature=feature, target=target, outcome=outcome, failed=failed, provider=provider,
+        model=model, model_answered=model_answered, release=release, prompt=prompt, prompt_version=prompt_version,
+        degraded=degraded, stream=stream, request_id=request_id, trace_id=trace_id, text=text,
+        ranges=bounds_of(at_least or [], at_most or []), since=_time(since), until=_time(until), sort=cast("Sort", sort),
+        ascending=ascending, after=after, limit=limit or (MOST_EXPORTED if out else 20),
     )  # fmt: skip
+    if out:
+        _say(f"{asyncio.run(_export(wanted, out))} records in {out}")
+        return
     found = asyncio.run(_find(wanted))
     if as_json:
         for row in found:
             print(_json(row))
     else:
         _table(found)
+    if len(found) == wanted.limit and not as_json:
+        _say(f"more: --after {cursor_of(found[-1], wanted.sort)}")
 
 
 @app.command("show")
@@ -72,6 +99,26 @@ async def _find(wanted: "CallFilter") -> list[dict[str, Any]]:
 
     async with database() as (engine, _):
         return await find_calls(engine, wanted)
+
+
+async def _export(wanted: "CallFilter", out: Path) -> int:
+    """Write a file beside the one that is wanted and put it there when it is whole."""
+    from app.audit import export
+    from app.audit.query import every_call
+
+    writers = {".jsonl": export.write_jsonl, ".parquet": export.write_parquet}
+    if out.suffix not in writers:
+        raise typer.BadParameter(f"--out takes a file that ends with {' or '.join(writers)}")
+    unfinished = out.with_name(out.name + ".part")
+    async with database() as (engine, _):
+        try:
+            with unfinished.open("wb") as file:
+                count = await writers[out.suffix](every_call(engine, wanted), file)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
+    unfinished.replace(out)
+    return count
 
 
 async def _get(call_id: str) -> list[dict[str, Any]]:
@@ -130,6 +177,11 @@ def _pretty(text: str) -> str:
         return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
     except ValueError:
         return text or "(none)"
+
+
+def _say(text: str) -> None:
+    """To the person, beside what a pipe takes."""
+    print(text, file=sys.stderr)
 
 
 def _json(record: dict[str, Any]) -> str:

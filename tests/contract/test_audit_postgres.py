@@ -1,75 +1,35 @@
 """The recorder and its queries on a real Postgres."""
 
 import asyncio
+import json
+import re
 import time
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from pyarrow import parquet
+from records import Drops, a_record
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from app.audit import export, query
 from app.audit import recorder as recorder_module
-from app.audit.query import CallFilter, find_calls, get_call
+from app.audit.query import SORTS, CallFilter, Sort, bounds_of, cursor_of, every_call, find_calls, get_call, statement_of
 from app.audit.recorder import Recorder
-from app.domain.calls import Attempt, Usage
+from app.audit.spill import Spill
+from app.domain.errors import InvalidRequest
 from app.domain.money import MicroUSD
-from app.domain.records import CallRecord
 from app.security.redaction import Redactor
 
 REDACTOR = Redactor(b"a key for the audit tests")
-
-
-def a_record(**changes: Any) -> CallRecord:  # noqa: ANN401 - any field of a record
-    call_id = changes.pop("id", f"call_{uuid4().hex}")
-    fields: dict[str, Any] = {
-        "id": call_id,
-        "request_id": f"req_{uuid4().hex}",
-        "at": datetime.now(UTC),
-        "trace_id": uuid4().hex,
-        "tenant": "audit-tests",
-        "user": "ada",
-        "key_id": "1a2b3c4d",
-        "feature": "support.answer",
-        "target": "support/answer",
-        "release": "2026-11-22",
-        "prompt": "support/answer",
-        "prompt_version": "v2",
-        "provider": "openai",
-        "model": "gpt-6-luna",
-        "model_answered": "gpt-6-luna-2026-10-01",
-        "stream": False,
-        "outcome": "ok",
-        "error": None,
-        "latency_ms": 120.5,
-        "ttft_ms": None,
-        "overhead_ms": 2.25,
-        "usage": Usage(input=10, output=5, cached_input=3, cache_write=2, reasoning=1),
-        "cost": MicroUSD(42),
-        "held": MicroUSD(100),
-        "fallbacks": 1,
-        "degraded": ("guard:fake-role",),
-        "request": '{"messages": ["hello"]}',
-        "response": '{"parts": []}',
-        "attempts": (
-            Attempt(number=1, provider="anthropic", model="claude-haiku-5-5", outcome="provider_timeout", started_ms=1.0,
-                    latency_ms=80.0, error="no answer for grace@example.com"),
-            Attempt(number=2, provider="openai", model="gpt-6-luna", outcome="ok", started_ms=81.0, latency_ms=39.0,
-                    usage=Usage(10, 5, 3, 2, 1), cost=MicroUSD(42), provider_request_id="abc"),
-        ),
-    }  # fmt: skip
-    return CallRecord(**(fields | changes))
-
-
-class Drops:
-    def __init__(self) -> None:
-        self.total = 0
-
-    def __call__(self, count: int) -> None:
-        self.total += count
+NOT_ON_DISK = Spill(Path("nowhere"), max_bytes=0)
 
 
 @pytest.fixture
@@ -77,9 +37,14 @@ def drops() -> Drops:
     return Drops()
 
 
+@pytest.fixture
+def spill(tmp_path: Path) -> Spill:
+    return Spill(tmp_path / "spill")
+
+
 @pytest_asyncio.fixture
-async def recorder(engine: AsyncEngine, drops: Drops) -> AsyncIterator[Recorder]:
-    made = Recorder(engine, REDACTOR, on_drop=drops, interval=0.01)
+async def recorder(engine: AsyncEngine, drops: Drops, spill: Spill) -> AsyncIterator[Recorder]:
+    made = Recorder(engine, REDACTOR, spill, on_drop=drops, interval=0.01)
     await made.start()
     yield made
     await made.aclose()
@@ -118,9 +83,9 @@ async def test_personal_data_is_redacted_before_it_is_stored(engine: AsyncEngine
     assert token in found["request"]
 
 
-async def test_a_record_can_be_found_within_five_seconds(engine: AsyncEngine) -> None:
+async def test_a_record_can_be_found_within_five_seconds(engine: AsyncEngine, spill: Spill) -> None:
     """O2, with the service's own batch interval."""
-    recorder = Recorder(engine, REDACTOR, on_drop=lambda _: None)
+    recorder = Recorder(engine, REDACTOR, spill, on_drop=lambda _: None)
     await recorder.start()
     started = time.monotonic()
     record = a_record()
@@ -190,13 +155,136 @@ async def test_a_redacted_person_is_found_by_their_token(engine: AsyncEngine, re
     assert record.id in {row["id"] for row in await find_calls(engine, CallFilter(text=token))}
 
 
-async def test_the_search_for_words_uses_the_index(engine: AsyncEngine) -> None:
-    from app.audit.query import _HAS_WORDS
-
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        (CallFilter(text="NW-10001"), "to_tsvector"),
+        (CallFilter(outcome="never_seen", release="r9"), "expr"),
+        (CallFilter(degraded="never_seen"), "expr"),
+        (CallFilter(sort="cost"), "cost"),
+        (CallFilter(sort="latency_ms", ascending=True), "latency_ms"),
+        (CallFilter(failed=True), "at_idx1"),
+        (CallFilter(tenant="t", user="u"), "tenant"),
+        (CallFilter(id="call_1"), "pkey"),
+        (CallFilter(trace_id="0" * 32), "trace_id"),
+    ],
+    ids=lambda v: v if isinstance(v, str) else "",
+)
+async def test_a_search_uses_its_index_in_every_partition(engine: AsyncEngine, wanted: CallFilter, index: str) -> None:
+    statement = statement_of(wanted).compile(dialect=engine.dialect)
     async with engine.connect() as connection:
         await connection.execute(text("SET LOCAL enable_seqscan = off"))
-        plan = await connection.execute(text(f"EXPLAIN SELECT id FROM calls WHERE {_HAS_WORDS.text}"), {"words": "NW-10001"})  # noqa: S608 - our own constant
-        assert "calls_search" in "\n".join(row[0] for row in plan)
+        raw = (await connection.get_raw_connection()).driver_connection
+        assert raw is not None
+        told = dict(statement.params)
+        plan = "\n".join(row[0] for row in await (await raw.execute(f"EXPLAIN {statement}", told)).fetchall())
+    scans = re.findall(r"(?:Index|Bitmap Index) Scan (?:Backward )?(?:using|on) (calls_\d{8}\w*)", plan)
+    assert scans, plan
+    assert all(index in name for name in scans), plan
+
+
+async def test_facets_find_what_they_name_and_nothing_else(engine: AsyncEngine, recorder: Recorder) -> None:
+    """A value of one field is not found in another, and nothing in a value can stand for another facet."""
+    tenant = f"t-{uuid4().hex[:8]}"
+    record = a_record(tenant=tenant, model="outcome=failed", prompt=None, degraded=("cheaper_model", "no_retries"))
+    recorder.record(record)
+    await recorder.flush()
+
+    async def found(**wanted: Any) -> bool:  # noqa: ANN401 - any field of a filter
+        return bool(await find_calls(engine, CallFilter(tenant=tenant, **wanted)))
+
+    assert await found(model="outcome=failed", outcome="ok", stream=False, failed=False, degraded="no_retries")
+    assert not await found(outcome="failed")
+    assert not await found(provider="gpt-6-luna")
+    assert not await found(degraded="last_resort")
+    assert not await found(stream=True)
+    assert not await found(failed=True)
+    assert await found(prompt="")
+    assert await found(target="support/answer", prompt_version="v2", model_answered="gpt-6-luna-2026-10-01")
+
+
+async def test_ranges_take_both_ends(engine: AsyncEngine, recorder: Recorder) -> None:
+    tenant = f"t-{uuid4().hex[:8]}"
+    for cost in (100, 200, 300):
+        recorder.record(a_record(tenant=tenant, cost=MicroUSD(cost), latency_ms=cost / 10))
+    await recorder.flush()
+
+    async def costs(at_least: list[str], at_most: list[str]) -> list[int]:
+        wanted = CallFilter(tenant=tenant, ranges=bounds_of(at_least, at_most), sort="cost", ascending=True)
+        return [row["cost"] for row in await find_calls(engine, wanted)]
+
+    assert await costs(["cost=0.0002"], []) == [200, 300]
+    assert await costs(["latency_ms=10"], ["cost=0.0002", "latency_ms=30"]) == [100, 200]
+    for wrong in ("cost", "cost=", "cost=nan", "price=1", "cost=1;drop", "request=1"):
+        with pytest.raises(InvalidRequest, match="FIELD=NUMBER"):
+            bounds_of([wrong], [])
+
+
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("ascending", [True, False])
+async def test_pages_follow_each_other_without_gap_or_repetition(
+    engine: AsyncEngine, recorder: Recorder, sort: Sort, ascending: bool
+) -> None:
+    """Among equals too: 23 records, of which many share time, cost and latency."""
+    tenant, at = f"t-{uuid4().hex[:8]}", datetime.now(UTC)
+    records = [
+        a_record(tenant=tenant, at=at - timedelta(hours=9 * (n // 5)), cost=MicroUSD(n // 4), latency_ms=0.1 * (n // 6))
+        for n in range(23)
+    ]
+    for record in records:
+        recorder.record(record)
+    await recorder.flush()
+    wanted = CallFilter(tenant=tenant, sort=sort, ascending=ascending, limit=4)
+    seen: list[dict[str, Any]] = []
+    while page := await find_calls(engine, wanted):
+        seen += page
+        wanted = replace(wanted, after=cursor_of(page[-1], sort))
+    assert sorted(row["id"] for row in seen) == sorted(record.id for record in records)
+    assert [row[sort] for row in seen] == sorted((row[sort] for row in seen), reverse=not ascending)
+    exported = [row["id"] async for page in every_call(engine, replace(wanted, after=None, limit=20)) for row in page]
+    assert exported == [row["id"] for row in seen[:20]]
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "bm90anNvbg==", "WzFd", "WyJjb3N0IiwgMSwgImEiXQ==", "WyJhdCIsICJ4IiwgImEiXQ=="])
+async def test_a_cursor_of_another_search_is_refused(engine: AsyncEngine, cursor: str) -> None:
+    with pytest.raises(InvalidRequest, match="cursor") if cursor else nullcontext():
+        await find_calls(engine, CallFilter(after=cursor))
+
+
+async def test_a_search_that_takes_too_long_is_ended_and_says_how_to_narrow_it(
+    engine: AsyncEngine, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(query, "LONGEST", "1ms")
+    for _ in range(300):
+        recorder.record(a_record(request=" ".join(uuid4().hex for _ in range(300))))
+    await recorder.flush()
+    with pytest.raises(InvalidRequest, match="Narrow it"):
+        await find_calls(engine, CallFilter(text="-nothing -like -this", limit=10_000))
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+async def test_a_file_holds_every_record_with_its_types(
+    engine: AsyncEngine, recorder: Recorder, tmp_path: Path, form: str
+) -> None:
+    tenant = f"t-{uuid4().hex[:8]}"
+    records = [a_record(tenant=tenant, ttft_ms=None if n else 5.5, request='{"m": "ü\\n\u2028"}') for n in range(3)]
+    for record in records:
+        recorder.record(record)
+    await recorder.flush()
+    path = tmp_path / f"calls.{form}"
+    with path.open("wb") as file:
+        write = export.write_jsonl if form == "jsonl" else export.write_parquet
+        assert await write(every_call(engine, CallFilter(tenant=tenant, limit=100)), file) == 3
+    if form == "jsonl":
+        rows = [json.loads(line) for line in path.read_text().split("\n")[:-1]]
+        assert {datetime.fromisoformat(row["at"]) for row in rows} == {record.at for record in records}
+    else:
+        rows = parquet.read_table(path).to_pylist()
+        assert {row["at"] for row in rows} == {record.at for record in records}
+    assert {row["id"] for row in rows} == {record.id for record in records}
+    assert [(row["cost"], row["degraded"], row["stream"]) for row in rows] == [(42, ["guard:fake-role"], False)] * 3
+    assert sorted(str(row["ttft_ms"]) for row in rows) == ["5.5", "None", "None"]
+    assert rows[0]["request"] == records[0].request
 
 
 @pytest.mark.parametrize(
@@ -246,10 +334,11 @@ async def test_a_batch_that_was_stored_by_a_try_whose_answer_was_lost_is_not_sto
 async def test_while_postgres_is_away_records_wait_and_then_arrive(
     engine: AsyncEngine, drops: Drops, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Shows O7."""
+    """O7, with no disk to go to."""
     monkeypatch.setattr(recorder_module, "RETRY_FIRST", 0.02)
+    spill = NOT_ON_DISK
     await _rename(engine, "calls", "calls_away")
-    recorder = Recorder(engine, REDACTOR, on_drop=drops, interval=0.01)
+    recorder = Recorder(engine, REDACTOR, spill, on_drop=drops, interval=0.01)
     await recorder.start()
     record = a_record()
     try:
@@ -266,7 +355,7 @@ async def test_a_full_queue_drops_the_newest_and_counts_them_without_waiting(dro
     """Shows O7."""
     depths: list[int] = []
     nowhere = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:9/nothing")
-    recorder = Recorder(nowhere, REDACTOR, on_drop=drops, on_depth=depths.append, capacity=3)
+    recorder = Recorder(nowhere, REDACTOR, NOT_ON_DISK, on_drop=drops, on_depth=depths.append, capacity=3)
     await recorder.start()
     for _ in range(5):
         recorder.record(a_record())
@@ -278,14 +367,14 @@ async def test_a_full_queue_drops_the_newest_and_counts_them_without_waiting(dro
 
 async def test_the_queue_is_bounded_in_bytes_too(drops: Drops) -> None:
     nowhere = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:9/nothing")
-    recorder = Recorder(nowhere, REDACTOR, on_drop=drops, capacity_bytes=1_000)
+    recorder = Recorder(nowhere, REDACTOR, NOT_ON_DISK, on_drop=drops, capacity_bytes=1_000)
     recorder.record(a_record(request="x" * 2_000))
     assert drops.total == 1
     await nowhere.dispose()
 
 
-async def test_closing_writes_what_is_queued(engine: AsyncEngine, drops: Drops) -> None:
-    recorder = Recorder(engine, REDACTOR, on_drop=drops)
+async def test_closing_writes_what_is_queued(engine: AsyncEngine, drops: Drops, spill: Spill) -> None:
+    recorder = Recorder(engine, REDACTOR, spill, on_drop=drops)
     await recorder.start()
     records = [a_record() for _ in range(450)]
     for record in records:

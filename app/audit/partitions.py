@@ -1,0 +1,84 @@
+"""A partition for each UTC day of records: made ahead, and dropped whole when it is too old (O8).
+
+Dropping a table gives its disk back at once; deleting rows would leave it to a vacuum that rewrites everything.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+EVERY = 600.0
+AHEAD = 2
+LOCK = 0x0C80
+PARENTS = ("calls", "attempts")
+_DAY = re.compile(r"(?:calls|attempts)_(\d{8})\Z")
+
+log = logging.getLogger(__name__)
+
+
+async def ensure(connection: AsyncConnection, days: Iterable[date]) -> None:
+    """Make the partitions of these days, where they are not there. In the connection's transaction."""
+    for day in sorted(days):
+        await connection.execute(text("SELECT records_partition(:day)"), {"day": day})
+
+
+async def partitions(connection: AsyncConnection) -> dict[str, date]:
+    """Every partition by name, with its day."""
+    children = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = ANY (ARRAY['calls', 'attempts']::regclass[])"
+    names = (await connection.execute(text(children))).scalars()
+    found = ((name, _DAY.match(name)) for name in names)
+    return {name: datetime.strptime(m[1], "%Y%m%d").replace(tzinfo=UTC).date() for name, m in found if m}
+
+
+class Keeper:
+    """Makes partitions ahead of time and drops those that are too old; of all workers, one at a time."""
+
+    def __init__(self, engine: AsyncEngine, *, keep_days: int) -> None:
+        """Records of today and of the ``keep_days`` before it stay."""
+        self._engine = engine
+        self._keep = timedelta(days=keep_days)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to tend."""
+        self._task = asyncio.create_task(self._tend_forever())
+
+    async def aclose(self) -> None:
+        """Stop."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=5)
+
+    async def tend(self, today: date | None = None) -> list[str]:
+        """Tend once, unless another worker does. Returns the names of what was dropped. Raises what SQLAlchemy raises."""
+        today = today or datetime.now(UTC).date()
+        async with self._engine.begin() as connection:
+            lock = text("SELECT pg_try_advisory_xact_lock(:key)").bindparams(key=LOCK)
+            if not (await connection.execute(lock)).scalar_one():
+                return []
+            await ensure(connection, (today + timedelta(days=n) for n in range(AHEAD + 1)))
+            old = sorted(name for name, day in (await partitions(connection)).items() if day < today - self._keep)
+        for name in old:
+            await self._drop(name)
+        return old
+
+    async def _drop(self, name: str) -> None:
+        """A drop waits for whoever reads the parent, and whoever comes after waits for the drop: so it gives up soon."""
+        async with self._engine.begin() as connection:
+            await connection.execute(text("SET LOCAL lock_timeout = '1s'"))
+            await connection.execute(text(f'DROP TABLE IF EXISTS "{name}"'))
+        log.info("records dropped", extra={"partition": name})
+
+    async def _tend_forever(self) -> None:
+        while True:
+            try:
+                await self.tend()
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("partitions not tended, will retry", extra={"error_type": type(error).__name__})
+            await asyncio.sleep(EVERY)

@@ -1,0 +1,168 @@
+"""Records on local disk while Postgres is away, and their way back (O7).
+
+Each process appends to a file of its own, one redacted record a line, flushed to the disk before it counts as kept. A file is
+locked (`flock`) by the process that writes it; a file that nobody holds is brought back by whoever finds it, a dead worker's too.
+Bringing back is safe to repeat: records go in under their ids, and those that are there already are passed over.
+
+Appending and reading block: call them in a thread.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
+from typing import IO
+
+from pydantic import TypeAdapter, ValidationError
+
+from app.domain.records import CallRecord
+
+SUFFIX = ".jsonl"
+FILE_BYTES = 16 << 20
+_RECORDS = TypeAdapter(CallRecord)
+
+log = logging.getLogger(__name__)
+
+
+class SpillFullError(OSError):
+    """The space that spilled records may take is used up."""
+
+
+class Spill:
+    """See the module."""
+
+    def __init__(self, directory: Path, *, max_bytes: int = 1 << 30) -> None:
+        """At most ``max_bytes`` in all files of ``directory``, which is made when first needed; 0 keeps nothing on disk."""
+        self._directory = directory
+        self._max_bytes = max_bytes
+        self._file: IO[bytes] | None = None
+        self._lock = Lock()
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files, whoever wrote them."""
+        return sum(_size(path) for path in self._paths())
+
+    def append(self, records: Sequence[CallRecord]) -> None:
+        """Keep redacted records: all or none. Raises OSError, `SpillFullError` where the limit is reached."""
+        data = b"".join(_line(record) for record in records)
+        with self._lock:
+            self._append(data)
+
+    def _append(self, data: bytes) -> None:
+        if self.size + len(data) > self._max_bytes:
+            raise SpillFullError(f"{self._max_bytes:,} bytes of records wait on disk already")
+        file = self._open()
+        before = os.fstat(file.fileno()).st_size
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            self._file = None  # with what its buffer holds
+            try:
+                os.truncate(file.name, before)
+                file.close()
+            except OSError as error:  # a torn line at the end is passed over when it is read
+                log.warning("spill file not cut back", extra={"error_type": type(error).__name__})
+            raise
+        if before + len(data) > FILE_BYTES:
+            self._let_go()
+
+    def close(self) -> None:
+        """Let go of the file being written: from now on anybody may bring it back."""
+        with self._lock:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._file:
+            self._file.close()
+            self._file = None
+
+    def claim(self) -> "Claim | None":
+        """The oldest file that nobody writes or brings back, for us to bring back; None where there is none."""
+        for path in sorted(self._paths(), key=_made):
+            try:
+                file = path.open("rb")
+            except FileNotFoundError:
+                continue  # somebody was faster
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.close()
+                continue
+            if path.exists():
+                return Claim(path, file)
+            file.close()
+        return None
+
+    def _open(self) -> IO[bytes]:
+        if self._file is None:
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path = self._directory / f"{uuid.uuid4().hex}{SUFFIX}"
+            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
+            self._file = os.fdopen(handle, "ab")
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            directory = os.open(self._directory, os.O_RDONLY)
+            try:
+                os.fsync(directory)  # the new file's name is on the disk too
+            finally:
+                os.close(directory)
+        return self._file
+
+    def _paths(self) -> list[Path]:
+        return list(self._directory.glob(f"*{SUFFIX}"))
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A file that this process alone brings back, until it closes or removes it."""
+
+    path: Path
+    file: IO[bytes]
+
+    def read(self) -> tuple[list[CallRecord], int]:
+        """Its records, and how many lines are none (a process died while it wrote)."""
+        found = [_record(line) for line in self.file]
+        records = [record for record in found if record is not None]
+        return records, len(found) - len(records)
+
+    def remove(self) -> None:
+        """Every record of it is in Postgres."""
+        self.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let go of it."""
+        self.file.close()
+
+
+def _line(record: CallRecord) -> bytes:
+    """ASCII: half a surrogate pair survives as an escape."""
+    return json.dumps(asdict(record), default=datetime.isoformat).encode() + b"\n"
+
+
+def _record(line: bytes) -> CallRecord | None:
+    try:
+        return _RECORDS.validate_python(json.loads(line))
+    except (ValueError, ValidationError):
+        return None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _made(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

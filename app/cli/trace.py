@@ -1,0 +1,82 @@
+"""`octant trace`: everything that happened under one trace, request or call, as a waterfall."""
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from app.cli.database import database
+
+BAR = "█"
+NARROW, LABEL, FIGURES = 20, 46, 26
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One line of the waterfall. Milliseconds since the trace's first call began."""
+
+    label: str
+    start: float
+    length: float
+    outcome: str
+    cost: int
+    depth: int = 0
+
+
+def trace(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="A trace id, the x-request-id of an answer, or a call's id.")],
+) -> None:
+    """Draw a trace: each call and each attempt, when and how long, how it ended, what it cost."""
+    from app.domain.money import to_dollars
+
+    found = asyncio.run(_calls(id_))
+    columns = shutil.get_terminal_size((120, 24)).columns
+    bars = bars_of(found)
+    for line in waterfall(bars, width=max(NARROW, columns - LABEL - FIGURES)):
+        print(line)
+    print(f"\ntrace {found[0]['trace_id']}  calls {len(found)}  ${to_dollars(sum(row['cost'] for row in found))}")
+    for row in found:
+        if row["error"]:
+            print(f"{row['id']}  {row['outcome']}: {row['error']}")
+
+
+def bars_of(calls: Sequence[dict[str, Any]]) -> list[Bar]:
+    """Calls with their ``attempts``, in order of time."""
+    began: datetime = min(row["at"] for row in calls)
+    bars: list[Bar] = []
+    for row in calls:
+        start = (row["at"] - began).total_seconds() * 1000
+        bars.append(Bar(row["feature"], start, row["latency_ms"], row["outcome"], row["cost"]))
+        bars += [
+            Bar(f"{a['provider']} {a['model']}", start + a["started_ms"], a["latency_ms"], a["outcome"], a["cost"], depth=1)
+            for a in row["attempts"]
+        ]
+    return bars
+
+
+def waterfall(bars: Sequence[Bar], *, width: int) -> list[str]:
+    """One line a bar: label, a bar of at most ``width`` characters on the common time axis, milliseconds, outcome."""
+    whole = max(bar.start + bar.length for bar in bars) or 1.0
+    lines = []
+    for bar in bars:
+        first = min(width - 1, int(bar.start / whole * width))
+        cells = max(1, min(width - first, round(bar.length / whole * width)))
+        label = ("  " * bar.depth + bar.label)[: LABEL - 2].ljust(LABEL - 2)
+        lines.append(f"{label}  {' ' * first}{BAR * cells}{' ' * (width - first - cells)} {bar.length:8.1f} ms  {bar.outcome}")
+    return lines
+
+
+async def _calls(id_: str) -> list[dict[str, Any]]:
+    from app.audit.query import CallFilter, find_calls, with_attempts
+    from app.domain.errors import NotFound
+
+    async with database() as (engine, _):
+        for name in ("trace_id", "request_id", "id"):
+            found = await find_calls(engine, CallFilter(**{name: id_}, ascending=True, limit=1000))  # type: ignore[arg-type]
+            if found:
+                return await with_attempts(engine, found)
+    raise NotFound(f"No trace, request or call {id_!r}. Records appear within 5 seconds; `octant calls` lists the newest.")

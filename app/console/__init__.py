@@ -1,0 +1,1 @@
+"""What operators use: the admin API. It reads the rooms and is read by none."""

@@ -1,0 +1,78 @@
+"""A partition for each day: made ahead, dropped whole, and a record of any day finds its place (O8)."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from records import Drops, a_record
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.audit.partitions import AHEAD, Keeper, ensure, partitions
+from app.audit.query import get_call
+from app.audit.rows import Writer
+
+DAY = timedelta(days=1)
+
+
+async def days_of(engine: AsyncEngine, parent: str) -> set[date]:
+    async with engine.connect() as connection:
+        return {day for name, day in (await partitions(connection)).items() if name.startswith(parent)}
+
+
+async def test_a_record_of_any_day_finds_its_place(engine: AsyncEngine) -> None:
+    """A spilled record may be old; a day begins at midnight UTC, wherever Postgres is."""
+    writer = Writer(engine)
+    records = [a_record(at=datetime(2026, 3, d, h, m, tzinfo=UTC)) for d, h, m in ((1, 0, 0), (1, 23, 59), (2, 0, 0))]
+    await writer.write(records)
+    for record in records:
+        found = await get_call(engine, record.id)
+        assert found is not None
+        assert len(found["attempts"]) == 2
+    async with engine.connect() as connection:
+        count = (await connection.execute(text("SELECT count(*) FROM calls_20260301"))).scalar_one()
+    assert count == 2
+
+
+async def test_what_is_too_old_is_dropped_with_its_attempts_and_what_comes_is_there(engine: AsyncEngine) -> None:
+    today = datetime.now(UTC).date()
+    kept, gone = (a_record(at=datetime.now(UTC) - DAY * n) for n in (100, 101))
+    await Writer(engine).write([kept, gone])
+    dropped = await Keeper(engine, keep_days=100).tend()
+    assert {f"calls_{today - DAY * 101:%Y%m%d}", f"attempts_{today - DAY * 101:%Y%m%d}"} <= set(dropped)
+    assert await get_call(engine, gone.id) is None
+    assert await get_call(engine, kept.id) is not None
+    for parent in ("calls", "attempts"):
+        days = await days_of(engine, parent)
+        assert {today + DAY * n for n in range(AHEAD + 1)} <= days
+        assert min(days) >= today - DAY * 100
+
+
+async def test_a_day_that_was_dropped_is_made_again_for_a_late_record(engine: AsyncEngine) -> None:
+    writer, at = Writer(engine), datetime(2025, 5, 5, tzinfo=UTC)
+    await writer.write([a_record(at=at)])
+    async with engine.begin() as connection:
+        await connection.execute(text("DROP TABLE calls_20250505, attempts_20250505"))
+    late = a_record(at=at)
+    await writer.write([late])
+    assert await get_call(engine, late.id)
+
+
+async def test_dropping_gives_up_where_somebody_reads(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits longer than a second for a drop that waits."""
+    async with engine.begin() as connection:
+        await ensure(connection, [date(2024, 1, 1)])
+    async with engine.connect() as reading:
+        await reading.execute(text("SELECT count(*) FROM calls_20240101"))
+        with pytest.raises(OperationalError, match="lock timeout"):
+            await Keeper(engine, keep_days=100)._drop("calls_20240101")
+    await Keeper(engine, keep_days=100)._drop("calls_20240101")
+    assert date(2024, 1, 1) not in await days_of(engine, "calls")
+
+
+async def test_a_record_twice_in_one_batch_is_stored_once(engine: AsyncEngine) -> None:
+    record, drops = a_record(), Drops()
+    await Writer(engine).write([record, record], again=True)
+    found = await get_call(engine, record.id)
+    assert found is not None
+    assert (len(found["attempts"]), drops.total) == (2, 0)

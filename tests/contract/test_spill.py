@@ -1,0 +1,206 @@
+"""Records while Postgres is away: on disk, back once, counted where they are lost (O7)."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from records import Drops, a_record
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.audit import recorder as recorder_module
+from app.audit.query import get_call
+from app.audit.recorder import Recorder
+from app.audit.spill import Spill, SpillFullError
+from app.audit.tables import attempts, calls
+from app.domain.records import CallRecord
+from app.security.redaction import Redactor
+
+REDACTOR = Redactor(b"a key for the spill tests")
+
+
+@pytest.fixture(autouse=True)
+def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder_module, "RETRY_FIRST", 0.02)
+    monkeypatch.setattr(recorder_module, "RETRY_MOST", 0.1)
+    monkeypatch.setattr(recorder_module, "BRING_BACK_EVERY", 0.05)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "spill"
+
+
+@pytest_asyncio.fixture
+async def nowhere() -> AsyncIterator[AsyncEngine]:
+    engine = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:9/nothing")
+    yield engine
+    await engine.dispose()
+
+
+async def spilled(nowhere: AsyncEngine, folder: Path, records: list[CallRecord]) -> None:
+    """As a worker whose Postgres is away, and which then ends."""
+    drops = Drops()
+    recorder = Recorder(nowhere, REDACTOR, Spill(folder), on_drop=drops, interval=0.01)
+    await recorder.start()
+    for record in records:
+        recorder.record(record)
+    await recorder.aclose()
+    assert drops.total == 0
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not await holds():
+        assert time.monotonic() < deadline, f"did not hold within {seconds} s"
+        await asyncio.sleep(0.02)
+
+
+async def stored(engine: AsyncEngine, records: list[CallRecord]) -> tuple[int, int]:
+    ids = [record.id for record in records]
+    async with engine.connect() as connection:
+        of_calls = select(func.count()).select_from(calls).where(calls.c.id.in_(ids))
+        of_attempts = select(func.count()).select_from(attempts).where(attempts.c.call_id.in_(ids))
+        return (await connection.execute(of_calls)).scalar_one(), (await connection.execute(of_attempts)).scalar_one()
+
+
+async def test_what_was_spilled_comes_back_whole_and_once(engine: AsyncEngine, nowhere: AsyncEngine, folder: Path) -> None:
+    """Another worker brings back what one left; some of it had arrived already."""
+    records = [a_record(request='{"m": "lone \ud800 surrogate, nul \0"}'), *(a_record() for _ in range(450))]
+    await spilled(nowhere, folder, records)
+    assert list(folder.iterdir()), "nothing was spilled"
+    before = Recorder(engine, REDACTOR, Spill(folder.parent / "other"), on_drop=Drops(), interval=0.01)
+    await before.start()
+    for record in records[:7]:
+        before.record(record)
+    await before.flush()
+    await before.aclose()
+
+    sizes: list[int] = []
+    drops = Drops()
+    finder = Recorder(engine, REDACTOR, Spill(folder), on_drop=drops, on_spill=lambda _, size: sizes.append(size))
+    await finder.start()
+
+    async def gone() -> bool:
+        return not list(folder.iterdir())
+
+    await eventually(gone)
+    await finder.aclose()
+    assert await stored(engine, records) == (451, 902)
+    assert (drops.total, sizes[-1]) == (0, 0)
+    whole = await get_call(engine, records[-1].id)
+    assert whole is not None
+    assert (whole["at"], whole["cost"], len(whole["attempts"])) == (records[-1].at, 42, 2)
+
+
+async def test_nothing_on_disk_is_unredacted_and_nobody_else_may_read_it(nowhere: AsyncEngine, folder: Path) -> None:
+    """Shows S5."""
+    await spilled(nowhere, folder, [a_record(user="ada@example.com", request='{"m": "ada@example.com"}')])
+    (file,) = folder.iterdir()
+    assert b"example.com" not in file.read_bytes()
+    assert (file.stat().st_mode & 0o077, folder.stat().st_mode & 0o077) == (0, 0)
+
+
+async def test_a_postgres_that_goes_and_returns_loses_no_record(engine: AsyncEngine, folder: Path) -> None:
+    drops, spill = Drops(), Spill(folder)
+    recorder = Recorder(engine, REDACTOR, spill, on_drop=drops, interval=0.01, capacity=50)
+    await recorder.start()
+    records: list[CallRecord] = []
+    async with engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE calls RENAME TO calls_gone"))
+    try:
+        for _ in range(20):  # more than the queue holds
+            for _ in range(20):
+                records.append(a_record())
+                recorder.record(records[-1])
+            await recorder.flush()
+        assert spill.size > 0
+    finally:
+        async with engine.begin() as connection:
+            await connection.execute(text("ALTER TABLE calls_gone RENAME TO calls"))
+
+    async def all_there() -> bool:
+        return await stored(engine, records) == (400, 800)
+
+    await eventually(all_there)
+    await recorder.aclose()
+    assert drops.total == 0
+    assert spill.size == 0
+
+
+async def test_a_full_disk_stops_nobody_and_what_is_lost_is_counted(nowhere: AsyncEngine, folder: Path) -> None:
+    drops = Drops()
+    recorder = Recorder(nowhere, REDACTOR, Spill(folder, max_bytes=20_000), on_drop=drops, interval=0.01, capacity=10, batch=5)
+    await recorder.start()
+    for _ in range(100):
+        recorder.record(a_record())
+        await asyncio.sleep(0)
+    await recorder.aclose(grace=0.2)
+    kept = sum(len(file.read_bytes().splitlines()) for file in folder.iterdir())
+    assert kept > 0
+    assert drops.total == 100 - kept
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is always full is Linux'")  # noqa: PTH110
+def test_a_disk_that_takes_half_a_batch_keeps_none_of_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spill = Spill(folder)
+    spill.append([a_record()])
+    (file,) = folder.iterdir()
+    before = file.read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            spill.append([a_record()])
+    assert file.read_bytes() == before
+    spill.append([a_record()])
+    spill.close()
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_the_limit_counts_every_workers_files(folder: Path) -> None:
+    one = Spill(folder, max_bytes=6_000)
+    one.append([a_record()] * 3)
+    with pytest.raises(SpillFullError):
+        Spill(folder, max_bytes=6_000).append([a_record()] * 3)
+    one.close()
+
+
+async def test_a_file_that_its_writer_holds_is_left_alone(engine: AsyncEngine, folder: Path) -> None:
+    """Also when the writer was killed: the lock goes with its process."""
+    writing = Spill(folder)
+    writing.append([a_record()])
+    assert Spill(folder).claim() is None
+    writing.close()
+    claim = Spill(folder).claim()
+    assert claim is not None
+    assert Spill(folder).claim() is None, "two bring one file back"
+    claim.close()
+
+
+async def test_a_torn_line_is_counted_and_takes_no_other_with_it(engine: AsyncEngine, folder: Path) -> None:
+    """A worker was killed while it wrote."""
+    spill, records = Spill(folder), [a_record(), a_record()]
+    spill.append(records)
+    spill.close()
+    (file,) = folder.iterdir()
+    with file.open("ab") as torn:
+        torn.write(b'{"id": "call_12')
+    drops = Drops()
+    recorder = Recorder(engine, REDACTOR, Spill(folder), on_drop=drops)
+    await recorder.start()
+
+    async def gone() -> bool:
+        return not file.exists()
+
+    await eventually(gone)
+    await recorder.aclose()
+    assert await stored(engine, records) == (2, 4)
+    assert drops.total == 1

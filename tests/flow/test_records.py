@@ -1,0 +1,166 @@
+"""The records as operators get at them: over the API with a key that may, and by command (O2)."""
+
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from conftest import ROOT, Simulator, octant
+from pyarrow import parquet
+
+
+@pytest.fixture(scope="module")
+def admin_key(stack_env: dict[str, str]) -> str:
+    return octant(stack_env, "key", "create", "acme", "--name", "admin", "--scope", "admin", "--quiet").strip()
+
+
+@pytest.fixture(scope="module")
+def reader_key(stack_env: dict[str, str]) -> str:
+    return octant(stack_env, "key", "create", "globex", "--name", "reader", "--scope", "read", "--quiet").strip()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def globex(stack_env: dict[str, str]) -> str:
+    """Another tenant, with a key that makes calls."""
+    octant(stack_env, "tenant", "create", "globex")
+    return octant(stack_env, "key", "create", "globex", "--name", "calls", "--quiet").strip()
+
+
+def get(url: str, key: str, path: str, **told: Any) -> tuple[int, bytes]:  # noqa: ANN401 - any parameter
+    query = urlencode({name: value for name, value in told.items() if value is not None}, doseq=True)
+    request = urllib.request.Request(f"{url}/v1/admin{path}?{query}", headers={"x-api-key": key})  # noqa: S310 - loopback
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+def call(url: str, key: str, words: str, **headers: str) -> str:
+    """Make a call; its request id."""
+    body = json.dumps({"model": "smart", "messages": [{"role": "user", "content": words}]}).encode()
+    told = {"authorization": f"Bearer {key}", **{k.replace("_", "-"): v for k, v in headers.items()}}
+    request = urllib.request.Request(f"{url}/v1/chat/completions", body, told)  # noqa: S310 - loopback
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+        return str(answer.headers["x-request-id"])
+
+
+def found(url: str, key: str, **wanted: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - any parameter
+    """Ask until something is found: records may take five seconds."""
+    deadline = time.monotonic() + 5
+    while not (rows := json.loads(get(url, key, "/calls", **wanted)[1])["data"]):
+        assert time.monotonic() < deadline, f"nothing was found of {wanted}"
+        time.sleep(0.05)
+    return list(rows)
+
+
+def test_a_call_is_found_by_what_was_said_within_five_seconds(
+    service_url: str, admin_key: str, api_key: str, simulator: Simulator
+) -> None:
+    request_id = call(service_url, api_key, "Where is the heliotrope kayak?")
+    (row,) = found(service_url, admin_key, text="heliotrope kayak", tenant="acme", feature="chat", at_most="cost=1")
+    assert row["request_id"] == request_id
+    status, body = get(service_url, admin_key, f"/calls/{row['id']}")
+    assert (status, len(json.loads(body)["attempts"])) == (200, 1)
+    status, body = get(service_url, admin_key, f"/traces/{row['trace_id']}")
+    assert [c["id"] for c in json.loads(body)["data"]] == [row["id"]]
+
+
+def test_pages_lead_to_the_next_one(service_url: str, admin_key: str, api_key: str, simulator: Simulator) -> None:
+    mine = [call(service_url, api_key, "Do you sell periwinkle tents?") for _ in range(3)]
+    while len(found(service_url, admin_key, text="periwinkle")) < 3:
+        time.sleep(0.05)
+    seen, after = [], None
+    for _ in range(3):
+        page = json.loads(get(service_url, admin_key, "/calls", text="periwinkle", limit=1, after=after)[1])
+        seen += [row["request_id"] for row in page["data"]]
+        after = page["next"]
+    assert seen == mine[::-1]
+    assert json.loads(get(service_url, admin_key, "/calls", text="periwinkle", limit=1, after=after)[1]) == {
+        "data": [],
+        "next": None,
+    }
+
+
+def test_a_reader_sees_its_own_tenant_and_a_caller_sees_nothing(
+    service_url: str, api_key: str, globex: str, reader_key: str, admin_key: str, simulator: Simulator
+) -> None:
+    call(service_url, api_key, "a sentence of acme about quokkas")
+    call(service_url, globex, "a sentence of globex about quokkas")
+    while len(found(service_url, admin_key, text="quokkas")) < 2:
+        time.sleep(0.05)
+    assert [row["tenant"] for row in found(service_url, reader_key, text="quokkas")] == ["globex"]
+    theirs = next(row for row in found(service_url, admin_key, text="quokkas") if row["tenant"] == "acme")
+    for path, wanted in (
+        ("/calls", {"tenant": "acme"}),
+        ("/calls/export", {"tenant": "acme"}),
+    ):
+        assert get(service_url, reader_key, path, **wanted)[0] == 403
+    assert get(service_url, reader_key, f"/calls/{theirs['id']}")[0] == 404
+    assert json.loads(get(service_url, reader_key, f"/traces/{theirs['trace_id']}")[1])["data"] == []
+    for path in ("/calls", "/calls/export", "/calls/x", "/traces/x"):
+        assert get(service_url, api_key, path)[0] == 403
+        assert get(service_url, "oct_00000000_no", path)[0] == 401
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"limit": 0}, {"limit": "many"}, {"sort": "request"}, {"after": "x"}, {"at_least": "cost"}, {"since": "soon"},
+        {"unknown": "1"}, {"stream": "perhaps"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_cannot_be_asked_is_refused(service_url: str, admin_key: str, wrong: dict[str, Any]) -> None:
+    status, body = get(service_url, admin_key, "/calls", **wrong)
+    assert status == 400
+    assert json.loads(body)["error"]["type"] == "invalid_request_error"
+
+
+def test_files_come_whole(service_url: str, admin_key: str, api_key: str, simulator: Simulator, tmp_path: Path) -> None:
+    request_id = call(service_url, api_key, "I would like a chartreuse compass")
+    found(service_url, admin_key, text="chartreuse")
+    status, lines = get(service_url, admin_key, "/calls/export", text="chartreuse")
+    assert (status, [json.loads(line)["request_id"] for line in lines.splitlines()]) == (200, [request_id])
+    status, body = get(service_url, admin_key, "/calls/export", text="chartreuse", format="parquet")
+    (tmp_path / "calls.parquet").write_bytes(body)
+    assert parquet.read_table(tmp_path / "calls.parquet").to_pylist()[0]["request_id"] == request_id
+
+
+def test_commands_say_the_same(
+    service_url: str, stack_env: dict[str, str], admin_key: str, api_key: str, simulator: Simulator, tmp_path: Path
+) -> None:
+    simulator.put_faults({"kind": "status", "status": 500, "times": 1})
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    request_id = call(service_url, api_key, "saffron stove", traceparent=f"00-{trace_id}-00f067aa0ba902b7-01")
+    found(service_url, admin_key, text="saffron")
+    listed = octant(
+        stack_env, "calls", "--text", "saffron stove", "--at-least", "latency_ms=0", "--ok", "--sort", "cost", "--json"
+    )
+    assert json.loads(listed)["request_id"] == request_id
+    assert octant(stack_env, "calls", "--text", "saffron", "--failed", "--json") == ""
+    for name in ("calls.jsonl", "calls.parquet"):
+        octant(stack_env, "calls", "--text", "saffron", "--out", str(tmp_path / name))
+    assert json.loads((tmp_path / "calls.jsonl").read_text())["request_id"] == request_id
+    assert parquet.read_table(tmp_path / "calls.parquet").num_rows == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["calls.jsonl", "calls.parquet"]
+    for id_ in (trace_id, request_id):
+        drawn = octant(stack_env, "trace", id_).splitlines()
+        assert [line.split()[0] for line in drawn[:3]] == ["chat", "anthropic", "anthropic"]
+        assert ["provider_failed" in drawn[1], drawn[2].endswith("ok")] == [True, True]
+        assert trace_id in drawn[4]
+
+
+def test_a_trace_that_is_not_there_is_said_in_a_sentence(stack_env: dict[str, str]) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "app.cli", "trace", "none"], cwd=ROOT, env=stack_env, capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert (run.returncode, "No trace, request or call 'none'" in run.stderr) == (1, True)
