@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
+from operator import attrgetter
 
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -36,7 +38,8 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
             yield
 
     app = FastAPI(title="Octant", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.add_middleware(EdgeMiddleware, metrics=metrics, max_body_bytes=settings.max_body_bytes)
+    tracing = partial(attrgetter("state.edge.tracing"), app)
+    app.add_middleware(EdgeMiddleware, metrics=metrics, tracing=tracing, max_body_bytes=settings.max_body_bytes)
     app.add_exception_handler(HTTPException, _raise_ours)
     app.add_exception_handler(RequestValidationError, _raise_ours)
     app.include_router(health.router)

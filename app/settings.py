@@ -148,6 +148,8 @@ class Settings(BaseSettings):
         default=1 << 30, ge=0, description="Disk that records may take while Postgres is away; 0 keeps them in memory."
     )
     otlp_endpoint: str = Field(default="", description="OTLP over HTTP endpoint for traces; empty exports none.")
+    otlp_sample: float = Field(default=1.0, ge=0, le=1, description="Share of traces exported; those with an error always are.")
+    otlp_content: bool = Field(default=False, description="Put what was said on spans, redacted.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level logged.")
 
     @property

@@ -142,6 +142,19 @@ async def _open_audit(
     return recorder
 
 
+def _open_tracing(stack: AsyncExitStack, settings: Settings, redactor: Redactor, metrics: Metrics) -> Tracing:
+    tracing = Tracing(
+        "octant",
+        __version__,
+        settings.otlp_endpoint or None,
+        sample=settings.otlp_sample,
+        redact_json=(lambda value, tenant: redactor.redact_json(value, tenant=tenant)) if settings.otlp_content else None,
+        on_spans=lambda fate, number: metrics.spans.inc(number, fate=fate),
+    )
+    stack.callback(tracing.close)
+    return tracing
+
+
 def _show_state(metrics: Metrics, target: Target, state: State) -> None:
     metrics.breaker_state.set(STATES.index(state), provider=target.provider, model=target.model)
 
@@ -174,8 +187,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         recorder = await _open_audit(stack, settings, engine, redactor, metrics)
         budget = await _open_budget(stack, settings, engine, valkey, metrics)
         idempotency = build_idempotency(settings, engine, metrics)
-        tracing = Tracing("octant", __version__, settings.otlp_endpoint or None)
-        stack.callback(tracing.close)
+        tracing = _open_tracing(stack, settings, redactor, metrics)
 
         await switch.start()
         stack.push_async_callback(switch.aclose)
@@ -204,6 +216,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
             keys=keys,
             idempotency=idempotency,
             metrics=metrics,
+            tracing=tracing,
             request_deadline=settings.request_deadline,
             max_body_bytes=settings.max_body_bytes,
             checks={**_checks(engine, valkey), "budget": budget.check},
@@ -211,7 +224,9 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
             webhook_hosts=settings.webhook_allowed_hosts,
             version=lambda: {"version": __version__, "release": releases.current.id, "environment": settings.environment},
         )
-        yield Parts(gateway=gateway, support=Support(gateway, engine, settings.index_dir, redactor), edge=edge, engine=engine)
+        yield Parts(
+            gateway=gateway, support=Support(gateway, engine, settings.index_dir, redactor, tracing), edge=edge, engine=engine
+        )
 
 
 def _checks(engine: AsyncEngine, valkey: Redis) -> Mapping[str, Callable[[], Awaitable[None]]]:

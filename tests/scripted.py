@@ -134,7 +134,7 @@ def passage(
         ignore=ignore,
     )
     pin = Pin(release="r", route=route, prices=prices)
-    with TRACING.call("chat", traceparent=None) as span:
+    with TRACING.call("chat") as span:
         return Passage(
             call=call, call_id="call_1", pin=pin, request=render(call, pin, headers={}), span=span,
             budget=budget or FreeBudget(), metrics=Metrics(), at=datetime.now(UTC), started=time.perf_counter(),  # type: ignore[arg-type]

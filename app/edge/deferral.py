@@ -16,6 +16,7 @@ from app.edge.answers import json_answer
 from app.edge.identity import authenticated
 from app.edge.parts import parts_of
 from app.jobs.jobs import Job
+from app.telemetry.spans import current_traceparent
 
 TIMES = ("created_at", "started_at", "finished_at")
 HEADER, QUEUE = "octant-when-limited", "queue"
@@ -63,7 +64,8 @@ def deferring(answer: Answer) -> Answer:
             body = await request.body()
             if _streams(body):
                 raise
-            return accepted(await parts_of(request).jobs.submit(await authenticated(request), request.url.path, body))
+            caller, jobs = await authenticated(request), parts_of(request).jobs
+            return accepted(await jobs.submit(caller, request.url.path, body, traceparent=current_traceparent()))
 
     return or_later
 

@@ -8,6 +8,7 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -18,7 +19,10 @@ from app.domain.errors import BodyTooLarge, Internal, InvalidRequest, MethodNotA
 from app.edge.errors import dialect_of, render
 from app.telemetry import logs
 from app.telemetry.metrics import Metrics
+from app.telemetry.spans import Tracing
 
+LEFT = 499  # the client went away before an answer began
+QUIET = frozenset({"/livez", "/readyz"})  # asked every second; a trace of it says nothing
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}\Z")
 OUTLIVES_CLIENT = "octant.outlives_client"  # set in a request's scope: its work goes on although nobody waits for it
 log = logging.getLogger(__name__)
@@ -27,10 +31,11 @@ log = logging.getLogger(__name__)
 class EdgeMiddleware:
     """Wraps the whole application."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, max_body_bytes: int) -> None:
-        """``max_body_bytes`` bounds what a handler can be made to read."""
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, tracing: Callable[[], Tracing], max_body_bytes: int) -> None:
+        """``tracing`` is asked for at the first request: it begins with the lifespan. ``max_body_bytes`` bounds what is read."""
         self._app = app
         self._metrics = metrics
+        self._tracing = tracing
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -40,7 +45,18 @@ class EdgeMiddleware:
             return
         exchange = _Exchange(scope, send, _request_id(scope))
         scope["octant.request_id"] = exchange.request_id
-        logs.bind(request_id=exchange.request_id)
+        if scope["path"] in QUIET:
+            await self._serve(scope, receive, exchange)
+            return
+        with self._tracing().request(scope["method"], _header(scope, b"traceparent")) as span:
+            logs.bind(request_id=exchange.request_id, trace_id=span.trace_id)
+            span.note({"octant.request_id": exchange.request_id})
+            try:
+                await self._serve(scope, receive, exchange)
+            finally:
+                span.answered(scope["method"], _path_template(scope), exchange.status or LEFT)
+
+    async def _serve(self, scope: Scope, receive: Receive, exchange: "_Exchange") -> None:
         body = _Body(scope, receive, self._max_body_bytes, exchange)
         try:
             await self._app(scope, body.receive, exchange.send)
@@ -58,7 +74,7 @@ class EdgeMiddleware:
             await exchange.fail(Internal("Something went wrong on our side. Quote the request id when you report it."))
         finally:
             body.close()
-            self._metrics.http_requests.inc(path=_path_template(scope), status=str(exchange.status or 499))
+            self._metrics.http_requests.inc(path=_path_template(scope), status=str(exchange.status or LEFT))
             exchange.log()
             logs.clear()
 
@@ -99,7 +115,7 @@ class _Exchange:
         fields: dict[str, Any] = {
             "method": self._scope["method"],
             "path": _path_template(self._scope),
-            "status": self.status or 499,
+            "status": self.status or LEFT,
             "duration_ms": round((time.perf_counter() - self._started) * 1000, 2),
         }
         log.info("request", extra=fields)
@@ -118,12 +134,12 @@ def from_http(error: HTTPException) -> OctantError:
 
 def _request_id(scope: Scope) -> str:
     """The caller's id if it is harmless in a log and a header, else a new one."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            text = str(value, "latin-1")
-            if REQUEST_ID.match(text):
-                return text
-    return f"req_{uuid.uuid4().hex}"
+    sent = _header(scope, b"x-request-id")
+    return sent if sent and REQUEST_ID.match(sent) else f"req_{uuid.uuid4().hex}"
+
+
+def _header(scope: Scope, wanted: bytes) -> str | None:
+    return next((str(value, "latin-1") for name, value in scope["headers"] if name == wanted), None)
 
 
 def _path_template(scope: Scope) -> str:

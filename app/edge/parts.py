@@ -10,6 +10,7 @@ from app.idempotency.idempotency import Idempotency
 from app.jobs.jobs import Jobs
 from app.security.keys import KeyRing
 from app.telemetry.metrics import Metrics
+from app.telemetry.spans import Tracing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +20,7 @@ class EdgeParts:
     keys: KeyRing
     idempotency: Idempotency
     metrics: Metrics
+    tracing: Tracing
     request_deadline: float
     max_body_bytes: int
     checks: Mapping[str, Callable[[], Awaitable[None]]]

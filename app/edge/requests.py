@@ -16,12 +16,11 @@ DEADLINE_HEADER = "octant-deadline-ms"
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """One request's identity, deadline and place in a trace."""
+    """One request's identity and deadline."""
 
     request_id: str
     identity: Identity
     deadline: Deadline
-    traceparent: str | None
 
     def identity_for(self, user: str | None) -> Identity:
         """The identity with the end user that the tenant names. Raises Forbidden if the key belongs to somebody else."""
@@ -38,7 +37,6 @@ async def call_context(request: Request, identity: Annotated[Identity, Depends(a
         request_id=cast("str", request.scope["octant.request_id"]),
         identity=identity,
         deadline=Deadline.after(_seconds_allowed(request)),
-        traceparent=request.headers.get("traceparent"),
     )
 
 

@@ -20,12 +20,14 @@ from app.budget.budget import Budget, Hold
 from app.domain.calls import Answer, Call, Chunk, Done, Receipt
 from app.domain.errors import BudgetExceeded, OctantError, Stopped
 from app.domain.money import MICROS_PER_DOLLAR, to_dollars
+from app.domain.records import CallRecord
 from app.domain.routes import Pin
 from app.gateway import ladder
 from app.gateway.passage import Passage
 from app.gateway.recovery.output import check_schemas
 from app.gateway.recovery.recovery import Recovery
 from app.gateway.rendering import render
+from app.gateway.tracing import describe_call
 from app.oncall.switch import KillSwitch
 from app.releases.releases import Releases
 from app.security.guard import Guard
@@ -69,28 +71,28 @@ class Gateway:
         """Everything comes from the composition root; the gateway builds nothing."""
         self._rooms = parts
 
-    async def complete(self, call: Call, *, traceparent: str | None = None) -> Answer:
+    async def complete(self, call: Call) -> Answer:
         """Answer a call whole."""
-        async with self._passage(call, traceparent) as passage:
+        async with self._passage(call) as passage:
             passage.reply = await self._rooms.recovery.complete(passage)
             passage.degraded += self._rooms.guard.check(passage.reply)
         return Answer(passage.reply, passage.receipt())
 
     @asynccontextmanager
-    async def stream(self, call: Call, *, traceparent: str | None = None) -> AsyncGenerator[Streaming, None]:
+    async def stream(self, call: Call) -> AsyncGenerator[Streaming, None]:
         """Answer a call as a stream, entered once its first chunk has arrived: until then errors raise here."""
-        async with self._passage(call, traceparent) as passage, aclosing(await self._rooms.recovery.open(passage)) as chunks:
+        async with self._passage(call) as passage, aclosing(await self._rooms.recovery.open(passage)) as chunks:
             passage.first_token_ms = (time.perf_counter() - passage.started) * 1000
             yield Streaming(self._noting_the_reply(chunks, passage), passage)
 
     @asynccontextmanager
-    async def _passage(self, call: Call, traceparent: str | None) -> AsyncGenerator[Passage, None]:
+    async def _passage(self, call: Call) -> AsyncGenerator[Passage, None]:
         """Kill switch → pin → render → screen → hold → (attempts, each spent as it ends) → record → settle.
 
         What comes before the hold costs nothing; what comes after it is recorded and settled however the call ends.
         """
         started, at = time.perf_counter(), datetime.now(UTC)
-        with self._rooms.tracing.call(call.feature, traceparent=traceparent) as span:
+        with self._rooms.tracing.call(call.feature) as span:
             pin = self._rooms.releases.pin(call.target)
             request = render(call, pin, headers={"traceparent": span.traceparent})
             passage = Passage(
@@ -120,8 +122,9 @@ class Gateway:
                     passage.outcome = "cancelled"  # the reader of a stream stopped before its end
                 if passage.hold is not None:
                     self._rooms.budget.settle(passage.hold)
-                self._rooms.recorder.record(passage.record())
-                self._tell(passage)
+                record = passage.record()
+                self._rooms.recorder.record(record)
+                self._tell(passage, record)
 
     async def _hold(self, passage: Passage) -> Hold:
         """Hold the worst first attempt; where a cap leaves too little, that of less, as the route allows (C4)."""
@@ -180,15 +183,14 @@ class Gateway:
         elif isinstance(error, Stopped):
             self._rooms.metrics.kill_switch_refusals.inc()
 
-    def _tell(self, passage: Passage) -> None:
+    def _tell(self, passage: Passage, record: CallRecord) -> None:
         """One metric, one span outcome and one log line for each call, the failed and the cancelled included (O1, O9)."""
         metrics, call, span = self._rooms.metrics, passage.call, passage.span
         seconds = time.perf_counter() - passage.started
         if passage.cost:
             metrics.call_cost.observe(passage.cost / MICROS_PER_DOLLAR, feature=call.feature)
         metrics.call(call.feature, passage.outcome, seconds, passage.overhead_ms() / 1000, passage.fallbacks)
-        if passage.outcome != "ok":
-            span.fail(passage.outcome)
+        describe_call(span, record, passage.request, passage.reply)
         log.info(
             "call",
             extra={

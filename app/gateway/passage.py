@@ -20,6 +20,7 @@ from app.domain.records import CallRecord
 from app.domain.routes import Pin, Target
 from app.gateway.providers.base import ModelRequest
 from app.gateway.rendering import within
+from app.gateway.tracing import describe_attempt
 from app.gateway.transcript import reply_text, request_text
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import CallSpan
@@ -123,7 +124,7 @@ class Passage:
         progress = AttemptInProgress(started=time.perf_counter(), input_tokens=self.input_tokens + more)
         self._running, self._running_since = target, progress.started
         outcome, error_text, usage, unknown = "cancelled", None, None, True
-        with self.span.attempt(target.provider, target.model) as span:
+        with self.span.attempt(target.provider, target.model, stream=self.call.stream) as span:
             try:
                 yield progress
                 outcome = "ok"
@@ -136,7 +137,7 @@ class Passage:
                 self._running = None
                 usage = self._usage(progress, usage, unknown=unknown)
                 self._spend(target, progress, outcome, error_text, usage)
-                span.usage(usage, progress.reply.model if progress.reply else None)
+                describe_attempt(span, self.attempts[-1], progress.reply)
 
     async def _afford(self, worst: MicroUSD) -> None:
         """Hold more where an earlier attempt was paid for and the rest no longer covers this one."""

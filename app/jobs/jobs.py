@@ -54,6 +54,7 @@ class Job:
     response: bytes | None
     webhook_url: str | None
     webhook_attempts: int
+    traceparent: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,19 @@ class Jobs:
         self._keep = timedelta(seconds=keep)
 
     async def submit(
-        self, identity: Identity, path: str, body: bytes, *, deadline_ms: int | None = None, webhook_url: str | None = None
+        self,
+        identity: Identity,
+        path: str,
+        body: bytes,
+        *,
+        deadline_ms: int | None = None,
+        webhook_url: str | None = None,
+        traceparent: str | None = None,
     ) -> Job:
-        """Queue a request to ``path``. It is stored before it is queued: once this returns, it will be run."""
+        """Queue a request to ``path``. It is stored before it is queued: once this returns, it will be run.
+
+        ``traceparent``: the trace that its run belongs to.
+        """
         values = {
             "id": f"job_{uuid.uuid4().hex}",
             "tenant": identity.tenant.id,
@@ -91,6 +102,7 @@ class Jobs:
             "state": "queued",
             "due_at": func.now(),
             "webhook_url": webhook_url,
+            "traceparent": traceparent,
         }
         async with self._transaction() as connection:
             row = (await connection.execute(insert(jobs).values(values).returning(jobs))).one()

@@ -42,6 +42,7 @@ jobs = Table(
     Column("webhook_url", Text, nullable=True),
     Column("webhook_due_at", DateTime(timezone=True), nullable=True, comment="null: none to send, sent, or given up"),
     Column("webhook_attempts", SmallInteger, nullable=False, server_default=text("0")),
+    Column("traceparent", String(55), nullable=True, comment="of the request that submitted it (W3C Trace Context)"),
     Index("jobs_tenant_created", "tenant", "created_at"),
     Index("jobs_due", "due_at", postgresql_where=text("finished_at IS NULL")),
     Index("jobs_webhooks_due", "webhook_due_at", postgresql_where=text("webhook_due_at IS NOT NULL")),

@@ -27,6 +27,7 @@ from app.jobs.queue import ValkeyQueue
 from app.jobs.webhooks import Webhooks
 from app.settings import Settings, load
 from app.telemetry.metrics import Metrics
+from app.telemetry.spans import Tracing
 
 LOOK_EVERY, SWEEP_EVERY, FORGET_EVERY = 1.0, 2.0, 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0  # twenty attempts are about an hour: longer than most outages
@@ -44,6 +45,7 @@ class Runner:
     identify: Callable[[str], Awaitable[Identity]]
     attempts: int
     metrics: Metrics
+    tracing: Tracing
     running: dict[str, tuple[Job, asyncio.Task[None]]] = field(default_factory=dict)
 
     async def run(self, job_id: str) -> None:
@@ -122,7 +124,11 @@ class Runner:
         except Unauthenticated as error:  # revoked or expired since: nobody may spend in its name
             status, headers, body = render(error, "openai", job.id)
             return Answer(status, headers, body)
-        return await perform(self.app, job, identity)
+        with self.tracing.job(job.id, job.attempts, job.traceparent) as span:
+            answer = await perform(self.app, job, identity, span.traceparent)
+            if answer.status >= 500:
+                span.fail(str(answer.status))
+        return answer
 
     async def _write(self, writing: Coroutine[Any, Any, bool]) -> None:
         """Write down how it ended. Where Postgres is away the lease ends, and the job is run again from its stored answer."""
@@ -149,7 +155,7 @@ class Answer:
         return float(self.headers.get("retry-after", 0))
 
 
-async def perform(app: ASGIApp, job: Job, identity: Identity) -> Answer:
+async def perform(app: ASGIApp, job: Job, identity: Identity, traceparent: str) -> Answer:
     """Make a job's request to the application. Cancelling cancels it all the way to the provider."""
     messages: list[Message] = []
     incoming: list[Message] = [{"type": "http.request", "body": job.body or b"{}", "more_body": False}]
@@ -163,14 +169,14 @@ async def perform(app: ASGIApp, job: Job, identity: Identity) -> Answer:
     async def send(message: Message) -> None:
         messages.append(message)
 
-    await app(_scope(job, identity), receive, send)
+    await app(_scope(job, identity, traceparent), receive, send)
     headers = {str(name, "latin-1"): str(value, "latin-1") for name, value in messages[0]["headers"]}
     kept = {n: v for n, v in headers.items() if n.startswith(OURS) or n in ("x-should-retry", "retry-after", "content-type")}
     return Answer(messages[0]["status"], kept, b"".join(m.get("body", b"") for m in messages[1:]))
 
 
-def _scope(job: Job, identity: Identity) -> Scope:
-    headers = {"content-type": "application/json", "x-request-id": job.id, "idempotency-key": job.id}
+def _scope(job: Job, identity: Identity, traceparent: str) -> Scope:
+    headers = {"content-type": "application/json", "x-request-id": job.id, "idempotency-key": job.id, "traceparent": traceparent}
     if job.deadline_ms:
         headers["octant-deadline-ms"] = str(job.deadline_ms)
     return {
@@ -203,7 +209,12 @@ async def work(settings: Settings) -> None:
     async with application.router.lifespan_context(application):
         edge = application.state.edge
         runner = Runner(
-            app=application, jobs=edge.jobs, identify=edge.keys.identify, attempts=settings.jobs_attempts, metrics=metrics
+            app=application,
+            jobs=edge.jobs,
+            identify=edge.keys.identify,
+            attempts=settings.jobs_attempts,
+            metrics=metrics,
+            tracing=edge.tracing,
         )
         queue = ValkeyQueue(settings.valkey_url)
         webhooks = Webhooks(

@@ -70,6 +70,7 @@ CATALOGUE: tuple[Declared, ...] = (
     Declared("records_queued", "octant_records_queued", "gauge", "Call records waiting to be written."),
     Declared("records_spilled", "octant_records_spilled_total", "counter", "Call records put on disk: Postgres was away."),
     Declared("spill_bytes", "octant_spill_bytes", "gauge", "Call records on disk, to be brought back.", over_workers="livemax"),
+    Declared("spans", "octant_spans_total", "counter", "Spans, by what became of them.", ("fate",)),
     Declared("redaction_failures", "octant_redaction_failures_total", "counter", "Texts replaced whole: redaction failed."),
     Declared("guard_flags", "octant_guard_flags_total", "counter", "What the guard noticed.", ("flag",)),
     Declared("idempotency", "octant_idempotency_total", "counter", "What became of Idempotency-Keys.", ("outcome",)),

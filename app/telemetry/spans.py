@@ -1,14 +1,18 @@
-"""One trace from the caller's ``traceparent`` through each attempt, out again to the providers.
+"""One trace: the request, retrieval, each model call with its attempts, each tool, queued jobs too (O4).
 
-Names follow OpenTelemetry semantic-conventions-genai v0.1.0 (``gen_ai.provider.name``, not the deprecated ``gen_ai.system``).
-Content is never put on a span. Parents are passed explicitly: a stream outlives the function that opened it, so nothing here
-relies on the ambient context.
+Names follow OpenTelemetry semantic-conventions-genai v0.1.0 (``gen_ai.provider.name``, not the deprecated ``gen_ai.system``) and
+the stable HTTP conventions. A request's span is the ambient one, so what is done for the request finds its parent by itself;
+attempts are given theirs, because a stream outlives the function that opened it. Of what callers send, ``traceparent`` is taken
+on and ``tracestate`` is not: it is free text, and would leave for providers and the tracing backend unredacted.
 """
 
-from collections.abc import Generator
+import json
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
+from opentelemetry import context as ambient
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -19,35 +23,21 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from app.domain.calls import Usage
+from app.telemetry.sampling import Counted, KeepErrors
 
 SCHEMA_VERSION = "genai-0.1.0"
+QUEUE, BATCH, SEND_EVERY_MS = 20_000, 1_000, 1_000  # a burst of some seconds at 500 calls a second
 _propagator = TraceContextTextMapPropagator()
 
-
-@dataclass(frozen=True, slots=True)
-class AttemptSpan:
-    """One request to one provider."""
-
-    span: Span
-
-    def fail(self, code: str) -> None:
-        """Mark the attempt as failed; ``code`` is ours (`ProviderError.code`)."""
-        _fail(self.span, code)
-
-    def usage(self, usage: Usage, model: str | None) -> None:
-        """Note what was billed and the model that answered."""
-        self.span.set_attribute("gen_ai.usage.input_tokens", usage.input + usage.cached_input + usage.cache_write)
-        self.span.set_attribute("gen_ai.usage.output_tokens", usage.output)
-        if model:
-            self.span.set_attribute("gen_ai.response.model", model)
+Value = str | bool | int | float | Sequence[str]
+Redact = Callable[[Any, str], Any]  # a JSON value and the tenant whose it is
 
 
 @dataclass(frozen=True, slots=True)
-class CallSpan:
-    """One call through the gateway."""
+class TracedSpan:
+    """A span under way."""
 
     span: Span
-    _tracer: trace.Tracer
 
     @property
     def trace_id(self) -> str:
@@ -56,17 +46,59 @@ class CallSpan:
 
     @property
     def traceparent(self) -> str:
-        """The W3C header for what this call sends on."""
-        carrier: dict[str, str] = {}
-        _propagator.inject(carrier, trace.set_span_in_context(self.span, Context()))
-        return carrier["traceparent"]
+        """The W3C header for what is sent on from here."""
+        return _traceparent(trace.set_span_in_context(self.span, Context()))
 
     def fail(self, code: str) -> None:
-        """Mark the call as failed."""
-        _fail(self.span, code)
+        """Mark it as failed; ``code`` is ours (`OctantError.code`)."""
+        self.span.set_attribute("error.type", code)
+        self.span.set_status(Status(StatusCode.ERROR))
+
+    def note(self, attributes: Mapping[str, Value | None]) -> None:
+        """Set attributes; those without a value are left out."""
+        for name, value in attributes.items():
+            if value is not None:
+                self.span.set_attribute(name, value)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSpan(TracedSpan):
+    """One request that we answer."""
+
+    def answered(self, method: str, route: str, status: int) -> None:
+        """Note the answer. A client's mistake is not an error of ours (HTTP conventions); a client that left has status 499."""
+        self.span.update_name(f"{method} {route}")
+        self.note({"http.route": route, "http.response.status_code": status})
+        if status >= 500:
+            self.fail(str(status))
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptSpan(TracedSpan):
+    """One request to one provider."""
+
+    def usage(self, usage: Usage) -> None:
+        """Note what was billed; cached tokens are part of the input, as the conventions have it."""
+        self.note(
+            {
+                "gen_ai.usage.input_tokens": usage.input + usage.cached_input + usage.cache_write,
+                "gen_ai.usage.output_tokens": usage.output,
+                "gen_ai.usage.cache_read.input_tokens": usage.cached_input or None,
+                "gen_ai.usage.cache_creation.input_tokens": usage.cache_write or None,
+                "gen_ai.usage.reasoning.output_tokens": usage.reasoning or None,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CallSpan(TracedSpan):
+    """One call through the gateway. ``redact_json`` is there if content is to be shown on spans, and sees all of it first."""
+
+    _tracer: trace.Tracer
+    _redact_json: Redact | None
 
     @contextmanager
-    def attempt(self, provider: str, model: str) -> Generator[AttemptSpan, None, None]:
+    def attempt(self, provider: str, model: str, *, stream: bool = False) -> Generator[AttemptSpan, None, None]:
         """Open a child span for one attempt."""
         span = self._tracer.start_span(
             f"chat {model}",
@@ -76,6 +108,7 @@ class CallSpan:
                 "gen_ai.operation.name": "chat",
                 "gen_ai.provider.name": provider,
                 "gen_ai.request.model": model,
+                "gen_ai.request.stream": stream,
             },
         )
         try:
@@ -83,35 +116,134 @@ class CallSpan:
         finally:
             span.end()
 
+    def content(self, tenant: str, said: Callable[[], Mapping[str, Any]]) -> None:
+        """Put what was said on the span, redacted, if that is switched on; ``said`` gives JSON values by attribute."""
+        if self._redact_json is not None:
+            redacted = {name: self._redact_json(value, tenant) for name, value in said().items()}
+            self.note({name: json.dumps(value, ensure_ascii=False) for name, value in redacted.items()})
+
 
 class Tracing:
     """The process's tracer. With no endpoint, spans have real ids and go nowhere."""
 
-    def __init__(self, service: str, version: str, otlp_endpoint: str | None, exporter: SpanExporter | None = None) -> None:
-        """``otlp_endpoint`` is the base URL of an OTLP/HTTP receiver; ``exporter`` replaces it in tests."""
+    def __init__(
+        self,
+        service: str,
+        version: str,
+        otlp_endpoint: str | None,
+        exporter: SpanExporter | None = None,
+        *,
+        sample: float = 1.0,
+        redact_json: Redact | None = None,
+        on_spans: Callable[[str, int], None] = lambda _fate, _number: None,
+    ) -> None:
+        """``otlp_endpoint`` is the base URL of an OTLP/HTTP receiver; ``exporter`` replaces it in tests.
+
+        ``sample``: the share of traces that are sent; those with an error always are. ``redact_json``: switches content on.
+        ``on_spans`` is told what became of how many: ``sent``, ``failed`` (the receiver did not take them), ``sampled_out``.
+        """
         resource = Resource.create({"service.name": service, "service.version": version, "octant.schema": SCHEMA_VERSION})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        self._redact_json = redact_json
         if otlp_endpoint:
             exporter = OTLPSpanExporter(endpoint=otlp_endpoint.rstrip("/") + "/v1/traces")
         if exporter:
-            self._provider.add_span_processor(BatchSpanProcessor(exporter))
+            batches = BatchSpanProcessor(
+                Counted(exporter, on_spans),
+                max_queue_size=QUEUE,
+                max_export_batch_size=BATCH,
+                schedule_delay_millis=SEND_EVERY_MS,
+            )
+            self._provider.add_span_processor(KeepErrors(batches, share=sample, on_spans=on_spans))
         self._tracer = self._provider.get_tracer("octant", version)
 
     @contextmanager
-    def call(self, feature: str, *, traceparent: str | None) -> Generator[CallSpan, None, None]:
-        """Open the span of a call, under the caller's if a ``traceparent`` came with the request."""
-        parent = _propagator.extract({"traceparent": traceparent}, Context()) if traceparent else Context()
-        span = self._tracer.start_span(f"call {feature}", context=parent, attributes={"octant.feature": feature})
+    def request(self, method: str, traceparent: str | None) -> Generator[RequestSpan, None, None]:
+        """Open the span of a request, under the caller's if it sent one, for all that is done until it is answered."""
+        kind, attributes = SpanKind.SERVER, {"http.request.method": method}
+        with self._current(self._tracer.start_span(method, context=_sent(traceparent), kind=kind, attributes=attributes)) as span:
+            yield RequestSpan(span)
+
+    @contextmanager
+    def call(self, feature: str) -> Generator[CallSpan, None, None]:
+        """Open the span of a call through the gateway."""
+        span = self._tracer.start_span(f"call {feature}", attributes={"octant.feature": feature})
         try:
-            yield CallSpan(span, self._tracer)
+            yield CallSpan(span, self._tracer, self._redact_json)
         finally:
             span.end()
+
+    @contextmanager
+    def retrieval(self, source: str, top_k: int) -> Generator[TracedSpan, None, None]:
+        """Open the span of a search in ``source`` for at most ``top_k`` passages."""
+        attributes: dict[str, str | int] = {
+            "gen_ai.operation.name": "retrieval",
+            "gen_ai.data_source.id": source,
+            "gen_ai.request.top_k": top_k,
+        }
+        with self._current(self._tracer.start_span(f"retrieval {source}", attributes=attributes)) as span:
+            yield TracedSpan(span)
+
+    @contextmanager
+    def tool(self, name: str, call_id: str) -> Generator[TracedSpan, None, None]:
+        """Open the span of a tool's run. ``name`` must be a tool's of ours: a model's words do not become a span's name."""
+        attributes = {
+            "gen_ai.operation.name": "execute_tool",
+            "gen_ai.tool.name": name,
+            "gen_ai.tool.type": "function",
+            "gen_ai.tool.call.id": call_id,
+        }
+        with self._current(self._tracer.start_span(f"execute_tool {name}", attributes=attributes)) as span:
+            yield TracedSpan(span)
+
+    @contextmanager
+    def job(self, job_id: str, attempt: int, traceparent: str | None) -> Generator[TracedSpan, None, None]:
+        """Open the span of an attempt at a job, under the request that submitted it."""
+        attributes: dict[str, str | int] = {
+            "messaging.operation.name": "process",
+            "messaging.operation.type": "process",
+            "messaging.system": "valkey",
+            "messaging.destination.name": "jobs",
+            "messaging.message.id": job_id,
+            "octant.job.attempt": attempt,
+        }
+        kind = SpanKind.CONSUMER
+        with self._current(
+            self._tracer.start_span("process jobs", context=_sent(traceparent), kind=kind, attributes=attributes)
+        ) as span:
+            yield TracedSpan(span)
 
     def close(self) -> None:
         """Send what is pending and stop."""
         self._provider.shutdown()
 
+    @contextmanager
+    def _current(self, span: Span) -> Generator[Span, None, None]:
+        """The span as the parent of what is done meanwhile, ended with it."""
+        token = ambient.attach(trace.set_span_in_context(span))
+        try:
+            yield span
+        finally:
+            ambient.detach(token)
+            span.end()
 
-def _fail(span: Span, code: str) -> None:
-    span.set_attribute("error.type", code)
-    span.set_status(Status(StatusCode.ERROR))
+
+def current_traceparent() -> str | None:
+    """The W3C header of what is being done now; None outside of any span."""
+    return _traceparent(ambient.get_current()) or None
+
+
+def current_trace_id() -> str:
+    """The trace that is being written now, 32 hexadecimal digits; all zero outside of any span."""
+    return f"{trace.get_current_span().get_span_context().trace_id:032x}"
+
+
+def _sent(traceparent: str | None) -> Context:
+    """The context that a header names; a header that is none starts a trace."""
+    return _propagator.extract({"traceparent": traceparent}, Context()) if traceparent else Context()
+
+
+def _traceparent(context: Context) -> str:
+    carrier: dict[str, str] = {}
+    _propagator.inject(carrier, context)
+    return carrier.get("traceparent", "")

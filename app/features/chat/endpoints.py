@@ -54,8 +54,8 @@ def router(gateway: Gateway) -> APIRouter:
             include_usage = bool(wanted.stream_options and wanted.stream_options.include_usage)
             release = gateway.pin_of(call.target).release
             writer = openai_answer.ChunkWriter(**about, release=release, include_usage=include_usage)
-            return await _streamed(gateway, call, context, writer)
-        answer = await gateway.complete(call, traceparent=context.traceparent)
+            return await _streamed(gateway, call, writer)
+        answer = await gateway.complete(call)
         body = openai_answer.completion(answer.reply, **about, release=answer.receipt.release, degraded=answer.receipt.degraded)
         return json_answer(body, answer.receipt)
 
@@ -65,8 +65,8 @@ def router(gateway: Gateway) -> APIRouter:
         wanted, call = anthropic_request.read(await request.body(), context)
         about = {"request_id": context.request_id, "alias": wanted.model}
         if call.stream:
-            return await _streamed(gateway, call, context, anthropic_answer.EventWriter(**about))
-        answer = await gateway.complete(call, traceparent=context.traceparent)
+            return await _streamed(gateway, call, anthropic_answer.EventWriter(**about))
+        answer = await gateway.complete(call)
         body = anthropic_answer.message(answer.reply, **about, degraded=answer.receipt.degraded)
         return json_answer(body, answer.receipt)
 
@@ -105,10 +105,10 @@ def _add_models(routes: APIRouter, gateway: Gateway) -> None:
         return json_answer(told)
 
 
-async def _streamed(gateway: Gateway, call: Call, context: CallContext, writer: Writer) -> EventStream:
+async def _streamed(gateway: Gateway, call: Call, writer: Writer) -> EventStream:
     """Open the stream (errors until its first chunk raise here, as HTTP statuses) and hand it to the response."""
     opened = AsyncExitStack()
-    streaming = await opened.enter_async_context(gateway.stream(call, traceparent=context.traceparent))
+    streaming = await opened.enter_async_context(gateway.stream(call))
     headers = receipt_headers(streaming.receipt, cost_known=False)
     return EventStream(_events(streaming, writer), headers, opened, tell=writer.error)
 

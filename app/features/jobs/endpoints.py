@@ -16,6 +16,7 @@ from app.edge.idempotency import IdempotentRoute
 from app.edge.identity import authenticated
 from app.edge.parts import parts_of
 from app.security.webhooks import check_url
+from app.telemetry.spans import current_traceparent
 
 PATH = "/v1/jobs"
 MOST_LISTED = 100
@@ -49,7 +50,14 @@ def router(paths: frozenset[str]) -> APIRouter:
         if wanted.webhook_url is not None:
             check_url(wanted.webhook_url, parts.webhook_hosts)
         body = json.dumps(wanted.body, ensure_ascii=False).encode()
-        job = await parts.jobs.submit(caller, wanted.path, body, deadline_ms=wanted.deadline_ms, webhook_url=wanted.webhook_url)
+        job = await parts.jobs.submit(
+            caller,
+            wanted.path,
+            body,
+            deadline_ms=wanted.deadline_ms,
+            webhook_url=wanted.webhook_url,
+            traceparent=current_traceparent(),
+        )
         return accepted(job)
 
     @routes.get(PATH)

@@ -1,7 +1,6 @@
 """One question on its way to an answer: what was found, said and done so far, and what it cost."""
 
 import re
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -13,6 +12,7 @@ from app.features.support import tools
 from app.features.support.retrieval import Passage
 from app.features.support.wire import AnswerRequest
 from app.security.guard import fence, nonce
+from app.telemetry.spans import current_trace_id
 
 PROMPT = "support/answer"
 HANDED_OVER = "I have handed your question over to a colleague, who will get back to you."
@@ -28,7 +28,6 @@ class Exchange:
     identity: Identity
     pin: Pin
     passages: Sequence[Passage]
-    traceparent: str
     messages: list[Message] = field(default_factory=list)
     outcomes: list[tools.Outcome] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
@@ -63,7 +62,7 @@ class Exchange:
         if not self.receipts:
             return Receipt(
                 request_id=self.context.request_id,
-                trace_id=self.traceparent.split("-")[1],
+                trace_id=current_trace_id(),
                 release=self.pin.release,
                 provider="",
                 model="",
@@ -84,11 +83,6 @@ def total(receipts: Sequence[Receipt]) -> Receipt:
         cost=type(receipts[-1].cost)(sum(r.cost for r in receipts)),
         overhead_ms=sum(r.overhead_ms for r in receipts),
     )
-
-
-def one_trace(traceparent: str | None) -> str:
-    """The caller's trace, or a new one, so that all turns of a question are found under one trace id (O4)."""
-    return traceparent or f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 
 def _question(request: AnswerRequest) -> str:

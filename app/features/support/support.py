@@ -15,14 +15,14 @@ from typing import Any, Literal
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.calls import Call, Done, Receipt, Reply, TextDelta
-from app.domain.errors import DependencyUnavailable
-from app.domain.messages import Message, Text, ToolResult
+from app.domain.errors import DependencyUnavailable, OctantError
+from app.domain.messages import Message, Text, ToolResult, ToolUse
 from app.domain.money import to_dollars
 from app.domain.routes import Pin
 from app.edge.requests import CallContext
 from app.features.support import citations, tickets, tools
 from app.features.support.citations import Checked
-from app.features.support.exchange import HANDED_OVER, PROMPT, Exchange, one_trace
+from app.features.support.exchange import HANDED_OVER, PROMPT, Exchange
 from app.features.support.indexing import NAME
 from app.features.support.retrieval import Passage, Retriever
 from app.features.support.shop import Shop
@@ -32,6 +32,7 @@ from app.gateway.gateway import Gateway
 from app.gateway.passage import LAST_RESORT
 from app.security.guard import fence, nonce
 from app.security.redaction import Redactor
+from app.telemetry.spans import Tracing
 
 TICKET_PROMPT = "support/ticket"
 MOST_TURNS = 5
@@ -58,9 +59,12 @@ class Event:
 class Support:
     """See the module."""
 
-    def __init__(self, gateway: Gateway, engine: AsyncEngine, index_directory: Path, redactor: Redactor) -> None:
+    def __init__(
+        self, gateway: Gateway, engine: AsyncEngine, index_directory: Path, redactor: Redactor, tracing: Tracing
+    ) -> None:
         """``index_directory`` holds the index files; which one is read, the live release says."""
         self._redactor = redactor
+        self._tracing = tracing
         self._gateway = gateway
         self._engine = engine
         self._indexes = index_directory
@@ -108,7 +112,7 @@ class Support:
             variables={"text": fence("customer_message", request.text, nonce=nonce())},
             output=tickets.OUTPUT,
         )
-        answer = await self._gateway.complete(call, traceparent=context.traceparent)
+        answer = await self._gateway.complete(call)
         ticket = tickets.redacted(tickets.read(answer.reply, request.text), self._redactor, call.identity.tenant.id)
         number = await tickets.store(self._engine, call.identity, ticket)
         told = {"request_id": context.request_id, "release": answer.receipt.release, "cost_usd": to_dollars(answer.receipt.cost)}
@@ -118,7 +122,7 @@ class Support:
         identity = context.identity_for(request.user)
         pin = self._gateway.pin_of(PROMPT)
         passages = self._search(request, pin)
-        return Exchange(request, context, identity, pin, passages, one_trace(context.traceparent))
+        return Exchange(request, context, identity, pin, passages)
 
     def _begin_again(self, exchange: Exchange) -> None:
         """Start over on the release that is live now. What tools have done stays done; doing it again does nothing more."""
@@ -133,17 +137,20 @@ class Support:
         retriever = Retriever(self._indexes / f"{pin.indexes[NAME]}.sqlite")
         before = [said.text for said in request.conversation if said.role == "customer"][-1:]
         short = len(words(request.question)) < FEW_WORDS
-        return retriever.search(" ".join([request.question, *before]) if short else request.question, MOST_PASSAGES)
+        with self._tracing.retrieval(pin.indexes[NAME], MOST_PASSAGES) as span:
+            found = retriever.search(" ".join([request.question, *before]) if short else request.question, MOST_PASSAGES)
+            span.note({"octant.retrieval.articles": [passage.article_id for passage in found]})
+        return found
 
     async def _turn(self, exchange: Exchange) -> AsyncGenerator[Event | Reply, None]:
         """One pass through the gateway: text as it comes, if it is a stream, then the whole reply."""
         call = exchange.call()
         if not call.stream:
-            answer = await self._gateway.complete(call, traceparent=exchange.traceparent)
+            answer = await self._gateway.complete(call)
             exchange.receipts.append(answer.receipt)
             yield answer.reply
             return
-        async with self._gateway.stream(call, traceparent=exchange.traceparent) as streaming:
+        async with self._gateway.stream(call) as streaming:
             exchange.receipts.append(streaming.receipt)
             yield self._status(exchange, "answering")
             async for chunk in streaming.chunks:
@@ -159,10 +166,25 @@ class Support:
         context = tools.Context(self._engine, exchange.identity, exchange.context.request_id)
         results = []
         for use in reply.tool_uses:
-            outcome = await tools.call(use, allowed=exchange.allowed, context=context)
+            outcome = await self._use(use, exchange.allowed, context)
             exchange.outcomes.append(outcome)
             results.append(ToolResult(use.id, (Text(outcome.content),), is_error=outcome.word != "ok"))
         exchange.messages += [Message("assistant", reply.parts), Message("user", tuple(results))]
+
+    async def _use(self, use: ToolUse, allowed: tuple[str, ...], context: tools.Context) -> tools.Outcome:
+        """Run one tool, with a span of its own. What no tool of ours is called does not name a span."""
+        name = use.name if use.name in allowed else "unknown"
+        with self._tracing.tool(name, use.id) as span:
+            try:
+                outcome = await tools.call(use, allowed=allowed, context=context)
+            except OctantError as error:
+                span.fail(error.code)
+                raise
+            if outcome.is_fact:
+                span.note({"octant.tool.outcome": outcome.word})
+            else:
+                span.fail(outcome.word)
+        return outcome
 
     async def _conclude(self, exchange: Exchange, reply: Reply | None, otherwise: str) -> Event:
         """The answer if something supports it, else a person: no evidence is never an answer. ``otherwise`` says why not."""

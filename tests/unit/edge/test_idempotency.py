@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 from conftest import ROOT
 from fastapi import APIRouter, FastAPI
+from scripted import TRACING
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from starlette.requests import Request
 from starlette.responses import Response
@@ -54,11 +55,11 @@ class Service:
             return await handler(request)
 
         self._app = FastAPI()
-        self._app.add_middleware(EdgeMiddleware, metrics=Metrics(), max_body_bytes=1000)
+        self._app.add_middleware(EdgeMiddleware, metrics=Metrics(), tracing=lambda: TRACING, max_body_bytes=1000)
         self._app.include_router(routes)
         self.store = Idempotency(engine, secret=b"s", on_outcome=lambda o: self.outcomes.update([o]), max_bytes=max_bytes)
         about: dict[str, Any] = {"request_deadline": 5.0, "max_body_bytes": 1000, "checks": {}, "version": dict}
-        about |= {"jobs": None, "webhook_hosts": frozenset()}
+        about |= {"jobs": None, "webhook_hosts": frozenset(), "tracing": TRACING}
         self._app.state.edge = EdgeParts(keys=cast("Any", Keys()), idempotency=self.store, metrics=Metrics(), **about)
 
     async def post(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from scripted import TRACING
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.domain.errors import InvalidRequest
@@ -58,7 +59,7 @@ def wrapped(handler: Callable[[Receive, Send], Any], *, limit: int = 1000) -> AS
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await handler(receive, send)
 
-    return EdgeMiddleware(app, metrics=Metrics(), max_body_bytes=limit)
+    return EdgeMiddleware(app, metrics=Metrics(), tracing=lambda: TRACING, max_body_bytes=limit)
 
 
 async def read_and_answer(receive: Receive, send: Send) -> None:

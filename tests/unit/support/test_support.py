@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from scripted import TRACING
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -25,6 +26,7 @@ from app.features.support.tools import HAND_OVER, TOOLS
 from app.features.support.wire import AnswerRequest, Said, TicketRequest
 from app.gateway.gateway import Gateway, Streaming
 from app.security.redaction import Redactor
+from app.telemetry.spans import current_trace_id
 
 QUESTION = "How long does standard shipping take?"
 CITED = "Standard shipping takes 3 to 5 business days [shipping-times]."
@@ -52,7 +54,7 @@ class Script:
     prompt_tools: tuple[str, ...] = tuple(TOOLS)
     activate_before_call: dict[int, str] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
-    traces: set[str | None] = field(default_factory=set)
+    traces: set[str] = field(default_factory=set)
 
     def pin_of(self, target: str) -> Pin:
         route = Route(name="smart", targets=(), max_output_tokens=100)
@@ -60,12 +62,12 @@ class Script:
         prices = PriceTable("v", {})
         return Pin(release=self.live, route=route, prices=prices, prompt=prompt, indexes=self.indexes or {NAME: self.index})
 
-    async def complete(self, call: Call, *, traceparent: str | None = None) -> Answer:
-        return Answer(*self._next(call, traceparent))
+    async def complete(self, call: Call) -> Answer:
+        return Answer(*self._next(call))
 
     @asynccontextmanager
-    async def stream(self, call: Call, *, traceparent: str | None = None) -> AsyncGenerator[Streaming, None]:
-        reply, receipt = self._next(call, traceparent)
+    async def stream(self, call: Call) -> AsyncGenerator[Streaming, None]:
+        reply, receipt = self._next(call)
 
         async def chunks() -> AsyncIterator[Chunk]:
             for index, word in enumerate(reply.text.split(" ")):
@@ -74,10 +76,10 @@ class Script:
 
         yield cast("Streaming", _Streamed(receipt, chunks()))
 
-    def _next(self, call: Call, traceparent: str | None) -> tuple[Reply, Receipt]:
+    def _next(self, call: Call) -> tuple[Reply, Receipt]:
         self.live = self.activate_before_call.get(len(self.calls), self.live)
         self.calls.append(call)
-        self.traces.add(traceparent)
+        self.traces.add(current_trace_id())
         reply = self.replies.pop(0)
         if isinstance(reply, Exception):
             raise reply
@@ -114,12 +116,12 @@ def script(index_directory: Path) -> Script:
 
 def context(user: str = "", request_id: str = "req_loop") -> CallContext:
     identity = Identity(tenant=ACME, key_id="k", user=user)
-    return CallContext(request_id=request_id, identity=identity, deadline=Deadline.after(30), traceparent=None)
+    return CallContext(request_id=request_id, identity=identity, deadline=Deadline.after(30))
 
 
 @pytest.fixture
 def support(script: Script, engine: AsyncEngine, index_directory: Path) -> Support:
-    return Support(cast("Gateway", script), engine, index_directory, Redactor(b"tests"))
+    return Support(cast("Gateway", script), engine, index_directory, Redactor(b"tests"), TRACING)
 
 
 async def ask(support: Support, question: str = QUESTION, **more: Any) -> list[tuple[str, dict[str, Any]]]:  # noqa: ANN401 - request fields
@@ -195,7 +197,8 @@ async def test_a_tools_result_is_shown_and_supports_the_answer(support: Support,
 
 async def test_each_turn_is_paid_and_all_are_told_together(support: Support, script: Script) -> None:
     script.replies = [said(use("list_orders")), said(use("list_orders")), said("You have orders.")]
-    told = await answer(support, "Show my recent orders NW-10001")
+    with TRACING.request("POST", None):
+        told = await answer(support, "Show my recent orders NW-10001")
     assert (told["attempts"], told["cost_usd"]) == (3, "0.000021")
     assert len(script.traces) == 1
 

@@ -1,0 +1,78 @@
+"""What spans say of a call and its attempts: OpenTelemetry's names where it has one, ours under ``octant.`` where not.
+
+The end user is not on a span: a tracing backend is read by more people than the records, and forgets later.
+"""
+
+from typing import Any
+
+from app.domain.calls import Attempt, Reply
+from app.domain.messages import Image, Message, Part, Text, Thinking, ToolResult, ToolUse
+from app.domain.money import to_dollars
+from app.domain.records import CallRecord
+from app.gateway.providers.base import ModelRequest
+from app.telemetry.spans import AttemptSpan, CallSpan
+
+
+def describe_call(span: CallSpan, record: CallRecord, request: ModelRequest, reply: Reply | None) -> None:
+    """What the record knows, short; what was said only where that is switched on."""
+    span.note(
+        {
+            "octant.call_id": record.id,
+            "octant.tenant": record.tenant,
+            "octant.target": record.target,
+            "octant.release": record.release,
+            "gen_ai.prompt.name": record.prompt,
+            "octant.prompt_version": record.prompt_version,
+            "octant.outcome": record.outcome,
+            "octant.cost_usd": to_dollars(record.cost),
+            "octant.fallbacks": record.fallbacks,
+            "octant.degraded": record.degraded or None,
+            "octant.overhead_ms": record.overhead_ms,
+        }
+    )
+    span.content(record.tenant, lambda: _said(request, reply))
+    if record.outcome != "ok":
+        span.fail(record.outcome)
+
+
+def describe_attempt(span: AttemptSpan, attempt: Attempt, reply: Reply | None) -> None:
+    """What was billed, which model answered, how soon."""
+    span.usage(attempt.usage)
+    span.note(
+        {
+            "gen_ai.response.model": attempt.model_answered,
+            "gen_ai.response.id": attempt.provider_request_id,
+            "gen_ai.response.finish_reasons": [reply.stop] if reply else None,
+            "gen_ai.response.time_to_first_chunk": attempt.ttft_ms / 1000 if attempt.ttft_ms is not None else None,
+            "octant.cost_usd": to_dollars(attempt.cost),
+        }
+    )
+
+
+def _said(request: ModelRequest, reply: Reply | None) -> dict[str, Any]:
+    """Instructions, input and output in the shapes of the conventions' JSON schemas."""
+    said: dict[str, Any] = {"gen_ai.input.messages": [_message(m) for m in request.messages]}
+    if request.system:
+        said["gen_ai.system_instructions"] = [_part(text) for text in request.system]
+    if reply:
+        parts = [_part(part) for part in reply.parts]
+        said["gen_ai.output.messages"] = [{"role": "assistant", "parts": parts, "finish_reason": reply.stop}]
+    return said
+
+
+def _message(message: Message) -> dict[str, Any]:
+    return {"role": message.role, "parts": [_part(part) for part in message.parts]}
+
+
+def _part(part: Part) -> dict[str, Any]:
+    match part:
+        case Text(text=text):
+            return {"type": "text", "content": text}
+        case Thinking(text=text):
+            return {"type": "reasoning", "content": text}
+        case ToolUse(id=id_, name=name, arguments=arguments):
+            return {"type": "tool_call", "id": id_, "name": name, "arguments": arguments}
+        case ToolResult(tool_use_id=id_, content=content):
+            return {"type": "tool_call_response", "id": id_, "response": [_part(inner) for inner in content]}
+        case Image(media_type=kind):
+            return {"type": "blob", "modality": "image", "mime_type": kind, "content": ""}  # a picture is not put on a span
