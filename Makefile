@@ -6,7 +6,7 @@ RUN    := $(VENV)/.installed-run
 DEV    := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check eval bench outage soak rogue rollback reset lock
+.PHONY: help setup demo serve test check eval bench outage soak observe rogue rollback reset lock
 
 help: ## Show the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ outage: $(DEV) ## Rehearse a provider outage at peak, time-scaled; fails below 9
 
 soak: $(DEV) ## Make 100,000 calls while everything breaks at random; fails if anything is left over
 	$(BIN)/python -m benchmarks.soak $(ARGS)
+
+observe: $(DEV) ## Send 10,000 mixed calls while providers fail; fails unless records, metrics, spans, ledger and log lines agree exactly
+	$(BIN)/python -m benchmarks.observe $(ARGS)
 
 rogue: $(DEV) ## One tenant spends as fast as it can while workers and Valkey are killed; fails for one micro-dollar over its cap
 	$(BIN)/python -m benchmarks.rogue $(ARGS)

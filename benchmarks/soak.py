@@ -9,15 +9,12 @@ import argparse
 import asyncio
 import os
 import random
-import re
-import shutil
 import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 import uvloop
@@ -35,7 +32,7 @@ from app.settings import Settings, load
 from app.stores import build_engine, build_valkey
 from app.telemetry.metrics import Metrics
 from app.wiring import open_parts
-from benchmarks.stage import backstage, break_providers, octant, set_up, simulator_stats
+from benchmarks.stage import activate_shortened, backstage, break_providers, set_up, simulator_stats
 
 AT_ONCE = 48
 LEAVES = 0.05  # the share of callers that leave in the middle
@@ -55,8 +52,6 @@ FAULTS: tuple[Mapping[str, object], ...] = (
     {"kind": "refuse", "provider": "anthropic", "after_seconds": 10, "for_seconds": 1, "every_seconds": 20},
     {"kind": "refuse", "provider": "openai", "after_seconds": 20, "for_seconds": 1, "every_seconds": 20},
 )
-# The live release's, shortened: a soak is to meet many timeouts, not to wait for them.
-TIMEOUTS = {"first_token_timeout": 1.0, "idle_timeout": 1.0, "attempt_timeout": 2.0}
 OUTPUT = OutputSchema("answer", {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]})
 TOOL = ToolSpec("look_up", "Look up an order.", {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]})
 
@@ -129,24 +124,12 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with backstage() as (env, control):
         key = set_up(env)
-        _activate_shortened(env)
+        activate_shortened(env)
         os.environ.update(env)
         problems = uvloop.run(_soak(load(), key, control, arguments))
     for problem in problems:
         print(f"LEFT OVER: {problem}")
     sys.exit(1 if problems else 0)
-
-
-def _activate_shortened(env: dict[str, str]) -> None:
-    """A release like the newest one, with short timeouts."""
-    folder = Path(env["OCTANT_STATE_DIR"]) / "releases"
-    shutil.copytree("releases", folder)
-    text = max(folder.glob("*.toml")).read_text()
-    for name, seconds in TIMEOUTS.items():
-        text = re.sub(rf"^{name} = .*$", f"{name} = {seconds}", text, flags=re.MULTILINE)
-    (folder / "soak.toml").write_text(re.sub(r"^id = .*$", 'id = "soak"', text, count=1, flags=re.MULTILINE))
-    env["OCTANT_RELEASES_DIR"] = str(folder)
-    octant(env, "release", "activate", "soak", "--reason", "soak")
 
 
 async def _soak(settings: Settings, key: str, control: str, arguments: argparse.Namespace) -> list[str]:

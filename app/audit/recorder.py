@@ -164,6 +164,7 @@ class Recorder:
                     pass
             except AWAY as error:
                 log.warning("spilled records not brought back, will retry", extra={"error_type": type(error).__name__})
+            self._on_spill(0, await asyncio.to_thread(lambda: self._spill.size))  # another worker may have brought ours back
             await asyncio.sleep(BRING_BACK_EVERY)
 
     async def _bring_back(self) -> bool:
@@ -179,7 +180,6 @@ class Recorder:
         if torn:
             log.error("spilled records cannot be read", extra={"records": torn})
             self._on_drop(torn)
-        self._on_spill(0, self._spill.size)
         log.info("spilled records brought back", extra={"records": len(records)})
         return True
 

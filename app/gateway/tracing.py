@@ -44,6 +44,7 @@ def describe_attempt(span: AttemptSpan, attempt: Attempt, reply: Reply | None) -
             "gen_ai.response.id": attempt.provider_request_id,
             "gen_ai.response.finish_reasons": [reply.stop] if reply else None,
             "gen_ai.response.time_to_first_chunk": attempt.ttft_ms / 1000 if attempt.ttft_ms is not None else None,
+            "octant.outcome": attempt.outcome,
             "octant.cost_usd": to_dollars(attempt.cost),
         }
     )

@@ -204,3 +204,26 @@ async def test_a_torn_line_is_counted_and_takes_no_other_with_it(engine: AsyncEn
     await recorder.aclose()
     assert await stored(engine, records) == (2, 4)
     assert drops.total == 1
+
+
+async def test_the_size_on_disk_is_told_also_when_another_worker_brought_the_records_back(
+    engine: AsyncEngine, nowhere: AsyncEngine, folder: Path
+) -> None:
+    await spilled(nowhere, folder, [a_record()])
+    elsewhere = Spill(folder).claim()
+    assert elsewhere is not None
+    sizes: list[int] = []
+    recorder = Recorder(engine, REDACTOR, Spill(folder), on_drop=Drops(), on_spill=lambda _, size: sizes.append(size))
+    await recorder.start()
+
+    async def some() -> bool:
+        return bool(sizes) and sizes[-1] > 0
+
+    async def none() -> bool:
+        return sizes[-1] == 0
+
+    await eventually(some)
+    elsewhere.remove()
+    elsewhere.close()
+    await eventually(none)
+    await recorder.aclose()
