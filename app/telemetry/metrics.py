@@ -81,7 +81,6 @@ class _Bound:
     """The values of one label that this process tells apart."""
 
     def __init__(self, label: Label) -> None:
-        self._closed = bool(label.values)
         self._known = set(label.values)
         self._most = label.most
 
@@ -89,7 +88,7 @@ class _Bound:
         """The value itself, or `OTHER`."""
         if value in self._known:
             return value
-        if self._closed or len(self._known) >= self._most:
+        if len(self._known) >= self._most:
             return OTHER
         self._known.add(value)
         return value
