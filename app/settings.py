@@ -124,6 +124,10 @@ class Settings(BaseSettings):
     releases_dir: Path = Field(default=Path("releases"), description="Release manifests and price tables.")
     prompts_dir: Path = Field(default=PACKAGE / "features", description="Root of <feature>/prompts/<name>/<version>.toml.")
     rotation_file: Path = Field(default=Path("runbook/oncall/rotation.yaml"), description="The on-call rotation.")
+    rehearsals_file: Path = Field(default=Path("runbook/rehearsals.jsonl"), description="The log of rehearsals.")
+    runbook_url: str = Field(
+        default="https://example.invalid/octant/runbook/", description="Where the runbook is read; alerts link to its pages."
+    )
     kill_file: Path | None = Field(default=None, description="While this file exists, every call is refused.")
 
     request_deadline: Seconds = Field(default=60.0, description="Seconds a call may take in all; callers may shorten it.")

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 
 from redis.asyncio import Redis
@@ -18,6 +19,7 @@ from app.budget.budget import Budget
 from app.budget.caps import UserCaps
 from app.budget.ledger import Ledger
 from app.budget.reconcile import Reconciler
+from app.budget.shares import shares
 from app.domain.money import MICROS_PER_DOLLAR
 from app.domain.routes import Target
 from app.edge.parts import EdgeParts
@@ -34,6 +36,7 @@ from app.idempotency.idempotency import Idempotency
 from app.jobs.jobs import Jobs
 from app.jobs.queue import ValkeyQueue
 from app.oncall.switch import KillSwitch
+from app.releases import rehearsals
 from app.security import webhooks
 from app.security.guard import Guard
 from app.security.keys import KeyRing
@@ -41,6 +44,7 @@ from app.security.redaction import Redactor
 from app.settings import ProviderSettings, Settings
 from app.stores import budget_policy, build_engine, build_valkey, releases_of
 from app.telemetry import logs
+from app.telemetry.looking import Looking
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
 
@@ -107,8 +111,14 @@ async def _open_budget(stack: AsyncExitStack, settings: Settings, engine: AsyncE
         alertmanager_url=settings.budget.alertmanager_url,
         secret=webhooks.secret_of(settings.secret_key.get_secret_value().encode(), ""),
         allowed_hosts=settings.webhook_allowed_hosts,
+        runbook_url=settings.runbook_url,
     )
-    alerts = Alerts(engine, receivers, on_alert=lambda scope: metrics.budget_alerts.inc(scope=scope))
+    alerts = Alerts(
+        engine,
+        receivers,
+        on_alert=lambda scope: metrics.budget_alerts.inc(scope=scope),
+        on_drift=partial(_show_drift, metrics, set()),
+    )
     await alerts.start()
     stack.push_async_callback(alerts.aclose)
     reconciler = Reconciler(engine, valkey, ledger, on_difference=lambda d: metrics.budget_difference.set(d / MICROS_PER_DOLLAR))
@@ -133,6 +143,7 @@ async def _open_audit(
         on_drop=metrics.records_dropped.inc,
         on_depth=metrics.records_queued.set,
         on_spill=spilled,
+        on_lag=metrics.records_lag.observe,
     )
     await recorder.start()
     stack.push_async_callback(recorder.aclose)
@@ -153,6 +164,49 @@ def _open_tracing(stack: AsyncExitStack, settings: Settings, redactor: Redactor,
     )
     stack.callback(tracing.close)
     return tracing
+
+
+async def _open_looking(
+    stack: AsyncExitStack, settings: Settings, keys: KeyRing, valkey: Redis, budget: Budget, jobs: Jobs, metrics: Metrics
+) -> None:
+    """Figures that nobody counts as they happen. Every worker looks, so that they are there whichever of them lives."""
+
+    async def budget_used() -> None:
+        for scope, share in (await shares(valkey, budget, await keys.list_tenants())).items():
+            metrics.budget_used.set(share, scope=scope)
+
+    async def key_age() -> None:
+        metrics.api_key_age.set(await keys.oldest_age())
+
+    async def rehearsed() -> None:
+        found = rehearsals.read(settings.rehearsals_file)
+        metrics.rehearsals.set(len(found))
+        if found:
+            metrics.rehearsal_age.set((datetime.now(UTC) - found[-1].at).total_seconds())
+
+    async def jobs_wait() -> None:
+        count, seconds = await jobs.waiting()
+        metrics.jobs_waiting.set(count)
+        metrics.jobs_waiting_seconds.set(seconds)
+
+    looking = Looking(
+        {"budget": budget_used, "keys": key_age, "rehearsals": rehearsed, "jobs": jobs_wait},
+        on_failure=lambda look: metrics.looks_failed.inc(look=look),
+    )
+    await looking.start()
+    stack.push_async_callback(looking.aclose)
+
+
+def _show_stops(metrics: Metrics, counts: Mapping[str, int]) -> None:
+    for scope, count in counts.items():
+        metrics.kill_switch_on.set(count, scope=scope)
+
+
+def _show_drift(metrics: Metrics, shown: set[str], drifting: frozenset[str]) -> None:
+    """``shown``: the features shown so far, those that drift no more included."""
+    shown |= drifting
+    for feature in shown:
+        metrics.cost_drift.set(int(feature in drifting), feature=feature)
 
 
 def _show_state(metrics: Metrics, target: Target, state: State) -> None:
@@ -182,7 +236,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         stack.push_async_callback(engine.dispose)
         stack.push_async_callback(valkey.aclose)
         keys = KeyRing(engine, secret=settings.secret_key.get_secret_value().encode())
-        switch = KillSwitch(valkey, file=settings.kill_file)
+        switch = KillSwitch(valkey, file=settings.kill_file, on_state=partial(_show_stops, metrics))
         releases = releases_of(settings, engine, valkey)
         recorder = await _open_audit(stack, settings, engine, redactor, metrics)
         budget = await _open_budget(stack, settings, engine, valkey, metrics)
@@ -212,6 +266,8 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         )
         queue = ValkeyQueue(settings.valkey_url)
         stack.push_async_callback(queue.aclose)
+        jobs = Jobs(engine, queue, lease=settings.jobs_lease, keep=settings.jobs_keep)
+        await _open_looking(stack, settings, keys, valkey, budget, jobs, metrics)
         edge = EdgeParts(
             keys=keys,
             idempotency=idempotency,
@@ -220,7 +276,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
             request_deadline=settings.request_deadline,
             max_body_bytes=settings.max_body_bytes,
             checks={**_checks(engine, valkey), "budget": budget.check},
-            jobs=Jobs(engine, queue, lease=settings.jobs_lease, keep=settings.jobs_keep),
+            jobs=jobs,
             webhook_hosts=settings.webhook_allowed_hosts,
             version=lambda: {"version": __version__, "release": releases.current.id, "environment": settings.environment},
         )

@@ -46,6 +46,7 @@ class Recorder:
         on_drop: Callable[[int], None],
         on_depth: Callable[[int], None] = lambda _: None,
         on_spill: Callable[[int, int], None] = lambda _records, _bytes: None,
+        on_lag: Callable[[float], None] = lambda _: None,
         capacity: int = 10_000,
         capacity_bytes: int = 256 << 20,
         batch: int = 200,
@@ -54,11 +55,13 @@ class Recorder:
         """At most ``batch`` records are written at a time, at least every ``interval`` seconds.
 
         The queue holds ``capacity`` records and texts of ``capacity_bytes`` characters. ``on_drop`` is told how many were
-        lost, ``on_depth`` how many are waiting, ``on_spill`` how many went to disk just now and the bytes that are there.
+        lost, ``on_depth`` how many are waiting, ``on_spill`` how many went to disk just now and the bytes that are there,
+        ``on_lag`` for each record the seconds from its call's end until it was committed.
         """
         self._writer = Writer(engine)
         self._spill = spill
         self._on_spill = on_spill
+        self._on_lag = on_lag
         self._away_until = 0.0
         self._delay = RETRY_FIRST
         self._redactor = redactor
@@ -145,6 +148,9 @@ class Recorder:
         try:
             async with asyncio.timeout(WRITE_SECONDS):
                 await self._writer.write(batch, again=again)
+            now = time.time()
+            for record in batch:
+                self._on_lag(max(0.0, now - record.at.timestamp() - record.latency_ms / 1000))
         except UniqueViolation:  # an earlier try was committed, its answer lost
             await self._write(batch, again=True)
         except (DataError, IntegrityError) as error:

@@ -35,12 +35,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receivers:
-    """Where alerts go; an empty address tells nobody. ``secret`` signs what the webhook gets."""
+    """Where alerts go; an empty address tells nobody. ``secret`` signs what the webhook gets; ``runbook_url``: its folder's."""
 
     webhook_url: str
     alertmanager_url: str
     secret: str
     allowed_hosts: frozenset[str]
+    runbook_url: str = ""
 
 
 NOBODY = Receivers(webhook_url="", alertmanager_url="", secret="", allowed_hosts=frozenset())
@@ -49,11 +50,19 @@ NOBODY = Receivers(webhook_url="", alertmanager_url="", secret="", allowed_hosts
 class Alerts:
     """Tells what is new, repeats what is open, resolves what is over. One worker at a time does it."""
 
-    def __init__(self, engine: AsyncEngine, receivers: Receivers, *, on_alert: Callable[[str], None] = lambda _: None) -> None:
-        """``on_alert`` is told the scope of each alert once it is told."""
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        receivers: Receivers,
+        *,
+        on_alert: Callable[[str], None] = lambda _: None,
+        on_drift: Callable[[frozenset[str]], None] = lambda _: None,
+    ) -> None:
+        """``on_alert`` is told the scope of each alert once it is told, ``on_drift`` the features whose calls changed."""
         self._engine = engine
         self._receivers = receivers
         self._on_alert = on_alert
+        self._on_drift = on_drift
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -100,7 +109,7 @@ class Alerts:
             return 0
         url = self._receivers.alertmanager_url.rstrip("/") + "/api/v2/alerts"
         try:
-            async with http.post(url, json=[_for_alertmanager(row) for row in rows]) as answer:
+            async with http.post(url, json=[_for_alertmanager(row, self._receivers.runbook_url) for row in rows]) as answer:
                 return len(rows) if answer.status == 200 else 0
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             log.warning("Alertmanager not told", extra={"error_type": type(error).__name__})
@@ -116,6 +125,7 @@ class Alerts:
         """Note features whose calls cost something else than they did. Returns how many; each is told once an hour."""
         now = datetime.now(UTC)
         found = await drifts(self._engine, now)
+        self._on_drift(frozenset(drift.feature for drift in found))
         if found:
             async with self._engine.begin() as connection:
                 rows = [_of_drift(drift, now) for drift in found]
@@ -173,19 +183,20 @@ def told(row: Row[Any]) -> dict[str, Any]:
     }
 
 
-def _for_alertmanager(row: Row[Any]) -> dict[str, Any]:
-    """No user's id: it may be personal, and Alertmanager's receivers are many."""
+def _for_alertmanager(row: Row[Any], runbook_url: str) -> dict[str, Any]:
+    """No user's id: it may be personal, and Alertmanager's receivers are many. Severities as in `deploy/slo/alerts.toml`."""
     drift = row.scope == "cost-drift"
     labels = {
         "alertname": "OctantCostDrift" if drift else "OctantBudget",
-        "severity": "critical" if row.share >= 95 else "warning",
+        "severity": "page" if row.share >= 95 else "ticket",
         "scope": row.scope,
         "share": str(row.share),
         "window": row.window,
         **({"feature": row.subject} if drift else {"tenant": row.tenant}),
     }
     summary = row.note or f"{row.share} % of the {row.scope} cap of ${to_dollars(row.limit)} is spent."
-    annotations = {"summary": summary, "runbook": "runbook/cost-spike.md", "alert": str(row.id)}
+    page = "cost-spike.md#a-features-calls-cost-something-else" if drift else "cost-spike.md#confirm"
+    annotations = {"summary": summary, "runbook_url": runbook_url + page, "alert": str(row.id)}
     return {
         "labels": labels,
         "annotations": annotations,

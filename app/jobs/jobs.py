@@ -205,6 +205,14 @@ class Jobs:
             await self._queue.put(job_id)
         return len(found)
 
+    async def waiting(self) -> tuple[int, float]:
+        """How many jobs are due and not begun, and for how many seconds the first of them."""
+        since = func.extract("epoch", func.now() - func.min(jobs.c.due_at))
+        due = select(func.count(), func.coalesce(since, 0)).where(jobs.c.state == "queued", jobs.c.due_at <= func.now())
+        async with self._transaction() as connection:
+            count, seconds = (await connection.execute(due)).one()
+        return int(count), float(seconds)
+
     async def forget_old(self) -> int:
         """Delete jobs that were done longer ago than they are kept, some at a time. Returns how many."""
         old = select(jobs.c.id).where(jobs.c.finished_at < func.now() - self._keep).limit(SWEEP_BATCH)

@@ -9,6 +9,8 @@ import asyncio
 import contextlib
 import json
 import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,11 +42,19 @@ class Stop:
 class KillSwitch:
     """See the module."""
 
-    def __init__(self, valkey: Redis, *, file: Path | None, poll: float = 0.5) -> None:
-        """``poll`` in seconds; ``file`` stops everything while it exists."""
+    def __init__(
+        self,
+        valkey: Redis,
+        *,
+        file: Path | None,
+        poll: float = 0.5,
+        on_state: Callable[[Mapping[str, int]], None] = lambda _: None,
+    ) -> None:
+        """``poll`` in seconds; ``file`` stops everything while it exists; ``on_state`` is told how much is stopped, by scope."""
         self._valkey = valkey
         self._file = file
         self._poll = poll
+        self._on_state = on_state
         self._stopped: frozenset[tuple[str, str]] = frozenset()
         self._file_exists = False
         self._closing = asyncio.Event()
@@ -104,6 +114,12 @@ class KillSwitch:
 
     async def _refresh(self) -> None:
         self._look_for_file()
+        await self._read()
+        counts = Counter(scope for scope, _ in self._stopped)
+        counts["all"] = max(counts["all"], int(self._file_exists))
+        self._on_state({scope: counts[scope] for scope in get_args(Scope)})
+
+    async def _read(self) -> None:
         try:
             async with asyncio.timeout(READ_SECONDS):
                 fields = await self._valkey.hkeys(KEY)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, Table, insert, select, update
+from sqlalchemy import Row, Table, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -176,6 +176,14 @@ class KeyRing:
         async with self._engine.connect() as connection:
             rows = (await connection.execute(statement)).all()
         return [_info(row) for row in rows]
+
+    async def oldest_age(self) -> float:
+        """Seconds since the oldest key that works was made; 0 where none works."""
+        now = datetime.now(UTC)
+        live = api_keys.c.revoked_at.is_(None), or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > now)
+        async with self._engine.connect() as connection:
+            oldest = (await connection.execute(select(func.min(api_keys.c.created_at)).where(*live))).scalar_one()
+        return (now - oldest).total_seconds() if oldest else 0.0
 
     async def list_tenants(self) -> list[Tenant]:
         """All tenants by id."""

@@ -1,14 +1,40 @@
-"""Every metric of the service, declared once. What is not declared here cannot be emitted, and labels are bounded.
+"""Every metric of the service, declared once. What is not declared here cannot be emitted.
 
-No tenant and no user is ever a label: their number is not bounded (design decision 14).
+Labels are bounded by construction: each has a closed set of values, or a most number of values that one process tells apart. What
+exceeds either becomes `OTHER` and is counted (`octant_label_overflows_total`), so no caller and no release can make the number of
+time series grow without end. No tenant and no user is ever a label: their number is not bounded (design decision 14).
+
+`docs/metrics.md` is generated from this; `make generate` writes it anew.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Literal
+
+from app.domain.errors import OctantError, ProviderError
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 DOLLARS = (0.00001, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0)
 SHORT_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5)
+LAG_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0, 30.0, 60.0, 300.0)
+OTHER = "other"
+
+Unit = Literal["count", "seconds", "dollars", "tokens", "bytes", "ratio", "state"]
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A label and its bound: ``values`` where they are known, else the ``most`` that one process tells apart."""
+
+    name: str
+    values: frozenset[str] = frozenset()
+    most: int = 0
+
+    @property
+    def bound(self) -> int:
+        """How many values it can have in one process, `OTHER` included."""
+        return (len(self.values) or self.most) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,58 +47,175 @@ class Declared:
     attribute: str
     name: str
     kind: Literal["counter", "gauge", "histogram"]
+    unit: Unit
     help: str
-    labels: tuple[str, ...] = ()
+    bounded: tuple[Label, ...] = ()
     buckets: tuple[float, ...] = SECONDS
     over_workers: Literal["livesum", "livemax"] = "livesum"
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Its labels' names, in order."""
+        return tuple(label.name for label in self.bounded)
 
-CATALOGUE: tuple[Declared, ...] = (
-    Declared("http_requests", "octant_http_requests_total", "counter", "Requests answered.", ("path", "status")),
-    Declared("calls", "octant_calls_total", "counter", "Calls through the gateway.", ("feature", "outcome")),
-    Declared("call_seconds", "octant_call_seconds", "histogram", "Whole duration of a call.", ("feature",)),
-    Declared("overhead_seconds", "octant_overhead_seconds", "histogram", "Our own share of it.", ("feature",), SHORT_SECONDS),
-    Declared("attempts", "octant_attempts_total", "counter", "Requests to providers.", ("provider", "model", "outcome")),
-    Declared("ttft_seconds", "octant_ttft_seconds", "histogram", "Time to a stream's first token.", ("provider", "model")),
-    Declared("cost_dollars", "llm_cost_dollars_total", "counter", "Money spent.", ("provider", "model", "feature")),
-    Declared("tokens", "llm_tokens_total", "counter", "Tokens billed.", ("provider", "model", "kind")),
-    Declared("fallbacks", "octant_fallbacks_total", "counter", "Calls that went on to another target.", ("feature",)),
-    Declared("retries_refused", "octant_retries_refused_total", "counter", "Retries without budget.", ("provider",)),
-    Declared("breaker_trips", "octant_breaker_trips_total", "counter", "Circuits opened.", ("provider", "model")),
-    Declared("breaker_skips", "octant_breaker_skips_total", "counter", "Targets passed over.", ("provider", "model")),
+
+def _codes(root: type[OctantError | ProviderError]) -> Iterator[str]:
+    """The codes of a tree's leaves."""
+    for leaf in root.__subclasses__():
+        yield from _codes(leaf) if leaf.__subclasses__() else (leaf.code,)
+
+
+def _of(name: str, *values: str) -> Label:
+    return Label(name, frozenset(values))
+
+
+PATH = Label("path", most=64)  # the templates of our own routes, and `unmatched` for all that is none
+STATUS = _of("status", "499", *(str(status.value) for status in HTTPStatus))
+FEATURE = Label("feature", most=32)
+PROVIDER = Label("provider", most=16)
+MODEL = Label("model", most=64)
+FLAG = Label("flag", most=32)
+CALL_OUTCOME = _of("outcome", "ok", "last_resort", "cancelled", *_codes(OctantError))
+ATTEMPT_OUTCOME = _of("outcome", "ok", "cancelled", *_codes(ProviderError))
+CAPS = ("tenant-day", "tenant-month", "user-day", "user-month", "global-day")
+
+COUNTED: tuple[Declared, ...] = (
+    Declared("http_requests", "octant_http_requests_total", "counter", "count", "Requests answered.", (PATH, STATUS)),
+    Declared("calls", "octant_calls_total", "counter", "count", "Calls through the gateway.", (FEATURE, CALL_OUTCOME)),
+    Declared("call_seconds", "octant_call_seconds", "histogram", "seconds", "Whole duration of a call.", (FEATURE,)),
     Declared(
-        "breaker_state",
-        "octant_breaker_state",
-        "gauge",
-        "0 closed, 1 half-open, 2 open.",
-        ("provider", "model"),
+        "overhead_seconds", "octant_overhead_seconds", "histogram", "seconds", "Our own share of it.", (FEATURE,), SHORT_SECONDS
+    ),
+    Declared(
+        "attempts", "octant_attempts_total", "counter", "count", "Requests to providers.", (PROVIDER, MODEL, ATTEMPT_OUTCOME)
+    ),
+    Declared(
+        "ttft_seconds", "octant_ttft_seconds", "histogram", "seconds", "Time to a stream's first token.", (PROVIDER, MODEL)
+    ),
+    Declared("cost_dollars", "llm_cost_dollars_total", "counter", "dollars", "Money spent.", (PROVIDER, MODEL, FEATURE)),
+    Declared("call_cost", "octant_call_cost_dollars", "histogram", "dollars", "Cost of a call.", (FEATURE,), DOLLARS),
+    Declared(
+        "tokens", "llm_tokens_total", "counter", "tokens", "Tokens billed.",
+        (PROVIDER, MODEL, _of("kind", "input", "output", "cached_input", "cache_write")),
+    ),
+    Declared("fallbacks", "octant_fallbacks_total", "counter", "count", "Times calls went on to another target.", (FEATURE,)),
+    Declared(
+        "calls_fallen_back", "octant_calls_fallen_back_total", "counter", "count",
+        "Calls that went on to another target, once or more.", (FEATURE,),
+    ),
+    Declared("retries_refused", "octant_retries_refused_total", "counter", "count", "Retries without budget.", (PROVIDER,)),
+    Declared("breaker_trips", "octant_breaker_trips_total", "counter", "count", "Circuits opened.", (PROVIDER, MODEL)),
+    Declared("breaker_skips", "octant_breaker_skips_total", "counter", "count", "Targets passed over.", (PROVIDER, MODEL)),
+    Declared(
+        "breaker_state", "octant_breaker_state", "gauge", "state", "0 closed, 1 half-open, 2 open.", (PROVIDER, MODEL),
         over_workers="livemax",
     ),
-    Declared("repairs", "octant_repairs_total", "counter", "Steps taken over invalid output.", ("step",)),
-    Declared("last_resorts", "octant_last_resorts_total", "counter", "Static answers given.", ("feature",)),
-    Declared("budget_refusals", "octant_budget_refusals_total", "counter", "Calls refused for money.", ("scope",)),
-    Declared("jobs", "octant_jobs_total", "counter", "Attempts at jobs, by how they ended.", ("outcome",)),
-    Declared("job_wait_seconds", "octant_job_wait_seconds", "histogram", "From a job's submission to its attempt."),
-    Declared("webhooks", "octant_webhooks_total", "counter", "Webhooks sent.", ("outcome",)),
-    Declared("budget_alerts", "octant_budget_alerts_total", "counter", "Shares of caps that were reached.", ("scope",)),
     Declared(
-        "budget_difference",
-        "octant_budget_difference_dollars",
-        "gauge",
-        "Counters against ledger, before it was mended.",
+        "repairs", "octant_repairs_total", "counter", "count", "Steps taken over invalid output.",
+        (_of("step", "invalid", "parsed", "asked_again", "repaired", "gave_up"),),
+    ),
+    Declared("last_resorts", "octant_last_resorts_total", "counter", "count", "Static answers given.", (FEATURE,)),
+    Declared("guard_flags", "octant_guard_flags_total", "counter", "count", "What the guard noticed.", (FLAG,)),
+    Declared("kill_switch_refusals", "octant_kill_switch_refusals_total", "counter", "count", "Calls refused by a kill switch."),
+    Declared(
+        "kill_switch_on", "octant_kill_switch_on", "gauge", "count", "What operators have stopped, by kind.",
+        (_of("scope", "all", "provider", "tenant"),), over_workers="livemax",
+    ),
+    Declared(
+        "idempotency", "octant_idempotency_total", "counter", "count", "What became of Idempotency-Keys.",
+        (_of("outcome", "stored", "replayed", "in_flight", "reused", "released", "lost"),),
+    ),
+    Declared(
+        "jobs", "octant_jobs_total", "counter", "count", "Attempts at jobs, by how they ended.",
+        (_of("outcome", "succeeded", "failed", "cancelled", "retried", "put_back"),),
+    ),
+    Declared("job_wait_seconds", "octant_job_wait_seconds", "histogram", "seconds", "From a job's submission to its attempt."),
+    Declared(
+        "webhooks", "octant_webhooks_total", "counter", "count", "Webhooks sent.",
+        (_of("outcome", "delivered", "failed", "given_up"),),
+    ),
+)  # fmt: skip
+
+MONEY: tuple[Declared, ...] = (
+    Declared(
+        "budget_refusals", "octant_budget_refusals_total", "counter", "count", "Calls refused for money.",
+        (_of("scope", "request", *CAPS),),
+    ),
+    Declared(
+        "budget_alerts", "octant_budget_alerts_total", "counter", "count", "Shares of caps that were reached, and drifts.",
+        (_of("scope", "cost-drift", *CAPS),),
+    ),
+    Declared(
+        "budget_used", "octant_budget_used_ratio", "gauge", "ratio",
+        "Share of a cap that is spent today; of tenants, the one whose share is largest.",
+        (_of("scope", "tenant-day", "global-day"),), over_workers="livemax",
+    ),
+    Declared(
+        "budget_difference", "octant_budget_difference_dollars", "gauge", "dollars",
+        "Counters against ledger, before it was mended.", over_workers="livemax",
+    ),
+    Declared("over_bound", "octant_over_bound_total", "counter", "count", "Attempts billed above our bound.", (PROVIDER, MODEL)),
+    Declared(
+        "cost_drift", "octant_cost_drift", "gauge", "state", "1 while a feature's calls cost something else than a week ago.",
+        (FEATURE,), over_workers="livemax",
+    ),
+    Declared(
+        "ledger_pending", "octant_ledger_pending", "gauge", "count", "Ledger entries not in Postgres yet.", over_workers="livemax"
+    ),
+    Declared("settle_failures", "octant_settle_failures_total", "counter", "count", "Tries to settle that failed."),
+)  # fmt: skip
+
+SEEN: tuple[Declared, ...] = (
+    Declared("records_dropped", "octant_records_dropped_total", "counter", "count", "Call records lost."),
+    Declared("records_queued", "octant_records_queued", "gauge", "count", "Call records waiting to be written."),
+    Declared(
+        "records_lag", "octant_records_lag_seconds", "histogram", "seconds",
+        "From a call's end until its record can be queried.", buckets=LAG_SECONDS,
+    ),
+    Declared(
+        "records_spilled", "octant_records_spilled_total", "counter", "count", "Call records put on disk: Postgres was away."
+    ),
+    Declared(
+        "spill_bytes", "octant_spill_bytes", "gauge", "bytes", "Call records on disk, to be brought back.", over_workers="livemax"
+    ),
+    Declared(
+        "spans", "octant_spans_total", "counter", "count", "Spans, by what became of them.",
+        (_of("fate", "sent", "failed", "sampled_out"),),
+    ),
+    Declared(
+        "redaction_failures", "octant_redaction_failures_total", "counter", "count", "Texts replaced whole: redaction failed."
+    ),
+    Declared(
+        "eval_scored", "octant_eval_scored_total", "counter", "count", "Calls of production that were scored.", (FEATURE,)
+    ),
+    Declared("eval_passed", "octant_eval_passed_total", "counter", "count", "Of those, the ones that passed.", (FEATURE,)),
+)  # fmt: skip
+
+LOOKED_AT: tuple[Declared, ...] = (
+    Declared(
+        "api_key_age", "octant_api_key_age_seconds", "gauge", "seconds", "Age of the oldest API key that works.",
         over_workers="livemax",
     ),
-    Declared("over_bound", "octant_over_bound_total", "counter", "Attempts billed above our bound.", ("provider", "model")),
-    Declared("call_cost", "octant_call_cost_dollars", "histogram", "Cost of a call.", ("feature",), DOLLARS),
-    Declared("ledger_pending", "octant_ledger_pending", "gauge", "Ledger entries not in Postgres yet.", over_workers="livemax"),
-    Declared("settle_failures", "octant_settle_failures_total", "counter", "Tries to settle that failed."),
-    Declared("records_dropped", "octant_records_dropped_total", "counter", "Call records lost."),
-    Declared("records_queued", "octant_records_queued", "gauge", "Call records waiting to be written."),
-    Declared("records_spilled", "octant_records_spilled_total", "counter", "Call records put on disk: Postgres was away."),
-    Declared("spill_bytes", "octant_spill_bytes", "gauge", "Call records on disk, to be brought back.", over_workers="livemax"),
-    Declared("spans", "octant_spans_total", "counter", "Spans, by what became of them.", ("fate",)),
-    Declared("redaction_failures", "octant_redaction_failures_total", "counter", "Texts replaced whole: redaction failed."),
-    Declared("guard_flags", "octant_guard_flags_total", "counter", "What the guard noticed.", ("flag",)),
-    Declared("idempotency", "octant_idempotency_total", "counter", "What became of Idempotency-Keys.", ("outcome",)),
-    Declared("kill_switch_refusals", "octant_kill_switch_refusals_total", "counter", "Calls refused by a kill switch."),
-)
+    Declared(
+        "rehearsals", "octant_rehearsals", "gauge", "count", "Rehearsals in the log; 0: never rehearsed.", over_workers="livemax"
+    ),
+    Declared(
+        "rehearsal_age", "octant_rehearsal_age_seconds", "gauge", "seconds", "Since the newest rehearsal, where there is one.",
+        over_workers="livemax",
+    ),
+    Declared("jobs_waiting", "octant_jobs_waiting", "gauge", "count", "Jobs that are due and not begun.", over_workers="livemax"),
+    Declared(
+        "jobs_waiting_seconds", "octant_jobs_waiting_seconds", "gauge", "seconds", "Since when the first of them is due.",
+        over_workers="livemax",
+    ),
+    Declared(
+        "looks_failed", "octant_looks_failed_total", "counter", "count", "Times a figure could not be looked up.",
+        (_of("look", "budget", "keys", "rehearsals", "jobs"),),
+    ),
+    Declared(
+        "label_overflows", "octant_label_overflows_total", "counter", "count",
+        f"Emissions whose label was out of bounds and became '{OTHER}'.", (Label("metric", most=200),),
+    ),
+)  # fmt: skip
+
+CATALOGUE: tuple[Declared, ...] = (*COUNTED, *MONEY, *SEEN, *LOOKED_AT)

@@ -1,10 +1,17 @@
 """The catalogue as objects to count on. Works across worker processes through PROMETHEUS_MULTIPROC_DIR."""
 
+from collections.abc import Callable
+from itertools import product
+from math import prod
+from threading import Lock
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from app.domain.calls import Attempt
 from app.domain.money import MICROS_PER_DOLLAR
-from app.telemetry.catalogue import CATALOGUE, Declared
+from app.telemetry.catalogue import CATALOGUE, OTHER, Declared, Label
+
+MADE_AT_ONCE = 12  # children that a metric begins with, at 0: what appears with its first count, no rate() sees
 
 
 class Undeclared(Exception):  # noqa: N818 - it is a programming mistake, named by what is wrong
@@ -14,10 +21,21 @@ class Undeclared(Exception):  # noqa: N818 - it is a programming mistake, named 
 class Instrument:
     """One declared metric. Children are kept by label values, as looking them up costs more than counting."""
 
-    def __init__(self, declared: Declared, registry: CollectorRegistry) -> None:
+    def __init__(self, declared: Declared, registry: CollectorRegistry, on_overflow: Callable[[str], None]) -> None:
+        """``on_overflow`` is told the metric's name for each emission with a label that is out of bounds."""
         self._declared = declared
+        self._names = frozenset(declared.labels)
         self._metric = _build(declared, registry)
+        self._on_overflow = on_overflow
+        self._bounds = tuple(_Bound(label) for label in declared.bounded)
+        self._lock = Lock()
         self._children: dict[tuple[str, ...], Counter | Gauge | Histogram] = {}
+        if (
+            all(label.values for label in declared.bounded)
+            and prod(len(label.values) for label in declared.bounded) <= MADE_AT_ONCE
+        ):
+            for key in product(*(sorted(label.values) for label in declared.bounded)):
+                self._bounded_child(key)
 
     def inc(self, amount: float = 1, **labels: str) -> None:
         """Count up. Raises Undeclared for a label the catalogue does not have."""
@@ -41,15 +59,39 @@ class Instrument:
         child.observe(value)
 
     def _child(self, labels: dict[str, str]) -> Counter | Gauge | Histogram:
-        if labels.keys() != set(self._declared.labels):
+        if labels.keys() != self._names:
             wanted = ", ".join(self._declared.labels) or "none"
             raise Undeclared(f"{self._declared.name} takes the labels: {wanted}; got {', '.join(labels) or 'none'}")
         key = tuple(labels[name] for name in self._declared.labels)
-        child = self._children.get(key)
-        if child is None:
-            child = self._metric.labels(*key) if key else self._metric
-            self._children[key] = child
+        return self._children.get(key) or self._bounded_child(key)
+
+    def _bounded_child(self, wanted: tuple[str, ...]) -> Counter | Gauge | Histogram:
+        """The child for these values, as far as there is room for them. Spans are counted by a thread, hence the lock."""
+        with self._lock:
+            key = tuple(bound.within(value) for bound, value in zip(self._bounds, wanted, strict=True))
+            child = self._children.get(key)
+            if child is None:
+                child = self._children[key] = self._metric.labels(*key) if key else self._metric
+        if key != wanted:
+            self._on_overflow(self._declared.name)
         return child
+
+
+class _Bound:
+    """The values of one label that this process tells apart."""
+
+    def __init__(self, label: Label) -> None:
+        self._known = set(label.values)
+        self._most = label.most
+
+    def within(self, value: str) -> str:
+        """The value itself, or `OTHER`."""
+        if value in self._known:
+            return value
+        if len(self._known) >= self._most:
+            return OTHER
+        self._known.add(value)
+        return value
 
 
 class Metrics:
@@ -58,7 +100,7 @@ class Metrics:
     def __init__(self) -> None:
         """Each `Metrics` has a registry of its own, so two applications may live in one process."""
         self.registry = CollectorRegistry()
-        self._instruments = {d.attribute: Instrument(d, self.registry) for d in CATALOGUE}
+        self._instruments = {d.attribute: Instrument(d, self.registry, self._overflowed) for d in CATALOGUE}
 
     def __getattr__(self, name: str) -> Instrument:
         """Look an instrument up. Raises Undeclared."""
@@ -74,6 +116,7 @@ class Metrics:
         self.overhead_seconds.observe(overhead, feature=feature)
         if fallbacks:
             self.fallbacks.inc(fallbacks, feature=feature)
+            self.calls_fallen_back.inc(feature=feature)
 
     def attempt(self, feature: str, attempt: Attempt) -> None:
         """Count one finished attempt: outcome, tokens, money, time to first token."""
@@ -87,6 +130,10 @@ class Metrics:
                 self.tokens.inc(count, kind=kind, **where)
         if attempt.cost:
             self.cost_dollars.inc(attempt.cost / MICROS_PER_DOLLAR, feature=feature, **where)
+
+    def _overflowed(self, metric: str) -> None:
+        if metric != "octant_label_overflows_total":
+            self.label_overflows.inc(metric=metric)
 
 
 def _build(declared: Declared, registry: CollectorRegistry) -> Counter | Gauge | Histogram:

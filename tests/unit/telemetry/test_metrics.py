@@ -3,12 +3,15 @@
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
 
 from app.domain.calls import Attempt, Usage
+from app.domain.errors import OctantError, ProviderError
 from app.domain.money import MicroUSD
 from app.telemetry.catalogue import CATALOGUE
 from app.telemetry.metrics import Metrics, Undeclared
@@ -44,6 +47,11 @@ def metrics() -> Metrics:
 
 def value_of(metrics: Metrics, name: str, **labels: str) -> float:
     return metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+def leaves(root: type[OctantError | ProviderError]) -> Iterator[type[OctantError | ProviderError]]:
+    for leaf in root.__subclasses__():
+        yield from leaves(leaf) if leaf.__subclasses__() else (leaf,)
 
 
 def test_an_undeclared_metric_cannot_be_emitted(metrics: Metrics) -> None:
@@ -101,3 +109,73 @@ def test_worker_processes_add_up(tmp_path: Path) -> None:
         [sys.executable, "-c", SUPERVISOR, str(tmp_path)], env=env, check=True, timeout=30, capture_output=True, text=True
     ).stdout
     assert 'octant_calls_total{feature="f",outcome="ok"} 5.0' in page
+
+
+SUFFIXES = {"seconds": "_seconds", "dollars": "_dollars", "bytes": "_bytes", "ratio": "_ratio", "tokens": "_tokens"}
+
+
+def test_a_name_tells_its_unit_and_every_label_has_a_bound() -> None:
+    for declared in CATALOGUE:
+        if declared.unit in SUFFIXES:
+            assert SUFFIXES[declared.unit] in f"{declared.name.removesuffix('_total')}", declared.name
+        for label in declared.bounded:
+            assert bool(label.values) != bool(label.most), declared.name
+            assert 2 <= label.bound <= 201
+            assert label.name.isidentifier()
+
+
+def test_more_values_than_a_label_may_have_become_other_and_are_counted(metrics: Metrics) -> None:
+    """O5: whatever a release or a caller makes up, a process emits a bounded number of series."""
+    for number in range(1_000):
+        metrics.attempts.inc(provider="openai", model=f"made-up-{number}", outcome="ok")
+    text = generate_latest(metrics.registry).decode()
+    lines = [line for line in text.splitlines() if line.startswith("octant_attempts_total{")]
+    assert len(lines) == 65
+    assert value_of(metrics, "octant_attempts_total", provider="openai", model="other", outcome="ok") == 1_000 - 64
+    assert value_of(metrics, "octant_attempts_total", provider="openai", model="made-up-63", outcome="ok") == 1
+    assert value_of(metrics, "octant_label_overflows_total", metric="octant_attempts_total") == 1_000 - 64
+    assert len(metrics.attempts._children) == 65  # nor does memory grow
+
+
+def test_a_value_that_a_closed_label_does_not_have_becomes_other(metrics: Metrics) -> None:
+    metrics.calls.inc(feature="chat", outcome="<script>")
+    assert value_of(metrics, "octant_calls_total", feature="chat", outcome="other") == 1
+    assert value_of(metrics, "octant_label_overflows_total", metric="octant_calls_total") == 1
+
+
+def test_every_outcome_that_a_call_or_an_attempt_can_have_is_known(metrics: Metrics) -> None:
+    for code in (leaf.code for leaf in leaves(OctantError)):
+        metrics.calls.inc(feature="chat", outcome=code)
+    for code in (leaf.code for leaf in leaves(ProviderError)):
+        metrics.attempts.inc(provider="openai", model="m", outcome=code)
+    assert "octant_label_overflows_total{" not in generate_latest(metrics.registry).decode()
+
+
+def test_what_alerts_count_is_there_at_0_before_it_happens(metrics: Metrics) -> None:
+    """A counter that appears with its first count shows no increase."""
+    for name, labels in (
+        ("octant_records_dropped_total", {}),
+        ("octant_spans_total", {"fate": "failed"}),
+        ("octant_repairs_total", {"step": "invalid"}),
+        ("octant_kill_switch_on", {"scope": "all"}),
+        ("octant_looks_failed_total", {"look": "keys"}),
+    ):
+        assert metrics.registry.get_sample_value(name, labels) == 0
+
+
+def test_a_call_that_fell_back_twice_is_one_call_that_fell_back(metrics: Metrics) -> None:
+    metrics.call("chat", "ok", 1.0, 0.001, 2)
+    metrics.call("chat", "ok", 1.0, 0.001, 0)
+    assert value_of(metrics, "octant_fallbacks_total", feature="chat") == 2
+    assert value_of(metrics, "octant_calls_fallen_back_total", feature="chat") == 1
+
+
+def test_threads_that_count_at_once_keep_the_bound(metrics: Metrics) -> None:
+    """Spans are counted by their exporter's thread."""
+    with ThreadPoolExecutor(8) as threads:
+        for number in range(500):
+            threads.submit(metrics.guard_flags.inc, flag=f"f{number % 100}")
+    text = generate_latest(metrics.registry).decode()
+    lines = [line for line in text.splitlines() if line.startswith("octant_guard_flags_total{")]
+    assert len(lines) == 33
+    assert sum(float(line.rsplit(" ", 1)[1]) for line in lines) == 500

@@ -1,0 +1,243 @@
+"""Alerts end to end: the service breaks, a real Prometheus notices, a real Alertmanager tells, until it is over (O6, C5).
+
+Days are made of seconds: rules are generated with every duration `SCALE` times shorter, and Prometheus scrapes more often.
+"""
+
+import asyncio
+import json
+import subprocess
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import pytest
+import pytest_asyncio
+import yaml
+from aiohttp import web
+from conftest import ROOT, Simulator
+from money import identity, make_budget, opened, settled
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+from tools import tool
+
+from app.budget.alerts import Alerts, Receivers
+from app.budget.ledger import Ledger
+from app.domain.money import MicroUSD
+from app.stack.embedded import free_port
+from deploy.rules import slos
+from deploy.rules.build import rule_files
+
+SCALE = 100  # five minutes are three seconds, an hour is 36
+EVERY = "1s"
+ALERT = "OctantAvailabilityBurnsFast"
+HASTY = {"octant-deadline-ms": "2000"}  # callers who do not wait for all retries
+PATIENCE = 90.0  # seconds for whatever is waited for
+
+pytestmark = pytest.mark.timeout(400)  # three programs are started, and what is waited for takes half a minute
+
+
+class Receiver:
+    """A pager: takes what Alertmanager posts."""
+
+    def __init__(self) -> None:
+        self.alerts: list[dict[str, Any]] = []
+        self._news = asyncio.Condition()
+
+    async def take(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        assert body["version"] == "4"
+        async with self._news:
+            self.alerts += body["alerts"]
+            self._news.notify_all()
+        return web.Response()
+
+    async def until(self, after: int = 0, **wanted: str) -> dict[str, Any]:
+        """The first alert with these labels (and ``status``) that comes, or came ``after`` so many."""
+
+        def fits(alert: dict[str, Any]) -> bool:
+            return wanted.items() <= ({**alert["labels"], "status": alert["status"]}).items()
+
+        async with asyncio.timeout(PATIENCE), self._news:
+            await self._news.wait_for(lambda: any(map(fits, self.alerts[after:])))
+        return next(filter(fits, self.alerts[after:]))
+
+
+@pytest_asyncio.fixture
+async def receiver() -> AsyncIterator[tuple[Receiver, str]]:
+    receiver = Receiver()
+    application = web.Application()
+    application.router.add_post("/", receiver.take)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    port = free_port()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    yield receiver, f"http://127.0.0.1:{port}/"
+    await runner.cleanup()
+
+
+@contextmanager
+def running(command: list[str], log: Path) -> Iterator[None]:
+    with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+async def answers(url: str, log: Path) -> None:
+    async with aiohttp.ClientSession() as http:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            try:
+                async with http.get(url) as answer:
+                    if answer.status == 200:
+                        return
+            except aiohttp.ClientError:
+                pass
+            await asyncio.sleep(0.05)
+    pytest.fail(f"{url} does not answer; its log ends:\n{log.read_text()[-2000:]}")
+
+
+@pytest_asyncio.fixture
+async def alertmanager(receiver: tuple[Receiver, str], tmp_path: Path) -> AsyncIterator[str]:
+    """Alertmanager as we configure it, but that it tells the test's receiver, and at once."""
+    config = yaml.safe_load((ROOT / "deploy/alertmanager/alertmanager.yml").read_text())
+    for told in config["receivers"]:
+        told["webhook_configs"][0]["url"] = receiver[1]
+    for route in (config["route"], *config["route"]["routes"]):
+        route |= {"group_wait": "0s", "group_interval": "1s"}
+    path, log, address = tmp_path / "alertmanager.yml", tmp_path / "alertmanager.log", f"127.0.0.1:{free_port()}"
+    path.write_text(yaml.safe_dump(config))
+    command = [tool("prometheus-alertmanager", "alertmanager"), f"--config.file={path}", f"--web.listen-address={address}"]
+    with running([*command, f"--storage.path={tmp_path / 'alertmanager'}", "--cluster.listen-address="], log):
+        await answers(f"http://{address}/-/ready", log)
+        yield f"http://{address}"
+
+
+@pytest_asyncio.fixture
+async def prometheus(alertmanager: str, stack_env: dict[str, str], service_url: str, tmp_path: Path) -> AsyncIterator[str]:
+    """Prometheus as we configure it, on the service's own metrics, in the test's time."""
+    config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
+    metrics = f"127.0.0.1:{stack_env['OCTANT_METRICS_PORT']}"
+    config["global"] = {"scrape_interval": EVERY, "scrape_timeout": EVERY, "evaluation_interval": EVERY}
+    config["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager.removeprefix("http://")]}]}]}
+    config["scrape_configs"] = [{"job_name": "octant", "static_configs": [{"targets": [metrics]}]}]
+    (tmp_path / "rules").mkdir()
+    for name, content in rule_files(slos.read(), scale=SCALE).items():
+        (tmp_path / "rules" / name).write_text(content)
+    path, log, address = tmp_path / "prometheus.yml", tmp_path / "prometheus.log", f"127.0.0.1:{free_port()}"
+    path.write_text(yaml.safe_dump(config))
+    command = [tool("prometheus"), f"--config.file={path}", f"--storage.tsdb.path={tmp_path / 'tsdb'}"]
+    with running([*command, f"--web.listen-address={address}", "--rules.alert.resend-delay=1s"], log):
+        await answers(f"http://{address}/-/ready", log)
+        yield f"http://{address}"
+
+
+async def calling(url: str, key: str, until: Callable[[], Awaitable[Any]], **headers: str) -> Any:  # noqa: ANN401 - what is waited for
+    """Call all the time, until something has happened."""
+    body = {"model": "smart", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 20}
+
+    async def call_forever(http: aiohttp.ClientSession) -> None:
+        while True:
+            async with http.post("/v1/chat/completions", json=body) as answer:
+                await answer.read()
+            await asyncio.sleep(0.02)
+
+    async with aiohttp.ClientSession(url, headers={"authorization": f"Bearer {key}", **headers}) as http:
+        callers = [asyncio.create_task(call_forever(http)) for _ in range(2)]
+        try:
+            return await until()
+        finally:
+            for caller in callers:
+                caller.cancel()
+            await asyncio.gather(*callers, return_exceptions=True)
+
+
+async def asked(prometheus: str, query: str) -> list[dict[str, Any]]:
+    async with aiohttp.ClientSession() as http, http.get(f"{prometheus}/api/v1/query", params={"query": query}) as answer:
+        found: list[dict[str, Any]] = (await answer.json())["data"]["result"]
+        return found
+
+
+async def until_value(prometheus: str, query: str, holds: Callable[[float], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not any(holds(float(one["value"][1])) for one in await asked(prometheus, query)):  # noqa: ASYNC110 - it is asked
+            await asyncio.sleep(0.2)
+
+
+async def test_an_outage_of_all_providers_pages_somebody_and_the_page_ends_with_it(
+    prometheus: str, receiver: tuple[Receiver, str], service_url: str, api_key: str, simulator: Simulator
+) -> None:
+    pager = receiver[0]
+    ratio = 'slo:bad_ratio:rate5m{slo="availability"}'
+    await calling(service_url, api_key, lambda: until_value(prometheus, ratio, lambda bad: bad == 0))
+    assert await asked(prometheus, f'ALERTS{{alertname="{ALERT}"}}') == []
+
+    simulator.put_faults(*({"kind": "status", "status": 503, "provider": name} for name in ("openai", "anthropic")))
+    page = await calling(service_url, api_key, lambda: pager.until(alertname=ALERT, status="firing"), **HASTY)
+    assert (page["labels"]["severity"], page["labels"]["slo"]) == ("page", "availability")
+    assert page["annotations"]["runbook_url"].endswith("/runbook/objectives.md#availability")
+    assert page["annotations"]["dashboard"].endswith("octant-overview")
+    assert "availability is being missed" in page["annotations"]["summary"]
+    assert page["generatorURL"]
+
+    simulator.clear()
+    told = len(pager.alerts)
+    over = await calling(service_url, api_key, lambda: pager.until(told, alertname=ALERT, status="resolved"))
+    assert over["endsAt"] > page["startsAt"]
+    assert await asked(prometheus, f'ALERTS{{alertname="{ALERT}"}}') == []
+
+
+async def test_every_rule_is_evaluated_by_prometheus_on_what_the_service_really_emits(
+    prometheus: str, service_url: str, api_key: str
+) -> None:
+    """No rule fails; and the gauges that alerts look at are there, with figures that can be true."""
+    await calling(service_url, api_key, lambda: until_value(prometheus, "octant_api_key_age_seconds", lambda age: age > 0))
+    async with aiohttp.ClientSession() as http, http.get(f"{prometheus}/api/v1/rules") as answer:
+        groups = (await answer.json())["data"]["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    assert len(rules) == sum(len(g["rules"]) for c in rule_files(slos.read()).values() for g in yaml.safe_load(c)["groups"])
+    assert [(rule["name"], rule["lastError"]) for rule in rules if rule["health"] == "err"] == []
+    gauges = {
+        name: float((await asked(prometheus, f"max({name})"))[0]["value"][1])
+        for name in ("octant_rehearsals", "octant_kill_switch_on", "octant_jobs_waiting_seconds", "octant_looks_failed_total")
+    }
+    assert gauges["octant_looks_failed_total"] == 0
+    assert all(value >= 0 for value in gauges.values())
+    await until_value(prometheus, 'octant_budget_used_ratio{scope="global-day"}', lambda share: 0 < share < 1)
+    await until_value(prometheus, "octant:records_lag_seconds:p99_15m", lambda seconds: 0 < seconds < PATIENCE)
+
+
+async def test_a_cap_that_is_nearly_used_is_told_by_a_real_alertmanager_and_ends_when_the_cap_changes(
+    alertmanager: str, receiver: tuple[Receiver, str], valkey: Redis, engine: AsyncEngine
+) -> None:
+    """C5: from the counter to the pager. No user's id goes along."""
+    who = identity(tenant_cap=1000, user=f"ada-{uuid4().hex}")
+    budget = make_budget(valkey, engine)
+    await opened(budget)
+    hold = await budget.hold(who, MicroUSD(960), lease_id=uuid4().hex, seconds=10, feature="chat")
+    hold.spend(MicroUSD(960))
+    budget.settle(hold)
+    await settled(budget)
+    await Ledger(engine, valkey).drain()
+    base = "https://runbook.example/"
+    receivers = Receivers(webhook_url="", alertmanager_url=alertmanager, secret="", allowed_hosts=frozenset(), runbook_url=base)
+    alerts = Alerts(engine, receivers)
+    async with aiohttp.ClientSession() as http:
+        assert await alerts.repeat(http) >= 1
+        page = await receiver[0].until(alertname="OctantBudget", tenant=who.tenant.id, share="95", status="firing")
+        assert page["labels"]["severity"] == "page"
+        assert page["annotations"]["summary"].startswith("95 % of the tenant-day cap")
+        assert page["annotations"]["runbook_url"] == base + "cost-spike.md#confirm"
+        async with http.get(f"{alertmanager}/api/v2/alerts", params={"filter": f'tenant="{who.tenant.id}"'}) as answer:
+            held = await answer.json()
+        assert {one["labels"]["share"] for one in held} == {"95"}  # what was passed at once is told once
+        assert who.user not in json.dumps(held)
+        await alerts.end(who.tenant.id)
+        await alerts.repeat(http)
+        await receiver[0].until(alertname="OctantBudget", tenant=who.tenant.id, share="95", status="resolved")
