@@ -82,6 +82,28 @@ def _done() -> list[Panel]:
         ),
         figure(
             Told(
+                "Retry share",
+                "Share of requests to providers that were made again at the same target.",
+                "it hides failures, and each may cost money and time. See 'Failed attempts' for which provider it is.",
+                "provider-outage.md",
+            ),
+            "percentunit",
+            share(rate("retries"), rate("attempts")),
+            Levels(doubtful=0.02, bad=0.1),
+        ),
+        figure(
+            Told(
+                "Degraded share",
+                "Share of calls that got something else than they asked for, or in another way: `octant-degraded` tells them.",
+                "'Degradations' below says in which way.",
+                "README.md#the-first-five-minutes",
+            ),
+            "percentunit",
+            share(rate("calls_degraded"), rate("calls")),
+            Levels(doubtful=0.05, bad=0.25),
+        ),
+        figure(
+            Told(
                 "Static answers",
                 "Calls that got a feature's last resort, in the time that is shown: every model had failed.",
                 "users read a canned text. Bring one provider of the route back, or change the route by a release.",
@@ -111,6 +133,7 @@ def _done() -> list[Panel]:
             ),
             "cps",
             {"{{feature}}": rate("fallbacks", ("feature",)), "static: {{feature}}": rate("last_resorts", ("feature",))},
+            span=6,
         ),
         lines(
             Told(
@@ -121,17 +144,30 @@ def _done() -> list[Panel]:
             ),
             "cps",
             {"{{step}}": rate("repairs", ("step",))},
+            span=6,
         ),
         lines(
             Told(
-                "Retries refused",
-                "Retries per second for which the retry budget had nothing left.",
-                "a retry storm is being held back: the provider fails too often for retries to help. It is an outage.",
+                "Degradations",
+                "In which ways calls were degraded, per second: the words of `octant-degraded`.",
+                "`context_truncated`, `cheaper_model`, `no_retries`: money is short. `last_resort`: providers. `guard:…`: what"
+                " was said.",
+                "cost-spike.md",
+            ),
+            "cps",
+            {"{{word}}": rate("degradations", ("word",)), "calls of {{feature}}": rate("calls_degraded", ("feature",))},
+            span=6,
+        ),
+        lines(
+            Told(
+                "Retries",
+                "Times per second that the same target was asked again, and that the retry budget had nothing left for it.",
+                "refused: a retry storm is being held back: the provider fails too often for retries to help. It is an outage.",
                 "provider-outage.md",
             ),
             "cps",
-            {"{{provider}}": rate("retries_refused", ("provider",))},
-            Levels(doubtful=0.1, bad=1),
+            {"{{provider}}": rate("retries", ("provider",)), "refused: {{provider}}": rate("retries_refused", ("provider",))},
+            span=6,
         ),
     ]
 
