@@ -6,7 +6,7 @@ RUN    := $(VENV)/.installed-run
 DEV    := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check eval bench outage soak rogue rollback reset lock
+.PHONY: help setup demo serve test check eval bench outage soak rogue rollback reset lock tools generate
 
 help: ## Show the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -42,6 +42,12 @@ soak: $(DEV) ## Make 100,000 calls while everything breaks at random; fails if a
 
 rogue: $(DEV) ## One tenant spends as fast as it can while workers and Valkey are killed; fails for one micro-dollar over its cap
 	$(BIN)/python -m benchmarks.rogue $(ARGS)
+
+generate: $(DEV) ## Make anew what is made from something else: Prometheus' rules, Grafana's dashboards, docs/metrics.md
+	@$(BIN)/python -m deploy.generate $(ARGS)
+
+tools: ## Install the Debian packages that tests use: Prometheus with promtool, Alertmanager with amtool
+	@sh deploy/tools.sh
 
 rollback: $(RUN) ## Put the previous release live again: make rollback REASON="why"
 	@$(BIN)/python -m app.cli rollback --reason "$(REASON)"

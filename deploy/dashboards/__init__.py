@@ -1,4 +1,4 @@
-"""Grafana's dashboards, built from code: `python -m deploy.dashboards` writes `deploy/grafana/*.json` (O3).
+"""Grafana's dashboards, built from code: `make generate` writes `deploy/grafana/*.json` (O3).
 
 What may live here: what is shown, in which order, and what to do when it looks bad. Metrics are named by their attribute in
 `app/telemetry/catalogue.py`, so a renamed or removed one breaks the build and not a picture at 3 a.m.

@@ -20,9 +20,9 @@ from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from deploy.dashboards.queries import VARIABLES, selector
+from deploy.rules import slos
 
 SOURCE = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
-RUNBOOK = "https://example.invalid/octant/runbook"  # a fork sets it once; a dashboard's variable $runbook changes it in place
 Panel = Stat | Timeseries | Heatmap | Timeline
 Expressions = Mapping[str, str]
 
@@ -174,7 +174,9 @@ def board(uid: str, title: str, description: str, rows: Mapping[str, Sequence[Pa
     )
     for label in VARIABLES:
         made = made.with_variable(_variable(label))
-    made = made.with_variable(builders.ConstantVariable("runbook").label("Where the runbook is").value(RUNBOOK))
+    made = made.with_variable(
+        builders.ConstantVariable("runbook").label("Where the runbook is").value(slos.read().runbook.rstrip("/"))
+    )
     number = 0
     for name, panels in rows.items():
         number += 1

@@ -1,0 +1,1 @@
+"""What runs around the service: image, rules, dashboards; and the code that makes them."""

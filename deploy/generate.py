@@ -1,0 +1,49 @@
+"""`make generate`: everything that is made from something else is made anew; `--check` says what would change.
+
+Rules come from `deploy/slo/*.toml`, dashboards from `deploy/dashboards/`, and `docs/metrics.md` from the metrics' catalogue, the rules and
+the dashboards.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from deploy.dashboards.build import dashboard_files
+from deploy.rules import slos
+from deploy.rules.build import rule_files
+from deploy.rules.document import document
+
+ROOT = Path(__file__).resolve().parents[1]
+RULES, DASHBOARDS = ROOT / "deploy/prometheus/rules", ROOT / "deploy/grafana"
+
+
+def generated() -> dict[Path, str]:
+    """Every file that is made, with its content. The document comes last: it tells of the others."""
+    book = slos.read()
+    files = {RULES / name: content for name, content in rule_files(book).items()}
+    files |= {DASHBOARDS / name: content for name, content in dashboard_files().items()}
+    return files | {ROOT / "docs/metrics.md": document(book, DASHBOARDS)}
+
+
+def stale() -> list[str]:
+    """The files that are not as they would be made now."""
+    return [str(p.relative_to(ROOT)) for p, made in generated().items() if not p.exists() or p.read_text() != made]
+
+
+def main() -> None:
+    """Make, or check."""
+    parser = argparse.ArgumentParser(prog="make generate", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit code 1 if something is stale")
+    if parser.parse_args().check:
+        for name in stale():
+            print(f"{name} is stale: run `make generate`")
+        sys.exit(1 if stale() else 0)
+    while names := stale():  # twice where dashboards changed: the document is made of those on disk
+        print(*(f"made {name}" for name in names), sep="\n")
+        for path, content in generated().items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""From what is written down to Prometheus' rule files.
+
+Burn rates and windows are those of Google's "The Site Reliability Workbook" (2018), chapter 5, table 5-8: at the rate of a page,
+two per cent of a month's errors are gone in an hour, five in six hours; at that of a ticket, ten in a day or three.
+
+``scale`` makes every duration so many times shorter, for a test that cannot wait for days; names stay as they are.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from deploy.rules.promql import faults, grouped_by
+from deploy.rules.slos import Alert, Book, Objective, Severity
+
+BURNS: Mapping[Severity, tuple[tuple[str, str, float], ...]] = {
+    "page": (("5m", "1h", 14.4), ("30m", "6h", 6)),
+    "ticket": (("2h", "1d", 3), ("6h", "3d", 1)),
+}
+WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
+SPEED: Mapping[Severity, str] = {"page": "Fast", "ticket": "Slowly"}
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+DURATION = re.compile(r"(?<=\[)(\d+)([smhd])(?=\])|(?<=offset )(\d+)([smhd])\b")
+HEAD = "# Made by `make generate` from deploy/slo/*.toml; change those.\n"
+BUDGET_EVERY = "5m"
+
+Rule = dict[str, Any]
+
+
+class Unfit(Exception):  # noqa: N818 - named for what is wrong with a rule
+    """A rule names what nobody emits."""
+
+
+def rule_files(book: Book, *, scale: float = 1) -> dict[str, str]:
+    """File name to content, of all rule files. Raises Unfit."""
+    slo: list[dict[str, Any]] = [
+        {"name": "octant-slo", "rules": [*_recordings(book), *_burns(book)]},
+        {"name": "octant-slo-month", "interval": BUDGET_EVERY, "rules": list(_left(book))},
+    ]
+    axes: list[dict[str, Any]] = [
+        {"name": "octant-axes", "rules": [*({"record": r.record, "expr": r.expr} for r in book.recordings), *_axes(book)]}
+    ]
+    for group in (*slo, *axes):
+        _check(group["rules"], recorded_labels(book))
+    return {
+        name: HEAD + yaml.dump({"groups": [_scaled(g, scale) for g in groups]}, Dumper=_Readable, sort_keys=False, width=1000)
+        for name, groups in (("slo.yml", slo), ("axes.yml", axes))
+    }
+
+
+def alerts_of(book: Book) -> list[Alert]:
+    """All alerts, those of objectives included."""
+    return [*(_burn(name, slo, severity) for name, slo in book.objectives.items() for severity in BURNS), *book.alerts]
+
+
+def recorded_labels(book: Book) -> dict[str, frozenset[str]]:
+    """The labels of everything that recording rules make."""
+    by_window = {f"slo:bad_ratio:rate{window}": frozenset({"slo"}) for window in WINDOWS}
+    others = {name: frozenset({"slo"}) for name in ("slo:budget_left:ratio", "slo:objective:ratio")}
+    return by_window | others | {r.record: frozenset(grouped_by(r.expr) - {"le"}) for r in book.recordings}
+
+
+def _recordings(book: Book) -> list[Rule]:
+    return [
+        {"record": f"slo:bad_ratio:rate{window}", "expr": slo.bad_ratio(window), "labels": {"slo": name}}
+        for name, slo in book.objectives.items()
+        for window in WINDOWS
+    ]
+
+
+def _left(book: Book) -> list[Rule]:
+    """For dashboards: the objective, and how much of the errors that it allows is left. Below 0, it is missed."""
+    rules: list[Rule] = []
+    for name, slo in book.objectives.items():
+        left = f"1 - ({slo.bad_ratio(slo.window)}) / {_figure(slo.budget)}"
+        rules.append({"record": "slo:objective:ratio", "expr": f"vector({slo.objective})", "labels": {"slo": name}})
+        rules.append({"record": "slo:budget_left:ratio", "expr": left, "labels": {"slo": name}})
+    return rules
+
+
+def _burns(book: Book) -> list[Rule]:
+    return [_rule(_burn(name, slo, severity), book) for name, slo in book.objectives.items() for severity in BURNS]
+
+
+def _axes(book: Book) -> list[Rule]:
+    return [_rule(alert, book) for alert in book.alerts]
+
+
+def _burn(name: str, slo: Objective, severity: Severity) -> Alert:
+    """One alert for one severity: either pair of windows is enough."""
+
+    def pair(short: str, long: str, factor: float) -> str:
+        limit = _figure(factor * slo.budget)
+        ratios = (f'slo:bad_ratio:rate{window}{{slo="{name}"}} > {limit}' for window in (short, long))
+        both = "\n  and ".join(ratios)
+        return f"({both}\n  and on() sum(increase({slo.events}[{long}])) >= {slo.least})"
+
+    words = name.replace("_", " ")
+    return Alert(
+        name=f"Octant{words.title().replace(' ', '')}Burns{SPEED[severity]}",
+        severity=severity,
+        expr="\nor ".join(pair(*windows) for windows in BURNS[severity]),
+        runbook=slo.runbook,
+        dashboard=slo.dashboard,
+        summary=f"The objective of {words} is being missed: {{{{ $value | humanizePercentage }}}} of events are bad.",
+        description=f"{slo.objective * 100:g} % over {slo.window}: {slo.says}. The errors that this allows are used up too soon.",
+    )
+
+
+def _rule(alert: Alert, book: Book) -> Rule:
+    rule: Rule = {"alert": alert.name, "expr": alert.expr}
+    if alert.for_ != "0s":
+        rule["for"] = alert.for_
+    annotations = {
+        "summary": alert.summary,
+        "description": alert.description,
+        "runbook_url": book.runbook + alert.runbook,
+        "dashboard": book.dashboards + alert.dashboard,
+    }
+    return rule | {"labels": {"severity": alert.severity}, "annotations": annotations}
+
+
+def _check(rules: list[Rule], recorded: Mapping[str, frozenset[str]]) -> None:
+    for rule in rules:
+        wrong = list(faults(rule["expr"], recorded))
+        if wrong:
+            raise Unfit(f"{rule.get('alert') or rule.get('record')}: {'; '.join(wrong)}")
+
+
+def _scaled(group: dict[str, Any], scale: float) -> dict[str, Any]:
+    if scale == 1:
+        return group
+    shorter = {k: v for k, v in group.items() if k != "interval"}  # the test's own
+    rules = [
+        {**rule, "expr": scaled(rule["expr"], scale), **({"for": _shorter(rule["for"], scale)} if "for" in rule else {})}
+        for rule in group["rules"]
+    ]
+    return shorter | {"rules": rules}
+
+
+def scaled(expression: str, scale: float) -> str:
+    """The expression with its windows and offsets ``scale`` times shorter."""
+    return DURATION.sub(lambda m: _shorter("".join(g for g in m.groups() if g), scale), expression)
+
+
+def _shorter(duration: str, scale: float) -> str:
+    return f"{max(1, round(int(duration[:-1]) * UNITS[duration[-1]] * 1000 / scale))}ms"
+
+
+def _figure(number: float) -> str:
+    """Without the dust of binary fractions."""
+    return f"{number:.6g}"
+
+
+class _Readable(yaml.SafeDumper):
+    """Expressions of several lines as such."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Readable.add_representer(str, _text)
