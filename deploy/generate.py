@@ -1,7 +1,7 @@
 """`make generate`: everything that is made from something else is made anew; `--check` says what would change.
 
-Rules come from `deploy/slo/*.toml`, dashboards from `deploy/dashboards/`, and `docs/metrics.md` from the metrics' catalogue, the rules and
-the dashboards.
+Rules come from `deploy/slo/*.toml`, dashboards from `deploy/dashboards/`, and `docs/metrics.md` from the metrics' catalogue, the
+rules and the dashboards.
 """
 
 import argparse

@@ -5,7 +5,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from app.domain.errors import OctantError
 from app.edge.errors import TABLE
 from deploy.dashboards.panels import NEVER, Levels, Panel, Told, board, figure, lines, states
-from deploy.dashboards.queries import each, newest, quantile, rate, share, total
+from deploy.dashboards.queries import each, newest, quantile, rate, recorded, share, total
 
 BREAKER = (("closed", "green"), ("half-open", "yellow"), ("open", "red"))
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
@@ -28,6 +28,7 @@ def build() -> Dashboard:
         "Woken up? Read it from top to bottom. Any panel says what to do when it is bad.",
         {
             "Now": _now(),
+            "What we promised": _promised(),
             "Are users served?": _served(),
             "What is contained, by us or by operators?": _contained(),
             "Do we see it all?": _seen(),
@@ -101,6 +102,38 @@ def _now() -> list[Panel]:
             "none",
             f"sum({newest('kill_switch_on', ('scope',))}) or vector(0)",
             NEVER,
+        ),
+    ]
+
+
+def _promised() -> list[Panel]:
+    return [
+        figure(
+            Told(
+                "Error budget left",
+                "How much of the failures that each objective allows in a month is left: 1 is all of it, below 0 the objective is"
+                " missed. No data: too little was seen to say.",
+                "no new releases for that objective's sake until it is back above a quarter. What burns it is below.",
+                "rollback.md",
+            ),
+            "percentunit",
+            recorded("slo:budget_left:ratio", ("slo",)),
+            Levels(doubtful=0.25, bad=0, rising=False),
+            legend="{{slo}}",
+            span=12,
+        ),
+        figure(
+            Told(
+                "Failures in the last hour",
+                "Share of events that each objective calls bad, over the last hour.",
+                "pages come at 14.4 times what the objective allows. Its alert links to the page of the runbook that fits.",
+                "README.md#the-first-five-minutes",
+            ),
+            "percentunit",
+            recorded("slo:bad_ratio:rate1h", ("slo",)),
+            Levels(doubtful=0.01, bad=0.05),
+            legend="{{slo}}",
+            span=12,
         ),
     ]
 

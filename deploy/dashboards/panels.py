@@ -61,8 +61,8 @@ NEVER = Levels(doubtful=0.000001, bad=0.000001)  # anything above nothing is bad
 PLAIN = builders.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps([models.Threshold(value=None, color="blue")])
 
 
-def figure(told: Told, unit: str, expression: str, levels: Levels | None = None, *, span: int = 4) -> Stat:
-    """One number, as it is now, with its course behind it."""
+def figure(told: Told, unit: str, expression: str, levels: Levels | None = None, *, legend: str = "", span: int = 4) -> Stat:
+    """One number, as it is now, with its course behind it; several where the legend names a label."""
     return (
         Stat()
         .title(told.title)
@@ -75,7 +75,7 @@ def figure(told: Told, unit: str, expression: str, levels: Levels | None = None,
         .color_mode(common.BigValueColorMode.VALUE)
         .height(4)
         .span(span)
-        .with_target(_query(expression, "", "A"))
+        .with_target(_query(expression, legend, "A"))
     )
 
 

@@ -4,11 +4,16 @@ Every selector is narrowed by the dashboard's variables where the metric has the
 Grafana makes at least four scrapes long, and are summed over workers and replicas before anything else is done with them.
 """
 
+import re
+
 from app.telemetry.catalogue import CATALOGUE, Declared
 from app.telemetry.metrics import Undeclared
+from deploy.rules import slos
+from deploy.rules.build import recorded_labels
 
 VARIABLES = ("feature", "provider")  # labels that are also the dashboards' variables
 WINDOW = "$__rate_interval"
+MATCHER = re.compile(r'(?:=~|!~|!=|=)"(.*)"')
 _BY_ATTRIBUTE = {declared.attribute: declared for declared in CATALOGUE}
 
 
@@ -21,9 +26,14 @@ def declared(attribute: str) -> Declared:
 
 
 def selector(attribute: str, suffix: str = "", **matchers: str) -> str:
-    """Its series. A matcher is an operator and a quoted value: ``outcome='!="ok"'``. Raises Undeclared for a label it has not."""
+    """Its series. A matcher is an operator and a quoted value: ``outcome='!="ok"'``.
+
+    Raises Undeclared for a label that the metric does not have, and for a value that the label never has.
+    """
     metric = declared(attribute)
     _has(metric, tuple(matchers))
+    for label, matcher in matchers.items():
+        _can_be(metric, label, matcher)
     chosen = {label: f'=~"${label}"' for label in VARIABLES if label in metric.labels} | matchers
     inner = ", ".join(f"{label}{matcher}" for label, matcher in chosen.items())
     return f"{metric.name}{suffix}" + (f"{{{inner}}}" if inner else "")
@@ -79,6 +89,14 @@ def newest(attribute: str, by: tuple[str, ...] = (), **matchers: str) -> str:
     return f"{how}{_by(by)} ({selector(attribute, **matchers)})"
 
 
+def recorded(name: str, by: tuple[str, ...]) -> str:
+    """What a recording rule makes, as it is now. Raises Undeclared."""
+    labels = recorded_labels(slos.read()).get(name)
+    if labels is None or not set(by) <= labels:
+        raise Undeclared(f"no rule makes {name} with the labels {', '.join(by)}")
+    return f"max{_by(by)} ({name})"
+
+
 def _sum(attribute: str, by: tuple[str, ...], what: str) -> str:
     _has(declared(attribute), by)
     return f"sum{_by(by)} ({what})"
@@ -92,6 +110,16 @@ def _has(metric: Declared, labels: tuple[str, ...]) -> None:
     unknown = set(labels) - set(metric.labels)
     if unknown:
         raise Undeclared(f"{metric.name} has no label {', '.join(sorted(unknown))}")
+
+
+def _can_be(metric: Declared, label: str, matcher: str) -> None:
+    known = next(bound.values for bound in metric.bounded if bound.name == label)
+    found = MATCHER.fullmatch(matcher)
+    if found is None:
+        raise Undeclared(f"{matcher} is no matcher")
+    for wanted in found[1].split("|"):
+        if known and not any(re.fullmatch(wanted, value) for value in known):
+            raise Undeclared(f"{metric.name}: {label} is never {wanted}")
 
 
 def _is(attribute: str, kind: str) -> None:

@@ -16,12 +16,14 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from app.telemetry.catalogue import CATALOGUE, Declared
+from app.telemetry.catalogue import CATALOGUE, Declared, Label
 from app.telemetry.metrics import Undeclared
 from deploy.dashboards import queries
 from deploy.dashboards.build import dashboard_files
 from deploy.dashboards.overview import FAILED
 from deploy.dashboards.panels import Levels
+from deploy.rules import slos
+from deploy.rules.build import recorded_labels
 
 FOLDER = ROOT / "deploy/grafana"
 BOARDS: dict[str, dict[str, Any]] = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
@@ -32,6 +34,7 @@ PANELS = [
     if panel["type"] != "row"
 ]
 EXPRESSIONS: list[str] = [target["expr"] for case in PANELS for target in case.values[0]["targets"]]  # type: ignore[index]
+RECORDED = recorded_labels(slos.read())
 SUFFIXES = ("_bucket", "_sum", "_count")
 
 
@@ -55,7 +58,13 @@ def selectors(expression: str) -> Iterator[Any]:
 
 
 def metric_of(series: str) -> Declared:
-    """The declared metric of a series. A histogram has no series of its own name, and only a histogram has suffixes."""
+    """The declared metric of a series. A histogram has no series of its own name, and only a histogram has suffixes.
+
+    What a recording rule makes is taken for a gauge.
+    """
+    if series in RECORDED:
+        bounded = tuple(Label(name) for name in RECORDED[series])
+        return Declared(series, series, "gauge", "ratio", "Made by a rule.", bounded)
     for metric in CATALOGUE:
         if metric.kind == "histogram" and series.removeprefix(metric.name) in SUFFIXES:
             return metric
@@ -172,6 +181,10 @@ def test_a_metric_or_label_that_is_not_declared_breaks_the_build() -> None:
         queries.rate("calls", ("tenant",))
     with pytest.raises(Undeclared, match="has no label colour"):
         queries.selector("calls", colour='="red"')
+    with pytest.raises(Undeclared, match="outcome is never fine"):
+        queries.rate("calls", outcome='=~"ok|fine"')
+    with pytest.raises(Undeclared, match="no rule makes slo:luck:ratio"):
+        queries.recorded("slo:luck:ratio", ("slo",))
     with pytest.raises(Undeclared, match="is a counter, not a histogram"):
         queries.quantile(0.5, "calls")
 
@@ -222,7 +235,8 @@ def test_prometheus_takes_every_expression_as_a_rule(promtool: str, tmp_path: Pa
 
 def test_every_expression_shows_something_where_its_metrics_have_data(promtool: str, tmp_path: Path) -> None:
     """Matching errors between two sides of a division appear only when there is data on both."""
-    series = {name: "0+7x60" for metric in CATALOGUE for name in series_of(metric)}
+    rules = [metric_of(name) for name in RECORDED]
+    series = {name: "0+7x60" for metric in (*CATALOGUE, *rules) for name in series_of(metric)}
     outcomes = {f'octant_calls_total{{feature="one",outcome="{o}"}}': "0+7x60" for o in ("ok", "internal_error")}
     steps = {'octant_repairs_total{step="invalid"}': "0+7x60", 'octant_spans_total{fate="failed"}': "0+7x60"}
     status = {'octant_http_requests_total{path="one",status="503"}': "0+7x60"}
