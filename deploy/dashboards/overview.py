@@ -5,7 +5,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from app.domain.errors import OctantError
 from app.edge.errors import TABLE
 from deploy.dashboards.panels import NEVER, Levels, Panel, Told, board, figure, lines, states
-from deploy.dashboards.queries import each, newest, quantile, rate, recorded, share, total
+from deploy.dashboards.queries import each, newest, or_none, quantile, rate, recorded, share, total
 
 BREAKER = (("closed", "green"), ("half-open", "yellow"), ("open", "red"))
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
@@ -89,7 +89,7 @@ def _now() -> list[Panel]:
                 "provider-outage.md",
             ),
             "none",
-            f"count({newest('breaker_state', ('provider', 'model'))} == 2) or vector(0)",
+            or_none(f"count({newest('breaker_state', ('provider', 'model'))} == 2)"),
             NEVER,
         ),
         figure(
@@ -100,7 +100,7 @@ def _now() -> list[Panel]:
                 "kill-switch.md",
             ),
             "none",
-            f"sum({newest('kill_switch_on', ('scope',))}) or vector(0)",
+            f"sum({newest('kill_switch_on', ('scope',))})",
             NEVER,
         ),
     ]
@@ -150,7 +150,10 @@ def _served() -> list[Panel]:
                 "README.md#the-first-five-minutes",
             ),
             "percentunit",
-            {"{{outcome}}": each(rate("calls", ("outcome",), outcome=FAILED), rate("calls"))},
+            {
+                "all": share(rate("calls", outcome=FAILED), rate("calls")),
+                "{{outcome}}": each(rate("calls", ("outcome",), outcome=FAILED), rate("calls")),
+            },
             Levels(doubtful=0.001, bad=0.01),
         ),
         lines(
@@ -317,6 +320,6 @@ def _seen() -> list[Panel]:
                 "kill-switch.md",
             ),
             "cps",
-            rate("guard_flags"),
+            or_none(rate("guard_flags")),
         ),
     ]

@@ -45,11 +45,15 @@ def rate(attribute: str, by: tuple[str, ...] = (), *, suffix: str = "", **matche
     return _sum(attribute, by, f"rate({selector(attribute, suffix, **matchers)}[{WINDOW}])")
 
 
-def total(attribute: str, by: tuple[str, ...] = (), **matchers: str) -> str:
-    """How many in the whole of the time that is shown; 0 where nothing was counted."""
+def total(attribute: str, **matchers: str) -> str:
+    """How many in the whole of the time that is shown."""
     _is(attribute, "counter")
-    counted = _sum(attribute, by, f"increase({selector(attribute, **matchers)}[$__range])")
-    return counted if by else f"{counted} or vector(0)"
+    return or_none(_sum(attribute, (), f"increase({selector(attribute, **matchers)}[$__range])"))
+
+
+def or_none(expression: str) -> str:
+    """0 where nothing was counted. Nothing where nothing is scraped: a service that is away must not look well."""
+    return f"{expression} or 0 * {newest('records_queued')}"
 
 
 def share(part: str, whole: str) -> str:

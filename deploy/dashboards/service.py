@@ -187,12 +187,12 @@ def _upkeep() -> list[Panel]:
         figure(
             Told(
                 "Newest rollback rehearsal",
-                "How long ago a rollback was last rehearsed. No data: never, or none is logged.",
+                "How long ago a rollback was last rehearsed. No data: never.",
                 "rehearse it: what was not tried for a month does not work when it must.",
                 "rollback.md",
             ),
             "s",
-            newest("rehearsal_age"),
+            f"{newest('rehearsal_age')} and ({newest('rehearsals')} > 0)",
             Levels(doubtful=25 * 86400, bad=30 * 86400),
         ),
         figure(

@@ -260,6 +260,7 @@ def test_the_figures_are_what_their_panels_say(promtool: str, tmp_path: Path) ->
         'octant_attempts_total{provider="anthropic",model="m",outcome="ok"}': "0+90x60",
         'octant_attempts_total{provider="openai",model="n",outcome="provider_timeout"}': "0+60x60",
         'llm_cost_dollars_total{provider="openai",model="n",feature="answer"}': "0+0.5x60",
+        "octant_records_queued": "3x60",
         'octant_breaker_state{provider="openai",model="n"}': "2x60",
         'octant_breaker_state{provider="anthropic",model="m"}': "1x60",
         **{
@@ -286,6 +287,13 @@ def test_without_a_failure_availability_is_whole_and_without_traffic_it_is_not_t
     evaluated(promtool, tmp_path, fine, [(course("Availability"), 1.0), (course("Fallback share", "octant-recovery"), 0.0)])
     idle = {'octant_calls_total{feature="answer",outcome="ok"}': "90x60"}
     evaluated(promtool, tmp_path, idle, [(f"absent({course('Availability')})", 1.0)])
+
+
+def test_a_service_that_is_not_scraped_does_not_look_like_one_that_is_well(promtool: str, tmp_path: Path) -> None:
+    for title in ("Breakers open", "Kill switches on", "Records lost", "Redaction failed", "Guard flags per second"):
+        evaluated(promtool, tmp_path, {"other": "1x60"}, [(f"absent({course(title)})", 1.0)])
+    never = {"octant_rehearsals": "0x60", "octant_rehearsal_age_seconds": "0x60"}
+    evaluated(promtool, tmp_path, never, [(f"absent({course('Newest rollback rehearsal', 'octant-service')})", 1.0)])
 
 
 def test_what_callers_did_wrong_is_no_failure_of_ours() -> None:
