@@ -17,10 +17,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 
+from app.releases import rehearsals
+from app.releases.rehearsals import Rehearsal
+from app.settings import load
 from benchmarks.stage import Stage, break_providers, stage
 
 REAL_MINUTES = 30
@@ -60,6 +64,7 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=60, help="how many times shorter than 30 minutes the outage is")
     parser.add_argument("--rate", type=float, default=40, help="requests a second")
     parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--log", action="store_true", help="append the result to the log of rehearsals (OCTANT_REHEARSALS_FILE)")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with stage(workers=arguments.workers) as running:
@@ -67,7 +72,10 @@ def main() -> None:
         print(f"{REAL_MINUTES} minutes as {seconds:.0f} s, {arguments.rate:.0f} requests a second, {arguments.workers} workers.")
         phases = asyncio.run(_rehearse(running, seconds, arguments.rate))
     _print(phases)
-    sys.exit(0 if _kept(phases) else 1)
+    kept = _kept(phases)
+    if arguments.log:
+        _log(phases, kept=kept)
+    sys.exit(0 if kept else 1)
 
 
 async def _rehearse(running: Stage, seconds: float, rate: float) -> dict[str, list[Seen]]:
@@ -159,6 +167,14 @@ def _print(phases: Mapping[str, list[Seen]]) -> None:
     print("What callers saw:")
     for name, seen in phases.items():
         print(f"  {name:10} " + ", ".join(f"{what} {count}" for what, count in Counter(s.what for s in seen).most_common()))
+
+
+def _log(phases: Mapping[str, list[Seen]], *, kept: bool) -> None:
+    """Note that it was rehearsed, and how it went."""
+    path = load().rehearsals_file
+    note = f"{_answered(phases['during']):.2f} % answered, p99 {_quantile(phases['during'], 0.99):.0f} ms"
+    rehearsals.append(path, Rehearsal(at=datetime.now(UTC), what="outage", kept=kept, note=note))
+    print(f"\nAppended to {path}.")
 
 
 def _kept(phases: Mapping[str, list[Seen]]) -> bool:

@@ -17,6 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="Releases: immutable manifests that
 Reason = Annotated[str, typer.Option(help="Why; it is kept in the history.")]
 ReleaseId = Annotated[str, typer.Argument(help="Release id: the name of its file in releases/, without .toml.")]
 WAIT_SECONDS = 5.0
+MOST_SHOWN = 20
 
 
 @app.command("list")
@@ -51,6 +52,20 @@ def hashes() -> None:
     for path in sorted((settings.releases_dir / "prices").glob("*.toml")):
         print(f"{sha256_of(path)}  prices/{path.name}")
     print(f"{indexing.version_of(indexing.read_articles(indexing.ARTICLES))}  index {indexing.NAME}")
+
+
+@app.command("rehearsals")
+def rehearsals() -> None:
+    """List the last rehearsals, newest first, from the log that OCTANT_REHEARSALS_FILE names."""
+    from app.releases.rehearsals import read
+    from app.settings import load
+
+    path = load().rehearsals_file
+    found = read(path)
+    for one in found[: -MOST_SHOWN - 1 : -1]:
+        print(f"{one.at:%Y-%m-%d %H:%M %Z}  {one.what:<10} {'kept' if one.kept else 'NOT KEPT':<9} {one.note}")
+    if not found:
+        print(f"Never rehearsed: there is nothing in {path}.")
 
 
 @app.command("pin")

@@ -35,7 +35,7 @@ def _call() -> list[Panel]:
                 "Cost per call",
                 "Median, 95th and 99th percentile, and the mean, of calls that cost something.",
                 "the mean far above the median: few dear calls. `octant calls` sorted by cost shows them.",
-                "cost-spike.md#confirm",
+                "objectives.md#cost-of-a-call",
             ),
             "currencyUSD",
             {**{name: quantile(q, "call_cost") for name, q in QUANTILES.items()}, "mean": mean("call_cost")},
