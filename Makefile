@@ -46,7 +46,7 @@ observe: $(DEV) ## Send 10,000 mixed calls while providers fail; fails unless re
 rogue: $(DEV) ## One tenant spends as fast as it can while workers and Valkey are killed; fails for one micro-dollar over its cap
 	$(BIN)/python -m benchmarks.rogue $(ARGS)
 
-generate: $(DEV) ## Make anew what is made from something else: Prometheus' rules, docs/metrics.md
+generate: $(DEV) ## Make anew what is made from something else: Prometheus' rules, Grafana's dashboards, docs/metrics.md
 	@$(BIN)/python -m deploy.generate $(ARGS)
 
 tools: ## Install the Debian packages that tests use: Prometheus with promtool, Alertmanager with amtool

@@ -1,12 +1,14 @@
 """`make generate`: everything that is made from something else is made anew; `--check` says what would change.
 
-Rules come from `deploy/slo/*.toml`, `docs/metrics.md` from the metrics' catalogue, the rules and the dashboards.
+Rules come from `deploy/slo/*.toml`, dashboards from `deploy/dashboards/`, and `docs/metrics.md` from the metrics' catalogue, the
+rules and the dashboards.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
+from deploy.dashboards.build import dashboard_files
 from deploy.rules import slos
 from deploy.rules.build import rule_files
 from deploy.rules.document import document
@@ -19,6 +21,7 @@ def generated() -> dict[Path, str]:
     """Every file that is made, with its content. The document comes last: it tells of the others."""
     book = slos.read()
     files = {RULES / name: content for name, content in rule_files(book).items()}
+    files |= {DASHBOARDS / name: content for name, content in dashboard_files().items()}
     return files | {ROOT / "docs/metrics.md": document(book, DASHBOARDS)}
 
 
@@ -35,11 +38,11 @@ def main() -> None:
         for name in stale():
             print(f"{name} is stale: run `make generate`")
         sys.exit(1 if stale() else 0)
-    for name in stale():
-        print(f"made {name}")
-    for path, content in generated().items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
+    while names := stale():  # twice where dashboards changed: the document is made of those on disk
+        print(*(f"made {name}" for name in names), sep="\n")
+        for path, content in generated().items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
 
 
 if __name__ == "__main__":

@@ -190,6 +190,7 @@ class Gateway:
         if passage.cost:
             metrics.call_cost.observe(passage.cost / MICROS_PER_DOLLAR, feature=call.feature)
         metrics.call(call.feature, passage.outcome, seconds, passage.overhead_ms() / 1000, passage.fallbacks)
+        metrics.degraded(call.feature, passage.degraded)
         describe_call(span, record, passage.request, passage.reply)
         log.info(
             "call",

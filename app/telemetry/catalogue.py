@@ -75,6 +75,7 @@ FEATURE = Label("feature", most=32)
 PROVIDER = Label("provider", most=16)
 MODEL = Label("model", most=64)
 FLAG = Label("flag", most=32)
+WORD = Label("word", most=64)  # of `octant-degraded`
 CALL_OUTCOME = _of("outcome", "ok", "last_resort", "cancelled", *_codes(OctantError))
 ATTEMPT_OUTCOME = _of("outcome", "ok", "cancelled", *_codes(ProviderError))
 CAPS = ("tenant-day", "tenant-month", "user-day", "user-month", "global-day")
@@ -103,6 +104,7 @@ COUNTED: tuple[Declared, ...] = (
         "calls_fallen_back", "octant_calls_fallen_back_total", "counter", "count",
         "Calls that went on to another target, once or more.", (FEATURE,),
     ),
+    Declared("retries", "octant_retries_total", "counter", "count", "Times the same target was asked again.", (PROVIDER,)),
     Declared("retries_refused", "octant_retries_refused_total", "counter", "count", "Retries without budget.", (PROVIDER,)),
     Declared("breaker_trips", "octant_breaker_trips_total", "counter", "count", "Circuits opened.", (PROVIDER, MODEL)),
     Declared("breaker_skips", "octant_breaker_skips_total", "counter", "count", "Targets passed over.", (PROVIDER, MODEL)),
@@ -114,6 +116,11 @@ COUNTED: tuple[Declared, ...] = (
         "repairs", "octant_repairs_total", "counter", "count", "Steps taken over invalid output.",
         (_of("step", "invalid", "parsed", "asked_again", "repaired", "gave_up"),),
     ),
+    Declared(
+        "calls_degraded", "octant_calls_degraded_total", "counter", "count",
+        "Calls that got something else than they asked for, or in another way.", (FEATURE,),
+    ),
+    Declared("degradations", "octant_degradations_total", "counter", "count", "In which ways: `octant-degraded`.", (WORD,)),
     Declared("last_resorts", "octant_last_resorts_total", "counter", "count", "Static answers given.", (FEATURE,)),
     Declared("guard_flags", "octant_guard_flags_total", "counter", "count", "What the guard noticed.", (FLAG,)),
     Declared("kill_switch_refusals", "octant_kill_switch_refusals_total", "counter", "count", "Calls refused by a kill switch."),

@@ -1,6 +1,6 @@
 """The catalogue as objects to count on. Works across worker processes through PROMETHEUS_MULTIPROC_DIR."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import product
 from math import prod
 from threading import Lock
@@ -117,6 +117,13 @@ class Metrics:
         if fallbacks:
             self.fallbacks.inc(fallbacks, feature=feature)
             self.calls_fallen_back.inc(feature=feature)
+
+    def degraded(self, feature: str, words: Collection[str]) -> None:
+        """Count how one call was degraded, if it was: ``words`` are those of `octant-degraded`."""
+        if words:
+            self.calls_degraded.inc(feature=feature)
+        for word in words:
+            self.degradations.inc(word=word)
 
     def attempt(self, feature: str, attempt: Attempt) -> None:
         """Count one finished attempt: outcome, tokens, money, time to first token."""

@@ -25,8 +25,8 @@ def test_the_core_profile_has_the_six_services() -> None:
 
 
 ALLOWED = {
-    "build", "cap_drop", "command", "depends_on", "environment", "healthcheck", "image", "ports", "profiles", "read_only",
-    "restart", "security_opt", "stop_grace_period", "tmpfs", "volumes",
+    "build", "cap_drop", "command", "depends_on", "entrypoint", "environment", "healthcheck", "image", "mem_limit", "ports",
+    "profiles", "read_only", "restart", "security_opt", "stop_grace_period", "tmpfs", "volumes",
 }  # fmt: skip
 
 
@@ -36,7 +36,7 @@ def test_every_key_is_one_that_compose_knows_and_every_volume_is_declared() -> N
         assert set(service) <= ALLOWED, name
         named = {volume.split(":")[0] for volume in service.get("volumes", []) if not volume.startswith((".", "/"))}
         assert named <= set(COMPOSE["volumes"]), name
-    assert set(COMPOSE) - {"name", "services", "volumes"} == {"x-octant"}
+    assert set(COMPOSE) - {"name", "services", "volumes"} == {"x-octant", "x-observer"}
 
 
 def test_every_variable_of_ours_is_a_setting() -> None:

@@ -217,6 +217,7 @@ class Recovery:
             if self.circuits.state(target) != "closed":
                 return False
             if budget.retry():
+                self.metrics.retries.inc(provider=target.provider)
                 return True
             self.metrics.retries_refused.inc(provider=target.provider)
             return False

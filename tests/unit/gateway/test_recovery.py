@@ -234,6 +234,10 @@ async def test_an_outage_is_not_multiplied_by_retries() -> None:
     for _ in range(50):
         await room.complete(passage())
     assert 55 <= a.calls <= 60
+    counted = [
+        room.metrics.registry.get_sample_value(f"octant_retries{word}_total", {"provider": "a"}) for word in ("", "_refused")
+    ]
+    assert counted == [a.calls - 50, 100 - a.calls]
 
 
 async def test_a_hasty_caller_does_not_open_circuits_for_others() -> None:

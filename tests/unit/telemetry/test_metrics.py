@@ -93,6 +93,14 @@ def test_a_call_and_its_attempts_are_counted_in_calls_seconds_tokens_and_dollars
     assert value_of(metrics, "llm_tokens_total", provider="openai", model="m", kind="output") == 5
 
 
+def test_a_degraded_call_is_counted_once_and_in_each_of_its_ways(metrics: Metrics) -> None:
+    metrics.degraded("f", ())
+    metrics.degraded("f", ("cheaper_model", "no_retries"))
+    assert value_of(metrics, "octant_calls_degraded_total", feature="f") == 1
+    assert value_of(metrics, "octant_degradations_total", word="cheaper_model") == 1
+    assert value_of(metrics, "octant_degradations_total", word="no_retries") == 1
+
+
 def test_reasoning_tokens_are_a_share_of_the_output_and_not_counted_again(metrics: Metrics) -> None:
     metrics.attempt("f", an_attempt())
     text = generate_latest(metrics.registry).decode()

@@ -1,0 +1,168 @@
+"""Where the money goes, how near the caps are, and whether the books agree."""
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from deploy.dashboards.overview import QUANTILES
+from deploy.dashboards.panels import NEVER, Levels, Panel, Told, board, distribution, figure, lines
+from deploy.dashboards.queries import buckets, mean, newest, quantile, rate, total
+
+
+def build() -> Dashboard:
+    """The dashboard."""
+    return board(
+        "octant-cost",
+        "Octant: cost",
+        "Where the money goes, how near the caps are, and whether the books agree. No tenant and no user is named here: their"
+        " number is not bounded. `octant budget top` names them.",
+        {"Cost of a call": _call(), "Spending": _spending(), "Caps": _caps(), "Do the books agree?": _books()},
+    )
+
+
+def _call() -> list[Panel]:
+    return [
+        distribution(
+            Told(
+                "Cost per call, distribution",
+                "How many calls cost how much. A second band above the first: some calls cost ten times the others.",
+                "a new band since a release: longer prompts, or another model. Go back and look.",
+                "cost-spike.md#confirm",
+            ),
+            "currencyUSD",
+            buckets("call_cost"),
+        ),
+        lines(
+            Told(
+                "Cost per call",
+                "Median, 95th and 99th percentile, and the mean, of calls that cost something.",
+                "the mean far above the median: few dear calls. `octant calls` sorted by cost shows them.",
+                "objectives.md#cost-of-a-call",
+            ),
+            "currencyUSD",
+            {**{name: quantile(q, "call_cost") for name, q in QUANTILES.items()}, "mean": mean("call_cost")},
+            span=12,
+        ),
+    ]
+
+
+def _spending() -> list[Panel]:
+    return [
+        lines(
+            Told(
+                "Spend by feature",
+                "Dollars per hour, by product.",
+                "one product alone: its traffic or its prompt. Compare with 'Calls by feature' of the overview.",
+                "cost-spike.md",
+            ),
+            "currencyUSD",
+            {"{{feature}}": f"3600 * {rate('cost_dollars', ('feature',))}"},
+        ),
+        lines(
+            Told(
+                "Spend by model",
+                "Dollars per hour, by the model that took them.",
+                "the route's first model is cheap and the backup dear: a fallback costs more. See the recovery dashboard.",
+                "cost-spike.md",
+            ),
+            "currencyUSD",
+            {"{{provider}} {{model}}": f"3600 * {rate('cost_dollars', ('provider', 'model'))}"},
+        ),
+        lines(
+            Told(
+                "Tokens by kind",
+                "Tokens billed per second. Cached input is cheap; cache writes are dearer than plain input.",
+                "cached input fell to nothing: a prompt's beginning changed, and every call pays for it in full.",
+                "cost-spike.md",
+            ),
+            "cps",
+            {"{{kind}}": rate("tokens", ("kind",))},
+        ),
+    ]
+
+
+def _caps() -> list[Panel]:
+    return [
+        lines(
+            Told(
+                "Budget use",
+                "Share of a cap that is spent today: of everything, and of the tenant that is nearest to its own.",
+                "at 1 calls are refused. `octant budget top` says who.",
+                "cost-spike.md#confirm",
+            ),
+            "percentunit",
+            {"{{scope}}": newest("budget_used", ("scope",))},
+            Levels(doubtful=0.8, bad=0.95),
+        ),
+        lines(
+            Told(
+                "Refusals by scope",
+                "Calls per second refused with 429 `budget_exceeded`, by the cap that refused them.",
+                "`global-day`: nobody is served. `tenant-…`: a customer is not.",
+                "cost-spike.md",
+            ),
+            "cps",
+            {"{{scope}}": rate("budget_refusals", ("scope",))},
+        ),
+        lines(
+            Told(
+                "Alerts and drift",
+                "Alerts before caps, and features whose calls cost something else than a week ago (1: they do).",
+                "drift without a release: a provider's price or model changed, or callers write otherwise.",
+                "cost-spike.md#confirm",
+            ),
+            "none",
+            {"drift: {{feature}}": newest("cost_drift", ("feature",)), "alerts/s: {{scope}}": rate("budget_alerts", ("scope",))},
+        ),
+    ]
+
+
+def _books() -> list[Panel]:
+    return [
+        figure(
+            Told(
+                "Counters against ledger",
+                "What Valkey's counters and Postgres' ledger differed by when they were last compared, before it was mended.",
+                "counters were lost or touched by hand. The ledger is right; `octant budget reconcile` mends and says where.",
+                "cost-spike.md",
+            ),
+            "currencyUSD",
+            f"abs({newest('budget_difference')})",
+            NEVER,
+            span=6,
+        ),
+        figure(
+            Told(
+                "Ledger behind",
+                "Entries that are in Valkey and not in Postgres yet.",
+                "Postgres is away. Money is counted all the same; do not empty Valkey.",
+                "cost-spike.md",
+            ),
+            "none",
+            newest("ledger_pending"),
+            Levels(doubtful=1000, bad=10000),
+            span=6,
+        ),
+        figure(
+            Told(
+                "Settlements that failed",
+                "Tries to settle a call that failed, in the time that is shown. Its hold stands at worst case until it is swept.",
+                "Valkey is away or slow. Nothing is free: caps may refuse too early, never too late.",
+                "cost-spike.md",
+            ),
+            "none",
+            total("settle_failures"),
+            NEVER,
+            span=6,
+        ),
+        figure(
+            Told(
+                "Billed above our bound",
+                "Attempts that cost more than the worst case that was held for them, in the time that is shown.",
+                "the price table or a token bound is wrong for that model. Correct it by a release; lower the cap until then.",
+                "cost-spike.md",
+            ),
+            "none",
+            total("over_bound"),
+            NEVER,
+            span=6,
+        ),
+    ]

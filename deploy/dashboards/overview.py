@@ -1,0 +1,325 @@
+"""The one for 3 a.m.: whether users are served, what is contained, and whether we see it all."""
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from app.domain.errors import OctantError
+from app.edge.errors import TABLE
+from deploy.dashboards.panels import NEVER, Levels, Panel, Told, board, figure, lines, states
+from deploy.dashboards.queries import each, newest, or_none, quantile, rate, recorded, share, total
+
+BREAKER = (("closed", "green"), ("half-open", "yellow"), ("open", "red"))
+QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+
+
+def codes(least: int, most: int) -> str:
+    """A matcher for the outcomes that are answered with a status from ``least`` to ``most``."""
+    leaves: list[type[OctantError]] = [leaf for leaf, row in TABLE.items() if least <= row.status <= most]
+    return '=~"' + "|".join(sorted(leaf.code for leaf in leaves)) + '"'
+
+
+FAILED = codes(500, 599)
+
+
+def build() -> Dashboard:
+    """The dashboard."""
+    return board(
+        "octant-overview",
+        "Octant: overview",
+        "Woken up? Read it from top to bottom. Any panel says what to do when it is bad.",
+        {
+            "Now": _now(),
+            "What we promised": _promised(),
+            "Are users served?": _served(),
+            "What is contained, by us or by operators?": _contained(),
+            "Do we see it all?": _seen(),
+        },
+    )
+
+
+def _now() -> list[Panel]:
+    return [
+        figure(
+            Told(
+                "Availability",
+                "Share of calls that we did not fail: all but those that ended in a 5xx. What callers did wrong, cancelled,"
+                " or may not spend does not count against it. What an operator stopped does.",
+                "look at 'Errors by outcome' below for which one it is.",
+                "objectives.md#availability",
+            ),
+            "percentunit",
+            f"1 - {share(rate('calls', outcome=FAILED), rate('calls'))}",
+            Levels(doubtful=0.999, bad=0.99, rising=False),
+        ),
+        figure(
+            Told(
+                "Calls per second",
+                "Calls through the gateway, of all features that are chosen above.",
+                "nothing at all at a busy hour: callers do not reach us. Look at the load balancer, then at /readyz.",
+                "observability.md#prometheus-sees-no-service",
+            ),
+            "cps",
+            rate("calls"),
+        ),
+        figure(
+            Told(
+                "Latency, p95",
+                "19 of 20 calls were answered faster than this, whole answers and whole streams.",
+                "what is ours is 'Own overhead' of the service dashboard; what is a provider's is 'Time to first token'.",
+                "objectives.md#latency",
+            ),
+            "s",
+            quantile(0.95, "call_seconds"),
+            Levels(doubtful=10, bad=30),
+        ),
+        figure(
+            Told(
+                "Money per hour",
+                "What is being spent, if it goes on as it does now.",
+                "find out who spends it, and lower that cap.",
+                "cost-spike.md",
+            ),
+            "currencyUSD",
+            f"3600 * {rate('cost_dollars')}",
+        ),
+        figure(
+            Told(
+                "Breakers open",
+                "Models that are passed over since they failed again and again.",
+                "calls go to the next model of the route; with none left they fail. See which, and the provider's status page.",
+                "provider-outage.md",
+            ),
+            "none",
+            or_none(f"count({newest('breaker_state', ('provider', 'model'))} == 2)"),
+            NEVER,
+        ),
+        figure(
+            Told(
+                "Kill switches on",
+                "What operators have stopped: everything, a provider, a tenant.",
+                "somebody stopped it on purpose. `octant kill status` says who and why; release it when the reason is gone.",
+                "kill-switch.md",
+            ),
+            "none",
+            f"sum({newest('kill_switch_on', ('scope',))})",
+            NEVER,
+        ),
+    ]
+
+
+def _promised() -> list[Panel]:
+    return [
+        figure(
+            Told(
+                "Error budget left",
+                "How much of the failures that each objective allows in a month is left: 1 is all of it, below 0 the objective is"
+                " missed. No data: too little was seen to say.",
+                "no new releases for that objective's sake until it is back above a quarter. What burns it is below.",
+                "objectives.md",
+            ),
+            "percentunit",
+            recorded("slo:budget_left:ratio", ("slo",)),
+            Levels(doubtful=0.25, bad=0, rising=False),
+            legend="{{slo}}",
+            span=12,
+        ),
+        figure(
+            Told(
+                "Failures in the last hour",
+                "Share of events that each objective calls bad, over the last hour.",
+                "pages come at 14.4 times what the objective allows. Its alert links to the page of the runbook that fits.",
+                "objectives.md",
+            ),
+            "percentunit",
+            recorded("slo:bad_ratio:rate1h", ("slo",)),
+            Levels(doubtful=0.01, bad=0.05),
+            legend="{{slo}}",
+            span=12,
+        ),
+    ]
+
+
+def _served() -> list[Panel]:
+    return [
+        lines(
+            Told(
+                "Errors by outcome",
+                "Share of calls that ended in each server-side failure.",
+                "`providers_…` and `deadline_exceeded`: a provider. `dependency_unavailable`: our Valkey or Postgres."
+                " `output_invalid`: a model or a prompt. `internal_error`: a bug of ours, look for its log line."
+                " `stopped_by_operator`: a kill switch.",
+                "README.md#the-first-five-minutes",
+            ),
+            "percentunit",
+            {
+                "all": share(rate("calls", outcome=FAILED), rate("calls")),
+                "{{outcome}}": each(rate("calls", ("outcome",), outcome=FAILED), rate("calls")),
+            },
+            Levels(doubtful=0.001, bad=0.01),
+        ),
+        lines(
+            Told(
+                "Latency",
+                "Whole duration of calls: median, 95th and 99th percentile.",
+                "if the time to first token rises with it, a provider is slow; if not, answers are longer or we are overloaded.",
+                "objectives.md#latency",
+            ),
+            "s",
+            {name: quantile(q, "call_seconds") for name, q in QUANTILES.items()},
+        ),
+        lines(
+            Told(
+                "Time to first token",
+                "From our request to a provider to the first token of its stream.",
+                "pick providers one by one above to see which is slow, and pass it over by hand.",
+                "objectives.md#first-token",
+            ),
+            "s",
+            {name: quantile(q, "ttft_seconds") for name, q in QUANTILES.items()},
+        ),
+        lines(
+            Told(
+                "Calls by feature",
+                "Calls per second of each product.",
+                "a steep rise of one feature: a caller in a loop, or a flood. Its tenant can be limited or stopped.",
+                "cost-spike.md#contain",
+            ),
+            "cps",
+            {"{{feature}}": rate("calls", ("feature",))},
+        ),
+        lines(
+            Told(
+                "Money by model",
+                "Dollars per hour, by the model that took them.",
+                "a dear model that suddenly takes the load: a fallback, or a release. A rise of all: traffic or longer prompts.",
+                "cost-spike.md",
+            ),
+            "currencyUSD",
+            {"{{provider}} {{model}}": f"3600 * {rate('cost_dollars', ('provider', 'model'))}"},
+        ),
+        lines(
+            Told(
+                "Eval score on production traffic",
+                "Share of sampled real calls that passed the scorers of our evals. Shows no data until calls are scored online.",
+                "worse answers since a release: go back to the one before.",
+                "objectives.md#eval-score",
+            ),
+            "percentunit",
+            {"{{feature}}": share(rate("eval_passed", ("feature",)), rate("eval_scored", ("feature",)))},
+            Levels(doubtful=0.9, bad=0.8, rising=False),
+        ),
+    ]
+
+
+def _contained() -> list[Panel]:
+    return [
+        states(
+            Told(
+                "Breakers",
+                "Each model's circuit: closed (used), half-open (probed by one call), open (passed over).",
+                "open on one provider's models alone: it is them. Open on all: our network, or our keys.",
+                "provider-outage.md#confirm",
+            ),
+            newest("breaker_state", ("provider", "model")),
+            "{{provider}} {{model}}",
+            BREAKER,
+        ),
+        lines(
+            Told(
+                "Budget use",
+                "Share of a cap that is spent: of everything's day, and of the tenant that is nearest to its own.",
+                "at 1, calls are refused until the cap's day ends. Find out who spends, then raise the cap or stop them.",
+                "cost-spike.md",
+            ),
+            "percentunit",
+            {"{{scope}}": newest("budget_used", ("scope",))},
+            Levels(doubtful=0.8, bad=0.95),
+            span=6,
+        ),
+        lines(
+            Told(
+                "Refused",
+                "Calls per second that were refused for money, by scope, and those that a kill switch refused.",
+                "`global-day`: nobody is served any more. `tenant-…`: one customer is not. `user-…` and `request`: the cap does"
+                " its work.",
+                "cost-spike.md#confirm",
+            ),
+            "cps",
+            {
+                "money: {{scope}}": rate("budget_refusals", ("scope",)),
+                "kill switch": rate("kill_switch_refusals"),
+            },
+            span=6,
+        ),
+    ]
+
+
+def _seen() -> list[Panel]:
+    return [
+        figure(
+            Told(
+                "Records lost",
+                "Call records that were dropped, in the time that is shown. None may be.",
+                "the queue and the spill were both full: Postgres is away and the disk is full or read-only. Free the disk,"
+                " then bring Postgres back.",
+                "observability.md#records-are-lost-or-late",
+            ),
+            "none",
+            total("records_dropped"),
+            NEVER,
+        ),
+        figure(
+            Told(
+                "Record lag, p99",
+                "From a call's end until its record can be queried. We promise five seconds.",
+                "Postgres is slow or away; records wait on disk and are brought back. Serving goes on.",
+                "observability.md#records-are-lost-or-late",
+            ),
+            "s",
+            quantile(0.99, "records_lag"),
+            Levels(doubtful=3, bad=5),
+        ),
+        figure(
+            Told(
+                "Redaction failed",
+                "Texts that were replaced whole since they could not be redacted, in the time that is shown. Nothing leaked:"
+                " it fails closed.",
+                "records say `[redaction failed]`. Look for the log line that names the error type.",
+                "observability.md#redaction-fails",
+            ),
+            "none",
+            total("redaction_failures"),
+            NEVER,
+        ),
+        figure(
+            Told(
+                "Spans lost, share",
+                "Share of spans that the collector did not take.",
+                "the collector or the network to it is down. Calls are served all the same, traces have holes.",
+                "observability.md#traces-do-not-arrive",
+            ),
+            "percentunit",
+            share(rate("spans", fate='="failed"'), rate("spans")),
+            Levels(doubtful=0.001, bad=0.05),
+        ),
+        figure(
+            Told(
+                "Ledger behind",
+                "Ledger entries that are in Valkey and not in Postgres yet.",
+                "Postgres is away. Money is counted all the same; do not empty Valkey.",
+                "cost-spike.md",
+            ),
+            "none",
+            newest("ledger_pending"),
+            Levels(doubtful=1000, bad=10000),
+        ),
+        figure(
+            Told(
+                "Guard flags per second",
+                "What the guard noticed in inputs and answers.",
+                "a steep rise: somebody tries injections. See which flag on the service dashboard, then the tenant.",
+                "kill-switch.md",
+            ),
+            "cps",
+            or_none(rate("guard_flags")),
+        ),
+    ]

@@ -1,0 +1,203 @@
+"""What became of providers' failures before a caller saw them: retries, fallbacks, repairs, breakers."""
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from deploy.dashboards.overview import BREAKER, QUANTILES
+from deploy.dashboards.panels import NEVER, Levels, Panel, Told, board, figure, lines, states
+from deploy.dashboards.queries import newest, quantile, rate, share, total
+
+TARGET = ("provider", "model")
+
+
+def build() -> Dashboard:
+    """The dashboard."""
+    return board(
+        "octant-recovery",
+        "Octant: error recovery",
+        "What providers failed at, what we did about it, and what it cost callers.",
+        {"Providers": _providers(), "What we did": _done(), "Breakers": _breakers()},
+    )
+
+
+def _providers() -> list[Panel]:
+    return [
+        lines(
+            Told(
+                "Failed attempts by provider and model",
+                "Share of requests to a model that failed, whatever the reason.",
+                "one provider alone: its status page. All of them: our network, our keys, our quota.",
+                "provider-outage.md#confirm",
+            ),
+            "percentunit",
+            {"{{provider}} {{model}}": share(rate("attempts", TARGET, outcome='!~"ok|cancelled"'), rate("attempts", TARGET))},
+            Levels(doubtful=0.02, bad=0.1),
+        ),
+        lines(
+            Told(
+                "Attempts by outcome",
+                "Requests to providers per second, by how they ended.",
+                "`provider_denied` is our key or quota; `provider_rate_limited` our rate; the rest is theirs or the network's.",
+                "provider-outage.md#confirm",
+            ),
+            "cps",
+            {"{{provider}} {{outcome}}": rate("attempts", ("provider", "outcome"))},
+        ),
+        lines(
+            Told(
+                "Time to first token by model",
+                "95th percentile of each model's streams.",
+                "slow without failing: no breaker opens. Pass it over by hand.",
+                "provider-outage.md#contain",
+            ),
+            "s",
+            {"{{provider}} {{model}}": quantile(QUANTILES["p95"], "ttft_seconds", TARGET)},
+            Levels(doubtful=3, bad=8),
+        ),
+    ]
+
+
+def _done() -> list[Panel]:
+    return [
+        figure(
+            Told(
+                "Attempts per call",
+                "Requests to providers for each call. 1 on a good day; a feature's repairs and retries come on top.",
+                "each attempt may cost money and time. Above 2 something fails all the time and is hidden by retries.",
+                "provider-outage.md",
+            ),
+            "none",
+            f"{rate('attempts')} / ({rate('calls')} > 0)",
+            Levels(doubtful=1.2, bad=2),
+        ),
+        figure(
+            Told(
+                "Fallback share",
+                "Share of calls that went on to another target than their route's first.",
+                "answers come from the backup: other quality, other price. See which provider fails above.",
+                "provider-outage.md",
+            ),
+            "percentunit",
+            share(rate("calls_fallen_back"), rate("calls")),
+            Levels(doubtful=0.05, bad=0.25),
+        ),
+        figure(
+            Told(
+                "Retry share",
+                "Share of requests to providers that were made again at the same target.",
+                "it hides failures, and each may cost money and time. See 'Failed attempts' for which provider it is.",
+                "provider-outage.md",
+            ),
+            "percentunit",
+            share(rate("retries"), rate("attempts")),
+            Levels(doubtful=0.02, bad=0.1),
+        ),
+        figure(
+            Told(
+                "Degraded share",
+                "Share of calls that got something else than they asked for, or in another way: `octant-degraded` tells them.",
+                "'Degradations' below says in which way.",
+                "README.md#the-first-five-minutes",
+            ),
+            "percentunit",
+            share(rate("calls_degraded"), rate("calls")),
+            Levels(doubtful=0.05, bad=0.25),
+        ),
+        figure(
+            Told(
+                "Static answers",
+                "Calls that got a feature's last resort, in the time that is shown: every model had failed.",
+                "users read a canned text. Bring one provider of the route back, or change the route by a release.",
+                "provider-outage.md#fix",
+            ),
+            "none",
+            total("last_resorts"),
+            NEVER,
+        ),
+        figure(
+            Told(
+                "Repair share",
+                "Share of attempts whose answer did not fit the schema.",
+                "a model or a prompt changed. Was a release activated just before?",
+                "rollback.md#confirm",
+            ),
+            "percentunit",
+            share(rate("repairs", step='="invalid"'), rate("attempts")),
+            Levels(doubtful=0.02, bad=0.1),
+        ),
+        lines(
+            Told(
+                "Fallbacks by feature",
+                "Times per second that calls went on to another target.",
+                "see 'Failed attempts' for the provider that they leave.",
+                "provider-outage.md",
+            ),
+            "cps",
+            {"{{feature}}": rate("fallbacks", ("feature",)), "static: {{feature}}": rate("last_resorts", ("feature",))},
+            span=6,
+        ),
+        lines(
+            Told(
+                "Repairs by step",
+                "What was done about answers that did not fit: read tolerantly (`parsed`), asked again, repaired, given up.",
+                "`gave_up` is what callers see as 502 `output_invalid`.",
+                "rollback.md#confirm",
+            ),
+            "cps",
+            {"{{step}}": rate("repairs", ("step",))},
+            span=6,
+        ),
+        lines(
+            Told(
+                "Degradations",
+                "In which ways calls were degraded, per second: the words of `octant-degraded`.",
+                "`context_truncated`, `cheaper_model`, `no_retries`: money is short. `last_resort`: providers. `guard:…`: what"
+                " was said.",
+                "cost-spike.md",
+            ),
+            "cps",
+            {"{{word}}": rate("degradations", ("word",)), "calls of {{feature}}": rate("calls_degraded", ("feature",))},
+            span=6,
+        ),
+        lines(
+            Told(
+                "Retries",
+                "Times per second that the same target was asked again, and that the retry budget had nothing left for it.",
+                "refused: a retry storm is being held back: the provider fails too often for retries to help. It is an outage.",
+                "provider-outage.md",
+            ),
+            "cps",
+            {"{{provider}}": rate("retries", ("provider",)), "refused: {{provider}}": rate("retries_refused", ("provider",))},
+            span=6,
+        ),
+    ]
+
+
+def _breakers() -> list[Panel]:
+    return [
+        states(
+            Told(
+                "Breaker state",
+                "Each model's circuit over time, the worst of all workers and replicas.",
+                "`octant providers` says why, and when it is probed next.",
+                "provider-outage.md#confirm",
+            ),
+            newest("breaker_state", TARGET),
+            "{{provider}} {{model}}",
+            BREAKER,
+        ),
+        lines(
+            Told(
+                "Trips and targets passed over",
+                "Circuits that opened, and calls that passed a model over since its circuit was open, per second.",
+                "trips again and again: the model comes back and fails again. Pass it over by hand until its provider says"
+                " that it is well.",
+                "provider-outage.md#contain",
+            ),
+            "cps",
+            {
+                "trip: {{provider}} {{model}}": rate("breaker_trips", TARGET),
+                "passed over: {{provider}} {{model}}": rate("breaker_skips", TARGET),
+            },
+            span=12,
+        ),
+    ]

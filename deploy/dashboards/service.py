@@ -1,0 +1,221 @@
+"""The service itself: what it adds, what it answers, and what works behind it."""
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from deploy.dashboards.overview import QUANTILES
+from deploy.dashboards.panels import NEVER, Levels, Panel, Told, board, figure, lines
+from deploy.dashboards.queries import newest, quantile, rate, share, total
+
+START = "README.md#the-first-five-minutes"
+THINGS = "README.md#where-things-are"
+
+
+def build() -> Dashboard:
+    """The dashboard."""
+    return board(
+        "octant-service",
+        "Octant: the service itself",
+        "What the service adds to a call, what it answers, and what works behind it.",
+        {"Requests": _requests(), "Recorder and spans": _seen(), "Later and once": _later(), "Safety and upkeep": _upkeep()},
+    )
+
+
+def _requests() -> list[Panel]:
+    return [
+        lines(
+            Told(
+                "Own overhead",
+                "What we add to a call, without the provider's share: median, 95th and 99th percentile.",
+                "the processes are short of CPU, or Valkey is slow: each call waits for one round trip to it. Add replicas.",
+                START,
+            ),
+            "s",
+            {name: quantile(q, "overhead_seconds") for name, q in QUANTILES.items()},
+            Levels(doubtful=0.02, bad=0.1),
+        ),
+        lines(
+            Told(
+                "Answers by status",
+                "Requests per second by HTTP status, health checks included. 499: the caller left.",
+                "401 and 403 rise: a key expired or is being guessed. 429: caps or rates. 5xx: see the overview.",
+                START,
+            ),
+            "reqps",
+            {"{{status}}": rate("http_requests", ("status",))},
+        ),
+        lines(
+            Told(
+                "Server errors by path",
+                "Share of each path's requests that were answered with a 5xx.",
+                "one path alone: its feature. All: a store of ours or the providers.",
+                START,
+            ),
+            "percentunit",
+            {"{{path}}": share(rate("http_requests", ("path",), status='=~"5.."'), rate("http_requests", ("path",)))},
+            Levels(doubtful=0.001, bad=0.01),
+        ),
+    ]
+
+
+def _seen() -> list[Panel]:
+    return [
+        lines(
+            Told(
+                "Record lag",
+                "From a call's end until its record can be queried.",
+                "above 5 s: Postgres is slow or away. Records wait, and go to disk when the queue is full.",
+                "observability.md#records-are-lost-or-late",
+            ),
+            "s",
+            {name: quantile(q, "records_lag") for name, q in QUANTILES.items()},
+            Levels(doubtful=3, bad=5),
+            span=6,
+        ),
+        lines(
+            Told(
+                "Records waiting and lost",
+                "Records in memory; records per second that went to disk, and that were lost.",
+                "on disk: Postgres is away. Lost: the disk is full or read-only as well.",
+                "observability.md#records-are-lost-or-late",
+            ),
+            "none",
+            {
+                "in memory": newest("records_queued"),
+                "to disk, per second": rate("records_spilled"),
+                "lost, per second": rate("records_dropped"),
+            },
+            span=6,
+        ),
+        lines(
+            Told(
+                "Records on disk",
+                "Bytes of records that wait on disk to be brought back.",
+                "it must fall once Postgres is back. At OCTANT_RECORDS_SPILL_MAX_BYTES records are lost.",
+                "observability.md#records-are-lost-or-late",
+            ),
+            "bytes",
+            {"spill": newest("spill_bytes")},
+            span=6,
+        ),
+        lines(
+            Told(
+                "Spans",
+                "Spans per second by what became of them: sent, sampled out, failed.",
+                "failed: the collector, or the network to it.",
+                "observability.md#traces-do-not-arrive",
+            ),
+            "cps",
+            {"{{fate}}": rate("spans", ("fate",))},
+            span=6,
+        ),
+    ]
+
+
+def _later() -> list[Panel]:
+    return [
+        lines(
+            Told(
+                "Jobs waiting",
+                "Jobs that are due and not begun, and for how long the first of them has been due, in seconds.",
+                "no worker is up, or too few. Start one.",
+                "jobs.md#fix",
+            ),
+            "none",
+            {"jobs": newest("jobs_waiting"), "oldest, seconds": newest("jobs_waiting_seconds")},
+            Levels(doubtful=60, bad=600),
+            span=6,
+        ),
+        lines(
+            Told(
+                "Job attempts",
+                "Attempts at jobs per second by how they ended, and the 95th percentile of the wait before them, in seconds.",
+                "`failed` and `put_back` rise: the provider, or a worker that is stopped again and again.",
+                "jobs.md#confirm",
+            ),
+            "none",
+            {"{{outcome}}": rate("jobs", ("outcome",)), "wait, p95, seconds": quantile(0.95, "job_wait_seconds")},
+            span=6,
+        ),
+        lines(
+            Told(
+                "Webhooks",
+                "Webhooks per second. `failed` is tried again, `given_up` is not.",
+                "the receiver is down or refuses. The job's answer is kept: its owner can fetch it.",
+                "jobs.md",
+            ),
+            "cps",
+            {"{{outcome}}": rate("webhooks", ("outcome",))},
+            span=6,
+        ),
+        lines(
+            Told(
+                "Idempotency keys",
+                "What became of requests with an Idempotency-Key, per second.",
+                "`reused`: a caller sends one key with two bodies. `lost`: Postgres was away when an answer was to be kept.",
+                THINGS,
+            ),
+            "cps",
+            {"{{outcome}}": rate("idempotency", ("outcome",))},
+            span=6,
+        ),
+    ]
+
+
+def _upkeep() -> list[Panel]:
+    return [
+        lines(
+            Told(
+                "Guard flags",
+                "What the guard noticed in inputs and answers, per second.",
+                "a steep rise of one flag: somebody tries injections. Find the tenant with `octant calls`, then stop it.",
+                "kill-switch.md#contain",
+            ),
+            "cps",
+            {"{{flag}}": rate("guard_flags", ("flag",))},
+        ),
+        figure(
+            Told(
+                "Oldest API key",
+                "Age of the oldest key that works.",
+                "rotate it: the new and the old work side by side until the old one is revoked.",
+                "keys.md#an-api-key-is-old",
+            ),
+            "s",
+            newest("api_key_age"),
+            Levels(doubtful=90 * 86400, bad=180 * 86400),
+        ),
+        figure(
+            Told(
+                "Newest rollback rehearsal",
+                "How long ago a rollback was last rehearsed. No data: never.",
+                "rehearse it: what was not tried for a month does not work when it must.",
+                "rehearsal.md",
+            ),
+            "s",
+            f"{newest('rehearsal_age')} and ({newest('rehearsals')} > 0)",
+            Levels(doubtful=25 * 86400, bad=30 * 86400),
+        ),
+        figure(
+            Told(
+                "Rehearsals logged",
+                "How many rehearsals of a rollback the log holds.",
+                "0: nobody has ever tried it.",
+                "rehearsal.md",
+            ),
+            "none",
+            newest("rehearsals"),
+            Levels(doubtful=1, bad=0.5, rising=False),
+        ),
+        figure(
+            Told(
+                "Blind spots",
+                "Figures that could not be looked up, labels out of bounds, texts that could not be redacted; in all the time"
+                " that is shown.",
+                "a panel may show old or lumped figures. The log says which.",
+                "observability.md#figures-are-stale",
+            ),
+            "none",
+            " + ".join(f"({total(name)})" for name in ("looks_failed", "label_overflows", "redaction_failures")),
+            NEVER,
+        ),
+    ]
