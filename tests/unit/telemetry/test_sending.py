@@ -9,7 +9,9 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from app.stack.embedded import free_port as a_free_port
 from app.telemetry.sending import Sending
+from app.telemetry.spans import Tracing
 
 
 class Receiver(SpanExporter):
@@ -37,6 +39,11 @@ def receiver() -> Iterator[Receiver]:
     receiver = Receiver()
     yield receiver
     receiver.let.set()
+
+
+@pytest.fixture
+def free_port() -> int:
+    return a_free_port()
 
 
 class Line:
@@ -90,3 +97,20 @@ def test_room_comes_back_with_the_receiver(receiver: Receiver) -> None:
     line.send(10)
     line.sending.shutdown()
     assert line.fates == {"dropped": 5, "sent": 20}
+
+
+def test_a_receiver_that_is_away_is_counted_and_the_end_does_not_wait_for_it(free_port: int) -> None:
+    fates: Counter[str] = Counter()
+
+    def note(fate: str, number: int) -> None:
+        fates[fate] += number
+
+    tracing = Tracing("octant", "1", f"http://127.0.0.1:{free_port}", on_spans=note)
+    for _ in range(10):
+        with tracing.call("f"):
+            pass
+    began = time.perf_counter()
+    tracing.close()
+    assert time.perf_counter() - began < 8
+    assert fates.total() == 10
+    assert set(fates) <= {"failed", "dropped"}, "not taken, or given up"
