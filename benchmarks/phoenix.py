@@ -23,7 +23,7 @@ from urllib.parse import urlencode
 from app.stack.embedded import free_port
 from benchmarks.stage import backstage, break_providers, serving, set_up
 
-START_SECONDS, ARRIVE_SECONDS = 180.0, 30.0
+START_SECONDS, ARRIVE_SECONDS, JOB_SECONDS = 180.0, 30.0, 120.0
 CALLER = "00f067aa0ba902b7"
 CHAT: Mapping[str, Any] = {"model": "smart", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 64}
 ANSWER = {"question": "Where is my order NW-10001?", "user": "ada"}
@@ -89,12 +89,24 @@ def _send(url: str, key: str, control: str, sample: Sample) -> str:
     headers = {"authorization": f"Bearer {key}", "traceparent": f"00-{trace}-{CALLER}-01", "content-type": "application/json"}
     request = urllib.request.Request(url + sample.path, json.dumps(sample.body).encode(), headers)  # noqa: S310 - loopback
     with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
-        answer.read()
+        body = answer.read()
         if answer.status != sample.status:
             raise SystemExit(f"{sample.what}: answered {answer.status}, not {sample.status}")
     if sample.status == 202:
-        time.sleep(5)  # its worker must be done before we stop it; nothing is measured here
+        _await_job(f"{url}/v1/jobs/{json.loads(body)['id']}", headers)
     return trace
+
+
+def _await_job(url: str, headers: Mapping[str, str]) -> None:
+    """Wait until a job is done: its worker is stopped afterwards."""
+    deadline = time.monotonic() + JOB_SECONDS
+    while time.monotonic() < deadline:
+        request = urllib.request.Request(url, headers={"authorization": headers["authorization"]})  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
+            if json.loads(answer.read())["finished_at"]:
+                return
+        time.sleep(0.2)
+    raise SystemExit("The job was not done in time.")
 
 
 def _check(phoenix: str, sample: Sample, trace: str) -> list[str]:

@@ -18,7 +18,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
-from conftest import ROOT, Simulator, running_service
+from conftest import ROOT, START_SECONDS, Simulator, running_service
 from otlp import Receiver, receiving
 from sqlalchemy import create_engine, text
 
@@ -118,7 +118,7 @@ def _job_worker(env: Mapping[str, str], log: Path) -> Iterator[None]:
         subprocess.Popen([sys.executable, "-m", "app.cli", "worker"], cwd=ROOT, env=env, stdout=out, stderr=out) as process,
     ):
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + START_SECONDS
             while "worker is ready" not in log.read_text():
                 assert process.poll() is None, log.read_text()[-3000:]
                 assert time.monotonic() < deadline
@@ -236,12 +236,22 @@ async def test_a_line_for_each_request_and_each_call_with_its_ids(
 ) -> None:
     async with http.post(CHAT, json=chat("hello")) as answer:
         ids = {"request_id": answer.headers["x-request-id"], "trace_id": answer.headers["octant-trace-id"]}
-    lines = [json.loads(line) for log in stage.logs for line in log.read_text().splitlines()]
+    lines = await asyncio.to_thread(_lines_with, stage, ids["request_id"], "request")
     mine = [line for line in lines if line.get("request_id") == ids["request_id"]]
     assert [line["event"] for line in mine if line["level"] == "info"] == ["call", "request"]
     assert all(line["trace_id"] == ids["trace_id"] for line in mine)
     assert all({"event", "level", "logger", "timestamp"} <= line.keys() for line in lines), "of every process and library"
     assert {"gunicorn.error", "uvicorn.error"} <= {line["logger"] for line in lines}
+
+
+def _lines_with(stage: Stage, request_id: str, event: str) -> list[dict[str, Any]]:
+    """All lines of all processes, once there is one of ``event``: a request's is written when its answer has been sent."""
+    for _ in range(100):
+        lines = [json.loads(line) for log in stage.logs for line in log.read_text().splitlines()]
+        if any(line.get("request_id") == request_id and line["event"] == event for line in lines):
+            return lines
+        time.sleep(0.05)
+    pytest.fail("no such line")
 
 
 async def _post(http: aiohttp.ClientSession, path: str, body: object, headers: Mapping[str, str] | None = None) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
-from conftest import ROOT, Simulator, octant, running_service
+from conftest import ROOT, START_SECONDS, Simulator, octant, running_service
 from otlp import Arrived, Receiver, receiving
 
 from app.stack.embedded import free_port
@@ -65,7 +65,7 @@ def job_worker(env: dict[str, str], log: Path) -> Iterator[None]:
         subprocess.Popen([sys.executable, "-m", "app.cli", "worker"], cwd=ROOT, env=env, stdout=out, stderr=out) as process,
     ):
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + START_SECONDS
             while "worker is ready" not in log.read_text():
                 assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-3000:]  # noqa: PT018
                 time.sleep(0.05)
