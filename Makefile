@@ -4,9 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    := $(VENV)/.installed-run
 DEV    := $(VENV)/.installed-dev
+PHOENIX := .phoenix-venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check eval bench outage soak observe rogue generate tools rollback reset lock
+.PHONY: help setup demo serve test check eval bench phoenix outage soak observe rogue generate tools rollback reset lock
 
 help: ## Show the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -33,6 +34,9 @@ eval: $(DEV) ## Run the evals against the thresholds; fails below them
 
 bench: $(DEV) ## Measure throughput, CPU per request and overhead
 	$(BIN)/python -m benchmarks $(ARGS)
+
+phoenix: $(DEV) $(PHOENIX) ## Send traces of every kind to Arize Phoenix from its package; fails if one is not whole there (first: 1 GB)
+	$(BIN)/python -m benchmarks.phoenix $(ARGS)
 
 outage: $(DEV) ## Rehearse a provider outage at peak, time-scaled; fails below 99.9 % answered
 	$(BIN)/python -m benchmarks.outage $(ARGS)
@@ -78,3 +82,8 @@ $(RUN): requirements/run.lock requirements/install.sh | $(BIN)/python
 $(DEV): requirements/dev.lock requirements/install.sh | $(BIN)/python
 	@sh requirements/install.sh $(BIN) requirements/dev.lock
 	@touch $@ $(RUN)
+
+$(PHOENIX): requirements/phoenix.txt
+	@$(PYTHON) -m venv .phoenix-venv
+	@.phoenix-venv/bin/python -m pip --disable-pip-version-check install -q -r requirements/phoenix.txt
+	@touch $@

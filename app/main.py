@@ -18,6 +18,7 @@ from app.domain.errors import InvalidRequest
 from app.edge import health
 from app.edge.middleware import EdgeMiddleware, from_http
 from app.features import chat, jobs, support
+from app.security.redaction import Redactor
 from app.settings import Settings, load
 from app.telemetry.metrics import Metrics
 from app.wiring import open_parts
@@ -39,7 +40,9 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
 
     app = FastAPI(title="Octant", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     tracing = partial(attrgetter("state.edge.tracing"), app)
-    app.add_middleware(EdgeMiddleware, metrics=metrics, tracing=tracing, max_body_bytes=settings.max_body_bytes)
+    redactor = Redactor(settings.secret_key.get_secret_value().encode())
+    redact = partial(redactor.redact, tenant="")
+    app.add_middleware(EdgeMiddleware, metrics=metrics, tracing=tracing, redact=redact, max_body_bytes=settings.max_body_bytes)
     app.add_exception_handler(HTTPException, _raise_ours)
     app.add_exception_handler(RequestValidationError, _raise_ours)
     app.include_router(health.router)

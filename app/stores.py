@@ -19,8 +19,8 @@ VALKEY_CONNECTIONS = 64  # a burst waits for one of these; it does not open a th
 
 
 def build_engine(settings: Settings) -> AsyncEngine:
-    """One pool for the process."""
-    return create_async_engine(settings.database_url, pool_size=5, max_overflow=5, pool_pre_ping=True)
+    """One pool for the process. The texts of its errors do not quote what was to be written."""
+    return create_async_engine(settings.database_url, pool_size=5, max_overflow=5, pool_pre_ping=True, hide_parameters=True)
 
 
 def build_valkey(settings: Settings) -> Redis:

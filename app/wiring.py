@@ -1,5 +1,6 @@
 """The composition root: settings in, concrete parts out, opened and closed once. Nothing else builds adapters."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -159,10 +160,11 @@ def _open_tracing(stack: AsyncExitStack, settings: Settings, redactor: Redactor,
         __version__,
         settings.otlp_endpoint or None,
         sample=settings.otlp_sample,
-        redact_json=(lambda value, tenant: redactor.redact_json(value, tenant=tenant)) if settings.otlp_content else None,
+        redact=lambda text, tenant: redactor.redact(text, tenant=tenant),
+        content=settings.otlp_content,
         on_spans=lambda fate, number: metrics.spans.inc(number, fate=fate),
     )
-    stack.callback(tracing.close)
+    stack.push_async_callback(asyncio.to_thread, tracing.close)
     return tracing
 
 
@@ -235,14 +237,13 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         engine, valkey = build_engine(settings), build_valkey(settings)
         stack.push_async_callback(engine.dispose)
         stack.push_async_callback(valkey.aclose)
+        tracing = _open_tracing(stack, settings, redactor, metrics)  # closed after what writes records and money
         keys = KeyRing(engine, secret=settings.secret_key.get_secret_value().encode())
         switch = KillSwitch(valkey, file=settings.kill_file, on_state=partial(_show_stops, metrics))
         releases = releases_of(settings, engine, valkey)
         recorder = await _open_audit(stack, settings, engine, redactor, metrics)
         budget = await _open_budget(stack, settings, engine, valkey, metrics)
         idempotency = build_idempotency(settings, engine, metrics)
-        tracing = _open_tracing(stack, settings, redactor, metrics)
-
         await switch.start()
         stack.push_async_callback(switch.aclose)
         await releases.start()

@@ -1,6 +1,7 @@
 """`make bench`: requests per second, CPU per request and added latency of one worker, beside a bare forward in the same run.
 
 One worker on one core, the load generator and the instant upstream on the other; rounds are interleaved, medians are told.
+With ``--tracing`` the contestants are the service without export of traces, and with it in several ways.
 Figures move from machine to machine: compare the ratio. Everything is on: key, pin, hold in Valkey, record in Postgres,
 metrics, logs.
 """
@@ -30,6 +31,13 @@ BODY = json.dumps({"model": "fast", "messages": [{"role": "user", "content": "Wh
 PINNED = hasattr(os, "sched_setaffinity")  # Linux
 HERE, ELSEWHERE = ({0}, {1}) if (os.cpu_count() or 1) > 1 else ({0}, {0})
 ANSWER_SECONDS = 60
+PLAIN = "octant, everything on"
+TRACING = {
+    PLAIN: {},
+    "  10 % of traces sent": {"OCTANT_OTLP_SAMPLE": "0.1"},
+    "  all traces sent": {"OCTANT_OTLP_SAMPLE": "1"},
+    "  all, with content": {"OCTANT_OTLP_SAMPLE": "1", "OCTANT_OTLP_CONTENT": "true"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.5, help="seconds of load in each round")
+    parser.add_argument("--tracing", action="store_true", help="measure what sending traces costs")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped then too
     if PINNED:
@@ -69,7 +78,12 @@ def main() -> None:
         print("Processes cannot be pinned to a core on this system: the figures are rougher than the ratios suggest.")
     with ExitStack() as stack:
         upstream = stack.enter_context(_upstream())
-        contestants = [stack.enter_context(_reference(upstream)), stack.enter_context(_service(upstream))]
+        if arguments.tracing:
+            receiver = stack.enter_context(_upstream())
+            ways = {name: {**way, "OCTANT_OTLP_ENDPOINT": receiver} if way else way for name, way in TRACING.items()}
+            contestants = [stack.enter_context(_service(upstream, name, **way)) for name, way in ways.items()]
+        else:
+            contestants = [stack.enter_context(_reference(upstream)), stack.enter_context(_service(upstream, PLAIN))]
         rounds: dict[str, list[Round]] = {c.name: [] for c in contestants}
         direct: list[float] = []
         for _ in range(arguments.rounds):
@@ -107,8 +121,11 @@ def _print(contestants: list[Contestant], rounds: dict[str, list[Round]], direct
         medians[contestant.name] = cpu
         memory = contestant.process.memory_info().rss / 1e6
         print(f"{contestant.name:32} {rate:>8.0f} {cpu:>11.0f} {p50 - direct:>21.2f} {memory:>7.0f}")
-    reference, service = (medians[c.name] for c in contestants)
-    print(f"\nCPU per request, service to reference: {service / reference:.1f} to 1. Direct p50: {direct:.2f} ms.")
+    first, *others = contestants
+    for other in others:
+        ratio = medians[other.name] / medians[first.name]
+        print(f"\nCPU per request, {other.name.strip()} to {first.name}: {ratio:.2f} to 1.", end="")
+    print(f"\nDirect p50: {direct:.2f} ms.")
     print(f"Medians of {len(next(iter(rounds.values())))} rounds.")
 
 
@@ -119,7 +136,7 @@ def _cpu(process: psutil.Process) -> float:
 
 @contextmanager
 def _process(command: list[str], cpus: set[int], **env: str) -> "Generator[subprocess.Popen[str], None, None]":
-    log = Path(tempfile.gettempdir()) / f"octant-bench-{os.getpid()}-{len(env)}.log"
+    log = Path(tempfile.gettempdir()) / f"octant-bench-{os.getpid()}-{env.get('OCTANT_PORT', len(env))}.log"
     with (
         log.open("w") as out,
         subprocess.Popen(
@@ -165,7 +182,7 @@ def _reference(upstream: str) -> Generator[Contestant, None, None]:
 
 
 @contextmanager
-def _service(upstream: str) -> Generator[Contestant, None, None]:
+def _service(upstream: str, name: str, **settings: str) -> Generator[Contestant, None, None]:
     with (
         tempfile.TemporaryDirectory(prefix="octant-bench-") as folder,
         embedded_valkey(None) as valkey,
@@ -183,6 +200,7 @@ def _service(upstream: str) -> Generator[Contestant, None, None]:
             "OCTANT_OPENAI__BASE_URL": upstream,
             "OCTANT_ANTHROPIC__BASE_URL": upstream,
             "OCTANT_DEFAULT_USER_DAILY_CAP": "100000",
+            **settings,
         }
         key = _prepare(env)
         with _process([sys.executable, "-m", "app.cli", "serve"], HERE, **env) as process:
@@ -191,7 +209,7 @@ def _service(upstream: str) -> Generator[Contestant, None, None]:
             asyncio.run(_until_it_answers(url, headers))
             _discard(process)
             worker = drain.children()[0]
-            yield Contestant("octant, everything on", url, worker, key)
+            yield Contestant(name, url, worker, key)
 
 
 def _prepare(env: dict[str, str]) -> str:

@@ -136,7 +136,7 @@ def passage(
     pin = Pin(release="r", route=route, prices=prices)
     with TRACING.call("chat") as span:
         return Passage(
-            call=call, call_id="call_1", pin=pin, request=render(call, pin, headers={}), span=span,
+            call=call, call_id="call_1", pin=pin, request=render(call, pin), span=span,
             budget=budget or FreeBudget(), metrics=Metrics(), at=datetime.now(UTC), started=time.perf_counter(),  # type: ignore[arg-type]
             hold=a_hold(call),
         )  # fmt: skip

@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from psycopg import DataError, IntegrityError
 from psycopg import Error as PostgresError
@@ -22,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit.rows import Writer
 from app.audit.spill import Spill
+from app.domain.calls import Attempt
 from app.domain.records import CallRecord
 from app.security.redaction import Redactor
 
@@ -31,6 +33,7 @@ BRING_BACK_EVERY = 2.0
 AWAY = (SQLAlchemyError, PostgresError, OSError)  # TimeoutError is an OSError
 TURN = 0.005
 LONG_TEXT = 50_000  # characters; from here on redaction takes milliseconds, and goes to a thread
+PROVIDERS_WORDS = ("error", "model_answered", "provider_request_id")
 log = logging.getLogger(__name__)
 
 
@@ -210,11 +213,16 @@ class Recorder:
         def clean(text: str) -> str:
             return self._redactor.redact(text, tenant=record.tenant)
 
+        def of_provider(a: Attempt) -> Attempt:  # it may repeat what it was sent, anywhere
+            words: dict[str, Any] = {name: clean(value) for name in PROVIDERS_WORDS if (value := getattr(a, name))}
+            return replace(a, **words) if words else a
+
         return replace(
             record,
             user=clean(record.user),
             request=clean(record.request),
             response=clean(record.response),
             error=clean(record.error) if record.error else None,
-            attempts=tuple(replace(a, error=clean(a.error)) if a.error else a for a in record.attempts),
+            model_answered=clean(record.model_answered) if record.model_answered else None,
+            attempts=tuple(of_provider(a) for a in record.attempts),
         )

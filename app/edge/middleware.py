@@ -23,6 +23,7 @@ from app.telemetry.spans import Tracing
 
 LEFT = 499  # the client went away before an answer began
 QUIET = frozenset({"/livez", "/readyz"})  # asked every second; a trace of it says nothing
+Redact = Callable[[str], str]
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}\Z")
 OUTLIVES_CLIENT = "octant.outlives_client"  # set in a request's scope: its work goes on although nobody waits for it
 log = logging.getLogger(__name__)
@@ -31,11 +32,17 @@ log = logging.getLogger(__name__)
 class EdgeMiddleware:
     """Wraps the whole application."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, tracing: Callable[[], Tracing], max_body_bytes: int) -> None:
-        """``tracing`` is asked for at the first request: it begins with the lifespan. ``max_body_bytes`` bounds what is read."""
+    def __init__(
+        self, app: ASGIApp, *, metrics: Metrics, tracing: Callable[[], Tracing], redact: Redact, max_body_bytes: int
+    ) -> None:
+        """``tracing`` is asked for at the first request: it begins with the lifespan. ``max_body_bytes`` bounds what is read.
+
+        ``redact`` says whether an id that a caller sent is one: it leaves that as it is.
+        """
         self._app = app
         self._metrics = metrics
         self._tracing = tracing
+        self._redact = redact
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,7 +50,7 @@ class EdgeMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, send, _request_id(scope))
+        exchange = _Exchange(scope, send, self._request_id(scope))
         scope["octant.request_id"] = exchange.request_id
         if scope["path"] in QUIET:
             await self._serve(scope, receive, exchange)
@@ -54,7 +61,12 @@ class EdgeMiddleware:
             try:
                 await self._serve(scope, receive, exchange)
             finally:
-                span.answered(scope["method"], _path_template(scope), exchange.status or LEFT)
+                span.answered(_route(scope), exchange.status or LEFT)
+
+    def _request_id(self, scope: Scope) -> str:
+        """The caller's id if it is harmless in a log and a header, else a new one. A card's number could pass for an id."""
+        sent = _header(scope, b"x-request-id")
+        return sent if sent and REQUEST_ID.match(sent) and self._redact(sent) == sent else f"req_{uuid.uuid4().hex}"
 
     async def _serve(self, scope: Scope, receive: Receive, exchange: "_Exchange") -> None:
         body = _Body(scope, receive, self._max_body_bytes, exchange)
@@ -132,20 +144,18 @@ def from_http(error: HTTPException) -> OctantError:
     return Internal("Something went wrong on our side. Quote the request id when you report it.")
 
 
-def _request_id(scope: Scope) -> str:
-    """The caller's id if it is harmless in a log and a header, else a new one."""
-    sent = _header(scope, b"x-request-id")
-    return sent if sent and REQUEST_ID.match(sent) else f"req_{uuid.uuid4().hex}"
-
-
 def _header(scope: Scope, wanted: bytes) -> str | None:
     return next((str(value, "latin-1") for name, value in scope["headers"] if name == wanted), None)
 
 
+def _route(scope: Scope) -> str | None:
+    """The route's template, without what callers put into paths; None where no route was met."""
+    return getattr(scope.get("route"), "path", None)
+
+
 def _path_template(scope: Scope) -> str:
-    """The route's template: bounded as a metric label, and without ids that callers put into paths."""
-    route = scope.get("route")
-    return str(getattr(route, "path", "unmatched"))
+    """The same for a log line and a metric's label."""
+    return _route(scope) or "unmatched"
 
 
 class _Body:

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -32,7 +32,7 @@ from app.oncall.switch import KillSwitch
 from app.releases.releases import Releases
 from app.security.guard import Guard
 from app.telemetry.metrics import Metrics
-from app.telemetry.spans import Tracing
+from app.telemetry.spans import Tracing, current_traceparent
 
 log = logging.getLogger("octant.calls")
 
@@ -94,7 +94,7 @@ class Gateway:
         started, at = time.perf_counter(), datetime.now(UTC)
         with self._rooms.tracing.call(call.feature) as span:
             pin = self._rooms.releases.pin(call.target)
-            request = render(call, pin, headers={"traceparent": span.traceparent})
+            request = render(call, pin)
             passage = Passage(
                 call=call, call_id=f"call_{uuid.uuid4().hex}", pin=pin, request=request, span=span,
                 budget=self._rooms.budget, metrics=self._rooms.metrics, at=at, started=started,
@@ -159,7 +159,8 @@ class Gateway:
         """
         self._rooms.switch.check(tenant=call.identity.tenant.id)
         pin = self._rooms.releases.pin(call.target)
-        request = render(call, pin, headers={})
+        traceparent = current_traceparent()
+        request = replace(render(call, pin), headers={"traceparent": traceparent} if traceparent else {})
         counted = await self._rooms.recovery.count_tokens(request, pin.route, call.deadline)
         if counted is not None:
             return counted, True

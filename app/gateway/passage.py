@@ -71,6 +71,7 @@ class Passage:
     first_token_ms: float | None = None
     _running: Target | None = None
     _running_since: float = 0.0
+    _traceparent: str = ""
     _input_tokens: int | None = None
 
     def __post_init__(self) -> None:
@@ -105,10 +106,14 @@ class Passage:
         return self.input_tokens // BYTES_PER_TOKEN + (self.request.sampling.max_output_tokens or 0)
 
     def request_for(self, target: Target, further: tuple[Message, ...] = ()) -> ModelRequest:
-        """The request as sent to ``target`` now: ``further`` turns after its own, timeouts cut to what the deadline leaves."""
+        """The request as sent to ``target`` now: ``further`` turns after its own, timeouts cut to what the deadline leaves.
+
+        Its parent is the attempt, which is what makes the request (W3C Trace Context, 3.2.2.4 parent-id).
+        """
         timeouts = within(self.request.timeouts, self.call.deadline.remaining())
         messages = (*self.request.messages, *further)
-        return replace(self.request, model=target.model, messages=messages, timeouts=timeouts)
+        headers = {"traceparent": self._traceparent}
+        return replace(self.request, model=target.model, messages=messages, timeouts=timeouts, headers=headers)
 
     def longest_attempt(self) -> float:
         """Seconds that one attempt can take now."""
@@ -125,6 +130,7 @@ class Passage:
         self._running, self._running_since = target, progress.started
         outcome, error_text, usage, unknown = "cancelled", None, None, True
         with self.span.attempt(target.provider, target.model, stream=self.call.stream) as span:
+            self._traceparent = span.traceparent
             try:
                 yield progress
                 outcome = "ok"
@@ -137,7 +143,7 @@ class Passage:
                 self._running = None
                 usage = self._usage(progress, usage, unknown=unknown)
                 self._spend(target, progress, outcome, error_text, usage)
-                describe_attempt(span, self.attempts[-1], progress.reply)
+                describe_attempt(span, self.attempts[-1], progress.reply, tenant=self.call.identity.tenant.id)
 
     async def _afford(self, worst: MicroUSD) -> None:
         """Hold more where an earlier attempt was paid for and the rest no longer covers this one."""

@@ -21,8 +21,8 @@ NEUTRAL: Mapping[str, float | None] = {
 }
 
 
-def render(call: Call, pin: Pin, *, headers: Mapping[str, str]) -> ModelRequest:
-    """Build the request that every attempt of the call sends; only ``model`` and the timeouts differ between targets."""
+def render(call: Call, pin: Pin) -> ModelRequest:
+    """Build the request that every attempt of the call sends; ``model``, headers and timeouts are each attempt's own."""
     system, messages = call.system, call.messages
     if pin.prompt:
         system = (Text(_fill(pin.prompt.system, call.variables), cache=True), *system)
@@ -38,7 +38,6 @@ def render(call: Call, pin: Pin, *, headers: Mapping[str, str]) -> ModelRequest:
         tools=call.tools,
         tool_choice=call.tool_choice,
         output=call.output,
-        headers=headers,
         asked=asked(call),
     )
 

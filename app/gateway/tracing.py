@@ -35,13 +35,12 @@ def describe_call(span: CallSpan, record: CallRecord, request: ModelRequest, rep
         span.fail(record.outcome)
 
 
-def describe_attempt(span: AttemptSpan, attempt: Attempt, reply: Reply | None) -> None:
+def describe_attempt(span: AttemptSpan, attempt: Attempt, reply: Reply | None, *, tenant: str) -> None:
     """What was billed, which model answered, how soon."""
     span.usage(attempt.usage)
+    span.quote(tenant, {"gen_ai.response.model": attempt.model_answered, "gen_ai.response.id": attempt.provider_request_id})
     span.note(
         {
-            "gen_ai.response.model": attempt.model_answered,
-            "gen_ai.response.id": attempt.provider_request_id,
             "gen_ai.response.finish_reasons": [reply.stop] if reply else None,
             "gen_ai.response.time_to_first_chunk": attempt.ttft_ms / 1000 if attempt.ttft_ms is not None else None,
             "octant.outcome": attempt.outcome,

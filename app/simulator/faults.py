@@ -20,6 +20,7 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
     "reset": {"after_tokens": 0},
     "rate_limit": {"retry_after": None},
     "status": {"status": 500, "retry_after": None},
+    "echo": {"status": 400},
     "garbage_json": {},
     "truncated_json": {"after_tokens": 3},
     "wrong_content_type": {},

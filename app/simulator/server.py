@@ -107,7 +107,7 @@ class Endpoint:
         bill[1] += said.output_tokens
         return await self._whole(self._wire.whole(said, ask, identity), struck)
 
-    async def _broken(  # noqa: PLR0911 - a table
+    async def _broken(  # noqa: C901, PLR0911 - a table
         self, request: web.Request, ask: Ask, struck: Mapping[str, Any]
     ) -> web.StreamResponse | None:
         """What happens instead of an answer, if something does; and the waiting before one."""
@@ -121,6 +121,8 @@ class Endpoint:
             return self._error(
                 int(struck["status"]["status"]), "Broken on command.", _retry_after(struck["status"]["retry_after"])
             )
+        if "echo" in struck:
+            return await self._echoed(request, ask, int(struck["echo"]["status"]))
         if "slow_first_token" in struck and not ask.stream:
             await asyncio.sleep(struck["slow_first_token"]["seconds"])
         if "reset" in struck and not ask.stream:
@@ -133,6 +135,18 @@ class Endpoint:
         if "empty" in struck:
             return web.Response(body=b"", content_type=proper)
         return None
+
+    async def _echoed(self, request: web.Request, ask: Ask, status: int) -> web.StreamResponse:
+        """Repeat what came wherever an answer has words: vendors do, in the texts of errors above all."""
+        word = (ask.last_user_text.split() or ["nothing"])[-1]
+        if status == 200:
+            answer = self._wire.whole(brain.answer(ask), ask, word)
+            answer["model"] = word
+        else:
+            sent = f"{dict(request.headers)} {await request.text()}"
+            answer = self._wire.error(status, f"Not understood: {sent}")
+            answer["error"] |= {"type": word, "code": word, "param": word}
+        return web.json_response(answer, status=status, headers={self._wire.REQUEST_ID: word})
 
     async def _whole(self, answer: dict[str, Any], struck: Mapping[str, Any]) -> web.StreamResponse:
         text = json.dumps(answer, ensure_ascii=False).encode()

@@ -43,6 +43,7 @@ def serve(settings_of: Callable[[], Settings] = load) -> None:
     settings.require_stores()
     redactor = Redactor(settings.secret_key.get_secret_value().encode())
     logs.configure(settings.log_level, redact=lambda line: redactor.redact(line, tenant=""))
+    logs.take_over_last_words()
     application = create_app(settings)
     gc.freeze()
     gc.enable()

@@ -25,7 +25,9 @@ from app.edge.identity import IDENTITY
 from app.jobs.jobs import Done, Job, Jobs
 from app.jobs.queue import ValkeyQueue
 from app.jobs.webhooks import Webhooks
+from app.security.redaction import Redactor
 from app.settings import Settings, load
+from app.telemetry import logs
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
 
@@ -249,6 +251,9 @@ def run() -> None:
 
     settings = load()
     settings.require_stores()
+    redactor = Redactor(settings.secret_key.get_secret_value().encode())
+    logs.configure(settings.log_level, redact=lambda line: redactor.redact(line, tenant=""))
+    logs.take_over_last_words()
     uvloop.run(work(settings))
 
 

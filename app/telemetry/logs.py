@@ -5,7 +5,9 @@ The standard library's logging is the one channel: the server's own lines and th
 
 import logging
 import sys
+import threading
 from collections.abc import Callable, Mapping, MutableMapping
+from types import TracebackType
 from typing import Any
 
 import structlog
@@ -50,6 +52,28 @@ def configure(level: str, *, redact: Callable[[str], str]) -> None:
     logging.captureWarnings(capture=True)
 
 
+def take_over_last_words() -> None:
+    """What no code catches is logged too, not written to standard error past the redaction: of the process and its threads."""
+    log = logging.getLogger("octant.unhandled")
+
+    def of_process(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, error, trace)
+        else:
+            log.critical("process ended by an error", exc_info=(kind, error, trace))
+
+    def of_thread(told: threading.ExceptHookArgs) -> None:
+        if told.exc_type is not SystemExit:
+            error = told.exc_value or told.exc_type()
+            log.error("thread ended by an error", exc_info=(told.exc_type, error, told.exc_traceback))
+
+    def of_nobody(told: "sys.UnraisableHookArgs") -> None:
+        error = told.exc_value or told.exc_type()
+        log.error("error that cannot be raised", exc_info=(told.exc_type, error, told.exc_traceback))
+
+    sys.excepthook, threading.excepthook, sys.unraisablehook = of_process, of_thread, of_nobody
+
+
 def bind(**fields: str) -> None:
     """Add fields to every line logged while this request is served."""
     structlog.contextvars.bind_contextvars(**fields)
@@ -72,7 +96,7 @@ def _redacting(redact: Callable[[str], str]) -> structlog.typing.Processor:
         if isinstance(value, str):
             return redact(value)
         if isinstance(value, Mapping):
-            return {name: scrub(inner) for name, inner in value.items()}
+            return {redact(str(name)): scrub(inner) for name, inner in value.items()}
         if isinstance(value, list | tuple):
             return [scrub(inner) for inner in value]
         if value is None or isinstance(value, bool | int | float):

@@ -2,22 +2,25 @@
 
 Whether a trace has an error is known when it ends, so its spans wait for that in this process. The share is taken by trace id
 (OpenTelemetry's TraceIdRatioBased): services that sample the same share keep the same traces.
+
+What cannot be known here: an error in another process. A request whose job fails later in a worker was decided on by then, so
+outside the share that trace has the job's spans and not the submission's; the job's record and log lines have its trace id.
 """
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import StatusCode
+
+from app.telemetry.sending import OnSpans
 
 _LOW_64_BITS = (1 << 64) - 1
 MOST_WAITING = 10_000  # traces; the oldest are decided on what is known of them
 MOST_SPANS = 1_000  # of one trace
-OnSpans = Callable[[str, int], None]
+MOST_REMEMBERED = 10_000  # traces that were kept
 
 
 @dataclass(slots=True)
@@ -38,13 +41,14 @@ class KeepErrors(SpanProcessor):
         self._most = round(share * (1 << 64))
         self._on_spans = on_spans
         self._waiting: OrderedDict[int, _Waiting] = OrderedDict()
+        self._kept: OrderedDict[int, None] = OrderedDict()
         self._lock = threading.Lock()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 - the SDK's signature
         """Note that a request or job of a trace began here."""
         if _is_root(span) and not self._of_the_share(span):
             with self._lock:
-                self._waiting.setdefault(_trace_of(span), _Waiting()).roots += 1
+                self._of(span).roots += 1
                 oldest = self._waiting.popitem(last=False)[1] if len(self._waiting) > MOST_WAITING else None
             if oldest:
                 self._decide(oldest)
@@ -55,9 +59,10 @@ class KeepErrors(SpanProcessor):
             self._following.on_end(span)
             return
         with self._lock:
-            waiting = self._waiting.get(_trace_of(span)) or _Waiting()  # what ends after its trace is judged alone
+            waiting = self._of(span)
             waiting.spans.append(span)
-            waiting.failed = waiting.failed or span.status.status_code is StatusCode.ERROR
+            if span.status.status_code is StatusCode.ERROR:
+                self._keep(waiting, _trace_of(span))
             waiting.roots -= _is_root(span)
             if waiting.roots > 0 and len(waiting.spans) < MOST_SPANS:
                 return
@@ -79,6 +84,17 @@ class KeepErrors(SpanProcessor):
         """Send what is decided."""
         return self._following.force_flush(timeout_millis)
 
+    def _of(self, span: ReadableSpan) -> _Waiting:
+        """What is known of its trace. What belongs to one that was kept is kept too: a late span, a later attempt at a job."""
+        trace = _trace_of(span)
+        return self._waiting.setdefault(trace, _Waiting(failed=trace in self._kept))
+
+    def _keep(self, waiting: _Waiting, trace: int) -> None:
+        waiting.failed = True
+        self._kept[trace] = None
+        if len(self._kept) > MOST_REMEMBERED:
+            self._kept.popitem(last=False)
+
     def _decide(self, ended: _Waiting) -> None:
         if not ended.failed:
             self._on_spans("sampled_out", len(ended.spans))
@@ -88,31 +104,6 @@ class KeepErrors(SpanProcessor):
 
     def _of_the_share(self, span: ReadableSpan) -> bool:
         return (_trace_of(span) & _LOW_64_BITS) < self._most
-
-
-class Counted(SpanExporter):
-    """An exporter of which it is known how many spans were ``sent`` and how many ``failed``."""
-
-    def __init__(self, exporter: SpanExporter, on_spans: OnSpans) -> None:
-        self._exporter = exporter
-        self._on_spans = on_spans
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send them."""
-        result = SpanExportResult.FAILURE
-        try:
-            result = self._exporter.export(spans)
-        finally:
-            self._on_spans("sent" if result is SpanExportResult.SUCCESS else "failed", len(spans))
-        return result
-
-    def shutdown(self) -> None:
-        """Stop."""
-        self._exporter.shutdown()
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Send what waits."""
-        return self._exporter.force_flush(timeout_millis)
 
 
 def _is_root(span: ReadableSpan) -> bool:

@@ -1,9 +1,10 @@
 """One trace: the request, retrieval, each model call with its attempts, each tool, queued jobs too (O4).
 
-Names follow OpenTelemetry semantic-conventions-genai v0.1.0 (``gen_ai.provider.name``, not the deprecated ``gen_ai.system``) and
-the stable HTTP conventions. A request's span is the ambient one, so what is done for the request finds its parent by itself;
+Names follow OpenTelemetry's semantic-conventions-genai, in development (ADR 0019), and the stable HTTP conventions, but for
+``url.path``: it is free text. A request's span is the ambient one, so what is done for the request finds its parent by itself;
 attempts are given theirs, because a stream outlives the function that opened it. Of what callers send, ``traceparent`` is taken
-on and ``tracestate`` is not: it is free text, and would leave for providers and the tracing backend unredacted.
+on and ``tracestate`` is not: it is free text, and would leave for providers and the tracing backend unredacted. Nor is its
+``sampled`` flag: a caller does not decide whether our errors are kept.
 """
 
 import json
@@ -18,19 +19,31 @@ from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.export import SpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.semconv.schemas import Schemas
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from app.domain.calls import Usage
-from app.telemetry.sampling import Counted, KeepErrors
+from app.telemetry.sampling import KeepErrors
+from app.telemetry.sending import OnSpans, Sending
 
-SCHEMA_VERSION = "genai-0.1.0"
-QUEUE, BATCH, SEND_EVERY_MS = 20_000, 1_000, 1_000  # a burst of some seconds at 500 calls a second
+# As `model/manifest.yaml` of open-telemetry/semantic-conventions-genai states it; it has no release yet. It builds on core 1.44.
+SCHEMA_URL = "https://opentelemetry.io/schemas/gen-ai-dev/1.42.0-dev"
+CORE_SCHEMA_URL = Schemas.V1_44_0.value
+MOST_CONTENT = 64 * 1024  # characters of one attribute: redacted in the request's own time, and the records have all of it
+METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})  # HTTP conventions
 _propagator = TraceContextTextMapPropagator()
 
 Value = str | bool | int | float | Sequence[str]
-Redact = Callable[[Any, str], Any]  # a JSON value and the tenant whose it is
+Redact = Callable[[str, str], str]  # a text and the tenant whose it is
+
+
+def withheld(text: str, tenant: str) -> str:
+    """What stands for a text where nothing redacts it."""
+    del text, tenant
+    return "<withheld>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +76,14 @@ class TracedSpan:
 
 @dataclass(frozen=True, slots=True)
 class RequestSpan(TracedSpan):
-    """One request that we answer."""
+    """One request that we answer. ``method`` is one of a few, or ``HTTP``."""
 
-    def answered(self, method: str, route: str, status: int) -> None:
+    method: str
+
+    def answered(self, route: str | None, status: int) -> None:
         """Note the answer. A client's mistake is not an error of ours (HTTP conventions); a client that left has status 499."""
-        self.span.update_name(f"{method} {route}")
+        if route is not None:
+            self.span.update_name(f"{self.method} {route}")
         self.note({"http.route": route, "http.response.status_code": status})
         if status >= 500:
             self.fail(str(status))
@@ -75,7 +91,13 @@ class RequestSpan(TracedSpan):
 
 @dataclass(frozen=True, slots=True)
 class AttemptSpan(TracedSpan):
-    """One request to one provider."""
+    """One request to one provider. ``redact`` sees what is in the provider's own words."""
+
+    redact: Redact
+
+    def quote(self, tenant: str, attributes: Mapping[str, str | None]) -> None:
+        """Set attributes that hold another's words: a provider may repeat what it was sent."""
+        self.note({name: self.redact(words, tenant) for name, words in attributes.items() if words is not None})
 
     def usage(self, usage: Usage) -> None:
         """Note what was billed; cached tokens are part of the input, as the conventions have it."""
@@ -92,35 +114,42 @@ class AttemptSpan(TracedSpan):
 
 @dataclass(frozen=True, slots=True)
 class CallSpan(TracedSpan):
-    """One call through the gateway. ``redact_json`` is there if content is to be shown on spans, and sees all of it first."""
+    """One call through the gateway. ``content``: whether what was said is shown; ``redact`` sees all of it first."""
 
     _tracer: trace.Tracer
-    _redact_json: Redact | None
+    _redact: Redact
+    _content: bool
 
     @contextmanager
     def attempt(self, provider: str, model: str, *, stream: bool = False) -> Generator[AttemptSpan, None, None]:
         """Open a child span for one attempt."""
+        attributes: dict[str, str | bool] = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": provider,
+            "gen_ai.request.model": model,
+        }
+        if stream:
+            attributes["gen_ai.request.stream"] = True
         span = self._tracer.start_span(
             f"chat {model}",
             context=trace.set_span_in_context(self.span, Context()),
             kind=SpanKind.CLIENT,
-            attributes={
-                "gen_ai.operation.name": "chat",
-                "gen_ai.provider.name": provider,
-                "gen_ai.request.model": model,
-                "gen_ai.request.stream": stream,
-            },
+            attributes=attributes,
         )
         try:
-            yield AttemptSpan(span)
+            yield AttemptSpan(span, self._redact)
         finally:
             span.end()
 
     def content(self, tenant: str, said: Callable[[], Mapping[str, Any]]) -> None:
-        """Put what was said on the span, redacted, if that is switched on; ``said`` gives JSON values by attribute."""
-        if self._redact_json is not None:
-            redacted = {name: self._redact_json(value, tenant) for name, value in said().items()}
-            self.note({name: json.dumps(value, ensure_ascii=False) for name, value in redacted.items()})
+        """Put what was said on the span, redacted, if that is switched on; ``said`` gives JSON values by attribute.
+
+        What is longer than MOST_CONTENT is left out: cut, half a secret could pass for none.
+        """
+        if not self._content:
+            return
+        texts = {name: json.dumps(value, ensure_ascii=False) for name, value in said().items()}
+        self.note({name: self._redact(text, tenant) for name, text in texts.items() if len(text) <= MOST_CONTENT})
 
 
 class Tracing:
@@ -134,42 +163,39 @@ class Tracing:
         exporter: SpanExporter | None = None,
         *,
         sample: float = 1.0,
-        redact_json: Redact | None = None,
-        on_spans: Callable[[str, int], None] = lambda _fate, _number: None,
+        redact: Redact = withheld,
+        content: bool = False,
+        on_spans: OnSpans = lambda _fate, _number: None,
     ) -> None:
         """``otlp_endpoint`` is the base URL of an OTLP/HTTP receiver; ``exporter`` replaces it in tests.
 
-        ``sample``: the share of traces that are sent; those with an error always are. ``redact_json``: switches content on.
-        ``on_spans`` is told what became of how many: ``sent``, ``failed`` (the receiver did not take them), ``sampled_out``.
+        ``sample``: the share of traces that are sent; those with an error always are. ``content`` puts what was said on spans,
+        as ``redact`` leaves it. ``on_spans`` is told what became of how many: ``sampled_out``, or a word of `Sending`.
         """
-        resource = Resource.create({"service.name": service, "service.version": version, "octant.schema": SCHEMA_VERSION})
-        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        self._redact_json = redact_json
+        resource = Resource.create({"service.name": service, "service.version": version}, CORE_SCHEMA_URL)
+        self._provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
+        self._redact = redact
+        self._content = content
         if otlp_endpoint:
             exporter = OTLPSpanExporter(endpoint=otlp_endpoint.rstrip("/") + "/v1/traces")
         if exporter:
-            batches = BatchSpanProcessor(
-                Counted(exporter, on_spans),
-                max_queue_size=QUEUE,
-                max_export_batch_size=BATCH,
-                schedule_delay_millis=SEND_EVERY_MS,
-            )
-            self._provider.add_span_processor(KeepErrors(batches, share=sample, on_spans=on_spans))
-        self._tracer = self._provider.get_tracer("octant", version)
+            self._provider.add_span_processor(KeepErrors(Sending(exporter, on_spans), share=sample, on_spans=on_spans))
+        self._tracer = self._provider.get_tracer("octant", version, SCHEMA_URL)
 
     @contextmanager
     def request(self, method: str, traceparent: str | None) -> Generator[RequestSpan, None, None]:
         """Open the span of a request, under the caller's if it sent one, for all that is done until it is answered."""
-        kind, attributes = SpanKind.SERVER, {"http.request.method": method}
-        with self._current(self._tracer.start_span(method, context=_sent(traceparent), kind=kind, attributes=attributes)) as span:
-            yield RequestSpan(span)
+        name = method if method in METHODS else "HTTP"
+        kind, attributes = SpanKind.SERVER, {"http.request.method": method if method in METHODS else "_OTHER"}
+        with self._current(self._tracer.start_span(name, context=_sent(traceparent), kind=kind, attributes=attributes)) as span:
+            yield RequestSpan(span, name)
 
     @contextmanager
     def call(self, feature: str) -> Generator[CallSpan, None, None]:
         """Open the span of a call through the gateway."""
         span = self._tracer.start_span(f"call {feature}", attributes={"octant.feature": feature})
         try:
-            yield CallSpan(span, self._tracer, self._redact_json)
+            yield CallSpan(span, self._tracer, self._redact, self._content)
         finally:
             span.end()
 
@@ -179,9 +205,10 @@ class Tracing:
         attributes: dict[str, str | int] = {
             "gen_ai.operation.name": "retrieval",
             "gen_ai.data_source.id": source,
-            "gen_ai.request.top_k": top_k,
+            "gen_ai.retrieval.top_k": top_k,
         }
-        with self._current(self._tracer.start_span(f"retrieval {source}", attributes=attributes)) as span:
+        kind = SpanKind.CLIENT
+        with self._current(self._tracer.start_span(f"retrieval {source}", kind=kind, attributes=attributes)) as span:
             yield TracedSpan(span)
 
     @contextmanager
@@ -191,7 +218,7 @@ class Tracing:
             "gen_ai.operation.name": "execute_tool",
             "gen_ai.tool.name": name,
             "gen_ai.tool.type": "function",
-            "gen_ai.tool.call.id": call_id,
+            "gen_ai.tool.call.id": self._redact(call_id, ""),
         }
         with self._current(self._tracer.start_span(f"execute_tool {name}", attributes=attributes)) as span:
             yield TracedSpan(span)
@@ -214,7 +241,7 @@ class Tracing:
             yield TracedSpan(span)
 
     def close(self) -> None:
-        """Send what is pending and stop."""
+        """Send what is pending, for some seconds at most, and stop. Blocks: call it in a thread where others must go on."""
         self._provider.shutdown()
 
     @contextmanager

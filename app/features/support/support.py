@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -163,7 +164,8 @@ class Support:
 
     async def _use_tools(self, exchange: Exchange, reply: Reply) -> None:
         """Run the tools that a reply asks for, in its order, and add both to what the next turn is shown."""
-        context = tools.Context(self._engine, exchange.identity, exchange.context.request_id)
+        redact = partial(self._redactor.redact, tenant=exchange.identity.tenant.id)
+        context = tools.Context(self._engine, exchange.identity, exchange.context.request_id, redact)
         results = []
         for use in reply.tool_uses:
             outcome = await self._use(use, exchange.allowed, context)

@@ -54,11 +54,12 @@ class HandOverArguments(Arguments):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Who asks, in which request."""
+    """Who asks, in which request. ``redact`` sees what a model wrote before it is stored: many people read a queue."""
 
     engine: AsyncEngine
     identity: Identity
     request_id: str
+    redact: Callable[[str], str]
 
     @property
     def shop(self) -> Shop:
@@ -154,13 +155,13 @@ async def cancel_order(context: Context, arguments: OrderArguments) -> Result:
 
 async def request_refund(context: Context, arguments: RefundArguments) -> Result:
     """Ask for a refund of a delivered order, within the time the shop allows."""
-    order = await context.shop.request_refund(arguments.order_id, arguments.reason)
+    order = await context.shop.request_refund(arguments.order_id, context.redact(arguments.reason))
     return {"order_id": order.id, "message": f"A refund of {order.total} is requested for order {order.id}."}
 
 
 async def hand_over(context: Context, arguments: HandOverArguments) -> Result:
     """Give the conversation to a person."""
-    number = await context.shop.hand_over(context.request_id, arguments.reason)
+    number = await context.shop.hand_over(context.request_id, context.redact(arguments.reason))
     return {"handover_id": number, "reason": arguments.reason, "message": "A colleague takes over."}
 
 

@@ -55,7 +55,7 @@ class Service:
             return await handler(request)
 
         self._app = FastAPI()
-        self._app.add_middleware(EdgeMiddleware, metrics=Metrics(), tracing=lambda: TRACING, max_body_bytes=1000)
+        self._app.add_middleware(EdgeMiddleware, metrics=Metrics(), tracing=lambda: TRACING, redact=str, max_body_bytes=1000)
         self._app.include_router(routes)
         self.store = Idempotency(engine, secret=b"s", on_outcome=lambda o: self.outcomes.update([o]), max_bytes=max_bytes)
         about: dict[str, Any] = {"request_deadline": 5.0, "max_body_bytes": 1000, "checks": {}, "version": dict}

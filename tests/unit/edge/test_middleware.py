@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,7 +13,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.domain.errors import InvalidRequest
 from app.edge.middleware import EdgeMiddleware
+from app.security.redaction import Redactor
 from app.telemetry.metrics import Metrics
+
+REDACT = partial(Redactor(b"tests").redact, tenant="")
 
 
 class Client:
@@ -59,7 +64,7 @@ def wrapped(handler: Callable[[Receive, Send], Any], *, limit: int = 1000) -> AS
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await handler(receive, send)
 
-    return EdgeMiddleware(app, metrics=Metrics(), tracing=lambda: TRACING, max_body_bytes=limit)
+    return EdgeMiddleware(app, metrics=Metrics(), tracing=lambda: TRACING, redact=REDACT, max_body_bytes=limit)
 
 
 async def read_and_answer(receive: Receive, send: Send) -> None:
@@ -98,6 +103,20 @@ async def test_a_harmless_request_id_is_kept_and_another_replaced() -> None:
     assert kept.headers["x-request-id"] == "abc-12345"
     replaced = await Client(wrapped(read_and_answer), headers={"x-request-id": "a b\tc; drop"}).run()
     assert replaced.headers["x-request-id"].startswith("req_")
+
+
+@pytest.mark.parametrize(
+    "sent", ["4111-1111-1111-1111", "123-45-6789", "415-555-0134", "sk-live-0123456789abcdef", "10.11.12.13"]
+)
+async def test_an_id_that_is_somebodys_number_or_secret_is_replaced(sent: str) -> None:
+    replaced = await Client(wrapped(read_and_answer), headers={"x-request-id": sent}).run()
+    assert replaced.headers["x-request-id"].startswith("req_")
+
+
+async def test_ids_as_libraries_make_them_are_kept() -> None:
+    app = wrapped(read_and_answer)
+    for made in [*(str(uuid.uuid4()) for _ in range(500)), *(uuid.uuid4().hex for _ in range(500)), "01JD4X0Q8C5T9E2B7R3M6N1V0W"]:
+        assert (await Client(app, headers={"x-request-id": made}).run()).headers["x-request-id"] == made
 
 
 async def test_a_client_that_leaves_cancels_the_handler() -> None:

@@ -1,8 +1,12 @@
 """One JSON object a line, redacted, with the request's ids (O9, S5)."""
 
+import asyncio
+import gc
 import io
 import json
 import logging
+import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -62,11 +66,11 @@ def test_personal_data_is_redacted_in_messages_arguments_fields_and_nested_value
     logging.getLogger("a").info(
         "mail from %s",
         "ada@example.com",
-        extra={"to": "ada@example.com", "deep": {"x": ["ada@example.com"]}, "obj": Exception("ada@example.com")},
+        extra={"to": "ada@example.com", "deep": {"ada@example.com": ["ada@example.com"]}, "obj": Exception("ada@example.com")},
     )
     (line,) = lines.take()
     assert "ada@example.com" not in json.dumps(line)
-    assert json.dumps(line).count("<email:") == 4
+    assert json.dumps(line).count("<email:") == 5
 
 
 def test_an_exceptions_text_is_redacted_and_its_traceback_kept(lines: Lines) -> None:
@@ -90,3 +94,49 @@ def test_the_servers_own_lines_take_the_same_form(lines: Lines) -> None:
 def test_lines_below_the_level_are_not_written(lines: Lines) -> None:
     logging.getLogger("a").debug("quiet")
     assert lines.take() == []
+
+
+@pytest.fixture
+def _hooks() -> Iterator[None]:
+    before = sys.excepthook, threading.excepthook, sys.unraisablehook
+    logs.take_over_last_words()
+    yield
+    sys.excepthook, threading.excepthook, sys.unraisablehook = before
+
+
+@pytest.mark.usefixtures("_hooks")
+def test_what_nobody_catches_is_a_redacted_line_too(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
+    class Bad:
+        def __del__(self) -> None:
+            raise ValueError("unraisable, of ada@example.com")
+
+    def fail() -> None:
+        raise ValueError("in a thread, of ada@example.com")
+
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    Bad()
+    gc.collect()
+    try:
+        fail()
+    except ValueError as error:
+        sys.excepthook(ValueError, error, error.__traceback__)
+    told = lines.take()
+    assert [line["level"] for line in told] == ["error", "error", "critical"]
+    assert all("<email:" in json.dumps(line) for line in told)
+    assert "ada@example.com" not in json.dumps(told) + capsys.readouterr().err
+
+
+async def test_a_task_that_nobody_awaited_is_a_redacted_line_too(lines: Lines) -> None:
+    async def fail() -> None:
+        raise ValueError("of ada@example.com")
+
+    task = asyncio.create_task(fail())
+    await asyncio.wait([task])
+    del task
+    gc.collect()
+    (line,) = lines.take()
+    assert (line["logger"], line["event"].splitlines()[0]) == ("asyncio", "Task exception was never retrieved")
+    assert "<email:" in line["exception"]
+    assert "ada@example.com" not in json.dumps(line)

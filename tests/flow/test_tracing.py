@@ -1,0 +1,248 @@
+"""One trace from the caller to the providers, at a real receiver: two workers and a job worker export to it (O4)."""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from conftest import ROOT, START_SECONDS, Simulator, octant, running_service
+from otlp import Arrived, Receiver, receiving
+
+from app.stack.embedded import free_port
+from app.telemetry.spans import CORE_SCHEMA_URL, SCHEMA_URL
+
+CHAT = {"model": "smart", "messages": [{"role": "user", "content": "hello"}]}
+SHARE = 0.01
+CALLER = "00f067aa0ba902b7"
+TOLD = re.compile(r'octant_spans_total\{fate="(\w+)"\} (\S+)')
+
+
+def of_the_share() -> str:
+    """A trace id that is sent, whatever happens."""
+    return os.urandom(8).hex() + "0" * 15 + "1"
+
+
+def outside_the_share() -> str:
+    """A trace id that is sent only if something fails."""
+    return os.urandom(8).hex() + "f" + os.urandom(8).hex()[1:]
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="module")
+def env(stack_env: dict[str, str], receiver: Receiver) -> dict[str, str]:
+    ports = {name: str(free_port()) for name in ("OCTANT_PORT", "OCTANT_METRICS_PORT", "OCTANT_WORKER_METRICS_PORT")}
+    return {**stack_env, **ports, "OCTANT_OTLP_ENDPOINT": receiver.endpoint, "OCTANT_OTLP_SAMPLE": str(SHARE)}
+
+
+@pytest.fixture(scope="module")
+def url(env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("tracing")
+    with running_service(env, folder / "service.log") as url, job_worker(env, folder / "worker.log"):
+        yield url
+
+
+@contextmanager
+def job_worker(env: dict[str, str], log: Path) -> Iterator[None]:
+    with (
+        log.open("wb") as out,
+        subprocess.Popen([sys.executable, "-m", "app.cli", "worker"], cwd=ROOT, env=env, stdout=out, stderr=out) as process,
+    ):
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while "worker is ready" not in log.read_text():
+                assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-3000:]  # noqa: PT018
+                time.sleep(0.05)
+            yield
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def http(url: str, api_key: str) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(url, headers={"authorization": f"Bearer {api_key}"}) as session:
+        yield session
+
+
+async def post(http: aiohttp.ClientSession, path: str, body: object, trace: str) -> tuple[int, dict[str, str], bytes]:
+    async with http.post(path, json=body, headers={"traceparent": f"00-{trace}-{CALLER}-01"}) as answer:
+        return answer.status, {k.lower(): v for k, v in answer.headers.items()}, await answer.read()
+
+
+def drawn(spans: list[Arrived]) -> list[str]:
+    """The tree, a line for each span, indented by depth; siblings in the order in which they began."""
+
+    def below(parent: str, depth: int) -> Iterator[str]:
+        for span in spans:
+            if span.parent == parent:
+                yield "  " * depth + span.name + (" failed" if span.failed else "")
+                yield from below(span.id, depth + 1)
+
+    return list(below(CALLER, 0))
+
+
+async def arrived(receiver: Receiver, trace: str, last: str) -> list[Arrived]:
+    """The trace, once the span that ends ``last`` is there; in the order of their beginnings."""
+    spans = await asyncio.to_thread(receiver.trace, trace, lambda names: last in names)
+    return sorted(spans, key=lambda span: int(re.findall(r"start_time_unix_nano: (\d+)", span.whole)[0]))
+
+
+async def test_an_answer_is_one_trace_over_retrieval_calls_attempts_and_tools(
+    http: aiohttp.ClientSession, receiver: Receiver, simulator: Simulator
+) -> None:
+    """The first provider fails, another answers by asking for a tool, the second turn answers."""
+    trace = of_the_share()
+    simulator.put_faults({"kind": "status", "status": 401, "provider": "anthropic", "times": 1})
+    body = {"question": "Where is my order NW-10001?", "user": "ada"}
+    status, headers, told = await post(http, "/v1/support/answer", body, trace)
+    assert (status, headers["octant-trace-id"], json.loads(told)["tools"]) == (
+        200,
+        trace,
+        [{"name": "get_order", "outcome": "ok"}],
+    )
+    spans = await arrived(receiver, trace, "POST /v1/support/answer")
+    by_name = {span.name.partition(" ")[0]: span for span in spans}
+    source = by_name["retrieval"].attributes["gen_ai.data_source.id"]
+    asked = [span for span in spans if span.name.startswith("chat ")]
+    assert drawn(spans) == [
+        "POST /v1/support/answer",
+        f"  retrieval {source}",
+        "  call support.answer",
+        f"    {asked[0].name} failed",
+        f"    {asked[1].name}",
+        "  execute_tool get_order",
+        "  call support.answer",
+        f"    {asked[2].name}",
+    ]
+    assert [span.attributes["gen_ai.provider.name"] for span in asked] == ["anthropic", "openai", "anthropic"]
+    assert asked[0].attributes["error.type"] == "provider_denied"
+    assert all(span.attributes["gen_ai.usage.input_tokens"] > 0 for span in asked[1:])
+    assert {(span.service, span.schemas) for span in spans} == {("octant", (CORE_SCHEMA_URL, SCHEMA_URL))}
+    assert {span.name.partition(" ")[0]: span.kind for span in spans} == {
+        "POST": "SERVER", "retrieval": "CLIENT", "call": "INTERNAL", "chat": "CLIENT", "execute_tool": "INTERNAL"
+    }  # fmt: skip
+    got: list[str] = [seen["traceparent"] for name in ("anthropic", "openai") for seen in _recent(simulator, name)]
+    wanted = [f"00-{trace}-{span.id}-01" for span in (asked[0], asked[2], asked[1])]
+    assert got == wanted, "each attempt is the parent of what its provider does"
+
+
+def _recent(simulator: Simulator, provider: str) -> list[Any]:
+    recent: Any = simulator.stats()[provider]["recent"]
+    return list(recent)
+
+
+async def test_a_streams_spans_end_with_it(http: aiohttp.ClientSession, receiver: Receiver, simulator: Simulator) -> None:
+    trace = of_the_share()
+    await post(http, "/v1/messages", {**CHAT, "max_tokens": 64, "stream": True}, trace)
+    spans = await arrived(receiver, trace, "POST /v1/messages")
+    assert [line.split()[0] for line in drawn(spans)] == ["POST", "call", "chat"]
+    attempt = spans[-1].attributes
+    assert attempt["gen_ai.request.stream"] is True
+    assert attempt["gen_ai.response.time_to_first_chunk"] > 0
+
+
+async def test_a_client_that_left_is_a_whole_trace(http: aiohttp.ClientSession, receiver: Receiver, simulator: Simulator) -> None:
+    trace = outside_the_share()
+    simulator.put_faults({"kind": "hang", "times": 1})
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await post(http, "/v1/chat/completions", CHAT, trace)
+    spans = await arrived(receiver, trace, "POST /v1/chat/completions")
+    assert [line.split()[0] for line in drawn(spans)] == ["POST", "call", "chat"]
+    assert spans[0].attributes["http.response.status_code"] == 499
+    assert spans[1].attributes["octant.outcome"] == "cancelled"
+
+
+async def test_a_job_goes_on_with_the_trace_that_submitted_it(
+    http: aiohttp.ClientSession, receiver: Receiver, simulator: Simulator
+) -> None:
+    trace = of_the_share()
+    status, _, told = await post(http, "/v1/jobs", {"path": "/v1/chat/completions", "body": CHAT}, trace)
+    assert status == 202
+    spans = await asyncio.to_thread(receiver.trace, trace, lambda names: {"POST /v1/jobs", "process jobs"} <= names.keys())
+    lines = drawn(spans)
+    assert [line.split()[0] for line in lines] == ["POST", "process", "POST", "call", "chat"]
+    assert [len(line) - len(line.lstrip()) for line in lines] == [0, 2, 4, 6, 8]
+    job = next(span for span in spans if span.name == "process jobs")
+    assert (job.kind, job.attributes["messaging.message.id"]) == ("CONSUMER", json.loads(told)["id"])
+
+
+async def test_every_trace_with_an_error_is_sent_whole_and_every_span_is_counted(
+    http: aiohttp.ClientSession, env: dict[str, str], receiver: Receiver, simulator: Simulator
+) -> None:
+    """A share of 1 % under load on two workers; what failed need not have failed for the caller."""
+    before = _fates(env)
+    simulator.put_faults({"kind": "status", "status": 500, "probability": 0.25})
+    slots = asyncio.Semaphore(16)
+
+    async def one() -> tuple[str, int, bool]:
+        trace = outside_the_share()
+        async with slots:
+            status, headers, _ = await post(http, "/v1/chat/completions", CHAT, trace)
+        attempts = int(headers["octant-attempts"])
+        return trace, attempts + 2, attempts > 1 or status >= 500
+
+    made = await asyncio.gather(*(one() for _ in range(200)))
+    failed = {trace: spans for trace, spans, error in made if error}
+    assert 30 < len(failed) < 170
+    total = sum(spans for _, spans, _ in made)
+    kept = sum(failed.values())
+    arrived_spans = await asyncio.to_thread(receiver.wait, lambda spans: sum(span.trace in failed for span in spans) >= kept)
+    made_ids = {trace for trace, _, _ in made}
+    assert Counter(span.trace for span in arrived_spans if span.trace in made_ids) == failed
+    fates = await asyncio.to_thread(_fates_of, env, total + before.total())
+    assert fates - before == {"sent": kept, "sampled_out": total - kept}
+
+
+def _fates_of(env: dict[str, str], number: int) -> Counter[str]:
+    """What became of spans, once it is known of ``number``."""
+    deadline = time.monotonic() + 10
+    while (fates := _fates(env)).total() < number and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return fates
+
+
+def _fates(env: dict[str, str]) -> Counter[str]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{env['OCTANT_METRICS_PORT']}/metrics", timeout=10) as answer:
+        return Counter({fate: int(float(value)) for fate, value in TOLD.findall(answer.read().decode())})
+
+
+async def test_a_receiver_that_hangs_holds_up_neither_calls_nor_the_end(
+    env: dict[str, str], api_key: str, simulator: Simulator, tmp_path: Path
+) -> None:
+    """Calls are answered, records are written, and the service ends in time; what was not sent is said."""
+    log, port = tmp_path / "service.log", free_port()
+    with receiving() as deaf:
+        deaf.hangs.set()
+        own = {"OCTANT_PORT": str(port), "OCTANT_METRICS_PORT": str(free_port()), "OCTANT_WORKERS": "1"}
+        own |= {"OCTANT_OTLP_ENDPOINT": deaf.endpoint, "OCTANT_OTLP_SAMPLE": "1"}
+        with running_service({**env, **own}, log) as url:
+            async with aiohttp.ClientSession(url, headers={"authorization": f"Bearer {api_key}"}) as http:
+                answers = [await post(http, "/v1/chat/completions", CHAT, outside_the_share()) for _ in range(5)]
+                assert await asyncio.to_thread(deaf.asked.wait, 10)
+                answers += [await post(http, "/v1/chat/completions", CHAT, outside_the_share()) for _ in range(5)]
+            assert [status for status, _, _ in answers] == [200] * 10
+            began = time.monotonic()
+        assert time.monotonic() - began < 12, "gunicorn kills after 30 seconds, and with them would go records and money"
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    (said,) = [line for line in lines if line["event"] == "spans not sent before the end"]
+    assert said["spans"] == 30
+    for _, headers, _ in answers:
+        assert octant(env, "trace", headers["octant-trace-id"]).startswith("chat")

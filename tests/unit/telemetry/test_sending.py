@@ -1,0 +1,116 @@
+"""Spans on their way: bounded, each counted once, and nobody waits for a receiver (O4)."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from app.stack.embedded import free_port as a_free_port
+from app.telemetry.sending import Sending
+from app.telemetry.spans import Tracing
+
+
+class Receiver(SpanExporter):
+    """Answers ``result``, once it is let."""
+
+    def __init__(self, result: SpanExportResult | Exception = SpanExportResult.SUCCESS) -> None:
+        self.result = result
+        self.let = threading.Event()
+        self.let.set()
+        self.asked = threading.Event()
+
+    def export(self, spans: object) -> SpanExportResult:
+        self.asked.set()
+        self.let.wait(60)
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
+
+    def shutdown(self) -> None:
+        pass
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.let.set()
+
+
+@pytest.fixture
+def free_port() -> int:
+    return a_free_port()
+
+
+class Line:
+    """A tracer whose spans go to a receiver, and what became of them."""
+
+    def __init__(self, receiver: Receiver, **limits: float) -> None:
+        self.fates: Counter[str] = Counter()
+        self.sending = Sending(receiver, self._note, **limits)  # type: ignore[arg-type]  # most is an int, last_seconds a float
+        self._provider = TracerProvider(shutdown_on_exit=False)
+        self._provider.add_span_processor(self.sending)
+        self._tracer = self._provider.get_tracer("tests")
+
+    def _note(self, fate: str, number: int) -> None:
+        self.fates[fate] += number
+
+    def send(self, number: int) -> None:
+        for _ in range(number):
+            self._tracer.start_span("s").end()
+
+
+def test_what_is_sent_and_what_is_not_taken_is_counted() -> None:
+    for result, fate in ((SpanExportResult.SUCCESS, "sent"), (SpanExportResult.FAILURE, "failed"), (OSError("x"), "failed")):
+        line = Line(Receiver(result))
+        line.send(2_500)
+        line.sending.shutdown()
+        assert line.fates == {fate: 2_500}
+
+
+def test_a_receiver_that_hangs_holds_nobody_up_and_what_has_no_room_is_counted(receiver: Receiver) -> None:
+    receiver.let.clear()
+    line = Line(receiver, most=100, last_seconds=0.2)
+    line.send(100)
+    assert receiver.asked.wait(10)
+    began = time.perf_counter()
+    line.send(50)
+    line.sending.shutdown()
+    assert time.perf_counter() - began < 5, "the SDK's own would wait thirty seconds"
+    assert line.fates == {"dropped": 150}
+    line.send(1)
+    receiver.let.set()
+    line.sending.shutdown()
+    assert line.fates == {"dropped": 151}, "what was given up is not counted again when its receiver answers at last"
+
+
+def test_room_comes_back_with_the_receiver(receiver: Receiver) -> None:
+    receiver.let.clear()
+    line = Line(receiver, most=10)
+    line.send(15)
+    receiver.let.set()
+    assert line.sending.force_flush()
+    line.send(10)
+    line.sending.shutdown()
+    assert line.fates == {"dropped": 5, "sent": 20}
+
+
+def test_a_receiver_that_is_away_is_counted_and_the_end_does_not_wait_for_it(free_port: int) -> None:
+    fates: Counter[str] = Counter()
+
+    def note(fate: str, number: int) -> None:
+        fates[fate] += number
+
+    tracing = Tracing("octant", "1", f"http://127.0.0.1:{free_port}", on_spans=note)
+    for _ in range(10):
+        with tracing.call("f"):
+            pass
+    began = time.perf_counter()
+    tracing.close()
+    assert time.perf_counter() - began < 8
+    assert fates.total() == 10
+    assert set(fates) <= {"failed", "dropped"}, "not taken, or given up"
