@@ -33,9 +33,6 @@ _STRONG = (
     (re.compile(r"[0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2}"), "br.cpf"),
     (re.compile(r"756\.[0-9]{4}\.[0-9]{4}\.[0-9]{2}"), "ch.ssn"),
     (re.compile(r"[0-9]{2}\.[0-9]{2}\.[0-9]{2}-[0-9]{3}\.[0-9]{2}"), "be.nn"),
-    (re.compile(r"(?:[0-9]{2})?[0-9]{6}-[0-9]{4}"), "se.personnummer"),
-    (re.compile(r"[0-9]{6}-[1-8][0-9]{6}"), "kr.rrn"),
-    (re.compile(r"[0-9]{6}/[0-9]{3,4}"), "cz.rc"),
     (re.compile(r"[0-9]{1,2}\.[0-9]{3}\.[0-9]{3}-[0-9K]", re.IGNORECASE), "cl.rut"),
 )
 
@@ -64,8 +61,8 @@ _NAMES = (
     r"national (?:id|identity|identification|insurance)(?: card)?|identity (?:card|number)|id card|personal id|"
     r"citizen (?:id|card)|"
     r"social (?:security|insurance)(?: number)?|health ?care? (?:card|id)|nhs(?: number)?|medicare(?: number)?|tax ?payer id|"
-    r"tax (?:id|number|file number|identification number)|nino|nin|dni|nif|nie|bsn|burgerservicenummer|pesel|cpf|curp|rfc|"
-    r"aadhaar|aadhar|pan card|sin|tfn|itin|ppsn?|nric|fin|hkid|personnummer|fødselsnummer|cpr(?:-nummer)?|henkilötunnus|"
+    r"tax (?:id|number|file number|identification number)|ssn|nino|nin|dni|nif|nie|bsn|burgerservicenummer|pesel|cpf|curp|rfc|"
+    r"aadhaar|aadhar|pan card|sin|tfn|itin|ppsn?|nric|fin|hkid|personnummer|fødselsnummer|resident registration|cpr(?:-nummer)?|henkilötunnus|"
     r"steuer-?id(?:entifikationsnummer)?|steuernummer|sozialversicherungsnummer|versicherungsnummer|personalausweis(?:nummer)?|"
     r"codice fiscale|numéro de sécurité sociale|insee|documento de identidad|cédula|cnp|egn|oib|isikukood|asmens kodas|"
     r"rodné číslo|rijksregisternummer|tc kimlik|teudat zehut|rut"
@@ -101,7 +98,7 @@ DOCUMENTS: tuple[Kind, ...] = (
         registered,
         not_before="-",
     ),
-    Kind("national-id", r"\b(?:[0-9]{2})?[0-9]{6}[-+A/][0-9]{3,7}[A-Y]?\b", registered, not_after="-.#/+", not_before="-/"),
+    Kind("national-id", r"\b[0-9]{6}[-+A][0-9]{3}[0-9A-FHJ-NPR-Y]\b", registered, not_after="-.#/+", not_before="-/"),
     Kind(
         "national-id",
         r"\b[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z](?: [0-9]{2} [0-9]{2} [0-9]{2} |[0-9]{6})[A-D]\b",
@@ -111,13 +108,13 @@ DOCUMENTS: tuple[Kind, ...] = (
     ),
     Kind(
         "national-id",
-        rf"(?i)\b(?:{_NAMES}){FILLERS}{SEPARATOR}([A-Z]{{0,5}}[0-9](?:[ ./-]?[0-9A-Z]){{5,19}})\b",
+        rf"(?i)\b(?:{_NAMES}){FILLERS}{SEPARATOR}([A-Z]{{0,5}} ?[0-9](?:[./-]?[0-9A-Z]| [0-9]| [A-Z]\b){{5,19}})\b",
         only_if(identifier),
     ),
     Kind(
         "passport",
         rf"(?i)\b(?:passports?|passeport|pasaporte|reisepass|passaporto|passaporte|paspoort)(?:nummer)?{FILLERS}{SEPARATOR}"
-        r"([A-Z]{0,3}[0-9](?: ?[A-Z0-9]){4,9})\b",
+        r"([A-Z]{0,3} ?[0-9](?: ?[0-9]|[A-Z]){4,9})\b",
         only_if(identifier),
     ),
     Kind(
@@ -126,7 +123,7 @@ DOCUMENTS: tuple[Kind, ...] = (
     ),
     Kind(
         "driver-license",
-        rf"(?i)\b(?:driver'?s?|driver\x{2019}s|driving) ?licen[sc]e{FILLERS}{SEPARATOR}([A-Z0-9][A-Z0-9-]{{3,18}})\b",
+        rf"(?i)\b(?:driver'?s?|driver\x{{2019}}s|driving) ?licen[sc]e{FILLERS}{SEPARATOR}([A-Z0-9][A-Z0-9-]{{3,18}})\b",
         only_if(document),
     ),
     Kind(

@@ -34,7 +34,7 @@ class Kind:
 
     The first group of ``pattern``, or all of it, is the candidate; ``find`` yields the parts of it to replace, as offsets, in
     time linear in a candidate whose length nobody bounds. A candidate with one of ``not_after`` right before it or
-    ``not_before`` right behind it is part of something else.
+    ``not_before`` right behind it is part of something else; one behind words that match ``unless`` is what they say.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Kind:
     find: Find = whole
     not_after: str = ""
     not_before: str = ""
+    unless: re.Pattern[str] | None = None
 
 
 def digits_of(text: str) -> str:
@@ -66,6 +67,7 @@ _CARD = re.compile(
 )
 
 
+_DECIMAL = re.compile(r"\d{5,}\.\d+|\d+\.\d{5,}")  # a number with a fraction, such as a time
 _CARD_BEGINS = re.compile(r"4|5\D?[1-5]|2\D?[1-7]|3\D?[04-8]|6\D?[0245]|8\D?1|1\D?8")
 
 
@@ -75,7 +77,7 @@ def cards(candidate: str) -> Iterator[Span]:
     while first < len(groups):
         begins = _CARD_BEGINS.match(candidate, groups[first][0])
         last = _last_of_card(candidate, groups, first) if begins else -1
-        if last >= first:
+        if last >= first and not _DECIMAL.fullmatch(candidate, groups[first][0], groups[last][1]):
             yield groups[first][0], groups[last][1]
         first = max(first, last) + 1
 
@@ -105,6 +107,16 @@ def labelled_card(candidate: str) -> Iterator[Span]:
     if found:
         yield 0, found
 
+
+# Words before a number that say what it is; a machine's version before something like an address.
+GOODS = re.compile(
+    r"\b(?:order|article|artikel|item|product|tracking|parcel|shipment|ticket|invoice|sku|ean|upc|gtin|isbn|asin|ref|reference|serial|"
+    r"batch|lot|bestellung|bestellnummer|commande|pedido)s?(?: (?:number|no|nr|id|code|nummer))?\.? ?[:#]? ?$",
+    re.IGNORECASE,
+)
+SOFTWARE = re.compile(
+    r"(?:chrome|chromium|safari|version|edga?|opr|firefox|crios|fxios|android|webkit|client|rv)[ :/]$", re.IGNORECASE
+)
 
 IBAN_LENGTHS = {
     **dict.fromkeys(("NO",), 15),
@@ -138,6 +150,11 @@ def iban(candidate: str) -> Iterator[Span]:
     compact = "".join(candidate[i] for i in offsets[:length])
     if int("".join(str(int(c, 36)) for c in compact[4:] + compact[:4])) % 97 == 1:
         yield 0, end
+
+
+def mistyped_iban(candidate: str) -> bool:
+    """After the word itself, one whose check fails is somebody's too; what is right is taken to its length by `iban`."""
+    return not any(True for _ in iban(candidate)) and len(digits_of(candidate)) >= 8
 
 
 def ssn(candidate: str) -> bool:
@@ -187,7 +204,7 @@ def trunk_phones(candidate: str) -> Iterator[Span]:
                 yield start, end
             start = -1
         if start < 0 and begins:
-            start, total = first, 0
+            start, total = first - (candidate[first - 1 : first] == "("), 0
         total, end = total + last - first, last
 
 
@@ -223,6 +240,11 @@ def secret_value(candidate: str) -> bool:
 
 
 _FILES = ("png", "jpg", "jpeg", "gif", "svg", "webp", "css", "js", "json", "html", "md", "py")
+
+
+def sentence_part(candidate: str) -> Iterator[Span]:
+    """What ends a sentence is not part of it."""
+    yield 0, len(candidate.rstrip(" .,"))
 
 
 def email(candidate: str) -> bool:

@@ -3,12 +3,14 @@ r"""What counts as personal data or a secret: a table of kinds, each a pattern a
 Patterns are RE2 (linear time, no look-around), so a check also sees the characters around its candidate. They run on text in
 which JSON's escapes for line ends and quotes are blanked (`redaction._shadow`): a number after ``\\n`` starts a word there.
 No match goes over the end of a line, but from a label that ends it (``Phone:``) and within a private key: `streams` relies on
-that. To add a kind, add a row and its cases, those that must stay included, to ``tests/unit/security/test_redaction.py``.
+that. To add a kind, add a row and its cases, those that must stay included, to ``tests/personal_data.py``.
 """
 
 from app.security.credentials import CREDENTIALS
-from app.security.documents import DOCUMENTS, SEPARATOR
+from app.security.documents import DOCUMENTS, FILLERS, SEPARATOR
 from app.security.finders import (
+    GOODS,
+    SOFTWARE,
     Kind,
     address,
     cards,
@@ -17,6 +19,7 @@ from app.security.finders import (
     international_phone,
     labelled_card,
     labelled_phone,
+    mistyped_iban,
     noted_phone,
     only_if,
     trunk_phones,
@@ -47,6 +50,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("", r"<(?:[a-z]{2,20}-)?[a-z]{2,20}:[0-9a-f]{8}>"),
     *CREDENTIALS,
     Kind("email", rf"([{_LETTER}0-9][{_LETTER}0-9._%+'-]*@(?:[{_LETTER}0-9-]+\.)+[{_LETTER}][{_LETTER}]+)", only_if(email)),
+    Kind("iban", rf"(?i)\biban{FILLERS}{SEPARATOR}([A-Z]{{2}}[0-9]{{2}}(?:[ -]?[A-Z0-9]){{8,30}})\b", only_if(mistyped_iban)),
     Kind("iban", r"(?i)\b[a-z]{2}[0-9]{2}(?:[ -]?[a-z0-9]){11,40}", iban),
     Kind(
         "card",
@@ -59,7 +63,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind("card", r"\b[0-9](?:" + _GAP + r"?[0-9]){13,}\b", cards, not_after="-.#/+"),
     *DOCUMENTS,
-    Kind("ip", r"\b(?:[0-9]{1,3}\.){3}[0-9]{1,3}\b", only_if(address), not_after=".-", not_before="-"),
+    Kind("ip", r"\b(?:[0-9]{1,3}\.){3}[0-9]{1,3}\b", only_if(address), not_after=".-", not_before="-", unless=SOFTWARE),
     Kind(
         "ip",
         r"(?i)((?:[0-9a-f]{1,4}:){1,7}(?::?[0-9a-f]{1,4}){1,7}(?:(?:\.[0-9]{1,3}){3})?|::(?:[0-9a-f]{1,4}:?){1,7}|(?:[0-9a-f]{1,4}:){1,7}:)",
@@ -72,10 +76,11 @@ KINDS: tuple[Kind, ...] = (
         r"((?:\+|\b00)[1-9][0-9]{0,2}(?:" + _GAP + r"{0,2}\(?[0-9]+\)?)+" + _EXTENSION + ")",
         international_phone,
         not_after=_PHONE_AFTER,
+        unless=GOODS,
     ),
     Kind(
         "phone",
-        rf"(\([0-9]{{3}}\){_GAP}{{0,2}}[0-9]{{3}}{_GAP}?[0-9]{{4}}{_EXTENSION}|"
+        rf"((?:1{_GAP})?\([0-9]{{3}}\){_GAP}{{0,2}}[0-9]{{3}}{_GAP}?[0-9]{{4}}{_EXTENSION}|"
         rf"(?:1[.-])?[0-9]{{3}}([.-])[0-9]{{3}}[.-][0-9]{{4}}{_EXTENSION}|"
         rf"(?:1{_GAP})?[2-9][0-9]{{2}}{_GAP}[2-9][0-9]{{2}}{_GAP}[0-9]{{4}}{_EXTENSION})",
         not_after=_PHONE_AFTER,
@@ -83,9 +88,11 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "phone",
-        r"((?:\(0[1-9][0-9]{0,4}\)|\b0[1-9][0-9]{0,4})(?:" + _GAP + r"{0,2}[0-9]{2,})+|\b0[1-9][0-9]{8,9})",
+        r"((?:\(0[1-9][0-9]{0,4}\)" + _GAP + r"{0,2}[0-9]{2,}|\b0[1-9][0-9]{0,4})(?:" + _GAP + r"{1,2}[0-9]{2,})+|"
+        r"\(0[1-9][0-9]{0,4}\)[0-9]{4,}|\b0[1-9][0-9]{8,9})",
         trunk_phones,
         not_after=_PHONE_AFTER,
+        unless=GOODS,
         not_before=_WORD + "-",
     ),
     Kind(

@@ -3,11 +3,11 @@
 Rules find addresses that are written as such. The rest, and names, take a model of language: the ``ner`` extra.
 """
 
-from app.security.finders import Kind
+from app.security.finders import Kind, sentence_part
 
 _CAPITAL = r"A-Z\x{C0}-\x{DE}"
 _SMALL = r"a-z\x{DF}-\x{FF}\x{100}-\x{17F}"
-_PART = rf"[{_CAPITAL}][{_SMALL}'\x{2019}{_CAPITAL}.-]*"  # a word of a name
+_PART = rf"[{_CAPITAL}][{_SMALL}'\x{{2019}}{_CAPITAL}.-]*"  # a word of a name
 _HOUSE = r"[0-9]{1,5}(?:[ -]?[A-Za-z])?(?:[/-][0-9]{1,4})?"
 _STREET = (
     r"(?:Street|St|Avenue|Ave|Av|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Circle|Cir|Place|Pl|Square|Sq|Terrace|Ter|Trail|Trl|"
@@ -31,6 +31,7 @@ ADDRESSES: tuple[Kind, ...] = (
     Kind(
         "address",
         rf"\b({_HOUSE},? (?:[NSEW]{{1,2}}\.? )?(?:{_PART} ){{1,4}}{_STREET}\b\.?(?: [NSEW]{{1,2}}\b)?{_TAIL})",
+        sentence_part,
         not_after="-.#/$+",
     ),
     # Hauptstraße 12a, 10115 Berlin · Keizersgracht 7, 1015 CJ Amsterdam
@@ -39,13 +40,15 @@ ADDRESSES: tuple[Kind, ...] = (
         rf"\b((?:{_PART}[- ])?{_PART}(?:straße|strasse|str\.|gasse|allee|platz|damm|ufer|straat|laan|plein|"
         rf"gracht|kade|gatan|vägen|gade|vej|utca)"
         rf" {_HOUSE}\b{_TAIL})",
+        sentence_part,
     ),
-    Kind("address", rf"\b((?:{_PART} )+(?:Straße|Strasse|Allee|Platz|Weg|Gasse|Ring|Damm) {_HOUSE}\b{_TAIL})"),
+    Kind("address", rf"\b((?:{_PART} )+(?:Straße|Strasse|Allee|Platz|Weg|Gasse|Ring|Damm) {_HOUSE}\b{_TAIL})", sentence_part),
     # 12 bis, rue de la Paix, 75002 Paris
     Kind(
         "address",
         rf"\b([0-9]{{1,4}}(?: ?(?:bis|ter))?,? (?i:rue|avenue|boulevard|place|chemin|allée|quai|impasse|cours|route) {_PARTICLES}"
         rf"{_PART}(?:[ -]{_PART}){{0,3}}{_TAIL})",
+        sentence_part,
         not_after="-.#/$+",
     ),
     # Calle de Alcalá 42 · Via Roma, 7 · Rua Augusta 100
@@ -54,6 +57,7 @@ ADDRESSES: tuple[Kind, ...] = (
         rf"\b((?:Calle|C/|Avenida|Avda\.?|Av\.|Plaza|Paseo|Via|Viale|Piazza|Corso|Rua|Travessa|Praça|Rue|Rúa|Ulica|ul\.)"
         rf" {_PARTICLES}"
         rf"{_PART}(?: {_PARTICLES}{_PART}){{0,3}},? (?:n[.º°] ?)?{_HOUSE}\b{_TAIL})",
+        sentence_part,
     ),
     Kind("address", rf"\b({_TOWN}, {_STATE},? [0-9]{{5}}(?:-[0-9]{{4}})?)\b"),
     Kind("address", r"(?i)\b(p\.? ?o\.? ?box [0-9]{1,6}|postfach [0-9 ]{2,9}|apartado(?: de correos)? [0-9]{2,6})\b"),

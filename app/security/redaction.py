@@ -22,7 +22,8 @@ from app.security.structure import Document, Found, looks_like_json
 
 FAILED = "<redaction-failed>"
 LONGEST = 8_000_000  # bytes; a request body is at most half of it
-PATIENCE = 2.0  # seconds; a megabyte takes about a twentieth of it
+PATIENCE = 2.0  # seconds of CPU, so that a busy machine costs no text; a megabyte takes about a tenth of it
+WORDS_BEFORE = 32  # bytes before a candidate that may say that it is something else
 _MEMORY = 64 << 20  # bytes an automaton may grow to
 
 # Long enough that two people of one tenant rarely share a token, short enough to read: 32 bits.
@@ -106,20 +107,24 @@ class Redactor:
     def findings(self, text: str, *, tenant: str) -> list[Finding]:
         """What is found in ``text``, taken as plain text. Raises `RedactionStalled`: for measuring and trying out patterns."""
         original = text.encode("utf-8", "surrogatepass")
-        found = self._find(original, tenant, time.monotonic() + PATIENCE)
+        found = self._find(original, tenant, time.thread_time() + PATIENCE)
 
         def characters(end: int) -> int:
             return len(original[:end].decode("utf-8", "surrogatepass"))
 
         return [Finding(characters(start), characters(end), name) for start, end, name in found if name]
 
+    def count_failure(self) -> None:
+        """Note that a text had to be replaced whole."""
+        self.failures += 1
+        self._on_failure()
+
     def _closed(self, redacted: Callable[[float], T]) -> T | str:
         """What ``redacted`` gives within its time; whatever goes wrong, unredacted text may not pass."""
         try:
-            return redacted(time.monotonic() + PATIENCE)
+            return redacted(time.thread_time() + PATIENCE)
         except Exception:  # noqa: BLE001 - counted, for a log line would come back here
-            self.failures += 1
-            self._on_failure()
+            self.count_failure()
             return FAILED
 
     def _redact(self, text: str, tenant: str, until: float) -> str:
@@ -199,7 +204,7 @@ class Redactor:
 
 
 def _in_time(until: float) -> None:
-    if time.monotonic() > until:
+    if time.thread_time() > until:
         raise RedactionStalled
 
 
@@ -245,7 +250,9 @@ def _blank(escape: re.Match[bytes]) -> bytes:
 
 def _inside_something_else(kind: Kind, shadow: bytes, start: int, end: int) -> bool:
     before, after = shadow[start - 1 : start].decode("latin-1"), shadow[end : end + 1].decode("latin-1")
-    return bool((before and before in kind.not_after) or (after and after in kind.not_before))
+    if (before and before in kind.not_after) or (after and after in kind.not_before):
+        return True
+    return bool(kind.unless and kind.unless.search(shadow[max(0, start - WORDS_BEFORE) : start].decode("latin-1")))
 
 
 def _bytes(text: str) -> int:

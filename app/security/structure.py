@@ -45,7 +45,7 @@ class Document:
     """A JSON document laid out for the search. Raises ValueError if it is none, RecursionError if it is too deep."""
 
     def __init__(self, text: str, *, until: float) -> None:
-        """``until``: the monotonic time at which `TooSlow` is raised."""
+        """``until``: the CPU time of this thread at which `TooSlow` is raised."""
         self._until = until
         self._lines: list[bytes] = []
         self._length = 0
@@ -95,7 +95,7 @@ class Document:
         if not text:
             self._leaves.append((self._length, self._length))
             return
-        if len(self._leaves) % CHECK_EVERY == 0 and time.monotonic() > self._until:
+        if len(self._leaves) % CHECK_EVERY == 0 and time.thread_time() > self._until:
             raise TooSlow
         value = text.encode("utf-8", "surrogatepass")
         start = self._length + len(label)
