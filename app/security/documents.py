@@ -59,10 +59,10 @@ def birth_date(candidate: str) -> bool:
 
 _NAMES = (
     r"national (?:id|identity|identification|insurance)(?: card)?|identity (?:card|number)|id card|personal id|"
-    r"citizen (?:id|card)|"
-    r"social (?:security|insurance)(?: number)?|health ?care? (?:card|id)|nhs(?: number)?|medicare(?: number)?|tax ?payer id|"
+    r"citizen (?:id|card)|social (?:security|insurance)(?: number)?|health ?care? (?:card|id)|nhs(?: number)?|medicare(?: number)?|tax ?payer id|"
     r"tax (?:id|number|file number|identification number)|ssn|nino|nin|dni|nif|nie|bsn|burgerservicenummer|pesel|cpf|curp|rfc|"
-    r"aadhaar|aadhar|pan card|sin|tfn|itin|ppsn?|nric|fin|hkid|personnummer|fødselsnummer|resident registration|cpr(?:-nummer)?|henkilötunnus|"
+    r"aadhaar|aadhar|pan card|sin|tfn|itin|ppsn?|nric|fin|hkid|personnummer|fødselsnummer|resident registration|"
+    r"cpr(?:-nummer)?|henkilötunnus|"
     r"steuer-?id(?:entifikationsnummer)?|steuernummer|sozialversicherungsnummer|versicherungsnummer|personalausweis(?:nummer)?|"
     r"codice fiscale|numéro de sécurité sociale|insee|documento de identidad|cédula|cnp|egn|oib|isikukood|asmens kodas|"
     r"rodné číslo|rijksregisternummer|tc kimlik|teudat zehut|rut"
