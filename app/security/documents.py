@@ -59,7 +59,8 @@ def birth_date(candidate: str) -> bool:
 
 _NAMES = (
     r"national (?:id|identity|identification|insurance)(?: card)?|identity (?:card|number)|id card|personal id|"
-    r"citizen (?:id|card)|social (?:security|insurance)(?: number)?|health ?care? (?:card|id)|nhs(?: number)?|medicare(?: number)?|tax ?payer id|"
+    r"citizen (?:id|card)|"
+    r"social (?:security|insurance)(?: number)?|health ?care? (?:card|id)|nhs(?: number)?|medicare(?: number)?|tax ?payer id|"
     r"tax (?:id|number|file number|identification number)|ssn|nino|nin|dni|nif|nie|bsn|burgerservicenummer|pesel|cpf|curp|rfc|"
     r"aadhaar|aadhar|pan card|sin|tfn|itin|ppsn?|nric|fin|hkid|personnummer|fødselsnummer|resident registration|"
     r"cpr(?:-nummer)?|henkilötunnus|"
