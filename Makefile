@@ -7,10 +7,14 @@ DEV    := $(VENV)/.installed-dev
 PHOENIX := .phoenix-venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check eval bench phoenix outage soak observe rogue generate tools rollback reset lock
+.PHONY: help setup demo serve test check eval bench phoenix outage soak observe rogue generate tools rollback reset bench-redaction lock
+GENERATOR := .octant/bench-redaction
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test check eval bench phoenix outage soak observe rogue generate tools rollback reset bench-redaction lock
 
 help: ## Show the verbs
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 setup: $(DEV) ## Create .venv with everything for development
 
@@ -62,6 +66,9 @@ rollback: $(RUN) ## Put the previous release live again: make rollback REASON="w
 reset: $(RUN) ## Remove all local state (.octant/)
 	@$(BIN)/python -m app.cli reset
 
+bench-redaction: $(DEV) $(GENERATOR)/.installed ## Measure redaction on generated texts; fails below its floors
+	$(BIN)/python -m benchmarks.redaction --generator $(GENERATOR)/bin/python $(ARGS)
+
 lock: $(DEV) ## Pin every dependency anew, with hashes
 	echo uv | $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 		--custom-compile-command "make lock" - -o requirements/uv.lock
@@ -69,6 +76,13 @@ lock: $(DEV) ## Pin every dependency anew, with hashes
 		--custom-compile-command "make lock" pyproject.toml -o requirements/run.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 		--custom-compile-command "make lock" -c requirements/run.lock --group dev pyproject.toml -o requirements/dev.lock
+
+# What generates texts for `make bench-redaction`, apart from our own packages: only what generating needs, hence --no-deps.
+$(GENERATOR)/.installed: requirements/bench-redaction.txt | $(BIN)/python
+	@$(PYTHON) -m venv $(GENERATOR)
+	@echo "Installing requirements/bench-redaction.txt"
+	@$(GENERATOR)/bin/python -m pip --disable-pip-version-check install -q --no-deps --require-hashes -r requirements/bench-redaction.txt
+	@touch $@
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Octant needs Python 3.11 or newer; set PYTHON=…")'

@@ -42,6 +42,7 @@ from app.security import webhooks
 from app.security.guard import Guard
 from app.security.keys import KeyRing
 from app.security.redaction import Redactor
+from app.security.tenant_patterns import TenantPatterns
 from app.settings import ProviderSettings, Settings
 from app.stores import budget_policy, build_engine, build_valkey, releases_of
 from app.telemetry import logs
@@ -232,12 +233,16 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
     """Open everything, in the order of need; close it in reverse. Raises Misconfigured where start-up cannot go on."""
     settings.require_stores()
     async with AsyncExitStack() as stack:
-        redactor = Redactor(settings.secret_key.get_secret_value().encode(), on_failure=metrics.redaction_failures.inc)
-        logs.configure(settings.log_level, redact=lambda message: redactor.redact(message, tenant=""))
         engine, valkey = build_engine(settings), build_valkey(settings)
+        patterns = TenantPatterns(engine)
+        secret = settings.secret_key.get_secret_value().encode()
+        redactor = Redactor(secret, on_failure=metrics.redaction_failures.inc, added=patterns)
+        logs.configure(settings.log_level, redact=lambda message: redactor.redact(message, tenant=""))
         stack.push_async_callback(engine.dispose)
         stack.push_async_callback(valkey.aclose)
         tracing = _open_tracing(stack, settings, redactor, metrics)  # closed after what writes records and money
+        await patterns.start()
+        stack.push_async_callback(patterns.aclose)
         keys = KeyRing(engine, secret=settings.secret_key.get_secret_value().encode())
         switch = KillSwitch(valkey, file=settings.kill_file, on_state=partial(_show_stops, metrics))
         releases = releases_of(settings, engine, valkey)

@@ -7,18 +7,23 @@ replaced: redaction fails closed. Names and postal addresses are not found here;
 
 import hashlib
 import hmac
+import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 import re2
 
-from app.security.kinds import KINDS, Kind
+from app.security.finders import Kind
+from app.security.kinds import KINDS
+from app.security.structure import Document, Found, looks_like_json
 
 FAILED = "<redaction-failed>"
 LONGEST = 8_000_000  # bytes; a request body is at most half of it
-PATIENCE = 2.0  # seconds; a megabyte takes about a twentieth of it
+PATIENCE = 2.0  # seconds of CPU, so that a busy machine costs no text; a megabyte takes about a tenth of it
+WORDS_BEFORE = 32  # bytes before a candidate that may say that it is something else
 _MEMORY = 64 << 20  # bytes an automaton may grow to
 
 # Long enough that two people of one tenant rarely share a token, short enough to read: 32 bits.
@@ -27,43 +32,119 @@ TOKEN_DIGITS = 8
 _ESCAPE = re.compile(rb"\\+[nrtbf\"/\\]")
 
 
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Where something stands, in characters, and what it is."""
+
+    start: int
+    end: int
+    kind: str
+
+
 class RedactionStalled(Exception):  # noqa: N818 - it is named for what happened
     """The text is too long, too slow, or the matcher ran out of memory."""
 
 
-class Redactor:
-    """Replaces what `KINDS` finds. ``failures`` counts texts that had to be replaced whole."""
+class TenantPattern(Protocol):
+    """What a tenant wants redacted besides: see `tenant_patterns`."""
 
-    def __init__(self, key: bytes, *, on_failure: Callable[[], None] = lambda: None) -> None:
-        """``key`` makes tokens unguessable. A key of its own is derived, as the service's secret serves other ends too."""
+    @property
+    def name(self) -> str:
+        """The kind its tokens show."""
+
+    @property
+    def compiled(self) -> Any:  # noqa: ANN401 - re2 is not typed
+        """Searches bytes."""
+
+
+class Redactor:
+    """Replaces what `KINDS` finds, and what a tenant added. ``failures`` counts texts that had to be replaced whole."""
+
+    def __init__(
+        self,
+        key: bytes,
+        *,
+        on_failure: Callable[[], None] = lambda: None,
+        added: Callable[[str], Sequence[TenantPattern]] = lambda _tenant: (),
+    ) -> None:
+        """``key`` makes tokens unguessable; a key of its own is derived, as the service's secret serves other ends too.
+
+        ``added`` gives a tenant's own patterns.
+        """
         self._key = hmac.digest(key, b"octant redaction tokens", hashlib.sha256)
         self._on_failure = on_failure
+        self._added = added
         self._patterns = [re2.compile(kind.pattern, options=_options()) for kind in KINDS]
         self._any = _all_patterns_at_once()
         self.failures = 0
 
     def redact(self, text: str, *, tenant: str) -> str:
-        """Return ``text`` with every finding replaced by a token such as ``<email:7f3a9c01>``. Never raises."""
-        try:
-            original = text.encode("utf-8", "surrogatepass")
-            findings = self._find(original)
-            return self._replace(original, findings, tenant) if findings else text
-        except Exception:  # noqa: BLE001 - whatever goes wrong, unredacted text may not pass; counted, for a log line would come back here
-            self.failures += 1
-            self._on_failure()
-            return FAILED
+        """Return ``text`` with every finding replaced by a token such as ``<email:7f3a9c01>``. Never raises.
+
+        A JSON document stays one (`structure`), unless it is so deep that it cannot be read: then it is taken as text.
+        """
+        return self._closed(lambda until: self._redact(text, tenant, until))
+
+    def redact_text(self, text: str, *, tenant: str) -> str:
+        """The same for a piece of a text: never taken for a document."""
+        return self._closed(lambda until: self._redact_text(text, tenant, until))
 
     def redact_json(self, value: Any, *, tenant: str) -> Any:  # noqa: ANN401 - any JSON value
-        """Redact every string in a JSON value, keys excepted; its shape stays."""
+        """The same for a JSON value: strings, numbers, and keys that tell something. Its shape stays."""
         if isinstance(value, str):
             return self.redact(value, tenant=tenant)
-        if isinstance(value, Mapping):
-            return {name: self.redact_json(inner, tenant=tenant) for name, inner in value.items()}
-        if isinstance(value, list | tuple):
-            return [self.redact_json(inner, tenant=tenant) for inner in value]
-        return value
 
-    def _find(self, original: bytes) -> list[tuple[int, int, str]]:
+        def redacted(until: float) -> Any:  # noqa: ANN401 - any JSON value
+            text = json.dumps(value, ensure_ascii=False, default=str)
+            told = self._redact(text, tenant, until)
+            return value if told == text else json.loads(told)
+
+        return self._closed(redacted)
+
+    def findings(self, text: str, *, tenant: str) -> list[Finding]:
+        """What is found in ``text``, taken as plain text. Raises `RedactionStalled`: for measuring and trying out patterns."""
+        original = text.encode("utf-8", "surrogatepass")
+        found = self._find(original, tenant, time.thread_time() + PATIENCE)
+
+        def characters(end: int) -> int:
+            return len(original[:end].decode("utf-8", "surrogatepass"))
+
+        return [Finding(characters(start), characters(end), name) for start, end, name in found if name]
+
+    def count_failure(self) -> None:
+        """Note that a text had to be replaced whole."""
+        self.failures += 1
+        self._on_failure()
+
+    def _closed(self, redacted: Callable[[float], T]) -> T | str:
+        """What ``redacted`` gives within its time; whatever goes wrong, unredacted text may not pass."""
+        try:
+            return redacted(time.thread_time() + PATIENCE)
+        except Exception:  # noqa: BLE001 - counted, for a log line would come back here
+            self.count_failure()
+            return FAILED
+
+    def _redact(self, text: str, tenant: str, until: float) -> str:
+        if len(text) <= LONGEST and looks_like_json(text):
+            try:
+                document = Document(text, until=until)
+            except (ValueError, RecursionError):  # cut off, or made to be too deep
+                return self._redact_text(text, tenant, until)
+            found = self._find(document.flat, tenant, until)
+            if not any(name for _, _, name in found):
+                return text
+            return document.replaced(found, lambda leaf, inside: self._replace(leaf, inside, tenant))
+        return self._redact_text(text, tenant, until)
+
+    def _redact_text(self, text: str, tenant: str, until: float) -> str:
+        original = text.encode("utf-8", "surrogatepass")
+        found = self._find(original, tenant, until)
+        return self._replace(original, found, tenant) if found else text
+
+    def _find(self, original: bytes, tenant: str, until: float) -> list[Found]:
         """Where to cut, in order and without overlap: start, end, kind. Offsets in bytes."""
         if len(original) > LONGEST:
             raise RedactionStalled
@@ -71,24 +152,28 @@ class Redactor:
         present = self._any.Match(shadow)
         if len(KINDS) not in present:  # the row that matches everything: without it the automaton gave up, and said nothing
             raise RedactionStalled
-        if len(present) == 1:
+        added = self._added(tenant)
+        if len(present) == 1 and not added:
             return []
-        until = time.monotonic() + PATIENCE
-        taken, findings = bytearray(len(shadow)), []
+        taken, found = bytearray(len(shadow)), []
         for index in sorted(present):
             if index == len(KINDS):
                 continue
             for start, end, name in self._candidates(index, shadow, until):
                 if taken.find(1, start, end) < 0:
                     taken[start:end] = b"\1" * (end - start)
-                    findings.append((start, end, name))
-        return sorted(findings)
+                    found.append((start, end, name))
+        for pattern in added:
+            for match in pattern.compiled.finditer(shadow):
+                _in_time(until)
+                found += _free_parts(taken, match.start(), match.end(), pattern.name)
+        return sorted(found)
 
-    def _candidates(self, index: int, shadow: bytes, until: float) -> Iterator[tuple[int, int, str]]:
+    def _candidates(self, index: int, shadow: bytes, until: float) -> Iterator[Found]:
+        _in_time(until)
         kind = KINDS[index]
         for match in self._patterns[index].finditer(shadow):
-            if time.monotonic() > until:
-                raise RedactionStalled
+            _in_time(until)
             start, end = match.span(1 if self._patterns[index].groups else 0)
             if _inside_something_else(kind, shadow, start, end):
                 continue
@@ -100,10 +185,10 @@ class Redactor:
                 yield start, end, kind.name
                 start, seen = end, last
 
-    def _replace(self, original: bytes, findings: list[tuple[int, int, str]], tenant: str) -> str:
+    def _replace(self, original: bytes, found: Sequence[Found], tenant: str) -> str:
         pieces: list[bytes] = []
         done = 0
-        for start, end, name in findings:
+        for start, end, name in found:
             value = original[start:end]
             pieces += [original[done:start], self._token(name, value, tenant) if name else value]
             done = end
@@ -116,6 +201,24 @@ class Redactor:
         message = f"{tenant}\0{name}\0{normal}".encode("utf-8", "surrogatepass")
         digest = hmac.digest(self._key, message, hashlib.sha256).hex()
         return f"<{name}:{digest[:TOKEN_DIGITS]}>".encode()
+
+
+def _in_time(until: float) -> None:
+    if time.thread_time() > until:
+        raise RedactionStalled
+
+
+def _free_parts(taken: bytearray, start: int, end: int, name: str) -> Iterator[Found]:
+    """The parts of a tenant's match that nothing of ours covers: a tenant can add to what is redacted, and never take from it."""
+    while start < end:
+        if taken[start]:
+            start += 1
+            continue
+        stop = taken.find(1, start, end)
+        stop = end if stop < 0 else stop
+        taken[start:stop] = b"\1" * (stop - start)
+        yield start, stop, name
+        start = stop
 
 
 def _all_patterns_at_once() -> Any:  # noqa: ANN401 - re2 is not typed
@@ -136,18 +239,20 @@ def _options() -> Any:  # noqa: ANN401 - re2 is not typed
 
 
 def _shadow(original: bytes) -> bytes:
-    """The text to search: JSON's escapes, doubled ones too, become blanks of their length, so that a word may start there."""
+    """The text to search: JSON's escapes, doubled ones too, become what they mean at their length: a word may start there."""
     return _ESCAPE.sub(_blank, original) if b"\\" in original else original
 
 
 def _blank(escape: re.Match[bytes]) -> bytes:
     meant = escape.group()[-1:]
-    return (meant if meant in b'"/' else b" ").rjust(len(escape.group()))
+    return (meant if meant in b'"/' else b"\n" if meant == b"n" else b" ").rjust(len(escape.group()))
 
 
 def _inside_something_else(kind: Kind, shadow: bytes, start: int, end: int) -> bool:
     before, after = shadow[start - 1 : start].decode("latin-1"), shadow[end : end + 1].decode("latin-1")
-    return bool((before and before in kind.not_after) or (after and after in kind.not_before))
+    if (before and before in kind.not_after) or (after and after in kind.not_before):
+        return True
+    return bool(kind.unless and kind.unless.search(shadow[max(0, start - WORDS_BEFORE) : start].decode("latin-1")))
 
 
 def _bytes(text: str) -> int:

@@ -1,6 +1,20 @@
 """Tenants, their users and their API keys."""
 
-from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, func
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    func,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 metadata = MetaData()
@@ -46,4 +60,15 @@ api_keys = Table(
     Column("concurrency", Integer, nullable=True),
     Column("revoked_at", DateTime(timezone=True), nullable=True),
     Index("api_keys_tenant", "tenant_id"),
+)
+
+redaction_patterns = Table(
+    "redaction_patterns",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant_id", String(64), ForeignKey("tenants.id"), nullable=False),
+    Column("name", String(20), nullable=False, comment="the kind that tokens show"),
+    Column("pattern", String(200), nullable=False, comment="RE2"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    UniqueConstraint("tenant_id", "name"),
 )

@@ -22,7 +22,7 @@ from conftest import ROOT, START_SECONDS, Simulator, running_service
 from otlp import Receiver, receiving
 from sqlalchemy import create_engine, text
 
-from app.security.kinds import luhn
+from app.security.finders import luhn
 from app.stack.embedded import free_port
 
 CHAT, MESSAGES, ANSWER, TICKETS = "/v1/chat/completions", "/v1/messages", "/v1/support/answer", "/v1/support/tickets"

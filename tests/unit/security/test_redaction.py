@@ -7,116 +7,12 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from personal_data import INSIDE, MUST_GO, MUST_STAY
 
 from app.security import redaction
 from app.security.redaction import FAILED, Redactor
 
 TOKEN = re.compile(r"<([a-z-]+):[0-9a-f]{8}>")
-PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEAx1\n+/9aBc==\n-----END RSA PRIVATE KEY-----"
-JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJlMTIz"
-
-MUST_GO = [
-    ("email", "ada@example.com"),
-    ("email", "Ada.Lovelace+shop@mail.example.co.uk"),
-    ("email", "jürgen@müller.example"),
-    ("email", "o'neill@example.com"),
-    ("phone", "+1 202 555 0123"),
-    ("phone", "+12025550123"),
-    ("phone", "+1 (202) 555-0123"),
-    ("phone", "+44 20 7946 0123"),
-    ("phone", "+49 (0)30 1234567"),
-    ("phone", "0049 30 1234567"),
-    ("phone", "+33 6 12 34 56 78"),
-    ("phone", "(202) 555-0123"),
-    ("phone", "202-555-0123"),
-    ("phone", "202.555.0123"),
-    ("phone", "1-202-555-0123"),
-    ("phone", "020 7946 0123"),
-    ("phone", "07700 900123"),
-    ("phone", "07700900123"),
-    ("phone", "06 12 34 56 78"),
-    ("phone", "030 1234567"),
-    ("phone", "0171/1234567"),
-    ("card", "4111 1111 1111 1111"),
-    ("card", "4111111111111111"),
-    ("card", "5500-0055-5555-5559"),
-    ("card", "3782 822463 10005"),
-    ("iban", "DE89 3704 0044 0532 0130 00"),
-    ("iban", "GB82WEST12345698765432"),
-    ("iban", "fr14 2004 1010 0505 0001 3m02 606"),
-    ("ssn", "219-09-9999"),
-    ("ip", "203.0.113.7"),
-    ("ip", "2001:db8::8a2e:370:7334"),
-    ("ip", "2001:0db8:0000:0000:0000:8a2e:0370:7334"),
-    ("ip", "fe80::1"),
-    ("credential", "sk-abcdefghij0123456789"),
-    ("credential", "sk-ant-api03-AbCdEf0123456789_-xyz"),
-    ("credential", "sk-proj-AbCdEf0123456789"),
-    ("credential", "AKIAIOSFODNN7EXAMPLE"),
-    ("credential", "ghp_abcdefghijklmnopqrstuvwxyz0123456789"),
-    ("credential", "oct_1a2b3c4d_" + "x" * 43),
-    ("credential", "sk_live_abcdefghij0123456789"),
-    ("credential", "xoxb-1234567890-abcdefgh"),
-    ("jwt", JWT),
-    ("private-key", PEM),
-]
-
-INSIDE = [
-    ("https://ada:hunter2@example.com/x", "https://<url-credentials>@example.com/x"),
-    ("postgresql+psycopg://octant:pa55@db.example:5432/octant", "postgresql+psycopg://<url-credentials>@db.example:5432/octant"),
-    ("redis://:pa55word@cache.example/0", "redis://<url-credentials>@cache.example/0"),
-    ("Authorization: Bearer abcdef0123456789abcdef", "Authorization: Bearer <credential>"),
-    ("password: hunter2!", "password: <credential>"),
-    ('{"api_key": "abc123def"}', '{"api_key": "<credential>"}'),
-    ("GET /x?access_token=abc123def&page=2", "GET /x?access_token=<credential>&page=2"),
-    ("card 4111 1111 1111 1111 12/28", "card <card> 12/28"),
-    ("on 2026-11-23 4111 1111 1111 1111", "on 2026-11-23 <card>"),
-    ("IBAN DE89 3704 0044 0532 0130 00 and thanks", "IBAN <iban> and thanks"),
-    ("phone: 555-0123", "phone: <phone>"),
-    ("my number? call me at 2025550123.", "my number? call me at <phone>."),
-    ("SSN 219099999", "SSN <ssn>"),
-    ("020 7946 0123 07700 900123 +44 20 7946 0999", "<phone> <phone> <phone>"),
-    ("write to ada@example.com, grace@example.com.", "write to <email>, <email>."),
-    ("<ada@example.com>", "<<email>>"),
-    ("from 203.0.113.7:443", "from <ip>:443"),
-]
-
-MUST_STAY = [
-    "order NW-10001",
-    "orders NW-10001, NW-10002 and NW-10003",
-    "call_3f2a9c0d1e4b5a69788796a5b4c3d2e1",
-    "ticket T-2026-000123",
-    "$129.00, 1,299.00 EUR, 0.50, 12.345,67",
-    "2026-11-23",
-    "2026-11-23T14:30:05.123Z",
-    "23/11/2026 14:30",
-    "05.11.2026 14:30",
-    "01-02-2026 10:15",
-    "shipping-times",
-    "[returns-and-refunds]",
-    "SKU-202-555-0123",
-    "product TENT-4P-2024",
-    "EAN 4006381333931",
-    "ISBN 978-3-16-148410-0",
-    "tracking 1Z999AA10123456784",
-    "4111 1111 1111 1112",
-    "GB82WEST12345698765431",
-    "000-12-3456 and 666-12-3456",
-    "12:30:45",
-    "std::vector and a::b and Net::HTTP",
-    "127.0.0.1:8080 and ::1",
-    "version v1.2.3.4",
-    "logo@2x.png and @mention and user@localhost",
-    "pip install pkg@1.2.3",
-    "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-    "123e4567-e89b-12d3-a456-426614174000",
-    "the bearer responsibilities",
-    "password: required",
-    "claude-sonnet-5-5 and gpt-6-luna",
-    "1764000000000",
-    "https://northwind.example/help?topic=returns",
-    "task-oriented, risk-averse and disk-based",
-]
 
 
 @pytest.fixture(scope="module")
@@ -124,11 +20,13 @@ def redactor() -> Redactor:
     return Redactor(b"a key for tests, 32 bytes or more")
 
 
-@pytest.mark.parametrize("frame", ["{}", "It is {}.", "({})", '"{}"', "a,{},b", "line\n{}\nline", "tab\t{}"])
+FRAMES = ["{}", "It is {}.", "({})", '"{}"', "a,{},b", "line\n{}\nline", "tab\t{}"]
+
+
 @pytest.mark.parametrize(("kind", "value"), MUST_GO, ids=lambda v: str(v)[:24])
-def test_a_finding_is_replaced_wherever_it_stands(redactor: Redactor, kind: str, value: str, frame: str) -> None:
-    told = redactor.redact(frame.format(value), tenant="acme")
-    assert TOKEN.sub(r"<\1>", told) == frame.format(f"<{kind}>")
+def test_a_finding_is_replaced_wherever_it_stands(redactor: Redactor, kind: str, value: str) -> None:
+    told = [TOKEN.sub(r"<\1>", redactor.redact(frame.format(value), tenant="acme")) for frame in FRAMES]
+    assert told == [frame.format(f"<{kind}>") for frame in FRAMES]
 
 
 @pytest.mark.parametrize(("kind", "value"), MUST_GO, ids=lambda v: str(v)[:24])
@@ -172,9 +70,10 @@ def test_redacting_twice_is_redacting_once(redactor: Redactor) -> None:
     assert redactor.redact(once, tenant="acme") == once
 
 
-def test_json_keeps_its_shape_and_its_numbers(redactor: Redactor) -> None:
+def test_json_keeps_its_shape_and_a_number_that_must_go_becomes_a_string(redactor: Redactor) -> None:
     told = redactor.redact_json({"to": ["ada@example.com", 3], "ok": True, "none": None, "n": 4111111111111111}, tenant="a")
-    assert told == {"to": [redactor.redact("ada@example.com", tenant="a"), 3], "ok": True, "none": None, "n": 4111111111111111}
+    card = redactor.redact("4111111111111111", tenant="a")
+    assert told == {"to": [redactor.redact("ada@example.com", tenant="a"), 3], "ok": True, "none": None, "n": card}
 
 
 def test_a_text_that_is_too_long_is_replaced_whole_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,9 +126,9 @@ def test_no_text_takes_more_than_time_in_proportion_to_its_length(redactor: Reda
     """A text made to be slow must not stall a worker: eight times as long takes about eight times the time, not sixty-four."""
 
     def seconds(length: int) -> float:
-        started = time.perf_counter()
+        started = time.process_time()
         assert redactor.redact(unit * (length // len(unit)), tenant="a") != FAILED
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     seconds(1_000)
     assert seconds(80_000) < 0.05 + 25 * min(seconds(10_000) for _ in range(3))

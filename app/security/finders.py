@@ -1,0 +1,252 @@
+"""How candidates are judged: each finder gets what a pattern of `kinds` caught and yields the parts of it to replace.
+
+Pure functions of a candidate, in time linear in it, for nobody bounds its length. Phone numbers are not checked against
+`phonenumbers`: made-up and mistyped ones are refused there, and are people's all the same.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+Span = tuple[int, int]
+Find = Callable[[str], Iterator[Span]]
+
+
+def whole(candidate: str) -> Iterator[Span]:
+    """Take the candidate as it is."""
+    yield 0, len(candidate)
+
+
+def only_if(holds: Callable[[str], bool]) -> Find:
+    """Take the candidate whole if ``holds`` says so."""
+
+    def find(candidate: str) -> Iterator[Span]:
+        if holds(candidate):
+            yield 0, len(candidate)
+
+    return find
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of finding, a row of `kinds.KINDS`.
+
+    The first group of ``pattern``, or all of it, is the candidate; ``find`` yields the parts of it to replace, as offsets, in
+    time linear in a candidate whose length nobody bounds. A candidate with one of ``not_after`` right before it or
+    ``not_before`` right behind it is part of something else; one behind words that match ``unless`` is what they say.
+    """
+
+    name: str
+    pattern: str
+    find: Find = whole
+    not_after: str = ""
+    not_before: str = ""
+    unless: re.Pattern[str] | None = None
+
+
+def digits_of(text: str) -> str:
+    """Only the ASCII digits."""
+    return "".join(c for c in text if "0" <= c <= "9")
+
+
+def _groups(candidate: str) -> list[Span]:
+    return [m.span() for m in re.finditer(r"[0-9]+", candidate)]
+
+
+def luhn(digits: str) -> bool:
+    """ISO/IEC 7812-1, annex B."""
+    doubled = (sum(divmod(int(d) * 2, 10)) if i % 2 else int(d) for i, d in enumerate(reversed(digits)))
+    return sum(doubled) % 10 == 0
+
+
+# Issuer ranges as first digits, and the lengths that they use (ISO/IEC 7812 register, networks' public documents).
+_CARD = re.compile(
+    r"4(?:\d{15}|\d{18})|(?:5[1-5]|2[2-7])\d{14}|3[47]\d{13}|3(?:0[0-5]|[68]\d)\d{11}|(?:6011|62|64|65|81)\d{12,15}|35\d{14}|"
+    r"(?:2131|1800)\d{11}"
+)
+
+
+_DECIMAL = re.compile(r"\d{5,}\.\d+|\d+\.\d{5,}")  # a number with a fraction, such as a time
+_CARD_BEGINS = re.compile(r"4|5\D?[1-5]|2\D?[1-7]|3\D?[04-8]|6\D?[0245]|8\D?1|1\D?8")
+
+
+def cards(candidate: str) -> Iterator[Span]:
+    """Find card numbers among groups of digits; a date or an amount beside one belongs to the candidate, not to the card."""
+    groups, first = _groups(candidate), 0
+    while first < len(groups):
+        begins = _CARD_BEGINS.match(candidate, groups[first][0])
+        last = _last_of_card(candidate, groups, first) if begins else -1
+        if last >= first and not _DECIMAL.fullmatch(candidate, groups[first][0], groups[last][1]):
+            yield groups[first][0], groups[last][1]
+        first = max(first, last) + 1
+
+
+def _last_of_card(candidate: str, groups: Sequence[Span], first: int) -> int:
+    """The group that ends the longest card number beginning at ``first``, or -1. Looks at 19 digits, however many follow."""
+    found, digits = -1, ""
+    for index in range(first, len(groups)):
+        start, end = groups[index]
+        if len(digits) + end - start > 19:
+            break
+        digits += candidate[start:end]
+        if len(digits) >= 14 and _CARD.fullmatch(digits) and luhn(digits):
+            found = index
+    return found
+
+
+def labelled_card(candidate: str) -> Iterator[Span]:
+    """After a word such as "card": the old lengths of 12 and 13 digits too, which alone may be an article's number."""
+    found, digits = 0, ""
+    for start, end in _groups(candidate):
+        digits += candidate[start:end]
+        if len(digits) > 19:
+            break
+        if len(digits) >= 12 and luhn(digits):
+            found = end
+    if found:
+        yield 0, found
+
+
+# Words before a number that say what it is; a machine's version before something like an address.
+GOODS = re.compile(
+    r"\b(?:order|article|artikel|item|product|tracking|parcel|shipment|ticket|invoice|sku|ean|upc|gtin|isbn|asin|ref|reference|serial|"
+    r"batch|lot|bestellung|bestellnummer|commande|pedido)s?(?: (?:number|no|nr|id|code|nummer))?\.? ?[:#]? ?$",
+    re.IGNORECASE,
+)
+SOFTWARE = re.compile(
+    r"(?:chrome|chromium|safari|version|edga?|opr|firefox|crios|fxios|android|webkit|client|rv)[ :/]$", re.IGNORECASE
+)
+
+IBAN_LENGTHS = {
+    **dict.fromkeys(("NO",), 15),
+    **dict.fromkeys(("BE", "BI"), 16),
+    **dict.fromkeys(("DK", "FI", "FO", "GL", "NL", "SD", "FK"), 18),
+    **dict.fromkeys(("MK", "SI"), 19),
+    **dict.fromkeys(("AT", "BA", "EE", "KZ", "LT", "LU", "XK", "MN"), 20),
+    **dict.fromkeys(("CH", "CR", "HR", "LI", "LV"), 21),
+    **dict.fromkeys(("BG", "BH", "DE", "GB", "GE", "IE", "ME", "RS", "VA"), 22),
+    **dict.fromkeys(("AE", "GI", "IL", "IQ", "TL", "SO", "OM"), 23),
+    **dict.fromkeys(("AD", "CZ", "ES", "MD", "PK", "RO", "SA", "SE", "SK", "TN", "VG"), 24),
+    **dict.fromkeys(("PT", "ST", "LY"), 25),
+    **dict.fromkeys(("IS", "TR"), 26),
+    **dict.fromkeys(("FR", "GR", "IT", "MC", "MR", "SM", "DJ"), 27),
+    **dict.fromkeys(("AL", "AZ", "BY", "CY", "DO", "GT", "HU", "LB", "NI", "PL", "SV"), 28),
+    **dict.fromkeys(("BR", "EG", "PS", "QA", "UA"), 29),
+    **dict.fromkeys(("JO", "KW", "MU", "YE"), 30),
+    **dict.fromkeys(("MT", "SC"), 31),
+    "LC": 32,
+    "RU": 33,
+}
+
+
+def iban(candidate: str) -> Iterator[Span]:
+    """ISO 13616-1: as long as its country says, and 1 modulo 97. Words behind it belong to the sentence."""
+    length = IBAN_LENGTHS.get(candidate[:2].upper(), 0)
+    offsets = [i for i, c in enumerate(candidate) if c.isascii() and c.isalnum()]
+    if not length or len(offsets) < length:
+        return
+    end = offsets[length - 1] + 1
+    compact = "".join(candidate[i] for i in offsets[:length])
+    if int("".join(str(int(c, 36)) for c in compact[4:] + compact[:4])) % 97 == 1:
+        yield 0, end
+
+
+def mistyped_iban(candidate: str) -> bool:
+    """After the word itself, one whose check fails is somebody's too; what is right is taken to its length by `iban`."""
+    return not any(True for _ in iban(candidate)) and len(digits_of(candidate)) >= 8
+
+
+def ssn(candidate: str) -> bool:
+    """20 CFR 422.103 and SSA's rules since 2011: no area 000 or 666, no group 00, no serial 0000; 9xx only as a tax number."""
+    digits = digits_of(candidate)
+    if digits[:3] in {"000", "666"} or digits[3:5] == "00" or digits[5:] == "0000":
+        return False
+    return digits[0] != "9" or digits[3] in "5678" or digits[3] == "9"  # an ITIN, IRS publication 1915
+
+
+def address(candidate: str) -> bool:
+    """A real address of somebody's: not our own loopback, not ``::`` in C++ or Ruby, not a time of day."""
+    try:
+        found = ipaddress.ip_address(candidate)
+    except ValueError:
+        return False
+    return not (found.is_loopback or found.is_unspecified) and any(c.isdigit() for c in candidate)
+
+
+_DATE = re.compile(r"\(?(?:\d{1,2}[./-]\d{1,2}[./-](?:19|20)\d{2}|(?:19|20)\d{2}[./-]\d{1,2}[./-]\d{1,2})(?!\d)")
+
+
+_YEARS = re.compile(r"(?:19|20)\d{2} ?[-/.] ?(?:19|20)?\d{2}$")
+_EXTENSION = re.compile(r" ?(?:x|ext\.?) ?\d{1,6}$", re.IGNORECASE)
+
+
+def international_phone(candidate: str) -> Iterator[Span]:
+    """E.164 allows 15 digits; under 8 it is something else. Digits beyond the fifteenth belong to whatever follows."""
+    end = total = 0
+    extension = _EXTENSION.search(candidate)
+    for first, last in _groups(candidate[: extension.start()] if extension else candidate):
+        total += last - first
+        if total > 15:
+            break
+        end = last
+    if len(digits_of(candidate[:end])) >= 8:
+        yield 0, len(candidate) if extension and end == extension.start() else end
+
+
+def trunk_phones(candidate: str) -> Iterator[Span]:
+    """National numbers, 9 to 12 digits with their leading zero; several may follow one another. A date is none."""
+    start, end, total = -1, 0, 0
+    for first, last in [*_groups(candidate), (len(candidate), len(candidate))]:
+        begins = candidate[first : first + 1] == "0"
+        if start >= 0 and (total + last - first > 12 or (begins and total >= 9) or first == last):
+            if total >= 9 and not _DATE.match(candidate[start:end]):
+                yield start, end
+            start = -1
+        if start < 0 and begins:
+            start, total = first - (candidate[first - 1 : first] == "("), 0
+        total, end = total + last - first, last
+
+
+def labelled_phone(candidate: str) -> bool:
+    """After a word such as "phone", even a short local number counts. A date and two years are none."""
+    number = _EXTENSION.sub("", candidate)
+    return 6 <= len(digits_of(number)) <= 15 and not (_DATE.match(number) or _YEARS.match(number))
+
+
+def noted_phone(candidate: str) -> bool:
+    """Before a word such as "fax"."""
+    return labelled_phone(candidate) and len(digits_of(candidate)) >= 7
+
+
+def document(candidate: str) -> bool:
+    """A number that somebody was given, and not the next word: at least a digit, and no date."""
+    return len(candidate) >= 5 and any(c.isdigit() for c in candidate) and not _DATE.match(candidate)
+
+
+def identifier(candidate: str) -> bool:
+    """A number of a person in a register: at least six digits."""
+    return len(digits_of(candidate)) >= 6 and not _DATE.match(candidate)
+
+
+def bearer(candidate: str) -> bool:
+    """A token, and not the next word of a sentence about bearers."""
+    return any(c.isdigit() for c in candidate)
+
+
+def secret_value(candidate: str) -> bool:
+    """A value, and not "password: required" or a placeholder."""
+    return not candidate.rstrip(".:!?").isalpha() and not candidate.startswith(("${", "<", "***"))
+
+
+_FILES = ("png", "jpg", "jpeg", "gif", "svg", "webp", "css", "js", "json", "html", "md", "py")
+
+
+def sentence_part(candidate: str) -> Iterator[Span]:
+    """What ends a sentence is not part of it."""
+    yield 0, len(candidate.rstrip(" .,"))
+
+
+def email(candidate: str) -> bool:
+    """An address, and not a file such as ``logo@2x.png``."""
+    return candidate.rpartition(".")[2].lower() not in _FILES

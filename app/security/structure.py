@@ -1,0 +1,165 @@
+"""JSON is redacted as what it means, and stays JSON: escapes are undone first, and a number that must go becomes a string.
+
+Every string, long number and telling key of a document is put on a line of its own, behind its key (``card number: 4111…``), so
+that one search sees all of them in context. JSON text within a string, such as a tool's arguments, is opened the same way. What
+is written back differs from what was read only where something was found, and in the blanks between tokens.
+"""
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from json.encoder import encode_basestring
+from typing import Any
+
+Found = tuple[int, int, str]
+LEAST_DIGITS = 6  # of a number that could be somebody's
+LONGEST_LABEL = 40
+CHECK_EVERY = 1_000  # leaves between two looks at the clock
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_JOINTS = re.compile(r"[_-]+|(?<=[a-z])(?=[A-Z])")
+
+
+class TooSlow(Exception):  # noqa: N818 - it is named for what happened
+    """The document has too many parts for the time there is."""
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object, duplicate keys and order kept."""
+
+
+class _Number(str):
+    """A number as it was written: reading it would change ``1.10``, and refuse what is longer than 4,300 digits."""
+
+    __slots__ = ()
+
+
+def looks_like_json(text: str) -> bool:
+    """Whether it is worth an attempt: a document or a list, not a bare string or number."""
+    start, end = text.lstrip(" \t\r\n")[:1], text.rstrip(" \t\r\n")[-1:]
+    return (start == "{" and end == "}") or (start == "[" and end == "]")
+
+
+class Document:
+    """A JSON document laid out for the search. Raises ValueError if it is none, RecursionError if it is too deep."""
+
+    def __init__(self, text: str, *, until: float) -> None:
+        """``until``: the CPU time of this thread at which `TooSlow` is raised."""
+        self._until = until
+        self._lines: list[bytes] = []
+        self._length = 0
+        self._leaves: list[tuple[int, int]] = []
+        self._opened: dict[int, Any] = {}  # trees of JSON text in strings, by leaf
+        self._tree = _read(text)
+        self._lay_out(self._tree, b"")
+        self.flat = b"".join(self._lines)
+
+    def replaced(self, found: Sequence[Found], token: Callable[[bytes, Sequence[Found]], str]) -> str:
+        """The document with ``found`` (offsets in `flat`, in order) replaced; ``token`` gives a leaf's new text."""
+        told: dict[int, str] = {}
+        queue = iter(found)
+        finding = next(queue, None)
+        for leaf, (start, end) in enumerate(self._leaves):
+            inside: list[Found] = []
+            while finding is not None and finding[0] < end:
+                if finding[1] > start:
+                    inside.append((max(finding[0], start) - start, min(finding[1], end) - start, finding[2]))
+                if finding[1] > end:  # it goes on in the next leaf
+                    break
+                finding = next(queue, None)
+            if inside:
+                told[leaf] = token(self.flat[start:end], inside)
+        text = _Writer(self._opened, told).write(self._tree)[0]
+        return _SURROGATE.sub(lambda m: f"\\u{ord(m.group()):04x}", text)
+
+    def _lay_out(self, node: Any, label: bytes) -> None:  # noqa: ANN401 - any JSON value
+        if isinstance(node, _Pairs):
+            for key, inner in node:
+                self._leaf(key if _may_tell(key) else "", b"")
+                self._lay_out(inner, _label(key))
+        elif isinstance(node, list):
+            for inner in node:
+                self._lay_out(inner, label)
+        elif isinstance(node, _Number):
+            self._leaf(node if len(node) >= LEAST_DIGITS else "", label)
+        elif isinstance(node, str):
+            if looks_like_json(node) and (tree := _opened(node)) is not None:
+                self._opened[len(self._leaves)] = tree
+                self._leaf("", b"")
+                self._lay_out(tree, label)
+            else:
+                self._leaf(node, label)
+
+    def _leaf(self, text: str, label: bytes) -> None:
+        if not text:
+            self._leaves.append((self._length, self._length))
+            return
+        if len(self._leaves) % CHECK_EVERY == 0 and time.thread_time() > self._until:
+            raise TooSlow
+        value = text.encode("utf-8", "surrogatepass")
+        start = self._length + len(label)
+        self._lines += (label, value, b"\n")
+        self._leaves.append((start, start + len(value)))
+        self._length = start + len(value) + 1
+
+
+class _Writer:
+    """Writes a tree back, in the order in which it was laid out; with each text, whether anything in it was replaced."""
+
+    def __init__(self, opened: Mapping[int, Any], told: Mapping[int, str]) -> None:
+        self._opened = opened
+        self._told = told
+        self._leaf = -1
+
+    def write(self, node: Any) -> tuple[str, bool]:  # noqa: ANN401 - any JSON value
+        if isinstance(node, _Pairs):
+            return self._all("{", node, "}", self._pair)
+        if isinstance(node, list):
+            return self._all("[", node, "]", self.write)
+        if isinstance(node, str):
+            return self._string(node)
+        return json.dumps(node), False  # true, false, null
+
+    def _all(
+        self, opening: str, inner: Sequence[Any], closing: str, write: Callable[[Any], tuple[str, bool]]
+    ) -> tuple[str, bool]:
+        written = [write(each) for each in inner]
+        return opening + ", ".join(text for text, _ in written) + closing, any(changed for _, changed in written)
+
+    def _pair(self, pair: tuple[str, Any]) -> tuple[str, bool]:
+        key, key_changed = self._string(pair[0])
+        value, changed = self.write(pair[1])
+        return f"{key}: {value}", key_changed or changed
+
+    def _string(self, text: str) -> tuple[str, bool]:
+        self._leaf += 1
+        if (told := self._told.get(self._leaf)) is not None:
+            return encode_basestring(told), True
+        if (tree := self._opened.get(self._leaf)) is not None:
+            inner, changed = self.write(tree)
+            return encode_basestring(inner if changed else text), changed
+        return (text if isinstance(text, _Number) else encode_basestring(text)), False
+
+
+def _read(text: str) -> Any:  # noqa: ANN401 - any JSON value
+    return json.loads(text, object_pairs_hook=_Pairs, parse_int=_Number, parse_float=_Number, parse_constant=_Number)
+
+
+def _opened(text: str) -> Any:  # noqa: ANN401 - any JSON value
+    try:
+        return _read(text)
+    except ValueError:
+        return None
+
+
+def _may_tell(key: str) -> bool:
+    """Whether a key could hold a finding itself: most are names of fields."""
+    return not key.isidentifier() or len(key) > 20 or sum(map(str.isdigit, key)) >= LEAST_DIGITS
+
+
+@lru_cache(1024)
+def _label(key: str) -> bytes:
+    if not key or len(key) > LONGEST_LABEL or not key.isprintable():
+        return b""
+    return _JOINTS.sub(" ", key).encode("utf-8", "surrogatepass") + b": "

@@ -1,0 +1,136 @@
+"""What a tenant wants redacted besides: its own customer numbers, code names, whatever has a pattern.
+
+Patterns are RE2, so none can stall a worker, and bounded in number, length and memory. They only add: what `kinds` finds is
+replaced whatever a tenant says. Each process keeps all of them and asks for changes every `EVERY` seconds; while Postgres is
+away, the last known ones stay in force.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import re2
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.domain.errors import InvalidRequest, NotFound
+from app.security.tables import redaction_patterns, tenants
+
+MOST = 20  # of a tenant
+LONGEST = 200  # characters
+EVERY = 2.0
+_MEMORY = 1 << 20  # bytes that one may take
+_NAME = re.compile(r"[a-z]{2,10}(?:-[a-z]{2,9})?")
+_ORDINARY = "My order NW-10001 of 3 items has not arrived by 2026-11-23, where is it? I paid 129.00 for it."
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """One pattern of a tenant, ready to search."""
+
+    tenant: str
+    name: str
+    pattern: str
+    compiled: Any
+
+
+def compiled(pattern: str) -> Any:  # noqa: ANN401 - re2 is not typed
+    """Compile what a tenant wrote. Raises InvalidRequest for what is no RE2, too large, or would take ordinary words away."""
+    if not 0 < len(pattern) <= LONGEST:
+        raise InvalidRequest(f"A pattern has 1 to {LONGEST} characters.", param="pattern")
+    options = re2.Options()
+    options.max_mem, options.log_errors, options.never_nl = _MEMORY, False, True
+    try:
+        found = re2.compile(pattern, options=options)
+    except re2.error as error:
+        raise InvalidRequest(f"Not a pattern that RE2 takes: {_said(error)}.", param="pattern") from None
+    taken = sum(match.end() - match.start() for match in found.finditer(_ORDINARY.encode()))
+    if found.search(b"") or taken > len(_ORDINARY) // 2:
+        raise InvalidRequest("The pattern matches nothing at all, or most of an ordinary sentence.", param="pattern")
+    return found
+
+
+class TenantPatterns:
+    """The patterns of all tenants, kept fresh. Call one as a function of a tenant's id."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._known: Mapping[str, Sequence[Pattern]] = {}
+        self._state: tuple[int, int] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def __call__(self, tenant: str) -> Sequence[Pattern]:
+        """The patterns in force for ``tenant``. No I/O."""
+        return self._known.get(tenant, ())
+
+    async def start(self) -> None:
+        """Load, and keep fresh. Raises SQLAlchemyError: without its patterns a record may not be written."""
+        await self.refresh()
+        self._task = asyncio.create_task(self._refresh_forever())
+
+    async def aclose(self) -> None:
+        """Stop asking."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def refresh(self) -> None:
+        """Take over what changed. Raises SQLAlchemyError."""
+        table = redaction_patterns.c
+        async with self._engine.connect() as connection:
+            state = (await connection.execute(select(func.count(table.id), func.coalesce(func.max(table.id), 0)))).one()
+            if tuple(state) == self._state:
+                return
+            rows = (await connection.execute(select(redaction_patterns).order_by(table.id))).all()
+        known: dict[str, list[Pattern]] = {}
+        for row in rows:
+            known.setdefault(row.tenant_id, []).append(Pattern(row.tenant_id, row.name, row.pattern, compiled(row.pattern)))
+        self._known, self._state = known, (state[0], state[1])
+
+    async def add(self, tenant: str, name: str, pattern: str) -> None:
+        """Add a pattern whose findings show as ``<name:…>``. Raises InvalidRequest, or NotFound for an unknown tenant."""
+        if not _NAME.fullmatch(name):
+            raise InvalidRequest("A name has small letters, one hyphen between them at most, and at most 20.", param="name")
+        compiled(pattern)
+        async with self._engine.begin() as connection:
+            # The tenant's row is locked, or two at once could pass the limit.
+            if not (await connection.execute(select(tenants.c.id).where(tenants.c.id == tenant).with_for_update())).one_or_none():
+                raise NotFound(f"No tenant {tenant!r}. `octant tenant create` makes one.")
+            there = select(func.count()).where(redaction_patterns.c.tenant_id == tenant)
+            if (await connection.scalar(there) or 0) >= MOST:
+                raise InvalidRequest(f"A tenant has at most {MOST} patterns.", param="pattern")
+            try:
+                await connection.execute(insert(redaction_patterns).values(tenant_id=tenant, name=name, pattern=pattern))
+            except IntegrityError:
+                raise InvalidRequest(f"{tenant!r} has a pattern {name!r}: remove it first.", param="name") from None
+
+    async def remove(self, tenant: str, name: str) -> None:
+        """Remove a pattern. Raises NotFound."""
+        table = redaction_patterns.c
+        async with self._engine.begin() as connection:
+            gone = await connection.execute(delete(redaction_patterns).where(table.tenant_id == tenant, table.name == name))
+        if not gone.rowcount:
+            raise NotFound(f"{tenant!r} has no pattern {name!r}. `octant redaction list` shows all.")
+
+    async def _refresh_forever(self) -> None:
+        while True:
+            await asyncio.sleep(EVERY)
+            try:
+                await self.refresh()
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("redaction patterns not refreshed, the last known stay", extra={"error_type": type(error).__name__})
+
+    async def listed(self, tenant: str | None = None) -> list[Pattern]:
+        """All patterns as they are stored, or one tenant's."""
+        await self.refresh()
+        return [p for of, patterns in sorted(self._known.items()) if tenant in {None, of} for p in patterns]
+
+
+def _said(error: Exception) -> str:
+    words = error.args[0] if error.args else "it does not compile"
+    return words.decode(errors="replace") if isinstance(words, bytes) else str(words)

@@ -1,0 +1,80 @@
+"""Text that arrives in pieces is redacted as if it had come whole (S5)."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from personal_data import MUST_GO, MUST_STAY
+
+from app.security.redaction import FAILED, Redactor
+from app.security.streams import StreamRedactor
+
+REDACTOR = Redactor(b"a key for the property tests")
+
+_VALUES = [value for _, value in MUST_GO] + MUST_STAY
+_LABELS = ["Phone:", "phone: ", "IBAN", "card # ", "password =", "SSN:", "passport no", "born on", "call me at", "order "]
+_GLUE = [
+    "\n",
+    "\r\n",
+    "\n\n",
+    " ",
+    "  ",
+    ":",
+    "=",
+    "#",
+    "\\n",
+    "\\",
+    '"',
+    ",",
+    ".",
+    "\t",
+    "{",
+    "}",
+    "[",
+    "-----BEGIN ",
+    "-----END ",
+]
+_TEXTS = st.lists(
+    st.one_of(st.sampled_from(_VALUES), st.sampled_from(_LABELS), st.sampled_from(_GLUE), st.text(max_size=8)), max_size=14
+).map("".join)
+
+
+def streamed(text: str, cuts: list[int]) -> str:
+    edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    stream = StreamRedactor(REDACTOR, tenant="acme")
+    return "".join(stream.feed(text[a:b]) for a, b in pairwise(edges)) + stream.close()
+
+
+@settings(max_examples=150, deadline=None)
+@given(text=_TEXTS, cuts=st.lists(st.integers(0, 400), max_size=12))
+def test_whatever_the_cuts_a_stream_says_what_the_whole_says(text: str, cuts: list[int]) -> None:
+    assert streamed(text, cuts) == REDACTOR.redact(text, tenant="acme")
+
+
+@pytest.mark.parametrize(("kind", "value"), MUST_GO, ids=lambda v: str(v)[:24])
+def test_nothing_of_a_finding_leaves_when_it_comes_character_by_character(kind: str, value: str) -> None:
+    text = f"Hello,\n{value}\nis mine: {value}\n"
+    assert streamed(text, list(range(len(text)))) == REDACTOR.redact(text, tenant="acme")
+    assert f"<{kind}:" in REDACTOR.redact(text, tenant="acme")
+
+
+def test_a_line_leaves_as_soon_as_it_is_complete_and_not_before() -> None:
+    stream = StreamRedactor(REDACTOR, tenant="acme")
+    assert stream.feed("one line ada@exam") == ""
+    assert stream.feed("ple.com\nand") == REDACTOR.redact("one line ada@example.com\n", tenant="acme")
+    assert stream.feed(" Phone:\n") == ""
+    assert stream.close() == "and Phone:\n"
+
+
+def test_what_is_held_back_is_bounded_and_beyond_it_nothing_leaves() -> None:
+    redactor = Redactor(b"key")
+    stream = StreamRedactor(redactor, tenant="acme", most_held=100)
+    told = (
+        stream.feed("first\n")
+        + "".join(stream.feed("ada@example.com ") for _ in range(50))
+        + stream.feed("\nlast")
+        + stream.close()
+    )
+    assert told == f"first\n{FAILED}"
+    assert redactor.failures == 1
