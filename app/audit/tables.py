@@ -8,9 +8,11 @@ grants. The price: words are found whole, not by their middle. ``simple`` neithe
 words, so order numbers and redaction tokens are found as they stand, in any language. Only the first 50,000 characters of
 each side are indexed, because PostgreSQL refuses a row whose tsvector is over 1 MB.
 
-Fields with few values (feature, release, outcome and so on) are found through one more GIN index over ``name=value`` facets: a
-value that is rare is found at once, in any combination, without an index for each field (ADR 0018).
+Fields with few values (feature, release, outcome and so on) and the magnitudes of figures are found through one more GIN index
+over ``name=value`` facets: a value that is rare is found at once, in any combination, without an index for each field (ADR 0018).
 """
+
+from bisect import bisect_right
 
 from sqlalchemy import (
     BigInteger,
@@ -38,6 +40,24 @@ SEARCH_VECTOR = (
     r""" '\n'::text, ' '::text), '<>'::text, '  '::text))"""
 )
 
+# Figures without an index of their own are found by their magnitude: `ttft_ms~9` is a time from 500 up to 1000.
+STEPS = (*(digit * 10**zeros for zeros in range(6) for digit in (1, 2, 5)), 10**6, 10**7, 10**8)
+MAGNITUDES = (
+    "ttft_ms", "overhead_ms", "held", "fallbacks", "input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens",
+    "reasoning_tokens",
+)  # fmt: skip
+
+
+def magnitude(value: float) -> int:
+    """How many of `STEPS` a figure reaches, as PostgreSQL's ``width_bucket`` counts."""
+    return bisect_right(STEPS, value)
+
+
+def _magnitude_facet(name: str) -> str:
+    number = name if name.endswith("_ms") else f"{name}::double precision"
+    return f", '{name}~'::text || width_bucket({number}, '{{{','.join(map(str, STEPS))}}}'::double precision[])::text"
+
+
 # Likewise as PostgreSQL prints it back.
 FACETS = (
     "(degraded::text[] || ARRAY['feature='::text || feature::text, 'target='::text || target, 'release='::text || release::text,"
@@ -45,7 +65,7 @@ FACETS = (
     " 'prompt_version='::text || COALESCE(prompt_version, ''::character varying)::text,"
     " 'provider='::text || COALESCE(provider, ''::character varying)::text,"
     " 'model='::text || COALESCE(model, ''::text), 'model_answered='::text || COALESCE(model_answered, ''::text),"
-    " 'outcome='::text || outcome::text, 'key_id='::text || key_id::text])"
+    " 'outcome='::text || outcome::text, 'key_id='::text || key_id::text" + "".join(map(_magnitude_facet, MAGNITUDES)) + "])"
 )
 
 calls = Table(
@@ -87,10 +107,10 @@ calls = Table(
     Index("calls_at", "at"),
     Index("calls_request", "request_id"),
     Index("calls_trace", "trace_id"),
-    Index("calls_tenant_user_at", "tenant", "user", "at"),
+    Index("calls_user", "user", "tenant", "at"),
     Index("calls_tenant_at", "tenant", "at"),
-    Index("calls_latency", "latency_ms"),
-    Index("calls_cost", "cost"),
+    Index("calls_latency", "latency_ms", "at"),
+    Index("calls_cost", "cost", "at"),
     Index("calls_failed_at", "at", postgresql_where=text("(outcome)::text <> 'ok'::text")),
     Index("calls_search", text(SEARCH_VECTOR), postgresql_using="gin"),
     Index("calls_facets", text(FACETS), postgresql_using="gin"),

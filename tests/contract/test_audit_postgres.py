@@ -164,7 +164,7 @@ async def test_a_redacted_person_is_found_by_their_token(engine: AsyncEngine, re
         (CallFilter(sort="cost"), "cost"),
         (CallFilter(sort="latency_ms", ascending=True), "latency_ms"),
         (CallFilter(failed=True), "at_idx1"),
-        (CallFilter(tenant="t", user="u"), "tenant"),
+        (CallFilter(tenant="t", user="u"), "user"),
         (CallFilter(id="call_1"), "pkey"),
         (CallFilter(trace_id="0" * 32), "trace_id"),
     ],
@@ -254,7 +254,7 @@ async def test_a_cursor_of_another_search_is_refused(engine: AsyncEngine, cursor
 async def test_a_search_that_takes_too_long_is_ended_and_says_how_to_narrow_it(
     engine: AsyncEngine, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(query, "LONGEST", "1ms")
+    monkeypatch.setattr(query, "LONGEST", 0.001)
     for _ in range(300):
         recorder.record(a_record(request=" ".join(uuid4().hex for _ in range(300))))
     await recorder.flush()
