@@ -26,6 +26,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    Uuid,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -140,4 +141,35 @@ attempts = Table(
     Column("cost", BigInteger, nullable=False, comment="micro-dollars"),
     Column("provider_request_id", Text, nullable=True),
     postgresql_partition_by="RANGE (at)",
+)
+
+# What operators did. A trigger refuses every change but a new row; each row's mac is over it and the mac before it.
+actions = Table(
+    "actions",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False, comment="without gaps: the place in the chain"),
+    Column("id", Uuid, nullable=False, unique=True),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("actor", Text, nullable=False, comment="os:user@host or key:id"),
+    Column("action", String(64), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("outcome", String(64), nullable=False, comment="ok or an error's code"),
+    Column("mac", String(64), nullable=False, comment="HMAC-SHA256 of the row and of the mac before it"),
+)
+
+actions_head = Table(
+    "actions_head",
+    metadata,
+    Column("one", Boolean, primary_key=True, comment="true: there is one row"),
+    Column("number", BigInteger, nullable=False, comment="of the newest action"),
+    Column("mac", String(64), nullable=False, comment="HMAC-SHA256 of the newest action's number and mac"),
+)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("person", String(32), primary_key=True, comment="pseudonym: the id itself is forgotten"),
+    Column("at", DateTime(timezone=True), nullable=False, comment="records of calls up to here are not written"),
 )

@@ -8,6 +8,7 @@ import sys
 
 import typer
 
+from app.cli.audit import app as audit
 from app.cli.budget import app as budget
 from app.cli.calls import app as calls
 from app.cli.index import app as index
@@ -39,6 +40,7 @@ app.add_typer(jobs, name="jobs")
 app.add_typer(webhook, name="webhook")
 app.add_typer(kill, name="kill")
 app.add_typer(providers, name="providers")
+app.add_typer(audit, name="audit")
 
 
 def main() -> None:
