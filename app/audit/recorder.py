@@ -56,7 +56,7 @@ class Recorder:
         The queue holds ``capacity`` records and texts of ``capacity_bytes`` characters. ``on_drop`` is told how many were
         lost, ``on_depth`` how many are waiting, ``on_spill`` how many went to disk just now and the bytes that are there.
         """
-        self._writer = Writer(engine)
+        self._writer = Writer(engine, lambda tenant, user: redactor.pseudonym(user, tenant=tenant))
         self._spill = spill
         self._on_spill = on_spill
         self._away_until = 0.0

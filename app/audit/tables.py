@@ -31,6 +31,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from app.domain.personal import PersonalData
+
 metadata = MetaData()
 
 # Written as PostgreSQL prints it back, so that comparing the migrated schema with this file finds no difference. The texts
@@ -173,3 +175,23 @@ erasures = Table(
     Column("person", String(32), primary_key=True, comment="pseudonym: the id itself is forgotten"),
     Column("at", DateTime(timezone=True), nullable=False, comment="records of calls up to here are not written"),
 )
+
+_ATTEMPTS_OF = '(call_id, at) IN (SELECT id, at FROM calls WHERE tenant = :tenant AND "user" = ANY(:users))'
+
+# Attempts first: they are found through their calls.
+PERSONAL = (
+    PersonalData(table="attempts", columns=("error", "provider_request_id"), where=_ATTEMPTS_OF),
+    PersonalData(table="calls", columns=("user", "request_id", "error", "request", "response")),
+)
+NOT_PERSONAL = {
+    "calls.target": "a name of the release",
+    "calls.model": "a name of the release",
+    "calls.model_answered": "the provider's name for it",
+    "calls.prompt": "a name of the release",
+    "attempts.model": "a name of the release",
+    "attempts.model_answered": "the provider's name for it",
+    "actions.actor": "an operator, not a user",
+    "actions.subject": "a user stands there by pseudonym",
+    "actions.reason": "an operator's words, redacted; never erased",
+    "erasures.person": "a pseudonym",
+}

@@ -3,6 +3,8 @@
 from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, func
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from app.domain.personal import PersonalData
+
 metadata = MetaData()
 
 tenants = Table(
@@ -47,3 +49,20 @@ api_keys = Table(
     Column("revoked_at", DateTime(timezone=True), nullable=True),
     Index("api_keys_tenant", "tenant_id"),
 )
+
+_OF_TENANT = "tenant_id = :tenant AND {} = ANY(:users)"
+PERSONAL = (
+    PersonalData(table="users", columns=("id",), where=_OF_TENANT.format("id")),
+    PersonalData(
+        table="api_keys",
+        columns=("user_id",),
+        where=_OF_TENANT.format("user_id"),
+        change={"user_id": ":person", "revoked_at": "coalesce(revoked_at, now())"},
+        hidden=("digest",),
+    ),
+)
+NOT_PERSONAL = {
+    "tenants.name": "a customer firm's name",
+    "api_keys.name": "an operator's word for what the key is for",
+    "api_keys.digest": "keyed digest of a key",
+}

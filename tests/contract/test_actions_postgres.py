@@ -97,7 +97,7 @@ async def test_the_database_refuses_every_change_but_a_new_row(own_engine: Async
         ("DELETE FROM actions", "the chain ends at 0, its head says 4"),
         ("DELETE FROM actions_head", "the chain ends at 4, its head says 0"),
         (
-            "INSERT INTO actions SELECT 5, gen_random_uuid(), at, actor, action, '', '', outcome, mac FROM actions WHERE number = 4",
+            "INSERT INTO actions SELECT 5, gen_random_uuid(), at, actor, action, '', '', '', mac FROM actions WHERE number = 4",
             "action 5 is not what was written",
         ),
     ],
