@@ -6,10 +6,10 @@ RUN    := $(VENV)/.installed-run
 DEV    := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check eval bench outage soak rogue rollback reset lock
+.PHONY: help setup demo serve test check eval bench bench-records outage soak rogue rollback reset lock
 
 help: ## Show the verbs
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: $(DEV) ## Create .venv with everything for development
 
@@ -33,6 +33,9 @@ eval: $(DEV) ## Run the evals against the thresholds; fails below them
 
 bench: $(DEV) ## Measure throughput, CPU per request and overhead
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-records: $(DEV) ## Measure how soon records are found, and every search at ten million of them
+	$(BIN)/python -m benchmarks.records $(ARGS)
 
 outage: $(DEV) ## Rehearse a provider outage at peak, time-scaled; fails below 99.9 % answered
 	$(BIN)/python -m benchmarks.outage $(ARGS)

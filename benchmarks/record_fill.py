@@ -30,7 +30,7 @@ SELECT n AS id, string_agg(
 FROM (SELECT n, ({VOCABULARY} * power(random(), 3))::int % {VOCABULARY} AS w
       FROM generate_series(0, {SENTENCES - 1}) AS n, generate_series(1, {WORDS})) AS drawn
 GROUP BY n
-"""
+"""  # noqa: S608 - our own numbers
 
 # Where a share is told it is that of all calls. `rare` is drawn once a row, so that rare things do not come together.
 ROWS = """
@@ -38,7 +38,8 @@ INSERT INTO {child}
 SELECT
     'call_' || md5(:day || 'c' || n), 'req_' || md5(:day || 'r' || n),
     CAST(:day AS timestamptz) + n * interval '1 day' / :rows,
-    md5(:day || 't' || n), 'tenant-' || tenant, 'user-' || floor(500000 * power(random(), 2)), 'key' || lpad(tenant::text, 4, '0'),
+    md5(:day || 't' || n), 'tenant-' || tenant, 'user-' || floor(500000 * power(random(), 2)),
+    'key' || lpad(tenant::text, 4, '0'),
     feature, CASE WHEN feature LIKE 'chat%' THEN 'smart' ELSE replace(feature, '.', '/') END,
     CASE WHEN rare < 0.0005 THEN 'canary' ELSE 'r-' || :age / 6 END,
     CASE WHEN feature LIKE 'chat%' THEN NULL ELSE replace(feature, '.', '/') END,
@@ -51,8 +52,8 @@ SELECT
     CASE WHEN outcome = 'ok' THEN tokens_in / 4 + tokens_out * 2 ELSE 0 END, tokens_in + 8000,
     CASE WHEN random() < 0.97 THEN 0 WHEN random() < 0.9 THEN 1 ELSE 2 END,
     CASE WHEN rare > 0.99999 THEN ARRAY['last_resort'] WHEN random() < 0.01 THEN ARRAY['cheaper_model'] ELSE ARRAY[]::text[] END,
-    '{{"system": ["You help the customers of Northwind Outfitters."], "messages": [{{"role": "user", "parts": [{{"text": "Where is NW-'
-        || :age * 1000000 + n || '? ' || asked.words || CASE WHEN random() < 0.2 THEN ' refund' ELSE '' END
+    '{{"system": ["You help the customers of Northwind Outfitters."], "messages": [{{"role": "user", "parts": [{{"text": "'
+        || 'Where is NW-' || :age * 1000000 + n || '? ' || asked.words || CASE WHEN random() < 0.2 THEN ' refund' ELSE '' END
         || CASE WHEN random() < 0.02 THEN ' tent' ELSE '' END || CASE WHEN random() < 0.002 THEN ' arrived torn' ELSE '' END
         || CASE WHEN rare BETWEEN 0.5 AND 0.500001 THEN ' zyzzyva' ELSE '' END || '"}}]}}]}}',
     '{{"parts": [{{"text": "It is on its way. ' || answered.words || '"}}], "stop": "end"}}'
@@ -65,7 +66,9 @@ FROM (
         CASE WHEN p < 0.7 THEN 'anthropic' WHEN p < 0.99 THEN 'openai' WHEN p < 0.9999 THEN 'groq' ELSE 'backup' END AS provider,
         CASE WHEN o < 0.97 THEN 'ok' WHEN o < 0.98 THEN 'provider_timeout' WHEN o < 0.99 THEN 'budget_exceeded'
             WHEN o < 0.997 THEN 'rate_limited' WHEN o < 0.99999 THEN 'invalid_output' ELSE 'internal' END AS outcome
-    FROM (SELECT n, random() AS rare, random() AS f, random() AS p, random() AS o FROM generate_series(0, :rows - 1) AS n) AS drawn
+    FROM (
+        SELECT n, random() AS rare, random() AS f, random() AS p, random() AS o FROM generate_series(0, :rows - 1) AS n
+    ) AS drawn
 ) AS drawn
 JOIN pool AS asked ON asked.id = n % :sentences
 JOIN pool AS answered ON answered.id = (n * 7 + 13) % :sentences

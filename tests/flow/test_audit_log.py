@@ -105,7 +105,7 @@ def logged(run: Run) -> list[str]:
 
 CHANGES = [
     (["tenant", "create", "audited"], "tenant create  tenant_id=audited"),
-    (["key", "create", "audited", "--name", "k", "--user", "grace@example.com"], "key create  tenant_id=audited name=k user=user#"),
+    (["key", "create", "audited", "--name", "k", "--user", "grace@example.com"], "tenant_id=audited name=k user=user#"),
     (["key", "revoke", "oct_1a2b3c4d_" + "x" * 40], "key revoke  key_id=1a2b3c4d  [not_found]"),
     (["budget", "set", "audited", "--day", "5"], "budget set  tenant=audited day=5  [ok]"),
     (["budget", "reconcile", "--fix"], "budget reconcile  fix  ["),
