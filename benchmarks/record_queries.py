@@ -50,8 +50,8 @@ async def searches(engine: AsyncEngine) -> list[tuple[str, CallFilter]]:
                 (f"{name}, {word}" if name not in ("stream", "failed") else f"{name}={value}", CallFilter(**{name: value}))
             )
     for name in ("id", "request_id", "trace_id"):
-        found.append((name, replace(CallFilter(), **{name: old[name]})))
-        found.append((f"{name}, none such", replace(CallFilter(), **{name: "0" * 32})))
+        found.append((name, _with(name, old[name])))
+        found.append((f"{name}, none such", _with(name, "0" * 32)))
     for name, usual, high in (
         ("latency_ms", 500, 25_000), ("ttft_ms", 100, 8_000), ("overhead_ms", 2, 25), ("cost", 100, 60_000),
         ("held", 9000, 60_000), ("fallbacks", 1, 2), ("input_tokens", 500, 60_000), ("output_tokens", 100, 4_000),
@@ -79,7 +79,7 @@ async def searches(engine: AsyncEngine) -> list[tuple[str, CallFilter]]:
     deep = {"at": middle, "id": "call_8"}
     found += [
         ("page deep in time", CallFilter(after=cursor_of(deep, "at"))),
-        ("page deep in cost, among equals", CallFilter(sort="cost", ascending=True, after=cursor_of({**deep, "cost": 0}, "cost"))),
+        ("page among equal costs", CallFilter(sort="cost", ascending=True, after=cursor_of({**deep, "cost": 0}, "cost"))),
         ("page deep in cost", CallFilter(sort="cost", after=cursor_of({**deep, "cost": 500}, "cost"))),
         ("page deep in latency", CallFilter(sort="latency_ms", after=cursor_of({**deep, "latency_ms": 900.5}, "latency_ms"))),
         ("tenant and user", CallFilter(tenant=old["tenant"], user=old["user"])),
@@ -97,6 +97,11 @@ async def searches(engine: AsyncEngine) -> list[tuple[str, CallFilter]]:
         ("1,000 rows", CallFilter(limit=1000)),
     ]  # fmt: skip
     return found
+
+
+def _with(name: str, value: Any) -> CallFilter:  # noqa: ANN401 - any field's
+    told: dict[str, Any] = {name: value}
+    return CallFilter(**told)
 
 
 async def measure(engine: AsyncEngine) -> list[Timed]:

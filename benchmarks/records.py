@@ -112,7 +112,8 @@ def _query_table(found: Sequence[Timed], rows: int, sizes: Sequence[object]) -> 
     settings = ", ".join(f"`{name} = {value}`" for name, value in record_fill.SETTINGS.items() if "fsync" not in name)
     slow = [timed.name for timed in found if timed.p50 > SLOW or timed.rows < 0]
     lines = [
-        f"{rows:,} calls over {record_fill.DAYS} days, {sizes[0]} of rows and texts, {sizes[1]} of indexes; {settings}. {_load()}",
+        f"{rows:,} calls over {record_fill.DAYS} days, {sizes[0]} of rows and texts, {sizes[1]} of indexes; {settings}.",
+        _load(),
         f"Milliseconds as a caller of `find_calls` sees them, one page of 50: the first time, then p50 and worst of {WARM}.",
         f"Over {SLOW:.0f} ms at p50: {', '.join(slow) or 'none'}.", "",
         "| search | rows | first | p50 | worst | plan |", "|---|---|---|---|---|---|",

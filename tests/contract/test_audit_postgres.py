@@ -21,7 +21,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.audit import export, query
 from app.audit import recorder as recorder_module
-from app.audit.query import SORTS, CallFilter, Sort, bounds_of, cursor_of, every_call, find_calls, get_call, statement_of
+from app.audit.query import (
+    SORTS,
+    CallFilter,
+    Sort,
+    bounds_of,
+    cursor_of,
+    every_call,
+    find_calls,
+    get_call,
+    statement_of,
+    windows_of,
+)
 from app.audit.recorder import Recorder
 from app.audit.spill import Spill
 from app.domain.errors import InvalidRequest
@@ -161,6 +172,7 @@ async def test_a_redacted_person_is_found_by_their_token(engine: AsyncEngine, re
         (CallFilter(text="NW-10001"), "to_tsvector"),
         (CallFilter(outcome="never_seen", release="r9"), "expr"),
         (CallFilter(degraded="never_seen"), "expr"),
+        (CallFilter(ranges={"output_tokens": (1e8, None)}), "expr"),
         (CallFilter(sort="cost"), "cost"),
         (CallFilter(sort="latency_ms", ascending=True), "latency_ms"),
         (CallFilter(failed=True), "at_idx1"),
@@ -243,6 +255,50 @@ async def test_pages_follow_each_other_without_gap_or_repetition(
     assert [row[sort] for row in seen] == sorted((row[sort] for row in seen), reverse=not ascending)
     exported = [row["id"] async for page in every_call(engine, replace(wanted, after=None, limit=20)) for row in page]
     assert exported == [row["id"] for row in seen[:20]]
+
+
+def test_a_search_by_time_walks_its_days_in_doubling_steps() -> None:
+    """Together they are the whole search, none twice."""
+    newest = datetime(2026, 3, 31, tzinfo=UTC).date()
+    days = [newest - timedelta(days=n) for n in range(12) if n != 4]
+    noon = datetime(2026, 3, 22, 12, tzinfo=UTC)
+    parts = [(p.since, p.until) for p in windows_of(CallFilter(since=noon), days)]
+    assert [(until - since).days for since, until in parts if since and until] == [1, 1, 3, 3]
+    assert [since for since, _ in parts[:-1]] == [until for _, until in parts[1:]]
+    assert (parts[0][1], parts[-1][0]) == (datetime(2026, 4, 1, tzinfo=UTC), noon)
+    up = [(p.since, p.until) for p in windows_of(CallFilter(since=noon, ascending=True), days)]
+    assert up[0] == (noon, datetime(2026, 3, 23, tzinfo=UTC))
+    assert up[-1][1] == datetime(2026, 4, 1, tzinfo=UTC)
+    behind = cursor_of({"at": noon, "id": "x"}, "at")
+    assert next(windows_of(CallFilter(after=behind), days)).until == noon + timedelta(microseconds=1)
+    assert list(windows_of(CallFilter(since=datetime.max.replace(tzinfo=UTC)), days)) == []
+
+
+@pytest.mark.parametrize(
+    ("bound", "found"),
+    [
+        (["ttft_ms=5000"], True), (["ttft_ms=5000.5"], False), (["held=0.0001"], True), (["fallbacks=1e300"], False),
+        (["input_tokens=9.5"], True), (["input_tokens=10.5"], False), (["output_tokens=-1e300"], True),
+        (["reasoning_tokens=2"], False),
+    ],
+)  # fmt: skip
+async def test_figures_without_an_index_are_found_by_their_magnitude(
+    engine: AsyncEngine, recorder: Recorder, bound: list[str], found: bool
+) -> None:
+    tenant = f"t-{uuid4().hex[:8]}"
+    recorder.record(a_record(tenant=tenant, ttft_ms=5000.0))
+    await recorder.flush()
+    wanted = CallFilter(tenant=tenant, ranges=bounds_of(bound, ["ttft_ms=5000"]))
+    assert bool(await find_calls(engine, wanted)) is found
+
+
+@pytest.mark.parametrize("field", ["tenant", "id", "text", "outcome", "degraded"])
+async def test_what_no_record_can_hold_is_refused_in_words(engine: AsyncEngine, field: str) -> None:
+    for word in ("nul \0", "half \ud800"):
+        told: dict[str, Any] = {field: word}
+        with pytest.raises(InvalidRequest, match="no record") as refused:
+            await find_calls(engine, CallFilter(**told))
+        assert refused.value.param == field
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "bm90anNvbg==", "WzFd", "WyJjb3N0IiwgMSwgImEiXQ==", "WyJhdCIsICJ4IiwgImEiXQ=="])
