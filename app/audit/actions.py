@@ -29,6 +29,7 @@ from app.audit.tables import actions, actions_head
 from app.domain.errors import DependencyUnavailable
 
 LOCK = 0x0C81
+NOTES = "actions.jsonl"  # in the state folder
 START = "0" * 64
 PAGE = 1000
 LATE = " (noted while Postgres was away)"

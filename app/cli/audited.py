@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-NOTES = "actions.jsonl"
 UNTOLD = ("reason", "quiet", "yes")
 CONNECT_SECONDS = 2
 
@@ -47,7 +46,7 @@ def changes(action: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 def log_of(engine: Any, settings: "Settings") -> "ActionLog":  # noqa: ANN401 - an AsyncEngine; not imported for a type alone
     """The log on the settings' secret and state."""
-    from app.audit.actions import ActionLog
+    from app.audit.actions import NOTES, ActionLog
 
     secret = settings.secret_key.get_secret_value().encode()
     return ActionLog(engine, secret=secret, notes=settings.state_dir / NOTES)
@@ -65,7 +64,7 @@ def _outcome(error: BaseException) -> str:
 
 def _note(name: str, told: dict[str, Any], outcome: str) -> None:
     """Never raises: what was done is done, and its own error is what the operator must see."""
-    from app.audit.actions import Action
+    from app.audit.actions import NOTES, Action
     from app.domain.errors import Misconfigured
     from app.security.redaction import Redactor
     from app.settings import load
