@@ -17,7 +17,20 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal, get_args
 
 from psycopg.errors import QueryCanceled
-from sqlalchemy import BigInteger, Column, ColumnElement, Float, Select, Text, literal, literal_column, select, text, tuple_
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Float,
+    Select,
+    Text,
+    literal,
+    literal_column,
+    select,
+    text,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -103,8 +116,8 @@ async def find_calls(engine: AsyncEngine, wanted: CallFilter) -> list[dict[str, 
     found: list[dict[str, Any]] = []
     began = time.monotonic()
     async with _searching(engine) as connection:
-        for part in windows_of(wanted, set((await partitions.partitions(connection)).values())):
-            found += await _rows(connection, statement_of(replace(part, limit=wanted.limit - len(found))))
+        for days in windows_of(wanted, set((await partitions.partitions(connection)).values())):
+            found += await _rows(connection, _together(replace(wanted, limit=wanted.limit - len(found)), days))
             if len(found) >= wanted.limit:
                 break
             if time.monotonic() - began > LONGEST:
@@ -112,22 +125,35 @@ async def find_calls(engine: AsyncEngine, wanted: CallFilter) -> list[dict[str, 
     return found
 
 
-def windows_of(wanted: CallFilter, days: Collection[date]) -> Iterator[CallFilter]:
-    """The same search over one day, one more, two, four and so on, in its order; together over all ``days`` that it touches."""
+def windows_of(wanted: CallFilter, days: Collection[date]) -> Iterator[list[CallFilter]]:
+    """The same search a day each: of one day, of one more, of two, four and so on, in its order; together it is the whole."""
     after = _place(wanted.after, "at")[0] if wanted.after else None
     since = max(filter(None, (wanted.since, after if wanted.ascending else None)), default=FIRST)
     until = min(
         filter(None, (wanted.until, min(after, LAST - MOMENT) + MOMENT if after and not wanted.ascending else None)), default=LAST
     )
-    ordered = sorted(
-        (day for day in days if since < _midnight(day) + DAY and _midnight(day) < until), reverse=not wanted.ascending
-    )
-    start, step = 0, 1
+    touched = [day for day in days if since < _midnight(day) + DAY and _midnight(day) < until]
+    ordered = [
+        replace(wanted, since=max(since, _midnight(day)), until=min(until, _midnight(day) + DAY))
+        for day in sorted(touched, reverse=not wanted.ascending)
+    ]
+    start = 0
     while start < len(ordered):
-        part = ordered[start : start + step]
-        first, last = _midnight(min(part)), _midnight(max(part)) + DAY
-        yield replace(wanted, since=max(since, first), until=min(until, last))
-        start, step = start + step, max(start, 1)
+        yield ordered[start : start + max(start, 1)]
+        start += max(start, 1)
+
+
+def _together(wanted: CallFilter, days: Sequence[CallFilter]) -> Select[Any]:
+    """One statement over several days, each planned by itself.
+
+    Asked for all at once, the planner expects to find enough on its way through the newest, and reads all where it is wrong.
+    """
+    each = [statement_of(replace(day, limit=wanted.limit)) for day in days]
+    if len(each) == 1:
+        return each[0]
+    all_days = union_all(*(select(one.subquery()) for one in each)).subquery()
+    order = [all_days.c[name].asc() if wanted.ascending else all_days.c[name].desc() for name in ("at", "id")]
+    return select(all_days).order_by(*order).limit(wanted.limit)
 
 
 async def every_call(engine: AsyncEngine, wanted: CallFilter) -> AsyncIterator[list[dict[str, Any]]]:
@@ -268,11 +294,11 @@ def _midnight(day: date) -> datetime:
 
 @asynccontextmanager
 async def _searching(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection, None]:
-    """A connection that gives up after `LONGEST`, and compiles nothing: that pays for reports, not for pages."""
+    """A connection that gives up after `LONGEST` and plans each search for its own values; a page is not worth compiling for."""
+    settings = {"statement_timeout": f"{LONGEST * 1000:.0f}", "plan_cache_mode": "force_custom_plan", "jit": "off"}
+    told = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
     async with engine.connect() as connection:
-        await connection.execute(
-            text(f"SELECT set_config('statement_timeout', '{LONGEST * 1000:.0f}', true), set_config('jit', 'off', true)")
-        )
+        await connection.execute(text(f"SELECT {told}"))
         try:
             yield connection
         except OperationalError as error:

@@ -132,13 +132,32 @@ class Recorder:
                     self._delay = RETRY_FIRST
                     return
             try:
-                await asyncio.to_thread(self._spill.append, batch)
+                size = await self._spill_whole(batch)
             except OSError as error:
                 log.warning("records not spilled, will retry", extra={"error_type": type(error).__name__})
                 await asyncio.sleep(min(self._delay, 1.0))
             else:
-                self._on_spill(len(batch), await asyncio.to_thread(lambda: self._spill.size))
+                self._on_spill(len(batch), size)
                 return
+
+    async def _spill_whole(self, batch: Sequence[CallRecord]) -> int:
+        """Spill a batch. Returns the bytes on disk. Raises OSError.
+
+        Closing does not stop the thread, so it is waited for: what it kept must not be counted as lost.
+        """
+
+        def append() -> int:
+            self._spill.append(batch)
+            return self._spill.size
+
+        appending = asyncio.create_task(asyncio.to_thread(append))
+        try:
+            return await asyncio.shield(appending)
+        except asyncio.CancelledError:
+            with contextlib.suppress(OSError):
+                await appending
+                self._unwritten -= len(batch)
+            raise
 
     async def _write(self, batch: Sequence[CallRecord], *, again: bool = False) -> None:
         """Write a batch. One that Postgres refuses is halved until the bad record stands alone. Raises one of `AWAY`."""

@@ -186,6 +186,8 @@ async def test_a_search_uses_its_index_in_every_partition(engine: AsyncEngine, w
     statement = statement_of(wanted).compile(dialect=engine.dialect)
     async with engine.connect() as connection:
         await connection.execute(text("SET LOCAL enable_seqscan = off"))
+        if index in ("to_tsvector", "expr"):  # what was written just now waits in a list that these would read first
+            await connection.execute(text("SET LOCAL enable_indexscan = off"))
         raw = (await connection.get_raw_connection()).driver_connection
         assert raw is not None
         told = dict(statement.params)
@@ -262,15 +264,15 @@ def test_a_search_by_time_walks_its_days_in_doubling_steps() -> None:
     newest = datetime(2026, 3, 31, tzinfo=UTC).date()
     days = [newest - timedelta(days=n) for n in range(12) if n != 4]
     noon = datetime(2026, 3, 22, 12, tzinfo=UTC)
-    parts = [(p.since, p.until) for p in windows_of(CallFilter(since=noon), days)]
-    assert [(until - since).days for since, until in parts if since and until] == [1, 1, 3, 3]
-    assert [since for since, _ in parts[:-1]] == [until for _, until in parts[1:]]
-    assert (parts[0][1], parts[-1][0]) == (datetime(2026, 4, 1, tzinfo=UTC), noon)
-    up = [(p.since, p.until) for p in windows_of(CallFilter(since=noon, ascending=True), days)]
-    assert up[0] == (noon, datetime(2026, 3, 23, tzinfo=UTC))
-    assert up[-1][1] == datetime(2026, 4, 1, tzinfo=UTC)
+    steps = list(windows_of(CallFilter(since=noon), days))
+    assert [len(step) for step in steps] == [1, 1, 2, 4, 1]
+    walked = [(day.since, day.until) for step in steps for day in step]
+    assert walked[0] == (datetime(2026, 3, 31, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC))
+    assert walked[-1] == (noon, datetime(2026, 3, 23, tzinfo=UTC))
+    up = [(day.since, day.until) for step in windows_of(CallFilter(since=noon, ascending=True), days) for day in step]
+    assert up == walked[::-1]
     behind = cursor_of({"at": noon, "id": "x"}, "at")
-    assert next(windows_of(CallFilter(after=behind), days)).until == noon + timedelta(microseconds=1)
+    assert next(windows_of(CallFilter(after=behind), days))[0].until == noon + timedelta(microseconds=1)
     assert list(windows_of(CallFilter(since=datetime.max.replace(tzinfo=UTC)), days)) == []
 
 

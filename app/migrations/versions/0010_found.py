@@ -23,8 +23,9 @@ BEFORE = (
 STEPS = "'{1,2,5,10,20,50,100,200,500,1000,2000,5000,10000,20000,50000,100000,200000,500000,1000000,10000000,100000000}'"
 NUMBER = "::double precision"
 FIELDS = {
-    "ttft_ms": "", "overhead_ms": "", "held": NUMBER, "fallbacks": NUMBER, "input_tokens": NUMBER, "output_tokens": NUMBER,
-    "cached_input_tokens": NUMBER, "cache_write_tokens": NUMBER, "reasoning_tokens": NUMBER,
+    "latency_ms": "", "ttft_ms": "", "overhead_ms": "", "cost": NUMBER, "held": NUMBER, "fallbacks": NUMBER,
+    "input_tokens": NUMBER, "output_tokens": NUMBER, "cached_input_tokens": NUMBER, "cache_write_tokens": NUMBER,
+    "reasoning_tokens": NUMBER,
 }  # fmt: skip
 FACETS = BEFORE[:-2] + "".join(
     f", '{name}~'::text || width_bucket({name}{cast}, {STEPS}::double precision[])::text" for name, cast in FIELDS.items()
