@@ -7,14 +7,18 @@ DEV    := $(VENV)/.installed-dev
 PHOENIX := .phoenix-venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check eval bench phoenix outage soak observe rogue generate tools rollback reset bench-redaction lock
+.PHONY: help help setup demo serve test check eval bench phoenix bench-records outage soak observe rogue generate tools rollback reset bench-redaction lock
 GENERATOR := .octant/bench-redaction
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check eval bench phoenix outage soak observe rogue generate tools rollback reset bench-redaction lock
+.PHONY: help help setup demo serve test check eval bench phoenix bench-records outage soak observe rogue generate tools rollback reset bench-redaction lock
 
 help: ## Show the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
+.PHONY: help help setup demo serve test check eval bench phoenix bench-records outage soak observe rogue generate tools rollback reset bench-redaction lock
+
+help: ## Show the verbs
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: $(DEV) ## Create .venv with everything for development
 
@@ -41,6 +45,8 @@ bench: $(DEV) ## Measure throughput, CPU per request and overhead
 
 phoenix: $(DEV) $(PHOENIX) ## Send traces of every kind to Arize Phoenix from its package; fails if one is not whole there (first: 1 GB)
 	$(BIN)/python -m benchmarks.phoenix $(ARGS)
+bench-records: $(DEV) ## Measure how soon records are found, and every search at ten million of them
+	$(BIN)/python -m benchmarks.records $(ARGS)
 
 outage: $(DEV) ## Rehearse a provider outage at peak, time-scaled; fails below 99.9 % answered
 	$(BIN)/python -m benchmarks.outage $(ARGS)

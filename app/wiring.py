@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import __version__
+from app.audit.actions import NOTES, ActionLog
 from app.audit.partitions import Keeper
 from app.audit.recorder import Recorder
 from app.audit.spill import Spill
@@ -59,6 +60,7 @@ class Parts:
     support: Support
     edge: EdgeParts
     engine: AsyncEngine
+    actions: ActionLog
 
 
 def build_provider(name: str, settings: ProviderSettings) -> Provider:
@@ -286,8 +288,13 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
             webhook_hosts=settings.webhook_allowed_hosts,
             version=lambda: {"version": __version__, "release": releases.current.id, "environment": settings.environment},
         )
+        secret, notes = settings.secret_key.get_secret_value().encode(), settings.state_dir / NOTES
         yield Parts(
-            gateway=gateway, support=Support(gateway, engine, settings.index_dir, redactor, tracing), edge=edge, engine=engine
+            gateway=gateway,
+            support=Support(gateway, engine, settings.index_dir, redactor, tracing),
+            edge=edge,
+            engine=engine,
+            actions=ActionLog(engine, secret=secret, notes=notes),
         )
 
 

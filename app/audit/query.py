@@ -1,30 +1,49 @@
 """Asking for records: by any field, free text, time; sorted; page by page (O2).
 
-What is rare is found through an index, what is frequent by reading newest first; a search that would be neither is ended after
-`LONGEST` and says so, because at ten million rows it would keep the database busy for everybody.
+By time the days are walked one after the other, then in steps that double: what is frequent is found in the first, what is rare
+through the indexes of all, and what is neither never makes Postgres read and sort a month for one page. A search that takes
+longer than `LONGEST` is ended and says so, because it would keep the database busy for everybody. Figures: `docs/records.md`.
 """
 
 import base64
 import binascii
 import json
 import math
-from collections.abc import AsyncIterator, Mapping, Sequence
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal, get_args
 
 from psycopg.errors import QueryCanceled
-from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, literal, or_, select, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Float,
+    Select,
+    Text,
+    literal,
+    literal_column,
+    select,
+    text,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.audit.tables import FACETS, SEARCH_VECTOR, attempts, calls
+from app.audit import partitions
+from app.audit.tables import FACETS, MAGNITUDES, SEARCH_VECTOR, STEPS, attempts, calls, magnitude
 from app.domain.errors import InvalidRequest
 from app.domain.money import MICROS_PER_DOLLAR
 
-LONGEST = "5s"
+LONGEST = 5.0
 MOST = 10_000
+DAY, MOMENT = timedelta(days=1), timedelta(microseconds=1)
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 Sort = Literal["at", "latency_ms", "cost"]
 SORTS: tuple[str, ...] = get_args(Sort)
@@ -37,10 +56,12 @@ RANGES = (
     "cache_write_tokens", "reasoning_tokens",
 )  # fmt: skip
 MONEY = ("cost", "held")
+ONE_PLACE = ("id", "request_id", "trace_id")  # an index of each day says at once whether it is there
+TEXTS = (*EXACT, *FEW_VALUES, "degraded", "text")
 
 # The left sides are the indexes' expressions, letter by letter, or the indexes are not used.
 _HAS_WORDS = text(SEARCH_VECTOR.replace(":", r"\:") + r" @@ websearch_to_tsquery('simple', translate(:words, '<>', '  '))")
-_HAS_FACETS = text(FACETS.replace(":", r"\:") + " @> :facets").bindparams(bindparam("facets", type_=ARRAY(Text)))
+_FACETS = literal_column(FACETS.replace("%", "%%"), ARRAY(Text))
 
 Bounds = tuple[float | None, float | None]
 
@@ -85,10 +106,54 @@ class CallFilter:
 async def find_calls(engine: AsyncEngine, wanted: CallFilter) -> list[dict[str, Any]]:
     """Return matching calls, newest first unless sorted otherwise.
 
-    Raises InvalidRequest for a cursor that is none, and where the search takes too long; what SQLAlchemy raises where
-    Postgres is away.
+    Raises InvalidRequest for a cursor that is none, a text that no record holds, and where the search takes too long; what
+    SQLAlchemy raises where Postgres is away.
     """
-    return await _rows(engine, statement_of(wanted))
+    if wanted.sort != "at" or any(getattr(wanted, name) for name in ONE_PLACE):
+        async with _searching(engine) as connection:
+            return await _rows(connection, statement_of(wanted))
+    statement_of(wanted)  # whatever is wrong with it, before anything is asked
+    found: list[dict[str, Any]] = []
+    began = time.monotonic()
+    async with _searching(engine) as connection:
+        for days in windows_of(wanted, set((await partitions.partitions(connection)).values())):
+            found += await _rows(connection, _together(replace(wanted, limit=wanted.limit - len(found)), days))
+            if len(found) >= wanted.limit:
+                break
+            if time.monotonic() - began > LONGEST:
+                raise _too_long()
+    return found
+
+
+def windows_of(wanted: CallFilter, days: Collection[date]) -> Iterator[list[CallFilter]]:
+    """The same search a day each: of one day, of one more, of two, four and so on, in its order; together it is the whole."""
+    after = _place(wanted.after, "at")[0] if wanted.after else None
+    since = max(filter(None, (wanted.since, after if wanted.ascending else None)), default=FIRST)
+    until = min(
+        filter(None, (wanted.until, min(after, LAST - MOMENT) + MOMENT if after and not wanted.ascending else None)), default=LAST
+    )
+    touched = [day for day in days if since < _midnight(day) + DAY and _midnight(day) < until]
+    ordered = [
+        replace(wanted, since=max(since, _midnight(day)), until=min(until, _midnight(day) + DAY))
+        for day in sorted(touched, reverse=not wanted.ascending)
+    ]
+    start = 0
+    while start < len(ordered):
+        yield ordered[start : start + max(start, 1)]
+        start += max(start, 1)
+
+
+def _together(wanted: CallFilter, days: Sequence[CallFilter]) -> Select[Any]:
+    """One statement over several days, each planned by itself.
+
+    Asked for all at once, the planner expects to find enough on its way through the newest, and reads all where it is wrong.
+    """
+    each = [statement_of(replace(day, limit=wanted.limit)) for day in days]
+    if len(each) == 1:
+        return each[0]
+    all_days = union_all(*(select(one.subquery()) for one in each)).subquery()
+    order = [all_days.c[name].asc() if wanted.ascending else all_days.c[name].desc() for name in ("at", "id")]
+    return select(all_days).order_by(*order).limit(wanted.limit)
 
 
 async def every_call(engine: AsyncEngine, wanted: CallFilter) -> AsyncIterator[list[dict[str, Any]]]:
@@ -116,16 +181,21 @@ async def with_attempts(engine: AsyncEngine, found: list[dict[str, Any]]) -> lis
     of_these = attempts.c.call_id.in_([row["id"] for row in found])
     times = [row["at"] for row in found]  # attempts lie in the partitions of their calls
     statement = select(attempts).where(of_these, attempts.c.at.between(min(times), max(times)))
-    rows = await _rows(engine, statement.order_by(attempts.c.call_id, attempts.c.number))
-    return [{**call, "attempts": [row for row in rows if row["call_id"] == call["id"]]} for call in found]
+    by_call: dict[str, list[dict[str, Any]]] = {row["id"]: [] for row in found}
+    async with _searching(engine) as connection:
+        for row in await _rows(connection, statement.order_by(attempts.c.call_id, attempts.c.number)):
+            by_call[row["call_id"]].append(row)
+    return [{**call, "attempts": by_call[call["id"]]} for call in found]
 
 
 def statement_of(wanted: CallFilter) -> Select[Any]:
     """The filter as SQL. Raises InvalidRequest."""
-    order = calls.c[wanted.sort]
-    turned = order.asc() if wanted.ascending else order.desc()
-    by_id = calls.c.id.asc() if wanted.ascending else calls.c.id.desc()
-    statement = select(calls).where(*_conditions(wanted)).order_by(turned, by_id).limit(min(wanted.limit, MOST))
+    for name in TEXTS:
+        if not _sayable(getattr(wanted, name) or ""):
+            raise InvalidRequest("Postgres holds no NUL and no half of a surrogate pair, so no record does.", param=name)
+    order = [calls.c[name] for name in dict.fromkeys((wanted.sort, "at", "id"))]
+    turned = [column.asc() if wanted.ascending else column.desc() for column in order]
+    statement = select(calls).where(*_conditions(wanted)).order_by(*turned).limit(min(wanted.limit, MOST))
     if wanted.after:
         statement = statement.where(_after(wanted, order))
     return statement
@@ -151,8 +221,8 @@ def bounds_of(at_least: Sequence[str], at_most: Sequence[str]) -> dict[str, Boun
 
 def cursor_of(row: Mapping[str, Any], sort: Sort) -> str:
     """Where a page ended: given as ``after``, the next page begins behind this row."""
-    value = row[sort].isoformat() if sort == "at" else row[sort]
-    return base64.urlsafe_b64encode(json.dumps([sort, value, row["id"]]).encode()).decode()
+    place = [sort, None if sort == "at" else row[sort], row["at"].isoformat(), row["id"]]
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
 
 
 def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
@@ -161,14 +231,15 @@ def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
     facets = [f"{name}={value}" for name in FEW_VALUES if (value := getattr(wanted, name)) is not None]
     facets += [wanted.degraded] if wanted.degraded else []
     if facets:
-        found.append(_HAS_FACETS.bindparams(facets=facets))
+        found.append(_FACETS.contains(facets))
     if wanted.stream is not None:
         found.append(c.stream.is_(wanted.stream))
     if wanted.failed is not None:
         found.append(c.outcome != "ok" if wanted.failed else c.outcome == "ok")
     for name, (least, most) in wanted.ranges.items():
-        found += [c[name] >= least] if least is not None else []
-        found += [c[name] <= most] if most is not None else []
+        found += [c[name] >= _fitting(c[name], least, math.ceil)] if least is not None else []
+        found += [c[name] <= _fitting(c[name], most, math.floor)] if most is not None else []
+        found += _of_magnitude(name, least, most) if name in MAGNITUDES else []
     found += [c.at >= wanted.since] if wanted.since else []
     found += [c.at < wanted.until] if wanted.until else []
     if wanted.text:
@@ -176,29 +247,69 @@ def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
     return found
 
 
-def _after(wanted: CallFilter, order: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Behind the cursor. Said twice: the first condition alone is what an index can use."""
+def _of_magnitude(name: str, least: float | None, most: float | None) -> list[ColumnElement[bool]]:
+    """The magnitudes a range touches, for the index; none where it touches all."""
+    first = 0 if least is None else magnitude(least)
+    last = len(STEPS) if most is None else magnitude(most)
+    if (first, last) == (0, len(STEPS)):
+        return []
+    return [_FACETS.overlap([f"{name}~{n}" for n in range(first, last + 1)])]
+
+
+def _after(wanted: CallFilter, order: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:
+    """Behind the cursor. As a comparison of rows, which an index on their first columns can begin with."""
+    place = _place(wanted.after or "", wanted.sort)
+    edge = tuple_(*(literal(value, column.type) for value, column in zip(place, order, strict=True)))
+    return tuple_(*order) > edge if wanted.ascending else tuple_(*order) < edge
+
+
+def _place(cursor: str, wanted: Sort) -> tuple[Any, ...]:
+    """The values of a cursor, in order of the sort. Raises InvalidRequest."""
     try:
-        sort, value, last = json.loads(base64.urlsafe_b64decode(wanted.after or ""))
-        edge = literal(datetime.fromisoformat(value) if sort == "at" else float(value))
-        same_order = sort == wanted.sort and isinstance(last, str)
+        sort, value, at, last = json.loads(base64.urlsafe_b64decode(cursor))
+        place = () if sort == "at" else (float(value),)
+        moment = datetime.fromisoformat(at)
+        if sort == wanted and isinstance(last, str) and _sayable(last) and all(map(math.isfinite, place)) and moment.tzinfo:
+            return (*(_fitting(calls.c[wanted], value, round) for value in place), moment, last)
     except (ValueError, TypeError, binascii.Error):
-        same_order, edge, last = False, literal(0), ""
-    if not same_order:
-        raise InvalidRequest("The cursor is not one of this search: take `next` of its last page as it is.", param="after")
-    if wanted.ascending:
-        return and_(order >= edge, or_(order > edge, calls.c.id > last))
-    return and_(order <= edge, or_(order < edge, calls.c.id < last))
+        pass
+    raise InvalidRequest("The cursor is not one of this search: take `next` of its last page as it is.", param="after")
 
 
-async def _rows(engine: AsyncEngine, statement: Select[Any]) -> list[dict[str, Any]]:
-    try:
-        async with engine.connect() as connection:
-            await connection.execute(text(f"SET LOCAL statement_timeout = '{LONGEST}'"))
-            result = await connection.execute(statement)
-            return [dict(row._mapping) for row in result]  # noqa: SLF001 - SQLAlchemy's documented name
-    except OperationalError as error:
-        if not isinstance(error.orig, QueryCanceled):
-            raise
-        advice = f"The search took more than {LONGEST}. Narrow it: a time range, a tenant, a user, an id."
-        raise InvalidRequest(advice) from error
+def _fitting(column: Column[int] | Column[float], bound: float, rounded: Callable[[float], int]) -> float:
+    """A bound as a value of the column: a whole number within its range, where it holds those."""
+    if isinstance(column.type, Float):
+        return bound
+    highest: int = 2 ** (63 if isinstance(column.type, BigInteger) else 31) - 1
+    return max(-highest, min(highest, rounded(bound)))
+
+
+def _sayable(told: str) -> bool:
+    return "\0" not in told and told.encode("utf-8", "replace").decode() == told
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, datetime.min.time(), UTC)
+
+
+@asynccontextmanager
+async def _searching(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection, None]:
+    """A connection that gives up after `LONGEST` and plans each search for its own values; a page is not worth compiling for."""
+    settings = {"statement_timeout": f"{LONGEST * 1000:.0f}", "plan_cache_mode": "force_custom_plan", "jit": "off"}
+    told = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+    async with engine.connect() as connection:
+        await connection.execute(text(f"SELECT {told}"))
+        try:
+            yield connection
+        except OperationalError as error:
+            if not isinstance(error.orig, QueryCanceled):
+                raise
+            raise _too_long() from error
+
+
+async def _rows(connection: AsyncConnection, statement: Select[Any]) -> list[dict[str, Any]]:
+    return [dict(row._mapping) for row in await connection.execute(statement)]  # noqa: SLF001 - SQLAlchemy's documented name
+
+
+def _too_long() -> InvalidRequest:
+    return InvalidRequest(f"The search took more than {LONGEST:g} s. Narrow it: a time range, a tenant, a user, an id.")

@@ -61,7 +61,7 @@ class Recorder:
         lost, ``on_depth`` how many are waiting, ``on_spill`` how many went to disk just now and the bytes that are there,
         ``on_lag`` for each record the seconds from its call's end until it was committed.
         """
-        self._writer = Writer(engine)
+        self._writer = Writer(engine, lambda tenant, user: redactor.pseudonym(user, tenant=tenant))
         self._spill = spill
         self._on_spill = on_spill
         self._on_lag = on_lag
@@ -138,13 +138,32 @@ class Recorder:
                     self._delay = RETRY_FIRST
                     return
             try:
-                await asyncio.to_thread(self._spill.append, batch)
+                size = await self._spill_whole(batch)
             except OSError as error:
                 log.warning("records not spilled, will retry", extra={"error_type": type(error).__name__})
                 await asyncio.sleep(min(self._delay, 1.0))
             else:
-                self._on_spill(len(batch), await asyncio.to_thread(lambda: self._spill.size))
+                self._on_spill(len(batch), size)
                 return
+
+    async def _spill_whole(self, batch: Sequence[CallRecord]) -> int:
+        """Spill a batch. Returns the bytes on disk. Raises OSError.
+
+        Closing does not stop the thread, so it is waited for: what it kept must not be counted as lost.
+        """
+
+        def append() -> int:
+            self._spill.append(batch)
+            return self._spill.size
+
+        appending = asyncio.create_task(asyncio.to_thread(append))
+        try:
+            return await asyncio.shield(appending)
+        except asyncio.CancelledError:
+            with contextlib.suppress(OSError):
+                await appending
+                self._unwritten -= len(batch)
+            raise
 
     async def _write(self, batch: Sequence[CallRecord], *, again: bool = False) -> None:
         """Write a batch. One that Postgres refuses is halved until the bad record stands alone. Raises one of `AWAY`."""

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Table, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.audit import partitions
+from app.audit import erasures, partitions
 from app.audit.tables import attempts, calls
 from app.domain.calls import Attempt, Usage
 from app.domain.records import CallRecord
@@ -16,9 +16,10 @@ from app.domain.records import CallRecord
 class Writer:
     """Writes batches of records."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        """Nothing is asked yet."""
+    def __init__(self, engine: AsyncEngine, pseudonym: erasures.Pseudonym | None = None) -> None:
+        """Nothing is asked yet. ``pseudonym`` tells users who were erased: their records are passed over."""
         self._engine = engine
+        self._pseudonym = pseudonym
         self._days: set[date] = set()
 
     async def write(self, batch: Sequence[CallRecord], *, again: bool = False) -> None:
@@ -29,6 +30,8 @@ class Writer:
         days = {record.at.astimezone(UTC).date() for record in batch}
         async with self._engine.begin() as connection:
             await partitions.ensure(connection, days - self._days)
+            if self._pseudonym:
+                batch = await erasures.without_erased(connection, batch, self._pseudonym)
             await _copy(connection, calls, (_call_row(r) for r in batch), again=again)
             await _copy(connection, attempts, (_attempt_row(r, a) for r in batch for a in r.attempts), again=again)
         yesterday = datetime.now(UTC).date() - timedelta(days=1)  # older ones may be dropped at any time

@@ -8,9 +8,11 @@ grants. The price: words are found whole, not by their middle. ``simple`` neithe
 words, so order numbers and redaction tokens are found as they stand, in any language. Only the first 50,000 characters of
 each side are indexed, because PostgreSQL refuses a row whose tsvector is over 1 MB.
 
-Fields with few values (feature, release, outcome and so on) are found through one more GIN index over ``name=value`` facets: a
-value that is rare is found at once, in any combination, without an index for each field (ADR 0018).
+Fields with few values (feature, release, outcome and so on) and the magnitudes of figures are found through one more GIN index
+over ``name=value`` facets: a value that is rare is found at once, in any combination, without an index for each field (ADR 0018).
 """
+
+from bisect import bisect_right
 
 from sqlalchemy import (
     BigInteger,
@@ -24,9 +26,12 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    Uuid,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
+
+from app.domain.personal import PersonalData
 
 metadata = MetaData()
 
@@ -38,6 +43,25 @@ SEARCH_VECTOR = (
     r""" '\n'::text, ' '::text), '<>'::text, '  '::text))"""
 )
 
+# Figures are found by their magnitude: `ttft_ms~9` is a time from 500 up to 1000. Latency and cost too, which have indexes of
+# their own: a histogram says nothing of the far end of a long tail, and how frequent a facet is, is known.
+STEPS = (*(digit * 10**zeros for zeros in range(6) for digit in (1, 2, 5)), 10**6, 10**7, 10**8)
+MAGNITUDES = (
+    "latency_ms", "ttft_ms", "overhead_ms", "cost", "held", "fallbacks", "input_tokens", "output_tokens", "cached_input_tokens",
+    "cache_write_tokens", "reasoning_tokens",
+)  # fmt: skip
+
+
+def magnitude(value: float) -> int:
+    """How many of `STEPS` a figure reaches, as PostgreSQL's ``width_bucket`` counts."""
+    return bisect_right(STEPS, value)
+
+
+def _magnitude_facet(name: str) -> str:
+    number = name if name.endswith("_ms") else f"{name}::double precision"
+    return f", '{name}~'::text || width_bucket({number}, '{{{','.join(map(str, STEPS))}}}'::double precision[])::text"
+
+
 # Likewise as PostgreSQL prints it back.
 FACETS = (
     "(degraded::text[] || ARRAY['feature='::text || feature::text, 'target='::text || target, 'release='::text || release::text,"
@@ -45,7 +69,7 @@ FACETS = (
     " 'prompt_version='::text || COALESCE(prompt_version, ''::character varying)::text,"
     " 'provider='::text || COALESCE(provider, ''::character varying)::text,"
     " 'model='::text || COALESCE(model, ''::text), 'model_answered='::text || COALESCE(model_answered, ''::text),"
-    " 'outcome='::text || outcome::text, 'key_id='::text || key_id::text])"
+    " 'outcome='::text || outcome::text, 'key_id='::text || key_id::text" + "".join(map(_magnitude_facet, MAGNITUDES)) + "])"
 )
 
 calls = Table(
@@ -87,10 +111,10 @@ calls = Table(
     Index("calls_at", "at"),
     Index("calls_request", "request_id"),
     Index("calls_trace", "trace_id"),
-    Index("calls_tenant_user_at", "tenant", "user", "at"),
+    Index("calls_user", "user", "tenant", "at"),
     Index("calls_tenant_at", "tenant", "at"),
-    Index("calls_latency", "latency_ms"),
-    Index("calls_cost", "cost"),
+    Index("calls_latency", "latency_ms", "at"),
+    Index("calls_cost", "cost", "at"),
     Index("calls_failed_at", "at", postgresql_where=text("(outcome)::text <> 'ok'::text")),
     Index("calls_search", text(SEARCH_VECTOR), postgresql_using="gin"),
     Index("calls_facets", text(FACETS), postgresql_using="gin"),
@@ -121,3 +145,54 @@ attempts = Table(
     Column("provider_request_id", Text, nullable=True),
     postgresql_partition_by="RANGE (at)",
 )
+
+# What operators did. A trigger refuses every change but a new row; each row's mac is over it and the mac before it.
+actions = Table(
+    "actions",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False, comment="without gaps: the place in the chain"),
+    Column("id", Uuid, nullable=False, unique=True),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("actor", Text, nullable=False, comment="os:user@host or key:id"),
+    Column("action", String(64), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("outcome", String(64), nullable=False, comment="ok or an error's code"),
+    Column("mac", String(64), nullable=False, comment="HMAC-SHA256 of the row and of the mac before it"),
+)
+
+actions_head = Table(
+    "actions_head",
+    metadata,
+    Column("one", Boolean, primary_key=True, comment="true: there is one row"),
+    Column("number", BigInteger, nullable=False, comment="of the newest action"),
+    Column("mac", String(64), nullable=False, comment="HMAC-SHA256 of the newest action's number and mac"),
+)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("person", String(32), primary_key=True, comment="pseudonym: the id itself is forgotten"),
+    Column("at", DateTime(timezone=True), nullable=False, comment="records of calls up to here are not written"),
+)
+
+_ATTEMPTS_OF = '(call_id, at) IN (SELECT id, at FROM calls WHERE tenant = :tenant AND "user" = ANY(:users))'
+
+# Attempts first: they are found through their calls.
+PERSONAL = (
+    PersonalData(table="attempts", columns=("error", "provider_request_id"), where=_ATTEMPTS_OF),
+    PersonalData(table="calls", columns=("user", "request_id", "error", "request", "response")),
+)
+NOT_PERSONAL = {
+    "calls.target": "a name of the release",
+    "calls.model": "a name of the release",
+    "calls.model_answered": "the provider's name for it",
+    "calls.prompt": "a name of the release",
+    "attempts.model": "a name of the release",
+    "attempts.model_answered": "the provider's name for it",
+    "actions.actor": "an operator, not a user",
+    "actions.subject": "a user stands there by pseudonym",
+    "actions.reason": "an operator's words, redacted; never erased",
+    "erasures.person": "a pseudonym",
+}

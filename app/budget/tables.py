@@ -2,6 +2,8 @@
 
 from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, MetaData, SmallInteger, String, Table, Text, func, text
 
+from app.domain.personal import PersonalData
+
 metadata = MetaData()
 
 ledger = Table(
@@ -60,3 +62,17 @@ alerts = Table(
     Index("budget_alerts_once", "scope", "tenant", "subject", "window", "share", "limit", unique=True),
     Index("budget_alerts_open", "ends_at", postgresql_where=text("resolved_at IS NULL")),
 )
+
+PERSONAL = (
+    PersonalData(
+        table="ledger", columns=("user",), erase="SELECT ledger_forget(:tenant, :users, :person)", change={"user": ":person"}
+    ),
+    PersonalData(table="user_caps", columns=("user",)),
+    PersonalData(
+        table="budget_alerts",
+        columns=("subject",),
+        where="tenant = :tenant AND scope LIKE 'user%' AND subject = ANY(:users)",
+        change={"subject": ":person"},
+    ),
+)
+NOT_PERSONAL = {"budget_alerts.note": "our own sentence on a feature"}

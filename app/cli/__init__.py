@@ -8,12 +8,14 @@ import sys
 
 import typer
 
+from app.cli.audit import app as audit
 from app.cli.budget import app as budget
 from app.cli.calls import app as calls
 from app.cli.index import app as index
 from app.cli.jobs import app as jobs
 from app.cli.keys import key, tenant
 from app.cli.oncall import app as oncall
+from app.cli.privacy import erase, export
 from app.cli.providers import app as providers
 from app.cli.redaction import app as redaction
 from app.cli.releases import app as release
@@ -27,7 +29,7 @@ from app.cli.webhooks import app as webhook
 from app.domain.errors import Misconfigured, OctantError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Operate Octant.")
-for command in (demo, serve, worker, setup, migrate, seed, reset, rollback, resume, trace):
+for command in (demo, serve, worker, setup, migrate, seed, reset, rollback, resume, trace, erase, export):
     app.command()(command)
 app.add_typer(index, name="index")
 app.add_typer(tenant, name="tenant")
@@ -41,6 +43,7 @@ app.add_typer(webhook, name="webhook")
 app.add_typer(kill, name="kill")
 app.add_typer(providers, name="providers")
 app.add_typer(redaction, name="redaction")
+app.add_typer(audit, name="audit")
 
 
 def main() -> None:

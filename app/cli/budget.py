@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.audited import changes
+
 if TYPE_CHECKING:
     from redis.asyncio import Redis
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -36,6 +38,7 @@ def show(tenant: TenantId, user: User = "") -> None:
 
 
 @app.command("set")
+@changes("budget set")
 def set_caps(  # noqa: PLR0917 - options of a command
     tenant: TenantId,
     user: Annotated[str, typer.Option(help="Only this user's own caps (--day, --month).")] = "",
@@ -77,6 +80,7 @@ def worst_case(tenant: Annotated[str, typer.Argument(help="Tenant id; left out: 
 
 
 @app.command("reconcile")
+@changes("budget reconcile")
 def reconcile(
     fix: Annotated[bool, typer.Option("--fix", help="Raise counters that say less than the ledger.")] = False,
     lower: Annotated[bool, typer.Option("--lower", help="With --fix: also lower those that say more.")] = False,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.audited import changes
 from app.cli.database import database
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ TenantId = Annotated[str, typer.Argument(help="Tenant id.")]
 
 
 @tenant.command("create")
+@changes("tenant create")
 def create_tenant(
     tenant_id: TenantId,
     name: Annotated[str, typer.Option(help="Name for people; the id if left out.")] = "",
@@ -42,6 +44,7 @@ def list_tenants() -> None:
 
 
 @key.command("create")
+@changes("key create")
 def create_key(
     tenant_id: TenantId,
     name: Annotated[str, typer.Option(help="What the key is for.")],
@@ -59,6 +62,7 @@ def create_key(
 
 
 @key.command("revoke")
+@changes("key revoke")
 def revoke_key(key_id: Annotated[str, typer.Argument(help="Key id, or the whole key.")]) -> None:
     """Revoke a key; every worker refuses it within 5 seconds."""
     known = key_id.split("_")[1] if key_id.startswith("oct_") and key_id.count("_") >= 2 else key_id

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.audited import changes
+
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
@@ -24,6 +26,7 @@ def show(context: typer.Context) -> None:
 
 
 @app.command("close")
+@changes("providers close")
 def close(target: Annotated[str, typer.Argument(help="PROVIDER/MODEL, as shown.")]) -> None:
     """Close a circuit on all workers within a second: the provider says that it is well again."""
     asyncio.run(_close(target))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.audited import changes
+
 if TYPE_CHECKING:
     from app.releases.releases import Releases
 
@@ -75,6 +77,7 @@ def pin(release_id: ReleaseId) -> None:
 
 
 @app.command("activate")
+@changes("release activate")
 def activate(release_id: ReleaseId, reason: Reason) -> None:
     """Make a release live on every worker. Refused whole, before anything changes, if a pin does not resolve."""
     asyncio.run(_change(release_id, reason, rollback=False))
@@ -86,6 +89,7 @@ def history(count: Annotated[int, typer.Option(help="How many lines.")] = 20) ->
     asyncio.run(_history(count))
 
 
+@changes("rollback")
 def rollback(
     reason: Reason,
     to: Annotated[str | None, typer.Option(help="Release to go back to; the one before if left out.")] = None,

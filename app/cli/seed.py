@@ -2,7 +2,10 @@
 
 import asyncio
 
+from app.cli.audited import changes
 
+
+@changes("seed")
 def seed() -> None:
     """Put the sample orders into the database; what is there stays."""
     print(f"{asyncio.run(_seed())} sample orders are there.")

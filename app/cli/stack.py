@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from app.cli.audited import changes
+
 
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Stop after the sample traffic instead of waiting.")] = False,
@@ -33,6 +35,7 @@ def worker() -> None:
     run()
 
 
+@changes("migrate")
 def migrate() -> None:
     """Bring the database's schema up to date."""
     from app.migrations import upgrade
@@ -44,6 +47,7 @@ def migrate() -> None:
     print("The schema is up to date.")
 
 
+@changes("setup")
 def setup() -> None:
     """Prepare the stores: schema, index, sample data and keys, and every release activated once, the newest last."""
     from app.settings import load

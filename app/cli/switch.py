@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.audited import changes
+
 if TYPE_CHECKING:
     from app.oncall.switch import KillSwitch
 
@@ -16,12 +18,14 @@ Reason = Annotated[str, typer.Option(help="Why; the status shows it.")]
 
 
 @app.command("all")
+@changes("kill all")
 def kill_all(reason: Reason) -> None:
     """Refuse every call."""
     _stop("all", "", reason)
 
 
 @app.command("provider")
+@changes("kill provider")
 def kill_provider(name: Annotated[str, typer.Argument(help="Provider, such as anthropic.")], reason: Reason) -> None:
     """Pass a provider over; routes fall back to the next."""
     from app.domain.errors import NotFound
@@ -34,6 +38,7 @@ def kill_provider(name: Annotated[str, typer.Argument(help="Provider, such as an
 
 
 @app.command("tenant")
+@changes("kill tenant")
 def kill_tenant(name: Annotated[str, typer.Argument(help="Tenant id.")], reason: Reason) -> None:
     """Refuse every call of a tenant."""
     asyncio.run(_check_tenant(name))
@@ -54,6 +59,7 @@ def status() -> None:
     _run(show)
 
 
+@changes("resume")
 def resume(
     scope: Annotated[str, typer.Argument(help="all, provider or tenant.")],
     name: Annotated[str, typer.Argument(help="Which one; none for all.")] = "",

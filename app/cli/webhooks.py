@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from app.cli.audited import changes
+
 app = typer.Typer(no_args_is_help=True, help="Webhooks of jobs, signed as Standard Webhooks says.")
 
 
@@ -13,6 +15,7 @@ def _group() -> None:
 
 
 @app.command("secret")
+@changes("webhook secret")
 def secret(tenant: Annotated[str, typer.Argument(help="Tenant id.")]) -> None:
     """Print the secret that a tenant's webhooks are signed with."""
     from app.security.webhooks import secret_of

@@ -3,6 +3,8 @@
 from sqlalchemy import Column, DateTime, Index, LargeBinary, MetaData, SmallInteger, String, Table, Uuid, func
 from sqlalchemy.dialects.postgresql import JSONB
 
+from app.domain.personal import PersonalData
+
 metadata = MetaData()
 
 idempotency_keys = Table(
@@ -22,3 +24,17 @@ idempotency_keys = Table(
     ),
     Index("idempotency_keys_expiry", "expires_at"),
 )
+
+_OF_TRACE = (
+    "EXISTS (SELECT FROM jsonb_array_elements(coalesce(headers, '[]'::jsonb)) AS told"
+    " WHERE told ->> 0 = 'octant-trace-id' AND told ->> 1 = ANY(:traces))"
+)
+PERSONAL = (
+    PersonalData(
+        table="idempotency_keys",
+        columns=("user", "key", "body", "headers"),
+        where=f'tenant = :tenant AND ("user" = ANY(:users) OR {_OF_TRACE})',
+        hidden=("fingerprint", "token"),
+    ),
+)
+NOT_PERSONAL = {"idempotency_keys.fingerprint": "keyed digest of a request"}

@@ -17,6 +17,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from app.domain.personal import PersonalData
+
 metadata = MetaData()
 
 jobs = Table(
@@ -48,3 +50,16 @@ jobs = Table(
     Index("jobs_webhooks_due", "webhook_due_at", postgresql_where=text("webhook_due_at IS NOT NULL")),
     Index("jobs_finished", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
 )
+
+# Most keys are bound to no user: then the body says whose it is, or the call that was recorded for it. A body with an escaped
+# NUL is one that Postgres cannot look into.
+_BODY = r"CASE WHEN position('\u0000' in encode(body, 'escape')) = 0 THEN convert_from(body, 'UTF8')::json END"
+_NAMES = f"(({_BODY}) ->> 'user' = ANY(:users) OR ({_BODY}) #>> '{{metadata,user_id}}' = ANY(:users))"
+PERSONAL = (
+    PersonalData(
+        table="jobs",
+        columns=("user", "body", "response", "headers", "webhook_url"),
+        where=f'tenant = :tenant AND ("user" = ANY(:users) OR id = ANY(:requests) OR {_NAMES})',
+    ),
+)
+NOT_PERSONAL = {"jobs.path": "one of our endpoints"}

@@ -2,6 +2,8 @@
 
 from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Identity, MetaData, String, Table, Text, func
 
+from app.domain.personal import PersonalData
+
 metadata = MetaData()
 
 manifests = Table(
@@ -24,3 +26,10 @@ activations = Table(
     Column("reason", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
+
+PERSONAL: tuple[PersonalData, ...] = ()
+NOT_PERSONAL = {
+    "manifests.text": "a release's manifest",
+    "activations.by": "an operator, not a user",
+    "activations.reason": "an operator's words",
+}

@@ -17,6 +17,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from app.domain.personal import PersonalData
+
 metadata = MetaData()
 
 tenants = Table(
@@ -72,3 +74,22 @@ redaction_patterns = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     UniqueConstraint("tenant_id", "name"),
 )
+
+_OF_TENANT = "tenant_id = :tenant AND {} = ANY(:users)"
+PERSONAL = (
+    PersonalData(table="users", columns=("id",), where=_OF_TENANT.format("id")),
+    PersonalData(
+        table="api_keys",
+        columns=("user_id",),
+        where=_OF_TENANT.format("user_id"),
+        change={"user_id": ":person", "revoked_at": "coalesce(revoked_at, now())"},
+        hidden=("digest",),
+    ),
+)
+NOT_PERSONAL = {
+    "tenants.name": "a customer firm's name",
+    "api_keys.name": "an operator's word for what the key is for",
+    "api_keys.digest": "keyed digest of a key",
+    "redaction_patterns.name": "a kind's name",
+    "redaction_patterns.pattern": "a pattern that a tenant added",
+}

@@ -1,5 +1,6 @@
 """A partition for each day: made ahead, dropped whole, and a record of any day finds its place (O8)."""
 
+import secrets
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -53,9 +54,29 @@ async def test_a_day_that_was_dropped_is_made_again_for_a_late_record(engine: As
     await writer.write([a_record(at=at)])
     async with engine.begin() as connection:
         await connection.execute(text("DROP TABLE calls_20250505, attempts_20250505"))
-    late = a_record(at=at)
-    await writer.write([late])
+    late, new = a_record(at=at), a_record()
+    await writer.write([late, new])
     assert await get_call(engine, late.id)
+    assert await get_call(engine, new.id), "its batch goes with it"
+    assert {"calls_20250505", "attempts_20250505"} <= set(await Keeper(engine, keep_days=100).tend()), (
+        "it goes with the next dropping"
+    )
+    assert await get_call(engine, late.id) is None
+
+
+async def test_dropping_gives_the_disk_back_at_once(engine: AsyncEngine) -> None:
+    """Of a day's calls and attempts together: table, indexes and long texts."""
+    at = datetime(2025, 6, 6, tzinfo=UTC)
+    noise = [secrets.token_hex(20_000) for _ in range(50)]
+    await Writer(engine).write([a_record(at=at, request=words) for words in noise])
+    size, files = text("SELECT pg_database_size(current_database())"), text("SELECT pg_relation_filepath('calls_20250606')")
+    async with engine.connect() as connection:
+        before = (await connection.execute(size)).scalar_one()
+        assert (await connection.execute(files)).scalar_one()
+    await Keeper(engine, keep_days=100).tend()
+    async with engine.connect() as connection:
+        after = (await connection.execute(size)).scalar_one()
+    assert before - after > 1_000_000
 
 
 async def test_dropping_gives_up_where_somebody_reads(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:

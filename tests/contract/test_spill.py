@@ -2,17 +2,22 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from conftest import ROOT
 from records import Drops, a_record
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.audit import recorder as recorder_module
+from app.audit import spill as spill_module
 from app.audit.query import get_call
 from app.audit.recorder import Recorder
 from app.audit.spill import Spill, SpillFullError
@@ -227,3 +232,81 @@ async def test_the_size_on_disk_is_told_also_when_another_worker_brought_the_rec
     elsewhere.close()
     await eventually(none)
     await recorder.aclose()
+
+
+def worker(*told: str) -> "subprocess.Popen[str]":
+    """A process of its own (`tests/spilling.py`)."""
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "tests" / "spilling.py"), *told], env=env, stdout=subprocess.PIPE, text=True
+    )
+
+
+def killed(*told: str, when: str) -> None:
+    """Run a worker until it says so, and kill it."""
+    with worker(*told) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline().strip()
+        process.kill()
+    assert said == when
+
+
+def ids_of(folder: Path, count: int) -> list[CallRecord]:
+    return [a_record(id=f"call_{folder.name}_{number}") for number in range(count)]
+
+
+async def test_what_killed_workers_left_comes_back_once(engine: AsyncEngine, database_url: str, tmp_path: Path) -> None:
+    """One was killed while Postgres was away; the next after its COPY was committed, before it could remove the file."""
+    folder = tmp_path / uuid4().hex
+    killed("away", str(folder), "300", when="spilled")
+    records = ids_of(folder, 300)
+    assert await stored(engine, records) == (0, 0)
+    killed("back", str(folder), database_url, when="written, not removed")
+    assert await stored(engine, records) == (300, 600)
+    assert list(folder.glob("*.jsonl")), "the file is still there"
+    drops = Drops()
+    finder = Recorder(engine, REDACTOR, Spill(folder), on_drop=drops, interval=0.01)
+    await finder.start()
+
+    async def gone() -> bool:
+        return not list(folder.iterdir())
+
+    await eventually(gone)
+    await finder.aclose()
+    assert await stored(engine, records) == (300, 600)
+    assert drops.total == 0
+
+
+def test_on_a_disk_that_takes_no_more_each_record_is_kept_or_counted(tmp_path: Path) -> None:
+    """A limit of the kernel's, not of ours: a write ends in the middle of a batch."""
+    folder = tmp_path / uuid4().hex
+    with worker("full", str(folder), "200") as process:
+        assert process.stdout is not None
+        dropped = int(process.stdout.readline())
+        assert process.wait(timeout=30) == 0
+    lines = [line for file in folder.iterdir() for line in file.read_bytes().splitlines(keepends=True)]
+    assert all(line.endswith(b"}\n") for line in lines), "a torn line"
+    assert len(lines) > 10
+    assert dropped == 200 - len(lines)
+
+
+async def test_two_workers_bring_one_folder_back_once(engine: AsyncEngine, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spill_module, "FILE_BYTES", 20_000)
+    records, spill = [a_record() for _ in range(300)], Spill(folder)
+    for start in range(0, 300, 10):
+        spill.append(records[start : start + 10])
+    spill.close()
+    assert len(list(folder.iterdir())) > 5
+    drops = Drops()
+    both = [Recorder(engine, REDACTOR, Spill(folder), on_drop=drops, interval=0.01) for _ in range(2)]
+    for recorder in both:
+        await recorder.start()
+
+    async def gone() -> bool:
+        return not list(folder.iterdir())
+
+    await eventually(gone)
+    for recorder in both:
+        await recorder.aclose()
+    assert await stored(engine, records) == (300, 600)
+    assert drops.total == 0

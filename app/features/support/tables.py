@@ -16,6 +16,8 @@ from sqlalchemy import (
     func,
 )
 
+from app.domain.personal import PersonalData
+
 metadata = MetaData()
 
 orders = Table(
@@ -76,3 +78,13 @@ tickets = Table(
     Column("summary", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
+
+_ORDERS = 'order_id IN (SELECT id FROM support_orders WHERE tenant = :tenant AND "user" = ANY(:users))'
+# Orders are the shop's books: they stay, under a pseudonym. What was written about them goes.
+PERSONAL = (
+    PersonalData(table="support_refunds", columns=("reason",), where=_ORDERS, change={"reason": "''"}),
+    PersonalData(table="support_orders", columns=("user",), change={"user": ":person"}),
+    PersonalData(table="support_handovers", columns=("user", "request_id", "reason")),
+    PersonalData(table="support_tickets", columns=("user", "product", "summary")),
+)
+NOT_PERSONAL = {"support_order_items.product": "the shop's name for what it sells"}

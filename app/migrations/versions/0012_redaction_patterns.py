@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0012_redaction_patterns"
-down_revision = "0009_job_traces"
+down_revision = "0011_operators"
 branch_labels = None
 depends_on = None
 

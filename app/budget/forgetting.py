@@ -1,0 +1,28 @@
+"""A user's counters when the user is to be forgotten: what was spent still counts, under the pseudonym, as it does in the ledger.
+
+Who comes back under the same id afterwards begins at zero, within the tenant's caps.
+"""
+
+from pathlib import Path
+
+from redis.asyncio import Redis
+
+from app.budget.scopes import key, shard_of
+
+WINDOWS = (("day", "????-??-??"), ("month", "????-??"))
+
+
+async def rename_counters(valkey: Redis, tenant: str, user: str, pseudonym: str) -> int:
+    """Put a user's counters under the pseudonym. Returns how many were left, because a call is under way. Raises RedisError."""
+    forget = valkey.register_script((Path(__file__).parent / "forget.lua").read_text())
+    left = 0
+    for label, window in WINDOWS:
+        begin = _literally(key(shard_of(tenant), tenant, label)) + f":{window}:user:"
+        async for found in valkey.scan_iter(match=begin + _literally(user), count=1000):
+            name = str(found)
+            left += not await forget(keys=[name, name[: len(name) - len(user)] + pseudonym])
+    return left
+
+
+def _literally(told: str) -> str:
+    return "".join(f"\\{c}" if c in "*?[]\\^" else c for c in told)

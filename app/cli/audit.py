@@ -1,0 +1,50 @@
+"""`octant audit …`: what operators did, and whether the log of it is whole."""
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.cli.audited import log_of
+from app.cli.database import database
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from app.audit.actions import Verdict
+
+app = typer.Typer(no_args_is_help=True, help="The log of operators' actions: append-only, chained, signed.")
+
+
+@app.command("list")
+def list_actions(count: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 20) -> None:
+    """Show the last actions, newest first: who, what, to what, how it ended, why."""
+    rows = asyncio.run(_newest(count))
+    for row in rows:
+        what = f"{row.action}  {row.subject}  [{row.outcome}]  {row.reason}"
+        print(f"{row.number:>6}  {row.at:%Y-%m-%d %H:%M:%S}  {row.actor}  {what}".rstrip())
+    if not rows:
+        print("Nothing was done yet.")
+
+
+@app.command("verify")
+def verify(
+    head: Annotated[str | None, typer.Option(help="A head that an earlier `verify` printed, to be found again.")] = None,
+) -> None:
+    """Compute the whole chain anew. Exit code 1 where a row was changed, inserted or removed. Note the head elsewhere."""
+    verdict = asyncio.run(_verify(head))
+    for problem in verdict.problems:
+        print(problem)
+    print(f"{verdict.count} actions, head {verdict.head}")
+    if verdict.problems:
+        raise typer.Exit(1)
+
+
+async def _newest(count: int) -> "Sequence[Any]":
+    async with database() as (engine, settings):
+        return await log_of(engine, settings).newest(count)
+
+
+async def _verify(head: str | None) -> "Verdict":
+    async with database() as (engine, settings):
+        return await log_of(engine, settings).verify(head=head)

@@ -1,0 +1,125 @@
+"""Every command that changes something leaves a row in the log of operators' actions: `@changes("kill all")`, and nothing else.
+
+The row is written when the command has ended, with how it ended, also when it failed. The command comes first: a kill switch
+does not wait for Postgres. Where Postgres is away the row goes to a local file and the operator is told so.
+"""
+
+import asyncio
+import functools
+import getpass
+import socket
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from app.audit.actions import ActionLog
+    from app.settings import Settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+UNTOLD = ("reason", "quiet", "yes")
+CONNECT_SECONDS = 2
+
+
+def changes(action: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Mark a command as one that changes something. ``action`` is its name: the words behind `octant`."""
+
+    def mark(command: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(command)
+        def noted(*args: P.args, **kwargs: P.kwargs) -> R:
+            outcome = "ok"
+            try:
+                return command(*args, **kwargs)
+            except BaseException as error:
+                outcome = _outcome(error)
+                raise
+            finally:
+                _note(action, kwargs, outcome)
+
+        noted.changes = action  # type: ignore[attr-defined] # for the test that walks all commands
+        return noted
+
+    return mark
+
+
+def log_of(engine: Any, settings: "Settings") -> "ActionLog":  # noqa: ANN401 - an AsyncEngine; not imported for a type alone
+    """The log on the settings' secret and state."""
+    from app.audit.actions import NOTES, ActionLog
+
+    secret = settings.secret_key.get_secret_value().encode()
+    return ActionLog(engine, secret=secret, notes=settings.state_dir / NOTES)
+
+
+def _outcome(error: BaseException) -> str:
+    from typer import Exit
+
+    if isinstance(error, Exit):
+        return f"exit {error.exit_code}" if error.exit_code else "ok"
+    if isinstance(error, SystemExit):
+        return f"exit {error.code}" if error.code else "ok"
+    return str(getattr(error, "code", type(error).__name__))[:64]
+
+
+def _note(name: str, told: dict[str, Any], outcome: str) -> None:
+    """Never raises: what was done is done, and its own error is what the operator must see."""
+    from app.audit.actions import NOTES, Action
+    from app.domain.errors import Misconfigured
+    from app.security.redaction import Redactor
+    from app.settings import load
+
+    try:
+        settings = load()
+    except Misconfigured:
+        return  # nothing was done either
+    redactor = Redactor(settings.secret_key.get_secret_value().encode())
+    action = Action(
+        actor=_clean(f"os:{getpass.getuser()}@{socket.gethostname()}", redactor),
+        action=name,
+        subject=_clean(_subject(told, redactor), redactor),
+        reason=_clean(str(told.get("reason") or ""), redactor),
+        outcome=outcome,
+    )
+    try:
+        if not asyncio.run(_append(action, settings)):
+            where = settings.state_dir / NOTES
+            print(
+                f"octant: Postgres does not answer, so this is noted in {where} and goes to the audit log later.", file=sys.stderr
+            )
+    except Exception as error:  # noqa: BLE001 - told instead, see above
+        print(f"octant: NOT in the audit log ({type(error).__name__}): {action.action} {action.subject}", file=sys.stderr)
+
+
+async def _append(action: Any, settings: "Settings") -> bool:  # noqa: ANN401 - an Action; imported when it runs
+    from sqlalchemy.ext.asyncio import create_async_engine
+    from sqlalchemy.pool import NullPool
+
+    if not settings.database_url:
+        return await log_of(None, settings).append(action)
+    engine = create_async_engine(settings.database_url, poolclass=NullPool, connect_args={"connect_timeout": CONNECT_SECONDS})
+    try:
+        return await log_of(engine, settings).append(action)
+    finally:
+        await engine.dispose()
+
+
+def _subject(told: dict[str, Any], redactor: Any) -> str:  # noqa: ANN401 - a Redactor; imported when it runs
+    """The command's arguments as they were given. A user is told by pseudonym, a key by its id."""
+    tenant = str(told.get("tenant") or told.get("tenant_id") or "")
+    words = []
+    for name, value in told.items():
+        if name in UNTOLD or value in (None, "", False, [], ()):
+            continue
+        shown = str(value)
+        if name == "user":
+            shown = redactor.pseudonym(shown, tenant=tenant)
+        elif shown.startswith("oct_"):
+            shown = shown.split("_")[1]
+        words.append(name if value is True else f"{name}={shown}")
+    return " ".join(words)
+
+
+def _clean(told: str, redactor: Any) -> str:  # noqa: ANN401 - a Redactor; imported when it runs
+    sayable = told.replace("\0", "").encode("utf-8", "replace").decode()
+    return str(redactor.redact(sayable, tenant=""))

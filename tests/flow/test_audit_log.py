@@ -1,0 +1,164 @@
+"""Every command that changes something leaves a row in the log of operators' actions; erase and export by command (S8, O8)."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import own_database
+from fastapi.routing import APIRoute
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from app.cli import app
+from app.main import create_app
+from app.settings import load
+
+# These change nothing that serves anybody, each for the reason beside it. Whatever is neither here nor audited fails the test.
+READS = {
+    "audit list", "audit verify", "budget alerts", "budget show", "budget top", "budget worst-case", "calls", "calls show",
+    "jobs status", "key list", "kill status", "oncall check", "oncall now", "providers", "release hashes", "release history",
+    "release list", "release verify", "tenant list", "trace",
+}  # fmt: skip
+RUNS = {"demo", "serve", "worker"}  # they serve
+LOCAL = {
+    "index build",  # writes a file named by its content
+    "release pin",  # edits an author's draft
+    "reset",  # removes the demo's stores, and the log with them
+}
+
+
+def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - click's or typer's
+    if path and (getattr(command, "invoke_without_command", False) or not hasattr(command, "commands")):
+        yield " ".join(path), command
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from commands(inner, (*path, name))
+
+
+def mark_of(command: Any) -> str | None:  # noqa: ANN401 - as above
+    """What `@changes` left on the function behind a command: typer wraps it once more."""
+    function = command.callback
+    while function is not None and not hasattr(function, "changes"):
+        function = getattr(function, "__wrapped__", None)
+    return function.changes if function is not None else None
+
+
+def test_every_command_reads_or_is_audited_under_its_own_name() -> None:
+    known = READS | RUNS | LOCAL
+    found = dict(commands(get_command(app)))
+    assert {name: mark_of(command) for name, command in found.items() if name not in known} == {
+        name: name for name in found if name not in known
+    }
+    assert [name for name in known if name in found and mark_of(found[name])] == []
+    assert known <= set(found)
+
+
+def test_no_endpoint_for_operators_changes_anything_without_the_log() -> None:
+    """There is none yet; who adds one has `Parts.actions` to write to, and a name to put here."""
+    audited: set[str] = set()
+    made = create_app(load(database_url="postgresql+psycopg://x@/x", valkey_url="redis://127.0.0.1:1/0"))
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    from app.console import calls
+
+    routes = [*made.routes, *calls.router(create_async_engine("postgresql+psycopg://x@/x")).routes]
+    admin = [route for route in routes if isinstance(route, APIRoute) and route.path.startswith("/v1/admin")]
+    assert admin
+    assert [route.path for route in admin if route.methods != {"GET"} and route.path not in audited] == []
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture(scope="module")
+def url(database_url: str) -> Iterator[str]:
+    with own_database(database_url, "operators") as url:
+        yield url
+
+
+@pytest.fixture
+def run(url: str, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """An operator's command, in this process: twenty of them would take a minute as their own."""
+    for name, value in {"DATABASE_URL": url, "VALKEY_URL": valkey_url, "STATE_DIR": str(tmp_path)}.items():
+        monkeypatch.setenv(f"OCTANT_{name}", value)
+
+    def ran(*command: str, database: str = url) -> Ran:
+        with monkeypatch.context() as patched:
+            patched.setenv("OCTANT_DATABASE_URL", database)
+            result = CliRunner().invoke(app, list(command))
+        return Ran(result.exit_code, result.stdout, f"{result.stderr}{result.exception or ''}")
+
+    return ran
+
+
+def logged(run: Run) -> list[str]:
+    return run("audit", "list", "--count", "200").out.splitlines()
+
+
+CHANGES = [
+    (["tenant", "create", "audited"], "tenant create  tenant_id=audited"),
+    (["key", "create", "audited", "--name", "k", "--user", "grace@example.com"], "tenant_id=audited name=k user=user#"),
+    (["key", "revoke", "oct_1a2b3c4d_" + "x" * 40], "key revoke  key_id=1a2b3c4d  [not_found]"),
+    (["budget", "set", "audited", "--day", "5"], "budget set  tenant=audited day=5  [ok]"),
+    (["budget", "reconcile", "--fix"], "budget reconcile  fix  ["),
+    (["kill", "tenant", "audited", "--reason", "rogue grace@example.com"], "kill tenant  name=audited  [ok]  rogue <email:"),
+    (["resume", "tenant", "audited"], "resume  scope=tenant name=audited  [ok]"),
+    (["kill", "provider", "nobody", "--reason", "slip"], "kill provider  name=nobody  [not_found]  slip"),
+    (["release", "activate", "never", "--reason", "no"], "release activate  release_id=never  ["),
+    (["rollback", "--to", "never", "--reason", "no"], "rollback  to=never  ["),
+    (["providers", "close", "openai/gpt"], "providers close  target=openai/gpt  [not_found]"),
+    (["webhook", "secret", "audited"], "webhook secret  tenant=audited  [ok]"),
+    (["seed"], "seed  [ok]"),
+    (["migrate"], "migrate  [ok]"),
+]  # fmt: skip
+
+
+def test_each_of_them_leaves_a_row_that_names_no_user_and_no_key(run: Run) -> None:
+    """Run for real, those that succeed and those that do not."""
+    for command, _ in CHANGES:
+        run(*command)
+    told = "\n".join(" ".join(line.split()) for line in logged(run))
+    assert [row for _, row in CHANGES if " ".join(row.split()) not in told] == []
+    assert "os:" in told
+    assert not [word for word in ("grace", "x" * 40) if word in told]
+    verified = run("audit", "verify")
+    assert (verified.code, verified.out.startswith(f"{len(CHANGES)} actions")) == (0, True)
+
+
+def test_a_kill_without_postgres_works_and_is_noted_and_told(run: Run, tmp_path: Path) -> None:
+    away = "postgresql+psycopg://nobody@127.0.0.1:9/nothing"
+    killed = run("kill", "provider", "anthropic", "--reason", "both are down", database=away)
+    assert (killed.code, "is stopped" in killed.out, "noted in" in killed.err) == (0, True, True)
+    assert (tmp_path / "actions.jsonl").read_text()
+    assert run("resume", "provider", "anthropic").code == 0
+    rows = logged(run)
+    assert "resume" in rows[0]
+    assert "kill provider  name=anthropic  [ok]  both are down (noted while Postgres was away)" in rows[1]
+    assert run("audit", "verify").code == 0
+
+
+def test_erase_refuses_without_yes_counts_dry_and_forgets(run: Run, tmp_path: Path) -> None:
+    run("tenant", "create", "forgetful")
+    run("key", "create", "forgetful", "--name", "k", "--user", "ada@example.com", "--quiet")
+    who = ["--tenant", "forgetful", "--user", "ada@example.com"]
+    refused = run("erase", *who)
+    assert (refused.code, "give --yes" in refused.err) == (1, True)
+    assert "2 rows." in run("erase", *who, "--dry-run").out
+    out = tmp_path / "ada.jsonl"
+    assert "2 rows" in run("export", *who, "--out", str(out), "--reason", "request 7").out
+    assert (out.read_text().count("ada@example.com"), out.stat().st_mode & 0o077) == (2, 0)
+    assert "2 rows." in run("erase", *who, "--yes", "--no-wait", "--reason", "request 7").out
+    assert "0 rows." in run("erase", *who, "--dry-run").out
+    assert "No tenant" in run("erase", "--tenant", "nobody", "--user", "x", "--yes").err
+    rows = logged(run)
+    assert any("export  tenant=forgetful user=user#" in row and "request 7" in row for row in rows)
+    assert any("erase  tenant=forgetful user=user#" in row and "[ok]  request 7" in row for row in rows)
+    assert "ada@" not in "\n".join(rows)
