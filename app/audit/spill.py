@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from io import FileIO
 from pathlib import Path
 from threading import Lock
 from typing import IO
@@ -41,7 +42,7 @@ class Spill:
         """At most ``max_bytes`` in all files of ``directory``, which is made when first needed; 0 keeps nothing on disk."""
         self._directory = directory
         self._max_bytes = max_bytes
-        self._file: IO[bytes] | None = None
+        self._file: FileIO | None = None
         self._lock = Lock()
 
     @property
@@ -61,13 +62,12 @@ class Spill:
         file = self._open()
         before = os.fstat(file.fileno()).st_size
         try:
-            file.write(data)
-            file.flush()
+            _write_whole(file, data)
             os.fsync(file.fileno())
         except OSError:
-            self._file = None  # with what its buffer holds
+            self._file = None
             try:
-                os.truncate(file.name, before)
+                os.ftruncate(file.fileno(), before)
                 file.close()
             except OSError as error:  # a torn line at the end is passed over when it is read
                 log.warning("spill file not cut back", extra={"error_type": type(error).__name__})
@@ -102,12 +102,12 @@ class Spill:
             file.close()
         return None
 
-    def _open(self) -> IO[bytes]:
+    def _open(self) -> FileIO:
         if self._file is None:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             path = self._directory / f"{uuid.uuid4().hex}{SUFFIX}"
             handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
-            self._file = os.fdopen(handle, "ab")
+            self._file = FileIO(handle, "ab")  # without a buffer: what it still held would be written when it is closed
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             directory = os.open(self._directory, os.O_RDONLY)
             try:
@@ -140,6 +140,12 @@ class Claim:
     def close(self) -> None:
         """Let go of it."""
         self.file.close()
+
+
+def _write_whole(file: FileIO, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def _line(record: CallRecord) -> bytes:

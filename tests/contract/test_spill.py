@@ -286,7 +286,7 @@ def test_on_a_disk_that_takes_no_more_each_record_is_kept_or_counted(tmp_path: P
         assert process.wait(timeout=30) == 0
     lines = [line for file in folder.iterdir() for line in file.read_bytes().splitlines(keepends=True)]
     assert all(line.endswith(b"}\n") for line in lines), "a torn line"
-    assert len(lines) > 10
+    assert len(lines) >= 10
     assert dropped == 200 - len(lines)
 
 
