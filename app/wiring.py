@@ -198,11 +198,16 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         recovery = _open_recovery(stack, settings, valkey, switch, metrics)
         await idempotency.start()
         stack.push_async_callback(idempotency.aclose)
+        guard = Guard(
+            allowed_hosts=settings.allowed_link_hosts,
+            on_flag=lambda flag: metrics.guard_flags.inc(flag=flag),
+            secret=settings.secret_key.get_secret_value().encode(),
+        )
         gateway = Gateway(
             GatewayParts(
                 switch=switch,
                 releases=releases,
-                guard=Guard(allowed_hosts=settings.allowed_link_hosts, on_flag=lambda flag: metrics.guard_flags.inc(flag=flag)),
+                guard=guard,
                 budget=budget,
                 recovery=recovery,
                 recorder=recorder,
