@@ -21,7 +21,7 @@ from app.budget.reconcile import Reconciler
 from app.domain.money import MICROS_PER_DOLLAR
 from app.domain.routes import Target
 from app.edge.parts import EdgeParts
-from app.features.support import Support
+from app.features.support import Actions, Support
 from app.gateway.gateway import Gateway, GatewayParts
 from app.gateway.providers.anthropic import AnthropicProvider
 from app.gateway.providers.base import Provider
@@ -229,9 +229,9 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
             webhook_hosts=settings.webhook_allowed_hosts,
             version=lambda: {"version": __version__, "release": releases.current.id, "environment": settings.environment},
         )
-        yield Parts(
-            gateway=gateway, support=Support(gateway, engine, settings.index_dir, redactor, tracing), edge=edge, engine=engine
-        )
+        actions = Actions(engine, secret=settings.secret_key.get_secret_value().encode())
+        product = Support(gateway, engine, settings.index_dir, redactor, tracing, guard, actions)
+        yield Parts(gateway=gateway, support=product, edge=edge, engine=engine)
 
 
 def _checks(engine: AsyncEngine, valkey: Redis) -> Mapping[str, Callable[[], Awaitable[None]]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from app.domain.calls import Reply
 from app.domain.errors import AnswerWithheld
-from app.domain.messages import OutputSchema, Part, Text
+from app.domain.messages import OutputSchema, Part, Text, ToolUse
 from app.domain.routes import GuardAction
 from app.security.leaks import LeakWatch, Secrets, secrets_of
 from app.security.links import Links, settled
@@ -55,7 +55,16 @@ class Outgoing:
         whole._watch.end()
         whole._judge()
         text = whole._clean(reply.text)
-        return reply if text == reply.text else replace(reply, parts=_with_text(reply.parts, text))
+        parts = _with_text(reply.parts, text) if text != reply.text else reply.parts
+        parts = tuple(self._use(part) if isinstance(part, ToolUse) else part for part in parts)
+        return reply if parts == reply.parts else replace(reply, parts=parts)
+
+    def _use(self, use: ToolUse) -> ToolUse:
+        """What a tool is told may be shown to somebody too."""
+        cleaned, removed = self._of_document(use.arguments) if self._on(FOREIGN_LINK) else ("", 0)
+        if removed:
+            self._note(FOREIGN_LINK)
+        return replace(use, arguments=cleaned) if removed and self.actions.get(FOREIGN_LINK) == "block" else use
 
     def _watched(self, text: str) -> str:
         out = "" if self._watch.found else self._watch.feed(text)

@@ -9,12 +9,14 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
     Text,
     func,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
 
@@ -29,6 +31,7 @@ orders = Table(
     Column("delivered_on", Date, nullable=True),
     Column("total_cents", Integer, nullable=False),
     Column("carrier", String(64), nullable=True),
+    Column("note", Text, nullable=True, comment="what the customer wrote with the order"),
     Index("support_orders_owner", "tenant", "user"),
 )
 
@@ -59,6 +62,35 @@ handovers = Table(
     Column("request_id", String(128), nullable=False),
     Column("reason", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+actions = Table(
+    "support_actions",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("user", String(128), nullable=False),
+    Column("request_id", String(128), nullable=False),
+    Column("tool", String(64), nullable=False),
+    Column("arguments", JSONB, nullable=False),
+    Column("tainted_by", JSONB, nullable=False, comment="what the model had read when it asked"),
+    Column("token_hash", LargeBinary, nullable=False, comment="keyed, over token, owner, tool and arguments"),
+    Column("status", String(16), nullable=False, server_default="pending"),
+    Column("outcome", JSONB(none_as_null=True), nullable=True),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("decided_at", DateTime(timezone=True), nullable=True),
+    Index("support_actions_owner", "tenant", "user"),
+)
+
+tool_use = Table(
+    "support_tool_use",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("user", String(128), primary_key=True),
+    Column("tool", String(64), primary_key=True),
+    Column("minute", DateTime(timezone=True), nullable=False),
+    Column("calls", Integer, nullable=False),
 )
 
 tickets = Table(

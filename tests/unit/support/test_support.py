@@ -18,6 +18,7 @@ from app.domain.messages import Part, StopReason, Text, ToolResult, ToolUse
 from app.domain.money import MicroUSD
 from app.domain.routes import Pin, PriceTable, Prompt, Route
 from app.edge.requests import CallContext
+from app.features.support.actions import Actions
 from app.features.support.indexing import NAME, build
 from app.features.support.seeds import seed
 from app.features.support.support import MOST_TURNS, NOTHING_FOUND, Support
@@ -25,6 +26,7 @@ from app.features.support.tables import handovers, tickets
 from app.features.support.tools import HAND_OVER, TOOLS
 from app.features.support.wire import AnswerRequest, Said, TicketRequest
 from app.gateway.gateway import Gateway, Streaming
+from app.security.guard import Guard
 from app.security.redaction import Redactor
 from app.telemetry.spans import current_trace_id
 
@@ -121,7 +123,10 @@ def context(user: str = "", request_id: str = "req_loop") -> CallContext:
 
 @pytest.fixture
 def support(script: Script, engine: AsyncEngine, index_directory: Path) -> Support:
-    return Support(cast("Gateway", script), engine, index_directory, Redactor(b"tests"), TRACING)
+    guard = Guard(allowed_hosts=frozenset({"northwind.example"}))
+    return Support(
+        cast("Gateway", script), engine, index_directory, Redactor(b"tests"), TRACING, guard, Actions(engine, secret=b"tests")
+    )
 
 
 async def ask(support: Support, question: str = QUESTION, **more: Any) -> list[tuple[str, dict[str, Any]]]:  # noqa: ANN401 - request fields
