@@ -13,7 +13,8 @@ from struct import unpack
 
 BUCKETS = 1 << 16
 WEIGHTS = Path(__file__).parent / "classifier.bin"
-WINDOW, STRIDE = 120, 60  # words: an attack inside a long text must not drown in it
+WINDOW, STRIDE = 120, 90  # words: an attack inside a long text must not drown in it
+FEW = 12  # features
 _WORD = re.compile(r"[^\W_]+|[^\w\s]")
 
 
@@ -24,13 +25,11 @@ def looks_like_attack(text: str) -> bool:
 
 def score(text: str) -> float:
     """The highest score of the text's windows; above zero is an attack. The threshold is in the bias."""
-    words = _WORD.findall(text.lower())
+    words = words_of(text)
     if len(words) < 3:
         return -1.0
     weights, bias = _weights()
-    starts = range(0, max(1, len(words) - STRIDE), STRIDE)
-    best: float = max(_score(words[start : start + WINDOW], weights) for start in starts)
-    return best + bias
+    return max(_score(window, weights) for window in windows(words)) + bias
 
 
 def features(words: list[str]) -> set[int]:
@@ -41,15 +40,25 @@ def features(words: list[str]) -> set[int]:
     return {zlib.crc32(piece.encode()) % BUCKETS for piece in found}
 
 
-def windows(text: str) -> list[list[str]]:
-    """The windows of a text that are long enough to say anything."""
-    words = _WORD.findall(text.lower())
-    return [words[start : start + WINDOW] for start in range(0, max(1, len(words) - STRIDE), STRIDE)]
+def words_of(text: str) -> list[str]:
+    """Words and signs, without case."""
+    return _WORD.findall(text.lower())
+
+
+def windows(words: list[str]) -> list[list[str]]:
+    """Windows over all the words; a short text is one."""
+    starts = range(0, max(1, len(words) - (WINDOW - STRIDE)), STRIDE)
+    return [words[start : start + WINDOW] for start in starts]
+
+
+def norm(features: int) -> float:
+    """What a sum of weights is divided by: so that neither long windows nor a handful of words score high by their number."""
+    return math.sqrt(features + FEW)
 
 
 def _score(words: list[str], weights: tuple[float, ...]) -> float:
     found = features(words)
-    return sum(weights[bucket] for bucket in found) / math.sqrt(max(1, len(found)))
+    return sum(map(weights.__getitem__, found)) / norm(len(found))
 
 
 @lru_cache(maxsize=1)
