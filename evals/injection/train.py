@@ -1,8 +1,7 @@
-"""Makes `app/security/classifier.bin`: `python -m evals.injection.train`. Plain Python, one core, about a minute; same data, same file.
+"""Makes `app/security/classifier.bin`: `python -m evals.injection.train`. Plain Python, some seconds; same data, same file.
 
-Logistic regression by AdaGrad with an L1-free weight decay through early stopping, over the windows that `app.security.classifier`
-reads. The threshold is where a hundredth of a percent of the benign validation texts would be flagged, and at least every text of
-our own articles and evals passes; nothing is chosen on the sets that measure.
+Logistic regression by AdaGrad over the windows that `app.security.classifier` reads. The threshold is where a hundredth of the
+benign validation texts are flagged, which is the limit that is measured later, on other texts; nothing is chosen on those.
 """
 
 import math
@@ -39,7 +38,7 @@ def main() -> None:
 
 
 def fit(examples: Examples) -> tuple[list[float], float]:
-    """Weights for each bucket, and the bias. The classes weigh the same; of a text's windows, the first and one other are learned."""
+    """Weights for each bucket, and the bias. The classes weigh the same; of a long text one window is learned at a time."""
     weights, squares, bias = [0.0] * classifier.BUCKETS, [1e-6] * classifier.BUCKETS, 0.0
     chance = random.Random(SEED)  # noqa: S311 - order of learning
     share = sum(is_attack for _, is_attack in examples) / len(examples)
