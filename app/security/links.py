@@ -27,7 +27,7 @@ _ADDRESSES = frozenset(
     "action background cite codebase data formaction href longdesc manifest poster profile src usemap xlink:href".split()  # noqa: SIM905 - the same
 )
 _NEVER_ATTRIBUTES = frozenset({"style", "srcset", "srcdoc", "ping", "imagesrcset", "http-equiv"})
-_DESTINATION = r"(?:<[^<>\n]*>|[^\s()<]*(?:\([^\s()]*\)[^\s()]*)*)"
+_DESTINATION = r"(?:<[^<>\n]*>|[^ \n()<]*(?:\([^ \n()]*\)[^ \n()]*)*)"
 _INLINE = re.compile(rf"(!?)\[([^\[\]]*)\]\(\s*({_DESTINATION})[^()]*\)")
 _INLINE_REST = re.compile(rf"(\]\(\s*)({_DESTINATION})")
 _REFERENCE = re.compile(r"(\[[^\[\]]+\]:\s*)(<[^<>\n]*>|\S+)")
