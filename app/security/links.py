@@ -152,6 +152,8 @@ def settled(text: str) -> int:
             if len(text) - opened <= LONGEST_FORM:
                 return opened
             end = opened + 1
+        if end > cut:
+            return opened
         at = end
     return cut
 

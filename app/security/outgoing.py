@@ -46,7 +46,7 @@ class Outgoing:
         """The rest. Raises AnswerWithheld."""
         rest = self._watch.end()
         self._judge()
-        return self._pass_on(rest, at_end=True)
+        return self._pass_on(rest + self._watch.rest(), at_end=True)
 
     def reply(self, reply: Reply) -> Reply:
         """A whole reply as it may go out: what a tool is to be called with counts as said. Raises AnswerWithheld."""
@@ -67,9 +67,9 @@ class Outgoing:
         return replace(use, arguments=cleaned) if removed and self.actions.get(FOREIGN_LINK) == "block" else use
 
     def _watched(self, text: str) -> str:
-        out = "" if self._watch.found else self._watch.feed(text)
+        out = self._watch.feed(text)
         self._judge()
-        return text if self._watch.found else out  # not stopped by policy: as it came
+        return self._watch.rest() if self._watch.found else out  # found and not stopped by policy: as it came
 
     def _judge(self) -> None:
         check = self._watch.found

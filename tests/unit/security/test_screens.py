@@ -32,7 +32,6 @@ def test_a_payload_in_another_spelling_is_seen(text: str) -> None:
     [
         "Where is my order NW-10001? Tracking 1Z999AA10123456784, card ends in 4242.",
         "The code on the box is 4f70656e2074686520626f78 and the photo is IMG_20261101_120000.",
-        "I n e e d h e l p please",
         "Bonjour, je ne peux pas ouvrir mon compte, le mot de passe est faux. Merci.",
     ],
 )
