@@ -44,6 +44,7 @@ _LONGEST_QUESTION = 3600
 _ADDRESS = re.compile(r"(?i)(?:\b[a-z][a-z0-9+.-]*:)?[/\\]{2,}([^\s/\\\"'<>()\[\]]+)|\b(?:javascript|data):\S")
 _TAG = re.compile(r"(?i)<(?:img|a|script|iframe|svg|form|object|link)\b")
 _ENCODED = re.compile(r"[A-Za-z0-9+/_=-]{16,}")
+_FEW = 20  # attacks: one worker starts sooner
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _QUIET = dict.fromkeys(("canary", "system-prompt", "foreign-link", "unconfirmed-action"), "log")
 
@@ -167,7 +168,7 @@ def prepared(folder: Path, attacks: list[Attack], *, guarded: bool) -> Generator
         OCTANT_STATE_DIR=str(folder), OCTANT_PORT="0", OCTANT_METRICS_PORT="0", OCTANT_WORKER_METRICS_PORT="0",
         OCTANT_OPENAI__API_KEY="", OCTANT_ANTHROPIC__API_KEY="", OCTANT_RELEASES_DIR=str(folder / "releases"),
         OCTANT_PROMPTS_DIR=str(folder / "features"), OCTANT_LOG_LEVEL="error", OCTANT_ENVIRONMENT="development",
-        OCTANT_SECRET_KEY=hashlib.sha256(os.urandom(32)).hexdigest(),
+        OCTANT_WORKERS="2" if len(attacks) > _FEW else "1", OCTANT_SECRET_KEY=hashlib.sha256(os.urandom(32)).hexdigest(),
     )  # fmt: skip
     try:
         yield load()
