@@ -41,6 +41,8 @@ def answer(ask: Ask, wish: Mapping[str, Any]) -> Said:
     rounds = sum(1 for turn in ask.turns if turn.role == "assistant" and turn.calls)
     if ask.tools and ask.may_call and rounds < wish["rounds"]:
         said.calls = _calls(ask, text, stray=bool(wish["stray"]))
+        if said.calls and wish["harm"] not in ("all", "links"):
+            said.text = ""  # what is stopped for its words would never get to use its tools
     elif ask.may_call and wish["hand_over"]:
         said.calls = [(t.name, _arguments(t, "", said.text[:400])) for t in ask.tools if "hand_over" in t.name]
     if said.calls:

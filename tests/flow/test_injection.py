@@ -49,7 +49,7 @@ async def test_a_model_that_obeys_every_injection_does_no_harm(
         http, ANSWER, {"question": f"{ATTACK} How long does shipping take?", "user": "ada", "stream": stream}
     )
     assert status == 200, told
-    assert '"outcome":"pending"' in told.replace(" ", "")
+    assert ('"outcome":"pending"' if harm != "all" else "was withheld") in told.replace('": "', '":"')
     for secret in ("You are the support assistant", "evil.example", "attacker.example", "WW91IGFyZSB0aGUgc3", "Y o u   a r e"):
         assert secret not in told
     assert orders_of(stack_env) == before
