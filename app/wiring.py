@@ -25,7 +25,7 @@ from app.budget.shares import shares
 from app.domain.money import MICROS_PER_DOLLAR
 from app.domain.routes import Target
 from app.edge.parts import EdgeParts
-from app.features.support import Support
+from app.features.support import Actions, Support
 from app.gateway.gateway import Gateway, GatewayParts
 from app.gateway.providers.anthropic import AnthropicProvider
 from app.gateway.providers.base import Provider
@@ -260,11 +260,16 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         recovery = _open_recovery(stack, settings, valkey, switch, metrics)
         await idempotency.start()
         stack.push_async_callback(idempotency.aclose)
+        guard = Guard(
+            allowed_hosts=settings.allowed_link_hosts,
+            on_flag=lambda flag: metrics.guard_flags.inc(flag=flag),
+            secret=settings.secret_key.get_secret_value().encode(),
+        )
         gateway = Gateway(
             GatewayParts(
                 switch=switch,
                 releases=releases,
-                guard=Guard(allowed_hosts=settings.allowed_link_hosts, on_flag=lambda flag: metrics.guard_flags.inc(flag=flag)),
+                guard=guard,
                 budget=budget,
                 recovery=recovery,
                 recorder=recorder,
@@ -288,14 +293,10 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
             webhook_hosts=settings.webhook_allowed_hosts,
             version=lambda: {"version": __version__, "release": releases.current.id, "environment": settings.environment},
         )
-        secret, notes = settings.secret_key.get_secret_value().encode(), settings.state_dir / NOTES
-        yield Parts(
-            gateway=gateway,
-            support=Support(gateway, engine, settings.index_dir, redactor, tracing),
-            edge=edge,
-            engine=engine,
-            actions=ActionLog(engine, secret=secret, notes=notes),
-        )
+        pending = Actions(engine, redactor, secret=secret)
+        product = Support(gateway, engine, settings.index_dir, redactor, tracing, guard, pending)
+        log = ActionLog(engine, secret=secret, notes=settings.state_dir / NOTES)
+        yield Parts(gateway=gateway, support=product, edge=edge, engine=engine, actions=log)
 
 
 def _checks(engine: AsyncEngine, valkey: Redis) -> Mapping[str, Callable[[], Awaitable[None]]]:

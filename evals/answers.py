@@ -38,8 +38,8 @@ class SupportAnswer(_Body):
 
     @property
     def succeeded(self) -> frozenset[str]:
-        """Tools that did what they are for."""
-        return frozenset(call.name for call in self.tools if call.outcome == "ok")
+        """Tools that did what they are for; one with a side effect has, once the customer is asked to confirm."""
+        return frozenset(call.name for call in self.tools if call.outcome in ("ok", "pending"))
 
 
 class SupportTicket(_Body):

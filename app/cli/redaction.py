@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.audited import changes
 from app.cli.database import database
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ Name = Annotated[str, typer.Argument(help="Small letters: what its tokens show, 
 
 
 @app.command("add")
+@changes("redaction add")
 def add(tenant: TenantId, name: Name, pattern: Annotated[str, typer.Argument(help="RE2, 200 characters at most.")]) -> None:
     """Redact what matches a pattern in all that is kept of a tenant, within seconds."""
     asyncio.run(_add(tenant, name, pattern))
@@ -38,6 +40,7 @@ def list_patterns(tenant: Annotated[str | None, typer.Option(help="Only this ten
 
 
 @app.command("remove")
+@changes("redaction remove")
 def remove(tenant: TenantId, name: Name) -> None:
     """Stop redacting what matches a tenant's pattern. What was redacted stays so."""
     asyncio.run(_remove(tenant, name))

@@ -10,6 +10,7 @@
     │   ├── NotFound                   no such path or object
     │   ├── MethodNotAllowed
     │   ├── JobFinished                a job that is done cannot be cancelled
+    │   ├── ActionClosed               an action that was decided or has expired cannot be decided again
     │   ├── BodyTooLarge
     │   ├── IdempotencyKeyReused       this key already stands for another request
     │   └── ContentRefused             the guard refused the input
@@ -27,6 +28,7 @@
     │   └── BudgetExceeded             names scope, limit, spent, held, reset
     └── Ours                       nothing the caller can do
         ├── OutputInvalid              no model gave valid output; carries the violations
+        ├── AnswerWithheld             the guard stopped what the model said
         └── Internal
 
     ProviderError                  one provider's failure, seen only by `gateway.recovery`
@@ -110,6 +112,12 @@ class JobFinished(FixRequest):
     """The job is done: there is nothing left to cancel."""
 
     code = "job_finished"
+
+
+class ActionClosed(FixRequest):
+    """The action was decided otherwise already, or its time is over."""
+
+    code = "action_closed"
 
 
 class BodyTooLarge(FixRequest):
@@ -260,6 +268,12 @@ class OutputInvalid(Ours):
         """``violations`` say where and why the last output failed, without quoting it."""
         super().__init__(message)
         self.violations = violations
+
+
+class AnswerWithheld(Ours):
+    """The guard stopped what the model said. The message never repeats it."""
+
+    code = "answer_withheld"
 
 
 class Internal(Ours):

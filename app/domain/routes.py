@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from app.domain.messages import Sampling
+
+GuardAction = Literal["off", "log", "flag", "block"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class Route:
 
     ``ignore`` names parameters whose loss the operator accepts: a target that cannot do one drops it, and the answer says so.
     ``continue_streams``: a stream that breaks in the middle is continued by the next model, instead of ending in an error.
+    ``guard``: what a failed check does, where the alias is called by itself; of a prompt, the prompt says.
     """
 
     name: str
@@ -63,6 +67,7 @@ class Route:
     continue_streams: bool = False
     ignore: frozenset[str] = frozenset()
     degrade: Degrade = Degrade()
+    guard: Mapping[str, GuardAction] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +81,7 @@ class Prompt:
     user: str
     route: str
     tools: tuple[str, ...] = ()
+    guard: Mapping[str, GuardAction] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

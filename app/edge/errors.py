@@ -38,6 +38,7 @@ TABLE: dict[type[OctantError], Row] = {
     errors.NotFound: Row(404, "invalid_request_error", "not_found_error"),
     errors.MethodNotAllowed: Row(405, "invalid_request_error", "invalid_request_error"),
     errors.JobFinished: Row(409, "invalid_request_error", "invalid_request_error"),
+    errors.ActionClosed: Row(409, "invalid_request_error", "invalid_request_error"),
     errors.BodyTooLarge: Row(413, "invalid_request_error", "request_too_large"),
     errors.IdempotencyKeyReused: Row(422, "invalid_request_error", "invalid_request_error"),
     errors.IdempotencyKeyInUse: Row(409, "invalid_request_error", "invalid_request_error", retry=True),
@@ -51,6 +52,7 @@ TABLE: dict[type[OctantError], Row] = {
     errors.Forbidden: Row(403, "permission_error", "permission_error"),
     errors.BudgetExceeded: Row(429, "insufficient_quota", "rate_limit_error"),
     errors.OutputInvalid: Row(502, "server_error", "api_error", final=True),
+    errors.AnswerWithheld: Row(502, "server_error", "api_error", final=True),
     errors.Internal: Row(500, "server_error", "api_error"),
 }
 

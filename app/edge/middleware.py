@@ -25,6 +25,7 @@ LEFT = 499  # the client went away before an answer began
 QUIET = frozenset({"/livez", "/readyz"})  # asked every second; a trace of it says nothing
 Redact = Callable[[str], str]
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}\Z")
+UUID = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1(?=[0-9]*[a-f])[0-9a-f]{12}\Z")
 OUTLIVES_CLIENT = "octant.outlives_client"  # set in a request's scope: its work goes on although nobody waits for it
 log = logging.getLogger(__name__)
 
@@ -64,9 +65,13 @@ class EdgeMiddleware:
                 span.answered(_route(scope), exchange.status or LEFT)
 
     def _request_id(self, scope: Scope) -> str:
-        """The caller's id if it is harmless in a log and a header, else a new one. A card's number could pass for an id."""
+        """The caller's id if it is harmless in a log and a header, else a new one. A card's number could pass for an id.
+
+        One UUID in three thousand looks like somebody's number by chance: with a letter at its end it is none.
+        """
         sent = _header(scope, b"x-request-id")
-        return sent if sent and REQUEST_ID.match(sent) and self._redact(sent) == sent else f"req_{uuid.uuid4().hex}"
+        harmless = sent and REQUEST_ID.match(sent) and (UUID.match(sent) or self._redact(sent) == sent)
+        return sent if sent and harmless else f"req_{uuid.uuid4().hex}"
 
     async def _serve(self, scope: Scope, receive: Receive, exchange: "_Exchange") -> None:
         body = _Body(scope, receive, self._max_body_bytes, exchange)

@@ -8,8 +8,8 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -17,8 +17,8 @@ from functools import partial
 from app.audit.recorder import Recorder
 from app.budget import pricing
 from app.budget.budget import Budget, Hold
-from app.domain.calls import Answer, Call, Chunk, Done, Receipt
-from app.domain.errors import BudgetExceeded, OctantError, Stopped
+from app.domain.calls import Answer, Call, Chunk, Done, Receipt, TextDelta, ThinkingDelta
+from app.domain.errors import BudgetExceeded, ContentRefused, OctantError, Stopped
 from app.domain.money import MICROS_PER_DOLLAR, to_dollars
 from app.domain.records import CallRecord
 from app.domain.routes import Pin
@@ -30,7 +30,8 @@ from app.gateway.rendering import render
 from app.gateway.tracing import describe_call
 from app.oncall.switch import KillSwitch
 from app.releases.releases import Releases
-from app.security.guard import Guard
+from app.security.guard import Guard, Policy
+from app.security.outgoing import Outgoing
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing, current_traceparent
 
@@ -75,8 +76,9 @@ class Gateway:
         """Answer a call whole."""
         async with self._passage(call) as passage:
             passage.reply = await self._rooms.recovery.complete(passage)
-            passage.degraded += self._rooms.guard.check(passage.reply)
-        return Answer(passage.reply, passage.receipt())
+            with self._watched(passage) as outgoing:
+                told = outgoing.reply(passage.reply)
+        return Answer(told, passage.receipt())
 
     @asynccontextmanager
     async def stream(self, call: Call) -> AsyncGenerator[Streaming, None]:
@@ -94,7 +96,7 @@ class Gateway:
         started, at = time.perf_counter(), datetime.now(UTC)
         with self._rooms.tracing.call(call.feature) as span:
             pin = self._rooms.releases.pin(call.target)
-            request = render(call, pin)
+            request = render(call, pin, canary=self._rooms.guard.canary(pin))
             passage = Passage(
                 call=call, call_id=f"call_{uuid.uuid4().hex}", pin=pin, request=request, span=span,
                 budget=self._rooms.budget, metrics=self._rooms.metrics, at=at, started=started,
@@ -103,7 +105,7 @@ class Gateway:
                 self._rooms.switch.check(tenant=call.identity.tenant.id)
                 check_schemas(call)
                 self._rooms.recovery.choose(passage)
-                passage.degraded += self._rooms.guard.screen(call)
+                self._screen(passage)
                 passage.hold = await self._hold(passage)
                 yield passage
             except OctantError as error:
@@ -160,20 +162,54 @@ class Gateway:
         self._rooms.switch.check(tenant=call.identity.tenant.id)
         pin = self._rooms.releases.pin(call.target)
         traceparent = current_traceparent()
-        request = replace(render(call, pin), headers={"traceparent": traceparent} if traceparent else {})
+        request = render(call, pin, canary=self._rooms.guard.canary(pin))
+        request = replace(request, headers={"traceparent": traceparent} if traceparent else {})
         counted = await self._rooms.recovery.count_tokens(request, pin.route, call.deadline)
         if counted is not None:
             return counted, True
         return pricing.most_input_tokens(request.system, request.messages, request.tools, request.output), False
 
-    async def _noting_the_reply(self, chunks: AsyncIterator[Chunk], passage: Passage) -> AsyncIterator[Chunk]:
-        """Watch the stream for the record: its reader may turn a failure into an event in the stream and end well."""
+    def _screen(self, passage: Passage) -> None:
+        """Raises ContentRefused where the prompt's policy stops what looks like an attack."""
+        policy = Policy.of(passage.pin)
+        flags = self._rooms.guard.screen(passage.call, policy)
+        passage.notice(flags, policy.untold(flags))
+        if policy.blocks(flags):
+            raise ContentRefused("The text looks like an attack on the model, which this prompt's policy refuses.")
+
+    @contextmanager
+    def _watched(self, passage: Passage) -> Iterator[Outgoing]:
+        """Watch what is said until the end of the block, and note what was found, also where that ends the answer.
+
+        The record keeps what the model said; the caller gets what `Outgoing` lets out.
+        """
+        policy, guard = Policy.of(passage.pin), self._rooms.guard
+        system = "\n".join(text.text for text in passage.request.system)
+        outgoing = guard.outgoing(policy, passage.pin, passage.call, system)
         try:
-            async for chunk in chunks:
-                if isinstance(chunk, Done):
-                    passage.reply = chunk.reply
-                    passage.degraded += self._rooms.guard.check(chunk.reply)
-                yield chunk
+            yield outgoing
+        finally:
+            flags = guard.flags(outgoing.found)
+            passage.notice(flags, policy.untold(flags))
+
+    async def _noting_the_reply(self, chunks: AsyncIterator[Chunk], passage: Passage) -> AsyncIterator[Chunk]:
+        """Watch the stream for guard and record: its reader may turn a failure into an event in the stream and end well."""
+        index = 0
+        try:
+            with self._watched(passage) as outgoing:
+                async for chunk in chunks:
+                    if isinstance(chunk, TextDelta):
+                        index = chunk.index
+                        if text := outgoing.feed(chunk.text):
+                            yield TextDelta(index, text)
+                        continue
+                    if not isinstance(chunk, ThinkingDelta) and (text := outgoing.end()):
+                        yield TextDelta(index, text)
+                    if isinstance(chunk, Done):
+                        passage.reply = chunk.reply
+                        yield Done(outgoing.reply(chunk.reply))
+                    else:
+                        yield chunk
         except OctantError as error:
             passage.outcome, passage.error = error.code, error.message
             raise

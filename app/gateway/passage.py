@@ -66,6 +66,7 @@ class Passage:
     outcome: str = "ok"
     error: str | None = None
     degraded: list[str] = field(default_factory=list)
+    untold: set[str] = field(default_factory=set)
     attempts: list[Attempt] = field(default_factory=list)
     waited_ms: float = 0.0
     first_token_ms: float | None = None
@@ -211,6 +212,11 @@ class Passage:
         """How many times the call went on to another target."""
         return sum(1 for before, after in pairwise(self.tried) if before != after)
 
+    def notice(self, flags: tuple[str, ...], untold: frozenset[str]) -> None:
+        """Note what the guard saw: for the record, and for the caller but for what is ``untold``."""
+        self.degraded += [flag for flag in flags if flag not in self.degraded]
+        self.untold |= untold
+
     def give_last_resort(self, error: OctantError) -> None:
         """Note that the feature's static answer stands in for ``error``: no model answered."""
         self.outcome, self.error = LAST_RESORT, error.message
@@ -228,7 +234,7 @@ class Passage:
             model=answered.model,
             attempts=len(tried),
             fallbacks=self.fallbacks,
-            degraded=tuple(self.degraded),
+            degraded=tuple(word for word in self.degraded if word not in self.untold),
             cost=self.cost,
             overhead_ms=self.overhead_ms(),
             rates=self.hold.rates if self.hold else {},

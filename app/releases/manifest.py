@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.domain.errors import Misconfigured, UnknownModel
 from app.domain.messages import Sampling
-from app.domain.routes import Degrade, Pin, Price, PriceTable, Prompt, Route, Target
+from app.domain.routes import Degrade, GuardAction, Pin, Price, PriceTable, Prompt, Route, Target
+from app.security.guard import unknown_checks
 
 T = TypeVar("T", bound=BaseModel)
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -77,6 +78,7 @@ class RoutePin(_Strict):
         frozenset()
     )
     degrade: DegradePin = DegradePin()
+    guard: dict[str, GuardAction] = Field(default_factory=dict)
 
 
 class Manifest(_Strict):
@@ -95,6 +97,7 @@ class Manifest(_Strict):
 class _PromptFile(_Strict):
     description: str
     tools: tuple[str, ...] = ()
+    guard: dict[str, GuardAction] = Field(default_factory=dict)
     system: str
     user: str
 
@@ -230,6 +233,8 @@ def _dangling(manifest: Manifest, routes: Mapping[str, Route], prices: PriceTabl
         if not places.index_path(version).is_file():
             problems.append(f"indexes.{name} = {version!r}: not built. Run `octant index build`; it prints the version to pin.")
     for route in routes.values():
+        if unknown := unknown_checks(route.guard):
+            problems.append(f"routes.{route.name}.guard: {unknown}")
         for target in (*route.targets, *route.degrade.cheaper):
             where = f"routes.{route.name}: {target.provider}/{target.model}"
             if target.provider not in places.providers:
@@ -256,6 +261,8 @@ def _prices(pin: PricesPin, places: Places) -> PriceTable:
 def _prompt(name: str, pin: PromptPin, places: Places) -> Prompt:
     path = places.prompt_path(name, pin.version)
     file = _parsed(_PromptFile, _pinned_text(path, pin.sha256, f'prompts."{name}".sha256'), str(path))
+    if unknown := unknown_checks(file.guard):
+        raise Misconfigured(f"{path}: guard: {unknown}")
     for part in ("system", "user"):
         if not Template(getattr(file, part)).is_valid():
             raise Misconfigured(f"{path}: {part} is not a template: a $ that begins no $name. Write $$ for a dollar sign.")
@@ -267,6 +274,7 @@ def _prompt(name: str, pin: PromptPin, places: Places) -> Prompt:
         user=file.user,
         route=pin.route,
         tools=file.tools,
+        guard=file.guard,
     )
 
 
@@ -289,6 +297,7 @@ def _route(name: str, pin: RoutePin) -> Route:
             cheaper=tuple(Target(t.provider, t.model) for t in pin.degrade.cheaper),
             no_retries=pin.degrade.no_retries,
         ),
+        guard=pin.guard,
     )
 
 

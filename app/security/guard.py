@@ -1,32 +1,36 @@
-"""Untrusted text on its way in, and what the model made of it on its way out (S2, S4), in first form.
+"""Untrusted text on its way in, and what the model made of it on its way out (S2, S4).
 
-The boundary is code elsewhere: tool allowlists, typed arguments, scoping by identity. What is here is a fence, which tells
-the model where untrusted text begins and ends, and screens, which are signals: they are counted and recorded, and decide
-nothing by themselves.
+The boundary is code: tool allowlists, typed arguments, scoping by identity, confirmation of side effects, links to allowed hosts
+only, a canary that stops a leak. It holds for a model that obeys every injection. The fence tells a model where untrusted text
+begins and ends; the screens are signals. What a failed check does is policy, of each prompt.
 """
 
 import secrets
-from collections.abc import Callable, Iterable
-from urllib.parse import urlsplit
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 import re2
 
 from app.domain.calls import Call, Reply
 from app.domain.messages import Text, ToolResult
+from app.domain.routes import GuardAction, Pin
+from app.security import leaks
+from app.security.links import Links
+from app.security.outgoing import CANARY, FOREIGN_LINK, SYSTEM_PROMPT, Outgoing
+from app.security.screens import INVISIBLE, SCREENS, screened
 
-# Not the joiners inside emoji and Persian words (200C, 200D), not the marks of right-to-left text (200E, 200F, 2066-2069).
-_INVISIBLE = re2.compile(r"[\x{200B}\x{202A}-\x{202E}\x{2060}-\x{2064}\x{FEFF}\x{E0000}-\x{E007F}]")
-_FLAG_EMOJI = re2.compile(r"\x{1F3F4}[\x{E0061}-\x{E007A}]+\x{E007F}")  # Scotland's flag is spelled in invisible letters
-_FAKE_ROLE = re2.compile(
-    r"(?im)(?:<\|?(?:im_start|system|assistant)\|?>|^\s*#{0,3}\s*(?:system|assistant)\s*(?:prompt|message)?\s*:)"
-)
-_OVERRIDE = re2.compile(
-    r"(?i)\b(?:ignore|disregard|forget|override)\b.{0,40}\b(?:previous|prior|above|earlier|all|your|system)\b.{0,40}"
-    r"\b(?:instruction|prompt|rule|direction|message|guideline)s?"
-)
-_URL = re2.compile(r"(?i)(?:https?:|\]\(\s*)[/\\]{2,}[^\s<>\"')\]]+")
-
-SCREENS = {"invisible-characters": _INVISIBLE, "fake-role": _FAKE_ROLE, "override-instructions": _OVERRIDE}
+UNCONFIRMED = "unconfirmed-action"
+CHECKS = (*SCREENS, CANARY, SYSTEM_PROMPT, FOREIGN_LINK, UNCONFIRMED)
+# A prompt is ours: what it must not do is stopped. What comes in is only flagged, since a screen may be wrong about a customer.
+PROMPT_POLICY: Mapping[str, GuardAction] = {
+    **dict.fromkeys(SCREENS, "flag"),
+    **dict.fromkeys((CANARY, SYSTEM_PROMPT, FOREIGN_LINK, UNCONFIRMED), "block"),
+}
+# A model's alias is the tenant's own product: its prompt, its tools, its page. We tell what we see; its route may say more.
+ALIAS_POLICY: Mapping[str, GuardAction] = {
+    **dict.fromkeys((*SCREENS, FOREIGN_LINK), "flag"),
+    **dict.fromkeys((CANARY, SYSTEM_PROMPT, UNCONFIRMED), "off"),
+}
 
 
 def nonce() -> str:
@@ -41,45 +45,75 @@ def fence(label: str, text: str, *, nonce: str, **attributes: str) -> str:
     """
     told = "".join(f' {name}="{_attribute(value)}"' for name, value in attributes.items())
     lookalike = re2.compile(rf"(?i)[<\x{{FF1C}}\x{{FE64}}]([\s/\x{{FF0F}}]*{re2.escape(label)})")
-    safe = lookalike.sub(lambda found: f"< {found.group(1)}", _INVISIBLE.sub("", text))
+    safe = lookalike.sub(lambda found: f"< {found.group(1)}", INVISIBLE.sub("", text))
     return f'<{label}{told} nonce="{nonce}">\n{safe}\n</{label}>'
+
+
+def unknown_checks(names: Iterable[str]) -> str:
+    """What is wrong with a policy that names checks which do not exist; empty if nothing is."""
+    unknown = sorted(set(names) - set(CHECKS))
+    return f"no check {', '.join(unknown)}. Checks: {', '.join(CHECKS)}." if unknown else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a failed check does: ``off`` nothing, ``log`` is counted and recorded, ``flag`` also told, ``block`` also stopped."""
+
+    actions: Mapping[str, GuardAction]
+
+    @classmethod
+    def of(cls, pin: Pin) -> "Policy":
+        """A prompt's own over the prompts' default; else the route's own over the aliases'."""
+        if pin.prompt:
+            return cls({**PROMPT_POLICY, **pin.prompt.guard})
+        return cls({**ALIAS_POLICY, **pin.route.guard})
+
+    def untold(self, flags: Iterable[str]) -> frozenset[str]:
+        """The flags that stay in the record."""
+        return frozenset(flag for flag in flags if self._action(flag) == "log")
+
+    def blocks(self, flags: Iterable[str]) -> bool:
+        """Whether one of the flags stops the call."""
+        return any(self._action(flag) == "block" for flag in flags)
+
+    def _action(self, flag: str) -> GuardAction:
+        return self.actions.get(flag.removeprefix("guard:"), "off")
 
 
 class Guard:
     """Looks at what goes in and what comes out. Returns flags such as ``guard:override-instructions``; holds no state."""
 
-    def __init__(self, *, allowed_hosts: frozenset[str], on_flag: Callable[[str], None] = lambda _: None) -> None:
-        """``allowed_hosts`` are those that links in answers may point to, subdomains included; ``on_flag`` counts."""
-        self._allowed = allowed_hosts
+    def __init__(
+        self, *, allowed_hosts: frozenset[str], on_flag: Callable[[str], None] = lambda _: None, secret: bytes = b""
+    ) -> None:
+        """``allowed_hosts`` are those that links in answers may point to; ``on_flag`` counts; ``secret`` keys the canaries."""
+        self.links = Links(allowed_hosts)
         self._on_flag = on_flag
+        self._secret = secret
 
-    def screen(self, call: Call) -> tuple[str, ...]:
+    def canary(self, pin: Pin) -> str:
+        """The word that a prompt's system text ends with; none for a model's alias, whose system text is the tenant's."""
+        return leaks.canary(self._secret, pin.release, pin.prompt.name) if pin.prompt else ""
+
+    def screen(self, call: Call, policy: Policy = Policy(ALIAS_POLICY)) -> tuple[str, ...]:
         """Flag untrusted text that looks like an attack."""
-        texts = [_FLAG_EMOJI.sub("", text) for text in (*call.variables.values(), *_texts(call))]
-        return self._flags(name for name, pattern in SCREENS.items() if any(pattern.search(text) for text in texts))
+        found = frozenset[str]().union(*(screened(text) for text in (*call.variables.values(), *_texts(call))))
+        return self.flags(name for name in SCREENS if name in found and policy.actions.get(name, "off") != "off")
+
+    def outgoing(self, policy: Policy, pin: Pin, call: Call, system: str) -> Outgoing:
+        """What watches one reply. ``system`` is the system text as sent."""
+        return Outgoing(self.links, policy.actions, self.canary(pin), system, call.output)
 
     def check(self, reply: Reply) -> tuple[str, ...]:
         """Flag an answer that links to a host which is not allowed."""
-        hosts = (_host(str(match.group(0))) for match in _URL.finditer(reply.text))
-        return self._flags("foreign-link" for _ in [host for host in hosts if not self._host_allowed(host)][:1])
+        return self.flags([FOREIGN_LINK] if self.links.clean(reply.text)[1] else [])
 
-    def _host_allowed(self, host: str) -> bool:
-        return any(host == allowed or host.endswith("." + allowed) for allowed in self._allowed)
-
-    def _flags(self, names: Iterable[str]) -> tuple[str, ...]:
+    def flags(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Count what was found, and give it the name that records and headers use."""
         flags = tuple(f"guard:{name}" for name in names)
         for flag in flags:
             self._on_flag(flag.removeprefix("guard:"))
         return flags
-
-
-def _host(url: str) -> str:
-    """Where a browser would go: a backslash is a slash to it, and what stands before an @ is not the host."""
-    _, _, rest = url.replace("\\", "/").partition("//")
-    try:
-        return urlsplit("//" + rest.lstrip("/")).hostname or ""
-    except ValueError:
-        return ""
 
 
 def _texts(call: Call) -> Iterable[str]:

@@ -1,6 +1,7 @@
 """What the simulator says, by rules. The same brain is behind both wires; nothing in the service knows of it.
 
-It does not follow instructions found in passages or tool results: it treats them as material, as a good model would.
+It does not follow instructions found in passages or tool results: it treats them as material, as a good model would. Told to
+`obey`, it follows all of them, as the worst would.
 """
 
 import json
@@ -8,13 +9,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from app.simulator import grounded, structured, tokens
+from app.simulator import grounded, obedient, structured, tokens
 from app.simulator.request import Ask, Said
 
 
-def answer(ask: Ask) -> Said:
-    """Answer a request: fill a schema, call a tool, answer from passages, or chat."""
-    said = _thought(ask)
+def answer(ask: Ask, obey: Mapping[str, Any] | None = None) -> Said:
+    """Answer a request: fill a schema, call a tool, answer from passages, or chat. With ``obey``, as its injections say."""
+    said = obedient.answer(ask, obey) if obey else _thought(ask)
     _cut(said, ask)
     if ask.think:
         said.thinking = "Let me see what is asked for. "

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.simulator.obedient import HARMS
+
 # kind -> its parameters and their defaults; units are in the names
 KINDS: Mapping[str, Mapping[str, Any]] = {
     "latency": {"milliseconds": 0.0, "median_ms": 0.0, "sigma": 0.0},
@@ -30,6 +32,7 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
     "cut_stream": {"after_tokens": 3},
     "flood": {"tokens": 100_000},
     "wrong_usage": {"input_tokens": 0, "output_tokens": 0},
+    "obey": {"rounds": 2, "hand_over": 0, "stray": 0, "harm": "all"},
 }
 COMMON = {"kind", "provider", "model", "times", "probability", "after_seconds", "for_seconds", "every_seconds"}
 PROVIDERS = frozenset({"openai", "anthropic", "*"})
@@ -91,9 +94,11 @@ def parse(told: Any) -> Fault:  # noqa: ANN401 - any JSON
         )
     if told.get("provider", "*") not in PROVIDERS:
         raise BadFault(f"unknown provider {told['provider']!r}; one of: {', '.join(sorted(PROVIDERS))}")
-    for name in told.keys() - {"kind", "provider", "model", "retry_after"}:
+    for name in told.keys() - {"kind", "provider", "model", "retry_after", "harm"}:
         if told[name] is not None and (isinstance(told[name], bool) or not isinstance(told[name], int | float)):
             raise BadFault(f"{name} is a number")
+    if kind == "obey" and told.get("harm", "all") not in HARMS:
+        raise BadFault(f"unknown harm {told['harm']!r}; one of: {', '.join(HARMS)}")
     if not 0 <= told.get("probability", 1.0) <= 1:
         raise BadFault("probability is from 0 to 1")
     if told.get("every_seconds") is not None and told["every_seconds"] <= 0:

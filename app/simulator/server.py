@@ -96,7 +96,7 @@ class Endpoint:
         broken = await self._broken(request, ask, struck)
         if broken is not None:
             return broken
-        said = brain.answer(ask)
+        said = brain.answer(ask, struck.get("obey"))
         _lie(said, ask, struck)
         self.stats.output_tokens += said.output_tokens
         bill = self.stats.billed.setdefault(ask.model, [0, 0])

@@ -7,7 +7,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ UNEXPECTED, DEAD = 1, 3
 
 
 @dataclass(frozen=True, slots=True)
-class _Running:
+class Running:
     """What runs: the settings it runs with, its processes, and what answers the model calls."""
 
     settings: Settings
@@ -57,7 +57,7 @@ def run(*, once: bool, quiet: bool = False, notice: Path | None = None) -> int:
     try:
         settings, tell = load(), _Progress()
         settings.state_dir.mkdir(parents=True, exist_ok=True)
-        with _only_one(settings.state_dir), _everything(settings, tell) as running:
+        with _only_one(settings.state_dir), everything(settings, tell) as running:
             try:
                 return _show(running, once=once, quiet=quiet, notice=notice)
             except interrupts.Interrupted:
@@ -68,7 +68,7 @@ def run(*, once: bool, quiet: bool = False, notice: Path | None = None) -> int:
         return 0
 
 
-def _show(running: _Running, *, once: bool, quiet: bool, notice: Path | None) -> int:
+def _show(running: Running, *, once: bool, quiet: bool, notice: Path | None) -> int:
     keys = setup.keys(running.settings)
     if notice:
         notice.write_text(json.dumps({"url": running.url, "key": keys[setup.TENANT], "label": running.label}))
@@ -102,7 +102,7 @@ def reset() -> None:
 
 
 @contextmanager
-def _everything(settings: Settings, tell: _Progress) -> Generator[_Running, None, None]:
+def everything(settings: Settings, tell: Callable[[str], None]) -> Generator[Running, None, None]:
     """Run all parts until the end of the block; they stop in the reverse order, the service first."""
     folder = settings.state_dir
     for name in _stop_left_overs(folder):
@@ -129,7 +129,7 @@ def _everything(settings: Settings, tell: _Progress) -> Generator[_Running, None
         traffic.wait_until_ready(f"http://{running.host}:{running.port}", service, START_SECONDS)
         worker = stack.enter_context(child("worker", [sys.executable, "-m", "app.stack.work"], folder))
         tell("the service is ready")
-        yield _Running(running, [service, worker, *simulators, _postgres(folder), _valkey(folder)], _label(simulated))
+        yield Running(running, [service, worker, *simulators, _postgres(folder), _valkey(folder)], _label(simulated))
 
 
 def _stop_left_overs(folder: Path) -> list[str]:

@@ -18,11 +18,12 @@ from app.settings import load
 # These change nothing that serves anybody, each for the reason beside it. Whatever is neither here nor audited fails the test.
 READS = {
     "audit list", "audit verify", "budget alerts", "budget show", "budget top", "budget worst-case", "calls", "calls show",
-    "jobs status", "key list", "kill status", "oncall check", "oncall now", "providers", "release hashes", "release history",
-    "release list", "release verify", "tenant list", "trace",
+    "jobs status", "key list", "kill status", "oncall check", "oncall now", "providers", "redaction list", "redaction test",
+    "release hashes", "release history", "release list", "release rehearsals", "release verify", "tenant list", "trace",
 }  # fmt: skip
 RUNS = {"demo", "serve", "worker"}  # they serve
 LOCAL = {
+    "drill injection",  # on a service of its own in a temporary folder
     "index build",  # writes a file named by its content
     "release pin",  # edits an author's draft
     "reset",  # removes the demo's stores, and the log with them

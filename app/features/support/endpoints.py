@@ -16,7 +16,7 @@ from app.edge.idempotency import IdempotentRoute
 from app.edge.requests import CallContext, call_context
 from app.edge.sse import EventStream, event
 from app.features.support.support import Event, Support
-from app.features.support.wire import AnswerRequest, TicketRequest, parse
+from app.features.support.wire import ActionDecision, AnswerRequest, TicketRequest, parse
 
 Context = Annotated[CallContext, Depends(call_context)]
 
@@ -39,6 +39,18 @@ def router(support: Support) -> APIRouter:
             while told.name != "done":
                 told = await anext(events)
             return json_answer(told.data, told.receipt)
+
+    @routes.post("/v1/support/actions/{action_id}/confirm")
+    async def confirm(action_id: str, request: Request, context: Context) -> Response:
+        """Do what was offered: the customer says so. Again: the same answer, nothing more is done."""
+        decision = parse(ActionDecision, await request.body())
+        return json_answer(await support.decide(action_id, decision, context, confirm=True))
+
+    @routes.post("/v1/support/actions/{action_id}/cancel")
+    async def cancel(action_id: str, request: Request, context: Context) -> Response:
+        """Never do what was offered."""
+        decision = parse(ActionDecision, await request.body())
+        return json_answer(await support.decide(action_id, decision, context, confirm=False))
 
     @routes.post("/v1/support/tickets")
     async def tickets(request: Request, context: Context) -> Response:

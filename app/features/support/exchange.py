@@ -11,7 +11,7 @@ from app.edge.requests import CallContext
 from app.features.support import tools
 from app.features.support.retrieval import Passage
 from app.features.support.wire import AnswerRequest
-from app.security.guard import fence, nonce
+from app.security.guard import UNCONFIRMED, Policy, fence, nonce
 from app.telemetry.spans import current_trace_id
 
 PROMPT = "support/answer"
@@ -31,11 +31,29 @@ class Exchange:
     messages: list[Message] = field(default_factory=list)
     outcomes: list[tools.Outcome] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
+    uses: int = 0
 
     @property
     def allowed(self) -> tuple[str, ...]:
         """The tools that the prompt allows."""
         return self.pin.prompt.tools if self.pin.prompt else ()
+
+    @property
+    def confirms(self) -> bool:
+        """Whether the model's word is enough for a side effect. Only a prompt whose policy says so: it has read others' text."""
+        return Policy.of(self.pin).actions[UNCONFIRMED] != "block"
+
+    @property
+    def tainted_by(self) -> list[str]:
+        """What the model has read that others wrote: the customer's words always, articles and tools' answers where shown."""
+        read = {"question": True, "conversation": self.request.conversation, "passages": self.passages, "tools": self.outcomes}
+        return [source for source, there in read.items() if there]
+
+    @property
+    def proposals(self) -> list[tools.Proposal]:
+        """What waits for the customer, each once."""
+        found = [outcome.proposal for outcome in self.outcomes if outcome.proposal]
+        return [proposal for at, proposal in enumerate(found) if proposal not in found[:at]]
 
     @property
     def handed_over(self) -> tools.Outcome | None:

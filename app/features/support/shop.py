@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, and_, case, func, insert, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.calls import Identity
 from app.domain.errors import DependencyUnavailable
-from app.features.support.tables import handovers, order_items, orders, refunds
+from app.features.support.tables import handovers, order_items, orders, refunds, tool_use
 
 REFUND_DAYS = 30
 MOST_ORDERS = 20
@@ -43,6 +43,7 @@ class Order:
     total_cents: int
     carrier: str | None
     items: tuple[str, ...] = ()
+    note: str | None = None
 
     @property
     def total(self) -> str:
@@ -89,8 +90,7 @@ class Shop:
         """Cancel an order that has not been shipped; a cancelled one stays cancelled. Raises Refused."""
         async with transaction(self._engine) as connection:
             order = await self._find(connection, order_id, lock=True)
-            if order.status not in ("processing", "cancelled"):
-                raise Refused(f"Order {order.id} is {order.status} and can no longer be cancelled.")
+            _cancellable(order)
             statement = update(orders).where(self._mine(), orders.c.id == order.id).values(status="cancelled")
             await connection.execute(statement)
         return order
@@ -99,13 +99,36 @@ class Shop:
         """Note that a refund is wanted; the first reason stands. Raises Refused outside the shop's time."""
         async with transaction(self._engine) as connection:
             order = await self._find(connection, order_id, lock=True)
-            if order.delivered_on is None:
-                raise Refused(f"Order {order.id} is {order.status}: only what was delivered can be refunded.")
-            if today() - order.delivered_on > timedelta(days=REFUND_DAYS):
-                raise Refused(f"Order {order.id} was delivered more than {REFUND_DAYS} days ago, so it cannot be refunded.")
+            _refundable(order)
             statement = postgresql.insert(refunds).values(order_id=order.id, reason=reason)
             await connection.execute(statement.on_conflict_do_nothing())
         return order
+
+    async def would_cancel(self, order_id: str) -> Order | None:
+        """The order that `cancel` would cancel; None if it would change nothing. Raises as it does."""
+        order = await self.order(order_id)
+        _cancellable(order)
+        return None if order.status == "cancelled" else order
+
+    async def would_refund(self, order_id: str) -> Order | None:
+        """The order that `request_refund` would note; None if it would change nothing. Raises as it does."""
+        order = await self.order(order_id)
+        _refundable(order)
+        async with transaction(self._engine) as connection:
+            noted = await connection.scalar(select(refunds.c.order_id).where(refunds.c.order_id == order.id))
+        return None if noted else order
+
+    async def within_rate(self, tool: str, per_minute: int) -> bool:
+        """Count one use of a tool by this customer; whether it is still within what a minute allows. On every replica."""
+        minute = datetime.now(UTC).replace(second=0, microsecond=0)
+        fresh = {"tenant": self._tenant, "user": self._user, "tool": tool, "minute": minute, "calls": 1}
+        calls = case((tool_use.c.minute == minute, tool_use.c.calls + 1), else_=1)
+        statement = postgresql.insert(tool_use).values(fresh)
+        counted = statement.on_conflict_do_update(
+            index_elements=[tool_use.c.tenant, tool_use.c.user, tool_use.c.tool], set_={"minute": minute, "calls": calls}
+        ).returning(tool_use.c.calls)
+        async with transaction(self._engine) as connection:
+            return int(await connection.scalar(counted) or 0) <= per_minute
 
     async def hand_over(self, request_id: str, reason: str) -> str:
         """Give a request to a person, once however often it is asked for. Returns the hand-over's id.
@@ -137,7 +160,19 @@ class Shop:
 
 
 def _order(row: Row[Any]) -> Order:
-    return Order(row.id, row.status, row.ordered_on, row.delivered_on, row.total_cents, row.carrier)
+    return Order(row.id, row.status, row.ordered_on, row.delivered_on, row.total_cents, row.carrier, note=row.note)
+
+
+def _cancellable(order: Order) -> None:
+    if order.status not in ("processing", "cancelled"):
+        raise Refused(f"Order {order.id} is {order.status} and can no longer be cancelled.")
+
+
+def _refundable(order: Order) -> None:
+    if order.delivered_on is None:
+        raise Refused(f"Order {order.id} is {order.status}: only what was delivered can be refunded.")
+    if today() - order.delivered_on > timedelta(days=REFUND_DAYS):
+        raise Refused(f"Order {order.id} was delivered more than {REFUND_DAYS} days ago, so it cannot be refunded.")
 
 
 def today() -> date:

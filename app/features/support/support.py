@@ -16,33 +16,37 @@ from typing import Any, Literal
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.calls import Call, Done, Receipt, Reply, TextDelta
-from app.domain.errors import DependencyUnavailable, OctantError
+from app.domain.errors import AnswerWithheld, ContentRefused, DependencyUnavailable, OctantError
 from app.domain.messages import Message, Text, ToolResult, ToolUse
 from app.domain.money import to_dollars
 from app.domain.routes import Pin
 from app.edge.requests import CallContext
 from app.features.support import citations, tickets, tools
+from app.features.support.actions import Actions
 from app.features.support.citations import Checked
 from app.features.support.exchange import HANDED_OVER, PROMPT, Exchange
 from app.features.support.indexing import NAME
 from app.features.support.retrieval import Passage, Retriever
 from app.features.support.shop import Shop
-from app.features.support.wire import AnswerRequest, TicketRequest
+from app.features.support.wire import ActionDecision, AnswerRequest, TicketRequest
 from app.features.support.words import words
 from app.gateway.gateway import Gateway
 from app.gateway.passage import LAST_RESORT
-from app.security.guard import fence, nonce
+from app.security.guard import Guard, fence, nonce
 from app.security.redaction import Redactor
 from app.telemetry.spans import Tracing
 
 TICKET_PROMPT = "support/ticket"
 MOST_TURNS = 5
 MOST_PASSAGES = 4
+MOST_USES = 20  # of tools, in one answer
 FEW_WORDS = 3
 NOTHING_FOUND = "No help article covers the question."
 UNSUPPORTED = "Neither a help article nor a tool result supports the answer that was written."
 DECLINED = "The model declined to answer."
 NO_MODEL = "No model could be reached."
+REFUSED = "The question looks like an attack on the assistant."
+WITHHELD = "What the assistant wrote was withheld: it gave away what it was told."
 TOO_LONG = f"No answer after {MOST_TURNS} turns."
 
 log = logging.getLogger(__name__)
@@ -61,9 +65,18 @@ class Support:
     """See the module."""
 
     def __init__(
-        self, gateway: Gateway, engine: AsyncEngine, index_directory: Path, redactor: Redactor, tracing: Tracing
+        self,
+        gateway: Gateway,
+        engine: AsyncEngine,
+        index_directory: Path,
+        redactor: Redactor,
+        tracing: Tracing,
+        guard: Guard,
+        actions: Actions,
     ) -> None:
         """``index_directory`` holds the index files; which one is read, the live release says."""
+        self._guard = guard
+        self._actions = actions
         self._redactor = redactor
         self._tracing = tracing
         self._gateway = gateway
@@ -82,12 +95,16 @@ class Support:
             return
         for _ in range(MOST_TURNS):
             reply: Reply | None = None
-            async with aclosing(self._turn(exchange)) as turn:
-                async for said in turn:
-                    if isinstance(said, Reply):
-                        reply = said
-                    else:
-                        yield said
+            try:
+                async with aclosing(self._turn(exchange)) as turn:
+                    async for said in turn:
+                        if isinstance(said, Reply):
+                            reply = said
+                        else:
+                            yield said
+            except (ContentRefused, AnswerWithheld) as stopped:
+                yield await self._conclude(exchange, None, REFUSED if isinstance(stopped, ContentRefused) else WITHHELD)
+                return
             if exchange.receipts[-1].release != exchange.pin.release:
                 self._begin_again(exchange)
                 yield self._status(exchange, "restarted")
@@ -113,11 +130,29 @@ class Support:
             variables={"text": fence("customer_message", request.text, nonce=nonce())},
             output=tickets.OUTPUT,
         )
-        answer = await self._gateway.complete(call)
-        ticket = tickets.redacted(tickets.read(answer.reply, request.text), self._redactor, call.identity.tenant.id)
+        try:
+            answer = await self._gateway.complete(call)
+        except (ContentRefused, AnswerWithheld) as stopped:
+            if stopped.receipt is None:
+                raise
+            ticket, receipt = tickets.unread(request.text), stopped.receipt
+        else:
+            ticket, receipt = tickets.read(answer.reply, request.text), answer.receipt
+        ticket = tickets.redacted(ticket, self._redactor, call.identity.tenant.id)
         number = await tickets.store(self._engine, call.identity, ticket)
-        told = {"request_id": context.request_id, "release": answer.receipt.release, "cost_usd": to_dollars(answer.receipt.cost)}
-        return {"id": number, **ticket.model_dump(), **told}, answer.receipt
+        told = {"request_id": context.request_id, "release": receipt.release, "cost_usd": to_dollars(receipt.cost)}
+        return {"id": number, **ticket.model_dump(), **told}, receipt
+
+    async def decide(self, action_id: str, decision: ActionDecision, context: CallContext, *, confirm: bool) -> dict[str, Any]:
+        """Let the customer confirm or cancel what was offered, if the live prompt still allows that tool.
+
+        Raises Forbidden, NotFound, ActionClosed, DependencyUnavailable.
+        """
+        identity = context.identity_for(decision.user)
+        if not confirm:
+            return await self._actions.cancel(identity, action_id, decision.token)
+        prompt = self._gateway.pin_of(PROMPT).prompt
+        return await self._actions.confirm(identity, action_id, decision.token, prompt.tools if prompt else ())
 
     def _begin(self, request: AnswerRequest, context: CallContext) -> Exchange:
         identity = context.identity_for(request.user)
@@ -144,7 +179,21 @@ class Support:
         return found
 
     async def _turn(self, exchange: Exchange) -> AsyncGenerator[Event | Reply, None]:
-        """One pass through the gateway: text as it comes, if it is a stream, then the whole reply."""
+        """One pass through the gateway: text as it comes, if it is a stream, then the whole reply.
+
+        Raises what stopped it: what was paid until then is in the exchange's receipts.
+        """
+        before = len(exchange.receipts)
+        try:
+            async with aclosing(self._pass(exchange)) as said:
+                async for event in said:
+                    yield event
+        except (ContentRefused, AnswerWithheld) as stopped:
+            if stopped.receipt:
+                exchange.receipts[before:] = [stopped.receipt]
+            raise
+
+    async def _pass(self, exchange: Exchange) -> AsyncGenerator[Event | Reply, None]:
         call = exchange.call()
         if not call.stream:
             answer = await self._gateway.complete(call)
@@ -168,17 +217,20 @@ class Support:
         context = tools.Context(self._engine, exchange.identity, exchange.context.request_id, redact)
         results = []
         for use in reply.tool_uses:
-            outcome = await self._use(use, exchange.allowed, context)
+            outcome = await self._use(use, exchange, context)
             exchange.outcomes.append(outcome)
             results.append(ToolResult(use.id, (Text(outcome.content),), is_error=outcome.word != "ok"))
         exchange.messages += [Message("assistant", reply.parts), Message("user", tuple(results))]
 
-    async def _use(self, use: ToolUse, allowed: tuple[str, ...], context: tools.Context) -> tools.Outcome:
+    async def _use(self, use: ToolUse, exchange: Exchange, context: tools.Context) -> tools.Outcome:
         """Run one tool, with a span of its own. What no tool of ours is called does not name a span."""
-        name = use.name if use.name in allowed else "unknown"
+        name = use.name if use.name in exchange.allowed else tools.UNKNOWN
+        exchange.uses += 1
+        if exchange.uses > MOST_USES:
+            return tools.Outcome(name, "rate_limited", {"error": "Too many tools for one answer. Answer with what you have."})
         with self._tracing.tool(name, use.id) as span:
             try:
-                outcome = await tools.call(use, allowed=allowed, context=context)
+                outcome = await tools.call(use, allowed=exchange.allowed, context=context, confirmed=exchange.confirms)
             except OctantError as error:
                 span.fail(error.code)
                 raise
@@ -199,17 +251,29 @@ class Support:
             number = await shop.hand_over(exchange.context.request_id, otherwise)
             handover = tools.Outcome(tools.HAND_OVER, "ok", {"handover_id": number, "reason": otherwise})
             checked = Checked("", (), checked.removed)
+        offered = [] if handover else await self._offer(exchange)
         body = {
             "outcome": "handed_over" if handover else "answered",
             "answer": checked.text or HANDED_OVER,
-            "citations": [asdict(citation) for citation in checked.citations],
+            "citations": [self._safe(asdict(citation)) for citation in checked.citations],
             "citations_removed": checked.removed,
             "tools": [{"name": o.name, "outcome": o.word} for o in exchange.outcomes],
             "handover": {"id": handover.result["handover_id"], "reason": handover.result["reason"]} if handover else None,
+            "actions": offered,
             "truncated": bool(reply and reply.stop == "max_tokens"),
             **_told(exchange.receipt()),
         }
         return Event("done", body, exchange.receipt())
+
+    async def _offer(self, exchange: Exchange) -> list[dict[str, Any]]:
+        """What waits for the customer, each with the token that lets it happen. Stored only now: a turn may be thrown away."""
+        where = (exchange.identity, exchange.context.request_id, exchange.proposals, exchange.tainted_by)
+        pending = await self._actions.offer(*where)
+        return [{**told, "summary": self._guard.links.clean(told["summary"])[0]} for told in (p.told() for p in pending)]
+
+    def _safe(self, citation: dict[str, str]) -> dict[str, str]:
+        """An article is others' text too: what is quoted of it leads nowhere else."""
+        return {name: self._guard.links.clean(value)[0] for name, value in citation.items()}
 
     def _status(self, exchange: Exchange, step: str) -> Event:
         data = {

@@ -46,6 +46,19 @@ def read(reply: Reply, text: str) -> Ticket:
     )
 
 
+def unread(text: str) -> Ticket:
+    """The ticket of a message that no model may read, or whose summary was withheld: a person reads it."""
+    return Ticket(
+        category="other",
+        priority="normal",
+        order_id=min(orders_named(text), default=None),
+        product=None,
+        sentiment="neutral",
+        language="und",
+        summary="A person has to read this message: its automatic summary was withheld.",
+    )
+
+
 def redacted(ticket: Ticket, redactor: Redactor, tenant: str) -> Ticket:
     """The same ticket with card numbers, passwords and the like taken out of its words: a queue has many readers."""
     clean = {name: redactor.redact(value, tenant=tenant) for name in ("summary", "product") if (value := getattr(ticket, name))}

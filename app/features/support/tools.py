@@ -18,8 +18,14 @@ from app.features.support.shop import NoSuchOrder, Refused, Shop
 from app.features.support.wire import NOT_BLANK
 
 HAND_OVER = "hand_over_to_human"
-Word = Literal["ok", "refused", "not_found", "bad_arguments", "not_allowed"]
+UNKNOWN = "unknown"
+Word = Literal["ok", "pending", "refused", "not_found", "bad_arguments", "not_allowed", "rate_limited"]
 Result = Mapping[str, Any]
+
+_WAITS: Result = {
+    "status": "waiting for the customer",
+    "message": "Nothing is done yet. The customer sees exactly what would be done and has to confirm it.",
+}
 
 Reason = Annotated[str, Field(min_length=3, max_length=500, pattern=NOT_BLANK)]
 
@@ -68,12 +74,22 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
+class Proposal:
+    """A deed that waits for the customer: the exact arguments, and in words of ours what would be done."""
+
+    tool: str
+    arguments: Mapping[str, Any]
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a tool answered: the result for the model, and one word for the record."""
+    """What a tool answered: the result for the model, and one word for the record. ``pending``: nothing is done yet."""
 
     name: str
     word: Word
     result: Result
+    proposal: Proposal | None = None
 
     @property
     def content(self) -> str:
@@ -83,17 +99,22 @@ class Outcome:
     @property
     def is_fact(self) -> bool:
         """Whether an answer may rest on it: the shop said something, be it that a thing is not there or not allowed."""
-        return self.word in ("ok", "refused", "not_found")
+        return self.word in ("ok", "pending", "refused", "not_found")
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One tool."""
+    """One tool. One with ``would`` has side effects: it says what would be done, in words; empty where nothing would change.
+
+    ``per_minute``: how often one customer's assistant may use it.
+    """
 
     name: str
     description: str
     arguments: type[Arguments]
     run: Callable[[Context, Any], Awaitable[Result]]
+    would: Callable[[Context, Any], Awaitable[str]] | None = None
+    per_minute: int = 300
 
     def spec(self) -> ToolSpec:
         """As offered to a model."""
@@ -105,29 +126,33 @@ def offered(allowed: Collection[str]) -> tuple[ToolSpec, ...]:
     return tuple(tool.spec() for name, tool in TOOLS.items() if name in allowed)
 
 
-async def call(use: ToolUse, *, allowed: Collection[str], context: Context) -> Outcome:
+async def call(use: ToolUse, *, allowed: Collection[str], context: Context, confirmed: bool = True) -> Outcome:
     """Run a tool that a model asked for, if the prompt allows it and the arguments are valid.
 
-    Raises DependencyUnavailable where the shop is away, and nothing for what the model did.
+    Not ``confirmed``, what has side effects is only proposed. Raises DependencyUnavailable where the shop is away, and nothing
+    for what the model did. A name that no tool has is not repeated: the model made it up.
     """
     tool = TOOLS.get(use.name)
     if tool is None or use.name not in allowed:
-        return Outcome(use.name[:64], "not_allowed", {"error": "There is no such tool."})
+        return Outcome(use.name if tool else UNKNOWN, "not_allowed", {"error": "There is no such tool."})
     try:
         arguments = tool.arguments.model_validate_json(use.arguments or "{}")
     except ValidationError as error:
         return Outcome(use.name, "bad_arguments", {"error": f"Call it again with valid arguments. {_told(error)}"})
     try:
+        if context.identity.user and not await context.shop.within_rate(use.name, tool.per_minute):
+            return Outcome(use.name, "rate_limited", {"error": "Used too often. Answer with what you have."})
+        if tool.would and not confirmed and (summary := await tool.would(context, arguments)):
+            return Outcome(use.name, "pending", _WAITS, Proposal(use.name, arguments.model_dump(), summary))
         return Outcome(use.name, "ok", await tool.run(context, arguments))
-    except NoSuchOrder as refusal:
-        return Outcome(use.name, "not_found", {"error": str(refusal)})
     except Refused as refusal:
-        return Outcome(use.name, "refused", {"error": str(refusal)})
+        return Outcome(use.name, "not_found" if isinstance(refusal, NoSuchOrder) else "refused", {"error": str(refusal)})
 
 
 async def get_order(context: Context, arguments: OrderArguments) -> Result:
     """Look one of the customer's orders up."""
     order = await context.shop.order(arguments.order_id)
+    noted = {"note": order.note} if order.note else {}
     return {
         "order_id": order.id,
         "status": order.status,
@@ -136,6 +161,7 @@ async def get_order(context: Context, arguments: OrderArguments) -> Result:
         "carrier": order.carrier,
         "items": list(order.items),
         "total": order.total,
+        **noted,
     }
 
 
@@ -151,6 +177,18 @@ async def cancel_order(context: Context, arguments: OrderArguments) -> Result:
     """Cancel an order that has not been shipped."""
     order = await context.shop.cancel(arguments.order_id)
     return {"order_id": order.id, "status": "cancelled", "message": f"Order {order.id} is cancelled."}
+
+
+async def would_cancel(context: Context, arguments: OrderArguments) -> str:
+    """In words."""
+    order = await context.shop.would_cancel(arguments.order_id)
+    return f"Cancel order {order.id} ({', '.join(order.items)}; {order.total})." if order else ""
+
+
+async def would_refund(context: Context, arguments: RefundArguments) -> str:
+    """In words, without the reason: a model wrote that."""
+    order = await context.shop.would_refund(arguments.order_id)
+    return f"Request a refund of {order.total} for order {order.id} ({', '.join(order.items)})." if order else ""
 
 
 async def request_refund(context: Context, arguments: RefundArguments) -> Result:
@@ -183,12 +221,16 @@ TOOLS: dict[str, Tool] = {
             "Cancel an order that has not been shipped yet. Only when the customer asked for it.",
             OrderArguments,
             cancel_order,
+            would_cancel,
+            per_minute=60,
         ),
         Tool(
             "request_refund",
             "Request a refund for an order delivered in the last 30 days. Only when the customer asked for it.",
             RefundArguments,
             request_refund,
+            would_refund,
+            per_minute=60,
         ),
         Tool(HAND_OVER, "Hand the conversation over to a human colleague.", HandOverArguments, hand_over),
     )

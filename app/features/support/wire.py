@@ -53,6 +53,13 @@ class TicketRequest(_Body):
     user: User | None = None
 
 
+class ActionDecision(_Body):
+    """The customer's word on an action that was offered. ``user`` as in the question that it was offered for."""
+
+    token: str = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_-]+$")
+    user: User | None = None
+
+
 class Ticket(BaseModel):
     """What a model fills in. Strict, so that providers can constrain their decoding to it.
 

@@ -13,18 +13,21 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.calls import Answer, Call, Chunk, Deadline, Done, Identity, Receipt, Reply, Tenant, TextDelta, Usage
-from app.domain.errors import DependencyUnavailable, Forbidden, ProvidersUnavailable
+from app.domain.errors import AnswerWithheld, ContentRefused, DependencyUnavailable, Forbidden, ProvidersUnavailable
 from app.domain.messages import Part, StopReason, Text, ToolResult, ToolUse
 from app.domain.money import MicroUSD
 from app.domain.routes import Pin, PriceTable, Prompt, Route
 from app.edge.requests import CallContext
+from app.features.support.actions import Actions
+from app.features.support.exchange import HANDED_OVER
 from app.features.support.indexing import NAME, build
 from app.features.support.seeds import seed
-from app.features.support.support import MOST_TURNS, NOTHING_FOUND, Support
+from app.features.support.support import MOST_TURNS, MOST_USES, NOTHING_FOUND, REFUSED, WITHHELD, Support
 from app.features.support.tables import handovers, tickets
 from app.features.support.tools import HAND_OVER, TOOLS
-from app.features.support.wire import AnswerRequest, Said, TicketRequest
+from app.features.support.wire import ActionDecision, AnswerRequest, Said, TicketRequest
 from app.gateway.gateway import Gateway, Streaming
+from app.security.guard import Guard
 from app.security.redaction import Redactor
 from app.telemetry.spans import current_trace_id
 
@@ -121,7 +124,10 @@ def context(user: str = "", request_id: str = "req_loop") -> CallContext:
 
 @pytest.fixture
 def support(script: Script, engine: AsyncEngine, index_directory: Path) -> Support:
-    return Support(cast("Gateway", script), engine, index_directory, Redactor(b"tests"), TRACING)
+    guard, redactor = Guard(allowed_hosts=frozenset({"northwind.example"})), Redactor(b"tests")
+    return Support(
+        cast("Gateway", script), engine, index_directory, redactor, TRACING, guard, Actions(engine, redactor, secret=b"tests")
+    )
 
 
 async def ask(support: Support, question: str = QUESTION, **more: Any) -> list[tuple[str, dict[str, Any]]]:  # noqa: ANN401 - request fields
@@ -309,3 +315,42 @@ async def test_a_ticket_is_stored_for_the_tenants_user(support: Support, script:
     assert (row.tenant, row.user, row.order_id, row.category) == ("acme", "ada", "NW-10001", "refund")
     assert told["order_id"] == "NW-10001"
     assert script.calls[0].output is not None
+
+
+async def test_a_side_effect_waits_for_the_customer_and_its_token_enters_no_prompt(
+    support: Support, script: Script, engine: AsyncEngine
+) -> None:
+    """S3: the model has read others' words, so its own are not enough."""
+    await seed(engine)
+    wish = use("request_refund", order_id="NW-10005", reason="Too small")
+    script.replies = [said(wish, wish), said("Please confirm the refund.")]
+    told = await answer(support, "Refund NW-10005 please")
+    assert (told["outcome"], {tool["outcome"] for tool in told["tools"]}) == ("answered", {"pending"})
+    (action,) = told["actions"]
+    assert (action["tool"], action["arguments"]) == ("request_refund", {"order_id": "NW-10005", "reason": "Too small"})
+    assert action["token"] not in str(script.calls)
+    decided = await support.decide(action["id"], ActionDecision(token=action["token"], user="ada"), context(), confirm=True)
+    assert (decided["status"], decided["outcome"]) == ("confirmed", "ok")
+
+
+@pytest.mark.parametrize("stopped", [AnswerWithheld("It leaks."), ContentRefused("It attacks.")])
+async def test_what_the_guard_stops_goes_to_a_person_and_offers_nothing(
+    support: Support, script: Script, engine: AsyncEngine, stopped: Exception
+) -> None:
+    await seed(engine)
+    script.replies = [said(use("cancel_order", order_id="NW-10003")), stopped]
+    told = await answer(support, "Cancel NW-10003")
+    assert (told["outcome"], told["actions"], told["answer"]) == ("handed_over", [], HANDED_OVER)
+    assert told["handover"]["reason"] in (WITHHELD, REFUSED)
+
+
+async def test_a_model_that_uses_tools_without_end_runs_out_of_them(support: Support, script: Script) -> None:
+    script.replies = [said(*[use("list_orders")] * (MOST_USES + 5)), said("You have orders.")]
+    told = await answer(support, "Show my orders NW-10001")
+    words = [tool["outcome"] for tool in told["tools"]]
+    assert words == ["ok"] * MOST_USES + ["rate_limited"] * 5
+
+
+async def test_a_name_that_no_tool_has_is_not_repeated(support: Support, script: Script) -> None:
+    script.replies = [said(use("https://evil.example/c")), said(CITED)]
+    assert (await answer(support))["tools"] == [{"name": "unknown", "outcome": "not_allowed"}]

@@ -1,0 +1,133 @@
+"""What the assistant wants to do and only the customer may let it: pending actions, decided with a token (S3).
+
+A model reads text that others wrote, so what it asks for is not what the customer asked for until the customer says so. The
+token goes to the caller beside the answer and into no prompt, so no model can confirm. It stands for one deed: it is a keyed
+hash over tenant, user, tool and exact arguments that is kept, and a row that was changed no longer fits its token.
+"""
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.domain.calls import Identity
+from app.domain.errors import ActionClosed, NotFound
+from app.domain.messages import ToolUse
+from app.features.support import tools
+from app.features.support.shop import transaction
+from app.features.support.tables import actions
+from app.security.redaction import Redactor
+
+MINUTES = 15
+MOST_OFFERED = 3  # of one answer: a customer who is offered ten buttons presses the wrong one
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """One action that waits. ``token`` is in no database and no log; ``tainted_by`` says what the model had read."""
+
+    id: str
+    tool: str
+    arguments: Mapping[str, Any]
+    summary: str
+    expires_at: datetime
+    token: str
+
+    def told(self) -> dict[str, Any]:
+        """As JSON."""
+        about = {"id": self.id, "tool": self.tool, "arguments": dict(self.arguments), "summary": self.summary}
+        return {**about, "expires_at": self.expires_at.isoformat(), "token": self.token}
+
+
+class Actions:
+    """Pending actions in Postgres."""
+
+    def __init__(self, engine: AsyncEngine, redactor: Redactor, *, secret: bytes) -> None:
+        """``secret`` keys the hashes of tokens; ``redactor`` sees what a model wrote before it is stored."""
+        self._engine = engine
+        self._redactor = redactor
+        self._secret = secret
+
+    async def offer(
+        self, identity: Identity, request_id: str, proposals: Sequence[tools.Proposal], tainted_by: Sequence[str]
+    ) -> list[Pending]:
+        """Store what is proposed, and give each its token."""
+        until = datetime.now(UTC) + timedelta(minutes=MINUTES)
+        clean = partial(self._redactor.redact_json, tenant=identity.tenant.id)
+        made = [
+            Pending(f"act_{secrets.token_hex(12)}", p.tool, clean(p.arguments), p.summary, until, secrets.token_urlsafe(32))
+            for p in proposals[:MOST_OFFERED]
+        ]
+        rows = [
+            {
+                "id": pending.id,
+                "tenant": identity.tenant.id,
+                "user": identity.user,
+                "request_id": request_id,
+                "tool": pending.tool,
+                "arguments": dict(pending.arguments),
+                "tainted_by": list(tainted_by),
+                "token_hash": self._hash(pending.token, identity, pending.id, pending.tool, pending.arguments),
+                "expires_at": until,
+            }
+            for pending in made
+        ]
+        if rows:
+            async with transaction(self._engine) as connection:
+                await connection.execute(insert(actions), rows)
+        return made
+
+    async def confirm(self, identity: Identity, action_id: str, token: str, allowed: Collection[str]) -> dict[str, Any]:
+        """Do it, once: a second time answers what the first did. Raises NotFound, ActionClosed, DependencyUnavailable."""
+        row = await self._decide(identity, action_id, token, "confirmed")
+        outcome = row["outcome"]
+        if outcome is None:  # ours to do, or whoever had it died: the shop does a deed once, however often it is told
+            use = ToolUse(action_id, row["tool"], json.dumps(row["arguments"]))
+            redact = partial(self._redactor.redact, tenant=identity.tenant.id)
+            context = tools.Context(self._engine, identity, row["request_id"], redact)
+            done = await tools.call(use, allowed=allowed, context=context)
+            outcome = {"outcome": done.word, "result": dict(done.result)}
+            async with transaction(self._engine) as connection:
+                await connection.execute(update(actions).where(actions.c.id == action_id).values(outcome=outcome))
+        return {**_told(row), **outcome}
+
+    async def cancel(self, identity: Identity, action_id: str, token: str) -> dict[str, Any]:
+        """Never do it. Raises as `confirm`."""
+        return _told(await self._decide(identity, action_id, token, "cancelled"))
+
+    async def _decide(self, identity: Identity, action_id: str, token: str, wanted: str) -> dict[str, Any]:
+        """The row, with the decision that is wanted. Whoever is not meant learns nothing, not even that it exists."""
+        async with transaction(self._engine) as connection:
+            statement = select(actions).where(
+                actions.c.id == action_id, actions.c.tenant == identity.tenant.id, actions.c.user == identity.user
+            )
+            found = (await connection.execute(statement.with_for_update())).mappings().one_or_none()
+            row = dict(found) if found else None
+            expected = self._hash(token, identity, action_id, row["tool"], row["arguments"]) if row else b""
+            if row is None or not hmac.compare_digest(expected, row["token_hash"]):
+                raise NotFound("No such action.")
+            if row["status"] == "pending":
+                if row["expires_at"] <= datetime.now(UTC):
+                    raise ActionClosed("The action has expired. Ask again.")
+                decided = {"status": wanted, "decided_at": datetime.now(UTC)}
+                await connection.execute(update(actions).where(actions.c.id == action_id).values(decided))
+                row |= decided
+        if row["status"] != wanted:
+            raise ActionClosed(f"The action was {row['status']} already.")
+        return row
+
+    def _hash(self, token: str, identity: Identity, action_id: str, tool: str, arguments: Mapping[str, Any]) -> bytes:
+        bound = [token, identity.tenant.id, identity.user, action_id, tool, dict(arguments)]
+        return hmac.new(self._secret, b"action\x00" + json.dumps(bound, sort_keys=True).encode(), hashlib.sha256).digest()
+
+
+def _told(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in ("id", "status", "tool", "arguments")}

@@ -1,0 +1,136 @@
+"""Whether an answer gives its system prompt away (S4): its canary, or a long run of its words, also encoded.
+
+Both are looked for in what is left of a text without case, spaces and punctuation, so spelling it out with gaps hides nothing.
+Also seen: backwards, ROT13, hexadecimal, base64, character codes. A paraphrase, a translation, or a cipher of the attacker's own
+is not seen; that is why a system prompt holds no secret.
+"""
+
+import base64
+import codecs
+import hashlib
+import hmac
+import unicodedata
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+CANARY_LETTERS = 20
+RUN = 60  # letters and digits in a row, about twelve words
+WATCHED = 16  # a run this long is held back until it is known whether it goes on
+PREFIX = 3  # letters of a canary that may be said before the rest is held back
+
+
+def canary(secret: bytes, release: str, prompt: str) -> str:
+    """The word that marks a prompt of a release: not to be guessed; the same in every worker, so that providers' caches hold."""
+    digest = hmac.new(secret, f"canary\x00{release}\x00{prompt}".encode(), hashlib.sha256).digest()
+    return "oc" + base64.b32encode(digest).decode().lower().translate({ord(d): None for d in "234567="})[: CANARY_LETTERS - 2]
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What must not be said: ``needles`` at all, ``texts`` no more than `RUN` characters of in a row. All `plain`."""
+
+    needles: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    windows: frozenset[str] = frozenset()
+
+
+@lru_cache(maxsize=64)
+def secrets_of(canary_word: str, system: str) -> Secrets:
+    """What to look for. ``system`` empty: the canary alone."""
+    texts = tuple(plain(form) for form in (*_forms(system), system)) if system else ()
+    windows = frozenset(text[at : at + RUN] for text in texts for at in range(len(text) - RUN + 1))
+    return Secrets(tuple(dict.fromkeys(_needles(canary_word))) if canary_word else (), texts, windows)
+
+
+def _forms(text: str) -> tuple[str, ...]:
+    raw = text.encode()
+    aligned = (base64.b64encode(raw[skip:]).decode() for skip in range(3))
+    return (text[::-1], codecs.encode(text, "rot13"), raw.hex(), *aligned)
+
+
+def _needles(word: str) -> tuple[str, ...]:
+    """The canary and what is left of it in an encoding of a longer text that holds it."""
+    raw = word.encode()
+    inner = []
+    for skip in range(3):  # its first and last letters share their base64 digits with their neighbours
+        begun = raw[skip : len(raw) - (len(raw) - skip) % 3]
+        inner.append(plain(base64.b64encode(begun).decode()))
+    codes = ("".join(str(b) for b in raw), "".join(f"u00{b:02x}" for b in raw), "".join(f"x{b:02x}" for b in raw))
+    return (word, word[::-1], codecs.encode(word, "rot13"), raw.hex(), *inner, *codes)
+
+
+def plain(text: str) -> str:
+    """Letters and digits alone, without case."""
+    return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum())
+
+
+@dataclass(slots=True)
+class LeakWatch:
+    """Watches one text as it comes. ``found`` names the check that failed; from then on nothing more is given out."""
+
+    secrets: Secrets
+    found: str = ""
+    _held: str = ""
+    _before: str = field(default="")  # plain, already given out
+
+    def feed(self, text: str) -> str:
+        """More text; returns what of all so far may go out."""
+        self._held += text
+        return self._release(at_end=False)
+
+    def end(self) -> str:
+        """The text is over; returns what was held back, if nothing was found."""
+        return self._release(at_end=True)
+
+    def rest(self) -> str:
+        """What is held back although something was found: for whoever lets it pass."""
+        out, self._held = self._held, ""
+        return out
+
+    def _release(self, *, at_end: bool) -> str:
+        if self.found:
+            return ""
+        letters, places = _placed(self._held)
+        whole = self._before + letters
+        self.found = self._sought(whole)
+        if self.found:
+            return ""
+        keep = 0 if at_end else min(self._unsure(whole), len(letters))
+        cut = places[len(letters) - keep] if keep else len(self._held)
+        out, self._held = self._held[:cut], self._held[cut:]
+        self._before = whole[: len(whole) - keep][-RUN:]
+        return out
+
+    def _sought(self, whole: str) -> str:
+        if any(needle in whole for needle in self.secrets.needles):
+            return "canary"
+        windows = self.secrets.windows
+        if windows and any(whole[at : at + RUN] in windows for at in range(len(whole) - RUN + 1)):
+            return "system-prompt"
+        return ""
+
+    def _unsure(self, whole: str) -> int:
+        """How many letters at the end may be the beginning of something sought."""
+        unsure = 0
+        for needle in self.secrets.needles:
+            longest = min(len(needle) - 1, len(whole))
+            fits = (size for size in range(longest, PREFIX, -1) if whole.endswith(needle[:size]))
+            unsure = max(unsure, next(fits, 0))
+        for text in self.secrets.texts:
+            if whole[-WATCHED:] in text and len(whole) >= WATCHED:
+                size = WATCHED
+                while size < min(RUN, len(whole)) and whole[-size - 1 :] in text:
+                    size += 1
+                unsure = max(unsure, size)
+        return unsure
+
+
+def _placed(text: str) -> tuple[str, list[int]]:
+    """As `plain`, and where in the text each letter comes from."""
+    letters, places = [], []
+    for place, char in enumerate(text):
+        for letter in char.casefold() if char.isascii() else unicodedata.normalize("NFKC", char).casefold():
+            if letter.isalnum():
+                letters.append(letter)
+                places.append(place)
+    return "".join(letters), places

@@ -1,0 +1,134 @@
+"""What a model says on its way out (S4), whole or as it comes: leaks are stopped, foreign links taken out.
+
+A stream holds back as much as may still turn out to be the canary, the system prompt, or a link; what has gone out stays true.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from app.domain.calls import Reply
+from app.domain.errors import AnswerWithheld
+from app.domain.messages import OutputSchema, Part, Text, ToolUse
+from app.domain.routes import GuardAction
+from app.security.leaks import LeakWatch, Secrets, secrets_of
+from app.security.links import Links, settled
+from app.security.screens import INVISIBLE
+
+CANARY, SYSTEM_PROMPT, FOREIGN_LINK = "canary", "system-prompt", "foreign-link"
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """One reply under way. ``actions`` by check; ``found`` lists the checks that failed, each once, in order."""
+
+    links: Links
+    actions: Mapping[str, GuardAction]
+    canary: str = ""
+    system: str = ""
+    output: OutputSchema | None = None
+    found: list[str] = field(default_factory=list)
+    _watch: LeakWatch = field(init=False)
+    _waiting: str = ""
+
+    def __post_init__(self) -> None:
+        """Look for nothing that is off."""
+        known = self.canary if self._on(CANARY) else ""
+        wanted = known or (self.system if self._on(SYSTEM_PROMPT) else "")
+        self._watch = LeakWatch(secrets_of(known, self.system if self._on(SYSTEM_PROMPT) else "") if wanted else Secrets())
+
+    def feed(self, text: str) -> str:
+        """More of the text; returns what may go out now. Raises AnswerWithheld."""
+        return self._pass_on(self._watched(text), at_end=False)
+
+    def end(self) -> str:
+        """The rest. Raises AnswerWithheld."""
+        rest = self._watch.end()
+        self._judge()
+        return self._pass_on(rest + self._watch.rest(), at_end=True)
+
+    def reply(self, reply: Reply) -> Reply:
+        """A whole reply as it may go out: what a tool is to be called with counts as said. Raises AnswerWithheld."""
+        whole = Outgoing(self.links, self.actions, self.canary, self.system, self.output, self.found)
+        whole._watched("\n".join([*(use.name + use.arguments for use in reply.tool_uses), reply.text]))
+        whole._watch.end()
+        whole._judge()
+        text = whole._clean(reply.text)
+        parts = _with_text(reply.parts, text) if text != reply.text else reply.parts
+        parts = tuple(self._use(part) if isinstance(part, ToolUse) else part for part in parts)
+        return reply if parts == reply.parts else replace(reply, parts=parts)
+
+    def _use(self, use: ToolUse) -> ToolUse:
+        """What a tool is told may be shown to somebody too."""
+        cleaned, removed = self._of_document(use.arguments) if self._on(FOREIGN_LINK) else ("", 0)
+        if removed:
+            self._note(FOREIGN_LINK)
+        return replace(use, arguments=cleaned) if removed and self.actions.get(FOREIGN_LINK) == "block" else use
+
+    def _watched(self, text: str) -> str:
+        out = self._watch.feed(text)
+        self._judge()
+        return self._watch.rest() if self._watch.found else out  # found and not stopped by policy: as it came
+
+    def _judge(self) -> None:
+        check = self._watch.found
+        if not check:
+            return
+        self._note(check)
+        if self.actions.get(check) == "block":
+            raise AnswerWithheld("The answer was withheld: it gave away what the assistant was told.")
+
+    def _pass_on(self, text: str, *, at_end: bool) -> str:
+        if self.actions.get(FOREIGN_LINK) != "block":
+            return text
+        self._waiting += INVISIBLE.sub("", text)
+        if at_end or self.output is None:  # a document is looked at whole: its strings are
+            cut = len(self._waiting) if at_end else settled(self._waiting)
+            text, self._waiting = self._waiting[:cut], self._waiting[cut:]
+            return self._clean(text)
+        return ""
+
+    def _clean(self, text: str) -> str:
+        if not self._on(FOREIGN_LINK):
+            return text
+        removing = self.actions.get(FOREIGN_LINK) == "block"
+        cleaned, removed = self._of_document(text) if self.output else self.links.clean(INVISIBLE.sub("", text))
+        if removed:
+            self._note(FOREIGN_LINK)
+        return cleaned if removing else text
+
+    def _of_document(self, text: str) -> tuple[str, int]:
+        """JSON stays JSON: each string of it is cleaned by itself."""
+        try:
+            document = json.loads(text)
+        except ValueError:
+            return self.links.clean(text)
+        cleaned, removed = _each_string(document, self.links)
+        return (json.dumps(cleaned, ensure_ascii=False), removed) if removed else (text, 0)
+
+    def _on(self, check: str) -> bool:
+        return self.actions.get(check, "off") != "off"
+
+    def _note(self, check: str) -> None:
+        if check not in self.found:
+            self.found.append(check)
+
+
+def _each_string(value: Any, links: Links) -> tuple[Any, int]:  # noqa: ANN401 - any JSON
+    if isinstance(value, str):
+        return links.clean(value)
+    if isinstance(value, list):
+        parts = [_each_string(inner, links) for inner in value]
+        return [part for part, _ in parts], sum(number for _, number in parts)
+    if isinstance(value, dict):
+        pairs = {links.clean(name)[0]: _each_string(inner, links) for name, inner in value.items()}
+        return {name: part for name, (part, _) in pairs.items()}, sum(number for _, number in pairs.values())
+    return value, 0
+
+
+def _with_text(parts: tuple[Part, ...], text: str) -> tuple[Part, ...]:
+    """All text in the first text part: what is removed may have stood in two."""
+    first = next(at for at, part in enumerate(parts) if isinstance(part, Text))
+    kept = [(at, part) for at, part in enumerate(parts) if at == first or not isinstance(part, Text)]
+    return tuple(Text(text) if at == first else part for at, part in kept)

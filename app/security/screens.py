@@ -1,0 +1,94 @@
+"""What untrusted text looks like on its way in (S2): patterns, hidden payloads decoded and read again, and a small classifier.
+
+These are signals: the boundary does not rest on them. A text is read once, however many turns show it.
+"""
+
+import base64
+import binascii
+import codecs
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, partial
+
+import re2
+
+from app.security import classifier
+from app.security.links import INVISIBLE as INVISIBLE_LETTERS
+
+_MOST_READ = 16_000  # characters of one text: its beginning and its end
+_ESCAPED = re.sub(
+    r"[^\x21-\x7e]", lambda found: f"\\x{{{ord(found[0]):X}}}", INVISIBLE_LETTERS.replace("\u00ad", "")
+)  # a soft hyphen is what word processors write
+INVISIBLE = re2.compile(f"[{_ESCAPED}]")
+_FLAG_EMOJI = re2.compile(r"\x{1F3F4}[\x{E0061}-\x{E007A}]+\x{E007F}")  # Scotland's flag is spelled in invisible letters
+_FAKE_ROLE = re2.compile(
+    r"(?im)(?:<\|?(?:im_start|system|assistant)\|?>|^\s*#{0,3}\s*(?:system|assistant)\s*(?:prompt|message)?\s*:)"
+)
+_OVERRIDE = re2.compile(
+    r"(?i)\b(?:ignore|disregard|forget|override)\b.{0,40}\b(?:previous|prior|above|earlier|all|your|system)\b.{0,40}"
+    r"\b(?:instruction|prompt|rule|direction|message|guideline)s?"
+)
+PATTERNS: Mapping[str, "re2._Regexp[str]"] = {
+    "invisible-characters": INVISIBLE,
+    "fake-role": _FAKE_ROLE,
+    "override-instructions": _OVERRIDE,
+}
+ENCODED, CLASSIFIER = "encoded-payload", "looks-like-attack"
+SCREENS = (*PATTERNS, ENCODED, CLASSIFIER)
+_FENCED = re.compile(r"<(\w+)[^>]* nonce=\"[0-9a-f]{8}\">\n(.*?)\n</\1>", re.DOTALL)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
+_HEX = re.compile(r"(?:[0-9a-fA-F]{2}[ :]?){10,}")
+_SPELLED = re.compile(r"\b(?:\w[ .*_-]){5,}\w\b")
+_LEET = str.maketrans("013457@$!|", "oieastasil")
+_LEET_LIKE = re.compile(r"[a-zA-Z][013457@$!|]|[013457@$!|][a-zA-Z]")
+
+
+def screened(text: str) -> frozenset[str]:
+    """The screens that a text fails. What stands in fences is read by itself, and so remembered for the next turn."""
+    inner = [found[2] for found in _FENCED.finditer(text)]
+    rest = _FENCED.sub("\n", text) if inner else text
+    return frozenset().union(*(_read(piece[:_MOST_READ] + piece[_MOST_READ:][-_MOST_READ:]) for piece in (rest, *inner)))
+
+
+@lru_cache(maxsize=512)
+def _read(text: str) -> frozenset[str]:
+    text = _FLAG_EMOJI.sub("", text)
+    found = {name for name, pattern in PATTERNS.items() if pattern.search(text)}
+    if any(_is_attack(hidden) for hidden in _decoded(text)):
+        found.add(ENCODED)
+    if classifier.looks_like_attack(text):
+        found.add(CLASSIFIER)
+    return frozenset(found)
+
+
+def _is_attack(text: str) -> bool:
+    return bool(_OVERRIDE.search(text) or _FAKE_ROLE.search(text)) or classifier.looks_like_attack(text)
+
+
+def _decoded(text: str) -> Iterator[str]:
+    """What a text says in another spelling, where it has one."""
+    for found in _BASE64.finditer(text):
+        raw = found[0].rstrip("=").translate({ord("-"): "+", ord("_"): "/"})
+        yield _readable(partial(base64.b64decode, raw[: len(raw) - (len(raw) % 4 == 1)] + "=" * (-len(raw) % 4)))
+    for found in _HEX.finditer(text):
+        yield _readable(partial(bytes.fromhex, re.sub(r"[ :]", "", found[0])))
+    if spelled := " ".join(re.sub(r"[ .*_-]", "", found[0]) for found in _SPELLED.finditer(text)):
+        yield spelled
+    if _LEET_LIKE.search(text):
+        yield from _if_overriding(text.translate(_LEET))
+    yield from _if_overriding(codecs.decode(text, "rot13"))
+    yield from _if_overriding(text[::-1])
+
+
+def _if_overriding(text: str) -> Iterator[str]:
+    """Every text can be read so: only what then speaks of instructions counts, the classifier would see ghosts."""
+    if _OVERRIDE.search(text):
+        yield text
+
+
+def _readable(decode: Callable[[], bytes]) -> str:
+    try:
+        text = decode().decode()
+    except (binascii.Error, ValueError):
+        return ""
+    return text if text.isprintable() or "\n" in text else ""

