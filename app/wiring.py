@@ -182,6 +182,8 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         stack.push_async_callback(engine.dispose)
         stack.push_async_callback(valkey.aclose)
         keys = KeyRing(engine, secret=settings.secret_key.get_secret_value().encode())
+        await keys.start()
+        stack.push_async_callback(keys.aclose)
         switch = KillSwitch(valkey, file=settings.kill_file)
         releases = releases_of(settings, engine, valkey)
         recorder = await _open_audit(stack, settings, engine, redactor, metrics)

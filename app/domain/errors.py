@@ -191,9 +191,10 @@ class AskPermission(OctantError):
 
 
 class Unauthenticated(AskPermission):
-    """No key, or not a valid one."""
+    """No key, or not a valid one. ``guess``: a wrong key that nobody had sent before."""
 
     code = "invalid_api_key"
+    guess: bool = False
 
 
 class Forbidden(AskPermission):

@@ -1,5 +1,7 @@
 """From a header to an identity. Both vendors' ways of sending a key are understood on every path."""
 
+from dataclasses import dataclass
+
 from starlette.requests import Request
 
 from app.domain.calls import Identity
@@ -9,12 +11,24 @@ from app.edge.parts import parts_of
 IDENTITY = "octant.identity"  # in the scope of a request that this service makes to itself: no client can put it there
 
 
-async def authenticated(request: Request) -> Identity:
-    """Return who asks. Raises Unauthenticated without a valid key, Forbidden if the key may not make calls."""
-    identity: Identity = request.scope.get(IDENTITY) or await holder(request)
-    if "call" not in identity.scopes:
-        raise Forbidden("This API key does not have the scope `call`.")
-    return identity
+@dataclass(frozen=True)
+class Needs:
+    """A dependency: who asks, if their key has one of ``scopes``. Every route has one, and a test reads it off the routes."""
+
+    scopes: frozenset[str]
+
+    async def __call__(self, request: Request) -> Identity:
+        """Return who asks. Raises Unauthenticated without a valid key, Forbidden if it has none of the scopes."""
+        identity: Identity = request.scope.get(IDENTITY) or await holder(request)
+        if not self.scopes & identity.scopes:
+            names = " or ".join(f"`{name}`" for name in sorted(self.scopes))
+            raise Forbidden(f"This API key does not have the scope {names}.")
+        return identity
+
+
+authenticated = Needs(frozenset({"call"}))
+reader = Needs(frozenset({"admin", "read"}))
+operator = Needs(frozenset({"admin"}))
 
 
 async def holder(request: Request) -> Identity:
