@@ -16,6 +16,8 @@ from app import __version__
 from app.console import calls
 from app.domain.errors import InvalidRequest
 from app.edge import health
+from app.edge.admin import AdminSide
+from app.edge.limits import HeadLimits
 from app.edge.middleware import EdgeMiddleware, from_http
 from app.features import chat, jobs, support
 from app.settings import Settings, load
@@ -37,9 +39,18 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
             app.include_router(calls.router(parts.engine))
             yield
 
-    app = FastAPI(title="Octant", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
-    tracing = partial(attrgetter("state.edge.tracing"), app)
-    app.add_middleware(EdgeMiddleware, metrics=metrics, tracing=tracing, max_body_bytes=settings.max_body_bytes)
+    development = settings.environment == "development"
+    # The schema tells nothing that is secret, and nobody needs it from a service that is in use (ADR 0020).
+    openapi_url = "/openapi.json" if development else None
+    app = FastAPI(title="Octant", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=openapi_url)
+    app.add_middleware(
+        EdgeMiddleware,
+        metrics=metrics,
+        tracing=partial(attrgetter("state.edge.tracing"), app),
+        max_body_bytes=settings.max_body_bytes,
+        head=HeadLimits(settings.http.max_url_bytes, settings.http.max_headers, settings.http.max_header_bytes),
+        admin=AdminSide(port=settings.admin_port, strict_transport=not development),
+    )
     app.add_exception_handler(HTTPException, _raise_ours)
     app.add_exception_handler(RequestValidationError, _raise_ours)
     app.include_router(health.router)

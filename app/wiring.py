@@ -20,6 +20,7 @@ from app.budget.ledger import Ledger
 from app.budget.reconcile import Reconciler
 from app.domain.money import MICROS_PER_DOLLAR
 from app.domain.routes import Target
+from app.edge.attempts import Attempts
 from app.edge.parts import EdgeParts
 from app.features.support import Support
 from app.gateway.gateway import Gateway, GatewayParts
@@ -37,6 +38,7 @@ from app.oncall.switch import KillSwitch
 from app.security import webhooks
 from app.security.guard import Guard
 from app.security.keys import KeyRing
+from app.security.provider_keys import ProviderKeys
 from app.security.redaction import Redactor
 from app.settings import ProviderSettings, Settings
 from app.stores import budget_policy, build_engine, build_valkey, releases_of
@@ -55,9 +57,9 @@ class Parts:
     engine: AsyncEngine
 
 
-def build_provider(name: str, settings: ProviderSettings) -> Provider:
-    """One adapter for one configured endpoint."""
-    key = settings.api_key.get_secret_value()
+def build_provider(name: str, settings: ProviderSettings, key: str | None = None) -> AnthropicProvider | OpenAIProvider:
+    """One adapter for one configured endpoint. ``key`` goes before the settings' own."""
+    key = settings.api_key.get_secret_value() if key is None else key
     if settings.kind == "anthropic":
         return AnthropicProvider(name, base_url=settings.base_url, api_key=key)
     return OpenAIProvider(name, base_url=settings.base_url, api_key=key, legacy_max_tokens=settings.legacy_max_tokens)
@@ -82,11 +84,27 @@ def build_recovery(settings: Settings, providers: Mapping[str, Provider], switch
     )
 
 
-def _open_recovery(stack: AsyncExitStack, settings: Settings, valkey: Redis, switch: KillSwitch, metrics: Metrics) -> Recovery:
-    """The recovery room with its providers, its circuits shared; all closed with ``stack``."""
-    providers = {name: build_provider(name, p) for name, p in settings.all_providers().items()}
+async def _open_providers(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> Mapping[str, Provider]:
+    """Every provider, with its key as it is now and as it changes; all closed with ``stack``."""
+    keys = ProviderKeys(
+        settings.key_places(),
+        secret=settings.secret_key.get_secret_value().encode(),
+        on_change=lambda name, key: providers[name].use_key(key),
+        on_age=lambda name, seconds: metrics.provider_key_age.set(seconds, provider=name),
+    )
+    providers = {name: build_provider(name, p, keys.current(name)) for name, p in settings.all_providers().items()}
     for provider in providers.values():
         stack.push_async_callback(provider.aclose)
+    await keys.start()
+    stack.push_async_callback(keys.aclose)
+    return providers
+
+
+async def _open_recovery(
+    stack: AsyncExitStack, settings: Settings, valkey: Redis, switch: KillSwitch, metrics: Metrics
+) -> Recovery:
+    """The recovery room with its providers, its circuits shared; all closed with ``stack``."""
+    providers = await _open_providers(stack, settings, metrics)
     recovery = build_recovery(settings, providers, switch, metrics)
     shared = SharedCircuits(valkey, on_state=partial(_show_state, metrics))
     shared.start(recovery.circuits)
@@ -197,7 +215,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         stack.push_async_callback(releases.aclose)
         await budget.start()
         stack.push_async_callback(budget.aclose)
-        recovery = _open_recovery(stack, settings, valkey, switch, metrics)
+        recovery = await _open_recovery(stack, settings, valkey, switch, metrics)
         await idempotency.start()
         stack.push_async_callback(idempotency.aclose)
         gateway = Gateway(
@@ -216,11 +234,12 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         stack.push_async_callback(queue.aclose)
         edge = EdgeParts(
             keys=keys,
+            attempts=Attempts(settings.http.bad_keys_per_minute),
             idempotency=idempotency,
             metrics=metrics,
             tracing=tracing,
             request_deadline=settings.request_deadline,
-            max_body_bytes=settings.max_body_bytes,
+            max_json_depth=settings.http.max_json_depth,
             checks={**_checks(engine, valkey), "budget": budget.check},
             jobs=Jobs(engine, queue, lease=settings.jobs_lease, keep=settings.jobs_keep),
             webhook_hosts=settings.webhook_allowed_hosts,

@@ -14,6 +14,7 @@ from app.cli.index import app as index
 from app.cli.jobs import app as jobs
 from app.cli.keys import key, tenant
 from app.cli.oncall import app as oncall
+from app.cli.provider_keys import app as provider_key
 from app.cli.providers import app as providers
 from app.cli.releases import app as release
 from app.cli.releases import rollback
@@ -39,6 +40,7 @@ app.add_typer(jobs, name="jobs")
 app.add_typer(webhook, name="webhook")
 app.add_typer(kill, name="kill")
 app.add_typer(providers, name="providers")
+app.add_typer(provider_key, name="provider-key")
 
 
 def main() -> None:

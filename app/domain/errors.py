@@ -11,6 +11,9 @@
     │   ├── MethodNotAllowed
     │   ├── JobFinished                a job that is done cannot be cancelled
     │   ├── BodyTooLarge
+    │   ├── UrlTooLong
+    │   ├── HeadersTooLarge
+    │   ├── RequestTooSlow             its bytes did not come in time
     │   ├── IdempotencyKeyReused       this key already stands for another request
     │   └── ContentRefused             the guard refused the input
     ├── Wait                       the same request may succeed later (``retry_after`` seconds)
@@ -116,6 +119,24 @@ class BodyTooLarge(FixRequest):
     """The body is over the limit."""
 
     code = "request_too_large"
+
+
+class UrlTooLong(FixRequest):
+    """Path and query are over the limit."""
+
+    code = "url_too_long"
+
+
+class HeadersTooLarge(FixRequest):
+    """There are too many headers, or they are too long."""
+
+    code = "headers_too_large"
+
+
+class RequestTooSlow(FixRequest):
+    """The request's bytes did not come in time, so its connection is closed."""
+
+    code = "request_too_slow"
 
 
 class IdempotencyKeyReused(FixRequest):

@@ -1,4 +1,4 @@
-"""When each API key was last used, to the minute, for `octant key list`: who may be revoked without harm?
+"""When each API key was last used, to the minute: `octant key list` tells which may be revoked without harm.
 
 A request only notes it in memory. Every few seconds what was noted goes to Postgres in one statement, which leaves a row alone
 that was written within the last minute: at most one write a key and minute, however many workers there are.

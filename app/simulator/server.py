@@ -113,6 +113,8 @@ class Endpoint:
         """What happens instead of an answer, if something does; and the waiting before one."""
         if "latency" in struck:
             await asyncio.sleep(self._faults.delay(struck["latency"]))
+        if "wrong_key" in struck and (key := self._wire.key_of(request.headers)) != struck["wrong_key"]["accepts"]:
+            return self._error(401, f"Incorrect API key provided: {key}.")
         if "hang" in struck:
             await asyncio.Event().wait()
         if "rate_limit" in struck:

@@ -73,6 +73,16 @@ CATALOGUE: tuple[Declared, ...] = (
     Declared("spans", "octant_spans_total", "counter", "Spans, by what became of them.", ("fate",)),
     Declared("redaction_failures", "octant_redaction_failures_total", "counter", "Texts replaced whole: redaction failed."),
     Declared("guard_flags", "octant_guard_flags_total", "counter", "What the guard noticed.", ("flag",)),
+    Declared(
+        "provider_key_age",
+        "octant_provider_key_age_seconds",
+        "gauge",
+        "Since the file of a provider's key was written.",
+        ("provider",),
+        over_workers="livemax",
+    ),
+    Declared("bad_keys", "octant_bad_keys_total", "counter", "API keys that were not valid.", ("outcome",)),
+    Declared("connections_cut", "octant_connections_cut_total", "counter", "Connections closed on the client.", ("why",)),
     Declared("idempotency", "octant_idempotency_total", "counter", "What became of Idempotency-Keys.", ("outcome",)),
     Declared("kill_switch_refusals", "octant_kill_switch_refusals_total", "counter", "Calls refused by a kill switch."),
 )

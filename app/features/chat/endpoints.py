@@ -16,6 +16,7 @@ from app.domain.errors import NotFound, OctantError
 from app.edge.answers import json_answer, receipt_headers
 from app.edge.idempotency import IdempotentRoute
 from app.edge.identity import authenticated
+from app.edge.limits import body_of
 from app.edge.requests import CallContext, call_context
 from app.edge.sse import EventStream
 from app.features.chat import anthropic_answer, anthropic_request, openai_answer, openai_request
@@ -48,7 +49,7 @@ def router(gateway: Gateway) -> APIRouter:
     @routes.post("/v1/chat/completions")
     async def chat_completions(request: Request, context: Context) -> Response:
         """OpenAI's chat completions."""
-        wanted, call = openai_request.read(await request.body(), context)
+        wanted, call = openai_request.read(await body_of(request), context)
         about = {"request_id": context.request_id, "alias": wanted.model}
         if call.stream:
             include_usage = bool(wanted.stream_options and wanted.stream_options.include_usage)
@@ -62,7 +63,7 @@ def router(gateway: Gateway) -> APIRouter:
     @routes.post("/v1/messages")
     async def messages(request: Request, context: Context) -> Response:
         """Anthropic's messages."""
-        wanted, call = anthropic_request.read(await request.body(), context)
+        wanted, call = anthropic_request.read(await body_of(request), context)
         about = {"request_id": context.request_id, "alias": wanted.model}
         if call.stream:
             return await _streamed(gateway, call, anthropic_answer.EventWriter(**about))
@@ -73,7 +74,7 @@ def router(gateway: Gateway) -> APIRouter:
     @routes.post("/v1/messages/count_tokens")
     async def count_tokens(request: Request, context: Context) -> Response:
         """Anthropic's token counting. Where no vendor counts, our upper bound, and ``octant-estimated: true``."""
-        _, call = anthropic_request.read(await request.body(), context, anthropic_request.CountRequest)
+        _, call = anthropic_request.read(await body_of(request), context, anthropic_request.CountRequest)
         count, exact = await gateway.count_tokens(call)
         response = json_answer({"input_tokens": count})
         if not exact:

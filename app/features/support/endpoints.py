@@ -13,6 +13,7 @@ from app.domain.errors import OctantError
 from app.edge import errors
 from app.edge.answers import json_answer, receipt_headers
 from app.edge.idempotency import IdempotentRoute
+from app.edge.limits import body_of
 from app.edge.requests import CallContext, call_context
 from app.edge.sse import EventStream, event
 from app.features.support.support import Event, Support
@@ -28,7 +29,7 @@ def router(support: Support) -> APIRouter:
     @routes.post("/v1/support/answer")
     async def answer(request: Request, context: Context) -> Response:
         """Answer a customer's question from articles and tools, or hand it over to a person."""
-        wanted = parse(AnswerRequest, await request.body())
+        wanted = parse(AnswerRequest, await body_of(request))
         async with AsyncExitStack() as stack:
             events = support.answer(wanted, context)
             stack.push_async_callback(events.aclose)
@@ -43,7 +44,7 @@ def router(support: Support) -> APIRouter:
     @routes.post("/v1/support/tickets")
     async def tickets(request: Request, context: Context) -> Response:
         """File a typed ticket from a customer's free text."""
-        body, receipt = await support.ticket(parse(TicketRequest, await request.body()), context)
+        body, receipt = await support.ticket(parse(TicketRequest, await body_of(request)), context)
         return json_answer(body, receipt)
 
     return routes
