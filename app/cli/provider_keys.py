@@ -19,7 +19,7 @@ def group() -> None:
 
 @app.command("status")
 def status() -> None:
-    """Show each provider's key by its fingerprint; files are those that the running service reads, within a second of a change."""
+    """Show each provider's key by its fingerprint. The running service reads the same files, within a second of a change."""
     from app.security.provider_keys import ProviderKeys
     from app.settings import load
 
@@ -28,9 +28,8 @@ def status() -> None:
     uses = asyncio.run(_uses())
     for key in keys.status():
         if key.fingerprint is None:
-            print(
-                f"{key.provider:12} no key: set {key.source}, or put it into {settings.key_file(key.provider) or 'a secret file'}"
-            )
+            file = settings.key_file(key.provider) or "a file in OCTANT_SECRETS_DIR"
+            print(f"{key.provider:12} no key: set {key.source}, or put it into {file}")
             continue
         age = f"{_age(key.age)} old" if key.age is not None else "age unknown"
         use = uses.get(key.provider) if uses is not None else None

@@ -1,9 +1,9 @@
 """Our own keys at the providers: where each comes from, and its file read again when it changes (S6).
 
-A key is a setting, or a file in the folder of secrets, or the vendor's own variable, in this order. Files are looked at every second,
-so a rotated key is used for the next call without a restart; calls that run keep the key they began with. A file that is empty
-or unreadable, as in the middle of a rotation, changes nothing and is told in the log. No key is ever part of a message here: it
-is told as a fingerprint, a keyed hash cut short.
+A key is a setting, or a file in the folder of secrets, or the vendor's own variable, in this order. Files are looked at every
+second, so a rotated key is used for the next call without a restart; calls that run keep the key they began with. A file that
+is empty or unreadable, as in the middle of a rotation, changes nothing and is told in the log. No key is ever part of a message
+here: it is told as a fingerprint, a keyed hash cut short.
 """
 
 import asyncio
