@@ -19,6 +19,7 @@ from app.edge import health
 from app.edge.admin import AdminSide
 from app.edge.limits import HeadLimits
 from app.edge.middleware import EdgeMiddleware, from_http
+from app.edge.openapi import ApiDocument
 from app.features import chat, jobs, support
 from app.settings import Settings, load
 from app.telemetry.metrics import Metrics
@@ -34,15 +35,15 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
         async with open_parts(settings, metrics) as parts:
             app.state.edge = parts.edge
             products = (chat.router(parts.gateway), support.router(parts.support))
-            for product in (*products, jobs.router(posts(*products))):
-                app.include_router(product)
-            app.include_router(calls.router(parts.engine))
+            for router in (*products, jobs.router(posts(*products)), calls.router(parts.engine)):
+                document.include(router)
             yield
 
     development = settings.environment == "development"
     # The schema tells nothing that is secret, and nobody needs it from a service that is in use (ADR 0020).
     openapi_url = "/openapi.json" if development else None
     app = FastAPI(title="Octant", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=openapi_url)
+    document = ApiDocument(app)
     app.add_middleware(
         EdgeMiddleware,
         metrics=metrics,

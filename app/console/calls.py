@@ -89,7 +89,7 @@ def router(engine: AsyncEngine) -> APIRouter:
         more = cursor_of(found[-1], wanted.sort) if len(found) == wanted.limit else None
         return _json({"data": found, "next": more})
 
-    @made.get("/calls/export")
+    @made.get("/calls/export", responses={200: {"content": {media: {} for media in MEDIA.values()}}})
     async def as_file(request: Request, wanted: Annotated[Exported, Query()]) -> Response:
         """Every matching record as one file."""
         identity = await _reader(request)

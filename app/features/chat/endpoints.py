@@ -17,6 +17,7 @@ from app.edge.answers import json_answer, receipt_headers
 from app.edge.idempotency import IdempotentRoute
 from app.edge.identity import authenticated
 from app.edge.limits import body_of
+from app.edge.openapi import STREAMED, takes
 from app.edge.requests import CallContext, call_context
 from app.edge.sse import EventStream
 from app.features.chat import anthropic_answer, anthropic_request, openai_answer, openai_request
@@ -46,7 +47,7 @@ def router(gateway: Gateway) -> APIRouter:
     """The vendors' endpoints over ``gateway``."""
     routes = APIRouter(tags=["chat"], route_class=IdempotentRoute)
 
-    @routes.post("/v1/chat/completions")
+    @routes.post("/v1/chat/completions", openapi_extra=takes(openai_request.ChatCompletionRequest), responses=STREAMED)
     async def chat_completions(request: Request, context: Context) -> Response:
         """OpenAI's chat completions."""
         wanted, call = openai_request.read(await body_of(request), context)
@@ -60,7 +61,7 @@ def router(gateway: Gateway) -> APIRouter:
         body = openai_answer.completion(answer.reply, **about, release=answer.receipt.release, degraded=answer.receipt.degraded)
         return json_answer(body, answer.receipt)
 
-    @routes.post("/v1/messages")
+    @routes.post("/v1/messages", openapi_extra=takes(anthropic_request.MessagesRequest), responses=STREAMED)
     async def messages(request: Request, context: Context) -> Response:
         """Anthropic's messages."""
         wanted, call = anthropic_request.read(await body_of(request), context)
@@ -71,7 +72,7 @@ def router(gateway: Gateway) -> APIRouter:
         body = anthropic_answer.message(answer.reply, **about, degraded=answer.receipt.degraded)
         return json_answer(body, answer.receipt)
 
-    @routes.post("/v1/messages/count_tokens")
+    @routes.post("/v1/messages/count_tokens", openapi_extra=takes(anthropic_request.CountRequest))
     async def count_tokens(request: Request, context: Context) -> Response:
         """Anthropic's token counting. Where no vendor counts, our upper bound, and ``octant-estimated: true``."""
         _, call = anthropic_request.read(await body_of(request), context, anthropic_request.CountRequest)

@@ -14,6 +14,7 @@ from app.edge import errors
 from app.edge.answers import json_answer, receipt_headers
 from app.edge.idempotency import IdempotentRoute
 from app.edge.limits import body_of
+from app.edge.openapi import STREAMED, takes
 from app.edge.requests import CallContext, call_context
 from app.edge.sse import EventStream, event
 from app.features.support.support import Event, Support
@@ -26,7 +27,7 @@ def router(support: Support) -> APIRouter:
     """The product's endpoints over ``support``."""
     routes = APIRouter(tags=["support"], route_class=IdempotentRoute)
 
-    @routes.post("/v1/support/answer")
+    @routes.post("/v1/support/answer", openapi_extra=takes(AnswerRequest), responses=STREAMED)
     async def answer(request: Request, context: Context) -> Response:
         """Answer a customer's question from articles and tools, or hand it over to a person."""
         wanted = parse(AnswerRequest, await body_of(request))
@@ -41,7 +42,7 @@ def router(support: Support) -> APIRouter:
                 told = await anext(events)
             return json_answer(told.data, told.receipt)
 
-    @routes.post("/v1/support/tickets")
+    @routes.post("/v1/support/tickets", openapi_extra=takes(TicketRequest))
     async def tickets(request: Request, context: Context) -> Response:
         """File a typed ticket from a customer's free text."""
         body, receipt = await support.ticket(parse(TicketRequest, await body_of(request)), context)
