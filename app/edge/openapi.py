@@ -22,7 +22,7 @@ from app.edge.identity import Needs
 
 Json = dict[str, Any]
 JSON = "application/json"
-STREAMED: dict[int | str, Json] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+STREAMED: dict[int | str, Json] = {200: {"content": {"text/event-stream": {}}}}
 EVERYWHERE: tuple[type[OctantError], ...] = (
     errors.InvalidRequest,
     errors.NotFound,
