@@ -41,11 +41,9 @@ def document(service_url: str) -> dict[str, Any]:
 def keys(stack_env: dict[str, str]) -> dict[str, str]:
     """A key of each scope alone, and one that has all, of a tenant of their own."""
     octant(stack_env, "tenant", "create", "fuzz", "--daily-cap", "1000", "--user-daily-cap", "1000")
-    made = {
-        s: octant(stack_env, "key", "create", "fuzz", "--name", s, "--scope", s, "-q").strip() for s in ("call", "read", "admin")
-    }
-    every = ["--scope", "call", "--scope", "read", "--scope", "admin"]
-    return made | {"all": octant(stack_env, "key", "create", "fuzz", "--name", "all", *every, "-q").strip()}
+    scopes = {"call": ["call"], "read": ["read"], "admin": ["admin"], "all": ["call", "read", "admin"]}
+    options = {name: [word for scope in given for word in ("--scope", scope)] for name, given in scopes.items()}
+    return {name: octant(stack_env, "key", "create", "fuzz", "--name", name, "-q", *o).strip() for name, o in options.items()}
 
 
 def ask(url: str, method: str, path: str, *, key: str | None = None, body: bytes | None = None) -> tuple[int, bytes]:
@@ -75,7 +73,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
         "^/v1/support",
         "^/v1/jobs",
         "^/v1/admin",
-        "^/(v1/models|livez|readyz|version)",
+        "^/(v1/models|[lrv])",
     ],
 )
 def test_no_request_is_answered_500_or_otherwise_than_described(
