@@ -6,7 +6,7 @@ RUN    := $(VENV)/.installed-run
 DEV    := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check eval bench outage soak rogue rollback reset lock
+.PHONY: help setup demo serve test check eval bench outage soak rogue rollback reset lock audit sbom
 
 help: ## Show the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -48,6 +48,12 @@ rollback: $(RUN) ## Put the previous release live again: make rollback REASON="w
 
 reset: $(RUN) ## Remove all local state (.octant/)
 	@$(BIN)/python -m app.cli reset
+
+audit: $(DEV) ## Look for secrets in files and history, licences we may not ship, known vulnerabilities
+	$(BIN)/python -m supply audit $(ARGS)
+
+sbom: $(DEV) ## Write the bill of materials (CycloneDX) to sbom.cdx.json
+	$(BIN)/python -m supply sbom $(ARGS)
 
 lock: $(DEV) ## Pin every dependency anew, with hashes
 	echo uv | $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \

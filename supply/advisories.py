@@ -26,7 +26,9 @@ class Answer(Enum):
 def report(lock: Path) -> Answer:
     """Ask and tell."""
     if not _vulnerable(_ask_about(KNOWN_BAD)):
-        print("advisories: NOT CHECKED. No advisory service answers here: a package that is known to be vulnerable was not named.")
+        print(
+            "advisories: NOT CHECKED. No advisory service answers here: a package that is known to be vulnerable was not named."
+        )
         return Answer.NONE
     told = _ask("-r", str(lock), "--require-hashes")
     if told is None:
