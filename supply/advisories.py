@@ -1,7 +1,7 @@
 """Known vulnerabilities of the locked packages, by pip-audit, if an advisory service answers.
 
-pip-audit passes a package that its service does not know, so a mirror without advisories would make everything look well. Hence
-a question with a known answer comes first: a release whose vulnerability is public. Only if that is found is the lock asked about.
+pip-audit passes a package that its service does not know, so a mirror without advisories would make everything look well. So
+a question with a known answer comes first: a release whose vulnerability is public. Only if that is found is the lock sent.
 """
 
 import json
@@ -26,9 +26,7 @@ class Answer(Enum):
 def report(lock: Path) -> Answer:
     """Ask and tell."""
     if not _vulnerable(_ask_about(KNOWN_BAD)):
-        print(
-            "advisories: NOT CHECKED. No advisory service answers here: a package that is known to be vulnerable was not named."
-        )
+        print("advisories: NOT CHECKED. No advisory service answers here: a release known to be vulnerable was not named.")
         return Answer.NONE
     told = _ask("-r", str(lock), "--require-hashes")
     if told is None:
@@ -37,7 +35,7 @@ def report(lock: Path) -> Answer:
     bad = _vulnerable(told)
     for package, ids in bad.items():
         print(f"advisories: {package}: {', '.join(ids)}")
-    skipped = [d["name"] for d in told["dependencies"] if "skip_reason" in d]
+    skipped = [str(d["name"]) for d in told["dependencies"] if "skip_reason" in d]
     print(f"advisories: {len(told['dependencies']) - len(skipped)} packages asked about, {len(bad)} vulnerable")
     if skipped:
         print(f"advisories: not known to the service: {', '.join(skipped)}")

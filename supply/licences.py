@@ -6,8 +6,10 @@ why it is allowed: `licences.toml`.
 
 import re
 import tomllib
+from email.message import Message
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
+from typing import cast
 
 from license_expression import ExpressionError, LicenseExpression, get_spdx_licensing
 
@@ -36,8 +38,8 @@ def report(lock: Path) -> bool:
 
 
 def licence_of(package: Distribution, classifiers: dict[str, str]) -> str:
-    """An SPDX expression: the metadata's own, else what its classifiers mean, else its short text; empty where it says nothing."""
-    about = package.metadata
+    """An SPDX expression: the metadata's own, else what its classifiers mean, else its short text; empty where it has none."""
+    about = cast("Message", package.metadata)  # which it is, although its protocol says less
     if about.get("License-Expression"):
         return str(about["License-Expression"])
     named = [value for key, value in about.items() if key == "Classifier" and value.startswith("License ::")]

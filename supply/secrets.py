@@ -80,7 +80,7 @@ def in_text(text: str, where: str) -> Iterator[Finding]:
 
 def detectors() -> Iterable[RegexBasedDetector]:
     """All that know a shape."""
-    known = [kind for kind in get_mapping_from_secret_type_to_class().values() if kind.__name__ not in GUESSES]
+    known: list[type] = [kind for kind in get_mapping_from_secret_type_to_class().values() if kind.__name__ not in GUESSES]
     return (*(kind() for kind in known if issubclass(kind, RegexBasedDetector)), OctantKeyDetector())
 
 
