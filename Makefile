@@ -6,20 +6,13 @@ RUN    := $(VENV)/.installed-run
 DEV    := $(VENV)/.installed-dev
 PHOENIX := .phoenix-venv/.installed
 
-.DEFAULT_GOAL := help
-.PHONY: help help setup demo serve test check eval bench phoenix bench-records outage soak observe rogue generate tools attacks injection rollback reset bench-redaction lock
 GENERATOR := .octant/bench-redaction
 
 .DEFAULT_GOAL := help
-.PHONY: help help setup demo serve test check eval bench phoenix bench-records outage soak observe rogue generate tools attacks injection rollback reset bench-redaction lock
-.PHONY: help help setup demo serve test check eval bench phoenix bench-records outage soak observe rogue generate tools attacks injection rollback reset bench-redaction lock
+.PHONY: help setup demo serve test check eval bench phoenix bench-records outage soak observe rogue generate tools attacks injection rollback reset bench-redaction audit sbom lock
 
 help: ## Show the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
-.PHONY: help help setup demo serve test check eval bench phoenix bench-records outage soak observe rogue generate tools attacks injection rollback reset bench-redaction lock
-
-help: ## Show the verbs
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: $(DEV) ## Create .venv with everything for development
 
@@ -46,6 +39,7 @@ bench: $(DEV) ## Measure throughput, CPU per request and overhead
 
 phoenix: $(DEV) $(PHOENIX) ## Send traces of every kind to Arize Phoenix from its package; fails if one is not whole there (first: 1 GB)
 	$(BIN)/python -m benchmarks.phoenix $(ARGS)
+
 bench-records: $(DEV) ## Measure how soon records are found, and every search at ten million of them
 	$(BIN)/python -m benchmarks.records $(ARGS)
 
@@ -81,6 +75,12 @@ reset: $(RUN) ## Remove all local state (.octant/)
 
 bench-redaction: $(DEV) $(GENERATOR)/.installed ## Measure redaction on generated texts; fails below its floors
 	$(BIN)/python -m benchmarks.redaction --generator $(GENERATOR)/bin/python $(ARGS)
+
+audit: $(DEV) ## Look for secrets in files and history, licences we may not ship, known vulnerabilities
+	$(BIN)/python -m supply audit $(ARGS)
+
+sbom: $(DEV) ## Write the bill of materials (CycloneDX) to sbom.cdx.json
+	$(BIN)/python -m supply sbom $(ARGS)
 
 lock: $(DEV) ## Pin every dependency anew, with hashes
 	echo uv | $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \

@@ -16,7 +16,10 @@ from app import __version__
 from app.console import calls
 from app.domain.errors import InvalidRequest
 from app.edge import health
+from app.edge.admin import AdminSide
+from app.edge.limits import HeadLimits
 from app.edge.middleware import EdgeMiddleware, from_http
+from app.edge.openapi import ApiDocument
 from app.features import chat, jobs, support
 from app.security.redaction import Redactor
 from app.settings import Settings, load
@@ -33,16 +36,25 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
         async with open_parts(settings, metrics) as parts:
             app.state.edge = parts.edge
             products = (chat.router(parts.gateway), support.router(parts.support))
-            for product in (*products, jobs.router(posts(*products))):
-                app.include_router(product)
-            app.include_router(calls.router(parts.engine))
+            for router in (*products, jobs.router(posts(*products)), calls.router(parts.engine)):
+                document.include(router)
             yield
 
-    app = FastAPI(title="Octant", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
-    tracing = partial(attrgetter("state.edge.tracing"), app)
+    development = settings.environment == "development"
+    # The schema tells nothing that is secret, and nobody needs it from a service that is in use (ADR 0021).
+    openapi_url = "/openapi.json" if development else None
+    app = FastAPI(title="Octant", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=openapi_url)
+    document = ApiDocument(app)
     redactor = Redactor(settings.secret_key.get_secret_value().encode())
-    redact = partial(redactor.redact, tenant="")
-    app.add_middleware(EdgeMiddleware, metrics=metrics, tracing=tracing, redact=redact, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(
+        EdgeMiddleware,
+        metrics=metrics,
+        tracing=partial(attrgetter("state.edge.tracing"), app),
+        redact=partial(redactor.redact, tenant=""),
+        max_body_bytes=settings.max_body_bytes,
+        head=HeadLimits(settings.http.max_url_bytes, settings.http.max_headers, settings.http.max_header_bytes),
+        admin=AdminSide(port=settings.admin_port, strict_transport=not development),
+    )
     app.add_exception_handler(HTTPException, _raise_ours)
     app.add_exception_handler(RequestValidationError, _raise_ours)
     app.include_router(health.router)

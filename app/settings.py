@@ -1,7 +1,8 @@
 """Every setting of the service, typed and read once, from the environment (prefix ``OCTANT_``) or secret files.
 
 Nothing else in the service reads the environment. Nested settings use a double underscore: ``OCTANT_OPENAI__BASE_URL``.
-A secret may come from a file instead: with ``OCTANT_SECRETS_DIR=/run/secrets`` the file ``octant_secret_key`` in it is read.
+A secret may come from a file instead: with ``OCTANT_SECRETS_DIR=/run/secrets`` the file ``octant_secret_key`` in it is read, and
+providers' keys from ``octant_openai__api_key`` and so on, these also when they change (`app.security.provider_keys`).
 `.env.example` lists every setting; a test holds the two together.
 """
 
@@ -9,11 +10,12 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.errors import Misconfigured
 from app.domain.money import from_dollars
+from app.security.provider_keys import KeyPlace
 
 DEVELOPMENT_SECRET = "development-only-secret"  # noqa: S105 - refused outside development, see `Settings._complete`
 PACKAGE = Path(__file__).resolve().parent
@@ -90,6 +92,23 @@ class BudgetSettings(BaseModel):
         return tuple(sorted(set(value)))
 
 
+class HttpSettings(BaseModel):
+    """How patient the listeners are with whoever connects, and how much a request may be. See `docs/decisions/0020`."""
+
+    max_url_bytes: int = Field(default=8192, ge=256, description="Bytes of path and query.")
+    max_headers: int = Field(default=100, ge=10, description="Headers of a request.")
+    max_header_bytes: int = Field(default=32_768, ge=1024, description="Bytes of all headers.")
+    max_json_depth: int = Field(default=64, ge=8, le=190, description="Arrays and objects within each other.")
+    header_timeout: Seconds = Field(default=10.0, description="Seconds for a request's headers to come.")
+    body_timeout: Seconds = Field(default=60.0, description="Seconds for its body.")
+    trusted_proxies: str = Field(
+        default="127.0.0.1,::1", description="Addresses whose X-Forwarded-For is believed, comma-separated; * for all."
+    )
+    bad_keys_per_minute: int = Field(
+        default=20, ge=1, description="Wrong API keys, from one address and per worker, before it must wait."
+    )
+
+
 class Settings(BaseSettings):
     """The service's settings. Construct with `load()`, which turns a bad value into a sentence."""
 
@@ -100,6 +119,8 @@ class Settings(BaseSettings):
     environment: Environment = Field(default="development", description="Production and staging refuse default secrets.")
     host: str = Field(default="127.0.0.1", description="Address the public API listens on.")
     port: int = Field(default=8080, ge=0, le=65535, description="Port of the public API.")
+    admin_host: str = Field(default="127.0.0.1", description="Address of the operators' own listener.")
+    admin_port: int = Field(default=0, ge=0, le=65535, description="Its port; 0 serves operators on the public one.")
     metrics_port: int = Field(default=9464, ge=0, le=65535, description="Port of /metrics, on its own listener.")
     worker_metrics_port: int = Field(default=9465, ge=0, le=65535, description="Port of /metrics of `octant worker`.")
     workers: int = Field(default=2, ge=1, le=64, description="Worker processes.")
@@ -111,6 +132,8 @@ class Settings(BaseSettings):
         default=SecretStr(DEVELOPMENT_SECRET), description="Keys API-key hashes and redaction tokens. 32+ characters."
     )
 
+    secrets_dir: Path | None = Field(default=None, description="Folder of secret files, each named as its variable.")
+
     openai: OpenAISettings = OpenAISettings()
     anthropic: AnthropicSettings = AnthropicSettings()
     providers: dict[str, ProviderSettings] = Field(
@@ -119,6 +142,7 @@ class Settings(BaseSettings):
 
     recovery: RecoverySettings = RecoverySettings()
     budget: BudgetSettings = BudgetSettings()
+    http: HttpSettings = HttpSettings()
 
     state_dir: Path = Field(default=Path(".octant"), description="Where local state lives: indexes, logs, spill files.")
     releases_dir: Path = Field(default=Path("releases"), description="Release manifests and price tables.")
@@ -177,6 +201,34 @@ class Settings(BaseSettings):
                 raise ValueError("secret_key must be set to at least 32 characters outside development")
         return self
 
+    @model_validator(mode="after")
+    def _refuse_one_port_for_two(self) -> Self:
+        if self.admin_port and self.admin_port in (self.port, self.metrics_port):
+            raise ValueError("admin_port must be another port than port and metrics_port")
+        return self
+
+    _vendors_own: frozenset[str] = PrivateAttr(default=frozenset())
+
+    def key_file(self, provider: str) -> Path | None:
+        """The secret file that may hold a provider's key."""
+        return self.secrets_dir / self._key_setting(provider).lower() if self.secrets_dir else None
+
+    def key_places(self) -> dict[str, KeyPlace]:
+        """Where each provider's key comes from: our own variable, else a secret file, else the vendor's own variable."""
+        places: dict[str, KeyPlace] = {}
+        for name, provider in self.all_providers().items():
+            value, setting, file = provider.api_key.get_secret_value(), self._key_setting(name), self.key_file(name)
+            if name in self._vendors_own:
+                setting = f"{name.upper()}_API_KEY"
+            elif value:
+                file = None
+            places[name] = KeyPlace(setting, value, file)
+        return places
+
+    def _key_setting(self, provider: str) -> str:
+        group = "" if provider in ("openai", "anthropic") else "PROVIDERS__"
+        return f"OCTANT_{group}{provider.upper()}__API_KEY"
+
     def require_stores(self) -> None:
         """Raise Misconfigured unless both stores are set."""
         missing = [n for n in ("database_url", "valkey_url") if not getattr(self, n)]
@@ -203,4 +255,6 @@ def _with_vendor_keys(settings: Settings) -> Settings:
         key = os.environ.get(f"{name.upper()}_API_KEY", "")
         if key and not vendor.api_key.get_secret_value():
             updates[name] = vendor.model_copy(update={"api_key": SecretStr(key)})
-    return settings.model_copy(update=updates)
+    settings = settings.model_copy(update=updates)
+    settings._vendors_own = frozenset(updates)  # noqa: SLF001 - only this module sets it, once
+    return settings

@@ -24,6 +24,7 @@ from app.budget.reconcile import Reconciler
 from app.budget.shares import shares
 from app.domain.money import MICROS_PER_DOLLAR
 from app.domain.routes import Target
+from app.edge.attempts import Attempts
 from app.edge.parts import EdgeParts
 from app.features.support import Actions, Support
 from app.gateway.gateway import Gateway, GatewayParts
@@ -42,6 +43,7 @@ from app.releases import rehearsals
 from app.security import webhooks
 from app.security.guard import Guard
 from app.security.keys import KeyRing
+from app.security.provider_keys import ProviderKeys
 from app.security.redaction import Redactor
 from app.security.tenant_patterns import TenantPatterns
 from app.settings import ProviderSettings, Settings
@@ -63,9 +65,9 @@ class Parts:
     actions: ActionLog
 
 
-def build_provider(name: str, settings: ProviderSettings) -> Provider:
-    """One adapter for one configured endpoint."""
-    key = settings.api_key.get_secret_value()
+def build_provider(name: str, settings: ProviderSettings, key: str | None = None) -> AnthropicProvider | OpenAIProvider:
+    """One adapter for one configured endpoint. ``key`` goes before the settings' own."""
+    key = settings.api_key.get_secret_value() if key is None else key
     if settings.kind == "anthropic":
         return AnthropicProvider(name, base_url=settings.base_url, api_key=key)
     return OpenAIProvider(name, base_url=settings.base_url, api_key=key, legacy_max_tokens=settings.legacy_max_tokens)
@@ -90,11 +92,27 @@ def build_recovery(settings: Settings, providers: Mapping[str, Provider], switch
     )
 
 
-def _open_recovery(stack: AsyncExitStack, settings: Settings, valkey: Redis, switch: KillSwitch, metrics: Metrics) -> Recovery:
-    """The recovery room with its providers, its circuits shared; all closed with ``stack``."""
-    providers = {name: build_provider(name, p) for name, p in settings.all_providers().items()}
+async def _open_providers(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> Mapping[str, Provider]:
+    """Every provider, with its key as it is now and as it changes; all closed with ``stack``."""
+    keys = ProviderKeys(
+        settings.key_places(),
+        secret=settings.secret_key.get_secret_value().encode(),
+        on_change=lambda name, key: providers[name].use_key(key),
+        on_age=lambda name, seconds: metrics.provider_key_age.set(seconds, provider=name),
+    )
+    providers = {name: build_provider(name, p, keys.current(name)) for name, p in settings.all_providers().items()}
     for provider in providers.values():
         stack.push_async_callback(provider.aclose)
+    await keys.start()
+    stack.push_async_callback(keys.aclose)
+    return providers
+
+
+async def _open_recovery(
+    stack: AsyncExitStack, settings: Settings, valkey: Redis, switch: KillSwitch, metrics: Metrics
+) -> Recovery:
+    """The recovery room with its providers, its circuits shared; all closed with ``stack``."""
+    providers = await _open_providers(stack, settings, metrics)
     recovery = build_recovery(settings, providers, switch, metrics)
     shared = SharedCircuits(valkey, on_state=partial(_show_state, metrics))
     shared.start(recovery.circuits)
@@ -230,6 +248,38 @@ def build_idempotency(settings: Settings, engine: AsyncEngine, metrics: Metrics)
     )
 
 
+def _build_guard(settings: Settings, secret: bytes, metrics: Metrics) -> Guard:
+    return Guard(
+        allowed_hosts=settings.allowed_link_hosts, on_flag=lambda flag: metrics.guard_flags.inc(flag=flag), secret=secret
+    )
+
+
+def _build_edge(
+    settings: Settings,
+    metrics: Metrics,
+    *,
+    keys: KeyRing,
+    idempotency: Idempotency,
+    tracing: Tracing,
+    jobs: Jobs,
+    checks: Mapping[str, Callable[[], Awaitable[None]]],
+    release: Callable[[], str],
+) -> EdgeParts:
+    return EdgeParts(
+        keys=keys,
+        attempts=Attempts(settings.http.bad_keys_per_minute),
+        idempotency=idempotency,
+        metrics=metrics,
+        tracing=tracing,
+        request_deadline=settings.request_deadline,
+        max_json_depth=settings.http.max_json_depth,
+        checks=checks,
+        jobs=jobs,
+        webhook_hosts=settings.webhook_allowed_hosts,
+        version=lambda: {"version": __version__, "release": release(), "environment": settings.environment},
+    )
+
+
 @asynccontextmanager
 async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Parts, None]:
     """Open everything, in the order of need; close it in reverse. Raises Misconfigured where start-up cannot go on."""
@@ -243,28 +293,22 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         stack.push_async_callback(engine.dispose)
         stack.push_async_callback(valkey.aclose)
         tracing = _open_tracing(stack, settings, redactor, metrics)  # closed after what writes records and money
-        await patterns.start()
-        stack.push_async_callback(patterns.aclose)
-        keys = KeyRing(engine, secret=settings.secret_key.get_secret_value().encode())
+        keys = KeyRing(engine, secret=secret)
+        for part in (patterns, keys):
+            await part.start()
+            stack.push_async_callback(part.aclose)
         switch = KillSwitch(valkey, file=settings.kill_file, on_state=partial(_show_stops, metrics))
         releases = releases_of(settings, engine, valkey)
         recorder = await _open_audit(stack, settings, engine, redactor, metrics)
         budget = await _open_budget(stack, settings, engine, valkey, metrics)
         idempotency = build_idempotency(settings, engine, metrics)
-        await switch.start()
-        stack.push_async_callback(switch.aclose)
-        await releases.start()
-        stack.push_async_callback(releases.aclose)
-        await budget.start()
-        stack.push_async_callback(budget.aclose)
-        recovery = _open_recovery(stack, settings, valkey, switch, metrics)
+        for opened in (switch, releases, budget):
+            await opened.start()
+            stack.push_async_callback(opened.aclose)
+        recovery = await _open_recovery(stack, settings, valkey, switch, metrics)
         await idempotency.start()
         stack.push_async_callback(idempotency.aclose)
-        guard = Guard(
-            allowed_hosts=settings.allowed_link_hosts,
-            on_flag=lambda flag: metrics.guard_flags.inc(flag=flag),
-            secret=settings.secret_key.get_secret_value().encode(),
-        )
+        guard = _build_guard(settings, secret, metrics)
         gateway = Gateway(
             GatewayParts(
                 switch=switch,
@@ -281,18 +325,10 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         stack.push_async_callback(queue.aclose)
         jobs = Jobs(engine, queue, lease=settings.jobs_lease, keep=settings.jobs_keep)
         await _open_looking(stack, settings, keys, valkey, budget, jobs, metrics)
-        edge = EdgeParts(
-            keys=keys,
-            idempotency=idempotency,
-            metrics=metrics,
-            tracing=tracing,
-            request_deadline=settings.request_deadline,
-            max_body_bytes=settings.max_body_bytes,
-            checks={**_checks(engine, valkey), "budget": budget.check},
-            jobs=jobs,
-            webhook_hosts=settings.webhook_allowed_hosts,
-            version=lambda: {"version": __version__, "release": releases.current.id, "environment": settings.environment},
-        )
+        edge = _build_edge(
+            settings, metrics, keys=keys, idempotency=idempotency, tracing=tracing, jobs=jobs,
+            checks={**_checks(engine, valkey), "budget": budget.check}, release=lambda: releases.current.id,
+        )  # fmt: skip
         pending = Actions(engine, redactor, secret=secret)
         product = Support(gateway, engine, settings.index_dir, redactor, tracing, guard, pending)
         log = ActionLog(engine, secret=secret, notes=settings.state_dir / NOTES)

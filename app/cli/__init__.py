@@ -17,6 +17,7 @@ from app.cli.jobs import app as jobs
 from app.cli.keys import key, tenant
 from app.cli.oncall import app as oncall
 from app.cli.privacy import erase, export
+from app.cli.provider_keys import app as provider_key
 from app.cli.providers import app as providers
 from app.cli.redaction import app as redaction
 from app.cli.releases import app as release
@@ -46,6 +47,7 @@ app.add_typer(kill, name="kill")
 app.add_typer(providers, name="providers")
 app.add_typer(redaction, name="redaction")
 app.add_typer(audit, name="audit")
+app.add_typer(provider_key, name="provider-key")
 
 
 def main() -> None:

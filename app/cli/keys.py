@@ -1,9 +1,11 @@
 """`octant tenant …` and `octant key …`: who may call the service."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +22,16 @@ tenant = typer.Typer(no_args_is_help=True, help="Tenants and their caps.")
 key = typer.Typer(no_args_is_help=True, help="API keys: each is shown once, when it is made.")
 
 TenantId = Annotated[str, typer.Argument(help="Tenant id.")]
+KeyId = Annotated[str, typer.Argument(help="Key id, or the whole key.")]
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class Scope(StrEnum):
+    """What a key may do: make calls, read its own tenant's records, operate the service."""
+
+    CALL = "call"
+    READ = "read"
+    ADMIN = "admin"
 
 
 @tenant.command("create")
@@ -51,21 +63,38 @@ def create_key(
     user: Annotated[
         str | None, typer.Option(help="Bind the key to one user; without, the tenant names its user per call.")
     ] = None,
-    scope: Annotated[list[str] | None, typer.Option(help="What the key may do; `call` if left out. May be repeated.")] = None,
+    scope: Annotated[list[Scope] | None, typer.Option(help="What the key may do; `call` if left out. May be repeated.")] = None,
     days: Annotated[float | None, typer.Option(min=0, help="Days until it expires; never if left out.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the key and nothing else.")] = False,
 ) -> None:
     """Create a key and show it, this once."""
     expires_at = datetime.now(UTC) + timedelta(days=days) if days is not None else None
-    token = asyncio.run(_create_key(tenant_id, name, user, tuple(scope or ("call",)), expires_at))
-    print(token if quiet else f"{token}\n\nStore it now: only its hash is kept, so it cannot be shown again.")
+    token = asyncio.run(_create_key(tenant_id, name, user, tuple(s.value for s in scope or (Scope.CALL,)), expires_at))
+    _show(token, quiet=quiet)
+
+
+@key.command("rotate")
+@changes("key rotate")
+def rotate_key(
+    key_id: KeyId,
+    overlap: Annotated[str, typer.Option(help="How long the old key works on: 90s, 30m, 24h, 7d, or 0.")] = "24h",
+    days: Annotated[float | None, typer.Option(min=0, help="Days until the new key expires; as long as the old one had.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the key and nothing else.")] = False,
+) -> None:
+    """Replace a key: the new one works now, the old one until the overlap ends. Same name, scopes, user and limits."""
+    expires_at = datetime.now(UTC) + timedelta(days=days) if days is not None else None
+    known = _id_of(key_id)
+    token = asyncio.run(_rotate_key(known, _duration(overlap), expires_at))
+    _show(token, quiet=quiet)
+    if not quiet:
+        print(f"The old key {known} works for {overlap} more. `octant key list` shows when it was last used.")
 
 
 @key.command("revoke")
 @changes("key revoke")
-def revoke_key(key_id: Annotated[str, typer.Argument(help="Key id, or the whole key.")]) -> None:
+def revoke_key(key_id: KeyId) -> None:
     """Revoke a key; every worker refuses it within 5 seconds."""
-    known = key_id.split("_")[1] if key_id.startswith("oct_") and key_id.count("_") >= 2 else key_id
+    known = _id_of(key_id)
     asyncio.run(_revoke_key(known))
     print(f"Key {known} is revoked; every worker refuses it within 5 seconds.")
 
@@ -77,9 +106,30 @@ def list_keys(tenant_id: Annotated[str | None, typer.Argument(help="Only this te
     for info in found:
         user = info.user or "any user"
         until = f"expires {info.expires_at:%Y-%m-%d %H:%M}" if info.expires_at else "never expires"
-        print(f"{info.id}  {_state(info):8} {info.tenant:20} {user:20} {','.join(info.scopes):12} {until:26} {info.name}")
+        used = f"last used {info.last_used_at:%Y-%m-%d %H:%M}" if info.last_used_at else "never used"
+        then = f" (replaced by {info.replaced_by})" if info.replaced_by else ""
+        scopes = ",".join(info.scopes)
+        print(f"{info.id}  {_state(info):8} {info.tenant:20} {user:20} {scopes:12} {until:26} {used:27} {info.name}{then}")
     if not found:
         print("No keys. `octant key create` makes one.")
+
+
+def _show(token: str, *, quiet: bool) -> None:
+    print(token if quiet else f"{token}\n\nStore it now: only its hash is kept, so it cannot be shown again.")
+
+
+def _id_of(told: str) -> str:
+    """The id in a whole key, or the id itself: nobody need cut a key up, and none is echoed."""
+    return told.split("_")[1] if told.startswith("oct_") and told.count("_") >= 2 else told
+
+
+def _duration(text: str) -> timedelta:
+    from app.domain.errors import InvalidRequest
+
+    found = re.fullmatch(r"(\d{1,6})([smhd])|0", text)
+    if not found:
+        raise InvalidRequest("A duration is a whole number and s, m, h or d, such as 24h.")
+    return timedelta(**{UNITS[found[2]]: int(found[1])}) if found[2] else timedelta()
 
 
 def _state(info: "KeyInfo") -> str:
@@ -119,6 +169,11 @@ async def _list_tenants() -> None:
 async def _create_key(tenant_id: str, name: str, user: str | None, scopes: tuple[str, ...], expires_at: datetime | None) -> str:
     async with _keys() as (keys, _):
         return await keys.create_key(tenant_id, name=name, user=user, scopes=scopes, expires_at=expires_at)
+
+
+async def _rotate_key(key_id: str, overlap: timedelta, expires_at: datetime | None) -> str:
+    async with _keys() as (keys, _):
+        return await keys.rotate_key(key_id, overlap, expires_at=expires_at)
 
 
 async def _revoke_key(key_id: str) -> None:

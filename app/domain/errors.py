@@ -12,6 +12,9 @@
     │   ├── JobFinished                a job that is done cannot be cancelled
     │   ├── ActionClosed               an action that was decided or has expired cannot be decided again
     │   ├── BodyTooLarge
+    │   ├── UrlTooLong
+    │   ├── HeadersTooLarge
+    │   ├── RequestTooSlow             its bytes did not come in time
     │   ├── IdempotencyKeyReused       this key already stands for another request
     │   └── ContentRefused             the guard refused the input
     ├── Wait                       the same request may succeed later (``retry_after`` seconds)
@@ -126,6 +129,24 @@ class BodyTooLarge(FixRequest):
     code = "request_too_large"
 
 
+class UrlTooLong(FixRequest):
+    """Path and query are over the limit."""
+
+    code = "url_too_long"
+
+
+class HeadersTooLarge(FixRequest):
+    """There are too many headers, or they are too long."""
+
+    code = "headers_too_large"
+
+
+class RequestTooSlow(FixRequest):
+    """The request's bytes did not come in time, so its connection is closed."""
+
+    code = "request_too_slow"
+
+
 class IdempotencyKeyReused(FixRequest):
     """The key stands for another request, or for an answer that cannot be given again: a new request needs a new key."""
 
@@ -199,9 +220,10 @@ class AskPermission(OctantError):
 
 
 class Unauthenticated(AskPermission):
-    """No key, or not a valid one."""
+    """No key, or not a valid one. ``guess``: a wrong key that nobody had sent before."""
 
     code = "invalid_api_key"
+    guess: bool = False
 
 
 class Forbidden(AskPermission):

@@ -24,7 +24,7 @@ async def live() -> JSONResponse:
     return JSONResponse({"status": "ok"})
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses={503: {"description": "Not ready; `checks` says what fails."}})
 async def ready(request: Request) -> JSONResponse:
     """Valkey and Postgres answer and a release is live; 503 names what does not."""
     checks = parts_of(request).checks

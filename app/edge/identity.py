@@ -1,25 +1,54 @@
 """From a header to an identity. Both vendors' ways of sending a key are understood on every path."""
 
+from dataclasses import dataclass
+
 from starlette.requests import Request
 
 from app.domain.calls import Identity
-from app.domain.errors import Forbidden, Unauthenticated
+from app.domain.errors import Forbidden, RateLimited, Unauthenticated
+from app.edge.attempts import address_of
 from app.edge.parts import parts_of
 
 IDENTITY = "octant.identity"  # in the scope of a request that this service makes to itself: no client can put it there
 
 
-async def authenticated(request: Request) -> Identity:
-    """Return who asks. Raises Unauthenticated without a valid key, Forbidden if the key may not make calls."""
-    identity: Identity = request.scope.get(IDENTITY) or await holder(request)
-    if "call" not in identity.scopes:
-        raise Forbidden("This API key does not have the scope `call`.")
-    return identity
+@dataclass(frozen=True)
+class Needs:
+    """A dependency: who asks, if their key has one of ``scopes``. Every route has one, and a test reads it off the routes."""
+
+    scopes: frozenset[str]
+
+    async def __call__(self, request: Request) -> Identity:
+        """Return who asks. Raises Unauthenticated without a valid key, Forbidden if it has none of the scopes."""
+        identity: Identity = request.scope.get(IDENTITY) or await holder(request)
+        if not self.scopes & identity.scopes:
+            names = " or ".join(f"`{name}`" for name in sorted(self.scopes))
+            raise Forbidden(f"This API key does not have the scope {names}.")
+        return identity
+
+
+authenticated = Needs(frozenset({"call"}))
+reader = Needs(frozenset({"admin", "read"}))
+operator = Needs(frozenset({"admin"}))
 
 
 async def holder(request: Request) -> Identity:
-    """Return who holds the key that was sent, whatever it may do. Raises Unauthenticated."""
-    return await parts_of(request).keys.authenticate(_token(request))
+    """Return who holds the key that was sent, whatever it may do. Raises Unauthenticated, or RateLimited for who guesses.
+
+    From an address that guessed too often only keys are heard that came before, so that who shares it goes on.
+    """
+    token, parts, address = _token(request), parts_of(request), address_of(request)
+    wait = parts.attempts.wait(address)
+    if wait and not parts.keys.knows(token):
+        parts.metrics.bad_keys.inc(outcome="not_heard")
+        raise RateLimited("Too many wrong API keys came from this address. Wait before the next.", retry_after=wait)
+    try:
+        return await parts.keys.authenticate(token)
+    except Unauthenticated as error:
+        parts.metrics.bad_keys.inc(outcome="refused")
+        if error.guess:
+            parts.attempts.failed(address)
+        raise
 
 
 def _token(request: Request) -> str:

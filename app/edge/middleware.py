@@ -13,10 +13,13 @@ from http import HTTPStatus
 from typing import Any
 
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.domain.errors import BodyTooLarge, Internal, InvalidRequest, MethodNotAllowed, NotFound, OctantError
+from app.edge.admin import AdminSide
 from app.edge.errors import dialect_of, render
+from app.edge.limits import HeadLimits
 from app.telemetry import logs
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
@@ -34,7 +37,15 @@ class EdgeMiddleware:
     """Wraps the whole application."""
 
     def __init__(
-        self, app: ASGIApp, *, metrics: Metrics, tracing: Callable[[], Tracing], redact: Redact, max_body_bytes: int
+        self,
+        app: ASGIApp,
+        *,
+        metrics: Metrics,
+        tracing: Callable[[], Tracing],
+        redact: Redact,
+        max_body_bytes: int,
+        head: HeadLimits = HeadLimits(),
+        admin: AdminSide | None = None,
     ) -> None:
         """``tracing`` is asked for at the first request: it begins with the lifespan. ``max_body_bytes`` bounds what is read.
 
@@ -45,13 +56,15 @@ class EdgeMiddleware:
         self._tracing = tracing
         self._redact = redact
         self._max_body_bytes = max_body_bytes
+        self._head = head
+        self._admin = admin or AdminSide()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, send, self._request_id(scope))
+        exchange = _Exchange(scope, send, self._request_id(scope), self._admin)
         scope["octant.request_id"] = exchange.request_id
         if scope["path"] in QUIET:
             await self._serve(scope, receive, exchange)
@@ -76,6 +89,8 @@ class EdgeMiddleware:
     async def _serve(self, scope: Scope, receive: Receive, exchange: "_Exchange") -> None:
         body = _Body(scope, receive, self._max_body_bytes, exchange)
         try:
+            self._head.check(scope)
+            self._admin.check(scope)
             await self._app(scope, body.receive, exchange.send)
         except asyncio.CancelledError:
             if not body.client_gone():
@@ -84,6 +99,8 @@ class EdgeMiddleware:
             await exchange.fail(error)
         except HTTPException as error:
             await exchange.fail(from_http(error))
+        except ClientDisconnect:
+            log.info("client left before the end of its request")
         except Exception:
             log.exception("unhandled error")
             if exchange.status:
@@ -99,12 +116,13 @@ class EdgeMiddleware:
 class _Exchange:
     """One request's way out: remembers the status, adds the request id to every answer."""
 
-    def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
+    def __init__(self, scope: Scope, send: Send, request_id: str, admin: AdminSide) -> None:
         self.request_id = request_id
         self.status = 0
         self.complete = False
         self._scope = scope
         self._send = send
+        self._admin = admin
         self._started = time.perf_counter()
 
     async def send(self, message: Message) -> None:
@@ -115,6 +133,7 @@ class _Exchange:
             for name in (b"x-request-id", b"request-id"):
                 if name not in names:
                     message["headers"] = [*message["headers"], (name, self.request_id.encode())]
+            self._admin.harden(self._scope, message)
         await self._send(message)
 
     async def fail(self, error: OctantError) -> None:

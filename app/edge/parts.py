@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from starlette.requests import Request
 
+from app.edge.attempts import Attempts
 from app.idempotency.idempotency import Idempotency
 from app.jobs.jobs import Jobs
 from app.security.keys import KeyRing
@@ -18,11 +19,12 @@ class EdgeParts:
     """``request_deadline`` in seconds. ``checks`` are our own dependencies by name; a check raises if its part is away."""
 
     keys: KeyRing
+    attempts: Attempts
     idempotency: Idempotency
     metrics: Metrics
     tracing: Tracing
     request_deadline: float
-    max_body_bytes: int
+    max_json_depth: int
     checks: Mapping[str, Callable[[], Awaitable[None]]]
     jobs: Jobs
     webhook_hosts: frozenset[str]

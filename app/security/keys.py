@@ -1,16 +1,15 @@
 """Tenants and API keys: made once, shown once, kept only as a keyed hash.
 
-A key reads ``oct_<id>_<secret>``. The id finds the row; the secret, 32 random bytes, is compared as HMAC-SHA256 under the
-service's own secret, so a stolen table alone opens nothing. A slow password hash would add nothing: the secret is random.
+A key is written as `app.security.token` says. Its id finds the row; the secret, 32 random bytes, is compared as HMAC-SHA256 under
+the service's own secret, so a stolen table alone opens nothing. A slow password hash would add nothing: the secret is random.
 """
 
 import hashlib
 import hmac
-import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, Table, func, insert, or_, select, update
@@ -21,9 +20,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.domain.calls import Identity, RateLimits, Tenant
 from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound, Unauthenticated
 from app.domain.money import MicroUSD
+from app.security import token as tokens
+from app.security.last_used import LastUsed
 from app.security.tables import api_keys, tenants, users
 
-PREFIX = "oct"
+SCOPES = ("call", "read", "admin")  # make calls; read one's own tenant's records; operate the service
 MOST_CACHED = 10_000
 OF_TENANT = "of_tenant_"  # before the tenant's columns in a key's row
 _WRONG = "This API key is not valid."
@@ -41,6 +42,8 @@ class KeyInfo:
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    last_used_at: datetime | None
+    replaced_by: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +64,36 @@ class KeyRing:
         self._secret = secret
         self._ttl = ttl
         self._cache: dict[bytes, _Cached] = {}
+        self._used = LastUsed(engine)
+
+    async def start(self) -> None:
+        """Begin to write down, now and then, which keys were used."""
+        await self._used.start()
+
+    async def aclose(self) -> None:
+        """Write down what is not yet, and stop."""
+        await self._used.aclose()
+
+    def knows(self, token: str) -> bool:
+        """Whether this key came before, right or wrong: it is not a guess then."""
+        return tokens.key_id_of(token) is not None and self._digest(token) in self._cache
 
     async def authenticate(self, token: str) -> Identity:
         """Return who holds ``token``. Raises Unauthenticated, or DependencyUnavailable while Postgres is away."""
-        key_id, digest = self._parse(token)
-        cached = self._cache.get(digest)
+        key_id = tokens.key_id_of(token)
+        if key_id is None:
+            raise _unknown(guess=True)
+        digest = self._digest(token)
+        known = self._cache.get(digest)
+        cached = known
         if cached is None or cached.until < time.monotonic():
             cached = await self._look_up(key_id, digest)
             self._remember(digest, cached)
         if cached.identity is None:
-            raise Unauthenticated(_WRONG)
+            raise _unknown(guess=known is None)
         if cached.expires_at and cached.expires_at <= datetime.now(UTC):
             raise Unauthenticated("This API key has expired.")
+        self._used.note(key_id)
         return cached.identity
 
     async def identify(self, key_id: str) -> Identity:
@@ -138,13 +159,15 @@ class KeyRing:
         scopes: Sequence[str] = ("call",),
         expires_at: datetime | None = None,
     ) -> str:
-        """Create a key and return it: the only time it is seen. Raises NotFound for an unknown tenant."""
-        key_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32).replace("_", "-")
-        token = f"{PREFIX}_{key_id}_{secret}"
+        """Create a key and return it: the only time it is seen. Raises NotFound for an unknown tenant, InvalidRequest."""
+        unknown = set(scopes) - set(SCOPES)
+        if unknown or not scopes:
+            raise InvalidRequest(f"A key's scopes are of: {', '.join(SCOPES)}.", param="scopes")
+        token = tokens.new()
         if user is not None:
             await self.create_user(tenant_id, user)
         values = {
-            "id": key_id,
+            "id": tokens.key_id_of(token),
             "tenant_id": tenant_id,
             "user_id": user,
             "name": name,
@@ -159,13 +182,39 @@ class KeyRing:
             raise _no_tenant(tenant_id) from None
         return token
 
+    async def rotate_key(self, key_id: str, overlap: timedelta, *, expires_at: datetime | None = None) -> str:
+        """Return a new key that stands for the same as ``key_id``, which itself works for ``overlap`` more and no longer.
+
+        Name, scopes, user and limits are the same; the new key lives as long as the old one was meant to, unless ``expires_at``
+        says otherwise. Raises NotFound for a key that is not live, InvalidRequest for one that was replaced already.
+        """
+        now = datetime.now(UTC)
+        token = tokens.new()
+        async with self._engine.begin() as connection:
+            found = select(api_keys).where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None)).with_for_update()
+            old = (await connection.execute(found)).one_or_none()
+            if old is None or (old.expires_at and old.expires_at <= now):
+                raise _no_key(key_id)
+            if old.replaced_by:
+                raise InvalidRequest(f"Key {key_id} was replaced by {old.replaced_by}: rotate that one.", param="key")
+            life = old.expires_at - old.created_at if old.expires_at else None
+            same = {name: getattr(old, name) for name in _KEPT_BY_ROTATION}
+            new_id = tokens.key_id_of(token)
+            values = {"id": new_id, "digest": self._digest(token), "expires_at": expires_at or (now + life if life else None)}
+            await connection.execute(insert(api_keys).values({**same, **values}))
+            ends = min(now + overlap, old.expires_at or datetime.max.replace(tzinfo=UTC))
+            replaced = update(api_keys).where(api_keys.c.id == key_id)
+            await connection.execute(replaced.values(expires_at=ends, replaced_by=new_id))
+        self._cache.clear()
+        return token
+
     async def revoke_key(self, key_id: str) -> None:
         """Revoke a key, on every replica within the cache's ttl. Raises NotFound."""
         statement = update(api_keys).where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
         async with self._engine.begin() as connection:
             result = await connection.execute(statement.values(revoked_at=datetime.now(UTC)))
         if not result.rowcount:
-            raise NotFound(f"No live key {key_id!r}. `octant key list` shows all.")
+            raise _no_key(key_id)
         self._cache.clear()
 
     async def list_keys(self, tenant_id: str | None = None) -> list[KeyInfo]:
@@ -217,13 +266,6 @@ class KeyRing:
             self._cache.pop(next(iter(self._cache)))
         self._cache[digest] = found
 
-    def _parse(self, token: str) -> tuple[str, bytes]:
-        prefix, _, rest = token.partition("_")
-        key_id, _, secret = rest.partition("_")
-        if prefix != PREFIX or len(key_id) != 8 or len(secret) < 32 or len(token) > 128 or not token.isascii():
-            raise Unauthenticated(_WRONG)
-        return key_id, self._digest(token)
-
     def _digest(self, token: str) -> bytes:
         return hmac.digest(self._secret, token.encode(), hashlib.sha256)
 
@@ -237,6 +279,19 @@ def _identity(row: Row[Any]) -> Identity:
         scopes=frozenset(row.scopes),
         limits=_limits(_columns(row, api_keys)),
     )
+
+
+_KEPT_BY_ROTATION = ("tenant_id", "user_id", "name", "scopes", "requests_per_minute", "tokens_per_minute", "concurrency")
+
+
+def _unknown(*, guess: bool) -> Unauthenticated:
+    error = Unauthenticated(_WRONG)
+    error.guess = guess
+    return error
+
+
+def _no_key(key_id: str) -> NotFound:
+    return NotFound(f"No live key {key_id!r}. `octant key list` shows all.")
 
 
 def _no_tenant(tenant_id: str) -> NotFound:
@@ -280,4 +335,6 @@ def _info(row: Row[tuple[object, ...]]) -> KeyInfo:
         created_at=row.created_at,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
+        last_used_at=row.last_used_at,
+        replaced_by=row.replaced_by,
     )

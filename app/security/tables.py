@@ -61,6 +61,8 @@ api_keys = Table(
     Column("tokens_per_minute", Integer, nullable=True),
     Column("concurrency", Integer, nullable=True),
     Column("revoked_at", DateTime(timezone=True), nullable=True),
+    Column("last_used_at", DateTime(timezone=True), nullable=True, comment="to the minute"),
+    Column("replaced_by", String(16), nullable=True, comment="the key that a rotation made of this one"),
     Index("api_keys_tenant", "tenant_id"),
 )
 

@@ -31,6 +31,7 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
     "sloppy_json": {},
     "cut_stream": {"after_tokens": 3},
     "flood": {"tokens": 100_000},
+    "wrong_key": {"accepts": ""},  # every other key is refused, and quoted as the vendors do
     "wrong_usage": {"input_tokens": 0, "output_tokens": 0},
     "obey": {"rounds": 2, "hand_over": 0, "stray": 0, "harm": "all"},
 }
@@ -94,7 +95,7 @@ def parse(told: Any) -> Fault:  # noqa: ANN401 - any JSON
         )
     if told.get("provider", "*") not in PROVIDERS:
         raise BadFault(f"unknown provider {told['provider']!r}; one of: {', '.join(sorted(PROVIDERS))}")
-    for name in told.keys() - {"kind", "provider", "model", "retry_after", "harm"}:
+    for name in told.keys() - {"kind", "provider", "model", "retry_after", "harm", "accepts"}:
         if told[name] is not None and (isinstance(told[name], bool) or not isinstance(told[name], int | float)):
             raise BadFault(f"{name} is a number")
     if kind == "obey" and told.get("harm", "all") not in HARMS:

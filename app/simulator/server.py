@@ -93,6 +93,9 @@ class Endpoint:
             return self._error(400, f"The request is not valid: {type(error).__name__} {error}.")
         self.stats.recent.append({"model": ask.model, "stream": ask.stream, "traceparent": request.headers.get("traceparent")})
         struck = self._faults.strike(self.name, ask.model)
+        key = self._wire.key_of(request.headers)
+        if "wrong_key" in struck and key != struck["wrong_key"]["accepts"]:
+            return self._error(401, f"Incorrect API key provided: {key}.")
         broken = await self._broken(request, ask, struck)
         if broken is not None:
             return broken

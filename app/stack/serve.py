@@ -38,16 +38,18 @@ def serve(settings_of: Callable[[], Settings] = load) -> None:
     from app.main import create_app
     from app.security.redaction import Redactor
     from app.telemetry import logs
+    from app.telemetry.metrics import Metrics
 
     settings = settings_of()
     settings.require_stores()
     redactor = Redactor(settings.secret_key.get_secret_value().encode())
     logs.configure(settings.log_level, redact=lambda line: redactor.redact(line, tenant=""))
     logs.take_over_last_words()
-    application = create_app(settings)
+    metrics = Metrics()
+    application = create_app(settings, metrics)
     gc.freeze()
     gc.enable()
-    _server(settings, folder, application).run()
+    _server(settings, folder, application, lambda why: metrics.connections_cut.inc(why=why)).run()
 
 
 def settings_from_stdin() -> Settings:
@@ -56,10 +58,20 @@ def settings_from_stdin() -> Settings:
     return load()
 
 
-def _server(settings: Settings, metrics_folder: Path, application: "FastAPI") -> Any:  # noqa: ANN401 - gunicorn has no types
+def _server(  # gunicorn has no types
+    settings: Settings, metrics_folder: Path, application: "FastAPI", on_cut: Callable[[str], None]
+) -> Any:  # noqa: ANN401
     from gunicorn.app.base import BaseApplication
 
+    from app.stack.protocol import Patience, with_patience
+    from app.stack.worker import speaking
     from app.telemetry import exposition
+
+    http = settings.http
+    patience = Patience(http.header_timeout, http.body_timeout, 2 * http.max_header_bytes + http.max_url_bytes, on_cut)
+    binds = [f"{settings.host}:{settings.port}"]
+    if settings.admin_port:
+        binds.append(f"{settings.admin_host}:{settings.admin_port}")
 
     class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         def load_config(self) -> None:
@@ -68,9 +80,10 @@ def _server(settings: Settings, metrics_folder: Path, application: "FastAPI") ->
                 "child_exit": lambda _, worker: exposition.forget(worker.pid, metrics_folder),
             }
             values = {
-                "bind": f"{settings.host}:{settings.port}",
+                "bind": binds,
                 "workers": settings.workers,
-                "worker_class": "app.stack.worker.Worker",
+                "worker_class": speaking(with_patience(patience)),
+                "forwarded_allow_ips": http.trusted_proxies,
                 "logger_class": "app.stack.worker.Logger",
                 "keepalive": 75,  # longer than a load balancer waits (60 s is usual), so that it is the one to close
                 "graceful_timeout": round(settings.graceful_timeout),

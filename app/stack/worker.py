@@ -1,5 +1,6 @@
 """The worker that gunicorn runs, uvicorn on uvloop and httptools; and where both of them log."""
 
+import asyncio
 from typing import Any
 
 from gunicorn.config import Config
@@ -13,11 +14,17 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # no types
     CONFIG_KWARGS: dict[str, Any] = {  # noqa: RUF012 - uvicorn_worker's own convention
         "loop": "uvloop",
         "http": "httptools",
+        "ws": "none",
         "lifespan": "on",
         "access_log": False,
         "log_config": None,
         "timeout_graceful_shutdown": 20,
     }
+
+
+def speaking(protocol: type[asyncio.Protocol]) -> type[Worker]:
+    """The worker whose connections are of this class."""
+    return type("Worker", (Worker,), {"CONFIG_KWARGS": {**Worker.CONFIG_KWARGS, "http": protocol}})
 
 
 class Logger(GunicornLogger):  # type: ignore[misc]  # no types

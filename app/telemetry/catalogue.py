@@ -187,10 +187,19 @@ SEEN: tuple[Declared, ...] = (
     ),
     Declared(
         "spans", "octant_spans_total", "counter", "count", "Spans, by what became of them.",
-        (_of("fate", "sent", "failed", "sampled_out"),),
+        (_of("fate", "sent", "failed", "dropped", "sampled_out"),),
     ),
     Declared(
         "redaction_failures", "octant_redaction_failures_total", "counter", "count", "Texts replaced whole: redaction failed."
+    ),
+    Declared(
+        "bad_keys", "octant_bad_keys_total", "counter", "count", "API keys that were not valid.",
+        (_of("outcome", "refused", "not_heard"),),
+    ),
+    Declared(
+        "connections_cut", "octant_connections_cut_total", "counter", "count",
+        "Connections closed on clients that were too slow or sent too much.",
+        (_of("why", "slow_head", "slow_body", "large_head", "malformed"),),
     ),
     Declared(
         "eval_scored", "octant_eval_scored_total", "counter", "count", "Calls of production that were scored.", (FEATURE,)
@@ -202,6 +211,10 @@ LOOKED_AT: tuple[Declared, ...] = (
     Declared(
         "api_key_age", "octant_api_key_age_seconds", "gauge", "seconds", "Age of the oldest API key that works.",
         over_workers="livemax",
+    ),
+    Declared(
+        "provider_key_age", "octant_provider_key_age_seconds", "gauge", "seconds",
+        "Since the file of a provider's key was written.", (PROVIDER,), over_workers="livemax",
     ),
     Declared(
         "rehearsals", "octant_rehearsals", "gauge", "count", "Rehearsals in the log; 0: never rehearsed.", over_workers="livemax"

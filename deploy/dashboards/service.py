@@ -184,6 +184,37 @@ def _upkeep() -> list[Panel]:
             newest("api_key_age"),
             Levels(doubtful=90 * 86400, bad=180 * 86400),
         ),
+        lines(
+            Told(
+                "Age of providers' keys",
+                "Since the file of each provider's key was written; a key from the environment has no age.",
+                "rotate it: write the new key to the file, and the service uses it within seconds.",
+                "keys.md#a-providers-key-is-old",
+            ),
+            "s",
+            {"{{provider}}": newest("provider_key_age", ("provider",))},
+            Levels(doubtful=90 * 86400, bad=180 * 86400),
+        ),
+        lines(
+            Told(
+                "Invalid API keys",
+                "Keys per second that were not valid, and those not even looked at because their address guessed too often.",
+                "many refused: somebody guesses, or a caller goes on with a key that is revoked.",
+                "keys.md#a-key-has-leaked",
+            ),
+            "cps",
+            {"{{outcome}}": rate("bad_keys", ("outcome",))},
+        ),
+        lines(
+            Told(
+                "Connections cut",
+                "Connections closed on clients whose requests came too slowly, were too large in the head, or were no HTTP.",
+                "a steep rise: somebody holds connections open. A network in between that is slow looks the same.",
+                START,
+            ),
+            "cps",
+            {"{{why}}": rate("connections_cut", ("why",))},
+        ),
         figure(
             Told(
                 "Newest rollback rehearsal",

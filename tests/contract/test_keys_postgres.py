@@ -1,7 +1,10 @@
 """Tenants and API keys on a real Postgres (S6)."""
 
 import asyncio
+import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -9,11 +12,13 @@ import pytest_asyncio
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from app.domain.calls import Tenant
+from app.domain.calls import RateLimits, Tenant
 from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound, Unauthenticated
 from app.domain.money import MicroUSD
 from app.security import keys as keys_module
 from app.security.keys import KeyRing
+from app.security.last_used import LastUsed
+from app.security.token import PATTERN, write
 
 SECRET = b"a secret for the key tests, 32 bytes"
 
@@ -62,7 +67,7 @@ async def test_what_is_not_a_key_is_refused(keys: KeyRing, token: str) -> None:
 async def test_a_known_id_with_another_secret_is_refused(keys: KeyRing, tenant: Tenant) -> None:
     token = await keys.create_key(tenant.id, name="real")
     with pytest.raises(Unauthenticated):
-        await keys.authenticate(token[:-4] + ("aaaa" if token[-4:] != "aaaa" else "bbbb"))
+        await keys.authenticate(write(token.split("_")[1], "x" * 43))
 
 
 async def test_another_service_secret_opens_nothing(engine: AsyncEngine, keys: KeyRing, tenant: Tenant) -> None:
@@ -101,7 +106,7 @@ async def test_two_keys_of_a_tenant_work_side_by_side_so_that_one_can_replace_th
 
 async def test_answers_are_cached_the_negative_ones_too(engine: AsyncEngine, keys: KeyRing, tenant: Tenant) -> None:
     token = await keys.create_key(tenant.id, name="busy")
-    wrong = "oct_00000000_" + "x" * 43
+    wrong = write("00000000", "x" * 43)
     asked: list[str] = []
 
     def note(_c: object, _k: object, statement: str, *_: object) -> None:
@@ -123,14 +128,14 @@ async def test_guessing_keys_does_not_grow_memory(engine: AsyncEngine, monkeypat
     keys = KeyRing(engine, secret=SECRET)
     for number in range(20):
         with pytest.raises(Unauthenticated):
-            await keys.authenticate(f"oct_{number:08d}_" + "x" * 43)
+            await keys.authenticate(write(f"{number:08d}", "x" * 43))
     assert len(keys._cache) <= 5
 
 
 async def test_while_postgres_is_away_nobody_new_is_let_in() -> None:
     nowhere = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:9/nothing")
     with pytest.raises(DependencyUnavailable):
-        await KeyRing(nowhere, secret=SECRET).authenticate("oct_abcdefgh_" + "x" * 43)
+        await KeyRing(nowhere, secret=SECRET).authenticate(write("abcdef00", "x" * 43))
     await nowhere.dispose()
 
 
@@ -159,6 +164,95 @@ async def test_mistakes_are_told_by_type(keys: KeyRing, tenant: Tenant) -> None:
         await keys.create_user("nobody", "ada")
     with pytest.raises(NotFound):
         await keys.revoke_key("00000000")
+
+
+async def test_a_rotated_key_works_beside_its_successor_until_the_overlap_ends(keys: KeyRing, tenant: Tenant) -> None:
+    """S6: no downtime, and both stand for the same."""
+    old = await keys.create_key(tenant.id, name="backend", user="ada", scopes=("call", "read"))
+    old_id = (await keys.authenticate(old)).key_id
+    await keys.limit_key(old_id, RateLimits(5, 6, 7))
+    new = await keys.rotate_key(old_id, timedelta(seconds=0.5))
+    before, after = await keys.authenticate(old), await keys.authenticate(new)
+    assert replace(after, key_id=before.key_id) == before
+    told = {info.id: (info.name, info.replaced_by) for info in await keys.list_keys(tenant.id)}
+    assert told == {before.key_id: ("backend", after.key_id), after.key_id: ("backend", None)}
+    with pytest.raises(Unauthenticated, match="expired"):
+        await _use_until_refused(keys, old)
+    assert (await keys.authenticate(new)).user == "ada"
+
+
+async def test_a_key_is_rotated_once_and_its_life_is_as_long_as_before(keys: KeyRing, tenant: Tenant) -> None:
+    old = await keys.create_key(tenant.id, name="brief", expires_at=datetime.now(UTC) + timedelta(hours=2))
+    old_id = old.split("_")[1]
+    new = await keys.rotate_key(old_id, timedelta(days=7))
+    expiry = {info.id: info.expires_at for info in await keys.list_keys(tenant.id)}
+    left = timedelta(hours=2)
+    for at in expiry.values():
+        assert at is not None
+        assert left - timedelta(minutes=1) < at - datetime.now(UTC) <= left  # the overlap gives the old one no more than it had
+    with pytest.raises(InvalidRequest, match=new.split("_")[1]):
+        await keys.rotate_key(old_id, timedelta())
+    with pytest.raises(NotFound):
+        await keys.rotate_key("00000000", timedelta())
+    await keys.revoke_key(new.split("_")[1])
+    with pytest.raises(NotFound):
+        await keys.rotate_key(new.split("_")[1], timedelta())
+
+
+async def test_a_scope_that_does_not_exist_cannot_be_given(keys: KeyRing, tenant: Tenant) -> None:
+    for scopes in ((), ("call", "root")):
+        with pytest.raises(InvalidRequest):
+            await keys.create_key(tenant.id, name="x", scopes=scopes)
+
+
+async def test_a_key_has_a_form_that_scanners_find_and_a_checksum(keys: KeyRing, tenant: Tenant) -> None:
+    """A mistyped key is refused without asking Postgres."""
+    token = await keys.create_key(tenant.id, name="formed")
+    assert re.fullmatch(PATTERN, token)
+    nowhere = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:9/nothing")  # who asks it gets DependencyUnavailable
+    swapped = token[:20] + ("A" if token[20] != "A" else "B") + token[21:]
+    with pytest.raises(Unauthenticated) as refused:
+        await KeyRing(nowhere, secret=SECRET).authenticate(swapped)
+    await nowhere.dispose()
+    assert refused.value.guess
+
+
+async def test_last_use_is_written_once_a_minute_however_often_and_wherever_a_key_is_used(
+    engine: AsyncEngine, keys: KeyRing, tenant: Tenant
+) -> None:
+    """S6."""
+    token = await keys.create_key(tenant.id, name="busy")
+    key_id = (await keys.authenticate(token)).key_id
+    one, other = LastUsed(engine), LastUsed(engine)
+    written: list[int] = []
+
+    def count(_c: object, cursor: Any, statement: str, *_: object) -> None:  # noqa: ANN401 - a driver's cursor
+        if "last_used_at" in statement and "UPDATE" in statement:
+            written.append(cursor.rowcount)
+
+    event.listen(engine.sync_engine, "after_cursor_execute", count)
+    try:
+        for worker in (one, other, one, other):
+            for _ in range(50):
+                worker.note(key_id)
+            await worker.write()
+    finally:
+        event.remove(engine.sync_engine, "after_cursor_execute", count)
+    assert written == [1, 0]  # the first worker's; the other's came within the minute; what was noted since, in neither
+    (info,) = await keys.list_keys(tenant.id)
+    assert info.last_used_at is not None
+    assert datetime.now(UTC) - info.last_used_at < timedelta(seconds=30)
+
+
+async def test_a_use_is_noted_by_authentication_and_written_at_the_end(engine: AsyncEngine, tenant: Tenant) -> None:
+    keys = KeyRing(engine, secret=SECRET)
+    await keys.start()
+    used, unused = await keys.create_key(tenant.id, name="used"), await keys.create_key(tenant.id, name="unused")
+    await keys.authenticate(used)
+    await keys.aclose()
+    told = {info.name: info.last_used_at for info in await keys.list_keys(tenant.id)}
+    assert told["used"] is not None
+    assert (told["unused"], unused[:4]) == (None, "oct_")
 
 
 async def _use_until_refused(keys: KeyRing, token: str) -> None:

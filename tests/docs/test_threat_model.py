@@ -1,32 +1,72 @@
-"""The threat model names code and tests that exist (S1)."""
+"""The threat model names code and tests that exist, and risks and requirements that were published (S1)."""
 
 import ast
 import re
 
+import pytest
 from conftest import ROOT
 
 TEXT = (ROOT / "threat_model.md").read_text()
-ROWS = [line for line in TEXT.splitlines() if re.match(r"\| \d+ \|", line)]
+COLUMNS = ["#", "threat", "OWASP", "AISVS", "control", "proven by", "what remains"]
+ROWS = [
+    [cell.strip() for cell in line.strip().strip("|").split("|")]
+    for line in TEXT.splitlines()
+    if re.match(r"\|\s*\d+\s*\|", line)
+]
+RISKS = dict(re.findall(r"^(LLM\d\d) (.+)$", (ROOT / "tests/docs/data/owasp-llm-2025.txt").read_text(), re.MULTILINE))
+REQUIREMENTS = set(re.findall(r"(?<!\S)\d+\.\d+\.\d+(?!\S)", (ROOT / "tests/docs/data/aisvs-1.0.txt").read_text()))
 
 
-def test_there_are_at_least_ten_threats_each_with_a_control_and_a_proof() -> None:
+def section(title: str) -> str:
+    return re.split(r"^## ", TEXT.split(f"## {title}\n")[1], flags=re.MULTILINE)[0]
+
+
+def test_the_published_lists_are_whole() -> None:
+    assert len(RISKS) == 10
+    assert len(REQUIREMENTS) == 191
+    assert {identity.split(".")[0] for identity in REQUIREMENTS} == {str(chapter) for chapter in range(1, 13)}
+
+
+def test_there_are_at_least_ten_threats_each_with_every_column_and_a_number_of_its_own() -> None:
+    assert f"| {' | '.join(COLUMNS)} |" in TEXT
     assert len(ROWS) >= 10
-    for row in ROWS:
-        cells = [cell.strip() for cell in row.strip("|").split("|")]
-        assert len(cells) == 6, row
-        assert all(cells), row
-        assert re.fullmatch(r"LLM\d\d(, LLM\d\d)*", cells[2]), row
+    numbers = [row[0] for row in ROWS]
+    assert len(set(numbers)) == len(numbers)
 
 
-def test_every_module_and_every_test_named_exists() -> None:
-    for row in ROWS:
-        control, proof = row.split("|")[4:6]
-        modules = re.findall(r"`(app/[\w/]+\.py)`", control)
-        tests = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", proof)
-        assert modules, row
-        assert tests, row
-        assert [m for m in modules if not (ROOT / m).is_file()] == []
-        for path, name in tests:
-            tree = ast.parse((ROOT / path).read_text())
-            functions = {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
-            assert name in functions, f"{path} has no {name}"
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+def test_a_row_is_whole_and_its_ids_are_published(row: list[str]) -> None:
+    assert len(row) == len(COLUMNS), row
+    assert all(row), row
+    told = dict(zip(COLUMNS, row, strict=True))
+    assert set(told["OWASP"].split(", ")) <= RISKS.keys()
+    assert told["AISVS"] == "none" or set(told["AISVS"].split(", ")) <= REQUIREMENTS
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+def test_every_module_and_every_test_named_exists(row: list[str]) -> None:
+    told = dict(zip(COLUMNS, row, strict=True))
+    modules = re.findall(r"`((?:app|supply)/[\w/]+\.(?:py|lua))`", told["control"])
+    tests = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", told["proven by"])
+    assert modules, row
+    assert tests, row
+    assert [m for m in modules if not (ROOT / m).is_file()] == []
+    for path, name in tests:
+        tree = ast.parse((ROOT / path).read_text())
+        functions = {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
+        assert name in functions, f"{path} has no {name}"
+
+
+def test_every_risk_of_the_top_ten_has_a_row_or_a_reason() -> None:
+    in_rows = {risk for row in ROWS for risk in row[2].split(", ")}
+    reasons = dict(re.findall(r"^- \*\*(LLM\d\d)[^*]*\*\*:?\s*(\S.+)", section("Without a row of their own"), re.MULTILINE))
+    assert RISKS.keys() - in_rows - reasons.keys() == set()
+
+
+def test_there_is_a_diagram_with_assets_boundaries_and_attackers() -> None:
+    assert "```mermaid\nflowchart" in section("Boundaries")
+    crossings = re.findall(r'-- "(\d)', section("Boundaries"))
+    explained = re.findall(r"^(\d)\. ", section("Boundaries"), re.MULTILINE)
+    assert sorted(crossings) == explained
+    assert section("What is worth protecting").count("\n|") >= 5
+    assert section("Who attacks").count("\n- **") >= 5

@@ -169,14 +169,14 @@ class MessagesRequest(Wire):
 
     model: str
     max_tokens: int = Field(ge=1)
-    messages: list[WireMessage] = Field(min_length=1, max_length=100_000)
+    messages: list[WireMessage] = Field(min_length=1, max_length=2048)  # ours, as for the other vendor; Anthropic takes 100,000
     system: str | list[TextBlock] | None = None
     stream: bool = False
     temperature: float | None = Field(default=None, ge=0, le=1)
     top_p: float | None = Field(default=None, ge=0, le=1)
     top_k: int | None = Field(default=None, ge=0)
     stop_sequences: list[str] | None = None
-    tools: list[Tool] | None = None
+    tools: list[Tool] | None = Field(default=None, max_length=128)
     tool_choice: WireToolChoice | None = None
     thinking: ThinkingConfig | None = None
     metadata: Metadata | None = None

@@ -16,6 +16,8 @@ from app.domain.errors import NotFound, OctantError
 from app.edge.answers import json_answer, receipt_headers
 from app.edge.idempotency import IdempotentRoute
 from app.edge.identity import authenticated
+from app.edge.limits import body_of
+from app.edge.openapi import STREAMED, takes
 from app.edge.requests import CallContext, call_context
 from app.edge.sse import EventStream
 from app.features.chat import anthropic_answer, anthropic_request, openai_answer, openai_request
@@ -45,10 +47,10 @@ def router(gateway: Gateway) -> APIRouter:
     """The vendors' endpoints over ``gateway``."""
     routes = APIRouter(tags=["chat"], route_class=IdempotentRoute)
 
-    @routes.post("/v1/chat/completions")
+    @routes.post("/v1/chat/completions", openapi_extra=takes(openai_request.ChatCompletionRequest), responses=STREAMED)
     async def chat_completions(request: Request, context: Context) -> Response:
         """OpenAI's chat completions."""
-        wanted, call = openai_request.read(await request.body(), context)
+        wanted, call = openai_request.read(await body_of(request), context)
         about = {"request_id": context.request_id, "alias": wanted.model}
         if call.stream:
             include_usage = bool(wanted.stream_options and wanted.stream_options.include_usage)
@@ -59,10 +61,10 @@ def router(gateway: Gateway) -> APIRouter:
         body = openai_answer.completion(answer.reply, **about, release=answer.receipt.release, degraded=answer.receipt.degraded)
         return json_answer(body, answer.receipt)
 
-    @routes.post("/v1/messages")
+    @routes.post("/v1/messages", openapi_extra=takes(anthropic_request.MessagesRequest), responses=STREAMED)
     async def messages(request: Request, context: Context) -> Response:
         """Anthropic's messages."""
-        wanted, call = anthropic_request.read(await request.body(), context)
+        wanted, call = anthropic_request.read(await body_of(request), context)
         about = {"request_id": context.request_id, "alias": wanted.model}
         if call.stream:
             return await _streamed(gateway, call, anthropic_answer.EventWriter(**about))
@@ -70,10 +72,10 @@ def router(gateway: Gateway) -> APIRouter:
         body = anthropic_answer.message(answer.reply, **about, degraded=answer.receipt.degraded)
         return json_answer(body, answer.receipt)
 
-    @routes.post("/v1/messages/count_tokens")
+    @routes.post("/v1/messages/count_tokens", openapi_extra=takes(anthropic_request.CountRequest))
     async def count_tokens(request: Request, context: Context) -> Response:
         """Anthropic's token counting. Where no vendor counts, our upper bound, and ``octant-estimated: true``."""
-        _, call = anthropic_request.read(await request.body(), context, anthropic_request.CountRequest)
+        _, call = anthropic_request.read(await body_of(request), context, anthropic_request.CountRequest)
         count, exact = await gateway.count_tokens(call)
         response = json_answer({"input_tokens": count})
         if not exact:

@@ -14,6 +14,8 @@ from app.edge.answers import json_answer
 from app.edge.deferral import accepted, told
 from app.edge.idempotency import IdempotentRoute
 from app.edge.identity import authenticated
+from app.edge.limits import body_of
+from app.edge.openapi import takes
 from app.edge.parts import parts_of
 from app.security.webhooks import check_url
 from app.telemetry.spans import current_traceparent
@@ -38,10 +40,10 @@ def router(paths: frozenset[str]) -> APIRouter:
     """The endpoints, for requests to ``paths``. The room they stand for is in the edge's parts."""
     routes = APIRouter(tags=["jobs"], route_class=IdempotentRoute)
 
-    @routes.post(PATH)
+    @routes.post(PATH, status_code=202, openapi_extra=takes(JobRequest))
     async def submit(request: Request, caller: Caller) -> Response:
         """Queue a request. Answers 202 with the job, once it is stored."""
-        wanted = _read(await request.body())
+        wanted = _read(await body_of(request))
         if wanted.path not in paths:
             raise InvalidRequest(f"path must be one of {', '.join(sorted(paths))}.", param="path")
         if wanted.body.get("stream"):

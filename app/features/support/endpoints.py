@@ -13,6 +13,8 @@ from app.domain.errors import OctantError
 from app.edge import errors
 from app.edge.answers import json_answer, receipt_headers
 from app.edge.idempotency import IdempotentRoute
+from app.edge.limits import body_of
+from app.edge.openapi import STREAMED, takes
 from app.edge.requests import CallContext, call_context
 from app.edge.sse import EventStream, event
 from app.features.support.support import Event, Support
@@ -25,10 +27,10 @@ def router(support: Support) -> APIRouter:
     """The product's endpoints over ``support``."""
     routes = APIRouter(tags=["support"], route_class=IdempotentRoute)
 
-    @routes.post("/v1/support/answer")
+    @routes.post("/v1/support/answer", openapi_extra=takes(AnswerRequest), responses=STREAMED)
     async def answer(request: Request, context: Context) -> Response:
         """Answer a customer's question from articles and tools, or hand it over to a person."""
-        wanted = parse(AnswerRequest, await request.body())
+        wanted = parse(AnswerRequest, await body_of(request))
         async with AsyncExitStack() as stack:
             events = support.answer(wanted, context)
             stack.push_async_callback(events.aclose)
@@ -40,22 +42,22 @@ def router(support: Support) -> APIRouter:
                 told = await anext(events)
             return json_answer(told.data, told.receipt)
 
-    @routes.post("/v1/support/actions/{action_id}/confirm")
+    @routes.post("/v1/support/actions/{action_id}/confirm", openapi_extra=takes(ActionDecision))
     async def confirm(action_id: str, request: Request, context: Context) -> Response:
         """Do what was offered: the customer says so. Again: the same answer, nothing more is done."""
-        decision = parse(ActionDecision, await request.body())
+        decision = parse(ActionDecision, await body_of(request))
         return json_answer(await support.decide(action_id, decision, context, confirm=True))
 
-    @routes.post("/v1/support/actions/{action_id}/cancel")
+    @routes.post("/v1/support/actions/{action_id}/cancel", openapi_extra=takes(ActionDecision))
     async def cancel(action_id: str, request: Request, context: Context) -> Response:
         """Never do what was offered."""
-        decision = parse(ActionDecision, await request.body())
+        decision = parse(ActionDecision, await body_of(request))
         return json_answer(await support.decide(action_id, decision, context, confirm=False))
 
-    @routes.post("/v1/support/tickets")
+    @routes.post("/v1/support/tickets", openapi_extra=takes(TicketRequest))
     async def tickets(request: Request, context: Context) -> Response:
         """File a typed ticket from a customer's free text."""
-        body, receipt = await support.ticket(parse(TicketRequest, await request.body()), context)
+        body, receipt = await support.ticket(parse(TicketRequest, await body_of(request)), context)
         return json_answer(body, receipt)
 
     return routes

@@ -69,6 +69,10 @@ class AnthropicProvider:
             http_client=DefaultAioHttpClient(follow_redirects=False),
         )
 
+    def use_key(self, key: str) -> None:
+        """Send this key from the next request on."""
+        self._client.api_key = key or "none"
+
     def lacks(self, request: ModelRequest) -> frozenset[str]:
         """See `base.Provider`."""
         return request.asked & anthropic_wire.LACKS

@@ -22,6 +22,7 @@ from app.domain.calls import Identity, Tenant
 from app.domain.errors import InvalidRequest, OctantError, OutputInvalid, ProvidersUnavailable, UnknownModel
 from app.domain.money import ZERO
 from app.edge.answers import json_answer
+from app.edge.attempts import Attempts
 from app.edge.errors import TABLE
 from app.edge.idempotency import IdempotentRoute
 from app.edge.middleware import EdgeMiddleware
@@ -58,8 +59,8 @@ class Service:
         self._app.add_middleware(EdgeMiddleware, metrics=Metrics(), tracing=lambda: TRACING, redact=str, max_body_bytes=1000)
         self._app.include_router(routes)
         self.store = Idempotency(engine, secret=b"s", on_outcome=lambda o: self.outcomes.update([o]), max_bytes=max_bytes)
-        about: dict[str, Any] = {"request_deadline": 5.0, "max_body_bytes": 1000, "checks": {}, "version": dict}
-        about |= {"jobs": None, "webhook_hosts": frozenset(), "tracing": TRACING}
+        about: dict[str, Any] = {"request_deadline": 5.0, "max_json_depth": 64, "checks": {}, "version": dict}
+        about |= {"attempts": Attempts(20), "jobs": None, "webhook_hosts": frozenset(), "tracing": TRACING}
         self._app.state.edge = EdgeParts(keys=cast("Any", Keys()), idempotency=self.store, metrics=Metrics(), **about)
 
     async def post(

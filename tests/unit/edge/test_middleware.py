@@ -12,6 +12,8 @@ from scripted import TRACING
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.domain.errors import InvalidRequest
+from app.edge.admin import AdminSide
+from app.edge.limits import HeadLimits
 from app.edge.middleware import EdgeMiddleware
 from app.security.redaction import Redactor
 from app.telemetry.metrics import Metrics
@@ -60,11 +62,19 @@ class Client:
         self.got.append(message)
 
 
-def wrapped(handler: Callable[[Receive, Send], Any], *, limit: int = 1000) -> ASGIApp:
+def wrapped(handler: Callable[[Receive, Send], Any], *, limit: int = 1000, admin: AdminSide | None = None) -> ASGIApp:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await handler(receive, send)
 
-    return EdgeMiddleware(app, metrics=Metrics(), tracing=lambda: TRACING, redact=REDACT, max_body_bytes=limit)
+    return EdgeMiddleware(
+        app,
+        metrics=Metrics(),
+        tracing=lambda: TRACING,
+        redact=REDACT,
+        max_body_bytes=limit,
+        head=HeadLimits(200, 10, 400),
+        admin=admin or AdminSide(port=0, strict_transport=False),
+    )
 
 
 async def read_and_answer(receive: Receive, send: Send) -> None:

@@ -1,0 +1,31 @@
+"""When each provider last took our key and when it last refused it, from the records of attempts."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.audit.tables import attempts
+from app.domain.errors import ProviderDenied
+
+LOOK_BACK = text("interval '7 days'")
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Times of the newest attempts of either kind; None where there is none within seven days."""
+
+    accepted_at: datetime | None
+    denied_at: datetime | None
+
+
+async def last_uses(engine: AsyncEngine) -> dict[str, Use]:
+    """Each provider's, by name. A denial is 401, 402, 403 or 404: the key, the quota, or the model's name."""
+    accepted = func.max(attempts.c.at).filter(attempts.c.outcome == "ok")
+    denied = func.max(attempts.c.at).filter(attempts.c.outcome == ProviderDenied.code)
+    statement = (
+        select(attempts.c.provider, accepted, denied).where(attempts.c.at > func.now() - LOOK_BACK).group_by(attempts.c.provider)
+    )
+    async with engine.connect() as connection:
+        return {provider: Use(ok, no) for provider, ok, no in (await connection.execute(statement)).all()}

@@ -1,0 +1,67 @@
+"""`octant provider-key …`: our own keys at the providers, of which nobody is ever shown one."""
+
+import asyncio
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from app.audit.provider_use import Use
+
+app = typer.Typer(no_args_is_help=True, help="Our keys at the providers: where each comes from, how old it is, whether it works.")
+
+
+@app.callback()
+def group() -> None:
+    """Keep `status` a word of its own: there will be more."""
+
+
+@app.command("status")
+def status() -> None:
+    """Show each provider's key by its fingerprint. The running service reads the same files, within a second of a change."""
+    from app.security.provider_keys import ProviderKeys
+    from app.settings import load
+
+    settings = load()
+    keys = ProviderKeys(settings.key_places(), secret=settings.secret_key.get_secret_value().encode())
+    uses = asyncio.run(_uses())
+    for key in keys.status():
+        if key.fingerprint is None:
+            file = settings.key_file(key.provider) or "a file in OCTANT_SECRETS_DIR"
+            print(f"{key.provider:12} no key: set {key.source}, or put it into {file}")
+            continue
+        age = f"{_age(key.age)} old" if key.age is not None else "age unknown"
+        use = uses.get(key.provider) if uses is not None else None
+        print(f"{key.provider:12} {key.fingerprint}  {key.source}  {age}  {_told(use, known=uses is not None)}")
+
+
+async def _uses() -> "dict[str, Use] | None":
+    """From the records; None, with a word, where they cannot be read."""
+    from app.audit.provider_use import last_uses
+    from app.cli.database import database
+    from app.domain.errors import Misconfigured
+
+    try:
+        async with database() as (engine, _):
+            return await last_uses(engine)
+    except Misconfigured as error:
+        typer.echo(f"When they were last used could not be read: {error}", err=True)
+        return None
+
+
+def _told(use: "Use | None", *, known: bool) -> str:
+    if not known:
+        return "last use unknown"
+    return f"accepted {_at(use.accepted_at if use else None)}  denied {_at(use.denied_at if use else None)}"
+
+
+def _at(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S}" if at else "never in 7 days"
+
+
+def _age(seconds: float) -> str:
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,61 @@
+"""The operators' side: on which listener it is served, and the headers its answers carry (S8).
+
+With ``admin_port`` set, operators' paths exist on that listener alone and nothing else but health exists there, so that a network
+rule can keep the public away from them.
+"""
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import Message, Scope
+
+from app.domain.errors import NotFound
+
+PREFIXES = ("/v1/admin", "/console")
+BOTH = frozenset({"/livez", "/readyz", "/version"})
+YEAR = 31_536_000
+# Everything from ourselves, nothing inline, in nobody's frame, and no address of ours told to others (OWASP's secure headers).
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "cache-control": "no-store",
+}
+
+
+class AdminSide:
+    """Which paths are the operators', where they are, and how they are answered."""
+
+    def __init__(self, *, port: int = 0, strict_transport: bool = False) -> None:
+        """``port``: the operators' own listener, 0 for none. ``strict_transport``: say that only TLS will do from now on."""
+        self._port = port
+        self._headers = dict(HEADERS)
+        if strict_transport:
+            self._headers["strict-transport-security"] = f"max-age={YEAR}; includeSubDomains"
+
+    def check(self, scope: Scope) -> None:
+        """Raises NotFound where a path is asked for on the wrong listener."""
+        if not self._port or scope["path"] in BOTH:
+            return
+        server = scope.get("server")
+        if is_admin(scope["path"]) != bool(server and server[1] == self._port):
+            raise NotFound("No such path.")
+
+    def harden(self, scope: Scope, message: Message) -> None:
+        """Add the headers to the beginning of an operators' answer; what the answer says of itself stands."""
+        if is_admin(scope["path"]):
+            headers = MutableHeaders(raw=message.setdefault("headers", []))
+            for name, value in self._headers.items():
+                headers.setdefault(name, value)
+            message["headers"] = headers.raw
+
+
+def is_admin(path: str) -> bool:
+    """Whether a path is the operators'."""
+    return any(path == prefix or path.startswith(prefix + "/") for prefix in PREFIXES)

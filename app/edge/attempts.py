@@ -1,0 +1,60 @@
+"""Wrong keys and passwords, counted by the address they come from: who guesses is made to wait (S8, ADR 0021).
+
+Counted in each worker for itself, without a store: it holds while Valkey is away and costs a valid key nothing. Memory is
+bounded; so is what guessing can do, since a key is 256 bits of chance.
+"""
+
+import ipaddress
+import time
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+MOST_ADDRESSES = 10_000
+WINDOW = 60.0
+
+
+@dataclass(slots=True)
+class _Failures:
+    since: float
+    count: int
+
+
+class Attempts:
+    """Failures by address. After ``most`` within a minute from the first, an address waits until that minute is over."""
+
+    def __init__(self, most: int) -> None:
+        """Nobody has failed yet."""
+        self._most = most
+        self._failures: dict[str, _Failures] = {}
+
+    def wait(self, address: str) -> float:
+        """Seconds until the next try is heard; 0 where nothing is in its way."""
+        found = self._failures.get(address)
+        if found is None or found.count < self._most:
+            return 0.0
+        return max(0.0, found.since + WINDOW - time.monotonic())
+
+    def failed(self, address: str) -> None:
+        """Count a failure. When the table is full the oldest goes."""
+        now = time.monotonic()
+        found = self._failures.get(address)
+        if found is None or found.since + WINDOW <= now:
+            self._failures.pop(address, None)  # so that the order is that of `since`
+            if len(self._failures) >= MOST_ADDRESSES:
+                self._failures.pop(next(iter(self._failures)))
+            found = self._failures[address] = _Failures(now, 0)
+        found.count += 1
+
+
+def address_of(request: Request) -> str:
+    """Who sent this: the address, or for IPv6 the /64, of which one customer has all. Proxies are believed as settings say."""
+    host = request.client.host if request.client else ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv6Address):
+        mapped = address.ipv4_mapped
+        return str(mapped) if mapped else str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)

@@ -1,0 +1,146 @@
+"""The API's own description (OpenAPI 3.1): what each route takes, which scope it needs, how it fails.
+
+Statuses and envelopes are written from the one table of errors, scopes from the dependency that enforces them: neither can
+drift. A router is included through here alone: a route that needs no scope does not start.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+
+from app.domain import errors
+from app.domain.errors import Misconfigured, OctantError
+from app.edge.errors import TABLE, Dialect, dialect_of
+from app.edge.idempotency import IdempotentRoute
+from app.edge.identity import Needs
+
+Json = dict[str, Any]
+JSON = "application/json"
+STREAMED: dict[int | str, Json] = {200: {"content": {"text/event-stream": {}}}}
+EVERYWHERE: tuple[type[OctantError], ...] = (
+    errors.InvalidRequest,
+    errors.NotFound,
+    errors.MethodNotAllowed,
+    errors.RequestTooSlow,
+    errors.BodyTooLarge,
+    errors.UrlTooLong,
+    errors.HeadersTooLarge,
+    errors.Internal,
+)
+WITH_A_KEY = (*EVERYWHERE, errors.Unauthenticated, errors.Forbidden, errors.RateLimited, errors.DependencyUnavailable)
+HEADERS: dict[str, Json] = {
+    "x-request-id": {"type": "string", "maxLength": 128},
+    "octant-deadline-ms": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+    "idempotency-key": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    "octant-when-limited": {"type": "string", "enum": ["queue"]},
+}
+
+
+def takes(model: type[BaseModel]) -> Json:
+    """``openapi_extra`` of a route that reads its body itself, as this model."""
+    name = model.__name__
+    schema = model.model_json_schema(ref_template=f"#/components/schemas/{name}.{{model}}")
+    return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
+
+
+class ApiDocument:
+    """The document of an application, complete once every router is included."""
+
+    def __init__(self, app: FastAPI) -> None:
+        """``app`` gives this document as its own."""
+        self._app = app
+        self._routes: dict[tuple[str, str], APIRoute] = {}
+        app.openapi = self.write  # type: ignore[method-assign] # FastAPI's documented way
+
+    def include(self, router: APIRouter) -> None:
+        """Serve a router. Raises Misconfigured for a route that anybody could call."""
+        for route in router.routes:
+            if not isinstance(route, APIRoute) or not scopes_of(route):
+                raise Misconfigured(f"The route {getattr(route, 'path', route)} needs no scope: see app/edge/identity.py.")
+            self._routes |= {(route.path, method.lower()): route for method in route.methods or ()}
+        self._app.include_router(router)
+
+    def write(self) -> Json:
+        """The document."""
+        if self._app.openapi_schema is None:
+            told = get_openapi(title=self._app.title, version=self._app.version, routes=self._app.routes)
+            schemas: Json = told.setdefault("components", {}).setdefault("schemas", {})
+            told["components"]["securitySchemes"] = {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+            }
+            for path, item in told["paths"].items():
+                for method, operation in item.items():
+                    self._describe(path, operation, self._routes.get((path, method)), schemas)
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(unused, None)
+            self._app.openapi_schema = told
+        return self._app.openapi_schema
+
+    def _describe(self, path: str, operation: Json, route: APIRoute | None, schemas: Json) -> None:
+        """Complete FastAPI's own description of one operation."""
+        operation["responses"].pop("422", None)
+        parameters: list[Json] = operation.setdefault("parameters", [])
+        headers, fails = ["x-request-id"], EVERYWHERE
+        if route is not None:
+            scopes = sorted(scopes_of(route))
+            operation["security"] = [{"bearer": scopes}, {"x-api-key": scopes}]
+            fails = WITH_A_KEY
+            if isinstance(route, IdempotentRoute) and "POST" in (route.methods or ()):
+                headers, fails = list(HEADERS), tuple(TABLE)
+                later = {"description": "It became a job: `octant-when-limited: queue`", "content": {JSON: {"schema": {}}}}
+                operation["responses"].setdefault("202", later)
+        parameters += [{"name": name, "in": "header", "required": False, "schema": HEADERS[name]} for name in headers]
+        for status, response in failures(fails, dialect_of(path)).items():
+            operation["responses"].setdefault(status, response)
+        body = operation.get("requestBody", {}).get("content", {}).get(JSON, {}).get("schema", {})
+        schemas |= {f"{body['title']}.{name}": schema for name, schema in body.pop("$defs", {}).items()}
+
+
+def scopes_of(route: APIRoute) -> frozenset[str]:
+    """The scopes of which a key needs one to use this route; none where nothing asks for a key."""
+    return frozenset[str]().union(*(found.scopes for found in _needs(route.dependant)))
+
+
+def failures(kinds: Sequence[type[OctantError]], dialect: Dialect) -> dict[str, Json]:
+    """Responses by status, each with the envelope and the codes that the table of errors gives it."""
+    by_status: dict[int, list[type[OctantError]]] = defaultdict(list)
+    for kind in kinds:
+        by_status[TABLE[kind].status].append(kind)
+    return {
+        str(status): {
+            "description": " ".join(f"`{kind.code}`" for kind in found),
+            "content": {JSON: {"schema": _envelope(found, dialect)}},
+        }
+        for status, found in sorted(by_status.items())
+    }
+
+
+def _envelope(kinds: Sequence[type[OctantError]], dialect: Dialect) -> Json:
+    """What `app.edge.errors.body` writes, as a schema."""
+    words = sorted({getattr(TABLE[kind], dialect) for kind in kinds})
+    told: Json = {
+        "message": {"type": "string"},
+        "type": {"enum": words},
+        "code": {"enum": sorted(kind.code for kind in kinds)},
+    }
+    if dialect == "openai":
+        told["param"] = {"type": ["string", "null"]}
+    inner = {"type": "object", "required": list(told), "properties": told}
+    outer: Json = {"error": inner}
+    if dialect == "anthropic":
+        outer |= {"type": {"const": "error"}, "request_id": {"type": "string"}}
+    return {"type": "object", "required": list(outer), "properties": outer}
+
+
+def _needs(dependant: Dependant) -> Iterator[Needs]:
+    for part in dependant.dependencies:
+        if isinstance(part.call, Needs):
+            yield part.call
+        yield from _needs(part)

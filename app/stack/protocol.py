@@ -1,0 +1,133 @@
+"""HTTP as uvicorn speaks it, with an end to its patience: who sends slowly, or without end, is cut off (S8).
+
+uvicorn bounds only the time between two requests of a connection (``timeout_keep_alive``); a client that dribbles one header a
+minute, or never sends one, keeps its connection for ever, and httptools takes headers of any size. gunicorn's own limits do not
+reach uvicorn's workers. Waiting costs no thread here, but descriptors and memory; both are bounded by time and size.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from app.domain.errors import HeadersTooLarge, InvalidRequest, OctantError, RequestTooSlow
+from app.edge.errors import render
+
+Why = Literal["slow_head", "slow_body", "large_head", "malformed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a client may take.
+
+    Seconds from a request's first byte (or the connection's begin) to the end of its headers, and from there to the end of its
+    body; bytes of an unfinished head. ``on_cut`` is told why a connection was cut.
+    """
+
+    head_seconds: float
+    body_seconds: float
+    head_bytes: int
+    on_cut: Callable[[Why], None]
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection. `with_patience` makes the class that a server uses."""
+
+    patience: Patience
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
+        """Nothing came yet."""
+        super().__init__(*args, **kwargs)
+        self._timer: asyncio.TimerHandle | None = None
+        self._in_head = True
+        self._head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
+        """The time for the first headers begins."""
+        super().connection_made(transport)
+        self._arm("slow_head")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is waited for."""
+        self._disarm()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; what came without a request's end is counted."""
+        if self._timer is None and self._in_head:  # also line breaks between requests, which end uvicorn's keep-alive time
+            self._arm("slow_head")
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > self.patience.head_bytes and not self.transport.is_closing():
+            self._cut("large_head", HeadersTooLarge(f"The headers are over {self.patience.head_bytes:,} bytes."))
+
+    def on_message_begin(self) -> None:
+        """A request's first byte."""
+        super().on_message_begin()
+        self._in_head = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header. Trailers, which come after a body, are dropped: nothing reads them, and nothing would bound them."""
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The time for the body begins."""
+        self._in_head = False
+        self._disarm()
+        self._arm("slow_body")
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """All is here; what follows is the next request's head."""
+        self._disarm()
+        self._in_head = True
+        self._head_bytes = 0
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is not HTTP is refused in our own envelope."""
+        self._cut("malformed", InvalidRequest(msg))
+
+    @property
+    def _answering(self) -> bool:
+        """Whether the newest request is not answered to the end."""
+        return bool(self.cycle) and not self.cycle.response_complete
+
+    def _arm(self, why: Why) -> None:
+        seconds = self.patience.head_seconds if why == "slow_head" else self.patience.body_seconds
+        self._timer = self.loop.call_later(seconds, self._out_of_patience, why)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _out_of_patience(self, why: Why) -> None:
+        self._timer = None
+        if self.transport.is_closing():
+            return
+        # It is we who do not read, or who still answer the request before: the client may wait.
+        if self.flow.read_paused or (why == "slow_head" and self._answering):
+            self._arm(why)
+            return
+        self._cut(why, RequestTooSlow("The request did not come in time."))
+
+    def _cut(self, why: Why, error: OctantError) -> None:
+        """Say why, if nothing is said yet, and close. A handler that waits for the body learns that the client is gone."""
+        self._disarm()
+        self.patience.on_cut(why)
+        silent = self._answering if self._in_head else not self._answering or self.cycle.response_started
+        if self._head_bytes and not silent:
+            status, headers, body = render(error, "openai", "")
+            lines = [f"HTTP/1.1 {status} {type(error).__name__}", *(f"{n}: {v}" for n, v in headers.items() if v)]
+            lines += [f"content-length: {len(body)}", "connection: close", "", ""]
+            self.transport.write("\r\n".join(lines).encode() + body)
+        self.transport.close()
+
+
+def with_patience(patience: Patience) -> type[asyncio.Protocol]:
+    """The class of connections that have this much patience."""
+    return cast("type[asyncio.Protocol]", type("BoundedProtocol", (Protocol,), {"patience": patience}))

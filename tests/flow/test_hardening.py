@@ -1,0 +1,304 @@
+"""A service as on the open net: staging, operators on a listener of their own, secrets in files, one worker (S6, S8)."""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from conftest import Simulator, octant, running_service
+
+from app.security.token import write
+from app.stack.embedded import free_port
+
+HEAD_SECONDS, BODY_SECONDS, BAD_KEYS = 1.0, 1.5, 5
+FIRST, SECOND = "sk-first-0123456789abcdef", "sk-second-0123456789abcdef"
+CHAT = {"model": "fast", "messages": [{"role": "user", "content": "hello"}]}
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """``port`` is the public one."""
+
+    url: str
+    admin_url: str
+    port: int
+    env: dict[str, str]
+    log: Path
+    key: str
+    admin_key: str
+    secrets: Path
+
+    def metric(self, name: str) -> float:
+        """The sum of a metric's lines whose text begins with ``name``; 0 if there are none."""
+        with socket.create_connection(("127.0.0.1", int(self.env["OCTANT_METRICS_PORT"])), timeout=5) as link:
+            link.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            text = b"".join(iter(lambda: link.recv(65536), b"")).decode()
+        return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))
+
+
+@pytest.fixture(scope="module")
+def service(stack_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    secrets = tmp_path_factory.mktemp("secrets")
+    (secrets / "octant_openai__api_key").write_text(FIRST + "\n")
+    (secrets / "octant_secret_key").write_text("a secret of the hardening tests, long enough")
+    env = {
+        **{k: v for k, v in stack_env.items() if k != "OCTANT_OPENAI__API_KEY"},
+        "OCTANT_ENVIRONMENT": "staging",
+        "OCTANT_SECRETS_DIR": str(secrets),
+        "OCTANT_PORT": str(free_port()),
+        "OCTANT_METRICS_PORT": str(free_port()),
+        "OCTANT_ADMIN_PORT": str(free_port()),
+        "OCTANT_WORKERS": "1",
+        "OCTANT_HTTP__HEADER_TIMEOUT": str(HEAD_SECONDS),
+        "OCTANT_HTTP__BODY_TIMEOUT": str(BODY_SECONDS),
+        "OCTANT_HTTP__BAD_KEYS_PER_MINUTE": str(BAD_KEYS),
+    }
+    octant(env, "tenant", "create", "hard")
+    key = octant(env, "key", "create", "hard", "--name", "calls", "-q").strip()
+    admin = octant(env, "key", "create", "hard", "--name", "operator", "--scope", "admin", "-q").strip()
+    log = tmp_path_factory.mktemp("hardened") / "service.log"
+    with running_service(env, log) as url:
+        admin_url = f"http://127.0.0.1:{env['OCTANT_ADMIN_PORT']}"
+        yield Service(url, admin_url, int(env["OCTANT_PORT"]), env, log, key, admin, secrets)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+async def call(http: aiohttp.ClientSession, url: str, key: str, **headers: str) -> tuple[int, dict[str, str], Any]:
+    about = {"x-api-key": key, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    async with http.post(f"{url}/v1/chat/completions", json=CHAT, headers=about) as answer:
+        return answer.status, {k.lower(): v for k, v in answer.headers.items()}, await answer.json()
+
+
+async def connected(service: Service) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", service.port)
+
+
+async def dribble(service: Service, begin: bytes) -> tuple[bytes, float]:
+    """Send ``begin`` and then a byte every tenth of a second until the connection is closed. What came, and after how long."""
+    reader, writer = await connected(service)
+    started = time.monotonic()
+    writer.write(begin)
+    answer = asyncio.create_task(reader.read())
+    while not answer.done() and time.monotonic() - started < 30:
+        with contextlib.suppress(ConnectionError):
+            writer.write(b"x")
+            await writer.drain()
+        await asyncio.wait({answer}, timeout=0.1)
+    writer.close()
+    try:
+        return await answer, time.monotonic() - started
+    except ConnectionError:
+        return b"", time.monotonic() - started
+
+
+async def test_a_client_that_dribbles_its_headers_is_cut_off(service: Service) -> None:
+    """S8: slow-loris. Without a bound it would hold its connection for ever."""
+    before = service.metric('octant_connections_cut_total{why="slow_head"}')
+    answer, seconds = await dribble(service, b"GET /livez HTTP/1.1\r\nhost: x\r\nx-slow: ")
+    assert seconds >= HEAD_SECONDS * 0.9
+    assert seconds < HEAD_SECONDS + 5
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"code": "request_too_slow"' in answer
+    assert service.metric('octant_connections_cut_total{why="slow_head"}') > before
+
+
+async def test_a_client_that_dribbles_its_body_is_cut_off_and_nothing_is_called(service: Service, simulator: Simulator) -> None:
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nx-api-key: {service.key}\r\ncontent-length: 1000\r\n\r\n{{"
+    answer, seconds = await dribble(service, head.encode())
+    assert seconds >= BODY_SECONDS * 0.9
+    assert seconds < BODY_SECONDS + 5
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert simulator.stats()["openai"]["requests"] == 0
+    assert "unhandled error" not in service.log.read_text()
+
+
+async def test_a_client_that_goes_on_sending_after_it_was_refused_is_cut_off(service: Service) -> None:
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{"
+    answer, seconds = await dribble(service, head)
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert answer.count(b"HTTP/1.1") == 1
+    assert seconds < BODY_SECONDS + 5
+
+
+async def test_idle_connections_are_closed_and_keep_nobody_waiting(
+    service: Service, http: aiohttp.ClientSession, simulator: Simulator
+) -> None:
+    """One worker: if a silent client held it, nobody would be answered."""
+    links = [await connected(service) for _ in range(300)]
+    started = time.monotonic()
+    status, _, _ = await call(http, service.url, service.key)
+    assert status == 200
+    assert time.monotonic() - started < 10
+    ends = await asyncio.wait_for(asyncio.gather(*(reader.read() for reader, _ in links)), HEAD_SECONDS + 20)
+    assert set(ends) == {b""}
+    for _, writer in links:
+        writer.close()
+
+
+async def test_a_head_without_end_is_refused_at_its_limit(service: Service) -> None:
+    reader, writer = await connected(service)
+    writer.write(b"GET /livez HTTP/1.1\r\nhost: x\r\nx-endless: ")
+    sent, answer = 0, asyncio.create_task(reader.read())
+    while not answer.done() and sent < 10_000_000:
+        writer.write(b"y" * 16_384)
+        sent += 16_384
+        with contextlib.suppress(ConnectionError):
+            await writer.drain()
+        await asyncio.sleep(0)
+    with contextlib.suppress(ConnectionError):
+        assert (await answer).startswith(b"HTTP/1.1 431 ")
+    writer.close()
+    assert sent < 10_000_000
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "status", "code"),
+    [
+        ("?x=" + "y" * 9000, {}, 414, "url_too_long"),
+        ("", {f"x-{n}": "y" for n in range(120)}, 431, "headers_too_large"),
+        ("", {f"x-{n}": "y" * 4000 for n in range(10)}, 431, "headers_too_large"),
+    ],
+    ids=["url", "many headers", "long headers"],
+)
+async def test_what_is_too_long_is_told_in_the_envelope(
+    service: Service, http: aiohttp.ClientSession, query: str, headers: dict[str, str], status: int, code: str
+) -> None:
+    async with http.post(f"{service.url}/v1/messages{query}", headers=headers, data=b"{}") as answer:
+        told = await answer.json()
+        assert (answer.status, told["type"], told["error"]["code"]) == (status, "error", code)
+
+
+async def test_operators_and_nobody_else_are_served_on_their_own_listener(service: Service, http: aiohttp.ClientSession) -> None:
+    """S8."""
+    operator = {"x-api-key": service.admin_key}
+    async with http.get(f"{service.url}/v1/admin/calls", headers=operator) as public:
+        assert public.status == 404
+    async with http.get(f"{service.admin_url}/v1/admin/calls", headers=operator) as own:
+        assert own.status == 200
+    async with http.get(f"{service.admin_url}/v1/admin/calls", headers={"x-api-key": service.key}) as other:
+        assert (other.status, (await other.json())["error"]["code"]) == (403, "permission_denied")
+    assert (await call(http, service.admin_url, service.key))[0] == 404
+    for url in (service.url, service.admin_url):
+        async with http.get(f"{url}/readyz") as ready:
+            assert ready.status == 200
+
+
+@pytest.mark.parametrize("key", ["admin_key", None])
+async def test_operators_answers_carry_strict_headers_errors_too(
+    service: Service, http: aiohttp.ClientSession, key: str | None
+) -> None:
+    """S8. Outside development also that only TLS will do."""
+    headers = {"x-api-key": getattr(service, key)} if key else {}
+    async with http.get(f"{service.admin_url}/v1/admin/calls", headers=headers) as answer:
+        assert answer.status == (200 if key else 401)
+        told = answer.headers
+    assert "default-src 'none'" in told["content-security-policy"]
+    assert "frame-ancestors 'none'" in told["content-security-policy"]
+    assert "unsafe" not in told["content-security-policy"]
+    assert told["x-content-type-options"] == "nosniff"
+    assert told["referrer-policy"] == "no-referrer"
+    assert told["cache-control"] == "no-store"
+    assert told["strict-transport-security"].startswith("max-age=31536000")
+
+
+async def test_outside_development_the_apis_description_is_not_served(service: Service, http: aiohttp.ClientSession) -> None:
+    for url in (service.url, service.admin_url):
+        for path in ("/openapi.json", "/docs", "/redoc"):
+            async with http.get(url + path) as answer:
+                assert answer.status == 404
+
+
+async def test_an_address_that_guesses_keys_must_wait_and_nobody_else_must(
+    service: Service, http: aiohttp.ClientSession, simulator: Simulator
+) -> None:
+    """S8. Our tests come from 127.0.0.1, which is a trusted proxy: it names the address it speaks for."""
+    guesser, other = "203.0.113.7", "203.0.113.8"
+    assert (await call(http, service.url, service.key, x_forwarded_for=guesser))[0] == 200
+    guesses = [write(f"{number:08x}", "x" * 43) for number in range(BAD_KEYS)]
+    for guess in guesses:
+        assert (await call(http, service.url, guess, x_forwarded_for=guesser))[0] == 401
+    status, headers, told = await call(http, service.url, write("0000ffff", "y" * 43), x_forwarded_for=guesser)
+    assert (status, told["error"]["code"]) == (429, "rate_limit_exceeded")
+    assert 1 <= int(headers["retry-after"]) <= 60
+    assert (await call(http, service.url, "not-even-a-key", x_forwarded_for=guesser))[0] == 429
+    assert (await call(http, service.url, service.key, x_forwarded_for=guesser))[0] == 200  # it came before
+    assert (await call(http, service.url, guesses[0], x_forwarded_for=other))[0] == 401
+    assert service.metric('octant_bad_keys_total{outcome="not_heard"}') == 2
+    assert service.metric('octant_bad_keys_total{outcome="refused"}') >= BAD_KEYS
+
+
+async def test_a_rotated_key_file_is_used_within_seconds_and_calls_in_flight_end_well(
+    service: Service, http: aiohttp.ClientSession, simulator: Simulator
+) -> None:
+    """S6, on the real SDK and a provider that accepts one key only. Nothing is restarted, and no key is told anywhere."""
+
+    def accepted(key: str, *more: dict[str, object]) -> None:
+        simulator.put_faults({"kind": "wrong_key", "provider": "openai", "accepts": key}, *more)
+
+    accepted(FIRST, {"kind": "latency", "provider": "openai", "milliseconds": 2500})
+    status = octant(service.env, "provider-key", "status")
+    in_flight = asyncio.create_task(call(http, service.url, service.key))
+    for _ in range(500):
+        if simulator.stats()["openai"]["open"]:
+            break
+        await asyncio.sleep(0.02)
+    accepted(SECOND)
+    assert (await call(http, service.url, service.key))[1]["octant-provider"] == "anthropic"  # ours is refused now
+    file = service.secrets / "octant_openai__api_key"
+    fresh = file.with_suffix(".new")
+    fresh.write_text(SECOND)
+    fresh.replace(file)
+    started = time.monotonic()
+    while (await call(http, service.url, service.key))[1]["octant-provider"] != "openai":
+        assert time.monotonic() - started < 10
+        await asyncio.sleep(0.1)
+    code, headers, _ = await in_flight
+    assert (code, headers["octant-provider"]) == (200, "openai")
+
+    file.write_text("")  # as in the middle of a careless rotation: the key before stays
+    await asyncio.sleep(2.2)
+    assert (await call(http, service.url, service.key))[1]["octant-provider"] == "openai"
+    file.write_text(SECOND)
+
+    after = octant(service.env, "provider-key", "status")
+    lines = [next(line for line in told.splitlines() if line.startswith("openai ")) for told in (status, after)]
+    fingerprints = [line.split()[1] for line in lines]
+    assert fingerprints[0] != fingerprints[1]
+    assert all(str(file) in line for line in lines)
+    assert 0 <= service.metric('octant_provider_key_age_seconds{provider="openai"}') < 60
+    async with http.get(f"{service.url}/version") as version:
+        told = [status, after, await version.text(), service.log.read_text()]
+    assert "provider key changed" in told[-1]
+    assert "provider key not read" in told[-1]
+    for key in (FIRST, SECOND, service.key, os.environ.get("OPENAI_API_KEY") or "-no key-"):
+        assert not any(key in text for text in told)
+    assert json.loads(told[2])["environment"] == "staging"
+
+
+async def test_the_status_says_when_a_key_was_last_accepted_and_denied(
+    service: Service, http: aiohttp.ClientSession, simulator: Simulator
+) -> None:
+    (service.secrets / "octant_openai__api_key").write_text(SECOND)
+    for accepted in (SECOND, "another"):
+        simulator.put_faults({"kind": "wrong_key", "provider": "openai", "accepts": accepted})
+        assert (await call(http, service.url, service.key))[0] == 200
+    line, deadline = "never", time.monotonic() + 10
+    while "never" in line and time.monotonic() < deadline:
+        line = next(x for x in octant(service.env, "provider-key", "status").splitlines() if x.startswith("openai "))
+        await asyncio.sleep(0.2)
+    assert "accepted 20" in line
+    assert "denied 20" in line

@@ -1,0 +1,158 @@
+"""The whole API against its own description: what it says of statuses, envelopes, content types and scopes is so (S8).
+
+Requests are generated from the document by schemathesis, valid and invalid ones, the same in every run.
+"""
+
+import json
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from conftest import Simulator, octant
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import FailureGroup
+from schemathesis.specs.openapi import checks
+
+from app.domain.errors import ContentRefused
+from app.edge.errors import TABLE
+
+EXAMPLES = 8  # of each kind and operation
+PROMISES = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_schema_conformance,
+]
+OPEN = {"/livez", "/readyz", "/version"}  # who watches over us has no key
+
+
+@pytest.fixture(scope="session")
+def document(service_url: str) -> dict[str, Any]:
+    return json.loads(ask(service_url, "GET", "/openapi.json")[1])  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session")
+def keys(stack_env: dict[str, str]) -> dict[str, str]:
+    """A key of each scope alone, and one that has all, of a tenant of their own."""
+    octant(stack_env, "tenant", "create", "fuzz", "--daily-cap", "1000", "--user-daily-cap", "1000")
+    scopes = {"call": ["call"], "read": ["read"], "admin": ["admin"], "all": ["call", "read", "admin"]}
+    options = {name: [word for scope in given for word in ("--scope", scope)] for name, given in scopes.items()}
+    return {name: octant(stack_env, "key", "create", "fuzz", "--name", name, "-q", *o).strip() for name, o in options.items()}
+
+
+def ask(url: str, method: str, path: str, *, key: str | None = None, body: bytes | None = None) -> tuple[int, bytes]:
+    request = urllib.request.Request(url + path, data=body, method=method)  # noqa: S310 - loopback
+    if key:
+        request.add_header("x-api-key", key)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield method.upper(), path, operation
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "paths",
+    [
+        "^/v1/chat",
+        "^/v1/messages$",
+        "^/v1/messages/",
+        "^/v1/support",
+        "^/v1/jobs",
+        "^/v1/admin",
+        "^/(v1/models|[lrv])",
+    ],
+)
+def test_no_request_is_answered_500_or_otherwise_than_described(
+    service_url: str, keys: dict[str, str], simulator: Simulator, paths: str
+) -> None:
+    schema = schemathesis.openapi.from_url(f"{service_url}/openapi.json")
+    broken: dict[str, str] = {}
+    answered: Counter[str] = Counter()
+    for found in schema.include(path_regex=paths).get_all_operations():
+        operation = found.ok()  # type: ignore[union-attr] # Err would raise by itself, and so it should
+        for mode in GenerationMode:
+
+            @settings(
+                max_examples=EXAMPLES,
+                derandomize=True,
+                deadline=None,
+                database=None,
+                phases=[Phase.generate],
+                suppress_health_check=list(HealthCheck),
+            )
+            @given(case=operation.as_strategy(generation_mode=mode))
+            def send(case: schemathesis.Case[Any]) -> None:
+                answer = case.call(headers={"x-api-key": keys["all"]})
+                answered[case.operation.label] += 1
+                try:
+                    case.validate_response(answer, checks=PROMISES)
+                except FailureGroup as failures:
+                    broken[f"{case.operation.label}: {failures}"[:2000]] = case.as_curl_command()
+
+            send()
+    assert broken == {}
+    assert answered
+    assert min(answered.values()) >= EXAMPLES
+
+
+def test_every_operation_needs_the_scope_it_says_and_refuses_a_key_without_it(
+    service_url: str, document: dict[str, Any], keys: dict[str, str]
+) -> None:
+    """S6: 401 without a key, 403 with one of another scope, each in its vendor's envelope."""
+    seen: dict[str, set[str]] = {}
+    for method, path, operation in operations(document):
+        if path in OPEN:
+            assert "security" not in operation
+            continue
+        wanted = set(operation["security"][0]["bearer"])
+        seen[f"{method} {path}"] = wanted
+        concrete, body = path.replace("{", "").replace("}", ""), b"{}" if method == "POST" else None
+        status, told = ask(service_url, method, concrete, body=body)
+        assert (status, json.loads(told)["error"]["code"]) == (401, "invalid_api_key"), path
+        for scope in ("call", "read", "admin"):
+            status, told = ask(service_url, method, concrete, key=keys[scope], body=body)
+            if scope in wanted:
+                assert status not in (401, 403), (path, scope)
+                continue
+            assert (status, json.loads(told)["error"]["code"]) == (403, "permission_denied"), (path, scope)
+            assert json.loads(told).get("type") == ("error" if path.startswith("/v1/messages") else None)
+    assert seen["POST /v1/chat/completions"] == {"call"}
+    assert seen["GET /v1/admin/calls"] == {"admin", "read"}
+    assert all("call" not in scopes for at, scopes in seen.items() if " /v1/admin" in at)
+
+
+def test_every_error_of_the_table_is_described_where_it_can_happen(document: dict[str, Any]) -> None:
+    told = document["paths"]["/v1/messages"]["post"]["responses"]
+    for kind, row in TABLE.items():
+        assert f"`{kind.code}`" in told[str(row.status)]["description"]
+        schema = told[str(row.status)]["content"]["application/json"]["schema"]["properties"]
+        assert kind.code in schema["error"]["properties"]["code"]["enum"]
+        assert schema["type"] == {"const": "error"}
+    reading = document["paths"]["/v1/models"]["get"]["responses"]
+    assert not any(f"`{ContentRefused.code}`" in response["description"] for response in reading.values())
+
+
+def test_too_deep_a_body_is_refused_by_every_route_that_takes_one(
+    service_url: str, document: dict[str, Any], keys: dict[str, str]
+) -> None:
+    """S8: deeper than is allowed, not so deep that the parser itself gives up."""
+    deep = b'{"x": ' + b"[" * 100 + b"]" * 100 + b"}"
+    taking = [path for method, path, operation in operations(document) if method == "POST" and "requestBody" in operation]
+    assert len(taking) >= 6
+    for path in taking:
+        status, told = ask(service_url, "POST", path, key=keys["all"], body=deep)
+        assert (status, json.loads(told)["error"]["message"]) == (400, "The body is nested more than 64 deep."), path
