@@ -60,10 +60,10 @@ def _unpaired(cases: Sequence[Case], thresholds: Thresholds) -> Iterator[str]:
 def _impossible(cases: Sequence[Case]) -> Iterator[str]:
     """Articles change: a case that demands what they no longer say would fail the best of answers."""
     for case in cases:
-        if not isinstance(case, AnswerCase) or not case.expect.cites:
+        if not isinstance(case, AnswerCase) or not case.expect.sources:
             continue
-        sources = [article(name) or "" for name in case.expect.cites]
-        yield from (f"{case.id}: there is no article {name}" for name in case.expect.cites if article(name) is None)
+        sources = [article(name) or "" for name in case.expect.sources]
+        yield from (f"{case.id}: there is no article {name}" for name in case.expect.sources if article(name) is None)
         for fact in case.expect.says:
             if not any(states(source, fact) for source in sources):
-                yield f"{case.id}: {fact!r} stands in none of {', '.join(case.expect.cites)}"
+                yield f"{case.id}: {fact!r} stands in none of {', '.join(case.expect.sources)}"

@@ -68,16 +68,22 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a tool answered: the result for the model, and one word for the record."""
+    """What a tool answered: the result for the model, one word for the record, and the order that it was about."""
 
     name: str
     word: Word
     result: Result
+    order_id: str | None = None
 
     @property
     def content(self) -> str:
         """The result as JSON text."""
         return json.dumps(self.result, ensure_ascii=False)
+
+    @property
+    def told(self) -> dict[str, str]:
+        """For whoever asked: which tool was called on which order, and how that went."""
+        return {"name": self.name, "outcome": self.word} | ({"order_id": self.order_id} if self.order_id else {})
 
     @property
     def is_fact(self) -> bool:
@@ -116,12 +122,13 @@ async def call(use: ToolUse, *, allowed: Collection[str], context: Context) -> O
         arguments = tool.arguments.model_validate_json(use.arguments or "{}")
     except ValidationError as error:
         return Outcome(use.name, "bad_arguments", {"error": f"Call it again with valid arguments. {_told(error)}"})
+    order_id = arguments.order_id if isinstance(arguments, OrderArguments) else None
     try:
-        return Outcome(use.name, "ok", await tool.run(context, arguments))
+        return Outcome(use.name, "ok", await tool.run(context, arguments), order_id)
     except NoSuchOrder as refusal:
-        return Outcome(use.name, "not_found", {"error": str(refusal)})
+        return Outcome(use.name, "not_found", {"error": str(refusal)}, order_id)
     except Refused as refusal:
-        return Outcome(use.name, "refused", {"error": str(refusal)})
+        return Outcome(use.name, "refused", {"error": str(refusal)}, order_id)
 
 
 async def get_order(context: Context, arguments: OrderArguments) -> Result:
