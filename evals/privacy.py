@@ -38,6 +38,11 @@ def personal(text: str) -> list[str]:
     return _kinds(_found(text) - _public() - _made_up())
 
 
+def redacted(text: str) -> str:
+    """A text as it may be kept: findings quote answers, and an answer may hold anything."""
+    return _REDACTOR.redact(text, tenant="evals")
+
+
 def _found(text: str) -> frozenset[str]:
     """A token for each finding. Those that stand in the text already are the service's own work, and no finding."""
     return frozenset(_TOKEN.findall(_REDACTOR.redact(text, tenant="evals"))) - frozenset(_TOKEN.findall(text))
