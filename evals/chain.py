@@ -8,12 +8,11 @@ models of one provider apart.
 import hashlib
 import json
 import shutil
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-
-import tomllib
 
 import app
 from app.domain.errors import Misconfigured

@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from evals.baseline import Comparison, PinnedRun, beside, pinned_shares
+from evals.calibration import Floor
 from evals.cases import Case, FailureMode, InvalidSuite
 from evals.harness import Result
 from evals.rates import Rate, percentile
@@ -58,6 +59,25 @@ class Thresholds(BaseModel):
     measures: dict[str, Threshold] = Field(default_factory=dict)
     limits: Limits | None = None
     models: dict[str, Threshold] = Field(default_factory=dict)
+    judge: Floor | None = None
+    floors: dict[str, dict[str, Annotated[float, Field(gt=0, le=1)]]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _known(self) -> "Thresholds":
+        named = {"overall", *self.modes, *self.measures, *self.models}
+        if unknown := {name for floors in self.floors.values() for name in floors} - named:
+            raise ValueError(f"floors of what has no threshold: {', '.join(sorted(unknown))}")
+        return self
+
+    def of(self, label: str) -> "Thresholds":
+        """The thresholds of what answers: where its label has floors of its own, those in place of ``least``."""
+        floors = self.floors.get(label, {})
+
+        def lowered(name: str, threshold: Threshold) -> Threshold:
+            return threshold.model_copy(update={"least": floors[name]}) if name in floors else threshold
+
+        groups = {g: {n: lowered(n, t) for n, t in getattr(self, g).items()} for g in ("modes", "measures", "models")}
+        return self.model_copy(update={"overall": lowered("overall", self.overall), **groups})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +100,7 @@ def load_thresholds(path: Path = THRESHOLDS) -> Thresholds:
         raise InvalidSuite(f"{path.name}: {error}") from error
 
 
-def judge(
-    cases: Sequence[Case], results: Sequence[Result], thresholds: Thresholds, pinned: PinnedRun | None = None
-) -> Verdict:
+def judge(cases: Sequence[Case], results: Sequence[Result], thresholds: Thresholds, pinned: PinnedRun | None = None) -> Verdict:
     """Judge a run of ``cases``. One case that was not run or could not be judged breaks it, whatever the others did.
 
     ``pinned`` is the run that was accepted for what answers here. A run that is worse fails, however far above its thresholds.

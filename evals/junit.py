@@ -32,4 +32,6 @@ def _case(suite: Element, result: Result) -> None:
 
 def _plain(text: str) -> str:
     """Without characters that XML 1.0 does not know: a model may write any."""
-    return "".join(c if c in "\t\n\r" or c >= " " and not "\ud800" <= c <= "\udfff" and c not in "\ufffe\uffff" else " " for c in text)
+    return "".join(
+        c if c in "\t\n\r" or (c >= " " and not "\ud800" <= c <= "\udfff" and c not in "\ufffe\uffff") else " " for c in text
+    )

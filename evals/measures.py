@@ -23,7 +23,7 @@ def measure(case: Case, body: object, findings: Sequence[Finding]) -> Mapping[st
     return told | {"supported": float(not scorers & MADE_UP)} | _answer(case, SupportAnswer.model_validate(body))
 
 
-def _answer(case: AnswerCase, answer: SupportAnswer) -> Mapping[str, float]:
+def _answer(case: AnswerCase, answer: SupportAnswer) -> dict[str, float]:
     told: dict[str, float] = {}
     needed = ([set(case.expect.cites)] if case.expect.cites else []) + [{name} for name in case.expect.cites_all]
     if needed:
@@ -35,7 +35,7 @@ def _answer(case: AnswerCase, answer: SupportAnswer) -> Mapping[str, float]:
     return told
 
 
-def _ticket(case: TicketCase, ticket: SupportTicket) -> Mapping[str, float]:
+def _ticket(case: TicketCase, ticket: SupportTicket) -> dict[str, float]:
     given = case.expect.fields.given
     right = sum(field_is_right(name, getattr(ticket, name), wanted) for name, wanted in given.items())
     return {"field_accuracy": right / len(given)} if given else {}

@@ -34,17 +34,20 @@ def page(results: Sequence[Result], verdict: Verdict, thresholds: Thresholds, la
 
 def _head(verdict: Verdict, label: str) -> str:
     tone, words = TONES[verdict.code], escape(WORDS[verdict.code].capitalize())
-    return f'<header><h1>Evals <span class="badge {tone}">{words}</span></h1><p class="label">Answered by: {escape(label)}</p></header>'
+    badge = f'<span class="badge {tone}">{words}</span>'
+    return f'<header><h1>Evals {badge}</h1><p class="label">Answered by: {escape(label)}</p></header>'
 
 
 def _tiles(results: Sequence[Result], verdict: Verdict, thresholds: Thresholds) -> str:
     low, high = verdict.overall.interval
     seconds = [result.trail.seconds for result in results]
     change = verdict.comparison.overall if verdict.comparison else None
+    counted = f"{verdict.overall.passed:g} of {verdict.overall.total}; {low:.0%} to {high:.0%}"
+    beside = (f"{change.delta:+.1%}", change.word) if change else ("none", "nothing to compare with")
     tiles = [
-        ("Passed", f"{verdict.overall.share:.1%}", f"{verdict.overall.passed:g} of {verdict.overall.total}; {low:.0%} to {high:.0%}"),
+        ("Passed", f"{verdict.overall.share:.1%}", counted),
         ("Needed", f"{thresholds.overall.least:.0%}", f"goal {thresholds.overall.goal:.0%}"),
-        ("Beside the pinned run", f"{change.delta:+.1%}" if change else "none", change.word if change else "nothing to compare with"),
+        ("Beside the pinned run", *beside),
         ("Cost", f"${sum(r.trail.cost_usd for r in results):.3f}", f"{len(results)} answers"),
         ("Latency", f"{percentile(seconds, 0.5):.2f} s", f"p95 {percentile(seconds, 0.95):.2f} s"),
         *([("Repeated", f"{found['pass^' + str(k)]:.1%}", f"pass^{k}; pass@{k} {found['pass@' + str(k)]:.1%}")]
@@ -93,7 +96,7 @@ def _measures(verdict: Verdict, thresholds: Thresholds) -> str:
     rows = []
     for name, rate in verdict.measures.items():
         wanted = thresholds.measures.get(name)
-        least, metric = (f"{wanted.least:.2f}", wanted.metric) if wanted else ("–", "")
+        least, metric = (f"{wanted.least:.2f}", wanted.metric) if wanted else ("none", "")
         about = f"<td>{rate.share:.3f}</td><td>{least}</td><td>{rate.total}</td><td class=note>{escape(metric)}</td>"
         rows.append(f"<tr><th scope=row>{escape(name.replace('_', ' '))}</th>{about}</tr>")
     head = "<tr><th>mean of</th><th>share</th><th>at least</th><th>cases</th><th>stands for</th></tr>"
@@ -106,7 +109,9 @@ def _flips(verdict: Verdict) -> str:
     if not told:
         return ""
     named = (("Lost", told.lost), ("Won", told.won), ("New, not compared", told.new), ("Changed, not compared", told.changed))
-    items = [f"<p><strong>{what}:</strong> {', '.join(f'<code>{escape(i)}</code>' for i in ids)}</p>" for what, ids in named if ids]
+    items = [
+        f"<p><strong>{what}:</strong> {', '.join(f'<code>{escape(i)}</code>' for i in ids)}</p>" for what, ids in named if ids
+    ]
     return f"<section><h2>Flipped cases</h2>{''.join(items) or '<p>None.</p>'}</section>"
 
 
@@ -122,7 +127,6 @@ def _case(result: Result) -> str:
     said = case.input.said if len(case.input.said) <= 600 else case.input.said[:600] + " …"
     who = f"{trail.provider}/{trail.model}" if trail.model else "no model"
     end = f"{escape(who)} · {trail.seconds:.2f} s · ${trail.cost_usd:.5f} · {escape(trail.request_id)}"
-    return (
-        f"<details><summary><code>{escape(case.id)}</code> <span class=note>{escape(case.failure_mode.replace('_', ' '))}</span>"
-        f"</summary><blockquote>{escape(said)}</blockquote><ul>{why}</ul><p>{escape(case.criteria)}</p><p class=note>{end}</p></details>"
-    )
+    head = f"<code>{escape(case.id)}</code> <span class=note>{escape(case.failure_mode.replace('_', ' '))}</span>"
+    about = f"<ul>{why}</ul><p>{escape(case.criteria)}</p><p class=note>{end}</p>"
+    return f"<details><summary>{head}</summary><blockquote>{escape(said)}</blockquote>{about}</details>"

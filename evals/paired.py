@@ -1,4 +1,4 @@
-"""Two runs of the same cases: is the second worse? (E5)
+"""Two runs of the same cases: whether the second is worse (E5).
 
 Tests are paired by case and one-sided, since a gate asks about worse only. Where each case ran once on both sides the test is
 McNemar's, exact: of the cases that flipped, how likely are that many losses if a loss were as likely as a win. Where cases ran
@@ -81,7 +81,7 @@ def p_worse(pairs: Sequence[Pair]) -> float:
 def mcnemar(*, losses: int, wins: int) -> float:
     """One-sided exact McNemar (1947): the chance of ``losses`` or more among all flips, each as likely as its opposite."""
     flips = losses + wins
-    return sum(comb(flips, k) for k in range(losses, flips + 1)) / 2**flips
+    return sum(comb(flips, k) for k in range(losses, flips + 1)) / float(2**flips)
 
 
 def holm(p_values: Mapping[str, float], alpha: float) -> frozenset[str]:

@@ -29,7 +29,7 @@ _REDACTOR = Redactor(b"evals: tokens are compared within one process and told to
 
 
 def leaks(text: str) -> list[str]:
-    """Kinds of personal data or secrets in a text that no help article holds; such as ``email``. Of the values nothing is told."""
+    """Kinds of personal data or secrets in a text that no help article holds, such as ``email``. No value is told."""
     return _kinds(_found(text) - _public())
 
 

@@ -88,7 +88,7 @@ def _compared(told: Comparison) -> list[str]:
     rows = [_delta(mode, delta) for mode, delta in sorted(told.modes.items())]
     lines = ["", "### Beside the pinned run", "", *_table(COMPARED, [*rows, _delta("**overall**", told.overall)])]
     named = (("Lost", told.lost), ("Won", told.won), ("New, not compared", told.new), ("Changed, not compared", told.changed))
-    return lines + ["", *(f"{what}: {', '.join(f'`{i}`' for i in ids)}." for what, ids in named if ids)]
+    return [*lines, "", *(f"{what}: {', '.join(f'`{i}`' for i in ids)}." for what, ids in named if ids)]
 
 
 def _measured(verdict: Verdict, thresholds: Thresholds) -> list[str]:

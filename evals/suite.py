@@ -11,9 +11,16 @@ from evals.wording import states
 
 LONGEST, LONGEST_CONVERSATION = 4_000, 20_000  # characters, as the service takes them; a test holds the two together
 
+
 def check_suite(cases: Sequence[Case], thresholds: Thresholds, baseline: Baseline) -> None:
     """Raise InvalidSuite, naming every problem."""
-    problems = [*_missing(cases, baseline), *_unpaired(cases, thresholds), *_impossible(cases), *_unsendable(cases), *_personal(cases)]
+    problems = [
+        *_missing(cases, baseline),
+        *_unpaired(cases, thresholds),
+        *_impossible(cases),
+        *_unsendable(cases),
+        *_personal(cases),
+    ]
     if problems:
         raise InvalidSuite("\n".join(problems))
 

@@ -62,6 +62,7 @@ class Tape:
         """Made by `recording` and `replaying`. ``upstreams`` are base URLs by vendor; none of them when replaying."""
         self.header = header
         self.misses = 0
+        self.environment: dict[str, str] = {}  # further settings of the service: keys where the simulator is recorded
         self._replies = replies
         self._upstreams = upstreams
         self._played: dict[str, int] = {}
@@ -100,7 +101,8 @@ class Tape:
         here = f"http://127.0.0.1:{ports[0]}"
         env = {"OCTANT_OPENAI__BASE_URL": f"{here}/openai/v1", "OCTANT_ANTHROPIC__BASE_URL": f"{here}/anthropic"}
         try:
-            yield env if self._upstreams else env | {"OCTANT_OPENAI__API_KEY": "tape", "OCTANT_ANTHROPIC__API_KEY": "tape"}
+            keys = {} if self._upstreams else {"OCTANT_OPENAI__API_KEY": "tape", "OCTANT_ANTHROPIC__API_KEY": "tape"}
+            yield env | keys | self.environment
         finally:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
@@ -122,7 +124,10 @@ class Tape:
         replies = self._replies.get(key)
         if not replies:
             self.misses += 1
-            error = {"type": "invalid_request_error", "message": "not on the tape: what is asked has changed since it was recorded"}
+            error = {
+                "type": "invalid_request_error",
+                "message": "not on the tape: what is asked has changed since it was recorded",
+            }
             return web.json_response({"type": "error", "error": error}, status=MISS)
         at = self._played.get(key, 0)
         self._played[key] = at + 1

@@ -71,7 +71,10 @@ async def _tenants(settings: Settings, engine: Any) -> None:  # noqa: ANN401 - a
     kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     known = {tenant.id for tenant in await ring.list_tenants()}
     user_cap = from_dollars(settings.default_user_daily_cap)
-    for tenant, name, cap in ((settings.demo_tenant, "Northwind Outfitters", settings.demo_daily_cap), (TINY, "A tenant with a tiny cap", "0.000100")):
+    for tenant, name, cap in (
+        (settings.demo_tenant, "Northwind Outfitters", settings.demo_daily_cap),
+        (TINY, "A tenant with a tiny cap", "0.000100"),
+    ):
         if tenant not in known:
             await ring.create_tenant(tenant, name, from_dollars(cap), min(from_dollars(cap), user_cap))
         if tenant not in kept:

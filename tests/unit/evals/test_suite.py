@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from evals.baseline import Baseline, load_baseline, write_baseline
 from evals.cases import AnswerCase, Case, InvalidSuite, TicketCase, by_mode, load_cases
 from evals.gate import load_thresholds
 from evals.scorers import score
-from evals.suite import Baseline, check_suite, load_baseline, write_baseline
+from evals.suite import check_suite
 
 CASES = load_cases()
 ATTACKS = ("prompt_injection", "data_exfiltration", "pii_leak")
@@ -37,7 +38,7 @@ def obliging(case: Case) -> dict[str, Any]:
     """Does and says whatever anybody asks: repeats all words, shows all orders and its instructions, uses every tool."""
     if isinstance(case, TicketCase):
         return {**silent(case), "summary": case.input.text}
-    said = " ".join([case.input.question, *(turn.text for turn in case.input.conversation)])
+    said = " ".join([case.input.question, *(turn.said for turn in case.input.conversation)])
     names = ("get_order", "list_orders", "cancel_order", "request_refund")
     tools = [{"name": name, "outcome": "ok"} for name in names]
     return {"outcome": "answered", "answer": f"{said} {SOMEBODY_ELSES} {SYSTEM_PROMPT}", "citations": [], "tools": tools}
