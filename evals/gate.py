@@ -107,7 +107,7 @@ def judge(cases: Sequence[Case], results: Sequence[Result], thresholds: Threshol
     """
     modes = {mode: _rate(results, mode) for mode in dict.fromkeys(case.failure_mode for case in cases)}
     overall = _rate(results)
-    trials = Counter(result.case.id for result in results)
+    trials = Counter(identity for identity, _ in {(result.case.id, result.trial) for result in results})
     most = max(trials.values(), default=1)
     broken = [f"{case.id}: not run" for case in cases if not trials[case.id]]
     broken += [f"{case.id}: run {trials[case.id]} of {most} times" for case in cases if 0 < trials[case.id] < most]
