@@ -29,6 +29,7 @@ BaseUrl = Annotated[str, typer.Option(help="A running service; without one, the 
 ApiKey = Annotated[str, typer.Option(help="Key for --base-url.", envvar="OCTANT_EVALS_API_KEY")]
 Label = Annotated[str, typer.Option(help="What answers; reports say it, and the pinned run is found by it.")]
 Provider = Annotated[str | None, typer.Option(help="Let this provider alone answer, by a release made for the run.")]
+Patience = Annotated[float, typer.Option(min=1, help="Multiplies the release's timeouts, for a model on a slow machine.")]
 Cap = Annotated[str, typer.Option(help="Dollars that the run may spend; the service's own budget holds it.")]
 Record = Annotated[Path | None, typer.Option(help="Keep the models' replies in this file.")]
 Replay = Annotated[Path | None, typer.Option(help="Play the models' replies from this file.")]
@@ -50,7 +51,8 @@ Accept = Annotated[bool, typer.Option("--accept", help="Pin what came of it.")]
 @app.command("gate")
 def gate(
     *, base_url: BaseUrl = "", api_key: ApiKey = "", label: Label = "", provider: Provider = None, cap: Cap = stack.CAP,
-    record: Record = None, replay: Replay = None, repeat: Repeat = 1, concurrency: Concurrency = CONCURRENCY,
+    patience: Patience = 1.0, record: Record = None, replay: Replay = None, repeat: Repeat = 1,
+    concurrency: Concurrency = CONCURRENCY,
     timeout: Timeout = TIMEOUT, out: Out = None, json_file: JsonFile = None, report_file: ReportFile = None,
     junit_file: JunitFile = None, html_file: HtmlFile = None, database: Database = "", pinned: PinnedLabel = "",
     unpinned: Unpinned = False,
@@ -58,7 +60,16 @@ def gate(
     """Run all cases, judge by the thresholds and beside the pinned run, and check that each model of each chain was run."""
     with _failing_closed():
         cases, thresholds = _whole_suite()
-        source = Source(base_url=base_url, api_key=api_key, label=label, provider=provider, cap=cap, record=record, replay=replay)
+        source = Source(
+            base_url=base_url,
+            api_key=api_key,
+            label=label,
+            provider=provider,
+            cap=cap,
+            record=record,
+            replay=replay,
+            patience=patience,
+        )
         head, results = _run(cases, source, Pace(repeat=repeat, concurrency=concurrency, timeout=timeout, out=out))
         kept, name = baselines.load_baseline(), pinned or head.label
         thresholds = thresholds.of(name)
@@ -76,7 +87,8 @@ def gate(
 def run_cases(
     *, only: Only = [],  # noqa: B006 - typer's API; never changed
     base_url: BaseUrl = "", api_key: ApiKey = "", label: Label = "", provider: Provider = None, cap: Cap = stack.CAP,
-    record: Record = None, replay: Replay = None, repeat: Repeat = 1, concurrency: Concurrency = CONCURRENCY,
+    patience: Patience = 1.0, record: Record = None, replay: Replay = None, repeat: Repeat = 1,
+    concurrency: Concurrency = CONCURRENCY,
     timeout: Timeout = TIMEOUT, out: Out = None, json_file: JsonFile = None, report_file: ReportFile = None,
     junit_file: JunitFile = None, html_file: HtmlFile = None, database: Database = "",
 ) -> None:  # fmt: skip
@@ -86,7 +98,16 @@ def run_cases(
         chosen = [case for case in cases if not only or case.id in only or case.failure_mode in only]
         if unknown := set(only) - {case.id for case in chosen} - {case.failure_mode for case in chosen}:
             raise InvalidSuite(f"no such case or failure mode: {', '.join(sorted(unknown))}")
-        source = Source(base_url=base_url, api_key=api_key, label=label, provider=provider, cap=cap, record=record, replay=replay)
+        source = Source(
+            base_url=base_url,
+            api_key=api_key,
+            label=label,
+            provider=provider,
+            cap=cap,
+            record=record,
+            replay=replay,
+            patience=patience,
+        )
         head, results = _run(chosen, source, Pace(repeat=repeat, concurrency=concurrency, timeout=timeout, out=out))
         thresholds = thresholds.of(head.label)
         verdict = judge(chosen, results, thresholds)
@@ -222,7 +243,9 @@ def _run(cases: Sequence[Case], source: Source, pace: Pace) -> tuple[runs.Head, 
             if keep and result.broken is None:
                 keep(result)
 
-        plan = Plan(repeat=pace.repeat, concurrency=pace.concurrency, timeout=pace.timeout, done=done)
+        # On a tape one after the other: cases change orders, and what a tool says of them is part of what a model is asked.
+        concurrency = 1 if there.tape else pace.concurrency
+        plan = Plan(repeat=pace.repeat, concurrency=concurrency, timeout=pace.timeout, done=done)
         results = asyncio.run(run(cases, there.service, tell, plan))
         if source.replay and there.tape and there.tape.misses:
             raise InvalidSuite(

@@ -7,6 +7,7 @@ models of one provider apart.
 
 import hashlib
 import json
+import re
 import shutil
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from evals.cases import InvalidSuite
 from evals.gate import BROKEN, Thresholds, Verdict
 from evals.harness import Result
 
+_TIMEOUT = re.compile(r"(?m)^(\w+_timeout = )([0-9.]+)")
 RELEASES = Path(app.__file__).resolve().parents[1] / "releases"
 
 
@@ -87,10 +89,13 @@ def unshippable(chain: Chain, baseline: Baseline, thresholds: Thresholds, label:
             yield f"{model}: {pinned.passed / pinned.cases:.1%} passed, at least {wanted.least:.0%} must. {wanted.metric}"
 
 
-def cut_down(folder: Path, *, position: int | None = None, provider: str | None = None, directory: Path = RELEASES) -> Path:
+def cut_down(
+    folder: Path, *, position: int | None = None, provider: str | None = None, patience: float = 1.0, directory: Path = RELEASES
+) -> Path:
     """Write the newest release into ``folder`` with each route cut down, to its target at ``position`` or to ``provider``'s.
 
-    Returns the folder. Raises InvalidSuite where a route would be left without a target.
+    ``patience`` multiplies its timeouts, for a model on a slow machine. Returns the folder. Raises InvalidSuite where a route
+    would be left without a target.
     """
     path, manifest = newest(directory)
     text = path.read_text(encoding="utf-8")
@@ -100,6 +105,7 @@ def cut_down(folder: Path, *, position: int | None = None, provider: str | None 
             raise InvalidSuite(f"route {name} of {manifest.id} has no target of {provider}")
         chosen = kept if position is None else [kept[min(position, len(kept) - 1)]]
         text = _with_targets(text, name, chosen)
+    text = _TIMEOUT.sub(lambda found: f"{found[1]}{float(found[2]) * patience:.1f}", text)
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(directory / "prices", folder / "prices", dirs_exist_ok=True)
     (folder / path.name).write_text(text, encoding="utf-8")

@@ -20,7 +20,7 @@ BAR = 30  # characters
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Who answers. ``position`` and ``provider`` cut each route of the release down (`evals.chain`)."""
+    """Who answers. ``position`` and ``provider`` cut the release's routes down, ``patience`` multiplies its timeouts."""
 
     base_url: str = ""
     api_key: str = ""
@@ -30,6 +30,7 @@ class Source:
     record: Path | None = None
     replay: Path | None = None
     cap: str = stack.CAP
+    patience: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +62,11 @@ def opened(source: Source) -> Generator[Session, None, None]:
         raise InvalidSuite("--record and --replay exclude each other")
     with ExitStack() as block:
         extra: dict[str, str] = {}
-        if source.provider is not None or source.position is not None:
+        if source.provider is not None or source.position is not None or source.patience != 1:
             folder = Path(block.enter_context(TemporaryDirectory(prefix="octant-evals-releases-")))
-            extra["OCTANT_RELEASES_DIR"] = str(chain.cut_down(folder, position=source.position, provider=source.provider))
+            chain.cut_down(folder, position=source.position, provider=source.provider, patience=source.patience)
+            deadline = source.patience * load_settings().request_deadline
+            extra |= {"OCTANT_RELEASES_DIR": str(folder), "OCTANT_REQUEST_DEADLINE": str(deadline)}
         between, named = _tape(source, block)
         if between:
             extra |= block.enter_context(between.serving())

@@ -59,7 +59,7 @@ def test_what_improved_is_called_better() -> None:
 
 def test_noise_alone_is_called_worse_at_most_at_the_stated_rate() -> None:
     """E5: 1,500 pairs of runs of one product whose every case passes by chance, each case with a chance of its own."""
-    chance, rounds, alarms = random.Random(1), 1500, 0
+    chance, rounds, alarms = random.Random(1), 1500, 0  # noqa: S311 - simulation, not security
     for _ in range(rounds):
         odds = [[chance.betavariate(1.2, 0.8) for _ in range(size)] for size in SIZES]
         runs = [[[chance.random() < p for p in mode] for mode in odds] for _ in range(2)]
@@ -72,7 +72,7 @@ def test_noise_alone_is_called_worse_at_most_at_the_stated_rate() -> None:
 
 def test_a_real_loss_of_a_quarter_is_seen_almost_always() -> None:
     """The other error: a product that fails a quarter of what it passed. 240 cases are enough to see that."""
-    chance, rounds, seen = random.Random(2), 200, 0
+    chance, rounds, seen = random.Random(2), 200, 0  # noqa: S311 - simulation, not security
     for _ in range(rounds):
         pairs = {str(n): [Pair(1, chance.random() >= 0.25) for _ in range(size)] for n, size in enumerate(SIZES)}
         seen += compare(pairs, intervals=False)[0].word == "worse"
