@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import ROOT, Simulator, octant, own_database, running_service
+from conftest import ROOT, Simulator, own_database, running_service
 from matrix import ATTEMPT, CONNECT, FIRST_TOKEN, IDLE
 from product import CELLS, FAULTS, PRODUCT, Cell, Endpoint, Seen, Where
 from staging import environment
@@ -18,11 +20,12 @@ from staging import environment
 from app.stack.embedded import embedded_valkey
 from evals.chain import newest
 
-pytestmark = pytest.mark.xdist_group("chaos")
+pytestmark = [pytest.mark.xdist_group("chaos"), pytest.mark.timeout(240)]  # the first test sets a service up
 
 FIRST = {"answer": "claude-sonnet-5-5", "stream": "claude-sonnet-5-5", "ticket": "gpt-6-luna"}
 QUESTION = {"question": "How long does standard shipping take?", "user": "ada"}
 TICKET = {"text": "My parcel with order NW-10013 has not arrived.", "user": "ada"}
+SET_UP = "from app.settings import load; from app.stack import setup; setup.run(load(), print)"
 SHORT = {"connect": CONNECT, "first_token": FIRST_TOKEN, "idle": IDLE, "attempt": ATTEMPT}
 
 
@@ -44,11 +47,9 @@ def service(
         url, valkey = stack.enter_context(own_database(database_url, "product")), stack.enter_context(embedded_valkey(None))
         env = environment(simulator_process, url, valkey, folder)
         env["OCTANT_RECOVERY__BREAKER_FAILURES"] = "1000"  # a cell must not give the next one's provider a rest
-        octant(env, "index", "build")
-        octant(env, "tenant", "create", "acme", "--daily-cap", "100", "--user-daily-cap", "100")
-        octant(env, "seed")
-        octant(env, "release", "activate", newest()[1].id, "--reason", "chaos")
-        key = octant(env, "key", "create", "acme", "--name", "chaos", "--quiet").strip()
+        env["OCTANT_DEFAULT_USER_DAILY_CAP"] = "25.00"
+        subprocess.run([sys.executable, "-c", SET_UP], cwd=ROOT, env=env, check=True, timeout=100, capture_output=True)
+        key = json.loads((folder / "state" / "demo.json").read_text())["acme"]
         yield stack.enter_context(running_service(env, folder / "service.log")), key
 
 
