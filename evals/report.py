@@ -60,7 +60,7 @@ def repeats(results: Sequence[Result]) -> Mapping[str, float]:
 
 def comparison(told: Comparison, title: str) -> str:
     """Two runs beside each other, as markdown."""
-    return "\n".join([f"## {title}", *_compared(told)]) + "\n"
+    return "\n".join(_compared(told, f"## {title}")) + "\n"
 
 
 def _case(result: Result) -> dict[str, Any]:
@@ -84,9 +84,9 @@ def _case(result: Result) -> dict[str, Any]:
     }
 
 
-def _compared(told: Comparison) -> list[str]:
+def _compared(told: Comparison, head: str = "### Beside the pinned run") -> list[str]:
     rows = [_delta(mode, delta) for mode, delta in sorted(told.modes.items())]
-    lines = ["", "### Beside the pinned run", "", *_table(COMPARED, [*rows, _delta("**overall**", told.overall)])]
+    lines = ["", head, "", *_table(COMPARED, [*rows, _delta("**overall**", told.overall)])]
     named = (("Lost", told.lost), ("Won", told.won), ("New, not compared", told.new), ("Changed, not compared", told.changed))
     return [*lines, "", *(f"{what}: {', '.join(f'`{i}`' for i in ids)}." for what, ids in named if ids)]
 

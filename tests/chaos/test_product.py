@@ -13,8 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 from conftest import ROOT, Simulator, own_database, running_service
-from matrix import ATTEMPT, CONNECT, FIRST_TOKEN, IDLE
-from product import CELLS, FAULTS, PRODUCT, Cell, Endpoint, Seen, Where
+from matrix import ATTEMPT, CONNECT, FIRST_TOKEN, IDLE, Where
+from product import CELLS, FAULTS, PRODUCT, Cell, Endpoint, Seen
 from staging import environment
 
 from app.stack.embedded import embedded_valkey
