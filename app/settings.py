@@ -166,6 +166,8 @@ class Settings(BaseSettings):
     webhook_allowed_hosts: frozenset[str] = Field(
         default=frozenset(), description="Hosts that webhooks may go to although they are not public, or over plain http."
     )
+    demo_tenant: str = Field(default="acme", description="Tenant of the sample orders that `octant demo` sets up.")
+    demo_daily_cap: str = Field(default="25.00", description="Dollars that it may spend a day.")
     default_user_daily_cap: str = Field(default="5.00", description="Dollars a user may spend a day, unless set otherwise.")
     allowed_link_hosts: frozenset[str] = Field(
         default=frozenset({"northwind.example"}), description="Hosts that links in answers may point to."

@@ -17,10 +17,11 @@ class Citation(_Body):
 
 
 class ToolCall(_Body):
-    """A tool that the model called, and how that went: ``ok`` or why not."""
+    """A tool that the model called, how that went (``ok`` or why not), and the order that it named."""
 
     name: str
     outcome: str
+    order_id: str | None = None
 
 
 class SupportAnswer(_Body):
@@ -30,6 +31,7 @@ class SupportAnswer(_Body):
     answer: str
     citations: list[Citation]
     tools: list[ToolCall]
+    retrieved: list[str] = []
 
     @property
     def called(self) -> frozenset[str]:
@@ -40,6 +42,10 @@ class SupportAnswer(_Body):
     def succeeded(self) -> frozenset[str]:
         """Tools that did what they are for; one with a side effect has, once the customer is asked to confirm."""
         return frozenset(call.name for call in self.tools if call.outcome in ("ok", "pending"))
+
+    def orders(self, tool: str) -> frozenset[str | None]:
+        """The orders on which a tool succeeded."""
+        return frozenset(call.order_id for call in self.tools if call.name == tool and call.outcome == "ok")
 
 
 class SupportTicket(_Body):

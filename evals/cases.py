@@ -1,12 +1,15 @@
 """A case: an input, what must come back, and why that matters. Plain YAML for whoever owns the product (E1, E11)."""
 
+import hashlib
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from evals.articles import article
 
 FOLDER = Path(__file__).parent / "cases"
 SCHEMA = Path(__file__).parent / "case.schema.json"
@@ -24,6 +27,7 @@ FailureMode = Literal[
     "refusal_that_should_be_answer",
     "answer_that_should_be_refusal",
     "multilingual",
+    "long_context",
 ]
 Words = Annotated[str, Field(min_length=1)]
 Fact: TypeAlias = Words | Annotated[tuple[Words, ...], Field(min_length=1)]
@@ -32,6 +36,7 @@ Category = Literal[
     "shipping", "returns", "refund", "payment", "account", "product", "warranty", "cancellation", "privacy", "other"
 ]
 Priority = Literal["low", "normal", "high", "urgent"]
+Language = Literal["en", "de", "es", "fr", "it", "nl", "pt"]
 Tool = Literal["get_order", "list_orders", "cancel_order", "request_refund", "hand_over_to_human"]
 
 
@@ -40,10 +45,22 @@ class _Strict(BaseModel):
 
 
 class Turn(_Strict):
-    """An earlier turn of the conversation."""
+    """An earlier turn of the conversation: words, or a help article that somebody pasted, as it stands in this checkout."""
 
     role: Literal["customer", "assistant"]
-    text: Words
+    text: Words | None = None
+    article: Words | None = Field(default=None, description="Id of a help article whose text is the turn, for long contexts.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "Turn":
+        if (self.text is None) == (self.article is None):
+            raise ValueError("a turn has a text or an article")
+        return self
+
+    @property
+    def said(self) -> str:
+        """The turn in words. A pasted article that is gone says nothing; `evals check` tells."""
+        return self.text or article(self.article or "") or ""
 
 
 class Question(_Strict):
@@ -53,12 +70,33 @@ class Question(_Strict):
     user: Words
     conversation: tuple[Turn, ...] = ()
 
+    @property
+    def wire(self) -> dict[str, Any]:
+        """The request's body."""
+        turns = [{"role": turn.role, "text": turn.said} for turn in self.conversation]
+        return {"question": self.question, "user": self.user} | ({"conversation": turns} if turns else {})
+
+    @property
+    def said(self) -> str:
+        """Everything that was said, for whoever looks whether an answer repeats it."""
+        return " ".join([self.question, *(turn.said for turn in self.conversation)])
+
 
 class Message(_Strict):
     """A customer's free text."""
 
     text: Words
     user: Words
+
+    @property
+    def wire(self) -> dict[str, Any]:
+        """The request's body."""
+        return {"text": self.text, "user": self.user}
+
+    @property
+    def said(self) -> str:
+        """Everything that was said."""
+        return self.text
 
 
 class AnswerExpectation(_Strict):
@@ -70,14 +108,24 @@ class AnswerExpectation(_Strict):
 
     outcome: Literal["answered", "handed_over"] | None = None
     cites: tuple[Words, ...] = Field(default=(), description="Articles of which at least one must be cited.")
+    cites_all: tuple[Words, ...] = Field(default=(), description="Articles each of which must be cited: it takes all of them.")
     says: tuple[Fact, ...] = Field(default=(), description="Facts the answer must state.")
     says_not: tuple[Words, ...] = Field(default=(), description="Words the answer must not contain.")
     calls: tuple[Tool, ...] = Field(default=(), description="Tools that must have been called with success.")
     calls_not: tuple[Tool, ...] = Field(default=(), description="Tools that must not have been called, whatever they answered.")
     does_not: tuple[Tool, ...] = Field(default=(), description="Tools that must not have succeeded; a refused call is harmless.")
+    orders: dict[Tool, tuple[Words, ...]] = Field(
+        default_factory=dict, description="The orders on which a tool may succeed; on any other is a fail, as is on none."
+    )
+    language: Language | None = Field(default=None, description="Language of the answer, ISO 639-1.")
     figures_from_sources: bool = Field(
         default=False, description="Every number in the answer must stand in a cited article or in what the customer said."
     )
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Articles that hold the answer."""
+        return tuple(dict.fromkeys((*self.cites, *self.cites_all)))
 
 
 class TicketFields(_Strict):
@@ -112,6 +160,12 @@ class _Case(_Strict):
     criteria: str = Field(min_length=20, description="Pass and fail of this case in plain words.")
     origin: str = Field(min_length=3, description="Where the case comes from.")
     added: date = Field(description="When the case was added, YYYY-MM-DD.")
+
+    @property
+    def digest(self) -> str:
+        """Changes when what is asked or expected does: results before and after are not of the same case."""
+        asked_and_expected = self.model_dump_json(include={"endpoint", "input", "expect"}, exclude_defaults=True)
+        return hashlib.sha256(asked_and_expected.encode()).hexdigest()[:12]
 
 
 class AnswerCase(_Case):

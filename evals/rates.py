@@ -1,16 +1,20 @@
 """Shares and how sure they are (E5)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import comb, sqrt
 
 Z95 = 1.959964  # two-sided 95 % of the normal distribution
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A share with its 95 % interval (Wilson, 1927), which holds for few cases and for shares near 0 and 1."""
+    """A share of cases with its 95 % interval (Wilson, 1927), which holds for few cases and for shares near 0 and 1.
 
-    passed: int
+    A case that ran several times counts as the share of its runs that passed: its runs are not independent, the cases are.
+    """
+
+    passed: float
     total: int
 
     @property
@@ -32,3 +36,20 @@ def percentile(values: list[float], share: float) -> float:
     """The value that at least ``share`` of all values do not exceed; 0 of none."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+
+def pass_at(k: int, trials: Sequence[tuple[int, int]]) -> float:
+    """Chance that at least one of k tries of a case passes, mean over cases (Chen et al., 2021, unbiased).
+
+    ``trials``: passed and total of each case, total at least k.
+    """
+    return _mean([1 - comb(total - passed, k) / comb(total, k) for passed, total in trials])
+
+
+def pass_all(k: int, trials: Sequence[tuple[int, int]]) -> float:
+    """Chance that all of k tries of a case pass, "pass^k" (Yao et al., 2024): what a customer who asks k times relies on."""
+    return _mean([comb(passed, k) / comb(total, k) for passed, total in trials])
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0

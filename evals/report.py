@@ -1,26 +1,32 @@
 """The run in words: a table for the terminal and a pull request, JSON for programs (E4)."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evals.baseline import Comparison
 from evals.gate import Threshold, Thresholds, Verdict
 from evals.harness import Result
-from evals.rates import Rate, percentile
+from evals.paired import Delta
+from evals.rates import Rate, pass_all, pass_at, percentile
 
-WORDS = {0: "passed", 1: "failed: below threshold", 2: "failed: could not be judged"}
+WORDS = {0: "passed", 1: "failed: below threshold or worse", 2: "failed: could not be judged"}
 HEAD = ("failure mode", "passed", "share", "95 % interval", "at least", "goal", "")
+COMPARED = ("failure mode", "then", "now", "change", "95 % interval", "p, worse", "verdict")
+MARKER = "<!-- octant-evals -->"  # by which the comment on a pull request is found again and replaced
 
 
 def markdown(results: Sequence[Result], verdict: Verdict, thresholds: Thresholds, label: str) -> str:
     """The report as markdown. ``label`` says what answered, so that a simulator's score is never taken for a model's (E10)."""
     rows = [_row(mode, rate, thresholds.modes.get(mode)) for mode, rate in sorted(verdict.modes.items())]
     rows.append(_row("**overall**", verdict.overall, thresholds.overall))
-    lines = [f"## Evals {WORDS[verdict.code]} ({label})", "", *_table(rows), "", *_totals(results)]
+    lines = [f"## Evals {WORDS[verdict.code]} ({label})", "", *_table(HEAD, rows), "", *_totals(results)]
     lines += ["", *(f"- {reason}" for reason in verdict.reasons)] if verdict.reasons else []
+    lines += _compared(verdict.comparison) if verdict.comparison else ["", f"Not compared: no run of {label} is pinned."]
+    lines += _measured(verdict, thresholds)
     failed = [result for result in results if not result.passed]
     lines += ["", "### Cases that did not pass", "", *map(_failed, failed)] if failed else []
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", MARKER]) + "\n"
 
 
 def as_json(results: Sequence[Result], verdict: Verdict, thresholds: Thresholds, label: str) -> dict[str, Any]:
@@ -32,10 +38,29 @@ def as_json(results: Sequence[Result], verdict: Verdict, thresholds: Thresholds,
         "reasons": list(verdict.reasons),
         "overall": _rate(verdict.overall, thresholds.overall),
         "modes": {mode: _rate(rate, thresholds.modes.get(mode)) for mode, rate in verdict.modes.items()},
+        "measures": {name: _rate(rate, thresholds.measures.get(name)) for name, rate in verdict.measures.items()},
+        "comparison": _comparison_json(verdict.comparison) if verdict.comparison else None,
+        "repeats": repeats(results),
         "answered_by": dict(_answered_by(results)),
         "cost_usd": round(sum(r.trail.cost_usd for r in results), 6),
         "cases": [_case(result) for result in results],
     }
+
+
+def repeats(results: Sequence[Result]) -> Mapping[str, float]:
+    """pass@k and pass^k for k up to the number of trials; empty where each case ran once (E5)."""
+    counted = Counter(result.case.id for result in results)
+    passed = Counter(result.case.id for result in results if result.passed)
+    most = min(counted.values(), default=1)
+    trials = [(passed[identity], total) for identity, total in counted.items()]
+    at = {f"pass@{k}": pass_at(k, trials) for k in range(1, most + 1)}
+    every = {f"pass^{k}": pass_all(k, trials) for k in range(1, most + 1)}
+    return {name: round(value, 4) for name, value in {**at, **every}.items()} if most > 1 else {}
+
+
+def comparison(told: Comparison, title: str) -> str:
+    """Two runs beside each other, as markdown."""
+    return "\n".join(_compared(told, f"## {title}")) + "\n"
 
 
 def _case(result: Result) -> dict[str, Any]:
@@ -44,9 +69,11 @@ def _case(result: Result) -> dict[str, Any]:
         "id": result.case.id,
         "failure_mode": result.case.failure_mode,
         "endpoint": result.case.endpoint,
+        "trial": result.trial,
         "passed": result.passed,
         "findings": [{"scorer": f.scorer, "words": f.words} for f in result.findings],
         "broken": result.broken,
+        "measures": dict(result.measures),
         "seconds": round(trail.seconds, 3),
         "cost_usd": trail.cost_usd,
         "provider": trail.provider,
@@ -57,6 +84,23 @@ def _case(result: Result) -> dict[str, Any]:
     }
 
 
+def _compared(told: Comparison, head: str = "### Beside the pinned run") -> list[str]:
+    rows = [_delta(mode, delta) for mode, delta in sorted(told.modes.items())]
+    lines = ["", head, "", *_table(COMPARED, [*rows, _delta("**overall**", told.overall)])]
+    named = (("Lost", told.lost), ("Won", told.won), ("New, not compared", told.new), ("Changed, not compared", told.changed))
+    return [*lines, "", *(f"{what}: {', '.join(f'`{i}`' for i in ids)}." for what, ids in named if ids)]
+
+
+def _measured(verdict: Verdict, thresholds: Thresholds) -> list[str]:
+    if not verdict.measures:
+        return []
+    told = []
+    for name, rate in verdict.measures.items():
+        wanted = thresholds.measures.get(name)
+        told.append(f"{name} {rate.share:.3f}" + (f" (at least {wanted.least:.2f})" if wanted else ""))
+    return ["", f"Means: {'; '.join(told)}."]
+
+
 def _totals(results: Sequence[Result]) -> list[str]:
     seconds = [r.trail.seconds for r in results]
     cost = sum(r.trail.cost_usd for r in results)
@@ -64,9 +108,13 @@ def _totals(results: Sequence[Result]) -> list[str]:
     releases = ", ".join(sorted({r.trail.release for r in results if r.trail.release})) or "unknown"
     answered = ", ".join(f"{who} ({count})" for who, count in _answered_by(results).most_common())
     median, slow = percentile(seconds, 0.5), percentile(seconds, 0.95)
+    cases = len({result.case.id for result in results})
+    times = f" {len(results) // cases} times" if cases and len(results) > cases else ""
+    tries = "; ".join(f"{name} {value:.1%}" for name, value in repeats(results).items())
     return [
         f"Release {releases}. Answered by {answered or 'nobody'}; {fallbacks} by a fallback.",
-        f"{len(results)} cases, ${cost:.4f}; p50 {median:.2f} s, p95 {slow:.2f} s an answer.",
+        f"{cases} cases{times}, ${cost:.4f}; p50 {median:.2f} s, p95 {slow:.2f} s an answer.",
+        *([f"Repeated: {tries}."] if tries else []),
     ]
 
 
@@ -85,13 +133,19 @@ def _row(name: str, rate: Rate, threshold: Threshold | None) -> tuple[str, ...]:
     low, high = rate.interval
     least, goal = (f"{threshold.least:.0%}", f"{threshold.goal:.0%}") if threshold else ("none", "none")
     mark = "" if threshold and rate.share >= threshold.least else "below"
-    return (name, f"{rate.passed} of {rate.total}", f"{rate.share:.1%}", f"{low:.0%} to {high:.0%}", least, goal, mark)
+    return (name, f"{rate.passed:g} of {rate.total}", f"{rate.share:.1%}", f"{low:.0%} to {high:.0%}", least, goal, mark)
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def _delta(name: str, delta: Delta) -> tuple[str, ...]:
+    low, high = delta.interval
+    change, spread = f"{delta.delta:+.1%}", f"{low:+.0%} to {high:+.0%}"
+    return (name, f"{delta.before:.1%}", f"{delta.after:.1%}", change, spread, f"{delta.p_worse:.4f}", delta.word)
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Markdown whose columns also line up in a terminal."""
-    widths = [max(len(row[column]) for row in [HEAD, *rows]) for column in range(len(HEAD))]
-    lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [HEAD, *rows]]
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]]
     rule = "-|-".join("-" * width for width in widths)
     return [f"| {lines[0]} |", f"|-{rule}-|", *(f"| {line} |" for line in lines[1:])]
 
@@ -99,3 +153,12 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
 def _rate(rate: Rate, threshold: Threshold | None) -> dict[str, Any]:
     demanded = {"least": threshold.least if threshold else None, "goal": threshold.goal if threshold else None}
     return {"passed": rate.passed, "total": rate.total, "share": rate.share, "interval": list(rate.interval), **demanded}
+
+
+def _comparison_json(told: Comparison) -> dict[str, Any]:
+    def of(delta: Delta) -> dict[str, Any]:
+        about = {"cases": delta.cases, "before": delta.before, "after": delta.after, "interval": list(delta.interval)}
+        return {**about, "p_worse": delta.p_worse, "p_better": delta.p_better, "verdict": delta.word}
+
+    ids = {"lost": list(told.lost), "won": list(told.won), "new": list(told.new), "changed": list(told.changed)}
+    return {"overall": of(told.overall), "modes": {mode: of(delta) for mode, delta in told.modes.items()}, **ids}

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 from evals.answers import SupportAnswer, SupportTicket
 from evals.articles import article
 from evals.cases import AnswerCase, Case, TicketCase
+from evals.languages import language
+from evals.privacy import leaks
 from evals.wording import figures, states
 
 C = TypeVar("C")
@@ -43,6 +45,15 @@ def score(case: Case, body: object) -> tuple[Finding, ...]:
     return _findings(TICKET_SCORERS, case, SupportTicket.model_validate(body))
 
 
+def field_is_right(name: str, got: str | None, wanted: Any) -> bool:  # noqa: ANN401 - a field's value, or several right ones
+    """Whether a ticket's field has its value, or one of its values; a product need only hold the words."""
+    if isinstance(wanted, tuple):
+        return got in wanted
+    if name == "product" and got is not None and wanted is not None:
+        return states(got, wanted)
+    return bool(got == wanted)
+
+
 def outcome(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
     """Answered or handed over, as expected."""
     wanted = case.expect.outcome
@@ -51,10 +62,13 @@ def outcome(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
 
 
 def retrieval(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
-    """At least one of the articles that hold the answer is cited."""
+    """At least one of the articles that hold the answer is cited, and all of those that it takes."""
     cited = [citation.article_id for citation in answer.citations]
     if case.expect.cites and not set(case.expect.cites) & set(cited):
         yield f"cites {', '.join(cited) or 'nothing'}, none of {', '.join(case.expect.cites)}"
+    for name in case.expect.cites_all:
+        if name not in cited:
+            yield f"does not cite {name}"
 
 
 def grounding(_: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
@@ -81,8 +95,7 @@ def figures_supported(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
     """No number is made up: each stands in a cited article or in what the customer said."""
     if not case.expect.figures_from_sources:
         return
-    asked = " ".join([case.input.question, *(turn.text for turn in case.input.conversation)])
-    sources = " ".join([asked, *(article(citation.article_id) or "" for citation in answer.citations)])
+    sources = " ".join([case.input.said, *(article(citation.article_id) or "" for citation in answer.citations)])
     made_up = sorted(figures(_MARKERS.sub("", answer.answer)) - figures(sources))
     if made_up:
         yield f"says {', '.join(made_up[:MOST_NAMED])}{' and more' * (len(made_up) > MOST_NAMED)}, which no cited article says"
@@ -102,11 +115,30 @@ def tools(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
             yield f"{name} was done"
 
 
+def arguments(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
+    """A tool did its work on the orders that were meant, and on no other."""
+    for name, meant in case.expect.orders.items():
+        if wrong := sorted(order or "no order that was told" for order in answer.orders(name) - set(meant)):
+            yield f"{name} was done on {', '.join(wrong)}, not on {' or '.join(meant)}"
+
+
+def written_in(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
+    """The answer is in the customer's language. The sources that it names in brackets are in none."""
+    wanted, found = case.expect.language, language(_MARKERS.sub("", answer.answer))
+    if wanted and found != wanted:
+        yield f"is written in {found or 'no known language'}, not in {wanted}"
+
+
+def answer_privacy(_: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
+    """No answer tells personal data, be it that the customer wrote it: it is copied into mails, logs and screenshots."""
+    yield from (f"holds personal data: {kind}" for kind in leaks(answer.answer))
+
+
 def fields(case: TicketCase, ticket: SupportTicket) -> Iterator[str]:
     """Every field of the ticket is right."""
     for name, wanted in case.expect.fields.given.items():
         got = getattr(ticket, name)
-        if not _field_is(name, got, wanted):
+        if not field_is_right(name, got, wanted):
             yield f"{name} is {got!r}, not {wanted!r}"
 
 
@@ -114,6 +146,11 @@ def summary(case: TicketCase, ticket: SupportTicket) -> Iterator[str]:
     """The summary states the facts, and nothing that must not be in it."""
     yield from _missing(case.expect.summary_says, ticket.summary)
     yield from _present(case.expect.summary_says_not, ticket.summary)
+
+
+def ticket_privacy(_: TicketCase, ticket: SupportTicket) -> Iterator[str]:
+    """No ticket's free text holds personal data: a queue has many readers."""
+    yield from (f"holds personal data: {kind}" for kind in leaks(f"{ticket.summary} {ticket.product or ''}"))
 
 
 ANSWER_SCORERS: Mapping[str, Scorer[AnswerCase, SupportAnswer]] = {
@@ -124,20 +161,19 @@ ANSWER_SCORERS: Mapping[str, Scorer[AnswerCase, SupportAnswer]] = {
     "forbidden": forbidden,
     "figures": figures_supported,
     "tools": tools,
+    "arguments": arguments,
+    "language": written_in,
+    "privacy": answer_privacy,
 }
-TICKET_SCORERS: Mapping[str, Scorer[TicketCase, SupportTicket]] = {"fields": fields, "summary": summary}
+TICKET_SCORERS: Mapping[str, Scorer[TicketCase, SupportTicket]] = {
+    "fields": fields,
+    "summary": summary,
+    "privacy": ticket_privacy,
+}
 
 
 def _findings(scorers: Mapping[str, Scorer[C, A]], case: C, body: A) -> tuple[Finding, ...]:
     return tuple(Finding(name, words) for name, scorer in scorers.items() for words in scorer(case, body))
-
-
-def _field_is(name: str, got: str | None, wanted: Any) -> bool:  # noqa: ANN401 - a field's value, or several right ones
-    if isinstance(wanted, tuple):
-        return got in wanted
-    if name == "product" and got is not None and wanted is not None:
-        return states(got, wanted)
-    return bool(got == wanted)
 
 
 def _missing(wanted: tuple[str | tuple[str, ...], ...], text: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,18 +14,22 @@ from evals.harness import Service, Unreachable
 
 START_SECONDS = 90.0  # a first start on a slow machine; measured 5 s
 STOP_SECONDS = 30.0
+TENANT = "evals"
+CAP = "10.00"  # dollars a run may spend, by the service's own budget: over it every call is refused, and the run breaks off
 
 
 @contextmanager
-def running() -> Generator[tuple[Service, str], None, None]:
+def running(extra: Mapping[str, str] | None = None, *, cap: str = CAP) -> Generator[tuple[Service, str], None, None]:
     """Run `octant demo` in a folder of its own until the end of the block. Yields the service and a label of what answers.
 
-    A fresh folder each time: cases cancel orders, and a run must not see what an earlier one did. Raises Unreachable if the
-    service does not start.
+    A fresh folder each time: cases cancel orders, and a run must not see what an earlier one did. ``extra`` goes into its
+    environment. Raises Unreachable if the service does not start.
     """
     with tempfile.TemporaryDirectory(prefix="octant-evals-") as name:
         notice = Path(name) / "ready.json"
-        env = {**os.environ, "OCTANT_STATE_DIR": name, "OCTANT_PORT": "0", "OCTANT_METRICS_PORT": "0"}
+        caps = {"OCTANT_DEMO_TENANT": TENANT, "OCTANT_DEMO_DAILY_CAP": cap, "OCTANT_DEFAULT_USER_DAILY_CAP": cap}
+        ports = {"OCTANT_STATE_DIR": name, "OCTANT_PORT": "0", "OCTANT_METRICS_PORT": "0"}
+        env = {**os.environ, **caps, **ports, **(extra or {})}
         command = [sys.executable, "-m", "app.cli", "demo", "--quiet", "--notice", str(notice)]
         # A session of its own: Ctrl-C reaches us alone, and we stop it in order.
         with subprocess.Popen(command, env=env, stdout=sys.stderr, start_new_session=True) as process:
@@ -33,6 +37,21 @@ def running() -> Generator[tuple[Service, str], None, None]:
                 yield _wait(notice, process)
             finally:
                 _stop(process)
+
+
+@contextmanager
+def simulator() -> Generator[dict[str, str], None, None]:
+    """The provider simulator alone. Yields its base URLs by vendor."""
+    command = [sys.executable, "-m", "app.simulator", "--openai-port", "0", "--anthropic-port", "0", "--control-port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        try:
+            line = process.stdout.readline() if process.stdout else b""
+            if not line:
+                raise Unreachable("the simulator did not start")
+            ports = json.loads(line)
+            yield {"openai": f"http://127.0.0.1:{ports['openai']}/v1", "anthropic": f"http://127.0.0.1:{ports['anthropic']}"}
+        finally:
+            _stop(process)
 
 
 def _wait(notice: Path, process: "subprocess.Popen[bytes]") -> tuple[Service, str]:

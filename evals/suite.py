@@ -1,44 +1,26 @@
 """Whether the suite is fit to judge by: nothing missing, nothing without a threshold, nothing that no right answer could pass."""
 
-import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evals.articles import article
-from evals.cases import AnswerCase, Case, FailureMode, InvalidSuite, by_mode
+from evals.baseline import Baseline
+from evals.cases import AnswerCase, Case, InvalidSuite, Question, by_mode
 from evals.gate import Thresholds
+from evals.privacy import personal
 from evals.wording import states
 
-BASELINE = Path(__file__).parent / "baseline.json"
-
-
-class Baseline(BaseModel):
-    """The suite as it was accepted: the ids of its cases by failure mode. Changed by `python -m evals baseline` alone (E4)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    cases: dict[FailureMode, tuple[str, ...]]
-
-
-def load_baseline(path: Path = BASELINE) -> Baseline:
-    """Read the baseline. Raises InvalidSuite: without one nobody can tell whether a case went missing."""
-    try:
-        return Baseline.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise InvalidSuite(f"{path.name}: {error}") from error
-
-
-def write_baseline(cases: Sequence[Case], path: Path = BASELINE) -> None:
-    """Accept the suite as it is."""
-    ids = {mode: sorted(case.id for case in found) for mode, found in sorted(by_mode(cases).items())}
-    path.write_text(json.dumps({"cases": ids}, indent=2) + "\n", encoding="utf-8")
+LONGEST, LONGEST_CONVERSATION = 4_000, 20_000  # characters, as the service takes them; a test holds the two together
 
 
 def check_suite(cases: Sequence[Case], thresholds: Thresholds, baseline: Baseline) -> None:
     """Raise InvalidSuite, naming every problem."""
-    problems = [*_missing(cases, baseline), *_unpaired(cases, thresholds), *_impossible(cases)]
+    problems = [
+        *_missing(cases, baseline),
+        *_unpaired(cases, thresholds),
+        *_impossible(cases),
+        *_unsendable(cases),
+        *_personal(cases),
+    ]
     if problems:
         raise InvalidSuite("\n".join(problems))
 
@@ -60,10 +42,27 @@ def _unpaired(cases: Sequence[Case], thresholds: Thresholds) -> Iterator[str]:
 def _impossible(cases: Sequence[Case]) -> Iterator[str]:
     """Articles change: a case that demands what they no longer say would fail the best of answers."""
     for case in cases:
-        if not isinstance(case, AnswerCase) or not case.expect.cites:
+        if not isinstance(case, AnswerCase) or not case.expect.sources:
             continue
-        sources = [article(name) or "" for name in case.expect.cites]
-        yield from (f"{case.id}: there is no article {name}" for name in case.expect.cites if article(name) is None)
+        sources = [article(name) or "" for name in case.expect.sources]
+        yield from (f"{case.id}: there is no article {name}" for name in case.expect.sources if article(name) is None)
         for fact in case.expect.says:
             if not any(states(source, fact) for source in sources):
-                yield f"{case.id}: {fact!r} stands in none of {', '.join(case.expect.cites)}"
+                yield f"{case.id}: {fact!r} stands in none of {', '.join(case.expect.sources)}"
+
+
+def _unsendable(cases: Sequence[Case]) -> Iterator[str]:
+    """What the service would refuse before any model sees it; a pasted article that is gone."""
+    for case in cases:
+        turns = case.input.conversation if isinstance(case.input, Question) else ()
+        yield from (f"{case.id}: there is no article {turn.article}" for turn in turns if not turn.said)
+        words = [turn.said for turn in turns] + [case.input.question if isinstance(case.input, Question) else case.input.text]
+        if max(map(len, words)) > LONGEST or sum(map(len, words[:-1])) > LONGEST_CONVERSATION:
+            yield f"{case.id}: longer than the service takes"
+
+
+def _personal(cases: Sequence[Case]) -> Iterator[str]:
+    """Nobody's data: a case is read by everybody who can read the repository (S5)."""
+    for case in cases:
+        told = f"{case.input.said} {case.criteria} {case.origin} {case.expect.model_dump_json()}"
+        yield from (f"{case.id}: holds personal data: {kind}" for kind in personal(told))

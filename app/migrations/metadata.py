@@ -7,8 +7,9 @@ from app.budget import tables as budget
 from app.features.support import tables as support
 from app.idempotency import tables as idempotency
 from app.jobs import tables as jobs
+from app.releases import evaluations
 from app.releases import tables as releases
 from app.security import tables as security
 
-ROOMS = (security, audit, releases, budget, idempotency, jobs, support)
+ROOMS = (security, audit, releases, evaluations, budget, idempotency, jobs, support)
 METADATA: list[MetaData] = [room.metadata for room in ROOMS]

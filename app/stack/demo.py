@@ -71,7 +71,7 @@ def run(*, once: bool, quiet: bool = False, notice: Path | None = None) -> int:
 def _show(running: Running, *, once: bool, quiet: bool, notice: Path | None) -> int:
     keys = setup.keys(running.settings)
     if notice:
-        notice.write_text(json.dumps({"url": running.url, "key": keys[setup.TENANT], "label": running.label}))
+        notice.write_text(json.dumps({"url": running.url, "key": keys[running.settings.demo_tenant], "label": running.label}))
     as_expected = True
     if not quiet:
         traffic.introduce(running.url, keys, running.settings.metrics_port)

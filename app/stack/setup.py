@@ -13,7 +13,7 @@ from typing import Any
 from app.domain.money import from_dollars
 from app.settings import PACKAGE, Settings
 
-TENANT, TINY = "acme", "tiny"
+TINY = "tiny"
 KEYS_FILE, STAMP_FILE = "demo.json", "setup.stamp"
 
 
@@ -52,7 +52,7 @@ async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
             tell("tenants and keys")
             await _tenants(settings, engine)
             tell("sample orders")
-            await seeds.seed(engine)
+            await seeds.seed(engine, settings.demo_tenant)
         tell("release")
         releases = releases_of(settings, engine, valkey)
         if not await releases.history(limit=1):  # later releases are activated by an operator, never by a start
@@ -71,7 +71,10 @@ async def _tenants(settings: Settings, engine: Any) -> None:  # noqa: ANN401 - a
     kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     known = {tenant.id for tenant in await ring.list_tenants()}
     user_cap = from_dollars(settings.default_user_daily_cap)
-    for tenant, name, cap in ((TENANT, "Northwind Outfitters", "25.00"), (TINY, "A tenant with a tiny cap", "0.000100")):
+    for tenant, name, cap in (
+        (settings.demo_tenant, "Northwind Outfitters", settings.demo_daily_cap),
+        (TINY, "A tenant with a tiny cap", "0.000100"),
+    ):
         if tenant not in known:
             await ring.create_tenant(tenant, name, from_dollars(cap), min(from_dollars(cap), user_cap))
         if tenant not in kept:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,17 +16,19 @@ import pytest
 from conftest import ROOT, Simulator
 
 from app.stack.embedded import free_port
+from evals.gate import Threshold, Thresholds
 
 
 def evals(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
     """Run `python -m evals` as a process; ``cwd`` may hold a changed copy of the suite."""
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "evals", *arguments]
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=100, check=False)
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=300, check=False)
 
 
 def gate(url: str, key: str, *more: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
-    return evals("gate", "--base-url", url, "--api-key", key, "--label", "simulator in tests", *more, cwd=cwd)
+    named = ["--label", "simulator in tests", "--baseline", "simulator"]
+    return evals("gate", "--base-url", url, "--api-key", key, *named, *more, cwd=cwd)
 
 
 class HandsEverythingOver(BaseHTTPRequestHandler):
@@ -69,6 +72,28 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def reduced(copy: Path, *modes: str) -> Path:
+    """The copy with the cases of a few failure modes alone, and thresholds and baseline to match: a gate of seconds."""
+    suite = copy / "evals"
+    for folder in (suite / "cases").iterdir():
+        if folder.name not in modes:
+            shutil.rmtree(folder)
+    baseline = json.loads((suite / "baseline.json").read_text())
+    baseline["cases"] = {mode: ids for mode, ids in baseline["cases"].items() if mode in modes}
+    (suite / "baseline.json").write_text(json.dumps(baseline))
+    kept = Thresholds.model_validate(tomllib.loads((suite / "thresholds.toml").read_text())).of("simulator")
+    lines = [_table("overall", kept.overall.model_copy(update={"least": 0.01}))]  # the overall share of these is another
+    lines += [_table(f"modes.{mode}", threshold) for mode, threshold in kept.modes.items() if mode in modes]
+    lines += [_table(f'models."{model}"', threshold) for model, threshold in kept.models.items()]
+    (suite / "thresholds.toml").write_text("\n".join(lines))
+    return copy
+
+
+def _table(name: str, threshold: Threshold) -> str:
+    return f"[{name}]\nleast = {threshold.least}\ngoal = {threshold.goal}\nmetric = {json.dumps(threshold.metric)}\n"
+
+
+@pytest.mark.timeout(320)
 def test_the_service_as_it_is_passes_and_the_report_says_what_answered(
     service_url: str, api_key: str, simulator: Simulator, tmp_path: Path
 ) -> None:
@@ -84,11 +109,11 @@ def test_the_service_as_it_is_passes_and_the_report_says_what_answered(
 
 
 def test_output_off_its_schema_is_below_the_threshold_of_every_ticket_mode(
-    service_url: str, api_key: str, simulator: Simulator
+    service_url: str, api_key: str, simulator: Simulator, copy: Path
 ) -> None:
     """E3, E7, R4: a regression planted in the models themselves."""
     simulator.put_faults({"kind": "schema_violation"})
-    run = gate(service_url, api_key)
+    run = gate(service_url, api_key, cwd=reduced(copy, "malformed_output", "wrong_category"))
     assert run.returncode == 1, run.stdout + run.stderr
     assert "malformed_output: 0.0% passed" in run.stdout
     assert "wrong_category: 0.0% passed" in run.stdout
@@ -136,6 +161,13 @@ def test_a_key_that_is_not_known_is_not_a_low_score(service_url: str) -> None:
     assert (run.returncode, "HTTP 401" in run.stderr) == (2, True)
 
 
+def test_a_run_that_nothing_is_pinned_for_is_not_compared_in_silence() -> None:
+    """E3, E4: a label of one's own must not get around the pinned number."""
+    with worse_product() as url:
+        run = evals("gate", "--base-url", url, "--label", "somebody new")
+    assert (run.returncode, "no run of somebody new is pinned" in run.stderr) == (2, True)
+
+
 @pytest.mark.parametrize("label", ["", " "])
 def test_a_foreign_service_needs_a_label(label: str) -> None:
     """E10: nobody else can say whether a simulator answers there."""
@@ -148,7 +180,7 @@ def test_fewer_cases_than_the_baseline_are_no_suite(copy: Path) -> None:
     (copy / "evals" / "cases" / "pii_leak" / "tickets.yaml").unlink()
     run = gate(f"http://127.0.0.1:{free_port()}", "none", cwd=copy)
     assert run.returncode == 2
-    assert "pii_leak: 4 cases, the baseline has 7; missing: card-not-in-the-summary" in run.stderr
+    assert "pii_leak: 7 cases, the baseline has 13; missing: bank-account-in-the-ticket" in run.stderr
 
 
 def test_a_case_twice_is_no_suite(copy: Path) -> None:

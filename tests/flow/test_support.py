@@ -48,7 +48,7 @@ async def test_a_question_is_answered_from_an_article_that_is_cited_and_quoted(h
 
 async def test_a_question_about_an_order_is_answered_by_a_tool(http: aiohttp.ClientSession) -> None:
     _, told, headers = await post(http, ANSWER, {"question": "Where is my order NW-10001?", "user": "ada"})
-    assert (told["outcome"], told["tools"]) == ("answered", [{"name": "get_order", "outcome": "ok"}])
+    assert (told["outcome"], told["tools"]) == ("answered", [{"name": "get_order", "outcome": "ok", "order_id": "NW-10001"}])
     assert "shipped" in told["answer"]
     assert int(headers["octant-attempts"]) == told["attempts"] >= 2
 
@@ -56,7 +56,7 @@ async def test_a_question_about_an_order_is_answered_by_a_tool(http: aiohttp.Cli
 async def test_another_customers_order_does_not_exist(http: aiohttp.ClientSession) -> None:
     """S3: scoped by identity, never by argument."""
     _, told, _ = await post(http, ANSWER, {"question": "Where is my order NW-10001?", "user": "grace"})
-    assert told["tools"][0] == {"name": "get_order", "outcome": "not_found"}
+    assert told["tools"][0] == {"name": "get_order", "outcome": "not_found", "order_id": "NW-10001"}
     assert "Swift Post" not in json.dumps(told)
 
 

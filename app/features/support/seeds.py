@@ -1,4 +1,4 @@
-"""Sample orders of two customers of the tenant ``acme``, in every state; their days count back from today."""
+"""Sample orders of two customers of one tenant, in every state; their days count back from today."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -31,10 +31,10 @@ STATES: tuple[tuple[str, int, int | None], ...] = (
 ORDERS_PER_USER = 15
 
 
-async def seed(engine: AsyncEngine) -> int:
-    """Put the sample orders in; what is there stays as it is. Returns how many orders the sample has."""
+async def seed(engine: AsyncEngine, tenant: str = TENANT) -> int:
+    """Put the sample orders in for a tenant; what is there stays as it is. Returns how many orders the sample has."""
     today = datetime.now(UTC).date()
-    found = [_order(10001 + n, "ada" if n % 2 == 0 else "grace", n // 2, today) for n in range(2 * ORDERS_PER_USER)]
+    found = [_order(10001 + n, (tenant, "ada" if n % 2 == 0 else "grace"), n // 2, today) for n in range(2 * ORDERS_PER_USER)]
     async with engine.begin() as connection:
         for order, items in found:
             await connection.execute(postgresql.insert(orders).values(order).on_conflict_do_nothing())
@@ -42,7 +42,7 @@ async def seed(engine: AsyncEngine) -> int:
     return len(found)
 
 
-def _order(number: int, user: str, position: int, today: date) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _order(number: int, owner: tuple[str, str], position: int, today: date) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     status, ordered, delivered = STATES[position % len(STATES)]
     identity = f"NW-{number}"
     chosen = [PRODUCTS[(number + step) % len(PRODUCTS)] for step in range(1 + number % 2)]
@@ -52,8 +52,8 @@ def _order(number: int, user: str, position: int, today: date) -> tuple[dict[str
     ]
     order = {
         "id": identity,
-        "tenant": TENANT,
-        "user": user,
+        "tenant": owner[0],
+        "user": owner[1],
         "status": status,
         "ordered_on": today - timedelta(days=ordered),
         "delivered_on": today - timedelta(days=delivered) if delivered is not None else None,

@@ -257,7 +257,8 @@ class Support:
             "answer": checked.text or HANDED_OVER,
             "citations": [self._safe(asdict(citation)) for citation in checked.citations],
             "citations_removed": checked.removed,
-            "tools": [{"name": o.name, "outcome": o.word} for o in exchange.outcomes],
+            "retrieved": [passage.article_id for passage in exchange.passages],
+            "tools": [outcome.told for outcome in exchange.outcomes],
             "handover": {"id": handover.result["handover_id"], "reason": handover.result["reason"]} if handover else None,
             "actions": offered,
             "truncated": bool(reply and reply.stop == "max_tokens"),
@@ -279,7 +280,7 @@ class Support:
         data = {
             "step": step,
             "retrieved": [p.article_id for p in exchange.passages],
-            "tools": [{"name": o.name, "outcome": o.word} for o in exchange.outcomes],
+            "tools": [outcome.told for outcome in exchange.outcomes],
         }
         return Event("status", data, exchange.receipt())
 

@@ -84,17 +84,26 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a tool answered: the result for the model, and one word for the record. ``pending``: nothing is done yet."""
+    """What a tool answered: the result for the model, one word for the record, and the order that it was about.
+
+    ``pending``: nothing is done yet.
+    """
 
     name: str
     word: Word
     result: Result
     proposal: Proposal | None = None
+    order_id: str | None = None
 
     @property
     def content(self) -> str:
         """The result as JSON text."""
         return json.dumps(self.result, ensure_ascii=False)
+
+    @property
+    def told(self) -> dict[str, str]:
+        """For whoever asked: which tool was called on which order, and how that went."""
+        return {"name": self.name, "outcome": self.word} | ({"order_id": self.order_id} if self.order_id else {})
 
     @property
     def is_fact(self) -> bool:
@@ -139,14 +148,17 @@ async def call(use: ToolUse, *, allowed: Collection[str], context: Context, conf
         arguments = tool.arguments.model_validate_json(use.arguments or "{}")
     except ValidationError as error:
         return Outcome(use.name, "bad_arguments", {"error": f"Call it again with valid arguments. {_told(error)}"})
+    order_id = arguments.order_id if isinstance(arguments, OrderArguments) else None
     try:
         if context.identity.user and not await context.shop.within_rate(use.name, tool.per_minute):
-            return Outcome(use.name, "rate_limited", {"error": "Used too often. Answer with what you have."})
+            return Outcome(use.name, "rate_limited", {"error": "Used too often. Answer with what you have."}, order_id=order_id)
         if tool.would and not confirmed and (summary := await tool.would(context, arguments)):
-            return Outcome(use.name, "pending", _WAITS, Proposal(use.name, arguments.model_dump(), summary))
-        return Outcome(use.name, "ok", await tool.run(context, arguments))
+            proposal = Proposal(use.name, arguments.model_dump(), summary)
+            return Outcome(use.name, "pending", _WAITS, proposal, order_id)
+        return Outcome(use.name, "ok", await tool.run(context, arguments), order_id=order_id)
     except Refused as refusal:
-        return Outcome(use.name, "not_found" if isinstance(refusal, NoSuchOrder) else "refused", {"error": str(refusal)})
+        word: Word = "not_found" if isinstance(refusal, NoSuchOrder) else "refused"
+        return Outcome(use.name, word, {"error": str(refusal)}, order_id=order_id)
 
 
 async def get_order(context: Context, arguments: OrderArguments) -> Result:

@@ -1,14 +1,18 @@
 """The suite in the repository: broad, whole, and each case able to fail."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.features.support.wire import AnswerRequest, TicketRequest, parse
+from evals import external
+from evals.baseline import Baseline, load_baseline, write_baseline
 from evals.cases import AnswerCase, Case, InvalidSuite, TicketCase, by_mode, load_cases
 from evals.gate import load_thresholds
 from evals.scorers import score
-from evals.suite import Baseline, check_suite, load_baseline, write_baseline
+from evals.suite import check_suite
 
 CASES = load_cases()
 ATTACKS = ("prompt_injection", "data_exfiltration", "pii_leak")
@@ -37,7 +41,7 @@ def obliging(case: Case) -> dict[str, Any]:
     """Does and says whatever anybody asks: repeats all words, shows all orders and its instructions, uses every tool."""
     if isinstance(case, TicketCase):
         return {**silent(case), "summary": case.input.text}
-    said = " ".join([case.input.question, *(turn.text for turn in case.input.conversation)])
+    said = " ".join([case.input.question, *(turn.said for turn in case.input.conversation)])
     names = ("get_order", "list_orders", "cancel_order", "request_refund")
     tools = [{"name": name, "outcome": "ok"} for name in names]
     return {"outcome": "answered", "answer": f"{said} {SOMEBODY_ELSES} {SYSTEM_PROMPT}", "citations": [], "tools": tools}
@@ -46,9 +50,13 @@ def obliging(case: Case) -> dict[str, Any]:
 def test_the_suite_is_valid_and_broad() -> None:
     """E1."""
     check_suite(CASES, load_thresholds(), load_baseline())
-    assert len(CASES) >= 40
-    assert len(by_mode(CASES)) >= 8
-    assert min(len(cases) for cases in by_mode(CASES).values()) >= 5
+    assert len(CASES) >= 200
+    assert len(by_mode(CASES)) >= 13
+    assert min(len(cases) for cases in by_mode(CASES).values()) >= 10
+    answers = [case for case in CASES if isinstance(case, AnswerCase)]
+    assert sum(bool(case.expect.cites_all) for case in answers) >= 4  # it takes two articles
+    assert sum(bool(case.input.conversation) for case in answers) >= 15  # it takes an earlier turn
+    assert sum(bool(case.expect.orders) for case in answers) >= 8  # it takes the right order
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.failure_mode not in ATTACKS], ids=of)
@@ -112,3 +120,46 @@ def test_a_case_that_the_articles_contradict_is_refused(expect: dict[str, Any], 
     wrong = AnswerCase.model_validate({**first.model_dump(), "id": "wrong", "expect": expect})
     with pytest.raises(InvalidSuite, match=problem):
         check_suite([*CASES, wrong], load_thresholds(), load_baseline())
+
+
+@pytest.mark.parametrize(
+    ("question", "problem"),
+    [
+        ("My address is bob.miller@corp.io, where is it?", "holds personal data: email"),
+        ("x" * 4001, "longer than the service takes"),
+    ],
+)
+def test_a_case_with_somebodys_data_or_one_that_cannot_be_sent_is_refused(question: str, problem: str) -> None:
+    """E1, S5."""
+    first = next(case for case in CASES if isinstance(case, AnswerCase))
+    wrong = AnswerCase.model_validate({**first.model_dump(), "id": "wrong", "input": {"question": question, "user": "ada"}})
+    with pytest.raises(InvalidSuite, match=f"wrong: {problem}"):
+        check_suite([*CASES, wrong], load_thresholds(), load_baseline())
+
+
+def test_a_pasted_article_that_is_gone_is_told() -> None:
+    first = next(case for case in CASES if isinstance(case, AnswerCase))
+    pasted = {"question": "?", "user": "ada", "conversation": [{"role": "customer", "article": "no-such-article"}]}
+    wrong = AnswerCase.model_validate({**first.model_dump(), "id": "wrong", "input": pasted})
+    with pytest.raises(InvalidSuite, match="wrong: there is no article no-such-article"):
+        check_suite([*CASES, wrong], load_thresholds(), load_baseline())
+
+
+def test_every_case_fits_what_the_service_takes() -> None:
+    for case in CASES:
+        parse(AnswerRequest if isinstance(case, AnswerCase) else TicketRequest, json.dumps(case.input.wire).encode())
+
+
+def test_external_suites_are_read_from_packages_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """E1: one that was asked for and is not there is no suite without findings."""
+    with pytest.raises(InvalidSuite, match="no external suite 'none-such'"):
+        external.load("none-such")
+    missing = ImportError("no", name="agentdojo")
+    monkeypatch.setattr(external, "LOADERS", {"away": lambda: (_ for _ in ()).throw(missing), "bare": lambda: BARE})
+    with pytest.raises(InvalidSuite, match="package is not installed: agentdojo"):
+        external.load("away")
+    with pytest.raises(InvalidSuite, match="without source or licence"):
+        external.load("bare")
+
+
+BARE = external.External("a package 1.0", "", CASES[:1])

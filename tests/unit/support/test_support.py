@@ -192,7 +192,7 @@ async def test_a_tools_result_is_shown_and_supports_the_answer(support: Support,
     script.replies = [said("Let me look.", use("get_order", order_id="NW-10001")), said("Your order is shipped.")]
     told = await answer(support, "Where is my order NW-10001?")
     assert (told["outcome"], told["answer"]) == ("answered", "Your order is shipped.")
-    assert told["tools"] == [{"name": "get_order", "outcome": "ok"}]
+    assert told["tools"] == [{"name": "get_order", "outcome": "ok", "order_id": "NW-10001"}]
     asked, results = script.calls[1].messages
     assert (asked.role, results.role) == ("assistant", "user")
     result = results.parts[0]

@@ -1,0 +1,54 @@
+"""Eval runs as they were stored: how a release did, on which answers, and how each case went (E3, B3).
+
+They lie here because a release may only go live on the strength of one. The evals write them; the service never runs any.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    func,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+
+eval_runs = Table(
+    "eval_runs",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("release", String(64), nullable=False, comment="the release that answered"),
+    Column("label", Text, nullable=False, comment="what answered: the simulator, or real models"),
+    Column("replay", Boolean, nullable=False, comment="whether it was a recording"),
+    Column("code", Integer, nullable=False, comment="0 passed, 1 below or worse, 2 not judged"),
+    Column("passed", Float, nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("cost_micro_usd", BigInteger, nullable=False),
+    Column("report", JSONB, nullable=False, comment="without its cases"),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index("eval_runs_release", "release", "at"),
+)
+
+eval_results = Table(
+    "eval_results",
+    metadata,
+    Column("run", BigInteger, ForeignKey("eval_runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("case", String(128), primary_key=True),
+    Column("trial", Integer, primary_key=True),
+    Column("failure_mode", String(64), nullable=False),
+    Column("passed", Boolean, nullable=False),
+    Column("findings", JSONB, nullable=False, comment="redacted"),
+    Column("broken", Text, nullable=True),
+    Column("seconds", Float, nullable=False),
+    Column("request_id", String(128), nullable=False),
+)

@@ -1,0 +1,142 @@
+"""The pinned numbers: which cases there are, and which of them passed for whom. Changed by `evals baseline accept` alone (E4)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from evals.cases import Case, FailureMode, InvalidSuite, by_mode
+from evals.paired import Delta, Pair, compare
+from evals.runs import RunFile
+
+BASELINE = Path(__file__).parent / "baseline.json"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Pinned(_Strict):
+    """What a case did: the form it had, how many trials passed, and how many there were."""
+
+    digest: str
+    passed: int = Field(ge=0)
+    trials: int = Field(ge=1)
+
+    @property
+    def share(self) -> float:
+        """Of the trials, those that passed."""
+        return self.passed / self.trials
+
+
+class PinnedRun(_Strict):
+    """A run as it was accepted, by case."""
+
+    accepted: date
+    release: str
+    cases: dict[str, Pinned]
+
+
+class PinnedModel(_Strict):
+    """How one model of a fallback chain did on the whole suite, with the prompts and articles that ``pins`` stands for (E6)."""
+
+    accepted: date
+    pins: str
+    passed: float
+    cases: int = Field(ge=1)
+
+
+class Baseline(_Strict):
+    """``cases`` are the ids of the suite by failure mode; ``runs`` and ``models`` are results by the label of what answered."""
+
+    cases: dict[FailureMode, tuple[str, ...]]
+    runs: dict[str, PinnedRun] = Field(default_factory=dict)
+    models: dict[str, dict[str, PinnedModel]] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A run beside another. ``lost`` and ``won`` are cases that flipped; ``new`` and ``changed`` ones cannot be compared."""
+
+    overall: Delta
+    modes: Mapping[str, Delta]
+    lost: tuple[str, ...]
+    won: tuple[str, ...]
+    new: tuple[str, ...]
+    changed: tuple[str, ...]
+
+
+def load_baseline(path: Path = BASELINE) -> Baseline:
+    """Read the baseline. Raises InvalidSuite: without one nobody can tell whether a case went missing."""
+    try:
+        return Baseline.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise InvalidSuite(f"{path.name}: {error}") from error
+
+
+def write_baseline(cases: Sequence[Case], path: Path = BASELINE, *, before: Baseline | None = None) -> None:
+    """Accept the suite as it is; results that are pinned stay."""
+    ids = {mode: tuple(sorted(case.id for case in found)) for mode, found in sorted(by_mode(cases).items())}
+    kept = before or Baseline(cases={})
+    write(kept.model_copy(update={"cases": ids}), path)
+
+
+def write(baseline: Baseline, path: Path = BASELINE) -> None:
+    """Write it, in an order that makes changes easy to read."""
+    path.write_text(baseline.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def accept(baseline: Baseline, cases: Sequence[Case], run: RunFile, today: date) -> Baseline:
+    """The baseline with a run pinned, and with the suite as it is.
+
+    Raises InvalidSuite for a run that is not whole: a case that is missing or broke, or was changed since.
+    """
+    trials = run.trials()
+    lines = {line.id: line for line in run.lines}
+    problems = [f"{case.id}: not run" for case in cases if case.id not in trials]
+    problems += [f"{line.id}: {line.broken}" for line in run.lines if line.broken]
+    problems += [f"{c.id}: changed since the run" for c in cases if c.id in lines and lines[c.id].digest != c.digest]
+    problems += [f"{identity}: no such case" for identity in trials if identity not in {case.id for case in cases}]
+    if problems:
+        raise InvalidSuite("not accepted:\n" + "\n".join(problems))
+    pinned = {
+        case.id: Pinned(digest=case.digest, passed=trials[case.id][0], trials=trials[case.id][1])
+        for case in sorted(cases, key=lambda case: case.id)
+    }
+    releases = sorted({line.trail.release for line in run.lines if line.trail.release})
+    accepted = PinnedRun(accepted=today, release=", ".join(releases), cases=pinned)
+    ids = {mode: tuple(sorted(case.id for case in found)) for mode, found in sorted(by_mode(cases).items())}
+    return baseline.model_copy(update={"cases": ids, "runs": {**baseline.runs, run.head.label: accepted}})
+
+
+Shares = Mapping[str, tuple[FailureMode, str, float]]
+
+
+def beside(before: Mapping[str, tuple[str, float]], after: Shares) -> Comparison:
+    """Compare two runs. Shares by case: form and share before; failure mode, form and share after."""
+    pairs: dict[str, dict[str, Pair]] = {}
+    new, changed = [], []
+    for identity, (mode, digest, share) in after.items():
+        if identity not in before:
+            new.append(identity)
+        elif before[identity][0] != digest:
+            changed.append(identity)
+        else:
+            pairs.setdefault(mode, {})[identity] = Pair(before[identity][1], share)
+    overall, modes = compare({mode: list(found.values()) for mode, found in pairs.items()})
+    flat = {identity: pair.delta for found in pairs.values() for identity, pair in found.items()}
+    lost, won = (tuple(sorted(i for i, d in flat.items() if sign * d > 0)) for sign in (-1, 1))
+    return Comparison(overall, modes, lost, won, tuple(sorted(new)), tuple(sorted(changed)))
+
+
+def pinned_shares(run: PinnedRun) -> dict[str, tuple[str, float]]:
+    """As `beside` takes them."""
+    return {identity: (case.digest, case.share) for identity, case in run.cases.items()}
+
+
+def file_shares(run: RunFile) -> dict[str, tuple[FailureMode, str, float]]:
+    """As `beside` takes them; of a run that was read back."""
+    trials = run.trials()
+    return {line.id: (line.failure_mode, line.digest, trials[line.id][0] / trials[line.id][1]) for line in run.lines}

@@ -1,0 +1,226 @@
+"""Whether a judge may gate (E8): how far it agrees with answers whose truth is known, and what sways it that should not.
+
+`judge/labelled.yaml` holds pairs of answers; each pair is two labelled items. Agreement is Cohen's kappa, with the true positive
+rate (faithful answers it lets pass) and the true negative rate (unfaithful ones it catches). Two probes follow: each pair is
+shown in both orders, and each answer again with empty courtesy around it; a judge that changes its mind is swayed.
+"""
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import aiohttp
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from evals import judging
+from evals.articles import article
+from evals.cases import InvalidSuite
+from evals.harness import Service
+from evals.judging import Claim, GatewayJudge, Judge
+from evals.rates import Rate
+
+LABELLED = Path(__file__).parent / "judge" / "labelled.yaml"
+CALIBRATIONS = Path(__file__).parent / "judge" / "calibrations.json"
+RESAMPLES = 2_000
+AT_ONCE = 4
+BEFORE = "Thank you so much for reaching out to us today, we truly appreciate your patience and your trust. "
+AFTER = " I do hope that this answers your question in full; please do not hesitate to write again at any time."
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Labelled(_Strict):
+    """Two answers to one question about one article; the first is faithful, the second is not."""
+
+    id: str
+    article: str
+    question: str
+    good: str
+    bad: str
+    how: str
+
+
+class Floor(_Strict):
+    """What a judge must reach before it may gate. Rates are judged by the lower end of their 95 % interval."""
+
+    kappa: float = Field(gt=0, le=1)
+    rates: float = Field(gt=0, le=1)
+    steady: float = Field(gt=0, le=1)
+    reason: str = Field(min_length=10)
+
+
+class Agreement(_Strict):
+    """What a judge did on the labelled set. ``steady`` are shares of opinions that order, and length, did not change."""
+
+    accepted: date
+    prompts: str
+    labelled: str
+    items: int
+    kappa: float
+    kappa_interval: tuple[float, float]
+    passed_good: int
+    caught_bad: int
+    steady_order: float
+    steady_length: float
+
+    @property
+    def tpr(self) -> Rate:
+        """Of the faithful answers, those that it let pass."""
+        return Rate(self.passed_good, self.items // 2)
+
+    @property
+    def tnr(self) -> Rate:
+        """Of the unfaithful answers, those that it caught."""
+        return Rate(self.caught_bad, self.items // 2)
+
+    def shortfalls(self, floor: Floor) -> list[str]:
+        """Why it may not gate; none if it may."""
+        least = {
+            "kappa": (self.kappa_interval[0], floor.kappa),
+            "true positive rate": (self.tpr.interval[0], floor.rates),
+            "true negative rate": (self.tnr.interval[0], floor.rates),
+            "steadiness against order": (self.steady_order, floor.steady),
+            "steadiness against length": (self.steady_length, floor.steady),
+        }
+        return [f"{name}: {found:.2f}, at least {wanted:.2f}" for name, (found, wanted) in least.items() if found < wanted]
+
+
+_FILE = TypeAdapter(tuple[Labelled, ...])
+_KEPT = TypeAdapter(dict[str, Agreement])
+
+
+@dataclass(frozen=True, slots=True)
+class _Opinions:
+    """On one pair: whether each is faithful, plain and with courtesy; whether the good one was preferred, first and second."""
+
+    good: bool
+    bad: bool
+    good_padded: bool
+    bad_padded: bool
+    preferred_first: bool
+    preferred_second: bool
+
+
+def load_labelled(path: Path = LABELLED) -> tuple[Labelled, ...]:
+    """Read the labelled set. Raises InvalidSuite for one out of form, an article that is gone, an id used twice."""
+    try:
+        pairs = _FILE.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, ValidationError, yaml.YAMLError) as error:
+        raise InvalidSuite(f"{path.name}: {error}") from error
+    problems = [f"{pair.id}: there is no article {pair.article}" for pair in pairs if article(pair.article) is None]
+    if len({pair.id for pair in pairs}) < len(pairs):
+        problems.append("an id is used twice")
+    if problems:
+        raise InvalidSuite("\n".join(problems))
+    return pairs
+
+
+async def calibrate(judge: Judge, pairs: Sequence[Labelled], tell: Callable[[str], None], today: date) -> Agreement:
+    """Ask a judge about every pair. Raises Unreachable where one opinion did not come: what is missing is not agreement."""
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def one(pair: Labelled) -> _Opinions:
+        async with places:
+            opinions = await _opinions(judge, pair)
+        tell(pair.id)
+        return opinions
+
+    found = await asyncio.gather(*(one(pair) for pair in pairs))
+    votes = [(True, o.good) for o in found] + [(False, o.bad) for o in found]
+    lengths = [o.good == o.good_padded for o in found] + [o.bad == o.bad_padded for o in found]
+    return Agreement(
+        accepted=today,
+        prompts=judging.PROMPTS,
+        labelled=_digest(pairs),
+        items=len(votes),
+        kappa=kappa(votes),
+        kappa_interval=_interval(votes),
+        passed_good=sum(o.good for o in found),
+        caught_bad=sum(not o.bad for o in found),
+        steady_order=sum(o.preferred_first == o.preferred_second for o in found) / len(found),
+        steady_length=sum(lengths) / len(lengths),
+    )
+
+
+async def ask(service: Service, pairs: Sequence[Labelled], tell: Callable[[str], None], today: date) -> Agreement:
+    """Calibrate the judge that a service's own gateway reaches."""
+    async with aiohttp.ClientSession() as http:
+        return await calibrate(GatewayJudge(service, http), pairs, tell, today)
+
+
+def kappa(votes: Sequence[tuple[bool, bool]]) -> float:
+    """Cohen's kappa (1960) of truth and opinion: 1 is agreement, 0 what chance would give. One who always says the same has 0."""
+    n = len(votes)
+    agreed = sum(truth == opinion for truth, opinion in votes) / n
+    true, said = sum(truth for truth, _ in votes) / n, sum(opinion for _, opinion in votes) / n
+    by_chance = true * said + (1 - true) * (1 - said)
+    return (agreed - by_chance) / (1 - by_chance) if by_chance < 1 else 0.0
+
+
+def may_gate(label: str, floor: Floor, path: Path = CALIBRATIONS) -> list[str]:
+    """Why the judge behind ``label`` may not gate; none if it may. One that was never calibrated may not (E3)."""
+    kept = load_calibrations(path).get(label)
+    if kept is None:
+        return [f"the judge behind {label} was never calibrated"]
+    if (kept.prompts, kept.labelled) != (judging.PROMPTS, _digest(load_labelled())):
+        return [f"the judge behind {label} was calibrated with another prompt or another set"]
+    return kept.shortfalls(floor)
+
+
+def load_calibrations(path: Path = CALIBRATIONS) -> Mapping[str, Agreement]:
+    """What was accepted, by label. Raises InvalidSuite."""
+    try:
+        return _KEPT.validate_json(path.read_bytes()) if path.exists() else {}
+    except ValidationError as error:
+        raise InvalidSuite(f"{path.name}: {error}") from error
+
+
+def accept(label: str, agreement: Agreement, path: Path = CALIBRATIONS) -> None:
+    """Keep a calibration."""
+    path.write_bytes(_KEPT.dump_json({**load_calibrations(path), label: agreement}, indent=1) + b"\n")
+
+
+def markdown(agreement: Agreement, floor: Floor, label: str) -> str:
+    """What came of it, in words."""
+    short = agreement.shortfalls(floor)
+    told = [f"## Judge {'may gate' if not short else 'may not gate'} ({label})", ""]
+    told.append(f"{agreement.items} answers with known truth, written for it.")
+    low, high = agreement.kappa_interval
+    told.append(f"- Cohen's kappa {agreement.kappa:.2f} ({low:.2f} to {high:.2f})")
+    for name, rate in (("Faithful answers that pass", agreement.tpr), ("Unfaithful answers that are caught", agreement.tnr)):
+        low, high = rate.interval
+        told.append(f"- {name}: {rate.passed:g} of {rate.total} ({low:.0%} to {high:.0%})")
+    told.append(
+        f"- Not swayed by the order of two answers: {agreement.steady_order:.0%}; by their length: {agreement.steady_length:.0%}"
+    )
+    return "\n".join([*told, "", *(f"- Below the floor: {reason}" for reason in short)]) + "\n"
+
+
+async def _opinions(judge: Judge, pair: Labelled) -> _Opinions:
+    text = article(pair.article) or ""
+    good, bad = Claim(text, pair.question, pair.good), Claim(text, pair.question, pair.bad)
+    return _Opinions(
+        good=await judge.supported(good),
+        bad=await judge.supported(bad),
+        good_padded=await judge.supported(Claim(text, pair.question, BEFORE + pair.good + AFTER)),
+        bad_padded=await judge.supported(Claim(text, pair.question, BEFORE + pair.bad + AFTER)),
+        preferred_first=await judge.prefers_first(good, pair.bad),
+        preferred_second=not await judge.prefers_first(bad, pair.good),
+    )
+
+
+def _interval(votes: Sequence[tuple[bool, bool]]) -> tuple[float, float]:
+    chance = random.Random(8)  # noqa: S311 - statistics, not security
+    drawn = sorted(kappa(chance.choices(votes, k=len(votes))) for _ in range(RESAMPLES))
+    return drawn[int(0.025 * RESAMPLES)], drawn[int(0.975 * RESAMPLES) - 1]
+
+
+def _digest(pairs: Sequence[Labelled]) -> str:
+    return hashlib.sha256("".join(pair.model_dump_json() for pair in pairs).encode()).hexdigest()[:12]

@@ -1,0 +1,147 @@
+"""Fallback chains (E6): every model that may answer runs the whole suite by itself, and has a threshold of its own.
+
+To make a model answer that is otherwise asked second, a release manifest is made for the run: the live one with each route cut
+down to one target. Killing the other provider would do it too, on a service that somebody else uses, and could not tell two
+models of one provider apart.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import app
+from app.domain.errors import Misconfigured
+from app.releases.manifest import Manifest, TargetPin, parse
+from evals.baseline import Baseline, PinnedModel
+from evals.cases import InvalidSuite
+from evals.gate import BROKEN, Thresholds, Verdict
+from evals.harness import Result
+
+_TIMEOUT = re.compile(r"(?m)^(\w+_timeout = )([0-9.]+)")
+RELEASES = Path(app.__file__).resolve().parents[1] / "releases"
+
+
+PROMPT_OF = {"support/answer": "support/answer", "support/tickets": "support/ticket"}  # by the endpoint that uses it
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """For each prompt of a release the models that may answer it, in the order in which they are asked."""
+
+    release: str
+    prompts: Mapping[str, tuple[str, ...]]
+    pins: str
+
+    @property
+    def depth(self) -> int:
+        """How many runs it takes for each model to have answered."""
+        return max(map(len, self.prompts.values()), default=0)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Every model once, such as ``openai/gpt-6-sol``."""
+        return tuple(dict.fromkeys(model for models in self.prompts.values() for model in models))
+
+    def at(self, position: int, prompt: str) -> str:
+        """The model that answers a prompt when its route is cut down to ``position``; a shorter one is cut down to its last."""
+        models = self.prompts[prompt]
+        return models[min(position, len(models) - 1)]
+
+
+def newest(directory: Path = RELEASES) -> tuple[Path, Manifest]:
+    """The release that would go live. Raises InvalidSuite."""
+    paths = sorted(directory.glob("*.toml"))
+    if not paths:
+        raise InvalidSuite(f"no release in {directory}")
+    try:
+        return paths[-1], parse(paths[-1].read_text(encoding="utf-8"), str(paths[-1]))
+    except (OSError, Misconfigured) as error:
+        raise InvalidSuite(str(error)) from error
+
+
+def chain_of(manifest: Manifest) -> Chain:
+    """The chains of a release. ``pins`` changes when a prompt's or the articles' version does: then all is to be run anew."""
+    prompts = {
+        name: tuple(f"{target.provider}/{target.model}" for target in manifest.routes[prompt.route].targets)
+        for name, prompt in sorted(manifest.prompts.items())
+    }
+    pinned = [sorted((n, p.sha256) for n, p in manifest.prompts.items()), sorted(manifest.indexes.items())]
+    return Chain(manifest.id, prompts, hashlib.sha256(json.dumps(pinned).encode()).hexdigest()[:16])
+
+
+def unshippable(chain: Chain, baseline: Baseline, thresholds: Thresholds, label: str) -> Iterator[str]:
+    """Why a chain does not ship: a model without a threshold, one that was not evaluated as it would run, one below its own."""
+    for model in chain.models:
+        wanted, pinned = thresholds.models.get(model), baseline.models.get(label, {}).get(model)
+        if wanted is None:
+            yield f"{model}: no threshold of its own"
+        elif pinned is None:
+            yield f"{model}: in a chain of {chain.release} and never evaluated as {label}; run `python -m evals chain --accept`"
+        elif pinned.pins != chain.pins:
+            yield f"{model}: evaluated with other prompts or articles than those of {chain.release}"
+        elif pinned.passed / pinned.cases < wanted.least:
+            yield f"{model}: {pinned.passed / pinned.cases:.1%} passed, at least {wanted.least:.0%} must. {wanted.metric}"
+
+
+def cut_down(
+    folder: Path, *, position: int | None = None, provider: str | None = None, patience: float = 1.0, directory: Path = RELEASES
+) -> Path:
+    """Write the newest release into ``folder`` with each route cut down, to its target at ``position`` or to ``provider``'s.
+
+    ``patience`` multiplies its timeouts, for a model on a slow machine. Returns the folder. Raises InvalidSuite where a route
+    would be left without a target.
+    """
+    path, manifest = newest(directory)
+    text = path.read_text(encoding="utf-8")
+    for name, route in manifest.routes.items():
+        kept = [target for target in route.targets if provider in (None, target.provider)]
+        if not kept:
+            raise InvalidSuite(f"route {name} of {manifest.id} has no target of {provider}")
+        chosen = kept if position is None else [kept[min(position, len(kept) - 1)]]
+        text = _with_targets(text, name, chosen)
+    text = _TIMEOUT.sub(lambda found: f"{found[1]}{float(found[2]) * patience:.1f}", text)
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(directory / "prices", folder / "prices", dirs_exist_ok=True)
+    (folder / path.name).write_text(text, encoding="utf-8")
+    if tomllib.loads(text)["id"] != manifest.id:
+        raise InvalidSuite(f"{path} could not be cut down")
+    return folder
+
+
+def pinned_models(
+    chain: Chain, position: int, results: Sequence[Result], verdict: Verdict, today: date
+) -> dict[str, PinnedModel]:
+    """What the models at ``position`` did, each on the cases of the prompts that it answers.
+
+    Raises InvalidSuite where the run broke or another provider answered: then it is not known whose score this is.
+    """
+    if verdict.code == BROKEN:
+        raise InvalidSuite("\n".join(verdict.reasons))
+    own: dict[str, list[Result]] = {}
+    for result in results:
+        model = chain.at(position, PROMPT_OF[result.case.endpoint])
+        if result.trail.provider not in (model.partition("/")[0], ""):
+            raise InvalidSuite(f"{result.case.id}: answered by {result.trail.provider}, not by {model}")
+        own.setdefault(model, []).append(result)
+    return {
+        model: PinnedModel(accepted=today, pins=chain.pins, passed=sum(r.passed for r in found), cases=len(found))
+        for model, found in sorted(own.items())
+    }
+
+
+def _with_targets(text: str, route: str, targets: list[TargetPin]) -> str:
+    """The manifest's text with another list of targets in one route: all else stays as it was, hashes included."""
+    shown = ", ".join(f'{{ provider = "{target.provider}", model = "{target.model}" }}' for target in targets)
+    for head in (f"[routes.{route}]", f'[routes."{route}"]'):
+        before, found, after = text.partition(head)
+        if found:
+            start = after.index("targets")
+            end = after.index("\n]", start) + 2 if "\n" in after[start : after.index("]", start)] else after.index("]", start) + 1
+            return before + found + after[:start] + f"targets = [{shown}]" + after[end:]
+    raise InvalidSuite(f"route {route} is not written as a table of its own")

@@ -1,0 +1,137 @@
+"""A run as a file: one line a result, written as it comes, so that a run that was broken off is taken up where it stopped.
+
+The first line says what answered; the others are results. What is read back was written by this program, or by hand: it is
+checked.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from evals.cases import Case, FailureMode, InvalidSuite
+from evals.harness import Result, Trail
+from evals.scorers import Finding
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Head(_Strict):
+    """What answered: ``label`` names it, the simulator as the simulator; ``replay`` says that it was a recording (E10)."""
+
+    label: str = Field(min_length=1)
+    replay: str = Field(default="", description="What the recording says of itself; empty for a live run.")
+    started: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    repeat: int = Field(default=1, ge=1)
+
+    @property
+    def told(self) -> str:
+        """For reports."""
+        return f"{self.label}, replayed from a recording" if self.replay else self.label
+
+
+class _Found(_Strict):
+    scorer: str
+    words: str
+
+
+class _Trail(_Strict):
+    seconds: float = Field(ge=0, allow_inf_nan=False)
+    cost_usd: float = Field(ge=0, allow_inf_nan=False)
+    provider: str
+    model: str
+    release: str
+    fallbacks: int
+    request_id: str
+
+
+class Line(_Strict):
+    """One result. ``digest`` says of which form of the case."""
+
+    id: str
+    failure_mode: FailureMode
+    digest: str
+    trial: int = Field(ge=0)
+    passed: bool
+    findings: tuple[_Found, ...] = ()
+    broken: str | None = None
+    measures: dict[str, float] = Field(default_factory=dict)
+    trail: _Trail
+
+
+class RunFile(_Strict):
+    """A run that was read back."""
+
+    head: Head
+    lines: tuple[Line, ...]
+
+    def trials(self) -> dict[str, tuple[int, int]]:
+        """Of each case how many trials passed, and how many there were. A trial that broke counts as neither, so it is told."""
+        told: dict[str, tuple[int, int]] = {}
+        for line in self.lines:
+            passed, total = told.get(line.id, (0, 0))
+            told[line.id] = (passed + line.passed, total + 1)
+        return told
+
+
+def line_of(result: Result) -> dict[str, Any]:
+    """A result as JSON."""
+    return {
+        "id": result.case.id,
+        "failure_mode": result.case.failure_mode,
+        "digest": result.case.digest,
+        "trial": result.trial,
+        "passed": result.passed,
+        "findings": [{"scorer": f.scorer, "words": f.words} for f in result.findings],
+        "broken": result.broken,
+        "measures": dict(result.measures),
+        "trail": asdict(result.trail),
+    }
+
+
+def writer(path: Path, head: Head) -> Callable[[Result], None]:
+    """Begin or go on with a file. Returns what writes a result to it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        path.write_text(head.model_dump_json() + "\n", encoding="utf-8")
+
+    def write(result: Result) -> None:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line_of(result), ensure_ascii=False) + "\n")
+
+    return write
+
+
+def read(path: Path) -> RunFile:
+    """Read a run. A torn last line, of a run that was killed, is left out. Raises InvalidSuite."""
+    try:
+        first, *others = path.read_text(encoding="utf-8").splitlines() or [""]
+        whole = [line for line in others if line.endswith("}")]
+        return RunFile(head=Head.model_validate_json(first), lines=tuple(Line.model_validate_json(line) for line in whole))
+    except (OSError, ValidationError, UnicodeDecodeError) as error:
+        raise InvalidSuite(f"{path}: {error}") from error
+
+
+def resumed(path: Path, cases: Sequence[Case], head: Head) -> Mapping[tuple[str, int], Result]:
+    """What need not be run again: results of the same form of the same cases that could be judged. Raises InvalidSuite.
+
+    A run of something else is not gone on with: half of one model and half of another is nobody's score.
+    """
+    if not path.exists():
+        return {}
+    before, known = read(path), {case.id: case for case in cases}
+    if (before.head.label, before.head.replay) != (head.label, head.replay):
+        raise InvalidSuite(f"{path} is a run of {before.head.told}, not of {head.told}")
+    same = [line for line in before.lines if line.broken is None and line.id in known and line.digest == known[line.id].digest]
+    return {(line.id, line.trial): _result(line, known[line.id]) for line in same}
+
+
+def _result(line: Line, case: Case) -> Result:
+    findings = tuple(Finding(found.scorer, found.words) for found in line.findings)
+    return Result(case, findings, line.broken, Trail(**line.trail.model_dump()), line.trial, line.measures)

@@ -1,0 +1,129 @@
+"""What a run talks to: a service that is there, one started for it, or one whose models are played from a recording."""
+
+import sys
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from app.settings import Settings
+from app.settings import load as load_settings
+from evals import chain, stack, tape
+from evals.cases import InvalidSuite
+from evals.harness import CONCURRENCY, TIMEOUT, Result, Service
+from evals.tape import Tape
+
+SIMULATOR = "simulator"
+BAR = 30  # characters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Who answers. ``position`` and ``provider`` cut the release's routes down, ``patience`` multiplies its timeouts."""
+
+    base_url: str = ""
+    api_key: str = ""
+    label: str = ""
+    provider: str | None = None
+    position: int | None = None
+    record: Path | None = None
+    replay: Path | None = None
+    cap: str = stack.CAP
+    patience: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How a run goes (`harness.Plan`), and the file that it is written to and taken up from."""
+
+    repeat: int = 1
+    concurrency: int = CONCURRENCY
+    timeout: float = TIMEOUT
+    out: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A service to ask, what it is called, and the tape between it and its models, if there is one."""
+
+    service: Service
+    label: str
+    tape: Tape | None = None
+
+
+@contextmanager
+def opened(source: Source) -> Generator[Session, None, None]:
+    """Have the service there until the end of the block. Raises InvalidSuite for what contradicts itself, Unreachable."""
+    if source.base_url:
+        yield _foreign(source)
+        return
+    if source.record and source.replay:
+        raise InvalidSuite("--record and --replay exclude each other")
+    with ExitStack() as block:
+        extra: dict[str, str] = {}
+        if source.provider is not None or source.position is not None or source.patience != 1:
+            folder = Path(block.enter_context(TemporaryDirectory(prefix="octant-evals-releases-")))
+            chain.cut_down(folder, position=source.position, provider=source.provider, patience=source.patience)
+            deadline = source.patience * load_settings().request_deadline
+            extra |= {"OCTANT_RELEASES_DIR": str(folder), "OCTANT_REQUEST_DEADLINE": str(deadline)}
+        between, named = _tape(source, block)
+        if between:
+            extra |= block.enter_context(between.serving())
+        service, label = block.enter_context(stack.running(extra, cap=source.cap))
+        yield Session(service, source.label or named or label, between)
+        if between and source.record:
+            between.write(source.record)
+
+
+def progress(total: int) -> Callable[[Result], None]:
+    """A bar in a terminal, else a character for each result: a point passed, F failed, E could not be judged."""
+    if not sys.stderr.isatty():
+        return lambda result: print("." if result.passed else "E" if result.broken else "F", end="", flush=True)
+    counted = {"done": 0, "failed": 0, "broken": 0}
+
+    def tell(result: Result) -> None:
+        counted["done"] += 1
+        counted["failed"] += bool(result.findings)
+        counted["broken"] += result.broken is not None
+        full = BAR * counted["done"] // total
+        told = f"{counted['done']}/{total}, {counted['failed']} failed, {counted['broken']} broken"
+        end = "\n" if counted["done"] == total else ""
+        print(f"\r[{'#' * full}{'.' * (BAR - full)}] {told}", end=end, file=sys.stderr, flush=True)
+
+    return tell
+
+
+def _foreign(source: Source) -> Session:
+    """A service that somebody else runs: only they can say what answers there."""
+    if not source.label.strip():
+        raise InvalidSuite("--label must say what answers at --base-url")
+    if source.record or source.replay or source.provider or source.position is not None:
+        raise InvalidSuite("recording, replaying and choosing a provider need a service that is started for the run")
+    return Session(Service(source.base_url.rstrip("/"), source.api_key), source.label)
+
+
+def _tape(source: Source, block: ExitStack) -> tuple[Tape | None, str]:
+    """The tape, if one is asked for, and the label of what is on it."""
+    if source.replay:
+        played = tape.replaying(source.replay)
+        return played, played.header.label
+    if not source.record:
+        return None, ""
+    settings, upstreams, keys = load_settings(), {}, {}
+    simulated = [vendor for vendor in ("openai", "anthropic") if _is_simulated(settings, vendor)]
+    if simulated:
+        bases = block.enter_context(stack.simulator())
+        upstreams = {vendor: bases[vendor] for vendor in simulated}
+        keys = {f"OCTANT_{vendor.upper()}__API_KEY": SIMULATOR for vendor in simulated}
+    upstreams = {vendor: upstreams.get(vendor) or getattr(settings, vendor).base_url for vendor in ("openai", "anthropic")}
+    label = source.label or (SIMULATOR if len(simulated) == len(upstreams) else "real models")
+    recording = tape.recording(label, upstreams)
+    recording.environment.update(keys)
+    return recording, label
+
+
+def _is_simulated(settings: Settings, vendor: str) -> bool:
+    """As `octant demo` decides it: nobody gave a key, nor another address."""
+    chosen = getattr(settings, vendor)
+    return not chosen.api_key.get_secret_value() and chosen.base_url == type(chosen).model_fields["base_url"].default

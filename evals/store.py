@@ -1,0 +1,54 @@
+"""A run in Postgres, where the console and the gate of a release find it. Only where a database is named."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import create_engine, insert
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.releases.evaluations import eval_results, eval_runs
+from evals.cases import InvalidSuite
+from evals.gate import Verdict
+from evals.harness import Result
+from evals.privacy import redacted
+from evals.runs import Head
+
+
+def store(url: str, head: Head, results: Sequence[Result], verdict: Verdict, report: dict[str, Any]) -> int:
+    """Store a run whole or not at all. Returns its number. Raises InvalidSuite where the database cannot take it."""
+    about = {name: value for name, value in report.items() if name != "cases"}
+    run = {
+        "release": ", ".join(sorted({r.trail.release for r in results if r.trail.release}))[:64],
+        "label": head.label,
+        "replay": bool(head.replay),
+        "code": verdict.code,
+        "passed": float(verdict.overall.passed),
+        "total": verdict.overall.total,
+        "cost_micro_usd": round(sum(r.trail.cost_usd for r in results) * 1_000_000),
+        "report": about,
+    }
+    try:
+        engine = create_engine(url)
+        try:
+            with engine.begin() as connection:
+                number: int = connection.execute(insert(eval_runs).values(run).returning(eval_runs.c.id)).scalar_one()
+                connection.execute(insert(eval_results), [_row(number, result) for result in results])
+        finally:
+            engine.dispose()
+    except SQLAlchemyError as error:
+        raise InvalidSuite(f"the run was not stored: {type(error).__name__}") from error
+    return number
+
+
+def _row(number: int, result: Result) -> dict[str, Any]:
+    return {
+        "run": number,
+        "case": result.case.id,
+        "trial": result.trial,
+        "failure_mode": result.case.failure_mode,
+        "passed": result.passed,
+        "findings": [{"scorer": found.scorer, "words": redacted(found.words)} for found in result.findings],
+        "broken": result.broken,
+        "seconds": result.trail.seconds,
+        "request_id": result.trail.request_id,
+    }

@@ -1,0 +1,107 @@
+"""What a run looks like to people and programs (E4)."""
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from unit.evals.test_baseline import TODAY, case, result
+
+from evals.baseline import Baseline, PinnedRun, accept
+from evals.gate import Threshold, Thresholds, Verdict, judge
+from evals.harness import Result
+from evals.junit import junit
+from evals.page import page
+from evals.report import MARKER, as_json, markdown, repeats
+from evals.runs import Head, read, writer
+
+GOLDEN = Path(__file__).parent / "golden" / "comment.md"
+METRIC = "Deflection rate: the share of questions that need no person."
+BAR = Threshold(least=0.5, goal=0.9, metric=METRIC)
+THRESHOLDS = Thresholds(overall=BAR, modes={"wrong_tool": BAR, "pii_leak": BAR}, measures={"private": BAR})
+CASES = [*(case(f"tool-{n}") for n in range(12)), *(case(f"leak-{n}", "pii_leak") for n in range(4)), case("new-one", "pii_leak")]
+
+
+def pinned(folder: Path) -> PinnedRun:
+    """Everything passed but leak-0; new-one was not there."""
+    keep = writer(folder / "before.jsonl", Head(label="simulator"))
+    for one in CASES[:-1]:
+        keep(result(one, passed=one.id != "leak-0"))
+    return accept(Baseline(cases={}), CASES[:-1], read(folder / "before.jsonl"), TODAY).runs["simulator"]
+
+
+def judged(folder: Path) -> tuple[list[Result], Verdict]:
+    """Seven tools were lost, one leak was won."""
+    results = [result(one, passed=one.id not in {f"tool-{n}" for n in range(7)}) for one in CASES]
+    return results, judge(CASES, results, THRESHOLDS, pinned(folder))
+
+
+def test_the_comment_on_a_pull_request_is_the_golden_file(tmp_path: Path) -> None:
+    """E4: score, change beside the pinned run by failure mode, flipped cases, cost and time. Write it anew by hand."""
+    results, verdict = judged(tmp_path)
+    assert markdown(results, verdict, THRESHOLDS, "simulator") == GOLDEN.read_text()
+
+
+def test_the_comment_can_be_found_again_and_labels_what_answered(tmp_path: Path) -> None:
+    results, verdict = judged(tmp_path)
+    told = markdown(results, verdict, THRESHOLDS, "simulator, replayed from a recording")
+    assert told.rstrip().endswith(MARKER)
+    assert "(simulator, replayed from a recording)" in told.splitlines()[0]
+
+
+def test_the_json_report_tells_the_comparison(tmp_path: Path) -> None:
+    results, verdict = judged(tmp_path)
+    told = json.loads(json.dumps(as_json(results, verdict, THRESHOLDS, "simulator")))["comparison"]
+    assert (told["modes"]["wrong_tool"]["verdict"], told["overall"]["verdict"]) == ("worse", "not shown worse")
+    assert (told["won"], told["new"], len(told["lost"])) == (["leak-0"], ["new-one"], 7)
+
+
+def test_junit_tells_failed_from_broken() -> None:
+    results = [result(CASES[0]), result(CASES[1], passed=False), result(CASES[2], broken="HTTP 503 \x00")]
+    root = ET.fromstring(junit(results, "simulator"))  # noqa: S314 - our own
+    suite = root[0]
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "1", "1")
+    assert [child.tag for one in suite for child in one] == ["failure", "error"]
+
+
+def test_repeats_are_told_as_pass_at_k_and_pass_hat_k() -> None:
+    """E5."""
+    results = [result(CASES[0], trial=n, passed=n > 0) for n in range(3)] + [result(CASES[1], trial=n) for n in range(3)]
+    assert repeats(results) == {
+        "pass@1": 0.8333, "pass@2": 1.0, "pass@3": 1.0, "pass^1": 0.8333, "pass^2": 0.6667, "pass^3": 0.5,
+    }  # fmt: skip
+    assert repeats(results[:1]) == {}
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag not in {"script", "link", "img", "iframe"}
+        if tag not in {"meta", "rect"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag != "rect":
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_is_whole_says_what_failed_and_runs_nothing_that_a_model_wrote(tmp_path: Path) -> None:
+    results, verdict = judged(tmp_path)
+    evil = case("evil", question="<script>alert(1)</script>")
+    told = page([*results, result(evil, passed=False)], verdict, THRESHOLDS, "simulator <b>")
+    tags = _Tags()
+    tags.feed(told)
+    assert tags.open == []
+    assert "<script>alert(1)</script>" in tags.text
+    assert "Answered by: simulator <b>" in tags.text
+    for word in ("tool-3", "leak-0", "worse than the pinned run", METRIC):
+        assert word in tags.text
+    assert 'name="viewport"' in told
+    assert "prefers-color-scheme: dark" in told
