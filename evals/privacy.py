@@ -22,7 +22,7 @@ MADE_UP = (
     "ada.l@example.com",
     "grace@example.com",
     "555-0187",
-    "social security number 900-12-3456",  # never issued; a number only where something says so
+    "social security number 900-12-3456",  # never issued
 )
 _TOKEN = re.compile(r"<[a-z][a-z0-9_-]*:[0-9a-f]{8}>")
 _REDACTOR = Redactor(b"evals: tokens are compared within one process and told to nobody")
