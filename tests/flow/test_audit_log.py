@@ -19,8 +19,8 @@ from app.settings import load
 READS = {
     "audit list", "audit verify", "budget alerts", "budget show", "budget top", "budget worst-case", "calls", "calls show",
     "jobs status", "key list", "kill status", "oncall check", "oncall now", "provider-key status", "providers",
-    "redaction list", "redaction test", "release hashes", "release history", "release list", "release rehearsals", "release verify",
-    "tenant list", "trace",
+    "redaction list", "redaction test", "release hashes", "release history", "release list", "release rehearsals",
+    "release verify", "tenant list", "trace",
 }  # fmt: skip
 RUNS = {"demo", "serve", "worker"}  # they serve
 LOCAL = {
