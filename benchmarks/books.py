@@ -108,7 +108,7 @@ def torn(spans: list[ReceivedSpan]) -> Iterator[str]:
 
 def lost(samples: list[Sample]) -> Iterator[str]:
     """What the service itself says it could not keep."""
-    ours = ("octant_records_dropped_total", "octant_redaction_failures_total", "octant_settle_failures_total")
+    ours = ("octant_records_dropped_total", "octant_redaction_failures_total")
     for name, labels, value in samples:
         if value and (name in ours or (name == "octant_spans_total" and labels["fate"] not in ("sent", "sampled_out"))):
             yield f"{name}{dict(labels)} is {value:.0f}"
