@@ -21,6 +21,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from app.domain.personal import PersonalData
+
 metadata = MetaData()
 
 eval_runs = Table(
@@ -52,3 +54,13 @@ eval_results = Table(
     Column("seconds", Float, nullable=False),
     Column("request_id", String(128), nullable=False),
 )
+
+PERSONAL: tuple[PersonalData, ...] = ()
+NOT_PERSONAL = {
+    "eval_runs.label": "what answered",
+    "eval_runs.report": "scores of cases that were written for the purpose",
+    "eval_results.case": "a case's name",
+    "eval_results.findings": "what a scorer found in the answer to a made-up case, redacted",
+    "eval_results.broken": "why a case could not be judged",
+    "eval_results.request_id": "of a made-up case",
+}

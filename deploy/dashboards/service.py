@@ -173,17 +173,6 @@ def _upkeep() -> list[Panel]:
             "cps",
             {"{{flag}}": rate("guard_flags", ("flag",))},
         ),
-        figure(
-            Told(
-                "Oldest API key",
-                "Age of the oldest key that works.",
-                "rotate it: the new and the old work side by side until the old one is revoked.",
-                "keys.md#an-api-key-is-old",
-            ),
-            "s",
-            newest("api_key_age"),
-            Levels(doubtful=90 * 86400, bad=180 * 86400),
-        ),
         lines(
             Told(
                 "Age of providers' keys",
@@ -214,6 +203,17 @@ def _upkeep() -> list[Panel]:
             ),
             "cps",
             {"{{why}}": rate("connections_cut", ("why",))},
+        ),
+        figure(
+            Told(
+                "Oldest API key",
+                "Age of the oldest key that works.",
+                "rotate it: the new and the old work side by side until the old one is revoked.",
+                "keys.md#an-api-key-is-old",
+            ),
+            "s",
+            newest("api_key_age"),
+            Levels(doubtful=90 * 86400, bad=180 * 86400),
         ),
         figure(
             Told(

@@ -107,6 +107,13 @@ def _rows(tenant: str, user: str, call: CallRecord) -> dict[Table, list[dict[str
         ],
         support.orders: [{**own, "id": order, "status": "shipped", "ordered_on": NOW.date(), "total_cents": 100}],
         support.refunds: [{"order_id": order, "reason": f"{user} of {tenant} wants it"}],
+        support.actions: [
+            {
+                **own, "id": f"a{unique[:20]}", "request_id": call.request_id, "tool": "t", "arguments": {"reason": user},
+                "tainted_by": [], "token_hash": b"h", "expires_at": NOW,
+            }
+        ],
+        support.tool_use: [{**own, "tool": "t", "minute": NOW, "calls": 1}],
         support.handovers: [{**own, "request_id": call.request_id, "reason": "asked"}],
         support.tickets: [
             {**own, "category": "c", "priority": "p", "sentiment": "s", "language": "en", "summary": f"{user} writes"},

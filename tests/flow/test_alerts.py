@@ -229,7 +229,9 @@ async def test_a_cap_that_is_nearly_used_is_told_by_a_real_alertmanager_and_ends
     receivers = Receivers(webhook_url="", alertmanager_url=alertmanager, secret="", allowed_hosts=frozenset(), runbook_url=base)
     alerts = Alerts(engine, receivers)
     async with aiohttp.ClientSession() as http:
-        assert await alerts.repeat(http) >= 1
+        async with asyncio.timeout(10):
+            while not await alerts.repeat(http):  # noqa: ASYNC110 - another ledger on these stores may have it in hand
+                await asyncio.sleep(0.1)
         page = await receiver[0].until(alertname="OctantBudget", tenant=who.tenant.id, share="95", status="firing")
         assert page["labels"]["severity"] == "page"
         assert page["annotations"]["summary"].startswith("95 % of the tenant-day cap")

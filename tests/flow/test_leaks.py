@@ -46,6 +46,8 @@ KEPT: Mapping[tuple[str, str], str] = {
     ("ledger", "user"): OWNER,
     ("support_handovers", "user"): OWNER,
     ("support_tickets", "user"): OWNER,
+    ("support_actions", "user"): OWNER,
+    ("support_tool_use", "user"): OWNER,
 }
 
 

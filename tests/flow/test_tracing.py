@@ -116,7 +116,7 @@ async def test_an_answer_is_one_trace_over_retrieval_calls_attempts_and_tools(
     assert (status, headers["octant-trace-id"], json.loads(told)["tools"]) == (
         200,
         trace,
-        [{"name": "get_order", "outcome": "ok"}],
+        [{"name": "get_order", "outcome": "ok", "order_id": "NW-10001"}],
     )
     spans = await arrived(receiver, trace, "POST /v1/support/answer")
     by_name = {span.name.partition(" ")[0]: span for span in spans}
