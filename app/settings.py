@@ -93,7 +93,7 @@ class BudgetSettings(BaseModel):
 
 
 class HttpSettings(BaseModel):
-    """How patient the listeners are with whoever connects, and how much a request may be. See `docs/decisions/0020`."""
+    """How patient the listeners are with whoever connects, and how much a request may be. See `docs/decisions/0021`."""
 
     max_url_bytes: int = Field(default=8192, ge=256, description="Bytes of path and query.")
     max_headers: int = Field(default=100, ge=10, description="Headers of a request.")

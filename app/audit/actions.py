@@ -121,7 +121,8 @@ class ActionLog:
         number, mac = (last.number, last.mac) if last else (0, START)
         for action in new:
             if action.id in known:
-                continue  # noted, brought over, and the file not emptied then
+                continue  # noted, brought over, and the file not emptied then; or twice the same line that is none of ours
+            known.add(action.id)
             number += 1
             mac = self._mac(number, action, mac)
             await connection.execute(insert(actions).values(number=number, mac=mac, **asdict(action)))

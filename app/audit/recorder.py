@@ -190,15 +190,15 @@ class Recorder:
             try:
                 while await self._bring_back():
                     pass
+                self._on_spill(0, await asyncio.to_thread(lambda: self._spill.size))  # others bring back ours too
             except AWAY as error:
                 log.warning("spilled records not brought back, will retry", extra={"error_type": type(error).__name__})
-            self._on_spill(0, await asyncio.to_thread(lambda: self._spill.size))  # another worker may have brought ours back
             await asyncio.sleep(BRING_BACK_EVERY)
 
     async def _bring_back(self) -> bool:
         """One spilled file, of ours or of a process that is gone; what arrived already is passed over. False: there is none."""
-        self._spill.close()
-        if (claim := self._spill.claim()) is None:
+        await asyncio.to_thread(self._spill.close)  # both may wait for a disk
+        if (claim := await asyncio.to_thread(self._spill.claim)) is None:
             return False
         with contextlib.closing(claim):
             records, torn = await asyncio.to_thread(claim.read)

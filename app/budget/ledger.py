@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.budget.scopes import ANONYMOUS, NAMES, SHARDS, key
@@ -78,8 +78,12 @@ class Ledger:
         self._on_pending(sum(waiting))
         carried = 0
         for shard in (s for s, count in enumerate(waiting) if count):
-            while (count := await self._carry(shard)) == BATCH:
-                carried += count
+            try:
+                while (count := await self._carry(shard)) == BATCH:
+                    carried += count
+            except (DataError, IntegrityError) as error:  # must not be; the other shards go on, and this one is told of
+                log.error("ledger entries refused by Postgres", extra={"shard": shard, "error_type": type(error).__name__})  # noqa: TRY400 - the error's text quotes them
+                continue
             carried += count
         return carried
 

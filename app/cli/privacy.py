@@ -108,13 +108,16 @@ async def _opened(tenant: str, user: str) -> "AsyncGenerator[tuple[AsyncEngine, 
     from app.erasure.erasure import Person
     from app.security.keys import KeyRing
     from app.security.redaction import Redactor
+    from app.security.tenant_patterns import TenantPatterns
     from app.stores import build_valkey
 
     if not user:
         raise InvalidRequest("Name a user: calls without one are nobody's.", param="user")
     async with database() as (engine, settings):
         settings.require_stores()
-        redactor = Redactor(settings.secret_key.get_secret_value().encode())
+        patterns = TenantPatterns(engine)  # a user's id may be redacted by one: records hold it as that left it
+        await patterns.refresh()
+        redactor = Redactor(settings.secret_key.get_secret_value().encode(), added=patterns)
         await KeyRing(engine, secret=b"").tenant(tenant)
         valkey = build_valkey(settings)
         try:

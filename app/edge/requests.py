@@ -1,5 +1,6 @@
 """Who asks and until when: what a handler knows about its request before it reads the body."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import Annotated, cast
 
@@ -12,6 +13,8 @@ from app.edge.identity import authenticated
 from app.edge.parts import parts_of
 
 DEADLINE_HEADER = "octant-deadline-ms"
+MOST_USER = 128  # the ledger's column: what it could not store would stand in its way
+NOT_IN_USER = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +26,14 @@ class CallContext:
     deadline: Deadline
 
     def identity_for(self, user: str | None) -> Identity:
-        """The identity with the end user that the tenant names. Raises Forbidden if the key belongs to somebody else."""
+        """The identity with the end user that the tenant names.
+
+        Raises InvalidRequest for what is no name, Forbidden if the key belongs to somebody else.
+        """
         if not user or user == self.identity.user:
             return self.identity
+        if len(user) > MOST_USER or NOT_IN_USER.search(user):
+            raise InvalidRequest(f"A user's id has at most {MOST_USER} characters, and no control characters.", param="user")
         if self.identity.user:
             raise Forbidden("This API key is bound to one user and cannot act for another.")
         return replace(self.identity, user=user)

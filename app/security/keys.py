@@ -76,15 +76,15 @@ class KeyRing:
 
     def knows(self, token: str) -> bool:
         """Whether this key came before, right or wrong: it is not a guess then."""
-        return tokens.key_id_of(token) is not None and self._digest(token) in self._cache
+        return self._digest(token) in self._cache
 
     async def authenticate(self, token: str) -> Identity:
         """Return who holds ``token``. Raises Unauthenticated, or DependencyUnavailable while Postgres is away."""
-        key_id = tokens.key_id_of(token)
-        if key_id is None:
-            raise _unknown(guess=True)
-        digest = self._digest(token)
+        key_id, digest = tokens.key_id_of(token), self._digest(token)
         known = self._cache.get(digest)
+        if key_id is None:
+            self._remember(digest, _Cached(None, None, 0.0))
+            raise _unknown(guess=known is None)
         cached = known
         if cached is None or cached.until < time.monotonic():
             cached = await self._look_up(key_id, digest)

@@ -34,10 +34,14 @@ class Secrets:
     windows: frozenset[str] = frozenset()
 
 
+MOST_WATCHED = 32_768  # characters of a system text; a tenant's own may be megabytes, and each becomes seven windows
+
+
 @lru_cache(maxsize=64)
 def secrets_of(canary_word: str, system: str) -> Secrets:
     """What to look for. ``system`` empty: the canary alone."""
-    texts = tuple(plain(form) for form in (*_forms(system), system)) if system else ()
+    watched = system[:MOST_WATCHED]
+    texts = tuple(plain(form) for form in (*_forms(watched), watched)) if watched else ()
     windows = frozenset(text[at : at + RUN] for text in texts for at in range(len(text) - RUN + 1))
     return Secrets(tuple(dict.fromkeys(_needles(canary_word))) if canary_word else (), texts, windows)
 

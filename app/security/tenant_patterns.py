@@ -17,7 +17,7 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.domain.errors import InvalidRequest, NotFound
+from app.domain.errors import InvalidRequest, NotFound, OctantError
 from app.security.tables import redaction_patterns, tenants
 
 MOST = 20  # of a tenant
@@ -122,7 +122,7 @@ class TenantPatterns:
             await asyncio.sleep(EVERY)
             try:
                 await self.refresh()
-            except (SQLAlchemyError, OSError) as error:
+            except (OctantError, SQLAlchemyError, OSError) as error:
                 log.warning("redaction patterns not refreshed, the last known stay", extra={"error_type": type(error).__name__})
 
     async def listed(self, tenant: str | None = None) -> list[Pattern]:

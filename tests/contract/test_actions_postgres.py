@@ -162,3 +162,11 @@ async def test_a_note_that_was_not_ours_goes_into_the_chain_as_forged(
     await log.append(an_action("name=second"))
     assert [row.outcome for row in await log.newest(9)] == ["ok", FORGED, FORGED]
     assert not (await log.verify()).problems
+
+
+async def test_the_same_foreign_line_twice_does_not_stop_the_log(own_engine: AsyncEngine, tmp_path: Path) -> None:
+    (tmp_path / "actions.jsonl").write_text("no json\nno json\n")
+    log = log_on(own_engine, tmp_path)
+    assert await log.append(an_action("name=one"))
+    assert [row.outcome for row in await log.newest(9)] == ["ok", FORGED]
+    assert not (await log.verify()).problems

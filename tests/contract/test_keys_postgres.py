@@ -260,3 +260,14 @@ async def _use_until_refused(keys: KeyRing, token: str) -> None:
         while True:
             await keys.authenticate(token)
             await asyncio.sleep(0.02)
+
+
+async def test_a_malformed_key_that_is_repeated_is_one_guess(engine: AsyncEngine) -> None:
+    ring = KeyRing(engine, secret=b"s")
+    guesses = []
+    for _ in range(3):
+        with pytest.raises(Unauthenticated) as refused:
+            await ring.authenticate("sk-of-another-vendor")
+        guesses.append(refused.value.guess)
+    assert guesses == [True, False, False]
+    assert ring.knows("sk-of-another-vendor")

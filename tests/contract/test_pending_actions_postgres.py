@@ -10,7 +10,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.calls import Identity, Tenant
-from app.domain.errors import ActionClosed, NotFound
+from app.domain.errors import ActionClosed, NotFound, RateLimited
 from app.domain.messages import ToolUse
 from app.domain.money import MicroUSD
 from app.features.support import tools
@@ -69,6 +69,29 @@ async def test_nothing_is_done_before_the_customer_confirms_and_then_once(engine
         await connection.execute(update(orders).where(orders.c.id == PROCESSING).values(status="processing"))
     assert await actions.confirm(ADA, pending.id, pending.token, ALL) == first
     assert await status_of(engine) == "processing"
+
+
+async def test_a_reason_that_redaction_makes_longer_is_still_done(engine: AsyncEngine, actions: Actions) -> None:
+    """What is confirmed is done: the stored arguments must fit the tool that made them."""
+    reason = ("torn. " * 90)[:489] + " to a@b.co"
+    proposal = tools.Proposal("request_refund", {"order_id": "NW-10005", "reason": reason}, "Refund.")
+    (pending,) = await actions.offer(ADA, "req_1", [proposal], [])
+    assert pending.arguments["order_id"] == "NW-10005"
+    assert "a@b.co" not in pending.arguments["reason"]
+    assert (await actions.confirm(ADA, pending.id, pending.token, ALL))["outcome"] == "ok"
+
+
+async def test_what_may_not_be_done_right_now_may_be_confirmed_again(engine: AsyncEngine, actions: Actions) -> None:
+    pending = await offered(engine, actions)
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE support_tool_use SET calls = 9999, minute = date_trunc('minute', now())"))
+    with pytest.raises(RateLimited):
+        await actions.confirm(ADA, pending.id, pending.token, ALL)
+    assert await status_of(engine) == "processing"
+    async with engine.begin() as connection:
+        await connection.execute(text("TRUNCATE support_tool_use"))
+    assert (await actions.confirm(ADA, pending.id, pending.token, ALL))["outcome"] == "ok"
+    assert await status_of(engine) == "cancelled"
 
 
 @pytest.mark.parametrize(

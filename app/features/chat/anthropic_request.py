@@ -147,7 +147,7 @@ class ThinkingConfig(Wire):
 class Metadata(Wire):
     """Who the end user is."""
 
-    user_id: str | None = Field(default=None, max_length=256)
+    user_id: str | None = Field(default=None, max_length=128)
 
 
 class OutputFormat(Wire):

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -19,11 +19,12 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.calls import Identity
-from app.domain.errors import ActionClosed, NotFound
+from app.domain.errors import ActionClosed, NotFound, RateLimited
 from app.domain.messages import ToolUse
 from app.features.support import tools
 from app.features.support.shop import transaction
 from app.features.support.tables import actions
+from app.features.support.tickets import shortened
 from app.security.redaction import Redactor
 
 MINUTES = 15
@@ -32,7 +33,7 @@ MOST_OFFERED = 3  # of one answer: a customer who is offered ten buttons presses
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """One action that waits. ``token`` is in no database and no log; ``tainted_by`` says what the model had read."""
+    """One action that waits. ``token`` is in no prompt and no log; ``tainted_by`` says what the model had read."""
 
     id: str
     tool: str
@@ -61,9 +62,9 @@ class Actions:
     ) -> list[Pending]:
         """Store what is proposed, and give each its token."""
         until = datetime.now(UTC) + timedelta(minutes=MINUTES)
-        clean = partial(self._redactor.redact_json, tenant=identity.tenant.id)
+        redact = partial(self._redactor.redact, tenant=identity.tenant.id)
         made = [
-            Pending(f"act_{secrets.token_hex(12)}", p.tool, clean(p.arguments), p.summary, until, secrets.token_urlsafe(32))
+            Pending(f"act_{secrets.token_hex(12)}", p.tool, _kept(p, redact), p.summary, until, secrets.token_urlsafe(32))
             for p in proposals[:MOST_OFFERED]
         ]
         rows = [
@@ -86,7 +87,10 @@ class Actions:
         return made
 
     async def confirm(self, identity: Identity, action_id: str, token: str, allowed: Collection[str]) -> dict[str, Any]:
-        """Do it, once: a second time answers what the first did. Raises NotFound, ActionClosed, DependencyUnavailable."""
+        """Do it, once: a second time answers what the first did.
+
+        Raises NotFound, ActionClosed, RateLimited, DependencyUnavailable.
+        """
         row = await self._decide(identity, action_id, token, "confirmed")
         outcome = row["outcome"]
         if outcome is None:  # ours to do, or whoever had it died: the shop does a deed once, however often it is told
@@ -94,6 +98,8 @@ class Actions:
             redact = partial(self._redactor.redact, tenant=identity.tenant.id)
             context = tools.Context(self._engine, identity, row["request_id"], redact)
             done = await tools.call(use, allowed=allowed, context=context)
+            if done.word == "rate_limited":  # nothing is done, and the customer's word still counts
+                raise RateLimited("Too many of these in a minute. Confirm it again in a minute.", retry_after=60.0)
             outcome = {"outcome": done.word, "result": dict(done.result)}
             async with transaction(self._engine) as connection:
                 await connection.execute(update(actions).where(actions.c.id == action_id).values(outcome=outcome))
@@ -127,6 +133,13 @@ class Actions:
     def _hash(self, token: str, identity: Identity, action_id: str, tool: str, arguments: Mapping[str, Any]) -> bytes:
         bound = [token, identity.tenant.id, identity.user, action_id, tool, dict(arguments)]
         return hmac.new(self._secret, b"action\x00" + json.dumps(bound, sort_keys=True).encode(), hashlib.sha256).digest()
+
+
+def _kept(proposal: tools.Proposal, redact: Callable[[str], str]) -> dict[str, Any]:
+    """The arguments as they are stored and will be used: what a model wrote is redacted and fits, an order's number stays."""
+    reason = proposal.arguments.get("reason")
+    kept = dict(proposal.arguments)
+    return kept if reason is None else {**kept, "reason": shortened(redact(reason), tools.LONGEST_REASON)}
 
 
 def _told(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -61,7 +61,9 @@ def unread(text: str) -> Ticket:
 
 def redacted(ticket: Ticket, redactor: Redactor, tenant: str) -> Ticket:
     """The same ticket with card numbers, passwords and the like taken out of its words: a queue has many readers."""
-    clean = {name: redactor.redact(value, tenant=tenant) for name in ("summary", "product") if (value := getattr(ticket, name))}
+    longest = {"summary": LONGEST_SUMMARY, "product": LONGEST_PRODUCT}  # a token may be longer than what it stands for
+    words = {name: value for name in longest if (value := getattr(ticket, name))}
+    clean = {name: shortened(redactor.redact(value, tenant=tenant), longest[name]) for name, value in words.items()}
     return ticket.model_copy(update=clean)
 
 

@@ -27,7 +27,8 @@ _WAITS: Result = {
     "message": "Nothing is done yet. The customer sees exactly what would be done and has to confirm it.",
 }
 
-Reason = Annotated[str, Field(min_length=3, max_length=500, pattern=NOT_BLANK)]
+LONGEST_REASON = 500
+Reason = Annotated[str, Field(min_length=3, max_length=LONGEST_REASON, pattern=NOT_BLANK)]
 
 
 class Arguments(BaseModel):

@@ -93,3 +93,11 @@ def test_a_ticket_holds_no_card_number_and_no_password() -> None:
     assert "4111" not in ticket.summary
     assert "hunter2" not in ticket.summary
     assert "NW-10001" in ticket.summary
+
+
+def test_what_redaction_makes_longer_still_fits() -> None:
+    read = tickets.read(reply(product="tent " * 23 + "at 1.2.3.4"), "My tent")
+    told = tickets.redacted(read, Redactor(b"k"), "acme")
+    assert told.product is not None
+    assert "1.2.3.4" not in told.product
+    assert len(told.product) <= tickets.LONGEST_PRODUCT
