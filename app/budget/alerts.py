@@ -200,7 +200,7 @@ def _for_alertmanager(row: Row[Any], runbook_url: str) -> dict[str, Any]:
     return {
         "labels": labels,
         "annotations": annotations,
-        "startsAt": row.at.isoformat(),
+        "startsAt": min(row.at, row.ends_at).isoformat(),  # told late, or ended at once: it refuses an end before the start
         "endsAt": row.ends_at.isoformat(),
     }
 

@@ -5,10 +5,12 @@ So whole lines leave as they are complete, and what comes out is, for every way 
 whole. A text that begins like a JSON document is held back until its end, as it can only be read whole.
 """
 
+import re
+
 from app.security.redaction import FAILED, Redactor
 
 MOST_HELD = 65_536  # characters; a line or a key that is longer is nobody's prose
-_KEY, _KEY_ENDS = "-----BEGIN ", "-----END "
+_KEY, _KEY_ENDS = "-----BEGIN ", re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 
 
 class StreamRedactor:
@@ -50,14 +52,14 @@ class StreamRedactor:
 
 def _seam(text: str) -> int:
     """Where ``text`` can be cut: behind the last end of a line over which nothing goes. 0 if there is none."""
-    opened = text.rfind(_KEY)
-    end = len(text) if opened < 0 or text.find(_KEY_ENDS, opened) >= 0 else opened
-    if opened >= 0 and end == len(text):
-        # the line of a key's end must be complete, or the cut falls into the key
-        end = len(text) if "\n" in text[text.find(_KEY_ENDS, opened) :] else opened
+    end = len(text)
     while (seam := text.rfind("\n", 0, end) + 1) > 0:
         said = text[:seam].rstrip(" \t\r\n")
-        if said[-1:] not in {":", "=", "#"}:
+        opened = text.rfind(_KEY, 0, seam)
+        if opened >= 0 and not _KEY_ENDS.search(text, opened, seam):
+            end = opened  # inside of a key
+        elif said[-1:] in {":", "=", "#"}:
+            end = len(said)
+        else:
             return seam
-        end = len(said)
     return 0

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from personal_data import MUST_GO, MUST_STAY
 
@@ -39,6 +39,8 @@ _TEXTS = st.lists(
     st.one_of(st.sampled_from(_VALUES), st.sampled_from(_LABELS), st.sampled_from(_GLUE), st.text(max_size=8)), max_size=14
 ).map("".join)
 
+_KEY = next(value for kind, value in MUST_GO if kind == "private-key")
+
 
 def streamed(text: str, cuts: list[int]) -> str:
     edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
@@ -48,6 +50,8 @@ def streamed(text: str, cuts: list[int]) -> str:
 
 @settings(max_examples=150, deadline=None)
 @given(text=_TEXTS, cuts=st.lists(st.integers(0, 400), max_size=12))
+@example(text=f"{_KEY}{_KEY}", cuts=[])
+@example(text=f"{_KEY}\n{_KEY}", cuts=[40, 90])
 def test_whatever_the_cuts_a_stream_says_what_the_whole_says(text: str, cuts: list[int]) -> None:
     assert streamed(text, cuts) == REDACTOR.redact(text, tenant="acme")
 
