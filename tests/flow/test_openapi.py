@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 import schemathesis
 from conftest import Simulator, octant
 from hypothesis import HealthCheck, Phase, given, settings
@@ -96,14 +97,15 @@ def test_no_request_is_answered_500_or_otherwise_than_described(
             )
             @given(case=operation.as_strategy(generation_mode=mode))
             def send(case: schemathesis.Case[Any]) -> None:
-                answer = case.call(headers={"x-api-key": keys["all"]})
+                answer = case.call(session=session, headers={"x-api-key": keys["all"]})
                 answered[case.operation.label] += 1
                 try:
                     case.validate_response(answer, checks=PROMISES)
                 except FailureGroup as failures:
                     broken[f"{case.operation.label}: {failures}"[:2000]] = case.as_curl_command()
 
-            send()
+            with requests.Session() as session:
+                send()
     assert broken == {}
     assert answered
     assert min(answered.values()) >= EXAMPLES
