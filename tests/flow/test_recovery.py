@@ -111,10 +111,10 @@ async def test_an_operator_closes_a_circuit_by_hand(
     simulator.put_faults({"kind": "status", "status": 500, "provider": "anthropic"})
 
     async def is_open() -> bool:
-        await post(http, "/v1/chat/completions", CHAT)
+        await asyncio.gather(*(post(http, "/v1/chat/completions", CHAT) for _ in range(8)))
         return f"{TARGET:<40} closed" not in octant(env, "providers")
 
-    await eventually(is_open, 10)
+    await eventually(is_open, 30)
     simulator.clear()
     assert "is closed" in octant(env, "providers", "close", TARGET)
     assert f"{TARGET:<40} closed" in octant(env, "providers")
