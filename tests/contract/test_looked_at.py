@@ -31,7 +31,7 @@ class Nowhere:
 
 
 async def test_of_all_tenants_the_largest_share_is_told_and_that_of_everything(valkey: Redis, engine: AsyncEngine) -> None:
-    cap = MicroUSD(10_000_000)
+    cap = MicroUSD(10**13)  # other tests spend on the same day
     budget = make_budget(valkey, engine, global_daily_cap=cap)
     await opened(budget)
     some, more, none = identity(tenant_cap=1000), identity(tenant_cap=400), identity(tenant_cap=0)
