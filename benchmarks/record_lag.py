@@ -10,6 +10,7 @@ import math
 import random
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,12 +24,15 @@ from app.audit.spill import Spill
 from app.domain.calls import Attempt, Usage
 from app.domain.money import MicroUSD
 from app.domain.records import CallRecord
+from app.features.support.indexing import ARTICLES
 from app.security.redaction import Redactor
 
 POLL = 0.05
-SIZES = "request: log-normal, median 4 KB (p99 26 KB); response: log-normal, median 0.8 KB (p99 5 KB); 1.05 attempts a call"
-WORDS = ("order", "refund", "tent", "where", "arrived", "torn", "delivery", "please", "number", "NW-10001", "track", "address")
-
+ORDER = "NW-10001"
+SIZES = (
+    "texts from the example's articles, each with an order's number of its own; request: log-normal, median 4 KB (p99 26 KB); "
+    "response: log-normal, median 0.8 KB (p99 5 KB); 1.05 attempts a call"
+)
 
 SIZES_OF = """
 SELECT sum(pg_relation_size(c)), sum(coalesce(pg_total_relation_size(nullif(t, 0)), 0)), sum(pg_indexes_size(c))
@@ -57,7 +61,8 @@ async def measure(url: str, rate: int, seconds: float) -> Lag:
     engine, watching = create_async_engine(url), create_async_engine(url)
     dropped: list[int] = []
     chance = random.Random(7)  # noqa: S311 - a benchmark's sizes
-    made = [_record(chance) for _ in range(500)]
+    articles = [path.read_text() for path in sorted(ARTICLES.glob("*.md"))]
+    made = [_record(chance, articles) for _ in range(500)]
     with tempfile.TemporaryDirectory(prefix="octant-lag-") as folder:
         recorder = Recorder(engine, Redactor(b"benchmark"), Spill(Path(folder)), on_drop=dropped.append)
         await recorder.start()
@@ -111,9 +116,14 @@ async def _sizes(engine: AsyncEngine) -> tuple[int, int, int]:
     return int(row[0]), int(row[1]), int(row[2])
 
 
-def _record(chance: random.Random) -> CallRecord:
+def _record(chance: random.Random, articles: Sequence[str]) -> CallRecord:
     def words(size: float) -> str:
-        return " ".join(chance.choice(WORDS) + str(chance.randrange(3000)) for _ in range(max(1, int(size / 10))))
+        """What a prompt of this size holds: an order's number and passages of articles."""
+        passages = [ORDER]
+        while sum(map(len, passages)) < size:
+            start = chance.randrange(500)
+            passages.append(chance.choice(articles)[start : start + 1000])
+        return " ".join(passages)[: int(size)]
 
     asked, answered = chance.lognormvariate(math.log(4000), 0.8), chance.lognormvariate(math.log(800), 0.8)
     usage = Usage(input=int(asked / 4), output=int(answered / 4))
@@ -133,5 +143,6 @@ def _again(record: CallRecord) -> CallRecord:
     unique = uuid4().hex
     attempts = tuple(replace(a, number=n) for n, a in enumerate(record.attempts, start=1))
     return replace(
-        record, id=f"call_{unique}", request_id=f"req_{unique}", trace_id=unique, at=datetime.now(UTC), attempts=attempts
-    )
+        record, id=f"call_{unique}", request_id=f"req_{unique}", trace_id=unique, at=datetime.now(UTC), attempts=attempts,
+        request=record.request.replace(ORDER, f"NW-{int(unique[:8], 16)}"),
+    )  # fmt: skip

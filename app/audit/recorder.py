@@ -1,6 +1,6 @@
 """Records leave the request at once and reach Postgres in batches (O1, O7).
 
-`record` puts into a bounded queue and returns: it never waits and never raises. One task redacts and writes batches by COPY.
+`record` puts into a bounded queue and returns: it never waits and never raises. Two tasks redact and write batches by COPY.
 While Postgres is away, batches go to local disk (`Spill`), and back from there when it returns; with the disk full too, they wait
 in the queue. Redaction happens here and not in `record`, because it would be paid for in the caller's latency; no text leaves
 the process, or this room, before it. What is lost is counted through ``on_drop``: the newest records where the queue is full,
@@ -54,8 +54,11 @@ class Recorder:
         capacity_bytes: int = 256 << 20,
         batch: int = 200,
         interval: float = 0.2,
+        writers: int = 2,
     ) -> None:
         """At most ``batch`` records are written at a time, at least every ``interval`` seconds.
+
+        ``writers`` batches are under way at a time, so that one is redacted while Postgres indexes the other.
 
         The queue holds ``capacity`` records and texts of ``capacity_bytes`` characters. ``on_drop`` is told how many were
         lost, ``on_depth`` how many are waiting, ``on_spill`` how many went to disk just now and the bytes that are there,
@@ -73,6 +76,7 @@ class Recorder:
         self._capacity_bytes = capacity_bytes
         self._batch = batch
         self._interval = interval
+        self._writers = writers
         self._queue: asyncio.Queue[CallRecord] = asyncio.Queue(capacity)
         self._bytes = 0
         self._unwritten = 0
@@ -80,7 +84,8 @@ class Recorder:
 
     async def start(self) -> None:
         """Begin to write, and to bring back what was spilled."""
-        self._tasks = [asyncio.create_task(c) for c in (self._write_forever(), self._bring_back_forever())]
+        writing = (self._write_forever() for _ in range(self._writers))
+        self._tasks = [asyncio.create_task(c) for c in (*writing, self._bring_back_forever())]
 
     async def aclose(self, grace: float = 5.0) -> None:
         """Write or spill what is queued, for ``grace`` seconds at most; what is left then is counted as dropped."""

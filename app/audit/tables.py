@@ -71,6 +71,7 @@ FACETS = (
     " 'model='::text || COALESCE(model, ''::text), 'model_answered='::text || COALESCE(model_answered, ''::text),"
     " 'outcome='::text || outcome::text, 'key_id='::text || key_id::text" + "".join(map(_magnitude_facet, MAGNITUDES)) + "])"
 )
+FAILED = text("(outcome)::text <> 'ok'::text")
 
 calls = Table(
     "calls",
@@ -115,7 +116,9 @@ calls = Table(
     Index("calls_tenant_at", "tenant", "at"),
     Index("calls_latency", "latency_ms", "at"),
     Index("calls_cost", "cost", "at"),
-    Index("calls_failed_at", "at", postgresql_where=text("(outcome)::text <> 'ok'::text")),
+    Index("calls_failed_at", "at", postgresql_where=FAILED),
+    Index("calls_failed_cost", "cost", "at", postgresql_where=FAILED),
+    Index("calls_failed_latency", "latency_ms", "at", postgresql_where=FAILED),
     Index("calls_search", text(SEARCH_VECTOR), postgresql_using="gin"),
     Index("calls_facets", text(FACETS), postgresql_using="gin"),
     postgresql_partition_by="RANGE (at)",
