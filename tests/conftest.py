@@ -191,6 +191,25 @@ def running_service(env: Mapping[str, str], log: Path) -> Iterator[str]:
             process.wait(timeout=30)
 
 
+@contextmanager
+def running_worker(env: Mapping[str, str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run `octant worker` until the end of the block; fails with the log's end if it does not become ready."""
+    with (
+        log.open("wb") as out,
+        subprocess.Popen([sys.executable, "-m", "app.cli", "worker"], cwd=ROOT, env=env, stdout=out, stderr=out) as process,
+    ):
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while "worker is ready" not in log.read_text():
+                assert process.poll() is None, log.read_text()[-4000:]
+                assert time.monotonic() < deadline, log.read_text()[-4000:]
+                time.sleep(0.05)
+            yield process
+        finally:
+            process.terminate()
+            process.wait(timeout=60)
+
+
 def wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
     """Poll `/readyz` until it answers 200."""
     deadline = time.monotonic() + START_SECONDS

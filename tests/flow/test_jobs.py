@@ -7,7 +7,6 @@ import hmac
 import json
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from conftest import ROOT, Simulator, octant, running_service
+from conftest import Simulator, octant, running_service, running_worker
 
 from app.stack.embedded import free_port
 
@@ -36,20 +35,9 @@ def env(stack_env: dict[str, str]) -> dict[str, str]:
 
 @contextmanager
 def worker(env: Mapping[str, str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run `octant worker`."""
-    own = {**env, "OCTANT_WORKER_METRICS_PORT": str(free_port())}
-    with log.open("wb") as out:
-        process = subprocess.Popen([sys.executable, "-m", "app.cli", "worker"], cwd=ROOT, env=own, stdout=out, stderr=out)
-        try:
-            deadline = time.monotonic() + 60
-            while "worker is ready" not in log.read_text():
-                assert process.poll() is None, log.read_text()[-3000:]
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-            yield process
-        finally:
-            process.terminate()
-            process.wait(60)
+    """A worker whose metrics have a port of their own: several run at a time."""
+    with running_worker({**env, "OCTANT_WORKER_METRICS_PORT": str(free_port())}, log) as process:
+        yield process
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,9 @@ The service in two workers and a job worker run as chatty as they can: log level
 
 import asyncio
 import json
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
-from conftest import ROOT, START_SECONDS, Simulator, running_service
+from conftest import Simulator, running_service, running_worker
 from otlp import Receiver, receiving
 from sqlalchemy import create_engine, text
 
@@ -109,26 +106,8 @@ def stage(stack_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
     with receiving() as receiver:
         chatty = {"OCTANT_LOG_LEVEL": "debug", "OCTANT_OTLP_ENDPOINT": receiver.endpoint, "OCTANT_OTLP_CONTENT": "true"}
         env = {**stack_env, **ports, **chatty}
-        with running_service(env, logs[0]) as url, _job_worker(env, logs[1]):
+        with running_service(env, logs[0]) as url, running_worker(env, logs[1]):
             yield Stage(url, env, logs, receiver)
-
-
-@contextmanager
-def _job_worker(env: Mapping[str, str], log: Path) -> Iterator[None]:
-    with (
-        log.open("wb") as out,
-        subprocess.Popen([sys.executable, "-m", "app.cli", "worker"], cwd=ROOT, env=env, stdout=out, stderr=out) as process,
-    ):
-        try:
-            deadline = time.monotonic() + START_SECONDS
-            while "worker is ready" not in log.read_text():
-                assert process.poll() is None, log.read_text()[-3000:]
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-            yield
-        finally:
-            process.terminate()
-            process.wait(60)
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -4,20 +4,17 @@ import asyncio
 import json
 import os
 import re
-import subprocess
-import sys
 import time
 import urllib.request
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
-from conftest import ROOT, START_SECONDS, Simulator, running_service
+from conftest import Simulator, running_service, running_worker
 from otlp import Arrived, Receiver, receiving
 from sqlalchemy import create_engine, text
 
@@ -55,25 +52,8 @@ def env(stack_env: dict[str, str], receiver: Receiver) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def url(env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("tracing")
-    with running_service(env, folder / "service.log") as url, job_worker(env, folder / "worker.log"):
+    with running_service(env, folder / "service.log") as url, running_worker(env, folder / "worker.log"):
         yield url
-
-
-@contextmanager
-def job_worker(env: dict[str, str], log: Path) -> Iterator[None]:
-    with (
-        log.open("wb") as out,
-        subprocess.Popen([sys.executable, "-m", "app.cli", "worker"], cwd=ROOT, env=env, stdout=out, stderr=out) as process,
-    ):
-        try:
-            deadline = time.monotonic() + START_SECONDS
-            while "worker is ready" not in log.read_text():
-                assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-3000:]  # noqa: PT018
-                time.sleep(0.05)
-            yield
-        finally:
-            process.terminate()
-            process.wait(60)
 
 
 @pytest_asyncio.fixture(scope="module")
