@@ -34,7 +34,8 @@ def list_patterns(tenant: Annotated[str | None, typer.Option(help="Only this ten
     """List the patterns that tenants have."""
     found = asyncio.run(_listed(tenant))
     for each in found:
-        print(f"{each.tenant:20} {each.name:20} {each.pattern}")
+        unusable = "" if each.usable else "  (cannot be used: every text of this tenant is replaced whole until it is removed)"
+        print(f"{each.tenant:20} {each.name:20} {each.pattern}{unusable}")
     if not found:
         print("No patterns. `octant redaction add` makes one.")
 

@@ -2,13 +2,14 @@
 
 Patterns are RE2, so none can stall a worker, and bounded in number, length and memory. They only add: what `kinds` finds is
 replaced whatever a tenant says. Each process keeps all of them and asks for changes every `EVERY` seconds; while Postgres is
-away, the last known ones stay in force.
+away, the last known ones stay in force. A stored one that cannot be used (a row that was changed, a limit that is new) stops no
+worker: until it is mended, its tenant's texts are replaced whole, and nobody else's.
 """
 
 import asyncio
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,8 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.domain.errors import InvalidRequest, NotFound, OctantError
+from app.domain.errors import InvalidRequest, NotFound
+from app.security.redaction import RedactionStalled
 from app.security.tables import redaction_patterns, tenants
 
 MOST = 20  # of a tenant
@@ -37,6 +39,19 @@ class Pattern:
     name: str
     pattern: str
     compiled: Any
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can be searched for."""
+        return not isinstance(self.compiled, Unusable)
+
+
+class Unusable:
+    """Stands for a stored pattern that does not compile: redaction with it fails, and so replaces the text whole."""
+
+    def finditer(self, _text: bytes) -> Iterator[Any]:
+        """Raises RedactionStalled."""
+        raise RedactionStalled
 
 
 def compiled(pattern: str) -> Any:  # noqa: ANN401 - re2 is not typed
@@ -62,6 +77,7 @@ class TenantPatterns:
         self._engine = engine
         self._known: Mapping[str, Sequence[Pattern]] = {}
         self._state: tuple[int, int] | None = None
+        self._unusable: frozenset[tuple[str, str]] = frozenset()
         self._task: asyncio.Task[None] | None = None
 
     def __call__(self, tenant: str) -> Sequence[Pattern]:
@@ -84,13 +100,22 @@ class TenantPatterns:
         table = redaction_patterns.c
         async with self._engine.connect() as connection:
             state = (await connection.execute(select(func.count(table.id), func.coalesce(func.max(table.id), 0)))).one()
-            if tuple(state) == self._state:
+            if tuple(state) == self._state and not self._unusable:  # who mends a row may do so in place
                 return
             rows = (await connection.execute(select(redaction_patterns).order_by(table.id))).all()
         known: dict[str, list[Pattern]] = {}
         for row in rows:
-            known.setdefault(row.tenant_id, []).append(Pattern(row.tenant_id, row.name, row.pattern, compiled(row.pattern)))
+            known.setdefault(row.tenant_id, []).append(_stored(row))
         self._known, self._state = known, (state[0], state[1])
+        self._tell_unusable(frozenset((p.tenant, p.name) for patterns in known.values() for p in patterns if not p.usable))
+
+    def _tell_unusable(self, found: frozenset[tuple[str, str]]) -> None:
+        """One line for each that is new. Never the pattern itself: what a tenant wants hidden may be written out in it."""
+        for tenant, name in sorted(found - self._unusable):
+            log.error(
+                "redaction pattern unusable: its tenant's texts are replaced whole", extra={"tenant": tenant, "pattern": name}
+            )
+        self._unusable = found
 
     async def add(self, tenant: str, name: str, pattern: str) -> None:
         """Add a pattern whose findings show as ``<name:…>``. Raises InvalidRequest, or NotFound for an unknown tenant."""
@@ -122,13 +147,22 @@ class TenantPatterns:
             await asyncio.sleep(EVERY)
             try:
                 await self.refresh()
-            except (OctantError, SQLAlchemyError, OSError) as error:
+            except (SQLAlchemyError, OSError) as error:
                 log.warning("redaction patterns not refreshed, the last known stay", extra={"error_type": type(error).__name__})
 
     async def listed(self, tenant: str | None = None) -> list[Pattern]:
         """All patterns as they are stored, or one tenant's."""
         await self.refresh()
         return [p for of, patterns in sorted(self._known.items()) if tenant in {None, of} for p in patterns]
+
+
+def _stored(row: Any) -> Pattern:  # noqa: ANN401 - a row
+    """What is stored was checked when it was added, by the code and the library of that day, and may have been changed since."""
+    try:
+        found = compiled(row.pattern) if _NAME.fullmatch(row.name) else Unusable()
+    except InvalidRequest:
+        found = Unusable()
+    return Pattern(row.tenant_id, row.name, row.pattern, found)
 
 
 def _said(error: Exception) -> str:
