@@ -286,7 +286,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
     settings.require_stores()
     async with AsyncExitStack() as stack:
         engine, valkey = build_engine(settings), build_valkey(settings)
-        patterns = TenantPatterns(engine)
+        patterns = TenantPatterns(engine, keep_days=settings.records_keep)
         secret = settings.secret_key.get_secret_value().encode()
         redactor = Redactor(secret, on_failure=metrics.redaction_failures.inc, added=patterns)
         logs.configure(settings.log_level, redact=lambda message: redactor.redact(message, tenant=""))

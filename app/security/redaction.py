@@ -5,6 +5,7 @@ and to another one elsewhere, so an incident can be followed without knowing who
 replaced: redaction fails closed. Names and postal addresses are not found here; that takes a model of language.
 """
 
+import copy
 import hashlib
 import hmac
 import json
@@ -113,6 +114,12 @@ class Redactor:
             return len(original[:end].decode("utf-8", "surrogatepass"))
 
         return [Finding(characters(start), characters(end), name) for start, end, name in found if name]
+
+    def with_patterns(self, added: Sequence[TenantPattern]) -> "Redactor":
+        """The same redactor, but for what tenants added: as it was while ``added`` was in force."""
+        other = copy.copy(self)
+        other._added = lambda _tenant: added  # noqa: SLF001 - one of us
+        return other
 
     def count_failure(self) -> None:
         """Note that a text had to be replaced whole."""
