@@ -183,6 +183,11 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level logged.")
 
     @property
+    def secret(self) -> bytes:
+        """The secret key as every room takes it."""
+        return self.secret_key.get_secret_value().encode()
+
+    @property
     def index_dir(self) -> Path:
         """Where retrieval indexes are built and read."""
         return self.state_dir / "indexes"

@@ -117,7 +117,7 @@ async def _opened(tenant: str, user: str) -> "AsyncGenerator[tuple[AsyncEngine, 
         settings.require_stores()
         patterns = TenantPatterns(engine)  # a user's id may be redacted by one: records hold it as that left it
         await patterns.refresh()
-        redactor = Redactor(settings.secret_key.get_secret_value().encode(), added=patterns)
+        redactor = Redactor(settings.secret, added=patterns)
         await KeyRing(engine, secret=b"").tenant(tenant)
         history = await patterns.history(tenant)
         if unusable := sorted({pattern.name for each in history for pattern in each if not pattern.usable}):

@@ -86,4 +86,4 @@ async def _redactor(tenant: str) -> "Redactor":
     async with database() as (engine, settings):
         patterns = TenantPatterns(engine)
         await patterns.listed(tenant)
-    return Redactor(settings.secret_key.get_secret_value().encode(), added=patterns)
+    return Redactor(settings.secret, added=patterns)
