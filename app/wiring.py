@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import __version__
 from app.audit.partitions import Keeper
-from app.audit.recorder import Recorder
+from app.audit.recorder import FEW_AT_ONCE, MOST_AT_ONCE, Recorder
 from app.audit.spill import Spill
 from app.budget.alerts import Alerts, Receivers
 from app.budget.budget import Budget
@@ -39,7 +39,7 @@ from app.jobs.jobs import Jobs
 from app.jobs.queue import ValkeyQueue
 from app.oncall.switch import KillSwitch
 from app.releases import rehearsals
-from app.security import webhooks
+from app.security import names, webhooks
 from app.security.guard import Guard
 from app.security.keys import KeyRing
 from app.security.provider_keys import ProviderKeys
@@ -156,6 +156,7 @@ async def _open_audit(
         metrics.records_spilled.inc(records)
         metrics.spill_bytes.set(size)
 
+    said = redactor.with_names(names.load()) if settings.records_ner else None
     recorder = Recorder(
         engine,
         redactor,
@@ -164,6 +165,8 @@ async def _open_audit(
         on_depth=metrics.records_queued.set,
         on_spill=spilled,
         on_lag=metrics.records_lag.observe,
+        said=said,
+        batch=MOST_AT_ONCE if said is None else FEW_AT_ONCE,
     )
     await recorder.start()
     stack.push_async_callback(recorder.aclose)
