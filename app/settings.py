@@ -177,10 +177,18 @@ class Settings(BaseSettings):
     records_spill_max_bytes: int = Field(
         default=1 << 30, ge=0, description="Disk that records may take while Postgres is away; 0 keeps them in memory."
     )
+    records_ner: bool = Field(
+        default=False, description="Take names and addresses out of records too, by a slow model: needs the extra `ner`."
+    )
     otlp_endpoint: str = Field(default="", description="OTLP over HTTP endpoint for traces; empty exports none.")
     otlp_sample: float = Field(default=1.0, ge=0, le=1, description="Share of traces exported; those with an error always are.")
     otlp_content: bool = Field(default=False, description="Put what was said on spans, redacted.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level logged.")
+
+    @property
+    def secret(self) -> bytes:
+        """The secret key as every room takes it."""
+        return self.secret_key.get_secret_value().encode()
 
     @property
     def index_dir(self) -> Path:

@@ -12,9 +12,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import __version__
-from app.audit.actions import NOTES, ActionLog
 from app.audit.partitions import Keeper
-from app.audit.recorder import Recorder
+from app.audit.recorder import FEW_AT_ONCE, MOST_AT_ONCE, Recorder
 from app.audit.spill import Spill
 from app.budget.alerts import Alerts, Receivers
 from app.budget.budget import Budget
@@ -40,7 +39,7 @@ from app.jobs.jobs import Jobs
 from app.jobs.queue import ValkeyQueue
 from app.oncall.switch import KillSwitch
 from app.releases import rehearsals
-from app.security import webhooks
+from app.security import names, webhooks
 from app.security.guard import Guard
 from app.security.keys import KeyRing
 from app.security.provider_keys import ProviderKeys
@@ -62,7 +61,6 @@ class Parts:
     support: Support
     edge: EdgeParts
     engine: AsyncEngine
-    actions: ActionLog
 
 
 def build_provider(name: str, settings: ProviderSettings, key: str | None = None) -> AnthropicProvider | OpenAIProvider:
@@ -96,7 +94,7 @@ async def _open_providers(stack: AsyncExitStack, settings: Settings, metrics: Me
     """Every provider, with its key as it is now and as it changes; all closed with ``stack``."""
     keys = ProviderKeys(
         settings.key_places(),
-        secret=settings.secret_key.get_secret_value().encode(),
+        secret=settings.secret,
         on_change=lambda name, key: providers[name].use_key(key),
         on_age=lambda name, seconds: metrics.provider_key_age.set(seconds, provider=name),
     )
@@ -131,7 +129,7 @@ async def _open_budget(stack: AsyncExitStack, settings: Settings, engine: AsyncE
     receivers = Receivers(
         webhook_url=settings.budget.alert_webhook_url,
         alertmanager_url=settings.budget.alertmanager_url,
-        secret=webhooks.secret_of(settings.secret_key.get_secret_value().encode(), ""),
+        secret=webhooks.secret_of(settings.secret, ""),
         allowed_hosts=settings.webhook_allowed_hosts,
         runbook_url=settings.runbook_url,
     )
@@ -158,6 +156,7 @@ async def _open_audit(
         metrics.records_spilled.inc(records)
         metrics.spill_bytes.set(size)
 
+    said = redactor.with_names(names.load()) if settings.records_ner else None
     recorder = Recorder(
         engine,
         redactor,
@@ -166,6 +165,8 @@ async def _open_audit(
         on_depth=metrics.records_queued.set,
         on_spill=spilled,
         on_lag=metrics.records_lag.observe,
+        said=said,
+        batch=MOST_AT_ONCE if said is None else FEW_AT_ONCE,
     )
     await recorder.start()
     stack.push_async_callback(recorder.aclose)
@@ -240,7 +241,7 @@ def build_idempotency(settings: Settings, engine: AsyncEngine, metrics: Metrics)
     """The idempotency room on the settings' limits."""
     return Idempotency(
         engine,
-        secret=settings.secret_key.get_secret_value().encode(),
+        secret=settings.secret,
         on_outcome=lambda outcome: metrics.idempotency.inc(outcome=outcome),
         keep=settings.idempotency_keep,
         lease=settings.idempotency_lease,
@@ -248,9 +249,9 @@ def build_idempotency(settings: Settings, engine: AsyncEngine, metrics: Metrics)
     )
 
 
-def _build_guard(settings: Settings, secret: bytes, metrics: Metrics) -> Guard:
+def _build_guard(settings: Settings, metrics: Metrics) -> Guard:
     return Guard(
-        allowed_hosts=settings.allowed_link_hosts, on_flag=lambda flag: metrics.guard_flags.inc(flag=flag), secret=secret
+        allowed_hosts=settings.allowed_link_hosts, on_flag=lambda flag: metrics.guard_flags.inc(flag=flag), secret=settings.secret
     )
 
 
@@ -286,14 +287,13 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
     settings.require_stores()
     async with AsyncExitStack() as stack:
         engine, valkey = build_engine(settings), build_valkey(settings)
-        patterns = TenantPatterns(engine)
-        secret = settings.secret_key.get_secret_value().encode()
-        redactor = Redactor(secret, on_failure=metrics.redaction_failures.inc, added=patterns)
+        patterns = TenantPatterns(engine, keep_days=settings.records_keep)
+        redactor = Redactor(settings.secret, on_failure=metrics.redaction_failures.inc, added=patterns)
         logs.configure(settings.log_level, redact=lambda message: redactor.redact(message, tenant=""))
         stack.push_async_callback(engine.dispose)
         stack.push_async_callback(valkey.aclose)
         tracing = _open_tracing(stack, settings, redactor, metrics)  # closed after what writes records and money
-        keys = KeyRing(engine, secret=secret)
+        keys = KeyRing(engine, secret=settings.secret)
         for part in (patterns, keys):
             await part.start()
             stack.push_async_callback(part.aclose)
@@ -308,7 +308,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         recovery = await _open_recovery(stack, settings, valkey, switch, metrics)
         await idempotency.start()
         stack.push_async_callback(idempotency.aclose)
-        guard = _build_guard(settings, secret, metrics)
+        guard = _build_guard(settings, metrics)
         gateway = Gateway(
             GatewayParts(
                 switch=switch,
@@ -329,10 +329,9 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
             settings, metrics, keys=keys, idempotency=idempotency, tracing=tracing, jobs=jobs,
             checks={**_checks(engine, valkey), "budget": budget.check}, release=lambda: releases.current.id,
         )  # fmt: skip
-        pending = Actions(engine, redactor, secret=secret)
+        pending = Actions(engine, redactor, secret=settings.secret)
         product = Support(gateway, engine, settings.index_dir, redactor, tracing, guard, pending)
-        log = ActionLog(engine, secret=secret, notes=settings.state_dir / NOTES)
-        yield Parts(gateway=gateway, support=product, edge=edge, engine=engine, actions=log)
+        yield Parts(gateway=gateway, support=product, edge=edge, engine=engine)
 
 
 def _checks(engine: AsyncEngine, valkey: Redis) -> Mapping[str, Callable[[], Awaitable[None]]]:

@@ -32,6 +32,7 @@ WRITE_SECONDS = 5.0  # a Postgres that takes longer is as good as away
 BRING_BACK_EVERY = 2.0
 AWAY = (SQLAlchemyError, PostgresError, OSError)  # TimeoutError is an OSError
 TURN = 0.005
+MOST_AT_ONCE, FEW_AT_ONCE = 200, 10  # records of a batch; few where each takes long, as all of them wait for the last
 LONG_TEXT = 50_000  # characters; from here on redaction takes milliseconds, and goes to a thread
 PROVIDERS_WORDS = ("error", "model_answered", "provider_request_id")
 log = logging.getLogger(__name__)
@@ -52,9 +53,10 @@ class Recorder:
         on_lag: Callable[[float], None] = lambda _: None,
         capacity: int = 10_000,
         capacity_bytes: int = 256 << 20,
-        batch: int = 200,
+        batch: int = MOST_AT_ONCE,
         interval: float = 0.2,
         writers: int = 2,
+        said: Redactor | None = None,
     ) -> None:
         """At most ``batch`` records are written at a time, at least every ``interval`` seconds.
 
@@ -62,7 +64,8 @@ class Recorder:
 
         The queue holds ``capacity`` records and texts of ``capacity_bytes`` characters. ``on_drop`` is told how many were
         lost, ``on_depth`` how many are waiting, ``on_spill`` how many went to disk just now and the bytes that are there,
-        ``on_lag`` for each record the seconds from its call's end until it was committed.
+        ``on_lag`` for each record the seconds from its call's end until it was committed. ``said``: a slower redactor of what was
+        said, in a thread; ids stay the other's, so that erasing finds them.
         """
         self._writer = Writer(engine, lambda tenant, user: redactor.pseudonym(user, tenant=tenant))
         self._spill = spill
@@ -71,6 +74,7 @@ class Recorder:
         self._away_until = 0.0
         self._delay = RETRY_FIRST
         self._redactor = redactor
+        self._said = said
         self._on_drop = on_drop
         self._on_depth = on_depth
         self._capacity_bytes = capacity_bytes
@@ -224,7 +228,7 @@ class Recorder:
         done: list[CallRecord] = []
         turn_ends = time.perf_counter() + TURN
         for record in batch:
-            if len(record.request) + len(record.response) > LONG_TEXT:
+            if self._said or len(record.request) + len(record.response) > LONG_TEXT:
                 done.append(await asyncio.to_thread(self._redact, record))
             else:
                 done.append(self._redact(record))
@@ -237,6 +241,9 @@ class Recorder:
         def clean(text: str) -> str:
             return self._redactor.redact(text, tenant=record.tenant)
 
+        def clean_said(text: str) -> str:
+            return (self._said or self._redactor).redact(text, tenant=record.tenant)
+
         def of_provider(a: Attempt) -> Attempt:  # it may repeat what it was sent, anywhere
             words: dict[str, Any] = {name: clean(value) for name in PROVIDERS_WORDS if (value := getattr(a, name))}
             return replace(a, **words) if words else a
@@ -244,8 +251,8 @@ class Recorder:
         return replace(
             record,
             user=clean(record.user),
-            request=clean(record.request),
-            response=clean(record.response),
+            request=clean_said(record.request),
+            response=clean_said(record.response),
             error=clean(record.error) if record.error else None,
             model_answered=clean(record.model_answered) if record.model_answered else None,
             attempts=tuple(of_provider(a) for a in record.attempts),

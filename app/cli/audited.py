@@ -48,7 +48,7 @@ def log_of(engine: Any, settings: "Settings") -> "ActionLog":  # noqa: ANN401 - 
     """The log on the settings' secret and state."""
     from app.audit.actions import NOTES, ActionLog
 
-    secret = settings.secret_key.get_secret_value().encode()
+    secret = settings.secret
     return ActionLog(engine, secret=secret, notes=settings.state_dir / NOTES)
 
 
@@ -73,7 +73,7 @@ def _note(name: str, told: dict[str, Any], outcome: str) -> None:
         settings = load()
     except Misconfigured:
         return  # nothing was done either
-    redactor = Redactor(settings.secret_key.get_secret_value().encode())
+    redactor = Redactor(settings.secret)
     action = Action(
         actor=_clean(f"os:{getpass.getuser()}@{socket.gethostname()}", redactor),
         action=name,

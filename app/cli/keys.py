@@ -143,7 +143,7 @@ async def _keys() -> "AsyncGenerator[tuple[KeyRing, Settings], None]":
     from app.security.keys import KeyRing
 
     async with database() as (engine, settings):
-        yield KeyRing(engine, secret=settings.secret_key.get_secret_value().encode()), settings
+        yield KeyRing(engine, secret=settings.secret), settings
 
 
 async def _create_tenant(tenant_id: str, name: str, daily_cap: str, user_daily_cap: str, *, exist_ok: bool) -> None:

@@ -117,11 +117,18 @@ async def _opened(tenant: str, user: str) -> "AsyncGenerator[tuple[AsyncEngine, 
         settings.require_stores()
         patterns = TenantPatterns(engine)  # a user's id may be redacted by one: records hold it as that left it
         await patterns.refresh()
-        redactor = Redactor(settings.secret_key.get_secret_value().encode(), added=patterns)
+        redactor = Redactor(settings.secret, added=patterns)
         await KeyRing(engine, secret=b"").tenant(tenant)
+        history = await patterns.history(tenant)
+        if unusable := sorted({pattern.name for each in history for pattern in each if not pattern.usable}):
+            names = ", ".join(unusable)
+            print(
+                f"Not found: records in which {names} redacted the id, as it cannot be used. See docs/redaction.md.",
+                file=sys.stderr,
+            )
         valkey = build_valkey(settings)
         try:
-            yield engine, valkey, settings, redactor, Person.of(tenant, user, redactor)
+            yield engine, valkey, settings, redactor, Person.of(tenant, user, redactor, history)
         except (RedisError, OSError) as error:
             raise Misconfigured(f"Valkey does not answer ({type(error).__name__}); look at OCTANT_VALKEY_URL.") from None
         finally:

@@ -24,7 +24,7 @@ def status() -> None:
     from app.settings import load
 
     settings = load()
-    keys = ProviderKeys(settings.key_places(), secret=settings.secret_key.get_secret_value().encode())
+    keys = ProviderKeys(settings.key_places(), secret=settings.secret)
     uses = asyncio.run(_uses())
     for key in keys.status():
         if key.fingerprint is None:

@@ -34,7 +34,8 @@ def list_patterns(tenant: Annotated[str | None, typer.Option(help="Only this ten
     """List the patterns that tenants have."""
     found = asyncio.run(_listed(tenant))
     for each in found:
-        print(f"{each.tenant:20} {each.name:20} {each.pattern}")
+        unusable = "" if each.usable else "  (cannot be used: every text of this tenant is replaced whole until it is removed)"
+        print(f"{each.tenant:20} {each.name:20} {each.pattern}{unusable}")
     if not found:
         print("No patterns. `octant redaction add` makes one.")
 
@@ -85,4 +86,4 @@ async def _redactor(tenant: str) -> "Redactor":
     async with database() as (engine, settings):
         patterns = TenantPatterns(engine)
         await patterns.listed(tenant)
-    return Redactor(settings.secret_key.get_secret_value().encode(), added=patterns)
+    return Redactor(settings.secret, added=patterns)

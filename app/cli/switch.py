@@ -81,7 +81,7 @@ async def _check_tenant(name: str) -> None:
 
     try:
         async with database() as (engine, settings):
-            ring = KeyRing(engine, secret=settings.secret_key.get_secret_value().encode())
+            ring = KeyRing(engine, secret=settings.secret)
             known = [tenant.id for tenant in await ring.list_tenants()]
     except Misconfigured as error:
         typer.echo(f"Whether there is a tenant {name!r} could not be checked: {error}", err=True)

@@ -21,4 +21,4 @@ def secret(tenant: Annotated[str, typer.Argument(help="Tenant id.")]) -> None:
     from app.security.webhooks import secret_of
     from app.settings import load
 
-    print(secret_of(load().secret_key.get_secret_value().encode(), tenant))
+    print(secret_of(load().secret, tenant))

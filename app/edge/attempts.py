@@ -2,8 +2,12 @@
 
 Counted in each worker for itself, without a store: it holds while Valkey is away and costs a valid key nothing. Memory is
 bounded; so is what guessing can do, since a key is 256 bits of chance.
+
+An address may be many clients: a proxy that settings do not trust stands for everybody behind it. So an address that must wait is
+not shut out: its keys are still looked up, a few at a time, and only those that are wrong are told to wait.
 """
 
+import asyncio
 import ipaddress
 import time
 from dataclasses import dataclass
@@ -12,6 +16,7 @@ from starlette.requests import Request
 
 MOST_ADDRESSES = 10_000
 WINDOW = 60.0
+MOST_LOOKED_UP = 2  # keys at a time of those who must wait: so many of the database's connections may guessing take
 
 
 @dataclass(slots=True)
@@ -27,6 +32,7 @@ class Attempts:
         """Nobody has failed yet."""
         self._most = most
         self._failures: dict[str, _Failures] = {}
+        self.turns = asyncio.Semaphore(MOST_LOOKED_UP)
 
     def wait(self, address: str) -> float:
         """Seconds until the next try is heard; 0 where nothing is in its way."""

@@ -1,5 +1,6 @@
 """From a header to an identity. Both vendors' ways of sending a key are understood on every path."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -35,16 +36,18 @@ operator = Needs(frozenset({"admin"}))
 async def holder(request: Request) -> Identity:
     """Return who holds the key that was sent, whatever it may do. Raises Unauthenticated, or RateLimited for who guesses.
 
-    From an address that guessed too often only keys are heard that came before, so that who shares it goes on.
+    A key that is right is never refused for what others at its address send; from an address that guessed too often, one that
+    never came before may have to queue.
     """
     token, parts, address = _token(request), parts_of(request), address_of(request)
     wait = parts.attempts.wait(address)
-    if wait and not parts.keys.knows(token):
-        parts.metrics.bad_keys.inc(outcome="not_heard")
-        raise RateLimited("Too many wrong API keys came from this address. Wait before the next.", retry_after=wait)
     try:
-        return await parts.keys.authenticate(token)
+        async with parts.attempts.turns if wait and not parts.keys.knows(token) else nullcontext():
+            return await parts.keys.authenticate(token)
     except Unauthenticated as error:
+        if wait and error.guess:
+            parts.metrics.bad_keys.inc(outcome="not_heard")
+            raise RateLimited("Too many wrong API keys came from this address. Wait before the next.", retry_after=wait) from None
         parts.metrics.bad_keys.inc(outcome="refused")
         if error.guess:
             parts.attempts.failed(address)

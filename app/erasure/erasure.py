@@ -7,7 +7,7 @@ erasing is done a second time when every call that had begun must have ended. It
 """
 
 import base64
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -22,23 +22,31 @@ from app.audit import erasures
 from app.budget import forgetting
 from app.domain.personal import PersonalData
 from app.erasure.plan import PLAN
-from app.security.redaction import Redactor
+from app.security.redaction import FAILED, Redactor, TenantPattern
 
 LISTS = ("users", "requests", "traces")
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A user of a tenant. ``forms``: the id as it was sent, and as records have it. ``pseudonym`` stands for it afterwards."""
+    """A user of a tenant. ``forms``: the id as it was sent, and as records have it. ``pseudonym`` stands for it afterwards.
+
+    Records have it as redaction left it when they were written; a tenant's own patterns may have been others then.
+    """
 
     tenant: str
     forms: tuple[str, ...]
     pseudonym: str
 
     @classmethod
-    def of(cls, tenant: str, user: str, redactor: Redactor) -> "Person":
-        """The person behind an id."""
-        forms = tuple(dict.fromkeys((user, redactor.redact(user, tenant=tenant))))
+    def of(cls, tenant: str, user: str, redactor: Redactor, history: Iterable[Sequence[TenantPattern]] = ()) -> "Person":
+        """The person behind an id. ``history``: the sets of the tenant's patterns that were in force.
+
+        Where redaction fails, there is no form: what stands in records then stands there for everybody.
+        """
+        redactors = (redactor, *(redactor.with_patterns(patterns) for patterns in history))
+        left = dict.fromkeys((user, *(each.redact(user, tenant=tenant) for each in redactors)))
+        forms = tuple(form for form in left if form != FAILED)
         return cls(tenant, forms, redactor.pseudonym(user, tenant=tenant))
 
 

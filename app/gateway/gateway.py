@@ -17,7 +17,7 @@ from functools import partial
 from app.audit.recorder import Recorder
 from app.budget import pricing
 from app.budget.budget import Budget, Hold
-from app.domain.calls import Answer, Call, Chunk, Done, Receipt, TextDelta, ThinkingDelta
+from app.domain.calls import Answer, Call, Chunk, Done, Receipt
 from app.domain.errors import BudgetExceeded, ContentRefused, OctantError, Stopped
 from app.domain.money import MICROS_PER_DOLLAR, to_dollars
 from app.domain.records import CallRecord
@@ -194,22 +194,13 @@ class Gateway:
 
     async def _noting_the_reply(self, chunks: AsyncIterator[Chunk], passage: Passage) -> AsyncIterator[Chunk]:
         """Watch the stream for guard and record: its reader may turn a failure into an event in the stream and end well."""
-        index = 0
         try:
             with self._watched(passage) as outgoing:
                 async for chunk in chunks:
-                    if isinstance(chunk, TextDelta):
-                        index = chunk.index
-                        if text := outgoing.feed(chunk.text):
-                            yield TextDelta(index, text)
-                        continue
-                    if not isinstance(chunk, ThinkingDelta) and (text := outgoing.end()):
-                        yield TextDelta(index, text)
                     if isinstance(chunk, Done):
                         passage.reply = chunk.reply
-                        yield Done(outgoing.reply(chunk.reply))
-                    else:
-                        yield chunk
+                    for told in outgoing.chunk(chunk):
+                        yield told
         except OctantError as error:
             passage.outcome, passage.error = error.code, error.message
             raise

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import re2
 
-from app.domain.calls import Call, Reply
+from app.domain.calls import Call
 from app.domain.messages import Text, ToolResult
 from app.domain.routes import GuardAction, Pin
 from app.security import leaks
@@ -103,10 +103,6 @@ class Guard:
     def outgoing(self, policy: Policy, pin: Pin, call: Call, system: str) -> Outgoing:
         """What watches one reply. ``system`` is the system text as sent."""
         return Outgoing(self.links, policy.actions, self.canary(pin), system, call.output)
-
-    def check(self, reply: Reply) -> tuple[str, ...]:
-        """Flag an answer that links to a host which is not allowed."""
-        return self.flags([FOREIGN_LINK] if self.links.clean(reply.text)[1] else [])
 
     def flags(self, names: Iterable[str]) -> tuple[str, ...]:
         """Count what was found, and give it the name that records and headers use."""

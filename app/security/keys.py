@@ -64,6 +64,7 @@ class KeyRing:
         self._secret = secret
         self._ttl = ttl
         self._cache: dict[bytes, _Cached] = {}
+        self._wrong: dict[bytes, _Cached] = {}  # apart, so that guesses push out no key that is right
         self._used = LastUsed(engine)
 
     async def start(self) -> None:
@@ -76,12 +77,12 @@ class KeyRing:
 
     def knows(self, token: str) -> bool:
         """Whether this key came before, right or wrong: it is not a guess then."""
-        return self._digest(token) in self._cache
+        return self._known(self._digest(token)) is not None
 
     async def authenticate(self, token: str) -> Identity:
         """Return who holds ``token``. Raises Unauthenticated, or DependencyUnavailable while Postgres is away."""
         key_id, digest = tokens.key_id_of(token), self._digest(token)
-        known = self._cache.get(digest)
+        known = self._known(digest)
         if key_id is None:
             self._remember(digest, _Cached(None, None, 0.0))
             raise _unknown(guess=known is None)
@@ -260,11 +261,16 @@ class KeyRing:
         except (SQLAlchemyError, OSError) as error:
             raise DependencyUnavailable("API keys cannot be checked right now.", retry_after=5.0) from error
 
+    def _known(self, digest: bytes) -> _Cached | None:
+        return self._cache.get(digest) or self._wrong.get(digest)
+
     def _remember(self, digest: bytes, found: _Cached) -> None:
-        """Keep an answer; when the cache is full the oldest goes, so guessing keys cannot grow memory."""
-        if len(self._cache) >= MOST_CACHED:
-            self._cache.pop(next(iter(self._cache)))
-        self._cache[digest] = found
+        """Keep an answer; when its kind is full the oldest goes, so guessing keys cannot grow memory."""
+        kept, other = (self._cache, self._wrong) if found.identity else (self._wrong, self._cache)
+        other.pop(digest, None)
+        if len(kept) >= MOST_CACHED:
+            kept.pop(next(iter(kept)))
+        kept[digest] = found
 
     def _digest(self, token: str) -> bytes:
         return hmac.digest(self._secret, token.encode(), hashlib.sha256)

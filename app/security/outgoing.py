@@ -1,16 +1,18 @@
 """What a model says on its way out (S4), whole or as it comes: leaks are stopped, foreign links taken out.
 
 A stream holds back as much as may still turn out to be the canary, the system prompt, or a link; what has gone out stays true.
+Where a check blocks, tool calls leave once the whole reply has passed, and reasoning once all of it is there: a client acts on
+the one and shows the other, and neither can be taken back. Reasoning that fails is left out, as its signature is over its words.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from app.domain.calls import Reply
+from app.domain.calls import Chunk, Done, Reply, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart
 from app.domain.errors import AnswerWithheld
-from app.domain.messages import OutputSchema, Part, Text, ToolUse
+from app.domain.messages import OutputSchema, Part, Text, Thinking, ToolUse
 from app.domain.routes import GuardAction
 from app.security.leaks import LeakWatch, Secrets, secrets_of
 from app.security.links import Links, settled
@@ -31,12 +33,32 @@ class Outgoing:
     found: list[str] = field(default_factory=list)
     _watch: LeakWatch = field(init=False)
     _waiting: str = ""
+    _text_at: int = 0
+    _reasoning: list[ThinkingDelta] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Look for nothing that is off."""
         known = self.canary if self._on(CANARY) else ""
         wanted = known or (self.system if self._on(SYSTEM_PROMPT) else "")
         self._watch = LeakWatch(secrets_of(known, self.system if self._on(SYSTEM_PROMPT) else "") if wanted else Secrets())
+
+    def chunk(self, chunk: Chunk) -> Iterator[Chunk]:
+        """The next chunk of a stream; gives those that may go out now. Raises AnswerWithheld."""
+        if isinstance(chunk, ThinkingDelta):
+            yield from self._more_reasoning(chunk)
+            return
+        yield from self._all_reasoning()
+        if isinstance(chunk, TextDelta):
+            self._text_at = chunk.index
+            if text := self.feed(chunk.text):
+                yield TextDelta(chunk.index, text)
+            return
+        if text := self.end():
+            yield TextDelta(self._text_at, text)
+        if isinstance(chunk, Done):
+            yield from self._last(chunk.reply)
+        elif not self._blocks:
+            yield chunk
 
     def feed(self, text: str) -> str:
         """More of the text; returns what may go out now. Raises AnswerWithheld."""
@@ -51,13 +73,54 @@ class Outgoing:
     def reply(self, reply: Reply) -> Reply:
         """A whole reply as it may go out: what a tool is to be called with counts as said. Raises AnswerWithheld."""
         whole = Outgoing(self.links, self.actions, self.canary, self.system, self.output, self.found)
-        whole._watched("\n".join([*(use.name + use.arguments for use in reply.tool_uses), reply.text]))
+        whole._watched("\n".join([*(_told_to_tool(use) for use in reply.tool_uses), reply.text]))
         whole._watch.end()
         whole._judge()
         text = whole._clean(reply.text)
         parts = _with_text(reply.parts, text) if text != reply.text else reply.parts
-        parts = tuple(self._use(part) if isinstance(part, ToolUse) else part for part in parts)
+        parts = tuple(self._use(p) if isinstance(p, ToolUse) else p for p in parts if self._may_be_thought(p))
         return reply if parts == reply.parts else replace(reply, parts=parts)
+
+    def _last(self, reply: Reply) -> Iterator[Chunk]:
+        """The end of a stream: the tool calls that were held back, as they may go out, and the reply."""
+        told = self.reply(reply)
+        if self._blocks:
+            places = (at for at, part in enumerate(reply.parts) if isinstance(part, ToolUse))
+            for at, use in zip(places, told.tool_uses, strict=True):
+                yield ToolUseStart(at, use.id, use.name)
+                yield ToolUseDelta(at, use.arguments)
+        yield Done(told)
+
+    def _more_reasoning(self, delta: ThinkingDelta) -> Iterator[Chunk]:
+        if not self._blocks:
+            yield delta
+            return
+        if self._reasoning and self._reasoning[0].index != delta.index:
+            yield from self._all_reasoning()
+        self._reasoning.append(delta)
+
+    def _all_reasoning(self) -> Iterator[Chunk]:
+        """What was held back of a reasoning that is whole now."""
+        held, self._reasoning = self._reasoning, []
+        if self._may_be_thought(Thinking("".join(delta.text for delta in held))):
+            yield from held
+
+    def _may_be_thought(self, part: Part) -> bool:
+        """False for reasoning that fails a check which blocks."""
+        if not isinstance(part, Thinking) or not self._blocks:
+            return True
+        watch = LeakWatch(self._watch.secrets)
+        watch.feed(part.text)
+        watch.end()
+        foreign = self._on(FOREIGN_LINK) and self.links.clean(INVISIBLE.sub("", part.text))[1]
+        failed = [check for check in (watch.found, FOREIGN_LINK if foreign else "") if check]
+        for check in failed:
+            self._note(check)
+        return not any(self.actions[check] == "block" for check in failed)
+
+    @property
+    def _blocks(self) -> bool:
+        return any(self.actions.get(check) == "block" for check in (CANARY, SYSTEM_PROMPT, FOREIGN_LINK))
 
     def _use(self, use: ToolUse) -> ToolUse:
         """What a tool is told may be shown to somebody too."""
@@ -113,6 +176,23 @@ class Outgoing:
     def _note(self, check: str) -> None:
         if check not in self.found:
             self.found.append(check)
+
+
+def _told_to_tool(use: ToolUse) -> str:
+    """A tool call as it is written, and as its tool will read it: JSON's escapes spell anything."""
+    try:
+        read = json.loads(use.arguments, object_pairs_hook=lambda pairs: [part for pair in pairs for part in pair])
+    except (ValueError, RecursionError):
+        read = ""
+    return f"{use.name}{use.arguments}\n{' '.join(_strings(read))}"
+
+
+def _strings(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON whose objects are lists
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner)
 
 
 def _each_string(value: Any, links: Links) -> tuple[Any, int]:  # noqa: ANN401 - any JSON

@@ -5,13 +5,15 @@ and to another one elsewhere, so an incident can be followed without knowing who
 replaced: redaction fails closed. Names and postal addresses are not found here; that takes a model of language.
 """
 
+import copy
 import hashlib
 import hmac
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Protocol, TypeVar
 
 import re2
@@ -22,6 +24,7 @@ from app.security.structure import Document, Found, looks_like_json
 
 FAILED = "<redaction-failed>"
 LONGEST = 8_000_000  # bytes; a request body is at most half of it
+NAMES_PATIENCE = 20.0  # seconds of CPU where names are sought too: some tens of KB that were not seen before
 PATIENCE = 2.0  # seconds of CPU, so that a busy machine costs no text; a megabyte takes about a tenth of it
 WORDS_BEFORE = 32  # bytes before a candidate that may say that it is something else
 _MEMORY = 64 << 20  # bytes an automaton may grow to
@@ -60,6 +63,9 @@ class TenantPattern(Protocol):
         """Searches bytes."""
 
 
+FindNames = Callable[[str, float], Iterable[tuple[int, int, str]]]
+
+
 class Redactor:
     """Replaces what `KINDS` finds, and what a tenant added. ``failures`` counts texts that had to be replaced whole."""
 
@@ -77,6 +83,7 @@ class Redactor:
         self._key = hmac.digest(key, b"octant redaction tokens", hashlib.sha256)
         self._on_failure = on_failure
         self._added = added
+        self._names: FindNames | None = None
         self._patterns = [re2.compile(kind.pattern, options=_options()) for kind in KINDS]
         self._any = _all_patterns_at_once()
         self.failures = 0
@@ -107,22 +114,37 @@ class Redactor:
     def findings(self, text: str, *, tenant: str) -> list[Finding]:
         """What is found in ``text``, taken as plain text. Raises `RedactionStalled`: for measuring and trying out patterns."""
         original = text.encode("utf-8", "surrogatepass")
-        found = self._find(original, tenant, time.thread_time() + PATIENCE)
+        found = self._find(original, tenant, self._until())
 
         def characters(end: int) -> int:
             return len(original[:end].decode("utf-8", "surrogatepass"))
 
         return [Finding(characters(start), characters(end), name) for start, end, name in found if name]
 
+    def with_patterns(self, added: Sequence[TenantPattern]) -> "Redactor":
+        """The same redactor, but for what tenants added: as it was while ``added`` was in force."""
+        other = copy.copy(self)
+        other._added = lambda _tenant: added  # noqa: SLF001 - one of us
+        return other
+
+    def with_names(self, names: FindNames) -> "Redactor":
+        """The same redactor, which also finds what ``names`` does (`names.Names`). Slow: for what no request waits for."""
+        other = copy.copy(self)
+        other._names = names  # noqa: SLF001 - one of us
+        return other
+
     def count_failure(self) -> None:
         """Note that a text had to be replaced whole."""
         self.failures += 1
         self._on_failure()
 
+    def _until(self) -> float:
+        return time.thread_time() + (NAMES_PATIENCE if self._names else PATIENCE)
+
     def _closed(self, redacted: Callable[[float], T]) -> T | str:
         """What ``redacted`` gives within its time; whatever goes wrong, unredacted text may not pass."""
         try:
-            return redacted(time.thread_time() + PATIENCE)
+            return redacted(self._until())
         except Exception:  # noqa: BLE001 - counted, for a log line would come back here
             self.count_failure()
             return FAILED
@@ -157,8 +179,7 @@ class Redactor:
         present = self._any.Match(shadow)
         if len(KINDS) not in present:  # the row that matches everything: without it the automaton gave up, and said nothing
             raise RedactionStalled
-        added = self._added(tenant)
-        if len(present) == 1 and not added:
+        if len(present) == 1 and not self._added(tenant) and not self._names:
             return []
         taken, found = bytearray(len(shadow)), []
         for index in sorted(present):
@@ -168,11 +189,21 @@ class Redactor:
                 if taken.find(1, start, end) < 0:
                     taken[start:end] = b"\1" * (end - start)
                     found.append((start, end, name))
-        for pattern in added:
+        for start, end, name in self._besides(shadow, tenant, until):
+            found += _free_parts(taken, start, end, name)
+        return sorted(found)
+
+    def _besides(self, shadow: bytes, tenant: str, until: float) -> Iterator[Found]:
+        """What a tenant's patterns find, and the model of names: they only add."""
+        for pattern in self._added(tenant):
             for match in pattern.compiled.finditer(shadow):
                 _in_time(until)
-                found += _free_parts(taken, match.start(), match.end(), pattern.name)
-        return sorted(found)
+                yield match.start(), match.end(), pattern.name
+        if self._names:
+            text = shadow.decode("utf-8", "surrogatepass")
+            places = _in_bytes(text)
+            for start, end, name in self._names(text, until):
+                yield places[start], places[end], name
 
     def _candidates(self, index: int, shadow: bytes, until: float) -> Iterator[Found]:
         _in_time(until)
@@ -258,6 +289,13 @@ def _inside_something_else(kind: Kind, shadow: bytes, start: int, end: int) -> b
     if (before and before in kind.not_after) or (after and after in kind.not_before):
         return True
     return bool(kind.unless and kind.unless.search(shadow[max(0, start - WORDS_BEFORE) : start].decode("latin-1")))
+
+
+def _in_bytes(text: str) -> Sequence[int]:
+    """Where each character of a text begins, in bytes; and its end."""
+    if text.isascii():
+        return range(len(text) + 1)
+    return [0, *accumulate(map(_bytes, text))]
 
 
 def _bytes(text: str) -> int:

@@ -12,8 +12,8 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    UniqueConstraint,
     func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -74,7 +74,8 @@ redaction_patterns = Table(
     Column("name", String(20), nullable=False, comment="the kind that tokens show"),
     Column("pattern", String(200), nullable=False, comment="RE2"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    UniqueConstraint("tenant_id", "name"),
+    Column("removed_at", DateTime(timezone=True), nullable=True, comment="since when it is in force no more"),
+    Index("redaction_patterns_in_force", "tenant_id", "name", unique=True, postgresql_where=text("removed_at IS NULL")),
 )
 
 _OF_TENANT = "tenant_id = :tenant AND {} = ANY(:users)"

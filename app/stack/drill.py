@@ -191,7 +191,7 @@ async def rehearse(
     settings = running.settings
     engine = build_engine(settings)
     ports = json.loads((settings.state_dir / "simulator.json").read_text())
-    secret = settings.secret_key.get_secret_value().encode()
+    secret = settings.secret
     ring = KeyRing(engine, secret=secret)
     cap = from_dollars("100000.00")
     await ring.create_tenant(TENANT, "The drill's own", cap, cap)

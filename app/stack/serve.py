@@ -42,7 +42,7 @@ def serve(settings_of: Callable[[], Settings] = load) -> None:
 
     settings = settings_of()
     settings.require_stores()
-    redactor = Redactor(settings.secret_key.get_secret_value().encode())
+    redactor = Redactor(settings.secret)
     logs.configure(settings.log_level, redact=lambda line: redactor.redact(line, tenant=""))
     logs.take_over_last_words()
     metrics = Metrics()

@@ -66,7 +66,7 @@ async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
 async def _tenants(settings: Settings, engine: Any) -> None:  # noqa: ANN401 - an AsyncEngine; not imported for a type alone
     from app.security.keys import KeyRing
 
-    ring = KeyRing(engine, secret=settings.secret_key.get_secret_value().encode())
+    ring = KeyRing(engine, secret=settings.secret)
     path = settings.state_dir / KEYS_FILE
     kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     known = {tenant.id for tenant in await ring.list_tenants()}
@@ -86,7 +86,7 @@ async def _tenants(settings: Settings, engine: Any) -> None:  # noqa: ANN401 - a
 
 def _fingerprint(settings: Settings) -> str:
     """Changes when a migration, an article or a release does, or the secret that keys are hashed with."""
-    digest = hashlib.sha256(settings.secret_key.get_secret_value().encode())
+    digest = hashlib.sha256(settings.secret)
     folders = (PACKAGE / "migrations" / "versions", PACKAGE / "features", settings.releases_dir)
     for path in sorted(p for folder in folders for p in Path(folder).rglob("*") if p.suffix in {".py", ".md", ".toml"}):
         digest.update(path.name.encode() + path.read_bytes())

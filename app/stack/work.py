@@ -221,7 +221,7 @@ async def work(settings: Settings) -> None:
         queue = ValkeyQueue(settings.valkey_url)
         webhooks = Webhooks(
             edge.jobs,
-            master=settings.secret_key.get_secret_value().encode(),
+            master=settings.secret,
             allowed_hosts=settings.webhook_allowed_hosts,
             render=lambda job: json.dumps({"type": "job.finished", "data": told(job)}, ensure_ascii=False).encode(),
             on_outcome=lambda outcome: metrics.webhooks.inc(outcome=outcome),
@@ -251,7 +251,7 @@ def run() -> None:
 
     settings = load()
     settings.require_stores()
-    redactor = Redactor(settings.secret_key.get_secret_value().encode())
+    redactor = Redactor(settings.secret)
     logs.configure(settings.log_level, redact=lambda line: redactor.redact(line, tenant=""))
     logs.take_over_last_words()
     uvloop.run(work(settings))

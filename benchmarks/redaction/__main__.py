@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=1500, help="sentences a seed")
     parser.add_argument("--errors", type=int, default=0, help="show so many misses and false findings of each set")
     arguments = parser.parse_args()
-    lines = _generated(arguments.generator, arguments.seeds, arguments.samples)
+    lines = generated(arguments.generator, arguments.seeds, arguments.samples)
     redactor = Redactor(b"a key for the benchmark")
     found = [(line, [(f.start, f.end, f.kind) for f in redactor.findings(line.text, tenant="bench")]) for line in lines]
     print(
@@ -50,7 +50,8 @@ def main() -> None:
     sys.exit(1 if failures else 0)
 
 
-def _generated(python: str, seeds: Sequence[int], samples: int) -> list[Line]:
+def generated(python: str, seeds: Sequence[int], samples: int) -> list[Line]:
+    """Sentences of `generate`, run in its own environment. Exits where it fails."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "lines.jsonl"
         command = [python, str(HERE / "generate.py"), str(out), "--samples", str(samples), "--seeds", *map(str, seeds)]
@@ -106,11 +107,11 @@ def _cost(redactor: Redactor, lines: Sequence[Line]) -> list[str]:
     sentences = " ".join(line.text for line in lines if line.where == "presidio")[:200_000]
     cases = "\n".join(p.read_text() for p in sorted((ROOT / "evals/cases").rglob("*")) if p.is_file())[:200_000]
     mixes: dict[str, tuple[str, Callable[[str], str]]] = {
-        "support traffic, as records": (cases, _record),
+        "support traffic, as records": (cases, record),
         "articles, plain": (articles, str),
         "every sentence with personal data, plain": (sentences, str),
-        "every sentence with personal data, as records": (sentences, _record),
-        "tool arguments, JSON in JSON": (sentences, lambda text: _record(json.dumps({"note": text, "order": "NW-10001"}))),
+        "every sentence with personal data, as records": (sentences, record),
+        "tool arguments, JSON in JSON": (sentences, lambda text: record(json.dumps({"note": text, "order": "NW-10001"}))),
     }
     print(f"  {'µs CPU per KB, texts of ' + str(PIECE):50} {'µs/KB':>7}")
     costs = {}
@@ -123,7 +124,8 @@ def _cost(redactor: Redactor, lines: Sequence[Line]) -> list[str]:
     return [f"{cost:.0f} µs/KB > {US_PER_KB:.0f}"] if cost > US_PER_KB else []
 
 
-def _record(text: str) -> str:
+def record(text: str) -> str:
+    """A text as a call's record holds it."""
     turn = {"role": "user", "parts": [{"type": "text", "text": text}]}
     return json.dumps({"system": "You answer customers of a shop.", "messages": [turn]}, ensure_ascii=False)
 

@@ -187,9 +187,9 @@ def _upkeep() -> list[Panel]:
         lines(
             Told(
                 "Invalid API keys",
-                "Keys per second that were not valid, and those not even looked at because their address guessed too often.",
+                "Keys per second that were not valid; not heard: and told to wait, as their address guessed too often.",
                 "many refused: somebody guesses, or a caller goes on with a key that is revoked.",
-                "keys.md#a-key-has-leaked",
+                "keys.md#wrong-keys-come-without-end",
             ),
             "cps",
             {"{{outcome}}": rate("bad_keys", ("outcome",))},

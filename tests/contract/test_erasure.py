@@ -31,7 +31,8 @@ from app.idempotency.tables import idempotency_keys
 from app.jobs.tables import jobs
 from app.migrations.metadata import METADATA
 from app.security import tables as security
-from app.security.redaction import Redactor
+from app.security.redaction import FAILED, Redactor
+from app.security.tenant_patterns import LATE, TenantPatterns
 
 REDACTOR = Redactor(b"a key for the erasure tests")
 TENANT, ADA, BOB = "northwind", "ada.lovelace@example.com", "bob"
@@ -121,9 +122,9 @@ def _rows(tenant: str, user: str, call: CallRecord) -> dict[Table, list[dict[str
     }  # fmt: skip
 
 
-async def _record(engine: AsyncEngine, folder: Path, records: list[CallRecord]) -> None:
+async def _record(engine: AsyncEngine, folder: Path, records: list[CallRecord], redactor: Redactor = REDACTOR) -> None:
     drops = Drops()
-    recorder = Recorder(engine, REDACTOR, Spill(folder / "spill"), on_drop=drops, interval=0.01)
+    recorder = Recorder(engine, redactor, Spill(folder / "spill"), on_drop=drops, interval=0.01)
     await recorder.start()
     for record in records:
         recorder.record(record)
@@ -239,6 +240,70 @@ async def test_erasing_waits_for_who_is_writing(
     await writing
     assert (await erasing).rows["calls"] == 2
     assert await get_call(own, "call_in_flight") is None
+
+
+async def test_records_are_found_under_every_pattern_that_the_tenant_ever_had(
+    own: AsyncEngine, valkey: Redis, planted: Planted, tmp_path: Path
+) -> None:
+    """A pattern redacted the id of a record's user, and was removed, or another one came; erasing finds the record (O8)."""
+    user, keep_days = "AC-4711 falcon", 30
+    patterns = TenantPatterns(own, keep_days=keep_days)
+    redactor = REDACTOR.with_patterns(())
+    redactor._added = patterns
+    held: list[str] = []
+
+    async def recorded() -> str:
+        await patterns.refresh()
+        record = a_record(tenant=TENANT, user=user, request=f'{{"m": "I am {user}"}}')
+        await _record(own, tmp_path, [record], redactor)
+        held.append(redactor.redact(user, tenant=TENANT))
+        return record.id
+
+    calls = [await recorded()]
+    await patterns.add(TENANT, "customer", "AC-[0-9]{4}")
+    calls.append(await recorded())
+    await patterns.add(TENANT, "code-name", "falcon")
+    calls.append(await recorded())
+    await patterns.remove(TENANT, "customer")
+    await patterns.add(TENANT, "customer", "AC")
+    calls.append(await recorded())
+    await patterns.remove(TENANT, "customer")
+    await patterns.remove(TENANT, "code-name")
+    await patterns.refresh()
+    assert len(set(held)) == 4
+    assert redactor.redact(user, tenant=TENANT) == user
+
+    person = Person.of(TENANT, user, redactor, await patterns.history(TENANT))
+    assert set(person.forms) > {user, *held}, "the moment between a removal and the next pattern counts too"
+    assert (await erasure.erase(own, valkey, person, redactor)).rows["calls"] == len(calls)
+    assert [await get_call(own, call) for call in calls] == [None] * len(calls)
+    for record in planted.of_others:
+        assert await get_call(own, record.id) is not None
+
+    assert await patterns.forget(datetime.now(UTC) + timedelta(days=keep_days)) == 0
+    assert await patterns.forget(datetime.now(UTC) + timedelta(days=keep_days) + LATE) == 3
+    assert await patterns.history(TENANT) == [()]
+
+
+async def test_who_is_erased_while_redaction_fails_takes_nobody_elses_records_along(
+    own: AsyncEngine, valkey: Redis, planted: Planted, tmp_path: Path
+) -> None:
+    """Records of that time have the same words for everybody."""
+    async with own.begin() as connection:
+        row = {"tenant_id": TENANT, "name": "mine", "pattern": "("}
+        await connection.execute(insert(security.redaction_patterns).values(row))
+    patterns = TenantPatterns(own)
+    await patterns.refresh()
+    redactor = REDACTOR.with_patterns(patterns(TENANT))
+    bobs = a_record(tenant=TENANT, user=BOB)
+    await _record(own, tmp_path, [bobs], redactor)
+    stored = await get_call(own, bobs.id)
+    assert stored is not None
+    assert stored["user"] == FAILED
+    person = Person.of(TENANT, ADA, redactor, await patterns.history(TENANT))
+    assert person.forms == (ADA, REDACTOR.redact(ADA, tenant=TENANT))
+    assert (await erasure.erase(own, valkey, person, redactor)).rows["calls"] == 1
+    assert await get_call(own, bobs.id) is not None
 
 
 ONE = f"user#{'0' * 24}"

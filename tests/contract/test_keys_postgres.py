@@ -123,13 +123,18 @@ async def test_answers_are_cached_the_negative_ones_too(engine: AsyncEngine, key
     assert len([s for s in asked if "api_keys" in s]) == 2
 
 
-async def test_guessing_keys_does_not_grow_memory(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_guessing_keys_does_not_grow_memory_and_pushes_out_no_right_key(
+    engine: AsyncEngine, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(keys_module, "MOST_CACHED", 5)
     keys = KeyRing(engine, secret=SECRET)
+    right = await keys.create_key(tenant.id, name="right")
+    await keys.authenticate(right)
     for number in range(20):
         with pytest.raises(Unauthenticated):
             await keys.authenticate(write(f"{number:08d}", "x" * 43))
-    assert len(keys._cache) <= 5
+    assert (len(keys._cache), len(keys._wrong)) == (1, 5)
+    assert keys.knows(right)
 
 
 async def test_while_postgres_is_away_nobody_new_is_let_in() -> None:

@@ -1,11 +1,13 @@
 """What a tenant adds to redaction, on a real Postgres (S5)."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.calls import Tenant
@@ -13,7 +15,9 @@ from app.domain.errors import InvalidRequest, NotFound
 from app.domain.money import MicroUSD
 from app.security import tenant_patterns
 from app.security.keys import KeyRing
-from app.security.redaction import Redactor
+from app.security.redaction import FAILED, Redactor
+from app.security.streams import StreamRedactor
+from app.security.tables import redaction_patterns
 from app.security.tenant_patterns import LONGEST, MOST, TenantPatterns
 
 
@@ -99,3 +103,41 @@ async def test_a_tenant_or_a_pattern_that_is_not_there_is_told(patterns: TenantP
     await patterns.add(tenant.id, "mine", "AC-[0-9]{4}")
     with pytest.raises(InvalidRequest):
         await patterns.add(tenant.id, "mine", "AC-[0-9]{5}")
+
+
+SECRET = "falcon-the-secret-project"
+
+
+@pytest.mark.parametrize(("name", "pattern"), [("mine", f"({SECRET}"), ("mine", r"\w+|\W"), ("mine", ""), ("<x>", "AC-[0-9]{4}")])
+async def test_a_stored_pattern_that_cannot_be_used_stops_no_worker_and_hides_all_of_its_tenant_until_it_is_mended(
+    engine: AsyncEngine, tenant: Tenant, name: str, pattern: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """S5: fails closed, for its tenant alone; which one it is, is told once, and the pattern itself never."""
+    table = redaction_patterns.c
+    async with engine.begin() as connection:
+        await connection.execute(insert(redaction_patterns).values(tenant_id=tenant.id, name="good", pattern="AC-[0-9]{4}"))
+        await connection.execute(insert(redaction_patterns).values(tenant_id=tenant.id, name=name, pattern=pattern))
+    here = TenantPatterns(engine)
+    redactor = Redactor(b"key", added=here)
+    with caplog.at_level(logging.ERROR):
+        await here.start()
+        await here.refresh()
+    try:
+        told = [record for record in caplog.records if record.levelno == logging.ERROR]
+        assert [(r.tenant, r.pattern) for r in told] == [(tenant.id, name)]  # type: ignore[attr-defined]
+        assert SECRET not in str([vars(record) for record in told])
+        for text in ("Where is my order?", '{"a": "nothing"}', ""):
+            assert redactor.redact(text, tenant=tenant.id) == FAILED
+        stream = StreamRedactor(redactor, tenant=tenant.id)
+        assert stream.feed("one line\n") + stream.close() == FAILED
+        assert redactor.failures == 4
+        assert redactor.redact("Where is my order?", tenant="another") == "Where is my order?"
+        async with engine.begin() as connection:
+            mended = update(redaction_patterns).where(table.tenant_id == tenant.id, table.name == name)
+            await connection.execute(mended.values(name="mine", pattern="XY-[0-9]{4}"))
+        await here.refresh()
+        assert redactor.redact("My order XY-1234", tenant=tenant.id).startswith("My order <mine:")
+    finally:
+        await here.aclose()
+        async with engine.begin() as connection:
+            await connection.execute(redaction_patterns.delete().where(table.tenant_id == tenant.id))

@@ -57,7 +57,7 @@ def test_every_command_reads_or_is_audited_under_its_own_name() -> None:
 
 
 def test_no_endpoint_for_operators_changes_anything_without_the_log() -> None:
-    """There is none yet; who adds one has `Parts.actions` to write to, and a name to put here."""
+    """There is none yet; who adds one writes to an `ActionLog`, and puts a name here."""
     audited: set[str] = set()
     made = create_app(load(database_url="postgresql+psycopg://x@/x", valkey_url="redis://127.0.0.1:1/0"))
     from sqlalchemy.ext.asyncio import create_async_engine

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0018_failed_sorted"
-down_revision = "0015_evals"
+down_revision = "0017_retired_patterns"
 branch_labels = None
 depends_on = None
 

