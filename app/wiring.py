@@ -63,6 +63,7 @@ class Parts:
     edge: EdgeParts
     engine: AsyncEngine
     actions: ActionLog
+    redactor: Redactor
 
 
 def build_provider(name: str, settings: ProviderSettings, key: str | None = None) -> AnthropicProvider | OpenAIProvider:
@@ -169,7 +170,7 @@ async def _open_audit(
     )
     await recorder.start()
     stack.push_async_callback(recorder.aclose)
-    keeper = Keeper(engine, keep_days=settings.records_keep)
+    keeper = Keeper(engine, keep_days=settings.records_keep, also=("feedback", "eval_scores", "eval_candidates"))
     await keeper.start()
     stack.push_async_callback(keeper.aclose)
     return recorder
@@ -332,7 +333,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         pending = Actions(engine, redactor, secret=secret)
         product = Support(gateway, engine, settings.index_dir, redactor, tracing, guard, pending)
         log = ActionLog(engine, secret=secret, notes=settings.state_dir / NOTES)
-        yield Parts(gateway=gateway, support=product, edge=edge, engine=engine, actions=log)
+        yield Parts(gateway=gateway, support=product, edge=edge, engine=engine, actions=log, redactor=redactor)
 
 
 def _checks(engine: AsyncEngine, valkey: Redis) -> Mapping[str, Callable[[], Awaitable[None]]]:
