@@ -14,7 +14,7 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from evals.cases import FOLDER, AnswerCase, Case, FailureMode, InvalidSuite, TicketCase, load_cases
-from evals.online.candidates import digest, digest_of
+from evals.online.candidates import digest_of
 from evals.online.recorded import TOKEN
 from evals.privacy import personal
 from evals.suite import DRAFT
@@ -49,12 +49,12 @@ def promoted(candidate: Mapping[str, Any], wish: Wish, today: date, folder: Path
     Raises InvalidSuite: a question or id that is there already, personal data, a case out of form, a suite that is broken before.
     """
     written = _case(candidate, wish, today)
-    _refuse_duplicates(candidate, written, load_cases(folder))
-    _refuse_personal(written)
     try:
-        _CASE.validate_python(written)
+        case = _CASE.validate_python(written)
     except ValidationError as error:
         raise InvalidSuite(f"the case is out of form: {error}") from error
+    _refuse_duplicates(case, load_cases(folder))
+    _refuse_personal(written)
     name = written["endpoint"].rpartition("/")[2]
     path = folder / wish.mode / f"{name}.yaml"
     before = path.read_text(encoding="utf-8") if path.exists() else HEAD
@@ -101,13 +101,13 @@ def _restored(text: str) -> str:
     return TOKEN.sub(lambda found: STAND_INS[found[1]], text)
 
 
-def _refuse_duplicates(candidate: Mapping[str, Any], written: Mapping[str, Any], cases: Sequence[Case]) -> None:
-    given = {name: value for name, value in written["input"].items() if name != "user"}
-    asked = {candidate["digest"], digest({"endpoint": written["endpoint"], **given})}
+def _refuse_duplicates(written: Case, cases: Sequence[Case]) -> None:
+    """Raises InvalidSuite. What is worded anew is another question; that a candidate is promoted once, its state sees to."""
+    asked = digest_of(written)
     for case in cases:
-        if case.id == written["id"]:
+        if case.id == written.id:
             raise InvalidSuite(f"there is a case {case.id} already")
-        if digest_of(case) in asked:
+        if digest_of(case) == asked:
             raise InvalidSuite(f"the case {case.id} asks the same already")
 
 
