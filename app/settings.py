@@ -118,7 +118,12 @@ class EvalsSettings(BaseModel):
     )
     sample: int = Field(default=20, ge=1, le=10_000, description="Calls scored in a round, of each feature and release.")
     seconds: Seconds = Field(default=10.0, description="Seconds of scoring in a round; what is left then is counted.")
-    candidates: int = Field(default=100, ge=0, le=10_000, description="Candidates for cases that a round may find.")
+    candidates: int = Field(
+        default=100,
+        ge=0,
+        le=10_000,
+        description="Candidates that a round takes from low scores, from what stands out, and from feedback, each.",
+    )
     metrics_port: int = Field(default=9466, ge=0, le=65535, description="Port of /metrics of `python -m evals online`.")
 
 
