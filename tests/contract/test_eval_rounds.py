@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from app.audit.rows import Writer
 from app.security.guard import fence
 from app.settings import EvalsSettings
+from evals.cases import InvalidSuite
 from evals.online import candidates, recorded, rounds
 from evals.online.candidates import decide, open_candidate
 from evals.online.rounds import LOCK, Round, Told, once
@@ -201,6 +202,8 @@ async def test_a_question_seen_again_is_the_same_candidate_and_a_decision_stays(
         number = rows(engine, "SELECT id FROM eval_candidates")[0].id
         open_candidate(connection, number)
         decide(connection, number, "dismissed", why="known")
+    with engine.begin() as connection, pytest.raises(InvalidSuite, match=f"candidate {number} was dismissed already: known"):
+        open_candidate(connection, number)
     flagged = call(GOOD, 59, degraded=("guard:fake-role",))
     await writer.write([flagged])
     assert go(engine, NOW + 2 * ONE).candidates == {"guard_flag": 1}

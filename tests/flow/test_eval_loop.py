@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import urllib.request
@@ -27,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.audit.recorder import Recorder
 from app.audit.spill import Spill
+from app.features.feedback.endpoints import MOST_A_MINUTE
 from app.security.redaction import Redactor
 from app.settings import EvalsSettings
 from app.stack.embedded import free_port
@@ -198,23 +200,39 @@ async def test_a_worse_product_lowers_the_score_trips_the_test_for_drift_and_a_c
     assert f"{found['id']}  " in listed
     assert "wrong: figures: says 17, 99" in listed
     promote = ("promote", str(found["id"]), "--mode", "unsupported_claim", "--id", "standard-shipping-seen")
-    duplicate = evals(*promote)
-    assert (duplicate.returncode, "the case standard-shipping-time asks the same already" in duplicate.stderr) == (2, True)
-    worded = (*promote, "--question", "When will a parcel with standard shipping reach me?")
-    promoted = evals(*worded)
+    promoted = evals(*promote, "--question", "When will a parcel with standard shipping reach me?")
     assert promoted.returncode == 0, promoted.stderr
     refused = evals("check")
     assert (refused.returncode, "standard-shipping-seen: expects nothing" in refused.stderr) == (2, True)
     path = copy / "evals/cases/unsupported_claim/answer.yaml"
     draft = path.read_text()
     assert "seen: Standard shipping takes 17 business days" in draft
-    path.write_text(draft.replace("expect: {}", "expect: {cites: [shipping-times], says: [3 to 5 business days]}"))
-    assert "its criteria are to be written" in evals("check").stderr
-    path.write_text(
-        path.read_text().replace("DRAFT: say what", "Passes if 3 to 5 business days are named, whatever else").strip()
-    )
-    assert evals("check").returncode == 0, evals("check").stderr
-    assert "was promoted already" in evals(*worded).stderr
+    draft = draft.replace("expect: {}", "expect: {cites: [shipping-times], says: [3 to 5 business days]}")
+    path.write_text(draft.replace("DRAFT: say what", "Passes if 3 to 5 business days are named, whatever else"))
+    checked = evals("check")
+    assert checked.returncode == 0, checked.stderr
+    (row,) = loop.rows('SELECT state, "case" FROM eval_candidates WHERE id = :id', id=found["id"])
+    assert row == {"state": "promoted", "case": "standard-shipping-seen"}
+
+
+async def test_feedback_is_kept_redacted_and_names_no_number_that_is_no_requests(loop: Loop, http: aiohttp.ClientSession) -> None:
+    """S5: an id that could be a card's number is not kept as one."""
+    said = {"rating": "bad", "comment": "card 4111 1111 1111 1111", "user": "ada.lovelace@example.com"}
+    for identity in ("req_" + uuid4().hex, "4111111111111111"):
+        assert (await post(http, "/v1/feedback", {**said, "request_id": identity}))[0] == 200
+    kept = loop.rows("SELECT * FROM feedback WHERE comment LIKE 'card %'")
+    assert len(kept) == 2
+    assert not {"4111", "lovelace"} & set(re.findall(r"4111|lovelace", str(kept)))
+
+
+async def test_one_tenant_cannot_fill_the_table(loop: Loop, http: aiohttp.ClientSession) -> None:
+    plant = text("INSERT INTO feedback SELECT 'acme', 'planted_' || n, '', 'good', '', now() FROM generate_series(1, :most) AS n")
+    with loop.engine.begin() as connection:
+        connection.execute(plant, {"most": MOST_A_MINUTE})
+    status, told = await post(http, "/v1/feedback", {"request_id": "req_12345678", "rating": "good"})
+    with loop.engine.begin() as connection:
+        connection.execute(text("DELETE FROM feedback WHERE request_id LIKE 'planted_%'"))
+    assert (status, told["error"]["code"]) == (429, "rate_limit_exceeded")
 
 
 async def test_the_worker_does_rounds_by_itself_and_tells_prometheus(

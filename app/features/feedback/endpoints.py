@@ -1,12 +1,13 @@
 """`POST /v1/feedback`: what somebody thought of an answer, by the request id that came with it."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -14,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.domain.errors import DependencyUnavailable, InvalidRequest
+from app.domain.errors import DependencyUnavailable, InvalidRequest, RateLimited
 from app.edge.answers import json_answer
 from app.edge.limits import body_of
 from app.edge.middleware import UUID
@@ -25,6 +26,7 @@ from app.features.feedback.tables import feedback
 from app.security.redaction import Redactor
 
 LONGEST_COMMENT = 2000
+MOST_A_MINUTE = 600  # of one tenant: nothing else bounds what a key can fill this table with
 Rating = Literal["good", "bad"]
 Context = Annotated[CallContext, Depends(call_context)]
 _SAYABLE = r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F]*$"  # tab and line breaks are text; Postgres cannot hold NUL
@@ -70,12 +72,16 @@ def router(engine: AsyncEngine, redactor: Redactor) -> APIRouter:
 
 
 async def _keep(engine: AsyncEngine, said: FeedbackRequest, tenant: str, redact: Callable[[str], str], user: str) -> None:
-    """Raises DependencyUnavailable. A request id that we would neither give nor take is redacted, and joined with nothing."""
+    """Raises RateLimited, DependencyUnavailable. A request id that could be somebody's number is redacted: it joins nothing."""
     given = said.request_id if UUID.match(said.request_id.removeprefix("req_")) else redact(said.request_id)
     what = {"rating": said.rating, "comment": redact(said.comment), "at": datetime.now(UTC), "looked_at": None}
+    minute_ago = datetime.now(UTC) - timedelta(minutes=1)
+    recent = select(func.count()).where(feedback.c.tenant == tenant, feedback.c.at > minute_ago)
     put = insert(feedback).values(tenant=tenant, request_id=given, user=redact(user), **what)
     try:
         async with engine.begin() as connection:
+            if (await connection.execute(recent)).scalar_one() >= MOST_A_MINUTE:
+                raise RateLimited("Too much feedback in a minute.", retry_after=60.0)
             await connection.execute(put.on_conflict_do_update(index_elements=["tenant", "request_id", "user"], set_=what))
     except (OperationalError, InterfaceError, PoolTimeout) as error:
         raise DependencyUnavailable("Feedback cannot be stored right now.", retry_after=5.0) from error

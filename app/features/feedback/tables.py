@@ -17,6 +17,7 @@ feedback = Table(
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("looked_at", DateTime(timezone=True), nullable=True, comment="when the evals made of it what could be made"),
     Index("feedback_at", "at"),
+    Index("feedback_tenant_at", "tenant", "at"),
     Index("feedback_new", "at", postgresql_where=text("looked_at IS NULL AND rating::text = 'bad'::text")),
 )
 

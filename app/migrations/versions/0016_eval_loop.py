@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant", "request_id", "user"),
     )
     op.create_index("feedback_at", "feedback", ["at"])
+    op.create_index("feedback_tenant_at", "feedback", ["tenant", "at"])
     new = sa.text("looked_at IS NULL AND rating::text = 'bad'::text")
     op.create_index("feedback_new", "feedback", ["at"], postgresql_where=new)
     op.create_table(

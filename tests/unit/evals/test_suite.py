@@ -163,3 +163,10 @@ def test_external_suites_are_read_from_packages_that_are_there(monkeypatch: pyte
 
 
 BARE = external.External("a package 1.0", "", CASES[:1])
+
+
+def test_a_case_whose_criteria_nobody_has_written_is_no_case_yet() -> None:
+    """E9: what was promoted from production is a draft until a person has said what passes."""
+    draft = CASES[0].model_copy(update={"criteria": "DRAFT: say what passes, what fails."})
+    with pytest.raises(InvalidSuite, match=f"{draft.id}: is a draft"):
+        check_suite([draft, *CASES[1:]], load_thresholds(), load_baseline())
