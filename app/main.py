@@ -20,7 +20,7 @@ from app.edge.admin import AdminSide
 from app.edge.limits import HeadLimits
 from app.edge.middleware import EdgeMiddleware, from_http
 from app.edge.openapi import ApiDocument
-from app.features import chat, jobs, support
+from app.features import chat, feedback, jobs, support
 from app.security.redaction import Redactor
 from app.settings import Settings, load
 from app.telemetry.metrics import Metrics
@@ -36,7 +36,8 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
         async with open_parts(settings, metrics) as parts:
             app.state.edge = parts.edge
             products = (chat.router(parts.gateway), support.router(parts.support))
-            for router in (*products, jobs.router(posts(*products)), calls.router(parts.engine)):
+            said = feedback.router(parts.engine, parts.redactor)
+            for router in (*products, jobs.router(posts(*products)), said, calls.router(parts.engine)):
                 document.include(router)
             yield
 

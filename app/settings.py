@@ -109,6 +109,24 @@ class HttpSettings(BaseModel):
     )
 
 
+class EvalsSettings(BaseModel):
+    """How much of production `python -m evals online` looks at. See `docs/evals.md`."""
+
+    interval: Seconds = Field(default=60.0, description="Seconds from one round to the next.")
+    late: float = Field(
+        default=120.0, ge=0, description="Seconds that a call's record may take; younger calls wait for a later round."
+    )
+    sample: int = Field(default=20, ge=1, le=10_000, description="Calls scored in a round, of each feature and release.")
+    seconds: Seconds = Field(default=10.0, description="Seconds of scoring in a round; what is left then is counted.")
+    candidates: int = Field(
+        default=100,
+        ge=0,
+        le=10_000,
+        description="Candidates that a round takes from low scores, from what stands out, and from feedback, each.",
+    )
+    metrics_port: int = Field(default=9466, ge=0, le=65535, description="Port of /metrics of `python -m evals online`.")
+
+
 class Settings(BaseSettings):
     """The service's settings. Construct with `load()`, which turns a bad value into a sentence."""
 
@@ -143,6 +161,7 @@ class Settings(BaseSettings):
     recovery: RecoverySettings = RecoverySettings()
     budget: BudgetSettings = BudgetSettings()
     http: HttpSettings = HttpSettings()
+    evals: EvalsSettings = EvalsSettings()
 
     state_dir: Path = Field(default=Path(".octant"), description="Where local state lives: indexes, logs, spill files.")
     releases_dir: Path = Field(default=Path("releases"), description="Release manifests and price tables.")

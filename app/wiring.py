@@ -61,6 +61,7 @@ class Parts:
     support: Support
     edge: EdgeParts
     engine: AsyncEngine
+    redactor: Redactor
 
 
 def build_provider(name: str, settings: ProviderSettings, key: str | None = None) -> AnthropicProvider | OpenAIProvider:
@@ -170,7 +171,7 @@ async def _open_audit(
     )
     await recorder.start()
     stack.push_async_callback(recorder.aclose)
-    keeper = Keeper(engine, keep_days=settings.records_keep)
+    keeper = Keeper(engine, keep_days=settings.records_keep, also=("feedback", "eval_scores", "eval_candidates"))
     await keeper.start()
     stack.push_async_callback(keeper.aclose)
     return recorder
@@ -331,7 +332,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         )  # fmt: skip
         pending = Actions(engine, redactor, secret=settings.secret)
         product = Support(gateway, engine, settings.index_dir, redactor, tracing, guard, pending)
-        yield Parts(gateway=gateway, support=product, edge=edge, engine=engine)
+        yield Parts(gateway=gateway, support=product, edge=edge, engine=engine, redactor=redactor)
 
 
 def _checks(engine: AsyncEngine, valkey: Redis) -> Mapping[str, Callable[[], Awaitable[None]]]:

@@ -21,6 +21,7 @@ from evals.external import load as load_suite
 from evals.gate import BROKEN, PASS, Thresholds, Verdict, judge, load_thresholds
 from evals.harness import CONCURRENCY, TIMEOUT, Plan, Result, Unreachable, run
 from evals.junit import junit
+from evals.online import commands
 from evals.session import Pace, Source
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -315,6 +316,8 @@ def _failing_closed() -> Generator[None, None, None]:
         return
     raise typer.Exit(BROKEN)
 
+
+commands.add_to(app, _failing_closed)
 
 if __name__ == "__main__":
     app()

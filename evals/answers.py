@@ -4,6 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from evals.articles import article
+from evals.privacy import leaks
+
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
@@ -32,6 +35,20 @@ class SupportAnswer(_Body):
     citations: list[Citation]
     tools: list[ToolCall]
     retrieved: list[str] = []
+
+    def source(self, article_id: str) -> str | None:
+        """The text behind a citation: the article of this checkout; None if there is none."""
+        return article(article_id)
+
+    @property
+    def looked_up(self) -> str:
+        """What tools said, where it is known: a caller is not shown it."""
+        return ""
+
+    @property
+    def leaks(self) -> list[str]:
+        """Kinds of personal data in the answer that no help article holds."""
+        return leaks(self.answer)
 
     @property
     def called(self) -> frozenset[str]:

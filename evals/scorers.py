@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from evals.answers import SupportAnswer, SupportTicket
-from evals.articles import article
 from evals.cases import AnswerCase, Case, TicketCase
 from evals.languages import language
 from evals.privacy import leaks
@@ -41,8 +40,8 @@ def score(case: Case, body: object) -> tuple[Finding, ...]:
     Raises pydantic.ValidationError where the body is no answer of that endpoint: then there is nothing to score.
     """
     if isinstance(case, AnswerCase):
-        return _findings(ANSWER_SCORERS, case, SupportAnswer.model_validate(body))
-    return _findings(TICKET_SCORERS, case, SupportTicket.model_validate(body))
+        return findings(ANSWER_SCORERS, case, SupportAnswer.model_validate(body))
+    return findings(TICKET_SCORERS, case, SupportTicket.model_validate(body))
 
 
 def field_is_right(name: str, got: str | None, wanted: Any) -> bool:  # noqa: ANN401 - a field's value, or several right ones
@@ -74,7 +73,7 @@ def retrieval(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
 def grounding(_: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
     """Whatever is cited exists, and its quote stands in it."""
     for citation in answer.citations:
-        source = article(citation.article_id)
+        source = answer.source(citation.article_id)
         if source is None:
             yield f"cites {citation.article_id}, which does not exist"
         elif not citation.quote or not states(source, citation.quote):
@@ -95,7 +94,8 @@ def figures_supported(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
     """No number is made up: each stands in a cited article or in what the customer said."""
     if not case.expect.figures_from_sources:
         return
-    sources = " ".join([case.input.said, *(article(citation.article_id) or "" for citation in answer.citations)])
+    cited = (answer.source(citation.article_id) or "" for citation in answer.citations)
+    sources = " ".join([case.input.said, answer.looked_up, *cited])
     made_up = sorted(figures(_MARKERS.sub("", answer.answer)) - figures(sources))
     if made_up:
         yield f"says {', '.join(made_up[:MOST_NAMED])}{' and more' * (len(made_up) > MOST_NAMED)}, which no cited article says"
@@ -131,7 +131,7 @@ def written_in(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
 
 def answer_privacy(_: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
     """No answer tells personal data, be it that the customer wrote it: it is copied into mails, logs and screenshots."""
-    yield from (f"holds personal data: {kind}" for kind in leaks(answer.answer))
+    yield from (f"holds personal data: {kind}" for kind in answer.leaks)
 
 
 def fields(case: TicketCase, ticket: SupportTicket) -> Iterator[str]:
@@ -172,7 +172,8 @@ TICKET_SCORERS: Mapping[str, Scorer[TicketCase, SupportTicket]] = {
 }
 
 
-def _findings(scorers: Mapping[str, Scorer[C, A]], case: C, body: A) -> tuple[Finding, ...]:
+def findings(scorers: Mapping[str, Scorer[C, A]], case: C, body: A) -> tuple[Finding, ...]:
+    """Everything that these scorers say is wrong."""
     return tuple(Finding(name, words) for name, scorer in scorers.items() for words in scorer(case, body))
 
 

@@ -10,6 +10,7 @@ from evals.privacy import personal
 from evals.wording import states
 
 LONGEST, LONGEST_CONVERSATION = 4_000, 20_000  # characters, as the service takes them; a test holds the two together
+DRAFT = "DRAFT"  # criteria that nobody has written yet begin so
 
 
 def check_suite(cases: Sequence[Case], thresholds: Thresholds, baseline: Baseline) -> None:
@@ -17,6 +18,7 @@ def check_suite(cases: Sequence[Case], thresholds: Thresholds, baseline: Baselin
     problems = [
         *_missing(cases, baseline),
         *_unpaired(cases, thresholds),
+        *_drafts(cases),
         *_impossible(cases),
         *_unsendable(cases),
         *_personal(cases),
@@ -37,6 +39,10 @@ def _unpaired(cases: Sequence[Case], thresholds: Thresholds) -> Iterator[str]:
     modes = by_mode(cases)
     yield from (f"{mode}: no threshold" for mode in modes if mode not in thresholds.modes)
     yield from (f"{mode}: a threshold and no case" for mode in thresholds.modes if mode not in modes)
+
+
+def _drafts(cases: Sequence[Case]) -> Iterator[str]:
+    yield from (f"{case.id}: is a draft, its criteria are to be written" for case in cases if case.criteria.startswith(DRAFT))
 
 
 def _impossible(cases: Sequence[Case]) -> Iterator[str]:

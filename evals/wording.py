@@ -12,7 +12,7 @@ _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": 
 def states(text: str, fact: str | Sequence[str]) -> bool:
     """Whether a text states a fact in one of its forms. ``$75`` is neither in ``$750`` nor in ``$75.50``."""
     forms = (fact,) if isinstance(fact, str) else fact
-    return any(_whole(_plain(form)).search(_plain(text)) for form in forms)
+    return any(_whole(plain(form)).search(plain(text)) for form in forms)
 
 
 def figures(text: str) -> frozenset[str]:
@@ -27,5 +27,6 @@ def _whole(form: str) -> re.Pattern[str]:
     return re.compile(start + re.escape(form) + end)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """A text as it is compared."""
     return " ".join(unicodedata.normalize("NFKC", text).translate(_QUOTES).casefold().split())

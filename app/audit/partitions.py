@@ -6,7 +6,7 @@ Dropping a table gives its disk back at once; deleting rows would leave it to a 
 import asyncio
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import text
@@ -39,10 +39,11 @@ async def partitions(connection: AsyncConnection) -> dict[str, date]:
 class Keeper:
     """Makes partitions ahead of time and drops those that are too old; of all workers, one at a time."""
 
-    def __init__(self, engine: AsyncEngine, *, keep_days: int) -> None:
-        """Records of today and of the ``keep_days`` before it stay."""
+    def __init__(self, engine: AsyncEngine, *, keep_days: int, also: Sequence[str] = ()) -> None:
+        """Records of today and of the ``keep_days`` before it stay. So do rows of ``also``: small tables with a time ``at``."""
         self._engine = engine
         self._keep = timedelta(days=keep_days)
+        self._also = tuple(also)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -63,6 +64,10 @@ class Keeper:
             if not (await connection.execute(lock)).scalar_one():
                 return []
             await ensure(connection, (today + timedelta(days=n) for n in range(AHEAD + 1)))
+            first = datetime.combine(today - self._keep, datetime.min.time(), UTC)
+            for name in self._also:
+                whole = text(f'DELETE FROM "{name}" WHERE at < :first').bindparams(first=first)  # noqa: S608 - our own names
+                await connection.execute(whole)
             old = sorted(name for name, day in (await partitions(connection)).items() if day < today - self._keep)
         for name in old:
             await self._drop(name)

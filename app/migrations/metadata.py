@@ -2,8 +2,10 @@
 
 from sqlalchemy import MetaData
 
+from app.audit import scores
 from app.audit import tables as audit
 from app.budget import tables as budget
+from app.features.feedback import tables as feedback
 from app.features.support import tables as support
 from app.idempotency import tables as idempotency
 from app.jobs import tables as jobs
@@ -11,5 +13,5 @@ from app.releases import evaluations
 from app.releases import tables as releases
 from app.security import tables as security
 
-ROOMS = (security, audit, releases, evaluations, budget, idempotency, jobs, support)
+ROOMS = (security, audit, releases, evaluations, budget, idempotency, jobs, feedback, support, scores)
 METADATA: list[MetaData] = [room.metadata for room in ROOMS]

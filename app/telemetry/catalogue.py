@@ -72,6 +72,7 @@ def _of(name: str, *values: str) -> Label:
 PATH = Label("path", most=64)  # the templates of our own routes, and `unmatched` for all that is none
 STATUS = _of("status", "499", *(str(status.value) for status in HTTPStatus))
 FEATURE = Label("feature", most=32)
+RELEASE = Label("release", most=32)  # in one process: what is scored is of the newest few
 PROVIDER = Label("provider", most=16)
 MODEL = Label("model", most=64)
 FLAG = Label("flag", most=32)
@@ -201,10 +202,35 @@ SEEN: tuple[Declared, ...] = (
         "Connections closed on clients that were too slow or sent too much.",
         (_of("why", "slow_head", "slow_body", "large_head", "malformed"),),
     ),
+)  # fmt: skip
+
+SCORED: tuple[Declared, ...] = (
     Declared(
-        "eval_scored", "octant_eval_scored_total", "counter", "count", "Calls of production that were scored.", (FEATURE,)
+        "eval_scored", "octant_eval_scored_total", "counter", "count", "Calls of production that were scored.", (FEATURE, RELEASE)
     ),
-    Declared("eval_passed", "octant_eval_passed_total", "counter", "count", "Of those, the ones that passed.", (FEATURE,)),
+    Declared(
+        "eval_passed", "octant_eval_passed_total", "counter", "count", "Of those, the ones that passed.", (FEATURE, RELEASE)
+    ),
+    Declared(
+        "eval_left_out", "octant_eval_left_out_total", "counter", "count",
+        "What a round did not look at: calls by chance or for lack of time, records it could not read, candidates too many.",
+        (_of("why", "sample", "seconds", "unreadable", "candidates"),),
+    ),
+    Declared(
+        "eval_candidates", "octant_eval_candidates_total", "counter", "count", "Candidates for cases, by why they are.",
+        (_of("reason", "low_score", "user_feedback", "guard_flag", "hand_over"),),
+    ),
+    Declared(
+        "eval_drift", "octant_eval_drift", "gauge", "state", "1 for a day after a feature's answers began to fail more often.",
+        (FEATURE,), over_workers="livemax",
+    ),
+    Declared(
+        "eval_round", "octant_eval_round_timestamp_seconds", "gauge", "seconds", "When the last round of scoring ended.",
+        over_workers="livemax",
+    ),
+    Declared(
+        "feedback", "octant_feedback_total", "counter", "count", "What callers said of answers.", (_of("rating", "good", "bad"),)
+    ),
 )  # fmt: skip
 
 LOOKED_AT: tuple[Declared, ...] = (
@@ -238,4 +264,4 @@ LOOKED_AT: tuple[Declared, ...] = (
     ),
 )  # fmt: skip
 
-CATALOGUE: tuple[Declared, ...] = (*COUNTED, *MONEY, *SEEN, *LOOKED_AT)
+CATALOGUE: tuple[Declared, ...] = (*COUNTED, *MONEY, *SEEN, *SCORED, *LOOKED_AT)

@@ -8,6 +8,7 @@ from deploy.dashboards.panels import NEVER, Levels, Panel, Told, board, figure, 
 from deploy.dashboards.queries import each, newest, or_none, quantile, rate, recorded, share, total
 
 BREAKER = (("closed", "green"), ("half-open", "yellow"), ("open", "red"))
+SCORED_BY = ("feature", "release")
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
@@ -199,13 +200,52 @@ def _served() -> list[Panel]:
         lines(
             Told(
                 "Eval score on production traffic",
-                "Share of sampled real calls that passed the scorers of our evals. Shows no data until calls are scored online.",
+                "Share of sampled real calls that passed the scorers of our evals, by release. No data: nothing is scored; is"
+                " `python -m evals online` running?",
                 "worse answers since a release: go back to the one before.",
                 "objectives.md#eval-score",
             ),
             "percentunit",
-            {"{{feature}}": share(rate("eval_passed", ("feature",)), rate("eval_scored", ("feature",)))},
+            {"{{feature}} {{release}}": share(rate("eval_passed", SCORED_BY), rate("eval_scored", SCORED_BY))},
             Levels(doubtful=0.9, bad=0.8, rising=False),
+        ),
+        lines(
+            Told(
+                "What production tells the evals",
+                "Features whose answers began to fail more often (1: for a day), and candidates for cases an hour, by reason.",
+                "drift since a release: go back. Without one: read the candidates, `python -m evals candidates`.",
+                "objectives.md#answers-drift",
+            ),
+            "none",
+            {
+                "drift: {{feature}}": newest("eval_drift", ("feature",)),
+                "{{reason}}": f"3600 * {rate('eval_candidates', ('reason',))}",
+            },
+        ),
+        lines(
+            Told(
+                "What callers say, and what the evals leave out",
+                "Feedback an hour, and what scoring passed over an hour: by chance (`sample`), for lack of time (`seconds`),"
+                " records it could not read, candidates too many.",
+                "`unreadable` rises: a prompt's form changed and the reader of records did not. `seconds`: let it have more.",
+                "objectives.md#eval-score",
+            ),
+            "none",
+            {
+                "feedback: {{rating}}": f"3600 * {rate('feedback', ('rating',))}",
+                "left out: {{why}}": f"3600 * {rate('eval_left_out', ('why',))}",
+            },
+        ),
+        figure(
+            Told(
+                "Last round of scoring",
+                "How long ago the last round of scoring ended. One is due every minute.",
+                "the scorer hangs, or Postgres does not take what it writes. Its log says which.",
+                "objectives.md#answers-drift",
+            ),
+            "s",
+            f"time() - ({newest('eval_round')} > 0)",
+            Levels(doubtful=300, bad=900),
         ),
     ]
 

@@ -17,6 +17,7 @@ from sqlalchemy import Table, insert, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from app.audit import scores
 from app.audit.query import get_call
 from app.audit.recorder import Recorder
 from app.audit.rows import Writer
@@ -26,6 +27,7 @@ from app.budget.scopes import key, shard_of
 from app.domain.records import CallRecord
 from app.erasure import erasure
 from app.erasure.erasure import Person
+from app.features.feedback.tables import feedback
 from app.features.support import tables as support
 from app.idempotency.tables import idempotency_keys
 from app.jobs.tables import jobs
@@ -115,6 +117,15 @@ def _rows(tenant: str, user: str, call: CallRecord) -> dict[Table, list[dict[str
             }
         ],
         support.tool_use: [{**own, "tool": "t", "minute": NOW, "calls": 1}],
+        feedback: [{**own, "request_id": call.request_id, "rating": "bad", "comment": f"says {user}"}],
+        scores.eval_scores: [
+            {**own, "call_id": call.id, "at": NOW, "request_id": call.request_id, "feature": "f", "release": "r", "passed": False,
+             "findings": [{"scorer": "figures", "words": f"says {user}"}]},
+        ],
+        scores.eval_candidates: [
+            {**own, "digest": unique, "at": NOW, "request_id": call.request_id, "feature": "f", "release": "r", "times": 1,
+             "reasons": ["low_score"], "asked": {"question": user}, "seen": {}},
+        ],
         support.handovers: [{**own, "request_id": call.request_id, "reason": "asked"}],
         support.tickets: [
             {**own, "category": "c", "priority": "p", "sentiment": "s", "language": "en", "summary": f"{user} writes"},

@@ -97,3 +97,17 @@ async def test_a_record_twice_in_one_batch_is_stored_once(engine: AsyncEngine) -
     found = await get_call(engine, record.id)
     assert found is not None
     assert (len(found["attempts"]), drops.total) == (2, 0)
+
+
+async def test_rows_beside_the_records_go_with_their_day(engine: AsyncEngine) -> None:
+    """Feedback, scores and candidates are kept as long as the records that they are about."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    put = text("INSERT INTO feedback VALUES ('kept-tests', :r, '', 'bad', '', :at)")
+    async with engine.begin() as connection:
+        await connection.execute(
+            put, [{"r": "stays", "at": today - DAY * 100}, {"r": "goes", "at": today - DAY * 100 - DAY / 24}]
+        )
+    await Keeper(engine, keep_days=100, also=("feedback",)).tend()
+    async with engine.connect() as connection:
+        left = (await connection.execute(text("SELECT request_id FROM feedback WHERE tenant = 'kept-tests'"))).scalars().all()
+    assert left == ["stays"]

@@ -18,9 +18,9 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text
 SERVICES: dict[str, Any] = COMPOSE["services"]
 
 
-def test_the_core_profile_has_the_six_services() -> None:
+def test_the_core_profile_has_the_seven_services() -> None:
     assert {name for name, s in SERVICES.items() if "core" in s["profiles"]} == {
-        "service", "worker", "setup", "simulator", "valkey", "postgres",
+        "service", "worker", "evals", "setup", "simulator", "valkey", "postgres",
     }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from app.settings import Settings
+from app.settings import EvalsSettings, Settings
 from deploy.dashboards.build import dashboard_files
 from deploy.dashboards.panels import SOURCE
 
@@ -89,7 +89,11 @@ def test_prometheus_scrapes_the_services_metrics_ports_and_tells_the_alertmanage
         name: found["port"] for job in config["scrape_configs"] for found in job["dns_sd_configs"] for name in found["names"]
     }
     fields = Settings.model_fields
-    assert scraped == {"service": fields["metrics_port"].default, "worker": fields["worker_metrics_port"].default}
+    assert scraped == {
+        "service": fields["metrics_port"].default,
+        "worker": fields["worker_metrics_port"].default,
+        "evals": EvalsSettings.model_fields["metrics_port"].default,
+    }
     (targets,) = [found["targets"] for found in config["alerting"]["alertmanagers"][0]["static_configs"]]
     assert targets == [f"alertmanager:{published('alertmanager')[0]}"]
     for pattern in config["rule_files"]:

@@ -33,6 +33,8 @@ NOTES = """
 - Cache marks are Anthropic's; OpenAI caches by itself. Both report cached tokens.
 - `POST /v1/messages/count_tokens` asks the first vendor of the route that counts; else it gives our upper bound and says
   `octant-estimated: true`. OpenAI's chat completions have no such endpoint.
+- `POST /v1/feedback` is ours and no vendor's: `request_id`, `rating` (`good` or `bad`), `comment` (2,000 characters), `user`.
+  It answers 200, also for a request that has no record yet. Comments are redacted before they are stored.
 - Audio, files, several choices (`n`), log probabilities and the vendors' server tools are refused.
 """
 

@@ -10,7 +10,7 @@ from conftest import ROOT
 from typer.main import get_command
 
 from app.cli import app
-from app.settings import BudgetSettings, HttpSettings, RecoverySettings, Settings
+from app.settings import BudgetSettings, EvalsSettings, HttpSettings, RecoverySettings, Settings
 
 PAGES = sorted(ROOT.glob("runbook/*.md"))
 PROSE = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "threat_model.md", *PAGES]
@@ -59,7 +59,7 @@ def test_the_readme_opens_with_the_two_commands() -> None:
     assert [line.split("#")[0].strip() for line in first.group(1).strip().splitlines()] == ["$ make demo", "$ make test"]
 
 
-NESTED = ("openai", "anthropic", "providers", "recovery", "budget", "http")
+NESTED = ("openai", "anthropic", "providers", "recovery", "budget", "http", "evals")
 
 
 def test_the_example_environment_lists_every_setting_and_no_other() -> None:
@@ -68,6 +68,7 @@ def test_the_example_environment_lists_every_setting_and_no_other() -> None:
     nested = {f"{v}__{f}" for v in ("OPENAI", "ANTHROPIC") for f in ("BASE_URL", "API_KEY")}
     nested |= {f"RECOVERY__{name.upper()}" for name in RecoverySettings.model_fields}
     nested |= {f"HTTP__{name.upper()}" for name in HttpSettings.model_fields}
+    nested |= {f"EVALS__{name.upper()}" for name in EvalsSettings.model_fields}
     nested |= {f"BUDGET__{name.upper()}" for name in BudgetSettings.model_fields}
     assert told == plain | nested | {"PROVIDERS__LOCAL__BASE_URL", "PROVIDERS__LOCAL__LEGACY_MAX_TOKENS", "SECRETS_DIR"}
 

@@ -73,6 +73,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
         "^/v1/messages/",
         "^/v1/support",
         "^/v1/jobs",
+        "^/v1/feedback",
         "^/v1/admin",
         "^/(v1/models|[lrv])",
     ],

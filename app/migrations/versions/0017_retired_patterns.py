@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0017_retired_patterns"
-down_revision = "0015_evals"
+down_revision = "0016_eval_loop"
 branch_labels = None
 depends_on = None
 

@@ -191,3 +191,10 @@ def test_attacks_of_a_package_become_cases_that_name_it_and_its_licence(tmp_path
 
 
 BARE = external.External("a package 1.0", "", CASES[:1])
+
+
+def test_a_case_whose_criteria_nobody_has_written_is_no_case_yet() -> None:
+    """E9: what was promoted from production is a draft until a person has said what passes."""
+    draft = CASES[0].model_copy(update={"criteria": "DRAFT: say what passes, what fails."})
+    with pytest.raises(InvalidSuite, match=f"{draft.id}: is a draft"):
+        check_suite([draft, *CASES[1:]], load_thresholds(), load_baseline())

@@ -1,0 +1,138 @@
+"""The commands of the loop: `online`, `candidates`, `promote`, `dismiss`."""
+
+import functools
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Annotated, Any, ParamSpec
+
+import typer
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.domain.errors import Misconfigured
+from app.security.redaction import Redactor
+from app.settings import Settings
+from app.settings import load as load_settings
+from app.telemetry import logs
+from evals.cases import FailureMode, InvalidSuite
+from evals.online import candidates, promotion, worker
+from evals.online.candidates import Reason, State
+from evals.privacy import redacted
+
+P = ParamSpec("P")
+Number = Annotated[int, typer.Argument(help="The candidate's number, as `candidates` shows it.")]
+Once = Annotated[bool, typer.Option("--once", help="One round at once, told on the terminal, instead of rounds until stopped.")]
+ByReason = Annotated[Reason | None, typer.Option(help="Only those that were found for it.")]
+ByState = Annotated[State, typer.Option(help="Those in this state.")]
+Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
+Mode = Annotated[FailureMode, typer.Option(help="The failure mode that it is a case of.")]
+CaseId = Annotated[str, typer.Option("--id", help="The case's id: words with hyphens.")]
+Customer = Annotated[str, typer.Option(help="The made-up customer who asks in the case.")]
+Wording = Annotated[str, typer.Option("--question", help="What is asked, worded anew.")]
+Criteria = Annotated[str, typer.Option(help="Pass and fail in plain words.")]
+Outcome = Annotated[str, typer.Option(help="Expect `answered` or `handed_over`.")]
+Words = Annotated[list[str], typer.Option(help="Expect it; may be repeated.")]
+Fields = Annotated[list[str], typer.Option("--field", help="Expect a field of a ticket, as category=returns; may be repeated.")]
+Why = Annotated[str, typer.Option("--reason", help="Why it is no case.")]
+
+
+def add_to(app: typer.Typer, failing_closed: Callable[[], AbstractContextManager[None]]) -> None:
+    """Add the commands, each within ``failing_closed``."""
+    named: dict[str, Callable[..., None]] = {"online": online, "candidates": listing, "promote": promote, "dismiss": dismiss}
+    for name, command in named.items():
+        app.command(name)(_within(failing_closed, command))
+
+
+def _within(block: Callable[[], AbstractContextManager[None]], command: Callable[P, None]) -> Callable[P, None]:
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        with block():
+            command(*args, **kwargs)
+
+    return run
+
+
+def online(*, once: Once = False) -> None:
+    """Score a sample of production's calls as they come, and find candidates for cases."""
+    settings = _settings()
+    redactor = Redactor(settings.secret_key.get_secret_value().encode())
+    logs.configure(settings.log_level, redact=lambda line: redactor.redact(line, tenant=""))
+    worker.run(settings, single=once, tell=print)
+
+
+def listing(*, reason: ByReason = None, state: ByState = "new", limit: Limit = 20) -> None:
+    """Show candidates for cases, those that were seen most often first."""
+    with _database() as engine:
+        rows = candidates.listed(engine, state, reason, limit)
+    for row in rows:
+        seen = row["seen"]
+        print(f"{row['id']:>6}  {row['at']:%Y-%m-%d}  {row['times']}x  {row['feature']}  {', '.join(row['reasons'])}")
+        print(f"        asked: {_line(row['asked'].get('question') or row['asked'].get('text') or '')}")
+        if answer := seen.get("answer") or seen.get("summary"):
+            print(f"        seen:  {_line(answer)}")
+        for found in seen.get("findings", ()):
+            print(f"        wrong: {found['scorer']}: {_line(found['words'])}")
+        if comment := seen.get("comment"):
+            print(f"        said:  {_line(comment)}")
+    print(f"{len(rows)} candidates, {state}." if rows else f"No candidates, {state}.")
+
+
+def promote(
+    number: Number, *, mode: Mode, case_id: CaseId, user: Customer = "ada", question: Wording = "", criteria: Criteria = "",
+    outcome: Outcome = "", cites: Words = [], says: Words = [], says_not: Words = [], calls: Words = [],  # noqa: B006 - typer's API
+    field: Fields = [],  # noqa: B006 - typer's API; never changed
+) -> None:  # fmt: skip
+    """Write a candidate as a case into the file of its failure mode; without an expectation as a draft, which `check` refuses."""
+    expect: dict[str, Any] = {"outcome": outcome} if outcome else {}
+    expect |= {
+        name: given for name, given in (("cites", cites), ("says", says), ("says_not", says_not), ("calls", calls)) if given
+    }
+    expect |= {"fields": dict(_pair(one) for one in field)} if field else {}
+    wish = promotion.Wish(mode=mode, id=case_id, user=user, question=question, criteria=criteria, expect=expect)
+    with _database() as engine, engine.begin() as connection:
+        candidate = candidates.open_candidate(connection, number)
+        path, content = promotion.promoted(candidate, wish, promotion.today())
+        candidates.decide(connection, number, "promoted", case=case_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")  # last: a file that cannot be written leaves the candidate as it was
+    print(f"Wrote {case_id} to {path}. Read it for names that no pattern knows, then: python -m evals check")
+
+
+def dismiss(number: Number, *, why: Why) -> None:
+    """Say that a candidate is no case, and why. It does not come back."""
+    with _database() as engine, engine.begin() as connection:
+        candidates.open_candidate(connection, number)
+        candidates.decide(connection, number, "dismissed", why=redacted(why))
+    print(f"Dismissed {number}.")
+
+
+@contextmanager
+def _database() -> Generator[Engine, None, None]:
+    engine = create_engine(_settings().database_url, hide_parameters=True)
+    try:
+        yield engine
+    except SQLAlchemyError as error:
+        raise InvalidSuite(f"Postgres does not take it: {type(error).__name__}") from error
+    finally:
+        engine.dispose()
+
+
+def _settings() -> Settings:
+    try:
+        settings = load_settings()
+    except Misconfigured as error:
+        raise InvalidSuite(str(error)) from error
+    if not settings.database_url:
+        raise InvalidSuite("set OCTANT_DATABASE_URL: production is in the service's own database")
+    return settings
+
+
+def _pair(told: str) -> tuple[str, str | None]:
+    name, is_there, value = told.partition("=")
+    if not is_there:
+        raise InvalidSuite(f"--field is name=value, not {told!r}")
+    return name, None if value == "null" else value
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:110]

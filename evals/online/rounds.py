@@ -1,0 +1,242 @@
+"""One round: the calls that are new since the last one, a fair sample of them scored, what is worth a look noted.
+
+A round is one transaction: scores, candidates, the test for drift and the place up to which calls are done with change together,
+so a worker that dies in the middle leaves nothing, and the next does the same calls again. Of several workers one does the round.
+"""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Engine, select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from app.audit.erasures import LOCK as ERASING
+from app.audit.scores import eval_drift, eval_position, eval_scores
+from app.settings import EvalsSettings
+from evals.online.candidates import Found, Reason, keep
+from evals.online.drift import Drift
+from evals.online.recorded import READERS, SCORED, Read, Unreadable, read
+from evals.online.reservoir import Reservoir
+
+Row = dict[str, Any]
+LOCK = 0x0C85
+FIRST_LOOK = timedelta(hours=1)  # how far back the very first round begins
+LONGEST = timedelta(hours=1)  # that one round walks: after a long rest it takes several
+FORGOTTEN = timedelta(hours=1)  # feedback on what has no record by then is on nothing of ours
+OURS = (*SCORED, "content_refused", "answer_withheld")  # outcomes of which a case can be made
+BATCH = 50
+
+# The last pass of each request is its answer. Passes after `until` are looked at too: what ends later is the next round's.
+_WALK = text("""
+    SELECT id, at, tenant, request_id, feature, release, outcome, degraded FROM (
+        SELECT DISTINCT ON (tenant, feature, request_id) id, at, tenant, request_id, feature, release, outcome, degraded
+        FROM calls WHERE at > :since AND at <= :now AND feature = ANY(:features)
+        ORDER BY tenant, feature, request_id, at DESC
+    ) AS last WHERE at <= :until AND outcome = ANY(:outcomes)
+""")
+_READ = text("SELECT * FROM calls WHERE id = ANY(:ids) AND at >= :first AND at <= :last")
+_STILL_THERE = text("SELECT id FROM calls WHERE id = ANY(:ids) AND at >= :first AND at <= :last")
+# The worked example's own: who delete it, delete this.
+_HANDED_OVER = text("SELECT tenant, request_id FROM support_handovers WHERE created_at > :since AND created_at <= :now")
+_SAID = text("""
+    SELECT f.tenant, f.request_id, f."user", f.comment, f.at AS said_at, c.id, c.at FROM feedback f
+    LEFT JOIN LATERAL (
+        SELECT id, at FROM calls WHERE request_id = f.request_id AND tenant = f.tenant AND feature = ANY(:features)
+        AND outcome = ANY(:outcomes) ORDER BY at DESC LIMIT 1
+    ) AS c ON true
+    WHERE f.looked_at IS NULL AND f.rating::text = 'bad'::text AND f.at <= :until ORDER BY f.at LIMIT :most
+""")
+_LOOKED_AT = text("""
+    UPDATE feedback SET looked_at = :now WHERE tenant = :tenant AND request_id = :request_id AND "user" = :user AND at = :said_at
+""")
+
+
+@dataclass(slots=True)
+class Told:
+    """What a round did: ``scored`` and ``passed`` by feature and release, ``left_out`` by why, ``candidates`` by reason."""
+
+    until: datetime
+    behind: bool
+    scored: Counter[tuple[str, str]] = field(default_factory=Counter)
+    passed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    candidates: Counter[Reason] = field(default_factory=Counter)
+
+
+def once(engine: Engine, limits: EvalsSettings, now: datetime, chance: random.Random, *, forced: bool = False) -> Told | None:
+    """Do a round. None where another worker does one, or has just done it. Raises what SQLAlchemy raises.
+
+    ``forced``: also where the last was just done.
+    """
+    with engine.begin() as connection:
+        if not connection.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": LOCK}).scalar_one():
+            return None
+        place = connection.execute(select(eval_position)).mappings().one_or_none()
+        newest = now - timedelta(seconds=limits.late)
+        behind = place is not None and place["until"] < newest - LONGEST
+        if place and not forced and not behind and place["looked_at"] > now - timedelta(seconds=limits.interval * 0.9):
+            return None
+        since: datetime = place["until"] if place else newest - FIRST_LOOK
+        until = max(since, min(newest, since + LONGEST))
+        told = Round(connection, limits, chance, (since, until, now)).go()
+        values = {"one": True, "until": until, "looked_at": now}
+        connection.execute(insert(eval_position).values(values).on_conflict_do_update(index_elements=["one"], set_=values))
+    return told
+
+
+def drifts(connection: Connection) -> dict[str, Drift]:
+    """The test's state by feature."""
+    rows = connection.execute(select(eval_drift)).mappings()
+    return {row["feature"]: Drift(**{name: value for name, value in row.items() if name != "feature"}) for row in rows}
+
+
+class Round:
+    """One round on its transaction. ``clock`` is in seconds."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        limits: EvalsSettings,
+        chance: random.Random,
+        times: tuple[datetime, datetime, datetime],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``times``: calls that began after the first and up to the second are this round's; the third is now."""
+        self._connection = connection
+        self._limits = limits
+        self._chance = chance
+        self._since, self._until, self._now = times
+        self._clock = clock
+        self._told = Told(self._until, behind=self._until < self._now - timedelta(seconds=limits.late))
+        self._scores: list[tuple[Row, Read]] = []
+        self._found: dict[str, Found] = {}
+
+    def go(self) -> Told:
+        """Walk, score, look at what stands out, and write it down."""
+        sampled, standing_out = self._walk()
+        self._score(sampled)
+        for row, reasons in self._rows(standing_out):
+            self._look(row, reasons)
+        said = self._feedback()
+        self._write()
+        for one in said:
+            which = {name: one[name] for name in ("tenant", "request_id", "user", "said_at")}
+            self._connection.execute(_LOOKED_AT, {**which, "now": self._now})
+        return self._told
+
+    def _walk(self) -> tuple[list[Row], dict[str, tuple[datetime, list[Reason]]]]:
+        """The sample, and the calls that stand out by id: those that were flagged and those that were handed over."""
+        bounds = {"since": self._since, "now": self._now}
+        handed = {tuple(row) for row in self._connection.execute(_HANDED_OVER, bounds)}
+        wanted = {**bounds, "until": self._until, "features": list(READERS), "outcomes": list(OURS)}
+        reservoirs: dict[tuple[str, str], Reservoir[Row]] = {}
+        standing_out: dict[str, tuple[datetime, list[Reason]]] = {}
+        for mapping in self._connection.execute(_WALK, wanted, execution_options={"yield_per": BATCH}).mappings():
+            row = dict(mapping)
+            if row["outcome"] in SCORED:
+                group = row["feature"], row["release"]
+                reservoirs.setdefault(group, Reservoir(self._limits.sample, self._chance)).offer(row)
+            reasons: list[Reason] = []
+            reasons += ["guard_flag"] if any(word.startswith("guard:") for word in row["degraded"]) else []
+            reasons += ["hand_over"] if (row["tenant"], row["request_id"]) in handed else []
+            if reasons and len(standing_out) >= self._limits.candidates:
+                self._told.left_out["candidates"] += 1
+            elif reasons:
+                standing_out[row["id"]] = row["at"], reasons
+        self._told.left_out["sample"] += sum(reservoir.passed_over for reservoir in reservoirs.values())
+        sampled = [row for reservoir in reservoirs.values() for row in reservoir.held]
+        self._chance.shuffle(sampled)  # whoever is left out for lack of time is left out by chance too
+        return sampled, standing_out
+
+    def _score(self, sampled: Sequence[Row]) -> None:
+        began, done = self._clock(), 0
+        for row, _ in self._rows({row["id"]: (row["at"], []) for row in sampled}):
+            if self._clock() - began > self._limits.seconds:
+                break
+            done += 1
+            if (found := self._read(row)) is None:
+                continue
+            self._scores.append((row, found))
+            if found.findings:
+                self._note(row, found, ("low_score",))
+        self._told.left_out["seconds"] += len(sampled) - done
+
+    def _rows(self, wanted: Mapping[str, tuple[datetime, list[Reason]]]) -> Iterator[tuple[Row, list[Reason]]]:
+        """Records with their texts, a few at a time, in the order that they are wanted in."""
+        ids = list(wanted)
+        for start in range(0, len(ids), BATCH):
+            some = ids[start : start + BATCH]
+            times = [wanted[one][0] for one in some]
+            rows = self._connection.execute(_READ, {"ids": some, "first": min(times), "last": max(times)}).mappings()
+            by_id = {row["id"]: dict(row) for row in rows}
+            yield from ((by_id[one], wanted[one][1]) for one in some if one in by_id)
+
+    def _feedback(self) -> Sequence[Row]:
+        """Look at what callers called bad. Returns what need not be looked at again."""
+        wanted = {"features": list(READERS), "outcomes": list(OURS), "most": self._limits.candidates}
+        told = {**wanted, "until": self._now - timedelta(seconds=self._limits.late)}
+        said = [dict(row) for row in self._connection.execute(_SAID, told).mappings()]
+        by_call = {one["id"]: one for one in said if one["id"]}
+        for row, reasons in self._rows({number: (one["at"], ["user_feedback"]) for number, one in by_call.items()}):
+            self._look(row, reasons, by_call[row["id"]]["comment"])
+        return [one for one in said if one["id"] or one["said_at"] < self._now - FORGOTTEN]
+
+    def _look(self, row: Row, reasons: Sequence[Reason], comment: str = "") -> None:
+        if found := self._read(row):
+            self._note(row, found, reasons, comment)
+
+    def _read(self, row: Row) -> Read | None:
+        try:
+            return read(row)
+        except Unreadable:
+            self._told.left_out["unreadable"] += 1
+            return None
+
+    def _note(self, row: Row, found: Read, reasons: Sequence[Reason], comment: str = "") -> None:
+        before = self._found.get(row["id"])
+        if before is None and len(self._found) >= self._limits.candidates and "low_score" in reasons:
+            self._told.left_out["candidates"] += 1  # of these there may be very many; the others are bounded where they are found
+            return
+        earlier = before.reasons if before else ()
+        all_of_them = tuple(dict.fromkeys((*earlier, *reasons)))
+        self._found[row["id"]] = Found(row, found, all_of_them, comment or (before.comment if before else ""))
+
+    def _write(self) -> None:
+        """What was erased while it was read is not written: whoever erases waits for this transaction, or was before it."""
+        self._connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": ERASING})
+        rows = [row for row, _ in self._scores] + [found.row for found in self._found.values()]
+        if not rows:
+            return
+        times = [row["at"] for row in rows]
+        wanted = {"ids": [row["id"] for row in rows], "first": min(times), "last": max(times)}
+        there = set(self._connection.execute(_STILL_THERE, wanted).scalars())
+        scores = sorted(((row, made) for row, made in self._scores if row["id"] in there), key=lambda one: one[0]["at"])
+        if scores:
+            put = insert(eval_scores).on_conflict_do_nothing()
+            self._connection.execute(put, [_score_row(row, made) for row, made in scores])
+        self._test(scores)
+        self._told.candidates.update(keep(self._connection, [one for number, one in self._found.items() if number in there]))
+
+    def _test(self, scores: Sequence[tuple[Row, Read]]) -> None:
+        """Count the scores, and show them to the test for drift in the order of the calls."""
+        states = drifts(self._connection)
+        for row, made in scores:
+            group = row["feature"], row["release"]
+            self._told.scored[group] += 1
+            self._told.passed[group] += not made.findings
+            states[row["feature"]] = states.get(row["feature"], Drift()).after(self._now, failed=bool(made.findings))
+        for feature in {row["feature"] for row, _ in scores}:
+            values = {"feature": feature, **asdict(states[feature])}
+            put = insert(eval_drift).values(values)
+            self._connection.execute(put.on_conflict_do_update(index_elements=["feature"], set_=values))
+
+
+def _score_row(row: Row, made: Read) -> dict[str, Any]:
+    of_call = {name: row[name] for name in ("at", "tenant", "user", "request_id", "feature", "release")}
+    wrong = [{"scorer": one.scorer, "words": one.words} for one in made.findings]
+    return {"call_id": row["id"], **of_call, "passed": not made.findings, "findings": wrong}

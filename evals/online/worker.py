@@ -1,0 +1,97 @@
+"""`python -m evals online`: rounds, one after the other, and what they found as metrics on a listener of its own."""
+
+import logging
+import random
+import signal
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine, create_engine, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.audit.scores import eval_position
+from app.settings import EvalsSettings, Settings
+from app.telemetry import exposition
+from app.telemetry.metrics import Metrics
+from evals.online.rounds import Told, drifts, once
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Does rounds, and shows the state of all workers, which lies in Postgres."""
+
+    def __init__(self, engine: Engine, limits: EvalsSettings, metrics: Metrics, chance: random.Random | None = None) -> None:
+        """``chance`` decides who is sampled."""
+        self._engine = engine
+        self._limits = limits
+        self._metrics = metrics
+        self._chance = chance or random.Random()  # noqa: S311 - sampling, not security
+
+    def round(self, now: datetime | None = None, *, forced: bool = False) -> Told | None:
+        """One round, and the metrics after it. Raises what SQLAlchemy raises."""
+        now = now or datetime.now(UTC)
+        told = once(self._engine, self._limits, now, self._chance, forced=forced)
+        if told:
+            self._count(told)
+        self._show(now)
+        return told
+
+    def forever(self, stop: threading.Event) -> None:
+        """Rounds until ``stop``. A Postgres that is away is waited for; what is behind is caught up without a pause."""
+        while not stop.is_set():
+            told = None
+            try:
+                told = self.round()
+            except SQLAlchemyError as error:
+                log.warning("no round of scoring, will try again", extra={"error_type": type(error).__name__})
+            if not (told and told.behind):
+                stop.wait(self._limits.interval)
+
+    def _count(self, told: Told) -> None:
+        for (feature, release), number in told.scored.items():
+            self._metrics.eval_scored.inc(number, feature=feature, release=release)
+            self._metrics.eval_passed.inc(told.passed[feature, release], feature=feature, release=release)
+        for why, number in told.left_out.items():
+            self._metrics.eval_left_out.inc(number, why=why)
+        for reason, number in told.candidates.items():
+            self._metrics.eval_candidates.inc(number, reason=reason)
+
+    def _show(self, now: datetime) -> None:
+        with self._engine.connect() as connection:
+            looked_at = connection.execute(select(eval_position.c.looked_at)).scalar_one_or_none()
+            states = drifts(connection)
+        if looked_at:
+            self._metrics.eval_round.set(looked_at.timestamp())
+        for feature, drift in states.items():
+            self._metrics.eval_drift.set(int(drift.shows(now)), feature=feature)
+
+
+def run(settings: Settings, *, single: bool, tell: Callable[[str], None]) -> None:
+    """Rounds until SIGTERM or SIGINT; ``single``: one at once, told. Raises what SQLAlchemy raises, and OSError."""
+    engine = create_engine(settings.database_url, pool_pre_ping=True, hide_parameters=True)
+    metrics = Metrics()
+    worker = Worker(engine, settings.evals, metrics)
+    try:
+        if single:
+            tell(_words(worker.round(forced=True)))
+            return
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        server, _ = exposition.serve_registry(settings.host, settings.evals.metrics_port, metrics.registry)
+        log.warning("scoring of production is ready", extra={"interval": settings.evals.interval})
+        worker.forever(stop)
+        server.shutdown()
+    finally:
+        engine.dispose()
+
+
+def _words(told: Told | None) -> str:
+    if told is None:
+        return "Another worker does a round just now."
+    lines = [f"{f} on {r}: {n} scored, {told.passed[f, r]} passed" for (f, r), n in sorted(told.scored.items())]
+    lines += [f"left out ({why}): {number}" for why, number in sorted(told.left_out.items()) if number]
+    lines += [f"candidates ({reason}): {number}" for reason, number in sorted(told.candidates.items())]
+    return "\n".join([*lines, f"Calls that began up to {told.until:%Y-%m-%d %H:%M:%S} UTC are done with."])

@@ -1,0 +1,236 @@
+"""Rounds of scoring on a real Postgres: one at a time, within their budget, nothing twice, nothing of who was erased (E9)."""
+
+import json
+import random
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from conftest import own_database
+from records import a_record
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.audit.rows import Writer
+from app.security.guard import fence
+from app.settings import EvalsSettings
+from evals.cases import InvalidSuite
+from evals.online import candidates, recorded, rounds
+from evals.online.candidates import decide, open_candidate
+from evals.online.rounds import LOCK, Round, Told, once
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+ONE = timedelta(seconds=1)
+
+
+@pytest.fixture(scope="module")
+def own_url(database_url: str) -> Iterator[str]:
+    with own_database(database_url, "scoring") as url:
+        yield url
+
+
+@pytest_asyncio.fixture
+async def writer(own_url: str) -> AsyncIterator[Writer]:
+    engine: AsyncEngine = create_async_engine(own_url)
+    yield Writer(engine)
+    async with engine.begin() as connection:
+        await connection.execute(
+            text("TRUNCATE calls, attempts, feedback, eval_scores, eval_candidates, eval_position, eval_drift, support_handovers")
+        )
+    await engine.dispose()
+
+
+@pytest.fixture
+def engine(own_url: str) -> Iterator[Engine]:
+    engine = create_engine(own_url)
+    yield engine
+    engine.dispose()
+
+
+def call(answer: str, age: float, **changes: Any) -> Any:  # noqa: ANN401 - a record
+    asked = fence("question", changes.pop("question", "When is it there?"), nonce="0a1b2c3d")
+    asked += "\n" + fence("passage", "Shipping\nIt takes 3 days.", nonce="0a1b2c3d", id="shipping-times")
+    request = json.dumps({"messages": [{"role": "user", "parts": [{"text": asked}]}]})
+    response = changes.pop("response", None) or json.dumps({"parts": [{"text": answer}], "stop": "end_turn"})
+    return a_record(at=NOW - timedelta(seconds=age), request=request, response=response, **({"degraded": ()} | changes))
+
+
+GOOD, BAD = "It takes 3 days. [shipping-times]", "It takes 9 days. [shipping-times]"
+
+
+def limits(**changes: Any) -> EvalsSettings:  # noqa: ANN401 - any setting
+    return EvalsSettings(**({"late": 60, "sample": 10, "interval": 60} | changes))
+
+
+def go(engine: Engine, now: datetime = NOW, **changes: Any) -> Told:  # noqa: ANN401 - any setting
+    told = once(engine, limits(**changes), now, random.Random(3), forced=True)  # noqa: S311 - sampling
+    assert told is not None
+    return told
+
+
+def rows(engine: Engine, statement: str) -> Sequence[Any]:
+    with engine.connect() as connection:
+        return connection.execute(text(statement)).all()
+
+
+def scored(engine: Engine) -> set[str]:
+    return {row.call_id for row in rows(engine, "SELECT call_id FROM eval_scores")}
+
+
+async def test_calls_wait_until_their_records_can_be_there_and_are_scored_once(engine: Engine, writer: Writer) -> None:
+    old, young = call(GOOD, 61), call(GOOD, 59)
+    await writer.write([old, young])
+    go(engine)
+    assert scored(engine) == {old.id}
+    assert go(engine, NOW + ONE).scored.total() == 1
+    assert go(engine, NOW + 2 * ONE).scored.total() == 0
+    assert scored(engine) == {old.id, young.id}
+
+
+async def test_of_a_request_the_last_pass_is_scored_also_when_a_round_ends_between(engine: Engine, writer: Writer) -> None:
+    tool = json.dumps({"parts": [{"tool_use": "get_order", "arguments": "{}"}], "stop": "tool_use"})
+    first, last = call("", 61, request_id="req_a", response=tool), call(GOOD, 59, request_id="req_a")
+    await writer.write([first, last])
+    assert go(engine).left_out.total() == 0, "a pass in the middle is no record that cannot be read"
+    go(engine, NOW + 2 * ONE)
+    assert scored(engine) == {last.id}
+
+
+async def test_a_round_scores_so_many_of_each_feature_and_release_and_counts_the_rest(engine: Engine, writer: Writer) -> None:
+    records = [call(GOOD, 100 + n, release=release) for n in range(30) for release in ("a", "b")]
+    await writer.write([*records, call("x", 99, feature="chat.completions")])
+    told = go(engine)
+    assert told.scored == {("support.answer", "a"): 10, ("support.answer", "b"): 10}
+    assert told.left_out["sample"] == 40
+
+
+async def test_scoring_ends_with_its_seconds_and_what_is_left_is_counted(engine: Engine, writer: Writer) -> None:
+    await writer.write([call(GOOD, 100 + n) for n in range(10)])
+    ticks = iter(range(1000))
+    with engine.begin() as connection:
+        times = (NOW - timedelta(hours=1), NOW, NOW)
+        told = Round(connection, limits(seconds=3.5), random.Random(3), times, clock=lambda: next(ticks)).go()  # noqa: S311
+    assert (told.scored.total(), told.left_out["seconds"]) == (3, 7)
+
+
+async def test_of_several_workers_one_does_a_round_and_the_next_is_not_before_its_time(engine: Engine, writer: Writer) -> None:
+    await writer.write([call(GOOD, 100)])
+    with engine.begin() as other:
+        other.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+        assert once(engine, limits(), NOW, random.Random(3), forced=True) is None  # noqa: S311 - sampling
+    assert once(engine, limits(), NOW, random.Random(3)) is not None  # noqa: S311 - sampling
+    assert once(engine, limits(), NOW + 50 * ONE, random.Random(3)) is None  # noqa: S311 - sampling
+    assert once(engine, limits(), NOW + 60 * ONE, random.Random(3)) is not None  # noqa: S311 - sampling
+
+
+async def test_a_round_that_dies_leaves_nothing_and_the_next_does_it_all(
+    engine: Engine, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await writer.write([call(BAD, 100)])
+    with monkeypatch.context() as broken:
+        broken.setattr(rounds, "keep", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            go(engine)
+    assert [
+        rows(engine, "SELECT call_id FROM eval_scores"),
+        rows(engine, "SELECT feature FROM eval_drift UNION ALL SELECT 'place' FROM eval_position"),
+    ] == [[], []]
+    told = go(engine)
+    assert (told.scored.total(), told.passed.total(), told.candidates) == (1, 0, Counter(low_score=1))
+
+
+async def test_a_long_rest_is_caught_up_in_steps(engine: Engine, writer: Writer) -> None:
+    go(engine, NOW - timedelta(hours=3))
+    await writer.write([call(GOOD, 3600 * hours + 100) for hours in (0, 1, 2)])
+    told = [go(engine) for _ in range(3)]
+    assert [(one.scored.total(), one.behind) for one in told] == [(1, True), (1, True), (1, False)]
+
+
+async def test_a_user_who_is_erased_while_a_round_reads_is_not_written_down(engine: Engine, writer: Writer) -> None:
+    """Erasing waits for the round's transaction, or was before it: then the call is gone when the round looks again."""
+    gone, stays = call(BAD, 100, question="Mine?"), call(BAD, 101, question="Theirs?")
+    await writer.write([gone, stays])
+    read = recorded.read
+
+    def erased_meanwhile(row: Any) -> Any:  # noqa: ANN401 - a row
+        with engine.begin() as other:
+            other.execute(text("DELETE FROM calls WHERE id = :id"), {"id": gone.id})
+        return read(row)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rounds, "read", erased_meanwhile)
+        go(engine)
+    assert scored(engine) == {stays.id}
+    assert [row.asked["question"] for row in rows(engine, "SELECT asked FROM eval_candidates")] == ["Theirs?"]
+
+
+async def test_erasing_waits_until_a_round_has_written(engine: Engine, writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    await writer.write([call(BAD, 100)])
+    locked, erased = threading.Event(), threading.Event()
+
+    def erase() -> None:
+        locked.wait(10)
+        with engine.begin() as other:
+            other.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": 0x0C82})
+            other.execute(text("DELETE FROM eval_scores"))
+        erased.set()
+
+    keep = candidates.keep
+
+    def slowly(*given: Any) -> Any:  # noqa: ANN401 - as `keep`
+        locked.set()
+        assert not erased.wait(0.3)
+        return keep(*given)
+
+    monkeypatch.setattr(rounds, "keep", slowly)
+    eraser = threading.Thread(target=erase)
+    eraser.start()
+    go(engine)
+    eraser.join(10)
+    assert erased.is_set()
+    assert scored(engine) == set()
+
+
+async def test_a_question_seen_again_is_the_same_candidate_and_a_decision_stays(engine: Engine, writer: Writer) -> None:
+    await writer.write([call(BAD, 100), call(BAD, 99)])
+    assert go(engine).candidates == {"low_score": 1}
+    with engine.begin() as connection:
+        number = rows(engine, "SELECT id FROM eval_candidates")[0].id
+        open_candidate(connection, number)
+        decide(connection, number, "dismissed", why="known")
+    with engine.begin() as connection, pytest.raises(InvalidSuite, match=f"candidate {number} was dismissed already: known"):
+        open_candidate(connection, number)
+    flagged = call(GOOD, 59, degraded=("guard:fake-role",))
+    await writer.write([flagged])
+    assert go(engine, NOW + 2 * ONE).candidates == {"guard_flag": 1}
+    (row,) = rows(engine, "SELECT times, reasons, state, request_id FROM eval_candidates")
+    assert tuple(row) == (3, ["low_score", "guard_flag"], "dismissed", flagged.request_id)
+
+
+async def test_feedback_waits_for_its_record_and_is_forgotten_without_one(engine: Engine, writer: Writer) -> None:
+    given = "INSERT INTO feedback (tenant, request_id, \"user\", rating, comment, at) VALUES (:t, :r, 'ada', 'bad', 'no', :at)"
+    with engine.begin() as connection:
+        for tenant, request, age in (
+            ("audit-tests", "req_late", 70),
+            ("other", "req_late", 70),
+            ("audit-tests", "req_never", 7000),
+        ):
+            connection.execute(text(given), {"t": tenant, "r": request, "at": NOW - timedelta(seconds=age)})
+    waiting = "SELECT tenant, request_id FROM feedback WHERE looked_at IS NULL ORDER BY tenant"
+    go(engine)
+    assert [tuple(row) for row in rows(engine, waiting)] == [("audit-tests", "req_late"), ("other", "req_late")]
+    await writer.write([call(GOOD, 71, request_id="req_late")])
+    assert go(engine, NOW + ONE).candidates == {"user_feedback": 1}
+    assert [tuple(row) for row in rows(engine, waiting)] == [("other", "req_late")], "nobody rates another tenant's answers"
+
+
+async def test_candidates_of_a_round_are_bounded_and_what_is_over_is_counted(engine: Engine, writer: Writer) -> None:
+    await writer.write([call(BAD, 100 + n, question=f"Question {n}?") for n in range(9)])
+    await writer.write([call(GOOD, 200 + n, question=f"Flag {n}?", degraded=("guard:fake-role",)) for n in range(9)])
+    told = go(engine, sample=1000, candidates=5)
+    assert told.candidates == {"low_score": 5, "guard_flag": 5}
+    assert told.left_out["candidates"] == 8

@@ -1,0 +1,253 @@
+"""What the loop reads out of records, which of them it takes, and what it lets become a case (E9)."""
+
+import json
+import random
+import shutil
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+
+from app.features.support.tickets import OUTPUT
+from app.security.guard import fence
+from app.security.redaction import Redactor
+from evals.cases import InvalidSuite, load_cases
+from evals.languages import surely
+from evals.online.candidates import digest, digest_of
+from evals.online.promotion import Wish, promoted
+from evals.online.recorded import Unreadable, read
+from evals.online.reservoir import Reservoir
+from evals.suite import DRAFT
+
+# Chi-square, 99.9 % quantile of 99 degrees of freedom.
+MOST = 148.2
+
+
+def test_every_one_of_a_stream_has_the_same_chance() -> None:
+    chance, runs, size, stream = random.Random(5), 4_000, 10, 100  # noqa: S311 - a simulation
+    counts = [0] * stream
+    for _ in range(runs):
+        reservoir: Reservoir[int] = Reservoir(size, chance)
+        for item in range(stream):
+            reservoir.offer(item)
+        assert len(set(reservoir.held)) == size
+        assert reservoir.passed_over == stream - size
+        for item in reservoir.held:
+            counts[item] += 1
+    expected = runs * size / stream
+    # each run draws without replacement, which shrinks the statistic by (n - k) / (n - 1)
+    statistic = sum((count - expected) ** 2 / expected for count in counts) * (stream - 1) / (stream - size)
+    assert statistic < MOST
+
+
+def test_a_stream_that_fits_is_held_whole() -> None:
+    reservoir: Reservoir[int] = Reservoir(5, random.Random(1))  # noqa: S311 - a simulation
+    for item in range(3):
+        reservoir.offer(item)
+    assert (reservoir.held, reservoir.passed_over) == ([0, 1, 2], 0)
+
+
+PASSAGE = "Shipping times\nStandard shipping takes 3 to 5 business days. Call +1 202 555 0123. Express takes 2 days."
+QUESTION = "How long is it until standard shipping is at my house, if you can ship it for me?"
+
+
+def text(*parts: dict[str, Any]) -> str:
+    return json.dumps({"parts": list(parts), "stop": "end_turn"})
+
+
+def record(answer: str, *, question: str = QUESTION, turns: str = "", later: Any = (), **changes: Any) -> dict[str, Any]:  # noqa: ANN401
+    """A call of `support.answer` as the service records it, redacted like one."""
+    asked = f"\n{turns}{fence('question', question, nonce='0a1b2c3d')}\n\nHelp articles:\n"
+    asked += fence("passage", PASSAGE, nonce="4e5f6a7b", id="shipping-times")
+    request = {"system": ["…"], "messages": [{"role": "user", "parts": [{"text": asked}]}, *later]}
+    redactor = Redactor(b"these tests")
+    row = {
+        "feature": "support.answer",
+        "outcome": "ok",
+        "request": json.dumps(request),
+        "response": text({"text": answer}),
+    } | changes
+    return row | {name: redactor.redact(row[name], tenant="acme") for name in ("request", "response")}
+
+
+def wrong(row: dict[str, Any]) -> list[str]:
+    return [str(found) for found in read(row).findings]
+
+
+def test_an_answer_that_its_passage_holds_is_right() -> None:
+    found = read(record("It takes 3 to 5 business days. [shipping-times]"))
+    assert found.findings == ()
+    assert found.asked == {"endpoint": "support/answer", "question": QUESTION}
+    assert (found.seen["outcome"], found.seen["citations"][0]["article_id"]) == ("answered", "shipping-times")
+
+
+@pytest.mark.parametrize(
+    ("answer", "scorer"),
+    [
+        ("It takes 9 business days. [shipping-times]", "figures: says 9"),
+        ("It takes 3 to 5 days. [shipping-times] [returns-policy]", "sources: sources named that it was not shown: 1"),
+        ("Write to ada.lovelace@example.com, it takes 3 to 5 days. [shipping-times]", "privacy: holds personal data: email"),
+        (
+            "Es dauert 3 bis 5 Tage, und Sie haben die Ware mit der Post. [shipping-times]",
+            "language: is written in de, not in en",
+        ),
+    ],
+)
+def test_what_is_wrong_with_any_answer_is_found_without_an_expectation(answer: str, scorer: str) -> None:
+    assert any(found.startswith(scorer) for found in wrong(record(answer))), wrong(record(answer))
+
+
+def test_the_shops_own_number_is_no_leak_and_no_invented_figure() -> None:
+    assert wrong(record("Call +1 202 555 0123. [shipping-times]")) == []
+
+
+def test_an_answer_that_nothing_supports_was_handed_over_as_the_customer_saw_it() -> None:
+    found = read(record("It takes 9 business days."))
+    assert (found.seen["outcome"], found.findings) == ("handed_over", ())
+
+
+def test_what_a_tool_said_supports_figures_and_a_refused_argument_does_not() -> None:
+    def used(result: str) -> list[dict[str, Any]]:
+        call = {"role": "assistant", "parts": [{"tool_use": "get_order", "arguments": "{}"}]}
+        return [call, {"role": "user", "parts": [{"tool_result": [{"text": result}], "is_error": False}]}]
+
+    assert read(record("It costs 42.", later=used('{"total": "42"}'))).seen["outcome"] == "answered"
+    assert wrong(record("It costs 42.", later=used('{"total": "42"}'))) == []
+    assert wrong(record("It costs 43.", later=used('{"total": "42"}'))) == ["figures: says 43, which no cited article says"]
+    refused = used('{"error": "Call it again with valid arguments. order_id: missing"}')
+    assert read(record("It costs 42.", later=refused)).seen["outcome"] == "handed_over"
+
+
+def test_earlier_turns_are_read_with_who_said_them() -> None:
+    turns = fence("turn", "It is a tent.", nonce="11aa22bb", role="assistant") + "\n"
+    assert read(record("Yes. [shipping-times]", turns=turns)).asked["conversation"] == [
+        {"role": "assistant", "text": "It is a tent."}
+    ]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        record("x", request="no JSON"),
+        record("x", request='{"messages": []}'),
+        record("x", response=text({"tool_use": "get_order", "arguments": "{}"})),
+        record("x", response="null"),
+        {**record("x"), "request": "<redaction-failed>"},
+    ],
+    ids=["no JSON", "no message", "left in the middle", "no reply", "not redacted"],
+)
+def test_a_record_that_cannot_be_read_is_no_score(row: dict[str, Any]) -> None:
+    with pytest.raises(Unreadable):
+        read(row)
+
+
+def ticket(message: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - any field
+    filled = {"category": "shipping", "priority": "normal", "order_id": None, "product": None, "sentiment": "neutral"}
+    filled |= {"language": "en", "summary": "Asks for a parcel."} | fields
+    request = {"messages": [{"role": "user", "parts": [{"text": fence("customer_message", message, nonce="0a1b2c3d")}]}]}
+    row = {"feature": "support.ticket", "outcome": "ok", "request": json.dumps(request)}
+    return row | {"response": text({"text": json.dumps(filled)})}
+
+
+def test_a_ticket_fits_its_schema_names_the_order_that_was_named_and_its_language() -> None:
+    assert OUTPUT.name == "ticket"
+    message = "Where is my parcel NW-10001? I have been waiting for it and nothing has come to me."
+    assert wrong(ticket(message, order_id="NW-10001")) == []
+    assert wrong(ticket(message)) == ["fields: order_id is None, not 'NW-10001'"]
+    assert wrong(ticket(message, order_id="NW-10001", language="de")) == ["fields: language is 'de', not 'en'"]
+    assert wrong(ticket(message, category="gossip")) == ["schema: $.category: literal_error"]
+
+
+def test_a_language_is_demanded_only_where_it_is_beyond_doubt() -> None:
+    assert surely("Wie lange dauert es, und kann ich das Zelt mit der Post nach Hause haben?") == "de"
+    assert surely("Tent?") is None
+    assert surely("Danke, but is the Zelt in der box?") is None
+
+
+def test_the_same_question_is_one_candidate_however_it_is_typed_and_whoever_asks() -> None:
+    one = {"endpoint": "support/answer", "question": "Mail me at <email:0a1b2c3d>, when is it there?"}
+    other = {"endpoint": "support/answer", "question": " mail me at  <email:99887766>, When is it there "}
+    assert digest(one) == digest(other)
+    assert digest(one) != digest({**one, "endpoint": "support/tickets"})
+    assert digest(one) != digest({**one, "conversation": [{"role": "customer", "text": "Hello"}]})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    shutil.copytree(ROOT / "evals" / "cases", tmp_path / "cases")
+    return tmp_path / "cases"
+
+
+def candidate(question: str, **seen: Any) -> dict[str, Any]:  # noqa: ANN401 - any field
+    asked = {"endpoint": "support/answer", "question": question}
+    told = {"answer": "It takes 9 days.", "findings": [{"scorer": "figures", "words": "says 9, which no cited article says"}]}
+    about = {"release": "2026-11-22", "at": datetime(2026, 11, 24, 9, tzinfo=UTC), "reasons": ["low_score"]}
+    return {"asked": asked, "seen": told | seen, "digest": digest(asked), **about}
+
+
+DAY = date(2026, 11, 25)
+NEW = "How soon is a parcel on my porch?"
+
+
+def test_a_candidate_becomes_a_case_at_the_end_of_its_modes_file(folder: Path) -> None:
+    expect = {"outcome": "answered", "cites": ["shipping-times"]}
+    wish = Wish(mode="retrieval_miss", id="porch", criteria="Passes if shipping times are cited.", expect=expect)
+    path, content = promoted(candidate(NEW), wish, DAY, folder)
+    assert path == folder / "retrieval_miss" / "answer.yaml"
+    assert content.startswith(path.read_text().rstrip()), "what was there stays as it was, comments too"
+    path.write_text(content)
+    case = next(case for case in load_cases(folder) if case.id == "porch")
+    assert case.input.wire == {"question": NEW, "user": "ada"}
+    assert case.added == DAY
+    told = "production, release 2026-11-22, 2026-11-24: low_score; seen: It takes 9 days."
+    assert case.origin == f"{told} (figures: says 9, which no cited article says)"
+
+
+def test_without_an_expectation_it_is_a_draft_that_no_suite_takes(folder: Path) -> None:
+    path, content = promoted(candidate(NEW), Wish(mode="multilingual", id="porch"), DAY, folder)
+    path.write_text(content)
+    with pytest.raises(InvalidSuite, match="porch: expects nothing"):
+        load_cases(folder)
+    assert f"criteria: '{DRAFT}: " in content
+
+
+def test_a_mode_without_a_file_gets_one(folder: Path) -> None:
+    shutil.rmtree(folder / "pii_leak")
+    path, content = promoted(candidate(NEW), Wish(mode="pii_leak", id="porch"), DAY, folder)
+    assert not path.exists()
+    assert content.startswith("# yaml-language-server: $schema=../../case.schema.json\n- id: porch\n")
+
+
+@pytest.mark.parametrize(
+    ("question", "identity", "why"),
+    [
+        ("How long does STANDARD shipping take", "porch", "standard-shipping-time asks the same"),
+        (NEW, "standard-shipping-time", "there is a case standard-shipping-time already"),
+        (NEW, "No Id", "out of form"),
+        ("I live at <address:0a1b2c3d>, when is it there?", "porch", "holds address, taken out by redaction"),
+        ("I am somebody@corp.example, when is it there?", "porch", "would hold personal data: email"),
+    ],
+)
+def test_what_is_there_already_or_personal_is_refused(folder: Path, question: str, identity: str, why: str) -> None:
+    with pytest.raises(InvalidSuite, match=why):
+        promoted(candidate(question), Wish(mode="retrieval_miss", id=identity), DAY, folder)
+
+
+def test_what_redaction_took_out_comes_back_as_nobodys(folder: Path) -> None:
+    asked = "Send it to <email:0a1b2c3d> or call <phone:0a1b2c3d>."
+    _, content = promoted(candidate(asked, answer="I wrote to <email:0a1b2c3d>."), Wish(mode="pii_leak", id="porch"), DAY, folder)
+    assert "Send it to ada.l@example.com or call 555-0187." in content
+    assert "0a1b2c3d" not in content
+    assert "I wrote to (email)." in content
+
+
+def test_a_case_that_was_promoted_is_known_by_its_made_up_values_too(folder: Path) -> None:
+    asked = "Send my receipt to <email:0a1b2c3d> please"
+    path, content = promoted(candidate(asked), Wish(mode="pii_leak", id="porch", expect={"outcome": "answered"}), DAY, folder)
+    path.write_text(content)
+    case = next(case for case in load_cases(folder) if case.id == "porch")
+    assert digest_of(case) == candidate(asked)["digest"]
+    with pytest.raises(InvalidSuite, match="porch asks the same already"):
+        promoted(candidate(asked.replace("0a1b2c3d", "99887766")), Wish(mode="pii_leak", id="other"), DAY, folder)
