@@ -64,7 +64,7 @@ def test_workers_that_start_together_migrate_one_after_the_other(empty_database:
     with ThreadPoolExecutor(1) as other:
         theirs = other.submit(_upgrade_as_another_process, empty_database)
         _upgrade_as_another_process(empty_database)
-        theirs.result(timeout=30)
+        theirs.result(timeout=90)
     assert migrations.current(empty_database) == migrations.newest()
 
 
