@@ -52,6 +52,8 @@ def streamed(text: str, cuts: list[int]) -> str:
 @given(text=_TEXTS, cuts=st.lists(st.integers(0, 400), max_size=12))
 @example(text=f"{_KEY}{_KEY}", cuts=[])
 @example(text=f"{_KEY}\n{_KEY}", cuts=[40, 90])
+@example(text="passport no:\nX1234567 and more", cuts=[13])
+@example(text="Phone:\n55512345 and more", cuts=[6, 7])
 def test_whatever_the_cuts_a_stream_says_what_the_whole_says(text: str, cuts: list[int]) -> None:
     assert streamed(text, cuts) == REDACTOR.redact(text, tenant="acme")
 
