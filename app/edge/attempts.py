@@ -16,7 +16,9 @@ from starlette.requests import Request
 
 MOST_ADDRESSES = 10_000
 WINDOW = 60.0
-MOST_LOOKED_UP = 2  # keys at a time of those who must wait: so many of the database's connections may guessing take
+# Unknown keys that are looked up at a time, of those who must wait and of all others: so many of a worker's ten connections may
+# guessing take.
+MOST_OF_THE_WAITING, MOST_OF_OTHERS = 2, 4
 
 
 @dataclass(slots=True)
@@ -32,7 +34,11 @@ class Attempts:
         """Nobody has failed yet."""
         self._most = most
         self._failures: dict[str, _Failures] = {}
-        self.turns = asyncio.Semaphore(MOST_LOOKED_UP)
+        self._turns = {True: asyncio.Semaphore(MOST_OF_THE_WAITING), False: asyncio.Semaphore(MOST_OF_OTHERS)}
+
+    def turn(self, *, waiting: bool) -> asyncio.Semaphore:
+        """To be held while an unknown key is looked up."""
+        return self._turns[waiting]
 
     def wait(self, address: str) -> float:
         """Seconds until the next try is heard; 0 where nothing is in its way."""

@@ -36,13 +36,12 @@ operator = Needs(frozenset({"admin"}))
 async def holder(request: Request) -> Identity:
     """Return who holds the key that was sent, whatever it may do. Raises Unauthenticated, or RateLimited for who guesses.
 
-    A key that is right is never refused for what others at its address send; from an address that guessed too often, one that
-    never came before may have to queue.
+    A key that is right is never refused for what others at its address send; one that never came before may have to queue.
     """
     token, parts, address = _token(request), parts_of(request), address_of(request)
     wait = parts.attempts.wait(address)
     try:
-        async with parts.attempts.turns if wait and not parts.keys.knows(token) else nullcontext():
+        async with nullcontext() if parts.keys.knows(token) else parts.attempts.turn(waiting=wait > 0):
             return await parts.keys.authenticate(token)
     except Unauthenticated as error:
         if wait and error.guess:

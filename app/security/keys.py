@@ -6,6 +6,7 @@ the service's own secret, so a stolen table alone opens nothing. A slow password
 
 import hashlib
 import hmac
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ class KeyRing:
         await self._used.aclose()
 
     def knows(self, token: str) -> bool:
-        """Whether this key came before, right or wrong: it is not a guess then."""
+        """Whether this key is right or came a moment ago: it is no guess then."""
         return self._known(self._digest(token)) is not None
 
     async def authenticate(self, token: str) -> Identity:
@@ -84,7 +85,7 @@ class KeyRing:
         key_id, digest = tokens.key_id_of(token), self._digest(token)
         known = self._known(digest)
         if key_id is None:
-            self._remember(digest, _Cached(None, None, 0.0))
+            self._remember(digest, _Cached(None, None, math.inf))  # never looked up
             raise _unknown(guess=known is None)
         cached = known
         if cached is None or cached.until < time.monotonic():
@@ -262,7 +263,9 @@ class KeyRing:
             raise DependencyUnavailable("API keys cannot be checked right now.", retry_after=5.0) from error
 
     def _known(self, digest: bytes) -> _Cached | None:
-        return self._cache.get(digest) or self._wrong.get(digest)
+        """What is kept of a key. A wrong one is new again when its time is over, for it will be looked up again."""
+        wrong = self._wrong.get(digest)
+        return self._cache.get(digest) or (wrong if wrong and wrong.until > time.monotonic() else None)
 
     def _remember(self, digest: bytes, found: _Cached) -> None:
         """Keep an answer; when its kind is full the oldest goes, so guessing keys cannot grow memory."""

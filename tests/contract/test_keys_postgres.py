@@ -267,6 +267,16 @@ async def _use_until_refused(keys: KeyRing, token: str) -> None:
             await asyncio.sleep(0.02)
 
 
+async def test_a_wrong_key_is_a_guess_again_when_it_would_be_looked_up_again(engine: AsyncEngine) -> None:
+    """S8: or whoever guesses could have as many looked up at once as came before."""
+    ring, wrong = KeyRing(engine, secret=b"s", ttl=0.0), write("0a0b0c0d", "x" * 43)
+    for _ in range(2):
+        assert not ring.knows(wrong)
+        with pytest.raises(Unauthenticated) as refused:
+            await ring.authenticate(wrong)
+        assert refused.value.guess
+
+
 async def test_a_malformed_key_that_is_repeated_is_one_guess(engine: AsyncEngine) -> None:
     ring = KeyRing(engine, secret=b"s")
     guesses = []

@@ -1,0 +1,47 @@
+"""Who guesses keys takes only so many of the database's connections at a time (S8, ADR 0021)."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from app.domain.errors import Unauthenticated
+from app.edge.attempts import MOST_OF_OTHERS, MOST_OF_THE_WAITING, Attempts
+from app.edge.identity import holder
+from app.telemetry.metrics import Metrics
+
+
+class SlowRing:
+    """Knows nobody, and takes its time to say so."""
+
+    def __init__(self) -> None:
+        self.looking = self.most = 0
+
+    def knows(self, token: str) -> bool:
+        return False
+
+    async def authenticate(self, token: str) -> Any:  # noqa: ANN401 - it never returns
+        self.looking += 1
+        self.most = max(self.most, self.looking)
+        await asyncio.sleep(0)
+        self.looking -= 1
+        raise Unauthenticated("No.")
+
+
+def a_request(edge: object, token: str) -> Request:
+    headers = [(b"authorization", f"Bearer {token}".encode())]
+    app = SimpleNamespace(state=SimpleNamespace(edge=edge))
+    return Request({"type": "http", "headers": headers, "client": ("192.0.2.1", 1), "app": app})
+
+
+@pytest.mark.parametrize(("failures", "most"), [(0, MOST_OF_OTHERS), (3, MOST_OF_THE_WAITING)])
+async def test_unknown_keys_are_looked_up_a_few_at_a_time(failures: int, most: int) -> None:
+    ring, attempts = SlowRing(), Attempts(3)
+    edge = SimpleNamespace(keys=ring, attempts=attempts, metrics=Metrics())
+    for _ in range(failures):
+        attempts.failed("192.0.2.1")
+    asked = [holder(a_request(edge, f"wrong-{number}")) for number in range(50)]
+    assert all(isinstance(told, Exception) for told in await asyncio.gather(*asked, return_exceptions=True))
+    assert ring.most == most
