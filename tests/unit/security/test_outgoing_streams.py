@@ -1,12 +1,13 @@
 """What of a stream reaches a client before the checks of its tool calls and its reasoning are done: nothing (S2, S4)."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pytest
 
 from app.domain.calls import Chunk, Done, Reply, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart, Usage
 from app.domain.errors import AnswerWithheld
-from app.domain.messages import Text, Thinking, ToolUse
+from app.domain.messages import Part, Text, Thinking, ToolUse
 from app.security.links import Links
 from app.security.outgoing import Outgoing
 
@@ -97,3 +98,42 @@ def test_where_nothing_blocks_a_stream_leaves_as_it_comes(actions: dict[str, str
     for chunk in a_stream(argument="see https://evil.example/x", thought=f"It says {CANARY}."):
         if not isinstance(chunk, TextDelta):
             assert list(outgoing.chunk(chunk))[-1] == chunk
+
+
+HALVES = CANARY[:10], CANARY[10:]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (Thinking(f"It is {HALVES[0]}"), Thinking(HALVES[1])),
+        (Thinking(f"It is {HALVES[0]}"), Text(f"{HALVES[1]} is the rest.")),
+        (Text(f"It is {HALVES[0]}"), ToolUse("t1", "note", f'{{"note": "{HALVES[1]}"}}')),
+        (ToolUse("t1", "note", f'{{"note": "{HALVES[0]}"}}'), ToolUse("t2", "note", f'{{"note": "{HALVES[1]}"}}')),
+        (Thinking(HALVES[0]), ToolUse("t1", "note", f'{{"note": "{HALVES[1]}"}}')),
+    ],
+    ids=lambda parts: " and ".join(type(part).__name__ for part in parts),
+)
+def test_a_canary_in_two_halves_leaves_neither_whole_nor_streamed(parts: tuple[Part, ...]) -> None:
+    """Half of it is no secret; both are never there."""
+    reply = Reply(parts=parts, stop="end", usage=Usage(), provider="p", model="m")
+    stream: list[Chunk] = []
+    for index, part in enumerate(parts):
+        match part:
+            case Thinking(text=text):
+                stream += [ThinkingDelta(index, letter) for letter in text]
+            case Text(text=text):
+                stream += [TextDelta(index, letter) for letter in text]
+            case ToolUse(id=number, name=name, arguments=arguments):
+                stream += [ToolUseStart(index, number, name), ToolUseDelta(index, arguments)]
+    out: list[Chunk] = []
+    outgoing = watching(BLOCK)
+    with suppress(AnswerWithheld):
+        told(outgoing, [*stream, Done(reply)], out)
+    left = [c.arguments if isinstance(c, ToolUseDelta) else getattr(c, "text", "") for c in out if not isinstance(c, Done)]
+    assert "canary" in outgoing.found
+    assert not all(half in "".join(left) for half in HALVES)
+    whole = watching(BLOCK)
+    with suppress(AnswerWithheld):
+        assert HALVES[1] not in str(whole.reply(reply))
+    assert whole.found == ["canary"]
