@@ -56,15 +56,15 @@ class Lag:
     index: int
 
 
-async def measure(url: str, rate: int, seconds: float) -> Lag:
-    """Record ``rate`` calls a second and watch them appear."""
+async def measure(url: str, rate: int, seconds: float, writers: int) -> Lag:
+    """Record ``rate`` calls a second, ``writers`` batches at a time, and watch them appear."""
     engine, watching = create_async_engine(url), create_async_engine(url)
     dropped: list[int] = []
     chance = random.Random(7)  # noqa: S311 - a benchmark's sizes
     articles = [path.read_text() for path in sorted(ARTICLES.glob("*.md"))]
     made = [_record(chance, articles) for _ in range(500)]
     with tempfile.TemporaryDirectory(prefix="octant-lag-") as folder:
-        recorder = Recorder(engine, Redactor(b"benchmark"), Spill(Path(folder)), on_drop=dropped.append)
+        recorder = Recorder(engine, Redactor(b"benchmark"), Spill(Path(folder)), on_drop=dropped.append, writers=writers)
         await recorder.start()
         waiting: dict[str, float] = {}
         lags: list[float] = []

@@ -36,7 +36,7 @@ def main() -> int:
     if options.rate:
         with embedded_postgres(None) as url:
             upgrade(url)
-            lag = asyncio.run(record_lag.measure(url, options.rate, options.seconds))
+            lag = asyncio.run(record_lag.measure(url, options.rate, options.seconds, options.writers))
         told = _lag_table(lag)
         print(told)
         page = _between(page, "lag", told)
@@ -54,6 +54,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=int, default=500, help="calls a second; 0 leaves the lag out")
     parser.add_argument("--seconds", type=float, default=60, help="for how long")
+    parser.add_argument("--writers", type=int, default=2, help="batches that the recorder has under way at a time")
     parser.add_argument("--rows", type=int, default=10_000_000, help="rows to search in; 0 leaves the searches out")
     parser.add_argument("--folder", type=Path, help="keep the filled database here, and use it if it is there")
     parser.add_argument("--write", action="store_true", help=f"write the tables into {PAGE}")
