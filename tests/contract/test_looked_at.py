@@ -111,6 +111,6 @@ async def test_a_records_lag_runs_from_the_end_of_its_call_to_its_commit(engine:
     async with asyncio.timeout(30):
         await recorder.flush()
     await recorder.aclose()
-    assert len(lags) == 2
-    assert 0 < lags[0] < 25
-    assert 29.9 < lags[1] - lags[0] < 30.1
+    first, second = sorted(lags)  # two batches may be under way
+    assert 0 < first < 25
+    assert 29.9 < second - first < 30.1

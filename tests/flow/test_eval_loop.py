@@ -75,6 +75,9 @@ def loop(service_stores: dict[str, str], service_url: str) -> Iterator[Loop]:
     """Up to date: whatever other tests have asked is done with."""
     with looping(service_stores["OCTANT_DATABASE_URL"]) as first:
         first.worker.round(forced=True)
+        with first.engine.begin() as connection:
+            connection.execute(text("DELETE FROM eval_candidates"))
+            connection.execute(text("DELETE FROM eval_drift"))
     with looping(service_stores["OCTANT_DATABASE_URL"]) as loop:
         yield loop
 
