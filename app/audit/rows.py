@@ -49,13 +49,13 @@ async def _copy(connection: AsyncConnection, table: Table, rows: Iterable[dict[s
     assert raw is not None  # noqa: S101 - an open connection has a driver connection
     async with raw.cursor() as cursor, cursor.copy(f'COPY "{target}" ({names}) FROM STDIN') as copy:
         for row in rows:
-            await copy.write_row([_storable(row[name]) for name in columns])
+            await copy.write_row([storable(row[name]) for name in columns])
     if again:
         into = f'INSERT INTO "{table.name}" ({names}) SELECT {names} FROM {target} ON CONFLICT DO NOTHING'  # noqa: S608 - our own names
         await connection.execute(text(into))
 
 
-def _storable(value: Any) -> Any:  # noqa: ANN401 - any column value
+def storable(value: Any) -> Any:  # noqa: ANN401 - any column value
     """Postgres text holds neither NUL nor half a surrogate pair, and JSON may bring both."""
     if not isinstance(value, str):
         return value

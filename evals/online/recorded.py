@@ -10,12 +10,13 @@ Which features are read, `READERS` says; a fork adds its own, and deletes the wo
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from app.audit.rows import storable
 from app.domain.calls import Reply, Usage
 from app.domain.errors import OutputInvalid
 from app.domain.messages import Text
@@ -82,13 +83,26 @@ class Read:
 
 
 def read(row: Mapping[str, Any]) -> Read:
-    """Read a row of ``calls``, the last of its request. Raises Unreadable."""
+    """Read a row of ``calls``, the last of its request; all of it can be stored. Raises Unreadable, whatever a model wrote."""
     try:
-        request = json.loads(row["request"])
-        response = json.loads(row["response"]) if row["response"] else {}
-        return READERS[row["feature"]](row, request, response or {})
-    except (ValidationError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        request = _storable(json.loads(row["request"]))
+        response = _storable(json.loads(row["response"])) if row["response"] else {}
+        made = READERS[row["feature"]](row, request, response or {})
+        # again: a text may be JSON itself, with escapes of its own
+        wrong = tuple(replace(found, words=storable(found.words)) for found in made.findings)
+        return Read(_storable(made.asked), _storable(made.seen), wrong)
+    except (ValidationError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError) as error:
         raise Unreadable(f"{row['feature']}: {type(error).__name__}") from error
+
+
+def _storable(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """The same without NUL and half surrogates, which JSON may bring by escapes and JSONB refuses."""
+    match value:
+        case Mapping():
+            return {storable(name): _storable(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_storable(item) for item in value]
+    return storable(value)
 
 
 def invented_sources(_: AnswerCase, answer: RecordedAnswer) -> Sequence[str]:

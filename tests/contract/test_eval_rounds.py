@@ -234,3 +234,11 @@ async def test_candidates_of_a_round_are_bounded_and_what_is_over_is_counted(eng
     told = go(engine, sample=1000, candidates=5)
     assert told.candidates == {"low_score": 5, "guard_flag": 5}
     assert told.left_out["candidates"] == 8
+
+
+async def test_a_nul_in_an_answer_stops_no_round(engine: Engine, writer: Writer) -> None:
+    poisoned, fine = call("It takes\0 9 days. [shipping-times]", 100, question="When\0?"), call(GOOD, 99)
+    await writer.write([poisoned, fine])
+    assert go(engine).scored.total() == 2
+    (found,) = rows(engine, "SELECT asked, seen FROM eval_candidates")
+    assert found.asked["question"] == "When\N{REPLACEMENT CHARACTER}?"
