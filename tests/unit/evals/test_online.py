@@ -104,6 +104,13 @@ def test_the_shops_own_number_is_no_leak_and_no_invented_figure() -> None:
     assert wrong(record("Call +1 202 555 0123. [shipping-times]")) == []
 
 
+def test_a_tag_of_html_is_no_personal_data_and_text_that_could_not_be_redacted_is() -> None:
+    assert wrong(record("It takes<br>3 to 5 <b>business</b> days. [shipping-times]")) == []
+    row = record("It takes 3 to 5 business days. [shipping-times]")
+    failed = row | {"response": row["response"].replace("It takes", "It takes <redaction-failed>")}
+    assert wrong(failed) == ["privacy: holds personal data: redaction-failed"]
+
+
 def test_an_answer_that_nothing_supports_was_handed_over_as_the_customer_saw_it() -> None:
     found = read(record("It takes 9 business days."))
     assert (found.seen["outcome"], found.findings) == ("handed_over", ())
@@ -274,6 +281,11 @@ def test_what_redaction_took_out_comes_back_as_nobodys(folder: Path) -> None:
     assert "Send it to ada.l@example.com or call 555-0187." in content
     assert "0a1b2c3d" not in content
     assert "I wrote to (email)." in content
+
+
+def test_a_tag_of_html_in_a_question_stays_what_it_is(folder: Path) -> None:
+    _, content = promoted(candidate(f"{NEW} <br> I wrote <em>twice</em>"), Wish(mode="pii_leak", id="porch"), DAY, folder)
+    assert "<br> I wrote <em>twice</em>" in content
 
 
 def test_a_case_that_was_promoted_is_known_by_its_made_up_values_too(folder: Path) -> None:
