@@ -43,16 +43,26 @@ _READ = text("SELECT * FROM calls WHERE id = ANY(:ids) AND at >= :first AND at <
 _STILL_THERE = text("SELECT id FROM calls WHERE id = ANY(:ids) AND at >= :first AND at <= :last")
 # The worked example's own: who delete it, delete this.
 _HANDED_OVER = text("SELECT tenant, request_id FROM support_handovers WHERE created_at > :since AND created_at <= :now")
+# Only what has a call of ours to look at: whatever else lies there holds nobody up. Each tenant has its turn.
 _SAID = text("""
     SELECT f.tenant, f.request_id, f."user", f.comment, f.at AS said_at, c.id, c.at FROM feedback f
-    LEFT JOIN LATERAL (
+    CROSS JOIN LATERAL (
         SELECT id, at FROM calls WHERE request_id = f.request_id AND tenant = f.tenant AND feature = ANY(:features)
         AND outcome = ANY(:outcomes) ORDER BY at DESC LIMIT 1
-    ) AS c ON true
-    WHERE f.looked_at IS NULL AND f.rating::text = 'bad'::text AND f.at <= :until ORDER BY f.at LIMIT :most
+    ) AS c
+    WHERE f.looked_at IS NULL AND f.rating::text = 'bad'::text AND f.at <= :until
+    ORDER BY row_number() OVER (PARTITION BY f.tenant ORDER BY f.at), f.at LIMIT :most
 """)
 _LOOKED_AT = text("""
     UPDATE feedback SET looked_at = :now WHERE tenant = :tenant AND request_id = :request_id AND "user" = :user AND at = :said_at
+""")
+# No call of its request can be read, or there is none and none will come.
+_FORGET = text("""
+    UPDATE feedback f SET looked_at = :now
+    WHERE f.looked_at IS NULL AND f.rating::text = 'bad'::text AND f.at <= :until AND NOT coalesce((
+        SELECT bool_or(feature = ANY(:features) AND outcome = ANY(:outcomes)) FROM calls
+        WHERE request_id = f.request_id AND tenant = f.tenant
+    ), f.at >= :forgotten)
 """)
 
 
@@ -127,6 +137,7 @@ class Round:
         for one in said:
             which = {name: one[name] for name in ("tenant", "request_id", "user", "said_at")}
             self._connection.execute(_LOOKED_AT, {**which, "now": self._now})
+        self._connection.execute(_FORGET, {**self._sayable, "now": self._now, "forgotten": self._now - FORGOTTEN})
         return self._told
 
     def _walk(self) -> tuple[list[Row], dict[str, tuple[datetime, list[Reason]]]]:
@@ -176,15 +187,20 @@ class Round:
             by_id = {row["id"]: dict(row) for row in rows}
             yield from ((by_id[one], wanted[one][1]) for one in some if one in by_id)
 
+    @property
+    def _sayable(self) -> dict[str, Any]:
+        """Which feedback a round looks at: what was said so long ago that the record is there, of calls that can be read."""
+        until = self._now - timedelta(seconds=self._limits.late)
+        return {"features": list(READERS), "outcomes": list(OURS), "until": until}
+
     def _feedback(self) -> Sequence[Row]:
-        """Look at what callers called bad. Returns what need not be looked at again."""
-        wanted = {"features": list(READERS), "outcomes": list(OURS), "most": self._limits.candidates}
-        told = {**wanted, "until": self._now - timedelta(seconds=self._limits.late)}
-        said = [dict(row) for row in self._connection.execute(_SAID, told).mappings()]
-        by_call = {one["id"]: one for one in said if one["id"]}
+        """Look at what callers called bad. Returns what was looked at."""
+        wanted = {**self._sayable, "most": self._limits.candidates}
+        said = [dict(row) for row in self._connection.execute(_SAID, wanted).mappings()]
+        by_call = {one["id"]: one for one in said}
         for row, reasons in self._rows({number: (one["at"], ["user_feedback"]) for number, one in by_call.items()}):
             self._look(row, reasons, by_call[row["id"]]["comment"])
-        return [one for one in said if one["id"] or one["said_at"] < self._now - FORGOTTEN]
+        return said
 
     def _look(self, row: Row, reasons: Sequence[Reason], comment: str = "") -> None:
         if found := self._read(row):

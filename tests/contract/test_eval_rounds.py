@@ -211,6 +211,36 @@ async def test_a_question_seen_again_is_the_same_candidate_and_a_decision_stays(
     assert tuple(row) == (3, ["low_score", "guard_flag"], "dismissed", flagged.request_id)
 
 
+def say(engine: Engine, request: str, age: float, *, tenant: str = "audit-tests", user: str = "ada") -> None:
+    given = "INSERT INTO feedback (tenant, request_id, \"user\", rating, comment, at) VALUES (:t, :r, :u, 'bad', 'no', :at)"
+    with engine.begin() as connection:
+        at = NOW - timedelta(seconds=age)
+        connection.execute(text(given), {"t": tenant, "r": request, "u": user, "at": at})
+
+
+async def test_feedback_without_a_call_that_can_be_read_holds_nobody_up(engine: Engine, writer: Writer) -> None:
+    for number in range(5):
+        say(engine, f"req_none_{number}", 600 - number)
+        say(engine, f"req_chat_{number}", 700 - number)
+    say(engine, "req_mine", 100)
+    chats = [call("x", 800, feature="chat.completions", request_id=f"req_chat_{number}") for number in range(5)]
+    await writer.write([*chats, call(GOOD, 101, request_id="req_mine")])
+    assert go(engine, candidates=5).candidates == {"user_feedback": 1}
+    waiting = [row.request_id for row in rows(engine, "SELECT request_id FROM feedback WHERE looked_at IS NULL ORDER BY at")]
+    assert waiting == [f"req_none_{number}" for number in range(5)], "their records may still come; no chat is ever read"
+
+
+async def test_one_tenants_feedback_does_not_wait_for_all_of_anothers(engine: Engine, writer: Writer) -> None:
+    for number in range(6):
+        say(engine, f"req_{number}", 600)
+    say(engine, "req_other", 100, tenant="other")
+    many = [call(GOOD, 601, question=f"Question {number}?", request_id=f"req_{number}") for number in range(6)]
+    await writer.write([*many, call(GOOD, 101, request_id="req_other", tenant="other")])
+    assert go(engine, candidates=2).candidates == {"user_feedback": 2}
+    assert len(rows(engine, "SELECT 1 FROM eval_candidates WHERE tenant = 'other'")) == 1
+    assert [go(engine, NOW + n * ONE, candidates=2).candidates.total() for n in (1, 2, 3)] == [2, 2, 1]
+
+
 async def test_feedback_waits_for_its_record_and_is_forgotten_without_one(engine: Engine, writer: Writer) -> None:
     given = "INSERT INTO feedback (tenant, request_id, \"user\", rating, comment, at) VALUES (:t, :r, 'ada', 'bad', 'no', :at)"
     with engine.begin() as connection:
