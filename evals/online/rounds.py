@@ -8,7 +8,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -44,10 +44,12 @@ _STILL_THERE = text("SELECT id FROM calls WHERE id = ANY(:ids) AND at >= :first 
 # The worked example's own: who delete it, delete this.
 _HANDED_OVER = text("SELECT tenant, request_id FROM support_handovers WHERE created_at > :since AND created_at <= :now")
 # Only what has a call of ours to look at: whatever else lies there holds nobody up. Each tenant has its turn.
+# A candidate goes with its call's user, so the words of another one stay where they go with that one.
 _SAID = text("""
-    SELECT f.tenant, f.request_id, f."user", f.comment, f.at AS said_at, c.id, c.at FROM feedback f
+    SELECT f.tenant, f.request_id, f."user", f.at AS said_at, c.id, c.at,
+        CASE WHEN f."user" IN (c."user", '') THEN f.comment ELSE '' END AS comment FROM feedback f
     CROSS JOIN LATERAL (
-        SELECT id, at FROM calls WHERE request_id = f.request_id AND tenant = f.tenant AND feature = ANY(:features)
+        SELECT id, at, "user" FROM calls WHERE request_id = f.request_id AND tenant = f.tenant AND feature = ANY(:features)
         AND outcome = ANY(:outcomes) ORDER BY at DESC LIMIT 1
     ) AS c
     WHERE f.looked_at IS NULL AND f.rating::text = 'bad'::text AND f.at <= :until
@@ -132,11 +134,7 @@ class Round:
         self._score(sampled)
         for row, reasons in self._rows(standing_out):
             self._look(row, reasons)
-        said = self._feedback()
-        self._write()
-        for one in said:
-            which = {name: one[name] for name in ("tenant", "request_id", "user", "said_at")}
-            self._connection.execute(_LOOKED_AT, {**which, "now": self._now})
+        self._write(self._feedback())
         self._connection.execute(_FORGET, {**self._sayable, "now": self._now, "forgotten": self._now - FORGOTTEN})
         return self._told
 
@@ -197,7 +195,7 @@ class Round:
         """Look at what callers called bad. Returns what was looked at."""
         wanted = {**self._sayable, "most": self._limits.candidates}
         said = [dict(row) for row in self._connection.execute(_SAID, wanted).mappings()]
-        by_call = {one["id"]: one for one in said}
+        by_call = {one["id"]: one for one in sorted(said, key=lambda one: bool(one["comment"]))}
         for row, reasons in self._rows({number: (one["at"], ["user_feedback"]) for number, one in by_call.items()}):
             self._look(row, reasons, by_call[row["id"]]["comment"])
         return said
@@ -222,9 +220,10 @@ class Round:
         all_of_them = tuple(dict.fromkeys((*earlier, *reasons)))
         self._found[row["id"]] = Found(row, found, all_of_them, comment or (before.comment if before else ""))
 
-    def _write(self) -> None:
+    def _write(self, said: Sequence[Row]) -> None:
         """What was erased while it was read is not written: whoever erases waits for this transaction, or was before it."""
         self._connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": ERASING})
+        self._looked_at(said)
         rows = [row for row, _ in self._scores] + [found.row for found in self._found.values()]
         if not rows:
             return
@@ -237,6 +236,18 @@ class Round:
             self._connection.execute(put, [_score_row(row, made) for row, made in scores])
         self._test(scores)
         self._told.candidates.update(keep(self._connection, [one for number, one in self._found.items() if number in there]))
+
+    def _looked_at(self, said: Sequence[Row]) -> None:
+        """What was erased, or said anew, while it was looked at is no reason any more."""
+        still: set[str] = set()
+        for one in said:
+            which = {name: one[name] for name in ("tenant", "request_id", "user", "said_at")}
+            if self._connection.execute(_LOOKED_AT, {**which, "now": self._now}).rowcount:
+                still.add(one["id"])
+        for number in ({one["id"] for one in said} - still) & set(self._found):
+            found = self._found.pop(number)
+            if reasons := tuple(reason for reason in found.reasons if reason != "user_feedback"):
+                self._found[number] = replace(found, reasons=reasons, comment="")
 
     def _test(self, scores: Sequence[tuple[Row, Read]]) -> None:
         """Count the scores, and show them to the test for drift in the order of the calls."""

@@ -212,10 +212,10 @@ async def test_a_question_seen_again_is_the_same_candidate_and_a_decision_stays(
 
 
 def say(engine: Engine, request: str, age: float, *, tenant: str = "audit-tests", user: str = "ada") -> None:
-    given = "INSERT INTO feedback (tenant, request_id, \"user\", rating, comment, at) VALUES (:t, :r, :u, 'bad', 'no', :at)"
+    given = "INSERT INTO feedback (tenant, request_id, \"user\", rating, comment, at) VALUES (:t, :r, :u, 'bad', :c, :at)"
     with engine.begin() as connection:
         at = NOW - timedelta(seconds=age)
-        connection.execute(text(given), {"t": tenant, "r": request, "u": user, "at": at})
+        connection.execute(text(given), {"t": tenant, "r": request, "u": user, "c": f"{user} says no", "at": at})
 
 
 async def test_feedback_without_a_call_that_can_be_read_holds_nobody_up(engine: Engine, writer: Writer) -> None:
@@ -239,6 +239,55 @@ async def test_one_tenants_feedback_does_not_wait_for_all_of_anothers(engine: En
     assert go(engine, candidates=2).candidates == {"user_feedback": 2}
     assert len(rows(engine, "SELECT 1 FROM eval_candidates WHERE tenant = 'other'")) == 1
     assert [go(engine, NOW + n * ONE, candidates=2).candidates.total() for n in (1, 2, 3)] == [2, 2, 1]
+
+
+async def test_another_users_words_are_shown_with_a_candidate_and_not_kept_in_it(engine: Engine, writer: Writer) -> None:
+    """A candidate goes with the user of its call, a comment with whoever said it (O8)."""
+    for user in ("ada", "bob"):
+        say(engine, "req_adas", 100, user=user)
+        say(engine, "req_nobodys", 100, user=user)
+    await writer.write(
+        [call(GOOD, 101, request_id="req_adas"), call(GOOD, 101, question="Why?", request_id="req_nobodys", user="")]
+    )
+    assert go(engine).candidates == {"user_feedback": 2}
+    found = {row["request_id"]: row for row in candidates.listed(engine, "new", None, 10)}
+    assert [found[name]["seen"].get("comment") for name in ("req_adas", "req_nobodys")] == ["ada says no", None]
+    assert [sorted(found[name]["comments"]) for name in ("req_adas", "req_nobodys")] == [
+        ["bob says no"],
+        ["ada says no", "bob says no"],
+    ]
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM feedback WHERE \"user\" = 'bob'"))
+    assert "bob" not in str(candidates.listed(engine, "new", None, 10))
+
+
+async def test_feedback_that_is_erased_while_a_round_reads_is_no_reason(engine: Engine, writer: Writer) -> None:
+    say(engine, "req_plain", 100, user="bob")
+    say(engine, "req_flag", 100, user="bob")
+    flagged = call(GOOD, 101, question="Flag?", request_id="req_flag", degraded=("guard:fake-role",))
+    await writer.write([call(GOOD, 101, request_id="req_plain"), flagged])
+    read = recorded.read
+
+    def erased_meanwhile(row: Any) -> Any:  # noqa: ANN401 - a row
+        with engine.begin() as other:
+            other.execute(text("DELETE FROM feedback"))
+        return read(row)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rounds, "read", erased_meanwhile)
+        with engine.begin() as connection:
+            times = (NOW - timedelta(hours=1), NOW, NOW)
+            one = Round(connection, limits(seconds=0.001), random.Random(3), times, clock=iter(range(0, 999, 9)).__next__)  # noqa: S311
+            assert one.go().candidates == {"guard_flag": 1}
+
+
+async def test_an_id_that_two_callers_chose_is_two_requests(engine: Engine, writer: Writer) -> None:
+    mine, yours, others = ({"tenant": "a"}, {"tenant": "a", "user": "bob"}, {"tenant": "b"})
+    for number, whose in enumerate((mine, yours, others)):
+        await writer.write([call(BAD, 100 - 10 * number, request_id="req_same", **whose)])
+        go(engine, NOW - timedelta(seconds=31 - 10 * number))
+    (row,) = rows(engine, "SELECT times, tenant FROM eval_candidates")
+    assert tuple(row) == (3, "b")
 
 
 async def test_feedback_waits_for_its_record_and_is_forgotten_without_one(engine: Engine, writer: Writer) -> None:
