@@ -27,22 +27,24 @@ Row = dict[str, Any]
 LOCK = 0x0C85
 FIRST_LOOK = timedelta(hours=1)  # how far back the very first round begins
 LONGEST = timedelta(hours=1)  # that one round walks: after a long rest it takes several
+LATEST_PASS = timedelta(minutes=5)  # after its first pass a request has no further one: its deadline (a minute) is over
 FORGOTTEN = timedelta(hours=1)  # feedback on what has no record by then is on nothing of ours
 OURS = (*SCORED, "content_refused", "answer_withheld")  # outcomes of which a case can be made
 BATCH = 50
 
 # The last pass of each request is its answer. Passes after `until` are looked at too: what ends later is the next round's.
+# Callers may choose the id of a request, and do so again; passes of one request are in one trace.
 _WALK = text("""
     SELECT id, at, tenant, request_id, feature, release, outcome, degraded FROM (
-        SELECT DISTINCT ON (tenant, feature, request_id) id, at, tenant, request_id, feature, release, outcome, degraded
-        FROM calls WHERE at > :since AND at <= :now AND feature = ANY(:features)
-        ORDER BY tenant, feature, request_id, at DESC
+        SELECT DISTINCT ON (tenant, feature, request_id, trace_id) id, at, tenant, request_id, feature, release, outcome, degraded
+        FROM calls WHERE at > :since AND at <= :walk_to AND feature = ANY(:features)
+        ORDER BY tenant, feature, request_id, trace_id, at DESC
     ) AS last WHERE at <= :until AND outcome = ANY(:outcomes)
 """)
 _READ = text("SELECT * FROM calls WHERE id = ANY(:ids) AND at >= :first AND at <= :last")
 _STILL_THERE = text("SELECT id FROM calls WHERE id = ANY(:ids) AND at >= :first AND at <= :last")
 # The worked example's own: who delete it, delete this.
-_HANDED_OVER = text("SELECT tenant, request_id FROM support_handovers WHERE created_at > :since AND created_at <= :now")
+_HANDED_OVER = text("SELECT tenant, request_id FROM support_handovers WHERE created_at > :since AND created_at <= :walk_to")
 # Only what has a call of ours to look at: whatever else lies there holds nobody up. Each tenant has its turn.
 # A candidate goes with its call's user, so the words of another one stay where they go with that one.
 _SAID = text("""
@@ -140,7 +142,7 @@ class Round:
 
     def _walk(self) -> tuple[list[Row], dict[str, tuple[datetime, list[Reason]]]]:
         """The sample, and the calls that stand out by id: those that were flagged and those that were handed over."""
-        bounds = {"since": self._since, "now": self._now}
+        bounds = {"since": self._since, "walk_to": min(self._now, self._until + LATEST_PASS)}
         handed = {tuple(row) for row in self._connection.execute(_HANDED_OVER, bounds)}
         wanted = {**bounds, "until": self._until, "features": list(READERS), "outcomes": list(OURS)}
         reservoirs: dict[tuple[str, str], Reservoir[Row]] = {}

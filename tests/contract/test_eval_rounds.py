@@ -93,11 +93,29 @@ async def test_calls_wait_until_their_records_can_be_there_and_are_scored_once(e
 
 async def test_of_a_request_the_last_pass_is_scored_also_when_a_round_ends_between(engine: Engine, writer: Writer) -> None:
     tool = json.dumps({"parts": [{"tool_use": "get_order", "arguments": "{}"}], "stop": "tool_use"})
-    first, last = call("", 61, request_id="req_a", response=tool), call(GOOD, 59, request_id="req_a")
+    first, last = (
+        call(answer, age, request_id="req_a", trace_id="a" * 32, **more)
+        for answer, age, more in (("", 61, {"response": tool}), (GOOD, 59, {}))
+    )
     await writer.write([first, last])
     assert go(engine).left_out.total() == 0, "a pass in the middle is no record that cannot be read"
     go(engine, NOW + 2 * ONE)
     assert scored(engine) == {last.id}
+
+
+async def test_requests_that_got_the_same_id_from_their_caller_are_all_scored(engine: Engine, writer: Writer) -> None:
+    await writer.write([call(GOOD, 100 + n, request_id="req_constant") for n in range(4)])
+    assert go(engine).scored.total() == 4
+
+
+async def test_a_round_that_catches_up_does_not_walk_to_the_present(engine: Engine, writer: Writer) -> None:
+    """No pass of a request begins later than its deadline, so what comes long after is another request."""
+    same = {"request_id": "req_constant", "trace_id": "a" * 32}
+    go(engine, NOW - timedelta(hours=4))
+    old, young = call(GOOD, 3.5 * 3600, **same), call(GOOD, 100, **same)
+    await writer.write([old, young])
+    go(engine)
+    assert scored(engine) == {old.id}
 
 
 async def test_a_round_scores_so_many_of_each_feature_and_release_and_counts_the_rest(engine: Engine, writer: Writer) -> None:
@@ -269,8 +287,9 @@ async def test_feedback_that_is_erased_while_a_round_reads_is_no_reason(engine: 
     read = recorded.read
 
     def erased_meanwhile(row: Any) -> Any:  # noqa: ANN401 - a row
-        with engine.begin() as other:
-            other.execute(text("DELETE FROM feedback"))
+        if row["request_id"] == "req_plain":  # of which feedback alone tells
+            with engine.begin() as other:
+                other.execute(text("DELETE FROM feedback"))
         return read(row)
 
     with pytest.MonkeyPatch.context() as patch:
