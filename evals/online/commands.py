@@ -99,7 +99,7 @@ def promote(
 
 
 def dismiss(number: Number, *, why: Why) -> None:
-    """Say that a candidate is no case, and why. It does not come back while its record would be kept."""
+    """Say that a candidate is no case, and why. It does not come back for as long as records are kept."""
     with _database() as engine, engine.begin() as connection:
         candidates.open_candidate(connection, number)
         candidates.decide(connection, number, "dismissed", why=redacted(why))
