@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, func, insert, select, update
 
 from app.audit.scores import eval_candidates
+from app.features.feedback.tables import feedback
 from evals.cases import Case, InvalidSuite
 from evals.online.recorded import TOKEN, Read
 from evals.privacy import redacted
@@ -26,7 +27,7 @@ State = Literal["new", "promoted", "dismissed"]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A call that is worth a look, and why. ``comment`` is what a caller said of it."""
+    """A call that is worth a look, and why. ``comment`` is what its user said of it, or nobody who was named."""
 
     row: Mapping[str, Any]
     read: Read
@@ -67,16 +68,15 @@ def keep(connection: Connection, found: Sequence[Found]) -> list[Reason]:
     table = eval_candidates.c
     for one in found:
         values = one.values
-        wanted = select(table.id, table.reasons, table.request_id, table.times, table.seen).where(
-            table.digest == values["digest"]
-        )
+        columns = (table.id, table.reasons, table.tenant, table.user, table.request_id, table.times, table.seen)
+        wanted = select(*columns).where(table.digest == values["digest"])
         there = connection.execute(wanted.with_for_update()).one_or_none()
         if there is None:
             connection.execute(insert(eval_candidates).values(values))
             news += one.reasons
             continue
         news += [reason for reason in one.reasons if reason not in there.reasons]
-        same = there.request_id == values["request_id"]
+        same = all(getattr(there, name) == values[name] for name in ("tenant", "user", "request_id"))
         values |= {
             "reasons": sorted({*there.reasons, *one.reasons}, key=REASONS.index),
             "times": there.times + (not same),
@@ -87,8 +87,16 @@ def keep(connection: Connection, found: Sequence[Found]) -> list[Reason]:
 
 
 def listed(engine: Engine, state: State, reason: Reason | None, limit: int) -> Sequence[Mapping[str, Any]]:
-    """Candidates, those that were seen most often first."""
-    wanted = select(eval_candidates).where(eval_candidates.c.state == state)
+    """Candidates, those that were seen most often first, with the ``comments`` of others than the call's user."""
+    said = feedback.c
+    others = select(func.array_agg(said.comment)).where(
+        said.tenant == eval_candidates.c.tenant,
+        said.request_id == eval_candidates.c.request_id,
+        said.user.not_in([eval_candidates.c.user, ""]),
+        said.rating == "bad",
+        said.comment != "",
+    )
+    wanted = select(eval_candidates, others.scalar_subquery().label("comments")).where(eval_candidates.c.state == state)
     if reason:
         wanted = wanted.where(eval_candidates.c.reasons.contains([reason]))
     with engine.connect() as connection:

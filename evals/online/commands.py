@@ -72,7 +72,7 @@ def listing(*, reason: ByReason = None, state: ByState = "new", limit: Limit = 2
             print(f"        seen:  {_line(answer)}")
         for found in seen.get("findings", ()):
             print(f"        wrong: {found['scorer']}: {_line(found['words'])}")
-        if comment := seen.get("comment"):
+        for comment in filter(None, [seen.get("comment"), *(row["comments"] or ())]):
             print(f"        said:  {_line(comment)}")
     print(f"{len(rows)} candidates, {state}." if rows else f"No candidates, {state}.")
 
@@ -99,7 +99,7 @@ def promote(
 
 
 def dismiss(number: Number, *, why: Why) -> None:
-    """Say that a candidate is no case, and why. It does not come back."""
+    """Say that a candidate is no case, and why. It does not come back for as long as records are kept."""
     with _database() as engine, engine.begin() as connection:
         candidates.open_candidate(connection, number)
         candidates.decide(connection, number, "dismissed", why=redacted(why))

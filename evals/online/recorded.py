@@ -30,7 +30,8 @@ from evals.scorers import ANSWER_SCORERS, TICKET_SCORERS, Finding, findings
 
 SCORED = ("ok", "output_invalid")  # outcomes that are the product's own; what an outage did, the objectives count
 HAND_OVER = "hand_over_to_human"
-TOKEN = re.compile(r"<([a-z][a-z0-9_-]*)(?::[0-9a-f]{8})?>")
+# What redaction leaves of personal data, by kind. A tag of HTML looks the same but for the digest.
+TOKEN = re.compile(r"<([a-z][a-z0-9_-]*(?=:)|redaction-failed(?=>))(?::[0-9a-f]{8})?>")
 _FENCED = r'<{}(?P<told>[^>]*?) nonce="[^"]*">\n(?P<text>.*?)\n</{}>'
 _QUESTION, _TURN, _PASSAGE, _MESSAGE = (
     re.compile(_FENCED.format(label, label), re.DOTALL) for label in ("question", "turn", "passage", "customer_message")

@@ -8,7 +8,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,32 +27,46 @@ Row = dict[str, Any]
 LOCK = 0x0C85
 FIRST_LOOK = timedelta(hours=1)  # how far back the very first round begins
 LONGEST = timedelta(hours=1)  # that one round walks: after a long rest it takes several
+LATEST_PASS = timedelta(minutes=5)  # after its first pass a request has no further one: its deadline (a minute) is over
 FORGOTTEN = timedelta(hours=1)  # feedback on what has no record by then is on nothing of ours
 OURS = (*SCORED, "content_refused", "answer_withheld")  # outcomes of which a case can be made
 BATCH = 50
 
 # The last pass of each request is its answer. Passes after `until` are looked at too: what ends later is the next round's.
+# Callers may choose the id of a request, and do so again; passes of one request are in one trace.
 _WALK = text("""
     SELECT id, at, tenant, request_id, feature, release, outcome, degraded FROM (
-        SELECT DISTINCT ON (tenant, feature, request_id) id, at, tenant, request_id, feature, release, outcome, degraded
-        FROM calls WHERE at > :since AND at <= :now AND feature = ANY(:features)
-        ORDER BY tenant, feature, request_id, at DESC
+        SELECT DISTINCT ON (tenant, feature, request_id, trace_id) id, at, tenant, request_id, feature, release, outcome, degraded
+        FROM calls WHERE at > :since AND at <= :walk_to AND feature = ANY(:features)
+        ORDER BY tenant, feature, request_id, trace_id, at DESC
     ) AS last WHERE at <= :until AND outcome = ANY(:outcomes)
 """)
 _READ = text("SELECT * FROM calls WHERE id = ANY(:ids) AND at >= :first AND at <= :last")
 _STILL_THERE = text("SELECT id FROM calls WHERE id = ANY(:ids) AND at >= :first AND at <= :last")
 # The worked example's own: who delete it, delete this.
-_HANDED_OVER = text("SELECT tenant, request_id FROM support_handovers WHERE created_at > :since AND created_at <= :now")
+_HANDED_OVER = text("SELECT tenant, request_id FROM support_handovers WHERE created_at > :since AND created_at <= :walk_to")
+# Only what has a call of ours to look at: whatever else lies there holds nobody up. Each tenant has its turn.
+# A candidate goes with its call's user, so the words of another one stay where they go with that one.
 _SAID = text("""
-    SELECT f.tenant, f.request_id, f."user", f.comment, f.at AS said_at, c.id, c.at FROM feedback f
-    LEFT JOIN LATERAL (
-        SELECT id, at FROM calls WHERE request_id = f.request_id AND tenant = f.tenant AND feature = ANY(:features)
+    SELECT f.tenant, f.request_id, f."user", f.at AS said_at, c.id, c.at,
+        CASE WHEN f."user" IN (c."user", '') THEN f.comment ELSE '' END AS comment FROM feedback f
+    CROSS JOIN LATERAL (
+        SELECT id, at, "user" FROM calls WHERE request_id = f.request_id AND tenant = f.tenant AND feature = ANY(:features)
         AND outcome = ANY(:outcomes) ORDER BY at DESC LIMIT 1
-    ) AS c ON true
-    WHERE f.looked_at IS NULL AND f.rating::text = 'bad'::text AND f.at <= :until ORDER BY f.at LIMIT :most
+    ) AS c
+    WHERE f.looked_at IS NULL AND f.rating::text = 'bad'::text AND f.at <= :until
+    ORDER BY row_number() OVER (PARTITION BY f.tenant ORDER BY f.at), f.at LIMIT :most
 """)
 _LOOKED_AT = text("""
     UPDATE feedback SET looked_at = :now WHERE tenant = :tenant AND request_id = :request_id AND "user" = :user AND at = :said_at
+""")
+# No call of its request can be read, or there is none and none will come.
+_FORGET = text("""
+    UPDATE feedback f SET looked_at = :now
+    WHERE f.looked_at IS NULL AND f.rating::text = 'bad'::text AND f.at <= :until AND NOT coalesce((
+        SELECT bool_or(feature = ANY(:features) AND outcome = ANY(:outcomes)) FROM calls
+        WHERE request_id = f.request_id AND tenant = f.tenant
+    ), f.at >= :forgotten)
 """)
 
 
@@ -122,16 +136,13 @@ class Round:
         self._score(sampled)
         for row, reasons in self._rows(standing_out):
             self._look(row, reasons)
-        said = self._feedback()
-        self._write()
-        for one in said:
-            which = {name: one[name] for name in ("tenant", "request_id", "user", "said_at")}
-            self._connection.execute(_LOOKED_AT, {**which, "now": self._now})
+        self._write(self._feedback())
+        self._connection.execute(_FORGET, {**self._sayable, "now": self._now, "forgotten": self._now - FORGOTTEN})
         return self._told
 
     def _walk(self) -> tuple[list[Row], dict[str, tuple[datetime, list[Reason]]]]:
         """The sample, and the calls that stand out by id: those that were flagged and those that were handed over."""
-        bounds = {"since": self._since, "now": self._now}
+        bounds = {"since": self._since, "walk_to": min(self._now, self._until + LATEST_PASS)}
         handed = {tuple(row) for row in self._connection.execute(_HANDED_OVER, bounds)}
         wanted = {**bounds, "until": self._until, "features": list(READERS), "outcomes": list(OURS)}
         reservoirs: dict[tuple[str, str], Reservoir[Row]] = {}
@@ -176,15 +187,20 @@ class Round:
             by_id = {row["id"]: dict(row) for row in rows}
             yield from ((by_id[one], wanted[one][1]) for one in some if one in by_id)
 
+    @property
+    def _sayable(self) -> dict[str, Any]:
+        """Which feedback a round looks at: what was said so long ago that the record is there, of calls that can be read."""
+        until = self._now - timedelta(seconds=self._limits.late)
+        return {"features": list(READERS), "outcomes": list(OURS), "until": until}
+
     def _feedback(self) -> Sequence[Row]:
-        """Look at what callers called bad. Returns what need not be looked at again."""
-        wanted = {"features": list(READERS), "outcomes": list(OURS), "most": self._limits.candidates}
-        told = {**wanted, "until": self._now - timedelta(seconds=self._limits.late)}
-        said = [dict(row) for row in self._connection.execute(_SAID, told).mappings()]
-        by_call = {one["id"]: one for one in said if one["id"]}
+        """Look at what callers called bad. Returns what was looked at."""
+        wanted = {**self._sayable, "most": self._limits.candidates}
+        said = [dict(row) for row in self._connection.execute(_SAID, wanted).mappings()]
+        by_call = {one["id"]: one for one in sorted(said, key=lambda one: bool(one["comment"]))}
         for row, reasons in self._rows({number: (one["at"], ["user_feedback"]) for number, one in by_call.items()}):
             self._look(row, reasons, by_call[row["id"]]["comment"])
-        return [one for one in said if one["id"] or one["said_at"] < self._now - FORGOTTEN]
+        return said
 
     def _look(self, row: Row, reasons: Sequence[Reason], comment: str = "") -> None:
         if found := self._read(row):
@@ -206,9 +222,10 @@ class Round:
         all_of_them = tuple(dict.fromkeys((*earlier, *reasons)))
         self._found[row["id"]] = Found(row, found, all_of_them, comment or (before.comment if before else ""))
 
-    def _write(self) -> None:
+    def _write(self, said: Sequence[Row]) -> None:
         """What was erased while it was read is not written: whoever erases waits for this transaction, or was before it."""
         self._connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": ERASING})
+        self._looked_at(said)
         rows = [row for row, _ in self._scores] + [found.row for found in self._found.values()]
         if not rows:
             return
@@ -221,6 +238,18 @@ class Round:
             self._connection.execute(put, [_score_row(row, made) for row, made in scores])
         self._test(scores)
         self._told.candidates.update(keep(self._connection, [one for number, one in self._found.items() if number in there]))
+
+    def _looked_at(self, said: Sequence[Row]) -> None:
+        """What was erased, or said anew, while it was looked at is no reason any more."""
+        still: set[str] = set()
+        for one in said:
+            which = {name: one[name] for name in ("tenant", "request_id", "user", "said_at")}
+            if self._connection.execute(_LOOKED_AT, {**which, "now": self._now}).rowcount:
+                still.add(one["id"])
+        for number in ({one["id"] for one in said} - still) & set(self._found):
+            found = self._found.pop(number)
+            if reasons := tuple(reason for reason in found.reasons if reason != "user_feedback"):
+                self._found[number] = replace(found, reasons=reasons, comment="")
 
     def _test(self, scores: Sequence[tuple[Row, Read]]) -> None:
         """Count the scores, and show them to the test for drift in the order of the calls."""

@@ -184,6 +184,20 @@ async def test_a_user_is_forgotten_in_every_room_and_nobody_else_is(own: AsyncEn
     assert await valkey.hget(counter + BOB, "spent") == "30"
 
 
+async def test_what_another_user_said_of_an_answer_is_that_users(own: AsyncEngine, valkey: Redis, planted: Planted) -> None:
+    """And what was said where nobody was named goes with whom the answer was for."""
+    of_adas = {"tenant": TENANT, "request_id": planted.record.request_id, "rating": "bad"}
+    async with own.begin() as connection:
+        said = [{**of_adas, "user": BOB, "comment": "bob's words"}, {**of_adas, "user": "", "comment": "nobody's words"}]
+        await connection.execute(insert(feedback), said)
+    told = json.dumps([row async for row in erasure.rows(own, planted.person)])
+    assert ("bob's words" in told, "nobody's words" in told) == (False, True)
+    await erasure.erase(own, valkey, planted.person, REDACTOR)
+    async with own.connect() as connection:
+        wanted = select(feedback.c.comment).where(feedback.c.request_id == planted.record.request_id)
+        assert (await connection.execute(wanted)).scalars().all() == ["bob's words"]
+
+
 async def test_erasing_twice_is_erasing_once(own: AsyncEngine, valkey: Redis, planted: Planted) -> None:
     await erasure.erase(own, valkey, planted.person, REDACTOR)
     again = await erasure.erase(own, valkey, planted.person, REDACTOR)

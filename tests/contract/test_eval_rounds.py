@@ -93,11 +93,29 @@ async def test_calls_wait_until_their_records_can_be_there_and_are_scored_once(e
 
 async def test_of_a_request_the_last_pass_is_scored_also_when_a_round_ends_between(engine: Engine, writer: Writer) -> None:
     tool = json.dumps({"parts": [{"tool_use": "get_order", "arguments": "{}"}], "stop": "tool_use"})
-    first, last = call("", 61, request_id="req_a", response=tool), call(GOOD, 59, request_id="req_a")
+    first, last = (
+        call(answer, age, request_id="req_a", trace_id="a" * 32, **more)
+        for answer, age, more in (("", 61, {"response": tool}), (GOOD, 59, {}))
+    )
     await writer.write([first, last])
     assert go(engine).left_out.total() == 0, "a pass in the middle is no record that cannot be read"
     go(engine, NOW + 2 * ONE)
     assert scored(engine) == {last.id}
+
+
+async def test_requests_that_got_the_same_id_from_their_caller_are_all_scored(engine: Engine, writer: Writer) -> None:
+    await writer.write([call(GOOD, 100 + n, request_id="req_constant") for n in range(4)])
+    assert go(engine).scored.total() == 4
+
+
+async def test_a_round_that_catches_up_does_not_walk_to_the_present(engine: Engine, writer: Writer) -> None:
+    """No pass of a request begins later than its deadline, so what comes long after is another request."""
+    same = {"request_id": "req_constant", "trace_id": "a" * 32}
+    go(engine, NOW - timedelta(hours=4))
+    old, young = call(GOOD, 3.5 * 3600, **same), call(GOOD, 100, **same)
+    await writer.write([old, young])
+    go(engine)
+    assert scored(engine) == {old.id}
 
 
 async def test_a_round_scores_so_many_of_each_feature_and_release_and_counts_the_rest(engine: Engine, writer: Writer) -> None:
@@ -211,6 +229,86 @@ async def test_a_question_seen_again_is_the_same_candidate_and_a_decision_stays(
     assert tuple(row) == (3, ["low_score", "guard_flag"], "dismissed", flagged.request_id)
 
 
+def say(engine: Engine, request: str, age: float, *, tenant: str = "audit-tests", user: str = "ada") -> None:
+    given = "INSERT INTO feedback (tenant, request_id, \"user\", rating, comment, at) VALUES (:t, :r, :u, 'bad', :c, :at)"
+    with engine.begin() as connection:
+        at = NOW - timedelta(seconds=age)
+        connection.execute(text(given), {"t": tenant, "r": request, "u": user, "c": f"{user} says no", "at": at})
+
+
+async def test_feedback_without_a_call_that_can_be_read_holds_nobody_up(engine: Engine, writer: Writer) -> None:
+    for number in range(5):
+        say(engine, f"req_none_{number}", 600 - number)
+        say(engine, f"req_chat_{number}", 700 - number)
+    say(engine, "req_mine", 100)
+    chats = [call("x", 800, feature="chat.completions", request_id=f"req_chat_{number}") for number in range(5)]
+    await writer.write([*chats, call(GOOD, 101, request_id="req_mine")])
+    assert go(engine, candidates=5).candidates == {"user_feedback": 1}
+    waiting = [row.request_id for row in rows(engine, "SELECT request_id FROM feedback WHERE looked_at IS NULL ORDER BY at")]
+    assert waiting == [f"req_none_{number}" for number in range(5)], "their records may still come; no chat is ever read"
+
+
+async def test_one_tenants_feedback_does_not_wait_for_all_of_anothers(engine: Engine, writer: Writer) -> None:
+    for number in range(6):
+        say(engine, f"req_{number}", 600)
+    say(engine, "req_other", 100, tenant="other")
+    many = [call(GOOD, 601, question=f"Question {number}?", request_id=f"req_{number}") for number in range(6)]
+    await writer.write([*many, call(GOOD, 101, request_id="req_other", tenant="other")])
+    assert go(engine, candidates=2).candidates == {"user_feedback": 2}
+    assert len(rows(engine, "SELECT 1 FROM eval_candidates WHERE tenant = 'other'")) == 1
+    assert [go(engine, NOW + n * ONE, candidates=2).candidates.total() for n in (1, 2, 3)] == [2, 2, 1]
+
+
+async def test_another_users_words_are_shown_with_a_candidate_and_not_kept_in_it(engine: Engine, writer: Writer) -> None:
+    """A candidate goes with the user of its call, a comment with whoever said it (O8)."""
+    for user in ("ada", "bob"):
+        say(engine, "req_adas", 100, user=user)
+        say(engine, "req_nobodys", 100, user=user)
+    await writer.write(
+        [call(GOOD, 101, request_id="req_adas"), call(GOOD, 101, question="Why?", request_id="req_nobodys", user="")]
+    )
+    assert go(engine).candidates == {"user_feedback": 2}
+    found = {row["request_id"]: row for row in candidates.listed(engine, "new", None, 10)}
+    assert [found[name]["seen"].get("comment") for name in ("req_adas", "req_nobodys")] == ["ada says no", None]
+    assert [sorted(found[name]["comments"]) for name in ("req_adas", "req_nobodys")] == [
+        ["bob says no"],
+        ["ada says no", "bob says no"],
+    ]
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM feedback WHERE \"user\" = 'bob'"))
+    assert "bob" not in str(candidates.listed(engine, "new", None, 10))
+
+
+async def test_feedback_that_is_erased_while_a_round_reads_is_no_reason(engine: Engine, writer: Writer) -> None:
+    say(engine, "req_plain", 100, user="bob")
+    say(engine, "req_flag", 100, user="bob")
+    flagged = call(GOOD, 101, question="Flag?", request_id="req_flag", degraded=("guard:fake-role",))
+    await writer.write([call(GOOD, 101, request_id="req_plain"), flagged])
+    read = recorded.read
+
+    def erased_meanwhile(row: Any) -> Any:  # noqa: ANN401 - a row
+        if row["request_id"] == "req_plain":  # of which feedback alone tells
+            with engine.begin() as other:
+                other.execute(text("DELETE FROM feedback"))
+        return read(row)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rounds, "read", erased_meanwhile)
+        with engine.begin() as connection:
+            times = (NOW - timedelta(hours=1), NOW, NOW)
+            one = Round(connection, limits(seconds=0.001), random.Random(3), times, clock=iter(range(0, 999, 9)).__next__)  # noqa: S311
+            assert one.go().candidates == {"guard_flag": 1}
+
+
+async def test_an_id_that_two_callers_chose_is_two_requests(engine: Engine, writer: Writer) -> None:
+    mine, yours, others = ({"tenant": "a"}, {"tenant": "a", "user": "bob"}, {"tenant": "b"})
+    for number, whose in enumerate((mine, yours, others)):
+        await writer.write([call(BAD, 100 - 10 * number, request_id="req_same", **whose)])
+        go(engine, NOW - timedelta(seconds=31 - 10 * number))
+    (row,) = rows(engine, "SELECT times, tenant FROM eval_candidates")
+    assert tuple(row) == (3, "b")
+
+
 async def test_feedback_waits_for_its_record_and_is_forgotten_without_one(engine: Engine, writer: Writer) -> None:
     given = "INSERT INTO feedback (tenant, request_id, \"user\", rating, comment, at) VALUES (:t, :r, 'ada', 'bad', 'no', :at)"
     with engine.begin() as connection:
@@ -234,3 +332,11 @@ async def test_candidates_of_a_round_are_bounded_and_what_is_over_is_counted(eng
     told = go(engine, sample=1000, candidates=5)
     assert told.candidates == {"low_score": 5, "guard_flag": 5}
     assert told.left_out["candidates"] == 8
+
+
+async def test_a_nul_in_an_answer_stops_no_round(engine: Engine, writer: Writer) -> None:
+    poisoned, fine = call("It takes\0 9 days. [shipping-times]", 100, question="When\0?"), call(GOOD, 99)
+    await writer.write([poisoned, fine])
+    assert go(engine).scored.total() == 2
+    (found,) = rows(engine, "SELECT asked, seen FROM eval_candidates")
+    assert found.asked["question"] == "When\N{REPLACEMENT CHARACTER}?"

@@ -21,12 +21,12 @@ feedback = Table(
     Index("feedback_new", "at", postgresql_where=text("looked_at IS NULL AND rating::text = 'bad'::text")),
 )
 
-# Who named nobody may still have rated an answer to this user.
+# Who named nobody may still have rated an answer to this user. What another user said of it is that user's.
 PERSONAL = (
     PersonalData(
         table="feedback",
         columns=("user", "request_id", "comment"),
-        where=f"({OWN}) OR (tenant = :tenant AND request_id = ANY(:requests))",
+        where=f"({OWN}) OR (tenant = :tenant AND \"user\" = '' AND request_id = ANY(:requests))",
     ),
 )
 NOT_PERSONAL: dict[str, str] = {}

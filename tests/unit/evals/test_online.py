@@ -15,6 +15,7 @@ from app.security.guard import fence
 from app.security.redaction import Redactor
 from evals.cases import InvalidSuite, load_cases
 from evals.languages import surely
+from evals.online import recorded
 from evals.online.candidates import digest, digest_of
 from evals.online.promotion import Wish, promoted
 from evals.online.recorded import Unreadable, read
@@ -103,6 +104,13 @@ def test_the_shops_own_number_is_no_leak_and_no_invented_figure() -> None:
     assert wrong(record("Call +1 202 555 0123. [shipping-times]")) == []
 
 
+def test_a_tag_of_html_is_no_personal_data_and_text_that_could_not_be_redacted_is() -> None:
+    assert wrong(record("It takes<br>3 to 5 <b>business</b> days. [shipping-times]")) == []
+    row = record("It takes 3 to 5 business days. [shipping-times]")
+    failed = row | {"response": row["response"].replace("It takes", "It takes <redaction-failed>")}
+    assert wrong(failed) == ["privacy: holds personal data: redaction-failed"]
+
+
 def test_an_answer_that_nothing_supports_was_handed_over_as_the_customer_saw_it() -> None:
     found = read(record("It takes 9 business days."))
     assert (found.seen["outcome"], found.findings) == ("handed_over", ())
@@ -141,6 +149,38 @@ def test_earlier_turns_are_read_with_who_said_them() -> None:
 def test_a_record_that_cannot_be_read_is_no_score(row: dict[str, Any]) -> None:
     with pytest.raises(Unreadable):
         read(row)
+
+
+@pytest.mark.parametrize("raises", [RecursionError, ZeroDivisionError, UnicodeError, KeyError])
+def test_whatever_reading_stumbles_over_is_a_record_that_cannot_be_read(
+    raises: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(*_: object) -> None:
+        raise raises
+
+    monkeypatch.setitem(recorded.READERS, "support.answer", stumble)  # type: ignore[arg-type]
+    with pytest.raises(Unreadable):
+        read(record("x"))
+
+
+def test_json_that_is_nested_too_deep_is_a_record_that_cannot_be_read() -> None:
+    with pytest.raises(Unreadable):
+        read(record("x") | {"response": "[" * 200_000})
+
+
+@pytest.mark.parametrize("poison", ["\0", "\ud800"], ids=["NUL", "half a surrogate pair"])
+def test_what_is_read_holds_nothing_that_postgres_cannot_hold(poison: str) -> None:
+    as_json = json.dumps(poison)[1:-1]
+    asked = record("It takes 9 days. [shipping-times]", question="When, then?")
+    request, response = (asked[name].replace("days", "days~").replace("then", "then~") for name in ("request", "response"))
+    asked |= {"request": request.replace("~", as_json), "response": response.replace("~", as_json)}
+    filled = ticket("Where is my parcel?", summary=f"Asks{poison}.", product=f"A tent{poison}")
+    for found in (read(asked), read(filled)):
+        assert found.seen or found.findings
+        told = repr([found.asked, found.seen, found.findings])
+        assert "\\x00" not in told
+        assert "\\ud800" not in told
+    assert read(asked).asked["question"] in ("When, then\N{REPLACEMENT CHARACTER}?", "When, then??")
 
 
 def ticket(message: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - any field
@@ -241,6 +281,11 @@ def test_what_redaction_took_out_comes_back_as_nobodys(folder: Path) -> None:
     assert "Send it to ada.l@example.com or call 555-0187." in content
     assert "0a1b2c3d" not in content
     assert "I wrote to (email)." in content
+
+
+def test_a_tag_of_html_in_a_question_stays_what_it_is(folder: Path) -> None:
+    _, content = promoted(candidate(f"{NEW} <br> I wrote <em>twice</em>"), Wish(mode="pii_leak", id="porch"), DAY, folder)
+    assert "<br> I wrote <em>twice</em>" in content
 
 
 def test_a_case_that_was_promoted_is_known_by_its_made_up_values_too(folder: Path) -> None:
