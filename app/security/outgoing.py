@@ -35,6 +35,8 @@ class Outgoing:
     _waiting: str = ""
     _text_at: int = 0
     _reasoning: list[ThinkingDelta] = field(default_factory=list)
+    _thought: str = ""
+    _joined: LeakWatch | None = None  # over reasoning and what is said behind it: half of a secret may stand in each
 
     def __post_init__(self) -> None:
         """Look for nothing that is off."""
@@ -73,12 +75,13 @@ class Outgoing:
     def reply(self, reply: Reply) -> Reply:
         """A whole reply as it may go out: what a tool is to be called with counts as said. Raises AnswerWithheld."""
         whole = Outgoing(self.links, self.actions, self.canary, self.system, self.output, self.found)
-        whole._watched("\n".join([*(_told_to_tool(use) for use in reply.tool_uses), reply.text]))
+        parts = tuple(part for part in reply.parts if whole._may_be_thought(part))
+        whole._watched(_all_said(reply))
         whole._watch.end()
         whole._judge()
         text = whole._clean(reply.text)
-        parts = _with_text(reply.parts, text) if text != reply.text else reply.parts
-        parts = tuple(self._use(p) if isinstance(p, ToolUse) else p for p in parts if self._may_be_thought(p))
+        parts = _with_text(parts, text) if text != reply.text else parts
+        parts = tuple(self._use(part) if isinstance(part, ToolUse) else part for part in parts)
         return reply if parts == reply.parts else replace(reply, parts=parts)
 
     def _last(self, reply: Reply) -> Iterator[Chunk]:
@@ -110,13 +113,18 @@ class Outgoing:
         if not isinstance(part, Thinking) or not self._blocks:
             return True
         watch = LeakWatch(self._watch.secrets)
-        watch.feed(part.text)
+        watch.feed(self._thought + part.text)
         watch.end()
         foreign = self._on(FOREIGN_LINK) and self.links.clean(INVISIBLE.sub("", part.text))[1]
         failed = [check for check in (watch.found, FOREIGN_LINK if foreign else "") if check]
         for check in failed:
             self._note(check)
-        return not any(self.actions[check] == "block" for check in failed)
+        if any(self.actions[check] == "block" for check in failed):
+            return False
+        self._thought += part.text
+        self._joined = self._joined or LeakWatch(self._watch.secrets)
+        self._joined.feed(part.text)
+        return True
 
     @property
     def _blocks(self) -> bool:
@@ -131,8 +139,11 @@ class Outgoing:
 
     def _watched(self, text: str) -> str:
         out = self._watch.feed(text)
+        if self._joined:
+            self._joined.feed(text)
+            self._watch.found = self._watch.found or self._joined.found
         self._judge()
-        return self._watch.rest() if self._watch.found else out  # found and not stopped by policy: as it came
+        return out + self._watch.rest() if self._watch.found else out  # found and not stopped by policy: as it came
 
     def _judge(self) -> None:
         check = self._watch.found
@@ -178,13 +189,25 @@ class Outgoing:
             self.found.append(check)
 
 
+def _all_said(reply: Reply) -> str:
+    """Text and tool calls, in every order in which halves of a secret in two of them would meet."""
+    if not reply.tool_uses:
+        return reply.text
+    values = " ".join(" ".join(_strings(_read(use, values_alone=True))) for use in reply.tool_uses)
+    return "\n".join([reply.text, values, *(_told_to_tool(use) for use in reply.tool_uses), values, reply.text])
+
+
 def _told_to_tool(use: ToolUse) -> str:
     """A tool call as it is written, and as its tool will read it: JSON's escapes spell anything."""
+    return f"{use.name}{use.arguments}\n{' '.join(_strings(_read(use)))}"
+
+
+def _read(use: ToolUse, *, values_alone: bool = False) -> Any:  # noqa: ANN401 - any JSON whose objects are lists
+    """What a tool is called with; nothing where it is no JSON."""
     try:
-        read = json.loads(use.arguments, object_pairs_hook=lambda pairs: [part for pair in pairs for part in pair])
+        return json.loads(use.arguments, object_pairs_hook=lambda pairs: [p for pair in pairs for p in pair[values_alone:]])
     except (ValueError, RecursionError):
-        read = ""
-    return f"{use.name}{use.arguments}\n{' '.join(_strings(read))}"
+        return ""
 
 
 def _strings(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON whose objects are lists
