@@ -158,7 +158,7 @@ def test_whatever_reading_stumbles_over_is_a_record_that_cannot_be_read(
     def stumble(*_: object) -> None:
         raise raises
 
-    monkeypatch.setitem(recorded.READERS, "support.answer", stumble)  # type: ignore[arg-type]
+    monkeypatch.setitem(recorded.READERS, "support.answer", stumble)
     with pytest.raises(Unreadable):
         read(record("x"))
 
