@@ -72,7 +72,7 @@ def _of(name: str, *values: str) -> Label:
 PATH = Label("path", most=64)  # the templates of our own routes, and `unmatched` for all that is none
 STATUS = _of("status", "499", *(str(status.value) for status in HTTPStatus))
 FEATURE = Label("feature", most=32)
-RELEASE = Label("release", most=256)  # in one process, which may live for years: the newest is what somebody looks for
+RELEASE = Label("release", most=200)  # in one process, which may live for years: the newest is what somebody looks for
 PROVIDER = Label("provider", most=16)
 MODEL = Label("model", most=64)
 FLAG = Label("flag", most=32)

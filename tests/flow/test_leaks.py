@@ -5,6 +5,8 @@ The service in two workers and a job worker run as chatty as they can: log level
 
 import asyncio
 import json
+import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -15,7 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
-from conftest import Simulator, running_service, running_worker
+from conftest import ROOT, Simulator, running_service, running_worker
 from otlp import Receiver, receiving
 from sqlalchemy import create_engine, text
 
@@ -23,6 +25,7 @@ from app.security.finders import luhn
 from app.stack.embedded import free_port
 
 CHAT, MESSAGES, ANSWER, TICKETS = "/v1/chat/completions", "/v1/messages", "/v1/support/answer", "/v1/support/tickets"
+FEEDBACK = "/v1/feedback"
 MARK = "heliotrope"  # harmless, and said beside what is planted: where it is not found, nothing was looked at
 
 PATHS = ("/v1/{}", "/v1/models/{}", "/v1/jobs/{}", "/v1/jobs?after={}", "/v1/jobs?limit={}", "/v1/admin/calls/{}", "/?q={}")
@@ -166,6 +169,13 @@ def _bodies(plant: Plants) -> Iterator[tuple[str, object]]:
     said = [{"role": "customer", "text": plant.text("answer, conversation")}]
     yield ANSWER, {"question": "and for boots?", "user": "ada", "conversation": said, "stream": True}
     yield TICKETS, {"text": plant.text("ticket, text"), "user": plant.secret("ticket, user")}
+    bad = {"rating": "bad", "comment": plant.text("feedback, comment"), "user": plant.secret("feedback, user")}
+    yield FEEDBACK, {**bad, "request_id": plant.secret("feedback, request_id")}
+    yield FEEDBACK, {"request_id": "some-request", "rating": plant.text("feedback, rating")}
+    yield (
+        FEEDBACK,
+        {"request_id": "some-request", "rating": "bad", plant.secret("feedback, field"): plant.text("feedback, field's value")},
+    )
     yield CHAT, b'{"model": "smart", "messages": [' + plant.text("malformed JSON").encode()
     yield CHAT, b"\xff\xfe" + plant.text("not UTF-8").encode()
     yield CHAT, plant.text("not an object")
@@ -199,14 +209,24 @@ async def test_what_is_planted_is_found_nowhere(stage: Stage, http: aiohttp.Clie
     await asyncio.to_thread(stage.receiver.trace, last, lambda names: f"POST {CHAT}" in names)
     spans = [span.whole for span in stage.receiver.wait(lambda _: True)]
     logs = {path.name: path.read_text() for path in stage.logs}
+    logs["scorer"] = await asyncio.to_thread(_scored, stage.env)
     rows = await asyncio.to_thread(_rows, stage.env["OCTANT_DATABASE_URL"])
     metrics = [await asyncio.to_thread(_metrics, stage.env[name]) for name in _METRICS]
     assert MARK in "".join(spans), "content is on spans"
     assert MARK in rows["calls"], "and in records"
-    assert all('"level": "debug"' in log for log in logs.values()), "as chatty as they can be"
+    assert MARK in rows["eval_candidates"], "and in what the evals make of them"
+    assert all('"level": "debug"' in logs[path.name] for path in stage.logs), "as chatty as they can be"
     looked_at = {**logs, **rows, "spans": "\n".join(spans), "metrics": "\n".join(metrics)}
     leaks = {where: found for where, what in looked_at.items() if (found := plant.found_in(what))}
     assert leaks == {}
+
+
+def _scored(env: Mapping[str, str]) -> str:
+    """What a round of scoring says."""
+    command, at_once = [sys.executable, "-m", "evals", "online", "--once"], {"OCTANT_EVALS__LATE": "0"}
+    run = subprocess.run(command, cwd=ROOT, env={**env, **at_once}, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 0, run.stderr
+    return run.stdout + run.stderr
 
 
 _METRICS = ("OCTANT_METRICS_PORT", "OCTANT_WORKER_METRICS_PORT")
