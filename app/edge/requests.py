@@ -1,16 +1,19 @@
-"""Who asks and until when: what a handler knows about its request before it reads the body."""
+"""Who asks and until when, which a handler knows before it reads the body; and the body, read."""
 
 import re
 from dataclasses import dataclass, replace
-from typing import Annotated, cast
+from typing import Annotated, TypeVar, cast
 
 from fastapi import Depends
+from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
 from app.domain.calls import Deadline, Identity
 from app.domain.errors import Forbidden, InvalidRequest
 from app.edge.identity import authenticated
 from app.edge.parts import parts_of
+
+M = TypeVar("M", bound=BaseModel)
 
 DEADLINE_HEADER = "octant-deadline-ms"
 MOST_USER = 128  # the ledger's column: what it could not store would stand in its way
@@ -57,3 +60,16 @@ def _seconds_allowed(request: Request) -> float:
     if not asked.isascii() or not asked.isdigit() or not 0 < int(asked) < 10**9:
         raise InvalidRequest(f"{DEADLINE_HEADER} must be a whole number of milliseconds above zero.", param=DEADLINE_HEADER)
     return min(ours, int(asked) / 1000)
+
+
+def parsed(model: type[M], body: bytes) -> M:
+    """Read a body. Raises InvalidRequest naming the field and the rule, never the value."""
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False)[0]
+        if found["type"] == "json_invalid":
+            raise InvalidRequest("The body is not JSON.") from None
+        name = str(found["loc"][0]) if found["loc"] else "body"
+        param = name if name in model.model_fields else "body"
+        raise InvalidRequest(f"Invalid value for '{param}': {found['type'].replace('_', ' ')}.", param=param) from None

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -15,13 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.domain.errors import DependencyUnavailable, InvalidRequest, RateLimited
+from app.domain.errors import DependencyUnavailable, RateLimited
 from app.edge.answers import json_answer
 from app.edge.limits import body_of
 from app.edge.middleware import UUID
 from app.edge.openapi import takes
 from app.edge.parts import parts_of
-from app.edge.requests import MOST_USER, CallContext, call_context
+from app.edge.requests import MOST_USER, CallContext, call_context, parsed
 from app.features.feedback.tables import feedback
 from app.security.redaction import Redactor
 
@@ -62,7 +62,7 @@ def router(engine: AsyncEngine, redactor: Redactor) -> APIRouter:
         Whether there was such a request is not looked up: its record comes seconds after its answer. What belongs to no
         request of this tenant is joined with none, and forgotten with time.
         """
-        said = _read(await body_of(request))
+        said = parsed(FeedbackRequest, await body_of(request))
         identity = context.identity_for(said.user)
         await _keep(engine, said, identity.tenant.id, partial(redactor.redact, tenant=identity.tenant.id), identity.user)
         parts_of(request).metrics.feedback.inc(rating=said.rating)
@@ -85,16 +85,3 @@ async def _keep(engine: AsyncEngine, said: FeedbackRequest, tenant: str, redact:
             await connection.execute(put.on_conflict_do_update(index_elements=["tenant", "request_id", "user"], set_=what))
     except (OperationalError, InterfaceError, PoolTimeout) as error:
         raise DependencyUnavailable("Feedback cannot be stored right now.", retry_after=5.0) from error
-
-
-def _read(body: bytes) -> FeedbackRequest:
-    """Raises InvalidRequest naming the field and the rule, never the value."""
-    try:
-        return FeedbackRequest.model_validate_json(body)
-    except ValidationError as error:
-        found = error.errors(include_input=False, include_url=False)[0]
-        if found["type"] == "json_invalid":
-            raise InvalidRequest("The body is not JSON.") from None
-        name = str(found["loc"][0]) if found["loc"] else "body"
-        param = name if name in FeedbackRequest.model_fields else "body"
-        raise InvalidRequest(f"Invalid value for '{param}': {found['type'].replace('_', ' ')}.", param=param) from None

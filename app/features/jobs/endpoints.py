@@ -4,7 +4,7 @@ import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,6 +17,7 @@ from app.edge.identity import authenticated
 from app.edge.limits import body_of
 from app.edge.openapi import takes
 from app.edge.parts import parts_of
+from app.edge.requests import parsed
 from app.security.webhooks import check_url
 from app.telemetry.spans import current_traceparent
 
@@ -43,7 +44,7 @@ def router(paths: frozenset[str]) -> APIRouter:
     @routes.post(PATH, status_code=202, openapi_extra=takes(JobRequest))
     async def submit(request: Request, caller: Caller) -> Response:
         """Queue a request. Answers 202 with the job, once it is stored."""
-        wanted = _read(await body_of(request))
+        wanted = parsed(JobRequest, await body_of(request))
         if wanted.path not in paths:
             raise InvalidRequest(f"path must be one of {', '.join(sorted(paths))}.", param="path")
         if wanted.body.get("stream"):
@@ -85,15 +86,3 @@ def router(paths: frozenset[str]) -> APIRouter:
         return json_answer(told(await parts_of(request).jobs.cancel(caller, job_id)))
 
     return routes
-
-
-def _read(body: bytes) -> JobRequest:
-    try:
-        return JobRequest.model_validate_json(body)
-    except ValidationError as error:
-        found = error.errors(include_input=False, include_url=False)[0]
-        if found["type"] == "json_invalid":
-            raise InvalidRequest("The body is not JSON.") from None
-        name = str(found["loc"][0]) if found["loc"] else "body"
-        param = name if name in JobRequest.model_fields else "body"
-        raise InvalidRequest(f"Invalid value for '{param}': {found['type'].replace('_', ' ')}.", param=param) from None
