@@ -153,9 +153,9 @@ async def test_what_nobody_asks_for_is_refused(http: aiohttp.ClientSession) -> N
 WORSE = "Standard shipping takes 17 business days and costs $99. [shipping-times]"
 
 
-async def planted(loop: Loop, folder: Path, good: int, bad: int) -> None:
-    """Further answers to a question that was really asked, some with figures that stand nowhere, as the service records them."""
-    (real,) = loop.rows("SELECT * FROM calls WHERE request LIKE '%How long does standard%' AND outcome = 'ok' LIMIT 1")
+async def planted(loop: Loop, folder: Path, asked: str, good: int, bad: int) -> None:
+    """Further answers to the question of request `asked`, some with figures that stand nowhere, as the service records them."""
+    (real,) = loop.rows("SELECT * FROM calls WHERE request_id = :id", id=asked)
     same = {name: real[name] for name in ("tenant", "feature", "release", "request")}
     worse = json.dumps({"parts": [{"text": WORSE}], "stop": "end_turn"})
     responses = [real["response"]] * good + [worse] * bad
@@ -177,13 +177,13 @@ async def planted(loop: Loop, folder: Path, good: int, bad: int) -> None:
 async def test_a_worse_product_lowers_the_score_trips_the_test_for_drift_and_a_case_comes_of_it(
     loop: Loop, http: aiohttp.ClientSession, service_stores: dict[str, str], copy: Path, tmp_path: Path
 ) -> None:
-    await asked(http, loop)
-    await planted(loop, tmp_path, good=120, bad=0)
+    article = (await asked(http, loop))["article"]
+    await planted(loop, tmp_path, article, good=120, bad=0)
     before = loop.worker.round(forced=True)
     assert before is not None
     assert before.passed == before.scored
     assert loop.figures()['octant_eval_drift{feature="support.answer"}'] == 0
-    await planted(loop, tmp_path, good=5, bad=40)
+    await planted(loop, tmp_path, article, good=5, bad=40)
     after = loop.worker.round(forced=True)
     assert after is not None
     assert (after.scored["support.answer", "2026-11-22"], after.passed["support.answer", "2026-11-22"]) == (45, 5)
