@@ -25,11 +25,11 @@ def running(extra: Mapping[str, str] | None = None, *, cap: str = CAP) -> Genera
     A fresh folder each time: cases cancel orders, and a run must not see what an earlier one did. ``extra`` goes into its
     environment. Raises Unreachable if the service does not start.
     """
-    with tempfile.TemporaryDirectory(prefix="octant-evals-") as name:
-        notice = Path(name) / "ready.json"
+    with tempfile.TemporaryDirectory(prefix="octant-evals-") as folder:
+        notice = Path(folder) / "ready.json"
         caps = {"OCTANT_DEMO_TENANT": TENANT, "OCTANT_DEMO_DAILY_CAP": cap, "OCTANT_DEFAULT_USER_DAILY_CAP": cap}
-        ports = {"OCTANT_STATE_DIR": name, "OCTANT_PORT": "0", "OCTANT_METRICS_PORT": "0"}
-        env = {**os.environ, **caps, **ports, **(extra or {})}
+        ports = {name: "0" for name in ("OCTANT_PORT", "OCTANT_METRICS_PORT", "OCTANT_WORKER_METRICS_PORT")}
+        env = {**os.environ, **caps, "OCTANT_STATE_DIR": folder, **ports, **(extra or {})}
         command = [sys.executable, "-m", "app.cli", "demo", "--quiet", "--notice", str(notice)]
         # A session of its own: Ctrl-C reaches us alone, and we stop it in order.
         with subprocess.Popen(command, env=env, stdout=sys.stderr, start_new_session=True) as process:
