@@ -15,7 +15,7 @@ import typer
 
 from evals import baseline as baselines
 from evals import calibration, chain, page, report, runs, session, stack, store, suite
-from evals.cases import SCHEMA, Case, InvalidSuite, by_mode, load_cases, schema
+from evals.cases import SCHEMA, Case, InvalidSuite, by_mode, load_cases, sampled, schema
 from evals.external import LOADERS
 from evals.external import load as load_suite
 from evals.gate import BROKEN, PASS, Thresholds, Verdict, judge, load_thresholds
@@ -46,6 +46,7 @@ JunitFile = Annotated[Path | None, typer.Option("--junit", help="Write the repor
 HtmlFile = Annotated[Path | None, typer.Option("--html", help="Write the report as a page to read.")]
 Database = Annotated[str, typer.Option(help="Store the run in this Postgres, migrated.", envvar="OCTANT_EVALS_DATABASE_URL")]
 Only = Annotated[list[str], typer.Option(help="A case's id or a failure mode; may be repeated. Without: all.")]
+Sample = Annotated[int | None, typer.Option(min=1, help="Run a fair sample of so many, for a model that is slow or dear.")]
 ExternalSuite = Annotated[str, typer.Option("--suite", help=f"Cases of a package instead of ours: {', '.join(sorted(LOADERS))}.")]
 PinnedLabel = Annotated[str, typer.Option("--baseline", help="Compare with the run that is pinned under this label; --label's.")]
 Unpinned = Annotated[bool, typer.Option("--unpinned", help="Judge by thresholds alone where no run is pinned.")]
@@ -90,7 +91,7 @@ def gate(
 @app.command("run")
 def run_cases(
     *, only: Only = [],  # noqa: B006 - typer's API; never changed
-    external: ExternalSuite = "",
+    external: ExternalSuite = "", sample: Sample = None,
     base_url: BaseUrl = "", api_key: ApiKey = "", label: Label = "", provider: Provider = None, cap: Cap = stack.CAP,
     patience: Patience = 1.0, record: Record = None, replay: Replay = None, repeat: Repeat = 1,
     concurrency: Concurrency = CONCURRENCY,
@@ -103,6 +104,8 @@ def run_cases(
         chosen = [case for case in cases if not only or case.id in only or case.failure_mode in only]
         if unknown := set(only) - {case.id for case in chosen} - {case.failure_mode for case in chosen}:
             raise InvalidSuite(f"no such case or failure mode: {', '.join(sorted(unknown))}")
+        if sample:
+            chosen = sampled(chosen, sample)
         source = Source(
             base_url=base_url,
             api_key=api_key,

@@ -28,7 +28,7 @@ def running(extra: Mapping[str, str] | None = None, *, cap: str = CAP) -> Genera
     with tempfile.TemporaryDirectory(prefix="octant-evals-") as folder:
         notice = Path(folder) / "ready.json"
         caps = {"OCTANT_DEMO_TENANT": TENANT, "OCTANT_DEMO_DAILY_CAP": cap, "OCTANT_DEFAULT_USER_DAILY_CAP": cap}
-        ports = {name: "0" for name in ("OCTANT_PORT", "OCTANT_METRICS_PORT", "OCTANT_WORKER_METRICS_PORT")}
+        ports = dict.fromkeys(("OCTANT_PORT", "OCTANT_METRICS_PORT", "OCTANT_WORKER_METRICS_PORT"), "0")
         env = {**os.environ, **caps, "OCTANT_STATE_DIR": folder, **ports, **(extra or {})}
         command = [sys.executable, "-m", "app.cli", "demo", "--quiet", "--notice", str(notice)]
         # A session of its own: Ctrl-C reaches us alone, and we stop it in order.

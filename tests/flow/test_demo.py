@@ -27,7 +27,7 @@ class Demo:
         self.folder = folder
         self.notice = folder / "notice.json"
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("OCTANT_", "OPENAI_", "ANTHROPIC_"))}
-        ports = {name: "0" for name in ("OCTANT_PORT", "OCTANT_METRICS_PORT", "OCTANT_WORKER_METRICS_PORT")}
+        ports = dict.fromkeys(("OCTANT_PORT", "OCTANT_METRICS_PORT", "OCTANT_WORKER_METRICS_PORT"), "0")
         self.env = {**kept, "OCTANT_STATE_DIR": str(folder / "state"), **ports}
         self.process: subprocess.Popen[str] | None = None
 

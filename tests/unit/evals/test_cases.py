@@ -10,7 +10,7 @@ import yaml
 
 from app.features.support import wire
 from app.features.support.tools import TOOLS
-from evals.cases import FOLDER, SCHEMA, Category, InvalidSuite, load_cases, schema
+from evals.cases import FOLDER, SCHEMA, Category, InvalidSuite, by_mode, load_cases, sampled, schema
 
 ANSWER: dict[str, Any] = {
     "id": "one",
@@ -91,3 +91,20 @@ def test_cases_know_every_tool_and_every_field_of_the_product() -> None:
     assert set(known["AnswerExpectation"]["properties"]["calls"]["items"]["enum"]) == set(TOOLS)
     assert set(get_args(Category)) == set(get_args(wire.Category))
     assert set(known["TicketFields"]["properties"]) | {"summary"} == set(wire.Ticket.model_fields)
+
+
+@pytest.mark.parametrize("most", [13, 60, 119])
+def test_a_sample_has_of_each_failure_mode_its_share_and_begins_every_larger_one(most: int) -> None:
+    cases = load_cases()
+    some, whole = sampled(cases, most), sampled(cases, len(cases))
+    assert some == whole[:most] == sampled(cases, most)
+    assert sorted(case.id for case in whole) == sorted(case.id for case in cases)
+    drawn = by_mode(some)
+    for mode, all_of_it in by_mode(cases).items():
+        assert abs(len(drawn.get(mode, [])) - most * len(all_of_it) / len(cases)) <= 1, mode
+
+
+def test_a_sample_is_drawn_by_chance_from_each_failure_mode() -> None:
+    cases = load_cases()
+    for mode, drawn in by_mode(sampled(cases, len(cases))).items():
+        assert drawn != by_mode(cases)[mode], mode
