@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from app.settings import Settings
 from app.settings import load as load_settings
+from app.stack import vendors
 from evals import chain, stack, tape
 from evals.cases import InvalidSuite
 from evals.harness import CONCURRENCY, TIMEOUT, Result, Service
@@ -54,7 +54,10 @@ class Session:
 
 @contextmanager
 def opened(source: Source) -> Generator[Session, None, None]:
-    """Have the service there until the end of the block. Raises InvalidSuite for what contradicts itself, Unreachable."""
+    """Have the service there until the end of the block. Raises InvalidSuite for what contradicts itself, Unreachable.
+
+    Also refused is a label that gives the simulator's score to a model: its server's address was forgotten, say (E10).
+    """
     if source.base_url:
         yield _foreign(source)
         return
@@ -62,6 +65,7 @@ def opened(source: Source) -> Generator[Session, None, None]:
         raise InvalidSuite("--record and --replay exclude each other")
     with ExitStack() as block:
         extra: dict[str, str] = {}
+        _check_label(source)
         if source.provider is not None or source.position is not None or source.patience != 1:
             folder = Path(block.enter_context(TemporaryDirectory(prefix="octant-evals-releases-")))
             chain.cut_down(folder, position=source.position, provider=source.provider, patience=source.patience)
@@ -103,6 +107,20 @@ def _foreign(source: Source) -> Session:
     return Session(Service(source.base_url.rstrip("/"), source.api_key), source.label)
 
 
+def _check_label(source: Source) -> None:
+    """Raise InvalidSuite where the simulator would answer, or a recording be played, under another name."""
+    if source.label and source.replay:
+        raise InvalidSuite("--label: a recording says itself what answers on it")
+    if not source.label or SIMULATOR in source.label.lower():
+        return
+    if simulated := [vendor for vendor in vendors.simulated(load_settings()) if source.provider in (None, vendor)]:
+        wanted = " or ".join(f"OCTANT_{vendor.upper()}__API_KEY" for vendor in simulated)
+        raise InvalidSuite(
+            f"the simulator would answer for {' and '.join(simulated)}, and the run be called {source.label!r}: set {wanted} "
+            "(and …__BASE_URL for a server of your own), or say simulator in --label"
+        )
+
+
 def _tape(source: Source, block: ExitStack) -> tuple[Tape | None, str]:
     """The tape, if one is asked for, and the label of what is on it."""
     if source.replay:
@@ -111,19 +129,13 @@ def _tape(source: Source, block: ExitStack) -> tuple[Tape | None, str]:
     if not source.record:
         return None, ""
     settings, upstreams, keys = load_settings(), {}, {}
-    simulated = [vendor for vendor in ("openai", "anthropic") if _is_simulated(settings, vendor)]
+    simulated = vendors.simulated(settings)
     if simulated:
         bases = block.enter_context(stack.simulator())
         upstreams = {vendor: bases[vendor] for vendor in simulated}
         keys = {f"OCTANT_{vendor.upper()}__API_KEY": SIMULATOR for vendor in simulated}
-    upstreams = {vendor: upstreams.get(vendor) or getattr(settings, vendor).base_url for vendor in ("openai", "anthropic")}
-    label = source.label or (SIMULATOR if len(simulated) == len(upstreams) else "real models")
+    upstreams = {vendor: upstreams.get(vendor) or getattr(settings, vendor).base_url for vendor in vendors.VENDORS}
+    label = source.label or vendors.label_of(simulated)
     recording = tape.recording(label, upstreams)
     recording.environment.update(keys)
     return recording, label
-
-
-def _is_simulated(settings: Settings, vendor: str) -> bool:
-    """As `octant demo` decides it: nobody gave a key, nor another address."""
-    chosen = getattr(settings, vendor)
-    return not chosen.api_key.get_secret_value() and chosen.base_url == type(chosen).model_fields["base_url"].default

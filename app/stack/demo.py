@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.settings import Settings, load
-from app.stack import embedded, interrupts, setup, traffic
+from app.stack import embedded, interrupts, setup, traffic, vendors
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
 from app.stack.processes import Watched, child, stop_left_overs, wait_for
 
 START_SECONDS = 60.0
-VENDORS = ("openai", "anthropic")
 UNEXPECTED, DEAD = 1, 3
 
 
@@ -112,10 +111,10 @@ def everything(settings: Settings, tell: Callable[[str], None]) -> Generator[Run
         starting = pool.submit(stores.enter_context, embedded_postgres(folder / "postgres"))
         service = stack.enter_context(child("service", [sys.executable, "-m", "app.stack.serve"], folder))
         valkey_url = stores.enter_context(embedded_valkey(folder / "valkey"))
-        simulated = [name for name in VENDORS if _is_simulated(settings, name)]
-        simulators, env = _simulator(stack, folder, simulated) if simulated else ([], {})
+        stood_in_for = vendors.simulated(settings)
+        simulators, env = _simulator(stack, folder, stood_in_for) if stood_in_for else ([], {})
         env |= {"OCTANT_DATABASE_URL": starting.result(), "OCTANT_VALKEY_URL": valkey_url}
-        tell("Valkey and Postgres run" + (", and the provider simulator" if simulated else ""))
+        tell("Valkey and Postgres run" + (", and the provider simulator" if stood_in_for else ""))
         env["OCTANT_PORT"] = str(_port(settings.host, settings.port))
         env["OCTANT_METRICS_PORT"] = str(_port(settings.host, settings.metrics_port))
         env["OCTANT_WORKER_METRICS_PORT"] = str(_port(settings.host, settings.worker_metrics_port))
@@ -129,7 +128,7 @@ def everything(settings: Settings, tell: Callable[[str], None]) -> Generator[Run
         traffic.wait_until_ready(f"http://{running.host}:{running.port}", service, START_SECONDS)
         worker = stack.enter_context(child("worker", [sys.executable, "-m", "app.stack.work"], folder))
         tell("the service is ready")
-        yield Running(running, [service, worker, *simulators, _postgres(folder), _valkey(folder)], _label(simulated))
+        yield Running(running, [service, worker, *simulators, _postgres(folder), _valkey(folder)], vendors.label_of(stood_in_for))
 
 
 def _stop_left_overs(folder: Path) -> list[str]:
@@ -137,13 +136,7 @@ def _stop_left_overs(folder: Path) -> list[str]:
     return [*stop_left_overs(folder), *embedded.stop_left_overs(folder / "valkey", folder / "postgres")]
 
 
-def _is_simulated(settings: Settings, vendor: str) -> bool:
-    """Whether the simulator stands in for a vendor: nobody gave a key, nor another address (G6)."""
-    chosen = getattr(settings, vendor)
-    return not chosen.api_key.get_secret_value() and chosen.base_url == type(chosen).model_fields["base_url"].default
-
-
-def _simulator(stack: ExitStack, folder: Path, vendors: list[str]) -> tuple[list[Watched], dict[str, str]]:
+def _simulator(stack: ExitStack, folder: Path, stood_in_for: list[str]) -> tuple[list[Watched], dict[str, str]]:
     """Start it. Returns its process, and the settings that point the vendors at it."""
     ports = {name: str(free_port()) for name in ("openai", "anthropic", "control")}
     command = [sys.executable, "-m", "app.simulator"]
@@ -152,13 +145,8 @@ def _simulator(stack: ExitStack, folder: Path, vendors: list[str]) -> tuple[list
     wait_for(simulator.log, simulator, START_SECONDS)
     (folder / "simulator.json").write_text(json.dumps(ports))
     bases = {"openai": f"http://127.0.0.1:{ports['openai']}/v1", "anthropic": f"http://127.0.0.1:{ports['anthropic']}"}
-    env = {f"OCTANT_{name.upper()}__BASE_URL": bases[name] for name in vendors}
-    return [simulator], env | {f"OCTANT_{name.upper()}__API_KEY": "simulator" for name in vendors}
-
-
-def _label(simulated: list[str]) -> str:
-    """What answers: the simulator, or real models; a mix is named as one."""
-    return {0: "real models", len(VENDORS): "simulator"}.get(len(simulated), f"simulator for {', '.join(simulated)}")
+    env = {f"OCTANT_{name.upper()}__BASE_URL": bases[name] for name in stood_in_for}
+    return [simulator], env | {f"OCTANT_{name.upper()}__API_KEY": "simulator" for name in stood_in_for}
 
 
 def _port(host: str, wanted: int) -> int:

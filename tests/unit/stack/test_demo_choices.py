@@ -8,8 +8,9 @@ import pytest
 from conftest import ROOT
 
 from app.settings import load
-from app.stack.demo import _is_simulated, _label, _port
+from app.stack.demo import _port
 from app.stack.traffic import SAMPLES, _gist
+from app.stack.vendors import label_of, simulated
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +21,7 @@ def _nobody_chose(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_simulator_stands_in_for_a_vendor_that_nobody_chose() -> None:
     """G5."""
-    assert _is_simulated(load(), "openai")
+    assert "openai" in simulated(load())
 
 
 @pytest.mark.parametrize(
@@ -34,21 +35,21 @@ def test_the_simulator_stands_in_for_a_vendor_that_nobody_chose() -> None:
 def test_a_key_or_an_address_of_ones_own_is_used(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     """G6: a local server wants no key."""
     monkeypatch.setenv(name, value)
-    assert not _is_simulated(load(), "openai")
+    assert "openai" not in simulated(load())
 
 
 def test_an_env_file_copied_from_the_example_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OCTANT_OPENAI__BASE_URL", "https://api.openai.com/v1")
-    assert _is_simulated(load(), "openai")
+    assert "openai" in simulated(load())
 
 
 @pytest.mark.parametrize(
-    ("simulated", "label"),
+    ("stood_in_for", "label"),
     [(["openai", "anthropic"], "simulator"), ([], "real models"), (["anthropic"], "simulator for anthropic")],
 )
-def test_what_answered_is_named_as_what_it_is(simulated: list[str], label: str) -> None:
+def test_what_answered_is_named_as_what_it_is(stood_in_for: list[str], label: str) -> None:
     """E10 in spirit: nobody takes the simulator's figures for a model's."""
-    assert _label(simulated) == label
+    assert label_of(stood_in_for) == label
 
 
 def test_a_port_that_is_taken_gives_the_next_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:

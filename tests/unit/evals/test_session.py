@@ -1,0 +1,51 @@
+"""What a run may be called: nobody takes the simulator's score for a model's (E10)."""
+
+from pathlib import Path
+
+import pytest
+
+from evals.cases import InvalidSuite
+from evals.session import Source, opened
+
+LABEL = "SmolLM2-135M-Instruct"
+
+
+@pytest.fixture(autouse=True)
+def _nobody_chose(monkeypatch: pytest.MonkeyPatch) -> None:
+    for vendor in ("OPENAI", "ANTHROPIC"):
+        for name in (f"{vendor}_API_KEY", f"OCTANT_{vendor}__API_KEY", f"OCTANT_{vendor}__BASE_URL"):
+            monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("source", "simulated"),
+    [
+        (Source(label=LABEL), "openai and anthropic"),
+        (Source(label=LABEL, provider="openai"), "openai"),
+        (Source(label=LABEL, record=Path("never-written.jsonl")), "openai and anthropic"),
+    ],
+)
+def test_the_simulator_does_not_answer_under_a_models_name(source: Source, simulated: str) -> None:
+    """Its server's address was forgotten: without this the run would be the simulator's, and called the model's."""
+    with (
+        pytest.raises(InvalidSuite, match=rf"the simulator would answer for {simulated}, .*OCTANT_OPENAI__API_KEY"),
+        opened(source),
+    ):
+        pytest.fail("nothing is started")
+
+
+def test_a_vendor_of_whom_nothing_is_asked_may_be_simulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A local server is set for one; the other keeps its stand-in, which the run's release leaves out."""
+    monkeypatch.setenv("OCTANT_OPENAI__BASE_URL", "http://127.0.0.1:9/v1")
+    with pytest.raises(InvalidSuite, match=r"answer for anthropic, .*OCTANT_ANTHROPIC__API_KEY"), opened(Source(label=LABEL)):
+        pytest.fail("nothing is started")
+    with pytest.raises(InvalidSuite, match="has no target of nobody"), opened(Source(label=LABEL, provider="nobody")):
+        pytest.fail("nothing is started")
+
+
+def test_a_recording_says_itself_what_answers_on_it(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InvalidSuite, match="a recording says itself"),
+        opened(Source(label=LABEL, replay=tmp_path / "tape.jsonl")),
+    ):
+        pytest.fail("nothing is started")
