@@ -23,7 +23,7 @@ from app.domain.money import MICROS_PER_DOLLAR, to_dollars
 from app.domain.records import CallRecord
 from app.domain.routes import Pin
 from app.gateway import ladder
-from app.gateway.passage import Passage
+from app.gateway.passage import NOT_ASKED, Passage
 from app.gateway.recovery.output import check_schemas
 from app.gateway.recovery.recovery import Recovery
 from app.gateway.rendering import render
@@ -93,14 +93,7 @@ class Gateway:
 
         What comes before the hold costs nothing; what comes after it is recorded and settled however the call ends.
         """
-        started, at = time.perf_counter(), datetime.now(UTC)
-        with self._rooms.tracing.call(call.feature) as span:
-            pin = self._rooms.releases.pin(call.target)
-            request = render(call, pin, canary=self._rooms.guard.canary(pin))
-            passage = Passage(
-                call=call, call_id=f"call_{uuid.uuid4().hex}", pin=pin, request=request, span=span,
-                budget=self._rooms.budget, metrics=self._rooms.metrics, at=at, started=started,
-            )  # fmt: skip
+        with self._begun(call) as passage:
             try:
                 self._rooms.switch.check(tenant=call.identity.tenant.id)
                 check_schemas(call)
@@ -124,9 +117,25 @@ class Gateway:
                     passage.outcome = "cancelled"  # the reader of a stream stopped before its end
                 if passage.hold is not None:
                     self._rooms.budget.settle(passage.hold)
-                record = passage.record()
-                self._rooms.recorder.record(record)
-                self._tell(passage, record)
+                self._keep(passage)
+
+    @contextmanager
+    def _begun(self, call: Call) -> Iterator[Passage]:
+        """Pin and render, within the call's span."""
+        started, at = time.perf_counter(), datetime.now(UTC)
+        with self._rooms.tracing.call(call.feature) as span:
+            pin = self._rooms.releases.pin(call.target)
+            request = render(call, pin, canary=self._rooms.guard.canary(pin))
+            yield Passage(
+                call=call, call_id=f"call_{uuid.uuid4().hex}", pin=pin, request=request, span=span,
+                budget=self._rooms.budget, metrics=self._rooms.metrics, at=at, started=started,
+            )  # fmt: skip
+
+    def _keep(self, passage: Passage) -> None:
+        """Record the call however it ended, and tell of it."""
+        record = passage.record()
+        self._rooms.recorder.record(record)
+        self._tell(passage, record)
 
     async def _hold(self, passage: Passage) -> Hold:
         """Hold the worst first attempt; where a cap leaves too little, that of less, as the route allows (C4)."""
@@ -153,6 +162,17 @@ class Gateway:
     def pin_of(self, target: str) -> Pin:
         """What a call to ``target`` would be pinned to now. Raises UnknownModel."""
         return self._rooms.releases.pin(target)
+
+    def not_asked(self, call: Call) -> Receipt:
+        """Record a call that its feature has no use for: there is nothing that a model could answer from.
+
+        What was asked is then found, scored, exported and erased like any other question. Costs nothing, so nothing is held.
+        Raises UnknownModel, InvalidRequest.
+        """
+        with self._begun(call) as passage:
+            passage.outcome = NOT_ASKED
+            self._keep(passage)
+            return passage.receipt()
 
     async def count_tokens(self, call: Call) -> tuple[int, bool]:
         """Count a call's input tokens: as the first vendor of its route that counts, else our upper bound; and which it is.

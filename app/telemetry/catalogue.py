@@ -77,7 +77,7 @@ PROVIDER = Label("provider", most=16)
 MODEL = Label("model", most=64)
 FLAG = Label("flag", most=32)
 WORD = Label("word", most=64)  # of `octant-degraded`
-CALL_OUTCOME = _of("outcome", "ok", "last_resort", "cancelled", *_codes(OctantError))
+CALL_OUTCOME = _of("outcome", "ok", "last_resort", "not_asked", "cancelled", *_codes(OctantError))
 ATTEMPT_OUTCOME = _of("outcome", "ok", "cancelled", *_codes(ProviderError))
 CAPS = ("tenant-day", "tenant-month", "user-day", "user-month", "global-day")
 

@@ -29,7 +29,7 @@ FIRST_LOOK = timedelta(hours=1)  # how far back the very first round begins
 LONGEST = timedelta(hours=1)  # that one round walks: after a long rest it takes several
 LATEST_PASS = timedelta(minutes=5)  # after its first pass a request has no further one: its deadline (a minute) is over
 FORGOTTEN = timedelta(hours=1)  # feedback on what has no record by then is on nothing of ours
-OURS = (*SCORED, "content_refused", "answer_withheld")  # outcomes of which a case can be made
+OURS = (*SCORED, "not_asked", "content_refused", "answer_withheld")  # outcomes of which a case can be made
 BATCH = 50
 
 # The last pass of each request is its answer. Passes after `until` are looked at too: what ends later is the next round's.

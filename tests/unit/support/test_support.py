@@ -57,6 +57,7 @@ class Script:
     prompt_tools: tuple[str, ...] = tuple(TOOLS)
     activate_before_call: dict[int, str] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
+    not_made: list[Call] = field(default_factory=list)
     traces: set[str] = field(default_factory=set)
 
     def pin_of(self, target: str) -> Pin:
@@ -64,6 +65,12 @@ class Script:
         prompt = Prompt(name=target, version="v1", sha256="", system="", user="", route="smart", tools=self.prompt_tools)
         prices = PriceTable("v", {})
         return Pin(release=self.live, route=route, prices=prices, prompt=prompt, indexes=self.indexes or {NAME: self.index})
+
+    def not_asked(self, call: Call) -> Receipt:
+        self.not_made.append(call)
+        return Receipt(
+            request_id=call.id, trace_id="t", release=self.live, provider="", model="", attempts=0, fallbacks=0
+        )  # fmt: skip
 
     async def complete(self, call: Call) -> Answer:
         return Answer(*self._next(call))
@@ -173,9 +180,12 @@ async def test_an_answer_that_nothing_supports_becomes_a_hand_over(support: Supp
 
 
 async def test_nothing_found_is_handed_over_without_asking_a_model(support: Support, script: Script, engine: AsyncEngine) -> None:
+    """The question is recorded all the same: whoever takes over has to read it somewhere."""
     told = await answer(support, "asdfgh qwerty zxcvb", context=context(request_id="req_nothing"))
     assert (told["outcome"], told["cost_usd"], script.calls) == ("handed_over", "0.000000", [])
     assert told["handover"]["reason"] == NOTHING_FOUND
+    (kept,) = script.not_made
+    assert "asdfgh qwerty zxcvb" in kept.variables["question"]
     async with engine.connect() as connection:
         row = (await connection.execute(select(handovers).where(handovers.c.request_id == "req_nothing"))).one()
     assert (row.tenant, row.user, row.reason) == ("acme", "ada", NOTHING_FOUND)
