@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.errors import Misconfigured
 from app.domain.money import from_dollars
+from app.domain.nesting import DEEPEST
 from app.security.provider_keys import KeyPlace
 
 DEVELOPMENT_SECRET = "development-only-secret"  # noqa: S105 - refused outside development, see `Settings._complete`
@@ -98,7 +99,7 @@ class HttpSettings(BaseModel):
     max_url_bytes: int = Field(default=8192, ge=256, description="Bytes of path and query.")
     max_headers: int = Field(default=100, ge=10, description="Headers of a request.")
     max_header_bytes: int = Field(default=32_768, ge=1024, description="Bytes of all headers.")
-    max_json_depth: int = Field(default=64, ge=8, le=190, description="Arrays and objects within each other.")
+    max_json_depth: int = Field(default=64, ge=8, le=DEEPEST, description="Arrays and objects within each other.")
     header_timeout: Seconds = Field(default=10.0, description="Seconds for a request's headers to come.")
     body_timeout: Seconds = Field(default=60.0, description="Seconds for its body.")
     trusted_proxies: str = Field(

@@ -3,17 +3,14 @@
 The size of the body is the middleware's (it is counted as it comes); messages and tools are counted by the request models.
 """
 
-import re
 from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.types import Scope
 
 from app.domain.errors import HeadersTooLarge, InvalidRequest, UrlTooLong
+from app.domain.nesting import too_deep
 from app.edge.parts import parts_of
-
-# JSON's strings, so that brackets within them do not count; an unclosed one ends the search, and the parser says what is wrong.
-_STEPS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +39,6 @@ async def body_of(request: Request) -> bytes:
     """
     body = await request.body()
     most = parts_of(request).max_json_depth
-    if body.count(b"{") + body.count(b"[") > most and depth_of(body) > most:
+    if too_deep(body, most):
         raise InvalidRequest(f"The body is nested more than {most} deep.")
     return body
-
-
-def depth_of(body: bytes) -> int:
-    """How deep arrays and objects lie in each other. Of what is not JSON it says something, and the parser refuses that."""
-    depth = deepest = 0
-    for step in _STEPS.finditer(body):
-        first = body[step.start()]
-        if first in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif first in b"]}":
-            depth -= 1
-    return deepest

@@ -17,6 +17,7 @@ M = TypeVar("M", bound=BaseModel)
 
 DEADLINE_HEADER = "octant-deadline-ms"
 MOST_USER = 128  # the ledger's column: what it could not store would stand in its way
+FIELD = re.compile("[A-Za-z_]{1,64}")
 NOT_IN_USER = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -70,6 +71,8 @@ def parsed(model: type[M], body: bytes) -> M:
         found = error.errors(include_input=False, include_url=False)[0]
         if found["type"] == "json_invalid":
             raise InvalidRequest("The body is not JSON.") from None
-        name = str(found["loc"][0]) if found["loc"] else "body"
-        param = name if name in model.model_fields else "body"
+        steps = [str(step) for step in found["loc"]]
+        if found["type"] == "extra_forbidden" and not FIELD.fullmatch(steps[-1]):
+            steps.pop()  # a name that the caller made up is told only if it is a name
+        param = ".".join(steps) or "body"
         raise InvalidRequest(f"Invalid value for '{param}': {found['type'].replace('_', ' ')}.", param=param) from None

@@ -13,6 +13,7 @@ from typing import Any
 from app.domain.calls import Chunk, Done, Reply, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart
 from app.domain.errors import AnswerWithheld
 from app.domain.messages import OutputSchema, Part, Text, Thinking, ToolUse
+from app.domain.nesting import too_deep
 from app.domain.routes import GuardAction
 from app.security.leaks import LeakWatch, Secrets, secrets_of
 from app.security.links import Links, settled
@@ -76,6 +77,8 @@ class Outgoing:
         """A whole reply as it may go out: what a tool is to be called with counts as said. Raises AnswerWithheld."""
         whole = Outgoing(self.links, self.actions, self.canary, self.system, self.output, self.found)
         parts = tuple(part for part in reply.parts if whole._may_be_thought(part))
+        if any(too_deep(use.arguments) for use in reply.tool_uses):
+            self._unreadable()
         whole._watched(_all_said(reply))
         whole._watch.end()
         whole._judge()
@@ -173,13 +176,21 @@ class Outgoing:
         return cleaned if removing else text
 
     def _of_document(self, text: str) -> tuple[str, int]:
-        """JSON stays JSON: each string of it is cleaned by itself."""
+        """JSON stays JSON: each string of it is cleaned by itself. Raises AnswerWithheld."""
+        if too_deep(text):
+            self._unreadable()
+            return text, 0
         try:
             document = json.loads(text)
         except ValueError:
             return self.links.clean(text)
         cleaned, removed = _each_string(document, self.links)
         return (json.dumps(cleaned, ensure_ascii=False), removed) if removed else (text, 0)
+
+    def _unreadable(self) -> None:
+        """What is nested too deeply to be looked at does not go out where a check blocks."""
+        if self._blocks:
+            raise AnswerWithheld("The answer was withheld: it is nested too deeply to be checked.")
 
     def _on(self, check: str) -> bool:
         return self.actions.get(check, "off") != "off"
@@ -193,29 +204,36 @@ def _all_said(reply: Reply) -> str:
     """Text and tool calls, in every order in which halves of a secret in two of them would meet."""
     if not reply.tool_uses:
         return reply.text
-    values = " ".join(" ".join(_strings(_read(use, values_alone=True))) for use in reply.tool_uses)
-    return "\n".join([reply.text, values, *(_told_to_tool(use) for use in reply.tool_uses), values, reply.text])
+    read = [(use, _read(use)) for use in reply.tool_uses]
+    values = " ".join(text for _, document in read for text in _strings(document, names=False))
+    # As it is written, and as its tool will read it: JSON's escapes spell anything.
+    told = (f"{use.name}{use.arguments}\n{' '.join(_strings(document, names=True))}" for use, document in read)
+    return "\n".join([reply.text, values, *told, values, reply.text])
 
 
-def _told_to_tool(use: ToolUse) -> str:
-    """A tool call as it is written, and as its tool will read it: JSON's escapes spell anything."""
-    return f"{use.name}{use.arguments}\n{' '.join(_strings(_read(use)))}"
+class _Object(list[tuple[str, Any]]):
+    """A JSON object, with a name as often as it stands there."""
 
 
-def _read(use: ToolUse, *, values_alone: bool = False) -> Any:  # noqa: ANN401 - any JSON whose objects are lists
-    """What a tool is called with; nothing where it is no JSON."""
+def _read(use: ToolUse) -> Any:  # noqa: ANN401 - any JSON
+    """What a tool is called with; nothing where it is no JSON, or nested too deeply."""
     try:
-        return json.loads(use.arguments, object_pairs_hook=lambda pairs: [p for pair in pairs for p in pair[values_alone:]])
-    except (ValueError, RecursionError):
-        return ""
+        return None if too_deep(use.arguments) else json.loads(use.arguments, object_pairs_hook=_Object)
+    except ValueError:
+        return None
 
 
-def _strings(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON whose objects are lists
+def _strings(value: Any, *, names: bool) -> Iterator[str]:  # noqa: ANN401 - any JSON
     if isinstance(value, str):
         yield value
+    elif isinstance(value, _Object):
+        for name, inner in value:
+            if names:
+                yield name
+            yield from _strings(inner, names=names)
     elif isinstance(value, list):
         for inner in value:
-            yield from _strings(inner)
+            yield from _strings(inner, names=names)
 
 
 def _each_string(value: Any, links: Links) -> tuple[Any, int]:  # noqa: ANN401 - any JSON

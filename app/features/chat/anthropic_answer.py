@@ -7,6 +7,7 @@ from typing import Any
 from app.domain.calls import Chunk, Done, Reply, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart, Usage
 from app.domain.errors import OctantError
 from app.domain.messages import Part, StopReason, Text, Thinking, ToolUse
+from app.domain.nesting import too_deep
 from app.edge import errors
 from app.edge.answers import less
 from app.edge.sse import event
@@ -126,11 +127,12 @@ def _block(part: Part) -> dict[str, Any]:
 
 
 def _input(arguments: str) -> Any:  # noqa: ANN401 - any JSON
-    """Their wire has an object here. What is not JSON is handed over as it was, under a name of its own."""
+    """Their wire has an object here. What is not JSON that can be written is handed over as it was, under a name of its own."""
+    unread = {"invalid_arguments": arguments}
     try:
-        return json.loads(arguments or "{}")
+        return unread if too_deep(arguments) else json.loads(arguments or "{}")
     except ValueError:
-        return {"invalid_arguments": arguments}
+        return unread
 
 
 def _envelope(request_id: str, alias: str) -> dict[str, Any]:

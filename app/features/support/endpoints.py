@@ -15,10 +15,10 @@ from app.edge.answers import json_answer, receipt_headers
 from app.edge.idempotency import IdempotentRoute
 from app.edge.limits import body_of
 from app.edge.openapi import STREAMED, takes
-from app.edge.requests import CallContext, call_context
+from app.edge.requests import CallContext, call_context, parsed
 from app.edge.sse import EventStream, event
 from app.features.support.support import Event, Support
-from app.features.support.wire import ActionDecision, AnswerRequest, TicketRequest, parse
+from app.features.support.wire import ActionDecision, AnswerRequest, TicketRequest
 
 Context = Annotated[CallContext, Depends(call_context)]
 
@@ -30,7 +30,7 @@ def router(support: Support) -> APIRouter:
     @routes.post("/v1/support/answer", openapi_extra=takes(AnswerRequest), responses=STREAMED)
     async def answer(request: Request, context: Context) -> Response:
         """Answer a customer's question from articles and tools, or hand it over to a person."""
-        wanted = parse(AnswerRequest, await body_of(request))
+        wanted = parsed(AnswerRequest, await body_of(request))
         async with AsyncExitStack() as stack:
             events = support.answer(wanted, context)
             stack.push_async_callback(events.aclose)
@@ -45,19 +45,19 @@ def router(support: Support) -> APIRouter:
     @routes.post("/v1/support/actions/{action_id}/confirm", openapi_extra=takes(ActionDecision))
     async def confirm(action_id: str, request: Request, context: Context) -> Response:
         """Do what was offered: the customer says so. Again: the same answer, nothing more is done."""
-        decision = parse(ActionDecision, await body_of(request))
+        decision = parsed(ActionDecision, await body_of(request))
         return json_answer(await support.decide(action_id, decision, context, confirm=True))
 
     @routes.post("/v1/support/actions/{action_id}/cancel", openapi_extra=takes(ActionDecision))
     async def cancel(action_id: str, request: Request, context: Context) -> Response:
         """Never do what was offered."""
-        decision = parse(ActionDecision, await body_of(request))
+        decision = parsed(ActionDecision, await body_of(request))
         return json_answer(await support.decide(action_id, decision, context, confirm=False))
 
     @routes.post("/v1/support/tickets", openapi_extra=takes(TicketRequest))
     async def tickets(request: Request, context: Context) -> Response:
         """File a typed ticket from a customer's free text."""
-        body, receipt = await support.ticket(parse(TicketRequest, await body_of(request)), context)
+        body, receipt = await support.ticket(parsed(TicketRequest, await body_of(request)), context)
         return json_answer(body, receipt)
 
     return routes

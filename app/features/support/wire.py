@@ -1,11 +1,9 @@
 """What the endpoints take, and the ticket that a model fills in."""
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
-
-from app.domain.errors import InvalidRequest
 
 Category = Literal[
     "shipping", "returns", "refund", "payment", "account", "product", "warranty", "cancellation", "privacy", "other"
@@ -16,7 +14,6 @@ MOST_CONVERSATION = 20_000  # characters of all earlier turns together
 
 Words = Annotated[str, Field(min_length=1, max_length=4000, pattern=NOT_BLANK)]
 User = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1F\x7F]+$")]
-T = TypeVar("T", bound=BaseModel)
 
 
 class _Body(BaseModel):
@@ -75,15 +72,3 @@ class Ticket(BaseModel):
     sentiment: Literal["negative", "neutral", "positive"]
     language: str = Field(description="Language of the message, ISO 639-1, such as en.")
     summary: str = Field(description="One sentence that says what the customer wants, 200 characters at most.")
-
-
-def parse(model: type[T], body: bytes) -> T:
-    """Read a body. Raises InvalidRequest naming the field and the rule, never the value."""
-    try:
-        return model.model_validate_json(body)
-    except ValidationError as error:
-        found = error.errors(include_input=False, include_url=False)[0]
-        if found["type"] == "json_invalid":
-            raise InvalidRequest("The body is not JSON.") from None
-        path = ".".join(str(step) for step in found["loc"])[:64] or "body"
-        raise InvalidRequest(f"Invalid value for '{path}': {found['type'].replace('_', ' ')}.", param=path) from None

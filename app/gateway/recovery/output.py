@@ -18,6 +18,7 @@ from referencing.jsonschema import DRAFT202012
 from app.domain.calls import Call, Reply
 from app.domain.errors import InvalidRequest, ProviderOutputInvalid
 from app.domain.messages import OutputSchema, Part, Text, ToolSpec, ToolUse
+from app.domain.nesting import too_deep
 from app.domain.routes import Target
 from app.gateway.recovery.tolerant import document_in
 
@@ -75,10 +76,10 @@ def violations(reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec,
 
 
 def _violations(text: str, schema: Mapping[str, Any], where: str) -> list[str]:
+    if too_deep(text):
+        return [f"{where}: nested too deeply"]
     try:
         document = json.loads(text, parse_constant=_refuse)
-    except RecursionError:
-        return [f"{where}: nested too deeply"]
     except ValueError as error:
         return [f"{where}: not JSON: {error.args[0] if text else 'empty'}"]
     if not schema:

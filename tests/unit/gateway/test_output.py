@@ -92,6 +92,13 @@ def test_a_refusal_is_held_to_no_schema() -> None:
     assert violations(said(Text("I cannot."), stop="refusal"), SCHEMA) == ()
 
 
+@pytest.mark.parametrize("depth", [200, 900, 100_000])
+def test_what_is_nested_deeper_than_can_be_worked_on_is_a_violation(depth: int) -> None:
+    deep = '{"n": 1, "a": ' + "[" * depth + "]" * depth + "}"
+    assert violations(said(Text(deep)), SCHEMA) == ("$: nested too deeply",)
+    assert violations(said(ToolUse("1", "order", deep)), None, (TOOL,)) == ("tool call 0: $: nested too deeply",)
+
+
 def test_a_schema_that_refers_to_itself_without_end_is_a_violation_not_a_crash() -> None:
     endless = OutputSchema("endless", {"$ref": "#"})
     assert violations(said(Text("{}")), endless) == ("$: nested too deeply",)

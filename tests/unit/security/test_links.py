@@ -1,5 +1,7 @@
 """Links and images in answers lead to allowed hosts only, whole and in every stream (S4)."""
 
+from dataclasses import replace
+
 import pytest
 
 from app.domain.calls import Reply, Usage
@@ -141,3 +143,16 @@ def test_a_canary_in_a_tools_arguments_withholds_the_answer() -> None:
     )
     with pytest.raises(AnswerWithheld):
         outgoing.reply(reply)
+
+
+DEEP = '{"a": ' + "[" * 200 + '"h\\u0074tps://evil.example/"' + "]" * 200 + "}"
+
+
+def test_what_is_nested_too_deeply_to_be_looked_at_does_not_go_out_where_a_check_blocks() -> None:
+    """It is the model's doing: a typed error, and no RecursionError that would end as status 500."""
+    use = replace(a_reply("Done."), parts=(ToolUse("u", "get_order", DEEP),))
+    with pytest.raises(AnswerWithheld, match="nested too deeply"):
+        Outgoing(LINKS, {"foreign-link": "block"}).reply(use)
+    assert Outgoing(LINKS, {"foreign-link": "flag"}).reply(use) == use
+    with pytest.raises(AnswerWithheld, match="nested too deeply"):
+        Outgoing(LINKS, {"foreign-link": "block"}, output=OutputSchema("any", {})).reply(a_reply(DEEP))
