@@ -129,7 +129,7 @@ class Alerts:
         if found:
             async with self._engine.begin() as connection:
                 rows = [_of_drift(drift, now) for drift in found]
-                await connection.execute(postgresql.insert(alerts).values(rows).on_conflict_do_nothing())
+                await connection.execute(postgresql.insert(alerts).on_conflict_do_nothing(), rows)
         return len(found)
 
     async def _delivered(self, http: aiohttp.ClientSession, row: Row[Any], *, firing: bool) -> bool:

