@@ -14,8 +14,8 @@ from pydantic import BaseModel, Field, PrivateAttr, SecretStr, ValidationError, 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.errors import Misconfigured
+from app.domain.json_text import DEEPEST
 from app.domain.money import from_dollars
-from app.domain.nesting import DEEPEST
 from app.security.provider_keys import KeyPlace
 
 DEVELOPMENT_SECRET = "development-only-secret"  # noqa: S105 - refused outside development, see `Settings._complete`

@@ -111,13 +111,16 @@ def _check_label(source: Source) -> None:
     """Raise InvalidSuite where the simulator would answer, or a recording be played, under another name."""
     if source.label and source.replay:
         raise InvalidSuite("--label: a recording says itself what answers on it")
-    if not source.label or SIMULATOR in source.label.lower():
+    if not source.label or source.label.lower().startswith(SIMULATOR):
         return
-    if simulated := [vendor for vendor in vendors.simulated(load_settings()) if source.provider in (None, vendor)]:
-        wanted = " or ".join(f"OCTANT_{vendor.upper()}__API_KEY" for vendor in simulated)
+    settings = load_settings()
+    keys = {vendor: getattr(settings, vendor).api_key.get_secret_value() for vendor in vendors.VENDORS}
+    fake = {*vendors.simulated(settings), *(vendor for vendor, key in keys.items() if key == SIMULATOR)}
+    if simulated := [vendor for vendor in vendors.VENDORS if vendor in fake and source.provider in (None, vendor)]:
+        wanted = " and ".join(f"OCTANT_{vendor.upper()}__API_KEY" for vendor in simulated)
         raise InvalidSuite(
             f"the simulator would answer for {' and '.join(simulated)}, and the run be called {source.label!r}: set {wanted} "
-            "(and …__BASE_URL for a server of your own), or say simulator in --label"
+            "(and …__BASE_URL for a server of your own), choose another with --provider, or begin --label with simulator"
         )
 
 

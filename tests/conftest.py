@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from hypothesis import settings as hypothesis_settings
 from redis.asyncio import Redis
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -25,6 +26,9 @@ from sqlalchemy.pool import NullPool
 
 from app.migrations import upgrade
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
+
+hypothesis_settings.register_profile("octant", deadline=None)  # how long an example takes says how busy the machine is
+hypothesis_settings.load_profile("octant")
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0

@@ -6,10 +6,15 @@ from datetime import datetime
 from app.domain.calls import Attempt, Usage
 from app.domain.money import MicroUSD
 
+NOT_ASKED = "not_asked"  # outcome of a question that its feature asks no model: there is nothing to answer from
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRecord:
-    """One call with all its attempts. ``request`` and ``response`` are JSON text; ``outcome`` is ``ok`` or an error's code."""
+    """One call with all its attempts. ``request`` and ``response`` are JSON text.
+
+    ``outcome`` is ``ok``, ``cancelled``, ``last_resort``, `NOT_ASKED` or an error's code.
+    """
 
     id: str
     request_id: str

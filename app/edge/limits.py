@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from app.domain.errors import HeadersTooLarge, InvalidRequest, UrlTooLong
-from app.domain.nesting import too_deep
+from app.domain.json_text import too_deep
 from app.edge.parts import parts_of
 
 

@@ -1,7 +1,8 @@
 """The one door to models. Read `_passage` and you have read the product.
 
 Every call, from every feature, takes the same way; what differs between a whole answer and a stream is only how the reply
-leaves. `complete` and `stream` raise leaves of `OctantError` and nothing else.
+leaves. `complete` and `stream` raise leaves of `OctantError` and nothing else. What a feature asks no model (`not_asked`) is
+screened and recorded, and goes no further.
 """
 
 import asyncio
@@ -20,10 +21,10 @@ from app.budget.budget import Budget, Hold
 from app.domain.calls import Answer, Call, Chunk, Done, Receipt
 from app.domain.errors import BudgetExceeded, ContentRefused, OctantError, Stopped
 from app.domain.money import MICROS_PER_DOLLAR, to_dollars
-from app.domain.records import CallRecord
+from app.domain.records import NOT_ASKED, CallRecord
 from app.domain.routes import Pin
 from app.gateway import ladder
-from app.gateway.passage import NOT_ASKED, Passage
+from app.gateway.passage import Passage
 from app.gateway.recovery.output import check_schemas
 from app.gateway.recovery.recovery import Recovery
 from app.gateway.rendering import render
@@ -166,10 +167,11 @@ class Gateway:
     def not_asked(self, call: Call) -> Receipt:
         """Record a call that its feature has no use for: there is nothing that a model could answer from.
 
-        What was asked is then found, scored, exported and erased like any other question. Costs nothing, so nothing is held.
+        What was asked is then screened, found, exported and erased like any other question. Costs nothing, so nothing is held.
         Raises UnknownModel, InvalidRequest.
         """
         with self._begun(call) as passage:
+            self._notice(passage)
             passage.outcome = NOT_ASKED
             self._keep(passage)
             return passage.receipt()
@@ -191,11 +193,15 @@ class Gateway:
 
     def _screen(self, passage: Passage) -> None:
         """Raises ContentRefused where the prompt's policy stops what looks like an attack."""
+        if self._notice(passage):
+            raise ContentRefused("The text looks like an attack on the model, which this prompt's policy refuses.")
+
+    def _notice(self, passage: Passage) -> bool:
+        """Screen what comes in, and note what looks like an attack. Returns whether the prompt's policy stops it."""
         policy = Policy.of(passage.pin)
         flags = self._rooms.guard.screen(passage.call, policy)
         passage.notice(flags, policy.untold(flags))
-        if policy.blocks(flags):
-            raise ContentRefused("The text looks like an attack on the model, which this prompt's policy refuses.")
+        return policy.blocks(flags)
 
     @contextmanager
     def _watched(self, passage: Passage) -> Iterator[Outgoing]:
@@ -237,7 +243,10 @@ class Gateway:
         seconds = time.perf_counter() - passage.started
         if passage.cost:
             metrics.call_cost.observe(passage.cost / MICROS_PER_DOLLAR, feature=call.feature)
-        metrics.call(call.feature, passage.outcome, seconds, passage.overhead_ms() / 1000, passage.fallbacks)
+        if passage.outcome == NOT_ASKED:  # no call in the sense of any rate or objective
+            metrics.not_asked.inc(feature=call.feature)
+        else:
+            metrics.call(call.feature, passage.outcome, seconds, passage.overhead_ms() / 1000, passage.fallbacks)
         metrics.degraded(call.feature, passage.degraded)
         describe_call(span, record, passage.request, passage.reply)
         log.info(

@@ -26,7 +26,6 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.spans import CallSpan
 
 BYTES_PER_TOKEN = 4  # of English text; the difference to what was used flows back
-NOT_ASKED = "not_asked"  # outcome of a call that its feature had no use for: nothing was held, no model reached
 LAST_RESORT = "last_resort"  # outcome, model and word in octant-degraded of a static answer
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from app.domain.calls import Attempt, Reply
 from app.domain.messages import Image, Message, Part, Text, Thinking, ToolResult, ToolUse
 from app.domain.money import to_dollars
-from app.domain.records import CallRecord
+from app.domain.records import NOT_ASKED, CallRecord
 from app.gateway.providers.base import ModelRequest
 from app.telemetry.spans import AttemptSpan, CallSpan
 
@@ -31,7 +31,7 @@ def describe_call(span: CallSpan, record: CallRecord, request: ModelRequest, rep
         }
     )
     span.content(record.tenant, lambda: _said(request, reply))
-    if record.outcome != "ok":
+    if record.outcome not in ("ok", NOT_ASKED):
         span.fail(record.outcome)
 
 

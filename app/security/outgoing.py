@@ -12,13 +12,14 @@ from typing import Any
 
 from app.domain.calls import Chunk, Done, Reply, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart
 from app.domain.errors import AnswerWithheld
+from app.domain.json_text import too_deep
 from app.domain.messages import OutputSchema, Part, Text, Thinking, ToolUse
-from app.domain.nesting import too_deep
 from app.domain.routes import GuardAction
 from app.security.leaks import LeakWatch, Secrets, secrets_of
 from app.security.links import Links, settled
 from app.security.screens import INVISIBLE
 
+UNREADABLE = "nested-too-deeply"
 CANARY, SYSTEM_PROMPT, FOREIGN_LINK = "canary", "system-prompt", "foreign-link"
 
 
@@ -190,6 +191,7 @@ class Outgoing:
     def _unreadable(self) -> None:
         """What is nested too deeply to be looked at does not go out where a check blocks."""
         if self._blocks:
+            self._note(UNREADABLE)
             raise AnswerWithheld("The answer was withheld: it is nested too deeply to be checked.")
 
     def _on(self, check: str) -> bool:

@@ -77,7 +77,7 @@ PROVIDER = Label("provider", most=16)
 MODEL = Label("model", most=64)
 FLAG = Label("flag", most=32)
 WORD = Label("word", most=64)  # of `octant-degraded`
-CALL_OUTCOME = _of("outcome", "ok", "last_resort", "not_asked", "cancelled", *_codes(OctantError))
+CALL_OUTCOME = _of("outcome", "ok", "last_resort", "cancelled", *_codes(OctantError))
 ATTEMPT_OUTCOME = _of("outcome", "ok", "cancelled", *_codes(ProviderError))
 CAPS = ("tenant-day", "tenant-month", "user-day", "user-month", "global-day")
 
@@ -122,6 +122,10 @@ COUNTED: tuple[Declared, ...] = (
         "Calls that got something else than they asked for, or in another way.", (FEATURE,),
     ),
     Declared("degradations", "octant_degradations_total", "counter", "count", "In which ways: `octant-degraded`.", (WORD,)),
+    Declared(
+        "not_asked", "octant_not_asked_total", "counter", "count",
+        "Questions that a feature asked no model: there was nothing to answer from.", (FEATURE,),
+    ),
     Declared("last_resorts", "octant_last_resorts_total", "counter", "count", "Static answers given.", (FEATURE,)),
     Declared("guard_flags", "octant_guard_flags_total", "counter", "count", "What the guard noticed.", (FLAG,)),
     Declared("kill_switch_refusals", "octant_kill_switch_refusals_total", "counter", "count", "Calls refused by a kill switch."),

@@ -127,12 +127,16 @@ def _done() -> list[Panel]:
         lines(
             Told(
                 "Fallbacks by feature",
-                "Times per second that calls went on to another target.",
+                "Times per second that calls went on to another target, that a static answer was given, that no model was asked.",
                 "see 'Failed attempts' for the provider that they leave.",
                 "provider-outage.md",
             ),
             "cps",
-            {"{{feature}}": rate("fallbacks", ("feature",)), "static: {{feature}}": rate("last_resorts", ("feature",))},
+            {
+                "{{feature}}": rate("fallbacks", ("feature",)),
+                "static: {{feature}}": rate("last_resorts", ("feature",)),
+                "not asked: {{feature}}": rate("not_asked", ("feature",)),
+            },
             span=6,
         ),
         lines(

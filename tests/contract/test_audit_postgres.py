@@ -217,6 +217,18 @@ async def test_facets_find_what_they_name_and_nothing_else(engine: AsyncEngine, 
     assert await found(target="support/answer", prompt_version="v2", model_answered="gpt-6-luna-2026-10-01")
 
 
+async def test_what_failed_is_found_without_what_no_model_was_asked(engine: AsyncEngine, recorder: Recorder) -> None:
+    """Whoever looks for an outage does not wade through hand-overs."""
+    tenant = f"t-{uuid4().hex[:8]}"
+    records = {outcome: a_record(tenant=tenant, outcome=outcome) for outcome in ("ok", "not_asked", "no_provider", "cancelled")}
+    for record in records.values():
+        recorder.record(record)
+    await recorder.flush()
+    failed = await find_calls(engine, CallFilter(tenant=tenant, failed=True))
+    assert {row["outcome"] for row in failed} == {"no_provider", "cancelled"}
+    assert [row["outcome"] for row in await find_calls(engine, CallFilter(tenant=tenant, failed=False))] == ["ok"]
+
+
 async def test_ranges_take_both_ends(engine: AsyncEngine, recorder: Recorder) -> None:
     tenant = f"t-{uuid4().hex[:8]}"
     for cost in (100, 200, 300):

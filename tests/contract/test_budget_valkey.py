@@ -138,7 +138,7 @@ async def test_a_lease_that_outlives_its_call_is_settled_at_worst_case(budget: B
     assert await user_day(budget, who) == (100, 0)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 100), st.booleans()), max_size=12))
 async def test_spent_plus_held_never_passes_the_cap_whatever_the_order(
     budget: Budget, steps: list[tuple[int, int, bool]]

@@ -1,13 +1,12 @@
 """Our replies as Anthropic's messages, whole and as events. Shapes: docs.anthropic.com/en/api/messages-streaming."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
+from app.domain import json_text
 from app.domain.calls import Chunk, Done, Reply, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart, Usage
 from app.domain.errors import OctantError
 from app.domain.messages import Part, StopReason, Text, Thinking, ToolUse
-from app.domain.nesting import too_deep
 from app.edge import errors
 from app.edge.answers import less
 from app.edge.sse import event
@@ -128,11 +127,10 @@ def _block(part: Part) -> dict[str, Any]:
 
 def _input(arguments: str) -> Any:  # noqa: ANN401 - any JSON
     """Their wire has an object here. What is not JSON that can be written is handed over as it was, under a name of its own."""
-    unread = {"invalid_arguments": arguments}
     try:
-        return unread if too_deep(arguments) else json.loads(arguments or "{}")
+        return json_text.read(arguments or "{}")
     except ValueError:
-        return unread
+        return {"invalid_arguments": arguments}
 
 
 def _envelope(request_id: str, alias: str) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, TypeAdapter
 
 from app.budget.pricing import most_input_tokens
+from app.domain import json_text
 from app.domain.calls import Delta, Reply, Usage
 from app.domain.messages import Image, Message, Part, StopReason, Text, Thinking, ToolChoice, ToolResult, ToolSpec, ToolUse
-from app.domain.nesting import too_deep
 from app.gateway.providers.assembly import Assembly
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.faults import ProtocolError
@@ -121,7 +121,7 @@ def _blocks(part: Part) -> Iterator[dict[str, Any]]:
 def as_object(arguments: str) -> dict[str, Any]:
     """Tool arguments as the object Anthropic wants; text that is none is shown as what it is, under a telling name."""
     try:
-        value = None if too_deep(arguments) else json.loads(arguments or "{}")
+        value = json_text.read(arguments or "{}")
     except ValueError:
         value = None
     return value if isinstance(value, dict) else {"INVALID_JSON": arguments}

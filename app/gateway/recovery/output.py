@@ -17,8 +17,8 @@ from referencing.jsonschema import DRAFT202012
 
 from app.domain.calls import Call, Reply
 from app.domain.errors import InvalidRequest, ProviderOutputInvalid
+from app.domain.json_text import too_deep
 from app.domain.messages import OutputSchema, Part, Text, ToolSpec, ToolUse
-from app.domain.nesting import too_deep
 from app.domain.routes import Target
 from app.gateway.recovery.tolerant import document_in
 

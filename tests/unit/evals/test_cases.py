@@ -104,6 +104,14 @@ def test_a_sample_has_of_each_failure_mode_its_share_and_begins_every_larger_one
         assert abs(len(drawn.get(mode, [])) - most * len(all_of_it) / len(cases)) <= 1, mode
 
 
+def test_a_case_more_or_less_moves_few_others_of_a_sample() -> None:
+    """A run that took hours is gone on with after a case was promoted, and compared with the one before."""
+    cases = load_cases()
+    before = {case.id for case in sampled(cases, 60)}
+    for gone in (0, len(cases) // 2, len(cases) - 1):
+        assert len(before & {case.id for case in sampled(cases[:gone] + cases[gone + 1 :], 60)}) >= 57
+
+
 def test_a_sample_is_drawn_by_chance_from_each_failure_mode() -> None:
     cases = load_cases()
     for mode, drawn in by_mode(sampled(cases, len(cases))).items():

@@ -11,7 +11,8 @@ LABEL = "SmolLM2-135M-Instruct"
 
 
 @pytest.fixture(autouse=True)
-def _nobody_chose(monkeypatch: pytest.MonkeyPatch) -> None:
+def _nobody_chose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)  # a developer's .env lies in the working directory
     for vendor in ("OPENAI", "ANTHROPIC"):
         for name in (f"{vendor}_API_KEY", f"OCTANT_{vendor}__API_KEY", f"OCTANT_{vendor}__BASE_URL"):
             monkeypatch.delenv(name, raising=False)
@@ -31,6 +32,15 @@ def test_the_simulator_does_not_answer_under_a_models_name(source: Source, simul
         pytest.raises(InvalidSuite, match=rf"the simulator would answer for {simulated}, .*OCTANT_OPENAI__API_KEY"),
         opened(source),
     ):
+        pytest.fail("nothing is started")
+
+
+def test_a_key_and_an_address_of_the_simulators_make_no_model_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the demo and the tests' stacks set them."""
+    monkeypatch.setenv("OCTANT_OPENAI__BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("OCTANT_OPENAI__API_KEY", "simulator")
+    source = Source(label="not the simulator", provider="openai")
+    with pytest.raises(InvalidSuite, match="the simulator would answer for openai,"), opened(source):
         pytest.fail("nothing is started")
 
 

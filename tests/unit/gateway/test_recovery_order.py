@@ -55,7 +55,7 @@ def play(first: list[Step], second: list[Step], *, attempts: int, breaker: Break
 
 
 @given(scripts, scripts, st.integers(1, 4))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_the_order_of_attempts(first: list[Step], second: list[Step], attempts: int) -> None:
     """R2, R4, R5, R8."""
     way, came = play(first, second, attempts=attempts)
@@ -74,7 +74,7 @@ def test_the_order_of_attempts(first: list[Step], second: list[Step], attempts: 
 
 
 @given(scripts, scripts, st.integers(1, 4))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_every_paid_reply_is_spent_and_no_invalid_one_is_passed_on(first: list[Step], second: list[Step], attempts: int) -> None:
     """C6, R4: the price is one micro-dollar a token, so cost and tokens are the same number."""
     way, came = play(first, second, attempts=attempts)
@@ -86,7 +86,7 @@ def test_every_paid_reply_is_spent_and_no_invalid_one_is_passed_on(first: list[S
 
 
 @given(scripts, scripts)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_target_whose_circuit_opened_is_not_asked_again(first: list[Step], second: list[Step]) -> None:
     """R5: at the first failure here, so every failure of a target is its last attempt."""
     way, _ = play(first, second, attempts=4, breaker=BreakerPolicy(failures=1, rest=60))

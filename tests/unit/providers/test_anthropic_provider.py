@@ -260,7 +260,7 @@ async def test_a_web_page_instead_of_json_is_garbled(upstream: Upstream, provide
         _ = [chunk async for chunk in provider.stream(request())]
 
 
-@pytest.mark.parametrize("arguments", ["[1]", "{", '{"a": ' + "[" * 900 + "]" * 900 + "}"])
+@pytest.mark.parametrize("arguments", ["[1]", "{", '{"a": NaN}', '{"a": "\\ud800"}', '{"a": ' + "[" * 900 + "]" * 900 + "}"])
 def test_arguments_that_are_no_object_to_be_written_are_shown_as_what_they_are(arguments: str) -> None:
     """A caller may send back anything as an earlier call: it must not look like a fault of the provider, and open its breaker."""
     body = anthropic_wire.body(request(Message("assistant", (ToolUse("c1", "f", arguments),))), stream=False)

@@ -48,7 +48,7 @@ def streamed(text: str, cuts: list[int]) -> str:
     return "".join(stream.feed(text[a:b]) for a, b in pairwise(edges)) + stream.close()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(text=_TEXTS, cuts=st.lists(st.integers(0, 400), max_size=12))
 @example(text=f"{_KEY}{_KEY}", cuts=[])
 @example(text=f"{_KEY}\n{_KEY}", cuts=[40, 90])

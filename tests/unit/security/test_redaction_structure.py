@@ -35,7 +35,7 @@ def redacted(text: str) -> str:
     return REDACTOR.redact(text, tenant="acme")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     value=st.one_of(st.lists(_VALUES, max_size=4), st.dictionaries(st.text(max_size=8), _VALUES, max_size=4)),
     ascii_only=st.booleans(),
