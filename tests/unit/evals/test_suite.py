@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.features.support.wire import AnswerRequest, TicketRequest, parse
+from app.edge.requests import parsed
+from app.features.support.wire import AnswerRequest, TicketRequest
 from evals import external
 from evals.baseline import Baseline, load_baseline, write_baseline
 from evals.cases import AnswerCase, Case, InvalidSuite, TicketCase, by_mode, load_cases
@@ -148,7 +149,7 @@ def test_a_pasted_article_that_is_gone_is_told() -> None:
 
 def test_every_case_fits_what_the_service_takes() -> None:
     for case in CASES:
-        parse(AnswerRequest if isinstance(case, AnswerCase) else TicketRequest, json.dumps(case.input.wire).encode())
+        parsed(AnswerRequest if isinstance(case, AnswerCase) else TicketRequest, json.dumps(case.input.wire).encode())
 
 
 def test_external_suites_are_read_from_packages_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
