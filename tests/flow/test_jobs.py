@@ -231,7 +231,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({**JOB, "webhook_url": "https://10.0.0.1/"}, "webhook_url"),
     ({**JOB, "webhook_url": "http://example.com/"}, "webhook_url"),
     ({**JOB, "deadline_ms": 0}, "deadline_ms"),
-    ({**JOB, "unknown": 1}, "body"),
+    ({**JOB, "unknown": 1}, "unknown"),
 ]
 
 
