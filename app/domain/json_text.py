@@ -16,7 +16,7 @@ def read(text: str) -> Any:  # noqa: ANN401 - any JSON
     """
     if too_deep(text):
         raise ValueError("nested too deeply")
-    value = json.loads(text, parse_constant=_refuse)
+    value = json.loads(text, parse_constant=refuse)
     json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     return value
 
@@ -24,10 +24,10 @@ def read(text: str) -> Any:  # noqa: ANN401 - any JSON
 def too_deep(text: str | bytes, most: int = DEEPEST) -> bool:
     """Whether arrays and objects lie in each other more than ``most`` deep."""
     body = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    return body.count(b"{") + body.count(b"[") > most and depth_of(body) > most
+    return body.count(b"{") + body.count(b"[") > most and _depth_of(body) > most
 
 
-def depth_of(body: bytes) -> int:
+def _depth_of(body: bytes) -> int:
     """How deep arrays and objects lie in each other. Of what is not JSON it says something, and the parser refuses that."""
     depth = deepest = 0
     for step in _STEPS.finditer(body):
@@ -40,6 +40,7 @@ def depth_of(body: bytes) -> int:
     return deepest
 
 
-def _refuse(constant: str) -> NoReturn:
+def refuse(constant: str) -> NoReturn:
+    """`json.loads` calls it, as its ``parse_constant``, for NaN and the infinities. Raises ValueError."""
     message = f"{constant} is not JSON"
     raise ValueError(message)

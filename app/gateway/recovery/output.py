@@ -17,7 +17,7 @@ from referencing.jsonschema import DRAFT202012
 
 from app.domain.calls import Call, Reply
 from app.domain.errors import InvalidRequest, ProviderOutputInvalid
-from app.domain.json_text import too_deep
+from app.domain.json_text import refuse, too_deep
 from app.domain.messages import OutputSchema, Part, Text, ToolSpec, ToolUse
 from app.domain.routes import Target
 from app.gateway.recovery.tolerant import document_in
@@ -79,7 +79,7 @@ def _violations(text: str, schema: Mapping[str, Any], where: str) -> list[str]:
     if too_deep(text):
         return [f"{where}: nested too deeply"]
     try:
-        document = json.loads(text, parse_constant=_refuse)
+        document = json.loads(text, parse_constant=refuse)
     except ValueError as error:
         return [f"{where}: not JSON: {error.args[0] if text else 'empty'}"]
     if not schema:
@@ -128,11 +128,6 @@ def _check_schema(schema: Mapping[str, Any], where: str) -> None:
 
 class _UnresolvableReference(Exception):  # noqa: N818 - what is wrong, told in one word
     """A ``$ref`` within a schema leads nowhere, or outside."""
-
-
-def _refuse(constant: str) -> Any:  # noqa: ANN401 - json's own signature
-    message = f"{constant} is not JSON"
-    raise ValueError(message)
 
 
 def _canonical(schema: Mapping[str, Any]) -> str:
