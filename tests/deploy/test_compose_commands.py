@@ -43,7 +43,9 @@ def command_of(service: str) -> list[str]:
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """What compose gives to each of our containers; only addresses and folders are those of this machine."""
-    told = {name: interpolated(value) for name, value in SERVICES["service"]["environment"].items()}
+    listed = SERVICES["service"]["environment"]
+    told = {name: GIVEN.get(name) if value is None else interpolated(value) for name, value in listed.items()}
+    told = {name: value for name, value in told.items() if value is not None}
     with embedded_valkey(None) as valkey, embedded_postgres(None) as database, simulator() as ports:
         here = {
             "OCTANT_HOST": "127.0.0.1",
@@ -52,6 +54,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
             "OCTANT_DATABASE_URL": database,
             "OCTANT_VALKEY_URL": valkey,
             "OCTANT_STATE_DIR": str(tmp_path_factory.mktemp("state")),
+            "OCTANT_SECRETS_DIR": str(tmp_path_factory.mktemp("secrets")),
             "OCTANT_OPENAI__BASE_URL": told["OCTANT_OPENAI__BASE_URL"].replace("simulator:8101", f"127.0.0.1:{ports['openai']}"),
             "OCTANT_ANTHROPIC__BASE_URL": told["OCTANT_ANTHROPIC__BASE_URL"].replace(
                 "simulator:8102", f"127.0.0.1:{ports['anthropic']}"
