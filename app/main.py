@@ -37,7 +37,12 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
             app.state.edge = parts.edge
             products = (chat.router(parts.gateway), support.router(parts.support))
             said = feedback.router(parts.engine, parts.redactor)
-            for router in (*products, jobs.router(posts(*products)), said, calls.router(parts.engine)):
+            for router in (
+                *products,
+                jobs.router(posts(*products)),
+                said,
+                calls.router(parts.engine, parts.actions, parts.redactor),
+            ):
                 document.include(router)
             yield
 

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import __version__
+from app.audit.actions import NOTES, ActionLog
 from app.audit.partitions import Keeper
 from app.audit.recorder import FEW_AT_ONCE, MOST_AT_ONCE, Recorder
 from app.audit.spill import Spill
@@ -62,6 +63,7 @@ class Parts:
     edge: EdgeParts
     engine: AsyncEngine
     redactor: Redactor
+    actions: ActionLog
 
 
 def build_provider(name: str, settings: ProviderSettings, key: str | None = None) -> AnthropicProvider | OpenAIProvider:
@@ -204,7 +206,7 @@ async def _open_looking(
         metrics.api_key_age.set(await keys.oldest_age())
 
     async def rehearsed() -> None:
-        found = rehearsals.read(settings.rehearsals_file)
+        found = [r for r in rehearsals.read(settings.rehearsals_file) if r.what == rehearsals.OUTAGE]
         metrics.rehearsals.set(len(found))
         if found:
             metrics.rehearsal_age.set((datetime.now(UTC) - found[-1].at).total_seconds())
@@ -332,7 +334,8 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         )  # fmt: skip
         pending = Actions(engine, redactor, secret=settings.secret)
         product = Support(gateway, engine, settings.index_dir, redactor, tracing, guard, pending)
-        yield Parts(gateway=gateway, support=product, edge=edge, engine=engine, redactor=redactor)
+        actions = ActionLog(engine, secret=settings.secret, notes=settings.state_dir / NOTES)
+        yield Parts(gateway=gateway, support=product, edge=edge, engine=engine, redactor=redactor, actions=actions)
 
 
 def _checks(engine: AsyncEngine, valkey: Redis) -> Mapping[str, Callable[[], Awaitable[None]]]:

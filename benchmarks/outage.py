@@ -173,7 +173,7 @@ def _log(phases: Mapping[str, list[Seen]], *, kept: bool) -> None:
     """Note that it was rehearsed, and how it went."""
     path = load().rehearsals_file
     note = f"{_answered(phases['during']):.2f} % answered, p99 {_quantile(phases['during'], 0.99):.0f} ms"
-    rehearsals.append(path, Rehearsal(at=datetime.now(UTC), what="outage", kept=kept, note=note))
+    rehearsals.append(path, Rehearsal(at=datetime.now(UTC), what=rehearsals.OUTAGE, kept=kept, note=note))
     print(f"\nAppended to {path}.")
 
 

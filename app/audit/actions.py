@@ -14,7 +14,7 @@ import hmac
 import json
 import os
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit.tables import actions, actions_head
 from app.domain.errors import DependencyUnavailable
+from app.security.redaction import Redactor
 
 LOCK = 0x0C81
 NOTES = "actions.jsonl"  # in the state folder
@@ -34,6 +35,7 @@ START = "0" * 64
 PAGE = 1000
 LATE = " (noted while Postgres was away)"
 FORGED = "forged"
+NOT_A_SUBJECT = ("reason", "quiet", "yes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +205,27 @@ async def _rows(connection: AsyncConnection) -> AsyncIterator[Row[Any]]:
         if len(rows) < PAGE:
             return
         after = rows[-1].number
+
+
+def subject_of(parameters: Mapping[str, Any], redactor: Redactor) -> str:
+    """The parameters of an action as given, redacted. A user appears by pseudonym, an API key by its id."""
+    tenant = str(parameters.get("tenant") or parameters.get("tenant_id") or "")
+    words = []
+    for name, value in parameters.items():
+        if name in NOT_A_SUBJECT or value in (None, "", False, [], ()):
+            continue
+        shown = str(value)
+        if name == "user":
+            shown = redactor.pseudonym(shown, tenant=tenant)
+        elif shown.startswith("oct_"):
+            shown = shown.split("_")[1]
+        words.append(name if value is True else f"{name}={shown}")
+    return clean(" ".join(words), redactor)
+
+
+def clean(text: str, redactor: Redactor) -> str:
+    """Redact a text and make it storable: Postgres holds neither NUL nor half a surrogate pair."""
+    return redactor.redact(text.replace("\0", "").encode("utf-8", "replace").decode(), tenant="")
 
 
 def _action(row: Row[Any]) -> Action:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-UNTOLD = ("reason", "quiet", "yes")
 CONNECT_SECONDS = 2
 
 
@@ -64,7 +63,7 @@ def _outcome(error: BaseException) -> str:
 
 def _note(name: str, told: dict[str, Any], outcome: str) -> None:
     """Never raises: what was done is done, and its own error is what the operator must see."""
-    from app.audit.actions import NOTES, Action
+    from app.audit.actions import NOTES, Action, clean, subject_of
     from app.domain.errors import Misconfigured
     from app.security.redaction import Redactor
     from app.settings import load
@@ -75,10 +74,10 @@ def _note(name: str, told: dict[str, Any], outcome: str) -> None:
         return  # nothing was done either
     redactor = Redactor(settings.secret)
     action = Action(
-        actor=_clean(f"os:{getpass.getuser()}@{socket.gethostname()}", redactor),
+        actor=clean(f"os:{getpass.getuser()}@{socket.gethostname()}", redactor),
         action=name,
-        subject=_clean(_subject(told, redactor), redactor),
-        reason=_clean(str(told.get("reason") or ""), redactor),
+        subject=subject_of(told, redactor),
+        reason=clean(str(told.get("reason") or ""), redactor),
         outcome=outcome,
     )
     try:
@@ -102,24 +101,3 @@ async def _append(action: Any, settings: "Settings") -> bool:  # noqa: ANN401 - 
         return await log_of(engine, settings).append(action)
     finally:
         await engine.dispose()
-
-
-def _subject(told: dict[str, Any], redactor: Any) -> str:  # noqa: ANN401 - a Redactor; imported when it runs
-    """The command's arguments as they were given. A user is told by pseudonym, a key by its id."""
-    tenant = str(told.get("tenant") or told.get("tenant_id") or "")
-    words = []
-    for name, value in told.items():
-        if name in UNTOLD or value in (None, "", False, [], ()):
-            continue
-        shown = str(value)
-        if name == "user":
-            shown = redactor.pseudonym(shown, tenant=tenant)
-        elif shown.startswith("oct_"):
-            shown = shown.split("_")[1]
-        words.append(name if value is True else f"{name}={shown}")
-    return " ".join(words)
-
-
-def _clean(told: str, redactor: Any) -> str:  # noqa: ANN401 - a Redactor; imported when it runs
-    sayable = told.replace("\0", "").encode("utf-8", "replace").decode()
-    return str(redactor.redact(sayable, tenant=""))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from app.cli.audited import changes
 from app.cli.database import database
 
 if TYPE_CHECKING:
@@ -61,16 +62,17 @@ def find(  # noqa: PLR0917 - one option a field is what a filter is; typer makes
 
     if sort not in SORTS:
         raise typer.BadParameter(f"--sort takes {', '.join(SORTS)}")
-    wanted = CallFilter(
-        tenant=tenant, user=user, key_id=key, feature=feature, target=target, outcome=outcome, failed=failed, provider=provider,
-        model=model, model_answered=model_answered, release=release, prompt=prompt, prompt_version=prompt_version,
-        degraded=degraded, stream=stream, request_id=request_id, trace_id=trace_id, text=text,
-        ranges=bounds_of(at_least or [], at_most or []), since=_time(since), until=_time(until), sort=cast("Sort", sort),
-        ascending=ascending, after=after, limit=limit or (MOST_EXPORTED if out else 20),
-    )  # fmt: skip
+    fields: dict[str, Any] = {
+        "tenant": tenant, "user": user, "key_id": key, "feature": feature, "target": target, "outcome": outcome, "failed": failed,
+        "provider": provider, "model": model, "model_answered": model_answered, "release": release, "prompt": prompt,
+        "prompt_version": prompt_version, "degraded": degraded, "stream": stream, "request_id": request_id, "trace_id": trace_id,
+        "text": text, "ranges": bounds_of(at_least or [], at_most or []), "since": _time(since), "until": _time(until),
+        "sort": cast("Sort", sort), "ascending": ascending, "after": after, "limit": limit or (MOST_EXPORTED if out else 20),
+    }  # fmt: skip
     if out:
-        _say(f"{asyncio.run(_export(wanted, out))} records in {out}")
+        _say(f"{_write(out=out, **fields)} records in {out}")
         return
+    wanted = CallFilter(**fields)
     found = asyncio.run(_find(wanted))
     if as_json:
         for row in found:
@@ -99,6 +101,14 @@ async def _find(wanted: "CallFilter") -> list[dict[str, Any]]:
 
     async with database() as (engine, _):
         return await find_calls(engine, wanted)
+
+
+@changes("calls export")
+def _write(*, out: Path, **fields: Any) -> int:  # noqa: ANN401 - the fields of a `CallFilter`
+    """Write a file of records, and log that the operator did. Returns how many."""
+    from app.audit.query import CallFilter
+
+    return asyncio.run(_export(CallFilter(**fields), out))
 
 
 async def _export(wanted: "CallFilter", out: Path) -> int:

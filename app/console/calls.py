@@ -19,10 +19,12 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from app.audit import export
+from app.audit.actions import Action, ActionLog, subject_of
 from app.audit.query import MOST, CallFilter, Sort, bounds_of, cursor_of, every_call, find_calls, get_call, with_attempts
 from app.domain.calls import Identity
 from app.domain.errors import DependencyUnavailable, Forbidden, NotFound
 from app.edge.identity import reader
+from app.security.redaction import Redactor
 
 MOST_EXPORTED = 1_000_000
 CHUNK = 1 << 16
@@ -76,8 +78,8 @@ class Exported(Wanted):
     limit: int = Field(default=MOST_EXPORTED, ge=1, le=MOST_EXPORTED)
 
 
-def router(engine: AsyncEngine) -> APIRouter:
-    """The endpoints on a database."""
+def router(engine: AsyncEngine, actions: ActionLog, redactor: Redactor) -> APIRouter:
+    """The endpoints on a database. ``actions`` gets a row for each export: records leave the service with it."""
     made = APIRouter(prefix="/v1/admin", tags=["admin"], dependencies=[Depends(reader)])
 
     @made.get("/calls")
@@ -91,12 +93,17 @@ def router(engine: AsyncEngine) -> APIRouter:
 
     @made.get("/calls/export", responses={200: {"content": {media: {} for media in MEDIA.values()}}})
     async def as_file(request: Request, wanted: Annotated[Exported, Query()]) -> Response:
-        """Every matching record as one file."""
+        """Every matching record as one file. The log of operators' actions says who took it, before the first byte leaves."""
         identity = await _reader(request)
         told = wanted.model_dump(exclude={"format"})
         pages = every_call(engine, Wanted.model_construct(**told).filter_for(identity))
         with _records():
             file = await _written(pages, wanted.format)
+        try:
+            await actions.append(_exported(identity, wanted, redactor))
+        except OSError as error:
+            file.close()
+            raise DependencyUnavailable("The export could not be logged, so it was not sent.", retry_after=5.0) from error
         headers = {"content-disposition": f'attachment; filename="calls.{wanted.format}"'}
         return StreamingResponse(_chunks(file), media_type=MEDIA[wanted.format], headers=headers)
 
@@ -120,6 +127,13 @@ def router(engine: AsyncEngine) -> APIRouter:
         return _json({"data": found})
 
     return made
+
+
+def _exported(identity: Identity, wanted: Exported, redactor: Redactor) -> Action:
+    """The row of an export: the API key that took it, and the filter, in which a user is a pseudonym."""
+    parameters = {**wanted.model_dump(exclude_defaults=True), "tenant": _tenant(identity, wanted.tenant)}
+    actor = f"key:{identity.key_id} of {identity.tenant.id}"
+    return Action(actor=actor, action="calls export", subject=subject_of(parameters, redactor), reason="", outcome="ok")
 
 
 @contextmanager

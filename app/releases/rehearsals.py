@@ -14,6 +14,8 @@ from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from app.domain.errors import Misconfigured
 
+OUTAGE = "outage"  # of a provider: `make outage`
+
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:

@@ -247,10 +247,10 @@ LOOKED_AT: tuple[Declared, ...] = (
         "Since the file of a provider's key was written.", (PROVIDER,), over_workers="livemax",
     ),
     Declared(
-        "rehearsals", "octant_rehearsals", "gauge", "count", "Rehearsals in the log; 0: never rehearsed.", over_workers="livemax"
+        "rehearsals", "octant_rehearsals", "gauge", "count", "Outages rehearsed, by the log; 0: never.", over_workers="livemax"
     ),
     Declared(
-        "rehearsal_age", "octant_rehearsal_age_seconds", "gauge", "seconds", "Since the newest rehearsal, where there is one.",
+        "rehearsal_age", "octant_rehearsal_age_seconds", "gauge", "seconds", "Since the newest rehearsal of an outage, if any.",
         over_workers="livemax",
     ),
     Declared("jobs_waiting", "octant_jobs_waiting", "gauge", "count", "Jobs that are due and not begun.", over_workers="livemax"),

@@ -217,8 +217,8 @@ def _upkeep() -> list[Panel]:
         ),
         figure(
             Told(
-                "Newest rollback rehearsal",
-                "How long ago a rollback was last rehearsed. No data: never.",
+                "Newest outage rehearsal",
+                "How long ago a provider outage was last rehearsed. No data: never.",
                 "rehearse it: what was not tried for a month does not work when it must.",
                 "rehearsal.md",
             ),
@@ -229,8 +229,8 @@ def _upkeep() -> list[Panel]:
         figure(
             Told(
                 "Rehearsals logged",
-                "How many rehearsals of a rollback the log holds.",
-                "0: nobody has ever tried it.",
+                "How many rehearsals of a provider outage the log holds.",
+                "0: an outage was never rehearsed here.",
                 "rehearsal.md",
             ),
             "none",

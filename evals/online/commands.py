@@ -9,6 +9,7 @@ import typer
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.cli.audited import changes
 from app.domain.errors import Misconfigured
 from app.security.redaction import Redactor
 from app.settings import Settings
@@ -77,6 +78,7 @@ def listing(*, reason: ByReason = None, state: ByState = "new", limit: Limit = 2
     print(f"{len(rows)} candidates, {state}." if rows else f"No candidates, {state}.")
 
 
+@changes("evals promote")
 def promote(
     number: Number, *, mode: Mode, case_id: CaseId, user: Customer = "ada", question: Wording = "", criteria: Criteria = "",
     outcome: Outcome = "", cites: Words = [], says: Words = [], says_not: Words = [], calls: Words = [],  # noqa: B006 - typer's API
@@ -98,6 +100,7 @@ def promote(
     print(f"Wrote {case_id} to {path}. Read it for names that no pattern knows, then: python -m evals check")
 
 
+@changes("evals dismiss")
 def dismiss(number: Number, *, why: Why) -> None:
     """Say that a candidate is no case, and why. It does not come back for as long as records are kept."""
     with _database() as engine, engine.begin() as connection:

@@ -44,8 +44,8 @@ def command_of(service: str) -> list[str]:
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """What compose gives to each of our containers; only addresses and folders are those of this machine."""
     listed = SERVICES["service"]["environment"]
-    told = {name: GIVEN.get(name) if value is None else interpolated(value) for name, value in listed.items()}
-    told = {name: value for name, value in told.items() if value is not None}
+    told = {name: interpolated(value) for name, value in listed.items() if value is not None}
+    told |= {name: GIVEN[name] for name, value in listed.items() if value is None and name in GIVEN}
     with embedded_valkey(None) as valkey, embedded_postgres(None) as database, simulator() as ports:
         here = {
             "OCTANT_HOST": "127.0.0.1",

@@ -29,7 +29,7 @@ LAID_OUT = {
 
 def resolved(folder: Path, environment: Mapping[str, str], *options: str) -> dict[str, Any]:
     """The services as compose would start them from ``folder``, which may hold a .env."""
-    command = [COMPOSE, "--project-directory", folder, "-f", ROOT / "docker-compose.yml", *options]
+    command = [str(COMPOSE), "--project-directory", str(folder), "-f", str(ROOT / "docker-compose.yml"), *options]
     run = subprocess.run(
         [*command, "--profile", "core", "config", "--format", "json"],
         env={"PATH": "/usr/bin:/bin", "HOME": str(folder), **environment},

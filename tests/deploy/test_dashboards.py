@@ -293,7 +293,7 @@ def test_a_service_that_is_not_scraped_does_not_look_like_one_that_is_well(promt
     for title in ("Breakers open", "Kill switches on", "Records lost", "Redaction failed", "Guard flags per second"):
         evaluated(promtool, tmp_path, {"other": "1x60"}, [(f"absent({course(title)})", 1.0)])
     never = {"octant_rehearsals": "0x60", "octant_rehearsal_age_seconds": "0x60"}
-    evaluated(promtool, tmp_path, never, [(f"absent({course('Newest rollback rehearsal', 'octant-service')})", 1.0)])
+    evaluated(promtool, tmp_path, never, [(f"absent({course('Newest outage rehearsal', 'octant-service')})", 1.0)])
 
 
 def test_what_callers_did_wrong_is_no_failure_of_ours() -> None:

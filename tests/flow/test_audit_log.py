@@ -11,9 +11,12 @@ from fastapi.routing import APIRoute
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from app.audit.actions import ActionLog
 from app.cli import app
 from app.main import create_app
+from app.security.redaction import Redactor
 from app.settings import load
+from evals.__main__ import app as evals
 
 # These change nothing that serves anybody, each for the reason beside it. Whatever is neither here nor audited fails the test.
 READS = {
@@ -64,7 +67,9 @@ def test_no_endpoint_for_operators_changes_anything_without_the_log() -> None:
 
     from app.console import calls
 
-    routes = [*made.routes, *calls.router(create_async_engine("postgresql+psycopg://x@/x")).routes]
+    engine = create_async_engine("postgresql+psycopg://x@/x")
+    log = ActionLog(engine, secret=b"made up", notes=Path("unused"))
+    routes = [*made.routes, *calls.router(engine, log, Redactor(b"made up")).routes]
     admin = [route for route in routes if isinstance(route, APIRoute) and route.path.startswith("/v1/admin")]
     assert admin
     assert [route.path for route in admin if route.methods != {"GET"} and route.path not in audited] == []
@@ -164,3 +169,24 @@ def test_erase_refuses_without_yes_counts_dry_and_forgets(run: Run, tmp_path: Pa
     assert any("export  tenant=forgetful user=user#" in row and "request 7" in row for row in rows)
     assert any("erase  tenant=forgetful user=user#" in row and "[ok]  request 7" in row for row in rows)
     assert "ada@" not in "\n".join(rows)
+
+
+def test_an_export_of_records_to_a_file_leaves_a_row_with_its_filter(run: Run, tmp_path: Path) -> None:
+    """Records leave the service: who took which, by pseudonym."""
+    out = tmp_path / "taken.jsonl"
+    assert "0 records in" in run("calls", "--tenant", "audited", "--user", "grace@example.com", "--out", str(out)).err
+    row = logged(run)[0]
+    assert "calls export  " in row
+    assert "tenant=audited user=user#" in row
+    assert "grace" not in row
+
+
+@pytest.mark.parametrize(
+    "command", [["dismiss", "999999", "--reason", "none"], ["promote", "999999", "--mode", "unsupported_claim", "--id", "x-y"]]
+)
+def test_a_decision_on_a_candidate_leaves_a_row(command: list[str], run: Run) -> None:
+    result = CliRunner().invoke(evals, command)
+    assert result.exit_code == 2, "there is no such candidate"
+    row = logged(run)[0]
+    assert f"evals {command[0]}  number=999999" in row
+    assert "[ok]" not in row

@@ -13,6 +13,9 @@ from urllib.parse import urlencode
 import pytest
 from conftest import ROOT, Simulator, octant
 from pyarrow import parquet
+from typer.testing import CliRunner
+
+from app.cli import app as cli
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +135,20 @@ def test_files_come_whole(service_url: str, admin_key: str, api_key: str, simula
     status, body = get(service_url, admin_key, "/calls/export", text="chartreuse", format="parquet")
     (tmp_path / "calls.parquet").write_bytes(body)
     assert parquet.read_table(tmp_path / "calls.parquet").to_pylist()[0]["request_id"] == request_id
+
+
+def test_an_export_by_the_api_leaves_a_row_in_the_operators_log(
+    service_url: str, admin_key: str, api_key: str, stack_env: dict[str, str]
+) -> None:
+    """The row names the key that took the records and the filter; a refused export leaves none."""
+    assert get(service_url, admin_key, "/calls/export", user="heidi@example.com", tenant="acme")[0] == 200
+    assert get(service_url, api_key, "/calls/export")[0] == 403
+    row = CliRunner().invoke(cli, ["audit", "list", "--count", "1"], env=stack_env).stdout
+    assert f"key:{admin_key.split('_')[1]}" in row
+    assert "calls export  " in row
+    assert "tenant=acme" in row
+    assert "user=user#" in row
+    assert "heidi" not in row
 
 
 def test_commands_say_the_same(
