@@ -135,7 +135,9 @@ class Settings(BaseSettings):
         env_prefix="OCTANT_", env_nested_delimiter="__", env_file=".env", extra="ignore", frozen=True
     )
 
-    environment: Environment = Field(default="development", description="Production and staging refuse default secrets.")
+    environment: Environment = Field(
+        default="development", description="Staging and production refuse default secrets, production every example value."
+    )
     host: str = Field(default="127.0.0.1", description="Address the public API listens on.")
     port: int = Field(default=8080, ge=0, le=65535, description="Port of the public API.")
     admin_host: str = Field(default="127.0.0.1", description="Address of the operators' own listener.")

@@ -11,6 +11,7 @@ import typer
 from app.cli.audit import app as audit
 from app.cli.budget import app as budget
 from app.cli.calls import app as calls
+from app.cli.check import check
 from app.cli.drill import app as drill
 from app.cli.index import app as index
 from app.cli.jobs import app as jobs
@@ -31,7 +32,7 @@ from app.cli.webhooks import app as webhook
 from app.domain.errors import Misconfigured, OctantError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Operate Octant.")
-for command in (demo, serve, worker, setup, migrate, seed, reset, rollback, resume, trace, erase, export):
+for command in (demo, serve, worker, check, setup, migrate, seed, reset, rollback, resume, trace, erase, export):
     app.command()(command)
 app.add_typer(drill, name="drill")
 app.add_typer(index, name="index")

@@ -27,6 +27,7 @@ from app.jobs.queue import ValkeyQueue
 from app.jobs.webhooks import Webhooks
 from app.security.redaction import Redactor
 from app.settings import Settings, load
+from app.stack.preflight import refuse_example_values
 from app.telemetry import logs
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
@@ -251,6 +252,7 @@ def run() -> None:
 
     settings = load()
     settings.require_stores()
+    refuse_example_values(settings)
     redactor = Redactor(settings.secret)
     logs.configure(settings.log_level, redact=lambda line: redactor.redact(line, tenant=""))
     logs.take_over_last_words()

@@ -1,0 +1,118 @@
+"""What must not go live: example values, placeholders and missing keys, each found before the service takes a request (P6).
+
+`octant check --production` lists everything, and looks into the files of the repository and 90 days ahead. In production
+`octant serve` and `octant worker` refuse to start for what the settings alone decide: a gap in next month's rotation must not
+keep a service down tonight.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from app.domain.errors import Misconfigured
+from app.oncall.rotation import Rotation, load_rotation
+from app.settings import DEVELOPMENT_SECRET, PACKAGE, BudgetSettings, Settings
+
+# RFC 2606 and RFC 6761 reserve these: no real host, mailbox or pager is under them.
+RESERVED_TOP_LEVEL = frozenset({"invalid", "example", "test"})
+RESERVED_DOMAINS = frozenset({"example.com", "example.net", "example.org"})
+SIMULATOR = "simulator"  # its host in compose, and the key that it is called with
+VENDORS_OWN = {"openai": "api.openai.com", "anthropic": "api.anthropic.com"}
+WITH_ADDRESSES = ("deploy/alertmanager/alertmanager.yml", "deploy/slo/slos.toml")
+_ADDRESS = re.compile(r"https?://[^\s\"']+")
+
+
+def problems(settings: Settings, now: datetime, *, production: bool) -> list[str]:
+    """What is wrong, a sentence each; empty if nothing is. ``production``: judge as if it went live."""
+    found = list(_blockers(settings)) if production else []
+    try:
+        rotation = load_rotation(settings.rotation_file)
+    except Misconfigured as error:
+        return found if production else [*found, str(error)]  # a blocker already
+    found += [f"{settings.rotation_file}: {gap}" for gap in rotation.problems(now, production=False)]
+    return [*found, *_example_addresses(PACKAGE.parent)] if production else found
+
+
+def refuse_example_values(settings: Settings) -> None:
+    """Raise Misconfigured in production with every setting that must not go live. Elsewhere nothing is refused."""
+    found = list(_blockers(settings)) if settings.environment == "production" else []
+    if found:
+        raise Misconfigured("Not fit for production (`octant check --production`):\n  " + "\n  ".join(found))
+
+
+def _blockers(settings: Settings) -> Iterator[str]:
+    """Problems that the settings, and the files they name, decide by themselves."""
+    secret = settings.secret_key.get_secret_value()
+    if secret == DEVELOPMENT_SECRET or len(secret) < 32:
+        yield "OCTANT_SECRET_KEY: set at least 32 characters of your own."
+    try:
+        rotation = load_rotation(settings.rotation_file)
+    except Misconfigured as error:
+        yield f"OCTANT_ROTATION_FILE: {error}"
+    else:
+        yield from _placeholders(settings.rotation_file, rotation)
+    if is_reserved(urlsplit(settings.runbook_url).hostname or ""):
+        yield f"OCTANT_RUNBOOK_URL: {settings.runbook_url} is an example; set the address where people read the runbook."
+    for host in sorted(filter(is_reserved, settings.allowed_link_hosts)):
+        yield f"OCTANT_ALLOWED_LINK_HOSTS: {host} is an example; list the hosts that answers may link to, or none: []."
+    yield from _missing_keys(settings)
+    if settings.kill_file is None:
+        yield "OCTANT_KILL_FILE: set a path; creating that file is the only way to stop all calls while Valkey is away."
+    elif not settings.kill_file.parent.is_dir():
+        yield f"OCTANT_KILL_FILE: the folder {settings.kill_file.parent} does not exist, so the file cannot be created."
+    yield from _silent_alerts(settings.budget)
+
+
+def _silent_alerts(budget: BudgetSettings) -> Iterator[str]:
+    if not (budget.alert_webhook_url or budget.alertmanager_url):
+        yield "OCTANT_BUDGET__ALERT_WEBHOOK_URL, OCTANT_BUDGET__ALERTMANAGER_URL: set one, or no alert is sent before a cap."
+    for name in ("alert_webhook_url", "alertmanager_url"):
+        if is_reserved(urlsplit(getattr(budget, name)).hostname or ""):
+            yield f"OCTANT_BUDGET__{name.upper()}: the address is an example."
+
+
+def _placeholders(file: Path, rotation: Rotation) -> Iterator[str]:
+    for key, person in rotation.people.items():
+        if person.placeholder or is_reserved(person.mail.rpartition("@")[2]):
+            yield f"{file}: {key} is a placeholder; put a real person in."
+
+
+def _missing_keys(settings: Settings) -> Iterator[str]:
+    """Providers that the newest release routes calls to and that cannot answer them, or are the simulator."""
+    places = settings.key_places()
+    for name, provider in settings.all_providers().items():
+        if name not in _routed(settings.releases_dir):
+            continue
+        host, key, place = urlsplit(provider.base_url).hostname or "", provider.api_key.get_secret_value(), places[name]
+        if SIMULATOR in (host, key) or is_reserved(host):
+            yield f"Provider {name}: calls go to {host} with an example key or address; set its real address and key."
+        elif host == VENDORS_OWN.get(name) and not key and not (place.file and place.file.is_file()):
+            yield f"Provider {name}: no key; set {place.setting}, or put it into the folder that OCTANT_SECRETS_DIR names."
+
+
+def _routed(releases: Path) -> frozenset[str]:
+    """The providers of the newest manifest. A manifest that cannot be read is refused when it is activated, not here."""
+    newest = max(releases.glob("*.toml"), default=None)
+    try:
+        manifest = tomllib.loads(newest.read_text(encoding="utf-8")) if newest else {}
+        return frozenset(target["provider"] for route in manifest["routes"].values() for target in route["targets"])
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError):
+        return frozenset()
+
+
+def _example_addresses(root: Path) -> Iterator[str]:
+    """Addresses of the example in the files that alerts are made and sent with. The image does not hold these files."""
+    for name in WITH_ADDRESSES:
+        path = root / name
+        found = set(_ADDRESS.findall(path.read_text(encoding="utf-8"))) if path.is_file() else set()
+        for address in sorted(a for a in found if is_reserved(urlsplit(a).hostname or "")):
+            yield f"{name}: {address} is an example; put your own in."
+
+
+def is_reserved(host: str) -> bool:
+    """Whether a host is under a name that is reserved for examples (RFC 2606, RFC 6761)."""
+    labels = host.lower().rstrip(".").split(".")
+    return labels[-1] in RESERVED_TOP_LEVEL or ".".join(labels[-2:]) in RESERVED_DOMAINS
