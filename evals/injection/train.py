@@ -1,7 +1,7 @@
 """Makes `app/security/classifier.bin`: `python -m evals.injection.train`. Plain Python, some seconds; same data, same file.
 
-Logistic regression by AdaGrad over the windows that `app.security.classifier` reads. The threshold is where a hundredth of the
-benign validation texts are flagged, which is the limit that is measured later, on other texts; nothing is chosen on those.
+Logistic regression by AdaGrad over the windows that `app.security.classifier` reads. The threshold is where half a hundredth
+of the benign validation texts are flagged, half of the limit that is measured later, on other texts; nothing is chosen on those.
 """
 
 import math
@@ -13,7 +13,7 @@ from evals.injection.sets import training
 
 EPOCHS = 4
 RATE = 0.35
-FLAGGED = 0.01  # share of benign validation texts over the threshold
+FLAGGED = 0.005  # share of benign validation texts over the threshold: half of what the gate allows
 SEED = 7
 
 Examples = list[tuple[list[list[int]], bool]]

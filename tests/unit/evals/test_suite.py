@@ -12,7 +12,7 @@ from evals import external
 from evals.baseline import Baseline, load_baseline, write_baseline
 from evals.cases import AnswerCase, Case, InvalidSuite, TicketCase, by_mode, load_cases
 from evals.gate import load_thresholds
-from evals.injection import sets
+from evals.injection import measuring, sets
 from evals.scorers import score
 from evals.suite import check_suite
 
@@ -199,3 +199,18 @@ def test_a_case_whose_criteria_nobody_has_written_is_no_case_yet() -> None:
     draft = CASES[0].model_copy(update={"criteria": "DRAFT: say what passes, what fails."})
     with pytest.raises(InvalidSuite, match=f"{draft.id}: is a draft"):
         check_suite([draft, *CASES[1:]], load_thresholds(), load_baseline())
+
+
+@pytest.mark.parametrize(
+    ("name", "flagged", "total", "loud"),
+    [
+        ("bug reports", 3, 100, False),
+        ("bug reports", 4, 100, True),
+        (measuring.OWN, 2, 208, False),
+        (measuring.OWN, 3, 208, True),
+    ],
+)
+def test_a_harmless_source_that_is_flagged_too_often_is_named(name: str, flagged: int, total: int, *, loud: bool) -> None:
+    """A good figure over all sources does not hide a bad one."""
+    quiet = measuring.Rate("small talk", 0, 10_000)
+    assert measuring.too_often([quiet, measuring.Rate(name, flagged, total)]) == ([name] if loud else [])
