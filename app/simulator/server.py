@@ -217,6 +217,7 @@ class Simulator:
         self._runners: dict[str, web.AppRunner] = {}
         self._sites: dict[str, web.TCPSite | None] = {}
         self._ports: dict[str, int] = {}
+        self._applying = asyncio.Lock()  # a listener is opened once, though a command and the clock both want it
 
     async def start(self, ports: Mapping[str, int]) -> dict[str, int]:
         """Listen; a port of 0 is a free one. Returns the port of each listener."""
@@ -242,6 +243,10 @@ class Simulator:
             await asyncio.sleep(0.02)
 
     async def _apply_refusals(self) -> None:
+        async with self._applying:
+            await self._open_and_close()
+
+    async def _open_and_close(self) -> None:
         for name in self._endpoints:
             site = self._sites[name]
             if self._faults.refused(name) and site is not None:
