@@ -236,7 +236,7 @@ class Recovery:
         def may_retry(error: BaseException | None) -> bool:
             if self.circuits.state(target) != "closed" or passage.running:
                 return False
-            if isinstance(error, ProviderTimeout) and error.phase != "connect" and self._able_now(target, others):
+            if isinstance(error, ProviderTimeout) and self._able_now(target, others):
                 return False  # it was silent: others are asked before it is asked again
             if budget.retry():
                 self.metrics.retries.inc(provider=target.provider)
