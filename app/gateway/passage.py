@@ -139,7 +139,9 @@ class Passage:
         return time.perf_counter() - progress.started if progress else 0.0
 
     def answered_by(self, target: Target) -> None:
-        """List the attempt that gave the answer last, though one that it overtook has ended later."""
+        """List the attempt that gave the answer last, though one that it overtook has ended later; drop what others ignored."""
+        words = {f"ignored_{name}" for name in self.ignored.get(target, ())}
+        self.degraded = [word for word in self.degraded if not word.startswith("ignored_") or word in words]
         ended = [a for a in self.attempts if Target(a.provider, a.model) == target and a.outcome == "ok"]
         if ended and ended[-1] is not self.attempts[-1]:
             ordered = [*(a for a in self.attempts if a is not ended[-1]), ended[-1]]

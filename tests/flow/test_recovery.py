@@ -105,7 +105,6 @@ async def test_with_one_provider_hanging_every_caller_is_answered_whatever_its_d
     http: aiohttp.ClientSession, simulator: Simulator, env: dict[str, str]
 ) -> None:
     """R5a, with the shipped release: whole answers, streams and the product's answers; then nobody waits any more."""
-    octant(env, "providers", "close", TARGET)
     simulator.put_faults({"kind": "hang", "provider": "anthropic"})
     kinds = {
         "/v1/chat/completions": CHAT,

@@ -18,7 +18,7 @@ LEAST = 1.0  # seconds: below it, a pause of the network or of the collector wou
 FACTOR = 2.0
 SHARE = 0.95
 REMEMBERED = 200  # answers
-ENOUGH = 20  # answers
+ENOUGH = 10  # answers
 RECKON_EVERY = 10  # answers: sorting at each one would cost more than it tells
 
 

@@ -18,8 +18,9 @@ from app.domain.errors import (
     ProvidersUnavailable,
     ProviderTimeout,
 )
-from app.domain.messages import OutputSchema
+from app.domain.messages import OutputSchema, Sampling
 from app.gateway.passage import Passage
+from app.gateway.providers.base import ModelRequest
 from app.gateway.recovery import patience
 from app.gateway.recovery.breaker import Circuits
 from app.gateway.recovery.patience import COLD, ENOUGH, REMEMBERED, Patience
@@ -62,7 +63,7 @@ def well_known(room: Recovery, seconds: float = 0.01) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("seconds", [0.6, 2.0])
+@pytest.mark.parametrize("seconds", [1.5, 3.0])
 async def test_a_target_that_hangs_leaves_time_for_the_next(mode: str, seconds: float) -> None:
     room, way = recovery(Scripted("a", HANGS), Scripted("b", "backup")), a_call(mode, seconds=seconds)
     assert await answer(room, way) == "backup"
@@ -82,7 +83,7 @@ async def test_a_caller_without_a_deadline_waits_for_a_head_start_and_not_for_th
 @pytest.mark.parametrize("mode", MODES)
 async def test_an_overtaken_attempt_is_counted_at_its_worst_and_named_a_timeout(mode: str) -> None:
     """C6, ADR 0016."""
-    room, way = recovery(Scripted("a", HANGS), Scripted("b", "backup")), a_call(mode, seconds=1.0)
+    room, way = recovery(Scripted("a", HANGS), Scripted("b", "backup")), a_call(mode, seconds=2.0)
     await answer(room, way)
     first, second = way.attempts
     assert (first.usage.output, first.usage.estimated, first.cost) == (100, True, WORST)
@@ -94,7 +95,7 @@ async def test_an_overtaken_attempt_is_counted_at_its_worst_and_named_a_timeout(
 
 async def test_two_attempts_at_once_are_held_for_together() -> None:
     """C1: neither may spend what the other was held for."""
-    way = passage(seconds=1.0)
+    way = passage(seconds=2.0)
     room = recovery(Scripted("a", HANGS), Scripted("b", "backup"))
     await room.complete(way)
     assert way.hold is not None
@@ -102,18 +103,18 @@ async def test_two_attempts_at_once_are_held_for_together() -> None:
 
 
 async def test_where_the_budget_does_not_cover_a_second_attempt_the_first_goes_on() -> None:
-    room, way = recovery(Scripted("a", 0.6), Scripted("b", "backup")), passage(seconds=1.0, budget=FreeBudget(WORST))
-    assert (await room.complete(way)).text == "0.6"
+    room, way = recovery(Scripted("a", 1.4), Scripted("b", "backup")), passage(seconds=2.0, budget=FreeBudget(WORST))
+    assert (await room.complete(way)).text == "1.4"
     assert outcomes(way) == [("a", "ok")]
-    poor = passage(seconds=1.0, budget=FreeBudget(WORST))
+    poor = passage(seconds=2.0, budget=FreeBudget(WORST))
     with pytest.raises((BudgetExceeded, DeadlineExceeded)):
         await recovery(Scripted("a", HANGS), Scripted("b", "backup")).complete(poor)
 
 
 async def test_a_slow_target_that_answers_after_all_wins_over_a_slower_one() -> None:
     """Silence is not failure: nothing is cut off before another has answered."""
-    room, way = recovery(Scripted("a", 0.8), Scripted("b", HANGS)), passage(seconds=1.0)
-    assert (await room.complete(way)).text == "0.8"
+    room, way = recovery(Scripted("a", 1.4), Scripted("b", HANGS)), passage(seconds=2.0)
+    assert (await room.complete(way)).text == "1.4"
     assert outcomes(way) == [("b", "cancelled"), ("a", "ok")]
     assert (way.receipt().provider, way.record().provider) == ("a", "a")
     assert room.circuits.state(A) == room.circuits.state(B) == "closed"
@@ -139,13 +140,13 @@ async def test_the_loser_of_a_stream_is_closed() -> None:
             finally:
                 closed.set()
 
-    room, way = recovery(Late("a", "x"), Scripted("b", "backup")), a_call("stream", seconds=1.0)
+    room, way = recovery(Late("a", "x"), Scripted("b", "backup")), a_call("stream", seconds=2.0)
     assert await answer(room, way) == "backup"
     assert closed.is_set()
 
 
 async def test_a_caller_that_leaves_leaves_nothing_running() -> None:
-    room, way = recovery(Scripted("a", HANGS), Scripted("b", HANGS)), passage(seconds=1.0)
+    room, way = recovery(Scripted("a", HANGS), Scripted("b", HANGS)), passage(seconds=2.0)
     task = asyncio.create_task(room.complete(way))
     await both_run(way)
     task.cancel()
@@ -178,10 +179,9 @@ async def test_a_hanging_target_is_soon_asked_no_more_whatever_the_callers_deadl
     well_known(room)
     await asyncio.gather(*(answer(room, a_call(mode, seconds=seconds)) for _ in range(3)))
     assert room.circuits.state(A) == "open"
-    calls, began = a.calls, time.monotonic()
+    calls = a.calls
     assert await answer(room, a_call(mode, seconds=seconds)) == "backup"
     assert a.calls == calls
-    assert time.monotonic() - began < LEAST
 
 
 async def test_callers_that_leave_before_any_timeout_find_out_that_a_provider_hangs() -> None:
@@ -253,9 +253,33 @@ async def test_a_silent_target_is_asked_again_only_where_there_is_no_other() -> 
     assert alone.calls == 2
 
 
+async def test_only_what_the_answering_target_ignored_is_said_to_be_ignored() -> None:
+    wants = Sampling(temperature=0.5)
+    b = Scripted("b", HANGS)
+    b.cannot = frozenset({"temperature"})
+    room, way = recovery(Scripted("a", 1.4), b), passage(seconds=2.0, sampling=wants, ignore=frozenset({"temperature"}))
+    room.choose(way)
+    await room.complete(way)
+    assert (way.receipt().provider, way.degraded) == ("a", [])
+
+
+async def test_a_count_of_tokens_does_not_wait_for_a_provider_that_hangs() -> None:
+    given: list[float] = []
+
+    class Counts(Scripted):
+        async def count_tokens(self, request: ModelRequest) -> int | None:
+            given.append(request.timeouts.total)
+            raise error(ProviderTimeout)
+
+    way = passage()
+    room = recovery(Counts("a", "x"), Scripted("b", "x"))
+    assert await room.count_tokens(way.request, way.pin.route, way.call.deadline) is None
+    assert given == [3.0]
+
+
 async def test_a_failing_second_target_does_not_end_the_first_ones_attempt() -> None:
-    room, way = recovery(Scripted("a", 0.8), Scripted("b", error(ProviderFailed))), passage(seconds=1.0, attempts=1)
-    assert (await room.complete(way)).text == "0.8"
+    room, way = recovery(Scripted("a", 1.4), Scripted("b", error(ProviderFailed))), passage(seconds=2.0, attempts=1)
+    assert (await room.complete(way)).text == "1.4"
     assert outcomes(way) == [("b", "provider_failed"), ("a", "ok")]
 
 
@@ -276,7 +300,7 @@ async def test_a_repair_is_no_silence() -> None:
 
 
 async def test_overhead_counts_no_waiting_twice_and_none_of_it_as_ours() -> None:
-    room, way = recovery(Scripted("a", HANGS), Scripted("b", 0.3)), passage(seconds=1.0)
+    room, way = recovery(Scripted("a", HANGS), Scripted("b", 0.3)), passage(seconds=2.0)
     await room.complete(way)
     assert way.waited_ms >= 700
     assert way.waited_ms <= (time.perf_counter() - way.started) * 1000
@@ -318,7 +342,7 @@ async def test_both_answering_at_the_same_moment_the_routes_first_wins_and_both_
             await gate.wait()
             return reply("here", self.name, request.model)
 
-    way = passage(seconds=1.0)
+    way = passage(seconds=2.0)
     task = asyncio.create_task(recovery(Gated("a", "x"), Gated("b", "x")).complete(way))
     await both_run(way)
     gate.set()
