@@ -97,7 +97,7 @@ def main() -> None:
         print(f"{REAL_MINUTES} minutes as {seconds:.1f} s, {arguments.rate:.0f} requests a second, {arguments.workers} workers.")
         phases, both = asyncio.run(_rehearse(running, seconds, arguments))
     _print(phases, both)
-    code = _judge(phases, both)
+    code = judge(phases, both)
     if arguments.log:
         _log(phases, kept=code == 0)
     sys.exit(code)
@@ -166,9 +166,14 @@ def _rows(phases: Mapping[str, Phase]) -> list[tuple[str, list[str]]]:
         ("by Anthropic, %", [f"{share(p.during, lambda s: s.provider == 'anthropic'):.0f}" for p in found]),
         ("after a fallback, %", [f"{share(p.during, lambda s: s.fallbacks > 0):.1f}" for p in found]),
         ("attempts an answer", [f"{attempts(p.during):.2f}" for p in found]),
-        ("cost an answer, times before", [f"{dollars(p.during) / (dollars(p.before) or 1):.2f}" for p in found]),
+        ("cost an answer, times before", [_times(p) for p in found]),
         ("Anthropic back after, s", ["never" if p.healed is None else f"{p.healed:.1f}" for p in found]),
     ]
+
+
+def _times(phase: Phase) -> str:
+    before = dollars(phase.before)
+    return f"{dollars(phase.during) / before:.2f}" if before else "-"
 
 
 def _log(phases: Mapping[str, Phase], *, kept: bool) -> None:
@@ -180,7 +185,7 @@ def _log(phases: Mapping[str, Phase], *, kept: bool) -> None:
     print(f"\nAppended to {path}.")
 
 
-def _judge(phases: Mapping[str, Phase], both: list[Seen]) -> int:
+def judge(phases: Mapping[str, Phase], both: list[Seen]) -> int:
     """The exit code; says what was not kept, and what is not judged."""
     found = [line for name, phase in phases.items() if not phase.sick for line in _broken_promises(name, phase)]
     dishonest = Counter(s.what for s in both if s.what not in HONEST)

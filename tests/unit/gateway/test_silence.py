@@ -306,6 +306,16 @@ async def test_overhead_counts_no_waiting_twice_and_none_of_it_as_ours() -> None
     assert way.waited_ms <= (time.perf_counter() - way.started) * 1000
 
 
+async def test_a_call_that_waits_hears_of_what_another_worker_found_once() -> None:
+    circuits = Circuits(BreakerPolicy())
+    with circuits.opening(A) as opened:
+        circuits.open_until(A, circuits.clock() + 5, 1, 0.0)
+        assert opened.done()
+    with circuits.opening(A) as opened:  # a probe's own wait is not ended by hearing the same again
+        circuits.open_until(A, circuits.clock() + 5, 1, 0.0)
+        assert not opened.done()
+
+
 def test_in_a_row_timeouts_open_a_circuit_however_few_calls_there_are() -> None:
     now = [1000.0]
     circuits = Circuits(BreakerPolicy(failures=3, window=10.0), clock=lambda: now[0])
