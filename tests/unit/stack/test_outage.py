@@ -30,4 +30,10 @@ TIMEOUTS = [seen("deadline_exceeded", seconds=4.8)] * 5
     ],
 )
 def test_what_callers_saw_is_kept_not_kept_or_not_judged(phase: Phase, both: list[Seen], code: int) -> None:
-    assert judge({"hanging": phase}, both) == code
+    assert judge({"hanging": phase}, Phase(WELL, both)) == code
+
+
+def test_on_a_machine_that_is_too_busy_nothing_is_judged() -> None:
+    slow = Phase([seen(seconds=1.5)] * 20, [seen("deadline_exceeded")] * 20)
+    assert judge({}, slow) == NOT_JUDGED
+    assert judge({"hanging": slow}, Phase(WELL, TIMEOUTS)) == NOT_JUDGED
