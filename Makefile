@@ -44,7 +44,7 @@ phoenix: $(DEV) $(PHOENIX) ## Send traces of every kind to Arize Phoenix from it
 bench-records: $(DEV) ## Measure how soon records are found, and every search at ten million of them
 	$(BIN)/python -m benchmarks.records $(ARGS)
 
-outage: $(DEV) ## Rehearse a provider outage at peak, time-scaled; fails below 99.9 % answered
+outage: $(DEV) ## Rehearse a provider outage with four faces, time-scaled; fails below 99.9 % answered
 	$(BIN)/python -m benchmarks.outage $(ARGS)
 
 soak: $(DEV) ## Make 100,000 calls while everything breaks at random; fails if anything is left over

@@ -1,22 +1,24 @@
-"""`make outage`: the worst hour, rehearsed. Anthropic away for 30 minutes at peak, time-scaled, then both providers away.
+"""`make outage`: the worst hour, rehearsed. Anthropic away for 30 minutes at peak, time-scaled, with each of four faces.
+
+The faces: connections refused, HTTP 529, hanging (accepts and says nothing), flapping (hangs and is well by turns). Then both
+providers hang. Callers allow 10 s, 20 s or what the service allows, for whole answers, streams and the product's answers.
 
 Only the outage is scaled: timeouts, back-off and rests are those of production. So what detecting it and probing cost weighs
-``scale`` times more here than in the real half hour, and the availability told is a lower bound for it.
+``scale`` times more here than in the real half hour, and the availability printed is a lower bound for it.
 
-In the outage Anthropic first answers 529, then hangs, then refuses connections. Exit code 1 if callers got less than promised:
-99.9 % answered while one provider is there, an honest answer within the deadline when none is.
+Exit code 1 if callers got less than promised: 99.9 % answered with each face, from the first second on; after the first five
+seconds 95 % of callers waiting at most two seconds longer than before; with both away, an honest answer within the deadline.
+Exit code 3 if the service was not well before a face, or the machine too busy for the load: then nothing is said about it.
 """
 
 import argparse
 import asyncio
-import random
 import signal
-import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,35 +27,58 @@ import aiohttp
 from app.releases import rehearsals
 from app.releases.rehearsals import Rehearsal
 from app.settings import load
+from benchmarks.callers import DEADLINES, LONGEST_SECONDS, MIX, Callers, Seen, answered, attempts, dollars, quantile, share
 from benchmarks.stage import Stage, break_providers, stage
 
 REAL_MINUTES = 30
 PROMISED = 99.9
-LATENCY = {"kind": "latency", "median_ms": 150, "sigma": 0.4}
-DEADLINE_MS = 8000  # what callers allow while both providers are away
+PROMISED_ADDED_MS = 2000  # at the 95th percentile
+SETTLED_SECONDS = 5.0  # after which that holds
+MEDIAN_MS = 150
+LATENCY = {"kind": "latency", "median_ms": MEDIAN_MS, "sigma": 0.4}
+SICK_MS = 5 * MEDIAN_MS  # a median of callers above it: what follows would measure the machine
 WARM_UP_SECONDS = 3.0
+BEFORE_SECONDS = 2.5
+HEALING_SECONDS = 75.0  # the longest rest of a circuit, and a probe
+BOTH_SECONDS, BOTH_DEADLINE = 4.0, 5.0
 GRACE_SECONDS = 1.0  # for the answer's way back on a busy machine
-HONEST = {"providers_unavailable", "providers_rate_limited", "deadline_exceeded"}
-TEXT = "Please tell me, in a sentence or two, what I should look at when choosing a tent. " * 6
-MESSAGES = [{"role": "user", "content": TEXT}]
-KINDS: Mapping[str, tuple[str, dict[str, Any]]] = {
-    "whole": ("/v1/chat/completions", {"model": "smart", "messages": MESSAGES}),
-    "stream": ("/v1/messages", {"model": "smart", "max_tokens": 200, "stream": True, "messages": MESSAGES}),
-    "product": ("/v1/support/answer", {"question": "How long does standard shipping take?", "user": "ada"}),
+HONEST = {"providers_unavailable", "providers_rate_limited", "deadline_exceeded", "answered", "degraded"}
+NOT_KEPT, NOT_JUDGED = 1, 3
+FACES: Mapping[str, dict[str, Any]] = {
+    "refusing": {"kind": "refuse"},
+    "5xx": {"kind": "status", "status": 529},
+    "hanging": {"kind": "hang"},
+    "flapping": {"kind": "hang", "for_seconds": 2.0, "every_seconds": 4.0},
 }
-MIX = ("whole",) * 11 + ("stream",) * 6 + ("product",) * 3
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What one caller saw. ``what``: ``answered``, ``degraded`` (the product's static answer), or an error's code."""
+@dataclass(slots=True)
+class Phase:
+    """One face: the callers just before it and during it, and the seconds until Anthropic answered again."""
 
-    what: str
-    provider: str
-    seconds: float
-    fallbacks: int
-    attempts: int
-    dollars: float | None
+    before: list[Seen]
+    during: list[Seen]
+    healed: float | None = None
+    requests: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Count."""
+        self.requests = len(self.during)
+
+    @property
+    def sick(self) -> bool:
+        """Whether callers were already failing or slow before the face, or the provider that is to fail did not answer."""
+        failing = answered(self.before) < PROMISED or share(self.before, lambda s: s.provider == "anthropic") < 90
+        return failing or quantile(self.before, 0.5) > SICK_MS
+
+    def added(self, part: float, seen: Sequence[Seen] | None = None) -> float:
+        """Milliseconds that ``part`` of the callers waited longer than before."""
+        return quantile(self.during if seen is None else seen, part) - quantile(self.before, part)
+
+    @property
+    def settled(self) -> list[Seen]:
+        """The callers after the first seconds."""
+        return [s for s in self.during if s.sent >= SETTLED_SECONDS]
 
 
 def main() -> None:
@@ -61,160 +86,135 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="make outage", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--scale", type=float, default=60, help="how many times shorter than 30 minutes the outage is")
+    parser.add_argument("--scale", type=float, default=60, help="how many times shorter than 30 minutes each face is")
     parser.add_argument("--rate", type=float, default=40, help="requests a second")
     parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--faces", nargs="+", choices=FACES, default=list(FACES))
+    parser.add_argument("--kinds", nargs="+", choices=sorted(set(MIX)), default=list(MIX), help="of requests")
+    parser.add_argument("--deadlines", nargs="+", type=float, default=DEADLINES, help="seconds; 0: the service's own")
     parser.add_argument("--log", action="store_true", help="append the result to the log of rehearsals (OCTANT_REHEARSALS_FILE)")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with stage(workers=arguments.workers) as running:
         seconds = REAL_MINUTES * 60 / arguments.scale
-        print(f"{REAL_MINUTES} minutes as {seconds:.0f} s, {arguments.rate:.0f} requests a second, {arguments.workers} workers.")
-        phases = asyncio.run(_rehearse(running, seconds, arguments.rate))
-    _print(phases)
-    kept = _kept(phases)
+        print(f"{REAL_MINUTES} minutes as {seconds:.1f} s, {arguments.rate:.0f} requests a second, {arguments.workers} workers.")
+        phases, both = asyncio.run(_rehearse(running, seconds, arguments))
+    _print(phases, both)
+    code = judge(phases, both)
     if arguments.log:
-        _log(phases, kept=kept)
-    sys.exit(0 if kept else 1)
+        _log(phases, kept=code == 0)
+    sys.exit(code)
 
 
-async def _rehearse(running: Stage, seconds: float, rate: float) -> dict[str, list[Seen]]:
-    """Send at a steady rate through all phases."""
-    third = seconds / 3
-    outage = [
-        {"kind": kind, "provider": "anthropic", "after_seconds": third * number, "for_seconds": third, **parameters}
-        for number, (kind, parameters) in enumerate([("status", {"status": 529}), ("hang", {}), ("refuse", {})])
-    ]
-    both: list[dict[str, Any]] = [
-        {"kind": "hang", "provider": "anthropic"},
-        {"kind": "status", "status": 503, "provider": "openai"},
-    ]
-    plan: list[tuple[str, float, list[dict[str, Any]], dict[str, str]]] = [
-        ("before", max(5.0, seconds / 2), [], {}),
-        ("during", seconds, outage, {}),
-        ("after", max(8.0, seconds / 2), [], {}),
-        ("both away", max(12.0, seconds / 3), both, {"octant-deadline-ms": str(DEADLINE_MS)}),
-    ]
+async def _rehearse(running: Stage, seconds: float, arguments: argparse.Namespace) -> tuple[dict[str, Phase], Phase]:
+    """Play every face under load, each after the one before it is healed; then both away."""
     headers = {"authorization": f"Bearer {running.key}"}
-    timeout = aiohttp.ClientTimeout(total=120)
-    connector = aiohttp.TCPConnector(limit=0)
-    tasks: dict[str, list[asyncio.Task[Seen]]] = {}
+    timeout, connector = aiohttp.ClientTimeout(total=LONGEST_SECONDS), aiohttp.TCPConnector(limit=0)
+    phases: dict[str, Phase] = {}
     async with aiohttp.ClientSession(running.url, headers=headers, timeout=timeout, connector=connector) as http:
-        await asyncio.gather(*await _send_steadily(http, rate, WARM_UP_SECONDS, {}))
-        for name, length, faults, extra in plan:
-            if name == "both away":  # what was sent before is not to be judged by it
-                await asyncio.gather(*(task for sent in tasks.values() for task in sent))
-            await asyncio.to_thread(break_providers, running.control, LATENCY, *faults)
-            tasks[name] = await _send_steadily(http, rate, length, extra)
-        return {name: await asyncio.gather(*sent) for name, sent in tasks.items()}
+        callers = Callers(http, arguments.rate, arguments.kinds, tuple(d or None for d in arguments.deadlines))
+        await _put(running)
+        await asyncio.gather(*await callers.send(WARM_UP_SECONDS))
+        for name in arguments.faces:
+            before = await asyncio.gather(*await callers.send(BEFORE_SECONDS))
+            await _put(running, {**FACES[name], "provider": "anthropic"})
+            sent = await callers.send(seconds)
+            await _put(running)
+            phases[name] = Phase(before, await asyncio.gather(*sent))
+            phases[name].healed = await _healed(callers)
+        before = await asyncio.gather(*await callers.send(BEFORE_SECONDS))
+        await _put(running, {"kind": "hang"})
+        impatient = Callers(http, arguments.rate, arguments.kinds, (BOTH_DEADLINE,))
+        both = Phase(before, await asyncio.gather(*await impatient.send(BOTH_SECONDS)))
+        await _put(running)
+    return phases, both
 
 
-async def _send_steadily(
-    http: aiohttp.ClientSession, rate: float, seconds: float, headers: Mapping[str, str]
-) -> list[asyncio.Task[Seen]]:
-    """Open load: the next request is sent whether the last has its answer or not."""
-    chance = random.Random(4)  # noqa: S311 - a mix of requests
-    started = time.perf_counter()
-    tasks = []
-    for number in range(round(rate * seconds)):
-        await asyncio.sleep(max(0.0, started + number / rate - time.perf_counter()))
-        tasks.append(asyncio.create_task(_ask(http, chance.choice(MIX), headers)))
-    return tasks
+async def _put(running: Stage, *faults: Mapping[str, Any]) -> None:
+    await asyncio.to_thread(break_providers, running.control, LATENCY, *faults)
 
 
-async def _ask(http: aiohttp.ClientSession, kind: str, headers: Mapping[str, str]) -> Seen:
-    path, body = KINDS[kind]
+async def _healed(callers: Callers) -> float | None:
+    """Seconds until Anthropic answers everybody again; None if it does not within `HEALING_SECONDS`."""
     began = time.perf_counter()
-    try:
-        async with http.post(path, json=body, headers=headers) as answer:
-            text = await answer.text()
-            what = _what(kind, answer, text)
-            about = answer.headers
-    except (aiohttp.ClientError, TimeoutError) as error:
-        return Seen(type(error).__name__, "", time.perf_counter() - began, 0, 0, None)
-    dollars = float(about["octant-cost-usd"]) if "octant-cost-usd" in about else None
-    fallbacks, attempts = int(about.get("octant-fallbacks", 0)), int(about.get("octant-attempts", 0))
-    return Seen(what, about.get("octant-provider", ""), time.perf_counter() - began, fallbacks, attempts, dollars)
+    while (passed := time.perf_counter() - began) < HEALING_SECONDS:
+        seen = await asyncio.gather(*await callers.send(0.5))
+        if all(s.provider == "anthropic" and s.what == "answered" for s in seen):
+            return passed
+    return None
 
 
-def _what(kind: str, answer: aiohttp.ClientResponse, text: str) -> str:
-    if answer.status != 200:
-        code = text.partition('"code": "')[2].partition('"')[0]
-        return code or f"HTTP {answer.status}"
-    if kind == "stream":
-        return "answered" if "message_stop" in text else "broken off, said so" if '"error"' in text else "broken off in silence"
-    return "degraded" if "last_resort" in answer.headers.get("octant-degraded", "") else "answered"
+def _print(phases: Mapping[str, Phase], both: Phase) -> None:
+    print(f"\n{'':34}" + "".join(f"{name:>12}" for name in phases))
+    for title, cells in _rows(phases):
+        print(f"{title:34}" + "".join(f"{cell:>12}" for cell in cells))
+    print("\nWhat callers saw:")
+    for name, phase in [*phases.items(), ("both hang", both)]:
+        counts = Counter(s.what for s in phase.during).most_common()
+        print(f"  {name:10} " + ", ".join(f"{what} {count}" for what, count in counts))
+    print(f"With both hanging and {BOTH_DEADLINE:g} s to answer, the longest wait was {quantile(both.during, 1.0):.0f} ms.")
 
 
-def _print(phases: Mapping[str, list[Seen]]) -> None:
-    names = list(phases)
-    print(f"\n{'':28}" + "".join(f"{name:>14}" for name in names))
-    rows: list[tuple[str, list[str]]] = [
-        ("requests", [f"{len(phases[n])}" for n in names]),
-        ("answered, %", [f"{_answered(phases[n]):.2f}" for n in names]),
-        ("p50, ms", [f"{_quantile(phases[n], 0.5):.0f}" for n in names]),
-        ("p99, ms", [f"{_quantile(phases[n], 0.99):.0f}" for n in names]),
-        ("longest, ms", [f"{_quantile(phases[n], 1.0):.0f}" for n in names]),
-        ("by Anthropic, %", [f"{_share(phases[n], lambda s: s.provider == 'anthropic'):.0f}" for n in names]),
-        ("after a fallback, %", [f"{_share(phases[n], lambda s: s.fallbacks > 0):.1f}" for n in names]),
-        ("attempts an answer", [f"{_attempts(phases[n]):.2f}" for n in names]),
-        ("cost an answer, $ (whole)", [f"{_dollars(phases[n]):.6f}" for n in names]),
+def _rows(phases: Mapping[str, Phase]) -> list[tuple[str, list[str]]]:
+    found = list(phases.values())
+    kinds = sorted({s.kind for p in found for s in p.during})
+    return [
+        ("requests", [f"{p.requests}" for p in found]),
+        ("answered, %", [f"{answered(p.during):.2f}" for p in found]),
+        *((f"  {kind}", [f"{answered([s for s in p.during if s.kind == kind]):.2f}" for p in found]) for kind in kinds),
+        ("p50 before, ms", [f"{quantile(p.before, 0.5):.0f}" for p in found]),
+        ("p95 before, ms", [f"{quantile(p.before, 0.95):.0f}" for p in found]),
+        ("p50 added, ms", [f"{p.added(0.5):+.0f}" for p in found]),
+        ("p95 added, ms", [f"{p.added(0.95):+.0f}" for p in found]),
+        (f"p95 added after {SETTLED_SECONDS:g} s, ms", [f"{p.added(0.95, p.settled):+.0f}" for p in found]),
+        ("longest, ms", [f"{quantile(p.during, 1.0):.0f}" for p in found]),
+        ("by Anthropic, %", [f"{share(p.during, lambda s: s.provider == 'anthropic'):.0f}" for p in found]),
+        ("after a fallback, %", [f"{share(p.during, lambda s: s.fallbacks > 0):.1f}" for p in found]),
+        ("attempts an answer", [f"{attempts(p.during):.2f}" for p in found]),
+        ("cost an answer, times before", [_times(p) for p in found]),
+        ("Anthropic back after, s", ["never" if p.healed is None else f"{p.healed:.1f}" for p in found]),
     ]
-    for title, cells in rows:
-        print(f"{title:28}" + "".join(f"{cell:>14}" for cell in cells))
-    before, during = _dollars(phases["before"]), _dollars(phases["during"])
-    print(f"\nAn answer cost {during / before:.2f} times as much during the outage as before it.")
-    print("What callers saw:")
-    for name, seen in phases.items():
-        print(f"  {name:10} " + ", ".join(f"{what} {count}" for what, count in Counter(s.what for s in seen).most_common()))
 
 
-def _log(phases: Mapping[str, list[Seen]], *, kept: bool) -> None:
+def _times(phase: Phase) -> str:
+    before = dollars(phase.before)
+    return f"{dollars(phase.during) / before:.2f}" if before else "-"
+
+
+def _log(phases: Mapping[str, Phase], *, kept: bool) -> None:
     """Note that it was rehearsed, and how it went."""
     path = load().rehearsals_file
-    note = f"{_answered(phases['during']):.2f} % answered, p99 {_quantile(phases['during'], 0.99):.0f} ms"
+    worst = min(phases.values(), key=lambda p: answered(p.during))
+    note = f"{answered(worst.during):.2f} % answered, p99 {max(quantile(p.during, 0.99) for p in phases.values()):.0f} ms"
     rehearsals.append(path, Rehearsal(at=datetime.now(UTC), what=rehearsals.OUTAGE, kept=kept, note=note))
     print(f"\nAppended to {path}.")
 
 
-def _kept(phases: Mapping[str, list[Seen]]) -> bool:
-    """Whether what was promised was kept; says what was not."""
-    kept = True
-    for name in ("before", "during", "after"):
-        if _answered(phases[name]) < PROMISED:
-            print(f"Not kept: {_answered(phases[name]):.2f} % answered {name} the outage; {PROMISED} % is promised.")
-            kept = False
-    limit = DEADLINE_MS / 1000 + GRACE_SECONDS
-    dishonest = Counter(s.what for s in phases["both away"] if s.what not in HONEST | {"answered", "degraded"})
-    late = sum(s.seconds > limit for s in phases["both away"])
-    if dishonest or late:
-        print(f"Not kept: with both away {late} callers waited over {limit:.0f} s; not honest: {dict(dishonest)}.")
-        kept = False
-    return kept
+def judge(phases: Mapping[str, Phase], both: Phase) -> int:
+    """The exit code; says what was not kept, and what is not judged."""
+    found = [line for name, phase in phases.items() if not phase.sick for line in _broken_promises(name, phase)]
+    dishonest = Counter(s.what for s in both.during if s.what not in HONEST)
+    late = sum(s.seconds > BOTH_DEADLINE + GRACE_SECONDS for s in both.during)
+    if (dishonest or late) and not both.sick:
+        found.append(f"with both away {late} callers waited over {BOTH_DEADLINE:g} s; not honest: {dict(dishonest)}.")
+    for line in found:
+        print(f"Not kept: {line}")
+    sick = [name for name, phase in [*phases.items(), ("both hang", both)] if phase.sick]
+    for name in sick:
+        print(f"Not judged: {name}. Before it began callers were failing or slow, or Anthropic did not answer.")
+    return NOT_KEPT if found else NOT_JUDGED if sick else 0
 
 
-def _answered(seen: list[Seen]) -> float:
-    return _share(seen, lambda s: s.what in ("answered", "degraded"))
-
-
-def _share(seen: list[Seen], holds: Callable[[Seen], bool]) -> float:
-    return 100 * sum(map(holds, seen)) / max(1, len(seen))
-
-
-def _quantile(seen: list[Seen], share: float) -> float:
-    ordered = sorted(s.seconds for s in seen)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000 if ordered else 0.0
-
-
-def _attempts(seen: list[Seen]) -> float:
-    made = [s.attempts for s in seen if s.what == "answered"]
-    return statistics.mean(made) if made else 0.0
-
-
-def _dollars(seen: list[Seen]) -> float:
-    """The mean of those answers whose headers could tell: a stream's headers leave before its cost is known."""
-    told = [s.dollars for s in seen if s.dollars is not None and s.what == "answered"]
-    return statistics.mean(told) if told else 0.0
+def _broken_promises(name: str, phase: Phase) -> list[str]:
+    found = []
+    if answered(phase.during) < PROMISED:
+        found.append(f"{name}: {answered(phase.during):.2f} % answered; {PROMISED} % is promised.")
+    added = phase.added(0.95, phase.settled)
+    if phase.settled and added > PROMISED_ADDED_MS:
+        found.append(f"{name}: 95 % waited {added:.0f} ms longer than before; {PROMISED_ADDED_MS} ms is promised.")
+    if phase.healed is None:
+        found.append(f"{name}: Anthropic was well again and got no calls for {HEALING_SECONDS:g} s.")
+    return found
 
 
 if __name__ == "__main__":

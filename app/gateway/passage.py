@@ -3,6 +3,7 @@
 Mutable, owned by the one task that serves the call.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ from itertools import pairwise
 from app.budget import pricing
 from app.budget.budget import Budget, Hold
 from app.domain.calls import Attempt, Call, Receipt, Reply, Usage
-from app.domain.errors import OctantError, ProviderError
+from app.domain.errors import OctantError, ProviderError, ProviderTimeout
 from app.domain.messages import Message
 from app.domain.money import ZERO, MicroUSD
 from app.domain.records import CallRecord
@@ -26,15 +27,20 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.spans import CallSpan
 
 BYTES_PER_TOKEN = 4  # of English text; the difference to what was used flows back
+ANSWER_SECONDS, ANSWER_SHARE = 0.25, 0.1  # of the deadline, the smaller: kept for the answer's own way to the caller
 LAST_RESORT = "last_resort"  # outcome, model and word in octant-degraded of a static answer
 
 
 @dataclass(slots=True)
 class AttemptInProgress:
-    """One request to one provider while it runs. ``received`` counts the bytes of output seen so far."""
+    """One request to one provider while it runs. ``received`` counts the bytes of output seen so far.
+
+    ``overtaken``: it was silent, and the next target has answered.
+    """
 
     started: float
     input_tokens: int
+    overtaken: bool = False
     ttft_ms: float | None = None
     received: int = 0
     reply: Reply | None = None
@@ -70,8 +76,10 @@ class Passage:
     attempts: list[Attempt] = field(default_factory=list)
     waited_ms: float = 0.0
     first_token_ms: float | None = None
-    _running: Target | None = None
+    running: dict[Target, AttemptInProgress] = field(default_factory=dict)
     _running_since: float = 0.0
+    _reserved: int = 0
+    _extending: asyncio.Lock = field(default_factory=asyncio.Lock)
     _traceparent: str = ""
     _input_tokens: int | None = None
 
@@ -111,14 +119,33 @@ class Passage:
 
         Its parent is the attempt, which is what makes the request (W3C Trace Context, 3.2.2.4 parent-id).
         """
-        timeouts = within(self.request.timeouts, self.call.deadline.remaining())
+        timeouts = within(self.request.timeouts, self.remaining())
         messages = (*self.request.messages, *further)
         headers = {"traceparent": self._traceparent}
         return replace(self.request, model=target.model, messages=messages, timeouts=timeouts, headers=headers)
 
     def longest_attempt(self) -> float:
         """Seconds that one attempt can take now."""
-        return min(self.request.timeouts.total, self.call.deadline.remaining())
+        return min(self.request.timeouts.total, self.remaining())
+
+    def remaining(self) -> float:
+        """Seconds left for providers: an answer, or the error that there is none, has to reach the caller within its deadline."""
+        deadline = self.call.deadline
+        return max(0.0, deadline.remaining() - min(ANSWER_SECONDS, ANSWER_SHARE * deadline.total))
+
+    def silent_for(self, target: Target) -> float:
+        """Seconds since the attempt that runs at ``target`` began; 0 between two."""
+        progress = self.running.get(target)
+        return time.perf_counter() - progress.started if progress else 0.0
+
+    def answered_by(self, target: Target) -> None:
+        """List the attempt that gave the answer last, though one that it overtook has ended later; drop what others ignored."""
+        words = {f"ignored_{name}" for name in self.ignored.get(target, ())}
+        self.degraded = [word for word in self.degraded if not word.startswith("ignored_") or word in words]
+        ended = [a for a in self.attempts if Target(a.provider, a.model) == target and a.outcome == "ok"]
+        if ended and ended[-1] is not self.attempts[-1]:
+            ordered = [*(a for a in self.attempts if a is not ended[-1]), ended[-1]]
+            self.attempts = [replace(attempt, number=number) for number, attempt in enumerate(ordered, start=1)]
 
     @asynccontextmanager
     async def attempt(self, target: Target, further: tuple[Message, ...] = ()) -> AsyncGenerator[AttemptInProgress, None]:
@@ -126,9 +153,11 @@ class Passage:
         dropped = (f"ignored_{name}" for name in sorted(self.ignored.get(target, ())))
         self.degraded += [word for word in dropped if word not in self.degraded]
         more = pricing.most_input_tokens((), further, (), None) if further else 0
-        await self._afford(self.worst_case(target, more))
+        worst = self.worst_case(target, more)
+        await self._afford(worst)
         progress = AttemptInProgress(started=time.perf_counter(), input_tokens=self.input_tokens + more)
-        self._running, self._running_since = target, progress.started
+        self._running_since = self._running_since if self.running else progress.started
+        self.running[target] = progress
         outcome, error_text, usage, unknown = "cancelled", None, None, True
         with self.span.attempt(target.provider, target.model, stream=self.call.stream) as span:
             self._traceparent = span.traceparent
@@ -140,19 +169,27 @@ class Passage:
                 unknown = error.perhaps_paid
                 span.fail(error.code)
                 raise
+            except asyncio.CancelledError:
+                if progress.overtaken:
+                    outcome, error_text = ProviderTimeout.code, "Silent until another model had answered."
+                    span.fail(outcome)
+                raise
             finally:
-                self._running = None
+                del self.running[target]
+                if not self.running:  # time that two attempts shared was waited once
+                    self.waited_ms += _ms_since(self._running_since)
+                self._reserved -= worst
                 usage = self._usage(progress, usage, unknown=unknown)
                 self._spend(target, progress, outcome, error_text, usage)
                 describe_attempt(span, self.attempts[-1], progress.reply, tenant=self.call.identity.tenant.id)
 
     async def _afford(self, worst: MicroUSD) -> None:
-        """Hold more where an earlier attempt was paid for and the rest no longer covers this one."""
-        if self.hold is None:
-            return
-        lacking = worst - self.hold.room
-        if lacking > 0:
-            await self.budget.extend(self.hold, MicroUSD(lacking))
+        """Reserve the worst case of an attempt; hold more where what others were paid for, or may yet cost, leaves too little."""
+        async with self._extending:
+            lacking = self._reserved + worst - self.hold.room if self.hold else 0
+            if self.hold and lacking > 0:
+                await self.budget.extend(self.hold, MicroUSD(lacking))
+            self._reserved += worst
 
     def _usage(self, progress: AttemptInProgress, reported: Usage | None, *, unknown: bool) -> Usage:
         """What to count: as reported; else the most it can have been, where the model may have worked; else nothing (ADR 0016).
@@ -175,7 +212,6 @@ class Passage:
         if usage.total and cost > self.worst_case(target, progress.input_tokens - self.input_tokens):
             self.metrics.over_bound.inc(provider=target.provider, model=target.model)
         latency_ms = _ms_since(progress.started)
-        self.waited_ms += latency_ms
         if self.hold:
             self.hold.spend(cost, usage.total)
         self.attempts.append(
@@ -204,8 +240,7 @@ class Passage:
     @property
     def tried(self) -> list[Target]:
         """The target of each attempt, one that still runs (a stream's) included."""
-        ended = [Target(a.provider, a.model) for a in self.attempts]
-        return [*ended, self._running] if self._running else ended
+        return [*(Target(a.provider, a.model) for a in self.attempts), *self.running]
 
     @property
     def fallbacks(self) -> int:
@@ -242,7 +277,7 @@ class Passage:
 
     def overhead_ms(self) -> float:
         """The time that was ours: all of it but waiting for providers and between attempts."""
-        running = _ms_since(self._running_since) if self._running else 0.0
+        running = _ms_since(self._running_since) if self.running else 0.0
         return max(0.0, _ms_since(self.started) - self.waited_ms - running)
 
     def record(self) -> CallRecord:

@@ -12,6 +12,7 @@ NAME = "anthropic"
 PATH = "/v1/messages"
 REQUEST_ID = "request-id"
 REFUSED = {"temperature", "top_p", "top_k"}
+PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 HEAD = 3  # events of a stream before its first token
 SIGNATURE = "simulated-signature"
 STOP = {"end": "end_turn", "stop_sequence": "stop_sequence", "max_tokens": "max_tokens", "tool_use": "tool_use"}

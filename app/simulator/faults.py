@@ -17,7 +17,7 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
     "latency": {"milliseconds": 0.0, "median_ms": 0.0, "sigma": 0.0},
     "slow_first_token": {"seconds": 5.0},
     "idle": {"seconds": 5.0, "after_tokens": 3},
-    "hang": {},
+    "hang": {"sends": "nothing"},  # or one of WORDS: what comes before the silence, or in it
     "refuse": {},
     "reset": {"after_tokens": 0},
     "rate_limit": {"retry_after": None},
@@ -35,6 +35,7 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
     "wrong_usage": {"input_tokens": 0, "output_tokens": 0},
     "obey": {"rounds": 2, "hand_over": 0, "stray": 0, "harm": "all"},
 }
+WORDS: Mapping[str, tuple[str, ...]] = {"harm": tuple(HARMS), "sends": ("nothing", "headers", "pings")}
 COMMON = {"kind", "provider", "model", "times", "probability", "after_seconds", "for_seconds", "every_seconds"}
 PROVIDERS = frozenset({"openai", "anthropic", "*"})
 
@@ -95,17 +96,23 @@ def parse(told: Any) -> Fault:  # noqa: ANN401 - any JSON
         )
     if told.get("provider", "*") not in PROVIDERS:
         raise BadFault(f"unknown provider {told['provider']!r}; one of: {', '.join(sorted(PROVIDERS))}")
-    for name in told.keys() - {"kind", "provider", "model", "retry_after", "harm", "accepts"}:
+    for name in told.keys() - {"kind", "provider", "model", "retry_after", "accepts", *WORDS}:
         if told[name] is not None and (isinstance(told[name], bool) or not isinstance(told[name], int | float)):
             raise BadFault(f"{name} is a number")
-    if kind == "obey" and told.get("harm", "all") not in HARMS:
-        raise BadFault(f"unknown harm {told['harm']!r}; one of: {', '.join(HARMS)}")
+    _check_words(kind, told)
     if not 0 <= told.get("probability", 1.0) <= 1:
         raise BadFault("probability is from 0 to 1")
     if told.get("every_seconds") is not None and told["every_seconds"] <= 0:
         raise BadFault("every_seconds is above 0")
     common = {name: told[name] for name in COMMON - {"kind"} if told.get(name) is not None}
     return Fault(kind=kind, parameters={name: told.get(name, default) for name, default in KINDS[kind].items()}, **common)
+
+
+def _check_words(kind: str, told: Mapping[str, Any]) -> None:
+    """Check the parameters that are words. Raises BadFault."""
+    for name, words in WORDS.items():
+        if name in KINDS[kind] and told.get(name, KINDS[kind][name]) not in words:
+            raise BadFault(f"unknown {name} {told[name]!r}; one of: {', '.join(words)}")
 
 
 class Faults:

@@ -11,6 +11,7 @@ from app.simulator.request import Ask, Said, ToolOffer, Turn
 NAME = "openai"
 PATH = "/v1/chat/completions"
 REQUEST_ID = "x-request-id"
+PING = b": keep-alive\n\n"
 HEAD = 1  # events of a stream before its first token
 FINISH = {"end": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
 ERRORS = {400: "invalid_request_error", 401: "invalid_request_error", 404: "invalid_request_error", 429: "rate_limit_error"}

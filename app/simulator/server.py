@@ -23,6 +23,7 @@ from app.simulator.request import Ask, Said
 
 WIRES: Mapping[str, ModuleType] = {wire.NAME: wire for wire in (openai_wire, anthropic_wire)}
 REMEMBERED = 100
+PING_SECONDS = 0.1
 
 
 @dataclass(slots=True)
@@ -117,7 +118,7 @@ class Endpoint:
         if "latency" in struck:
             await asyncio.sleep(self._faults.delay(struck["latency"]))
         if "hang" in struck:
-            await asyncio.Event().wait()
+            return await self._hang(request, ask, str(struck["hang"]["sends"]))
         if "rate_limit" in struck:
             return self._error(429, "Rate limit reached.", _retry_after(struck["rate_limit"]["retry_after"]))
         if "status" in struck:
@@ -138,6 +139,18 @@ class Endpoint:
         if "empty" in struck:
             return web.Response(body=b"", content_type=proper)
         return None
+
+    async def _hang(self, request: web.Request, ask: Ask, sends: str) -> web.StreamResponse:
+        """Say nothing, for ever: at once, after the headers, or but for what keeps a connection alive."""
+        if sends != "nothing":
+            proper = "text/event-stream" if ask.stream else "application/json"
+            response = web.StreamResponse(headers={"content-type": proper, **self._ids()})
+            await response.prepare(request)
+            while sends == "pings":
+                await response.write(self._wire.PING if ask.stream else b" ")
+                await asyncio.sleep(PING_SECONDS)
+        await asyncio.Event().wait()
+        raise AssertionError
 
     async def _echoed(self, request: web.Request, ask: Ask, status: int) -> web.StreamResponse:
         """Repeat what came wherever an answer has words: vendors do, in the texts of errors above all."""
@@ -217,6 +230,7 @@ class Simulator:
         self._runners: dict[str, web.AppRunner] = {}
         self._sites: dict[str, web.TCPSite | None] = {}
         self._ports: dict[str, int] = {}
+        self._applying = asyncio.Lock()  # a listener is opened once, though a command and the clock both want it
 
     async def start(self, ports: Mapping[str, int]) -> dict[str, int]:
         """Listen; a port of 0 is a free one. Returns the port of each listener."""
@@ -242,6 +256,10 @@ class Simulator:
             await asyncio.sleep(0.02)
 
     async def _apply_refusals(self) -> None:
+        async with self._applying:
+            await self._open_and_close()
+
+    async def _open_and_close(self) -> None:
         for name in self._endpoints:
             site = self._sites[name]
             if self._faults.refused(name) and site is not None:

@@ -110,6 +110,10 @@ COUNTED: tuple[Declared, ...] = (
     Declared("breaker_trips", "octant_breaker_trips_total", "counter", "count", "Circuits opened.", (PROVIDER, MODEL)),
     Declared("breaker_skips", "octant_breaker_skips_total", "counter", "count", "Targets passed over.", (PROVIDER, MODEL)),
     Declared(
+        "overtaken", "octant_overtaken_total", "counter", "count", "Silent attempts while another model answered.",
+        (PROVIDER, MODEL),
+    ),
+    Declared(
         "breaker_state", "octant_breaker_state", "gauge", "state", "0 closed, 1 half-open, 2 open.", (PROVIDER, MODEL),
         over_workers="livemax",
     ),

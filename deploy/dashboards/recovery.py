@@ -201,6 +201,7 @@ def _breakers() -> list[Panel]:
             {
                 "trip: {{provider}} {{model}}": rate("breaker_trips", TARGET),
                 "passed over: {{provider}} {{model}}": rate("breaker_skips", TARGET),
+                "overtaken while silent: {{provider}} {{model}}": rate("overtaken", TARGET),
             },
             span=12,
         ),

@@ -27,6 +27,10 @@ not end the call: what it used is settled when Valkey is back.
 - Errors carry the same `octant-*` headers as answers: attempts, cost, release, trace id.
 - *text, then an error event* is an event in the vendor's own form, after which neither `[DONE]` nor `message_stop` comes. A route
   may have such a stream continued by the next model instead (`continue_streams`, docs/decisions/0014).
+- A provider that is silent (*hang*) is waited for only so long, the next one is asked as well, and the first answer counts
+  (docs/decisions/0023): at most half of what the deadline leaves with two targets, about twice as long as answers usually take.
+  An attempt that was overtaken reads `provider_timeout ~`. With a deadline that is up before both timeouts, the error is
+  `deadline_exceeded`, status 504, inside the deadline.
 - A provider that asks for a longer wait than two seconds is left for the next one at once.
 - `providers_unavailable` and `providers_rate_limited` carry `Retry-After`. A feature may declare a static answer for that case,
   as `/v1/support/answer` does: status 200, `octant-degraded: last_resort`.

@@ -8,7 +8,7 @@ that cannot be (ADR 0016).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Mode = Literal["whole", "stream"]
@@ -59,6 +59,23 @@ def _retried(outcome: str, price: str = "-") -> dict[tuple[Mode, Where], Outcome
     }
 
 
+def _silent() -> dict[tuple[Mode, Where], Outcome]:
+    """Nothing comes at all: the next target is asked as well, and only where there is no next one, the same again."""
+    silent = ("A provider_timeout ~", "B provider_timeout ~", "B provider_timeout ~")
+    return {
+        (mode, where): Outcome(200, ANSWER, (silent[0], BACKUP))
+        if where == "first"
+        else Outcome(503, "providers_unavailable", silent)
+        for mode in ("whole", "stream")
+        for where in ("first", "all")
+    }
+
+
+def _never_accepted() -> dict[tuple[Mode, Where], Outcome]:
+    """Packets are lost: nothing can have reached a model, so nothing is paid."""
+    return {cell: replace(o, attempts=tuple(a.replace("~", "-") for a in o.attempts)) for cell, o in _silent().items()}
+
+
 def _only_whole(outcome: str, stream: Mapping[Where, Outcome]) -> dict[tuple[Mode, Where], Outcome]:
     """Whole answers are retried; a stream has begun when it strikes."""
     cells = _retried(outcome, "~")
@@ -72,12 +89,13 @@ def _broken_off(attempt: str) -> dict[Where, Outcome]:
 
 
 MATRIX: Mapping[str, Fault] = {
-    "timeout": Fault("no answer at all", {"kind": "hang"}, _retried("provider_timeout", "~")),
-    "slow-first-token": Fault(
-        "the first token is late", {"kind": "slow_first_token", "seconds": LATE}, _retried("provider_timeout", "~")
-    ),
+    "timeout": Fault("no answer at all (*hang*)", {"kind": "hang"}, _silent()),
+    "hang-after-headers": Fault("headers, then nothing (*hang*)", {"kind": "hang", "sends": "headers"}, _silent()),
+    "hang-with-pings": Fault("keep-alives and never a token (*hang*)", {"kind": "hang", "sends": "pings"}, _silent()),
+    "slow-first-token": Fault("the first token is late", {"kind": "slow_first_token", "seconds": LATE}, _silent()),
+    "never-accepted": Fault("a connection that is never accepted (*hang*)", None, _never_accepted()),
     "idle-stream": Fault(
-        "silence in the middle of a stream",
+        "silence in the middle of a stream (*hang*)",
         {"kind": "idle", "seconds": LATE, "after_tokens": 4},
         {
             ("whole", "first"): Outcome(200, ANSWER, (FINE,)),

@@ -50,6 +50,7 @@ def _cut() -> Mapping[tuple[Endpoint, Where], Seen]:
 # Rows by the name of the matrix's fault; an outage is every connection refused, which only the simulator itself can play.
 PRODUCT: Mapping[str, Mapping[tuple[Endpoint, Where], Seen]] = {
     "timeout": _broken(),
+    "hang-with-pings": _broken(),
     "slow-first-token": _broken(),
     "rate-limit-30s": _broken(NO_MODEL_WAITS),
     "status-503": _broken(),

@@ -1,7 +1,7 @@
 """The stage for the matrix: a service whose every cell has models of its own, so that all cells play at once.
 
-A cell's route asks ``A`` first and then ``B``. Faults are put to the simulator by model; the two that no server can play,
-a refused connection and a name that does not resolve, are providers of their own.
+A cell's route asks ``A`` first and then ``B``. Faults are put to the simulator by model; those that no server can play, a
+connection that is refused or never accepted and a name that does not resolve, are providers of their own.
 """
 
 import asyncio
@@ -87,12 +87,16 @@ def write_release(folder: Path) -> None:
     (folder / "chaos.toml").write_text("\n".join([head, pin, *routes]))
 
 
-def environment(simulator: Simulator, database_url: str, valkey_url: str, folder: Path) -> dict[str, str]:
-    """The service's settings: its own stores and release, and providers that cannot be reached."""
+def environment(
+    simulator: Simulator, database_url: str, valkey_url: str, folder: Path, *, black_hole: int | None = None
+) -> dict[str, str]:
+    """The service's settings: its own stores and release, and providers that cannot be reached. ``black_hole``: a port."""
     base = {k: v for k, v in os.environ.items() if not k.startswith(("OCTANT_", "OPENAI_", "ANTHROPIC_"))}
     unreachable = {
         "REFUSED": f"http://127.0.0.1:{free_port()}/v1",
         "REFUSED_TOO": f"http://127.0.0.1:{free_port()}/v1",
+        "NEVER_ACCEPTED": f"http://127.0.0.1:{black_hole or free_port()}/v1",
+        "NEVER_ACCEPTED_TOO": f"http://127.0.0.1:{black_hole or free_port()}/v1",
         "NO_DNS": "http://no-such-host.invalid/v1",
         "NO_DNS_TOO": "http://no-such-host-too.invalid/v1",
     }

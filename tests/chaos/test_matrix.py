@@ -9,6 +9,7 @@ import pytest
 from conftest import ROOT, Simulator, own_database, running_service
 from document import PATH, render
 from matrix import CELLS, MATRIX, WITHOUT_VALKEY, Cell
+from silent import never_accepting
 from staging import Played, environment, faults, play_all, set_up
 
 from app.stack.embedded import embedded_valkey
@@ -24,8 +25,8 @@ def played(
 ) -> Iterator[tuple[Results, Results]]:
     """All cells, with Valkey there and with Valkey away."""
     folder = tmp_path_factory.mktemp("chaos")
-    with own_database(database_url, "chaos") as url, embedded_valkey(None) as valkey_url:
-        env = environment(simulator_process, url, valkey_url, folder)
+    with own_database(database_url, "chaos") as url, embedded_valkey(None) as valkey_url, never_accepting() as black_hole:
+        env = environment(simulator_process, url, valkey_url, folder, black_hole=black_hole)
         key = set_up(env, folder)
         simulator_process.put_faults(*faults())
         try:

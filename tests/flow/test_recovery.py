@@ -101,6 +101,53 @@ async def test_a_failing_provider_is_given_a_rest_by_all_workers_and_asked_again
     assert f"{TARGET:<40} closed" in octant(env, "providers")
 
 
+async def test_with_one_provider_hanging_every_caller_is_answered_whatever_its_deadline(
+    http: aiohttp.ClientSession, simulator: Simulator, env: dict[str, str]
+) -> None:
+    """R5a, with the shipped release: whole answers, streams and the product's answers; then nobody waits any more."""
+    simulator.put_faults({"kind": "hang", "provider": "anthropic"})
+    kinds = {
+        "/v1/chat/completions": CHAT,
+        "/v1/messages": {**CHAT, "max_tokens": 50, "stream": True},
+        "/v1/support/answer": {"question": "How long does standard shipping take?", "user": "ada"},
+    }
+    deadlines: tuple[dict[str, str], ...] = ({"octant-deadline-ms": "10000"}, {"octant-deadline-ms": "20000"}, {})
+
+    async def ask(path: str, deadline: Mapping[str, str]) -> float:
+        began = time.monotonic()
+        status, headers, body = await post(http, path, kinds[path], **deadline)
+        assert status == 200, body
+        assert headers["octant-provider"] == "openai"
+        if path == "/v1/messages":
+            assert "message_stop" in body
+        return time.monotonic() - began
+
+    calls = [(path, deadline) for path in kinds for deadline in deadlines for _ in range(2)]
+    assert max(await asyncio.gather(*(ask(*call) for call in calls))) < 10
+
+    async def passed_over() -> bool:
+        before = simulator.stats()["anthropic"]["requests"]
+        await asyncio.gather(*(ask(*call) for call in calls))
+        return simulator.stats()["anthropic"]["requests"] == before
+
+    await eventually(passed_over, 30)
+    simulator.clear()
+    octant(env, "providers", "close", TARGET)
+
+
+async def test_with_both_providers_hanging_callers_are_told_within_their_deadline(
+    http: aiohttp.ClientSession, simulator: Simulator
+) -> None:
+    """R1: at 3 seconds, with a typed error; what was asked is counted."""
+    simulator.put_faults({"kind": "hang"})
+    async with http.post("/v1/chat/completions", json=CHAT, headers={"octant-deadline-ms": "3000"}) as answer:
+        told = await answer.json()
+    simulator.clear()
+    assert (answer.status, told["error"]["code"]) == (504, "deadline_exceeded")
+    assert float(answer.headers["octant-cost-usd"]) > 0
+    assert answer.headers["octant-attempts"] == "2"
+
+
 async def _is(found: Awaitable[float], expected: float) -> bool:
     return await found == expected
 

@@ -7,7 +7,8 @@ first_token
 idle
     between two deltas. Pings and comments do not count: a stream that only pings is stuck.
 total
-    the whole attempt, streamed or not. A reply that is not streamed has no first token, so only connect and total bound it.
+    the whole attempt, streamed or not. A reply that is not streamed has no first token, so only connect and total bound it;
+    its silence is noticed by `recovery.patience`.
 """
 
 import asyncio

@@ -14,6 +14,7 @@ Each worker judges by what it has seen itself and acts at once, from memory; `sh
 here waits for anything but a probe's claim.
 """
 
+import asyncio
 import logging
 import time
 from collections import deque
@@ -29,7 +30,7 @@ from app.gateway.recovery.policy import BreakerPolicy
 State = Literal["closed", "half_open", "open"]
 STATES: tuple[State, ...] = ("closed", "half_open", "open")  # from well to ill, as the metric counts them
 
-LEAST_GIVEN = 1.0  # seconds
+LEAST_GIVEN = 1.0  # seconds, for a target of which nothing is known
 ASK_AGAIN = 0.5  # seconds until a worker that was refused the probe asks for it again
 
 log = logging.getLogger(__name__)
@@ -67,19 +68,32 @@ class Window:
 
 @dataclass(slots=True)
 class Circuit:
-    """One target's. ``trips`` counts the rests in a row, 0 is closed; ``until`` and ``claimed_until`` on the monotonic clock."""
+    """One target's. ``trips`` counts the rests in a row, 0 is closed; ``until`` and ``claimed_until`` on the monotonic clock.
+
+    ``silent`` counts timeouts in a row, however long ago: where calls are few, no window ever holds enough of them.
+    ``waiting`` are calls that want to know when it opens.
+    """
 
     window: Window
     trips: int = 0
     until: float = 0.0
     claimed_until: float = 0.0
     cause: str = ""
+    silent: int = 0
+    waiting: set[asyncio.Future[None]] = field(default_factory=set)
 
     def state(self, now: float) -> State:
         """Where it stands."""
         if not self.trips:
             return "closed"
         return "open" if now < self.until else "half_open"
+
+    def opens(self) -> None:
+        """Wake the calls that wait for a provider of which enough is known now."""
+        self.silent = 0
+        for waiting in self.waiting:
+            if not waiting.done():
+                waiting.set_result(None)
 
 
 class Sharing(Protocol):
@@ -134,12 +148,21 @@ class Circuits:
         return False
 
     @contextmanager
-    def watch(self, target: Target, *, given: float, wanted: float) -> Generator[None, None, None]:
-        """Judge what happens within: a provider's failure counts against the target, whatever is not the provider's for nothing.
+    def opening(self, target: Target) -> Generator[asyncio.Future[None], None, None]:
+        """A future that is done when the target's circuit opens, by what this worker found or another."""
+        waiting, circuit = asyncio.get_running_loop().create_future(), self._circuit(target)
+        circuit.waiting.add(waiting)
+        try:
+            yield waiting
+        finally:
+            circuit.waiting.discard(waiting)
+
+    @contextmanager
+    def watch(self, target: Target, *, given: float, wanted: float, usual: float | None = None) -> Generator[None, None, None]:
+        """Count a provider's failure within. What is not the provider's counts for nothing; successes are counted elsewhere.
 
         A request that it refused counts as success: the provider works. ``given`` and ``wanted``: the seconds that the caller's
-        deadline leaves the provider, and those that the route allows it. If less is given, a timeout says little: it counts only
-        where nothing else succeeds, and under `LEAST_GIVEN` not at all. Else one hasty caller could open circuits for all.
+        deadline leaves the provider, and those that the route allows it. If less is given, a timeout says little: see `silent`.
         """
         try:
             yield
@@ -147,18 +170,27 @@ class Circuits:
             self.succeeded(target)
             raise
         except ProviderError as error:
-            hasty = isinstance(error, ProviderTimeout) and given < wanted
-            if hasty and given < LEAST_GIVEN:
-                self.given_up(target)
+            if isinstance(error, ProviderTimeout) and given < wanted:
+                self.silent(target, given, usual=usual)
             else:
-                self.failed(target, error.code, hasty=hasty)
+                self.failed(target, error.code, silent=isinstance(error, ProviderTimeout))
             raise
+
+    def silent(self, target: Target, seconds: float, *, usual: float | None, patient: bool = False) -> None:
+        """Count a silence that the caller's deadline, its leaving or another target's answer has ended.
+
+        It counts only where nothing else succeeds, unless ``patient``: longer than this target's answers take. Shorter than they
+        ``usual``ly take (unknown: than `LEAST_GIVEN`) it says nothing. Else one hasty caller could open circuits for all.
+        """
+        if seconds < (LEAST_GIVEN if usual is None else usual):
+            self.given_up(target)
         else:
-            self.succeeded(target)
+            self.failed(target, ProviderTimeout.code, hasty=not patient, silent=True)
 
     def succeeded(self, target: Target) -> None:
         """Count a success; a probe's closes the circuit."""
         circuit, now = self._circuit(target), self.clock()
+        circuit.silent = 0
         if circuit.state(now) == "half_open":
             log.warning("circuit closed", extra=_named(target))
             self.close(target)
@@ -167,19 +199,21 @@ class Circuits:
         elif not circuit.trips:  # of a call that began before the circuit opened: it says nothing about now
             circuit.window.note(now, "succeeded")
 
-    def failed(self, target: Target, code: str, *, hasty: bool = False) -> None:
-        """Count a failure; the one too many, or a probe's, opens the circuit. ``hasty``: see `watch`."""
+    def failed(self, target: Target, code: str, *, hasty: bool = False, silent: bool = False) -> None:
+        """Count a failure; the one too many, or a probe's, opens the circuit. ``hasty``: see `silent`; ``silent``: a timeout."""
         circuit, now = self._circuit(target), self.clock()
         state = circuit.state(now)
         if state == "open":
             return
         if state == "closed":
             circuit.window.note(now, "hasty" if hasty else "failed")
-            if not self._too_many(circuit.window):
+            circuit.silent += silent
+            if not self._too_many(circuit):
                 return
         rest = min(self.policy.rest * 2**circuit.trips, self.policy.longest_rest)
         circuit.trips, circuit.until, circuit.claimed_until, circuit.cause = circuit.trips + 1, now + rest, 0.0, code
         circuit.window.clear()
+        circuit.opens()
         log.warning("circuit opened", extra={**_named(target), "code": code, "trips": circuit.trips, "rest_s": rest})
         self.on_trip(target)
         if self.sharing:
@@ -189,6 +223,8 @@ class Circuits:
         """Take over what another worker found."""
         circuit = self._circuit(target)
         circuit.window.clear()
+        if not circuit.trips:
+            circuit.opens()
         circuit.until, circuit.trips, circuit.claimed_until = until, trips, claimed_until
 
     def close(self, target: Target) -> None:
@@ -205,10 +241,10 @@ class Circuits:
             if self.sharing:
                 self.sharing.opened(target, circuit)
 
-    def _too_many(self, window: Window) -> bool:
-        succeeded, failed, hasty = window.totals()
+    def _too_many(self, circuit: Circuit) -> bool:
+        succeeded, failed, hasty = circuit.window.totals()
         if not succeeded:
-            failed += hasty
+            failed = max(failed + hasty, circuit.silent)
         return failed >= self.policy.failures and failed >= self.policy.ratio * (succeeded + failed)
 
     def _circuit(self, target: Target) -> Circuit:

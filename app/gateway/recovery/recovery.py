@@ -2,7 +2,8 @@
 
 ::
 
-    for each target of the route that no operator has stopped and whose circuit lets the call through
+    for each target of the route that no operator has stopped and whose circuit lets the call through,
+    as soon as those before it have failed, or the last of them was silent for its head start (`race`, `patience`)
         for each attempt, while the error is Retryable and attempts, deadline and the provider's retry budget leave room
             send; spend what it used
             check the output: as it came, else read tolerantly, else ask the same model once more, naming what is wrong
@@ -14,8 +15,10 @@ so, another model continues it (`relay`).
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, AsyncExitStack, aclosing
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -27,6 +30,7 @@ from app.domain.errors import (
     ProviderGarbled,
     ProviderOutputInvalid,
     ProviderRejected,
+    ProviderTimeout,
     UnsupportedParameter,
     Wait,
 )
@@ -37,7 +41,9 @@ from app.gateway.providers.base import ModelRequest, Provider
 from app.gateway.recovery import repair
 from app.gateway.recovery.breaker import Circuits
 from app.gateway.recovery.output import judge
+from app.gateway.recovery.patience import Patience
 from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
+from app.gateway.recovery.race import Race, Won
 from app.gateway.recovery.relay import Opened, relay
 from app.gateway.recovery.retry_budget import RetryBudget
 from app.gateway.recovery.retrying import retrying
@@ -45,11 +51,12 @@ from app.gateway.recovery.verdict import verdict
 from app.gateway.rendering import within
 from app.telemetry.metrics import Metrics
 
-T = TypeVar("T")
+T = TypeVar("T", Reply, Opened)
 
 # Words of the header octant-degraded.
 PARSED, REPAIRED, NARROWED = "parsed", "repaired", "narrowed"
-MARGIN = 0.05  # seconds: the attempt's own timeout ends it at the deadline, named and priced; this is for what outlives it
+MARGIN = 0.05  # seconds: the attempt's own timeout ends it, named and priced; this is for what outlives it
+COUNT_SECONDS = 3.0  # for a vendor's count of tokens: ours is good enough, and there at once
 
 
 @dataclass(kw_only=True)
@@ -64,6 +71,7 @@ class Recovery:
     metrics: Metrics
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     circuits: Circuits = field(default_factory=lambda: Circuits(BreakerPolicy()))
+    patience: Patience = field(default_factory=Patience)
     _budgets: dict[str, RetryBudget] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -127,7 +135,7 @@ class Recovery:
         for target in route.targets:
             if self.stopped(target.provider) or self.circuits.state(target) != "closed":
                 continue
-            timeouts = within(request.timeouts, deadline.remaining())
+            timeouts = within(request.timeouts, min(COUNT_SECONDS, deadline.remaining() / 2))
             try:
                 counted = await self.providers[target.provider].count_tokens(
                     replace(request, model=target.model, timeouts=timeouts)
@@ -145,6 +153,7 @@ class Recovery:
         async with passage.attempt(target, further) as attempt:
             with self._watch(passage, target):
                 attempt.reply = await self.providers[target.provider].complete(passage.request_for(target, further))
+            self.circuits.succeeded(target)
             judged = judge(attempt.reply, passage.request.output, passage.request.tools)
             if judged.violations:
                 self.metrics.repairs.inc(step="invalid")
@@ -180,55 +189,95 @@ class Recovery:
     async def _first_success(
         self, passage: Passage, once: Callable[[Target], Awaitable[T]], targets: Sequence[Target] | None = None
     ) -> T:
-        failures: list[ProviderError] = []
+        chosen = passage.targets if targets is None else targets
         resting: list[Target] = []
+        race = Race[T](passage, self.circuits, _let_go, lambda target: self._overtaken(passage, target))
         try:
-            async with asyncio.timeout(passage.call.deadline.remaining() + MARGIN):
-                for target in passage.targets if targets is None else targets:
-                    if self.stopped(target.provider):
-                        continue
-                    if not await self.circuits.admit(target, passage.longest_attempt()):
-                        resting.append(target)
-                        self.metrics.breaker_skips.inc(provider=target.provider, model=target.model)
-                        continue
-                    try:
-                        return await self._at(passage, target, once)
-                    except ProviderRejected as error:
-                        raise InvalidRequest("The model provider refused the request as invalid.") from error
-                    except ProviderError as error:
-                        failures.append(error)
-                        if passage.call.deadline.remaining() <= 0:
-                            raise TimeoutError from error
-                    except BaseException:
-                        self.circuits.given_up(target)
-                        raise
+            async with asyncio.timeout(passage.remaining() + MARGIN), race:
+                won = await self._run(race, passage, once, chosen, resting)
         except TimeoutError as error:
             raise DeadlineExceeded(f"No answer within {passage.call.deadline.total:g} seconds.", retry_after=1.0) from error
-        if any(isinstance(failure, ProviderOutputInvalid) for failure in failures):
+        if won:
+            passage.answered_by(won.target)
+            return won.result
+        if any(isinstance(failure, ProviderOutputInvalid) for failure in race.failures):
             self.metrics.repairs.inc(step="gave_up")
-        raise verdict(failures, self.circuits.rest(resting))
+        raise verdict(race.failures, self.circuits.rest(resting))
 
-    async def _at(self, passage: Passage, target: Target, once: Callable[[Target], Awaitable[T]]) -> T:
-        """Ask one target, again where that may help."""
+    async def _run(
+        self,
+        race: Race[T],
+        passage: Passage,
+        once: Callable[[Target], Awaitable[T]],
+        targets: Sequence[Target],
+        resting: list[Target],
+    ) -> Won[T] | None:
+        """Start one target after the other until one succeeds; None if none does. ``resting`` grows by those passed over."""
+        for number, target in enumerate(targets):
+            if self.stopped(target.provider):
+                continue
+            if not await self.circuits.admit(target, passage.longest_attempt()):
+                resting.append(target)
+                self.metrics.breaker_skips.inc(provider=target.provider, model=target.model)
+                continue
+            race.start(target, self._at(passage, target, once, [t for t in targets if t not in race.started]))
+            first_token = passage.request.timeouts.first_token
+            head_start = self.patience.head_start(target, stream=passage.call.stream, first_token=first_token)
+            share = passage.remaining() / (len(targets) - number)  # time is kept for each further target
+            if won := await race.until_silent(target, head_start, share):
+                return won
+        return await race.until_over()
+
+    async def _at(self, passage: Passage, target: Target, once: Callable[[Target], Awaitable[T]], others: Sequence[Target]) -> T:
+        """Ask one target, again where that may help. ``others`` are those that were not asked before it."""
         budget = self._budgets[target.provider]
         budget.first_attempt()
 
-        def may_retry() -> bool:
-            if self.circuits.state(target) != "closed":
+        def may_retry(error: BaseException | None) -> bool:
+            if self.circuits.state(target) != "closed" or passage.running:
                 return False
+            if isinstance(error, ProviderTimeout) and self._able_now(target, others):
+                return False  # it was silent: others are asked before it is asked again
             if budget.retry():
                 self.metrics.retries.inc(provider=target.provider)
                 return True
             self.metrics.retries_refused.inc(provider=target.provider)
             return False
 
-        return await retrying(passage, self.retries, may_retry=may_retry)(once, target)
+        try:
+            return await retrying(passage, self.retries, may_retry=may_retry)(once, target)
+        except ProviderError:
+            raise
+        except BaseException:
+            self.circuits.given_up(target)
+            raise
 
-    def _watch(self, passage: Passage, target: Target) -> AbstractContextManager[None]:
-        """Judge the target by what it does; a stream's patience is for its first token, a whole answer's for all of it."""
-        timeouts = passage.request.timeouts
-        wanted = timeouts.first_token if passage.call.stream else timeouts.total
-        return self.circuits.watch(target, given=passage.call.deadline.remaining(), wanted=wanted)
+    def _able_now(self, target: Target, others: Sequence[Target]) -> bool:
+        """Whether another target could be asked."""
+        return any(t != target and not self.stopped(t.provider) and self.circuits.state(t) != "open" for t in others)
+
+    @contextmanager
+    def _watch(self, passage: Passage, target: Target) -> Generator[None, None, None]:
+        """Judge the target by what it does within, and learn how long it takes.
+
+        A stream's patience is for its first token, a whole answer's for all of it. A caller who leaves has waited in vain.
+        """
+        began, stream, timeouts = time.perf_counter(), passage.call.stream, passage.request.timeouts
+        wanted = timeouts.first_token if stream else timeouts.total
+        usual = self.patience.usual(target, stream=stream)
+        try:
+            with self.circuits.watch(target, given=passage.remaining(), wanted=wanted, usual=usual):
+                yield
+        except asyncio.CancelledError:
+            patient = passage.running[target].overtaken and usual is not None
+            self.circuits.silent(target, time.perf_counter() - began, usual=usual, patient=patient)
+            raise
+        self.patience.note(target, time.perf_counter() - began, stream=stream)
+
+    def _overtaken(self, passage: Passage, target: Target) -> None:
+        """Note that a target was silent until another one had answered."""
+        passage.running[target].overtaken = True
+        self.metrics.overtaken.inc(provider=target.provider, model=target.model)
 
     def _last_resort(self, passage: Passage, error: Wait) -> Reply:
         """The feature's static answer, said to be one. Raises ``error`` where the feature has none."""
@@ -243,3 +292,11 @@ async def _told(reply: Reply) -> AsyncGenerator[Chunk, None]:
     """A whole reply as a stream."""
     yield TextDelta(0, reply.text)
     yield Done(reply)
+
+
+async def _let_go(result: Reply | Opened) -> None:
+    """Close what came when another target had answered: a stream has a connection, a reply has nothing."""
+    if isinstance(result, Opened):
+        with contextlib.suppress(asyncio.CancelledError):
+            async with result.stack:
+                raise asyncio.CancelledError

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
 
 from app.domain.calls import Chunk, Done, Reply, TextDelta, ThinkingDelta, ToolUseDelta
-from app.domain.errors import ProviderError, ProviderOutputInvalid, ProvidersUnavailable, Wait
+from app.domain.errors import ProviderError, ProviderOutputInvalid, ProvidersUnavailable, ProviderTimeout, Wait
 from app.domain.messages import Part, Text
 from app.domain.routes import Target
 from app.gateway.passage import AttemptInProgress, Passage
@@ -97,12 +97,16 @@ async def _kept(opened: Opened, passage: Passage, circuits: Circuits) -> AsyncGe
             async for chunk in opened.chunks:
                 _count(opened.attempt, chunk)
                 if isinstance(chunk, Done):
+                    circuits.succeeded(opened.target)
                     _check(chunk.reply, passage, opened.target)
                 yield chunk
         except ProviderOutputInvalid:
             raise
         except ProviderError as error:
-            circuits.failed(opened.target, error.code)
+            circuits.failed(opened.target, error.code, silent=isinstance(error, ProviderTimeout))
+            raise
+        except BaseException:
+            circuits.given_up(opened.target)
             raise
 
 

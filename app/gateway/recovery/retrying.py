@@ -1,7 +1,8 @@
 """When the same target is asked again, and after how long. The only user of tenacity.
 
 Again: an error typed Retryable, attempts left, time left before the deadline, the provider's retry budget not used up, and the
-target's circuit not opened by this very failure. Else the next target is asked at once.
+target's circuit not opened by this very failure. Else the next target is asked at once. A target that was silent is not asked
+again while there is another one.
 """
 
 import asyncio
@@ -14,8 +15,8 @@ from app.gateway.passage import Passage
 from app.gateway.recovery.policy import RetryPolicy
 
 
-def retrying(passage: Passage, policy: RetryPolicy, *, may_retry: Callable[[], bool]) -> AsyncRetrying:
-    """Build the retries of one target. ``may_retry`` is asked last, once for each retry that would otherwise happen."""
+def retrying(passage: Passage, policy: RetryPolicy, *, may_retry: Callable[[BaseException | None], bool]) -> AsyncRetrying:
+    """Build the retries of one target. ``may_retry`` is asked last, with the failure, once for each retry that would happen."""
     backoff = wait_random_exponential(multiplier=policy.first, max=policy.most)
 
     def wait(state: RetryCallState) -> float:
@@ -23,13 +24,14 @@ def retrying(passage: Passage, policy: RetryPolicy, *, may_retry: Callable[[], b
         return backoff(state) if asked is None else asked
 
     async def pause(seconds: float) -> None:
-        passage.waited_ms += seconds * 1000
+        if not passage.running:
+            passage.waited_ms += seconds * 1000
         await asyncio.sleep(seconds)
 
     def exhausted(state: RetryCallState) -> bool:
         if state.attempt_number >= passage.pin.route.attempts_per_target:
             return True
-        return passage.call.deadline.remaining() <= state.upcoming_sleep or not may_retry()
+        return passage.remaining() <= state.upcoming_sleep or not may_retry(_error(state))
 
     def worth_it(error: BaseException) -> bool:
         return isinstance(error, Retryable) and (retry_after(error) or 0.0) <= policy.longest_asked

@@ -1,0 +1,138 @@
+"""The targets of one call under way: each has a head start on the next, and the first success is the answer (R5a).
+
+::
+
+    A ─── silent for its head start ───────────────► cancelled when B answers (or answers first: then B is)
+          B asked as well ─────────► the answer
+
+A failure needs no head start: the next target is asked at once. Every attempt is held for and counted like any other (C6).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from app.domain.errors import InvalidRequest, OctantError, ProviderError, ProviderRejected
+from app.domain.routes import Target
+from app.gateway.passage import Passage
+from app.gateway.recovery.breaker import Circuits
+
+T = TypeVar("T")
+
+GONE_SECONDS = 1.0  # a cancelled attempt only closes its connection and counts its money
+
+
+@dataclass(slots=True)
+class Won(Generic[T]):
+    """The success and whose it is."""
+
+    target: Target
+    result: T
+
+
+@dataclass(slots=True)
+class Race(Generic[T]):
+    """An asynchronous context: what still runs at its end is cancelled, and waited for, so that its money is counted.
+
+    ``discard`` closes a success that came too late. ``on_overtaken`` hears of a target that was silent when another one won.
+    """
+
+    passage: Passage
+    circuits: Circuits
+    discard: Callable[[T], Awaitable[None]]
+    on_overtaken: Callable[[Target], None]
+    failures: list[ProviderError] = field(default_factory=list)
+    started: list[Target] = field(default_factory=list)
+    _running: dict[Target, asyncio.Task[T]] = field(default_factory=dict)
+    _refusal: OctantError | None = None
+
+    async def __aenter__(self) -> Self:
+        """Begin with nothing running."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Cancel what runs."""
+        tasks = list(self._running.values())
+        for task in tasks:
+            task.cancel()
+        if not tasks:
+            return
+        await asyncio.wait(tasks, timeout=GONE_SECONDS)
+        for task in tasks:
+            if task.done() and not task.cancelled() and task.exception() is None:
+                await self.discard(task.result())
+
+    def start(self, target: Target, attempts: Coroutine[Any, Any, T]) -> None:
+        """Let a target run."""
+        self.started.append(target)
+        self._running[target] = asyncio.create_task(attempts)
+
+    async def until_silent(self, target: Target, head_start: float, latest: float) -> Won[T] | None:
+        """Wait for a success while ``target`` is not silent. None: it failed, was silent, or its circuit has opened meanwhile.
+
+        ``head_start``: seconds of silence counted from its running attempt's start (a repair or a retry starts anew), but not
+        later than ``latest`` seconds from now. Raises as `until_over`.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + latest
+        with self.circuits.opening(target) as opened:
+            while target in self._running and not opened.done():
+                left = min(head_start - self.passage.silent_for(target), end - loop.time())
+                if left <= 0:
+                    return None
+                if won := await self._step(left, opened):
+                    return won
+        return None
+
+    async def until_over(self) -> Won[T] | None:
+        """Wait for a success. None: all failed. Raises InvalidRequest, BudgetExceeded, or TimeoutError with no time left."""
+        while self._running:
+            if won := await self._step(None):
+                return won
+        if self._refusal:
+            raise self._refusal
+        return None
+
+    async def _step(self, seconds: float | None, *others: asyncio.Future[None]) -> Won[T] | None:
+        """Wait until something ends, ``seconds`` at most, and judge what ended."""
+        waited: list[asyncio.Future[Any]] = [*self._running.values(), *others]
+        done, _ = await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        won: Won[T] | None = None
+        for target, task in list(self._running.items()):
+            if task not in done:
+                continue
+            del self._running[target]
+            try:
+                result = task.result()
+            except ProviderRejected as error:
+                raise InvalidRequest("The model provider refused the request as invalid.") from error
+            except ProviderError as error:
+                self.failures.append(error)
+                if self.passage.remaining() <= 0:
+                    raise TimeoutError from error
+            except OctantError as error:  # no money for this one: what runs already is paid for
+                self._refusal = error
+            else:
+                won = await self._succeeded(target, result, won)
+        if self._refusal and not self._running and won is None:
+            raise self._refusal
+        if won:
+            self._overtake(won.target)
+        return won
+
+    async def _succeeded(self, target: Target, result: T, before: Won[T] | None) -> Won[T]:
+        """The first in the route's order wins where two succeed at the same moment."""
+        if before is None:
+            return Won(target, result)
+        await self.discard(result)
+        return before
+
+    def _overtake(self, winner: Target) -> None:
+        """Tell of those that were asked before the winner and still say nothing."""
+        for target in self._running:
+            if self.started.index(target) < self.started.index(winner) and target in self.passage.running:
+                self.on_overtaken(target)

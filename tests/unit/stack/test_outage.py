@@ -1,0 +1,39 @@
+"""What `make outage` makes of what callers saw: kept, not kept, or not judged (R10)."""
+
+import pytest
+
+from benchmarks.callers import Seen
+from benchmarks.outage import NOT_JUDGED, NOT_KEPT, Phase, judge
+
+
+def seen(what: str = "answered", provider: str = "anthropic", seconds: float = 0.2, sent: float = 6.0) -> Seen:
+    return Seen("whole", what, provider, sent, seconds, 0, 1, 0.001)
+
+
+WELL = [seen()] * 20
+BACKUP = [seen(provider="openai")] * 1000
+TIMEOUTS = [seen("deadline_exceeded", seconds=4.8)] * 5
+
+
+@pytest.mark.parametrize(
+    ("phase", "both", "code"),
+    [
+        (Phase(WELL, BACKUP, 1.0), TIMEOUTS, 0),
+        (Phase(WELL, [*BACKUP[:-2], *[seen("deadline_exceeded")] * 2], 1.0), TIMEOUTS, NOT_KEPT),
+        (Phase(WELL, [seen(provider="openai", seconds=2.5)] * 1000, 1.0), TIMEOUTS, NOT_KEPT),
+        (Phase(WELL, [*BACKUP, *[seen(seconds=9.0, sent=1.0)] * 100], 1.0), TIMEOUTS, 0),
+        (Phase(WELL, BACKUP, None), TIMEOUTS, NOT_KEPT),
+        (Phase(WELL, BACKUP, 1.0), [seen("deadline_exceeded", seconds=6.5)], NOT_KEPT),
+        (Phase(WELL, BACKUP, 1.0), [seen("ClientPayloadError")], NOT_KEPT),
+        (Phase([seen("providers_unavailable")] * 20, [seen("providers_unavailable")] * 100, None), TIMEOUTS, NOT_JUDGED),
+        (Phase([seen(provider="openai")] * 20, BACKUP, 1.0), TIMEOUTS, NOT_JUDGED),
+    ],
+)
+def test_what_callers_saw_is_kept_not_kept_or_not_judged(phase: Phase, both: list[Seen], code: int) -> None:
+    assert judge({"hanging": phase}, Phase(WELL, both)) == code
+
+
+def test_on_a_machine_that_is_too_busy_nothing_is_judged() -> None:
+    slow = Phase([seen(seconds=1.5)] * 20, [seen("deadline_exceeded")] * 20)
+    assert judge({}, slow) == NOT_JUDGED
+    assert judge({"hanging": slow}, Phase(WELL, TIMEOUTS)) == NOT_JUDGED
