@@ -15,9 +15,10 @@ from app.domain.errors import AnswerWithheld
 from app.domain.json_text import too_deep
 from app.domain.messages import OutputSchema, Part, Text, Thinking, ToolUse
 from app.domain.routes import GuardAction
+from app.security.code_spans import CodeSpans
 from app.security.leaks import LeakWatch, Secrets, secrets_of
-from app.security.links import Links, settled
-from app.security.screens import INVISIBLE
+from app.security.links import Links
+from app.security.seams import seam
 
 UNREADABLE = "nested-too-deeply"
 CANARY, SYSTEM_PROMPT, FOREIGN_LINK = "canary", "system-prompt", "foreign-link"
@@ -35,6 +36,7 @@ class Outgoing:
     found: list[str] = field(default_factory=list)
     _watch: LeakWatch = field(init=False)
     _waiting: str = ""
+    _code: CodeSpans = field(default_factory=CodeSpans)
     _text_at: int = 0
     _reasoning: list[ThinkingDelta] = field(default_factory=list)
     _thought: str = ""
@@ -119,7 +121,7 @@ class Outgoing:
         watch = LeakWatch(self._watch.secrets)
         watch.feed(self._thought + part.text)
         watch.end()
-        foreign = self._on(FOREIGN_LINK) and self.links.clean(INVISIBLE.sub("", part.text))[1]
+        foreign = self._on(FOREIGN_LINK) and self.links.clean(part.text)[1]
         failed = [check for check in (watch.found, FOREIGN_LINK if foreign else "") if check]
         for check in failed:
             self._note(check)
@@ -136,10 +138,13 @@ class Outgoing:
 
     def _use(self, use: ToolUse) -> ToolUse:
         """What a tool is told may be shown to somebody too."""
-        cleaned, removed = self._of_document(use.arguments) if self._on(FOREIGN_LINK) else ("", 0)
-        if removed:
+        if not self._on(FOREIGN_LINK):
+            return use
+        removing = self.actions.get(FOREIGN_LINK) == "block"
+        cleaned, removed = self._of_document(use.arguments)
+        if removed or (removing and cleaned != use.arguments):
             self._note(FOREIGN_LINK)
-        return replace(use, arguments=cleaned) if removed and self.actions.get(FOREIGN_LINK) == "block" else use
+        return replace(use, arguments=cleaned) if removing else use
 
     def _watched(self, text: str) -> str:
         out = self._watch.feed(text)
@@ -160,19 +165,22 @@ class Outgoing:
     def _pass_on(self, text: str, *, at_end: bool) -> str:
         if self.actions.get(FOREIGN_LINK) != "block":
             return text
-        self._waiting += INVISIBLE.sub("", text)
-        if at_end or self.output is None:  # a document is looked at whole: its strings are
-            cut = len(self._waiting) if at_end else settled(self._waiting)
-            text, self._waiting = self._waiting[:cut], self._waiting[cut:]
-            return self._clean(text)
-        return ""
+        self._waiting += text
+        if at_end:
+            text, self._waiting = self._waiting, ""
+            return self._clean(text, code=self._code)
+        if self.output is not None:
+            return ""  # a document is looked at whole: its strings are
+        cut = seam(self._waiting)
+        text, self._waiting = self._waiting[: cut.at] + cut.mend, self._waiting[cut.at :]
+        return self._clean(text, code=self._code) if text else ""
 
-    def _clean(self, text: str) -> str:
+    def _clean(self, text: str, *, code: CodeSpans | None = None) -> str:
         if not self._on(FOREIGN_LINK):
             return text
         removing = self.actions.get(FOREIGN_LINK) == "block"
-        cleaned, removed = self._of_document(text) if self.output else self.links.clean(INVISIBLE.sub("", text))
-        if removed:
+        cleaned, removed = self._of_document(text) if self.output else self.links.clean(text, code)
+        if removed or (removing and cleaned != text):
             self._note(FOREIGN_LINK)
         return cleaned if removing else text
 
@@ -186,7 +194,7 @@ class Outgoing:
         except ValueError:
             return self.links.clean(text)
         cleaned, removed = _each_string(document, self.links)
-        return (json.dumps(cleaned, ensure_ascii=False), removed) if removed else (text, 0)
+        return (json.dumps(cleaned, ensure_ascii=False), removed) if cleaned != document else (text, 0)
 
     def _unreadable(self) -> None:
         """What is nested too deeply to be looked at does not go out where a check blocks."""
