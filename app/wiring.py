@@ -41,6 +41,7 @@ from app.oncall.switch import KillSwitch
 from app.releases import rehearsals
 from app.security import names, webhooks
 from app.security.guard import Guard
+from app.security.kept import KeptTexts
 from app.security.keys import KeyRing
 from app.security.provider_keys import ProviderKeys
 from app.security.redaction import Redactor
@@ -61,7 +62,7 @@ class Parts:
     support: Support
     edge: EdgeParts
     engine: AsyncEngine
-    redactor: Redactor
+    kept: KeptTexts
 
 
 def build_provider(name: str, settings: ProviderSettings, key: str | None = None) -> AnthropicProvider | OpenAIProvider:
@@ -330,9 +331,11 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
             settings, metrics, keys=keys, idempotency=idempotency, tracing=tracing, jobs=jobs,
             checks={**_checks(engine, valkey), "budget": budget.check}, release=lambda: releases.current.id,
         )  # fmt: skip
-        pending = Actions(engine, redactor, secret=settings.secret)
-        product = Support(gateway, engine, settings.index_dir, redactor, tracing, guard, pending)
-        yield Parts(gateway=gateway, support=product, edge=edge, engine=engine, redactor=redactor)
+        kept = KeptTexts(redactor, guard.links)
+        product = Support(
+            gateway, engine, settings.index_dir, kept, tracing, guard, Actions(engine, kept, secret=settings.secret)
+        )
+        yield Parts(gateway=gateway, support=product, edge=edge, engine=engine, kept=kept)
 
 
 def _checks(engine: AsyncEngine, valkey: Redis) -> Mapping[str, Callable[[], Awaitable[None]]]:

@@ -31,7 +31,7 @@ _START = re.compile(
     rf"|(?P<network>(?<![:/\\])(?<![^\W_])[/\\]{{2,}}(?=[^\s</\\{DOTS}]+[{DOTS}][^\s<>\"'`]))"  # //host
     rf"|(?P<www>(?<![^\W_])www[{DOTS}](?=[^ \t-\r<]))"
     rf"|(?P<path>{_WORD_BEGINS}{LABELS}(?!(?:{_FILES})\b)[a-z]{{2,}}(?::[0-9]+)?[/?#](?=[^\s<>\"'`]))"
-    rf"|(?P<host>{_WORD_BEGINS}{LABELS}(?:{_TLDS})(?![\w-]))"
+    rf"|(?P<host>{_WORD_BEGINS}{LABELS}(?:{_TLDS})(?!_*[^\W_]|-))"
 )
 _TRIGGER = re.compile(rf"[:/\\{DOTS}][^ \t-\r]")
 _TOKEN = re.compile(r"[^ \t-\r]+")  # a blank that is no ASCII ends no address at GitHub

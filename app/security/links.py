@@ -26,8 +26,7 @@ _NEVER_SHOWN = re.compile("[" + INVISIBLE.replace("\u00ad", "") + "\x00-\x08\x0b
 _TRIGGER = re.compile(r"<[A-Za-z/!?]|\][(:]")
 _TAG = re.compile(r"<(?=[A-Za-z/!?])([^<>]*)(>?)")
 _NAME = re.compile(r"/?([A-Za-z][A-Za-z0-9:-]*)")
-_PLAIN_MAIL_IN_BRACKETS = re.compile(r"mailto:[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+\Z")
-_AUTOLINK = re.compile(r"(?:https?://[A-Za-z0-9.-]+(?:/[A-Za-z0-9._~/-]*)?|[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+)\Z")
+_PLAIN_AUTOLINK = re.compile(r"(?:https?://[A-Za-z0-9.-]+(?:/[A-Za-z0-9._~/-]*)?|[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+)\Z")
 _MAIL_IN_BRACKETS = re.compile(r"mailto:[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+\Z")
 _AUTOLINK = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,31}:\S*\Z")
 _ATTRIBUTE = re.compile(

@@ -6,7 +6,7 @@ the one and shows the other, and neither can be taken back. Reasoning that fails
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -33,6 +33,7 @@ class Outgoing:
     canary: str = ""
     system: str = ""
     output: OutputSchema | None = None
+    finish: Callable[[str], str] | None = None
     found: list[str] = field(default_factory=list)
     _watch: LeakWatch = field(init=False)
     _waiting: str = ""
@@ -78,17 +79,32 @@ class Outgoing:
 
     def reply(self, reply: Reply) -> Reply:
         """A whole reply as it may go out: what a tool is to be called with counts as said. Raises AnswerWithheld."""
-        whole = Outgoing(self.links, self.actions, self.canary, self.system, self.output, self.found)
+        if self.finish and reply.text and (finished := self.finish(reply.text)) != reply.text:
+            reply = replace(reply, parts=_with_text(reply.parts, finished))
+        whole = Outgoing(self.links, self.actions, self.canary, self.system, self.output, found=self.found)
         parts = tuple(part for part in reply.parts if whole._may_be_thought(part))
         if any(too_deep(use.arguments) for use in reply.tool_uses):
             self._unreadable()
-        whole._watched(_all_said(reply))
+        whole._watched(_all_said(reply, document=self.output is not None))
         whole._watch.end()
         whole._judge()
         text = whole._clean(reply.text)
         parts = _with_text(parts, text) if text != reply.text else parts
         parts = tuple(self._use(part) if isinstance(part, ToolUse) else part for part in parts)
         return reply if parts == reply.parts else replace(reply, parts=parts)
+
+    def document(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """What a product answers, as it may leave: each string of it. Raises AnswerWithheld. Nothing may change it afterwards."""
+        self._watched("\n".join(_strings(body, names=False)))
+        self._watch.end()
+        self._judge()
+        if not self._on(FOREIGN_LINK):
+            return dict(body)
+        removing = self.actions.get(FOREIGN_LINK) == "block"
+        cleaned, removed = _each_string(body, self.links)
+        if removed or (removing and cleaned != body):
+            self._note(FOREIGN_LINK)
+        return dict(cleaned if removing else body)
 
     def _last(self, reply: Reply) -> Iterator[Chunk]:
         """The end of a stream: the tool calls that were held back, as they may go out, and the reply."""
@@ -210,25 +226,29 @@ class Outgoing:
             self.found.append(check)
 
 
-def _all_said(reply: Reply) -> str:
-    """Text and tool calls, in every order in which halves of a secret in two of them would meet."""
+def _all_said(reply: Reply, *, document: bool) -> str:
+    """Text and tool calls, in every order in which halves of a secret in two of them would meet.
+
+    ``document``: the text is JSON, whose escapes spell anything, so it is read as its reader will read it too.
+    """
+    text = f"{reply.text}\n{' '.join(_strings(_read(reply.text), names=True))}" if document else reply.text
     if not reply.tool_uses:
-        return reply.text
-    read = [(use, _read(use)) for use in reply.tool_uses]
+        return text
+    read = [(use, _read(use.arguments)) for use in reply.tool_uses]
     values = " ".join(text for _, document in read for text in _strings(document, names=False))
     # As it is written, and as its tool will read it: JSON's escapes spell anything.
     told = (f"{use.name}{use.arguments}\n{' '.join(_strings(document, names=True))}" for use, document in read)
-    return "\n".join([reply.text, values, *told, values, reply.text])
+    return "\n".join([text, values, *told, values, text])
 
 
 class _Object(list[tuple[str, Any]]):
     """A JSON object, with a name as often as it stands there."""
 
 
-def _read(use: ToolUse) -> Any:  # noqa: ANN401 - any JSON
-    """What a tool is called with; nothing where it is no JSON, or nested too deeply."""
+def _read(text: str) -> Any:  # noqa: ANN401 - any JSON
+    """A JSON document; nothing where it is none, or nested too deeply."""
     try:
-        return None if too_deep(use.arguments) else json.loads(use.arguments, object_pairs_hook=_Object)
+        return None if too_deep(text) else json.loads(text, object_pairs_hook=_Object)
     except ValueError:
         return None
 
@@ -241,18 +261,21 @@ def _strings(value: Any, *, names: bool) -> Iterator[str]:  # noqa: ANN401 - any
             if names:
                 yield name
             yield from _strings(inner, names=names)
-    elif isinstance(value, list):
+    elif isinstance(value, list | tuple):
         for inner in value:
+            yield from _strings(inner, names=names)
+    elif isinstance(value, Mapping):
+        for inner in value.values():
             yield from _strings(inner, names=names)
 
 
 def _each_string(value: Any, links: Links) -> tuple[Any, int]:  # noqa: ANN401 - any JSON
     if isinstance(value, str):
         return links.clean(value)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         parts = [_each_string(inner, links) for inner in value]
         return [part for part, _ in parts], sum(number for _, number in parts)
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         pairs = {links.clean(name)[0]: _each_string(inner, links) for name, inner in value.items()}
         return {name: part for name, (part, _) in pairs.items()}, sum(number for _, number in pairs.values())
     return value, 0

@@ -28,6 +28,7 @@ from app.features.support.tools import HAND_OVER, TOOLS
 from app.features.support.wire import ActionDecision, AnswerRequest, Said, TicketRequest
 from app.gateway.gateway import Gateway, Streaming
 from app.security.guard import Guard
+from app.security.kept import KeptTexts
 from app.security.redaction import Redactor
 from app.telemetry.spans import current_trace_id
 
@@ -131,10 +132,9 @@ def context(user: str = "", request_id: str = "req_loop") -> CallContext:
 
 @pytest.fixture
 def support(script: Script, engine: AsyncEngine, index_directory: Path) -> Support:
-    guard, redactor = Guard(allowed_hosts=frozenset({"northwind.example"})), Redactor(b"tests")
-    return Support(
-        cast("Gateway", script), engine, index_directory, redactor, TRACING, guard, Actions(engine, redactor, secret=b"tests")
-    )
+    guard = Guard(allowed_hosts=frozenset({"northwind.example"}), secret=b"tests")
+    kept = KeptTexts(Redactor(b"tests"), guard.links)
+    return Support(cast("Gateway", script), engine, index_directory, kept, TRACING, guard, Actions(engine, kept, secret=b"tests"))
 
 
 async def ask(support: Support, question: str = QUESTION, **more: Any) -> list[tuple[str, dict[str, Any]]]:  # noqa: ANN401 - request fields
