@@ -1,8 +1,9 @@
-"""Whether an answer gives its system prompt away (S4): its canary, or a long run of its words, also encoded.
+"""Whether an answer gives its system prompt away (S4): its canary, a long run of its letters, or as many in pieces.
 
-Both are looked for in what is left of a text without case, spaces and punctuation, so spelling it out with gaps hides nothing.
-Also seen: backwards, ROT13, hexadecimal, base64, character codes. A paraphrase, a translation, or a cipher of the attacker's own
-is not seen; that is why a system prompt holds no secret.
+All are looked for in what is left of a text without case, spaces and punctuation, so spelling it out with gaps hides nothing.
+Also seen as it comes: backwards, ROT13, hexadecimal, base64, character codes. Seen at the end, when a stream has left already:
+`encodings`, and any other shift of the alphabet. A paraphrase, a translation, pieces shorter than `PIECE`, or a cipher of the
+attacker's own is not seen; that is why a system prompt holds no secret.
 """
 
 import base64
@@ -10,12 +11,18 @@ import codecs
 import hashlib
 import hmac
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
+
+from app.security.encodings import MOST_READ, readings
 
 CANARY_LETTERS = 20
 RUN = 60  # letters and digits in a row, about twelve words
-WATCHED = 16  # a run this long is held back until it is known whether it goes on
+PIECE, MOST_IN_PIECES = 16, 150  # letters of a run that counts, and of all such runs together, each place once
+WATCHED = PIECE  # a run this long is held back until it is known whether it goes on
+_MIRROR = {97 + at: 122 - at for at in range(26)}
 PREFIX = 3  # letters of a canary that may be said before the rest is held back
 
 
@@ -32,8 +39,15 @@ class Secrets:
     needles: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
     windows: frozenset[str] = frozenset()
+    pieces: Mapping[str, int] = field(
+        default_factory=dict
+    )  # where each run of `PIECE` stands in all texts
+    # Steps from letter to letter, which are the same in every shift of the alphabet: those of the needle, and runs of the texts'.
+    stepped: tuple[str, ...] = ()
+    shifted: frozenset[str] = frozenset()
 
 
+_NOTHING = Secrets()
 MOST_WATCHED = 32_768  # characters of a system text; a tenant's own may be megabytes, and each becomes seven windows
 
 
@@ -43,7 +57,29 @@ def secrets_of(canary_word: str, system: str) -> Secrets:
     watched = system[:MOST_WATCHED]
     texts = tuple(plain(form) for form in (*_forms(watched), watched)) if watched else ()
     windows = frozenset(text[at : at + RUN] for text in texts for at in range(len(text) - RUN + 1))
-    return Secrets(tuple(dict.fromkeys(_needles(canary_word))) if canary_word else (), texts, windows)
+    pieces: dict[str, int] = {}
+    before = 0
+    for text in texts:
+        for at in range(len(text) - PIECE + 1):
+            pieces.setdefault(text[at : at + PIECE], before + at)
+        before += len(text)
+    needles = tuple(dict.fromkeys(_needles(canary_word))) if canary_word else ()
+    turned = [_steps(form) for form in _turned(watched)]
+    shifted = frozenset(one[at : at + RUN - 1] for one in turned for at in range(len(one) - RUN + 2))
+    stepped = tuple(_steps(form) for form in _turned(canary_word)) if canary_word else ()
+    return Secrets(needles, texts, windows, pieces, stepped, shifted)
+
+
+def _turned(text: str) -> tuple[str, ...]:
+    """Forwards and backwards, and both with the alphabet mirrored."""
+    mirrored = text.casefold().translate(_MIRROR)
+    return (text, text[::-1], mirrored, mirrored[::-1])
+
+
+def _steps(text: str) -> str:
+    """The distance from each letter of the alphabet to the next, as letters."""
+    codes = [code - 97 for code in plain(text).encode("ascii", "ignore") if 97 <= code <= 122]
+    return "".join(chr(97 + (after - before) % 26) for before, after in pairwise(codes))
 
 
 def _forms(text: str) -> tuple[str, ...]:
@@ -76,15 +112,31 @@ class LeakWatch:
     found: str = ""
     _held: str = ""
     _before: str = field(default="")  # plain, already given out
+    _said: str = field(default="")  # as it came, as much as is read again at the end
+    _given_away: set[int] = field(default_factory=set)  # places in the secret texts
 
     def feed(self, text: str) -> str:
         """More text; returns what of all so far may go out."""
         self._held += text
+        if len(self._said) < MOST_READ and self.secrets != _NOTHING:
+            self._said += text[: MOST_READ - len(self._said)]
         return self._release(at_end=False)
 
     def end(self) -> str:
         """The text is over; returns what was held back, if nothing was found."""
+        if not self.found and self._said:
+            self.found = self._spelled_otherwise()
         return self._release(at_end=True)
+
+    def _spelled_otherwise(self) -> str:
+        steps = _steps(self._said)
+        if any(needle in steps for needle in self.secrets.stepped):
+            return "canary"
+        shifted = self.secrets.shifted
+        if shifted and any(steps[at : at + RUN - 1] in shifted for at in range(len(steps) - RUN + 2)):
+            return "system-prompt"
+        found = (self._sought(plain(reading)) for reading in readings(self._said))
+        return next(filter(None, found), "")
 
     def rest(self) -> str:
         """What is held back although something was found: for whoever lets it pass."""
@@ -108,10 +160,16 @@ class LeakWatch:
     def _sought(self, whole: str) -> str:
         if any(needle in whole for needle in self.secrets.needles):
             return "canary"
-        windows = self.secrets.windows
-        if windows and any(whole[at : at + RUN] in windows for at in range(len(whole) - RUN + 1)):
-            return "system-prompt"
-        return ""
+        pieces, windows = self.secrets.pieces, self.secrets.windows
+        if not pieces:
+            return ""
+        for at in range(len(whole) - PIECE + 1):
+            place = pieces.get(whole[at : at + PIECE])
+            if place is not None:
+                self._given_away.update(range(place, place + PIECE))
+                if whole[at : at + RUN] in windows:
+                    return "system-prompt"
+        return "system-prompt" if len(self._given_away) >= MOST_IN_PIECES else ""
 
     def _unsure(self, whole: str) -> int:
         """How many letters at the end may be the beginning of something sought."""
