@@ -39,9 +39,7 @@ class Secrets:
     needles: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
     windows: frozenset[str] = frozenset()
-    pieces: Mapping[str, int] = field(
-        default_factory=dict
-    )  # where each run of `PIECE` stands in all texts
+    pieces: Mapping[str, int] = field(default_factory=dict)  # where each run of `PIECE` stands in all texts
     # Steps from letter to letter, which are the same in every shift of the alphabet: those of the needle, and runs of the texts'.
     stepped: tuple[str, ...] = ()
     shifted: frozenset[str] = frozenset()

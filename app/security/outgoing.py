@@ -6,6 +6,7 @@ the one and shows the other, and neither can be taken back. Reasoning that fails
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,8 +19,9 @@ from app.domain.routes import GuardAction
 from app.security.code_spans import CodeSpans
 from app.security.leaks import LeakWatch, Secrets, secrets_of
 from app.security.links import Links
-from app.security.seams import seam
+from app.security.seams import LONGEST_NAME, seam
 
+_BLANK = re.compile(r"[ \t-\r]")
 UNREADABLE = "nested-too-deeply"
 CANARY, SYSTEM_PROMPT, FOREIGN_LINK = "canary", "system-prompt", "foreign-link"
 
@@ -187,6 +189,8 @@ class Outgoing:
             return self._clean(text, code=self._code)
         if self.output is not None:
             return ""  # a document is looked at whole: its strings are
+        if not _BLANK.search(text) and len(self._waiting) // LONGEST_NAME == (len(self._waiting) - len(text)) // LONGEST_NAME:
+            return ""  # the same word goes on: nothing more can leave
         cut = seam(self._waiting)
         text, self._waiting = self._waiting[: cut.at] + cut.mend, self._waiting[cut.at :]
         return self._clean(text, code=self._code) if text else ""
