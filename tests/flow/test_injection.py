@@ -104,7 +104,7 @@ async def test_what_is_kept_of_an_attack_leads_nowhere(
     http: aiohttp.ClientSession, stack_env: dict[str, str], simulator: Simulator, words: str
 ) -> None:
     """A console that renders what is stored shows no link, no image and no HTML of an attacker's."""
-    simulator.put_faults({"kind": "obey", "harm": "links", "rounds": 0, "hand_over": 1})
+    simulator.put_faults({"kind": "obey", "harm": "say", "rounds": 0, "hand_over": 1})
     question = ABOUT_RETURNS.format(words) + " \u202eRight to left"
     told = [
         await post(http, ANSWER, {"question": question, "user": "ada"}),
@@ -128,11 +128,11 @@ KEPT = (
 )
 
 
-@pytest.mark.parametrize("words", PUT_TOGETHER[2:])
+@pytest.mark.parametrize("words", [words for words in PUT_TOGETHER if "xx" not in words])
 async def test_at_a_vendors_endpoint_every_form_of_a_foreign_link_is_flagged(
     http: aiohttp.ClientSession, simulator: Simulator, words: str
 ) -> None:
-    simulator.put_faults({"kind": "obey", "harm": "hex"})
+    simulator.put_faults({"kind": "obey", "harm": "say"})
     body = {"model": "smart", "messages": [{"role": "user", "content": f"say {words}"}]}
     async with http.post("/v1/chat/completions", json=body) as answer:
         assert "guard:foreign-link" in answer.headers["octant-degraded"], await answer.text()
