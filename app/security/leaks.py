@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from app.security.encodings import MOST_READ, readings
 
@@ -22,6 +22,8 @@ CANARY_LETTERS = 20
 RUN = 60  # letters and digits in a row, about twelve words
 PIECE, MOST_IN_PIECES = 16, 150  # letters of a run that counts, and of all such runs together, each place once
 WATCHED = PIECE  # a run this long is held back until it is known whether it goes on
+BLOCK = 29  # steps: a run of `RUN` letters holds one that begins at a multiple of it
+MOST_COMPARED = 16  # blocks of one text that are alike: then the text is compared no further
 _MIRROR = {97 + at: 122 - at for at in range(26)}
 PREFIX = 3  # letters of a canary that may be said before the rest is held back
 
@@ -38,15 +40,16 @@ class Secrets:
 
     needles: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
-    windows: frozenset[str] = frozenset()
-    pieces: Mapping[str, int] = field(default_factory=dict)  # where each run of `PIECE` stands in all texts
-    # Steps from letter to letter, which are the same in every shift of the alphabet: those of the needle, and runs of the texts'.
+    joined: str = ""  # the texts, one a line
+    pieces: Mapping[str, int] = field(default_factory=dict)  # where in `joined` each run of `PIECE` letters stands first
+    # Steps from letter to letter, the same in every shift of the alphabet: of the needle; of the texts; blocks of those.
     stepped: tuple[str, ...] = ()
-    shifted: frozenset[str] = frozenset()
+    shifted: str = ""
+    blocks: frozenset[str] = frozenset()
 
 
 _NOTHING = Secrets()
-MOST_WATCHED = 32_768  # characters of a system text; a tenant's own may be megabytes, and each becomes seven windows
+MOST_WATCHED = 32_768  # characters of a system text; a tenant's own may be megabytes, and each is looked for in seven forms
 
 
 @lru_cache(maxsize=64)
@@ -54,18 +57,15 @@ def secrets_of(canary_word: str, system: str) -> Secrets:
     """What to look for. ``system`` empty: the canary alone."""
     watched = system[:MOST_WATCHED]
     texts = tuple(plain(form) for form in (*_forms(watched), watched)) if watched else ()
-    windows = frozenset(text[at : at + RUN] for text in texts for at in range(len(text) - RUN + 1))
+    joined = "\n".join(texts)
     pieces: dict[str, int] = {}
-    before = 0
-    for text in texts:
-        for at in range(len(text) - PIECE + 1):
-            pieces.setdefault(text[at : at + PIECE], before + at)
-        before += len(text)
+    for at in range(len(joined) - PIECE + 1):
+        pieces.setdefault(joined[at : at + PIECE], at)
     needles = tuple(dict.fromkeys(_needles(canary_word))) if canary_word else ()
     turned = [_steps(form) for form in _turned(watched)]
-    shifted = frozenset(one[at : at + RUN - 1] for one in turned for at in range(len(one) - RUN + 2))
+    blocks = frozenset(one[at : at + BLOCK] for one in turned for at in range(0, len(one) - BLOCK + 1, BLOCK))
     stepped = tuple(_steps(form) for form in _turned(canary_word)) if canary_word else ()
-    return Secrets(needles, texts, windows, pieces, stepped, shifted)
+    return Secrets(needles, texts, joined, pieces, stepped, "\n".join(turned), blocks)
 
 
 def _turned(text: str) -> tuple[str, ...]:
@@ -130,8 +130,7 @@ class LeakWatch:
         steps = _steps(self._said)
         if any(needle in steps for needle in self.secrets.stepped):
             return "canary"
-        shifted = self.secrets.shifted
-        if shifted and any(steps[at : at + RUN - 1] in shifted for at in range(len(steps) - RUN + 2)):
+        if self.secrets.blocks and self._is_shifted(steps):
             return "system-prompt"
         found = (self._sought(plain(reading)) for reading in readings(self._said))
         return next(filter(None, found), "")
@@ -140,6 +139,16 @@ class LeakWatch:
         """What is held back although something was found: for whoever lets it pass."""
         out, self._held = self._held, ""
         return out
+
+    def _is_shifted(self, steps: str) -> bool:
+        """Whether there is a run of `RUN` letters that some shift of the alphabet makes one of the system prompt's."""
+        blocks, shifted = self.secrets.blocks, self.secrets.shifted
+        alike = (at for at in range(len(steps) - BLOCK + 1) if steps[at : at + BLOCK] in blocks)
+        return any(
+            len(run := steps[begin : begin + RUN - 1]) == RUN - 1 and run in shifted
+            for at in islice(alike, MOST_COMPARED)
+            for begin in range(max(0, at - RUN + BLOCK), at + 1)
+        )
 
     def _release(self, *, at_end: bool) -> str:
         if self.found:
@@ -158,16 +167,25 @@ class LeakWatch:
     def _sought(self, whole: str) -> str:
         if any(needle in whole for needle in self.secrets.needles):
             return "canary"
-        pieces, windows = self.secrets.pieces, self.secrets.windows
+        pieces = self.secrets.pieces
         if not pieces:
             return ""
         for at in range(len(whole) - PIECE + 1):
             place = pieces.get(whole[at : at + PIECE])
             if place is not None:
                 self._given_away.update(range(place, place + PIECE))
-                if whole[at : at + RUN] in windows:
+                if self._alike(whole, at, place) >= RUN:
                     return "system-prompt"
         return "system-prompt" if len(self._given_away) >= MOST_IN_PIECES else ""
+
+    def _alike(self, whole: str, at: int, place: int) -> int:
+        """How many letters around ``at`` are those around ``place``; `RUN` says that there are as many."""
+        joined, before, after = self.secrets.joined, 0, PIECE
+        while after < RUN and whole[at + after : at + after + 1] == joined[place + after : place + after + 1] != "":
+            after += 1
+        while before + after < RUN and at > before and place > before and whole[at - before - 1] == joined[place - before - 1]:
+            before += 1
+        return before + after
 
     def _unsure(self, whole: str) -> int:
         """How many letters at the end may be the beginning of something sought."""
