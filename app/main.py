@@ -36,7 +36,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
         async with open_parts(settings, metrics) as parts:
             app.state.edge = parts.edge
             products = (chat.router(parts.gateway), support.router(parts.support))
-            said = feedback.router(parts.engine, parts.redactor)
+            said = feedback.router(parts.engine, parts.kept)
             for router in (
                 *products,
                 jobs.router(posts(*products)),

@@ -42,6 +42,7 @@ from app.oncall.switch import KillSwitch
 from app.releases import rehearsals
 from app.security import names, webhooks
 from app.security.guard import Guard
+from app.security.kept import KeptTexts
 from app.security.keys import KeyRing
 from app.security.provider_keys import ProviderKeys
 from app.security.redaction import Redactor
@@ -63,6 +64,7 @@ class Parts:
     edge: EdgeParts
     engine: AsyncEngine
     redactor: Redactor
+    kept: KeptTexts
     actions: ActionLog
 
 
@@ -332,10 +334,12 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
             settings, metrics, keys=keys, idempotency=idempotency, tracing=tracing, jobs=jobs,
             checks={**_checks(engine, valkey), "budget": budget.check}, release=lambda: releases.current.id,
         )  # fmt: skip
-        pending = Actions(engine, redactor, secret=settings.secret)
-        product = Support(gateway, engine, settings.index_dir, redactor, tracing, guard, pending)
+        kept = KeptTexts(redactor, guard.links)
+        product = Support(
+            gateway, engine, settings.index_dir, kept, tracing, guard, Actions(engine, kept, secret=settings.secret)
+        )
         actions = ActionLog(engine, secret=settings.secret, notes=settings.state_dir / NOTES)
-        yield Parts(gateway=gateway, support=product, edge=edge, engine=engine, redactor=redactor, actions=actions)
+        yield Parts(gateway=gateway, support=product, edge=edge, engine=engine, redactor=redactor, kept=kept, actions=actions)
 
 
 def _checks(engine: AsyncEngine, valkey: Redis) -> Mapping[str, Callable[[], Awaitable[None]]]:

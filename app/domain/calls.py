@@ -1,7 +1,7 @@
 """One call through the gateway: who asks, what for, what came back, what it used."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from app.domain.messages import (
@@ -88,7 +88,8 @@ class Call:
 
     ``target`` is a model alias (a route of the live release) or a prompt's name such as ``support/answer``. With a prompt,
     ``variables`` fill its templates and ``messages`` follow the rendered prompt (the turns of a tool loop). ``last_resort`` is
-    the feature's static answer for when no model can give one; without it the caller gets the error.
+    the feature's static answer for when no model can give one; without it the caller gets the error. ``finish`` is what the
+    feature makes of a whole answer's text; the guard looks at what it returns, so nothing changes a text after the guard.
     """
 
     id: str
@@ -105,6 +106,7 @@ class Call:
     sampling: Sampling = field(default_factory=Sampling)
     stream: bool = False
     last_resort: str | None = None
+    finish: Callable[[str], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,12 @@ class Guard:
 
     def outgoing(self, policy: Policy, pin: Pin, call: Call, system: str) -> Outgoing:
         """What watches one reply. ``system`` is the system text as sent."""
-        return Outgoing(self.links, policy.actions, self.canary(pin), system, call.output)
+        return Outgoing(self.links, policy.actions, self.canary(pin), system, call.output, call.finish)
+
+    def last_look(self, pin: Pin) -> Outgoing:
+        """What looks at a product's whole answer to a prompt as the last thing before it leaves: see `Outgoing.document`."""
+        prompt = pin.prompt
+        return Outgoing(self.links, Policy.of(pin).actions, self.canary(pin), prompt.system if prompt else "")
 
     def flags(self, names: Iterable[str]) -> tuple[str, ...]:
         """Count what was found, and give it the name that records and headers use."""

@@ -6,7 +6,8 @@ the one and shows the other, and neither can be taken back. Reasoning that fails
 """
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,10 +16,12 @@ from app.domain.errors import AnswerWithheld
 from app.domain.json_text import too_deep
 from app.domain.messages import OutputSchema, Part, Text, Thinking, ToolUse
 from app.domain.routes import GuardAction
+from app.security.code_spans import CodeSpans
 from app.security.leaks import LeakWatch, Secrets, secrets_of
-from app.security.links import Links, settled
-from app.security.screens import INVISIBLE
+from app.security.links import Links
+from app.security.seams import LONGEST_NAME, seam
 
+_BLANK = re.compile(r"[ \t-\r]")
 UNREADABLE = "nested-too-deeply"
 CANARY, SYSTEM_PROMPT, FOREIGN_LINK = "canary", "system-prompt", "foreign-link"
 
@@ -32,9 +35,11 @@ class Outgoing:
     canary: str = ""
     system: str = ""
     output: OutputSchema | None = None
+    finish: Callable[[str], str] | None = None
     found: list[str] = field(default_factory=list)
     _watch: LeakWatch = field(init=False)
     _waiting: str = ""
+    _code: CodeSpans = field(default_factory=CodeSpans)
     _text_at: int = 0
     _reasoning: list[ThinkingDelta] = field(default_factory=list)
     _thought: str = ""
@@ -76,17 +81,32 @@ class Outgoing:
 
     def reply(self, reply: Reply) -> Reply:
         """A whole reply as it may go out: what a tool is to be called with counts as said. Raises AnswerWithheld."""
-        whole = Outgoing(self.links, self.actions, self.canary, self.system, self.output, self.found)
+        if self.finish and reply.text and (finished := self.finish(reply.text)) != reply.text:
+            reply = replace(reply, parts=_with_text(reply.parts, finished))
+        whole = Outgoing(self.links, self.actions, self.canary, self.system, self.output, found=self.found)
         parts = tuple(part for part in reply.parts if whole._may_be_thought(part))
         if any(too_deep(use.arguments) for use in reply.tool_uses):
             self._unreadable()
-        whole._watched(_all_said(reply))
+        whole._watched(_all_said(reply, document=self.output is not None))
         whole._watch.end()
         whole._judge()
         text = whole._clean(reply.text)
         parts = _with_text(parts, text) if text != reply.text else parts
         parts = tuple(self._use(part) if isinstance(part, ToolUse) else part for part in parts)
         return reply if parts == reply.parts else replace(reply, parts=parts)
+
+    def document(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """What a product answers, as it may leave: each string of it. Raises AnswerWithheld. Nothing may change it afterwards."""
+        self._watched("\n".join(_strings(body, names=False)))
+        self._watch.end()
+        self._judge()
+        if not self._on(FOREIGN_LINK):
+            return dict(body)
+        removing = self.actions.get(FOREIGN_LINK) == "block"
+        cleaned, removed = _each_string(body, self.links)
+        if removed or (removing and cleaned != body):
+            self._note(FOREIGN_LINK)
+        return dict(cleaned if removing else body)
 
     def _last(self, reply: Reply) -> Iterator[Chunk]:
         """The end of a stream: the tool calls that were held back, as they may go out, and the reply."""
@@ -119,7 +139,7 @@ class Outgoing:
         watch = LeakWatch(self._watch.secrets)
         watch.feed(self._thought + part.text)
         watch.end()
-        foreign = self._on(FOREIGN_LINK) and self.links.clean(INVISIBLE.sub("", part.text))[1]
+        foreign = self._on(FOREIGN_LINK) and self.links.clean(part.text)[1]
         failed = [check for check in (watch.found, FOREIGN_LINK if foreign else "") if check]
         for check in failed:
             self._note(check)
@@ -136,10 +156,13 @@ class Outgoing:
 
     def _use(self, use: ToolUse) -> ToolUse:
         """What a tool is told may be shown to somebody too."""
-        cleaned, removed = self._of_document(use.arguments) if self._on(FOREIGN_LINK) else ("", 0)
-        if removed:
+        if not self._on(FOREIGN_LINK):
+            return use
+        removing = self.actions.get(FOREIGN_LINK) == "block"
+        cleaned, removed = self._of_document(use.arguments)
+        if removed or (removing and cleaned != use.arguments):
             self._note(FOREIGN_LINK)
-        return replace(use, arguments=cleaned) if removed and self.actions.get(FOREIGN_LINK) == "block" else use
+        return replace(use, arguments=cleaned) if removing else use
 
     def _watched(self, text: str) -> str:
         out = self._watch.feed(text)
@@ -160,19 +183,24 @@ class Outgoing:
     def _pass_on(self, text: str, *, at_end: bool) -> str:
         if self.actions.get(FOREIGN_LINK) != "block":
             return text
-        self._waiting += INVISIBLE.sub("", text)
-        if at_end or self.output is None:  # a document is looked at whole: its strings are
-            cut = len(self._waiting) if at_end else settled(self._waiting)
-            text, self._waiting = self._waiting[:cut], self._waiting[cut:]
-            return self._clean(text)
-        return ""
+        self._waiting += text
+        if at_end:
+            text, self._waiting = self._waiting, ""
+            return self._clean(text, code=self._code)
+        if self.output is not None:
+            return ""  # a document is looked at whole: its strings are
+        if not _BLANK.search(text) and len(self._waiting) // LONGEST_NAME == (len(self._waiting) - len(text)) // LONGEST_NAME:
+            return ""  # the same word goes on: nothing more can leave
+        cut = seam(self._waiting)
+        text, self._waiting = self._waiting[: cut.at] + cut.mend, self._waiting[cut.at :]
+        return self._clean(text, code=self._code) if text else ""
 
-    def _clean(self, text: str) -> str:
+    def _clean(self, text: str, *, code: CodeSpans | None = None) -> str:
         if not self._on(FOREIGN_LINK):
             return text
         removing = self.actions.get(FOREIGN_LINK) == "block"
-        cleaned, removed = self._of_document(text) if self.output else self.links.clean(INVISIBLE.sub("", text))
-        if removed:
+        cleaned, removed = self._of_document(text) if self.output else self.links.clean(text, code)
+        if removed or (removing and cleaned != text):
             self._note(FOREIGN_LINK)
         return cleaned if removing else text
 
@@ -186,7 +214,7 @@ class Outgoing:
         except ValueError:
             return self.links.clean(text)
         cleaned, removed = _each_string(document, self.links)
-        return (json.dumps(cleaned, ensure_ascii=False), removed) if removed else (text, 0)
+        return (json.dumps(cleaned, ensure_ascii=False), removed) if cleaned != document else (text, 0)
 
     def _unreadable(self) -> None:
         """What is nested too deeply to be looked at does not go out where a check blocks."""
@@ -202,25 +230,29 @@ class Outgoing:
             self.found.append(check)
 
 
-def _all_said(reply: Reply) -> str:
-    """Text and tool calls, in every order in which halves of a secret in two of them would meet."""
+def _all_said(reply: Reply, *, document: bool) -> str:
+    """Text and tool calls, in every order in which halves of a secret in two of them would meet.
+
+    ``document``: the text is JSON, whose escapes spell anything, so it is read as its reader will read it too.
+    """
+    text = f"{reply.text}\n{' '.join(_strings(_read(reply.text), names=True))}" if document else reply.text
     if not reply.tool_uses:
-        return reply.text
-    read = [(use, _read(use)) for use in reply.tool_uses]
+        return text
+    read = [(use, _read(use.arguments)) for use in reply.tool_uses]
     values = " ".join(text for _, document in read for text in _strings(document, names=False))
     # As it is written, and as its tool will read it: JSON's escapes spell anything.
     told = (f"{use.name}{use.arguments}\n{' '.join(_strings(document, names=True))}" for use, document in read)
-    return "\n".join([reply.text, values, *told, values, reply.text])
+    return "\n".join([text, values, *told, values, text])
 
 
 class _Object(list[tuple[str, Any]]):
     """A JSON object, with a name as often as it stands there."""
 
 
-def _read(use: ToolUse) -> Any:  # noqa: ANN401 - any JSON
-    """What a tool is called with; nothing where it is no JSON, or nested too deeply."""
+def _read(text: str) -> Any:  # noqa: ANN401 - any JSON
+    """A JSON document; nothing where it is none, or nested too deeply."""
     try:
-        return None if too_deep(use.arguments) else json.loads(use.arguments, object_pairs_hook=_Object)
+        return None if too_deep(text) else json.loads(text, object_pairs_hook=_Object)
     except ValueError:
         return None
 
@@ -233,18 +265,21 @@ def _strings(value: Any, *, names: bool) -> Iterator[str]:  # noqa: ANN401 - any
             if names:
                 yield name
             yield from _strings(inner, names=names)
-    elif isinstance(value, list):
+    elif isinstance(value, list | tuple):
         for inner in value:
+            yield from _strings(inner, names=names)
+    elif isinstance(value, Mapping):
+        for inner in value.values():
             yield from _strings(inner, names=names)
 
 
 def _each_string(value: Any, links: Links) -> tuple[Any, int]:  # noqa: ANN401 - any JSON
     if isinstance(value, str):
         return links.clean(value)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         parts = [_each_string(inner, links) for inner in value]
         return [part for part, _ in parts], sum(number for _, number in parts)
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         pairs = {links.clean(name)[0]: _each_string(inner, links) for name, inner in value.items()}
         return {name: part for name, (part, _) in pairs.items()}, sum(number for _, number in pairs.values())
     return value, 0

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from app.simulator.request import Ask, Said, ToolOffer
 
-HARMS = ("all", "links", "prompt", "base64", "hex", "rot13", "reversed", "spaced")
+HARMS = ("all", "say", "links", "prompt", "base64", "hex", "rot13", "reversed", "spaced")
 MOST_CALLS = 30  # in one reply
 MOST_SAID = 3000  # characters of untrusted text that are repeated
 _HOST = "collect.attacker.example"

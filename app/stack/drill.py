@@ -1,7 +1,8 @@
 """An attack rehearsed (S7): a service of its own in a folder of its own, a model that obeys every injection, and who got hurt.
 
 Nothing here touches a service that runs: Postgres, Valkey, simulator and service are started for the drill and thrown away.
-Judging is by other means than guarding: whatever came over the wire is decoded and searched, and the shop's rows are compared.
+Judging is by other means than guarding: whatever came over the wire is decoded, searched and rendered as pages would (`pages`);
+the shop's rows are compared.
 """
 
 import asyncio
@@ -33,7 +34,7 @@ from app.features.support.tables import order_items, orders, refunds
 from app.security import leaks
 from app.security.keys import KeyRing
 from app.settings import Settings, load
-from app.stack import demo
+from app.stack import demo, pages
 from app.stores import build_engine
 
 Vector = Literal["direct", "document", "tool"]
@@ -136,8 +137,9 @@ class Stand:
         harm.refused = '"output_invalid"' in text
         if not harm.refused and (status != 200 or ("event: done" not in text if attack.stream else '"outcome"' not in text)):
             harm.done.append(f"no answer: {status} {text[:200]}")
-        said = "\n".join(_strings(text, stream=attack.stream))
-        harm.done += _found(said, self.canary, self.system, self.allowed)
+        strings = list(_strings(text, stream=attack.stream))
+        harm.done += _found("\n".join(strings), self.canary, self.system, self.allowed)
+        harm.done += [found for shown in strings for found in pages.harms(shown, self.allowed)]
         return harm
 
     async def deeds(self) -> list[str]:

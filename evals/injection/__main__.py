@@ -15,7 +15,7 @@ from pathlib import Path
 
 from app.stack import drill, interrupts
 from evals.cases import load_cases
-from evals.injection import measuring, sets
+from evals.injection import bracketed, measuring, sets
 from evals.rates import Rate
 
 SEED = 20261123
@@ -70,7 +70,9 @@ def _chosen(samples: Sequence[sets.Sample], count: int | None) -> list[drill.Att
         chance = random.Random(SEED)  # noqa: S311 - a sample that is the same each time
         texts = chance.sample([sample.aimed for sample in samples], min(count, len(samples)))
         pairs = [(drill.VECTORS[at % len(drill.VECTORS)], text) for at, text in enumerate(texts)]
-    return [drill.Attack(at, vector, text, stream=at % 5 < 2) for at, (vector, text) in enumerate(pairs)]
+    forms = random.Random(SEED)  # noqa: S311 - the same
+    texts = [bracketed.before(text, forms) if at % 2 else text for at, (_, text) in enumerate(pairs)]
+    return [drill.Attack(at, pairs[at][0], text, stream=at % 5 < 2) for at, text in enumerate(texts)]
 
 
 def _attacked(attacks: list[drill.Attack], *, guarded: bool) -> tuple[bool, bool]:

@@ -18,11 +18,13 @@ from app.features.support.actions import MOST_OFFERED, Actions, Pending
 from app.features.support.seeds import seed
 from app.features.support.tables import actions as table
 from app.features.support.tables import orders
+from app.security.kept import KeptTexts
+from app.security.links import Links
 from app.security.redaction import Redactor
 
 ACME = Tenant("acme", "Northwind Outfitters", MicroUSD(10_000_000), MicroUSD(1_000_000))
 ADA = Identity(tenant=ACME, key_id="k", user="ada")
-REDACTOR = Redactor(b"tests")
+KEPT = KeptTexts(Redactor(b"tests"), Links(frozenset({"northwind.example"})))
 PROCESSING, ALL = "NW-10003", tuple(tools.TOOLS)
 
 
@@ -42,13 +44,13 @@ async def _reset(engine: AsyncEngine) -> None:
 
 @pytest.fixture
 def actions(engine: AsyncEngine) -> Actions:
-    return Actions(engine, REDACTOR, secret=b"tests")
+    return Actions(engine, KEPT, secret=b"tests")
 
 
 async def offered(engine: AsyncEngine, actions: Actions) -> Pending:
     """What comes of a model that wants to cancel an order."""
     use = ToolUse("t", "cancel_order", f'{{"order_id": "{PROCESSING}"}}')
-    outcome = await tools.call(use, allowed=ALL, context=tools.Context(engine, ADA, "req_1", str), confirmed=False)
+    outcome = await tools.call(use, allowed=ALL, context=tools.Context(engine, ADA, "req_1", KEPT), confirmed=False)
     assert (outcome.word, outcome.is_fact) == ("pending", True)
     assert outcome.proposal is not None
     return (await actions.offer(ADA, "req_1", [outcome.proposal], ["question"]))[0]
@@ -178,7 +180,7 @@ async def test_of_many_proposals_a_few_are_offered(actions: Actions) -> None:
 
 
 async def test_a_deed_that_the_shop_would_refuse_is_refused_at_once_and_not_offered(engine: AsyncEngine) -> None:
-    where = tools.Context(engine, ADA, "req_1", str)
+    where = tools.Context(engine, ADA, "req_1", KEPT)
     for order, word in (("NW-10001", "refused"), ("NW-10002", "not_found"), ("NW-10009", "ok")):  # shipped, grace's, cancelled
         use = ToolUse("t", "cancel_order", f'{{"order_id": "{order}"}}')
         outcome = await tools.call(use, allowed=ALL, context=where, confirmed=False)
@@ -186,7 +188,7 @@ async def test_a_deed_that_the_shop_would_refuse_is_refused_at_once_and_not_offe
 
 
 async def test_a_tool_is_used_so_often_a_minute_and_no_more(engine: AsyncEngine) -> None:
-    where = tools.Context(engine, ADA, "req_1", str)
+    where = tools.Context(engine, ADA, "req_1", KEPT)
     use = ToolUse("t", "cancel_order", f'{{"order_id": "{PROCESSING}"}}')
     most = tools.TOOLS["cancel_order"].per_minute
     words = [(await tools.call(use, allowed=ALL, context=where, confirmed=False)).word for _ in range(2 * most + 1)]

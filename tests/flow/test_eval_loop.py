@@ -138,7 +138,7 @@ async def test_answers_are_scored_once_each_and_what_stands_out_becomes_a_candid
     handed_over = {"person": ["hand_over"], "uncovered": ["hand_over"]}
     assert reasons == {"article": ["user_feedback"], "attack": ["guard_flag"], **handed_over}
     assert found[ids["uncovered"]]["asked"]["question"] == QUESTIONS["uncovered"][0]
-    assert "Wrong! Mail me: <email:" in found[ids["article"]]["seen"]["comment"]
+    assert "Wrong! Mail me: (email:" in found[ids["article"]]["seen"]["comment"]
     assert found[ids["attack"]]["asked"]["conversation"] == [{"role": "customer", "text": ATTACK}]
     assert [r["rating"] for r in loop.rows("SELECT * FROM feedback WHERE request_id = :id", id=ids["article"])] == ["bad"]
     figures = loop.figures()

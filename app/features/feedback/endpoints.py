@@ -1,6 +1,5 @@
 """`POST /v1/feedback`: what somebody thought of an answer, by the request id that came with it."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Annotated, Literal
@@ -23,7 +22,7 @@ from app.edge.openapi import takes
 from app.edge.parts import parts_of
 from app.edge.requests import MOST_USER, CallContext, call_context, parsed
 from app.features.feedback.tables import feedback
-from app.security.redaction import Redactor
+from app.security.kept import KeptTexts
 
 LONGEST_COMMENT = 2000
 MOST_A_MINUTE = 600  # of one tenant: nothing else bounds what a key can fill this table with
@@ -51,8 +50,8 @@ class FeedbackTaken(BaseModel):
     rating: Rating
 
 
-def router(engine: AsyncEngine, redactor: Redactor) -> APIRouter:
-    """The endpoint. Redaction comes first: nothing that somebody writes about an answer is kept as it came."""
+def router(engine: AsyncEngine, kept: KeptTexts) -> APIRouter:
+    """The endpoint. Nothing that a caller writes about an answer is kept as it came: it is redacted, and pages will show it."""
     routes = APIRouter(tags=["feedback"])
 
     @routes.post("/v1/feedback", openapi_extra=takes(FeedbackRequest), response_model=FeedbackTaken)
@@ -64,17 +63,18 @@ def router(engine: AsyncEngine, redactor: Redactor) -> APIRouter:
         """
         said = parsed(FeedbackRequest, await body_of(request))
         identity = context.identity_for(said.user)
-        await _keep(engine, said, identity.tenant.id, partial(redactor.redact, tenant=identity.tenant.id), identity.user)
+        await _keep(engine, said, identity.tenant.id, kept, identity.user)
         parts_of(request).metrics.feedback.inc(rating=said.rating)
         return json_answer(FeedbackTaken(request_id=said.request_id, rating=said.rating).model_dump())
 
     return routes
 
 
-async def _keep(engine: AsyncEngine, said: FeedbackRequest, tenant: str, redact: Callable[[str], str], user: str) -> None:
+async def _keep(engine: AsyncEngine, said: FeedbackRequest, tenant: str, kept: KeptTexts, user: str) -> None:
     """Raises RateLimited, DependencyUnavailable. A request id that could be somebody's number is redacted: it joins nothing."""
+    redact = partial(kept.redactor.redact, tenant=tenant)
     given = said.request_id if UUID.match(said.request_id.removeprefix("req_")) else redact(said.request_id)
-    what = {"rating": said.rating, "comment": redact(said.comment), "at": datetime.now(UTC), "looked_at": None}
+    what = {"rating": said.rating, "comment": kept.text(said.comment, tenant=tenant), "at": datetime.now(UTC), "looked_at": None}
     minute_ago = datetime.now(UTC) - timedelta(minutes=1)
     recent = select(func.count()).where(feedback.c.tenant == tenant, feedback.c.at > minute_ago)
     put = insert(feedback).values(tenant=tenant, request_id=given, user=redact(user), **what)

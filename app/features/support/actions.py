@@ -24,8 +24,7 @@ from app.domain.messages import ToolUse
 from app.features.support import tools
 from app.features.support.shop import transaction
 from app.features.support.tables import actions
-from app.features.support.tickets import shortened
-from app.security.redaction import Redactor
+from app.security.kept import KeptTexts
 
 MINUTES = 15
 MOST_OFFERED = 3  # of one answer: a customer who is offered ten buttons presses the wrong one
@@ -51,10 +50,10 @@ class Pending:
 class Actions:
     """Pending actions in Postgres."""
 
-    def __init__(self, engine: AsyncEngine, redactor: Redactor, *, secret: bytes) -> None:
-        """``secret`` keys the hashes of tokens; ``redactor`` sees what a model wrote before it is stored."""
+    def __init__(self, engine: AsyncEngine, kept: KeptTexts, *, secret: bytes) -> None:
+        """``secret`` keys the hashes of tokens; ``kept`` makes what a model wrote fit to be stored and shown."""
         self._engine = engine
-        self._redactor = redactor
+        self._kept = kept
         self._secret = secret
 
     async def offer(
@@ -62,9 +61,9 @@ class Actions:
     ) -> list[Pending]:
         """Store what is proposed, and give each its token."""
         until = datetime.now(UTC) + timedelta(minutes=MINUTES)
-        redact = partial(self._redactor.redact, tenant=identity.tenant.id)
+        line = partial(self._kept.line, tenant=identity.tenant.id)
         made = [
-            Pending(f"act_{secrets.token_hex(12)}", p.tool, _kept(p, redact), p.summary, until, secrets.token_urlsafe(32))
+            Pending(f"act_{secrets.token_hex(12)}", p.tool, _kept(p, line), p.summary, until, secrets.token_urlsafe(32))
             for p in proposals[:MOST_OFFERED]
         ]
         rows = [
@@ -95,8 +94,7 @@ class Actions:
         outcome = row["outcome"]
         if outcome is None:  # ours to do, or whoever had it died: the shop does a deed once, however often it is told
             use = ToolUse(action_id, row["tool"], json.dumps(row["arguments"]))
-            redact = partial(self._redactor.redact, tenant=identity.tenant.id)
-            context = tools.Context(self._engine, identity, row["request_id"], redact)
+            context = tools.Context(self._engine, identity, row["request_id"], self._kept)
             done = await tools.call(use, allowed=allowed, context=context)
             if done.word == "rate_limited":  # nothing is done, and the customer's word still counts
                 raise RateLimited("Too many of these in a minute. Confirm it again in a minute.", retry_after=60.0)
@@ -135,11 +133,11 @@ class Actions:
         return hmac.new(self._secret, b"action\x00" + json.dumps(bound, sort_keys=True).encode(), hashlib.sha256).digest()
 
 
-def _kept(proposal: tools.Proposal, redact: Callable[[str], str]) -> dict[str, Any]:
-    """The arguments as they are stored and will be used: what a model wrote is redacted and fits, an order's number stays."""
+def _kept(proposal: tools.Proposal, line: Callable[[str, int], str]) -> dict[str, Any]:
+    """The arguments as they are stored, shown and used: what a model wrote fits to be shown, an order's number stays."""
     reason = proposal.arguments.get("reason")
     kept = dict(proposal.arguments)
-    return kept if reason is None else {**kept, "reason": shortened(redact(reason), tools.LONGEST_REASON)}
+    return kept if reason is None else {**kept, "reason": line(reason, tools.LONGEST_REASON)}
 
 
 def _told(row: Mapping[str, Any]) -> dict[str, Any]:

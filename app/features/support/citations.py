@@ -1,14 +1,17 @@
 """Checking what an answer cites: only articles that were shown to the model count as sources."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from app.features.support.retrieval import Passage
 from app.features.support.words import stem, words
 
 _ID = r"[a-z0-9][a-z0-9-]{1,63}"
-_CITED = re.compile(rf"(?P<space>\s?)\[(?P<names>{_ID}(?:\s*[,;]\s*{_ID})*)\](?!\()")  # what comes before ( is a link's text
+_NAMES = re.compile(rf"{_ID}(?:\s*[,;]\s*{_ID})*")
+_CITED = re.compile(rf"\[({_ID})\](?!\()")
+_PARTS = re.compile(r"[\[\]]|[^\[\]]+")
 _SEPARATOR = re.compile(r"\s*[,;]\s*")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 
@@ -32,30 +35,50 @@ class Checked:
 
 
 def check(answer: str, passages: Sequence[Passage]) -> Checked:
-    """Keep the citations of articles that were shown, take the others out of the text.
+    """Keep the citations of articles that were shown, take the others out of the text. Takes time linear in the answer.
 
     A citation stands for the words since the one before it; several in a row stand for the same words.
     """
     shown = {passage.article_id: passage for passage in passages}
+    text, removed = _without_unknown(answer, shown)
     claims: dict[str, list[str]] = {}
-    pieces: list[str] = []
-    removed, end, claim = 0, 0, ""
-    for match in _CITED.finditer(answer):
-        between = answer[end : match.start()]
+    end, claim = 0, ""
+    for match in _CITED.finditer(text):
+        between = text[end : match.start()]
         claim = between if words(between) else claim
-        names = _SEPARATOR.split(match["names"])
-        known = [name for name in dict.fromkeys(names) if name in shown]
-        removed += sum(name not in shown for name in names)
-        for name in known:
-            claims.setdefault(name, []).append(claim)
-        pieces += [between, match["space"] if known else "", *(f"[{name}]" for name in known)]
+        if match[1] in shown:
+            claims.setdefault(match[1], []).append(claim)
         end = match.end()
-    text = "".join([*pieces, answer[end:]]).strip()
-    if removed:  # what is left may have closed up to another bracket
-        again = check(text, passages)
-        return Checked(again.text, again.citations, removed + again.removed)
     sources = (Citation(name, shown[name].title, _quote(shown[name].text, " ".join(said))) for name, said in claims.items())
     return Checked(text, tuple(sources), removed)
+
+
+def _without_unknown(answer: str, shown: Collection[str]) -> tuple[str, int]:
+    """The text without citations of what was not shown, those included that come about where another was taken out."""
+    pieces: list[str] = []
+    opened: list[int] = []  # where in the pieces brackets stand that may still become citations
+    removed = 0
+    parts = _PARTS.findall(answer)
+    for part, after in zip_longest(parts, parts[1:], fillvalue=""):
+        if part == "[":
+            opened.append(len(pieces))
+        elif part == "]" and opened:
+            at = opened.pop()
+            inner = "".join(pieces[at + 1 :])
+            if _NAMES.fullmatch(inner) and not after.startswith("("):  # what comes before ( is a link's text
+                names = dict.fromkeys(_SEPARATOR.split(inner))
+                known = [name for name in names if name in shown]
+                removed += sum(name not in shown for name in _SEPARATOR.split(inner))
+                del pieces[at:]
+                if known:
+                    pieces += ["".join(f"[{name}]" for name in known)]
+                    opened.clear()  # what holds a citation is none
+                elif pieces:
+                    pieces[-1] = pieces[-1][: len(pieces[-1]) - pieces[-1][-1:].isspace()]
+                continue
+            opened.clear()
+        pieces.append(part)
+    return "".join(pieces).strip(), removed
 
 
 def _quote(text: str, claim: str) -> str:

@@ -8,7 +8,7 @@ from app.domain.calls import Call, Identity, Receipt
 from app.domain.messages import Message
 from app.domain.routes import Pin
 from app.edge.requests import CallContext
-from app.features.support import tools
+from app.features.support import citations, tools
 from app.features.support.retrieval import Passage
 from app.features.support.wire import AnswerRequest
 from app.security.guard import UNCONFIRMED, Policy, fence, nonce
@@ -32,6 +32,8 @@ class Exchange:
     outcomes: list[tools.Outcome] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
     uses: int = 0
+    citations_removed: int = 0
+    flags: list[str] = field(default_factory=list)
 
     @property
     def allowed(self) -> tuple[str, ...]:
@@ -73,7 +75,14 @@ class Exchange:
             tools=tools.offered(self.allowed),
             stream=self.request.stream,
             last_resort=HANDED_OVER,
+            finish=self._with_true_citations,
         )
+
+    def _with_true_citations(self, text: str) -> str:
+        """The answer's text as this product gives it; the guard looks at it afterwards."""
+        checked = citations.check(text, self.passages)
+        self.citations_removed = checked.removed
+        return checked.text
 
     def receipt(self) -> Receipt:
         """One receipt over all turns. Where no model was asked, it says so: no provider, no attempt, no cost."""
@@ -86,8 +95,10 @@ class Exchange:
                 model="",
                 attempts=0,
                 fallbacks=0,
+                degraded=tuple(self.flags),
             )
-        return total(self.receipts)
+        receipt = total(self.receipts)
+        return replace(receipt, degraded=(*receipt.degraded, *self.flags)) if self.flags else receipt
 
 
 def total(receipts: Sequence[Receipt]) -> Receipt:

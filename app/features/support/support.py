@@ -9,7 +9,6 @@ import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,8 +31,8 @@ from app.features.support.wire import ActionDecision, AnswerRequest, TicketReque
 from app.features.support.words import words
 from app.gateway.gateway import Gateway
 from app.gateway.passage import LAST_RESORT
-from app.security.guard import Guard, fence, nonce
-from app.security.redaction import Redactor
+from app.security.guard import Guard, Policy, fence, nonce
+from app.security.kept import KeptTexts
 from app.telemetry.spans import Tracing
 
 TICKET_PROMPT = "support/ticket"
@@ -69,7 +68,7 @@ class Support:
         gateway: Gateway,
         engine: AsyncEngine,
         index_directory: Path,
-        redactor: Redactor,
+        kept: KeptTexts,
         tracing: Tracing,
         guard: Guard,
         actions: Actions,
@@ -77,7 +76,7 @@ class Support:
         """``index_directory`` holds the index files; which one is read, the live release says."""
         self._guard = guard
         self._actions = actions
-        self._redactor = redactor
+        self._kept = kept
         self._tracing = tracing
         self._gateway = gateway
         self._engine = engine
@@ -139,7 +138,7 @@ class Support:
             ticket, receipt = tickets.unread(request.text), stopped.receipt
         else:
             ticket, receipt = tickets.read(answer.reply, request.text), answer.receipt
-        ticket = tickets.redacted(ticket, self._redactor, call.identity.tenant.id)
+        ticket = tickets.as_kept(ticket, self._kept, call.identity.tenant.id)
         number = await tickets.store(self._engine, call.identity, ticket)
         told = {"request_id": context.request_id, "release": receipt.release, "cost_usd": to_dollars(receipt.cost)}
         return {"id": number, **ticket.model_dump(), **told}, receipt
@@ -214,8 +213,7 @@ class Support:
 
     async def _use_tools(self, exchange: Exchange, reply: Reply) -> None:
         """Run the tools that a reply asks for, in its order, and add both to what the next turn is shown."""
-        redact = partial(self._redactor.redact, tenant=exchange.identity.tenant.id)
-        context = tools.Context(self._engine, exchange.identity, exchange.context.request_id, redact)
+        context = tools.Context(self._engine, exchange.identity, exchange.context.request_id, self._kept)
         results = []
         for use in reply.tool_uses:
             outcome = await self._use(use, exchange, context)
@@ -244,38 +242,51 @@ class Support:
     async def _conclude(self, exchange: Exchange, reply: Reply | None, otherwise: str) -> Event:
         """The answer if something supports it, else a person: no evidence is never an answer. ``otherwise`` says why not."""
         checked = citations.check(reply.text if reply else "", exchange.passages)
-        if checked.removed:
-            log.warning("citations removed", extra={"removed": checked.removed, "release": exchange.pin.release})
+        removed = exchange.citations_removed + checked.removed
+        if removed:
+            log.warning("citations removed", extra={"removed": removed, "release": exchange.pin.release})
         handover = exchange.handed_over
         if handover is None and not _holds(exchange, reply, checked):
             shop = Shop(self._engine, exchange.identity)
             number = await shop.hand_over(exchange.context.request_id, otherwise)
             handover = tools.Outcome(tools.HAND_OVER, "ok", {"handover_id": number, "reason": otherwise})
             checked = Checked("", (), checked.removed)
-        offered = [] if handover else await self._offer(exchange)
+        reason = WITHHELD if otherwise == WITHHELD or handover is None else handover.result["reason"]
         body = {
             "outcome": "handed_over" if handover else "answered",
             "answer": checked.text or HANDED_OVER,
-            "citations": [self._safe(asdict(citation)) for citation in checked.citations],
-            "citations_removed": checked.removed,
+            "citations": [asdict(citation) for citation in checked.citations],
+            "citations_removed": removed,
             "retrieved": [passage.article_id for passage in exchange.passages],
             "tools": [outcome.told for outcome in exchange.outcomes],
-            "handover": {"id": handover.result["handover_id"], "reason": handover.result["reason"]} if handover else None,
-            "actions": offered,
+            "handover": {"id": handover.result["handover_id"], "reason": reason} if handover else None,
+            "actions": [] if handover else await self._offer(exchange),
             "truncated": bool(reply and reply.stop == "max_tokens"),
-            **_told(exchange.receipt()),
         }
-        return Event("done", body, exchange.receipt())
+        try:
+            body = self._last_look(exchange, body)
+        except AnswerWithheld:
+            return await self._conclude(exchange, None, WITHHELD)
+        return Event("done", {**body, **_told(exchange.receipt())}, exchange.receipt())
+
+    def _last_look(self, exchange: Exchange, body: dict[str, Any]) -> dict[str, Any]:
+        """The guard's word on all that is answered: the model's text, what is quoted of articles, names from the shop.
+
+        Nothing changes it afterwards. Raises AnswerWithheld.
+        """
+        looking = self._guard.last_look(exchange.pin)
+        try:
+            return looking.document(body)
+        finally:
+            told = exchange.receipt().degraded
+            flags = self._guard.flags(found for found in looking.found if f"guard:{found}" not in told)
+            untold = Policy.of(exchange.pin).untold(flags)
+            exchange.flags += [flag for flag in flags if flag not in untold]
 
     async def _offer(self, exchange: Exchange) -> list[dict[str, Any]]:
         """What waits for the customer, each with the token that lets it happen. Stored only now: a turn may be thrown away."""
         where = (exchange.identity, exchange.context.request_id, exchange.proposals, exchange.tainted_by)
-        pending = await self._actions.offer(*where)
-        return [{**told, "summary": self._guard.links.clean(told["summary"])[0]} for told in (p.told() for p in pending)]
-
-    def _safe(self, citation: dict[str, str]) -> dict[str, str]:
-        """An article is others' text too: what is quoted of it leads nowhere else."""
-        return {name: self._guard.links.clean(value)[0] for name, value in citation.items()}
+        return [pending.told() for pending in await self._actions.offer(*where)]
 
     def _status(self, exchange: Exchange, step: str) -> Event:
         data = {

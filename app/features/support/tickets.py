@@ -13,11 +13,10 @@ from app.domain.messages import OutputSchema
 from app.features.support.shop import transaction
 from app.features.support.tables import tickets
 from app.features.support.wire import Ticket
-from app.security.redaction import Redactor
+from app.security.kept import KeptTexts
 
 OUTPUT = OutputSchema("ticket", Ticket.model_json_schema())
 _ORDER = re.compile(r"(?<![A-Z0-9])NW-[0-9]{5}(?![0-9])", re.IGNORECASE)
-_CONTROLS = re.compile(r"[\x00-\x1F\x7F]+")
 LONGEST_SUMMARY, LONGEST_PRODUCT = 200, 128
 
 
@@ -39,9 +38,8 @@ def read(reply: Reply, text: str) -> Ticket:
     return ticket.model_copy(
         update={
             "order_id": named if named in written else None,
-            "product": shortened(ticket.product, LONGEST_PRODUCT) if ticket.product else None,
+            "product": ticket.product or None,
             "language": ticket.language.lower() if re.fullmatch(r"[A-Za-z]{2,3}", ticket.language) else "und",
-            "summary": shortened(ticket.summary, LONGEST_SUMMARY),
         }
     )
 
@@ -59,12 +57,11 @@ def unread(text: str) -> Ticket:
     )
 
 
-def redacted(ticket: Ticket, redactor: Redactor, tenant: str) -> Ticket:
-    """The same ticket with card numbers, passwords and the like taken out of its words: a queue has many readers."""
-    longest = {"summary": LONGEST_SUMMARY, "product": LONGEST_PRODUCT}  # a token may be longer than what it stands for
+def as_kept(ticket: Ticket, kept: KeptTexts, tenant: str) -> Ticket:
+    """The same ticket with words that many people may read and any page may show. Its last change."""
+    longest = {"summary": LONGEST_SUMMARY, "product": LONGEST_PRODUCT}
     words = {name: value for name in longest if (value := getattr(ticket, name))}
-    clean = {name: shortened(redactor.redact(value, tenant=tenant), longest[name]) for name, value in words.items()}
-    return ticket.model_copy(update=clean)
+    return ticket.model_copy(update={name: kept.line(value, longest[name], tenant=tenant) for name, value in words.items()})
 
 
 def orders_named(text: str) -> frozenset[str]:
@@ -78,12 +75,3 @@ async def store(engine: AsyncEngine, identity: Identity, ticket: Ticket) -> str:
     async with transaction(engine) as connection:
         number = await connection.scalar(insert(tickets).values(values).returning(tickets.c.id))
     return f"T-{number}"
-
-
-def shortened(text: str, longest: int) -> str:
-    """One line of at most ``longest`` characters, cut between words where it can be."""
-    line = " ".join(_CONTROLS.sub(" ", text).split())
-    if len(line) <= longest:
-        return line
-    cut = line[: longest - 1]
-    return (cut.rpartition(" ")[0] or cut) + "…"

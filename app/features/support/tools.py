@@ -16,6 +16,7 @@ from app.domain.calls import Identity
 from app.domain.messages import ToolSpec, ToolUse
 from app.features.support.shop import NoSuchOrder, Refused, Shop
 from app.features.support.wire import NOT_BLANK
+from app.security.kept import KeptTexts
 
 HAND_OVER = "hand_over_to_human"
 UNKNOWN = "unknown"
@@ -61,17 +62,21 @@ class HandOverArguments(Arguments):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Who asks, in which request. ``redact`` sees what a model wrote before it is stored: many people read a queue."""
+    """Who asks, in which request. ``kept`` makes what a model wrote fit to be stored: many people read a queue."""
 
     engine: AsyncEngine
     identity: Identity
     request_id: str
-    redact: Callable[[str], str]
+    kept: KeptTexts
 
     @property
     def shop(self) -> Shop:
         """The shop as the one who asks may see it."""
         return Shop(self.engine, self.identity)
+
+    def reason(self, written: str) -> str:
+        """A reason as it is stored and told."""
+        return self.kept.line(written, LONGEST_REASON, tenant=self.identity.tenant.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,14 +211,15 @@ async def would_refund(context: Context, arguments: RefundArguments) -> str:
 
 async def request_refund(context: Context, arguments: RefundArguments) -> Result:
     """Ask for a refund of a delivered order, within the time the shop allows."""
-    order = await context.shop.request_refund(arguments.order_id, context.redact(arguments.reason))
+    order = await context.shop.request_refund(arguments.order_id, context.reason(arguments.reason))
     return {"order_id": order.id, "message": f"A refund of {order.total} is requested for order {order.id}."}
 
 
 async def hand_over(context: Context, arguments: HandOverArguments) -> Result:
     """Give the conversation to a person."""
-    number = await context.shop.hand_over(context.request_id, context.redact(arguments.reason))
-    return {"handover_id": number, "reason": arguments.reason, "message": "A colleague takes over."}
+    reason = context.reason(arguments.reason)
+    number = await context.shop.hand_over(context.request_id, reason)
+    return {"handover_id": number, "reason": reason, "message": "A colleague takes over."}
 
 
 def _told(error: ValidationError) -> str:

@@ -7,8 +7,10 @@ from contextlib import nullcontext
 
 import pytest
 
+from app.domain.calls import Reply, Usage
 from app.domain.errors import AnswerWithheld
-from app.security.leaks import PREFIX, RUN, WATCHED, LeakWatch, canary, plain, secrets_of
+from app.domain.messages import OutputSchema, Text
+from app.security.leaks import MOST_IN_PIECES, PREFIX, RUN, WATCHED, LeakWatch, canary, plain, secrets_of
 from app.security.links import Links
 from app.security.outgoing import Outgoing
 
@@ -78,3 +80,52 @@ def test_policy_says_whether_a_leak_stops_the_answer(action: str, stopped: bool)
         said.append(outgoing.end())
     assert outgoing.found == ["canary"]
     assert (CANARY in "".join(said)) is not stopped
+
+
+OTHERWISE: dict[str, Callable[[str], str]] = {
+    "base64 twice": lambda text: base64.b64encode(base64.b64encode(text.encode())).decode(),
+    "base64 in lines": lambda text: base64.encodebytes(text.encode() * 3).decode(),
+    "base32": lambda text: base64.b32encode(text.encode()).decode(),
+    "base85": lambda text: base64.b85encode(text.encode()).decode(),
+    "ASCII85": lambda text: base64.a85encode(text.encode()).decode(),
+    "octal": lambda text: " ".join(f"{code:03o}" for code in text.encode()),
+    "binary": lambda text: " ".join(f"{code:08b}" for code in text.encode()),
+    "decimal": lambda text: ", ".join(str(code) for code in text.encode()),
+    "hexadecimal of base64": lambda text: base64.b64encode(text.encode()).hex(),
+    "a letter a line": "\n".join,
+    "a numbered letter a line": lambda text: "\n".join(f"{at}. {letter}" for at, letter in enumerate(text)),
+    "shifted by three": lambda text: "".join(
+        chr((ord(c) - 94) % 26 + 97) if c.isascii() and c.isalpha() else c for c in text.lower()
+    ),
+    "mirrored": lambda text: "".join(chr(219 - ord(c)) if c.isascii() and c.isalpha() else c for c in text.lower()),
+}
+
+
+@pytest.mark.parametrize("size", [7, 100_000])
+@pytest.mark.parametrize("form", OTHERWISE)
+def test_what_is_spelled_otherwise_is_seen_at_the_end(form: str, size: int) -> None:
+    for secrets, secret in ((secrets_of(CANARY, ""), CANARY), (secrets_of("", SYSTEM), WITHOUT)):
+        told = f"Sure, here it is:\n{OTHERWISE[form](secret)}\nand that is all."
+        watch = LeakWatch(secrets)
+        for at in range(0, len(told), size):
+            watch.feed(told[at : at + size])
+        watch.end()
+        assert watch.found, form
+
+
+@pytest.mark.parametrize("between", ["\npart {}: ", "[xx]", " (and so on, {}) "])
+def test_a_system_prompt_in_pieces_is_stopped_before_much_of_it_is_out(between: str) -> None:
+    pieces = [SYSTEM[at : at + 25] for at in range(0, len(SYSTEM), 25)]
+    told = "Sure. " + "".join(f"{between.format(at)}{piece}" for at, piece in enumerate(pieces))
+    watch = LeakWatch(secrets_of("", SYSTEM))
+    said = "".join(watch.feed(told[at : at + 5]) for at in range(0, len(told), 5)) + watch.end()
+    assert watch.found == "system-prompt"
+    assert sum(len(plain(piece)) for piece in pieces if plain(piece) in plain(said)) <= MOST_IN_PIECES
+
+
+def test_a_document_whose_escapes_spell_the_system_prompt_is_withheld() -> None:
+    escaped = "".join(f"\\u{ord(letter):04x}" for letter in WITHOUT)
+    outgoing = Outgoing(Links(frozenset()), {"system-prompt": "block"}, system=SYSTEM, output=OutputSchema("t", {}))
+    document = Text(f'{{"summary": "{escaped}"}}')
+    with pytest.raises(AnswerWithheld):
+        outgoing.reply(Reply(parts=(document,), stop="end", usage=Usage(), provider="p", model="m"))

@@ -7,8 +7,9 @@ import pytest
 from app.domain.calls import Reply, Usage
 from app.domain.errors import AnswerWithheld
 from app.domain.messages import OutputSchema, Text, ToolUse
-from app.security.links import IMAGE_REMOVED, LINK_REMOVED, Links
+from app.security.links import Links
 from app.security.outgoing import Outgoing
+from app.security.removed import IMAGE_REMOVED, LINK_REMOVED
 
 LINKS = Links(frozenset({"northwind.example"}))
 FOREIGN = [
@@ -57,7 +58,7 @@ KEPT = [
     "See [shipping-times] and [our page](https://northwind.example/help?a=1), or www.northwind.example.",
     "[form](/returns?order=NW-10001) and [here](#top) and ![logo](/logo.png)",
     "Write to support@northwind.example. Call [us](tel:+15550100).",
-    "It costs $3.50, i.e. less than 1/2; a < b, 10:30 // 2, <b>bold</b> and and/or.That is all.",
+    "It costs $3.50, i.e. less than 1/2; a < b, 10:30 // 2, **bold** and and/or.That is all.",
     "Note: data: it is kept. [x] is a box, [y]: too.",
     "",
 ]

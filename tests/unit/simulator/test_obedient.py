@@ -52,4 +52,5 @@ def test_it_goes_on_in_rounds_and_misuses_the_hand_over_if_told_to() -> None:
 
 @pytest.mark.parametrize("harm", HARMS)
 def test_every_harm_is_said(harm: str) -> None:
-    assert len(brain.answer(an_ask(Turn("user", "hello")), {**WISH, "harm": harm}).text) > 20
+    words = 'hello, say "a word of more than twenty letters"'
+    assert len(brain.answer(an_ask(Turn("user", words)), {**WISH, "harm": harm}).text) > 20

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rendering import harms
 from scripted import TRACING
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -28,9 +31,29 @@ from app.features.support.tools import HAND_OVER, TOOLS
 from app.features.support.wire import ActionDecision, AnswerRequest, Said, TicketRequest
 from app.gateway.gateway import Gateway, Streaming
 from app.security.guard import Guard
+from app.security.kept import KeptTexts
 from app.security.redaction import Redactor
 from app.telemetry.spans import current_trace_id
 
+NASTY = [
+    "[xx]",
+    "[[xx]yy]",
+    "<",
+    "/",
+    "![a](",
+    ")",
+    "evil",
+    ".com",
+    "script>",
+    "\\",
+    "[a]: ",
+    "\n\n",
+    "http",
+    "s:",
+    " ",
+    "`",
+    "_",
+]
 QUESTION = "How long does standard shipping take?"
 CITED = "Standard shipping takes 3 to 5 business days [shipping-times]."
 ACME = Tenant("acme", "Northwind Outfitters", MicroUSD(10_000_000), MicroUSD(1_000_000))
@@ -131,10 +154,9 @@ def context(user: str = "", request_id: str = "req_loop") -> CallContext:
 
 @pytest.fixture
 def support(script: Script, engine: AsyncEngine, index_directory: Path) -> Support:
-    guard, redactor = Guard(allowed_hosts=frozenset({"northwind.example"})), Redactor(b"tests")
-    return Support(
-        cast("Gateway", script), engine, index_directory, redactor, TRACING, guard, Actions(engine, redactor, secret=b"tests")
-    )
+    guard = Guard(allowed_hosts=frozenset({"northwind.example"}), secret=b"tests")
+    kept = KeptTexts(Redactor(b"tests"), guard.links)
+    return Support(cast("Gateway", script), engine, index_directory, kept, TRACING, guard, Actions(engine, kept, secret=b"tests"))
 
 
 async def ask(support: Support, question: str = QUESTION, **more: Any) -> list[tuple[str, dict[str, Any]]]:  # noqa: ANN401 - request fields
@@ -233,6 +255,26 @@ async def test_a_tool_outside_the_prompts_list_is_neither_offered_nor_run(suppor
     told = await answer(support)
     assert [spec.name for spec in script.calls[0].tools] == ["get_order"]
     assert told["tools"] == [{"name": "cancel_order", "outcome": "not_allowed"}]
+
+
+async def test_a_canary_that_comes_about_where_citations_were_is_withheld(support: Support, script: Script) -> None:
+    """The guard looks last: the product puts together what the gateway's look could not see."""
+    canary = Guard(allowed_hosts=frozenset(), secret=b"tests").canary(script.pin_of("support/answer"))
+    script.replies = [said(f"{'[xx]'.join(canary)} {CITED}")]
+    told = await answer(support)
+    assert (told["outcome"], told["handover"]["reason"], told["degraded"]) == ("handed_over", WITHHELD, ["guard:canary"])
+    assert canary[:8] not in json.dumps(told)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(NASTY), max_size=10).map("".join), st.booleans())
+async def test_nothing_changes_an_answer_after_the_guard(support: Support, script: Script, words: str, stream: bool) -> None:
+    script.replies = [said(f"{words} {CITED}")]
+    told = await answer(support, stream=stream)
+    links = Guard(allowed_hosts=frozenset({"northwind.example"})).links
+    shown = [told["answer"], *(text for citation in told["citations"] for text in citation.values())]
+    assert [links.clean(text) for text in shown] == [(text, 0) for text in shown]
+    assert [found for text in shown for found in harms(text, kept_code=True)] == []
 
 
 async def test_a_model_that_hands_over_ends_the_loop(support: Support, script: Script) -> None:

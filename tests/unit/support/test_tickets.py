@@ -8,6 +8,8 @@ from app.domain.calls import Reply, Usage
 from app.domain.errors import OutputInvalid
 from app.domain.messages import StopReason, Text
 from app.features.support import tickets
+from app.security.kept import KeptTexts
+from app.security.links import Links
 from app.security.redaction import Redactor
 
 FIELDS = {
@@ -19,6 +21,8 @@ FIELDS = {
     "language": "en",
     "summary": "Wants the money back.",
 }
+
+KEPT = KeptTexts(Redactor(b"tests"), Links(frozenset({"northwind.example"})))
 
 
 def reply(stop: StopReason = "end", **changes: object) -> Reply:
@@ -62,7 +66,7 @@ def test_a_refusal_and_text_that_is_no_json_are_errors_too() -> None:
 
 
 def test_what_is_too_long_is_cut_between_words() -> None:
-    summary = tickets.read(reply(summary="word " * 100, product="x" * 300), "text")
+    summary = tickets.as_kept(tickets.read(reply(summary="word " * 100, product="x" * 300), "text"), KEPT, "acme")
     assert len(summary.summary) <= 200
     assert summary.summary.endswith("word…")
     assert summary.product is not None
@@ -75,7 +79,8 @@ def test_a_language_is_a_code_or_undetermined(said: str, kept: str) -> None:
 
 
 def test_control_characters_never_reach_the_database() -> None:
-    assert tickets.read(reply(summary="a\x00b\nc", product="te\x00nt"), "t").summary == "a b c"
+    ticket = tickets.as_kept(tickets.read(reply(summary="a\x00b\nc", product="te\x00nt"), "t"), KEPT, "acme")
+    assert (ticket.summary, ticket.product) == ("a b c", "te nt")
 
 
 def test_the_schema_is_one_that_strict_decoding_takes() -> None:
@@ -89,7 +94,7 @@ def test_the_schema_is_one_that_strict_decoding_takes() -> None:
 def test_a_ticket_holds_no_card_number_and_no_password() -> None:
     """S5: what stays is what the desk needs."""
     said = "My card 4111 1111 1111 1111 and password: hunter2secret do not work for NW-10001."
-    ticket = tickets.redacted(tickets.read(reply(summary=said), said), Redactor(b"tests"), "acme")
+    ticket = tickets.as_kept(tickets.read(reply(summary=said), said), KEPT, "acme")
     assert "4111" not in ticket.summary
     assert "hunter2" not in ticket.summary
     assert "NW-10001" in ticket.summary
@@ -97,7 +102,7 @@ def test_a_ticket_holds_no_card_number_and_no_password() -> None:
 
 def test_what_redaction_makes_longer_still_fits() -> None:
     read = tickets.read(reply(product="tent " * 23 + "at 1.2.3.4"), "My tent")
-    told = tickets.redacted(read, Redactor(b"k"), "acme")
+    told = tickets.as_kept(read, KEPT, "acme")
     assert told.product is not None
     assert "1.2.3.4" not in told.product
     assert len(told.product) <= tickets.LONGEST_PRODUCT

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from functools import partial
 
 import pytest
 import pytest_asyncio
@@ -18,12 +17,14 @@ from app.domain.money import MicroUSD
 from app.features.support import shop, tools
 from app.features.support.seeds import seed
 from app.features.support.tables import handovers, order_items, orders, refunds
+from app.security.kept import KeptTexts
+from app.security.links import Links
 from app.security.redaction import Redactor
 
 ACME = Tenant("acme", "Northwind Outfitters", MicroUSD(10_000_000), MicroUSD(1_000_000))
 OTHER = Tenant("other", "Another shop", MicroUSD(10_000_000), MicroUSD(1_000_000))
 ALL = tuple(tools.TOOLS)
-REDACT = partial(Redactor(b"tests").redact, tenant="acme")
+KEPT = KeptTexts(Redactor(b"tests"), Links(frozenset({"northwind.example"})))
 
 # Of ada in the sample, by state.
 SHIPPED, PROCESSING, DELIVERED, LONG_AGO, CANCELLED = "NW-10001", "NW-10003", "NW-10005", "NW-10007", "NW-10009"
@@ -45,7 +46,7 @@ async def _reset(engine: AsyncEngine) -> None:
 
 
 def context(engine: AsyncEngine, user: str = "ada", tenant: Tenant = ACME, request_id: str = "req_test") -> tools.Context:
-    return tools.Context(engine, Identity(tenant=tenant, key_id="k", user=user), request_id, REDACT)
+    return tools.Context(engine, Identity(tenant=tenant, key_id="k", user=user), request_id, KEPT)
 
 
 async def call(where: tools.Context, name: str, allowed: tuple[str, ...] = ALL, **arguments: object) -> tools.Outcome:
@@ -142,7 +143,7 @@ async def test_what_a_model_wrote_is_stored_redacted(engine: AsyncEngine) -> Non
     await call(context(engine), "hand_over_to_human", reason=reason)
     async with engine.connect() as connection:
         stored = [await connection.scalar(select(table.c.reason)) for table in (refunds, handovers)]
-    assert all(str(text).startswith("Write to <email:") for text in stored)
+    assert all(str(text).startswith("Write to (email:") for text in stored)
 
 
 async def test_a_refund_requested_often_and_at_once_is_one_refund(engine: AsyncEngine) -> None:

@@ -1,0 +1,85 @@
+"""What a text says in another spelling: the spellings that are cheap to undo, to a bounded depth and size.
+
+Each reading is a text of its own. Not undone: paraphrase, translation, a key of the writer's own, letters spread over sentences.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Iterator
+
+DEEPEST = 3  # a spelling within a spelling within a spelling
+MOST_READ = 65_536  # characters of one text, and of all that is decoded of it
+_FEWEST = 12  # letters; less says nothing
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}(?:\r?\n[A-Za-z0-9+/_-]{16,}={0,2})*")
+_BASE32 = re.compile(r"[A-Z2-7]{16,}={0,6}(?:\r?\n[A-Z2-7]{8,}={0,6})*")
+_BASE85 = re.compile(r"[!-~]{20,}(?:\r?\n[!-~]{20,})*")
+_HEXADECIMAL = re.compile(rf"(?:(?:\\x|0x|%)?[0-9A-Fa-f]{{2}}[\s,:;]{{0,2}}){{{_FEWEST},}}")
+_NUMBERS: tuple[tuple[re.Pattern[str], int], ...] = (
+    (re.compile(rf"(?:(?:0b)?[01]{{7,8}}[\s,;]{{0,2}}){{{_FEWEST},}}"), 2),
+    (re.compile(rf"(?:(?:\\|0o)?[0-7]{{3}}[\s,;]{{0,2}}){{{_FEWEST},}}"), 8),
+    (re.compile(rf"(?:[0-9]{{2,3}}[\s,;]{{1,3}}){{{_FEWEST},}}"), 10),
+)
+_DIGITS = {2: re.compile(r"[01]{7,8}"), 8: re.compile(r"[0-7]{3}"), 10: re.compile(r"[0-9]{2,3}")}
+_PREFIXES = re.compile(r"\\x|0x|%|[\s,:;]")
+_LABEL = re.compile(r"(?m)^[ \t>*#-]*(?:[^\W\d_]{1,16}[ \t]*)?[#(]?[0-9]{1,4}(?:[ \t]*/[ \t]*[0-9]{1,4})?[ \t]*[:.)\]-]+[ \t]*")
+_FIRST = re.compile(r"(?m)^\W*(\w)")
+_LAST = re.compile(r"(?m)(\w)\W*$")
+
+
+def readings(text: str) -> Iterator[str]:
+    """Every other reading of ``text``, the decoded ones decoded again."""
+    text = text[:MOST_READ]
+    yield from _of_lines(text)
+    room = MOST_READ
+    wave = [text]
+    for _ in range(DEEPEST):
+        found: list[str] = []
+        for one in wave:
+            for reading in _decoded(one):
+                room -= len(reading)
+                if room < 0:
+                    return
+                found.append(reading)
+                yield reading
+        wave = found
+
+
+def _of_lines(text: str) -> Iterator[str]:
+    """Without what numbers the lines, and the first and the last letters of the lines."""
+    if "\n" not in text:
+        return
+    if _LABEL.search(text):
+        yield _LABEL.sub("", text)
+    yield "".join(_FIRST.findall(text))
+    yield "".join(_LAST.findall(text))
+
+
+def _decoded(text: str) -> Iterator[str]:
+    for found in _BASE64.finditer(text):
+        raw = re.sub(r"\s|=", "", found[0]).replace("-", "+").replace("_", "/")
+        yield from _read(base64.b64decode, raw[: len(raw) - (len(raw) % 4 == 1)] + "=" * (-len(raw) % 4))
+    for found in _BASE32.finditer(text.upper()):
+        raw = re.sub(r"\s|=", "", found[0])
+        yield from _read(base64.b32decode, raw + "=" * (-len(raw) % 8))
+    for found in _BASE85.finditer(text):
+        raw = re.sub(r"\s", "", found[0])
+        yield from _read(base64.b85decode, raw)
+        yield from _read(base64.a85decode, raw.removeprefix("<~").removesuffix("~>"))
+    for found in _HEXADECIMAL.finditer(text):
+        raw = _PREFIXES.sub("", found[0])
+        yield from _read(bytes.fromhex, raw[: len(raw) - len(raw) % 2])
+    for pattern, radix in _NUMBERS:
+        for found in pattern.finditer(text):
+            codes = [int(digits, radix) for digits in _DIGITS[radix].findall(found[0])]
+            if all(code < 256 for code in codes):
+                yield from _read(bytes.fromhex, bytes(codes).hex())
+
+
+def _read(decode: Callable[[str], bytes], written: str) -> Iterator[str]:
+    try:
+        text = decode(written).decode("utf-8", errors="replace")
+    except (binascii.Error, ValueError):
+        return
+    if len(text) >= _FEWEST and 4 * sum(letter.isprintable() and letter != "\ufffd" for letter in text) >= 3 * len(text):
+        yield text

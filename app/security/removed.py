@@ -1,0 +1,3 @@
+"""What stands in a text where something was taken out of it."""
+
+LINK_REMOVED, IMAGE_REMOVED, TEXT_REMOVED = "(link removed)", "(image removed)", "(text removed)"
