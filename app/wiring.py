@@ -25,6 +25,7 @@ from app.domain.money import MICROS_PER_DOLLAR
 from app.domain.routes import Target
 from app.edge.attempts import Attempts
 from app.edge.parts import EdgeParts
+from app.edge.proxies import Proxies
 from app.features.support import Actions, Support
 from app.gateway.gateway import Gateway, GatewayParts
 from app.gateway.providers.anthropic import AnthropicProvider
@@ -269,7 +270,7 @@ def _build_edge(
 ) -> EdgeParts:
     return EdgeParts(
         keys=keys,
-        attempts=Attempts(settings.http.bad_keys_per_minute),
+        attempts=Attempts(settings.http.bad_keys_per_minute, Proxies(settings.http.trusted_proxies)),
         idempotency=idempotency,
         metrics=metrics,
         tracing=tracing,

@@ -16,7 +16,7 @@ from datetime import timedelta
 
 from sqlalchemy import Delete, Insert, Update, delete, func, select, update
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.calls import Identity
@@ -111,6 +111,8 @@ class Idempotency:
         try:
             async with asyncio.timeout(STATEMENT_SECONDS):
                 found = await self._claim(owner, fingerprint)
+        except DataError:
+            raise  # the store is there: a value cannot be held
         except (SQLAlchemyError, OSError) as error:
             log.warning("idempotency store failed", extra={"purpose": "claim", "error_type": type(error).__name__})
             message = "The store of idempotency keys does not answer, so this cannot be promised to be done once."

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Row, and_, case, delete, func, insert, select, tuple_, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.calls import Identity
@@ -258,6 +258,8 @@ class Jobs:
         try:
             async with self._engine.begin() as connection:
                 yield connection
+        except DataError:
+            raise  # the store is there: a value cannot be held
         except (SQLAlchemyError, OSError) as error:
             raise DependencyUnavailable("Jobs cannot be stored or read right now.", retry_after=5.0) from error
 

@@ -83,7 +83,6 @@ def _server(  # gunicorn has no types
                 "bind": binds,
                 "workers": settings.workers,
                 "worker_class": speaking(with_patience(patience)),
-                "forwarded_allow_ips": http.trusted_proxies,
                 "logger_class": "app.stack.worker.Logger",
                 "keepalive": 75,  # longer than a load balancer waits (60 s is usual), so that it is the one to close
                 "graceful_timeout": round(settings.graceful_timeout),
