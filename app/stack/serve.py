@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.settings import Settings, load
+from app.stack.private import OTHERS
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -28,6 +29,7 @@ def serve(settings_of: Callable[[], Settings] = load) -> None:
     ``settings_of`` is asked once everything is imported: who starts the stores at the same time need not wait for either.
     """
     known = load()
+    os.umask(OTHERS)
     # A folder of its own for each service: replicas may share the state, and what is there was left by an earlier run.
     folder = known.state_dir / METRICS_FOLDER / f"{socket.gethostname()}-{known.port}"
     shutil.rmtree(folder, ignore_errors=True)

@@ -6,12 +6,14 @@ Each step may be repeated. A stamp says for which files all of it was done, so t
 import asyncio
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from app.domain.money import from_dollars
 from app.settings import PACKAGE, Settings
+from app.stack.private import OTHERS
 
 TINY = "tiny"
 KEYS_FILE, STAMP_FILE = "demo.json", "setup.stamp"
@@ -34,6 +36,7 @@ def run(settings: Settings, tell: Callable[[str], None]) -> None:
     from app.features.support import indexing
     from app.migrations import upgrade
 
+    os.umask(OTHERS)
     tell("schema")
     upgrade(settings.database_url)
     tell("index")

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import random
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -27,6 +28,7 @@ from app.jobs.queue import ValkeyQueue
 from app.jobs.webhooks import Webhooks
 from app.security.redaction import Redactor
 from app.settings import Settings, load
+from app.stack.private import OTHERS
 from app.telemetry import logs
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
@@ -250,6 +252,7 @@ def run() -> None:
     import uvloop
 
     settings = load()
+    os.umask(OTHERS)
     settings.require_stores()
     redactor = Redactor(settings.secret)
     logs.configure(settings.log_level, redact=lambda line: redactor.redact(line, tenant=""))
