@@ -46,7 +46,10 @@ def run(settings: Settings, tell: Callable[[str], None]) -> None:
 
 
 async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
+    from app.erasure.pseudonyms import put_under_pseudonyms
     from app.features.support import seeds
+    from app.security.redaction import Redactor
+    from app.security.tenant_patterns import TenantPatterns
     from app.stores import build_engine, build_valkey, releases_of
 
     engine, valkey = build_engine(settings), build_valkey(settings)
@@ -56,6 +59,9 @@ async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
             await _tenants(settings, engine)
             tell("sample orders")
             await seeds.seed(engine, settings.demo_tenant)
+        patterns = TenantPatterns(engine)
+        await patterns.refresh()
+        await put_under_pseudonyms(engine, valkey, Redactor(settings.secret, added=patterns))
         tell("release")
         releases = releases_of(settings, engine, valkey)
         if not await releases.history(limit=1):  # later releases are activated by an operator, never by a start

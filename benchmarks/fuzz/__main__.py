@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import json
 import random
+import re
 import sys
 import time
 from collections import Counter
@@ -37,6 +38,8 @@ ALLOWED = {
     "answer_withheld": 502,
 }
 LOGGED = ("unhandled error", "Exception in ASGI", "Traceback", "WORKER TIMEOUT", "callback exception", "never retrieved")
+# The standard library's server of /metrics says so of a client that left.
+HTTP_SERVER = re.compile(r"-{40}\nException occurred during processing of request.*?\n-{40}\n", re.DOTALL)
 DEAD, SLOW = "a worker died", "CPU"
 RESTART_SECONDS = 3.0
 
@@ -77,7 +80,7 @@ class Watched:
             file.seek(self.read)
             new = file.read()
         self.read += len(new)
-        text = new.decode(errors="replace")
+        text = HTTP_SERVER.sub("", new.decode(errors="replace"))
         return next((line for line in text.splitlines() if any(word in line for word in LOGGED)), "")
 
 
