@@ -10,7 +10,7 @@ GENERATOR := .octant/bench-redaction
 NER := .octant/ner
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check eval bench phoenix bench-records outage soak observe rogue generate tools attacks injection rollback reset bench-redaction ner audit sbom lock
+.PHONY: help setup demo serve test check eval bench phoenix bench-records outage soak observe rogue fuzz generate tools attacks injection rollback reset bench-redaction ner audit sbom lock
 
 help: ## Show the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ observe: $(DEV) ## Send 10,000 mixed calls while providers fail; fails unless re
 
 rogue: $(DEV) ## One tenant spends as fast as it can while workers and Valkey are killed; fails for one micro-dollar over its cap
 	$(BIN)/python -m benchmarks.rogue $(ARGS)
+
+fuzz: $(DEV) ## Send changed requests of every route for ten minutes; fails on a 5xx of ours, a dead worker, a lost answer, a slow request
+	$(BIN)/python -m benchmarks.fuzz $(ARGS)
 
 generate: $(DEV) ## Make anew what is made from something else: Prometheus' rules, Grafana's dashboards, docs/metrics.md
 	@$(BIN)/python -m deploy.generate $(ARGS)

@@ -49,7 +49,15 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
     development = settings.environment == "development"
     # The schema tells nothing that is secret, and nobody needs it from a service that is in use (ADR 0021).
     openapi_url = "/openapi.json" if development else None
-    app = FastAPI(title="Octant", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=openapi_url)
+    app = FastAPI(
+        title="Octant",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=openapi_url,
+        redirect_slashes=False,  # its Location would be built from the Host header, which is the caller's
+    )
     document = ApiDocument(app)
     redactor = Redactor(settings.secret)
     app.add_middleware(

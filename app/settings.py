@@ -6,6 +6,7 @@ providers' keys from ``octant_openai__api_key`` and so on, these also when they 
 `.env.example` lists every setting; a test holds the two together.
 """
 
+import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -103,11 +104,20 @@ class HttpSettings(BaseModel):
     header_timeout: Seconds = Field(default=10.0, description="Seconds for a request's headers to come.")
     body_timeout: Seconds = Field(default=60.0, description="Seconds for its body.")
     trusted_proxies: str = Field(
-        default="127.0.0.1,::1", description="Addresses whose X-Forwarded-For is believed, comma-separated; * for all."
+        default="127.0.0.1,::1",
+        description="Addresses and networks whose X-Forwarded-For is believed, comma-separated; * for every peer.",
     )
     bad_keys_per_minute: int = Field(
         default=20, ge=1, description="Wrong API keys, from one address and per worker, before it must wait."
     )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_addresses(cls, value: str) -> str:
+        for name in value.split(",") if value.strip() != "*" else []:
+            if name.strip():
+                ipaddress.ip_network(name.strip(), strict=False)
+        return value
 
 
 class EvalsSettings(BaseModel):

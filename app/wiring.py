@@ -26,6 +26,7 @@ from app.domain.money import MICROS_PER_DOLLAR
 from app.domain.routes import Target
 from app.edge.attempts import Attempts
 from app.edge.parts import EdgeParts
+from app.edge.proxies import Proxies
 from app.features.support import Actions, Support
 from app.gateway.gateway import Gateway, GatewayParts
 from app.gateway.providers.anthropic import AnthropicProvider
@@ -123,7 +124,9 @@ async def _open_recovery(
     return recovery
 
 
-async def _open_budget(stack: AsyncExitStack, settings: Settings, engine: AsyncEngine, valkey: Redis, metrics: Metrics) -> Budget:
+async def _open_budget(
+    stack: AsyncExitStack, settings: Settings, engine: AsyncEngine, valkey: Redis, metrics: Metrics, redactor: Redactor
+) -> Budget:
     """The budget room, not started; what keeps its books is, and closes with ``stack``."""
     ledger = Ledger(engine, valkey, on_pending=metrics.ledger_pending.set)
     caps = UserCaps(engine)
@@ -149,7 +152,14 @@ async def _open_budget(stack: AsyncExitStack, settings: Settings, engine: AsyncE
     reconciler = Reconciler(engine, valkey, ledger, on_difference=lambda d: metrics.budget_difference.set(d / MICROS_PER_DOLLAR))
     await reconciler.start()
     stack.push_async_callback(reconciler.aclose)
-    return Budget(valkey, ledger, caps, policy=budget_policy(settings), on_settle_failure=metrics.settle_failures.inc)
+    return Budget(
+        valkey,
+        ledger,
+        caps,
+        policy=budget_policy(settings),
+        on_settle_failure=metrics.settle_failures.inc,
+        name_of=lambda tenant, user: redactor.ledger_name(user, tenant=tenant),
+    )
 
 
 async def _open_audit(
@@ -273,7 +283,7 @@ def _build_edge(
 ) -> EdgeParts:
     return EdgeParts(
         keys=keys,
-        attempts=Attempts(settings.http.bad_keys_per_minute),
+        attempts=Attempts(settings.http.bad_keys_per_minute, Proxies(settings.http.trusted_proxies)),
         idempotency=idempotency,
         metrics=metrics,
         tracing=tracing,
@@ -305,7 +315,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         switch = KillSwitch(valkey, file=settings.kill_file, on_state=partial(_show_stops, metrics))
         releases = releases_of(settings, engine, valkey)
         recorder = await _open_audit(stack, settings, engine, redactor, metrics)
-        budget = await _open_budget(stack, settings, engine, valkey, metrics)
+        budget = await _open_budget(stack, settings, engine, valkey, metrics, redactor)
         idempotency = build_idempotency(settings, engine, metrics)
         for opened in (switch, releases, budget):
             await opened.start()

@@ -75,7 +75,7 @@ class Alerts:
             self._task.cancel()
             await asyncio.wait([self._task], timeout=5)
 
-    async def tell(self, http: aiohttp.ClientSession) -> int:
+    async def tell(self, http: webhooks.Sessions) -> int:
         """Give the webhook what it has not taken yet: what fires, then what is over. Returns how many it took."""
         async with self._engine.begin() as connection:
             if not (await connection.execute(select(func.pg_try_advisory_xact_lock(LOCK)))).scalar_one():
@@ -132,7 +132,7 @@ class Alerts:
                 await connection.execute(postgresql.insert(alerts).on_conflict_do_nothing(), rows)
         return len(found)
 
-    async def _delivered(self, http: aiohttp.ClientSession, row: Row[Any], *, firing: bool) -> bool:
+    async def _delivered(self, http: webhooks.Sessions, row: Row[Any], *, firing: bool) -> bool:
         """Whether the webhook has it; true where there is none."""
         receivers = self._receivers
         if not receivers.webhook_url:
@@ -146,7 +146,6 @@ class Alerts:
             body,
             secret=receivers.secret,
             message_id=message,
-            allowed_hosts=receivers.allowed_hosts,
         )
 
     async def _tell_forever(self) -> None:

@@ -12,7 +12,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -64,9 +64,13 @@ class Budget:
         *,
         policy: BudgetPolicy,
         on_settle_failure: Callable[[], None] = lambda: None,
+        name_of: Callable[[str, str], str] = lambda _tenant, user: user,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """``on_settle_failure`` is called for each failed try to settle; ``now`` gives the moment whose windows count a call."""
+        """``on_settle_failure`` is called for each failed try to settle; ``now`` gives the moment whose windows count a call.
+
+        ``name_of`` gives, of a tenant and a user's id, the id that counters and ledger know the user by.
+        """
         folder = Path(__file__).parent
         self._valkey = valkey
         self._hold = valkey.register_script((folder / "hold.lua").read_text())
@@ -81,6 +85,7 @@ class Budget:
         self._ledger = ledger
         self.policy = policy
         self._on_settle_failure = on_settle_failure
+        self._name_of = name_of
         self._now = now
         self._pending: asyncio.Queue[Hold] = asyncio.Queue()
         self._live: dict[str, Hold] = {}
@@ -113,8 +118,9 @@ class Budget:
 
         Raises BudgetExceeded, RateLimited or DependencyUnavailable.
         """
-        at = self._now()
-        scopes = scopes_of(identity.tenant, identity.user, at, self._caps.of(identity))
+        at, own = self._now(), self._caps.of(identity)
+        identity = self._named(identity)
+        scopes = scopes_of(identity.tenant, identity.user, at, own)
         hold = Hold(
             lease_id=lease_id,
             identity=identity,
@@ -148,7 +154,8 @@ class Budget:
 
     async def counted(self, identity: Identity) -> list[tuple[Scope, int, int]]:
         """Each scope of a call made now, with what is spent and held, in micro-dollars."""
-        scopes = scopes_of(identity.tenant, identity.user, self._now(), self._caps.of(identity))
+        own = self._caps.of(identity)
+        scopes = scopes_of(identity.tenant, self._named(identity).user, self._now(), own)
         found = [await self._valkey.hmget(scope.key, "spent", "held") for scope in scopes]
         return [(scope, int(spent or 0), int(held or 0)) for scope, (spent, held) in zip(scopes, found, strict=True)]
 
@@ -158,6 +165,11 @@ class Budget:
         shares = [await self._valkey.hmget(key(s, "all", "day", day), "spent", "held") for s in range(SHARDS)]
         granted = await self._grants.granted(day)
         return sum(int(s or 0) for s, _ in shares), sum(int(h or 0) for _, h in shares), granted
+
+    def _named(self, identity: Identity) -> Identity:
+        """The identity under the id that counters and ledger know."""
+        name = self._name_of(identity.tenant.id, identity.user)
+        return identity if name == identity.user else replace(identity, user=name)
 
     async def sweep(self) -> int:
         """Settle at worst case every lease that outlived its call. Returns how many."""

@@ -3,6 +3,7 @@
 if redis.call('EXISTS', KEYS[1]) == 0 then return 1 end
 local held = tonumber(redis.call('HGET', KEYS[1], 'held') or '0')
 if held ~= 0 then return 0 end
+if KEYS[1] == KEYS[2] then return 1 end -- it is counted under the pseudonym already
 local spent = tonumber(redis.call('HGET', KEYS[1], 'spent') or '0')
 local left = redis.call('PTTL', KEYS[1])
 redis.call('DEL', KEYS[1])

@@ -113,6 +113,8 @@ async def _rooms() -> AsyncGenerator[_Rooms, None]:
     from app.budget.ledger import Ledger
     from app.cli.database import database
     from app.domain.errors import Misconfigured
+    from app.security.redaction import Redactor
+    from app.security.tenant_patterns import TenantPatterns
     from app.stores import budget_policy, build_valkey
 
     async with database() as (engine, settings):
@@ -121,7 +123,17 @@ async def _rooms() -> AsyncGenerator[_Rooms, None]:
         caps = UserCaps(engine)
         await caps.read()
         try:
-            yield _Rooms(engine, valkey, settings, Budget(valkey, Ledger(engine, valkey), caps, policy=budget_policy(settings)))
+            patterns = TenantPatterns(engine)
+            await patterns.refresh()
+            redactor = Redactor(settings.secret, added=patterns)
+            budget = Budget(
+                valkey,
+                Ledger(engine, valkey),
+                caps,
+                policy=budget_policy(settings),
+                name_of=lambda tenant, user: redactor.ledger_name(user, tenant=tenant),
+            )
+            yield _Rooms(engine, valkey, settings, budget)
         except (RedisError, OSError) as error:
             message = f"Valkey does not answer ({type(error).__name__}); look at OCTANT_VALKEY_URL. No money can be spent now."
             raise Misconfigured(message) from None

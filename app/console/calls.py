@@ -13,7 +13,7 @@ from typing import IO, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -141,6 +141,8 @@ def _records() -> Generator[None, None, None]:
     """Postgres' absence in our words. Raises DependencyUnavailable."""
     try:
         yield
+    except DataError:
+        raise  # the store is there: a value cannot be held
     except (SQLAlchemyError, OSError) as error:
         raise DependencyUnavailable("The records cannot be read right now.", retry_after=5.0) from error
 

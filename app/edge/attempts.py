@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from app.edge.proxies import Proxies
+
 MOST_ADDRESSES = 10_000
 WINDOW = 60.0
 # Unknown keys that are looked up at a time, of those who must wait and of all others: so many of a worker's ten connections may
@@ -30,11 +32,17 @@ class _Failures:
 class Attempts:
     """Failures by address. After ``most`` within a minute from the first, an address waits until that minute is over."""
 
-    def __init__(self, most: int) -> None:
-        """Nobody has failed yet."""
+    def __init__(self, most: int, proxies: Proxies) -> None:
+        """Count up to ``most``. ``proxies`` says which address a request comes from."""
         self._most = most
+        self._proxies = proxies
         self._failures: dict[str, _Failures] = {}
         self._turns = {True: asyncio.Semaphore(MOST_OF_THE_WAITING), False: asyncio.Semaphore(MOST_OF_OTHERS)}
+
+    def address_of(self, request: Request) -> str:
+        """The address that a request comes from; for IPv6 its /64, of which one customer has all."""
+        host = self._proxies.client_of(request)
+        return str(ipaddress.ip_network((host, 64), strict=False)) if ":" in host else host
 
     def turn(self, *, waiting: bool) -> asyncio.Semaphore:
         """To be held while an unknown key is looked up."""
@@ -57,16 +65,3 @@ class Attempts:
                 self._failures.pop(next(iter(self._failures)))
             found = self._failures[address] = _Failures(now, 0)
         found.count += 1
-
-
-def address_of(request: Request) -> str:
-    """Who sent this: the address, or for IPv6 the /64, of which one customer has all. Proxies are believed as settings say."""
-    host = request.client.host if request.client else ""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    if isinstance(address, ipaddress.IPv6Address):
-        mapped = address.ipv4_mapped
-        return str(mapped) if mapped else str(ipaddress.ip_network((address, 64), strict=False))
-    return str(address)

@@ -7,7 +7,6 @@ from starlette.requests import Request
 
 from app.domain.calls import Identity
 from app.domain.errors import Forbidden, RateLimited, Unauthenticated
-from app.edge.attempts import address_of
 from app.edge.parts import parts_of
 
 IDENTITY = "octant.identity"  # in the scope of a request that this service makes to itself: no client can put it there
@@ -38,7 +37,8 @@ async def holder(request: Request) -> Identity:
 
     A key that is right is never refused for what others at its address send; one that never came before may have to queue.
     """
-    token, parts, address = _token(request), parts_of(request), address_of(request)
+    token, parts = _token(request), parts_of(request)
+    address = parts.attempts.address_of(request)
     wait = parts.attempts.wait(address)
     try:
         async with nullcontext() if parts.keys.knows(token) else parts.attempts.turn(waiting=wait > 0):

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,10 +21,12 @@ from app.domain.errors import BodyTooLarge, Internal, InvalidRequest, MethodNotA
 from app.edge.admin import AdminSide
 from app.edge.errors import dialect_of, render
 from app.edge.limits import HeadLimits
+from app.edge.target import check_target
 from app.telemetry import logs
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
 
+NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 LEFT = 499  # the client went away before an answer began
 QUIET = frozenset({"/livez", "/readyz"})  # asked every second; a trace of it says nothing
 Redact = Callable[[str], str]
@@ -90,6 +93,7 @@ class EdgeMiddleware:
         body = _Body(scope, receive, self._max_body_bytes, exchange)
         try:
             self._head.check(scope)
+            check_target(scope)
             self._admin.check(scope)
             await self._app(scope, body.receive, exchange.send)
         except asyncio.CancelledError:
@@ -99,6 +103,10 @@ class EdgeMiddleware:
             await exchange.fail(error)
         except HTTPException as error:
             await exchange.fail(from_http(error))
+        except DataError as error:  # Postgres is there, and cannot hold a value that came. The error's text quotes it.
+            name = type(error.orig).__name__
+            log.warning("a value that Postgres cannot hold", extra={"path": _path_template(scope), "error_type": name})
+            await exchange.fail(InvalidRequest("A value in the request cannot be stored or looked for."))
         except ClientDisconnect:
             log.info("client left before the end of its request")
         except Exception:
@@ -130,9 +138,8 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             names = {name for name, _ in message["headers"]}
-            for name in (b"x-request-id", b"request-id"):
-                if name not in names:
-                    message["headers"] = [*message["headers"], (name, self.request_id.encode())]
+            ours = ((b"x-request-id", self.request_id.encode()), (b"request-id", self.request_id.encode()), NO_SNIFFING)
+            message["headers"] = [*message["headers"], *(header for header in ours if header[0] not in names)]
             self._admin.harden(self._scope, message)
         await self._send(message)
 

@@ -31,6 +31,8 @@ LISTS = ("users", "requests", "traces")
 class Person:
     """A user of a tenant. ``forms``: the id as it was sent, and as records have it. ``pseudonym`` stands for it afterwards.
 
+    In the ledger and its alerts the pseudonym may stand from the beginning (`Redactor.ledger_name`), so it is looked for too.
+
     Records have it as redaction left it when they were written; a tenant's own patterns may have been others then.
     """
 
@@ -53,7 +55,7 @@ class Person:
 async def count(engine: AsyncEngine, person: Person) -> dict[str, int]:
     """How many rows of each table are about a person. Raises what SQLAlchemy raises."""
     async with engine.connect() as connection:
-        told = await _told(connection, person)
+        told = _with_pseudonym(await _told(connection, person), person)
         return {d.table: (await connection.execute(_counting(d), told)).scalar_one() for d in PLAN}
 
 
@@ -76,14 +78,15 @@ async def erase(engine: AsyncEngine, valkey: Redis, person: Person, redactor: Re
         for data in PLAN:
             result = await connection.execute(_erasing(data), _needed(_erasing(data), told))
             done[data.table] = result.scalar_one() if data.erase else result.rowcount
-    left = [await forgetting.rename_counters(valkey, person.tenant, form, person.pseudonym) for form in person.forms]
+    names = (*person.forms, person.pseudonym)
+    left = [await forgetting.rename_counters(valkey, person.tenant, name, person.pseudonym) for name in names]
     return Erased(done, any(left))
 
 
 async def rows(engine: AsyncEngine, person: Person) -> AsyncIterator[dict[str, Any]]:
     """Everything about a person, a row at a time, with its table. Raises what SQLAlchemy raises."""
     async with engine.connect() as connection:
-        told = await _told(connection, person)
+        told = _with_pseudonym(await _told(connection, person), person)
         for data in PLAN:
             statement = text(f'SELECT * FROM "{data.table}" WHERE {_sql(data.where)}')  # noqa: S608 - our own words
             async with connection.stream(_typed(statement), _needed(statement, told)) as found:
@@ -103,6 +106,11 @@ async def _told(connection: AsyncConnection, person: Person) -> dict[str, Any]:
         "requests": sorted({row.request_id for row in found}),
         "traces": sorted({row.trace_id for row in found}),
     }
+
+
+def _with_pseudonym(told: Mapping[str, Any], person: Person) -> dict[str, Any]:
+    """The same, for reading: rows under the pseudonym are the person's too."""
+    return {**told, "users": [*told["users"], person.pseudonym]}
 
 
 def _counting(data: PersonalData) -> TextClause:

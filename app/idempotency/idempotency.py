@@ -16,7 +16,7 @@ from datetime import timedelta
 
 from sqlalchemy import Delete, Insert, Update, delete, func, select, update
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.calls import Identity
@@ -30,6 +30,7 @@ SWEEP_EVERY = 60.0
 SWEEP_BATCH = 500
 SWEEP_GRACE = timedelta(minutes=10)  # an expired lease may still be ours, when Postgres was away meanwhile
 IN_USE_RETRY_SECONDS = 1.0
+HASHED = "h1:"  # how a stored key begins; a keyed hash in hexadecimal follows
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class Idempotency:
         self._held: set[uuid.UUID] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._storing: set[asyncio.Task[None]] = set()
+        self._all_hashed = False
 
     async def start(self) -> None:
         """Begin to renew leases and to sweep."""
@@ -107,10 +109,14 @@ class Idempotency:
         A key is its tenant's own and, where the API key is bound to a user, that user's. Raises IdempotencyKeyInUse,
         IdempotencyKeyReused, or DependencyUnavailable: without the store nobody can promise that work is done once.
         """
-        owner = {"tenant": identity.tenant.id, "user": identity.user, "key": key}
+        owner = {"tenant": identity.tenant.id, "user": identity.user, "key": self._stored(identity.tenant.id, identity.user, key)}
         try:
             async with asyncio.timeout(STATEMENT_SECONDS):
+                if not self._all_hashed:
+                    await self._hash(owner, key)
                 found = await self._claim(owner, fingerprint)
+        except DataError:
+            raise  # the store is there: a value cannot be held
         except (SQLAlchemyError, OSError) as error:
             log.warning("idempotency store failed", extra={"purpose": "claim", "error_type": type(error).__name__})
             message = "The store of idempotency keys does not answer, so this cannot be promised to be done once."
@@ -134,6 +140,32 @@ class Idempotency:
         self._held.discard(claim.token)
         self._on_outcome("released")
         await self._execute(delete(keys).where(keys.c.token == claim.token, keys.c.status.is_(None)), "release")
+
+    def _stored(self, tenant: str, user: str, key: str) -> str:
+        """What stands for a key in the table: callers put order numbers and addresses into keys."""
+        message = f"idempotency key\0{tenant}\0{user}\0{key}".encode()
+        return HASHED + hmac.new(self._secret, message, hashlib.sha256).hexdigest()
+
+    async def _hash(self, owner: dict[str, str], key: str) -> None:
+        """Hash one key that an earlier version stored as it was sent, before it is claimed."""
+        old = keys.c.tenant == owner["tenant"], keys.c.user == owner["user"], keys.c.key == key
+        async with self._engine.connect() as connection:
+            await connection.execute(update(keys).where(*old).values(key=owner["key"]))
+
+    async def hash_old(self) -> int:
+        """Hash a batch of the keys that an earlier version stored as they were sent. Returns how many there were.
+
+        Raises what SQLAlchemy raises.
+        """
+        old = (
+            select(keys.c.token, keys.c.tenant, keys.c.user, keys.c.key).where(~keys.c.key.startswith(HASHED)).limit(SWEEP_BATCH)
+        )
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(old)).all()
+            for row in rows:
+                hashed = update(keys).where(keys.c.token == row.token).values(key=self._stored(row.tenant, row.user, row.key))
+                await connection.execute(hashed)
+        return len(rows)
 
     async def sweep(self) -> int:
         """Delete a batch of what expired a while ago. Returns how many; several workers may sweep at once."""
@@ -229,6 +261,13 @@ class Idempotency:
 
     async def _sweep_forever(self) -> None:
         while True:
+            try:
+                async with asyncio.timeout(SWEEP_EVERY):
+                    while await self.hash_old() == SWEEP_BATCH:
+                        pass
+                self._all_hashed = True
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("idempotency store failed", extra={"purpose": "hash", "error_type": type(error).__name__})
             await asyncio.sleep(SWEEP_EVERY)
             while await self.sweep() == SWEEP_BATCH:
                 pass

@@ -12,7 +12,7 @@ idempotency_keys = Table(
     metadata,
     Column("tenant", String(64), primary_key=True),
     Column("user", String(128), primary_key=True, comment="whom the API key is bound to; empty where it is not"),
-    Column("key", String(255), primary_key=True, comment="as the caller sent it"),
+    Column("key", String(255), primary_key=True, comment="h1: and HMAC-SHA256 of tenant, user and key as sent"),
     Column("fingerprint", LargeBinary, nullable=False, comment="HMAC-SHA256 of method, target and body"),
     Column("token", Uuid, nullable=False, unique=True, comment="of the one request that does the work"),
     Column("status", SmallInteger, nullable=True, comment="null while the work runs"),
@@ -32,9 +32,12 @@ _OF_TRACE = (
 PERSONAL = (
     PersonalData(
         table="idempotency_keys",
-        columns=("user", "key", "body", "headers"),
+        columns=("user", "body", "headers"),
         where=f'tenant = :tenant AND ("user" = ANY(:users) OR {_OF_TRACE})',
-        hidden=("fingerprint", "token"),
+        hidden=("key", "fingerprint", "token"),
     ),
 )
-NOT_PERSONAL = {"idempotency_keys.fingerprint": "keyed digest of a request"}
+NOT_PERSONAL = {
+    "idempotency_keys.key": "keyed hash of what the caller sent",
+    "idempotency_keys.fingerprint": "keyed digest of a request",
+}

@@ -13,12 +13,13 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Row, and_, case, delete, func, insert, select, tuple_, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.calls import Identity
 from app.domain.errors import DependencyUnavailable, JobFinished, NotFound
 from app.jobs.tables import jobs
+from app.security.webhooks import origin_of
 
 OVERDUE = timedelta(seconds=2)  # so long a message may take before it is thought lost
 SWEEP_BATCH = 500
@@ -240,10 +241,12 @@ class Jobs:
         return _job(row) if row else None
 
     async def plan_webhook(self, job: Job, seconds: float | None) -> None:
-        """Send it again after ``seconds``; None: it was delivered, or is given up."""
-        due_at = None if seconds is None else func.now() + timedelta(seconds=seconds)
+        """Send it again after ``seconds``; None: it was delivered, or is given up, and of its address only the origin is kept."""
+        values: dict[str, Any] = {"webhook_due_at": None, "webhook_url": origin_of(job.webhook_url or "")}
+        if seconds is not None:
+            values = {"webhook_due_at": func.now() + timedelta(seconds=seconds)}
         async with self._transaction() as connection:
-            await connection.execute(update(jobs).where(jobs.c.id == job.id).values(webhook_due_at=due_at))
+            await connection.execute(update(jobs).where(jobs.c.id == job.id).values(values))
 
     async def _end(self, job: Job, values: Mapping[str, Any]) -> bool:
         mine = and_(jobs.c.id == job.id, jobs.c.attempts == job.attempts, jobs.c.state == "running")
@@ -255,6 +258,8 @@ class Jobs:
         try:
             async with self._engine.begin() as connection:
                 yield connection
+        except DataError:
+            raise  # the store is there: a value cannot be held
         except (SQLAlchemyError, OSError) as error:
             raise DependencyUnavailable("Jobs cannot be stored or read right now.", retry_after=5.0) from error
 

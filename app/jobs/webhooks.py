@@ -5,8 +5,6 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 
-import aiohttp
-
 from app.domain.errors import OctantError
 from app.jobs.jobs import Job, Jobs
 from app.security import webhooks
@@ -46,7 +44,7 @@ class Webhooks:
                     log.warning("webhooks wait", extra={"code": error.code})
                 await asyncio.sleep(WAIT)
 
-    async def _send(self, http: aiohttp.ClientSession, job: Job) -> None:
+    async def _send(self, http: webhooks.Sessions, job: Job) -> None:
         if await self._delivered(http, job):
             await self._jobs.plan_webhook(job, None)
             self._on_outcome("delivered")
@@ -58,7 +56,7 @@ class Webhooks:
             await self._jobs.plan_webhook(job, min(FIRST_PAUSE * 4 ** (job.webhook_attempts - 1), LONGEST_PAUSE))
             self._on_outcome("failed")
 
-    async def _delivered(self, http: aiohttp.ClientSession, job: Job) -> bool:
+    async def _delivered(self, http: webhooks.Sessions, job: Job) -> bool:
         secret = webhooks.secret_of(self._master, job.tenant)
         body, url = self._render(job), job.webhook_url or ""
-        return await webhooks.deliver(http, url, body, secret=secret, message_id=job.id, allowed_hosts=self._allowed_hosts)
+        return await webhooks.deliver(http, url, body, secret=secret, message_id=job.id)

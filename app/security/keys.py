@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Row, Table, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.calls import Identity, RateLimits, Tenant
@@ -259,6 +259,8 @@ class KeyRing:
         try:
             async with self._engine.connect() as connection:
                 return (await connection.execute(statement)).one_or_none()
+        except DataError:
+            raise  # the store is there: a value cannot be held
         except (SQLAlchemyError, OSError) as error:
             raise DependencyUnavailable("API keys cannot be checked right now.", retry_after=5.0) from error
 

@@ -171,6 +171,10 @@ class Redactor:
         message = f"{tenant}\0pseudonym\0{user}".encode("utf-8", "surrogatepass")
         return f"user#{hmac.digest(self._key, message, hashlib.sha256).hex()[:24]}"
 
+    def ledger_name(self, user: str, *, tenant: str) -> str:
+        """The id that money is counted and written under: the user's own, or its pseudonym where redaction would change it."""
+        return user if not user or self.redact(user, tenant=tenant) == user else self.pseudonym(user, tenant=tenant)
+
     def _find(self, original: bytes, tenant: str, until: float) -> list[Found]:
         """Where to cut, in order and without overlap: start, end, kind. Offsets in bytes."""
         if len(original) > LONGEST:

@@ -1,7 +1,8 @@
-"""Posting to a caller's server, signed as Standard Webhooks (standardwebhooks.com) says.
+"""Post to a caller's server, signed as Standard Webhooks (standardwebhooks.com) says.
 
-Where to is the caller's choice, so it is the attacker's: only https, only to public addresses, looked at again when connecting
-(a name may resolve to another address by then), no redirects. Hosts that the operator lists may be anything.
+The caller chooses the address, so an attacker may. Three checks stand in the way, each on the host that is really connected to:
+`check_url` when an address is submitted and again before each delivery, the resolver for what a name leads to, and the socket for
+the very address that is about to be connected to. Redirects are not followed. Hosts that the operator lists may be anything.
 """
 
 import base64
@@ -9,30 +10,93 @@ import hashlib
 import hmac
 import ipaddress
 import logging
+import re
 import socket
 import time
-from urllib.parse import urlsplit
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from app.domain.errors import InvalidRequest
 
 SECONDS = 10.0
+PORTS = frozenset({443, 8443})  # any other port needs a host that the operator lists
+LONGEST_NAME = 253  # RFC 1035, 2.3.4, without the last dot
+PARAM = "webhook_url"
+# Visible ASCII but for quotes, backslash, angle brackets, braces, pipe, caret and backtick: RFC 3986 has none of these in a URL.
+_URL = re.compile(r"[!#-;=?-\[\]_a-z~]+")
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
+_AUTHORITY = re.compile(r"https?://([^/?#]*)", re.IGNORECASE)
+_INSIDE = (
+    "localhost", "localdomain", "local", "internal", "intranet", "private", "corp", "home", "lan", "arpa", "test", "invalid",
+    "onion", "alt",
+)  # fmt: skip
+# Addresses that stand for others, or that Python calls global: none of them is a server on the open net.
+_NOT_SERVERS = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "192.88.99.0/24",  # 6to4 relays (RFC 7526)
+        "192.0.0.0/24",  # protocol assignments, also those that are global
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+        "::/96",  # IPv4-compatible
+        "::ffff:0:0/96",  # IPv4-mapped
+        "::ffff:0:0:0/96",  # IPv4-translated (RFC 2765)
+        "64:ff9b::/96",  # NAT64 (RFC 6052)
+        "64:ff9b:1::/48",  # NAT64 of one network (RFC 8215)
+        "100::/64",  # discard only
+        "2001::/23",  # protocol assignments, Teredo among them
+        "2001:db8::/32",
+        "2002::/16",  # 6to4
+        "3fff::/20",  # documentation
+        "5f00::/16",  # segment routing
+        "fc00::/7",
+        "fe80::/9",  # link-local and what was site-local
+        "ff00::/8",
+    )
+)
+_ISATAP = (0x00005EFE, 0x02005EFE)  # an interface identifier that holds an IPv4 address (RFC 5214)
 
 log = logging.getLogger(__name__)
 
 
 def check_url(url: str, allowed_hosts: frozenset[str]) -> None:
-    """Refuse an address that webhooks must not go to. Raises InvalidRequest."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if host in allowed_hosts and parts.scheme in ("http", "https"):
+    """Refuse an address that webhooks must not go to. Raises InvalidRequest.
+
+    The parser is yarl, which aiohttp connects with: another one may read another host in the same text.
+    """
+    if not _URL.fullmatch(url):
+        raise InvalidRequest("webhook_url must be a URL of visible ASCII characters; encode all others.", param=PARAM)
+    try:
+        parts = URL(url)
+        scheme, host, port = parts.scheme, _host(parts), parts.port
+    except ValueError:
+        raise InvalidRequest("webhook_url is not a URL.", param=PARAM) from None
+    authority = _AUTHORITY.match(url)
+    if not authority or not host or "@" in authority.group(1) or ("[" in authority.group(1)) != (":" in host):
+        raise InvalidRequest("webhook_url must be an https URL with a host, without a user name or password.", param=PARAM)
+    if host in allowed_hosts:
         return
-    if parts.scheme != "https" or not host or parts.username or parts.password:
-        raise InvalidRequest("webhook_url must be an https URL without a password.", param="webhook_url")
-    if not _public(host):
-        raise InvalidRequest("webhook_url must lead to a public address.", param="webhook_url")
+    if scheme != "https":
+        raise InvalidRequest("webhook_url must be an https URL.", param=PARAM)
+    if port not in PORTS:
+        ports = " or ".join(str(port) for port in sorted(PORTS))
+        raise InvalidRequest(f"webhook_url must use port {ports}.", param=PARAM)
+    if not _may_be_public(host):
+        raise InvalidRequest("webhook_url must lead to a public address.", param=PARAM)
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of an address: it says where, without the secret that a path or query may hold. Empty for none."""
+    try:
+        return str(URL(url).origin())
+    except ValueError:
+        return ""
 
 
 def secret_of(master: bytes, tenant: str) -> str:
@@ -46,15 +110,32 @@ def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
     return "v1," + base64.b64encode(hmac.digest(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256)).decode()
 
 
-def session(allowed_hosts: frozenset[str]) -> aiohttp.ClientSession:
-    """A client that reaches public addresses only, and those of ``allowed_hosts``. The caller closes it."""
-    connector = aiohttp.TCPConnector(resolver=PublicOnly(allowed_hosts), limit=16)
-    return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=SECONDS))
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """Two clients: ``public`` connects to public addresses only, ``listed`` to the operator's ``allowed_hosts``, wherever."""
+
+    public: aiohttp.ClientSession
+    listed: aiohttp.ClientSession
+    allowed_hosts: frozenset[str]
+
+    def for_host(self, url: str) -> aiohttp.ClientSession:
+        """The client for an address that passed `check_url`."""
+        return self.listed if _host(URL(url)) in self.allowed_hosts else self.public
 
 
-async def deliver(
-    http: aiohttp.ClientSession, url: str, body: bytes, *, secret: str, message_id: str, allowed_hosts: frozenset[str]
-) -> bool:
+@asynccontextmanager
+async def session(allowed_hosts: frozenset[str]) -> AsyncGenerator[Sessions, None]:
+    """Open the clients, and close them at the end of the block. Neither keeps cookies or reads proxies from the environment."""
+    timeout = aiohttp.ClientTimeout(total=SECONDS)
+    guarded = aiohttp.TCPConnector(resolver=PublicOnly(), socket_factory=public_socket, limit=16)
+    async with (
+        aiohttp.ClientSession(connector=guarded, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as public,
+        aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as listed,
+    ):
+        yield Sessions(public, listed, allowed_hosts)
+
+
+async def deliver(http: Sessions, url: str, body: bytes, *, secret: str, message_id: str) -> bool:
     """Post once. True for any 2xx; the answer's body is not read."""
     now = int(time.time())
     headers = {
@@ -64,8 +145,8 @@ async def deliver(
         "webhook-signature": signature(secret, message_id, now, body),
     }
     try:
-        check_url(url, allowed_hosts)
-        async with http.post(url, data=body, headers=headers, allow_redirects=False) as answer:
+        check_url(url, http.allowed_hosts)
+        async with http.for_host(url).post(url, data=body, headers=headers, allow_redirects=False) as answer:
             return 200 <= answer.status < 300
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError, InvalidRequest) as error:
         log.warning("webhook not delivered", extra={"webhook": message_id, "error_type": type(error).__name__})
@@ -73,17 +154,16 @@ async def deliver(
 
 
 class PublicOnly(AbstractResolver):
-    """Resolves names to public addresses only, except for hosts that the operator lists."""
+    """Resolves names to public addresses only."""
 
-    def __init__(self, allowed_hosts: frozenset[str]) -> None:
-        """``allowed_hosts`` may resolve to anything."""
-        self._allowed_hosts = allowed_hosts
+    def __init__(self) -> None:
+        """Names are looked up as the system does."""
         self._resolver = aiohttp.ThreadedResolver()
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
         """Resolve. Raises OSError where an address is not public."""
         found = await self._resolver.resolve(host, port, family)
-        if host not in self._allowed_hosts and not all(_public(result["host"]) for result in found):
+        if not all(is_public(result["host"]) for result in found):
             message = "the host has an address that is not public"
             raise OSError(message)
         return found
@@ -93,9 +173,48 @@ class PublicOnly(AbstractResolver):
         await self._resolver.close()
 
 
-def _public(host: str) -> bool:
-    """Whether an address is public; a name counts as such until it is resolved."""
+def public_socket(address: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
+    """The socket for a connection that is about to be made. Raises OSError where it would not lead to a public address.
+
+    aiohttp calls it with the address as it will be connected to: nothing is resolved between this check and the connection.
+    """
+    family, kind, protocol, _, peer = address
+    if not is_public(str(peer[0])) or (len(peer) > 3 and peer[3]):  # the fourth is an IPv6 zone
+        message = "the peer is not public"
+        raise OSError(message)
+    return socket.socket(family, kind, protocol)
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is a server's on the open net; false for all that is not an address."""
     try:
-        return ipaddress.ip_address(host).is_global
+        ip = ipaddress.ip_address(address)
     except ValueError:
-        return host != "localhost" and not host.endswith((".localhost", ".local", ".internal"))
+        return False
+    if isinstance(ip, ipaddress.IPv6Address) and (ip.scope_id or (int(ip) >> 32) & 0xFFFFFFFF in _ISATAP):
+        return False
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in _NOT_SERVERS)
+
+
+def _host(url: URL) -> str:
+    """The host as aiohttp connects to it, without dots at its end."""
+    return (url.raw_host or "").lower().rstrip(".")
+
+
+def _may_be_public(host: str) -> bool:
+    """Whether a host may lead to the open net: a public address, or a full name, which is judged again when it is resolved."""
+    if ":" in host:
+        return is_public(host)
+    labels = host.split(".")
+    if _NUMBER.fullmatch(labels[-1]):  # WHATWG URL: such a host is an IPv4 address, in any of its spellings
+        return host == _four_numbers(host) and is_public(host)
+    named = len(labels) > 1 and len(host) <= LONGEST_NAME and all(_LABEL.fullmatch(label) for label in labels)
+    return named and labels[-1] not in _INSIDE
+
+
+def _four_numbers(host: str) -> str:
+    """The address as it is usually written; empty where it is none."""
+    try:
+        return str(ipaddress.IPv4Address(host))
+    except ValueError:
+        return ""

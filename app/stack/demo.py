@@ -16,6 +16,7 @@ from pathlib import Path
 from app.settings import Settings, load
 from app.stack import embedded, interrupts, setup, traffic, vendors
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
+from app.stack.private import keep_private
 from app.stack.processes import Watched, child, stop_left_overs, wait_for
 
 START_SECONDS = 60.0
@@ -55,6 +56,7 @@ def run(*, once: bool, quiet: bool = False, notice: Path | None = None) -> int:
     interrupts.listen()
     try:
         settings, tell = load(), _Progress()
+        keep_private(settings.state_dir)
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         with _only_one(settings.state_dir), everything(settings, tell) as running:
             try:

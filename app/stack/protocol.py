@@ -6,14 +6,20 @@ reach uvicorn's workers. Waiting costs no thread here, but descriptors and memor
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.domain.errors import HeadersTooLarge, InvalidRequest, OctantError, RequestTooSlow
 from app.edge.errors import render
+
+# Host = uri-host [ ":" port ] (RFC 9110, 7.2; RFC 3986, 3.2.2)
+_HOST = re.compile(rb"(?:\[[0-9A-Fa-fvV:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?")
+
+LINGER_SECONDS = 1.0
 
 Why = Literal["slow_head", "slow_body", "large_head", "malformed"]
 
@@ -43,6 +49,8 @@ class Protocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._in_head = True
         self._head_bytes = 0
+        self._deaf = False
+        self._open: list[RequestResponseCycle] = []
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         """The time for the first headers begins."""
@@ -50,12 +58,15 @@ class Protocol(HttpToolsProtocol):
         self._arm("slow_head")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is waited for."""
+        """Nothing is waited for. uvicorn tells the newest request alone that its client is gone; here, each one is told."""
         self._disarm()
+        self._hang_up()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Read on; what came without a request's end is counted."""
+        if self._deaf:
+            return
         if self._timer is None and self._in_head:  # also line breaks between requests, which end uvicorn's keep-alive time
             self._arm("slow_head")
         self._head_bytes += len(data)
@@ -74,11 +85,17 @@ class Protocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The time for the body begins."""
+        """The time for the body begins. Raises ValueError, which the parser reports, without one good Host (RFC 9112, 3.2)."""
+        hosts = [value for name, value in self.headers if name == b"host"]
+        fewest = 0 if self.parser.get_http_version() == "1.0" else 1
+        if not fewest <= len(hosts) <= 1 or not all(_HOST.fullmatch(host) for host in hosts):
+            message = "not one valid Host header"
+            raise ValueError(message)
+        super().on_headers_complete()  # it may raise as well: then this is a head still, and is refused as one
         self._in_head = False
+        self._open = [*(cycle for cycle in self._open if not cycle.response_complete), self.cycle]
         self._disarm()
         self._arm("slow_body")
-        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """All is here; what follows is the next request's head."""
@@ -116,16 +133,39 @@ class Protocol(HttpToolsProtocol):
         self._cut(why, RequestTooSlow("The request did not come in time."))
 
     def _cut(self, why: Why, error: OctantError) -> None:
-        """Say why, if nothing is said yet, and close. A handler that waits for the body learns that the client is gone."""
+        """Say why, if nothing is said yet, and close. A handler that waits for the body learns that the client is gone.
+
+        Requests that came whole before are answered first; then the connection closes, and nothing more is read from it.
+        """
         self._disarm()
+        if self._deaf or self.transport.is_closing():
+            return
         self.patience.on_cut(why)
-        silent = self._answering if self._in_head else not self._answering or self.cycle.response_started
+        if self._in_head and self._answering:
+            self._deaf = True
+            self.cycle.keep_alive = False
+            return
+        silent = not self._in_head and (not self._answering or self.cycle.response_started)
         if self._head_bytes and not silent:
             status, headers, body = render(error, "openai", "")
             lines = [f"HTTP/1.1 {status} {type(error).__name__}", *(f"{n}: {v}" for n, v in headers.items() if v)]
-            lines += [f"content-length: {len(body)}", "connection: close", "", ""]
+            lines += [f"content-length: {len(body)}", "x-content-type-options: nosniff", "connection: close", "", ""]
             self.transport.write("\r\n".join(lines).encode() + body)
-        self.transport.close()
+            self._close_later()
+        else:
+            self.transport.close()
+
+    def _close_later(self) -> None:
+        """Close once the client has, or soon: closed with bytes unread, TCP resets, and the answer is lost (RFC 9112, 9.6)."""
+        self._deaf = True
+        self._hang_up()
+        self.transport.write_eof()
+        self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+    def _hang_up(self) -> None:
+        for cycle in self._open:
+            cycle.disconnected = cycle.disconnected or not cycle.response_complete
+            cycle.message_event.set()
 
 
 def with_patience(patience: Patience) -> type[asyncio.Protocol]:

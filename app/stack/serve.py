@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.settings import Settings, load
 from app.stack.preflight import refuse_example_values
+from app.stack.private import OTHERS
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -30,6 +31,7 @@ def serve(settings_of: Callable[[], Settings] = load) -> None:
     """
     known = load()
     refuse_example_values(known)
+    os.umask(OTHERS)
     # A folder of its own for each service: replicas may share the state, and what is there was left by an earlier run.
     folder = known.state_dir / METRICS_FOLDER / f"{socket.gethostname()}-{known.port}"
     shutil.rmtree(folder, ignore_errors=True)
@@ -85,7 +87,6 @@ def _server(  # gunicorn has no types
                 "bind": binds,
                 "workers": settings.workers,
                 "worker_class": speaking(with_patience(patience)),
-                "forwarded_allow_ips": http.trusted_proxies,
                 "logger_class": "app.stack.worker.Logger",
                 "keepalive": 75,  # longer than a load balancer waits (60 s is usual), so that it is the one to close
                 "graceful_timeout": round(settings.graceful_timeout),

@@ -6,12 +6,14 @@ Each step may be repeated. A stamp says for which files all of it was done, so t
 import asyncio
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from app.domain.money import from_dollars
 from app.settings import PACKAGE, Settings
+from app.stack.private import OTHERS
 
 TINY = "tiny"
 KEYS_FILE, STAMP_FILE = "demo.json", "setup.stamp"
@@ -34,6 +36,7 @@ def run(settings: Settings, tell: Callable[[str], None]) -> None:
     from app.features.support import indexing
     from app.migrations import upgrade
 
+    os.umask(OTHERS)
     tell("schema")
     upgrade(settings.database_url)
     tell("index")
@@ -43,7 +46,10 @@ def run(settings: Settings, tell: Callable[[str], None]) -> None:
 
 
 async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
+    from app.erasure.pseudonyms import put_under_pseudonyms
     from app.features.support import seeds
+    from app.security.redaction import Redactor
+    from app.security.tenant_patterns import TenantPatterns
     from app.stores import build_engine, build_valkey, releases_of
 
     engine, valkey = build_engine(settings), build_valkey(settings)
@@ -53,6 +59,9 @@ async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
             await _tenants(settings, engine)
             tell("sample orders")
             await seeds.seed(engine, settings.demo_tenant)
+        patterns = TenantPatterns(engine)
+        await patterns.refresh()
+        await put_under_pseudonyms(engine, valkey, Redactor(settings.secret, added=patterns))
         tell("release")
         releases = releases_of(settings, engine, valkey)
         if not await releases.history(limit=1):  # later releases are activated by an operator, never by a start

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import random
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -28,6 +29,7 @@ from app.jobs.webhooks import Webhooks
 from app.security.redaction import Redactor
 from app.settings import Settings, load
 from app.stack.preflight import refuse_example_values
+from app.stack.private import OTHERS
 from app.telemetry import logs
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
@@ -251,6 +253,7 @@ def run() -> None:
     import uvloop
 
     settings = load()
+    os.umask(OTHERS)
     settings.require_stores()
     refuse_example_values(settings)
     redactor = Redactor(settings.secret)

@@ -18,6 +18,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # no types
         "lifespan": "on",
         "access_log": False,
         "log_config": None,
+        "proxy_headers": False,  # X-Forwarded-For is read where it matters: app/edge/proxies.py
         "timeout_graceful_shutdown": 20,
     }
 

@@ -81,6 +81,31 @@ async def test_a_stored_answer_is_given_again_byte_for_byte_by_every_process(
     assert outcomes == {"stored": 1, "replayed": 1}
 
 
+async def test_no_key_is_stored_as_it_was_sent(store: Idempotency, engine: AsyncEngine, identity: Identity) -> None:
+    await claimed(store, identity, "order-4711-of-eve@example.org")
+    assert [key[:3] for key in await stored_keys(engine, identity)] == ["h1:"]
+
+
+@pytest.mark.parametrize("swept", [False, True])
+async def test_a_key_of_an_earlier_version_gives_its_answer_and_is_hashed(
+    store: Idempotency, engine: AsyncEngine, identity: Identity, swept: bool
+) -> None:
+    await store.store(await claimed(store, identity), ANSWER)
+    plain = text("UPDATE idempotency_keys SET key = 'k' WHERE tenant = :tenant")
+    async with engine.begin() as connection:
+        await connection.execute(plain, {"tenant": identity.tenant.id})
+    if swept:
+        assert await store.hash_old() >= 1
+    assert await store.claim(identity, "k", SAME) == ANSWER
+    assert [key[:3] for key in await stored_keys(engine, identity)] == ["h1:"]
+
+
+async def stored_keys(engine: AsyncEngine, identity: Identity) -> list[str]:
+    async with engine.connect() as connection:
+        found = await connection.execute(text("SELECT key FROM idempotency_keys WHERE tenant = :t"), {"t": identity.tenant.id})
+        return list(found.scalars())
+
+
 @pytest.mark.parametrize("answered", [False, True])
 async def test_another_request_under_the_key_is_refused_while_it_runs_and_after(
     store: Idempotency, identity: Identity, outcomes: Counter[str], answered: bool

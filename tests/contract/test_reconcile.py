@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from aiohttp import ClientSession, web
+from aiohttp import web
 from money import identity, make_budget, opened, settled, user_day
 from redis.asyncio import Redis
 from sqlalchemy import text, update
@@ -24,7 +24,7 @@ from app.budget.scopes import scopes_of
 from app.budget.tables import alerts as table
 from app.domain.calls import Identity
 from app.domain.money import MicroUSD
-from app.security.webhooks import signature
+from app.security.webhooks import session, signature
 from app.stack.embedded import free_port
 
 SECRET = "whsec_c2VjcmV0"  # a made-up one
@@ -160,7 +160,7 @@ async def test_each_share_is_told_once_however_many_calls_pass_it_and_resolved_a
 
     async def told() -> list[tuple[str, int]]:
         await ledger.drain()
-        async with ClientSession() as http:
+        async with session(receiver.receivers.allowed_hosts) as http:
             await teller.tell(http)
         mine = [hook for hook in receiver.webhooks if hook["data"]["tenant"] == who.tenant.id]
         return [(hook["type"], hook["data"]["share"]) for hook in mine]
@@ -192,7 +192,7 @@ async def test_a_cap_that_was_raised_is_told_of_anew(
     await spend(budget, raised, 30)
     await spend(budget, raised, 20)
     await ledger.drain()
-    async with ClientSession() as http:
+    async with session(receiver.receivers.allowed_hosts) as http:
         await Alerts(engine, receiver.receivers).tell(http)
     mine = [hook["data"] for hook in receiver.webhooks if hook["data"]["tenant"] == who.tenant.id]
     assert [(alert["share"], alert["limit"]) for alert in mine] == [(95, 1000), (50, 2000)]
@@ -204,11 +204,11 @@ async def test_alerts_of_caps_that_were_changed_end_for_both_receivers(
     who, teller = identity(tenant_cap=1000, user_cap=10**9), Alerts(engine, receiver.receivers)
     await spend(budget, who, 600)
     await ledger.drain()
-    async with ClientSession() as http:
+    async with session(receiver.receivers.allowed_hosts) as http:
         await teller.tell(http)
         await teller.end(who.tenant.id)
         await teller.tell(http)
-        await teller.repeat(http)
+        await teller.repeat(http.listed)
     assert [h["type"] for h in receiver.webhooks if h["data"]["tenant"] == who.tenant.id] == ["budget.firing", "budget.resolved"]
     ends = [alert["endsAt"] for alert in receiver.alertmanager if alert["labels"].get("tenant") == who.tenant.id]
     assert [datetime.fromisoformat(end) <= datetime.now(UTC) for end in ends] == [True]
@@ -221,7 +221,7 @@ async def test_a_receiver_that_is_away_is_tried_again_and_alertmanager_is_told_a
     await spend(budget, who, 600)
     await ledger.drain()
     receiver.status = 503
-    async with ClientSession() as http:
+    async with session(receiver.receivers.allowed_hosts) as http:
         await teller.tell(http)
         receiver.status = 200
         async with engine.begin() as connection:
@@ -230,7 +230,7 @@ async def test_a_receiver_that_is_away_is_tried_again_and_alertmanager_is_told_a
         assert [h["data"]["share"] for h in receiver.webhooks if h["data"]["tenant"] == who.tenant.id] == [50]
         for _ in range(2):
             receiver.alertmanager = []
-            assert await teller.repeat(http) >= 1
+            assert await teller.repeat(http.listed) >= 1
             mine = [alert for alert in receiver.alertmanager if alert["labels"].get("tenant") == who.tenant.id]
             assert [(a["labels"]["alertname"], a["labels"]["scope"], a["labels"]["share"]) for a in mine] == [
                 ("OctantBudget", "tenant-day", "50")
@@ -243,7 +243,7 @@ async def test_two_tellers_at_once_tell_once(budget: Budget, ledger: Ledger, eng
     who = identity(tenant_cap=1000, user_cap=10**9)
     await spend(budget, who, 600)
     await ledger.drain()
-    async with ClientSession() as http:
+    async with session(receiver.receivers.allowed_hosts) as http:
         await asyncio.gather(*(Alerts(engine, receiver.receivers).tell(http) for _ in range(5)))
     assert [h["data"]["share"] for h in receiver.webhooks if h["data"]["tenant"] == who.tenant.id] == [50]
 

@@ -4,6 +4,7 @@ Requests are generated from the document by schemathesis, valid and invalid ones
 """
 
 import json
+import re
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -30,6 +31,7 @@ PROMISES = [
     checks.content_type_conformance,
     checks.response_schema_conformance,
 ]
+WELL_FORMED = ("x" * 4000, "%f0%9f%8e%89", "%27%22%3b--")
 OPEN = {"/livez", "/readyz", "/version"}  # who watches over us has no key
 
 
@@ -136,6 +138,54 @@ def test_every_operation_needs_the_scope_it_says_and_refuses_a_key_without_it(
     assert seen["POST /v1/chat/completions"] == {"call"}
     assert seen["GET /v1/admin/calls"] == {"admin", "read"}
     assert all("call" not in scopes for at, scopes in seen.items() if " /v1/admin" in at)
+
+
+@pytest.mark.parametrize("hostile", ["%00", "a%00b", "%1f", "%7f", "%ed%a0%80", "%ff", *WELL_FORMED])
+def test_no_id_in_a_path_or_query_reaches_a_store_that_cannot_hold_it(
+    service_url: str, document: dict[str, Any], keys: dict[str, str], hostile: str
+) -> None:
+    """An unknown id is not found; a query with such a value is refused. Neither is a fault of ours, or a reason to try again."""
+    tried = 0
+    for method, path, operation in operations(document):
+        inside = [p["name"] for p in operation.get("parameters", []) if p["in"] == "path"]
+        if inside:
+            concrete = re.sub(r"\{[^}]*\}", hostile, path)
+            told = ask(service_url, method, concrete, key=keys["all"], body=b'{"token": "x"}' if method == "POST" else None)
+            if "/traces/" in path and hostile in WELL_FORMED:  # a trace of which there is no record has no calls
+                assert (told[0], json.loads(told[1])) == (200, {"data": []})
+            else:
+                assert (told[0], json.loads(told[1])["error"]["code"]) == (404, "not_found"), concrete
+            tried += 1
+        for name in (p["name"] for p in operation.get("parameters", []) if p["in"] == "query"):
+            status, body = ask(service_url, method, f"{path.replace('{', '').replace('}', '')}?{name}={hostile}", key=keys["all"])
+            assert status in ((200, 400, 404) if hostile in WELL_FORMED else (400, 404)), (path, name, body)
+            tried += 1
+    assert tried > 20
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["limit=1e400", "limit=-1", "limit=99999999999999999999999", "limit=true", "limit=", "stream=2", "failed=maybe", "after=AAAA",
+     "after=" + "A" * 4000, "since=0000-01-01", "since=9999999", "since=inf", "since=nan", "since=-inf", "since=1e400",
+     "since=-1e15", "since=0001-01-01T00:00:00%2B14:00", "until=9999-12-31T23:59:59-14:00", "until=0001-01-01T00:00:00%2B14:00",
+     "since=9999-12-31T23:59:59-14:00", "since=0001-01-01T00:00:00%2B14:00&until=9999-12-31T23:59:59-14:00",
+     "at_least=cost=1e308", "at_least=cost=inf", "at_least=latency_ms=-1e308", "at_most=held=1e30", "at_least=" + "9" * 400,
+     "at_least=fallbacks=" + "9" * 400, "sort=id", "ascending=2", "text=%22", "text=-", "text=%5c%5c%27", "user=" + "u" * 3000,
+     "degraded=%25", "trace_id=%2e%2e%2f"],
+)  # fmt: skip
+@pytest.mark.parametrize("path", ["/v1/admin/calls", "/v1/admin/calls/export", "/v1/jobs"])
+def test_a_search_with_values_out_of_range_is_answered_or_refused(
+    service_url: str, keys: dict[str, str], path: str, query: str
+) -> None:
+    status, told = ask(service_url, "GET", f"{path}?{query}", key=keys["all"])
+    assert status in (200, 400), told
+
+
+@pytest.mark.parametrize("url", ["https://[", "https://[::1", "https://[abc]/", "https://a.example/\x00", "\x00", "https://a:b/"])
+def test_a_webhook_address_that_is_none_is_refused_by_name(service_url: str, keys: dict[str, str], url: str) -> None:
+    job = {"path": "/v1/chat/completions", "body": {"model": "fast", "messages": []}, "webhook_url": url}
+    status, told = ask(service_url, "POST", "/v1/jobs", key=keys["all"], body=json.dumps(job).encode())
+    assert (status, json.loads(told)["error"]["param"]) == (400, "webhook_url")
 
 
 def test_every_error_of_the_table_is_described_where_it_can_happen(document: dict[str, Any]) -> None:

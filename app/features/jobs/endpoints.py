@@ -33,7 +33,7 @@ class JobRequest(BaseModel):
 
     path: str = Field(max_length=128)
     body: dict[str, Any]
-    webhook_url: str | None = Field(default=None, max_length=2048)
+    webhook_url: str | None = Field(default=None, max_length=2048, json_schema_extra={"format": "uri"})
     deadline_ms: int | None = Field(default=None, ge=1, lt=10**9)
 
 

@@ -27,6 +27,7 @@ from app.edge.errors import TABLE
 from app.edge.idempotency import IdempotentRoute
 from app.edge.middleware import EdgeMiddleware
 from app.edge.parts import EdgeParts
+from app.edge.proxies import Proxies
 from app.edge.sse import EventStream
 from app.features import chat, jobs, support
 from app.idempotency.idempotency import Claim, Idempotency, StoredAnswer
@@ -63,7 +64,7 @@ class Service:
         self._app.include_router(routes)
         self.store = Idempotency(engine, secret=b"s", on_outcome=lambda o: self.outcomes.update([o]), max_bytes=max_bytes)
         about: dict[str, Any] = {"request_deadline": 5.0, "max_json_depth": 64, "checks": {}, "version": dict}
-        about |= {"attempts": Attempts(20), "jobs": None, "webhook_hosts": frozenset(), "tracing": TRACING}
+        about |= {"attempts": Attempts(20, Proxies("")), "jobs": None, "webhook_hosts": frozenset(), "tracing": TRACING}
         self._app.state.edge = EdgeParts(keys=cast("Any", Keys()), idempotency=self.store, metrics=Metrics(), **about)
 
     async def post(

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from app.domain.errors import Unauthenticated
 from app.edge.attempts import MOST_OF_OTHERS, MOST_OF_THE_WAITING, Attempts
 from app.edge.identity import holder
+from app.edge.proxies import Proxies
 from app.telemetry.metrics import Metrics
 
 
@@ -38,7 +39,7 @@ def a_request(edge: object, token: str) -> Request:
 
 @pytest.mark.parametrize(("failures", "most"), [(0, MOST_OF_OTHERS), (3, MOST_OF_THE_WAITING)])
 async def test_unknown_keys_are_looked_up_a_few_at_a_time(failures: int, most: int) -> None:
-    ring, attempts = SlowRing(), Attempts(3)
+    ring, attempts = SlowRing(), Attempts(3, Proxies(""))
     edge = SimpleNamespace(keys=ring, attempts=attempts, metrics=Metrics())
     for _ in range(failures):
         attempts.failed("192.0.2.1")
