@@ -143,7 +143,9 @@ class Settings(BaseSettings):
     metrics_port: int = Field(default=9464, ge=0, le=65535, description="Port of /metrics, on its own listener.")
     worker_metrics_port: int = Field(default=9465, ge=0, le=65535, description="Port of /metrics of `octant worker`.")
     workers: int = Field(default=2, ge=1, le=64, description="Worker processes.")
-    graceful_timeout: Seconds = Field(default=30.0, description="Seconds a worker may finish its requests at shutdown.")
+    graceful_timeout: Seconds = Field(
+        default=65.0, description="Seconds that calls under way may take to end when a process stops."
+    )
 
     database_url: str = Field(default="", description="PostgreSQL, as postgresql+psycopg://user:password@host/database.")
     valkey_url: str = Field(default="", description="Valkey or Redis, as redis://host:port/0.")

@@ -21,6 +21,7 @@ from app.budget.caps import UserCaps
 from app.budget.ledger import Ledger
 from app.budget.reconcile import Reconciler
 from app.budget.shares import shares
+from app.domain.in_flight import InFlight
 from app.domain.money import MICROS_PER_DOLLAR
 from app.domain.routes import Target
 from app.edge.attempts import Attempts
@@ -283,8 +284,12 @@ def _build_edge(
 
 
 @asynccontextmanager
-async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Parts, None]:
-    """Open everything, in the order of need; close it in reverse. Raises Misconfigured where start-up cannot go on."""
+async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | None = None) -> AsyncGenerator[Parts, None]:
+    """Open everything, in the order of need; close it in reverse. Raises Misconfigured where start-up cannot go on.
+
+    ``running`` is where calls under way are registered.
+    """
+    running = running or InFlight()
     settings.require_stores()
     async with AsyncExitStack() as stack:
         engine, valkey = build_engine(settings), build_valkey(settings)
@@ -320,6 +325,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
                 recorder=recorder,
                 tracing=tracing,
                 metrics=metrics,
+                running=running,
             )
         )
         queue = ValkeyQueue(settings.valkey_url)

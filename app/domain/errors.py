@@ -23,6 +23,7 @@
     │   ├── ProvidersUnavailable       every provider of the route failed
     │   ├── DeadlineExceeded           the call's one deadline passed
     │   ├── Stopped                    a kill switch is on
+    │   ├── ShuttingDown               this process stops
     │   ├── IdempotencyKeyInUse        the first request with this key is still being answered
     │   └── DependencyUnavailable      our own Valkey or Postgres is away
     ├── AskPermission              somebody must grant money or rights
@@ -201,6 +202,12 @@ class Stopped(Wait):
     """A kill switch is on for this call."""
 
     code = "stopped_by_operator"
+
+
+class ShuttingDown(Wait):
+    """The process that serves the call stops before its end. Another process can serve the same request."""
+
+    code = "shutting_down"
 
 
 class IdempotencyKeyInUse(Wait):

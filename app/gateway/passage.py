@@ -80,6 +80,11 @@ class Passage:
         self.targets = self.targets or self.pin.route.targets
 
     @property
+    def provider(self) -> str | None:
+        """The provider that answers now; None between attempts."""
+        return self._running.provider if self._running else None
+
+    @property
     def input_tokens(self) -> int:
         """The most input tokens this call's request can be counted as."""
         if self._input_tokens is None:
