@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 import random
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -27,6 +28,7 @@ from app.jobs.queue import ValkeyQueue
 from app.jobs.webhooks import Webhooks
 from app.security.redaction import Redactor
 from app.settings import Settings, load
+from app.stack.draining import stop_seconds
 from app.telemetry import logs
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
@@ -89,11 +91,17 @@ class Runner:
             rounds += 1
             await asyncio.sleep(SWEEP_EVERY)
 
-    async def drain(self, seconds: float) -> None:
-        """Let what runs end, for ``seconds`` at most; the rest is put back for another worker."""
+    async def drain(self, seconds: float, hurry: asyncio.Event) -> None:
+        """Let what runs end, for ``seconds`` at most and until ``hurry`` is set; the rest is put back for another worker."""
         tasks = [task for _, task in self.running.values()]
-        if tasks:
-            await asyncio.wait(tasks, timeout=seconds)
+        hurried = asyncio.create_task(hurry.wait())
+        ends = asyncio.get_running_loop().time() + seconds
+        while (left := {task for task in tasks if not task.done()}) and not hurry.is_set():
+            seconds_left = ends - asyncio.get_running_loop().time()
+            if seconds_left <= 0:
+                break
+            await asyncio.wait({*left, hurried}, timeout=seconds_left, return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
         for task in tasks:
             task.cancel("drained")
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -199,15 +207,19 @@ def _scope(job: Job, identity: Identity, traceparent: str) -> Scope:
 
 
 async def work(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT, then end or put back what runs."""
+    """Work until a signal, then end or put back what runs (ADR 0008).
+
+    SIGTERM and SIGHUP give the jobs under way the graceful timeout; SIGINT and SIGQUIT put them back at once, also later.
+    """
     from app.main import create_app
     from app.telemetry import exposition
 
     metrics = Metrics()
     application = create_app(settings, metrics)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        loop.add_signal_handler(number, _stop, number, stop, hurry)
     async with application.router.lifespan_context(application):
         edge = application.state.edge
         runner = Runner(
@@ -234,9 +246,10 @@ async def work(settings: Settings) -> None:
         ended, _ = await asyncio.wait((asked, listening, *others), return_when=asyncio.FIRST_COMPLETED)
         if asked not in ended:
             log.error("a part of the worker ended by itself, stopping", extra={"part": repr(ended)})
+        signal.alarm(math.ceil(stop_seconds(settings.graceful_timeout)))  # the end of a worker that cannot close its parts
         await _end(asked)
         await _end(listening)
-        await runner.drain(settings.graceful_timeout)
+        await runner.drain(settings.graceful_timeout, hurry)
         for task in others:
             await _end(task)
         await queue.aclose()
@@ -255,6 +268,12 @@ def run() -> None:
     logs.configure(settings.log_level, redact=lambda line: redactor.redact(line, tenant=""))
     logs.take_over_last_words()
     uvloop.run(work(settings))
+
+
+def _stop(number: signal.Signals, stop: asyncio.Event, hurry: asyncio.Event) -> None:
+    stop.set()
+    if number in (signal.SIGINT, signal.SIGQUIT):
+        hurry.set()
 
 
 async def _end(task: "asyncio.Task[Any]") -> None:

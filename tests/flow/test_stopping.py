@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import ROOT, Simulator, octant, wait_until_ready
+from conftest import ROOT, Simulator, octant, running_worker, wait_until_ready
 
 from app.stack.embedded import free_port
 from app.stack.ports import require_free
@@ -252,3 +252,30 @@ def test_a_service_does_not_start_beside_another_on_its_port_and_leaves_that_one
     assert "(pid " in run.stderr
     assert "Traceback" not in run.stderr
     assert any(Path(stack_env["OCTANT_STATE_DIR"], "metrics").rglob("*.db")), "the other's metrics are gone"
+
+
+@pytest.mark.parametrize(
+    "numbers", [[signal.SIGTERM], [signal.SIGHUP], [signal.SIGINT], [signal.SIGTERM, signal.SIGQUIT]], ids=str
+)
+def test_a_worker_of_jobs_that_stops_hands_its_job_back(
+    numbers: list[signal.Signals], service_url: str, stack_env: dict[str, str], api_key: str, simulator: Simulator, tmp_path: Path
+) -> None:
+    """SIGTERM and SIGHUP wait for the graceful timeout; a second signal or a quick one does not."""
+    slow = signal.SIGTERM in numbers[:1] or signal.SIGHUP in numbers[:1]
+    env = {**stack_env, "OCTANT_WORKER_METRICS_PORT": str(free_port())}
+    env["OCTANT_GRACEFUL_TIMEOUT"] = "1" if slow and len(numbers) == 1 else "600"
+    simulator.put_faults({"kind": "hang"})
+    body = {"model": "smart", "messages": [{"role": "user", "content": "hello"}]}
+    with running_worker(env, tmp_path / "worker.log") as worker:
+        call = Call(f"{service_url}/v1/jobs", {"path": CHAT, "body": body}, api_key).ended()
+        job = json.loads(call.text)["id"]
+        eventually(lambda: open_calls(simulator) == 1, "the job runs")
+        for number in numbers:
+            worker.send_signal(number)
+            time.sleep(0.2)
+        assert worker.wait(PATIENCE) == 0, (tmp_path / "worker.log").read_text()[-3000:]
+    request = urllib.request.Request(f"{service_url}/v1/jobs/{job}", headers={"authorization": f"Bearer {api_key}"})  # noqa: S310 - loopback
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310 - loopback
+        told = json.load(answer)
+    Call(f"{service_url}/v1/jobs/{job}/cancel", {}, api_key).ended()
+    assert (told["state"], told["attempts"]) == ("queued", 1)
