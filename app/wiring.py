@@ -21,6 +21,7 @@ from app.budget.caps import UserCaps
 from app.budget.ledger import Ledger
 from app.budget.reconcile import Reconciler
 from app.budget.shares import shares
+from app.domain.errors import Stopped
 from app.domain.in_flight import InFlight
 from app.domain.money import MICROS_PER_DOLLAR
 from app.domain.routes import Target
@@ -28,6 +29,7 @@ from app.edge.attempts import Attempts
 from app.edge.parts import EdgeParts
 from app.features.support import Actions, Support
 from app.gateway.gateway import Gateway, GatewayParts
+from app.gateway.passage import Passage
 from app.gateway.providers.anthropic import AnthropicProvider
 from app.gateway.providers.base import Provider
 from app.gateway.providers.openai import OpenAIProvider
@@ -228,6 +230,17 @@ def _show_stops(metrics: Metrics, counts: Mapping[str, int]) -> None:
         metrics.kill_switch_on.set(count, scope=scope)
 
 
+def _end_calls(running: InFlight, scope: str, name: str) -> None:
+    """End the calls under way that an operator has stopped."""
+
+    def stopped(subject: object) -> bool:
+        if not isinstance(subject, Passage):
+            return False
+        return {"all": True, "tenant": subject.call.identity.tenant.id == name, "provider": subject.provider == name}[scope]
+
+    running.end(lambda: Stopped("The call was ended by an operator."), stopped)
+
+
 def _show_drift(metrics: Metrics, shown: set[str], drifting: frozenset[str]) -> None:
     """``shown``: the features shown so far, those that drift no more included."""
     shown |= drifting
@@ -303,7 +316,10 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         for part in (patterns, keys):
             await part.start()
             stack.push_async_callback(part.aclose)
-        switch = KillSwitch(valkey, file=settings.kill_file, on_state=partial(_show_stops, metrics))
+        switch = KillSwitch(
+            valkey, engine, file=settings.kill_file,
+            on_state=partial(_show_stops, metrics), on_end=partial(_end_calls, running),
+        )  # fmt: skip
         releases = releases_of(settings, engine, valkey)
         recorder = await _open_audit(stack, settings, engine, redactor, metrics)
         budget = await _open_budget(stack, settings, engine, valkey, metrics)
