@@ -174,7 +174,7 @@ class Settings(BaseSettings):
     runbook_url: str = Field(
         default="https://example.invalid/octant/runbook/", description="Where the runbook is read; alerts link to its pages."
     )
-    kill_file: Path | None = Field(default=None, description="While this file exists, every call is refused.")
+    kill_file: Path = Field(default=Path("stop"), description="While this file exists, every call is refused.")
 
     request_deadline: Seconds = Field(default=60.0, description="Seconds a call may take in all; callers may shorten it.")
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, description="Largest request body.")
@@ -213,6 +213,11 @@ class Settings(BaseSettings):
         return self.secret_key.get_secret_value().encode()
 
     @property
+    def kill_path(self) -> Path:
+        """The kill file; one without a folder of its own lies in the state directory."""
+        return self.state_dir / self.kill_file
+
+    @property
     def index_dir(self) -> Path:
         """Where retrieval indexes are built and read."""
         return self.state_dir / "indexes"
@@ -224,6 +229,12 @@ class Settings(BaseSettings):
             "anthropic": ProviderSettings(kind="anthropic", **self.anthropic.model_dump()),
             **self.providers,
         }
+
+    @field_validator("kill_file", mode="before")
+    @classmethod
+    def _empty_is_the_default(cls, value: object) -> object:
+        """An empty name would be the state directory itself, which always exists."""
+        return value or "stop"
 
     @model_validator(mode="after")
     def _refuse_default_secrets(self) -> Self:

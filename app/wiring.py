@@ -280,6 +280,7 @@ def _build_edge(
     jobs: Jobs,
     checks: Mapping[str, Callable[[], Awaitable[None]]],
     release: Callable[[], str],
+    switch: KillSwitch,
 ) -> EdgeParts:
     return EdgeParts(
         keys=keys,
@@ -292,6 +293,7 @@ def _build_edge(
         checks=checks,
         jobs=jobs,
         webhook_hosts=settings.webhook_allowed_hosts,
+        switch=switch,
         version=lambda: {"version": __version__, "release": release(), "environment": settings.environment},
     )
 
@@ -317,7 +319,7 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
             await part.start()
             stack.push_async_callback(part.aclose)
         switch = KillSwitch(
-            valkey, engine, file=settings.kill_file,
+            valkey, engine, file=settings.kill_path,
             on_state=partial(_show_stops, metrics), on_end=partial(_end_calls, running),
         )  # fmt: skip
         releases = releases_of(settings, engine, valkey)
@@ -351,6 +353,7 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         edge = _build_edge(
             settings, metrics, keys=keys, idempotency=idempotency, tracing=tracing, jobs=jobs,
             checks={**_checks(engine, valkey), "budget": budget.check}, release=lambda: releases.current.id,
+            switch=switch,
         )  # fmt: skip
         pending = Actions(engine, redactor, secret=settings.secret)
         product = Support(gateway, engine, settings.index_dir, redactor, tracing, guard, pending)

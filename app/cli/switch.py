@@ -142,10 +142,10 @@ async def _with_switch(act: "Callable[[KillSwitch], Awaitable[None]]") -> None:
     engine = create_async_engine(settings.database_url, poolclass=NullPool, connect_args={"connect_timeout": CONNECT_SECONDS})
     valkey = build_valkey(settings)
     try:
-        await act(KillSwitch(valkey, engine, file=settings.kill_file))
+        await act(KillSwitch(valkey, engine, file=settings.kill_path))
     except DependencyUnavailable as error:
-        where = f"`touch {settings.kill_file}`" if settings.kill_file else "create the file that OCTANT_KILL_FILE names"
-        raise Misconfigured(f"{error} To stop everything without a store: {where} on every replica.") from None
+        way = f"`touch {settings.kill_path}` on every replica"
+        raise Misconfigured(f"{error} To stop everything without a store: {way}.") from None
     finally:
         await valkey.aclose()
         await engine.dispose()

@@ -19,7 +19,7 @@ from app.audit.recorder import Recorder
 from app.budget import pricing
 from app.budget.budget import Budget, Hold
 from app.domain import in_flight
-from app.domain.calls import Answer, Call, Chunk, Done, Receipt
+from app.domain.calls import Answer, Call, Chunk, Done, Identity, Receipt
 from app.domain.errors import BudgetExceeded, ContentRefused, OctantError, Stopped
 from app.domain.in_flight import InFlight
 from app.domain.money import MICROS_PER_DOLLAR, to_dollars
@@ -178,13 +178,27 @@ class Gateway:
         """Record a call that its feature has no use for: there is nothing that a model could answer from.
 
         What was asked is then screened, found, exported and erased like any other question. Costs nothing, so nothing is held.
-        Raises UnknownModel, InvalidRequest.
+        Raises UnknownModel, InvalidRequest, Stopped.
         """
         with self._begun(call) as passage:
-            self._notice(passage)
-            passage.outcome = NOT_ASKED
-            self._keep(passage)
+            try:
+                self._rooms.switch.check(tenant=call.identity.tenant.id)
+                self._notice(passage)
+                passage.outcome = NOT_ASKED
+            except OctantError as error:
+                self._fail(passage, error)
+                raise
+            finally:
+                self._keep(passage)
             return passage.receipt()
+
+    def refuse_if_stopped(self, identity: Identity) -> None:
+        """Raise Stopped where an operator has stopped this tenant's calls: for effects that need no model call of their own."""
+        try:
+            self._rooms.switch.check(tenant=identity.tenant.id)
+        except OctantError as error:
+            self._count_refusal(error)
+            raise
 
     async def count_tokens(self, call: Call) -> tuple[int, bool]:
         """Count a call's input tokens: as the first vendor of its route that counts, else our upper bound; and which it is.

@@ -239,11 +239,12 @@ class Jobs:
             row = (await connection.execute(statement)).one_or_none()
         return _job(row) if row else None
 
-    async def plan_webhook(self, job: Job, seconds: float | None) -> None:
-        """Send it again after ``seconds``; None: it was delivered, or is given up."""
+    async def plan_webhook(self, job: Job, seconds: float | None, *, again: bool = False) -> None:
+        """Send it again after ``seconds``; None: it was delivered, or is given up. ``again``: this time does not count."""
         due_at = None if seconds is None else func.now() + timedelta(seconds=seconds)
         async with self._transaction() as connection:
-            await connection.execute(update(jobs).where(jobs.c.id == job.id).values(webhook_due_at=due_at))
+            planned = {"webhook_due_at": due_at} | ({"webhook_attempts": job.webhook_attempts - 1} if again else {})
+            await connection.execute(update(jobs).where(jobs.c.id == job.id).values(planned))
 
     async def _end(self, job: Job, values: Mapping[str, Any]) -> bool:
         mine = and_(jobs.c.id == job.id, jobs.c.attempts == job.attempts, jobs.c.state == "running")

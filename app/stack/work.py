@@ -14,18 +14,20 @@ import random
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Scope
 
 from app.domain.calls import Identity
-from app.domain.errors import OctantError, Unauthenticated
+from app.domain.errors import OctantError, Stopped, Unauthenticated
 from app.edge.deferral import told
 from app.edge.errors import render
 from app.edge.identity import IDENTITY
 from app.jobs.jobs import Done, Job, Jobs
 from app.jobs.queue import ValkeyQueue
 from app.jobs.webhooks import Webhooks
+from app.oncall.switch import KillSwitch
 from app.security.redaction import Redactor
 from app.settings import Settings, load
 from app.stack.draining import stop_seconds
@@ -112,7 +114,7 @@ class Runner:
         except asyncio.CancelledError as cancelled:
             await self._stopped(job, str(cancelled.args[0]) if cancelled.args else "drained")
             return
-        if answer.status >= 400 and answer.again is not None and job.attempts < self.attempts:
+        if answer.status >= 400 and answer.again is not None and (job.attempts < self.attempts or answer.stopped):
             await self._write(self.jobs.put_back(job, max(answer.again, _pause(job.attempts))))
             self.metrics.jobs.inc(outcome="retried")
             return
@@ -153,6 +155,11 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def stopped(self) -> bool:
+        """Whether an operator has stopped it: it waits for the release, however often it was tried."""
+        return self.status == 503 and f'"code": "{Stopped.code}"'.encode() in self.body
 
     @property
     def again(self) -> float | None:
@@ -237,6 +244,7 @@ async def work(settings: Settings) -> None:
             allowed_hosts=settings.webhook_allowed_hosts,
             render=lambda job: json.dumps({"type": "job.finished", "data": told(job)}, ensure_ascii=False).encode(),
             on_outcome=lambda outcome: metrics.webhooks.inc(outcome=outcome),
+            stopped=partial(_stopped, edge.switch),
         )
         server, _ = exposition.serve_registry(settings.host, settings.worker_metrics_port, metrics.registry)
         listening = asyncio.create_task(queue.listen(runner.run, at_once=settings.jobs_at_once))
@@ -268,6 +276,15 @@ def run() -> None:
     logs.configure(settings.log_level, redact=lambda line: redactor.redact(line, tenant=""))
     logs.take_over_last_words()
     uvloop.run(work(settings))
+
+
+def _stopped(switch: KillSwitch, tenant: str) -> bool:
+    """Whether nothing of this tenant may leave now; an empty name asks for all tenants."""
+    try:
+        switch.check(tenant=tenant)
+    except OctantError:
+        return True
+    return False
 
 
 def _stop(number: signal.Signals, stop: asyncio.Event, hurry: asyncio.Event) -> None:

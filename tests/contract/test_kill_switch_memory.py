@@ -162,10 +162,11 @@ async def test_a_worker_that_starts_and_hears_from_no_store_that_knows_refuses_a
 async def test_an_old_snapshot_of_a_store_neither_releases_nor_stops(valkey: Redis, postgres: AsyncEngine) -> None:
     operator = KillSwitch(valkey, postgres, file=None)
     await kill(operator)
-    before = {str(field): value for field, value in (await valkey.hgetall(KEY)).items()}
+    before = {str(field): str(value) for field, value in (await valkey.hgetall(KEY)).items()}
     await operator.resume("all", "")
     await valkey.delete(KEY)
-    await valkey.hset(KEY, mapping={**before, COMPLETE: "1"})
+    for field, value in {**before, COMPLETE: "1"}.items():
+        await valkey.hset(KEY, field, value)
     async with worker(valkey, postgres) as switch:
         assert state(switch) == "open"
         await kill(operator)
