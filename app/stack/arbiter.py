@@ -14,7 +14,7 @@ from gunicorn import sock
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
-from app.stack.draining import stop_seconds
+from app.stack.stop_times import stop_seconds
 
 AGAIN_SECONDS = 1.0  # a worker that was just forked may not listen to signals yet
 REAP_SECONDS = 2.0

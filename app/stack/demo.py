@@ -17,6 +17,7 @@ from app.settings import Settings, load
 from app.stack import embedded, interrupts, setup, traffic, vendors
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
 from app.stack.processes import Watched, child, stop_left_overs, wait_for
+from app.stack.stop_times import stop_seconds
 
 START_SECONDS = 60.0
 UNEXPECTED, DEAD = 1, 3
@@ -106,10 +107,11 @@ def everything(settings: Settings, tell: Callable[[str], None]) -> Generator[Run
     folder = settings.state_dir
     for name in _stop_left_overs(folder):
         tell(f"{name} of an earlier run stopped")
+    patience = stop_seconds(settings.graceful_timeout) + 2
     with ExitStack() as stores, ThreadPoolExecutor(1) as pool, ExitStack() as stack:
         # The service imports while the stores start: both take seconds, and neither needs the other for that.
         starting = pool.submit(stores.enter_context, embedded_postgres(folder / "postgres"))
-        service = stack.enter_context(child("service", [sys.executable, "-m", "app.stack.serve"], folder))
+        service = stack.enter_context(child("service", [sys.executable, "-m", "app.stack.serve"], folder, stop_seconds=patience))
         valkey_url = stores.enter_context(embedded_valkey(folder / "valkey"))
         stood_in_for = vendors.simulated(settings)
         simulators, env = _simulator(stack, folder, stood_in_for) if stood_in_for else ([], {})
@@ -126,7 +128,7 @@ def everything(settings: Settings, tell: Callable[[str], None]) -> Generator[Run
         tell("starting the service")
         service.tell(json.dumps(env))
         traffic.wait_until_ready(f"http://{running.host}:{running.port}", service, START_SECONDS)
-        worker = stack.enter_context(child("worker", [sys.executable, "-m", "app.stack.work"], folder))
+        worker = stack.enter_context(child("worker", [sys.executable, "-m", "app.stack.work"], folder, stop_seconds=patience))
         tell("the service is ready")
         yield Running(running, [service, worker, *simulators, _postgres(folder), _valkey(folder)], vendors.label_of(stood_in_for))
 

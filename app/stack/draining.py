@@ -19,18 +19,12 @@ from uvicorn.server import Server
 
 from app.domain.errors import ShuttingDown
 from app.domain.in_flight import InFlight
+from app.stack.stop_times import END_SECONDS, stop_seconds
 
-END_SECONDS = 5.0  # for calls that were ended to write their error
-CLOSE_SECONDS = 20.0  # for the parts to settle and to write or spill records; the slowest have 5 seconds each
 RETRY_AFTER = 1.0
 TICK = 0.05
 
 log = logging.getLogger(__name__)
-
-
-def stop_seconds(graceful_timeout: float) -> float:
-    """The most seconds a worker takes from its signal to its end."""
-    return graceful_timeout + END_SECONDS + CLOSE_SECONDS
 
 
 def shutting_down() -> ShuttingDown:

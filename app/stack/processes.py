@@ -13,9 +13,11 @@ from pathlib import Path
 import psutil
 
 from app.domain.errors import Misconfigured
+from app.stack import interrupts
 from app.stack.interrupts import held_back
 
 STOP_SECONDS = 25.0
+TICK = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,11 @@ class Watched:
 
 
 @contextmanager
-def child(name: str, command: list[str], folder: Path) -> Generator[Watched, None, None]:
-    """Run a command until the end of the block; its output goes to ``folder/logs/<name>.log``, its input comes from `tell`."""
+def child(name: str, command: list[str], folder: Path, *, stop_seconds: float = STOP_SECONDS) -> Generator[Watched, None, None]:
+    """Run a command until the end of the block; its output goes to ``folder/logs/<name>.log``, its input comes from `tell`.
+
+    It has ``stop_seconds`` to stop before it is killed. A second interrupt of ours goes on to it, as SIGINT.
+    """
     log = folder / "logs" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     note = folder / "run" / f"{name}.json"
@@ -62,7 +67,7 @@ def child(name: str, command: list[str], folder: Path) -> Generator[Watched, Non
         yield Watched(name, process.pid, log, process)
     finally:
         if process is not None:
-            _stop(process)
+            _stop(process, stop_seconds)
         note.unlink(missing_ok=True)
 
 
@@ -102,14 +107,18 @@ def _end_family(process: psutil.Process) -> None:
             member.kill()
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
+def _stop(process: "subprocess.Popen[bytes]", seconds: float) -> None:
     """Ask, wait, then end the whole group: also the workers of a process that died before it could stop them."""
     if process.stdin:
         process.stdin.close()
     if process.poll() is None:
         process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_SECONDS)
+        ends, hurried = time.monotonic() + seconds, False
+        while process.poll() is None and time.monotonic() < ends:
+            if not hurried and interrupts.repeated():
+                hurried = True
+                process.send_signal(signal.SIGINT)
+            time.sleep(TICK)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -30,7 +30,7 @@ from app.jobs.webhooks import Webhooks
 from app.oncall.switch import KillSwitch
 from app.security.redaction import Redactor
 from app.settings import Settings, load
-from app.stack.draining import stop_seconds
+from app.stack.stop_times import stop_seconds
 from app.telemetry import logs
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
