@@ -77,6 +77,7 @@ class KillSwitch:
         self._file_exists = False
         self._file_ends = False
         self._away: set[str] = set()
+        self._logs = False  # a command says itself what it found
         self._closing = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -87,6 +88,7 @@ class KillSwitch:
 
     async def start(self) -> None:
         """Read the state once, then keep reading."""
+        self._logs = True
         await asyncio.gather(self._refresh(), self._read_postgres())
         self._tasks.append(asyncio.create_task(self._forever(self._refresh, self._poll)))
         if self._postgres:
@@ -208,7 +210,7 @@ class KillSwitch:
         try:
             yield
         except Away as error:
-            if store not in self._away:
+            if store not in self._away and self._logs:
                 about = {"store": store, "error_type": type(error).__name__}
                 log.warning("kill switch not readable, last known state holds", extra=about)
             self._away.add(store)
@@ -222,7 +224,7 @@ class KillSwitch:
             return
         self._entries = merged(self._entries, news)
         stopped = frozenset((e.scope, e.name) for e in self._entries.values() if e.stopped)
-        if stopped != self._stopped:
+        if stopped != self._stopped and self._logs:
             log.warning("kill switch changed", extra={"stopped": sorted(":".join(pair) for pair in stopped)})
         self._stopped = stopped
         for entry in news.values():
