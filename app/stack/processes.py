@@ -17,6 +17,7 @@ from app.stack import interrupts
 from app.stack.interrupts import held_back
 
 STOP_SECONDS = 25.0
+LEFT_OVER_SECONDS = 30.0
 TICK = 0.05
 
 
@@ -101,7 +102,9 @@ def wait_for(ready: Path, process: Watched, seconds: float) -> str:
 def _end_family(process: psutil.Process) -> None:
     family = [process, *process.children(recursive=True)]
     process.terminate()
-    _, alive = psutil.wait_procs(family, timeout=5)
+    with suppress(psutil.NoSuchProcess):
+        process.send_signal(signal.SIGINT)  # calls end at once: whoever started it is gone
+    _, alive = psutil.wait_procs(family, timeout=LEFT_OVER_SECONDS)
     for member in alive:
         with suppress(psutil.NoSuchProcess):
             member.kill()

@@ -66,6 +66,9 @@ def test_the_kill_file_lies_where_every_container_of_ours_sees_it_and_may_write(
     image = (ROOT / "deploy/Dockerfile").read_text()
     assert f"install -d -o octant -g octant {state}" in image
     assert f"VOLUME {state}" in image
+    runbook = (ROOT / "runbook/kill-switch.md").read_text()
+    assert f"docker compose exec service touch {Settings(state_dir=state).kill_path}" in runbook
+    assert f"touch {Settings.model_fields['state_dir'].default}/stop" in runbook
 
 
 def test_an_empty_name_of_the_kill_file_is_the_default_and_not_the_folder() -> None:
