@@ -265,12 +265,8 @@ class BudgetExceeded(AskPermission):
             f"The {scope} budget of ${limit / 1e6:.6f} has ${spent / 1e6:.6f} spent and ${held / 1e6:.6f} held by calls "
             f"in flight; this call may need ${needed / 1e6:.6f}. {resets}"
         )
-        self.scope = scope
-        self.limit = limit
-        self.spent = spent
-        self.held = held
-        self.needed = needed
-        self.resets_at = resets_at
+        self.scope, self.resets_at = scope, resets_at
+        self.limit, self.spent, self.held, self.needed = limit, spent, held, needed
         self.retry_after: float | None = None
         self.soon = held > 0 and resets_at is not None and spent + needed <= limit
         if self.soon:

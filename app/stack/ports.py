@@ -6,8 +6,6 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-import psutil
-
 from app.domain.errors import Misconfigured
 
 WAIT_SECONDS = 10.0  # the workers of a service that was killed notice it and close their port
@@ -46,6 +44,8 @@ def _failure(host: str, port: int) -> int:
 
 def _held_by(port: int) -> str:
     """The processes that listen on a port, as far as this user may see them."""
+    import psutil
+
     found = []
     for process in psutil.process_iter(["name"]):
         with suppress(psutil.Error):

@@ -12,21 +12,19 @@ from app.domain.in_flight import InFlight, ended
 async def served(running: InFlight, subject: str, begun: asyncio.Event, *, inner: bool = False) -> str:
     """A request as the edge and the gateway serve it. Returns how it ended."""
     try:
-        with running.track():
-            with running.track(subject):
-                begun.set()
-                try:
-                    await asyncio.sleep(60)
-                except asyncio.CancelledError:
-                    if inner and (error := ended()):
-                        raise error from None
-                    raise
+        with running.track(), running.track(subject):
+            begun.set()
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                if inner and (ending := ended()):
+                    raise ending from None
+                raise
     except OctantError as error:
         await asyncio.sleep(0)  # it writes its answer: the cancellation is taken back
         return error.code
     except asyncio.CancelledError:
-        error = ended()
-        return error.code if error else "cancelled"
+        return "cancelled"
     return "answered"
 
 
