@@ -41,6 +41,9 @@ def _keep(reader: int, lock: Path, clean: Callable[[], object]) -> None:
     code = 1
     try:
         os.setsid()  # Ctrl-C at the terminal is for the demo
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for stream in range(3):  # a reader of the demo's output sees its end
+            os.dup2(nowhere, stream)
         for number in interrupts.STOPPING:
             signal.signal(number, signal.SIG_IGN)
         if not os.read(reader, 1):
