@@ -15,6 +15,7 @@ from starlette.responses import Response
 from app import __version__
 from app.console import calls
 from app.domain.errors import InvalidRequest
+from app.domain.in_flight import InFlight
 from app.edge import health
 from app.edge.admin import AdminSide
 from app.edge.limits import HeadLimits
@@ -30,10 +31,11 @@ from app.wiring import open_parts
 def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
     """Build the application. Nothing is connected until its lifespan begins, so a server may fork after this."""
     metrics = metrics or Metrics()
+    running = InFlight()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
-        async with open_parts(settings, metrics) as parts:
+        async with open_parts(settings, metrics, running) as parts:
             app.state.edge = parts.edge
             products = (chat.router(parts.gateway), support.router(parts.support))
             said = feedback.router(parts.engine, parts.kept)
@@ -58,6 +60,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
         openapi_url=openapi_url,
         redirect_slashes=False,  # its Location would be built from the Host header, which is the caller's
     )
+    app.state.in_flight = running
     document = ApiDocument(app)
     redactor = Redactor(settings.secret)
     app.add_middleware(
@@ -68,6 +71,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
         max_body_bytes=settings.max_body_bytes,
         head=HeadLimits(settings.http.max_url_bytes, settings.http.max_headers, settings.http.max_header_bytes),
         admin=AdminSide(port=settings.admin_port, strict_transport=not development),
+        running=running,
     )
     app.add_exception_handler(HTTPException, _raise_ours)
     app.add_exception_handler(RequestValidationError, _raise_ours)

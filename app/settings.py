@@ -155,7 +155,9 @@ class Settings(BaseSettings):
     metrics_port: int = Field(default=9464, ge=0, le=65535, description="Port of /metrics, on its own listener.")
     worker_metrics_port: int = Field(default=9465, ge=0, le=65535, description="Port of /metrics of `octant worker`.")
     workers: int = Field(default=2, ge=1, le=64, description="Worker processes.")
-    graceful_timeout: Seconds = Field(default=30.0, description="Seconds a worker may finish its requests at shutdown.")
+    graceful_timeout: Seconds = Field(
+        default=65.0, description="Seconds that calls under way may take to end when a process stops."
+    )
 
     database_url: str = Field(default="", description="PostgreSQL, as postgresql+psycopg://user:password@host/database.")
     valkey_url: str = Field(default="", description="Valkey or Redis, as redis://host:port/0.")
@@ -184,7 +186,7 @@ class Settings(BaseSettings):
     runbook_url: str = Field(
         default="https://example.invalid/octant/runbook/", description="Where the runbook is read; alerts link to its pages."
     )
-    kill_file: Path | None = Field(default=None, description="While this file exists, every call is refused.")
+    kill_file: Path = Field(default=Path("stop"), description="While this file exists, every call is refused.")
 
     request_deadline: Seconds = Field(default=60.0, description="Seconds a call may take in all; callers may shorten it.")
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, description="Largest request body.")
@@ -223,6 +225,11 @@ class Settings(BaseSettings):
         return self.secret_key.get_secret_value().encode()
 
     @property
+    def kill_path(self) -> Path:
+        """The kill file; one without a folder of its own lies in the state directory."""
+        return self.state_dir / self.kill_file
+
+    @property
     def index_dir(self) -> Path:
         """Where retrieval indexes are built and read."""
         return self.state_dir / "indexes"
@@ -234,6 +241,12 @@ class Settings(BaseSettings):
             "anthropic": ProviderSettings(kind="anthropic", **self.anthropic.model_dump()),
             **self.providers,
         }
+
+    @field_validator("kill_file", mode="before")
+    @classmethod
+    def _empty_is_the_default(cls, value: object) -> object:
+        """An empty name would be the state directory itself, which always exists."""
+        return value or "stop"
 
     @model_validator(mode="after")
     def _refuse_default_secrets(self) -> Self:

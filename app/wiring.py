@@ -22,6 +22,8 @@ from app.budget.caps import UserCaps
 from app.budget.ledger import Ledger
 from app.budget.reconcile import Reconciler
 from app.budget.shares import shares
+from app.domain.errors import Stopped
+from app.domain.in_flight import InFlight
 from app.domain.money import MICROS_PER_DOLLAR
 from app.domain.routes import Target
 from app.edge.attempts import Attempts
@@ -29,6 +31,7 @@ from app.edge.parts import EdgeParts
 from app.edge.proxies import Proxies
 from app.features.support import Actions, Support
 from app.gateway.gateway import Gateway, GatewayParts
+from app.gateway.passage import Passage
 from app.gateway.providers.anthropic import AnthropicProvider
 from app.gateway.providers.base import Provider
 from app.gateway.providers.openai import OpenAIProvider
@@ -241,6 +244,17 @@ def _show_stops(metrics: Metrics, counts: Mapping[str, int]) -> None:
         metrics.kill_switch_on.set(count, scope=scope)
 
 
+def _end_calls(running: InFlight, scope: str, name: str) -> None:
+    """End the calls under way that an operator has stopped."""
+
+    def stopped(subject: object) -> bool:
+        if not isinstance(subject, Passage):
+            return False
+        return {"all": True, "tenant": subject.call.identity.tenant.id == name, "provider": subject.provider == name}[scope]
+
+    running.end(lambda: Stopped("The call was ended by an operator."), stopped)
+
+
 def _show_drift(metrics: Metrics, shown: set[str], drifting: frozenset[str]) -> None:
     """``shown``: the features shown so far, those that drift no more included."""
     shown |= drifting
@@ -280,6 +294,7 @@ def _build_edge(
     jobs: Jobs,
     checks: Mapping[str, Callable[[], Awaitable[None]]],
     release: Callable[[], str],
+    switch: KillSwitch,
 ) -> EdgeParts:
     return EdgeParts(
         keys=keys,
@@ -292,13 +307,18 @@ def _build_edge(
         checks=checks,
         jobs=jobs,
         webhook_hosts=settings.webhook_allowed_hosts,
+        switch=switch,
         version=lambda: {"version": __version__, "release": release(), "environment": settings.environment},
     )
 
 
 @asynccontextmanager
-async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Parts, None]:
-    """Open everything, in the order of need; close it in reverse. Raises Misconfigured where start-up cannot go on."""
+async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | None = None) -> AsyncGenerator[Parts, None]:
+    """Open everything, in the order of need; close it in reverse. Raises Misconfigured where start-up cannot go on.
+
+    ``running`` is where calls under way are registered.
+    """
+    running = running or InFlight()
     settings.require_stores()
     async with AsyncExitStack() as stack:
         engine, valkey = build_engine(settings), build_valkey(settings)
@@ -312,7 +332,10 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         for part in (patterns, keys):
             await part.start()
             stack.push_async_callback(part.aclose)
-        switch = KillSwitch(valkey, file=settings.kill_file, on_state=partial(_show_stops, metrics))
+        switch = KillSwitch(
+            valkey, engine, file=settings.kill_path,
+            on_state=partial(_show_stops, metrics), on_end=partial(_end_calls, running),
+        )  # fmt: skip
         releases = releases_of(settings, engine, valkey)
         recorder = await _open_audit(stack, settings, engine, redactor, metrics)
         budget = await _open_budget(stack, settings, engine, valkey, metrics, redactor)
@@ -334,6 +357,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
                 recorder=recorder,
                 tracing=tracing,
                 metrics=metrics,
+                running=running,
             )
         )
         queue = ValkeyQueue(settings.valkey_url)
@@ -343,6 +367,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         edge = _build_edge(
             settings, metrics, keys=keys, idempotency=idempotency, tracing=tracing, jobs=jobs,
             checks={**_checks(engine, valkey), "budget": budget.check}, release=lambda: releases.current.id,
+            switch=switch,
         )  # fmt: skip
         kept = KeptTexts(redactor, guard.links)
         product = Support(

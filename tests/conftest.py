@@ -155,6 +155,7 @@ def stack_env(
         "OCTANT_PORT": str(free_port()),
         "OCTANT_METRICS_PORT": str(free_port()),
         "OCTANT_WORKERS": "2",
+        "OCTANT_GRACEFUL_TIMEOUT": "20",  # a test that leaves a call hanging must not hold the end of the run up for a minute
         # Tests break providers on purpose: what one test breaks must not be given a rest in the next.
         "OCTANT_RECOVERY__BREAKER_FAILURES": "1000",
         "OCTANT_RECOVERY__RETRY_BUDGET_BURST": "1000",
@@ -192,7 +193,7 @@ def running_service(env: Mapping[str, str], log: Path) -> Iterator[str]:
             yield url
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=60)
 
 
 @contextmanager

@@ -15,18 +15,24 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Kill switch: stop everything, a provider or a tenant, on all workers within 2 s.")
 
 Reason = Annotated[str, typer.Option(help="Why; the status shows it.")]
+InFlight = Annotated[bool, typer.Option("--in-flight", help="End calls and streams under way, too, with an error.")]
+CONNECT_SECONDS = 2
 
 
 @app.command("all")
 @changes("kill all")
-def kill_all(reason: Reason) -> None:
-    """Refuse every call."""
-    _stop("all", "", reason)
+def kill_all(reason: Reason, in_flight: InFlight = False) -> None:
+    """Refuse every call, side effect, job and webhook."""
+    _stop("all", "", reason, in_flight=in_flight)
 
 
 @app.command("provider")
 @changes("kill provider")
-def kill_provider(name: Annotated[str, typer.Argument(help="Provider, such as anthropic.")], reason: Reason) -> None:
+def kill_provider(
+    name: Annotated[str, typer.Argument(help="Provider, such as anthropic.")],
+    reason: Reason,
+    in_flight: InFlight = False,
+) -> None:
     """Pass a provider over; routes fall back to the next."""
     from app.domain.errors import NotFound
     from app.settings import load
@@ -34,15 +40,19 @@ def kill_provider(name: Annotated[str, typer.Argument(help="Provider, such as an
     known = load().all_providers()
     if name not in known:  # a slip of the pen must not look like a stopped provider
         raise NotFound(f"No provider {name!r}. Known: {', '.join(known)}.")
-    _stop("provider", name, reason)
+    _stop("provider", name, reason, in_flight=in_flight)
 
 
 @app.command("tenant")
 @changes("kill tenant")
-def kill_tenant(name: Annotated[str, typer.Argument(help="Tenant id.")], reason: Reason) -> None:
-    """Refuse every call of a tenant."""
+def kill_tenant(
+    name: Annotated[str, typer.Argument(help="Tenant id.")],
+    reason: Reason,
+    in_flight: InFlight = False,
+) -> None:
+    """Refuse every call, side effect, job and webhook of a tenant."""
     asyncio.run(_check_tenant(name))
-    _stop("tenant", name, reason)
+    _stop("tenant", name, reason, in_flight=in_flight)
 
 
 @app.command("status")
@@ -52,9 +62,12 @@ def status() -> None:
     async def show(switch: "KillSwitch") -> None:
         stops = await switch.status()
         for stop in stops:
-            print(f"{stop.scope} {stop.name}".strip() + f": stopped by {stop.by} at {stop.at}: {stop.reason}")
+            more = " (calls under way were ended)" if stop.in_flight else ""
+            print(f"{stop.scope} {stop.name}".strip() + f": stopped by {stop.by} at {stop.at}: {stop.reason}{more}")
         if not stops:
             print("Nothing is stopped.")
+        for store in sorted(switch.away):
+            typer.echo(f"octant: {store} does not answer: this is what the other store says.", err=True)
 
     _run(show)
 
@@ -67,7 +80,7 @@ def resume(
     """Release what is stopped."""
 
     async def release(switch: "KillSwitch") -> None:
-        await switch.resume(scope, name)
+        _report(await switch.resume(scope, name, by=getpass.getuser()), "released")
         print(f"{name or scope} is released; every worker knows within 2 seconds.")
 
     _run(release)
@@ -90,9 +103,19 @@ async def _check_tenant(name: str) -> None:
         raise NotFound(f"No tenant {name!r}. `octant tenant list` shows all.")
 
 
-def _stop(scope: str, name: str, reason: str) -> None:
+def _report(missing: frozenset[str], what: str) -> None:
+    """Say which store does not know of it. The other is enough; running workers carry it over."""
+    for store in sorted(missing):
+        typer.echo(
+            f"octant: {store} does not answer and does not know yet that this is {what}. The workers know it from the other "
+            f"store and tell {store} when it answers; run `octant kill status` then.",
+            err=True,
+        )
+
+
+def _stop(scope: str, name: str, reason: str, *, in_flight: bool) -> None:
     async def stop(switch: "KillSwitch") -> None:
-        await switch.stop(scope, name, by=getpass.getuser(), reason=reason)
+        _report(await switch.stop(scope, name, by=getpass.getuser(), reason=reason, in_flight=in_flight), "stopped")
         print(
             f"{name or scope} is stopped; every worker knows within 2 seconds. `octant resume {scope} {name}".rstrip()
             + "` releases it."
@@ -106,20 +129,23 @@ def _run(act: "Callable[[KillSwitch], Awaitable[None]]") -> None:
 
 
 async def _with_switch(act: "Callable[[KillSwitch], Awaitable[None]]") -> None:
-    from redis.exceptions import RedisError
+    from sqlalchemy.ext.asyncio import create_async_engine
+    from sqlalchemy.pool import NullPool
 
-    from app.domain.errors import Misconfigured
+    from app.domain.errors import DependencyUnavailable, Misconfigured
     from app.oncall.switch import KillSwitch
     from app.settings import load
     from app.stores import build_valkey
 
     settings = load()
     settings.require_stores()
+    engine = create_async_engine(settings.database_url, poolclass=NullPool, connect_args={"connect_timeout": CONNECT_SECONDS})
     valkey = build_valkey(settings)
     try:
-        await act(KillSwitch(valkey, file=settings.kill_file))
-    except (RedisError, OSError) as error:
-        way = "create the file that OCTANT_KILL_FILE names on every replica"
-        raise Misconfigured(f"Valkey does not answer ({type(error).__name__}). To stop everything without it: {way}.") from None
+        await act(KillSwitch(valkey, engine, file=settings.kill_path))
+    except DependencyUnavailable as error:
+        way = f"`touch {settings.kill_path}` on every replica"
+        raise Misconfigured(f"{error} To stop everything without a store: {way}.") from None
     finally:
         await valkey.aclose()
+        await engine.dispose()

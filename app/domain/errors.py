@@ -23,6 +23,7 @@
     │   ├── ProvidersUnavailable       every provider of the route failed
     │   ├── DeadlineExceeded           the call's one deadline passed
     │   ├── Stopped                    a kill switch is on
+    │   ├── ShuttingDown               this process stops
     │   ├── IdempotencyKeyInUse        the first request with this key is still being answered
     │   └── DependencyUnavailable      our own Valkey or Postgres is away
     ├── AskPermission              somebody must grant money or rights
@@ -203,6 +204,12 @@ class Stopped(Wait):
     code = "stopped_by_operator"
 
 
+class ShuttingDown(Wait):
+    """The process that serves the call stops before its end. Another process can serve the same request."""
+
+    code = "shutting_down"
+
+
 class IdempotencyKeyInUse(Wait):
     """The first request with this key is still being answered; its answer will be this one's."""
 
@@ -258,12 +265,8 @@ class BudgetExceeded(AskPermission):
             f"The {scope} budget of ${limit / 1e6:.6f} has ${spent / 1e6:.6f} spent and ${held / 1e6:.6f} held by calls "
             f"in flight; this call may need ${needed / 1e6:.6f}. {resets}"
         )
-        self.scope = scope
-        self.limit = limit
-        self.spent = spent
-        self.held = held
-        self.needed = needed
-        self.resets_at = resets_at
+        self.scope, self.resets_at = scope, resets_at
+        self.limit, self.spent, self.held, self.needed = limit, spent, held, needed
         self.retry_after: float | None = None
         self.soon = held > 0 and resets_at is not None and spent + needed <= limit
         if self.soon:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from app.domain.errors import InvalidRequest, ProvidersRateLimited
 from app.edge.answers import json_answer
-from app.edge.identity import authenticated
+from app.edge.identity import authenticated, refuse_if_stopped
 from app.edge.parts import parts_of
 from app.jobs.jobs import Job
 from app.telemetry.spans import current_traceparent
@@ -65,6 +65,7 @@ def deferring(answer: Answer) -> Answer:
             if _streams(body):
                 raise
             caller, jobs = await authenticated(request), parts_of(request).jobs
+            refuse_if_stopped(request, caller)
             return accepted(await jobs.submit(caller, request.url.path, body, traceparent=current_traceparent()))
 
     return or_later

@@ -50,6 +50,7 @@ TABLE: dict[type[OctantError], Row] = {
     errors.ProvidersUnavailable: Row(503, "server_error", "overloaded_error", retry=True),
     errors.DeadlineExceeded: Row(504, "server_error", "timeout_error", retry=True),
     errors.Stopped: Row(503, "server_error", "overloaded_error"),
+    errors.ShuttingDown: Row(503, "server_error", "overloaded_error", retry=True),
     errors.DependencyUnavailable: Row(503, "server_error", "api_error", retry=True),
     errors.Unauthenticated: Row(401, "invalid_request_error", "authentication_error"),
     errors.Forbidden: Row(403, "permission_error", "permission_error"),

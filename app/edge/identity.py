@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from app.domain.calls import Identity
-from app.domain.errors import Forbidden, RateLimited, Unauthenticated
+from app.domain.errors import Forbidden, RateLimited, Stopped, Unauthenticated
 from app.edge.parts import parts_of
 
 IDENTITY = "octant.identity"  # in the scope of a request that this service makes to itself: no client can put it there
@@ -30,6 +30,16 @@ class Needs:
 authenticated = Needs(frozenset({"call"}))
 reader = Needs(frozenset({"admin", "read"}))
 operator = Needs(frozenset({"admin"}))
+
+
+def refuse_if_stopped(request: Request, identity: Identity) -> None:
+    """Raise Stopped where an operator has stopped this tenant's calls: for what is taken on now and done later."""
+    parts = parts_of(request)
+    try:
+        parts.switch.check(tenant=identity.tenant.id)
+    except Stopped:
+        parts.metrics.kill_switch_refusals.inc()
+        raise
 
 
 async def holder(request: Request) -> Identity:

@@ -17,7 +17,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.domain import in_flight
 from app.domain.errors import BodyTooLarge, Internal, InvalidRequest, MethodNotAllowed, NotFound, OctantError
+from app.domain.in_flight import InFlight
 from app.edge.admin import AdminSide
 from app.edge.errors import dialect_of, render
 from app.edge.limits import HeadLimits
@@ -49,10 +51,12 @@ class EdgeMiddleware:
         max_body_bytes: int,
         head: HeadLimits = HeadLimits(),
         admin: AdminSide | None = None,
+        running: InFlight | None = None,
     ) -> None:
         """``tracing`` is asked for at the first request: it begins with the lifespan. ``max_body_bytes`` bounds what is read.
 
         ``redact`` says whether an id that a caller sent is one: it leaves that as it is.
+        ``running`` registers each request, so that a stop of the process can end it.
         """
         self._app = app
         self._metrics = metrics
@@ -61,6 +65,7 @@ class EdgeMiddleware:
         self._max_body_bytes = max_body_bytes
         self._head = head
         self._admin = admin or AdminSide()
+        self._running = running or InFlight()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -95,7 +100,8 @@ class EdgeMiddleware:
             self._head.check(scope)
             check_target(scope)
             self._admin.check(scope)
-            await self._app(scope, body.receive, exchange.send)
+            with self._running.track():
+                await self._app_until_ended(scope, body, exchange)
         except asyncio.CancelledError:
             if not body.client_gone():
                 raise
@@ -119,6 +125,16 @@ class EdgeMiddleware:
             self._metrics.http_requests.inc(path=_path_template(scope), status=str(exchange.status or LEFT))
             exchange.log()
             logs.clear()
+
+    async def _app_until_ended(self, scope: Scope, body: "_Body", exchange: "_Exchange") -> None:
+        """Run the application. A request that a stop of the process ends raises the error it was ended with."""
+        try:
+            await self._app(scope, body.receive, exchange.send)
+        except asyncio.CancelledError:
+            error = in_flight.ended()
+            if error is None:
+                raise
+            raise error from None
 
 
 class _Exchange:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from app.edge.attempts import Attempts
 from app.idempotency.idempotency import Idempotency
 from app.jobs.jobs import Jobs
+from app.oncall.switch import KillSwitch
 from app.security.keys import KeyRing
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
@@ -29,6 +30,7 @@ class EdgeParts:
     jobs: Jobs
     webhook_hosts: frozenset[str]
     version: Callable[[], Mapping[str, Any]]
+    switch: KillSwitch
 
 
 def parts_of(request: Request) -> EdgeParts:

@@ -11,15 +11,17 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 
 from app.audit.recorder import Recorder
 from app.budget import pricing
 from app.budget.budget import Budget, Hold
-from app.domain.calls import Answer, Call, Chunk, Done, Receipt
+from app.domain import in_flight
+from app.domain.calls import Answer, Call, Chunk, Done, Identity, Receipt
 from app.domain.errors import BudgetExceeded, ContentRefused, OctantError, Stopped
+from app.domain.in_flight import InFlight
 from app.domain.money import MICROS_PER_DOLLAR, to_dollars
 from app.domain.records import NOT_ASKED, CallRecord
 from app.domain.routes import Pin
@@ -51,6 +53,7 @@ class GatewayParts:
     recorder: Recorder
     tracing: Tracing
     metrics: Metrics
+    running: InFlight = field(default_factory=InFlight)
 
 
 @dataclass(slots=True)
@@ -94,7 +97,7 @@ class Gateway:
 
         What comes before the hold costs nothing; what comes after it is recorded and settled however the call ends.
         """
-        with self._begun(call) as passage:
+        with self._begun(call) as passage, self._rooms.running.track(passage):
             try:
                 self._rooms.switch.check(tenant=call.identity.tenant.id)
                 check_schemas(call)
@@ -103,11 +106,12 @@ class Gateway:
                 passage.hold = await self._hold(passage)
                 yield passage
             except OctantError as error:
-                passage.outcome, passage.error = error.code, error.message
-                error.receipt = passage.receipt()
-                self._count_refusal(error)
+                self._fail(passage, error)
                 raise
             except (asyncio.CancelledError, GeneratorExit):
+                if ending := in_flight.ended():
+                    self._fail(passage, ending)
+                    raise ending from None
                 passage.outcome = "cancelled"
                 raise
             except BaseException:
@@ -131,6 +135,12 @@ class Gateway:
                 call=call, call_id=f"call_{uuid.uuid4().hex}", pin=pin, request=request, span=span,
                 budget=self._rooms.budget, metrics=self._rooms.metrics, at=at, started=started,
             )  # fmt: skip
+
+    def _fail(self, passage: Passage, error: OctantError) -> None:
+        """Note the error that a call ends in, and what the call cost until then."""
+        passage.outcome, passage.error = error.code, error.message
+        error.receipt = passage.receipt()
+        self._count_refusal(error)
 
     def _keep(self, passage: Passage) -> None:
         """Record the call however it ended, and tell of it."""
@@ -168,13 +178,27 @@ class Gateway:
         """Record a call that its feature has no use for: there is nothing that a model could answer from.
 
         What was asked is then screened, found, exported and erased like any other question. Costs nothing, so nothing is held.
-        Raises UnknownModel, InvalidRequest.
+        Raises UnknownModel, InvalidRequest, Stopped.
         """
         with self._begun(call) as passage:
-            self._notice(passage)
-            passage.outcome = NOT_ASKED
-            self._keep(passage)
+            try:
+                self._rooms.switch.check(tenant=call.identity.tenant.id)
+                self._notice(passage)
+                passage.outcome = NOT_ASKED
+            except OctantError as error:
+                self._fail(passage, error)
+                raise
+            finally:
+                self._keep(passage)
             return passage.receipt()
+
+    def refuse_if_stopped(self, identity: Identity) -> None:
+        """Raise Stopped where an operator has stopped this tenant's calls: for effects that need no model call of their own."""
+        try:
+            self._rooms.switch.check(tenant=identity.tenant.id)
+        except OctantError as error:
+            self._count_refusal(error)
+            raise
 
     async def count_tokens(self, call: Call) -> tuple[int, bool]:
         """Count a call's input tokens: as the first vendor of its route that counts, else our upper bound; and which it is.
@@ -229,6 +253,11 @@ class Gateway:
                         yield told
         except OctantError as error:
             passage.outcome, passage.error = error.code, error.message
+            raise
+        except asyncio.CancelledError:
+            if ending := in_flight.ended():
+                passage.outcome, passage.error = ending.code, ending.message
+                raise ending from None
             raise
 
     def _count_refusal(self, error: OctantError) -> None:

@@ -88,6 +88,12 @@ class Passage:
         self.targets = self.targets or self.pin.route.targets
 
     @property
+    def provider(self) -> str | None:
+        """The provider that answers now; None between attempts, and while two are asked at once."""
+        asked = list(self.running)
+        return asked[0].provider if len(asked) == 1 else None
+
+    @property
     def input_tokens(self) -> int:
         """The most input tokens this call's request can be counted as."""
         if self._input_tokens is None:

@@ -240,11 +240,16 @@ class Jobs:
             row = (await connection.execute(statement)).one_or_none()
         return _job(row) if row else None
 
-    async def plan_webhook(self, job: Job, seconds: float | None) -> None:
-        """Send it again after ``seconds``; None: it was delivered, or is given up, and of its address only the origin is kept."""
+    async def plan_webhook(self, job: Job, seconds: float | None, *, again: bool = False) -> None:
+        """Send it again after ``seconds``; None: it was delivered, or is given up, and of its address only the origin is kept.
+
+        ``again``: this time does not count.
+        """
         values: dict[str, Any] = {"webhook_due_at": None, "webhook_url": origin_of(job.webhook_url or "")}
         if seconds is not None:
             values = {"webhook_due_at": func.now() + timedelta(seconds=seconds)}
+        if again:
+            values |= {"webhook_attempts": job.webhook_attempts - 1}
         async with self._transaction() as connection:
             await connection.execute(update(jobs).where(jobs.c.id == job.id).values(values))
 

@@ -12,6 +12,7 @@ from app.security import webhooks
 MOST_ATTEMPTS = 8
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 3600.0
 WAIT = 1.0
+STOPPED_PAUSE = 5.0
 
 Tell = Callable[[str], None]
 
@@ -22,9 +23,20 @@ class Webhooks:
     """Sends what is due, one after the other. Durable: what is due stands in Postgres."""
 
     def __init__(
-        self, jobs: Jobs, *, master: bytes, allowed_hosts: frozenset[str], render: Callable[[Job], bytes], on_outcome: Tell
+        self,
+        jobs: Jobs,
+        *,
+        master: bytes,
+        allowed_hosts: frozenset[str],
+        render: Callable[[Job], bytes],
+        on_outcome: Tell,
+        stopped: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        """``render`` makes a job's body; ``on_outcome`` is told ``delivered``, ``failed`` or ``given_up``."""
+        """``render`` makes a job's body; ``on_outcome`` is told ``delivered``, ``failed`` or ``given_up``.
+
+        ``stopped`` says whether an operator has stopped a tenant, or with an empty name everything: then webhooks wait.
+        """
+        self._stopped = stopped
         self._jobs = jobs
         self._master = master
         self._allowed_hosts = allowed_hosts
@@ -36,7 +48,7 @@ class Webhooks:
         async with webhooks.session(self._allowed_hosts) as http:
             while True:
                 try:
-                    job = await self._jobs.take_webhook(timedelta(seconds=2 * webhooks.SECONDS))
+                    job = None if self._stopped("") else await self._jobs.take_webhook(timedelta(seconds=2 * webhooks.SECONDS))
                     if job:
                         await self._send(http, job)
                         continue
@@ -45,7 +57,9 @@ class Webhooks:
                 await asyncio.sleep(WAIT)
 
     async def _send(self, http: webhooks.Sessions, job: Job) -> None:
-        if await self._delivered(http, job):
+        if self._stopped(job.tenant):
+            await self._jobs.plan_webhook(job, STOPPED_PAUSE, again=True)
+        elif await self._delivered(http, job):
             await self._jobs.plan_webhook(job, None)
             self._on_outcome("delivered")
         elif job.webhook_attempts >= MOST_ATTEMPTS:

@@ -9,9 +9,10 @@ from app.features.feedback import tables as feedback
 from app.features.support import tables as support
 from app.idempotency import tables as idempotency
 from app.jobs import tables as jobs
+from app.oncall import tables as oncall
 from app.releases import evaluations
 from app.releases import tables as releases
 from app.security import tables as security
 
-ROOMS = (security, audit, releases, evaluations, budget, idempotency, jobs, feedback, support, scores)
+ROOMS = (security, audit, oncall, releases, evaluations, budget, idempotency, jobs, feedback, support, scores)
 METADATA: list[MetaData] = [room.metadata for room in ROOMS]

@@ -1,31 +1,38 @@
 """The kill switch: everything, one provider or one tenant, on all workers within two seconds (P5).
 
-The truth is one Valkey hash that every worker reads twice a second; a call is checked against memory. With Valkey away the
-last known state holds: an outage of the store neither stops the service nor releases what an operator has stopped. The
-out-of-band way is a file: while it exists everything is stopped, whatever Valkey says.
+A call is checked against memory. Every worker reads both stores (`app.oncall.stops`), Valkey twice a second and Postgres once,
+keeps the newest word on each thing, and carries to a store what that store lacks. So either store is enough to stop or to
+release, a store that lost its data gets it back, and with both away the last known state holds. A worker that starts and has
+heard from neither store refuses: it cannot know. The out-of-band way is a file: while it exists everything is stopped, whatever
+the stores say; calls under way end, too, if it contains the word in-flight.
 """
 
 import asyncio
 import contextlib
-import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.domain.errors import InvalidRequest, NotFound, Stopped
+from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound, Stopped
+from app.oncall.stops import Entry, PostgresStops, Scope, ValkeyStops, merged, newer, next_version, now
 
-Scope = Literal["all", "provider", "tenant"]
-KEY = "octant:kill"
-READ_SECONDS = 1.0  # with a poll of half a second, two seconds are kept even when Valkey hangs
+VALKEY, POSTGRES = "Valkey", "Postgres"
+READ_SECONDS = 1.0  # with pauses of a half and one second, two seconds are kept even when a store hangs
+POSTGRES_PAUSE = 1.0
+WRITE_TRIES, WRITE_PAUSE = 3, 0.5
+IN_FLIGHT = "in-flight"
+LONGEST_REASON, LONGEST_NAME = 2000, 128
 
 log = logging.getLogger(__name__)
+Away = (RedisError, SQLAlchemyError, OSError, ValueError)  # a TimeoutError is an OSError; ValueError: not an entry of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,7 @@ class Stop:
     by: str
     reason: str
     at: str
+    in_flight: bool = False
 
 
 class KillSwitch:
@@ -45,112 +53,220 @@ class KillSwitch:
     def __init__(
         self,
         valkey: Redis,
+        engine: AsyncEngine | None = None,
         *,
         file: Path | None,
         poll: float = 0.5,
         on_state: Callable[[Mapping[str, int]], None] = lambda _: None,
+        on_end: Callable[[str, str], None] = lambda _scope, _name: None,
     ) -> None:
-        """``poll`` in seconds; ``file`` stops everything while it exists; ``on_state`` is told how much is stopped, by scope."""
-        self._valkey = valkey
+        """``poll`` in seconds; ``file`` stops everything while it exists; ``on_state`` is told how much is stopped, by scope.
+
+        ``on_end`` is told scope and name when calls under way are to end. Without ``engine``, Valkey is the only memory and is
+        believed as it is.
+        """
+        self._valkey = ValkeyStops(valkey)
+        self._postgres = PostgresStops(engine) if engine is not None else None
         self._file = file
         self._poll = poll
         self._on_state = on_state
+        self._on_end = on_end
+        self._entries: dict[str, Entry] = {}
         self._stopped: frozenset[tuple[str, str]] = frozenset()
+        self._known = engine is None
         self._file_exists = False
+        self._file_ends = False
+        self._away: set[str] = set()
+        self._logs = False  # a command says itself what it found
         self._closing = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def away(self) -> frozenset[str]:
+        """The stores that did not answer the last time."""
+        return frozenset(self._away)
 
     async def start(self) -> None:
-        """Read the state once, then keep reading. A worker that cannot read it yet knows of nothing stopped."""
-        await self._refresh()
-        self._task = asyncio.create_task(self._refresh_forever())
+        """Read the state once, then keep reading."""
+        self._logs = True
+        await asyncio.gather(self._refresh(), self._read_postgres())
+        self._tasks.append(asyncio.create_task(self._forever(self._refresh, self._poll)))
+        if self._postgres:
+            self._tasks.append(asyncio.create_task(self._forever(self._read_postgres, POSTGRES_PAUSE)))
 
     async def aclose(self) -> None:
-        """Stop reading: asked, not cancelled, for redis-py 8.1 can lose a cancellation."""
+        """Stop reading: asked, not cancelled, for redis-py 8.1 can lose a cancellation. Bounded: a store may hang."""
         self._closing.set()
-        if self._task:
-            await self._task
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=2 * READ_SECONDS)
+            for task in late:
+                task.cancel()
 
     def check(self, *, tenant: str) -> None:
-        """Raise Stopped if this tenant's calls are stopped. From memory."""
+        """Raise Stopped if this tenant's calls are stopped, DependencyUnavailable if that is not known yet. From memory."""
         if self._file_exists or ("all", "") in self._stopped:
             raise Stopped("The service is stopped by an operator.")
         if ("tenant", tenant) in self._stopped:
             raise Stopped("Calls of this tenant are stopped by an operator.")
+        if not self._known:
+            raise DependencyUnavailable("Whether an operator has stopped the service cannot be read yet.", retry_after=1.0)
 
     def provider_stopped(self, name: str) -> bool:
         """Whether a provider may not be used now. From memory."""
         return ("provider", name) in self._stopped
 
-    async def stop(self, scope: str, name: str, *, by: str, reason: str) -> None:
-        """Stop something. Raises InvalidRequest for a scope that does not exist or a name that is missing."""
-        field = _field(scope, name)
-        at = datetime.now(UTC).isoformat(timespec="seconds")
-        await self._valkey.hset(KEY, field, json.dumps({"by": by, "reason": reason, "at": at}))
+    async def stop(self, scope: str, name: str, *, by: str, reason: str, in_flight: bool = False) -> frozenset[str]:
+        """Stop something; ``in_flight``: end calls under way, too. Returns the stores that do not know of it.
 
-    async def resume(self, scope: str, name: str) -> None:
-        """Release something. Raises NotFound if it is not stopped."""
-        if not await self._valkey.hdel(KEY, _field(scope, name)):
-            raise NotFound(f"{name or scope} is not stopped.")
+        A running worker carries it to them when they answer. Raises InvalidRequest for a scope that does not exist or a name that
+        is missing, DependencyUnavailable where neither store took it.
+        """
+        _check_name(scope, name)
+        return await self._put(scope, name, stopped=True, in_flight=in_flight, by=by, reason=reason)
+
+    async def resume(self, scope: str, name: str, *, by: str = "", reason: str = "") -> frozenset[str]:
+        """Release something. Raises NotFound if it is not stopped; else as `stop`."""
+        _check_name(scope, name)
+        return await self._put(scope, name, stopped=False, in_flight=False, by=by, reason=reason)
 
     async def status(self) -> list[Stop]:
-        """All that is stopped."""
-        entries = await self._valkey.hgetall(KEY)
-        stops = []
-        for field, value in sorted(entries.items()):
-            scope, _, name = str(field).partition(":")
-            stops.append(Stop(scope=scope, name=name, **json.loads(value)))
+        """All that is stopped, as the stores that answer say. Raises DependencyUnavailable where none does."""
+        entries = await self._read_both()
+        stops = [Stop(e.scope, e.name, e.by, e.reason, e.at, e.in_flight) for _, e in sorted(entries.items()) if e.stopped]
         if self._file and self._file.exists():
             stops.append(Stop("all", "", "file", str(self._file), ""))
         return stops
 
-    async def _refresh_forever(self) -> None:
+    async def _put(self, scope: str, name: str, *, stopped: bool, in_flight: bool, by: str, reason: str) -> frozenset[str]:
+        field = f"{scope}:{name}"
+        known = (await self._read_both()).get(field)
+        if not stopped and not self._away and not (known and known.stopped):
+            raise NotFound(f"{name or scope} is not stopped.")
+        entry = Entry(
+            scope=scope, name=name, stopped=stopped, in_flight=in_flight, by=by[:LONGEST_NAME], reason=reason[:LONGEST_REASON],
+            at=now(), version=next_version(known.version if known else 0),
+        )  # fmt: skip
+        writes: dict[str, Callable[[], Awaitable[None]]] = {VALKEY: lambda: self._valkey.write([entry])}
+        if postgres := self._postgres:
+            writes[POSTGRES] = lambda: postgres.write([entry])
+        taken = await asyncio.gather(*(_tried(write) for write in writes.values()))
+        missing = frozenset(store for store, took in zip(writes, taken, strict=True) if not took)
+        if len(missing) == len(writes):
+            raise DependencyUnavailable(f"{' and '.join(sorted(missing))} did not take it: nothing has changed.")
+        return missing
+
+    async def _read_both(self) -> dict[str, Entry]:
+        """What the stores say now. Raises DependencyUnavailable where neither answers."""
+        await asyncio.gather(self._read_valkey(), self._read_postgres())
+        if len(self._away) == (2 if self._postgres else 1):
+            raise DependencyUnavailable(f"{' and '.join(sorted(self._away))} did not answer.")
+        return self._entries
+
+    async def _forever(self, read: Callable[[], Awaitable[None]], pause: float) -> None:
         while not self._closing.is_set():
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._poll):
+                async with asyncio.timeout(pause):
                     await self._closing.wait()
                     return
-            await self._refresh()
+            await read()
 
     async def _refresh(self) -> None:
         self._look_for_file()
-        await self._read()
+        await self._read_valkey(carry=True)
+        self._show()
+
+    def _show(self) -> None:
         counts = Counter(scope for scope, _ in self._stopped)
         counts["all"] = max(counts["all"], int(self._file_exists))
         self._on_state({scope: counts[scope] for scope in get_args(Scope)})
 
-    async def _read(self) -> None:
-        try:
+    async def _read_valkey(self, *, carry: bool = False) -> None:
+        """Take over what Valkey says. ``carry``: give it what it lacks, all of it if it lost its data."""
+        with self._reading(VALKEY):
             async with asyncio.timeout(READ_SECONDS):
-                fields = await self._valkey.hkeys(KEY)
-        except (RedisError, OSError) as error:
-            log.warning("kill switch not readable, last known state holds", extra={"error_type": type(error).__name__})
+                found, complete = await self._valkey.read()
+            self._adopt(found)
+            self._known = self._known or complete
+            lacking = newer(self._entries, than=found)
+            if carry and self._known and (lacking or not complete):
+                async with asyncio.timeout(READ_SECONDS):
+                    await self._valkey.write(lacking.values(), complete=True)
+
+    async def _read_postgres(self) -> None:
+        """The same with Postgres, whose data are complete whenever it answers."""
+        if self._postgres is None:
             return
-        stopped = frozenset(_split(str(field)) for field in fields)
-        if stopped != self._stopped:
+        with self._reading(POSTGRES):
+            async with asyncio.timeout(READ_SECONDS):
+                found = await self._postgres.read()
+            self._adopt(found)
+            self._known = True
+            if lacking := newer(self._entries, than=found):
+                async with asyncio.timeout(READ_SECONDS):
+                    await self._postgres.write(lacking.values())
+
+    @contextlib.contextmanager
+    def _reading(self, store: str) -> Iterator[None]:
+        try:
+            yield
+        except Away as error:
+            if store not in self._away and self._logs:
+                about = {"store": store, "error_type": type(error).__name__}
+                log.warning("kill switch not readable, last known state holds", extra=about)
+            self._away.add(store)
+        else:
+            self._away.discard(store)
+
+    def _adopt(self, found: Mapping[str, Entry]) -> None:
+        """Take over what is news. A stop that is older than a release that is known here is none."""
+        news = newer(found, than=self._entries)
+        if not news:
+            return
+        self._entries = merged(self._entries, news)
+        stopped = frozenset((e.scope, e.name) for e in self._entries.values() if e.stopped)
+        if stopped != self._stopped and self._logs:
             log.warning("kill switch changed", extra={"stopped": sorted(":".join(pair) for pair in stopped)})
-            self._stopped = stopped
+        self._stopped = stopped
+        for entry in news.values():
+            if entry.stopped and entry.in_flight:
+                self._on_end(entry.scope, entry.name)
 
     def _look_for_file(self) -> None:
         """Note whether the file is there. A folder that cannot be read tells nothing: what was known holds."""
+        if self._file is None:
+            return
         try:
-            exists = self._file is not None and self._file.exists()
+            exists = self._file.exists()
+            ends = exists and IN_FLIGHT in self._file.read_text(errors="replace")
         except OSError as error:
             log.warning("kill file not readable, last known state holds", extra={"error_type": type(error).__name__})
             return
         if exists != self._file_exists:
             log.warning("kill file appeared" if exists else "kill file removed", extra={"file": str(self._file)})
-            self._file_exists = exists
+        begun = ends and not self._file_ends
+        self._file_exists, self._file_ends = exists, ends
+        if begun:
+            self._on_end("all", "")
 
 
-def _field(scope: str, name: str) -> str:
+async def _tried(write: Callable[[], Awaitable[None]]) -> bool:
+    """Whether a store took it, at the latest at the last try."""
+    for attempt in range(WRITE_TRIES):
+        if attempt:
+            await asyncio.sleep(WRITE_PAUSE)
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                await write()
+        except Away:
+            continue
+        return True
+    return False
+
+
+def _check_name(scope: str, name: str) -> None:
     if scope not in get_args(Scope):
         raise InvalidRequest(f"Unknown scope {scope!r}: one of {', '.join(get_args(Scope))}.", param="scope")
     if (scope == "all") == bool(name):
         raise InvalidRequest("`all` takes no name; every other scope needs one.", param="name")
-    return f"{scope}:{name}"
-
-
-def _split(field: str) -> tuple[str, str]:
-    scope, _, name = field.partition(":")
-    return scope, name
+    if len(name) > LONGEST_NAME:
+        raise InvalidRequest(f"A name has at most {LONGEST_NAME} characters.", param="name")

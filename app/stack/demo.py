@@ -12,15 +12,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from app.settings import Settings, load
 from app.stack import embedded, interrupts, setup, traffic, vendors
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
+from app.stack.keeper import CLEANING, kept
 from app.stack.private import keep_private
 from app.stack.processes import Watched, child, stop_left_overs, wait_for
+from app.stack.stop_times import stop_seconds
 
 START_SECONDS = 60.0
 UNEXPECTED, DEAD = 1, 3
+LOCK = "lock"
+KEEPER_SECONDS = 0.5  # for the keeper of a killed run to say that it has the lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,8 @@ def run(*, once: bool, quiet: bool = False, notice: Path | None = None) -> int:
         settings, tell = load(), _Progress()
         keep_private(settings.state_dir)
         settings.state_dir.mkdir(parents=True, exist_ok=True)
-        with _only_one(settings.state_dir), everything(settings, tell) as running:
+        folder = settings.state_dir
+        with kept(folder / LOCK, lambda: _stop_left_overs(folder)), _only_one(folder), everything(settings, tell) as running:
             try:
                 return _show(running, once=once, quiet=quiet, notice=notice)
             except interrupts.Interrupted:
@@ -108,10 +114,11 @@ def everything(settings: Settings, tell: Callable[[str], None]) -> Generator[Run
     folder = settings.state_dir
     for name in _stop_left_overs(folder):
         tell(f"{name} of an earlier run stopped")
+    patience = stop_seconds(settings.graceful_timeout) + 2
     with ExitStack() as stores, ThreadPoolExecutor(1) as pool, ExitStack() as stack:
         # The service imports while the stores start: both take seconds, and neither needs the other for that.
         starting = pool.submit(stores.enter_context, embedded_postgres(folder / "postgres"))
-        service = stack.enter_context(child("service", [sys.executable, "-m", "app.stack.serve"], folder))
+        service = stack.enter_context(child("service", [sys.executable, "-m", "app.stack.serve"], folder, stop_seconds=patience))
         valkey_url = stores.enter_context(embedded_valkey(folder / "valkey"))
         stood_in_for = vendors.simulated(settings)
         simulators, env = _simulator(stack, folder, stood_in_for) if stood_in_for else ([], {})
@@ -128,7 +135,7 @@ def everything(settings: Settings, tell: Callable[[str], None]) -> Generator[Run
         tell("starting the service")
         service.tell(json.dumps(env))
         traffic.wait_until_ready(f"http://{running.host}:{running.port}", service, START_SECONDS)
-        worker = stack.enter_context(child("worker", [sys.executable, "-m", "app.stack.work"], folder))
+        worker = stack.enter_context(child("worker", [sys.executable, "-m", "app.stack.work"], folder, stop_seconds=patience))
         tell("the service is ready")
         yield Running(running, [service, worker, *simulators, _postgres(folder), _valkey(folder)], vendors.label_of(stood_in_for))
 
@@ -191,14 +198,26 @@ def _dead(parts: list[Watched]) -> list[Watched]:
     return [part for part in parts if not part.alive()]
 
 
+def _locked(lock: BinaryIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 @contextmanager
 def _only_one(folder: Path) -> Generator[None, None, None]:
     """One demo at a time in one folder: the lock goes with the process, however it ends."""
     from app.domain.errors import Misconfigured
 
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Misconfigured(f"Octant is running in {folder} already. Stop it first (Ctrl-C in its terminal).") from None
+    with (folder / LOCK).open("ab+") as lock:
+        began = time.monotonic()
+        while not _locked(lock):
+            lock.seek(0)
+            patience = START_SECONDS if lock.read() == CLEANING else KEEPER_SECONDS
+            if time.monotonic() > began + patience:
+                raise Misconfigured(f"Octant is running in {folder} already. Stop it first (Ctrl-C in its terminal).")
+            time.sleep(0.1)
+        lock.truncate(0)
         yield

@@ -26,14 +26,20 @@ class _Gate:
 
     closed = 0
     waiting = False
+    repeated = False
 
 
 def listen() -> None:
     """Turn the signals into `Interrupted`, once. A signal that is ignored stays so (`nohup`)."""
-    _Gate.waiting = False
+    _Gate.waiting = _Gate.repeated = False
     for number in STOPPING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _strike)
+
+
+def repeated() -> bool:
+    """Whether another signal came after the one that struck: what still stops may hurry."""
+    return _Gate.repeated
 
 
 @contextmanager
@@ -64,7 +70,8 @@ def _strike(_: int, frame: FrameType | None) -> None:
 
 
 def _heard(_: int, __: FrameType | None) -> None:
-    """Nothing more. Not SIG_IGN: a process that is being started would inherit that, and be deaf when we ask it to stop."""
+    """Note it. Not SIG_IGN: a process that is being started would inherit that, and be deaf when we ask it to stop."""
+    _Gate.repeated = True
 
 
 def _importing(frame: FrameType | None) -> bool:

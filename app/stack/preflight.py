@@ -59,10 +59,9 @@ def _blockers(settings: Settings) -> Iterator[str]:
     for host in sorted(filter(is_reserved, settings.allowed_link_hosts)):
         yield f"OCTANT_ALLOWED_LINK_HOSTS: {host} is an example; list the hosts that answers may link to, or none: []."
     yield from _missing_keys(settings)
-    if settings.kill_file is None:
-        yield "OCTANT_KILL_FILE: set a path; creating that file is the only way to stop all calls while Valkey is away."
-    elif not settings.kill_file.parent.is_dir():
-        yield f"OCTANT_KILL_FILE: the folder {settings.kill_file.parent} does not exist, so the file cannot be created."
+    folder = settings.kill_path.parent
+    if folder != settings.state_dir and not folder.is_dir():  # the state folder is made at start
+        yield f"OCTANT_KILL_FILE: the folder {folder} does not exist, so the file cannot be created."
     yield from _silent_alerts(settings.budget)
 
 

@@ -13,9 +13,12 @@ from pathlib import Path
 import psutil
 
 from app.domain.errors import Misconfigured
+from app.stack import interrupts
 from app.stack.interrupts import held_back
 
 STOP_SECONDS = 25.0
+LEFT_OVER_SECONDS = 30.0
+TICK = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,11 @@ class Watched:
 
 
 @contextmanager
-def child(name: str, command: list[str], folder: Path) -> Generator[Watched, None, None]:
-    """Run a command until the end of the block; its output goes to ``folder/logs/<name>.log``, its input comes from `tell`."""
+def child(name: str, command: list[str], folder: Path, *, stop_seconds: float = STOP_SECONDS) -> Generator[Watched, None, None]:
+    """Run a command until the end of the block; its output goes to ``folder/logs/<name>.log``, its input comes from `tell`.
+
+    It has ``stop_seconds`` to stop before it is killed. A second interrupt of ours goes on to it, as SIGINT.
+    """
     log = folder / "logs" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     note = folder / "run" / f"{name}.json"
@@ -62,7 +68,7 @@ def child(name: str, command: list[str], folder: Path) -> Generator[Watched, Non
         yield Watched(name, process.pid, log, process)
     finally:
         if process is not None:
-            _stop(process)
+            _stop(process, stop_seconds)
         note.unlink(missing_ok=True)
 
 
@@ -96,20 +102,26 @@ def wait_for(ready: Path, process: Watched, seconds: float) -> str:
 def _end_family(process: psutil.Process) -> None:
     family = [process, *process.children(recursive=True)]
     process.terminate()
-    _, alive = psutil.wait_procs(family, timeout=5)
+    with suppress(psutil.NoSuchProcess):
+        process.send_signal(signal.SIGINT)  # calls end at once: whoever started it is gone
+    _, alive = psutil.wait_procs(family, timeout=LEFT_OVER_SECONDS)
     for member in alive:
         with suppress(psutil.NoSuchProcess):
             member.kill()
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
+def _stop(process: "subprocess.Popen[bytes]", seconds: float) -> None:
     """Ask, wait, then end the whole group: also the workers of a process that died before it could stop them."""
     if process.stdin:
         process.stdin.close()
     if process.poll() is None:
         process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_SECONDS)
+        ends, hurried = time.monotonic() + seconds, False
+        while process.poll() is None and time.monotonic() < ends:
+            if not hurried and interrupts.repeated():
+                hurried = True
+                process.send_signal(signal.SIGINT)
+            time.sleep(TICK)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

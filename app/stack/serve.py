@@ -6,6 +6,7 @@ lifespan opens its own parts. The parent serves `/metrics`, summed over the work
 
 import gc
 import json
+import math
 import os
 import shutil
 import socket
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.settings import Settings, load
+from app.stack.ports import require_free
 from app.stack.preflight import refuse_example_values
 from app.stack.private import OTHERS
 
@@ -32,6 +34,8 @@ def serve(settings_of: Callable[[], Settings] = load) -> None:
     known = load()
     refuse_example_values(known)
     os.umask(OTHERS)
+    if settings_of is load:  # before anything of a service that runs there is touched
+        require_free([(known.host, known.port), (known.admin_host, known.admin_port), (known.host, known.metrics_port)])
     # A folder of its own for each service: replicas may share the state, and what is there was left by an earlier run.
     folder = known.state_dir / METRICS_FOLDER / f"{socket.gethostname()}-{known.port}"
     shutil.rmtree(folder, ignore_errors=True)
@@ -67,6 +71,7 @@ def _server(  # gunicorn has no types
 ) -> Any:  # noqa: ANN401
     from gunicorn.app.base import BaseApplication
 
+    from app.stack.arbiter import DrainingArbiter
     from app.stack.protocol import Patience, with_patience
     from app.stack.worker import speaking
     from app.telemetry import exposition
@@ -89,7 +94,7 @@ def _server(  # gunicorn has no types
                 "worker_class": speaking(with_patience(patience)),
                 "logger_class": "app.stack.worker.Logger",
                 "keepalive": 75,  # longer than a load balancer waits (60 s is usual), so that it is the one to close
-                "graceful_timeout": round(settings.graceful_timeout),
+                "graceful_timeout": math.ceil(settings.graceful_timeout),
                 "timeout": 30,
                 "preload_app": True,
                 "control_socket_disable": True,
@@ -102,6 +107,9 @@ def _server(  # gunicorn has no types
 
         def load(self) -> "FastAPI":
             return application
+
+        def run(self) -> None:
+            DrainingArbiter(self).run()
 
     return Server()
 

@@ -9,27 +9,31 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 import os
 import random
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Scope
 
 from app.domain.calls import Identity
-from app.domain.errors import OctantError, Unauthenticated
+from app.domain.errors import OctantError, Stopped, Unauthenticated
 from app.edge.deferral import told
 from app.edge.errors import render
 from app.edge.identity import IDENTITY
 from app.jobs.jobs import Done, Job, Jobs
 from app.jobs.queue import ValkeyQueue
 from app.jobs.webhooks import Webhooks
+from app.oncall.switch import KillSwitch
 from app.security.redaction import Redactor
 from app.settings import Settings, load
 from app.stack.preflight import refuse_example_values
 from app.stack.private import OTHERS
+from app.stack.stop_times import stop_seconds
 from app.telemetry import logs
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
@@ -92,11 +96,17 @@ class Runner:
             rounds += 1
             await asyncio.sleep(SWEEP_EVERY)
 
-    async def drain(self, seconds: float) -> None:
-        """Let what runs end, for ``seconds`` at most; the rest is put back for another worker."""
+    async def drain(self, seconds: float, hurry: asyncio.Event) -> None:
+        """Let what runs end, for ``seconds`` at most and until ``hurry`` is set; the rest is put back for another worker."""
         tasks = [task for _, task in self.running.values()]
-        if tasks:
-            await asyncio.wait(tasks, timeout=seconds)
+        hurried = asyncio.create_task(hurry.wait())
+        ends = asyncio.get_running_loop().time() + seconds
+        while (left := {task for task in tasks if not task.done()}) and not hurry.is_set():
+            seconds_left = ends - asyncio.get_running_loop().time()
+            if seconds_left <= 0:
+                break
+            await asyncio.wait({*left, hurried}, timeout=seconds_left, return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
         for task in tasks:
             task.cancel("drained")
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -107,7 +117,7 @@ class Runner:
         except asyncio.CancelledError as cancelled:
             await self._stopped(job, str(cancelled.args[0]) if cancelled.args else "drained")
             return
-        if answer.status >= 400 and answer.again is not None and job.attempts < self.attempts:
+        if answer.status >= 400 and answer.again is not None and (job.attempts < self.attempts or answer.stopped):
             await self._write(self.jobs.put_back(job, max(answer.again, _pause(job.attempts))))
             self.metrics.jobs.inc(outcome="retried")
             return
@@ -148,6 +158,11 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def stopped(self) -> bool:
+        """Whether an operator has stopped it: it waits for the release, however often it was tried."""
+        return self.status == 503 and f'"code": "{Stopped.code}"'.encode() in self.body
 
     @property
     def again(self) -> float | None:
@@ -202,15 +217,19 @@ def _scope(job: Job, identity: Identity, traceparent: str) -> Scope:
 
 
 async def work(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT, then end or put back what runs."""
+    """Work until a signal, then end or put back what runs (ADR 0008).
+
+    SIGTERM and SIGHUP give the jobs under way the graceful timeout; SIGINT and SIGQUIT put them back at once, also later.
+    """
     from app.main import create_app
     from app.telemetry import exposition
 
     metrics = Metrics()
     application = create_app(settings, metrics)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        loop.add_signal_handler(number, _stop, number, stop, hurry)
     async with application.router.lifespan_context(application):
         edge = application.state.edge
         runner = Runner(
@@ -228,6 +247,7 @@ async def work(settings: Settings) -> None:
             allowed_hosts=settings.webhook_allowed_hosts,
             render=lambda job: json.dumps({"type": "job.finished", "data": told(job)}, ensure_ascii=False).encode(),
             on_outcome=lambda outcome: metrics.webhooks.inc(outcome=outcome),
+            stopped=partial(_stopped, edge.switch),
         )
         server, _ = exposition.serve_registry(settings.host, settings.worker_metrics_port, metrics.registry)
         listening = asyncio.create_task(queue.listen(runner.run, at_once=settings.jobs_at_once))
@@ -237,9 +257,10 @@ async def work(settings: Settings) -> None:
         ended, _ = await asyncio.wait((asked, listening, *others), return_when=asyncio.FIRST_COMPLETED)
         if asked not in ended:
             log.error("a part of the worker ended by itself, stopping", extra={"part": repr(ended)})
+        signal.alarm(math.ceil(stop_seconds(settings.graceful_timeout)))  # the end of a worker that cannot close its parts
         await _end(asked)
         await _end(listening)
-        await runner.drain(settings.graceful_timeout)
+        await runner.drain(settings.graceful_timeout, hurry)
         for task in others:
             await _end(task)
         await queue.aclose()
@@ -260,6 +281,21 @@ def run() -> None:
     logs.configure(settings.log_level, redact=lambda line: redactor.redact(line, tenant=""))
     logs.take_over_last_words()
     uvloop.run(work(settings))
+
+
+def _stopped(switch: KillSwitch, tenant: str) -> bool:
+    """Whether nothing of this tenant may leave now; an empty name asks for all tenants."""
+    try:
+        switch.check(tenant=tenant)
+    except OctantError:
+        return True
+    return False
+
+
+def _stop(number: signal.Signals, stop: asyncio.Event, hurry: asyncio.Event) -> None:
+    stop.set()
+    if number in (signal.SIGINT, signal.SIGQUIT):
+        hurry.set()
 
 
 async def _end(task: "asyncio.Task[Any]") -> None:

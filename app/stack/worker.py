@@ -1,11 +1,16 @@
 """The worker that gunicorn runs, uvicorn on uvloop and httptools; and where both of them log."""
 
 import asyncio
+import mmap
+import sys
 from typing import Any
 
+from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
 from gunicorn.glogging import Logger as GunicornLogger
 from uvicorn_worker import UvicornWorker
+
+from app.stack.draining import DrainingServer
 
 
 class Worker(UvicornWorker):  # type: ignore[misc]  # no types
@@ -19,8 +24,39 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # no types
         "access_log": False,
         "log_config": None,
         "proxy_headers": False,  # X-Forwarded-For is read where it matters: app/edge/proxies.py
-        "timeout_graceful_shutdown": 20,
     }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - gunicorn's own
+        """Made before the fork, so that parent and worker share the byte that says whether it drains."""
+        super().__init__(*args, **kwargs)
+        self._draining = mmap.mmap(-1, 1)
+
+    @property
+    def draining(self) -> bool:
+        """Whether it takes no new connections, or is about to."""
+        return self._draining[0] != 0
+
+    @draining.setter
+    def draining(self, value: bool) -> None:
+        self._draining[0] = int(value)
+
+    async def _serve(self) -> None:
+        self.config.app = self.wsgi
+
+        def drained() -> None:
+            self.draining = True
+
+        server = DrainingServer(
+            self.config,
+            self.wsgi.state.in_flight,
+            graceful_timeout=self.cfg.graceful_timeout,
+            parent=self.ppid,
+            on_drain=drained,
+        )
+        server.install_signals()
+        await server.serve(sockets=self.sockets)
+        if not server.started:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
 
 def speaking(protocol: type[asyncio.Protocol]) -> type[Worker]:

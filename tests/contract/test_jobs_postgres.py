@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from app.domain.calls import Identity, Tenant
 from app.domain.errors import DependencyUnavailable, JobFinished, NotFound
 from app.domain.money import MicroUSD
+from app.jobs import webhooks
 from app.jobs.jobs import OVERDUE, Done, Job, Jobs
 from app.jobs.tables import jobs as table
 
@@ -196,3 +197,40 @@ async def test_without_postgres_a_job_is_refused_and_not_half_taken(messages: Me
         await Jobs(nowhere, messages, lease=15, keep=60).submit(identity(), "/v1/messages", b"{}")
     assert messages.put_ids == []
     await nowhere.dispose()
+
+
+@pytest.mark.parametrize("scope", ["all", "tenant"])
+async def test_webhooks_of_what_is_stopped_wait_and_the_waiting_does_not_count(
+    room: Jobs, monkeypatch: pytest.MonkeyPatch, scope: str
+) -> None:
+    """P5: what a stop holds back leaves after the release, with all its tries."""
+    monkeypatch.setattr(webhooks, "WAIT", 0.01)
+    monkeypatch.setattr(webhooks, "STOPPED_PAUSE", 0.01)
+    who, holds, outcomes = identity(), [True], list[str]()
+    stopped = {"all": lambda _: holds[0], "tenant": lambda tenant: holds[0] and tenant == who.tenant.id}[scope]
+    job = await room.start((await submitted(room, who, webhook_url="http://127.0.0.1:1/hook")).id)
+    assert job
+    await room.finish(job, DONE)
+    tried = asyncio.Event()
+
+    def noted(outcome: str) -> None:
+        outcomes.append(outcome)
+        tried.set()
+
+    sender = webhooks.Webhooks(
+        room,
+        master=b"m",
+        allowed_hosts=frozenset({"127.0.0.1"}),
+        render=lambda _: b"{}",
+        on_outcome=noted,
+        stopped=stopped,
+    )
+    sending = asyncio.create_task(sender.send_forever())
+    await asyncio.sleep(0.5)
+    assert outcomes == []
+    holds[0] = False
+    async with asyncio.timeout(30):
+        await tried.wait()
+    sending.cancel()
+    assert outcomes == ["failed"]  # no server is there: the try was made
+    assert (await room.get(who, job.id)).webhook_attempts == 1

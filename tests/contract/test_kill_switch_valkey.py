@@ -14,7 +14,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from app.domain.errors import InvalidRequest, NotFound, Stopped
-from app.oncall.switch import KEY, KillSwitch
+from app.oncall.stops import KEY
+from app.oncall.switch import KillSwitch
 from app.stack.embedded import embedded_valkey
 
 
@@ -98,6 +99,7 @@ async def test_stopping_twice_keeps_one_entry_and_resuming_what_is_not_stopped_i
     for reason in ("first", "second"):
         await switch.stop("provider", "openai", by="ada", reason=reason)
     assert json.loads((await valkey.hgetall(KEY))["provider:openai"])["reason"] == "second"
+    assert len(await switch.status()) == 1
     await switch.resume("provider", "openai")
     with pytest.raises(NotFound, match="openai is not stopped"):
         await switch.resume("provider", "openai")

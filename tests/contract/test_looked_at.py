@@ -18,7 +18,8 @@ from app.budget.shares import shares
 from app.domain.calls import Identity, Tenant
 from app.domain.money import MicroUSD
 from app.jobs.jobs import Jobs
-from app.oncall.switch import KEY, KillSwitch
+from app.oncall.stops import KEY
+from app.oncall.switch import KillSwitch
 from app.security.keys import KeyRing
 from app.security.redaction import Redactor
 

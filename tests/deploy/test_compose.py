@@ -4,6 +4,7 @@ What each of our commands does is shown in `test_compose_commands.py`, by runnin
 """
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from typer.main import get_command
 
 from app.cli import app
 from app.settings import Settings
+from app.stack.stop_times import stop_seconds
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
@@ -43,6 +45,35 @@ def test_every_variable_of_ours_is_a_setting() -> None:
     known = {name.upper() for name in Settings.model_fields}
     told = {name.removeprefix("OCTANT_").split("__")[0] for name in SERVICES["service"]["environment"]}
     assert told <= known
+
+
+@pytest.mark.parametrize("name", ["service", "worker"])
+def test_a_container_is_not_killed_before_its_calls_and_its_parts_have_ended(name: str) -> None:
+    """The longest call that the shipped settings allow ends, too."""
+    found = re.fullmatch(r"\$\{STOP_GRACE_PERIOD:-(\d+)s\}", SERVICES[name]["stop_grace_period"])
+    settings = {name: field.default for name, field in Settings.model_fields.items()}
+    assert found
+    assert int(found[1]) > stop_seconds(settings["graceful_timeout"]) + 1
+    assert settings["graceful_timeout"] > settings["request_deadline"]
+
+
+def test_the_kill_file_lies_where_every_container_of_ours_sees_it_and_may_write() -> None:
+    """One `touch` in one container stops service and workers, also with both stores away."""
+    state = SERVICES["service"]["environment"]["OCTANT_STATE_DIR"]
+    assert Settings(state_dir=state).kill_path.parent == Path(state)
+    for name in ("service", "worker"):
+        assert f"state:{state}" in SERVICES[name]["volumes"]
+    image = (ROOT / "deploy/Dockerfile").read_text()
+    assert f"install -d -o octant -g octant {state}" in image
+    assert f"VOLUME {state}" in image
+    runbook = (ROOT / "runbook/kill-switch.md").read_text()
+    assert f"docker compose exec service touch {Settings(state_dir=state).kill_path}" in runbook
+    assert f"touch {Settings.model_fields['state_dir'].default}/stop" in runbook
+
+
+def test_an_empty_name_of_the_kill_file_is_the_default_and_not_the_folder() -> None:
+    assert Settings(kill_file="", state_dir="state").kill_path == Path("state/stop")  # type: ignore[arg-type]
+    assert Settings(kill_file=Path("/run/octant/halt")).kill_path == Path("/run/octant/halt")
 
 
 @pytest.mark.parametrize("name", ["service", "setup"])

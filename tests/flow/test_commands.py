@@ -44,11 +44,11 @@ def test_a_release_that_does_not_resolve_here_is_not_activated(stack_env: dict[s
     assert "live  2026-11-22" in octant(stack_env, "release", "list")
 
 
-def test_without_valkey_the_switch_names_the_way_out_of_band(stack_env: dict[str, str]) -> None:
+def test_without_a_store_the_switch_names_the_way_out_of_band(stack_env: dict[str, str]) -> None:
     """P5."""
     away = {**stack_env, "OCTANT_VALKEY_URL": "redis://127.0.0.1:1/0"}
-    assert "OCTANT_KILL_FILE" in refused(away, "kill", "all", "--reason", "r")
     known = {**away, "OCTANT_DATABASE_URL": "postgresql+psycopg://127.0.0.1:1/none"}
+    assert f"`touch {away['OCTANT_STATE_DIR']}/stop` on every replica" in refused(known, "kill", "all", "--reason", "r")
     told = refused(known, "kill", "tenant", "acme", "--reason", "r")
     assert "could not be checked" in told
-    assert "OCTANT_KILL_FILE" in told
+    assert "/stop` on every replica" in told

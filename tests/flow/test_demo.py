@@ -62,6 +62,15 @@ class Demo:
         out, _ = self.process.communicate(timeout=STOP)
         return self.process.returncode, out
 
+    def kill_with_its_keeper(self) -> None:
+        """As when memory runs out for both: what they started runs on."""
+        assert self.process
+        demo = psutil.Process(self.process.pid)
+        for child in demo.children():
+            if child.cmdline() == demo.cmdline():
+                child.kill()
+        self.end(signal.SIGKILL)
+
     def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
         words = [sys.executable, "-m", "app.cli", *command]
         return subprocess.run(words, cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=60, check=False)
@@ -161,9 +170,7 @@ def test_it_shows_every_kind_of_answer_and_fails_when_asked_once_if_one_is_not_a
     statuses = {name: int(rows[name].split()[0]) for name in ("chat", "ticket", "unknown model", "over a tiny cap", "not a key")}
     assert statuses == {"chat": 200, "ticket": 200, "unknown model": 404, "over a tiny cap": 429, "not a key": 401}
     assert demo.processes() == []
-    stopped = {**demo.env, "OCTANT_KILL_FILE": str(demo.folder / "stop")}
-    (demo.folder / "stop").touch()
-    demo.env = stopped
+    (demo.folder / "state" / "stop").touch()  # the kill file where the runbook says that the demo has it
     run = demo.run("demo", "--once")
     assert run.returncode == 1, run.stdout + run.stderr
     assert "(expected: 200)" in run.stdout
@@ -172,7 +179,7 @@ def test_it_shows_every_kind_of_answer_and_fails_when_asked_once_if_one_is_not_a
 def test_reset_after_a_kill_stops_what_was_left_before_it_removes_the_files(demo: Demo) -> None:
     """Otherwise Postgres and Valkey run on, on files that are gone."""
     demo.start()
-    demo.end(signal.SIGKILL)
+    demo.kill_with_its_keeper()
     assert demo.processes()
     reset = demo.run("reset")
     assert reset.returncode == 0, reset.stderr
@@ -180,9 +187,19 @@ def test_reset_after_a_kill_stops_what_was_left_before_it_removes_the_files(demo
     assert not (demo.folder / "state").exists()
 
 
-def test_what_a_killed_demo_left_running_is_stopped_by_the_next(demo: Demo) -> None:
+def test_what_a_killed_demo_started_stops_by_itself(demo: Demo) -> None:
+    """Service, worker, simulator and stores: nothing serves on that no process supervises."""
     demo.start()
     demo.end(signal.SIGKILL)
+    deadline = time.monotonic() + 90
+    while demo.processes():
+        assert time.monotonic() < deadline, demo.processes()
+        time.sleep(0.2)
+
+
+def test_what_a_killed_demo_left_running_is_stopped_by_the_next(demo: Demo) -> None:
+    demo.start()
+    demo.kill_with_its_keeper()
     left = {p.pid for p in demo.processes()}
     assert left
     assert ask(demo.start())["outcome"] == "answered"

@@ -13,7 +13,7 @@ from app.domain.errors import InvalidRequest
 from app.edge.answers import json_answer
 from app.edge.deferral import accepted, told
 from app.edge.idempotency import IdempotentRoute
-from app.edge.identity import authenticated
+from app.edge.identity import authenticated, refuse_if_stopped
 from app.edge.limits import body_of
 from app.edge.openapi import takes
 from app.edge.parts import parts_of
@@ -44,6 +44,7 @@ def router(paths: frozenset[str]) -> APIRouter:
     @routes.post(PATH, status_code=202, openapi_extra=takes(JobRequest))
     async def submit(request: Request, caller: Caller) -> Response:
         """Queue a request. Answers 202 with the job, once it is stored."""
+        refuse_if_stopped(request, caller)
         wanted = parsed(JobRequest, await body_of(request))
         if wanted.path not in paths:
             raise InvalidRequest(f"path must be one of {', '.join(sorted(paths))}.", param="path")

@@ -146,11 +146,13 @@ class Support:
     async def decide(self, action_id: str, decision: ActionDecision, context: CallContext, *, confirm: bool) -> dict[str, Any]:
         """Let the customer confirm or cancel what was offered, if the live prompt still allows that tool.
 
+        Raises Stopped for a confirmation while an operator has stopped the tenant's calls; to cancel is always possible.
         Raises Forbidden, NotFound, ActionClosed, DependencyUnavailable.
         """
         identity = context.identity_for(decision.user)
         if not confirm:
             return await self._actions.cancel(identity, action_id, decision.token)
+        self._gateway.refuse_if_stopped(identity)
         prompt = self._gateway.pin_of(PROMPT).prompt
         return await self._actions.confirm(identity, action_id, decision.token, prompt.tools if prompt else ())
 
@@ -225,6 +227,7 @@ class Support:
         """Run one tool, with a span of its own. What no tool of ours is called does not name a span."""
         name = use.name if use.name in exchange.allowed else tools.UNKNOWN
         exchange.uses += 1
+        self._gateway.refuse_if_stopped(exchange.identity)
         if exchange.uses > MOST_USES:
             return tools.Outcome(name, "rate_limited", {"error": "Too many tools for one answer. Answer with what you have."})
         with self._tracing.tool(name, use.id) as span:
@@ -240,13 +243,17 @@ class Support:
         return outcome
 
     async def _conclude(self, exchange: Exchange, reply: Reply | None, otherwise: str) -> Event:
-        """The answer if something supports it, else a person: no evidence is never an answer. ``otherwise`` says why not."""
+        """The answer if something supports it, else a person: no evidence is never an answer. ``otherwise`` says why not.
+
+        Raises Stopped where a person would take over, or actions would be offered, although an operator has stopped it all.
+        """
         checked = citations.check(reply.text if reply else "", exchange.passages)
         removed = exchange.citations_removed + checked.removed
         if removed:
             log.warning("citations removed", extra={"removed": removed, "release": exchange.pin.release})
         handover = exchange.handed_over
         if handover is None and not _holds(exchange, reply, checked):
+            self._gateway.refuse_if_stopped(exchange.identity)
             shop = Shop(self._engine, exchange.identity)
             number = await shop.hand_over(exchange.context.request_id, otherwise)
             handover = tools.Outcome(tools.HAND_OVER, "ok", {"handover_id": number, "reason": otherwise})
@@ -286,6 +293,8 @@ class Support:
     async def _offer(self, exchange: Exchange) -> list[dict[str, Any]]:
         """What waits for the customer, each with the token that lets it happen. Stored only now: a turn may be thrown away."""
         where = (exchange.identity, exchange.context.request_id, exchange.proposals, exchange.tainted_by)
+        if exchange.proposals:
+            self._gateway.refuse_if_stopped(exchange.identity)
         return [pending.told() for pending in await self._actions.offer(*where)]
 
     def _status(self, exchange: Exchange, step: str) -> Event:

@@ -73,7 +73,6 @@ def test_other_environments_start_with_the_defaults(environment: str) -> None:
         ({"openai": {"api_key": "simulator"}}, "Provider openai"),
         ({"openai": {"base_url": "http://simulator:8101/v1", "api_key": "made-up"}}, "Provider openai"),
         ({"anthropic": {"api_key": ""}}, "Provider anthropic: no key"),
-        ({"kill_file": None}, "OCTANT_KILL_FILE"),
         ({"kill_file": Path("/nowhere/at/all/stop")}, "does not exist"),
         ({"budget": {}}, "no alert is sent before a cap"),
         ({"budget": {"alert_webhook_url": "https://pager.example.invalid/"}}, "ALERT_WEBHOOK_URL: the address is an example"),

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from app.domain.errors import Misconfigured
-from app.stack import processes
+from app.stack import interrupts
 from app.stack.processes import child, stop_left_overs, wait_for
 
 SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
@@ -42,11 +42,19 @@ def test_a_child_is_up_within_its_block_and_gone_after_it_with_its_note(tmp_path
     assert list((tmp_path / "run").iterdir()) == []
 
 
-def test_a_child_that_does_not_listen_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "STOP_SECONDS", 0.2)
-    with child("part", [sys.executable, "-c", STUBBORN], tmp_path) as part:
+def test_a_child_that_does_not_listen_is_killed(tmp_path: Path) -> None:
+    with child("part", [sys.executable, "-c", STUBBORN], tmp_path, stop_seconds=0.2) as part:
         wait_for(part.log, part, 10)
     assert not part.alive()
+
+
+def test_a_child_that_drains_is_hurried_by_a_second_interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drains = "import sys; " + STUBBORN.replace("print(", "signal.signal(signal.SIGINT, lambda *_: sys.exit(0)); print(")
+    with child("part", [sys.executable, "-c", drains], tmp_path, stop_seconds=600) as part:
+        wait_for(part.log, part, 10)
+        monkeypatch.setattr(interrupts._Gate, "repeated", True)
+    assert part.process
+    assert part.process.returncode == 0
 
 
 def test_the_children_of_a_child_that_was_killed_go_too(tmp_path: Path) -> None:

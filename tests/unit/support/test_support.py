@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.calls import Answer, Call, Chunk, Deadline, Done, Identity, Receipt, Reply, Tenant, TextDelta, Usage
-from app.domain.errors import AnswerWithheld, ContentRefused, DependencyUnavailable, Forbidden, ProvidersUnavailable
+from app.domain.errors import AnswerWithheld, ContentRefused, DependencyUnavailable, Forbidden, ProvidersUnavailable, Stopped
 from app.domain.messages import Part, StopReason, Text, ToolResult, ToolUse
 from app.domain.money import MicroUSD
 from app.domain.routes import Pin, PriceTable, Prompt, Route
@@ -82,12 +82,17 @@ class Script:
     calls: list[Call] = field(default_factory=list)
     not_made: list[Call] = field(default_factory=list)
     traces: set[str] = field(default_factory=set)
+    stopped_after: int | None = None
 
     def pin_of(self, target: str) -> Pin:
         route = Route(name="smart", targets=(), max_output_tokens=100)
         prompt = Prompt(name=target, version="v1", sha256="", system="", user="", route="smart", tools=self.prompt_tools)
         prices = PriceTable("v", {})
         return Pin(release=self.live, route=route, prices=prices, prompt=prompt, indexes=self.indexes or {NAME: self.index})
+
+    def refuse_if_stopped(self, identity: Identity) -> None:
+        if self.stopped_after is not None and len(self.calls) >= self.stopped_after:
+            raise Stopped("The service is stopped by an operator.")
 
     def not_asked(self, call: Call) -> Receipt:
         self.not_made.append(call)
@@ -211,6 +216,19 @@ async def test_nothing_found_is_handed_over_without_asking_a_model(support: Supp
     async with engine.connect() as connection:
         row = (await connection.execute(select(handovers).where(handovers.c.request_id == "req_nothing"))).one()
     assert (row.tenant, row.user, row.reason) == ("acme", "ada", NOTHING_FOUND)
+
+
+@pytest.mark.parametrize("question", [QUESTION, "asdfgh qwerty zxcvb"])
+async def test_a_stop_during_the_call_lets_no_person_take_over(
+    support: Support, script: Script, engine: AsyncEngine, question: str
+) -> None:
+    """P5: a hand-over is an effect, with and without a model."""
+    script.replies = [said("It takes a week, trust me.")]
+    script.stopped_after = 1 if question == QUESTION else 0
+    with pytest.raises(Stopped):
+        await answer(support, question, context=context(request_id="req_stopped"))
+    async with engine.connect() as connection:
+        assert not (await connection.execute(select(handovers).where(handovers.c.request_id == "req_stopped"))).all()
 
 
 async def test_a_question_that_names_an_order_reaches_the_model_without_any_article(support: Support, script: Script) -> None:

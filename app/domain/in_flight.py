@@ -1,0 +1,84 @@
+"""Requests and calls under way in this process, so that a stop can end them with an error that their caller can read.
+
+A task that serves a request is registered for as long as it runs. `InFlight.end` cancels it and leaves the error it is ended
+with; the code that meets the cancellation calls `ended` and raises that error instead. So the call is recorded and settled under
+the right outcome, and a stream ends in an error event.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+from app.domain.errors import OctantError
+
+Task = asyncio.Task[object]
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """One task under way. ``subjects``: what it works on now, such as a model call."""
+
+    task: Task
+    subjects: list[object] = field(default_factory=list)
+    error: OctantError | None = None
+    raised: bool = False
+
+
+_RUNS: WeakKeyDictionary[Task, _Run] = WeakKeyDictionary()
+
+
+class InFlight:
+    """The tasks under way in one application."""
+
+    def __init__(self) -> None:
+        """Nothing runs yet."""
+        self._runs: set[_Run] = set()
+
+    @property
+    def count(self) -> int:
+        """How many tasks are under way."""
+        return len(self._runs)
+
+    @contextmanager
+    def track(self, subject: object = None) -> Iterator[None]:
+        """Register the current task until the end of the block; within it, what it works on."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("only a task can be in flight")
+        run = _RUNS.get(task)
+        mine = run is None
+        if run is None:
+            run = _RUNS[task] = _Run(task)
+            self._runs.add(run)
+        run.subjects.append(subject)
+        try:
+            yield
+        finally:
+            run.subjects.remove(subject)
+            if mine:
+                self._runs.discard(run)
+                _RUNS.pop(task, None)
+
+    def end(self, make: Callable[[], OctantError], matches: Callable[[object], bool] = lambda _: True) -> int:
+        """End every task that works on a subject that ``matches``. Returns how many. ``make`` builds one error for each."""
+        ending = [run for run in self._runs if run.error is None and any(matches(subject) for subject in run.subjects)]
+        for run in ending:
+            run.error = make()
+            run.task.cancel()
+        return len(ending)
+
+
+def ended() -> OctantError | None:
+    """The error that the current task was ended with; None if it was not. For the handler of a `CancelledError`.
+
+    Gives the error once, and takes the cancellation back: from here on the task fails like any other.
+    """
+    task = asyncio.current_task()
+    run = _RUNS.get(task) if task else None
+    if run is None or run.error is None or run.raised:
+        return None
+    run.raised = True
+    run.task.uncancel()
+    return run.error

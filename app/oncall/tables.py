@@ -1,0 +1,28 @@
+"""The kill switch's memory in Postgres: the newest word on each scope and name."""
+
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, MetaData, String, Table, Text
+
+from app.domain.personal import PersonalData
+
+metadata = MetaData()
+
+stops = Table(
+    "stops",
+    metadata,
+    Column("scope", String(16), primary_key=True),
+    Column("name", String(128), primary_key=True, comment="empty for everything"),
+    Column("stopped", Boolean, nullable=False, comment="false: released"),
+    Column("in_flight", Boolean, nullable=False, comment="calls under way are ended, too"),
+    Column("by", String(128), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("version", BigInteger, nullable=False, comment="the highest wins where two memories differ"),
+)
+
+PERSONAL: tuple[PersonalData, ...] = ()
+NOT_PERSONAL = {
+    "stops.scope": "all, provider or tenant",
+    "stops.name": "a provider or a tenant, not a user",
+    "stops.by": "an operator, not a user",
+    "stops.reason": "an operator's words",
+}
