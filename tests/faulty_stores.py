@@ -54,9 +54,7 @@ class Relay:
         async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self._writers.append(writer)
             await self._flowing.wait()
-            far_reader, far_writer = await (
-                asyncio.open_unix_connection(path) if path else asyncio.open_connection(host, port)
-            )
+            far_reader, far_writer = await (asyncio.open_unix_connection(path) if path else asyncio.open_connection(host, port))
             self._writers.append(far_writer)
             for source, target in ((reader, far_writer), (far_reader, writer)):
                 task = asyncio.create_task(self._pump(source, target))
