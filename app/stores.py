@@ -33,6 +33,7 @@ from app.budget.budget import BudgetPolicy
 from app.domain.money import from_dollars
 from app.releases.manifest import Places
 from app.releases.releases import Releases
+from app.security.remembered import FOLDER, Remembered
 from app.settings import Settings
 
 CONNECT_SECONDS = 2.0
@@ -43,6 +44,8 @@ PROBE_SECONDS, PROBE_EVERY = 1.0, 0.5
 STATEMENT_SECONDS = 10.0  # Postgres itself ends a statement then, unless its transaction sets another limit
 LONGEST_SECONDS = 90.0  # the end of every wait on Postgres
 READ_ONLY = "25006"  # SQLSTATE: a replica, or a primary that was demoted
+
+RELEASE_SECONDS = 24 * 3600.0  # a machine that was off for longer may have missed a rollback
 
 VALKEY_TIMEOUT = 1.0
 VALKEY_CONNECTIONS = 64  # a burst waits for one of these; it does not open a thousand
@@ -277,4 +280,9 @@ def places(settings: Settings) -> Places:
 
 def releases_of(settings: Settings, engine: AsyncEngine, valkey: Redis) -> Releases:
     """The releases room on the settings' places."""
-    return Releases(engine, valkey, places(settings))
+    return Releases(engine, valkey, places(settings), remembered=remembered(settings, "release", RELEASE_SECONDS))
+
+
+def remembered(settings: Settings, name: str, seconds: float) -> Remembered:
+    """A local file of what Postgres said last, believed for ``seconds``."""
+    return Remembered(settings.state_dir / FOLDER / f"{name}.json", secret=settings.secret, seconds=seconds)

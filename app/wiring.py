@@ -1,7 +1,7 @@
 """The composition root: settings in, concrete parts out, opened and closed once. Nothing else builds adapters."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,6 +9,7 @@ from functools import partial
 
 from redis.asyncio import Redis
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import __version__
@@ -24,7 +25,7 @@ from app.budget.shares import shares
 from app.domain.money import MICROS_PER_DOLLAR
 from app.domain.routes import Target
 from app.edge.attempts import Attempts
-from app.edge.parts import EdgeParts
+from app.edge.parts import Check, EdgeParts, Health
 from app.features.support import Actions, Support
 from app.gateway.gateway import Gateway, GatewayParts
 from app.gateway.providers.anthropic import AnthropicProvider
@@ -39,6 +40,7 @@ from app.jobs.jobs import Jobs
 from app.jobs.queue import ValkeyQueue
 from app.oncall.switch import KillSwitch
 from app.releases import rehearsals
+from app.releases.releases import Releases
 from app.security import names, webhooks
 from app.security.guard import Guard
 from app.security.keys import KeyRing
@@ -46,11 +48,13 @@ from app.security.provider_keys import ProviderKeys
 from app.security.redaction import Redactor
 from app.security.tenant_patterns import TenantPatterns
 from app.settings import ProviderSettings, Settings
-from app.stores import budget_policy, build_engine, build_valkey, releases_of
+from app.stores import budget_policy, build_engine, build_valkey, releases_of, remembered
 from app.telemetry import logs
 from app.telemetry.looking import Looking
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
+
+POSTGRES_CHECK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +126,7 @@ async def _open_recovery(
 async def _open_budget(stack: AsyncExitStack, settings: Settings, engine: AsyncEngine, valkey: Redis, metrics: Metrics) -> Budget:
     """The budget room, not started; what keeps its books is, and closes with ``stack``."""
     ledger = Ledger(engine, valkey, on_pending=metrics.ledger_pending.set)
-    caps = UserCaps(engine)
+    caps = UserCaps(engine, remembered=remembered(settings, "caps", settings.keys_remembered))
     await caps.start()
     stack.push_async_callback(caps.aclose)
     await ledger.start()
@@ -264,7 +268,7 @@ def _build_edge(
     idempotency: Idempotency,
     tracing: Tracing,
     jobs: Jobs,
-    checks: Mapping[str, Callable[[], Awaitable[None]]],
+    checks: Mapping[str, Check],
     release: Callable[[], str],
 ) -> EdgeParts:
     return EdgeParts(
@@ -294,7 +298,8 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         stack.push_async_callback(engine.dispose)
         stack.push_async_callback(valkey.aclose)
         tracing = _open_tracing(stack, settings, redactor, metrics)  # closed after what writes records and money
-        keys = KeyRing(engine, secret=settings.secret)
+        stale = settings.keys_remembered
+        keys = KeyRing(engine, secret=settings.secret, stale=stale, remembered=remembered(settings, "keys", stale))
         for part in (patterns, keys):
             await part.start()
             stack.push_async_callback(part.aclose)
@@ -328,19 +333,33 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         await _open_looking(stack, settings, keys, valkey, budget, jobs, metrics)
         edge = _build_edge(
             settings, metrics, keys=keys, idempotency=idempotency, tracing=tracing, jobs=jobs,
-            checks={**_checks(engine, valkey), "budget": budget.check}, release=lambda: releases.current.id,
+            checks=_checks(engine, valkey, keys, releases, budget), release=lambda: releases.known,
         )  # fmt: skip
         pending = Actions(engine, redactor, secret=settings.secret)
         product = Support(gateway, engine, settings.index_dir, redactor, tracing, guard, pending)
         yield Parts(gateway=gateway, support=product, edge=edge, engine=engine, redactor=redactor)
 
 
-def _checks(engine: AsyncEngine, valkey: Redis) -> Mapping[str, Callable[[], Awaitable[None]]]:
-    async def postgres() -> None:
-        async with engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
+def _checks(engine: AsyncEngine, valkey: Redis, keys: KeyRing, releases: Releases, budget: Budget) -> Mapping[str, Check]:
+    """Whether calls work. With Postgres away those of callers who are known still do: degraded, and ready."""
 
-    async def valkey_answers() -> None:
+    async def postgres() -> Health:
+        try:
+            async with asyncio.timeout(POSTGRES_CHECK_SECONDS), engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+        except (SQLAlchemyError, OSError):
+            return "degraded" if keys.knows_some else "failing"
+        return "ok"
+
+    async def valkey_answers() -> Health:
         await valkey.ping()
+        return "ok"
 
-    return {"postgres": postgres, "valkey": valkey_answers}
+    async def money_can_be_held() -> Health:
+        await budget.check()
+        return "ok"
+
+    async def release() -> Health:
+        return "ok" if releases.known else "failing"
+
+    return {"postgres": postgres, "valkey": valkey_answers, "budget": money_can_be_held, "release": release}

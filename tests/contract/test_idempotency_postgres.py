@@ -56,8 +56,10 @@ async def claimed(store: Idempotency, identity: Identity, key: str = "k") -> Cla
 
 async def pass_time(engine: AsyncEngine, identity: Identity, interval: str) -> None:
     """For the rows of one tenant. Times are Postgres' own, so there is no clock to turn."""
-    moved = ", ".join(f"{column} = {column} - CAST(:by AS interval)" for column in ("expires_at", "challenged_at"))
-    statement = text(f"UPDATE idempotency_keys SET {moved} WHERE tenant = :tenant")
+    statement = text(
+        "UPDATE idempotency_keys SET expires_at = expires_at - CAST(:by AS interval),"
+        " challenged_at = challenged_at - CAST(:by AS interval) WHERE tenant = :tenant"
+    )
     async with engine.begin() as connection:
         await connection.execute(statement, {"by": interval, "tenant": identity.tenant.id})
 
