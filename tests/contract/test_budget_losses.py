@@ -1,5 +1,6 @@
 """The budget when its store loses data, is killed, freezes or is slow: on a Valkey of its own."""
 
+import asyncio
 import os
 import signal
 import time
@@ -10,16 +11,21 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from faulty_stores import Relay
 from money import identity, in_ledger, make_budget, opened, user_day
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as ValkeyConnectionError
+from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.budget.budget import Budget
+from app.budget.hold import epoch_key
 from app.budget.ledger import Ledger
+from app.domain.calls import Identity, RateLimits
 from app.domain.errors import BudgetExceeded, DependencyUnavailable
 from app.domain.money import MicroUSD
 from app.settings import Settings
-from app.stack.embedded import embedded_valkey
+from app.stack.embedded import embedded_valkey, free_port
 from app.stores import build_valkey
 
 Made = Callable[..., Budget]
@@ -158,6 +164,101 @@ async def test_while_valkey_is_away_an_allowance_can_be_spent_and_is_counted_whe
     await budget.flush()
     await budget.aclose()
     assert await user_day(budget, who) == (150, 0)
+
+
+async def test_a_take_whose_answer_was_lost_is_repeated_and_counts_once(make: Made, own: Redis) -> None:
+    """C1: the script ran, its connection broke. So does an extension's; the rate limit counts one request."""
+    budget, who = make(), identity(key_limits=RateLimits(requests=10))
+    await opened(budget)
+    await budget.hold(who, MicroUSD(10), lease_id=uuid4().hex, seconds=10)  # from here on the shard has its grant
+    scripts = budget._hold
+    lost: list[object] = []
+
+    async def losing(**arguments: Any) -> object:  # noqa: ANN401
+        answer = await scripts(**arguments)
+        if len(lost) % 2 == 0:
+            lost.append(answer)
+            raise ValkeyConnectionError("Connection closed by server.")
+        lost.append(answer)
+        return answer
+
+    budget._hold = losing  # type: ignore[assignment]
+    hold = await budget.hold(who, MicroUSD(100), lease_id=uuid4().hex, seconds=10)
+    await budget.extend(hold, MicroUSD(50))
+    assert len(lost) == 4
+    assert await user_day(budget, who) == (0, 160)
+    budget._hold = scripts
+    assert (await budget.hold(who, MicroUSD(1), lease_id=uuid4().hex, seconds=10)).rates["requests"].remaining == 7
+    hold.spend(MicroUSD(120))
+    budget.settle(hold)
+    await budget.start()
+    await budget.aclose()
+    assert await user_day(budget, who) == (120, 11)
+
+
+async def test_after_a_restart_with_its_data_no_call_of_a_burst_is_refused(engine: AsyncEngine, tmp_path: Path) -> None:
+    """The pool is full of connections that the server closed: they are found out before they are used."""
+    port, who = free_port(), identity()
+    with embedded_valkey(tmp_path, port=port) as url:
+        client = build_valkey(Settings(valkey_url=url))
+        budget = make_budget(client, engine)
+        await opened(budget)
+        await burst(budget, who)
+    with embedded_valkey(tmp_path, port=port):
+        for _ in range(4):
+            await burst(budget, who)
+        await client.aclose()
+
+
+async def burst(budget: Budget, who: Identity) -> None:
+    await asyncio.gather(*(budget.hold(who, MicroUSD(1), lease_id=uuid4().hex, seconds=10) for _ in range(40)))
+
+
+async def test_one_dead_connection_is_not_taken_for_an_outage(engine: AsyncEngine, own_url: str, own: Redis) -> None:
+    """A firewall forgot the pool's connections: the call waits once, and is answered on a new connection."""
+    who = identity()
+    async with Relay().running(port=make_url(own_url).port or 0) as relay:
+        client = build_valkey(Settings(valkey_url=f"redis://127.0.0.1:{relay.url_port}/0"))
+        budget = make_budget(client, engine)
+        await opened(budget)
+        await burst(budget, who)
+        relay.drop_all()
+        await burst(budget, who)
+        assert await user_day(budget, who) == (0, 80)
+        await client.aclose()
+
+
+@pytest.mark.parametrize("state", ["full", "replica", "counters gone", "closed"])
+async def test_the_check_finds_what_a_call_would_find(make: Made, own: Redis, state: str) -> None:
+    """A read alone would be answered in the first two."""
+    budget = make()
+    await opened(budget)
+    if state == "full":
+        await own.config_set("maxmemory", "1")
+    elif state == "replica":
+        await own.replicaof("127.0.0.1", "1")
+    elif state == "counters gone":
+        await own.delete(epoch_key(3))
+    else:
+        await own.set(epoch_key(3), f"x:{(await own.time())[0] + 60}000")
+    try:
+        with pytest.raises(DependencyUnavailable):
+            await budget.check()
+    finally:
+        await own.replicaof("NO", "ONE")
+        await own.config_set("maxmemory", "0")
+    await own.delete(epoch_key(3))
+    await opened(budget)
+
+
+async def test_a_clock_that_is_wrong_says_nothing_of_the_counters(make: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Valkey's clock alone says when a shard opens: a worker that is a minute behind is ready when its calls are answered."""
+    budget = make()
+    await opened(budget)
+    now = time.time
+    for skew in (-3600, 3600):
+        monkeypatch.setattr(time, "time", lambda skew=skew: now() + skew)
+        await budget.check()
 
 
 async def test_a_slow_valkey_is_waited_for(make: Made, own: Redis) -> None:
