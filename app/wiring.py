@@ -16,9 +16,11 @@ from app import __version__
 from app.audit.partitions import Keeper
 from app.audit.recorder import FEW_AT_ONCE, MOST_AT_ONCE, Recorder
 from app.audit.spill import Spill
+from app.budget import journal
 from app.budget.alerts import Alerts, Receivers
 from app.budget.budget import Budget
 from app.budget.caps import UserCaps
+from app.budget.journal import Journal
 from app.budget.ledger import Ledger
 from app.budget.reconcile import Reconciler
 from app.budget.shares import shares
@@ -149,7 +151,14 @@ async def _open_budget(stack: AsyncExitStack, settings: Settings, engine: AsyncE
     reconciler = Reconciler(engine, valkey, ledger, on_difference=lambda d: metrics.budget_difference.set(d / MICROS_PER_DOLLAR))
     await reconciler.start()
     stack.push_async_callback(reconciler.aclose)
-    return Budget(valkey, ledger, caps, policy=budget_policy(settings), on_settle_failure=metrics.settle_failures.inc)
+    return Budget(
+        valkey,
+        ledger,
+        caps,
+        policy=budget_policy(settings),
+        on_settle_failure=metrics.settle_failures.inc,
+        journal=Journal(settings.state_dir / journal.FOLDER),
+    )
 
 
 async def _open_audit(

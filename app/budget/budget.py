@@ -27,6 +27,7 @@ from redis.exceptions import TimeoutError as ValkeyTimeoutError
 from app.budget.caps import UserCaps
 from app.budget.grants import Grants
 from app.budget.hold import KINDS, REMEMBERED_EXPIRED, Hold, epoch_key, lease_prefix, leases_key
+from app.budget.journal import Journal, Orphan
 from app.budget.ledger import Ledger
 from app.budget.outage import Allowance, Watch
 from app.budget.restore import Restorer
@@ -70,8 +71,12 @@ class Budget:
         policy: BudgetPolicy,
         on_settle_failure: Callable[[], None] = lambda: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        journal: Journal | None = None,
     ) -> None:
-        """``on_settle_failure`` is called for each failed try to settle; ``now`` gives the moment whose windows count a call."""
+        """``on_settle_failure`` is called for each failed try to settle; ``now`` gives the moment whose windows count a call.
+
+        ``journal``: what this worker holds, in a second memory, and what dead ones held.
+        """
         folder = Path(__file__).parent
         self._valkey = valkey
         self._hold = valkey.register_script((folder / "hold.lua").read_text())
@@ -82,6 +87,7 @@ class Budget:
         self._grants = Grants(valkey, cap=policy.global_daily_cap)
         self._restorer = Restorer(valkey, ledger)
         self._watch = Watch(valkey)
+        self._journal = journal
         self._allowance = Allowance(policy.outage_allowance)
         self._caps = caps
         self._ledger = ledger
@@ -111,6 +117,8 @@ class Budget:
             task.cancel()
         if tasks:  # bounded: a task inside the client may take its cancellation late
             await asyncio.wait(tasks, timeout=grace)
+        if self._journal:
+            self._journal.close()
 
     async def hold(
         self, identity: Identity, amount: MicroUSD, *, lease_id: str, seconds: float, feature: str = "", tokens: int = 0
@@ -179,13 +187,17 @@ class Budget:
             for shard in range(SHARDS):
                 pipeline.get(epoch_key(shard))
             epochs = await pipeline.execute()
+        same = all(epoch and epoch == self._epochs.get(shard) for shard, epoch in enumerate(epochs))
+        orphans = await asyncio.to_thread(self._journal.orphans) if self._journal and not same else []
         for shard, epoch in enumerate(epochs):
+            left = [orphan for orphan in orphans if orphan.shard == shard]
             if epoch is None:
-                await self._restorer.restore(shard, known=shard in self._epochs)
+                await self._restorer.restore(shard, known=shard in self._epochs or bool(left))
                 epoch = await self._valkey.get(epoch_key(shard))  # noqa: PLW2901 - the one it has now
-            if epoch and self._epochs.get(shard, epoch) != epoch:
-                await self._tell_again(shard)
-            if epoch:
+            if epoch and self._epochs.get(shard) != epoch:
+                await self._tell_of(left)
+                if shard in self._epochs:
+                    await self._tell_again(shard)
                 self._epochs[shard] = epoch
 
     async def check(self) -> None:
@@ -231,6 +243,8 @@ class Budget:
             if word == "ok":
                 hold.amount, hold.taken = MicroUSD(hold.amount + amount), hold.takes
                 self._live[hold.lease_id] = hold
+                if self._journal:
+                    self._journal.held(hold)
                 if limited:
                     hold.note_rates(rest)
                 return
@@ -263,6 +277,13 @@ class Budget:
             await self._hold(keys=hold.take_keys(limited=False), args=arguments)
         for _, hold in [entry for entry in self._settled if entry[1].shard == shard]:
             self._pending.put_nowait(hold)
+
+    async def _tell_of(self, orphans: list[Orphan]) -> None:
+        """Leases of workers that are dead: held again, for the sweeper, or settled. What is known counts no second time."""
+        for orphan in orphans:
+            await (self._settle if orphan.settled else self._hold)(keys=orphan.keys, args=orphan.arguments)
+        if orphans:
+            log.warning("leases of dead workers are told again", extra={"leases": len(orphans)})
 
     async def _settle_forever(self) -> None:
         """Settle what is queued, many at a time: one by one, a busy worker would fall behind and money stay held."""
@@ -312,6 +333,8 @@ class Budget:
 
     def _note_settled(self, holds: list[Hold]) -> None:
         now = time.monotonic()
+        if self._journal:
+            self._journal.settled(holds)
         self._settled.extend((now, hold) for hold in holds if hold.spent)
         while self._settled and self._settled[0][0] < now - RESENT_SECONDS:
             self._settled.popleft()

@@ -18,8 +18,10 @@ from redis.exceptions import ConnectionError as ValkeyConnectionError
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.budget import journal as journal_module
 from app.budget.budget import Budget
 from app.budget.hold import epoch_key
+from app.budget.journal import Journal
 from app.budget.ledger import Ledger
 from app.domain.calls import Identity, RateLimits
 from app.domain.errors import BudgetExceeded, DependencyUnavailable
@@ -164,6 +166,71 @@ async def test_while_valkey_is_away_an_allowance_can_be_spent_and_is_counted_whe
     await budget.flush()
     await budget.aclose()
     assert await user_day(budget, who) == (150, 0)
+
+
+async def test_what_killed_workers_held_is_counted_although_valkey_lost_its_data_too(
+    make: Made, engine: AsyncEngine, own: Redis, tmp_path: Path
+) -> None:
+    """C3: the second memory is a file of each process; whoever finds it tells of it, as often as counters are lost."""
+    who = identity(tenant_cap=1000, user_cap=1000)
+    dead, journal = make(journal=Journal(tmp_path)), Journal(tmp_path)
+    await opened(dead)
+    await dead.hold(who, MicroUSD(100), lease_id=uuid4().hex, seconds=10)
+    twice = await dead.hold(who, MicroUSD(100), lease_id=uuid4().hex, seconds=10)
+    await dead.extend(twice, MicroUSD(50))
+    done = await dead.hold(who, MicroUSD(100), lease_id=uuid4().hex, seconds=10)
+    done.spend(MicroUSD(40))
+    await dead._settle_until_done([done])
+    alive = make(journal=journal)
+    await opened(alive)
+    mine = await alive.hold(who, MicroUSD(7), lease_id=uuid4().hex, seconds=10)
+    assert journal.orphans() == []  # the other one lives, as far as anybody can tell
+    assert dead._journal is not None
+    assert dead._journal._file is not None
+    dead._journal._file.close()  # killed: the system lets go of its lock, and the file stays
+    for _ in range(2):
+        await own.flushall()
+        await alive.look()
+        await alive.look()
+        assert await user_day(alive, who) == (40, 257)
+    newcomer = make(journal=Journal(tmp_path))
+    await newcomer.look()
+    assert await user_day(alive, who) == (40, 257)
+    await opened(alive)
+    alive.settle(mine)
+    await alive.start()
+    await alive.aclose()
+    assert await user_day(alive, who) == (40, 250)
+    assert len(list(tmp_path.glob("*.holds"))) == 2  # the dead one's, and what was settled a moment ago
+    assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.glob("*.holds"))
+
+
+async def test_the_second_memory_begins_a_new_file_and_forgets_what_is_old(
+    make: Made, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A busy worker writes megabytes a minute; what counts of them is little."""
+    monkeypatch.setattr(journal_module, "FILE_BYTES", 4000)
+    monkeypatch.setattr(journal_module, "RETOLD_SECONDS", 0.0)
+    budget, who = make(journal=Journal(tmp_path)), identity()
+    await opened(budget)
+    await budget.hold(who, MicroUSD(100), lease_id="stays", seconds=3600)
+    for _ in range(40):
+        done = await budget.hold(who, MicroUSD(1), lease_id=uuid4().hex, seconds=10)
+        await budget._settle_until_done([done])
+    (path,) = tmp_path.glob("*.holds")
+    assert path.stat().st_size < 8000
+    assert budget._journal is not None
+    assert budget._journal._file is not None
+    budget._journal._file.close()
+    assert [orphan.arguments[1] for orphan in Journal(tmp_path).orphans()] == ["stays"]
+
+
+async def test_a_disk_that_is_full_costs_no_call(make: Made, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    budget = make(journal=Journal(tmp_path / "file"))
+    await opened(budget)
+    hold = await budget.hold(identity(), MicroUSD(100), lease_id=uuid4().hex, seconds=10)
+    await budget._settle_until_done([hold])
 
 
 async def test_a_take_whose_answer_was_lost_is_repeated_and_counts_once(make: Made, own: Redis) -> None:
