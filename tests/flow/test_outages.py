@@ -22,6 +22,8 @@ from faulty_stores import frozen
 from app.migrations import upgrade
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
 
+pytestmark = pytest.mark.timeout(300)  # two engines, a service, and outages that last
+
 CHAT = "/v1/chat/completions"
 ASK = {"model": "smart", "messages": [{"role": "user", "content": "hello"}]}
 SOON = 10.0  # seconds; no wait on a store is longer than three, and the machine may be busy
