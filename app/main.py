@@ -8,13 +8,15 @@ from operator import attrgetter
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app import __version__
 from app.console import calls
-from app.domain.errors import InvalidRequest
+from app.domain.errors import DependencyUnavailable, InvalidRequest
 from app.domain.in_flight import InFlight
 from app.edge import health
 from app.edge.admin import AdminSide
@@ -75,6 +77,8 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
     )
     app.add_exception_handler(HTTPException, _raise_ours)
     app.add_exception_handler(RequestValidationError, _raise_ours)
+    for away in (OperationalError, InterfaceError, PoolTimeout):
+        app.add_exception_handler(away, _raise_away)
     app.include_router(health.router)
     return app
 
@@ -88,6 +92,11 @@ def posts(*routers: APIRouter) -> frozenset[str]:
 def create_app_from_settings() -> FastAPI:
     """The factory that servers call: settings from the environment."""
     return create_app(load())
+
+
+async def _raise_away(_: Request, error: Exception) -> Response:
+    """Postgres does not answer, and no room has said it in words of its own."""
+    raise DependencyUnavailable("Postgres does not answer right now.", retry_after=5.0) from error
 
 
 async def _raise_ours(_: Request, error: Exception) -> Response:

@@ -165,6 +165,9 @@ class Settings(BaseSettings):
         default=SecretStr(DEVELOPMENT_SECRET), description="Keys API-key hashes and redaction tokens. 32+ characters."
     )
 
+    keys_remembered: Seconds = Field(
+        default=900.0, description="Seconds that an API key stays good while Postgres is away, since Postgres last said so."
+    )
     secrets_dir: Path | None = Field(default=None, description="Folder of secret files, each named as its variable.")
 
     openai: OpenAISettings = OpenAISettings()

@@ -1,7 +1,7 @@
 """The composition root: settings in, concrete parts out, opened and closed once. Nothing else builds adapters."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,6 +9,7 @@ from functools import partial
 
 from redis.asyncio import Redis
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import __version__
@@ -16,9 +17,11 @@ from app.audit.actions import NOTES, ActionLog
 from app.audit.partitions import Keeper
 from app.audit.recorder import FEW_AT_ONCE, MOST_AT_ONCE, Recorder
 from app.audit.spill import Spill
+from app.budget import journal
 from app.budget.alerts import Alerts, Receivers
 from app.budget.budget import Budget
 from app.budget.caps import UserCaps
+from app.budget.journal import Journal
 from app.budget.ledger import Ledger
 from app.budget.reconcile import Reconciler
 from app.budget.shares import shares
@@ -27,7 +30,7 @@ from app.domain.in_flight import InFlight
 from app.domain.money import MICROS_PER_DOLLAR
 from app.domain.routes import Target
 from app.edge.attempts import Attempts
-from app.edge.parts import EdgeParts
+from app.edge.parts import Check, EdgeParts, Health
 from app.edge.proxies import Proxies
 from app.features.support import Actions, Support
 from app.gateway.gateway import Gateway, GatewayParts
@@ -44,6 +47,7 @@ from app.jobs.jobs import Jobs
 from app.jobs.queue import ValkeyQueue
 from app.oncall.switch import KillSwitch
 from app.releases import rehearsals
+from app.releases.releases import Releases
 from app.security import names, webhooks
 from app.security.guard import Guard
 from app.security.kept import KeptTexts
@@ -52,11 +56,13 @@ from app.security.provider_keys import ProviderKeys
 from app.security.redaction import Redactor
 from app.security.tenant_patterns import TenantPatterns
 from app.settings import ProviderSettings, Settings
-from app.stores import budget_policy, build_engine, build_valkey, releases_of
+from app.stores import budget_policy, build_engine, build_valkey, releases_of, remembered
 from app.telemetry import logs
 from app.telemetry.looking import Looking
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
+
+POSTGRES_CHECK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +138,7 @@ async def _open_budget(
 ) -> Budget:
     """The budget room, not started; what keeps its books is, and closes with ``stack``."""
     ledger = Ledger(engine, valkey, on_pending=metrics.ledger_pending.set)
-    caps = UserCaps(engine)
+    caps = UserCaps(engine, remembered=remembered(settings, "caps", settings.keys_remembered))
     await caps.start()
     stack.push_async_callback(caps.aclose)
     await ledger.start()
@@ -162,6 +168,7 @@ async def _open_budget(
         policy=budget_policy(settings),
         on_settle_failure=metrics.settle_failures.inc,
         name_of=lambda tenant, user: redactor.ledger_name(user, tenant=tenant),
+        journal=Journal(settings.state_dir / journal.FOLDER),
     )
 
 
@@ -292,7 +299,7 @@ def _build_edge(
     idempotency: Idempotency,
     tracing: Tracing,
     jobs: Jobs,
-    checks: Mapping[str, Callable[[], Awaitable[None]]],
+    checks: Mapping[str, Check],
     release: Callable[[], str],
     switch: KillSwitch,
 ) -> EdgeParts:
@@ -328,7 +335,8 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         stack.push_async_callback(engine.dispose)
         stack.push_async_callback(valkey.aclose)
         tracing = _open_tracing(stack, settings, redactor, metrics)  # closed after what writes records and money
-        keys = KeyRing(engine, secret=settings.secret)
+        stale = settings.keys_remembered
+        keys = KeyRing(engine, secret=settings.secret, stale=stale, remembered=remembered(settings, "keys", stale))
         for part in (patterns, keys):
             await part.start()
             stack.push_async_callback(part.aclose)
@@ -366,7 +374,7 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         await _open_looking(stack, settings, keys, valkey, budget, jobs, metrics)
         edge = _build_edge(
             settings, metrics, keys=keys, idempotency=idempotency, tracing=tracing, jobs=jobs,
-            checks={**_checks(engine, valkey), "budget": budget.check}, release=lambda: releases.current.id,
+            checks=_checks(engine, valkey, keys, releases, budget), release=lambda: releases.known,
             switch=switch,
         )  # fmt: skip
         kept = KeptTexts(redactor, guard.links)
@@ -377,12 +385,26 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         yield Parts(gateway=gateway, support=product, edge=edge, engine=engine, redactor=redactor, kept=kept, actions=actions)
 
 
-def _checks(engine: AsyncEngine, valkey: Redis) -> Mapping[str, Callable[[], Awaitable[None]]]:
-    async def postgres() -> None:
-        async with engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
+def _checks(engine: AsyncEngine, valkey: Redis, keys: KeyRing, releases: Releases, budget: Budget) -> Mapping[str, Check]:
+    """Whether calls work. With Postgres away those of callers who are known still do: degraded, and ready."""
 
-    async def valkey_answers() -> None:
+    async def postgres() -> Health:
+        try:
+            async with asyncio.timeout(POSTGRES_CHECK_SECONDS), engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+        except (SQLAlchemyError, OSError):
+            return "degraded" if keys.knows_some else "failing"
+        return "ok"
+
+    async def valkey_answers() -> Health:
         await valkey.ping()
+        return "ok"
 
-    return {"postgres": postgres, "valkey": valkey_answers}
+    async def money_can_be_held() -> Health:
+        await budget.check()
+        return "ok"
+
+    async def release() -> Health:
+        return "ok" if releases.known else "failing"
+
+    return {"postgres": postgres, "valkey": valkey_answers, "budget": money_can_be_held, "release": release}

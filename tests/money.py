@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.budget.budget import Budget, BudgetPolicy
 from app.budget.caps import UserCaps
+from app.budget.journal import Journal
 from app.budget.ledger import Ledger
 from app.domain.calls import Identity, RateLimits, Tenant
 from app.domain.errors import BudgetExceeded, DependencyUnavailable
@@ -34,11 +35,12 @@ def make_budget(
     *,
     on_settle_failure: Callable[[], None] = lambda: None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    journal: Journal | None = None,
     **policy: Any,  # noqa: ANN401
 ) -> Budget:
     """A worker's budget; the cap over everything is out of reach unless said otherwise."""
     made, ledger = BudgetPolicy(**{"global_daily_cap": CAP, **policy}), Ledger(engine, valkey)
-    return Budget(valkey, ledger, UserCaps(engine), policy=made, on_settle_failure=on_settle_failure, now=now)
+    return Budget(valkey, ledger, UserCaps(engine), policy=made, on_settle_failure=on_settle_failure, now=now, journal=journal)
 
 
 async def in_ledger(engine: AsyncEngine, who: Identity) -> int:

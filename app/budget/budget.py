@@ -11,7 +11,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,11 +19,15 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
+from redis.commands.core import AsyncScript
+from redis.exceptions import ConnectionError as ValkeyConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as ValkeyTimeoutError
 
 from app.budget.caps import UserCaps
 from app.budget.grants import Grants
 from app.budget.hold import KINDS, REMEMBERED_EXPIRED, Hold, epoch_key, lease_prefix, leases_key
+from app.budget.journal import Journal, Orphan
 from app.budget.ledger import Ledger
 from app.budget.outage import Allowance, Watch
 from app.budget.restore import Restorer
@@ -37,6 +41,8 @@ MOST_AT_ONCE = 200
 LOOK_EVERY, SWEEP_EVERY = 1.0, 5.0
 RESENT_SECONDS = 30.0  # what was settled in these is told again after a loss: the ledger may not have it yet
 TRIES = 12
+CHECK_MS = 5000
+_UNHEARD = (ValkeyConnectionError, ValkeyTimeoutError, OSError)  # no answer; every other error is one
 
 log = logging.getLogger(__name__)
 
@@ -66,20 +72,24 @@ class Budget:
         on_settle_failure: Callable[[], None] = lambda: None,
         name_of: Callable[[str, str], str] = lambda _tenant, user: user,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        journal: Journal | None = None,
     ) -> None:
         """``on_settle_failure`` is called for each failed try to settle; ``now`` gives the moment whose windows count a call.
 
         ``name_of`` gives, of a tenant and a user's id, the id that counters and ledger know the user by.
+        ``journal``: what this worker holds, in a second memory, and what dead ones held.
         """
         folder = Path(__file__).parent
         self._valkey = valkey
         self._hold = valkey.register_script((folder / "hold.lua").read_text())
         self._settle = valkey.register_script((folder / "settle.lua").read_text())
         self._sweep = valkey.register_script((folder / "sweep.lua").read_text())
+        self._check = valkey.register_script((folder / "check.lua").read_text())
         self._clustered = isinstance(cast("object", valkey), RedisCluster)  # the same commands, typed apart
         self._grants = Grants(valkey, cap=policy.global_daily_cap)
         self._restorer = Restorer(valkey, ledger)
         self._watch = Watch(valkey)
+        self._journal = journal
         self._allowance = Allowance(policy.outage_allowance)
         self._caps = caps
         self._ledger = ledger
@@ -110,6 +120,8 @@ class Budget:
             task.cancel()
         if tasks:  # bounded: a task inside the client may take its cancellation late
             await asyncio.wait(tasks, timeout=grace)
+        if self._journal:
+            self._journal.close()
 
     async def hold(
         self, identity: Identity, amount: MicroUSD, *, lease_id: str, seconds: float, feature: str = "", tokens: int = 0
@@ -185,64 +197,82 @@ class Budget:
             for shard in range(SHARDS):
                 pipeline.get(epoch_key(shard))
             epochs = await pipeline.execute()
+        same = all(epoch and epoch == self._epochs.get(shard) for shard, epoch in enumerate(epochs))
+        orphans = await asyncio.to_thread(self._journal.orphans) if self._journal and not same else []
         for shard, epoch in enumerate(epochs):
+            left = [orphan for orphan in orphans if orphan.shard == shard]
             if epoch is None:
-                await self._restorer.restore(shard, known=shard in self._epochs)
+                await self._restorer.restore(shard, known=shard in self._epochs or bool(left))
                 epoch = await self._valkey.get(epoch_key(shard))  # noqa: PLW2901 - the one it has now
-            if epoch and self._epochs.get(shard, epoch) != epoch:
-                await self._tell_again(shard)
-            if epoch:
+            if epoch and self._epochs.get(shard) != epoch:
+                await self._tell_of(left)
+                if shard in self._epochs:
+                    await self._tell_again(shard)
                 self._epochs[shard] = epoch
 
     async def check(self) -> None:
-        """Raise DependencyUnavailable unless money can be held in every shard now."""
-        async with self._valkey.pipeline(transaction=False) as pipeline:
-            for shard in range(SHARDS):
-                pipeline.get(epoch_key(shard))
-            epochs = await pipeline.execute()
-        opens = max((int(epoch.partition(":")[2]) for epoch in epochs if epoch), default=0)
-        wait = opens / 1000 - time.time()
-        if None in epochs or wait > 0:
-            raise DependencyUnavailable("The budget's counters are being rebuilt.", retry_after=max(1.0, wait))
+        """Raise DependencyUnavailable unless money can be held in every shard now, by Valkey's own clock and with a real write.
+
+        So a Valkey that is full, or a replica, is found as a call would find it. Raises what the client raises.
+        """
+        keys = [[epoch_key(shard), key(shard, "check")] for shard in range(SHARDS)]
+        waits = await self._run_in_shards(self._check, [(names, [CHECK_MS]) for names in keys])
+        for failure in (wait for wait in waits if isinstance(wait, Exception)):
+            raise DependencyUnavailable("The budget store takes no writes.", retry_after=5.0) from failure
+        if any(wait != 0 for wait in waits):
+            raise DependencyUnavailable("The budget's counters are being rebuilt.", retry_after=max(1.0, max(waits) / 1000))
 
     async def _asking(self, hold: Hold, amount: MicroUSD, *, limited: bool) -> None:
         """Ask in a task of its own: a script that was sent may run, whoever stopped waiting. `settle` waits until it has."""
+        hold.takes += 1
         hold.asking = asyncio.ensure_future(self._take(hold, amount, limited=limited))
         await asyncio.shield(hold.asking)
 
     async def _take(self, hold: Hold, amount: MicroUSD, *, limited: bool) -> None:
         _check_request_cap(hold, amount)
-        if self._watch.away:
-            self._take_locally(hold, amount)
-            return
-        try:
-            granted = 0
-            for tries in range(TRIES):
-                arguments = hold.take_arguments(amount, granted, limited=limited)
-                word, *rest = await self._hold(keys=hold.take_keys(limited=limited), args=arguments)
-                if word == "ok":
-                    hold.amount = MicroUSD(hold.amount + amount)
-                    self._live[hold.lease_id] = hold
-                    if limited:
-                        hold.note_rates(rest)
-                    return
-                if word == "grant":
-                    granted = await self._grants.more(hold, amount, *rest, tries=tries)
-                elif word == "unknown":
-                    await self._restorer.restore(hold.shard, known=hold.shard in self._epochs)
-                else:
-                    raise _refusal(word, rest, hold, amount, self._now())
-        except (RedisError, OSError) as error:
-            self._watch.failed()
-            log.warning("budget store does not answer", extra={"error_type": type(error).__name__})
-            try:
+        for last in (False, True):
+            if self._watch.away:
                 self._take_locally(hold, amount)
-            except DependencyUnavailable:
-                if not hold.amount:
-                    self.settle(hold)  # the script may run when Valkey is back: then it finds that this call is over
-                raise
+                return
+            try:
+                await self._take_from_valkey(hold, amount, limited=limited)
+            except (RedisError, OSError) as error:
+                log.warning("budget store does not answer", extra={"error_type": type(error).__name__})
+                # One connection that failed is no outage: where a new one is answered, the take is repeated, and counts once.
+                if await self._watch.failed() and not last and isinstance(error, _UNHEARD):
+                    continue
+                self._take_after_failure(hold, amount)
             return
+
+    async def _take_from_valkey(self, hold: Hold, amount: MicroUSD, *, limited: bool) -> None:
+        """Raises what `hold` raises, and what the client raises where Valkey does not answer."""
+        granted = 0
+        for tries in range(TRIES):
+            arguments = hold.take_arguments(amount, granted, limited=limited)
+            word, *rest = await self._hold(keys=hold.take_keys(limited=limited), args=arguments)
+            if word == "ok":
+                hold.amount, hold.taken = MicroUSD(hold.amount + amount), hold.takes
+                self._live[hold.lease_id] = hold
+                if self._journal:
+                    self._journal.held(hold)
+                if limited:
+                    hold.note_rates(rest)
+                return
+            if word == "grant":
+                granted = await self._grants.more(hold, amount, *rest, tries=tries)
+            elif word == "unknown":
+                await self._restorer.restore(hold.shard, known=hold.shard in self._epochs)
+            else:
+                raise _refusal(word, rest, hold, amount, self._now())
         raise DependencyUnavailable("The budget's counters are being rebuilt.", retry_after=1.0)
+
+    def _take_after_failure(self, hold: Hold, amount: MicroUSD) -> None:
+        try:
+            self._take_locally(hold, amount)
+        except DependencyUnavailable:
+            if not hold.amount:
+                self.settle(hold)  # the script may run when Valkey is back: then it finds that this call is over
+            raise
 
     def _take_locally(self, hold: Hold, amount: MicroUSD) -> None:
         """Take from the worker's own allowance. Raises DependencyUnavailable where there is none, or no room in it."""
@@ -257,6 +287,13 @@ class Budget:
             await self._hold(keys=hold.take_keys(limited=False), args=arguments)
         for _, hold in [entry for entry in self._settled if entry[1].shard == shard]:
             self._pending.put_nowait(hold)
+
+    async def _tell_of(self, orphans: list[Orphan]) -> None:
+        """Leases of workers that are dead: held again, for the sweeper, or settled. What is known counts no second time."""
+        for orphan in orphans:
+            await (self._settle if orphan.settled else self._hold)(keys=orphan.keys, args=orphan.arguments)
+        if orphans:
+            log.warning("leases of dead workers are told again", extra={"leases": len(orphans)})
 
     async def _settle_forever(self) -> None:
         """Settle what is queued, many at a time: one by one, a busy worker would fall behind and money stay held."""
@@ -287,17 +324,27 @@ class Budget:
                 delay = min(delay * 2, RETRY_MOST)
 
     async def _settle_all(self, batch: list[Hold]) -> list[Any]:
-        """Settle each; what is returned for one is 1, 0, -1 or an error. A cluster's client takes no scripts in its pipelines."""
+        """Settle each; what is returned for one is 1, 0, -1 or an error."""
         settling = [(hold.settle_keys(), hold.settle_arguments(self.policy.shares)) for hold in batch]
+        return await self._run_in_shards(self._settle, settling)
+
+    async def _run_in_shards(self, script: AsyncScript, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
+        """Run a script for each keys and arguments, in one round trip. A cluster's client takes no scripts in its pipelines.
+
+        Returns what each run returned, or its error.
+        """
         if self._clustered:
-            return await asyncio.gather(*(self._settle(keys=k, args=a) for k, a in settling), return_exceptions=True)
+            runs = (script(keys=list(keys), args=list(arguments)) for keys, arguments in calls)
+            return await asyncio.gather(*runs, return_exceptions=True)
         async with self._valkey.pipeline(transaction=False) as pipeline:
-            for keys, arguments in settling:
-                await self._settle(keys=keys, args=arguments, client=pipeline)
+            for keys, arguments in calls:
+                await script(keys=list(keys), args=list(arguments), client=pipeline)
             return await pipeline.execute(raise_on_error=False)
 
     def _note_settled(self, holds: list[Hold]) -> None:
         now = time.monotonic()
+        if self._journal:
+            self._journal.settled(holds)
         self._settled.extend((now, hold) for hold in holds if hold.spent)
         while self._settled and self._settled[0][0] < now - RESENT_SECONDS:
             self._settled.popleft()

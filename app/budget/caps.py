@@ -1,6 +1,7 @@
 """Users' own caps: a few rows of Postgres, kept whole in memory, so that no call waits for them.
 
-Changes are read every two seconds; while Postgres is away the last known stay in force.
+Changes are read every two seconds; while Postgres is away the last known stay in force. A worker that starts meanwhile goes by a
+local file; without one it knows no user's cap, and no call is made.
 """
 
 import asyncio
@@ -15,7 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.budget.tables import user_caps
 from app.domain.calls import Identity
+from app.domain.errors import DependencyUnavailable
 from app.domain.money import MicroUSD
+from app.security.remembered import Remembered
 
 READ_EVERY = 2.0
 OVERLAP = timedelta(seconds=30)  # a row may be committed later than its time says
@@ -29,16 +32,23 @@ log = logging.getLogger(__name__)
 class UserCaps:
     """See the module. A cap is ``(day, month)`` in micro-dollars, None where the tenant's for its users holds."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        """Empty until `read` or `start`."""
+    def __init__(self, engine: AsyncEngine, *, remembered: Remembered | None = None) -> None:
+        """Empty until `read` or `start`. ``remembered``: the local file."""
         self._engine = engine
+        self._remembered = remembered
+        self._unknown = False
         self._known: dict[tuple[str, str], Own] = {}
         self._since = datetime(1970, 1, 1, tzinfo=UTC)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Read all, and then what changes. Raises what Postgres raises: without caps nothing is served."""
-        await self.read()
+        """Read all, and then what changes; with Postgres away, from the local file first."""
+        self._unknown = True
+        try:
+            await self.read()
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("users' caps not read at the start", extra={"error_type": type(error).__name__})
+            self._recall()
         self._task = asyncio.create_task(self._read_forever())
 
     async def aclose(self) -> None:
@@ -49,7 +59,9 @@ class UserCaps:
                 await self._task
 
     def of(self, identity: Identity) -> Own:
-        """The caps of a call's user, from memory."""
+        """The caps of a call's user, from memory. Raises DependencyUnavailable where they were never read."""
+        if self._unknown:
+            raise DependencyUnavailable("The users' caps cannot be read, so no money can be spent.", retry_after=5.0)
         return self._known.get((identity.tenant.id, identity.user), NONE)
 
     async def read(self) -> None:
@@ -57,11 +69,21 @@ class UserCaps:
         wanted = select(user_caps).where(user_caps.c.updated_at >= self._since)
         async with self._engine.connect() as connection:
             rows = (await connection.execute(wanted)).all()
+        before = dict(self._known)
         for row in rows:
             day = None if row.daily_cap is None else MicroUSD(row.daily_cap)
             month = None if row.monthly_cap is None else MicroUSD(row.monthly_cap)
             self._known[row.tenant, row.user] = (day, month)
             self._since = max(self._since, row.updated_at - OVERLAP)
+        self._unknown = False
+        if self._remembered and (self._known != before or self._remembered.due):
+            self._remembered.write([[tenant, user, *own] for (tenant, user), own in self._known.items() if own != NONE])
+
+    def _recall(self) -> None:
+        found = self._remembered.read() if self._remembered else None
+        if found is not None:
+            self._known = {(tenant, user): (day, month) for tenant, user, day, month in found}
+            self._unknown = False
 
     async def put(self, tenant: str, user: str, own: Own) -> None:
         """Set a user's caps; every worker counts with them within two seconds."""

@@ -3,7 +3,9 @@
 --       then, for each subject of rate limits (tenant, API key): its bucket, its live calls
 -- ARGV: 1 amount  2 lease id  3 lease seconds  4 '1': held before, count it whatever the caps say  5 what is granted to the shard
 --       6 ledger entry  7-10 limits of the scopes (-1: none)  11-14 seconds that their counters are kept  15 seconds for the day
---       16 tokens; then for each subject: requests a minute, tokens a minute, calls at once (-1: none)
+--       16 tokens  17 number of this take, rising in a lease; then for each subject: requests a minute, tokens a minute, calls at
+--       once (-1: none)
+-- A take that comes twice, because its answer was lost, is counted once.
 -- Returns {'ok', then per subject: requests left, ms until all are back, tokens left, ms}, {'unknown'}: the counters are not
 -- there, {'closed', ms}, {'settled'}, {'full', n, spent, held}: scope n has no room, {'grant', granted, spent, held}, or
 -- {'rate', subject, what, limit, ms}; ms -1: waiting does not help.
@@ -20,11 +22,11 @@ local opens = tonumber(string.match(epoch, ':(%d+)$'))
 if opens > now and not forced then
   return {'closed', opens - now}
 end
-local known = redis.call('HMGET', KEYS[2], 'settled', 'amount')
+local known = redis.call('HMGET', KEYS[2], 'settled', 'amount', 'takes')
 if known[1] then
   return {'settled'}
 end
-if forced and known[2] then
+if forced and known[2] or not forced and tonumber(known[3] or '0') >= tonumber(ARGV[17]) then
   return {'ok'}
 end
 
@@ -60,7 +62,7 @@ local tokens = tonumber(ARGV[16])
 local subjects = forced and 0 or (#KEYS - SUBJECT) / 2
 for s = 1, subjects do
   local bucket, live = KEYS[SUBJECT + 2 * s - 1], KEYS[SUBJECT + 2 * s]
-  local at = 16 + 3 * (s - 1)
+  local at = 17 + 3 * (s - 1)
   local rpm, tpm, most = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
   if most >= 0 then
     redis.call('ZREMRANGEBYSCORE', live, '-inf', now / 1000)
@@ -100,7 +102,7 @@ for i = 4, SUBJECT do
 end
 -- The same lease may be held for more than once: a further paid attempt adds to it.
 redis.call('HINCRBY', KEYS[2], 'amount', amount)
-redis.call('HSET', KEYS[2], 'entry', ARGV[6], '4', KEYS[4], '5', KEYS[5], '6', KEYS[6], '7', KEYS[7], '8', KEYS[8])
+redis.call('HSET', KEYS[2], 'takes', ARGV[17], 'entry', ARGV[6], '4', KEYS[4], '5', KEYS[5], '6', KEYS[6], '7', KEYS[7], '8', KEYS[8])
 redis.call('EXPIRE', KEYS[2], ARGV[11])
 redis.call('ZADD', KEYS[3], now / 1000 + tonumber(ARGV[3]), ARGV[2])
 return answer

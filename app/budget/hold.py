@@ -22,6 +22,7 @@ class Hold:
 
     ``tokens`` were counted against the rate limits, ``used`` were used. ``local``: Valkey was away, the worker's own allowance
     stands in. ``rates``: what the rate limits leave.
+    ``takes``: how often money was asked for, repetitions not counted; ``amount`` holds the first ``taken`` of them.
     """
 
     lease_id: str
@@ -32,6 +33,8 @@ class Hold:
     day: str
     seconds: float
     tokens: int = 0
+    takes: int = 0
+    taken: int = 0
     amount: MicroUSD = ZERO
     spent: MicroUSD = ZERO
     used: int = 0
@@ -91,7 +94,7 @@ class Hold:
         return [
             amount, self.lease_id, seconds, int(forced), granted, self.entry,
             *(_or_none(s.limit) for s in self.scopes), *(s.seconds for s in self.scopes), DAY_SECONDS,
-            self.tokens, *(rates if limited else ()),
+            self.tokens, self.taken if forced else self.takes, *(rates if limited else ()),
         ]  # fmt: skip
 
     def settle_keys(self) -> list[str]:
@@ -108,6 +111,8 @@ class Hold:
 
     def note_rates(self, told: Sequence[int]) -> None:
         """Keep what ``hold.lua`` said of each subject: requests left, ms until all are back, tokens left, ms."""
+        if not told:  # the answer to the first try was lost, and the figures with it
+            return
         found: dict[str, RateState] = {}
         for number, (_, limits) in enumerate(self.subjects):
             for place, (kind, limit) in enumerate(zip(KINDS, (limits.requests, limits.tokens), strict=True)):

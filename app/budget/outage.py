@@ -22,24 +22,39 @@ class Watch:
         """It is there until a question fails."""
         self._valkey = valkey
         self.away = False
+        self._decided = asyncio.Event()
         self.tasks: set[asyncio.Task[None]] = set()
 
-    def failed(self) -> None:
-        """A question was not answered: nobody asks again before a probe was."""
-        if not self.away:
-            self.away = True
+    async def failed(self) -> bool:
+        """A question was not answered: ask whether Valkey is there at all. Returns the answer.
+
+        It may have been one connection that died: so calls go on until the first probe has failed too. From then on no call asks
+        before a probe was answered.
+        """
+        if not self.tasks:
+            self._decided.clear()
             task = asyncio.get_running_loop().create_task(self._probe())
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
+        await self._decided.wait()
+        return not self.away
 
     async def _probe(self) -> None:
-        while self.away:
-            await asyncio.sleep(PROBE_EVERY)
-            try:
-                await self._valkey.ping()
-                self.away = False
-            except (RedisError, OSError):
-                continue
+        try:
+            while not await self._answers():
+                self.away = True
+                self._decided.set()
+                await asyncio.sleep(PROBE_EVERY)
+            self.away = False
+        finally:
+            self._decided.set()
+
+    async def _answers(self) -> bool:
+        try:
+            await self._valkey.ping()
+        except (RedisError, OSError):
+            return False
+        return True
 
 
 class Allowance:

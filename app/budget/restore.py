@@ -40,7 +40,8 @@ class Restorer:
         Raises DependencyUnavailable while somebody else does it, or Postgres is away.
         """
         token, lock = uuid.uuid4().hex, key(shard, "restoring")
-        if not await self._valkey.set(lock, token, nx=True, ex=LOCK_SECONDS):
+        taken = await self._valkey.set(lock, token, nx=True, ex=LOCK_SECONDS)
+        if not taken and await self._valkey.get(lock) != token:  # ours, where the answer to the first try was lost
             if await self._valkey.exists(epoch_key(shard)):
                 return
             raise DependencyUnavailable("The budget's counters are being rebuilt.", retry_after=1.0)

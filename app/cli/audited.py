@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-CONNECT_SECONDS = 2
-
 
 def changes(action: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Mark a command as one that changes something. ``action`` is its name: the words behind `octant`."""
@@ -91,12 +89,11 @@ def _note(name: str, told: dict[str, Any], outcome: str) -> None:
 
 
 async def _append(action: Any, settings: "Settings") -> bool:  # noqa: ANN401 - an Action; imported when it runs
-    from sqlalchemy.ext.asyncio import create_async_engine
-    from sqlalchemy.pool import NullPool
+    from app.stores import build_engine
 
     if not settings.database_url:
         return await log_of(None, settings).append(action)
-    engine = create_async_engine(settings.database_url, poolclass=NullPool, connect_args={"connect_timeout": CONNECT_SECONDS})
+    engine = build_engine(settings, pooled=False)
     try:
         return await log_of(engine, settings).append(action)
     finally:

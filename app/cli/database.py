@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def database() -> "AsyncGenerator[tuple[AsyncEngine, Settings], None]":
     """Yield engine and settings. Raises Misconfigured where Postgres is not set, does not answer or is not migrated."""
+    from psycopg import Error as PostgresError
     from sqlalchemy.exc import DBAPIError, ProgrammingError
-    from sqlalchemy.ext.asyncio import create_async_engine
-    from sqlalchemy.pool import NullPool
 
     from app.domain.errors import Misconfigured
     from app.settings import load
+    from app.stores import build_engine
 
     settings = load()
     if not settings.database_url:
         raise Misconfigured("Set OCTANT_DATABASE_URL, or run `make demo`, which brings its own Postgres.")
-    engine = create_async_engine(settings.database_url, poolclass=NullPool, connect_args={"connect_timeout": 5})
+    engine = build_engine(settings, pooled=False)
     try:
         yield engine, settings
     except ProgrammingError as error:
         raise Misconfigured(f"The database has no such table: run `octant migrate`. ({_first_line(error)})") from error
-    except DBAPIError as error:
+    except (DBAPIError, PostgresError) as error:
         raise Misconfigured(f"Postgres does not answer; look at OCTANT_DATABASE_URL. ({_first_line(error)})") from error
     finally:
         await engine.dispose()

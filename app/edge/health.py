@@ -1,6 +1,7 @@
 """Three separate questions: is the process alive, are its own dependencies there, what is it (design §5).
 
-``/readyz`` never asks a model provider: an outage there is what the service exists to survive.
+``/readyz`` never asks a model provider: an outage there is what the service exists to survive. It answers 503 where calls do not
+work, and 200 where they do: degraded, while only those of callers who are known do.
 """
 
 import asyncio
@@ -10,9 +11,10 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from app.edge.parts import parts_of
+from app.edge.parts import Health, parts_of
 
 CHECK_TIMEOUT = 2.0
+_WORSE: tuple[Health, ...] = ("ok", "degraded", "failing")
 
 router = APIRouter(tags=["health"])
 log = logging.getLogger(__name__)
@@ -26,11 +28,11 @@ async def live() -> JSONResponse:
 
 @router.get("/readyz", responses={503: {"description": "Not ready; `checks` says what fails."}})
 async def ready(request: Request) -> JSONResponse:
-    """Valkey and Postgres answer and a release is live; 503 names what does not."""
+    """Whether calls work: money can be held, a release is live, callers can be known; 503 names what fails."""
     checks = parts_of(request).checks
-    results = await asyncio.gather(*(_passes(name, request) for name in checks))
-    states = {name: "ok" if ok else "failing" for name, ok in zip(checks, results, strict=True)}
-    return JSONResponse({"status": "ok" if all(results) else "failing", "checks": states}, 200 if all(results) else 503)
+    states = dict(zip(checks, await asyncio.gather(*(_state(name, request) for name in checks)), strict=True))
+    status = max(states.values(), key=_WORSE.index)
+    return JSONResponse({"status": status, "checks": states}, 503 if status == "failing" else 200)
 
 
 @router.get("/version")
@@ -39,11 +41,10 @@ async def version(request: Request) -> JSONResponse:
     return JSONResponse(dict(parts_of(request).version()))
 
 
-async def _passes(name: str, request: Request) -> bool:
+async def _state(name: str, request: Request) -> Health:
     try:
         async with asyncio.timeout(CHECK_TIMEOUT):
-            await parts_of(request).checks[name]()
+            return await parts_of(request).checks[name]()
     except Exception as error:  # noqa: BLE001 - whatever fails, the part is away; the answer and the log say which
         log.warning("readiness check failed", extra={"check": name, "error_type": type(error).__name__})
-        return False
-    return True
+        return "failing"

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from starlette.requests import Request
 
@@ -14,10 +14,13 @@ from app.security.keys import KeyRing
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
 
+Health = Literal["ok", "degraded", "failing"]
+Check = Callable[[], Awaitable[Health]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeParts:
-    """``request_deadline`` in seconds. ``checks`` are our own dependencies by name; a check raises if its part is away."""
+    """``request_deadline`` in seconds. ``checks`` are our own dependencies by name; one that raises is failing."""
 
     keys: KeyRing
     attempts: Attempts
@@ -26,7 +29,7 @@ class EdgeParts:
     tracing: Tracing
     request_deadline: float
     max_json_depth: int
-    checks: Mapping[str, Callable[[], Awaitable[None]]]
+    checks: Mapping[str, Check]
     jobs: Jobs
     webhook_hosts: frozenset[str]
     version: Callable[[], Mapping[str, Any]]

@@ -1,20 +1,22 @@
 """One request does the work of a key; every other one gets its answer (G8, ADR 0010).
 
 A row of Postgres is claimed by one statement. While the work runs, the row is leased and the lease renewed, so the key of a
-worker that died is free soon. Times are Postgres' own. A request that carries no key never comes here.
+worker that died is free soon. A lease also ends while Postgres is away, and its owner lives: so a lease that has ended is
+challenged first, and taken over only if its owner does not renew it, while Postgres answers, until the challenge is over. Times
+are Postgres' own. A request that carries no key never comes here.
 """
 
 import asyncio
 import hashlib
 import hmac
 import logging
-import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
-from sqlalchemy import Delete, Insert, Update, delete, func, select, update
+from sqlalchemy import ColumnElement, Delete, Insert, Update, and_, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DataError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -24,11 +26,11 @@ from app.domain.errors import DependencyUnavailable, IdempotencyKeyInUse, Idempo
 from app.idempotency.tables import idempotency_keys as keys
 
 STATEMENT_SECONDS = 3.0  # a Postgres that takes longer is as good as away
-RETRY_FIRST, RETRY_MOST = 0.2, 5.0
-STORE_SECONDS = 300.0  # so long an answer is kept in memory for a Postgres that is away
+RETRY_FIRST, RETRY_MOST = 0.2, 1.0
+WAITING_BYTES = 64 << 20  # of answers that wait for a Postgres that is away; beyond, a key is spent without its answer
 SWEEP_EVERY = 60.0
 SWEEP_BATCH = 500
-SWEEP_GRACE = timedelta(minutes=10)  # an expired lease may still be ours, when Postgres was away meanwhile
+SWEEP_GRACE = timedelta(minutes=10)
 IN_USE_RETRY_SECONDS = 1.0
 HASHED = "h1:"  # how a stored key begins; a keyed hash in hexadecimal follows
 
@@ -76,11 +78,15 @@ class Idempotency:
         self._secret = secret
         self._on_outcome = on_outcome
         self._keep = timedelta(seconds=keep)
-        self._lease = timedelta(seconds=lease)
+        # Together with the pause between two rounds of renewing, the two add up to less than ``lease``.
+        self._lease = timedelta(seconds=lease / 2)
+        self._challenge = timedelta(seconds=lease / 3)
+        self._renew_every = lease / 8
         self._held: set[uuid.UUID] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._storing: set[asyncio.Task[None]] = set()
         self._all_hashed = False
+        self._waiting_bytes = 0
 
     async def start(self) -> None:
         """Begin to renew leases and to sweep."""
@@ -128,12 +134,16 @@ class Idempotency:
     async def store(self, claim: Claim, answer: StoredAnswer) -> None:
         """Keep an answer. Never raises: it is paid for, and goes to its caller either way.
 
-        While Postgres is away the key stays claimed, and storing goes on in the background.
+        While Postgres is away the key stays claimed, and storing goes on in the background for as long as this process lives.
         """
         if not await self._try_to_store(claim, answer):
+            size = len(answer.body or b"")
+            if self._waiting_bytes + size > WAITING_BYTES:
+                answer, size = replace(answer, body=None), 0
+            self._waiting_bytes += size
             task = asyncio.create_task(self._store_later(claim, answer))
             self._storing.add(task)
-            task.add_done_callback(self._storing.discard)
+            task.add_done_callback(partial(self._stored_late, size))
 
     async def release(self, claim: Claim) -> None:
         """Free the key: who asks again is really served. Never raises; what fails here, the end of the lease does."""
@@ -168,10 +178,10 @@ class Idempotency:
         return len(rows)
 
     async def sweep(self) -> int:
-        """Delete a batch of what expired a while ago. Returns how many; several workers may sweep at once."""
+        """Delete a batch of what expired a while ago and nobody claims. Returns how many; several workers may sweep at once."""
         expired = (
             select(keys.c.token)
-            .where(keys.c.expires_at <= func.now() - SWEEP_GRACE)
+            .where(keys.c.expires_at <= func.now() - SWEEP_GRACE, self._ownerless())
             .order_by(keys.c.expires_at)
             .limit(SWEEP_BATCH)
             .with_for_update(skip_locked=True)
@@ -190,18 +200,35 @@ class Idempotency:
                 return found
 
     def _claiming(self, owner: dict[str, str], fingerprint: bytes, token: uuid.UUID) -> Insert:
-        """Take the key if it is new or has expired. Returns a row only to the one who got it."""
-        values = {"fingerprint": fingerprint, "token": token, "expires_at": func.now() + self._lease}
+        """Take the key if it is new, its answer has expired, or its owner is gone. Returns a row only to the one who got it."""
+        values = {"fingerprint": fingerprint, "token": token, "expires_at": func.now() + self._lease, "challenged_at": None}
         return (
             postgresql.insert(keys)
             .values(**owner, **values)
             .on_conflict_do_update(
                 index_elements=list(owner),
                 set_={**values, "status": None, "headers": None, "body": None, "created_at": func.now()},
-                where=keys.c.expires_at <= func.now(),
+                where=and_(keys.c.expires_at <= func.now(), self._ownerless()),
             )
             .returning(keys.c.token)
         )
+
+    def _ownerless(self) -> ColumnElement[bool]:
+        """Of what has expired: the work was done, or its owner let a challenge pass."""
+        return or_(keys.c.status.is_not(None), keys.c.challenged_at <= func.now() - self._challenge)
+
+    async def challenge(self) -> None:
+        """Challenge every lease that has ended. Its owner's next renewal answers."""
+        ended = keys.c.expires_at <= func.now(), keys.c.status.is_(None), keys.c.challenged_at.is_(None)
+        await self._execute(update(keys).where(*ended).values(challenged_at=func.now()), "challenge")
+
+    async def renew(self) -> bool:
+        """Renew the leases of this process, which also answers challenges. False: Postgres did not answer."""
+        if not self._held:
+            return True
+        ours = keys.c.token.in_(list(self._held))
+        values = {"expires_at": func.now() + self._lease, "challenged_at": None}
+        return await self._execute(update(keys).where(ours, keys.c.status.is_(None)).values(values), "renew") is not None
 
     async def _found(self, connection: AsyncConnection, owner: dict[str, str], fingerprint: bytes) -> StoredAnswer | None:
         """What somebody else's claim came to; None if it was released just now."""
@@ -224,7 +251,7 @@ class Idempotency:
         """Whether no further try is needed."""
         statement = (
             update(keys)
-            .where(keys.c.token == claim.token, keys.c.status.is_(None))
+            .where(keys.c.token == claim.token)  # done before, by a statement whose answer was lost, it is done again
             .values(
                 status=answer.status,
                 headers=[list(header) for header in answer.headers],
@@ -242,22 +269,23 @@ class Idempotency:
         return True
 
     async def _store_later(self, claim: Claim, answer: StoredAnswer) -> None:
-        delay, until = RETRY_FIRST, time.monotonic() + STORE_SECONDS
-        while time.monotonic() < until:
+        delay = RETRY_FIRST
+        while True:
             await asyncio.sleep(delay)
             if await self._try_to_store(claim, answer):
                 return
             delay = min(delay * 2, RETRY_MOST)
-        self._held.discard(claim.token)
-        self._on_outcome("lost")
+
+    def _stored_late(self, size: int, task: "asyncio.Task[None]") -> None:
+        self._waiting_bytes -= size
+        self._storing.discard(task)
 
     async def _renew_forever(self) -> None:
+        pause = self._renew_every
         while True:
-            await asyncio.sleep(self._lease.total_seconds() / 3)
-            if self._held:
-                ours = keys.c.token.in_(list(self._held))
-                values = {"expires_at": func.now() + self._lease}
-                await self._execute(update(keys).where(ours, keys.c.status.is_(None)).values(values), "renew")
+            await asyncio.sleep(pause)
+            pause = self._renew_every if await self.renew() else min(RETRY_FIRST, self._renew_every)
+            await self.challenge()
 
     async def _sweep_forever(self) -> None:
         while True:

@@ -22,6 +22,7 @@ idempotency_keys = Table(
     Column(
         "expires_at", DateTime(timezone=True), nullable=False, comment="end of the lease while the work runs, then of the answer"
     ),
+    Column("challenged_at", DateTime(timezone=True), nullable=True, comment="since when the owner of an ended lease may object"),
     Index("idempotency_keys_expiry", "expires_at"),
 )
 

@@ -33,7 +33,7 @@ def downgrade(database_url: str, revision: str = "base") -> None:
 
 def current(database_url: str) -> tuple[str, ...]:
     """The revisions that the database has, none for an empty one."""
-    engine = create_engine(database_url, poolclass=NullPool)
+    engine = create_engine(database_url, poolclass=NullPool, connect_args={"connect_timeout": 5})
     try:
         with engine.connect() as connection:
             return tuple(sorted(MigrationContext.configure(connection).get_current_heads()))

@@ -7,7 +7,7 @@ from app.migrations.metadata import METADATA
 
 LOCK = 0x0C7A47  # any number of our own: two replicas starting at once migrate one after the other
 
-engine = create_engine(context.config.attributes["url"], poolclass=pool.NullPool)
+engine = create_engine(context.config.attributes["url"], poolclass=pool.NullPool, connect_args={"connect_timeout": 5})
 with engine.connect() as connection:
     connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK})
     connection.commit()

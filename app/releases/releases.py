@@ -3,7 +3,8 @@
 The pointer is the newest row of ``activations`` in Postgres. A change is announced over Valkey; each worker also looks every
 two seconds, so a lost announcement costs two seconds and a dead Valkey costs nothing more. A worker swaps one immutable
 `Release` for another; calls in flight keep theirs. If the new release cannot be loaded, what is live stays live, and the
-worker tries again at each look: an index that is still being copied to its machine may be there by then.
+worker tries again at each look: an index that is still being copied to its machine may be there by then. A worker that starts
+while Postgres is away serves what a local file says was live, until it can look.
 """
 
 import asyncio
@@ -24,10 +25,11 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.domain.errors import Misconfigured
+from app.domain.errors import DependencyUnavailable, Misconfigured
 from app.domain.routes import Pin
 from app.releases.manifest import Manifest, Places, Release, load, parse, resolve
 from app.releases.tables import activations, manifests
+from app.security.remembered import Remembered
 
 CHANNEL = "octant:release"
 WORKERS = "octant:release:workers"
@@ -56,12 +58,15 @@ class Activation:
 class Releases:
     """See the module."""
 
-    def __init__(self, engine: AsyncEngine, valkey: Redis, places: Places, *, poll: float = 2.0) -> None:
-        """``poll`` in seconds."""
+    def __init__(
+        self, engine: AsyncEngine, valkey: Redis, places: Places, *, poll: float = 2.0, remembered: Remembered | None = None
+    ) -> None:
+        """``poll`` in seconds. ``remembered``: the local file that says what was live."""
         self._engine = engine
         self._valkey = valkey
         self._places = places
         self._poll = poll
+        self._remembered = remembered
         self._current: Release | None = None
         self._refused: str | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -69,11 +74,21 @@ class Releases:
         self._worker = f"{socket.gethostname()}:{os.getpid()}"
 
     async def start(self) -> None:
-        """Load what is live, then follow it. Raises Misconfigured if nothing is live or a pin of it does not resolve."""
-        live = await self._live()
-        if live is None:
-            raise Misconfigured("No release is live. Run `octant release activate ID` (`octant release list` shows all).")
-        self._current = resolve(live[1], self._places, where=f"the live release {live[0]}")
+        """Load what is live, then follow it. Raises Misconfigured if nothing is live or a pin of it does not resolve.
+
+        With Postgres away and no local file, the worker waits for it, and calls are refused meanwhile.
+        """
+        try:
+            live = await self._live()
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("live release not readable at the start", extra={"error_type": type(error).__name__})
+            live = self._recalled()
+        else:
+            if live is None:
+                raise Misconfigured("No release is live. Run `octant release activate ID` (`octant release list` shows all).")
+            self._remember_live(live)
+        if live:
+            self._current = resolve(live[1], self._places, where=f"the live release {live[0]}")
         await self._report()
         self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._listen())]
 
@@ -94,10 +109,15 @@ class Releases:
 
     @property
     def current(self) -> Release:
-        """The live release as this worker knows it."""
+        """The live release as this worker knows it. Raises DependencyUnavailable where it started without Postgres and a file."""
         if self._current is None:
-            raise Misconfigured("Releases were not started.")
+            raise DependencyUnavailable("Which release is live cannot be read right now.", retry_after=2.0)
         return self._current
+
+    @property
+    def known(self) -> str:
+        """The id of the live release as this worker knows it; empty where it knows none."""
+        return self._current.id if self._current else ""
 
     @property
     def aliases(self) -> tuple[str, ...]:
@@ -161,6 +181,14 @@ class Releases:
             row = (await connection.execute(statement)).one_or_none()
         return (row.id, row.text) if row else None
 
+    def _remember_live(self, live: tuple[str, str]) -> None:
+        if self._remembered:
+            self._remembered.write(list(live))
+
+    def _recalled(self) -> tuple[str, str] | None:
+        found = self._remembered.read() if self._remembered else None
+        return (str(found[0]), str(found[1])) if found else None
+
     async def _remember(self, connection: AsyncConnection, release: Release) -> None:
         values = {"id": release.id, "sha256": release.sha256, "text": release.text}
         await connection.execute(postgresql.insert(manifests).values(values).on_conflict_do_nothing())
@@ -191,7 +219,9 @@ class Releases:
         except (SQLAlchemyError, OSError) as error:
             log.warning("live release not readable, serving what was live", extra={"error_type": type(error).__name__})
             return
-        if live is None or live[0] == self.current.id:
+        if live:
+            self._remember_live(live)
+        if live is None or live[0] == self.known:
             self._refused = None
             return
         try:
@@ -221,9 +251,11 @@ class Releases:
 
     async def _report(self) -> None:
         """Tell operators what this worker serves, by Valkey's clock, which they share. Best effort: serving needs none of it."""
+        if not self.known:
+            return
         with contextlib.suppress(RedisError, OSError):
             now, _ = await self._valkey.time()
-            report: dict[str, Any] = {"release": self.current.id, "at": now}
+            report: dict[str, Any] = {"release": self.known, "at": now}
             await self._valkey.hset(WORKERS, self._worker, json.dumps(report))
 
 

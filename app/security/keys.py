@@ -2,6 +2,9 @@
 
 A key is written as `app.security.token` says. Its id finds the row; the secret, 32 random bytes, is compared as HMAC-SHA256 under
 the service's own secret, so a stolen table alone opens nothing. A slow password hash would add nothing: the secret is random.
+
+A key that Postgres found good is looked up again every few seconds. While Postgres is away it stays good for a bounded time, also
+for a worker that starts meanwhile (`known_keys`); a key that is not known is refused with 503.
 """
 
 import hashlib
@@ -22,7 +25,9 @@ from app.domain.calls import Identity, RateLimits, Tenant
 from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound, Unauthenticated
 from app.domain.money import MicroUSD
 from app.security import token as tokens
+from app.security.known_keys import Cached, KnownKeys
 from app.security.last_used import LastUsed
+from app.security.remembered import Remembered
 from app.security.tables import api_keys, tenants, users
 
 SCOPES = ("call", "read", "admin")  # make calls; read one's own tenant's records; operate the service
@@ -47,34 +52,43 @@ class KeyInfo:
     replaced_by: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Cached:
-    """What a look-up found, negative answers included; good until ``until`` on the monotonic clock."""
-
-    identity: Identity | None
-    expires_at: datetime | None
-    until: float
-
-
 class KeyRing:
     """Finds who holds a key. Look-ups are kept in the process for ``ttl`` seconds: a revoked key works that much longer."""
 
-    def __init__(self, engine: AsyncEngine, *, secret: bytes, ttl: float = 5.0) -> None:
-        """``secret`` keys the hashes: changing it makes every key invalid."""
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        secret: bytes,
+        ttl: float = 5.0,
+        stale: float = 0.0,
+        remembered: Remembered | None = None,
+    ) -> None:
+        """``secret`` keys the hashes: changing it makes every key invalid.
+
+        ``stale``: seconds that a key stays good while Postgres is away, since it last said so. ``remembered``: the local file.
+        """
         self._engine = engine
         self._secret = secret
         self._ttl = ttl
-        self._cache: dict[bytes, _Cached] = {}
-        self._wrong: dict[bytes, _Cached] = {}  # apart, so that guesses push out no key that is right
+        self._cache = KnownKeys(self._look_up, stale=stale, remembered=remembered)
+        self._wrong: dict[bytes, Cached] = {}  # apart, so that guesses push out no key that is right
         self._used = LastUsed(engine)
 
     async def start(self) -> None:
-        """Begin to write down, now and then, which keys were used."""
+        """Begin to write down, now and then, which keys were used and are known."""
         await self._used.start()
+        await self._cache.start()
 
     async def aclose(self) -> None:
         """Write down what is not yet, and stop."""
+        await self._cache.aclose()
         await self._used.aclose()
+
+    @property
+    def knows_some(self) -> bool:
+        """Whether some caller's calls would be answered with Postgres away."""
+        return self._cache.some_good
 
     def knows(self, token: str) -> bool:
         """Whether this key is right or came a moment ago: it is no guess then."""
@@ -85,11 +99,14 @@ class KeyRing:
         key_id, digest = tokens.key_id_of(token), self._digest(token)
         known = self._known(digest)
         if key_id is None:
-            self._remember(digest, _Cached(None, None, math.inf))  # never looked up
+            self._remember(digest, Cached(None, None, math.inf))  # never looked up
             raise _unknown(guess=known is None)
         cached = known
-        if cached is None or cached.until < time.monotonic():
+        if cached is None:
             cached = await self._look_up(key_id, digest)
+        elif cached.until < time.monotonic():
+            cached = await self._cache.refreshed(key_id, digest, cached)
+        if cached is not known:
             self._remember(digest, cached)
         if cached.identity is None:
             raise _unknown(guess=known is None)
@@ -131,7 +148,7 @@ class KeyRing:
             result = await connection.execute(update(tenants).where(tenants.c.id == tenant_id).values(values))
         if not result.rowcount:
             raise _no_tenant(tenant_id)
-        self._cache.clear()
+        self._cache.kept.clear()
         return await self.tenant(tenant_id)
 
     async def limit_key(self, key_id: str, limits: RateLimits) -> None:
@@ -141,7 +158,7 @@ class KeyRing:
             result = await connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(values))
         if not result.rowcount:
             raise NotFound(f"No key {key_id!r}. `octant key list` shows all.")
-        self._cache.clear()
+        self._cache.kept.clear()
 
     async def create_user(self, tenant_id: str, user_id: str) -> None:
         """Note a user of a tenant; noting one twice is fine. Raises NotFound for an unknown tenant."""
@@ -207,7 +224,7 @@ class KeyRing:
             ends = min(now + overlap, old.expires_at or datetime.max.replace(tzinfo=UTC))
             replaced = update(api_keys).where(api_keys.c.id == key_id)
             await connection.execute(replaced.values(expires_at=ends, replaced_by=new_id))
-        self._cache.clear()
+        self._cache.kept.clear()
         return token
 
     async def revoke_key(self, key_id: str) -> None:
@@ -217,7 +234,7 @@ class KeyRing:
             result = await connection.execute(statement.values(revoked_at=datetime.now(UTC)))
         if not result.rowcount:
             raise _no_key(key_id)
-        self._cache.clear()
+        self._cache.kept.clear()
 
     async def list_keys(self, tenant_id: str | None = None) -> list[KeyInfo]:
         """All keys, or one tenant's, oldest first."""
@@ -242,12 +259,12 @@ class KeyRing:
             rows = (await connection.execute(select(tenants).order_by(tenants.c.id))).all()
         return [_tenant(row) for row in rows]
 
-    async def _look_up(self, key_id: str, digest: bytes) -> _Cached:
+    async def _look_up(self, key_id: str, digest: bytes) -> Cached:
         row = await self._row(key_id)
         until = time.monotonic() + self._ttl
         if row is None or not hmac.compare_digest(row.digest, digest):
-            return _Cached(None, None, until)
-        return _Cached(_identity(row), row.expires_at, until)
+            return Cached(None, None, until)
+        return Cached(_identity(row), row.expires_at, until, time.time())
 
     async def _row(self, key_id: str) -> Row[Any] | None:
         """A live key with its tenant."""
@@ -264,15 +281,17 @@ class KeyRing:
         except (SQLAlchemyError, OSError) as error:
             raise DependencyUnavailable("API keys cannot be checked right now.", retry_after=5.0) from error
 
-    def _known(self, digest: bytes) -> _Cached | None:
+    def _known(self, digest: bytes) -> Cached | None:
         """What is kept of a key. A wrong one is new again when its time is over, for it will be looked up again."""
         wrong = self._wrong.get(digest)
-        return self._cache.get(digest) or (wrong if wrong and wrong.until > time.monotonic() else None)
+        return self._cache.kept.get(digest) or (wrong if wrong and wrong.until > time.monotonic() else None)
 
-    def _remember(self, digest: bytes, found: _Cached) -> None:
+    def _remember(self, digest: bytes, found: Cached) -> None:
         """Keep an answer; when its kind is full the oldest goes, so guessing keys cannot grow memory."""
-        kept, other = (self._cache, self._wrong) if found.identity else (self._wrong, self._cache)
+        right = self._cache.kept
+        kept, other = (right, self._wrong) if found.identity else (self._wrong, right)
         other.pop(digest, None)
+        kept.pop(digest, None)  # what was found last stands last
         if len(kept) >= MOST_CACHED:
             kept.pop(next(iter(kept)))
         kept[digest] = found

@@ -2,8 +2,9 @@
 
 Patterns are RE2, so none can stall a worker, and bounded in number, length and memory. They only add: what `kinds` finds is
 replaced whatever a tenant says. Each process keeps all of them and asks for changes every `EVERY` seconds; while Postgres is
-away, the last known ones stay in force. A stored one that cannot be used (a row that was changed, a limit that is new) stops no
-worker: until it is mended, its tenant's texts are replaced whole, and nobody else's.
+away, the last known ones stay in force. A process that starts meanwhile knows none: until it does, texts are replaced whole.
+A stored one that cannot be used (a row that was changed, a limit that is new) stops no worker: until it is mended, its tenant's
+texts are replaced whole, and nobody else's.
 
 A pattern that is removed stays stored as long as records that it may have written: they hold a user's id as it left it, and
 whoever erases the user has to find them.
@@ -85,17 +86,24 @@ class TenantPatterns:
         self._engine = engine
         self._keep_days = keep_days
         self._known: Mapping[str, Sequence[Pattern]] = {}
+        self._starting = False
         self._state: tuple[int, int, int] | None = None
         self._unusable: frozenset[tuple[str, str]] = frozenset()
         self._task: asyncio.Task[None] | None = None
 
     def __call__(self, tenant: str) -> Sequence[Pattern]:
         """The patterns in force for ``tenant``. No I/O."""
+        if self._starting and tenant:
+            return (Pattern(tenant, "", "", Unusable()),)
         return self._known.get(tenant, ())
 
     async def start(self) -> None:
-        """Load, and keep fresh. Raises SQLAlchemyError: without its patterns a record may not be written."""
-        await self.refresh()
+        """Load, and keep fresh. With Postgres away that is done later; without its patterns no text of a tenant is written."""
+        self._starting = True
+        try:
+            await self.refresh()
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("redaction patterns unknown, texts are replaced whole", extra={"error_type": type(error).__name__})
         self._task = asyncio.create_task(self._refresh_forever())
 
     async def aclose(self) -> None:
@@ -111,13 +119,14 @@ class TenantPatterns:
             counts = select(func.count(table.id), func.coalesce(func.max(table.id), 0), func.count(table.removed_at))
             state = (await connection.execute(counts)).one()
             if tuple(state) == self._state and not self._unusable:  # who mends a row may do so in place
+                self._starting = False
                 return
             in_force = select(redaction_patterns).where(table.removed_at.is_(None)).order_by(table.id)
             rows = (await connection.execute(in_force)).all()
         known: dict[str, list[Pattern]] = {}
         for row in rows:
             known.setdefault(row.tenant_id, []).append(_stored(row))
-        self._known, self._state = known, (state[0], state[1], state[2])
+        self._known, self._state, self._starting = known, (state[0], state[1], state[2]), False
         self._tell_unusable(frozenset((p.tenant, p.name) for patterns in known.values() for p in patterns if not p.usable))
 
     def _tell_unusable(self, found: frozenset[tuple[str, str]]) -> None:

@@ -12,6 +12,9 @@ from uvicorn_worker import UvicornWorker
 
 from app.stack.draining import DrainingServer
 
+BOOT_PAUSE = 1.0
+_SERVED = mmap.mmap(-1, 1)  # shared with every worker by the fork: one of them has served
+
 
 class Worker(UvicornWorker):  # type: ignore[misc]  # no types
     """Access lines are the edge's own; a lifespan that fails must fail the worker."""
@@ -41,6 +44,10 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # no types
         self._draining[0] = int(value)
 
     async def _serve(self) -> None:
+        """Serve. A worker that cannot start ends the whole service only if none of its workers ever served.
+
+        gunicorn would end it each time, and cut what the other workers are answering. Now it starts another one after a pause.
+        """
         self.config.app = self.wsgi
 
         def drained() -> None:
@@ -55,8 +62,17 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # no types
         )
         server.install_signals()
         await server.serve(sockets=self.sockets)
-        if not server.started:
+        if server.started:
+            return
+        if not _SERVED[0]:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
+        await asyncio.sleep(BOOT_PAUSE)
+        sys.exit(1)
+
+    async def callback_notify(self) -> None:
+        """Tell gunicorn that we live; called from when we serve."""
+        _SERVED[0] = 1
+        await super().callback_notify()
 
 
 def speaking(protocol: type[asyncio.Protocol]) -> type[Worker]:

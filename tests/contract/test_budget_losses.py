@@ -1,5 +1,6 @@
 """The budget when its store loses data, is killed, freezes or is slow: on a Valkey of its own."""
 
+import asyncio
 import os
 import signal
 import time
@@ -10,16 +11,23 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from faulty_stores import Relay
 from money import identity, in_ledger, make_budget, opened, user_day
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as ValkeyConnectionError
+from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.budget import journal as journal_module
 from app.budget.budget import Budget
+from app.budget.hold import epoch_key
+from app.budget.journal import Journal
 from app.budget.ledger import Ledger
+from app.domain.calls import Identity, RateLimits
 from app.domain.errors import BudgetExceeded, DependencyUnavailable
 from app.domain.money import MicroUSD
 from app.settings import Settings
-from app.stack.embedded import embedded_valkey
+from app.stack.embedded import embedded_valkey, free_port
 from app.stores import build_valkey
 
 Made = Callable[..., Budget]
@@ -158,6 +166,166 @@ async def test_while_valkey_is_away_an_allowance_can_be_spent_and_is_counted_whe
     await budget.flush()
     await budget.aclose()
     assert await user_day(budget, who) == (150, 0)
+
+
+async def test_what_killed_workers_held_is_counted_although_valkey_lost_its_data_too(
+    make: Made, engine: AsyncEngine, own: Redis, tmp_path: Path
+) -> None:
+    """C3: the second memory is a file of each process; whoever finds it tells of it, as often as counters are lost."""
+    who = identity(tenant_cap=1000, user_cap=1000)
+    dead, journal = make(journal=Journal(tmp_path)), Journal(tmp_path)
+    await opened(dead)
+    await dead.hold(who, MicroUSD(100), lease_id=uuid4().hex, seconds=10)
+    twice = await dead.hold(who, MicroUSD(100), lease_id=uuid4().hex, seconds=10)
+    await dead.extend(twice, MicroUSD(50))
+    done = await dead.hold(who, MicroUSD(100), lease_id=uuid4().hex, seconds=10)
+    done.spend(MicroUSD(40))
+    await dead._settle_until_done([done])
+    alive = make(journal=journal)
+    await opened(alive)
+    mine = await alive.hold(who, MicroUSD(7), lease_id=uuid4().hex, seconds=10)
+    assert journal.orphans() == []  # the other one lives, as far as anybody can tell
+    assert dead._journal is not None
+    assert dead._journal._file is not None
+    dead._journal._file.close()  # killed: the system lets go of its lock, and the file stays
+    for _ in range(2):
+        await own.flushall()
+        await alive.look()
+        await alive.look()
+        assert await user_day(alive, who) == (40, 257)
+    newcomer = make(journal=Journal(tmp_path))
+    await newcomer.look()
+    assert await user_day(alive, who) == (40, 257)
+    await opened(alive)
+    alive.settle(mine)
+    await alive.start()
+    await alive.aclose()
+    assert await user_day(alive, who) == (40, 250)
+    assert len(list(tmp_path.glob("*.holds"))) == 2  # the dead one's, and what was settled a moment ago
+    assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.glob("*.holds"))
+
+
+async def test_the_second_memory_begins_a_new_file_and_forgets_what_is_old(
+    make: Made, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A busy worker writes megabytes a minute; what counts of them is little."""
+    monkeypatch.setattr(journal_module, "FILE_BYTES", 4000)
+    monkeypatch.setattr(journal_module, "RETOLD_SECONDS", 0.0)
+    budget, who = make(journal=Journal(tmp_path)), identity()
+    await opened(budget)
+    await budget.hold(who, MicroUSD(100), lease_id="stays", seconds=3600)
+    for _ in range(40):
+        done = await budget.hold(who, MicroUSD(1), lease_id=uuid4().hex, seconds=10)
+        await budget._settle_until_done([done])
+    (path,) = tmp_path.glob("*.holds")
+    assert path.stat().st_size < 8000
+    assert budget._journal is not None
+    assert budget._journal._file is not None
+    budget._journal._file.close()
+    assert [orphan.arguments[1] for orphan in Journal(tmp_path).orphans()] == ["stays"]
+
+
+async def test_a_disk_that_is_full_costs_no_call(make: Made, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    budget = make(journal=Journal(tmp_path / "file"))
+    await opened(budget)
+    hold = await budget.hold(identity(), MicroUSD(100), lease_id=uuid4().hex, seconds=10)
+    await budget._settle_until_done([hold])
+
+
+async def test_a_take_whose_answer_was_lost_is_repeated_and_counts_once(make: Made, own: Redis) -> None:
+    """C1: the script ran, its connection broke. So does an extension's; the rate limit counts one request."""
+    budget, who = make(), identity(key_limits=RateLimits(requests=10))
+    await opened(budget)
+    await budget.hold(who, MicroUSD(10), lease_id=uuid4().hex, seconds=10)  # from here on the shard has its grant
+    scripts = budget._hold
+    lost: list[object] = []
+
+    async def losing(**arguments: Any) -> object:  # noqa: ANN401
+        answer = await scripts(**arguments)
+        if len(lost) % 2 == 0:
+            lost.append(answer)
+            raise ValkeyConnectionError("Connection closed by server.")
+        lost.append(answer)
+        return answer
+
+    budget._hold = losing  # type: ignore[assignment]
+    hold = await budget.hold(who, MicroUSD(100), lease_id=uuid4().hex, seconds=10)
+    await budget.extend(hold, MicroUSD(50))
+    assert len(lost) == 4
+    assert await user_day(budget, who) == (0, 160)
+    budget._hold = scripts
+    assert (await budget.hold(who, MicroUSD(1), lease_id=uuid4().hex, seconds=10)).rates["requests"].remaining == 7
+    hold.spend(MicroUSD(120))
+    budget.settle(hold)
+    await budget.start()
+    await budget.aclose()
+    assert await user_day(budget, who) == (120, 11)
+
+
+async def test_after_a_restart_with_its_data_no_call_of_a_burst_is_refused(engine: AsyncEngine, tmp_path: Path) -> None:
+    """The pool is full of connections that the server closed: they are found out before they are used."""
+    port, who = free_port(), identity()
+    with embedded_valkey(tmp_path, port=port) as url:
+        client = build_valkey(Settings(valkey_url=url))
+        budget = make_budget(client, engine)
+        await opened(budget)
+        await burst(budget, who)
+    with embedded_valkey(tmp_path, port=port):
+        for _ in range(4):
+            await burst(budget, who)
+        await client.aclose()
+
+
+async def burst(budget: Budget, who: Identity) -> None:
+    await asyncio.gather(*(budget.hold(who, MicroUSD(1), lease_id=uuid4().hex, seconds=10) for _ in range(40)))
+
+
+async def test_one_dead_connection_is_not_taken_for_an_outage(engine: AsyncEngine, own_url: str, own: Redis) -> None:
+    """A firewall forgot the pool's connections: the call waits once, and is answered on a new connection."""
+    who = identity()
+    async with Relay().running(port=make_url(own_url).port or 0) as relay:
+        client = build_valkey(Settings(valkey_url=f"redis://127.0.0.1:{relay.url_port}/0"))
+        budget = make_budget(client, engine)
+        await opened(budget)
+        await burst(budget, who)
+        relay.drop_all()
+        await burst(budget, who)
+        assert await user_day(budget, who) == (0, 80)
+        await client.aclose()
+
+
+@pytest.mark.parametrize("state", ["full", "replica", "counters gone", "closed"])
+async def test_the_check_finds_what_a_call_would_find(make: Made, own: Redis, state: str) -> None:
+    """A read alone would be answered in the first two."""
+    budget = make()
+    await opened(budget)
+    if state == "full":
+        await own.config_set("maxmemory", "1")
+    elif state == "replica":
+        await own.replicaof("127.0.0.1", "1")
+    elif state == "counters gone":
+        await own.delete(epoch_key(3))
+    else:
+        await own.set(epoch_key(3), f"x:{(await own.time())[0] + 60}000")
+    try:
+        with pytest.raises(DependencyUnavailable):
+            await budget.check()
+    finally:
+        await own.replicaof("NO", "ONE")
+        await own.config_set("maxmemory", "0")
+    await own.delete(epoch_key(3))
+    await opened(budget)
+
+
+async def test_a_clock_that_is_wrong_says_nothing_of_the_counters(make: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Valkey's clock alone says when a shard opens: a worker that is a minute behind is ready when its calls are answered."""
+    budget = make()
+    await opened(budget)
+    now = time.time
+    for skew in (-3600, 3600):
+        monkeypatch.setattr(time, "time", lambda skew=skew: now() + skew)
+        await budget.check()
 
 
 async def test_a_slow_valkey_is_waited_for(make: Made, own: Redis) -> None:

@@ -56,7 +56,10 @@ async def claimed(store: Idempotency, identity: Identity, key: str = "k") -> Cla
 
 async def pass_time(engine: AsyncEngine, identity: Identity, interval: str) -> None:
     """For the rows of one tenant. Times are Postgres' own, so there is no clock to turn."""
-    statement = text("UPDATE idempotency_keys SET expires_at = expires_at - CAST(:by AS interval) WHERE tenant = :tenant")
+    statement = text(
+        "UPDATE idempotency_keys SET expires_at = expires_at - CAST(:by AS interval),"
+        " challenged_at = challenged_at - CAST(:by AS interval) WHERE tenant = :tenant"
+    )
     async with engine.begin() as connection:
         await connection.execute(statement, {"by": interval, "tenant": identity.tenant.id})
 
@@ -130,28 +133,99 @@ async def test_a_released_key_is_free_for_any_request(store: Idempotency, identi
     assert isinstance(await store.claim(identity, "k", OTHER), Claim)
 
 
-async def test_a_key_is_free_when_its_lease_or_its_answer_has_expired(
-    store: Idempotency, engine: AsyncEngine, identity: Identity
-) -> None:
-    first = await claimed(store, identity)
-    await pass_time(engine, identity, "14 seconds")
-    with pytest.raises(IdempotencyKeyInUse):
-        await store.claim(identity, "k", SAME)
-    await pass_time(engine, identity, "1 second")
-    second = await claimed(store, identity)
-    assert second != first
-    await store.store(second, ANSWER)
+async def test_a_key_is_free_when_its_answer_has_expired(store: Idempotency, engine: AsyncEngine, identity: Identity) -> None:
+    await store.store(await claimed(store, identity), ANSWER)
     await pass_time(engine, identity, "86399 seconds")
     assert await store.claim(identity, "k", SAME) == ANSWER
     await pass_time(engine, identity, "1 second")
     assert isinstance(await store.claim(identity, "k", OTHER), Claim)
 
 
+async def test_a_lease_that_has_ended_is_taken_over_once_a_challenge_has_passed(
+    store: Idempotency, engine: AsyncEngine, identity: Identity
+) -> None:
+    """However long ago it ended: in all that time Postgres may have been away."""
+    first = await claimed(store, identity)
+    await pass_time(engine, identity, "1 hour")
+    for wait in ("1 hour", "4 seconds"):
+        with pytest.raises(IdempotencyKeyInUse):
+            await store.claim(identity, "k", SAME)
+        await store.challenge()
+        if wait == "1 hour":
+            store._held.add(first.token)
+            assert await store.renew()  # the owner lives: the challenge is void, and the lease runs again
+            await pass_time(engine, identity, wait)
+        else:
+            await pass_time(engine, identity, wait)
+            with pytest.raises(IdempotencyKeyInUse):
+                await store.claim(identity, "k", SAME)
+            await pass_time(engine, identity, "1 second")
+    assert await claimed(store, identity) != first
+
+
+@pytest.mark.parametrize("answered", [False, True])
+async def test_after_an_outage_longer_than_the_lease_a_live_owner_keeps_its_key(
+    store: Idempotency, engine: AsyncEngine, other_engine: AsyncEngine, identity: Identity, outcomes: Counter[str], answered: bool
+) -> None:
+    """The call still runs, or its answer waits to be stored: who asks first when Postgres is back does not do the work again."""
+    there = Idempotency(other_engine, secret=SECRET, on_outcome=lambda _: None)
+    claim = await claimed(store, identity)
+    postgres, store._engine = store._engine, create_async_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
+    if answered:
+        await store.store(claim, ANSWER)
+    await pass_time(engine, identity, "1 hour")
+    assert not await store.renew()
+    await there.challenge()
+    with pytest.raises(IdempotencyKeyInUse):
+        await there.claim(identity, "k", SAME)
+    store._engine = postgres
+    await store.start()
+    if answered:
+        await asyncio.wait_for(asyncio.gather(*store._storing), 10)
+    else:
+        assert await store.renew()
+        await pass_time(engine, identity, "7 seconds")  # the lease, renewed, has not ended, and no challenge is open
+        with pytest.raises(IdempotencyKeyInUse):
+            await there.claim(identity, "k", SAME)
+        await store.store(claim, ANSWER)
+    assert await there.claim(identity, "k", SAME) == ANSWER
+    assert outcomes == {"stored": 1}
+    await store.aclose()
+
+
+async def test_an_answer_whose_storing_was_not_confirmed_is_stored_and_not_lost(
+    store: Idempotency, identity: Identity, outcomes: Counter[str]
+) -> None:
+    """The connection broke after Postgres had done it: it is done again."""
+    claim = await claimed(store, identity)
+    await store.store(claim, ANSWER)
+    await store.store(claim, ANSWER)
+    assert outcomes == {"stored": 2}
+
+
+async def test_answers_that_wait_take_bounded_memory_and_their_keys_stay_spent(
+    store: Idempotency, identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WAITING_BYTES", len(ANSWER.body or b"") + 5)
+    claims = [await claimed(store, identity, key) for key in ("first", "second")]
+    postgres, store._engine = store._engine, create_async_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
+    for claim in claims:
+        await store.store(claim, ANSWER)
+    store._engine = postgres
+    await asyncio.wait_for(asyncio.gather(*store._storing), 10)
+    assert await store.claim(identity, "first", SAME) == ANSWER
+    second = await store.claim(identity, "second", SAME)
+    assert isinstance(second, StoredAnswer)
+    assert (second.status, second.body) == (200, None)
+
+
 async def test_whoever_lost_the_lease_changes_nothing_of_the_next_claim(
     store: Idempotency, engine: AsyncEngine, identity: Identity, outcomes: Counter[str]
 ) -> None:
     first = await claimed(store, identity)
-    await pass_time(engine, identity, "15 seconds")
+    await pass_time(engine, identity, "8 seconds")
+    await store.challenge()
+    await pass_time(engine, identity, "5 seconds")
     second = await claimed(store, identity)
     await store.store(first, StoredAnswer(200, (), b"late"))
     assert outcomes == {"lost": 1}
@@ -174,14 +248,16 @@ async def test_the_lease_of_running_work_is_renewed_and_a_dead_workers_is_not(
                     await asyncio.sleep(0.02)
 
     here = Idempotency(engine, secret=SECRET, on_outcome=lambda _: None, lease=0.6)
-    there = Idempotency(other_engine, secret=SECRET, on_outcome=lambda _: None)
+    there = Idempotency(other_engine, secret=SECRET, on_outcome=lambda _: None, lease=0.6)
     await here.start()
     await claimed(here, identity)
+    await there.start()  # it challenges what has expired
     waiting = asyncio.create_task(until_free())
     _, still = await asyncio.wait({waiting}, timeout=1.5)
     assert waiting in still
     await here.aclose()
     await waiting
+    await there.aclose()
 
 
 async def test_expired_keys_are_swept_in_batches_and_no_others(
@@ -197,6 +273,8 @@ async def test_expired_keys_are_swept_in_batches_and_no_others(
             if key != "running":
                 await store.store(claim, ANSWER)
     await pass_time(engine, gone, "1 day 10 minutes")
+    await store.challenge()
+    await pass_time(engine, gone, "5 seconds")
     await pass_time(engine, kept, "5 minutes")  # its lease ended, but not long ago
     assert [await store.sweep() for _ in range(3)] == [2, 1, 0]
     async with engine.connect() as connection:

@@ -1,0 +1,157 @@
+"""A second memory of what a worker holds: a local file, for the hour when the worker and Valkey's data are lost together.
+
+A worker that lives tells a rebuilt Valkey of its calls itself. One that was killed cannot: its file says what it held, and what
+it had settled a moment ago. Each worker of the machine tells of what the files of dead ones say. What is known already counts
+no second time, as long as they remember it; older lines are passed over, and files that hold nothing else are removed.
+
+A line is written to the system's cache, not to the disk: it survives the process, and not the machine.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+from app.budget.hold import LEASE_MARGIN, REMEMBERED, Hold
+from app.budget.scopes import DAY_SECONDS, key
+
+FOLDER = "holds"
+SUFFIX = ".holds"
+FILE_BYTES = 4 << 20
+RETOLD_SECONDS = 300.0  # what was settled, or ended, longer ago is in the ledger; both remember it for ten minutes at least
+SCOPES = slice(6, 14)  # limits and seconds of the scopes among the arguments of ``hold.lua``
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A dead worker's lease: the keys and arguments of ``hold.lua``, or of ``settle.lua`` where it was ``settled``."""
+
+    shard: int
+    settled: bool
+    keys: Sequence[str]
+    arguments: Sequence[Any]
+
+
+class Journal:
+    """The file of this process. Nothing here raises: a disk that is full costs the second memory, and no call."""
+
+    def __init__(self, directory: Path) -> None:
+        """Nothing is written yet."""
+        self._directory = directory
+        self._path: Path | None = None
+        self._file: FileIO | None = None
+        self._open: dict[str, bytes] = {}
+        self._settled: dict[str, tuple[float, bytes]] = {}
+        self._bytes = 0
+
+    def held(self, hold: Hold) -> None:
+        """A lease was taken, or holds more."""
+        ends = time.time() + hold.seconds + LEASE_MARGIN
+        arguments = hold.take_arguments(hold.amount, 0, limited=False, forced=True)
+        line = [hold.lease_id, hold.shard, ends, hold.take_keys(limited=False), arguments]
+        self._open[hold.lease_id] = text = json.dumps(line, separators=(",", ":")).encode() + b"\n"
+        self._write(text)
+
+    def settled(self, holds: Sequence[Hold]) -> None:
+        """Leases are settled in Valkey; from there it may take a moment to the ledger."""
+        now, lines = time.time(), []
+        for hold in holds:
+            if taken := self._open.pop(hold.lease_id, None):
+                text = json.dumps([hold.lease_id, now, hold.spent], separators=(",", ":")).encode() + b"\n"
+                self._settled[hold.lease_id] = now, taken + text
+                lines.append(text)
+        if lines:
+            self._write(b"".join(lines))
+
+    def close(self) -> None:
+        """Let go of the file. It goes with us if all that it says is settled and in the ledger for long, or nothing was held."""
+        if self._file:
+            self._file.close()
+        if self._path and not self._open and not self._recent():
+            self._path.unlink(missing_ok=True)
+        self._file = self._path = None
+
+    def orphans(self) -> list[Orphan]:
+        """What the files of dead processes say. Reads files: to be called in a thread."""
+        found: list[Orphan] = []
+        for path in self._directory.glob(f"*{SUFFIX}"):
+            try:
+                with path.open("rb") as file:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # its process holds it alone, while it lives
+                    leases = _read(file.read())
+            except OSError:
+                continue
+            if leases:
+                found += leases
+            else:
+                path.unlink(missing_ok=True)
+        return found
+
+    def _recent(self) -> list[bytes]:
+        since = time.time() - RETOLD_SECONDS
+        self._settled = {lease: entry for lease, entry in self._settled.items() if entry[0] > since}
+        return [text for _, text in self._settled.values()]
+
+    def _write(self, text: bytes) -> None:
+        try:
+            if self._file is None or self._bytes > FILE_BYTES:
+                self._begin()
+            elif self._file.write(text) == len(text):
+                self._bytes += len(text)
+            else:
+                self._bytes = FILE_BYTES + 1  # a torn line: begin anew
+        except OSError as error:
+            log.warning("holds are not written down", extra={"error_type": type(error).__name__})
+            self._bytes = FILE_BYTES + 1
+
+    def _begin(self) -> None:
+        """Begin a new file with what counts, the newest line included; then the old one is of no more use."""
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self._directory / f"{uuid.uuid4().hex}{SUFFIX}"
+        file = FileIO(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600), "ab")
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        text = b"".join((*self._open.values(), *self._recent()))
+        if file.write(text) != len(text):
+            raise OSError("the disk is full")
+        old, old_file = self._path, self._file
+        self._path, self._file = path, file
+        self._bytes = min(FILE_BYTES // 2, len(text))
+        if old_file:
+            old_file.close()
+        if old:
+            old.unlink(missing_ok=True)
+
+
+def _read(text: bytes) -> list[Orphan]:
+    takes: dict[str, tuple[int, float, list[str], list[Any]]] = {}
+    settled: dict[str, tuple[float, int]] = {}
+    for line in text.splitlines():
+        try:
+            lease, *told = json.loads(line)
+        except ValueError:
+            continue  # torn: its process died while it wrote
+        if len(told) == 2:
+            settled[lease] = told[0], told[1]
+        else:
+            takes[lease] = told[0], told[1], told[2], told[3]
+    since = time.time() - RETOLD_SECONDS
+    found: list[Orphan] = []
+    for lease, (shard, ends, keys, arguments) in takes.items():
+        at, spent = settled.get(lease, (ends, -1))
+        if at < since:
+            continue
+        if spent < 0:
+            found.append(Orphan(shard, settled=False, keys=keys, arguments=arguments))
+        else:
+            told = [spent, lease, arguments[5], REMEMBERED, 0, *arguments[SCOPES], DAY_SECONDS, 0]
+            found.append(Orphan(shard, settled=True, keys=[*keys, key(shard, "ledger")], arguments=told))
+    return found

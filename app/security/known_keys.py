@@ -1,0 +1,119 @@
+"""Keys that Postgres found good: looked up again behind the caller's back, and believed for a while when it is away.
+
+A call waits for a look-up of its key for `PATIENCE` at most: with Postgres frozen, calls of known keys take that much longer, and
+once it is known to be away, no longer than ever.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from app.domain.calls import Identity
+from app.domain.errors import DependencyUnavailable
+from app.security.remembered import Remembered
+
+PATIENCE = 0.25
+ASK_AGAIN = 1.0
+WRITE_EVERY = 5.0
+MOST_REMEMBERED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """What a look-up found at ``at`` (Unix time), negative answers included; fresh until ``until`` on the monotonic clock."""
+
+    identity: Identity | None
+    expires_at: datetime | None
+    until: float
+    at: float = field(default_factory=time.time)
+
+
+_CACHED: TypeAdapter[dict[str, Cached]] = TypeAdapter(dict[str, Cached])
+
+
+class KnownKeys:
+    """Good keys by digest."""
+
+    def __init__(
+        self, look_up: Callable[[str, bytes], Awaitable[Cached]], *, stale: float, remembered: Remembered | None = None
+    ) -> None:
+        """``look_up`` raises DependencyUnavailable. ``stale``: seconds that a key stays good without Postgres."""
+        self.kept: dict[bytes, Cached] = {}
+        self._look_up = look_up
+        self._stale = stale
+        self._remembered = remembered
+        self._written: frozenset[str] = frozenset()
+        self._looking: dict[bytes, tuple[float, asyncio.Task[Cached]]] = {}
+        self._quiet_until = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Take over what workers of this machine knew, and write down what this one knows."""
+        if self._remembered:
+            found = await asyncio.to_thread(self._remembered.read)
+            self.kept |= {bytes.fromhex(digest): cached for digest, cached in _CACHED.validate_python(found or {}).items()}
+            self._task = asyncio.create_task(self._write_forever(self._remembered))
+
+    async def aclose(self) -> None:
+        """Stop."""
+        tasks = [task for _, task in self._looking.values()] + ([self._task] if self._task else [])
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def some_good(self) -> bool:
+        """Whether one key, the newest, would be believed without Postgres."""
+        return bool(self.kept) and self._good(self.kept[next(reversed(self.kept))])
+
+    async def refreshed(self, key_id: str, digest: bytes, cached: Cached) -> Cached:
+        """What is true of a key whose look-up is old: looked up again, or ``cached``. Raises DependencyUnavailable."""
+        started, looking = self._looking.get(digest) or (0.0, None)
+        if looking is None:
+            if time.monotonic() < self._quiet_until and self._good(cached):
+                return cached
+            started, looking = time.monotonic(), asyncio.create_task(self._looked_up(key_id, digest))
+            looking.add_done_callback(lambda task: task.cancelled() or task.exception())  # maybe no call waits any more
+            self._looking[digest] = started, looking
+        patience = max(0.0, started + PATIENCE - time.monotonic()) if self._good(cached) else None
+        await asyncio.wait([looking], timeout=patience)
+        if not looking.done():
+            return cached
+        if isinstance(looking.exception(), DependencyUnavailable) and self._good(cached):
+            return cached
+        return looking.result()
+
+    def _good(self, cached: Cached) -> bool:
+        return 0 <= time.time() - cached.at <= self._stale
+
+    async def _looked_up(self, key_id: str, digest: bytes) -> Cached:
+        try:
+            return await self._look_up(key_id, digest)
+        except DependencyUnavailable:
+            self._quiet_until = time.monotonic() + ASK_AGAIN
+            raise
+        finally:
+            del self._looking[digest]
+
+    async def _write_forever(self, remembered: Remembered) -> None:
+        while True:
+            await asyncio.sleep(WRITE_EVERY)
+            good = {digest.hex(): cached for digest, cached in list(self.kept.items())[-MOST_REMEMBERED:]}
+            if good and (not good.keys() <= self._written or remembered.due):
+                self._written = frozenset(good)
+                with contextlib.suppress(ValueError):  # another worker's file may be of another release
+                    await asyncio.to_thread(_write, remembered, good)
+
+
+def _write(remembered: Remembered, good: dict[str, Cached]) -> None:
+    """Beside what other workers know."""
+    others: dict[str, Any] = remembered.read() or {}
+    ours = _CACHED.dump_python(good, mode="json")
+    newest = sorted({**others, **ours}.items(), key=lambda item: float(item[1]["at"]))[-MOST_REMEMBERED:]
+    remembered.write({digest: {**cached, "until": 0.0} for digest, cached in newest})

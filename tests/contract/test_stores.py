@@ -1,0 +1,178 @@
+"""The connections to both stores when a store stops, freezes, vanishes or comes back: every wait ends (ADR 0007)."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import psycopg
+import pytest
+import pytest_asyncio
+from faulty_stores import Relay, frozen
+from redis.exceptions import RedisError
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.settings import Settings
+from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
+from app.stores import build_engine, build_valkey
+
+SOON = 8.0  # seconds; the limits add up to less than three, and the machine may be busy
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("postgres")
+
+
+@pytest.fixture(scope="module")
+def own_url(folder: Path) -> Iterator[str]:
+    with embedded_postgres(folder) as url:
+        yield url
+
+
+@pytest_asyncio.fixture
+async def own(own_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = build_engine(Settings(database_url=own_url))
+    yield engine
+    await engine.dispose()
+
+
+async def one(engine: AsyncEngine, statement: str = "SELECT 1") -> object:
+    async with engine.connect() as connection:
+        return (await connection.execute(text(statement))).scalar_one()
+
+
+async def outcome(engine: AsyncEngine, statement: str = "SELECT 1") -> str:
+    try:
+        return str(await one(engine, statement))
+    except SQLAlchemyError as error:
+        return type(error).__name__
+
+
+async def until_answered(engine: AsyncEngine) -> None:
+    async with asyncio.timeout(SOON * 2):
+        while await outcome(engine) != "1":  # noqa: ASYNC110 - a store tells nobody that it is back
+            await asyncio.sleep(0.05)
+
+
+async def test_on_a_frozen_postgres_every_wait_ends_and_once_it_goes_on_all_is_well(own: AsyncEngine, folder: Path) -> None:
+    """More at once than the pool has: pooled connections, new ones, and those who wait for one."""
+    await asyncio.gather(*(one(own) for _ in range(8)))
+    with frozen(folder / "postmaster.pid"):
+        async with asyncio.timeout(SOON):
+            assert "1" not in await asyncio.gather(*(outcome(own) for _ in range(40)))
+        started = time.monotonic()
+        for _ in range(50):
+            assert await outcome(own) == "OperationalError"
+        assert time.monotonic() - started < SOON / 2  # known to be away: refused at once, not 50 times after a wait
+    await until_answered(own)
+    assert set(await asyncio.gather(*(outcome(own) for _ in range(20)))) == {"1"}
+
+
+@pytest.mark.parametrize("moment", ["statement", "commit", "copy"])
+async def test_a_freeze_in_the_middle_of_a_transaction_ends_it(own: AsyncEngine, folder: Path, moment: str) -> None:
+    async def work() -> None:
+        async with own.begin() as connection:
+            await connection.execute(text("CREATE TABLE IF NOT EXISTS t (x text)"))
+            raw = (await connection.get_raw_connection()).driver_connection
+            assert raw is not None
+            inside.set()
+            await freeze.wait()
+            if moment == "statement":
+                await connection.execute(text("SELECT 1"))
+            if moment == "copy":
+                async with raw.cursor() as cursor, cursor.copy("COPY t FROM STDIN") as copy:
+                    for _ in range(200):
+                        await copy.write_row(["x" * 100_000])
+
+    inside, freeze = asyncio.Event(), asyncio.Event()
+    working = asyncio.create_task(work())
+    await inside.wait()
+    with frozen(folder / "postmaster.pid"):
+        freeze.set()
+        async with asyncio.timeout(SOON):
+            with pytest.raises((SQLAlchemyError, psycopg.Error)):
+                await working
+    await until_answered(own)
+
+
+async def test_who_gives_up_on_a_frozen_postgres_is_free_at_once(own: AsyncEngine, folder: Path) -> None:
+    """Cancelling does not wait for the server: neither for its answer nor for a rollback."""
+    await one(own)
+    with frozen(folder / "postmaster.pid"):
+        asking = asyncio.create_task(one(own))
+        await asyncio.sleep(0.2)
+        asking.cancel()
+        async with asyncio.timeout(1.0):
+            with pytest.raises((asyncio.CancelledError, SQLAlchemyError)):
+                await asking
+    await until_answered(own)
+
+
+async def test_a_long_statement_and_a_lock_are_not_taken_for_an_outage(own: AsyncEngine) -> None:
+    """Silence alone says nothing: a new connection is answered meanwhile."""
+    slow = asyncio.create_task(outcome(own, "SELECT 7 FROM pg_sleep(3)"))
+    await asyncio.sleep(2.5)
+    assert await outcome(own) == "1"
+    assert await slow == "7"
+
+
+async def test_a_connection_that_is_dropped_without_a_word_costs_no_statement(own_url: str) -> None:
+    """A firewall forgets us: the idle connections lead nowhere, a new one works."""
+    host = parse_qs(urlsplit(own_url).query)["host"][0]
+    (path,) = Path(host).glob(".s.PGSQL.*[0-9]")
+    async with Relay().running(path=str(path)) as relay:
+        url = make_url(own_url).set(host="127.0.0.1", port=relay.url_port, query={})
+        engine = build_engine(Settings(database_url=url.render_as_string(hide_password=False)))
+        await asyncio.gather(*(one(engine) for _ in range(4)))
+        relay.drop_all()
+        async with asyncio.timeout(SOON):
+            assert set(await asyncio.gather(*(outcome(engine) for _ in range(4)))) == {"1"}
+        relay.stall()
+        async with asyncio.timeout(SOON):
+            assert "1" not in await asyncio.gather(*(outcome(engine) for _ in range(20)))
+        relay.flow()
+        await until_answered(engine)
+        await engine.dispose()
+
+
+async def test_a_postgres_that_takes_no_writes_is_away_and_not_a_defect(own: AsyncEngine) -> None:
+    """A demoted primary: the error is the one of an outage, and the connection is not used again."""
+    async with own.connect() as connection:
+        await connection.execute(text("SET TRANSACTION READ ONLY"))
+        with pytest.raises(OperationalError):
+            await connection.execute(text("CREATE TABLE never (x int)"))
+        assert connection.invalidated
+
+
+async def test_after_a_restart_of_valkey_no_pooled_connection_costs_a_command(tmp_path: Path) -> None:
+    port = free_port()
+    client = build_valkey(Settings(valkey_url=f"redis://127.0.0.1:{port}/0"))
+    with embedded_valkey(tmp_path, port=port):
+        assert set(await asyncio.gather(*(client.ping() for _ in range(40)))) == {True}
+    with embedded_valkey(tmp_path, port=port):
+        for _ in range(4):
+            assert set(await asyncio.gather(*(client.ping() for _ in range(40)))) == {True}
+    await client.aclose()
+
+
+async def test_valkey_connections_that_are_dropped_without_a_word_cost_one_timeout_together(valkey_url: str) -> None:
+    """Those that were opened before the first failure are not trusted after it."""
+
+    async def ping() -> str:
+        try:
+            return str(await client.ping())
+        except RedisError as error:
+            return type(error).__name__
+
+    async with Relay().running(port=make_url(valkey_url).port or 0) as relay:
+        client = build_valkey(Settings(valkey_url=f"redis://127.0.0.1:{relay.url_port}/0"))
+        await asyncio.gather(*(ping() for _ in range(20)))
+        relay.drop_all()
+        assert await ping() == "TimeoutError"
+        assert Counter(await asyncio.gather(*(ping() for _ in range(40)))) == {"True": 40}
+        await client.aclose()

@@ -1,0 +1,277 @@
+"""The whole service, two workers, when its stores stop, freeze and come back: on stores of its own (ADR 0007, ADR 0010)."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import aiohttp
+import psutil
+import pytest
+import pytest_asyncio
+from conftest import Simulator, octant, running_service
+from faulty_stores import frozen
+
+from app.migrations import upgrade
+from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
+
+pytestmark = pytest.mark.timeout(300)  # two engines, a service, and outages that last
+
+CHAT = "/v1/chat/completions"
+ASK = {"model": "smart", "messages": [{"role": "user", "content": "hello"}]}
+SOON = 10.0  # seconds; no wait on a store is longer than three, and the machine may be busy
+
+
+@dataclass
+class Stores:
+    """A Postgres and a Valkey to stop and to start."""
+
+    folder: Path
+    valkey_port: int = field(default_factory=free_port)
+    postgres: ExitStack = field(default_factory=ExitStack)
+    valkey: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def postgres_note(self) -> Path:
+        return self.folder / "postgres" / "postmaster.pid"
+
+    @property
+    def valkey_note(self) -> Path:
+        return self.folder / "valkey" / "valkey.pid"
+
+    def start_postgres(self) -> str:
+        return self.postgres.enter_context(embedded_postgres(self.folder / "postgres"))
+
+    def start_valkey(self) -> str:
+        return self.valkey.enter_context(embedded_valkey(self.folder / "valkey", port=self.valkey_port))
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
+    stores = Stores(tmp_path_factory.mktemp("stores"))
+    with stores.postgres, stores.valkey:
+        yield stores
+
+
+@pytest.fixture(scope="module")
+def env(stores: Stores, stack_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A service of the module's own, set up; the index is that of the other tests."""
+    url = stores.start_postgres()
+    upgrade(url)
+    state = tmp_path_factory.mktemp("state")
+    (state / "indexes").symlink_to(Path(stack_env["OCTANT_STATE_DIR"]) / "indexes")
+    env = {
+        **stack_env,
+        "OCTANT_DATABASE_URL": url,
+        "OCTANT_VALKEY_URL": stores.start_valkey(),
+        "OCTANT_STATE_DIR": str(state),
+        "OCTANT_PORT": str(free_port()),
+        "OCTANT_METRICS_PORT": str(free_port()),
+        "OCTANT_IDEMPOTENCY_LEASE": "6",
+    }
+    octant(env, "tenant", "create", "acme", "--name", "Northwind Outfitters")
+    octant(env, "release", "activate", "2026-11-22", "--reason", "first")
+    return env
+
+
+@pytest.fixture(scope="module")
+def own_key(env: dict[str, str]) -> str:
+    return octant(env, "key", "create", "acme", "--name", "tests", "--quiet").strip()
+
+
+@pytest.fixture(scope="module")
+def unknown_key(env: dict[str, str]) -> str:
+    """A good key that no worker has seen."""
+    return octant(env, "key", "create", "acme", "--name", "unknown", "--quiet").strip()
+
+
+@pytest.fixture(scope="module")
+def own_service(env: dict[str, str], own_key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_service(env, tmp_path_factory.mktemp("service") / "service.log") as url:
+        yield url
+
+
+@pytest_asyncio.fixture
+async def http(own_service: str, own_key: str) -> AsyncIterator[aiohttp.ClientSession]:
+    async with client(own_service, own_key) as session:
+        await until_ready(session)
+        yield session
+
+
+def client(url: str, key: str) -> aiohttp.ClientSession:
+    """A new connection for each request, so that both workers are asked."""
+    timeout = aiohttp.ClientTimeout(total=SOON)
+    headers = {"authorization": f"Bearer {key}"}
+    return aiohttp.ClientSession(url, headers=headers, connector=aiohttp.TCPConnector(force_close=True), timeout=timeout)
+
+
+async def post(http: aiohttp.ClientSession, **headers: str) -> tuple[int, str, bytes]:
+    """Status, the error's code or an empty string, and the body."""
+    async with http.post(CHAT, data=json.dumps(ASK), headers=headers) as answer:
+        body = await answer.read()
+        return answer.status, str(json.loads(body)["error"]["code"]) if answer.status >= 400 else "", body
+
+
+async def statuses(http: aiohttp.ClientSession, count: int, **headers: str) -> set[int]:
+    return {status for status, _, _ in await asyncio.gather(*(post(http, **headers) for _ in range(count)))}
+
+
+async def ready(http: aiohttp.ClientSession) -> tuple[int, str]:
+    try:
+        async with http.get("/readyz") as answer:
+            return answer.status, str((await answer.json())["status"])
+    except aiohttp.ClientError:
+        return 0, "refused"
+
+
+async def until_ready(http: aiohttp.ClientSession) -> None:
+    """Both workers, as far as twenty connections can tell."""
+    deadline = time.monotonic() + 60
+    while {await ready(http) for _ in range(20)} != {(200, "ok")}:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
+
+
+async def warmed(http: aiohttp.ClientSession) -> None:
+    """Every worker knows the key."""
+    assert await statuses(http, 20) == {200}
+
+
+async def test_with_postgres_frozen_calls_of_known_keys_are_answered_and_everything_else_is_refused_soon(
+    http: aiohttp.ClientSession, stores: Stores, own_service: str, env: dict[str, str], unknown_key: str
+) -> None:
+    """No request waits for Postgres longer than seconds: not for a key, a claim, a job, feedback, records or health."""
+    await warmed(http)
+    await asyncio.sleep(5.5)  # the keys that the workers know are to be looked up again
+    with frozen(stores.postgres_note):
+        for _ in range(3):
+            assert await statuses(http, 10) == {200}
+        assert await statuses(http, 4, **{"idempotency-key": uuid4().hex}) == {503}
+        async with client(own_service, unknown_key) as stranger:
+            assert (await post(stranger))[:2] == (503, "dependency_unavailable")
+        job = {"path": CHAT, "body": ASK}
+        for path, body in (("/v1/jobs", job), ("/v1/feedback", {"request_id": "req_12345678", "rating": "good"})):
+            async with http.post(path, data=json.dumps(body)) as answer:
+                assert (answer.status, (await answer.json())["error"]["code"]) == (503, "dependency_unavailable"), path
+        async with http.get("/v1/jobs") as answer:
+            assert answer.status == 503
+        assert await ready(http) == (200, "degraded")
+        started = time.monotonic()
+        for command in (["key", "list"], ["calls"], ["budget", "show", "acme"], ["release", "history"]):
+            await refused(env, *command)
+        assert time.monotonic() - started < 10 * SOON
+    await until_ready(http)
+    assert await statuses(http, 10, **{"idempotency-key": uuid4().hex}) <= {200, 409}
+
+
+async def refused(env: dict[str, str], *command: str) -> None:
+    """The command ends with one sentence for its operator."""
+    run = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "app.cli", *command, env=env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    async with asyncio.timeout(3 * SOON):
+        told, _ = await run.communicate()
+    assert run.returncode, command
+    assert "Traceback" not in told.decode(), told.decode()[-2000:]
+    assert "answer" in told.decode() or "right now" in told.decode(), told.decode()
+
+
+async def test_a_worker_that_dies_while_postgres_is_away_is_replaced_and_the_replacement_serves(
+    http: aiohttp.ClientSession, stores: Stores, env: dict[str, str]
+) -> None:
+    """What Postgres said last is in local files: the live release, known keys, users' caps."""
+    await warmed(http)
+    await asyncio.sleep(7)  # the workers write down every five seconds which keys they know
+    stores.postgres.close()
+    try:
+        (master,) = (p for p in psutil.Process().children() if listens(p, int(env["OCTANT_PORT"])))
+        for worker in master.children():  # one after the other: in the end no worker is left that ever saw Postgres
+            before = {w.pid for w in master.children()}
+            worker.send_signal(signal.SIGKILL)
+            deadline = time.monotonic() + 30
+            while not {w.pid for w in master.children()} - before:
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.1)
+            await until_answered(http)
+        assert await statuses(http, 20) == {200}
+        assert await ready(http) == (200, "degraded")
+        assert master.is_running()
+    finally:
+        stores.start_postgres()
+    await until_ready(http)
+
+
+def listens(process: psutil.Process, port: int) -> bool:
+    return any(c.laddr.port == port and c.status == psutil.CONN_LISTEN for c in process.net_connections("inet"))
+
+
+async def until_answered(http: aiohttp.ClientSession) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            if await statuses(http, 10) == {200}:
+                return
+        except aiohttp.ClientError:
+            pass
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.2)
+
+
+async def test_an_idempotency_key_is_billed_once_over_an_outage_longer_than_its_lease(
+    http: aiohttp.ClientSession, stores: Stores, simulator: Simulator
+) -> None:
+    """The answer was given while Postgres was away; who asks again the moment it is back gets the same one."""
+    await warmed(http)
+    simulator.clear()
+    simulator.put_faults({"kind": "latency", "milliseconds": 2000, "times": 1})
+    key = uuid4().hex
+    first = asyncio.create_task(post(http, **{"idempotency-key": key}))
+    await asyncio.sleep(1)
+    stores.postgres.close()
+    try:
+        status, _, body = await first
+        await asyncio.sleep(8)
+    finally:
+        stores.start_postgres()
+    assert status == 200
+    deadline = time.monotonic() + 30
+    while (again := await post(http, **{"idempotency-key": key}))[0] != 200:
+        assert again[0] in {409, 503}
+        assert time.monotonic() < deadline
+    assert again[2] == body
+    assert sum(int(str(stats["requests"])) for stats in simulator.stats().values()) == 1
+
+
+async def test_a_service_that_starts_with_both_stores_away_refuses_in_words_and_recovers_by_itself(
+    env: dict[str, str], own_key: str, stores: Stores, tmp_path: Path
+) -> None:
+    """With no local file either: nothing is known, so nothing is served, and nothing ends."""
+    own = {**env, "OCTANT_PORT": str(free_port()), "OCTANT_METRICS_PORT": str(free_port()), "OCTANT_STATE_DIR": str(tmp_path)}
+    (tmp_path / "indexes").symlink_to(Path(env["OCTANT_STATE_DIR"]) / "indexes")
+    stores.postgres.close()
+    log = tmp_path / "service.log"
+    with frozen(stores.valkey_note), log.open("wb") as out:
+        command = [sys.executable, "-m", "app.cli", "serve"]
+        process = subprocess.Popen(command, env=own, stdout=out, stderr=out)  # noqa: ASYNC220 - it is only started
+        async with client(f"http://127.0.0.1:{own['OCTANT_PORT']}", own_key) as http:
+            deadline = time.monotonic() + 60
+            while (await ready(http))[0] != 503:
+                assert time.monotonic() < deadline, log.read_text()[-3000:]
+                await asyncio.sleep(0.1)
+            assert (await post(http))[:2] == (503, "dependency_unavailable")
+    try:
+        stores.start_postgres()
+        async with client(f"http://127.0.0.1:{own['OCTANT_PORT']}", own_key) as http:
+            await until_ready(http)
+            assert await statuses(http, 10) == {200}
+        assert process.poll() is None
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
