@@ -112,7 +112,7 @@ class Usage:
     """Tokens as billed. ``input`` excludes ``cached_input`` and ``cache_write``; ``output`` includes ``reasoning``.
 
     The parts of the input add up (Anthropic's convention); reasoning is a share of the output (OpenAI's), so each token is
-    priced once. ``estimated`` is true where the provider told nothing and the figure is our upper bound.
+    priced once. ``estimated``: a figure is our upper bound; from a provider's adapter, the output's is not final.
     """
 
     input: int = 0

@@ -18,6 +18,8 @@ from app.domain.messages import Message
 from app.domain.money import ZERO, MicroUSD
 from app.domain.records import CallRecord
 from app.domain.routes import Pin, Target
+from app.gateway import metering
+from app.gateway.metering import Bound, Counted
 from app.gateway.providers.base import ModelRequest
 from app.gateway.rendering import within
 from app.gateway.tracing import describe_attempt
@@ -31,19 +33,31 @@ LAST_RESORT = "last_resort"  # outcome, model and word in octant-degraded of a s
 
 @dataclass(slots=True)
 class AttemptInProgress:
-    """One request to one provider while it runs. ``received`` counts the bytes of output seen so far."""
+    """One request to one provider while it runs. ``received`` counts the bytes of output seen so far; ``most``: its bound."""
 
     started: float
-    input_tokens: int
+    most: Bound
+    stream: bool
     ttft_ms: float | None = None
     received: int = 0
     reply: Reply | None = None
+    counted: Counted | None = None
 
     def chunk(self, size: int) -> None:
         """Note that output arrived; the first time, how long it took."""
         if self.ttft_ms is None:
             self.ttft_ms = _ms_since(self.started)
         self.received += size
+
+    def end(self, reply: Reply) -> Reply:
+        """Take the whole reply, and return it with the usage that counts."""
+        self.counted = metering.count(reply.usage, self.bound(), metering.received_bytes(reply))
+        self.reply = replace(reply, usage=self.counted.usage)
+        return self.reply
+
+    def bound(self) -> Bound:
+        """The most tokens that this attempt can count by now."""
+        return self.most.at(time.perf_counter() - self.started, self.received) if self.stream else self.most
 
 
 @dataclass(slots=True, kw_only=True)
@@ -127,7 +141,8 @@ class Passage:
         self.degraded += [word for word in dropped if word not in self.degraded]
         more = pricing.most_input_tokens((), further, (), None) if further else 0
         await self._afford(self.worst_case(target, more))
-        progress = AttemptInProgress(started=time.perf_counter(), input_tokens=self.input_tokens + more)
+        bound = Bound(self.input_tokens + more, self.request.sampling.max_output_tokens or 0)
+        progress = AttemptInProgress(started=time.perf_counter(), most=bound, stream=self.call.stream)
         self._running, self._running_since = target, progress.started
         outcome, error_text, usage, unknown = "cancelled", None, None, True
         with self.span.attempt(target.provider, target.model, stream=self.call.stream) as span:
@@ -142,8 +157,8 @@ class Passage:
                 raise
             finally:
                 self._running = None
-                usage = self._usage(progress, usage, unknown=unknown)
-                self._spend(target, progress, outcome, error_text, usage)
+                counted = self._count(progress, usage, unknown=unknown)
+                self._spend(target, progress, outcome, error_text, counted)
                 describe_attempt(span, self.attempts[-1], progress.reply, tenant=self.call.identity.tenant.id)
 
     async def _afford(self, worst: MicroUSD) -> None:
@@ -154,25 +169,18 @@ class Passage:
         if lacking > 0:
             await self.budget.extend(self.hold, MicroUSD(lacking))
 
-    def _usage(self, progress: AttemptInProgress, reported: Usage | None, *, unknown: bool) -> Usage:
-        """What to count: as reported; else the most it can have been, where the model may have worked; else nothing (ADR 0016).
+    def _count(self, progress: AttemptInProgress, reported: Usage | None, *, unknown: bool) -> Counted:
+        """As reported; else the most it can have been, where the model may have worked; else nothing (ADR 0016)."""
+        if progress.counted:
+            return progress.counted
+        if reported or progress.received or unknown:
+            return metering.count(reported or Usage(estimated=True), progress.bound(), progress.received)
+        return metering.NOTHING
 
-        Of a stream that was seen to run, what was seen of it; of anything else that nobody saw, all the output it was allowed.
-        """
-        if progress.reply:
-            return _plausible(progress.reply, progress.input_tokens)
-        if reported:
-            return reported
-        if progress.received:
-            return Usage(input=progress.input_tokens, output=progress.received, estimated=True)
-        if unknown:
-            most = self.request.sampling.max_output_tokens or 0
-            return Usage(input=progress.input_tokens, output=most, estimated=True)
-        return Usage()
-
-    def _spend(self, target: Target, progress: AttemptInProgress, outcome: str, error: str | None, usage: Usage) -> None:
-        cost = pricing.cost(usage, pricing.tiers_of(self.pin.prices, target.provider, target.model))
-        if usage.total and cost > self.worst_case(target, progress.input_tokens - self.input_tokens):
+    def _spend(self, target: Target, progress: AttemptInProgress, outcome: str, error: str | None, counted: Counted) -> None:
+        usage, tiers = counted.usage, pricing.tiers_of(self.pin.prices, target.provider, target.model)
+        cost = pricing.cost(usage, tiers) if counted.input_known else pricing.worst_case(usage.input, usage.output, tiers)
+        if usage.total and cost > self.worst_case(target, progress.most.input - self.input_tokens):
             self.metrics.over_bound.inc(provider=target.provider, model=target.model)
         latency_ms = _ms_since(progress.started)
         self.waited_ms += latency_ms
@@ -280,16 +288,6 @@ class Passage:
             response=reply_text(self.reply) if self.reply else "",
             attempts=tuple(self.attempts),
         )
-
-
-def _plausible(reply: Reply, most_input: int) -> Usage:
-    """The usage as the provider told it, unless it told that something cost nothing: then our upper bound for that."""
-    usage = reply.usage
-    sent = usage.input + usage.cached_input + usage.cache_write
-    received = sum(pricing.part_tokens(part) for part in reply.parts)
-    if sent and (usage.output or not received):
-        return usage
-    return replace(usage, input=usage.input if sent else most_input, output=usage.output or received, estimated=True)
 
 
 def _ms_since(started: float) -> float:
