@@ -146,6 +146,8 @@ attempts = Table(
     Column("usage_estimated", Boolean, nullable=False),
     Column("cost", BigInteger, nullable=False, comment="micro-dollars"),
     Column("provider_request_id", Text, nullable=True),
+    Column("response", Text, nullable=True, comment="what came back; null if nothing did, or if it is the call's response"),
+    Column("violations", ARRAY(Text), nullable=True, comment="what was wrong with it: paths and rules"),
     postgresql_partition_by="RANGE (at)",
 )
 
@@ -184,7 +186,7 @@ _ATTEMPTS_OF = '(call_id, at) IN (SELECT id, at FROM calls WHERE tenant = :tenan
 
 # Attempts first: they are found through their calls.
 PERSONAL = (
-    PersonalData(table="attempts", columns=("error", "provider_request_id"), where=_ATTEMPTS_OF),
+    PersonalData(table="attempts", columns=("error", "provider_request_id", "response", "violations"), where=_ATTEMPTS_OF),
     PersonalData(table="calls", columns=("user", "request_id", "error", "request", "response")),
 )
 NOT_PERSONAL = {

@@ -163,8 +163,13 @@ def _whole(record: dict[str, Any]) -> None:
         error = f"  {a['error']}" if a["error"] else ""
         where = f"{a['provider']} {a['model']}"
         print(f"attempt {a['number']:<12} {where}  {a['outcome']}  {a['latency_ms']:.0f} ms  ${to_dollars(a['cost'])}{error}")
+        for violation in a["violations"] or ():
+            print(f"{'':20} wrong: {violation}")
     for name in texts:
         print(f"\n{name}\n{_pretty(record[name])}")
+    for a in attempts:
+        if a["response"]:
+            print(f"\nresponse to attempt {a['number']}\n{_pretty(a['response'])}")
     print()
 
 

@@ -215,7 +215,11 @@ Chunk = Delta | Done
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One request to one provider. ``outcome`` is ``ok`` or an error type's code; times in milliseconds."""
+    """One request to one provider. ``outcome`` is ``ok`` or an error type's code; times in milliseconds.
+
+    ``response`` is what came back, as JSON text: of a stream that broke, what had arrived. None where nothing did, or where it is
+    the call's own response. ``violations`` say what was wrong with it: paths and rules.
+    """
 
     number: int
     provider: str
@@ -229,6 +233,8 @@ class Attempt:
     model_answered: str | None = None
     error: str | None = None
     provider_request_id: str | None = None
+    response: str | None = None
+    violations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

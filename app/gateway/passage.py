@@ -13,7 +13,7 @@ from itertools import pairwise
 from app.budget import pricing
 from app.budget.budget import Budget, Hold
 from app.domain.calls import Attempt, Call, Receipt, Reply, Usage
-from app.domain.errors import OctantError, ProviderError
+from app.domain.errors import OctantError, ProviderError, ProviderOutputInvalid
 from app.domain.messages import Message
 from app.domain.money import ZERO, MicroUSD
 from app.domain.records import CallRecord
@@ -23,7 +23,7 @@ from app.gateway.metering import Bound, Counted
 from app.gateway.providers.base import ModelRequest
 from app.gateway.rendering import within
 from app.gateway.tracing import describe_attempt
-from app.gateway.transcript import reply_text, request_text
+from app.gateway.transcript import partial_text, reply_text, request_text
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import CallSpan
 
@@ -42,12 +42,15 @@ class AttemptInProgress:
     received: int = 0
     reply: Reply | None = None
     counted: Counted | None = None
+    pieces: list[str] = field(default_factory=list)
 
-    def chunk(self, size: int) -> None:
+    def chunk(self, text: str) -> None:
         """Note that output arrived; the first time, how long it took."""
         if self.ttft_ms is None:
             self.ttft_ms = _ms_since(self.started)
-        self.received += size
+        if text:
+            self.received += len(text.encode(errors="replace"))
+            self.pieces.append(text)
 
     def end(self, reply: Reply) -> Reply:
         """Take the whole reply, and return it with the usage that counts."""
@@ -84,6 +87,7 @@ class Passage:
     attempts: list[Attempt] = field(default_factory=list)
     waited_ms: float = 0.0
     first_token_ms: float | None = None
+    _came_back: list[Reply | str] = field(default_factory=list)
     _running: Target | None = None
     _running_since: float = 0.0
     _traceparent: str = ""
@@ -144,21 +148,21 @@ class Passage:
         bound = Bound(self.input_tokens + more, self.request.sampling.max_output_tokens or 0)
         progress = AttemptInProgress(started=time.perf_counter(), most=bound, stream=self.call.stream)
         self._running, self._running_since = target, progress.started
-        outcome, error_text, usage, unknown = "cancelled", None, None, True
+        failure: ProviderError | None = None
+        ended = False
         with self.span.attempt(target.provider, target.model, stream=self.call.stream) as span:
             self._traceparent = span.traceparent
             try:
                 yield progress
-                outcome = "ok"
+                ended = True
             except ProviderError as error:
-                outcome, error_text, usage = error.code, error.message, error.usage
-                unknown = error.perhaps_paid
+                failure = error
                 span.fail(error.code)
                 raise
             finally:
                 self._running = None
-                counted = self._count(progress, usage, unknown=unknown)
-                self._spend(target, progress, outcome, error_text, counted)
+                outcome = failure.code if failure else "ok" if ended else "cancelled"
+                self._spend(target, progress, outcome, failure)
                 describe_attempt(span, self.attempts[-1], progress.reply, tenant=self.call.identity.tenant.id)
 
     async def _afford(self, worst: MicroUSD) -> None:
@@ -169,15 +173,18 @@ class Passage:
         if lacking > 0:
             await self.budget.extend(self.hold, MicroUSD(lacking))
 
-    def _count(self, progress: AttemptInProgress, reported: Usage | None, *, unknown: bool) -> Counted:
+    @staticmethod
+    def _count(progress: AttemptInProgress, failure: ProviderError | None) -> Counted:
         """As reported; else the most it can have been, where the model may have worked; else nothing (ADR 0016)."""
         if progress.counted:
             return progress.counted
-        if reported or progress.received or unknown:
+        reported = failure.usage if failure else None
+        if reported or progress.received or failure is None or failure.perhaps_paid:
             return metering.count(reported or Usage(estimated=True), progress.bound(), progress.received)
         return metering.NOTHING
 
-    def _spend(self, target: Target, progress: AttemptInProgress, outcome: str, error: str | None, counted: Counted) -> None:
+    def _spend(self, target: Target, progress: AttemptInProgress, outcome: str, failure: ProviderError | None) -> None:
+        counted = self._count(progress, failure)
         usage, tiers = counted.usage, pricing.tiers_of(self.pin.prices, target.provider, target.model)
         cost = pricing.cost(usage, tiers) if counted.input_known else pricing.worst_case(usage.input, usage.output, tiers)
         if usage.total and cost > self.worst_case(target, progress.most.input - self.input_tokens):
@@ -198,10 +205,12 @@ class Passage:
                 usage=usage,
                 cost=cost,
                 model_answered=progress.reply.model if progress.reply else None,
-                error=error,
+                error=failure.message if failure else None,
                 provider_request_id=progress.reply.provider_request_id if progress.reply else None,
+                violations=failure.violations if isinstance(failure, ProviderOutputInvalid) else (),
             )
         )
+        self._came_back.append(progress.reply or "".join(progress.pieces))
         self.metrics.attempt(self.call.feature, self.attempts[-1])
 
     @property
@@ -286,8 +295,16 @@ class Passage:
             degraded=tuple(self.degraded),
             request=request_text(self.request),
             response=reply_text(self.reply) if self.reply else "",
-            attempts=tuple(self.attempts),
+            attempts=tuple(map(self._with_response, self.attempts, self._came_back)),
         )
+
+    def _with_response(self, attempt: Attempt, came_back: Reply | str) -> Attempt:
+        """The attempt with what came back, unless nothing did or it is the call's own response."""
+        if isinstance(came_back, str):
+            return replace(attempt, response=partial_text(came_back)) if came_back else attempt
+        if self.reply and came_back.parts == self.reply.parts:
+            return attempt
+        return replace(attempt, response=reply_text(came_back))
 
 
 def _ms_since(started: float) -> float:

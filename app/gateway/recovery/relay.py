@@ -139,7 +139,7 @@ def _counted(attempt: AttemptInProgress, chunk: Chunk) -> Chunk:
         case Done(reply=reply):
             return Done(attempt.end(reply))
         case TextDelta(text=text) | ThinkingDelta(text=text) | ToolUseDelta(arguments=text):
-            attempt.chunk(len(text.encode(errors="replace")))
+            attempt.chunk(text)
         case _:
-            attempt.chunk(0)
+            attempt.chunk("")
     return chunk
