@@ -22,6 +22,7 @@ from app.budget.ledger import Ledger
 from app.budget.reconcile import Reconciler
 from app.budget.shares import shares
 from app.domain.money import MICROS_PER_DOLLAR
+from app.domain.records import Replay
 from app.domain.routes import Target
 from app.edge.attempts import Attempts
 from app.edge.parts import EdgeParts
@@ -34,6 +35,7 @@ from app.gateway.recovery.breaker import STATES, Circuits, State
 from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
 from app.gateway.recovery.recovery import Recovery
 from app.gateway.recovery.sharing import SharedCircuits
+from app.gateway.replays import Replays
 from app.idempotency.idempotency import Idempotency
 from app.jobs.jobs import Jobs
 from app.jobs.queue import ValkeyQueue
@@ -262,6 +264,7 @@ def _build_edge(
     *,
     keys: KeyRing,
     idempotency: Idempotency,
+    replayed: Callable[[Replay], None],
     tracing: Tracing,
     jobs: Jobs,
     checks: Mapping[str, Callable[[], Awaitable[None]]],
@@ -271,6 +274,7 @@ def _build_edge(
         keys=keys,
         attempts=Attempts(settings.http.bad_keys_per_minute),
         idempotency=idempotency,
+        replayed=replayed,
         metrics=metrics,
         tracing=tracing,
         request_deadline=settings.request_deadline,
@@ -328,6 +332,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         await _open_looking(stack, settings, keys, valkey, budget, jobs, metrics)
         edge = _build_edge(
             settings, metrics, keys=keys, idempotency=idempotency, tracing=tracing, jobs=jobs,
+            replayed=Replays(recorder, tracing).record,
             checks={**_checks(engine, valkey), "budget": budget.check}, release=lambda: releases.current.id,
         )  # fmt: skip
         pending = Actions(engine, redactor, secret=settings.secret)

@@ -109,6 +109,7 @@ calls = Table(
     Column("degraded", ARRAY(String(64)), nullable=False),
     Column("request", Text, nullable=False),
     Column("response", Text, nullable=False),
+    Column("replay_of", String(128), nullable=True, comment="request id whose stored answer was given again"),
     Index("calls_at", "at"),
     Index("calls_request", "request_id"),
     Index("calls_trace", "trace_id"),
@@ -187,7 +188,7 @@ _ATTEMPTS_OF = '(call_id, at) IN (SELECT id, at FROM calls WHERE tenant = :tenan
 # Attempts first: they are found through their calls.
 PERSONAL = (
     PersonalData(table="attempts", columns=("error", "provider_request_id", "response", "violations"), where=_ATTEMPTS_OF),
-    PersonalData(table="calls", columns=("user", "request_id", "error", "request", "response")),
+    PersonalData(table="calls", columns=("user", "request_id", "error", "request", "response", "replay_of")),
 )
 NOT_PERSONAL = {
     "calls.target": "a name of the release",

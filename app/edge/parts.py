@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from starlette.requests import Request
 
+from app.domain.records import Replay
 from app.edge.attempts import Attempts
 from app.idempotency.idempotency import Idempotency
 from app.jobs.jobs import Jobs
@@ -16,11 +17,15 @@ from app.telemetry.spans import Tracing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeParts:
-    """``request_deadline`` in seconds. ``checks`` are our own dependencies by name; a check raises if its part is away."""
+    """``request_deadline`` in seconds. ``checks`` are our own dependencies by name; a check raises if its part is away.
+
+    ``replayed`` records an answer that was given again; it neither waits nor raises.
+    """
 
     keys: KeyRing
     attempts: Attempts
     idempotency: Idempotency
+    replayed: Callable[[Replay], None]
     metrics: Metrics
     tracing: Tracing
     request_deadline: float
