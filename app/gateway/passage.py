@@ -89,6 +89,7 @@ class Passage:
     first_token_ms: float | None = None
     _came_back: list[Reply | str] = field(default_factory=list)
     _running: Target | None = None
+    _progress: AttemptInProgress | None = None
     _running_since: float = 0.0
     _traceparent: str = ""
     _input_tokens: int | None = None
@@ -147,7 +148,7 @@ class Passage:
         await self._afford(self.worst_case(target, more))
         bound = Bound(self.input_tokens + more, self.request.sampling.max_output_tokens or 0)
         progress = AttemptInProgress(started=time.perf_counter(), most=bound, stream=self.call.stream)
-        self._running, self._running_since = target, progress.started
+        self._running, self._running_since, self._progress = target, progress.started, progress
         failure: ProviderError | None = None
         ended = False
         with self.span.attempt(target.provider, target.model, stream=self.call.stream) as span:
@@ -160,7 +161,7 @@ class Passage:
                 span.fail(error.code)
                 raise
             finally:
-                self._running = None
+                self._running = self._progress = None
                 outcome = failure.code if failure else "ok" if ended else "cancelled"
                 self._spend(target, progress, outcome, failure)
                 describe_attempt(span, self.attempts[-1], progress.reply, tenant=self.call.identity.tenant.id)
@@ -185,8 +186,7 @@ class Passage:
 
     def _spend(self, target: Target, progress: AttemptInProgress, outcome: str, failure: ProviderError | None) -> None:
         counted = self._count(progress, failure)
-        usage, tiers = counted.usage, pricing.tiers_of(self.pin.prices, target.provider, target.model)
-        cost = pricing.cost(usage, tiers) if counted.input_known else pricing.worst_case(usage.input, usage.output, tiers)
+        usage, cost = counted.usage, self._price(target, counted)
         if usage.total and cost > self.worst_case(target, progress.most.input - self.input_tokens):
             self.metrics.over_bound.inc(provider=target.provider, model=target.model)
         latency_ms = _ms_since(progress.started)
@@ -215,8 +215,15 @@ class Passage:
 
     @property
     def cost(self) -> MicroUSD:
-        """What all attempts cost so far."""
-        return MicroUSD(sum((a.cost for a in self.attempts), ZERO))
+        """What all attempts cost so far, one whose reply is whole and whose connection is still open included."""
+        ended = sum((a.cost for a in self.attempts), ZERO)
+        whole = self._progress.counted if self._progress else None
+        return MicroUSD(ended + self._price(self._running, whole)) if self._running and whole else MicroUSD(ended)
+
+    def _price(self, target: Target, counted: Counted) -> MicroUSD:
+        """The price of what an attempt counts; an input that is not known, at the dearest way to read one."""
+        usage, tiers = counted.usage, pricing.tiers_of(self.pin.prices, target.provider, target.model)
+        return pricing.cost(usage, tiers) if counted.input_known else pricing.worst_case(usage.input, usage.output, tiers)
 
     @property
     def tried(self) -> list[Target]:

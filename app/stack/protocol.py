@@ -6,6 +6,8 @@ reach uvicorn's workers. Waiting costs no thread here, but descriptors and memor
 """
 
 import asyncio
+import logging
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -14,6 +16,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.domain.errors import HeadersTooLarge, InvalidRequest, OctantError, RequestTooSlow
 from app.edge.errors import render
+
+log = logging.getLogger(__name__)
 
 Why = Literal["slow_head", "slow_body", "large_head", "malformed"]
 
@@ -121,8 +125,11 @@ class Protocol(HttpToolsProtocol):
         self.patience.on_cut(why)
         silent = self._answering if self._in_head else not self._answering or self.cycle.response_started
         if self._head_bytes and not silent:
-            status, headers, body = render(error, "openai", "")
-            lines = [f"HTTP/1.1 {status} {type(error).__name__}", *(f"{n}: {v}" for n, v in headers.items() if v)]
+            request_id, trace_id = f"req_{uuid.uuid4().hex}", uuid.uuid4().hex  # of no span: they lead to the log line
+            status, headers, body = render(error, "openai", request_id)
+            log.info("connection cut", extra={"why": why, "status": status, "request_id": request_id, "trace_id": trace_id})
+            lines = [f"HTTP/1.1 {status} {type(error).__name__}", *(f"{n}: {v}" for n, v in headers.items())]
+            lines += [f"octant-trace-id: {trace_id}"]
             lines += [f"content-length: {len(body)}", "connection: close", "", ""]
             self.transport.write("\r\n".join(lines).encode() + body)
         self.transport.close()

@@ -1,5 +1,6 @@
 """The budget when its store loses data, is killed, freezes or is slow: on a Valkey of its own."""
 
+import asyncio
 import os
 import signal
 import time
@@ -51,6 +52,20 @@ def make(own: Redis, engine: AsyncEngine) -> Made:
         return make_budget(own, engine, **options)
 
     return one
+
+
+async def test_workers_that_start_together_on_an_empty_store_have_no_failure_to_settle(make: Made) -> None:
+    """Each wants to rebuild the counters and all but one are refused: that settles nothing, so it is no alarm."""
+    failures: list[int] = []
+    workers = [make(on_settle_failure=lambda: failures.append(1)) for _ in range(4)]
+    for worker in workers:
+        await worker.start()
+    for worker in workers:
+        await opened(worker)
+    await asyncio.sleep(1.5)  # every worker has looked again
+    for worker in workers:
+        await worker.aclose()
+    assert failures == []
 
 
 async def test_counters_that_were_lost_come_back_from_the_ledger_and_from_who_has_calls_in_flight(
