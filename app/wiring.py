@@ -41,6 +41,8 @@ from app.jobs.jobs import Jobs
 from app.jobs.queue import ValkeyQueue
 from app.oncall.switch import KillSwitch
 from app.releases import rehearsals
+from app.releases.effective import WRONG
+from app.releases.releases import Releases
 from app.security import names, webhooks
 from app.security.guard import Guard
 from app.security.keys import KeyRing
@@ -194,7 +196,15 @@ def _open_tracing(stack: AsyncExitStack, settings: Settings, redactor: Redactor,
 
 
 async def _open_looking(
-    stack: AsyncExitStack, settings: Settings, keys: KeyRing, valkey: Redis, budget: Budget, jobs: Jobs, metrics: Metrics
+    stack: AsyncExitStack,
+    settings: Settings,
+    metrics: Metrics,
+    *,
+    keys: KeyRing,
+    valkey: Redis,
+    budget: Budget,
+    jobs: Jobs,
+    releases: Releases,
 ) -> None:
     """Figures that nobody counts as they happen. Every worker looks, so that they are there whichever of them lives."""
 
@@ -216,8 +226,13 @@ async def _open_looking(
         metrics.jobs_waiting.set(count)
         metrics.jobs_waiting_seconds.set(seconds)
 
+    async def prices() -> None:
+        state = (await asyncio.to_thread(releases.price_effect)).state
+        for reason in WRONG:
+            metrics.price_table_wrong.set(int(state == reason), reason=reason)
+
     looking = Looking(
-        {"budget": budget_used, "keys": key_age, "rehearsals": rehearsed, "jobs": jobs_wait},
+        {"budget": budget_used, "keys": key_age, "prices": prices, "rehearsals": rehearsed, "jobs": jobs_wait},
         on_failure=lambda look: metrics.looks_failed.inc(look=look),
     )
     await looking.start()
@@ -329,7 +344,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncGenerator[Par
         queue = ValkeyQueue(settings.valkey_url)
         stack.push_async_callback(queue.aclose)
         jobs = Jobs(engine, queue, lease=settings.jobs_lease, keep=settings.jobs_keep)
-        await _open_looking(stack, settings, keys, valkey, budget, jobs, metrics)
+        await _open_looking(stack, settings, metrics, keys=keys, valkey=valkey, budget=budget, jobs=jobs, releases=releases)
         edge = _build_edge(
             settings, metrics, keys=keys, idempotency=idempotency, tracing=tracing, jobs=jobs,
             replayed=Replays(recorder, tracing).record,

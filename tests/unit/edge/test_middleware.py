@@ -120,11 +120,10 @@ async def test_every_answer_carries_its_trace_whatever_refuses_the_request() -> 
         Client(wrapped(breaks), headers=sent),
         Client(wrapped(read_and_answer), headers=sent),
         Client(wrapped(read_and_answer), headers=sent, body=b"x" * 1001),
-        Client(wrapped(read_and_answer), headers=sent, path="/" + "x" * 300),
         Client(wrapped(read_and_answer), headers=sent | {f"x-{n}": "y" for n in range(20)}),
     ]
     answers = [await client.run() for client in refused]
-    assert [client.status for client in answers] == [500, 200, 413, 414, 431]
+    assert [client.status for client in answers] == [500, 200, 413, 431]
     assert {client.headers["octant-trace-id"] for client in answers} == {trace}
     watched = await Client(wrapped(read_and_answer), path="/livez").run()
     assert len(watched.headers["octant-trace-id"]) == 32
