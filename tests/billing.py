@@ -183,8 +183,10 @@ async def upstream() -> AsyncIterator[Upstream]:
 
 
 async def _answer(shape: Shape, writer: asyncio.StreamWriter, bill: Bill, pause: float) -> None:
+    place = len(bill.requests) - 1
+
     def made(tokens: int) -> None:
-        bill.requests[-1] = (INPUT, bill.requests[-1][1] + tokens)
+        bill.requests[place] = (INPUT, bill.requests[place][1] + tokens)
 
     if shape.silent:
         made(shape.output)
