@@ -231,6 +231,17 @@ async def test_garbage_in_a_stream_is_garbled(upstream: Upstream, provider: Open
         _ = [chunk async for chunk in provider.stream(request())]
 
 
+async def test_a_chunk_without_choices_costs_neither_the_answer_nor_its_usage(
+    upstream: Upstream, provider: OpenAIProvider
+) -> None:
+    """Some servers send null, or leave the field out where they report the usage."""
+    usage = {"usage": {"prompt_tokens": 12, "completion_tokens": 3}}
+    upstream.handler = streaming(delta(content="he"), {"choices": None}, delta(content="llo"), delta("stop"), usage, "[DONE]")
+    last = [chunk async for chunk in provider.stream(request())][-1]
+    assert isinstance(last, Done)
+    assert (last.reply.text, last.reply.usage.output, last.reply.usage.estimated) == ("hello", 3, False)
+
+
 async def test_an_error_event_in_a_stream_is_a_failure(upstream: Upstream, provider: OpenAIProvider) -> None:
     upstream.handler = streaming(delta(content="a"), {"error": {"message": "x", "type": "server_error"}})
     with pytest.raises(errors.ProviderFailed):
