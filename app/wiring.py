@@ -28,6 +28,7 @@ from app.budget.shares import shares
 from app.domain.errors import Stopped
 from app.domain.in_flight import InFlight
 from app.domain.money import MICROS_PER_DOLLAR
+from app.domain.records import Replay
 from app.domain.routes import Target
 from app.edge.attempts import Attempts
 from app.edge.parts import Check, EdgeParts, Health
@@ -42,11 +43,13 @@ from app.gateway.recovery.breaker import STATES, Circuits, State
 from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
 from app.gateway.recovery.recovery import Recovery
 from app.gateway.recovery.sharing import SharedCircuits
+from app.gateway.replays import Replays
 from app.idempotency.idempotency import Idempotency
 from app.jobs.jobs import Jobs
 from app.jobs.queue import ValkeyQueue
 from app.oncall.switch import KillSwitch
 from app.releases import rehearsals
+from app.releases.effective import WRONG
 from app.releases.releases import Releases
 from app.security import names, webhooks
 from app.security.guard import Guard
@@ -216,7 +219,15 @@ def _open_tracing(stack: AsyncExitStack, settings: Settings, redactor: Redactor,
 
 
 async def _open_looking(
-    stack: AsyncExitStack, settings: Settings, keys: KeyRing, valkey: Redis, budget: Budget, jobs: Jobs, metrics: Metrics
+    stack: AsyncExitStack,
+    settings: Settings,
+    metrics: Metrics,
+    *,
+    keys: KeyRing,
+    valkey: Redis,
+    budget: Budget,
+    jobs: Jobs,
+    releases: Releases,
 ) -> None:
     """Figures that nobody counts as they happen. Every worker looks, so that they are there whichever of them lives."""
 
@@ -238,8 +249,13 @@ async def _open_looking(
         metrics.jobs_waiting.set(count)
         metrics.jobs_waiting_seconds.set(seconds)
 
+    async def prices() -> None:
+        state = (await asyncio.to_thread(releases.price_effect)).state
+        for reason in WRONG:
+            metrics.price_table_wrong.set(int(state == reason), reason=reason)
+
     looking = Looking(
-        {"budget": budget_used, "keys": key_age, "rehearsals": rehearsed, "jobs": jobs_wait},
+        {"budget": budget_used, "keys": key_age, "prices": prices, "rehearsals": rehearsed, "jobs": jobs_wait},
         on_failure=lambda look: metrics.looks_failed.inc(look=look),
     )
     await looking.start()
@@ -297,6 +313,7 @@ def _build_edge(
     *,
     keys: KeyRing,
     idempotency: Idempotency,
+    replayed: Callable[[Replay], None],
     tracing: Tracing,
     jobs: Jobs,
     checks: Mapping[str, Check],
@@ -307,6 +324,7 @@ def _build_edge(
         keys=keys,
         attempts=Attempts(settings.http.bad_keys_per_minute, Proxies(settings.http.trusted_proxies)),
         idempotency=idempotency,
+        replayed=replayed,
         metrics=metrics,
         tracing=tracing,
         request_deadline=settings.request_deadline,
@@ -371,11 +389,11 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         queue = ValkeyQueue(settings.valkey_url)
         stack.push_async_callback(queue.aclose)
         jobs = Jobs(engine, queue, lease=settings.jobs_lease, keep=settings.jobs_keep)
-        await _open_looking(stack, settings, keys, valkey, budget, jobs, metrics)
+        await _open_looking(stack, settings, metrics, keys=keys, valkey=valkey, budget=budget, jobs=jobs, releases=releases)
         edge = _build_edge(
             settings, metrics, keys=keys, idempotency=idempotency, tracing=tracing, jobs=jobs,
             checks=_checks(engine, valkey, keys, releases, budget), release=lambda: releases.known,
-            switch=switch,
+            replayed=Replays(recorder, tracing).record, switch=switch,
         )  # fmt: skip
         kept = KeptTexts(redactor, guard.links)
         product = Support(

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.audit.tables import attempts, calls
 from app.budget.tables import ledger
 from app.domain.money import MICROS_PER_DOLLAR, from_dollars
+from app.domain.records import NOT_ASKED, REPLAYED
 from benchmarks.receiver import ReceivedSpan
 
 Sample = tuple[str, Mapping[str, str], float]  # a metric's name, labels, value
@@ -42,6 +43,7 @@ class Books:
     ledger: Mapping[str, int]
     metrics: Outcomes
     metrics_cost: int
+    replays: int
     attempts: Mapping[str, Attempts]
 
     def differences(self) -> Iterator[str]:
@@ -50,7 +52,10 @@ class Books:
         yield from _different("span", self.records, self.spans)
         yield from _different("log line", self.records, self.lines)
         yield from _different("ledger entry", paid, self.ledger)
-        yield from _different("metric octant_calls_total", outcomes_of(self.records), self.metrics)
+        counted = Counter({key: n for key, n in outcomes_of(self.records).items() if key[1] != REPLAYED})
+        yield from _different("metrics octant_calls_total, octant_not_asked_total", counted, self.metrics)
+        replayed = sum(told.outcome == REPLAYED for told in self.records.values())
+        yield from _different("metric octant_idempotency_total", {REPLAYED: replayed}, {REPLAYED: self.replays})
         yield from _different("metric llm_cost_dollars_total", {"all": sum(paid.values())}, {"all": self.metrics_cost})
         for book, attempts_there in self.attempts.items():
             yield from _different(f"attempts in {book}", self.attempts["records"], attempts_there)
@@ -86,8 +91,9 @@ async def read_books(engine: AsyncEngine, spans: list[ReceivedSpan], samples: li
         spans=_from_spans(spans),
         lines=_from_logs(logs),
         ledger=owed,
-        metrics=_counted(samples, "octant_calls_total", "feature", "outcome"),
+        metrics=_counted(samples, "octant_calls_total", "feature", "outcome") + _not_asked(samples),
         metrics_cost=round(sum(value for _, value in summed(samples, "llm_cost_dollars_total")) * MICROS_PER_DOLLAR),
+        replays=_counted(samples, "octant_idempotency_total", "outcome")[(REPLAYED,)],
         attempts={
             "records": recorded,
             "metrics": _counted(samples, "octant_attempts_total", "provider", "model", "outcome"),
@@ -166,6 +172,11 @@ def _different(what: str, wanted: Mapping[Any, Any], found: Mapping[Any, Any]) -
     for key in sorted(wanted.keys() | found.keys(), key=str):
         if wanted.get(key, 0) != found.get(key, 0):
             yield f"{what} of {key}: {found.get(key, 'none')}, by the records {wanted.get(key, 'none')}"
+
+
+def _not_asked(samples: list[Sample]) -> Outcomes:
+    """Questions that no model was asked have a metric of their own."""
+    return Counter({(feature, NOT_ASKED): n for (feature,), n in _counted(samples, "octant_not_asked_total", "feature").items()})
 
 
 def _counted(samples: list[Sample], name: str, *labels: str) -> Counter[Any]:

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import uuid
 from collections import Counter
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -49,6 +50,7 @@ from benchmarks.stage import (
 AT_ONCE = 32
 LEAVES = 0.04  # the share of callers that leave in the middle
 WATCHED = 0.02  # the share of callers that look for their record at once
+KEYED = 0.03  # the share of callers that send an Idempotency-Key, and ask again
 LOOK_EVERY = 0.02
 SIZE_OF_RECORDS = """
 SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits WHERE inhparent = ANY (ARRAY['calls', 'attempts']::regclass[])
@@ -117,12 +119,15 @@ class Traffic:
             tenant = "rehearsal"  # a job of the others would wait until their money or the operator comes back
         path, body = KINDS[kind]
         headers = {"authorization": f"Bearer {self.keys[tenant]}"}
+        keyed = self.chance.random() < KEYED
+        if keyed:
+            headers["idempotency-key"] = uuid.uuid4().hex
         leaves, watched = self.chance.random() < LEAVES, self.chance.random() < WATCHED
         try:
             async with asyncio.timeout(self.chance.uniform(0.0, 0.05) if leaves else 60.0):
-                async with http.post(path, json=body, headers=headers) as answer:
-                    await answer.read()
-                self.ended[str(answer.status)] += 1
+                answer = await self._post(http, path, body, headers)
+                if keyed:  # now its answer is given again
+                    await self._post(http, path, body, headers)
         except TimeoutError:
             self.ended["caller left"] += 1
             return
@@ -131,6 +136,14 @@ class Traffic:
             return
         if watched and "octant-attempts" in answer.headers:
             await self._see_record(answer.headers["x-request-id"])
+
+    async def _post(
+        self, http: aiohttp.ClientSession, path: str, body: object, headers: Mapping[str, str]
+    ) -> aiohttp.ClientResponse:
+        async with http.post(path, json=body, headers=headers) as answer:
+            await answer.read()
+        self.ended[str(answer.status)] += 1
+        return answer
 
     async def _see_record(self, request_id: str) -> None:
         """From the end of an answer until its record is found, asking as `octant calls` does."""

@@ -41,7 +41,7 @@ from app.audit import partitions
 from app.audit.tables import FACETS, MAGNITUDES, SEARCH_VECTOR, STEPS, attempts, calls, magnitude
 from app.domain.errors import InvalidRequest
 from app.domain.money import MICROS_PER_DOLLAR
-from app.domain.records import NOT_ASKED
+from app.domain.records import NO_MODEL
 
 LONGEST = 5.0
 MOST = 10_000
@@ -74,8 +74,9 @@ class CallFilter:
     """What to look for; None does not restrict. ``text`` is searched in request and response.
 
     It reads as in a web search: all words must occur, ``"quoted words"`` together, ``-word`` not at all; case does not matter.
-    ``ranges``: by field of `RANGES`, least and most, both included; money in micro-dollars. ``failed``: the outcome is neither
-    ``ok`` nor ``not_asked``; False: it is ``ok``. ``after``: a cursor (`cursor_of`), from which on to go on in the same order.
+    ``ranges``: by field of `RANGES`, least and most, both included; money in micro-dollars. ``failed``: the outcome is
+    neither ``ok`` nor one of `NO_MODEL`; False: it is ``ok``. ``after``: a cursor (`cursor_of`), from which on to go on in the
+    same order.
     """
 
     id: str | None = None
@@ -255,7 +256,7 @@ def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
     if wanted.stream is not None:
         found.append(c.stream.is_(wanted.stream))
     if wanted.failed is not None:
-        found += [c.outcome != "ok", c.outcome != NOT_ASKED] if wanted.failed else [c.outcome == "ok"]
+        found += [c.outcome != "ok", *(c.outcome != name for name in sorted(NO_MODEL))] if wanted.failed else [c.outcome == "ok"]
     for name, (least, most) in wanted.ranges.items():
         found += [c[name] >= _fitting(c[name], least, math.ceil)] if least is not None else []
         found += [c[name] <= _fitting(c[name], most, math.floor)] if most is not None else []

@@ -35,6 +35,7 @@ TURN = 0.005
 MOST_AT_ONCE, FEW_AT_ONCE = 200, 10  # records of a batch; few where each takes long, as all of them wait for the last
 LONG_TEXT = 50_000  # characters; from here on redaction takes milliseconds, and goes to a thread
 PROVIDERS_WORDS = ("error", "model_answered", "provider_request_id")
+MOST_OF_ATTEMPT = 20_000  # characters kept of what came back to an attempt that did not give the answer
 log = logging.getLogger(__name__)
 
 
@@ -106,7 +107,7 @@ class Recorder:
 
     def record(self, record: CallRecord) -> None:
         """Take a record over."""
-        size = len(record.request) + len(record.response)
+        size = _size(record)
         if self._queue.full() or self._bytes + size > self._capacity_bytes:
             self._on_drop(1)
             return
@@ -128,7 +129,7 @@ class Recorder:
                 taken.append(self._queue.get_nowait())
             await self._keep(await self._redacted(taken))
             for record in taken:
-                self._bytes -= len(record.request) + len(record.response)
+                self._bytes -= _size(record)
                 self._queue.task_done()
             self._unwritten -= len(taken)
             self._on_depth(self._unwritten)
@@ -228,7 +229,7 @@ class Recorder:
         done: list[CallRecord] = []
         turn_ends = time.perf_counter() + TURN
         for record in batch:
-            if self._said or len(record.request) + len(record.response) > LONG_TEXT:
+            if self._said or _size(record) > LONG_TEXT:
                 done.append(await asyncio.to_thread(self._redact, record))
             else:
                 done.append(self._redact(record))
@@ -246,6 +247,10 @@ class Recorder:
 
         def of_provider(a: Attempt) -> Attempt:  # it may repeat what it was sent, anywhere
             words: dict[str, Any] = {name: clean(value) for name in PROVIDERS_WORDS if (value := getattr(a, name))}
+            if a.response:
+                words["response"] = _cut(clean_said(a.response))
+            if a.violations:  # a path names keys, which are the model's words where a schema allows any
+                words["violations"] = tuple(map(clean, a.violations))
             return replace(a, **words) if words else a
 
         return replace(
@@ -257,3 +262,14 @@ class Recorder:
             model_answered=clean(record.model_answered) if record.model_answered else None,
             attempts=tuple(of_provider(a) for a in record.attempts),
         )
+
+
+def _size(record: CallRecord) -> int:
+    """The characters of a record's texts."""
+    return len(record.request) + len(record.response) + sum(len(a.response or "") for a in record.attempts)
+
+
+def _cut(text: str) -> str:
+    """Bound a text. After redaction, since half of a number is no longer found."""
+    over = len(text) - MOST_OF_ATTEMPT
+    return text if over <= 0 else f"{text[:MOST_OF_ATTEMPT]}… ({over:,} more characters)"

@@ -57,6 +57,8 @@ async def _copy(connection: AsyncConnection, table: Table, rows: Iterable[dict[s
 
 def storable(value: Any) -> Any:  # noqa: ANN401 - any column value
     """Postgres text holds neither NUL nor half a surrogate pair, and JSON may bring both."""
+    if isinstance(value, list | tuple):
+        return [storable(item) for item in value]
     if not isinstance(value, str):
         return value
     return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()

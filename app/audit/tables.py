@@ -109,6 +109,7 @@ calls = Table(
     Column("degraded", ARRAY(String(64)), nullable=False),
     Column("request", Text, nullable=False),
     Column("response", Text, nullable=False),
+    Column("replay_of", String(128), nullable=True, comment="request id whose stored answer was given again"),
     Index("calls_at", "at"),
     Index("calls_request", "request_id"),
     Index("calls_trace", "trace_id"),
@@ -146,6 +147,8 @@ attempts = Table(
     Column("usage_estimated", Boolean, nullable=False),
     Column("cost", BigInteger, nullable=False, comment="micro-dollars"),
     Column("provider_request_id", Text, nullable=True),
+    Column("response", Text, nullable=True, comment="what came back; null if nothing did, or if it is the call's response"),
+    Column("violations", ARRAY(Text), nullable=True, comment="what was wrong with it: paths and rules"),
     postgresql_partition_by="RANGE (at)",
 )
 
@@ -184,8 +187,8 @@ _ATTEMPTS_OF = '(call_id, at) IN (SELECT id, at FROM calls WHERE tenant = :tenan
 
 # Attempts first: they are found through their calls.
 PERSONAL = (
-    PersonalData(table="attempts", columns=("error", "provider_request_id"), where=_ATTEMPTS_OF),
-    PersonalData(table="calls", columns=("user", "request_id", "error", "request", "response")),
+    PersonalData(table="attempts", columns=("error", "provider_request_id", "response", "violations"), where=_ATTEMPTS_OF),
+    PersonalData(table="calls", columns=("user", "request_id", "error", "request", "response", "replay_of")),
 )
 NOT_PERSONAL = {
     "calls.target": "a name of the release",

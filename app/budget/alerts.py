@@ -44,9 +44,6 @@ class Receivers:
     runbook_url: str = ""
 
 
-NOBODY = Receivers(webhook_url="", alertmanager_url="", secret="", allowed_hosts=frozenset())
-
-
 class Alerts:
     """Tells what is new, repeats what is open, resolves what is over. One worker at a time does it."""
 
@@ -114,12 +111,6 @@ class Alerts:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             log.warning("Alertmanager not told", extra={"error_type": type(error).__name__})
             return 0
-
-    async def end(self, tenant: str) -> None:
-        """A tenant's caps were changed: what was told of the old ones is over."""
-        async with self._engine.begin() as connection:
-            mine = alerts.c.tenant == tenant, alerts.c.resolved_at.is_(None)
-            await connection.execute(update(alerts).where(*mine).values(ends_at=datetime.now(UTC), due_at=datetime.now(UTC)))
 
     async def look_for_drift(self) -> int:
         """Note features whose calls cost something else than they did. Returns how many; each is told once an hour."""

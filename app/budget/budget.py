@@ -352,24 +352,29 @@ class Budget:
     async def _sweep_forever(self) -> None:
         while not self._closing:
             await asyncio.sleep(SWEEP_EVERY)
-            with self._going_on("sweep failed, will retry"):
+            with self._going_on("sweep failed, will retry", on_failure=self._on_settle_failure):
                 swept = await self.sweep()
                 if swept:
                     log.warning("expired leases settled at worst case", extra={"leases": swept})
 
     async def _look_forever(self) -> None:
         while not self._closing:
-            with self._going_on("counters not looked at, will retry"):
+            with self._going_on("counters not looked at, will retry", on_failure=lambda: None):
                 await self.look()
             await asyncio.sleep(LOOK_EVERY)
 
+    @staticmethod
     @contextlib.contextmanager
-    def _going_on(self, what: str) -> Generator[None, None, None]:
-        """These tasks outlive any outage of either store; the next round tries again."""
+    def _going_on(what: str, *, on_failure: Callable[[], None]) -> Generator[None, None, None]:
+        """These tasks outlive any outage of either store; the next round tries again.
+
+        Looking at the counters settles nothing, so its failures are no failures to settle: two workers that start on an empty
+        Valkey both want to rebuild the counters, and one of them is refused.
+        """
         try:
             yield
         except (RedisError, OSError, OctantError) as error:
-            self._on_settle_failure()
+            on_failure()
             log.warning(what, extra={"error_type": type(error).__name__})
 
 

@@ -17,6 +17,7 @@ from app.cli.index import app as index
 from app.cli.jobs import app as jobs
 from app.cli.keys import key, tenant
 from app.cli.oncall import app as oncall
+from app.cli.output import standard_output
 from app.cli.privacy import erase, export
 from app.cli.provider_keys import app as provider_key
 from app.cli.providers import app as providers
@@ -54,7 +55,8 @@ app.add_typer(provider_key, name="provider-key")
 def main() -> None:
     """Run a command. What the operator can mend is told in one sentence, without a traceback."""
     try:
-        app()
+        with standard_output():
+            app()
     except (Misconfigured, OctantError) as error:
         print(f"octant: {error}", file=sys.stderr)
         raise SystemExit(1) from None

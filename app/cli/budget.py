@@ -167,7 +167,8 @@ def _line(name: str, spent: int, held: int, limit: int | None, more: str) -> str
 async def _set(
     tenant: str, user: str, key: str, amounts: dict[str, str | None], limits: dict[str, str | None], time_zone: str | None
 ) -> None:
-    from app.budget.alerts import NOBODY, Alerts
+    from app.budget.caps import UserCaps
+    from app.budget.recheck import recheck
     from app.domain.calls import RateLimits
     from app.domain.errors import InvalidRequest
     from app.security.keys import KeyRing
@@ -191,8 +192,11 @@ async def _set(
             named = {_COLUMNS[name]: amount for name, amount in money.items()}
             zone = {"time_zone": _zone(time_zone)} if time_zone else {}
             await ring.change_tenant(tenant, **named, **counts, **zone)
-        if money:
-            await Alerts(rooms.engine, NOBODY).end(tenant)
+        if money or time_zone:
+            caps = UserCaps(rooms.engine)
+            await caps.read()
+            changed = await ring.tenant(tenant)
+            await recheck(rooms.engine, changed, caps, rooms.budget.policy.shares, datetime.now(UTC))
         print("Set; every worker counts with it within 5 seconds.")
 
 

@@ -32,7 +32,9 @@ def find(  # noqa: PLR0917 - one option a field is what a filter is; typer makes
     feature: Annotated[str | None, typer.Option(help="For instance support.answer.")] = None,
     target: Annotated[str | None, typer.Option(help="What was asked for: a model's alias or a prompt.")] = None,
     outcome: Annotated[str | None, typer.Option(help="`ok` or an error's code.")] = None,
-    failed: Annotated[bool | None, typer.Option("--failed/--ok", help="Whether it failed: neither `ok` nor `not_asked`.")] = None,
+    failed: Annotated[
+        bool | None, typer.Option("--failed/--ok", help="Whether it failed: not `ok`, `not_asked`, `replayed`.")
+    ] = None,
     provider: Annotated[str | None, typer.Option(help="Provider that answered last.")] = None,
     model: Annotated[str | None, typer.Option(help="Model asked last.")] = None,
     model_answered: Annotated[str | None, typer.Option(help="Version that the provider says answered.")] = None,
@@ -173,8 +175,13 @@ def _whole(record: dict[str, Any]) -> None:
         error = f"  {a['error']}" if a["error"] else ""
         where = f"{a['provider']} {a['model']}"
         print(f"attempt {a['number']:<12} {where}  {a['outcome']}  {a['latency_ms']:.0f} ms  ${to_dollars(a['cost'])}{error}")
+        for violation in a["violations"] or ():
+            print(f"{'':20} wrong: {violation}")
     for name in texts:
         print(f"\n{name}\n{_pretty(record[name])}")
+    for a in attempts:
+        if a["response"]:
+            print(f"\nresponse to attempt {a['number']}\n{_pretty(a['response'])}")
     print()
 
 

@@ -5,6 +5,7 @@ import getpass
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,6 +33,7 @@ def list_releases() -> None:
 def verify(release_id: ReleaseId) -> None:
     """Check every pin of a release without activating it. Exit code 1 lists what does not resolve."""
     from app import __version__
+    from app.releases.effective import effect_of
     from app.releases.manifest import load as load_release
     from app.settings import load
     from app.stores import places
@@ -39,6 +41,11 @@ def verify(release_id: ReleaseId) -> None:
     release = load_release(release_id, places(load()))
     counted = f"{len(release.prompts)} prompts, {len(release.routes)} routes"
     print(f"{release.id} resolves: {counted}, prices {release.prices.version}. Code {release.code}, here {__version__}.")
+    effect = effect_of(release.prices, places(load()).prices, datetime.now(UTC).date())
+    if effect.state == "not_yet":
+        print(f"It cannot be live yet: its prices take effect on {release.prices.effective}.")
+    elif effect.state == "superseded":
+        print(f"Its prices are superseded by {effect.newer}: calls would be counted at what they used to cost.")
 
 
 @app.command("hashes")

@@ -114,7 +114,7 @@ class Usage:
     """Tokens as billed. ``input`` excludes ``cached_input`` and ``cache_write``; ``output`` includes ``reasoning``.
 
     The parts of the input add up (Anthropic's convention); reasoning is a share of the output (OpenAI's), so each token is
-    priced once. ``estimated`` is true where the provider told nothing and the figure is our upper bound.
+    priced once. ``estimated``: a figure is our upper bound; from a provider's adapter, the output's is not final.
     """
 
     input: int = 0
@@ -217,7 +217,11 @@ Chunk = Delta | Done
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One request to one provider. ``outcome`` is ``ok`` or an error type's code; times in milliseconds."""
+    """One request to one provider. ``outcome`` is ``ok`` or an error type's code; times in milliseconds.
+
+    ``response`` is what came back, as JSON text: of a stream that broke, what had arrived. None where nothing did, or where it is
+    the call's own response. ``violations`` say what was wrong with it: paths and rules.
+    """
 
     number: int
     provider: str
@@ -231,6 +235,8 @@ class Attempt:
     model_answered: str | None = None
     error: str | None = None
     provider_request_id: str | None = None
+    response: str | None = None
+    violations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,38 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.domain.calls import Attempt, Usage
+from app.domain.calls import Attempt, Identity, Usage
 from app.domain.money import MicroUSD
 
 NOT_ASKED = "not_asked"  # outcome of a question that its feature asks no model: there is nothing to answer from
+
+REPLAYED = "replayed"  # outcome of a request that got the stored answer of its Idempotency-Key
+NO_MODEL = frozenset({NOT_ASKED, REPLAYED})  # outcomes that are neither a success nor a failure: they count in no rate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """One request that got a stored answer. ``replay_of``: the request id under which that answer was first given, if known.
+
+    ``feature`` and ``release`` as of the answer; ``seconds``: how long it took.
+    """
+
+    request_id: str
+    identity: Identity
+    user: str
+    feature: str
+    path: str
+    release: str
+    stream: bool
+    replay_of: str | None
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRecord:
     """One call with all its attempts. ``request`` and ``response`` are JSON text.
 
-    ``outcome`` is ``ok``, ``cancelled``, ``last_resort``, `NOT_ASKED` or an error's code.
+    ``outcome`` is ``ok``, ``cancelled``, ``last_resort``, `NOT_ASKED`, `REPLAYED` or an error's code.
     """
 
     id: str
@@ -45,3 +66,4 @@ class CallRecord:
     request: str
     response: str
     attempts: tuple[Attempt, ...]
+    replay_of: str | None = None

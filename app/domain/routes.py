@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Literal
 
 from app.domain.messages import Sampling
@@ -22,10 +23,14 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class PriceTable:
-    """Prices by ``(provider, model)``, each a tuple of tiers in rising order of ``from_input_tokens``."""
+    """Prices by ``(provider, model)``, each a tuple of tiers in rising order of ``from_input_tokens``.
+
+    ``effective``: the day (UTC) from which on vendors bill so.
+    """
 
     version: str
     prices: Mapping[tuple[str, str], tuple[Price, ...]]
+    effective: date = date.min
 
 
 @dataclass(frozen=True, slots=True)

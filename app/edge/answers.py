@@ -55,6 +55,19 @@ def less(degraded: Sequence[str]) -> dict[str, Any]:
     return {"octant": {"degraded": list(degraded)}} if degraded else {}
 
 
+def summary(receipt: Receipt) -> dict[str, Any]:
+    """What the last event of a stream says beside the vendor's own fields: its headers left before this was known."""
+    facts = {
+        "cost_usd": to_dollars(receipt.cost),
+        "provider": receipt.provider,
+        "model": receipt.model,
+        "attempts": receipt.attempts,
+        "fallbacks": receipt.fallbacks,
+        "degraded": list(receipt.degraded),
+    }
+    return {"octant": facts}
+
+
 def json_answer(body: bytes | Mapping[str, Any], receipt: Receipt | None = None, *, status: int = 200) -> Response:
     """A JSON answer; with a receipt it carries the ``octant-*`` headers."""
     content = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()

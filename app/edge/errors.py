@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from app.domain import errors
 from app.domain.errors import BudgetExceeded, OctantError, OutputInvalid, RateLimited, Wait
-from app.edge.answers import rate_headers, receipt_headers
+from app.edge.answers import rate_headers, receipt_headers, summary
 
 Dialect = Literal["openai", "anthropic"]
 
@@ -74,6 +74,14 @@ def body(error: OctantError, dialect: Dialect, request_id: str) -> dict[str, Any
         return {"type": "error", "error": inner, "request_id": request_id}
     inner = {"message": error.message, "type": row.openai, "param": error.param, "code": error.code, **_facts(error)}
     return {"error": inner}
+
+
+def last_event(error: OctantError, dialect: Dialect, request_id: str) -> dict[str, Any]:
+    """The error as the last event of a stream, with what the stream cost: its headers left before that was known."""
+    told = body(error, dialect, request_id)
+    if error.receipt:
+        told["error"] |= summary(error.receipt)
+    return told
 
 
 def render(error: OctantError, dialect: Dialect, request_id: str) -> tuple[int, dict[str, str], bytes]:

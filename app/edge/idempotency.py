@@ -5,7 +5,9 @@ nothing else. With one, the first request does the work and its answer is kept b
 away does not stop it. Every further request with the key gets the same status, ``octant-*`` headers and bytes.
 """
 
+import json
 import re
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -14,13 +16,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from app.domain import json_text
 from app.domain.errors import IdempotencyKeyReused, InvalidRequest, OctantError
+from app.domain.records import Replay
 from app.edge.deferral import deferring
 from app.edge.errors import TABLE, dialect_of, render
 from app.edge.identity import authenticated
 from app.edge.middleware import OUTLIVES_CLIENT
 from app.edge.parts import parts_of
-from app.edge.requests import call_context
+from app.edge.requests import MOST_USER, CallContext, call_context
 from app.idempotency.idempotency import Claim, Idempotency, StoredAnswer
 
 HEADER = "idempotency-key"
@@ -29,6 +33,7 @@ KEY = re.compile(r"[\x21-\x7e]{1,255}")
 # What is true of the answer whenever it is given. Request ids, limits and dates are those of the request that asks.
 KEPT = frozenset({"content-type", "content-length", "cache-control", "x-accel-buffering", "x-should-retry"})
 OURS = "octant-"
+REPLAY_OF = "octant-replay-of"  # the request id under which the answer was first given
 
 Answer = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -55,6 +60,7 @@ async def _once(request: Request, answer: Answer) -> Response:
 
     Raises Unauthenticated, Forbidden, InvalidRequest, and what `Idempotency.claim` raises, before anything is done.
     """
+    began = time.perf_counter()
     context = await call_context(request, await authenticated(request))  # what is wrong with other headers is told first
     key = _key_of(request)
     request.scope[OUTLIVES_CLIENT] = True
@@ -62,7 +68,9 @@ async def _once(request: Request, answer: Answer) -> Response:
     target = f"{request.url.path}?{request.url.query}"
     found = await store.claim(context.identity, key, store.fingerprint(request.method, target, await request.body()))
     if isinstance(found, StoredAnswer):
-        return _Again(found)
+        again = _Again(found)
+        parts_of(request).replayed(_replay(request, context, found, await _user_in(request), time.perf_counter() - began))
+        return again
     try:
         response = await answer(request)
     except OctantError as error:
@@ -70,11 +78,11 @@ async def _once(request: Request, answer: Answer) -> Response:
             await store.release(found)
             raise
         status, headers, body = render(error, dialect_of(request.url.path), context.request_id)
-        return _Kept(Response(body, status, headers), found, store, final=True)
+        return _Kept(Response(body, status, headers), found, store, context.request_id, final=True)
     except BaseException:
         await store.release(found)
         raise
-    return _Kept(response, found, store, final=False)
+    return _Kept(response, found, store, context.request_id, final=False)
 
 
 def _key_of(request: Request) -> str:
@@ -84,14 +92,41 @@ def _key_of(request: Request) -> str:
     return sent[0]
 
 
+async def _user_in(request: Request) -> str:
+    """The end user that the body names: the same one as in the first request, whose body was the same."""
+    try:
+        raw = await request.body()
+        body = {} if json_text.too_deep(raw) else json.loads(raw)
+        named = body.get("user") or (body.get("metadata") or {}).get("user_id")
+    except (ValueError, AttributeError):
+        return ""
+    return named if isinstance(named, str) and len(named) <= MOST_USER else ""
+
+
+def _replay(request: Request, context: CallContext, stored: StoredAnswer, user: str, seconds: float) -> Replay:
+    headers, route = dict(stored.headers), request.scope.get("route")
+    return Replay(
+        request_id=context.request_id,
+        identity=context.identity,
+        user=context.identity.user or user,
+        feature=next(iter(getattr(route, "tags", ())), "other"),
+        path=getattr(route, "path", request.url.path),
+        release=headers.get("octant-release", ""),
+        stream=headers.get("content-type", "").startswith("text/event-stream"),
+        replay_of=headers.get(REPLAY_OF),
+        seconds=seconds,
+    )
+
+
 class _Kept(Response):
     """An answer on its way out, stored before its last message is sent if it is ``final`` or a success.
 
     Any other, and one that breaks on the way, frees its key.
     """
 
-    def __init__(self, response: Response, claim: Claim, store: Idempotency, *, final: bool) -> None:
+    def __init__(self, response: Response, claim: Claim, store: Idempotency, request_id: str, *, final: bool) -> None:
         super().__init__()
+        self._request_id = request_id
         self._final = final
         self._response = response
         self._claim = claim
@@ -136,7 +171,7 @@ class _Kept(Response):
 
     def _answer(self) -> StoredAnswer:
         told = ((str(name, "latin-1").lower(), str(value, "latin-1")) for name, value in self._start["headers"])
-        headers = tuple((name, value) for name, value in told if name in KEPT or name.startswith(OURS))
+        headers = *((name, value) for name, value in told if name in KEPT or name.startswith(OURS)), (REPLAY_OF, self._request_id)
         whole = self._bytes <= self._store.max_bytes
         return StoredAnswer(self._start["status"], headers, b"".join(self._body) if whole else None)
 

@@ -75,9 +75,12 @@ class EdgeMiddleware:
         exchange = _Exchange(scope, send, self._request_id(scope), self._admin)
         scope["octant.request_id"] = exchange.request_id
         if scope["path"] in QUIET:
+            exchange.trace_id = uuid.uuid4().hex  # of no span: it leads to the log line alone
+            logs.bind(request_id=exchange.request_id, trace_id=exchange.trace_id)
             await self._serve(scope, receive, exchange)
             return
         with self._tracing().request(scope["method"], _header(scope, b"traceparent")) as span:
+            exchange.trace_id = span.trace_id
             logs.bind(request_id=exchange.request_id, trace_id=span.trace_id)
             span.note({"octant.request_id": exchange.request_id})
             try:
@@ -138,10 +141,11 @@ class EdgeMiddleware:
 
 
 class _Exchange:
-    """One request's way out: remembers the status, adds the request id to every answer."""
+    """One request's way out: remembers the status, adds the request's and the trace's id to every answer."""
 
     def __init__(self, scope: Scope, send: Send, request_id: str, admin: AdminSide) -> None:
         self.request_id = request_id
+        self.trace_id = ""
         self.status = 0
         self.complete = False
         self._scope = scope
@@ -154,7 +158,8 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             names = {name for name, _ in message["headers"]}
-            ours = ((b"x-request-id", self.request_id.encode()), (b"request-id", self.request_id.encode()), NO_SNIFFING)
+            ids = ((b"x-request-id", self.request_id), (b"request-id", self.request_id), (b"octant-trace-id", self.trace_id))
+            ours = (*((name, value.encode()) for name, value in ids), NO_SNIFFING)
             message["headers"] = [*message["headers"], *(header for header in ours if header[0] not in names)]
             self._admin.harden(self._scope, message)
         await self._send(message)

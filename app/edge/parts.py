@@ -6,6 +6,7 @@ from typing import Any, Literal, cast
 
 from starlette.requests import Request
 
+from app.domain.records import Replay
 from app.edge.attempts import Attempts
 from app.idempotency.idempotency import Idempotency
 from app.jobs.jobs import Jobs
@@ -20,11 +21,15 @@ Check = Callable[[], Awaitable[Health]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeParts:
-    """``request_deadline`` in seconds. ``checks`` are our own dependencies by name; one that raises is failing."""
+    """``request_deadline`` in seconds. ``checks`` are our own dependencies by name; one that raises is failing.
+
+    ``replayed`` records an answer that was given again; it neither waits nor raises.
+    """
 
     keys: KeyRing
     attempts: Attempts
     idempotency: Idempotency
+    replayed: Callable[[Replay], None]
     metrics: Metrics
     tracing: Tracing
     request_deadline: float

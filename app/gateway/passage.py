@@ -14,15 +14,17 @@ from itertools import pairwise
 from app.budget import pricing
 from app.budget.budget import Budget, Hold
 from app.domain.calls import Attempt, Call, Receipt, Reply, Usage
-from app.domain.errors import OctantError, ProviderError, ProviderTimeout
+from app.domain.errors import OctantError, ProviderError, ProviderOutputInvalid, ProviderTimeout
 from app.domain.messages import Message
 from app.domain.money import ZERO, MicroUSD
 from app.domain.records import CallRecord
 from app.domain.routes import Pin, Target
+from app.gateway import metering
+from app.gateway.metering import Bound, Counted
 from app.gateway.providers.base import ModelRequest
 from app.gateway.rendering import within
 from app.gateway.tracing import describe_attempt
-from app.gateway.transcript import reply_text, request_text
+from app.gateway.transcript import partial_text, reply_text, request_text
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import CallSpan
 
@@ -33,23 +35,38 @@ LAST_RESORT = "last_resort"  # outcome, model and word in octant-degraded of a s
 
 @dataclass(slots=True)
 class AttemptInProgress:
-    """One request to one provider while it runs. ``received`` counts the bytes of output seen so far.
+    """One request to one provider while it runs. ``received`` counts the bytes of output seen so far; ``most``: its bound.
 
     ``overtaken``: it was silent, and the next target has answered.
     """
 
     started: float
-    input_tokens: int
+    most: Bound
+    stream: bool
     overtaken: bool = False
     ttft_ms: float | None = None
     received: int = 0
     reply: Reply | None = None
+    counted: Counted | None = None
+    pieces: list[str] = field(default_factory=list)
 
-    def chunk(self, size: int) -> None:
+    def chunk(self, text: str) -> None:
         """Note that output arrived; the first time, how long it took."""
         if self.ttft_ms is None:
             self.ttft_ms = _ms_since(self.started)
-        self.received += size
+        if text:
+            self.received += len(text.encode(errors="replace"))
+            self.pieces.append(text)
+
+    def end(self, reply: Reply) -> Reply:
+        """Take the whole reply, and return it with the usage that counts."""
+        self.counted = metering.count(reply.usage, self.bound(), metering.received_bytes(reply))
+        self.reply = replace(reply, usage=self.counted.usage)
+        return self.reply
+
+    def bound(self) -> Bound:
+        """The most tokens that this attempt can count by now."""
+        return self.most.at(time.perf_counter() - self.started, self.received) if self.stream else self.most
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,6 +94,7 @@ class Passage:
     waited_ms: float = 0.0
     first_token_ms: float | None = None
     running: dict[Target, AttemptInProgress] = field(default_factory=dict)
+    _came_back: list[Reply | str] = field(default_factory=list)
     _running_since: float = 0.0
     _reserved: int = 0
     _extending: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -148,10 +166,11 @@ class Passage:
         """List the attempt that gave the answer last, though one that it overtook has ended later; drop what others ignored."""
         words = {f"ignored_{name}" for name in self.ignored.get(target, ())}
         self.degraded = [word for word in self.degraded if not word.startswith("ignored_") or word in words]
-        ended = [a for a in self.attempts if Target(a.provider, a.model) == target and a.outcome == "ok"]
-        if ended and ended[-1] is not self.attempts[-1]:
-            ordered = [*(a for a in self.attempts if a is not ended[-1]), ended[-1]]
-            self.attempts = [replace(attempt, number=number) for number, attempt in enumerate(ordered, start=1)]
+        ended = [at for at, a in enumerate(self.attempts) if Target(a.provider, a.model) == target and a.outcome == "ok"]
+        if ended:
+            self._came_back.append(self._came_back.pop(ended[-1]))
+            self.attempts.append(self.attempts.pop(ended[-1]))
+            self.attempts = [replace(attempt, number=number) for number, attempt in enumerate(self.attempts, start=1)]
 
     @asynccontextmanager
     async def attempt(self, target: Target, further: tuple[Message, ...] = ()) -> AsyncGenerator[AttemptInProgress, None]:
@@ -161,32 +180,34 @@ class Passage:
         more = pricing.most_input_tokens((), further, (), None) if further else 0
         worst = self.worst_case(target, more)
         await self._afford(worst)
-        progress = AttemptInProgress(started=time.perf_counter(), input_tokens=self.input_tokens + more)
+        bound = Bound(self.input_tokens + more, self.request.sampling.max_output_tokens or 0)
+        progress = AttemptInProgress(started=time.perf_counter(), most=bound, stream=self.call.stream)
         self._running_since = self._running_since if self.running else progress.started
         self.running[target] = progress
-        outcome, error_text, usage, unknown = "cancelled", None, None, True
+        failure: ProviderError | None = None
+        ended = False
         with self.span.attempt(target.provider, target.model, stream=self.call.stream) as span:
             self._traceparent = span.traceparent
             try:
                 yield progress
-                outcome = "ok"
+                ended = True
             except ProviderError as error:
-                outcome, error_text, usage = error.code, error.message, error.usage
-                unknown = error.perhaps_paid
+                failure = error
                 span.fail(error.code)
                 raise
             except asyncio.CancelledError:
                 if progress.overtaken:
-                    outcome, error_text = ProviderTimeout.code, "Silent until another model had answered."
-                    span.fail(outcome)
+                    silent = "Silent until another model had answered."
+                    failure = ProviderTimeout(silent, provider=target.provider, model=target.model)
+                    span.fail(failure.code)
                 raise
             finally:
                 del self.running[target]
                 if not self.running:  # time that two attempts shared was waited once
                     self.waited_ms += _ms_since(self._running_since)
                 self._reserved -= worst
-                usage = self._usage(progress, usage, unknown=unknown)
-                self._spend(target, progress, outcome, error_text, usage)
+                outcome = failure.code if failure else "ok" if ended else "cancelled"
+                self._spend(target, progress, outcome, failure)
                 describe_attempt(span, self.attempts[-1], progress.reply, tenant=self.call.identity.tenant.id)
 
     async def _afford(self, worst: MicroUSD) -> None:
@@ -197,25 +218,20 @@ class Passage:
                 await self.budget.extend(self.hold, MicroUSD(lacking))
             self._reserved += worst
 
-    def _usage(self, progress: AttemptInProgress, reported: Usage | None, *, unknown: bool) -> Usage:
-        """What to count: as reported; else the most it can have been, where the model may have worked; else nothing (ADR 0016).
+    @staticmethod
+    def _count(progress: AttemptInProgress, failure: ProviderError | None) -> Counted:
+        """As reported; else the most it can have been, where the model may have worked; else nothing (ADR 0016)."""
+        if progress.counted:
+            return progress.counted
+        reported = failure.usage if failure else None
+        if reported or progress.received or failure is None or failure.perhaps_paid:
+            return metering.count(reported or Usage(estimated=True), progress.bound(), progress.received)
+        return metering.NOTHING
 
-        Of a stream that was seen to run, what was seen of it; of anything else that nobody saw, all the output it was allowed.
-        """
-        if progress.reply:
-            return _plausible(progress.reply, progress.input_tokens)
-        if reported:
-            return reported
-        if progress.received:
-            return Usage(input=progress.input_tokens, output=progress.received, estimated=True)
-        if unknown:
-            most = self.request.sampling.max_output_tokens or 0
-            return Usage(input=progress.input_tokens, output=most, estimated=True)
-        return Usage()
-
-    def _spend(self, target: Target, progress: AttemptInProgress, outcome: str, error: str | None, usage: Usage) -> None:
-        cost = pricing.cost(usage, pricing.tiers_of(self.pin.prices, target.provider, target.model))
-        if usage.total and cost > self.worst_case(target, progress.input_tokens - self.input_tokens):
+    def _spend(self, target: Target, progress: AttemptInProgress, outcome: str, failure: ProviderError | None) -> None:
+        counted = self._count(progress, failure)
+        usage, cost = counted.usage, self._price(target, counted)
+        if usage.total and cost > self.worst_case(target, progress.most.input - self.input_tokens):
             self.metrics.over_bound.inc(provider=target.provider, model=target.model)
         latency_ms = _ms_since(progress.started)
         if self.hold:
@@ -232,16 +248,25 @@ class Passage:
                 usage=usage,
                 cost=cost,
                 model_answered=progress.reply.model if progress.reply else None,
-                error=error,
+                error=failure.message if failure else None,
                 provider_request_id=progress.reply.provider_request_id if progress.reply else None,
+                violations=failure.violations if isinstance(failure, ProviderOutputInvalid) else (),
             )
         )
+        self._came_back.append(progress.reply or "".join(progress.pieces))
         self.metrics.attempt(self.call.feature, self.attempts[-1])
 
     @property
     def cost(self) -> MicroUSD:
-        """What all attempts cost so far."""
-        return MicroUSD(sum((a.cost for a in self.attempts), ZERO))
+        """What all attempts cost so far, one whose reply is whole and whose connection is still open included."""
+        ended = sum((a.cost for a in self.attempts), ZERO)
+        whole = (self._price(target, progress.counted) for target, progress in self.running.items() if progress.counted)
+        return MicroUSD(ended + sum(whole, ZERO))
+
+    def _price(self, target: Target, counted: Counted) -> MicroUSD:
+        """The price of what an attempt counts; an input that is not known, at the dearest way to read one."""
+        usage, tiers = counted.usage, pricing.tiers_of(self.pin.prices, target.provider, target.model)
+        return pricing.cost(usage, tiers) if counted.input_known else pricing.worst_case(usage.input, usage.output, tiers)
 
     @property
     def tried(self) -> list[Target]:
@@ -319,18 +344,16 @@ class Passage:
             degraded=tuple(self.degraded),
             request=request_text(self.request),
             response=reply_text(self.reply) if self.reply else "",
-            attempts=tuple(self.attempts),
+            attempts=tuple(map(self._with_response, self.attempts, self._came_back)),
         )
 
-
-def _plausible(reply: Reply, most_input: int) -> Usage:
-    """The usage as the provider told it, unless it told that something cost nothing: then our upper bound for that."""
-    usage = reply.usage
-    sent = usage.input + usage.cached_input + usage.cache_write
-    received = sum(pricing.part_tokens(part) for part in reply.parts)
-    if sent and (usage.output or not received):
-        return usage
-    return replace(usage, input=usage.input if sent else most_input, output=usage.output or received, estimated=True)
+    def _with_response(self, attempt: Attempt, came_back: Reply | str) -> Attempt:
+        """The attempt with what came back, unless nothing did or it is the call's own response."""
+        if isinstance(came_back, str):
+            return replace(attempt, response=partial_text(came_back)) if came_back else attempt
+        if self.reply and came_back.parts == self.reply.parts:
+            return attempt
+        return replace(attempt, response=reply_text(came_back))
 
 
 def _ms_since(started: float) -> float:

@@ -8,13 +8,19 @@ from typing import Any
 from app.domain.calls import Attempt, Reply
 from app.domain.messages import Image, Message, Part, Text, Thinking, ToolResult, ToolUse
 from app.domain.money import to_dollars
-from app.domain.records import NOT_ASKED, CallRecord
+from app.domain.records import NO_MODEL, CallRecord
 from app.gateway.providers.base import ModelRequest
 from app.telemetry.spans import AttemptSpan, CallSpan
 
 
 def describe_call(span: CallSpan, record: CallRecord, request: ModelRequest, reply: Reply | None) -> None:
     """What the record knows, short; what was said only where that is switched on."""
+    describe_record(span, record)
+    span.content(record.tenant, lambda: _said(request, reply))
+
+
+def describe_record(span: CallSpan, record: CallRecord) -> None:
+    """Put what the record knows on the span, short."""
     span.note(
         {
             "octant.call_id": record.id,
@@ -30,8 +36,7 @@ def describe_call(span: CallSpan, record: CallRecord, request: ModelRequest, rep
             "octant.overhead_ms": record.overhead_ms,
         }
     )
-    span.content(record.tenant, lambda: _said(request, reply))
-    if record.outcome not in ("ok", NOT_ASKED):
+    if record.outcome != "ok" and record.outcome not in NO_MODEL:
         span.fail(record.outcome)
 
 

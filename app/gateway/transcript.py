@@ -26,6 +26,11 @@ def reply_text(reply: Reply) -> str:
     return json.dumps({"parts": [_part(p) for p in reply.parts], "stop": reply.stop}, ensure_ascii=False)
 
 
+def partial_text(text: str) -> str:
+    """What had arrived of a reply that broke off: its text, its reasoning and its tools' arguments, in their order."""
+    return json.dumps({"parts": [{"text": text}], "stop": None}, ensure_ascii=False)
+
+
 def _message(message: Message) -> dict[str, Any]:
     return {"role": message.role, "parts": [_part(p) for p in message.parts]}
 

@@ -151,6 +151,11 @@ class Places:
     indexes: Path
     providers: frozenset[str]
 
+    @property
+    def prices(self) -> Path:
+        """The folder of price tables."""
+        return self.directory / "prices"
+
     def manifest_path(self, release_id: str) -> Path:
         """The file of a release."""
         return self.directory / f"{release_id}.toml"
@@ -255,7 +260,7 @@ def _prices(pin: PricesPin, places: Places) -> PriceTable:
         if sum(t.from_input_tokens == 0 for t in tiers) != 1:
             raise Misconfigured(f"{path}: {'/'.join(key)} needs exactly one price that starts at zero input tokens.")
     ordered = {key: tuple(sorted(t, key=lambda p: p.from_input_tokens)) for key, t in found.items()}
-    return PriceTable(version=file.version, prices=ordered)
+    return PriceTable(version=file.version, prices=ordered, effective=file.effective)
 
 
 def _prompt(name: str, pin: PromptPin, places: Places) -> Prompt:

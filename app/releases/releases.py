@@ -13,9 +13,9 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from redis.asyncio import Redis
@@ -27,6 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.errors import DependencyUnavailable, Misconfigured
 from app.domain.routes import Pin
+from app.releases.effective import Effect, effect_of
 from app.releases.manifest import Manifest, Places, Release, load, parse, resolve
 from app.releases.tables import activations, manifests
 from app.security.remembered import Remembered
@@ -59,14 +60,22 @@ class Releases:
     """See the module."""
 
     def __init__(
-        self, engine: AsyncEngine, valkey: Redis, places: Places, *, poll: float = 2.0, remembered: Remembered | None = None
+        self,
+        engine: AsyncEngine,
+        valkey: Redis,
+        places: Places,
+        *,
+        poll: float = 2.0,
+        remembered: Remembered | None = None,
+        today: Callable[[], date] = lambda: datetime.now(UTC).date(),
     ) -> None:
-        """``poll`` in seconds. ``remembered``: the local file that says what was live."""
+        """``poll`` in seconds; ``today`` in UTC. ``remembered``: the local file that says what was live."""
         self._engine = engine
         self._valkey = valkey
         self._places = places
         self._poll = poll
         self._remembered = remembered
+        self._today = today
         self._current: Release | None = None
         self._refused: str | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -124,18 +133,37 @@ class Releases:
         """The model aliases of the live release."""
         return tuple(self.current.routes)
 
+    def price_effect(self) -> Effect:
+        """Whether the live release prices calls by the table that is in effect today. Reads the folder of price tables."""
+        return effect_of(self.current.prices, self._places.prices, self._today())
+
     def pin(self, target: str) -> Pin:
         """Pin a call to what is live now. Raises UnknownModel."""
         return self.current.pin(target)
 
     async def activate(self, release_id: str, *, by: str, reason: str) -> None:
-        """Make a release live. Raises Misconfigured, before anything changes, if it does not resolve or was changed."""
+        """Make a release live.
+
+        Raises Misconfigured, before anything changes, if it does not resolve, was changed, or its prices are not in effect yet.
+        """
         release = load(release_id, self._places)
+        self._check_prices(release)
         async with self._engine.begin() as connection:
             await connection.execute(select(func.pg_advisory_xact_lock(_ONE_AT_A_TIME)))
             await self._remember(connection, release)
             await _point(connection, release.id, "activate", by, reason)
         await self._announce(release.id)
+
+    def _check_prices(self, release: Release) -> None:
+        """A rollback is not held to this: what it goes back to was live, and going back must not fail."""
+        table, today = release.prices, self._today()
+        if table.effective > today:
+            raise Misconfigured(
+                f"Release {release.id} pins price table {table.version}, which takes effect on {table.effective}; today is"
+                f" {today} (UTC). Activate it then, or pin a table that is in effect."
+            )
+        if (effect := effect_of(table, self._places.prices, today)).state == "superseded":
+            log.warning("price table superseded", extra={"release": release.id, "prices": table.version, "newer": effect.newer})
 
     async def rollback(self, *, by: str, reason: str, to: str | None = None) -> str:
         """Put the release that was live before this one (or ``to``) live again. Returns its id. Raises Misconfigured."""

@@ -6,7 +6,9 @@ reach uvicorn's workers. Waiting costs no thread here, but descriptors and memor
 """
 
 import asyncio
+import logging
 import re
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -20,6 +22,7 @@ from app.edge.errors import render
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-fvV:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?")
 
 LINGER_SECONDS = 1.0
+log = logging.getLogger(__name__)
 
 Why = Literal["slow_head", "slow_body", "large_head", "malformed"]
 
@@ -147,9 +150,12 @@ class Protocol(HttpToolsProtocol):
             return
         silent = not self._in_head and (not self._answering or self.cycle.response_started)
         if self._head_bytes and not silent:
-            status, headers, body = render(error, "openai", "")
+            request_id, trace_id = f"req_{uuid.uuid4().hex}", uuid.uuid4().hex  # of no span: they lead to the log line
+            status, headers, body = render(error, "openai", request_id)
+            log.info("connection cut", extra={"why": why, "status": status, "request_id": request_id, "trace_id": trace_id})
             lines = [f"HTTP/1.1 {status} {type(error).__name__}", *(f"{n}: {v}" for n, v in headers.items() if v)]
-            lines += [f"content-length: {len(body)}", "x-content-type-options: nosniff", "connection: close", "", ""]
+            lines += [f"octant-trace-id: {trace_id}", "x-content-type-options: nosniff"]
+            lines += [f"content-length: {len(body)}", "connection: close", "", ""]
             self.transport.write("\r\n".join(lines).encode() + body)
             self._close_later()
         else:

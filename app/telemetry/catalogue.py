@@ -257,6 +257,11 @@ LOOKED_AT: tuple[Declared, ...] = (
         "rehearsal_age", "octant_rehearsal_age_seconds", "gauge", "seconds", "Since the newest rehearsal of an outage, if any.",
         over_workers="livemax",
     ),
+    Declared(
+        "price_table_wrong", "octant_price_table_wrong", "gauge", "state",
+        "1 where the live release's price table is not in effect yet, or a newer one is.",
+        (_of("reason", "not_yet", "superseded"),), over_workers="livemax",
+    ),
     Declared("jobs_waiting", "octant_jobs_waiting", "gauge", "count", "Jobs that are due and not begun.", over_workers="livemax"),
     Declared(
         "jobs_waiting_seconds", "octant_jobs_waiting_seconds", "gauge", "seconds", "Since when the first of them is due.",
@@ -264,7 +269,7 @@ LOOKED_AT: tuple[Declared, ...] = (
     ),
     Declared(
         "looks_failed", "octant_looks_failed_total", "counter", "count", "Times a figure could not be looked up.",
-        (_of("look", "budget", "keys", "rehearsals", "jobs"),),
+        (_of("look", "budget", "keys", "prices", "rehearsals", "jobs"),),
     ),
     Declared(
         "label_overflows", "octant_label_overflows_total", "counter", "count",

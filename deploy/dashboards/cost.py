@@ -165,4 +165,16 @@ def _books() -> list[Panel]:
             NEVER,
             span=6,
         ),
+        figure(
+            Told(
+                "Prices out of date",
+                "1 while the live release pins a price table that is not in effect yet, or that a newer one has superseded.",
+                "calls are counted at prices that vendors do not bill today. Pin the right table in a new release.",
+                "cost-spike.md",
+            ),
+            "none",
+            newest("price_table_wrong"),
+            NEVER,
+            span=6,
+        ),
     ]

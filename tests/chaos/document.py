@@ -12,7 +12,8 @@ Written from the table in `tests/chaos/matrix.py` by `python tests/chaos/documen
 line against the running service: the official SDKs, real HTTP, a provider process that breaks on command. Do not edit it by hand.
 
 A route with two targets, `A` and `B`, and {ATTEMPTS_PER_TARGET} attempts at each. An attempt reads *target outcome price*: `-` is
-nothing paid, `$` what the provider told, `~` our upper bound, where the provider told nothing or something that cannot be.
+nothing paid, `$` the figures that the provider reported, `~` our upper bound, where it reported no final figures, or figures that
+cannot be: a token for each byte of input, and all the output that the attempt can have made in its limit (docs/decisions/0016).
 Circuits are closed at the start: one call is not enough to open one. The order in which things are tried is at the top of
 `app/gateway/recovery/recovery.py`.
 

@@ -94,6 +94,27 @@ async def test_personal_data_is_redacted_before_it_is_stored(engine: AsyncEngine
     assert token in found["request"]
 
 
+async def test_what_came_back_to_an_attempt_is_stored_redacted_and_bounded(engine: AsyncEngine, recorder: Recorder) -> None:
+    """O1, S5: as the model said it, with the keys of a document in the violations' paths. Cut after redaction, never before."""
+    long = "x" * (recorder_module.MOST_OF_ATTEMPT - 8) + " 202-555-0123"
+    made = a_record()
+    refused = replace(
+        made.attempts[0], response='{"parts": [{"text": "ada@example.com"}]}', violations=("$['ada@example.com']: type",)
+    )
+    cut = replace(made.attempts[1], response=long)
+    recorder.record(replace(made, attempts=(refused, cut)))
+    await recorder.flush()
+    found = await get_call(engine, made.id)
+    assert found is not None
+    token = REDACTOR.redact("ada@example.com", tenant=made.tenant)
+    first, second = found["attempts"]
+    assert (first["response"], first["violations"]) == (f'{{"parts": [{{"text": "{token}"}}]}}', [f"$['{token}']: type"])
+    assert second["response"].startswith("xxx")
+    assert "more characters" in second["response"]
+    assert "202" not in second["response"][recorder_module.MOST_OF_ATTEMPT - 10 :]
+    assert second["violations"] == []
+
+
 async def test_a_record_can_be_found_within_five_seconds(engine: AsyncEngine, spill: Spill) -> None:
     """O2, with the service's own batch interval."""
     recorder = Recorder(engine, REDACTOR, spill, on_drop=lambda _: None)

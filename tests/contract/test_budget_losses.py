@@ -61,6 +61,20 @@ def make(own: Redis, engine: AsyncEngine) -> Made:
     return one
 
 
+async def test_workers_that_start_together_on_an_empty_store_have_no_failure_to_settle(make: Made) -> None:
+    """Each wants to rebuild the counters and all but one are refused: that settles nothing, so it is no alarm."""
+    failures: list[int] = []
+    workers = [make(on_settle_failure=lambda: failures.append(1)) for _ in range(4)]
+    for worker in workers:
+        await worker.start()
+    for worker in workers:
+        await opened(worker)
+    await asyncio.sleep(1.5)  # every worker has looked again
+    for worker in workers:
+        await worker.aclose()
+    assert failures == []
+
+
 async def test_counters_that_were_lost_come_back_from_the_ledger_and_from_who_has_calls_in_flight(
     make: Made, engine: AsyncEngine, own: Redis
 ) -> None:

@@ -221,3 +221,47 @@ def test_schemas_that_cannot_be_checked_are_refused_before_anything_is_paid(
         chat.chat.completions.create(model="smart", messages=HELLO, **asked)
     assert refused.value.param == param
     assert simulator.stats()["anthropic"]["requests"] == 0
+
+
+def cost_of(event: Any) -> float:  # noqa: ANN401 - either SDK's event
+    """What an event says that its stream cost, read as either SDK hands on a field that is not the vendor's."""
+    return float((event.model_extra or {}).get("octant", {}).get("cost_usd", "nan"))
+
+
+@pytest.mark.parametrize("options", [{}, {"stream_options": {"include_usage": True}}], ids=["plain", "with usage"])
+def test_the_last_chunk_of_openai_s_form_says_what_the_stream_cost(
+    chat: openai.OpenAI, answered_by: str, options: dict[str, Any]
+) -> None:
+    """G10: its headers left before that was known. The SDK hands it on, and its accumulating helper is not disturbed."""
+    chunks = list(chat.chat.completions.create(model="smart", messages=HELLO, stream=True, **options))
+    whole = chat.chat.completions.with_raw_response.create(model="smart", messages=HELLO)
+    assert cost_of(chunks[-1]) == float(whole.headers["octant-cost-usd"]) > 0
+    assert not [chunk for chunk in chunks[:-1] if cost_of(chunk) > 0]
+    with chat.chat.completions.stream(model="smart", messages=HELLO, **options) as events:
+        assert events.get_final_completion().choices[0].message.content
+
+
+def test_the_last_event_of_anthropic_s_form_says_what_the_stream_cost(claude: anthropic.Anthropic, answered_by: str) -> None:
+    """G10."""
+    about: Any = {"model": "smart", "max_tokens": 200, "messages": HELLO}
+    events = list(claude.messages.create(stream=True, **about))
+    whole = claude.messages.with_raw_response.create(**about)
+    assert [event.type for event in events if cost_of(event) > 0] == ["message_delta"]
+    assert cost_of(events[-2]) == float(whole.headers["octant-cost-usd"])
+    with claude.messages.stream(**about) as helped:
+        assert [cost_of(event) for event in helped if event.type == "message_delta"] == [cost_of(events[-2])]
+        assert helped.get_final_message().usage.output_tokens > 0
+
+
+def test_a_stream_that_breaks_off_says_what_was_paid_in_its_error_event(
+    chat: openai.OpenAI, claude: anthropic.Anthropic, simulator: Simulator
+) -> None:
+    simulator.put_faults({"kind": "cut_stream", "after_tokens": 3})
+    with pytest.raises(openai.APIError) as broken:
+        list(chat.chat.completions.create(model="smart", messages=HELLO, stream=True))
+    assert isinstance(broken.value.body, dict)
+    assert float(broken.value.body["octant"]["cost_usd"]) > 0
+    with pytest.raises(anthropic.APIError) as cut:
+        list(claude.messages.create(model="smart", max_tokens=200, messages=HELLO, stream=True))
+    assert isinstance(cut.value.body, dict)
+    assert float(cut.value.body["error"]["octant"]["cost_usd"]) > 0

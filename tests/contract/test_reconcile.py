@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -18,8 +19,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.budget import reconcile
 from app.budget.alerts import Alerts, Receivers
 from app.budget.budget import Budget
+from app.budget.caps import UserCaps
 from app.budget.drift import drifted, drifts
 from app.budget.ledger import Ledger
+from app.budget.recheck import recheck
 from app.budget.scopes import scopes_of
 from app.budget.tables import alerts as table
 from app.domain.calls import Identity
@@ -206,12 +209,55 @@ async def test_alerts_of_caps_that_were_changed_end_for_both_receivers(
     await ledger.drain()
     async with session(receiver.receivers.allowed_hosts) as http:
         await teller.tell(http)
-        await teller.end(who.tenant.id)
+        assert await changed(engine, who, daily_cap=MicroUSD(10**9)) == 0
         await teller.tell(http)
         await teller.repeat(http.listed)
     assert [h["type"] for h in receiver.webhooks if h["data"]["tenant"] == who.tenant.id] == ["budget.firing", "budget.resolved"]
     ends = [alert["endsAt"] for alert in receiver.alertmanager if alert["labels"].get("tenant") == who.tenant.id]
     assert [datetime.fromisoformat(end) <= datetime.now(UTC) for end in ends] == [True]
+
+
+async def changed(engine: AsyncEngine, who: Identity, caps: UserCaps | None = None, **new: MicroUSD) -> int:
+    """Change the tenant's caps, as `octant budget set` does. Returns how many alerts stand then."""
+    tenant = replace(who.tenant, **new)  # type: ignore[arg-type]
+    return await recheck(engine, tenant, caps or UserCaps(engine), (50, 80, 95), datetime.now(UTC))
+
+
+async def test_a_cap_lowered_below_what_is_spent_alerts_although_no_call_settles_any_more(
+    budget: Budget, ledger: Ledger, engine: AsyncEngine, receiver: Receiver
+) -> None:
+    """C5: for the tenant, for each of its users, for a user's own cap; each once, and what stands is not sent again."""
+    who = identity(tenant_cap=10_000, user_cap=10_000, user="ada")
+    grace = identity(tenant=who.tenant.id, tenant_cap=10_000, user_cap=10_000, user="grace")
+    await spend(budget, who, 600)
+    await spend(budget, grace, 300)
+    await ledger.drain()
+
+    async def sent() -> list[tuple[str, str, str, int]]:
+        async with session(receiver.receivers.allowed_hosts) as http:
+            await Alerts(engine, receiver.receivers).tell(http)
+        mine = [h for h in receiver.webhooks if h["data"]["tenant"] == who.tenant.id]
+        receiver.webhooks.clear()
+        return sorted((h["type"], h["data"]["scope"], h["data"]["subject"], h["data"]["share"]) for h in mine)
+
+    assert await sent() == []
+    assert await changed(engine, who, daily_cap=MicroUSD(500)) == 1
+    assert await sent() == [("budget.firing", "tenant-day", "", 95)]
+    assert await changed(engine, who, daily_cap=MicroUSD(500)) == 1
+    assert await sent() == [], "it stands as it was"
+    assert await changed(engine, who, daily_cap=MicroUSD(500), user_daily_cap=MicroUSD(600)) == 3
+    assert await sent() == [("budget.firing", "user-day", "ada", 95), ("budget.firing", "user-day", "grace", 50)]
+    assert await changed(engine, who, daily_cap=MicroUSD(10_000), monthly_cap=MicroUSD(0)) == 1
+    assert await sent() == [
+        ("budget.firing", "tenant-month", "", 95), ("budget.resolved", "tenant-day", "", 95),
+        ("budget.resolved", "user-day", "ada", 95), ("budget.resolved", "user-day", "grace", 50),
+    ]  # fmt: skip
+    assert await changed(engine, who, daily_cap=MicroUSD(500)) == 1
+    assert ("budget.firing", "tenant-day", "", 95) in await sent(), "the same cap as before, and it is reached again"
+    caps = UserCaps(engine)
+    await caps.put(who.tenant.id, "grace", (MicroUSD(320), None))
+    assert await changed(engine, who, caps, daily_cap=MicroUSD(10_000)) == 1
+    assert ("budget.firing", "user-day", "grace", 80) in await sent()
 
 
 async def test_a_receiver_that_is_away_is_tried_again_and_alertmanager_is_told_again_and_again(

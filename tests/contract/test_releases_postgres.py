@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from sqlalchemy import delete, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.domain.errors import Misconfigured
+from app.releases.effective import Effect
 from app.releases.manifest import Places
 from app.releases.releases import WORKERS, Releases, ever_live
 from app.releases.tables import activations, manifests, metadata
@@ -271,3 +273,33 @@ async def test_a_worker_stops_promptly_at_whatever_moment_it_is_told_to(
         for _ in range(turns):
             await asyncio.sleep(0)
         await asyncio.wait_for(releases.aclose(), 2)
+
+
+async def test_a_release_whose_prices_are_not_in_effect_yet_is_refused_and_one_that_was_live_can_be_gone_back_to(
+    engine: AsyncEngine, valkey: Redis, places: Places
+) -> None:
+    """C2: before anything changes, with the day from which on it may be live. Going back never fails for it."""
+    day = date(2026, 11, 1)
+    early = Releases(engine, valkey, places, today=lambda: day - timedelta(days=1))
+    with pytest.raises(Misconfigured, match=r"takes effect on 2026-11-01; today is 2026-10-31 \(UTC\)"):
+        await early.activate("a", by="tests", reason="too early")
+    assert await early.history() == []
+    in_time = Releases(engine, valkey, places, today=lambda: day)
+    for release_id in ("a", "b"):
+        await in_time.activate(release_id, by="tests", reason="in time")
+    assert await early.rollback(by="tests", reason="the clock went back") == "a"
+
+
+async def test_a_live_release_says_when_its_prices_are_superseded(engine: AsyncEngine, valkey: Redis, places: Places) -> None:
+    """C2: the day comes while it is live, and a newer table is there."""
+    today = date(2026, 11, 30)
+    releases = Releases(engine, valkey, places, today=lambda: today)
+    await releases.activate("a", by="tests", reason="live")
+    await releases.start()
+    try:
+        (places.prices / "p2.toml").write_text(PRICES.replace("p1", "p2").replace("2026-11-01", "2026-12-01"))
+        assert releases.price_effect() == Effect("in_effect")
+        today = date(2026, 12, 1)
+        assert releases.price_effect() == Effect("superseded", "p2")
+    finally:
+        await releases.aclose()

@@ -35,6 +35,14 @@ NOTES = """
   `octant-estimated: true`. OpenAI's chat completions have no such endpoint.
 - `POST /v1/feedback` is ours and no vendor's: `request_id`, `rating` (`good` or `bad`), `comment` (2,000 characters), `user`.
   It answers 200, also for a request that has no record yet. Comments are redacted before they are stored.
+- A stream's headers leave before its cost is known. Its last event carries it, in a field of ours beside the vendor's:
+  `"octant": {"cost_usd", "provider", "model", "attempts", "fallbacks", "degraded"}`, named and written as in the headers.
+  That is the last chunk before `[DONE]` in OpenAI's form (the usage chunk where one was asked for), `message_delta` in
+  Anthropic's, and inside `error` where a stream breaks off. Both vendors' SDKs hand it on: `chunk.model_extra["octant"]`,
+  `event.model_extra["octant"]`. The support product's `done` event has the same facts at its top level.
+- Every answer carries `x-request-id`, `request-id` and `octant-trace-id`, errors of every kind and the 202 of a job included.
+  A replay under an `Idempotency-Key` carries the first answer's `octant-trace-id`. Health checks are not traced: their id leads
+  to a log line.
 - Audio, files, several choices (`n`), log probabilities and the vendors' server tools are refused.
 """
 

@@ -9,6 +9,8 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -25,7 +27,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tools import tool
 
 from app.budget.alerts import Alerts, Receivers
+from app.budget.caps import UserCaps
 from app.budget.ledger import Ledger
+from app.budget.recheck import recheck
 from app.domain.money import MicroUSD
 from app.stack.embedded import free_port
 from deploy.rules import slos
@@ -240,6 +244,7 @@ async def test_a_cap_that_is_nearly_used_is_told_by_a_real_alertmanager_and_ends
             held = await answer.json()
         assert {one["labels"]["share"] for one in held} == {"95"}  # what was passed at once is told once
         assert who.user not in json.dumps(held)
-        await alerts.end(who.tenant.id)
+        raised = replace(who.tenant, daily_cap=MicroUSD(10**9))
+        await recheck(engine, raised, UserCaps(engine), (50, 80, 95), datetime.now(UTC))
         await alerts.repeat(http)
         await receiver[0].until(alertname="OctantBudget", tenant=who.tenant.id, share="95", status="resolved")

@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -112,6 +113,47 @@ async def test_a_replay_gives_the_same_answer_and_asks_no_provider(
     assert asked(simulator) == before > 0
 
 
+@pytest.mark.parametrize("path", [CHAT, SUPPORT])
+async def test_a_replay_leaves_a_record_that_names_the_request_it_repeats_and_counts_in_no_rate(
+    http: aiohttp.ClientSession, simulator: Simulator, stack_env: dict[str, str], path: str
+) -> None:
+    """G8, O1: found like any call, by its caller's request id."""
+    key, body = uuid4().hex, {**BODIES[path], "user": "rose"}
+    before = metrics(stack_env, "octant_calls_total")
+    first, again = await post(http, path, body, key), await post(http, path, body, key)
+    assert again.replayed
+    assert metrics(stack_env, "octant_calls_total") - before == int(first.headers["octant-attempts"])
+    record = await recorded(stack_env, again.headers["x-request-id"])
+    assert (record["outcome"], record["cost"], record["replay_of"]) == ("replayed", 0, first.headers["x-request-id"])
+    assert (record["tenant"], record["user"], record["target"], record["attempts"]) == ("acme", "rose", path, [])
+    assert record["release"] == first.headers["octant-release"]
+    assert not [row for row in listed(stack_env, "--failed", "--user", "rose") if row["id"] == record["id"]]
+    assert [row["id"] for row in listed(stack_env, "--outcome", "replayed", "--request-id", record["request_id"])] == [
+        record["id"]
+    ]
+
+
+async def recorded(env: dict[str, str], request_id: str) -> dict[str, Any]:
+    """The one record of a request, with its attempts; it may take five seconds."""
+    deadline = time.monotonic() + 20
+    while not (rows := listed(env, "--request-id", request_id)):
+        assert time.monotonic() < deadline, "no record"
+        await asyncio.sleep(0.2)
+    (row,) = rows
+    return dict(json.loads(octant(env, "calls", "show", row["id"], "--json")))
+
+
+def listed(env: dict[str, str], *options: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in octant(env, "calls", "--json", *options).splitlines()]
+
+
+def metrics(env: dict[str, str], name: str) -> float:
+    url = f"http://127.0.0.1:{env['OCTANT_METRICS_PORT']}/metrics"
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(name + "{"))
+
+
 @pytest.mark.parametrize("path", [CHAT, MESSAGES, SUPPORT])
 async def test_a_stream_is_replayed_as_a_stream_of_the_same_bytes(
     http: aiohttp.ClientSession, simulator: Simulator, path: str
@@ -146,7 +188,7 @@ async def only_one_call_of(stack_env: dict[str, str], user: str) -> None:
     found: list[dict[str, Any]] = []
 
     async def recorded() -> bool:
-        found[:] = [json.loads(line) for line in octant(stack_env, "calls", "--user", user, "--json").splitlines()]
+        found[:] = [row for row in listed(stack_env, "--user", user) if row["outcome"] != "replayed"]
         return bool(found)
 
     await eventually(recorded)

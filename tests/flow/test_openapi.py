@@ -209,3 +209,36 @@ def test_too_deep_a_body_is_refused_by_every_route_that_takes_one(
     for path in taking:
         status, told = ask(service_url, "POST", path, key=keys["all"], body=deep)
         assert (status, json.loads(told)["error"]["message"]) == (400, "The body is nested more than 64 deep."), path
+
+
+def test_every_route_and_every_early_error_carries_its_ids(
+    service_url: str, document: dict[str, Any], keys: dict[str, str]
+) -> None:
+    """G10: with no key, a key, a body that is none, a method that is none, and paths that are not there."""
+    trace = "7af92f3577b34da6a3ce929d0e0e4736"
+    head = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+    statuses: Counter[int] = Counter()
+
+    def look(method: str, path: str, *, body: bytes | None = None, **headers: str) -> None:
+        sent = head | {name.replace("_", "-"): value for name, value in headers.items()}
+        answer = requests.request(method, service_url + path, data=body, headers=sent, timeout=30)
+        statuses[answer.status_code] += 1
+        told = answer.headers.get("octant-trace-id", "")
+        assert told == trace or (path in OPEN and len(told) == 32), (method, path, answer.status_code)
+        assert answer.headers["x-request-id"]
+        assert answer.headers["request-id"]
+
+    for method, template, _ in operations(document):
+        path = "/".join("none" if part.startswith("{") else part for part in template.split("/"))
+        look(method, path)
+        look(method, path, body=b"{", x_api_key=keys["all"])
+        look(method, path, body=b"[" * 300 + b"]" * 300, x_api_key=keys["all"])
+        look("PATCH", path, x_api_key=keys["all"])
+        look(method, path + "/none/none", x_api_key=keys["all"])
+        look(method, path, body=b"{}", x_api_key=keys["all"], octant_deadline_ms="soon")
+    look("POST", "/v1/chat/completions", body=b" " * (5 << 20), x_api_key=keys["all"])
+    look("GET", "/v1/models?" + "x" * 20_000, x_api_key=keys["all"])
+    look("POST", "/v1/chat/completions", body=b"{}", x_api_key=keys["all"], idempotency_key="two words")
+    job = {"path": "/v1/chat/completions", "body": {"model": "smart", "messages": [{"role": "user", "content": "hi"}]}}
+    look("POST", "/v1/jobs", body=json.dumps(job).encode(), x_api_key=keys["all"])
+    assert {202, 400, 401, 404, 405, 413, 414} <= set(statuses), statuses

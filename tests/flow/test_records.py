@@ -46,9 +46,10 @@ def get(url: str, key: str, path: str, **told: Any) -> tuple[int, bytes]:  # noq
             return error.code, error.read()
 
 
-def call(url: str, key: str, words: str, **headers: str) -> str:
+def call(url: str, key: str, words: str, response_format: object = None, **headers: str) -> str:
     """Make a call; its request id."""
-    body = json.dumps({"model": "smart", "messages": [{"role": "user", "content": words}]}).encode()
+    form = {"response_format": response_format} if response_format else {}
+    body = json.dumps({"model": "smart", "messages": [{"role": "user", "content": words}], **form}).encode()
     told = {"authorization": f"Bearer {key}", **{k.replace("_", "-"): v for k, v in headers.items()}}
     request = urllib.request.Request(f"{url}/v1/chat/completions", body, told)  # noqa: S310 - loopback
     with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
@@ -173,6 +174,23 @@ def test_commands_say_the_same(
         assert [line.split()[0] for line in drawn[:3]] == ["chat", "anthropic", "anthropic"]
         assert ["provider_failed" in drawn[1], drawn[2].endswith("ok")] == [True, True]
         assert trace_id in drawn[4]
+
+
+def test_a_refused_attempt_shows_what_came_back_and_what_was_wrong_with_it(
+    service_url: str, stack_env: dict[str, str], admin_key: str, api_key: str, simulator: Simulator
+) -> None:
+    """O1, R4: the first question of an incident."""
+    simulator.put_faults({"kind": "schema_violation", "times": 1})
+    form = {"name": "number", "schema": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}}
+    request_id = call(service_url, api_key, "ochre number", response_format={"type": "json_schema", "json_schema": form})
+    (row,) = found(service_url, admin_key, request_id=request_id)
+    first, second = json.loads(get(service_url, admin_key, f"/calls/{row['id']}")[1])["attempts"]
+    assert (first["outcome"], second["outcome"], second["response"]) == ("output_invalid", "ok", None)
+    assert first["violations"]
+    assert json.loads(first["response"])["parts"]
+    shown = octant(stack_env, "calls", "show", request_id)
+    assert f"wrong: {first['violations'][0]}" in shown
+    assert "response to attempt 1" in shown
 
 
 def test_a_trace_that_is_not_there_is_said_in_a_sentence(stack_env: dict[str, str]) -> None:

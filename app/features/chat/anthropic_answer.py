@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.domain import json_text
-from app.domain.calls import Chunk, Done, Reply, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart, Usage
+from app.domain.calls import Delta, Receipt, Reply, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart, Usage
 from app.domain.errors import OctantError
 from app.domain.messages import Part, StopReason, Text, Thinking, ToolUse
 from app.edge import errors
-from app.edge.answers import less
+from app.edge.answers import less, summary
 from app.edge.sse import event
 
 STOP: dict[StopReason, str] = {
@@ -54,7 +54,7 @@ class EventWriter:
         }
         return event({"type": "message_start", "message": start}, name="message_start")
 
-    def write(self, chunk: Chunk) -> bytes:  # noqa: PLR0911 - a table
+    def write(self, chunk: Delta) -> bytes:
         """One of our chunks as theirs."""
         match chunk:
             case TextDelta(index=index, text=text):
@@ -69,12 +69,10 @@ class EventWriter:
                 return self._start(index, {"type": "tool_use", "id": identity, "name": name, "input": {}})
             case ToolUseDelta(index=index, arguments=arguments):
                 return self._delta(index, {}, {"type": "input_json_delta", "partial_json": arguments})
-            case Done(reply=reply):
-                return self._end(reply)
 
     def error(self, error: OctantError) -> bytes:
         """A failure after the first token: an error event, and then no message_stop (R6)."""
-        return event(errors.body(error, "anthropic", self._request_id), name="error")
+        return event(errors.last_event(error, "anthropic", self._request_id), name="error")
 
     def _start(self, index: int, block: dict[str, Any]) -> bytes:
         told = self._stop()
@@ -93,9 +91,10 @@ class EventWriter:
         self._open = None
         return event({"type": "content_block_stop", "index": self._count - 1}, name="content_block_stop")
 
-    def _end(self, reply: Reply) -> bytes:
+    def end(self, reply: Reply, receipt: Receipt) -> bytes:
+        """The last events; `message_delta` carries what the stream cost."""
         delta = {"stop_reason": STOP[reply.stop], "stop_sequence": reply.stop_sequence}
-        ending = {"type": "message_delta", "delta": delta, "usage": usage(reply.usage)}
+        ending = {"type": "message_delta", "delta": delta, "usage": usage(reply.usage), **summary(receipt)}
         return self._stop() + event(ending, name="message_delta") + event({"type": "message_stop"}, name="message_stop")
 
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.domain.calls import Call, Chunk, Identity
+from app.domain.calls import Call, Delta, Done, Identity, Receipt, Reply
 from app.domain.errors import NotFound, OctantError
 from app.edge.answers import json_answer, receipt_headers
 from app.edge.idempotency import IdempotentRoute
@@ -34,8 +34,12 @@ class Writer(Protocol):
         """What comes before the first chunk."""
         ...
 
-    def write(self, chunk: Chunk) -> bytes:
+    def write(self, chunk: Delta) -> bytes:
         """One chunk."""
+        ...
+
+    def end(self, reply: Reply, receipt: Receipt) -> bytes:
+        """What comes after the last chunk: why it ended, what it used and what it cost."""
         ...
 
     def error(self, error: OctantError) -> bytes:
@@ -117,10 +121,14 @@ async def _streamed(gateway: Gateway, call: Call, writer: Writer) -> EventStream
 
 async def _events(streaming: Streaming, writer: Writer) -> AsyncGenerator[bytes, None]:
     yield writer.begin(streaming.receipt.degraded)
-    async for chunk in streaming.chunks:
-        told = writer.write(chunk)
-        if told:
-            yield told
+    try:
+        async for chunk in streaming.chunks:
+            told = writer.end(chunk.reply, streaming.receipt) if isinstance(chunk, Done) else writer.write(chunk)
+            if told:
+                yield told
+    except OctantError as error:
+        error.receipt = streaming.receipt
+        raise
 
 
 def _openai_model(alias: str) -> dict[str, Any]:

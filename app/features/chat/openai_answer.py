@@ -7,11 +7,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from app.domain.calls import Chunk, Done, Reply, TextDelta, ToolUseDelta, ToolUseStart, Usage
+from app.domain.calls import Delta, Receipt, Reply, TextDelta, ToolUseDelta, ToolUseStart, Usage
 from app.domain.errors import OctantError
 from app.domain.messages import StopReason
 from app.edge import errors
-from app.edge.answers import less
+from app.edge.answers import less, summary
 from app.edge.sse import event
 
 FINISH: dict[StopReason, str] = {
@@ -55,7 +55,7 @@ class ChunkWriter:
         """The first chunk names the role, and how the answer is less than was asked for."""
         return self._chunk({"role": "assistant", "content": "", "refusal": None}, **less(degraded))
 
-    def write(self, chunk: Chunk) -> bytes:
+    def write(self, chunk: Delta) -> bytes:
         """One of our chunks as theirs; empty where theirs has no such thing (reasoning is not shown)."""
         match chunk:
             case TextDelta(text=text):
@@ -66,19 +66,18 @@ class ChunkWriter:
                 return self._chunk({"tool_calls": [{"index": number, "id": identity, "type": "function", "function": function}]})
             case ToolUseDelta(index=index, arguments=arguments):
                 return self._chunk({"tool_calls": [{"index": self._tools[index], "function": {"arguments": arguments}}]})
-            case Done(reply=reply):
-                return self._end(reply)
         return b""
 
     def error(self, error: OctantError) -> bytes:
         """A failure after the first token: an event, and then no [DONE] (R6)."""
-        return event(errors.body(error, "openai", self._request_id))
+        return event(errors.last_event(error, "openai", self._request_id))
 
-    def _end(self, reply: Reply) -> bytes:
-        ending = self._chunk({}, FINISH[reply.stop])
-        if self._include_usage:
-            ending += event({**self._envelope, "choices": [], "usage": usage(reply.usage)})
-        return ending + event("[DONE]")
+    def end(self, reply: Reply, receipt: Receipt) -> bytes:
+        """The last chunks; the very last carries what the stream cost."""
+        if not self._include_usage:
+            return self._chunk({}, FINISH[reply.stop], **summary(receipt)) + event("[DONE]")
+        last = {**self._envelope, "choices": [], "usage": usage(reply.usage), **summary(receipt)}
+        return self._chunk({}, FINISH[reply.stop]) + event(last) + event("[DONE]")
 
     def _chunk(self, delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:  # noqa: ANN401 - any JSON
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}

@@ -71,4 +71,4 @@ async def _framed(first: Event, events: AsyncGenerator[Event, None]) -> AsyncGen
 
 
 def _failed(request_id: str, error: OctantError) -> bytes:
-    return event(errors.body(error, "openai", request_id), name="error")
+    return event(errors.last_event(error, "openai", request_id), name="error")

@@ -190,9 +190,10 @@ class Support:
             async with aclosing(self._pass(exchange)) as said:
                 async for event in said:
                     yield event
-        except (ContentRefused, AnswerWithheld) as stopped:
+        except OctantError as stopped:
             if stopped.receipt:
                 exchange.receipts[before:] = [stopped.receipt]
+            stopped.receipt = exchange.receipt()  # of all turns
             raise
 
     async def _pass(self, exchange: Exchange) -> AsyncGenerator[Event | Reply, None]:

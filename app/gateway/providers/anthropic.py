@@ -118,6 +118,7 @@ class AnthropicProvider:
         reading = anthropic_wire.Reading(request, self.name)
         limits = Limits(request.timeouts, provider=self.name, model=request.model, streamed=True)
         body = anthropic_wire.body(request, stream=True)
+        answered = False
         async with contextlib.AsyncExitStack() as stack:
             try:
                 async with limits.waiting():
@@ -129,6 +130,7 @@ class AnthropicProvider:
                         stream=True,
                         stream_cls=AsyncStream[object],
                     )
+                answered = True
                 stack.push_async_callback(events.close)
                 while not reading.complete:
                     async with limits.waiting():
@@ -143,7 +145,7 @@ class AnthropicProvider:
                 await _drain(events)
             except FAILURES as error:
                 failure = _translate(error, blame)
-                failure.usage = reading.usage() if reading.begun else None
+                failure.usage = reading.usage() if answered else None  # after a 200 the input is billed, whatever follows
                 raise failure from None
 
     async def aclose(self) -> None:

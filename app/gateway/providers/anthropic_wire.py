@@ -9,15 +9,15 @@ import json
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
-from app.budget.pricing import most_input_tokens
 from app.domain import json_text
 from app.domain.calls import Delta, Reply, Usage
 from app.domain.messages import Image, Message, Part, StopReason, Text, Thinking, ToolChoice, ToolResult, ToolSpec, ToolUse
 from app.gateway.providers.assembly import Assembly
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.faults import ProtocolError
+from app.gateway.providers.reported import UNUSABLE, Count, Optional, grown
 
 STOPS: dict[str, StopReason] = {
     "end_turn": "end",
@@ -157,25 +157,18 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
     return wire
 
 
-def _zero_if_null(value: object) -> object:
-    return 0 if value is None else value
-
-
-_Count = Annotated[int, BeforeValidator(_zero_if_null)]
-
-
 class _OutputDetails(BaseModel):
-    thinking_tokens: _Count = 0
+    thinking_tokens: Count = None
 
 
 class _Usage(BaseModel):
-    """A reply's usage, or a stream's growing one, where what is not told again stays."""
+    """A reply's usage, or a stream's growing one."""
 
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    output_tokens_details: _OutputDetails | None = None
+    input_tokens: Count = None
+    output_tokens: Count = None
+    cache_read_input_tokens: Count = None
+    cache_creation_input_tokens: Count = None
+    output_tokens_details: Annotated[_OutputDetails | None, Optional] = None
 
 
 class _Block(BaseModel):
@@ -197,7 +190,7 @@ class _Message(BaseModel):
     content: list[_Block]
     stop_reason: str | None = None
     stop_sequence: str | None = None
-    usage: _Usage
+    usage: Annotated[_Usage | None, Optional] = None
 
 
 class _Delta(BaseModel):
@@ -216,7 +209,7 @@ class _Event(BaseModel):
     index: int = 0
     content_block: _Block | None = None
     delta: _Delta | None = None
-    usage: _Usage | None = None
+    usage: Annotated[_Usage | None, Optional] = None
 
 
 _MESSAGE = TypeAdapter(_Message)
@@ -227,7 +220,7 @@ class Reading:
     """One reply as it is read, whole or event by event. Everything raises ValueError where it is not the protocol."""
 
     def __init__(self, request: ModelRequest, provider: str) -> None:
-        """``request`` is what the usage is estimated from where none is told."""
+        """``request`` names the model where the reply does not."""
         self._request = request
         self._provider = provider
         self._assembly = Assembly()
@@ -235,6 +228,7 @@ class Reading:
         self._stop: str | None = None
         self._stop_sequence: str | None = None
         self._usage = _Usage()
+        self._counted = False  # the output's figure came with the stop reason or later, and no output after it
         self.complete = False
 
     def whole(self, content: bytes, request_id: str | None) -> Reply:
@@ -244,8 +238,8 @@ class Reading:
         for index, block in enumerate(message.content):
             self._open(index, block)
             self._assembly.close(index)
-        self._stop, self._stop_sequence = message.stop_reason, message.stop_sequence
-        self.complete = True
+        self._stop, self._stop_sequence = message.stop_reason or "end_turn", message.stop_sequence
+        self._counted = self.complete = True
         return self.reply(request_id)
 
     def deltas(self, event: object) -> list[Delta]:
@@ -263,15 +257,19 @@ class Reading:
                 self._start(message)
             case _Event(type="message_delta", delta=_Delta() as delta):
                 self._stop, self._stop_sequence = delta.stop_reason or self._stop, delta.stop_sequence
-                self._count(read.usage or _Usage())
+                self._usage = grown(self._usage, read.usage, output="output_tokens")
+                if self._stop and read.usage and read.usage.output_tokens is not None:
+                    self._counted = True
             case _Event(type="message_stop"):
                 self.complete = True
         return []
 
     def reply(self, request_id: str | None) -> Reply:
-        """The whole. Raises ProtocolError where the stream ended early."""
+        """The whole. Raises ProtocolError where the stream ended early, or without a word on why the model stopped."""
         if not self.complete:
             raise ProtocolError("The stream ended before its end.")
+        if self._stop is None:
+            raise ProtocolError("The stream ended without a stop reason.")
         return Reply(
             parts=self._assembly.parts(),
             stop=STOPS.get(self._stop or "", "end"),
@@ -282,40 +280,33 @@ class Reading:
             provider_request_id=request_id,
         )
 
-    @property
-    def begun(self) -> bool:
-        """Whether the model has begun: from ``message_start`` on, the input is billed."""
-        return self._usage.input_tokens is not None or self._assembly.received_bytes > 0
-
     def usage(self) -> Usage:
-        """As told; before the end, or where figures are missing or impossible, an upper bound."""
+        """As reported so far. Zero: not known. ``estimated`` unless the output's figure is the final one.
+
+        `message_start` reports the whole input, and of the output only what was made by then: never taken for the bill.
+        """
         told = self._usage
-        counts = (told.input_tokens, told.output_tokens, told.cache_read_input_tokens, told.cache_creation_input_tokens)
-        if told.input_tokens is None or told.output_tokens is None or any(n is not None and n < 0 for n in counts):
-            r = self._request
-            sent = most_input_tokens(r.system, r.messages, r.tools, r.output)
-            return Usage(input=sent, output=self._assembly.received_bytes, estimated=True)
-        details = told.output_tokens_details or _OutputDetails()
-        ended = self.complete or self._stop is not None
-        output = told.output_tokens if ended else max(told.output_tokens, self._assembly.received_bytes)
+        inputs = [told.input_tokens, told.cache_read_input_tokens or 0, told.cache_creation_input_tokens or 0]
+        fresh, read, written = (0, 0, 0) if None in inputs or UNUSABLE in inputs else (n or 0 for n in inputs)
+        output = told.output_tokens
+        final = self._counted and output is not None and output != UNUSABLE
+        thought = told.output_tokens_details.thinking_tokens if told.output_tokens_details else None
+        known = output or 0 if final else 0
         return Usage(
-            input=told.input_tokens,
-            output=output,
-            cached_input=told.cache_read_input_tokens or 0,
-            cache_write=told.cache_creation_input_tokens or 0,
-            reasoning=min(max(0, details.thinking_tokens), output),
-            estimated=not ended,
+            input=fresh,
+            output=known,
+            cached_input=read,
+            cache_write=written,
+            reasoning=min(max(0, thought or 0), known),
+            estimated=not final,
         )
 
     def _start(self, message: _Message) -> None:
         self._model = message.model
-        self._count(message.usage)
-
-    def _count(self, usage: _Usage) -> None:
-        """Figures of a stream are cumulative: a later one replaces, a missing one leaves."""
-        self._usage = self._usage.model_copy(update={k: v for k, v in usage if v is not None})
+        self._usage = grown(self._usage, message.usage, output="output_tokens")
 
     def _open(self, key: int, block: _Block) -> list[Delta]:
+        self._counted = False
         match block.type:
             case "text":
                 return [self._assembly.text(key, block.text)] if block.text else []
@@ -331,6 +322,7 @@ class Reading:
         return []
 
     def _grow(self, key: int, delta: _Delta) -> list[Delta]:
+        self._counted = False
         match delta.type:
             case "text_delta":
                 return [self._assembly.text(key, delta.text)] if delta.text else []

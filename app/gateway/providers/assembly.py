@@ -35,7 +35,6 @@ class Assembly:
     def __init__(self) -> None:
         self._places: dict[Hashable, int] = {}
         self._parts: list[_Growing] = []
-        self.received_bytes = 0
 
     def text(self, key: Hashable, text: str) -> Delta:
         """More text."""
@@ -94,7 +93,7 @@ class Assembly:
             raise ProtocolError("A part that changed its kind.")
         return index, part
 
-    def _grow(self, part: _Growing, text: str) -> None:
+    @staticmethod
+    def _grow(part: _Growing, text: str) -> None:
         if text:
             part.pieces.append(text)
-            self.received_bytes += len(text.encode(errors="replace"))

@@ -46,7 +46,7 @@ class Provider(Protocol):
     """One configured endpoint of one vendor. Both verbs raise only `app.domain.errors.ProviderError` and its leaves.
 
     Cancelling the task (or closing the generator) closes the upstream connection. A stream that ends without `Done` does
-    not exist: the adapter raises `ProviderGarbled` with the usage counted so far.
+    not exist: the adapter raises `ProviderGarbled` with the usage as reported so far.
     """
 
     name: str

@@ -100,9 +100,13 @@ def from_transport(error: BaseException, blame: Blame) -> ProviderError:
         if any(isinstance(link, kind) for link in chain):
             if verdict is ProviderTimeout:
                 return timed_out("connect" if _connecting(chain) else "total", provider=blame.provider, model=blame.model)
-            return blame.error(verdict, message)
+            failure = blame.error(verdict, message)
+            failure.perhaps_paid = failure.perhaps_paid or message == BROKEN
+            return failure
     return blame.error(ProviderUnreachable, "No connection.")
 
+
+BROKEN = "The connection broke after the request was sent."
 
 # In order: the first row that any link of the chain of causes is an instance of.
 _TRANSPORT: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], type[ProviderError], str], ...] = (
@@ -110,10 +114,12 @@ _TRANSPORT: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], t
     (aiohttp.ClientPayloadError, ProviderGarbled, "The answer was cut before its end."),
     ((aiohttp.ClientResponseError, aiohttp.http_exceptions.HttpProcessingError), ProviderGarbled, "Not an HTTP answer."),
     ((aiohttp.InvalidURL, httpx2.UnsupportedProtocol, httpx2.InvalidURL), ProviderDenied, "The base URL is not valid."),
-    (aiohttp.ClientError, ProviderUnreachable, "Connection refused, reset, or no such host."),
+    (aiohttp.ClientConnectorError, ProviderUnreachable, "Connection refused, or no such host."),
+    (aiohttp.ClientError, ProviderUnreachable, BROKEN),
     (httpx2.TimeoutException, ProviderTimeout, ""),
     ((httpx2.DecodingError, httpx2.RemoteProtocolError, httpx2.StreamError), ProviderGarbled, "Not readable as HTTP."),
-    ((httpx2.RequestError, ssl.SSLError, OSError), ProviderUnreachable, "Connection refused, reset, or no such host."),
+    (httpx2.ConnectError, ProviderUnreachable, "Connection refused, or no such host."),
+    ((httpx2.RequestError, ssl.SSLError, OSError), ProviderUnreachable, BROKEN),
     ((ValueError, RecursionError), ProviderGarbled, "Not JSON, or not the protocol's."),
 )
 

@@ -92,6 +92,7 @@ class OpenAIProvider:
         reading = openai_wire.Reading(request, self.name)
         limits = Limits(request.timeouts, provider=self.name, model=request.model, streamed=True)
         body = openai_wire.body(request, legacy_max_tokens=self._legacy_max_tokens, stream=True)
+        answered = False
         async with contextlib.AsyncExitStack() as stack:
             try:
                 async with limits.waiting():
@@ -103,10 +104,16 @@ class OpenAIProvider:
                         stream=True,
                         stream_cls=AsyncStream[object],
                     )
+                answered = True
                 stack.push_async_callback(events.close)
                 while True:
-                    async with limits.waiting():
-                        event = await anext(events, None)
+                    try:
+                        async with limits.waiting():
+                            event = await anext(events, None)
+                    except FOREIGN:
+                        if not reading.complete:
+                            raise
+                        break  # all of the answer has come: what broke is only the wait for usage and [DONE]
                     if event is None:
                         break
                     for delta in reading.deltas(event):
@@ -116,7 +123,7 @@ class OpenAIProvider:
                 yield Done(reading.reply(events.response.headers.get(REQUEST_ID)))
             except FAILURES as error:
                 failure = _translate(error, blame)
-                failure.usage = reading.usage() if reading.begun else None
+                failure.usage = reading.usage() if answered else None  # after a 200 the input is billed, whatever follows
                 raise failure from None
 
     async def aclose(self) -> None:

@@ -10,14 +10,14 @@ What OpenAI has no word for is `LACKS`: a caller's call that asks for it is not 
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
-from app.budget.pricing import most_input_tokens
 from app.domain.calls import Delta, Reply, Usage
 from app.domain.messages import Image, Message, Part, StopReason, Text, ToolChoice, ToolResult, ToolSpec, ToolUse
 from app.gateway.providers.assembly import Assembly
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.faults import ProtocolError
+from app.gateway.providers.reported import UNUSABLE, Count, Optional, grown
 
 STOPS: dict[str, StopReason] = {
     "stop": "end",
@@ -131,27 +131,20 @@ def _response_format(request: ModelRequest) -> dict[str, Any] | None:
     return {"type": "json_schema", "json_schema": schema}
 
 
-def _zero_if_null(value: object) -> object:
-    return 0 if value is None else value
-
-
-_Count = Annotated[int, BeforeValidator(_zero_if_null)]
-
-
 class _InputDetails(BaseModel):
-    cached_tokens: _Count = 0
-    cache_write_tokens: _Count = 0
+    cached_tokens: Count = None
+    cache_write_tokens: Count = None
 
 
 class _OutputDetails(BaseModel):
-    reasoning_tokens: _Count = 0
+    reasoning_tokens: Count = None
 
 
 class _Usage(BaseModel):
-    prompt_tokens: int
-    completion_tokens: _Count = 0
-    prompt_tokens_details: _InputDetails | None = None
-    completion_tokens_details: _OutputDetails | None = None
+    prompt_tokens: Count = None
+    completion_tokens: Count = None
+    prompt_tokens_details: Annotated[_InputDetails | None, Optional] = None
+    completion_tokens_details: Annotated[_OutputDetails | None, Optional] = None
 
 
 class _Function(BaseModel):
@@ -183,9 +176,9 @@ class _Choice(BaseModel):
 
 
 class _Completion(BaseModel):
-    choices: list[_Choice]
+    choices: list[_Choice] | None = None
     model: str | None = None
-    usage: _Usage | None = None
+    usage: Annotated[_Usage | None, Optional] = None
 
 
 _COMPLETION = TypeAdapter(_Completion)
@@ -195,14 +188,15 @@ class Reading:
     """One reply as it is read, whole or in chunks. Everything raises ValueError where it is not the protocol."""
 
     def __init__(self, request: ModelRequest, provider: str) -> None:
-        """``request`` is what the usage is estimated from where the server tells none."""
+        """``request`` names the model where the reply does not."""
         self._request = request
         self._provider = provider
         self._assembly = Assembly()
         self._model: str | None = None
         self._finish: str | None = None
         self._refused = False
-        self._usage: _Usage | None = None
+        self._usage = _Usage()
+        self._counted = False  # the output's figure came with the finish reason or later, and no output after it
 
     @property
     def complete(self) -> bool:
@@ -212,7 +206,6 @@ class Reading:
     def whole(self, content: bytes, request_id: str | None) -> Reply:
         """Read an answer that came in one piece."""
         completion = _COMPLETION.validate_json(content)
-        self._note(completion)
         choice = completion.choices[0] if completion.choices else None
         if choice is None or choice.message is None:
             raise ProtocolError("An answer without a choice.")
@@ -220,20 +213,21 @@ class Reading:
             call.index = number  # a whole message numbers its calls by their order
         self._grow(choice.message)
         self._finish = choice.finish_reason or "stop"
+        self._note(completion)
         self._assembly.close_all()
         return self.reply(request_id)
 
     def deltas(self, event: object) -> list[Delta]:
         """Read one chunk of a stream."""
         chunk = _COMPLETION.validate_python(event)
-        self._note(chunk)
         found: list[Delta] = []
-        for choice in chunk.choices:
+        for choice in chunk.choices or ():
             if choice.index == 0:
                 found += self._grow(choice.delta or _Message())
                 if choice.finish_reason:
                     self._finish = choice.finish_reason
                     found += self._assembly.close_all()
+        self._note(chunk)
         return found
 
     def reply(self, request_id: str | None) -> Reply:
@@ -251,33 +245,36 @@ class Reading:
         )
 
     def usage(self) -> Usage:
-        """As told, else an upper bound from what was sent and received."""
+        """As reported so far. Zero: not known. ``estimated`` unless the output's figure is the final one."""
         told = self._usage
-        if told is None or min(told.prompt_tokens, told.completion_tokens) < 0:
-            r = self._request
-            sent = most_input_tokens(r.system, r.messages, r.tools, r.output)
-            return Usage(input=sent, output=self._assembly.received_bytes, estimated=True)
         inputs, outputs = told.prompt_tokens_details or _InputDetails(), told.completion_tokens_details or _OutputDetails()
-        cached = min(max(0, inputs.cached_tokens), told.prompt_tokens)
-        written = min(max(0, inputs.cache_write_tokens), told.prompt_tokens - cached)
+        prompt, cached, written = told.prompt_tokens or 0, inputs.cached_tokens or 0, inputs.cache_write_tokens or 0
+        if UNUSABLE in (prompt, cached, written) or cached + written > prompt:
+            prompt = cached = written = 0  # a share that is more than the whole says that neither can be believed
+        output = told.completion_tokens
+        final = self._counted and output is not None and output != UNUSABLE
+        known = output or 0 if final else 0
         return Usage(
-            input=told.prompt_tokens - cached - written,
-            output=told.completion_tokens,
+            input=prompt - cached - written,
+            output=known,
             cached_input=cached,
             cache_write=written,
-            reasoning=min(max(0, outputs.reasoning_tokens), told.completion_tokens),
+            reasoning=min(max(0, outputs.reasoning_tokens or 0), known),
+            estimated=not final,
         )
-
-    @property
-    def begun(self) -> bool:
-        """Whether the model has given anything that will be billed."""
-        return self._assembly.received_bytes > 0
 
     def _note(self, completion: _Completion) -> None:
         self._model = completion.model or self._model
-        self._usage = completion.usage or self._usage
+        self._usage = grown(self._usage, completion.usage, output="completion_tokens")
+        if self._finish and completion.usage and completion.usage.completion_tokens is not None:
+            self._counted = True
 
     def _grow(self, message: _Message) -> list[Delta]:
+        found = self._grown(message)
+        self._counted = self._counted and not found
+        return found
+
+    def _grown(self, message: _Message) -> list[Delta]:
         found: list[Delta] = []
         if reasoning := message.reasoning_content or message.reasoning:
             found.append(self._assembly.thinking("thinking", reasoning))

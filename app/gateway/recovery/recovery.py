@@ -152,9 +152,9 @@ class Recovery:
         """One attempt at a whole answer. Raises ProviderOutputInvalid: never a guess passed on as valid (R4)."""
         async with passage.attempt(target, further) as attempt:
             with self._watch(passage, target):
-                attempt.reply = await self.providers[target.provider].complete(passage.request_for(target, further))
+                reply = attempt.end(await self.providers[target.provider].complete(passage.request_for(target, further)))
             self.circuits.succeeded(target)
-            judged = judge(attempt.reply, passage.request.output, passage.request.tools)
+            judged = judge(reply, passage.request.output, passage.request.tools)
             if judged.violations:
                 self.metrics.repairs.inc(step="invalid")
                 raise judged.error(target)

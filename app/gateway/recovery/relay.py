@@ -92,10 +92,9 @@ async def _kept(opened: Opened, passage: Passage, circuits: Circuits) -> AsyncGe
     """One attempt's chunks, counted as they come. Raises ProviderError where they break or the whole is not valid."""
     async with opened.stack:
         try:
-            _count(opened.attempt, opened.first)
-            yield opened.first
-            async for chunk in opened.chunks:
-                _count(opened.attempt, chunk)
+            yield _counted(opened.attempt, opened.first)
+            async for arrived in opened.chunks:
+                chunk = _counted(opened.attempt, arrived)
                 if isinstance(chunk, Done):
                     circuits.succeeded(opened.target)
                     _check(chunk.reply, passage, opened.target)
@@ -138,11 +137,13 @@ def _check(reply: Reply, passage: Passage, target: Target) -> None:
         raise Verdict(reply, found).error(target)
 
 
-def _count(attempt: AttemptInProgress, chunk: Chunk) -> None:
+def _counted(attempt: AttemptInProgress, chunk: Chunk) -> Chunk:
+    """Count a chunk, and return it as the caller may see it."""
     match chunk:
         case Done(reply=reply):
-            attempt.reply = reply
+            return Done(attempt.end(reply))
         case TextDelta(text=text) | ThinkingDelta(text=text) | ToolUseDelta(arguments=text):
-            attempt.chunk(len(text.encode()))
+            attempt.chunk(text)
         case _:
-            attempt.chunk(0)
+            attempt.chunk("")
+    return chunk

@@ -21,6 +21,7 @@ from starlette.types import Message, Scope
 from app.domain.calls import Identity, Tenant
 from app.domain.errors import InvalidRequest, OctantError, OutputInvalid, ProvidersUnavailable, UnknownModel
 from app.domain.money import ZERO
+from app.domain.records import Replay
 from app.edge.answers import json_answer
 from app.edge.attempts import Attempts
 from app.edge.errors import TABLE
@@ -59,13 +60,14 @@ class Service:
             self.handled += 1
             return await handler(request)
 
+        self.replays: list[Replay] = []
         self._app = FastAPI()
         self._app.add_middleware(EdgeMiddleware, metrics=Metrics(), tracing=lambda: TRACING, redact=str, max_body_bytes=1000)
         self._app.include_router(routes)
         self.store = Idempotency(engine, secret=b"s", on_outcome=lambda o: self.outcomes.update([o]), max_bytes=max_bytes)
         about: dict[str, Any] = {"request_deadline": 5.0, "max_json_depth": 64, "checks": {}, "version": dict}
         about |= {"attempts": Attempts(20, Proxies("")), "jobs": None, "webhook_hosts": frozenset(), "tracing": TRACING}
-        about |= {"switch": None}
+        about |= {"switch": None, "replayed": self.replays.append}
         self._app.state.edge = EdgeParts(keys=cast("Any", Keys()), idempotency=self.store, metrics=Metrics(), **about)
 
     async def post(
@@ -168,6 +170,18 @@ async def test_a_failure_that_a_handler_returns_is_no_answer_to_keep(engine: Asy
     for _ in range(2):
         assert told(await service.post(key)) == (503, b"{}", False)
     assert service.outcomes == {"released": 2}
+
+
+async def test_a_replay_is_recorded_with_who_asked_and_which_request_it_repeats(engine: AsyncEngine) -> None:
+    """G8, O1."""
+    service, key = Service(engine, fine), uuid4().hex
+    first, again = await service.post(key), await service.post(key)
+    (replay,) = service.replays
+    ids = [{bytes(k): bytes(v).decode() for k, v in messages[0]["headers"]}[b"x-request-id"] for messages in (first, again)]
+    assert [replay.replay_of, replay.request_id] == ids
+    assert ids[0] != ids[1]
+    assert (replay.path, replay.stream) == ("/v1/x", False)
+    assert replay.seconds > 0
 
 
 async def test_what_is_wrong_with_another_header_is_not_kept(engine: AsyncEngine) -> None:

@@ -108,6 +108,27 @@ async def test_a_body_over_the_limit_is_refused_by_its_length_and_as_it_comes(he
     assert (client.status, client.json["error"]["code"]) == (413, "request_too_large")
 
 
+async def test_every_answer_carries_its_trace_whatever_refuses_the_request() -> None:
+    """G10: the limits of head and body, a failure of ours, a handler's own answer; a health check's leads to its log line."""
+
+    async def breaks(receive: Receive, send: Send) -> None:
+        raise ValueError
+
+    trace = uuid.uuid4().hex
+    sent = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+    refused = [
+        Client(wrapped(breaks), headers=sent),
+        Client(wrapped(read_and_answer), headers=sent),
+        Client(wrapped(read_and_answer), headers=sent, body=b"x" * 1001),
+        Client(wrapped(read_and_answer), headers=sent | {f"x-{n}": "y" for n in range(20)}),
+    ]
+    answers = [await client.run() for client in refused]
+    assert [client.status for client in answers] == [500, 200, 413, 431]
+    assert {client.headers["octant-trace-id"] for client in answers} == {trace}
+    watched = await Client(wrapped(read_and_answer), path="/livez").run()
+    assert len(watched.headers["octant-trace-id"]) == 32
+
+
 async def test_a_harmless_request_id_is_kept_and_another_replaced() -> None:
     kept = await Client(wrapped(read_and_answer), headers={"x-request-id": "abc-12345"}).run()
     assert kept.headers["x-request-id"] == "abc-12345"

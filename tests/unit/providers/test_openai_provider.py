@@ -213,14 +213,15 @@ async def test_a_web_page_instead_of_json_is_garbled(upstream: Upstream, provide
         _ = [chunk async for chunk in provider.stream(request())]
 
 
-async def test_a_stream_that_ends_early_is_garbled_and_owes_what_it_gave(upstream: Upstream, provider: OpenAIProvider) -> None:
+async def test_a_stream_that_ends_early_is_garbled_and_its_usage_is_not_known(
+    upstream: Upstream, provider: OpenAIProvider
+) -> None:
     """R6, C6."""
     upstream.handler = streaming(delta(content="four"))
     with pytest.raises(errors.ProviderGarbled) as caught:
         _ = [chunk async for chunk in provider.stream(request())]
     assert caught.value.usage
-    assert (caught.value.usage.output, caught.value.usage.estimated) == (4, True)
-    assert caught.value.usage.input > 0
+    assert (caught.value.usage.total, caught.value.usage.estimated) == (0, True)
 
 
 @pytest.mark.parametrize("event", ['{"choi', {"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {}}]}}]}, "7"])
@@ -228,6 +229,17 @@ async def test_garbage_in_a_stream_is_garbled(upstream: Upstream, provider: Open
     upstream.handler = streaming(delta(content="a"), event)
     with pytest.raises(errors.ProviderGarbled):
         _ = [chunk async for chunk in provider.stream(request())]
+
+
+async def test_a_chunk_without_choices_costs_neither_the_answer_nor_its_usage(
+    upstream: Upstream, provider: OpenAIProvider
+) -> None:
+    """Some servers send null, or leave the field out where they report the usage."""
+    usage = {"usage": {"prompt_tokens": 12, "completion_tokens": 3}}
+    upstream.handler = streaming(delta(content="he"), {"choices": None}, delta(content="llo"), delta("stop"), usage, "[DONE]")
+    last = [chunk async for chunk in provider.stream(request())][-1]
+    assert isinstance(last, Done)
+    assert (last.reply.text, last.reply.usage.output, last.reply.usage.estimated) == ("hello", 3, False)
 
 
 async def test_an_error_event_in_a_stream_is_a_failure(upstream: Upstream, provider: OpenAIProvider) -> None:

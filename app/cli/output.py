@@ -1,0 +1,56 @@
+"""Standard output whose reader may leave early, as `octant calls | head` does.
+
+A write to a closed pipe raises BrokenPipeError, which is an OSError: code that waits for a store would take it for an outage.
+Here, at the one place where all output passes, it becomes an exit: quiet, with the status of a process that SIGPIPE ended. It
+stays ignored itself, since it would also end a process whose connection to a store breaks.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn, TextIO, cast
+
+READER_GONE = 128 + signal.SIGPIPE
+
+
+class _Output:
+    """Standard output, but for what happens when its reader is gone."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except BrokenPipeError:
+            self._leave()
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            self._leave()
+
+    def _leave(self) -> NoReturn:
+        with Path(os.devnull).open("wb") as nowhere:  # what is still buffered goes nowhere
+            os.dup2(nowhere.fileno(), self._stream.fileno())
+        raise SystemExit(READER_GONE) from None
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - all else is the stream's
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def standard_output() -> Generator[None, None, None]:
+    """Exit quietly as soon as the reader of standard output is gone, at the latest at the end of the block."""
+    before, sys.stdout = sys.stdout, cast("TextIO", _Output(sys.stdout))
+    try:
+        yield
+    finally:
+        try:
+            sys.stdout.flush()
+        finally:
+            sys.stdout = before

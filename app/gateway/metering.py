@@ -1,0 +1,68 @@
+"""How many tokens an attempt counts: as reported where that can be, else the most it can have been (ADR 0016). Pure.
+
+The input's bound is one token for each byte sent. The output's is all that the attempt was allowed, or, of a stream that did not
+end, what the fastest model can have made by then: what was made and never arrived is billed too.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+from app.domain.calls import Reply, Usage
+from app.domain.messages import Text, Thinking, ToolUse
+
+FASTEST = 3_000  # tokens a second; the fastest public endpoints stay below
+NOTICED = 1.0  # seconds until a provider has noticed that its reader is gone
+LONGEST_TOKEN = 128  # bytes; the longest tokens of the public vocabularies are runs of 128 blanks
+ABSURD = 10  # times our bound: above it a figure is no count; below it counts as billed, and `octant_over_bound_total` alerts
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The most tokens that one attempt can count."""
+
+    input: int
+    output: int
+
+    def at(self, seconds: float, received: int) -> "Bound":
+        """The bound of a stream ``seconds`` after it was asked for, of which ``received`` bytes have arrived."""
+        made = math.ceil((seconds + NOTICED) * FASTEST)
+        return replace(self, output=min(self.output, max(made, received)))
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The tokens to count. ``input_known``: as reported; else they may have been billed at the dearest way to read an input."""
+
+    usage: Usage
+    input_known: bool = True
+
+
+NOTHING = Counted(Usage())
+
+
+def count(reported: Usage, bound: Bound, received: int) -> Counted:
+    """Return what to count of an attempt whose vendor reported so; ``received``: bytes of output that arrived.
+
+    A figure is replaced by the bound where it lacks, is not final (``estimated``), or cannot be: output of no tokens, or of fewer
+    than its bytes need; anything many times over the bound.
+    """
+    sent = reported.input + reported.cached_input + reported.cache_write
+    input_known = 0 < sent <= ABSURD * bound.input
+    most_output = ABSURD * max(bound.output, received)
+    output_known = not reported.estimated and received <= LONGEST_TOKEN * reported.output and reported.output <= most_output
+    usage = reported if input_known else replace(reported, input=bound.input, cached_input=0, cache_write=0)
+    if not output_known:
+        usage = replace(usage, output=bound.output, reasoning=0)
+    return Counted(replace(usage, estimated=not (input_known and output_known)), input_known)
+
+
+def received_bytes(reply: Reply) -> int:
+    """Return the bytes of a whole reply that the model made as tokens. Signatures and sealed reasoning are the vendor's."""
+    texts: list[str] = []
+    for part in reply.parts:
+        match part:
+            case Text(text=text) | Thinking(text=text):
+                texts.append(text)
+            case ToolUse(name=name, arguments=arguments):
+                texts += (name, arguments)
+    return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)

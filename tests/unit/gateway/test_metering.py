@@ -1,0 +1,43 @@
+"""The figures that count of an attempt: as reported where they can be, else the bound (C2, C6)."""
+
+from dataclasses import replace
+
+import pytest
+from scripted import A, Scripted, error, passage, recovery
+
+from app.domain.calls import Usage
+from app.domain.errors import OctantError, ProviderTimeout
+from app.domain.routes import Price, PriceTable
+from app.gateway.metering import FASTEST, Bound, count
+
+BOUND = Bound(input=1000, output=400)
+
+
+def test_what_a_vendor_reports_is_counted() -> None:
+    usage = Usage(input=10, cached_input=5, cache_write=2, output=300, reasoning=100)
+    assert count(usage, BOUND, 1200).usage == usage
+
+
+def test_a_report_somewhat_above_our_bound_counts_as_billed_and_an_absurd_one_at_the_bound() -> None:
+    """ADR 0015: a bound of ours may be wrong. A figure of another magnitude is no count."""
+    assert count(Usage(input=1100, output=900), BOUND, 0).usage == Usage(input=1100, output=900)
+    assert count(Usage(input=10**8, output=10**8), BOUND, 0).usage == Usage(input=1000, output=400, estimated=True)
+
+
+def test_fewer_tokens_than_the_bytes_need_are_not_believed() -> None:
+    assert count(Usage(input=10, output=2), BOUND, 1500).usage == Usage(input=10, output=400, estimated=True)
+
+
+def test_a_long_limit_counts_only_what_the_fastest_model_can_have_made_by_then() -> None:
+    """R7: who stops a stream after a second does not pay for all of a limit of 100,000 tokens."""
+    assert replace(BOUND, output=100_000).at(1.0, 50).output == 2 * FASTEST
+    assert BOUND.at(1.0, 50) == BOUND
+
+
+async def test_an_input_that_is_not_known_is_priced_at_the_dearest_way_to_read_it() -> None:
+    way = passage(attempts=1)
+    tiers = (Price(1_000_000, 1_000_000, 100_000, 2_000_000),)  # writing to the cache costs twice the input
+    way.pin = replace(way.pin, prices=PriceTable("p", {(t.provider, t.model): tiers for t in way.targets}))
+    with pytest.raises(OctantError):
+        await recovery(Scripted("a", error(ProviderTimeout)), Scripted("b", error(ProviderTimeout))).complete(way)
+    assert way.attempts[0].cost == way.worst_case(A) == 2 * way.input_tokens + 100
