@@ -16,6 +16,7 @@
     │   ├── HeadersTooLarge
     │   ├── RequestTooSlow             its bytes did not come in time
     │   ├── IdempotencyKeyReused       this key already stands for another request
+    │   ├── OutputUnchecked            the answer cannot be checked against the caller's schema in bounded work
     │   └── ContentRefused             the guard refused the input
     ├── Wait                       the same request may succeed later (``retry_after`` seconds)
     │   ├── RateLimited                the caller's own limit
@@ -151,6 +152,12 @@ class IdempotencyKeyReused(FixRequest):
     """The key stands for another request, or for an answer that cannot be given again: a new request needs a new key."""
 
     code = "idempotency_key_reused"
+
+
+class OutputUnchecked(FixRequest):
+    """The answer was paid for, but checking it against the caller's schema would take more work than it may."""
+
+    code = "output_unchecked"
 
 
 class ContentRefused(FixRequest):

@@ -140,6 +140,9 @@ class Passage:
                 unknown = error.perhaps_paid
                 span.fail(error.code)
                 raise
+            except OctantError as error:  # not the provider's doing: what it sent cannot be checked
+                outcome, error_text = error.code, error.message
+                raise
             finally:
                 self._running = None
                 usage = self._usage(progress, usage, unknown=unknown)
