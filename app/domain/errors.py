@@ -33,6 +33,7 @@
     └── Ours                       nothing the caller can do
         ├── OutputInvalid              no model gave valid output; carries the violations
         ├── AnswerWithheld             the guard stopped what the model said
+        ├── JobLost                    a job ended or stalled its worker again and again
         └── Internal
 
     ProviderError                  one provider's failure, seen only by `gateway.recovery`
@@ -303,6 +304,12 @@ class AnswerWithheld(Ours):
     """The guard stopped what the model said. The message never repeats it."""
 
     code = "answer_withheld"
+
+
+class JobLost(Ours):
+    """The job's worker died or stalled at each attempt, so that it is not tried again."""
+
+    code = "job_lost"
 
 
 class Internal(Ours):

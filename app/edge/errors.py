@@ -57,6 +57,7 @@ TABLE: dict[type[OctantError], Row] = {
     errors.BudgetExceeded: Row(429, "insufficient_quota", "rate_limit_error"),
     errors.OutputInvalid: Row(502, "server_error", "api_error", final=True),
     errors.AnswerWithheld: Row(502, "server_error", "api_error", final=True),
+    errors.JobLost: Row(502, "server_error", "api_error"),
     errors.Internal: Row(500, "server_error", "api_error"),
 }
 
