@@ -198,6 +198,8 @@ class Settings(BaseSettings):
     idempotency_max_bytes: int = Field(default=8 * 1024 * 1024, ge=0, description="Largest answer kept under a key.")
     jobs_at_once: int = Field(default=8, ge=1, le=256, description="Jobs that one `octant worker` runs at a time.")
     jobs_attempts: int = Field(default=20, ge=1, le=1000, description="How often a job is tried whose answer says: try again.")
+    jobs_losses: int = Field(default=3, ge=1, le=100, description="How often a job may lose its worker before it is failed.")
+    jobs_stall: Seconds = Field(default=10.0, description="Seconds a worker may stand still before its process is ended.")
     jobs_lease: Seconds = Field(default=15.0, description="Seconds until a dead worker's job is run by another.")
     jobs_keep: Seconds = Field(default=604_800.0, description="Seconds that a job's answer is kept.")
     webhook_allowed_hosts: frozenset[str] = Field(

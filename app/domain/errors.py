@@ -16,6 +16,7 @@
     │   ├── HeadersTooLarge
     │   ├── RequestTooSlow             its bytes did not come in time
     │   ├── IdempotencyKeyReused       this key already stands for another request
+    │   ├── OutputUnchecked            the answer cannot be checked against the caller's schema in bounded work
     │   └── ContentRefused             the guard refused the input
     ├── Wait                       the same request may succeed later (``retry_after`` seconds)
     │   ├── RateLimited                the caller's own limit
@@ -33,6 +34,7 @@
     └── Ours                       nothing the caller can do
         ├── OutputInvalid              no model gave valid output; carries the violations
         ├── AnswerWithheld             the guard stopped what the model said
+        ├── JobLost                    a job ended or stalled its worker again and again
         └── Internal
 
     ProviderError                  one provider's failure, seen only by `gateway.recovery`
@@ -152,6 +154,12 @@ class IdempotencyKeyReused(FixRequest):
     """The key stands for another request, or for an answer that cannot be given again: a new request needs a new key."""
 
     code = "idempotency_key_reused"
+
+
+class OutputUnchecked(FixRequest):
+    """The answer was paid for, but checking it against the caller's schema would take more work than it may."""
+
+    code = "output_unchecked"
 
 
 class ContentRefused(FixRequest):
@@ -299,6 +307,12 @@ class AnswerWithheld(Ours):
     """The guard stopped what the model said. The message never repeats it."""
 
     code = "answer_withheld"
+
+
+class JobLost(Ours):
+    """The job's worker died or stalled at each attempt, so that it is not tried again."""
+
+    code = "job_lost"
 
 
 class Internal(Ours):

@@ -34,6 +34,7 @@ TABLE: dict[type[OctantError], Row] = {
     errors.InvalidRequest: Row(400, "invalid_request_error", "invalid_request_error", final=True),
     errors.UnsupportedParameter: Row(400, "invalid_request_error", "invalid_request_error", final=True),
     errors.ContentRefused: Row(400, "invalid_request_error", "invalid_request_error", final=True),
+    errors.OutputUnchecked: Row(422, "invalid_request_error", "invalid_request_error", final=True),
     errors.UnknownModel: Row(404, "invalid_request_error", "not_found_error"),
     errors.NotFound: Row(404, "invalid_request_error", "not_found_error"),
     errors.MethodNotAllowed: Row(405, "invalid_request_error", "invalid_request_error"),
@@ -57,6 +58,7 @@ TABLE: dict[type[OctantError], Row] = {
     errors.BudgetExceeded: Row(429, "insufficient_quota", "rate_limit_error"),
     errors.OutputInvalid: Row(502, "server_error", "api_error", final=True),
     errors.AnswerWithheld: Row(502, "server_error", "api_error", final=True),
+    errors.JobLost: Row(502, "server_error", "api_error"),
     errors.Internal: Row(500, "server_error", "api_error"),
 }
 

@@ -27,7 +27,7 @@ from app.domain.records import NOT_ASKED, CallRecord
 from app.domain.routes import Pin
 from app.gateway import ladder
 from app.gateway.passage import Passage
-from app.gateway.recovery.output import check_schemas
+from app.gateway.recovery.output import PATTERN_UNCHECKED, check_schemas
 from app.gateway.recovery.recovery import Recovery
 from app.gateway.rendering import render
 from app.gateway.tracing import describe_call
@@ -100,7 +100,8 @@ class Gateway:
         with self._begun(call) as passage, self._rooms.running.track(passage):
             try:
                 self._rooms.switch.check(tenant=call.identity.tenant.id)
-                check_schemas(call)
+                if check_schemas(call):
+                    passage.degraded.append(PATTERN_UNCHECKED)
                 self._rooms.recovery.choose(passage)
                 self._screen(passage)
                 passage.hold = await self._hold(passage)

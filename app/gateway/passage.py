@@ -184,7 +184,7 @@ class Passage:
         progress = AttemptInProgress(started=time.perf_counter(), most=bound, stream=self.call.stream)
         self._running_since = self._running_since if self.running else progress.started
         self.running[target] = progress
-        failure: ProviderError | None = None
+        failure: OctantError | ProviderError | None = None
         ended = False
         with self.span.attempt(target.provider, target.model, stream=self.call.stream) as span:
             self._traceparent = span.traceparent
@@ -200,6 +200,9 @@ class Passage:
                     silent = "Silent until another model had answered."
                     failure = ProviderTimeout(silent, provider=target.provider, model=target.model)
                     span.fail(failure.code)
+                raise
+            except OctantError as error:  # not the provider's doing: what it sent cannot be checked
+                failure = error
                 raise
             finally:
                 del self.running[target]
@@ -219,16 +222,19 @@ class Passage:
             self._reserved += worst
 
     @staticmethod
-    def _count(progress: AttemptInProgress, failure: ProviderError | None) -> Counted:
+    def _count(progress: AttemptInProgress, failure: OctantError | ProviderError | None) -> Counted:
         """As reported; else the most it can have been, where the model may have worked; else nothing (ADR 0016)."""
         if progress.counted:
             return progress.counted
-        reported = failure.usage if failure else None
-        if reported or progress.received or failure is None or failure.perhaps_paid:
+        refused = failure if isinstance(failure, ProviderError) else None
+        reported = refused.usage if refused else None
+        if reported or progress.received or refused is None or refused.perhaps_paid:
             return metering.count(reported or Usage(estimated=True), progress.bound(), progress.received)
         return metering.NOTHING
 
-    def _spend(self, target: Target, progress: AttemptInProgress, outcome: str, failure: ProviderError | None) -> None:
+    def _spend(
+        self, target: Target, progress: AttemptInProgress, outcome: str, failure: OctantError | ProviderError | None
+    ) -> None:
         counted = self._count(progress, failure)
         usage, cost = counted.usage, self._price(target, counted)
         if usage.total and cost > self.worst_case(target, progress.most.input - self.input_tokens):

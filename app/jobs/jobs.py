@@ -6,7 +6,7 @@ that was thought dead may still write. What nobody runs though it is due (its me
 """
 
 import uuid
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -47,6 +47,7 @@ class Job:
     state: str
     cancel_requested: bool
     attempts: int
+    lost: int
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -149,13 +150,20 @@ class Jobs:
             raise JobFinished(f"The job has {job.state} already.")
         return _job(row)
 
-    async def start(self, job_id: str) -> Job | None:
-        """Take a job that is due, or whose worker went silent. None where it is neither, or done, or to be cancelled."""
+    async def start(self, job_id: str, *, but_of: Collection[str] = ()) -> Job | None:
+        """Take a job that is due, or whose worker went silent: then that attempt counts as lost.
+
+        None where it is neither, or done, or to be cancelled, or of one of the tenants ``but_of``: the sweep will find it.
+        """
         free = and_(jobs.c.state.in_(("queued", "running")), jobs.c.due_at <= func.now(), ~jobs.c.cancel_requested)
+        free = and_(free, jobs.c.tenant.not_in(but_of)) if but_of else free
+        lost = jobs.c.lost + case((jobs.c.state == "running", 1), else_=0)
         statement = (
             update(jobs)
             .where(jobs.c.id == job_id, free)
-            .values(state="running", attempts=jobs.c.attempts + 1, started_at=func.now(), due_at=func.now() + self._lease)
+            .values(
+                state="running", attempts=jobs.c.attempts + 1, lost=lost, started_at=func.now(), due_at=func.now() + self._lease
+            )
             .returning(jobs)
         )
         async with self._transaction() as connection:
@@ -190,6 +198,17 @@ class Jobs:
     async def put_back(self, job: Job, seconds: float) -> bool:
         """Have an attempt's job run again, not before ``seconds`` from now. False as `finish`."""
         return await self._end(job, {"state": "queued", "due_at": func.now() + timedelta(seconds=seconds)})
+
+    async def lose(self, job: Job) -> bool:
+        """End the lease of an attempt whose process died: whoever starts the job next counts it as lost. False as `finish`."""
+        return await self._end(job, {"due_at": func.now()})
+
+    async def attempt(self, job_id: str, number: int) -> Job | None:
+        """The job while its attempt of that number runs."""
+        mine = and_(jobs.c.id == job_id, jobs.c.attempts == number, jobs.c.state == "running")
+        async with self._transaction() as connection:
+            row = (await connection.execute(select(jobs).where(mine))).one_or_none()
+        return _job(row) if row else None
 
     async def queue_overdue(self) -> int:
         """Queue again what is due and nobody runs; end what was to be cancelled when its worker died. Returns how many."""

@@ -34,6 +34,7 @@ jobs = Table(
     Column("state", String(16), nullable=False, comment="queued, running, succeeded, failed or cancelled"),
     Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
     Column("attempts", SmallInteger, nullable=False, server_default=text("0")),
+    Column("lost", SmallInteger, nullable=False, server_default=text("0"), comment="attempts whose worker died or hung"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("started_at", DateTime(timezone=True), nullable=True, comment="of the last attempt"),
     Column("finished_at", DateTime(timezone=True), nullable=True),

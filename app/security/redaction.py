@@ -13,19 +13,22 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, count
 from typing import Any, Protocol, TypeVar
 
 import re2
 
 from app.security.finders import Kind
 from app.security.kinds import KINDS
-from app.security.structure import Document, Found, looks_like_json
+from app.security.slices import GAP, slices, with_gaps
+from app.security.structure import WITHHELD, Document, Found, looks_like_json
 
-FAILED = "<redaction-failed>"
+FAILED = WITHHELD
 LONGEST = 8_000_000  # bytes; a request body is at most half of it
 NAMES_PATIENCE = 20.0  # seconds of CPU where names are sought too: some tens of KB that were not seen before
-PATIENCE = 2.0  # seconds of CPU, so that a busy machine costs no text; a megabyte takes about a tenth of it
+PATIENCE = 0.1  # seconds of CPU; four megabytes of prose take a fifth of it. What is not done by then is withheld
+LONGEST_CANDIDATE = 16_384  # bytes; the check of a longer one would take too long, so all of it is replaced
+CHECK_EVERY = 64  # replacements between two looks at the clock
 WORDS_BEFORE = 32  # bytes before a candidate that may say that it is something else
 _MEMORY = 64 << 20  # bytes an automaton may grow to
 
@@ -152,19 +155,45 @@ class Redactor:
     def _redact(self, text: str, tenant: str, until: float) -> str:
         if len(text) <= LONGEST and looks_like_json(text):
             try:
-                document = Document(text, until=until)
+                document = Document(text, until=_between(until))
             except (ValueError, RecursionError):  # cut off, or made to be too deep
                 return self._redact_text(text, tenant, until)
-            found = self._find(document.flat, tenant, until)
-            if not any(name for _, _, name in found):
+            found, end = self._search(document.flat, tenant, _between(until))
+            whole = document.whole and end == len(document.flat)
+            if not whole:
+                self.count_failure()
+            elif not any(name for _, _, name in found):
                 return text
-            return document.replaced(found, lambda leaf, inside: self._replace(leaf, inside, tenant))
+            return document.replaced(found, lambda leaf, inside: self._replace(leaf, inside, tenant, until), end)
         return self._redact_text(text, tenant, until)
 
     def _redact_text(self, text: str, tenant: str, until: float) -> str:
         original = text.encode("utf-8", "surrogatepass")
-        found = self._find(original, tenant, until)
-        return self._replace(original, found, tenant) if found else text
+        found, end = self._search(original, tenant, _between(until))
+        if end < len(original):
+            self.count_failure()
+            return self._replace(original[:end], found, tenant, until) + FAILED
+        return self._replace(original, found, tenant, until) if found else text
+
+    def _search(self, text: bytes, tenant: str, until: float) -> tuple[list[Found], int]:
+        """What is found, and up to which byte the text was searched in time; what is behind that must not pass.
+
+        Raises RedactionStalled where nothing was searched.
+        """
+        found: list[Found] = []
+        gaps: list[tuple[int, int]] = []
+        searched = 0
+        for start, end, broken in slices(text):
+            try:
+                found += [(start + first, start + last, name) for first, last, name in self._find(text[start:end], tenant, until)]
+            except RedactionStalled:
+                if start == 0:
+                    raise
+                break
+            searched = end
+            if broken:
+                gaps.append((end - GAP, min(end + GAP, len(text))))
+        return (with_gaps(found, gaps, WITHHELD) if gaps else found), searched
 
     def pseudonym(self, user: str, *, tenant: str) -> str:
         """What stands for a user where rows outlive them: ``user#`` and 96 bits, keyed, so that nobody finds them by guessing."""
@@ -179,7 +208,7 @@ class Redactor:
         """Where to cut, in order and without overlap: start, end, kind. Offsets in bytes."""
         if len(original) > LONGEST:
             raise RedactionStalled
-        shadow = _shadow(original)
+        shadow = _shadow(original, until)
         present = self._any.Match(shadow)
         if len(KINDS) not in present:  # the row that matches everything: without it the automaton gave up, and said nothing
             raise RedactionStalled
@@ -217,6 +246,9 @@ class Redactor:
             start, end = match.span(1 if self._patterns[index].groups else 0)
             if _inside_something_else(kind, shadow, start, end):
                 continue
+            if end - start > LONGEST_CANDIDATE:
+                yield start, end, kind.name
+                continue
             candidate = shadow[start:end].decode("utf-8", "surrogatepass")
             seen = 0
             for first, last in kind.find(candidate):
@@ -225,18 +257,22 @@ class Redactor:
                 yield start, end, kind.name
                 start, seen = end, last
 
-    def _replace(self, original: bytes, found: Sequence[Found], tenant: str) -> str:
+    def _replace(self, original: bytes, found: Sequence[Found], tenant: str, until: float) -> str:
         pieces: list[bytes] = []
         done = 0
-        for start, end, name in found:
+        for number, (start, end, name) in enumerate(found):
+            if number % CHECK_EVERY == CHECK_EVERY - 1:
+                _in_time(until)
             value = original[start:end]
-            pieces += [original[done:start], self._token(name, value, tenant) if name else value]
+            token = FAILED.encode() if name == WITHHELD else self._token(name, value, tenant) if name else value
+            pieces += [original[done:start], token]
             done = end
         pieces.append(original[done:])
         return b"".join(pieces).decode("utf-8", "surrogatepass")
 
     def _token(self, name: str, value: bytes, tenant: str) -> bytes:
         """The same for all spellings of one value: letters' case, spaces and punctuation do not count."""
+        value = value[:LONGEST_CANDIDATE]
         normal = "".join(c for c in value.decode("utf-8", "surrogatepass").lower() if c.isalnum() or c in "@_+/=")
         message = f"{tenant}\0{name}\0{normal}".encode("utf-8", "surrogatepass")
         digest = hmac.digest(self._key, message, hashlib.sha256).hex()
@@ -246,6 +282,11 @@ class Redactor:
 def _in_time(until: float) -> None:
     if time.thread_time() > until:
         raise RedactionStalled
+
+
+def _between(until: float) -> float:
+    """The middle between now and ``until``: what comes after needs its time too."""
+    return (time.thread_time() + until) / 2
 
 
 def _free_parts(taken: bytearray, start: int, end: int, name: str) -> Iterator[Found]:
@@ -278,14 +319,19 @@ def _options() -> Any:  # noqa: ANN401 - re2 is not typed
     return options
 
 
-def _shadow(original: bytes) -> bytes:
+def _shadow(original: bytes, until: float) -> bytes:
     """The text to search: JSON's escapes, doubled ones too, become what they mean at their length: a word may start there."""
-    return _ESCAPE.sub(_blank, original) if b"\\" in original else original
+    if b"\\" not in original:
+        return original
+    seen = count()
 
+    def blank(escape: re.Match[bytes]) -> bytes:
+        if next(seen) % 1_000 == 0:
+            _in_time(until)
+        meant = escape.group()[-1:]
+        return (meant if meant in b'"/' else b"\n" if meant == b"n" else b" ").rjust(len(escape.group()))
 
-def _blank(escape: re.Match[bytes]) -> bytes:
-    meant = escape.group()[-1:]
-    return (meant if meant in b'"/' else b"\n" if meant == b"n" else b" ").rjust(len(escape.group()))
+    return _ESCAPE.sub(blank, original)
 
 
 def _inside_something_else(kind: Kind, shadow: bytes, start: int, end: int) -> bool:

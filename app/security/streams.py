@@ -5,12 +5,10 @@ So whole lines leave as they are complete, and what comes out is, for every way 
 whole. A text that begins like a JSON document is held back until its end, as it can only be read whole.
 """
 
-import re
-
 from app.security.redaction import FAILED, Redactor
+from app.security.slices import seam_in
 
 MOST_HELD = 65_536  # characters; a line or a key that is longer is nobody's prose
-_KEY, _KEY_ENDS = "-----BEGIN ", re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 
 
 class StreamRedactor:
@@ -32,7 +30,7 @@ class StreamRedactor:
         self._held += chunk
         if self._whole is None and (start := self._held.lstrip(" \t\r\n")):
             self._whole = start[0] in "{["
-        seam = 0 if self._whole in {None, True} else _seam(self._held)
+        seam = 0 if self._whole in {None, True} else seam_in(self._held)
         ready, self._held = self._held[:seam], self._held[seam:]
         told = self._redactor.redact_text(ready, tenant=self._tenant) if ready else ""
         if len(self._held) > self._most_held:
@@ -48,18 +46,3 @@ class StreamRedactor:
             return ""
         redact = self._redactor.redact if self._whole else self._redactor.redact_text
         return redact(rest, tenant=self._tenant)
-
-
-def _seam(text: str) -> int:
-    """Where ``text`` can be cut: behind the last end of a line over which nothing goes. 0 if there is none."""
-    end = len(text)
-    while (seam := text.rfind("\n", 0, end) + 1) > 0:
-        said = text[:seam].rstrip(" \t\r\n")
-        opened = text.rfind(_KEY, 0, seam)
-        if opened >= 0 and not _KEY_ENDS.search(text, opened, seam):
-            end = opened  # inside of a key
-        elif said[-1:] in {":", "=", "#"}:
-            end = len(said)
-        else:
-            return seam
-    return 0

@@ -8,15 +8,18 @@ is written back differs from what was read only where something was found, and i
 import json
 import re
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from json.encoder import encode_basestring
+from operator import itemgetter
 from typing import Any
 
 Found = tuple[int, int, str]
 LEAST_DIGITS = 6  # of a number that could be somebody's
 LONGEST_LABEL = 40
-CHECK_EVERY = 1_000  # leaves between two looks at the clock
+CHECK_EVERY = 500  # leaves between two looks at the clock
+WITHHELD = "<redaction-failed>"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _JOINTS = re.compile(r"[_-]+|(?<=[a-z])(?=[A-Z])")
 
@@ -42,25 +45,38 @@ def looks_like_json(text: str) -> bool:
 
 
 class Document:
-    """A JSON document laid out for the search. Raises ValueError if it is none, RecursionError if it is too deep."""
+    """A JSON document laid out for the search. Raises ValueError if it is none, RecursionError if it is too deep.
+
+    ``whole``: all of it was laid out in time; the rest can only be withheld.
+    """
 
     def __init__(self, text: str, *, until: float) -> None:
-        """``until``: the CPU time of this thread at which `TooSlow` is raised."""
+        """``until``: the CPU time of this thread at which laying out ends; `TooSlow` is raised where it has not begun by then."""
         self._until = until
+        self.whole = True
         self._lines: list[bytes] = []
         self._length = 0
         self._leaves: list[tuple[int, int]] = []
         self._opened: dict[int, Any] = {}  # trees of JSON text in strings, by leaf
-        self._tree = _read(text)
-        self._lay_out(self._tree, b"")
+        self._tree = _Reader(until).read(text)
+        try:
+            self._lay_out(self._tree, b"")
+        except TooSlow:
+            if not self._leaves:
+                raise
+            self.whole = False
         self.flat = b"".join(self._lines)
 
-    def replaced(self, found: Sequence[Found], token: Callable[[bytes, Sequence[Found]], str]) -> str:
-        """The document with ``found`` (offsets in `flat`, in order) replaced; ``token`` gives a leaf's new text."""
+    def replaced(self, found: Sequence[Found], token: Callable[[bytes, Sequence[Found]], str], searched: int) -> str:
+        """The document with ``found`` (offsets in `flat`, in order) replaced; ``token`` gives a leaf's new text.
+
+        What lies behind the first ``searched`` bytes of `flat` is left out, and `WITHHELD` says so.
+        """
         told: dict[int, str] = {}
+        last = bisect_right(self._leaves, searched, key=itemgetter(1))
         queue = iter(found)
         finding = next(queue, None)
-        for leaf, (start, end) in enumerate(self._leaves):
+        for leaf, (start, end) in enumerate(self._leaves[:last]):
             inside: list[Found] = []
             while finding is not None and finding[0] < end:
                 if finding[1] > start:
@@ -70,7 +86,7 @@ class Document:
                 finding = next(queue, None)
             if inside:
                 told[leaf] = token(self.flat[start:end], inside)
-        text = _Writer(self._opened, told).write(self._tree)[0]
+        text = _Writer(self._opened, told, last).write(self._tree)[0]
         return _SURROGATE.sub(lambda m: f"\\u{ord(m.group()):04x}", text)
 
     def _lay_out(self, node: Any, label: bytes) -> None:  # noqa: ANN401 - any JSON value
@@ -84,19 +100,25 @@ class Document:
         elif isinstance(node, _Number):
             self._leaf(node if len(node) >= LEAST_DIGITS else "", label)
         elif isinstance(node, str):
-            if looks_like_json(node) and (tree := _opened(node)) is not None:
+            if looks_like_json(node) and (tree := self._opened_tree(node)) is not None:
                 self._opened[len(self._leaves)] = tree
                 self._leaf("", b"")
                 self._lay_out(tree, label)
             else:
                 self._leaf(node, label)
 
+    def _opened_tree(self, text: str) -> Any:  # noqa: ANN401 - any JSON
+        try:
+            return _Reader(self._until).read(text)
+        except ValueError:
+            return None
+
     def _leaf(self, text: str, label: bytes) -> None:
+        if len(self._leaves) % CHECK_EVERY == 0 and time.thread_time() > self._until:
+            raise TooSlow
         if not text:
             self._leaves.append((self._length, self._length))
             return
-        if len(self._leaves) % CHECK_EVERY == 0 and time.thread_time() > self._until:
-            raise TooSlow
         value = text.encode("utf-8", "surrogatepass")
         start = self._length + len(label)
         self._lines += (label, value, b"\n")
@@ -105,11 +127,15 @@ class Document:
 
 
 class _Writer:
-    """Writes a tree back, in the order in which it was laid out; with each text, whether anything in it was replaced."""
+    """Writes a tree back, in the order in which it was laid out; with each text, whether anything in it was replaced.
 
-    def __init__(self, opened: Mapping[int, Any], told: Mapping[int, str]) -> None:
+    The leaf ``last`` and all that follow are left out.
+    """
+
+    def __init__(self, opened: Mapping[int, Any], told: Mapping[int, str], last: int) -> None:
         self._opened = opened
         self._told = told
+        self._last = last
         self._leaf = -1
 
     def write(self, node: Any) -> tuple[str, bool]:  # noqa: ANN401 - any JSON value
@@ -124,7 +150,11 @@ class _Writer:
     def _all(
         self, opening: str, inner: Sequence[Any], closing: str, write: Callable[[Any], tuple[str, bool]]
     ) -> tuple[str, bool]:
-        written = [write(each) for each in inner]
+        written = []
+        for each in inner:
+            if self._leaf >= self._last:
+                break
+            written.append(write(each))
         return opening + ", ".join(text for text, _ in written) + closing, any(changed for _, changed in written)
 
     def _pair(self, pair: tuple[str, Any]) -> tuple[str, bool]:
@@ -134,6 +164,8 @@ class _Writer:
 
     def _string(self, text: str) -> tuple[str, bool]:
         self._leaf += 1
+        if self._leaf >= self._last:
+            return encode_basestring(WITHHELD), True
         if (told := self._told.get(self._leaf)) is not None:
             return encode_basestring(told), True
         if (tree := self._opened.get(self._leaf)) is not None:
@@ -142,15 +174,31 @@ class _Writer:
         return (text if isinstance(text, _Number) else encode_basestring(text)), False
 
 
-def _read(text: str) -> Any:  # noqa: ANN401 - any JSON value
-    return json.loads(text, object_pairs_hook=_Pairs, parse_int=_Number, parse_float=_Number, parse_constant=_Number)
+class _Reader:
+    """Reads JSON, and looks at the clock at every thousandth object or number."""
 
+    def __init__(self, until: float) -> None:
+        self._until = until
+        self._seen = 0
 
-def _opened(text: str) -> Any:  # noqa: ANN401 - any JSON value
-    try:
-        return _read(text)
-    except ValueError:
-        return None
+    def read(self, text: str) -> Any:  # noqa: ANN401 - any JSON value
+        """Raises ValueError, RecursionError, TooSlow."""
+        return json.loads(
+            text, object_pairs_hook=self._pairs, parse_int=self._number, parse_float=self._number, parse_constant=self._number
+        )
+
+    def _pairs(self, pairs: list[tuple[str, Any]]) -> _Pairs:
+        self._look()
+        return _Pairs(pairs)
+
+    def _number(self, text: str) -> _Number:
+        self._look()
+        return _Number(text)
+
+    def _look(self) -> None:
+        self._seen += 1
+        if self._seen % CHECK_EVERY == 0 and time.thread_time() > self._until:
+            raise TooSlow
 
 
 def _may_tell(key: str) -> bool:

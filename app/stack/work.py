@@ -7,21 +7,25 @@ written down is not paid for again: the next run is given the stored answer.
 
 import asyncio
 import contextlib
+import faulthandler
 import json
 import logging
 import math
 import os
 import random
 import signal
+import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Scope
 
 from app.domain.calls import Identity
-from app.domain.errors import OctantError, Stopped, Unauthenticated
+from app.domain.errors import JobLost, OctantError, Stopped, Unauthenticated
 from app.edge.deferral import told
 from app.edge.errors import render
 from app.edge.identity import IDENTITY
@@ -47,27 +51,35 @@ log = logging.getLogger(__name__)
 
 @dataclass(kw_only=True)
 class Runner:
-    """Runs jobs. ``identify`` gives a key's identity as it is now; ``attempts``: how often a job is tried."""
+    """Runs jobs. ``identify`` gives a key's identity as it is now; ``attempts``: how often a job is tried.
+
+    A job that loses its worker ``losses`` times is failed. Its last chance is a process of its own (``alone``, which says whether
+    that process lived): a job that only ran beside one that killed their worker is done there.
+    """
 
     app: ASGIApp
     jobs: Jobs
     identify: Callable[[str], Awaitable[Identity]]
     attempts: int
+    losses: int
+    at_once: int
     metrics: Metrics
     tracing: Tracing
+    alone: Callable[[Job], Awaitable[bool]]
     running: dict[str, tuple[Job, asyncio.Task[None]]] = field(default_factory=dict)
+    _isolating: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self, job_id: str) -> None:
         """Run a job, if it is there to be run. The queue's own cancellation does not reach it; `drain` does."""
         try:
-            job = await self.jobs.start(job_id)
+            job = await self.jobs.start(job_id, but_of=self._full())
         except OctantError as error:
             log.warning("job not started, the sweep will find it", extra={"job": job_id, "code": error.code})
             return
         if job is None:
             return
         self.metrics.job_wait_seconds.observe(max(0.0, ((job.started_at or job.created_at) - job.created_at).total_seconds()))
-        task = asyncio.create_task(self._run(job))
+        task = asyncio.create_task(self._last_chance(job) if job.lost and job.lost >= self.losses - 1 else self.attempt(job))
         self.running[job.id] = job, task
         try:
             await asyncio.shield(asyncio.wait([task]))
@@ -111,7 +123,34 @@ class Runner:
             task.cancel("drained")
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self, job: Job) -> None:
+    def _full(self) -> set[str]:
+        """Tenants that have three quarters of our places: the rest is for others, however many jobs one has."""
+        counts = Counter(job.tenant for job, _ in self.running.values())
+        return (
+            {tenant for tenant, count in counts.items() if count >= max(1, self.at_once * 3 // 4)} if self.at_once > 1 else set()
+        )
+
+    async def _last_chance(self, job: Job) -> None:
+        if job.lost >= self.losses:
+            error = JobLost(f"The job's worker died or stood still {job.lost} times. It is not tried again.")
+            await self._write(self.jobs.finish(job, Done("failed", *render(error, "openai", job.id))))
+            self.metrics.jobs.inc(outcome="lost")
+            log.error("job failed: it lost its worker again and again", extra={"job": job.id, "lost": job.lost})
+            return
+        if self._isolating.locked():  # it waits in the queue, where it takes nobody's place
+            await self._write(self.jobs.put_back(job, LOOK_EVERY))
+            return
+        async with self._isolating:
+            try:
+                lived = await self.alone(job)
+            except asyncio.CancelledError as cancelled:
+                await self._stopped(job, str(cancelled.args[0]) if cancelled.args else "drained")
+                return
+        if not lived:
+            await self._write(self.jobs.lose(job))
+
+    async def attempt(self, job: Job) -> None:
+        """Run one attempt here, and write down how it ended."""
         try:
             answer = await self._answer(job)
         except asyncio.CancelledError as cancelled:
@@ -216,6 +255,62 @@ def _scope(job: Job, identity: Identity, traceparent: str) -> Scope:
     }
 
 
+async def in_a_process_of_its_own(job: Job) -> bool:
+    """Run an attempt in another process, which ends with it. Returns whether that process lived until then."""
+    command = (sys.executable, "-m", "app.stack.work", job.id, str(job.attempts))
+    process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL)
+    try:
+        return await process.wait() == 0
+    except asyncio.CancelledError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        raise
+
+
+async def watch_ourselves(seconds: float) -> None:
+    """End this process where its event loop stands still for ``seconds``: then nothing runs here, and leases end.
+
+    The watchdog is a thread of C (docs.python.org/3/library/faulthandler.html), so that code that never gives the interpreter
+    back cannot stop it. It writes where the code stood: file and line, no values.
+    """
+    try:
+        while True:
+            faulthandler.dump_traceback_later(seconds, exit=True)
+            await asyncio.sleep(seconds / 10)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _runner(application: FastAPI, settings: Settings, metrics: Metrics) -> Runner:
+    edge = application.state.edge
+    return Runner(
+        app=application,
+        jobs=edge.jobs,
+        identify=edge.keys.identify,
+        attempts=settings.jobs_attempts,
+        losses=settings.jobs_losses,
+        at_once=settings.jobs_at_once,
+        metrics=metrics,
+        tracing=edge.tracing,
+        alone=in_a_process_of_its_own,
+    )
+
+
+async def work_once(settings: Settings, job_id: str, attempt: int) -> None:
+    """Run one attempt that another process has begun and keeps the lease of."""
+    from app.main import create_app
+
+    metrics = Metrics()
+    application = create_app(settings, metrics)
+    async with application.router.lifespan_context(application):
+        watching = asyncio.create_task(watch_ourselves(settings.jobs_stall))
+        runner = _runner(application, settings, metrics)
+        if job := await runner.jobs.attempt(job_id, attempt):
+            await runner.attempt(job)
+        await _end(watching)
+
+
 async def work(settings: Settings) -> None:
     """Work until a signal, then end or put back what runs (ADR 0008).
 
@@ -232,14 +327,7 @@ async def work(settings: Settings) -> None:
         loop.add_signal_handler(number, _stop, number, stop, hurry)
     async with application.router.lifespan_context(application):
         edge = application.state.edge
-        runner = Runner(
-            app=application,
-            jobs=edge.jobs,
-            identify=edge.keys.identify,
-            attempts=settings.jobs_attempts,
-            metrics=metrics,
-            tracing=edge.tracing,
-        )
+        runner = _runner(application, settings, metrics)
         queue = ValkeyQueue(settings.valkey_url)
         webhooks = Webhooks(
             edge.jobs,
@@ -251,7 +339,15 @@ async def work(settings: Settings) -> None:
         )
         server, _ = exposition.serve_registry(settings.host, settings.worker_metrics_port, metrics.registry)
         listening = asyncio.create_task(queue.listen(runner.run, at_once=settings.jobs_at_once))
-        others = [asyncio.create_task(c) for c in (runner.look_forever(), runner.sweep_forever(), webhooks.send_forever())]
+        others = [
+            asyncio.create_task(c)
+            for c in (
+                watch_ourselves(settings.jobs_stall),
+                runner.look_forever(),
+                runner.sweep_forever(),
+                webhooks.send_forever(),
+            )
+        ]
         log.warning("worker is ready", extra={"jobs_at_once": settings.jobs_at_once})
         asked = asyncio.create_task(stop.wait())
         ended, _ = await asyncio.wait((asked, listening, *others), return_when=asyncio.FIRST_COMPLETED)
@@ -269,8 +365,8 @@ async def work(settings: Settings) -> None:
         raise SystemExit(1)  # whoever supervises us starts another
 
 
-def run() -> None:
-    """Run the worker. Raises Misconfigured before anything starts if the settings cannot work."""
+def run(job_id: str = "", attempt: str = "") -> None:
+    """Run the worker, or one attempt (`in_a_process_of_its_own`). Raises Misconfigured before anything starts."""
     import uvloop
 
     settings = load()
@@ -280,7 +376,7 @@ def run() -> None:
     redactor = Redactor(settings.secret)
     logs.configure(settings.log_level, redact=lambda line: redactor.redact(line, tenant=""))
     logs.take_over_last_words()
-    uvloop.run(work(settings))
+    uvloop.run(work_once(settings, job_id, int(attempt)) if job_id else work(settings))
 
 
 def _stopped(switch: KillSwitch, tenant: str) -> bool:
@@ -319,4 +415,4 @@ def _going_on(what: str) -> Any:  # noqa: ANN401 - a generator's own type says l
 
 
 if __name__ == "__main__":
-    run()
+    run(*sys.argv[1:])

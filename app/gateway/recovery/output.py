@@ -4,25 +4,20 @@ A reply has as many schemas as it has documents: its text where an output schema
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-from referencing.jsonschema import DRAFT202012
-
 from app.domain.calls import Call, Reply
-from app.domain.errors import InvalidRequest, ProviderOutputInvalid
+from app.domain.errors import InvalidRequest, OutputUnchecked, ProviderOutputInvalid
 from app.domain.json_text import refuse, too_deep
 from app.domain.messages import OutputSchema, Part, Text, ToolSpec, ToolUse
 from app.domain.routes import Target
+from app.gateway.recovery.schema import MOST_VIOLATIONS, OutOfSteps, Run, Schema, SchemaRefused
+from app.gateway.recovery.schema_compiler import LONGEST, MOST_SCHEMAS, Cache
 from app.gateway.recovery.tolerant import document_in
 
-MOST_VIOLATIONS = 10
+PATTERN_UNCHECKED = "pattern_unchecked"  # word of the header octant-degraded
 NOT_OFFERED = "name: not a tool that was offered"
 
 
@@ -41,41 +36,79 @@ class Verdict:
         return error
 
 
-def check_schemas(call: Call) -> None:
-    """Refuse a schema that cannot be checked against, before any money is held. Raises InvalidRequest."""
-    if call.output:
-        _check_schema(call.output.schema, "response schema")
-    for number, tool in enumerate(call.tools):
-        _check_schema(tool.schema, f"schema of tool {number}")
+_cache = Cache()
+
+
+def check_schemas(call: Call) -> bool:
+    """Refuse a schema that cannot be checked against, before any money is held. Raises InvalidRequest.
+
+    Returns whether one holds a ``pattern`` that is not checked (`schema_patterns`).
+    """
+    named = [("response schema", call.output.schema)] if call.output else []
+    named += [(f"schema of tool {number}", tool.schema) for number, tool in enumerate(call.tools)]
+    letters = schemas = 0
+    unmatched = False
+    for name, schema in named:
+        try:
+            text = _canonical(schema)
+            letters += len(text)
+            if letters > LONGEST:
+                raise _too_large(f"{LONGEST:,} characters")
+            found = _cache.schema(text)
+        except SchemaRefused as refused:
+            raise InvalidRequest(f"The {name} {refused}", param="schema") from None
+        except (ValueError, RecursionError):
+            raise InvalidRequest(f"The {name} is not JSON that can be read.", param="schema") from None
+        schemas += found.schemas
+        if schemas > MOST_SCHEMAS:
+            raise _too_large(f"{MOST_SCHEMAS:,} schemas within each other")
+        unmatched = unmatched or found.unmatched
+    return unmatched
+
+
+def _too_large(limit: str) -> InvalidRequest:
+    return InvalidRequest(f"The schemas of the answer and of all tools are over {limit} together.", param="schema")
 
 
 def judge(reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...]) -> Verdict:
-    """Check a reply, and read what is not JSON tolerantly where that makes it valid. Nothing is guessed (see `tolerant`)."""
-    found = violations(reply, output, tools)
+    """Check a reply, and read what is not JSON tolerantly where that makes it valid. Nothing is guessed (see `tolerant`).
+
+    Raises OutputUnchecked where the check takes more steps than it may (`schema.MOST_STEPS`).
+    """
+    run = Run()
+    found = violations(reply, output, tools, run)
     if not found:
         return Verdict(reply)
     read = _read_tolerantly(reply, output)
-    if read is not None and not violations(read, output, tools):
+    if read is not None and not violations(read, output, tools, run):
         return Verdict(read, parsed=True)
     return Verdict(reply, found)
 
 
-def violations(reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...] = ()) -> tuple[str, ...]:
-    """Return what is wrong, the first ten. A refusal is not held to a schema, nor the text beside a tool call."""
+def violations(
+    reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...] = (), run: Run | None = None
+) -> tuple[str, ...]:
+    """Return what is wrong, the first ten. A refusal is not held to a schema, nor the text beside a tool call.
+
+    Raises OutputUnchecked as `judge`.
+    """
+    run = run or Run()
     if reply.stop == "refusal":
         return ()
     found: list[str] = []
     if output is not None and not reply.tool_uses:
-        found += _violations(reply.text, output.schema, "$")
+        found += _violations(reply.text, output.schema, "$", run)
     offered = {tool.name: tool for tool in tools}
     for number, use in enumerate(reply.tool_uses):
         where = f"tool call {number}: $"
         tool = offered.get(use.name)
-        found += [f"{where}.{NOT_OFFERED}"] if tool is None else _violations(use.arguments or "{}", tool.schema, where)
+        if len(found) >= MOST_VIOLATIONS:
+            break
+        found += [f"{where}.{NOT_OFFERED}"] if tool is None else _violations(use.arguments or "{}", tool.schema, where, run)
     return tuple(found[:MOST_VIOLATIONS])
 
 
-def _violations(text: str, schema: Mapping[str, Any], where: str) -> list[str]:
+def _violations(text: str, schema: Mapping[str, Any], where: str, run: Run) -> list[str]:
     if too_deep(text):
         return [f"{where}: nested too deeply"]
     try:
@@ -85,10 +118,17 @@ def _violations(text: str, schema: Mapping[str, Any], where: str) -> list[str]:
     if not schema:
         return [] if isinstance(document, dict) else [f"{where}: not an object"]
     try:
-        errors = sorted(_validator(_canonical(schema)).iter_errors(document), key=lambda e: e.json_path)
-    except RecursionError:  # a schema that refers to itself without end
-        return [f"{where}: nested too deeply"]
-    return [_told(error, where) for error in errors]
+        run.forget()  # parts of the document before are gone, and others may have their identity
+        return [where + found for found in _ready(schema).violations(document, run)]
+    except SchemaRefused as refused:
+        return [f"{where}: the schema {refused}"]
+    except (OutOfSteps, RecursionError):
+        message = "The answer was paid for and cannot be checked: its schema takes too much work for an answer of this size."
+        raise OutputUnchecked(f"{message} Use a simpler schema, or ask for a shorter answer.", param="schema") from None
+
+
+def _ready(schema: Mapping[str, Any]) -> Schema:
+    return _cache.schema(_canonical(schema))
 
 
 def _read_tolerantly(reply: Reply, output: OutputSchema | None) -> Reply | None:
@@ -108,55 +148,5 @@ def _read_tolerantly(reply: Reply, output: OutputSchema | None) -> Reply | None:
     return replace(reply, parts=tuple(parts))
 
 
-def _told(error: ValidationError, where: str) -> str:
-    """Path and rule, for instance ``$.priority: enum ["low", "high"]``; the offending value is left out."""
-    rule = json.dumps(error.validator_value, default=str)
-    return f"{where}{error.json_path.removeprefix('$')}: {error.validator} {rule[:200]}"
-
-
-def _check_schema(schema: Mapping[str, Any], where: str) -> None:
-    try:
-        _checked(_canonical(schema))
-    except (ValueError, RecursionError):
-        raise InvalidRequest(f"The {where} is not JSON that can be read.", param="schema") from None
-    except SchemaError as error:
-        path = "/".join(str(step) for step in error.absolute_path)
-        raise InvalidRequest(f"The {where} is not a JSON Schema (2020-12) at '{path[:200]}'.", param="schema") from None
-    except (Unresolvable, _UnresolvableReference):
-        raise InvalidRequest(f"The {where} refers to something that it does not hold.", param="schema") from None
-
-
-class _UnresolvableReference(Exception):  # noqa: N818 - what is wrong, told in one word
-    """A ``$ref`` within a schema leads nowhere, or outside."""
-
-
 def _canonical(schema: Mapping[str, Any]) -> str:
     return json.dumps(schema, sort_keys=True)
-
-
-@lru_cache(maxsize=256)
-def _checked(schema: str) -> None:
-    """Check a schema against the meta-schema, and that each reference is within it: none is ever fetched."""
-    read = json.loads(schema)
-    Draft202012Validator.check_schema(read)
-    resolver = Registry[Any]().with_resource("", DRAFT202012.create_resource(read)).resolver()
-    _each_reference(read, resolver.lookup)
-
-
-def _each_reference(node: Any, look_up: Callable[[str], Any]) -> None:  # noqa: ANN401 - any JSON
-    if isinstance(node, dict):
-        for name, value in node.items():
-            if name in ("$ref", "$dynamicRef") and isinstance(value, str):
-                if not value.startswith("#"):
-                    raise _UnresolvableReference
-                look_up(value)
-            else:
-                _each_reference(value, look_up)
-    elif isinstance(node, list):
-        for item in node:
-            _each_reference(item, look_up)
-
-
-@lru_cache(maxsize=256)
-def _validator(schema: str) -> Draft202012Validator:
-    return Draft202012Validator(json.loads(schema))

@@ -101,4 +101,4 @@ def test_what_is_nested_deeper_than_can_be_worked_on_is_a_violation(depth: int) 
 
 def test_a_schema_that_refers_to_itself_without_end_is_a_violation_not_a_crash() -> None:
     endless = OutputSchema("endless", {"$ref": "#"})
-    assert violations(said(Text("{}")), endless) == ("$: nested too deeply",)
+    assert violations(said(Text("{}")), endless) == ("$: the schema refers to itself without end.",)

@@ -1,0 +1,102 @@
+"""Redaction has a tenth of a second of CPU; what is not searched by then does not pass, what was searched does (S5, V3)."""
+
+import itertools
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from personal_data import MUST_GO, MUST_STAY
+
+from app.security import redaction, seams
+from app.security.redaction import FAILED, LONGEST_CANDIDATE, Redactor
+
+ADDRESS = "ada@example.com"
+LINES = 20_000
+
+
+@pytest.fixture
+def redactor() -> Redactor:
+    return Redactor(b"key")
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which each look at the clock takes 20 microseconds: the same on every machine."""
+    ticks: Iterator[int] = itertools.count()
+    monkeypatch.setattr(time, "thread_time", lambda: next(ticks) / 50_000)
+
+
+@pytest.mark.usefixtures("slow")
+def test_what_was_searched_in_time_passes_and_the_rest_is_withheld(redactor: Redactor) -> None:
+    told = redactor.redact(f"Write to {ADDRESS}\n" * LINES, tenant="a")
+    assert told.startswith("Write to <email:")
+    assert told.endswith(FAILED)
+    assert ADDRESS not in told
+    assert 1 < told.count("<email:") < LINES
+    assert redactor.failures == 1
+
+
+@pytest.mark.usefixtures("slow")
+@pytest.mark.parametrize(
+    "document",
+    [
+        [ADDRESS] * LINES,
+        {"messages": [{"role": "user", "parts": [{"text": f"I am {ADDRESS}"}]}] * LINES},
+        {"one": f"{ADDRESS}\n" * LINES, "two": ADDRESS},
+        [json.dumps({"to": ADDRESS})] * LINES,
+        {f"{ADDRESS} {number}": 1 for number in range(LINES)},
+    ],
+    ids=["list", "transcript", "long text", "JSON in JSON", "keys"],
+)
+def test_a_document_that_takes_too_long_stays_json_and_shows_nothing(redactor: Redactor, document: Any) -> None:  # noqa: ANN401
+    told = redactor.redact(json.dumps(document), tenant="a")
+    assert ADDRESS not in told
+    assert FAILED in told
+    assert redactor.failures == 1
+    if told != FAILED:
+        json.loads(told)
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_document_with_too_many_parts_to_be_read_in_time_is_withheld_whole(redactor: Redactor) -> None:
+    assert redactor.redact(f"[{'1,' * 3_000_000}1]", tenant="a") == FAILED
+
+
+@pytest.mark.usefixtures("slow")
+@pytest.mark.parametrize("unit", [ADDRESS + ", ", "4111 1111 1111 1111 ", "12345 ", "+49 30 901820 ", "\\n", "192.168.1.1 "])
+def test_a_line_without_end_costs_no_more(redactor: Redactor, unit: str) -> None:
+    told = redactor.redact(unit * (2_000_000 // len(unit)), tenant="a")
+    assert unit.strip() not in told or unit in ("12345 ", "\\n")
+    assert time.thread_time() < 0.3
+
+
+def test_what_stands_where_a_line_without_end_is_cut_does_not_pass(redactor: Redactor) -> None:
+    text = "4111 1111 1111 1111, " * 20_000
+    told = redactor.redact(text, tenant="a")
+    assert "1111" not in told
+    assert told.count(FAILED) > 3
+
+
+def test_prose_on_one_line_is_not_cut(redactor: Redactor) -> None:
+    text = "The parcel came on Tuesday and the cat was asleep upon it all through the week. " * 20_000
+    assert redactor.redact(text, tenant="a") == text
+
+
+def test_a_number_longer_than_any_is_replaced_whole(redactor: Redactor) -> None:
+    digits = "1" * (LONGEST_CANDIDATE + 10)
+    assert digits[:100] not in redactor.redact(f"call {digits}", tenant="a")
+
+
+def test_what_is_found_in_slices_is_what_is_found_in_the_whole(redactor: Redactor, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "\n".join(str(case[1] if isinstance(case, tuple) else case) for case in (*MUST_GO, *MUST_STAY))
+    key = "-----BEGIN PRIVATE KEY-----\n" + "MIIEvQIBADANBgkq\n" * 40 + "-----END PRIVATE KEY-----\n"
+    text = f"{text}\n{key}Phone:\n+49 30 901820\n{text}"
+    monkeypatch.setattr(redaction, "PATIENCE", 60.0)
+    monkeypatch.setattr(seams, "SLICE", 10**9)
+    whole = redactor.redact_text(text, tenant="a")
+    for size in (64, 200, 1_000):
+        monkeypatch.setattr(seams, "SLICE", size)
+        monkeypatch.setattr(seams, "_dense", lambda _: False)
+        assert redactor.redact_text(text, tenant="a") == whole
