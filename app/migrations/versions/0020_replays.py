@@ -6,8 +6,8 @@ Adds a column without a default: no row is rewritten. Going back drops it.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0021_replays"
-down_revision = "0020_attempt_responses"
+revision = "0020_replays"
+down_revision = "0019_attempt_responses"
 branch_labels = None
 depends_on = None
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
 
-revision = "0020_attempt_responses"
+revision = "0019_attempt_responses"
 down_revision = "0018_failed_sorted"
 branch_labels = None
 depends_on = None

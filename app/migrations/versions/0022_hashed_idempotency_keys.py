@@ -5,8 +5,8 @@ Going back, a key that was hashed is forgotten: the older version looks for it a
 
 from alembic import op
 
-revision = "0024_hashed_idempotency_keys"
-down_revision = "0018_failed_sorted"
+revision = "0022_hashed_idempotency_keys"
+down_revision = "0021_jobs_lost"
 branch_labels = None
 depends_on = None
 

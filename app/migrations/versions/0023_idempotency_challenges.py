@@ -6,8 +6,8 @@ Expand only. Workers of the release before take over without a challenge, as the
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0026_idempotency_challenges"
-down_revision = "0018_failed_sorted"
+revision = "0023_idempotency_challenges"
+down_revision = "0022_hashed_idempotency_keys"
 branch_labels = None
 depends_on = None
 

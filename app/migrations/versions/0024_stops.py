@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0028_stops"
-down_revision = "0018_failed_sorted"
+revision = "0024_stops"
+down_revision = "0023_idempotency_challenges"
 branch_labels = None
 depends_on = None
 
