@@ -7,12 +7,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 
 from app.budget.pricing import most_input_tokens
 from app.domain.calls import Call, Deadline, Identity, Tenant
-from app.domain.errors import OctantError
-from app.domain.json_text import too_deep
+from app.domain.errors import InvalidRequest, OctantError
+from app.domain.json_text import DEEPEST, too_deep, too_much
 from app.domain.messages import Message, Text, ToolUse
 from app.domain.money import MicroUSD
 from app.edge.requests import CallContext
@@ -41,11 +42,6 @@ def chat(messages: str, rest: str = "") -> bytes:
     return f'{{"model":"m","messages":[{messages}]{rest}}}'.encode()
 
 
-def claude(messages: str, rest: str = "") -> bytes:
-    """A message's body."""
-    return f'{{"model":"m","max_tokens":9,"messages":[{messages}]{rest}}}'.encode()
-
-
 def many(unit: str, size: int = BODY - 1_000) -> str:
     """As many JSON values as fit, with commas between."""
     return ",".join([unit] * (size // (len(unit) + 1)))
@@ -53,31 +49,40 @@ def many(unit: str, size: int = BODY - 1_000) -> str:
 
 def call_of(*texts: str) -> Call:
     """A call with a user's texts."""
-    return Call(
-        id="r", identity=WHO, feature="f", target="t", deadline=CONTEXT.deadline, messages=(Message("user", tuple(map(Text, texts))),)
-    )  # fmt: skip
+    messages = (Message("user", tuple(map(Text, texts))),)
+    return Call(id="r", identity=WHO, feature="f", target="t", deadline=CONTEXT.deadline, messages=messages)
 
 
+PART = '{"type":"text","text":"a"}'
+
+
+def tool(schema: str) -> str:
+    """The rest of a body with one tool."""
+    return f',"tools":[{{"type":"function","function":{{"name":"f","parameters":{{"a":{schema}}}}}}}]'
+
+
+USER = '{"role":"user","content":"a"}'
+FIELDS = ",".join(f'"f{number}":1' for number in range(300_000))
 BODIES: dict[str, bytes] = {
-    "2,048 turns of one role": chat(many(f'{{"role":"user","content":[{many(chr(123) + chr(34) + "type" + chr(34) + ":" + chr(34) + "text" + chr(34) + "," + chr(34) + "text" + chr(34) + ":" + chr(34) + "a" + chr(34) + "}", 1_950)}]}}', 4_050_000)),
-    "100,000 turns": chat(many('{"role":"user","content":"a"}')),
-    "one turn of many parts": chat(f'{{"role":"user","content":[{many(chr(123) + chr(34) + "type" + chr(34) + ":" + chr(34) + "text" + chr(34) + "," + chr(34) + "text" + chr(34) + ":" + chr(34) + chr(34) + "}", 4_000_000)}]}}'),
+    "2,000 turns of one role": chat(",".join([f'{{"role":"user","content":[{many(PART, 1_950)}]}}'] * 2_000)),
+    "100,000 turns": chat(many(USER)),
+    "one turn of many parts": chat(f'{{"role":"user","content":[{many(PART, 4_000_000)}]}}'),
     "many wrong turns": chat(many('{"role":"x"}')),
     "many wrong parts": chat(f'{{"role":"user","content":[{many("1", 4_000_000)}]}}'),
-    "many wrong fields": chat('{"role":"user","content":"a"}', "," + ",".join(f'"f{n}":1' for n in range(350_000))),
-    "many metadata": chat('{"role":"user","content":"a"}', ',"metadata":{' + ",".join(f'"f{n}":1' for n in range(300_000)) + "}"),
-    "a long number": chat('{"role":"user","content":"a"}', ',"seed":' + "1" * 4_000_000),
-    "a long number in a schema": chat('{"role":"user","content":"a"}', ',"tools":[{"type":"function","function":{"name":"f","parameters":{"a":' + "1" * 4_000_000 + "}}}]"),
-    "many long numbers in a schema": chat('{"role":"user","content":"a"}', ',"tools":[{"type":"function","function":{"name":"f","parameters":{"a":[' + many("1" * 4_000) + "]}}}]"),
-    "a long fraction in a schema": chat('{"role":"user","content":"a"}', ',"tools":[{"type":"function","function":{"name":"f","parameters":{"a":1.' + "1" * 4_000_000 + "}}}]"),
-    "empty arrays": chat("", ',"functions":[' + many("[]") + "]"),
-    "empty objects": chat("", ',"functions":[' + many("{}") + "]"),
-    "nested 150 deep again and again": chat("", ',"functions":[' + many("[" * 150 + "]" * 150) + "]"),
+    "many wrong fields": chat(USER, f",{FIELDS}"),
+    "many metadata": chat(USER, f',"metadata":{{{FIELDS}}}'),
+    "a long number": chat(USER, ',"seed":' + "1" * 4_000_000),
+    "a long number in a schema": chat(USER, tool("1" * 4_000_000)),
+    "many long numbers in a schema": chat(USER, tool(f"[{many('1' * 4_000)}]")),
+    "a long fraction in a schema": chat(USER, tool("1." + "1" * 4_000_000)),
+    "empty arrays": chat("", f',"functions":[{many("[]")}]'),
+    "empty objects": chat("", f',"functions":[{many("{}")}]'),
+    "nested 150 deep again and again": chat("", f',"functions":[{many("[" * 150 + "]" * 150)}]'),
     "empty strings": chat("", ',"modalities":[' + many('""') + "]"),
     "unclosed brackets": b"[" * BODY,
     "an unclosed string": b'"' + b"\\\\" * (BODY // 2),
-    "keys that are all alike": chat("", "," + many('"model":"m"')),
-}  # fmt: skip
+    "a field again and again": chat("", "," + many('"model":"m"')),
+}
 TEXTS: dict[str, str] = {
     "prose": fill("The quick brown fox jumps over the lazy dog, and goes home. "),
     "tags": fill("<a "),
@@ -114,29 +119,33 @@ STAGES: dict[str, Callable[[str], object]] = {
     "leak watch": lambda text: LeakWatch(secrets_of("ocabcdefghijklmnopqr", "A system prompt of some length. " * 40)).feed(text),
     "system text": lambda text: secrets_of("", text),
     "upper bound": lambda text: most_input_tokens((), (Message("user", (Text(text),)),), (), None),
-    "depth": lambda text: too_deep(text),
-    "arguments": lambda text: anthropic_wire.as_object(text),
+    "depth": too_deep,
+    "arguments": anthropic_wire.as_object,
 }
+
+
+def of_body(read: Callable[[bytes, CallContext], object], body: bytes) -> None:
+    """As an endpoint reads a body: what is over a limit is refused before it is parsed."""
+    if refused := too_much(body, DEEPEST):
+        raise InvalidRequest(f"The body {refused}.")
+    read(body, CONTEXT)
 
 
 def cases() -> dict[str, Callable[[], object]]:
     """Every stage with every input."""
     found: dict[str, Callable[[], object]] = {}
     for name, body in BODIES.items():
-        found[f"depth: {name}"] = lambda body=body: too_deep(body)
-        found[f"openai: {name}"] = lambda body=body: openai_request.read(body, CONTEXT)
-        found[f"anthropic: {name}"] = lambda body=body: anthropic_request.read(
-            body.replace(b'"model":"m",', b'"model":"m","max_tokens":9,', 1), CONTEXT
+        found[f"openai: {name}"] = partial(of_body, openai_request.read, body)
+        found[f"anthropic: {name}"] = partial(
+            of_body, anthropic_request.read, body.replace(b'"model":"m",', b'"model":"m","max_tokens":9,', 1)
         )
     for stage, run in STAGES.items():
         for name, text in TEXTS.items():
-            found[f"{stage}: {name}"] = lambda run=run, text=text: run(text)
-    parts = [fill(f"text {n} with words of its own. ", 32_000) for n in range(120)]
-    found["screen: 120 long parts"] = lambda: GUARD.screen(call_of(*parts))
-    found["screen: 100,000 short parts"] = lambda: GUARD.screen(call_of(*(f"my order {n} is late" for n in range(100_000))))
-    found["upper bound: 100,000 tool calls"] = lambda: most_input_tokens(
-        (), (Message("assistant", (ToolUse("i", "n", "{}"),) * 100_000),), (), None
-    )
+            found[f"{stage}: {name}"] = partial(run, text)
+    found["screen: 120 long parts"] = partial(GUARD.screen, call_of(*(fill(f"text {n} of words. ", 32_000) for n in range(120))))
+    found["screen: 20,000 parts"] = partial(GUARD.screen, call_of(*(f"my order {n} is late" for n in range(20_000))))
+    calls = (Message("assistant", (ToolUse("i", "n", "{}"),) * 20_000),)
+    found["upper bound: 20,000 tool calls"] = partial(most_input_tokens, (), calls, (), None)
     return found
 
 

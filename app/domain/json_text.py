@@ -2,11 +2,16 @@
 
 import json
 import re
+from itertools import accumulate
 from typing import Any, NoReturn
 
 DEEPEST = 190  # arrays and objects within each other; with Python's own limit of a thousand frames this can still be worked on
+MOST_CONTAINERS, MOST_STRINGS = 20_000, 200_000  # of a request's body
 # JSON's strings, so that brackets within them do not count; an unclosed one ends the search, and the parser says what is wrong.
-_STEPS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
+_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_STEPS = bytes(1 if sign in b"[{" else 255 if sign in b"]}" else 0 for sign in range(256))  # 255 is -1 to a signed byte
+_OTHERS = bytes(sign for sign in range(256) if sign not in b"[{]}")
+_BLOCK = 65_536
 
 
 def read(text: str) -> Any:  # noqa: ANN401 - any JSON
@@ -24,20 +29,43 @@ def read(text: str) -> Any:  # noqa: ANN401 - any JSON
 def too_deep(text: str | bytes, most: int = DEEPEST) -> bool:
     """Whether arrays and objects lie in each other more than ``most`` deep."""
     body = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    return body.count(b"{") + body.count(b"[") > most and _depth_of(body) > most
+    return _opened(body) > most and _deeper(_brackets(body), most)
 
 
-def _depth_of(body: bytes) -> int:
-    """How deep arrays and objects lie in each other. Of what is not JSON it says something, and the parser refuses that."""
-    depth = deepest = 0
-    for step in _STEPS.finditer(body):
-        first = body[step.start()]
-        if first in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif first in b"]}":
-            depth -= 1
-    return deepest
+def too_much(body: bytes, most_deep: int) -> str | None:
+    """What of a request's JSON is over its limit, in words that follow "The body"; None if nothing is.
+
+    Each array, object and string becomes an object of ours, at some microseconds, before anything can be said of it.
+    """
+    if body.count(b'"') - body.count(b'\\"') > 2 * MOST_STRINGS:
+        return f"holds over {MOST_STRINGS:,} strings"
+    if _opened(body) <= min(most_deep, MOST_CONTAINERS):
+        return None
+    brackets = _brackets(body)
+    if _opened(brackets) > MOST_CONTAINERS:
+        return f"holds over {MOST_CONTAINERS:,} arrays and objects"
+    return f"is nested more than {most_deep} deep" if _deeper(brackets, most_deep) else None
+
+
+def _opened(text: bytes) -> int:
+    return text.count(b"{") + text.count(b"[")
+
+
+def _brackets(body: bytes) -> bytes:
+    """The brackets that are no part of a string."""
+    return _STRINGS.sub(b"", body).translate(None, _OTHERS)
+
+
+def _deeper(brackets: bytes, most: int) -> bool:
+    """Whether more than ``most`` are open at once. Of what is not JSON it says something, and the parser refuses that."""
+    steps = memoryview(brackets.translate(_STEPS)).cast("b")
+    depth = 0
+    for start in range(0, len(steps), _BLOCK):
+        depths = list(accumulate(steps[start : start + _BLOCK], initial=depth))
+        if max(depths) > most:
+            return True
+        depth = depths[-1]
+    return False
 
 
 def refuse(constant: str) -> NoReturn:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from app.domain.errors import HeadersTooLarge, InvalidRequest, UrlTooLong
-from app.domain.json_text import too_deep
+from app.domain.json_text import too_much
 from app.edge.parts import parts_of
 
 
@@ -33,12 +33,11 @@ class HeadLimits:
 
 
 async def body_of(request: Request) -> bytes:
-    """The body, once it is known not to be nested too deep to be worked on: the one way in which features read it.
+    """The body, once it is known to be neither too deep nor in too many parts to be worked on: the way in which features read it.
 
     Validating, rendering and redacting recurse; a few kilobytes of brackets must not decide how deep. Raises InvalidRequest.
     """
     body = await request.body()
-    most = parts_of(request).max_json_depth
-    if too_deep(body, most):
-        raise InvalidRequest(f"The body is nested more than {most} deep.")
+    if refused := too_much(body, parts_of(request).max_json_depth):
+        raise InvalidRequest(f"The body {refused}.")
     return body

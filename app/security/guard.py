@@ -17,8 +17,9 @@ from app.domain.routes import GuardAction, Pin
 from app.security import leaks
 from app.security.links import Links
 from app.security.outgoing import CANARY, FOREIGN_LINK, SYSTEM_PROMPT, Outgoing
-from app.security.screens import INVISIBLE, SCREENS, screened
+from app.security.screens import INVISIBLE, MOST_READ, SCREENS, screened
 
+MOST_SCREENED, PER_TEXT = 300_000, 200  # characters that are screened of one call; what each text counts as besides its own
 UNCONFIRMED = "unconfirmed-action"
 CHECKS = (*SCREENS, CANARY, SYSTEM_PROMPT, FOREIGN_LINK, UNCONFIRMED)
 # A prompt is ours: what it must not do is stopped. What comes in is only flagged, since a screen may be wrong about a customer.
@@ -97,7 +98,13 @@ class Guard:
 
     def screen(self, call: Call, policy: Policy = Policy(ALIAS_POLICY)) -> tuple[str, ...]:
         """Flag untrusted text that looks like an attack."""
-        found = frozenset[str]().union(*(screened(text) for text in (*call.variables.values(), *_texts(call))))
+        found: set[str] = set()
+        left = MOST_SCREENED
+        for text in (*call.variables.values(), *reversed([*_texts(call)])):  # the newest first: older ones were new before
+            left -= PER_TEXT + min(len(text), 2 * MOST_READ)
+            if left < 0:
+                break
+            found |= screened(text)
         return self.flags(name for name in SCREENS if name in found and policy.actions.get(name, "off") != "off")
 
     def outgoing(self, policy: Policy, pin: Pin, call: Call, system: str) -> Outgoing:

@@ -9,13 +9,14 @@ import codecs
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
+from itertools import islice
 
 import re2
 
 from app.security import classifier
 from app.security.links import INVISIBLE as INVISIBLE_LETTERS
 
-_MOST_READ = 16_000  # characters of one text: its beginning and its end
+MOST_READ = 16_000  # characters of one text: its beginning and its end
 _ESCAPED = re.sub(
     r"[^\x21-\x7e]", lambda found: f"\\x{{{ord(found[0]):X}}}", INVISIBLE_LETTERS.replace("\u00ad", "")
 )  # a soft hyphen is what word processors write
@@ -52,7 +53,8 @@ PATTERNS: Mapping[str, "re2._Regexp[str]"] = {
 }
 ENCODED, CLASSIFIER = "encoded-payload", "looks-like-attack"
 SCREENS = (*PATTERNS, ENCODED, CLASSIFIER)
-_FENCED = re.compile(r"<(\w+)[^>]* nonce=\"[0-9a-f]{8}\">\n(.*?)\n</\1>", re.DOTALL)
+_FENCE = re.compile(r"<(\w{1,64})(?: [^<\n]{0,1000})? nonce=\"[0-9a-f]{8}\">\n")
+_MOST_FENCES = 64
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}[ :]?){10,}")
 _SPELLED = re.compile(r"\b(?:\w[ .*_-]){5,}\w\b")
@@ -62,9 +64,22 @@ _LEET_LIKE = re.compile(r"[a-zA-Z][013457@$!|]|[013457@$!|][a-zA-Z]")
 
 def screened(text: str) -> frozenset[str]:
     """The screens that a text fails. What stands in fences is read by itself, and so remembered for the next turn."""
-    inner = [found[2] for found in _FENCED.finditer(text)]
-    rest = _FENCED.sub("\n", text) if inner else text
-    return frozenset().union(*(_read(piece[:_MOST_READ] + piece[_MOST_READ:][-_MOST_READ:]) for piece in (rest, *inner)))
+    rest, inner = _unfenced(text)
+    return frozenset().union(*(_read(piece[:MOST_READ] + piece[MOST_READ:][-MOST_READ:]) for piece in (rest, *inner)))
+
+
+def _unfenced(text: str) -> tuple[str, list[str]]:
+    """What stands outside of fences, and what in each. A text of which thousands pretend to begin is looked at as it is."""
+    rest: list[str] = []
+    inner: list[str] = []
+    at = 0
+    for found in islice(_FENCE.finditer(text), _MOST_FENCES):
+        end = text.find(f"\n</{found[1]}>", found.end()) if found.start() >= at else -1
+        if end >= 0:
+            rest.append(text[at : found.start()])
+            inner.append(text[found.end() : end])
+            at = end + len(found[1]) + 4
+    return ("\n".join([*rest, text[at:]]), inner) if inner else (text, inner)
 
 
 @lru_cache(maxsize=512)

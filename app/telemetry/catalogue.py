@@ -143,7 +143,7 @@ COUNTED: tuple[Declared, ...] = (
     ),
     Declared(
         "jobs", "octant_jobs_total", "counter", "count", "Attempts at jobs, by how they ended.",
-        (_of("outcome", "succeeded", "failed", "cancelled", "retried", "put_back"),),
+        (_of("outcome", "succeeded", "failed", "lost", "cancelled", "retried", "put_back"),),
     ),
     Declared("job_wait_seconds", "octant_job_wait_seconds", "histogram", "seconds", "From a job's submission to its attempt."),
     Declared(

@@ -18,6 +18,9 @@ JOB = {"path": "/v1/chat/completions", "body": {"model": "smart", "messages": [{
 COUNT = {"path": "/v1/support/answer", "body": {"question": "How long does standard shipping take?", "user": "ada"}}
 
 
+pytestmark = pytest.mark.timeout(300)
+
+
 @pytest.fixture
 def env(stack_env: dict[str, str]) -> dict[str, str]:
     ports = {name: str(free_port()) for name in ("OCTANT_PORT", "OCTANT_METRICS_PORT", "OCTANT_WORKER_METRICS_PORT")}

@@ -23,7 +23,7 @@ from app.domain.messages import (
     ToolUse,
 )
 from app.edge.requests import CallContext
-from app.features.chat.parsing import Wire, as_object, parse
+from app.features.chat.parsing import Many, Wire, as_object, parse
 
 UNKNOWN = "{}: Extra inputs are not permitted"
 
@@ -43,7 +43,7 @@ class TextBlock(Wire):
     type: Literal["text"]
     text: str
     cache_control: CacheControl | None = None
-    citations: list[Json] | None = None
+    citations: Many[Json] | None = None
 
 
 class Base64Source(Wire):
@@ -85,7 +85,7 @@ class ToolResultBlock(Wire):
 
     type: Literal["tool_result"]
     tool_use_id: str
-    content: str | list[Annotated[TextBlock | ImageBlock, Field(discriminator="type")]] = ""
+    content: str | Many[Annotated[TextBlock | ImageBlock, Field(discriminator="type")]] = ""
     is_error: bool = False
     cache_control: CacheControl | None = None
 
@@ -114,7 +114,7 @@ class WireMessage(Wire):
     """One turn."""
 
     role: Literal["user", "assistant"]
-    content: str | list[Block]
+    content: str | Many[Block]
 
 
 class Tool(Wire):
@@ -169,14 +169,14 @@ class MessagesRequest(Wire):
 
     model: str
     max_tokens: int = Field(ge=1)
-    messages: list[WireMessage] = Field(min_length=1, max_length=2048)  # ours, as for the other vendor; Anthropic takes 100,000
-    system: str | list[TextBlock] | None = None
+    messages: Many[WireMessage] = Field(min_length=1, max_length=2048)  # ours, as for the other vendor; Anthropic takes 100,000
+    system: str | Many[TextBlock] | None = None
     stream: bool = False
     temperature: float | None = Field(default=None, ge=0, le=1)
     top_p: float | None = Field(default=None, ge=0, le=1)
     top_k: int | None = Field(default=None, ge=0)
-    stop_sequences: list[str] | None = None
-    tools: list[Tool] | None = Field(default=None, max_length=128)
+    stop_sequences: Many[str] | None = None
+    tools: Many[Tool] | None = Field(default=None, max_length=128)
     tool_choice: WireToolChoice | None = None
     thinking: ThinkingConfig | None = None
     metadata: Metadata | None = None
@@ -191,7 +191,7 @@ class MessagesRequest(Wire):
     container: Any = None
     inference_geo: str | None = None
     speed: str | None = None
-    mcp_servers: list[Json] | None = None
+    mcp_servers: Many[Json] | None = None
     context_management: Json | None = None
     user_profile_id: str | None = None
     workspace_id: str | None = None

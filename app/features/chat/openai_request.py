@@ -13,7 +13,7 @@ from app.domain.calls import Call
 from app.domain.errors import InvalidRequest, UnsupportedParameter
 from app.domain.messages import Image, Message, OutputSchema, Part, Sampling, Text, ToolChoice, ToolResult, ToolSpec, ToolUse
 from app.edge.requests import CallContext
-from app.features.chat.parsing import Wire, parse
+from app.features.chat.parsing import Many, Wire, parse
 
 UNKNOWN = "Unrecognized request argument supplied: {}"
 
@@ -67,7 +67,7 @@ class SystemMessage(Wire):
     """Instructions; ``developer`` is the newer name."""
 
     role: Literal["system", "developer"]
-    content: str | list[TextPart]
+    content: str | Many[TextPart]
     name: str | None = None
 
 
@@ -75,7 +75,7 @@ class UserMessage(Wire):
     """What the user says."""
 
     role: Literal["user"]
-    content: str | list[UserPart]
+    content: str | Many[UserPart]
     name: str | None = None
 
 
@@ -98,20 +98,20 @@ class AssistantMessage(Wire):
     """What the assistant said before."""
 
     role: Literal["assistant"]
-    content: str | list[AssistantPart] | None = None
+    content: str | Many[AssistantPart] | None = None
     refusal: str | None = None
-    tool_calls: list[ToolCall] | None = None
+    tool_calls: Many[ToolCall] | None = None
     name: str | None = None
     audio: Json | None = None
     function_call: Json | None = None
-    annotations: list[Json] | None = None
+    annotations: Many[Json] | None = None
 
 
 class ToolMessage(Wire):
     """What a tool answered."""
 
     role: Literal["tool"]
-    content: str | list[TextPart]
+    content: str | Many[TextPart]
     tool_call_id: str
 
 
@@ -174,16 +174,16 @@ class ChatCompletionRequest(Wire):
     """The body."""
 
     model: str
-    messages: list[AnyMessage] = Field(min_length=1, max_length=2048)
+    messages: Many[AnyMessage] = Field(min_length=1, max_length=2048)
     max_completion_tokens: int | None = Field(default=None, ge=1)
     max_tokens: int | None = Field(default=None, ge=1)
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
-    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    stop: str | Annotated[Many[str], Field(max_length=4)] | None = None
     seed: int | None = None
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
-    tools: list[Tool] | None = Field(default=None, max_length=128)
+    tools: Many[Tool] | None = Field(default=None, max_length=128)
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
@@ -207,12 +207,12 @@ class ChatCompletionRequest(Wire):
     top_logprobs: int | None = None
     logit_bias: Json | None = None
     audio: Json | None = None
-    modalities: list[str] | None = None
+    modalities: Many[str] | None = None
     prediction: Json | None = None
     moderation: Json | None = None
     verbosity: str | None = None
     web_search_options: Json | None = None
-    functions: list[Json] | None = None
+    functions: Many[Json] | None = None
     function_call: Any = None
 
 
@@ -287,7 +287,7 @@ def _message(message: UserMessage | AssistantMessage | ToolMessage, index: int) 
         if getattr(message, name) is not None:
             raise UnsupportedParameter(f"Unsupported parameter: '{name}' in a message.", param=f"messages[{index}].{name}")
     said = _plain(message.content) or message.refusal or ""
-    text: list[Part] = [Text(said)] if said else []
+    text: Many[Part] = [Text(said)] if said else []
     uses = [ToolUse(c.id, c.function.name, c.function.arguments) for c in message.tool_calls or ()]
     if not text and not uses:
         raise InvalidRequest("An assistant message needs content or tool_calls.", param=f"messages[{index}].content")
@@ -318,7 +318,7 @@ def _image(image: ImageUrl, where: str) -> Image:
 
 def _merged(messages: list[Message]) -> tuple[Message, ...]:
     """Neighbouring turns of one role become one: several tool results answer one assistant turn together."""
-    merged: list[Message] = []
+    merged: Many[Message] = []
     for message in messages:
         if merged and merged[-1].role == message.role:
             merged[-1] = Message(message.role, (*merged[-1].parts, *message.parts))

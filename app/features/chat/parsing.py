@@ -4,15 +4,18 @@ import json
 import re
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.domain.errors import InvalidRequest
 
 T = TypeVar("T", bound=BaseModel)
+Item = TypeVar("Item")
+Many = Annotated[list[Item], Field(fail_fast=True)]  # the first wrong one ends it: a list may have a million
 TELLING = frozenset({"ge", "gt", "le", "lt", "min_length", "max_length", "expected", "expected_tags", "pattern"})
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+MOST_ERRORS = 1_000  # so many are looked at to find the one to tell
 FIELDS: set[str] = set()
 # What pydantic puts behind an index: the discriminator's value, which is not a field.
 TAGS = frozenset(
@@ -47,6 +50,8 @@ def _told(error: ValidationError, unknown: str) -> InvalidRequest:
 
     Only our own words and the vendor's field names are told: pydantic's messages may quote the value.
     """
+    if error.error_count() > MOST_ERRORS:
+        return InvalidRequest(f"The body has values of a wrong type in over {MOST_ERRORS:,} places.")
     found = max(error.errors(include_input=False, include_url=False), key=lambda e: len(e["loc"]))
     path = _path(found["loc"])
     if found["type"] == "json_invalid":

@@ -1,0 +1,61 @@
+"""How much JSON a request may hold, counted before anything is made of it (V3, S8)."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.errors import InvalidRequest
+from app.domain.json_text import MOST_CONTAINERS, MOST_STRINGS, too_deep, too_much
+from app.features.chat.openai_request import ChatCompletionRequest
+from app.features.chat.parsing import MOST_ERRORS, parse
+
+
+def _depth(value: object) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inner is None else 1 + max(map(_depth, inner), default=0)
+
+
+@given(
+    st.recursive(
+        st.none() | st.text('[]{}\\"a'), lambda c: st.lists(c, max_size=3) | st.dictionaries(st.text('[]{}\\"a'), c, max_size=3)
+    )
+)
+def test_the_depth_is_that_of_the_document_and_not_of_brackets_in_its_strings(document: object) -> None:
+    text, depth = json.dumps(document, ensure_ascii=False), _depth(document)
+    assert not too_deep(text, depth)
+    assert depth == 0 or too_deep(text, depth - 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"[" * 191 + b"]" * 191, "is nested more than 190 deep"),
+        (b"[" * 4_000_000, "arrays and objects"),
+        (b"[" + b"{}," * MOST_CONTAINERS + b"{}]", "holds over 20,000 arrays and objects"),
+        (b"[" + b'"",' * MOST_STRINGS + b'""]', "holds over 200,000 strings"),
+    ],
+    ids=["deep", "unclosed", "containers", "strings"],
+)
+def test_what_is_over_a_limit_is_named_with_it(body: bytes, said: str) -> None:
+    assert said in str(too_much(body, 190))
+
+
+@pytest.mark.parametrize(
+    "text", ["{[" * 500_000, '"' * 1_000_000, json.dumps([{"a": ["b"] * 9}] * 50_000)], ids=["brackets", "quotes", "JSON"]
+)
+def test_text_of_brackets_quotes_or_json_is_text(text: str) -> None:
+    assert too_much(json.dumps({"messages": [{"role": "user", "content": text}]}).encode(), 190) is None
+
+
+def test_a_list_of_a_million_wrong_items_is_refused_at_its_first() -> None:
+    body = b'{"model":"m","messages":[{"role":"user","content":[%s1]}]}' % (b"1," * 1_000_000)
+    with pytest.raises(InvalidRequest, match=r"messages\[0\].content\[0\]"):
+        parse(ChatCompletionRequest, body, unknown="{}")
+
+
+def test_an_object_with_thousands_of_unknown_fields_is_refused_without_listing_them() -> None:
+    fields = ",".join(f'"f{number}":1' for number in range(MOST_ERRORS + 1))
+    with pytest.raises(InvalidRequest, match="in over 1,000 places"):
+        parse(ChatCompletionRequest, f"{{{fields}}}".encode(), unknown="{}")
