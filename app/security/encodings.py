@@ -23,8 +23,8 @@ _NUMBERS: tuple[tuple[re.Pattern[str], int], ...] = (
 _DIGITS = {2: re.compile(r"[01]{7,8}"), 8: re.compile(r"[0-7]{3}"), 10: re.compile(r"[0-9]{2,3}")}
 _PREFIXES = re.compile(r"\\x|0x|%|[\s,:;]")
 _LABEL = re.compile(r"(?m)^[ \t>*#-]*(?:[^\W\d_]{1,16}[ \t]*)?[#(]?[0-9]{1,4}(?:[ \t]*/[ \t]*[0-9]{1,4})?[ \t]*[:.)\]-]+[ \t]*")
-_FIRST = re.compile(r"(?m)^\W*(\w)")
-_LAST = re.compile(r"(?m)(\w)\W*$")
+_FIRST = re.compile(r"(?m)^[^\w\n]*(\w)")
+_LAST = re.compile(r"(?m)(\w)[^\w\n]*$")
 
 
 def readings(text: str) -> Iterator[str]:
