@@ -203,7 +203,7 @@ class Settings(BaseSettings):
     jobs_lease: Seconds = Field(default=15.0, description="Seconds until a dead worker's job is run by another.")
     jobs_keep: Seconds = Field(default=604_800.0, description="Seconds that a job's answer is kept.")
     webhook_allowed_hosts: frozenset[str] = Field(
-        default=frozenset(), description="Hosts that webhooks may go to although they are not public, or over plain http."
+        default=frozenset(), description="Hosts that webhooks may go to although not public, over plain http, or at any port."
     )
     demo_tenant: str = Field(default="acme", description="Tenant of the sample orders that `octant demo` sets up.")
     demo_daily_cap: str = Field(default="25.00", description="Dollars that it may spend a day.")
