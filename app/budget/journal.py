@@ -13,6 +13,7 @@ import logging
 import os
 import time
 import uuid
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import FileIO
@@ -25,6 +26,9 @@ from app.budget.scopes import DAY_SECONDS, key
 FOLDER = "holds"
 SUFFIX = ".holds"
 FILE_BYTES = 4 << 20
+RECENT_SECONDS = 30.0  # what was settled in these goes into a new file too: the ledger may not have it yet
+MOST_SETTLED = 2000
+TRY_AGAIN = 1.0
 RETOLD_SECONDS = 300.0  # what was settled, or ended, longer ago is in the ledger; both remember it for ten minutes at least
 SCOPES = slice(6, 14)  # limits and seconds of the scopes among the arguments of ``hold.lua``
 
@@ -50,7 +54,9 @@ class Journal:
         self._path: Path | None = None
         self._file: FileIO | None = None
         self._open: dict[str, bytes] = {}
-        self._settled: dict[str, tuple[float, bytes]] = {}
+        self._settled: deque[tuple[float, bytes]] = deque(maxlen=MOST_SETTLED)
+        self._room = 0
+        self._quiet_until = 0.0
         self._bytes = 0
 
     def held(self, hold: Hold) -> None:
@@ -67,13 +73,13 @@ class Journal:
         for hold in holds:
             if taken := self._open.pop(hold.lease_id, None):
                 text = json.dumps([hold.lease_id, now, hold.spent], separators=(",", ":")).encode() + b"\n"
-                self._settled[hold.lease_id] = now, taken + text
+                self._settled.append((now, taken + text))
                 lines.append(text)
         if lines:
             self._write(b"".join(lines))
 
     def close(self) -> None:
-        """Let go of the file. It goes with us if all that it says is settled and in the ledger for long, or nothing was held."""
+        """Let go of the file. It goes with us if nothing is held, and nothing was settled a moment ago."""
         if self._file:
             self._file.close()
         if self._path and not self._open and not self._recent():
@@ -97,21 +103,22 @@ class Journal:
         return found
 
     def _recent(self) -> list[bytes]:
-        since = time.time() - RETOLD_SECONDS
-        self._settled = {lease: entry for lease, entry in self._settled.items() if entry[0] > since}
-        return [text for _, text in self._settled.values()]
+        since = time.time() - RECENT_SECONDS
+        return [text for at, text in self._settled if at > since]
 
     def _write(self, text: bytes) -> None:
+        if time.monotonic() < self._quiet_until:
+            return
         try:
-            if self._file is None or self._bytes > FILE_BYTES:
+            if self._file is None or self._bytes > self._room:
                 self._begin()
             elif self._file.write(text) == len(text):
                 self._bytes += len(text)
             else:
-                self._bytes = FILE_BYTES + 1  # a torn line: begin anew
+                self._room = -1  # a torn line: begin anew
         except OSError as error:
             log.warning("holds are not written down", extra={"error_type": type(error).__name__})
-            self._bytes = FILE_BYTES + 1
+            self._room, self._quiet_until = -1, time.monotonic() + TRY_AGAIN  # then a new file says all that counts
 
     def _begin(self) -> None:
         """Begin a new file with what counts, the newest line included; then the old one is of no more use."""
@@ -120,11 +127,16 @@ class Journal:
         file = FileIO(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600), "ab")
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         text = b"".join((*self._open.values(), *self._recent()))
-        if file.write(text) != len(text):
-            raise OSError("the disk is full")
+        try:
+            if file.write(text) != len(text):
+                raise OSError("the disk is full")  # noqa: TRY301 - as a write that fails whole says it
+        except OSError:
+            file.close()
+            path.unlink(missing_ok=True)
+            raise
         old, old_file = self._path, self._file
         self._path, self._file = path, file
-        self._bytes = min(FILE_BYTES // 2, len(text))
+        self._bytes, self._room = len(text), len(text) + FILE_BYTES
         if old_file:
             old_file.close()
         if old:

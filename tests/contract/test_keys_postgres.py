@@ -4,6 +4,7 @@ import asyncio
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -17,7 +18,9 @@ from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound, U
 from app.domain.money import MicroUSD
 from app.security import keys as keys_module
 from app.security.keys import KeyRing
+from app.security.known_keys import _write
 from app.security.last_used import LastUsed
+from app.security.remembered import Remembered
 from app.security.token import PATTERN, write
 
 SECRET = b"a secret for the key tests, 32 bytes"
@@ -286,3 +289,40 @@ async def test_a_malformed_key_that_is_repeated_is_one_guess(engine: AsyncEngine
         guesses.append(refused.value.guess)
     assert guesses == [True, False, False]
     assert ring.knows("sk-of-another-vendor")
+
+
+async def test_while_postgres_is_away_a_known_key_stays_good_for_a_bounded_time_and_an_unknown_one_is_refused(
+    keys: KeyRing, engine: AsyncEngine, tmp_path: Path
+) -> None:
+    """Also for a worker that starts meanwhile, from the file that the others of its machine write."""
+    await keys.create_tenant(tenant := f"t-{uuid4().hex[:8]}", "A tenant", MicroUSD(1), MicroUSD(1))
+    known, unknown = [await keys.create_key(tenant, name=name, user="ada") for name in ("known", "unknown")]
+
+    def ring(of: AsyncEngine, *, stale: float = 60.0) -> KeyRing:
+        file = Remembered(tmp_path / "keys.json", secret=SECRET, seconds=stale)
+        return KeyRing(of, secret=SECRET, ttl=0.0, stale=stale, remembered=file)
+
+    here = ring(engine)
+    identity = await here.authenticate(known)
+    file = Remembered(tmp_path / "keys.json", secret=SECRET, seconds=60.0)
+    _write(file, {digest.hex(): cached for digest, cached in here._cache.kept.items()})
+    nowhere = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
+    here._engine = nowhere
+    newcomer = ring(nowhere)
+    await newcomer.start()
+    for without in (here, newcomer):
+        assert await without.authenticate(known) == identity
+        assert without.knows_some
+        with pytest.raises(DependencyUnavailable):
+            await without.authenticate(unknown)
+    here._cache._stale = 0.0
+    with pytest.raises(DependencyUnavailable):
+        await here.authenticate(known)
+    newcomer._engine = engine
+    newcomer._cache._quiet_until = 0.0
+    (info,) = [key for key in await keys.list_keys(tenant) if key.name == "known"]
+    await keys.revoke_key(info.id)
+    with pytest.raises(Unauthenticated):
+        await newcomer.authenticate(known)
+    newcomer._used._noted.clear()
+    await newcomer.aclose()
