@@ -7,12 +7,15 @@ is polled. Forked before the demo starts a thread or a store.
 import fcntl
 import os
 import signal
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from app.stack import interrupts
 
+LOCK_SECONDS = 5.0
 CLEANING = b"an earlier run is being stopped\n"  # in the lock file, while a keeper holds it
 
 
@@ -36,6 +39,20 @@ def kept(lock: Path, clean: Callable[[], object]) -> Generator[None, None, None]
             os.waitpid(keeper, 0)
 
 
+def _take(lock: BinaryIO) -> None:
+    """Lock the file. The dying demo may hold it for a moment. Raises BlockingIOError where the next demo has it: it cleans."""
+    ends = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > ends:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
 def _keep(reader: int, lock: Path, clean: Callable[[], object]) -> None:
     """Wait for the demo's end, and clean if it said nothing before. Never returns."""
     code = 1
@@ -48,7 +65,7 @@ def _keep(reader: int, lock: Path, clean: Callable[[], object]) -> None:
             signal.signal(number, signal.SIG_IGN)
         if not os.read(reader, 1):
             with lock.open("r+b") as held:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held already: the next demo does it
+                _take(held)
                 held.write(CLEANING)
                 held.flush()
                 clean()

@@ -96,7 +96,8 @@ async def test_stops_are_told_by_scope_and_the_file_is_one_of_everything(valkey:
     file.touch()
     await switch._refresh()
     assert told[-1] == {"all": 1, "provider": 2, "tenant": 0}
-    await valkey.delete(KEY)
+    for name in ("a", "b"):
+        await switch.resume("provider", name)
     file.unlink()
     await switch._refresh()
     assert told[-1] == {"all": 0, "provider": 0, "tenant": 0}
