@@ -20,6 +20,7 @@ import re2
 
 from app.security.finders import Kind
 from app.security.kinds import KINDS
+from app.security.normalisation import normalised, plain
 from app.security.structure import Document, Found, looks_like_json
 
 FAILED = "<redaction-failed>"
@@ -175,7 +176,24 @@ class Redactor:
         """Where to cut, in order and without overlap: start, end, kind. Offsets in bytes."""
         if len(original) > LONGEST:
             raise RedactionStalled
-        shadow = _shadow(original)
+        normal = normalised(original, lambda: _in_time(until))
+        if normal is None:
+            return self._find_in(original, tenant, until)
+        found = normal.in_original(self._find_in(normal.text, tenant, until))
+        return sorted([*found, *self._as_written(original, found, tenant, until)])
+
+    def _as_written(self, original: bytes, found: Sequence[Found], tenant: str, until: float) -> Iterator[Found]:
+        """What a tenant's patterns find in the spelling that was sent: they may be written for it."""
+        if not self._added(tenant):
+            return
+        taken = bytearray(len(original))
+        for start, end, _ in found:
+            taken[start:end] = b"\1" * (end - start)
+        for start, end, name in self._by_tenant(_shadow(original), tenant, until):
+            yield from _free_parts(taken, start, end, name)
+
+    def _find_in(self, text: bytes, tenant: str, until: float) -> list[Found]:
+        shadow = _shadow(text)
         present = self._any.Match(shadow)
         if len(KINDS) not in present:  # the row that matches everything: without it the automaton gave up, and said nothing
             raise RedactionStalled
@@ -195,15 +213,18 @@ class Redactor:
 
     def _besides(self, shadow: bytes, tenant: str, until: float) -> Iterator[Found]:
         """What a tenant's patterns find, and the model of names: they only add."""
-        for pattern in self._added(tenant):
-            for match in pattern.compiled.finditer(shadow):
-                _in_time(until)
-                yield match.start(), match.end(), pattern.name
+        yield from self._by_tenant(shadow, tenant, until)
         if self._names:
             text = shadow.decode("utf-8", "surrogatepass")
             places = _in_bytes(text)
             for start, end, name in self._names(text, until):
                 yield places[start], places[end], name
+
+    def _by_tenant(self, shadow: bytes, tenant: str, until: float) -> Iterator[Found]:
+        for pattern in self._added(tenant):
+            for match in pattern.compiled.finditer(shadow):
+                _in_time(until)
+                yield match.start(), match.end(), pattern.name
 
     def _candidates(self, index: int, shadow: bytes, until: float) -> Iterator[Found]:
         _in_time(until)
@@ -232,8 +253,9 @@ class Redactor:
         return b"".join(pieces).decode("utf-8", "surrogatepass")
 
     def _token(self, name: str, value: bytes, tenant: str) -> bytes:
-        """The same for all spellings of one value: letters' case, spaces and punctuation do not count."""
-        normal = "".join(c for c in value.decode("utf-8", "surrogatepass").lower() if c.isalnum() or c in "@_+/=")
+        """The same for all spellings of one value: letters' case, digits' script, spaces and punctuation do not count."""
+        written = value.decode("utf-8", "surrogatepass")
+        normal = "".join(c for c in plain(written).lower() if c.isalnum() or c in "@_+/=")
         message = f"{tenant}\0{name}\0{normal}".encode("utf-8", "surrogatepass")
         digest = hmac.digest(self._key, message, hashlib.sha256).hex()
         return f"<{name}:{digest[:TOKEN_DIGITS]}>".encode()
