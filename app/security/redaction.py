@@ -156,7 +156,7 @@ class Redactor:
                 document = Document(text, until=until)
             except (ValueError, RecursionError):  # cut off, or made to be too deep
                 return self._redact_text(text, tenant, until)
-            found = self._find(document.flat, tenant, until)
+            found = _joined(document.secrets, self._find(document.flat, tenant, until))
             if not any(name for _, _, name in found):
                 return text
             return document.replaced(found, lambda leaf, inside: self._replace(leaf, inside, tenant))
@@ -264,6 +264,22 @@ class Redactor:
 def _in_time(until: float) -> None:
     if time.thread_time() > until:
         raise RedactionStalled
+
+
+def _joined(secrets: Sequence[Found], found: Sequence[Found]) -> Sequence[Found]:
+    """Both in order. Values that are secret as a whole win over what was found within them, but for what was redacted before."""
+    if not secrets:
+        return found
+    kept, queue = [], iter(found)
+    finding = next(queue, None)
+    for start, end, name in secrets:
+        inside = []
+        while finding is not None and finding[0] < end:
+            (inside if finding[1] > start else kept).append(finding)
+            finding = next(queue, None)
+        done = any(not each for _, _, each in inside)
+        kept += inside if done else [(start, end, name)]
+    return [*kept, *([finding] if finding else []), *queue]
 
 
 def _free_parts(taken: bytearray, start: int, end: int, name: str) -> Iterator[Found]:

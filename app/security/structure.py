@@ -13,6 +13,8 @@ from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any
 
+from app.security.credentials import named
+
 Found = tuple[int, int, str]
 LEAST_DIGITS = 6  # of a number that could be somebody's
 LONGEST_LABEL = 40
@@ -51,6 +53,7 @@ class Document:
         self._length = 0
         self._leaves: list[tuple[int, int]] = []
         self._opened: dict[int, Any] = {}  # trees of JSON text in strings, by leaf
+        self.secrets: list[Found] = []  # values whose key says that they are: whole, in `flat`, in order
         self._tree = _read(text)
         self._lay_out(self._tree, b"")
         self.flat = b"".join(self._lines)
@@ -75,23 +78,25 @@ class Document:
 
     def _lay_out(self, node: Any, label: bytes) -> None:  # noqa: ANN401 - any JSON value
         if isinstance(node, _Pairs):
+            names = _names_of_values(node)
             for key, inner in node:
                 self._leaf(key if _may_tell(key) else "", b"")
-                self._lay_out(inner, _label(key))
+                self._lay_out(inner, _label(names.get(key, key)))
         elif isinstance(node, list):
             for inner in node:
                 self._lay_out(inner, label)
         elif isinstance(node, _Number):
-            self._leaf(node if len(node) >= LEAST_DIGITS else "", label)
+            secret = named(_words(label), node, number=True)
+            self._leaf(node if secret or len(node) >= LEAST_DIGITS else "", label, secret=secret)
         elif isinstance(node, str):
             if looks_like_json(node) and (tree := _opened(node)) is not None:
                 self._opened[len(self._leaves)] = tree
                 self._leaf("", b"")
                 self._lay_out(tree, label)
             else:
-                self._leaf(node, label)
+                self._leaf(node, label, secret=named(_words(label), node, number=False))
 
-    def _leaf(self, text: str, label: bytes) -> None:
+    def _leaf(self, text: str, label: bytes, *, secret: bool = False) -> None:
         if not text:
             self._leaves.append((self._length, self._length))
             return
@@ -101,6 +106,8 @@ class Document:
         start = self._length + len(label)
         self._lines += (label, value, b"\n")
         self._leaves.append((start, start + len(value)))
+        if secret:
+            self.secrets.append((start, start + len(value), "credential"))
         self._length = start + len(value) + 1
 
 
@@ -156,6 +163,24 @@ def _opened(text: str) -> Any:  # noqa: ANN401 - any JSON value
 def _may_tell(key: str) -> bool:
     """Whether a key could hold a finding itself: most are names of fields."""
     return not key.isidentifier() or len(key) > 20 or sum(map(str.isdigit, key)) >= LEAST_DIGITS
+
+
+def _names_of_values(pairs: _Pairs) -> Mapping[str, str]:
+    """Keys that do not say what their values are, and what they mean.
+
+    ``{"name": "DB_PASSWORD", "value": "…"}`` is how forms, headers and settings are written. The token of a probability is a word.
+    """
+    if len(pairs) > 8:
+        return {}
+    keys = {key for key, _ in pairs}
+    if "value" in keys:
+        return {"value": inner for key, inner in pairs if key in {"name", "key", "field"} and type(inner) is str}
+    return {"token": ""} if "logprob" in keys else {}
+
+
+@lru_cache(1024)
+def _words(label: bytes) -> str:
+    return label[:-2].decode("utf-8", "surrogatepass")
 
 
 @lru_cache(1024)
