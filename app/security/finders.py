@@ -43,6 +43,7 @@ class Kind:
     not_after: str = ""
     not_before: str = ""
     unless: re.Pattern[str] | None = None
+    tabular: bool = False  # groups of four digits, which a table of numbers has too: see `in_table`
 
 
 def digits_of(text: str) -> str:
@@ -95,6 +96,30 @@ def _last_of_card(candidate: str, groups: Sequence[Span], first: int) -> int:
     return found
 
 
+_GROUPS_OF_FOUR = re.compile(rb"(?<![0-9])[0-9]{4}(?: [0-9]{4})*(?![0-9])")
+_ROWS_NEAR, _NEAR = 3, 400  # lines before and behind, and bytes of them, that are looked at
+
+
+def in_table(text: bytes, start: int, end: int) -> bool:
+    """Whether groups of four digits are cells: of a longer row, or between rows of which most hold no card."""
+    if not _GROUPS_OF_FOUR.fullmatch(text, start, end):
+        return False
+    before, after = text[max(0, start - _NEAR) : start], text[end : end + _NEAR]
+    own = before.rpartition(b"\n")[2] + text[start:end] + after.partition(b"\n")[0]
+    rows = [*before.split(b"\n")[-1 - _ROWS_NEAR : -1], *after.split(b"\n")[1 : 1 + _ROWS_NEAR]]
+    if any(len(row) > 24 and not _all_cards(row) for row in _GROUPS_OF_FOUR.findall(own)):  # more than five groups
+        return True
+    runs = [row for line in rows for row in _GROUPS_OF_FOUR.findall(line) if len(row) >= 14]
+    none = sum(not _all_cards(row) for row in runs)
+    return none >= 2 and none > len(runs) - none
+
+
+def _all_cards(row: bytes) -> bool:
+    digits = row.replace(b" ", b"").decode()
+    cards_in_it = [digits[at : at + 16] for at in range(0, len(digits), 16)]
+    return all(_CARD.fullmatch(card) and luhn(card) for card in cards_in_it)
+
+
 def labelled_card(candidate: str) -> Iterator[Span]:
     """After a word such as "card": the old lengths of 12 and 13 digits too, which alone may be an article's number."""
     found, digits = 0, ""
@@ -108,14 +133,27 @@ def labelled_card(candidate: str) -> Iterator[Span]:
         yield 0, found
 
 
-# Words before a number that say what it is; a machine's version before something like an address.
+# Words before a number that say what it is; a machine's version before something like an address. Other scripts have no blanks.
 GOODS = re.compile(
-    r"\b(?:order|article|artikel|item|product|tracking|parcel|shipment|ticket|invoice|sku|ean|upc|gtin|isbn|asin|ref|reference|serial|"
-    r"batch|lot|bestellung|bestellnummer|commande|pedido)s?(?: (?:number|no|nr|id|code|nummer))?\.? ?[:#]? ?$",
+    r"(?:\b(?:order|article|artikel|item|product|tracking|parcel|shipment|ticket|invoice|sku|ean|upc|gtin|isbn|asin|ref|reference|serial|"
+    r"batch|lot|case|transaction|booking|account|customer|"
+    r"bestellung|bestellnummer|auftrag|auftragsnummer|rechnung|rechnungsnummer|sendung|sendungsnummer|paket|kundennummer|artikelnummer|"
+    r"commande|colis|facture|suivi|pedido|factura|envío|artículo|seguimiento|ordine|fattura|spedizione|articolo|bestelling|factuur|zending|"
+    r"pakket|encomenda|nota|fatura|envio|rastreio|zamówieni[ea]|faktur[ay]|przesyłk[ai]|paczk[ai]|artykuł|order|faktura|beställning|ordre|"
+    r"objednávk[ay]|faktur[ay]|tilaus|lasku|sipariş|fatura|commande)s?"
+    r"|注文|請求書|商品|追跡|伝票|订单|訂單|发票|快递|주문|송장|ऑर्डर|बिल|заказ[а]?|счёт|συμβόλαιο|παραγγελία)"
+    r"(?:番号|号|號|编号|번호| नंबर)?(?:[ _-](?:number|no|nr|id|code|nummer|num|n[.º°]|numero|número|numer|di|de|der|du|del|nº))*\.? ?[:#]? ?$",
     re.IGNORECASE,
 )
 SOFTWARE = re.compile(
-    r"(?:chrome|chromium|safari|version|edga?|opr|firefox|crios|fxios|android|webkit|client|rv)[ :/]$", re.IGNORECASE
+    r"(?:chrome|chromium|safari|version|edga?|opr|firefox|crios|fxios|android|webkit|client|rv)[ :/]$"
+    r"|\b(?:versions?|ver\.?|v\.?|builds?|release|firmware|kernel|upgraded? to|updated? to|downgraded? to|upgrade auf|aktualisiert auf|oid|"
+    r"sections?|sec\.?|chapters?|clauses?|paragraphs?|para\.?|figures?|fig\.?|annex|appendix|abschnitte?|kapitel|absatz|ziffer|anhang|"
+    r"abbildung|abb\.|tabelle|chapitre|alinéa|annexe|tableau|capítulo|sección|apartado|anexo|tabla|capitolo|sezione|allegato|tabella|"
+    r"hoofdstuk|paragraaf|bijlage|seção|secção|tabela|rozdział|sekcja|załącznik|wersj[ai]|versión|versione|versie|versão)"
+    r"(?: (?:number|no\.?|nr\.?))? ?[:/]? ?$"
+    r"|(?:==|>=|<=|~=|§§?|バージョン|節|章|第|版本|खंड) ?:? ?$",
+    re.IGNORECASE,
 )
 
 IBAN_LENGTHS = {
@@ -163,6 +201,12 @@ def ssn(candidate: str) -> bool:
     if digits[:3] in {"000", "666"} or digits[3:5] == "00" or digits[5:] == "0000":
         return False
     return digits[0] != "9" or digits[3] in "5678" or digits[3] == "9"  # an ITIN, IRS publication 1915
+
+
+def dotted(candidate: str) -> Iterator[Span]:
+    """An IPv4 address: four numbers, no more. An object identifier or a version has more, and its first four are no address."""
+    if candidate.count(".") == 3 and address(candidate):
+        yield 0, len(candidate)
 
 
 def address(candidate: str) -> bool:

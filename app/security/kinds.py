@@ -14,6 +14,7 @@ from app.security.finders import (
     Kind,
     address,
     cards,
+    dotted,
     email,
     iban,
     international_phone,
@@ -61,9 +62,9 @@ KINDS: tuple[Kind, ...] = (
         labelled_card,
         not_before="-",
     ),
-    Kind("card", r"\b[0-9](?:" + _GAP + r"?[0-9]){13,}\b", cards, not_after="-.#/+"),
+    Kind("card", r"\b[0-9](?:" + _GAP + r"?[0-9]){13,}\b", cards, not_after="-.#/+", tabular=True),
     *DOCUMENTS,
-    Kind("ip", r"\b(?:[0-9]{1,3}\.){3}[0-9]{1,3}\b", only_if(address), not_after=".-", not_before="-", unless=SOFTWARE),
+    Kind("ip", r"\b[0-9]{1,3}(?:\.[0-9]+){3,}\b", dotted, not_after=".-", not_before="-", unless=SOFTWARE),
     Kind(
         "ip",
         r"(?i)((?:[0-9a-f]{1,4}:){1,7}(?::?[0-9a-f]{1,4}){1,7}(?:(?:\.[0-9]{1,3}){3})?|::(?:[0-9a-f]{1,4}:?){1,7}|(?:[0-9a-f]{1,4}:){1,7}:)",
@@ -94,6 +95,7 @@ KINDS: tuple[Kind, ...] = (
         not_after=_PHONE_AFTER,
         unless=GOODS,
         not_before=_WORD + "-",
+        tabular=True,
     ),
     Kind(
         "phone",

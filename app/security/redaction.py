@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 import re2
 
-from app.security.finders import Kind
+from app.security.finders import Kind, in_table
 from app.security.kinds import KINDS
 from app.security.normalisation import normalised, plain
 from app.security.structure import Document, Found, looks_like_json
@@ -27,7 +27,7 @@ FAILED = "<redaction-failed>"
 LONGEST = 8_000_000  # bytes; a request body is at most half of it
 NAMES_PATIENCE = 20.0  # seconds of CPU where names are sought too: some tens of KB that were not seen before
 PATIENCE = 2.0  # seconds of CPU, so that a busy machine costs no text; a megabyte takes about a tenth of it
-WORDS_BEFORE = 32  # bytes before a candidate that may say that it is something else
+WORDS_BEFORE = 48  # bytes before a candidate that may say that it is something else
 _MEMORY = 64 << 20  # bytes an automaton may grow to
 
 # Long enough that two people of one tenant rarely share a token, short enough to read: 32 bits.
@@ -239,7 +239,8 @@ class Redactor:
             for first, last in kind.find(candidate):
                 start += _bytes(candidate[seen:first])
                 end = start + _bytes(candidate[first:last])
-                yield start, end, kind.name
+                if not (kind.tabular and in_table(shadow, start, end)):
+                    yield start, end, kind.name
                 start, seen = end, last
 
     def _replace(self, original: bytes, found: Sequence[Found], tenant: str) -> str:
@@ -326,7 +327,7 @@ def _inside_something_else(kind: Kind, shadow: bytes, start: int, end: int) -> b
     before, after = shadow[start - 1 : start].decode("latin-1"), shadow[end : end + 1].decode("latin-1")
     if (before and before in kind.not_after) or (after and after in kind.not_before):
         return True
-    return bool(kind.unless and kind.unless.search(shadow[max(0, start - WORDS_BEFORE) : start].decode("latin-1")))
+    return bool(kind.unless and kind.unless.search(shadow[max(0, start - WORDS_BEFORE) : start].decode("utf-8", "ignore")))
 
 
 def _in_bytes(text: str) -> Sequence[int]:
