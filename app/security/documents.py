@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
 
-from app.security.finders import Kind, Span, digits_of, document, identifier, only_if, ssn
+from app.security import labels
+from app.security.finders import GOODS, Kind, Span, digits_of, document, identifier, only_if, ssn
 
 # Between a label and what it names: filler words, then a separator. Only one with a sign in it may end the line, as in a form.
 FILLERS = r"(?: (?:number|numbers|nummer|numero|número|no|nr|num|id|code|is|was|ist|est|es|it's|my|the|#)\b\.?)*"
@@ -68,21 +69,7 @@ _NAMES = (
     r"codice fiscale|numéro de sécurité sociale|insee|documento de identidad|cédula|cnp|egn|oib|isikukood|asmens kodas|"
     r"rodné číslo|rijksregisternummer|tc kimlik|teudat zehut|rut"
 )
-_MONTH = (
-    r"(?:jan|feb|mar|mär|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez|janv|févr|avr|juin|juil|août|déc|ene|abr|ago|dic|gen|mag|giu|"
-    r"lug|set|ott|mei|out|fev)[a-zéûçãä]{0,8}\.?"
-)
-_DAY = (
-    r"[0-9]{1,2}[./ -][0-9]{1,2}[./ -](?:[0-9]{4}|[0-9]{2})|[0-9]{4}[./-][0-9]{1,2}[./-][0-9]{1,2}|"
-    rf"[0-9]{{1,2}}(?:st|nd|rd|th|er|\.)?(?: of| de)? {_MONTH}(?: de|,)? [0-9]{{4}}|"
-    rf"{_MONTH} [0-9]{{1,2}}(?:st|nd|rd|th)?,? [0-9]{{4}}|"
-    rf"[0-9]{{1,2}}-{_MONTH}-[0-9]{{2,4}}"
-)
-_BORN = (
-    r"date of birth|birth ?date|birthday|d\.?o\.?b|born(?: on(?: the)?)?|geburtsdatum|geburtstag|geboren(?: am| op)?|"
-    r"date de naissance|née?(?: le)?|fecha de nacimiento|nacid[oa](?: el)?|data di nascita|nat[oa](?: il)|geboortedatum|"
-    r"data de nascimento|födelsedatum|fødselsdato"
-)
+_ID = r"[A-Z]{0,6} ?[0-9](?:[./-]?[0-9A-Z]| [0-9]| [A-Z]\b){5,19}"
 
 DOCUMENTS: tuple[Kind, ...] = (
     Kind("ssn", r"\b[0-9]{3}-[0-9]{2}-[0-9]{4}\b", only_if(ssn), not_after="-.", not_before="-"),
@@ -113,10 +100,19 @@ DOCUMENTS: tuple[Kind, ...] = (
         only_if(identifier),
     ),
     Kind(
-        "passport",
-        rf"(?i)\b(?:passports?|passeport|pasaporte|reisepass|passaporto|passaporte|paspoort)(?:nummer)?{FILLERS}{SEPARATOR}"
-        r"([A-Z]{0,3} ?[0-9](?: ?[0-9]|[A-Z]){4,9})\b",
+        "national-id",
+        rf"(?i){labels.behind(labels.IDENTITY, labels.IDENTITY_ELSEWHERE, 2)}({_ID})\b",
         only_if(identifier),
+        unless=GOODS,
+    ),
+    Kind(
+        "national-id", rf"\b(?:{labels.IDENTITY_SHORT})\b{labels.between(2)}((?i:{_ID}))\b", only_if(identifier), unless=GOODS
+    ),
+    Kind(
+        "passport",
+        rf"(?i){labels.behind(labels.PASSPORT, labels.PASSPORT_ELSEWHERE, 2)}([A-Z]{{0,3}} ?[0-9](?: ?[0-9]|[A-Z]){{4,9}})\b",
+        only_if(identifier),
+        unless=GOODS,
     ),
     Kind(
         "passport",
@@ -129,7 +125,8 @@ DOCUMENTS: tuple[Kind, ...] = (
     ),
     Kind(
         "birth-date",
-        rf"(?i)\b(?:{_BORN})\b\.?(?:{FILLERS}{SEPARATOR}|[ ,]+)(?:it's |it is |on |is )?({_DAY})",
+        rf"(?i){labels.behind(labels.BORN, labels.BORN_ELSEWHERE, 4)}(?:it's |it is |on |is )?({labels.DAY})",
         only_if(birth_date),
     ),
+    Kind("birth-date", rf"(?i)({labels.DAY}){labels.BORN_BEHIND}", only_if(birth_date)),
 )

@@ -150,7 +150,7 @@ SOFTWARE = re.compile(
     r"|\b(?:versions?|ver\.?|v\.?|builds?|release|firmware|kernel|upgraded? to|updated? to|downgraded? to|upgrade auf|aktualisiert auf|oid|"
     r"sections?|sec\.?|chapters?|clauses?|paragraphs?|para\.?|figures?|fig\.?|annex|appendix|abschnitte?|kapitel|absatz|ziffer|anhang|"
     r"abbildung|abb\.|tabelle|chapitre|alinéa|annexe|tableau|capítulo|sección|apartado|anexo|tabla|capitolo|sezione|allegato|tabella|"
-    r"hoofdstuk|paragraaf|bijlage|seção|secção|tabela|rozdział|sekcja|załącznik|wersj[ai]|versión|versione|versie|versão)"
+    r"hoofdstuk|paragraaf|bijlage|seção|secção|tabela|rozdział|sekcja|załącznik|wersj[ai]|versión|versione|versie|versão|extension)"
     r"(?: (?:number|no\.?|nr\.?))? ?[:/]? ?$"
     r"|(?:==|>=|<=|~=|§§?|バージョン|節|章|第|版本|खंड) ?:? ?$",
     re.IGNORECASE,
@@ -256,6 +256,14 @@ def labelled_phone(candidate: str) -> bool:
     """After a word such as "phone", even a short local number counts. A date and two years are none."""
     number = _EXTENSION.sub("", candidate)
     return 6 <= len(digits_of(number)) <= 15 and not (_DATE.match(number) or _YEARS.match(number))
+
+
+_AMOUNT = re.compile(r"[0-9]{1,3}(?:[ .,][0-9]{3})*[.,][0-9]{2}$")
+
+
+def spoken_phone(candidate: str) -> bool:
+    """After some words that may end in a number to call: seven digits at least, and no amount."""
+    return len(digits_of(_EXTENSION.sub("", candidate))) >= 7 and labelled_phone(candidate) and not _AMOUNT.match(candidate)
 
 
 def noted_phone(candidate: str) -> bool:
