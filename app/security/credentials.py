@@ -34,9 +34,10 @@ _ABROAD = (
     r"zugangscode|zugangsdaten|schlüsselwort|pin-?code|pincode|pin number|pin-nummer|pin ist|pin is"
 )
 _UNSPACED = "パスワード|暗証番号|パスフレーズ|密码|密碼|口令|비밀번호|암호"
-_IS = r"(?:[ \t]+(?:is|ist|lautet|est|es|è|é|to|jest|är|er|on|je|war|was)\b|は|が|है|는|은|是|:|=)"
-_QUOTED = r"\"[^\"\n\\]{1,200}\"|'[^'\n\\]{1,200}'"
-_BARE = r"[\"']?[^\s\"',;<>&\\]+"  # a quote that nothing closes too: the text was cut off
+_IS = r"[ \t]+(?:is|ist|lautet|est|es|è|é|to|jest|är|er|on|je|war|was)[ \t]|は|が|है|는|은|是"
+_QUOTED = r"\"[^\"\n\\]+\"|'[^'\n\\]+'"
+_BARE = r"[\"']?[^\s\"',;<>\\]+"  # a quote that nothing closes too: the text was cut off
+_ENDS = r"(?:[\s.,;!?\"'<>&\\)]|$)"  # behind words, so that none of them is the next name
 _VALUE = rf"(?:{_QUOTED}|{_BARE})"
 _ASSIGNS = r"[\"'\x{201D}]?\]?[ \t]*(?:[:?]{0,3}=|=>|:)[ \t]*"
 
@@ -80,15 +81,27 @@ def named(label: str, value: str, *, number: bool) -> bool:
     return _is_value(value.strip()) and not (label.lower() == "token" and len(value) < 8)
 
 
+_JOINT = re.compile(
+    r"[\"'\u201d]?\]?(?:[ \t]*(?:[:?]{0,3}=|=>|(?P<spaced>:[ \t]+)|:)|(?P<is>[ \t]+\w+[ \t])|[はが是]|है|는|은)[ \t]*[\u300c\u300e\u201e\u201c\xab]*"
+)
+
+
 def _is_value(word: str) -> bool:
     return bool(word) and word.lower().rstrip(".:!?") not in _NO_VALUES and not _REFERENCE.match(word)
+
+
+_NEXT_PARAMETER = re.compile(r"&(?:[A-Za-z_][\w.\[\]-]*=|$|&)")
 
 
 def _inner(candidate: str) -> Span:
     """A value without its quotes, or without the brackets that end what it stands in."""
     start = int(candidate[0] in "\"'")
     quoted = start and len(candidate) > 1 and candidate[-1] == candidate[0]
-    return start, len(candidate) - 1 if quoted else len(candidate.rstrip(")]}\"'"))
+    if quoted:
+        return start, len(candidate) - 1
+    following = _NEXT_PARAMETER.search(candidate, start)
+    value = candidate[: following.start()] if following else candidate
+    return start, len(value.rstrip(")]}\"'"))
 
 
 def assigned(candidate: str) -> Iterator[Span]:
@@ -106,6 +119,22 @@ def assigned_to_weak(candidate: str) -> Iterator[Span]:
         start, end = _inner(value)
         if end - start >= 4 and _is_value(value[start:end]):
             yield start, end
+
+
+def named_in_text(candidate: str) -> Iterator[Span]:
+    """What stands between a name that means a secret and its value, and the value."""
+    joint = _JOINT.match(candidate)
+    at = joint.end() if joint else 0
+    value = candidate[at:]
+    word = value if value[:1] in "\"'" else value.partition(" ")[0]
+    if joint and joint["is"] and value[:1] not in "\"'":
+        found = spoken(word)
+    elif joint and joint["spaced"] and value[:1] not in "\"'":
+        found = phrase(value)
+    else:
+        found = assigned(word)
+    for start, end in found:
+        yield at + start, at + end
 
 
 def phrase(candidate: str) -> Iterator[Span]:
@@ -140,6 +169,8 @@ def authorization(candidate: str) -> Iterator[Span]:
     start = len(candidate) - len(value.lstrip())
     value = candidate[start:].rstrip(" .")
     known = scheme.lower() in _KNOWN_SCHEMES
+    if value.lower() in _KNOWN_SCHEMES:  # and what follows is redacted already
+        return
     if len(value) >= 6 and _is_value(value) and (known or not value.isalpha() or not value.islower()):
         yield start, start + len(value)
 
@@ -164,7 +195,8 @@ CREDENTIALS: tuple[Kind, ...] = (
     ),
     Kind("private-key", r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----[A-Za-z0-9+/=\s]*"),  # cut off
     Kind("jwt", r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
-    Kind("credential", rf"\b(?:{'|'.join(SHAPES)})"),
+    # One row for each: joined, they make an automaton that RE2 cannot keep in memory, and searching is a hundred times as slow.
+    *(Kind("credential", rf"\b(?:{shape})") for shape in SHAPES),
     Kind(
         "credential",
         r"(?i)\b(?:proxy-)?authorization[\"']?[ \t]*[:=][ \t]*[\"']?"
@@ -177,14 +209,16 @@ CREDENTIALS: tuple[Kind, ...] = (
         r"(?i)\bcookie[\"']?[ \t]*:[ \t]*[\"']?([A-Z0-9!#$%&*+.^_|~-]+=[^\s;\"'<>\\]+(?:;[ ]?[^\s=;\"'<>\\]+=[^\s;\"'<>\\]*)*)",
     ),
     Kind("credential", r"(?i)\bset-cookie2?[\"']?[ \t]*:[ \t]*[\"']?[A-Z0-9!#$%&*+.^_|~-]+=([^\s;\"'<>\\]+)", whole),
-    Kind("credential", rf"(?i)(?:{_STRONG}|{_ABROAD})(?:[\"'\x{{201D}}]?\]?[ \t]*(?:[:?]{{0,3}}=|=>)[ \t]*|[\"']?\]?[ \t]*:)({_VALUE})", assigned),
-    Kind("credential", rf"(?i)(?:{_STRONG}|{_ABROAD})[\"'\x{{201D}}]?\]?[ \t]*:[ \t]+({_QUOTED}|[\"'][^\s\"',;<>&\\]+)", assigned),
-    Kind("credential", rf"(?i)(?:{_STRONG}|{_ABROAD})[\"'\x{{201D}}]?\]?[ \t]*:[ \t]+([^\s\"',;<>&\\]+(?: [a-z]+){{0,8}})", phrase),
-    Kind("credential", rf"(?i)(?:{_STRONG}|{_ABROAD}){_IS}[ \t]*[\x{{300C}}\x{{300E}}\x{{201E}}\x{{201C}}\x{{AB}}]*({_QUOTED}|[!-~]+)", spoken),
+    Kind(
+        "credential",
+        rf"(?i)(?:{_STRONG}|{_ABROAD})([\"'\x{{201D}}]?\]?(?:[ \t]*(?:[:?]{{0,3}}=|=>|:)|{_IS})[ \t]*[\x{{300C}}\x{{300E}}\x{{201E}}\x{{201C}}\x{{AB}}]*"
+        rf"(?:{_QUOTED}|{_BARE}(?: [a-z]+){{0,8}})){_ENDS}",
+        named_in_text,
+    ),
     Kind("credential", rf"(?:{_UNSPACED})(?:は|が|是|为|為|는|은)?[ ]?[\x{{300C}}\x{{300E}}\x{{201C}}\"]?([!-~]{{4,}})", assigned),
-    Kind("credential", rf"(?i)(?:\b|_)(?:{_WEAK}){_ASSIGNS}({_QUOTED}|{_BARE}(?: [a-z]+)?)", assigned_to_weak),
+    Kind("credential", rf"(?i)(?:\b|_)(?:{_WEAK}){_ASSIGNS}({_QUOTED}|{_BARE}(?: [a-z]+)?){_ENDS}", assigned_to_weak),
     Kind("credential", rf"[a-z0-9](?:Token|Secret|Pass|Pwd|Pw|Pin|Otp){_ASSIGNS}({_VALUE})", assigned_to_weak),
-    Kind("credential", rf"(?i)[\"'][a-z0-9_.-]*(?:{_STRONG})[\"'],[ ]?({_QUOTED})", spoken),  # a default beside a name
+    Kind("credential", rf"(?i)[\"'][a-z0-9_.-]*(?:passw(?:or)?d|pwd|secret|token|api[_-]?key)[\"'],[ ]?({_QUOTED})", spoken),  # a default beside a name
     Kind("credential", r"\bBUNDLE_[A-Z0-9_]+__(?:COM|IO|ORG|NET)[\"']?[ \t]*[:=][ \t]*[\"']?([^\s\"':]+:[^\s\"';&]+)", whole),
     # Command lines, SQL, XML
     Kind(
@@ -198,11 +232,11 @@ CREDENTIALS: tuple[Kind, ...] = (
         r"(?:^|[ \t\"'])(?:-u|--user|--proxy-user|-U)[ =]{0,3}[\"']?([^\s\"'\\:]{0,64}[\"']?:[\"'\\]{0,2}[^\s\"'\\]*)",
         user_and_password,
     ),
-    Kind("credential", rf"\b(?:sshpass[ \t]+-p[ \t]*|redis-cli[^\n|;]{{0,60}}? -a[ \t]+)({_VALUE})", assigned),
-    Kind("credential", rf"\b(?:mysql|mysqldump|mariadb|mongo|mongosh)\b[^\n|;]{{0,80}}? -p[ \t]?({_VALUE})", assigned),
+    Kind("credential", rf"\b(?:sshpass[ \t]+-p[ \t]*|redis-cli[^\n|;]*? -a[ \t]+)({_VALUE})", assigned),
+    Kind("credential", rf"\b(?:mysql|mysqldump|mariadb|mongo|mongosh)\b[^\n|;]*? -p[ \t]?({_VALUE})", assigned),
     Kind("credential", r"(?i)\b(?:identified(?: with [a-z0-9_]+)? by|password(?: for [^\s=]{1,40})?)[ \t]*=?[ \t(]*(?:'([^'\n]{3,})')", whole),
-    Kind("credential", rf"(?i)<(?:[a-z0-9]+:)?(?:[a-z0-9_.-]*(?:{_STRONG})|{_WEAK})(?: [^<>\n]{{0,60}})?>([^<>\n]{{3,}})</", assigned),
-    Kind("credential", rf"(?i)\b(?:key|name|id)=[\"'][a-z0-9_.:-]*(?:{_STRONG}|token|secret)[\"'][ \t]+value=({_QUOTED})", assigned),
+    Kind("credential", rf"(?i)<(?:[a-z0-9]+:)?(?:[a-z0-9_.-]*(?:passw(?:or)?d|passwort|pwd|secret|token|key|passphrase)|{_WEAK})(?: [^<>\n]*)?>([^<>\n]{{3,}})</", assigned),
+    Kind("credential", rf"(?i)\b(?:key|name|id)=[\"'][a-z0-9_.:-]*(?:passw(?:or)?d|pwd|secret|token|api[_-]?key|passphrase)[\"'][ \t]+value=({_QUOTED})", assigned),
     Kind("url-credentials", r"(?i)\b[a-z][a-z0-9+.-]{1,30}://([^\s/?#\"'<>\\:]*:[^\s/?#\"'<>\\]+)@"),
     Kind("url-credentials", r"(?i)\bhttps?://([0-9a-f]{32})@[a-z0-9.-]+/[0-9]+"),  # where errors are sent
     Kind(

@@ -62,12 +62,12 @@ _NAMES = (
     r"national (?:id|identity|identification|insurance)(?: card)?|identity (?:card|number)|id card|personal id|"
     r"citizen (?:id|card)|"
     r"social (?:security|insurance)(?: number)?|health ?care? (?:card|id)|nhs(?: number)?|medicare(?: number)?|tax ?payer id|"
-    r"tax (?:id|number|file number|identification number)|ssn|nino|nin|dni|nif|nie|bsn|burgerservicenummer|pesel|cpf|curp|rfc|"
-    r"aadhaar|aadhar|pan card|sin|tfn|itin|ppsn?|nric|fin|hkid|personnummer|fødselsnummer|resident registration|"
+    r"tax (?:id|number|file number|identification number)|ssn|nino|dni|nif|bsn|burgerservicenummer|pesel|cpf|curp|rfc|"
+    r"aadhaar|aadhar|pan card|tfn|itin|ppsn?|nric|hkid|personnummer|fødselsnummer|resident registration|"
     r"cpr(?:-nummer)?|henkilötunnus|"
     r"steuer-?id(?:entifikationsnummer)?|steuernummer|sozialversicherungsnummer|versicherungsnummer|personalausweis(?:nummer)?|"
     r"codice fiscale|numéro de sécurité sociale|insee|documento de identidad|cédula|cnp|egn|oib|isikukood|asmens kodas|"
-    r"rodné číslo|rijksregisternummer|tc kimlik|teudat zehut|rut"
+    r"rodné číslo|rijksregisternummer|tc kimlik|teudat zehut"
 )
 _ID = r"[A-Z]{0,6} ?[0-9](?:[./-]?[0-9A-Z]| [0-9]| [A-Z]\b){5,19}"
 
@@ -108,6 +108,7 @@ DOCUMENTS: tuple[Kind, ...] = (
     Kind(
         "national-id", rf"\b(?:{labels.IDENTITY_SHORT})\b{labels.between(2)}((?i:{_ID}))\b", only_if(identifier), unless=GOODS
     ),
+    Kind("national-id", rf"(?i)\b(?:{labels.IDENTITY_AMBIGUOUS})[ ]?[:=][ ]?({_ID})\b", only_if(identifier)),
     Kind(
         "passport",
         rf"(?i){labels.behind(labels.PASSPORT, labels.PASSPORT_ELSEWHERE, 2)}([A-Z]{{0,3}} ?[0-9](?: ?[0-9]|[A-Z]){{4,9}})\b",

@@ -238,13 +238,16 @@ def international_phone(candidate: str) -> Iterator[Span]:
         yield 0, len(candidate) if extension and end == extension.start() else end
 
 
+_PRICES = re.compile(r"[0-9]{1,3}[.,][0-9]{2}(?: [0-9]{1,3}[.,][0-9]{2})+")
+
+
 def trunk_phones(candidate: str) -> Iterator[Span]:
     """National numbers, 9 to 12 digits with their leading zero; several may follow one another. A date is none."""
     start, end, total = -1, 0, 0
     for first, last in [*_groups(candidate), (len(candidate), len(candidate))]:
         begins = candidate[first : first + 1] == "0"
         if start >= 0 and (total + last - first > 12 or (begins and total >= 9) or first == last):
-            if total >= 9 and not _DATE.match(candidate[start:end]):
+            if total >= 9 and not (_DATE.match(candidate[start:end]) or _PRICES.fullmatch(candidate[start:end])):
                 yield start, end
             start = -1
         if start < 0 and begins:
@@ -258,12 +261,14 @@ def labelled_phone(candidate: str) -> bool:
     return 6 <= len(digits_of(number)) <= 15 and not (_DATE.match(number) or _YEARS.match(number))
 
 
+_PAIRS = re.compile(r"[0-9]{2}(?:[ .-][0-9]{2}){2}")
 _AMOUNT = re.compile(r"[0-9]{1,3}(?:[ .,][0-9]{3})*[.,][0-9]{2}$")
 
 
 def spoken_phone(candidate: str) -> bool:
-    """After some words that may end in a number to call: seven digits at least, and no amount."""
-    return len(digits_of(_EXTENSION.sub("", candidate))) >= 7 and labelled_phone(candidate) and not _AMOUNT.match(candidate)
+    """After some words that may end in a number to call: seven digits at least or three pairs, and no amount."""
+    enough = len(digits_of(_EXTENSION.sub("", candidate))) >= 7 or _PAIRS.fullmatch(candidate)
+    return bool(enough) and labelled_phone(candidate) and not _AMOUNT.match(candidate)
 
 
 def noted_phone(candidate: str) -> bool:

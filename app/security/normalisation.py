@@ -142,6 +142,8 @@ def normalised(original: bytes, in_time: Callable[[], None]) -> Normalised | Non
 
 def plain(text: str) -> str:
     """``text`` in the one spelling that is searched."""
+    if text.isascii() and not ("&" in text or "%" in text or "\\" in text):
+        return text
     return _SPELLED.sub(_meant, text)
 
 

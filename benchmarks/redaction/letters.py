@@ -105,7 +105,74 @@ TUNED: Mapping[str, tuple[str, ...]] = {
         "मेरा जन्म {d} को हुआ था, मोबाइल: {p}, ऑर्डर नंबर {o}",
     ),
 }
-UNTUNED: Mapping[str, tuple[str, ...]] = {}
+UNTUNED: Mapping[str, tuple[str, ...]] = {
+    "sv_SE": (
+        "Hej, jag heter {w} och är född den {d}. Mitt personnummer är {n}, ring mig på {p}.",
+        "Faktura {o}\n{w}\nMobil: {p}\nE-post: {e}\nBelopp {m}\nKort {c}",
+        "Födelsedatum: {d}\nPersonnummer: {n}\nBankkonto: {i}",
+        "Kan ni ringa upp mig? Numret är {p}. Betala tillbaka {m} till {i}.",
+    ),
+    "da_DK": (
+        "Mit telefonnummer er {p}, og min mail er {e}. Ordre {o}.",
+        "Faktura {o}\nKunde: {w}\nTlf.: {p}\nKort: {c}",
+        "Fødselsdato: {d}\nKonto: {i}\nBeløb {m}",
+        "Jeg er født den {d}. Ring venligst til mig på {p}.",
+    ),
+    "cs_CZ": (
+        "Dobrý den, můj telefon je {p} a narodil jsem se {d}. Objednávka {o}.",
+        "Faktura {o}\n{w}\nTelefon: {p}, e-mail: {e}\nČástka {m}\nKarta {c}",
+        "Datum narození: {d}\nRodné číslo: {n}\nÚčet: {i}",
+        "Zavolejte mi prosím na číslo {p}, vraťte {m} na {i}.",
+    ),
+    "tr_TR": (
+        "Merhaba, telefon numaram {p}, e-posta adresim {e}. Sipariş {o}.",
+        "Fatura {o}\n{w}\nTel: {p}\nTutar {m}\nKredi kartı: {c}",
+        "Doğum tarihi: {d}\nT.C. kimlik no: {n}\nIBAN: {i}",
+        "Beni {p} numarasından arayabilirsiniz, doğum tarihim {d}.",
+    ),
+    "ko_KR": (
+        "안녕하세요, 제 전화번호는 {p}이고 이메일은 {e}입니다. 주문 {o}",
+        "청구서 {o}\n{w}\n연락처: {p}\n카드번호: {c}",
+        "생년월일: {d}\n주민등록번호: {n}\n휴대폰: {p}",
+        "{p}로 전화 주세요. 생일은 {d}입니다.",
+    ),
+    "zh_CN": (
+        "您好，我的手机号码是{p}，邮箱是{e}，订单 {o}。",
+        "发票 {o}\n{w}\n电话：{p}\n信用卡：{c}",
+        "出生日期：{d}\n身份证号码：{n}\n联系电话：{p}",
+        "请拨打{p}联系我，我出生于{d}。",
+    ),
+    "fi_FI": (
+        "Hei, puhelinnumeroni on {p} ja sähköposti {e}. Tilaus {o}.",
+        "Lasku {o}\n{w}\nPuh. {p}\nSumma {m}\nKortti {c}",
+        "Syntymäaika: {d}\nHenkilötunnus: {n}\nTilinumero: {i}",
+        "Soittakaa minulle numeroon {p}. Olen syntynyt {d}.",
+    ),
+    "ro_RO": (
+        "Bună ziua, numărul meu de telefon este {p}, sunt născut pe {d}.",
+        "Factura {o}\n{w}\nTelefon: {p}, e-mail: {e}\nCard {c}",
+        "Data nașterii: {d}\nCNP: {n}\nCont: {i}",
+        "Vă rog să mă sunați la {p}, rambursați {m} în {i}.",
+    ),
+    "hu_HU": (
+        "Jó napot, a telefonszámom {p}, születési dátumom {d}.",
+        "Számla {o}\n{w}\nTelefon: {p}, e-mail: {e}\nKártya: {c}",
+        "Születési idő: {d}\nSzemélyi szám: {n}\nSzámlaszám: {i}",
+        "Kérem, hívjon a {p} számon a {o} rendelés ügyében.",
+    ),
+    "ru_RU": (
+        "Здравствуйте, мой номер телефона {p}, почта {e}. Заказ {o}.",
+        "Счёт {o}\n{w}\nТел.: {p}\nКарта: {c}",
+        "Дата рождения: {d}\nИНН: {n}\nМобильный: {p}",
+        "Позвоните мне по номеру {p}, я родился {d}.",
+    ),
+    "el_GR": (
+        "Γεια σας, το τηλέφωνό μου είναι {p}, email {e}. Παραγγελία {o}.",
+        "Τιμολόγιο {o}\n{w}\nΤηλ.: {p}\nΚάρτα: {c}",
+        "Ημερομηνία γέννησης: {d}\nΑΦΜ: {n}\nIBAN: {i}",
+        "Καλέστε με στο {p}, γεννήθηκα στις {d}.",
+    ),
+}
 
 ORDERS = ("NW-#####", "T-20##-######", "INV-######", "RMA-####-##")
 AMOUNTS = ("$#,###.##", "€ #.###,##", "£###.##", "# ### zł", "¥#,###", "R$ ###,##", "₹#,##,###.##")
@@ -129,8 +196,8 @@ class Writer:
             "e": ("EMAIL_ADDRESS", self._email),
             "c": ("CREDIT_CARD", self._card),
             "i": ("IBAN_CODE", self._iban),
-            "o": ("", lambda: self._digits(self.random.choice(ORDERS))),
-            "m": ("", lambda: self._digits(self.random.choice(AMOUNTS))),
+            "o": ("", lambda: self.digits(self.random.choice(ORDERS))),
+            "m": ("", lambda: self.digits(self.random.choice(AMOUNTS))),
             "t": ("", lambda: self.random.choice(("2026-11-03", "03.11.2026", "11/3/2026", "3 November 2026"))),
             "w": ("", lambda: str(self.fake.name())),
         }
@@ -147,7 +214,7 @@ class Writer:
             text += value + piece[2:]
         return text, spans
 
-    def _digits(self, form: str) -> str:
+    def digits(self, form: str) -> str:
         return "".join(str(self.random.randint(1, 9)) if c == "#" else c for c in form)
 
     def _birth(self) -> str:
@@ -170,11 +237,11 @@ class Writer:
     def _national(self) -> str:
         fake: Any = self.fake
         if self.locale == "ja_JP":
-            return self._digits("############") if self.random.random() < 0.6 else self._digits("#### #### ####")
+            return self.digits("############") if self.random.random() < 0.6 else self.digits("#### #### ####")
         if self.locale == "hi_IN":
-            return self._digits("#### #### ####")
+            return self.digits("#### #### ####")
         if self.locale == "de_DE":
-            return self._digits("###########") if self.random.random() < 0.5 else self._digits("## ### ### ###")
+            return self.digits("###########") if self.random.random() < 0.5 else self.digits("## ### ### ###")
         if self.locale == "es_ES":
             return str(fake.nif() if self.random.random() < 0.5 else fake.nie())
         if self.locale == "pt_BR":
@@ -246,14 +313,14 @@ def spelled(seed: int, each: int) -> Iterator[Line]:
     """One value a text, in every spelling: a card, an IBAN, phones, an e-mail."""
     writer = Writer("en_GB", seed)
     for spelling, spell in SPELLINGS.items():
-        for frame in ("{c}", "{i}", "{e}", "+44 20 79## ####", "phone: 0131 496 ####"):
+        for frame in ("card {c}", "{i}", "{e}", "+44 20 79## ####", "phone: 0131 496 ####"):
             for _ in range(each):
-                if frame.startswith("{"):
-                    value, spans = writer.write(frame)
-                    before, entity = "", spans[0][2]
+                if "{" in frame:
+                    whole, spans = writer.write(frame)
+                    before, value, entity = whole[: spans[0][0]], whole[spans[0][0] :], spans[0][2]
                 else:
                     before, value = ("phone: ", frame[7:]) if frame.startswith("phone") else ("", frame)
-                    value, entity = writer._digits(value), "PHONE_NUMBER"  # noqa: SLF001 - one module
+                    value, entity = writer.digits(value), "PHONE_NUMBER"
                 told = spell(value)
                 quote = '{"note": "' if spelling == "escapes" else "Write: "
                 text = f"{quote}{before}{told} and so on"
