@@ -229,7 +229,7 @@ CREDENTIALS: tuple[Kind, ...] = (
     ),
     Kind(
         "credential",
-        r"(?:^|[ \t\"'])(?:-u|--user|--proxy-user|-U)[ =]{0,3}[\"']?([^\s\"'\\:]{0,64}[\"']?:[\"'\\]{0,2}[^\s\"'\\]*)",
+        r"(?:^|[\s\"'])(?:-u|--user|--proxy-user|-U)[ =]{0,3}[\"']?([^\s\"'\\:]{0,64}[\"']?:[\"'\\]{0,2}[^\s\"'\\]*)",
         user_and_password,
     ),
     Kind("credential", rf"\b(?:sshpass[ \t]+-p[ \t]*|redis-cli[^\n|;]*? -a[ \t]+)({_VALUE})", assigned),

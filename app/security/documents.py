@@ -130,4 +130,9 @@ DOCUMENTS: tuple[Kind, ...] = (
         only_if(birth_date),
     ),
     Kind("birth-date", rf"(?i)({labels.DAY}){labels.BORN_BEHIND}", only_if(birth_date)),
+    Kind(  # the question on one line, the answer on the next, behind the name of who gives it
+        "birth-date",
+        rf"(?i)(?:\b(?:{labels.BORN})|(?:{labels.BORN_ELSEWHERE}))[^\n?]{{0,20}}\?[ \t\r]*\n[^\n]{{0,60}}?({labels.WRITTEN_DAY})",
+        only_if(birth_date),
+    ),
 )

@@ -1,12 +1,14 @@
 """Redaction of a text that arrives in pieces, where no piece may leave before all that could belong to a finding in it is there.
 
-`kinds` promises that no match goes over the end of a line, but from a label that ends it (``Phone:``) and within a private key.
-So whole lines leave as they are complete, and what comes out is, for every way of cutting, what `Redactor.redact` makes of the
-whole. A text that begins like a JSON document is held back until its end, as it can only be read whole.
+`kinds` promises that no match goes over the end of a line, but from a label that ends it (``Phone:``) or a question, and within a
+private key. So whole lines leave as they are complete, and what comes out is, for every way of cutting, what `Redactor.redact`
+makes of the whole; but for tables of numbers, where the whole sees more lines and spares groups that a line alone does not. A text
+that begins like a JSON document is held back until its end, as it can only be read whole.
 """
 
 import re
 
+from app.security.normalisation import plain
 from app.security.redaction import FAILED, Redactor
 
 MOST_HELD = 65_536  # characters; a line or a key that is longer is nobody's prose
@@ -52,13 +54,24 @@ class StreamRedactor:
 
 def _seam(text: str) -> int:
     """Where ``text`` can be cut: behind the last end of a line over which nothing goes. 0 if there is none."""
+    if "\n" not in text:
+        return 0
+    searched = plain(text)  # it has the same ends of lines: a colon may be one of full width, or written ``&#58;``
+    lines = searched.count("\n", 0, _seam_in(searched))
+    seam = 0
+    for _ in range(lines):
+        seam = text.index("\n", seam) + 1
+    return seam
+
+
+def _seam_in(text: str) -> int:
     end = len(text)
     while (seam := text.rfind("\n", 0, end) + 1) > 0:
         said = text[:seam].rstrip(" \t\r\n")
         opened = text.rfind(_KEY, 0, seam)
         if opened >= 0 and not _KEY_ENDS.search(text, opened, seam):
             end = opened  # inside of a key
-        elif said[-1:] in {":", "=", "#"}:
+        elif said[-1:] in {":", "=", "#", "?"}:
             end = len(said)
         else:
             return seam
