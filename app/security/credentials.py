@@ -214,9 +214,10 @@ CREDENTIALS: tuple[Kind, ...] = (
         rf"(?i)(?:{_STRONG}|{_ABROAD})([\"'\x{{201D}}]?\]?(?:[ \t]*(?:[:?]{{0,3}}=|=>|:)|{_IS})[ \t]*[\x{{300C}}\x{{300E}}\x{{201E}}\x{{201C}}\x{{AB}}]*"
         rf"(?:{_QUOTED}|{_BARE}(?: [a-z]+){{0,8}})){_ENDS}",
         named_in_text,
+        resume=True,
     ),
     Kind("credential", rf"(?:{_UNSPACED})(?:は|が|是|为|為|는|은)?[ ]?[\x{{300C}}\x{{300E}}\x{{201C}}\"]?([!-~]{{4,}})", assigned),
-    Kind("credential", rf"(?i)(?:\b|_)(?:{_WEAK}){_ASSIGNS}({_QUOTED}|{_BARE}(?: [a-z]+)?){_ENDS}", assigned_to_weak),
+    Kind("credential", rf"(?i)(?:\b|_)(?:{_WEAK}){_ASSIGNS}({_QUOTED}|{_BARE}(?: [a-z]+)?){_ENDS}", assigned_to_weak, resume=True),
     Kind("credential", rf"[a-z0-9](?:Token|Secret|Pass|Pwd|Pw|Pin|Otp){_ASSIGNS}({_VALUE})", assigned_to_weak),
     Kind("credential", rf"(?i)[\"'][a-z0-9_.-]*(?:passw(?:or)?d|pwd|secret|token|api[_-]?key)[\"'],[ ]?({_QUOTED})", spoken),  # a default beside a name
     Kind("credential", r"\bBUNDLE_[A-Z0-9_]+__(?:COM|IO|ORG|NET)[\"']?[ \t]*[:=][ \t]*[\"']?([^\s\"':]+:[^\s\"';&]+)", whole),

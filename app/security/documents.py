@@ -58,18 +58,7 @@ def birth_date(candidate: str) -> bool:
     return len(digits_of(candidate)) >= 3
 
 
-_NAMES = (
-    r"national (?:id|identity|identification|insurance)(?: card)?|identity (?:card|number)|id card|personal id|"
-    r"citizen (?:id|card)|"
-    r"social (?:security|insurance)(?: number)?|health ?care? (?:card|id)|nhs(?: number)?|medicare(?: number)?|tax ?payer id|"
-    r"tax (?:id|number|file number|identification number)|ssn|nino|dni|nif|bsn|burgerservicenummer|pesel|cpf|curp|rfc|"
-    r"aadhaar|aadhar|pan card|tfn|itin|ppsn?|nric|hkid|personnummer|fødselsnummer|resident registration|"
-    r"cpr(?:-nummer)?|henkilötunnus|"
-    r"steuer-?id(?:entifikationsnummer)?|steuernummer|sozialversicherungsnummer|versicherungsnummer|personalausweis(?:nummer)?|"
-    r"codice fiscale|numéro de sécurité sociale|insee|documento de identidad|cédula|cnp|egn|oib|isikukood|asmens kodas|"
-    r"rodné číslo|rijksregisternummer|tc kimlik|teudat zehut"
-)
-_ID = r"[A-Z]{0,6} ?[0-9](?:[./-]?[0-9A-Z]| [0-9]| [A-Z]\b){5,19}"
+_ID_REST = r"[0-9](?:[./-]?[0-9A-Z]| [0-9]| [A-Z]\b){5,19}"
 
 DOCUMENTS: tuple[Kind, ...] = (
     Kind("ssn", r"\b[0-9]{3}-[0-9]{2}-[0-9]{4}\b", only_if(ssn), not_after="-.", not_before="-"),
@@ -94,26 +83,14 @@ DOCUMENTS: tuple[Kind, ...] = (
         not_after="-.#/+",
         not_before="-",
     ),
-    Kind(
-        "national-id",
-        rf"(?i)\b(?:{_NAMES}){FILLERS}{SEPARATOR}([A-Z]{{0,5}} ?[0-9](?:[./-]?[0-9A-Z]| [0-9]| [A-Z]\b){{5,19}})\b",
-        only_if(identifier),
-    ),
-    Kind(
-        "national-id",
-        rf"(?i){labels.behind(labels.IDENTITY, labels.IDENTITY_ELSEWHERE, 2)}({_ID})\b",
-        only_if(identifier),
-        unless=GOODS,
-    ),
-    Kind(
-        "national-id", rf"\b(?:{labels.IDENTITY_SHORT})\b{labels.between(2)}((?i:{_ID}))\b", only_if(identifier), unless=GOODS
-    ),
-    Kind("national-id", rf"(?i)\b(?:{labels.IDENTITY_AMBIGUOUS})[ ]?[:=][ ]?({_ID})\b", only_if(identifier)),
+    Kind("national-id", rf"\b([A-Z]{{1,6}} {_ID_REST})\b", only_if(identifier), unless=GOODS, after=labels.AFTER_IDENTITY),
+    Kind("national-id", rf"(?i)\b([A-Z]{{0,6}}{_ID_REST})\b", only_if(identifier), unless=GOODS, after=labels.AFTER_IDENTITY),
     Kind(
         "passport",
-        rf"(?i){labels.behind(labels.PASSPORT, labels.PASSPORT_ELSEWHERE, 2)}([A-Z]{{0,3}} ?[0-9](?: ?[0-9]|[A-Z]){{4,9}})\b",
+        r"(?i)\b([A-Z]{0,3}[0-9](?: ?[0-9]|[A-Z]){4,9})\b",
         only_if(identifier),
         unless=GOODS,
+        after=labels.AFTER_PASSPORT,
     ),
     Kind(
         "passport",
@@ -124,15 +101,6 @@ DOCUMENTS: tuple[Kind, ...] = (
         rf"(?i)\b(?:driver'?s?|driver\x{{2019}}s|driving) ?licen[sc]e{FILLERS}{SEPARATOR}([A-Z0-9][A-Z0-9-]{{3,18}})\b",
         only_if(document),
     ),
-    Kind(
-        "birth-date",
-        rf"(?i){labels.behind(labels.BORN, labels.BORN_ELSEWHERE, 4)}(?:it's |it is |on |is )?({labels.DAY})",
-        only_if(birth_date),
-    ),
-    Kind("birth-date", rf"(?i)({labels.DAY}){labels.BORN_BEHIND}", only_if(birth_date)),
-    Kind(  # the question on one line, the answer on the next, behind the name of who gives it
-        "birth-date",
-        rf"(?i)(?:\b(?:{labels.BORN})|(?:{labels.BORN_ELSEWHERE}))[^\n?]{{0,20}}\?[ \t\r]*\n[^\n]{{0,60}}?({labels.WRITTEN_DAY})",
-        only_if(birth_date),
-    ),
+    Kind("birth-date", rf"(?i)\b({labels.DAY})", only_if(birth_date), after=labels.AFTER_BORN, resume=True),
+    Kind("birth-date", rf"(?i)\b({labels.DAY}){labels.BORN_BEHIND}", only_if(birth_date)),
 )

@@ -34,7 +34,9 @@ class Kind:
 
     The first group of ``pattern``, or all of it, is the candidate; ``find`` yields the parts of it to replace, as offsets, in
     time linear in a candidate whose length nobody bounds. A candidate with one of ``not_after`` right before it or
-    ``not_before`` right behind it is part of something else; one behind words that match ``unless`` is what they say.
+    ``not_before`` right behind it is part of something else; one behind words that match ``unless`` (RE2, ending in ``$``) is what they say. Where
+    ``after`` is given, likewise, only a candidate behind words that match it counts: labels with a few words between
+    are looked for there, since as parts of ``pattern`` they would make automata that RE2 cannot keep in memory.
     """
 
     name: str
@@ -42,7 +44,9 @@ class Kind:
     find: Find = whole
     not_after: str = ""
     not_before: str = ""
-    unless: re.Pattern[str] | None = None
+    unless: str = ""
+    after: str = ""
+    resume: bool = False  # go on right behind what was found, or within what was not: the pattern reads words too, and is bounded
     tabular: bool = False  # groups of four digits, which a table of numbers has too: see `in_table`
 
 
@@ -96,28 +100,31 @@ def _last_of_card(candidate: str, groups: Sequence[Span], first: int) -> int:
     return found
 
 
-_GROUPS_OF_FOUR = re.compile(rb"(?<![0-9])[0-9]{4}(?: [0-9]{4})*(?![0-9])")
-_ROWS_NEAR, _NEAR = 3, 400  # lines before and behind, and bytes of them, that are looked at
+_GROUPS_OF_FOUR = re.compile(rb"[0-9]{4}(?: [0-9]{4})*")
+_GROUPS_BEFORE = re.compile(rb"(?:(?<![0-9])[0-9]{4} ){1,4}$")
+_GROUPS_BEHIND = re.compile(rb"(?: [0-9]{4}(?![0-9])){1,4}")
+_ROW = re.compile(rb"(?<![0-9])[0-9]{4}(?: [0-9]{4}){2,}(?![0-9])")
+_ROWS_NEAR, _NEAR = 3, 160  # lines before and behind, and bytes of them, that are looked at
 
 
 def in_table(text: bytes, start: int, end: int) -> bool:
     """Whether groups of four digits are cells: of a longer row, or between rows of which most hold no card."""
     if not _GROUPS_OF_FOUR.fullmatch(text, start, end):
         return False
-    before, after = text[max(0, start - _NEAR) : start], text[end : end + _NEAR]
-    own = before.rpartition(b"\n")[2] + text[start:end] + after.partition(b"\n")[0]
-    rows = [*before.split(b"\n")[-1 - _ROWS_NEAR : -1], *after.split(b"\n")[1 : 1 + _ROWS_NEAR]]
-    if any(len(row) > 24 and not _all_cards(row) for row in _GROUPS_OF_FOUR.findall(own)):  # more than five groups
+    beside = [_GROUPS_BEFORE.search(text[max(0, start - 20) : start]), _GROUPS_BEHIND.match(text, end)]
+    groups = [match.group() for match in beside if match]
+    if sum(len(each) // 5 for each in groups) > 1 and not all(_is_card(each) for each in groups):
         return True
-    runs = [row for line in rows for row in _GROUPS_OF_FOUR.findall(line) if len(row) >= 14]
-    none = sum(not _all_cards(row) for row in runs)
-    return none >= 2 and none > len(runs) - none
+    before, after = text[max(0, start - _NEAR) : start], text[end : end + _NEAR]
+    lines = [*before.split(b"\n")[-1 - _ROWS_NEAR : -1], *after.split(b"\n")[1 : 1 + _ROWS_NEAR]]
+    rows = [row for line in lines for row in _ROW.findall(line)]
+    none = sum(not _is_card(row) for row in rows)
+    return none >= 2 and none > len(rows) - none
 
 
-def _all_cards(row: bytes) -> bool:
-    digits = row.replace(b" ", b"").decode()
-    cards_in_it = [digits[at : at + 16] for at in range(0, len(digits), 16)]
-    return all(_CARD.fullmatch(card) and luhn(card) for card in cards_in_it)
+def _is_card(groups: bytes) -> bool:
+    digits = groups.replace(b" ", b"").decode()
+    return bool(_CARD.fullmatch(digits)) and luhn(digits)
 
 
 def labelled_card(candidate: str) -> Iterator[Span]:
@@ -134,26 +141,24 @@ def labelled_card(candidate: str) -> Iterator[Span]:
 
 
 # Words before a number that say what it is; a machine's version before something like an address. Other scripts have no blanks.
-GOODS = re.compile(
-    r"(?:\b(?:order|article|artikel|item|product|tracking|parcel|shipment|ticket|invoice|sku|ean|upc|gtin|isbn|asin|ref|reference|serial|"
+GOODS = (
+    r"(?i)(?:\b(?:order|article|artikel|item|product|tracking|parcel|shipment|ticket|invoice|sku|ean|upc|gtin|isbn|asin|ref|reference|serial|"
     r"batch|lot|case|transaction|booking|account|customer|"
     r"bestellung|bestellnummer|auftrag|auftragsnummer|rechnung|rechnungsnummer|sendung|sendungsnummer|paket|kundennummer|artikelnummer|"
     r"commande|colis|facture|suivi|pedido|factura|envío|artículo|seguimiento|ordine|fattura|spedizione|articolo|bestelling|factuur|zending|"
     r"pakket|encomenda|nota|fatura|envio|rastreio|zamówieni[ea]|faktur[ay]|przesyłk[ai]|paczk[ai]|artykuł|order|faktura|beställning|ordre|"
     r"objednávk[ay]|faktur[ay]|tilaus|lasku|sipariş|fatura|commande)s?"
     r"|注文|請求書|商品|追跡|伝票|订单|訂單|发票|快递|주문|송장|ऑर्डर|बिल|заказ[а]?|счёт|συμβόλαιο|παραγγελία)"
-    r"(?:番号|号|號|编号|번호| नंबर)?(?:[ _-](?:number|no|nr|id|code|nummer|num|n[.º°]|numero|número|numer|di|de|der|du|del|nº))*\.? ?[:#]? ?$",
-    re.IGNORECASE,
+    r"(?:番号|号|號|编号|번호| नंबर)?(?:[ _-](?:number|no|nr|id|code|nummer|num|n[.º°]|numero|número|numer|di|de|der|du|del|nº))*\.? ?[:#]? ?$"
 )
-SOFTWARE = re.compile(
-    r"(?:chrome|chromium|safari|version|edga?|opr|firefox|crios|fxios|android|webkit|client|rv)[ :/]$"
+SOFTWARE = (
+    r"(?i)(?:chrome|chromium|safari|version|edga?|opr|firefox|crios|fxios|android|webkit|client|rv)[ :/]$"
     r"|\b(?:versions?|ver\.?|v\.?|builds?|release|firmware|kernel|upgraded? to|updated? to|downgraded? to|upgrade auf|aktualisiert auf|oid|"
     r"sections?|sec\.?|chapters?|clauses?|paragraphs?|para\.?|figures?|fig\.?|annex|appendix|abschnitte?|kapitel|absatz|ziffer|anhang|"
     r"abbildung|abb\.|tabelle|chapitre|alinéa|annexe|tableau|capítulo|sección|apartado|anexo|tabla|capitolo|sezione|allegato|tabella|"
     r"hoofdstuk|paragraaf|bijlage|seção|secção|tabela|rozdział|sekcja|załącznik|wersj[ai]|versión|versione|versie|versão|extension)"
     r"(?: (?:number|no\.?|nr\.?))? ?[:/]? ?$"
-    r"|(?:==|>=|<=|~=|§§?|バージョン|節|章|第|版本|खंड) ?:? ?$",
-    re.IGNORECASE,
+    r"|(?:==|>=|<=|~=|§§?|バージョン|節|章|第|版本|खंड) ?:? ?$"
 )
 
 IBAN_LENGTHS = {

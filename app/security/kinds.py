@@ -52,10 +52,10 @@ KINDS: tuple[Kind, ...] = (
     Kind("iban", r"(?i)\b[a-z]{2}[0-9]{2}(?:[ -]?[a-z0-9]){11,40}", iban),
     Kind(
         "card",
-        rf"(?i){labels.behind(labels.CARD, labels.CARD_ELSEWHERE, 3)}"
-        rf"([0-9](?:{_GAP}?[0-9]){{11,18}})\b",
+        rf"\b([0-9](?:{_GAP}?[0-9]){{11,18}})\b",
         labelled_card,
         not_before="-",
+        after=labels.AFTER_CARD,
     ),
     Kind("card", r"\b[0-9](?:" + _GAP + r"?[0-9]){13,}\b", cards, not_after="-.#/+", tabular=True),
     *DOCUMENTS,
@@ -92,25 +92,15 @@ KINDS: tuple[Kind, ...] = (
         not_before=_WORD + "-",
         tabular=True,
     ),
+    Kind("phone", f"({_LOCAL})", only_if(labelled_phone), not_after=_WORD, not_before=_WORD + "-", after=labels.AFTER_PHONE),
     Kind(
         "phone",
-        rf"(?i){labels.behind(labels.PHONE, labels.PHONE_ELSEWHERE, 0)}({_LOCAL})",
-        only_if(labelled_phone),
-        not_before=_WORD + "-",
-    ),
-    Kind(
-        "phone",
-        rf"(?i){labels.behind(labels.PHONE, labels.PHONE_ELSEWHERE, 4)}({_LOCAL})",
+        f"({_LOCAL})",
         only_if(spoken_phone),
+        not_after=_WORD,
         not_before=_WORD + "-",
         unless=GOODS,
-    ),
-    Kind(
-        "phone",
-        rf"(?i){labels.behind(labels.CALL, labels.CALL_ELSEWHERE, 4)}({_LOCAL})",
-        only_if(spoken_phone),
-        not_before=_WORD + "-",
-        unless=GOODS,
+        after=labels.AFTER_CALL,
     ),
     Kind("phone", rf"(?i)({_LOCAL})(?:{labels.CALLED})", only_if(spoken_phone), not_after=_PHONE_AFTER),
     Kind(

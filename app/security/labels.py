@@ -14,8 +14,8 @@ def between(most: int) -> str:
 
 
 def behind(latin: str, others: str, most: int) -> str:
-    """A label and what parts it from its value. Scripts without blanks have none between."""
-    return rf"(?:\b(?:{latin})\.?{between(most)}|(?:{others})(?:{between(most)}|{_COPULA}{{0,8}}))"
+    """A label and what parts it from its value, for `finders.Kind.after`. Scripts without blanks have none between."""
+    return rf"(?i:\b(?:{latin})\.?{between(most)}|(?:{others})(?:{between(most)}|{_COPULA}{{0,8}}))"
 
 
 CARD = (
@@ -75,15 +75,17 @@ BORN_BEHIND = (  # the word after the day
     r"(?:(?: ?(?:in|à|en|a|te|w|i) [A-Z\x{C0}-\x{17F}][^\s,.;]{1,24})? (?:geboren|geb\.|née?\b|nacid[oa]\b|nat[oa]\b|nascid[oa]\b|urodzon[yae]\b|"
     r"född|født|syntynyt|doğumlu|tarihinde doğdu|született|born\b)| ?(?:に)?生まれ| ?生(?:$|[^A-Za-z0-9活産])| ?出生|(?:에)? ?(?:출생|태어|생)| को (?:हुआ|जन्म|पैदा))"
 )
-_MONTH = r"[^\s0-9.,:;=#()<>/@\"-]{3,}"
+_MONTH = r"[^\s0-9.,:;=#()<>/@\"-]{3,15}"
 WRITTEN_DAY = (
     r"[0-9]{1,2} ?[./\x{2013}-] ?[0-9]{1,2} ?[./\x{2013}-] ?(?:[0-9]{4}|[0-9]{2})\b|[0-9]{4} ?[./\x{2013}-] ?[0-9]{1,2} ?[./\x{2013}-] ?[0-9]{1,2}\b|"
-    rf"[0-9]{{1,2}}(?:st|nd|rd|th|er|º|ª|°|\.)?,?(?: (?:of|de|di|del))?[ -]{_MONTH}\.?(?: (?:de|del))?,?[ -][0-9]{{2,4}}\b|"
+    rf"[0-9]{{1,2}}(?:st|nd|rd|th|er|º|ª|°|\.)?,?(?: (?:of|de|di|del))?[ -]{_MONTH}\.?(?: (?:de|del))?,?(?: [0-9]{{4}}|-[0-9]{{2,4}})\b|"
     rf"{_MONTH}\.? [0-9]{{1,2}}(?:st|nd|rd|th)?,? [0-9]{{4}}\b|[0-9]{{4}}(?:[., -]){{1,2}}{_MONTH} [0-9]{{1,2}}\b|"
     r"(?:(?:明治|大正|昭和|平成|令和)(?:元|[0-9]{1,2})|[0-9]{2,4}) ?(?:年|년) ?[0-9]{1,2} ?(?:月|월) ?[0-9]{1,2} ?(?:日|일)?"
 )
 DAY = rf"{WRITTEN_DAY}|(?:19|20)[0-9]{{6}}\b|[0-9]{{6}}\b"
 
+_WRITTEN_ASK = r"[^\n?]{0,20}\?[ \t\r]*\n[^\n]{0,60}"  # the question on one line, the answer on the next
+AFTER_BORN = rf"(?:{behind(BORN, BORN_ELSEWHERE, 4)}(?i:it's |it is |on |is )?|(?i:\b(?:{BORN})|(?:{BORN_ELSEWHERE})){_WRITTEN_ASK})$"
 IDENTITY = (
     r"national (?:id|identity|identification|insurance)(?: card)?|identity (?:card|number|no)|id card|personal (?:id|number|code)|citizen (?:id|card)|"
     r"social (?:security|insurance)(?: number)?|health ?care? (?:card|id)|nhs|n\.?i\.? (?:number|no)|nino|tax ?payer id|"
@@ -102,7 +104,6 @@ IDENTITY_SHORT = (
     r"SSN|NINO|NIN|DNI|NIF|NIE|BSN|PESEL|NIP|CPF|RG|CNPJ|CURP|RFC|CUIL|CUIT|RUT|SIN|TFN|ABN|ITIN|PPSN?|NRIC|FIN|HKID|CNP|EGN|OIB|JMBG|EMŠO|AMKA|AFM|TCKN|"
     r"NUSS|NISS|NIR|AHV|AVS|SVNR|SV-Nr|CPR|NIK|KTP|CCCD|CMND|PAN|CF|NHI|IRD|IČO|SNILS|INN"
 )
-IDENTITY_AMBIGUOUS = r"nie|sin|fin|rut|run|rg|cf|pan|nip|nir|nin"  # words of some language too: before a colon only
 IDENTITY_ELSEWHERE = (
     r"マイナンバー|個人番号|免許証番号|在留カード|आधार|पैन कार्ड|पैन|身份证|身分證|身份證|居民身份|주민(?:등록)?번호|외국인등록번호|СНИЛС|ИНН|РНОКПП|ЕГН|ΑΜΚΑ|ΑΦΜ|תעודת זהות|ת\.ז\.?|"
     r"رقم الهوية|الهوية الوطنية|کد ملی|เลขบัตรประชาชน|เลขประจำตัวประชาชน"
@@ -111,3 +112,11 @@ PASSPORT = (
     r"passports?|passeport|pasaporte|reisepass|passaporto|passaporte|paspoort|paszport(?:u)?|pass(?:nummer|nr)|passi|pasu|pașaport(?:ul)?|útlevél(?:szám)?|pasaport"
 )
 PASSPORT_ELSEWHERE = r"паспорт[а]?|旅券|パスポート|护照|護照|여권|पासपोर्ट|جواز(?: السفر)?|διαβατήριο|דרכון"
+AFTER_IDENTITY = (
+    rf"(?:{behind(IDENTITY, IDENTITY_ELSEWHERE, 2)}|\b(?:{IDENTITY_SHORT})\b{between(2)}|(?i:\b(?:{IDENTITY_SHORT})[ ]?[:=][ ]?)|"
+    rf"(?i:\b(?:ssn|dni|nif|bsn|pesel|cpf|curp|aadhaa?r|itin|nric){between(1)}))$"
+)
+AFTER_PASSPORT = rf"(?:{behind(PASSPORT, PASSPORT_ELSEWHERE, 2)})$"
+AFTER_CARD = rf"(?:{behind(CARD, CARD_ELSEWHERE, 3)}[#.? ]{{0,3}})$"
+AFTER_PHONE = rf"(?:{behind(PHONE, PHONE_ELSEWHERE, 0)})$"
+AFTER_CALL = rf"(?:{behind(f'{PHONE}|{CALL}', f'{PHONE_ELSEWHERE}|{CALL_ELSEWHERE}', 4)})$"

@@ -27,8 +27,10 @@ FAILED = "<redaction-failed>"
 LONGEST = 8_000_000  # bytes; a request body is at most half of it
 NAMES_PATIENCE = 20.0  # seconds of CPU where names are sought too: some tens of KB that were not seen before
 PATIENCE = 2.0  # seconds of CPU, so that a busy machine costs no text; a megabyte takes about a tenth of it
-WORDS_BEFORE = 48  # bytes before a candidate that may say that it is something else
-_MEMORY = 64 << 20  # bytes an automaton may grow to
+WORDS_BEFORE = 128  # bytes before a candidate that may say what it is, or that it is something else
+_WORDS_END = bytes([*range(0x41, 0x5B), *range(0x61, 0x7B), *range(0x80, 0xC0)])
+AT_ONCE = 12  # patterns of one automaton
+_MEMORY = 16 << 20  # bytes that one may grow to
 
 # Long enough that two people of one tenant rarely share a token, short enough to read: 32 bits.
 TOKEN_DIGITS = 8
@@ -86,7 +88,9 @@ class Redactor:
         self._added = added
         self._names: FindNames | None = None
         self._patterns = [re2.compile(kind.pattern, options=_options()) for kind in KINDS]
-        self._any = _all_patterns_at_once()
+        self._after = [_context(kind.after) for kind in KINDS]
+        self._unless = [_context(kind.unless) for kind in KINDS]
+        self._any = _many_patterns_at_once()
         self.failures = 0
 
     def redact(self, text: str, *, tenant: str) -> str:
@@ -194,15 +198,11 @@ class Redactor:
 
     def _find_in(self, text: bytes, tenant: str, until: float) -> list[Found]:
         shadow = _shadow(text)
-        present = self._any.Match(shadow)
-        if len(KINDS) not in present:  # the row that matches everything: without it the automaton gave up, and said nothing
-            raise RedactionStalled
-        if len(present) == 1 and not self._added(tenant) and not self._names:
+        present = self._present(shadow)
+        if not present and not self._added(tenant) and not self._names:
             return []
         taken, found = bytearray(len(shadow)), []
-        for index in sorted(present):
-            if index == len(KINDS):
-                continue
+        for index in present:
             for start, end, name in self._candidates(index, shadow, until):
                 if taken.find(1, start, end) < 0:
                     taken[start:end] = b"\1" * (end - start)
@@ -210,6 +210,16 @@ class Redactor:
         for start, end, name in self._besides(shadow, tenant, until):
             found += _free_parts(taken, start, end, name)
         return sorted(found)
+
+    def _present(self, shadow: bytes) -> list[int]:
+        """Which rows of `KINDS` match somewhere."""
+        present: list[int] = []
+        for first, patterns in self._any:
+            matched = patterns.Match(shadow)
+            if not matched:  # not even the row that matches everything: the automaton gave up
+                raise RedactionStalled
+            present += [first + row for row in matched if first + row < min(first + AT_ONCE, len(KINDS))]
+        return sorted(present)
 
     def _besides(self, shadow: bytes, tenant: str, until: float) -> Iterator[Found]:
         """What a tenant's patterns find, and the model of names: they only add."""
@@ -228,11 +238,15 @@ class Redactor:
 
     def _candidates(self, index: int, shadow: bytes, until: float) -> Iterator[Found]:
         _in_time(until)
-        kind = KINDS[index]
-        for match in self._patterns[index].finditer(shadow):
+        kind, pattern = KINDS[index], self._patterns[index]
+        matches = pattern.finditer(shadow)
+        group = 1 if pattern.groups else 0
+        while match := next(matches, None):
             _in_time(until)
-            start, end = match.span(1 if self._patterns[index].groups else 0)
-            if _inside_something_else(kind, shadow, start, end):
+            start, end = match.span(group)
+            if _part_of_more(kind, shadow, start, end) or not self._fits(index, shadow, start):
+                if kind.resume:
+                    matches = pattern.finditer(shadow, start + 1)
                 continue
             candidate = shadow[start:end].decode("utf-8", "surrogatepass")
             seen = 0
@@ -242,6 +256,18 @@ class Redactor:
                 if not (kind.tabular and in_table(shadow, start, end)):
                     yield start, end, kind.name
                 start, seen = end, last
+            if kind.resume and seen:
+                matches = pattern.finditer(shadow, start)
+
+    def _fits(self, index: int, shadow: bytes, start: int) -> bool:
+        """Whether the words before a candidate are its kind's, and do not say that it is something else."""
+        after, unless = self._after[index], self._unless[index]
+        if after is None and unless is None:
+            return True
+        before = shadow[max(0, start - WORDS_BEFORE) : start]
+        if start > WORDS_BEFORE:
+            before = before.lstrip(_WORDS_END)
+        return (after is None or bool(after.search(before))) and not (unless is not None and unless.search(before))
 
     def _replace(self, original: bytes, found: Sequence[Found], tenant: str) -> str:
         pieces: list[bytes] = []
@@ -296,14 +322,20 @@ def _free_parts(taken: bytearray, start: int, end: int, name: str) -> Iterator[F
         start = stop
 
 
-def _all_patterns_at_once() -> Any:  # noqa: ANN401 - re2 is not typed
-    """One automaton that says in one pass which kinds may occur; most texts have none, and need no second look."""
-    patterns = re2.Set.SearchSet(_options())
-    for kind in KINDS:
-        patterns.Add(kind.pattern)
-    patterns.Add("")
-    patterns.Compile()
-    return patterns
+def _many_patterns_at_once() -> list[tuple[int, Any]]:
+    """Automata that say in one pass which kinds may occur; most texts have none, and need no second look.
+
+    `AT_ONCE` patterns each: one of all grows to so many states on mixed text that RE2 throws them away and begins anew.
+    """
+    automata = []
+    for first in range(0, len(KINDS), AT_ONCE):
+        patterns = re2.Set.SearchSet(_options())
+        for kind in KINDS[first : first + AT_ONCE]:
+            patterns.Add(kind.pattern)
+        patterns.Add("")
+        patterns.Compile()
+        automata.append((first, patterns))
+    return automata
 
 
 def _options() -> Any:  # noqa: ANN401 - re2 is not typed
@@ -323,11 +355,13 @@ def _blank(escape: re.Match[bytes]) -> bytes:
     return (meant if meant in b'"/' else b"\n" if meant == b"n" else b" ").rjust(len(escape.group()))
 
 
-def _inside_something_else(kind: Kind, shadow: bytes, start: int, end: int) -> bool:
+def _part_of_more(kind: Kind, shadow: bytes, start: int, end: int) -> bool:
     before, after = shadow[start - 1 : start].decode("latin-1"), shadow[end : end + 1].decode("latin-1")
-    if (before and before in kind.not_after) or (after and after in kind.not_before):
-        return True
-    return bool(kind.unless and kind.unless.search(shadow[max(0, start - WORDS_BEFORE) : start].decode("utf-8", "ignore")))
+    return bool((before and before in kind.not_after) or (after and after in kind.not_before))
+
+
+def _context(pattern: str) -> Any:  # noqa: ANN401 - re2 is not typed
+    return re2.compile(pattern, options=_options()) if pattern else None
 
 
 def _in_bytes(text: str) -> Sequence[int]:
