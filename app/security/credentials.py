@@ -204,11 +204,12 @@ CREDENTIALS: tuple[Kind, ...] = (
         authorization,
     ),
     Kind("credential", r"(?i)\b(?:bearer|basic|ssws)[ \t]+([A-Za-z0-9._~+/=-]{16,})", only_if(bearer)),
+    Kind("credential", r"(?i)\bset-cookie2?[\"']?[ \t]*:[ \t]*[\"']?[A-Z0-9!#$%&*+.^_|~-]+=([^\s;\"'<>\\]+)", whole),
     Kind(
         "credential",
-        r"(?i)\bcookie[\"']?[ \t]*:[ \t]*[\"']?([A-Z0-9!#$%&*+.^_|~-]+=[^\s;\"'<>\\]+(?:;[ ]?[^\s=;\"'<>\\]+=[^\s;\"'<>\\]*)*)",
+        r"(?i)(?:^|[^-])\bcookie[\"']?[ \t]*:[ \t]*[\"']?([A-Z0-9!#$%&*+.^_|~-]+=[^\s;\"'<>\\]+(?:;[ ]?[^\s=;\"'<>\\]+=[^\s;\"'<>\\]*)*)",
     ),
-    Kind("credential", r"(?i)\bset-cookie2?[\"']?[ \t]*:[ \t]*[\"']?[A-Z0-9!#$%&*+.^_|~-]+=([^\s;\"'<>\\]+)", whole),
+    Kind("credential", rf"(?:{_UNSPACED})(?:は|が|是|为|為|는|은)?[ ]?[\x{{300C}}\x{{300E}}\x{{201C}}\"]?([!-~]{{4,}})", assigned),
     Kind(
         "credential",
         rf"(?i)(?:{_STRONG}|{_ABROAD})([\"'\x{{201D}}]?\]?(?:[ \t]*(?:[:?]{{0,3}}=|=>|:)|{_IS})[ \t]*[\x{{300C}}\x{{300E}}\x{{201E}}\x{{201C}}\x{{AB}}]*"
@@ -216,7 +217,6 @@ CREDENTIALS: tuple[Kind, ...] = (
         named_in_text,
         resume=True,
     ),
-    Kind("credential", rf"(?:{_UNSPACED})(?:は|が|是|为|為|는|은)?[ ]?[\x{{300C}}\x{{300E}}\x{{201C}}\"]?([!-~]{{4,}})", assigned),
     Kind("credential", rf"(?i)(?:\b|_)(?:{_WEAK}){_ASSIGNS}({_QUOTED}|{_BARE}(?: [a-z]+)?){_ENDS}", assigned_to_weak, resume=True),
     Kind("credential", rf"[a-z0-9](?:Token|Secret|Pass|Pwd|Pw|Pin|Otp){_ASSIGNS}({_VALUE})", assigned_to_weak),
     Kind("credential", rf"(?i)[\"'][a-z0-9_.-]*(?:passw(?:or)?d|pwd|secret|token|api[_-]?key)[\"'],[ ]?({_QUOTED})", spoken),  # a default beside a name

@@ -58,6 +58,7 @@ def birth_date(candidate: str) -> bool:
     return len(digits_of(candidate)) >= 3
 
 
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
 _ID_REST = r"[0-9](?:[./-]?[0-9A-Z]| [0-9]| [A-Z]\b){5,19}"
 
 DOCUMENTS: tuple[Kind, ...] = (
@@ -101,6 +102,6 @@ DOCUMENTS: tuple[Kind, ...] = (
         rf"(?i)\b(?:driver'?s?|driver\x{{2019}}s|driving) ?licen[sc]e{FILLERS}{SEPARATOR}([A-Z0-9][A-Z0-9-]{{3,18}})\b",
         only_if(document),
     ),
-    Kind("birth-date", rf"(?i)\b({labels.DAY})", only_if(birth_date), after=labels.AFTER_BORN, resume=True),
-    Kind("birth-date", rf"(?i)\b({labels.DAY}){labels.BORN_BEHIND}", only_if(birth_date)),
+    Kind("birth-date", rf"(?i)({labels.DAY})", only_if(birth_date), not_after=_LETTERS, after=labels.AFTER_BORN, resume=True),
+    Kind("birth-date", rf"(?i)({labels.DAY}){labels.BORN_BEHIND}", only_if(birth_date), not_after=_LETTERS),
 )

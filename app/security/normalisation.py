@@ -69,6 +69,8 @@ class Normalised:
                 while joint < len(self._joints) and self._joints[joint][0] < at + 1 - place:
                     joint += 1
                 ends.append(self._across(joint - 1, at, is_end=bool(place)))
+            if joint < len(self._joints) and self._joints[joint][:2] == (at, at):
+                ends[1] = self._joints[joint][3]  # what cannot be seen behind a value goes with it
             first, stop = max(ends[0], last), ends[1]
             if name in _SECRETS and joint < len(self._joints) and self._joints[joint][2] == stop < self._joints[joint][3]:
                 if self._original[stop] in "&%\\":
