@@ -1,8 +1,8 @@
 r"""Secrets by the shapes that their issuers document, and by the names before them.
 
-A name is enough: the value of ``password: …`` goes though it has letters alone. What stays is a reference (``${…}``, a call), a word
-that tells a state ("required") and, behind words that have other senses too (token, pass, secret), the first word of a sentence.
-`named` says it for the keys of a JSON document, where the whole value is meant.
+A name is enough: the value of ``password: …`` goes though it has letters alone. A reference (``${…}``, a call) stays, and so does
+a word for a state ("required"). Behind names that have other senses too (token, pass, secret) the first word of a sentence stays.
+`named` decides for the keys of a JSON document, where the whole value is meant.
 """
 
 import re
@@ -14,22 +14,31 @@ from app.security.issuers import SHAPES
 # Names that mean a secret and nothing else, wherever they end: DB_PASSWORD, client-secret.
 _STRONG = (
     r"password|passwd|pass[ _-]?phrase|pass[ _-]?code|pass[ _-]?wort|kennwort|pwd|"
-    r"api[ _.-]?key|secret[ _.-]?key(?:[ _.-]?base)?|(?:secret[ _.-]?)?access[ _.-]?key(?:[ _.-]?id)?|account[ _.-]?key|private[ _.-]?key|"
-    r"(?:master|encryption|signing|subscription|license|licence|admin|write|integration|jwt|hmac|auth|app|function|storage|primary|secondary)[ _.-]key|"
+    r"api[ _.-]?key|secret[ _.-]?key(?:[ _.-]?base)?|(?:secret[ _.-]?)?access[ _.-]?key(?:[ _.-]?id)?|account[ _.-]?key|"
+    r"private[ _.-]?key|"
+    r"(?:master|encryption|signing|subscription|license|licence|admin|write|integration|jwt|hmac|auth|app|function|"
+    r"storage|primary|secondary)[ _.-]key|"
     r"(?:client|app|application|consumer|shared|jwt|webhook|signing|session|oauth|auth|cookie|api|token)[ _.-]?secret|"
-    r"shared[ _.-]?access[ _.-]?(?:key|signature)|(?:api|auth|access|refresh|session|security|id|csrf|xsrf|bot|bearer|oauth|personal|private|"
-    r"deploy|vault|user|service|device|push|verification|reset|login|jwt|app|bearer|sas|job|registry|github|gitlab|slack|npm|admin)[ _.-]?token|"
+    r"shared[ _.-]?access[ _.-]?(?:key|signature)|(?:api|auth|access|refresh|session|security|id|csrf|xsrf|bot|bearer|"
+    r"oauth|personal|private|"
+    r"deploy|vault|user|service|device|push|verification|reset|login|jwt|app|bearer|sas|job|registry|github|gitlab|slack|"
+    r"npm|admin)[ _.-]?token|"
     r"connection[ _.-]?string|authorization[ _.-]?code|(?:verification|security|pin|card verification)[ _.-]code|credentials?"
 )
 # Names with other senses too. They begin a word, or a part of a name such as CLOUDFLARE_API_TOKEN.
 _WEAK = r"token|secret|pass|pw|pin|otp|totp|cvv2?|cvc2?|sess(?:ion)?[ _.-]?id|phpsessid|jsessionid|sid|session|auth|passkey|tan"
 # Other languages'. RE2 knows no border of a word beyond ASCII, so these may stand anywhere.
 _ABROAD = (
-    r"mot de passe|code secret|phrase secrète|contraseñ[ao]|contrasenya|clave secreta|clave de acceso|palabra de paso|senha|palavra-passe|"
-    r"palavra passe|chave secreta|parola d['\x{2019}]ordine|parola d['\x{2019}]accesso|parola chiave|parolă|hasł[oa]|wachtwoord|toegangscode|"
-    r"lösenord|adgangskode|kodeord|passord|salasana|heslo|jelszó|lozinka|zaporka|geslo|slaptažodis|parool|salasõna|şifre|sifre|parolası|"
-    r"κωδικός(?: πρόσβασης)?|συνθηματικό|парол[ьяі]|паролата|лозинка|кодовое слово|סיסמה|סיסמא|كلمة (?:ال)?(?:مرور|سر)|الرقم السري|رمز عبور|گذرواژه|"
-    r"パスワード|暗証番号|パスフレーズ|合言葉|密码|密碼|口令|비밀번호|암호|पासवर्ड|कूटशब्द|पिन कोड|पिन नंबर|পাসওয়ার্ড|கடவுச்சொல்|รหัสผ่าน|mật khẩu|kata sandi|"
+    r"mot de passe|code secret|phrase secrète|contraseñ[ao]|contrasenya|clave secreta|clave de acceso|palabra de paso|"
+    r"senha|palavra-passe|"
+    r"palavra passe|chave secreta|parola d['\x{2019}]ordine|parola d['\x{2019}]accesso|parola chiave|parolă|hasł[oa]|"
+    r"wachtwoord|toegangscode|"
+    r"lösenord|adgangskode|kodeord|passord|salasana|heslo|jelszó|lozinka|zaporka|geslo|slaptažodis|parool|salasõna|şifre|"
+    r"sifre|parolası|"
+    r"κωδικός(?: πρόσβασης)?|συνθηματικό|парол[ьяі]|паролата|лозинка|кодовое слово|סיסמה|סיסמא|كلمة (?:ال)?(?:مرور|سر)|"
+    r"الرقم السري|رمز عبور|گذرواژه|"
+    r"パスワード|暗証番号|パスフレーズ|合言葉|密码|密碼|口令|비밀번호|암호|पासवर्ड|कूटशब्द|पिन कोड|पिन नंबर|পাসওয়ার্ড|"
+    r"கடவுச்சொல்|รหัสผ่าน|mật khẩu|kata sandi|"
     r"código de acceso|código secreto|código pin|codice segreto|codice pin|geheimcode|geheimnummer|geheime code|"
     r"zugangscode|zugangsdaten|schlüsselwort|pin-?code|pincode|pin number|pin-nummer|pin ist|pin is"
 )
@@ -42,27 +51,39 @@ _VALUE = rf"(?:{_QUOTED}|{_BARE})"
 _ASSIGNS = r"[\"'\x{201D}]?\]?[ \t]*(?:[:?]{0,3}=|=>|:)[ \t]*"
 
 # Words that tell of a secret and are none: states, types, and how a sentence begins, in the languages of `_ABROAD`.
-_NO_VALUES = frozenset(
-    "required optional none null nil undefined true false yes no on off enabled disabled string str bytes text number integer int bool "
-    "boolean object any password passwd secret token hidden masked redacted omitted changed reset expired invalid incorrect wrong missing "
-    "unknown empty forgotten forgot lost unset set default example placeholder please enter your the an must may should can cannot is are "
-    "was were will not and or with for from to of in see here below above this that it its we you they each every all never always when "
-    "if only use used using how what where why protected manager policy strength field input confirm confirmation repeat again new old "
+_NO_VALUE_WORDS = (
+    "required optional none null nil undefined true false yes no on off enabled disabled string str bytes text number "
+    "integer int bool "
+    "boolean object any password passwd secret token hidden masked redacted omitted changed reset expired invalid "
+    "incorrect wrong missing "
+    "unknown empty forgotten forgot lost unset set default example placeholder please enter your the an must may should "
+    "can cannot is are "
+    "was were will not and or with for from to of in see here below above this that it its we you they each every all "
+    "never always when "
+    "if only use used using how what where why protected manager policy strength field input confirm confirmation repeat "
+    "again new old "
     "current same mandatory needed valid ok failed passed success too weak strong short long letters characters "
-    "vergessen erforderlich falsch ungültig ungueltig abgelaufen pflicht pflichtfeld geändert bitte eingeben ihr das der die ein eine nicht "
-    "notwendig oublié oubliée requis requise obligatoire incorrect invalide expiré expirée votre le la les un une veuillez olvidada olvidado "
-    "requerida requerido obligatorio obligatoria incorrecta incorrecto inválida inválido caducada su el los dimenticata richiesta richiesto "
-    "obbligatoria obbligatorio errata errato scaduta esquecida obrigatória obrigatório incorreta inválido expirada sua seu zapomniane "
-    "wymagane nieprawidłowe wygasło twoje vergeten vereist verplicht onjuist verlopen uw het een de krävs glömt glemt påkrævet".split()
+    "vergessen erforderlich falsch ungültig ungueltig abgelaufen pflicht pflichtfeld geändert bitte eingeben ihr das der "
+    "die ein eine nicht "
+    "notwendig oublié oubliée requis requise obligatoire incorrect invalide expiré expirée votre le la les un une "
+    "veuillez olvidada olvidado "
+    "requerida requerido obligatorio obligatoria incorrecta incorrecto inválida inválido caducada su el los dimenticata "
+    "richiesta richiesto "
+    "obbligatoria obbligatorio errata errato scaduta esquecida obrigatória obrigatório incorreta inválido expirada sua "
+    "seu zapomniane "
+    "wymagane nieprawidłowe wygasło twoje vergeten vereist verplicht onjuist verlopen uw het een de krävs glömt glemt påkrævet"
 )
+_NO_VALUES = frozenset(_NO_VALUE_WORDS.split())
 _REFERENCE = re.compile(
-    r"\$|\{\{|<|\*{3}|%\(|%s|\.\.\.|…|•|x{4,}$|(?:self|this|os|process|settings|config|env|args|request|data|user|params|secrets|var|local)[.\[]|"
+    r"\$|\{\{|<|\*{3}|%\(|%s|\.\.\.|…|•|x{4,}$|(?:self|this|os|process|settings|config|env|args|request|data|user|"
+    r"params|secrets|var|local)[.\[]|"
     r"[A-Za-z_][\w.]*[(\[]|(?:async|await|new|lambda|function)$",
     re.IGNORECASE,
 )
 _SENTENCE = re.compile(r"[A-Za-z]+[.,:!?]?$")
 _OWN_NAME = re.compile(
-    rf"(?:.* )?(?:{_STRONG.replace('[ _.-]', '[ ]')}|{_ABROAD.replace(chr(92) + 'x{2019}', chr(0x2019))}|token|secret|pass|pw|pin|otp|totp|cvv2?|"
+    rf"(?:.* )?(?:{_STRONG.replace('[ _.-]', '[ ]')}|{_ABROAD.replace(chr(92) + 'x{2019}', chr(0x2019))}|token|secret|"
+    rf"pass|pw|pin|otp|totp|cvv2?|"
     r"cvc2?|session id|phpsessid|jsessionid|sid|authorization|cookie|set cookie|passkey)",
     re.IGNORECASE,
 )
@@ -82,7 +103,8 @@ def named(label: str, value: str, *, number: bool) -> bool:
 
 
 _JOINT = re.compile(
-    r"[\"'\u201d]?\]?(?:[ \t]*(?:[:?]{0,3}=|=>|(?P<spaced>:[ \t]+)|:)|(?P<is>[ \t]+\w+[ \t])|[はが是]|है|는|은)[ \t]*[\u300c\u300e\u201e\u201c\xab]*"
+    r"[\"'\u201d]?\]?(?:[ \t]*(?:[:?]{0,3}=|=>|(?P<spaced>:[ \t]+)|:)|(?P<is>[ \t]+\w+[ \t])|[はが是]|है|는|"
+    r"은)[ \t]*[\u300c\u300e\u201e\u201c\xab]*"
 )
 
 
@@ -155,10 +177,12 @@ def spoken(candidate: str) -> Iterator[Span]:
         yield start, end
 
 
-_KNOWN_SCHEMES = frozenset(
-    "basic bearer token apikey api-key ssws digest ntlm negotiate oauth hawk key bot splunk flyv1 geniekey sso-key mac jwt dpop "
-    "sharedaccesssignature sharedkey aws4-hmac-sha256 googlelogin klaviyo-api-key private-token discogs vapid signature".split()
+_SCHEMES = (
+    "basic bearer token apikey api-key ssws digest ntlm negotiate oauth hawk key bot splunk flyv1 geniekey sso-key mac "
+    "jwt dpop "
+    "sharedaccesssignature sharedkey aws4-hmac-sha256 googlelogin klaviyo-api-key private-token discogs vapid signature"
 )
+_KNOWN_SCHEMES = frozenset(_SCHEMES.split())
 
 
 def authorization(candidate: str) -> Iterator[Span]:
@@ -207,24 +231,33 @@ CREDENTIALS: tuple[Kind, ...] = (
     Kind("credential", r"(?i)\bset-cookie2?[\"']?[ \t]*:[ \t]*[\"']?[A-Z0-9!#$%&*+.^_|~-]+=([^\s;\"'<>\\]+)", whole),
     Kind(
         "credential",
-        r"(?i)(?:^|[^-])\bcookie[\"']?[ \t]*:[ \t]*[\"']?([A-Z0-9!#$%&*+.^_|~-]+=[^\s;\"'<>\\]+(?:;[ ]?[^\s=;\"'<>\\]+=[^\s;\"'<>\\]*)*)",
+        r"(?i)(?:^|[^-])\bcookie[\"']?[ \t]*:[ \t]*[\"']?([A-Z0-9!#$%&*+.^_|"
+        r"~-]+=[^\s;\"'<>\\]+(?:;[ ]?[^\s=;\"'<>\\]+=[^\s;\"'<>\\]*)*)",
     ),
-    Kind("credential", rf"(?:{_UNSPACED})(?:は|が|是|为|為|는|은)?[ ]?[\x{{300C}}\x{{300E}}\x{{201C}}\"]?([!-~]{{4,}})", assigned),
+    Kind(
+        "credential", rf"(?:{_UNSPACED})(?:は|が|是|为|為|는|은)?[ ]?[\x{{300C}}\x{{300E}}\x{{201C}}\"]?([!-~]{{4,}})", assigned
+    ),
     Kind(
         "credential",
-        rf"(?i)(?:{_STRONG}|{_ABROAD})([\"'\x{{201D}}]?\]?(?:[ \t]*(?:[:?]{{0,3}}=|=>|:)|{_IS})[ \t]*[\x{{300C}}\x{{300E}}\x{{201E}}\x{{201C}}\x{{AB}}]*"
+        rf"(?i)(?:{_STRONG}|{_ABROAD})([\"'\x{{201D}}]?\]?(?:[ \t]*(?:[:?]{{0,3}}=|=>|:)|"
+        rf"{_IS})[ \t]*[\x{{300C}}\x{{300E}}\x{{201E}}\x{{201C}}\x{{AB}}]*"
         rf"(?:{_QUOTED}|{_BARE}(?: [a-z]+){{0,8}})){_ENDS}",
         named_in_text,
         resume=True,
     ),
-    Kind("credential", rf"(?i)(?:\b|_)(?:{_WEAK}){_ASSIGNS}({_QUOTED}|{_BARE}(?: [a-z]+)?){_ENDS}", assigned_to_weak, resume=True),
+    Kind(
+        "credential", rf"(?i)(?:\b|_)(?:{_WEAK}){_ASSIGNS}({_QUOTED}|{_BARE}(?: [a-z]+)?){_ENDS}", assigned_to_weak, resume=True
+    ),
     Kind("credential", rf"[a-z0-9](?:Token|Secret|Pass|Pwd|Pw|Pin|Otp){_ASSIGNS}({_VALUE})", assigned_to_weak),
-    Kind("credential", rf"(?i)[\"'][a-z0-9_.-]*(?:passw(?:or)?d|pwd|secret|token|api[_-]?key)[\"'],[ ]?({_QUOTED})", spoken),  # a default beside a name
+    Kind(
+        "credential", rf"(?i)[\"'][a-z0-9_.-]*(?:passw(?:or)?d|pwd|secret|token|api[_-]?key)[\"'],[ ]?({_QUOTED})", spoken
+    ),  # a default beside a name
     Kind("credential", r"\bBUNDLE_[A-Z0-9_]+__(?:COM|IO|ORG|NET)[\"']?[ \t]*[:=][ \t]*[\"']?([^\s\"':]+:[^\s\"';&]+)", whole),
     # Command lines, SQL, XML
     Kind(
         "credential",
-        rf"(?i)(?:^|[\s\"'])--?(?:[a-z0-9]+-)*(?:pass(?:word|wd|phrase|code)?|pw|pwd|token|secret|(?:api|access|secret|auth)-?key)"
+        rf"(?i)(?:^|[\s\"'])--?(?:[a-z0-9]+-)*(?:pass(?:word|wd|phrase|code)?|pw|pwd|token|secret|(?:api|access|secret|"
+        rf"auth)-?key)"
         rf"[ \t]+({_QUOTED}|[^\s\"'\\-][^\s\"'\\]*)",
         assigned,
     ),
@@ -235,9 +268,23 @@ CREDENTIALS: tuple[Kind, ...] = (
     ),
     Kind("credential", rf"\b(?:sshpass[ \t]+-p[ \t]*|redis-cli[^\n|;]*? -a[ \t]+)({_VALUE})", assigned),
     Kind("credential", rf"\b(?:mysql|mysqldump|mariadb|mongo|mongosh)\b[^\n|;]*? -p[ \t]?({_VALUE})", assigned),
-    Kind("credential", r"(?i)\b(?:identified(?: with [a-z0-9_]+)? by|password(?: for [^\s=]{1,40})?)[ \t]*=?[ \t(]*(?:'([^'\n]{3,})')", whole),
-    Kind("credential", rf"(?i)<(?:[a-z0-9]+:)?(?:[a-z0-9_.-]*(?:passw(?:or)?d|passwort|pwd|secret|token|key|passphrase)|{_WEAK})(?: [^<>\n]*)?>([^<>\n]{{3,}})</", assigned),
-    Kind("credential", rf"(?i)\b(?:key|name|id)=[\"'][a-z0-9_.:-]*(?:passw(?:or)?d|pwd|secret|token|api[_-]?key|passphrase)[\"'][ \t]+value=({_QUOTED})", assigned),
+    Kind(
+        "credential",
+        r"(?i)\b(?:identified(?: with [a-z0-9_]+)? by|password(?: for [^\s=]{1,40})?)[ \t]*=?[ \t(]*(?:'([^'\n]{3,})')",
+        whole,
+    ),
+    Kind(
+        "credential",
+        rf"(?i)<(?:[a-z0-9]+:)?(?:[a-z0-9_.-]*(?:passw(?:or)?d|passwort|pwd|secret|token|key|passphrase)|"
+        rf"{_WEAK})(?: [^<>\n]*)?>([^<>\n]{{3,}})</",
+        assigned,
+    ),
+    Kind(
+        "credential",
+        rf"(?i)\b(?:key|name|id)=[\"'][a-z0-9_.:-]*(?:passw(?:or)?d|pwd|secret|token|api[_-]?key|"
+        rf"passphrase)[\"'][ \t]+value=({_QUOTED})",
+        assigned,
+    ),
     Kind("url-credentials", r"(?i)\b[a-z][a-z0-9+.-]{1,30}://([^\s/?#\"'<>\\:]*:[^\s/?#\"'<>\\]+)@"),
     Kind("url-credentials", r"(?i)\bhttps?://([0-9a-f]{32})@[a-z0-9.-]+/[0-9]+"),  # where errors are sent
     Kind(

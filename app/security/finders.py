@@ -34,9 +34,9 @@ class Kind:
 
     The first group of ``pattern``, or all of it, is the candidate; ``find`` yields the parts of it to replace, as offsets, in
     time linear in a candidate whose length nobody bounds. A candidate with one of ``not_after`` right before it or
-    ``not_before`` right behind it is part of something else; one behind words that match ``unless`` (RE2, ending in ``$``) is what they say. Where
-    ``after`` is given, likewise, only a candidate behind words that match it counts: labels with a few words between
-    are looked for there, since as parts of ``pattern`` they would make automata that RE2 cannot keep in memory.
+    ``not_before`` right behind it is part of something else; one behind words that match ``unless`` (RE2, ending in ``$``) is
+    what they say. Where ``after`` is given, likewise RE2, only a candidate behind words that match it counts. Labels with a few words
+    between are looked for there: as parts of ``pattern`` they would make automata that RE2 cannot keep in memory.
     """
 
     name: str
@@ -142,21 +142,30 @@ def labelled_card(candidate: str) -> Iterator[Span]:
 
 # Words before a number that say what it is; a machine's version before something like an address. Other scripts have no blanks.
 GOODS = (
-    r"(?i)(?:\b(?:order|article|artikel|item|product|tracking|parcel|shipment|ticket|invoice|sku|ean|upc|gtin|isbn|asin|ref|reference|serial|"
+    r"(?i)(?:\b(?:order|article|artikel|item|product|tracking|parcel|shipment|ticket|invoice|sku|ean|upc|gtin|isbn|asin|"
+    r"ref|reference|serial|"
     r"batch|lot|case|transaction|booking|account|customer|"
-    r"bestellung|bestellnummer|auftrag|auftragsnummer|rechnung|rechnungsnummer|sendung|sendungsnummer|paket|kundennummer|artikelnummer|"
-    r"commande|colis|facture|suivi|pedido|factura|envío|artículo|seguimiento|ordine|fattura|spedizione|articolo|bestelling|factuur|zending|"
-    r"pakket|encomenda|nota|fatura|envio|rastreio|zamówieni[ea]|faktur[ay]|przesyłk[ai]|paczk[ai]|artykuł|order|faktura|beställning|ordre|"
+    r"bestellung|bestellnummer|auftrag|auftragsnummer|rechnung|rechnungsnummer|sendung|sendungsnummer|paket|kundennummer|"
+    r"artikelnummer|"
+    r"commande|colis|facture|suivi|pedido|factura|envío|artículo|seguimiento|ordine|fattura|spedizione|articolo|"
+    r"bestelling|factuur|zending|"
+    r"pakket|encomenda|nota|fatura|envio|rastreio|zamówieni[ea]|faktur[ay]|przesyłk[ai]|paczk[ai]|artykuł|order|faktura|"
+    r"beställning|ordre|"
     r"objednávk[ay]|faktur[ay]|tilaus|lasku|sipariş|fatura|commande)s?"
     r"|注文|請求書|商品|追跡|伝票|订单|訂單|发票|快递|주문|송장|ऑर्डर|बिल|заказ[а]?|счёт|συμβόλαιο|παραγγελία)"
-    r"(?:番号|号|號|编号|번호| नंबर)?(?:[ _-](?:number|no|nr|id|code|nummer|num|n[.º°]|numero|número|numer|di|de|der|du|del|nº))*\.? ?[:#]? ?$"
+    r"(?:番号|号|號|编号|번호| नंबर)?(?:[ _-](?:number|no|nr|id|code|nummer|num|n[.º°]|numero|número|numer|di|de|der|du|"
+    r"del|nº))*\.? ?[:#]? ?$"
 )
 SOFTWARE = (
     r"(?i)(?:chrome|chromium|safari|version|edga?|opr|firefox|crios|fxios|android|webkit|client|rv)[ :/]$"
-    r"|\b(?:versions?|ver\.?|v\.?|builds?|release|firmware|kernel|upgraded? to|updated? to|downgraded? to|upgrade auf|aktualisiert auf|oid|"
-    r"sections?|sec\.?|chapters?|clauses?|paragraphs?|para\.?|figures?|fig\.?|annex|appendix|abschnitte?|kapitel|absatz|ziffer|anhang|"
-    r"abbildung|abb\.|tabelle|chapitre|alinéa|annexe|tableau|capítulo|sección|apartado|anexo|tabla|capitolo|sezione|allegato|tabella|"
-    r"hoofdstuk|paragraaf|bijlage|seção|secção|tabela|rozdział|sekcja|załącznik|wersj[ai]|versión|versione|versie|versão|extension)"
+    r"|\b(?:versions?|ver\.?|v\.?|builds?|release|firmware|kernel|upgraded? to|updated? to|downgraded? to|upgrade auf|"
+    r"aktualisiert auf|oid|"
+    r"sections?|sec\.?|chapters?|clauses?|paragraphs?|para\.?|figures?|fig\.?|annex|appendix|abschnitte?|kapitel|absatz|"
+    r"ziffer|anhang|"
+    r"abbildung|abb\.|tabelle|chapitre|alinéa|annexe|tableau|capítulo|sección|apartado|anexo|tabla|capitolo|sezione|"
+    r"allegato|tabella|"
+    r"hoofdstuk|paragraaf|bijlage|seção|secção|tabela|rozdział|sekcja|załącznik|wersj[ai]|versión|versione|versie|versão|"
+    r"extension)"
     r"(?: (?:number|no\.?|nr\.?))? ?[:/]? ?$"
     r"|(?:==|>=|<=|~=|§§?|バージョン|節|章|第|版本|खंड) ?:? ?$"
 )

@@ -18,8 +18,7 @@ SHAPES = (
     # Clouds
     r"(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}\b|(?:FwoGZXIvYXdz|IQoJb3JpZ2lu)[A-Za-z0-9+/=]{60,}|amzn\.mws\." + _UUID,
     r"AIza[A-Za-z0-9_-]{35}|GOCSPX-[A-Za-z0-9_-]{20,}|ya29\.[A-Za-z0-9_-]{20,}|1//0[A-Za-z0-9_-]{30,}",
-    r"[A-Za-z0-9_~.]{2,3}[0-9]Q~[A-Za-z0-9_~.-]{30,}|[A-Za-z0-9_-]{43,}AzFu[A-Za-z0-9_-]{6,}=*|"
-    r"[A-Za-z0-9]{52,80}AZDO[A-Za-z0-9]{4}",  # Azure: applications, functions, DevOps
+    r"[A-Za-z0-9_~.]{2,3}[0-9]Q~[A-Za-z0-9_~.-]{30,}|[A-Za-z0-9_-]+AzFu[A-Za-z0-9_-]{6,}=*|[A-Za-z0-9]{52,80}AZDO[A-Za-z0-9]{4}",
     r"LTAI[A-Za-z0-9]{12,}|AKID[A-Za-z0-9]{30,}|AKLT[A-Za-z0-9+/=_-]{20,}|SCW[A-Z0-9]{17}\b|do[opr]_v1_[0-9A-Fa-f]{40,}",
     r"t1\.[A-Za-z0-9_-]+={0,2}\.[A-Za-z0-9_-]{86}|AQVN[A-Za-z0-9_-]{35,}|y[0-3]_[A-Za-z0-9_-]{50,}|YC[A-Za-z0-9_-]{38}\b",
     rf"HRKU-{_UUID}|HRKU-[A-Za-z0-9_-]{{30,}}|nfp_[A-Za-z0-9]{{30,}}|vercel_blob_rw_[A-Za-z0-9_]{{20,}}|v1\.0-[0-9A-Fa-f]{{24}}-[0-9A-Fa-f]{{100,}}",

@@ -44,8 +44,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("email", rf"(\"[^\"@\s<>]{{1,64}} ?\"@(?:[{_LETTER}0-9-]+\.)+[{_LETTER}]{{2,}})"),  # RFC 5321's quoted local part
     Kind(
         "email",
-        rf"(?i)\b([a-z0-9][a-z0-9._%+-]*[ ]?[\[({{<][ ]?(?:at|ät|arroba|@)[ ]?[\])}}>][ ]?"
-        rf"[a-z0-9-]+(?:(?:\.|[ ]?[\[({{<][ ]?(?:dot|punkt|point|punto|ponto|\.)[ ]?[\])}}>][ ]?)[a-z0-9-]+)+)",
+        r"(?i)\b([a-z0-9][a-z0-9._%+-]*[ ]?[\[({<][ ]?(?:at|ät|arroba|@)[ ]?[\])}>][ ]?"
+        r"[a-z0-9-]+(?:(?:\.|[ ]?[\[({<][ ]?(?:dot|punkt|point|punto|ponto|\.)[ ]?[\])}>][ ]?)[a-z0-9-]+)+)",
     ),
     Kind("email", rf"([{_LETTER}0-9][{_LETTER}0-9._%+'-]*@(?:[{_LETTER}0-9-]+\.)+[{_LETTER}][{_LETTER}]+)", only_if(email)),
     Kind("iban", rf"(?i)\biban{FILLERS}{SEPARATOR}([A-Z]{{2}}[0-9]{{2}}(?:[ -]?[A-Z0-9]){{8,30}})\b", only_if(mistyped_iban)),

@@ -27,9 +27,14 @@ _SAME = {
     **dict.fromkeys((0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000), " "),
     **dict.fromkeys((0x2010, 0x2011, 0x2212, 0xFE63), "-"),  # dashes stay: they part words
     **dict.fromkeys((0x2044, 0x2215), "/"),
-    **{0x2024: ".", 0xFE52: ".", 0xFF61: ".", 0xFE55: ":", 0xFE13: ":", 0xA789: ":", 0x2236: ":", 0xFE62: "+", 0xFE6B: "@"},
+    **dict.fromkeys((0x2024, 0xFE52, 0xFF61), "."),
+    **dict.fromkeys((0xFE55, 0xFE13, 0xA789, 0x2236), ":"),
+    0xFE62: "+",
+    0xFE6B: "@",
 }
-_INVISIBLE = "\xad\u034f\u061c\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u20e3\ufe00-\ufe0f\ufeff\ufff9-\ufffb"
+_INVISIBLE = (
+    "\xad\u034f\u061c\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u20e3\ufe00-\ufe0f\ufeff\ufff9-\ufffb"
+)
 _INVISIBLE += "\U000e0000-\U000e007f\U000e0100-\U000e01ef"
 _HEX, _PERCENT = "[0-9A-Fa-f]", "%(?:25){0,3}"  # encoded up to four times
 _TAIL = rf"{_PERCENT}[89ABab]{_HEX}"
@@ -64,7 +69,7 @@ class Normalised:
         here, there = _Counter(self.text), _Characters(self._original)
         joint, told, last = 0, [], 0
         for start, end, name in found:
-            ends, joint = [], joint
+            ends: list[int] = []
             for place, at in enumerate((here.characters(start), here.characters(end))):
                 while joint < len(self._joints) and self._joints[joint][0] < at + 1 - place:
                     joint += 1
@@ -72,14 +77,20 @@ class Normalised:
             if joint < len(self._joints) and self._joints[joint][:2] == (at, at):
                 ends[1] = self._joints[joint][3]  # what cannot be seen behind a value goes with it
             first, stop = max(ends[0], last), ends[1]
-            if name in _SECRETS and joint < len(self._joints) and self._joints[joint][2] == stop < self._joints[joint][3]:
-                if self._original[stop] in "&%\\":
-                    going_on = _VALUE_GOES_ON.match(self._original, stop)
-                    stop = going_on.end() if going_on else stop
+            if name in _SECRETS and self._is_encoded(joint, stop):
+                going_on = _VALUE_GOES_ON.match(self._original, stop)
+                stop = going_on.end() if going_on else stop
             if stop > first:
                 told.append((there.place(first), there.place(stop), name))
                 last = stop
         return told
+
+    def _is_encoded(self, joint: int, place: int) -> bool:
+        """Whether the joint that follows is the next character of the original, and that is a sequence."""
+        if joint == len(self._joints):
+            return False
+        _, _, there, there_end = self._joints[joint]
+        return there == place < there_end and self._original[there] in "&%\\"
 
     def _across(self, joint: int, at: int, *, is_end: bool) -> int:
         if joint < 0:
@@ -115,7 +126,7 @@ class _Characters:
 
 
 def normalised(original: bytes, in_time: Callable[[], None]) -> Normalised | None:
-    """The text to search in place of ``original``, or None where that is the original. ``in_time`` raises where it takes too long."""
+    """The text to search in place of ``original``; None where that is the original. ``in_time`` raises where time runs out."""
     if original.isascii() and not (b"&" in original or b"%" in original or b"\\" in original):
         return None
     text = original.decode("utf-8", "surrogatepass")

@@ -297,10 +297,11 @@ def _joined(secrets: Sequence[Found], found: Sequence[Found]) -> Sequence[Found]
     """Both in order. Values that are secret as a whole win over what was found within them, but for what was redacted before."""
     if not secrets:
         return found
-    kept, queue = [], iter(found)
+    kept: list[Found] = []
+    queue = iter(found)
     finding = next(queue, None)
     for start, end, name in secrets:
-        inside = []
+        inside: list[Found] = []
         while finding is not None and finding[0] < end:
             (inside if finding[1] > start else kept).append(finding)
             finding = next(queue, None)

@@ -168,13 +168,14 @@ def _may_tell(key: str) -> bool:
 def _names_of_values(pairs: _Pairs) -> Mapping[str, str]:
     """Keys that do not say what their values are, and what they mean.
 
-    ``{"name": "DB_PASSWORD", "value": "…"}`` is how forms, headers and settings are written. The token of a probability is a word.
+    Forms, headers and settings are written as ``{"name": "DB_PASSWORD", "value": "…"}``. A token with a probability is a word.
     """
     if len(pairs) > 8:
         return {}
     keys = {key for key, _ in pairs}
     if "value" in keys:
-        return {"value": inner for key, inner in pairs if key in {"name", "key", "field"} and type(inner) is str}
+        names = [inner for key, inner in pairs if key in {"name", "key", "field"} and type(inner) is str]
+        return {"value": names[0]} if names else {}
     return {"token": ""} if "logprob" in keys else {}
 
 

@@ -52,7 +52,7 @@ FORMS = {
     "coordinates": "at 51.50##, -0.12## and 48.85####,2.35####",
     "sha256": "sha256:" + "~" * 64,
     "sha1": "commit " + "~" * 40,
-    "md5": "etag \"" + "~" * 32 + '"',
+    "md5": 'etag "' + "~" * 32 + '"',
     "uuid": "UUID",
     "trace": "trace_id=" + "~" * 32 + " span_id=" + "~" * 16,
     "stack": '  File "/app/main.py", line ###, in run\n    at com.acme.Shop.buy(Shop.java:###)',

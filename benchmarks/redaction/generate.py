@@ -81,9 +81,9 @@ def main() -> None:
 
 def _all(seed: int, samples: int) -> list[dict[str, object]]:
     """Every set: the generator's sentences, ours, secrets, and what must stay."""
-    from decoys import decoys
-    from letters import letters, spelled
-    from secret_lines import secret_lines
+    from benchmarks.redaction.decoys import decoys
+    from benchmarks.redaction.letters import letters, spelled
+    from benchmarks.redaction.secret_lines import secret_lines
 
     each = max(1, samples // 50)
     ours = [*letters(seed, each), *spelled(seed, each // 3 + 1), *secret_lines(seed, each // 3 + 1), *decoys(seed, each)]

@@ -215,6 +215,7 @@ class Writer:
         return text, spans
 
     def digits(self, form: str) -> str:
+        """``form`` with a digit for each ``#``, never 0."""
         return "".join(str(self.random.randint(1, 9)) if c == "#" else c for c in form)
 
     def _birth(self) -> str:
@@ -294,7 +295,7 @@ SPELLINGS: Mapping[str, Callable[[str], str]] = {
     "narrow no-break space": lambda text: text.replace(" ", "\u202f"),
     "no-break space": lambda text: text.replace(" ", "\xa0"),
     "thin space": lambda text: text.replace(" ", "\u2009"),
-    "zero width": lambda text: "\u200b".join(text),
+    "zero width": "\u200b".join,
     "soft hyphen": lambda text: text[:3] + "\xad" + text[3:],
     "word joiner": lambda text: text[:4] + "\u2060" + text[4:],
     "direction marks": lambda text: "\u202a" + text[:2] + "\u200e" + text[2:] + "\u202c",

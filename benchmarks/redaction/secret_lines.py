@@ -110,7 +110,14 @@ ISSUED = {
     "zapier-hook": "https://hooks.zapier.com/hooks/catch/{d7}/{l7}",
     "okta": "Authorization: SSWS 00{x40}",
 }
-FRAMES = ("{}", "token {} was refused", 'level=error msg="refused" value={}', 'credential: "{}"', "export VALUE={}", "see {}, please")
+FRAMES = (
+    "{}",
+    "token {} was refused",
+    'level=error msg="refused" value={}',
+    'credential: "{}"',
+    "export VALUE={}",
+    "see {}, please",
+)
 
 # What stands before and behind a secret that is named. ``{}`` is the secret, the rest stays.
 NAMED = (

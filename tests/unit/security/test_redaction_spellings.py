@@ -4,6 +4,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -67,7 +68,7 @@ def test_every_space_of_unicode_is_a_space_and_format_characters_vanish() -> Non
 
 
 def test_a_document_that_was_cut_off_hides_nothing_behind_escapes() -> None:
-    text = json.dumps({"to": "añda", "mail": "\uff20".join(["ada", "example.com"]), "password": "Sömmer&time"})[:-3]
+    text = json.dumps({"to": "añda", "mail": "ada\uff20example.com", "password": "Sömmer&time"})[:-3]
     told = REDACTOR.redact(text, tenant="acme")
     assert re.sub(":[0-9a-f]{8}", "", told) == '{"to": "a\\u00f1da", "mail": "<email>", "password": "<credential>'
 
@@ -78,7 +79,24 @@ def test_a_document_that_was_cut_off_hides_nothing_behind_escapes() -> None:
         st.one_of(
             st.text(max_size=6),
             st.sampled_from(VALUES),
-            st.sampled_from(["&#64;", "&amp;", "&", "%40", "%", "\\u0040", "\\", "\u200b", "\xad", "\uff10", "\u0664", "\n", "\u2028", "&NewLine;"]),
+            st.sampled_from(
+                [
+                    "&#64;",
+                    "&amp;",
+                    "&",
+                    "%40",
+                    "%",
+                    "\\u0040",
+                    "\\",
+                    "\u200b",
+                    "\xad",
+                    "\uff10",
+                    "\u0664",
+                    "\n",
+                    "\u2028",
+                    "&NewLine;",
+                ]
+            ),
         ),
         max_size=12,
     ).map("".join)
@@ -91,9 +109,9 @@ def test_what_is_searched_has_the_ends_of_lines_of_the_text_and_its_places_lead_
     if normal:
         original = text.encode("utf-8", "surrogatepass")
         ends = [0, *(len(searched[: i + 1].encode("utf-8", "surrogatepass")) for i in range(len(searched)))]
-        places = normal.in_original([(a, b, "x") for a, b in zip(ends, ends[1:], strict=False)])
+        places = normal.in_original([(a, b, "x") for a, b in pairwise(ends)])
         assert all(0 <= a < b <= len(original) for a, b, _ in places)
-        assert all(b <= c for (_, b, _), (c, _, _) in zip(places, places[1:], strict=False))
+        assert all(b <= c for (_, b, _), (c, _, _) in pairwise(places))
         assert [plain(original[a:b].decode("utf-8", "surrogatepass")) for a, b, _ in places] == list(searched)
 
 
