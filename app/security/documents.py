@@ -88,10 +88,9 @@ DOCUMENTS: tuple[Kind, ...] = (
     Kind("national-id", rf"(?i)\b([A-Z]{{0,6}}{_ID_REST})\b", only_if(identifier), unless=GOODS, after=labels.AFTER_IDENTITY),
     Kind(
         "passport",
-        r"(?i)\b([A-Z]{0,3}[0-9](?: ?[0-9]|[A-Z]){4,9})\b",
+        rf"{labels.PASSPORT_BEFORE}((?i:[A-Z]{{0,3}}[0-9](?: ?[0-9]|[A-Z]){{4,9}}))\b",
         only_if(identifier),
         unless=GOODS,
-        after=labels.AFTER_PASSPORT,
     ),
     Kind(
         "passport",

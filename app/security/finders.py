@@ -32,11 +32,12 @@ def only_if(holds: Callable[[str], bool]) -> Find:
 class Kind:
     """One kind of finding, a row of `kinds.KINDS`.
 
-    The first group of ``pattern``, or all of it, is the candidate; ``find`` yields the parts of it to replace, as offsets, in
-    time linear in a candidate whose length nobody bounds. A candidate with one of ``not_after`` right before it or
-    ``not_before`` right behind it is part of something else; one behind words that match ``unless`` (RE2, ending in ``$``) is
-    what they say. Where ``after`` is given, likewise RE2, only a candidate behind words that match it counts. Labels with a few words
-    between are looked for there: as parts of ``pattern`` they would make automata that RE2 cannot keep in memory.
+    The first group of ``pattern``, or all of it, is the candidate; ``find`` yields the parts of it to replace, as
+    offsets, in time linear in a candidate whose length nobody bounds. A candidate with one of ``not_after`` right before
+    it or ``not_before`` right behind it is part of something else; one behind words that match ``unless`` (RE2, ending in
+    ``$``) is what they say. Where ``after`` is given, likewise RE2, only a candidate behind words that match it counts.
+    Labels with a few words between are looked for there: as parts of ``pattern`` they would make automata that RE2 cannot
+    keep in memory.
     """
 
     name: str

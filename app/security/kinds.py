@@ -92,7 +92,7 @@ KINDS: tuple[Kind, ...] = (
         not_before=_WORD + "-",
         tabular=True,
     ),
-    Kind("phone", f"({_LOCAL})", only_if(labelled_phone), not_after=_WORD, not_before=_WORD + "-", after=labels.AFTER_PHONE),
+    Kind("phone", f"{labels.PHONE_BEFORE}({_LOCAL})", only_if(labelled_phone), not_before=_WORD + "-"),
     Kind(
         "phone",
         f"({_LOCAL})",

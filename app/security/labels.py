@@ -1,7 +1,8 @@
 r"""The words by which people of many languages say that a phone, a birth date or a national id follows.
 
-RE2's ``\b`` knows ASCII alone, so words of other scripts are listed apart and may stand anywhere. `between` matches the words
-that can stand between a label and its value ("mój telefon to …", "il mio cellulare è …"): any words, as no list would be complete.
+RE2's ``\b`` knows ASCII alone, so words of other scripts are listed apart and may stand anywhere. `between` matches
+the words that can stand between a label and its value ("mój telefon to …", "il mio cellulare è …"): any words, as no
+list would be complete.
 """
 
 _WORD = r"[^\s0-9,;:=#()<>{}\[\]\"]+"
@@ -151,7 +152,7 @@ AFTER_IDENTITY = (
     rf"(?i:\b(?:{IDENTITY_SHORT})[ ]?[:=][ ]?)|"
     rf"(?i:\b(?:ssn|dni|nif|bsn|pesel|cpf|curp|aadhaa?r|itin|nric){between(1)}))$"
 )
-AFTER_PASSPORT = rf"(?:{behind(PASSPORT, PASSPORT_ELSEWHERE, 2)})$"
+PASSPORT_BEFORE = behind(PASSPORT, PASSPORT_ELSEWHERE, 2)
 AFTER_CARD = rf"(?:{behind(CARD, CARD_ELSEWHERE, 3)}[#.? ]{{0,3}})$"
-AFTER_PHONE = rf"(?:{behind(PHONE, PHONE_ELSEWHERE, 0)})$"
+PHONE_BEFORE = behind(PHONE, PHONE_ELSEWHERE, 0)
 AFTER_CALL = rf"(?:{behind(f'{PHONE}|{CALL}', f'{PHONE_ELSEWHERE}|{CALL_ELSEWHERE}', 4)})$"

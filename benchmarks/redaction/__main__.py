@@ -1,8 +1,9 @@
 """`make bench-redaction`: precision, recall and cost of redaction, held to floors; exits 1 below one.
 
 The sentences come from `generate`, with seeds that the patterns were not tuned on (1 to 9 are for tuning). `presidio`
-and `elsewhere` are a third party's sentences. `letters` are ours in eleven locales, `untuned` in eleven more, whose frames were
-written when the patterns were done. Then come secrets, spellings, and lines that must stay. Times are CPU seconds of this process.
+and `elsewhere` are a third party's sentences. `letters` are ours in eleven locales, `untuned` in eleven more, whose
+frames were written when the patterns were done. Then come secrets, spellings, and lines that must stay. Times are CPU
+seconds of this process.
 """
 
 import argparse
