@@ -26,7 +26,9 @@ _STRONG = (
     r"connection[ _.-]?string|authorization[ _.-]?code|(?:verification|security|pin|card verification)[ _.-]code|credentials?"
 )
 # Names with other senses too. They begin a word, or a part of a name such as CLOUDFLARE_API_TOKEN.
-_WEAK = r"token|secret|pass|pw|pin|otp|totp|cvv2?|cvc2?|sess(?:ion)?[ _.-]?id|phpsessid|jsessionid|sid|session|auth|passkey|tan"
+_WEAK = (
+    r"clave|token|secret|pass|pw|pin|otp|totp|cvv2?|cvc2?|sess(?:ion)?[ _.-]?id|phpsessid|jsessionid|sid|session|auth|passkey|tan"
+)
 # Other languages'. RE2 knows no border of a word beyond ASCII, so these may stand anywhere.
 _ABROAD = (
     r"mot de passe|code secret|phrase secrète|contraseñ[ao]|contrasenya|clave secreta|clave de acceso|palabra de paso|"
@@ -177,6 +179,13 @@ def spoken(candidate: str) -> Iterator[Span]:
         yield start, end
 
 
+def spoken_with_digits(candidate: str) -> Iterator[Span]:
+    """After "my PIN is": four characters at least with a digit among them, as all else may be a sentence."""
+    for start, end in spoken(candidate):
+        if any(c.isdigit() for c in candidate[start:end]):
+            yield start, end
+
+
 _SCHEMES = (
     "basic bearer token apikey api-key ssws digest ntlm negotiate oauth hawk key bot splunk flyv1 geniekey sso-key mac "
     "jwt dpop "
@@ -253,7 +262,13 @@ CREDENTIALS: tuple[Kind, ...] = (
         "credential", rf"(?i)[\"'][a-z0-9_.-]*(?:passw(?:or)?d|pwd|secret|token|api[_-]?key)[\"'],[ ]?({_QUOTED})", spoken
     ),  # a default beside a name
     Kind("credential", r"\bBUNDLE_[A-Z0-9_]+__(?:COM|IO|ORG|NET)[\"']?[ \t]*[:=][ \t]*[\"']?([^\s\"':]+:[^\s\"';&]+)", whole),
+    Kind(
+        "credential",
+        r"(?i)\b(?:pin|otp|token|secret|clave|tan)(?: code| number)?[ ](?:is|ist|est|es|è|é|to|lautet)[ ]([^\s\"',;<>\\]+)",
+        spoken_with_digits,
+    ),
     # Command lines, SQL, XML
+    Kind("credential", rf"(?i)\b(?:set|add)[ ]+[a-z0-9_.-]*(?:_key|token|secret|password)[ ]+({_VALUE})", spoken_with_digits),
     Kind(
         "credential",
         rf"(?i)(?:^|[\s\"'])--?(?:[a-z0-9]+-)*(?:pass(?:word|wd|phrase|code)?|pw|pwd|token|secret|(?:api|access|secret|"

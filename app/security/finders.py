@@ -159,7 +159,8 @@ GOODS = (
 )
 SOFTWARE = (
     r"(?i)(?:chrome|chromium|safari|version|edga?|opr|firefox|crios|fxios|android|webkit|client|rv)[ :/]$"
-    r"|\b(?:versions?|ver\.?|v\.?|builds?|release|firmware|kernel|upgraded? to|updated? to|downgraded? to|upgrade auf|"
+    r"|\b(?:versions?|ver\.?|v\.?|builds?|release|rev(?:ision)?\.?|schema|patch|firmware|kernel|upgraded? to|updated? to|"
+    r"downgraded? to|upgrade auf|"
     r"aktualisiert auf|oid|"
     r"sections?|sec\.?|chapters?|clauses?|paragraphs?|para\.?|figures?|fig\.?|annex|appendix|abschnitte?|kapitel|absatz|"
     r"ziffer|anhang|"

@@ -69,7 +69,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "phone",
-        r"((?:\+|\b00)[1-9][0-9]{0,2}(?:" + _GAP + r"{0,2}\(?[0-9]+\)?)+" + _EXTENSION + ")",
+        r"((?:\+{1,2}|\b00)[1-9][0-9]{0,2}(?:" + _GAP + r"{0,2}\(?[0-9]+\)?)+" + _EXTENSION + ")",
         international_phone,
         not_after=_PHONE_AFTER,
         unless=GOODS,

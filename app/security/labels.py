@@ -112,7 +112,8 @@ AFTER_BORN = (
 IDENTITY = (
     r"national (?:id|identity|identification|insurance)(?: card)?|identity (?:card|number|no)|id card|personal (?:id|"
     r"number|code)|citizen (?:id|card)|"
-    r"social (?:security|insurance)(?: number)?|health ?care? (?:card|id)|nhs|n\.?i\.? (?:number|no)|nino|tax ?payer id|"
+    r"social (?:security|insurance)(?: number)?|health ?care? (?:card|id)|nhs|medicare|insee|n\.?i\.? (?:number|no)|nino|"
+    r"tax ?payer id|"
     r"tax (?:id|number|file number|identification number)|burgerservicenummer|sofinummer|rijksregisternummer|identiteitskaart|"
     r"steuer-?(?:id|identifikationsnummer|nummer|nr)|idnr|sozialversicherungs(?:nummer|nr)|versicherungsnummer|"
     r"rentenversicherungsnummer|sv-?nummer|"
@@ -150,7 +151,8 @@ PASSPORT_ELSEWHERE = r"паспорт[а]?|旅券|パスポート|护照|護照|
 AFTER_IDENTITY = (
     rf"(?:{behind(IDENTITY, IDENTITY_ELSEWHERE, 2)}|\b(?:{IDENTITY_SHORT})\b{between(2)}|"
     rf"(?i:\b(?:{IDENTITY_SHORT})[ ]?[:=][ ]?)|"
-    rf"(?i:\b(?:ssn|dni|nif|bsn|pesel|cpf|curp|aadhaa?r|itin|nric){between(1)}))$"
+    rf"(?i:\b(?:ssn|nino|dni|nif|bsn|pesel|cpf|curp|rfc|aadhaa?r|itin|tfn|abn|ppsn?|nric|hkid|cnp|egn|oib|cuit|cuil|tckn|"
+    rf"amka){between(1)}))$"
 )
 PASSPORT_BEFORE = behind(PASSPORT, PASSPORT_ELSEWHERE, 2)
 AFTER_CARD = rf"(?:{behind(CARD, CARD_ELSEWHERE, 3)}[#.? ]{{0,3}})$"
