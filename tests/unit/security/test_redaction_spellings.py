@@ -117,11 +117,11 @@ def test_what_is_searched_has_the_ends_of_lines_of_the_text_and_its_places_lead_
 
 def test_a_label_that_ends_a_line_in_another_spelling_holds_the_stream_back() -> None:
     for label in ("Phone：", "Phone&#58;", "Phone:\u200b", "電話："):
-        text = f"{label}\n067 501 36 56\nthanks"
+        text = f"{label}\n507 472 281\nthanks"
         stream = StreamRedactor(REDACTOR, tenant="acme")
         told = "".join(stream.feed(piece) for piece in text) + stream.close()
         assert told == REDACTOR.redact(text, tenant="acme")
-        assert "067" not in told
+        assert "507" not in told
 
 
 def test_a_tenant_s_pattern_matches_the_spelling_that_was_sent_and_the_one_that_is_searched() -> None:
