@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
 
-from app.security.finders import Kind, Span, digits_of, document, identifier, only_if, ssn
+from app.security import labels
+from app.security.finders import GOODS, Kind, Span, digits_of, document, identifier, only_if, ssn
 
 # Between a label and what it names: filler words, then a separator. Only one with a sign in it may end the line, as in a form.
 FILLERS = r"(?: (?:number|numbers|nummer|numero|número|no|nr|num|id|code|is|was|ist|est|es|it's|my|the|#)\b\.?)*"
@@ -57,32 +58,8 @@ def birth_date(candidate: str) -> bool:
     return len(digits_of(candidate)) >= 3
 
 
-_NAMES = (
-    r"national (?:id|identity|identification|insurance)(?: card)?|identity (?:card|number)|id card|personal id|"
-    r"citizen (?:id|card)|"
-    r"social (?:security|insurance)(?: number)?|health ?care? (?:card|id)|nhs(?: number)?|medicare(?: number)?|tax ?payer id|"
-    r"tax (?:id|number|file number|identification number)|ssn|nino|nin|dni|nif|nie|bsn|burgerservicenummer|pesel|cpf|curp|rfc|"
-    r"aadhaar|aadhar|pan card|sin|tfn|itin|ppsn?|nric|fin|hkid|personnummer|fødselsnummer|resident registration|"
-    r"cpr(?:-nummer)?|henkilötunnus|"
-    r"steuer-?id(?:entifikationsnummer)?|steuernummer|sozialversicherungsnummer|versicherungsnummer|personalausweis(?:nummer)?|"
-    r"codice fiscale|numéro de sécurité sociale|insee|documento de identidad|cédula|cnp|egn|oib|isikukood|asmens kodas|"
-    r"rodné číslo|rijksregisternummer|tc kimlik|teudat zehut|rut"
-)
-_MONTH = (
-    r"(?:jan|feb|mar|mär|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez|janv|févr|avr|juin|juil|août|déc|ene|abr|ago|dic|gen|mag|giu|"
-    r"lug|set|ott|mei|out|fev)[a-zéûçãä]{0,8}\.?"
-)
-_DAY = (
-    r"[0-9]{1,2}[./ -][0-9]{1,2}[./ -](?:[0-9]{4}|[0-9]{2})|[0-9]{4}[./-][0-9]{1,2}[./-][0-9]{1,2}|"
-    rf"[0-9]{{1,2}}(?:st|nd|rd|th|er|\.)?(?: of| de)? {_MONTH}(?: de|,)? [0-9]{{4}}|"
-    rf"{_MONTH} [0-9]{{1,2}}(?:st|nd|rd|th)?,? [0-9]{{4}}|"
-    rf"[0-9]{{1,2}}-{_MONTH}-[0-9]{{2,4}}"
-)
-_BORN = (
-    r"date of birth|birth ?date|birthday|d\.?o\.?b|born(?: on(?: the)?)?|geburtsdatum|geburtstag|geboren(?: am| op)?|"
-    r"date de naissance|née?(?: le)?|fecha de nacimiento|nacid[oa](?: el)?|data di nascita|nat[oa](?: il)|geboortedatum|"
-    r"data de nascimento|födelsedatum|fødselsdato"
-)
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
+_ID_REST = r"[0-9](?:[./-]?[0-9A-Z]| [0-9]| [A-Z]\b){5,19}"
 
 DOCUMENTS: tuple[Kind, ...] = (
     Kind("ssn", r"\b[0-9]{3}-[0-9]{2}-[0-9]{4}\b", only_if(ssn), not_after="-.", not_before="-"),
@@ -107,16 +84,13 @@ DOCUMENTS: tuple[Kind, ...] = (
         not_after="-.#/+",
         not_before="-",
     ),
-    Kind(
-        "national-id",
-        rf"(?i)\b(?:{_NAMES}){FILLERS}{SEPARATOR}([A-Z]{{0,5}} ?[0-9](?:[./-]?[0-9A-Z]| [0-9]| [A-Z]\b){{5,19}})\b",
-        only_if(identifier),
-    ),
+    Kind("national-id", rf"\b([A-Z]{{1,6}} {_ID_REST})\b", only_if(identifier), unless=GOODS, after=labels.AFTER_IDENTITY),
+    Kind("national-id", rf"(?i)\b([A-Z]{{0,6}}{_ID_REST})\b", only_if(identifier), unless=GOODS, after=labels.AFTER_IDENTITY),
     Kind(
         "passport",
-        rf"(?i)\b(?:passports?|passeport|pasaporte|reisepass|passaporto|passaporte|paspoort)(?:nummer)?{FILLERS}{SEPARATOR}"
-        r"([A-Z]{0,3} ?[0-9](?: ?[0-9]|[A-Z]){4,9})\b",
+        rf"{labels.PASSPORT_BEFORE}((?i:[A-Z]{{0,3}}[0-9](?: ?[0-9]|[A-Z]){{4,9}}))\b",
         only_if(identifier),
+        unless=GOODS,
     ),
     Kind(
         "passport",
@@ -127,9 +101,6 @@ DOCUMENTS: tuple[Kind, ...] = (
         rf"(?i)\b(?:driver'?s?|driver\x{{2019}}s|driving) ?licen[sc]e{FILLERS}{SEPARATOR}([A-Z0-9][A-Z0-9-]{{3,18}})\b",
         only_if(document),
     ),
-    Kind(
-        "birth-date",
-        rf"(?i)\b(?:{_BORN})\b\.?(?:{FILLERS}{SEPARATOR}|[ ,]+)(?:it's |it is |on |is )?({_DAY})",
-        only_if(birth_date),
-    ),
+    Kind("birth-date", rf"(?i)({labels.DAY})", only_if(birth_date), not_after=_LETTERS, after=labels.AFTER_BORN, resume=True),
+    Kind("birth-date", rf"(?i)({labels.DAY}){labels.BORN_BEHIND}", only_if(birth_date), not_after=_LETTERS),
 )

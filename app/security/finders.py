@@ -32,9 +32,12 @@ def only_if(holds: Callable[[str], bool]) -> Find:
 class Kind:
     """One kind of finding, a row of `kinds.KINDS`.
 
-    The first group of ``pattern``, or all of it, is the candidate; ``find`` yields the parts of it to replace, as offsets, in
-    time linear in a candidate whose length nobody bounds. A candidate with one of ``not_after`` right before it or
-    ``not_before`` right behind it is part of something else; one behind words that match ``unless`` is what they say.
+    The first group of ``pattern``, or all of it, is the candidate; ``find`` yields the parts of it to replace, as
+    offsets, in time linear in a candidate whose length nobody bounds. A candidate with one of ``not_after`` right before
+    it or ``not_before`` right behind it is part of something else; one behind words that match ``unless`` (RE2, ending in
+    ``$``) is what they say. Where ``after`` is given, likewise RE2, only a candidate behind words that match it counts.
+    Labels with a few words between are looked for there: as parts of ``pattern`` they would make automata that RE2 cannot
+    keep in memory.
     """
 
     name: str
@@ -42,7 +45,10 @@ class Kind:
     find: Find = whole
     not_after: str = ""
     not_before: str = ""
-    unless: re.Pattern[str] | None = None
+    unless: str = ""
+    after: str = ""
+    resume: bool = False  # go on right behind what was found, or within what was not: the pattern reads words too, and is bounded
+    tabular: bool = False  # groups of four digits, which a table of numbers has too: see `in_table`
 
 
 def digits_of(text: str) -> str:
@@ -95,6 +101,33 @@ def _last_of_card(candidate: str, groups: Sequence[Span], first: int) -> int:
     return found
 
 
+_GROUPS_OF_FOUR = re.compile(rb"[0-9]{4}(?: [0-9]{4})*")
+_GROUPS_BEFORE = re.compile(rb"(?:(?<![0-9])[0-9]{4} ){1,4}$")
+_GROUPS_BEHIND = re.compile(rb"(?: [0-9]{4}(?![0-9])){1,4}")
+_ROW = re.compile(rb"(?<![0-9])[0-9]{4}(?: [0-9]{4}){2,}(?![0-9])")
+_ROWS_NEAR, _NEAR = 3, 160  # lines before and behind, and bytes of them, that are looked at
+
+
+def in_table(text: bytes, start: int, end: int) -> bool:
+    """Whether groups of four digits are cells: of a longer row, or between rows of which most hold no card."""
+    if not _GROUPS_OF_FOUR.fullmatch(text, start, end):
+        return False
+    beside = [_GROUPS_BEFORE.search(text[max(0, start - 20) : start]), _GROUPS_BEHIND.match(text, end)]
+    groups = [match.group() for match in beside if match]
+    if sum(len(each) // 5 for each in groups) > 1 and not all(_is_card(each) for each in groups):
+        return True
+    before, after = text[max(0, start - _NEAR) : start], text[end : end + _NEAR]
+    lines = [*before.split(b"\n")[-1 - _ROWS_NEAR : -1], *after.split(b"\n")[1 : 1 + _ROWS_NEAR]]
+    rows = [row for line in lines for row in _ROW.findall(line)]
+    none = sum(not _is_card(row) for row in rows)
+    return none >= 2 and none > len(rows) - none
+
+
+def _is_card(groups: bytes) -> bool:
+    digits = groups.replace(b" ", b"").decode()
+    return bool(_CARD.fullmatch(digits)) and luhn(digits)
+
+
 def labelled_card(candidate: str) -> Iterator[Span]:
     """After a word such as "card": the old lengths of 12 and 13 digits too, which alone may be an article's number."""
     found, digits = 0, ""
@@ -108,14 +141,35 @@ def labelled_card(candidate: str) -> Iterator[Span]:
         yield 0, found
 
 
-# Words before a number that say what it is; a machine's version before something like an address.
-GOODS = re.compile(
-    r"\b(?:order|article|artikel|item|product|tracking|parcel|shipment|ticket|invoice|sku|ean|upc|gtin|isbn|asin|ref|reference|serial|"
-    r"batch|lot|bestellung|bestellnummer|commande|pedido)s?(?: (?:number|no|nr|id|code|nummer))?\.? ?[:#]? ?$",
-    re.IGNORECASE,
+# Words before a number that say what it is; a machine's version before something like an address. Other scripts have no blanks.
+GOODS = (
+    r"(?i)(?:\b(?:order|article|artikel|item|product|tracking|parcel|shipment|ticket|invoice|sku|ean|upc|gtin|isbn|asin|"
+    r"ref|reference|serial|"
+    r"batch|lot|case|transaction|booking|account|customer|"
+    r"bestellung|bestellnummer|auftrag|auftragsnummer|rechnung|rechnungsnummer|sendung|sendungsnummer|paket|kundennummer|"
+    r"artikelnummer|"
+    r"commande|colis|facture|suivi|pedido|factura|envío|artículo|seguimiento|ordine|fattura|spedizione|articolo|"
+    r"bestelling|factuur|zending|"
+    r"pakket|encomenda|nota|fatura|envio|rastreio|zamówieni[ea]|faktur[ay]|przesyłk[ai]|paczk[ai]|artykuł|order|faktura|"
+    r"beställning|ordre|"
+    r"objednávk[ay]|faktur[ay]|tilaus|lasku|sipariş|fatura|commande)s?"
+    r"|注文|請求書|商品|追跡|伝票|订单|訂單|发票|快递|주문|송장|ऑर्डर|बिल|заказ[а]?|счёт|συμβόλαιο|παραγγελία)"
+    r"(?:番号|号|號|编号|번호| नंबर)?(?:[ _-](?:number|no|nr|id|code|nummer|num|n[.º°]|numero|número|numer|di|de|der|du|"
+    r"del|nº))*\.? ?[:#]? ?$"
 )
-SOFTWARE = re.compile(
-    r"(?:chrome|chromium|safari|version|edga?|opr|firefox|crios|fxios|android|webkit|client|rv)[ :/]$", re.IGNORECASE
+SOFTWARE = (
+    r"(?i)(?:chrome|chromium|safari|version|edga?|opr|firefox|crios|fxios|android|webkit|client|rv)[ :/]$"
+    r"|\b(?:versions?|ver\.?|v\.?|builds?|release|rev(?:ision)?\.?|schema|patch|firmware|kernel|upgraded? to|updated? to|"
+    r"downgraded? to|upgrade auf|"
+    r"aktualisiert auf|oid|"
+    r"sections?|sec\.?|chapters?|clauses?|paragraphs?|para\.?|figures?|fig\.?|annex|appendix|abschnitte?|kapitel|absatz|"
+    r"ziffer|anhang|"
+    r"abbildung|abb\.|tabelle|chapitre|alinéa|annexe|tableau|capítulo|sección|apartado|anexo|tabla|capitolo|sezione|"
+    r"allegato|tabella|"
+    r"hoofdstuk|paragraaf|bijlage|seção|secção|tabela|rozdział|sekcja|załącznik|wersj[ai]|versión|versione|versie|versão|"
+    r"extension)"
+    r"(?: (?:number|no\.?|nr\.?))? ?[:/]? ?$"
+    r"|(?:==|>=|<=|~=|§§?|バージョン|節|章|第|版本|खंड) ?:? ?$"
 )
 
 IBAN_LENGTHS = {
@@ -165,6 +219,12 @@ def ssn(candidate: str) -> bool:
     return digits[0] != "9" or digits[3] in "5678" or digits[3] == "9"  # an ITIN, IRS publication 1915
 
 
+def dotted(candidate: str) -> Iterator[Span]:
+    """An IPv4 address: four numbers, no more. An object identifier or a version has more, and its first four are no address."""
+    if candidate.count(".") == 3 and address(candidate):
+        yield 0, len(candidate)
+
+
 def address(candidate: str) -> bool:
     """A real address of somebody's: not our own loopback, not ``::`` in C++ or Ruby, not a time of day."""
     try:
@@ -194,13 +254,16 @@ def international_phone(candidate: str) -> Iterator[Span]:
         yield 0, len(candidate) if extension and end == extension.start() else end
 
 
+_PRICES = re.compile(r"[0-9]{1,3}[.,][0-9]{2}(?: [0-9]{1,3}[.,][0-9]{2})+")
+
+
 def trunk_phones(candidate: str) -> Iterator[Span]:
     """National numbers, 9 to 12 digits with their leading zero; several may follow one another. A date is none."""
     start, end, total = -1, 0, 0
     for first, last in [*_groups(candidate), (len(candidate), len(candidate))]:
         begins = candidate[first : first + 1] == "0"
         if start >= 0 and (total + last - first > 12 or (begins and total >= 9) or first == last):
-            if total >= 9 and not _DATE.match(candidate[start:end]):
+            if total >= 9 and not (_DATE.match(candidate[start:end]) or _PRICES.fullmatch(candidate[start:end])):
                 yield start, end
             start = -1
         if start < 0 and begins:
@@ -212,6 +275,16 @@ def labelled_phone(candidate: str) -> bool:
     """After a word such as "phone", even a short local number counts. A date and two years are none."""
     number = _EXTENSION.sub("", candidate)
     return 6 <= len(digits_of(number)) <= 15 and not (_DATE.match(number) or _YEARS.match(number))
+
+
+_PAIRS = re.compile(r"[0-9]{2}(?:[ .-][0-9]{2}){2}")
+_AMOUNT = re.compile(r"[0-9]{1,3}(?:[ .,][0-9]{3})*[.,][0-9]{2}$")
+
+
+def spoken_phone(candidate: str) -> bool:
+    """After some words that may end in a number to call: seven digits at least or three pairs, and no amount."""
+    enough = len(digits_of(_EXTENSION.sub("", candidate))) >= 7 or _PAIRS.fullmatch(candidate)
+    return bool(enough) and labelled_phone(candidate) and not _AMOUNT.match(candidate)
 
 
 def noted_phone(candidate: str) -> bool:

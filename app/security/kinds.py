@@ -6,6 +6,7 @@ No match goes over the end of a line, but from a label that ends it (``Phone:``)
 that. To add a kind, add a row and its cases, those that must stay included, to ``tests/personal_data.py``.
 """
 
+from app.security import labels
 from app.security.credentials import CREDENTIALS
 from app.security.documents import DOCUMENTS, FILLERS, SEPARATOR
 from app.security.finders import (
@@ -14,6 +15,7 @@ from app.security.finders import (
     Kind,
     address,
     cards,
+    dotted,
     email,
     iban,
     international_phone,
@@ -22,6 +24,7 @@ from app.security.finders import (
     mistyped_iban,
     noted_phone,
     only_if,
+    spoken_phone,
     trunk_phones,
 )
 from app.security.postal import ADDRESSES
@@ -33,37 +36,30 @@ _WORD = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
 _PHONE_AFTER = _WORD + "-.#/+"
 _EXTENSION = r"(?: ?(?:x|ext\.?) ?[0-9]{1,6})?"
 _LOCAL = rf"(?:\+|\()?\(?[0-9](?:[ .()\-/]{{0,3}}[0-9]){{5,16}}{_EXTENSION}"
-_NUMBER = (  # what is a number to call
-    r"phones?|telephones?|tel|mobiles?|cell|cell ?phones?|whatsapp|fax|sms|hotline|telefon(?:nummer)?|"
-    r"handy(?:nummer)?|mobil(?:nummer|nr)?|"
-    r"téléphone|portable|teléfono|móvil|telefono|cellulare|telefone|telemóvel|celular|telefoon(?:nummer)?|puhelin|desk|my number|"
-    r"contact number|phone number"
-)
-_CALLING = (
-    r"call|calls|ring|dial|text|texts|sms|messages?|reach|phone|answering|registered|contact|anrufen|llamar|appeler|rückruf"
-)
-_TOWARDS = r"me|us|him|her|them|back|please|the|my|our|your|number|mobile|phone|at|on|under|via|to|from|is|unter|au|al"
-
 # Earlier rows win where findings overlap.
 KINDS: tuple[Kind, ...] = (
     # What is redacted already stays as it is, so that redacting twice is redacting once.
     Kind("", r"<(?:[a-z]{2,20}-)?[a-z]{2,20}:[0-9a-f]{8}>"),
     *CREDENTIALS,
+    Kind("email", rf"(\"[^\"@\s<>]{{1,64}} ?\"@(?:[{_LETTER}0-9-]+\.)+[{_LETTER}]{{2,}})"),  # RFC 5321's quoted local part
+    Kind(
+        "email",
+        r"(?i)\b([a-z0-9][a-z0-9._%+-]*[ ]?[\[({<][ ]?(?:at|ät|arroba|@)[ ]?[\])}>][ ]?"
+        r"[a-z0-9-]+(?:(?:\.|[ ]?[\[({<][ ]?(?:dot|punkt|point|punto|ponto|\.)[ ]?[\])}>][ ]?)[a-z0-9-]+)+)",
+    ),
     Kind("email", rf"([{_LETTER}0-9][{_LETTER}0-9._%+'-]*@(?:[{_LETTER}0-9-]+\.)+[{_LETTER}][{_LETTER}]+)", only_if(email)),
     Kind("iban", rf"(?i)\biban{FILLERS}{SEPARATOR}([A-Z]{{2}}[0-9]{{2}}(?:[ -]?[A-Z0-9]){{8,30}})\b", only_if(mistyped_iban)),
     Kind("iban", r"(?i)\b[a-z]{2}[0-9]{2}(?:[ -]?[a-z0-9]){11,40}", iban),
     Kind(
         "card",
-        rf"(?i)\b(?:card|cards|cc|visa|mastercard|maestro|amex|karte|kreditkarte|carte|carta|tarjeta|kort|cartão)"
-        rf"(?:[.?]? (?:number|numbers|nummer|no|nr|num|is|was|with|the|for|at|credit|debit|#)\b\.?)*"
-        rf"(?:{SEPARATOR}|[ #:.?]{{1,4}})"
-        rf"([0-9](?:{_GAP}?[0-9]){{11,18}})\b",
+        rf"\b([0-9](?:{_GAP}?[0-9]){{11,18}})\b",
         labelled_card,
         not_before="-",
+        after=labels.AFTER_CARD,
     ),
-    Kind("card", r"\b[0-9](?:" + _GAP + r"?[0-9]){13,}\b", cards, not_after="-.#/+"),
+    Kind("card", r"\b[0-9](?:" + _GAP + r"?[0-9]){13,}\b", cards, not_after="-.#/+", tabular=True),
     *DOCUMENTS,
-    Kind("ip", r"\b(?:[0-9]{1,3}\.){3}[0-9]{1,3}\b", only_if(address), not_after=".-", not_before="-", unless=SOFTWARE),
+    Kind("ip", r"\b[0-9]{1,3}(?:\.[0-9]+){3,}\b", dotted, not_after=".-", not_before="-", unless=SOFTWARE),
     Kind(
         "ip",
         r"(?i)((?:[0-9a-f]{1,4}:){1,7}(?::?[0-9a-f]{1,4}){1,7}(?:(?:\.[0-9]{1,3}){3})?|::(?:[0-9a-f]{1,4}:?){1,7}|(?:[0-9a-f]{1,4}:){1,7}:)",
@@ -73,40 +69,40 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "phone",
-        r"((?:\+|\b00)[1-9][0-9]{0,2}(?:" + _GAP + r"{0,2}\(?[0-9]+\)?)+" + _EXTENSION + ")",
+        r"((?:\+{1,2}|\b00)[1-9][0-9]{0,2}(?:" + _GAP + r"{0,2}\(?[0-9]+\)?)+" + _EXTENSION + ")",
         international_phone,
         not_after=_PHONE_AFTER,
         unless=GOODS,
     ),
     Kind(
         "phone",
-        rf"((?:1{_GAP})?\([0-9]{{3}}\){_GAP}{{0,2}}[0-9]{{3}}{_GAP}?[0-9]{{4}}{_EXTENSION}|"
+        rf"((?:[18]{_GAP})?\([0-9]{{3}}\){_GAP}{{0,2}}[0-9]{{3}}{_GAP}?[0-9]{{4}}{_EXTENSION}|"
         rf"(?:1[.-])?[0-9]{{3}}([.-])[0-9]{{3}}[.-][0-9]{{4}}{_EXTENSION}|"
-        rf"(?:1{_GAP})?[2-9][0-9]{{2}}{_GAP}[2-9][0-9]{{2}}{_GAP}[0-9]{{4}}{_EXTENSION})",
+        rf"(?:[18]{_GAP})?[2-9][0-9]{{2}}{_GAP}[2-9][0-9]{{2}}{_GAP}[0-9]{{4}}{_EXTENSION})",
         not_after=_PHONE_AFTER,
         not_before=_WORD + "-",
     ),
     Kind(
         "phone",
         r"((?:\(0[1-9][0-9]{0,4}\)" + _GAP + r"{0,2}[0-9]{2,}|\b0[1-9][0-9]{0,4})(?:" + _GAP + r"{1,2}[0-9]{2,})+|"
-        r"\(0[1-9][0-9]{0,4}\)[0-9]{4,}|\b0[1-9][0-9]{8,9})",
+        r"\(0[1-9][0-9]{0,4}\)" + _GAP + r"{0,2}[0-9]{4,}|\b0[1-9][0-9]{8,9})",
         trunk_phones,
         not_after=_PHONE_AFTER,
         unless=GOODS,
         not_before=_WORD + "-",
+        tabular=True,
     ),
+    Kind("phone", f"{labels.PHONE_BEFORE}({_LOCAL})", only_if(labelled_phone), not_before=_WORD + "-"),
     Kind(
         "phone",
-        rf"(?i)\b(?:{_NUMBER})(?: (?:number|nummer|no|nr|is|ist|at|on|under|me|us)\b)*{SEPARATOR}({_LOCAL})",
-        only_if(labelled_phone),
+        f"({_LOCAL})",
+        only_if(spoken_phone),
+        not_after=_WORD,
         not_before=_WORD + "-",
+        unless=GOODS,
+        after=labels.AFTER_CALL,
     ),
-    Kind(
-        "phone",
-        rf"(?i)\b(?:{_CALLING})(?: (?:{_TOWARDS})\b)* {{1,2}}({_LOCAL})",
-        only_if(labelled_phone),
-        not_before=_WORD + "-",
-    ),
+    Kind("phone", rf"(?i)({_LOCAL})(?:{labels.CALLED})", only_if(spoken_phone), not_after=_PHONE_AFTER),
     Kind(
         "phone",
         rf"(?im)({_LOCAL})(?: ?- ?| )\(?(?:office|fax|mobile|cell|desk|mobil|handy|büro)\b\)?(?:$|[ ]?[,;.|)\n\\])",

@@ -18,19 +18,23 @@ from typing import Any, Protocol, TypeVar
 
 import re2
 
-from app.security.finders import Kind
+from app.security.finders import Kind, in_table
 from app.security.kinds import KINDS
+from app.security.normalisation import normalised, plain
 from app.security.slices import GAP, slices, with_gaps
 from app.security.structure import WITHHELD, Document, Found, looks_like_json
 
 FAILED = WITHHELD
 LONGEST = 8_000_000  # bytes; a request body is at most half of it
 NAMES_PATIENCE = 20.0  # seconds of CPU where names are sought too: some tens of KB that were not seen before
-PATIENCE = 0.1  # seconds of CPU; four megabytes of prose take a fifth of it. What is not done by then is withheld
+PATIENCE = 0.1  # seconds of CPU, about half a megabyte of prose. What is not done by then is withheld
+READING, SEARCHING = 0.4, 0.8  # shares of the time that is left: replacing what was found takes little
 LONGEST_CANDIDATE = 16_384  # bytes; the check of a longer one would take too long, so all of it is replaced
 CHECK_EVERY = 64  # replacements between two looks at the clock
-WORDS_BEFORE = 32  # bytes before a candidate that may say that it is something else
-_MEMORY = 64 << 20  # bytes an automaton may grow to
+WORDS_BEFORE = 128  # bytes before a candidate that may say what it is, or that it is something else
+_WORDS_END = bytes([*range(0x41, 0x5B), *range(0x61, 0x7B), *range(0x80, 0xC0)])
+AT_ONCE = 12  # patterns of one automaton
+_MEMORY = 16 << 20  # bytes that one may grow to
 
 # Long enough that two people of one tenant rarely share a token, short enough to read: 32 bits.
 TOKEN_DIGITS = 8
@@ -88,7 +92,9 @@ class Redactor:
         self._added = added
         self._names: FindNames | None = None
         self._patterns = [re2.compile(kind.pattern, options=_options()) for kind in KINDS]
-        self._any = _all_patterns_at_once()
+        self._after = [_context(kind.after) for kind in KINDS]
+        self._unless = [_context(kind.unless) for kind in KINDS]
+        self._any = _many_patterns_at_once()
         self.failures = 0
 
     def redact(self, text: str, *, tenant: str) -> str:
@@ -155,10 +161,11 @@ class Redactor:
     def _redact(self, text: str, tenant: str, until: float) -> str:
         if len(text) <= LONGEST and looks_like_json(text):
             try:
-                document = Document(text, until=_between(until))
+                document = Document(text, until=_part(READING, until))
             except (ValueError, RecursionError):  # cut off, or made to be too deep
                 return self._redact_text(text, tenant, until)
-            found, end = self._search(document.flat, tenant, _between(until))
+            found, end = self._search(document.flat, tenant, _part(SEARCHING, until))
+            found = _joined(document.secrets, found)
             whole = document.whole and end == len(document.flat)
             if not whole:
                 self.count_failure()
@@ -169,7 +176,7 @@ class Redactor:
 
     def _redact_text(self, text: str, tenant: str, until: float) -> str:
         original = text.encode("utf-8", "surrogatepass")
-        found, end = self._search(original, tenant, _between(until))
+        found, end = self._search(original, tenant, _part(SEARCHING, until))
         if end < len(original):
             self.count_failure()
             return self._replace(original[:end], found, tenant, until) + FAILED
@@ -208,16 +215,29 @@ class Redactor:
         """Where to cut, in order and without overlap: start, end, kind. Offsets in bytes."""
         if len(original) > LONGEST:
             raise RedactionStalled
-        shadow = _shadow(original, until)
-        present = self._any.Match(shadow)
-        if len(KINDS) not in present:  # the row that matches everything: without it the automaton gave up, and said nothing
-            raise RedactionStalled
-        if len(present) == 1 and not self._added(tenant) and not self._names:
+        normal = normalised(original, lambda: _in_time(until))
+        if normal is None:
+            return self._find_in(original, tenant, until)
+        found = normal.in_original(self._find_in(normal.text, tenant, until))
+        return sorted([*found, *self._as_written(original, found, tenant, until)])
+
+    def _as_written(self, original: bytes, found: Sequence[Found], tenant: str, until: float) -> Iterator[Found]:
+        """What a tenant's patterns find in the spelling that was sent: they may be written for it."""
+        if not self._added(tenant):
+            return
+        taken = bytearray(len(original))
+        for start, end, _ in found:
+            taken[start:end] = b"\1" * (end - start)
+        for start, end, name in self._by_tenant(_shadow(original, until), tenant, until):
+            yield from _free_parts(taken, start, end, name)
+
+    def _find_in(self, text: bytes, tenant: str, until: float) -> list[Found]:
+        shadow = _shadow(text, until)
+        present = self._present(shadow)
+        if not present and not self._added(tenant) and not self._names:
             return []
         taken, found = bytearray(len(shadow)), []
-        for index in sorted(present):
-            if index == len(KINDS):
-                continue
+        for index in present:
             for start, end, name in self._candidates(index, shadow, until):
                 if taken.find(1, start, end) < 0:
                     taken[start:end] = b"\1" * (end - start)
@@ -226,25 +246,42 @@ class Redactor:
             found += _free_parts(taken, start, end, name)
         return sorted(found)
 
+    def _present(self, shadow: bytes) -> list[int]:
+        """Which rows of `KINDS` match somewhere."""
+        present: list[int] = []
+        for first, patterns in self._any:
+            matched = patterns.Match(shadow)
+            if not matched:  # not even the row that matches everything: the automaton gave up
+                raise RedactionStalled
+            present += [first + row for row in matched if first + row < min(first + AT_ONCE, len(KINDS))]
+        return sorted(present)
+
     def _besides(self, shadow: bytes, tenant: str, until: float) -> Iterator[Found]:
         """What a tenant's patterns find, and the model of names: they only add."""
-        for pattern in self._added(tenant):
-            for match in pattern.compiled.finditer(shadow):
-                _in_time(until)
-                yield match.start(), match.end(), pattern.name
+        yield from self._by_tenant(shadow, tenant, until)
         if self._names:
             text = shadow.decode("utf-8", "surrogatepass")
             places = _in_bytes(text)
             for start, end, name in self._names(text, until):
                 yield places[start], places[end], name
 
+    def _by_tenant(self, shadow: bytes, tenant: str, until: float) -> Iterator[Found]:
+        for pattern in self._added(tenant):
+            for match in pattern.compiled.finditer(shadow):
+                _in_time(until)
+                yield match.start(), match.end(), pattern.name
+
     def _candidates(self, index: int, shadow: bytes, until: float) -> Iterator[Found]:
         _in_time(until)
-        kind = KINDS[index]
-        for match in self._patterns[index].finditer(shadow):
+        kind, pattern = KINDS[index], self._patterns[index]
+        matches = pattern.finditer(shadow)
+        group = 1 if pattern.groups else 0
+        while match := next(matches, None):
             _in_time(until)
-            start, end = match.span(1 if self._patterns[index].groups else 0)
-            if _inside_something_else(kind, shadow, start, end):
+            start, end = match.span(group)
+            if _part_of_more(kind, shadow, start, end) or not self._fits(index, shadow, start):
+                if kind.resume:
+                    matches = pattern.finditer(shadow, start + 1)
                 continue
             if end - start > LONGEST_CANDIDATE:
                 yield start, end, kind.name
@@ -254,8 +291,21 @@ class Redactor:
             for first, last in kind.find(candidate):
                 start += _bytes(candidate[seen:first])
                 end = start + _bytes(candidate[first:last])
-                yield start, end, kind.name
+                if not (kind.tabular and in_table(shadow, start, end)):
+                    yield start, end, kind.name
                 start, seen = end, last
+            if kind.resume and seen:
+                matches = pattern.finditer(shadow, start)
+
+    def _fits(self, index: int, shadow: bytes, start: int) -> bool:
+        """Whether the words before a candidate are its kind's, and do not say that it is something else."""
+        after, unless = self._after[index], self._unless[index]
+        if after is None and unless is None:
+            return True
+        before = shadow[max(0, start - WORDS_BEFORE) : start]
+        if start > WORDS_BEFORE:
+            before = before.lstrip(_WORDS_END)
+        return (after is None or bool(after.search(before))) and not (unless is not None and unless.search(before))
 
     def _replace(self, original: bytes, found: Sequence[Found], tenant: str, until: float) -> str:
         pieces: list[bytes] = []
@@ -271,9 +321,9 @@ class Redactor:
         return b"".join(pieces).decode("utf-8", "surrogatepass")
 
     def _token(self, name: str, value: bytes, tenant: str) -> bytes:
-        """The same for all spellings of one value: letters' case, spaces and punctuation do not count."""
-        value = value[:LONGEST_CANDIDATE]
-        normal = "".join(c for c in value.decode("utf-8", "surrogatepass").lower() if c.isalnum() or c in "@_+/=")
+        """The same for all spellings of one value: letters' case, digits' script, spaces and punctuation do not count."""
+        written = value[:LONGEST_CANDIDATE].decode("utf-8", "surrogatepass" if len(value) <= LONGEST_CANDIDATE else "ignore")
+        normal = "".join(c for c in plain(written).lower() if c.isalnum() or c in "@_+/=")
         message = f"{tenant}\0{name}\0{normal}".encode("utf-8", "surrogatepass")
         digest = hmac.digest(self._key, message, hashlib.sha256).hex()
         return f"<{name}:{digest[:TOKEN_DIGITS]}>".encode()
@@ -284,9 +334,27 @@ def _in_time(until: float) -> None:
         raise RedactionStalled
 
 
-def _between(until: float) -> float:
-    """The middle between now and ``until``: what comes after needs its time too."""
-    return (time.thread_time() + until) / 2
+def _part(share: float, until: float) -> float:
+    """The end of a share of the time that is left until ``until``: what comes after needs its time too."""
+    now = time.thread_time()
+    return now + share * (until - now)
+
+
+def _joined(secrets: Sequence[Found], found: list[Found]) -> list[Found]:
+    """Both in order. Values that are secret as a whole win over what was found within them, but for what was redacted before."""
+    if not secrets:
+        return found
+    kept: list[Found] = []
+    queue = iter(found)
+    finding = next(queue, None)
+    for start, end, name in secrets:
+        inside: list[Found] = []
+        while finding is not None and finding[0] < end:
+            (inside if finding[1] > start else kept).append(finding)
+            finding = next(queue, None)
+        done = any(not each for _, _, each in inside)
+        kept += inside if done else [(start, end, name)]
+    return [*kept, *([finding] if finding else []), *queue]
 
 
 def _free_parts(taken: bytearray, start: int, end: int, name: str) -> Iterator[Found]:
@@ -302,14 +370,20 @@ def _free_parts(taken: bytearray, start: int, end: int, name: str) -> Iterator[F
         start = stop
 
 
-def _all_patterns_at_once() -> Any:  # noqa: ANN401 - re2 is not typed
-    """One automaton that says in one pass which kinds may occur; most texts have none, and need no second look."""
-    patterns = re2.Set.SearchSet(_options())
-    for kind in KINDS:
-        patterns.Add(kind.pattern)
-    patterns.Add("")
-    patterns.Compile()
-    return patterns
+def _many_patterns_at_once() -> list[tuple[int, Any]]:
+    """Automata that say in one pass which kinds may occur; most texts have none, and need no second look.
+
+    `AT_ONCE` patterns each: one of all grows to so many states on mixed text that RE2 throws them away and begins anew.
+    """
+    automata = []
+    for first in range(0, len(KINDS), AT_ONCE):
+        patterns = re2.Set.SearchSet(_options())
+        for kind in KINDS[first : first + AT_ONCE]:
+            patterns.Add(kind.pattern)
+        patterns.Add("")
+        patterns.Compile()
+        automata.append((first, patterns))
+    return automata
 
 
 def _options() -> Any:  # noqa: ANN401 - re2 is not typed
@@ -334,11 +408,13 @@ def _shadow(original: bytes, until: float) -> bytes:
     return _ESCAPE.sub(blank, original)
 
 
-def _inside_something_else(kind: Kind, shadow: bytes, start: int, end: int) -> bool:
+def _part_of_more(kind: Kind, shadow: bytes, start: int, end: int) -> bool:
     before, after = shadow[start - 1 : start].decode("latin-1"), shadow[end : end + 1].decode("latin-1")
-    if (before and before in kind.not_after) or (after and after in kind.not_before):
-        return True
-    return bool(kind.unless and kind.unless.search(shadow[max(0, start - WORDS_BEFORE) : start].decode("latin-1")))
+    return bool((before and before in kind.not_after) or (after and after in kind.not_before))
+
+
+def _context(pattern: str) -> Any:  # noqa: ANN401 - re2 is not typed
+    return re2.compile(pattern, options=_options()) if pattern else None
 
 
 def _in_bytes(text: str) -> Sequence[int]:

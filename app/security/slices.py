@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 SLICE = 16 * 1024  # bytes that are searched before the next look at the clock
 GAP = 256  # bytes on each side of an end that is no seam
+_LABEL_ENDS = (":", "=", "#", "?", "\N{FULLWIDTH COLON}".encode().decode("latin-1"))  # bytes are read as Latin-1
 _TELLING = b"0123456789@:"
 _KEY, _KEY_ENDS = "-----BEGIN ", re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 
@@ -20,7 +21,7 @@ def seam_in(text: str) -> int:
         opened = text.rfind(_KEY, 0, seam)
         if opened >= 0 and not _KEY_ENDS.search(text, opened, seam):
             end = opened  # inside of a key
-        elif said[-1:] in {":", "=", "#"}:
+        elif said.endswith(_LABEL_ENDS):
             end = len(said)
         else:
             return seam

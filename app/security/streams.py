@@ -1,10 +1,12 @@
 """Redaction of a text that arrives in pieces, where no piece may leave before all that could belong to a finding in it is there.
 
-`kinds` promises that no match goes over the end of a line, but from a label that ends it (``Phone:``) and within a private key.
-So whole lines leave as they are complete, and what comes out is, for every way of cutting, what `Redactor.redact` makes of the
-whole. A text that begins like a JSON document is held back until its end, as it can only be read whole.
+`kinds` promises that no match goes over the end of a line, but from a label that ends it (``Phone:``) or a question, and within
+a private key. So whole lines leave as they are complete, and what comes out is, for every way of cutting, what `Redactor.redact`
+makes of the whole. Tables of numbers are the exception: groups that the whole text shows to be cells are taken for cards here.
+A text that begins like a JSON document is held back until its end, as it can only be read whole.
 """
 
+from app.security.normalisation import plain
 from app.security.redaction import FAILED, Redactor
 from app.security.slices import seam_in
 
@@ -30,7 +32,7 @@ class StreamRedactor:
         self._held += chunk
         if self._whole is None and (start := self._held.lstrip(" \t\r\n")):
             self._whole = start[0] in "{["
-        seam = 0 if self._whole in {None, True} else seam_in(self._held)
+        seam = 0 if self._whole in {None, True} else _seam(self._held)
         ready, self._held = self._held[:seam], self._held[seam:]
         told = self._redactor.redact_text(ready, tenant=self._tenant) if ready else ""
         if len(self._held) > self._most_held:
@@ -46,3 +48,15 @@ class StreamRedactor:
             return ""
         redact = self._redactor.redact if self._whole else self._redactor.redact_text
         return redact(rest, tenant=self._tenant)
+
+
+def _seam(text: str) -> int:
+    """Where ``text`` can be cut: behind the last end of a line over which nothing goes. 0 if there is none."""
+    if "\n" not in text:
+        return 0
+    searched = plain(text)  # it has the same ends of lines: a colon may be one of full width, or written ``&#58;``
+    lines = searched.count("\n", 0, seam_in(searched))
+    seam = 0
+    for _ in range(lines):
+        seam = text.index("\n", seam) + 1
+    return seam

@@ -15,6 +15,8 @@ from json.encoder import encode_basestring
 from operator import itemgetter
 from typing import Any
 
+from app.security.credentials import named
+
 Found = tuple[int, int, str]
 LEAST_DIGITS = 6  # of a number that could be somebody's
 LONGEST_LABEL = 40
@@ -58,6 +60,7 @@ class Document:
         self._length = 0
         self._leaves: list[tuple[int, int]] = []
         self._opened: dict[int, Any] = {}  # trees of JSON text in strings, by leaf
+        self.secrets: list[Found] = []  # values whose key says that they are: whole, in `flat`, in order
         self._tree = _Reader(until).read(text)
         try:
             self._lay_out(self._tree, b"")
@@ -91,21 +94,23 @@ class Document:
 
     def _lay_out(self, node: Any, label: bytes) -> None:  # noqa: ANN401 - any JSON value
         if isinstance(node, _Pairs):
+            names = _names_of_values(node)
             for key, inner in node:
                 self._leaf(key if _may_tell(key) else "", b"")
-                self._lay_out(inner, _label(key))
+                self._lay_out(inner, _label(names.get(key, key)))
         elif isinstance(node, list):
             for inner in node:
                 self._lay_out(inner, label)
         elif isinstance(node, _Number):
-            self._leaf(node if len(node) >= LEAST_DIGITS else "", label)
+            secret = named(_words(label), node, number=True)
+            self._leaf(node if secret or len(node) >= LEAST_DIGITS else "", label, secret=secret)
         elif isinstance(node, str):
             if looks_like_json(node) and (tree := self._opened_tree(node)) is not None:
                 self._opened[len(self._leaves)] = tree
                 self._leaf("", b"")
                 self._lay_out(tree, label)
             else:
-                self._leaf(node, label)
+                self._leaf(node, label, secret=named(_words(label), node, number=False))
 
     def _opened_tree(self, text: str) -> Any:  # noqa: ANN401 - any JSON
         try:
@@ -113,7 +118,7 @@ class Document:
         except ValueError:
             return None
 
-    def _leaf(self, text: str, label: bytes) -> None:
+    def _leaf(self, text: str, label: bytes, *, secret: bool = False) -> None:
         if len(self._leaves) % CHECK_EVERY == 0 and time.thread_time() > self._until:
             raise TooSlow
         if not text:
@@ -123,6 +128,8 @@ class Document:
         start = self._length + len(label)
         self._lines += (label, value, b"\n")
         self._leaves.append((start, start + len(value)))
+        if secret:
+            self.secrets.append((start, start + len(value), "credential"))
         self._length = start + len(value) + 1
 
 
@@ -204,6 +211,25 @@ class _Reader:
 def _may_tell(key: str) -> bool:
     """Whether a key could hold a finding itself: most are names of fields."""
     return not key.isidentifier() or len(key) > 20 or sum(map(str.isdigit, key)) >= LEAST_DIGITS
+
+
+def _names_of_values(pairs: _Pairs) -> Mapping[str, str]:
+    """Keys that do not say what their values are, and what they mean.
+
+    Forms, headers and settings are written as ``{"name": "DB_PASSWORD", "value": "…"}``. A token with a probability is a word.
+    """
+    if len(pairs) > 8:
+        return {}
+    keys = {key for key, _ in pairs}
+    if "value" in keys:
+        names = [inner for key, inner in pairs if key in {"name", "key", "field"} and type(inner) is str]
+        return {"value": names[0]} if names else {}
+    return {"token": ""} if "logprob" in keys else {}
+
+
+@lru_cache(1024)
+def _words(label: bytes) -> str:
+    return label[:-2].decode("utf-8", "surrogatepass")
 
 
 @lru_cache(1024)

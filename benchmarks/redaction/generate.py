@@ -75,8 +75,19 @@ def main() -> None:
     _stand_in()
     with arguments.out.open("w", encoding="utf-8") as out:
         for seed in arguments.seeds:
-            for line in [*_sentences(seed, arguments.samples), *_elsewhere(seed, arguments.samples), *_decoys(seed)]:
+            for line in _all(seed, arguments.samples):
                 out.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _all(seed: int, samples: int) -> list[dict[str, object]]:
+    """Every set: the generator's sentences, ours, secrets, and what must stay."""
+    from benchmarks.redaction.decoys import decoys
+    from benchmarks.redaction.letters import letters, spelled
+    from benchmarks.redaction.secret_lines import secret_lines
+
+    each = max(1, samples // 50)
+    ours = [*letters(seed, each), *spelled(seed, each // 3 + 1), *secret_lines(seed, each // 3 + 1), *decoys(seed, each)]
+    return [*_sentences(seed, samples), *_elsewhere(seed, samples), *_decoys(seed), *ours]
 
 
 def _stand_in() -> None:

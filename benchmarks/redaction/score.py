@@ -75,6 +75,25 @@ def tally(lines: Iterable[tuple[Line, Sequence[tuple[int, int, str]]]], entities
     return counts
 
 
+def tally_any(lines: Iterable[tuple[Line, Sequence[tuple[int, int, str]]]]) -> Tally:
+    """Count by entity, by template and over all, whatever the kinds of the findings: false is what overlaps no labelled value."""
+    counts = Tally()
+    for line, findings in lines:
+        covered = {i for a, b, _ in findings for i in range(a, b)}
+        for start, end, entity in line.spans:
+            whole = all(i in covered for i in range(start, end) if line.text[i].isalnum())
+            for group in {entity, line.template, "all"}:
+                (counts.found if whole else counts.missed)[group] += 1
+            if not whole:
+                counts.misses.append((entity, _shown(line.text, start, end)))
+        for start, end, kind in findings:
+            if kind != "address" and not any(start < b and a < end for a, b, _ in line.spans):
+                for group in (line.template, "all"):
+                    counts.false[group] += 1
+                counts.falses.append((kind, _shown(line.text, start, end)))
+    return counts
+
+
 def _counts(line: Line, entity: str) -> bool:
     return entity != "BIRTH_DATE" or any(word in line.text.lower() for word in BORN)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from personal_data import MUST_GO, MUST_STAY
 
-from app.security import redaction, seams
+from app.security import redaction, slices
 from app.security.redaction import FAILED, LONGEST_CANDIDATE, Redactor
 
 ADDRESS = "ada@example.com"
@@ -72,7 +72,8 @@ def test_a_line_without_end_costs_no_more(redactor: Redactor, unit: str) -> None
     assert time.thread_time() < 0.3
 
 
-def test_what_stands_where_a_line_without_end_is_cut_does_not_pass(redactor: Redactor) -> None:
+def test_what_stands_where_a_line_without_end_is_cut_does_not_pass(redactor: Redactor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "PATIENCE", 60.0)
     text = "4111 1111 1111 1111, " * 20_000
     told = redactor.redact(text, tenant="a")
     assert "1111" not in told
@@ -94,9 +95,9 @@ def test_what_is_found_in_slices_is_what_is_found_in_the_whole(redactor: Redacto
     key = "-----BEGIN PRIVATE KEY-----\n" + "MIIEvQIBADANBgkq\n" * 40 + "-----END PRIVATE KEY-----\n"
     text = f"{text}\n{key}Phone:\n+49 30 901820\n{text}"
     monkeypatch.setattr(redaction, "PATIENCE", 60.0)
-    monkeypatch.setattr(seams, "SLICE", 10**9)
+    monkeypatch.setattr(slices, "SLICE", 10**9)
     whole = redactor.redact_text(text, tenant="a")
     for size in (64, 200, 1_000):
-        monkeypatch.setattr(seams, "SLICE", size)
-        monkeypatch.setattr(seams, "_dense", lambda _: False)
+        monkeypatch.setattr(slices, "SLICE", size)
+        monkeypatch.setattr(slices, "_dense", lambda _: False)
         assert redactor.redact_text(text, tenant="a") == whole

@@ -144,3 +144,40 @@ def test_a_finder_that_breaks_lets_nothing_through(monkeypatch: pytest.MonkeyPat
 def test_lone_surrogates_in_a_document_stay_escaped_and_hide_nothing() -> None:
     told = redacted('{"a": "\\ud800 ada@example.com", "\\udfff": 1}')
     assert TOKEN.sub(r"<\1>", told) == '{"a": "\\ud800 <email>", "\\udfff": 1}'
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({"password": "Summertime"}, {"password": "<credential>"}),
+        ({"db": {"dbPassword": "correct horse battery staple"}}, {"db": {"dbPassword": "<credential>"}}),
+        ({"accessToken": "abcdefgh", "PIN": 1234}, {"accessToken": "<credential>", "PIN": "<credential>"}),
+        ({"contraseña": "veraneante", "パスワード": "なつやすみ"}, {"contraseña": "<credential>", "パスワード": "<credential>"}),
+        ({"headers": [{"name": "X-Api-Key", "value": "abcdef"}]}, {"headers": [{"name": "X-Api-Key", "value": "<credential>"}]}),
+        ({"Cookie": "a=b; c=d"}, {"Cookie": "<credential>"}),
+    ],
+)
+def test_a_key_that_means_a_secret_takes_its_whole_value_away(document: Any, expected: Any) -> None:  # noqa: ANN401
+    told = json.loads(redacted(json.dumps({"arguments": json.dumps(document)})))
+    assert json.loads(TOKEN.sub(r"<\1>", told["arguments"])) == expected
+    assert TOKEN.sub(r"<\1>", json.dumps(REDACTOR.redact_json(document, tenant="a"))) == json.dumps(expected)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"password": {"type": "string", "minLength": 12}},
+        {"required": ["password", "token"], "password": None, "token": True},
+        {"password": "required", "secret": "${DB_SECRET}", "api_key": "***"},
+        {"max_tokens": 4096, "tokens": 1234567, "token": 12},
+        {"content": [{"token": "understanding", "logprob": -0.1, "top_logprobs": [{"token": "Understanding", "logprob": -1}]}]},
+        {"name": "colour", "value": "green"},
+    ],
+)
+def test_what_a_key_only_seems_to_say_is_secret_stays(document: Any) -> None:  # noqa: ANN401
+    assert redacted(json.dumps(document)) == json.dumps(document)
+
+
+def test_a_secret_that_was_redacted_before_stays_as_it_is() -> None:
+    once = redacted('{"password": "Summertime", "secret": "ada@example.com is ours"}')
+    assert redacted(once) == once

@@ -1,0 +1,56 @@
+"""Secrets by the shapes that their issuers document: facts from their public documents, each expression our own."""
+
+_UUID = r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
+
+SHAPES = (
+    # Model vendors
+    r"sk-[A-Za-z0-9_-]{16,}|[ps]k-lf-[A-Za-z0-9-]{20,}",  # OpenAI, Anthropic and others that copied the shape; Langfuse
+    r"(?:xai|pplx|csk|nvapi|tvly)-[A-Za-z0-9_-]{20,}|ABSK[A-Za-z0-9+/]{60,}|(?:hf|gsk|r8|jina)_[A-Za-z0-9]{30,}|fw_[A-Za-z0-9]{22,}",
+    r"pcsk_[A-Za-z0-9]{4,}_[A-Za-z0-9]{40,}",
+    r"api_org_[A-Za-z]{20,}|lsv2_(?:pt|sk)_[0-9A-Fa-f]{32}_[0-9A-Fa-f]{10}",
+    # Our own API keys
+    r"oct_[A-Za-z0-9]{8}_[A-Za-z0-9_-]{16,}",
+    # Payments
+    r"(?:sk|rk|pk)_(?:live|test|prod)_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/=_-]{16,}|rzp_(?:live|test)_[A-Za-z0-9]{14,}",
+    r"sq0[a-z]{3}-[A-Za-z0-9_-]{20,}|EAAA[A-Za-z0-9_-]{50,}|FLW(?:SEC|PUB)K(?:_TEST)?-[0-9A-Za-z-]{12,}",
+    rf"access-(?:sandbox|development|production)-{_UUID}|access_token\$(?:production|sandbox)\$[0-9a-z]{{16}}\$[0-9A-Fa-f]{{32}}",
+    r"(?:live|test)_(?:pub_)?[0-9A-Fa-f]{35}\b|shippo_(?:live|test)_[0-9A-Fa-f]{40}|EZ[AT]K[A-Za-z0-9]{40,}|duffel_(?:test|live)_[A-Za-z0-9_=-]{40,}",
+    # Clouds
+    r"(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}\b|(?:FwoGZXIvYXdz|IQoJb3JpZ2lu)[A-Za-z0-9+/=]{60,}|amzn\.mws\." + _UUID,
+    r"AIza[A-Za-z0-9_-]{35}|GOCSPX-[A-Za-z0-9_-]{20,}|ya29\.[A-Za-z0-9_-]{20,}|1//0[A-Za-z0-9_-]{30,}",
+    r"[A-Za-z0-9_~.]{2,3}[0-9]Q~[A-Za-z0-9_~.-]{30,}|[A-Za-z0-9_-]+AzFu[A-Za-z0-9_-]{6,}=*|[A-Za-z0-9]{52,80}AZDO[A-Za-z0-9]{4}",
+    r"LTAI[A-Za-z0-9]{12,}|AKID[A-Za-z0-9]{30,}|AKLT[A-Za-z0-9+/=_-]{20,}|SCW[A-Z0-9]{17}\b|do[opr]_v1_[0-9A-Fa-f]{40,}",
+    r"t1\.[A-Za-z0-9_-]+={0,2}\.[A-Za-z0-9_-]{86}|AQVN[A-Za-z0-9_-]{35,}|y[0-3]_[A-Za-z0-9_-]{50,}|YC[A-Za-z0-9_-]{38}\b",
+    rf"HRKU-{_UUID}|HRKU-[A-Za-z0-9_-]{{30,}}|nfp_[A-Za-z0-9]{{30,}}|vercel_blob_rw_[A-Za-z0-9_]{{20,}}|v1\.0-[0-9A-Fa-f]{{24}}-[0-9A-Fa-f]{{100,}}",
+    r"fo1_[A-Za-z0-9_-]{30,}|fm[12][ar]?_[A-Za-z0-9+/=_-]{30,}|sbp_[0-9A-Fa-f]{40}|sb_(?:secret|publishable)_[A-Za-z0-9_-]{20,}",
+    r"pscale_(?:tkn|pw|oauth|app)_[A-Za-z0-9_.=-]{30,}|napi_[A-Za-z0-9]{40,}|xau_[A-Za-z0-9]{30,}|tk-us-[A-Za-z0-9_-]{40,}",
+    r"hv[sbr]\.[A-Za-z0-9_-]{20,}|[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{50,}|pul-[0-9A-Fa-f]{40}|sha256~[A-Za-z0-9_-]{40,}",
+    r"dp\.(?:pt|st|sa|ct|scim|audit)\.[A-Za-z0-9_.-]{30,}|ops_eyJ[A-Za-z0-9_=-]{60,}|A3-[A-Z0-9]{6}-(?:[A-Z0-9]{5,6}-?){4,6}",
+    r"dapi[0-9A-Fa-f]{32}(?:-[0-9])?\b|tskey-[a-z]{2,10}-[A-Za-z0-9-]{12,}|dnkey-[A-Za-z0-9_=-]{26,}",
+    # Code and packages
+    r"gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|GR1348941[A-Za-z0-9_-]{20}",
+    r"gl(?:pat|dt|rt|rtr|cbt|ptt|agent|soat|ft|imt|ffct|wt|oas)-[A-Za-z0-9_-]{20,}",
+    r"ATATT3x[A-Za-z0-9_=-]{30,}|ATCTT3x[A-Za-z0-9_=-]{30,}|ATBB[A-Za-z0-9_=.-]{24,}|ATTA[0-9A-Fa-f]{64}|BBDC-[A-Za-z0-9+/@_-]{40,}",
+    r"npm_[A-Za-z0-9]{36}|pypi-AgE[A-Za-z0-9_-]{50,}|dckr_(?:pat|oat)_[A-Za-z0-9_-]{20,}|rubygems_[0-9A-Fa-f]{48}|oy2[a-z0-9]{43}",
+    r"CLOJARS_[a-z0-9]{60}|AKCp[A-Za-z0-9]{60,}|cmVmdGtu[A-Za-z0-9]{50,}|sgp_(?:(?:[0-9A-Fa-f]{16}|local)_)?[0-9A-Fa-f]{40}|slk_[0-9A-Fa-f]{60,}",
+    r"CCI(?:PAT|PRJ)_[A-Za-z0-9]{15,}_[0-9A-Fa-f]{40}|bk[a-z]{2}_[0-9A-Fa-f]{36,}|sq[uap]_[0-9A-Fa-f]{40}|API-[A-Z0-9]{25,}\b",
+    r"pn[ub]_[A-Za-z0-9]{36}|perm[:-][A-Za-z0-9=]+\.[A-Za-z0-9=]+\.[A-Za-z0-9]{20,}|ico-[A-Za-z0-9]{32}\b|ovh_[a-z]{2}_[A-Za-z0-9]{20,}",
+    rf"(?:sdk|mob|api)-{_UUID}|[ps]at\.[A-Za-z0-9_-]{{22}}\.[0-9a-zA-Z]{{24}}\.[A-Za-z0-9]{{20}}|rdme_[a-z0-9]{{60,}}",
+    # Watching and analytics
+    r"gls[ac]_[A-Za-z0-9+/_=-]{30,}|glc_[A-Za-z0-9+/_=-]{30,}|eyJrIjoi[A-Za-z0-9]{60,}={0,3}|(?:NRAK|NRAL|NRRA|NRJS|NRII|NRIQ|NRSP)-[A-Za-z0-9_-]{18,}",
+    r"[0-9A-Fa-f]{36}NRAL\b|sntry[su]_[A-Za-z0-9+/=_-]{40,}|dt0[a-z][0-9]{2}\.[A-Z0-9]{24}\.[A-Z0-9]{60,}|ph[cxsr]_[A-Za-z0-9]{36,}",
+    r"[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk|hc[a-z]ik_[A-Za-z0-9]{50,}",
+    # Offices, messages, mail
+    r"xox[a-z](?:\.xox[a-z])?-[A-Za-z0-9-]{10,}|xapp-[A-Za-z0-9-]{20,}|hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/[A-Za-z0-9/_+-]{20,}",
+    r"discord(?:app)?\.com/api/(?:v[0-9]{1,2}/)?webhooks/[0-9]{6,}/[A-Za-z0-9_-]{20,}|[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}",
+    r"[a-z0-9-]+\.webhook\.office\.com/[A-Za-z0-9@/_-]{30,}|hooks\.zapier\.com/hooks/catch/[A-Za-z0-9/_-]{6,}|hook\.[a-z0-9]+\.make\.com/[A-Za-z0-9]{20,}",
+    r"chat\.googleapis\.com/v1/spaces/[A-Za-z0-9_-]+/messages\?[A-Za-z0-9_=&%-]{30,}|hooks\.[a-z0-9.-]+/hooks/[a-z0-9]{26}\b",
+    r"[0-9]{8,10}:AA[A-Za-z0-9_-]{33}|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}|key-[0-9A-Fa-f]{32}\b|(?:AC|SK)[0-9A-Fa-f]{32}\b",
+    r"[0-9A-Fa-f]{32}-us[0-9]{1,2}\b|xkeysib-[0-9A-Fa-f]{40,}-[A-Za-z0-9]{10,}|re_[A-Za-z0-9]{8}_[A-Za-z0-9]{24}\b|[0-9A-Fa-f]{32}-[0-9A-Fa-f]{8}-[0-9A-Fa-f]{8}\b",
+    r"lin_(?:api|oauth)_[A-Za-z0-9]{30,}|(?:ntn|secret)_[A-Za-z0-9]{40,}|pat[A-Za-z0-9]{14}\.[0-9A-Fa-f]{64}|PMAK-[0-9a-f-]{50,}|fig[dour]_[A-Za-z0-9_-]{36,}",
+    r"[0-9]/[0-9]{13,}(?:/[0-9]{13,})?:[0-9A-Fa-f]{32}|CFPAT-[A-Za-z0-9_-]{40,}|[sp]k\.eyJ[A-Za-z0-9_-]{50,}\.[A-Za-z0-9_-]{20,}|tfp_[A-Za-z0-9_.=-]{40,}",
+    rf"pat-(?:na|eu|ap)[0-9]-{_UUID}|waka_{_UUID}|fio-u-[A-Za-z0-9_=-]{{60,}}|sl\.(?:u\.)?[A-Za-z0-9_-]{{60,}}|p8e-[a-z0-9]{{32}}\b",
+    # Shops and social networks
+    r"shp(?:at|ca|pa|ss|ua)_[0-9a-fA-F]{32}\b|EAA[A-Za-z0-9]{30,}|[0-9]{14,17}\|[A-Za-z0-9_-]{26,}|A{21,}[A-Za-z0-9]{5,}[%=][A-Za-z0-9%=+]{30,}|IG[A-Z]{2,4}[A-Za-z0-9_-]{50,}",
+    r"AGE-SECRET-KEY-1[A-Z0-9]{50,}|s-s4t2(?:ud|af)-[0-9A-Fa-f]{64}|sm_(?:pat|aat|sat)_[A-Za-z0-9]{16,}",
+)

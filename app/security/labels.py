@@ -1,0 +1,160 @@
+r"""The words by which people of many languages say that a phone, a birth date or a national id follows.
+
+RE2's ``\b`` knows ASCII alone, so words of other scripts are listed apart and may stand anywhere. `between` matches
+the words that can stand between a label and its value ("mój telefon to …", "il mio cellulare è …"): any words, as no
+list would be complete.
+"""
+
+_WORD = r"[^\s0-9,;:=#()<>{}\[\]\"]+"
+_COPULA = r"(?:は|が|の|番号|号码|號碼|号|是|为|為|번호|는|은|이|가|नंबर|संख्या|क्रमांक|है|पर|:|[ \t])"
+
+
+def between(most: int) -> str:
+    """At most ``most`` words, then what joins a label and its value."""
+    joint = r"(?:[ \t\r]*[:=#]+[ \t\r]*\n?[ \t]*|[ \t]{1,3}|[ \t]*\? {1,3})"
+    return rf"(?:[ \t]+{_WORD}){{0,{most}}}[\"')\]]?{joint}{_COPULA}{{0,6}}"
+
+
+def behind(latin: str, others: str, most: int) -> str:
+    """A label and what parts it from its value, for `finders.Kind.after`. Scripts without blanks have none between."""
+    return rf"(?i:\b(?:{latin})\.?{between(most)}|(?:{others})(?:{between(most)}|{_COPULA}{{0,8}}))"
+
+
+CARD = (
+    r"cards?|credit ?cards?|debit ?cards?|cc|visa|mastercard|maestro|amex|karten?(?:nummer|nr)?|kreditkarten?(?:nummer|"
+    r"nr)?|carte(?: bancaire| bleue)?|cb|carta|tarjeta|"
+    r"kort(?:nummer|et)?|cartão|kaart(?:nummer)?|creditcard|kart[aęy]|kartu|kártya|kartyaszám|kart(?:ı|ım|ın)?|kortti|"
+    r"platební karta|karty|thẻ"
+)
+CARD_ELSEWHERE = r"карт[аыу]|κάρτας?|カード|信用卡|银行卡|銀行卡|卡号|카드|कार्ड|بطاقة|کارت|כרטיס|บัตร"
+PHONE = (  # things to call
+    r"phones?|telephones?|tel|tél|mobiles?|cell|cell ?phones?|whatsapp|fax|faxnummer|sms|hotline|landline|desk|direct line|"
+    r"telefon(?:nummer|nr|em|ie|u|en|ul|um|om|szám|szama|számom)?|telefonisch|handy(?:nummer|nr)?|"
+    r"mobil(?:nummer|nr|e|telefon|en|szám|numret)?|festnetz(?:nummer)?|rufnummer|durchwahl|telefax|"
+    r"téléphone|portable|fixe|teléfono|móvil|celular|telefono|cellulare|fisso|recapito|telefone|telemóvel|fone|zap|"
+    r"telefoon(?:nummer)?|mobiel(?:e)?|gsm|tlf|tfn|tlfnr|telefonnumret|telefonnummeret|puhelin(?:numero|numeroni)?|"
+    r"kännykkä|gsm-numero|"
+    r"telefonu|telefonie|komórk[aię]|komórkowy|telefonní|mobilní|telefónne|telefonszámom|telefonnal|telefonul|telefonum|"
+    r"telefonu[mn]|cep|"
+    r"telepon|hp|nomor|điện thoại|contact (?:number|no|details|phone)|call ?back|numer kontaktowy|"
+    r"(?:my|mon|mi|mio|meu|mijn|meine|mein|mój|moje|min|mit|mitt|můj|minun|meu|nossa?|notre|our|your|his|her|their) "
+    r"(?:new |direct |work |home |privat[ea]? )?(?:number|numéro|número|numero|nummer|numer|číslo|nr)"
+)
+PHONE_ELSEWHERE = (
+    r"телефон[а-яіїє]{0,4}|моб(?:ильн[а-я]{2,3}|\.)|тел\.?|τηλέφων[οόά]|τηλ\.?|κινητό|電話|携帯|連絡先|ファックス|电话|"
+    r"手机|手機|联系方式|聯絡|号码|號碼|"
+    r"전화|휴대폰|휴대전화|핸드폰|연락처|फ\x{93C}?ोन|\x{95E}ोन|मोबाइल|दूरभाष|संपर्क|नंबर|व्हाट्सएप|هاتف|جوال|موبايل|تلفن|"
+    r"موبایل|رقم|טלפון|נייד|פלאפון|"
+    r"โทรศัพท์|โทร|มือถือ|เบอร์"
+)
+CALL = (  # what is done with them
+    r"call|calls|called|ring|dial|text|texts|sms|messages?|reach|reached|reachable|contact|phone|answering|registered|"
+    r"hold of me|"
+    r"anrufen|rufe?n?|rückruf|zurückrufen|erreichen|erreichbar|erreicht|kontaktieren|melden|"
+    r"llamar(?:me|nos)?|llám[ea](?:me|nos|n|nme|nnos)?|llame[n]?|contactar(?:me|nos)?|"
+    r"appele[rz](?:-moi|-nous)?|rappele[rz](?:-moi|-nous)?|joindre|contacte[rz](?:-moi)?|joignable|"
+    r"chiam(?:i|ami|are|armi|ate|atemi)|richiam(?:i|ami|are|armi)|contatt(?:are|armi|arci|atemi|ami|i)|telefonare|telefonarmi|"
+    r"ligar|ligue|liga|ligar-me|ligue-me|chama|chamar|contatar|contactem?|"
+    r"bel|bellen|terugbellen|bereiken|bereikbaar|"
+    r"dzwonić|zadzwonić|oddzwonić|dzwoń|zadzwoń|oddzwoń|kontakt|"
+    r"ringa|ringe|ring(?:er)?|nås|nå|kontakta|kontakte|soita|soittaa|volat|volejte|zavolejte|zavolat|kontaktujte|hívjon|"
+    r"hívj[ao]n?|sunați|sunati|"
+    r"arayın|arayabilirsiniz|ara|hubungi|gọi"
+)
+CALL_ELSEWHERE = r"позвон[а-я]{1,5}|звон[а-я]{1,5}|набер[а-я]{1,5}|свя[жз][а-я]{1,8}|καλέστε|拨打|撥打|致电|联系我|اتصل|התקשר[ו]?"
+CALLED = (  # behind a number
+    r"(?: ?まで| ?に| ?へ)(?:お)?(?:電話|連絡)| ?पर (?:कॉल|फ\x{93C}?ोन|\x{95E}ोन|संपर्क|मैसेज)|(?:으)?로 (?:전화|연락)|"
+    r" (?:erreichbar|zu erreichen|anrufen|zurückrufen|numaralı|numaradan|telefonszámon|(?:aan ?)?bellen)\b"
+)
+
+BORN = (
+    r"date of birth|birth ?date|birthdate|birthday|d\.?o\.?b|born|geburtsdatum|geburtstag|geburtsdat|geboren|geb|"
+    r"date de (?:ma |sa )?naissance|date naiss|née?(?: \(e\))?|née?s|fecha de (?:mi |su )?nac(?:imiento)?|f\. ?nac|"
+    r"nacimiento|nací|nacid[oa]|nació|"
+    r"data di nascita|nat[oa]|nascit[ao]|geboortedatum|geboorte|geboren|data de nasc(?:imento)?|nascimento|nasci|"
+    r"nascid[oa]|nasceu|"
+    r"data urodzenia|urodzen(?:ia|ie)|urodził(?:em|am|a)?(?: się)?|urodzon[yae]|ur|"
+    r"födelsedatum|födelsedag|född|fødselsdato|fødselsdag|født|syntymäaika|syntynyt|narozen[áýí]?|datum narození|"
+    r"narodil(?:a)? (?:jsem )?se|"
+    r"dátum narodenia|narodený|narodená|születési (?:dátum(?:om)?|idő|idej[ea])|született|születtem|data nașterii|"
+    r"născut[ă]?|datum rođenja|rođen[a]?|"
+    r"doğum tarihi(?:m|niz)?|doğum günü(?:m)?|doğumlu|tanggal lahir|lahir|ngày sinh|sinh ngày|fødd|fæðingardagur|"
+    r"gimimo data|sünniaeg"
+)
+BORN_ELSEWHERE = (
+    r"дата рождения|дата народження|родил(?:ся|ась)|народи(?:вся|лася)|г\.р\.|дата на раждане|роден[а]?|"
+    r"ημερομηνία γέννησης|γεννήθηκα|生年月日|誕生日|生まれ|"
+    r"出生日期|生日|出生于|出生於|生于|생년월일|생일|출생|जन्म ?(?:की )?(?:तिथि|तारीख|दिनांक|दिन)|जन्मतिथि|जन्मदिन|जन्म|"
+    r"تاريخ (?:ال)?ميلاد|تاریخ تولد|ولدت|מולד|תאריך לידה|נולדתי|"
+    r"วันเกิด|เกิดวันที่"
+)
+BORN_BEHIND = (  # the word after the day
+    r"(?:(?: ?(?:in|à|en|a|te|w|i) [A-Z\x{C0}-\x{17F}][^\s,.;]{1,24})? (?:geboren|geb\.|née?\b|nacid[oa]\b|nat[oa]\b|"
+    r"nascid[oa]\b|urodzon[yae]\b|"
+    r"född|født|syntynyt|doğumlu|tarihinde doğdu|született|born\b)| ?(?:に)?生まれ| ?生(?:$|[^A-Za-z0-9活産])| ?出生|"
+    r"(?:에)? ?(?:출생|태어|생)| को (?:हुआ|जन्म|पैदा))"
+)
+_MONTH = r"[^\s0-9.,:;=#()<>/@\"-]{3,15}"
+WRITTEN_DAY = (
+    r"[0-9]{1,2} ?[./\x{2013}-] ?[0-9]{1,2} ?[./\x{2013}-] ?(?:[0-9]{4}|[0-9]{2})\b|"
+    r"[0-9]{4} ?[./\x{2013}-] ?[0-9]{1,2} ?[./\x{2013}-] ?[0-9]{1,2}\b|"
+    rf"[0-9]{{1,2}}(?:st|nd|rd|th|er|º|ª|°|\.)?,?(?: (?:of|de|di|del))?[ -]{_MONTH}\.?(?: (?:de|del))?,?(?: [0-9]{{4}}|"
+    rf"-[0-9]{{2,4}})\b|"
+    rf"{_MONTH}\.? [0-9]{{1,2}}(?:st|nd|rd|th)?,? [0-9]{{4}}\b|[0-9]{{4}}(?:[., -]){{1,2}}{_MONTH} [0-9]{{1,2}}\b|"
+    r"(?:(?:明治|大正|昭和|平成|令和)(?:元|[0-9]{1,2})|[0-9]{2,4}) ?(?:年|년) ?[0-9]{1,2} ?(?:月|월) ?[0-9]{1,2} ?(?:日|일)?"
+)
+DAY = rf"{WRITTEN_DAY}|(?:19|20)[0-9]{{6}}\b|[0-9]{{6}}\b"
+
+_WRITTEN_ASK = r"[^\n?]{0,20}\?[ \t\r]*\n[^\n]{0,60}"  # the question on one line, the answer on the next
+AFTER_BORN = (
+    rf"(?:{behind(BORN, BORN_ELSEWHERE, 4)}(?i:it's |it is |on |is )?|(?i:\b(?:{BORN})|(?:{BORN_ELSEWHERE})){_WRITTEN_ASK})$"
+)
+IDENTITY = (
+    r"national (?:id|identity|identification|insurance)(?: card)?|identity (?:card|number|no)|id card|personal (?:id|"
+    r"number|code)|citizen (?:id|card)|"
+    r"social (?:security|insurance)(?: number)?|health ?care? (?:card|id)|nhs|medicare|insee|n\.?i\.? (?:number|no)|nino|"
+    r"tax ?payer id|"
+    r"tax (?:id|number|file number|identification number)|burgerservicenummer|sofinummer|rijksregisternummer|identiteitskaart|"
+    r"steuer-?(?:id|identifikationsnummer|nummer|nr)|idnr|sozialversicherungs(?:nummer|nr)|versicherungsnummer|"
+    r"rentenversicherungsnummer|sv-?nummer|"
+    r"ahv-?(?:nummer|nr)|personalausweis(?:nummer)?|ausweisnummer|"
+    r"numéro (?:de )?(?:sécurité sociale|sécu|ss|insee|avs|fiscal|national)|n[°o]\.? (?:de )?(?:sécurité sociale|sécu|ss|"
+    r"insee|avs)|carte vitale|"
+    r"sécurité sociale|sécu|documento (?:nacional )?de identidad|seguridad social|cédula(?: de ciudadanía)?|nif/nie|"
+    r"dni/nie|nie/nif|"
+    r"codice fiscale|c\.f|cod\. fisc|tessera sanitaria|carta d'identità|cartão de cidadão|segurança social|contribuinte|"
+    r"título de eleitor|identidade|"
+    r"numer pesel|pesel|numer dowodu|dowód osobisty|dowodu osobistego|personnummer|samordningsnummer|cpr(?:-?nummer|"
+    r"-?nr)?|fødselsnummer|"
+    r"henkilötunnus|hetu|kennitala|isikukood|personas kods|asmens kodas|rodné číslo|rodného čísla|osobní číslo|číslo op|"
+    r"občanský průkaz|személyi szám|"
+    r"személyi igazolvány|adóazonosító(?: jel)?|taj[- ]szám|cod numeric personal|matični broj|(?:tc|"
+    r"t\.c\.) ?(?:kimlik)?(?: no| numarası| numaram)?|kimlik (?:no|numarası|numaram)|"
+    r"aadhaa?r(?: card)?|pan card|resident registration|my ?number|nomor ktp|no\. ktp|số căn cước|teudat zehut|"
+    r"emirates id|iqama"
+)
+IDENTITY_SHORT = (
+    r"SSN|NINO|NIN|DNI|NIF|NIE|BSN|PESEL|NIP|CPF|RG|CNPJ|CURP|RFC|CUIL|CUIT|RUT|SIN|TFN|ABN|ITIN|PPSN?|NRIC|FIN|HKID|CNP|"
+    r"EGN|OIB|JMBG|EMŠO|AMKA|AFM|TCKN|"
+    r"NUSS|NISS|NIR|AHV|AVS|SVNR|SV-Nr|CPR|NIK|KTP|CCCD|CMND|PAN|CF|NHI|IRD|IČO|SNILS|INN"
+)
+IDENTITY_ELSEWHERE = (
+    r"マイナンバー|個人番号|免許証番号|在留カード|आधार|पैन कार्ड|पैन|身份证|身分證|身份證|居民身份|주민(?:등록)?번호|"
+    r"외국인등록번호|СНИЛС|ИНН|РНОКПП|ЕГН|ΑΜΚΑ|ΑΦΜ|תעודת זהות|ת\.ז\.?|"
+    r"رقم الهوية|الهوية الوطنية|کد ملی|เลขบัตรประชาชน|เลขประจำตัวประชาชน"
+)
+PASSPORT = (
+    r"passports?|passeport|pasaporte|reisepass|passaporto|passaporte|paspoort|paszport(?:u)?|pass(?:nummer|nr)|passi|pasu|"
+    r"pașaport(?:ul)?|útlevél(?:szám)?|pasaport"
+)
+PASSPORT_ELSEWHERE = r"паспорт[а]?|旅券|パスポート|护照|護照|여권|पासपोर्ट|جواز(?: السفر)?|διαβατήριο|דרכון"
+AFTER_IDENTITY = (
+    rf"(?:{behind(IDENTITY, IDENTITY_ELSEWHERE, 2)}|\b(?:{IDENTITY_SHORT})\b{between(2)}|"
+    rf"(?i:\b(?:{IDENTITY_SHORT})[ ]?[:=][ ]?)|"
+    rf"(?i:\b(?:ssn|nino|dni|nif|bsn|pesel|cpf|curp|rfc|aadhaa?r|itin|tfn|abn|ppsn?|nric|hkid|cnp|egn|oib|cuit|cuil|tckn|"
+    rf"amka){between(1)}))$"
+)
+PASSPORT_BEFORE = behind(PASSPORT, PASSPORT_ELSEWHERE, 2)
+AFTER_CARD = rf"(?:{behind(CARD, CARD_ELSEWHERE, 3)}[#.? ]{{0,3}})$"
+PHONE_BEFORE = behind(PHONE, PHONE_ELSEWHERE, 0)
+AFTER_CALL = rf"(?:{behind(f'{PHONE}|{CALL}', f'{PHONE_ELSEWHERE}|{CALL_ELSEWHERE}', 4)})$"
