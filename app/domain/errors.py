@@ -48,7 +48,6 @@
     ├── ProviderDenied                 our key or our quota: try the next target, tell the operator
     ├── ProviderOutputInvalid      paid for, well-formed on the wire, but not valid under the call's schema
     └── ProviderRejected               the request itself is at fault: becomes InvalidRequest, never retried
-
     Misconfigured                  start-up cannot go on; says which setting to change
 
 `edge/errors.py` has one row per leaf of OctantError; a test fails for a leaf without a row.
@@ -253,16 +252,9 @@ class BudgetExceeded(AskPermission):
     code = "budget_exceeded"
 
     def __init__(
-        self,
-        *,
-        scope: str,
-        limit: int,
-        spent: int,
-        held: int,
-        needed: int,
-        resets_at: datetime | None = None,
-        now: datetime | None = None,
-    ) -> None:
+        self, *, scope: str, limit: int, spent: int, held: int, needed: int,
+        resets_at: datetime | None = None, now: datetime | None = None,
+    ) -> None:  # fmt: skip
         """``scope`` is for instance ``tenant-day``; ``needed`` is the worst case that did not fit.
 
         ``resets_at`` is None where nothing resets (one request's own cap). With ``now``, ``retry_after`` says in how many seconds

@@ -73,12 +73,17 @@ def _unfenced(text: str) -> tuple[str, list[str]]:
     rest: list[str] = []
     inner: list[str] = []
     at = 0
-    for found in islice(_FENCE.finditer(text), _MOST_FENCES):
-        end = text.find(f"\n</{found[1]}>", found.end()) if found.start() >= at else -1
+    unclosed: set[str] = set()
+    for found in islice(_FENCE.finditer(text), _MOST_FENCES) if ' nonce="' in text else ():
+        if found.start() < at or found[1] in unclosed:
+            continue
+        end = text.find(f"\n</{found[1]}>", found.end())
         if end >= 0:
             rest.append(text[at : found.start()])
             inner.append(text[found.end() : end])
             at = end + len(found[1]) + 4
+        else:
+            unclosed.add(found[1])
     return ("\n".join([*rest, text[at:]]), inner) if inner else (text, inner)
 
 
