@@ -26,14 +26,15 @@ from redis.exceptions import TimeoutError as ValkeyTimeoutError
 
 from app.budget.caps import UserCaps
 from app.budget.grants import Grants
-from app.budget.hold import KINDS, REMEMBERED_EXPIRED, Hold, epoch_key, lease_prefix, leases_key
+from app.budget.hold import REMEMBERED_EXPIRED, Hold, epoch_key, lease_prefix, leases_key
 from app.budget.journal import Journal, Orphan
 from app.budget.ledger import Ledger
 from app.budget.outage import Allowance, Watch
+from app.budget.refusals import check_request_cap, refusal
 from app.budget.restore import Restorer
 from app.budget.scopes import SHARDS, Scope, key, scopes_of, windows_of
-from app.domain.calls import Identity, RateState
-from app.domain.errors import BudgetExceeded, DependencyUnavailable, OctantError, RateLimited
+from app.domain.calls import Identity
+from app.domain.errors import DependencyUnavailable, OctantError
 from app.domain.money import ZERO, MicroUSD
 
 RETRY_FIRST, RETRY_MOST = 0.1, 5.0
@@ -229,7 +230,7 @@ class Budget:
         await asyncio.shield(hold.asking)
 
     async def _take(self, hold: Hold, amount: MicroUSD, *, limited: bool) -> None:
-        _check_request_cap(hold, amount)
+        check_request_cap(hold, amount)
         for last in (False, True):
             if self._watch.away:
                 self._take_locally(hold, amount)
@@ -263,7 +264,7 @@ class Budget:
             elif word == "unknown":
                 await self._restorer.restore(hold.shard, known=hold.shard in self._epochs)
             else:
-                raise _refusal(word, rest, hold, amount, self._now())
+                raise refusal(word, rest, hold, amount, self._now())
         raise DependencyUnavailable("The budget's counters are being rebuilt.", retry_after=1.0)
 
     def _take_after_failure(self, hold: Hold, amount: MicroUSD) -> None:
@@ -376,37 +377,6 @@ class Budget:
         except (RedisError, OSError, OctantError) as error:
             on_failure()
             log.warning(what, extra={"error_type": type(error).__name__})
-
-
-def _check_request_cap(hold: Hold, amount: MicroUSD) -> None:
-    """One call with all its attempts. Raises BudgetExceeded."""
-    cap = hold.identity.tenant.request_cap
-    if cap is not None and hold.amount + amount > cap:
-        raise BudgetExceeded(
-            scope="request", limit=cap, spent=hold.spent, held=hold.amount - hold.spent, needed=amount, resets_at=None
-        )
-
-
-def _refusal(word: str, rest: list[int], hold: Hold, amount: MicroUSD, now: datetime) -> OctantError:
-    """What ``hold.lua`` refused, in our words."""
-    if word == "full":
-        number, spent, held = rest
-        scope = hold.scopes[number - 1]
-        return BudgetExceeded(
-            scope=scope.name, limit=scope.limit or 0, spent=spent, held=held, needed=amount, resets_at=scope.resets_at, now=now
-        )
-    if word == "rate":
-        number, what, limit, millis = rest[0], str(rest[1]), rest[2], rest[3]
-        whose = "tenant" if hold.subjects[number - 1][0] == "tenant" else "API key"
-        per = " at once" if what == "concurrency" else " per minute"
-        noun = "calls" if what == "concurrency" else what
-        wait = millis / 1000 if millis >= 0 else None
-        rates = {what: RateState(limit, 0, wait or 0.0)} if what in KINDS else {}
-        advice = "" if wait is not None else " This call alone needs more: ask for less, or for a higher limit."
-        return RateLimited(f"The {whose}'s limit of {limit:,} {noun}{per} is reached.{advice}", retry_after=wait, rates=rates)
-    if word == "closed":
-        return DependencyUnavailable("The budget's counters were lost and are being rebuilt.", retry_after=rest[0] / 1000)
-    return DependencyUnavailable("The call's lease has ended.", retry_after=1.0)
 
 
 __all__ = ["Budget", "BudgetPolicy", "Hold"]

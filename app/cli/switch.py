@@ -16,7 +16,6 @@ app = typer.Typer(no_args_is_help=True, help="Kill switch: stop everything, a pr
 
 Reason = Annotated[str, typer.Option(help="Why; the status shows it.")]
 InFlight = Annotated[bool, typer.Option("--in-flight", help="End calls and streams under way, too, with an error.")]
-CONNECT_SECONDS = 2
 
 
 @app.command("all")
@@ -129,18 +128,14 @@ def _run(act: "Callable[[KillSwitch], Awaitable[None]]") -> None:
 
 
 async def _with_switch(act: "Callable[[KillSwitch], Awaitable[None]]") -> None:
-    from sqlalchemy.ext.asyncio import create_async_engine
-    from sqlalchemy.pool import NullPool
-
     from app.domain.errors import DependencyUnavailable, Misconfigured
     from app.oncall.switch import KillSwitch
     from app.settings import load
-    from app.stores import build_valkey
+    from app.stores import build_engine, build_valkey
 
     settings = load()
     settings.require_stores()
-    engine = create_async_engine(settings.database_url, poolclass=NullPool, connect_args={"connect_timeout": CONNECT_SECONDS})
-    valkey = build_valkey(settings)
+    engine, valkey = build_engine(settings, pooled=False), build_valkey(settings)
     try:
         await act(KillSwitch(valkey, engine, file=settings.kill_path))
     except DependencyUnavailable as error:

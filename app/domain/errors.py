@@ -265,8 +265,7 @@ class BudgetExceeded(AskPermission):
             f"The {scope} budget of ${limit / 1e6:.6f} has ${spent / 1e6:.6f} spent and ${held / 1e6:.6f} held by calls "
             f"in flight; this call may need ${needed / 1e6:.6f}. {resets}"
         )
-        self.scope, self.resets_at = scope, resets_at
-        self.limit, self.spent, self.held, self.needed = limit, spent, held, needed
+        self.scope, self.resets_at, self.limit, self.spent, self.held, self.needed = scope, resets_at, limit, spent, held, needed
         self.retry_after: float | None = None
         self.soon = held > 0 and resets_at is not None and spent + needed <= limit
         if self.soon:
@@ -318,10 +317,7 @@ class Misconfigured(Exception):
 
 
 class ProviderError(Exception):
-    """One provider's failure. ``usage`` is set where the failed attempt was nevertheless paid for.
-
-    ``perhaps_paid``: the request was with the model and nobody knows what came of it, so it counts at its worst.
-    """
+    """One provider's failure. ``usage`` if it was paid for; ``perhaps_paid``: the model may have worked, so it counts at its worst."""
 
     code: ClassVar[str] = "provider_error"
     perhaps_paid: bool = False

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from itertools import accumulate, count
 from typing import Any, Protocol, TypeVar
 
-import re2
-
+from app.security.automata import AT_ONCE, automata, compiled, context
 from app.security.finders import Kind, in_table
 from app.security.kinds import KINDS
 from app.security.normalisation import normalised, plain
@@ -33,8 +32,6 @@ LONGEST_CANDIDATE = 16_384  # bytes; the check of a longer one would take too lo
 CHECK_EVERY = 64  # replacements between two looks at the clock
 WORDS_BEFORE = 128  # bytes before a candidate that may say what it is, or that it is something else
 _WORDS_END = bytes([*range(0x41, 0x5B), *range(0x61, 0x7B), *range(0x80, 0xC0)])
-AT_ONCE = 12  # patterns of one automaton
-_MEMORY = 16 << 20  # bytes that one may grow to
 
 # Long enough that two people of one tenant rarely share a token, short enough to read: 32 bits.
 TOKEN_DIGITS = 8
@@ -91,10 +88,10 @@ class Redactor:
         self._on_failure = on_failure
         self._added = added
         self._names: FindNames | None = None
-        self._patterns = [re2.compile(kind.pattern, options=_options()) for kind in KINDS]
-        self._after = [_context(kind.after) for kind in KINDS]
-        self._unless = [_context(kind.unless) for kind in KINDS]
-        self._any = _many_patterns_at_once()
+        self._patterns = [compiled(kind.pattern) for kind in KINDS]
+        self._after = [context(kind.after) for kind in KINDS]
+        self._unless = [context(kind.unless) for kind in KINDS]
+        self._any = automata()
         self.failures = 0
 
     def redact(self, text: str, *, tenant: str) -> str:
@@ -370,29 +367,6 @@ def _free_parts(taken: bytearray, start: int, end: int, name: str) -> Iterator[F
         start = stop
 
 
-def _many_patterns_at_once() -> list[tuple[int, Any]]:
-    """Automata that say in one pass which kinds may occur; most texts have none, and need no second look.
-
-    `AT_ONCE` patterns each: one of all grows to so many states on mixed text that RE2 throws them away and begins anew.
-    """
-    automata = []
-    for first in range(0, len(KINDS), AT_ONCE):
-        patterns = re2.Set.SearchSet(_options())
-        for kind in KINDS[first : first + AT_ONCE]:
-            patterns.Add(kind.pattern)
-        patterns.Add("")
-        patterns.Compile()
-        automata.append((first, patterns))
-    return automata
-
-
-def _options() -> Any:  # noqa: ANN401 - re2 is not typed
-    options = re2.Options()
-    options.max_mem = _MEMORY
-    options.log_errors = False  # it would write to standard error, past our logs
-    return options
-
-
 def _shadow(original: bytes, until: float) -> bytes:
     """The text to search: JSON's escapes, doubled ones too, become what they mean at their length: a word may start there."""
     if b"\\" not in original:
@@ -411,10 +385,6 @@ def _shadow(original: bytes, until: float) -> bytes:
 def _part_of_more(kind: Kind, shadow: bytes, start: int, end: int) -> bool:
     before, after = shadow[start - 1 : start].decode("latin-1"), shadow[end : end + 1].decode("latin-1")
     return bool((before and before in kind.not_after) or (after and after in kind.not_before))
-
-
-def _context(pattern: str) -> Any:  # noqa: ANN401 - re2 is not typed
-    return re2.compile(pattern, options=_options()) if pattern else None
 
 
 def _in_bytes(text: str) -> Sequence[int]:

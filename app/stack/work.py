@@ -7,7 +7,6 @@ written down is not paid for again: the next run is given the stored answer.
 
 import asyncio
 import contextlib
-import faulthandler
 import json
 import logging
 import math
@@ -35,6 +34,7 @@ from app.jobs.webhooks import Webhooks
 from app.oncall.switch import KillSwitch
 from app.security.redaction import Redactor
 from app.settings import Settings, load
+from app.stack.isolation import in_a_process_of_its_own, watch_ourselves
 from app.stack.preflight import refuse_example_values
 from app.stack.private import OTHERS
 from app.stack.stop_times import stop_seconds
@@ -253,33 +253,6 @@ def _scope(job: Job, identity: Identity, traceparent: str) -> Scope:
         "server": None,
         IDENTITY: identity,
     }
-
-
-async def in_a_process_of_its_own(job: Job) -> bool:
-    """Run an attempt in another process, which ends with it. Returns whether that process lived until then."""
-    command = (sys.executable, "-m", "app.stack.work", job.id, str(job.attempts))
-    process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL)
-    try:
-        return await process.wait() == 0
-    except asyncio.CancelledError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-        raise
-
-
-async def watch_ourselves(seconds: float) -> None:
-    """End this process where its event loop stands still for ``seconds``: then nothing runs here, and leases end.
-
-    The watchdog is a thread of C (docs.python.org/3/library/faulthandler.html), so that code that never gives the interpreter
-    back cannot stop it. It writes where the code stood: file and line, no values.
-    """
-    try:
-        while True:
-            faulthandler.dump_traceback_later(seconds, exit=True)
-            await asyncio.sleep(seconds / 10)
-    finally:
-        faulthandler.cancel_dump_traceback_later()
 
 
 def _runner(application: FastAPI, settings: Settings, metrics: Metrics) -> Runner:

@@ -4,12 +4,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 
 from redis.asyncio import Redis
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import __version__
@@ -24,22 +21,18 @@ from app.budget.caps import UserCaps
 from app.budget.journal import Journal
 from app.budget.ledger import Ledger
 from app.budget.reconcile import Reconciler
-from app.budget.shares import shares
-from app.domain.errors import Stopped
 from app.domain.in_flight import InFlight
 from app.domain.money import MICROS_PER_DOLLAR
 from app.domain.records import Replay
-from app.domain.routes import Target
 from app.edge.attempts import Attempts
-from app.edge.parts import Check, EdgeParts, Health
+from app.edge.parts import Check, EdgeParts
 from app.edge.proxies import Proxies
 from app.features.support import Actions, Support
 from app.gateway.gateway import Gateway, GatewayParts
-from app.gateway.passage import Passage
 from app.gateway.providers.anthropic import AnthropicProvider
 from app.gateway.providers.base import Provider
 from app.gateway.providers.openai import OpenAIProvider
-from app.gateway.recovery.breaker import STATES, Circuits, State
+from app.gateway.recovery.breaker import Circuits
 from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
 from app.gateway.recovery.recovery import Recovery
 from app.gateway.recovery.sharing import SharedCircuits
@@ -48,9 +41,6 @@ from app.idempotency.idempotency import Idempotency
 from app.jobs.jobs import Jobs
 from app.jobs.queue import ValkeyQueue
 from app.oncall.switch import KillSwitch
-from app.releases import rehearsals
-from app.releases.effective import WRONG
-from app.releases.releases import Releases
 from app.security import names, webhooks
 from app.security.guard import Guard
 from app.security.kept import KeptTexts
@@ -61,11 +51,9 @@ from app.security.tenant_patterns import TenantPatterns
 from app.settings import ProviderSettings, Settings
 from app.stores import budget_policy, build_engine, build_valkey, releases_of, remembered
 from app.telemetry import logs
-from app.telemetry.looking import Looking
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
-
-POSTGRES_CHECK_SECONDS = 1.0
+from app.wiring.watching import end_calls, health_checks, open_sampled_gauges, show_drift, show_state, show_stops
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +118,7 @@ async def _open_recovery(
     """The recovery room with its providers, its circuits shared; all closed with ``stack``."""
     providers = await _open_providers(stack, settings, metrics)
     recovery = build_recovery(settings, providers, switch, metrics)
-    shared = SharedCircuits(valkey, on_state=partial(_show_state, metrics))
+    shared = SharedCircuits(valkey, on_state=partial(show_state, metrics))
     shared.start(recovery.circuits)
     stack.push_async_callback(shared.aclose)
     return recovery
@@ -157,7 +145,7 @@ async def _open_budget(
         engine,
         receivers,
         on_alert=lambda scope: metrics.budget_alerts.inc(scope=scope),
-        on_drift=partial(_show_drift, metrics, set()),
+        on_drift=partial(show_drift, metrics, set()),
     )
     await alerts.start()
     stack.push_async_callback(alerts.aclose)
@@ -216,77 +204,6 @@ def _open_tracing(stack: AsyncExitStack, settings: Settings, redactor: Redactor,
     )
     stack.push_async_callback(asyncio.to_thread, tracing.close)
     return tracing
-
-
-async def _open_looking(
-    stack: AsyncExitStack,
-    settings: Settings,
-    metrics: Metrics,
-    *,
-    keys: KeyRing,
-    valkey: Redis,
-    budget: Budget,
-    jobs: Jobs,
-    releases: Releases,
-) -> None:
-    """Figures that nobody counts as they happen. Every worker looks, so that they are there whichever of them lives."""
-
-    async def budget_used() -> None:
-        for scope, share in (await shares(valkey, budget, await keys.list_tenants())).items():
-            metrics.budget_used.set(share, scope=scope)
-
-    async def key_age() -> None:
-        metrics.api_key_age.set(await keys.oldest_age())
-
-    async def rehearsed() -> None:
-        found = [r for r in rehearsals.read(settings.rehearsals_file) if r.what == rehearsals.OUTAGE]
-        metrics.rehearsals.set(len(found))
-        if found:
-            metrics.rehearsal_age.set((datetime.now(UTC) - found[-1].at).total_seconds())
-
-    async def jobs_wait() -> None:
-        count, seconds = await jobs.waiting()
-        metrics.jobs_waiting.set(count)
-        metrics.jobs_waiting_seconds.set(seconds)
-
-    async def prices() -> None:
-        state = (await asyncio.to_thread(releases.price_effect)).state
-        for reason in WRONG:
-            metrics.price_table_wrong.set(int(state == reason), reason=reason)
-
-    looking = Looking(
-        {"budget": budget_used, "keys": key_age, "prices": prices, "rehearsals": rehearsed, "jobs": jobs_wait},
-        on_failure=lambda look: metrics.looks_failed.inc(look=look),
-    )
-    await looking.start()
-    stack.push_async_callback(looking.aclose)
-
-
-def _show_stops(metrics: Metrics, counts: Mapping[str, int]) -> None:
-    for scope, count in counts.items():
-        metrics.kill_switch_on.set(count, scope=scope)
-
-
-def _end_calls(running: InFlight, scope: str, name: str) -> None:
-    """End the calls under way that an operator has stopped."""
-
-    def stopped(subject: object) -> bool:
-        if not isinstance(subject, Passage):
-            return False
-        return {"all": True, "tenant": subject.call.identity.tenant.id == name, "provider": subject.provider == name}[scope]
-
-    running.end(lambda: Stopped("The call was ended by an operator."), stopped)
-
-
-def _show_drift(metrics: Metrics, shown: set[str], drifting: frozenset[str]) -> None:
-    """``shown``: the features shown so far, those that drift no more included."""
-    shown |= drifting
-    for feature in shown:
-        metrics.cost_drift.set(int(feature in drifting), feature=feature)
-
-
-def _show_state(metrics: Metrics, target: Target, state: State) -> None:
-    metrics.breaker_state.set(STATES.index(state), provider=target.provider, model=target.model)
 
 
 def build_idempotency(settings: Settings, engine: AsyncEngine, metrics: Metrics) -> Idempotency:
@@ -360,7 +277,7 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
             stack.push_async_callback(part.aclose)
         switch = KillSwitch(
             valkey, engine, file=settings.kill_path,
-            on_state=partial(_show_stops, metrics), on_end=partial(_end_calls, running),
+            on_state=partial(show_stops, metrics), on_end=partial(end_calls, running),
         )  # fmt: skip
         releases = releases_of(settings, engine, valkey)
         recorder = await _open_audit(stack, settings, engine, redactor, metrics)
@@ -375,24 +292,17 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         guard = _build_guard(settings, metrics)
         gateway = Gateway(
             GatewayParts(
-                switch=switch,
-                releases=releases,
-                guard=guard,
-                budget=budget,
-                recovery=recovery,
-                recorder=recorder,
-                tracing=tracing,
-                metrics=metrics,
-                running=running,
+                switch=switch, releases=releases, guard=guard, budget=budget, recovery=recovery, recorder=recorder,
+                tracing=tracing, metrics=metrics, running=running,
             )
-        )
+        )  # fmt: skip
         queue = ValkeyQueue(settings.valkey_url)
         stack.push_async_callback(queue.aclose)
         jobs = Jobs(engine, queue, lease=settings.jobs_lease, keep=settings.jobs_keep)
-        await _open_looking(stack, settings, metrics, keys=keys, valkey=valkey, budget=budget, jobs=jobs, releases=releases)
+        await open_sampled_gauges(stack, settings, metrics, keys=keys, valkey=valkey, budget=budget, jobs=jobs, releases=releases)
         edge = _build_edge(
             settings, metrics, keys=keys, idempotency=idempotency, tracing=tracing, jobs=jobs,
-            checks=_checks(engine, valkey, keys, releases, budget), release=lambda: releases.known,
+            checks=health_checks(engine, valkey, keys, releases, budget), release=lambda: releases.known,
             replayed=Replays(recorder, tracing).record, switch=switch,
         )  # fmt: skip
         kept = KeptTexts(redactor, guard.links)
@@ -401,28 +311,3 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         )
         actions = ActionLog(engine, secret=settings.secret, notes=settings.state_dir / NOTES)
         yield Parts(gateway=gateway, support=product, edge=edge, engine=engine, redactor=redactor, kept=kept, actions=actions)
-
-
-def _checks(engine: AsyncEngine, valkey: Redis, keys: KeyRing, releases: Releases, budget: Budget) -> Mapping[str, Check]:
-    """Whether calls work. With Postgres away those of callers who are known still do: degraded, and ready."""
-
-    async def postgres() -> Health:
-        try:
-            async with asyncio.timeout(POSTGRES_CHECK_SECONDS), engine.connect() as connection:
-                await connection.execute(text("SELECT 1"))
-        except (SQLAlchemyError, OSError):
-            return "degraded" if keys.knows_some else "failing"
-        return "ok"
-
-    async def valkey_answers() -> Health:
-        await valkey.ping()
-        return "ok"
-
-    async def money_can_be_held() -> Health:
-        await budget.check()
-        return "ok"
-
-    async def release() -> Health:
-        return "ok" if releases.known else "failing"
-
-    return {"postgres": postgres, "valkey": valkey_answers, "budget": money_can_be_held, "release": release}

@@ -1,0 +1,35 @@
+"""What keeps a job from taking the worker with it: a process of its own, and a watchdog over the event loop (ADR 0011)."""
+
+import asyncio
+import contextlib
+import faulthandler
+import sys
+
+from app.jobs.jobs import Job
+
+
+async def in_a_process_of_its_own(job: Job) -> bool:
+    """Run an attempt in another process, which ends with it. Returns whether that process lived until then."""
+    command = (sys.executable, "-m", "app.stack.work", job.id, str(job.attempts))
+    process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL)
+    try:
+        return await process.wait() == 0
+    except asyncio.CancelledError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        raise
+
+
+async def watch_ourselves(seconds: float) -> None:
+    """End this process where its event loop stands still for ``seconds``: then nothing runs here, and leases end.
+
+    The watchdog is a thread of C (docs.python.org/3/library/faulthandler.html), so that code that never gives the interpreter
+    back cannot stop it. It writes where the code stood: file and line, no values.
+    """
+    try:
+        while True:
+            faulthandler.dump_traceback_later(seconds, exit=True)
+            await asyncio.sleep(seconds / 10)
+    finally:
+        faulthandler.cancel_dump_traceback_later()

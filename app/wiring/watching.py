@@ -1,0 +1,128 @@
+"""What watches the parts: health checks, gauges that are sampled or shown on a change, and the end of calls that a stop ends."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+
+from redis.asyncio import Redis
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.budget.budget import Budget
+from app.budget.shares import shares
+from app.domain.errors import Stopped
+from app.domain.in_flight import InFlight
+from app.domain.routes import Target
+from app.edge.parts import Check, Health
+from app.gateway.passage import Passage
+from app.gateway.recovery.breaker import STATES, State
+from app.jobs.jobs import Jobs
+from app.releases import rehearsals
+from app.releases.effective import WRONG
+from app.releases.releases import Releases
+from app.security.keys import KeyRing
+from app.settings import Settings
+from app.telemetry.looking import Looking
+from app.telemetry.metrics import Metrics
+
+POSTGRES_CHECK_SECONDS = 1.0
+
+
+async def open_sampled_gauges(
+    stack: AsyncExitStack,
+    settings: Settings,
+    metrics: Metrics,
+    *,
+    keys: KeyRing,
+    valkey: Redis,
+    budget: Budget,
+    jobs: Jobs,
+    releases: Releases,
+) -> None:
+    """Figures that nobody counts as they happen. Every worker looks, so that they are there whichever of them lives."""
+
+    async def budget_used() -> None:
+        for scope, share in (await shares(valkey, budget, await keys.list_tenants())).items():
+            metrics.budget_used.set(share, scope=scope)
+
+    async def key_age() -> None:
+        metrics.api_key_age.set(await keys.oldest_age())
+
+    async def rehearsed() -> None:
+        found = [r for r in rehearsals.read(settings.rehearsals_file) if r.what == rehearsals.OUTAGE]
+        metrics.rehearsals.set(len(found))
+        if found:
+            metrics.rehearsal_age.set((datetime.now(UTC) - found[-1].at).total_seconds())
+
+    async def jobs_wait() -> None:
+        count, seconds = await jobs.waiting()
+        metrics.jobs_waiting.set(count)
+        metrics.jobs_waiting_seconds.set(seconds)
+
+    async def prices() -> None:
+        state = (await asyncio.to_thread(releases.price_effect)).state
+        for reason in WRONG:
+            metrics.price_table_wrong.set(int(state == reason), reason=reason)
+
+    looking = Looking(
+        {"budget": budget_used, "keys": key_age, "prices": prices, "rehearsals": rehearsed, "jobs": jobs_wait},
+        on_failure=lambda look: metrics.looks_failed.inc(look=look),
+    )
+    await looking.start()
+    stack.push_async_callback(looking.aclose)
+
+
+def show_stops(metrics: Metrics, counts: Mapping[str, int]) -> None:
+    """Show how many kills are on, by scope."""
+    for scope, count in counts.items():
+        metrics.kill_switch_on.set(count, scope=scope)
+
+
+def end_calls(running: InFlight, scope: str, name: str) -> None:
+    """End the calls under way that an operator has stopped."""
+
+    def stopped(subject: object) -> bool:
+        if not isinstance(subject, Passage):
+            return False
+        return {"all": True, "tenant": subject.call.identity.tenant.id == name, "provider": subject.provider == name}[scope]
+
+    running.end(lambda: Stopped("The call was ended by an operator."), stopped)
+
+
+def show_drift(metrics: Metrics, shown: set[str], drifting: frozenset[str]) -> None:
+    """``shown``: the features shown so far, those that drift no more included."""
+    shown |= drifting
+    for feature in shown:
+        metrics.cost_drift.set(int(feature in drifting), feature=feature)
+
+
+def show_state(metrics: Metrics, target: Target, state: State) -> None:
+    """Show the state of a target's circuit."""
+    metrics.breaker_state.set(STATES.index(state), provider=target.provider, model=target.model)
+
+
+def health_checks(engine: AsyncEngine, valkey: Redis, keys: KeyRing, releases: Releases, budget: Budget) -> Mapping[str, Check]:
+    """Whether calls work. With Postgres away those of callers who are known still do: degraded, and ready."""
+
+    async def postgres() -> Health:
+        try:
+            async with asyncio.timeout(POSTGRES_CHECK_SECONDS), engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+        except (SQLAlchemyError, OSError):
+            return "degraded" if keys.knows_some else "failing"
+        return "ok"
+
+    async def valkey_answers() -> Health:
+        await valkey.ping()
+        return "ok"
+
+    async def money_can_be_held() -> Health:
+        await budget.check()
+        return "ok"
+
+    async def release() -> Health:
+        return "ok" if releases.known else "failing"
+
+    return {"postgres": postgres, "valkey": valkey_answers, "budget": money_can_be_held, "release": release}
