@@ -317,7 +317,7 @@ class Misconfigured(Exception):
 
 
 class ProviderError(Exception):
-    """One provider's failure. ``usage`` if it was paid for; ``perhaps_paid``: the model may have worked, so it counts at its worst."""
+    """One provider's failure. ``usage``: it was paid for; ``perhaps_paid``: it may have been, so it counts at its worst."""
 
     code: ClassVar[str] = "provider_error"
     perhaps_paid: bool = False
