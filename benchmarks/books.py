@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.audit.tables import attempts, calls
 from app.budget.tables import ledger
 from app.domain.money import MICROS_PER_DOLLAR, from_dollars
-from app.domain.records import NOT_ASKED, REPLAYED
+from app.domain.records import NOT_ASKED, REPLAYED, TOKENS_COUNTED
 from benchmarks.receiver import ReceivedSpan
 
 Sample = tuple[str, Mapping[str, str], float]  # a metric's name, labels, value
@@ -53,7 +53,9 @@ class Books:
         yield from _different("log line", self.records, self.lines)
         yield from _different("ledger entry", paid, self.ledger)
         counted = Counter({key: n for key, n in outcomes_of(self.records).items() if key[1] != REPLAYED})
-        yield from _different("metrics octant_calls_total, octant_not_asked_total", counted, self.metrics)
+        yield from _different(
+            "metrics octant_calls_total, octant_not_asked_total, octant_token_counts_total", counted, self.metrics
+        )
         replayed = sum(told.outcome == REPLAYED for told in self.records.values())
         yield from _different("metric octant_idempotency_total", {REPLAYED: replayed}, {REPLAYED: self.replays})
         yield from _different("metric llm_cost_dollars_total", {"all": sum(paid.values())}, {"all": self.metrics_cost})
@@ -91,7 +93,7 @@ async def read_books(engine: AsyncEngine, spans: list[ReceivedSpan], samples: li
         spans=_from_spans(spans),
         lines=_from_logs(logs),
         ledger=owed,
-        metrics=_counted(samples, "octant_calls_total", "feature", "outcome") + _not_asked(samples),
+        metrics=_counted(samples, "octant_calls_total", "feature", "outcome") + _without_a_model(samples),
         metrics_cost=round(sum(value for _, value in summed(samples, "llm_cost_dollars_total")) * MICROS_PER_DOLLAR),
         replays=_counted(samples, "octant_idempotency_total", "outcome")[(REPLAYED,)],
         attempts={
@@ -174,9 +176,12 @@ def _different(what: str, wanted: Mapping[Any, Any], found: Mapping[Any, Any]) -
             yield f"{what} of {key}: {found.get(key, 'none')}, by the records {wanted.get(key, 'none')}"
 
 
-def _not_asked(samples: list[Sample]) -> Outcomes:
-    """Questions that no model was asked have a metric of their own."""
-    return Counter({(feature, NOT_ASKED): n for (feature,), n in _counted(samples, "octant_not_asked_total", "feature").items()})
+def _without_a_model(samples: list[Sample]) -> Outcomes:
+    """Calls that no model answered have metrics of their own."""
+    named = {NOT_ASKED: "octant_not_asked_total", TOKENS_COUNTED: "octant_token_counts_total"}
+    return Counter({
+        (feature, outcome): n for outcome, name in named.items() for (feature,), n in _counted(samples, name, "feature").items()
+    })  # fmt: skip
 
 
 def _counted(samples: list[Sample], name: str, *labels: str) -> Counter[Any]:

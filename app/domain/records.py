@@ -9,7 +9,8 @@ from app.domain.money import MicroUSD
 NOT_ASKED = "not_asked"  # outcome of a question that its feature asks no model: there is nothing to answer from
 
 REPLAYED = "replayed"  # outcome of a request that got the stored answer of its Idempotency-Key
-NO_MODEL = frozenset({NOT_ASKED, REPLAYED})  # outcomes that are neither a success nor a failure: they count in no rate
+TOKENS_COUNTED = "tokens_counted"  # outcome of a request that only counts its tokens
+NO_MODEL = frozenset({NOT_ASKED, REPLAYED, TOKENS_COUNTED})  # neither a success nor a failure: they count in no rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,7 @@ class Replay:
 class CallRecord:
     """One call with all its attempts. ``request`` and ``response`` are JSON text.
 
-    ``outcome`` is ``ok``, ``cancelled``, ``last_resort``, `NOT_ASKED`, `REPLAYED` or an error's code.
+    ``outcome`` is ``ok``, ``cancelled``, ``last_resort``, one of `NO_MODEL` or an error's code.
     """
 
     id: str

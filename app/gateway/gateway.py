@@ -16,14 +16,13 @@ from datetime import UTC, datetime
 from functools import partial
 
 from app.audit.recorder import Recorder
-from app.budget import pricing
 from app.budget.budget import Budget, Hold
 from app.domain import in_flight
 from app.domain.calls import Answer, Call, Chunk, Done, Identity, Receipt
 from app.domain.errors import BudgetExceeded, ContentRefused, OctantError, Stopped
 from app.domain.in_flight import InFlight
-from app.domain.money import MICROS_PER_DOLLAR, to_dollars
-from app.domain.records import NOT_ASKED, CallRecord
+from app.domain.money import MICROS_PER_DOLLAR, ZERO, to_dollars
+from app.domain.records import NOT_ASKED, TOKENS_COUNTED, CallRecord
 from app.domain.routes import Pin
 from app.gateway import ladder
 from app.gateway.passage import Passage
@@ -175,23 +174,40 @@ class Gateway:
         """What a call to ``target`` would be pinned to now. Raises UnknownModel."""
         return self._rooms.releases.pin(target)
 
-    def not_asked(self, call: Call) -> Receipt:
+    async def not_asked(self, call: Call) -> Receipt:
         """Record a call that its feature has no use for: there is nothing that a model could answer from.
 
-        What was asked is then screened, found, exported and erased like any other question. Costs nothing, so nothing is held.
-        Raises UnknownModel, InvalidRequest, Stopped.
+        The question is then screened, found, exported and erased like any other. Raises what `_free` does.
+        """
+        async with self._free(call, NOT_ASKED) as passage:
+            self._notice(passage)
+        return passage.receipt()
+
+    @asynccontextmanager
+    async def _free(self, call: Call, outcome: str) -> AsyncGenerator[Passage, None]:
+        """A call that no model answers: free of charge, counted against the rate limits, recorded as ``outcome``.
+
+        Raises UnknownModel, InvalidRequest, Stopped, RateLimited, BudgetExceeded or DependencyUnavailable.
         """
         with self._begun(call) as passage:
             try:
                 self._rooms.switch.check(tenant=call.identity.tenant.id)
-                self._notice(passage)
-                passage.outcome = NOT_ASKED
+                seconds = call.deadline.remaining()
+                passage.hold = await self._rooms.budget.hold(
+                    call.identity, ZERO, lease_id=passage.call_id, seconds=seconds, feature=call.feature
+                )
+                yield passage
+                passage.outcome = outcome
             except OctantError as error:
                 self._fail(passage, error)
                 raise
+            except asyncio.CancelledError:
+                passage.outcome = "cancelled"
+                raise
             finally:
+                if passage.hold is not None:
+                    self._rooms.budget.settle(passage.hold)
                 self._keep(passage)
-            return passage.receipt()
 
     def refuse_if_stopped(self, identity: Identity) -> None:
         """Raise Stopped where an operator has stopped this tenant's calls: for effects that need no model call of their own."""
@@ -204,17 +220,13 @@ class Gateway:
     async def count_tokens(self, call: Call) -> tuple[int, bool]:
         """Count a call's input tokens: as the first vendor of its route that counts, else our upper bound; and which it is.
 
-        Costs nothing, so nothing is held or recorded. Raises UnknownModel, InvalidRequest or Stopped.
+        Raises what `_free` does.
         """
-        self._rooms.switch.check(tenant=call.identity.tenant.id)
-        pin = self._rooms.releases.pin(call.target)
-        traceparent = current_traceparent()
-        request = render(call, pin, canary=self._rooms.guard.canary(pin))
-        request = replace(request, headers={"traceparent": traceparent} if traceparent else {})
-        counted = await self._rooms.recovery.count_tokens(request, pin.route, call.deadline)
-        if counted is not None:
-            return counted, True
-        return pricing.most_input_tokens(request.system, request.messages, request.tools, request.output), False
+        async with self._free(call, TOKENS_COUNTED) as passage:
+            traceparent = current_traceparent()
+            request = replace(passage.request, headers={"traceparent": traceparent} if traceparent else {})
+            counted = await self._rooms.recovery.count_tokens(request, passage.pin.route, call.deadline)
+        return (passage.input_tokens, False) if counted is None else (counted, True)
 
     def _screen(self, passage: Passage) -> None:
         """Raises ContentRefused where the prompt's policy stops what looks like an attack."""
@@ -275,6 +287,8 @@ class Gateway:
             metrics.call_cost.observe(passage.cost / MICROS_PER_DOLLAR, feature=call.feature)
         if passage.outcome == NOT_ASKED:  # no call in the sense of any rate or objective
             metrics.not_asked.inc(feature=call.feature)
+        elif passage.outcome == TOKENS_COUNTED:
+            metrics.token_counts.inc(feature=call.feature)
         else:
             metrics.call(call.feature, passage.outcome, seconds, passage.overhead_ms() / 1000, passage.fallbacks)
         metrics.degraded(call.feature, passage.degraded)

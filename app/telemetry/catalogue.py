@@ -130,6 +130,9 @@ COUNTED: tuple[Declared, ...] = (
         "not_asked", "octant_not_asked_total", "counter", "count",
         "Questions that a feature asked no model: there was nothing to answer from.", (FEATURE,),
     ),
+    Declared(
+        "token_counts", "octant_token_counts_total", "counter", "count", "Requests that only counted their tokens.", (FEATURE,)
+    ),
     Declared("last_resorts", "octant_last_resorts_total", "counter", "count", "Static answers given.", (FEATURE,)),
     Declared("guard_flags", "octant_guard_flags_total", "counter", "count", "What the guard noticed.", (FLAG,)),
     Declared("kill_switch_refusals", "octant_kill_switch_refusals_total", "counter", "count", "Calls refused by a kill switch."),

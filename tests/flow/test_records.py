@@ -152,6 +152,31 @@ def test_an_export_by_the_api_leaves_a_row_in_the_operators_log(
     assert "heidi" not in row
 
 
+def test_a_count_of_tokens_is_under_the_rate_limits_and_leaves_a_record(
+    service_url: str, stack_env: dict[str, str], admin_key: str, simulator: Simulator
+) -> None:
+    """A vendor is asked for it: without limits one tenant could use up our rate there unseen."""
+    octant(stack_env, "tenant", "create", "counting")
+    octant(stack_env, "budget", "set", "counting", "--requests-per-minute", "2")
+    key = octant(stack_env, "key", "create", "counting", "--name", "k", "--quiet").strip()
+    body = json.dumps({"model": "smart", "messages": [{"role": "user", "content": "heliotrope"}]}).encode()
+    statuses = []
+    for _ in range(6):
+        request = urllib.request.Request(f"{service_url}/v1/messages/count_tokens", body, {"x-api-key": key})  # noqa: S310 - loopback
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+                statuses.append(answer.status)
+        except urllib.error.HTTPError as error:
+            statuses.append(error.code)
+    assert sorted(statuses) == [200, 200, 429, 429, 429, 429]
+    deadline = time.monotonic() + 30
+    outcomes: list[str] = []
+    while len(outcomes) < 6 and time.monotonic() < deadline:
+        _, found_ = get(service_url, admin_key, "/calls", tenant="counting")
+        outcomes = sorted(row["outcome"] for row in json.loads(found_)["data"])
+    assert outcomes == ["rate_limit_exceeded"] * 4 + ["tokens_counted"] * 2
+
+
 def test_commands_say_the_same(
     service_url: str, stack_env: dict[str, str], admin_key: str, api_key: str, simulator: Simulator, tmp_path: Path
 ) -> None:

@@ -20,7 +20,7 @@ from app.gateway.recovery.schema import (
     not_a_schema,
     within,
 )
-from app.gateway.recovery.schema_patterns import Pattern, Unmatchable
+from app.gateway.recovery.schema_patterns import Malformed, Pattern, Unmatchable
 from app.gateway.recovery.schema_values import LOOKUPS_PER_STEP, TESTS, WRITTEN, indexes_of, is_list, is_object, keys_of, one_of
 
 NESTED_MAPS = ("$defs", "definitions")  # schemas that apply only where something refers to them
@@ -268,6 +268,8 @@ class _One:
     def _compiled(self, text: str) -> Pattern | None:
         try:
             pattern = schema_patterns.compiled(text)
+        except Malformed:
+            raise SchemaRefused(not_a_schema(self._where)) from None
         except Unmatchable:
             self._compiler.count(PATTERN_COUNTS_AS)
             self._compiler.unmatched = True

@@ -24,6 +24,10 @@ class Unmatchable(Exception):  # noqa: N818 - it is named for what it says
     """RE2 cannot do this expression."""
 
 
+class Malformed(Exception):  # noqa: N818 - it is named for what it says
+    """This is an expression in no dialect: a group or class is not closed, or an escape is cut off."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pattern:
     """An expression. ``wanted`` must be found in a text, ``unwanted`` must not."""
@@ -46,9 +50,11 @@ class Pattern:
 
 @lru_cache(maxsize=1_024)
 def compiled(expression: str) -> Pattern:
-    """Raises Unmatchable."""
+    """Raises Unmatchable or Malformed."""
     if len(expression) > LONGEST:
         raise Unmatchable
+    if not _balanced(expression):
+        raise Malformed
     wanted, unwanted, rest = _leading_lookaheads(_UNICODE.sub(_code_point, expression))
     must, must_not = tuple(map(_re2, (*wanted, rest))), tuple(map(_re2, unwanted))
     return Pattern(must, must_not, sum(one.programsize for one in (*must, *must_not)))
@@ -92,6 +98,15 @@ def _closing(expression: str, start: int) -> int:
         if depth == 0:
             return at
     raise Unmatchable
+
+
+def _balanced(expression: str) -> bool:
+    """Whether groups and classes are closed, and no escape is cut off."""
+    open_groups, found = 0, _depths(expression + " ", 0)  # the blank is taken by an open class, or by a cut-off escape
+    for _, open_groups in found:
+        if open_groups < 0:
+            return False
+    return open_groups == 0 and bool(found) and found[-1][0] == len(expression)
 
 
 def _alternates(expression: str) -> bool:

@@ -380,3 +380,16 @@ def test_a_schema_within_that_has_an_id_of_its_own_is_refused_by_name() -> None:
 def test_a_reference_that_leads_outside_is_refused(reference: str) -> None:
     with pytest.raises(InvalidRequest, match="refers to something that it does not hold"):
         check_schemas(call({"allOf": [{"$ref": reference}]}))
+
+
+@pytest.mark.parametrize("expression", ["(", "a)", "[a-", "(?=a", "a\\", "(a))(b"])
+@pytest.mark.parametrize("keyword", ["pattern", "patternProperties"])
+def test_an_expression_in_no_dialect_is_refused(expression: str, keyword: str) -> None:
+    schema: dict[str, Any] = {keyword: expression if keyword == "pattern" else {expression: {}}}
+    with pytest.raises(InvalidRequest):
+        check_schemas(call(schema))
+
+
+@pytest.mark.parametrize("expression", ["[]", "[^]", "\\(", "[(]", "(a|[)])", "(a)\\1", "(?<=a)b", ""])
+def test_an_expression_of_another_dialect_is_not_refused(expression: str) -> None:
+    check_schemas(call({"pattern": expression}))
