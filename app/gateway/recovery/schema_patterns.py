@@ -25,7 +25,7 @@ class Unmatchable(Exception):  # noqa: N818 - it is named for what it says
 
 
 class Malformed(Exception):  # noqa: N818 - it is named for what it says
-    """This is an expression in no dialect: a group or class is not closed, or an escape is cut off."""
+    """An expression in no dialect: a group or class is not closed, or an escape is cut off."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -322,9 +322,7 @@ def test_patterns_mean_what_ecma_262_says(pattern: str, yes: list[str], no: list
     assert [text for text in no if compiled(pattern).found_in(text)] == []
 
 
-@pytest.mark.parametrize(
-    "pattern", [r"(a)\1", r"a(?=b)", r"^(?!a)b|c", r"(?<!a)b", "(", "a{2000}", "a" * 3_000, "^(?=a", "\ud800"]
-)
+@pytest.mark.parametrize("pattern", [r"(a)\1", r"a(?=b)", r"^(?!a)b|c", r"(?<!a)b", "a{2000}", "a" * 3_000, "\ud800"])
 def test_a_pattern_that_cannot_be_matched_in_linear_time_is_not_checked_and_the_caller_hears_of_it(pattern: str) -> None:
     with pytest.raises(Unmatchable):
         compiled(pattern)
