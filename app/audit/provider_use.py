@@ -1,4 +1,4 @@
-"""When each provider last took our key and when it last refused it, from the records of attempts."""
+"""When each of our keys was last accepted by its provider and last denied, from the records of attempts."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,12 +20,12 @@ class Use:
     denied_at: datetime | None
 
 
-async def last_uses(engine: AsyncEngine) -> dict[str, Use]:
-    """Each provider's, by name. A denial is 401, 402, 403 or 404: the key, the quota, or the model's name."""
+async def last_uses(engine: AsyncEngine) -> dict[tuple[str, str], Use]:
+    """Each key's, by provider and fingerprint. A denial is 401, 402, 403 or 404: the key, the quota, or the model's name."""
     accepted = func.max(attempts.c.at).filter(attempts.c.outcome == "ok")
     denied = func.max(attempts.c.at).filter(attempts.c.outcome == ProviderDenied.code)
-    statement = (
-        select(attempts.c.provider, accepted, denied).where(attempts.c.at > func.now() - LOOK_BACK).group_by(attempts.c.provider)
-    )
+    key = (attempts.c.provider, attempts.c.provider_key)
+    known = attempts.c.at > func.now() - LOOK_BACK, attempts.c.provider_key.is_not(None)
+    statement = select(*key, accepted, denied).where(*known).group_by(*key)
     async with engine.connect() as connection:
-        return {provider: Use(ok, no) for provider, ok, no in (await connection.execute(statement)).all()}
+        return {(provider, print_): Use(ok, no) for provider, print_, ok, no in (await connection.execute(statement)).all()}

@@ -147,6 +147,7 @@ attempts = Table(
     Column("usage_estimated", Boolean, nullable=False),
     Column("cost", BigInteger, nullable=False, comment="micro-dollars"),
     Column("provider_request_id", Text, nullable=True),
+    Column("provider_key", String(8), nullable=True, comment="fingerprint of our key at the provider"),
     Column("response", Text, nullable=True, comment="what came back; null if nothing did, or if it is the call's response"),
     Column("violations", ARRAY(Text), nullable=True, comment="what was wrong with it: paths and rules"),
     postgresql_partition_by="RANGE (at)",

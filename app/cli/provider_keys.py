@@ -32,11 +32,11 @@ def status() -> None:
             print(f"{key.provider:12} no key: set {key.source}, or put it into {file}")
             continue
         age = f"{_age(key.age)} old" if key.age is not None else "age unknown"
-        use = uses.get(key.provider) if uses is not None else None
+        use = uses.get((key.provider, key.fingerprint)) if uses is not None else None
         print(f"{key.provider:12} {key.fingerprint}  {key.source}  {age}  {_told(use, known=uses is not None)}")
 
 
-async def _uses() -> "dict[str, Use] | None":
+async def _uses() -> "dict[tuple[str, str], Use] | None":
     """From the records; None, with a word, where they cannot be read."""
     from app.audit.provider_use import last_uses
     from app.cli.database import database

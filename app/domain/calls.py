@@ -220,7 +220,8 @@ class Attempt:
     """One request to one provider. ``outcome`` is ``ok`` or an error type's code; times in milliseconds.
 
     ``response`` is what came back, as JSON text: of a stream that broke, what had arrived. None where nothing did, or where it is
-    the call's own response. ``violations`` say what was wrong with it: paths and rules.
+    the call's own response. ``violations`` say what was wrong with it: paths and rules. ``provider_key``: the fingerprint of our
+    key at the provider.
     """
 
     number: int
@@ -235,6 +236,7 @@ class Attempt:
     model_answered: str | None = None
     error: str | None = None
     provider_request_id: str | None = None
+    provider_key: str | None = None
     response: str | None = None
     violations: tuple[str, ...] = ()
 

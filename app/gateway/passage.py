@@ -37,13 +37,14 @@ LAST_RESORT = "last_resort"  # outcome, model and word in octant-degraded of a s
 class AttemptInProgress:
     """One request to one provider while it runs. ``received`` counts the bytes of output seen so far; ``most``: its bound.
 
-    ``overtaken``: it was silent, and the next target has answered.
+    ``overtaken``: it was silent, and the next target has answered. ``key``: the fingerprint of our key at the provider.
     """
 
     started: float
     most: Bound
     stream: bool
     overtaken: bool = False
+    key: str | None = None
     ttft_ms: float | None = None
     received: int = 0
     reply: Reply | None = None
@@ -256,6 +257,7 @@ class Passage:
                 model_answered=progress.reply.model if progress.reply else None,
                 error=failure.message if failure else None,
                 provider_request_id=progress.reply.provider_request_id if progress.reply else None,
+                provider_key=progress.key,
                 violations=failure.violations if isinstance(failure, ProviderOutputInvalid) else (),
             )
         )

@@ -79,6 +79,10 @@ class ProviderKeys:
         """The key to use for the next call; empty where there is none."""
         return self._known[provider].value
 
+    def fingerprint(self, provider: str) -> str | None:
+        """The fingerprint of the key to use for the next call; None where there is none."""
+        return self._print(self._known[provider].value)
+
     def status(self) -> list[KeyStatus]:
         """What may be told of each key, by provider."""
         now = time.time()

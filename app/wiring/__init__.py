@@ -96,8 +96,10 @@ def build_recovery(settings: Settings, providers: Mapping[str, Provider], switch
     )
 
 
-async def _open_providers(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> Mapping[str, Provider]:
-    """Every provider, with its key as it is now and as it changes; all closed with ``stack``."""
+async def _open_providers(
+    stack: AsyncExitStack, settings: Settings, metrics: Metrics
+) -> tuple[Mapping[str, Provider], ProviderKeys]:
+    """Every provider, with its key as it is now and as it changes, and these keys; all closed with ``stack``."""
     keys = ProviderKeys(
         settings.key_places(),
         secret=settings.secret,
@@ -109,15 +111,16 @@ async def _open_providers(stack: AsyncExitStack, settings: Settings, metrics: Me
         stack.push_async_callback(provider.aclose)
     await keys.start()
     stack.push_async_callback(keys.aclose)
-    return providers
+    return providers, keys
 
 
 async def _open_recovery(
     stack: AsyncExitStack, settings: Settings, valkey: Redis, switch: KillSwitch, metrics: Metrics
 ) -> Recovery:
     """The recovery room with its providers, its circuits shared; all closed with ``stack``."""
-    providers = await _open_providers(stack, settings, metrics)
+    providers, keys = await _open_providers(stack, settings, metrics)
     recovery = build_recovery(settings, providers, switch, metrics)
+    recovery.key_of = keys.fingerprint
     shared = SharedCircuits(valkey, on_state=partial(show_state, metrics))
     shared.start(recovery.circuits)
     stack.push_async_callback(shared.aclose)

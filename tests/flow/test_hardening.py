@@ -21,6 +21,7 @@ from app.stack.embedded import free_port
 
 HEAD_SECONDS, BODY_SECONDS, BAD_KEYS = 1.0, 1.5, 5
 FIRST, SECOND = "sk-first-0123456789abcdef", "sk-second-0123456789abcdef"
+UNUSED = "sk-made-up-third-provider-key"
 CHAT = {"model": "fast", "messages": [{"role": "user", "content": "hello"}]}
 
 
@@ -366,3 +367,7 @@ async def test_the_status_says_when_a_key_was_last_accepted_and_denied(
         await asyncio.sleep(0.2)
     assert "accepted 20" in line
     assert "denied 20" in line
+
+    (service.secrets / "octant_openai__api_key").write_text(UNUSED)
+    line = next(x for x in octant(service.env, "provider-key", "status").splitlines() if x.startswith("openai "))
+    assert line.endswith("accepted never in 7 days  denied never in 7 days"), "no call was made with this key"

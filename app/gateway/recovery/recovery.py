@@ -63,7 +63,7 @@ COUNT_SECONDS = 3.0  # for a vendor's count of tokens: ours is good enough, and 
 class Recovery:
     """AXIS 3. Holds nothing of a call (`Passage` does), only what is known of providers.
 
-    ``stopped`` says whether an operator has stopped a provider, from memory.
+    ``stopped`` says whether an operator has stopped a provider, from memory; ``key_of`` gives the fingerprint of our key there.
     """
 
     providers: Mapping[str, Provider]
@@ -72,6 +72,7 @@ class Recovery:
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     circuits: Circuits = field(default_factory=lambda: Circuits(BreakerPolicy()))
     patience: Patience = field(default_factory=Patience)
+    key_of: Callable[[str], str | None] = lambda _provider: None
     _budgets: dict[str, RetryBudget] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -151,6 +152,7 @@ class Recovery:
     async def _ask(self, passage: Passage, target: Target, further: tuple[Message, ...] = ()) -> Reply:
         """One attempt at a whole answer. Raises ProviderOutputInvalid: never a guess passed on as valid (R4)."""
         async with passage.attempt(target, further) as attempt:
+            attempt.key = self.key_of(target.provider)
             with self._watch(passage, target):
                 reply = attempt.end(await self.providers[target.provider].complete(passage.request_for(target, further)))
             self.circuits.succeeded(target)
@@ -167,6 +169,7 @@ class Recovery:
         """One attempt at a stream, up to its first chunk."""
         async with AsyncExitStack() as stack:
             attempt = await stack.enter_async_context(passage.attempt(target, further))
+            attempt.key = self.key_of(target.provider)
             chunks = self.providers[target.provider].stream(passage.request_for(target, further))
             await stack.enter_async_context(aclosing(chunks))
             with self._watch(passage, target):
