@@ -65,7 +65,11 @@ alerts = Table(
 
 PERSONAL = (
     PersonalData(
-        table="ledger", columns=("user",), erase="SELECT ledger_forget(:tenant, :users, :person)", change={"user": ":person"}
+        table="ledger",
+        columns=("user",),
+        erase="SELECT ledger_forget(:tenant, :users, :person)",
+        change={"user": ":person"},
+        pseudonymous=True,
     ),
     PersonalData(table="user_caps", columns=("user",)),
     PersonalData(
@@ -73,6 +77,7 @@ PERSONAL = (
         columns=("subject",),
         where="tenant = :tenant AND scope LIKE 'user%' AND subject = ANY(:users)",
         change={"subject": ":person"},
+        pseudonymous=True,
     ),
 )
 NOT_PERSONAL = {"budget_alerts.note": "our own sentence on a feature"}

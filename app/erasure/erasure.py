@@ -55,8 +55,8 @@ class Person:
 async def count(engine: AsyncEngine, person: Person) -> dict[str, int]:
     """How many rows of each table are about a person. Raises what SQLAlchemy raises."""
     async with engine.connect() as connection:
-        told = _with_pseudonym(await _told(connection, person), person)
-        return {d.table: (await connection.execute(_counting(d), told)).scalar_one() for d in PLAN}
+        told = await _told(connection, person)
+        return {d.table: (await connection.execute(_counting(d), _found_by(d, told))).scalar_one() for d in PLAN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +86,10 @@ async def erase(engine: AsyncEngine, valkey: Redis, person: Person, redactor: Re
 async def rows(engine: AsyncEngine, person: Person) -> AsyncIterator[dict[str, Any]]:
     """Everything about a person, a row at a time, with its table. Raises what SQLAlchemy raises."""
     async with engine.connect() as connection:
-        told = _with_pseudonym(await _told(connection, person), person)
+        told = await _told(connection, person)
         for data in PLAN:
             statement = text(f'SELECT * FROM "{data.table}" WHERE {_sql(data.where)}')  # noqa: S608 - our own words
-            async with connection.stream(_typed(statement), _needed(statement, told)) as found:
+            async with connection.stream(_typed(statement), _needed(statement, _found_by(data, told))) as found:
                 async for row in found.mappings():
                     own = {name: _jsonable(value) for name, value in row.items() if name not in data.hidden}
                     yield {"table": data.table, **own}
@@ -108,9 +108,9 @@ async def _told(connection: AsyncConnection, person: Person) -> dict[str, Any]:
     }
 
 
-def _with_pseudonym(told: Mapping[str, Any], person: Person) -> dict[str, Any]:
-    """The same, for reading: rows under the pseudonym are the person's too."""
-    return {**told, "users": [*told["users"], person.pseudonym]}
+def _found_by(data: PersonalData, told: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, for reading one table."""
+    return {**told, "users": [*told["users"], told["person"]]} if data.pseudonymous else dict(told)
 
 
 def _counting(data: PersonalData) -> TextClause:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
+from typing import Any
 
 from app.budget import pricing
 from app.budget.budget import Budget, Hold
@@ -38,6 +39,7 @@ class AttemptInProgress:
     """One request to one provider while it runs. ``received`` counts the bytes of output seen so far; ``most``: its bound.
 
     ``overtaken``: it was silent, and the next target has answered. ``key``: the fingerprint of our key at the provider.
+    ``task`` runs the attempt until its answer, or its first token, is there.
     """
 
     started: float
@@ -45,6 +47,7 @@ class AttemptInProgress:
     stream: bool
     overtaken: bool = False
     key: str | None = None
+    task: "asyncio.Task[Any] | None" = None
     ttft_ms: float | None = None
     received: int = 0
     reply: Reply | None = None
@@ -106,11 +109,15 @@ class Passage:
         """All of the route's targets may answer, unless `Recovery.choose` says less."""
         self.targets = self.targets or self.pin.route.targets
 
-    @property
-    def provider(self) -> str | None:
-        """The provider that answers now; None between attempts, and while two are asked at once."""
-        asked = list(self.running)
-        return asked[0].provider if len(asked) == 1 else None
+    def leave(self, provider: str) -> bool:
+        """Whether every attempt under way is at ``provider``; where another one is, those at ``provider`` alone are ended."""
+        there = [progress for target, progress in self.running.items() if target.provider == provider]
+        if len(there) == len(self.running):
+            return bool(there)
+        for progress in there:
+            if progress.task:
+                progress.task.cancel()
+        return False
 
     @property
     def input_tokens(self) -> int:
@@ -182,7 +189,9 @@ class Passage:
         worst = self.worst_case(target, more)
         await self._afford(worst)
         bound = Bound(self.input_tokens + more, self.request.sampling.max_output_tokens or 0)
-        progress = AttemptInProgress(started=time.perf_counter(), most=bound, stream=self.call.stream)
+        progress = AttemptInProgress(
+            started=time.perf_counter(), most=bound, stream=self.call.stream, task=asyncio.current_task()
+        )
         self._running_since = self._running_since if self.running else progress.started
         self.running[target] = progress
         failure: OctantError | ProviderError | None = None

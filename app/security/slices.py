@@ -45,7 +45,7 @@ def slices(text: bytes) -> Iterator[tuple[int, int, bool]]:
             start, size = start + SLICE, SLICE
         else:
             size *= 4  # a long line, or a long key
-    if start < len(text):
+    if start < len(text) or not text:  # a pattern that cannot be used hides an empty text too
         yield start, len(text), False
 
 

@@ -86,7 +86,9 @@ def end_calls(running: InFlight, scope: str, name: str) -> None:
     def stopped(subject: object) -> bool:
         if not isinstance(subject, Passage):
             return False
-        return {"all": True, "tenant": subject.call.identity.tenant.id == name, "provider": subject.provider == name}[scope]
+        if scope == "provider":
+            return subject.leave(name)
+        return scope == "all" or subject.call.identity.tenant.id == name
 
     running.end(lambda: Stopped("The call was ended by an operator."), stopped)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from app.domain.errors import InvalidRequest, OctantError, ProviderError, ProviderRejected
+from app.domain.errors import InvalidRequest, OctantError, ProviderError, ProviderRejected, Stopped
 from app.domain.routes import Target
 from app.gateway.passage import Passage
 from app.gateway.recovery.breaker import Circuits
@@ -103,25 +103,31 @@ class Race(Generic[T]):
         done, _ = await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         won: Won[T] | None = None
         for target, task in list(self._running.items()):
-            if task not in done:
-                continue
-            del self._running[target]
-            try:
-                result = task.result()
-            except ProviderRejected as error:
-                raise InvalidRequest("The model provider refused the request as invalid.") from error
-            except ProviderError as error:
-                self.failures.append(error)
-                if self.passage.remaining() <= 0:
-                    raise TimeoutError from error
-            except OctantError as error:  # no money for this one: what runs already is paid for
-                self._refusal = error
-            else:
-                won = await self._succeeded(target, result, won)
+            if task in done:
+                del self._running[target]
+                won = await self._ended(target, task, won)
         if self._refusal and not self._running and won is None:
             raise self._refusal
         if won:
             self._overtake(won.target)
+        return won
+
+    async def _ended(self, target: Target, task: asyncio.Task[T], won: Won[T] | None) -> Won[T] | None:
+        """Judge a target that has ended. Raises as `until_over`."""
+        try:
+            return await self._succeeded(target, task.result(), won)
+        except ProviderRejected as error:
+            raise InvalidRequest("The model provider refused the request as invalid.") from error
+        except ProviderError as error:
+            self.failures.append(error)
+            if self.passage.remaining() <= 0:
+                raise TimeoutError from error
+        except OctantError as error:  # no money for this one: what runs already is paid for
+            self._refusal = error
+        except asyncio.CancelledError:
+            if not task.cancelled():
+                raise
+            self._refusal = Stopped("The provider was stopped by an operator.")  # of the attempt alone: `Passage.leave`
         return won
 
     async def _succeeded(self, target: Target, result: T, before: Won[T] | None) -> Won[T]:
