@@ -110,14 +110,12 @@ class Passage:
         self.targets = self.targets or self.pin.route.targets
 
     def leave(self, provider: str) -> bool:
-        """Whether every attempt under way is at ``provider``; where another one is, those at ``provider`` alone are ended."""
+        """End the attempts at ``provider`` that have not answered. Whether the call must end, too: its stream comes from there."""
         there = [progress for target, progress in self.running.items() if target.provider == provider]
-        if len(there) == len(self.running):
-            return bool(there)
         for progress in there:
             if progress.task:
                 progress.task.cancel()
-        return False
+        return any(progress.task is None or progress.task.done() for progress in there)
 
     @property
     def input_tokens(self) -> int:

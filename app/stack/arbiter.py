@@ -54,6 +54,8 @@ class DrainingArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
         """Stop and exit: 0 after an orderly stop, 1 where a worker had to be killed."""
         self.stop()
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # one more Ctrl-C must not turn an orderly end into a death by signal
         super().halt(reason, exit_status or int(self.killed))
 
     def manage_workers(self) -> None:

@@ -47,6 +47,7 @@ class Race(Generic[T]):
     started: list[Target] = field(default_factory=list)
     _running: dict[Target, asyncio.Task[T]] = field(default_factory=dict)
     _refusal: OctantError | None = None
+    _stopped: Stopped | None = None
 
     async def __aenter__(self) -> Self:
         """Begin with nothing running."""
@@ -93,8 +94,8 @@ class Race(Generic[T]):
         while self._running:
             if won := await self._step(None):
                 return won
-        if self._refusal:
-            raise self._refusal
+        if refusal := self._refusal or self._stopped:
+            raise refusal
         return None
 
     async def _step(self, seconds: float | None, *others: asyncio.Future[None]) -> Won[T] | None:
@@ -127,7 +128,7 @@ class Race(Generic[T]):
         except asyncio.CancelledError:
             if not task.cancelled():
                 raise
-            self._refusal = Stopped("The provider was stopped by an operator.")  # of the attempt alone: `Passage.leave`
+            self._stopped = Stopped("The provider was stopped by an operator.")  # the attempt alone: `Passage.leave`
         return won
 
     async def _succeeded(self, target: Target, result: T, before: Won[T] | None) -> Won[T]:
