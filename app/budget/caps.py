@@ -9,7 +9,7 @@ import contextlib
 import logging
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -69,6 +69,10 @@ class UserCaps:
         wanted = select(user_caps).where(user_caps.c.updated_at >= self._since)
         async with self._engine.connect() as connection:
             rows = (await connection.execute(wanted)).all()
+            count = await connection.scalar(select(func.count()).select_from(user_caps))
+            if count != len(self._known.keys() | {(row.tenant, row.user) for row in rows}):  # a user was erased
+                rows = (await connection.execute(select(user_caps))).all()
+                self._known = {}
         before = dict(self._known)
         for row in rows:
             day = None if row.daily_cap is None else MicroUSD(row.daily_cap)

@@ -110,7 +110,7 @@ class Passage:
         self.targets = self.targets or self.pin.route.targets
 
     def leave(self, provider: str) -> bool:
-        """End the attempts at ``provider`` that have not answered. Whether the call must end, too: its stream comes from there."""
+        """End attempts at ``provider`` that have not answered. Whether the call must end: its stream comes from there."""
         there = [progress for target, progress in self.running.items() if target.provider == provider]
         for progress in there:
             if progress.task:

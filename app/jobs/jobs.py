@@ -195,9 +195,10 @@ class Jobs:
         }
         return await self._end(job, values)
 
-    async def put_back(self, job: Job, seconds: float) -> bool:
-        """Have an attempt's job run again, not before ``seconds`` from now. False as `finish`."""
-        return await self._end(job, {"state": "queued", "due_at": func.now() + timedelta(seconds=seconds)})
+    async def put_back(self, job: Job, seconds: float, *, counts: bool = True) -> bool:
+        """Have an attempt's job run again, not before ``seconds`` from now. False as `finish`. ``counts``: as an attempt."""
+        attempts = {} if counts else {"attempts": job.attempts - 1}
+        return await self._end(job, {"state": "queued", "due_at": func.now() + timedelta(seconds=seconds), **attempts})
 
     async def lose(self, job: Job) -> bool:
         """End the lease of an attempt whose process died: whoever starts the job next counts it as lost. False as `finish`."""

@@ -7,7 +7,10 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
+
+from app.domain.errors import Misconfigured
 
 HERE = Path(__file__).resolve().parent
 
@@ -22,8 +25,14 @@ def config(database_url: str) -> Config:
 
 
 def upgrade(database_url: str, revision: str = "heads") -> None:
-    """Bring the schema to ``revision``. Safe to run from several processes at once: they take turns."""
-    command.upgrade(config(database_url), revision)
+    """Bring the schema to ``revision``. Safe to run from several processes at once: they take turns.
+
+    Raises Misconfigured where Postgres does not answer.
+    """
+    try:
+        command.upgrade(config(database_url), revision)
+    except OperationalError as error:
+        raise Misconfigured("Postgres does not answer; look at OCTANT_DATABASE_URL.") from error
 
 
 def downgrade(database_url: str, revision: str = "base") -> None:

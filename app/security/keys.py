@@ -290,7 +290,8 @@ class KeyRing:
         """Keep an answer; when its kind is full the oldest goes, so guessing keys cannot grow memory."""
         right = self._cache.kept
         kept, other = (right, self._wrong) if found.identity else (self._wrong, right)
-        other.pop(digest, None)
+        if other.pop(digest, None) and other is right:
+            self._cache.deny(digest, found)
         kept.pop(digest, None)  # what was found last stands last
         if len(kept) >= MOST_CACHED:
             kept.pop(next(iter(kept)))

@@ -45,6 +45,7 @@ class KnownKeys:
     ) -> None:
         """``look_up`` raises DependencyUnavailable. ``stale``: seconds that a key stays good without Postgres."""
         self.kept: dict[bytes, Cached] = {}
+        self.denied: dict[bytes, Cached] = {}  # were good: no other worker's file may bring them back
         self._look_up = look_up
         self._stale = stale
         self._remembered = remembered
@@ -53,11 +54,17 @@ class KnownKeys:
         self._quiet_until = 0.0
         self._task: asyncio.Task[None] | None = None
 
+    def deny(self, digest: bytes, found: Cached) -> None:
+        """Postgres says that a key is good no more: written down too, so that no file brings it back."""
+        self.denied[digest] = found
+        self._written = frozenset()
+
     async def start(self) -> None:
         """Take over what workers of this machine knew, and write down what this one knows."""
         if self._remembered:
             found = await asyncio.to_thread(self._remembered.read)
-            self.kept |= {bytes.fromhex(digest): cached for digest, cached in _CACHED.validate_python(found or {}).items()}
+            with contextlib.suppress(ValueError):  # a file of another release is as good as none
+                self.kept |= {bytes.fromhex(d): c for d, c in _CACHED.validate_python(found or {}).items() if c.identity}
             self._task = asyncio.create_task(self._write_forever(self._remembered))
 
     async def aclose(self) -> None:
@@ -105,6 +112,7 @@ class KnownKeys:
         while True:
             await asyncio.sleep(WRITE_EVERY)
             good = {digest.hex(): cached for digest, cached in list(self.kept.items())[-MOST_REMEMBERED:]}
+            good |= {digest.hex(): cached for digest, cached in self.denied.items()}
             if good and (not good.keys() <= self._written or remembered.due):
                 self._written = frozenset(good)
                 with contextlib.suppress(ValueError):  # another worker's file may be of another release
@@ -115,5 +123,8 @@ def _write(remembered: Remembered, good: dict[str, Cached]) -> None:
     """Beside what other workers know."""
     others: dict[str, Any] = remembered.read() or {}
     ours = _CACHED.dump_python(good, mode="json")
-    newest = sorted({**others, **ours}.items(), key=lambda item: float(item[1]["at"]))[-MOST_REMEMBERED:]
+    both = {
+        d: max((c for c in (others.get(d), ours.get(d)) if c), key=lambda c: float(c["at"])) for d in others.keys() | ours.keys()
+    }
+    newest = sorted(both.items(), key=lambda item: float(item[1]["at"]))[-MOST_REMEMBERED:]
     remembered.write({digest: {**cached, "until": 0.0} for digest, cached in newest})

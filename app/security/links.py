@@ -42,15 +42,17 @@ _BREAKING = "br hr p div li ul ol tr td th table h1 h2 h3 h4 h5 h6 pre blockquot
 _ACTIVE, _BLOCKS = frozenset(_ACTING.split()), frozenset(_BREAKING.split())
 _IMAGES = frozenset({"img", "image", "picture", "svg", "video"})
 _INLINE = re.compile(r"(!?)\[([^\[\]]*)\]\(|\]\(")
-_DESTINATION = re.compile(r"[ \t\r\n]*(<[^<>\n]*>|[^\s()]*(?:\([^\s()]*\)[^\s()]*)*)")
+_GAP = r"[ \t]*(?:[\r\n][ \t>]*)*"  # also where lines of a quotation begin
+_DESTINATION = re.compile(_GAP + r"(<[^<>\n]*>|[^\s()]*(?:\([^\s()]*\)[^\s()]*)*)")
 _CLOSE = re.compile(r"[ \t\r\n]*(?:\"[^\"]*\"|'[^']*'|\([^()]*\))?[ \t\r\n]*\)")
-_DEFINED = re.compile(r"\]:(?=[ \t]*\n?[ \t]*(?:<|[/\\]{2}|[^\s:&\\]{0,64}[:&\\]))")
-_DEFINITION = re.compile(r"[ \t]*\n?[ \t]*(<[^<>\n]*>|\S{1,2000})")
+_DEFINED = re.compile(r"\]:(?=" + _GAP + r"(?:<|[/\\]{2}|[^\s:&\\]{0,64}[:&\\]))")
+_DEFINITION = re.compile(_GAP + r"(<[^<>\n]*>|\S{1,2000})")
 _DEFINITION_BEGINS = re.compile(r"(?m)^[\s>*+|-]*(?:[0-9]{1,9}[.)]\s+)*!?\[")
 _EXECUTED = re.compile(r"(?i)(?:javascript|vbscript|livescript|data|file|blob|filesystem|mailto|sms|tel|intent|view-source):")
 _LENIENT = re.compile(r"[^()]{0,200}")
 _LINE_END = re.compile(r"[\t\r\n]")
 _NO_DESTINATION = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\Z")
+_BLOCK_BEGINS = re.compile(r"(?m)^[ \t>]+(?:`{3,}|~{3,})?|^(?:`{3,}|~{3,})")
 _PARAGRAPH = re.compile(r"(?:[^\n]+\n?)+")
 _FORM = re.compile(r"(?<=\])(?=[(:])|(?<=!)(?=\[)|(?<=<)(?=[A-Za-z/!?])")
 
@@ -65,6 +67,10 @@ class Links:
     def allows(self, destination: str) -> bool:
         """Whether an address leads to an allowed host, or stays on the page's own. Read in every way that it may be read."""
         return self._addresses.allows(destination)
+
+    def visible(self, text: str) -> str:
+        """The text without characters that `clean` takes out wherever they stand: to be asked before a text is cut."""
+        return _NEVER_SHOWN.sub("", text)
 
     def clean(self, text: str, code: CodeSpans | None = None) -> tuple[str, int]:
         """The text without foreign links and images, HTML and invisible characters.
@@ -216,7 +222,10 @@ class _Cleaning:
         for paragraph in _PARAGRAPH.findall(text):
             if _TRIGGER.search(paragraph):
                 parsed += len(paragraph)
-                if parsed > MOST_PARSED or not all(map(self._may_be_rendered, rendered.addresses(paragraph))):
+                alone = _BLOCK_BEGINS.sub("", paragraph)  # what stands before a paragraph decides what its lines are
+                if parsed > MOST_PARSED or not all(
+                    map(self._may_be_rendered, (*rendered.addresses(paragraph), *rendered.addresses(alone)))
+                ):
                     return False
         return True
 

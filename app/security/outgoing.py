@@ -183,6 +183,7 @@ class Outgoing:
     def _pass_on(self, text: str, *, at_end: bool) -> str:
         if self.actions.get(FOREIGN_LINK) != "block":
             return text
+        text = self.links.visible(text)  # before it is cut: what is taken out behind a seam would join its two sides
         self._waiting += text
         if at_end:
             text, self._waiting = self._waiting, ""
@@ -214,7 +215,9 @@ class Outgoing:
         except ValueError:
             return self.links.clean(text)
         cleaned, removed = _each_string(document, self.links)
-        return (json.dumps(cleaned, ensure_ascii=False), removed) if cleaned != document else (text, 0)
+        if cleaned == document and not _repeats(_read(text)):
+            return text, 0
+        return json.dumps(cleaned), removed  # in ASCII: half a surrogate pair stays an escape
 
     def _unreadable(self) -> None:
         """What is nested too deeply to be looked at does not go out where a check blocks."""
@@ -255,6 +258,13 @@ def _read(text: str) -> Any:  # noqa: ANN401 - any JSON
         return None if too_deep(text) else json.loads(text, object_pairs_hook=_Object)
     except ValueError:
         return None
+
+
+def _repeats(value: Any) -> bool:  # noqa: ANN401 - any JSON
+    """Whether an object names something twice: readers differ in which of the two they take, and only one was looked at."""
+    if isinstance(value, _Object):
+        return len(dict(value)) != len(value) or any(_repeats(inner) for _, inner in value)
+    return isinstance(value, list) and any(map(_repeats, value))
 
 
 def _strings(value: Any, *, names: bool) -> Iterator[str]:  # noqa: ANN401 - any JSON

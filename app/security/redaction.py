@@ -20,7 +20,7 @@ from app.security.automata import AT_ONCE, automata, compiled, context
 from app.security.finders import Kind, in_table
 from app.security.kinds import KINDS
 from app.security.normalisation import normalised, plain
-from app.security.slices import GAP, slices, with_gaps
+from app.security.slices import gap_at, slices, with_gaps, with_secrets
 from app.security.structure import WITHHELD, Document, Found, looks_like_json
 
 FAILED = WITHHELD
@@ -37,6 +37,7 @@ _WORDS_END = bytes([*range(0x41, 0x5B), *range(0x61, 0x7B), *range(0x80, 0xC0)])
 TOKEN_DIGITS = 8
 
 _ESCAPE = re.compile(rb"\\+[nrtbf\"/\\]")
+_NAMES = re.compile(rb"[ \t]?[:=]")
 
 
 T = TypeVar("T")
@@ -162,7 +163,7 @@ class Redactor:
             except (ValueError, RecursionError):  # cut off, or made to be too deep
                 return self._redact_text(text, tenant, until)
             found, end = self._search(document.flat, tenant, _part(SEARCHING, until))
-            found = _joined(document.secrets, found)
+            found = with_secrets(document.secrets, found)
             whole = document.whole and end == len(document.flat)
             if not whole:
                 self.count_failure()
@@ -196,7 +197,7 @@ class Redactor:
                 break
             searched = end
             if broken:
-                gaps.append((end - GAP, min(end + GAP, len(text))))
+                gaps.append(gap_at(text, end))
         return (with_gaps(found, gaps, WITHHELD) if gaps else found), searched
 
     def pseudonym(self, user: str, *, tenant: str) -> str:
@@ -206,7 +207,10 @@ class Redactor:
 
     def ledger_name(self, user: str, *, tenant: str) -> str:
         """The id that money is counted and written under: the user's own, or its pseudonym where redaction would change it."""
-        return user if not user or self.redact(user, tenant=tenant) == user else self.pseudonym(user, tenant=tenant)
+        left = self.redact(user, tenant=tenant) if user else user
+        if FAILED in left:  # its tenant's patterns are not known here yet: other workers count under the name without them
+            left = self.with_patterns(()).redact(user, tenant=tenant)
+        return user if left == user else self.pseudonym(user, tenant=tenant)
 
     def _find(self, original: bytes, tenant: str, until: float) -> list[Found]:
         """Where to cut, in order and without overlap: start, end, kind. Offsets in bytes."""
@@ -337,23 +341,6 @@ def _part(share: float, until: float) -> float:
     return now + share * (until - now)
 
 
-def _joined(secrets: Sequence[Found], found: list[Found]) -> list[Found]:
-    """Both in order. Values that are secret as a whole win over what was found within them, but for what was redacted before."""
-    if not secrets:
-        return found
-    kept: list[Found] = []
-    queue = iter(found)
-    finding = next(queue, None)
-    for start, end, name in secrets:
-        inside: list[Found] = []
-        while finding is not None and finding[0] < end:
-            (inside if finding[1] > start else kept).append(finding)
-            finding = next(queue, None)
-        done = any(not each for _, _, each in inside)
-        kept += inside if done else [(start, end, name)]
-    return [*kept, *([finding] if finding else []), *queue]
-
-
 def _free_parts(taken: bytearray, start: int, end: int, name: str) -> Iterator[Found]:
     """The parts of a tenant's match that nothing of ours covers: a tenant can add to what is redacted, and never take from it."""
     while start < end:
@@ -377,7 +364,9 @@ def _shadow(original: bytes, until: float) -> bytes:
         if next(seen) % 1_000 == 0:
             _in_time(until)
         meant = escape.group()[-1:]
-        return (meant if meant in b'"/' else b"\n" if meant == b"n" else b" ").rjust(len(escape.group()))
+        told = meant if meant in b'"/' else b"\n" if meant == b"n" else b" "
+        closes = meant == b'"' and _NAMES.match(original, escape.end())  # a name, whose quote is next to it
+        return told.ljust(len(escape.group())) if closes else told.rjust(len(escape.group()))
 
     return _ESCAPE.sub(blank, original)
 

@@ -17,8 +17,8 @@ _OPEN = re.compile(r"\[|<(?=[A-Za-z/!?])")
 _LABEL = re.compile(r"\[[^\[\]]*+")
 _TAG = re.compile(r"<[^<>]*+")
 _DESTINATION = re.compile(r"\]\((?:[^()]|\([^()]*\))*+\)")
-_DEFINED = re.compile(r"\]:\s*\S+\s")
-_DESTINATION_BEGUN = re.compile(r"\][(:]\s*(?:<[^>]*)?\Z")
+_DEFINED = re.compile(r"\]:[\s>]*[^\s>]\S*\s")
+_DESTINATION_BEGUN = re.compile(r"\][(:][\s>]*(?:<[^>]*)?\Z")
 _IN_ADDRESS = re.compile(rf"[:/\\{DOTS}@<>\[\]()&`]")
 
 
@@ -33,10 +33,11 @@ class Seam:
 def seam(text: str) -> Seam:
     """Find the seam of a text that goes on."""
     cut = _word_begins(text, len(text))  # an address has no blanks
-    begun = _DESTINATION_BEGUN.search(text)
+    begun = _DESTINATION_BEGUN.search(text) or _DESTINATION_BEGUN.search(text, 0, cut)  # its address may still come, or is there
     if begun:
         too_long = len(text) - begun.start() > LONGEST_FORM
-        return Seam(len(text), "# ") if too_long else Seam(_before_open_forms(text, _word_begins(text, begun.start())))
+        at = cut if begun.end() <= cut else len(text)
+        return Seam(at, "# ") if too_long else Seam(_before_open_forms(text, _word_begins(text, begun.start())))
     if len(text) - cut > LONGEST_NAME and not _IN_ADDRESS.search(text, cut):
         cut = len(text) - LONGEST_NAME
     if len(text) - cut > LONGEST_FORM:

@@ -40,6 +40,7 @@ _INSIDE = (
 _NOT_SERVERS = tuple(
     ipaddress.ip_network(network)
     for network in (
+        "168.63.129.16/32",  # Azure's own platform, as seen from every machine there
         "192.88.99.0/24",  # 6to4 relays (RFC 7526)
         "192.0.0.0/24",  # protocol assignments, also those that are global
         "224.0.0.0/4",
@@ -75,7 +76,7 @@ def check_url(url: str, allowed_hosts: frozenset[str]) -> None:
     try:
         parts = URL(url)
         scheme, host, port = parts.scheme, _host(parts), parts.port
-    except ValueError:
+    except (ValueError, IndexError):  # yarl raises the latter for some forms of []@
         raise InvalidRequest("webhook_url is not a URL.", param=PARAM) from None
     authority = _AUTHORITY.match(url)
     if not authority or not host or "@" in authority.group(1) or ("[" in authority.group(1)) != (":" in host):
@@ -95,7 +96,7 @@ def origin_of(url: str) -> str:
     """Scheme, host and port of an address: it says where, without the secret that a path or query may hold. Empty for none."""
     try:
         return str(URL(url).origin())
-    except ValueError:
+    except (ValueError, IndexError):
         return ""
 
 

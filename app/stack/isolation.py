@@ -3,9 +3,18 @@
 import asyncio
 import contextlib
 import faulthandler
+import os
 import sys
 
 from app.jobs.jobs import Job
+
+STOP_SECONDS = 10.0
+
+
+async def until_orphaned(parent: int) -> None:
+    """Wait for the death of the process that keeps our lease: from then on the job is another's."""
+    while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells of a parent's death
+        await asyncio.sleep(0.5)
 
 
 async def in_a_process_of_its_own(job: Job) -> bool:
@@ -15,6 +24,12 @@ async def in_a_process_of_its_own(job: Job) -> bool:
     try:
         return await process.wait() == 0
     except asyncio.CancelledError:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()  # it settles and records what it has spent
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait()
+                raise
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()

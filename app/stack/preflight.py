@@ -54,7 +54,7 @@ def _blockers(settings: Settings) -> Iterator[str]:
         yield f"OCTANT_ROTATION_FILE: {error}"
     else:
         yield from _placeholders(settings.rotation_file, rotation)
-    if is_reserved(urlsplit(settings.runbook_url).hostname or ""):
+    if is_reserved(_host(settings.runbook_url)):
         yield f"OCTANT_RUNBOOK_URL: {settings.runbook_url} is an example; set the address where people read the runbook."
     for host in sorted(filter(is_reserved, settings.allowed_link_hosts)):
         yield f"OCTANT_ALLOWED_LINK_HOSTS: {host} is an example; list the hosts that answers may link to, or none: []."
@@ -69,7 +69,7 @@ def _silent_alerts(budget: BudgetSettings) -> Iterator[str]:
     if not (budget.alert_webhook_url or budget.alertmanager_url):
         yield "OCTANT_BUDGET__ALERT_WEBHOOK_URL, OCTANT_BUDGET__ALERTMANAGER_URL: set one, or no alert is sent before a cap."
     for name in ("alert_webhook_url", "alertmanager_url"):
-        if is_reserved(urlsplit(getattr(budget, name)).hostname or ""):
+        if is_reserved(_host(getattr(budget, name))):
             yield f"OCTANT_BUDGET__{name.upper()}: the address is an example."
 
 
@@ -85,7 +85,7 @@ def _missing_keys(settings: Settings) -> Iterator[str]:
     for name, provider in settings.all_providers().items():
         if name not in _routed(settings.releases_dir):
             continue
-        host, key, place = urlsplit(provider.base_url).hostname or "", provider.api_key.get_secret_value(), places[name]
+        host, key, place = _host(provider.base_url), provider.api_key.get_secret_value(), places[name]
         if SIMULATOR in (host, key) or is_reserved(host):
             yield f"Provider {name}: calls go to {host} with an example key or address; set its real address and key."
         elif host == VENDORS_OWN.get(name) and not key and not (place.file and place.file.is_file()):
@@ -107,8 +107,16 @@ def _example_addresses(root: Path) -> Iterator[str]:
     for name in WITH_ADDRESSES:
         path = root / name
         found = set(_ADDRESS.findall(path.read_text(encoding="utf-8"))) if path.is_file() else set()
-        for address in sorted(a for a in found if is_reserved(urlsplit(a).hostname or "")):
+        for address in sorted(a for a in found if is_reserved(_host(a))):
             yield f"{name}: {address} is an example; put your own in."
+
+
+def _host(address: str) -> str:
+    """The host of an address; of one that is none, a name that no host has."""
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return "not-a-host.invalid"
 
 
 def is_reserved(host: str) -> bool:

@@ -15,26 +15,26 @@ import random
 import signal
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.types import ASGIApp, Message, Scope
+from starlette.types import ASGIApp
 
 from app.domain.calls import Identity
-from app.domain.errors import JobLost, OctantError, Stopped, Unauthenticated
+from app.domain.errors import JobLost, OctantError
 from app.edge.deferral import told
 from app.edge.errors import render
-from app.edge.identity import IDENTITY
 from app.jobs.jobs import Done, Job, Jobs
 from app.jobs.queue import ValkeyQueue
 from app.jobs.webhooks import Webhooks
 from app.oncall.switch import KillSwitch
 from app.security.redaction import Redactor
 from app.settings import Settings, load
-from app.stack.isolation import in_a_process_of_its_own, watch_ourselves
+from app.stack.isolation import in_a_process_of_its_own, until_orphaned, watch_ourselves
+from app.stack.perform import Answer, perform
 from app.stack.preflight import refuse_example_values
 from app.stack.private import OTHERS
 from app.stack.stop_times import stop_seconds
@@ -44,7 +44,6 @@ from app.telemetry.spans import Tracing
 
 LOOK_EVERY, SWEEP_EVERY, FORGET_EVERY = 1.0, 2.0, 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0  # twenty attempts are about an hour: longer than most outages
-OURS = "octant-"
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +70,8 @@ class Runner:
 
     async def run(self, job_id: str) -> None:
         """Run a job, if it is there to be run. The queue's own cancellation does not reach it; `drain` does."""
+        if job_id in self.running:
+            return  # ours, with a lease that ended while Postgres was away: `look_forever` renews it
         try:
             job = await self.jobs.start(job_id, but_of=self._full())
         except OctantError as error:
@@ -84,7 +85,11 @@ class Runner:
         try:
             await asyncio.shield(asyncio.wait([task]))
         finally:
-            task.add_done_callback(lambda _: self.running.pop(job.id, None))
+            task.add_done_callback(partial(self._done, job.id))
+
+    def _done(self, job_id: str, task: "asyncio.Task[None]") -> None:
+        if job_id in self.running and self.running[job_id][1] is task:
+            del self.running[job_id]
 
     async def look_forever(self) -> None:
         """Keep the leases of what runs here, and stop what is to be cancelled or was taken over."""
@@ -99,12 +104,17 @@ class Runner:
 
     async def sweep_forever(self) -> None:
         """Queue again what got lost, and forget what is old."""
-        rounds = 0
+        rounds, away = 0, False
         while True:
+            before, away = away, True
             with _going_on("jobs not swept"):
-                await self.jobs.queue_overdue()
-                if rounds % (FORGET_EVERY // SWEEP_EVERY) == 0:
-                    await self.jobs.forget_old()
+                if before:  # leases ended while nobody could renew them: whoever lives does so first
+                    await self.jobs.waiting()
+                else:
+                    await self.jobs.queue_overdue()
+                    if rounds % (FORGET_EVERY // SWEEP_EVERY) == 0:
+                        await self.jobs.forget_old()
+                away = False
             rounds += 1
             await asyncio.sleep(SWEEP_EVERY)
 
@@ -138,7 +148,7 @@ class Runner:
             log.error("job failed: it lost its worker again and again", extra={"job": job.id, "lost": job.lost})
             return
         if self._isolating.locked():  # it waits in the queue, where it takes nobody's place
-            await self._write(self.jobs.put_back(job, LOOK_EVERY))
+            await self._write(self.jobs.put_back(job, LOOK_EVERY, counts=False))
             return
         async with self._isolating:
             try:
@@ -172,10 +182,10 @@ class Runner:
             await self._write(self.jobs.put_back(job, 0))
             self.metrics.jobs.inc(outcome="put_back")
 
-    async def _answer(self, job: Job) -> "Answer":
+    async def _answer(self, job: Job) -> Answer:
         try:
             identity = await self.identify(job.key_id)
-        except Unauthenticated as error:  # revoked or expired since: nobody may spend in its name
+        except OctantError as error:  # revoked or expired since: nobody may spend in its name; or Postgres is away
             status, headers, body = render(error, "openai", job.id)
             return Answer(status, headers, body)
         with self.tracing.job(job.id, job.attempts, job.traceparent) as span:
@@ -188,71 +198,6 @@ class Runner:
         """Write down how it ended. Where Postgres is away the lease ends, and the job is run again from its stored answer."""
         with _going_on("job not written down"):
             await writing
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the application answered."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def stopped(self) -> bool:
-        """Whether an operator has stopped it: it waits for the release, however often it was tried."""
-        return self.status == 503 and f'"code": "{Stopped.code}"'.encode() in self.body
-
-    @property
-    def again(self) -> float | None:
-        """Seconds until the same request may do better; None where it will not.
-
-        A job has time: it also waits where a caller had better not, for what an operator has stopped (503).
-        """
-        if self.headers.get("x-should-retry") != "true" and self.status != 503:
-            return None
-        return float(self.headers.get("retry-after", 0))
-
-
-async def perform(app: ASGIApp, job: Job, identity: Identity, traceparent: str) -> Answer:
-    """Make a job's request to the application. Cancelling cancels it all the way to the provider."""
-    messages: list[Message] = []
-    incoming: list[Message] = [{"type": "http.request", "body": job.body or b"{}", "more_body": False}]
-
-    async def receive() -> Message:
-        if incoming:
-            return incoming.pop()
-        await asyncio.Event().wait()  # nobody is there who could leave
-        raise AssertionError
-
-    async def send(message: Message) -> None:
-        messages.append(message)
-
-    await app(_scope(job, identity, traceparent), receive, send)
-    headers = {str(name, "latin-1"): str(value, "latin-1") for name, value in messages[0]["headers"]}
-    kept = {n: v for n, v in headers.items() if n.startswith(OURS) or n in ("x-should-retry", "retry-after", "content-type")}
-    return Answer(messages[0]["status"], kept, b"".join(m.get("body", b"") for m in messages[1:]))
-
-
-def _scope(job: Job, identity: Identity, traceparent: str) -> Scope:
-    headers = {"content-type": "application/json", "x-request-id": job.id, "idempotency-key": job.id, "traceparent": traceparent}
-    if job.deadline_ms:
-        headers["octant-deadline-ms"] = str(job.deadline_ms)
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "http_version": "1.1",
-        "method": "POST",
-        "scheme": "http",
-        "path": job.path,
-        "raw_path": job.path.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-        "client": None,
-        "server": None,
-        IDENTITY: identity,
-    }
 
 
 def _runner(application: FastAPI, settings: Settings, metrics: Metrics) -> Runner:
@@ -274,13 +219,21 @@ async def work_once(settings: Settings, job_id: str, attempt: int) -> None:
     """Run one attempt that another process has begun and keeps the lease of."""
     from app.main import create_app
 
+    parent = os.getppid()
     metrics = Metrics()
     application = create_app(settings, metrics)
     async with application.router.lifespan_context(application):
         watching = asyncio.create_task(watch_ourselves(settings.jobs_stall))
         runner = _runner(application, settings, metrics)
         if job := await runner.jobs.attempt(job_id, attempt):
-            await runner.attempt(job)
+            attempting = asyncio.create_task(runner.attempt(job))
+            orphaned = asyncio.create_task(until_orphaned(parent))
+            orphaned.add_done_callback(lambda _: attempting.cancel("taken over"))
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, attempting.cancel, "taken over")
+            await asyncio.wait([attempting])
+            if not attempting.cancelled():
+                attempting.result()
+            await _end(orphaned)
         await _end(watching)
 
 
@@ -374,7 +327,7 @@ async def _end(task: "asyncio.Task[Any]") -> None:
 
 def _pause(attempts: int) -> float:
     """Seconds before the next attempt, with full jitter above half."""
-    longest = min(FIRST_PAUSE * 2**attempts, LONGEST_PAUSE)
+    longest = min(FIRST_PAUSE * 2 ** min(attempts, 10), LONGEST_PAUSE)
     return random.uniform(longest / 2, longest)  # noqa: S311 - jitter, not security
 
 

@@ -1,6 +1,7 @@
 """The worker that gunicorn runs, uvicorn on uvloop and httptools; and where both of them log."""
 
 import asyncio
+import contextlib
 import mmap
 import sys
 from typing import Any
@@ -61,7 +62,8 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # no types
             on_drain=drained,
         )
         server.install_signals()
-        await server.serve(sockets=self.sockets)
+        with contextlib.suppress(SystemExit):  # uvicorn's own answer to a lifespan that fails: the code that halts gunicorn
+            await server.serve(sockets=self.sockets)
         if server.started:
             return
         if not _SERVED[0]:

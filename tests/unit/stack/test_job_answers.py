@@ -4,7 +4,7 @@ import pytest
 
 from app.domain.errors import DependencyUnavailable, OctantError, ShuttingDown, Stopped
 from app.edge.errors import render
-from app.stack.work import Answer
+from app.stack.perform import Answer
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 WORKER = """
 import asyncio, re, time
-from app.stack.work import watch_ourselves
+from app.stack.isolation import watch_ourselves
 
 async def main():
     watching = asyncio.create_task(watch_ourselves(1.0))
