@@ -153,6 +153,8 @@ class Budget:
 
     async def extend(self, hold: Hold, amount: MicroUSD) -> None:
         """Hold ``amount`` more, for a further attempt after a paid one. Raises as `hold` does; the lease stays as it was."""
+        if hold.asking:  # who waited for it may have left: takes are numbered, so each is over before the next begins
+            await asyncio.wait([hold.asking])
         await self._asking(hold, amount, limited=False)
 
     def settle(self, hold: Hold) -> None:
@@ -303,6 +305,9 @@ class Budget:
             while len(batch) < MOST_AT_ONCE and not self._pending.empty():
                 batch.append(self._pending.get_nowait())
             await asyncio.gather(*(hold.asking for hold in batch if hold.asking), return_exceptions=True)
+            for hold in batch:  # what was granted after its caller had left
+                self._live.pop(hold.lease_id, None)
+                self._allowance.give_back(hold)
             await self._settle_until_done(batch)
             for _ in batch:
                 self._pending.task_done()

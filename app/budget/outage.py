@@ -67,7 +67,7 @@ class Allowance:
 
     def take(self, hold: Hold, amount: MicroUSD) -> bool:
         """Take ``amount`` for a call, if it is there."""
-        if amount > self._left:
+        if not self.limit or amount > self._left:
             return False
         self._left -= amount
         hold.local = MicroUSD(hold.local + amount)

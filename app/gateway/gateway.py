@@ -120,6 +120,7 @@ class Gateway:
             finally:
                 if passage.outcome == "ok" and passage.reply is None:
                     passage.outcome = "cancelled"  # the reader of a stream stopped before its end
+                passage.close()
                 if passage.hold is not None:
                     self._rooms.budget.settle(passage.hold)
                 self._keep(passage)
@@ -189,7 +190,7 @@ class Gateway:
 
         Raises UnknownModel, InvalidRequest, Stopped, RateLimited, BudgetExceeded or DependencyUnavailable.
         """
-        with self._begun(call) as passage:
+        with self._begun(call) as passage, self._rooms.running.track(passage):
             try:
                 self._rooms.switch.check(tenant=call.identity.tenant.id)
                 seconds = call.deadline.remaining()
@@ -202,7 +203,13 @@ class Gateway:
                 self._fail(passage, error)
                 raise
             except asyncio.CancelledError:
+                if ending := in_flight.ended():
+                    self._fail(passage, ending)
+                    raise ending from None
                 passage.outcome = "cancelled"
+                raise
+            except BaseException:
+                passage.outcome = "internal_error"
                 raise
             finally:
                 if passage.hold is not None:

@@ -213,13 +213,27 @@ class Passage:
                 failure = error
                 raise
             finally:
-                del self.running[target]
-                if not self.running:  # time that two attempts shared was waited once
-                    self.waited_ms += _ms_since(self._running_since)
-                self._reserved -= worst
-                outcome = failure.code if failure else "ok" if ended else "cancelled"
-                self._spend(target, progress, outcome, failure)
-                describe_attempt(span, self.attempts[-1], progress.reply, tenant=self.call.identity.tenant.id)
+                if self.running.get(target) is progress:  # else `close` has counted it
+                    del self.running[target]
+                    if not self.running:  # time that two attempts shared was waited once
+                        self.waited_ms += _ms_since(self._running_since)
+                    self._reserved -= worst
+                    outcome = failure.code if failure else "ok" if ended else "cancelled"
+                    self._spend(target, progress, outcome, failure)
+                    describe_attempt(span, self.attempts[-1], progress.reply, tenant=self.call.identity.tenant.id)
+
+    def close(self) -> None:
+        """Count what still runs at the call's end: after settling nothing is spent, and what is recorded does not grow."""
+        late = len(self.running)
+        if not late:
+            return
+        self.waited_ms += _ms_since(self._running_since)
+        while self.running:
+            target, progress = self.running.popitem()
+            self._spend(target, progress, ProviderTimeout.code if progress.overtaken else "cancelled", None)
+        self._came_back = self._came_back[-late:] + self._came_back[:-late]  # the attempt that gave the answer stays the last
+        self.attempts = self.attempts[-late:] + self.attempts[:-late]
+        self.attempts = [replace(attempt, number=number) for number, attempt in enumerate(self.attempts, start=1)]
 
     async def _afford(self, worst: MicroUSD) -> None:
         """Reserve the worst case of an attempt; hold more where what others were paid for, or may yet cost, leaves too little."""

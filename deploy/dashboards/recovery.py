@@ -136,6 +136,7 @@ def _done() -> list[Panel]:
                 "{{feature}}": rate("fallbacks", ("feature",)),
                 "static: {{feature}}": rate("last_resorts", ("feature",)),
                 "not asked: {{feature}}": rate("not_asked", ("feature",)),
+                "tokens counted: {{feature}}": rate("token_counts", ("feature",)),
             },
             span=6,
         ),

@@ -48,6 +48,8 @@ class Race(Generic[T]):
     _running: dict[Target, asyncio.Task[T]] = field(default_factory=dict)
     _refusal: OctantError | None = None
     _stopped: Stopped | None = None
+    _fatal: Exception | None = None
+    _won: Won[T] | None = None
 
     async def __aenter__(self) -> Self:
         """Begin with nothing running."""
@@ -56,7 +58,16 @@ class Race(Generic[T]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Cancel what runs."""
+        """Cancel what runs; where the caller leaves meanwhile, nobody takes the success either."""
+        taken = False
+        try:
+            await self._end()
+            taken = kind is None
+        finally:
+            if self._won and not taken:
+                await self.discard(self._won.result)
+
+    async def _end(self) -> None:
         tasks = list(self._running.values())
         for task in tasks:
             task.cancel()
@@ -106,7 +117,9 @@ class Race(Generic[T]):
         for target, task in list(self._running.items()):
             if task in done:
                 del self._running[target]
-                won = await self._ended(target, task, won)
+                won = self._won = await self._ended(target, task, won)
+        if self._fatal and won is None:
+            raise self._fatal
         if self._refusal and not self._running and won is None:
             raise self._refusal
         if won:
@@ -118,11 +131,12 @@ class Race(Generic[T]):
         try:
             return await self._succeeded(target, task.result(), won)
         except ProviderRejected as error:
-            raise InvalidRequest("The model provider refused the request as invalid.") from error
+            self._fatal = InvalidRequest("The model provider refused the request as invalid.")
+            self._fatal.__cause__ = error
         except ProviderError as error:
             self.failures.append(error)
             if self.passage.remaining() <= 0:
-                raise TimeoutError from error
+                self._fatal = self._fatal or TimeoutError()
         except OctantError as error:  # no money for this one: what runs already is paid for
             self._refusal = error
         except asyncio.CancelledError:

@@ -20,7 +20,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from app.domain.calls import Chunk, Deadline, Done, Reply, TextDelta, Usage
 from app.domain.errors import (
@@ -129,7 +129,8 @@ class Recovery:
             opened = await self._first_success(passage, once)
         except Wait as error:
             return _told(self._last_resort(passage, error))
-        return relay(opened, passage, self.circuits, lambda said: self._continue(passage, opened.target, said))
+        chunks = relay(opened, passage, self.circuits, lambda said: self._continue(passage, opened.target, said))
+        return _Relayed(chunks, opened)
 
     async def count_tokens(self, request: ModelRequest, route: Route, deadline: Deadline) -> int | None:
         """Ask the route's vendors in order, each once, for a count; None where none gives one."""
@@ -237,7 +238,7 @@ class Recovery:
         budget.first_attempt()
 
         def may_retry(error: BaseException | None) -> bool:
-            if self.circuits.state(target) != "closed" or passage.running:
+            if self.circuits.state(target) != "closed" or passage.running or self.stopped(target.provider):
                 return False
             if isinstance(error, ProviderTimeout) and self._able_now(target, others):
                 return False  # it was silent: others are asked before it is asked again
@@ -267,12 +268,13 @@ class Recovery:
         """
         began, stream, timeouts = time.perf_counter(), passage.call.stream, passage.request.timeouts
         wanted = timeouts.first_token if stream else timeouts.total
+        progress = passage.running[target]
         usual = self.patience.usual(target, stream=stream)
         try:
             with self.circuits.watch(target, given=passage.remaining(), wanted=wanted, usual=usual):
                 yield
         except asyncio.CancelledError:
-            patient = passage.running[target].overtaken and usual is not None
+            patient = progress.overtaken and usual is not None
             self.circuits.silent(target, time.perf_counter() - began, usual=usual, patient=patient)
             raise
         self.patience.note(target, time.perf_counter() - began, stream=stream)
@@ -295,6 +297,24 @@ async def _told(reply: Reply) -> AsyncGenerator[Chunk, None]:
     """A whole reply as a stream."""
     yield TextDelta(0, reply.text)
     yield Done(reply)
+
+
+class _Relayed(AsyncGenerator[Chunk, None]):
+    """A stream's chunks. Closing it ends its attempt even if no chunk was read: a generator that never began closes nothing."""
+
+    def __init__(self, chunks: AsyncGenerator[Chunk, None], opened: Opened) -> None:
+        self._chunks = chunks
+        self._opened = opened
+
+    async def asend(self, value: None) -> Chunk:
+        return await self._chunks.asend(value)
+
+    async def athrow(self, *error: Any) -> Chunk:  # noqa: ANN401 - as `AsyncGenerator`
+        return await self._chunks.athrow(*error)
+
+    async def aclose(self) -> None:
+        await self._chunks.aclose()
+        await _let_go(self._opened)  # nothing is left of it, if one chunk was read
 
 
 async def _let_go(result: Reply | Opened) -> None:

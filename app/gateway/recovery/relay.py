@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
 
-from app.domain.calls import Chunk, Done, Reply, TextDelta, ThinkingDelta, ToolUseDelta
+from app.domain.calls import Chunk, Done, Reply, TextDelta, ThinkingDelta, ToolUseDelta, Usage
 from app.domain.errors import ProviderError, ProviderOutputInvalid, ProvidersUnavailable, ProviderTimeout, Wait
 from app.domain.messages import Part, Text
 from app.domain.routes import Target
@@ -67,10 +67,11 @@ async def relay(
     except ProviderOutputInvalid as error:
         raise verdict([error]) from error
     except ProviderError as error:
+        before = passage.attempts[-1].usage  # the broken one's: it has just ended
         continued = await _continuation(error, said, passage, go_on)
     else:
         return
-    async with aclosing(_continued(continued, said, passage, circuits)) as chunks:
+    async with aclosing(_continued(continued, said, before, passage, circuits)) as chunks:
         async for chunk in chunks:
             yield chunk
 
@@ -109,9 +110,10 @@ async def _kept(opened: Opened, passage: Passage, circuits: Circuits) -> AsyncGe
             raise
 
 
-async def _continued(opened: Opened, said: _Said, passage: Passage, circuits: Circuits) -> AsyncGenerator[Chunk, None]:
+async def _continued(
+    opened: Opened, said: _Said, before: Usage, passage: Passage, circuits: Circuits
+) -> AsyncGenerator[Chunk, None]:
     """The second model's text as more of the first's; the whole at the end is both, and so is its usage."""
-    before = passage.attempts[-1].usage
     try:
         async with aclosing(_kept(opened, passage, circuits)) as chunks:
             async for chunk in chunks:
