@@ -85,6 +85,14 @@ class ActionLog:
             return False
         return True
 
+    async def write(self, action: Action) -> None:
+        """Write an action down in Postgres, or raise what SQLAlchemy raises: for the service, where nothing happens unlogged.
+
+        `append` holds a lock on a file while it waits for Postgres, which an event loop with other requests must not do.
+        """
+        async with self._postgres().begin() as connection:
+            await self._chain(connection, [action])
+
     async def newest(self, count: int) -> Sequence[Row[Any]]:
         """The last actions, newest first. Raises DependencyUnavailable."""
         try:

@@ -99,11 +99,11 @@ def router(engine: AsyncEngine, actions: ActionLog, redactor: Redactor) -> APIRo
         pages = every_call(engine, Wanted.model_construct(**told).filter_for(identity))
         with _records():
             file = await _written(pages, wanted.format)
-        try:
-            await actions.append(_exported(identity, wanted, redactor))
-        except OSError as error:
-            file.close()
-            raise DependencyUnavailable("The export could not be logged, so it was not sent.", retry_after=5.0) from error
+            try:
+                await actions.write(_exported(identity, wanted, redactor))
+            except BaseException:
+                file.close()
+                raise
         headers = {"content-disposition": f'attachment; filename="calls.{wanted.format}"'}
         return StreamingResponse(_chunks(file), media_type=MEDIA[wanted.format], headers=headers)
 

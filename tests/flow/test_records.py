@@ -6,6 +6,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -224,3 +225,15 @@ def test_a_trace_that_is_not_there_is_said_in_a_sentence(stack_env: dict[str, st
         check=False,
     )  # fmt: skip
     assert (run.returncode, "No trace, request or call 'none'" in run.stderr) == (1, True)
+
+
+def test_many_exports_at_once_are_answered_and_each_leaves_a_row(
+    service_url: str, admin_key: str, stack_env: dict[str, str]
+) -> None:
+    """Writing a row must not hold up the worker's other requests, least of all for each other."""
+    with ThreadPoolExecutor(16) as pool:
+        codes = list(pool.map(lambda _: get(service_url, admin_key, "/calls/export", tenant="acme", limit=1)[0], range(48)))
+    assert codes == [200] * 48
+    rows = CliRunner().invoke(cli, ["audit", "list", "--count", "48"], env=stack_env).stdout.splitlines()
+    assert sum("calls export  " in row for row in rows) == 48
+    assert CliRunner().invoke(cli, ["audit", "verify"], env=stack_env).exit_code == 0
