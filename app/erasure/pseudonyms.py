@@ -26,10 +26,13 @@ async def put_under_pseudonyms(engine: AsyncEngine, valkey: Redis, redactor: Red
         found |= {(row.tenant, row.subject) for row in await connection.execute(told)}
     named = {(tenant, user): redactor.ledger_name(user, tenant=tenant) for tenant, user in found if not user.startswith("user#")}
     changed = {who: name for who, name in named.items() if name != who[1]}
+    done = 0
     for (tenant, user), name in changed.items():
+        if await forgetting.rename_counters(valkey, tenant, user, name):
+            continue  # first, and all of it: once the ledger knows the pseudonym alone, nothing finds these counters
         values = {"tenant": tenant, "user": user, "name": name}
         async with engine.begin() as connection:
             await connection.execute(_LEDGER, values)
             await connection.execute(_ALERTS, values)
-        await forgetting.rename_counters(valkey, tenant, user, name)
-    return len(changed)
+        done += 1
+    return done

@@ -48,6 +48,8 @@ def run(settings: Settings, tell: Callable[[str], None]) -> None:
 async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
     from app.erasure.pseudonyms import put_under_pseudonyms
     from app.features.support import seeds
+    from app.oncall.earlier import carry_over
+    from app.oncall.switch import KillSwitch
     from app.security.redaction import Redactor
     from app.security.tenant_patterns import TenantPatterns
     from app.stores import build_engine, build_valkey, releases_of
@@ -62,6 +64,7 @@ async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
         patterns = TenantPatterns(engine)
         await patterns.refresh()
         await put_under_pseudonyms(engine, valkey, Redactor(settings.secret, added=patterns))
+        await carry_over(valkey, KillSwitch(valkey, engine, file=None))
         tell("release")
         releases = releases_of(settings, engine, valkey)
         if not await releases.history(limit=1):  # later releases are activated by an operator, never by a start

@@ -1,6 +1,7 @@
 """The kill switch with two memories, each of which can be away, empty or old (P5, ADR 0007)."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from app.domain.errors import DependencyUnavailable, NotFound, Stopped
+from app.oncall.earlier import EARLIER_KEY, carry_over
 from app.oncall.stops import COMPLETE, KEY, Entry, PostgresStops, ValkeyStops
 from app.oncall.switch import KillSwitch
 from app.oncall.tables import stops
@@ -232,3 +234,14 @@ async def test_what_is_no_entry_changes_nothing_and_the_switch_goes_on(valkey: R
         await valkey.delete(KEY)
         await kill(KillSwitch(valkey, postgres, file=None))
         await until(lambda: state(switch) == "stopped")
+
+
+async def test_an_upgrade_keeps_what_was_stopped(valkey: Redis, postgres: AsyncEngine) -> None:
+    """The version before kept stops in another hash, in Valkey alone."""
+    told = json.dumps({"by": "ann", "reason": "it does harm", "at": "2026-11-24T12:00:00+00:00"})
+    await valkey.hset(EARLIER_KEY, mapping={"all": told, "tenant:acme": told})
+    switch = KillSwitch(valkey, postgres, file=None)
+    assert await carry_over(valkey, switch) == 2
+    assert await carry_over(valkey, switch) == 0
+    found = [(stop.scope, stop.name, stop.by, stop.reason) for stop in await switch.status()]
+    assert found == [("all", "", "ann", "it does harm"), ("tenant", "acme", "ann", "it does harm")]
