@@ -1,9 +1,17 @@
 """The watchdog of `octant worker`: a process whose event loop stands still ends, whatever holds it."""
 
+import asyncio
+import dataclasses
 import subprocess
 import sys
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+
+from app.jobs.jobs import Job
+from app.stack.work import LONGEST_PAUSE, Runner, _pause
+from app.telemetry.metrics import Metrics
 
 WORKER = """
 import asyncio, re, time
@@ -35,3 +43,71 @@ def test_a_worker_whose_event_loop_stands_still_is_ended_and_says_where(block: s
 def test_a_worker_that_ends_in_order_is_not_ended_by_its_watchdog() -> None:
     done = subprocess.run([sys.executable, "-c", WORKER.format(block="")], capture_output=True, timeout=50, check=False)
     assert (done.returncode, done.stdout) == (0, b"alive\ndone\n")
+
+
+def a_job(number: int = 1) -> Job:
+    now = datetime.now(UTC)
+    fields: dict[str, Any] = {f.name: None for f in dataclasses.fields(Job)}
+    fields |= {
+        "id": "job_1",
+        "tenant": "t",
+        "key_id": "k",
+        "path": "/v1/x",
+        "body": b"{}",
+        "state": "running",
+        "attempts": number,
+    }
+    return Job(**(fields | {"lost": 0, "created_at": now, "started_at": now, "traceparent": ""}))
+
+
+class Store:
+    """The store of jobs as far as a runner uses it here. ``started``: which jobs were started."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+
+    async def start(self, job_id: str, *, but_of: object) -> Job:
+        self.started.append(job_id)
+        return a_job(len(self.started))
+
+
+def a_runner(store: Store) -> Runner:
+    async def unused(*_: object) -> Any:  # noqa: ANN401 - never called
+        raise AssertionError
+
+    given: dict[str, Any] = {
+        "app": unused,
+        "jobs": store,
+        "identify": unused,
+        "metrics": Metrics(),
+        "tracing": None,
+        "alone": unused,
+    }
+    return Runner(**given, attempts=3, losses=3, at_once=8)
+
+
+async def test_a_job_that_runs_here_is_not_started_again_when_its_lease_ended_meanwhile() -> None:
+    """Postgres was away longer than the lease; its sweep finds the job before the runner has renewed."""
+    store = Store()
+    runner = a_runner(store)
+    waiting = asyncio.create_task(asyncio.sleep(60))
+    runner.running["job_1"] = (a_job(), waiting)
+    await runner.run("job_1")
+    assert store.started == []
+    waiting.cancel()
+
+
+async def test_an_attempt_that_ends_late_leaves_a_newer_one_of_its_job_alone() -> None:
+    runner = a_runner(Store())
+    older, newer = asyncio.create_task(asyncio.sleep(0)), asyncio.create_task(asyncio.sleep(60))
+    runner.running["job_1"] = (a_job(2), newer)
+    runner._done("job_1", older)
+    assert runner.running["job_1"][1] is newer
+    runner._done("job_1", newer)
+    assert runner.running == {}
+    newer.cancel()
+
+
+@pytest.mark.parametrize("attempts", [0, 10, 1_024, 100_000])
+def test_the_pause_before_the_next_attempt_is_bounded_however_often_a_job_was_tried(attempts: int) -> None:
+    assert 0 < _pause(attempts) <= LONGEST_PAUSE
