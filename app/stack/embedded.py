@@ -134,11 +134,18 @@ def _no_more_than_passage(folder: Path) -> Generator[None, None, None]:
                 way.chmod(mode | stat.S_IXGRP | stat.S_IXOTH)
 
 
+_GIVEN: set[int] = set()  # by this process: two ports that are chosen one after the other must differ
+
+
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+    """A port that was free a moment ago, and that was not given before."""
+    while True:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = int(s.getsockname()[1])
+        if port not in _GIVEN:
+            _GIVEN.add(port)
+            return port
 
 
 @contextmanager
