@@ -96,34 +96,39 @@ class Gateway:
 
         What comes before the hold costs nothing; what comes after it is recorded and settled however the call ends.
         """
-        with self._begun(call) as passage, self._rooms.running.track(passage):
-            try:
-                self._rooms.switch.check(tenant=call.identity.tenant.id)
-                if check_schemas(call):
-                    passage.degraded.append(PATTERN_UNCHECKED)
-                self._rooms.recovery.choose(passage)
-                self._screen(passage)
-                passage.hold = await self._hold(passage)
-                yield passage
-            except OctantError as error:
-                self._fail(passage, error)
-                raise
-            except (asyncio.CancelledError, GeneratorExit):
-                if ending := in_flight.ended():
-                    self._fail(passage, ending)
-                    raise ending from None
-                passage.outcome = "cancelled"
-                raise
-            except BaseException:
-                passage.outcome = "internal_error"
-                raise
-            finally:
-                if passage.outcome == "ok" and passage.reply is None:
-                    passage.outcome = "cancelled"  # the reader of a stream stopped before its end
-                passage.close()
-                if passage.hold is not None:
-                    self._rooms.budget.settle(passage.hold)
-                self._keep(passage)
+        with self._begun(call) as passage, self._rooms.running.track(passage), self._ending(passage):
+            self._rooms.switch.check(tenant=call.identity.tenant.id)
+            if check_schemas(call):
+                passage.degraded.append(PATTERN_UNCHECKED)
+            self._rooms.recovery.choose(passage)
+            self._screen(passage)
+            passage.hold = await self._hold(passage)
+            yield passage
+
+    @contextmanager
+    def _ending(self, passage: Passage) -> Iterator[None]:
+        """Name the outcome of a call, settle it and record it, however it ends."""
+        try:
+            yield
+        except OctantError as error:
+            self._fail(passage, error)
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            if ending := in_flight.ended():
+                self._fail(passage, ending)
+                raise ending from None
+            passage.outcome = "cancelled"
+            raise
+        except BaseException:
+            passage.outcome = "internal_error"
+            raise
+        finally:
+            if passage.outcome == "ok" and passage.reply is None:
+                passage.outcome = "cancelled"  # the reader of a stream stopped before its end
+            passage.close()
+            if passage.hold is not None:
+                self._rooms.budget.settle(passage.hold)
+            self._keep(passage)
 
     @contextmanager
     def _begun(self, call: Call) -> Iterator[Passage]:
@@ -190,31 +195,14 @@ class Gateway:
 
         Raises UnknownModel, InvalidRequest, Stopped, RateLimited, BudgetExceeded or DependencyUnavailable.
         """
-        with self._begun(call) as passage, self._rooms.running.track(passage):
-            try:
-                self._rooms.switch.check(tenant=call.identity.tenant.id)
-                seconds = call.deadline.remaining()
-                passage.hold = await self._rooms.budget.hold(
-                    call.identity, ZERO, lease_id=passage.call_id, seconds=seconds, feature=call.feature
-                )
-                yield passage
-                passage.outcome = outcome
-            except OctantError as error:
-                self._fail(passage, error)
-                raise
-            except asyncio.CancelledError:
-                if ending := in_flight.ended():
-                    self._fail(passage, ending)
-                    raise ending from None
-                passage.outcome = "cancelled"
-                raise
-            except BaseException:
-                passage.outcome = "internal_error"
-                raise
-            finally:
-                if passage.hold is not None:
-                    self._rooms.budget.settle(passage.hold)
-                self._keep(passage)
+        with self._begun(call) as passage, self._rooms.running.track(passage), self._ending(passage):
+            self._rooms.switch.check(tenant=call.identity.tenant.id)
+            seconds = call.deadline.remaining()
+            passage.hold = await self._rooms.budget.hold(
+                call.identity, ZERO, lease_id=passage.call_id, seconds=seconds, feature=call.feature
+            )
+            yield passage
+            passage.outcome = outcome
 
     def refuse_if_stopped(self, identity: Identity) -> None:
         """Raise Stopped where an operator has stopped this tenant's calls: for effects that need no model call of their own."""
