@@ -216,8 +216,10 @@ class Budget:
     async def check(self) -> None:
         """Raise DependencyUnavailable unless money can be held in every shard now, by Valkey's own clock and with a real write.
 
-        So a Valkey that is full, or a replica, is found as a call would find it. Raises what the client raises.
+        So a Valkey that is full, or a replica, is found as a call would find it, and so is a worker that has not read the users'
+        caps yet. Raises what the client raises.
         """
+        self._caps.check()
         keys = [[epoch_key(shard), key(shard, "check")] for shard in range(SHARDS)]
         waits = await self._run_in_shards(self._check, [(names, [CHECK_MS]) for names in keys])
         for failure in (wait for wait in waits if isinstance(wait, Exception)):

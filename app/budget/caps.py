@@ -58,10 +58,14 @@ class UserCaps:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    def of(self, identity: Identity) -> Own:
-        """The caps of a call's user, from memory. Raises DependencyUnavailable where they were never read."""
+    def check(self) -> None:
+        """Raise DependencyUnavailable where the caps were never read: no money can be held then."""
         if self._unknown:
             raise DependencyUnavailable("The users' caps cannot be read, so no money can be spent.", retry_after=5.0)
+
+    def of(self, identity: Identity) -> Own:
+        """The caps of a call's user, from memory. Raises as `check`."""
+        self.check()
         return self._known.get((identity.tenant.id, identity.user), NONE)
 
     async def read(self) -> None:

@@ -103,7 +103,7 @@ class KeyRing:
             raise _unknown(guess=known is None)
         cached = known
         if cached is None:
-            cached = await self._look_up(key_id, digest)
+            cached = await self._cache.first(key_id, digest)
         elif cached.until < time.monotonic():
             cached = await self._cache.refreshed(key_id, digest, cached)
         if cached is not known:

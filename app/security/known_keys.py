@@ -1,7 +1,7 @@
 """Keys that Postgres found good: looked up again behind the caller's back, and believed for a while when it is away.
 
 A call waits for a look-up of its key for `PATIENCE` at most: with Postgres frozen, calls of known keys take that much longer, and
-once it is known to be away, no longer than ever.
+once it is known to be away, no longer than ever. What one worker of a machine knows, the others read in its file within seconds.
 """
 
 import asyncio
@@ -50,6 +50,8 @@ class KnownKeys:
         self._stale = stale
         self._remembered = remembered
         self._written: frozenset[str] = frozenset()
+        self._others: dict[bytes, Cached] = {}
+        self._others_read = -ASK_AGAIN
         self._looking: dict[bytes, tuple[float, asyncio.Task[Cached]]] = {}
         self._quiet_until = 0.0
         self._task: asyncio.Task[None] | None = None
@@ -62,9 +64,7 @@ class KnownKeys:
     async def start(self) -> None:
         """Take over what workers of this machine knew, and write down what this one knows."""
         if self._remembered:
-            found = await asyncio.to_thread(self._remembered.read)
-            with contextlib.suppress(ValueError):  # a file of another release is as good as none
-                self.kept |= {bytes.fromhex(d): c for d, c in _CACHED.validate_python(found or {}).items() if c.identity}
+            self.kept |= await asyncio.to_thread(_read, self._remembered)
             self._task = asyncio.create_task(self._write_forever(self._remembered))
 
     async def aclose(self) -> None:
@@ -78,6 +78,23 @@ class KnownKeys:
     def some_good(self) -> bool:
         """Whether one key, the newest, would be believed without Postgres."""
         return bool(self.kept) and self._good(self.kept[next(reversed(self.kept))])
+
+    async def first(self, key_id: str, digest: bytes) -> Cached:
+        """What is true of a key that this worker does not know. Raises DependencyUnavailable where no worker knows it either."""
+        try:
+            return await self._look_up(key_id, digest)
+        except DependencyUnavailable:
+            found = (await self._known_to_others()).get(digest)
+            if found is None or not self._good(found):
+                raise
+            return found
+
+    async def _known_to_others(self) -> dict[bytes, Cached]:
+        """What the workers of this machine wrote down; read once a second at most, however many keys are guessed."""
+        if self._remembered and time.monotonic() >= self._others_read + ASK_AGAIN:
+            self._others_read = time.monotonic()
+            self._others = await asyncio.to_thread(_read, self._remembered)
+        return self._others
 
     async def refreshed(self, key_id: str, digest: bytes, cached: Cached) -> Cached:
         """What is true of a key whose look-up is old: looked up again, or ``cached``. Raises DependencyUnavailable."""
@@ -117,6 +134,15 @@ class KnownKeys:
                 self._written = frozenset(good)
                 with contextlib.suppress(ValueError):  # another worker's file may be of another release
                     await asyncio.to_thread(_write, remembered, good)
+
+
+def _read(remembered: Remembered) -> dict[bytes, Cached]:
+    """The good keys of the file; a file of another release is as good as none."""
+    try:
+        found = _CACHED.validate_python(remembered.read() or {})
+    except ValueError:
+        return {}
+    return {bytes.fromhex(digest): cached for digest, cached in found.items() if cached.identity}
 
 
 def _write(remembered: Remembered, good: dict[str, Cached]) -> None:

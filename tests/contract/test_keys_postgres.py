@@ -294,7 +294,7 @@ async def test_a_malformed_key_that_is_repeated_is_one_guess(engine: AsyncEngine
 async def test_while_postgres_is_away_a_known_key_stays_good_for_a_bounded_time_and_an_unknown_one_is_refused(
     keys: KeyRing, engine: AsyncEngine, tmp_path: Path
 ) -> None:
-    """Also for a worker that starts meanwhile, from the file that the others of its machine write."""
+    """Also for a worker that starts meanwhile, or runs and never saw it, from the file that the others of its machine write."""
     await keys.create_tenant(tenant := f"t-{uuid4().hex[:8]}", "A tenant", MicroUSD(1), MicroUSD(1))
     known, unknown = [await keys.create_key(tenant, name=name, user="ada") for name in ("known", "unknown")]
 
@@ -308,9 +308,9 @@ async def test_while_postgres_is_away_a_known_key_stays_good_for_a_bounded_time_
     _write(file, {digest.hex(): cached for digest, cached in here._cache.kept.items()})
     nowhere = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
     here._engine = nowhere
-    newcomer = ring(nowhere)
+    newcomer, neighbour = ring(nowhere), ring(nowhere)
     await newcomer.start()
-    for without in (here, newcomer):
+    for without in (here, newcomer, neighbour):
         assert await without.authenticate(known) == identity
         assert without.knows_some
         with pytest.raises(DependencyUnavailable):

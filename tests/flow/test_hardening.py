@@ -14,10 +14,10 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
-from conftest import Simulator, octant, running_service
+from conftest import Simulator, octant, own_database, running_service
 
 from app.security.token import write
-from app.stack.embedded import free_port
+from app.stack.embedded import embedded_valkey, free_port
 
 HEAD_SECONDS, BODY_SECONDS, BAD_KEYS = 1.0, 1.5, 5
 FIRST, SECOND = "sk-first-0123456789abcdef", "sk-second-0123456789abcdef"
@@ -47,7 +47,8 @@ class Service:
 
 
 @pytest.fixture(scope="module")
-def service(stack_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(stack_env: dict[str, str], database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """On stores of its own: another secret signs what it writes."""
     secrets = tmp_path_factory.mktemp("secrets")
     (secrets / "octant_openai__api_key").write_text(FIRST + "\n")
     (secrets / "octant_secret_key").write_text("a secret of the hardening tests, long enough")
@@ -63,13 +64,16 @@ def service(stack_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory)
         "OCTANT_HTTP__BODY_TIMEOUT": str(BODY_SECONDS),
         "OCTANT_HTTP__BAD_KEYS_PER_MINUTE": str(BAD_KEYS),
     }
-    octant(env, "tenant", "create", "hard")
-    key = octant(env, "key", "create", "hard", "--name", "calls", "-q").strip()
-    admin = octant(env, "key", "create", "hard", "--name", "operator", "--scope", "admin", "-q").strip()
     log = tmp_path_factory.mktemp("hardened") / "service.log"
-    with running_service(env, log) as url:
-        admin_url = f"http://127.0.0.1:{env['OCTANT_ADMIN_PORT']}"
-        yield Service(url, admin_url, int(env["OCTANT_PORT"]), env, log, key, admin, secrets)
+    with embedded_valkey(None) as valkey, own_database(database_url, "hardened") as database:
+        env |= {"OCTANT_VALKEY_URL": valkey, "OCTANT_DATABASE_URL": database}
+        octant(env, "tenant", "create", "hard")
+        octant(env, "release", "activate", "2026-11-22", "--reason", "tests")
+        key = octant(env, "key", "create", "hard", "--name", "calls", "-q").strip()
+        admin = octant(env, "key", "create", "hard", "--name", "operator", "--scope", "admin", "-q").strip()
+        with running_service(env, log) as url:
+            admin_url = f"http://127.0.0.1:{env['OCTANT_ADMIN_PORT']}"
+            yield Service(url, admin_url, int(env["OCTANT_PORT"]), env, log, key, admin, secrets)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

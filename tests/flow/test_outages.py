@@ -1,7 +1,10 @@
 """The whole service, two workers, when its stores stop, freeze and come back: on stores of its own (ADR 0007, ADR 0010)."""
 
 import asyncio
+import hashlib
+import hmac
 import json
+import logging
 import signal
 import subprocess
 import sys
@@ -20,12 +23,14 @@ from conftest import Simulator, octant, running_service
 from faulty_stores import frozen
 
 from app.migrations import upgrade
+from app.settings import DEVELOPMENT_SECRET
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
 
 pytestmark = pytest.mark.timeout(300)  # two engines, a service, and outages that last
 
 CHAT = "/v1/chat/completions"
 ASK = {"model": "smart", "messages": [{"role": "user", "content": "hello"}]}
+log = logging.getLogger(__name__)
 SOON = 10.0  # seconds; no wait on a store is longer than three, and the machine may be busy
 
 
@@ -120,7 +125,9 @@ async def post(http: aiohttp.ClientSession, **headers: str) -> tuple[int, str, b
 
 
 async def statuses(http: aiohttp.ClientSession, count: int, **headers: str) -> set[int]:
-    return {status for status, _, _ in await asyncio.gather(*(post(http, **headers) for _ in range(count)))}
+    answers = await asyncio.gather(*(post(http, **headers) for _ in range(count)))
+    log.info("%s", {body for status, _, body in answers if status != 200})  # the reason, where a test fails
+    return {status for status, _, _ in answers}
 
 
 async def ready(http: aiohttp.ClientSession) -> tuple[int, str]:
@@ -139,16 +146,21 @@ async def until_ready(http: aiohttp.ClientSession) -> None:
         await asyncio.sleep(0.1)
 
 
-async def warmed(http: aiohttp.ClientSession) -> None:
-    """Every worker knows the key."""
+async def warmed(http: aiohttp.ClientSession, env: dict[str, str], key: str) -> None:
+    """A worker knows the key and has written that down for the others of its machine."""
     assert await statuses(http, 20) == {200}
+    digest = hmac.digest(DEVELOPMENT_SECRET.encode(), key.encode(), hashlib.sha256).hex()
+    file, deadline = Path(env["OCTANT_STATE_DIR"]) / "remembered" / "keys.json", time.monotonic() + 60
+    while not file.exists() or digest not in file.read_text():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
 
 
 async def test_with_postgres_frozen_calls_of_known_keys_are_answered_and_everything_else_is_refused_soon(
-    http: aiohttp.ClientSession, stores: Stores, own_service: str, env: dict[str, str], unknown_key: str
+    http: aiohttp.ClientSession, stores: Stores, own_service: str, env: dict[str, str], own_key: str, unknown_key: str
 ) -> None:
     """No request waits for Postgres longer than seconds: not for a key, a claim, a job, feedback, records or health."""
-    await warmed(http)
+    await warmed(http, env, own_key)
     await asyncio.sleep(5.5)  # the keys that the workers know are to be looked up again
     with frozen(stores.postgres_note):
         for _ in range(3):
@@ -184,11 +196,10 @@ async def refused(env: dict[str, str], *command: str) -> None:
 
 
 async def test_a_worker_that_dies_while_postgres_is_away_is_replaced_and_the_replacement_serves(
-    http: aiohttp.ClientSession, stores: Stores, env: dict[str, str]
+    http: aiohttp.ClientSession, stores: Stores, env: dict[str, str], own_key: str
 ) -> None:
     """What Postgres said last is in local files: the live release, known keys, users' caps."""
-    await warmed(http)
-    await asyncio.sleep(7)  # the workers write down every five seconds which keys they know
+    await warmed(http, env, own_key)
     stores.postgres.close()
     try:
         (master,) = (p for p in psutil.Process().children() if listens(p, int(env["OCTANT_PORT"])))
@@ -230,10 +241,10 @@ def requests(simulator: Simulator) -> int:
 
 
 async def test_an_idempotency_key_is_billed_once_over_an_outage_longer_than_its_lease(
-    http: aiohttp.ClientSession, stores: Stores, simulator: Simulator
+    http: aiohttp.ClientSession, stores: Stores, simulator: Simulator, env: dict[str, str], own_key: str
 ) -> None:
     """The answer was given while Postgres was away; who asks again the moment it is back gets the same one."""
-    await warmed(http)
+    await warmed(http, env, own_key)
     simulator.clear()
     simulator.put_faults({"kind": "latency", "milliseconds": 2000, "times": 1})
     key = uuid4().hex

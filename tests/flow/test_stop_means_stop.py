@@ -73,7 +73,7 @@ async def test_every_path_that_takes_a_request_is_known_here(http: aiohttp.Clien
 async def test_two_seconds_after_a_stop_nothing_is_done_any_more(
     http: aiohttp.ClientSession, stack_env: dict[str, str], simulator: Simulator, scope: list[str]
 ) -> None:
-    order = {"all": "NW-10027", "tenant": "NW-10003"}[scope[0]]
+    order = {"all": "NW-10015", "tenant": "NW-10003"}[scope[0]]
     _, told = await post(http, ANSWER, {"question": f"Please cancel my order {order}.", "user": "ada"})
     (action,) = json.loads(told)["actions"]
     decision = {"token": action["token"], "user": "ada"}
