@@ -15,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import __version__
-from app.console import calls
+from app.admin import calls
+from app.api import chat, feedback, jobs
 from app.domain.errors import DependencyUnavailable, InvalidRequest
 from app.domain.in_flight import InFlight
 from app.edge import health
@@ -23,8 +24,8 @@ from app.edge.admin import AdminSide
 from app.edge.limits import HeadLimits
 from app.edge.middleware import EdgeMiddleware, from_http
 from app.edge.openapi import ApiDocument
-from app.features import chat, feedback, jobs, support
-from app.security.redaction import Redactor
+from app.features import support
+from app.security.redaction.redactor import Redactor
 from app.settings import Settings, load
 from app.telemetry.metrics import Metrics
 from app.wiring import open_parts

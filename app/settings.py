@@ -2,7 +2,7 @@
 
 Nothing else in the service reads the environment. Nested settings use a double underscore: ``OCTANT_OPENAI__BASE_URL``.
 A secret may come from a file instead: with ``OCTANT_SECRETS_DIR=/run/secrets`` the file ``octant_secret_key`` in it is read, and
-providers' keys from ``octant_openai__api_key`` and so on, these also when they change (`app.security.provider_keys`).
+providers' keys from ``octant_openai__api_key`` and so on, these also when they change (`app.security.keys.provider_keys`).
 `.env.example` lists every setting; a test holds the two together.
 """
 
@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.domain.errors import Misconfigured
 from app.domain.json_text import DEEPEST
 from app.domain.money import from_dollars
-from app.security.provider_keys import KeyPlace
+from app.security.keys.provider_keys import KeyPlace
 
 DEVELOPMENT_SECRET = "development-only-secret"  # noqa: S105 - refused outside development, see `Settings._complete`
 PACKAGE = Path(__file__).resolve().parent

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from types import FrameType
 
+from app.api.chat import anthropic_request, openai_request
 from app.budget.pricing import most_input_tokens
 from app.domain.calls import Call, Deadline, Identity, Tenant
 from app.domain.errors import InvalidRequest, OctantError
@@ -17,13 +18,12 @@ from app.domain.json_text import DEEPEST, too_deep, too_much
 from app.domain.messages import Message, Text, ToolUse
 from app.domain.money import MicroUSD
 from app.edge.requests import CallContext
-from app.features.chat import anthropic_request, openai_request
 from app.features.support.words import words
 from app.gateway.providers import anthropic_wire
-from app.gateway.recovery.tolerant import document_in
-from app.security.guard import Guard, fence
-from app.security.leaks import LeakWatch, secrets_of
-from app.security.redaction import Redactor
+from app.gateway.recovery.lenient_json import document_in
+from app.security.guard.guard import Guard, fence
+from app.security.guard.leaks import LeakWatch, secrets_of
+from app.security.redaction.redactor import Redactor
 
 BODY = 4 * 1024 * 1024
 MOST_MS, LONGEST_SECONDS = 100.0, 20

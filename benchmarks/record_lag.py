@@ -25,7 +25,7 @@ from app.domain.calls import Attempt, Usage
 from app.domain.money import MicroUSD
 from app.domain.records import CallRecord
 from app.features.support.indexing import ARTICLES
-from app.security.redaction import Redactor
+from app.security.redaction.redactor import Redactor
 
 POLL = 0.2
 ORDER = "NW-10001"

@@ -18,7 +18,7 @@ from evals import calibration, chain, page, report, runs, session, stack, store,
 from evals.cases import SCHEMA, Case, InvalidSuite, by_mode, load_cases, sampled, schema
 from evals.external import LOADERS
 from evals.external import load as load_suite
-from evals.gate import BROKEN, PASS, Thresholds, Verdict, judge, load_thresholds
+from evals.gate import BROKEN, PASS, GateResult, Thresholds, judge, load_thresholds
 from evals.harness import CONCURRENCY, TIMEOUT, Plan, Result, Unreachable, run
 from evals.junit import junit
 from evals.online import commands
@@ -263,20 +263,22 @@ def _run(cases: Sequence[Case], source: Source, pace: Pace) -> tuple[runs.Head, 
     return head, results
 
 
-def _with_chain(verdict: Verdict, kept: baselines.Baseline, thresholds: Thresholds, label: str) -> Verdict:
+def _with_chain(verdict: GateResult, kept: baselines.Baseline, thresholds: Thresholds, label: str) -> GateResult:
     """The verdict with what the fallback chains say: an unevaluated fallback cannot be judged, one below its threshold fails."""
     links = chain.chain_of(chain.newest()[1])
     unknown = [model for model in links.models if model not in thresholds.models or model not in kept.models.get(label, {})]
     if reasons := tuple(chain.unshippable(links, kept, thresholds, label)):
         code = BROKEN if unknown else max(verdict.code, 1)
-        return Verdict(code, (*verdict.reasons, *reasons), verdict.overall, verdict.modes, verdict.measures, verdict.comparison)
+        return GateResult(
+            code, (*verdict.reasons, *reasons), verdict.overall, verdict.modes, verdict.measures, verdict.comparison
+        )
     return verdict
 
 
 def _tell(
     head: runs.Head,
     results: list[Result],
-    judged: tuple[Verdict, Thresholds],
+    judged: tuple[GateResult, Thresholds],
     files: dict[str, Path | None],
     database: str,
 ) -> None:

@@ -20,7 +20,7 @@ from app.domain.errors import Misconfigured
 from app.releases.manifest import Manifest, TargetPin, parse
 from evals.baseline import Baseline, PinnedModel
 from evals.cases import InvalidSuite
-from evals.gate import BROKEN, Thresholds, Verdict
+from evals.gate import BROKEN, GateResult, Thresholds
 from evals.harness import Result
 
 _TIMEOUT = re.compile(r"(?m)^(\w+_timeout = )([0-9.]+)")
@@ -115,7 +115,7 @@ def cut_down(
 
 
 def pinned_models(
-    chain: Chain, position: int, results: Sequence[Result], verdict: Verdict, today: date
+    chain: Chain, position: int, results: Sequence[Result], verdict: GateResult, today: date
 ) -> dict[str, PinnedModel]:
     """What the models at ``position`` did, each on the cases of the prompts that it answers.
 

@@ -81,7 +81,7 @@ class Thresholds(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class GateResult:
     """``code`` is the exit code; ``reasons`` say why it is not 0. ``comparison`` is with the pinned run, if there is one."""
 
     code: int
@@ -100,7 +100,9 @@ def load_thresholds(path: Path = THRESHOLDS) -> Thresholds:
         raise InvalidSuite(f"{path.name}: {error}") from error
 
 
-def judge(cases: Sequence[Case], results: Sequence[Result], thresholds: Thresholds, pinned: PinnedRun | None = None) -> Verdict:
+def judge(
+    cases: Sequence[Case], results: Sequence[Result], thresholds: Thresholds, pinned: PinnedRun | None = None
+) -> GateResult:
     """Judge a run of ``cases``. One case that was not run or could not be judged breaks it, whatever the others did.
 
     ``pinned`` is the run that was accepted for what answers here. A run that is worse fails, however far above its thresholds.
@@ -116,7 +118,7 @@ def judge(cases: Sequence[Case], results: Sequence[Result], thresholds: Threshol
     broken += [f"{result.case.id}: invalid score" for result in results if not all(0 <= v <= 1 for v in result.measures.values())]
     measures = means(results)
     if broken or not results:
-        return Verdict(BROKEN, tuple(broken) or ("no case was run",), overall, modes, measures)
+        return GateResult(BROKEN, tuple(broken) or ("no case was run",), overall, modes, measures)
     comparison = beside(pinned_shares(pinned), shares(results)) if pinned else None
     below = [_below("overall", overall, thresholds.overall)]
     below += [_below(mode, rate, thresholds.modes[mode]) for mode, rate in modes.items()]
@@ -124,7 +126,7 @@ def judge(cases: Sequence[Case], results: Sequence[Result], thresholds: Threshol
     reasons = [reason for reason in below if reason]
     reasons += _over(results, thresholds.limits) if thresholds.limits else []
     reasons += _worse(comparison) if comparison else []
-    return Verdict(BELOW if reasons else PASS, tuple(reasons), overall, modes, measures, comparison)
+    return GateResult(BELOW if reasons else PASS, tuple(reasons), overall, modes, measures, comparison)
 
 
 def shares(results: Sequence[Result]) -> dict[str, tuple[FailureMode, str, float]]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 
-from evals.gate import Threshold, Thresholds, Verdict
+from evals.gate import GateResult, Threshold, Thresholds
 from evals.harness import Result
 from evals.paired import Delta
 from evals.rates import Rate, percentile
@@ -13,7 +13,7 @@ from evals.report import WORDS, repeats
 TONES = {0: "good", 1: "bad", 2: "broken"}
 
 
-def page(results: Sequence[Result], verdict: Verdict, thresholds: Thresholds, label: str) -> str:
+def page(results: Sequence[Result], verdict: GateResult, thresholds: Thresholds, label: str) -> str:
     """The whole page. Everything that a model or a case says is escaped."""
     style = (files("evals") / "page.css").read_text(encoding="utf-8")
     parts = [
@@ -32,13 +32,13 @@ def page(results: Sequence[Result], verdict: Verdict, thresholds: Thresholds, la
     return f"{head}\n<body><main>\n{body}\n</main></body></html>\n"
 
 
-def _head(verdict: Verdict, label: str) -> str:
+def _head(verdict: GateResult, label: str) -> str:
     tone, words = TONES[verdict.code], escape(WORDS[verdict.code].capitalize())
     badge = f'<span class="badge {tone}">{words}</span>'
     return f'<header><h1>Evals {badge}</h1><p class="label">Answered by: {escape(label)}</p></header>'
 
 
-def _tiles(results: Sequence[Result], verdict: Verdict, thresholds: Thresholds) -> str:
+def _tiles(results: Sequence[Result], verdict: GateResult, thresholds: Thresholds) -> str:
     low, high = verdict.overall.interval
     seconds = [result.trail.seconds for result in results]
     change = verdict.comparison.overall if verdict.comparison else None
@@ -57,12 +57,12 @@ def _tiles(results: Sequence[Result], verdict: Verdict, thresholds: Thresholds) 
     return f'<dl class="tiles">{"".join(cells)}</dl>'
 
 
-def _reasons(verdict: Verdict) -> str:
+def _reasons(verdict: GateResult) -> str:
     items = "".join(f"<li>{escape(reason)}</li>" for reason in verdict.reasons)
     return f'<section class="reasons"><h2>Why</h2><ul>{items}</ul></section>' if items else ""
 
 
-def _modes(verdict: Verdict, thresholds: Thresholds) -> str:
+def _modes(verdict: GateResult, thresholds: Thresholds) -> str:
     deltas = verdict.comparison.modes if verdict.comparison else {}
     rows = [_mode(mode, rate, thresholds.modes.get(mode), deltas.get(mode)) for mode, rate in sorted(verdict.modes.items())]
     return f'<section><h2>By failure mode</h2><div class="modes">{"".join(rows)}</div></section>'
@@ -92,7 +92,7 @@ def _bar(rate: Rate, least: float, tone: str) -> str:
     )
 
 
-def _measures(verdict: Verdict, thresholds: Thresholds) -> str:
+def _measures(verdict: GateResult, thresholds: Thresholds) -> str:
     rows = []
     for name, rate in verdict.measures.items():
         wanted = thresholds.measures.get(name)
@@ -104,7 +104,7 @@ def _measures(verdict: Verdict, thresholds: Thresholds) -> str:
     return f"<section><h2>Measures</h2>{table}</section>" if rows else ""
 
 
-def _flips(verdict: Verdict) -> str:
+def _flips(verdict: GateResult) -> str:
     told = verdict.comparison
     if not told:
         return ""

@@ -7,7 +7,7 @@ since a case that tempts a model to repeat a card number needs one.
 import re
 from functools import cache
 
-from app.security.redaction import Redactor
+from app.security.redaction.redactor import Redactor
 from evals.articles import all_articles
 
 # Numbers that card networks, the IBAN standard and the numbering plan set aside for examples; example.com by RFC 2606.

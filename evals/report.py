@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evals.baseline import Comparison
-from evals.gate import Threshold, Thresholds, Verdict
+from evals.gate import GateResult, Threshold, Thresholds
 from evals.harness import Result
 from evals.paired import Delta
 from evals.rates import Rate, pass_all, pass_at, percentile
@@ -16,7 +16,7 @@ COMPARED = ("failure mode", "then", "now", "change", "95 % interval", "p, worse"
 MARKER = "<!-- octant-evals -->"  # by which the comment on a pull request is found again and replaced
 
 
-def markdown(results: Sequence[Result], verdict: Verdict, thresholds: Thresholds, label: str) -> str:
+def markdown(results: Sequence[Result], verdict: GateResult, thresholds: Thresholds, label: str) -> str:
     """The report as markdown. ``label`` says what answered, so that a simulator's score is never taken for a model's (E10)."""
     rows = [_row(mode, rate, thresholds.modes.get(mode)) for mode, rate in sorted(verdict.modes.items())]
     rows.append(_row("**overall**", verdict.overall, thresholds.overall))
@@ -29,7 +29,7 @@ def markdown(results: Sequence[Result], verdict: Verdict, thresholds: Thresholds
     return "\n".join([*lines, "", MARKER]) + "\n"
 
 
-def as_json(results: Sequence[Result], verdict: Verdict, thresholds: Thresholds, label: str) -> dict[str, Any]:
+def as_json(results: Sequence[Result], verdict: GateResult, thresholds: Thresholds, label: str) -> dict[str, Any]:
     """The run as JSON."""
     return {
         "label": label,
@@ -91,7 +91,7 @@ def _compared(told: Comparison, head: str = "### Beside the pinned run") -> list
     return [*lines, "", *(f"{what}: {', '.join(f'`{i}`' for i in ids)}." for what, ids in named if ids)]
 
 
-def _measured(verdict: Verdict, thresholds: Thresholds) -> list[str]:
+def _measured(verdict: GateResult, thresholds: Thresholds) -> list[str]:
     if not verdict.measures:
         return []
     told = []

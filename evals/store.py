@@ -8,13 +8,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.releases.evaluations import eval_results, eval_runs
 from evals.cases import InvalidSuite
-from evals.gate import Verdict
+from evals.gate import GateResult
 from evals.harness import Result
 from evals.privacy import redacted
 from evals.runs import Head
 
 
-def store(url: str, head: Head, results: Sequence[Result], verdict: Verdict, report: dict[str, Any]) -> int:
+def store(url: str, head: Head, results: Sequence[Result], verdict: GateResult, report: dict[str, Any]) -> int:
     """Store a run whole or not at all. Returns its number. Raises InvalidSuite where the database cannot take it."""
     about = {name: value for name, value in report.items() if name != "cases"}
     run = {

@@ -1,4 +1,4 @@
-"""A detector for the service's own API keys (`app.security.token`): only one whose checksum holds is a key."""
+"""A detector for the service's own API keys (`app.security.keys.token`): only one whose checksum holds is a key."""
 
 import re
 from collections.abc import Generator
@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from detect_secrets.plugins.base import RegexBasedDetector
 
-from app.security.token import PATTERN, key_id_of
+from app.security.keys.token import PATTERN, key_id_of
 
 
 class OctantKeyDetector(RegexBasedDetector):

@@ -12,7 +12,7 @@ from app.domain.errors import BudgetExceeded, ProviderError
 from app.domain.messages import Message, OutputSchema, Sampling, Text, ToolSpec
 from app.domain.money import MicroUSD
 from app.domain.routes import Pin, Price, PriceTable, Route, Target
-from app.gateway.passage import Passage
+from app.gateway.call_state import CallState
 from app.gateway.providers.base import ModelRequest
 from app.gateway.recovery.breaker import Circuits
 from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
@@ -105,7 +105,7 @@ def error(kind: type[ProviderError], **fields: object) -> ProviderError:
     return made
 
 
-def passage(
+def call_state(
     *,
     seconds: float = 100.0,
     output: OutputSchema | None = None,
@@ -116,8 +116,8 @@ def passage(
     attempts: int = 2,
     sampling: Sampling | None = None,
     ignore: frozenset[str] = frozenset(),
-) -> Passage:
-    """A call's passage on a route over `A` and `B`."""
+) -> CallState:
+    """A call's state on a route over `A` and `B`."""
     tenant = Tenant("t", "t", MicroUSD(10**9), MicroUSD(10**9))
     call = Call(
         id="req_1", identity=Identity(tenant=tenant, key_id="k", user="u"), feature="chat", target="smart",
@@ -135,7 +135,7 @@ def passage(
     )
     pin = Pin(release="r", route=route, prices=prices)
     with TRACING.call("chat") as span:
-        return Passage(
+        return CallState(
             call=call, call_id="call_1", pin=pin, request=render(call, pin), span=span,
             budget=budget or FreeBudget(), metrics=Metrics(), at=datetime.now(UTC), started=time.perf_counter(),  # type: ignore[arg-type]
             hold=a_hold(call),
@@ -167,5 +167,5 @@ def recovery(
     )
 
 
-def outcomes(of: Passage) -> list[tuple[str, str]]:
+def outcomes(of: CallState) -> list[tuple[str, str]]:
     return [(a.provider, a.outcome) for a in of.attempts]

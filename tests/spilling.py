@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from app.audit import spill as spill_module
 from app.audit.recorder import Recorder
 from app.audit.spill import Spill
-from app.security.redaction import Redactor
+from app.security.redaction.redactor import Redactor
 
 REDACTOR = Redactor(b"a key for the spill tests")
 NOWHERE = "postgresql+psycopg://nobody@127.0.0.1:9/nothing"
@@ -56,5 +56,5 @@ if __name__ == "__main__":
     if sys.argv[1] == "full":
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
     if sys.argv[1] == "back":
-        setattr(spill_module.Claim, "remove", wait_to_be_killed)  # noqa: B010 - mypy forbids the plain way
+        setattr(spill_module.SpillLease, "remove", wait_to_be_killed)  # noqa: B010 - mypy forbids the plain way
     asyncio.run(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3]))

@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit.tables import actions, actions_head
 from app.domain.errors import DependencyUnavailable
-from app.security.redaction import Redactor
+from app.security.redaction.redactor import Redactor
 
 LOCK = 0x0C81
 NOTES = "actions.jsonl"  # in the state folder
@@ -52,7 +52,7 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ChainCheck:
     """How the chain is: its length, its head (``number:mac``) and what is wrong with it, in words; nothing if it is whole."""
 
     count: int
@@ -101,8 +101,8 @@ class ActionLog:
         except (SQLAlchemyError, OSError) as error:
             raise DependencyUnavailable("The log of actions cannot be read right now.", retry_after=5.0) from error
 
-    async def verify(self, *, head: str | None = None) -> Verdict:
-        """Read the whole chain and compute it anew. ``head``: what `Verdict.head` was once; it must still be in the chain."""
+    async def verify(self, *, head: str | None = None) -> ChainCheck:
+        """Read the whole chain and compute it anew. ``head``: what `ChainCheck.head` was once; it must still be in the chain."""
         problems: list[str] = []
         number, mac, seen = 0, START, False
         async with self._postgres().connect() as connection:
@@ -120,7 +120,7 @@ class ActionLog:
             problems.append(f"the chain ends at {number}, its head says {told[0]}: the newest actions or the head were changed")
         if head is not None and not seen:
             problems.append("the head that was given is not in the chain: it was put back to an earlier state")
-        return Verdict(number, f"{number}:{mac}", tuple(problems))
+        return ChainCheck(number, f"{number}:{mac}", tuple(problems))
 
     async def _chain(self, connection: AsyncConnection, new: Sequence[Action]) -> None:
         await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})

@@ -25,7 +25,7 @@ from app.audit.rows import Writer
 from app.audit.spill import Spill
 from app.domain.calls import Attempt
 from app.domain.records import CallRecord
-from app.security.redaction import Redactor
+from app.security.redaction.redactor import Redactor
 
 RETRY_FIRST, RETRY_MOST = 0.2, 5.0
 WRITE_SECONDS = 5.0  # a Postgres that takes longer is as good as away

@@ -85,7 +85,7 @@ class Spill:
             self._file.close()
             self._file = None
 
-    def claim(self) -> "Claim | None":
+    def claim(self) -> "SpillLease | None":
         """The oldest file that nobody writes or brings back, for us to bring back; None where there is none."""
         for path in sorted(self._paths(), key=_made):
             try:
@@ -98,7 +98,7 @@ class Spill:
                 file.close()
                 continue
             if path.exists():
-                return Claim(path, file)
+                return SpillLease(path, file)
             file.close()
         return None
 
@@ -121,7 +121,7 @@ class Spill:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class SpillLease:
     """A file that this process alone brings back, until it closes or removes it."""
 
     path: Path

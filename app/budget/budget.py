@@ -29,10 +29,10 @@ from app.budget.grants import Grants
 from app.budget.hold import REMEMBERED_EXPIRED, Hold, epoch_key, lease_prefix, leases_key
 from app.budget.journal import Journal, Orphan
 from app.budget.ledger import Ledger
-from app.budget.outage import Allowance, Watch
 from app.budget.refusals import check_request_cap, refusal
 from app.budget.restore import Restorer
 from app.budget.scopes import SHARDS, Scope, key, scopes_of, windows_of
+from app.budget.valkey_watch import Allowance, ValkeyWatch
 from app.domain.calls import Identity
 from app.domain.errors import DependencyUnavailable, OctantError
 from app.domain.money import ZERO, MicroUSD
@@ -89,7 +89,7 @@ class Budget:
         self._clustered = isinstance(cast("object", valkey), RedisCluster)  # the same commands, typed apart
         self._grants = Grants(valkey, cap=policy.global_daily_cap)
         self._restorer = Restorer(valkey, ledger)
-        self._watch = Watch(valkey)
+        self._watch = ValkeyWatch(valkey)
         self._journal = journal
         self._allowance = Allowance(policy.outage_allowance)
         self._caps = caps

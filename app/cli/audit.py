@@ -11,7 +11,7 @@ from app.cli.database import database
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from app.audit.actions import Verdict
+    from app.audit.actions import ChainCheck
 
 app = typer.Typer(no_args_is_help=True, help="The log of operators' actions: append-only, chained, signed.")
 
@@ -45,6 +45,6 @@ async def _newest(count: int) -> "Sequence[Any]":
         return await log_of(engine, settings).newest(count)
 
 
-async def _verify(head: str | None) -> "Verdict":
+async def _verify(head: str | None) -> "ChainCheck":
     async with database() as (engine, settings):
         return await log_of(engine, settings).verify(head=head)

@@ -63,7 +63,7 @@ def _note(name: str, told: dict[str, Any], outcome: str) -> None:
     """Never raises: what was done is done, and its own error is what the operator must see."""
     from app.audit.actions import NOTES, Action, clean, subject_of
     from app.domain.errors import Misconfigured
-    from app.security.redaction import Redactor
+    from app.security.redaction.redactor import Redactor
     from app.settings import load
 
     try:

@@ -113,8 +113,8 @@ async def _rooms() -> AsyncGenerator[_Rooms, None]:
     from app.budget.ledger import Ledger
     from app.cli.database import database
     from app.domain.errors import Misconfigured
-    from app.security.redaction import Redactor
-    from app.security.tenant_patterns import TenantPatterns
+    from app.security.redaction.redactor import Redactor
+    from app.security.redaction.tenant_patterns import TenantPatterns
     from app.stores import budget_policy, build_valkey
 
     async with database() as (engine, settings):
@@ -143,7 +143,7 @@ async def _rooms() -> AsyncGenerator[_Rooms, None]:
 
 async def _show(tenant_id: str, user: str) -> None:
     from app.domain.calls import Identity
-    from app.security.keys import KeyRing
+    from app.security.keys.ring import KeyRing
 
     async with _rooms() as rooms:
         tenant = await KeyRing(rooms.engine, secret=b"").tenant(tenant_id)
@@ -171,7 +171,7 @@ async def _set(
     from app.budget.recheck import recheck
     from app.domain.calls import RateLimits
     from app.domain.errors import InvalidRequest
-    from app.security.keys import KeyRing
+    from app.security.keys.ring import KeyRing
 
     money = {name: _amount(name, text) for name, text in amounts.items() if text is not None}
     counts = {name: _count(name, text) for name, text in limits.items() if text is not None}
@@ -213,7 +213,7 @@ async def _set_user(rooms: _Rooms, tenant: str, user: str, money: "dict[str, Mic
     from app.budget.caps import UserCaps
     from app.domain.calls import Identity
     from app.domain.errors import InvalidRequest
-    from app.security.keys import KeyRing
+    from app.security.keys.ring import KeyRing
 
     if others or money.keys() - {"day", "month"}:
         raise InvalidRequest("A user has caps of their own for --day and --month only.")
@@ -238,8 +238,8 @@ async def _top(tenant: str, days: float, count: int) -> None:
 
 
 async def _worst_case(tenant_id: str) -> None:
-    from app.budget import worst
-    from app.security.keys import KeyRing
+    from app.budget import exposure as worst
+    from app.security.keys.ring import KeyRing
 
     async with _rooms() as rooms:
         ring = KeyRing(rooms.engine, secret=b"")

@@ -15,7 +15,7 @@ from app.cli.database import database
 
 if TYPE_CHECKING:
     from app.domain.money import MicroUSD
-    from app.security.keys import KeyInfo, KeyRing
+    from app.security.keys.ring import KeyInfo, KeyRing
     from app.settings import Settings
 
 tenant = typer.Typer(no_args_is_help=True, help="Tenants and their caps.")
@@ -140,7 +140,7 @@ def _state(info: "KeyInfo") -> str:
 
 @asynccontextmanager
 async def _keys() -> "AsyncGenerator[tuple[KeyRing, Settings], None]":
-    from app.security.keys import KeyRing
+    from app.security.keys.ring import KeyRing
 
     async with database() as (engine, settings):
         yield KeyRing(engine, secret=settings.secret), settings

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from app.erasure.erasure import Person
-    from app.security.redaction import Redactor
+    from app.security.redaction.redactor import Redactor
     from app.settings import Settings
 
 Tenant = Annotated[str, typer.Option(help="Tenant id.")]
@@ -106,9 +106,9 @@ async def _opened(tenant: str, user: str) -> "AsyncGenerator[tuple[AsyncEngine, 
     from app.cli.database import database
     from app.domain.errors import InvalidRequest, Misconfigured
     from app.erasure.erasure import Person
-    from app.security.keys import KeyRing
-    from app.security.redaction import Redactor
-    from app.security.tenant_patterns import TenantPatterns
+    from app.security.keys.ring import KeyRing
+    from app.security.redaction.redactor import Redactor
+    from app.security.redaction.tenant_patterns import TenantPatterns
     from app.stores import build_valkey
 
     if not user:

@@ -20,7 +20,7 @@ def group() -> None:
 @app.command("status")
 def status() -> None:
     """Show each provider's key by its fingerprint. The running service reads the same files, within a second of a change."""
-    from app.security.provider_keys import ProviderKeys
+    from app.security.keys.provider_keys import ProviderKeys
     from app.settings import load
 
     settings = load()

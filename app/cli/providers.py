@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from app.domain.routes import Target
-    from app.gateway.recovery.sharing import Shared
+    from app.gateway.recovery.shared_circuits import Shared
 
 app = typer.Typer(help="Circuit breakers: which models are asked, which rest, and why.")
 
@@ -34,7 +34,7 @@ def close(target: Annotated[str, typer.Argument(help="PROVIDER/MODEL, as shown."
 
 async def _show() -> None:
     from app.domain.routes import Target
-    from app.gateway.recovery.sharing import Shared, read
+    from app.gateway.recovery.shared_circuits import Shared, read
     from app.oncall.switch import KillSwitch
 
     async with _valkey() as valkey:
@@ -59,7 +59,7 @@ def _line(provider: str, model: str, circuit: "Shared | None", *, stopped: bool)
 async def _close(name: str) -> None:
     from app.domain.errors import NotFound
     from app.domain.routes import Target
-    from app.gateway.recovery.sharing import forget
+    from app.gateway.recovery.shared_circuits import forget
 
     provider, _, model = name.partition("/")
     async with _valkey() as valkey:

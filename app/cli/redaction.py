@@ -12,8 +12,8 @@ from app.cli.audited import changes
 from app.cli.database import database
 
 if TYPE_CHECKING:
-    from app.security.redaction import Redactor
-    from app.security.tenant_patterns import Pattern, TenantPatterns
+    from app.security.redaction.redactor import Redactor
+    from app.security.redaction.tenant_patterns import Pattern, TenantPatterns
 
 app = typer.Typer(no_args_is_help=True, help="What a tenant wants redacted, besides personal data and secrets.")
 
@@ -57,7 +57,7 @@ def test(tenant: TenantId, text: Annotated[str, typer.Argument(help="Any text; -
 
 @asynccontextmanager
 async def _patterns() -> "AsyncGenerator[TenantPatterns, None]":
-    from app.security.tenant_patterns import TenantPatterns
+    from app.security.redaction.tenant_patterns import TenantPatterns
 
     async with database() as (engine, _):
         yield TenantPatterns(engine)
@@ -80,8 +80,8 @@ async def _listed(tenant: str | None) -> "list[Pattern]":
 
 async def _redactor(tenant: str) -> "Redactor":
     """The redactor as the service has it, so that tokens are those of its records."""
-    from app.security.redaction import Redactor
-    from app.security.tenant_patterns import TenantPatterns
+    from app.security.redaction.redactor import Redactor
+    from app.security.redaction.tenant_patterns import TenantPatterns
 
     async with database() as (engine, settings):
         patterns = TenantPatterns(engine)

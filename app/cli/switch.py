@@ -89,7 +89,7 @@ async def _check_tenant(name: str) -> None:
     """Refuse a name that no tenant has. With Postgres away the switch works all the same, with a warning."""
     from app.cli.database import database
     from app.domain.errors import Misconfigured, NotFound
-    from app.security.keys import KeyRing
+    from app.security.keys.ring import KeyRing
 
     try:
         async with database() as (engine, settings):

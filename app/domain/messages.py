@@ -1,6 +1,6 @@
 """What is said to a model and what it says back, in no vendor's dialect.
 
-Adapters in `gateway/providers` translate these words to each vendor; endpoints in `features/chat` translate each vendor's
+Adapters in `gateway/providers` translate these words to each vendor; endpoints in `api/chat` translate each vendor's
 requests into these words. Everything is immutable, so a retry or a fallback sends exactly what the first attempt sent.
 """
 

@@ -25,7 +25,7 @@ from app.edge.identity import authenticated
 from app.edge.middleware import OUTLIVES_CLIENT
 from app.edge.parts import parts_of
 from app.edge.requests import MOST_USER, CallContext, call_context
-from app.idempotency.idempotency import Claim, Idempotency, StoredAnswer
+from app.idempotency.idempotency import Idempotency, Reservation, StoredAnswer
 
 HEADER = "idempotency-key"
 REPLAYED = "idempotency-replayed"
@@ -124,7 +124,7 @@ class _Kept(Response):
     Any other, and one that breaks on the way, frees its key.
     """
 
-    def __init__(self, response: Response, claim: Claim, store: Idempotency, request_id: str, *, final: bool) -> None:
+    def __init__(self, response: Response, claim: Reservation, store: Idempotency, request_id: str, *, final: bool) -> None:
         super().__init__()
         self._request_id = request_id
         self._final = final

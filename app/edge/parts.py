@@ -11,7 +11,7 @@ from app.edge.attempts import Attempts
 from app.idempotency.idempotency import Idempotency
 from app.jobs.jobs import Jobs
 from app.oncall.switch import KillSwitch
-from app.security.keys import KeyRing
+from app.security.keys.ring import KeyRing
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
 

@@ -22,7 +22,7 @@ from app.audit import erasures
 from app.budget import forgetting
 from app.domain.personal import PersonalData
 from app.erasure.plan import PLAN
-from app.security.redaction import FAILED, Redactor, TenantPattern
+from app.security.redaction.redactor import FAILED, Redactor, TenantPattern
 
 LISTS = ("users", "requests", "traces")
 

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.budget import forgetting
 from app.budget.tables import alerts, ledger
-from app.security.redaction import Redactor
+from app.security.redaction.redactor import Redactor
 
 _ALERTS = text(
     "UPDATE budget_alerts SET subject = :name WHERE tenant = :tenant AND scope LIKE 'user%' AND subject = :user"

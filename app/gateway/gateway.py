@@ -1,4 +1,4 @@
-"""The one door to models. Read `_passage` and you have read the product.
+"""The one door to models. Read `_pipeline` and you have read the product.
 
 Every call, from every feature, takes the same way; what differs between a whole answer and a stream is only how the reply
 leaves. `complete` and `stream` raise leaves of `OctantError` and nothing else. What a feature asks no model (`not_asked`) is
@@ -24,16 +24,16 @@ from app.domain.in_flight import InFlight
 from app.domain.money import MICROS_PER_DOLLAR, ZERO, to_dollars
 from app.domain.records import NOT_ASKED, TOKENS_COUNTED, CallRecord
 from app.domain.routes import Pin
-from app.gateway import ladder
-from app.gateway.passage import Passage
+from app.gateway import degradation as ladder
+from app.gateway.call_state import CallState
 from app.gateway.recovery.output import PATTERN_UNCHECKED, check_schemas
 from app.gateway.recovery.recovery import Recovery
 from app.gateway.rendering import render
 from app.gateway.tracing import describe_call
 from app.oncall.switch import KillSwitch
 from app.releases.releases import Releases
-from app.security.guard import Guard, Policy
-from app.security.outgoing import Outgoing
+from app.security.guard.guard import Guard, Policy
+from app.security.guard.outgoing import Outgoing
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing, current_traceparent
 
@@ -60,12 +60,12 @@ class Streaming:
     """An answer under way: its first chunk has arrived. ``receipt`` grows with it; its cost is whole after `Done`."""
 
     chunks: AsyncIterator[Chunk]
-    _passage: Passage
+    _state: CallState
 
     @property
     def receipt(self) -> Receipt:
         """What is known of the call now."""
-        return self._passage.receipt()
+        return self._state.receipt()
 
 
 class Gateway:
@@ -77,99 +77,99 @@ class Gateway:
 
     async def complete(self, call: Call) -> Answer:
         """Answer a call whole."""
-        async with self._passage(call) as passage:
-            passage.reply = await self._rooms.recovery.complete(passage)
-            with self._watched(passage) as outgoing:
-                told = outgoing.reply(passage.reply)
-        return Answer(told, passage.receipt())
+        async with self._pipeline(call) as state:
+            state.reply = await self._rooms.recovery.complete(state)
+            with self._watched(state) as outgoing:
+                told = outgoing.reply(state.reply)
+        return Answer(told, state.receipt())
 
     @asynccontextmanager
     async def stream(self, call: Call) -> AsyncGenerator[Streaming, None]:
         """Answer a call as a stream, entered once its first chunk has arrived: until then errors raise here."""
-        async with self._passage(call) as passage, aclosing(await self._rooms.recovery.open(passage)) as chunks:
-            passage.first_token_ms = (time.perf_counter() - passage.started) * 1000
-            yield Streaming(self._noting_the_reply(chunks, passage), passage)
+        async with self._pipeline(call) as state, aclosing(await self._rooms.recovery.open(state)) as chunks:
+            state.first_token_ms = (time.perf_counter() - state.started) * 1000
+            yield Streaming(self._noting_the_reply(chunks, state), state)
 
     @asynccontextmanager
-    async def _passage(self, call: Call) -> AsyncGenerator[Passage, None]:
+    async def _pipeline(self, call: Call) -> AsyncGenerator[CallState, None]:
         """Kill switch → pin → render → screen → hold → (attempts, each spent as it ends) → record → settle.
 
         What comes before the hold costs nothing; what comes after it is recorded and settled however the call ends.
         """
-        with self._begun(call) as passage, self._rooms.running.track(passage), self._ending(passage):
+        with self._begun(call) as state, self._rooms.running.track(state), self._ending(state):
             self._rooms.switch.check(tenant=call.identity.tenant.id)
             if check_schemas(call):
-                passage.degraded.append(PATTERN_UNCHECKED)
-            self._rooms.recovery.choose(passage)
-            self._screen(passage)
-            passage.hold = await self._hold(passage)
-            yield passage
+                state.degraded.append(PATTERN_UNCHECKED)
+            self._rooms.recovery.choose(state)
+            self._screen(state)
+            state.hold = await self._hold(state)
+            yield state
 
     @contextmanager
-    def _ending(self, passage: Passage) -> Iterator[None]:
+    def _ending(self, state: CallState) -> Iterator[None]:
         """Name the outcome of a call, settle it and record it, however it ends."""
         try:
             yield
         except OctantError as error:
-            self._fail(passage, error)
+            self._fail(state, error)
             raise
         except (asyncio.CancelledError, GeneratorExit):
             if ending := in_flight.ended():
-                self._fail(passage, ending)
+                self._fail(state, ending)
                 raise ending from None
-            passage.outcome = "cancelled"
+            state.outcome = "cancelled"
             raise
         except BaseException:
-            passage.outcome = "internal_error"
+            state.outcome = "internal_error"
             raise
         finally:
-            if passage.outcome == "ok" and passage.reply is None:
-                passage.outcome = "cancelled"  # the reader of a stream stopped before its end
-            passage.close()
-            if passage.hold is not None:
-                self._rooms.budget.settle(passage.hold)
-            self._keep(passage)
+            if state.outcome == "ok" and state.reply is None:
+                state.outcome = "cancelled"  # the reader of a stream stopped before its end
+            state.close()
+            if state.hold is not None:
+                self._rooms.budget.settle(state.hold)
+            self._keep(state)
 
     @contextmanager
-    def _begun(self, call: Call) -> Iterator[Passage]:
+    def _begun(self, call: Call) -> Iterator[CallState]:
         """Pin and render, within the call's span."""
         started, at = time.perf_counter(), datetime.now(UTC)
         with self._rooms.tracing.call(call.feature) as span:
             pin = self._rooms.releases.pin(call.target)
             request = render(call, pin, canary=self._rooms.guard.canary(pin))
-            yield Passage(
+            yield CallState(
                 call=call, call_id=f"call_{uuid.uuid4().hex}", pin=pin, request=request, span=span,
                 budget=self._rooms.budget, metrics=self._rooms.metrics, at=at, started=started,
             )  # fmt: skip
 
-    def _fail(self, passage: Passage, error: OctantError) -> None:
+    def _fail(self, state: CallState, error: OctantError) -> None:
         """Note the error that a call ends in, and what the call cost until then."""
-        passage.outcome, passage.error = error.code, error.message
-        error.receipt = passage.receipt()
+        state.outcome, state.error = error.code, error.message
+        error.receipt = state.receipt()
         self._count_refusal(error)
 
-    def _keep(self, passage: Passage) -> None:
+    def _keep(self, state: CallState) -> None:
         """Record the call however it ended, and tell of it."""
-        record = passage.record()
+        record = state.record()
         self._rooms.recorder.record(record)
-        self._tell(passage, record)
+        self._tell(state, record)
 
-    async def _hold(self, passage: Passage) -> Hold:
+    async def _hold(self, state: CallState) -> Hold:
         """Hold the worst first attempt; where a cap leaves too little, that of less, as the route allows (C4)."""
-        call = passage.call
+        call = state.call
         while True:
             try:
                 return await self._rooms.budget.hold(
                     call.identity,
-                    passage.worst_first_attempt(),
-                    lease_id=passage.call_id,
+                    state.worst_first_attempt(),
+                    lease_id=state.call_id,
                     seconds=call.deadline.remaining(),
                     feature=call.feature,
-                    tokens=passage.likely_tokens,
+                    tokens=state.likely_tokens,
                 )
             except BudgetExceeded as refused:
-                able = partial(self._rooms.recovery.able, passage)
-                if passage.worst_first_attempt() <= refused.room or not ladder.descend(passage, refused.room, able):
+                able = partial(self._rooms.recovery.able, state)
+                if state.worst_first_attempt() <= refused.room or not ladder.descend(state, refused.room, able):
                     raise
 
     def models(self) -> tuple[str, ...]:
@@ -185,24 +185,24 @@ class Gateway:
 
         The question is then screened, found, exported and erased like any other. Raises what `_free` does.
         """
-        async with self._free(call, NOT_ASKED) as passage:
-            self._notice(passage)
-        return passage.receipt()
+        async with self._free(call, NOT_ASKED) as state:
+            self._notice(state)
+        return state.receipt()
 
     @asynccontextmanager
-    async def _free(self, call: Call, outcome: str) -> AsyncGenerator[Passage, None]:
+    async def _free(self, call: Call, outcome: str) -> AsyncGenerator[CallState, None]:
         """A call that no model answers: free of charge, counted against the rate limits, recorded as ``outcome``.
 
         Raises UnknownModel, InvalidRequest, Stopped, RateLimited, BudgetExceeded or DependencyUnavailable.
         """
-        with self._begun(call) as passage, self._rooms.running.track(passage), self._ending(passage):
+        with self._begun(call) as state, self._rooms.running.track(state), self._ending(state):
             self._rooms.switch.check(tenant=call.identity.tenant.id)
             seconds = call.deadline.remaining()
-            passage.hold = await self._rooms.budget.hold(
-                call.identity, ZERO, lease_id=passage.call_id, seconds=seconds, feature=call.feature
+            state.hold = await self._rooms.budget.hold(
+                call.identity, ZERO, lease_id=state.call_id, seconds=seconds, feature=call.feature
             )
-            yield passage
-            passage.outcome = outcome
+            yield state
+            state.outcome = outcome
 
     def refuse_if_stopped(self, identity: Identity) -> None:
         """Raise Stopped where an operator has stopped this tenant's calls: for effects that need no model call of their own."""
@@ -217,54 +217,54 @@ class Gateway:
 
         Raises what `_free` does.
         """
-        async with self._free(call, TOKENS_COUNTED) as passage:
+        async with self._free(call, TOKENS_COUNTED) as state:
             traceparent = current_traceparent()
-            request = replace(passage.request, headers={"traceparent": traceparent} if traceparent else {})
-            counted = await self._rooms.recovery.count_tokens(request, passage.pin.route, call.deadline)
-        return (passage.input_tokens, False) if counted is None else (counted, True)
+            request = replace(state.request, headers={"traceparent": traceparent} if traceparent else {})
+            counted = await self._rooms.recovery.count_tokens(request, state.pin.route, call.deadline)
+        return (state.input_tokens, False) if counted is None else (counted, True)
 
-    def _screen(self, passage: Passage) -> None:
+    def _screen(self, state: CallState) -> None:
         """Raises ContentRefused where the prompt's policy stops what looks like an attack."""
-        if self._notice(passage):
+        if self._notice(state):
             raise ContentRefused("The text looks like an attack on the model, which this prompt's policy refuses.")
 
-    def _notice(self, passage: Passage) -> bool:
+    def _notice(self, state: CallState) -> bool:
         """Screen what comes in, and note what looks like an attack. Returns whether the prompt's policy stops it."""
-        policy = Policy.of(passage.pin)
-        flags = self._rooms.guard.screen(passage.call, policy)
-        passage.notice(flags, policy.untold(flags))
+        policy = Policy.of(state.pin)
+        flags = self._rooms.guard.screen(state.call, policy)
+        state.notice(flags, policy.untold(flags))
         return policy.blocks(flags)
 
     @contextmanager
-    def _watched(self, passage: Passage) -> Iterator[Outgoing]:
+    def _watched(self, state: CallState) -> Iterator[Outgoing]:
         """Watch what is said until the end of the block, and note what was found, also where that ends the answer.
 
         The record keeps what the model said; the caller gets what `Outgoing` lets out.
         """
-        policy, guard = Policy.of(passage.pin), self._rooms.guard
-        system = "\n".join(text.text for text in passage.request.system)
-        outgoing = guard.outgoing(policy, passage.pin, passage.call, system)
+        policy, guard = Policy.of(state.pin), self._rooms.guard
+        system = "\n".join(text.text for text in state.request.system)
+        outgoing = guard.outgoing(policy, state.pin, state.call, system)
         try:
             yield outgoing
         finally:
             flags = guard.flags(outgoing.found)
-            passage.notice(flags, policy.untold(flags))
+            state.notice(flags, policy.untold(flags))
 
-    async def _noting_the_reply(self, chunks: AsyncIterator[Chunk], passage: Passage) -> AsyncIterator[Chunk]:
+    async def _noting_the_reply(self, chunks: AsyncIterator[Chunk], state: CallState) -> AsyncIterator[Chunk]:
         """Watch the stream for guard and record: its reader may turn a failure into an event in the stream and end well."""
         try:
-            with self._watched(passage) as outgoing:
+            with self._watched(state) as outgoing:
                 async for chunk in chunks:
                     if isinstance(chunk, Done):
-                        passage.reply = chunk.reply
+                        state.reply = chunk.reply
                     for told in outgoing.chunk(chunk):
                         yield told
         except OctantError as error:
-            passage.outcome, passage.error = error.code, error.message
+            state.outcome, state.error = error.code, error.message
             raise
         except asyncio.CancelledError:
             if ending := in_flight.ended():
-                passage.outcome, passage.error = ending.code, ending.message
+                state.outcome, state.error = ending.code, ending.message
                 raise ending from None
             raise
 
@@ -274,33 +274,33 @@ class Gateway:
         elif isinstance(error, Stopped):
             self._rooms.metrics.kill_switch_refusals.inc()
 
-    def _tell(self, passage: Passage, record: CallRecord) -> None:
+    def _tell(self, state: CallState, record: CallRecord) -> None:
         """One metric, one span outcome and one log line for each call, the failed and the cancelled included (O1, O9)."""
-        metrics, call, span = self._rooms.metrics, passage.call, passage.span
-        seconds = time.perf_counter() - passage.started
-        if passage.cost:
-            metrics.call_cost.observe(passage.cost / MICROS_PER_DOLLAR, feature=call.feature)
-        if passage.outcome == NOT_ASKED:  # no call in the sense of any rate or objective
+        metrics, call, span = self._rooms.metrics, state.call, state.span
+        seconds = time.perf_counter() - state.started
+        if state.cost:
+            metrics.call_cost.observe(state.cost / MICROS_PER_DOLLAR, feature=call.feature)
+        if state.outcome == NOT_ASKED:  # no call in the sense of any rate or objective
             metrics.not_asked.inc(feature=call.feature)
-        elif passage.outcome == TOKENS_COUNTED:
+        elif state.outcome == TOKENS_COUNTED:
             metrics.token_counts.inc(feature=call.feature)
         else:
-            metrics.call(call.feature, passage.outcome, seconds, passage.overhead_ms() / 1000, passage.fallbacks)
-        metrics.degraded(call.feature, passage.degraded)
-        describe_call(span, record, passage.request, passage.reply)
+            metrics.call(call.feature, state.outcome, seconds, state.overhead_ms() / 1000, state.fallbacks)
+        metrics.degraded(call.feature, state.degraded)
+        describe_call(span, record, state.request, state.reply)
         log.info(
             "call",
             extra={
-                "call_id": passage.call_id,
+                "call_id": state.call_id,
                 "trace_id": span.trace_id,
                 "tenant": call.identity.tenant.id,
                 "feature": call.feature,
                 "target": call.target,
-                "release": passage.pin.release,
-                "outcome": passage.outcome,
-                "attempts": len(passage.attempts),
-                "cost_usd": to_dollars(passage.cost),
+                "release": state.pin.release,
+                "outcome": state.outcome,
+                "attempts": len(state.attempts),
+                "cost_usd": to_dollars(state.cost),
                 "duration_ms": round(seconds * 1000, 2),
-                "overhead_ms": round(passage.overhead_ms(), 2),
+                "overhead_ms": round(state.overhead_ms(), 2),
             },
         )

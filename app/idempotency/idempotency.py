@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Reservation:
     """The right to do the work of a key, and the duty to `store` or `release` it."""
 
     token: uuid.UUID
@@ -109,8 +109,8 @@ class Idempotency:
             digest.update(len(part).to_bytes(8, "big") + part)
         return digest.digest()
 
-    async def claim(self, identity: Identity, key: str, fingerprint: bytes) -> Claim | StoredAnswer:
-        """Claim ``key`` for one request, or return the answer that it stands for.
+    async def claim(self, identity: Identity, key: str, fingerprint: bytes) -> Reservation | StoredAnswer:
+        """Reservation ``key`` for one request, or return the answer that it stands for.
 
         A key is its tenant's own and, where the API key is bound to a user, that user's. Raises IdempotencyKeyInUse,
         IdempotencyKeyReused, or DependencyUnavailable: without the store nobody can promise that work is done once.
@@ -127,11 +127,11 @@ class Idempotency:
             log.warning("idempotency store failed", extra={"purpose": "claim", "error_type": type(error).__name__})
             message = "The store of idempotency keys does not answer, so this cannot be promised to be done once."
             raise DependencyUnavailable(message, retry_after=5.0) from error
-        if isinstance(found, Claim):
+        if isinstance(found, Reservation):
             self._held.add(found.token)  # only now is somebody there to let go of it
         return found
 
-    async def store(self, claim: Claim, answer: StoredAnswer) -> None:
+    async def store(self, claim: Reservation, answer: StoredAnswer) -> None:
         """Keep an answer. Never raises: it is paid for, and goes to its caller either way.
 
         While Postgres is away the key stays claimed, and storing goes on in the background for as long as this process lives.
@@ -145,7 +145,7 @@ class Idempotency:
             self._storing.add(task)
             task.add_done_callback(partial(self._stored_late, size))
 
-    async def release(self, claim: Claim) -> None:
+    async def release(self, claim: Reservation) -> None:
         """Free the key: who asks again is really served. Never raises; what fails here, the end of the lease does."""
         self._held.discard(claim.token)
         self._on_outcome("released")
@@ -189,12 +189,12 @@ class Idempotency:
         )
         return await self._execute(delete(keys).where(keys.c.token.in_(select(expired.c.token))), "sweep") or 0
 
-    async def _claim(self, owner: dict[str, str], fingerprint: bytes) -> Claim | StoredAnswer:
+    async def _claim(self, owner: dict[str, str], fingerprint: bytes) -> Reservation | StoredAnswer:
         token = uuid.uuid4()
         while True:  # again only where a row went between the two statements
             async with self._engine.connect() as connection:
                 if (await connection.execute(self._claiming(owner, fingerprint, token))).first():
-                    return Claim(token)
+                    return Reservation(token)
                 found = await self._found(connection, owner, fingerprint)
             if found is not None:
                 return found
@@ -247,7 +247,7 @@ class Idempotency:
         self._on_outcome("replayed")
         return StoredAnswer(row.status, tuple((name, value) for name, value in row.headers), row.body)
 
-    async def _try_to_store(self, claim: Claim, answer: StoredAnswer) -> bool:
+    async def _try_to_store(self, claim: Reservation, answer: StoredAnswer) -> bool:
         """Whether no further try is needed."""
         statement = (
             update(keys)
@@ -268,7 +268,7 @@ class Idempotency:
         self._on_outcome("stored" if stored else "lost")
         return True
 
-    async def _store_later(self, claim: Claim, answer: StoredAnswer) -> None:
+    async def _store_later(self, claim: Reservation, answer: StoredAnswer) -> None:
         delay = RETRY_FIRST
         while True:
             await asyncio.sleep(delay)

@@ -2,10 +2,10 @@
 
 from sqlalchemy import MetaData
 
+from app.api.feedback import tables as feedback
 from app.audit import scores
 from app.audit import tables as audit
 from app.budget import tables as budget
-from app.features.feedback import tables as feedback
 from app.features.support import tables as support
 from app.idempotency import tables as idempotency
 from app.jobs import tables as jobs

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from app.domain.errors import Misconfigured, UnknownModel
 from app.domain.messages import Sampling
 from app.domain.routes import Degrade, GuardAction, Pin, Price, PriceTable, Prompt, Route, Target
-from app.security.guard import unknown_checks
+from app.security.guard.guard import unknown_checks
 
 T = TypeVar("T", bound=BaseModel)
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

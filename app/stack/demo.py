@@ -135,7 +135,9 @@ def everything(settings: Settings, tell: Callable[[str], None]) -> Generator[Run
         tell("starting the service")
         service.tell(json.dumps(env))
         traffic.wait_until_ready(f"http://{running.host}:{running.port}", service, START_SECONDS)
-        worker = stack.enter_context(child("worker", [sys.executable, "-m", "app.stack.work"], folder, stop_seconds=patience))
+        worker = stack.enter_context(
+            child("worker", [sys.executable, "-m", "app.stack.job_worker"], folder, stop_seconds=patience)
+        )
         tell("the service is ready")
         yield Running(running, [service, worker, *simulators, _postgres(folder), _valkey(folder)], vendors.label_of(stood_in_for))
 

@@ -31,8 +31,8 @@ from app.domain.money import from_dollars
 from app.features.support import indexing
 from app.features.support.shop import today
 from app.features.support.tables import order_items, orders, refunds
-from app.security import leaks
-from app.security.keys import KeyRing
+from app.security.guard import leaks
+from app.security.keys.ring import KeyRing
 from app.settings import Settings, load
 from app.stack import demo, pages
 from app.stores import build_engine

@@ -44,7 +44,7 @@ def serve(settings_of: Callable[[], Settings] = load) -> None:
     # What is loaded now lives as long as the process: collecting it is wasted, and would unshare it from forked workers.
     gc.disable()
     from app.main import create_app
-    from app.security.redaction import Redactor
+    from app.security.redaction.redactor import Redactor
     from app.telemetry import logs
     from app.telemetry.metrics import Metrics
 
@@ -72,8 +72,8 @@ def _server(  # gunicorn has no types
     from gunicorn.app.base import BaseApplication
 
     from app.stack.arbiter import DrainingArbiter
+    from app.stack.http_worker import speaking
     from app.stack.protocol import Patience, with_patience
-    from app.stack.worker import speaking
     from app.telemetry import exposition
 
     http = settings.http
@@ -92,7 +92,7 @@ def _server(  # gunicorn has no types
                 "bind": binds,
                 "workers": settings.workers,
                 "worker_class": speaking(with_patience(patience)),
-                "logger_class": "app.stack.worker.Logger",
+                "logger_class": "app.stack.http_worker.Logger",
                 "keepalive": 75,  # longer than a load balancer waits (60 s is usual), so that it is the one to close
                 "graceful_timeout": math.ceil(settings.graceful_timeout),
                 "timeout": 30,

@@ -50,8 +50,8 @@ async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
     from app.features.support import seeds
     from app.oncall.earlier import carry_over
     from app.oncall.switch import KillSwitch
-    from app.security.redaction import Redactor
-    from app.security.tenant_patterns import TenantPatterns
+    from app.security.redaction.redactor import Redactor
+    from app.security.redaction.tenant_patterns import TenantPatterns
     from app.stores import build_engine, build_valkey, releases_of
 
     engine, valkey = build_engine(settings), build_valkey(settings)
@@ -76,7 +76,7 @@ async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
 
 
 async def _tenants(settings: Settings, engine: Any) -> None:  # noqa: ANN401 - an AsyncEngine; not imported for a type alone
-    from app.security.keys import KeyRing
+    from app.security.keys.ring import KeyRing
 
     ring = KeyRing(engine, secret=settings.secret)
     path = settings.state_dir / KEYS_FILE

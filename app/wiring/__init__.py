@@ -35,19 +35,20 @@ from app.gateway.providers.openai import OpenAIProvider
 from app.gateway.recovery.breaker import Circuits
 from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
 from app.gateway.recovery.recovery import Recovery
-from app.gateway.recovery.sharing import SharedCircuits
+from app.gateway.recovery.shared_circuits import SharedCircuits
 from app.gateway.replays import Replays
 from app.idempotency.idempotency import Idempotency
 from app.jobs.jobs import Jobs
 from app.jobs.queue import ValkeyQueue
 from app.oncall.switch import KillSwitch
-from app.security import names, webhooks
-from app.security.guard import Guard
-from app.security.kept import KeptTexts
-from app.security.keys import KeyRing
-from app.security.provider_keys import ProviderKeys
-from app.security.redaction import Redactor
-from app.security.tenant_patterns import TenantPatterns
+from app.security import webhooks
+from app.security.guard.guard import Guard
+from app.security.guard.stored_text import KeptTexts
+from app.security.keys.provider_keys import ProviderKeys
+from app.security.keys.ring import KeyRing
+from app.security.redaction import ner as names
+from app.security.redaction.redactor import Redactor
+from app.security.redaction.tenant_patterns import TenantPatterns
 from app.settings import ProviderSettings, Settings
 from app.stores import budget_policy, build_engine, build_valkey, releases_of, remembered
 from app.telemetry import logs

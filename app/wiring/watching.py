@@ -11,20 +11,20 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.budget.budget import Budget
-from app.budget.shares import shares
+from app.budget.usage_shares import usage_shares
 from app.domain.errors import Stopped
 from app.domain.in_flight import InFlight
 from app.domain.routes import Target
 from app.edge.parts import Check, Health
-from app.gateway.passage import Passage
+from app.gateway.call_state import CallState
 from app.gateway.recovery.breaker import STATES, State
 from app.jobs.jobs import Jobs
 from app.releases import rehearsals
 from app.releases.effective import WRONG
 from app.releases.releases import Releases
-from app.security.keys import KeyRing
+from app.security.keys.ring import KeyRing
 from app.settings import Settings
-from app.telemetry.looking import Looking
+from app.telemetry.gauge_sampler import GaugeSampler
 from app.telemetry.metrics import Metrics
 
 POSTGRES_CHECK_SECONDS = 1.0
@@ -44,7 +44,7 @@ async def open_sampled_gauges(
     """Figures that nobody counts as they happen. Every worker looks, so that they are there whichever of them lives."""
 
     async def budget_used() -> None:
-        for scope, share in (await shares(valkey, budget, await keys.list_tenants())).items():
+        for scope, share in (await usage_shares(valkey, budget, await keys.list_tenants())).items():
             metrics.budget_used.set(share, scope=scope)
 
     async def key_age() -> None:
@@ -66,7 +66,7 @@ async def open_sampled_gauges(
         for reason in WRONG:
             metrics.price_table_wrong.set(int(state == reason), reason=reason)
 
-    looking = Looking(
+    looking = GaugeSampler(
         {"budget": budget_used, "keys": key_age, "prices": prices, "rehearsals": rehearsed, "jobs": jobs_wait},
         on_failure=lambda look: metrics.looks_failed.inc(look=look),
     )
@@ -84,7 +84,7 @@ def end_calls(running: InFlight, scope: str, name: str) -> None:
     """End the calls under way that an operator has stopped."""
 
     def stopped(subject: object) -> bool:
-        if not isinstance(subject, Passage):
+        if not isinstance(subject, CallState):
             return False
         if scope == "provider":
             return subject.leave(name)

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from app.security.redaction import Redactor
+from app.security.redaction.redactor import Redactor
 from benchmarks.redaction.score import ADDRESSES, STRUCTURED, Line, Tally, tally, tally_any
 
 HERE = Path(__file__).resolve().parent

@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.security import names
-from app.security.redaction import Redactor
+from app.security.redaction import ner as names
+from app.security.redaction.redactor import Redactor
 from benchmarks.redaction.__main__ import generated, record
 from benchmarks.redaction.score import Line, Tally, tally
 

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from app.security.classifier import words_of
-from app.security.screens import screened
+from app.security.guard.classifier import words_of
+from app.security.guard.screens import screened
 from evals import rates as shares
 from evals.cases import Case, TicketCase
 from evals.injection.sets import Sample, training

@@ -1,14 +1,14 @@
-"""Makes `app/security/classifier.bin`: `python -m evals.injection.train`. Plain Python, some seconds; same data, same file.
+"""Makes `app/security/guard/classifier.bin`: `python -m evals.injection.train`. Plain Python, some seconds; same data, same file.
 
-Logistic regression by AdaGrad over the windows that `app.security.classifier` reads. The threshold is where half a hundredth
-of the benign validation texts are flagged, half of the limit that is measured later, on other texts; nothing is chosen on those.
+Logistic regression by AdaGrad over the windows that the classifier reads. The threshold is where half a hundredth of the
+benign validation texts are flagged, half of the limit that is measured later, on other texts; nothing is chosen on those.
 """
 
 import math
 import random
 from struct import pack
 
-from app.security import classifier
+from app.security.guard import classifier
 from evals.injection.sets import training
 
 EPOCHS = 4

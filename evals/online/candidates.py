@@ -13,8 +13,8 @@ from typing import Any, Literal, get_args
 
 from sqlalchemy import Connection, Engine, func, insert, select, update
 
+from app.api.feedback.tables import feedback
 from app.audit.scores import eval_candidates
-from app.features.feedback.tables import feedback
 from evals.cases import Case, InvalidSuite
 from evals.online.recorded import TOKEN, Read
 from evals.privacy import redacted

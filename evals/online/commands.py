@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.cli.audited import changes
 from app.domain.errors import Misconfigured
-from app.security.redaction import Redactor
+from app.security.redaction.redactor import Redactor
 from app.settings import Settings
 from app.settings import load as load_settings
 from app.telemetry import logs

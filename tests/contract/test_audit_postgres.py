@@ -37,7 +37,7 @@ from app.audit.recorder import Recorder
 from app.audit.spill import Spill
 from app.domain.errors import InvalidRequest
 from app.domain.money import MicroUSD
-from app.security.redaction import Redactor
+from app.security.redaction.redactor import Redactor
 
 REDACTOR = Redactor(b"a key for the audit tests")
 NOT_ON_DISK = Spill(Path("nowhere"), max_bytes=0)

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from app.domain.routes import Target
 from app.gateway.recovery.breaker import Circuits
 from app.gateway.recovery.policy import BreakerPolicy
-from app.gateway.recovery.sharing import KEY, POLL, SharedCircuits, forget, read
+from app.gateway.recovery.shared_circuits import KEY, POLL, SharedCircuits, forget, read
 from app.stack.embedded import free_port
 
 A = Target("anthropic", "org/claude-x")

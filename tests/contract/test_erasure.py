@@ -17,6 +17,7 @@ from sqlalchemy import Table, insert, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from app.api.feedback.tables import feedback
 from app.audit import scores
 from app.audit.query import get_call
 from app.audit.recorder import Recorder
@@ -27,14 +28,13 @@ from app.budget.scopes import key, shard_of
 from app.domain.records import CallRecord
 from app.erasure import erasure
 from app.erasure.erasure import Person
-from app.features.feedback.tables import feedback
 from app.features.support import tables as support
 from app.idempotency.tables import idempotency_keys
 from app.jobs.tables import jobs
 from app.migrations.metadata import METADATA
 from app.security import tables as security
-from app.security.redaction import FAILED, Redactor
-from app.security.tenant_patterns import LATE, TenantPatterns
+from app.security.redaction.redactor import FAILED, Redactor
+from app.security.redaction.tenant_patterns import LATE, TenantPatterns
 
 REDACTOR = Redactor(b"a key for the erasure tests")
 TENANT, ADA, BOB = "northwind", "ada.lovelace@example.com", "bob"

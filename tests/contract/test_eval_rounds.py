@@ -16,7 +16,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.audit.rows import Writer
-from app.security.guard import fence
+from app.security.guard.guard import fence
 from app.settings import EvalsSettings
 from evals.cases import InvalidSuite
 from evals.online import candidates, recorded, rounds

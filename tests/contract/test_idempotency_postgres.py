@@ -14,7 +14,7 @@ from app.domain.calls import Identity, Tenant
 from app.domain.errors import DependencyUnavailable, IdempotencyKeyInUse, IdempotencyKeyReused
 from app.domain.money import MicroUSD
 from app.idempotency import idempotency as module
-from app.idempotency.idempotency import Claim, Idempotency, StoredAnswer
+from app.idempotency.idempotency import Idempotency, Reservation, StoredAnswer
 
 SECRET = b"a secret for the idempotency tests"
 ANSWER = StoredAnswer(200, (("content-type", "application/json"), ("octant-cost-usd", "0.000042")), b'{"text": "\xc3\xa4\x00"}')
@@ -48,9 +48,9 @@ def who(tenant: str, user: str = "") -> Identity:
     return Identity(tenant=Tenant(tenant, tenant, MicroUSD(0), MicroUSD(0)), key_id="k", user=user)
 
 
-async def claimed(store: Idempotency, identity: Identity, key: str = "k") -> Claim:
+async def claimed(store: Idempotency, identity: Identity, key: str = "k") -> Reservation:
     found = await store.claim(identity, key, SAME)
-    assert isinstance(found, Claim)
+    assert isinstance(found, Reservation)
     return found
 
 
@@ -71,7 +71,7 @@ async def test_of_fifty_claims_on_two_engines_one_wins(
     found = await asyncio.gather(
         *((store, there)[n % 2].claim(identity, "race", SAME) for n in range(50)), return_exceptions=True
     )
-    assert Counter(type(f) for f in found) == {Claim: 1, IdempotencyKeyInUse: 49}
+    assert Counter(type(f) for f in found) == {Reservation: 1, IdempotencyKeyInUse: 49}
     assert outcomes == {"in_flight": 49}
 
 
@@ -123,14 +123,14 @@ async def test_another_request_under_the_key_is_refused_while_it_runs_and_after(
 
 async def test_a_key_is_its_tenants_and_its_bound_users_own(store: Idempotency, identity: Identity) -> None:
     await store.store(await claimed(store, identity), ANSWER)
-    assert isinstance(await store.claim(who(f"{identity.tenant.id}-2"), "k", OTHER), Claim)
-    assert isinstance(await store.claim(who(identity.tenant.id, "ada"), "k", OTHER), Claim)
-    assert isinstance(await store.claim(who(identity.tenant.id, "grace"), "k", OTHER), Claim)
+    assert isinstance(await store.claim(who(f"{identity.tenant.id}-2"), "k", OTHER), Reservation)
+    assert isinstance(await store.claim(who(identity.tenant.id, "ada"), "k", OTHER), Reservation)
+    assert isinstance(await store.claim(who(identity.tenant.id, "grace"), "k", OTHER), Reservation)
 
 
 async def test_a_released_key_is_free_for_any_request(store: Idempotency, identity: Identity) -> None:
     await store.release(await claimed(store, identity))
-    assert isinstance(await store.claim(identity, "k", OTHER), Claim)
+    assert isinstance(await store.claim(identity, "k", OTHER), Reservation)
 
 
 async def test_a_key_is_free_when_its_answer_has_expired(store: Idempotency, engine: AsyncEngine, identity: Identity) -> None:
@@ -138,7 +138,7 @@ async def test_a_key_is_free_when_its_answer_has_expired(store: Idempotency, eng
     await pass_time(engine, identity, "86399 seconds")
     assert await store.claim(identity, "k", SAME) == ANSWER
     await pass_time(engine, identity, "1 second")
-    assert isinstance(await store.claim(identity, "k", OTHER), Claim)
+    assert isinstance(await store.claim(identity, "k", OTHER), Reservation)
 
 
 async def test_a_lease_that_has_ended_is_taken_over_once_a_challenge_has_passed(

@@ -16,12 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from app.domain.calls import RateLimits, Tenant
 from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound, Unauthenticated
 from app.domain.money import MicroUSD
-from app.security import keys as keys_module
-from app.security.keys import KeyRing
-from app.security.known_keys import _write
-from app.security.last_used import LastUsed
+from app.security.keys import ring as keys_module
+from app.security.keys.known_keys import _write
+from app.security.keys.last_used import LastUsed
+from app.security.keys.ring import KeyRing
+from app.security.keys.token import PATTERN, write
 from app.security.remembered import Remembered
-from app.security.token import PATTERN, write
 
 SECRET = b"a secret for the key tests, 32 bytes"
 

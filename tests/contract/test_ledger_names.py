@@ -19,7 +19,7 @@ from app.domain.errors import BudgetExceeded
 from app.domain.money import MicroUSD
 from app.erasure.erasure import Person, count
 from app.erasure.pseudonyms import put_under_pseudonyms
-from app.security.redaction import RedactionStalled, Redactor, TenantPattern
+from app.security.redaction.redactor import RedactionStalled, Redactor, TenantPattern
 
 EMAIL = "eve@planted.example.org"
 REDACTOR = Redactor(b"a secret of these tests")

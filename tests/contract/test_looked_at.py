@@ -14,14 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit.recorder import Recorder
 from app.audit.spill import Spill
-from app.budget.shares import shares
+from app.budget.usage_shares import usage_shares
 from app.domain.calls import Identity, Tenant
 from app.domain.money import MicroUSD
 from app.jobs.jobs import Jobs
 from app.oncall.stops import KEY
 from app.oncall.switch import KillSwitch
-from app.security.keys import KeyRing
-from app.security.redaction import Redactor
+from app.security.keys.ring import KeyRing
+from app.security.redaction.redactor import Redactor
 
 SECRET = b"a secret of the tests, 32 bytes.."
 
@@ -43,9 +43,9 @@ async def test_of_all_tenants_the_largest_share_is_told_and_that_of_everything(v
         budget.settle(hold)
     await settled(budget)
     tenants = [who.tenant for who in (some, more, none)]
-    assert await shares(valkey, budget, tenants) == {"tenant-day": 0.75, "global-day": (before + 600) / cap}
-    assert (await shares(valkey, budget, tenants[:1]))["tenant-day"] == 0.3
-    assert (await shares(valkey, budget, []))["tenant-day"] == 0
+    assert await usage_shares(valkey, budget, tenants) == {"tenant-day": 0.75, "global-day": (before + 600) / cap}
+    assert (await usage_shares(valkey, budget, tenants[:1]))["tenant-day"] == 0.3
+    assert (await usage_shares(valkey, budget, []))["tenant-day"] == 0
 
 
 async def test_the_oldest_key_counts_that_works(engine: AsyncEngine) -> None:

@@ -18,9 +18,9 @@ from app.features.support.actions import MOST_OFFERED, Actions, Pending
 from app.features.support.seeds import seed
 from app.features.support.tables import actions as table
 from app.features.support.tables import orders
-from app.security.kept import KeptTexts
-from app.security.links import Links
-from app.security.redaction import Redactor
+from app.security.guard.links import Links
+from app.security.guard.stored_text import KeptTexts
+from app.security.redaction.redactor import Redactor
 
 ACME = Tenant("acme", "Northwind Outfitters", MicroUSD(10_000_000), MicroUSD(1_000_000))
 ADA = Identity(tenant=ACME, key_id="k", user="ada")

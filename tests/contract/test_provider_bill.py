@@ -13,11 +13,11 @@ import pytest_asyncio
 from billing import INPUT, MADE, MOST, NOTHING, Bill, Dialect, Shape, Upstream, upstream
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scripted import A, Scripted, error, passage, recovery
+from scripted import A, Scripted, call_state, error, recovery
 
 from app.domain.calls import Attempt, Done
 from app.domain.errors import OctantError, ProviderFailed
-from app.gateway.passage import Passage
+from app.gateway.call_state import CallState
 from app.gateway.providers.anthropic import AnthropicProvider
 from app.gateway.providers.base import Provider, Timeouts
 from app.gateway.providers.openai import OpenAIProvider
@@ -44,9 +44,9 @@ class Vendors:
 
     async def play(
         self, shape: Shape, *, leave_after: int | None = None, pause: float = 0.0
-    ) -> tuple[Attempt, Passage, Bill, bool]:
+    ) -> tuple[Attempt, CallState, Bill, bool]:
         """One call whose first target is the provider. Returns its attempt, the call, the bill, and whether its end was clean."""
-        way, bill, clean = passage(attempts=1), self.upstream.play(shape, pause), True
+        way, bill, clean = call_state(attempts=1), self.upstream.play(shape, pause), True
         way.request, way.call = replace(way.request, timeouts=TIMEOUTS), replace(way.call, stream=shape.stream)
         room = recovery(Scripted("a"), Scripted("b", error(ProviderFailed)))
         room.providers = {**room.providers, "a": self.adapters[shape.dialect]}
@@ -84,7 +84,7 @@ async def _read(chunks: AsyncGenerator[Any, None], leave_after: int | None) -> b
     return clean
 
 
-def holds(attempt: Attempt, way: Passage, bill: Bill) -> None:
+def holds(attempt: Attempt, way: CallState, bill: Bill) -> None:
     assert len(bill.requests) == 1
     assert bill.tokens <= attempt.cost <= way.worst_case(A), (bill, attempt)
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from conftest import Simulator
-from scripted import A, B, outcomes, passage, recovery
+from scripted import A, B, call_state, outcomes, recovery
 from silent import never_accepting, never_reading
 
 from app.domain.calls import TextDelta
 from app.domain.messages import Message, Text
-from app.gateway.passage import Passage
+from app.gateway.call_state import CallState
 from app.gateway.providers.anthropic import AnthropicProvider
 from app.gateway.providers.openai import OpenAIProvider
 
@@ -64,8 +64,8 @@ async def test_a_silent_provider_costs_no_caller_the_answer(
         await second.aclose()
 
 
-def a_call(text: str, *, stream: bool) -> Passage:
-    way = passage(seconds=SECONDS)
+def a_call(text: str, *, stream: bool) -> CallState:
+    way = call_state(seconds=SECONDS)
     call = replace(way.call, stream=stream, messages=(Message("user", (Text(text),)),))
     return replace(way, call=call, request=replace(way.request, messages=call.messages))
 

@@ -23,7 +23,7 @@ from app.audit.recorder import Recorder
 from app.audit.spill import Spill, SpillFullError
 from app.audit.tables import attempts, calls
 from app.domain.records import CallRecord
-from app.security.redaction import Redactor
+from app.security.redaction.redactor import Redactor
 
 REDACTOR = Redactor(b"a key for the spill tests")
 

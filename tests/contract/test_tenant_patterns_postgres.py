@@ -13,12 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.domain.calls import Tenant
 from app.domain.errors import InvalidRequest, NotFound
 from app.domain.money import MicroUSD
-from app.security import tenant_patterns
-from app.security.keys import KeyRing
-from app.security.redaction import FAILED, Redactor
-from app.security.streams import StreamRedactor
+from app.security.keys.ring import KeyRing
+from app.security.redaction import tenant_patterns
+from app.security.redaction.redactor import FAILED, Redactor
+from app.security.redaction.streams import StreamRedactor
+from app.security.redaction.tenant_patterns import LONGEST, MOST, TenantPatterns
 from app.security.tables import redaction_patterns
-from app.security.tenant_patterns import LONGEST, MOST, TenantPatterns
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from app.features.chat import anthropic_request, openai_request
+from app.api.chat import anthropic_request, openai_request
 from app.gateway.providers import anthropic_wire, openai_wire
 
 PATH = "docs/api.md"

@@ -8,7 +8,7 @@ from api_document import PATH, fields_of, kind_of, render
 from conftest import ROOT
 from openai.types.chat import completion_create_params
 
-from app.features.chat import anthropic_request, openai_request
+from app.api.chat import anthropic_request, openai_request
 
 
 def parameters(*types: object) -> set[str]:

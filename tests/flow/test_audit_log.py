@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from app.audit.actions import ActionLog
 from app.cli import app
 from app.main import create_app
-from app.security.redaction import Redactor
+from app.security.redaction.redactor import Redactor
 from app.settings import load
 from evals.__main__ import app as evals
 
@@ -65,7 +65,7 @@ def test_no_endpoint_for_operators_changes_anything_without_the_log() -> None:
     made = create_app(load(database_url="postgresql+psycopg://x@/x", valkey_url="redis://127.0.0.1:1/0"))
     from sqlalchemy.ext.asyncio import create_async_engine
 
-    from app.console import calls
+    from app.admin import calls
 
     engine = create_async_engine("postgresql+psycopg://x@/x")
     log = ActionLog(engine, secret=b"made up", notes=Path("unused"))

@@ -26,10 +26,10 @@ from records import Drops, a_record
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from app.api.feedback.endpoints import MOST_A_MINUTE
 from app.audit.recorder import Recorder
 from app.audit.spill import Spill
-from app.features.feedback.endpoints import MOST_A_MINUTE
-from app.security.redaction import Redactor
+from app.security.redaction.redactor import Redactor
 from app.settings import EvalsSettings
 from app.stack.embedded import free_port
 from app.telemetry.metrics import Metrics

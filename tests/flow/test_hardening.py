@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 from conftest import Simulator, octant, own_database, running_service
 
-from app.security.token import write
+from app.security.keys.token import write
 from app.stack.embedded import embedded_valkey, free_port
 
 HEAD_SECONDS, BODY_SECONDS, BAD_KEYS = 1.0, 1.5, 5

@@ -22,7 +22,7 @@ from otlp import Receiver, receiving
 from redis import Redis
 from sqlalchemy import create_engine, text
 
-from app.security.finders import luhn
+from app.security.redaction.detectors import luhn
 from app.stack.embedded import free_port
 
 CHAT, MESSAGES, ANSWER, TICKETS = "/v1/chat/completions", "/v1/messages", "/v1/support/answer", "/v1/support/tickets"

@@ -24,7 +24,7 @@ from app.domain.messages import ToolUse
 from app.features.support import tools
 from app.features.support.shop import transaction
 from app.features.support.tables import actions
-from app.security.kept import KeptTexts
+from app.security.guard.stored_text import KeptTexts
 
 MINUTES = 15
 MOST_OFFERED = 3  # of one answer: a customer who is offered ten buttons presses the wrong one

@@ -11,7 +11,7 @@ from app.edge.requests import CallContext
 from app.features.support import citations, tools
 from app.features.support.retrieval import Passage
 from app.features.support.wire import AnswerRequest
-from app.security.guard import UNCONFIRMED, Policy, fence, nonce
+from app.security.guard.guard import UNCONFIRMED, Policy, fence, nonce
 from app.telemetry.spans import current_trace_id
 
 PROMPT = "support/answer"

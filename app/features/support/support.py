@@ -29,10 +29,10 @@ from app.features.support.retrieval import Passage, Retriever
 from app.features.support.shop import Shop
 from app.features.support.wire import ActionDecision, AnswerRequest, TicketRequest
 from app.features.support.words import words
+from app.gateway.call_state import LAST_RESORT
 from app.gateway.gateway import Gateway
-from app.gateway.passage import LAST_RESORT
-from app.security.guard import Guard, Policy, fence, nonce
-from app.security.kept import KeptTexts
+from app.security.guard.guard import Guard, Policy, fence, nonce
+from app.security.guard.stored_text import KeptTexts
 from app.telemetry.spans import Tracing
 
 TICKET_PROMPT = "support/ticket"

@@ -13,7 +13,7 @@ from app.domain.messages import OutputSchema
 from app.features.support.shop import transaction
 from app.features.support.tables import tickets
 from app.features.support.wire import Ticket
-from app.security.kept import KeptTexts
+from app.security.guard.stored_text import KeptTexts
 
 OUTPUT = OutputSchema("ticket", Ticket.model_json_schema())
 _ORDER = re.compile(r"(?<![A-Z0-9])NW-[0-9]{5}(?![0-9])", re.IGNORECASE)

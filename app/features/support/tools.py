@@ -16,7 +16,7 @@ from app.domain.calls import Identity
 from app.domain.messages import ToolSpec, ToolUse
 from app.features.support.shop import NoSuchOrder, Refused, Shop
 from app.features.support.wire import NOT_BLANK
-from app.security.kept import KeptTexts
+from app.security.guard.stored_text import KeptTexts
 
 HAND_OVER = "hand_over_to_human"
 UNKNOWN = "unknown"

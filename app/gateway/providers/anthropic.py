@@ -30,8 +30,8 @@ from app.domain.errors import (
 )
 from app.gateway.providers import anthropic_wire
 from app.gateway.providers.base import ModelRequest
-from app.gateway.providers.faults import FOREIGN, Blame, from_transport, kind_of_status, machine_words, with_retry_after
-from app.gateway.providers.limits import Limits
+from app.gateway.providers.errors import FOREIGN, Blame, from_transport, kind_of_status, machine_words, with_retry_after
+from app.gateway.providers.timeouts import AttemptTimeouts
 
 PATH = "/v1/messages"
 COUNT_PATH = "/v1/messages/count_tokens"
@@ -80,7 +80,7 @@ class AnthropicProvider:
     async def count_tokens(self, request: ModelRequest) -> int | None:
         """As the vendor counts them (docs.anthropic.com/en/api/messages-count-tokens)."""
         blame = Blame(self.name, request.model)
-        limits = Limits(request.timeouts, provider=self.name, model=request.model, streamed=False)
+        limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=False)
         body = {k: v for k, v in anthropic_wire.body(request, stream=False).items() if k not in anthropic_wire.NOT_COUNTED}
         try:
             async with limits.waiting():
@@ -98,7 +98,7 @@ class AnthropicProvider:
         """Send and wait for the whole reply."""
         blame = Blame(self.name, request.model)
         reading = anthropic_wire.Reading(request, self.name)
-        limits = Limits(request.timeouts, provider=self.name, model=request.model, streamed=False)
+        limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=False)
         body = anthropic_wire.body(request, stream=False)
         try:
             async with limits.waiting():
@@ -116,7 +116,7 @@ class AnthropicProvider:
         """Send and yield deltas as they arrive, then `Done`."""
         blame = Blame(self.name, request.model)
         reading = anthropic_wire.Reading(request, self.name)
-        limits = Limits(request.timeouts, provider=self.name, model=request.model, streamed=True)
+        limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=True)
         body = anthropic_wire.body(request, stream=True)
         answered = False
         async with contextlib.AsyncExitStack() as stack:
@@ -162,7 +162,7 @@ async def _drain(events: AsyncStream[object]) -> None:
 
 
 def _transport_timeout(request: ModelRequest) -> httpx2.Timeout:
-    """Only connecting is left to the transport; `Limits` has the rest. ``pool`` bounds a wait for a free connection."""
+    """Only connecting is left to the transport; `AttemptTimeouts` has the rest. ``pool`` bounds a wait for a free connection."""
     connect = request.timeouts.connect
     return httpx2.Timeout(None, connect=connect, pool=connect)
 

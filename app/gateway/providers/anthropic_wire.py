@@ -16,7 +16,7 @@ from app.domain.calls import Delta, Reply, Usage
 from app.domain.messages import Image, Message, Part, StopReason, Text, Thinking, ToolChoice, ToolResult, ToolSpec, ToolUse
 from app.gateway.providers.assembly import Assembly
 from app.gateway.providers.base import ModelRequest
-from app.gateway.providers.faults import ProtocolError
+from app.gateway.providers.errors import ProtocolError
 from app.gateway.providers.reported import UNUSABLE, Count, Optional, grown
 
 STOPS: dict[str, StopReason] = {

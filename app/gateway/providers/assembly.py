@@ -6,7 +6,7 @@ from typing import Literal
 
 from app.domain.calls import Delta, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart
 from app.domain.messages import Part, Text, Thinking, ToolUse
-from app.gateway.providers.faults import ProtocolError
+from app.gateway.providers.errors import ProtocolError
 
 
 @dataclass(slots=True)

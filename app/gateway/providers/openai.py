@@ -30,8 +30,8 @@ from app.domain.errors import (
 )
 from app.gateway.providers import openai_wire
 from app.gateway.providers.base import ModelRequest
-from app.gateway.providers.faults import FOREIGN, Blame, from_transport, kind_of_status, machine_words, with_retry_after
-from app.gateway.providers.limits import Limits
+from app.gateway.providers.errors import FOREIGN, Blame, from_transport, kind_of_status, machine_words, with_retry_after
+from app.gateway.providers.timeouts import AttemptTimeouts
 
 PATH = "/chat/completions"
 REQUEST_ID = "x-request-id"
@@ -72,7 +72,7 @@ class OpenAIProvider:
         """Send and wait for the whole reply."""
         blame = Blame(self.name, request.model)
         reading = openai_wire.Reading(request, self.name)
-        limits = Limits(request.timeouts, provider=self.name, model=request.model, streamed=False)
+        limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=False)
         body = openai_wire.body(request, legacy_max_tokens=self._legacy_max_tokens, stream=False)
         try:
             async with limits.waiting():
@@ -90,7 +90,7 @@ class OpenAIProvider:
         """Send and yield deltas as they arrive, then `Done`."""
         blame = Blame(self.name, request.model)
         reading = openai_wire.Reading(request, self.name)
-        limits = Limits(request.timeouts, provider=self.name, model=request.model, streamed=True)
+        limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=True)
         body = openai_wire.body(request, legacy_max_tokens=self._legacy_max_tokens, stream=True)
         answered = False
         async with contextlib.AsyncExitStack() as stack:
@@ -132,7 +132,7 @@ class OpenAIProvider:
 
 
 def _transport_timeout(request: ModelRequest) -> httpx2.Timeout:
-    """Only connecting is left to the transport; `Limits` has the rest. ``pool`` bounds a wait for a free connection."""
+    """Only connecting is left to the transport; `AttemptTimeouts` has the rest. ``pool`` bounds a wait for a free connection."""
     connect = request.timeouts.connect
     return httpx2.Timeout(None, connect=connect, pool=connect)
 

@@ -13,16 +13,16 @@ from app.domain.errors import InvalidRequest, OutputUnchecked, ProviderOutputInv
 from app.domain.json_text import refuse, too_deep
 from app.domain.messages import OutputSchema, Part, Text, ToolSpec, ToolUse
 from app.domain.routes import Target
+from app.gateway.recovery.lenient_json import document_in
 from app.gateway.recovery.schema import MOST_VIOLATIONS, OutOfSteps, Run, Schema, SchemaRefused
 from app.gateway.recovery.schema_compiler import LONGEST, MOST_SCHEMAS, Cache
-from app.gateway.recovery.tolerant import document_in
 
 PATTERN_UNCHECKED = "pattern_unchecked"  # word of the header octant-degraded
 NOT_OFFERED = "name: not a tool that was offered"
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class OutputCheck:
     """``reply`` is the one to go on with: as it came, or with its JSON read tolerantly (``parsed``). Valid if no violations."""
 
     reply: Reply
@@ -70,7 +70,7 @@ def _too_large(limit: str) -> InvalidRequest:
     return InvalidRequest(f"The schemas of the answer and of all tools are over {limit} together.", param="schema")
 
 
-def judge(reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...]) -> Verdict:
+def judge(reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...]) -> OutputCheck:
     """Check a reply, and read what is not JSON tolerantly where that makes it valid. Nothing is guessed (see `tolerant`).
 
     Raises OutputUnchecked where the check takes more steps than it may (`schema.MOST_STEPS`).
@@ -78,11 +78,11 @@ def judge(reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...]
     run = Run()
     found = violations(reply, output, tools, run)
     if not found:
-        return Verdict(reply)
+        return OutputCheck(reply)
     read = _read_tolerantly(reply, output)
     if read is not None and not violations(read, output, tools, run):
-        return Verdict(read, parsed=True)
-    return Verdict(reply, found)
+        return OutputCheck(read, parsed=True)
+    return OutputCheck(reply, found)
 
 
 def violations(

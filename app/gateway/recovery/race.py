@@ -16,7 +16,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from app.domain.errors import InvalidRequest, OctantError, ProviderError, ProviderRejected, Stopped
 from app.domain.routes import Target
-from app.gateway.passage import Passage
+from app.gateway.call_state import CallState
 from app.gateway.recovery.breaker import Circuits
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ class Race(Generic[T]):
     ``discard`` closes a success that came too late. ``on_overtaken`` hears of a target that was silent when another one won.
     """
 
-    passage: Passage
+    state: CallState
     circuits: Circuits
     discard: Callable[[T], Awaitable[None]]
     on_overtaken: Callable[[Target], None]
@@ -93,7 +93,7 @@ class Race(Generic[T]):
         end = loop.time() + latest
         with self.circuits.opening(target) as opened:
             while target in self._running and not opened.done():
-                left = min(head_start - self.passage.silent_for(target), end - loop.time())
+                left = min(head_start - self.state.silent_for(target), end - loop.time())
                 if left <= 0:
                     return None
                 if won := await self._step(left, opened):
@@ -135,14 +135,14 @@ class Race(Generic[T]):
             self._fatal.__cause__ = error
         except ProviderError as error:
             self.failures.append(error)
-            if self.passage.remaining() <= 0:
+            if self.state.remaining() <= 0:
                 self._fatal = self._fatal or TimeoutError()
         except OctantError as error:  # no money for this one: what runs already is paid for
             self._refusal = error
         except asyncio.CancelledError:
             if not task.cancelled():
                 raise
-            self._stopped = Stopped("The provider was stopped by an operator.")  # the attempt alone: `Passage.leave`
+            self._stopped = Stopped("The provider was stopped by an operator.")  # the attempt alone: `CallState.leave`
         return won
 
     async def _succeeded(self, target: Target, result: T, before: Won[T] | None) -> Won[T]:
@@ -155,5 +155,5 @@ class Race(Generic[T]):
     def _overtake(self, winner: Target) -> None:
         """Tell of those that were asked before the winner and still say nothing."""
         for target in self._running:
-            if self.started.index(target) < self.started.index(winner) and target in self.passage.running:
+            if self.started.index(target) < self.started.index(winner) and target in self.state.running:
                 self.on_overtaken(target)

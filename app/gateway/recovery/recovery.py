@@ -36,10 +36,11 @@ from app.domain.errors import (
 )
 from app.domain.messages import Message, Text
 from app.domain.routes import Route, Target
-from app.gateway.passage import LAST_RESORT, Passage
+from app.gateway.call_state import LAST_RESORT, CallState
 from app.gateway.providers.base import ModelRequest, Provider
 from app.gateway.recovery import repair
 from app.gateway.recovery.breaker import Circuits
+from app.gateway.recovery.final_error import final_error
 from app.gateway.recovery.output import judge
 from app.gateway.recovery.patience import Patience
 from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
@@ -47,7 +48,6 @@ from app.gateway.recovery.race import Race, Won
 from app.gateway.recovery.relay import Opened, relay
 from app.gateway.recovery.retry_budget import RetryBudget
 from app.gateway.recovery.retrying import retrying
-from app.gateway.recovery.verdict import verdict
 from app.gateway.rendering import within
 from app.telemetry.metrics import Metrics
 
@@ -61,7 +61,7 @@ COUNT_SECONDS = 3.0  # for a vendor's count of tokens: ours is good enough, and 
 
 @dataclass(kw_only=True)
 class Recovery:
-    """AXIS 3. Holds nothing of a call (`Passage` does), only what is known of providers.
+    """AXIS 3. Holds nothing of a call (`CallState` does), only what is known of providers.
 
     ``stopped`` says whether an operator has stopped a provider, from memory; ``key_of`` gives the fingerprint of our key there.
     """
@@ -79,57 +79,57 @@ class Recovery:
         """Give each provider its retry budget."""
         self._budgets = {name: RetryBudget(self.retries) for name in self.providers}
 
-    def choose(self, passage: Passage) -> None:
+    def choose(self, state: CallState) -> None:
         """Leave out the targets that cannot do what the caller asks. Raises UnsupportedParameter where none can.
 
         Up front, before money is held: a parameter that is dropped in silence changes the answer.
         """
-        route = passage.pin.route
-        lacking = {target: self.providers[target.provider].lacks(passage.request) for target in route.targets}
-        passage.targets = self.able(passage, route.targets)
-        passage.ignored = {target: names for target, names in lacking.items() if names}
-        if not passage.targets:
+        route = state.pin.route
+        lacking = {target: self.providers[target.provider].lacks(state.request) for target in route.targets}
+        state.targets = self.able(state, route.targets)
+        state.ignored = {target: names for target, names in lacking.items() if names}
+        if not state.targets:
             names = sorted(frozenset.intersection(*lacking.values()) or frozenset.union(*lacking.values()))
             raise UnsupportedParameter(f"No model of '{route.name}' supports {' together with '.join(names)}.", param=names[0])
-        if len(passage.targets) < len(route.targets):
-            passage.degraded.append(NARROWED)
+        if len(state.targets) < len(route.targets):
+            state.degraded.append(NARROWED)
 
-    def able(self, passage: Passage, targets: Sequence[Target]) -> tuple[Target, ...]:
+    def able(self, state: CallState, targets: Sequence[Target]) -> tuple[Target, ...]:
         """Those that can do what the caller asks, up to what the route ignores."""
-        ignored = passage.pin.route.ignore
-        return tuple(t for t in targets if self.providers[t.provider].lacks(passage.request) <= ignored)
+        ignored = state.pin.route.ignore
+        return tuple(t for t in targets if self.providers[t.provider].lacks(state.request) <= ignored)
 
-    async def complete(self, passage: Passage) -> Reply:
+    async def complete(self, state: CallState) -> Reply:
         """Return the first valid reply, or the last resort. Raises Wait, InvalidRequest, OutputInvalid or BudgetExceeded."""
 
         async def once(target: Target) -> Reply:
             try:
-                return await self._ask(passage, target)
+                return await self._ask(state, target)
             except ProviderOutputInvalid as error:
                 if error.reply is None:
                     raise
                 self.metrics.repairs.inc(step="asked_again")
-                reply = await self._ask(passage, target, repair.turns(error.reply, error.violations))
-                passage.degraded.append(REPAIRED)
+                reply = await self._ask(state, target, repair.turns(error.reply, error.violations))
+                state.degraded.append(REPAIRED)
                 self.metrics.repairs.inc(step="repaired")
                 return reply
 
         try:
-            return await self._first_success(passage, once)
+            return await self._first_success(state, once)
         except Wait as error:
-            return self._last_resort(passage, error)
+            return self._last_resort(state, error)
 
-    async def open(self, passage: Passage) -> AsyncGenerator[Chunk, None]:
+    async def open(self, state: CallState) -> AsyncGenerator[Chunk, None]:
         """Return a stream whose first chunk has arrived. Raises as `complete`; later failures come from the stream."""
 
         async def once(target: Target) -> Opened:
-            return await self._open(passage, target)
+            return await self._open(state, target)
 
         try:
-            opened = await self._first_success(passage, once)
+            opened = await self._first_success(state, once)
         except Wait as error:
-            return _told(self._last_resort(passage, error))
-        chunks = relay(opened, passage, self.circuits, lambda said: self._continue(passage, opened.target, said))
+            return _told(self._last_resort(state, error))
+        chunks = relay(opened, state, self.circuits, lambda said: self._continue(state, opened.target, said))
         return _Relayed(chunks, opened)
 
     async def count_tokens(self, request: ModelRequest, route: Route, deadline: Deadline) -> int | None:
@@ -150,68 +150,68 @@ class Recovery:
                 return counted
         return None
 
-    async def _ask(self, passage: Passage, target: Target, further: tuple[Message, ...] = ()) -> Reply:
+    async def _ask(self, state: CallState, target: Target, further: tuple[Message, ...] = ()) -> Reply:
         """One attempt at a whole answer. Raises ProviderOutputInvalid: never a guess passed on as valid (R4)."""
-        async with passage.attempt(target, further) as attempt:
+        async with state.attempt(target, further) as attempt:
             attempt.key = self.key_of(target.provider)
-            with self._watch(passage, target):
-                reply = attempt.end(await self.providers[target.provider].complete(passage.request_for(target, further)))
+            with self._watch(state, target):
+                reply = attempt.end(await self.providers[target.provider].complete(state.request_for(target, further)))
             self.circuits.succeeded(target)
-            judged = judge(reply, passage.request.output, passage.request.tools)
+            judged = judge(reply, state.request.output, state.request.tools)
             if judged.violations:
                 self.metrics.repairs.inc(step="invalid")
                 raise judged.error(target)
             if judged.parsed:
                 self.metrics.repairs.inc(step="parsed")
-                passage.degraded.append(PARSED)
+                state.degraded.append(PARSED)
             return judged.reply
 
-    async def _open(self, passage: Passage, target: Target, further: tuple[Message, ...] = ()) -> Opened:
+    async def _open(self, state: CallState, target: Target, further: tuple[Message, ...] = ()) -> Opened:
         """One attempt at a stream, up to its first chunk."""
         async with AsyncExitStack() as stack:
-            attempt = await stack.enter_async_context(passage.attempt(target, further))
+            attempt = await stack.enter_async_context(state.attempt(target, further))
             attempt.key = self.key_of(target.provider)
-            chunks = self.providers[target.provider].stream(passage.request_for(target, further))
+            chunks = self.providers[target.provider].stream(state.request_for(target, further))
             await stack.enter_async_context(aclosing(chunks))
-            with self._watch(passage, target):
+            with self._watch(state, target):
                 try:
                     first = await anext(chunks)
                 except StopAsyncIteration:
                     raise ProviderGarbled("An empty stream.", provider=target.provider, model=target.model) from None
             return Opened(target, attempt, first, chunks, stack.pop_all())
 
-    async def _continue(self, passage: Passage, broken: Target, said: str) -> Opened:
+    async def _continue(self, state: CallState, broken: Target, said: str) -> Opened:
         """Open a stream at another target of the route that goes on after ``said``. Raises as `open`."""
         further = repair.continuation(said)
-        others = [target for target in passage.targets if target != broken]
+        others = [target for target in state.targets if target != broken]
 
         async def once(target: Target) -> Opened:
-            return await self._open(passage, target, further)
+            return await self._open(state, target, further)
 
-        return await self._first_success(passage, once, others)
+        return await self._first_success(state, once, others)
 
     async def _first_success(
-        self, passage: Passage, once: Callable[[Target], Awaitable[T]], targets: Sequence[Target] | None = None
+        self, state: CallState, once: Callable[[Target], Awaitable[T]], targets: Sequence[Target] | None = None
     ) -> T:
-        chosen = passage.targets if targets is None else targets
+        chosen = state.targets if targets is None else targets
         resting: list[Target] = []
-        race = Race[T](passage, self.circuits, _let_go, lambda target: self._overtaken(passage, target))
+        race = Race[T](state, self.circuits, _let_go, lambda target: self._overtaken(state, target))
         try:
-            async with asyncio.timeout(passage.remaining() + MARGIN), race:
-                won = await self._run(race, passage, once, chosen, resting)
+            async with asyncio.timeout(state.remaining() + MARGIN), race:
+                won = await self._run(race, state, once, chosen, resting)
         except TimeoutError as error:
-            raise DeadlineExceeded(f"No answer within {passage.call.deadline.total:g} seconds.", retry_after=1.0) from error
+            raise DeadlineExceeded(f"No answer within {state.call.deadline.total:g} seconds.", retry_after=1.0) from error
         if won:
-            passage.answered_by(won.target)
+            state.answered_by(won.target)
             return won.result
         if any(isinstance(failure, ProviderOutputInvalid) for failure in race.failures):
             self.metrics.repairs.inc(step="gave_up")
-        raise verdict(race.failures, self.circuits.rest(resting))
+        raise final_error(race.failures, self.circuits.rest(resting))
 
     async def _run(
         self,
         race: Race[T],
-        passage: Passage,
+        state: CallState,
         once: Callable[[Target], Awaitable[T]],
         targets: Sequence[Target],
         resting: list[Target],
@@ -220,25 +220,25 @@ class Recovery:
         for number, target in enumerate(targets):
             if self.stopped(target.provider):
                 continue
-            if not await self.circuits.admit(target, passage.longest_attempt()):
+            if not await self.circuits.admit(target, state.longest_attempt()):
                 resting.append(target)
                 self.metrics.breaker_skips.inc(provider=target.provider, model=target.model)
                 continue
-            race.start(target, self._at(passage, target, once, [t for t in targets if t not in race.started]))
-            first_token = passage.request.timeouts.first_token
-            head_start = self.patience.head_start(target, stream=passage.call.stream, first_token=first_token)
-            share = passage.remaining() / (len(targets) - number)  # time is kept for each further target
+            race.start(target, self._at(state, target, once, [t for t in targets if t not in race.started]))
+            first_token = state.request.timeouts.first_token
+            head_start = self.patience.head_start(target, stream=state.call.stream, first_token=first_token)
+            share = state.remaining() / (len(targets) - number)  # time is kept for each further target
             if won := await race.until_silent(target, head_start, share):
                 return won
         return await race.until_over()
 
-    async def _at(self, passage: Passage, target: Target, once: Callable[[Target], Awaitable[T]], others: Sequence[Target]) -> T:
+    async def _at(self, state: CallState, target: Target, once: Callable[[Target], Awaitable[T]], others: Sequence[Target]) -> T:
         """Ask one target, again where that may help. ``others`` are those that were not asked before it."""
         budget = self._budgets[target.provider]
         budget.first_attempt()
 
         def may_retry(error: BaseException | None) -> bool:
-            if self.circuits.state(target) != "closed" or passage.running or self.stopped(target.provider):
+            if self.circuits.state(target) != "closed" or state.running or self.stopped(target.provider):
                 return False
             if isinstance(error, ProviderTimeout) and self._able_now(target, others):
                 return False  # it was silent: others are asked before it is asked again
@@ -249,7 +249,7 @@ class Recovery:
             return False
 
         try:
-            return await retrying(passage, self.retries, may_retry=may_retry)(once, target)
+            return await retrying(state, self.retries, may_retry=may_retry)(once, target)
         except ProviderError:
             raise
         except BaseException:
@@ -261,17 +261,17 @@ class Recovery:
         return any(t != target and not self.stopped(t.provider) and self.circuits.state(t) != "open" for t in others)
 
     @contextmanager
-    def _watch(self, passage: Passage, target: Target) -> Generator[None, None, None]:
+    def _watch(self, state: CallState, target: Target) -> Generator[None, None, None]:
         """Judge the target by what it does within, and learn how long it takes.
 
         A stream's patience is for its first token, a whole answer's for all of it. A caller who leaves has waited in vain.
         """
-        began, stream, timeouts = time.perf_counter(), passage.call.stream, passage.request.timeouts
+        began, stream, timeouts = time.perf_counter(), state.call.stream, state.request.timeouts
         wanted = timeouts.first_token if stream else timeouts.total
-        progress = passage.running[target]
+        progress = state.running[target]
         usual = self.patience.usual(target, stream=stream)
         try:
-            with self.circuits.watch(target, given=passage.remaining(), wanted=wanted, usual=usual):
+            with self.circuits.watch(target, given=state.remaining(), wanted=wanted, usual=usual):
                 yield
         except asyncio.CancelledError:
             patient = progress.overtaken and usual is not None
@@ -279,18 +279,18 @@ class Recovery:
             raise
         self.patience.note(target, time.perf_counter() - began, stream=stream)
 
-    def _overtaken(self, passage: Passage, target: Target) -> None:
+    def _overtaken(self, state: CallState, target: Target) -> None:
         """Note that a target was silent until another one had answered."""
-        passage.running[target].overtaken = True
+        state.running[target].overtaken = True
         self.metrics.overtaken.inc(provider=target.provider, model=target.model)
 
-    def _last_resort(self, passage: Passage, error: Wait) -> Reply:
+    def _last_resort(self, state: CallState, error: Wait) -> Reply:
         """The feature's static answer, said to be one. Raises ``error`` where the feature has none."""
-        if passage.call.last_resort is None:
+        if state.call.last_resort is None:
             raise error
-        passage.give_last_resort(error)
-        self.metrics.last_resorts.inc(feature=passage.call.feature)
-        return Reply(parts=(Text(passage.call.last_resort),), stop="end", usage=Usage(), provider="", model=LAST_RESORT)
+        state.give_last_resort(error)
+        self.metrics.last_resorts.inc(feature=state.call.feature)
+        return Reply(parts=(Text(state.call.last_resort),), stop="end", usage=Usage(), provider="", model=LAST_RESORT)
 
 
 async def _told(reply: Reply) -> AsyncGenerator[Chunk, None]:

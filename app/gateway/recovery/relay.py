@@ -12,10 +12,10 @@ from app.domain.calls import Chunk, Done, Reply, TextDelta, ThinkingDelta, ToolU
 from app.domain.errors import ProviderError, ProviderOutputInvalid, ProvidersUnavailable, ProviderTimeout, Wait
 from app.domain.messages import Part, Text
 from app.domain.routes import Target
-from app.gateway.passage import AttemptInProgress, Passage
+from app.gateway.call_state import AttemptInProgress, CallState
 from app.gateway.recovery.breaker import Circuits
-from app.gateway.recovery.output import Verdict, violations
-from app.gateway.recovery.verdict import verdict
+from app.gateway.recovery.final_error import final_error
+from app.gateway.recovery.output import OutputCheck, violations
 
 CONTINUED = "continued"
 
@@ -55,41 +55,41 @@ class _Said:
 
 
 async def relay(
-    opened: Opened, passage: Passage, circuits: Circuits, go_on: Callable[[str], Awaitable[Opened]]
+    opened: Opened, state: CallState, circuits: Circuits, go_on: Callable[[str], Awaitable[Opened]]
 ) -> AsyncGenerator[Chunk, None]:
     """Pass the chunks on. ``go_on`` opens a stream that continues a text. Raises ProvidersUnavailable or OutputInvalid."""
     said = _Said()
     try:
-        async with aclosing(_kept(opened, passage, circuits)) as chunks:
+        async with aclosing(_kept(opened, state, circuits)) as chunks:
             async for chunk in chunks:
                 said.note(chunk)
                 yield chunk
     except ProviderOutputInvalid as error:
-        raise verdict([error]) from error
+        raise final_error([error]) from error
     except ProviderError as error:
-        before = passage.attempts[-1].usage  # the broken one's: it has just ended
-        continued = await _continuation(error, said, passage, go_on)
+        before = state.attempts[-1].usage  # the broken one's: it has just ended
+        continued = await _continuation(error, said, state, go_on)
     else:
         return
-    async with aclosing(_continued(continued, said, before, passage, circuits)) as chunks:
+    async with aclosing(_continued(continued, said, before, state, circuits)) as chunks:
         async for chunk in chunks:
             yield chunk
 
 
-async def _continuation(error: ProviderError, said: _Said, passage: Passage, go_on: Callable[[str], Awaitable[Opened]]) -> Opened:
+async def _continuation(error: ProviderError, said: _Said, state: CallState, go_on: Callable[[str], Awaitable[Opened]]) -> Opened:
     """Open the stream that goes on, where the route and what was said allow it. Raises ProvidersUnavailable."""
     broken = ProvidersUnavailable("The model provider broke off in the middle of its answer.", retry_after=1.0)
-    if not (passage.pin.route.continue_streams and said.only_text and passage.request.output is None):
+    if not (state.pin.route.continue_streams and said.only_text and state.request.output is None):
         raise broken from error
     try:
         continued = await go_on(said.text)
     except Wait as none_left:
         raise broken from none_left
-    passage.degraded.append(CONTINUED)
+    state.degraded.append(CONTINUED)
     return continued
 
 
-async def _kept(opened: Opened, passage: Passage, circuits: Circuits) -> AsyncGenerator[Chunk, None]:
+async def _kept(opened: Opened, state: CallState, circuits: Circuits) -> AsyncGenerator[Chunk, None]:
     """One attempt's chunks, counted as they come. Raises ProviderError where they break or the whole is not valid."""
     async with opened.stack:
         try:
@@ -98,7 +98,7 @@ async def _kept(opened: Opened, passage: Passage, circuits: Circuits) -> AsyncGe
                 chunk = _counted(opened.attempt, arrived)
                 if isinstance(chunk, Done):
                     circuits.succeeded(opened.target)
-                    _check(chunk.reply, passage, opened.target)
+                    _check(chunk.reply, state, opened.target)
                 yield chunk
         except ProviderOutputInvalid:
             raise
@@ -111,11 +111,11 @@ async def _kept(opened: Opened, passage: Passage, circuits: Circuits) -> AsyncGe
 
 
 async def _continued(
-    opened: Opened, said: _Said, before: Usage, passage: Passage, circuits: Circuits
+    opened: Opened, said: _Said, before: Usage, state: CallState, circuits: Circuits
 ) -> AsyncGenerator[Chunk, None]:
     """The second model's text as more of the first's; the whole at the end is both, and so is its usage."""
     try:
-        async with aclosing(_kept(opened, passage, circuits)) as chunks:
+        async with aclosing(_kept(opened, state, circuits)) as chunks:
             async for chunk in chunks:
                 match chunk:
                     case TextDelta(text=text):
@@ -131,12 +131,12 @@ async def _continued(
         raise ProvidersUnavailable("Two model providers broke off in the middle of the answer.", retry_after=1.0) from error
 
 
-def _check(reply: Reply, passage: Passage, target: Target) -> None:
+def _check(reply: Reply, state: CallState, target: Target) -> None:
     """A stream's output cannot be mended, it is out: it is valid as it came, or the stream ends in an error."""
-    found = violations(reply, passage.request.output, passage.request.tools)
+    found = violations(reply, state.request.output, state.request.tools)
     if found:
-        passage.metrics.repairs.inc(step="gave_up")
-        raise Verdict(reply, found).error(target)
+        state.metrics.repairs.inc(step="gave_up")
+        raise OutputCheck(reply, found).error(target)
 
 
 def _counted(attempt: AttemptInProgress, chunk: Chunk) -> Chunk:

@@ -11,27 +11,27 @@ from collections.abc import Callable
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
 from app.domain.errors import Retryable
-from app.gateway.passage import Passage
+from app.gateway.call_state import CallState
 from app.gateway.recovery.policy import RetryPolicy
 
 
-def retrying(passage: Passage, policy: RetryPolicy, *, may_retry: Callable[[BaseException | None], bool]) -> AsyncRetrying:
+def retrying(state: CallState, policy: RetryPolicy, *, may_retry: Callable[[BaseException | None], bool]) -> AsyncRetrying:
     """Build the retries of one target. ``may_retry`` is asked last, with the failure, once for each retry that would happen."""
     backoff = wait_random_exponential(multiplier=policy.first, max=policy.most)
 
-    def wait(state: RetryCallState) -> float:
-        asked = retry_after(_error(state))
-        return backoff(state) if asked is None else asked
+    def wait(retry_state: RetryCallState) -> float:
+        asked = retry_after(_error(retry_state))
+        return backoff(retry_state) if asked is None else asked
 
     async def pause(seconds: float) -> None:
-        if not passage.running:
-            passage.waited_ms += seconds * 1000
+        if not state.running:
+            state.waited_ms += seconds * 1000
         await asyncio.sleep(seconds)
 
-    def exhausted(state: RetryCallState) -> bool:
-        if state.attempt_number >= passage.pin.route.attempts_per_target:
+    def exhausted(retry_state: RetryCallState) -> bool:
+        if retry_state.attempt_number >= state.pin.route.attempts_per_target:
             return True
-        return passage.remaining() <= state.upcoming_sleep or not may_retry(_error(state))
+        return state.remaining() <= retry_state.upcoming_sleep or not may_retry(_error(retry_state))
 
     def worth_it(error: BaseException) -> bool:
         return isinstance(error, Retryable) and (retry_after(error) or 0.0) <= policy.longest_asked
@@ -45,5 +45,5 @@ def retry_after(error: BaseException | None) -> float | None:
     return hint
 
 
-def _error(state: RetryCallState) -> BaseException | None:
-    return state.outcome.exception() if state.outcome else None
+def _error(retry_state: RetryCallState) -> BaseException | None:
+    return retry_state.outcome.exception() if retry_state.outcome else None

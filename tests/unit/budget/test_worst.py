@@ -5,7 +5,7 @@ import ast
 import pytest
 from conftest import ROOT
 
-from app.budget import worst
+from app.budget import exposure as worst
 from app.budget.budget import BudgetPolicy
 from app.domain.calls import Tenant
 from app.domain.money import MicroUSD

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from app.api.chat.anthropic_answer import message
 from app.domain.calls import Reply, Usage
 from app.domain.messages import ToolUse
 from app.edge.answers import json_answer
-from app.features.chat.anthropic_answer import message
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Scope
 
+from app.api import chat, jobs
 from app.domain.calls import Identity, Tenant
 from app.domain.errors import InvalidRequest, OctantError, OutputInvalid, ProvidersUnavailable, UnknownModel
 from app.domain.money import ZERO
@@ -30,8 +31,8 @@ from app.edge.middleware import EdgeMiddleware
 from app.edge.parts import EdgeParts
 from app.edge.proxies import Proxies
 from app.edge.sse import EventStream
-from app.features import chat, jobs, support
-from app.idempotency.idempotency import Claim, Idempotency, StoredAnswer
+from app.features import support
+from app.idempotency.idempotency import Idempotency, Reservation, StoredAnswer
 from app.telemetry.metrics import Metrics
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -198,7 +199,7 @@ async def test_an_answer_leaves_only_when_it_is_stored(engine: AsyncEngine) -> N
     store = service.store.store
     before_storing: list[Message] = []
 
-    async def slowly(claim: Claim, answer: StoredAnswer) -> None:
+    async def slowly(claim: Reservation, answer: StoredAnswer) -> None:
         await asyncio.sleep(0.05)
         before_storing.extend(sent)
         await store(claim, answer)

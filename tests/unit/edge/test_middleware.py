@@ -15,7 +15,7 @@ from app.domain.errors import InvalidRequest
 from app.edge.admin import AdminSide
 from app.edge.limits import HeadLimits
 from app.edge.middleware import EdgeMiddleware
-from app.security.redaction import Redactor
+from app.security.redaction.redactor import Redactor
 from app.telemetry.metrics import Metrics
 
 REDACT = partial(Redactor(b"tests").redact, tenant="")

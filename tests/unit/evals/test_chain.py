@@ -10,7 +10,7 @@ from app.releases.manifest import parse
 from evals.baseline import Baseline, PinnedModel
 from evals.cases import Case, InvalidSuite, load_cases
 from evals.chain import Chain, chain_of, cut_down, newest, pinned_models, unshippable
-from evals.gate import PASS, Threshold, Thresholds, Verdict
+from evals.gate import PASS, GateResult, Threshold, Thresholds
 from evals.harness import Result, Trail
 from evals.rates import Rate
 
@@ -18,7 +18,7 @@ TODAY = date(2026, 11, 24)
 CHAIN = chain_of(newest()[1])
 HIGH = Threshold(least=0.8, goal=0.9, metric="Deflection rate, for instance.")
 THRESHOLDS = Thresholds(overall=HIGH, modes={}, models=dict.fromkeys(CHAIN.models, HIGH))
-VERDICT = Verdict(PASS, (), Rate(1, 1), {})
+VERDICT = GateResult(PASS, (), Rate(1, 1), {})
 
 
 def pinned(passed: int = 9, pins: str = CHAIN.pins) -> PinnedModel:

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from evals.cases import AnswerCase, InvalidSuite
-from evals.gate import BELOW, BROKEN, PASS, Threshold, Thresholds, Verdict, judge, load_thresholds
+from evals.gate import BELOW, BROKEN, PASS, GateResult, Threshold, Thresholds, judge, load_thresholds
 from evals.harness import Result, Trail
 from evals.rates import Rate, percentile
 from evals.report import as_json, markdown
@@ -34,7 +34,7 @@ def thresholds(overall: float = 0.5, mode: float = 0.5) -> Thresholds:
     return Thresholds(overall=both[0], modes={"wrong_tool": both[1]})
 
 
-def verdict(results: list[Result], wanted: Thresholds) -> Verdict:
+def verdict(results: list[Result], wanted: Thresholds) -> GateResult:
     return judge([r.case for r in results], results, wanted)
 
 

@@ -11,8 +11,8 @@ import pytest
 from conftest import ROOT
 
 from app.features.support.tickets import OUTPUT
-from app.security.guard import fence
-from app.security.redaction import Redactor
+from app.security.guard.guard import fence
+from app.security.redaction.redactor import Redactor
 from evals.cases import InvalidSuite, load_cases
 from evals.languages import surely
 from evals.online import recorded

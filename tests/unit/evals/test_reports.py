@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 from unit.evals.test_baseline import TODAY, case, result
 
 from evals.baseline import Baseline, PinnedRun, accept
-from evals.gate import Threshold, Thresholds, Verdict, judge
+from evals.gate import GateResult, Threshold, Thresholds, judge
 from evals.harness import Result
 from evals.junit import junit
 from evals.page import page
@@ -30,7 +30,7 @@ def pinned(folder: Path) -> PinnedRun:
     return accept(Baseline(cases={}), CASES[:-1], read(folder / "before.jsonl"), TODAY).runs["simulator"]
 
 
-def judged(folder: Path) -> tuple[list[Result], Verdict]:
+def judged(folder: Path) -> tuple[list[Result], GateResult]:
     """Seven tools were lost, one leak was won."""
     results = [result(one, passed=one.id not in {f"tool-{n}" for n in range(7)}) for one in CASES]
     return results, judge(CASES, results, THRESHOLDS, pinned(folder))

@@ -4,7 +4,7 @@ import json
 from contextlib import aclosing
 
 import pytest
-from scripted import Scripted, error, passage, recovery
+from scripted import Scripted, call_state, error, recovery
 
 from app.domain.calls import Chunk, TextDelta, ToolUseStart
 from app.domain.errors import OctantError, OutputInvalid, ProviderError, ProviderFailed, ProviderGarbled
@@ -19,7 +19,7 @@ def said(response: str | None) -> str:
 
 
 async def test_a_repaired_attempt_holds_the_output_that_was_repaired() -> None:
-    way = passage(output=SCHEMA)
+    way = call_state(output=SCHEMA)
     way.reply = await recovery(Scripted("a", WRONG, '{"n": 1}'), Scripted("b", "unused")).complete(way)
     first, second = way.record().attempts
     assert (said(first.response), first.violations) == (WRONG, ('$.n: type "integer"',))
@@ -27,7 +27,7 @@ async def test_a_repaired_attempt_holds_the_output_that_was_repaired() -> None:
 
 
 async def test_refused_attempts_hold_their_output_and_the_call_has_no_response() -> None:
-    way = passage(output=SCHEMA, attempts=1)
+    way = call_state(output=SCHEMA, attempts=1)
     with pytest.raises(OutputInvalid):
         await recovery(Scripted("a", WRONG), Scripted("b", WRONG)).complete(way)
     record = way.record()
@@ -36,7 +36,7 @@ async def test_refused_attempts_hold_their_output_and_the_call_has_no_response()
 
 
 async def test_a_broken_stream_holds_what_had_arrived() -> None:
-    way = passage()
+    way = call_state()
     script: list[Chunk | ProviderError] = [
         TextDelta(0, "half "),
         ToolUseStart(1, "u", "order"),
@@ -52,7 +52,7 @@ async def test_a_broken_stream_holds_what_had_arrived() -> None:
 
 
 async def test_a_stream_that_its_caller_left_holds_what_had_arrived() -> None:
-    way = passage()
+    way = call_state()
     chunks = await recovery(Scripted("a", [TextDelta(0, "half"), TextDelta(0, "more")]), Scripted("b", "x")).open(way)
     await anext(chunks)
     await chunks.aclose()
@@ -61,13 +61,13 @@ async def test_a_stream_that_its_caller_left_holds_what_had_arrived() -> None:
 
 async def test_output_that_was_read_leniently_is_kept_as_it_came() -> None:
     fenced = '```json\n{"n": 1}\n```'
-    way = passage(output=SCHEMA)
+    way = call_state(output=SCHEMA)
     way.reply = await recovery(Scripted("a", fenced), Scripted("b", "unused")).complete(way)
     assert said(way.record().attempts[0].response) == fenced
 
 
 async def test_an_attempt_to_which_nothing_came_back_holds_nothing() -> None:
-    way = passage(attempts=1)
+    way = call_state(attempts=1)
     with pytest.raises(OctantError):
         await recovery(Scripted("a", error(ProviderFailed)), Scripted("b", error(ProviderFailed))).complete(way)
     assert [a.response for a in way.record().attempts] == [None, None]

@@ -6,18 +6,18 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import A, B, passage
+from scripted import A, B, call_state
 
 from app.domain.messages import Message, Text, ToolResult, ToolUse
 from app.domain.routes import Degrade, Price, PriceTable, Target
-from app.gateway import ladder
-from app.gateway.passage import Passage
+from app.gateway import degradation as ladder
+from app.gateway.call_state import CallState
 
 CHEAP = Target("a", "model-cheap")
 
 
-def a_passage(degrade: Degrade, *turns: Message) -> Passage:
-    made = passage()
+def a_passage(degrade: Degrade, *turns: Message) -> CallState:
+    made = call_state()
     cheap = (Price(input=1, output=1, cached_input=1, cache_write=1),)
     prices = PriceTable("p", {**made.pin.prices.prices, (CHEAP.provider, CHEAP.model): cheap})
     made.pin = replace(made.pin, route=replace(made.pin.route, degrade=degrade), prices=prices)

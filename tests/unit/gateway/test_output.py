@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from app.domain.calls import Reply, Usage
 from app.domain.messages import OutputSchema, Part, StopReason, Text, Thinking, ToolSpec, ToolUse
+from app.gateway.recovery.lenient_json import document_in
 from app.gateway.recovery.output import judge, violations
-from app.gateway.recovery.tolerant import document_in
 
 SCHEMA = OutputSchema("answer", {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]})
 TOOL = ToolSpec("order", "", {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]})

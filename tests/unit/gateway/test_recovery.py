@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from scripted import A, B, FreeBudget, Scripted, error, outcomes, passage, recovery
+from scripted import A, B, FreeBudget, Scripted, call_state, error, outcomes, recovery
 
 from app.domain.calls import Reply, Usage
 from app.domain.errors import (
@@ -27,7 +27,7 @@ from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
 
 async def test_a_retryable_error_is_retried_at_the_same_target() -> None:
     """R2."""
-    a, b, way = Scripted("a", error(ProviderFailed), "fine"), Scripted("b", "backup"), passage()
+    a, b, way = Scripted("a", error(ProviderFailed), "fine"), Scripted("b", "backup"), call_state()
     assert (await recovery(a, b).complete(way)).text == "fine"
     assert outcomes(way) == [("a", "provider_failed"), ("a", "ok")]
     assert b.calls == 0
@@ -35,7 +35,7 @@ async def test_a_retryable_error_is_retried_at_the_same_target() -> None:
 
 async def test_after_its_attempts_the_next_target_answers() -> None:
     """R5."""
-    a, b, way = Scripted("a", error(ProviderFailed)), Scripted("b", "backup"), passage()
+    a, b, way = Scripted("a", error(ProviderFailed)), Scripted("b", "backup"), call_state()
     assert (await recovery(a, b).complete(way)).text == "backup"
     assert outcomes(way) == [("a", "provider_failed")] * 2 + [("b", "ok")]
     assert way.fallbacks == 1
@@ -43,7 +43,7 @@ async def test_after_its_attempts_the_next_target_answers() -> None:
 
 async def test_an_error_that_is_not_retryable_goes_to_the_next_target_at_once() -> None:
     """R2: only errors typed retryable are retried."""
-    a, b, way = Scripted("a", error(ProviderDenied)), Scripted("b", "backup"), passage()
+    a, b, way = Scripted("a", error(ProviderDenied)), Scripted("b", "backup"), call_state()
     assert (await recovery(a, b).complete(way)).text == "backup"
     assert a.calls == 1
 
@@ -51,20 +51,20 @@ async def test_an_error_that_is_not_retryable_goes_to_the_next_target_at_once() 
 async def test_a_request_at_fault_is_neither_retried_nor_sent_elsewhere() -> None:
     a, b = Scripted("a", error(ProviderRejected)), Scripted("b", "backup")
     with pytest.raises(InvalidRequest):
-        await recovery(a, b).complete(passage())
+        await recovery(a, b).complete(call_state())
     assert (a.calls, b.calls) == (1, 0)
 
 
 async def test_a_long_retry_after_is_not_waited_for() -> None:
     """R3: the next provider answers instead."""
-    a, b, way = Scripted("a", error(ProviderRateLimited, retry_after=30.0)), Scripted("b", "backup"), passage()
+    a, b, way = Scripted("a", error(ProviderRateLimited, retry_after=30.0)), Scripted("b", "backup"), call_state()
     assert (await recovery(a, b).complete(way)).text == "backup"
     assert a.calls == 1
 
 
 async def test_a_short_retry_after_is_honoured() -> None:
     """R3."""
-    a, way = Scripted("a", error(ProviderRateLimited, retry_after=0.05), "fine"), passage()
+    a, way = Scripted("a", error(ProviderRateLimited, retry_after=0.05), "fine"), call_state()
     assert (await recovery(a, Scripted("b", "backup")).complete(way)).text == "fine"
     assert 50 <= way.waited_ms < 5000
 
@@ -72,29 +72,29 @@ async def test_a_short_retry_after_is_honoured() -> None:
 async def test_when_all_providers_limit_us_the_caller_is_told_to_wait_as_long_as_the_shortest_asked() -> None:
     a, b = Scripted("a", error(ProviderRateLimited, retry_after=30.0)), Scripted("b", error(ProviderRateLimited, retry_after=9.0))
     with pytest.raises(ProvidersRateLimited) as refused:
-        await recovery(a, b).complete(passage())
+        await recovery(a, b).complete(call_state())
     assert refused.value.retry_after == 9.0
 
 
 async def test_when_all_fail_the_caller_gets_one_error_that_says_wait() -> None:
     with pytest.raises(ProvidersUnavailable):
-        await recovery(Scripted("a", error(ProviderFailed)), Scripted("b", error(ProviderDenied))).complete(passage())
+        await recovery(Scripted("a", error(ProviderFailed)), Scripted("b", error(ProviderDenied))).complete(call_state())
 
 
 async def test_one_deadline_holds_over_all_attempts() -> None:
     """R1."""
     started = time.monotonic()
     with pytest.raises(DeadlineExceeded):
-        await recovery(Scripted("a", 30.0), Scripted("b", 30.0)).complete(passage(seconds=0.2))
+        await recovery(Scripted("a", 30.0), Scripted("b", 30.0)).complete(call_state(seconds=0.2))
     assert time.monotonic() - started < 2
 
 
 async def test_a_stopped_provider_is_passed_over_and_with_all_stopped_the_caller_is_told() -> None:
     """P5."""
     a, b = Scripted("a", "first"), Scripted("b", "backup")
-    assert (await recovery(a, b, stopped=frozenset({"a"})).complete(passage())).text == "backup"
+    assert (await recovery(a, b, stopped=frozenset({"a"})).complete(call_state())).text == "backup"
     with pytest.raises(Stopped):
-        await recovery(a, b, stopped=frozenset({"a", "b"})).complete(passage())
+        await recovery(a, b, stopped=frozenset({"a", "b"})).complete(call_state())
     assert a.calls == 0
 
 
@@ -103,7 +103,7 @@ SCHEMA = OutputSchema("answer", {"type": "object", "properties": {"n": {"type": 
 
 async def test_invalid_output_is_repaired_by_one_call_that_names_what_is_wrong() -> None:
     """R4, C6: both calls are paid for, and the answer says that it was repaired."""
-    a, b, way = Scripted("a", '{"n": "secret"}', '{"n": 1}'), Scripted("b", "unused"), passage(output=SCHEMA)
+    a, b, way = Scripted("a", '{"n": "secret"}', '{"n": 1}'), Scripted("b", "unused"), call_state(output=SCHEMA)
     assert (await recovery(a, b).complete(way)).text == '{"n": 1}'
     assert outcomes(way) == [("a", "output_invalid"), ("a", "ok")]
     assert way.degraded == ["repaired"]
@@ -118,7 +118,7 @@ async def test_invalid_output_is_repaired_by_one_call_that_names_what_is_wrong()
 
 async def test_a_repair_is_held_for_with_what_it_sends_more() -> None:
     """C6: its request is longer than the first."""
-    way = passage(output=SCHEMA)
+    way = call_state(output=SCHEMA)
     assert way.hold is not None
     way.hold.amount = way.worst_first_attempt()
     await recovery(Scripted("a", '{"n": "x"}', '{"n": 1}'), Scripted("b", "unused")).complete(way)
@@ -127,7 +127,7 @@ async def test_a_repair_is_held_for_with_what_it_sends_more() -> None:
 
 async def test_a_model_that_fails_its_repair_is_not_asked_a_third_time() -> None:
     """R4: the next model is."""
-    a, b, way = Scripted("a", '{"n": "no"}'), Scripted("b", '{"n": 1}'), passage(output=SCHEMA)
+    a, b, way = Scripted("a", '{"n": "no"}'), Scripted("b", '{"n": 1}'), call_state(output=SCHEMA)
     assert (await recovery(a, b).complete(way)).text == '{"n": 1}'
     assert outcomes(way) == [("a", "output_invalid"), ("a", "output_invalid"), ("b", "ok")]
     assert [attempt.cost for attempt in way.attempts] == [15, 15, 15]
@@ -137,7 +137,7 @@ async def test_a_model_that_fails_its_repair_is_not_asked_a_third_time() -> None
 async def test_a_repair_that_the_provider_cannot_answer_goes_to_the_next_model() -> None:
     """R4, R5."""
     a = Scripted("a", '{"n": "no"}', error(ProviderDenied))
-    b, way = Scripted("b", '{"n": 1}'), passage(output=SCHEMA)
+    b, way = Scripted("b", '{"n": 1}'), call_state(output=SCHEMA)
     assert (await recovery(a, b).complete(way)).text == '{"n": 1}'
     assert outcomes(way) == [("a", "output_invalid"), ("a", "provider_denied"), ("b", "ok")]
 
@@ -145,13 +145,13 @@ async def test_a_repair_that_the_provider_cannot_answer_goes_to_the_next_model()
 async def test_with_no_valid_output_the_error_carries_the_violations_and_not_the_value() -> None:
     """R4: never a guess passed on as valid."""
     with pytest.raises(OutputInvalid) as refused:
-        await recovery(Scripted("a", '{"n": "secret"}'), Scripted("b", "not json")).complete(passage(output=SCHEMA))
+        await recovery(Scripted("a", '{"n": "secret"}'), Scripted("b", "not json")).complete(call_state(output=SCHEMA))
     assert refused.value.violations == ('$.n: type "integer"',)
 
 
 async def test_a_paid_attempt_leaves_no_room_for_another_that_the_budget_cannot_cover() -> None:
     """C6: the second attempt asks for money first."""
-    way = passage(output=SCHEMA, budget=FreeBudget(limit=300))
+    way = call_state(output=SCHEMA, budget=FreeBudget(limit=300))
     b = Scripted("b", '{"n": 1}')
     assert way.worst_first_attempt() > 150
     with pytest.raises(BudgetExceeded):
@@ -169,7 +169,7 @@ def calling(arguments: str) -> Reply:
 
 async def test_wrong_tool_arguments_are_repaired_by_one_call_that_answers_the_tool_call() -> None:
     """R4, for tools: both vendors want each tool call answered in the next turn."""
-    a, way = Scripted("a", calling('{"id": 5}'), calling('{"id": "NW-1"}')), passage(tools=(TOOL,))
+    a, way = Scripted("a", calling('{"id": 5}'), calling('{"id": "NW-1"}')), call_state(tools=(TOOL,))
     assert (await recovery(a, Scripted("b", "unused")).complete(way)).tool_uses == (ToolUse("use_1", "order", '{"id": "NW-1"}'),)
     result = a.requests[1].messages[-1].parts[0]
     assert isinstance(result, ToolResult)
@@ -179,14 +179,14 @@ async def test_wrong_tool_arguments_are_repaired_by_one_call_that_answers_the_to
 
 async def test_output_that_can_be_read_is_not_asked_for_again() -> None:
     """R4: the second call is not paid for."""
-    a, way = Scripted("a", 'Sure: {"n": 1,}'), passage(output=SCHEMA)
+    a, way = Scripted("a", 'Sure: {"n": 1,}'), call_state(output=SCHEMA)
     assert (await recovery(a, Scripted("b", "unused")).complete(way)).text == '{"n": 1}'
     assert (outcomes(way), way.degraded) == ([("a", "ok")], ["parsed"])
 
 
 async def test_a_feature_s_last_resort_answers_when_no_model_does_and_says_so() -> None:
     """R5."""
-    way = passage(last_resort="A colleague will answer.")
+    way = call_state(last_resort="A colleague will answer.")
     answered = await recovery(Scripted("a", error(ProviderFailed)), Scripted("b", error(ProviderDenied))).complete(way)
     assert answered.text == "A colleague will answer."
     assert (way.degraded, way.outcome) == (["last_resort"], "last_resort")
@@ -199,7 +199,7 @@ async def test_a_circuit_that_opened_passes_its_target_over() -> None:
     a, b = Scripted("a", error(ProviderTimeout)), Scripted("b", "backup")
     room = recovery(a, b, breaker=BreakerPolicy(failures=3, rest=60))
     for _ in range(4):
-        await room.complete(passage())
+        await room.complete(call_state())
     assert (a.calls, b.calls) == (3, 4)
 
 
@@ -207,8 +207,8 @@ async def test_with_all_circuits_open_the_caller_is_told_at_once_and_when_to_com
     a, b = Scripted("a", error(ProviderFailed)), Scripted("b", error(ProviderFailed))
     room = recovery(a, b, breaker=BreakerPolicy(failures=1, rest=30))
     with pytest.raises(ProvidersUnavailable):
-        await room.complete(passage())
-    way = passage()
+        await room.complete(call_state())
+    way = call_state()
     with pytest.raises(ProvidersUnavailable) as refused:
         await room.complete(way)
     assert (a.calls, b.calls, way.attempts) == (1, 1, [])
@@ -219,12 +219,12 @@ async def test_a_probe_that_finds_no_money_lets_the_next_call_probe() -> None:
     """A claim that outlived its call would keep a provider resting that nobody asked."""
     a, b = Scripted("a", error(ProviderFailed), "well again"), Scripted("b", "backup")
     room = recovery(a, b, breaker=BreakerPolicy(failures=1, rest=0.01))
-    await room.complete(passage(attempts=1))
+    await room.complete(call_state(attempts=1))
     time.sleep(0.02)  # noqa: ASYNC251 - the rest must be over; nothing else runs
-    poor = passage(budget=FreeBudget(limit=0))
+    poor = call_state(budget=FreeBudget(limit=0))
     with pytest.raises(BudgetExceeded):
         await room.complete(poor)
-    assert (await room.complete(passage())).text == "well again"
+    assert (await room.complete(call_state())).text == "well again"
 
 
 async def test_an_outage_is_not_multiplied_by_retries() -> None:
@@ -232,7 +232,7 @@ async def test_an_outage_is_not_multiplied_by_retries() -> None:
     a, b = Scripted("a", error(ProviderFailed)), Scripted("b", "backup")
     room = recovery(a, b, retries=RetryPolicy(first=0, most=0, budget_burst=5, budget_ratio=0.1))
     for _ in range(50):
-        await room.complete(passage())
+        await room.complete(call_state())
     assert 55 <= a.calls <= 60
     counted = [
         room.metrics.registry.get_sample_value(f"octant_retries{word}_total", {"provider": "a"}) for word in ("", "_refused")
@@ -243,9 +243,9 @@ async def test_an_outage_is_not_multiplied_by_retries() -> None:
 async def test_a_hasty_caller_does_not_open_circuits_for_others() -> None:
     """Deadlines of its own below the route's timeout: while others are answered, that they passed says nothing."""
     room = recovery(Scripted("a", "fine", *[error(ProviderTimeout)] * 6, "fine"), Scripted("b", "backup"), breaker=HASTE)
-    await room.complete(passage())
+    await room.complete(call_state())
     for _ in range(6):
-        await room.complete(passage(seconds=5.0, attempts=1))
+        await room.complete(call_state(seconds=5.0, attempts=1))
     assert room.circuits.state(A) == "closed"
 
 
@@ -253,10 +253,10 @@ async def test_hasty_callers_alone_find_out_that_a_provider_hangs() -> None:
     """With nothing but timeouts they are right; those who leave no time at all are never asked."""
     room = recovery(Scripted("a", error(ProviderTimeout)), Scripted("b", "backup"), breaker=HASTE)
     for _ in range(6):
-        await room.complete(passage(seconds=0.5, attempts=1))
+        await room.complete(call_state(seconds=0.5, attempts=1))
     assert room.circuits.state(A) == "closed"
     for _ in range(2):
-        await room.complete(passage(seconds=5.0, attempts=1))
+        await room.complete(call_state(seconds=5.0, attempts=1))
     assert room.circuits.state(A) == "open"
 
 
@@ -267,21 +267,21 @@ async def test_a_target_that_cannot_do_what_the_caller_asks_is_left_out_up_front
     """G1: never dropped in silence, and no money is held for it."""
     a, b = Scripted("a", "first"), Scripted("b", "second")
     a.cannot = frozenset({"seed"})
-    way = passage(sampling=Sampling(seed=7))
+    way = call_state(sampling=Sampling(seed=7))
     room = recovery(a, b)
     room.choose(way)
     assert (way.targets, way.degraded) == ((B,), ["narrowed"])
     assert (await room.complete(way)).text == "second"
     b.cannot = frozenset({"seed", "top_k"})
     with pytest.raises(UnsupportedParameter) as refused:
-        room.choose(passage(sampling=Sampling(seed=7, top_k=3)))
+        room.choose(call_state(sampling=Sampling(seed=7, top_k=3)))
     assert refused.value.param == "seed"
 
 
 async def test_what_a_route_ignores_is_dropped_and_said() -> None:
     a, b = Scripted("a", "first"), Scripted("b", "second")
     a.cannot = frozenset({"temperature"})
-    way = passage(sampling=Sampling(temperature=0.1), ignore=frozenset({"temperature"}))
+    way = call_state(sampling=Sampling(temperature=0.1), ignore=frozenset({"temperature"}))
     room = recovery(a, b)
     room.choose(way)
     assert (await room.complete(way)).text == "first"
@@ -289,5 +289,5 @@ async def test_what_a_route_ignores_is_dropped_and_said() -> None:
 
 
 def test_a_vendor_s_default_asks_for_nothing() -> None:
-    assert passage(sampling=Sampling(temperature=1.0, top_p=1.0, presence_penalty=0.0)).request.asked == frozenset()
-    assert passage(sampling=Sampling(temperature=0.0)).request.asked == {"temperature"}
+    assert call_state(sampling=Sampling(temperature=1.0, top_p=1.0, presence_penalty=0.0)).request.asked == frozenset()
+    assert call_state(sampling=Sampling(temperature=0.0)).request.asked == {"temperature"}

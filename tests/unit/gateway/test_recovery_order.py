@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import Scripted, Step, error, passage, recovery
+from scripted import Scripted, Step, call_state, error, recovery
 
 from app.domain.calls import Usage
 from app.domain.errors import (
@@ -20,7 +20,7 @@ from app.domain.errors import (
     ProviderUnreachable,
 )
 from app.domain.messages import OutputSchema
-from app.gateway.passage import Passage
+from app.gateway.call_state import CallState
 from app.gateway.recovery.output import violations
 from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
 
@@ -39,8 +39,10 @@ steps = st.one_of(
 scripts = st.lists(steps, min_size=1, max_size=6)
 
 
-def play(first: list[Step], second: list[Step], *, attempts: int, breaker: BreakerPolicy | None = None) -> tuple[Passage, object]:
-    """Run one call; return its passage and what came of it."""
+def play(
+    first: list[Step], second: list[Step], *, attempts: int, breaker: BreakerPolicy | None = None
+) -> tuple[CallState, object]:
+    """Run one call; return its state and what came of it."""
 
     async def run() -> object:
         try:
@@ -50,7 +52,7 @@ def play(first: list[Step], second: list[Step], *, attempts: int, breaker: Break
 
     a, b = Scripted("a", *first), Scripted("b", *second)
     room = recovery(a, b, retries=AT_ONCE, breaker=breaker)
-    way = passage(output=SCHEMA, attempts=attempts)
+    way = call_state(output=SCHEMA, attempts=attempts)
     return way, asyncio.run(run())
 
 

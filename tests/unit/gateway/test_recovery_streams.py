@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import pytest
-from scripted import Scripted, error, outcomes, passage, recovery
+from scripted import Scripted, call_state, error, outcomes, recovery
 
 from app.domain.calls import Chunk, Done, TextDelta, ToolUseStart, Usage
 from app.domain.errors import (
@@ -29,7 +29,7 @@ async def collect(chunks: AsyncGenerator[Chunk, None]) -> list[Chunk]:
 
 async def test_a_stream_falls_back_until_its_first_chunk() -> None:
     """R6."""
-    way = passage()
+    way = call_state()
     chunks = await recovery(Scripted("a", error(ProviderGarbled)), Scripted("b", "backup")).open(way)
     seen = await collect(chunks)
     assert seen[0] == TextDelta(0, "backup")
@@ -40,7 +40,7 @@ async def test_a_stream_falls_back_until_its_first_chunk() -> None:
 async def test_a_stream_that_breaks_after_its_first_chunk_ends_in_an_error_and_is_paid_for() -> None:
     """R6: never a clean close; money settles either way."""
     broken: list[Chunk | ProviderError] = [TextDelta(0, "half"), error(ProviderGarbled, usage=Usage(input=10, output=2))]
-    way, b = passage(), Scripted("b", "backup")
+    way, b = call_state(), Scripted("b", "backup")
     chunks = await recovery(Scripted("a", broken), b).open(way)
     assert await anext(chunks) == TextDelta(0, "half")
     with pytest.raises(ProvidersUnavailable):
@@ -52,7 +52,7 @@ async def test_a_stream_that_breaks_after_its_first_chunk_ends_in_an_error_and_i
 
 async def test_a_stream_that_the_client_leaves_counts_all_that_the_model_can_have_made() -> None:
     """R7: what was made and never arrived is billed too."""
-    way = passage()
+    way = call_state()
     chunks = await recovery(Scripted("a", [TextDelta(0, "half"), TextDelta(0, "more")]), Scripted("b", "x")).open(way)
     assert await anext(chunks) == TextDelta(0, "half")
     await chunks.aclose()
@@ -61,7 +61,7 @@ async def test_a_stream_that_the_client_leaves_counts_all_that_the_model_can_hav
 
 
 async def test_an_empty_stream_is_a_failure() -> None:
-    way = passage()
+    way = call_state()
     chunks = await recovery(Scripted("a", []), Scripted("b", "backup")).open(way)
     assert isinstance((await collect(chunks))[-1], Done)
     assert ("a", "provider_garbled") in outcomes(way)
@@ -69,11 +69,11 @@ async def test_an_empty_stream_is_a_failure() -> None:
 
 async def test_a_stream_has_the_last_resort_too_and_a_refused_request_has_not() -> None:
     chunks = await recovery(Scripted("a", error(ProviderFailed)), Scripted("b", error(ProviderFailed))).open(
-        passage(last_resort="Static.")
+        call_state(last_resort="Static.")
     )
     assert (await collect(chunks))[0] == TextDelta(0, "Static.")
     with pytest.raises(InvalidRequest):
-        await recovery(Scripted("a", error(ProviderRejected)), Scripted("b", "x")).complete(passage(last_resort="Static."))
+        await recovery(Scripted("a", error(ProviderRejected)), Scripted("b", "x")).complete(call_state(last_resort="Static."))
 
 
 BROKEN: list[Chunk | ProviderError] = [TextDelta(0, "half "), error(ProviderGarbled, usage=Usage(input=10, output=2))]
@@ -81,7 +81,7 @@ BROKEN: list[Chunk | ProviderError] = [TextDelta(0, "half "), error(ProviderGarb
 
 async def test_a_route_may_have_a_broken_stream_continued_by_the_next_model() -> None:
     """R6: one stream for the caller, two attempts paid for, and the whole at the end is both."""
-    way, b = passage(continue_streams=True), Scripted("b", "and whole")
+    way, b = call_state(continue_streams=True), Scripted("b", "and whole")
     seen = await collect(await recovery(Scripted("a", BROKEN), b).open(way))
     assert seen[:2] == [TextDelta(0, "half "), TextDelta(0, "and whole")]
     done = seen[-1]
@@ -102,21 +102,21 @@ async def test_a_route_may_have_a_broken_stream_continued_by_the_next_model() ->
 )
 async def test_what_is_more_than_text_is_not_continued(script: list[Chunk | ProviderError], output: OutputSchema | None) -> None:
     b = Scripted("b", "more")
-    chunks = await recovery(Scripted("a", script), b).open(passage(continue_streams=True, output=output))
+    chunks = await recovery(Scripted("a", script), b).open(call_state(continue_streams=True, output=output))
     with pytest.raises(ProvidersUnavailable):
         await collect(chunks)
     assert b.calls == 0
 
 
 async def test_a_stream_that_nobody_can_continue_ends_in_an_error() -> None:
-    chunks = await recovery(Scripted("a", BROKEN), Scripted("b", error(ProviderDenied))).open(passage(continue_streams=True))
+    chunks = await recovery(Scripted("a", BROKEN), Scripted("b", error(ProviderDenied))).open(call_state(continue_streams=True))
     with pytest.raises(ProvidersUnavailable):
         await collect(chunks)
 
 
 async def test_a_continued_stream_that_the_client_leaves_is_cancelled_at_the_second_model() -> None:
     """R7."""
-    way = passage(continue_streams=True)
+    way = call_state(continue_streams=True)
     chunks = await recovery(Scripted("a", BROKEN), Scripted("b", [TextDelta(0, "more"), TextDelta(0, "!")])).open(way)
     assert [await anext(chunks), await anext(chunks)] == [TextDelta(0, "half "), TextDelta(0, "more")]
     await chunks.aclose()
@@ -125,7 +125,7 @@ async def test_a_continued_stream_that_the_client_leaves_is_cancelled_at_the_sec
 
 async def test_a_stream_whose_whole_breaks_its_schema_ends_in_output_invalid() -> None:
     """R4: it is out already, so it is an error and not a repair."""
-    way = passage(output=SCHEMA)
+    way = call_state(output=SCHEMA)
     with pytest.raises(OutputInvalid):
         await collect(await recovery(Scripted("a", '{"n": "x"}'), Scripted("b", "unused")).open(way))
     assert outcomes(way) == [("a", "output_invalid")]

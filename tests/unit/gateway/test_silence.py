@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from scripted import A, B, FreeBudget, Scripted, error, outcomes, passage, recovery, reply
+from scripted import A, B, FreeBudget, Scripted, call_state, error, outcomes, recovery, reply
 
 from app.domain.calls import Chunk, TextDelta
 from app.domain.errors import (
@@ -19,7 +19,7 @@ from app.domain.errors import (
     ProviderTimeout,
 )
 from app.domain.messages import OutputSchema, Sampling
-from app.gateway.passage import Passage
+from app.gateway.call_state import CallState
 from app.gateway.providers.base import ModelRequest
 from app.gateway.recovery import patience
 from app.gateway.recovery.breaker import Circuits
@@ -29,7 +29,7 @@ from app.gateway.recovery.recovery import Recovery
 
 HANGS = 3600.0
 LEAST = 0.3  # seconds, for a second of real life
-WORST = 137  # micro-dollars of one attempt of `passage`: 37 tokens in, 100 out
+WORST = 137  # micro-dollars of one attempt of `state`: 37 tokens in, 100 out
 MODES = ["whole", "stream"]
 
 
@@ -38,17 +38,17 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "LEAST", LEAST)
 
 
-async def both_run(way: Passage) -> None:
+async def both_run(way: CallState) -> None:
     while len(way.running) < 2:  # noqa: ASYNC110 - no event tells of it
         await asyncio.sleep(0.01)
 
 
-def a_call(mode: str, *, seconds: float = 100.0) -> Passage:
-    way = passage(seconds=seconds)
+def a_call(mode: str, *, seconds: float = 100.0) -> CallState:
+    way = call_state(seconds=seconds)
     return replace(way, call=replace(way.call, stream=mode == "stream"))
 
 
-async def answer(room: Recovery, way: Passage) -> str:
+async def answer(room: Recovery, way: CallState) -> str:
     if not way.call.stream:
         return (await room.complete(way)).text
     async with contextlib.aclosing(await room.open(way)) as chunks:
@@ -95,7 +95,7 @@ async def test_an_overtaken_attempt_is_counted_at_its_worst_and_named_a_timeout(
 
 async def test_two_attempts_at_once_are_held_for_together() -> None:
     """C1: neither may spend what the other was held for."""
-    way = passage(seconds=2.0)
+    way = call_state(seconds=2.0)
     room = recovery(Scripted("a", HANGS), Scripted("b", "backup"))
     await room.complete(way)
     assert way.hold is not None
@@ -103,17 +103,17 @@ async def test_two_attempts_at_once_are_held_for_together() -> None:
 
 
 async def test_where_the_budget_does_not_cover_a_second_attempt_the_first_goes_on() -> None:
-    room, way = recovery(Scripted("a", 1.4), Scripted("b", "backup")), passage(seconds=2.0, budget=FreeBudget(WORST))
+    room, way = recovery(Scripted("a", 1.4), Scripted("b", "backup")), call_state(seconds=2.0, budget=FreeBudget(WORST))
     assert (await room.complete(way)).text == "1.4"
     assert outcomes(way) == [("a", "ok")]
-    poor = passage(seconds=2.0, budget=FreeBudget(WORST))
+    poor = call_state(seconds=2.0, budget=FreeBudget(WORST))
     with pytest.raises((BudgetExceeded, DeadlineExceeded)):
         await recovery(Scripted("a", HANGS), Scripted("b", "backup")).complete(poor)
 
 
 async def test_a_slow_target_that_answers_after_all_wins_over_a_slower_one() -> None:
     """Silence is not failure: nothing is cut off before another has answered."""
-    room, way = recovery(Scripted("a", 1.4), Scripted("b", HANGS)), passage(seconds=2.0)
+    room, way = recovery(Scripted("a", 1.4), Scripted("b", HANGS)), call_state(seconds=2.0)
     assert (await room.complete(way)).text == "1.4"
     assert outcomes(way) == [("b", "cancelled"), ("a", "ok")]
     assert (way.receipt().provider, way.record().provider) == ("a", "a")
@@ -146,7 +146,7 @@ async def test_the_loser_of_a_stream_is_closed() -> None:
 
 
 async def test_a_caller_that_leaves_leaves_nothing_running() -> None:
-    room, way = recovery(Scripted("a", HANGS), Scripted("b", HANGS)), passage(seconds=2.0)
+    room, way = recovery(Scripted("a", HANGS), Scripted("b", HANGS)), call_state(seconds=2.0)
     task = asyncio.create_task(room.complete(way))
     await both_run(way)
     task.cancel()
@@ -190,7 +190,7 @@ async def test_callers_that_leave_before_any_timeout_find_out_that_a_provider_ha
     for _ in range(2):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.4):
-                await room.complete(passage())
+                await room.complete(call_state())
     assert room.circuits.state(A) == "open"
 
 
@@ -199,10 +199,10 @@ async def test_callers_that_leave_at_once_find_out_nothing() -> None:
     for _ in range(5):
         with pytest.raises((TimeoutError, DeadlineExceeded)):
             async with asyncio.timeout(0.1):
-                await room.complete(passage(seconds=0.1))
+                await room.complete(call_state(seconds=0.1))
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
-                await room.complete(passage())
+                await room.complete(call_state())
     assert room.circuits.state(A) == "closed"
 
 
@@ -245,11 +245,11 @@ async def test_a_probe_stream_closes_the_circuit_at_its_end_and_one_that_is_left
 
 async def test_a_silent_target_is_asked_again_only_where_there_is_no_other() -> None:
     a, b = Scripted("a", error(ProviderTimeout, phase="first_token")), Scripted("b", "backup")
-    await recovery(a, b).complete(passage())
+    await recovery(a, b).complete(call_state())
     assert (a.calls, b.calls) == (1, 1)
     alone = Scripted("a", error(ProviderTimeout, phase="first_token"), "at last")
     room = recovery(alone, b, stopped=frozenset({"b"}))
-    assert (await room.complete(passage())).text == "at last"
+    assert (await room.complete(call_state())).text == "at last"
     assert alone.calls == 2
 
 
@@ -257,7 +257,7 @@ async def test_only_what_the_answering_target_ignored_is_said_to_be_ignored() ->
     wants = Sampling(temperature=0.5)
     b = Scripted("b", HANGS)
     b.cannot = frozenset({"temperature"})
-    room, way = recovery(Scripted("a", 1.4), b), passage(seconds=2.0, sampling=wants, ignore=frozenset({"temperature"}))
+    room, way = recovery(Scripted("a", 1.4), b), call_state(seconds=2.0, sampling=wants, ignore=frozenset({"temperature"}))
     room.choose(way)
     await room.complete(way)
     assert (way.receipt().provider, way.degraded) == ("a", [])
@@ -271,14 +271,14 @@ async def test_a_count_of_tokens_does_not_wait_for_a_provider_that_hangs() -> No
             given.append(request.timeouts.total)
             raise error(ProviderTimeout)
 
-    way = passage()
+    way = call_state()
     room = recovery(Counts("a", "x"), Scripted("b", "x"))
     assert await room.count_tokens(way.request, way.pin.route, way.call.deadline) is None
     assert given == [3.0]
 
 
 async def test_a_failing_second_target_does_not_end_the_first_ones_attempt() -> None:
-    room, way = recovery(Scripted("a", 1.4), Scripted("b", error(ProviderFailed))), passage(seconds=2.0, attempts=1)
+    room, way = recovery(Scripted("a", 1.4), Scripted("b", error(ProviderFailed))), call_state(seconds=2.0, attempts=1)
     assert (await room.complete(way)).text == "1.4"
     assert outcomes(way) == [("b", "provider_failed"), ("a", "ok")]
 
@@ -295,12 +295,12 @@ async def test_a_repair_is_no_silence() -> None:
     a, b = Slow("a", '{"m": 1}', '{"n": 1}'), Scripted("b", '{"n": 2}')
     room = recovery(a, b)
     well_known(room)
-    assert (await room.complete(passage(output=form))).text == '{"n": 1}'
+    assert (await room.complete(call_state(output=form))).text == '{"n": 1}'
     assert (a.calls, b.calls) == (2, 0)
 
 
 async def test_overhead_counts_no_waiting_twice_and_none_of_it_as_ours() -> None:
-    room, way = recovery(Scripted("a", HANGS), Scripted("b", 0.3)), passage(seconds=2.0)
+    room, way = recovery(Scripted("a", HANGS), Scripted("b", 0.3)), call_state(seconds=2.0)
     await room.complete(way)
     assert way.waited_ms >= 700
     assert way.waited_ms <= (time.perf_counter() - way.started) * 1000
@@ -352,7 +352,7 @@ async def test_both_answering_at_the_same_moment_the_routes_first_wins_and_both_
             await gate.wait()
             return reply("here", self.name, request.model)
 
-    way = passage(seconds=2.0)
+    way = call_state(seconds=2.0)
     task = asyncio.create_task(recovery(Gated("a", "x"), Gated("b", "x")).complete(way))
     await both_run(way)
     gate.set()

@@ -6,7 +6,7 @@ from app.domain.calls import Call, Deadline, Identity, Reply, Tenant, Usage
 from app.domain.messages import Message, Part, Text, ToolResult
 from app.domain.money import MicroUSD
 from app.domain.routes import Pin, PriceTable, Route
-from app.security.guard import Guard, Policy, fence, nonce
+from app.security.guard.guard import Guard, Policy, fence, nonce
 
 TENANT = Tenant("acme", "Acme", MicroUSD(1), MicroUSD(1))
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from app.security.kept import KeptTexts
-from app.security.links import Links
-from app.security.redaction import Redactor
+from app.security.guard.links import Links
+from app.security.guard.stored_text import KeptTexts
+from app.security.redaction.redactor import Redactor
 
 KEPT = KeptTexts(Redactor(b"tests"), Links(frozenset({"northwind.example"})))
 

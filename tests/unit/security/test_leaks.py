@@ -10,9 +10,9 @@ import pytest
 from app.domain.calls import Reply, Usage
 from app.domain.errors import AnswerWithheld
 from app.domain.messages import OutputSchema, Text
-from app.security.leaks import MOST_IN_PIECES, PREFIX, RUN, WATCHED, LeakWatch, canary, plain, secrets_of
-from app.security.links import Links
-from app.security.outgoing import Outgoing
+from app.security.guard.leaks import MOST_IN_PIECES, PREFIX, RUN, WATCHED, LeakWatch, canary, plain, secrets_of
+from app.security.guard.links import Links
+from app.security.guard.outgoing import Outgoing
 
 CANARY = canary(b"a secret", "2026-11-22", "support/answer")
 SYSTEM = (

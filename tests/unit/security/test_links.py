@@ -7,9 +7,9 @@ import pytest
 from app.domain.calls import Reply, Usage
 from app.domain.errors import AnswerWithheld
 from app.domain.messages import OutputSchema, Text, ToolUse
-from app.security.links import Links
-from app.security.outgoing import Outgoing
-from app.security.removed import IMAGE_REMOVED, LINK_REMOVED
+from app.security.guard.links import Links
+from app.security.guard.outgoing import Outgoing
+from app.security.guard.removed import IMAGE_REMOVED, LINK_REMOVED
 
 LINKS = Links(frozenset({"northwind.example"}))
 FOREIGN = [

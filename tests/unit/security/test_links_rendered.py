@@ -5,10 +5,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rendering import harms
 
-from app.security.kept import KeptTexts
-from app.security.links import Links
-from app.security.outgoing import Outgoing
-from app.security.redaction import Redactor
+from app.security.guard.links import Links
+from app.security.guard.outgoing import Outgoing
+from app.security.guard.stored_text import KeptTexts
+from app.security.redaction.redactor import Redactor
 
 LINKS = Links(frozenset({"northwind.example"}))
 MARKUP = ["[", "]", "(", ")", "](", "]:", "]: ", "![", "!", "<", ">", "</", "<!--", "-->", "<?", "<![CDATA[", "\\", "`", "```\n"]
@@ -158,7 +158,7 @@ PLAIN = [
     "We will write to ada@mail.example or <ada@mail.example>.",
     "```cpp\n#include <vector>\nfor (int i = 0; i<n; i++) { std::vector<int> v; v[i](3); }\n```\n",
     "```python\ndef first[T](x: list[T]) -> T:\n    return x[0] if a<b else {y[0]: lambda: 0}\n```\n",
-    "Use `List<String>` or `re.sub(r'[^\\s](\\w+)', '', x)`, see app/security/links.py:33, README.md and C:\\Users\\ada.",
+    "Use `List<String>` or `re.sub(r'[^\\s](\\w+)', '', x)`, see app/links.py:33, README.md and C:\\Users\\ada.",
     "[ ] open\n[x] done\n[note]: see below\n",
     "\u6a19\u6e96\u914d\u9001\u306f3\u301c5\u55b6\u696d\u65e5\u3067\u3059\u3002[shipping-times]\u3078\u3002",
     '[our page](https://northwind.example/help?a=1#b "Help"), (https://northwind.example), **https://northwind.example/a**.',

@@ -13,9 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.audit.recorder import Recorder
 from app.audit.spill import Spill
 from app.domain.errors import Misconfigured
-from app.security import names, redaction
-from app.security.names import OVERLAP, WINDOW, Labelled, Names
-from app.security.redaction import FAILED, Redactor
+from app.security.redaction import ner as names
+from app.security.redaction import redactor as redaction
+from app.security.redaction.ner import OVERLAP, WINDOW, Labelled, Names
+from app.security.redaction.redactor import FAILED, Redactor
 from app.settings import load
 
 WORDS = {"Ada": "GIVEN_NAME", "Lovelace": "SURNAME", "Zoë": "GIVEN_NAME", "12": "BUILDING_NUMBER", "Milk": "STREET_NAME"}

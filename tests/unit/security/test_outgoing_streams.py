@@ -8,8 +8,8 @@ import pytest
 from app.domain.calls import Chunk, Done, Reply, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart, Usage
 from app.domain.errors import AnswerWithheld
 from app.domain.messages import Part, Text, Thinking, ToolUse
-from app.security.links import Links
-from app.security.outgoing import Outgoing
+from app.security.guard.links import Links
+from app.security.guard.outgoing import Outgoing
 
 CANARY = "octsatxupggwamyzmcvs"
 SYSTEM = "You are the support assistant of Northwind Outfitters, an outdoor shop. Answer from the help articles alone."

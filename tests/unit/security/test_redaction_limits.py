@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from personal_data import MUST_GO, MUST_STAY
 
-from app.security import redaction, slices
-from app.security.redaction import FAILED, LONGEST_CANDIDATE, Redactor
+from app.security.redaction import redactor as redaction
+from app.security.redaction import slices
+from app.security.redaction.redactor import FAILED, LONGEST_CANDIDATE, Redactor
 
 ADDRESS = "ada@example.com"
 LINES = 20_000

@@ -8,8 +8,8 @@ from records import a_record
 
 from app.audit.recorder import Recorder
 from app.domain.records import CallRecord
-from app.security import redaction
-from app.security.redaction import FAILED, Redactor
+from app.security.redaction import redactor as redaction
+from app.security.redaction.redactor import FAILED, Redactor
 
 ARGUMENTS = json.dumps({"card": 4111111111111111, "order": "NW-10001"})
 REQUEST = json.dumps({"messages": [{"parts": [{"arguments": ARGUMENTS}]}]})

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.security.normalisation import normalised, plain
-from app.security.redaction import FAILED, Redactor
-from app.security.streams import StreamRedactor
+from app.security.redaction.normalisation import normalised, plain
+from app.security.redaction.redactor import FAILED, Redactor
+from app.security.redaction.streams import StreamRedactor
 
 REDACTOR = Redactor(b"a key for the tests of spellings")
 VALUES = ["ada@example.com", "4111 1111 1111 1111", "+49 30 1234567", "DE89 3704 0044 0532 0130 00"]
@@ -140,5 +140,5 @@ def test_a_tenant_s_pattern_matches_the_spelling_that_was_sent_and_the_one_that_
 
 
 def test_a_text_of_sequences_alone_is_replaced_whole_when_time_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.security.redaction.PATIENCE", -1.0)
+    monkeypatch.setattr("app.security.redaction.redactor.PATIENCE", -1.0)
     assert Redactor(b"key").redact("%41" * 1_000, tenant="acme") == FAILED

@@ -7,8 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from personal_data import MUST_GO, MUST_STAY
 
-from app.security.redaction import FAILED, Redactor
-from app.security.streams import StreamRedactor
+from app.security.redaction.redactor import FAILED, Redactor
+from app.security.redaction.streams import StreamRedactor
 
 REDACTOR = Redactor(b"a key for the property tests")
 

@@ -21,7 +21,7 @@ import os, sys, types
 from gunicorn.app.base import BaseApplication
 from app.domain.in_flight import InFlight
 from app.stack.arbiter import DrainingArbiter
-from app.stack.worker import Worker
+from app.stack.http_worker import Worker
 
 port, flag = sys.argv[1:]
 

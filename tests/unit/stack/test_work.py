@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.jobs.jobs import Job
-from app.stack.work import LONGEST_PAUSE, Runner, _pause
+from app.stack.job_worker import LONGEST_PAUSE, Runner, _pause
 from app.telemetry.metrics import Metrics
 
 WORKER = """

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 from conftest import ROOT
 
-from app.security import token
+from app.security.keys import token
 from supply import advisories, bill, licences, secrets
 
 # Put together here, so that this file does not hold what the audit looks for.

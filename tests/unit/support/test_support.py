@@ -30,9 +30,9 @@ from app.features.support.tables import handovers, tickets
 from app.features.support.tools import HAND_OVER, TOOLS
 from app.features.support.wire import ActionDecision, AnswerRequest, Said, TicketRequest
 from app.gateway.gateway import Gateway, Streaming
-from app.security.guard import Guard
-from app.security.kept import KeptTexts
-from app.security.redaction import Redactor
+from app.security.guard.guard import Guard
+from app.security.guard.stored_text import KeptTexts
+from app.security.redaction.redactor import Redactor
 from app.telemetry.spans import current_trace_id
 
 NASTY = [

@@ -8,9 +8,9 @@ from app.domain.calls import Reply, Usage
 from app.domain.errors import OutputInvalid
 from app.domain.messages import StopReason, Text
 from app.features.support import tickets
-from app.security.kept import KeptTexts
-from app.security.links import Links
-from app.security.redaction import Redactor
+from app.security.guard.links import Links
+from app.security.guard.stored_text import KeptTexts
+from app.security.redaction.redactor import Redactor
 
 FIELDS = {
     "category": "refund",

@@ -17,9 +17,9 @@ from app.domain.money import MicroUSD
 from app.features.support import shop, tools
 from app.features.support.seeds import seed
 from app.features.support.tables import handovers, order_items, orders, refunds
-from app.security.kept import KeptTexts
-from app.security.links import Links
-from app.security.redaction import Redactor
+from app.security.guard.links import Links
+from app.security.guard.stored_text import KeptTexts
+from app.security.redaction.redactor import Redactor
 
 ACME = Tenant("acme", "Northwind Outfitters", MicroUSD(10_000_000), MicroUSD(1_000_000))
 OTHER = Tenant("other", "Another shop", MicroUSD(10_000_000), MicroUSD(1_000_000))

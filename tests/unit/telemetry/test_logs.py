@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from app.security.redaction import Redactor
+from app.security.redaction.redactor import Redactor
 from app.telemetry import logs
 
 

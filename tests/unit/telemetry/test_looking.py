@@ -2,7 +2,7 @@
 
 import asyncio
 
-from app.telemetry.looking import Looking
+from app.telemetry.gauge_sampler import GaugeSampler
 
 
 async def test_a_look_that_fails_is_counted_and_the_others_go_on() -> None:
@@ -15,7 +15,7 @@ async def test_a_look_that_fails_is_counted_and_the_others_go_on() -> None:
     async def works() -> None:
         seen.append("works")
 
-    looking = Looking({"first": fails, "second": works}, on_failure=failed.append)
+    looking = GaugeSampler({"first": fails, "second": works}, on_failure=failed.append)
     await looking.look()
     assert (failed, seen) == (["first"], ["works"])
 
@@ -30,7 +30,7 @@ async def test_it_looks_again_and_again_until_it_is_closed() -> None:
         if count == 2:
             twice.set()
 
-    looking = Looking({"only": works}, on_failure=lambda _: None, every=0.001)
+    looking = GaugeSampler({"only": works}, on_failure=lambda _: None, every=0.001)
     await looking.start()
     await asyncio.wait_for(twice.wait(), 10)
     await looking.aclose()

@@ -1,0 +1,188 @@
+"""`/v1/admin/calls`: the records of calls, for operators and their tools (O2).
+
+A key with the scope ``admin`` reads the records of every tenant, one with ``read`` those of its own tenant.
+"""
+
+import json
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import IO, Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import DataError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from app.audit import export
+from app.audit.actions import Action, ActionLog, subject_of
+from app.audit.query import MOST, CallFilter, Sort, bounds_of, cursor_of, every_call, find_calls, get_call, with_attempts
+from app.domain.calls import Identity
+from app.domain.errors import DependencyUnavailable, Forbidden, NotFound
+from app.edge.identity import reader
+from app.security.redaction.redactor import Redactor
+
+MOST_EXPORTED = 1_000_000
+CHUNK = 1 << 16
+Format = Literal["jsonl", "parquet"]
+MEDIA = {"jsonl": "application/jsonl", "parquet": "application/vnd.apache.parquet"}
+
+
+class Wanted(BaseModel):
+    """The query's parameters, as `octant calls` has them as options."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    request_id: str | None = None
+    trace_id: str | None = None
+    tenant: str | None = None
+    user: str | None = None
+    key_id: str | None = None
+    feature: str | None = None
+    target: str | None = None
+    release: str | None = None
+    prompt: str | None = None
+    prompt_version: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    model_answered: str | None = None
+    outcome: str | None = None
+    degraded: str | None = None
+    stream: bool | None = None
+    failed: bool | None = None
+    text: str | None = Field(default=None, max_length=1000)
+    since: datetime | None = None
+    until: datetime | None = None
+    at_least: list[str] = []
+    at_most: list[str] = []
+    sort: Sort = "at"
+    ascending: bool = False
+    after: str | None = None
+    limit: int = Field(default=50, ge=1, le=MOST)
+
+    def filter_for(self, identity: Identity) -> CallFilter:
+        """As a filter that sees no more than its holder may. Raises Forbidden or InvalidRequest."""
+        told = self.model_dump(exclude={"at_least", "at_most"})
+        wanted = CallFilter(**told, ranges=bounds_of(self.at_least, self.at_most))
+        return replace(wanted, since=_aware(wanted.since), until=_aware(wanted.until), tenant=_tenant(identity, wanted.tenant))
+
+
+class Exported(Wanted):
+    """The same, as a file."""
+
+    format: Format = "jsonl"
+    limit: int = Field(default=MOST_EXPORTED, ge=1, le=MOST_EXPORTED)
+
+
+def router(engine: AsyncEngine, actions: ActionLog, redactor: Redactor) -> APIRouter:
+    """The endpoints on a database. ``actions`` gets a row for each export: records leave the service with it."""
+    made = APIRouter(prefix="/v1/admin", tags=["admin"], dependencies=[Depends(reader)])
+
+    @made.get("/calls")
+    async def find(request: Request, wanted: Annotated[Wanted, Query()]) -> Response:
+        """One page of records, without their attempts; ``next`` leads to the one behind it."""
+        identity = await _reader(request)
+        with _records():
+            found = await find_calls(engine, wanted.filter_for(identity))
+        more = cursor_of(found[-1], wanted.sort) if len(found) == wanted.limit else None
+        return _json({"data": found, "next": more})
+
+    @made.get("/calls/export", responses={200: {"content": {media: {} for media in MEDIA.values()}}})
+    async def as_file(request: Request, wanted: Annotated[Exported, Query()]) -> Response:
+        """Every matching record as one file. The log of operators' actions says who took it, before the first byte leaves."""
+        identity = await _reader(request)
+        told = wanted.model_dump(exclude={"format"})
+        pages = every_call(engine, Wanted.model_construct(**told).filter_for(identity))
+        with _records():
+            file = await _written(pages, wanted.format)
+            try:
+                await actions.write(_exported(identity, wanted, redactor))
+            except BaseException:
+                file.close()
+                raise
+        headers = {"content-disposition": f'attachment; filename="calls.{wanted.format}"'}
+        return StreamingResponse(_chunks(file), media_type=MEDIA[wanted.format], headers=headers)
+
+    @made.get("/calls/{call_id}")
+    async def show(request: Request, call_id: str) -> Response:
+        """One call with its attempts."""
+        identity = await _reader(request)
+        with _records():
+            found = await get_call(engine, call_id)
+        if found is None or found["tenant"] != (_tenant(identity, None) or found["tenant"]):
+            raise NotFound(f"No call {call_id!r}.")
+        return _json(found)
+
+    @made.get("/traces/{trace_id}")
+    async def trace(request: Request, trace_id: str) -> Response:
+        """Every call of a trace with its attempts, in the order in which they began."""
+        identity = await _reader(request)
+        wanted = CallFilter(trace_id=trace_id, tenant=_tenant(identity, None), ascending=True, limit=1000)
+        with _records():
+            found = await with_attempts(engine, await find_calls(engine, wanted))
+        return _json({"data": found})
+
+    return made
+
+
+def _exported(identity: Identity, wanted: Exported, redactor: Redactor) -> Action:
+    """The row of an export: the API key that took it, and the filter, in which a user is a pseudonym."""
+    parameters = {**wanted.model_dump(exclude_defaults=True), "tenant": _tenant(identity, wanted.tenant)}
+    actor = f"key:{identity.key_id} of {identity.tenant.id}"
+    return Action(actor=actor, action="calls export", subject=subject_of(parameters, redactor), reason="", outcome="ok")
+
+
+@contextmanager
+def _records() -> Generator[None, None, None]:
+    """Postgres' absence in our words. Raises DependencyUnavailable."""
+    try:
+        yield
+    except DataError:
+        raise  # the store is there: a value cannot be held
+    except (SQLAlchemyError, OSError) as error:
+        raise DependencyUnavailable("The records cannot be read right now.", retry_after=5.0) from error
+
+
+async def _reader(request: Request) -> Identity:
+    """Who reads. Raises Unauthenticated or Forbidden."""
+    return await reader(request)
+
+
+def _tenant(identity: Identity, asked: str | None) -> str | None:
+    """The tenant whose records may be seen: None means all."""
+    if "admin" in identity.scopes:
+        return asked
+    if asked not in (None, identity.tenant.id):
+        raise Forbidden("This API key reads the records of its own tenant only.")
+    return identity.tenant.id
+
+
+def _aware(at: datetime | None) -> datetime | None:
+    """A time without a zone is UTC."""
+    return at.replace(tzinfo=UTC) if at and at.tzinfo is None else at
+
+
+def _json(content: Any) -> Response:  # noqa: ANN401 - what JSON takes
+    return Response(json.dumps(content, default=datetime.isoformat, ensure_ascii=False), media_type="application/json")
+
+
+async def _written(pages: AsyncIterator[list[dict[str, Any]]], form: Format) -> IO[bytes]:
+    """The whole file, before the first byte of the answer: what goes wrong until then is still an error's status."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `_chunks`
+    try:
+        await (export.write_jsonl if form == "jsonl" else export.write_parquet)(pages, file)
+    except BaseException:
+        file.close()
+        raise
+    file.seek(0)
+    return file
+
+
+async def _chunks(file: IO[bytes]) -> AsyncGenerator[bytes, None]:
+    with file:
+        while chunk := file.read(CHUNK):
+            yield chunk

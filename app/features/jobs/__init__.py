@@ -1,5 +1,0 @@
-"""Deferred calls over HTTP: submit, look, list, cancel (G9)."""
-
-from app.features.jobs.endpoints import router
-
-__all__ = ["router"]

@@ -1,0 +1,85 @@
+"""Over the cap: what a call gives up, step by step, before it is refused (C4). A route's manifest says which steps it may take.
+
+::
+
+    truncate     the oldest turns go; never the system prompt, never the last turn, a tool's call and its result together
+    shorten      fewer output tokens, down to ``shorten_to``
+    cheaper      the models of ``cheaper`` answer
+    no retries   only the models that fit, each asked once
+    refuse
+
+Each step keeps those before it. A step taken is told to the caller in ``octant-degraded``.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from app.domain.messages import Message, ToolResult
+from app.domain.routes import Target
+from app.gateway.call_state import CallState
+
+TRUNCATED, SHORTENED, CHEAPER, NO_RETRIES = "context_truncated", "output_shortened", "cheaper_model", "no_retries"
+
+Able = Callable[[Sequence[Target]], tuple[Target, ...]]
+
+
+def descend(state: CallState, room: int, able: Able) -> bool:
+    """Change the call until its worst first attempt fits into ``room`` micro-dollars, as far as its route allows.
+
+    ``able`` leaves out the targets that cannot do what the caller asks. Returns whether it fits; if not, nothing was changed.
+    """
+    before = (state.request, state.pin, state.targets, list(state.degraded))
+    for word in _steps(state, room, able):
+        if word not in state.degraded:
+            state.degraded.append(word)
+        if state.worst_first_attempt() <= room:
+            return True
+    request, state.pin, state.targets, state.degraded = before
+    state.change(request)
+    return False
+
+
+def _steps(state: CallState, room: int, able: Able) -> Iterator[str]:
+    """Take one step after the other; yields the word of each that changed something."""
+    rungs = state.pin.route.degrade
+    if rungs.truncate and _truncate(state, room):
+        yield TRUNCATED
+    if rungs.shorten_to and _shorten(state, room, rungs.shorten_to):
+        yield SHORTENED
+    if cheaper := able(rungs.cheaper):
+        state.targets = cheaper
+        yield CHEAPER
+    if rungs.no_retries:
+        state.pin = replace(state.pin, route=replace(state.pin.route, attempts_per_target=1))
+        state.targets = tuple(t for t in state.targets if state.worst_case(t) <= room) or state.targets
+        yield NO_RETRIES
+
+
+def _truncate(state: CallState, room: int) -> bool:
+    """Drop the oldest turns: as few as make it fit, else all but the last. A prompt's own message is no turn."""
+    messages = state.request.messages
+    starts = [] if state.pin.prompt else [i for i in range(1, len(messages)) if _begins_a_turn(messages[i])]
+    for start in starts:
+        state.change(replace(state.request, messages=messages[start:]))
+        if state.worst_first_attempt() <= room:
+            break
+    return bool(starts)
+
+
+def _begins_a_turn(message: Message) -> bool:
+    return message.role == "user" and not any(isinstance(part, ToolResult) for part in message.parts)
+
+
+def _shorten(state: CallState, room: int, least: int) -> bool:
+    """The most output tokens that fit, and ``least`` if none do. A call that thinks keeps its own: thinking needs the length."""
+    sampling = state.request.sampling
+    longest = sampling.max_output_tokens or 0
+    if longest <= least or "thinking" in state.request.asked:
+        return False
+    low, high = least, longest
+    while low < high:
+        middle = (low + high + 1) // 2
+        state.change(replace(state.request, sampling=replace(sampling, max_output_tokens=middle)))
+        low, high = (middle, high) if state.worst_first_attempt() <= room else (low, middle - 1)
+    state.change(replace(state.request, sampling=replace(sampling, max_output_tokens=low)))
+    return True

@@ -1,0 +1,155 @@
+"""What both vendors' failures have in common: HTTP statuses, Retry-After, and the transport under both SDKs.
+
+No vendor text is passed on: error messages of vendors quote keys ("Incorrect API key provided: sk-…") and prompts. Only short
+machine words (type, code, parameter path) are, and only if they look like such.
+"""
+
+import re
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+import aiohttp
+import httpx2
+
+from app.domain.errors import (
+    ProviderDenied,
+    ProviderError,
+    ProviderFailed,
+    ProviderGarbled,
+    ProviderOverloaded,
+    ProviderRateLimited,
+    ProviderRejected,
+    ProviderTimeout,
+    ProviderUnreachable,
+)
+from app.gateway.providers.timeouts import timed_out
+
+
+class ProtocolError(ValueError):
+    """An answer that we cannot make sense of. Its message is ours and quotes nothing."""
+
+
+MACHINE_WORD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,80}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """Who failed: set on every error."""
+
+    provider: str
+    model: str
+
+    def error(self, kind: type[ProviderError], message: str, *, request_id: str | None = None) -> ProviderError:
+        """One error of this attempt."""
+        return kind(message, provider=self.provider, model=self.model, request_id=request_id)
+
+
+def kind_of_status(status: int) -> type[ProviderError]:
+    """Which of our errors an HTTP status is."""
+    if status in (401, 402, 403, 404) or 300 <= status < 400:
+        return ProviderDenied  # a redirect is not followed: it would carry the key to another host
+    if status == 429:
+        return ProviderRateLimited
+    if status in (503, 529):
+        return ProviderOverloaded
+    if status >= 500 or status in (408, 409, 499):
+        return ProviderFailed
+    return ProviderRejected
+
+
+def machine_words(*words: object) -> str:
+    """Those of ``words`` that are machine words, for the operator's message."""
+    return " ".join(word for word in words if isinstance(word, str) and MACHINE_WORD.match(word))
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, from ``retry-after-ms``, else ``retry-after`` (seconds or an HTTP date); None if unsaid or unreadable."""
+    millis = _number(headers.get("retry-after-ms"))
+    if millis is not None:
+        return millis / 1000
+    text = headers.get("retry-after")
+    seconds = _number(text)
+    if seconds is not None or text is None:
+        return seconds
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
+
+
+def with_retry_after(error: ProviderError, headers: Mapping[str, str]) -> ProviderError:
+    """Note on a limit or an overload how long the provider wants us to wait."""
+    if isinstance(error, ProviderRateLimited | ProviderOverloaded):
+        error.retry_after = retry_after(headers)
+    return error
+
+
+def from_transport(error: BaseException, blame: Blame) -> ProviderError:
+    """Translate a failure under or after the SDK.
+
+    The cause decides, not the SDK's class: its aiohttp transport reports a refused connection and a dropped one as
+    *connect timeouts* (openai 3.54 and anthropic 2.12, `_vendor/httpx_aiohttp/transport.py`).
+    """
+    if isinstance(error, ProtocolError):
+        return blame.error(ProviderGarbled, str(error))
+    chain = tuple(_chain(error))
+    for kind, verdict, message in _TRANSPORT:
+        if any(isinstance(link, kind) for link in chain):
+            if verdict is ProviderTimeout:
+                return timed_out("connect" if _connecting(chain) else "total", provider=blame.provider, model=blame.model)
+            failure = blame.error(verdict, message)
+            failure.perhaps_paid = failure.perhaps_paid or message == BROKEN
+            return failure
+    return blame.error(ProviderUnreachable, "No connection.")
+
+
+BROKEN = "The connection broke after the request was sent."
+
+# In order: the first row that any link of the chain of causes is an instance of.
+_TRANSPORT: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], type[ProviderError], str], ...] = (
+    (aiohttp.ServerTimeoutError, ProviderTimeout, ""),
+    (aiohttp.ClientPayloadError, ProviderGarbled, "The answer was cut before its end."),
+    ((aiohttp.ClientResponseError, aiohttp.http_exceptions.HttpProcessingError), ProviderGarbled, "Not an HTTP answer."),
+    ((aiohttp.InvalidURL, httpx2.UnsupportedProtocol, httpx2.InvalidURL), ProviderDenied, "The base URL is not valid."),
+    (aiohttp.ClientConnectorError, ProviderUnreachable, "Connection refused, or no such host."),
+    (aiohttp.ClientError, ProviderUnreachable, BROKEN),
+    (httpx2.TimeoutException, ProviderTimeout, ""),
+    ((httpx2.DecodingError, httpx2.RemoteProtocolError, httpx2.StreamError), ProviderGarbled, "Not readable as HTTP."),
+    (httpx2.ConnectError, ProviderUnreachable, "Connection refused, or no such host."),
+    ((httpx2.RequestError, ssl.SSLError, OSError), ProviderUnreachable, BROKEN),
+    ((ValueError, RecursionError), ProviderGarbled, "Not JSON, or not the protocol's."),
+)
+
+# What may come out of an SDK beside its own errors; anything else is a defect of ours and stays visible as such.
+FOREIGN: tuple[type[Exception], ...] = (
+    ProviderError,
+    aiohttp.ClientError,
+    aiohttp.http_exceptions.HttpProcessingError,
+    httpx2.HTTPError,
+    httpx2.InvalidURL,
+    httpx2.StreamError,
+    OSError,
+    ValueError,
+    RecursionError,
+)
+
+
+def _connecting(chain: tuple[BaseException, ...]) -> bool:
+    return any(isinstance(link, aiohttp.ConnectionTimeoutError | httpx2.ConnectTimeout | httpx2.PoolTimeout) for link in chain)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text) if text is not None else -1.0
+    except ValueError:
+        return None
+    return number if 0 <= number < float("inf") else None

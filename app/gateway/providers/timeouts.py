@@ -1,0 +1,75 @@
+"""The four timeouts of one attempt, enforced here because no transport knows what a token is (R1).
+
+connect
+    the transport's, passed down with the request (it alone sees the handshake); also covers waiting for a pooled connection.
+first_token
+    from the start of a stream to its first delta. Headers, `message_start` and role chunks are not tokens.
+idle
+    between two deltas. Pings and comments do not count: a stream that only pings is stuck.
+total
+    the whole attempt, streamed or not. A reply that is not streamed has no first token, so only connect and total bound it;
+    its silence is noticed by `recovery.patience`.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from app.domain.errors import ProviderTimeout, TimeoutPhase
+from app.gateway.providers.base import Timeouts
+
+
+class AttemptTimeouts:
+    """One attempt's clock. Made when the attempt starts; it starts the count."""
+
+    def __init__(self, timeouts: Timeouts, *, provider: str, model: str, streamed: bool) -> None:
+        """``provider`` and ``model`` are named in the error."""
+        self._loop = asyncio.get_running_loop()
+        self._timeouts = timeouts
+        self._provider = provider
+        self._model = model
+        self._streamed = streamed
+        self._started = self._last_token = self._loop.time()
+        self._any_token = False
+
+    def token(self) -> None:
+        """Output arrived: from now on the idle timeout counts."""
+        self._any_token = True
+        self._last_token = self._loop.time()
+
+    @asynccontextmanager
+    async def waiting(self) -> AsyncGenerator[None, None]:
+        """Wait for the provider, not longer than the nearest timeout allows. Raises ProviderTimeout.
+
+        Entered for each wait, never held across a ``yield`` to the consumer: the timeout cancels the task that entered it.
+        """
+        at, phase = self._nearest()
+        timer = asyncio.timeout_at(at)
+        try:
+            async with timer:
+                yield
+        except TimeoutError:
+            if not timer.expired():
+                raise
+            raise timed_out(phase, provider=self._provider, model=self._model) from None
+
+    def resumed(self) -> None:
+        """The consumer is back for more: the time it took is not the provider's silence."""
+        if self._any_token:
+            self._last_token = self._loop.time()
+
+    def _nearest(self) -> tuple[float, TimeoutPhase]:
+        total = self._started + self._timeouts.total
+        if not self._streamed:
+            return total, "total"
+        phase: TimeoutPhase = "idle" if self._any_token else "first_token"
+        at = self._last_token + (self._timeouts.idle if self._any_token else self._timeouts.first_token)
+        return (at, phase) if at < total else (total, "total")
+
+
+def timed_out(phase: TimeoutPhase, *, provider: str, model: str) -> ProviderTimeout:
+    """The error that names the timeout."""
+    error = ProviderTimeout(f"No answer in time ({phase.replace('_', ' ')}).", provider=provider, model=model)
+    error.phase = phase
+    error.perhaps_paid = phase != "connect"
+    return error

@@ -1,0 +1,1 @@
+"""What may be said and done: screens on the way in, checks of what leaves, last."""

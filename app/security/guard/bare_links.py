@@ -1,0 +1,151 @@
+"""Addresses that stand in a text without any markup, as GitHub's autolinks and pages that look for addresses would link them.
+
+An allowed one stays. What could be read as a longer host behind an allowed one is parted from it by a slash, which changes
+nothing about where it leads. All others are taken out.
+"""
+
+import html
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+from operator import attrgetter
+
+from app.security.guard.link_addresses import DOTS, LABELS, Addresses
+from app.security.guard.removed import LINK_REMOVED
+
+_TLDS = (  # of hosts without a path; with one, any will do. None that is a word, for the space after a full stop may be missing
+    "com|net|org|io|ai|dev|app|co|info|biz|xyz|site|online|shop|store|tech|cloud|live|page|link|click|example|test|invalid|edu|gov|mil|int|"
+    "club|icu|website|vip|mobi|asia|pro|uk|de|fr|nl|eu|ru|cn|jp|kr|br|au|ca|ch|pl|cz|tk|ml|ga|cf|gq|es|se|fi|dk|gr|hu|ie|pt|ro|sk|bg|hr|"
+    "lt|lv|ee|ua|kz|tr|il|ir|sg|th|vn|ph|tw|hk|nz|za|ng|ke|mx|cl|tv|ws|su|pw|gg|lu|cc|ly|fm|cx|la|xxx|aero|museum|coop|zip|mov|onion|xn--[a-z0-9-]+"
+)
+# Endings of files that are no top-level domain: no renderer makes a link of them.
+_FILES = "html?|jsx?|tsx?|css|json|ya?ml|toml|txt|png|jpe?g|gif|svg|pdf|csv|xml|log|conf|cfg|ini|java|cpp|rb|php|sql|ipynb|lock"
+_WORD_BEGINS = r"(?<![\w@/\\-])(?<![\w@/\\-]\.)_*+"  # an underscore may be emphasis
+_START = re.compile(
+    r"(?i)(?P<scheme>(?<![A-Za-z0-9+.-])[A-Za-z0-9+.-]*:[/\\]{2,}(?=[^\s<]))"  # any scheme, any number of slashes of any kind
+    r"|(?P<forgiven>(?<![a-z])(?:https?|ftps?|wss?|file):[/\\]?(?=[^\s<>\"'`/\\]))"  # without slashes, as a browser forgives
+    r"|(?P<mail>(?<![a-z])(?:mailto|xmpp):(?=[^\s<>\"'`]))"
+    r"|(?P<code>(?<![a-z])(?:(?:javascript|vbscript|livescript|blob|filesystem):(?=[^\s<>\"])|data:(?=[a-z]+/[\w.+-]+[;,]|;|,[^\s])))"
+    rf"|(?P<network>(?<![:/\\])(?<![^\W_])[/\\]{{2,}}(?=[^\s</\\{DOTS}]+[{DOTS}][^\s<>\"'`]))"  # //host
+    rf"|(?P<www>(?<![^\W_])www[{DOTS}](?=[^ \t-\r<]))"
+    rf"|(?P<path>{_WORD_BEGINS}{LABELS}(?!(?:{_FILES})\b)[a-z]{{2,}}(?::[0-9]+)?[/?#](?=[^\s<>\"'`]))"
+    rf"|(?P<host>{_WORD_BEGINS}{LABELS}(?:{_TLDS})(?!_*[^\W_]|-))"
+)
+_TRIGGER = re.compile(rf"[:/\\{DOTS}][^ \t-\r]")
+_TOKEN = re.compile(r"[^ \t-\r]+")  # a blank that is no ASCII ends no address at GitHub
+_WHOLE = re.compile(r"[^\s<>\"'`|]*")
+_ALLOWED_END = re.compile(r"[^\s<>\"'`|(){}\[\],;*~^]*")
+_PORT_OR_PATH = re.compile(r"(?::[0-9]{1,5})?(?:[/?#]|(?=[ \t-\r<]|\Z))")
+_HOST_GOES_ON = re.compile(r"[A-Za-z0-9@%\\-]|_(?![^A-Za-z0-9])|:(?=[^ \t-\r.,;:!?)\]}*_~'\"|])|\.(?=[^\s<>\"'`.,;:!?)\]}*_~|])")
+_HARMLESS_REST = re.compile(r"[.,;:!?)\]}*_~>\"'`|({\[]*(?=[ \t-\r<]|\Z)")
+_WITH_SLASHES = ("scheme", "network", "forgiven", "code")
+_BEFORE = " \t\n\r([{<\"'*~>|,;="
+_TRAILING = ".,;:!?)]}*_~"
+_WRITTEN = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});?|\\[!-/:-@\[-`{-~]")
+_DRIVE = re.compile(r"[A-Za-z]:\\+")  # of Windows
+_HOST_BEGINS = {"https://": 8, "http://": 7, "//": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """From ``start`` to ``stop`` the text becomes ``instead``."""
+
+    start: int
+    stop: int
+    instead: str
+
+
+def clean(text: str, addresses: Addresses, count: Callable[[], None]) -> str:
+    """The text without foreign addresses; ``count`` is called for each that is taken out."""
+    edits = set(_edits(text, addresses))
+    if "&" in text or "\\" in text:
+        edits.update(_edits_of_the_shown(text, addresses))
+    return _edited(text, sorted(edits, key=attrgetter("start", "stop")), count) if edits else text
+
+
+def _edits(text: str, addresses: Addresses) -> Iterator[_Edit]:
+    if not _TRIGGER.search(text):
+        return
+    for token in _TOKEN.finditer(text):
+        if _TRIGGER.search(text, token.start(), token.end()):
+            yield from _edits_of_token(text, token.start(), token.end(), addresses)
+
+
+def _edits_of_token(text: str, at: int, end: int, addresses: Addresses) -> Iterator[_Edit]:
+    while found := _START.search(text, at, end):
+        at = found.end()
+        if _DRIVE.fullmatch(found[0]):
+            continue
+        allowed = _allowed_end(text, found, addresses)
+        if allowed is None:
+            whole = _end(_WHOLE, text, at)
+            at = max(found.start() + len(text[found.start() : whole].rstrip(_TRAILING)), at)
+            start = found.start() + len(found[0]) - len(found[0].lstrip("_"))
+            yield _Edit(start, at, LINK_REMOVED)
+        else:
+            at, parted = max(allowed[0], at), allowed[1]
+            if parted:
+                yield _Edit(at, at, "/")
+
+
+def _allowed_end(text: str, found: re.Match[str], addresses: Addresses) -> tuple[int, bool] | None:
+    """Where an allowed address ends that begins at ``found``, and whether to part it from what follows; None if it is foreign."""
+    if found.lastgroup == "mail":
+        address = text[found.start() : _end(_WHOLE, text, found.end())].rstrip(_TRAILING)
+        return (found.start() + len(address), False) if addresses.allows(address) else None
+    host = _HOST_BEGINS.get(found[0].lower()) if found.lastgroup in _WITH_SLASHES else len(found[0]) - len(found[0].lstrip("_"))
+    allowed = None if host is None else addresses.host.match(text, found.start() + host)
+    if not allowed or (found.lastgroup == "host" and allowed.end() < found.end()):
+        return None
+    if _PORT_OR_PATH.match(text, allowed.end()):
+        # Where not all renderers see the whole of an address, some begin another one in the middle of its path.
+        whole = found.lastgroup == "scheme" and (found.start() == 0 or text[found.start() - 1] in _BEFORE)
+        return (_end(_ALLOWED_END, text, allowed.end()) if whole else allowed.end()), False
+    if found.lastgroup == "path" or _HOST_GOES_ON.match(text, allowed.end()):
+        return None
+    return allowed.end(), not _HARMLESS_REST.match(text, allowed.end())
+
+
+def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
+    found = pattern.match(text, at)
+    return found.end() if found else at
+
+
+def _edits_of_the_shown(text: str, addresses: Addresses) -> Iterator[_Edit]:
+    """The same for what a renderer shows: entities and backslash escapes read, and traced back to where they stand."""
+    # Plain text and what is written otherwise take turns, so that every second piece is taken whole.
+    pieces, starts, end = list[str](), list[int](), 0
+    for found in _WRITTEN.finditer(text):
+        pieces += [text[end : found.start()], found[0][1:] if found[0][0] == "\\" else html.unescape(found[0])]
+        starts += [end, found.start()]
+        end = found.end()
+    if not pieces:
+        return
+    pieces, starts = [*pieces, text[end:]], [*starts, end]
+    shown_at = list(accumulate(map(len, pieces), initial=0))
+
+    def origin(place: int, *, behind: bool) -> int:
+        piece = min(bisect_right(shown_at, place) - 1, len(pieces) - 1)
+        if piece % 2:
+            return starts[piece + 1] if behind else starts[piece]
+        return starts[piece] + place - shown_at[piece] + behind
+
+    for edit in _edits("".join(pieces), addresses):
+        if edit.start == edit.stop:
+            at = origin(edit.start - 1, behind=True)
+            yield _Edit(at, at, edit.instead)
+        else:
+            yield _Edit(origin(edit.start, behind=False), origin(edit.stop - 1, behind=True), edit.instead)
+
+
+def _edited(text: str, edits: list[_Edit], count: Callable[[], None]) -> str:
+    pieces, end = list[str](), 0
+    for edit in edits:
+        if edit.start >= end:
+            pieces += [text[end : edit.start], edit.instead]
+            if edit.stop > edit.start:
+                count()
+        end = max(end, edit.stop)
+    return "".join([*pieces, text[end:]])

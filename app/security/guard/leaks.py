@@ -1,0 +1,214 @@
+"""Whether an answer gives its system prompt away (S4): its canary, a long run of its letters, or as many in pieces.
+
+All are looked for in what is left of a text without case, spaces and punctuation, so spelling it out with gaps hides nothing.
+Also seen as it comes: backwards, ROT13, hexadecimal, base64, character codes. Seen at the end, when a stream has left already:
+`encodings`, and any other shift of the alphabet. A paraphrase, a translation, pieces shorter than `PIECE`, or a cipher of the
+attacker's own is not seen; that is why a system prompt holds no secret.
+"""
+
+import base64
+import codecs
+import hashlib
+import hmac
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice, pairwise
+
+from app.security.guard.encodings import MOST_READ, readings
+
+CANARY_LETTERS = 20
+RUN = 60  # letters and digits in a row, about twelve words
+PIECE, MOST_IN_PIECES = 16, 150  # letters of a run that counts, and of all such runs together, each place once
+WATCHED = PIECE  # a run this long is held back until it is known whether it goes on
+BLOCK = 29  # steps: a run of `RUN` letters holds one that begins at a multiple of it
+MOST_COMPARED = 16  # blocks of one text that are alike: then the text is compared no further
+_MIRROR = {97 + at: 122 - at for at in range(26)}
+PREFIX = 3  # letters of a canary that may be said before the rest is held back
+
+
+def canary(secret: bytes, release: str, prompt: str) -> str:
+    """The word that marks a prompt of a release: not to be guessed; the same in every worker, so that providers' caches hold."""
+    digest = hmac.new(secret, f"canary\x00{release}\x00{prompt}".encode(), hashlib.sha256).digest()
+    return "oc" + base64.b32encode(digest).decode().lower().translate({ord(d): None for d in "234567="})[: CANARY_LETTERS - 2]
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What must not be said: ``needles`` at all, ``texts`` no more than `RUN` characters of in a row. All `plain`."""
+
+    needles: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    joined: str = ""  # the texts, one a line
+    pieces: Mapping[str, int] = field(default_factory=dict)  # where in `joined` each run of `PIECE` letters stands first
+    # Steps from letter to letter, the same in every shift of the alphabet: of the needle; of the texts; blocks of those.
+    stepped: tuple[str, ...] = ()
+    shifted: str = ""
+    blocks: frozenset[str] = frozenset()
+
+
+_NOTHING = Secrets()
+MOST_WATCHED = 32_768  # characters of a system text; a tenant's own may be megabytes, and each is looked for in seven forms
+
+
+@lru_cache(maxsize=64)
+def secrets_of(canary_word: str, system: str) -> Secrets:
+    """What to look for. ``system`` empty: the canary alone."""
+    watched = system[:MOST_WATCHED]
+    texts = tuple(plain(form) for form in (*_forms(watched), watched)) if watched else ()
+    joined = "\n".join(texts)
+    pieces: dict[str, int] = {}
+    for at in range(len(joined) - PIECE + 1):
+        pieces.setdefault(joined[at : at + PIECE], at)
+    needles = tuple(dict.fromkeys(_needles(canary_word))) if canary_word else ()
+    turned = [_steps(form) for form in _turned(watched)]
+    blocks = frozenset(one[at : at + BLOCK] for one in turned for at in range(0, len(one) - BLOCK + 1, BLOCK))
+    stepped = tuple(_steps(form) for form in _turned(canary_word)) if canary_word else ()
+    return Secrets(needles, texts, joined, pieces, stepped, "\n".join(turned), blocks)
+
+
+def _turned(text: str) -> tuple[str, ...]:
+    """Forwards and backwards, and both with the alphabet mirrored."""
+    mirrored = text.casefold().translate(_MIRROR)
+    return (text, text[::-1], mirrored, mirrored[::-1])
+
+
+def _steps(text: str) -> str:
+    """The distance from each letter of the alphabet to the next, as letters."""
+    codes = [code - 97 for code in plain(text).encode("ascii", "ignore") if 97 <= code <= 122]
+    return "".join(chr(97 + (after - before) % 26) for before, after in pairwise(codes))
+
+
+def _forms(text: str) -> tuple[str, ...]:
+    raw = text.encode()
+    aligned = (base64.b64encode(raw[skip:]).decode() for skip in range(3))
+    return (text[::-1], codecs.encode(text, "rot13"), raw.hex(), *aligned)
+
+
+def _needles(word: str) -> tuple[str, ...]:
+    """The canary and what is left of it in an encoding of a longer text that holds it."""
+    raw = word.encode()
+    inner = []
+    for skip in range(3):  # its first and last letters share their base64 digits with their neighbours
+        begun = raw[skip : len(raw) - (len(raw) - skip) % 3]
+        inner.append(plain(base64.b64encode(begun).decode()))
+    codes = ("".join(str(b) for b in raw), "".join(f"u00{b:02x}" for b in raw), "".join(f"x{b:02x}" for b in raw))
+    return (word, word[::-1], codecs.encode(word, "rot13"), raw.hex(), *inner, *codes)
+
+
+def plain(text: str) -> str:
+    """Letters and digits alone, without case."""
+    return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum())
+
+
+@dataclass(slots=True)
+class LeakWatch:
+    """Watches one text as it comes. ``found`` names the check that failed; from then on nothing more is given out."""
+
+    secrets: Secrets
+    found: str = ""
+    _held: str = ""
+    _before: str = field(default="")  # plain, already given out
+    _said: str = field(default="")  # as it came, as much as is read again at the end
+    _given_away: set[int] = field(default_factory=set)  # places in the secret texts
+
+    def feed(self, text: str) -> str:
+        """More text; returns what of all so far may go out."""
+        self._held += text
+        if len(self._said) < MOST_READ and self.secrets != _NOTHING:
+            self._said += text[: MOST_READ - len(self._said)]
+        return self._release(at_end=False)
+
+    def end(self) -> str:
+        """The text is over; returns what was held back, if nothing was found."""
+        if not self.found and self._said:
+            self.found = self._spelled_otherwise()
+        return self._release(at_end=True)
+
+    def _spelled_otherwise(self) -> str:
+        steps = _steps(self._said)
+        if any(needle in steps for needle in self.secrets.stepped):
+            return "canary"
+        if self.secrets.blocks and self._is_shifted(steps):
+            return "system-prompt"
+        found = (self._sought(plain(reading)) for reading in readings(self._said))
+        return next(filter(None, found), "")
+
+    def rest(self) -> str:
+        """What is held back although something was found: for whoever lets it pass."""
+        out, self._held = self._held, ""
+        return out
+
+    def _is_shifted(self, steps: str) -> bool:
+        """Whether there is a run of `RUN` letters that some shift of the alphabet makes one of the system prompt's."""
+        blocks, shifted = self.secrets.blocks, self.secrets.shifted
+        alike = (at for at in range(len(steps) - BLOCK + 1) if steps[at : at + BLOCK] in blocks)
+        return any(
+            len(run := steps[begin : begin + RUN - 1]) == RUN - 1 and run in shifted
+            for at in islice(alike, MOST_COMPARED)
+            for begin in range(max(0, at - RUN + BLOCK), at + 1)
+        )
+
+    def _release(self, *, at_end: bool) -> str:
+        if self.found:
+            return ""
+        letters, places = _placed(self._held)
+        whole = self._before + letters
+        self.found = self._sought(whole)
+        if self.found:
+            return ""
+        keep = 0 if at_end else min(self._unsure(whole), len(letters))
+        cut = places[len(letters) - keep] if keep else len(self._held)
+        out, self._held = self._held[:cut], self._held[cut:]
+        self._before = whole[: len(whole) - keep][-RUN:]
+        return out
+
+    def _sought(self, whole: str) -> str:
+        if any(needle in whole for needle in self.secrets.needles):
+            return "canary"
+        pieces = self.secrets.pieces
+        if not pieces:
+            return ""
+        for at in range(len(whole) - PIECE + 1):
+            place = pieces.get(whole[at : at + PIECE])
+            if place is not None:
+                self._given_away.update(range(place, place + PIECE))
+                if self._alike(whole, at, place) >= RUN:
+                    return "system-prompt"
+        return "system-prompt" if len(self._given_away) >= MOST_IN_PIECES else ""
+
+    def _alike(self, whole: str, at: int, place: int) -> int:
+        """How many letters around ``at`` are those around ``place``; `RUN` says that there are as many."""
+        joined, before, after = self.secrets.joined, 0, PIECE
+        while after < RUN and whole[at + after : at + after + 1] == joined[place + after : place + after + 1] != "":
+            after += 1
+        while before + after < RUN and at > before and place > before and whole[at - before - 1] == joined[place - before - 1]:
+            before += 1
+        return before + after
+
+    def _unsure(self, whole: str) -> int:
+        """How many letters at the end may be the beginning of something sought."""
+        unsure = 0
+        for needle in self.secrets.needles:
+            longest = min(len(needle) - 1, len(whole))
+            fits = (size for size in range(longest, PREFIX, -1) if whole.endswith(needle[:size]))
+            unsure = max(unsure, next(fits, 0))
+        for text in self.secrets.texts:
+            if whole[-WATCHED:] in text and len(whole) >= WATCHED:
+                size = WATCHED
+                while size < min(RUN, len(whole)) and whole[-size - 1 :] in text:
+                    size += 1
+                unsure = max(unsure, size)
+        return unsure
+
+
+def _placed(text: str) -> tuple[str, list[int]]:
+    """As `plain`, and where in the text each letter comes from."""
+    letters, places = [], []
+    for place, char in enumerate(text):
+        for letter in char.casefold() if char.isascii() else unicodedata.normalize("NFKC", char).casefold():
+            if letter.isalnum():
+                letters.append(letter)
+                places.append(place)
+    return "".join(letters), places

@@ -1,0 +1,263 @@
+"""Where a text may lead (S4): links and images to allowed hosts only, and no HTML, in whatever way a page would read them.
+
+An image that a model writes is fetched as soon as it is shown, with whatever the model put into its address: that is how data
+leaves without a click. So nothing here tries to tell good links from bad: what is not known to lead to an allowed host is taken
+out. Renderers disagree on where a link begins, so the text is read at every place where one of them could begin one: behind
+``](`` and ``]:``, at each ``<``, at each bare address. Then it is read once more, as a renderer reads it (`rendered`).
+
+`Links.clean` gives out only text in which all of this finds nothing more to change: what it returns has been looked at as it is.
+A text without any of it comes out as it went in.
+"""
+
+import re
+from bisect import bisect_right
+
+from app.security.guard import bare_links as bare
+from app.security.guard import rendered
+from app.security.guard.code_spans import CodeSpans
+from app.security.guard.link_addresses import Addresses
+from app.security.guard.removed import IMAGE_REMOVED, LINK_REMOVED, TEXT_REMOVED
+
+MOST_ROUNDS = 6  # a text that is put together anew each time it is taken apart is no answer
+MOST_PARSED = 65_536  # characters of one text; of one that is longer, links in brackets become text
+
+# Not the joiners inside emoji and Persian words (200C, 200D), not the marks of right-to-left text (200E, 200F, 2066-2069).
+INVISIBLE = "\u00ad\u200b\u202a-\u202e\u2060-\u2064\ufeff\U000e0000-\U000e007f"
+_NEVER_SHOWN = re.compile("[" + INVISIBLE.replace("\u00ad", "") + "\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_TRIGGER = re.compile(r"<[A-Za-z/!?]|\][(:]")
+_TAG = re.compile(r"<(?=[A-Za-z/!?])([^<>]*)(>?)")
+_NAME = re.compile(r"/?([A-Za-z][A-Za-z0-9:-]*)")
+_PLAIN_AUTOLINK = re.compile(r"(?:https?://[A-Za-z0-9.-]+(?:/[A-Za-z0-9._~/-]*)?|[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+)\Z")
+_MAIL_IN_BRACKETS = re.compile(r"mailto:[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+\Z")
+_AUTOLINK = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,31}:\S*\Z")
+_ATTRIBUTE = re.compile(
+    r"(?i)[\s/\"'](?:on\w*|style|class|id|is|slot|name|src\w*|href|xlink:href|action|formaction|background|cite|codebase|data|"
+    r"longdesc|manifest|poster|profile|usemap|ping|imagesrcset|http-equiv|xmlns)\s*=|=\s*[\"']"
+)  # the last: a quote that is opened hides the end of the tag
+_ACTING = (
+    "a applet area audio base bgsound body button details dialog embed form frame frameset html iframe image img input isindex "
+    "keygen link marquee math meta noembed noframes noscript object param picture plaintext portal script select source style "
+    "svg template textarea title track video xmp"
+)
+_BREAKING = "br hr p div li ul ol tr td th table h1 h2 h3 h4 h5 h6 pre blockquote section"
+_ACTIVE, _BLOCKS = frozenset(_ACTING.split()), frozenset(_BREAKING.split())
+_IMAGES = frozenset({"img", "image", "picture", "svg", "video"})
+_INLINE = re.compile(r"(!?)\[([^\[\]]*)\]\(|\]\(")
+_GAP = r"[ \t]*(?:[\r\n][ \t>]*)*"  # also where lines of a quotation begin
+_DESTINATION = re.compile(_GAP + r"(<[^<>\n]*>|[^\s()]*(?:\([^\s()]*\)[^\s()]*)*)")
+_CLOSE = re.compile(r"[ \t\r\n]*(?:\"[^\"]*\"|'[^']*'|\([^()]*\))?[ \t\r\n]*\)")
+_DEFINED = re.compile(r"\]:(?=" + _GAP + r"(?:<|[/\\]{2}|[^\s:&\\]{0,64}[:&\\]))")
+_DEFINITION = re.compile(_GAP + r"(<[^<>\n]*>|\S{1,2000})")
+_DEFINITION_BEGINS = re.compile(r"(?m)^[\s>*+|-]*(?:[0-9]{1,9}[.)]\s+)*!?\[")
+_EXECUTED = re.compile(r"(?i)(?:javascript|vbscript|livescript|data|file|blob|filesystem|mailto|sms|tel|intent|view-source):")
+_LENIENT = re.compile(r"[^()]{0,200}")
+_LINE_END = re.compile(r"[\t\r\n]")
+_NO_DESTINATION = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\Z")
+_BLOCK_BEGINS = re.compile(r"(?m)^[ \t>]+(?:`{3,}|~{3,})?|^(?:`{3,}|~{3,})")
+_PARAGRAPH = re.compile(r"(?:[^\n]+\n?)+")
+_FORM = re.compile(r"(?<=\])(?=[(:])|(?<=!)(?=\[)|(?<=<)(?=[A-Za-z/!?])")
+
+
+class Links:
+    """Knows the allowed hosts. Pure; takes time linear in the text."""
+
+    def __init__(self, allowed: frozenset[str]) -> None:
+        """``allowed`` hosts, subdomains included."""
+        self._addresses = Addresses(allowed)
+
+    def allows(self, destination: str) -> bool:
+        """Whether an address leads to an allowed host, or stays on the page's own. Read in every way that it may be read."""
+        return self._addresses.allows(destination)
+
+    def visible(self, text: str) -> str:
+        """The text without characters that `clean` takes out wherever they stand: to be asked before a text is cut."""
+        return _NEVER_SHOWN.sub("", text)
+
+    def clean(self, text: str, code: CodeSpans | None = None) -> tuple[str, int]:
+        """The text without foreign links and images, HTML and invisible characters.
+
+        Also returns how many links, images and tags that act were among it. ``code``: what the text goes on from, if it is a
+        piece of a longer one; it is moved on.
+        """
+        cleaning = _Cleaning(self._addresses, code)
+        cleaned = cleaning.clean(text)
+        if code:
+            code.read(cleaned)
+        return cleaned, cleaning.removed
+
+
+class _Cleaning:
+    """One text on its way."""
+
+    def __init__(self, addresses: Addresses, code: CodeSpans | None) -> None:
+        self._addresses = addresses
+        self._before = code or CodeSpans()
+        self._is_piece = code is not None
+        self.removed = 0
+
+    def clean(self, text: str) -> str:
+        for _ in range(MOST_ROUNDS):
+            cleaned = self._once(text)
+            if cleaned == text:
+                if self._is_safe_to_render(text):
+                    return text
+                cleaned = _as_text(text)
+                self._count()
+            text = cleaned
+        self._count()
+        return TEXT_REMOVED
+
+    def _count(self) -> None:
+        self.removed += 1
+
+    def _once(self, text: str) -> str:
+        text = _NEVER_SHOWN.sub("", text)
+        if _TRIGGER.search(text):
+            text = self._without_destinations(text)
+            text = self._without_definitions(text)
+            text = self._without_tags(text)
+        return bare.clean(text, self._addresses, self._count)
+
+    def _without_tags(self, text: str) -> str:
+        code = CodeSpans(self._before.fence, self._before.line).read(text)
+        starts = [start for start, _ in code]
+        inert = _Inert(text) if code else None
+
+        def tag(found: re.Match[str]) -> str:
+            at = bisect_right(starts, found.start()) - 1
+            in_code = at >= 0 and found.start() < code[at][1]
+            if found[2] and text.endswith("](", 0, found.start()) and self._is_plain_destination(found[1]):
+                return found[1]
+            if in_code and inert and inert.at(found) and (found[2] or not self._is_piece):
+                return found[0]
+            return self._tag(found[1], closed=bool(found[2]), in_code=in_code)
+
+        return _TAG.sub(tag, text)
+
+    def _is_plain_destination(self, inner: str) -> bool:
+        return not _ATTRIBUTE.search(inner) and not re.search(r"[\s()]", inner) and self._addresses.allows(inner)
+
+    def _tag(self, inner: str, *, closed: bool, in_code: bool) -> str:
+        """What becomes of ``<inner``, or of ``<inner>`` if it is ``closed``."""
+        if closed and _PLAIN_AUTOLINK.match(inner) and ("@" in inner or self._addresses.allows(inner)):
+            return f"<{inner}>"
+        if closed and _AUTOLINK.match(inner):
+            if self._addresses.allows(inner):
+                return inner
+            self._count()
+            return LINK_REMOVED
+        name = _name(inner)
+        active = name in _ACTIVE or bool(_ATTRIBUTE.search(inner))
+        if in_code or not closed:
+            self.removed += active
+            return f"< {inner}{'>' * closed}"
+        if not active:
+            return " " if name in _BLOCKS else ""
+        self._count()
+        return IMAGE_REMOVED if name in _IMAGES else LINK_REMOVED
+
+    def _without_destinations(self, text: str) -> str:
+        """Inline links and images, whatever their text is made of."""
+        pieces, end, at = list[str](), 0, 0
+        while found := _INLINE.search(text, at):
+            at = found.end()
+            destination = _DESTINATION.match(text, at)
+            written, after = (destination[1], destination.end()) if destination else ("", at)
+            if self._is_no_link(text, at, written):
+                continue
+            if self._addresses.allows(written):
+                joined = self._joined_and_foreign(text, at)
+                if joined is None:
+                    continue
+                after = joined
+            self._count()
+            closed = _CLOSE.match(text, after)
+            whole = closed and found[2] is not None
+            instead = IMAGE_REMOVED if found[1] else f"{found[2]} {LINK_REMOVED}".strip()
+            pieces += [text[end : found.start()], instead if whole else f"{found[0]}#"]
+            end = at = closed.end() if whole and closed else after
+        return "".join([*pieces, text[end:]])
+
+    def _joined_and_foreign(self, text: str, at: int) -> int | None:
+        """The same for a renderer that takes blanks into an address, from which a browser takes tabs and line ends out again.
+
+        Returns where such an address ends if it is foreign.
+        """
+        written = _LENIENT.match(text, at)
+        if not written or not _LINE_END.search(written[0].strip()):
+            return None
+        joined = _LINE_END.sub("", written[0]).strip(" ").partition(" ")[0]
+        if self._addresses.allows(joined) or (_NO_DESTINATION.match(joined) and not _EXECUTED.match(joined)):
+            return None
+        return written.end()
+
+    def _is_no_link(self, text: str, at: int, written: str) -> bool:
+        """``](x: T)``, as programs have it: no scheme that anything acts on, and no renderer takes a blank into an address."""
+        after = at + len(written)
+        return bool(_NO_DESTINATION.match(written)) and text[after : after + 1] == " " and not _EXECUTED.match(written)
+
+    def _without_definitions(self, text: str) -> str:
+        """Reference definitions: ``[label]: address``, whatever the label is made of."""
+        if not (self._is_piece or _DEFINITION_BEGINS.search(text)):
+            return text
+        pieces, end, at = list[str](), 0, 0
+        while found := _DEFINED.search(text, at):
+            at = found.end()
+            destination = _DEFINITION.match(text, at)
+            if (
+                not destination
+                or self._addresses.allows(destination[1])
+                or self._is_no_link(text, destination.start(1), destination[1])
+            ):
+                continue
+            self._count()
+            pieces += [text[end : destination.start(1)], "#"]
+            end = at = destination.end()
+        return "".join([*pieces, text[end:]])
+
+    def _is_safe_to_render(self, text: str) -> bool:
+        """Whether a renderer finds nothing but allowed addresses in the paragraphs that hold any link."""
+        if not _TRIGGER.search(text):
+            return True
+        parsed = 0
+        for paragraph in _PARAGRAPH.findall(text):
+            if _TRIGGER.search(paragraph):
+                parsed += len(paragraph)
+                alone = _BLOCK_BEGINS.sub("", paragraph)  # what stands before a paragraph decides what its lines are
+                if parsed > MOST_PARSED or not all(
+                    map(self._may_be_rendered, (*rendered.addresses(paragraph), *rendered.addresses(alone)))
+                ):
+                    return False
+        return True
+
+    def _may_be_rendered(self, address: str) -> bool:
+        """Of others' mail addresses, those that stand between angle brackets are as good as bare ones, which stay."""
+        return self._addresses.allows(address) or bool(_MAIL_IN_BRACKETS.match(address))
+
+
+class _Inert:
+    """Tells which tags of a text can do nothing, be they read as HTML: unknown ones up to whose end there is no attribute."""
+
+    def __init__(self, text: str) -> None:
+        self._ends = [at for at, letter in enumerate(text) if letter == ">"] if ">" in text else []
+        self._attributes = [found.start() for found in _ATTRIBUTE.finditer(text)]
+
+    def at(self, tag: re.Match[str]) -> bool:
+        name = _name(tag[1])
+        if name in _ACTIVE or "-" in name or tag[1].startswith(("!", "?")):
+            return False
+        place = bisect_right(self._ends, tag.start())
+        attribute = bisect_right(self._attributes, tag.start())
+        if attribute == len(self._attributes):
+            return True
+        return place < len(self._ends) and self._attributes[attribute] > self._ends[place]
+
+
+def _name(inner: str) -> str:
+    named = _NAME.match(inner)
+    return named[1].lower() if named else ""
+
+
+def _as_text(text: str) -> str:
+    """With a blank in every place where a link, an image or a tag begins."""
+    return _FORM.sub(" ", text)

@@ -1,0 +1,131 @@
+"""What untrusted text looks like on its way in (S2): patterns, hidden payloads decoded and read again, and a small classifier.
+
+These are signals: the boundary does not rest on them. A text is read once, however many turns show it.
+"""
+
+import base64
+import binascii
+import codecs
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, partial
+from itertools import islice
+
+import re2
+
+from app.security.guard import classifier
+from app.security.guard.links import INVISIBLE as INVISIBLE_LETTERS
+
+MOST_READ = 16_000  # characters of one text: its beginning and its end
+_ESCAPED = re.sub(
+    r"[^\x21-\x7e]", lambda found: f"\\x{{{ord(found[0]):X}}}", INVISIBLE_LETTERS.replace("\u00ad", "")
+)  # a soft hyphen is what word processors write
+INVISIBLE = re2.compile(f"[{_ESCAPED}]")
+_FLAG_EMOJI = re2.compile(r"\x{1F3F4}[\x{E0061}-\x{E007A}]+\x{E007F}")  # Scotland's flag is spelled in invisible letters
+# A chat template's own marks; or a line that begins as a turn of the system or the assistant and then speaks to a model. The
+# label alone says nothing: bug reports begin with "System: Windows 11", and customers paste what an assistant said.
+_SPEAKS_TO_A_MODEL = (
+    r"you (?:are (?:now|an?|the|no longer)|must|will|should|can) "
+    r"|(?:new|updated|following|these|all|your|previous) (?:instruction|rule|order|directive)"
+    r"|ignore|disregard|forget|obey|comply|act as|pretend|from now on|reveal|override|bypass|output|repeat"
+    r"|(?:respond|reply|answer) (?:with|only)"
+)
+_FAKE_ROLE = re2.compile(
+    r"(?im)<\|?(?:im_start|system|assistant)\|?>|<<sys>>|\[/?inst\]"
+    r"|^\s*(?:#{1,3}\s*)?\[?(?:system|assistant)\s*(?:prompt|message|override|instruction)?s?\]?\s*:[^\n]{0,80}?"
+    rf"\b(?:{_SPEAKS_TO_A_MODEL})"
+)
+# Between the words that say "earlier" and "instructions" stand only words of a model's world: "the previous delivery instruction"
+# and "my previous message" are a customer's.
+_OF_A_MODEL = (
+    r"of|the|and|or|your|any|all|these|those|other|previous|prior|above|earlier|preceding|system|safety|security|initial|original"
+    r"|developer|core|existing|given|internal|own|former"
+)
+_OVERRIDE = re2.compile(
+    r"(?i)\b(?:ignore|disregard|forget|override|bypass)\b[^.!?\n]{0,40}"
+    r"\b(?:previous|prior|above|earlier|preceding|all|your|system|any)\b"
+    rf"(?:\W+(?:{_OF_A_MODEL})){{0,4}}\W+(?:instruction|prompt|rule|direction|guideline|directive|constraint|programming)s?\b"
+)
+PATTERNS: Mapping[str, "re2._Regexp[str]"] = {
+    "invisible-characters": INVISIBLE,
+    "fake-role": _FAKE_ROLE,
+    "override-instructions": _OVERRIDE,
+}
+ENCODED, CLASSIFIER = "encoded-payload", "looks-like-attack"
+SCREENS = (*PATTERNS, ENCODED, CLASSIFIER)
+_FENCE = re.compile(r"<(\w{1,64})(?: [^<\n]{0,1000})? nonce=\"[0-9a-f]{8}\">\n")
+_MOST_FENCES = 64
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
+_HEX = re.compile(r"(?:[0-9a-fA-F]{2}[ :]?){10,}")
+_SPELLED = re.compile(r"\b(?:\w[ .*_-]){5,}\w\b")
+_LEET = str.maketrans("013457@$!|", "oieastasil")
+_LEET_LIKE = re.compile(r"[a-zA-Z][013457@$!|]|[013457@$!|][a-zA-Z]")
+
+
+def screened(text: str) -> frozenset[str]:
+    """The screens that a text fails. What stands in fences is read by itself, and so remembered for the next turn."""
+    rest, inner = _unfenced(text)
+    return frozenset().union(*(_read(piece[:MOST_READ] + piece[MOST_READ:][-MOST_READ:]) for piece in (rest, *inner)))
+
+
+def _unfenced(text: str) -> tuple[str, list[str]]:
+    """What stands outside of fences, and what in each. A text of which thousands pretend to begin is looked at as it is."""
+    rest: list[str] = []
+    inner: list[str] = []
+    at = 0
+    unclosed: set[str] = set()
+    for found in islice(_FENCE.finditer(text), _MOST_FENCES) if ' nonce="' in text else ():
+        if found.start() < at or found[1] in unclosed:
+            continue
+        end = text.find(f"\n</{found[1]}>", found.end())
+        if end >= 0:
+            rest.append(text[at : found.start()])
+            inner.append(text[found.end() : end])
+            at = end + len(found[1]) + 4
+        else:
+            unclosed.add(found[1])
+    return ("\n".join([*rest, text[at:]]), inner) if inner else (text, inner)
+
+
+@lru_cache(maxsize=512)
+def _read(text: str) -> frozenset[str]:
+    text = _FLAG_EMOJI.sub("", text)
+    found = {name for name, pattern in PATTERNS.items() if pattern.search(text)}
+    if any(_is_attack(hidden) for hidden in _decoded(text)):
+        found.add(ENCODED)
+    if classifier.looks_like_attack(text):
+        found.add(CLASSIFIER)
+    return frozenset(found)
+
+
+def _is_attack(text: str) -> bool:
+    return bool(_OVERRIDE.search(text) or _FAKE_ROLE.search(text)) or classifier.looks_like_attack(text)
+
+
+def _decoded(text: str) -> Iterator[str]:
+    """What a text says in another spelling, where it has one."""
+    for found in _BASE64.finditer(text):
+        raw = found[0].rstrip("=").translate({ord("-"): "+", ord("_"): "/"})
+        yield _readable(partial(base64.b64decode, raw[: len(raw) - (len(raw) % 4 == 1)] + "=" * (-len(raw) % 4)))
+    for found in _HEX.finditer(text):
+        yield _readable(partial(bytes.fromhex, re.sub(r"[ :]", "", found[0])))
+    if spelled := " ".join(re.sub(r"[ .*_-]", "", found[0]) for found in _SPELLED.finditer(text)):
+        yield spelled
+    if _LEET_LIKE.search(text):
+        yield from _if_overriding(text.translate(_LEET))
+    yield from _if_overriding(codecs.decode(text, "rot13"))
+    yield from _if_overriding(text[::-1])
+
+
+def _if_overriding(text: str) -> Iterator[str]:
+    """Every text can be read so: only what then speaks of instructions counts, the classifier would see ghosts."""
+    if _OVERRIDE.search(text):
+        yield text
+
+
+def _readable(decode: Callable[[], bytes]) -> str:
+    try:
+        text = decode().decode()
+    except (binascii.Error, ValueError):
+        return ""
+    return text if text.isprintable() or "\n" in text else ""

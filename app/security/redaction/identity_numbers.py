@@ -1,0 +1,106 @@
+"""What a state gives a person: numbers in registers, passports, licences, and the date of birth.
+
+A number that carries a strong check, or a shape that nothing else has, is found wherever it stands; validators are those of
+`python-stdnum`. A check that one in ten numbers passes would take order numbers too: such ids are found after their name only.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib import import_module
+
+from app.security.redaction import labels
+from app.security.redaction.detectors import GOODS, Kind, Span, digits_of, document, identifier, only_if, ssn
+
+# Between a label and what it names: filler words, then a separator. Only one with a sign in it may end the line, as in a form.
+FILLERS = r"(?: (?:number|numbers|nummer|numero|número|no|nr|num|id|code|is|was|ist|est|es|it's|my|the|#)\b\.?)*"
+SEPARATOR = r"(?:[ \t\r]*[:=#]+[ \t\r]*\n?[ \t]*|\.? {1,3}|\? {1,3})"
+
+
+@cache
+def _validator(module: str) -> Callable[[str], bool]:
+    """Loaded when first needed: the package holds hundreds."""
+    valid: Callable[[str], bool] = import_module(f"stdnum.{module}").is_valid
+    return valid
+
+
+# Bare shape -> the register. The chance that an invented number of that shape passes is at most about 1 in 1,000.
+_STRONG = (
+    (re.compile(r"[A-Z]{6}[0-9A-Z]{2}[A-Z][0-9A-Z]{2}[A-Z][0-9A-Z]{3}[A-Z]", re.IGNORECASE), "it.codicefiscale"),
+    (re.compile(r"[A-Z]{4}[0-9]{6}[A-Z]{6}[0-9A-Z][0-9]", re.IGNORECASE), "mx.curp"),
+    (re.compile(r"[12][0-9]{4}(?:[0-9]{2}|2[AB])[0-9]{8}", re.IGNORECASE), "fr.nir"),
+    (re.compile(r"[0-9]{17}[0-9X]", re.IGNORECASE), "cn.ric"),
+    (re.compile(r"[0-9]{6}[-+A][0-9]{3}[0-9A-FHJ-NPR-Y]", re.IGNORECASE), "fi.hetu"),
+    (re.compile(r"[0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2}"), "br.cpf"),
+    (re.compile(r"756\.[0-9]{4}\.[0-9]{4}\.[0-9]{2}"), "ch.ssn"),
+    (re.compile(r"[0-9]{2}\.[0-9]{2}\.[0-9]{2}-[0-9]{3}\.[0-9]{2}"), "be.nn"),
+    (re.compile(r"[0-9]{1,2}\.[0-9]{3}\.[0-9]{3}-[0-9K]", re.IGNORECASE), "cl.rut"),
+)
+
+
+def registered(candidate: str) -> Iterator[Span]:
+    """A number of one of the registers above, its check included."""
+    compact = candidate.replace(" ", "")
+    for shape, module in _STRONG:
+        if shape.fullmatch(compact) and _validator(module)(compact):
+            yield 0, len(candidate)
+            return
+
+
+def insurance_number(candidate: str) -> bool:
+    """HMRC's rules for prefixes (NIM39110): no D, F, I, Q, U, V, no O second, and none of those that are not issued."""
+    prefix = candidate[:2].upper()
+    return not set(prefix) & set("DFIQUV") and prefix[1] != "O" and prefix not in {"BG", "GB", "KN", "NK", "NT", "TN", "ZZ"}
+
+
+def birth_date(candidate: str) -> bool:
+    """A day, and not a number that merely follows the word."""
+    return len(digits_of(candidate)) >= 3
+
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
+_ID_REST = r"[0-9](?:[./-]?[0-9A-Z]| [0-9]| [A-Z]\b){5,19}"
+
+DOCUMENTS: tuple[Kind, ...] = (
+    Kind("ssn", r"\b[0-9]{3}-[0-9]{2}-[0-9]{4}\b", only_if(ssn), not_after="-.", not_before="-"),
+    Kind("ssn", rf"(?i)\b(?:ssn|social security)\b{FILLERS}{SEPARATOR}([0-9]{{3}} ?[0-9]{{2}} ?[0-9]{{4}})\b", only_if(ssn)),
+    Kind(
+        "national-id",
+        r"(?i)\b(?:[A-Z]{4}[0-9A-Z]{2}[0-9A-Z]{2}[A-Z0-9]{7,9}[0-9A-Z]|[12](?: ?[0-9]){4}(?: ?[0-9AB]){10})\b",
+        registered,
+    ),
+    Kind("national-id", r"(?i)\b[0-9]{17}[0-9X]\b", registered, not_after="-.#/+", not_before="-"),
+    Kind(
+        "national-id",
+        r"\b[0-9]{1,3}\.[0-9]{2,4}\.[0-9]{2,4}(?:-[0-9K]{1,3}|\.[0-9]{2})(?:\.[0-9]{2})?\b",
+        registered,
+        not_before="-",
+    ),
+    Kind("national-id", r"\b[0-9]{6}[-+A][0-9]{3}[0-9A-FHJ-NPR-Y]\b", registered, not_after="-.#/+", not_before="-/"),
+    Kind(
+        "national-id",
+        r"\b[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z](?: [0-9]{2} [0-9]{2} [0-9]{2} |[0-9]{6})[A-D]\b",
+        only_if(insurance_number),
+        not_after="-.#/+",
+        not_before="-",
+    ),
+    Kind("national-id", rf"\b([A-Z]{{1,6}} {_ID_REST})\b", only_if(identifier), unless=GOODS, after=labels.AFTER_IDENTITY),
+    Kind("national-id", rf"(?i)\b([A-Z]{{0,6}}{_ID_REST})\b", only_if(identifier), unless=GOODS, after=labels.AFTER_IDENTITY),
+    Kind(
+        "passport",
+        rf"{labels.PASSPORT_BEFORE}((?i:[A-Z]{{0,3}}[0-9](?: ?[0-9]|[A-Z]){{4,9}}))\b",
+        only_if(identifier),
+        unless=GOODS,
+    ),
+    Kind(
+        "passport",
+        r"\bP[A-Z<][A-Z]{3}[A-Z]+<[A-Z<]{20,38}|\b[A-Z0-9<]{9}[0-9][A-Z]{3}[0-9]{7}[MFX<][0-9]{7}[A-Z0-9<]{14}[0-9<][0-9]",
+    ),
+    Kind(
+        "driver-license",
+        rf"(?i)\b(?:driver'?s?|driver\x{{2019}}s|driving) ?licen[sc]e{FILLERS}{SEPARATOR}([A-Z0-9][A-Z0-9-]{{3,18}})\b",
+        only_if(document),
+    ),
+    Kind("birth-date", rf"(?i)({labels.DAY})", only_if(birth_date), not_after=_LETTERS, after=labels.AFTER_BORN, resume=True),
+    Kind("birth-date", rf"(?i)({labels.DAY}){labels.BORN_BEHIND}", only_if(birth_date), not_after=_LETTERS),
+)

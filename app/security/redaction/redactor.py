@@ -1,0 +1,387 @@
+"""Personal data and secrets are replaced before text leaves the process for a log, a span or a record (S5).
+
+What is looked for is the table in `kinds`. The replacement is keyed: the same value maps to the same token within a tenant,
+and to another one elsewhere, so an incident can be followed without knowing who it was. If anything fails, the whole text is
+replaced: redaction fails closed. Names and postal addresses are not found here; that takes a model of language.
+"""
+
+import copy
+import hashlib
+import hmac
+import json
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, count
+from typing import Any, Protocol, TypeVar
+
+from app.security.redaction.automata import AT_ONCE, automata, compiled, context
+from app.security.redaction.detectors import Kind, in_table
+from app.security.redaction.entity_types import KINDS
+from app.security.redaction.normalisation import normalised, plain
+from app.security.redaction.slices import gap_at, slices, with_gaps, with_secrets
+from app.security.redaction.structure import WITHHELD, Document, Found, looks_like_json
+
+FAILED = WITHHELD
+LONGEST = 8_000_000  # bytes; a request body is at most half of it
+NAMES_PATIENCE = 20.0  # seconds of CPU where names are sought too: some tens of KB that were not seen before
+PATIENCE = 0.1  # seconds of CPU, about half a megabyte of prose. What is not done by then is withheld
+READING, SEARCHING = 0.4, 0.8  # shares of the time that is left: replacing what was found takes little
+LONGEST_CANDIDATE = 16_384  # bytes; the check of a longer one would take too long, so all of it is replaced
+CHECK_EVERY = 64  # replacements between two looks at the clock
+WORDS_BEFORE = 128  # bytes before a candidate that may say what it is, or that it is something else
+_WORDS_END = bytes([*range(0x41, 0x5B), *range(0x61, 0x7B), *range(0x80, 0xC0)])
+
+# Long enough that two people of one tenant rarely share a token, short enough to read: 32 bits.
+TOKEN_DIGITS = 8
+
+_ESCAPE = re.compile(rb"\\+[nrtbf\"/\\]")
+_NAMES = re.compile(rb"[ \t]?[:=]")
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Where something stands, in characters, and what it is."""
+
+    start: int
+    end: int
+    kind: str
+
+
+class RedactionStalled(Exception):  # noqa: N818 - it is named for what happened
+    """The text is too long, too slow, or the matcher ran out of memory."""
+
+
+class TenantPattern(Protocol):
+    """What a tenant wants redacted besides: see `tenant_patterns`."""
+
+    @property
+    def name(self) -> str:
+        """The kind its tokens show."""
+
+    @property
+    def compiled(self) -> Any:  # noqa: ANN401 - re2 is not typed
+        """Searches bytes."""
+
+
+FindNames = Callable[[str, float], Iterable[tuple[int, int, str]]]
+
+
+class Redactor:
+    """Replaces what `KINDS` finds, and what a tenant added. ``failures`` counts texts that had to be replaced whole."""
+
+    def __init__(
+        self,
+        key: bytes,
+        *,
+        on_failure: Callable[[], None] = lambda: None,
+        added: Callable[[str], Sequence[TenantPattern]] = lambda _tenant: (),
+    ) -> None:
+        """``key`` makes tokens unguessable; a key of its own is derived, as the service's secret serves other ends too.
+
+        ``added`` gives a tenant's own patterns.
+        """
+        self._key = hmac.digest(key, b"octant redaction tokens", hashlib.sha256)
+        self._on_failure = on_failure
+        self._added = added
+        self._names: FindNames | None = None
+        self._patterns = [compiled(kind.pattern) for kind in KINDS]
+        self._after = [context(kind.after) for kind in KINDS]
+        self._unless = [context(kind.unless) for kind in KINDS]
+        self._any = automata()
+        self.failures = 0
+
+    def redact(self, text: str, *, tenant: str) -> str:
+        """Return ``text`` with every finding replaced by a token such as ``<email:7f3a9c01>``. Never raises.
+
+        A JSON document stays one (`structure`), unless it is so deep that it cannot be read: then it is taken as text.
+        """
+        return self._closed(lambda until: self._redact(text, tenant, until))
+
+    def redact_text(self, text: str, *, tenant: str) -> str:
+        """The same for a piece of a text: never taken for a document."""
+        return self._closed(lambda until: self._redact_text(text, tenant, until))
+
+    def redact_json(self, value: Any, *, tenant: str) -> Any:  # noqa: ANN401 - any JSON value
+        """The same for a JSON value: strings, numbers, and keys that tell something. Its shape stays."""
+        if isinstance(value, str):
+            return self.redact(value, tenant=tenant)
+
+        def redacted(until: float) -> Any:  # noqa: ANN401 - any JSON value
+            text = json.dumps(value, ensure_ascii=False, default=str)
+            told = self._redact(text, tenant, until)
+            return value if told == text else json.loads(told)
+
+        return self._closed(redacted)
+
+    def findings(self, text: str, *, tenant: str) -> list[Finding]:
+        """What is found in ``text``, taken as plain text. Raises `RedactionStalled`: for measuring and trying out patterns."""
+        original = text.encode("utf-8", "surrogatepass")
+        found = self._find(original, tenant, self._until())
+
+        def characters(end: int) -> int:
+            return len(original[:end].decode("utf-8", "surrogatepass"))
+
+        return [Finding(characters(start), characters(end), name) for start, end, name in found if name]
+
+    def with_patterns(self, added: Sequence[TenantPattern]) -> "Redactor":
+        """The same redactor, but for what tenants added: as it was while ``added`` was in force."""
+        other = copy.copy(self)
+        other._added = lambda _tenant: added  # noqa: SLF001 - one of us
+        return other
+
+    def with_names(self, names: FindNames) -> "Redactor":
+        """The same redactor, which also finds what ``names`` does (`names.Names`). Slow: for what no request waits for."""
+        other = copy.copy(self)
+        other._names = names  # noqa: SLF001 - one of us
+        return other
+
+    def count_failure(self) -> None:
+        """Note that a text had to be replaced whole."""
+        self.failures += 1
+        self._on_failure()
+
+    def _until(self) -> float:
+        return time.thread_time() + (NAMES_PATIENCE if self._names else PATIENCE)
+
+    def _closed(self, redacted: Callable[[float], T]) -> T | str:
+        """What ``redacted`` gives within its time; whatever goes wrong, unredacted text may not pass."""
+        try:
+            return redacted(self._until())
+        except Exception:  # noqa: BLE001 - counted, for a log line would come back here
+            self.count_failure()
+            return FAILED
+
+    def _redact(self, text: str, tenant: str, until: float) -> str:
+        if len(text) <= LONGEST and looks_like_json(text):
+            try:
+                document = Document(text, until=_part(READING, until))
+            except (ValueError, RecursionError):  # cut off, or made to be too deep
+                return self._redact_text(text, tenant, until)
+            found, end = self._search(document.flat, tenant, _part(SEARCHING, until))
+            found = with_secrets(document.secrets, found)
+            whole = document.whole and end == len(document.flat)
+            if not whole:
+                self.count_failure()
+            elif not any(name for _, _, name in found):
+                return text
+            return document.replaced(found, lambda leaf, inside: self._replace(leaf, inside, tenant, until), end)
+        return self._redact_text(text, tenant, until)
+
+    def _redact_text(self, text: str, tenant: str, until: float) -> str:
+        original = text.encode("utf-8", "surrogatepass")
+        found, end = self._search(original, tenant, _part(SEARCHING, until))
+        if end < len(original):
+            self.count_failure()
+            return self._replace(original[:end], found, tenant, until) + FAILED
+        return self._replace(original, found, tenant, until) if found else text
+
+    def _search(self, text: bytes, tenant: str, until: float) -> tuple[list[Found], int]:
+        """What is found, and up to which byte the text was searched in time; what is behind that must not pass.
+
+        Raises RedactionStalled where nothing was searched.
+        """
+        found: list[Found] = []
+        gaps: list[tuple[int, int]] = []
+        searched = 0
+        for start, end, broken in slices(text):
+            try:
+                found += [(start + first, start + last, name) for first, last, name in self._find(text[start:end], tenant, until)]
+            except RedactionStalled:
+                if start == 0:
+                    raise
+                break
+            searched = end
+            if broken:
+                gaps.append(gap_at(text, end))
+        return (with_gaps(found, gaps, WITHHELD) if gaps else found), searched
+
+    def pseudonym(self, user: str, *, tenant: str) -> str:
+        """What stands for a user where rows outlive them: ``user#`` and 96 bits, keyed, so that nobody finds them by guessing."""
+        message = f"{tenant}\0pseudonym\0{user}".encode("utf-8", "surrogatepass")
+        return f"user#{hmac.digest(self._key, message, hashlib.sha256).hex()[:24]}"
+
+    def ledger_name(self, user: str, *, tenant: str) -> str:
+        """The id that money is counted and written under: the user's own, or its pseudonym where redaction would change it."""
+        left = self.redact(user, tenant=tenant) if user else user
+        if FAILED in left:  # its tenant's patterns are not known here yet: other workers count under the name without them
+            left = self.with_patterns(()).redact(user, tenant=tenant)
+        return user if left == user else self.pseudonym(user, tenant=tenant)
+
+    def _find(self, original: bytes, tenant: str, until: float) -> list[Found]:
+        """Where to cut, in order and without overlap: start, end, kind. Offsets in bytes."""
+        if len(original) > LONGEST:
+            raise RedactionStalled
+        normal = normalised(original, lambda: _in_time(until))
+        if normal is None:
+            return self._find_in(original, tenant, until)
+        found = normal.in_original(self._find_in(normal.text, tenant, until))
+        return sorted([*found, *self._as_written(original, found, tenant, until)])
+
+    def _as_written(self, original: bytes, found: Sequence[Found], tenant: str, until: float) -> Iterator[Found]:
+        """What a tenant's patterns find in the spelling that was sent: they may be written for it."""
+        if not self._added(tenant):
+            return
+        taken = bytearray(len(original))
+        for start, end, _ in found:
+            taken[start:end] = b"\1" * (end - start)
+        for start, end, name in self._by_tenant(_shadow(original, until), tenant, until):
+            yield from _free_parts(taken, start, end, name)
+
+    def _find_in(self, text: bytes, tenant: str, until: float) -> list[Found]:
+        shadow = _shadow(text, until)
+        present = self._present(shadow)
+        if not present and not self._added(tenant) and not self._names:
+            return []
+        taken, found = bytearray(len(shadow)), []
+        for index in present:
+            for start, end, name in self._candidates(index, shadow, until):
+                if taken.find(1, start, end) < 0:
+                    taken[start:end] = b"\1" * (end - start)
+                    found.append((start, end, name))
+        for start, end, name in self._besides(shadow, tenant, until):
+            found += _free_parts(taken, start, end, name)
+        return sorted(found)
+
+    def _present(self, shadow: bytes) -> list[int]:
+        """Which rows of `KINDS` match somewhere."""
+        present: list[int] = []
+        for first, patterns in self._any:
+            matched = patterns.Match(shadow)
+            if not matched:  # not even the row that matches everything: the automaton gave up
+                raise RedactionStalled
+            present += [first + row for row in matched if first + row < min(first + AT_ONCE, len(KINDS))]
+        return sorted(present)
+
+    def _besides(self, shadow: bytes, tenant: str, until: float) -> Iterator[Found]:
+        """What a tenant's patterns find, and the model of names: they only add."""
+        yield from self._by_tenant(shadow, tenant, until)
+        if self._names:
+            text = shadow.decode("utf-8", "surrogatepass")
+            places = _in_bytes(text)
+            for start, end, name in self._names(text, until):
+                yield places[start], places[end], name
+
+    def _by_tenant(self, shadow: bytes, tenant: str, until: float) -> Iterator[Found]:
+        for pattern in self._added(tenant):
+            for match in pattern.compiled.finditer(shadow):
+                _in_time(until)
+                yield match.start(), match.end(), pattern.name
+
+    def _candidates(self, index: int, shadow: bytes, until: float) -> Iterator[Found]:
+        _in_time(until)
+        kind, pattern = KINDS[index], self._patterns[index]
+        matches = pattern.finditer(shadow)
+        group = 1 if pattern.groups else 0
+        while match := next(matches, None):
+            _in_time(until)
+            start, end = match.span(group)
+            if _part_of_more(kind, shadow, start, end) or not self._fits(index, shadow, start):
+                if kind.resume:
+                    matches = pattern.finditer(shadow, start + 1)
+                continue
+            if end - start > LONGEST_CANDIDATE:
+                yield start, end, kind.name
+                continue
+            candidate = shadow[start:end].decode("utf-8", "surrogatepass")
+            seen = 0
+            for first, last in kind.find(candidate):
+                start += _bytes(candidate[seen:first])
+                end = start + _bytes(candidate[first:last])
+                if not (kind.tabular and in_table(shadow, start, end)):
+                    yield start, end, kind.name
+                start, seen = end, last
+            if kind.resume and seen:
+                matches = pattern.finditer(shadow, start)
+
+    def _fits(self, index: int, shadow: bytes, start: int) -> bool:
+        """Whether the words before a candidate are its kind's, and do not say that it is something else."""
+        after, unless = self._after[index], self._unless[index]
+        if after is None and unless is None:
+            return True
+        before = shadow[max(0, start - WORDS_BEFORE) : start]
+        if start > WORDS_BEFORE:
+            before = before.lstrip(_WORDS_END)
+        return (after is None or bool(after.search(before))) and not (unless is not None and unless.search(before))
+
+    def _replace(self, original: bytes, found: Sequence[Found], tenant: str, until: float) -> str:
+        pieces: list[bytes] = []
+        done = 0
+        for number, (start, end, name) in enumerate(found):
+            if number % CHECK_EVERY == CHECK_EVERY - 1:
+                _in_time(until)
+            value = original[start:end]
+            token = FAILED.encode() if name == WITHHELD else self._token(name, value, tenant) if name else value
+            pieces += [original[done:start], token]
+            done = end
+        pieces.append(original[done:])
+        return b"".join(pieces).decode("utf-8", "surrogatepass")
+
+    def _token(self, name: str, value: bytes, tenant: str) -> bytes:
+        """The same for all spellings of one value: letters' case, digits' script, spaces and punctuation do not count."""
+        written = value[:LONGEST_CANDIDATE].decode("utf-8", "surrogatepass" if len(value) <= LONGEST_CANDIDATE else "ignore")
+        normal = "".join(c for c in plain(written).lower() if c.isalnum() or c in "@_+/=")
+        message = f"{tenant}\0{name}\0{normal}".encode("utf-8", "surrogatepass")
+        digest = hmac.digest(self._key, message, hashlib.sha256).hex()
+        return f"<{name}:{digest[:TOKEN_DIGITS]}>".encode()
+
+
+def _in_time(until: float) -> None:
+    if time.thread_time() > until:
+        raise RedactionStalled
+
+
+def _part(share: float, until: float) -> float:
+    """The end of a share of the time that is left until ``until``: what comes after needs its time too."""
+    now = time.thread_time()
+    return now + share * (until - now)
+
+
+def _free_parts(taken: bytearray, start: int, end: int, name: str) -> Iterator[Found]:
+    """The parts of a tenant's match that nothing of ours covers: a tenant can add to what is redacted, and never take from it."""
+    while start < end:
+        if taken[start]:
+            start += 1
+            continue
+        stop = taken.find(1, start, end)
+        stop = end if stop < 0 else stop
+        taken[start:stop] = b"\1" * (stop - start)
+        yield start, stop, name
+        start = stop
+
+
+def _shadow(original: bytes, until: float) -> bytes:
+    """The text to search: JSON's escapes, doubled ones too, become what they mean at their length: a word may start there."""
+    if b"\\" not in original:
+        return original
+    seen = count()
+
+    def blank(escape: re.Match[bytes]) -> bytes:
+        if next(seen) % 1_000 == 0:
+            _in_time(until)
+        meant = escape.group()[-1:]
+        told = meant if meant in b'"/' else b"\n" if meant == b"n" else b" "
+        closes = meant == b'"' and _NAMES.match(original, escape.end())  # a name, whose quote is next to it
+        return told.ljust(len(escape.group())) if closes else told.rjust(len(escape.group()))
+
+    return _ESCAPE.sub(blank, original)
+
+
+def _part_of_more(kind: Kind, shadow: bytes, start: int, end: int) -> bool:
+    before, after = shadow[start - 1 : start].decode("latin-1"), shadow[end : end + 1].decode("latin-1")
+    return bool((before and before in kind.not_after) or (after and after in kind.not_before))
+
+
+def _in_bytes(text: str) -> Sequence[int]:
+    """Where each character of a text begins, in bytes; and its end."""
+    if text.isascii():
+        return range(len(text) + 1)
+    return [0, *accumulate(map(_bytes, text))]
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))

@@ -1,0 +1,344 @@
+"""`octant worker`: runs jobs through the application, as their callers would have had it, and sends webhooks.
+
+A job's request goes through the same ASGI application as any other, with the submitter's identity in its scope and the job's id
+as request id and ``Idempotency-Key``. So it is held, recorded and redacted like any other, and a run that was answered but not
+written down is not paid for again: the next run is given the stored answer.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import math
+import os
+import random
+import signal
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from app.domain.calls import Identity
+from app.domain.errors import JobLost, OctantError
+from app.edge.deferral import told
+from app.edge.errors import render
+from app.jobs.jobs import Done, Job, Jobs
+from app.jobs.queue import ValkeyQueue
+from app.jobs.webhooks import Webhooks
+from app.oncall.switch import KillSwitch
+from app.security.redaction.redactor import Redactor
+from app.settings import Settings, load
+from app.stack.isolation import in_a_process_of_its_own, until_orphaned, watch_ourselves
+from app.stack.perform import Answer, perform
+from app.stack.preflight import refuse_example_values
+from app.stack.private import OTHERS
+from app.stack.stop_times import stop_seconds
+from app.telemetry import logs
+from app.telemetry.metrics import Metrics
+from app.telemetry.spans import Tracing
+
+LOOK_EVERY, SWEEP_EVERY, FORGET_EVERY = 1.0, 2.0, 60.0
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0  # twenty attempts are about an hour: longer than most outages
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class Runner:
+    """Runs jobs. ``identify`` gives a key's identity as it is now; ``attempts``: how often a job is tried.
+
+    A job that loses its worker ``losses`` times is failed. Its last chance is a process of its own (``alone``, which says whether
+    that process lived): a job that only ran beside one that killed their worker is done there.
+    """
+
+    app: ASGIApp
+    jobs: Jobs
+    identify: Callable[[str], Awaitable[Identity]]
+    attempts: int
+    losses: int
+    at_once: int
+    metrics: Metrics
+    tracing: Tracing
+    alone: Callable[[Job], Awaitable[bool]]
+    running: dict[str, tuple[Job, asyncio.Task[None]]] = field(default_factory=dict)
+    _isolating: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def run(self, job_id: str) -> None:
+        """Run a job, if it is there to be run. The queue's own cancellation does not reach it; `drain` does."""
+        if job_id in self.running:
+            return  # ours, with a lease that ended while Postgres was away: `look_forever` renews it
+        try:
+            job = await self.jobs.start(job_id, but_of=self._full())
+        except OctantError as error:
+            log.warning("job not started, the sweep will find it", extra={"job": job_id, "code": error.code})
+            return
+        if job is None:
+            return
+        self.metrics.job_wait_seconds.observe(max(0.0, ((job.started_at or job.created_at) - job.created_at).total_seconds()))
+        task = asyncio.create_task(self._last_chance(job) if job.lost and job.lost >= self.losses - 1 else self.attempt(job))
+        self.running[job.id] = job, task
+        try:
+            await asyncio.shield(asyncio.wait([task]))
+        finally:
+            task.add_done_callback(partial(self._done, job.id))
+
+    def _done(self, job_id: str, task: "asyncio.Task[None]") -> None:
+        if job_id in self.running and self.running[job_id][1] is task:
+            del self.running[job_id]
+
+    async def look_forever(self) -> None:
+        """Keep the leases of what runs here, and stop what is to be cancelled or was taken over."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            mine = [job for job, _ in self.running.values()]
+            with _going_on("leases not renewed"):
+                renewed = await self.jobs.renew(mine) if mine else {}
+                for job in mine:
+                    if renewed.get(job.id, True) and job.id in self.running:
+                        self.running[job.id][1].cancel("cancelled" if job.id in renewed else "taken over")
+
+    async def sweep_forever(self) -> None:
+        """Queue again what got lost, and forget what is old."""
+        rounds, away = 0, False
+        while True:
+            before, away = away, True
+            with _going_on("jobs not swept"):
+                if before:  # leases ended while nobody could renew them: whoever lives does so first
+                    await self.jobs.waiting()
+                else:
+                    await self.jobs.queue_overdue()
+                    if rounds % (FORGET_EVERY // SWEEP_EVERY) == 0:
+                        await self.jobs.forget_old()
+                away = False
+            rounds += 1
+            await asyncio.sleep(SWEEP_EVERY)
+
+    async def drain(self, seconds: float, hurry: asyncio.Event) -> None:
+        """Let what runs end, for ``seconds`` at most and until ``hurry`` is set; the rest is put back for another worker."""
+        tasks = [task for _, task in self.running.values()]
+        hurried = asyncio.create_task(hurry.wait())
+        ends = asyncio.get_running_loop().time() + seconds
+        while (left := {task for task in tasks if not task.done()}) and not hurry.is_set():
+            seconds_left = ends - asyncio.get_running_loop().time()
+            if seconds_left <= 0:
+                break
+            await asyncio.wait({*left, hurried}, timeout=seconds_left, return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
+        for task in tasks:
+            task.cancel("drained")
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _full(self) -> set[str]:
+        """Tenants that have three quarters of our places: the rest is for others, however many jobs one has."""
+        counts = Counter(job.tenant for job, _ in self.running.values())
+        return (
+            {tenant for tenant, count in counts.items() if count >= max(1, self.at_once * 3 // 4)} if self.at_once > 1 else set()
+        )
+
+    async def _last_chance(self, job: Job) -> None:
+        if job.lost >= self.losses:
+            error = JobLost(f"The job's worker died or stood still {job.lost} times. It is not tried again.")
+            await self._write(self.jobs.finish(job, Done("failed", *render(error, "openai", job.id))))
+            self.metrics.jobs.inc(outcome="lost")
+            log.error("job failed: it lost its worker again and again", extra={"job": job.id, "lost": job.lost})
+            return
+        if self._isolating.locked():  # it waits in the queue, where it takes nobody's place
+            await self._write(self.jobs.put_back(job, LOOK_EVERY, counts=False))
+            return
+        async with self._isolating:
+            try:
+                lived = await self.alone(job)
+            except asyncio.CancelledError as cancelled:
+                await self._stopped(job, str(cancelled.args[0]) if cancelled.args else "drained")
+                return
+        if not lived:
+            await self._write(self.jobs.lose(job))
+
+    async def attempt(self, job: Job) -> None:
+        """Run one attempt here, and write down how it ended."""
+        try:
+            answer = await self._answer(job)
+        except asyncio.CancelledError as cancelled:
+            await self._stopped(job, str(cancelled.args[0]) if cancelled.args else "drained")
+            return
+        if answer.status >= 400 and answer.again is not None and (job.attempts < self.attempts or answer.stopped):
+            await self._write(self.jobs.put_back(job, max(answer.again, _pause(job.attempts))))
+            self.metrics.jobs.inc(outcome="retried")
+            return
+        state = "succeeded" if answer.status < 400 else "failed"
+        await self._write(self.jobs.finish(job, Done(state, answer.status, answer.headers, answer.body)))
+        self.metrics.jobs.inc(outcome=state)
+
+    async def _stopped(self, job: Job, why: str) -> None:
+        if why == "cancelled":
+            await self._write(self.jobs.finish(job, Done("cancelled", 499, {}, b"{}")))
+            self.metrics.jobs.inc(outcome="cancelled")
+        elif why == "drained":
+            await self._write(self.jobs.put_back(job, 0))
+            self.metrics.jobs.inc(outcome="put_back")
+
+    async def _answer(self, job: Job) -> Answer:
+        try:
+            identity = await self.identify(job.key_id)
+        except OctantError as error:  # revoked or expired since: nobody may spend in its name; or Postgres is away
+            status, headers, body = render(error, "openai", job.id)
+            return Answer(status, headers, body)
+        with self.tracing.job(job.id, job.attempts, job.traceparent) as span:
+            answer = await perform(self.app, job, identity, span.traceparent)
+            if answer.status >= 500:
+                span.fail(str(answer.status))
+        return answer
+
+    async def _write(self, writing: Coroutine[Any, Any, bool]) -> None:
+        """Write down how it ended. Where Postgres is away the lease ends, and the job is run again from its stored answer."""
+        with _going_on("job not written down"):
+            await writing
+
+
+def _runner(application: FastAPI, settings: Settings, metrics: Metrics) -> Runner:
+    edge = application.state.edge
+    return Runner(
+        app=application,
+        jobs=edge.jobs,
+        identify=edge.keys.identify,
+        attempts=settings.jobs_attempts,
+        losses=settings.jobs_losses,
+        at_once=settings.jobs_at_once,
+        metrics=metrics,
+        tracing=edge.tracing,
+        alone=in_a_process_of_its_own,
+    )
+
+
+async def work_once(settings: Settings, job_id: str, attempt: int) -> None:
+    """Run one attempt that another process has begun and keeps the lease of."""
+    from app.main import create_app
+
+    parent = os.getppid()
+    metrics = Metrics()
+    application = create_app(settings, metrics)
+    async with application.router.lifespan_context(application):
+        watching = asyncio.create_task(watch_ourselves(settings.jobs_stall))
+        runner = _runner(application, settings, metrics)
+        if job := await runner.jobs.attempt(job_id, attempt):
+            attempting = asyncio.create_task(runner.attempt(job))
+            orphaned = asyncio.create_task(until_orphaned(parent))
+            orphaned.add_done_callback(lambda _: attempting.cancel("taken over"))
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, attempting.cancel, "taken over")
+            await asyncio.wait([attempting])
+            if not attempting.cancelled():
+                attempting.result()
+            await _end(orphaned)
+        await _end(watching)
+
+
+async def work(settings: Settings) -> None:
+    """Work until a signal, then end or put back what runs (ADR 0008).
+
+    SIGTERM and SIGHUP give the jobs under way the graceful timeout; SIGINT and SIGQUIT put them back at once, also later.
+    """
+    from app.main import create_app
+    from app.telemetry import exposition
+
+    metrics = Metrics()
+    application = create_app(settings, metrics)
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        loop.add_signal_handler(number, _stop, number, stop, hurry)
+    async with application.router.lifespan_context(application):
+        edge = application.state.edge
+        runner = _runner(application, settings, metrics)
+        queue = ValkeyQueue(settings.valkey_url)
+        webhooks = Webhooks(
+            edge.jobs,
+            master=settings.secret,
+            allowed_hosts=settings.webhook_allowed_hosts,
+            render=lambda job: json.dumps({"type": "job.finished", "data": told(job)}, ensure_ascii=False).encode(),
+            on_outcome=lambda outcome: metrics.webhooks.inc(outcome=outcome),
+            stopped=partial(_stopped, edge.switch),
+        )
+        server, _ = exposition.serve_registry(settings.host, settings.worker_metrics_port, metrics.registry)
+        listening = asyncio.create_task(queue.listen(runner.run, at_once=settings.jobs_at_once))
+        others = [
+            asyncio.create_task(c)
+            for c in (
+                watch_ourselves(settings.jobs_stall),
+                runner.look_forever(),
+                runner.sweep_forever(),
+                webhooks.send_forever(),
+            )
+        ]
+        log.warning("worker is ready", extra={"jobs_at_once": settings.jobs_at_once})
+        asked = asyncio.create_task(stop.wait())
+        ended, _ = await asyncio.wait((asked, listening, *others), return_when=asyncio.FIRST_COMPLETED)
+        if asked not in ended:
+            log.error("a part of the worker ended by itself, stopping", extra={"part": repr(ended)})
+        signal.alarm(math.ceil(stop_seconds(settings.graceful_timeout)))  # the end of a worker that cannot close its parts
+        await _end(asked)
+        await _end(listening)
+        await runner.drain(settings.graceful_timeout, hurry)
+        for task in others:
+            await _end(task)
+        await queue.aclose()
+        await asyncio.to_thread(server.shutdown)
+    if asked not in ended:
+        raise SystemExit(1)  # whoever supervises us starts another
+
+
+def run(job_id: str = "", attempt: str = "") -> None:
+    """Run the worker, or one attempt (`in_a_process_of_its_own`). Raises Misconfigured before anything starts."""
+    import uvloop
+
+    settings = load()
+    os.umask(OTHERS)
+    settings.require_stores()
+    refuse_example_values(settings)
+    redactor = Redactor(settings.secret)
+    logs.configure(settings.log_level, redact=lambda line: redactor.redact(line, tenant=""))
+    logs.take_over_last_words()
+    uvloop.run(work_once(settings, job_id, int(attempt)) if job_id else work(settings))
+
+
+def _stopped(switch: KillSwitch, tenant: str) -> bool:
+    """Whether nothing of this tenant may leave now; an empty name asks for all tenants."""
+    try:
+        switch.check(tenant=tenant)
+    except OctantError:
+        return True
+    return False
+
+
+def _stop(number: signal.Signals, stop: asyncio.Event, hurry: asyncio.Event) -> None:
+    stop.set()
+    if number in (signal.SIGINT, signal.SIGQUIT):
+        hurry.set()
+
+
+async def _end(task: "asyncio.Task[Any]") -> None:
+    task.cancel()
+    await asyncio.wait([task], timeout=5)
+
+
+def _pause(attempts: int) -> float:
+    """Seconds before the next attempt, with full jitter above half."""
+    longest = min(FIRST_PAUSE * 2 ** min(attempts, 10), LONGEST_PAUSE)
+    return random.uniform(longest / 2, longest)  # noqa: S311 - jitter, not security
+
+
+@contextlib.contextmanager
+def _going_on(what: str) -> Any:  # noqa: ANN401 - a generator's own type says less
+    """A store that is away ends nothing here: it is said, and tried again."""
+    try:
+        yield
+    except OctantError as error:
+        log.warning(what, extra={"code": error.code})
+
+
+if __name__ == "__main__":
+    run(*sys.argv[1:])
