@@ -31,20 +31,24 @@ class KeptTexts:
 
     def line(self, text: str, longest: int, *, tenant: str) -> str:
         """One line of at most ``longest`` characters, cut between words where it can be."""
-        return self._stable(text, lambda part: _shortened(_one_line(part), longest), tenant)[:longest]
+        return self._stable(text, lambda part, less: _shortened(_one_line(part), longest - less), tenant)[:longest]
 
     def text(self, text: str, *, tenant: str) -> str:
         """As many lines as it has."""
-        return self._stable(text, str, tenant)
+        return self._stable(text, lambda part, _: part, tenant)
 
-    def _stable(self, text: str, shaped: Callable[[str], str], tenant: str) -> str:
-        text = shaped(text)
-        for _ in range(MOST_ROUNDS):
+    def _stable(self, text: str, shaped: Callable[[str, int], str], tenant: str) -> str:
+        """Return the first text that neither redaction nor the link check changes.
+
+        ``shaped`` gets a text and the round: a cut can undo what the link check added, so each round cuts one character earlier.
+        """
+        text = shaped(text, 0)
+        for less in range(1, MOST_ROUNDS + 1):
             redacted = self.redactor.redact(_TOKEN_SHOWN.sub(r"<\1>", text), tenant=tenant).replace(FAILED, FAILED_SHOWN)
-            changed = shaped(self.links.clean(_TOKEN.sub(r"(\1)", redacted))[0])
-            if changed == text:
+            clean = self.links.clean(_TOKEN.sub(r"(\1)", redacted))[0]
+            if clean == text:
                 return text
-            text = changed
+            text = shaped(clean, less)
         return TEXT_REMOVED
 
 
