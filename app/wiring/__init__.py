@@ -39,7 +39,6 @@ from app.gateway.recovery.shared_circuits import SharedCircuits
 from app.gateway.replays import Replays
 from app.idempotency.idempotency import Idempotency
 from app.jobs.jobs import Jobs
-from app.jobs.queue import ValkeyQueue
 from app.oncall.switch import KillSwitch
 from app.security import webhooks
 from app.security.guard.guard import Guard
@@ -301,9 +300,7 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
                 tracing=tracing, metrics=metrics, running=running,
             )
         )  # fmt: skip
-        queue = ValkeyQueue(settings.valkey_url)
-        stack.push_async_callback(queue.aclose)
-        jobs = Jobs(engine, queue, lease=settings.jobs_lease, keep=settings.jobs_keep)
+        jobs = Jobs(engine, lease=settings.jobs_lease, keep=settings.jobs_keep)
         await open_sampled_gauges(
             stack, settings, metrics, keys=KeyAdministration(engine, secret=settings.secret), valkey=valkey, budget=budget,
             jobs=jobs, releases=releases,

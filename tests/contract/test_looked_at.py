@@ -26,11 +26,6 @@ from app.security.redaction.redactor import Redactor
 SECRET = b"a secret of the tests, 32 bytes.."
 
 
-class Nowhere:
-    async def put(self, job_id: str) -> None:
-        """Nobody listens."""
-
-
 async def test_of_all_tenants_the_largest_share_is_told_and_that_of_everything(valkey: Redis, engine: AsyncEngine) -> None:
     cap = MicroUSD(10**13)  # other tests spend on the same day
     budget = make_budget(valkey, engine, global_daily_cap=cap)
@@ -66,7 +61,7 @@ async def test_the_oldest_key_counts_that_works(engine: AsyncEngine) -> None:
 
 
 async def test_a_job_waits_from_when_it_is_due_and_not_while_it_is_put_off(engine: AsyncEngine) -> None:
-    jobs = Jobs(engine, Nowhere(), lease=15, keep=60)
+    jobs = Jobs(engine, lease=15, keep=60)
     async with engine.begin() as connection:
         await connection.execute(text("DELETE FROM jobs"))
     assert await jobs.waiting() == (0, 0)
@@ -78,7 +73,9 @@ async def test_a_job_waits_from_when_it_is_due_and_not_while_it_is_put_off(engin
     count, seconds = await jobs.waiting()
     assert count == 1
     assert 400 <= seconds < 430
-    await jobs.start(due.id)
+    started = await jobs.start()
+    assert started
+    assert started.id == due.id
     assert await jobs.waiting() == (0, 0)
     async with engine.begin() as connection:
         await connection.execute(text("DELETE FROM jobs WHERE tenant = 't'"))
