@@ -21,7 +21,7 @@ from app.domain.errors import DependencyUnavailable, InvalidRequest
 from app.domain.in_flight import InFlight
 from app.edge import health
 from app.edge.admin import AdminSide
-from app.edge.limits import HeadLimits
+from app.edge.limits import RequestLimits
 from app.edge.middleware import EdgeMiddleware, from_http
 from app.edge.openapi import ApiDocument
 from app.features import support
@@ -72,7 +72,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
         tracing=partial(attrgetter("state.edge.tracing"), app),
         redact=partial(redactor.redact, tenant=""),
         max_body_bytes=settings.max_body_bytes,
-        head=HeadLimits(settings.http.max_url_bytes, settings.http.max_headers, settings.http.max_header_bytes),
+        head=RequestLimits(settings.http.max_url_bytes, settings.http.max_headers, settings.http.max_header_bytes),
         admin=AdminSide(port=settings.admin_port, strict_transport=not development),
         running=running,
     )

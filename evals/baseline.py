@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from app.domain.strict import Strict
 from evals.cases import Case, FailureMode, InvalidSuite, by_mode
 from evals.paired import Delta, Pair, compare
 from evals.runs import RunFile
@@ -14,11 +15,7 @@ from evals.runs import RunFile
 BASELINE = Path(__file__).parent / "baseline.json"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Pinned(_Strict):
+class Pinned(Strict):
     """What a case did: the form it had, how many trials passed, and how many there were."""
 
     digest: str
@@ -31,7 +28,7 @@ class Pinned(_Strict):
         return self.passed / self.trials
 
 
-class PinnedRun(_Strict):
+class PinnedRun(Strict):
     """A run as it was accepted, by case."""
 
     accepted: date
@@ -39,7 +36,7 @@ class PinnedRun(_Strict):
     cases: dict[str, Pinned]
 
 
-class PinnedModel(_Strict):
+class PinnedModel(Strict):
     """How one model of a fallback chain did on the whole suite, with the prompts and articles that ``pins`` stands for (E6)."""
 
     accepted: date
@@ -48,7 +45,7 @@ class PinnedModel(_Strict):
     cases: int = Field(ge=1)
 
 
-class Baseline(_Strict):
+class Baseline(Strict):
     """``cases`` are the ids of the suite by failure mode; ``runs`` and ``models`` are results by the label of what answered."""
 
     cases: dict[FailureMode, tuple[str, ...]]

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import aiohttp
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
+from app.domain.strict import Strict
 from evals import judging
 from evals.articles import article
 from evals.cases import InvalidSuite
@@ -32,11 +33,7 @@ BEFORE = "Thank you so much for reaching out to us today, we truly appreciate yo
 AFTER = " I do hope that this answers your question in full; please do not hesitate to write again at any time."
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Labelled(_Strict):
+class Labelled(Strict):
     """Two answers to one question about one article; the first is faithful, the second is not."""
 
     id: str
@@ -47,7 +44,7 @@ class Labelled(_Strict):
     how: str
 
 
-class Floor(_Strict):
+class Floor(Strict):
     """What a judge must reach before it may gate. Rates are judged by the lower end of their 95 % interval."""
 
     kappa: float = Field(gt=0, le=1)
@@ -56,7 +53,7 @@ class Floor(_Strict):
     reason: str = Field(min_length=10)
 
 
-class Agreement(_Strict):
+class Agreement(Strict):
     """What a judge did on the labelled set. ``steady`` are shares of opinions that order, and length, did not change."""
 
     accepted: date

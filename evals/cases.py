@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
+from app.domain.strict import Strict
 from evals.articles import article
 
 FOLDER = Path(__file__).parent / "cases"
@@ -40,11 +41,7 @@ Language = Literal["en", "de", "es", "fr", "it", "nl", "pt"]
 Tool = Literal["get_order", "list_orders", "cancel_order", "request_refund", "hand_over_to_human"]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Turn(_Strict):
+class Turn(Strict):
     """An earlier turn of the conversation: words, or a help article that somebody pasted, as it stands in this checkout."""
 
     role: Literal["customer", "assistant"]
@@ -63,7 +60,7 @@ class Turn(_Strict):
         return self.text or article(self.article or "") or ""
 
 
-class Question(_Strict):
+class Question(Strict):
     """What is asked, by which customer of the shop, after which turns."""
 
     question: Words
@@ -82,7 +79,7 @@ class Question(_Strict):
         return " ".join([self.question, *(turn.said for turn in self.conversation)])
 
 
-class Message(_Strict):
+class Message(Strict):
     """A customer's free text."""
 
     text: Words
@@ -99,7 +96,7 @@ class Message(_Strict):
         return self.text
 
 
-class AnswerExpectation(_Strict):
+class AnswerExpectation(Strict):
     """What must hold for an answer. Everything given is checked; a case passes if all of it holds.
 
     Of a fact with alternatives (a list) one form is enough. Words are compared whole: ``30 days`` is not in ``130 days``.
@@ -128,7 +125,7 @@ class AnswerExpectation(_Strict):
         return tuple(dict.fromkeys((*self.cites, *self.cites_all)))
 
 
-class TicketFields(_Strict):
+class TicketFields(Strict):
     """Fields of a ticket and their values. What is not given is not checked; ``null`` must be null."""
 
     category: Category | tuple[Category, ...] | None = Field(default=None, description="The category, or a list of right ones.")
@@ -146,7 +143,7 @@ class TicketFields(_Strict):
         return self.model_dump(exclude_unset=True)
 
 
-class TicketExpectation(_Strict):
+class TicketExpectation(Strict):
     """What must hold for a ticket. Everything given is checked."""
 
     fields: TicketFields = TicketFields()
@@ -154,7 +151,7 @@ class TicketExpectation(_Strict):
     summary_says_not: tuple[Words, ...] = Field(default=(), description="Words the summary must not contain.")
 
 
-class _Case(_Strict):
+class _Case(Strict):
     id: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
     failure_mode: FailureMode
     criteria: str = Field(min_length=20, description="Pass and fail of this case in plain words.")

@@ -11,18 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from app.domain.strict import Strict
 from evals.cases import Case, FailureMode, InvalidSuite
 from evals.harness import Result, Trail
 from evals.scorers import Finding
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Head(_Strict):
+class Head(Strict):
     """What answered: ``label`` names it, the simulator as the simulator; ``replay`` says that it was a recording (E10)."""
 
     label: str = Field(min_length=1)
@@ -36,12 +33,12 @@ class Head(_Strict):
         return f"{self.label}, replayed from a recording" if self.replay else self.label
 
 
-class _Found(_Strict):
+class _Found(Strict):
     scorer: str
     words: str
 
 
-class _Trail(_Strict):
+class _Trail(Strict):
     seconds: float = Field(ge=0, allow_inf_nan=False)
     cost_usd: float = Field(ge=0, allow_inf_nan=False)
     provider: str
@@ -51,7 +48,7 @@ class _Trail(_Strict):
     request_id: str
 
 
-class Line(_Strict):
+class Line(Strict):
     """One result. ``digest`` says of which form of the case."""
 
     id: str
@@ -65,7 +62,7 @@ class Line(_Strict):
     trail: _Trail
 
 
-class RunFile(_Strict):
+class RunFile(Strict):
     """A run that was read back."""
 
     head: Head

@@ -18,6 +18,7 @@ from app.gateway.recovery.breaker import Circuits
 from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
 from app.gateway.recovery.recovery import Recovery
 from app.gateway.rendering import render
+from app.gateway.spending import Spending
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
 
@@ -134,11 +135,15 @@ def call_state(
         ignore=ignore,
     )
     pin = Pin(release="r", route=route, prices=prices)
+    started, metrics = time.perf_counter(), Metrics()
     with TRACING.call("chat") as span:
+        spending = Spending(
+            call=call, prices=prices, span=span, metrics=metrics, started=started, hold=a_hold(call),
+            budget=budget or FreeBudget(),  # type: ignore[arg-type]
+        )  # fmt: skip
         return CallState(
             call=call, call_id="call_1", pin=pin, request=render(call, pin), span=span,
-            budget=budget or FreeBudget(), metrics=Metrics(), at=datetime.now(UTC), started=time.perf_counter(),  # type: ignore[arg-type]
-            hold=a_hold(call),
+            metrics=metrics, at=datetime.now(UTC), started=started, spending=spending,
         )  # fmt: skip
 
 
@@ -168,4 +173,4 @@ def recovery(
 
 
 def outcomes(of: CallState) -> list[tuple[str, str]]:
-    return [(a.provider, a.outcome) for a in of.attempts]
+    return [(a.provider, a.outcome) for a in of.spending.attempts]

@@ -143,10 +143,10 @@ async def _rooms() -> AsyncGenerator[_Rooms, None]:
 
 async def _show(tenant_id: str, user: str) -> None:
     from app.domain.calls import Identity
-    from app.security.keys.ring import KeyRing
+    from app.security.keys.administration import KeyAdministration
 
     async with _rooms() as rooms:
-        tenant = await KeyRing(rooms.engine, secret=b"").tenant(tenant_id)
+        tenant = await KeyAdministration(rooms.engine, secret=b"").tenant(tenant_id)
         for scope, spent, held in await rooms.budget.counted(Identity(tenant=tenant, key_id="", user=user)):
             print(_line(scope.name, spent, held, scope.limit, f"until {scope.resets_at:%Y-%m-%d %H:%M} UTC"))
         if tenant.request_cap is not None:
@@ -171,31 +171,31 @@ async def _set(
     from app.budget.recheck import recheck
     from app.domain.calls import RateLimits
     from app.domain.errors import InvalidRequest
-    from app.security.keys.ring import KeyRing
+    from app.security.keys.administration import KeyAdministration
 
     money = {name: _amount(name, text) for name, text in amounts.items() if text is not None}
     counts = {name: _count(name, text) for name, text in limits.items() if text is not None}
     if not (money or counts or time_zone):
         raise InvalidRequest("Nothing to set: name a cap or a limit, as --day 5.00.")
     async with _rooms() as rooms:
-        ring = KeyRing(rooms.engine, secret=b"")
+        keys = KeyAdministration(rooms.engine, secret=b"")
         if user:
             await _set_user(rooms, tenant, user, money, others=bool(counts or time_zone))
         elif key:
             if money or time_zone:
                 raise InvalidRequest("A key has rate limits only; its tenant has the caps.")
-            await ring.tenant(tenant)
-            await ring.limit_key(key, RateLimits(*(counts.get(name) for name in limits)))
+            await keys.tenant(tenant)
+            await keys.limit_key(key, RateLimits(*(counts.get(name) for name in limits)))
         else:
             if any(money.get(name, 0) is None for name in ("day", "user_day")):
                 raise InvalidRequest("A tenant always has a cap for the day, and one for each user's: set a high one.")
             named = {_COLUMNS[name]: amount for name, amount in money.items()}
             zone = {"time_zone": _zone(time_zone)} if time_zone else {}
-            await ring.change_tenant(tenant, **named, **counts, **zone)
+            await keys.change_tenant(tenant, **named, **counts, **zone)
         if money or time_zone:
             caps = UserCaps(rooms.engine)
             await caps.read()
-            changed = await ring.tenant(tenant)
+            changed = await keys.tenant(tenant)
             await recheck(rooms.engine, changed, caps, rooms.budget.policy.shares, datetime.now(UTC))
         print("Set; every worker counts with it within 5 seconds.")
 
@@ -213,11 +213,11 @@ async def _set_user(rooms: _Rooms, tenant: str, user: str, money: "dict[str, Mic
     from app.budget.caps import UserCaps
     from app.domain.calls import Identity
     from app.domain.errors import InvalidRequest
-    from app.security.keys.ring import KeyRing
+    from app.security.keys.administration import KeyAdministration
 
     if others or money.keys() - {"day", "month"}:
         raise InvalidRequest("A user has caps of their own for --day and --month only.")
-    found = await KeyRing(rooms.engine, secret=b"").tenant(tenant)
+    found = await KeyAdministration(rooms.engine, secret=b"").tenant(tenant)
     caps = UserCaps(rooms.engine)
     await caps.read()
     day, month = caps.of(Identity(tenant=found, key_id="", user=user))
@@ -239,11 +239,11 @@ async def _top(tenant: str, days: float, count: int) -> None:
 
 async def _worst_case(tenant_id: str) -> None:
     from app.budget import exposure as worst
-    from app.security.keys.ring import KeyRing
+    from app.security.keys.administration import KeyAdministration
 
     async with _rooms() as rooms:
-        ring = KeyRing(rooms.engine, secret=b"")
-        tenants = [await ring.tenant(tenant_id)] if tenant_id else await ring.list_tenants()
+        keys = KeyAdministration(rooms.engine, secret=b"")
+        tenants = [await keys.tenant(tenant_id)] if tenant_id else await keys.list_tenants()
         policy = rooms.budget.policy
         highest = {t.id: await worst.highest_own_cap(rooms.engine, t.id) for t in tenants}
     for tenant in tenants:

@@ -15,7 +15,7 @@ from app.cli.database import database
 
 if TYPE_CHECKING:
     from app.domain.money import MicroUSD
-    from app.security.keys.ring import KeyInfo, KeyRing
+    from app.security.keys.administration import KeyAdministration, KeyInfo
     from app.settings import Settings
 
 tenant = typer.Typer(no_args_is_help=True, help="Tenants and their caps.")
@@ -139,11 +139,11 @@ def _state(info: "KeyInfo") -> str:
 
 
 @asynccontextmanager
-async def _keys() -> "AsyncGenerator[tuple[KeyRing, Settings], None]":
-    from app.security.keys.ring import KeyRing
+async def _keys() -> "AsyncGenerator[tuple[KeyAdministration, Settings], None]":
+    from app.security.keys.administration import KeyAdministration
 
     async with database() as (engine, settings):
-        yield KeyRing(engine, secret=settings.secret), settings
+        yield KeyAdministration(engine, secret=settings.secret), settings
 
 
 async def _create_tenant(tenant_id: str, name: str, daily_cap: str, user_daily_cap: str, *, exist_ok: bool) -> None:

@@ -106,7 +106,7 @@ async def _opened(tenant: str, user: str) -> "AsyncGenerator[tuple[AsyncEngine, 
     from app.cli.database import database
     from app.domain.errors import InvalidRequest, Misconfigured
     from app.erasure.erasure import Person
-    from app.security.keys.ring import KeyRing
+    from app.security.keys.administration import KeyAdministration
     from app.security.redaction.redactor import Redactor
     from app.security.redaction.tenant_patterns import TenantPatterns
     from app.stores import build_valkey
@@ -118,7 +118,7 @@ async def _opened(tenant: str, user: str) -> "AsyncGenerator[tuple[AsyncEngine, 
         patterns = TenantPatterns(engine)  # a user's id may be redacted by one: records hold it as that left it
         await patterns.refresh()
         redactor = Redactor(settings.secret, added=patterns)
-        await KeyRing(engine, secret=b"").tenant(tenant)
+        await KeyAdministration(engine, secret=b"").tenant(tenant)
         history = await patterns.history(tenant)
         if unusable := sorted({pattern.name for each in history for pattern in each if not pattern.usable}):
             names = ", ".join(unusable)

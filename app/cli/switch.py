@@ -89,12 +89,12 @@ async def _check_tenant(name: str) -> None:
     """Refuse a name that no tenant has. With Postgres away the switch works all the same, with a warning."""
     from app.cli.database import database
     from app.domain.errors import Misconfigured, NotFound
-    from app.security.keys.ring import KeyRing
+    from app.security.keys.administration import KeyAdministration
 
     try:
         async with database() as (engine, settings):
-            ring = KeyRing(engine, secret=settings.secret)
-            known = [tenant.id for tenant in await ring.list_tenants()]
+            keys = KeyAdministration(engine, secret=settings.secret)
+            known = [tenant.id for tenant in await keys.list_tenants()]
     except Misconfigured as error:
         typer.echo(f"Whether there is a tenant {name!r} could not be checked: {error}", err=True)
         return

@@ -48,10 +48,10 @@ async def holder(request: Request) -> Identity:
     A key that is right is never refused for what others at its address send; one that never came before may have to queue.
     """
     token, parts = _token(request), parts_of(request)
-    address = parts.attempts.address_of(request)
-    wait = parts.attempts.wait(address)
+    address = parts.failed_logins.address_of(request)
+    wait = parts.failed_logins.wait(address)
     try:
-        async with nullcontext() if parts.keys.knows(token) else parts.attempts.turn(waiting=wait > 0):
+        async with nullcontext() if parts.keys.knows(token) else parts.failed_logins.turn(waiting=wait > 0):
             return await parts.keys.authenticate(token)
     except Unauthenticated as error:
         if wait and error.guess:
@@ -59,7 +59,7 @@ async def holder(request: Request) -> Identity:
             raise RateLimited("Too many wrong API keys came from this address. Wait before the next.", retry_after=wait) from None
         parts.metrics.bad_keys.inc(outcome="refused")
         if error.guess:
-            parts.attempts.failed(address)
+            parts.failed_logins.failed(address)
         raise
 
 

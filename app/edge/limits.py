@@ -14,7 +14,7 @@ from app.edge.parts import parts_of
 
 
 @dataclass(frozen=True, slots=True)
-class HeadLimits:
+class RequestLimits:
     """Bytes of path and query together; number of headers; bytes of their names and values together."""
 
     url_bytes: int = 8192

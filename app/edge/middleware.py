@@ -22,7 +22,7 @@ from app.domain.errors import BodyTooLarge, Internal, InvalidRequest, MethodNotA
 from app.domain.in_flight import InFlight
 from app.edge.admin import AdminSide
 from app.edge.errors import dialect_of, render
-from app.edge.limits import HeadLimits
+from app.edge.limits import RequestLimits
 from app.edge.target import check_target
 from app.telemetry import logs
 from app.telemetry.metrics import Metrics
@@ -49,7 +49,7 @@ class EdgeMiddleware:
         tracing: Callable[[], Tracing],
         redact: Redact,
         max_body_bytes: int,
-        head: HeadLimits = HeadLimits(),
+        head: RequestLimits = RequestLimits(),
         admin: AdminSide | None = None,
         running: InFlight | None = None,
     ) -> None:

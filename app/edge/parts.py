@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 from starlette.requests import Request
 
 from app.domain.records import Replay
-from app.edge.attempts import Attempts
+from app.edge.failed_logins import FailedLogins
 from app.idempotency.idempotency import Idempotency
 from app.jobs.jobs import Jobs
 from app.oncall.switch import KillSwitch
@@ -27,7 +27,7 @@ class EdgeParts:
     """
 
     keys: KeyRing
-    attempts: Attempts
+    failed_logins: FailedLogins
     idempotency: Idempotency
     replayed: Callable[[Replay], None]
     metrics: Metrics

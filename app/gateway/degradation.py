@@ -1,14 +1,14 @@
-"""Over the cap: what a call gives up, step by step, before it is refused (C4). A route's manifest says which steps it may take.
+"""Degrade a call that is over a cap, step by step, before it is refused (C4). Its route's manifest lists the steps it may take.
 
 ::
 
     truncate     the oldest turns go; never the system prompt, never the last turn, a tool's call and its result together
     shorten      fewer output tokens, down to ``shorten_to``
     cheaper      the models of ``cheaper`` answer
-    no retries   only the models that fit, each asked once
+    no retries   only the models that fit, one attempt each
     refuse
 
-Each step keeps those before it. A step taken is told to the caller in ``octant-degraded``.
+Each step keeps those before it. The ``octant-degraded`` header reports the steps taken.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,18 +20,18 @@ from app.gateway.call_state import CallState
 
 TRUNCATED, SHORTENED, CHEAPER, NO_RETRIES = "context_truncated", "output_shortened", "cheaper_model", "no_retries"
 
-Able = Callable[[Sequence[Target]], tuple[Target, ...]]
+OnlyCapable = Callable[[Sequence[Target]], tuple[Target, ...]]
 
 
-def descend(state: CallState, room: int, able: Able) -> bool:
+def degrade(state: CallState, room: int, capable: OnlyCapable) -> bool:
     """Change the call until its worst first attempt fits into ``room`` micro-dollars, as far as its route allows.
 
-    ``able`` leaves out the targets that cannot do what the caller asks. Returns whether it fits; if not, nothing was changed.
+    ``capable`` leaves out the targets that cannot serve the request. Returns whether it fits; if not, nothing was changed.
     """
     before = (state.request, state.pin, state.targets, list(state.degraded))
-    for word in _steps(state, room, able):
-        if word not in state.degraded:
-            state.degraded.append(word)
+    for step in _steps(state, room, capable):
+        if step not in state.degraded:
+            state.degraded.append(step)
         if state.worst_first_attempt() <= room:
             return True
     request, state.pin, state.targets, state.degraded = before
@@ -39,17 +39,17 @@ def descend(state: CallState, room: int, able: Able) -> bool:
     return False
 
 
-def _steps(state: CallState, room: int, able: Able) -> Iterator[str]:
-    """Take one step after the other; yields the word of each that changed something."""
-    rungs = state.pin.route.degrade
-    if rungs.truncate and _truncate(state, room):
+def _steps(state: CallState, room: int, capable: OnlyCapable) -> Iterator[str]:
+    """Take one step after the other; yields the name of each that changed something."""
+    allowed = state.pin.route.degrade
+    if allowed.truncate and _truncate(state, room):
         yield TRUNCATED
-    if rungs.shorten_to and _shorten(state, room, rungs.shorten_to):
+    if allowed.shorten_to and _shorten(state, room, allowed.shorten_to):
         yield SHORTENED
-    if cheaper := able(rungs.cheaper):
+    if cheaper := capable(allowed.cheaper):
         state.targets = cheaper
         yield CHEAPER
-    if rungs.no_retries:
+    if allowed.no_retries:
         state.pin = replace(state.pin, route=replace(state.pin.route, attempts_per_target=1))
         state.targets = tuple(t for t in state.targets if state.worst_case(t) <= room) or state.targets
         yield NO_RETRIES

@@ -24,11 +24,13 @@ from app.domain.in_flight import InFlight
 from app.domain.money import MICROS_PER_DOLLAR, ZERO, to_dollars
 from app.domain.records import NOT_ASKED, TOKENS_COUNTED, CallRecord
 from app.domain.routes import Pin
-from app.gateway import degradation as ladder
+from app.gateway.call_record import record_of
 from app.gateway.call_state import CallState
+from app.gateway.degradation import degrade
 from app.gateway.recovery.output import PATTERN_UNCHECKED, check_schemas
 from app.gateway.recovery.recovery import Recovery
 from app.gateway.rendering import render
+from app.gateway.spending import Spending
 from app.gateway.tracing import describe_call
 from app.oncall.switch import KillSwitch
 from app.releases.releases import Releases
@@ -80,8 +82,8 @@ class Gateway:
         async with self._pipeline(call) as state:
             state.reply = await self._rooms.recovery.complete(state)
             with self._watched(state) as outgoing:
-                told = outgoing.reply(state.reply)
-        return Answer(told, state.receipt())
+                delivered = outgoing.reply(state.reply)
+        return Answer(delivered, state.receipt())
 
     @asynccontextmanager
     async def stream(self, call: Call) -> AsyncGenerator[Streaming, None]:
@@ -102,7 +104,7 @@ class Gateway:
                 state.degraded.append(PATTERN_UNCHECKED)
             self._rooms.recovery.choose(state)
             self._screen(state)
-            state.hold = await self._hold(state)
+            state.spending.hold = await self._hold(state)
             yield state
 
     @contextmanager
@@ -125,9 +127,9 @@ class Gateway:
         finally:
             if state.outcome == "ok" and state.reply is None:
                 state.outcome = "cancelled"  # the reader of a stream stopped before its end
-            state.close()
-            if state.hold is not None:
-                self._rooms.budget.settle(state.hold)
+            state.spending.close()
+            if state.spending.hold is not None:
+                self._rooms.budget.settle(state.spending.hold)
             self._keep(state)
 
     @contextmanager
@@ -137,9 +139,12 @@ class Gateway:
         with self._rooms.tracing.call(call.feature) as span:
             pin = self._rooms.releases.pin(call.target)
             request = render(call, pin, canary=self._rooms.guard.canary(pin))
+            spending = Spending(
+                call=call, prices=pin.prices, span=span, budget=self._rooms.budget, metrics=self._rooms.metrics, started=started
+            )  # fmt: skip
             yield CallState(
                 call=call, call_id=f"call_{uuid.uuid4().hex}", pin=pin, request=request, span=span,
-                budget=self._rooms.budget, metrics=self._rooms.metrics, at=at, started=started,
+                metrics=self._rooms.metrics, at=at, started=started, spending=spending,
             )  # fmt: skip
 
     def _fail(self, state: CallState, error: OctantError) -> None:
@@ -150,7 +155,7 @@ class Gateway:
 
     def _keep(self, state: CallState) -> None:
         """Record the call however it ended, and tell of it."""
-        record = state.record()
+        record = record_of(state)
         self._rooms.recorder.record(record)
         self._tell(state, record)
 
@@ -168,8 +173,8 @@ class Gateway:
                     tokens=state.likely_tokens,
                 )
             except BudgetExceeded as refused:
-                able = partial(self._rooms.recovery.able, state)
-                if state.worst_first_attempt() <= refused.room or not ladder.descend(state, refused.room, able):
+                capable = partial(self._rooms.recovery.able, state)
+                if state.worst_first_attempt() <= refused.room or not degrade(state, refused.room, capable):
                     raise
 
     def models(self) -> tuple[str, ...]:
@@ -198,7 +203,7 @@ class Gateway:
         with self._begun(call) as state, self._rooms.running.track(state), self._ending(state):
             self._rooms.switch.check(tenant=call.identity.tenant.id)
             seconds = call.deadline.remaining()
-            state.hold = await self._rooms.budget.hold(
+            state.spending.hold = await self._rooms.budget.hold(
                 call.identity, ZERO, lease_id=state.call_id, seconds=seconds, feature=call.feature
             )
             yield state
@@ -232,7 +237,7 @@ class Gateway:
         """Screen what comes in, and note what looks like an attack. Returns whether the prompt's policy stops it."""
         policy = Policy.of(state.pin)
         flags = self._rooms.guard.screen(state.call, policy)
-        state.notice(flags, policy.untold(flags))
+        state.notice(flags, policy.undelivered(flags))
         return policy.blocks(flags)
 
     @contextmanager
@@ -248,7 +253,7 @@ class Gateway:
             yield outgoing
         finally:
             flags = guard.flags(outgoing.found)
-            state.notice(flags, policy.untold(flags))
+            state.notice(flags, policy.undelivered(flags))
 
     async def _noting_the_reply(self, chunks: AsyncIterator[Chunk], state: CallState) -> AsyncIterator[Chunk]:
         """Watch the stream for guard and record: its reader may turn a failure into an event in the stream and end well."""
@@ -257,8 +262,8 @@ class Gateway:
                 async for chunk in chunks:
                     if isinstance(chunk, Done):
                         state.reply = chunk.reply
-                    for told in outgoing.chunk(chunk):
-                        yield told
+                    for delivered in outgoing.chunk(chunk):
+                        yield delivered
         except OctantError as error:
             state.outcome, state.error = error.code, error.message
             raise
@@ -276,16 +281,16 @@ class Gateway:
 
     def _tell(self, state: CallState, record: CallRecord) -> None:
         """One metric, one span outcome and one log line for each call, the failed and the cancelled included (O1, O9)."""
-        metrics, call, span = self._rooms.metrics, state.call, state.span
+        metrics, call, span, spending = self._rooms.metrics, state.call, state.span, state.spending
         seconds = time.perf_counter() - state.started
-        if state.cost:
-            metrics.call_cost.observe(state.cost / MICROS_PER_DOLLAR, feature=call.feature)
+        if spending.cost:
+            metrics.call_cost.observe(spending.cost / MICROS_PER_DOLLAR, feature=call.feature)
         if state.outcome == NOT_ASKED:  # no call in the sense of any rate or objective
             metrics.not_asked.inc(feature=call.feature)
         elif state.outcome == TOKENS_COUNTED:
             metrics.token_counts.inc(feature=call.feature)
         else:
-            metrics.call(call.feature, state.outcome, seconds, state.overhead_ms() / 1000, state.fallbacks)
+            metrics.call(call.feature, state.outcome, seconds, state.overhead_ms() / 1000, spending.fallbacks)
         metrics.degraded(call.feature, state.degraded)
         describe_call(span, record, state.request, state.reply)
         log.info(
@@ -298,8 +303,8 @@ class Gateway:
                 "target": call.target,
                 "release": state.pin.release,
                 "outcome": state.outcome,
-                "attempts": len(state.attempts),
-                "cost_usd": to_dollars(state.cost),
+                "attempts": len(spending.attempts),
+                "cost_usd": to_dollars(spending.cost),
                 "duration_ms": round(seconds * 1000, 2),
                 "overhead_ms": round(state.overhead_ms(), 2),
             },

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import hmac
 import logging
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from functools import partial
 
 from sqlalchemy import ColumnElement, Delete, Insert, Update, and_, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import DataError, SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.calls import Identity
@@ -33,6 +34,7 @@ SWEEP_BATCH = 500
 SWEEP_GRACE = timedelta(minutes=10)
 IN_USE_RETRY_SECONDS = 1.0
 HASHED = "h1:"  # how a stored key begins; a keyed hash in hexadecimal follows
+ROLLOUT_SECONDS = 3600.0  # workers of an earlier version, which store keys as sent, may run this long beside this one
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +87,7 @@ class Idempotency:
         self._held: set[uuid.UUID] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._storing: set[asyncio.Task[None]] = set()
-        self._all_hashed = False
+        self._raw_until = time.monotonic() + ROLLOUT_SECONDS
         self._waiting_bytes = 0
 
     async def start(self) -> None:
@@ -118,7 +120,7 @@ class Idempotency:
         owner = {"tenant": identity.tenant.id, "user": identity.user, "key": self._stored(identity.tenant.id, identity.user, key)}
         try:
             async with asyncio.timeout(STATEMENT_SECONDS):
-                if not self._all_hashed:
+                if time.monotonic() < self._raw_until:
                     await self._hash(owner, key)
                 found = await self._claim(owner, fingerprint)
         except DataError:
@@ -158,9 +160,18 @@ class Idempotency:
 
     async def _hash(self, owner: dict[str, str], key: str) -> None:
         """Hash one key that an earlier version stored as it was sent, before it is claimed."""
-        old = keys.c.tenant == owner["tenant"], keys.c.user == owner["user"], keys.c.key == key
+        raw = and_(keys.c.tenant == owner["tenant"], keys.c.user == owner["user"], keys.c.key == key)
         async with self._engine.connect() as connection:
-            await connection.execute(update(keys).where(*old).values(key=owner["key"]))
+            await self._hash_row(connection, raw, owner["key"])
+
+    async def _hash_row(self, connection: AsyncConnection, raw: ColumnElement[bool], hashed: str) -> None:
+        """Hash a row's key. Where workers of both versions took the same key, the hashed row answers and the raw one goes."""
+        try:
+            found = await connection.execute(update(keys).where(raw).values(key=hashed))
+        except IntegrityError:
+            found = await connection.execute(delete(keys).where(raw))
+        if found.rowcount:
+            self._raw_until = time.monotonic() + ROLLOUT_SECONDS
 
     async def hash_old(self) -> int:
         """Hash a batch of the keys that an earlier version stored as they were sent. Returns how many there were.
@@ -173,8 +184,7 @@ class Idempotency:
         async with self._engine.connect() as connection:
             rows = (await connection.execute(old)).all()
             for row in rows:
-                hashed = update(keys).where(keys.c.token == row.token).values(key=self._stored(row.tenant, row.user, row.key))
-                await connection.execute(hashed)
+                await self._hash_row(connection, keys.c.token == row.token, self._stored(row.tenant, row.user, row.key))
         return len(rows)
 
     async def sweep(self) -> int:
@@ -293,7 +303,6 @@ class Idempotency:
                 async with asyncio.timeout(SWEEP_EVERY):
                     while await self.hash_old() == SWEEP_BATCH:
                         pass
-                self._all_hashed = True
             except (SQLAlchemyError, OSError) as error:
                 log.warning("idempotency store failed", extra={"purpose": "hash", "error_type": type(error).__name__})
             await asyncio.sleep(SWEEP_EVERY)

@@ -1,18 +1,18 @@
 """A job's life: queued → running → succeeded, failed or cancelled. Every step is one statement, on Postgres' own clock.
 
-A job is run by who starts it: `start` leases it, `renew` keeps the lease, and the number of the attempt fences what a worker
-that was thought dead may still write. What nobody runs though it is due (its message was lost, its worker died) is found by
-`due` and queued again; starting a job twice starts it once.
+`start` takes the job that has been due longest and leases it, `renew` keeps the lease, and the number of the attempt fences what
+a worker that was thought dead may still write. `listen` says when a job was submitted; who misses it finds the job by `start`.
 """
 
 import uuid
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, NoReturn
 
-from sqlalchemy import ColumnElement, Row, and_, case, delete, func, insert, select, tuple_, update
+import psycopg
+from sqlalchemy import ColumnElement, Row, and_, case, delete, func, insert, or_, select, text, tuple_, update
 from sqlalchemy.exc import DataError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -21,16 +21,10 @@ from app.domain.errors import DependencyUnavailable, JobFinished, NotFound
 from app.jobs.tables import jobs
 from app.security.webhooks import origin_of
 
-OVERDUE = timedelta(seconds=2)  # so long a message may take before it is thought lost
-SWEEP_BATCH = 500
-
-
-class Queue(Protocol):
-    """Says to some worker that a job is there. A message may be lost or come twice."""
-
-    async def put(self, job_id: str) -> None:
-        """Say so. Never raises: a message that cannot be sent is found by the sweep."""
-        ...
+GRACE = timedelta(seconds=2)  # between the end of a lease and the job's next attempt: its worker may be late in renewing
+BATCH = 500
+CHANNEL = "octant_jobs"
+LISTEN_SECONDS = 1.0  # one wait for notifications; shorter than a silence after which `stores` suspects Postgres
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +66,9 @@ class Done:
 class Jobs:
     """See the module. Every method raises DependencyUnavailable while Postgres is away."""
 
-    def __init__(self, engine: AsyncEngine, queue: Queue, *, lease: float, keep: float) -> None:
+    def __init__(self, engine: AsyncEngine, *, lease: float, keep: float) -> None:
         """``lease``: seconds until a silent worker's job is another's. ``keep``: seconds that results are kept."""
         self._engine = engine
-        self._queue = queue
         self._lease = timedelta(seconds=lease)
         self._keep = timedelta(seconds=keep)
 
@@ -89,7 +82,7 @@ class Jobs:
         webhook_url: str | None = None,
         traceparent: str | None = None,
     ) -> Job:
-        """Queue a request to ``path``. It is stored before it is queued: once this returns, it will be run.
+        """Queue a request to ``path``. Once this returns, it will be run; workers that listen begin at once.
 
         ``traceparent``: the trace that its run belongs to.
         """
@@ -107,8 +100,8 @@ class Jobs:
             "traceparent": traceparent,
         }
         async with self._transaction() as connection:
-            row = (await connection.execute(insert(jobs).values(values).returning(jobs))).one()
-        await self._queue.put(row.id)
+            stored = insert(jobs).values(values).returning(*jobs.c, func.pg_notify(CHANNEL, "").label("notified"))
+            row = (await connection.execute(stored)).one()
         return _job(row)
 
     async def get(self, identity: Identity, job_id: str) -> Job:
@@ -150,25 +143,44 @@ class Jobs:
             raise JobFinished(f"The job has {job.state} already.")
         return _job(row)
 
-    async def start(self, job_id: str, *, but_of: Collection[str] = ()) -> Job | None:
-        """Take a job that is due, or whose worker went silent: then that attempt counts as lost.
+    async def start(self, *, but: Collection[str] = (), but_of: Collection[str] = ()) -> Job | None:
+        """Take the job that has been due longest; one whose worker went silent counts that attempt as lost. None: none is due.
 
-        None where it is neither, or done, or to be cancelled, or of one of the tenants ``but_of``: the sweep will find it.
+        ``but``: jobs, and ``but_of``: tenants, that are passed over.
         """
-        free = and_(jobs.c.state.in_(("queued", "running")), jobs.c.due_at <= func.now(), ~jobs.c.cancel_requested)
-        free = and_(free, jobs.c.tenant.not_in(but_of)) if but_of else free
-        lost = jobs.c.lost + case((jobs.c.state == "running", 1), else_=0)
-        statement = (
-            update(jobs)
-            .where(jobs.c.id == job_id, free)
-            .values(
-                state="running", attempts=jobs.c.attempts + 1, lost=lost, started_at=func.now(), due_at=func.now() + self._lease
-            )
-            .returning(jobs)
+        queued = and_(jobs.c.state == "queued", jobs.c.due_at <= func.now())
+        silent = and_(jobs.c.state == "running", jobs.c.due_at <= func.now() - GRACE)
+        first = (
+            select(jobs.c.id)
+            .where(jobs.c.finished_at.is_(None), jobs.c.due_at <= func.now(), or_(queued, silent), ~jobs.c.cancel_requested)
+            .where(jobs.c.id.not_in(but), jobs.c.tenant.not_in(but_of))
+            .order_by(jobs.c.due_at)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+            .scalar_subquery()
         )
+        lost = jobs.c.lost + case((jobs.c.state == "running", 1), else_=0)
+        lease = func.now() + self._lease
+        values = {"state": "running", "attempts": jobs.c.attempts + 1, "lost": lost, "started_at": func.now(), "due_at": lease}
         async with self._transaction() as connection:
-            row = (await connection.execute(statement)).one_or_none()
+            row = (await connection.execute(update(jobs).where(jobs.c.id == first).values(values).returning(jobs))).one_or_none()
         return _job(row) if row else None
+
+    async def listen(self, on_job: Callable[[], None]) -> NoReturn:
+        """Call ``on_job`` whenever a job is submitted. Ends only by DependencyUnavailable: its connection is gone."""
+        try:
+            async with self._engine.connect() as pooled:
+                connection = await pooled.execution_options(isolation_level="AUTOCOMMIT")
+                await connection.execute(text(f"LISTEN {CHANNEL}"))
+                driver: Any = (await connection.get_raw_connection()).driver_connection
+                try:
+                    while True:
+                        async for _ in driver.notifies(timeout=LISTEN_SECONDS, stop_after=1):
+                            on_job()
+                finally:
+                    await connection.invalidate()  # it listens: nobody else may have it
+        except (SQLAlchemyError, psycopg.Error, OSError) as error:
+            raise DependencyUnavailable("Postgres sends no notifications right now.", retry_after=5.0) from error
 
     async def renew(self, running: Sequence[Job]) -> dict[str, bool]:
         """Keep the leases of jobs that run here. Returns those still ours, and whether each is to be cancelled."""
@@ -201,7 +213,7 @@ class Jobs:
         return await self._end(job, {"state": "queued", "due_at": func.now() + timedelta(seconds=seconds), **attempts})
 
     async def lose(self, job: Job) -> bool:
-        """End the lease of an attempt whose process died: whoever starts the job next counts it as lost. False as `finish`."""
+        """End the lease of an attempt whose process died: the next start of the job counts it as lost. False as `finish`."""
         return await self._end(job, {"due_at": func.now()})
 
     async def attempt(self, job_id: str, number: int) -> Job | None:
@@ -211,20 +223,12 @@ class Jobs:
             row = (await connection.execute(select(jobs).where(mine))).one_or_none()
         return _job(row) if row else None
 
-    async def queue_overdue(self) -> int:
-        """Queue again what is due and nobody runs; end what was to be cancelled when its worker died. Returns how many."""
-        waiting = and_(jobs.c.finished_at.is_(None), jobs.c.due_at < func.now() - OVERDUE)
-        dead = (
-            update(jobs)
-            .where(waiting, jobs.c.cancel_requested)
-            .values(state="cancelled", finished_at=func.now(), body=None, webhook_due_at=_now_if_wanted())
-        )
+    async def end_cancelled(self) -> int:
+        """End jobs that were to be cancelled when their worker died. Returns how many."""
+        abandoned = and_(jobs.c.finished_at.is_(None), jobs.c.due_at < func.now() - GRACE, jobs.c.cancel_requested)
+        values = {"state": "cancelled", "finished_at": func.now(), "body": None, "webhook_due_at": _now_if_wanted()}
         async with self._transaction() as connection:
-            await connection.execute(dead)
-            found = (await connection.scalars(select(jobs.c.id).where(waiting).order_by(jobs.c.due_at).limit(SWEEP_BATCH))).all()
-        for job_id in found:
-            await self._queue.put(job_id)
-        return len(found)
+            return (await connection.execute(update(jobs).where(abandoned).values(values))).rowcount
 
     async def waiting(self) -> tuple[int, float]:
         """How many jobs are due and not begun, and for how many seconds the first of them."""
@@ -236,7 +240,7 @@ class Jobs:
 
     async def forget_old(self) -> int:
         """Delete jobs that were done longer ago than they are kept, some at a time. Returns how many."""
-        old = select(jobs.c.id).where(jobs.c.finished_at < func.now() - self._keep).limit(SWEEP_BATCH)
+        old = select(jobs.c.id).where(jobs.c.finished_at < func.now() - self._keep).limit(BATCH)
         async with self._transaction() as connection:
             return (await connection.execute(delete(jobs).where(jobs.c.id.in_(old)))).rowcount
 

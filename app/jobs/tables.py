@@ -1,4 +1,4 @@
-"""Jobs: what is to be done, who runs it, what came of it. The truth; the queue in Valkey only says that there is something."""
+"""Jobs: the request, its lease and its result."""
 
 from sqlalchemy import (
     Boolean,

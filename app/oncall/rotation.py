@@ -9,9 +9,10 @@ from typing import Annotated, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
 from app.domain.errors import Misconfigured
+from app.domain.strict import Strict
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = get_args(Day)
@@ -19,11 +20,7 @@ HORIZON = timedelta(days=90)
 LEAST_LEVELS = 2
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Person(_Strict):
+class Person(Strict):
     """Somebody who can be called. ``placeholder`` people are for the example; production refuses them (P6)."""
 
     name: str = Field(min_length=2)
@@ -32,7 +29,7 @@ class Person(_Strict):
     placeholder: bool = False
 
 
-class Schedule(_Strict):
+class Schedule(Strict):
     """People who take turns of ``days`` each, from ``start`` on, changing at ``change_at`` in the rotation's time zone."""
 
     people: tuple[str, ...] = Field(min_length=1)
@@ -40,7 +37,7 @@ class Schedule(_Strict):
     days: int = Field(default=7, ge=1, le=31)
 
 
-class Override(_Strict):
+class Override(Strict):
     """Somebody else takes a schedule's duty for a while. Times carry their zone; the first override that fits holds."""
 
     schedule: str
@@ -55,7 +52,7 @@ class Override(_Strict):
         return self
 
 
-class Serving(_Strict):
+class Serving(Strict):
     """When somebody must be reachable: on the days from ``begin`` until ``end``, past midnight if ``end`` is not later.
 
     So the same time twice, as by default, is round the clock.
@@ -74,7 +71,7 @@ class Serving(_Strict):
         return day in self.days and (after_begin or before_end if overnight else after_begin and before_end)
 
 
-class HandOver(_Strict):
+class HandOver(Strict):
     """Who is first when: the agency from ``start`` for ``agency_first_days``, then the client, with the agency as backup."""
 
     start: date
@@ -83,7 +80,7 @@ class HandOver(_Strict):
     client: str
 
 
-class Rotation(_Strict):
+class Rotation(Strict):
     """The file."""
 
     timezone: str

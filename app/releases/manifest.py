@@ -13,11 +13,12 @@ from pathlib import Path
 from string import Template
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from app.domain.errors import Misconfigured, UnknownModel
 from app.domain.messages import Sampling
 from app.domain.routes import Degrade, GuardAction, Pin, Price, PriceTable, Prompt, Route, Target
+from app.domain.strict import Strict
 from app.security.guard.guard import unknown_checks
 
 T = TypeVar("T", bound=BaseModel)
@@ -26,18 +27,14 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9./-]{0,63}$")]
 Alias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]  # no slash: prompts have one, so the two never collide
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PricesPin(_Strict):
+class PricesPin(Strict):
     """``file`` is relative to the folder of releases."""
 
     file: str
     sha256: Sha256
 
 
-class PromptPin(_Strict):
+class PromptPin(Strict):
     """One version of one prompt and the route that answers it."""
 
     version: Name
@@ -45,14 +42,14 @@ class PromptPin(_Strict):
     route: Name
 
 
-class TargetPin(_Strict):
+class TargetPin(Strict):
     """One model at one configured provider."""
 
     provider: str
     model: str
 
 
-class DegradePin(_Strict):
+class DegradePin(Strict):
     """The steps a call may take down before it is refused for money, in this order."""
 
     truncate: bool = False
@@ -61,7 +58,7 @@ class DegradePin(_Strict):
     no_retries: bool = False
 
 
-class RoutePin(_Strict):
+class RoutePin(Strict):
     """A model alias. Times in seconds."""
 
     targets: tuple[TargetPin, ...] = Field(min_length=1)
@@ -81,7 +78,7 @@ class RoutePin(_Strict):
     guard: dict[str, GuardAction] = Field(default_factory=dict)
 
 
-class Manifest(_Strict):
+class Manifest(Strict):
     """The file as written. ``code`` is the version it was made for: told, not enforced, or newer code could not roll back."""
 
     id: Name
@@ -94,7 +91,7 @@ class Manifest(_Strict):
     routes: dict[Alias, RoutePin] = Field(min_length=1)
 
 
-class _PromptFile(_Strict):
+class _PromptFile(Strict):
     description: str
     tools: tuple[str, ...] = ()
     guard: dict[str, GuardAction] = Field(default_factory=dict)
@@ -102,8 +99,8 @@ class _PromptFile(_Strict):
     user: str
 
 
-class _PriceFile(_Strict):
-    class Tier(_Strict):
+class _PriceFile(Strict):
+    class Tier(Strict):
         provider: str
         model: str
         input: int = Field(ge=0)

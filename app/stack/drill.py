@@ -32,7 +32,7 @@ from app.features.support import indexing
 from app.features.support.shop import today
 from app.features.support.tables import order_items, orders, refunds
 from app.security.guard import leaks
-from app.security.keys.ring import KeyRing
+from app.security.keys.administration import KeyAdministration
 from app.settings import Settings, load
 from app.stack import demo, pages
 from app.stores import build_engine
@@ -194,13 +194,13 @@ async def rehearse(
     engine = build_engine(settings)
     ports = json.loads((settings.state_dir / "simulator.json").read_text())
     secret = settings.secret
-    ring = KeyRing(engine, secret=secret)
+    keys = KeyAdministration(engine, secret=secret)
     cap = from_dollars("100000.00")
-    await ring.create_tenant(TENANT, "The drill's own", cap, cap)
+    await keys.create_tenant(TENANT, "The drill's own", cap, cap)
     prompt = tomllib.loads((settings.prompts_dir / "support/prompts/answer/drill.toml").read_text())
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(120)) as session:
         stand = Stand(
-            url=running.url, key=await ring.create_key(TENANT, name="drill"), control=f"http://127.0.0.1:{ports['control']}",
+            url=running.url, key=await keys.create_key(TENANT, name="drill"), control=f"http://127.0.0.1:{ports['control']}",
             canary=leaks.canary(secret, RELEASE, "support/answer"), system=prompt["system"],
             allowed=settings.allowed_link_hosts, engine=engine, session=session,
         )  # fmt: skip

@@ -28,7 +28,6 @@ from app.domain.errors import JobLost, OctantError
 from app.edge.deferral import told
 from app.edge.errors import render
 from app.jobs.jobs import Done, Job, Jobs
-from app.jobs.queue import ValkeyQueue
 from app.jobs.webhooks import Webhooks
 from app.oncall.switch import KillSwitch
 from app.security.redaction.redactor import Redactor
@@ -42,7 +41,11 @@ from app.telemetry import logs
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
 
-LOOK_EVERY, SWEEP_EVERY, FORGET_EVERY = 1.0, 2.0, 60.0
+RENEW_EVERY, SWEEP_EVERY, FORGET_EVERY = 1.0, 2.0, 60.0
+TAKE_EVERY = 2.0  # a worker looks for jobs at least this often: what is due later, or was missed, or whose worker died
+LOOK_PAST_EVERY = 0.5  # looking past the backlog of a tenant that has its share reads all of it: 100,000 jobs take 0.1 s
+RENEW_FIRST = 2.0  # after an outage of Postgres: workers that live renew their leases before any job is taken from them
+STOP_TAKING = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0  # twenty attempts are about an hour: longer than most outages
 
 log = logging.getLogger(__name__)
@@ -66,35 +69,65 @@ class Runner:
     tracing: Tracing
     alone: Callable[[Job], Awaitable[bool]]
     running: dict[str, tuple[Job, asyncio.Task[None]]] = field(default_factory=dict)
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _look_past_at: float = 0.0
     _isolating: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def run(self, job_id: str) -> None:
-        """Run a job, if it is there to be run. The queue's own cancellation does not reach it; `drain` does."""
-        if job_id in self.running:
-            return  # ours, with a lease that ended while Postgres was away: `look_forever` renews it
-        try:
-            job = await self.jobs.start(job_id, but_of=self._full())
-        except OctantError as error:
-            log.warning("job not started, the sweep will find it", extra={"job": job_id, "code": error.code})
-            return
+    async def take_forever(self) -> None:
+        """Start what is due while there are places, until `stop`. Looks when a job or a place comes, and every `TAKE_EVERY`."""
+        away = False
+        while not self._stopping.is_set():
+            self._wake.clear()
+            before, away = away, True
+            with _going_on("no job taken"):
+                if before:
+                    await self.jobs.waiting()
+                    await asyncio.sleep(RENEW_FIRST)
+                while len(self.running) < self.at_once and not self._stopping.is_set() and await self._take():
+                    pass
+                away = False
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TAKE_EVERY):
+                    await self._wake.wait()
+
+    async def listen_forever(self) -> None:
+        """Wake `take_forever` when a job is submitted."""
+        while True:
+            with _going_on("not notified of jobs, they start up to two seconds later"):
+                await self.jobs.listen(self._wake.set)
+            await asyncio.sleep(TAKE_EVERY)
+
+    def stop(self) -> None:
+        """Take no more jobs."""
+        self._stopping.set()
+        self._wake.set()
+
+    async def _take(self) -> bool:
+        """Start one job; one that runs here already, with a lease that ended meanwhile, is passed over. Whether one was due."""
+        full, now = self._full(), asyncio.get_running_loop().time()
+        if full and now < self._look_past_at:
+            return False
+        job = await self.jobs.start(but=list(self.running), but_of=full)
         if job is None:
-            return
+            self._look_past_at = now + LOOK_PAST_EVERY if full else 0.0
+            return False
         self.metrics.job_wait_seconds.observe(max(0.0, ((job.started_at or job.created_at) - job.created_at).total_seconds()))
         task = asyncio.create_task(self._last_chance(job) if job.lost and job.lost >= self.losses - 1 else self.attempt(job))
         self.running[job.id] = job, task
-        try:
-            await asyncio.shield(asyncio.wait([task]))
-        finally:
-            task.add_done_callback(partial(self._done, job.id))
+        task.add_done_callback(partial(self._done, job.id))
+        return True
 
     def _done(self, job_id: str, task: "asyncio.Task[None]") -> None:
         if job_id in self.running and self.running[job_id][1] is task:
+            if len(self.running) >= self.at_once or self._full():
+                self._wake.set()  # a job may be waiting for this place
             del self.running[job_id]
 
-    async def look_forever(self) -> None:
+    async def renew_forever(self) -> None:
         """Keep the leases of what runs here, and stop what is to be cancelled or was taken over."""
         while True:
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(RENEW_EVERY)
             mine = [job for job, _ in self.running.values()]
             with _going_on("leases not renewed"):
                 renewed = await self.jobs.renew(mine) if mine else {}
@@ -103,20 +136,15 @@ class Runner:
                         self.running[job.id][1].cancel("cancelled" if job.id in renewed else "taken over")
 
     async def sweep_forever(self) -> None:
-        """Queue again what got lost, and forget what is old."""
-        rounds, away = 0, False
+        """End what was to be cancelled when its worker died, and forget what is old."""
+        rounds = 0
         while True:
-            before, away = away, True
-            with _going_on("jobs not swept"):
-                if before:  # leases ended while nobody could renew them: whoever lives does so first
-                    await self.jobs.waiting()
-                else:
-                    await self.jobs.queue_overdue()
-                    if rounds % (FORGET_EVERY // SWEEP_EVERY) == 0:
-                        await self.jobs.forget_old()
-                away = False
-            rounds += 1
             await asyncio.sleep(SWEEP_EVERY)
+            with _going_on("jobs not swept"):
+                await self.jobs.end_cancelled()
+                if rounds % (FORGET_EVERY // SWEEP_EVERY) == 0:
+                    await self.jobs.forget_old()
+            rounds += 1
 
     async def drain(self, seconds: float, hurry: asyncio.Event) -> None:
         """Let what runs end, for ``seconds`` at most and until ``hurry`` is set; the rest is put back for another worker."""
@@ -147,8 +175,8 @@ class Runner:
             self.metrics.jobs.inc(outcome="lost")
             log.error("job failed: it lost its worker again and again", extra={"job": job.id, "lost": job.lost})
             return
-        if self._isolating.locked():  # it waits in the queue, where it takes nobody's place
-            await self._write(self.jobs.put_back(job, LOOK_EVERY, counts=False))
+        if self._isolating.locked():  # it waits in the queue, where it takes no place
+            await self._write(self.jobs.put_back(job, TAKE_EVERY, counts=False))
             return
         async with self._isolating:
             try:
@@ -254,7 +282,6 @@ async def work(settings: Settings) -> None:
     async with application.router.lifespan_context(application):
         edge = application.state.edge
         runner = _runner(application, settings, metrics)
-        queue = ValkeyQueue(settings.valkey_url)
         webhooks = Webhooks(
             edge.jobs,
             master=settings.secret,
@@ -264,28 +291,32 @@ async def work(settings: Settings) -> None:
             stopped=partial(_stopped, edge.switch),
         )
         server, _ = exposition.serve_registry(settings.host, settings.worker_metrics_port, metrics.registry)
-        listening = asyncio.create_task(queue.listen(runner.run, at_once=settings.jobs_at_once))
+        taking = asyncio.create_task(runner.take_forever())
         others = [
             asyncio.create_task(c)
             for c in (
                 watch_ourselves(settings.jobs_stall),
-                runner.look_forever(),
+                runner.listen_forever(),
+                runner.renew_forever(),
                 runner.sweep_forever(),
                 webhooks.send_forever(),
             )
         ]
         log.warning("worker is ready", extra={"jobs_at_once": settings.jobs_at_once})
         asked = asyncio.create_task(stop.wait())
-        ended, _ = await asyncio.wait((asked, listening, *others), return_when=asyncio.FIRST_COMPLETED)
+        ended, _ = await asyncio.wait((asked, taking, *others), return_when=asyncio.FIRST_COMPLETED)
         if asked not in ended:
             log.error("a part of the worker ended by itself, stopping", extra={"part": repr(ended)})
         signal.alarm(math.ceil(stop_seconds(settings.graceful_timeout)))  # the end of a worker that cannot close its parts
         await _end(asked)
-        await _end(listening)
+        runner.stop()
+        await asyncio.wait(
+            [taking], timeout=STOP_TAKING
+        )  # a start that is cancelled may have been done: its job would count as lost
+        await _end(taking)
         await runner.drain(settings.graceful_timeout, hurry)
         for task in others:
             await _end(task)
-        await queue.aclose()
         await asyncio.to_thread(server.shutdown)
     if asked not in ended:
         raise SystemExit(1)  # whoever supervises us starts another

@@ -76,21 +76,21 @@ async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
 
 
 async def _tenants(settings: Settings, engine: Any) -> None:  # noqa: ANN401 - an AsyncEngine; not imported for a type alone
-    from app.security.keys.ring import KeyRing
+    from app.security.keys.administration import KeyAdministration
 
-    ring = KeyRing(engine, secret=settings.secret)
+    keys = KeyAdministration(engine, secret=settings.secret)
     path = settings.state_dir / KEYS_FILE
     kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-    known = {tenant.id for tenant in await ring.list_tenants()}
+    known = {tenant.id for tenant in await keys.list_tenants()}
     user_cap = from_dollars(settings.default_user_daily_cap)
     for tenant, name, cap in (
         (settings.demo_tenant, "Northwind Outfitters", settings.demo_daily_cap),
         (TINY, "A tenant with a tiny cap", "0.000100"),
     ):
         if tenant not in known:
-            await ring.create_tenant(tenant, name, from_dollars(cap), min(from_dollars(cap), user_cap))
+            await keys.create_tenant(tenant, name, from_dollars(cap), min(from_dollars(cap), user_cap))
         if tenant not in kept:
-            kept[tenant] = await ring.create_key(tenant, name="demo")
+            kept[tenant] = await keys.create_key(tenant, name="demo")
     path.touch(mode=0o600)
     path.write_text(json.dumps(kept))
     path.chmod(0o600)

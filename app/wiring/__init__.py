@@ -24,7 +24,7 @@ from app.budget.reconcile import Reconciler
 from app.domain.in_flight import InFlight
 from app.domain.money import MICROS_PER_DOLLAR
 from app.domain.records import Replay
-from app.edge.attempts import Attempts
+from app.edge.failed_logins import FailedLogins
 from app.edge.parts import Check, EdgeParts
 from app.edge.proxies import Proxies
 from app.features.support import Actions, Support
@@ -39,11 +39,11 @@ from app.gateway.recovery.shared_circuits import SharedCircuits
 from app.gateway.replays import Replays
 from app.idempotency.idempotency import Idempotency
 from app.jobs.jobs import Jobs
-from app.jobs.queue import ValkeyQueue
 from app.oncall.switch import KillSwitch
 from app.security import webhooks
 from app.security.guard.guard import Guard
 from app.security.guard.stored_text import KeptTexts
+from app.security.keys.administration import KeyAdministration
 from app.security.keys.provider_keys import ProviderKeys
 from app.security.keys.ring import KeyRing
 from app.security.redaction import ner as names
@@ -243,7 +243,7 @@ def _build_edge(
 ) -> EdgeParts:
     return EdgeParts(
         keys=keys,
-        attempts=Attempts(settings.http.bad_keys_per_minute, Proxies(settings.http.trusted_proxies)),
+        failed_logins=FailedLogins(settings.http.bad_keys_per_minute, Proxies(settings.http.trusted_proxies)),
         idempotency=idempotency,
         replayed=replayed,
         metrics=metrics,
@@ -300,10 +300,11 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
                 tracing=tracing, metrics=metrics, running=running,
             )
         )  # fmt: skip
-        queue = ValkeyQueue(settings.valkey_url)
-        stack.push_async_callback(queue.aclose)
-        jobs = Jobs(engine, queue, lease=settings.jobs_lease, keep=settings.jobs_keep)
-        await open_sampled_gauges(stack, settings, metrics, keys=keys, valkey=valkey, budget=budget, jobs=jobs, releases=releases)
+        jobs = Jobs(engine, lease=settings.jobs_lease, keep=settings.jobs_keep)
+        await open_sampled_gauges(
+            stack, settings, metrics, keys=KeyAdministration(engine, secret=settings.secret), valkey=valkey, budget=budget,
+            jobs=jobs, releases=releases,
+        )  # fmt: skip
         edge = _build_edge(
             settings, metrics, keys=keys, idempotency=idempotency, tracing=tracing, jobs=jobs,
             checks=health_checks(engine, valkey, keys, releases, budget), release=lambda: releases.known,

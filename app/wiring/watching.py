@@ -22,6 +22,7 @@ from app.jobs.jobs import Jobs
 from app.releases import rehearsals
 from app.releases.effective import WRONG
 from app.releases.releases import Releases
+from app.security.keys.administration import KeyAdministration
 from app.security.keys.ring import KeyRing
 from app.settings import Settings
 from app.telemetry.gauge_sampler import GaugeSampler
@@ -35,7 +36,7 @@ async def open_sampled_gauges(
     settings: Settings,
     metrics: Metrics,
     *,
-    keys: KeyRing,
+    keys: KeyAdministration,
     valkey: Redis,
     budget: Budget,
     jobs: Jobs,

@@ -36,17 +36,17 @@ def test_the_environment_is_read_in_settings_alone() -> None:
 
 
 def test_connections_to_the_stores_are_built_in_one_place() -> None:
-    """ADR 0007: there every wait on them has its limit. Beside it: migrations, the embedded engines, the queue's library."""
+    """ADR 0007: there every wait on them has its limit. Beside it: migrations, the embedded engines."""
     builders = {"create_async_engine", "create_engine", "async_engine_from_config", "from_url", "from_pool", "AsyncConnection"}
     around = {
         str(path.relative_to(APP))
         for path in modules()
         for node in ast.walk(ast.parse(path.read_text()))
         if (isinstance(node, ast.Attribute) and node.attr in builders)
-        or (isinstance(node, ast.Name) and node.id in builders | {"Redis", "ListQueueBroker"} and _is_called(node, path))
+        or (isinstance(node, ast.Name) and node.id in builders | {"Redis"} and _is_called(node, path))
         or (isinstance(node, ast.Attribute) and node.attr == "connect" and ast.unparse(node.value) in {"psycopg", "redis"})
     }
-    assert around == {"stores.py", "migrations/__init__.py", "migrations/env.py", "stack/embedded.py", "jobs/queue.py"}
+    assert around == {"stores.py", "migrations/__init__.py", "migrations/env.py", "stack/embedded.py"}
 
 
 def _is_called(name: ast.Name, path: Path) -> bool:

@@ -103,6 +103,52 @@ async def test_a_key_of_an_earlier_version_gives_its_answer_and_is_hashed(
     assert [key[:3] for key in await stored_keys(engine, identity)] == ["h1:"]
 
 
+async def test_a_key_that_an_old_worker_takes_after_the_first_sweep_is_found(
+    store: Idempotency, engine: AsyncEngine, identity: Identity
+) -> None:
+    """A rolling upgrade: workers of the version that stored keys as sent go on beside this one."""
+    await store.start()
+    while await raw_keys(engine):  # noqa: ASYNC110 - no event says so
+        await asyncio.sleep(0.02)
+    await asyncio.sleep(0.2)
+    await taken_by_an_old_worker(engine, store, identity)
+    assert await store.claim(identity, "k", SAME) == ANSWER
+    await store.aclose()
+
+
+@pytest.mark.parametrize("swept", [False, True])
+async def test_a_key_that_both_versions_took_has_one_answer(
+    store: Idempotency, engine: AsyncEngine, identity: Identity, swept: bool
+) -> None:
+    await taken_by_an_old_worker(engine, store, identity)
+    values = {"tenant": identity.tenant.id, "key": store._stored(identity.tenant.id, "", "k")}
+    twin = text(
+        'INSERT INTO idempotency_keys (tenant, "user", key, fingerprint, token, status, headers, body, expires_at)'
+        ' SELECT tenant, "user", :key, fingerprint, gen_random_uuid(), status, headers, body, expires_at'
+        " FROM idempotency_keys WHERE tenant = :tenant"
+    )
+    async with engine.begin() as connection:
+        await connection.execute(twin, values)
+    if swept:
+        await store.hash_old()
+    assert await store.claim(identity, "k", SAME) == ANSWER
+    assert [key[:3] for key in await stored_keys(engine, identity)] == ["h1:"]
+
+
+async def taken_by_an_old_worker(engine: AsyncEngine, store: Idempotency, identity: Identity) -> None:
+    await store.store(await claimed(store, identity), ANSWER)
+    async with engine.begin() as connection:
+        raw = text("UPDATE idempotency_keys SET key = 'k' WHERE tenant = :tenant")
+        await connection.execute(raw, {"tenant": identity.tenant.id})
+
+
+async def raw_keys(engine: AsyncEngine) -> int:
+    async with engine.connect() as connection:
+        return int(
+            (await connection.execute(text("SELECT count(*) FROM idempotency_keys WHERE key NOT LIKE 'h1:%'"))).scalar_one()
+        )
+
+
 async def stored_keys(engine: AsyncEngine, identity: Identity) -> list[str]:
     async with engine.connect() as connection:
         found = await connection.execute(text("SELECT key FROM idempotency_keys WHERE tenant = :t"), {"t": identity.tenant.id})

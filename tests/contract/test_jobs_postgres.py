@@ -7,27 +7,17 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import func, update
+from sqlalchemy import func, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.domain.calls import Identity, Tenant
 from app.domain.errors import DependencyUnavailable, JobFinished, NotFound
 from app.domain.money import MicroUSD
 from app.jobs import webhooks
-from app.jobs.jobs import OVERDUE, Done, Job, Jobs
+from app.jobs.jobs import GRACE, Done, Job, Jobs
 from app.jobs.tables import jobs as table
 
 DONE = Done("succeeded", 200, {"octant-model": "m"}, b'{"answer": 1}')
-
-
-class Messages:
-    """A queue that only remembers."""
-
-    def __init__(self) -> None:
-        self.put_ids: list[str] = []
-
-    async def put(self, job_id: str) -> None:
-        self.put_ids.append(job_id)
 
 
 def identity(tenant: str | None = None, user: str = "") -> Identity:
@@ -36,19 +26,25 @@ def identity(tenant: str | None = None, user: str = "") -> Identity:
 
 
 @pytest_asyncio.fixture
-async def messages() -> Messages:
-    return Messages()
-
-
-@pytest_asyncio.fixture
-async def room(engine: AsyncEngine, messages: Messages) -> AsyncIterator[Jobs]:
-    yield Jobs(engine, messages, lease=15, keep=60)
+async def room(engine: AsyncEngine) -> AsyncIterator[Jobs]:
+    async with engine.begin() as connection:
+        await connection.execute(table.delete())
+    yield Jobs(engine, lease=15, keep=60)
     async with engine.begin() as connection:
         await connection.execute(table.delete())
 
 
 async def submitted(room: Jobs, who: Identity, **wanted: str) -> Job:
     return await room.submit(who, "/v1/messages", b'{"x": 1}', **wanted)  # type: ignore[arg-type]
+
+
+async def begun(room: Jobs, who: Identity, **wanted: str) -> Job:
+    """A job that was submitted and started."""
+    submitted_id = (await submitted(room, who, **wanted)).id
+    job = await room.start()
+    assert job
+    assert job.id == submitted_id
+    return job
 
 
 async def later(engine: AsyncEngine, job: Job, seconds: float) -> None:
@@ -61,68 +57,88 @@ async def later(engine: AsyncEngine, job: Job, seconds: float) -> None:
 async def test_of_many_workers_one_starts_a_job(room: Jobs, engine: AsyncEngine) -> None:
     job = await submitted(room, identity())
     others = create_async_engine(engine.url)
-    rooms = [room, Jobs(others, Messages(), lease=15, keep=60)]
-    started = await asyncio.gather(*(rooms[n % 2].start(job.id) for n in range(20)))
+    rooms = [room, Jobs(others, lease=15, keep=60)]
+    started = await asyncio.gather(*(rooms[n % 2].start() for n in range(20)))
     await others.dispose()
     (mine,) = [s for s in started if s]
+    assert mine.id == job.id
     assert (mine.state, mine.attempts, mine.body) == ("running", 1, b'{"x": 1}')
 
 
 async def test_a_job_that_is_done_has_its_answer_and_no_longer_its_request(room: Jobs) -> None:
     who = identity()
-    job = await room.start((await submitted(room, who)).id)
-    assert job
+    job = await begun(room, who)
     assert await room.finish(job, DONE)
     found = await room.get(who, job.id)
     assert (found.state, found.status, found.response, found.body) == ("succeeded", 200, b'{"answer": 1}', None)
     assert found.finished_at is not None
-    assert await room.start(job.id) is None
+    assert await room.start() is None
 
 
-async def test_a_silent_worker_s_job_is_another_s_and_its_own_word_comes_too_late(
-    room: Jobs, engine: AsyncEngine, messages: Messages
-) -> None:
+async def test_a_silent_worker_s_job_is_another_s_and_its_own_word_comes_too_late(room: Jobs, engine: AsyncEngine) -> None:
     who = identity()
-    first = await room.start((await submitted(room, who)).id)
-    assert first
-    assert await room.start(first.id) is None
-    await later(engine, first, 15 + OVERDUE.total_seconds() + 1)
-    messages.put_ids.clear()
-    assert await room.queue_overdue() == 1
-    assert messages.put_ids == [first.id]
-    second = await room.start(first.id)
+    first = await begun(room, who)
+    assert await room.start() is None
+    await later(engine, first, 15 + GRACE.total_seconds() + 1)
+    assert await room.start(but={first.id}) is None, "a worker passes over what it runs itself"
+    second = await room.start()
     assert second
-    assert second.attempts == 2
+    assert (second.id, second.attempts, second.lost) == (first.id, 2, 1)
     assert await room.renew([first, second]) == {second.id: False}
     assert not await room.finish(first, Done("failed", 500, {}, b"late"))
     assert not await room.put_back(first, 0)
     assert await room.finish(second, DONE)
 
 
-async def test_a_job_whose_message_was_lost_is_queued_again_and_one_that_waits_is_not(
-    room: Jobs, engine: AsyncEngine, messages: Messages
-) -> None:
-    lost, waits = await submitted(room, identity()), await submitted(room, identity())
-    started = await room.start(waits.id)
+async def test_a_worker_that_is_late_in_renewing_keeps_its_job(room: Jobs, engine: AsyncEngine) -> None:
+    job = await begun(room, identity())
+    await later(engine, job, 15.5)
+    assert await room.start() is None
+    assert await room.renew([job]) == {job.id: False}
+
+
+async def test_the_job_that_is_due_longest_starts_first_and_one_that_waits_does_not(room: Jobs, engine: AsyncEngine) -> None:
+    waits, older, newer = await begun(room, identity()), await submitted(room, identity()), await submitted(room, identity())
+    assert await room.put_back(waits, 60)
+    await later(engine, older, 1)
+    assert [job.id for job in [await room.start(), await room.start()] if job] == [older.id, newer.id]
+    assert await room.start() is None
+
+
+async def test_jobs_of_tenants_that_have_their_share_are_passed_over(room: Jobs) -> None:
+    many, few = identity(), identity()
+    await submitted(room, many)
+    expected = await submitted(room, few)
+    started = await room.start(but_of={many.tenant.id})
     assert started
-    assert await room.put_back(started, 60)
-    await later(engine, lost, OVERDUE.total_seconds() + 1)
-    messages.put_ids.clear()
-    assert await room.queue_overdue() == 1
-    assert messages.put_ids == [lost.id]
-    assert await room.start(waits.id) is None
+    assert started.id == expected.id
+    assert await room.start(but_of={many.tenant.id}) is None
+
+
+async def test_who_listens_is_notified_when_a_job_is_stored_and_learns_that_its_connection_ended(
+    room: Jobs, engine: AsyncEngine
+) -> None:
+    notified = asyncio.Event()
+    listening = asyncio.create_task(room.listen(notified.set))
+    async with asyncio.timeout(30):
+        while not notified.is_set():  # it may not listen yet
+            await submitted(room, identity())
+            await asyncio.sleep(0.05)
+        async with engine.begin() as connection:
+            ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'LISTEN octant_jobs'"
+            await connection.execute(text(ended))
+        with pytest.raises(DependencyUnavailable):
+            await listening
 
 
 async def test_cancelling_ends_a_queued_job_asks_a_running_one_and_is_refused_for_one_that_is_done(room: Jobs) -> None:
     who = identity()
-    queued, running = await submitted(room, who), await submitted(room, who)
+    running, queued = await begun(room, who), await submitted(room, who)
     assert (await room.cancel(who, queued.id)).state == "cancelled"
-    assert await room.start(queued.id) is None
-    started = await room.start(running.id)
-    assert started
+    assert await room.start() is None
     assert (await room.cancel(who, running.id)).state == "running"
-    assert await room.renew([started]) == {running.id: True}
-    await room.finish(started, Done("cancelled", 499, {}, b"{}"))
+    assert await room.renew([running]) == {running.id: True}
+    await room.finish(running, Done("cancelled", 499, {}, b"{}"))
     for job in (queued, running):
         with pytest.raises(JobFinished):
             await room.cancel(who, job.id)
@@ -130,12 +146,11 @@ async def test_cancelling_ends_a_queued_job_asks_a_running_one_and_is_refused_fo
 
 async def test_a_running_job_that_was_to_be_cancelled_when_its_worker_died_is_cancelled(room: Jobs, engine: AsyncEngine) -> None:
     who = identity()
-    started = await room.start((await submitted(room, who)).id)
-    assert started
+    started = await begun(room, who)
     await room.cancel(who, started.id)
     await later(engine, started, 60)
-    assert await room.start(started.id) is None
-    assert await room.queue_overdue() == 0
+    assert await room.start() is None
+    assert await room.end_cancelled() == 1
     assert (await room.get(who, started.id)).state == "cancelled"
 
 
@@ -161,8 +176,7 @@ async def test_jobs_are_listed_newest_first_page_by_page(room: Jobs) -> None:
 
 async def test_a_webhook_is_taken_by_one_sender_and_is_due_again_unless_it_was_sent(room: Jobs) -> None:
     who = identity()
-    started = await room.start((await submitted(room, who, webhook_url="https://example.com/hook")).id)
-    assert started
+    started = await begun(room, who, webhook_url="https://example.com/hook")
     assert await room.take_webhook(timedelta(seconds=20)) is None
     await room.finish(started, DONE)
     taken = await asyncio.gather(*(room.take_webhook(timedelta(seconds=20)) for _ in range(5)))
@@ -178,8 +192,7 @@ async def test_a_webhook_is_taken_by_one_sender_and_is_due_again_unless_it_was_s
 
 async def test_old_results_are_forgotten_and_what_is_not_done_never_is(room: Jobs, engine: AsyncEngine) -> None:
     who = identity()
-    started, waiting = await room.start((await submitted(room, who)).id), await submitted(room, who)
-    assert started
+    started, waiting = await begun(room, who), await submitted(room, who)
     await room.finish(started, DONE)
     async with engine.begin() as connection:
         long_ago = func.now() - timedelta(days=365)
@@ -191,11 +204,10 @@ async def test_old_results_are_forgotten_and_what_is_not_done_never_is(room: Job
     assert (await room.get(who, waiting.id)).state == "queued"
 
 
-async def test_without_postgres_a_job_is_refused_and_not_half_taken(messages: Messages) -> None:
+async def test_without_postgres_a_job_is_refused() -> None:
     nowhere = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:1/none", connect_args={"connect_timeout": 1})
     with pytest.raises(DependencyUnavailable):
-        await Jobs(nowhere, messages, lease=15, keep=60).submit(identity(), "/v1/messages", b"{}")
-    assert messages.put_ids == []
+        await Jobs(nowhere, lease=15, keep=60).submit(identity(), "/v1/messages", b"{}")
     await nowhere.dispose()
 
 
@@ -208,8 +220,7 @@ async def test_webhooks_of_what_is_stopped_wait_and_the_waiting_does_not_count(
     monkeypatch.setattr(webhooks, "STOPPED_PAUSE", 0.01)
     who, holds, outcomes = identity(), [True], list[str]()
     stopped = {"all": lambda _: holds[0], "tenant": lambda tenant: holds[0] and tenant == who.tenant.id}[scope]
-    job = await room.start((await submitted(room, who, webhook_url="http://127.0.0.1:1/hook")).id)
-    assert job
+    job = await begun(room, who, webhook_url="http://127.0.0.1:1/hook")
     await room.finish(job, DONE)
     tried = asyncio.Event()
 

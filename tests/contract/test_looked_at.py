@@ -20,15 +20,10 @@ from app.domain.money import MicroUSD
 from app.jobs.jobs import Jobs
 from app.oncall.stops import KEY
 from app.oncall.switch import KillSwitch
-from app.security.keys.ring import KeyRing
+from app.security.keys.administration import KeyAdministration
 from app.security.redaction.redactor import Redactor
 
 SECRET = b"a secret of the tests, 32 bytes.."
-
-
-class Nowhere:
-    async def put(self, job_id: str) -> None:
-        """Nobody listens."""
 
 
 async def test_of_all_tenants_the_largest_share_is_told_and_that_of_everything(valkey: Redis, engine: AsyncEngine) -> None:
@@ -49,24 +44,24 @@ async def test_of_all_tenants_the_largest_share_is_told_and_that_of_everything(v
 
 
 async def test_the_oldest_key_counts_that_works(engine: AsyncEngine) -> None:
-    ring = KeyRing(engine, secret=SECRET)
+    keys = KeyAdministration(engine, secret=SECRET)
     tenant = f"t{uuid4().hex[:10]}"
-    await ring.create_tenant(tenant, tenant, MicroUSD(1), MicroUSD(1))
+    await keys.create_tenant(tenant, tenant, MicroUSD(1), MicroUSD(1))
     ids = {}
     for name, days in (("works", 20_000), ("revoked", 30_000), ("expired", 40_000)):
         expires = datetime.now(UTC) - timedelta(seconds=1) if name == "expired" else None
-        ids[name] = (await ring.create_key(tenant, name=name, expires_at=expires)).split("_")[1]
+        ids[name] = (await keys.create_key(tenant, name=name, expires_at=expires)).split("_")[1]
         made = datetime.now(UTC) - timedelta(days=days)
         async with engine.begin() as connection:
             await connection.execute(text("UPDATE api_keys SET created_at = :at WHERE id = :id"), {"at": made, "id": ids[name]})
-    await ring.revoke_key(ids["revoked"])
-    assert round(await ring.oldest_age() / 86_400) == 20_000
-    await ring.revoke_key(ids["works"])
-    assert await ring.oldest_age() < 20_000 * 86_400
+    await keys.revoke_key(ids["revoked"])
+    assert round(await keys.oldest_age() / 86_400) == 20_000
+    await keys.revoke_key(ids["works"])
+    assert await keys.oldest_age() < 20_000 * 86_400
 
 
 async def test_a_job_waits_from_when_it_is_due_and_not_while_it_is_put_off(engine: AsyncEngine) -> None:
-    jobs = Jobs(engine, Nowhere(), lease=15, keep=60)
+    jobs = Jobs(engine, lease=15, keep=60)
     async with engine.begin() as connection:
         await connection.execute(text("DELETE FROM jobs"))
     assert await jobs.waiting() == (0, 0)
@@ -78,7 +73,9 @@ async def test_a_job_waits_from_when_it_is_due_and_not_while_it_is_put_off(engin
     count, seconds = await jobs.waiting()
     assert count == 1
     assert 400 <= seconds < 430
-    await jobs.start(due.id)
+    started = await jobs.start()
+    assert started
+    assert started.id == due.id
     assert await jobs.waiting() == (0, 0)
     async with engine.begin() as connection:
         await connection.execute(text("DELETE FROM jobs WHERE tenant = 't'"))

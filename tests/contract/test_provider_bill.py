@@ -59,7 +59,7 @@ class Vendors:
             clean = False
         finally:
             self.upstream.stop()
-        return next(a for a in way.attempts if a.provider == A.provider), way, bill, clean
+        return next(a for a in way.spending.attempts if a.provider == A.provider), way, bill, clean
 
 
 @pytest_asyncio.fixture(scope="module")

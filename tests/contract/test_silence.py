@@ -58,7 +58,7 @@ async def test_a_silent_provider_costs_no_caller_the_answer(
         for way in ways:
             assert outcomes(way) == [("a", "provider_timeout"), ("b", "ok")]
             assert way.call.deadline.remaining() > 0
-            assert not way.running
+            assert not way.spending.running
     finally:
         await first.aclose()
         await second.aclose()

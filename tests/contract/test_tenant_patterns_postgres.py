@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.domain.calls import Tenant
 from app.domain.errors import InvalidRequest, NotFound
 from app.domain.money import MicroUSD
-from app.security.keys.ring import KeyRing
+from app.security.keys.administration import KeyAdministration
 from app.security.redaction import tenant_patterns
 from app.security.redaction.redactor import FAILED, Redactor
 from app.security.redaction.streams import StreamRedactor
@@ -28,7 +28,9 @@ def patterns(engine: AsyncEngine) -> TenantPatterns:
 
 @pytest_asyncio.fixture
 async def tenant(engine: AsyncEngine) -> Tenant:
-    return await KeyRing(engine, secret=b"s").create_tenant(f"t-{uuid4().hex[:8]}", "A tenant", MicroUSD(1), MicroUSD(1))
+    return await KeyAdministration(engine, secret=b"s").create_tenant(
+        f"t-{uuid4().hex[:8]}", "A tenant", MicroUSD(1), MicroUSD(1)
+    )
 
 
 async def test_what_a_tenant_added_is_redacted_for_it_alone_within_seconds(

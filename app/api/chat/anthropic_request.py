@@ -117,7 +117,7 @@ class WireMessage(Wire):
     content: str | Many[Block]
 
 
-class Tool(Wire):
+class ToolParam(Wire):
     """A tool offered. The vendor's own server tools have another ``type`` and are refused."""
 
     type: Literal["custom"] | None = None
@@ -176,7 +176,7 @@ class MessagesRequest(Wire):
     top_p: float | None = Field(default=None, ge=0, le=1)
     top_k: int | None = Field(default=None, ge=0)
     stop_sequences: Many[str] | None = None
-    tools: Many[Tool] | None = Field(default=None, max_length=128)
+    tools: Many[ToolParam] | None = Field(default=None, max_length=128)
     tool_choice: WireToolChoice | None = None
     thinking: ThinkingConfig | None = None
     metadata: Metadata | None = None

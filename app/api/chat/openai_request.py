@@ -127,7 +127,7 @@ class FunctionSpec(Wire):
     strict: bool | None = None
 
 
-class Tool(Wire):
+class ToolParam(Wire):
     """A tool offered."""
 
     type: Literal["function"]
@@ -183,7 +183,7 @@ class ChatCompletionRequest(Wire):
     seed: int | None = None
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
-    tools: Many[Tool] | None = Field(default=None, max_length=128)
+    tools: Many[ToolParam] | None = Field(default=None, max_length=128)
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
@@ -333,7 +333,7 @@ def _plain(content: str | list[Any] | None) -> str:
     return "".join(p.text if isinstance(p, TextPart) else p.refusal for p in content)
 
 
-def _tool(tool: Tool) -> ToolSpec:
+def _tool(tool: ToolParam) -> ToolSpec:
     f = tool.function
     return ToolSpec(f.name, f.description, f.parameters, strict=bool(f.strict))
 

@@ -288,8 +288,8 @@ class Support:
         finally:
             told = exchange.receipt().degraded
             flags = self._guard.flags(found for found in looking.found if f"guard:{found}" not in told)
-            untold = Policy.of(exchange.pin).untold(flags)
-            exchange.flags += [flag for flag in flags if flag not in untold]
+            undelivered = Policy.of(exchange.pin).undelivered(flags)
+            exchange.flags += [flag for flag in flags if flag not in undelivered]
 
     async def _offer(self, exchange: Exchange) -> list[dict[str, Any]]:
         """What waits for the customer, each with the token that lets it happen. Stored only now: a turn may be thrown away."""

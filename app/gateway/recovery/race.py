@@ -155,5 +155,5 @@ class Race(Generic[T]):
     def _overtake(self, winner: Target) -> None:
         """Tell of those that were asked before the winner and still say nothing."""
         for target in self._running:
-            if self.started.index(target) < self.started.index(winner) and target in self.state.running:
+            if self.started.index(target) < self.started.index(winner) and target in self.state.spending.running:
                 self.on_overtaken(target)

@@ -238,7 +238,7 @@ class Recovery:
         budget.first_attempt()
 
         def may_retry(error: BaseException | None) -> bool:
-            if self.circuits.state(target) != "closed" or state.running or self.stopped(target.provider):
+            if self.circuits.state(target) != "closed" or state.spending.running or self.stopped(target.provider):
                 return False
             if isinstance(error, ProviderTimeout) and self._able_now(target, others):
                 return False  # it was silent: others are asked before it is asked again
@@ -268,7 +268,7 @@ class Recovery:
         """
         began, stream, timeouts = time.perf_counter(), state.call.stream, state.request.timeouts
         wanted = timeouts.first_token if stream else timeouts.total
-        progress = state.running[target]
+        progress = state.spending.running[target]
         usual = self.patience.usual(target, stream=stream)
         try:
             with self.circuits.watch(target, given=state.remaining(), wanted=wanted, usual=usual):
@@ -281,7 +281,7 @@ class Recovery:
 
     def _overtaken(self, state: CallState, target: Target) -> None:
         """Note that a target was silent until another one had answered."""
-        state.running[target].overtaken = True
+        state.spending.running[target].overtaken = True
         self.metrics.overtaken.inc(provider=target.provider, model=target.model)
 
     def _last_resort(self, state: CallState, error: Wait) -> Reply:

@@ -1,4 +1,4 @@
-"""A stream after its first chunk: passed on, its attempt's books kept, and what happens when it breaks (R6).
+"""A stream after its first chunk: chunks pass through, its attempt is counted, and a break is handled (R6).
 
 Breaking in the middle is an error in the stream, never a clean end. Where the route says ``continue_streams`` and only text has
 been seen, another model goes on after what was said; the caller sees one stream, the record says `continued` (ADR 0014).
@@ -12,7 +12,8 @@ from app.domain.calls import Chunk, Done, Reply, TextDelta, ThinkingDelta, ToolU
 from app.domain.errors import ProviderError, ProviderOutputInvalid, ProvidersUnavailable, ProviderTimeout, Wait
 from app.domain.messages import Part, Text
 from app.domain.routes import Target
-from app.gateway.call_state import AttemptInProgress, CallState
+from app.gateway.attempt_in_progress import AttemptInProgress
+from app.gateway.call_state import CallState
 from app.gateway.recovery.breaker import Circuits
 from app.gateway.recovery.final_error import final_error
 from app.gateway.recovery.output import OutputCheck, violations
@@ -67,7 +68,7 @@ async def relay(
     except ProviderOutputInvalid as error:
         raise final_error([error]) from error
     except ProviderError as error:
-        before = state.attempts[-1].usage  # the broken one's: it has just ended
+        before = state.spending.attempts[-1].usage  # the broken one's: it has just ended
         continued = await _continuation(error, said, state, go_on)
     else:
         return

@@ -24,8 +24,8 @@ def retrying(state: CallState, policy: RetryPolicy, *, may_retry: Callable[[Base
         return backoff(retry_state) if asked is None else asked
 
     async def pause(seconds: float) -> None:
-        if not state.running:
-            state.waited_ms += seconds * 1000
+        if not state.spending.running:
+            state.spending.waited_ms += seconds * 1000
         await asyncio.sleep(seconds)
 
     def exhausted(retry_state: RetryCallState) -> bool:

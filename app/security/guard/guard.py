@@ -69,8 +69,8 @@ class Policy:
             return cls({**PROMPT_POLICY, **pin.prompt.guard})
         return cls({**ALIAS_POLICY, **pin.route.guard})
 
-    def untold(self, flags: Iterable[str]) -> frozenset[str]:
-        """The flags that stay in the record."""
+    def undelivered(self, flags: Iterable[str]) -> frozenset[str]:
+        """The flags that are recorded and not delivered to the caller."""
         return frozenset(flag for flag in flags if self._action(flag) == "log")
 
     def blocks(self, flags: Iterable[str]) -> bool:

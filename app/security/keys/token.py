@@ -5,6 +5,8 @@ their CRC-32 in 6 more. The form follows what GitHub does with its tokens (githu
 formats"): one word to a double click, found by `PATTERN`, and told from a look-alike without a look-up.
 """
 
+import hashlib
+import hmac
 import re
 import secrets
 import string
@@ -33,6 +35,11 @@ def key_id_of(token: str) -> str | None:
     if not _FORM.fullmatch(token) or _checksum(token[:-_CHECKSUM]) != token[-_CHECKSUM:]:
         return None
     return token[len(PREFIX) + 1 : len(PREFIX) + 9]
+
+
+def digest_of(token: str, secret: bytes) -> bytes:
+    """The keyed hash under which a key is stored."""
+    return hmac.digest(secret, token.encode(), hashlib.sha256)
 
 
 def _checksum(text: str) -> str:

@@ -24,8 +24,8 @@ from app.domain.errors import InvalidRequest, OctantError, OutputInvalid, Provid
 from app.domain.money import ZERO
 from app.domain.records import Replay
 from app.edge.answers import json_answer
-from app.edge.attempts import Attempts
 from app.edge.errors import TABLE
+from app.edge.failed_logins import FailedLogins
 from app.edge.idempotency import IdempotentRoute
 from app.edge.middleware import EdgeMiddleware
 from app.edge.parts import EdgeParts
@@ -67,7 +67,7 @@ class Service:
         self._app.include_router(routes)
         self.store = Idempotency(engine, secret=b"s", on_outcome=lambda o: self.outcomes.update([o]), max_bytes=max_bytes)
         about: dict[str, Any] = {"request_deadline": 5.0, "max_json_depth": 64, "checks": {}, "version": dict}
-        about |= {"attempts": Attempts(20, Proxies("")), "jobs": None, "webhook_hosts": frozenset(), "tracing": TRACING}
+        about |= {"failed_logins": FailedLogins(20, Proxies("")), "jobs": None, "webhook_hosts": frozenset(), "tracing": TRACING}
         about |= {"switch": None, "replayed": self.replays.append}
         self._app.state.edge = EdgeParts(keys=cast("Any", Keys()), idempotency=self.store, metrics=Metrics(), **about)
 

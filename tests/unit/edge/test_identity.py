@@ -8,7 +8,7 @@ import pytest
 from starlette.requests import Request
 
 from app.domain.errors import Unauthenticated
-from app.edge.attempts import MOST_OF_OTHERS, MOST_OF_THE_WAITING, Attempts
+from app.edge.failed_logins import MOST_OF_OTHERS, MOST_OF_THE_WAITING, FailedLogins
 from app.edge.identity import holder
 from app.edge.proxies import Proxies
 from app.telemetry.metrics import Metrics
@@ -39,10 +39,10 @@ def a_request(edge: object, token: str) -> Request:
 
 @pytest.mark.parametrize(("failures", "most"), [(0, MOST_OF_OTHERS), (3, MOST_OF_THE_WAITING)])
 async def test_unknown_keys_are_looked_up_a_few_at_a_time(failures: int, most: int) -> None:
-    ring, attempts = SlowRing(), Attempts(3, Proxies(""))
-    edge = SimpleNamespace(keys=ring, attempts=attempts, metrics=Metrics())
+    ring, failed_logins = SlowRing(), FailedLogins(3, Proxies(""))
+    edge = SimpleNamespace(keys=ring, failed_logins=failed_logins, metrics=Metrics())
     for _ in range(failures):
-        attempts.failed("192.0.2.1")
+        failed_logins.failed("192.0.2.1")
     asked = [holder(a_request(edge, f"wrong-{number}")) for number in range(50)]
     assert all(isinstance(told, Exception) for told in await asyncio.gather(*asked, return_exceptions=True))
     assert ring.most == most

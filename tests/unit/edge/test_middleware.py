@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.domain.errors import InvalidRequest
 from app.edge.admin import AdminSide
-from app.edge.limits import HeadLimits
+from app.edge.limits import RequestLimits
 from app.edge.middleware import EdgeMiddleware
 from app.security.redaction.redactor import Redactor
 from app.telemetry.metrics import Metrics
@@ -72,7 +72,7 @@ def wrapped(handler: Callable[[Receive, Send], Any], *, limit: int = 1000, admin
         tracing=lambda: TRACING,
         redact=REDACT,
         max_body_bytes=limit,
-        head=HeadLimits(200, 10, 400),
+        head=RequestLimits(200, 10, 400),
         admin=admin or AdminSide(port=0, strict_transport=False),
     )
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from app.domain.errors import Misconfigured
-from app.edge.attempts import Attempts
+from app.edge.failed_logins import FailedLogins
 from app.edge.proxies import Proxies
 from app.settings import load
 
@@ -46,8 +46,8 @@ def test_whatever_a_client_makes_up_before_its_own_address_is_one_address(made_u
 
 
 def test_an_ipv6_client_counts_by_its_network() -> None:
-    attempts = Attempts(3, Proxies("127.0.0.1"))
-    assert attempts.address_of(request("127.0.0.1", "2001:db8:1:2:3:4:5:6")) == "2001:db8:1:2::/64"
+    failed_logins = FailedLogins(3, Proxies("127.0.0.1"))
+    assert failed_logins.address_of(request("127.0.0.1", "2001:db8:1:2:3:4:5:6")) == "2001:db8:1:2::/64"
 
 
 def test_a_proxy_that_is_no_address_is_refused_at_start(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from scripted import Scripted, call_state, error, recovery
 from app.domain.calls import Chunk, TextDelta, ToolUseStart
 from app.domain.errors import OctantError, OutputInvalid, ProviderError, ProviderFailed, ProviderGarbled
 from app.domain.messages import OutputSchema
+from app.gateway.call_record import record_of
 
 SCHEMA = OutputSchema("answer", {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]})
 WRONG = '{"n": "many"}'
@@ -21,7 +22,7 @@ def said(response: str | None) -> str:
 async def test_a_repaired_attempt_holds_the_output_that_was_repaired() -> None:
     way = call_state(output=SCHEMA)
     way.reply = await recovery(Scripted("a", WRONG, '{"n": 1}'), Scripted("b", "unused")).complete(way)
-    first, second = way.record().attempts
+    first, second = record_of(way).attempts
     assert (said(first.response), first.violations) == (WRONG, ('$.n: type "integer"',))
     assert (second.response, second.violations) == (None, ()), "the call's own response is kept once"
 
@@ -30,7 +31,7 @@ async def test_refused_attempts_hold_their_output_and_the_call_has_no_response()
     way = call_state(output=SCHEMA, attempts=1)
     with pytest.raises(OutputInvalid):
         await recovery(Scripted("a", WRONG), Scripted("b", WRONG)).complete(way)
-    record = way.record()
+    record = record_of(way)
     assert record.response == ""
     assert [(said(a.response), len(a.violations)) for a in record.attempts] == [(WRONG, 1)] * 4
 
@@ -47,7 +48,7 @@ async def test_a_broken_stream_holds_what_had_arrived() -> None:
     with pytest.raises(OctantError):
         async with aclosing(chunks):
             _ = [chunk async for chunk in chunks]
-    (attempt,) = way.record().attempts
+    (attempt,) = record_of(way).attempts
     assert said(attempt.response) == "half a word"
 
 
@@ -56,18 +57,18 @@ async def test_a_stream_that_its_caller_left_holds_what_had_arrived() -> None:
     chunks = await recovery(Scripted("a", [TextDelta(0, "half"), TextDelta(0, "more")]), Scripted("b", "x")).open(way)
     await anext(chunks)
     await chunks.aclose()
-    assert said(way.record().attempts[0].response) == "half"
+    assert said(record_of(way).attempts[0].response) == "half"
 
 
 async def test_output_that_was_read_leniently_is_kept_as_it_came() -> None:
     fenced = '```json\n{"n": 1}\n```'
     way = call_state(output=SCHEMA)
     way.reply = await recovery(Scripted("a", fenced), Scripted("b", "unused")).complete(way)
-    assert said(way.record().attempts[0].response) == fenced
+    assert said(record_of(way).attempts[0].response) == fenced
 
 
 async def test_an_attempt_to_which_nothing_came_back_holds_nothing() -> None:
     way = call_state(attempts=1)
     with pytest.raises(OctantError):
         await recovery(Scripted("a", error(ProviderFailed)), Scripted("b", error(ProviderFailed))).complete(way)
-    assert [a.response for a in way.record().attempts] == [None, None]
+    assert [a.response for a in record_of(way).attempts] == [None, None]

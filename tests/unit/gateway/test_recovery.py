@@ -38,7 +38,7 @@ async def test_after_its_attempts_the_next_target_answers() -> None:
     a, b, way = Scripted("a", error(ProviderFailed)), Scripted("b", "backup"), call_state()
     assert (await recovery(a, b).complete(way)).text == "backup"
     assert outcomes(way) == [("a", "provider_failed")] * 2 + [("b", "ok")]
-    assert way.fallbacks == 1
+    assert way.spending.fallbacks == 1
 
 
 async def test_an_error_that_is_not_retryable_goes_to_the_next_target_at_once() -> None:
@@ -66,7 +66,7 @@ async def test_a_short_retry_after_is_honoured() -> None:
     """R3."""
     a, way = Scripted("a", error(ProviderRateLimited, retry_after=0.05), "fine"), call_state()
     assert (await recovery(a, Scripted("b", "backup")).complete(way)).text == "fine"
-    assert 50 <= way.waited_ms < 5000
+    assert 50 <= way.spending.waited_ms < 5000
 
 
 async def test_when_all_providers_limit_us_the_caller_is_told_to_wait_as_long_as_the_shortest_asked() -> None:
@@ -107,8 +107,8 @@ async def test_invalid_output_is_repaired_by_one_call_that_names_what_is_wrong()
     assert (await recovery(a, b).complete(way)).text == '{"n": 1}'
     assert outcomes(way) == [("a", "output_invalid"), ("a", "ok")]
     assert way.degraded == ["repaired"]
-    assert way.hold is not None
-    assert way.hold.spent == 30
+    assert way.spending.hold is not None
+    assert way.spending.hold.spent == 30
     assert b.calls == 0
     asked = a.requests[1].messages[-1].parts[0]
     assert isinstance(asked, Text)
@@ -119,10 +119,10 @@ async def test_invalid_output_is_repaired_by_one_call_that_names_what_is_wrong()
 async def test_a_repair_is_held_for_with_what_it_sends_more() -> None:
     """C6: its request is longer than the first."""
     way = call_state(output=SCHEMA)
-    assert way.hold is not None
-    way.hold.amount = way.worst_first_attempt()
+    assert way.spending.hold is not None
+    way.spending.hold.amount = way.worst_first_attempt()
     await recovery(Scripted("a", '{"n": "x"}', '{"n": 1}'), Scripted("b", "unused")).complete(way)
-    assert way.hold.amount > 15 + way.worst_first_attempt()
+    assert way.spending.hold.amount > 15 + way.worst_first_attempt()
 
 
 async def test_a_model_that_fails_its_repair_is_not_asked_a_third_time() -> None:
@@ -130,7 +130,7 @@ async def test_a_model_that_fails_its_repair_is_not_asked_a_third_time() -> None
     a, b, way = Scripted("a", '{"n": "no"}'), Scripted("b", '{"n": 1}'), call_state(output=SCHEMA)
     assert (await recovery(a, b).complete(way)).text == '{"n": 1}'
     assert outcomes(way) == [("a", "output_invalid"), ("a", "output_invalid"), ("b", "ok")]
-    assert [attempt.cost for attempt in way.attempts] == [15, 15, 15]
+    assert [attempt.cost for attempt in way.spending.attempts] == [15, 15, 15]
     assert way.degraded == []
 
 
@@ -211,7 +211,7 @@ async def test_with_all_circuits_open_the_caller_is_told_at_once_and_when_to_com
     way = call_state()
     with pytest.raises(ProvidersUnavailable) as refused:
         await room.complete(way)
-    assert (a.calls, b.calls, way.attempts) == (1, 1, [])
+    assert (a.calls, b.calls, way.spending.attempts) == (1, 1, [])
     assert refused.value.retry_after == pytest.approx(30, abs=1)
 
 

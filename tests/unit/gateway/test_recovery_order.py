@@ -61,7 +61,7 @@ def play(
 def test_the_order_of_attempts(first: list[Step], second: list[Step], attempts: int) -> None:
     """R2, R4, R5, R8."""
     way, came = play(first, second, attempts=attempts)
-    tried = [(a.provider, a.outcome) for a in way.attempts]
+    tried = [(a.provider, a.outcome) for a in way.spending.attempts]
     providers = [provider for provider, _ in tried]
     assert providers == sorted(providers), "never back to a target that was left"
     for provider in ("a", "b"):
@@ -80,9 +80,9 @@ def test_the_order_of_attempts(first: list[Step], second: list[Step], attempts: 
 def test_every_paid_reply_is_spent_and_no_invalid_one_is_passed_on(first: list[Step], second: list[Step], attempts: int) -> None:
     """C6, R4: the price is one micro-dollar a token, so cost and tokens are the same number."""
     way, came = play(first, second, attempts=attempts)
-    assert way.hold is not None
-    assert way.hold.spent == way.cost == sum(a.usage.total for a in way.attempts)
-    assert way.hold.amount >= way.hold.spent
+    assert way.spending.hold is not None
+    assert way.spending.hold.spent == way.spending.cost == sum(a.usage.total for a in way.spending.attempts)
+    assert way.spending.hold.amount >= way.spending.hold.spent
     if not isinstance(came, OctantError):
         assert violations(way.reply or came, SCHEMA) == ()  # type: ignore[arg-type]  # a Reply, as it is no error
 
@@ -92,6 +92,6 @@ def test_every_paid_reply_is_spent_and_no_invalid_one_is_passed_on(first: list[S
 def test_a_target_whose_circuit_opened_is_not_asked_again(first: list[Step], second: list[Step]) -> None:
     """R5: at the first failure here, so every failure of a target is its last attempt."""
     way, _ = play(first, second, attempts=4, breaker=BreakerPolicy(failures=1, rest=60))
-    for before, after in pairwise(way.attempts):
+    for before, after in pairwise(way.spending.attempts):
         if before.provider == after.provider:
             assert before.outcome == "output_invalid"

@@ -47,7 +47,7 @@ async def test_a_stream_that_breaks_after_its_first_chunk_ends_in_an_error_and_i
         await anext(chunks)
     assert b.calls == 0
     assert outcomes(way) == [("a", "provider_garbled")]
-    assert way.cost == 12
+    assert way.spending.cost == 12
 
 
 async def test_a_stream_that_the_client_leaves_counts_all_that_the_model_can_have_made() -> None:
@@ -57,7 +57,7 @@ async def test_a_stream_that_the_client_leaves_counts_all_that_the_model_can_hav
     assert await anext(chunks) == TextDelta(0, "half")
     await chunks.aclose()
     assert outcomes(way) == [("a", "cancelled")]
-    assert way.attempts[0].usage == Usage(input=way.input_tokens, output=100, estimated=True)
+    assert way.spending.attempts[0].usage == Usage(input=way.input_tokens, output=100, estimated=True)
 
 
 async def test_an_empty_stream_is_a_failure() -> None:

@@ -19,6 +19,7 @@ from app.domain.errors import (
     ProviderTimeout,
 )
 from app.domain.messages import OutputSchema, Sampling
+from app.gateway.call_record import record_of
 from app.gateway.call_state import CallState
 from app.gateway.providers.base import ModelRequest
 from app.gateway.recovery import patience
@@ -39,7 +40,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def both_run(way: CallState) -> None:
-    while len(way.running) < 2:  # noqa: ASYNC110 - no event tells of it
+    while len(way.spending.running) < 2:  # noqa: ASYNC110 - no event tells of it
         await asyncio.sleep(0.01)
 
 
@@ -85,11 +86,11 @@ async def test_an_overtaken_attempt_is_counted_at_its_worst_and_named_a_timeout(
     """C6, ADR 0016."""
     room, way = recovery(Scripted("a", HANGS), Scripted("b", "backup")), a_call(mode, seconds=2.0)
     await answer(room, way)
-    first, second = way.attempts
+    first, second = way.spending.attempts
     assert (first.usage.output, first.usage.estimated, first.cost) == (100, True, WORST)
-    assert way.hold is not None
-    assert way.hold.spent == way.cost == first.cost + second.cost
-    assert [a.number for a in way.attempts] == [1, 2]
+    assert way.spending.hold is not None
+    assert way.spending.hold.spent == way.spending.cost == first.cost + second.cost
+    assert [a.number for a in way.spending.attempts] == [1, 2]
     assert room.metrics.registry.get_sample_value("octant_overtaken_total", {"provider": "a", "model": "model-a"}) == 1
 
 
@@ -98,8 +99,8 @@ async def test_two_attempts_at_once_are_held_for_together() -> None:
     way = call_state(seconds=2.0)
     room = recovery(Scripted("a", HANGS), Scripted("b", "backup"))
     await room.complete(way)
-    assert way.hold is not None
-    assert way.hold.amount >= 2 * WORST
+    assert way.spending.hold is not None
+    assert way.spending.hold.amount >= 2 * WORST
 
 
 async def test_where_the_budget_does_not_cover_a_second_attempt_the_first_goes_on() -> None:
@@ -116,7 +117,7 @@ async def test_a_slow_target_that_answers_after_all_wins_over_a_slower_one() -> 
     room, way = recovery(Scripted("a", 1.4), Scripted("b", HANGS)), call_state(seconds=2.0)
     assert (await room.complete(way)).text == "1.4"
     assert outcomes(way) == [("b", "cancelled"), ("a", "ok")]
-    assert (way.receipt().provider, way.record().provider) == ("a", "a")
+    assert (way.receipt().provider, record_of(way).provider) == ("a", "a")
     assert room.circuits.state(A) == room.circuits.state(B) == "closed"
 
 
@@ -126,7 +127,7 @@ async def test_with_all_hanging_the_error_comes_within_the_deadline(mode: str) -
     with pytest.raises(DeadlineExceeded):
         await answer(room, way)
     assert way.call.deadline.remaining() > 0
-    assert not way.running
+    assert not way.spending.running
 
 
 async def test_the_loser_of_a_stream_is_closed() -> None:
@@ -152,10 +153,10 @@ async def test_a_caller_that_leaves_leaves_nothing_running() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not way.running
-    assert {a.outcome for a in way.attempts} == {"cancelled"}
-    assert way.hold is not None
-    assert way.hold.spent == 2 * WORST
+    assert not way.spending.running
+    assert {a.outcome for a in way.spending.attempts} == {"cancelled"}
+    assert way.spending.hold is not None
+    assert way.spending.hold.spent == 2 * WORST
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -302,8 +303,8 @@ async def test_a_repair_is_no_silence() -> None:
 async def test_overhead_counts_no_waiting_twice_and_none_of_it_as_ours() -> None:
     room, way = recovery(Scripted("a", HANGS), Scripted("b", 0.3)), call_state(seconds=2.0)
     await room.complete(way)
-    assert way.waited_ms >= 700
-    assert way.waited_ms <= (time.perf_counter() - way.started) * 1000
+    assert way.spending.waited_ms >= 700
+    assert way.spending.waited_ms <= (time.perf_counter() - way.started) * 1000
 
 
 async def test_a_call_that_waits_hears_of_what_another_worker_found_once() -> None:
@@ -358,6 +359,6 @@ async def test_both_answering_at_the_same_moment_the_routes_first_wins_and_both_
     gate.set()
     assert (await task).provider == "a"
     assert sorted(outcomes(way)) == [("a", "ok"), ("b", "ok")]
-    assert way.hold is not None
-    assert way.hold.spent == way.cost == 30
-    assert way.record().provider == "a"
+    assert way.spending.hold is not None
+    assert way.spending.hold.spent == way.spending.cost == 30
+    assert record_of(way).provider == "a"

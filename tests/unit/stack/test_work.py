@@ -4,12 +4,14 @@ import asyncio
 import dataclasses
 import subprocess
 import sys
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from app.jobs.jobs import Job
+from app.stack import job_worker
 from app.stack.job_worker import LONGEST_PAUSE, Runner, _pause
 from app.telemetry.metrics import Metrics
 
@@ -61,14 +63,14 @@ def a_job(number: int = 1) -> Job:
 
 
 class Store:
-    """The store of jobs as far as a runner uses it here. ``started``: which jobs were started."""
+    """The store of jobs as far as a runner uses it here: it has one job, which is due again and again."""
 
     def __init__(self) -> None:
-        self.started: list[str] = []
+        self.passed_over: list[set[str]] = []
 
-    async def start(self, job_id: str, *, but_of: object) -> Job:
-        self.started.append(job_id)
-        return a_job(len(self.started))
+    async def start(self, *, but: Collection[str], but_of: Collection[str]) -> Job | None:
+        self.passed_over.append(set(but_of))
+        return None if "job_1" in but or "t" in but_of else a_job()
 
 
 def a_runner(store: Store) -> Runner:
@@ -87,13 +89,37 @@ def a_runner(store: Store) -> Runner:
 
 
 async def test_a_job_that_runs_here_is_not_started_again_when_its_lease_ended_meanwhile() -> None:
-    """Postgres was away longer than the lease; its sweep finds the job before the runner has renewed."""
+    """Postgres was away longer than the lease, and the job is due before the runner has renewed."""
+    runner = a_runner(Store())
+    waiting = asyncio.create_task(asyncio.sleep(60))
+    runner.running["job_1"] = (a_job(), waiting)
+    assert not await runner._take()
+    assert runner.running["job_1"][1] is waiting
+    waiting.cancel()
+
+
+async def test_the_backlog_of_a_tenant_with_its_share_is_not_read_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_worker, "LOOK_PAST_EVERY", 3600.0)
     store = Store()
     runner = a_runner(store)
     waiting = asyncio.create_task(asyncio.sleep(60))
-    runner.running["job_1"] = (a_job(), waiting)
-    await runner.run("job_1")
-    assert store.started == []
+    runner.running = {f"job_{n}": (a_job(), waiting) for n in range(2, 8)}  # six of eight places
+    for _ in range(5):
+        assert not await runner._take()
+    assert store.passed_over == [{"t"}]
+    runner.running.popitem()
+    assert await runner._take(), "the tenant's own next job"
+    assert store.passed_over == [{"t"}, set()]
+    waiting.cancel()
+
+
+async def test_a_job_that_ends_wakes_a_worker_without_a_free_place() -> None:
+    runner = a_runner(Store())
+    ended, waiting = asyncio.create_task(asyncio.sleep(0)), asyncio.create_task(asyncio.sleep(60))
+    runner.running = {f"job_{n}": (a_job(), waiting) for n in range(2, 9)} | {"job_1": (a_job(), ended)}
+    runner._done("job_1", ended)
+    assert runner._wake.is_set()
+    assert "job_1" not in runner.running
     waiting.cancel()
 
 

@@ -1,4 +1,4 @@
-"""Wrong keys and passwords, counted by the address they come from: who guesses is made to wait (S8, ADR 0021).
+"""Count wrong keys and passwords by the address they come from; an address that guesses must wait (S8, ADR 0021).
 
 Counted in each worker for itself, without a store: it holds while Valkey is away and costs a valid key nothing. Memory is
 bounded; so is what guessing can do, since a key is 256 bits of chance.
@@ -29,7 +29,7 @@ class _Failures:
     count: int
 
 
-class Attempts:
+class FailedLogins:
     """Failures by address. After ``most`` within a minute from the first, an address waits until that minute is over."""
 
     def __init__(self, most: int, proxies: Proxies) -> None:

@@ -1,0 +1,72 @@
+"""One request to one provider while it runs: what has arrived of it, and what it counts when it ends."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from app.domain.calls import Reply, Usage
+from app.domain.errors import OctantError, ProviderError
+from app.gateway import metering
+from app.gateway.metering import Bound, Counted
+
+Failure = OctantError | ProviderError
+
+
+@dataclass(slots=True)
+class AttemptInProgress:
+    """See the module. ``received`` counts the bytes of output that have arrived; ``most``: the most tokens it can count.
+
+    ``overtaken``: it was silent, and the next target has answered. ``key``: the fingerprint of our key at the provider.
+    ``task`` runs the attempt until its answer, or its first token, is there.
+    """
+
+    started: float
+    most: Bound
+    stream: bool
+    overtaken: bool = False
+    key: str | None = None
+    task: "asyncio.Task[Any] | None" = None
+    ttft_ms: float | None = None
+    received: int = 0
+    reply: Reply | None = None
+    counted: Counted | None = None
+    pieces: list[str] = field(default_factory=list)
+
+    def chunk(self, text: str) -> None:
+        """Note that output arrived; the first time, how long it took."""
+        if self.ttft_ms is None:
+            self.ttft_ms = ms_since(self.started)
+        if text:
+            self.received += len(text.encode(errors="replace"))
+            self.pieces.append(text)
+
+    def end(self, reply: Reply) -> Reply:
+        """Take the whole reply, and return it with the usage that counts."""
+        self.counted = metering.count(reply.usage, self.bound(), metering.received_bytes(reply))
+        self.reply = replace(reply, usage=self.counted.usage)
+        return self.reply
+
+    def bound(self) -> Bound:
+        """The most tokens that this attempt can count by now."""
+        return self.most.at(time.perf_counter() - self.started, self.received) if self.stream else self.most
+
+    def count(self, failure: Failure | None) -> Counted:
+        """As reported; else the most it can have been, where the model may have worked; else nothing (ADR 0016)."""
+        if self.counted:
+            return self.counted
+        refused = failure if isinstance(failure, ProviderError) else None
+        reported = refused.usage if refused else None
+        if reported or self.received or refused is None or refused.perhaps_paid:
+            return metering.count(reported or Usage(estimated=True), self.bound(), self.received)
+        return metering.NOTHING
+
+    @property
+    def response(self) -> Reply | str:
+        """The whole reply; else as much of its text as arrived."""
+        return self.reply or "".join(self.pieces)
+
+
+def ms_since(started: float) -> float:
+    """Milliseconds since a reading of ``perf_counter``."""
+    return (time.perf_counter() - started) * 1000

@@ -1,0 +1,175 @@
+"""The attempts of one call and their money: each is affordable before it starts and spent when it ends, however it ends (C6)."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from app.budget import pricing
+from app.budget.budget import Budget, Hold
+from app.domain.calls import Attempt, Call, Reply
+from app.domain.errors import OctantError, ProviderError, ProviderOutputInvalid, ProviderTimeout
+from app.domain.money import ZERO, MicroUSD
+from app.domain.routes import PriceTable, Target
+from app.gateway.attempt_in_progress import AttemptInProgress, Failure, ms_since
+from app.gateway.metering import Bound, Counted
+from app.gateway.tracing import describe_attempt
+from app.telemetry.metrics import Metrics
+from app.telemetry.spans import CallSpan
+
+
+@dataclass(slots=True, kw_only=True)
+class Spending:
+    """See the module. ``waited_ms`` is time that went to providers and to pauses between attempts.
+
+    ``responses`` has an entry for each of ``attempts``. ``traceparent`` is that of the newest attempt's span.
+    """
+
+    call: Call
+    prices: PriceTable
+    span: CallSpan
+    budget: Budget
+    metrics: Metrics
+    started: float
+    hold: Hold | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    responses: list[Reply | str] = field(default_factory=list)
+    running: dict[Target, AttemptInProgress] = field(default_factory=dict)
+    waited_ms: float = 0.0
+    traceparent: str = ""
+    _running_since: float = 0.0
+    _reserved: int = 0
+    _extending: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def worst_case(self, target: Target, bound: Bound) -> MicroUSD:
+        """The most that one paid attempt of at most ``bound`` tokens can cost at ``target``."""
+        tiers = pricing.tiers_of(self.prices, target.provider, target.model)
+        return pricing.worst_case(bound.input, bound.output, tiers)
+
+    @property
+    def cost(self) -> MicroUSD:
+        """The cost of all attempts so far, one whose reply is whole and whose connection is still open included."""
+        ended = sum((a.cost for a in self.attempts), ZERO)
+        whole = (self._price(target, progress.counted) for target, progress in self.running.items() if progress.counted)
+        return MicroUSD(ended + sum(whole, ZERO))
+
+    @property
+    def tried(self) -> list[Target]:
+        """The target of each attempt, one that still runs (a stream's) included."""
+        return [*(Target(a.provider, a.model) for a in self.attempts), *self.running]
+
+    @property
+    def fallbacks(self) -> int:
+        """How many times the call went on to another target."""
+        return sum(1 for before, after in pairwise(self.tried) if before != after)
+
+    def all_waited_ms(self) -> float:
+        """Milliseconds waited for providers and between attempts, up to now."""
+        return self.waited_ms + (ms_since(self._running_since) if self.running else 0.0)
+
+    @asynccontextmanager
+    async def attempt(self, target: Target, bound: Bound) -> AsyncGenerator[AttemptInProgress, None]:
+        """Run one attempt. Raises BudgetExceeded where its worst case cannot be held."""
+        worst = self.worst_case(target, bound)
+        await self._afford(worst)
+        stream = self.call.stream
+        progress = AttemptInProgress(started=time.perf_counter(), most=bound, stream=stream, task=asyncio.current_task())
+        self._running_since = self._running_since if self.running else progress.started
+        self.running[target] = progress
+        failure: Failure | None = None
+        ended = False
+        with self.span.attempt(target.provider, target.model, stream=stream) as span:
+            self.traceparent = span.traceparent
+            try:
+                yield progress
+                ended = True
+            except ProviderError as error:
+                failure = error
+                span.fail(error.code)
+                raise
+            except asyncio.CancelledError:
+                if progress.overtaken:
+                    silent = "Silent until another model had answered."
+                    failure = ProviderTimeout(silent, provider=target.provider, model=target.model)
+                    span.fail(failure.code)
+                raise
+            except OctantError as error:  # not the provider's doing: what it sent cannot be checked
+                failure = error
+                raise
+            finally:
+                if self.running.get(target) is progress:  # else `close` has counted it
+                    del self.running[target]
+                    if not self.running:  # time that two attempts shared was waited once
+                        self.waited_ms += ms_since(self._running_since)
+                    self._reserved -= worst
+                    outcome = failure.code if failure else "ok" if ended else "cancelled"
+                    self._spend(target, progress, outcome, failure)
+                    describe_attempt(span, self.attempts[-1], progress.reply, tenant=self.call.identity.tenant.id)
+
+    def put_last(self, target: Target) -> None:
+        """List the attempt that gave the answer last, though one that it overtook has ended later."""
+        ended = [at for at, a in enumerate(self.attempts) if Target(a.provider, a.model) == target and a.outcome == "ok"]
+        if ended:
+            self.responses.append(self.responses.pop(ended[-1]))
+            self.attempts.append(self.attempts.pop(ended[-1]))
+            self._number()
+
+    def close(self) -> None:
+        """Count what still runs at the call's end: after settling nothing is spent, and what is recorded does not grow."""
+        late = len(self.running)
+        if not late:
+            return
+        self.waited_ms += ms_since(self._running_since)
+        while self.running:
+            target, progress = self.running.popitem()
+            self._spend(target, progress, ProviderTimeout.code if progress.overtaken else "cancelled", None)
+        self.responses = self.responses[-late:] + self.responses[:-late]  # the attempt that gave the answer stays the last
+        self.attempts = self.attempts[-late:] + self.attempts[:-late]
+        self._number()
+
+    def _number(self) -> None:
+        self.attempts = [replace(attempt, number=number) for number, attempt in enumerate(self.attempts, start=1)]
+
+    async def _afford(self, worst: MicroUSD) -> None:
+        """Reserve the worst case of an attempt; hold more where what others were paid for, or may yet cost, leaves too little."""
+        async with self._extending:
+            lacking = self._reserved + worst - self.hold.room if self.hold else 0
+            if self.hold and lacking > 0:
+                await self.budget.extend(self.hold, MicroUSD(lacking))
+            self._reserved += worst
+
+    def _spend(self, target: Target, progress: AttemptInProgress, outcome: str, failure: Failure | None) -> None:
+        counted = progress.count(failure)
+        usage, cost = counted.usage, self._price(target, counted)
+        if usage.total and cost > self.worst_case(target, progress.most):
+            self.metrics.over_bound.inc(provider=target.provider, model=target.model)
+        latency_ms = ms_since(progress.started)
+        if self.hold:
+            self.hold.spend(cost, usage.total)
+        self.attempts.append(
+            Attempt(
+                number=len(self.attempts) + 1,
+                provider=target.provider,
+                model=target.model,
+                outcome=outcome,
+                started_ms=(progress.started - self.started) * 1000,
+                latency_ms=latency_ms,
+                ttft_ms=progress.ttft_ms,
+                usage=usage,
+                cost=cost,
+                model_answered=progress.reply.model if progress.reply else None,
+                error=failure.message if failure else None,
+                provider_request_id=progress.reply.provider_request_id if progress.reply else None,
+                provider_key=progress.key,
+                violations=failure.violations if isinstance(failure, ProviderOutputInvalid) else (),
+            )
+        )
+        self.responses.append(progress.response)
+        self.metrics.attempt(self.call.feature, self.attempts[-1])
+
+    def _price(self, target: Target, counted: Counted) -> MicroUSD:
+        """The price of what an attempt counts; an input that is not known, at the dearest way to read one."""
+        usage, tiers = counted.usage, pricing.tiers_of(self.prices, target.provider, target.model)
+        return pricing.cost(usage, tiers) if counted.input_known else pricing.worst_case(usage.input, usage.output, tiers)
