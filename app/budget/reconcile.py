@@ -4,7 +4,6 @@ A shard's counters and what of its stream is not in the ledger yet are read in o
 to that id, without what was still in the stream, and what was still in the stream: that is what the counters should say.
 """
 
-import asyncio
 import json
 import logging
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from app.budget.hold import epoch_key
 from app.budget.ledger import Ledger
 from app.budget.scopes import ANONYMOUS, SHARDS, key
 from app.domain.errors import OctantError
+from app.domain.periodic import Periodic
 
 EVERY = 60.0
 LOCK = 0x0C7C
@@ -85,17 +85,22 @@ class Reconciler:
         self._valkey = valkey
         self._ledger = ledger
         self._on_difference = on_difference
-        self._task: asyncio.Task[None] | None = None
+        self._comparing = Periodic(
+            "reconciler",
+            self.compare,
+            every=EVERY,
+            at_once=False,
+            survives=(RedisError, SQLAlchemyError, OSError, OctantError),
+            complaint="counters not compared",
+        )
 
     async def start(self) -> None:
         """Begin to compare."""
-        self._task = asyncio.create_task(self._compare_forever())
+        self._comparing.start()
 
     async def aclose(self) -> None:
         """Stop."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=5)
+        await self._comparing.stop()
 
     async def compare(self) -> None:
         """Compare once, unless another worker does."""
@@ -107,14 +112,6 @@ class Reconciler:
             if found:
                 log.warning("counters differ from the ledger", extra={"counters": len(found)})
                 await mend(self._valkey, found)
-
-    async def _compare_forever(self) -> None:
-        while True:
-            await asyncio.sleep(EVERY)
-            try:
-                await self.compare()
-            except (RedisError, SQLAlchemyError, OSError, OctantError) as error:
-                log.warning("counters not compared", extra={"error_type": type(error).__name__})
 
 
 def _fields(entry: list[Any]) -> tuple[str, dict[str, str]]:

@@ -25,6 +25,7 @@ from starlette.types import ASGIApp
 
 from app.domain.calls import Identity
 from app.domain.errors import JobLost, OctantError
+from app.domain.periodic import Periodic, end, spawn
 from app.edge.deferral import told
 from app.edge.errors import render
 from app.jobs.jobs import Done, Job, Jobs
@@ -42,7 +43,7 @@ from app.telemetry import logs
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
 
-LOOK_EVERY, SWEEP_EVERY, FORGET_EVERY = 1.0, 2.0, 60.0
+RENEW_EVERY, SWEEP_EVERY, FORGET_EVERY = 1.0, 2.0, 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0  # twenty attempts are about an hour: longer than most outages
 
 log = logging.getLogger(__name__)
@@ -67,11 +68,28 @@ class Runner:
     alone: Callable[[Job], Awaitable[bool]]
     running: dict[str, tuple[Job, asyncio.Task[None]]] = field(default_factory=dict)
     _isolating: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _sweeps: int = 0
+    _away: bool = False
+
+    def loops(self) -> tuple[Periodic, ...]:
+        """The rounds that go on while jobs run."""
+        away = (OctantError,)
+        return (
+            Periodic(
+                "leases of jobs",
+                self.renew_leases,
+                every=RENEW_EVERY,
+                at_once=False,
+                survives=away,
+                complaint="leases not renewed",
+            ),
+            Periodic("sweep of jobs", self.sweep, every=SWEEP_EVERY, survives=away, complaint="jobs not swept"),
+        )
 
     async def run(self, job_id: str) -> None:
         """Run a job, if it is there to be run. The queue's own cancellation does not reach it; `drain` does."""
         if job_id in self.running:
-            return  # ours, with a lease that ended while Postgres was away: `look_forever` renews it
+            return  # ours, with a lease that ended while Postgres was away: `renew_leases` renews it
         try:
             job = await self.jobs.start(job_id, but_of=self._full())
         except OctantError as error:
@@ -91,32 +109,28 @@ class Runner:
         if job_id in self.running and self.running[job_id][1] is task:
             del self.running[job_id]
 
-    async def look_forever(self) -> None:
-        """Keep the leases of what runs here, and stop what is to be cancelled or was taken over."""
-        while True:
-            await asyncio.sleep(LOOK_EVERY)
-            mine = [job for job, _ in self.running.values()]
-            with _going_on("leases not renewed"):
-                renewed = await self.jobs.renew(mine) if mine else {}
-                for job in mine:
-                    if renewed.get(job.id, True) and job.id in self.running:
-                        self.running[job.id][1].cancel("cancelled" if job.id in renewed else "taken over")
+    async def renew_leases(self) -> None:
+        """Keep the leases of the jobs that run here; stop a job that is to be cancelled or was taken over. Raises OctantError."""
+        mine = [job for job, _ in self.running.values()]
+        renewed = await self.jobs.renew(mine) if mine else {}
+        for job in mine:
+            if renewed.get(job.id, True) and job.id in self.running:
+                self.running[job.id][1].cancel("cancelled" if job.id in renewed else "taken over")
 
-    async def sweep_forever(self) -> None:
-        """Queue again what got lost, and forget what is old."""
-        rounds, away = 0, False
-        while True:
-            before, away = away, True
-            with _going_on("jobs not swept"):
-                if before:  # leases ended while nobody could renew them: whoever lives does so first
-                    await self.jobs.waiting()
-                else:
-                    await self.jobs.queue_overdue()
-                    if rounds % (FORGET_EVERY // SWEEP_EVERY) == 0:
-                        await self.jobs.forget_old()
-                away = False
-            rounds += 1
-            await asyncio.sleep(SWEEP_EVERY)
+    async def sweep(self) -> None:
+        """Queue lost jobs again, and delete old ones. Raises OctantError.
+
+        The first round after an outage only waits for Postgres: leases ended in it, and workers that live renew theirs first.
+        """
+        before, self._away = self._away, True
+        if before:
+            await self.jobs.waiting()
+        else:
+            await self.jobs.queue_overdue()
+            if self._sweeps % (FORGET_EVERY // SWEEP_EVERY) == 0:
+                await self.jobs.forget_old()
+            self._sweeps += 1
+        self._away = False
 
     async def drain(self, seconds: float, hurry: asyncio.Event) -> None:
         """Let what runs end, for ``seconds`` at most and until ``hurry`` is set; the rest is put back for another worker."""
@@ -148,7 +162,7 @@ class Runner:
             log.error("job failed: it lost its worker again and again", extra={"job": job.id, "lost": job.lost})
             return
         if self._isolating.locked():  # it waits in the queue, where it takes nobody's place
-            await self._write(self.jobs.put_back(job, LOOK_EVERY, counts=False))
+            await self._write(self.jobs.put_back(job, RENEW_EVERY, counts=False))
             return
         async with self._isolating:
             try:
@@ -223,18 +237,18 @@ async def work_once(settings: Settings, job_id: str, attempt: int) -> None:
     metrics = Metrics()
     application = create_app(settings, metrics)
     async with application.router.lifespan_context(application):
-        watching = asyncio.create_task(watch_ourselves(settings.jobs_stall))
+        watching = spawn("watchdog", watch_ourselves(settings.jobs_stall))
         runner = _runner(application, settings, metrics)
         if job := await runner.jobs.attempt(job_id, attempt):
             attempting = asyncio.create_task(runner.attempt(job))
-            orphaned = asyncio.create_task(until_orphaned(parent))
+            orphaned = spawn("parent's death", until_orphaned(parent))
             orphaned.add_done_callback(lambda _: attempting.cancel("taken over"))
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, attempting.cancel, "taken over")
             await asyncio.wait([attempting])
             if not attempting.cancelled():
                 attempting.result()
-            await _end(orphaned)
-        await _end(watching)
+            await end(orphaned)
+        await end(watching)
 
 
 async def work(settings: Settings) -> None:
@@ -264,27 +278,19 @@ async def work(settings: Settings) -> None:
             stopped=partial(_stopped, edge.switch),
         )
         server, _ = exposition.serve_registry(settings.host, settings.worker_metrics_port, metrics.registry)
-        listening = asyncio.create_task(queue.listen(runner.run, at_once=settings.jobs_at_once))
-        others = [
-            asyncio.create_task(c)
-            for c in (
-                watch_ourselves(settings.jobs_stall),
-                runner.look_forever(),
-                runner.sweep_forever(),
-                webhooks.send_forever(),
-            )
-        ]
+        listening = spawn("queue of jobs", queue.listen(runner.run, at_once=settings.jobs_at_once))
+        watching = spawn("watchdog", watch_ourselves(settings.jobs_stall))
+        loops = runner.loops()
+        others = (watching, *(loop.start() for loop in loops), await webhooks.start())
         log.warning("worker is ready", extra={"jobs_at_once": settings.jobs_at_once})
         asked = asyncio.create_task(stop.wait())
         ended, _ = await asyncio.wait((asked, listening, *others), return_when=asyncio.FIRST_COMPLETED)
         if asked not in ended:
             log.error("a part of the worker ended by itself, stopping", extra={"part": repr(ended)})
         signal.alarm(math.ceil(stop_seconds(settings.graceful_timeout)))  # the end of a worker that cannot close its parts
-        await _end(asked)
-        await _end(listening)
+        await end(asked, listening)
         await runner.drain(settings.graceful_timeout, hurry)
-        for task in others:
-            await _end(task)
+        await asyncio.gather(webhooks.aclose(), *(loop.stop() for loop in loops), end(watching))
         await queue.aclose()
         await asyncio.to_thread(server.shutdown)
     if asked not in ended:
@@ -318,11 +324,6 @@ def _stop(number: signal.Signals, stop: asyncio.Event, hurry: asyncio.Event) -> 
     stop.set()
     if number in (signal.SIGINT, signal.SIGQUIT):
         hurry.set()
-
-
-async def _end(task: "asyncio.Task[Any]") -> None:
-    task.cancel()
-    await asyncio.wait([task], timeout=5)
 
 
 def _pause(attempts: int) -> float:

@@ -225,12 +225,12 @@ async def test_webhooks_of_what_is_stopped_wait_and_the_waiting_does_not_count(
         on_outcome=noted,
         stopped=stopped,
     )
-    sending = asyncio.create_task(sender.send_forever())
+    await sender.start()
     await asyncio.sleep(0.5)
     assert outcomes == []
     holds[0] = False
     async with asyncio.timeout(30):
         await tried.wait()
-    sending.cancel()
+    await sender.aclose()
     assert outcomes == ["failed"]  # no server is there: the try was made
     assert (await room.get(who, job.id)).webhook_attempts == 1

@@ -209,9 +209,14 @@ async def test_every_rule_is_evaluated_by_prometheus_on_what_the_service_really_
     assert [(rule["name"], rule["lastError"]) for rule in rules if rule["health"] == "err"] == []
     gauges = {
         name: float((await asked(prometheus, f"max({name})"))[0]["value"][1])
-        for name in ("octant_rehearsals", "octant_kill_switch_on", "octant_jobs_waiting_seconds", "octant_looks_failed_total")
+        for name in (
+            "octant_rehearsals",
+            "octant_kill_switch_on",
+            "octant_jobs_waiting_seconds",
+            "octant_gauge_samples_failed_total",
+        )
     }
-    assert gauges["octant_looks_failed_total"] == 0
+    assert gauges["octant_gauge_samples_failed_total"] == 0
     assert all(value >= 0 for value in gauges.values())
     await until_value(prometheus, 'octant_budget_used_ratio{scope="global-day"}', lambda share: 0 < share < 1)
     await until_value(prometheus, "octant:records_lag_seconds:p99_15m", lambda seconds: 0 < seconds < PATIENCE)
