@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import __version__
-from app.admin import calls
+from app.admin import alarm, calls
 from app.api import chat, feedback, jobs
 from app.domain.errors import DependencyUnavailable, InvalidRequest
 from app.domain.in_flight import InFlight
@@ -47,6 +47,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
                 jobs.router(posts(*products)),
                 said,
                 calls.router(parts.engine, parts.actions, parts.redactor),
+                alarm.router(parts.actions, parts.redactor),
             ):
                 document.include(router)
             yield

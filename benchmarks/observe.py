@@ -29,7 +29,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.audit.query import CallFilter, find_calls
+from app.audit.call_filter import CallFilter
+from app.audit.query import find_calls
 from app.jobs.tables import jobs
 from app.settings import load
 from app.stack.embedded import free_port

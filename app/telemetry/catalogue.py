@@ -84,6 +84,11 @@ CAPS = ("tenant-day", "tenant-month", "user-day", "user-month", "global-day")
 EDGE: tuple[Declared, ...] = (
     Declared("http_requests", "octant_http_requests_total", "counter", "count", "Requests answered.", (PATH, STATUS)),
     Declared(
+        "unexpected_errors", "octant_unexpected_errors_total", "counter", "count",
+        "Requests that ended in an error that no code foresaw: a bug, or an operator's test of the alarm.",
+        (_of("cause", "bug", "alarm_test"),),
+    ),
+    Declared(
         "bad_keys", "octant_bad_keys_total", "counter", "count", "API keys that were not valid.",
         (_of("outcome", "refused", "not_heard"),),
     ),

@@ -239,6 +239,17 @@ def _upkeep() -> list[Panel]:
         ),
         figure(
             Told(
+                "Unexpected errors",
+                "Requests that ended in an error that no code foresaw, in all the time that is shown.",
+                "a bug, or an operator's test of the alarm. The log has `unhandled error` with the request's id.",
+                "observability.md#an-error-that-no-code-foresaw",
+            ),
+            "none",
+            total("unexpected_errors"),
+            NEVER,
+        ),
+        figure(
+            Told(
                 "Blind spots",
                 "Gauges that could not be sampled, labels out of bounds, texts that could not be redacted; in all the time"
                 " that is shown.",
