@@ -98,7 +98,7 @@ class ActionLog:
                 newest = await connection.scalar(select(func.max(actions.c.at)).where(actions.c.action == action.action))
                 if newest and action.at - newest < pause:
                     message = f"The last {action.action} was less than {pause.total_seconds():.0f} seconds ago."
-                    raise RateLimited(message, retry_after=(newest + pause - action.at).total_seconds())
+                    raise RateLimited(message, retry_after=min(pause, newest + pause - action.at).total_seconds())
             await self._chain(connection, [action])
 
     async def newest(self, count: int) -> Sequence[Row[Any]]:

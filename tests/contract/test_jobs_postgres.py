@@ -204,7 +204,7 @@ async def test_webhooks_of_what_is_stopped_wait_and_the_waiting_does_not_count(
     room: Jobs, monkeypatch: pytest.MonkeyPatch, scope: str
 ) -> None:
     """P5: what a stop holds back leaves after the release, with all its tries."""
-    monkeypatch.setattr(webhooks, "WAIT", 0.01)
+    monkeypatch.setattr(webhooks, "SEND_EVERY", 0.01)
     monkeypatch.setattr(webhooks, "STOPPED_PAUSE", 0.01)
     who, holds, outcomes = identity(), [True], list[str]()
     stopped = {"all": lambda _: holds[0], "tenant": lambda tenant: holds[0] and tenant == who.tenant.id}[scope]

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -254,7 +255,12 @@ async def test_a_body_can_ask_for_its_next_round_sooner_this_once() -> None:
 
 async def test_jitter_only_lengthens_the_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[tuple[float, float]] = []
-    monkeypatch.setattr(periodic.random, "uniform", lambda low, high: drawn.append((low, high)) or 1.0)
+
+    def uniform(low: float, high: float) -> float:
+        drawn.append((low, high))
+        return low
+
+    monkeypatch.setattr(random, "uniform", uniform)
     rounds = Rounds()
     async with started(Periodic("spread", rounds, every=0.001, jitter=0.5)):
         await rounds.until(2)
