@@ -26,7 +26,7 @@ from app.edge.middleware import EdgeMiddleware, from_http
 from app.edge.openapi import ApiDocument
 from app.features import support
 from app.security.redaction.redactor import Redactor
-from app.settings import Settings, load
+from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from app.wiring import open_parts
 
@@ -89,11 +89,6 @@ def posts(*routers: APIRouter) -> frozenset[str]:
     """The paths that make model calls: every POST of a product. These can be deferred."""
     routes = (route for router in routers for route in router.routes if isinstance(route, APIRoute))
     return frozenset(route.path for route in routes if "POST" in (route.methods or ()) and "{" not in route.path)
-
-
-def create_app_from_settings() -> FastAPI:
-    """The factory that servers call: settings from the environment."""
-    return create_app(load())
 
 
 async def _raise_away(_: Request, error: Exception) -> Response:

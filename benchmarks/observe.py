@@ -38,6 +38,7 @@ from app.stores import build_engine
 from benchmarks.books import Sample, lost, read_books, summed, torn
 from benchmarks.receiver import Received, receiving
 from benchmarks.stage import (
+    STOP_SECONDS,
     activate_shortened,
     backstage,
     break_providers,
@@ -220,7 +221,7 @@ def _worker(env: Mapping[str, str]) -> Generator[None, None, None]:
             yield
         finally:
             worker.terminate()
-            worker.wait(60)
+            worker.wait(STOP_SECONDS)
 
 
 async def _until_quiet(engine: AsyncEngine, control: str, env: Mapping[str, str]) -> None:

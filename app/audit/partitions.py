@@ -17,7 +17,6 @@ from app.domain.periodic import Periodic
 EVERY, JITTER = 600.0, 0.1  # workers start together, and one of them at a time has the lock
 AHEAD = 2
 LOCK = 0x0C80
-PARENTS = ("calls", "attempts")
 _DAY = re.compile(r"(?:calls|attempts)_(\d{8})\Z")
 
 log = logging.getLogger(__name__)

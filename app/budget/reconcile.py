@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -67,12 +68,14 @@ async def differences(valkey: Redis, ledger: Ledger) -> list[Difference]:
 
 
 async def mend(valkey: Redis, found: list[Difference], *, lower: bool = False) -> int:
-    """Add to each counter what it lacks. One that says too much is left, it errs on the safe side, unless ``lower``."""
-    mended = [d for d in found if d.amount > 0 or lower]
-    async with valkey.pipeline(transaction=False) as pipeline:
-        for difference in mended:
-            pipeline.hincrby(difference.key, "spent", difference.amount)
-        await pipeline.execute()
+    """Add to each counter what it lacks. One that says too much is left, it errs on the safe side, unless ``lower``.
+
+    Each is added once, also where the client repeats a command.
+    """
+    add = valkey.register_script((Path(__file__).parent / "mend.lua").read_text())
+    mended, this = [d for d in found if d.amount > 0 or lower], uuid4().hex
+    for difference in mended:
+        await add(keys=[difference.key], args=[difference.amount, this])
     return len(mended)
 
 

@@ -1,4 +1,4 @@
-"""How candidates are judged: each finder gets what a pattern of `kinds` caught and yields the parts of it to replace.
+"""How candidates are judged: each detector gets what a pattern of `entity_types` caught and yields the parts of it to replace.
 
 Pure functions of a candidate, in time linear in it, for nobody bounds its length. Phone numbers are not checked against
 `phonenumbers`: made-up and mistyped ones are refused there, and are people's all the same.
@@ -35,7 +35,7 @@ def only_if(holds: Callable[[str], bool]) -> Find:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of finding, a row of `kinds.KINDS`.
+    """One kind of finding, a row of `entity_types.KINDS`.
 
     The first group of ``pattern``, or all of it, is the candidate; ``find`` yields the parts of it to replace, as
     offsets, in time linear in a candidate whose length nobody bounds. A candidate with one of ``not_after`` right before
@@ -298,11 +298,6 @@ def identifier(candidate: str) -> bool:
 def bearer(candidate: str) -> bool:
     """A token, and not the next word of a sentence about bearers."""
     return any(c.isdigit() for c in candidate)
-
-
-def secret_value(candidate: str) -> bool:
-    """A value, and not "password: required" or a placeholder."""
-    return not candidate.rstrip(".:!?").isalpha() and not candidate.startswith(("${", "<", "***"))
 
 
 _FILES = ("png", "jpg", "jpeg", "gif", "svg", "webp", "css", "js", "json", "html", "md", "py")

@@ -1,7 +1,7 @@
 """What a tenant wants redacted besides: its own customer numbers, code names, whatever has a pattern.
 
-Patterns are RE2, so none can stall a worker, and bounded in number, length and memory. They only add: what `kinds` finds is
-replaced whatever a tenant says. Each process keeps all of them and asks for changes every `EVERY` seconds; while Postgres is
+Patterns are RE2, so none can stall a worker, and bounded in number, length and memory. They only add: what `entity_types` finds
+is replaced whatever a tenant says. Each process keeps all of them and asks for changes every `EVERY` seconds; while Postgres is
 away, the last known ones stay in force. A process that starts meanwhile knows none: until it does, texts are replaced whole.
 A stored one that cannot be used (a row that was changed, a limit that is new) stops no worker: until it is mended, its tenant's
 texts are replaced whole, and nobody else's.
