@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import __version__
-from app.admin import calls
+from app.admin import alarm, calls
 from app.api import chat, feedback, jobs
 from app.domain.errors import DependencyUnavailable, InvalidRequest
 from app.domain.in_flight import InFlight
@@ -26,7 +26,7 @@ from app.edge.middleware import EdgeMiddleware, from_http
 from app.edge.openapi import ApiDocument
 from app.features import support
 from app.security.redaction.redactor import Redactor
-from app.settings import Settings, load
+from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from app.wiring import open_parts
 
@@ -47,6 +47,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
                 jobs.router(posts(*products)),
                 said,
                 calls.router(parts.engine, parts.actions, parts.redactor),
+                alarm.router(parts.actions, parts.redactor),
             ):
                 document.include(router)
             yield
@@ -88,11 +89,6 @@ def posts(*routers: APIRouter) -> frozenset[str]:
     """The paths that make model calls: every POST of a product. These can be deferred."""
     routes = (route for router in routers for route in router.routes if isinstance(route, APIRoute))
     return frozenset(route.path for route in routes if "POST" in (route.methods or ()) and "{" not in route.path)
-
-
-def create_app_from_settings() -> FastAPI:
-    """The factory that servers call: settings from the environment."""
-    return create_app(load())
 
 
 async def _raise_away(_: Request, error: Exception) -> Response:

@@ -25,6 +25,7 @@ import psutil
 
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
 from benchmarks import load
+from benchmarks.stage import STOP_SECONDS
 
 CONNECTIONS, RATE = 32, 50
 BODY = json.dumps({"model": "fast", "messages": [{"role": "user", "content": "Where is my parcel? " * 38}]}).encode()
@@ -149,7 +150,7 @@ def _process(command: list[str], cpus: set[int], **env: str) -> "Generator[subpr
             yield process
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(STOP_SECONDS)
             log.unlink(missing_ok=True)
 
 

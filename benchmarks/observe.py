@@ -29,7 +29,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.audit.query import CallFilter, find_calls
+from app.audit.call_filter import CallFilter
+from app.audit.query import find_calls
 from app.jobs.tables import jobs
 from app.settings import load
 from app.stack.embedded import free_port
@@ -37,6 +38,7 @@ from app.stores import build_engine
 from benchmarks.books import Sample, lost, read_books, summed, torn
 from benchmarks.receiver import Received, receiving
 from benchmarks.stage import (
+    STOP_SECONDS,
     activate_shortened,
     backstage,
     break_providers,
@@ -219,7 +221,7 @@ def _worker(env: Mapping[str, str]) -> Generator[None, None, None]:
             yield
         finally:
             worker.terminate()
-            worker.wait(60)
+            worker.wait(STOP_SECONDS)
 
 
 async def _until_quiet(engine: AsyncEngine, control: str, env: Mapping[str, str]) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from app.stack.embedded import free_port
-from benchmarks.stage import backstage, break_providers, serving, set_up
+from benchmarks.stage import STOP_SECONDS, backstage, break_providers, serving, set_up
 
 START_SECONDS, ARRIVE_SECONDS, JOB_SECONDS = 180.0, 30.0, 120.0
 CALLER = "00f067aa0ba902b7"
@@ -191,7 +191,7 @@ def _worker(env: Mapping[str, str]) -> Generator[None, None, None]:
             yield
         finally:
             process.terminate()
-            process.wait(60)
+            process.wait(STOP_SECONDS)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.audit.query import CallFilter, cursor_of, find_calls, get_call
+from app.audit.call_filter import CallFilter
+from app.audit.query import cursor_of, find_calls, get_call
 from app.domain.errors import InvalidRequest
 
 WARM = 7

@@ -16,9 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.settings import Settings
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
+from app.stack.stop_times import stop_seconds
 
 START_SECONDS = 120.0
+STOP_SECONDS = stop_seconds(Settings.model_fields["graceful_timeout"].default) + 5  # a supervisor waits longer than the process
 # The live release's, shortened: a rehearsal is to meet many timeouts, not to wait for them.
 TIMEOUTS = {"first_token_timeout": 1.0, "idle_timeout": 1.0, "attempt_timeout": 2.0}
 
@@ -96,7 +99,7 @@ def serving(env: Mapping[str, str]) -> Generator[tuple[str, int], None, None]:
             yield url, service.pid
         finally:
             service.terminate()
-            service.wait(60)
+            service.wait(STOP_SECONDS)
 
 
 def octant(env: Mapping[str, str], *words: str) -> str:

@@ -51,7 +51,7 @@ async def in_ledger(engine: AsyncEngine, who: Identity) -> int:
 
 async def opened(budget: Budget) -> None:
     """See that the counters are there, and wait for the end of the pause that may follow a loss."""
-    await budget.look()
+    await budget.watch_epochs()
     async with asyncio.timeout(10):
         while True:
             try:

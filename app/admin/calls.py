@@ -9,10 +9,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import IO, Annotated, Any, Literal
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 from sqlalchemy.exc import DataError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
@@ -20,7 +20,8 @@ from starlette.responses import Response, StreamingResponse
 
 from app.audit import export
 from app.audit.actions import Action, ActionLog, subject_of
-from app.audit.query import MOST, CallFilter, Sort, bounds_of, cursor_of, every_call, find_calls, get_call, with_attempts
+from app.audit.call_filter import CallFilter, Sort, bounds_of, searched
+from app.audit.query import MOST, cursor_of, every_call, find_calls, get_call, with_attempts
 from app.domain.calls import Identity
 from app.domain.errors import DependencyUnavailable, Forbidden, NotFound
 from app.edge.identity import reader
@@ -32,36 +33,13 @@ Format = Literal["jsonl", "parquet"]
 MEDIA = {"jsonl": "application/jsonl", "parquet": "application/vnd.apache.parquet"}
 
 
-class Wanted(BaseModel):
-    """The query's parameters, as `octant calls` has them as options."""
+class _Search(BaseModel):
+    """The query's parameters, without the fields of `CallFilter`."""
 
     model_config = ConfigDict(extra="forbid")
 
-    request_id: str | None = None
-    trace_id: str | None = None
-    tenant: str | None = None
-    user: str | None = None
-    key_id: str | None = None
-    feature: str | None = None
-    target: str | None = None
-    release: str | None = None
-    prompt: str | None = None
-    prompt_version: str | None = None
-    provider: str | None = None
-    model: str | None = None
-    model_answered: str | None = None
-    outcome: str | None = None
-    degraded: str | None = None
-    stream: bool | None = None
-    failed: bool | None = None
-    text: str | None = Field(default=None, max_length=1000)
-    since: datetime | None = None
-    until: datetime | None = None
     at_least: list[str] = []
     at_most: list[str] = []
-    sort: Sort = "at"
-    ascending: bool = False
-    after: str | None = None
     limit: int = Field(default=50, ge=1, le=MOST)
 
     def filter_for(self, identity: Identity) -> CallFilter:
@@ -69,6 +47,22 @@ class Wanted(BaseModel):
         told = self.model_dump(exclude={"at_least", "at_most"})
         wanted = CallFilter(**told, ranges=bounds_of(self.at_least, self.at_most))
         return replace(wanted, since=_aware(wanted.since), until=_aware(wanted.until), tenant=_tenant(identity, wanted.tenant))
+
+
+if TYPE_CHECKING:
+
+    class Wanted(_Search):
+        """The query's parameters, of which code reads these."""
+
+        tenant: str | None
+        sort: Sort
+else:
+    Wanted = create_model(
+        "Wanted",
+        __base__=_Search,
+        __doc__="The query's parameters, as `octant calls` has them as options.",
+        **{f.name: (f.type, Field(default=f.default, max_length=f.about.most)) for f in searched()},
+    )
 
 
 class Exported(Wanted):

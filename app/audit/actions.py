@@ -16,17 +16,17 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Row, insert, select, text
+from sqlalchemy import Row, func, insert, select, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit.tables import actions, actions_head
-from app.domain.errors import DependencyUnavailable
+from app.domain.errors import DependencyUnavailable, RateLimited
 from app.security.redaction.redactor import Redactor
 
 LOCK = 0x0C81
@@ -85,12 +85,20 @@ class ActionLog:
             return False
         return True
 
-    async def write(self, action: Action) -> None:
+    async def write(self, action: Action, *, pause: timedelta | None = None) -> None:
         """Write an action down in Postgres, or raise what SQLAlchemy raises: for the service, where nothing happens unlogged.
+
+        Raises RateLimited where any operator did the same less than ``pause`` ago.
 
         `append` holds a lock on a file while it waits for Postgres, which an event loop with other requests must not do.
         """
         async with self._postgres().begin() as connection:
+            if pause:
+                await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+                newest = await connection.scalar(select(func.max(actions.c.at)).where(actions.c.action == action.action))
+                if newest and action.at - newest < pause:
+                    message = f"The last {action.action} was less than {pause.total_seconds():.0f} seconds ago."
+                    raise RateLimited(message, retry_after=min(pause, newest + pause - action.at).total_seconds())
             await self._chain(connection, [action])
 
     async def newest(self, count: int) -> Sequence[Row[Any]]:

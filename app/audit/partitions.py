@@ -3,7 +3,6 @@
 Dropping a table gives its disk back at once; deleting rows would leave it to a vacuum that rewrites everything.
 """
 
-import asyncio
 import logging
 import re
 from collections.abc import Iterable, Sequence
@@ -13,10 +12,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-EVERY = 600.0
+from app.domain.periodic import Periodic
+
+EVERY, JITTER = 600.0, 0.1  # workers start together, and one of them at a time has the lock
 AHEAD = 2
 LOCK = 0x0C80
-PARENTS = ("calls", "attempts")
 _DAY = re.compile(r"(?:calls|attempts)_(\d{8})\Z")
 
 log = logging.getLogger(__name__)
@@ -44,17 +44,22 @@ class Keeper:
         self._engine = engine
         self._keep = timedelta(days=keep_days)
         self._also = tuple(also)
-        self._task: asyncio.Task[None] | None = None
+        self._tending = Periodic(
+            "partitions",
+            self.tend,
+            every=EVERY,
+            jitter=JITTER,
+            survives=(SQLAlchemyError, OSError),
+            complaint="partitions not tended, will retry",
+        )
 
     async def start(self) -> None:
         """Begin to tend."""
-        self._task = asyncio.create_task(self._tend_forever())
+        self._tending.start()
 
     async def aclose(self) -> None:
         """Stop."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=5)
+        await self._tending.stop()
 
     async def tend(self, today: date | None = None) -> list[str]:
         """Tend once, unless another worker does. Returns the names of what was dropped. Raises what SQLAlchemy raises."""
@@ -79,11 +84,3 @@ class Keeper:
             await connection.execute(text("SET LOCAL lock_timeout = '1s'"))
             await connection.execute(text(f'DROP TABLE IF EXISTS "{name}"'))
         log.info("records dropped", extra={"partition": name})
-
-    async def _tend_forever(self) -> None:
-        while True:
-            try:
-                await self.tend()
-            except (SQLAlchemyError, OSError) as error:
-                log.warning("partitions not tended, will retry", extra={"error_type": type(error).__name__})
-            await asyncio.sleep(EVERY)

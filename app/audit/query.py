@@ -12,9 +12,9 @@ import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Literal, get_args
+from typing import Any
 
 from psycopg.errors import QueryCanceled
 from sqlalchemy import (
@@ -38,9 +38,9 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit import partitions
+from app.audit.call_filter import CallFilter, Sort
 from app.audit.tables import FACETS, MAGNITUDES, SEARCH_VECTOR, STEPS, attempts, calls, magnitude
 from app.domain.errors import InvalidRequest
-from app.domain.money import MICROS_PER_DOLLAR
 from app.domain.records import NO_MODEL
 
 LONGEST = 5.0
@@ -48,63 +48,16 @@ MOST = 10_000
 DAY, MOMENT = timedelta(days=1), timedelta(microseconds=1)
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
-Sort = Literal["at", "latency_ms", "cost"]
-SORTS: tuple[str, ...] = get_args(Sort)
 EXACT = ("id", "request_id", "trace_id", "tenant", "user")
 FEW_VALUES = (
     "feature", "target", "release", "prompt", "prompt_version", "provider", "model", "model_answered", "outcome", "key_id",
 )  # fmt: skip
-RANGES = (
-    "latency_ms", "ttft_ms", "overhead_ms", "cost", "held", "fallbacks", "input_tokens", "output_tokens", "cached_input_tokens",
-    "cache_write_tokens", "reasoning_tokens",
-)  # fmt: skip
-MONEY = ("cost", "held")
 ONE_PLACE = ("id", "request_id", "trace_id")  # an index of each day says at once whether it is there
 TEXTS = (*EXACT, *FEW_VALUES, "degraded", "text")
 
 # The left sides are the indexes' expressions, letter by letter, or the indexes are not used.
 _HAS_WORDS = text(SEARCH_VECTOR.replace(":", r"\:") + r" @@ websearch_to_tsquery('simple', translate(:words, '<>', '  '))")
 _FACETS = literal_column(FACETS.replace("%", "%%"), ARRAY(Text))
-
-Bounds = tuple[float | None, float | None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallFilter:
-    """What to look for; None does not restrict. ``text`` is searched in request and response.
-
-    It reads as in a web search: all words must occur, ``"quoted words"`` together, ``-word`` not at all; case does not matter.
-    ``ranges``: by field of `RANGES`, least and most, both included; money in micro-dollars. ``failed``: the outcome is
-    neither ``ok`` nor one of `NO_MODEL`; False: it is ``ok``. ``after``: a cursor (`cursor_of`), from which on to go on in the
-    same order.
-    """
-
-    id: str | None = None
-    request_id: str | None = None
-    trace_id: str | None = None
-    tenant: str | None = None
-    user: str | None = None
-    key_id: str | None = None
-    feature: str | None = None
-    target: str | None = None
-    release: str | None = None
-    prompt: str | None = None
-    prompt_version: str | None = None
-    provider: str | None = None
-    model: str | None = None
-    model_answered: str | None = None
-    outcome: str | None = None
-    degraded: str | None = None
-    stream: bool | None = None
-    failed: bool | None = None
-    ranges: Mapping[str, Bounds] = field(default_factory=dict)
-    text: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    sort: Sort = "at"
-    ascending: bool = False
-    after: str | None = None
-    limit: int = 50
 
 
 async def find_calls(engine: AsyncEngine, wanted: CallFilter) -> list[dict[str, Any]]:
@@ -220,24 +173,6 @@ def statement_of(wanted: CallFilter) -> Select[Any]:
     if wanted.after:
         statement = statement.where(_after(wanted, order))
     return statement
-
-
-def bounds_of(at_least: Sequence[str], at_most: Sequence[str]) -> dict[str, Bounds]:
-    """Read bounds as people write them: ``latency_ms=500``, money in dollars as ``cost=0.01``. Raises InvalidRequest."""
-    found: dict[str, Bounds] = {}
-    for place, texts in enumerate((at_least, at_most)):
-        for told in texts:
-            name, _, number = told.partition("=")
-            try:
-                value = float(number) * (MICROS_PER_DOLLAR if name in MONEY else 1)
-            except ValueError:
-                value = math.nan
-            if name not in RANGES or not math.isfinite(value):
-                param = ("at_least", "at_most")[place]
-                raise InvalidRequest(f"Not a bound: give FIELD=NUMBER with one of {', '.join(RANGES)}.", param=param)
-            before = found.get(name, (None, None))
-            found[name] = (value, before[1]) if place == 0 else (before[0], value)
-    return found
 
 
 def cursor_of(row: Mapping[str, Any], sort: Sort) -> str:

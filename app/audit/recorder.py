@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.audit.rows import Writer
 from app.audit.spill import Spill
 from app.domain.calls import Attempt
+from app.domain.periodic import Periodic, end, spawn
 from app.domain.records import CallRecord
 from app.security.redaction.redactor import Redactor
 
@@ -85,21 +86,26 @@ class Recorder:
         self._queue: asyncio.Queue[CallRecord] = asyncio.Queue(capacity)
         self._bytes = 0
         self._unwritten = 0
-        self._tasks: list[asyncio.Task[None]] = []
+        self._writing: list[asyncio.Task[None]] = []
+        self._bringing_back = Periodic(
+            "spilled records",
+            self._bring_all_back,
+            every=BRING_BACK_EVERY,
+            survives=AWAY,
+            complaint="spilled records not brought back, will retry",
+        )
 
     async def start(self) -> None:
         """Begin to write, and to bring back what was spilled."""
-        writing = (self._write_forever() for _ in range(self._writers))
-        self._tasks = [asyncio.create_task(c) for c in (*writing, self._bring_back_forever())]
+        self._writing = [spawn("recorder", self._write_forever()) for _ in range(self._writers)]
+        self._bringing_back.start()
 
     async def aclose(self, grace: float = 5.0) -> None:
         """Write or spill what is queued, for ``grace`` seconds at most; what is left then is counted as dropped."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await self._queue.join()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(end(*self._writing), self._bringing_back.stop())
         self._spill.close()
         if self._unwritten:
             log.error("records lost at shutdown", extra={"records": self._unwritten})
@@ -170,8 +176,10 @@ class Recorder:
         try:
             return await asyncio.shield(appending)
         except asyncio.CancelledError:
-            with contextlib.suppress(OSError):
-                await appending
+            while not appending.done():
+                with contextlib.suppress(asyncio.CancelledError):  # the stop repeats it
+                    await asyncio.wait([appending])
+            if appending.exception() is None:
                 self._unwritten -= len(batch)
             raise
 
@@ -195,15 +203,10 @@ class Recorder:
             await self._write(batch[:middle], again=again)
             await self._write(batch[middle:], again=again)
 
-    async def _bring_back_forever(self) -> None:
-        while True:
-            try:
-                while await self._bring_back():
-                    pass
-                self._on_spill(0, await asyncio.to_thread(lambda: self._spill.size))  # others bring back ours too
-            except AWAY as error:
-                log.warning("spilled records not brought back, will retry", extra={"error_type": type(error).__name__})
-            await asyncio.sleep(BRING_BACK_EVERY)
+    async def _bring_all_back(self) -> None:
+        while await self._bring_back():
+            pass
+        self._on_spill(0, await asyncio.to_thread(lambda: self._spill.size))  # others bring back ours too
 
     async def _bring_back(self) -> bool:
         """One spilled file, of ours or of a process that is gone; what arrived already is passed over. False: there is none."""

@@ -5,10 +5,10 @@ way carries it to Postgres, where it stands once whatever happens. From there it
 and to Alertmanager again and again, as Prometheus would, ending by itself when the window resets.
 """
 
-import asyncio
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.budget.drift import Drift, drifts
 from app.budget.tables import alerts
 from app.domain.money import to_dollars
+from app.domain.periodic import Periodic
 from app.security import webhooks
 
 TELL_EVERY, REPEAT_EVERY, DRIFT_EVERY = 2.0, 60.0, 300.0
@@ -60,17 +61,19 @@ class Alerts:
         self._receivers = receivers
         self._on_alert = on_alert
         self._on_drift = on_drift
-        self._task: asyncio.Task[None] | None = None
+        self._stack = AsyncExitStack()
 
     async def start(self) -> None:
         """Begin to tell."""
-        self._task = asyncio.create_task(self._tell_forever())
+        http = await self._stack.enter_async_context(webhooks.session(self._receivers.allowed_hosts))
+        inside = await self._stack.enter_async_context(aiohttp.ClientSession())
+        self._begin("budget alerts to the webhook", lambda: self.tell(http), TELL_EVERY)
+        self._begin("budget alerts to Alertmanager", lambda: self.repeat(inside), REPEAT_EVERY)
+        self._begin("cost drift", self.look_for_drift, DRIFT_EVERY)
 
     async def aclose(self) -> None:
         """Stop; what was not told is told by others, or after the next start."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=5)
+        await self._stack.aclose()
 
     async def tell(self, http: webhooks.Sessions) -> int:
         """Give the webhook what it has not taken yet: what fires, then what is over. Returns how many it took."""
@@ -139,22 +142,10 @@ class Alerts:
             message_id=message,
         )
 
-    async def _tell_forever(self) -> None:
-        loop = asyncio.get_running_loop()
-        repeat_at = drift_at = loop.time()
-        async with webhooks.session(self._receivers.allowed_hosts) as http, aiohttp.ClientSession() as inside:
-            while True:
-                try:
-                    await self.tell(http)
-                    if loop.time() >= repeat_at:
-                        await self.repeat(inside)
-                        repeat_at = loop.time() + REPEAT_EVERY
-                    if loop.time() >= drift_at:
-                        await self.look_for_drift()
-                        drift_at = loop.time() + DRIFT_EVERY
-                except (SQLAlchemyError, OSError) as error:
-                    log.warning("budget alerts wait", extra={"error_type": type(error).__name__})
-                await asyncio.sleep(TELL_EVERY)
+    def _begin(self, name: str, body: Callable[[], Awaitable[object]], every: float) -> None:
+        loop = Periodic(name, body, every=every, survives=(SQLAlchemyError, OSError), complaint="budget alerts wait")
+        loop.start()
+        self._stack.push_async_callback(loop.stop)
 
 
 def told(row: Row[Any]) -> dict[str, Any]:

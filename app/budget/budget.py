@@ -11,7 +11,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,10 +36,11 @@ from app.budget.valkey_watch import Allowance, ValkeyWatch
 from app.domain.calls import Identity
 from app.domain.errors import DependencyUnavailable, OctantError
 from app.domain.money import ZERO, MicroUSD
+from app.domain.periodic import Periodic, end, spawn
 
 RETRY_FIRST, RETRY_MOST = 0.1, 5.0
 MOST_AT_ONCE = 200
-LOOK_EVERY, SWEEP_EVERY = 1.0, 5.0
+EPOCHS_EVERY, SWEEP_EVERY = 1.0, 5.0
 RESENT_SECONDS = 30.0  # what was settled in these is told again after a loss: the ledger may not have it yet
 TRIES = 12
 CHECK_MS = 5000
@@ -102,25 +103,43 @@ class Budget:
         self._live: dict[str, Hold] = {}
         self._settled: deque[tuple[float, Hold]] = deque()
         self._epochs: dict[int, str] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._settling: asyncio.Task[None] | None = None
+        # Failures to read the epochs are no failures to settle: two workers that start on an empty Valkey both want to rebuild
+        # the counters, and one of them is refused.
+        lasting = (RedisError, OSError, OctantError)
+        self._epoch_watch = Periodic(
+            "counters' epochs",
+            self.watch_epochs,
+            every=EPOCHS_EVERY,
+            survives=lasting,
+            complaint="counters not looked at, will retry",
+        )
+        self._sweeping = Periodic(
+            "expired leases",
+            self.sweep,
+            every=SWEEP_EVERY,
+            at_once=False,
+            survives=lasting,
+            complaint="sweep failed, will retry",
+            on_failure=on_settle_failure,
+        )
         self._closing = False
 
     async def start(self) -> None:
         """Begin to settle, to sweep, and to look whether the counters are still there."""
         self._closing = False
-        self._tasks = [asyncio.create_task(c) for c in (self._settle_forever(), self._sweep_forever(), self._look_forever())]
+        self._settling = spawn("settling", self._settle_forever())
+        self._sweeping.start()
+        self._epoch_watch.start()
 
     async def aclose(self, grace: float = 5.0) -> None:
         """Settle what is pending, for ``grace`` seconds at most; the sweepers of other replicas take what is left."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await self._pending.join()
-        self._closing = True  # the client may answer a cancellation with an error of its own, which the tasks outlive
-        tasks = [*self._tasks, *self._watch.tasks]
-        for task in tasks:
-            task.cancel()
-        if tasks:  # bounded: a task inside the client may take its cancellation late
-            await asyncio.wait(tasks, timeout=grace)
+        self._closing = True
+        tasks = [*self._watch.tasks, *([self._settling] if self._settling else [])]
+        await asyncio.gather(end(*tasks, within=grace), self._sweeping.stop(), self._epoch_watch.stop())
         if self._journal:
             self._journal.close()
 
@@ -192,9 +211,11 @@ class Budget:
         for shard in range(SHARDS):
             keys = [epoch_key(shard), leases_key(shard), key(shard, "ledger")]
             swept += int(await self._sweep(keys=keys, args=[lease_prefix(shard), REMEMBERED_EXPIRED]))
+        if swept:
+            log.warning("expired leases settled at worst case", extra={"leases": swept})
         return swept
 
-    async def look(self) -> None:
+    async def watch_epochs(self) -> None:
         """See whether the counters of every shard are there; rebuild those that are not, and tell them of our calls again."""
         async with self._valkey.pipeline(transaction=False) as pipeline:
             for shard in range(SHARDS):
@@ -356,34 +377,6 @@ class Budget:
         self._settled.extend((now, hold) for hold in holds if hold.spent)
         while self._settled and self._settled[0][0] < now - RESENT_SECONDS:
             self._settled.popleft()
-
-    async def _sweep_forever(self) -> None:
-        while not self._closing:
-            await asyncio.sleep(SWEEP_EVERY)
-            with self._going_on("sweep failed, will retry", on_failure=self._on_settle_failure):
-                swept = await self.sweep()
-                if swept:
-                    log.warning("expired leases settled at worst case", extra={"leases": swept})
-
-    async def _look_forever(self) -> None:
-        while not self._closing:
-            with self._going_on("counters not looked at, will retry", on_failure=lambda: None):
-                await self.look()
-            await asyncio.sleep(LOOK_EVERY)
-
-    @staticmethod
-    @contextlib.contextmanager
-    def _going_on(what: str, *, on_failure: Callable[[], None]) -> Generator[None, None, None]:
-        """These tasks outlive any outage of either store; the next round tries again.
-
-        Looking at the counters settles nothing, so its failures are no failures to settle: two workers that start on an empty
-        Valkey both want to rebuild the counters, and one of them is refused.
-        """
-        try:
-            yield
-        except (RedisError, OSError, OctantError) as error:
-            on_failure()
-            log.warning(what, extra={"error_type": type(error).__name__})
 
 
 __all__ = ["Budget", "BudgetPolicy", "Hold"]

@@ -4,8 +4,6 @@ Changes are read every two seconds; while Postgres is away the last known stay i
 local file; without one it knows no user's cap, and no call is made.
 """
 
-import asyncio
-import contextlib
 import logging
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +16,7 @@ from app.budget.tables import user_caps
 from app.domain.calls import Identity
 from app.domain.errors import DependencyUnavailable
 from app.domain.money import MicroUSD
+from app.domain.periodic import Periodic
 from app.security.remembered import Remembered
 
 READ_EVERY = 2.0
@@ -39,7 +38,14 @@ class UserCaps:
         self._unknown = False
         self._known: dict[tuple[str, str], Own] = {}
         self._since = datetime(1970, 1, 1, tzinfo=UTC)
-        self._task: asyncio.Task[None] | None = None
+        self._reading = Periodic(
+            "users' caps",
+            self.read,
+            every=READ_EVERY,
+            at_once=False,
+            survives=(SQLAlchemyError, OSError),
+            complaint="users' caps not read, the last known hold",
+        )
 
     async def start(self) -> None:
         """Read all, and then what changes; with Postgres away, from the local file first."""
@@ -49,14 +55,11 @@ class UserCaps:
         except (SQLAlchemyError, OSError) as error:
             log.warning("users' caps not read at the start", extra={"error_type": type(error).__name__})
             self._recall()
-        self._task = asyncio.create_task(self._read_forever())
+        self._reading.start()
 
     async def aclose(self) -> None:
         """Stop reading."""
-        if self._task:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._reading.stop()
 
     def check(self) -> None:
         """Raise DependencyUnavailable where the caps were never read: no money can be held then."""
@@ -100,11 +103,3 @@ class UserCaps:
         async with self._engine.begin() as connection:
             await connection.execute(statement.on_conflict_do_update(index_elements=["tenant", "user"], set_=values))
         self._known[tenant, user] = own
-
-    async def _read_forever(self) -> None:
-        while True:
-            await asyncio.sleep(READ_EVERY)
-            try:
-                await self.read()
-            except (SQLAlchemyError, OSError) as error:
-                log.warning("users' caps not read, the last known hold", extra={"error_type": type(error).__name__})

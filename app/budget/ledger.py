@@ -5,7 +5,6 @@ worker carries it to Postgres in batches: inserted under the lease's id, which a
 stream. While Postgres is away the stream grows (some 300 bytes a call); nothing is lost.
 """
 
-import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -24,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.budget.scopes import ANONYMOUS, NAMES, SHARDS, key
 from app.budget.tables import alerts, ledger
 from app.domain.errors import DependencyUnavailable
+from app.domain.periodic import Periodic
 
 DRAIN_EVERY = 0.25
 BATCH = 500
@@ -57,17 +57,17 @@ class Ledger:
         self._engine = engine
         self._valkey = valkey
         self._on_pending = on_pending
-        self._task: asyncio.Task[None] | None = None
+        self._draining = Periodic(
+            "ledger", self.drain, every=DRAIN_EVERY, survives=(RedisError, SQLAlchemyError, OSError), complaint="ledger waits"
+        )
 
     async def start(self) -> None:
         """Begin to carry entries over."""
-        self._task = asyncio.create_task(self._drain_forever())
+        self._draining.start()
 
     async def aclose(self) -> None:
         """Stop; what is left in the streams is carried over by others, or after the next start."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=5)
+        await self._draining.stop()
 
     async def drain(self) -> int:
         """Carry over what waits now. Returns how many entries."""
@@ -152,14 +152,6 @@ class Ledger:
             await _insert(connection, shard, entries)
         await self._valkey.xdel(stream, *(identity for identity, _ in entries))
         return len(entries)
-
-    async def _drain_forever(self) -> None:
-        while True:
-            try:
-                await self.drain()
-            except (RedisError, SQLAlchemyError, OSError) as error:
-                log.warning("ledger waits", extra={"error_type": type(error).__name__})
-            await asyncio.sleep(DRAIN_EVERY)
 
 
 @asynccontextmanager

@@ -4,13 +4,13 @@ A shard's counters and what of its stream is not in the ledger yet are read in o
 to that id, without what was still in the stream, and what was still in the stream: that is what the counters should say.
 """
 
-import asyncio
 import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -22,6 +22,7 @@ from app.budget.hold import epoch_key
 from app.budget.ledger import Ledger
 from app.budget.scopes import ANONYMOUS, SHARDS, key
 from app.domain.errors import OctantError
+from app.domain.periodic import Periodic
 
 EVERY = 60.0
 LOCK = 0x0C7C
@@ -67,12 +68,14 @@ async def differences(valkey: Redis, ledger: Ledger) -> list[Difference]:
 
 
 async def mend(valkey: Redis, found: list[Difference], *, lower: bool = False) -> int:
-    """Add to each counter what it lacks. One that says too much is left, it errs on the safe side, unless ``lower``."""
-    mended = [d for d in found if d.amount > 0 or lower]
-    async with valkey.pipeline(transaction=False) as pipeline:
-        for difference in mended:
-            pipeline.hincrby(difference.key, "spent", difference.amount)
-        await pipeline.execute()
+    """Add to each counter what it lacks. One that says too much is left, it errs on the safe side, unless ``lower``.
+
+    Each is added once, also where the client repeats a command.
+    """
+    add = valkey.register_script((Path(__file__).parent / "mend.lua").read_text())
+    mended, this = [d for d in found if d.amount > 0 or lower], uuid4().hex
+    for difference in mended:
+        await add(keys=[difference.key], args=[difference.amount, this])
     return len(mended)
 
 
@@ -85,17 +88,22 @@ class Reconciler:
         self._valkey = valkey
         self._ledger = ledger
         self._on_difference = on_difference
-        self._task: asyncio.Task[None] | None = None
+        self._comparing = Periodic(
+            "reconciler",
+            self.compare,
+            every=EVERY,
+            at_once=False,
+            survives=(RedisError, SQLAlchemyError, OSError, OctantError),
+            complaint="counters not compared",
+        )
 
     async def start(self) -> None:
         """Begin to compare."""
-        self._task = asyncio.create_task(self._compare_forever())
+        self._comparing.start()
 
     async def aclose(self) -> None:
         """Stop."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=5)
+        await self._comparing.stop()
 
     async def compare(self) -> None:
         """Compare once, unless another worker does."""
@@ -107,14 +115,6 @@ class Reconciler:
             if found:
                 log.warning("counters differ from the ledger", extra={"counters": len(found)})
                 await mend(self._valkey, found)
-
-    async def _compare_forever(self) -> None:
-        while True:
-            await asyncio.sleep(EVERY)
-            try:
-                await self.compare()
-            except (RedisError, SQLAlchemyError, OSError, OctantError) as error:
-                log.warning("counters not compared", extra={"error_type": type(error).__name__})
 
 
 def _fields(entry: list[Any]) -> tuple[str, dict[str, str]]:

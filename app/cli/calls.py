@@ -1,20 +1,20 @@
 """`octant calls`: the records of calls, newest first, and one of them whole."""
 
 import asyncio
+import inspect
 import json
 import re
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 
+from app.audit.call_filter import SORTS, CallFilter, Searched, bounds_of, searched
 from app.cli.audited import changes
 from app.cli.database import database
-
-if TYPE_CHECKING:
-    from app.audit.query import CallFilter
 
 app = typer.Typer(help="Records of calls: filter them, or show one whole.")
 
@@ -23,54 +23,51 @@ _AGO = re.compile(r"(\d+)([smhd])\Z")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
+def _with_filter(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option for each field of `CallFilter`, in the place of its last parameter."""
+    *own, _ = inspect.signature(command).parameters.values()
+    options = [
+        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=_option(f)) for f in searched()
+    ]
+    first, *others = own
+    parameters = [first, *options, *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in others)]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # typer reads it
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    return command
+
+
+def _option(field: Searched) -> Any:  # noqa: ANN401 - an annotation
+    """A time is read by `_time`, and the sort is checked by `find`: for typer both are texts."""
+    kind = field.type if field.type in (str | None, bool | None, bool) else (str if field.default else str | None)
+    return Annotated[kind, typer.Option(*field.about.options, help=field.about.text)]
+
+
 @app.callback(invoke_without_command=True)
-def find(  # noqa: PLR0917 - one option a field is what a filter is; typer makes them keywords
+@_with_filter
+def find(
     context: typer.Context,
-    tenant: Annotated[str | None, typer.Option(help="Tenant id.")] = None,
-    user: Annotated[str | None, typer.Option(help="End user, as redacted in the record.")] = None,
-    key: Annotated[str | None, typer.Option(help="Id of an API key, as `octant key list` shows it.")] = None,
-    feature: Annotated[str | None, typer.Option(help="For instance support.answer.")] = None,
-    target: Annotated[str | None, typer.Option(help="What was asked for: a model's alias or a prompt.")] = None,
-    outcome: Annotated[str | None, typer.Option(help="`ok` or an error's code.")] = None,
-    failed: Annotated[
-        bool | None, typer.Option("--failed/--ok", help="Whether it failed: not `ok`, `not_asked`, `replayed`.")
-    ] = None,
-    provider: Annotated[str | None, typer.Option(help="Provider that answered last.")] = None,
-    model: Annotated[str | None, typer.Option(help="Model asked last.")] = None,
-    model_answered: Annotated[str | None, typer.Option(help="Version that the provider says answered.")] = None,
-    release: Annotated[str | None, typer.Option(help="Release id.")] = None,
-    prompt: Annotated[str | None, typer.Option(help="Prompt, as support/answer.")] = None,
-    prompt_version: Annotated[str | None, typer.Option(help="Its version, as v2.")] = None,
-    degraded: Annotated[str | None, typer.Option(help="A word of the header octant-degraded.")] = None,
-    stream: Annotated[bool | None, typer.Option("--stream/--whole", help="Streams, or whole answers.")] = None,
-    request_id: Annotated[str | None, typer.Option(help="As in the x-request-id header.")] = None,
-    trace_id: Annotated[str | None, typer.Option(help="32 hexadecimal digits.")] = None,
-    text: Annotated[str | None, typer.Option(help='Words in request or response; "quoted words" stand together.')] = None,
+    *,
     at_least: Annotated[list[str] | None, typer.Option(help="FIELD=NUMBER, as latency_ms=500 or cost=0.01. Repeatable.")] = None,
     at_most: Annotated[list[str] | None, typer.Option(help="As --at-least.")] = None,
-    since: Annotated[str | None, typer.Option(help="A time such as 2026-11-23T14:00, or an age such as 15m, 2h, 7d.")] = None,
-    until: Annotated[str | None, typer.Option(help="As --since.")] = None,
-    sort: Annotated[str, typer.Option(help="at, latency_ms or cost.")] = "at",
-    ascending: Annotated[bool, typer.Option("--ascending", help="The oldest, quickest or cheapest first.")] = False,
-    after: Annotated[str | None, typer.Option(help="The cursor that the page before ended with.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most this many: 20, or a million into a file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with the texts.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write them to this file: .jsonl or .parquet.", dir_okay=False)] = None,
+    **filters: Any,  # noqa: ANN401 - by field of `CallFilter`
 ) -> None:
     """List records, newest first."""
     if context.invoked_subcommand:
         return
-    from app.audit.query import SORTS, CallFilter, Sort, bounds_of, cursor_of
+    from app.audit.query import cursor_of
 
-    if sort not in SORTS:
+    if filters["sort"] not in SORTS:
         raise typer.BadParameter(f"--sort takes {', '.join(SORTS)}")
-    fields: dict[str, Any] = {
-        "tenant": tenant, "user": user, "key_id": key, "feature": feature, "target": target, "outcome": outcome, "failed": failed,
-        "provider": provider, "model": model, "model_answered": model_answered, "release": release, "prompt": prompt,
-        "prompt_version": prompt_version, "degraded": degraded, "stream": stream, "request_id": request_id, "trace_id": trace_id,
-        "text": text, "ranges": bounds_of(at_least or [], at_most or []), "since": _time(since), "until": _time(until),
-        "sort": cast("Sort", sort), "ascending": ascending, "after": after, "limit": limit or (MOST_EXPORTED if out else 20),
-    }  # fmt: skip
+    fields = {
+        **filters,
+        "since": _time(filters["since"]),
+        "until": _time(filters["until"]),
+        "ranges": bounds_of(at_least or [], at_most or []),
+        "limit": limit or (MOST_EXPORTED if out else 20),
+    }
     if out:
         _say(f"{_write(out=out, **fields)} records in {out}")
         return
@@ -98,7 +95,7 @@ def show(
             _whole(record)
 
 
-async def _find(wanted: "CallFilter") -> list[dict[str, Any]]:
+async def _find(wanted: CallFilter) -> list[dict[str, Any]]:
     from app.audit.query import find_calls
 
     async with database() as (engine, _):
@@ -108,12 +105,10 @@ async def _find(wanted: "CallFilter") -> list[dict[str, Any]]:
 @changes("calls export")
 def _write(*, out: Path, **fields: Any) -> int:  # noqa: ANN401 - the fields of a `CallFilter`
     """Write a file of records, and log that the operator did. Returns how many."""
-    from app.audit.query import CallFilter
-
     return asyncio.run(_export(CallFilter(**fields), out))
 
 
-async def _export(wanted: "CallFilter", out: Path) -> int:
+async def _export(wanted: CallFilter, out: Path) -> int:
     """Write a file beside the one that is wanted and put it there when it is whole."""
     from app.audit import export
     from app.audit.query import every_call
@@ -135,7 +130,7 @@ async def _export(wanted: "CallFilter", out: Path) -> int:
 
 async def _get(call_id: str) -> list[dict[str, Any]]:
     """Every call under an id: one for a call's own, several for a request that asked the models several times."""
-    from app.audit.query import CallFilter, find_calls, get_call
+    from app.audit.query import find_calls, get_call
     from app.domain.errors import NotFound
 
     async with database() as (engine, _):

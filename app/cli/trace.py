@@ -71,7 +71,8 @@ def waterfall(bars: Sequence[Bar], *, width: int) -> list[str]:
 
 
 async def _calls(id_: str) -> list[dict[str, Any]]:
-    from app.audit.query import CallFilter, find_calls, with_attempts
+    from app.audit.call_filter import CallFilter
+    from app.audit.query import find_calls, with_attempts
     from app.domain.errors import NotFound
 
     async with database() as (engine, _):

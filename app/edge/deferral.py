@@ -18,7 +18,6 @@ from app.edge.parts import parts_of
 from app.jobs.jobs import Job
 from app.telemetry.spans import current_traceparent
 
-TIMES = ("created_at", "started_at", "finished_at")
 HEADER, QUEUE = "octant-when-limited", "queue"
 
 Answer = Callable[[Request], Coroutine[Any, Any, Response]]

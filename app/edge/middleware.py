@@ -21,7 +21,7 @@ from app.domain import in_flight
 from app.domain.errors import BodyTooLarge, Internal, InvalidRequest, MethodNotAllowed, NotFound, OctantError
 from app.domain.in_flight import InFlight
 from app.edge.admin import AdminSide
-from app.edge.errors import dialect_of, render
+from app.edge.errors import AlarmTest, dialect_of, render
 from app.edge.limits import RequestLimits
 from app.edge.target import check_target
 from app.telemetry import logs
@@ -118,8 +118,9 @@ class EdgeMiddleware:
             await exchange.fail(InvalidRequest("A value in the request cannot be stored or looked for."))
         except ClientDisconnect:
             log.info("client left before the end of its request")
-        except Exception:
+        except Exception as error:
             log.exception("unhandled error")
+            self._metrics.unexpected_errors.inc(cause="alarm_test" if isinstance(error, AlarmTest) else "bug")
             if exchange.status:
                 raise  # the answer has begun: only a broken connection can tell the client
             await exchange.fail(Internal("Something went wrong on our side. Quote the request id when you report it."))

@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.calls import Identity
 from app.domain.errors import DependencyUnavailable, IdempotencyKeyInUse, IdempotencyKeyReused
+from app.domain.periodic import Periodic, end
 from app.idempotency.tables import idempotency_keys as keys
 
 STATEMENT_SECONDS = 3.0  # a Postgres that takes longer is as good as away
@@ -85,14 +86,23 @@ class Idempotency:
         self._challenge = timedelta(seconds=lease / 3)
         self._renew_every = lease / 8
         self._held: set[uuid.UUID] = set()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._renewing = Periodic("leases of idempotency keys", self._renew_and_challenge, every=self._renew_every, at_once=False)
+        self._hashing = Periodic(
+            "hashing of idempotency keys",
+            self._hash_all,
+            every=SWEEP_EVERY,
+            survives=(SQLAlchemyError, OSError),
+            complaint="idempotency keys not hashed, will retry",
+        )
+        self._sweeping = Periodic("old idempotency keys", self._sweep_all, every=SWEEP_EVERY, at_once=False)
         self._storing: set[asyncio.Task[None]] = set()
         self._raw_until = time.monotonic() + ROLLOUT_SECONDS
         self._waiting_bytes = 0
 
     async def start(self) -> None:
         """Begin to renew leases and to sweep."""
-        self._tasks = [asyncio.create_task(self._renew_forever()), asyncio.create_task(self._sweep_forever())]
+        for loop in (self._renewing, self._hashing, self._sweeping):
+            loop.start()
 
     async def aclose(self, grace: float = 5.0) -> None:
         """Wait ``grace`` seconds at most for answers that are still to be stored."""
@@ -100,9 +110,8 @@ class Idempotency:
             _, late = await asyncio.wait(self._storing, timeout=grace)
             for _ in late:
                 self._on_outcome("lost")
-        for task in (*self._tasks, *self._storing):
-            task.cancel()
-        await asyncio.gather(*self._tasks, *self._storing, return_exceptions=True)
+        loops = (self._renewing, self._hashing, self._sweeping)
+        await asyncio.gather(end(*self._storing), *(loop.stop() for loop in loops))
 
     def fingerprint(self, method: str, target: str, body: bytes) -> bytes:
         """What tells two requests apart, without being either. ``target`` is path and query."""
@@ -290,24 +299,19 @@ class Idempotency:
         self._waiting_bytes -= size
         self._storing.discard(task)
 
-    async def _renew_forever(self) -> None:
-        pause = self._renew_every
-        while True:
-            await asyncio.sleep(pause)
-            pause = self._renew_every if await self.renew() else min(RETRY_FIRST, self._renew_every)
-            await self.challenge()
+    async def _renew_and_challenge(self) -> None:
+        if not await self.renew():
+            self._renewing.retry_in(min(RETRY_FIRST, self._renew_every))
+        await self.challenge()
 
-    async def _sweep_forever(self) -> None:
-        while True:
-            try:
-                async with asyncio.timeout(SWEEP_EVERY):
-                    while await self.hash_old() == SWEEP_BATCH:
-                        pass
-            except (SQLAlchemyError, OSError) as error:
-                log.warning("idempotency store failed", extra={"purpose": "hash", "error_type": type(error).__name__})
-            await asyncio.sleep(SWEEP_EVERY)
-            while await self.sweep() == SWEEP_BATCH:
+    async def _hash_all(self) -> None:
+        async with asyncio.timeout(SWEEP_EVERY):
+            while await self.hash_old() == SWEEP_BATCH:
                 pass
+
+    async def _sweep_all(self) -> None:
+        while await self.sweep() == SWEEP_BATCH:
+            pass
 
     async def _execute(self, statement: Update | Delete, purpose: str) -> int | None:
         """Run one statement. Returns how many rows it met, None if Postgres did not answer."""

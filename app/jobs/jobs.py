@@ -245,7 +245,7 @@ class Jobs:
             return (await connection.execute(delete(jobs).where(jobs.c.id.in_(old)))).rowcount
 
     async def take_webhook(self, pause: timedelta) -> Job | None:
-        """Take one job whose webhook is due; it is due again after ``pause``, unless `webhook_sent` is told."""
+        """Take one job whose webhook is due; it is due again after ``pause``, unless `plan_webhook` plans otherwise."""
         due = (
             select(jobs.c.id)
             .where(jobs.c.webhook_due_at <= func.now())

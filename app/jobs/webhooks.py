@@ -3,15 +3,17 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from datetime import timedelta
 
 from app.domain.errors import OctantError
+from app.domain.periodic import Periodic
 from app.jobs.jobs import Job, Jobs
 from app.security import webhooks
 
 MOST_ATTEMPTS = 8
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 3600.0
-WAIT = 1.0
+SEND_EVERY = 1.0
 STOPPED_PAUSE = 5.0
 
 Tell = Callable[[str], None]
@@ -42,19 +44,24 @@ class Webhooks:
         self._allowed_hosts = allowed_hosts
         self._render = render
         self._on_outcome = on_outcome
+        self._stack = AsyncExitStack()
 
-    async def send_forever(self) -> None:
-        """Send what is due until cancelled. A Postgres that is away is asked again."""
-        async with webhooks.session(self._allowed_hosts) as http:
-            while True:
-                try:
-                    job = None if self._stopped("") else await self._jobs.take_webhook(timedelta(seconds=2 * webhooks.SECONDS))
-                    if job:
-                        await self._send(http, job)
-                        continue
-                except OctantError as error:
-                    log.warning("webhooks wait", extra={"code": error.code})
-                await asyncio.sleep(WAIT)
+    async def start(self) -> asyncio.Task[None]:
+        """Begin to send. Returns the task that does."""
+        http = await self._stack.enter_async_context(webhooks.session(self._allowed_hosts))
+        sending = Periodic(
+            "webhooks", lambda: self._send_due(http), every=SEND_EVERY, survives=(OctantError,), complaint="webhooks wait"
+        )
+        self._stack.push_async_callback(sending.stop)
+        return sending.start()
+
+    async def aclose(self) -> None:
+        """Stop; what is due is sent by others, or after the next start."""
+        await self._stack.aclose()
+
+    async def _send_due(self, http: webhooks.Sessions) -> None:
+        while not self._stopped("") and (job := await self._jobs.take_webhook(timedelta(seconds=2 * webhooks.SECONDS))):
+            await self._send(http, job)
 
     async def _send(self, http: webhooks.Sessions, job: Job) -> None:
         if self._stopped(job.tenant):

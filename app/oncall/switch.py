@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound, Stopped
+from app.domain.periodic import Periodic
 from app.oncall.stops import Entry, PostgresStops, Scope, ValkeyStops, merged, newer, next_version, now
 
 VALKEY, POSTGRES = "Valkey", "Postgres"
@@ -68,7 +69,6 @@ class KillSwitch:
         self._valkey = ValkeyStops(valkey)
         self._postgres = PostgresStops(engine) if engine is not None else None
         self._file = file
-        self._poll = poll
         self._on_state = on_state
         self._on_end = on_end
         self._entries: dict[str, Entry] = {}
@@ -78,8 +78,9 @@ class KillSwitch:
         self._file_ends = False
         self._away: set[str] = set()
         self._logs = False  # a command says itself what it found
-        self._closing = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._loops = [Periodic("kill switch: file and Valkey", self._refresh, every=poll, at_once=False)]
+        if self._postgres:
+            self._loops.append(Periodic("kill switch: Postgres", self._read_postgres, every=POSTGRES_PAUSE, at_once=False))
 
     @property
     def away(self) -> frozenset[str]:
@@ -90,17 +91,12 @@ class KillSwitch:
         """Read the state once, then keep reading."""
         self._logs = True
         await asyncio.gather(self._refresh(), self._read_postgres())
-        self._tasks.append(asyncio.create_task(self._forever(self._refresh, self._poll)))
-        if self._postgres:
-            self._tasks.append(asyncio.create_task(self._forever(self._read_postgres, POSTGRES_PAUSE)))
+        for loop in self._loops:
+            loop.start()
 
     async def aclose(self) -> None:
-        """Stop reading: asked, not cancelled, for redis-py 8.1 can lose a cancellation. Bounded: a store may hang."""
-        self._closing.set()
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=2 * READ_SECONDS)
-            for task in late:
-                task.cancel()
+        """Stop reading. A round under way ends first: cancelled within redis-py, it may leave a connection open."""
+        await asyncio.gather(*(loop.stop(grace=2 * READ_SECONDS) for loop in self._loops))
 
     def check(self, *, tenant: str) -> None:
         """Raise Stopped if this tenant's calls are stopped, DependencyUnavailable if that is not known yet. From memory."""
@@ -161,14 +157,6 @@ class KillSwitch:
         if len(self._away) == (2 if self._postgres else 1):
             raise DependencyUnavailable(f"{' and '.join(sorted(self._away))} did not answer.")
         return self._entries
-
-    async def _forever(self, read: Callable[[], Awaitable[None]], pause: float) -> None:
-        while not self._closing.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._closing.wait()
-                    return
-            await read()
 
     async def _refresh(self) -> None:
         self._look_for_file()

@@ -26,6 +26,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.errors import DependencyUnavailable, Misconfigured
+from app.domain.periodic import Periodic
 from app.domain.routes import Pin
 from app.releases.effective import Effect, effect_of
 from app.releases.manifest import Manifest, Places, Release, load, parse, resolve
@@ -73,13 +74,19 @@ class Releases:
         self._engine = engine
         self._valkey = valkey
         self._places = places
-        self._poll = poll
         self._remembered = remembered
         self._today = today
         self._current: Release | None = None
         self._refused: str | None = None
-        self._tasks: list[asyncio.Task[None]] = []
-        self._changed, self._listening, self._closing = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._listening = asyncio.Event()
+        self._following = Periodic("live release", self._follow, every=poll, at_once=False)
+        self._subscription = Periodic(
+            "announced releases",
+            self._listen,
+            every=poll,
+            survives=(RedisError, OSError),
+            on_failure=self._listening.clear,
+        )
         self._worker = f"{socket.gethostname()}:{os.getpid()}"
 
     async def start(self) -> None:
@@ -99,20 +106,16 @@ class Releases:
         if live:
             self._current = resolve(live[1], self._places, where=f"the live release {live[0]}")
         await self._report()
-        self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._listen())]
+        self._following.start()
+        self._subscription.start()
 
     async def aclose(self) -> None:
         """Stop following.
 
-        The tasks are asked to end, not cancelled: redis-py 8.1 can lose a cancellation in `get_message`, or leave a connection
-        open behind it (tests/contract/test_releases_postgres.py stops workers at many moments).
+        What is under way ends first: redis-py 8.1 can lose a cancellation in `get_message`, or leave a connection open behind it
+        (tests/contract/test_releases_postgres.py stops workers at many moments).
         """
-        self._closing.set()
-        self._changed.set()
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
-            for task in late:
-                task.cancel()
+        await asyncio.gather(*(loop.stop(grace=CLOSE_SECONDS) for loop in (self._following, self._subscription)))
         with contextlib.suppress(RedisError, OSError):
             await self._valkey.hdel(WORKERS, self._worker)
 
@@ -234,12 +237,8 @@ class Releases:
             log.warning("not announced, workers see it at their next look", extra={"error_type": type(error).__name__})
 
     async def _follow(self) -> None:
-        while not self._closing.is_set():
-            await _wait(self._changed, self._poll)
-            self._changed.clear()
-            if not self._closing.is_set():
-                await self._swap_if_changed()
-                await self._report()
+        await self._swap_if_changed()
+        await self._report()
 
     async def _swap_if_changed(self) -> None:
         try:
@@ -263,19 +262,14 @@ class Releases:
         log.warning("release changed", extra={"release": self._current.id})
 
     async def _listen(self) -> None:
-        """Wake `_follow` at once when a change is announced."""
-        while not self._closing.is_set():
-            try:
-                async with self._valkey.pubsub() as channel:
-                    await channel.subscribe(CHANNEL)
-                    while not self._closing.is_set():
-                        if await channel.get_message(timeout=LISTEN_SECONDS):
-                            # The subscription's own confirmation wakes it too: what changed before it was missed.
-                            self._listening.set()
-                            self._changed.set()
-            except (RedisError, OSError):
-                self._listening.clear()
-                await _wait(self._closing, self._poll)  # `_follow` looks by itself meanwhile
+        """Wake `_follow` when a change is announced, for as long as the connection lives. `_follow` reads by itself, too."""
+        async with self._valkey.pubsub() as channel:
+            await channel.subscribe(CHANNEL)
+            while not self._subscription.stopping:
+                if await channel.get_message(timeout=LISTEN_SECONDS):
+                    # The subscription's own confirmation wakes it too: what changed before it was missed.
+                    self._listening.set()
+                    self._following.wake()
 
     async def _report(self) -> None:
         """Tell operators what this worker serves, by Valkey's clock, which they share. Best effort: serving needs none of it."""
@@ -291,13 +285,6 @@ async def ever_live(engine: AsyncEngine) -> frozenset[str]:
     """The ids of all releases that were ever live; their files are immutable."""
     async with engine.connect() as connection:
         return frozenset((await connection.execute(select(manifests.c.id))).scalars())
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    """Wait for an event, at most so long."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
 
 
 def before(history: Sequence[Activation]) -> str:

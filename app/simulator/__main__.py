@@ -2,14 +2,16 @@
 
 import argparse
 import asyncio
-import contextlib
 import json
 import signal
 import sys
 
 import uvloop
 
+from app.domain.periodic import Periodic
 from app.simulator.server import Simulator
+
+REFUSALS_EVERY = 0.02
 
 
 async def run(arguments: argparse.Namespace) -> None:
@@ -22,11 +24,10 @@ async def run(arguments: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    following = asyncio.create_task(simulator.follow_refusals())
+    refusals = Periodic("refusals", simulator.apply_refusals, every=REFUSALS_EVERY)
+    refusals.start()
     await stop.wait()
-    following.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await following
+    await refusals.stop()
     await simulator.stop()
 
 

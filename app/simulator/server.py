@@ -249,13 +249,8 @@ class Simulator:
         for runner in self._runners.values():
             await runner.cleanup()
 
-    async def follow_refusals(self) -> None:
-        """Close and reopen listeners as faults come and go."""
-        while True:
-            await self._apply_refusals()
-            await asyncio.sleep(0.02)
-
-    async def _apply_refusals(self) -> None:
+    async def apply_refusals(self) -> None:
+        """Close and reopen listeners as faults have come and gone."""
         async with self._applying:
             await self._open_and_close()
 
@@ -298,12 +293,12 @@ class Simulator:
             self._faults.add([parse(fault) for fault in (told if isinstance(told, list) else [told])])
         except (BadFault, ValueError, TypeError) as error:
             return web.json_response({"error": str(error)}, status=400)
-        await self._apply_refusals()
+        await self.apply_refusals()
         return web.json_response(self._faults.told())
 
     async def _delete_faults(self, _: web.Request) -> web.Response:
         self._faults.clear()
-        await self._apply_refusals()
+        await self.apply_refusals()
         return web.json_response([])
 
     async def _get_stats(self, _: web.Request) -> web.Response:

@@ -25,6 +25,7 @@ from starlette.types import ASGIApp
 
 from app.domain.calls import Identity
 from app.domain.errors import JobLost, OctantError
+from app.domain.periodic import Periodic, end, spawn
 from app.edge.deferral import told
 from app.edge.errors import render
 from app.jobs.jobs import Done, Job, Jobs
@@ -69,39 +70,57 @@ class Runner:
     tracing: Tracing
     alone: Callable[[Job], Awaitable[bool]]
     running: dict[str, tuple[Job, asyncio.Task[None]]] = field(default_factory=dict)
-    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    taking: Periodic = field(init=False)
+    _away: bool = False
+    _sweeps: int = 0
     _look_past_at: float = 0.0
     _isolating: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def take_forever(self) -> None:
-        """Start what is due while there are places, until `stop`. Looks when a job or a place comes, and every `TAKE_EVERY`."""
-        away = False
-        while not self._stopping.is_set():
-            self._wake.clear()
-            before, away = away, True
-            with _going_on("no job taken"):
-                if before:
-                    await self.jobs.waiting()
-                    await asyncio.sleep(RENEW_FIRST)
-                while len(self.running) < self.at_once and not self._stopping.is_set() and await self._take():
-                    pass
-                away = False
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TAKE_EVERY):
-                    await self._wake.wait()
+    def __post_init__(self) -> None:
+        """The round that starts jobs; it is woken when a job or a place comes."""
+        self.taking = Periodic("taking of jobs", self.take, every=TAKE_EVERY, survives=(OctantError,), complaint="no job taken")
 
-    async def listen_forever(self) -> None:
-        """Wake `take_forever` when a job is submitted."""
-        while True:
-            with _going_on("not notified of jobs, they start up to two seconds later"):
-                await self.jobs.listen(self._wake.set)
-            await asyncio.sleep(TAKE_EVERY)
+    def loops(self) -> tuple[Periodic, ...]:
+        """The rounds that go on while jobs run, also while no more are taken."""
+        return (
+            Periodic(
+                "notifications of jobs",
+                self.listen,
+                every=TAKE_EVERY,
+                survives=(OctantError,),
+                complaint="not notified of jobs, they start up to two seconds later",
+            ),
+            Periodic(
+                "leases of jobs",
+                self.renew_leases,
+                every=RENEW_EVERY,
+                at_once=False,
+                survives=(OctantError,),
+                complaint="leases not renewed",
+            ),
+            Periodic(
+                "sweep of jobs",
+                self.sweep,
+                every=SWEEP_EVERY,
+                at_once=False,
+                survives=(OctantError,),
+                complaint="jobs not swept",
+            ),
+        )
 
-    def stop(self) -> None:
-        """Take no more jobs."""
-        self._stopping.set()
-        self._wake.set()
+    async def take(self) -> None:
+        """Start what is due while there are places. Raises OctantError."""
+        before, self._away = self._away, True
+        if before:
+            await self.jobs.waiting()
+            await asyncio.sleep(RENEW_FIRST)
+        while len(self.running) < self.at_once and not self.taking.stopping and await self._take():
+            pass
+        self._away = False
+
+    async def listen(self) -> None:
+        """Wake `take` when a job is submitted, until the connection is gone. Raises OctantError then."""
+        await self.jobs.listen(self.taking.wake)
 
     async def _take(self) -> bool:
         """Start one job; one that runs here already, with a lease that ended meanwhile, is passed over. Whether one was due."""
@@ -121,30 +140,23 @@ class Runner:
     def _done(self, job_id: str, task: "asyncio.Task[None]") -> None:
         if job_id in self.running and self.running[job_id][1] is task:
             if len(self.running) >= self.at_once or self._full():
-                self._wake.set()  # a job may be waiting for this place
+                self.taking.wake()  # a job may be waiting for this place
             del self.running[job_id]
 
-    async def renew_forever(self) -> None:
-        """Keep the leases of what runs here, and stop what is to be cancelled or was taken over."""
-        while True:
-            await asyncio.sleep(RENEW_EVERY)
-            mine = [job for job, _ in self.running.values()]
-            with _going_on("leases not renewed"):
-                renewed = await self.jobs.renew(mine) if mine else {}
-                for job in mine:
-                    if renewed.get(job.id, True) and job.id in self.running:
-                        self.running[job.id][1].cancel("cancelled" if job.id in renewed else "taken over")
+    async def renew_leases(self) -> None:
+        """Keep the leases of the jobs that run here; stop a job that is to be cancelled or was taken over. Raises OctantError."""
+        mine = [job for job, _ in self.running.values()]
+        renewed = await self.jobs.renew(mine) if mine else {}
+        for job in mine:
+            if renewed.get(job.id, True) and job.id in self.running:
+                self.running[job.id][1].cancel("cancelled" if job.id in renewed else "taken over")
 
-    async def sweep_forever(self) -> None:
-        """End what was to be cancelled when its worker died, and forget what is old."""
-        rounds = 0
-        while True:
-            await asyncio.sleep(SWEEP_EVERY)
-            with _going_on("jobs not swept"):
-                await self.jobs.end_cancelled()
-                if rounds % (FORGET_EVERY // SWEEP_EVERY) == 0:
-                    await self.jobs.forget_old()
-            rounds += 1
+    async def sweep(self) -> None:
+        """End what was to be cancelled when its worker died, and forget what is old. Raises OctantError."""
+        await self.jobs.end_cancelled()
+        if self._sweeps % (FORGET_EVERY // SWEEP_EVERY) == 0:
+            await self.jobs.forget_old()
+        self._sweeps += 1
 
     async def drain(self, seconds: float, hurry: asyncio.Event) -> None:
         """Let what runs end, for ``seconds`` at most and until ``hurry`` is set; the rest is put back for another worker."""
@@ -261,8 +273,8 @@ async def work_once(settings: Settings, job_id: str, attempt: int) -> None:
             await asyncio.wait([attempting])
             if not attempting.cancelled():
                 attempting.result()
-            await _end(orphaned)
-        await _end(watching)
+            await end(orphaned)
+        await end(watching)
 
 
 async def work(settings: Settings) -> None:
@@ -291,32 +303,20 @@ async def work(settings: Settings) -> None:
             stopped=partial(_stopped, edge.switch),
         )
         server, _ = exposition.serve_registry(settings.host, settings.worker_metrics_port, metrics.registry)
-        taking = asyncio.create_task(runner.take_forever())
-        others = [
-            asyncio.create_task(c)
-            for c in (
-                watch_ourselves(settings.jobs_stall),
-                runner.listen_forever(),
-                runner.renew_forever(),
-                runner.sweep_forever(),
-                webhooks.send_forever(),
-            )
-        ]
+        taking = runner.taking.start()
+        watching = spawn("watchdog", watch_ourselves(settings.jobs_stall))
+        loops = runner.loops()
+        others = (watching, *(loop.start() for loop in loops), await webhooks.start())
         log.warning("worker is ready", extra={"jobs_at_once": settings.jobs_at_once})
         asked = asyncio.create_task(stop.wait())
         ended, _ = await asyncio.wait((asked, taking, *others), return_when=asyncio.FIRST_COMPLETED)
         if asked not in ended:
             log.error("a part of the worker ended by itself, stopping", extra={"part": repr(ended)})
         signal.alarm(math.ceil(stop_seconds(settings.graceful_timeout)))  # the end of a worker that cannot close its parts
-        await _end(asked)
-        runner.stop()
-        await asyncio.wait(
-            [taking], timeout=STOP_TAKING
-        )  # a start that is cancelled may have been done: its job would count as lost
-        await _end(taking)
+        await end(asked)
+        await runner.taking.stop(grace=STOP_TAKING)  # a start that is cancelled may have been done: its job would count as lost
         await runner.drain(settings.graceful_timeout, hurry)
-        for task in others:
-            await _end(task)
+        await asyncio.gather(webhooks.aclose(), *(loop.stop() for loop in loops), end(watching))
         await asyncio.to_thread(server.shutdown)
     if asked not in ended:
         raise SystemExit(1)  # whoever supervises us starts another
@@ -349,11 +349,6 @@ def _stop(number: signal.Signals, stop: asyncio.Event, hurry: asyncio.Event) -> 
     stop.set()
     if number in (signal.SIGINT, signal.SIGQUIT):
         hurry.set()
-
-
-async def _end(task: "asyncio.Task[Any]") -> None:
-    task.cancel()
-    await asyncio.wait([task], timeout=5)
 
 
 def _pause(attempts: int) -> float:

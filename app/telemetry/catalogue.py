@@ -81,8 +81,25 @@ CALL_OUTCOME = _of("outcome", "ok", "last_resort", "cancelled", *_codes(OctantEr
 ATTEMPT_OUTCOME = _of("outcome", "ok", "cancelled", *_codes(ProviderError))
 CAPS = ("tenant-day", "tenant-month", "user-day", "user-month", "global-day")
 
-COUNTED: tuple[Declared, ...] = (
+EDGE: tuple[Declared, ...] = (
     Declared("http_requests", "octant_http_requests_total", "counter", "count", "Requests answered.", (PATH, STATUS)),
+    Declared(
+        "unexpected_errors", "octant_unexpected_errors_total", "counter", "count",
+        "Requests that ended in an error that no code foresaw: a bug, or an operator's test of the alarm.",
+        (_of("cause", "bug", "alarm_test"),),
+    ),
+    Declared(
+        "bad_keys", "octant_bad_keys_total", "counter", "count", "API keys that were not valid.",
+        (_of("outcome", "refused", "not_heard"),),
+    ),
+    Declared(
+        "connections_cut", "octant_connections_cut_total", "counter", "count",
+        "Connections closed on clients that were too slow or sent too much.",
+        (_of("why", "slow_head", "slow_body", "large_head", "malformed"),),
+    ),
+)  # fmt: skip
+
+GATEWAY: tuple[Declared, ...] = (
     Declared("calls", "octant_calls_total", "counter", "count", "Calls through the gateway.", (FEATURE, CALL_OUTCOME)),
     Declared("call_seconds", "octant_call_seconds", "histogram", "seconds", "Whole duration of a call.", (FEATURE,)),
     Declared(
@@ -134,28 +151,10 @@ COUNTED: tuple[Declared, ...] = (
         "token_counts", "octant_token_counts_total", "counter", "count", "Requests that only counted their tokens.", (FEATURE,)
     ),
     Declared("last_resorts", "octant_last_resorts_total", "counter", "count", "Static answers given.", (FEATURE,)),
-    Declared("guard_flags", "octant_guard_flags_total", "counter", "count", "What the guard noticed.", (FLAG,)),
-    Declared("kill_switch_refusals", "octant_kill_switch_refusals_total", "counter", "count", "Calls refused by a kill switch."),
-    Declared(
-        "kill_switch_on", "octant_kill_switch_on", "gauge", "count", "What operators have stopped, by kind.",
-        (_of("scope", "all", "provider", "tenant"),), over_workers="livemax",
-    ),
-    Declared(
-        "idempotency", "octant_idempotency_total", "counter", "count", "What became of Idempotency-Keys.",
-        (_of("outcome", "stored", "replayed", "in_flight", "reused", "released", "lost"),),
-    ),
-    Declared(
-        "jobs", "octant_jobs_total", "counter", "count", "Attempts at jobs, by how they ended.",
-        (_of("outcome", "succeeded", "failed", "lost", "cancelled", "retried", "put_back"),),
-    ),
-    Declared("job_wait_seconds", "octant_job_wait_seconds", "histogram", "seconds", "From a job's submission to its attempt."),
-    Declared(
-        "webhooks", "octant_webhooks_total", "counter", "count", "Webhooks sent.",
-        (_of("outcome", "delivered", "failed", "given_up"),),
-    ),
+    Declared("over_bound", "octant_over_bound_total", "counter", "count", "Attempts billed above our bound.", (PROVIDER, MODEL)),
 )  # fmt: skip
 
-MONEY: tuple[Declared, ...] = (
+BUDGET: tuple[Declared, ...] = (
     Declared(
         "budget_refusals", "octant_budget_refusals_total", "counter", "count", "Calls refused for money.",
         (_of("scope", "request", *CAPS),),
@@ -173,7 +172,6 @@ MONEY: tuple[Declared, ...] = (
         "budget_difference", "octant_budget_difference_dollars", "gauge", "dollars",
         "Counters against ledger, before it was mended.", over_workers="livemax",
     ),
-    Declared("over_bound", "octant_over_bound_total", "counter", "count", "Attempts billed above our bound.", (PROVIDER, MODEL)),
     Declared(
         "cost_drift", "octant_cost_drift", "gauge", "state", "1 while a feature's calls cost something else than a week ago.",
         (FEATURE,), over_workers="livemax",
@@ -184,7 +182,66 @@ MONEY: tuple[Declared, ...] = (
     Declared("settle_failures", "octant_settle_failures_total", "counter", "count", "Tries to settle that failed."),
 )  # fmt: skip
 
-SEEN: tuple[Declared, ...] = (
+SECURITY: tuple[Declared, ...] = (
+    Declared("guard_flags", "octant_guard_flags_total", "counter", "count", "What the guard noticed.", (FLAG,)),
+    Declared(
+        "redaction_failures", "octant_redaction_failures_total", "counter", "count", "Texts replaced whole: redaction failed."
+    ),
+    Declared(
+        "api_key_age", "octant_api_key_age_seconds", "gauge", "seconds", "Age of the oldest API key that works.",
+        over_workers="livemax",
+    ),
+    Declared(
+        "provider_key_age", "octant_provider_key_age_seconds", "gauge", "seconds",
+        "Since the file of a provider's key was written.", (PROVIDER,), over_workers="livemax",
+    ),
+)  # fmt: skip
+
+ONCALL: tuple[Declared, ...] = (
+    Declared("kill_switch_refusals", "octant_kill_switch_refusals_total", "counter", "count", "Calls refused by a kill switch."),
+    Declared(
+        "kill_switch_on", "octant_kill_switch_on", "gauge", "count", "What operators have stopped, by kind.",
+        (_of("scope", "all", "provider", "tenant"),), over_workers="livemax",
+    ),
+)  # fmt: skip
+
+RELEASES: tuple[Declared, ...] = (
+    Declared(
+        "price_table_wrong", "octant_price_table_wrong", "gauge", "state",
+        "1 where the live release's price table is not in effect yet, or a newer one is.",
+        (_of("reason", "not_yet", "superseded"),), over_workers="livemax",
+    ),
+    Declared(
+        "rehearsals", "octant_rehearsals", "gauge", "count", "Outages rehearsed, by the log; 0: never.", over_workers="livemax"
+    ),
+    Declared(
+        "rehearsal_age", "octant_rehearsal_age_seconds", "gauge", "seconds", "Since the newest rehearsal of an outage, if any.",
+        over_workers="livemax",
+    ),
+)  # fmt: skip
+
+JOBS: tuple[Declared, ...] = (
+    Declared(
+        "idempotency", "octant_idempotency_total", "counter", "count", "What became of Idempotency-Keys.",
+        (_of("outcome", "stored", "replayed", "in_flight", "reused", "released", "lost"),),
+    ),
+    Declared(
+        "jobs", "octant_jobs_total", "counter", "count", "Attempts at jobs, by how they ended.",
+        (_of("outcome", "succeeded", "failed", "lost", "cancelled", "retried", "put_back"),),
+    ),
+    Declared("job_wait_seconds", "octant_job_wait_seconds", "histogram", "seconds", "From a job's submission to its attempt."),
+    Declared(
+        "webhooks", "octant_webhooks_total", "counter", "count", "Webhooks sent.",
+        (_of("outcome", "delivered", "failed", "given_up"),),
+    ),
+    Declared("jobs_waiting", "octant_jobs_waiting", "gauge", "count", "Jobs that are due and not begun.", over_workers="livemax"),
+    Declared(
+        "jobs_waiting_seconds", "octant_jobs_waiting_seconds", "gauge", "seconds", "Since when the first of them is due.",
+        over_workers="livemax",
+    ),
+)  # fmt: skip
+
+AUDIT: tuple[Declared, ...] = (
     Declared("records_dropped", "octant_records_dropped_total", "counter", "count", "Call records lost."),
     Declared("records_queued", "octant_records_queued", "gauge", "count", "Call records waiting to be written."),
     Declared(
@@ -197,25 +254,9 @@ SEEN: tuple[Declared, ...] = (
     Declared(
         "spill_bytes", "octant_spill_bytes", "gauge", "bytes", "Call records on disk, to be brought back.", over_workers="livemax"
     ),
-    Declared(
-        "spans", "octant_spans_total", "counter", "count", "Spans, by what became of them.",
-        (_of("fate", "sent", "failed", "dropped", "sampled_out"),),
-    ),
-    Declared(
-        "redaction_failures", "octant_redaction_failures_total", "counter", "count", "Texts replaced whole: redaction failed."
-    ),
-    Declared(
-        "bad_keys", "octant_bad_keys_total", "counter", "count", "API keys that were not valid.",
-        (_of("outcome", "refused", "not_heard"),),
-    ),
-    Declared(
-        "connections_cut", "octant_connections_cut_total", "counter", "count",
-        "Connections closed on clients that were too slow or sent too much.",
-        (_of("why", "slow_head", "slow_body", "large_head", "malformed"),),
-    ),
 )  # fmt: skip
 
-SCORED: tuple[Declared, ...] = (
+EVALS: tuple[Declared, ...] = (
     Declared(
         "eval_scored", "octant_eval_scored_total", "counter", "count", "Calls of production that were scored.", (FEATURE, RELEASE)
     ),
@@ -244,35 +285,14 @@ SCORED: tuple[Declared, ...] = (
     ),
 )  # fmt: skip
 
-LOOKED_AT: tuple[Declared, ...] = (
+TELEMETRY: tuple[Declared, ...] = (
     Declared(
-        "api_key_age", "octant_api_key_age_seconds", "gauge", "seconds", "Age of the oldest API key that works.",
-        over_workers="livemax",
+        "spans", "octant_spans_total", "counter", "count", "Spans, by what became of them.",
+        (_of("fate", "sent", "failed", "dropped", "sampled_out"),),
     ),
     Declared(
-        "provider_key_age", "octant_provider_key_age_seconds", "gauge", "seconds",
-        "Since the file of a provider's key was written.", (PROVIDER,), over_workers="livemax",
-    ),
-    Declared(
-        "rehearsals", "octant_rehearsals", "gauge", "count", "Outages rehearsed, by the log; 0: never.", over_workers="livemax"
-    ),
-    Declared(
-        "rehearsal_age", "octant_rehearsal_age_seconds", "gauge", "seconds", "Since the newest rehearsal of an outage, if any.",
-        over_workers="livemax",
-    ),
-    Declared(
-        "price_table_wrong", "octant_price_table_wrong", "gauge", "state",
-        "1 where the live release's price table is not in effect yet, or a newer one is.",
-        (_of("reason", "not_yet", "superseded"),), over_workers="livemax",
-    ),
-    Declared("jobs_waiting", "octant_jobs_waiting", "gauge", "count", "Jobs that are due and not begun.", over_workers="livemax"),
-    Declared(
-        "jobs_waiting_seconds", "octant_jobs_waiting_seconds", "gauge", "seconds", "Since when the first of them is due.",
-        over_workers="livemax",
-    ),
-    Declared(
-        "looks_failed", "octant_looks_failed_total", "counter", "count", "Times a figure could not be looked up.",
-        (_of("look", "budget", "keys", "prices", "rehearsals", "jobs"),),
+        "gauge_samples_failed", "octant_gauge_samples_failed_total", "counter", "count", "Times a gauge could not be sampled.",
+        (_of("gauge", "budget", "keys", "prices", "rehearsals", "jobs"),),
     ),
     Declared(
         "label_overflows", "octant_label_overflows_total", "counter", "count",
@@ -280,4 +300,6 @@ LOOKED_AT: tuple[Declared, ...] = (
     ),
 )  # fmt: skip
 
-CATALOGUE: tuple[Declared, ...] = (*COUNTED, *MONEY, *SEEN, *SCORED, *LOOKED_AT)
+CATALOGUE: tuple[Declared, ...] = (
+    *EDGE, *GATEWAY, *BUDGET, *SECURITY, *ONCALL, *RELEASES, *JOBS, *AUDIT, *EVALS, *TELEMETRY,
+)  # fmt: skip

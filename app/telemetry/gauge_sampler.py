@@ -1,48 +1,42 @@
-"""Gauges that nobody counts as it happens: every few seconds somebody goes and looks."""
+"""Gauges that are sampled every few seconds."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
+from app.domain.periodic import Periodic
+
 EVERY = 15.0
-PATIENCE = 10.0
+SAMPLE_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
 
-Look = Callable[[], Awaitable[None]]
+Sample = Callable[[], Awaitable[None]]
 
 
 class GaugeSampler:
-    """Looks at each of ``looks`` every so often. What cannot be looked at keeps its last figure, and is counted."""
+    """Takes each of ``samples`` every so often. A gauge that cannot be sampled keeps its last value, and is counted."""
 
-    def __init__(self, looks: Mapping[str, Look], *, on_failure: Callable[[str], None], every: float = EVERY) -> None:
-        """``on_failure`` is told the name of a look that failed; ``every`` in seconds."""
-        self._looks = looks
+    def __init__(self, samples: Mapping[str, Sample], *, on_failure: Callable[[str], None], every: float = EVERY) -> None:
+        """``on_failure`` gets the name of a gauge that could not be sampled; ``every`` in seconds."""
+        self._samples = samples
         self._on_failure = on_failure
-        self._every = every
-        self._task: asyncio.Task[None] | None = None
+        self._sampling = Periodic("gauges", self.sample, every=every)
 
     async def start(self) -> None:
-        """Begin to look."""
-        self._task = asyncio.create_task(self._look_forever())
+        """Begin to sample."""
+        self._sampling.start()
 
     async def aclose(self) -> None:
         """Stop."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=5)
+        await self._sampling.stop()
 
-    async def look(self) -> None:
-        """Look at everything once."""
-        for name, look in self._looks.items():
+    async def sample(self) -> None:
+        """Sample every gauge once."""
+        for name, sample in self._samples.items():
             try:
-                async with asyncio.timeout(PATIENCE):
-                    await look()
+                async with asyncio.timeout(SAMPLE_SECONDS):
+                    await sample()
             except Exception as error:  # noqa: BLE001 - any store may be away in its own way; counted, and alerted on
                 self._on_failure(name)
-                log.warning("figure not looked up, the last one stands", extra={"look": name, "error_type": type(error).__name__})
-
-    async def _look_forever(self) -> None:
-        while True:
-            await self.look()
-            await asyncio.sleep(self._every)
+                log.warning("gauge not sampled, the last value stands", extra={"gauge": name, "error_type": type(error).__name__})

@@ -42,7 +42,7 @@ async def open_sampled_gauges(
     jobs: Jobs,
     releases: Releases,
 ) -> None:
-    """Figures that nobody counts as they happen. Every worker looks, so that they are there whichever of them lives."""
+    """Start the gauges that are sampled. Every worker samples, so that they are there whichever worker lives."""
 
     async def budget_used() -> None:
         for scope, share in (await usage_shares(valkey, budget, await keys.list_tenants())).items():
@@ -67,12 +67,12 @@ async def open_sampled_gauges(
         for reason in WRONG:
             metrics.price_table_wrong.set(int(state == reason), reason=reason)
 
-    looking = GaugeSampler(
+    sampler = GaugeSampler(
         {"budget": budget_used, "keys": key_age, "prices": prices, "rehearsals": rehearsed, "jobs": jobs_wait},
-        on_failure=lambda look: metrics.looks_failed.inc(look=look),
+        on_failure=lambda gauge: metrics.gauge_samples_failed.inc(gauge=gauge),
     )
-    await looking.start()
-    stack.push_async_callback(looking.aclose)
+    await sampler.start()
+    stack.push_async_callback(sampler.aclose)
 
 
 def show_stops(metrics: Metrics, counts: Mapping[str, int]) -> None:

@@ -239,14 +239,25 @@ def _upkeep() -> list[Panel]:
         ),
         figure(
             Told(
+                "Unexpected errors",
+                "Requests that ended in an error that no code foresaw, in all the time that is shown.",
+                "a bug, or an operator's test of the alarm. The log has `unhandled error` with the request's id.",
+                "observability.md#an-error-that-no-code-foresaw",
+            ),
+            "none",
+            total("unexpected_errors"),
+            NEVER,
+        ),
+        figure(
+            Told(
                 "Blind spots",
-                "Figures that could not be looked up, labels out of bounds, texts that could not be redacted; in all the time"
+                "Gauges that could not be sampled, labels out of bounds, texts that could not be redacted; in all the time"
                 " that is shown.",
                 "a panel may show old or lumped figures. The log says which.",
                 "observability.md#figures-are-stale",
             ),
             "none",
-            " + ".join(f"({total(name)})" for name in ("looks_failed", "label_overflows", "redaction_failures")),
+            " + ".join(f"({total(name)})" for name in ("gauge_samples_failed", "label_overflows", "redaction_failures")),
             NEVER,
         ),
     ]

@@ -18,7 +18,8 @@ from conftest import Simulator, octant
 from matrix import ANSWER, ATTEMPT, ATTEMPTS_PER_TARGET, CELLS, CONNECT, CUT, FIRST_TOKEN, IDLE, MATRIX, Cell, Mode, Where
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from app.audit.query import CallFilter, find_calls, get_call
+from app.audit.call_filter import CallFilter
+from app.audit.query import find_calls, get_call
 from app.releases.manifest import sha256_of
 from app.stack.embedded import free_port
 

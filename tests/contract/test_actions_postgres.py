@@ -3,6 +3,8 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.audit.actions import FORGED, START, Action, ActionLog
+from app.domain.errors import RateLimited
 
 SECRET = b"a secret for the tests of actions"
 
@@ -170,3 +173,19 @@ async def test_the_same_foreign_line_twice_does_not_stop_the_log(own_engine: Asy
     assert await log.append(an_action("name=one"))
     assert [row.outcome for row in await log.newest(9)] == ["ok", FORGED]
     assert not (await log.verify()).problems
+
+
+async def test_an_action_with_a_pause_is_done_once_in_it_however_many_operators_try(
+    own_engine: AsyncEngine, tmp_path: Path
+) -> None:
+    log, pause = log_on(own_engine, tmp_path), timedelta(minutes=1)
+    tries = (log.write(an_action(f"n={n}"), pause=pause) for n in range(8))
+    outcomes = await asyncio.gather(*tries, return_exceptions=True)
+    refused = [outcome for outcome in outcomes if isinstance(outcome, RateLimited)]
+    assert (len(refused), outcomes.count(None)) == (7, 1)
+    assert all(0 < (one.retry_after or 0) <= 60 for one in refused)
+    await log.write(an_action("no pause is asked for"))
+    later = replace(an_action("later"), at=datetime.now(UTC) + timedelta(seconds=61))
+    await log.write(later, pause=pause)
+    assert (await log.verify()).problems == ()
+    assert len(await log.newest(10)) == 3

@@ -21,18 +21,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.audit import export, query
 from app.audit import recorder as recorder_module
-from app.audit.query import (
-    SORTS,
-    CallFilter,
-    Sort,
-    bounds_of,
-    cursor_of,
-    every_call,
-    find_calls,
-    get_call,
-    statement_of,
-    windows_of,
-)
+from app.audit.call_filter import SORTS, CallFilter, Sort, bounds_of
+from app.audit.query import cursor_of, every_call, find_calls, get_call, statement_of, windows_of
 from app.audit.recorder import Recorder
 from app.audit.spill import Spill
 from app.domain.errors import InvalidRequest

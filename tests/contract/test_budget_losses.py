@@ -93,10 +93,10 @@ async def test_counters_that_were_lost_come_back_from_the_ledger_and_from_who_ha
     await budget.flush()
     flying = await budget.hold(who, MicroUSD(500), lease_id=uuid4().hex, seconds=10)
     await own.flushall()
-    await budget.look()
+    await budget.watch_epochs()
     with pytest.raises(DependencyUnavailable):
         await budget.hold(who, MicroUSD(1), lease_id=uuid4().hex, seconds=10)  # closed, until all workers have told
-    await budget.look()
+    await budget.watch_epochs()
     await budget.flush()
     assert await user_day(budget, who) == (67, 500)
     await opened(budget)
@@ -121,7 +121,7 @@ async def test_what_is_settled_after_the_counters_were_lost_is_counted(make: Mad
     budget.settle(hold)
     budget.settle(hold)
     await budget.start()
-    await budget.look()
+    await budget.watch_epochs()
     await budget.flush()
     await budget.aclose()
     assert await user_day(budget, who) == (30, 0)
@@ -204,11 +204,11 @@ async def test_what_killed_workers_held_is_counted_although_valkey_lost_its_data
     dead._journal._file.close()  # killed: the system lets go of its lock, and the file stays
     for _ in range(2):
         await own.flushall()
-        await alive.look()
-        await alive.look()
+        await alive.watch_epochs()
+        await alive.watch_epochs()
         assert await user_day(alive, who) == (40, 257)
     newcomer = make(journal=Journal(tmp_path))
-    await newcomer.look()
+    await newcomer.watch_epochs()
     assert await user_day(alive, who) == (40, 257)
     await opened(alive)
     alive.settle(mine)
@@ -365,7 +365,7 @@ async def test_a_valkey_that_is_killed_and_started_again_knows_every_micro_dolla
     with embedded_valkey(tmp_path) as url:
         client = build_valkey(Settings(valkey_url=url))
         budget = make_budget(client, engine)
-        await budget.look()
+        await budget.watch_epochs()
         assert await user_day(budget, who) == (0, 500)
         for hold in held:
             hold.spend(MicroUSD(3))

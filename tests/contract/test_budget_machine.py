@@ -71,11 +71,11 @@ class Machine(RuleBasedStateMachine):
 
     async def opened(self) -> None:
         """See that the counters are there. The pause after a loss is cut short: nobody else has calls in flight here."""
-        await self.budget.look()
+        await self.budget.watch_epochs()
         for shard in range(16):
             epoch = await self.world.valkey.get(epoch_key(shard))
             await self.world.valkey.set(epoch_key(shard), f"{str(epoch).partition(':')[0]}:0")
-        await self.budget.look()
+        await self.budget.watch_epochs()
 
     def held(self, user: str | None = None) -> int:
         holds = [*self.open.values(), *self.dead.values()]

@@ -216,7 +216,7 @@ async def test_webhooks_of_what_is_stopped_wait_and_the_waiting_does_not_count(
     room: Jobs, monkeypatch: pytest.MonkeyPatch, scope: str
 ) -> None:
     """P5: what a stop holds back leaves after the release, with all its tries."""
-    monkeypatch.setattr(webhooks, "WAIT", 0.01)
+    monkeypatch.setattr(webhooks, "SEND_EVERY", 0.01)
     monkeypatch.setattr(webhooks, "STOPPED_PAUSE", 0.01)
     who, holds, outcomes = identity(), [True], list[str]()
     stopped = {"all": lambda _: holds[0], "tenant": lambda tenant: holds[0] and tenant == who.tenant.id}[scope]
@@ -236,12 +236,12 @@ async def test_webhooks_of_what_is_stopped_wait_and_the_waiting_does_not_count(
         on_outcome=noted,
         stopped=stopped,
     )
-    sending = asyncio.create_task(sender.send_forever())
+    await sender.start()
     await asyncio.sleep(0.5)
     assert outcomes == []
     holds[0] = False
     async with asyncio.timeout(30):
         await tried.wait()
-    sending.cancel()
+    await sender.aclose()
     assert outcomes == ["failed"]  # no server is there: the try was made
     assert (await room.get(who, job.id)).webhook_attempts == 1

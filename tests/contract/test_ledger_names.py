@@ -48,7 +48,7 @@ def test_an_id_that_redaction_leaves_alone_stays_and_another_is_one_pseudonym_a_
 
 async def test_an_e_mail_address_is_in_no_counter_and_no_entry_and_its_cap_holds(engine: AsyncEngine, valkey: Redis) -> None:
     identity, budget = who(EMAIL), a_budget(engine, valkey)
-    await budget.look()
+    await budget.watch_epochs()
     await budget.start()
     hold = await budget.hold(identity, MicroUSD(900), lease_id=f"l-{uuid4().hex}", seconds=60)
     with pytest.raises(BudgetExceeded, match="user-day"):

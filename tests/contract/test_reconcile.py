@@ -13,6 +13,10 @@ import pytest_asyncio
 from aiohttp import web
 from money import identity, make_budget, opened, settled, user_day
 from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as ValkeyConnectionError
 from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -110,6 +114,35 @@ async def test_a_counter_that_says_too_little_is_raised_and_one_that_says_too_mu
     assert await reconcile.mend(valkey, found) == 1
     assert set((await of(who, valkey, ledger)).values()) == {-5}
     assert await reconcile.mend(valkey, await reconcile.differences(valkey, ledger), lower=True) >= 1
+    assert await of(who, valkey, ledger) == {}
+
+
+async def test_a_counter_is_mended_once_although_the_connection_breaks_before_the_answer(
+    budget: Budget, valkey_url: str, valkey: Redis, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client sends a command again whose connection was closed: it may have been carried out."""
+    who = identity()
+    await spend(budget, who, 100)
+    await ledger.drain()
+    tenant_day, *_ = scopes_of(who.tenant, who.user, datetime.now(UTC), (None, None))
+    await valkey.hincrby(tenant_day.key, "spent", -60)
+    found = [d for d in await reconcile.differences(valkey, ledger) if who.tenant.id in d.key]
+    read, broken = AbstractConnection.read_response, list[object]()
+
+    async def breaks_once(self: AbstractConnection, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the client's own
+        answer = await read(self, *args, **kwargs)
+        if isinstance(answer, int) and not broken:
+            broken.append(answer)
+            await self.disconnect(nowait=True)
+            raise ValkeyConnectionError("the connection broke")
+        return answer
+
+    retry = Retry(NoBackoff(), 1, supported_errors=(ValkeyConnectionError,))
+    async with Redis.from_url(valkey_url, retry=retry, decode_responses=True) as fragile:
+        monkeypatch.setattr(AbstractConnection, "read_response", breaks_once)
+        assert await reconcile.mend(fragile, found) == 1
+        monkeypatch.undo()
+    assert broken
     assert await of(who, valkey, ledger) == {}
 
 

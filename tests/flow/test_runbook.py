@@ -32,7 +32,8 @@ def filled_in(service_url: str, stack_env: dict[str, str], api_key: str) -> dict
     while not octant(stack_env, "calls", "--request-id", request_id, "--json"):
         assert time.monotonic() < deadline, "the record of a call did not appear"
     key = octant(stack_env, "key", "create", "acme", "--name", "leaked", "--quiet").split("_")[1]
-    return {"CALL": request_id, "KEY": key}
+    admin = octant(stack_env, "key", "create", "acme", "--name", "operator", "--scope", "admin", "--quiet").strip()
+    return {"CALL": request_id, "KEY": key, "ADMIN": admin}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

@@ -10,8 +10,8 @@
 Open, a call goes to the next target without asking this one. Half-open, one call is let through as a probe, one over all
 replicas; the others still go on. (Nygard, "Release It!", 2nd ed. 2018, ch. 5; Fowler, "CircuitBreaker", 2014.)
 
-Each worker judges by what it has seen itself and acts at once, from memory; `sharing.SharedCircuits` tells the others. Nothing
-here waits for anything but a probe's claim.
+Each worker judges by what it has seen itself and acts at once, from memory; `shared_circuits.SharedCircuits` tells the others.
+Nothing here waits for anything but a probe's claim.
 """
 
 import asyncio

@@ -71,7 +71,7 @@ def _too_large(limit: str) -> InvalidRequest:
 
 
 def judge(reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...]) -> OutputCheck:
-    """Check a reply, and read what is not JSON tolerantly where that makes it valid. Nothing is guessed (see `tolerant`).
+    """Check a reply, and read what is not JSON tolerantly where that makes it valid. Nothing is guessed (see `lenient_json`).
 
     Raises OutputUnchecked where the check takes more steps than it may (`schema.MOST_STEPS`).
     """

@@ -5,7 +5,6 @@ by what it sees itself (each then sends a probe of its own), and tells the other
 """
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
@@ -19,6 +18,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from app.domain.periodic import Periodic
 from app.domain.routes import Target
 from app.gateway.recovery.breaker import Circuit, Circuits, State
 
@@ -56,32 +56,29 @@ class SharedCircuits:
         self._by = f"{socket.gethostname()}:{os.getpid()}"
         self._untold: dict[Target, Circuit | None] = {}  # None: closed
         self._told: set[Target] = set()
-        self._wake = asyncio.Event()
-        self._closing = False
         self._away = False
-        self._task: asyncio.Task[None] | None = None
+        self._sharing: Periodic | None = None
 
     def start(self, circuits: Circuits) -> None:
         """Begin to keep ``circuits`` and the hash in step."""
         circuits.sharing = self
-        self._task = asyncio.create_task(self._keep_in_step(circuits))
+        self._sharing = Periodic("circuits", lambda: self._keep_in_step(circuits), every=self._poll)
+        self._sharing.start()
 
     async def aclose(self) -> None:
-        """Stop: asked, not cancelled, for redis-py 8.1 can lose a cancellation."""
-        self._closing = True
-        self._wake.set()
-        if self._task:
-            await self._task
+        """Stop. What is under way ends first."""
+        if self._sharing:
+            await self._sharing.stop(grace=2 * READ_SECONDS)
 
     def opened(self, target: Target, circuit: Circuit) -> None:
         """See `breaker.Sharing`."""
         self._untold[target] = circuit
-        self._wake.set()
+        self._wake()
 
     def closed(self, target: Target) -> None:
         """See `breaker.Sharing`."""
         self._untold[target] = None
-        self._wake.set()
+        self._wake()
 
     async def claim(self, target: Target, seconds: float) -> bool:
         """See `breaker.Sharing`."""
@@ -91,20 +88,19 @@ class SharedCircuits:
         except (RedisError, OSError):
             return True
 
+    def _wake(self) -> None:
+        if self._sharing:
+            self._sharing.wake()
+
     async def _keep_in_step(self, circuits: Circuits) -> None:
-        while not self._closing:
-            try:
-                await self._tell()
-                await self._listen(circuits)
-                self._note(away=False)
-            except (RedisError, OSError) as error:
-                self._note(away=True, error=error)
-            for target in circuits.known:
-                self._on_state(target, circuits.state(target))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._poll):
-                    await self._wake.wait()
-            self._wake.clear()
+        try:
+            await self._tell()
+            await self._listen(circuits)
+            self._note(away=False)
+        except (RedisError, OSError) as error:
+            self._note(away=True, error=error)
+        for target in circuits.known:
+            self._on_state(target, circuits.state(target))
 
     async def _tell(self) -> None:
         """Write what changed here. What cannot be written now is written when Valkey is back, if it still holds."""

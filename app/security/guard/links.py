@@ -16,6 +16,7 @@ from app.security.guard import bare_links as bare
 from app.security.guard import rendered
 from app.security.guard.code_spans import CodeSpans
 from app.security.guard.link_addresses import Addresses
+from app.security.guard.link_forms import IN_TAG, LABEL, TAG, TAG_NAME, TARGET
 from app.security.guard.removed import IMAGE_REMOVED, LINK_REMOVED, TEXT_REMOVED
 
 MOST_ROUNDS = 6  # a text that is put together anew each time it is taken apart is no answer
@@ -24,8 +25,8 @@ MOST_PARSED = 65_536  # characters of one text; of one that is longer, links in 
 # Not the joiners inside emoji and Persian words (200C, 200D), not the marks of right-to-left text (200E, 200F, 2066-2069).
 INVISIBLE = "\u00ad\u200b\u202a-\u202e\u2060-\u2064\ufeff\U000e0000-\U000e007f"
 _NEVER_SHOWN = re.compile("[" + INVISIBLE.replace("\u00ad", "") + "\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_TRIGGER = re.compile(r"<[A-Za-z/!?]|\][(:]")
-_TAG = re.compile(r"<(?=[A-Za-z/!?])([^<>]*)(>?)")
+_TRIGGER = re.compile(rf"{TAG}|{TARGET}")
+_TAG = re.compile(rf"{TAG}({IN_TAG})(>?)")
 _NAME = re.compile(r"/?([A-Za-z][A-Za-z0-9:-]*)")
 _PLAIN_AUTOLINK = re.compile(r"(?:https?://[A-Za-z0-9.-]+(?:/[A-Za-z0-9._~/-]*)?|[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+)\Z")
 _MAIL_IN_BRACKETS = re.compile(r"mailto:[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+\Z")
@@ -42,7 +43,7 @@ _ACTING = (
 _BREAKING = "br hr p div li ul ol tr td th table h1 h2 h3 h4 h5 h6 pre blockquote section"
 _ACTIVE, _BLOCKS = frozenset(_ACTING.split()), frozenset(_BREAKING.split())
 _IMAGES = frozenset({"img", "image", "picture", "svg", "video"})
-_INLINE = re.compile(r"(!?)\[([^\[\]]*)\]\(|\]\(")
+_INLINE = re.compile(rf"(!?)\[({LABEL})\]\(|\]\(")
 _GAP = r"[ \t]*(?:[\r\n][ \t>]*)*"  # also where lines of a quotation begin
 _DESTINATION = re.compile(_GAP + r"(<[^<>\n]*>|[^\s()]*(?:\([^\s()]*\)[^\s()]*)*)")
 _CLOSE = re.compile(r"[ \t\r\n]*(?:\"[^\"]*\"|'[^']*'|\([^()]*\))?[ \t\r\n]*\)")
@@ -55,7 +56,7 @@ _LINE_END = re.compile(r"[\t\r\n]")
 _NO_DESTINATION = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\Z")
 _BLOCK_BEGINS = re.compile(r"(?m)^[ \t>]+(?:`{3,}|~{3,})?|^(?:`{3,}|~{3,})")
 _PARAGRAPH = re.compile(r"(?:[^\n]+\n?)+")
-_FORM = re.compile(r"(?<=\])(?=[(:])|(?<=!)(?=\[)|(?<=<)(?=[A-Za-z/!?])")
+_FORM = re.compile(rf"(?<=\])(?=[(:])|(?<=!)(?=\[)|(?<=<)(?={TAG_NAME})")
 
 
 class Links:

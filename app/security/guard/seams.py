@@ -8,17 +8,18 @@ import re
 from dataclasses import dataclass
 
 from app.security.guard.link_addresses import DOTS
+from app.security.guard.link_forms import IN_TAG, LABEL, TAG, TARGET
 
 LONGEST_FORM = 2000  # characters: an address, destination or tag that is longer is broken up instead of being waited for
 LONGEST_LABEL = 300  # of a link's text
 LONGEST_NAME = 64  # of a host name's part, where words have no blanks between them
 _BLANKS = " \t\n\r\f\v"
-_OPEN = re.compile(r"\[|<(?=[A-Za-z/!?])")
-_LABEL = re.compile(r"\[[^\[\]]*+")
-_TAG = re.compile(r"<[^<>]*+")
-_DESTINATION = re.compile(r"\]\((?:[^()]|\([^()]*\))*+\)")
-_DEFINED = re.compile(r"\]:[\s>]*[^\s>]\S*\s")
-_DESTINATION_BEGUN = re.compile(r"\][(:][\s>]*(?:<[^>]*)?\Z")
+_OPEN = re.compile(rf"\[|{TAG}")
+_LABEL = re.compile(rf"\[{LABEL}+")
+_TAG = re.compile(rf"<{IN_TAG}+")
+_WHOLE_LINK = re.compile(r"\]\((?:[^()]|\([^()]*\))*+\)")
+_WHOLE_DEFINITION = re.compile(r"\]:[\s>]*[^\s>]\S*\s")
+_TARGET_BEGUN = re.compile(rf"{TARGET}[\s>]*(?:<[^>]*)?\Z")
 _IN_ADDRESS = re.compile(rf"[:/\\{DOTS}@<>\[\]()&`]")
 
 
@@ -33,7 +34,7 @@ class Seam:
 def seam(text: str) -> Seam:
     """Find the seam of a text that goes on."""
     cut = _word_begins(text, len(text))  # an address has no blanks
-    begun = _DESTINATION_BEGUN.search(text) or _DESTINATION_BEGUN.search(text, 0, cut)  # its address may still come, or is there
+    begun = _TARGET_BEGUN.search(text) or _TARGET_BEGUN.search(text, 0, cut)  # its address may still come, or is there
     if begun:
         too_long = len(text) - begun.start() > LONGEST_FORM
         at = cut if begun.end() <= cut else len(text)
@@ -74,7 +75,7 @@ def _end_of_link(text: str, at: int) -> int | None:
         return None if close - at <= LONGEST_LABEL else at + 1
     if text[close] == "[" or (close + 1 < len(text) and text[close + 1] not in "(:"):
         return close
-    whole = (_DESTINATION if text.startswith("](", close) else _DEFINED).match(text, close)
+    whole = (_WHOLE_LINK if text.startswith("](", close) else _WHOLE_DEFINITION).match(text, close)
     if whole:
         return whole.end()
     return None if len(text) - close <= LONGEST_FORM else close

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from app.domain.calls import Identity
 from app.domain.errors import DependencyUnavailable
+from app.domain.periodic import Periodic, end
 from app.security.remembered import Remembered
 
 PATIENCE = 0.25
@@ -54,7 +55,7 @@ class KnownKeys:
         self._others_read = -ASK_AGAIN
         self._looking: dict[bytes, tuple[float, asyncio.Task[Cached]]] = {}
         self._quiet_until = 0.0
-        self._task: asyncio.Task[None] | None = None
+        self._writing = Periodic("known API keys", self._write, every=WRITE_EVERY, at_once=False)
 
     def deny(self, digest: bytes, found: Cached) -> None:
         """Postgres says that a key is good no more: written down too, so that no file brings it back."""
@@ -65,14 +66,12 @@ class KnownKeys:
         """Take over what workers of this machine knew, and write down what this one knows."""
         if self._remembered:
             self.kept |= await asyncio.to_thread(_read, self._remembered)
-            self._task = asyncio.create_task(self._write_forever(self._remembered))
+            self._writing.start()
 
     async def aclose(self) -> None:
         """Stop."""
-        tasks = [task for _, task in self._looking.values()] + ([self._task] if self._task else [])
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._writing.stop()
+        await end(*(task for _, task in self._looking.values()))
 
     @property
     def some_good(self) -> bool:
@@ -125,15 +124,13 @@ class KnownKeys:
         finally:
             del self._looking[digest]
 
-    async def _write_forever(self, remembered: Remembered) -> None:
-        while True:
-            await asyncio.sleep(WRITE_EVERY)
-            good = {digest.hex(): cached for digest, cached in list(self.kept.items())[-MOST_REMEMBERED:]}
-            good |= {digest.hex(): cached for digest, cached in self.denied.items()}
-            if good and (not good.keys() <= self._written or remembered.due):
-                self._written = frozenset(good)
-                with contextlib.suppress(ValueError):  # another worker's file may be of another release
-                    await asyncio.to_thread(_write, remembered, good)
+    async def _write(self) -> None:
+        good = {digest.hex(): cached for digest, cached in list(self.kept.items())[-MOST_REMEMBERED:]}
+        good |= {digest.hex(): cached for digest, cached in self.denied.items()}
+        if self._remembered and good and (not good.keys() <= self._written or self._remembered.due):
+            self._written = frozenset(good)
+            with contextlib.suppress(ValueError):  # another worker's file may be of another release
+                await asyncio.to_thread(_write, self._remembered, good)
 
 
 def _read(remembered: Remembered) -> dict[bytes, Cached]:

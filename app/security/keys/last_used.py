@@ -4,8 +4,6 @@ A request only notes it in memory. Every few seconds what was noted goes to Post
 that was written within the last minute: at most one write a key and minute, however many workers there are.
 """
 
-import asyncio
-import contextlib
 import logging
 import time
 from datetime import UTC, datetime
@@ -13,6 +11,8 @@ from datetime import UTC, datetime
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.domain.periodic import Periodic
 
 WRITE_EVERY = 5.0
 PRECISION = 60.0  # seconds
@@ -33,10 +33,9 @@ class LastUsed:
     def __init__(self, engine: AsyncEngine, *, write_every: float = WRITE_EVERY) -> None:
         """``write_every`` in seconds."""
         self._engine = engine
-        self._write_every = write_every
         self._noted: dict[str, datetime] = {}
         self._quiet_until: dict[str, float] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._writing = Periodic("last use of API keys", self._write_and_forget, every=write_every, at_once=False)
 
     def note(self, key_id: str) -> None:
         """A key was used now. Keys that do not exist are never noted, so memory is bounded by those that do."""
@@ -47,14 +46,11 @@ class LastUsed:
 
     async def start(self) -> None:
         """Begin to write."""
-        self._task = asyncio.create_task(self._write_forever())
+        self._writing.start()
 
     async def aclose(self) -> None:
         """Write what is noted, and stop."""
-        if self._task:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._writing.stop()
         await self.write()
 
     async def write(self) -> None:
@@ -70,9 +66,7 @@ class LastUsed:
             self._noted = {**noted, **self._noted}
             log.warning("last use of API keys not written", extra={"error_type": type(error).__name__})
 
-    async def _write_forever(self) -> None:
-        while True:
-            await asyncio.sleep(self._write_every)
-            await self.write()
-            now = time.monotonic()
-            self._quiet_until = {key: until for key, until in self._quiet_until.items() if until > now}
+    async def _write_and_forget(self) -> None:
+        await self.write()
+        now = time.monotonic()
+        self._quiet_until = {key: until for key, until in self._quiet_until.items() if until > now}

@@ -7,7 +7,6 @@ here: it is told as a fingerprint, a keyed hash cut short.
 """
 
 import asyncio
-import contextlib
 import hashlib
 import hmac
 import logging
@@ -18,8 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.domain.errors import Misconfigured
+from app.domain.periodic import Periodic
 
-LOOK_EVERY = 1.0
+READ_EVERY = 1.0
 _USABLE = re.compile(r"[\x21-\x7e]{1,1024}")  # anything else would not pass as a header, and its error would quote it
 log = logging.getLogger(__name__)
 
@@ -70,8 +70,8 @@ class ProviderKeys:
         self._on_change = on_change
         self._on_age = on_age
         self._known = {name: _Known(place.value, place.setting) for name, place in places.items()}
-        self._told: dict[str, str] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._logged: dict[str, str] = {}
+        self._watching = Periodic("files of provider keys", self._watch_files, every=READ_EVERY, at_once=False)
         for name, trouble in self._read().items():
             raise Misconfigured(f"{self._places[name].file}: {trouble}")
 
@@ -92,31 +92,26 @@ class ProviderKeys:
         ]
 
     async def start(self) -> None:
-        """Begin to look at the files."""
+        """Begin to watch the files."""
         self._tell_ages()
-        self._task = asyncio.create_task(self._look_forever())
+        self._watching.start()
 
     async def aclose(self) -> None:
-        """Stop looking."""
-        if self._task:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        """Stop watching."""
+        await self._watching.stop()
 
-    async def _look_forever(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_EVERY)
-            before = {name: known.value for name, known in self._known.items()}
-            troubles = await asyncio.to_thread(self._read)
-            for name, trouble in troubles.items():
-                if self._told.get(name) != trouble:
-                    log.error("provider key not read, the one before stays in use", extra={"provider": name, "why": trouble})
-            self._told = troubles
-            for name, known in self._known.items():
-                if known.value != before[name]:
-                    self._on_change(name, known.value)
-                    log.warning("provider key changed", extra={"provider": name, "fingerprint": self._print(known.value)})
-            self._tell_ages()
+    async def _watch_files(self) -> None:
+        before = {name: known.value for name, known in self._known.items()}
+        troubles = await asyncio.to_thread(self._read)
+        for name, trouble in troubles.items():
+            if self._logged.get(name) != trouble:
+                log.error("provider key not read, the one before stays in use", extra={"provider": name, "why": trouble})
+        self._logged = troubles
+        for name, known in self._known.items():
+            if known.value != before[name]:
+                self._on_change(name, known.value)
+                log.warning("provider key changed", extra={"provider": name, "fingerprint": self._print(known.value)})
+        self._tell_ages()
 
     def _read(self) -> dict[str, str]:
         """Read the files that changed. Returns why, for those that cannot be used."""

@@ -1,4 +1,4 @@
-"""RE2's automata for the table in `kinds`: each pattern by itself, and many at once to know which can match at all."""
+"""RE2's automata for the table in `entity_types`: each pattern by itself, and many at once to know which can match at all."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How candidates are judged: each finder gets what a pattern of `kinds` caught and yields the parts of it to replace.
+"""How candidates are judged: each detector gets what a pattern of `entity_types` caught and yields the parts of it to replace.
 
 Pure functions of a candidate, in time linear in it, for nobody bounds its length. Phone numbers are not checked against
 `phonenumbers`: made-up and mistyped ones are refused there, and are people's all the same.
@@ -8,6 +8,11 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+
+from stdnum import numdb
+from stdnum.iso7064 import mod_97_10
+from stdnum.luhn import checksum
 
 Span = tuple[int, int]
 Find = Callable[[str], Iterator[Span]]
@@ -30,7 +35,7 @@ def only_if(holds: Callable[[str], bool]) -> Find:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of finding, a row of `kinds.KINDS`.
+    """One kind of finding, a row of `entity_types.KINDS`.
 
     The first group of ``pattern``, or all of it, is the candidate; ``find`` yields the parts of it to replace, as
     offsets, in time linear in a candidate whose length nobody bounds. A candidate with one of ``not_after`` right before
@@ -62,8 +67,7 @@ def _groups(candidate: str) -> list[Span]:
 
 def luhn(digits: str) -> bool:
     """ISO/IEC 7812-1, annex B."""
-    doubled = (sum(divmod(int(d) * 2, 10)) if i % 2 else int(d) for i, d in enumerate(reversed(digits)))
-    return sum(doubled) % 10 == 0
+    return not checksum(digits)
 
 
 # Issuer ranges as first digits, and the lengths that they use (ISO/IEC 7812 register, networks' public documents).
@@ -172,37 +176,26 @@ SOFTWARE = (
     r"|(?:==|>=|<=|~=|§§?|バージョン|節|章|第|版本|खंड) ?:? ?$"
 )
 
-IBAN_LENGTHS = {
-    **dict.fromkeys(("NO",), 15),
-    **dict.fromkeys(("BE", "BI"), 16),
-    **dict.fromkeys(("DK", "FI", "FO", "GL", "NL", "SD", "FK"), 18),
-    **dict.fromkeys(("MK", "SI"), 19),
-    **dict.fromkeys(("AT", "BA", "EE", "KZ", "LT", "LU", "XK", "MN"), 20),
-    **dict.fromkeys(("CH", "CR", "HR", "LI", "LV"), 21),
-    **dict.fromkeys(("BG", "BH", "DE", "GB", "GE", "IE", "ME", "RS", "VA"), 22),
-    **dict.fromkeys(("AE", "GI", "IL", "IQ", "TL", "SO", "OM"), 23),
-    **dict.fromkeys(("AD", "CZ", "ES", "MD", "PK", "RO", "SA", "SE", "SK", "TN", "VG"), 24),
-    **dict.fromkeys(("PT", "ST", "LY"), 25),
-    **dict.fromkeys(("IS", "TR"), 26),
-    **dict.fromkeys(("FR", "GR", "IT", "MC", "MR", "SM", "DJ"), 27),
-    **dict.fromkeys(("AL", "AZ", "BY", "CY", "DO", "GT", "HU", "LB", "NI", "PL", "SV"), 28),
-    **dict.fromkeys(("BR", "EG", "PS", "QA", "UA"), 29),
-    **dict.fromkeys(("JO", "KW", "MU", "YE"), 30),
-    **dict.fromkeys(("MT", "SC"), 31),
-    "LC": 32,
-    "RU": 33,
-}
+_FIXED = re.compile(r"(\d+)!")  # the registry writes a structure such as `4!n12!c`: four digits, twelve characters
+
+
+@lru_cache(1024)
+def iban_length(country: str) -> int:
+    """The length of a country's IBANs, from stdnum's copy of SWIFT's registry; 0 where it has none."""
+    found = numdb.get("iban").info(f"{country}00")
+    structure = found[0][1].get("bban", "") if found else ""
+    return 4 + sum(map(int, _FIXED.findall(structure))) if structure else 0
 
 
 def iban(candidate: str) -> Iterator[Span]:
     """ISO 13616-1: as long as its country says, and 1 modulo 97. Words behind it belong to the sentence."""
-    length = IBAN_LENGTHS.get(candidate[:2].upper(), 0)
+    length = iban_length(candidate[:2].upper())
     offsets = [i for i, c in enumerate(candidate) if c.isascii() and c.isalnum()]
     if not length or len(offsets) < length:
         return
     end = offsets[length - 1] + 1
     compact = "".join(candidate[i] for i in offsets[:length])
-    if int("".join(str(int(c, 36)) for c in compact[4:] + compact[:4])) % 97 == 1:
+    if mod_97_10.checksum(compact[4:] + compact[:4]) == 1:
         yield 0, end
 
 
@@ -305,11 +298,6 @@ def identifier(candidate: str) -> bool:
 def bearer(candidate: str) -> bool:
     """A token, and not the next word of a sentence about bearers."""
     return any(c.isdigit() for c in candidate)
-
-
-def secret_value(candidate: str) -> bool:
-    """A value, and not "password: required" or a placeholder."""
-    return not candidate.rstrip(".:!?").isalpha() and not candidate.startswith(("${", "<", "***"))
 
 
 _FILES = ("png", "jpg", "jpeg", "gif", "svg", "webp", "css", "js", "json", "html", "md", "py")

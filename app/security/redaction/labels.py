@@ -16,7 +16,7 @@ def between(most: int) -> str:
 
 
 def behind(latin: str, others: str, most: int) -> str:
-    """A label and what parts it from its value, for `finders.Kind.after`. Scripts without blanks have none between."""
+    """A label and what parts it from its value, for `detectors.Kind.after`. Scripts without blanks have none between."""
     return rf"(?i:\b(?:{latin})\.?{between(most)}|(?:{others})(?:{between(most)}|{_COPULA}{{0,8}}))"
 
 

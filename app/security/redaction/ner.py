@@ -45,7 +45,7 @@ Model = Callable[[str], Sequence[Labelled]]
 
 
 class Names:
-    """Finds with a model what `kinds` cannot. Call it as `redaction.Redactor` does."""
+    """Finds with a model what `entity_types` cannot. Call it as `redactor.Redactor` does."""
 
     def __init__(self, model: Model) -> None:
         """``model`` reads a window of `WINDOW` characters at most."""

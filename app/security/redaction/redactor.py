@@ -1,6 +1,6 @@
 """Personal data and secrets are replaced before text leaves the process for a log, a span or a record (S5).
 
-What is looked for is the table in `kinds`. The replacement is keyed: the same value maps to the same token within a tenant,
+The table in `entity_types` says what is found. The replacement is keyed: the same value maps to the same token within a tenant,
 and to another one elsewhere, so an incident can be followed without knowing who it was. If anything fails, the whole text is
 replaced: redaction fails closed. Names and postal addresses are not found here; that takes a model of language.
 """
@@ -135,7 +135,7 @@ class Redactor:
         return other
 
     def with_names(self, names: FindNames) -> "Redactor":
-        """The same redactor, which also finds what ``names`` does (`names.Names`). Slow: for what no request waits for."""
+        """The same redactor, which also finds what ``names`` does (`ner.Names`). Slow: for what no request waits for."""
         other = copy.copy(self)
         other._names = names  # noqa: SLF001 - one of us
         return other

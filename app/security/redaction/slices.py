@@ -1,4 +1,4 @@
-"""Where a text can be cut so that no finding lies on both sides: `kinds` promises that none goes over the end of a line.
+"""Where a text can be cut so that no finding lies on both sides: `entity_types` promises that none goes over the end of a line.
 
 Two may: a label that ends its line (``Phone:``) with what follows, and a private key.
 """

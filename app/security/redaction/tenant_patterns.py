@@ -1,7 +1,7 @@
 """What a tenant wants redacted besides: its own customer numbers, code names, whatever has a pattern.
 
-Patterns are RE2, so none can stall a worker, and bounded in number, length and memory. They only add: what `kinds` finds is
-replaced whatever a tenant says. Each process keeps all of them and asks for changes every `EVERY` seconds; while Postgres is
+Patterns are RE2, so none can stall a worker, and bounded in number, length and memory. They only add: what `entity_types` finds
+is replaced whatever a tenant says. Each process keeps all of them and asks for changes every `EVERY` seconds; while Postgres is
 away, the last known ones stay in force. A process that starts meanwhile knows none: until it does, texts are replaced whole.
 A stored one that cannot be used (a row that was changed, a limit that is new) stops no worker: until it is mended, its tenant's
 texts are replaced whole, and nobody else's.
@@ -13,7 +13,6 @@ whoever erases the user has to find them.
 import asyncio
 import logging
 import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,6 +24,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.errors import InvalidRequest, NotFound
+from app.domain.periodic import Periodic
 from app.security.redaction.redactor import RedactionStalled
 from app.security.tables import redaction_patterns, tenants
 
@@ -89,7 +89,13 @@ class TenantPatterns:
         self._starting = False
         self._state: tuple[int, int, int] | None = None
         self._unusable: frozenset[tuple[str, str]] = frozenset()
-        self._task: asyncio.Task[None] | None = None
+        away = (SQLAlchemyError, OSError)
+        refused = "redaction patterns not refreshed, the last known stay"
+        kept = "removed redaction patterns not deleted, will retry"
+        self._refreshing = Periodic(
+            "redaction patterns", self.refresh, every=EVERY, at_once=False, survives=away, complaint=refused
+        )
+        self._forgetting = Periodic("removed redaction patterns", self.forget, every=FORGET_EVERY, survives=away, complaint=kept)
 
     def __call__(self, tenant: str) -> Sequence[Pattern]:
         """The patterns in force for ``tenant``. No I/O."""
@@ -104,13 +110,12 @@ class TenantPatterns:
             await self.refresh()
         except (SQLAlchemyError, OSError) as error:
             log.warning("redaction patterns unknown, texts are replaced whole", extra={"error_type": type(error).__name__})
-        self._task = asyncio.create_task(self._refresh_forever())
+        self._refreshing.start()
+        self._forgetting.start()
 
     async def aclose(self) -> None:
-        """Stop asking."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        """Stop."""
+        await asyncio.gather(self._refreshing.stop(), self._forgetting.stop())
 
     async def refresh(self) -> None:
         """Take over what changed. Raises SQLAlchemyError."""
@@ -185,18 +190,6 @@ class TenantPatterns:
         async with self._engine.begin() as connection:
             gone = await connection.execute(delete(redaction_patterns).where(redaction_patterns.c.removed_at < before))
         return gone.rowcount
-
-    async def _refresh_forever(self) -> None:
-        forget_at = 0.0
-        while True:
-            await asyncio.sleep(EVERY)
-            try:
-                await self.refresh()
-                if time.monotonic() >= forget_at:
-                    await self.forget()
-                    forget_at = time.monotonic() + FORGET_EVERY
-            except (SQLAlchemyError, OSError) as error:
-                log.warning("redaction patterns not refreshed, the last known stay", extra={"error_type": type(error).__name__})
 
     async def listed(self, tenant: str | None = None) -> list[Pattern]:
         """All patterns as they are stored, or one tenant's."""

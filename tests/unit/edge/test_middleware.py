@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.domain.errors import InvalidRequest
 from app.edge.admin import AdminSide
+from app.edge.errors import AlarmTest
 from app.edge.limits import RequestLimits
 from app.edge.middleware import EdgeMiddleware
 from app.security.redaction.redactor import Redactor
@@ -62,13 +63,15 @@ class Client:
         self.got.append(message)
 
 
-def wrapped(handler: Callable[[Receive, Send], Any], *, limit: int = 1000, admin: AdminSide | None = None) -> ASGIApp:
+def wrapped(
+    handler: Callable[[Receive, Send], Any], *, limit: int = 1000, admin: AdminSide | None = None, metrics: Metrics | None = None
+) -> ASGIApp:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await handler(receive, send)
 
     return EdgeMiddleware(
         app,
-        metrics=Metrics(),
+        metrics=metrics or Metrics(),
         tracing=lambda: TRACING,
         redact=REDACT,
         max_body_bytes=limit,
@@ -100,6 +103,19 @@ async def test_an_unforeseen_error_answers_500_without_its_text() -> None:
     client = await Client(wrapped(fails)).run()
     assert client.status == 500
     assert "hunter2" not in json.dumps(client.json)
+
+
+@pytest.mark.parametrize(("raised", "cause"), [(ValueError("a bug"), "bug"), (AlarmTest("on purpose"), "alarm_test")])
+async def test_an_unforeseen_error_is_counted_by_its_cause(raised: Exception, cause: str) -> None:
+    async def fails(receive: Receive, send: Send) -> None:
+        raise raised
+
+    metrics = Metrics()
+    assert (await Client(wrapped(fails, metrics=metrics)).run()).status == 500
+    counted = {
+        c: metrics.registry.get_sample_value("octant_unexpected_errors_total", {"cause": c}) for c in ("bug", "alarm_test")
+    }
+    assert counted == {"bug": 0.0, "alarm_test": 0.0} | {cause: 1.0}
 
 
 @pytest.mark.parametrize(("headers", "came"), [({}, 1001), ({"content-length": "1001"}, 1001), ({"content-length": "1001"}, 1)])

@@ -113,12 +113,14 @@ async def test_the_backlog_of_a_tenant_with_its_share_is_not_read_again_at_once(
     waiting.cancel()
 
 
-async def test_a_job_that_ends_wakes_a_worker_without_a_free_place() -> None:
+async def test_a_job_that_ends_wakes_a_worker_without_a_free_place(monkeypatch: pytest.MonkeyPatch) -> None:
     runner = a_runner(Store())
+    woken: list[bool] = []
+    monkeypatch.setattr(runner.taking, "wake", lambda: woken.append(True))
     ended, waiting = asyncio.create_task(asyncio.sleep(0)), asyncio.create_task(asyncio.sleep(60))
     runner.running = {f"job_{n}": (a_job(), waiting) for n in range(2, 9)} | {"job_1": (a_job(), ended)}
     runner._done("job_1", ended)
-    assert runner._wake.is_set()
+    assert woken
     assert "job_1" not in runner.running
     waiting.cancel()
 

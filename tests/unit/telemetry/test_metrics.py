@@ -166,7 +166,7 @@ def test_what_alerts_count_is_there_at_0_before_it_happens(metrics: Metrics) -> 
         ("octant_spans_total", {"fate": "failed"}),
         ("octant_repairs_total", {"step": "invalid"}),
         ("octant_kill_switch_on", {"scope": "all"}),
-        ("octant_looks_failed_total", {"look": "keys"}),
+        ("octant_gauge_samples_failed_total", {"gauge": "keys"}),
     ):
         assert metrics.registry.get_sample_value(name, labels) == 0
 

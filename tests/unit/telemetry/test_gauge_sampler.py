@@ -1,11 +1,11 @@
-"""Figures that are looked up: one that cannot be stops no other."""
+"""Sampled gauges: one that cannot be sampled stops no other."""
 
 import asyncio
 
 from app.telemetry.gauge_sampler import GaugeSampler
 
 
-async def test_a_look_that_fails_is_counted_and_the_others_go_on() -> None:
+async def test_a_gauge_that_cannot_be_sampled_is_counted_and_the_others_go_on() -> None:
     seen: list[str] = []
     failed: list[str] = []
 
@@ -15,12 +15,12 @@ async def test_a_look_that_fails_is_counted_and_the_others_go_on() -> None:
     async def works() -> None:
         seen.append("works")
 
-    looking = GaugeSampler({"first": fails, "second": works}, on_failure=failed.append)
-    await looking.look()
+    sampler = GaugeSampler({"first": fails, "second": works}, on_failure=failed.append)
+    await sampler.sample()
     assert (failed, seen) == (["first"], ["works"])
 
 
-async def test_it_looks_again_and_again_until_it_is_closed() -> None:
+async def test_gauges_are_sampled_again_and_again_until_the_close() -> None:
     twice = asyncio.Event()
     count = 0
 
@@ -30,10 +30,10 @@ async def test_it_looks_again_and_again_until_it_is_closed() -> None:
         if count == 2:
             twice.set()
 
-    looking = GaugeSampler({"only": works}, on_failure=lambda _: None, every=0.001)
-    await looking.start()
+    sampler = GaugeSampler({"only": works}, on_failure=lambda _: None, every=0.001)
+    await sampler.start()
     await asyncio.wait_for(twice.wait(), 10)
-    await looking.aclose()
+    await sampler.aclose()
     before = count
     await asyncio.sleep(0.01)
     assert count == before
