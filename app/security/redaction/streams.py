@@ -2,7 +2,8 @@
 
 `entity_types` promises that no match goes over the end of a line, but from a label that ends it (``Phone:``) or a question, and
 within a private key. So whole lines leave as they are complete, and the result is, for every way of cutting, that of
-`Redactor.redact` on the whole. Tables of numbers are the exception: groups that the whole text shows to be cells are taken for cards here.
+`Redactor.redact` on the whole. Tables of numbers are the exception: groups that the whole text shows to be cells are taken for
+cards here.
 A text that begins like a JSON document is held back until its end, as it can only be read whole.
 """
 
