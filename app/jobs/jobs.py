@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Seque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any
 
 import psycopg
 from sqlalchemy import ColumnElement, Row, and_, case, delete, func, insert, or_, select, text, tuple_, update
@@ -166,7 +166,7 @@ class Jobs:
             row = (await connection.execute(update(jobs).where(jobs.c.id == first).values(values).returning(jobs))).one_or_none()
         return _job(row) if row else None
 
-    async def listen(self, on_job: Callable[[], None]) -> NoReturn:
+    async def listen(self, on_job: Callable[[], None]) -> None:
         """Call ``on_job`` whenever a job is submitted. Ends only by DependencyUnavailable: its connection is gone."""
         try:
             async with self._engine.connect() as pooled:
