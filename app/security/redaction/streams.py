@@ -1,8 +1,9 @@
 """Redaction of a text that arrives in pieces, where no piece may leave before all that could belong to a finding in it is there.
 
 `entity_types` promises that no match goes over the end of a line, but from a label that ends it (``Phone:``) or a question, and
-within a private key. So whole lines leave as they are complete, and what comes out is, for every way of cutting, what `Redactor.redact`
-makes of the whole. Tables of numbers are the exception: groups that the whole text shows to be cells are taken for cards here.
+within a private key. So whole lines leave as they are complete, and what comes out is, for every way of cutting, what
+`Redactor.redact` makes of the whole. Tables of numbers are the exception: groups that the whole text shows to be cells are
+taken for cards here.
 A text that begins like a JSON document is held back until its end, as it can only be read whole.
 """
 
