@@ -112,7 +112,7 @@ class Budget:
             self.watch_epochs,
             every=EPOCHS_EVERY,
             survives=lasting,
-            complaint="counters not looked at, will retry",
+            complaint="counters' epochs not read, will retry",
         )
         self._sweeping = Periodic(
             "expired leases",

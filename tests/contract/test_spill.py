@@ -4,8 +4,9 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -135,6 +136,33 @@ async def test_a_postgres_that_goes_and_returns_loses_no_record(engine: AsyncEng
     await recorder.aclose()
     assert drops.total == 0
     assert spill.size == 0
+
+
+class SlowDisk(Spill):
+    """A spill whose disk takes longer than the pauses in which a stop repeats its cancellation."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.begun = threading.Event()
+
+    def append(self, records: Sequence[CallRecord]) -> None:
+        self.begun.set()
+        time.sleep(1.5)  # in a thread
+        super().append(records)
+
+
+async def test_records_that_a_slow_disk_takes_during_the_stop_are_kept_and_not_counted_as_lost(
+    nowhere: AsyncEngine, folder: Path
+) -> None:
+    drops, disk = Drops(), SlowDisk(folder)
+    recorder = Recorder(nowhere, REDACTOR, disk, on_drop=drops)
+    await recorder.start()
+    recorder.record(a_record())
+    assert await asyncio.to_thread(disk.begun.wait, 30)
+    await recorder.aclose(grace=0.01)
+    assert drops.total == 0
+    (file,) = folder.iterdir()
+    assert len(file.read_text().splitlines()) == 1
 
 
 async def test_a_full_disk_stops_nobody_and_what_is_lost_is_counted(nowhere: AsyncEngine, folder: Path) -> None:
