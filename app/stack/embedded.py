@@ -77,7 +77,7 @@ def _end_left_over(note: Path, program: str, ask: signal.Signals) -> bool:
     """Stop the store of an earlier run that was killed: two of them on one folder would ruin it.
 
     Ours is the one that runs this program in this folder: the process id alone may be somebody else's by now, and Valkey
-    rewrites its command line. A note of no such process is removed, or Postgres takes whichever process has the id for its server.
+    rewrites its command line. A stale note is removed, or Postgres takes whichever process has the id for its server.
     """
     try:
         process = psutil.Process(int(note.read_text().split()[0]))

@@ -45,7 +45,10 @@ def repeated() -> bool:
 
 @contextmanager
 def held_back() -> Generator[None, None, None]:
-    """Let no interrupt strike within the block; one that came meanwhile strikes at its end. Signals strike the main thread alone."""
+    """Let no interrupt strike within the block; one that came meanwhile strikes at its end.
+
+    Signals strike the main thread alone: in another there is nothing to hold back.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -27,6 +27,11 @@ def require_free(addresses: Sequence[tuple[str, int]], *, wait: float = WAIT_SEC
             time.sleep(PAUSE)
 
 
+def can_listen(host: str, port: int) -> bool:
+    """Whether a port can be listened on now."""
+    return _failure(host, port) == 0
+
+
 def _failure(host: str, port: int) -> int:
     """The error number of listening there; 0 where that works."""
     try:

@@ -1,7 +1,7 @@
 """One Postgres server as a process of ours, from the wheel's programs, at any path (G5).
 
-The wheel starts Postgres through `pg_ctl`, which builds a line for a shell: a space in a path ends the name there, and a quote or a
-dollar sign runs as code. Here the server is started directly. Its Unix socket lies in the data folder, or in a short temporary
+The wheel starts Postgres through `pg_ctl`, which builds a line for a shell: a space in a path ends the name there, and a quote or
+a dollar sign runs as code. Here the server is started directly. Its Unix socket lies in the data folder, or in a short temporary
 folder where the name would be too long for a socket (107 bytes on Linux, 103 on macOS) or holds the comma that separates hosts.
 """
 
@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -39,15 +39,16 @@ def postgres(folder: Path) -> Generator[Path, None, None]:
         user = _user(folder, programs, sockets)
         if not (folder / "PG_VERSION").exists():
             _initialise(folder, programs, user)
+        command = [str(programs / "postgres"), "-D", str(folder), "-h", "", "-k", _listed(sockets)]
+        command += ["-c", "unix_socket_permissions=0700"]
         process: subprocess.Popen[bytes] | None = None
         log = folder / "log"
         try:
             with held_back(), log.open("ab") as out:
                 log.chmod(0o600)
                 process = subprocess.Popen(
-                    [str(programs / "postgres"), "-D", str(folder), "-h", "", "-k", _listed(sockets), "-c", "unix_socket_permissions=0700"],
-                    stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/", start_new_session=True, **user,
-                )  # fmt: skip
+                    command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/", start_new_session=True, **user
+                )
             _wait_until_ready(folder, process, log)
             yield sockets
         finally:
@@ -65,7 +66,9 @@ def _wait_until_ready(folder: Path, process: "subprocess.Popen[bytes]", log: Pat
         time.sleep(0.01)
     end = log.read_text(errors="replace")[-2000:]
     if "database files are incompatible with server" in end:
-        raise Misconfigured(f"The data in {folder} is of another version of Postgres. `make reset` removes it, and all local state.")
+        raise Misconfigured(
+            f"The data in {folder} is of another version of Postgres. `make reset` removes it, and all local state."
+        )
     raise Misconfigured(f"Postgres did not start. Its log ends:\n{end}")
 
 
@@ -130,11 +133,7 @@ def _user(folder: Path, programs: Path, sockets: Path) -> dict[str, object]:
     """Who runs Postgres, as options of `subprocess`: we ourselves; for root another user, who is let through to the data."""
     if os.geteuid() != 0:
         return {}
-    try:
-        known = pwd.getpwnam(UNPRIVILEGED)
-    except KeyError:
-        subprocess.run(["useradd", "--shell", "/bin/sh", UNPRIVILEGED], check=True, capture_output=True)
-        known = pwd.getpwnam(UNPRIVILEGED)
+    known = _unprivileged()
     for path in (folder, programs, sockets):
         _let_through(path)
     for part in ("bin", "lib", "share"):
@@ -142,6 +141,19 @@ def _user(folder: Path, programs: Path, sockets: Path) -> dict[str, object]:
     for own in {folder, sockets}:
         os.chown(own, known.pw_uid, -1)
     return {"user": UNPRIVILEGED, "group": known.pw_gid, "extra_groups": []}
+
+
+def _unprivileged() -> pwd.struct_passwd:
+    """The user that runs root's Postgres; made at its first start."""
+    with suppress(KeyError):
+        return pwd.getpwnam(UNPRIVILEGED)
+    try:
+        subprocess.run(["/usr/sbin/useradd", "--shell", "/bin/sh", UNPRIVILEGED], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise Misconfigured(
+            f"Postgres does not run as root, and no user {UNPRIVILEGED} could be made for it: {error}."
+        ) from error
+    return pwd.getpwnam(UNPRIVILEGED)
 
 
 def _let_read(folder: Path) -> None:

@@ -117,7 +117,7 @@ with embedded_postgres(pathlib.Path({str(deep)!r}) / "pg") as url:
     "name",
     [
         "a name with spaces",
-        "Ada's \"projects\", $HOME $(id) `id` 100 % & back\\slash; Übung",
+        'Ada\'s "projects", $HOME $(id) `id` 100 % & back\\slash; Übung',
         "日本語の長いフォルダ名" * 6,
     ],
 )
@@ -155,7 +155,7 @@ def test_data_of_another_postgres_version_says_what_to_do(folder: Path) -> None:
     with embedded_postgres(folder / "pg"):
         pass
     (folder / "pg" / "PG_VERSION").write_text("12\n")
-    with pytest.raises(Misconfigured, match="another version of Postgres. `make reset`"), embedded_postgres(folder / "pg"):
+    with pytest.raises(Misconfigured, match=r"another version of Postgres\. `make reset`"), embedded_postgres(folder / "pg"):
         pass
 
 
