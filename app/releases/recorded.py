@@ -42,7 +42,10 @@ def problems(directory: Path) -> list[str]:
 
 
 def record(directory: Path) -> list[str]:
-    """Record every manifest and price table that is not yet. Returns their names. Raises Misconfigured if a recorded one changed."""
+    """Record every manifest and price table that is not yet. Returns their names.
+
+    Raises Misconfigured where a recorded one changed, or a new one pins other prices than those that are there.
+    """
     recorded = read(directory)
     fresh: dict[str, str] = {}
     for path in _released(directory):
