@@ -86,13 +86,13 @@ def _show(faults: list[dict[str, Any]]) -> None:
 
 def _words(fault: Mapping[str, Any]) -> str:
     """What a fault does, for those that these commands make; any other by its name."""
-    kind = str(fault["kind"])
-    known = {
-        "refuse": lambda: "outage, connections are refused",
-        "latency": lambda: f"slow, answers wait {fault['milliseconds'] / 1000:g} seconds",
-        "status": lambda: f"errors, answers have status {fault['status']}",
-    }
-    return known[kind]() if kind in known else kind
+    if fault["kind"] == "refuse":
+        return "outage, connections are refused"
+    if fault["kind"] == "latency":
+        return f"slow, answers wait {fault['milliseconds'] / 1000:g} seconds"
+    if fault["kind"] == "status":
+        return f"errors, answers have status {fault['status']}"
+    return str(fault["kind"])
 
 
 def _control(method: str, fault: Mapping[str, Any] | None = None, *, needs: Provider = Provider.ALL) -> list[dict[str, Any]]:

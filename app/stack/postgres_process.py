@@ -17,6 +17,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from app.domain.errors import Misconfigured
 from app.stack.interrupts import held_back
@@ -72,7 +73,7 @@ def _wait_until_ready(folder: Path, process: "subprocess.Popen[bytes]", log: Pat
     raise Misconfigured(f"Postgres did not start. Its log ends:\n{end}")
 
 
-def _initialise(folder: Path, programs: Path, user: dict[str, object]) -> None:
+def _initialise(folder: Path, programs: Path, user: dict[str, Any]) -> None:
     """Make the data folder beside its place, then move it there: a start that is killed half-way leaves no half of one."""
     fresh = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -83,7 +84,7 @@ def _initialise(folder: Path, programs: Path, user: dict[str, object]) -> None:
     try:
         run = subprocess.run(
             command, cwd="/", capture_output=True, text=True, errors="replace", timeout=INIT_SECONDS, check=False, **user
-        )  # type: ignore[call-overload] # a user by name, or nothing
+        )
         if run.returncode:
             raise Misconfigured(f"Postgres could not make its data folder {folder}:\n{(run.stderr or run.stdout)[-2000:]}")
         (folder / "log").unlink(missing_ok=True)
@@ -129,7 +130,7 @@ def _listed(folder: Path) -> str:
     return '"' + str(folder).replace('"', '""') + '"'
 
 
-def _user(folder: Path, programs: Path, sockets: Path) -> dict[str, object]:
+def _user(folder: Path, programs: Path, sockets: Path) -> dict[str, Any]:
     """Who runs Postgres, as options of `subprocess`: we ourselves; for root another user, who is let through to the data."""
     if os.geteuid() != 0:
         return {}

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -121,5 +122,5 @@ def test_outside_development_neither_page_exists(environment: str, served: bool)
     settings = Settings(environment=environment, secret_key="a-secret-of-more-than-thirty-two-letters")  # type: ignore[arg-type]
     routes = create_app(settings, Metrics()).routes
     for path in ("/", "/docs", "/docs/style.css"):
-        asked = {"type": "http", "method": "GET", "path": path, "headers": []}
+        asked: dict[str, Any] = {"type": "http", "method": "GET", "path": path, "headers": []}
         assert any(route.matches(asked)[0] is Match.FULL for route in routes) is served
