@@ -149,8 +149,11 @@ def everything(settings: Settings, tell: Callable[[str], None]) -> Generator[Run
                 setup.run(running, lambda step: tell(f"setting up: {step}"))
                 setup.check_live(running)
         tell("starting the service")
+        wait_for(service.log, service, START_SECONDS)  # it has imported everything, and listens at once
+        ports.let_go(running.port, running.metrics_port, running.admin_port)
         service.tell(json.dumps(env))
         traffic.wait_until_ready(f"http://{running.host}:{running.port}", service, START_SECONDS)
+        ports.let_go(running.worker_metrics_port)
         worker = stack.enter_context(
             child("worker", [sys.executable, "-m", "app.stack.job_worker"], folder, stop_seconds=patience)
         )
@@ -189,7 +192,7 @@ def _ports(claims: PortClaims, settings: Settings) -> dict[str, str]:
     }
     if not settings.admin_port:  # operators are served on the public one
         del wanted["OCTANT_ADMIN_PORT"]
-    given = {name: claims.take(host, port) for name, (host, port) in wanted.items()}
+    given = {name: claims.take(host, port, listen=True) for name, (host, port) in wanted.items()}
     for name, (_, port) in wanted.items():
         if port and given[name] != port:
             print(f"  Port {port} is taken: using {given[name]} ({name}).", flush=True)

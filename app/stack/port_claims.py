@@ -1,18 +1,20 @@
 """Ports of one demo, chosen together: no two of its parts get the same one, and no other demo on this machine does.
 
-A port is free until a process listens on it, which a demo's last part does seconds after the choice. So each port that is
-given is claimed by a locked file until the demo ends; the lock goes with the process, however it ends.
+A port is free until a process listens on it, which a demo's parts do seconds after the choice. So each port that is given is
+claimed by a locked file until the demo ends; the lock goes with the process, however it ends. Programs that know no such files
+are kept away by a socket that listens until the part that is to have the port has imported everything.
 """
 
 import fcntl
 import os
+import socket
 import tempfile
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from app.domain.errors import Misconfigured
 from app.stack.embedded import free_port
-from app.stack.ports import can_listen
+from app.stack.ports import listening
 
 TRIES = 200
 
@@ -24,14 +26,33 @@ class PortClaims:
         """Nothing is claimed yet."""
         self._folder = Path(tempfile.gettempdir()) / f"octant-ports-{os.getuid()}"
         self._held = held
+        self._listeners: dict[int, socket.socket] = {}
 
-    def take(self, host: str, wanted: int) -> int:
-        """Claim the port that is wanted (0: any), or the next free one. Raises Misconfigured where none of 200 is free."""
+    def take(self, host: str, wanted: int, *, listen: bool = False) -> int:
+        """Claim the port that is wanted (0: any), or the next free one; ``listen`` on it until `let_go`.
+
+        Raises Misconfigured where none of 200 is free.
+        """
         for number in range(TRIES):
             port = wanted + number if wanted else free_port()
-            if port < 65536 and can_listen(host, port) and self._claim(port):
-                return port
+            listener = listening(host, port) if port < 65536 else None
+            if listener is None:
+                continue
+            if not self._claim(port):
+                listener.close()
+                continue
+            if listen:
+                self._listeners[port] = self._held.enter_context(listener)
+            else:
+                listener.close()
+            return port
         raise Misconfigured(f"No free port on {host}" + (f" from {wanted} on." if wanted else "."))
+
+    def let_go(self, *ports: int) -> None:
+        """Listen on these ports no more: their parts are about to. They stay claimed."""
+        for port in ports:
+            if listener := self._listeners.pop(port, None):
+                listener.close()
 
     def _claim(self, port: int) -> bool:
         """Lock the file of a port. Where no folder of our own can be made, a port that nothing listens on has to do."""

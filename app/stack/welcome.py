@@ -33,4 +33,6 @@ def _path() -> str:
     found = shutil.which("octant")
     if not own.exists() or (found and Path(found).resolve() == own.resolve()):
         return ""
+    if own.parent == Path.cwd() / ".venv" / "bin":
+        return ' PATH="$PWD/.venv/bin:$PATH"'
     return f' PATH={shlex.quote(str(own.parent))}:"$PATH"'

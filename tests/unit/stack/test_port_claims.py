@@ -1,5 +1,6 @@
 """Ports of a demo: chosen together, held until its end, and never the same for two demos on one machine."""
 
+import socket
 import subprocess
 import sys
 from contextlib import ExitStack, closing
@@ -57,14 +58,22 @@ def test_a_claim_ends_with_its_demo() -> None:
 
 
 def test_a_port_that_is_listened_on_gives_the_next() -> None:
-    import socket
-
     with closing(socket.create_server((HOST, 0))) as server, ExitStack() as held:
         taken = server.getsockname()[1]
         assert PortClaims(held).take(HOST, taken) > taken
 
 
+def test_a_port_is_kept_from_other_programs_until_its_part_is_about_to_listen() -> None:
+    with ExitStack() as held:
+        claims = PortClaims(held)
+        port = claims.take(HOST, 0, listen=True)
+        with pytest.raises(OSError, match="in use"):
+            socket.create_server((HOST, port))
+        claims.let_go(port)
+        socket.create_server((HOST, port)).close()
+
+
 def test_where_no_port_is_left_the_host_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(port_claims, "can_listen", lambda *_: False)
+    monkeypatch.setattr(port_claims, "listening", lambda *_: None)
     with ExitStack() as held, pytest.raises(Misconfigured, match="No free port on 127"):
         PortClaims(held).take(HOST, 8080)
