@@ -1,6 +1,5 @@
 """The stores of an operator's command: those that the settings name, else those of the demo that runs here."""
 
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -25,8 +24,7 @@ def settings_with_stores() -> "Settings":
     demo = running_demo(settings)
     if not demo.same_secret(settings):
         raise Misconfigured(f"The demo in {demo.folder} runs with another OCTANT_SECRET_KEY: set the same one here.")
-    for name, value in demo.env.items():
-        os.environ.setdefault(name, value)
+    demo.hand_over_settings()
     print(f"octant: using the demo at {demo.url} ({demo.folder})", file=sys.stderr)
     return load()
 

@@ -36,6 +36,11 @@ class Demo:
     secret: str  # a fingerprint: keys made with another secret do not work with this demo
     folder: Path = Path()
 
+    def hand_over_settings(self) -> None:
+        """Give this process the demo's settings; those that the environment has already win."""
+        for name, value in self.env.items():
+            os.environ.setdefault(name, value)
+
     def same_secret(self, settings: Settings) -> bool:
         """Whether keys made with these settings work with the demo."""
         return self.secret == fingerprint(settings)
