@@ -19,7 +19,7 @@ from app.admin import alarm, calls
 from app.api import chat, feedback, jobs
 from app.domain.errors import DependencyUnavailable, InvalidRequest
 from app.domain.in_flight import InFlight
-from app.edge import health
+from app.edge import health, reference
 from app.edge.admin import AdminSide
 from app.edge.limits import RequestLimits
 from app.edge.middleware import EdgeMiddleware, from_http
@@ -82,6 +82,8 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
     for away in (OperationalError, InterfaceError, PoolTimeout):
         app.add_exception_handler(away, _raise_away)
     app.include_router(health.router)
+    if development:
+        app.include_router(reference.router(document.write, f"http://localhost:{settings.port}"))
     return app
 
 

@@ -221,7 +221,7 @@ def _prepare(env: dict[str, str]) -> str:
         return subprocess.run(command, env={**os.environ, **env}, check=True, capture_output=True, text=True).stdout.strip()
 
     octant("setup")
-    octant("tenant", "create", "bench", "--daily-cap", "1000000", "--user-daily-cap", "1000000")
+    octant("tenant", "create", "bench", "--day", "1000000", "--user-day", "1000000")
     return octant("key", "create", "bench", "--name", "bench", "--quiet")
 
 

@@ -202,7 +202,7 @@ def _tenants(env: dict[str, str]) -> dict[str, str]:
     keys = {"rehearsal": set_up(env)}
     activate_shortened(env)
     for tenant, cap in (("poor", "0.000100"), ("stopped", "1000")):
-        octant(env, "tenant", "create", tenant, "--daily-cap", cap, "--user-daily-cap", cap)
+        octant(env, "tenant", "create", tenant, "--day", cap, "--user-day", cap)
         keys[tenant] = octant(env, "key", "create", tenant, "--name", "rehearsal", "--quiet")
     octant(env, "kill", "tenant", "stopped", "--reason", "rehearsal")
     return keys

@@ -157,7 +157,7 @@ def main() -> None:
                 env["OCTANT_WORKERS"] = str(asked.workers)
                 env["OCTANT_RECOVERY__BREAKER_FAILURES"] = "1000000"  # all of it is to reach the providers
                 octant(env, "setup")
-                octant(env, "tenant", "create", TENANT, "--daily-cap", asked.cap, "--user-daily-cap", asked.cap)
+                octant(env, "tenant", "create", TENANT, "--day", asked.cap, "--user-day", asked.cap)
                 key = octant(env, "key", "create", TENANT, "--name", "rogue", "--quiet")
                 break_providers(control, *FAULTS)
                 os.environ.update({name: value for name, value in env.items() if name.startswith("OCTANT_")})

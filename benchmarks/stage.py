@@ -118,7 +118,7 @@ def _send(method: str, url: str, body: bytes | None = None) -> bytes:
 def set_up(env: Mapping[str, str]) -> str:
     """Schema, index, release, and a tenant that never reaches its caps. Returns a key."""
     octant(env, "setup")
-    octant(env, "tenant", "create", "rehearsal", "--daily-cap", "1000000", "--user-daily-cap", "1000000")
+    octant(env, "tenant", "create", "rehearsal", "--day", "1000000", "--user-day", "1000000")
     return octant(env, "key", "create", "rehearsal", "--name", "rehearsal", "--quiet")
 
 

@@ -21,12 +21,36 @@ hand_on UV_FIND_LINKS "$(of_pip find-links | tr -s ' ' ',')"
 
 by_uv() {
     $pip install -q --no-compile --require-hashes -r requirements/uv.lock &&
-        "$bin/uv" pip install -q --python "$bin/python" --compile-bytecode --require-hashes -r "$lock"
+        "$bin/uv" pip install --color never --python "$bin/python" --compile-bytecode --require-hashes -r "$lock"
 }
 
-echo "Installing $lock"
-if ! trouble=$(by_uv 2>&1); then
-    printf '%s\n' "$trouble" | tail -n 3
+log=$(mktemp)
+beat=
+trap 'rm -f "$log"; [ -z "$beat" ] || kill "$beat" 2>/dev/null || true' EXIT
+failed="by_uv failed"
+show() { # Print the steps, keep everything in the log; fails where the installer did.
+    status=0
+    while IFS= read -r line || [ -n "$line" ]; do
+        case $line in
+        "$failed") status=1 ;;
+        Resolved* | Downloading* | Building* | Prepared* | Installed* | Bytecode*) echo "  $line" ;;
+        esac
+        printf '%s\n' "$line" >> "$log"
+    done
+    return $status
+}
+
+echo "Installing $lock, $(grep -c '^[a-z0-9]' "$lock") packages: about a minute the first time"
+(
+    seconds=0
+    while sleep 5 > /dev/null 2>&1; do
+        seconds=$((seconds + 5))
+        echo "  … $seconds s"
+    done
+) &
+beat=$!
+if ! { by_uv 2>&1 || printf '\n%s\n' "$failed"; } | show; then
+    grep -v -e "^$failed" -e '^$' "$log" | tail -n 3
     echo "uv could not; installing with pip, which takes about a minute"
     $pip install -q --require-hashes -r "$lock"
 fi

@@ -25,6 +25,7 @@ from app.cli.redaction import app as redaction
 from app.cli.releases import app as release
 from app.cli.releases import rollback
 from app.cli.seed import seed
+from app.cli.simulate import app as simulate
 from app.cli.stack import demo, migrate, reset, serve, setup, worker
 from app.cli.switch import app as kill
 from app.cli.switch import resume
@@ -50,6 +51,7 @@ app.add_typer(providers, name="providers")
 app.add_typer(redaction, name="redaction")
 app.add_typer(audit, name="audit")
 app.add_typer(provider_key, name="provider-key")
+app.add_typer(simulate, name="simulate")
 
 
 def main() -> None:

@@ -70,6 +70,8 @@ def _note(name: str, told: dict[str, Any], outcome: str) -> None:
         settings = load()
     except Misconfigured:
         return  # nothing was done either
+    if outcome != "ok" and not settings.database_url:
+        return  # no stores, so nothing was done
     redactor = Redactor(settings.secret)
     action = Action(
         actor=clean(f"os:{getpass.getuser()}@{socket.gethostname()}", redactor),

@@ -118,7 +118,6 @@ async def _rooms() -> AsyncGenerator[_Rooms, None]:
     from app.stores import budget_policy, build_valkey
 
     async with database() as (engine, settings):
-        settings.require_stores()
         valkey = build_valkey(settings)
         caps = UserCaps(engine)
         await caps.read()

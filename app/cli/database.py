@@ -16,13 +16,11 @@ async def database() -> "AsyncGenerator[tuple[AsyncEngine, Settings], None]":
     from psycopg import Error as PostgresError
     from sqlalchemy.exc import DBAPIError, ProgrammingError
 
+    from app.cli.stores import settings_with_stores
     from app.domain.errors import Misconfigured
-    from app.settings import load
     from app.stores import build_engine
 
-    settings = load()
-    if not settings.database_url:
-        raise Misconfigured("Set OCTANT_DATABASE_URL, or run `make demo`, which brings its own Postgres.")
+    settings = settings_with_stores()
     engine = build_engine(settings, pooled=False)
     try:
         yield engine, settings

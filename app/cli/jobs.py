@@ -14,9 +14,12 @@ def _group() -> None:
 
 
 @app.command("status")
-def status(tenant: Annotated[str | None, typer.Option(help="Of one tenant only.")] = None) -> None:
+def status(
+    tenant: Annotated[str | None, typer.Argument(help="Only this tenant's.")] = None,
+    earlier: Annotated[str | None, typer.Option("--tenant", hidden=True, help="Earlier form of the argument.")] = None,
+) -> None:
     """Count jobs by state, with the oldest of each, and webhooks that wait."""
-    asyncio.run(_status(tenant))
+    asyncio.run(_status(tenant or earlier))
 
 
 async def _status(tenant: str | None) -> None:

@@ -23,6 +23,7 @@ key = typer.Typer(no_args_is_help=True, help="API keys: each is shown once, when
 
 TenantId = Annotated[str, typer.Argument(help="Tenant id.")]
 KeyId = Annotated[str, typer.Argument(help="Key id, or the whole key.")]
+EarlierDays = Annotated[float | None, typer.Option(min=0, hidden=True, help="Earlier form of --expires-in, in days.")]
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -39,14 +40,17 @@ class Scope(StrEnum):
 def create_tenant(
     tenant_id: TenantId,
     name: Annotated[str, typer.Option(help="Name for people; the id if left out.")] = "",
-    daily_cap: Annotated[str, typer.Option(help="Dollars a day, UTC.")] = "100.00",
-    user_daily_cap: Annotated[str, typer.Option(help="Dollars a user and day; OCTANT_DEFAULT_USER_DAILY_CAP if left out.")] = "",
+    day: Annotated[str, typer.Option(help="Dollars a day, UTC.")] = "100.00",
+    user_day: Annotated[str, typer.Option(help="Dollars a day for each user; OCTANT_DEFAULT_USER_DAILY_CAP if left out.")] = "",
     exist_ok: Annotated[
         bool, typer.Option("--exist-ok", help="Succeed if the tenant exists already, and change nothing.")
     ] = False,
+    daily_cap: Annotated[str, typer.Option(hidden=True, help="Earlier name of --day.")] = "",
+    user_daily_cap: Annotated[str, typer.Option(hidden=True, help="Earlier name of --user-day.")] = "",
 ) -> None:
-    """Create a tenant."""
-    asyncio.run(_create_tenant(tenant_id, name or tenant_id, daily_cap, user_daily_cap, exist_ok=exist_ok))
+    """Create a tenant. `octant budget set` changes its caps."""
+    caps = daily_cap or day, user_daily_cap or user_day
+    asyncio.run(_create_tenant(tenant_id, name or tenant_id, *caps, exist_ok=exist_ok))
 
 
 @tenant.command("list")
@@ -64,11 +68,12 @@ def create_key(
         str | None, typer.Option(help="Bind the key to one user; without, the tenant names its user per call.")
     ] = None,
     scope: Annotated[list[Scope] | None, typer.Option(help="What the key may do; `call` if left out. May be repeated.")] = None,
-    days: Annotated[float | None, typer.Option(min=0, help="Days until it expires; never if left out.")] = None,
+    expires_in: Annotated[str, typer.Option(help="How long it works: 90s, 30m, 24h, 7d; for ever if left out.")] = "",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the key and nothing else.")] = False,
+    days: EarlierDays = None,
 ) -> None:
     """Create a key and show it, this once."""
-    expires_at = datetime.now(UTC) + timedelta(days=days) if days is not None else None
+    expires_at = _expiry(expires_in, days)
     token = asyncio.run(_create_key(tenant_id, name, user, tuple(s.value for s in scope or (Scope.CALL,)), expires_at))
     _show(token, quiet=quiet)
 
@@ -78,11 +83,12 @@ def create_key(
 def rotate_key(
     key_id: KeyId,
     overlap: Annotated[str, typer.Option(help="How long the old key works on: 90s, 30m, 24h, 7d, or 0.")] = "24h",
-    days: Annotated[float | None, typer.Option(min=0, help="Days until the new key expires; as long as the old one had.")] = None,
+    expires_in: Annotated[str, typer.Option(help="How long the new key works; as long as the old one had if left out.")] = "",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the key and nothing else.")] = False,
+    days: EarlierDays = None,
 ) -> None:
     """Replace a key: the new one works now, the old one until the overlap ends. Same name, scopes, user and limits."""
-    expires_at = datetime.now(UTC) + timedelta(days=days) if days is not None else None
+    expires_at = _expiry(expires_in, days)
     known = _id_of(key_id)
     token = asyncio.run(_rotate_key(known, _duration(overlap), expires_at))
     _show(token, quiet=quiet)
@@ -130,6 +136,12 @@ def _duration(text: str) -> timedelta:
     if not found:
         raise InvalidRequest("A duration is a whole number and s, m, h or d, such as 24h.")
     return timedelta(**{UNITS[found[2]]: int(found[1])}) if found[2] else timedelta()
+
+
+def _expiry(expires_in: str, days: float | None) -> datetime | None:
+    if days is not None:
+        return datetime.now(UTC) + timedelta(days=days)
+    return datetime.now(UTC) + _duration(expires_in) if expires_in else None
 
 
 def _state(info: "KeyInfo") -> str:

@@ -114,7 +114,6 @@ async def _opened(tenant: str, user: str) -> "AsyncGenerator[tuple[AsyncEngine, 
     if not user:
         raise InvalidRequest("Name a user: calls without one are nobody's.", param="user")
     async with database() as (engine, settings):
-        settings.require_stores()
         patterns = TenantPatterns(engine)  # a user's id may be redacted by one: records hold it as that left it
         await patterns.refresh()
         redactor = Redactor(settings.secret, added=patterns)

@@ -23,9 +23,9 @@ def status() -> None:
     from app.security.keys.provider_keys import ProviderKeys
     from app.settings import load
 
-    settings = load()
-    keys = ProviderKeys(settings.key_places(), secret=settings.secret)
     uses = asyncio.run(_uses())
+    settings = load()  # after the stores: a demo that is found brings its settings
+    keys = ProviderKeys(settings.key_places(), secret=settings.secret)
     for key in keys.status():
         if key.fingerprint is None:
             file = settings.key_file(key.provider) or "a file in OCTANT_SECRETS_DIR"

@@ -93,12 +93,11 @@ async def _live_targets() -> list["Target"]:
 async def _valkey() -> "AsyncGenerator[Redis, None]":
     from redis.exceptions import RedisError
 
+    from app.cli.stores import settings_with_stores
     from app.domain.errors import Misconfigured
-    from app.settings import load
     from app.stores import build_valkey
 
-    settings = load()
-    settings.require_stores()
+    settings = settings_with_stores()
     valkey = build_valkey(settings)
     try:
         yield valkey

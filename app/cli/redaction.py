@@ -30,9 +30,12 @@ def add(tenant: TenantId, name: Name, pattern: Annotated[str, typer.Argument(hel
 
 
 @app.command("list")
-def list_patterns(tenant: Annotated[str | None, typer.Option(help="Only this tenant's.")] = None) -> None:
+def list_patterns(
+    tenant: Annotated[str | None, typer.Argument(help="Only this tenant's.")] = None,
+    earlier: Annotated[str | None, typer.Option("--tenant", hidden=True, help="Earlier form of the argument.")] = None,
+) -> None:
     """List the patterns that tenants have."""
-    found = asyncio.run(_listed(tenant))
+    found = asyncio.run(_listed(tenant or earlier))
     for each in found:
         unusable = "" if each.usable else "  (cannot be used: every text of this tenant is replaced whole until it is removed)"
         print(f"{each.tenant:20} {each.name:20} {each.pattern}{unusable}")

@@ -83,6 +83,19 @@ def pin(release_id: ReleaseId) -> None:
     asyncio.run(_pin(release_id))
 
 
+@app.command("record")
+def record() -> None:
+    """Record the hashes of new manifests and price tables in releases/released.sha256; from then on they never change."""
+    from app.releases.recorded import record as add
+    from app.settings import load
+
+    added = add(load().releases_dir)
+    for name in added:
+        print(f"recorded {name}")
+    if not added:
+        print("Every manifest and price table is recorded.")
+
+
 @app.command("activate")
 @changes("release activate")
 def activate(release_id: ReleaseId, reason: Reason) -> None:
@@ -111,7 +124,6 @@ async def _opened() -> "AsyncGenerator[Releases, None]":
     from app.stores import build_valkey, releases_of
 
     async with database() as (engine, settings):
-        settings.require_stores()
         valkey = build_valkey(settings)
         try:
             yield releases_of(settings, engine, valkey)
@@ -124,6 +136,7 @@ async def _pin(release_id: str) -> None:
     from app.domain.errors import InvalidRequest, NotFound
     from app.features.support import indexing
     from app.releases.pinning import pinned
+    from app.releases.recorded import is_recorded
     from app.releases.releases import ever_live
     from app.settings import load
     from app.stores import places
@@ -132,6 +145,8 @@ async def _pin(release_id: str) -> None:
     path = places(settings).manifest_path(release_id)
     if not path.is_file():
         raise NotFound(f"No file {path}.")
+    if is_recorded(settings.releases_dir, release_id):
+        raise InvalidRequest(f"Release {release_id} is recorded as released: it is immutable. Give the change an id of its own.")
     if settings.database_url:  # an author without one has nothing live
         async with database() as (engine, _):
             if release_id in await ever_live(engine):

@@ -38,11 +38,10 @@ def worker() -> None:
 @changes("migrate")
 def migrate() -> None:
     """Bring the database's schema up to date."""
+    from app.cli.stores import settings_with_stores
     from app.migrations import upgrade
-    from app.settings import load
 
-    settings = load()
-    settings.require_stores()
+    settings = settings_with_stores()
     upgrade(settings.database_url)
     print("The schema is up to date.")
 
@@ -50,11 +49,10 @@ def migrate() -> None:
 @changes("setup")
 def setup() -> None:
     """Prepare the stores: schema, index, sample data and keys, and every release activated once, the newest last."""
-    from app.settings import load
+    from app.cli.stores import settings_with_stores
     from app.stack import setup as steps
 
-    settings = load()
-    settings.require_stores()
+    settings = settings_with_stores()
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     steps.run(settings, lambda step: print(f"setting up: {step}"))
 

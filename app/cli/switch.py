@@ -128,13 +128,12 @@ def _run(act: "Callable[[KillSwitch], Awaitable[None]]") -> None:
 
 
 async def _with_switch(act: "Callable[[KillSwitch], Awaitable[None]]") -> None:
+    from app.cli.stores import settings_with_stores
     from app.domain.errors import DependencyUnavailable, Misconfigured
     from app.oncall.switch import KillSwitch
-    from app.settings import load
     from app.stores import build_engine, build_valkey
 
-    settings = load()
-    settings.require_stores()
+    settings = settings_with_stores()
     engine, valkey = build_engine(settings, pooled=False), build_valkey(settings)
     try:
         await act(KillSwitch(valkey, engine, file=settings.kill_path))

@@ -27,12 +27,23 @@ def config(database_url: str) -> Config:
 def upgrade(database_url: str, revision: str = "heads") -> None:
     """Bring the schema to ``revision``. Safe to run from several processes at once: they take turns.
 
-    Raises Misconfigured where Postgres does not answer.
+    Raises Misconfigured where Postgres does not answer, and where newer code migrated the database.
     """
     try:
+        _refuse_unknown(current(database_url))
         command.upgrade(config(database_url), revision)
     except OperationalError as error:
         raise Misconfigured("Postgres does not answer; look at OCTANT_DATABASE_URL.") from error
+
+
+def _refuse_unknown(revisions: tuple[str, ...]) -> None:
+    """Raise Misconfigured for a schema that this code has no migrations for."""
+    known = {script.revision for script in ScriptDirectory(str(HERE)).walk_revisions()}
+    if unknown := sorted(set(revisions) - known):
+        raise Misconfigured(
+            f"The database has the schema {', '.join(unknown)}, which this code does not know: newer code migrated it."
+            " Run that code, or a newer one; a demo's state can be removed with `make reset`."
+        )
 
 
 def downgrade(database_url: str, revision: str = "base") -> None:

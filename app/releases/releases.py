@@ -196,6 +196,11 @@ class Releases:
             await self._valkey.hdel(WORKERS, *gone)  # workers that died without a word
         return {name: report["release"] for name, report in reports.items() if report["at"] > now - WORKER_SECONDS}
 
+    async def check_live(self) -> None:
+        """Raise Misconfigured where a pin of the live release does not resolve here."""
+        if live := await self._live():
+            resolve(live[1], self._places, where=f"The live release {live[0]}")
+
     async def live(self) -> Manifest | None:
         """The live manifest as it was activated; its pins are not looked at."""
         live = await self._live()

@@ -4,23 +4,25 @@ import fcntl
 import json
 import os
 import shutil
-import socket
 import sys
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from app.settings import Settings, load
-from app.stack import embedded, interrupts, setup, traffic, vendors
-from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
+from app.stack import embedded, interrupts, setup, traffic, vendors, welcome
+from app.stack.embedded import embedded_postgres, embedded_valkey
 from app.stack.keeper import CLEANING, kept
+from app.stack.port_claims import PortClaims
 from app.stack.private import keep_private
 from app.stack.processes import Watched, child, stop_left_overs, wait_for
+from app.stack.running import SIMULATOR, Demo, note_of, noted
 from app.stack.stop_times import stop_seconds
+from app.stack.vendor_keys import KeyChecks
 
 START_SECONDS = 60.0
 UNEXPECTED, DEAD = 1, 3
@@ -35,6 +37,8 @@ class Running:
     settings: Settings
     parts: list[Watched]
     label: str
+    note: Demo
+    keys: KeyChecks
 
     @property
     def url(self) -> str:
@@ -66,7 +70,8 @@ def run(*, once: bool, quiet: bool = False, notice: Path | None = None) -> int:
         folder = settings.state_dir
         with kept(folder / LOCK, lambda: _stop_left_overs(folder)), _only_one(folder), everything(settings, tell) as running:
             try:
-                return _show(running, once=once, quiet=quiet, notice=notice)
+                with _noted(running):
+                    return _show(running, once=once, quiet=quiet, notice=notice)
             except interrupts.Interrupted:
                 _say("\nStopping.")
                 raise
@@ -75,14 +80,24 @@ def run(*, once: bool, quiet: bool = False, notice: Path | None = None) -> int:
         return 0
 
 
+def _noted(running: Running) -> AbstractContextManager[None]:
+    """Let `octant` find this demo; one that plays staging or production is found by its settings alone."""
+    return noted(running.note) if running.settings.environment == "development" else nullcontext()
+
+
 def _show(running: Running, *, once: bool, quiet: bool, notice: Path | None) -> int:
     keys = setup.keys(running.settings)
     if notice:
         notice.write_text(json.dumps({"url": running.url, "key": keys[running.settings.demo_tenant], "label": running.label}))
     as_expected = True
+    for line in running.keys.lines():
+        _say(f"  {line}")
     if not quiet:
-        traffic.introduce(running.url, keys, running.settings.metrics_port)
+        _say("")
         as_expected = traffic.send(running.url, keys)
+        simulated = bool(running.note.simulated)
+        _say(welcome.introduction(running.settings, keys[running.settings.demo_tenant], simulated=simulated))
+        traffic.introduce(running.url)
     if once and not _dead(running.parts):
         return 0 if as_expected else UNEXPECTED
     if not once:
@@ -115,31 +130,36 @@ def everything(settings: Settings, tell: Callable[[str], None]) -> Generator[Run
     for name in _stop_left_overs(folder):
         tell(f"{name} of an earlier run stopped")
     patience = stop_seconds(settings.graceful_timeout) + 2
-    with ExitStack() as stores, ThreadPoolExecutor(1) as pool, ExitStack() as stack:
+    with ExitStack() as held, ExitStack() as stores, ThreadPoolExecutor(1) as pool, ExitStack() as stack:
+        ports = PortClaims(held)
         # The service imports while the stores start: both take seconds, and neither needs the other for that.
         starting = pool.submit(stores.enter_context, embedded_postgres(folder / "postgres"))
         service = stack.enter_context(child("service", [sys.executable, "-m", "app.stack.serve"], folder, stop_seconds=patience))
-        valkey_url = stores.enter_context(embedded_valkey(folder / "valkey"))
+        valkey_url = stores.enter_context(embedded_valkey(folder / "valkey", port=ports.take("127.0.0.1", 0)))
         stood_in_for = vendors.simulated(settings)
-        simulators, env = _simulator(stack, folder, stood_in_for) if stood_in_for else ([], {})
+        keys = KeyChecks(settings, stood_in_for)
+        simulators, env = _simulator(stack, folder, stood_in_for, ports) if stood_in_for else ([], {})
         env |= {"OCTANT_DATABASE_URL": starting.result(), "OCTANT_VALKEY_URL": valkey_url}
         tell("Valkey and Postgres run" + (", and the provider simulator" if stood_in_for else ""))
-        env["OCTANT_PORT"] = str(_port(settings.host, settings.port))
-        env["OCTANT_METRICS_PORT"] = str(_port(settings.host, settings.metrics_port))
-        env["OCTANT_WORKER_METRICS_PORT"] = str(_port(settings.host, settings.worker_metrics_port))
+        env |= _ports(ports, settings)
         os.environ.update(env)
         running = load()
         if not setup.is_done(running):
             with interrupts.held_back():  # well under a second, and no driver's or event loop's inside is broken into
                 setup.run(running, lambda step: tell(f"setting up: {step}"))
+                setup.check_live(running)
         tell("starting the service")
+        wait_for(service.log, service, START_SECONDS)  # it has imported everything, and listens at once
+        ports.let_go(running.port, running.metrics_port, running.admin_port)
         service.tell(json.dumps(env))
         traffic.wait_until_ready(f"http://{running.host}:{running.port}", service, START_SECONDS)
+        ports.let_go(running.worker_metrics_port)
         worker = stack.enter_context(
             child("worker", [sys.executable, "-m", "app.stack.job_worker"], folder, stop_seconds=patience)
         )
         tell("the service is ready")
-        yield Running(running, [service, worker, *simulators, _postgres(folder), _valkey(folder)], vendors.label_of(stood_in_for))
+        parts = [service, worker, *simulators, _postgres(folder), _valkey(folder)]
+        yield Running(running, parts, vendors.label_of(stood_in_for), note_of(running, env, stood_in_for), keys)
 
 
 def _stop_left_overs(folder: Path) -> list[str]:
@@ -147,34 +167,36 @@ def _stop_left_overs(folder: Path) -> list[str]:
     return [*stop_left_overs(folder), *embedded.stop_left_overs(folder / "valkey", folder / "postgres")]
 
 
-def _simulator(stack: ExitStack, folder: Path, stood_in_for: list[str]) -> tuple[list[Watched], dict[str, str]]:
+def _simulator(
+    stack: ExitStack, folder: Path, stood_in_for: list[str], claims: PortClaims
+) -> tuple[list[Watched], dict[str, str]]:
     """Start it. Returns its process, and the settings that point the vendors at it."""
-    ports = {name: str(free_port()) for name in ("openai", "anthropic", "control")}
+    ports = {name: str(claims.take("127.0.0.1", 0)) for name in ("openai", "anthropic", "control")}
     command = [sys.executable, "-m", "app.simulator"]
     command += [argument for name, port in ports.items() for argument in (f"--{name}-port", port)]
     simulator = stack.enter_context(child("simulator", command, folder))
     wait_for(simulator.log, simulator, START_SECONDS)
-    (folder / "simulator.json").write_text(json.dumps(ports))
+    (folder / SIMULATOR).write_text(json.dumps(ports))
     bases = {"openai": f"http://127.0.0.1:{ports['openai']}/v1", "anthropic": f"http://127.0.0.1:{ports['anthropic']}"}
     env = {f"OCTANT_{name.upper()}__BASE_URL": bases[name] for name in stood_in_for}
     return [simulator], env | {f"OCTANT_{name.upper()}__API_KEY": "simulator" for name in stood_in_for}
 
 
-def _port(host: str, wanted: int) -> int:
-    """The port that is wanted (0: any), or the next free one; says so if it is another."""
-    if not wanted:
-        return free_port()
-    for port in range(wanted, wanted + 50):
-        with socket.socket() as s:
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                s.bind((host, port))
-            except OSError:
-                continue
-        if port != wanted:
-            print(f"  Port {wanted} is taken: using {port}.", flush=True)
-        return port
-    return free_port()
+def _ports(claims: PortClaims, settings: Settings) -> dict[str, str]:
+    """The ports that the parts listen on, chosen together; says which of those that were wanted are taken."""
+    wanted = {
+        "OCTANT_ADMIN_PORT": (settings.admin_host, settings.admin_port),
+        "OCTANT_PORT": (settings.host, settings.port),
+        "OCTANT_METRICS_PORT": (settings.host, settings.metrics_port),
+        "OCTANT_WORKER_METRICS_PORT": (settings.host, settings.worker_metrics_port),
+    }
+    if not settings.admin_port:  # operators are served on the public one
+        del wanted["OCTANT_ADMIN_PORT"]
+    given = {name: claims.take(host, port, listen=True) for name, (host, port) in wanted.items()}
+    for name, (_, port) in wanted.items():
+        if port and given[name] != port:
+            print(f"  Port {port} is taken: using {given[name]} ({name}).", flush=True)
+    return {name: str(port) for name, port in given.items()}
 
 
 def _postgres(folder: Path) -> Watched:

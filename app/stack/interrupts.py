@@ -8,6 +8,7 @@ hangs, and we with it; so it comes a moment later.
 """
 
 import signal
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
@@ -44,7 +45,13 @@ def repeated() -> bool:
 
 @contextmanager
 def held_back() -> Generator[None, None, None]:
-    """Let no interrupt strike within the block; one that came meanwhile strikes at its end."""
+    """Let no interrupt strike within the block; one that came meanwhile strikes at its end.
+
+    Signals strike the main thread alone: in another there is nothing to hold back.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     _Gate.closed += 1
     try:
         yield

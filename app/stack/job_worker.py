@@ -35,6 +35,7 @@ from app.security.redaction.redactor import Redactor
 from app.settings import Settings, load
 from app.stack.isolation import in_a_process_of_its_own, until_orphaned, watch_ourselves
 from app.stack.perform import Answer, perform
+from app.stack.ports import require_free
 from app.stack.preflight import refuse_example_values
 from app.stack.private import OTHERS
 from app.stack.stop_times import stop_seconds
@@ -330,6 +331,8 @@ def run(job_id: str = "", attempt: str = "") -> None:
     os.umask(OTHERS)
     settings.require_stores()
     refuse_example_values(settings)
+    if not job_id:
+        require_free([(settings.host, settings.worker_metrics_port)])
     redactor = Redactor(settings.secret)
     logs.configure(settings.log_level, redact=lambda line: redactor.redact(line, tenant=""))
     logs.take_over_last_words()

@@ -22,19 +22,36 @@ def require_free(addresses: Sequence[tuple[str, int]], *, wait: float = WAIT_SEC
             if time.monotonic() >= ends:
                 raise Misconfigured(
                     f"Port {port} on {host} is in use{_held_by(port)}. Stop what runs there, or set another port "
-                    f"(OCTANT_PORT, OCTANT_ADMIN_PORT, OCTANT_METRICS_PORT)."
+                    f"(OCTANT_PORT, OCTANT_ADMIN_PORT, OCTANT_METRICS_PORT, OCTANT_WORKER_METRICS_PORT)."
                 )
             time.sleep(PAUSE)
+
+
+def listening(host: str, port: int) -> socket.socket | None:
+    """Listen on a port; nothing where that does not work."""
+    try:
+        return _listening(host, port)
+    except OSError:
+        return None
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    listener = socket.socket(family, kind)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(1)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 def _failure(host: str, port: int) -> int:
     """The error number of listening there; 0 where that works."""
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        with socket.socket(family, kind) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(1)
+        _listening(host, port).close()
     except socket.gaierror:
         return errno.EADDRNOTAVAIL
     except OSError as error:

@@ -15,6 +15,7 @@ import psutil
 from app.domain.errors import Misconfigured
 from app.stack import interrupts
 from app.stack.interrupts import held_back
+from app.stack.log_tail import last_lines
 
 STOP_SECONDS = 25.0
 LEFT_OVER_SECONDS = 30.0
@@ -45,7 +46,7 @@ class Watched:
 
     def last_lines(self, count: int = 15) -> str:
         """The end of its log."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:]) if self.log.exists() else "(no log)"
+        return last_lines(self.log, count)
 
 
 @contextmanager

@@ -61,7 +61,8 @@ def serve(settings_of: Callable[[], Settings] = load) -> None:
 
 
 def settings_from_stdin() -> Settings:
-    """Wait for one line, a JSON object of environment variables, and read the settings with them."""
+    """Say that everything is imported; read the settings with the environment that comes as one line of JSON."""
+    print("imported; waiting for the stores", flush=True)
     os.environ.update(json.loads(sys.stdin.readline()))
     return load()
 

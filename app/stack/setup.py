@@ -9,11 +9,15 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from app.domain.errors import Misconfigured
 from app.domain.money import from_dollars
 from app.settings import PACKAGE, Settings
 from app.stack.private import OTHERS
+
+if TYPE_CHECKING:
+    from app.security.keys.ring import KeyRing
 
 TINY = "tiny"
 KEYS_FILE, STAMP_FILE = "demo.json", "setup.stamp"
@@ -45,6 +49,29 @@ def run(settings: Settings, tell: Callable[[str], None]) -> None:
     (settings.state_dir / STAMP_FILE).write_text(_fingerprint(settings))
 
 
+def check_live(settings: Settings) -> None:
+    """Raise Misconfigured, with what to do, where the live release pins files that this checkout does not have."""
+    try:
+        asyncio.run(_check_live(settings))
+    except Misconfigured as error:
+        (settings.state_dir / STAMP_FILE).unlink(missing_ok=True)  # the next start must say so too
+        raise Misconfigured(
+            f"The state in {settings.state_dir} does not fit the files of this checkout. {error}\n"
+            "If the state is of an older checkout, `make reset` removes it, and the next start begins afresh."
+        ) from None
+
+
+async def _check_live(settings: Settings) -> None:
+    from app.stores import build_engine, build_valkey, releases_of
+
+    engine, valkey = build_engine(settings, pooled=False), build_valkey(settings)
+    try:
+        await releases_of(settings, engine, valkey).check_live()
+    finally:
+        await valkey.aclose()
+        await engine.dispose()
+
+
 async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
     from app.erasure.pseudonyms import put_under_pseudonyms
     from app.features.support import seeds
@@ -68,7 +95,12 @@ async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
         tell("release")
         releases = releases_of(settings, engine, valkey)
         if not await releases.history(limit=1):  # later releases are activated by an operator, never by a start
-            for path in sorted(settings.releases_dir.glob("*.toml")):
+            found = sorted(settings.releases_dir.glob("*.toml"))
+            if not found:
+                raise Misconfigured(
+                    f"No release in {settings.releases_dir.resolve()}: start where it is, or set OCTANT_RELEASES_DIR."
+                )
+            for path in found:
                 await releases.activate(path.stem, by="setup", reason="first start")
     finally:
         await valkey.aclose()
@@ -77,8 +109,9 @@ async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
 
 async def _tenants(settings: Settings, engine: Any) -> None:  # noqa: ANN401 - an AsyncEngine; not imported for a type alone
     from app.security.keys.administration import KeyAdministration
+    from app.security.keys.ring import KeyRing
 
-    keys = KeyAdministration(engine, secret=settings.secret)
+    keys, ring = KeyAdministration(engine, secret=settings.secret), KeyRing(engine, secret=settings.secret)
     path = settings.state_dir / KEYS_FILE
     kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     known = {tenant.id for tenant in await keys.list_tenants()}
@@ -89,11 +122,22 @@ async def _tenants(settings: Settings, engine: Any) -> None:  # noqa: ANN401 - a
     ):
         if tenant not in known:
             await keys.create_tenant(tenant, name, from_dollars(cap), min(from_dollars(cap), user_cap))
-        if tenant not in kept:
+        if tenant not in kept or not await _works(ring, kept[tenant]):
             kept[tenant] = await keys.create_key(tenant, name="demo")
     path.touch(mode=0o600)
     path.write_text(json.dumps(kept))
     path.chmod(0o600)
+
+
+async def _works(ring: "KeyRing", token: str) -> bool:
+    """Whether a key of an earlier run is still good: it may be revoked, or hashed with another secret."""
+    from app.domain.errors import Unauthenticated
+
+    try:
+        await ring.authenticate(token)
+    except Unauthenticated:
+        return False
+    return True
 
 
 def _fingerprint(settings: Settings) -> str:

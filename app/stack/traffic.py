@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,15 +61,10 @@ def wait_until_ready(url: str, service: Watched, seconds: float) -> None:
     raise Misconfigured(f"The service did not become ready. Its log ends:\n{service.last_lines()}")
 
 
-def introduce(url: str, keys: Mapping[str, str], metrics_port: int) -> None:
-    """Print where the service is and three requests to copy."""
-    key = keys["acme"]
-    head = f"curl -s {url}%s -H 'authorization: Bearer {key}' -d '%s'"
-    shown = (SAMPLES[0], SAMPLES[5], SAMPLES[9])
-    print(f"\nOctant answers at {url}; metrics at http://127.0.0.1:{metrics_port}/metrics")
-    print(f"API key of the tenant acme: {key}\n")
-    for sample in shown:
-        print(head % (sample.path, json.dumps(sample.body)) + "\n")
+def introduce(url: str) -> None:
+    """Print three requests to copy, for a shell in which KEY is set."""
+    for sample in (SAMPLES[0], SAMPLES[5], SAMPLES[9]):
+        print(f"""\ncurl -s {url}{sample.path} -H "authorization: Bearer $KEY" -d {shlex.quote(json.dumps(sample.body))}""")
 
 
 def send(url: str, keys: Mapping[str, str]) -> bool:

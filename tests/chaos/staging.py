@@ -122,7 +122,7 @@ def environment(
 def set_up(env: Mapping[str, str], folder: Path) -> str:
     """Make the release live and return a key."""
     write_release(folder)
-    octant(env, "tenant", "create", "chaos", "--daily-cap", "1000", "--user-daily-cap", "1000")
+    octant(env, "tenant", "create", "chaos", "--day", "1000", "--user-day", "1000")
     octant(env, "release", "activate", "chaos", "--reason", "chaos")
     return octant(env, "key", "create", "chaos", "--name", "chaos", "--quiet").strip()
 

@@ -23,6 +23,8 @@ esac
 UV = """#!/bin/sh
 echo "uv $*" >> "$STAND_IN/calls"
 env | grep -E '^(UV_|SSL_CERT_FILE)' >> "$STAND_IN/settings"
+[ -z "$UV_SAYS" ] || cat "$UV_SAYS" >&2
+sleep "${UV_SLEEPS:-0}"
 exit "$UV_EXIT"
 """
 
@@ -120,3 +122,16 @@ def test_a_python_that_is_too_old_is_told_by_its_number(tmp_path: Path) -> None:
     assert run.returncode != 0
     assert "needs Python 3.11 or newer" in run.stderr
     assert not (tmp_path / "venv").exists()
+
+
+def test_the_steps_of_an_installation_are_shown_as_they_come(tmp_path: Path) -> None:
+    """Fifty silent seconds look like a hang."""
+    steps = ["Resolved 9 packages in 2ms", "Downloading big (12.0MiB)", "Prepared 9 packages in 3s", "Installed 9 packages in 1s"]
+    (tmp_path / "steps").write_text("\n".join([*steps, " + one==1.0"]))
+    shown = install(tmp_path, UV_SAYS=str(tmp_path / "steps")).output.splitlines()
+    assert re.fullmatch(r"Installing requirements/run\.lock, \d\d+ packages: about a minute the first time", shown[0])
+    assert [line.strip() for line in shown[1:]] == steps
+
+
+def test_a_slow_installation_says_every_five_seconds_that_it_goes_on(tmp_path: Path) -> None:
+    assert "… 5 s" in install(tmp_path, UV_SLEEPS="7").output

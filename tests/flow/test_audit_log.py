@@ -23,13 +23,18 @@ READS = {
     "audit list", "audit verify", "budget alerts", "budget show", "budget top", "budget worst-case", "calls", "calls show",
     "check", "jobs status", "key list", "kill status", "oncall check", "oncall now", "provider-key status", "providers",
     "redaction list", "redaction test", "release hashes", "release history", "release list", "release rehearsals",
-    "release verify", "tenant list", "trace",
+    "release verify", "simulate list", "tenant list", "trace",
 }  # fmt: skip
 RUNS = {"demo", "serve", "worker"}  # they serve
 LOCAL = {
     "drill injection",  # on a service of its own in a temporary folder
     "index build",  # writes a file named by its content
     "release pin",  # edits an author's draft
+    "release record",  # writes an author's list of hashes
+    "simulate clear",
+    "simulate errors",
+    "simulate outage",
+    "simulate slow",  # break the simulator of a demo
     "reset",  # removes the demo's stores, and the log with them
 }
 

@@ -59,7 +59,7 @@ def service(stack_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory)
 def a_tenant(service: Service, *caps: str) -> tuple[str, str]:
     """A new tenant and a key of it."""
     tenant = f"t{uuid4().hex[:10]}"
-    octant(service.env, "tenant", "create", tenant, "--daily-cap", "10", "--user-daily-cap", "10")
+    octant(service.env, "tenant", "create", tenant, "--day", "10", "--user-day", "10")
     if caps:
         octant(service.env, "budget", "set", tenant, *caps)
     return tenant, octant(service.env, "key", "create", tenant, "--name", "tests", "--quiet").strip()

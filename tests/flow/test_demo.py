@@ -1,15 +1,20 @@
 """`octant demo`: it starts everything, and leaves nothing behind however it ends (G5)."""
 
+import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +22,10 @@ import psutil
 import pytest
 from conftest import ROOT
 
-START, STOP = 90.0, 60.0
+from app.stack.embedded import free_port
+
+START, STOP = 240.0, 120.0
+pytestmark = pytest.mark.timeout(600)  # whole demos, also on a machine that does much else
 
 
 class Demo:
@@ -73,7 +81,7 @@ class Demo:
 
     def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
         words = [sys.executable, "-m", "app.cli", *command]
-        return subprocess.run(words, cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(words, cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=START, check=False)
 
     def processes(self) -> list[psutil.Process]:
         """Everything that runs for this folder."""
@@ -92,7 +100,14 @@ class Demo:
 @pytest.fixture
 def demo() -> Iterator[Demo]:
     """Not below pytest's own temporary folder: as root, Postgres runs as another user and must be let through."""
-    folder = Path(tempfile.mkdtemp(prefix="octant-demo-")).resolve()
+    with own_folder() as demo:
+        yield demo
+
+
+@contextmanager
+def own_folder() -> Iterator[Demo]:
+    """A demo that leaves nothing behind, in a folder with a space in its name."""
+    folder = Path(tempfile.mkdtemp(prefix="octant demo-")).resolve()
     demo = Demo(folder)
     yield demo
     if demo.process and demo.process.poll() is None:
@@ -103,17 +118,29 @@ def demo() -> Iterator[Demo]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def post(told: dict[str, str], path: str, body: dict[str, Any]) -> Any:  # noqa: ANN401 - an HTTP answer
+    headers = {"authorization": f"Bearer {told['key']}"}
+    request = urllib.request.Request(told["url"] + path, json.dumps(body).encode(), headers)  # noqa: S310 - loopback
+    return urllib.request.urlopen(request, timeout=30)  # noqa: S310 - loopback
+
+
 def ask(told: dict[str, str]) -> Any:  # noqa: ANN401 - any JSON
-    body = json.dumps({"question": "Where is my order NW-10001?", "user": "ada"}).encode()
-    request = urllib.request.Request(told["url"] + "/v1/support/answer", body, {"authorization": f"Bearer {told['key']}"})  # noqa: S310 - loopback
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+    with post(told, "/v1/support/answer", {"question": "Where is my order NW-10001?", "user": "ada"}) as answer:
         return json.loads(answer.read())
+
+
+def provider_of_a_chat(told: dict[str, str]) -> str:
+    with post(told, "/v1/chat/completions", {"model": "smart", "messages": [{"role": "user", "content": "Hello"}]}) as answer:
+        return str(answer.headers["octant-provider"])
 
 
 def test_it_answers_stops_on_ctrl_c_and_keeps_its_state(demo: Demo) -> None:
     first = demo.start()
     assert first["label"] == "simulator"
     assert ask(first)["outcome"] == "answered"
+    cap = demo.run("budget", "show", "acme")
+    assert "tenant-day" in cap.stdout, cap.stderr
+    assert cap.stderr == f"octant: using the demo at {first['url']} ({demo.folder / 'state'})\n"
     refused = demo.run("reset")
     assert refused.returncode == 1
     assert "is running" in refused.stderr
@@ -121,7 +148,10 @@ def test_it_answers_stops_on_ctrl_c_and_keeps_its_state(demo: Demo) -> None:
     assert demo.processes() == []
     second = demo.start()
     assert second["key"] == first["key"]
-    assert ask(second)["outcome"] == "answered"
+    assert provider_of_a_chat(second) == "anthropic"
+    broken = demo.run("simulate", "outage", "anthropic")
+    assert broken.stdout == "anthropic: outage, connections are refused\n", broken.stderr
+    assert provider_of_a_chat(second) == "openai"
     assert demo.end(signal.SIGINT)[0] == 0
     assert demo.run("reset").returncode == 0
     assert not (demo.folder / "state").exists()
@@ -166,6 +196,9 @@ def test_it_shows_every_kind_of_answer_and_fails_when_asked_once_if_one_is_not_a
     run = demo.run("demo", "--once")
     assert run.returncode == 0, run.stdout + run.stderr
     assert run.stdout.count("curl -s http://127.0.0.1:") == 3
+    assert run.stdout.count("$KEY") == 3
+    assert re.search(r"^export KEY=oct_\w+( PATH=.+)?$", run.stdout, re.MULTILINE)
+    assert "anthropic: simulated" in run.stdout
     rows = {line[:24].strip(): line[24:] for line in run.stdout.splitlines()}
     statuses = {name: int(rows[name].split()[0]) for name in ("chat", "ticket", "unknown model", "over a tiny cap", "not a key")}
     assert statuses == {"chat": 200, "ticket": 200, "unknown model": 404, "over a tiny cap": 429, "not a key": 401}
@@ -206,3 +239,81 @@ def test_what_a_killed_demo_left_running_is_stopped_by_the_next(demo: Demo) -> N
     assert left & {p.pid for p in demo.processes()} == set()
     assert demo.end(signal.SIGINT)[0] == 0
     assert demo.processes() == []
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A vendor that takes no key."""
+
+    def do_GET(self) -> None:
+        self.send_response(401)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def refusing_vendor() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_two_demos_at_once_get_ports_of_their_own_and_live_on(demo: Demo, refusing_vendor: str) -> None:
+    """Both want the same three ports. One has a key that its vendor refuses, and says so."""
+    with own_folder() as other:
+        wanted = str(free_port())
+        for each in (demo, other):
+            each.env |= dict.fromkeys(("OCTANT_PORT", "OCTANT_METRICS_PORT", "OCTANT_WORKER_METRICS_PORT"), wanted)
+            each.env.pop("ANTHROPIC_API_KEY", None)
+        other.env |= {"OCTANT_ANTHROPIC__BASE_URL": refusing_vendor, "ANTHROPIC_API_KEY": "wrong"}
+        demo.launch()
+        other.launch()
+        told = []
+        for each in (demo, other):
+            each.wait_for(each.notice)
+            told.append(json.loads(each.notice.read_text()))
+        deadline = time.monotonic() + START
+        for each in (demo, other):  # the worker is the last to listen, seconds after the demo is ready
+            log = each.folder / "state" / "logs" / "worker.log"
+            while "worker is ready" not in log.read_text():
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.05)
+            assert each.process is not None
+            assert each.process.poll() is None
+        assert told[0]["url"] != told[1]["url"]
+        assert [provider_of_a_chat(each) for each in told] == ["anthropic", "openai"]
+        assert demo.end(signal.SIGINT)[0] == 0
+        code, out = other.end(signal.SIGINT)
+        assert code == 0, out
+        assert "anthropic: real" in out
+        assert "its key (ANTHROPIC_API_KEY) IS REFUSED (401)" in out
+
+
+def test_state_of_an_older_checkout_is_refused_with_what_to_do(demo: Demo) -> None:
+    """A price table that was live, edited in place with the hashes that pin it, is what an older checkout looks like."""
+    releases = demo.folder / "releases"
+    shutil.copytree(ROOT / "releases", releases)
+    demo.env["OCTANT_RELEASES_DIR"] = str(releases)
+    first = demo.run("demo", "--once", "--quiet")
+    assert first.returncode == 0, first.stdout + first.stderr
+    (table,) = (releases / "prices").glob("*.toml")
+    before = hashlib.sha256(table.read_bytes()).hexdigest()
+    table.write_text(table.read_text() + "# changed\n")
+    for manifest in releases.glob("*.toml"):
+        manifest.write_text(manifest.read_text().replace(before, hashlib.sha256(table.read_bytes()).hexdigest()))
+    for _ in range(2):  # the second start says it too
+        run = demo.run("demo", "--once", "--quiet")
+        assert run.returncode == 1
+        assert run.stderr.startswith(f"octant: The state in {demo.folder / 'state'} does not fit the files of this checkout.")
+        assert "If the state is of an older checkout, `make reset` removes it" in run.stderr
+        assert "{" not in run.stderr, "no line of a log"
+        assert len(run.stderr.splitlines()) <= 5
+    assert demo.run("reset").returncode == 0

@@ -222,7 +222,7 @@ async def test_operators_answers_carry_strict_headers_errors_too(
 
 async def test_outside_development_the_apis_description_is_not_served(service: Service, http: aiohttp.ClientSession) -> None:
     for url in (service.url, service.admin_url):
-        for path in ("/openapi.json", "/docs", "/redoc"):
+        for path in ("/", "/docs", "/docs/style.css", "/openapi.json", "/redoc"):
             async with http.get(url + path) as answer:
                 assert answer.status == 404
 

@@ -243,7 +243,7 @@ async def test_bad_jobs_are_refused_with_the_field_named(http: aiohttp.ClientSes
 
 async def test_somebody_else_s_job_does_not_exist(http: aiohttp.ClientSession, url: str, env: dict[str, str]) -> None:
     _, _, job = await post(http, "/v1/jobs", JOB)
-    octant(env, "tenant", "create", "nosy", "--daily-cap", "1", "--user-daily-cap", "1")
+    octant(env, "tenant", "create", "nosy", "--day", "1", "--user-day", "1")
     key = octant(env, "key", "create", "nosy", "--name", "t", "--quiet").strip()
     async with (
         aiohttp.ClientSession(url, headers={"x-api-key": key}) as nosy,

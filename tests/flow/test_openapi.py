@@ -43,7 +43,7 @@ def document(service_url: str) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def keys(stack_env: dict[str, str]) -> dict[str, str]:
     """A key of each scope alone, and one that has all, of a tenant of their own."""
-    octant(stack_env, "tenant", "create", "fuzz", "--daily-cap", "1000", "--user-daily-cap", "1000")
+    octant(stack_env, "tenant", "create", "fuzz", "--day", "1000", "--user-day", "1000")
     scopes = {"call": ["call"], "read": ["read"], "admin": ["admin"], "all": ["call", "read", "admin"]}
     options = {name: [word for scope in given for word in ("--scope", scope)] for name, given in scopes.items()}
     return {name: octant(stack_env, "key", "create", "fuzz", "--name", name, "-q", *o).strip() for name, o in options.items()}

@@ -181,7 +181,7 @@ async def test_a_cap_that_is_used_up_refuses_with_its_figures(
     service_url: str, stack_env: dict[str, str], simulator: Simulator
 ) -> None:
     """C4."""
-    octant(stack_env, "tenant", "create", "poor", "--daily-cap", "0.000100", "--user-daily-cap", "0.000100")
+    octant(stack_env, "tenant", "create", "poor", "--day", "0.000100", "--user-day", "0.000100")
     key = octant(stack_env, "key", "create", "poor", "--name", "t", "--quiet").strip()
     async with aiohttp.ClientSession(service_url, headers={"x-api-key": key}) as poor:
         status, headers, body = await post(poor, "/v1/chat/completions", CHAT)

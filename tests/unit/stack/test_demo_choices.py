@@ -3,12 +3,14 @@
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
 from conftest import ROOT
 
 from app.settings import load
-from app.stack.demo import _port
+from app.stack.demo import _ports
+from app.stack.port_claims import PortClaims
 from app.stack.traffic import SAMPLES, _gist
 from app.stack.vendors import label_of, simulated
 
@@ -53,13 +55,12 @@ def test_what_answered_is_named_as_what_it_is(stood_in_for: list[str], label: st
 
 
 def test_a_port_that_is_taken_gives_the_next_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
+    with socket.create_server(("127.0.0.1", 0)) as taken, ExitStack() as held:
         wanted = taken.getsockname()[1]
-        got = _port("127.0.0.1", wanted)
-    assert got > wanted
-    assert f"Port {wanted} is taken: using {got}." in capsys.readouterr().out
+        given = _ports(PortClaims(held), load(port=wanted, metrics_port=wanted, worker_metrics_port=0))
+    assert len(set(given.values())) == 3
+    assert int(given["OCTANT_PORT"]) > wanted
+    assert f"Port {wanted} is taken: using {given['OCTANT_PORT']} (OCTANT_PORT)." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,53 @@ with embedded_postgres(pathlib.Path({str(deep)!r}) / "pg") as url:
     run = in_another_process(program, HOME=str(home), XDG_RUNTIME_DIR="/nonexistent/runtime", TMPDIR=str(folder))
     assert run.stdout == "octant\n", run.stderr
     assert list(home.iterdir()) == []
-    assert list(folder.glob("octant-runtime-*/*/*")), "the sockets moved to where a path is short"
+    assert list(folder.glob("octant-*")) == [], "the short folder of the socket is gone with the server"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a name with spaces",
+        'Ada\'s "projects", $HOME $(id) `id` 100 % & back\\slash; Übung',
+        "日本語の長いフォルダ名" * 6,
+    ],
+)
+def test_both_stores_run_at_any_path(folder: Path, name: str) -> None:
+    """A space ended the path of Postgres' socket; quotes, commas and dollar signs mean something to a shell and to libpq."""
+    home = folder / name
+    with embedded_postgres(home / "pg") as url, connect(url) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 7 AS money")
+    with embedded_postgres(home / "pg") as url, connect(url) as connection:
+        assert connection.execute("SELECT money FROM kept").fetchone() == (7,)
+    with embedded_valkey(home / "valkey") as url, Redis.from_url(url) as valkey:
+        assert valkey.incr("runs") == 1
+
+
+def test_postgres_starts_where_its_first_start_was_killed_half_way(folder: Path) -> None:
+    (folder / "pg.new").mkdir()
+    (folder / "pg.new" / "PG_VERSION").write_text("18\n")
+    with embedded_postgres(folder / "pg") as url, connect(url) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    assert [path.name for path in folder.iterdir()] == ["pg"]
+
+
+def test_postgres_starts_in_a_locale_that_the_machine_does_not_have(folder: Path) -> None:
+    program = f"""
+import pathlib
+from app.stack.embedded import embedded_postgres
+with embedded_postgres(pathlib.Path({str(folder)!r}) / "pg"):
+    print("runs")
+"""
+    run = in_another_process(program, HOME=str(folder), LC_ALL="xx_XX.UTF-8", LANG="xx_XX.UTF-8")
+    assert run.stdout == "runs\n", run.stderr
+
+
+def test_data_of_another_postgres_version_says_what_to_do(folder: Path) -> None:
+    with embedded_postgres(folder / "pg"):
+        pass
+    (folder / "pg" / "PG_VERSION").write_text("12\n")
+    with pytest.raises(Misconfigured, match=r"another version of Postgres\. `make reset`"), embedded_postgres(folder / "pg"):
+        pass
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's Postgres runs as another user")

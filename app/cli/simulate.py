@@ -1,0 +1,123 @@
+"""`octant simulate …`: break the provider simulator of the running demo, and mend it again."""
+
+import http.client
+import json
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Break the simulated providers of the running demo, and mend them.")
+
+CONTROL_SECONDS = 5.0
+
+
+class Provider(StrEnum):
+    """A provider that the simulator stands in for, or all of them."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+    ALL = "all"
+
+
+ProviderName = Annotated[Provider, typer.Argument(help="Which provider breaks.")]
+Duration = Annotated[
+    float | None, typer.Option("--for", min=0.1, help="Seconds until it works again; until `clear` if left out.")
+]
+Share = Annotated[float, typer.Option(min=0.01, max=1, help="Share of the requests that it happens to.")]
+
+
+@app.command("outage")
+def outage(provider: ProviderName, duration: Duration = None) -> None:
+    """Refuse every connection, as a vendor that is down."""
+    _put(provider, {"kind": "refuse"}, duration)
+
+
+@app.command("slow")
+def slow(
+    provider: ProviderName,
+    seconds: Annotated[float, typer.Option(min=0.01, help="Seconds that every answer waits.")] = 5.0,
+    share: Share = 1.0,
+    duration: Duration = None,
+) -> None:
+    """Answer late."""
+    _put(provider, {"kind": "latency", "milliseconds": seconds * 1000, "probability": share}, duration)
+
+
+@app.command("errors")
+def errors(
+    provider: ProviderName,
+    status: Annotated[int, typer.Option(min=400, max=599, help="HTTP status of the answers; 429 is a rate limit.")] = 500,
+    share: Share = 1.0,
+    duration: Duration = None,
+) -> None:
+    """Answer with an error."""
+    _put(provider, {"kind": "status", "status": status, "probability": share}, duration)
+
+
+@app.command("list")
+def list_faults() -> None:
+    """List the faults in force."""
+    _show(_control("GET"))
+
+
+@app.command("clear")
+def clear() -> None:
+    """Remove every fault: all simulated providers work again."""
+    _show(_control("DELETE"))
+
+
+def _put(provider: Provider, fault: Mapping[str, Any], duration: float | None) -> None:
+    name = "*" if provider is Provider.ALL else provider.value
+    schedule = {} if duration is None else {"for_seconds": duration}
+    _show(_control("PUT", {"provider": name, **fault, **schedule}, needs=provider))
+
+
+def _show(faults: list[dict[str, Any]]) -> None:
+    for fault in faults:
+        who = "all providers" if fault["provider"] == "*" else fault["provider"]
+        share = "" if fault["probability"] == 1 else f", {fault['probability']:.0%} of requests"
+        ends = "" if fault["for_seconds"] is None else f", for {fault['for_seconds']:g} seconds"
+        print(f"{who}: {_words(fault)}{share}{ends}")
+    if not faults:
+        print("No faults: the simulated providers work.")
+
+
+def _words(fault: Mapping[str, Any]) -> str:
+    """What a fault does, for those that these commands make; any other by its name."""
+    if fault["kind"] == "refuse":
+        return "outage, connections are refused"
+    if fault["kind"] == "latency":
+        return f"slow, answers wait {fault['milliseconds'] / 1000:g} seconds"
+    if fault["kind"] == "status":
+        return f"errors, answers have status {fault['status']}"
+    return str(fault["kind"])
+
+
+def _control(method: str, fault: Mapping[str, Any] | None = None, *, needs: Provider = Provider.ALL) -> list[dict[str, Any]]:
+    """Send a request to the simulator's control port. Raises Misconfigured where no demo runs, or no simulator in it."""
+    from app.cli.stores import running_demo
+    from app.domain.errors import Misconfigured
+    from app.settings import load
+
+    settings = load()
+    if settings.environment != "development":
+        raise Misconfigured("Only the simulator of a demo can be broken, and a demo runs in development alone.")
+    demo = running_demo(settings)
+    if demo.control is None or (needs is not Provider.ALL and needs not in demo.simulated):
+        real = "the providers are real" if demo.control is None else f"{needs} is real"
+        raise Misconfigured(f"In the demo at {demo.url} {real}: only a simulated provider can be broken.")
+    connection = http.client.HTTPConnection("127.0.0.1", demo.control, timeout=CONTROL_SECONDS)
+    try:
+        connection.request(method, "/faults", None if fault is None else json.dumps(fault))
+        answer = connection.getresponse()
+        told = json.loads(answer.read())
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise Misconfigured(f"The simulator of the demo at {demo.url} does not answer ({type(error).__name__}).") from None
+    finally:
+        connection.close()
+    if answer.status != http.client.OK:
+        raise Misconfigured(f"The simulator refuses that: {told.get('error')}")
+    faults: list[dict[str, Any]] = told
+    return faults

@@ -1,0 +1,128 @@
+"""The note of a running demo: how the `octant` command finds its stores, in the state folder here or in a folder above.
+
+A note is believed only if the demo that wrote it still runs (process id and start time), if both stores answer, and if the file
+is this user's alone: another user's note would lead an operator's command to stores of that user's choice.
+"""
+
+import hashlib
+import json
+import os
+import socket
+import stat
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import psutil
+
+from app.settings import Settings
+
+NOTE, SIMULATOR = "running.json", "simulator.json"
+CONNECT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """A running demo: its process, its address, and the settings that it gave its own parts."""
+
+    pid: int
+    started: float
+    url: str
+    env: Mapping[str, str]
+    simulated: tuple[str, ...]
+    control: int | None  # the simulator's control port
+    secret: str  # a fingerprint: keys made with another secret do not work with this demo
+    folder: Path = Path()
+
+    def hand_over_settings(self) -> None:
+        """Give this process the demo's settings; those that the environment has already win."""
+        for name, value in self.env.items():
+            os.environ.setdefault(name, value)
+
+    def same_secret(self, settings: Settings) -> bool:
+        """Whether keys made with these settings work with the demo."""
+        return self.secret == fingerprint(settings)
+
+
+def fingerprint(settings: Settings) -> str:
+    """Tells two secrets apart, and gives neither away."""
+    return hashlib.sha256(b"running demo:" + settings.secret).hexdigest()[:16]
+
+
+def note_of(settings: Settings, env: Mapping[str, str], simulated: Sequence[str]) -> Demo:
+    """What this process, a demo, says of itself. Files that the settings name are found from any folder by it."""
+    files = ("state_dir", "releases_dir", "rotation_file", "rehearsals_file")
+    paths = {f"OCTANT_{name.upper()}": str(getattr(settings, name).resolve()) for name in files}
+    ports = settings.state_dir / SIMULATOR
+    return Demo(
+        pid=os.getpid(),
+        started=psutil.Process().create_time(),
+        url=f"http://{settings.host}:{settings.port}",
+        env={**env, **paths},
+        simulated=tuple(simulated),
+        control=int(json.loads(ports.read_text())["control"]) if simulated else None,
+        secret=fingerprint(settings),
+        folder=settings.state_dir.resolve(),
+    )
+
+
+@contextmanager
+def noted(demo: Demo) -> Generator[None, None, None]:
+    """Keep the note of a demo in its state folder until the end of the block."""
+    note = demo.folder / NOTE
+    fresh = note.with_suffix(".new")
+    told = {name: value for name, value in asdict(demo).items() if name != "folder"}
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
+    fresh.write_text(json.dumps(told), encoding="utf-8")
+    fresh.rename(note)
+    try:
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+
+
+def find(state_dir: Path) -> Demo | None:
+    """The running demo of this state folder: of a relative one here, or in the nearest folder above that has one that runs."""
+    return next(filter(None, map(_read, _folders(state_dir))), None)
+
+
+def places(state_dir: Path) -> list[Path]:
+    """The state folders on the way up that exist, whether a demo runs in them or not."""
+    return [folder for folder in _folders(state_dir) if folder.is_dir()]
+
+
+def _folders(state_dir: Path) -> Iterator[Path]:
+    if state_dir.is_absolute():
+        yield state_dir
+        return
+    here = Path.cwd()
+    yield from (above / state_dir for above in (here, *here.parents))
+
+
+def _read(folder: Path) -> Demo | None:
+    note = folder / NOTE
+    try:
+        about = note.stat()
+        if about.st_uid != os.geteuid() or about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return None
+        told = json.loads(note.read_text(encoding="utf-8"))
+        demo = Demo(**{**told, "simulated": tuple(told["simulated"]), "folder": folder})
+        process = psutil.Process(demo.pid)
+        runs = abs(process.create_time() - demo.started) < 0.01 and process.status() != psutil.STATUS_ZOMBIE
+        return demo if runs and _answers(demo.env) else None
+    except (OSError, ValueError, TypeError, KeyError, psutil.Error):
+        return None  # no note, half a note, a note of another version, or of a demo that is gone
+
+
+def _answers(env: Mapping[str, str]) -> bool:
+    """Whether both stores accept connections."""
+    valkey, database = urlsplit(env["OCTANT_VALKEY_URL"]), urlsplit(env["OCTANT_DATABASE_URL"])
+    sockets = unquote(parse_qs(database.query)["host"][0])
+    with socket.socket(socket.AF_UNIX) as postgres:
+        postgres.settimeout(CONNECT_SECONDS)
+        postgres.connect(f"{sockets}/.s.PGSQL.5432")
+    with socket.create_connection((valkey.hostname or "", valkey.port or 0), timeout=CONNECT_SECONDS):
+        return True

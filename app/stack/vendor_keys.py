@@ -1,0 +1,105 @@
+"""Whether a vendor takes the key that the settings give for it: one request for its list of models, which costs nothing (G6).
+
+A wrong key would go unnoticed otherwise: its calls fail over to the other vendor, or to the simulator in its place.
+"""
+
+import ipaddress
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from email.message import Message
+from http import HTTPStatus
+from http.client import HTTPException
+from typing import IO
+from urllib.parse import urlsplit
+
+from app.settings import ProviderSettings, Settings
+
+ANSWER_SECONDS = 4.0
+WAIT_SECONDS = 5.0
+REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+
+
+@dataclass(frozen=True, slots=True)
+class _Wire:
+    """How a kind of provider lists its models."""
+
+    path: str
+    headers: Callable[[str], Mapping[str, str]]
+
+
+_WIRES: Mapping[str, _Wire] = {
+    "openai": _Wire("/models", lambda key: {"authorization": f"Bearer {key}"}),
+    "anthropic": _Wire("/v1/models", lambda key: {"x-api-key": key, "anthropic-version": "2023-06-01"}),
+}
+
+
+class KeyChecks:
+    """One line for each provider, from requests that run beside the demo's start and never hold its end up."""
+
+    def __init__(self, settings: Settings, simulated: Sequence[str]) -> None:
+        """Send the requests: to every provider with a key that the simulator does not stand in for."""
+        self._simulated = list(simulated)
+        self._found: dict[str, str] = {}
+        self._threads: list[threading.Thread] = []
+        places = settings.key_places()
+        for name, provider in settings.all_providers().items():
+            if name in simulated:
+                continue
+            self._found[name] = f"real ({provider.base_url})"
+            place = places[name]
+            if provider.api_key.get_secret_value():
+                source = str(place.file) if place.file and place.file.is_file() else place.setting
+                thread = threading.Thread(target=self._check, args=(name, provider, source), daemon=True)
+                thread.start()
+                self._threads.append(thread)
+
+    def lines(self) -> list[str]:
+        """The findings, after at most five seconds of waiting for them."""
+        ends = time.monotonic() + WAIT_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, ends - time.monotonic()))
+        simulated = [f"{name}: simulated; set {name.upper()}_API_KEY for its real models" for name in self._simulated]
+        return simulated + [f"{name}: {found}" for name, found in self._found.items()]
+
+    def _check(self, name: str, provider: ProviderSettings, source: str) -> None:
+        self._found[name] += f"; its key ({source}) {_verdict(provider)}"
+
+
+def _verdict(provider: ProviderSettings) -> str:
+    wire = _WIRES[provider.kind]
+    headers = wire.headers(provider.api_key.get_secret_value())
+    try:
+        request = urllib.request.Request(provider.base_url.rstrip("/") + wire.path, headers=dict(headers))  # noqa: S310 - the operator's address
+        with _opener(provider.base_url).open(request, timeout=ANSWER_SECONDS):
+            return "is accepted."
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code in REFUSED:
+            return f"IS REFUSED ({error.code}): every call to it will fail. Set a key that works, or none, and start again."
+        return f"could not be checked: {error.code} for {wire.path}."
+    except (OSError, ValueError, HTTPException) as error:
+        why = getattr(error, "reason", error)
+        return f"could not be checked: {type(why).__name__ if isinstance(why, Exception) else why}."
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A key goes to the address that it was given for, and to no other."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
+    ) -> None:
+        """Do not follow."""
+
+
+def _opener(address: str) -> urllib.request.OpenerDirector:
+    """Through the proxy that the environment names, but never to this machine through one."""
+    host = urlsplit(address).hostname or ""
+    try:
+        local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = host == "localhost"
+    return urllib.request.build_opener(_NoRedirect, *([urllib.request.ProxyHandler({})] if local else []))

@@ -1,0 +1,38 @@
+"""The last thing that the demo prints: how to call it from another terminal."""
+
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from app.settings import Settings
+
+README_PORT = 8080  # in its requests
+
+
+def introduction(settings: Settings, key: str, *, simulated: bool) -> str:
+    """Where the service is, one line that makes README's requests and commands work as they stand, and commands to begin with."""
+    url = f"http://{settings.host}:{settings.port}"
+    other_port = (
+        "" if settings.port == README_PORT else f"\nREADME's requests name port {README_PORT}: here it is {settings.port}."
+    )
+    lines = [
+        f"\nOctant answers at {url} (its API: {url}/docs), metrics at http://{settings.host}:{settings.metrics_port}/metrics{other_port}",
+        "\nIn another terminal, in this folder:\n",
+        f"export KEY={key}{_path()}",
+        f"octant budget show {settings.demo_tenant}",
+    ]
+    if simulated:
+        lines.append("octant simulate outage anthropic    # and back: octant simulate clear")
+    return "\n".join(lines)
+
+
+def _path() -> str:
+    """What puts `octant` on the path, unless it is there."""
+    own = Path(sys.prefix) / "bin" / "octant"
+    found = shutil.which("octant")
+    if not own.exists() or (found and Path(found).resolve() == own.resolve()):
+        return ""
+    if own.parent == Path.cwd() / ".venv" / "bin":
+        return ' PATH="$PWD/.venv/bin:$PATH"'
+    return f' PATH={shlex.quote(str(own.parent))}:"$PATH"'

@@ -1,0 +1,151 @@
+"""The note of a running demo: believed while that demo runs, its stores answer, and the file is this user's alone."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+import pytest
+from conftest import ROOT
+
+from app.settings import Settings
+from app.stack.running import NOTE, Demo, find, fingerprint, noted
+
+RELATIVE = Path(".octant")
+
+
+@pytest.fixture
+def demo() -> Iterator[Demo]:
+    """A demo with this process as its own, and two listeners as its stores. In a short folder: it holds a Unix socket."""
+    with tempfile.TemporaryDirectory(prefix="octant-") as made, socket.create_server(("127.0.0.1", 0)) as valkey:
+        folder = Path(made).resolve() / ".octant"
+        folder.mkdir()
+        with socket.socket(socket.AF_UNIX) as postgres:
+            postgres.bind(str(folder / ".s.PGSQL.5432"))
+            postgres.listen()
+            env = {
+                "OCTANT_VALKEY_URL": f"redis://127.0.0.1:{valkey.getsockname()[1]}/0",
+                "OCTANT_DATABASE_URL": f"postgresql+psycopg://postgres@/octant?host={quote(str(folder), safe='')}",
+                "OCTANT_STATE_DIR": str(folder),
+            }
+            started = psutil.Process().create_time()
+            yield Demo(os.getpid(), started, "http://127.0.0.1:1", env, ("openai",), 1, fingerprint(Settings()), folder)
+
+
+def test_a_demo_is_found_from_its_folder_and_from_any_below(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    below = demo.folder.parent / "a" / "b c"
+    below.mkdir(parents=True)
+    with noted(demo):
+        for here in (demo.folder.parent, below):
+            monkeypatch.chdir(here)
+            assert find(RELATIVE) == demo
+        assert find(demo.folder) == demo
+    assert find(RELATIVE) is None
+    assert not (demo.folder / NOTE).exists()
+
+
+def test_the_note_is_its_owners_alone(demo: Demo) -> None:
+    with noted(demo):
+        assert (demo.folder / NOTE).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("change", [{"started": 1.0}, {"pid": 2**22 + 1}])
+def test_a_note_of_a_demo_that_is_gone_is_not_used(demo: Demo, change: dict[str, float]) -> None:
+    """Its process id may be another process by now."""
+    with noted(replace(demo, **change)):  # type: ignore[arg-type]
+        assert find(demo.folder) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("OCTANT_VALKEY_URL", "redis://127.0.0.1:1/0"),
+        ("OCTANT_DATABASE_URL", "postgresql+psycopg://postgres@/octant?host=%2Fnonexistent"),
+    ],
+)
+def test_a_demo_whose_stores_do_not_answer_is_not_used(demo: Demo, name: str, url: str) -> None:
+    with noted(replace(demo, env={**demo.env, name: url})):
+        assert find(demo.folder) is None
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+def test_a_note_that_others_may_write_is_not_used(demo: Demo, mode: int) -> None:
+    """It would lead an operator's command to stores of their choice."""
+    with noted(demo):
+        (demo.folder / NOTE).chmod(mode)
+        assert find(demo.folder) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
+def test_a_note_of_another_user_is_not_used(demo: Demo) -> None:
+    with noted(demo):
+        os.chown(demo.folder / NOTE, 12345, 12345)
+        assert find(demo.folder) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"pid": "x"}', '{"pid": 1, "another": "version"}'])
+def test_a_note_that_is_no_note_is_not_used(demo: Demo, text: str) -> None:
+    (demo.folder / NOTE).write_text(text)
+    assert find(demo.folder) is None
+
+
+def command(where: Path, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("OCTANT_")}
+    return subprocess.run(
+        [sys.executable, "-m", "app.cli", *words], cwd=where, env={**kept, "PYTHONPATH": str(ROOT), **env},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_without_stores_or_a_demo_a_command_says_what_to_do(tmp_path: Path) -> None:
+    run = command(tmp_path, "budget", "show", "acme")
+    assert run.returncode == 1
+    assert "there is no .octant here or in a folder above" in run.stderr
+    assert "Start a demo with `make demo` in another terminal" in run.stderr
+    (tmp_path / ".octant").mkdir()
+    assert f"{tmp_path.resolve() / '.octant'} has no demo that runs" in command(tmp_path, "key", "list").stderr
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"OCTANT_ENVIRONMENT": "staging", "OCTANT_SECRET_KEY": "a-secret-of-more-than-thirty-two-letters"},
+        {"OCTANT_ENVIRONMENT": "production", "OCTANT_SECRET_KEY": "a-secret-of-more-than-thirty-two-letters"},
+        {"OCTANT_VALKEY_URL": "redis://127.0.0.1:1/0"},
+    ],
+)
+def test_settings_win_and_outside_development_no_demo_is_looked_for(demo: Demo, env: dict[str, str]) -> None:
+    with noted(demo):
+        run = command(demo.folder.parent, "budget", "show", "acme", **env)
+    assert run.returncode == 1
+    assert "using the demo" not in run.stderr
+    assert "Set OCTANT_DATABASE_URL" in run.stderr
+
+
+def test_a_demo_with_another_secret_is_not_used(demo: Demo) -> None:
+    """A key made with ours would not work there."""
+    with noted(demo):
+        run = command(demo.folder.parent, "key", "list", OCTANT_SECRET_KEY="another-secret-of-more-than-32-letters")
+    assert run.returncode == 1
+    assert "runs with another OCTANT_SECRET_KEY" in run.stderr
+
+
+def test_a_provider_that_is_real_in_the_demo_is_not_broken(demo: Demo) -> None:
+    with noted(demo):
+        run = command(demo.folder.parent, "simulate", "outage", "anthropic")
+    assert run.returncode == 1
+    assert "anthropic is real: only a simulated provider can be broken" in run.stderr
+
+
+def test_the_note_holds_no_key_of_a_real_vendor(demo: Demo) -> None:
+    with noted(demo):
+        told = json.loads((demo.folder / NOTE).read_text())
+    assert told["secret"] == fingerprint(Settings())
+    assert Settings().secret.decode() not in json.dumps(told)

@@ -1,0 +1,114 @@
+"""The demo says which vendor is real, which simulated, and whether a key is taken; all against servers on this machine."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from pydantic import SecretStr
+
+from app.settings import AnthropicSettings, OpenAISettings, Settings, load
+from app.stack.vendor_keys import KeyChecks
+
+GOOD, WRONG = "sk-good", "sk-wrong"
+
+
+class Vendor(BaseHTTPRequestHandler):
+    """Lists its models to whoever has the right key; ``/moved`` leads elsewhere, ``/hangs`` never answers."""
+
+    asked: list[tuple[str, dict[str, str]]]
+    released: threading.Event
+
+    def do_GET(self) -> None:
+        type(self).asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
+        if self.path.startswith("/hangs"):
+            self.released.wait(60)
+        key = self.headers.get("x-api-key") or self.headers.get("authorization", "").removeprefix("Bearer ")
+        status = 302 if self.path.startswith("/moved") else 404 if self.path.startswith("/none") else 200 if key == GOOD else 401
+        self.send_response(status)
+        if status == 302:
+            self.send_header("location", self.path.replace("/moved", ""))
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def vendor() -> Iterator[tuple[str, type[Vendor]]]:
+    class Handler(Vendor):
+        asked: list[tuple[str, dict[str, str]]] = []  # noqa: RUF012 - of this server alone
+        released = threading.Event()
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", Handler
+    finally:
+        Handler.released.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def settings(url: str, key: str) -> Settings:
+    return load(
+        openai=OpenAISettings(base_url=f"{url}/v1", api_key=SecretStr(key)),
+        anthropic=AnthropicSettings(base_url=url, api_key=SecretStr(key)),
+    )
+
+
+@pytest.mark.parametrize(("key", "verdict"), [(GOOD, "is accepted."), (WRONG, "IS REFUSED (401)")])
+def test_a_key_is_tried_once_with_each_vendor(key: str, verdict: str) -> None:
+    with vendor() as (url, handler):
+        lines = KeyChecks(settings(url, key), []).lines()
+    assert [line.split(":")[0] for line in lines] == ["openai", "anthropic"]
+    assert all(verdict in line for line in lines)
+    assert not any(key in line for line in lines)
+    asked = dict(handler.asked)
+    assert len(handler.asked) == 2
+    assert asked["/v1/models"]
+
+
+def test_each_vendor_gets_the_key_in_its_own_header() -> None:
+    with vendor() as (url, handler):
+        KeyChecks(settings(url, GOOD), ["anthropic"]).lines()
+        KeyChecks(settings(url, GOOD), ["openai"]).lines()
+    (_, openai), (_, anthropic) = handler.asked
+    assert openai["authorization"] == f"Bearer {GOOD}"
+    assert (anthropic["x-api-key"], anthropic["anthropic-version"]) == (GOOD, "2023-06-01")
+
+
+def test_a_key_never_follows_a_redirect() -> None:
+    with vendor() as (url, handler):
+        lines = KeyChecks(settings(f"{url}/moved", GOOD), ["anthropic"]).lines()
+    assert "could not be checked: 302" in lines[1]
+    assert len(handler.asked) == 1
+
+
+@pytest.mark.parametrize("path", ["/none", "/hangs"])
+def test_a_server_without_a_list_of_models_and_one_that_hangs_hold_nothing_up(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.stack.vendor_keys.ANSWER_SECONDS", 0.2)
+    with vendor() as (url, _):
+        lines = KeyChecks(settings(f"{url}{path}", GOOD), ["anthropic"]).lines()
+    assert "could not be checked" in lines[1]
+
+
+def test_a_simulated_vendor_is_named_and_asked_nothing() -> None:
+    with vendor() as (url, handler):
+        lines = KeyChecks(settings(url, GOOD), ["openai", "anthropic"]).lines()
+    assert lines == [
+        "openai: simulated; set OPENAI_API_KEY for its real models",
+        "anthropic: simulated; set ANTHROPIC_API_KEY for its real models",
+    ]
+    assert handler.asked == []
+
+
+def test_a_server_that_needs_no_key_is_named_and_asked_nothing() -> None:
+    with vendor() as (url, handler):
+        lines = KeyChecks(settings(url, ""), ["anthropic"]).lines()
+    assert lines[1] == f"openai: real ({url}/v1)"
+    assert handler.asked == []
