@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
+from app.stack.vendors import SIMULATED_PATHS, simulator_environment
 
 START_SECONDS = 120.0
 # The live release's, shortened: a rehearsal is to meet many timeouts, not to wait for them.
@@ -64,10 +65,7 @@ def backstage(valkey_url: str | None = None) -> Generator[tuple[dict[str, str], 
             "OCTANT_PORT": str(free_port()),
             "OCTANT_METRICS_PORT": str(free_port()),
             "OCTANT_LOG_LEVEL": "error",
-            "OCTANT_OPENAI__BASE_URL": f"http://127.0.0.1:{ports['openai']}/v1",
-            "OCTANT_OPENAI__API_KEY": "simulator",
-            "OCTANT_ANTHROPIC__BASE_URL": f"http://127.0.0.1:{ports['anthropic']}",
-            "OCTANT_ANTHROPIC__API_KEY": "simulator",
+            **simulator_environment(ports, tuple(SIMULATED_PATHS)),
         }
         yield env, f"http://127.0.0.1:{ports['control']}"
 

@@ -10,12 +10,15 @@ import sys
 import uvloop
 
 from app.simulator.server import Simulator
+from app.simulator.wires import CONTROL, WIRES
+
+LISTENERS = (*WIRES, CONTROL)
 
 
 async def run(arguments: argparse.Namespace) -> None:
     """Serve until told to stop."""
     simulator = Simulator(arguments.host)
-    wanted = {name: getattr(arguments, f"{name}_port") for name in ("openai", "anthropic", "control")}
+    wanted = {name: getattr(arguments, f"{name}_port") for name in LISTENERS}
     ports = await simulator.start(wanted)
     sys.stdout.write(json.dumps(ports) + "\n")
     sys.stdout.flush()
@@ -32,6 +35,6 @@ async def run(arguments: argparse.Namespace) -> None:
 
 parser = argparse.ArgumentParser(prog="python -m app.simulator", description=__doc__)
 parser.add_argument("--host", default="127.0.0.1")
-for listener in ("openai", "anthropic", "control"):
+for listener in LISTENERS:
     parser.add_argument(f"--{listener}-port", type=int, default=0)
 uvloop.run(run(parser.parse_args()))

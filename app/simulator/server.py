@@ -17,11 +17,11 @@ from typing import Any
 
 from aiohttp import web
 
-from app.simulator import anthropic_wire, brain, openai_wire, tokens
+from app.simulator import brain, tokens
 from app.simulator.faults import BadFault, Faults, parse
 from app.simulator.request import Ask, Said
+from app.simulator.wires import CONTROL, WIRES
 
-WIRES: Mapping[str, ModuleType] = {wire.NAME: wire for wire in (openai_wire, anthropic_wire)}
 REMEMBERED = 100
 PING_SECONDS = 0.1
 
@@ -234,7 +234,7 @@ class Simulator:
 
     async def start(self, ports: Mapping[str, int]) -> dict[str, int]:
         """Listen; a port of 0 is a free one. Returns the port of each listener."""
-        applications = {name: e.application() for name, e in self._endpoints.items()} | {"control": self._control()}
+        applications = {name: e.application() for name, e in self._endpoints.items()} | {CONTROL: self._control()}
         for name, application in applications.items():
             # handler_cancellation: a client that leaves cancels the handler, which is how a provider saves its work
             runner = web.AppRunner(application, handler_cancellation=True, access_log=None, shutdown_timeout=1)

@@ -149,15 +149,13 @@ def _stop_left_overs(folder: Path) -> list[str]:
 
 def _simulator(stack: ExitStack, folder: Path, stood_in_for: list[str]) -> tuple[list[Watched], dict[str, str]]:
     """Start it. Returns its process, and the settings that point the vendors at it."""
-    ports = {name: str(free_port()) for name in ("openai", "anthropic", "control")}
+    ports = {name: str(free_port()) for name in (*vendors.SIMULATED_PATHS, vendors.CONTROL)}
     command = [sys.executable, "-m", "app.simulator"]
     command += [argument for name, port in ports.items() for argument in (f"--{name}-port", port)]
     simulator = stack.enter_context(child("simulator", command, folder))
     wait_for(simulator.log, simulator, START_SECONDS)
     (folder / "simulator.json").write_text(json.dumps(ports))
-    bases = {"openai": f"http://127.0.0.1:{ports['openai']}/v1", "anthropic": f"http://127.0.0.1:{ports['anthropic']}"}
-    env = {f"OCTANT_{name.upper()}__BASE_URL": bases[name] for name in stood_in_for}
-    return [simulator], env | {f"OCTANT_{name.upper()}__API_KEY": "simulator" for name in stood_in_for}
+    return [simulator], vendors.simulator_environment(ports, stood_in_for)
 
 
 def _port(host: str, wanted: int) -> int:

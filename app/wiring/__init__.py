@@ -29,9 +29,8 @@ from app.edge.parts import Check, EdgeParts
 from app.edge.proxies import Proxies
 from app.features.support import Actions, Support
 from app.gateway.gateway import Gateway, GatewayParts
-from app.gateway.providers.anthropic import AnthropicProvider
-from app.gateway.providers.base import Provider
-from app.gateway.providers.openai import OpenAIProvider
+from app.gateway.providers.adapters import ADAPTERS
+from app.gateway.providers.base import KeyedProvider, Provider
 from app.gateway.recovery.breaker import Circuits
 from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
 from app.gateway.recovery.recovery import Recovery
@@ -70,12 +69,11 @@ class Parts:
     actions: ActionLog
 
 
-def build_provider(name: str, settings: ProviderSettings, key: str | None = None) -> AnthropicProvider | OpenAIProvider:
+def build_provider(name: str, settings: ProviderSettings, key: str | None = None) -> KeyedProvider:
     """One adapter for one configured endpoint. ``key`` goes before the settings' own."""
     key = settings.api_key.get_secret_value() if key is None else key
-    if settings.kind == "anthropic":
-        return AnthropicProvider(name, base_url=settings.base_url, api_key=key)
-    return OpenAIProvider(name, base_url=settings.base_url, api_key=key, legacy_max_tokens=settings.legacy_max_tokens)
+    options = settings.model_dump(exclude={"kind", "base_url", "api_key"})
+    return ADAPTERS[settings.kind].build(name, base_url=settings.base_url, api_key=key, **options)
 
 
 def build_recovery(settings: Settings, providers: Mapping[str, Provider], switch: KillSwitch, metrics: Metrics) -> Recovery:
