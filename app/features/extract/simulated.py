@@ -10,7 +10,7 @@ _FIELDS = {
     "company": re.compile(r"\b(?:of|at|from|for|bei|von) ((?:[A-Z][\w&'-]+ ?)+)"),
     "email": re.compile(r"([\w.+-]+@[\w-]+(?:\.[\w-]+)+)"),
     "phone": re.compile(r"(\+\d[\d ()-]{6,18}\d)"),
-    "request": re.compile(r"(?:^|(?<=[.!?]) )([^.!?]*\b(?:please|would like|need|can you|could you|bitte)\b[^.!?]*[.!?])", re.IGNORECASE),
+    "request": re.compile(r"(?:^|(?<=[.!?]) )([^.!?]*\b(?:please|would like|need|can you|bitte)\b[^.!?]*[.!?])", re.IGNORECASE),
 }
 
 

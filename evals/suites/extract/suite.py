@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from app.features.extract.endpoints import Facts
 from evals.cases import Case, Input, Strict
@@ -18,7 +18,7 @@ class Message(Input):
 
 
 class Form(Strict):
-    """Fields and their values; a field that is not given is not checked, ``null`` must be null. Of ``request``, words that it has."""
+    """Fields and their values. A field that is not given is not checked, ``null`` must be null; ``request`` lists words of it."""
 
     sender: str | None = None
     company: str | None = None
@@ -60,7 +60,7 @@ class ExtractSuite(Suite):
     """Messages and the facts in them."""
 
     case_types = (ExtractCase,)
-    prompts = {"extract": "extract/facts"}
+    prompts: ClassVar[Mapping[str, str]] = {"extract": "extract/facts"}
     # Made-up values of the cases: reserved names (RFC 2606), numbers that Ofcom sets aside for drama, the 555-01xx range.
     public_text = (
         "ada@engine.example +44 20 7946 0958 grace@compiler.example +1 202 555 0187 jana@nordlicht.example mallory@evil.example"
@@ -74,7 +74,8 @@ class ExtractSuite(Suite):
         """See `Suite`: the share of a case's fields that are right."""
         del found
         given, facts = _own(case).expect.given, Facts.model_validate(body)
-        return {"field_accuracy": sum(is_right(name, getattr(facts, name), wanted) for name, wanted in given.items()) / len(given)}
+        right = sum(is_right(name, getattr(facts, name), wanted) for name, wanted in given.items())
+        return {"field_accuracy": right / len(given)}
 
 
 def _own(case: Case) -> ExtractCase:
