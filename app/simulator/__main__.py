@@ -9,12 +9,15 @@ import sys
 
 import uvloop
 
+from app.features.installed import installed
+from app.simulator.brain import Brain
 from app.simulator.server import Simulator
 
 
 async def run(arguments: argparse.Namespace) -> None:
     """Serve until told to stop."""
-    simulator = Simulator(arguments.host)
+    rules = [feature.simulated() for feature in installed() if feature.simulated]
+    simulator = Simulator(arguments.host, Brain(rules))
     wanted = {name: getattr(arguments, f"{name}_port") for name in ("openai", "anthropic", "control")}
     ports = await simulator.start(wanted)
     sys.stdout.write(json.dumps(ports) + "\n")
