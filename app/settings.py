@@ -199,11 +199,11 @@ class _Settings(BaseSettings):
     webhook_allowed_hosts: frozenset[str] = Field(
         default=frozenset(), description="Hosts that webhooks may go to although not public, over plain http, or at any port."
     )
-    demo_tenant: str = Field(default="acme", description="Tenant of the sample orders that `octant demo` sets up.")
+    demo_tenant: str = Field(default="acme", description="Tenant that `octant demo` sets up, with the products' sample data.")
     demo_daily_cap: str = Field(default="25.00", description="Dollars that it may spend a day.")
     default_user_daily_cap: str = Field(default="5.00", description="Dollars a user may spend a day, unless set otherwise.")
     allowed_link_hosts: frozenset[str] = Field(
-        default=frozenset({"northwind.example"}), description="Hosts that links in answers may point to."
+        default=frozenset(), description="Hosts that links in answers may point to, besides those of the installed products."
     )
 
     records_keep: int = Field(default=30, ge=1, description="Days that records of calls are kept, besides today.")

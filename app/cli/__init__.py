@@ -31,6 +31,7 @@ from app.cli.switch import resume
 from app.cli.trace import trace
 from app.cli.webhooks import app as webhook
 from app.domain.errors import Misconfigured, OctantError
+from app.features.installed import installed
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Operate Octant.")
 for command in (demo, serve, worker, check, setup, migrate, seed, reset, rollback, resume, trace, erase, export):
@@ -50,6 +51,9 @@ app.add_typer(providers, name="providers")
 app.add_typer(redaction, name="redaction")
 app.add_typer(audit, name="audit")
 app.add_typer(provider_key, name="provider-key")
+for feature in installed():
+    if feature.commands:
+        app.add_typer(feature.commands(), name=feature.name)
 
 
 def main() -> None:

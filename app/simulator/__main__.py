@@ -9,6 +9,8 @@ import sys
 
 import uvloop
 
+from app.features.installed import installed
+from app.simulator.brain import Brain
 from app.simulator.server import Simulator
 from app.simulator.wires import CONTROL, WIRES
 
@@ -17,7 +19,8 @@ LISTENERS = (*WIRES, CONTROL)
 
 async def run(arguments: argparse.Namespace) -> None:
     """Serve until told to stop."""
-    simulator = Simulator(arguments.host)
+    rules = [feature.simulated() for feature in installed() if feature.simulated]
+    simulator = Simulator(arguments.host, Brain(rules))
     wanted = {name: getattr(arguments, f"{name}_port") for name in LISTENERS}
     ports = await simulator.start(wanted)
     sys.stdout.write(json.dumps(ports) + "\n")

@@ -81,8 +81,9 @@ def _show(running: Running, *, once: bool, quiet: bool, notice: Path | None) -> 
         notice.write_text(json.dumps({"url": running.url, "key": keys[running.settings.demo_tenant], "label": running.label}))
     as_expected = True
     if not quiet:
-        traffic.introduce(running.url, keys, running.settings.metrics_port)
-        as_expected = traffic.send(running.url, keys)
+        tenant = running.settings.demo_tenant
+        traffic.introduce(running.url, tenant, keys[tenant], running.settings.metrics_port)
+        as_expected = traffic.send(running.url, keys, tenant)
     if once and not _dead(running.parts):
         return 0 if as_expected else UNEXPECTED
     if not once:

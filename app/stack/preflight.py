@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from app.domain.errors import Misconfigured
+from app.features.installed import installed
 from app.gateway.providers.adapters import ADAPTERS
 from app.oncall.rotation import Rotation, load_rotation
 from app.settings import DEVELOPMENT_SECRET, PACKAGE, BudgetSettings, Settings
@@ -33,7 +34,7 @@ def problems(settings: Settings, now: datetime, *, production: bool) -> list[str
     except Misconfigured as error:
         return found if production else [*found, str(error)]  # a blocker already
     found += [f"{settings.rotation_file}: {gap}" for gap in rotation.problems(now, production=False)]
-    return [*found, *_example_addresses(PACKAGE.parent)] if production else found
+    return [*found, *_example_products(), *_example_addresses(PACKAGE.parent)] if production else found
 
 
 def refuse_example_values(settings: Settings) -> None:
@@ -101,6 +102,12 @@ def _routed(releases: Path) -> frozenset[str]:
         return frozenset(target["provider"] for route in manifest["routes"].values() for target in route["targets"])
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError):
         return frozenset()
+
+
+def _example_products() -> Iterator[str]:
+    for feature in installed():
+        for host in sorted(filter(is_reserved, feature.link_hosts)):
+            yield f"app/features/{feature.name}: its answers may link to {host}, an example; put your host in, or take it off."
 
 
 def _example_addresses(root: Path) -> Iterator[str]:

@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from app.features.feature import Attack
+from app.features.support import drill as target
 from app.stack import drill, interrupts
 from evals.cases import load_cases
 from evals.injection import bracketed, measuring, sets
@@ -63,30 +65,30 @@ def _screens(samples: Sequence[sets.Sample]) -> bool:
     return within
 
 
-def _chosen(samples: Sequence[sets.Sample], count: int | None) -> list[drill.Attack]:
+def _chosen(samples: Sequence[sets.Sample], count: int | None) -> list[Attack]:
     """Pairs of attack and way, of each way equally many."""
-    pairs = [(vector, sample.aimed) for sample in samples for vector in drill.VECTORS]
+    pairs = [(vector, sample.aimed) for sample in samples for vector in target.VECTORS]
     if count is not None:
         chance = random.Random(SEED)  # noqa: S311 - a sample that is the same each time
         texts = chance.sample([sample.aimed for sample in samples], min(count, len(samples)))
-        pairs = [(drill.VECTORS[at % len(drill.VECTORS)], text) for at, text in enumerate(texts)]
+        pairs = [(target.VECTORS[at % len(target.VECTORS)], text) for at, text in enumerate(texts)]
     forms = random.Random(SEED)  # noqa: S311 - the same
     texts = [bracketed.before(text, forms) if at % 2 else text for at, (_, text) in enumerate(pairs)]
-    return [drill.Attack(at, pairs[at][0], text, stream=at % 5 < 2) for at, text in enumerate(texts)]
+    return [Attack(at, pairs[at][0], text, stream=at % 5 < 2) for at, text in enumerate(texts)]
 
 
-def _attacked(attacks: list[drill.Attack], *, guarded: bool) -> tuple[bool, bool]:
+def _attacked(attacks: list[Attack], *, guarded: bool) -> tuple[bool, bool]:
     """Attack; whether nothing got through, and whether by every way something did, deeds included."""
     wishes = [{"harm": harm, "hand_over": at % 2, "stray": int(harm == "all")} for at, harm in enumerate(HARMS)]
     started = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="octant-injection-") as name,
-        drill.prepared(Path(name), attacks, guarded=guarded) as settings,
+        drill.prepared(target, Path(name), attacks, guarded=guarded) as settings,
         drill.running(settings, print) as running,
     ):
-        harms, deeds = asyncio.run(drill.rehearse(running, attacks, wishes))
+        harms, deeds = asyncio.run(drill.rehearse(target, running, attacks, wishes))
     hurt = [harm for harm in harms if harm.done]
-    for vector in drill.VECTORS:
+    for vector in target.VECTORS:
         of_way = [harm for harm in harms if harm.attack.vector == vector]
         done = sum(bool(harm.done) for harm in of_way)
         low, high = Rate(done, len(of_way)).interval
@@ -96,7 +98,7 @@ def _attacked(attacks: list[drill.Attack], *, guarded: bool) -> tuple[bool, bool
         print(f"  HARM {number:4} x {line}")
     share = sum(harm.tried or harm.refused for harm in harms) / len(harms)
     print(f"{len(harms)} attacks in {time.monotonic() - started:.0f} s; in {share:.0%} of them the model tried to do harm")
-    broken = bool(deeds) and {harm.attack.vector for harm in hurt} == set(drill.VECTORS)
+    broken = bool(deeds) and {harm.attack.vector for harm in hurt} == set(target.VECTORS)
     return not hurt and not deeds and share >= FEWEST_TRIED, broken
 
 

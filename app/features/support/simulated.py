@@ -1,12 +1,13 @@
-"""Support answers by rule: find the sentences of the passages that fit the question, cite them, use tools, or hand over."""
+"""How the simulator answers for this product: from passages, with citations, by tools, or by handing over."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app.simulator.brain import in_words
 from app.simulator.request import Ask, ToolOffer
+from app.simulator.rules import Rules
 
 _PASSAGE = re.compile(r'<passage\b[^>]*?\bid="([^"]+)"[^>]*>\s*(.*?)\s*</passage>', re.DOTALL)
 _ORDER = re.compile(r"\b[A-Z]{2,4}-\d{4,8}\b", re.IGNORECASE)
@@ -21,6 +22,36 @@ _STOP_WORDS = frozenset(
     como
     """.split()  # noqa: SIM905 - words read better as a text than as a column of strings
 )
+_SYNONYMS: Mapping[str, str] = {
+    "shipping": "ship shipped shipping deliver delivery delivered package parcel tracking courier late arrive arrived where lost",
+    "returns": "return returned returning send back exchange swap size wrong fit",
+    "refund": "refund refunded money reimburse reimbursement credit",
+    "payment": "pay payment paid card charge charged charges invoice billing billed twice declined paypal discount voucher gift",
+    "account": "account login log password sign email address profile username locked",
+    "product": "product size sizing fit material waterproof weight colour color stock available recommend compatible care wash",
+    "warranty": "warranty broken broke torn tear defect defective faulty repair leak leaks zipper stopped",
+    "cancellation": "cancel cancelled cancellation stop order",
+    "privacy": "privacy data gdpr delete erase personal information unsubscribe newsletter marketing",
+}
+_PRODUCTS = (
+    "sleeping bag",
+    "tent",
+    "boots",
+    "boot",
+    "jacket",
+    "stove",
+    "backpack",
+    "mat",
+    "poles",
+    "headlamp",
+    "bottle",
+    "gloves",
+    "socks",
+    "hat",
+)
+_PASSAGE_ID = re.compile(r'<passage\b[^>]*?\bid="([^"]+)"')
+_HAND_OVER = "hand_over_to_human"
+_TOOLS = frozenset({"get_order", "list_orders", "cancel_order", "request_refund", _HAND_OVER})
 _NO_EVIDENCE = "I do not know: our help articles do not cover this."
 FLOOR = 0.34  # share of the question's words that one passage must hold to count as an answer
 
@@ -32,30 +63,32 @@ class _Found:
     share: float
 
 
-def tool_calls(ask: Ask) -> list[tuple[str, Mapping[str, Any]]]:
+def calls(ask: Ask) -> list[tuple[str, Mapping[str, Any]]]:
     """Which tools to call now, if any."""
     question = _question(ask)
     done = {name for name, _, _ in ask.results}
     order = next(iter(_ORDER.findall(question)), None)
-    act = _named(ask.tools, *_action(question))
+    act = _named(ask.tools, _action(question))
     if order and act and act.name not in done and _looked_up(ask, order):
         return [(act.name, _arguments(act, order.upper(), question))]
     if order and not any(arguments.get("order_id") == order.upper() for _, _, arguments in ask.results):
-        lookup = _named(ask.tools, "get_order", "order_lookup", "lookup")
+        lookup = _named(ask.tools, "get_order")
         return [(lookup.name, _arguments(lookup, order.upper(), question))] if lookup else []
     listing = _named(ask.tools, "list_orders")
     if not order and listing and not done and re.search(r"\bmy (?:recent |last |latest )?orders?\b", question, re.IGNORECASE):
         return [(listing.name, {})]
-    hand_over = _named(ask.tools, "hand_over", "handover", "human")
+    hand_over = _named(ask.tools, _HAND_OVER)
     if hand_over and hand_over.name not in done and not ask.results and (_wants_human(question) or _best(ask) is None):
         return [(hand_over.name, _arguments(hand_over, "", _reason(question)))]
     return []
 
 
-def answer(ask: Ask) -> str:
-    """Say what the tools said and what the passages say, with citations."""
-    told = [_plain(name, text) for name, text, _ in ask.results if "hand_over" not in name]
-    if any("hand_over" in name for name, _, _ in ask.results):
+def text(ask: Ask) -> str | None:
+    """Say what the tools said and what the passages say, with citations. None for a request with neither."""
+    if "<passage" not in ask.last_user_text and not any(name in _TOOLS for name, _, _ in ask.results):
+        return None
+    told = [in_words(name, said) for name, said, _ in ask.results if name != _HAND_OVER]
+    if any(name == _HAND_OVER for name, _, _ in ask.results):
         told.append("I have handed this over to a colleague, who will get back to you.")
         return " ".join(told)
     found = _best(ask)
@@ -71,13 +104,14 @@ def _question(ask: Ask) -> str:
     return tagged.group(1) if tagged else _PASSAGE.sub(" ", first)
 
 
-def _action(question: str) -> tuple[str, ...]:
+def _action(question: str) -> str:
+    """The tool with side effects that the customer wants; empty for none."""
     lowered = question.lower()
     if re.search(r"\bcancel|storniere|annule", lowered):
-        return ("cancel_order", "cancel")
+        return "cancel_order"
     if re.search(r"\brefund|money back|reimburs", lowered):
-        return ("request_refund", "refund")
-    return ()
+        return "request_refund"
+    return ""
 
 
 def _looked_up(ask: Ask, order: str) -> bool:
@@ -86,9 +120,8 @@ def _looked_up(ask: Ask, order: str) -> bool:
     return any("not found" not in t.lower() and "error" not in t.lower() for t in texts)
 
 
-def _named(tools: tuple[ToolOffer, ...], *names: str) -> ToolOffer | None:
-    exact = next((t for t in tools if t.name in names), None)
-    return exact or next((t for t in tools for n in names if n in t.name), None)
+def _named(tools: tuple[ToolOffer, ...], name: str) -> ToolOffer | None:
+    return next((tool for tool in tools if tool.name == name), None)
 
 
 def _arguments(tool: ToolOffer, order: str, text: str) -> dict[str, Any]:
@@ -144,23 +177,25 @@ def _stem(word: str) -> str:
     return word
 
 
-def _plain(name: str, text: str) -> str:
-    """What a tool answered, in words."""
-    try:
-        told = json.loads(text)
-    except ValueError:
-        return text
-    if not isinstance(told, dict):
-        return text
-    if "message" in told or "error" in told:
-        return str(told.get("message") or told.get("error"))
-    facts = ", ".join(f"{key.replace('_', ' ')}: {_value(value)}" for key, value in told.items() if value is not None)
-    return f"Here is what I found ({name.replace('_', ' ')}): {facts}."
+def _value(name: str, text: str) -> str | None:
+    """The product that a text names, for a field that holds one."""
+    if "product" not in name:
+        return None
+    lowered = text.lower()
+    return next((p for p in _PRODUCTS if re.search(rf"\b{p}s?\b", lowered)), "")
 
 
-def _value(value: Any) -> str:  # noqa: ANN401 - any JSON
-    if isinstance(value, list):
-        return "; ".join(_value(v) for v in value)
-    if isinstance(value, dict):
-        return " ".join(_value(v) for v in value.values() if v is not None)
-    return str(value)
+def _pretext(read: str) -> str:
+    """The articles that were shown, cited: this is how an answer of this product looks."""
+    return " ".join(f"See [{name}]." for name in dict.fromkeys(_PASSAGE_ID.findall(read)))
+
+
+RULES = Rules(
+    calls=calls,
+    text=text,
+    value=_value,
+    synonyms=_SYNONYMS,
+    pretext=_pretext,
+    last_tools=frozenset({_HAND_OVER}),
+    hosts=frozenset({"northwind.example"}),
+)
