@@ -24,6 +24,7 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from app.features.installed import fitting
 from app.migrations import upgrade
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
 
@@ -32,6 +33,7 @@ hypothesis_settings.load_profile("octant")
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
+EARLIER, LIVE = fitting(ROOT / "releases")[-2:]  # what is live in tests, and what was before it
 
 # Whoever runs the tests under `nohup` or in the background of a script ignores these, and what the tests start would inherit it.
 for _number, _handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
@@ -162,8 +164,8 @@ def stack_env(
     }
     for command in (["index", "build"], ["tenant", "create", "acme", "--name", "Northwind Outfitters"], ["seed"]):
         octant(env, *command)
-    octant(env, "release", "activate", "2026-11-01", "--reason", "first")
-    octant(env, "release", "activate", "2026-11-22", "--reason", "better prompt")
+    octant(env, "release", "activate", EARLIER, "--reason", "first")
+    octant(env, "release", "activate", LIVE, "--reason", "better prompt")
     return env
 
 

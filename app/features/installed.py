@@ -2,6 +2,7 @@
 
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 
 from app.features.feature import Feature
 
@@ -20,3 +21,21 @@ def installed() -> tuple[Feature, ...]:
 def link_hosts() -> frozenset[str]:
     """The hosts that the products' answers may link to."""
     return frozenset(host for feature in installed() for host in feature.link_hosts)
+
+
+def fitting(releases: Path) -> list[str]:
+    """The ids of the manifests in a folder that can be live here, in the order of their names.
+
+    A manifest that pins a product's prompts or index fits only where that product is installed. Raises Misconfigured for one
+    that cannot be read.
+    """
+    from app.releases.manifest import parse
+
+    prompts = {feature.name for feature in installed()}
+    indexes = {index.name for feature in installed() for index in feature.indexes}
+    found = []
+    for path in sorted(releases.glob("*.toml")):
+        manifest = parse(path.read_text(encoding="utf-8"), str(path))
+        if {name.partition("/")[0] for name in manifest.prompts} <= prompts and set(manifest.indexes) <= indexes:
+            found.append(path.stem)
+    return found

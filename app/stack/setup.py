@@ -13,7 +13,7 @@ from typing import Any
 
 from app.domain.errors import Misconfigured
 from app.domain.money import from_dollars
-from app.features.installed import installed
+from app.features.installed import fitting, installed
 from app.settings import PACKAGE, Settings
 from app.stack.private import OTHERS
 
@@ -79,22 +79,13 @@ async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
 def first_releases(settings: Settings) -> list[str]:
     """The releases that a first start makes live, one after the other: the newest that can be, behind one to go back to.
 
-    A manifest that pins a product's prompts or index can be live only where that product is installed. Raises Misconfigured
-    where there is none.
+    Raises Misconfigured where there is none.
     """
-    from app.releases.manifest import parse
-
-    prompts = {feature.name for feature in installed()}
-    indexes = {index.name for feature in installed() for index in feature.indexes}
-    fitting = []
-    for path in sorted(settings.releases_dir.glob("*.toml")):
-        manifest = parse(path.read_text(encoding="utf-8"), str(path))
-        if {name.partition("/")[0] for name in manifest.prompts} <= prompts and set(manifest.indexes) <= indexes:
-            fitting.append(path.stem)
-    if not fitting:
+    found = fitting(settings.releases_dir)
+    if not found:
         reason = "each pins the prompts or the index of a product that is not installed (app/features/installed.py)"
         raise Misconfigured(f"No release in {settings.releases_dir} can be live: {reason}. Write one that does not.")
-    return fitting[-2:]
+    return found[-2:]
 
 
 async def _tenants(settings: Settings, engine: Any) -> None:  # noqa: ANN401 - an AsyncEngine; not imported for a type alone

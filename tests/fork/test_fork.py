@@ -86,7 +86,7 @@ def test_the_example_is_at_most_three_folders_and_two_lines() -> None:
 @pytest.mark.parametrize(
     "command",
     [["ruff", "format", "--check", "."], ["ruff", "check", "."], ["mypy"], ["lint-imports"]],
-    ids=lambda command: " ".join(command),
+    ids=" ".join,
 )
 def test_every_check_passes_without_the_example(fork: Path, command: list[str]) -> None:
     """The four commands of `make check`."""
