@@ -33,7 +33,7 @@ hypothesis_settings.load_profile("octant")
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
-EARLIER, LIVE = fitting(ROOT / "releases")[-2:]  # what is live in tests, and what was before it
+EARLIER_RELEASE, LIVE_RELEASE = fitting(ROOT / "releases")[-2:]  # what is live in tests, and what was before it
 
 # Whoever runs the tests under `nohup` or in the background of a script ignores these, and what the tests start would inherit it.
 for _number, _handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
@@ -164,8 +164,8 @@ def stack_env(
     }
     for command in (["index", "build"], ["tenant", "create", "acme", "--name", "Northwind Outfitters"], ["seed"]):
         octant(env, *command)
-    octant(env, "release", "activate", EARLIER, "--reason", "first")
-    octant(env, "release", "activate", LIVE, "--reason", "better prompt")
+    octant(env, "release", "activate", EARLIER_RELEASE, "--reason", "first")
+    octant(env, "release", "activate", LIVE_RELEASE, "--reason", "better prompt")
     return env
 
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 
 import pytest
-from conftest import LIVE, ROOT, octant
+from conftest import LIVE_RELEASE, ROOT, octant
 
 
 def refused(env: Mapping[str, str], *command: str) -> str:
@@ -24,7 +24,7 @@ def refused(env: Mapping[str, str], *command: str) -> str:
         (["kill", "tenant", "acne", "--reason", "a slip of the pen"], "No tenant 'acne'"),
         (["resume", "all"], "all is not stopped"),
         (["resume", "everything"], "one of all, provider, tenant"),
-        (["release", "pin", LIVE], "it is immutable"),
+        (["release", "pin", LIVE_RELEASE], "it is immutable"),
         (
             ["release", "activate", "2020-01-01", "--reason", "r"],
             f"Known: {', '.join(sorted(path.stem for path in ROOT.glob('releases/*.toml')))}",
@@ -43,8 +43,8 @@ def test_a_command_that_would_mislead_is_refused_and_says_what_is_known(
 def test_a_release_that_does_not_resolve_here_is_not_activated(stack_env: dict[str, str]) -> None:
     """B3: on a machine without the index."""
     elsewhere = {**stack_env, "OCTANT_STATE_DIR": "/nonexistent"}
-    assert "Run `octant index build`" in refused(elsewhere, "release", "activate", LIVE, "--reason", "r")
-    assert f"live  {LIVE}" in octant(stack_env, "release", "list")
+    assert "Run `octant index build`" in refused(elsewhere, "release", "activate", LIVE_RELEASE, "--reason", "r")
+    assert f"live  {LIVE_RELEASE}" in octant(stack_env, "release", "list")
 
 
 def test_without_a_store_the_switch_names_the_way_out_of_band(stack_env: dict[str, str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
-from conftest import LIVE, ROOT, Simulator, octant, own_database, running_service
+from conftest import LIVE_RELEASE, ROOT, Simulator, octant, own_database, running_service
 from rendering import harms
 from sqlalchemy import create_engine, text
 
@@ -206,7 +206,7 @@ def blocking(
         target = folder / path.relative_to(ROOT / "releases")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(path.read_text())
-    newest = (folder / f"{LIVE}.toml").read_text().replace(f'id = "{LIVE}"', 'id = "blocking"')
+    newest = (folder / f"{LIVE_RELEASE}.toml").read_text().replace(f'id = "{LIVE_RELEASE}"', 'id = "blocking"')
     (folder / "blocking.toml").write_text(newest.replace("[routes.fast]", BLOCKING + "\n[routes.fast]"))
     ports = {"OCTANT_PORT": str(free_port()), "OCTANT_METRICS_PORT": str(free_port()), "OCTANT_WORKERS": "1"}
     with embedded_valkey(None) as valkey, own_database(database_url, "blocking") as database:

@@ -19,7 +19,7 @@ import aiohttp
 import psutil
 import pytest
 import pytest_asyncio
-from conftest import LIVE, Simulator, octant, running_service
+from conftest import LIVE_RELEASE, Simulator, octant, running_service
 from faulty_stores import frozen
 
 from app.migrations import upgrade
@@ -82,7 +82,7 @@ def env(stores: Stores, stack_env: dict[str, str], tmp_path_factory: pytest.Temp
         "OCTANT_IDEMPOTENCY_LEASE": "6",
     }
     octant(env, "tenant", "create", "acme", "--name", "Northwind Outfitters")
-    octant(env, "release", "activate", LIVE, "--reason", "first")
+    octant(env, "release", "activate", LIVE_RELEASE, "--reason", "first")
     return env
 
 

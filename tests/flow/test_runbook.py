@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import LIVE, ROOT, octant
+from conftest import LIVE_RELEASE, ROOT, octant
 
 PAGES = sorted((ROOT / "runbook").glob("*.md"))
 
@@ -32,7 +32,7 @@ def filled_in(service_url: str, stack_env: dict[str, str], api_key: str) -> dict
     while not octant(stack_env, "calls", "--request-id", request_id, "--json"):
         assert time.monotonic() < deadline, "the record of a call did not appear"
     key = octant(stack_env, "key", "create", "acme", "--name", "leaked", "--quiet").split("_")[1]
-    return {"CALL": request_id, "KEY": key, "RELEASE": LIVE}
+    return {"CALL": request_id, "KEY": key, "RELEASE": LIVE_RELEASE}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
@@ -67,4 +67,4 @@ def _as_before(env: dict[str, str]) -> None:
         scope, _, rest = line.partition(" ")
         if scope in ("all:", "provider", "tenant"):
             octant(env, "resume", scope.rstrip(":"), *([rest.split(":")[0]] if scope != "all:" else []))
-    octant(env, "release", "activate", LIVE, "--reason", "the page is done")
+    octant(env, "release", "activate", LIVE_RELEASE, "--reason", "the page is done")
