@@ -14,8 +14,8 @@ import aiohttp
 import pytest
 from conftest import ROOT, Simulator, own_database, running_service
 from matrix import ATTEMPT, CONNECT, FIRST_TOKEN, IDLE, Where
-from product import CELLS, FAULTS, PRODUCT, Cell, Endpoint, Seen
 from staging import environment
+from support.product import CELLS, FAULTS, PRODUCT, Cell, Endpoint, Seen
 
 from app.stack.embedded import embedded_valkey
 from evals.chain import newest
