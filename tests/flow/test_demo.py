@@ -104,8 +104,8 @@ def demo() -> Iterator[Demo]:
 
 
 def ask(told: dict[str, str]) -> Any:  # noqa: ANN401 - any JSON
-    body = json.dumps({"question": "Where is my order NW-10001?", "user": "ada"}).encode()
-    request = urllib.request.Request(told["url"] + "/v1/support/answer", body, {"authorization": f"Bearer {told['key']}"})  # noqa: S310 - loopback
+    body = json.dumps({"text": "Please call me back.", "user": "ada"}).encode()
+    request = urllib.request.Request(told["url"] + "/v1/extract", body, {"authorization": f"Bearer {told['key']}"})  # noqa: S310 - loopback
     with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
         return json.loads(answer.read())
 
@@ -113,7 +113,7 @@ def ask(told: dict[str, str]) -> Any:  # noqa: ANN401 - any JSON
 def test_it_answers_stops_on_ctrl_c_and_keeps_its_state(demo: Demo) -> None:
     first = demo.start()
     assert first["label"] == "simulator"
-    assert ask(first)["outcome"] == "answered"
+    assert ask(first)["request"] == "Please call me back."
     refused = demo.run("reset")
     assert refused.returncode == 1
     assert "is running" in refused.stderr
@@ -121,7 +121,7 @@ def test_it_answers_stops_on_ctrl_c_and_keeps_its_state(demo: Demo) -> None:
     assert demo.processes() == []
     second = demo.start()
     assert second["key"] == first["key"]
-    assert ask(second)["outcome"] == "answered"
+    assert ask(second)["request"] == "Please call me back."
     assert demo.end(signal.SIGINT)[0] == 0
     assert demo.run("reset").returncode == 0
     assert not (demo.folder / "state").exists()
@@ -202,7 +202,7 @@ def test_what_a_killed_demo_left_running_is_stopped_by_the_next(demo: Demo) -> N
     demo.kill_with_its_keeper()
     left = {p.pid for p in demo.processes()}
     assert left
-    assert ask(demo.start())["outcome"] == "answered"
+    assert ask(demo.start())["request"] == "Please call me back."
     assert left & {p.pid for p in demo.processes()} == set()
     assert demo.end(signal.SIGINT)[0] == 0
     assert demo.processes() == []

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import products
 import pytest
 import pytest_asyncio
 from aiohttp import web
@@ -83,8 +84,7 @@ async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float) -> No
     [
         ("/v1/chat/completions", CHAT),
         ("/v1/messages", {**CHAT, "max_tokens": 50}),
-        ("/v1/support/answer", {"question": "How long does standard shipping take?", "user": "ada"}),
-        ("/v1/support/tickets", {"text": "My tent from order NW-10001 arrived torn!", "user": "ada"}),
+        *products.requests().items(),
     ],
 )
 async def test_a_job_gives_what_the_request_would_have_given(

@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+from conftest import Simulator
 
 ANSWER, TICKETS = "/v1/support/answer", "/v1/support/tickets"
 
@@ -133,3 +134,18 @@ async def test_a_body_that_is_not_json_is_refused(http: aiohttp.ClientSession) -
     for body in (b"", b"{", b'{"question": "\xff"}', b'{"question": "\\ud800"}'):
         async with http.post(ANSWER, data=body) as answer:
             assert answer.status == 400, await answer.text()
+
+
+async def test_the_product_answers_with_its_last_resort_and_says_so(http: aiohttp.ClientSession, simulator: Simulator) -> None:
+    """R5: degraded, but not empty, and a person takes over."""
+    simulator.put_faults({"kind": "refuse"})
+    question = {"question": "How long does standard shipping take?", "user": "ada"}
+    status, told, headers = await post(http, ANSWER, question)
+    assert (status, told["outcome"], told["degraded"]) == (200, "handed_over", ["last_resort"])
+    assert told["handover"]["reason"] == "No model could be reached."
+    assert "colleague" in told["answer"]
+    assert (headers["octant-degraded"], headers["octant-model"], headers["octant-cost-usd"]) == (
+        "last_resort",
+        "last_resort",
+        "0.000000",
+    )

@@ -11,6 +11,8 @@ from sqlalchemy import create_engine, inspect, make_url, text
 from sqlalchemy.pool import NullPool
 
 from app import migrations
+from app.features.feature import Feature
+from app.features.installed import installed
 from app.migrations.metadata import METADATA
 
 
@@ -51,13 +53,16 @@ def test_every_revision_can_be_taken_back(empty_database: str) -> None:
     assert tables_of(empty_database) == {name for metadata in METADATA for name in metadata.tables}
 
 
-def test_the_worked_example_goes_alone_and_leaves_the_rest(empty_database: str) -> None:
-    """A fork deletes the feature and its revision."""
+@pytest.mark.parametrize("feature", [feature for feature in installed() if feature.migrations], ids=lambda feature: feature.name)
+def test_a_product_goes_alone_and_leaves_the_rest(empty_database: str, feature: Feature) -> None:
+    """A fork deletes a product and its revisions."""
+    assert feature.tables is not None
+    own = set(feature.tables().metadata.tables)
     migrations.upgrade(empty_database)
-    migrations.downgrade(empty_database, "support@base")
-    left = tables_of(empty_database)
-    assert not {name for name in left if name.startswith("support_")}
-    assert {"tenants", "api_keys", "calls", "attempts", "manifests", "activations"} <= left
+    before = tables_of(empty_database)
+    migrations.downgrade(empty_database, f"{feature.name}@base")
+    assert own
+    assert tables_of(empty_database) == before - own
 
 
 def test_workers_that_start_together_migrate_one_after_the_other(empty_database: str) -> None:
