@@ -37,8 +37,8 @@ def _no_rows(_tenant: str, _user: str, _request_id: str) -> dict[Any, list[dict[
 class Probes:
     """``refused``: bodies of each POST path that a stop refuses; ``goes_on``: paths that a stop leaves alone.
 
-    ``planted``: requests with personal data in every field. ``kept_as_sent``: columns that hold it, with a reason. ``rows``: rows of
-    a user in each table of the product, tied to a call by its request id.
+    ``planted``: requests with personal data in every field. ``kept_as_sent``: columns that hold it, with reasons. ``rows``: rows
+    of a user in each table of the product, tied to a call by its request id.
     """
 
     refused: Mapping[str, Sequence[Body]]
