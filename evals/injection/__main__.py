@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.stack import drill, interrupts
-from evals.cases import load_cases
+from evals.discovery import chosen as suites_of
 from evals.injection import bracketed, measuring, sets
 from evals.rates import Rate
 
@@ -53,7 +53,9 @@ def _screens(samples: Sequence[sets.Sample]) -> bool:
     print(*found, direct, new, sep="\n")
     like_learned, harmless_like_learned = sets.held_out()
     print("Screens on attacks like those that were learned:", *measuring.rates(like_learned), sep="\n")
-    harmless = measuring.rates([*sets.benign(), *harmless_like_learned, *measuring.questions(load_cases())])
+    harmless = measuring.rates(
+        [*sets.benign(), *harmless_like_learned, *measuring.questions(case for suite in suites_of() for case in suite.load())]
+    )
     false = measuring.together("harmless texts", harmless)
     print("Screens on harmless texts:", *harmless, false, sep="\n")
     within = min(direct.share, new.share) >= measuring.TPR_FLOOR and false.share <= measuring.FPR_CEILING
@@ -65,10 +67,11 @@ def _screens(samples: Sequence[sets.Sample]) -> bool:
 
 def _chosen(samples: Sequence[sets.Sample], count: int | None) -> list[drill.Attack]:
     """Pairs of attack and way, of each way equally many."""
-    pairs = [(vector, sample.aimed) for sample in samples for vector in drill.VECTORS]
+    goal = next(suite.attack_goal for suite in suites_of() if suite.attack_goal)
+    pairs = [(vector, sample.aimed_at(goal)) for sample in samples for vector in drill.VECTORS]
     if count is not None:
         chance = random.Random(SEED)  # noqa: S311 - a sample that is the same each time
-        texts = chance.sample([sample.aimed for sample in samples], min(count, len(samples)))
+        texts = chance.sample([sample.aimed_at(goal) for sample in samples], min(count, len(samples)))
         pairs = [(drill.VECTORS[at % len(drill.VECTORS)], text) for at, text in enumerate(texts)]
     forms = random.Random(SEED)  # noqa: S311 - the same
     texts = [bracketed.before(text, forms) if at % 2 else text for at, (_, text) in enumerate(pairs)]
