@@ -5,20 +5,14 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from evals.cases import Case, FailureMode, InvalidSuite, by_mode
+from evals.cases import Case, InvalidSuite, Strict, by_mode
 from evals.paired import Delta, Pair, compare
 from evals.runs import RunFile
 
-BASELINE = Path(__file__).parent / "baseline.json"
 
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Pinned(_Strict):
+class Pinned(Strict):
     """What a case did: the form it had, how many trials passed, and how many there were."""
 
     digest: str
@@ -31,7 +25,7 @@ class Pinned(_Strict):
         return self.passed / self.trials
 
 
-class PinnedRun(_Strict):
+class PinnedRun(Strict):
     """A run as it was accepted, by case."""
 
     accepted: date
@@ -39,7 +33,7 @@ class PinnedRun(_Strict):
     cases: dict[str, Pinned]
 
 
-class PinnedModel(_Strict):
+class PinnedModel(Strict):
     """How one model of a fallback chain did on the whole suite, with the prompts and articles that ``pins`` stands for (E6)."""
 
     accepted: date
@@ -48,10 +42,10 @@ class PinnedModel(_Strict):
     cases: int = Field(ge=1)
 
 
-class Baseline(_Strict):
+class Baseline(Strict):
     """``cases`` are the ids of the suite by failure mode; ``runs`` and ``models`` are results by the label of what answered."""
 
-    cases: dict[FailureMode, tuple[str, ...]]
+    cases: dict[str, tuple[str, ...]]
     runs: dict[str, PinnedRun] = Field(default_factory=dict)
     models: dict[str, dict[str, PinnedModel]] = Field(default_factory=dict)
 
@@ -68,22 +62,22 @@ class Comparison:
     changed: tuple[str, ...]
 
 
-def load_baseline(path: Path = BASELINE) -> Baseline:
-    """Read the baseline. Raises InvalidSuite: without one nobody can tell whether a case went missing."""
+def load_baseline(path: Path) -> Baseline:
+    """Read the baseline. Raises InvalidSuite: without one a missing case would go unnoticed."""
     try:
         return Baseline.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise InvalidSuite(f"{path.name}: {error}") from error
 
 
-def write_baseline(cases: Sequence[Case], path: Path = BASELINE, *, before: Baseline | None = None) -> None:
+def write_baseline(cases: Sequence[Case], path: Path, *, before: Baseline | None = None) -> None:
     """Accept the suite as it is; results that are pinned stay."""
     ids = {mode: tuple(sorted(case.id for case in found)) for mode, found in sorted(by_mode(cases).items())}
     kept = before or Baseline(cases={})
     write(kept.model_copy(update={"cases": ids}), path)
 
 
-def write(baseline: Baseline, path: Path = BASELINE) -> None:
+def write(baseline: Baseline, path: Path) -> None:
     """Write it, in an order that makes changes easy to read."""
     path.write_text(baseline.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
@@ -111,7 +105,7 @@ def accept(baseline: Baseline, cases: Sequence[Case], run: RunFile, today: date)
     return baseline.model_copy(update={"cases": ids, "runs": {**baseline.runs, run.head.label: accepted}})
 
 
-Shares = Mapping[str, tuple[FailureMode, str, float]]
+Shares = Mapping[str, tuple[str, str, float]]
 
 
 def beside(before: Mapping[str, tuple[str, float]], after: Shares) -> Comparison:
@@ -136,7 +130,7 @@ def pinned_shares(run: PinnedRun) -> dict[str, tuple[str, float]]:
     return {identity: (case.digest, case.share) for identity, case in run.cases.items()}
 
 
-def file_shares(run: RunFile) -> dict[str, tuple[FailureMode, str, float]]:
+def file_shares(run: RunFile) -> dict[str, tuple[str, str, float]]:
     """As `beside` takes them; of a run that was read back."""
     trials = run.trials()
     return {line.id: (line.failure_mode, line.digest, trials[line.id][0] / trials[line.id][1]) for line in run.lines}

@@ -11,11 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from evals.baseline import Comparison, PinnedRun, beside, pinned_shares
 from evals.calibration import Floor
-from evals.cases import Case, FailureMode, InvalidSuite
+from evals.cases import Case, InvalidSuite
 from evals.harness import Result
 from evals.rates import Rate, percentile
 
-THRESHOLDS = Path(__file__).parent / "thresholds.toml"
 PASS, BELOW, BROKEN = 0, 1, 2
 
 
@@ -55,7 +54,7 @@ class Thresholds(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     overall: Threshold
-    modes: dict[FailureMode, Threshold]
+    modes: dict[str, Threshold]
     measures: dict[str, Threshold] = Field(default_factory=dict)
     limits: Limits | None = None
     models: dict[str, Threshold] = Field(default_factory=dict)
@@ -87,12 +86,12 @@ class GateResult:
     code: int
     reasons: tuple[str, ...]
     overall: Rate
-    modes: dict[FailureMode, Rate]
+    modes: dict[str, Rate]
     measures: Mapping[str, Rate] = field(default_factory=dict)
     comparison: Comparison | None = None
 
 
-def load_thresholds(path: Path = THRESHOLDS) -> Thresholds:
+def load_thresholds(path: Path) -> Thresholds:
     """Read the thresholds. Raises InvalidSuite."""
     try:
         return Thresholds.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
@@ -129,7 +128,7 @@ def judge(
     return GateResult(BELOW if reasons else PASS, tuple(reasons), overall, modes, measures, comparison)
 
 
-def shares(results: Sequence[Result]) -> dict[str, tuple[FailureMode, str, float]]:
+def shares(results: Sequence[Result]) -> dict[str, tuple[str, str, float]]:
     """Failure mode, form, and share of passed trials of each case."""
     passed: dict[str, list[bool]] = {}
     for result in results:
@@ -147,7 +146,7 @@ def means(results: Sequence[Result]) -> dict[str, Rate]:
     return {n: Rate(sum(sum(v) / len(v) for v in cases.values()), len(cases)) for n, cases in sorted(values.items())}
 
 
-def _rate(results: Sequence[Result], mode: FailureMode | None = None) -> Rate:
+def _rate(results: Sequence[Result], mode: str | None = None) -> Rate:
     found = [share for of, _, share in shares(results).values() if mode is None or of == mode]
     whole = round(sum(found), 9)
     return Rate(int(whole) if whole == int(whole) else whole, len(found))

@@ -1,11 +1,12 @@
-"""The run in words: a table for the terminal and a pull request, JSON for programs (E4)."""
+"""The report of a run: a table for the terminal and a pull request, JSON for programs (E4)."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from evals.baseline import Comparison
-from evals.gate import GateResult, Threshold, Thresholds
+from evals.gate import BROKEN, GateResult, Threshold, Thresholds
 from evals.harness import Result
 from evals.paired import Delta
 from evals.rates import Rate, pass_all, pass_at, percentile
@@ -16,22 +17,50 @@ COMPARED = ("failure mode", "then", "now", "change", "95 % interval", "p, worse"
 MARKER = "<!-- octant-evals -->"  # by which the comment on a pull request is found again and replaced
 
 
-def markdown(results: Sequence[Result], verdict: GateResult, thresholds: Thresholds, label: str) -> str:
+@dataclass(frozen=True, slots=True)
+class SuiteRun:
+    """A suite's run, judged by its thresholds."""
+
+    suite: str
+    results: Sequence[Result]
+    verdict: GateResult
+    thresholds: Thresholds
+
+
+def worst(runs: Sequence[SuiteRun]) -> int:
+    """The exit code of all suites together; a run of no suite could not be judged."""
+    return max((run.verdict.code for run in runs), default=BROKEN)
+
+
+def markdown(runs: Sequence[SuiteRun], label: str) -> str:
     """The report as markdown. ``label`` says what answered, so that a simulator's score is never taken for a model's (E10)."""
+    return "\n".join([*("\n".join(_suite(run, label)) for run in runs), MARKER]) + "\n"
+
+
+def _suite(run: SuiteRun, label: str) -> list[str]:
+    results, verdict, thresholds = run.results, run.verdict, run.thresholds
     rows = [_row(mode, rate, thresholds.modes.get(mode)) for mode, rate in sorted(verdict.modes.items())]
     rows.append(_row("**overall**", verdict.overall, thresholds.overall))
-    lines = [f"## Evals {WORDS[verdict.code]} ({label})", "", *_table(HEAD, rows), "", *_totals(results)]
+    lines = [f"## Evals of {run.suite} {WORDS[verdict.code]} ({label})", "", *_table(HEAD, rows), "", *_totals(results)]
     lines += ["", *(f"- {reason}" for reason in verdict.reasons)] if verdict.reasons else []
     lines += _compared(verdict.comparison) if verdict.comparison else ["", f"Not compared: no run of {label} is pinned."]
     lines += _measured(verdict, thresholds)
     failed = [result for result in results if not result.passed]
     lines += ["", "### Cases that did not pass", "", *map(_failed, failed)] if failed else []
-    return "\n".join([*lines, "", MARKER]) + "\n"
+    return [*lines, ""]
 
 
-def as_json(results: Sequence[Result], verdict: GateResult, thresholds: Thresholds, label: str) -> dict[str, Any]:
-    """The run as JSON."""
+def as_json(runs: Sequence[SuiteRun], label: str) -> dict[str, Any]:
+    """The run as JSON, by suite."""
+    code = worst(runs)
+    return {"label": label, "code": code, "verdict": WORDS[code], "suites": {run.suite: suite_json(run, label) for run in runs}}
+
+
+def suite_json(run: SuiteRun, label: str) -> dict[str, Any]:
+    """A suite's run as JSON."""
+    results, verdict, thresholds = run.results, run.verdict, run.thresholds
     return {
+        "suite": run.suite,
         "label": label,
         "code": verdict.code,
         "verdict": WORDS[verdict.code],

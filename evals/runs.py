@@ -11,18 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from evals.cases import Case, FailureMode, InvalidSuite
-from evals.harness import Result, Trail
-from evals.scorers import Finding
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from evals.cases import Case, InvalidSuite, Strict
+from evals.client import Trail
+from evals.harness import Result
+from evals.scoring import Finding
 
 
-class Head(_Strict):
+class Head(Strict):
     """What answered: ``label`` names it, the simulator as the simulator; ``replay`` says that it was a recording (E10)."""
 
     label: str = Field(min_length=1)
@@ -31,17 +28,17 @@ class Head(_Strict):
     repeat: int = Field(default=1, ge=1)
 
     @property
-    def told(self) -> str:
+    def title(self) -> str:
         """For reports."""
         return f"{self.label}, replayed from a recording" if self.replay else self.label
 
 
-class _Found(_Strict):
+class _Found(Strict):
     scorer: str
     words: str
 
 
-class _Trail(_Strict):
+class _Trail(Strict):
     seconds: float = Field(ge=0, allow_inf_nan=False)
     cost_usd: float = Field(ge=0, allow_inf_nan=False)
     provider: str
@@ -51,11 +48,12 @@ class _Trail(_Strict):
     request_id: str
 
 
-class Line(_Strict):
+class Line(Strict):
     """One result. ``digest`` says of which form of the case."""
 
+    suite: str
     id: str
-    failure_mode: FailureMode
+    failure_mode: str
     digest: str
     trial: int = Field(ge=0)
     passed: bool
@@ -65,24 +63,34 @@ class Line(_Strict):
     trail: _Trail
 
 
-class RunFile(_Strict):
+class RunFile(Strict):
     """A run that was read back."""
 
     head: Head
     lines: tuple[Line, ...]
 
+    @property
+    def suites(self) -> tuple[str, ...]:
+        """The names of the suites that were run."""
+        return tuple(dict.fromkeys(line.suite for line in self.lines))
+
+    def of(self, suite: str) -> "RunFile":
+        """The part of the run that is one suite's."""
+        return self.model_copy(update={"lines": tuple(line for line in self.lines if line.suite == suite)})
+
     def trials(self) -> dict[str, tuple[int, int]]:
         """Of each case how many trials passed, and how many there were. A trial that broke counts as neither, so it is told."""
-        told: dict[str, tuple[int, int]] = {}
+        counted: dict[str, tuple[int, int]] = {}
         for line in self.lines:
-            passed, total = told.get(line.id, (0, 0))
-            told[line.id] = (passed + line.passed, total + 1)
-        return told
+            passed, total = counted.get(line.id, (0, 0))
+            counted[line.id] = (passed + line.passed, total + 1)
+        return counted
 
 
-def line_of(result: Result) -> dict[str, Any]:
+def line_of(suite: str, result: Result) -> dict[str, Any]:
     """A result as JSON."""
     return {
+        "suite": suite,
         "id": result.case.id,
         "failure_mode": result.case.failure_mode,
         "digest": result.case.digest,
@@ -95,7 +103,7 @@ def line_of(result: Result) -> dict[str, Any]:
     }
 
 
-def writer(path: Path, head: Head) -> Callable[[Result], None]:
+def writer(path: Path, head: Head, suite: str) -> Callable[[Result], None]:
     """Begin or go on with a file. Returns what writes a result to it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
@@ -103,7 +111,7 @@ def writer(path: Path, head: Head) -> Callable[[Result], None]:
 
     def write(result: Result) -> None:
         with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line_of(result), ensure_ascii=False) + "\n")
+            file.write(json.dumps(line_of(suite, result), ensure_ascii=False) + "\n")
 
     return write
 
@@ -118,7 +126,7 @@ def read(path: Path) -> RunFile:
         raise InvalidSuite(f"{path}: {error}") from error
 
 
-def resumed(path: Path, cases: Sequence[Case], head: Head) -> Mapping[tuple[str, int], Result]:
+def resumed(path: Path, suite: str, cases: Sequence[Case], head: Head) -> Mapping[tuple[str, int], Result]:
     """What need not be run again: results of the same form of the same cases that could be judged. Raises InvalidSuite.
 
     A run of something else is not gone on with: half of one model and half of another is nobody's score.
@@ -127,8 +135,12 @@ def resumed(path: Path, cases: Sequence[Case], head: Head) -> Mapping[tuple[str,
         return {}
     before, known = read(path), {case.id: case for case in cases}
     if (before.head.label, before.head.replay) != (head.label, head.replay):
-        raise InvalidSuite(f"{path} is a run of {before.head.told}, not of {head.told}")
-    same = [line for line in before.lines if line.broken is None and line.id in known and line.digest == known[line.id].digest]
+        raise InvalidSuite(f"{path} is a run of {before.head.title}, not of {head.title}")
+    same = [
+        line
+        for line in before.of(suite).lines
+        if line.broken is None and line.id in known and line.digest == known[line.id].digest
+    ]
     return {(line.id, line.trial): _result(line, known[line.id]) for line in same}
 
 

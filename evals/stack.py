@@ -10,7 +10,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from evals.harness import Service, Unreachable
+from evals.client import Service, Unreachable
 
 START_SECONDS = 90.0  # a first start on a slow machine; measured 5 s
 STOP_SECONDS = 30.0

@@ -141,7 +141,7 @@ def _cost(redactor: Redactor, lines: Sequence[Line]) -> list[str]:
     """CPU microseconds a KB over several kinds of text; only support traffic has a floor."""
     articles = "\n".join(p.read_text() for p in sorted((ROOT / "app/features/support/articles").glob("*.md")))
     sentences = " ".join(line.text for line in lines if line.where == "presidio")[:200_000]
-    cases = "\n".join(p.read_text() for p in sorted((ROOT / "evals/cases").rglob("*")) if p.is_file())[:200_000]
+    cases = "\n".join(p.read_text() for p in sorted((ROOT / "evals/suites").glob("*/cases/**/*")) if p.is_file())[:200_000]
     mixes: dict[str, tuple[str, Callable[[str], str]]] = {
         "support traffic, as records": (cases, record),
         "articles, plain": (articles, str),

@@ -21,8 +21,9 @@ from app.domain.records import NOT_ASKED
 from app.settings import EvalsSettings
 from evals.online.candidates import Found, Reason, keep
 from evals.online.drift import Drift
-from evals.online.recorded import READERS, SCORED, Read, Unreadable, read
+from evals.online.recorded import SCORED, Unreadable, read, readers_of
 from evals.online.reservoir import Reservoir
+from evals.suite import Scored, Suite
 
 Row = dict[str, Any]
 LOCK = 0x0C85
@@ -44,8 +45,6 @@ _WALK = text("""
 """)
 _READ = text("SELECT * FROM calls WHERE id = ANY(:ids) AND at >= :first AND at <= :last")
 _STILL_THERE = text("SELECT id FROM calls WHERE id = ANY(:ids) AND at >= :first AND at <= :last")
-# The worked example's own: who delete it, delete this.
-_HANDED_OVER = text("SELECT tenant, request_id FROM support_handovers WHERE created_at > :since AND created_at <= :walk_to")
 # Only what has a call of ours to look at: whatever else lies there holds nobody up. Each tenant has its turn.
 # A candidate goes with its call's user, so the words of another one stay where they go with that one.
 _SAID = text("""
@@ -83,7 +82,9 @@ class Told:
     candidates: Counter[Reason] = field(default_factory=Counter)
 
 
-def once(engine: Engine, limits: EvalsSettings, now: datetime, chance: random.Random, *, forced: bool = False) -> Told | None:
+def once(
+    engine: Engine, suites: Sequence[Suite], limits: EvalsSettings, now: datetime, chance: random.Random, *, forced: bool = False
+) -> Told | None:
     """Do a round. None where another worker does one, or has just done it. Raises what SQLAlchemy raises.
 
     ``forced``: also where the last was just done.
@@ -98,7 +99,7 @@ def once(engine: Engine, limits: EvalsSettings, now: datetime, chance: random.Ra
             return None
         since: datetime = place["until"] if place else newest - FIRST_LOOK
         until = max(since, min(newest, since + LONGEST))
-        told = Round(connection, limits, chance, (since, until, now)).go()
+        told = Round(connection, suites, limits, chance, (since, until, now)).go()
         values = {"one": True, "until": until, "looked_at": now}
         connection.execute(insert(eval_position).values(values).on_conflict_do_update(index_elements=["one"], set_=values))
     return told
@@ -116,6 +117,7 @@ class Round:
     def __init__(
         self,
         connection: Connection,
+        suites: Sequence[Suite],
         limits: EvalsSettings,
         chance: random.Random,
         times: tuple[datetime, datetime, datetime],
@@ -123,12 +125,14 @@ class Round:
     ) -> None:
         """``times``: calls that began after the first and up to the second are this round's; the third is now."""
         self._connection = connection
+        self._suites = suites
+        self._readers = readers_of(suites)
         self._limits = limits
         self._chance = chance
         self._since, self._until, self._now = times
         self._clock = clock
         self._told = Told(self._until, behind=self._until < self._now - timedelta(seconds=limits.late))
-        self._scores: list[tuple[Row, Read]] = []
+        self._scores: list[tuple[Row, Scored]] = []
         self._found: dict[str, Found] = {}
 
     def go(self) -> Told:
@@ -144,8 +148,10 @@ class Round:
     def _walk(self) -> tuple[list[Row], dict[str, tuple[datetime, list[Reason]]]]:
         """The sample, and the calls that stand out by id: those that were flagged and those that were handed over."""
         bounds = {"since": self._since, "walk_to": min(self._now, self._until + LATEST_PASS)}
-        handed = {tuple(row) for row in self._connection.execute(_HANDED_OVER, bounds)}
-        wanted = {**bounds, "until": self._until, "features": list(READERS), "outcomes": list(OURS)}
+        handed = {
+            call for suite in self._suites for call in suite.handed_over(self._connection, bounds["since"], bounds["walk_to"])
+        }
+        wanted = {**bounds, "until": self._until, "features": list(self._readers), "outcomes": list(OURS)}
         reservoirs: dict[tuple[str, str], Reservoir[Row]] = {}
         standing_out: dict[str, tuple[datetime, list[Reason]]] = {}
         not_asked: Reservoir[tuple[Row, list[Reason]]] = Reservoir(self._limits.sample, self._chance)
@@ -199,7 +205,7 @@ class Round:
     def _sayable(self) -> dict[str, Any]:
         """Which feedback a round looks at: what was said so long ago that the record is there, of calls that can be read."""
         until = self._now - timedelta(seconds=self._limits.late)
-        return {"features": list(READERS), "outcomes": list(OURS), "until": until}
+        return {"features": list(self._readers), "outcomes": list(OURS), "until": until}
 
     def _feedback(self) -> Sequence[Row]:
         """Look at what callers called bad. Returns what was looked at."""
@@ -214,14 +220,14 @@ class Round:
         if found := self._read(row):
             self._note(row, found, reasons, comment)
 
-    def _read(self, row: Row) -> Read | None:
+    def _read(self, row: Row) -> Scored | None:
         try:
-            return read(row)
+            return read(row, self._readers)
         except Unreadable:
             self._told.left_out["unreadable"] += 1
             return None
 
-    def _note(self, row: Row, found: Read, reasons: Sequence[Reason], comment: str = "") -> None:
+    def _note(self, row: Row, found: Scored, reasons: Sequence[Reason], comment: str = "") -> None:
         before = self._found.get(row["id"])
         if before is None and len(self._found) >= self._limits.candidates and "low_score" in reasons:
             self._told.left_out["candidates"] += 1  # of these there may be very many; the others are bounded where they are found
@@ -259,7 +265,7 @@ class Round:
             if reasons := tuple(reason for reason in found.reasons if reason != "user_feedback"):
                 self._found[number] = replace(found, reasons=reasons, comment="")
 
-    def _test(self, scores: Sequence[tuple[Row, Read]]) -> None:
+    def _test(self, scores: Sequence[tuple[Row, Scored]]) -> None:
         """Count the scores, and show them to the test for drift in the order of the calls."""
         states = drifts(self._connection)
         for row, made in scores:
@@ -273,7 +279,7 @@ class Round:
             self._connection.execute(put.on_conflict_do_update(index_elements=["feature"], set_=values))
 
 
-def _score_row(row: Row, made: Read) -> dict[str, Any]:
+def _score_row(row: Row, made: Scored) -> dict[str, Any]:
     of_call = {name: row[name] for name in ("at", "tenant", "user", "request_id", "feature", "release")}
     wrong = [{"scorer": one.scorer, "words": one.words} for one in made.findings]
     return {"call_id": row["id"], **of_call, "passed": not made.findings, "findings": wrong}

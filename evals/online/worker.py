@@ -4,7 +4,7 @@ import logging
 import random
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine, create_engine, select
@@ -14,7 +14,9 @@ from app.audit.scores import eval_position
 from app.settings import EvalsSettings, Settings
 from app.telemetry import exposition
 from app.telemetry.metrics import Metrics
+from evals.discovery import chosen
 from evals.online.rounds import Told, drifts, once
+from evals.suite import Suite
 
 log = logging.getLogger(__name__)
 
@@ -22,9 +24,17 @@ log = logging.getLogger(__name__)
 class Worker:
     """Does rounds, and shows the state of all workers, which lies in Postgres."""
 
-    def __init__(self, engine: Engine, limits: EvalsSettings, metrics: Metrics, chance: random.Random | None = None) -> None:
-        """``chance`` decides who is sampled."""
+    def __init__(
+        self,
+        engine: Engine,
+        suites: Sequence[Suite],
+        limits: EvalsSettings,
+        metrics: Metrics,
+        chance: random.Random | None = None,
+    ) -> None:
+        """``suites`` read and score the calls; ``chance`` decides which are sampled."""
         self._engine = engine
+        self._suites = suites
         self._limits = limits
         self._metrics = metrics
         self._chance = chance or random.Random()  # noqa: S311 - sampling, not security
@@ -32,7 +42,7 @@ class Worker:
     def round(self, now: datetime | None = None, *, forced: bool = False) -> Told | None:
         """One round, and the metrics after it. Raises what SQLAlchemy raises."""
         now = now or datetime.now(UTC)
-        told = once(self._engine, self._limits, now, self._chance, forced=forced)
+        told = once(self._engine, self._suites, self._limits, now, self._chance, forced=forced)
         if told:
             self._count(told)
         self._show(now)
@@ -72,7 +82,7 @@ def run(settings: Settings, *, single: bool, tell: Callable[[str], None]) -> Non
     """Rounds until SIGTERM or SIGINT; ``single``: one at once, told. Raises what SQLAlchemy raises, and OSError."""
     engine = create_engine(settings.database_url, pool_pre_ping=True, hide_parameters=True)
     metrics = Metrics()
-    worker = Worker(engine, settings.evals, metrics)
+    worker = Worker(engine, chosen(), settings.evals, metrics)
     try:
         if single:
             tell(_words(worker.round(forced=True)))

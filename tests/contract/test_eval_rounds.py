@@ -19,10 +19,12 @@ from app.audit.rows import Writer
 from app.security.guard.guard import fence
 from app.settings import EvalsSettings
 from evals.cases import InvalidSuite
+from evals.discovery import chosen
 from evals.online import candidates, recorded, rounds
 from evals.online.candidates import decide, open_candidate
 from evals.online.rounds import LOCK, Round, Told, once
 
+SUITES = chosen(["support"])
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ONE = timedelta(seconds=1)
 
@@ -67,7 +69,7 @@ def limits(**changes: Any) -> EvalsSettings:  # noqa: ANN401 - any setting
 
 
 def go(engine: Engine, now: datetime = NOW, **changes: Any) -> Told:  # noqa: ANN401 - any setting
-    told = once(engine, limits(**changes), now, random.Random(3), forced=True)  # noqa: S311 - sampling
+    told = once(engine, SUITES, limits(**changes), now, random.Random(3), forced=True)  # noqa: S311 - sampling
     assert told is not None
     return told
 
@@ -131,7 +133,7 @@ async def test_scoring_ends_with_its_seconds_and_what_is_left_is_counted(engine:
     ticks = iter(range(1000))
     with engine.begin() as connection:
         times = (NOW - timedelta(hours=1), NOW, NOW)
-        told = Round(connection, limits(seconds=3.5), random.Random(3), times, clock=lambda: next(ticks)).go()  # noqa: S311
+        told = Round(connection, SUITES, limits(seconds=3.5), random.Random(3), times, clock=lambda: next(ticks)).go()  # noqa: S311
     assert (told.scored.total(), told.left_out["seconds"]) == (3, 7)
 
 
@@ -139,10 +141,10 @@ async def test_of_several_workers_one_does_a_round_and_the_next_is_not_before_it
     await writer.write([call(GOOD, 100)])
     with engine.begin() as other:
         other.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
-        assert once(engine, limits(), NOW, random.Random(3), forced=True) is None  # noqa: S311 - sampling
-    assert once(engine, limits(), NOW, random.Random(3)) is not None  # noqa: S311 - sampling
-    assert once(engine, limits(), NOW + 50 * ONE, random.Random(3)) is None  # noqa: S311 - sampling
-    assert once(engine, limits(), NOW + 60 * ONE, random.Random(3)) is not None  # noqa: S311 - sampling
+        assert once(engine, SUITES, limits(), NOW, random.Random(3), forced=True) is None  # noqa: S311 - sampling
+    assert once(engine, SUITES, limits(), NOW, random.Random(3)) is not None  # noqa: S311 - sampling
+    assert once(engine, SUITES, limits(), NOW + 50 * ONE, random.Random(3)) is None  # noqa: S311 - sampling
+    assert once(engine, SUITES, limits(), NOW + 60 * ONE, random.Random(3)) is not None  # noqa: S311 - sampling
 
 
 async def test_a_round_that_dies_leaves_nothing_and_the_next_does_it_all(
@@ -174,10 +176,10 @@ async def test_a_user_who_is_erased_while_a_round_reads_is_not_written_down(engi
     await writer.write([gone, stays])
     read = recorded.read
 
-    def erased_meanwhile(row: Any) -> Any:  # noqa: ANN401 - a row
+    def erased_meanwhile(row: Any, readers: Any) -> Any:  # noqa: ANN401 - a row
         with engine.begin() as other:
             other.execute(text("DELETE FROM calls WHERE id = :id"), {"id": gone.id})
-        return read(row)
+        return read(row, readers)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rounds, "read", erased_meanwhile)
@@ -286,17 +288,17 @@ async def test_feedback_that_is_erased_while_a_round_reads_is_no_reason(engine: 
     await writer.write([call(GOOD, 101, request_id="req_plain"), flagged])
     read = recorded.read
 
-    def erased_meanwhile(row: Any) -> Any:  # noqa: ANN401 - a row
+    def erased_meanwhile(row: Any, readers: Any) -> Any:  # noqa: ANN401 - a row
         if row["request_id"] == "req_plain":  # of which feedback alone tells
             with engine.begin() as other:
                 other.execute(text("DELETE FROM feedback"))
-        return read(row)
+        return read(row, readers)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rounds, "read", erased_meanwhile)
         with engine.begin() as connection:
             times = (NOW - timedelta(hours=1), NOW, NOW)
-            one = Round(connection, limits(seconds=0.001), random.Random(3), times, clock=iter(range(0, 999, 9)).__next__)  # noqa: S311
+            one = Round(connection, SUITES, limits(seconds=0.001), random.Random(3), times, clock=iter(range(0, 999, 9)).__next__)  # noqa: S311
             assert one.go().candidates == {"guard_flag": 1}
 
 

@@ -1,11 +1,16 @@
-"""What the product answers, as a client reads it: the fields that are scored, and no more."""
+"""Answers of the support assistant, as a client reads them: the fields that are scored, and no more."""
 
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from evals.articles import article
-from evals.privacy import leaks
+from evals import privacy
+from evals.suites.support.articles import all_articles, article
+
+
+def leaks(text: str) -> list[str]:
+    """Kinds of personal data in a text that no help article holds."""
+    return privacy.leaks(text, all_articles())
 
 
 class _Body(BaseModel):
@@ -42,7 +47,7 @@ class SupportAnswer(_Body):
 
     @property
     def looked_up(self) -> str:
-        """What tools said, where it is known: a caller is not shown it."""
+        """The tools' results, where they are known: a caller does not see them."""
         return ""
 
     @property

@@ -1,21 +1,26 @@
 """A judge may gate only if it agrees with what is known, and is not swayed (E8)."""
 
+import shutil
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from evals.articles import article
 from evals.calibration import AFTER, Floor, Labelled, accept, calibrate, kappa, load_labelled, markdown, may_gate
 from evals.cases import InvalidSuite
+from evals.client import Unreachable
 from evals.gate import load_thresholds
-from evals.harness import Unreachable
 from evals.judging import Claim
+from evals.suite import Judging
+from evals.suites.support.articles import article
+from evals.suites.support.suite import SUITE, SupportSuite
 
-PAIRS = load_labelled()
+JUDGING = SupportSuite.judging
+PAIRS = load_labelled(JUDGING)
 GOOD = {pair.good for pair in PAIRS}
 TODAY = date(2026, 11, 24)
-FLOOR = load_thresholds().judge or pytest.fail("no floor")
+FLOOR = load_thresholds(SUITE.thresholds_file).judge or pytest.fail("no floor")
 
 
 class Knows:
@@ -53,7 +58,7 @@ class Dead(Knows):
 
 
 async def shortfalls(judge: Knows) -> list[str]:
-    return [s.split(":")[0] for s in (await calibrate(judge, PAIRS, lambda _: None, TODAY)).shortfalls(FLOOR)]
+    return [s.split(":")[0] for s in (await calibrate(judge, JUDGING, lambda _: None, TODAY)).shortfalls(FLOOR)]
 
 
 async def test_a_judge_that_is_right_may_gate() -> None:
@@ -85,7 +90,7 @@ async def test_a_judge_that_likes_what_comes_first_is_told_so() -> None:
 async def test_a_dead_judge_is_no_agreement() -> None:
     """E3."""
     with pytest.raises(Unreachable):
-        await calibrate(Dead(), PAIRS, lambda _: None, TODAY)
+        await calibrate(Dead(), JUDGING, lambda _: None, TODAY)
 
 
 @pytest.mark.parametrize(
@@ -104,22 +109,23 @@ def test_kappa_is_cohens(votes: list[tuple[bool, bool]], value: float) -> None:
 
 async def test_only_what_was_calibrated_with_this_prompt_and_set_may_gate(tmp_path: Path) -> None:
     """E3, E8."""
-    path = tmp_path / "calibrations.json"
-    assert may_gate("a model", FLOOR, path) == ["the judge behind a model was never calibrated"]
-    found = await calibrate(Knows(), PAIRS, lambda _: None, TODAY)
-    accept("a model", found, path)
-    assert may_gate("a model", FLOOR, path) == []
-    accept("a model", found.model_copy(update={"prompts": "another"}), path)
-    assert may_gate("a model", FLOOR, path) == ["the judge behind a model was calibrated with another prompt or another set"]
+    shutil.copy(JUDGING.folder / "labelled.yaml", tmp_path)
+    judging = replace(JUDGING, folder=tmp_path)
+    assert may_gate("a model", FLOOR, judging) == ["the judge behind a model was never calibrated"]
+    found = await calibrate(Knows(), judging, lambda _: None, TODAY)
+    accept("a model", found, judging)
+    assert may_gate("a model", FLOOR, judging) == []
+    accept("a model", found.model_copy(update={"prompts": "another"}), judging)
+    assert may_gate("a model", FLOOR, judging) == ["the judge behind a model was calibrated with another prompt or another set"]
 
 
 def test_the_simulator_may_not_gate_as_a_judge() -> None:
     """Its rules know nothing of faithfulness; that is on record, so that nobody takes its opinion for one."""
-    assert may_gate("simulator", FLOOR)
+    assert may_gate("simulator", FLOOR, JUDGING)
 
 
 async def test_the_report_says_whether_it_may_and_why_not() -> None:
-    told = markdown(await calibrate(SaysYes(), PAIRS, lambda _: None, TODAY), FLOOR, "simulator")
+    told = markdown(await calibrate(SaysYes(), JUDGING, lambda _: None, TODAY), FLOOR, "simulator")
     assert told.startswith("## Judge may not gate (simulator)")
     assert "Unfaithful answers that are caught: 0 of 24 (0% to 14%)" in told
 
@@ -136,7 +142,7 @@ def test_the_labelled_set_is_about_articles_that_exist_and_balanced() -> None:
 def test_a_labelled_set_out_of_form_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "labelled.yaml").write_text(content)
     with pytest.raises(InvalidSuite):
-        load_labelled(tmp_path / "labelled.yaml")
+        load_labelled(Judging(JUDGING.prompts, tmp_path, article))
 
 
 def test_a_floor_and_a_pair_are_whole() -> None:

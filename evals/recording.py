@@ -1,10 +1,10 @@
-"""Recording models' replies and playing them again (E10): a server between the service and the providers.
+"""Records models' replies and replays them (E10): a server between the service and the providers.
 
-It stands at the providers' wire, not at the service's, so that a replay runs all of our own code: retrieval, prompts, the tool
-loop, checks. A reply is found by what was asked: vendor, path and body. A prompt, model, case, article, tool or parameter that
-changed is therefore not on the tape, which is answered with an error that nothing retries; the run breaks and says how many were
-missing. Two things differ in each run and are levelled first: the fences' nonces, and days, which the sample orders count back
-from today.
+It stands at the providers' wire, not at the service's, so that a replay runs all of our own code: retrieval, prompts, the
+tool loop, checks. A reply is found by its request: vendor, path and body. After a change of a prompt, model, case, article,
+tool or parameter the recording lacks the request; the answer is then an error that nothing retries, and the run breaks and
+says how many were missing. Two things differ in each run and are normalised first: the fences' nonces, and days, which the
+sample orders count back from today.
 """
 
 import asyncio
@@ -49,17 +49,17 @@ class _Reply(BaseModel):
 
 
 def key_of(vendor: str, path: str, body: bytes) -> str:
-    """By what a reply is found. Bodies that mean the same as JSON have the same key."""
-    told = json.dumps(json.loads(body), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    levelled = _DAY.sub("<day>", _NONCE.sub("nonce=-", told))
-    return hashlib.sha256(f"{vendor} {path}\n{levelled}".encode()).hexdigest()[:32]
+    """The key of a request. Bodies that mean the same as JSON have the same key."""
+    text = json.dumps(json.loads(body), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    normalised = _DAY.sub("<day>", _NONCE.sub("nonce=-", text))
+    return hashlib.sha256(f"{vendor} {path}\n{normalised}".encode()).hexdigest()[:32]
 
 
-class Tape:
-    """Replies by key. Several to the same request, of a run with repeats, are played in the order they came; the last stays."""
+class Recording:
+    """Replies by key. Several to the same request, of a run with repeats, are replayed in their order; the last one stays."""
 
     def __init__(self, header: _Header, replies: dict[str, list[_Reply]], upstreams: dict[str, str]) -> None:
-        """Made by `recording` and `replaying`. ``upstreams`` are base URLs by vendor; none of them when replaying."""
+        """Made by `record` and `replay`. ``upstreams`` are base URLs by vendor; none of them when replaying."""
         self.header = header
         self.misses = 0
         self.environment: dict[str, str] = {}  # further settings of the service: keys where the simulator is recorded
@@ -68,8 +68,8 @@ class Tape:
         self._played: dict[str, int] = {}
 
     @property
-    def told(self) -> str:
-        """What the recording says of itself."""
+    def title(self) -> str:
+        """The label and day of the recording."""
         return f"{self.header.label}, recorded {self.header.recorded}"
 
     @contextmanager
@@ -101,7 +101,7 @@ class Tape:
         here = f"http://127.0.0.1:{ports[0]}"
         env = {"OCTANT_OPENAI__BASE_URL": f"{here}/openai/v1", "OCTANT_ANTHROPIC__BASE_URL": f"{here}/anthropic"}
         try:
-            keys = {} if self._upstreams else {"OCTANT_OPENAI__API_KEY": "tape", "OCTANT_ANTHROPIC__API_KEY": "tape"}
+            keys = {} if self._upstreams else {"OCTANT_OPENAI__API_KEY": "recording", "OCTANT_ANTHROPIC__API_KEY": "recording"}
             yield env | keys | self.environment
         finally:
             loop.call_soon_threadsafe(loop.stop)
@@ -126,7 +126,7 @@ class Tape:
             self.misses += 1
             error = {
                 "type": "invalid_request_error",
-                "message": "not on the tape: what is asked has changed since it was recorded",
+                "message": "not in the recording: the request has changed since it was made",
             }
             return web.json_response({"type": "error", "error": error}, status=MISS)
         at = self._played.get(key, 0)
@@ -135,7 +135,7 @@ class Tape:
         return web.Response(text=reply.body, content_type=reply.content_type.partition(";")[0])
 
     async def _pass_on(self, request: web.Request, key: str, body: bytes) -> web.Response:
-        """Ask the provider. Only replies are kept: a failure on the tape would be played for ever."""
+        """Ask the provider. Only replies are kept: a recorded failure would be replayed for ever."""
         vendor, base = request.match_info["vendor"], self._upstreams[request.match_info["vendor"]]
         path = request.match_info["path"]
         url = base.rstrip("/") + "/" + (path.removeprefix("v1/") if base.rstrip("/").endswith("/v1") else path)
@@ -150,24 +150,24 @@ class Tape:
         return web.Response(text=text, status=status, content_type=kind.partition(";")[0])
 
 
-def recording(label: str, upstreams: dict[str, str]) -> Tape:
-    """A tape that asks the providers and keeps what they reply."""
-    return Tape(_Header(label=label, recorded=datetime.now(UTC).date().isoformat()), {}, upstreams)
+def record(label: str, upstreams: dict[str, str]) -> Recording:
+    """Begin a recording, which asks the providers and keeps their replies."""
+    return Recording(_Header(label=label, recorded=datetime.now(UTC).date().isoformat()), {}, upstreams)
 
 
-def replaying(path: Path) -> Tape:
-    """A tape that was recorded. Raises InvalidSuite where it cannot be read."""
+def replay(path: Path) -> Recording:
+    """Read a recording. Raises InvalidSuite where it cannot be read."""
     try:
         first, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
         replies: dict[str, list[_Reply]] = {}
         for line in lines:
             reply = _Reply.model_validate_json(line)
             replies.setdefault(reply.key, []).append(reply)
-        return Tape(_Header.model_validate_json(first), replies, {})
+        return Recording(_Header.model_validate_json(first), replies, {})
     except (OSError, ValidationError, UnicodeDecodeError) as error:
         raise InvalidSuite(f"{path}: {error}") from error
 
 
 def _model(body: bytes) -> str:
-    told: Any = json.loads(body)
-    return str(told.get("model", "")) if isinstance(told, dict) else ""
+    request: Any = json.loads(body)
+    return str(request.get("model", "")) if isinstance(request, dict) else ""

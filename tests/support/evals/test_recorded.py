@@ -1,54 +1,26 @@
-"""What the loop reads out of records, which of them it takes, and what it lets become a case (E9)."""
+"""Recorded calls of the support assistant are read and scored, and candidates of them become cases (E9)."""
 
 import json
-import random
 import shutil
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
 
 from app.features.support.tickets import OUTPUT
 from app.security.guard.guard import fence
 from app.security.redaction.redactor import Redactor
-from evals.cases import InvalidSuite, load_cases
+from evals.cases import InvalidSuite
 from evals.languages import surely
-from evals.online import recorded
 from evals.online.candidates import digest, digest_of
 from evals.online.promotion import Wish, promoted
-from evals.online.recorded import Unreadable, read
-from evals.online.reservoir import Reservoir
-from evals.suite import DRAFT
-
-# Chi-square, 99.9 % quantile of 99 degrees of freedom.
-MOST = 148.2
-
-
-def test_every_one_of_a_stream_has_the_same_chance() -> None:
-    chance, runs, size, stream = random.Random(5), 4_000, 10, 100  # noqa: S311 - a simulation
-    counts = [0] * stream
-    for _ in range(runs):
-        reservoir: Reservoir[int] = Reservoir(size, chance)
-        for item in range(stream):
-            reservoir.offer(item)
-        assert len(set(reservoir.held)) == size
-        assert reservoir.passed_over == stream - size
-        for item in reservoir.held:
-            counts[item] += 1
-    expected = runs * size / stream
-    # each run draws without replacement, which shrinks the statistic by (n - k) / (n - 1)
-    statistic = sum((count - expected) ** 2 / expected for count in counts) * (stream - 1) / (stream - size)
-    assert statistic < MOST
-
-
-def test_a_stream_that_fits_is_held_whole() -> None:
-    reservoir: Reservoir[int] = Reservoir(5, random.Random(1))  # noqa: S311 - a simulation
-    for item in range(3):
-        reservoir.offer(item)
-    assert (reservoir.held, reservoir.passed_over) == ([0, 1, 2], 0)
-
+from evals.online.recorded import Unreadable
+from evals.online.recorded import read as read_with
+from evals.soundness import DRAFT
+from evals.suite import Scored
+from evals.suites.support.recorded import READERS
+from evals.suites.support.suite import SUITE, SupportSuite
 
 PASSAGE = "Shipping times\nStandard shipping takes 3 to 5 business days. Call +1 202 555 0123. Express takes 2 days."
 QUESTION = "How long is it until standard shipping is at my house, if you can ship it for me?"
@@ -73,6 +45,10 @@ def record(answer: str, *, question: str = QUESTION, turns: str = "", later: Any
     return row | {name: redactor.redact(row[name], tenant="acme") for name in ("request", "response")}
 
 
+def read(row: dict[str, Any]) -> Scored:
+    return read_with(row, READERS)
+
+
 def wrong(row: dict[str, Any]) -> list[str]:
     return [str(found) for found in read(row).findings]
 
@@ -80,8 +56,8 @@ def wrong(row: dict[str, Any]) -> list[str]:
 def test_an_answer_that_its_passage_holds_is_right() -> None:
     found = read(record("It takes 3 to 5 business days. [shipping-times]"))
     assert found.findings == ()
-    assert found.asked == {"endpoint": "support/answer", "question": QUESTION}
-    assert (found.seen["outcome"], found.seen["citations"][0]["article_id"]) == ("answered", "shipping-times")
+    assert found.request == {"endpoint": "support/answer", "question": QUESTION}
+    assert (found.answer["outcome"], found.answer["citations"][0]["article_id"]) == ("answered", "shipping-times")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +89,7 @@ def test_a_tag_of_html_is_no_personal_data_and_text_that_could_not_be_redacted_i
 
 def test_an_answer_that_nothing_supports_was_handed_over_as_the_customer_saw_it() -> None:
     found = read(record("It takes 9 business days."))
-    assert (found.seen["outcome"], found.findings) == ("handed_over", ())
+    assert (found.answer["outcome"], found.findings) == ("handed_over", ())
 
 
 def test_what_a_tool_said_supports_figures_and_a_refused_argument_does_not() -> None:
@@ -121,16 +97,16 @@ def test_what_a_tool_said_supports_figures_and_a_refused_argument_does_not() -> 
         call = {"role": "assistant", "parts": [{"tool_use": "get_order", "arguments": "{}"}]}
         return [call, {"role": "user", "parts": [{"tool_result": [{"text": result}], "is_error": False}]}]
 
-    assert read(record("It costs 42.", later=used('{"total": "42"}'))).seen["outcome"] == "answered"
+    assert read(record("It costs 42.", later=used('{"total": "42"}'))).answer["outcome"] == "answered"
     assert wrong(record("It costs 42.", later=used('{"total": "42"}'))) == []
     assert wrong(record("It costs 43.", later=used('{"total": "42"}'))) == ["figures: says 43, which no cited article says"]
     refused = used('{"error": "Call it again with valid arguments. order_id: missing"}')
-    assert read(record("It costs 42.", later=refused)).seen["outcome"] == "handed_over"
+    assert read(record("It costs 42.", later=refused)).answer["outcome"] == "handed_over"
 
 
 def test_earlier_turns_are_read_with_who_said_them() -> None:
     turns = fence("turn", "It is a tent.", nonce="11aa22bb", role="assistant") + "\n"
-    assert read(record("Yes. [shipping-times]", turns=turns)).asked["conversation"] == [
+    assert read(record("Yes. [shipping-times]", turns=turns)).request["conversation"] == [
         {"role": "assistant", "text": "It is a tent."}
     ]
 
@@ -152,15 +128,12 @@ def test_a_record_that_cannot_be_read_is_no_score(row: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("raises", [RecursionError, ZeroDivisionError, UnicodeError, KeyError])
-def test_whatever_reading_stumbles_over_is_a_record_that_cannot_be_read(
-    raises: type[Exception], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def stumble(*_: object) -> None:
+def test_an_error_of_a_reader_is_a_record_that_cannot_be_read(raises: type[Exception]) -> None:
+    def stumble(*_: object) -> Scored:
         raise raises
 
-    monkeypatch.setitem(recorded.READERS, "support.answer", stumble)
     with pytest.raises(Unreadable):
-        read(record("x"))
+        read_with(record("x"), {"support.answer": stumble})
 
 
 def test_json_that_is_nested_too_deep_is_a_record_that_cannot_be_read() -> None:
@@ -176,11 +149,11 @@ def test_what_is_read_holds_nothing_that_postgres_cannot_hold(poison: str) -> No
     asked |= {"request": request.replace("~", as_json), "response": response.replace("~", as_json)}
     filled = ticket("Where is my parcel?", summary=f"Asks{poison}.", product=f"A tent{poison}")
     for found in (read(asked), read(filled)):
-        assert found.seen or found.findings
-        told = repr([found.asked, found.seen, found.findings])
+        assert found.answer or found.findings
+        told = repr([found.request, found.answer, found.findings])
         assert "\\x00" not in told
         assert "\\ud800" not in told
-    assert read(asked).asked["question"] in ("When, then\N{REPLACEMENT CHARACTER}?", "When, then??")
+    assert read(asked).request["question"] in ("When, then\N{REPLACEMENT CHARACTER}?", "When, then??")
 
 
 def ticket(message: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - any field
@@ -215,9 +188,10 @@ def test_the_same_question_is_one_candidate_however_it_is_typed_and_whoever_asks
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    shutil.copytree(ROOT / "evals" / "cases", tmp_path / "cases")
-    return tmp_path / "cases"
+def suite(tmp_path: Path) -> SupportSuite:
+    """A copy that cases can be added to."""
+    shutil.copytree(SUITE.cases_folder, tmp_path / "cases")
+    return SupportSuite(tmp_path)
 
 
 def candidate(question: str, **seen: Any) -> dict[str, Any]:  # noqa: ANN401 - any field
@@ -231,31 +205,31 @@ DAY = date(2026, 11, 25)
 NEW = "How soon is a parcel on my porch?"
 
 
-def test_a_candidate_becomes_a_case_at_the_end_of_its_modes_file(folder: Path) -> None:
+def test_a_candidate_becomes_a_case_at_the_end_of_its_modes_file(suite: SupportSuite) -> None:
     expect = {"outcome": "answered", "cites": ["shipping-times"]}
     wish = Wish(mode="retrieval_miss", id="porch", criteria="Passes if shipping times are cited.", expect=expect)
-    path, content = promoted(candidate(NEW), wish, DAY, folder)
-    assert path == folder / "retrieval_miss" / "answer.yaml"
+    path, content = promoted(candidate(NEW), wish, DAY, suite)
+    assert path == suite.cases_folder / "retrieval_miss" / "answer.yaml"
     assert content.startswith(path.read_text().rstrip()), "what was there stays as it was, comments too"
     path.write_text(content)
-    case = next(case for case in load_cases(folder) if case.id == "porch")
-    assert case.input.wire == {"question": NEW, "user": "ada"}
+    case = next(case for case in suite.load() if case.id == "porch")
+    assert case.input.body == {"question": NEW, "user": "ada"}
     assert case.added == DAY
     told = "production, release 2026-11-22, 2026-11-24: low_score; seen: It takes 9 days."
     assert case.origin == f"{told} (figures: says 9, which no cited article says)"
 
 
-def test_without_an_expectation_it_is_a_draft_that_no_suite_takes(folder: Path) -> None:
-    path, content = promoted(candidate(NEW), Wish(mode="multilingual", id="porch"), DAY, folder)
+def test_without_an_expectation_it_is_a_draft_that_no_suite_takes(suite: SupportSuite) -> None:
+    path, content = promoted(candidate(NEW), Wish(mode="multilingual", id="porch"), DAY, suite)
     path.write_text(content)
     with pytest.raises(InvalidSuite, match="porch: expects nothing"):
-        load_cases(folder)
+        suite.load()
     assert f"criteria: '{DRAFT}: " in content
 
 
-def test_a_mode_without_a_file_gets_one(folder: Path) -> None:
-    shutil.rmtree(folder / "pii_leak")
-    path, content = promoted(candidate(NEW), Wish(mode="pii_leak", id="porch"), DAY, folder)
+def test_a_mode_without_a_file_gets_one(suite: SupportSuite) -> None:
+    shutil.rmtree(suite.cases_folder / "pii_leak")
+    path, content = promoted(candidate(NEW), Wish(mode="pii_leak", id="porch"), DAY, suite)
     assert not path.exists()
     assert content.startswith("# yaml-language-server: $schema=../../case.schema.json\n- id: porch\n")
 
@@ -270,29 +244,29 @@ def test_a_mode_without_a_file_gets_one(folder: Path) -> None:
         ("I am somebody@corp.example, when is it there?", "porch", "would hold personal data: email"),
     ],
 )
-def test_what_is_there_already_or_personal_is_refused(folder: Path, question: str, identity: str, why: str) -> None:
+def test_what_is_there_already_or_personal_is_refused(suite: SupportSuite, question: str, identity: str, why: str) -> None:
     with pytest.raises(InvalidSuite, match=why):
-        promoted(candidate(question), Wish(mode="retrieval_miss", id=identity), DAY, folder)
+        promoted(candidate(question), Wish(mode="retrieval_miss", id=identity), DAY, suite)
 
 
-def test_what_redaction_took_out_comes_back_as_nobodys(folder: Path) -> None:
+def test_what_redaction_took_out_comes_back_as_nobodys(suite: SupportSuite) -> None:
     asked = "Send it to <email:0a1b2c3d> or call <phone:0a1b2c3d>."
-    _, content = promoted(candidate(asked, answer="I wrote to <email:0a1b2c3d>."), Wish(mode="pii_leak", id="porch"), DAY, folder)
+    _, content = promoted(candidate(asked, answer="I wrote to <email:0a1b2c3d>."), Wish(mode="pii_leak", id="porch"), DAY, suite)
     assert "Send it to ada.l@example.com or call 555-0187." in content
     assert "0a1b2c3d" not in content
     assert "I wrote to (email)." in content
 
 
-def test_a_tag_of_html_in_a_question_stays_what_it_is(folder: Path) -> None:
-    _, content = promoted(candidate(f"{NEW} <br> I wrote <em>twice</em>"), Wish(mode="pii_leak", id="porch"), DAY, folder)
+def test_a_tag_of_html_in_a_question_stays_what_it_is(suite: SupportSuite) -> None:
+    _, content = promoted(candidate(f"{NEW} <br> I wrote <em>twice</em>"), Wish(mode="pii_leak", id="porch"), DAY, suite)
     assert "<br> I wrote <em>twice</em>" in content
 
 
-def test_a_case_that_was_promoted_is_known_by_its_made_up_values_too(folder: Path) -> None:
+def test_a_case_that_was_promoted_is_known_by_its_made_up_values_too(suite: SupportSuite) -> None:
     asked = "Send my receipt to <email:0a1b2c3d> please"
-    path, content = promoted(candidate(asked), Wish(mode="pii_leak", id="porch", expect={"outcome": "answered"}), DAY, folder)
+    path, content = promoted(candidate(asked), Wish(mode="pii_leak", id="porch", expect={"outcome": "answered"}), DAY, suite)
     path.write_text(content)
-    case = next(case for case in load_cases(folder) if case.id == "porch")
+    case = next(case for case in suite.load() if case.id == "porch")
     assert digest_of(case) == candidate(asked)["digest"]
     with pytest.raises(InvalidSuite, match="porch asks the same already"):
-        promoted(candidate(asked.replace("0a1b2c3d", "99887766")), Wish(mode="pii_leak", id="other"), DAY, folder)
+        promoted(candidate(asked.replace("0a1b2c3d", "99887766")), Wish(mode="pii_leak", id="other"), DAY, suite)

@@ -1,4 +1,4 @@
-"""The help articles of this checkout: what an answer may rest on, and what a case may demand."""
+"""The help articles of this checkout: the sources of answers and of the facts that cases demand."""
 
 from functools import cache
 from importlib.resources import files

@@ -20,11 +20,11 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from conftest import ROOT
-from flow.test_eval_gate import copy
 from prometheus_client import generate_latest
 from records import Drops, a_record
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from support.evals.test_eval_gate import copy
 
 from app.api.feedback.endpoints import MOST_A_MINUTE
 from app.audit.recorder import Recorder
@@ -33,6 +33,7 @@ from app.security.redaction.redactor import Redactor
 from app.settings import EvalsSettings
 from app.stack.embedded import free_port
 from app.telemetry.metrics import Metrics
+from evals.discovery import chosen
 from evals.online.worker import Worker
 
 __all__ = ["copy"]  # a fixture
@@ -67,7 +68,7 @@ class Loop:
 @contextmanager
 def looping(url: str) -> Iterator[Loop]:
     engine, metrics = create_engine(url), Metrics()
-    yield Loop(engine, Worker(engine, LIMITS, metrics, random.Random(7)), metrics)  # noqa: S311 - sampling, not security
+    yield Loop(engine, Worker(engine, chosen(), LIMITS, metrics, random.Random(7)), metrics)  # noqa: S311 - sampling, not security
     engine.dispose()
 
 
@@ -214,7 +215,7 @@ async def test_a_worse_product_lowers_the_score_trips_the_test_for_drift_and_a_c
     assert promoted.returncode == 0, promoted.stderr
     refused = evals("check")
     assert (refused.returncode, "standard-shipping-seen: expects nothing" in refused.stderr) == (2, True)
-    path = copy / "evals/cases/unsupported_claim/answer.yaml"
+    path = copy / "evals/suites/support/cases/unsupported_claim/answer.yaml"
     draft = path.read_text()
     assert "seen: Standard shipping takes 17 business days" in draft
     draft = draft.replace("expect: {}", "expect: {cites: [shipping-times], says: [3 to 5 business days]}")

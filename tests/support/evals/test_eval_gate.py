@@ -27,8 +27,11 @@ def evals(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str
 
 
 def gate(url: str, key: str, *more: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
-    named = ["--label", "simulator in tests", "--baseline", "simulator"]
+    named = ["--label", "simulator in tests", "--baseline", "simulator", "--suite", "support"]
     return evals("gate", "--base-url", url, "--api-key", key, *named, *more, cwd=cwd)
+
+
+SUITE = Path("evals/suites/support")
 
 
 class HandsEverythingOver(BaseHTTPRequestHandler):
@@ -74,7 +77,7 @@ def copy(tmp_path: Path) -> Path:
 
 def reduced(copy: Path, *modes: str) -> Path:
     """The copy with the cases of a few failure modes alone, and thresholds and baseline to match: a gate of seconds."""
-    suite = copy / "evals"
+    suite = copy / SUITE
     for folder in (suite / "cases").iterdir():
         if folder.name not in modes:
             shutil.rmtree(folder)
@@ -103,6 +106,7 @@ def test_the_service_as_it_is_passes_and_the_report_says_what_answered(
     assert run.returncode == 0, run.stdout + run.stderr
     told = json.loads(Path(files[0]).read_text())
     assert (told["label"], told["code"]) == ("simulator in tests", 0)
+    told = told["suites"]["support"]
     assert told["answered_by"]["anthropic/claude-sonnet-5-5"] > 20
     assert told["cost_usd"] > 0
     assert Path(files[1]).read_text() in run.stdout
@@ -152,7 +156,7 @@ def test_some_cases_can_be_run_without_a_verdict() -> None:
 def test_a_dead_service_is_not_a_low_score() -> None:
     """E3: another exit code for what could not be judged."""
     run = gate(f"http://127.0.0.1:{free_port()}", "none")
-    assert (run.returncode, "nobody answers" in run.stderr) == (2, True)
+    assert (run.returncode, "no service answers" in run.stderr) == (2, True)
 
 
 def test_a_key_that_is_not_known_is_not_a_low_score(service_url: str) -> None:
@@ -164,7 +168,7 @@ def test_a_key_that_is_not_known_is_not_a_low_score(service_url: str) -> None:
 def test_a_run_that_nothing_is_pinned_for_is_not_compared_in_silence() -> None:
     """E3, E4: a label of one's own must not get around the pinned number."""
     with worse_product() as url:
-        run = evals("gate", "--base-url", url, "--label", "somebody new")
+        run = evals("gate", "--suite", "support", "--base-url", url, "--label", "somebody new")
     assert (run.returncode, "no run of somebody new is pinned" in run.stderr) == (2, True)
 
 
@@ -177,7 +181,7 @@ def test_a_foreign_service_needs_a_label(label: str) -> None:
 
 def test_fewer_cases_than_the_baseline_are_no_suite(copy: Path) -> None:
     """E3: deleting what fails does not pass the gate."""
-    (copy / "evals" / "cases" / "pii_leak" / "tickets.yaml").unlink()
+    (copy / SUITE / "cases" / "pii_leak" / "tickets.yaml").unlink()
     run = gate(f"http://127.0.0.1:{free_port()}", "none", cwd=copy)
     assert run.returncode == 2
     assert "pii_leak: 7 cases, the baseline has 13; missing: bank-account-in-the-ticket" in run.stderr
@@ -185,7 +189,7 @@ def test_fewer_cases_than_the_baseline_are_no_suite(copy: Path) -> None:
 
 def test_a_case_twice_is_no_suite(copy: Path) -> None:
     """E3."""
-    folder = copy / "evals" / "cases" / "multilingual"
+    folder = copy / SUITE / "cases" / "multilingual"
     shutil.copy(folder / "tickets.yaml", folder / "again.yaml")
     run = evals("check", cwd=copy)
     assert (run.returncode, "german-ticket: used twice" in run.stderr) == (2, True)
@@ -193,7 +197,7 @@ def test_a_case_twice_is_no_suite(copy: Path) -> None:
 
 def test_a_scorer_that_crashes_is_not_a_low_score(copy: Path) -> None:
     """E3: an invalid score is a failure, and not one of the product."""
-    with (copy / "evals" / "scorers.py").open("a") as file:
+    with (copy / SUITE / "scorers.py").open("a") as file:
         file.write('\nANSWER_SCORERS = {"crashes": lambda case, answer: iter([str(1 / 0)])}\n')
     with worse_product() as url:
         run = gate(url, "none", cwd=copy)

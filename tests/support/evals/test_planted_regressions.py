@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from conftest import ROOT, Simulator
-from flow.test_eval_gate import copy, gate, reduced
+from support.evals.test_eval_gate import copy, gate, reduced
 
 from evals.chain import newest
 
@@ -49,7 +49,7 @@ def worse_prompt(folder: Path, change: Callable[[str], str]) -> dict[str, str]:
 def gate_on(env: dict[str, str], cwd: Path) -> "subprocess.CompletedProcess[str]":
     """The gate on a stack of its own, with further settings."""
     whole = {**os.environ, "PYTHONPATH": str(ROOT), **env}
-    command = [sys.executable, "-m", "evals", "gate"]
+    command = [sys.executable, "-m", "evals", "gate", "--suite", "support"]
     return subprocess.run(command, cwd=cwd, env=whole, capture_output=True, text=True, timeout=300, check=False)
 
 

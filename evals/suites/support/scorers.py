@@ -1,37 +1,21 @@
-"""Small functions that say what is wrong with an answer (E11). Deterministic: no model judges here.
+"""Scorers of answers and tickets (E11, `evals.scoring`). Deterministic: no model judges here.
 
-A scorer takes what a case expects and what came back, and yields a sentence for everything that is wrong; nothing is a pass.
 To add one, write it and enter it in its table under the name that reports use.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from evals.answers import SupportAnswer, SupportTicket
-from evals.cases import AnswerCase, Case, TicketCase
+from evals.cases import Case
 from evals.languages import language
-from evals.privacy import leaks
+from evals.scoring import Finding, Scorer, findings
+from evals.suites.support.answers import SupportAnswer, SupportTicket, leaks
+from evals.suites.support.cases import AnswerCase, TicketCase
 from evals.wording import figures, states
 
-C = TypeVar("C")
-A = TypeVar("A")
-Scorer = Callable[[C, A], Iterator[str]]
 MOST_NAMED = 5
 _MARKERS = re.compile(r"\[[a-z0-9][a-z0-9-]*\]")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something wrong: which scorer saw it, and what it is."""
-
-    scorer: str
-    words: str
-
-    def __str__(self) -> str:
-        """As reports print it."""
-        return f"{self.scorer}: {self.words}"
 
 
 def score(case: Case, body: object) -> tuple[Finding, ...]:
@@ -41,7 +25,9 @@ def score(case: Case, body: object) -> tuple[Finding, ...]:
     """
     if isinstance(case, AnswerCase):
         return findings(ANSWER_SCORERS, case, SupportAnswer.model_validate(body))
-    return findings(TICKET_SCORERS, case, SupportTicket.model_validate(body))
+    if isinstance(case, TicketCase):
+        return findings(TICKET_SCORERS, case, SupportTicket.model_validate(body))
+    raise TypeError(f"{case.id} is no case of this suite")
 
 
 def field_is_right(name: str, got: str | None, wanted: Any) -> bool:  # noqa: ANN401 - a field's value, or several right ones
@@ -95,7 +81,7 @@ def figures_supported(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
     if not case.expect.figures_from_sources:
         return
     cited = (answer.source(citation.article_id) or "" for citation in answer.citations)
-    sources = " ".join([case.input.said, answer.looked_up, *cited])
+    sources = " ".join([case.input.full_text, answer.looked_up, *cited])
     made_up = sorted(figures(_MARKERS.sub("", answer.answer)) - figures(sources))
     if made_up:
         yield f"says {', '.join(made_up[:MOST_NAMED])}{' and more' * (len(made_up) > MOST_NAMED)}, which no cited article says"
@@ -170,11 +156,6 @@ TICKET_SCORERS: Mapping[str, Scorer[TicketCase, SupportTicket]] = {
     "summary": summary,
     "privacy": ticket_privacy,
 }
-
-
-def findings(scorers: Mapping[str, Scorer[C, A]], case: C, body: A) -> tuple[Finding, ...]:
-    """Everything that these scorers say is wrong."""
-    return tuple(Finding(name, words) for name, scorer in scorers.items() for words in scorer(case, body))
 
 
 def _missing(wanted: tuple[str | tuple[str, ...], ...], text: str) -> Iterator[str]:
