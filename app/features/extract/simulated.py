@@ -6,7 +6,7 @@ from app.simulator.rules import Rules
 
 _NAME = r"[A-Z][\w'-]+(?: [A-Z][\w'-]+)+"
 _FIELDS = {
-    "sender": re.compile(rf"\b(?:I am|I'm|[Mm]y name is|[Ii]ch bin|Mein Name ist|[Rr]egards,?|Grüßen,?) ({_NAME})"),
+    "sender": re.compile(rf"\b(?:I am|I'm|[Mm]y name is|[Ii]ch bin|[Mm]ein Name ist|[Rr]egards,?|Grüßen,?) ({_NAME})"),
     "company": re.compile(r"\b(?:of|at|from|for|bei|von) ((?:[A-Z][\w&'-]+ ?)+)"),
     "email": re.compile(r"([\w.+-]+@[\w-]+(?:\.[\w-]+)+)"),
     "phone": re.compile(r"(\+\d[\d ()-]{6,18}\d)"),

@@ -61,10 +61,15 @@ class ExtractSuite(Suite):
 
     case_types = (ExtractCase,)
     prompts: ClassVar[Mapping[str, str]] = {"extract": "extract/facts"}
-    # Made-up values of the cases: reserved names (RFC 2606), numbers that Ofcom sets aside for drama, the 555-01xx range.
-    public_text = (
-        "ada@engine.example +44 20 7946 0958 grace@compiler.example +1 202 555 0187 jana@nordlicht.example mallory@evil.example"
-    )
+    text_fields = ("request",)
+
+    @property
+    def public_text(self) -> str:
+        """The cases' made-up values: reserved names (RFC 2606), numbers that Ofcom sets aside for drama, the 555-01xx range."""
+        return (
+            "ada@engine.example +44 20 7946 0958 grace@compiler.example +1 202 555 0187 "
+            "jana@nordlicht.example mallory@evil.example"
+        )
 
     def score(self, case: Case, body: object) -> tuple[Finding, ...]:
         """See `Suite`."""
