@@ -35,6 +35,7 @@ from app.budget.tables import ledger
 from app.domain.calls import Tenant, Usage
 from app.domain.money import MicroUSD, from_dollars, to_dollars
 from app.domain.routes import PriceTable
+from app.features.installed import fitting
 from app.releases.manifest import load as load_release
 from app.settings import load
 from app.stack.embedded import embedded_valkey, free_port
@@ -198,7 +199,7 @@ async def _run(
             )
         ).all()
     booked = {kind: (count, int(amount)) for kind, count, amount in rows}
-    release = load_release(max(p.stem for p in settings.releases_dir.glob("*.toml")), places(settings))
+    release = load_release(fitting(settings.releases_dir)[-1], places(settings))
     bill = _bill(simulator_stats(control), release.prices)
     await valkey.aclose()
     await engine.dispose()

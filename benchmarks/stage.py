@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.features.installed import fitting
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
 from app.stack.vendors import SIMULATED_PATHS, simulator_environment
 
@@ -121,7 +122,7 @@ def activate_shortened(env: dict[str, str]) -> None:
     """Put a release live that is like the newest one, with short timeouts."""
     folder = Path(env["OCTANT_STATE_DIR"]) / "releases"
     shutil.copytree("releases", folder)
-    text = max(folder.glob("*.toml")).read_text()
+    text = (folder / f"{fitting(folder)[-1]}.toml").read_text()
     for name, seconds in TIMEOUTS.items():
         text = re.sub(rf"^{name} = .*$", f"{name} = {seconds}", text, flags=re.MULTILINE)
     (folder / "short.toml").write_text(re.sub(r"^id = .*$", 'id = "short"', text, count=1, flags=re.MULTILINE))

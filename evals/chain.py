@@ -17,6 +17,7 @@ from pathlib import Path
 
 import app
 from app.domain.errors import Misconfigured
+from app.features.installed import fitting
 from app.releases.manifest import Manifest, TargetPin, parse
 from evals.baseline import Baseline, PinnedModel
 from evals.cases import InvalidSuite
@@ -53,12 +54,13 @@ class Chain:
 
 
 def newest(directory: Path = RELEASES) -> tuple[Path, Manifest]:
-    """The release that would go live. Raises InvalidSuite."""
-    paths = sorted(directory.glob("*.toml"))
-    if not paths:
-        raise InvalidSuite(f"no release in {directory}")
+    """The release that would go live: the newest whose products are all installed. Raises InvalidSuite."""
     try:
-        return paths[-1], parse(paths[-1].read_text(encoding="utf-8"), str(paths[-1]))
+        ids = fitting(directory)
+        if not ids:
+            raise InvalidSuite(f"no release in {directory} fits the installed products")
+        path = directory / f"{ids[-1]}.toml"
+        return path, parse(path.read_text(encoding="utf-8"), str(path))
     except (OSError, Misconfigured) as error:
         raise InvalidSuite(str(error)) from error
 
