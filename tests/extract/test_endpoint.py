@@ -1,4 +1,4 @@
-"""The small product on the running service: what one endpoint of forty lines gets from the house."""
+"""The small product on the running service: what one endpoint of forty lines gets without code of its own."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from app.features.extract import MESSAGE
 from app.features.extract.endpoints import Facts, as_written
 from app.stack.embedded import free_port
 
-EXTRACT = "/v1/extract"
+PATH = "/v1/extract"
 FACTS = {
     "sender": "Ada Byron",
     "company": "Engine Works",
@@ -38,7 +38,7 @@ async def http(service_url: str, api_key: str) -> AsyncIterator[aiohttp.ClientSe
 
 
 async def post(
-    http: aiohttp.ClientSession, body: object, path: str = EXTRACT, **headers: str
+    http: aiohttp.ClientSession, body: object, path: str = PATH, **headers: str
 ) -> tuple[int, dict[str, Any], dict[str, str]]:
     async with http.post(path, json=body, headers={k.replace("_", "-"): v for k, v in headers.items()}) as answer:
         return answer.status, await answer.json(), {k.lower(): v for k, v in answer.headers.items()}
@@ -76,7 +76,7 @@ async def test_output_that_no_model_gets_right_is_an_error_and_no_form(http: aio
 
 
 async def test_a_repeated_request_gets_the_first_answer_and_costs_nothing(http: aiohttp.ClientSession) -> None:
-    key = f"extract-{time.monotonic_ns()}"
+    key = f"facts-{time.monotonic_ns()}"
     first = await post(http, {"text": MESSAGE}, idempotency_key=key)
     again = await post(http, {"text": MESSAGE}, idempotency_key=key)
     assert (first[0], first[1]) == (again[0], again[1]) == (200, FACTS)
@@ -84,11 +84,9 @@ async def test_a_repeated_request_gets_the_first_answer_and_costs_nothing(http: 
     assert again[2]["x-request-id"] != ""
 
 
-async def test_an_extraction_can_be_deferred_as_a_job(
-    http: aiohttp.ClientSession, stack_env: dict[str, str], tmp_path: Path
-) -> None:
-    status, job, _ = await post(http, {"path": EXTRACT, "body": {"text": MESSAGE}}, "/v1/jobs")
-    assert (status, job["path"]) == (202, EXTRACT)
+async def test_a_message_can_be_deferred_as_a_job(http: aiohttp.ClientSession, stack_env: dict[str, str], tmp_path: Path) -> None:
+    status, job, _ = await post(http, {"path": PATH, "body": {"text": MESSAGE}}, "/v1/jobs")
+    assert (status, job["path"]) == (202, PATH)
     with running_worker({**stack_env, "OCTANT_WORKER_METRICS_PORT": str(free_port())}, tmp_path / "worker.log"):
         deadline = time.monotonic() + 60
         while job["state"] not in ("succeeded", "failed"):
@@ -101,7 +99,7 @@ async def test_an_extraction_can_be_deferred_as_a_job(
 
 async def test_the_form_stands_in_the_description_of_the_api(http: aiohttp.ClientSession) -> None:
     async with http.get("/openapi.json") as answer:
-        operation = (await answer.json())["paths"][EXTRACT]["post"]
+        operation = (await answer.json())["paths"][PATH]["post"]
     body = operation["requestBody"]["content"]["application/json"]["schema"]
     assert set(body["properties"]) == {"text", "user"}
     assert {"200", "202", "400", "401", "429", "502", "503"} <= operation["responses"].keys()

@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
+
+from pydantic import Field, field_validator
 
 from app.features.extract.endpoints import Facts
 from evals.cases import Case, Input, Strict
 from evals.scoring import Finding, Scorer, findings
 from evals.suite import Suite
 from evals.wording import states
+
+OWN_WORDS = {"request"}
 
 
 class Message(Input):
@@ -18,18 +22,16 @@ class Message(Input):
 
 
 class Form(Strict):
-    """Fields and their values. A field that is not given is not checked, ``null`` must be null; ``request`` lists words of it."""
+    """Fields of the form and their values. A field that is not given is not checked; ``null`` must be null."""
 
-    sender: str | None = None
-    company: str | None = None
-    email: str | None = None
-    phone: str | None = None
-    request: str | None = None
+    fields: dict[str, str | None] = Field(min_length=1)
 
-    @property
-    def given(self) -> dict[str, Any]:
-        """The fields that are checked."""
-        return self.model_dump(exclude_unset=True)
+    @field_validator("fields")
+    @classmethod
+    def _are_fields(cls, value: dict[str, str | None]) -> dict[str, str | None]:
+        if unknown := value.keys() - Facts.model_fields.keys():
+            raise ValueError(f"no such fields: {', '.join(sorted(unknown))}")
+        return value
 
 
 class ExtractCase(Case):
@@ -42,13 +44,13 @@ class ExtractCase(Case):
 
 
 def is_right(name: str, got: str | None, wanted: str | None) -> bool:
-    """Whether a field has its value; the request need only have the words."""
-    return states(got or "", wanted) if name == "request" and wanted else got == wanted
+    """Whether a field has its value; a field in the model's own words need only state it."""
+    return states(got or "", wanted) if name in OWN_WORDS and wanted else got == wanted
 
 
 def fields(case: ExtractCase, facts: Facts) -> Iterator[str]:
     """Every given field is right."""
-    for name, wanted in case.expect.given.items():
+    for name, wanted in case.expect.fields.items():
         if not is_right(name, got := getattr(facts, name), wanted):
             yield f"{name} is {got!r}, not {wanted!r}"
 
@@ -78,7 +80,7 @@ class ExtractSuite(Suite):
     def measures(self, case: Case, body: object, found: Sequence[Finding]) -> Mapping[str, float]:
         """See `Suite`: the share of a case's fields that are right."""
         del found
-        given, facts = _own(case).expect.given, Facts.model_validate(body)
+        given, facts = _own(case).expect.fields, Facts.model_validate(body)
         right = sum(is_right(name, getattr(facts, name), wanted) for name, wanted in given.items())
         return {"field_accuracy": right / len(given)}
 
