@@ -72,7 +72,7 @@ async def main():
     async with open_parts(settings, Metrics()) as parts:
         call = Call(id="req_1", identity=Identity(tenant=tenant, key_id="k", user="ada"), feature="chat", target="smart",
                     deadline=Deadline.after(30), messages=(Message("user", (Text("pretty polly"),)),))
-        answer = await parts.gateway.complete(call)
+        answer = await parts.features.gateway.complete(call)
     print(json.dumps([answer.reply.text, answer.receipt.provider, answer.receipt.model, answer.receipt.cost]))
 
 asyncio.run(main())

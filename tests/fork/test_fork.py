@@ -8,11 +8,11 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from fork.tree import BIN, committed, copied, environment
 
 pytestmark = [pytest.mark.fork, pytest.mark.timeout(1800)]
 
@@ -21,31 +21,27 @@ FOLDERS = ("app/features/support", "evals/suites/support", "tests/support")
 LINES = {"app/features/installed.py": ('    "app.features.support",\n',)}
 MOST_FOLDERS, MOST_LINES = 3, 2
 
-# The generic tests that run in the fork besides unit, docs and architecture: one of each kind of proof.
+# Generic tests of everything that iterates over the products, and one of each kind of proof; `FORK_TESTS=all` runs every test.
 GENERIC = (
-    "tests/unit",
-    "tests/docs",
     "tests/architecture",
-    "tests/extract",
-    "tests/contract/test_adapters.py",
+    "tests/contract/test_erasure.py",
     "tests/contract/test_vendor_sdks.py",
+    "tests/docs",
+    "tests/extract",
     "tests/flow/test_commands.py",
-    "tests/flow/test_openapi.py",
     "tests/flow/test_service.py",
-    "tests/flow/test_stop_means_stop.py",
+    "tests/unit/evals",
+    "tests/unit/migrations",
+    "tests/unit/releases",
+    "tests/unit/simulator",
+    "tests/unit/stack/test_demo_choices.py",
 )
-BIN = Path(sys.executable).parent
 
 
 @pytest.fixture(scope="module")
 def fork(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tracked files as they are now, without the example, as a git checkout of its own."""
-    folder = tmp_path_factory.mktemp("fork")
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
-    for name in filter(None, tracked):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+    folder = copied(tmp_path_factory.mktemp("fork"))
     for name in FOLDERS:
         shutil.rmtree(folder / name)
     for name, lines in LINES.items():
@@ -54,28 +50,17 @@ def fork(tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert text.count(line) == 1, f"{name}: {line}"
             text = text.replace(line, "")
         (folder / name).write_text(text)
-    if (ROOT / ".mypy_cache").is_dir():  # it is keyed by content: what has not changed is not checked twice
-        shutil.copytree(ROOT / ".mypy_cache", folder / ".mypy_cache")
-    who = ["-c", "user.name=fork", "-c", "user.email=fork@example.com"]
-    for command in (["init", "-q"], ["add", "-A"], [*who, "commit", "-q", "-m", "Without the example"]):
-        subprocess.run(["git", *command], cwd=folder, check=True)
+    committed(folder)
     return folder
 
 
-def run(fork: Path, *command: str, **extra: str) -> str:
+def run(fork: Path, *command: str) -> str:
     """Run a command in the fork, with this checkout's interpreter. Returns its output; fails the test on a non-zero exit."""
     done = subprocess.run(
-        command, cwd=fork, env=environment(fork, extra), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command, cwd=fork, env=environment(fork), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     assert done.returncode == 0, f"{' '.join(command)} failed in {fork}:\n{done.stdout[-6000:]}"
     return done.stdout
-
-
-def environment(fork: Path, extra: Mapping[str, str]) -> dict[str, str]:
-    """The variables of this process without any setting of ours or of pytest's; the fork's code goes before what is installed."""
-    ours = ("OCTANT_", "OPENAI_", "ANTHROPIC_", "PYTEST_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return {**kept, "PATH": f"{BIN}{os.pathsep}{kept.get('PATH', '')}", "PYTHONPATH": str(fork), **extra}
 
 
 def test_the_example_is_at_most_three_folders_and_two_lines() -> None:
