@@ -10,12 +10,14 @@ from typing import Any
 
 import aiohttp
 
+from app.features.installed import samples
+
 TEXT = "Please tell me, in a sentence or two, what I should look at when choosing a tent. " * 6
 MESSAGES = [{"role": "user", "content": TEXT}]
 KINDS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "whole": ("/v1/chat/completions", {"model": "smart", "messages": MESSAGES}),
     "stream": ("/v1/messages", {"model": "smart", "max_tokens": 200, "stream": True, "messages": MESSAGES}),
-    "product": ("/v1/support/answer", {"question": "How long does standard shipping take?", "user": "ada"}),
+    "product": next(iter(samples().items())),
 }
 MIX = ("whole",) * 11 + ("stream",) * 6 + ("product",) * 3
 DEADLINES = (10.0, 20.0, None)  # seconds that callers allow; None: what the service allows

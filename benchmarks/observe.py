@@ -30,6 +30,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit.query import CallFilter, find_calls
+from app.features.installed import serves
 from app.jobs.tables import jobs
 from app.settings import load
 from app.stack.embedded import free_port
@@ -70,6 +71,7 @@ FORM = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": 
 FORMAT = {"type": "json_schema", "json_schema": {"name": "answer", "schema": FORM, "strict": True}}
 TOOL = {"name": "look_up", "input_schema": {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}}
 TICKET = {"text": "My tent from order NW-10001 arrived torn!", "user": "ada"}
+FACTS = {"text": "I am Ada Byron of Engine Works. Please write to ada@example.com.", "user": "ada"}
 KINDS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "whole": ("/v1/chat/completions", {"model": "smart", "messages": ASKED}),
     "stream": ("/v1/messages", {"model": "fast", "max_tokens": 200, "stream": True, "messages": ASKED}),
@@ -78,14 +80,16 @@ KINDS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "answer": ("/v1/support/answer", {"question": "Where is my order NW-10001?", "user": "ada"}),
     "streamed answer": ("/v1/support/answer", {"question": "How long does shipping take?", "user": "ada", "stream": True}),
     "ticket": ("/v1/support/tickets", TICKET),
-    "later": ("/v1/jobs", {"path": "/v1/support/tickets", "body": TICKET}),
+    "facts": ("/v1/extract", FACTS),
+    "later": ("/v1/jobs", {"path": "/v1/extract", "body": FACTS}),
     "unknown": ("/v1/chat/completions", {"model": "nobody", "messages": ASKED}),
 }
 MIX = (
     ("whole",) * 6
     + ("stream",) * 6
     + ("schema",) * 3
-    + ("tool", "answer", "answer", "streamed answer", "ticket", "later", "unknown")
+    + ("tool", "later", "unknown")
+    + tuple(kind for kind in ("answer", "answer", "streamed answer", "ticket", "facts") if serves(KINDS[kind][0]))
 )
 TENANTS = ("rehearsal",) * 18 + ("poor", "stopped")
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from app.features.installed import serves
 from app.stack.embedded import free_port
 from benchmarks.stage import backstage, break_providers, serving, set_up
 
@@ -42,7 +43,7 @@ class Sample:
     status: int = 200
 
 
-SAMPLES = (
+_SAMPLES = (
     Sample("chat", "/v1/chat/completions", CHAT, ("POST", " call", "  chat")),
     Sample("chat, streamed", "/v1/chat/completions", {**CHAT, "stream": True}, ("POST", " call", "  chat")),
     Sample("messages", "/v1/messages", CHAT, ("POST", " call", "  chat")),
@@ -54,6 +55,7 @@ SAMPLES = (
         ("POST", " retrieval", " call", "  chat", " execute_tool", " call", "  chat"),
     ),
     Sample("ticket", "/v1/support/tickets", {"text": "My tent arrived torn."}, ("POST", " call", "  chat")),
+    Sample("facts", "/v1/extract", {"text": "Please call me back."}, ("POST", " call", "  chat")),
     Sample(
         "job",
         "/v1/jobs",
@@ -62,6 +64,8 @@ SAMPLES = (
         status=202,
     ),
 )
+OWN = ("chat", "messages", "jobs")
+SAMPLES = tuple(sample for sample in _SAMPLES if sample.path.split("/")[2] in OWN or serves(sample.path))
 
 
 def main() -> None:

@@ -24,13 +24,13 @@ from app.audit.spill import Spill
 from app.domain.calls import Attempt, Usage
 from app.domain.money import MicroUSD
 from app.domain.records import CallRecord
-from app.features.support.indexing import ARTICLES
 from app.security.redaction.redactor import Redactor
 
 POLL = 0.2
 ORDER = "NW-10001"
+PAGES = sorted(Path("docs").glob("*.md"))
 SIZES = (
-    "texts from the example's articles, each with an order's number of its own; request: log-normal, median 4 KB (p99 26 KB); "
+    "texts from the pages in docs/, each with an order's number of its own; request: log-normal, median 4 KB (p99 26 KB); "
     "response: log-normal, median 0.8 KB (p99 5 KB); 1.05 attempts a call"
 )
 
@@ -61,7 +61,7 @@ async def measure(url: str, rate: int, seconds: float, writers: int) -> Lag:
     engine, watching = create_async_engine(url), create_async_engine(url)
     dropped: list[int] = []
     chance = random.Random(7)  # noqa: S311 - a benchmark's sizes
-    articles = [path.read_text() for path in sorted(ARTICLES.glob("*.md"))]
+    articles = [page.read_text() for page in PAGES]
     made = [_record(chance, articles) for _ in range(500)]
     with tempfile.TemporaryDirectory(prefix="octant-lag-") as folder:
         recorder = Recorder(engine, Redactor(b"benchmark"), Spill(Path(folder)), on_drop=dropped.append, writers=writers)
@@ -118,7 +118,7 @@ async def _sizes(engine: AsyncEngine) -> tuple[int, int, int]:
 
 def _record(chance: random.Random, articles: Sequence[str]) -> CallRecord:
     def words(size: float) -> str:
-        """What a prompt of this size holds: an order's number and passages of articles."""
+        """What a prompt of this size holds: an order's number and passages of pages."""
         passages = [ORDER]
         while sum(map(len, passages)) < size:
             start = chance.randrange(500)

@@ -51,18 +51,3 @@ class Probes:
 def probes() -> tuple[Probes, ...]:
     """Each product's own."""
     return tuple(import_module(f"{feature.name}.probes").PROBES for feature in installed())
-
-
-def requests() -> dict[str, Body]:
-    """The first sample of each path of a product, not streamed, for the user ada."""
-    found: dict[str, Body] = {}
-    for sample in (sample for feature in installed() for sample in feature.samples):
-        if sample.status == 200 and not sample.body.get("stream"):
-            found.setdefault(sample.path, {**sample.body, "user": "ada"})
-    return found
-
-
-def streamed() -> tuple[str, ...]:
-    """The paths of products that stream."""
-    samples = (sample for feature in installed() for sample in feature.samples)
-    return tuple(dict.fromkeys(sample.path for sample in samples if sample.body.get("stream")))

@@ -3,6 +3,7 @@
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from app.features.feature import Feature
 
@@ -21,6 +22,20 @@ def installed() -> tuple[Feature, ...]:
 def link_hosts() -> frozenset[str]:
     """The hosts that the products' answers may link to."""
     return frozenset(host for feature in installed() for host in feature.link_hosts)
+
+
+def samples(*, streamed: bool = False) -> dict[str, dict[str, Any]]:
+    """The body of the first sample that is answered, by the path of each product, streamed or whole, for the user ada."""
+    found: dict[str, dict[str, Any]] = {}
+    for sample in (sample for feature in installed() for sample in feature.samples):
+        if sample.status == 200 and bool(sample.body.get("stream")) is streamed:
+            found.setdefault(sample.path, {**sample.body, "user": "ada"})
+    return found
+
+
+def serves(path: str) -> bool:
+    """Whether a path under ``/v1/`` is an installed product's."""
+    return path.split("/")[2] in {feature.name for feature in installed()}
 
 
 def fitting(releases: Path) -> list[str]:

@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
+from app.features.installed import serves
 from benchmarks.fuzz.case import Case
 
 Json = dict[str, Any]
@@ -105,6 +106,7 @@ SUPPORT: tuple[Json, ...] = (
     },
 )
 TICKET = {"text": "My tent of order NW-10001 is torn. Please send a new one.", "user": "ada"}
+FACTS = {"text": "I am Ada Byron of Engine Works. Please write to ada@example.com.", "user": "ada"}
 JOB = {"path": "/v1/chat/completions", "body": CHAT[0], "deadline_ms": 5000}
 SEARCHES = (
     b"limit=5&sort=cost&ascending=true&at_least=cost=0&at_most=latency_ms=1000000",
@@ -122,20 +124,25 @@ def seeds(url: str, admin_url: str, key: str) -> list[Case]:
     def post(path: str, tree: Any) -> Case:  # noqa: ANN401 - any JSON
         return Case(method=b"POST", target=path.encode(), headers=about, tree=tree)
 
-    answer = _ask(url + "/v1/support/answer", key, {"question": "Please cancel my order NW-10003.", "user": "ada"})
+    cancelling = {"question": "Please cancel my order NW-10003.", "user": "ada"}
+    answer = _ask(url + "/v1/support/answer", key, cancelling) if serves("/v1/support") else {}
     job = _ask(url + "/v1/jobs", key, JOB)["id"]
     known = _record(admin_url, key)
     action = (answer.get("actions") or answer.get("pending_actions") or [{"id": "act_0", "token": "t"}])[0]
     decision = {"token": action["token"], "user": "ada"}
+    of_support = [
+        *(("/v1/support/answer", tree) for tree in SUPPORT),
+        ("/v1/support/tickets", TICKET),
+        *((f"/v1/support/actions/{action['id']}/{verb}", decision) for verb in ("confirm", "cancel")),
+    ]
     found = [
         *(post("/v1/chat/completions", tree) for tree in CHAT),
         *(post("/v1/messages", tree) for tree in MESSAGES),
         *(post("/v1/messages/count_tokens", {k: v for k, v in tree.items() if k in COUNTED}) for tree in MESSAGES),
-        *(post("/v1/support/answer", tree) for tree in SUPPORT),
-        post("/v1/support/tickets", TICKET),
-        *(post(f"/v1/support/actions/{action['id']}/{verb}", decision) for verb in ("confirm", "cancel")),
+        *(post(path, tree) for path, tree in of_support if serves(path)),
+        post("/v1/extract", FACTS),
         post("/v1/jobs", JOB),
-        post("/v1/jobs", {"path": "/v1/support/tickets", "body": TICKET, "webhook_url": "https://127.0.0.1/hook"}),
+        post("/v1/jobs", {"path": "/v1/extract", "body": FACTS, "webhook_url": "https://127.0.0.1/hook"}),
         get("/v1/jobs?limit=5&after=" + job),
         get(f"/v1/jobs/{job}"),
         post(f"/v1/jobs/{job}/cancel", None),

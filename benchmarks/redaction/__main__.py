@@ -139,7 +139,9 @@ def _decoys(found: Sequence[tuple[Line, Findings]]) -> list[str]:
 
 def _cost(redactor: Redactor, lines: Sequence[Line]) -> list[str]:
     """CPU microseconds a KB over several kinds of text; only support traffic has a floor."""
-    articles = "\n".join(p.read_text() for p in sorted((ROOT / "app/features/support/articles").glob("*.md")))
+    articles = "\n".join(
+        p.read_text() for p in sorted(ROOT.glob("app/features/*/articles/*.md")) or sorted(ROOT.glob("docs/*.md"))
+    )
     sentences = " ".join(line.text for line in lines if line.where == "presidio")[:200_000]
     cases = "\n".join(p.read_text() for p in sorted((ROOT / "evals/suites").glob("*/cases/**/*")) if p.is_file())[:200_000]
     mixes: dict[str, tuple[str, Callable[[str], str]]] = {

@@ -15,12 +15,12 @@ from uuid import uuid4
 import aiohttp
 import anthropic
 import openai
-import products
 import psutil
 import pytest
 import pytest_asyncio
 from conftest import Simulator, octant, running_service
 
+from app.features.installed import samples
 from app.stack.embedded import free_port
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
@@ -28,7 +28,7 @@ ASK: dict[str, Any] = {"model": "smart", "messages": [{"role": "user", "content"
 BODIES: dict[str, dict[str, Any]] = {
     CHAT: ASK,
     MESSAGES: {**ASK, "max_tokens": 100},
-    **{path: dict(body) for path, body in products.requests().items()},
+    **{path: dict(body) for path, body in samples().items()},
 }
 
 
@@ -113,7 +113,7 @@ async def test_a_replay_gives_the_same_answer_and_asks_no_provider(
     assert asked(simulator) == before > 0
 
 
-@pytest.mark.parametrize("path", [CHAT, *products.requests()])
+@pytest.mark.parametrize("path", [CHAT, *samples()])
 async def test_a_replay_leaves_a_record_that_names_the_request_it_repeats_and_counts_in_no_rate(
     http: aiohttp.ClientSession, simulator: Simulator, stack_env: dict[str, str], path: str
 ) -> None:
@@ -154,7 +154,7 @@ def metrics(env: dict[str, str], name: str) -> float:
     return sum(float(line.split()[-1]) for line in lines if line.startswith(name + "{"))
 
 
-@pytest.mark.parametrize("path", [CHAT, MESSAGES, *products.streamed()])
+@pytest.mark.parametrize("path", [CHAT, MESSAGES, *samples(streamed=True)])
 async def test_a_stream_is_replayed_as_a_stream_of_the_same_bytes(
     http: aiohttp.ClientSession, simulator: Simulator, path: str
 ) -> None:

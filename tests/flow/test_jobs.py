@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import products
 import pytest
 import pytest_asyncio
 from aiohttp import web
 from conftest import Simulator, octant, running_service, running_worker
 
+from app.features.installed import samples
 from app.stack.embedded import free_port
 
 CHAT = {"model": "smart", "messages": [{"role": "user", "content": "hello"}]}
@@ -84,7 +84,7 @@ async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float) -> No
     [
         ("/v1/chat/completions", CHAT),
         ("/v1/messages", {**CHAT, "max_tokens": 50}),
-        *products.requests().items(),
+        *samples().items(),
     ],
 )
 async def test_a_job_gives_what_the_request_would_have_given(

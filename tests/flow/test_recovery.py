@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import products
 import psutil
 import pytest
 import pytest_asyncio
 from conftest import LIVE_RELEASE, Simulator, octant, own_database, running_service
 
+from app.features.installed import samples
 from app.stack.embedded import embedded_valkey, free_port
 
 CHAT = {"model": "smart", "messages": [{"role": "user", "content": "hello"}]}
@@ -110,7 +110,7 @@ async def test_with_one_provider_hanging_every_caller_is_answered_whatever_its_d
     kinds = {
         "/v1/chat/completions": CHAT,
         "/v1/messages": {**CHAT, "max_tokens": 50, "stream": True},
-        **products.requests(),
+        **samples(),
     }
     deadlines: tuple[dict[str, str], ...] = ({"octant-deadline-ms": "10000"}, {"octant-deadline-ms": "20000"}, {})
 
