@@ -79,9 +79,17 @@ async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
 def first_releases(settings: Settings) -> list[str]:
     """The releases that a first start makes live, one after the other: the newest that can be, behind one to go back to.
 
-    A manifest that pins a product's prompts or index can be live only where that product is installed. Raises Misconfigured
-    where there is none.
+    Raises Misconfigured where none can be.
     """
+    fitting = fitting_releases(settings)
+    if not fitting:
+        reason = "each pins the prompts or the index of a product that is not installed (app/features/installed.py)"
+        raise Misconfigured(f"No release in {settings.releases_dir} can be live: {reason}. Write one that does not.")
+    return fitting[-2:]
+
+
+def fitting_releases(settings: Settings) -> list[str]:
+    """The releases that pin prompts and indexes of installed products alone, in the order of their names."""
     from app.releases.manifest import parse
 
     prompts = {feature.name for feature in installed()}
@@ -91,10 +99,7 @@ def first_releases(settings: Settings) -> list[str]:
         manifest = parse(path.read_text(encoding="utf-8"), str(path))
         if {name.partition("/")[0] for name in manifest.prompts} <= prompts and set(manifest.indexes) <= indexes:
             fitting.append(path.stem)
-    if not fitting:
-        reason = "each pins the prompts or the index of a product that is not installed (app/features/installed.py)"
-        raise Misconfigured(f"No release in {settings.releases_dir} can be live: {reason}. Write one that does not.")
-    return fitting[-2:]
+    return fitting
 
 
 async def _tenants(settings: Settings, engine: Any) -> None:  # noqa: ANN401 - an AsyncEngine; not imported for a type alone

@@ -14,7 +14,7 @@ import aiohttp
 import psutil
 import pytest
 import pytest_asyncio
-from conftest import Simulator, octant, own_database, running_service
+from conftest import LIVE_RELEASE, Simulator, octant, own_database, running_service
 
 from app.stack.embedded import embedded_valkey, free_port
 
@@ -30,7 +30,7 @@ def env(stack_env: dict[str, str], database_url: str) -> Iterator[dict[str, str]
     with embedded_valkey(None) as valkey, own_database(database_url, "recovery") as database:
         env = {**stack_env, **ports, **circuits, "OCTANT_VALKEY_URL": valkey, "OCTANT_DATABASE_URL": database}
         octant(env, "tenant", "create", "acme")
-        octant(env, "release", "activate", "2026-11-22", "--reason", "tests")
+        octant(env, "release", "activate", LIVE_RELEASE, "--reason", "tests")
         yield env
 
 

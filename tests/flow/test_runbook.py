@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, octant
+from conftest import LIVE_RELEASE, ROOT, octant
 
 PAGES = sorted((ROOT / "runbook").glob("*.md"))
 
@@ -67,4 +67,4 @@ def _as_before(env: dict[str, str]) -> None:
         scope, _, rest = line.partition(" ")
         if scope in ("all:", "provider", "tenant"):
             octant(env, "resume", scope.rstrip(":"), *([rest.split(":")[0]] if scope != "all:" else []))
-    octant(env, "release", "activate", "2026-11-22", "--reason", "the page is done")
+    octant(env, "release", "activate", LIVE_RELEASE, "--reason", "the page is done")
