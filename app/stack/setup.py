@@ -79,7 +79,7 @@ async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
 def first_releases(settings: Settings) -> list[str]:
     """The releases that a first start makes live, one after the other: the newest that can be, behind one to go back to.
 
-    Raises Misconfigured where there is none.
+    Raises Misconfigured where none can be.
     """
     found = fitting(settings.releases_dir)
     if not found:

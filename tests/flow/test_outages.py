@@ -81,7 +81,7 @@ def env(stores: Stores, stack_env: dict[str, str], tmp_path_factory: pytest.Temp
         "OCTANT_METRICS_PORT": str(free_port()),
         "OCTANT_IDEMPOTENCY_LEASE": "6",
     }
-    octant(env, "tenant", "create", "acme", "--name", "Northwind Outfitters")
+    octant(env, "tenant", "create", "acme", "--name", "The tests' tenant")
     octant(env, "release", "activate", LIVE_RELEASE, "--reason", "first")
     return env
 

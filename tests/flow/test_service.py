@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
-from conftest import EARLIER_RELEASE, LIVE_RELEASE, Simulator, octant
+from conftest import LIVE_RELEASE, RELEASES, Simulator, octant
 
 CHAT = {"model": "smart", "messages": [{"role": "user", "content": "hello"}]}
 
@@ -244,7 +244,7 @@ async def test_rollback_is_live_on_every_worker_within_five_seconds_without_a_re
     told = octant(stack_env, "rollback", "--reason", "test")
     try:
         assert "All 2 workers serve it" in told
-        assert await serves(EARLIER_RELEASE)
+        assert await serves(RELEASES[0])
     finally:
         octant(stack_env, "release", "activate", LIVE_RELEASE, "--reason", "test over")
     await eventually(lambda: serves(LIVE_RELEASE), 5)
@@ -260,9 +260,9 @@ BAD: list[tuple[str, bytes, int, str | None]] = [
     ("/v1/chat/completions", b'{"model": "smart", "messages": [{"role": "user", "content": "x"}], "n": 2}', 400, "n"),
     ("/v1/messages", b'{"model": "smart", "messages": []}', 400, None),
     ("/v1/messages", b'{"model": "smart", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}], "foo": 1}', 400, None),
-    ("/v1/extract", b"{}", 400, "text"),
-    ("/v1/extract", b'{"text": 5}', 400, "text"),
-    ("/v1/extract", b'{"text": ""}', 400, "text"),
+    ("/v1/support/answer", b"{}", 400, "question"),
+    ("/v1/support/answer", b'{"question": 5}', 400, "question"),
+    ("/v1/support/tickets", b'{"text": ""}', 400, "text"),
     ("/v1/nothing", b"{}", 404, None),
     ("/v1/models", b"{}", 405, None),
 ]

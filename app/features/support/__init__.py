@@ -13,7 +13,23 @@ if TYPE_CHECKING:
 
 ANSWER, TICKETS = "/v1/support/answer", "/v1/support/tickets"
 TORN = "My tent from order NW-10001 arrived torn, I want my money back now!"
+GREETING = [{"role": "customer", "text": "Hi."}]
 SAID = ("answer", "handover.reason")
+
+SAMPLES = (
+    Sample(
+        "answer from an article", ANSWER, {"question": "How long does standard shipping take?", "user": "ada"},
+        shown=True, words=SAID,
+    ),
+    Sample("answer with a tool", ANSWER, {"question": "Where is my order NW-10001?", "user": "ada"}, words=SAID),
+    Sample("action to confirm", ANSWER, {"question": "Please cancel my order NW-10003.", "user": "ada"}, words=SAID),
+    Sample(
+        "answer, streamed", ANSWER,
+        {"question": "How do I return boots?", "user": "grace", "stream": True, "conversation": GREETING},
+    ),
+    Sample("handed over", ANSWER, {"question": "Which horse will win the derby on Sunday?", "user": "grace"}, words=SAID),
+    Sample("ticket", TICKETS, {"text": TORN, "user": "ada"}, shown=True, words=("summary",)),
+)  # fmt: skip
 
 
 def _router(parts: FeatureParts) -> "APIRouter":
@@ -69,16 +85,7 @@ FEATURE = Feature(
     migrations=Path(__file__).resolve().parent / "migrations",
     indexes=(Index("support-kb", _version, _build),),
     seed=_seed,
-    samples=(
-        Sample(
-            "answer from an article", ANSWER, {"question": "How long does standard shipping take?", "user": "ada"},
-            shown=True, words=SAID,
-        ),
-        Sample("answer with a tool", ANSWER, {"question": "Where is my order NW-10001?", "user": "ada"}, words=SAID),
-        Sample("answer, streamed", ANSWER, {"question": "How do I return boots?", "user": "grace", "stream": True}),
-        Sample("handed over", ANSWER, {"question": "Which horse will win the derby on Sunday?", "user": "grace"}, words=SAID),
-        Sample("ticket", TICKETS, {"text": TORN, "user": "ada"}, shown=True, words=("summary",)),
-    ),
+    samples=SAMPLES,
     link_hosts=frozenset({"northwind.example"}),
     simulated=_simulated,
     drill=_drill,

@@ -184,7 +184,7 @@ def test_a_draft_that_pins_a_missing_prompt_is_told(written: Written) -> None:
 
 
 @pytest.mark.parametrize("release_id", fitting(ROOT / "releases"))
-def test_every_release_in_the_repository_resolves(release_id: str, tmp_path: Path) -> None:
+def test_every_release_of_installed_products_resolves(release_id: str, tmp_path: Path) -> None:
     for index in (index for feature in installed() for index in feature.indexes):
         index.build(tmp_path)
     places = Places(

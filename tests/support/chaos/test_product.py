@@ -15,7 +15,7 @@ import pytest
 from conftest import ROOT, Simulator, own_database, running_service
 from matrix import ATTEMPT, CONNECT, FIRST_TOKEN, IDLE, Where
 from staging import environment
-from support.product import CELLS, FAULTS, PRODUCT, Cell, Endpoint, Seen
+from support.chaos.product import CELLS, FAULTS, PRODUCT, Cell, Endpoint, Seen
 
 from app.stack.embedded import embedded_valkey
 from evals.chain import newest
