@@ -135,7 +135,12 @@ def test_a_document_whose_escapes_spell_the_system_prompt_is_withheld() -> None:
 def test_a_text_that_ends_at_every_tool_call_is_read_in_other_spellings_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a long answer with many tool calls keeps a worker busy for half a minute."""
     read: list[str] = []
-    monkeypatch.setattr(leaks, "readings", lambda text: read.append(text) or ())
+
+    def readings(text: str) -> tuple[str, ...]:
+        read.append(text)
+        return ()
+
+    monkeypatch.setattr(leaks, "readings", readings)
     watch = LeakWatch(secrets_of(CANARY, SYSTEM))
     watch.feed("Nothing that is secret. ")
     for _ in range(3):
