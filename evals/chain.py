@@ -17,7 +17,7 @@ from pathlib import Path
 
 import app
 from app.domain.errors import Misconfigured
-from app.features.installed import fitting
+from app.features.installed import fitting, installed
 from app.releases.manifest import Manifest, TargetPin, parse
 from evals.baseline import Baseline, PinnedModel
 from evals.cases import InvalidSuite
@@ -68,7 +68,7 @@ def newest(directory: Path = RELEASES) -> tuple[Path, Manifest]:
 def chain_of(manifest: Manifest, used: Collection[str]) -> Chain:
     """The chains of the prompts that a suite uses in a release. Raises InvalidSuite for a prompt that the release has not.
 
-    ``pins`` changes when a prompt's or an index's version does: then every model is to be run anew.
+    ``pins`` changes when a prompt of the suite or an index of its product does: then every model is to be run anew.
     """
     if missing := sorted(set(used) - set(manifest.prompts)):
         raise InvalidSuite(f"the release {manifest.id} has no prompt {', '.join(missing)}")
@@ -77,7 +77,10 @@ def chain_of(manifest: Manifest, used: Collection[str]) -> Chain:
         for name, prompt in sorted(manifest.prompts.items())
         if name in used
     }
-    pinned = [sorted((n, p.sha256) for n, p in manifest.prompts.items() if n in used), sorted(manifest.indexes.items())]
+    products = {name.partition("/")[0] for name in used}
+    own = {index.name for feature in installed() if feature.name in products for index in feature.indexes}
+    indexes = sorted((name, version) for name, version in manifest.indexes.items() if name in own)
+    pinned = [sorted((n, p.sha256) for n, p in manifest.prompts.items() if n in used), indexes]
     return Chain(manifest.id, prompts, hashlib.sha256(json.dumps(pinned).encode()).hexdigest()[:16])
 
 
