@@ -28,7 +28,7 @@ def _suite(run: SuiteRun, label: str) -> str:
     results, verdict, thresholds = run.results, run.verdict, run.thresholds
     parts = [
         _head(run.suite, verdict, label),
-        _tiles(results, verdict, thresholds),
+        _tiles([result for result in results if not result.case.chaos], verdict, thresholds),
         _reasons(verdict),
         _modes(verdict, thresholds),
         _measures(verdict, thresholds),

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from evals.baseline import Comparison
+from evals.cases import Case
+from evals.chaos import MODE
 from evals.gate import BROKEN, GateResult, Threshold, Thresholds
 from evals.harness import Result
 from evals.paired import Delta
@@ -19,12 +21,18 @@ MARKER = "<!-- octant-evals -->"  # by which the comment on a pull request is fo
 
 @dataclass(frozen=True, slots=True)
 class SuiteRun:
-    """A suite's run, judged by its thresholds."""
+    """A suite's run, judged by its thresholds.
+
+    ``skipped`` are chaos cases that could not be run. ``since`` compares with another commit's pinned run.
+    """
 
     suite: str
     results: Sequence[Result]
     verdict: GateResult
     thresholds: Thresholds
+    skipped: Sequence[Case] = ()
+    why_skipped: str = ""
+    since: Comparison | None = None
 
 
 def worst(runs: Sequence[SuiteRun]) -> int:
@@ -40,10 +48,18 @@ def markdown(runs: Sequence[SuiteRun], label: str) -> str:
 def _suite(run: SuiteRun, label: str) -> list[str]:
     results, verdict, thresholds = run.results, run.verdict, run.thresholds
     rows = [_row(mode, rate, thresholds.modes.get(mode)) for mode, rate in sorted(verdict.modes.items())]
-    rows.append(_row("**overall**", verdict.overall, thresholds.overall))
-    lines = [f"## Evals of {run.suite} {WORDS[verdict.code]} ({label})", "", *_table(HEAD, rows), "", *_totals(results)]
+    rows += [_row("**overall**", verdict.overall, thresholds.overall)] if verdict.overall.total else []
+    lines = [
+        f"## Evals of {run.suite} {WORDS[verdict.code]} ({label})",
+        "",
+        *_table(HEAD, rows),
+        "",
+        *_totals([result for result in results if not result.case.chaos] or results),
+    ]
     lines += ["", *(f"- {reason}" for reason in verdict.reasons)] if verdict.reasons else []
     lines += _compared(verdict.comparison) if verdict.comparison else ["", f"Not compared: no run of {label} is pinned."]
+    lines += _compared(run.since, "### Beside the base, whose pinned run this change replaces") if run.since else []
+    lines += ["", f"Not run: {len(run.skipped)} cases of {MODE}, because {run.why_skipped}."] if run.skipped else []
     lines += _measured(verdict, thresholds)
     failed = [result for result in results if not result.passed]
     lines += ["", "### Cases that did not pass", "", *map(_failed, failed)] if failed else []
@@ -69,9 +85,11 @@ def suite_json(run: SuiteRun, label: str) -> dict[str, Any]:
         "modes": {mode: _rate(rate, thresholds.modes.get(mode)) for mode, rate in verdict.modes.items()},
         "measures": {name: _rate(rate, thresholds.measures.get(name)) for name, rate in verdict.measures.items()},
         "comparison": _comparison_json(verdict.comparison) if verdict.comparison else None,
+        "since_base": _comparison_json(run.since) if run.since else None,
         "repeats": repeats(results),
         "answered_by": dict(_answered_by(results)),
         "cost_usd": round(sum(r.trail.cost_usd for r in results), 6),
+        "skipped": [case.id for case in run.skipped],
         "cases": [_case(result) for result in results],
     }
 

@@ -58,13 +58,22 @@ def _wait(notice: Path, process: "subprocess.Popen[bytes]") -> tuple[Service, st
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if told := _read(notice):
-            return Service(told["url"], told["key"]), told["label"]
+            return Service(told["url"], told["key"], _control(notice.parent)), told["label"]
         try:
             code = process.wait(0.05)
         except subprocess.TimeoutExpired:
             continue
         raise Unreachable(f"the service did not start: exit code {code}")
     raise Unreachable(f"the service did not start within {START_SECONDS:.0f} s")
+
+
+def _control(folder: Path) -> str:
+    """The control endpoint of the simulator in this state folder; empty where none runs."""
+    try:
+        ports = json.loads((folder / "simulator.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return ""
+    return f"http://127.0.0.1:{ports['control']}"
 
 
 def _read(notice: Path) -> dict[str, str] | None:
