@@ -54,16 +54,17 @@ _SAID = text("""
         SELECT id, at, "user" FROM calls WHERE request_id = f.request_id AND tenant = f.tenant AND feature = ANY(:features)
         AND outcome = ANY(:outcomes) ORDER BY at DESC LIMIT 1
     ) AS c
-    WHERE f.looked_at IS NULL AND f.rating::text = 'bad'::text AND f.at <= :until
+    WHERE f.reviewed_at IS NULL AND f.rating::text = 'bad'::text AND f.at <= :until
     ORDER BY row_number() OVER (PARTITION BY f.tenant ORDER BY f.at), f.at LIMIT :most
 """)
-_LOOKED_AT = text("""
-    UPDATE feedback SET looked_at = :now WHERE tenant = :tenant AND request_id = :request_id AND "user" = :user AND at = :said_at
+_REVIEWED = text("""
+    UPDATE feedback SET reviewed_at = :now
+    WHERE tenant = :tenant AND request_id = :request_id AND "user" = :user AND at = :said_at
 """)
 # No call of its request can be read, or there is none and none will come.
 _FORGET = text("""
-    UPDATE feedback f SET looked_at = :now
-    WHERE f.looked_at IS NULL AND f.rating::text = 'bad'::text AND f.at <= :until AND NOT coalesce((
+    UPDATE feedback f SET reviewed_at = :now
+    WHERE f.reviewed_at IS NULL AND f.rating::text = 'bad'::text AND f.at <= :until AND NOT coalesce((
         SELECT bool_or(feature = ANY(:features) AND outcome = ANY(:outcomes)) FROM calls
         WHERE request_id = f.request_id AND tenant = f.tenant
     ), f.at >= :forgotten)
@@ -95,12 +96,12 @@ def once(
         place = connection.execute(select(eval_position)).mappings().one_or_none()
         newest = now - timedelta(seconds=limits.late)
         behind = place is not None and place["until"] < newest - LONGEST
-        if place and not forced and not behind and place["looked_at"] > now - timedelta(seconds=limits.interval * 0.9):
+        if place and not forced and not behind and place["scored_at"] > now - timedelta(seconds=limits.interval * 0.9):
             return None
         since: datetime = place["until"] if place else newest - FIRST_LOOK
         until = max(since, min(newest, since + LONGEST))
         told = Round(connection, suites, limits, chance, (since, until, now)).go()
-        values = {"one": True, "until": until, "looked_at": now}
+        values = {"one": True, "until": until, "scored_at": now}
         connection.execute(insert(eval_position).values(values).on_conflict_do_update(index_elements=["one"], set_=values))
     return told
 
@@ -239,7 +240,7 @@ class Round:
     def _write(self, said: Sequence[Row]) -> None:
         """What was erased while it was read is not written: whoever erases waits for this transaction, or was before it."""
         self._connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": ERASING})
-        self._looked_at(said)
+        self._reviewed(said)
         rows = [row for row, _ in self._scores] + [found.row for found in self._found.values()]
         if not rows:
             return
@@ -253,12 +254,12 @@ class Round:
         self._test(scores)
         self._told.candidates.update(keep(self._connection, [one for number, one in self._found.items() if number in there]))
 
-    def _looked_at(self, said: Sequence[Row]) -> None:
+    def _reviewed(self, said: Sequence[Row]) -> None:
         """What was erased, or said anew, while it was looked at is no reason any more."""
         still: set[str] = set()
         for one in said:
             which = {name: one[name] for name in ("tenant", "request_id", "user", "said_at")}
-            if self._connection.execute(_LOOKED_AT, {**which, "now": self._now}).rowcount:
+            if self._connection.execute(_REVIEWED, {**which, "now": self._now}).rowcount:
                 still.add(one["id"])
         for number in ({one["id"] for one in said} - still) & set(self._found):
             found = self._found.pop(number)

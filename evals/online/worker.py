@@ -70,10 +70,10 @@ class Worker:
 
     def _show(self, now: datetime) -> None:
         with self._engine.connect() as connection:
-            looked_at = connection.execute(select(eval_position.c.looked_at)).scalar_one_or_none()
+            scored_at = connection.execute(select(eval_position.c.scored_at)).scalar_one_or_none()
             states = drifts(connection)
-        if looked_at:
-            self._metrics.eval_round.set(looked_at.timestamp())
+        if scored_at:
+            self._metrics.eval_round.set(scored_at.timestamp())
         for feature, drift in states.items():
             self._metrics.eval_drift.set(int(drift.shows(now)), feature=feature)
 
