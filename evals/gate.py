@@ -164,12 +164,12 @@ def _below(name: str, rate: Rate, threshold: Threshold) -> str | None:
 def _over(results: Sequence[Result], limits: Limits) -> list[str]:
     cost = sum(result.trail.cost_usd for result in results) / len(results)
     slow = percentile([result.trail.seconds for result in results], 0.95)
-    told = []
+    over = []
     if cost > limits.usd_per_case:
-        told.append(f"cost: ${cost:.4f} an answer, at most ${limits.usd_per_case:.4f} may be. {limits.metric}")
+        over.append(f"cost: ${cost:.4f} an answer, at most ${limits.usd_per_case:.4f} may be. {limits.metric}")
     if slow > limits.p95_seconds:
-        told.append(f"latency: p95 {slow:.1f} s, at most {limits.p95_seconds:.0f} s may be. {limits.metric}")
-    return told
+        over.append(f"latency: p95 {slow:.1f} s, at most {limits.p95_seconds:.0f} s may be. {limits.metric}")
+    return over
 
 
 def _worse(comparison: Comparison) -> list[str]:

@@ -105,9 +105,9 @@ def repeats(results: Sequence[Result]) -> Mapping[str, float]:
     return {name: round(value, 4) for name, value in {**at, **every}.items()} if most > 1 else {}
 
 
-def comparison(told: Comparison, title: str) -> str:
+def comparison(compared: Comparison, title: str) -> str:
     """Two runs beside each other, as markdown."""
-    return "\n".join(_compared(told, f"## {title}")) + "\n"
+    return "\n".join(_compared(compared, f"## {title}")) + "\n"
 
 
 def _case(result: Result) -> dict[str, Any]:
@@ -131,21 +131,26 @@ def _case(result: Result) -> dict[str, Any]:
     }
 
 
-def _compared(told: Comparison, head: str = "### Beside the pinned run") -> list[str]:
-    rows = [_delta(mode, delta) for mode, delta in sorted(told.modes.items())]
-    lines = ["", head, "", *_table(COMPARED, [*rows, _delta("**overall**", told.overall)])]
-    named = (("Lost", told.lost), ("Won", told.won), ("New, not compared", told.new), ("Changed, not compared", told.changed))
+def _compared(compared: Comparison, head: str = "### Beside the pinned run") -> list[str]:
+    rows = [_delta(mode, delta) for mode, delta in sorted(compared.modes.items())]
+    lines = ["", head, "", *_table(COMPARED, [*rows, _delta("**overall**", compared.overall)])]
+    named = (
+        ("Lost", compared.lost),
+        ("Won", compared.won),
+        ("New, not compared", compared.new),
+        ("Changed, not compared", compared.changed),
+    )
     return [*lines, "", *(f"{what}: {', '.join(f'`{i}`' for i in ids)}." for what, ids in named if ids)]
 
 
 def _measured(verdict: GateResult, thresholds: Thresholds) -> list[str]:
     if not verdict.measures:
         return []
-    told = []
+    means = []
     for name, rate in verdict.measures.items():
         wanted = thresholds.measures.get(name)
-        told.append(f"{name} {rate.share:.3f}" + (f" (at least {wanted.least:.2f})" if wanted else ""))
-    return ["", f"Means: {'; '.join(told)}."]
+        means.append(f"{name} {rate.share:.3f}" + (f" (at least {wanted.least:.2f})" if wanted else ""))
+    return ["", f"Means: {'; '.join(means)}."]
 
 
 def _totals(results: Sequence[Result]) -> list[str]:
@@ -202,10 +207,10 @@ def _rate(rate: Rate, threshold: Threshold | None) -> dict[str, Any]:
     return {"passed": rate.passed, "total": rate.total, "share": rate.share, "interval": list(rate.interval), **demanded}
 
 
-def _comparison_json(told: Comparison) -> dict[str, Any]:
+def _comparison_json(compared: Comparison) -> dict[str, Any]:
     def of(delta: Delta) -> dict[str, Any]:
         about = {"cases": delta.cases, "before": delta.before, "after": delta.after, "interval": list(delta.interval)}
         return {**about, "p_worse": delta.p_worse, "p_better": delta.p_better, "verdict": delta.word}
 
-    ids = {"lost": list(told.lost), "won": list(told.won), "new": list(told.new), "changed": list(told.changed)}
-    return {"overall": of(told.overall), "modes": {mode: of(delta) for mode, delta in told.modes.items()}, **ids}
+    ids = {"lost": list(compared.lost), "won": list(compared.won), "new": list(compared.new), "changed": list(compared.changed)}
+    return {"overall": of(compared.overall), "modes": {mode: of(delta) for mode, delta in compared.modes.items()}, **ids}

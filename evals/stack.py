@@ -57,8 +57,8 @@ def simulator() -> Generator[dict[str, str], None, None]:
 def _wait(notice: Path, process: "subprocess.Popen[bytes]") -> tuple[Service, str]:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        if told := _read(notice):
-            return Service(told["url"], told["key"], _control(notice.parent)), told["label"]
+        if ready := _read(notice):
+            return Service(ready["url"], ready["key"], _control(notice.parent)), ready["label"]
         try:
             code = process.wait(0.05)
         except subprocess.TimeoutExpired:
@@ -79,10 +79,10 @@ def _control(folder: Path) -> str:
 def _read(notice: Path) -> dict[str, str] | None:
     """The notice once it is there as a whole."""
     try:
-        told: dict[str, str] = json.loads(notice.read_text(encoding="utf-8"))
+        ready: dict[str, str] = json.loads(notice.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
-    return told
+    return ready
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

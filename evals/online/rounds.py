@@ -72,7 +72,7 @@ _FORGET = text("""
 
 
 @dataclass(slots=True)
-class Told:
+class RoundReport:
     """What a round did: ``scored`` and ``passed`` by feature and release, ``left_out`` by why, ``candidates`` by reason."""
 
     until: datetime
@@ -85,7 +85,7 @@ class Told:
 
 def once(
     engine: Engine, suites: Sequence[Suite], limits: EvalsSettings, now: datetime, chance: random.Random, *, forced: bool = False
-) -> Told | None:
+) -> RoundReport | None:
     """Do a round. None where another worker does one, or has just done it. Raises what SQLAlchemy raises.
 
     ``forced``: also where the last was just done.
@@ -100,10 +100,10 @@ def once(
             return None
         since: datetime = place["until"] if place else newest - FIRST_LOOK
         until = max(since, min(newest, since + LONGEST))
-        told = Round(connection, suites, limits, chance, (since, until, now)).go()
+        report = Round(connection, suites, limits, chance, (since, until, now)).go()
         values = {"one": True, "until": until, "scored_at": now}
         connection.execute(insert(eval_position).values(values).on_conflict_do_update(index_elements=["one"], set_=values))
-    return told
+    return report
 
 
 def drifts(connection: Connection) -> dict[str, Drift]:
@@ -132,11 +132,11 @@ class Round:
         self._chance = chance
         self._since, self._until, self._now = times
         self._clock = clock
-        self._told = Told(self._until, behind=self._until < self._now - timedelta(seconds=limits.late))
+        self._report = RoundReport(self._until, behind=self._until < self._now - timedelta(seconds=limits.late))
         self._scores: list[tuple[Row, Scored]] = []
         self._found: dict[str, Found] = {}
 
-    def go(self) -> Told:
+    def go(self) -> RoundReport:
         """Walk, score, look at what stands out, and write it down."""
         sampled, standing_out = self._walk()
         self._score(sampled)
@@ -144,7 +144,7 @@ class Round:
             self._look(row, reasons)
         self._write(self._feedback())
         self._connection.execute(_FORGET, {**self._sayable, "now": self._now, "forgotten": self._now - FORGOTTEN})
-        return self._told
+        return self._report
 
     def _walk(self) -> tuple[list[Row], dict[str, tuple[datetime, list[Reason]]]]:
         """The sample, and the calls that stand out by id: those that were flagged and those that were handed over."""
@@ -167,14 +167,14 @@ class Round:
             if reasons and row["outcome"] == NOT_ASKED:
                 not_asked.offer((row, reasons))
             elif reasons and len(standing_out) >= self._limits.candidates:
-                self._told.left_out["candidates"] += 1
+                self._report.left_out["candidates"] += 1
             elif reasons:
                 standing_out[row["id"]] = row["at"], reasons
         # They cost nothing, so anybody can send thousands: they take what room is left, a fair sample of them.
         chosen = not_asked.held[: max(0, self._limits.candidates - len(standing_out))]
         standing_out |= {row["id"]: (row["at"], reasons) for row, reasons in chosen}
-        self._told.left_out["candidates"] += not_asked.passed_over + len(not_asked.held) - len(chosen)
-        self._told.left_out["sample"] += sum(reservoir.passed_over for reservoir in reservoirs.values())
+        self._report.left_out["candidates"] += not_asked.passed_over + len(not_asked.held) - len(chosen)
+        self._report.left_out["sample"] += sum(reservoir.passed_over for reservoir in reservoirs.values())
         sampled = [row for reservoir in reservoirs.values() for row in reservoir.held]
         self._chance.shuffle(sampled)  # whoever is left out for lack of time is left out by chance too
         return sampled, standing_out
@@ -190,7 +190,7 @@ class Round:
             self._scores.append((row, found))
             if found.findings:
                 self._note(row, found, ("low_score",))
-        self._told.left_out["seconds"] += len(sampled) - done
+        self._report.left_out["seconds"] += len(sampled) - done
 
     def _rows(self, wanted: Mapping[str, tuple[datetime, list[Reason]]]) -> Iterator[tuple[Row, list[Reason]]]:
         """Records with their texts, a few at a time, in the order that they are wanted in."""
@@ -225,13 +225,15 @@ class Round:
         try:
             return read(row, self._readers)
         except Unreadable:
-            self._told.left_out["unreadable"] += 1
+            self._report.left_out["unreadable"] += 1
             return None
 
     def _note(self, row: Row, found: Scored, reasons: Sequence[Reason], comment: str = "") -> None:
         before = self._found.get(row["id"])
         if before is None and len(self._found) >= self._limits.candidates and "low_score" in reasons:
-            self._told.left_out["candidates"] += 1  # of these there may be very many; the others are bounded where they are found
+            self._report.left_out["candidates"] += (
+                1  # of these there may be very many; the others are bounded where they are found
+            )
             return
         earlier = before.reasons if before else ()
         all_of_them = tuple(dict.fromkeys((*earlier, *reasons)))
@@ -252,7 +254,7 @@ class Round:
             put = insert(eval_scores).on_conflict_do_nothing()
             self._connection.execute(put, [_score_row(row, made) for row, made in scores])
         self._test(scores)
-        self._told.candidates.update(keep(self._connection, [one for number, one in self._found.items() if number in there]))
+        self._report.candidates.update(keep(self._connection, [one for number, one in self._found.items() if number in there]))
 
     def _reviewed(self, said: Sequence[Row]) -> None:
         """What was erased, or said anew, while it was looked at is no reason any more."""
@@ -271,8 +273,8 @@ class Round:
         states = drifts(self._connection)
         for row, made in scores:
             group = row["feature"], row["release"]
-            self._told.scored[group] += 1
-            self._told.passed[group] += not made.findings
+            self._report.scored[group] += 1
+            self._report.passed[group] += not made.findings
             states[row["feature"]] = states.get(row["feature"], Drift()).after(self._now, failed=bool(made.findings))
         for feature in {row["feature"] for row, _ in scores}:
             values = {"feature": feature, **asdict(states[feature])}

@@ -22,7 +22,7 @@ from evals.cases import InvalidSuite
 from evals.discovery import chosen
 from evals.online import candidates, recorded, rounds
 from evals.online.candidates import decide, open_candidate
-from evals.online.rounds import LOCK, Round, Told, once
+from evals.online.rounds import LOCK, Round, RoundReport, once
 
 SUITES = chosen(["support"])
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -68,7 +68,7 @@ def limits(**changes: Any) -> EvalsSettings:  # noqa: ANN401 - any setting
     return EvalsSettings(**({"late": 60, "sample": 10, "interval": 60} | changes))
 
 
-def go(engine: Engine, now: datetime = NOW, **changes: Any) -> Told:  # noqa: ANN401 - any setting
+def go(engine: Engine, now: datetime = NOW, **changes: Any) -> RoundReport:  # noqa: ANN401 - any setting
     told = once(engine, SUITES, limits(**changes), now, random.Random(3), forced=True)  # noqa: S311 - sampling
     assert told is not None
     return told
