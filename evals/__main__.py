@@ -35,11 +35,11 @@ def gate(*, suite: Suites = [], source: Source, pace: Pace, judgement: Judgement
     """Run all cases; judge by thresholds and against the pinned run; check that each model of each chain was evaluated."""
     with failing_closed():
         wanted = [whole(one) for one in discovery.chosen(suite)]
-        head, results = evaluate([(one.suite, one.cases) for one in wanted], source, pace)
-        done = [judged(one, results[one.suite.name], head.label, judgement) for one in wanted]
+        evaluated = evaluate([(one.suite, one.cases) for one in wanted], source, pace)
+        done = [judged(one, evaluated, judgement) for one in wanted]
         if not suite:
             chain.check_claimed(chain.newest()[1], [one.suite for one in wanted])
-        shown(head, done, reports)
+        shown(evaluated.head, done, reports)
         code = report.worst(done)
     raise typer.Exit(code)
 
@@ -50,13 +50,14 @@ def run_cases(*, suite: Suites = [], selection: Selection, source: Source, pace:
     """Run some cases and show how they went. Judges nothing: exit code 0 unless a case could not be judged."""
     with failing_closed():
         wanted = _selected(discovery.chosen(suite), selection)
-        head, results = evaluate(wanted, source, pace)
+        evaluated = evaluate(wanted, source, pace)
         done = []
         for one, cases in wanted:
-            thresholds = load_thresholds(one.thresholds_file).of(head.label)
-            found = results[one.name]
-            done.append(SuiteRun(one.name, found, judge(cases, found, thresholds), thresholds))
-        shown(head, done, reports)
+            thresholds = load_thresholds(one.thresholds_file).of(evaluated.head.label)
+            found, skipped = evaluated.results[one.name], evaluated.skipped[one.name]
+            verdict = judge(evaluated.ran(one.name, cases), found, thresholds)
+            done.append(SuiteRun(one.name, found, verdict, thresholds, skipped, evaluated.why))
+        shown(evaluated.head, done, reports)
         code = BROKEN if report.worst(done) == BROKEN else PASS
     raise typer.Exit(code)
 
@@ -189,11 +190,12 @@ def _chain(one: Suite, source: Source, pace: Pace, *, accept: bool) -> list[str]
     wanted = whole(one)
     links, kept, name = chain.chain_of(chain.newest()[1], set(one.prompts.values())), wanted.baseline, source.label
     for position in range(links.depth):
-        head, results = evaluate([(one, wanted.cases)], replace(source, position=position), pace)
-        verdict = judge(wanted.cases, results[one.name], wanted.thresholds)
+        done = evaluate([(one, wanted.cases)], replace(source, position=position), pace)
+        results, head = done.results[one.name], done.head
+        verdict = judge(done.ran(one.name, wanted.cases), results, wanted.thresholds)
         if verdict.code == BROKEN:
             raise InvalidSuite("\n".join(verdict.reasons))
-        found = chain.pinned_models(links, position, results[one.name], one.prompts, today())
+        found = chain.pinned_models(links, position, results, one.prompts, today())
         name = head.label
         kept = kept.model_copy(update={"models": {**kept.models, name: {**kept.models.get(name, {}), **found}}})
         for model, pinned in found.items():

@@ -187,17 +187,17 @@ def accept(label: str, agreement: Agreement, judging: Judging) -> None:
 def markdown(agreement: Agreement, floor: Floor, label: str) -> str:
     """What came of it, in words."""
     short = agreement.shortfalls(floor)
-    told = [f"## Judge {'may gate' if not short else 'may not gate'} ({label})", ""]
-    told.append(f"{agreement.items} answers with known truth, written for it.")
+    lines = [f"## Judge {'may gate' if not short else 'may not gate'} ({label})", ""]
+    lines.append(f"{agreement.items} answers with known truth, written for it.")
     low, high = agreement.kappa_interval
-    told.append(f"- Cohen's kappa {agreement.kappa:.2f} ({low:.2f} to {high:.2f})")
+    lines.append(f"- Cohen's kappa {agreement.kappa:.2f} ({low:.2f} to {high:.2f})")
     for name, rate in (("Faithful answers that pass", agreement.tpr), ("Unfaithful answers that are caught", agreement.tnr)):
         low, high = rate.interval
-        told.append(f"- {name}: {rate.passed:g} of {rate.total} ({low:.0%} to {high:.0%})")
-    told.append(
+        lines.append(f"- {name}: {rate.passed:g} of {rate.total} ({low:.0%} to {high:.0%})")
+    lines.append(
         f"- Not swayed by the order of two answers: {agreement.steady_order:.0%}; by their length: {agreement.steady_length:.0%}"
     )
-    return "\n".join([*told, "", *(f"- Below the floor: {reason}" for reason in short)]) + "\n"
+    return "\n".join([*lines, "", *(f"- Below the floor: {reason}" for reason in short)]) + "\n"
 
 
 async def _opinions(judge: Judge, pair: Labelled, text: str) -> _Opinions:

@@ -12,6 +12,8 @@ from typing import Annotated, Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from evals.chaos import Chaos
+
 C = TypeVar("C", bound="Case")
 
 
@@ -50,11 +52,12 @@ class Case(Strict):
     endpoint: str
     input: Input
     expect: Strict
+    chaos: Chaos | None = Field(default=None, description="A fault of the providers during the request, and its stated end.")
 
     @property
     def digest(self) -> str:
-        """Changes with the request or the expectation: results before and after are not of the same case."""
-        form = self.model_dump_json(include={"endpoint", "input", "expect"}, exclude_defaults=True)
+        """Changes with the request, its fault or the expectation: results before and after are not of the same case."""
+        form = self.model_dump_json(include={"endpoint", "input", "expect", "chaos"}, exclude_defaults=True)
         return hashlib.sha256(form.encode()).hexdigest()[:12]
 
 
@@ -76,11 +79,15 @@ def load_cases(folder: Path, types: Sequence[type[C]]) -> tuple[C, ...]:
         problems += [f"{case.id}: {case.failure_mode} in the folder {mode}" for case in found if case.failure_mode != mode]
         cases += found
     ids = [case.id for case in cases]
-    problems += [f"{case.id}: expects nothing, so it could not fail" for case in cases if not case.expect.model_fields_set]
+    problems += [f"{case.id}: expects nothing, so it could not fail" for case in cases if not _can_fail(case)]
     problems += [f"{identity}: used twice" for identity in sorted({i for i in ids if ids.count(i) > 1})]
     if problems or not cases:
         raise InvalidSuite("\n".join(problems) or f"no cases in {folder}")
     return tuple(cases)
+
+
+def _can_fail(case: Case) -> bool:
+    return bool(case.expect.model_fields_set) or (case.chaos is not None and case.chaos.status != 200)
 
 
 def file_of(types: Sequence[type[C]]) -> TypeAdapter[tuple[C, ...]]:

@@ -91,6 +91,12 @@ def check_claimed(manifest: Manifest, suites: Sequence[Suite]) -> None:
         raise InvalidSuite(f"no suite evaluates {', '.join(unclaimed)} of the release {manifest.id}")
 
 
+def models_of(manifest: Manifest, prompts: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """The fallback chain behind each endpoint of a suite; ``prompts`` by endpoint."""
+    chains = chain_of(manifest, set(prompts.values())).prompts
+    return {endpoint: chains[prompt] for endpoint, prompt in prompts.items()}
+
+
 def unshippable(chain: Chain, baseline: Baseline, thresholds: Thresholds, label: str) -> Iterator[str]:
     """Why a chain does not ship: a model without a threshold, one that was not evaluated as it would run, one below its own."""
     for model in chain.models:

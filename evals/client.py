@@ -16,10 +16,11 @@ class Unreachable(Exception):  # noqa: N818 - the service is
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Where the service is, and a key for it."""
+    """Where the service is, a key for it, and its simulator's control endpoint where one is known."""
 
     url: str
     key: str
+    control: str = ""
 
 
 @dataclass(frozen=True, slots=True)

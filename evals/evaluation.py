@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from evals import baseline as baselines
 from evals import chain, page, report, runs, session, store
 from evals.baseline import Baseline
 from evals.cases import Case, InvalidSuite
-from evals.gate import BROKEN, GateResult, Thresholds, judge, load_thresholds
+from evals.gate import BROKEN, GateResult, Thresholds, judge, load_thresholds, shares
 from evals.harness import Plan, Result, run
 from evals.junit import junit
 from evals.options import Judgement, Pace, Reports, Source
@@ -39,14 +39,46 @@ def whole(suite: Suite) -> Whole:
     return Whole(suite, cases, thresholds, baseline)
 
 
-def evaluate(
-    wanted: Sequence[tuple[Suite, Sequence[Case]]], source: Source, pace: Pace
-) -> tuple[runs.Head, dict[str, list[Result]]]:
-    """Run cases of suites against one service. Returns results by suite; those in the run's file are not run again."""
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What a run came to: results by suite, and the chaos cases of each that could not be run, with the reason."""
+
+    head: runs.Head
+    results: Mapping[str, list[Result]]
+    skipped: Mapping[str, Sequence[Case]]
+    why: str
+
+    def ran(self, suite: str, cases: Sequence[Case]) -> list[Case]:
+        """Those cases of a suite that were to be run."""
+        return [case for case in cases if case not in self.skipped[suite]]
+
+
+Wanted = Sequence[tuple[Suite, Sequence[Case]]]
+
+
+def evaluate(wanted: Wanted, source: Source, pace: Pace) -> Evaluated:
+    """Run cases of suites against one service, chaos cases against one of their own.
+
+    Results that are in the run's file already are not run again.
+    """
+    calm = [(suite, [case for case in cases if not case.chaos]) for suite, cases in wanted]
+    chaotic = [(suite, [case for case in cases if case.chaos]) for suite, cases in wanted]
+    why = session.why_unbroken(source) if any(cases for _, cases in chaotic) else ""
+    head, results = _calm(calm, source, pace)
+    if not why and any(cases for _, cases in chaotic):
+        with session.broken(source) as there:
+            manifest = chain.newest()[1]
+            for suite, cases in chaotic:
+                models = chain.models_of(manifest, suite.prompts)
+                results[suite.name] += _run(suite, cases, there, head, pace, models) if cases else []
+    return Evaluated(head, results, {suite.name: cases if why else () for suite, cases in chaotic}, why)
+
+
+def _calm(wanted: Wanted, source: Source, pace: Pace) -> tuple[runs.Head, dict[str, list[Result]]]:
     with session.opened(source) as there:
         replayed = there.recording.title if there.recording and source.replay else ""
         head = runs.Head(label=there.label, replay=replayed, repeat=pace.repeat)
-        results = {suite.name: _run(suite, cases, there, head, pace) for suite, cases in wanted}
+        results = {suite.name: _run(suite, cases, there, head, pace, {}) if cases else [] for suite, cases in wanted}
         if source.replay and there.recording and there.recording.misses:
             raise InvalidSuite(
                 f"{there.recording.misses} requests are not in the recording: a prompt, a model, a case, an article or a tool "
@@ -55,7 +87,9 @@ def evaluate(
     return head, results
 
 
-def _run(suite: Suite, cases: Sequence[Case], there: Session, head: runs.Head, pace: Pace) -> list[Result]:
+def _run(
+    suite: Suite, cases: Sequence[Case], there: Session, head: runs.Head, pace: Pace, models: Mapping[str, Sequence[str]]
+) -> list[Result]:
     done = runs.resumed(pace.out, suite.name, cases, head) if pace.out else {}
     keep = runs.writer(pace.out, head, suite.name) if pace.out else None
     show = session.progress(len(cases) * pace.repeat - len(done))
@@ -67,22 +101,39 @@ def _run(suite: Suite, cases: Sequence[Case], there: Session, head: runs.Head, p
 
     # With a recording one after the other: cases change orders, and a tool's result on them is part of the next request.
     concurrency = 1 if there.recording else pace.concurrency
-    plan = Plan(repeat=pace.repeat, concurrency=concurrency, timeout=pace.timeout, done=done)
+    plan = Plan(repeat=pace.repeat, concurrency=concurrency, timeout=pace.timeout, models=models, done=done)
     return asyncio.run(run(suite, cases, there.service, report_one, plan))
 
 
-def judged(wanted: Whole, results: Sequence[Result], label: str, judgement: Judgement) -> SuiteRun:
-    """Judge a suite's run. Raises InvalidSuite where no run is pinned under the label and none need be."""
-    name = judgement.baseline or label
+def judged(wanted: Whole, done: Evaluated, judgement: Judgement) -> SuiteRun:
+    """Judge a suite's run. Raises InvalidSuite where no run is pinned under the label and one must be."""
+    name = judgement.baseline or done.head.label
+    cases, results = done.ran(wanted.suite.name, wanted.cases), done.results[wanted.suite.name]
     pinned, thresholds = wanted.baseline.runs.get(name), wanted.thresholds.of(name)
     if pinned is None and not judgement.unpinned:
         raise InvalidSuite(
             f"{wanted.suite.name}: no run of {name} is pinned: accept one, name another with --baseline, or say --unpinned"
         )
-    verdict = judge(wanted.cases, results, thresholds, pinned)
+    verdict = judge(cases, results, thresholds, pinned)
     if verdict.code != BROKEN:
         verdict = _with_chain(wanted, verdict, thresholds, name)
-    return SuiteRun(wanted.suite.name, results, verdict, thresholds)
+    if judgement.exact and pinned and verdict.comparison:
+        verdict = _exactly(verdict, list(baselines.unfit(verdict.comparison, pinned, wanted.cases)), wanted.suite.name)
+    since = None
+    base = baselines.pinned_at(judgement.base, wanted.suite.baseline_file, name) if judgement.base else None
+    if base and base != pinned and verdict.comparison:
+        since = baselines.beside(baselines.pinned_shares(base), shares(results))
+    skipped = done.skipped[wanted.suite.name]
+    return SuiteRun(wanted.suite.name, results, verdict, thresholds, skipped, done.why, since)
+
+
+def _exactly(verdict: GateResult, unfit: Sequence[str], suite: str) -> GateResult:
+    """Refuse a pinned run that does not fit: later changes would be shown flips that are not their own."""
+    if not unfit:
+        return verdict
+    how = f'make eval ARGS="--suite {suite} --out run.jsonl", then python -m evals baseline accept run.jsonl'
+    why = f"the pinned run does not fit this code. If the change is meant, pin it and commit {suite}'s baseline.json: {how}"
+    return replace(verdict, code=verdict.code or BROKEN, reasons=(*verdict.reasons, why, *unfit))
 
 
 def _with_chain(wanted: Whole, verdict: GateResult, thresholds: Thresholds, label: str) -> GateResult:

@@ -104,10 +104,13 @@ def judge(
 ) -> GateResult:
     """Judge a run of ``cases``. One case that was not run or could not be judged breaks it, whatever the others did.
 
+    The overall share, the means and the limits are over answers; chaos cases have their threshold and no part in these.
+
     ``pinned`` is the run that was accepted for what answers here. A run that is worse fails, however far above its thresholds.
     """
     modes = {mode: _rate(results, mode) for mode in dict.fromkeys(case.failure_mode for case in cases)}
-    overall = _rate(results)
+    answers = [result for result in results if not result.case.chaos]
+    overall = _rate(answers)
     trials = Counter(identity for identity, _ in {(result.case.id, result.trial) for result in results})
     most = max(trials.values(), default=1)
     broken = [f"{case.id}: not run" for case in cases if not trials[case.id]]
@@ -115,15 +118,15 @@ def judge(
     broken += [f"{result.case.id}: {result.broken}" for result in results if result.broken]
     broken += [f"{mode}: no threshold" for mode in modes if mode not in thresholds.modes]
     broken += [f"{result.case.id}: invalid score" for result in results if not all(0 <= v <= 1 for v in result.measures.values())]
-    measures = means(results)
+    measures = means(answers)
     if broken or not results:
         return GateResult(BROKEN, tuple(broken) or ("no case was run",), overall, modes, measures)
     comparison = beside(pinned_shares(pinned), shares(results)) if pinned else None
-    below = [_below("overall", overall, thresholds.overall)]
+    below = [_below("overall", overall, thresholds.overall)] if answers else []
     below += [_below(mode, rate, thresholds.modes[mode]) for mode, rate in modes.items()]
     below += [_below(name, measures[name], wanted) for name, wanted in thresholds.measures.items() if name in measures]
     reasons = [reason for reason in below if reason]
-    reasons += _over(results, thresholds.limits) if thresholds.limits else []
+    reasons += _over(answers, thresholds.limits) if thresholds.limits and answers else []
     reasons += _worse(comparison) if comparison else []
     return GateResult(BELOW if reasons else PASS, tuple(reasons), overall, modes, measures, comparison)
 
@@ -161,12 +164,12 @@ def _below(name: str, rate: Rate, threshold: Threshold) -> str | None:
 def _over(results: Sequence[Result], limits: Limits) -> list[str]:
     cost = sum(result.trail.cost_usd for result in results) / len(results)
     slow = percentile([result.trail.seconds for result in results], 0.95)
-    told = []
+    over = []
     if cost > limits.usd_per_case:
-        told.append(f"cost: ${cost:.4f} an answer, at most ${limits.usd_per_case:.4f} may be. {limits.metric}")
+        over.append(f"cost: ${cost:.4f} an answer, at most ${limits.usd_per_case:.4f} may be. {limits.metric}")
     if slow > limits.p95_seconds:
-        told.append(f"latency: p95 {slow:.1f} s, at most {limits.p95_seconds:.0f} s may be. {limits.metric}")
-    return told
+        over.append(f"latency: p95 {slow:.1f} s, at most {limits.p95_seconds:.0f} s may be. {limits.metric}")
+    return over
 
 
 def _worse(comparison: Comparison) -> list[str]:

@@ -7,6 +7,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ import aiohttp
 from pydantic import ValidationError
 
 from evals.cases import Case
+from evals.chaos import Simulator
 from evals.client import Client, Reply, Service, Trail
 from evals.scoring import Finding
 from evals.suite import Suite
@@ -49,11 +51,15 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How a run goes: how often each case, how many at a time, how many seconds for one, and what was done before."""
+    """How a run goes: how often each case, how many at a time, how many seconds for one, and the results that are there.
+
+    ``models`` are those of the fallback chain by endpoint: chaos cases break them.
+    """
 
     repeat: int = 1
     concurrency: int = CONCURRENCY
     timeout: float = TIMEOUT
+    models: Mapping[str, Sequence[str]] = field(default_factory=dict)
     done: Mapping[tuple[str, int], Result] = field(default_factory=dict)
 
 
@@ -68,13 +74,17 @@ async def run(
     report: Callable[[Result], None] = _silently,
     plan: Plan | None = None,
 ) -> list[Result]:
-    """Run cases of a suite, a few at a time. Returns one result for each case and trial, in their order. Raises Unreachable."""
+    """Run cases of a suite, a few at a time. Returns one result for each case and trial, in their order. Raises Unreachable.
+
+    With chaos cases it is one at a time: a fault strikes every request of its models.
+    """
     plan = plan or Plan()
-    places = asyncio.Semaphore(plan.concurrency)
+    places = asyncio.Semaphore(1 if any(case.chaos for case in cases) else plan.concurrency)
     broken = 0
     headers = {"authorization": f"Bearer {service.key}"}
-    async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=plan.timeout)) as session:
-        client = Client(service, session)
+    limit = aiohttp.ClientTimeout(total=plan.timeout)
+    async with aiohttp.ClientSession(headers=headers, timeout=limit) as session, aiohttp.ClientSession() as beside:
+        client, simulator = Client(service, session), Simulator(service.control, plan.models, beside)
         await client.check()
 
         async def one(case: Case, trial: int) -> Result:
@@ -86,7 +96,7 @@ async def run(
                 result = (
                     Result(case, (), "not sent, too many broke before", Trail(), trial)
                     if hopeless
-                    else await _send(suite, case, trial, client)
+                    else await _send(suite, case, trial, (client, simulator))
                 )
                 broken += result.broken is not None
             report(result)
@@ -95,10 +105,12 @@ async def run(
         return await asyncio.gather(*(one(case, trial) for trial in range(plan.repeat) for case in cases))
 
 
-async def _send(suite: Suite, case: Case, trial: int, client: Client) -> Result:
+async def _send(suite: Suite, case: Case, trial: int, there: tuple[Client, Simulator]) -> Result:
+    client, simulator = there
     started = time.monotonic()
     try:
-        reply = await suite.ask(case, client)
+        async with simulator.broken(case.chaos, case.endpoint) if case.chaos else nullcontext():
+            reply = await suite.ask(case, client)
     except (aiohttp.ClientError, TimeoutError) as error:
         return Result(case, (), type(error).__name__, Trail(seconds=time.monotonic() - started), trial)
     except ValueError as error:
@@ -109,6 +121,9 @@ async def _send(suite: Suite, case: Case, trial: int, client: Client) -> Result:
 def _judge(suite: Suite, case: Case, trial: int, reply: Reply) -> Result:
     try:
         body: Any = json.loads(reply.content)
+        wrong = tuple(Finding("chaos", words) for words in case.chaos.wrong(reply, _code(body))) if case.chaos else ()
+        if case.chaos and (wrong or reply.status != 200):
+            return Result(case, wrong, None, reply.trail, trial)
         if reply.status == 200:
             findings = suite.score(case, body)
             return Result(case, findings, None, reply.trail, trial, suite.measures(case, body, findings))

@@ -73,6 +73,10 @@ class Judgement:
 
     baseline: Annotated[str, typer.Option(help="Compare with the run pinned under this label. Default: --label's.")] = ""
     unpinned: Annotated[bool, typer.Option("--unpinned", help="Judge by thresholds alone where no run is pinned.")] = False
+    exact: Annotated[bool, typer.Option("--exact", help="Refuse a pinned run that this run does not reproduce case by case.")] = (
+        False
+    )
+    base: Annotated[str, typer.Option(help="Show the changes since the run pinned in this git commit.")] = ""
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:

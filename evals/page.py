@@ -28,7 +28,7 @@ def _suite(run: SuiteRun, label: str) -> str:
     results, verdict, thresholds = run.results, run.verdict, run.thresholds
     parts = [
         _head(run.suite, verdict, label),
-        _tiles(results, verdict, thresholds),
+        _tiles([result for result in results if not result.case.chaos], verdict, thresholds),
         _reasons(verdict),
         _modes(verdict, thresholds),
         _measures(verdict, thresholds),
@@ -111,10 +111,15 @@ def _measures(verdict: GateResult, thresholds: Thresholds) -> str:
 
 
 def _flips(verdict: GateResult) -> str:
-    told = verdict.comparison
-    if not told:
+    compared = verdict.comparison
+    if not compared:
         return ""
-    named = (("Lost", told.lost), ("Won", told.won), ("New, not compared", told.new), ("Changed, not compared", told.changed))
+    named = (
+        ("Lost", compared.lost),
+        ("Won", compared.won),
+        ("New, not compared", compared.new),
+        ("Changed, not compared", compared.changed),
+    )
     items = [
         f"<p><strong>{what}:</strong> {', '.join(f'<code>{escape(i)}</code>' for i in ids)}</p>" for what, ids in named if ids
     ]

@@ -79,7 +79,7 @@ class RunFile(Strict):
         return self.model_copy(update={"lines": tuple(line for line in self.lines if line.suite == suite)})
 
     def trials(self) -> dict[str, tuple[int, int]]:
-        """Of each case how many trials passed, and how many there were. A trial that broke counts as neither, so it is told."""
+        """Of each case how many trials passed, and how many there were. A trial that broke counts as failed."""
         counted: dict[str, tuple[int, int]] = {}
         for line in self.lines:
             passed, total = counted.get(line.id, (0, 0))

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from app.settings import load as load_settings
 from app.stack import vendors
-from evals import chain, recording, stack
+from evals import chain, chaos, recording, stack
 from evals.cases import InvalidSuite
 from evals.client import Service
 from evals.harness import Result
@@ -55,6 +55,27 @@ def opened(source: Source) -> Generator[Session, None, None]:
         yield Session(service, source.label or named or label, between)
         if between and source.record:
             between.write(source.record)
+
+
+@contextmanager
+def broken(source: Source) -> Generator[Session, None, None]:
+    """Run a service for chaos cases: all its models simulated, its timeouts short, no open circuits. Raises Unreachable."""
+    with TemporaryDirectory(prefix="octant-evals-releases-") as folder:
+        chain.cut_down(Path(folder), patience=chaos.PATIENCE)
+        with stack.running({"OCTANT_RELEASES_DIR": folder, **chaos.SETTINGS}, cap=source.cap) as (service, label):
+            yield Session(service, source.label or label)
+
+
+def why_unbroken(source: Source) -> str:
+    """Why no fault can be injected for this source; empty if it can."""
+    if source.base_url:
+        return "the service was not started for the run"
+    if source.record or source.replay:
+        return "a recording stands between the service and its models"
+    if source.provider is not None or source.position is not None:
+        return "the fallback chains are cut down"
+    real = set(vendors.VENDORS) - set(vendors.simulated(load_settings()))
+    return f"real models answer for {' and '.join(sorted(real))}" if real else ""
 
 
 def progress(total: int) -> Callable[[Result], None]:

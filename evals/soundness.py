@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from evals.baseline import Baseline
 from evals.cases import Case, InvalidSuite, by_mode
+from evals.chaos import MODE
 from evals.gate import Thresholds
 from evals.privacy import personal
 from evals.suite import Suite
@@ -18,6 +19,7 @@ def check_suite(suite: Suite, cases: Sequence[Case], thresholds: Thresholds, bas
         *_unpaired(cases, thresholds),
         *_drafts(cases),
         *_unprompted(suite, cases),
+        *_misplaced(cases),
         *suite.problems(cases),
         *_personal(suite, cases),
     ]
@@ -47,6 +49,13 @@ def _unprompted(suite: Suite, cases: Sequence[Case]) -> Iterator[str]:
     """The suite says which prompt is behind an endpoint: the models of its fallback chain are judged by these cases."""
     for endpoint in sorted({case.endpoint for case in cases} - set(suite.prompts)):
         yield f"no prompt is named for the endpoint {endpoint}"
+
+
+def _misplaced(cases: Sequence[Case]) -> Iterator[str]:
+    """Chaos cases have a failure mode of their own: they count in no share of answers."""
+    for case in cases:
+        if (case.failure_mode == MODE) is not (case.chaos is not None):
+            yield f"{case.id}: cases with a fault, and no others, belong to {MODE}"
 
 
 def _personal(suite: Suite, cases: Sequence[Case]) -> Iterator[str]:

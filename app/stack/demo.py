@@ -11,10 +11,11 @@ from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
 
-from app.settings import Settings, load
+from app.settings import EvalsSettings, Settings, load
 from app.stack import embedded, interrupts, setup, traffic, vendors
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
 from app.stack.keeper import CLEANING, kept
@@ -25,6 +26,7 @@ from app.stack.stop_times import stop_seconds
 START_SECONDS = 60.0
 UNEXPECTED, DEAD = 1, 3
 LOCK = "lock"
+SCORED_SOON = {"OCTANT_EVALS__INTERVAL": "5", "OCTANT_EVALS__LATE": "5"}  # seconds: a demo is watched, production is not
 KEEPER_SECONDS = 0.5  # for the keeper of a killed run to say that it has the lock
 
 
@@ -64,7 +66,8 @@ def run(*, once: bool, quiet: bool = False, notice: Path | None = None) -> int:
         keep_private(settings.state_dir)
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         folder = settings.state_dir
-        with kept(folder / LOCK, lambda: _stop_left_overs(folder)), _only_one(folder), everything(settings, tell) as running:
+        parts = everything(settings, tell, scored=not (once or quiet))
+        with kept(folder / LOCK, lambda: _stop_left_overs(folder)), _only_one(folder), parts as running:
             try:
                 return _show(running, once=once, quiet=quiet, notice=notice)
             except interrupts.Interrupted:
@@ -110,8 +113,11 @@ def reset() -> None:
 
 
 @contextmanager
-def everything(settings: Settings, tell: Callable[[str], None]) -> Generator[Running, None, None]:
-    """Run all parts until the end of the block; they stop in the reverse order, the service first."""
+def everything(settings: Settings, tell: Callable[[str], None], *, scored: bool = False) -> Generator[Running, None, None]:
+    """Run all parts until the end of the block; they stop in the reverse order, the service first.
+
+    ``scored``: the evals score the calls, where they are installed beside the service.
+    """
     folder = settings.state_dir
     for name in _stop_left_overs(folder):
         tell(f"{name} of an earlier run stopped")
@@ -140,7 +146,10 @@ def everything(settings: Settings, tell: Callable[[str], None]) -> Generator[Run
             child("worker", [sys.executable, "-m", "app.stack.job_worker"], folder, stop_seconds=patience)
         )
         tell("the service is ready")
-        yield Running(running, [service, worker, *simulators, _postgres(folder), _valkey(folder)], vendors.label_of(stood_in_for))
+        scorers = _scorer(stack, folder, running, tell) if scored else []
+        yield Running(
+            running, [service, worker, *scorers, *simulators, _postgres(folder), _valkey(folder)], vendors.label_of(stood_in_for)
+        )
 
 
 def _stop_left_overs(folder: Path) -> list[str]:
@@ -157,6 +166,19 @@ def _simulator(stack: ExitStack, folder: Path, stood_in_for: list[str]) -> tuple
     wait_for(simulator.log, simulator, START_SECONDS)
     (folder / "simulator.json").write_text(json.dumps(ports))
     return [simulator], vendors.simulator_environment(ports, stood_in_for)
+
+
+def _scorer(stack: ExitStack, folder: Path, settings: Settings, tell: Callable[[str], None]) -> list[Watched]:
+    """Score recorded calls as they come; soon, unless the settings say when. Returns its process, none without the evals."""
+    if not find_spec("evals"):
+        return []
+    port = _port(settings.host, settings.evals.metrics_port)
+    os.environ["OCTANT_EVALS__METRICS_PORT"] = str(port)
+    if settings.evals.model_copy(update={"metrics_port": EvalsSettings().metrics_port}) == EvalsSettings():
+        os.environ.update(SCORED_SOON)
+    scorer = stack.enter_context(child("evals", [sys.executable, "-m", "evals", "online"], folder))
+    tell(f"calls are scored; metrics at http://127.0.0.1:{port}/metrics, candidates by `python -m evals candidates`")
+    return [scorer]
 
 
 def _port(host: str, wanted: int) -> int:

@@ -54,16 +54,17 @@ _SAID = text("""
         SELECT id, at, "user" FROM calls WHERE request_id = f.request_id AND tenant = f.tenant AND feature = ANY(:features)
         AND outcome = ANY(:outcomes) ORDER BY at DESC LIMIT 1
     ) AS c
-    WHERE f.looked_at IS NULL AND f.rating::text = 'bad'::text AND f.at <= :until
+    WHERE f.reviewed_at IS NULL AND f.rating::text = 'bad'::text AND f.at <= :until
     ORDER BY row_number() OVER (PARTITION BY f.tenant ORDER BY f.at), f.at LIMIT :most
 """)
-_LOOKED_AT = text("""
-    UPDATE feedback SET looked_at = :now WHERE tenant = :tenant AND request_id = :request_id AND "user" = :user AND at = :said_at
+_REVIEWED = text("""
+    UPDATE feedback SET reviewed_at = :now
+    WHERE tenant = :tenant AND request_id = :request_id AND "user" = :user AND at = :said_at
 """)
 # No call of its request can be read, or there is none and none will come.
 _FORGET = text("""
-    UPDATE feedback f SET looked_at = :now
-    WHERE f.looked_at IS NULL AND f.rating::text = 'bad'::text AND f.at <= :until AND NOT coalesce((
+    UPDATE feedback f SET reviewed_at = :now
+    WHERE f.reviewed_at IS NULL AND f.rating::text = 'bad'::text AND f.at <= :until AND NOT coalesce((
         SELECT bool_or(feature = ANY(:features) AND outcome = ANY(:outcomes)) FROM calls
         WHERE request_id = f.request_id AND tenant = f.tenant
     ), f.at >= :forgotten)
@@ -71,7 +72,7 @@ _FORGET = text("""
 
 
 @dataclass(slots=True)
-class Told:
+class RoundReport:
     """What a round did: ``scored`` and ``passed`` by feature and release, ``left_out`` by why, ``candidates`` by reason."""
 
     until: datetime
@@ -84,7 +85,7 @@ class Told:
 
 def once(
     engine: Engine, suites: Sequence[Suite], limits: EvalsSettings, now: datetime, chance: random.Random, *, forced: bool = False
-) -> Told | None:
+) -> RoundReport | None:
     """Do a round. None where another worker does one, or has just done it. Raises what SQLAlchemy raises.
 
     ``forced``: also where the last was just done.
@@ -95,14 +96,14 @@ def once(
         place = connection.execute(select(eval_position)).mappings().one_or_none()
         newest = now - timedelta(seconds=limits.late)
         behind = place is not None and place["until"] < newest - LONGEST
-        if place and not forced and not behind and place["looked_at"] > now - timedelta(seconds=limits.interval * 0.9):
+        if place and not forced and not behind and place["scored_at"] > now - timedelta(seconds=limits.interval * 0.9):
             return None
         since: datetime = place["until"] if place else newest - FIRST_LOOK
         until = max(since, min(newest, since + LONGEST))
-        told = Round(connection, suites, limits, chance, (since, until, now)).go()
-        values = {"one": True, "until": until, "looked_at": now}
+        report = Round(connection, suites, limits, chance, (since, until, now)).go()
+        values = {"one": True, "until": until, "scored_at": now}
         connection.execute(insert(eval_position).values(values).on_conflict_do_update(index_elements=["one"], set_=values))
-    return told
+    return report
 
 
 def drifts(connection: Connection) -> dict[str, Drift]:
@@ -131,11 +132,11 @@ class Round:
         self._chance = chance
         self._since, self._until, self._now = times
         self._clock = clock
-        self._told = Told(self._until, behind=self._until < self._now - timedelta(seconds=limits.late))
+        self._report = RoundReport(self._until, behind=self._until < self._now - timedelta(seconds=limits.late))
         self._scores: list[tuple[Row, Scored]] = []
         self._found: dict[str, Found] = {}
 
-    def go(self) -> Told:
+    def go(self) -> RoundReport:
         """Walk, score, look at what stands out, and write it down."""
         sampled, standing_out = self._walk()
         self._score(sampled)
@@ -143,7 +144,7 @@ class Round:
             self._look(row, reasons)
         self._write(self._feedback())
         self._connection.execute(_FORGET, {**self._sayable, "now": self._now, "forgotten": self._now - FORGOTTEN})
-        return self._told
+        return self._report
 
     def _walk(self) -> tuple[list[Row], dict[str, tuple[datetime, list[Reason]]]]:
         """The sample, and the calls that stand out by id: those that were flagged and those that were handed over."""
@@ -166,14 +167,14 @@ class Round:
             if reasons and row["outcome"] == NOT_ASKED:
                 not_asked.offer((row, reasons))
             elif reasons and len(standing_out) >= self._limits.candidates:
-                self._told.left_out["candidates"] += 1
+                self._report.left_out["candidates"] += 1
             elif reasons:
                 standing_out[row["id"]] = row["at"], reasons
         # They cost nothing, so anybody can send thousands: they take what room is left, a fair sample of them.
         chosen = not_asked.held[: max(0, self._limits.candidates - len(standing_out))]
         standing_out |= {row["id"]: (row["at"], reasons) for row, reasons in chosen}
-        self._told.left_out["candidates"] += not_asked.passed_over + len(not_asked.held) - len(chosen)
-        self._told.left_out["sample"] += sum(reservoir.passed_over for reservoir in reservoirs.values())
+        self._report.left_out["candidates"] += not_asked.passed_over + len(not_asked.held) - len(chosen)
+        self._report.left_out["sample"] += sum(reservoir.passed_over for reservoir in reservoirs.values())
         sampled = [row for reservoir in reservoirs.values() for row in reservoir.held]
         self._chance.shuffle(sampled)  # whoever is left out for lack of time is left out by chance too
         return sampled, standing_out
@@ -189,7 +190,7 @@ class Round:
             self._scores.append((row, found))
             if found.findings:
                 self._note(row, found, ("low_score",))
-        self._told.left_out["seconds"] += len(sampled) - done
+        self._report.left_out["seconds"] += len(sampled) - done
 
     def _rows(self, wanted: Mapping[str, tuple[datetime, list[Reason]]]) -> Iterator[tuple[Row, list[Reason]]]:
         """Records with their texts, a few at a time, in the order that they are wanted in."""
@@ -224,13 +225,15 @@ class Round:
         try:
             return read(row, self._readers)
         except Unreadable:
-            self._told.left_out["unreadable"] += 1
+            self._report.left_out["unreadable"] += 1
             return None
 
     def _note(self, row: Row, found: Scored, reasons: Sequence[Reason], comment: str = "") -> None:
         before = self._found.get(row["id"])
         if before is None and len(self._found) >= self._limits.candidates and "low_score" in reasons:
-            self._told.left_out["candidates"] += 1  # of these there may be very many; the others are bounded where they are found
+            self._report.left_out["candidates"] += (
+                1  # of these there may be very many; the others are bounded where they are found
+            )
             return
         earlier = before.reasons if before else ()
         all_of_them = tuple(dict.fromkeys((*earlier, *reasons)))
@@ -239,7 +242,7 @@ class Round:
     def _write(self, said: Sequence[Row]) -> None:
         """What was erased while it was read is not written: whoever erases waits for this transaction, or was before it."""
         self._connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": ERASING})
-        self._looked_at(said)
+        self._reviewed(said)
         rows = [row for row, _ in self._scores] + [found.row for found in self._found.values()]
         if not rows:
             return
@@ -251,14 +254,14 @@ class Round:
             put = insert(eval_scores).on_conflict_do_nothing()
             self._connection.execute(put, [_score_row(row, made) for row, made in scores])
         self._test(scores)
-        self._told.candidates.update(keep(self._connection, [one for number, one in self._found.items() if number in there]))
+        self._report.candidates.update(keep(self._connection, [one for number, one in self._found.items() if number in there]))
 
-    def _looked_at(self, said: Sequence[Row]) -> None:
+    def _reviewed(self, said: Sequence[Row]) -> None:
         """What was erased, or said anew, while it was looked at is no reason any more."""
         still: set[str] = set()
         for one in said:
             which = {name: one[name] for name in ("tenant", "request_id", "user", "said_at")}
-            if self._connection.execute(_LOOKED_AT, {**which, "now": self._now}).rowcount:
+            if self._connection.execute(_REVIEWED, {**which, "now": self._now}).rowcount:
                 still.add(one["id"])
         for number in ({one["id"] for one in said} - still) & set(self._found):
             found = self._found.pop(number)
@@ -270,8 +273,8 @@ class Round:
         states = drifts(self._connection)
         for row, made in scores:
             group = row["feature"], row["release"]
-            self._told.scored[group] += 1
-            self._told.passed[group] += not made.findings
+            self._report.scored[group] += 1
+            self._report.passed[group] += not made.findings
             states[row["feature"]] = states.get(row["feature"], Drift()).after(self._now, failed=bool(made.findings))
         for feature in {row["feature"] for row, _ in scores}:
             values = {"feature": feature, **asdict(states[feature])}

@@ -23,6 +23,7 @@ FailureMode = Literal[
     "answer_that_should_be_refusal",
     "multilingual",
     "long_context",
+    "provider_fault",
 ]
 Words = Annotated[str, Field(min_length=1)]
 Fact: TypeAlias = Words | Annotated[tuple[Words, ...], Field(min_length=1)]

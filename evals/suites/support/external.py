@@ -41,9 +41,9 @@ def _installed(package: str) -> Distribution:
 
 
 def _licence(metadata: PackageMetadata) -> str:
-    classifiers = [told for told in metadata.get_all("Classifier") or () if told.startswith("License ::")]
+    classifiers = [line for line in metadata.get_all("Classifier") or () if line.startswith("License ::")]
     expression = (metadata.get_all("License-Expression") or [""])[0]
-    return expression or " ".join(told.rpartition(":: ")[2] for told in classifiers)
+    return expression or " ".join(line.rpartition(":: ")[2] for line in classifiers)
 
 
 def _case(package: str, sample: sets.Sample, source: str) -> AnswerCase:

@@ -89,10 +89,10 @@ def figures_supported(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
 
 def tools(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
     """The right tools were called with success, and none that must not be."""
-    told = ", ".join(f"{call.name} ({call.outcome})" for call in answer.tools) or "none"
+    called = ", ".join(f"{call.name} ({call.outcome})" for call in answer.tools) or "none"
     for name in case.expect.calls:
         if name not in answer.succeeded:
-            yield f"{name} did not succeed; called: {told}"
+            yield f"{name} did not succeed; called: {called}"
     for name in case.expect.calls_not:
         if name in answer.called:
             yield f"{name} was called"
@@ -104,7 +104,7 @@ def tools(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
 def arguments(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
     """A tool did its work on the orders that were meant, and on no other."""
     for name, meant in case.expect.orders.items():
-        if wrong := sorted(order or "no order that was told" for order in answer.orders(name) - set(meant)):
+        if wrong := sorted(order or "an order without a number" for order in answer.orders(name) - set(meant)):
             yield f"{name} was done on {', '.join(wrong)}, not on {' or '.join(meant)}"
 
 

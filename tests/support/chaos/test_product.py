@@ -19,6 +19,7 @@ from support.chaos.product import CELLS, FAULTS, PRODUCT, Cell, Endpoint, Seen
 
 from app.stack.embedded import embedded_valkey
 from evals.chain import newest
+from evals.suites.support.suite import SUITE
 
 pytestmark = [pytest.mark.xdist_group("chaos"), pytest.mark.timeout(240)]  # the first test sets a service up
 
@@ -112,3 +113,18 @@ async def test_when_the_providers_are_back_so_is_the_product(service: tuple[str,
 def test_every_fault_of_the_product_is_one_of_the_matrix() -> None:
     assert all(FAULTS.values())
     assert (ROOT / "docs" / "recovery.md").exists()
+
+
+def test_the_eval_cases_state_the_same_ends_as_this_table() -> None:
+    """E7: they are in the gate and its report; the streams, and the outage of a vendor, are here alone."""
+    rows = {str(fault["kind"]) + str(fault.get("sends", "")): name for name, fault in FAULTS.items() if fault}
+    found: set[tuple[str, str, str]] = set()
+    for case in (case for case in SUITE.load() if case.chaos and case.chaos.fault["kind"] != "refuse"):
+        assert case.chaos is not None
+        name = rows[case.chaos.fault["kind"] + case.chaos.fault.get("sends", "")]
+        endpoint: Endpoint = "ticket" if case.endpoint == "support/tickets" else "answer"
+        stated = PRODUCT[name][endpoint, case.chaos.strikes]
+        sees = case.chaos.code or ("filed" if endpoint == "ticket" else case.expect.model_dump()["outcome"])
+        assert (case.chaos.status, sees, bool(case.chaos.fallback)) == (stated.status, stated.sees, stated.fallback), case.id
+        found.add((name, endpoint, case.chaos.strikes))
+    assert len(found) >= 18

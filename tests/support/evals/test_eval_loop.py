@@ -254,7 +254,7 @@ async def test_the_worker_does_rounds_by_itself_and_tells_prometheus(
         **os.environ, "OCTANT_DATABASE_URL": service_stores["OCTANT_DATABASE_URL"], "OCTANT_EVALS__METRICS_PORT": str(port),
         "OCTANT_EVALS__INTERVAL": "0.2", "OCTANT_EVALS__LATE": "0",
     }  # fmt: skip
-    before = loop.rows("SELECT looked_at FROM eval_position")[0]["looked_at"].timestamp()
+    before = loop.rows("SELECT scored_at FROM eval_position")[0]["scored_at"].timestamp()
     with subprocess.Popen([sys.executable, "-m", "evals", "online"], cwd=ROOT, env=env) as process:  # noqa: ASYNC220
         try:
             async with asyncio.timeout(60):

@@ -22,7 +22,7 @@ from evals.cases import InvalidSuite
 from evals.discovery import chosen
 from evals.online import candidates, recorded, rounds
 from evals.online.candidates import decide, open_candidate
-from evals.online.rounds import LOCK, Round, Told, once
+from evals.online.rounds import LOCK, Round, RoundReport, once
 
 SUITES = chosen(["support"])
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -68,7 +68,7 @@ def limits(**changes: Any) -> EvalsSettings:  # noqa: ANN401 - any setting
     return EvalsSettings(**({"late": 60, "sample": 10, "interval": 60} | changes))
 
 
-def go(engine: Engine, now: datetime = NOW, **changes: Any) -> Told:  # noqa: ANN401 - any setting
+def go(engine: Engine, now: datetime = NOW, **changes: Any) -> RoundReport:  # noqa: ANN401 - any setting
     told = once(engine, SUITES, limits(**changes), now, random.Random(3), forced=True)  # noqa: S311 - sampling
     assert told is not None
     return told
@@ -246,7 +246,7 @@ async def test_feedback_without_a_call_that_can_be_read_holds_nobody_up(engine: 
     chats = [call("x", 800, feature="chat.completions", request_id=f"req_chat_{number}") for number in range(5)]
     await writer.write([*chats, call(GOOD, 101, request_id="req_mine")])
     assert go(engine, candidates=5).candidates == {"user_feedback": 1}
-    waiting = [row.request_id for row in rows(engine, "SELECT request_id FROM feedback WHERE looked_at IS NULL ORDER BY at")]
+    waiting = [row.request_id for row in rows(engine, "SELECT request_id FROM feedback WHERE reviewed_at IS NULL ORDER BY at")]
     assert waiting == [f"req_none_{number}" for number in range(5)], "their records may still come; no chat is ever read"
 
 
@@ -320,7 +320,7 @@ async def test_feedback_waits_for_its_record_and_is_forgotten_without_one(engine
             ("audit-tests", "req_never", 7000),
         ):
             connection.execute(text(given), {"t": tenant, "r": request, "at": NOW - timedelta(seconds=age)})
-    waiting = "SELECT tenant, request_id FROM feedback WHERE looked_at IS NULL ORDER BY tenant"
+    waiting = "SELECT tenant, request_id FROM feedback WHERE reviewed_at IS NULL ORDER BY tenant"
     go(engine)
     assert [tuple(row) for row in rows(engine, waiting)] == [("audit-tests", "req_late"), ("other", "req_late")]
     await writer.write([call(GOOD, 71, request_id="req_late")])

@@ -93,7 +93,7 @@ def test_a_bad_answer_is_told_what_is_wrong_with_it(expect: dict[str, Any], chan
         (
             {"orders": {"cancel_order": ["NW-10001"]}},
             {"tools": [{"name": "cancel_order", "outcome": "ok"}]},
-            "arguments: cancel_order was done on no order that was told",
+            "arguments: cancel_order was done on an order without a number",
         ),
         ({"language": "de"}, {}, "language: is written in en, not in de"),
         ({"language": "de"}, {"answer": "42."}, "language: is written in no known language, not in de"),
