@@ -10,7 +10,7 @@ GENERATOR := .octant/bench-redaction
 NER := .octant/ner
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check eval bench phoenix bench-records outage soak observe rogue fuzz generate tools attacks injection rollback reset bench-redaction ner audit sbom lock
+.PHONY: help setup demo serve test fork check eval bench phoenix bench-records outage soak observe rogue fuzz generate tools attacks injection rollback reset bench-redaction ner audit sbom lock
 
 help: ## Show the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ serve: $(RUN) ## Run the service alone, on the stores that OCTANT_DATABASE_URL a
 
 test: $(DEV) ## Run all tests, on real stores and a real provider process
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+fork: $(DEV) ## Take the worked example off a copy of the tree, and check and test what is left
+	$(BIN)/python -m pytest -m fork tests/fork $(ARGS)
 
 check: $(DEV) ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -24,7 +24,7 @@ from app.edge.admin import AdminSide
 from app.edge.limits import RequestLimits
 from app.edge.middleware import EdgeMiddleware, from_http
 from app.edge.openapi import ApiDocument
-from app.features import support
+from app.features.installed import installed
 from app.security.redaction.redactor import Redactor
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
@@ -40,14 +40,14 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         async with open_parts(settings, metrics, running) as parts:
             app.state.edge = parts.edge
-            products = (chat.router(parts.gateway), support.router(parts.support))
-            said = feedback.router(parts.engine, parts.kept)
+            own = parts.features
+            answering = (chat.router(own.gateway), *(feature.router(own) for feature in installed()))
             for router in (
-                *products,
-                jobs.router(posts(*products)),
-                said,
-                calls.router(parts.engine, parts.actions, parts.redactor),
-                alarm.router(parts.actions, parts.redactor),
+                *answering,
+                jobs.router(posts(*answering)),
+                feedback.router(own.engine, own.kept),
+                calls.router(own.engine, parts.actions, own.redactor),
+                alarm.router(parts.actions, own.redactor),
             ):
                 document.include(router)
             yield
@@ -88,7 +88,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
 
 
 def posts(*routers: APIRouter) -> frozenset[str]:
-    """The paths that make model calls: every POST of a product. These can be deferred."""
+    """The paths that make model calls: every POST of the vendors' APIs and the products. These can be deferred."""
     routes = (route for router in routers for route in router.routes if isinstance(route, APIRoute))
     return frozenset(route.path for route in routes if "POST" in (route.methods or ()) and "{" not in route.path)
 

@@ -9,14 +9,15 @@ providers' keys from ``octant_openai__api_key`` and so on, these also when they 
 import ipaddress
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, SecretStr, ValidationError, create_model, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.errors import Misconfigured
 from app.domain.json_text import DEEPEST
 from app.domain.money import from_dollars
+from app.gateway.providers.adapters import ADAPTERS, Adapter
 from app.security.keys.provider_keys import KeyPlace
 
 DEVELOPMENT_SECRET = "development-only-secret"  # noqa: S105 - refused outside development, see `Settings._complete`
@@ -29,12 +30,19 @@ Seconds = Annotated[float, Field(gt=0)]
 class ProviderSettings(BaseModel):
     """One endpoint that answers model calls. ``kind`` is the wire it speaks; any OpenAI-compatible server is ``openai``."""
 
-    kind: Literal["openai", "anthropic"] = "openai"
+    kind: str = "openai"
     base_url: str
     api_key: SecretStr = SecretStr("")
     legacy_max_tokens: bool = Field(
         default=False, description="Send max_tokens instead of max_completion_tokens (vLLM, llama.cpp, Ollama)."
     )
+
+    @field_validator("kind")
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        if value not in ADAPTERS:
+            raise ValueError(f"must be one of: {', '.join(ADAPTERS)}")
+        return value
 
 
 class VendorSettings(BaseModel):
@@ -43,18 +51,6 @@ class VendorSettings(BaseModel):
     base_url: str
     api_key: SecretStr = SecretStr("")
     legacy_max_tokens: bool = False
-
-
-class OpenAISettings(VendorSettings):
-    """OpenAI, or whatever stands in for it."""
-
-    base_url: str = "https://api.openai.com/v1"
-
-
-class AnthropicSettings(VendorSettings):
-    """Anthropic, or whatever stands in for it."""
-
-    base_url: str = "https://api.anthropic.com"
 
 
 class RecoverySettings(BaseModel):
@@ -138,8 +134,8 @@ class EvalsSettings(BaseModel):
     metrics_port: int = Field(default=9466, ge=0, le=65535, description="Port of /metrics of `python -m evals online`.")
 
 
-class Settings(BaseSettings):
-    """The service's settings. Construct with `load()`, which turns a bad value into a sentence."""
+class _Settings(BaseSettings):
+    """Every setting but the vendors', which the table of adapters adds below."""
 
     model_config = SettingsConfigDict(
         env_prefix="OCTANT_", env_nested_delimiter="__", env_file=".env", extra="ignore", frozen=True
@@ -170,8 +166,6 @@ class Settings(BaseSettings):
     )
     secrets_dir: Path | None = Field(default=None, description="Folder of secret files, each named as its variable.")
 
-    openai: OpenAISettings = OpenAISettings()
-    anthropic: AnthropicSettings = AnthropicSettings()
     providers: dict[str, ProviderSettings] = Field(
         default_factory=dict, description="Further providers by name, as OCTANT_PROVIDERS__GROQ__BASE_URL."
     )
@@ -205,11 +199,11 @@ class Settings(BaseSettings):
     webhook_allowed_hosts: frozenset[str] = Field(
         default=frozenset(), description="Hosts that webhooks may go to although not public, over plain http, or at any port."
     )
-    demo_tenant: str = Field(default="acme", description="Tenant of the sample orders that `octant demo` sets up.")
+    demo_tenant: str = Field(default="acme", description="Tenant that `octant demo` sets up, with the products' sample data.")
     demo_daily_cap: str = Field(default="25.00", description="Dollars that it may spend a day.")
     default_user_daily_cap: str = Field(default="5.00", description="Dollars a user may spend a day, unless set otherwise.")
     allowed_link_hosts: frozenset[str] = Field(
-        default=frozenset({"northwind.example"}), description="Hosts that links in answers may point to."
+        default=frozenset(), description="Hosts that links in answers may point to, besides those of the installed products."
     )
 
     records_keep: int = Field(default=30, ge=1, description="Days that records of calls are kept, besides today.")
@@ -240,12 +234,14 @@ class Settings(BaseSettings):
         return self.state_dir / "indexes"
 
     def all_providers(self) -> dict[str, ProviderSettings]:
-        """Every configured provider by name, the two vendors included."""
-        return {
-            "openai": ProviderSettings(kind="openai", **self.openai.model_dump()),
-            "anthropic": ProviderSettings(kind="anthropic", **self.anthropic.model_dump()),
-            **self.providers,
-        }
+        """Every configured provider by name: the vendor of each adapter, then the others."""
+        vendors = {kind: ProviderSettings(kind=kind, **self.vendor(kind).model_dump()) for kind in ADAPTERS}
+        return {**vendors, **self.providers}
+
+    def vendor(self, kind: str) -> VendorSettings:
+        """The settings of an adapter's own vendor."""
+        found: VendorSettings = getattr(self, kind)
+        return found
 
     @field_validator("kill_file", mode="before")
     @classmethod
@@ -279,14 +275,14 @@ class Settings(BaseSettings):
         for name, provider in self.all_providers().items():
             value, setting, file = provider.api_key.get_secret_value(), self._key_setting(name), self.key_file(name)
             if name in self._vendors_own:
-                setting = f"{name.upper()}_API_KEY"
+                setting = ADAPTERS[name].key_variable
             elif value:
                 file = None
             places[name] = KeyPlace(setting, value, file)
         return places
 
     def _key_setting(self, provider: str) -> str:
-        group = "" if provider in ("openai", "anthropic") else "PROVIDERS__"
+        group = "" if provider in ADAPTERS else "PROVIDERS__"
         return f"OCTANT_{group}{provider.upper()}__API_KEY"
 
     def require_stores(self) -> None:
@@ -295,6 +291,21 @@ class Settings(BaseSettings):
         if missing:
             names = " and ".join(f"OCTANT_{n.upper()}" for n in missing)
             raise Misconfigured(f"Set {names}, or run `make demo`, which brings its own Valkey and Postgres.")
+
+
+def _vendor_field(adapter: Adapter) -> tuple[type[VendorSettings], VendorSettings]:
+    """The field of an adapter's own vendor: its address is the vendor's, unless it is set."""
+    model = create_model(f"{adapter.kind.title()}Settings", __base__=VendorSettings, base_url=(str, adapter.base_url))
+    return model, model(base_url=adapter.base_url)
+
+
+if TYPE_CHECKING:
+
+    class Settings(_Settings):
+        """The service's settings. Construct with `load()`, which turns a bad value into a sentence."""
+else:
+    # One field for the vendor of each adapter: `OCTANT_OPENAI__BASE_URL` and so on.
+    Settings = create_model("Settings", __base__=_Settings, **{kind: _vendor_field(row) for kind, row in ADAPTERS.items()})
 
 
 def load(**overrides: Any) -> Settings:  # noqa: ANN401 - field values of any type, validated by pydantic
@@ -310,9 +321,9 @@ def load(**overrides: Any) -> Settings:  # noqa: ANN401 - field values of any ty
 def _with_vendor_keys(settings: Settings) -> Settings:
     """Let the vendors' own variables supply a key that ours leave empty."""
     updates: dict[str, VendorSettings] = {}
-    for name in ("openai", "anthropic"):
-        vendor: VendorSettings = getattr(settings, name)
-        key = os.environ.get(f"{name.upper()}_API_KEY", "")
+    for name, adapter in ADAPTERS.items():
+        vendor = settings.vendor(name)
+        key = os.environ.get(adapter.key_variable, "")
         if key and not vendor.api_key.get_secret_value():
             updates[name] = vendor.model_copy(update={"api_key": SecretStr(key)})
     settings = settings.model_copy(update=updates)

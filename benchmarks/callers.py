@@ -10,14 +10,16 @@ from typing import Any
 
 import aiohttp
 
+from benchmarks.products import REQUESTS
+
 TEXT = "Please tell me, in a sentence or two, what I should look at when choosing a tent. " * 6
 MESSAGES = [{"role": "user", "content": TEXT}]
 KINDS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "whole": ("/v1/chat/completions", {"model": "smart", "messages": MESSAGES}),
     "stream": ("/v1/messages", {"model": "smart", "max_tokens": 200, "stream": True, "messages": MESSAGES}),
-    "product": ("/v1/support/answer", {"question": "How long does standard shipping take?", "user": "ada"}),
+    **dict(zip(("product",), REQUESTS.values(), strict=False)),
 }
-MIX = ("whole",) * 11 + ("stream",) * 6 + ("product",) * 3
+MIX = ("whole",) * 11 + ("stream",) * 6 + ("product",) * 3 * ("product" in KINDS)
 DEADLINES = (10.0, 20.0, None)  # seconds that callers allow; None: what the service allows
 ANSWERED = frozenset({"answered", "degraded"})
 LONGEST_SECONDS = 120
@@ -25,7 +27,7 @@ LONGEST_SECONDS = 120
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one caller saw. ``what``: ``answered``, ``degraded`` (the product's static answer), or an error's code.
+    """What one caller saw. ``what``: ``answered``, ``degraded`` (a product's static answer), or an error's code.
 
     ``sent``: seconds since the phase began.
     """

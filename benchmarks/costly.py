@@ -18,7 +18,6 @@ from app.domain.json_text import DEEPEST, too_deep, too_much
 from app.domain.messages import Message, Text, ToolUse
 from app.domain.money import MicroUSD
 from app.edge.requests import CallContext
-from app.features.support.words import words
 from app.gateway.providers import anthropic_wire
 from app.gateway.recovery.lenient_json import document_in
 from app.security.guard.guard import Guard, fence
@@ -115,7 +114,6 @@ STAGES: dict[str, Callable[[str], object]] = {
     "fence": lambda text: fence("customer", text, nonce="01234567"),
     "tolerant JSON": document_in,
     "redaction": lambda text: Redactor(b"k").redact(text, tenant="t"),
-    "words": words,
     "leak watch": lambda text: LeakWatch(secrets_of("ocabcdefghijklmnopqr", "A system prompt of some length. " * 40)).feed(text),
     "system text": lambda text: secrets_of("", text),
     "upper bound": lambda text: most_input_tokens((), (Message("user", (Text(text),)),), (), None),

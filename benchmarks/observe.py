@@ -1,7 +1,7 @@
 """`make observe`: many mixed calls while providers fail; then the books of the service are compared, call by call.
 
 The service in two workers and a worker of jobs, on real stores and the provider simulator, export to an OTLP receiver. Callers
-ask whole, streamed, with schemas and tools, for answers and tickets, now and later; some leave in the middle, one tenant has no
+ask whole, streamed, with schemas and tools, of the products, now and later; some leave in the middle, one tenant has no
 money, one is stopped. Then records, metrics, spans, ledger and log lines must agree exactly: every call in each of them, with the
 same outcome and the same cost. Exit code 1 for one call or one micro-dollar of difference.
 """
@@ -36,6 +36,7 @@ from app.settings import load
 from app.stack.embedded import free_port
 from app.stores import build_engine
 from benchmarks.books import Sample, lost, read_books, summed, torn
+from benchmarks.products import REQUESTS
 from benchmarks.receiver import Received, receiving
 from benchmarks.stage import (
     STOP_SECONDS,
@@ -71,24 +72,16 @@ ASKED = [{"role": "user", "content": "What should I look at when choosing a tent
 FORM = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
 FORMAT = {"type": "json_schema", "json_schema": {"name": "answer", "schema": FORM, "strict": True}}
 TOOL = {"name": "look_up", "input_schema": {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}}
-TICKET = {"text": "My tent from order NW-10001 arrived torn!", "user": "ada"}
 KINDS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "whole": ("/v1/chat/completions", {"model": "smart", "messages": ASKED}),
     "stream": ("/v1/messages", {"model": "fast", "max_tokens": 200, "stream": True, "messages": ASKED}),
     "schema": ("/v1/chat/completions", {"model": "smart", "messages": ASKED, "response_format": FORMAT}),
     "tool": ("/v1/messages", {"model": "smart", "max_tokens": 200, "messages": ASKED, "tools": [TOOL]}),
-    "answer": ("/v1/support/answer", {"question": "Where is my order NW-10001?", "user": "ada"}),
-    "streamed answer": ("/v1/support/answer", {"question": "How long does shipping take?", "user": "ada", "stream": True}),
-    "ticket": ("/v1/support/tickets", TICKET),
-    "later": ("/v1/jobs", {"path": "/v1/support/tickets", "body": TICKET}),
+    "later": ("/v1/jobs", {"path": "/v1/chat/completions", "body": {"model": "fast", "messages": ASKED}}),
     "unknown": ("/v1/chat/completions", {"model": "nobody", "messages": ASKED}),
+    **REQUESTS,
 }
-MIX = (
-    ("whole",) * 6
-    + ("stream",) * 6
-    + ("schema",) * 3
-    + ("tool", "answer", "answer", "streamed answer", "ticket", "later", "unknown")
-)
+MIX = ("whole",) * 6 + ("stream",) * 6 + ("schema",) * 3 + ("tool", "later", "unknown", *REQUESTS)
 TENANTS = ("rehearsal",) * 18 + ("poor", "stopped")
 
 

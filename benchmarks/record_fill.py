@@ -52,7 +52,7 @@ SELECT
     CASE WHEN outcome = 'ok' THEN tokens_in / 4 + tokens_out * 2 ELSE 0 END, tokens_in + 8000,
     CASE WHEN random() < 0.97 THEN 0 WHEN random() < 0.9 THEN 1 ELSE 2 END,
     CASE WHEN rare > 0.99999 THEN ARRAY['last_resort'] WHEN random() < 0.01 THEN ARRAY['cheaper_model'] ELSE ARRAY[]::text[] END,
-    '{{"system": ["You help the customers of Northwind Outfitters."], "messages": [{{"role": "user", "parts": [{{"text": "'
+    '{{"system": ["You help the customers of an outdoor shop."], "messages": [{{"role": "user", "parts": [{{"text": "'
         || 'Where is NW-' || :age * 1000000 + n || '? ' || asked.words || CASE WHEN random() < 0.2 THEN ' refund' ELSE '' END
         || CASE WHEN random() < 0.02 THEN ' tent' ELSE '' END || CASE WHEN random() < 0.002 THEN ' arrived torn' ELSE '' END
         || CASE WHEN rare BETWEEN 0.5 AND 0.500001 THEN ' zyzzyva' ELSE '' END || '"}}]}}]}}',
@@ -61,8 +61,8 @@ FROM (
     SELECT n, rare, floor(200 * power(random(), 3))::int AS tenant, random() < 0.4 AS streams,
         exp(6.8 + 0.7 * random_normal()) AS latency, exp(7 + 0.8 * random_normal())::int AS tokens_in,
         exp(5 + 0.7 * random_normal())::int AS tokens_out,
-        CASE WHEN f < 0.6 THEN 'support.answer' WHEN f < 0.85 THEN 'support.tickets' WHEN f < 0.99 THEN 'chat.openai'
-            WHEN f < 0.9999 THEN 'chat.anthropic' ELSE 'support.translate' END AS feature,
+        CASE WHEN f < 0.6 THEN 'shop.answer' WHEN f < 0.85 THEN 'shop.tickets' WHEN f < 0.99 THEN 'chat.openai'
+            WHEN f < 0.9999 THEN 'chat.anthropic' ELSE 'shop.translate' END AS feature,
         CASE WHEN p < 0.7 THEN 'anthropic' WHEN p < 0.99 THEN 'openai' WHEN p < 0.9999 THEN 'groq' ELSE 'backup' END AS provider,
         CASE WHEN o < 0.97 THEN 'ok' WHEN o < 0.98 THEN 'provider_timeout' WHEN o < 0.99 THEN 'budget_exceeded'
             WHEN o < 0.997 THEN 'rate_limited' WHEN o < 0.99999 THEN 'invalid_output' ELSE 'internal' END AS outcome

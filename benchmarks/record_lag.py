@@ -24,13 +24,13 @@ from app.audit.spill import Spill
 from app.domain.calls import Attempt, Usage
 from app.domain.money import MicroUSD
 from app.domain.records import CallRecord
-from app.features.support.indexing import ARTICLES
 from app.security.redaction.redactor import Redactor
 
 POLL = 0.2
-ORDER = "NW-10001"
+ORDER = "AB-10001"
+ROOT = Path(__file__).resolve().parent.parent
 SIZES = (
-    "texts from the example's articles, each with an order's number of its own; request: log-normal, median 4 KB (p99 26 KB); "
+    "texts from our own documents, each with an order's number of its own; request: log-normal, median 4 KB (p99 26 KB); "
     "response: log-normal, median 0.8 KB (p99 5 KB); 1.05 attempts a call"
 )
 
@@ -61,8 +61,8 @@ async def measure(url: str, rate: int, seconds: float, writers: int) -> Lag:
     engine, watching = create_async_engine(url), create_async_engine(url)
     dropped: list[int] = []
     chance = random.Random(7)  # noqa: S311 - a benchmark's sizes
-    articles = [path.read_text() for path in sorted(ARTICLES.glob("*.md"))]
-    made = [_record(chance, articles) for _ in range(500)]
+    documents = [path.read_text() for path in sorted((ROOT / "docs").rglob("*.md"))]
+    made = [_record(chance, documents) for _ in range(500)]
     with tempfile.TemporaryDirectory(prefix="octant-lag-") as folder:
         recorder = Recorder(engine, Redactor(b"benchmark"), Spill(Path(folder)), on_drop=dropped.append, writers=writers)
         await recorder.start()
@@ -116,13 +116,13 @@ async def _sizes(engine: AsyncEngine) -> tuple[int, int, int]:
     return int(row[0]), int(row[1]), int(row[2])
 
 
-def _record(chance: random.Random, articles: Sequence[str]) -> CallRecord:
+def _record(chance: random.Random, documents: Sequence[str]) -> CallRecord:
     def words(size: float) -> str:
-        """What a prompt of this size holds: an order's number and passages of articles."""
+        """What a prompt of this size holds: an order's number and passages of documents."""
         passages = [ORDER]
         while sum(map(len, passages)) < size:
             start = chance.randrange(500)
-            passages.append(chance.choice(articles)[start : start + 1000])
+            passages.append(chance.choice(documents)[start : start + 1000])
         return " ".join(passages)[: int(size)]
 
     asked, answered = chance.lognormvariate(math.log(4000), 0.8), chance.lognormvariate(math.log(800), 0.8)
@@ -130,8 +130,8 @@ def _record(chance: random.Random, articles: Sequence[str]) -> CallRecord:
     one = Attempt(number=1, provider="anthropic", model="m", outcome="ok", started_ms=1.0, latency_ms=900.0, usage=usage)
     return CallRecord(
         id="", request_id="", at=datetime.now(UTC), trace_id=uuid4().hex, tenant=f"tenant-{chance.randrange(50)}",
-        user=f"user-{chance.randrange(5000)}", key_id="1a2b3c4d", feature="support.answer", target="support/answer",
-        release="2026-11-22", prompt="support/answer", prompt_version="v2", provider="anthropic", model="m", model_answered="m-1",
+        user=f"user-{chance.randrange(5000)}", key_id="1a2b3c4d", feature="shop.answer", target="shop/answer",
+        release="2026-11-22", prompt="shop/answer", prompt_version="v2", provider="anthropic", model="m", model_answered="m-1",
         stream=False, outcome="ok", error=None, latency_ms=chance.lognormvariate(6.8, 0.7), ttft_ms=None, overhead_ms=2.5,
         usage=usage, cost=MicroUSD(int(asked)), held=MicroUSD(9000), fallbacks=0, degraded=(),
         request=json.dumps({"messages": words(asked)}), response=json.dumps({"parts": words(answered)}),
@@ -144,5 +144,5 @@ def _again(record: CallRecord) -> CallRecord:
     attempts = tuple(replace(a, number=n) for n, a in enumerate(record.attempts, start=1))
     return replace(
         record, id=f"call_{unique}", request_id=f"req_{unique}", trace_id=unique, at=datetime.now(UTC), attempts=attempts,
-        request=record.request.replace(ORDER, f"NW-{int(unique[:8], 16)}"),
+        request=record.request.replace(ORDER, f"AB-{int(unique[:8], 16)}"),
     )  # fmt: skip

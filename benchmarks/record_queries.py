@@ -38,8 +38,8 @@ async def searches(engine: AsyncEngine) -> list[tuple[str, CallFilter]]:
     middle = newest["at"] - 15 * DAY
     field: dict[str, tuple[Any, Any]] = {
         "tenant": ("tenant-0", "tenant-199"), "user": ("user-0", old["user"]), "key_id": ("key0000", "key0199"),
-        "feature": ("support.answer", "support.translate"), "target": ("support/answer", "support/translate"),
-        "release": ("r-0", "canary"), "prompt": ("support/answer", "support/translate"), "prompt_version": ("v1", "v9"),
+        "feature": ("shop.answer", "shop.translate"), "target": ("shop/answer", "shop/translate"),
+        "release": ("r-0", "canary"), "prompt": ("shop/answer", "shop/translate"), "prompt_version": ("v1", "v9"),
         "provider": ("anthropic", "backup"), "model": ("anthropic-large", "backup-large"),
         "model_answered": ("anthropic-large-2026-10-01", "backup-large-2026-10-01"), "outcome": ("ok", "internal"),
         "degraded": ("cheaper_model", "last_resort"), "stream": (True, False), "failed": (True, False),
@@ -91,7 +91,7 @@ async def searches(engine: AsyncEngine) -> list[tuple[str, CallFilter]]:
         ("frequent tenant by latency ↓", CallFilter(tenant="tenant-0", sort="latency_ms")),
         ("rare tenant by cost ↓", CallFilter(tenant="tenant-199", sort="cost")),
         ("failed by cost ↓, one day", CallFilter(failed=True, sort="cost", since=middle, until=middle + DAY)),
-        ("feature, provider, outcome, slow", CallFilter(feature="support.answer", provider="openai", outcome="invalid_output",
+        ("feature, provider, outcome, slow", CallFilter(feature="shop.answer", provider="openai", outcome="invalid_output",
                                                         ranges={"latency_ms": (3000, None)})),
         ("canary and word", CallFilter(release="canary", text="tent")),
         ("word, old week", CallFilter(text="torn", since=middle, until=middle + 7 * DAY)),

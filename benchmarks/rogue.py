@@ -38,6 +38,7 @@ from app.domain.routes import PriceTable
 from app.releases.manifest import load as load_release
 from app.settings import load
 from app.stack.embedded import embedded_valkey, free_port
+from app.stack.fitting import fitting
 from app.stores import build_engine, build_valkey, places
 from benchmarks.stage import backstage, break_providers, octant, serving, simulator_stats
 
@@ -198,7 +199,7 @@ async def _run(
             )
         ).all()
     booked = {kind: (count, int(amount)) for kind, count, amount in rows}
-    release = load_release(max(p.stem for p in settings.releases_dir.glob("*.toml")), places(settings))
+    release = load_release(fitting(settings.releases_dir)[-1], places(settings))
     bill = _bill(simulator_stats(control), release.prices)
     await valkey.aclose()
     await engine.dispose()

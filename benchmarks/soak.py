@@ -177,7 +177,7 @@ async def _round(
     recorded = await _recorded(settings)
     async with open_parts(settings, metrics) as parts:
         identity = await parts.edge.keys.authenticate(key)
-        await run(Soak(parts.gateway, identity, chance, ended), count)
+        await run(Soak(parts.features.gateway, identity, chance, ended), count)
     spent, held, leases = await _money(settings, identity)
     now = await _recorded(settings)
     if now[0] - recorded[0] != sum(ended.values()) and ended:

@@ -18,7 +18,9 @@ from typing import Any
 
 from app.settings import Settings
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
+from app.stack.fitting import fitting
 from app.stack.stop_times import stop_seconds
+from app.stack.vendors import SIMULATED_PATHS, simulator_environment
 
 START_SECONDS = 120.0
 STOP_SECONDS = stop_seconds(Settings.model_fields["graceful_timeout"].default) + 5  # a supervisor waits longer than the process
@@ -67,10 +69,7 @@ def backstage(valkey_url: str | None = None) -> Generator[tuple[dict[str, str], 
             "OCTANT_PORT": str(free_port()),
             "OCTANT_METRICS_PORT": str(free_port()),
             "OCTANT_LOG_LEVEL": "error",
-            "OCTANT_OPENAI__BASE_URL": f"http://127.0.0.1:{ports['openai']}/v1",
-            "OCTANT_OPENAI__API_KEY": "simulator",
-            "OCTANT_ANTHROPIC__BASE_URL": f"http://127.0.0.1:{ports['anthropic']}",
-            "OCTANT_ANTHROPIC__API_KEY": "simulator",
+            **simulator_environment(ports, tuple(SIMULATED_PATHS)),
         }
         yield env, f"http://127.0.0.1:{ports['control']}"
 
@@ -126,7 +125,7 @@ def activate_shortened(env: dict[str, str]) -> None:
     """Put a release live that is like the newest one, with short timeouts."""
     folder = Path(env["OCTANT_STATE_DIR"]) / "releases"
     shutil.copytree("releases", folder)
-    text = max(folder.glob("*.toml")).read_text()
+    text = (folder / f"{fitting(folder)[-1]}.toml").read_text()
     for name, seconds in TIMEOUTS.items():
         text = re.sub(rf"^{name} = .*$", f"{name} = {seconds}", text, flags=re.MULTILINE)
     (folder / "short.toml").write_text(re.sub(r"^id = .*$", 'id = "short"', text, count=1, flags=re.MULTILINE))

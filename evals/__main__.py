@@ -2,327 +2,210 @@
 
 import asyncio
 import json
-import signal
-import sys
-import traceback
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from evals import baseline as baselines
-from evals import calibration, chain, page, report, runs, session, stack, store, suite
-from evals.cases import SCHEMA, Case, InvalidSuite, by_mode, load_cases, sampled, schema
-from evals.external import LOADERS
-from evals.external import load as load_suite
-from evals.gate import BROKEN, PASS, GateResult, Thresholds, judge, load_thresholds
-from evals.harness import CONCURRENCY, TIMEOUT, Plan, Result, Unreachable, run
-from evals.junit import junit
+from evals import calibration, chain, discovery, external, page, report, runs, session
+from evals.cases import Case, InvalidSuite, by_mode, sampled, schema
+from evals.evaluation import evaluate, judged, shown, today, whole
+from evals.failing import failing_closed
+from evals.gate import BROKEN, PASS, judge, load_thresholds
 from evals.online import commands
-from evals.session import Pace, Source
+from evals.options import Judgement, Pace, Reports, Selection, Source, grouped
+from evals.report import SuiteRun
+from evals.suite import Suite
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 baseline_app = typer.Typer(no_args_is_help=True, help="The pinned numbers, changed by `accept` alone.")
 app.add_typer(baseline_app, name="baseline")
 
-BaseUrl = Annotated[str, typer.Option(help="A running service; without one, the embedded default is started.")]
-ApiKey = Annotated[str, typer.Option(help="Key for --base-url.", envvar="OCTANT_EVALS_API_KEY")]
-Label = Annotated[str, typer.Option(help="What answers; reports say it, and the pinned run is found by it.")]
-Provider = Annotated[str | None, typer.Option(help="Let this provider alone answer, by a release made for the run.")]
-Patience = Annotated[float, typer.Option(min=1, help="Multiplies the release's timeouts, for a model on a slow machine.")]
-Cap = Annotated[str, typer.Option(help="Dollars that the run may spend; the service's own budget holds it.")]
-Record = Annotated[Path | None, typer.Option(help="Keep the models' replies in this file.")]
-Replay = Annotated[Path | None, typer.Option(help="Play the models' replies from this file.")]
-Repeat = Annotated[int, typer.Option(min=1, help="How often each case is run.")]
-Concurrency = Annotated[int, typer.Option(min=1, help="How many at a time.")]
-Timeout = Annotated[float, typer.Option(min=1, help="Seconds for one answer.")]
-Out = Annotated[Path | None, typer.Option(help="The run as a file; one that is there is gone on with.")]
-JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the report as JSON.")]
-ReportFile = Annotated[Path | None, typer.Option("--report", help="Write the report as markdown, for a pull request.")]
-JunitFile = Annotated[Path | None, typer.Option("--junit", help="Write the report as JUnit XML.")]
-HtmlFile = Annotated[Path | None, typer.Option("--html", help="Write the report as a page to read.")]
-Database = Annotated[str, typer.Option(help="Store the run in this Postgres, migrated.", envvar="OCTANT_EVALS_DATABASE_URL")]
-Only = Annotated[list[str], typer.Option(help="A case's id or a failure mode; may be repeated. Without: all.")]
-Sample = Annotated[int | None, typer.Option(min=1, help="Run a fair sample of so many, for a model that is slow or dear.")]
-ExternalSuite = Annotated[str, typer.Option("--suite", help=f"Cases of a package instead of ours: {', '.join(sorted(LOADERS))}.")]
-PinnedLabel = Annotated[str, typer.Option("--baseline", help="Compare with the run that is pinned under this label; --label's.")]
-Unpinned = Annotated[bool, typer.Option("--unpinned", help="Judge by thresholds alone where no run is pinned.")]
-Accept = Annotated[bool, typer.Option("--accept", help="Pin what came of it.")]
+Suites = Annotated[list[str], typer.Option("--suite", help="The product's suite; may be repeated. Default: all.")]
+Accept = Annotated[bool, typer.Option("--accept", help="Pin the result.")]
+RunFile = Annotated[Path, typer.Argument(help="A run, as --out wrote it.")]
 
 
 @app.command("gate")
-def gate(
-    *, base_url: BaseUrl = "", api_key: ApiKey = "", label: Label = "", provider: Provider = None, cap: Cap = stack.CAP,
-    patience: Patience = 1.0, record: Record = None, replay: Replay = None, repeat: Repeat = 1,
-    concurrency: Concurrency = CONCURRENCY,
-    timeout: Timeout = TIMEOUT, out: Out = None, json_file: JsonFile = None, report_file: ReportFile = None,
-    junit_file: JunitFile = None, html_file: HtmlFile = None, database: Database = "", pinned: PinnedLabel = "",
-    unpinned: Unpinned = False,
-) -> None:  # fmt: skip
-    """Run all cases, judge by the thresholds and beside the pinned run, and check that each model of each chain was run."""
-    with _failing_closed():
-        cases, thresholds = _whole_suite()
-        source = Source(
-            base_url=base_url,
-            api_key=api_key,
-            label=label,
-            provider=provider,
-            cap=cap,
-            record=record,
-            replay=replay,
-            patience=patience,
-        )
-        head, results = _run(cases, source, Pace(repeat=repeat, concurrency=concurrency, timeout=timeout, out=out))
-        kept, name = baselines.load_baseline(), pinned or head.label
-        thresholds = thresholds.of(name)
-        if name not in kept.runs and not unpinned:
-            raise InvalidSuite(f"no run of {name} is pinned: accept one, name another with --baseline, or say --unpinned")
-        verdict = judge(cases, results, thresholds, kept.runs.get(name))
-        if verdict.code != BROKEN:
-            verdict = _with_chain(verdict, kept, thresholds, name)
-        files = {"json": json_file, "report": report_file, "junit": junit_file, "html": html_file}
-        _tell(head, results, (verdict, thresholds), files, database)
-    raise typer.Exit(verdict.code)
+@grouped
+def gate(*, suite: Suites = [], source: Source, pace: Pace, judgement: Judgement, reports: Reports) -> None:  # noqa: B006 - typer's API
+    """Run all cases; judge by thresholds and against the pinned run; check that each model of each chain was evaluated."""
+    with failing_closed():
+        wanted = [whole(one) for one in discovery.chosen(suite)]
+        evaluated = evaluate([(one.suite, one.cases) for one in wanted], source, pace)
+        done = [judged(one, evaluated, judgement) for one in wanted]
+        if not suite:
+            chain.check_claimed(chain.newest()[1], [one.suite for one in wanted])
+        shown(evaluated.head, done, reports)
+        code = report.worst(done)
+    raise typer.Exit(code)
 
 
 @app.command("run")
-def run_cases(
-    *, only: Only = [],  # noqa: B006 - typer's API; never changed
-    external: ExternalSuite = "", sample: Sample = None,
-    base_url: BaseUrl = "", api_key: ApiKey = "", label: Label = "", provider: Provider = None, cap: Cap = stack.CAP,
-    patience: Patience = 1.0, record: Record = None, replay: Replay = None, repeat: Repeat = 1,
-    concurrency: Concurrency = CONCURRENCY,
-    timeout: Timeout = TIMEOUT, out: Out = None, json_file: JsonFile = None, report_file: ReportFile = None,
-    junit_file: JunitFile = None, html_file: HtmlFile = None, database: Database = "",
-) -> None:  # fmt: skip
+@grouped
+def run_cases(*, suite: Suites = [], selection: Selection, source: Source, pace: Pace, reports: Reports) -> None:  # noqa: B006 - typer's API
     """Run some cases and show how they went. Judges nothing: exit code 0 unless a case could not be judged."""
-    with _failing_closed():
-        cases, thresholds = load_suite(external).cases if external else load_cases(), load_thresholds()
-        chosen = [case for case in cases if not only or case.id in only or case.failure_mode in only]
-        if unknown := set(only) - {case.id for case in chosen} - {case.failure_mode for case in chosen}:
-            raise InvalidSuite(f"no such case or failure mode: {', '.join(sorted(unknown))}")
-        if sample:
-            chosen = sampled(chosen, sample)
-        source = Source(
-            base_url=base_url,
-            api_key=api_key,
-            label=label,
-            provider=provider,
-            cap=cap,
-            record=record,
-            replay=replay,
-            patience=patience,
-        )
-        head, results = _run(chosen, source, Pace(repeat=repeat, concurrency=concurrency, timeout=timeout, out=out))
-        thresholds = thresholds.of(head.label)
-        verdict = judge(chosen, results, thresholds)
-        files = {"json": json_file, "report": report_file, "junit": junit_file, "html": html_file}
-        _tell(head, results, (verdict, thresholds), files, database)
-    raise typer.Exit(BROKEN if verdict.code == BROKEN else PASS)
+    with failing_closed():
+        wanted = _selected(discovery.chosen(suite), selection)
+        evaluated = evaluate(wanted, source, pace)
+        done = []
+        for one, cases in wanted:
+            thresholds = load_thresholds(one.thresholds_file).of(evaluated.head.label)
+            found, skipped = evaluated.results[one.name], evaluated.skipped[one.name]
+            verdict = judge(evaluated.ran(one.name, cases), found, thresholds)
+            done.append(SuiteRun(one.name, found, verdict, thresholds, skipped, evaluated.why))
+        shown(evaluated.head, done, reports)
+        code = BROKEN if report.worst(done) == BROKEN else PASS
+    raise typer.Exit(code)
 
 
 @app.command("check")
-def check() -> None:
-    """Check the suite without running it."""
-    with _failing_closed():
-        cases, _ = _whole_suite()
-        pairs = calibration.load_labelled()
-    print(f"{len(cases)} cases over {len(by_mode(cases))} failure modes; {2 * len(pairs)} labelled answers for judges.")
+@grouped
+def check(*, suite: Suites = []) -> None:  # noqa: B006 - typer's API
+    """Check the suites without running them."""
+    with failing_closed():
+        for one in discovery.chosen(suite):
+            cases = whole(one).cases
+            pairs = calibration.load_labelled(one.judging) if one.judging else ()
+            print(f"{one.name}: {len(cases)} cases over {len(by_mode(cases))} failure modes; {2 * len(pairs)} labelled answers.")
 
 
 @app.command("schema")
-def write_schema() -> None:
-    """Write the JSON Schema that editors use."""
-    SCHEMA.write_text(json.dumps(schema(), indent=2) + "\n", encoding="utf-8")
+@grouped
+def write_schema(*, suite: Suites = []) -> None:  # noqa: B006 - typer's API
+    """Write the JSON Schema of each suite's cases, which editors use."""
+    for one in discovery.chosen(suite):
+        one.schema_file.write_text(json.dumps(schema(one.case_types), indent=2) + "\n", encoding="utf-8")
 
 
 @baseline_app.command("accept")
-def baseline_accept(
-    run_file: Annotated[Path, typer.Argument(help="A run of the whole suite, as --out wrote it.")],
-) -> None:
-    """Pin a run, and the suite as it is: from then on the gate compares with it, and misses each of its cases."""
-    with _failing_closed():
-        told = runs.read(run_file)
-        baselines.write(baselines.accept(baselines.load_baseline(), load_cases(), told, _today()))
-    passed = sum(line.passed for line in told.lines)
-    print(f"Pinned {told.head.told}: {passed} of {len(told.lines)} passed.")
+def baseline_accept(run_file: Annotated[Path, typer.Argument(help="A run of whole suites, as --out wrote it.")]) -> None:
+    """Pin a run, and its suites as they are: from then on the gate compares with it and misses each of its cases."""
+    with failing_closed():
+        done = runs.read(run_file)
+        if not done.suites:
+            raise InvalidSuite(f"{run_file} holds no result")
+        for one in discovery.chosen(done.suites):
+            part = done.of(one.name)
+            kept = baselines.load_baseline(one.baseline_file)
+            baselines.write(baselines.accept(kept, one.load(), part, today()), one.baseline_file)
+            passed = sum(line.passed for line in part.lines)
+            print(f"Pinned {done.head.title}, {one.name}: {passed} of {len(part.lines)} passed.")
 
 
 @app.command("compare")
-def compare(
-    before: Annotated[Path, typer.Argument(help="A run, as --out wrote it.")],
-    after: Annotated[Path, typer.Argument(help="Another.")],
-) -> None:
+def compare(before: RunFile, after: RunFile) -> None:
     """Compare two runs, paired by case. Exit code 1 if the second is worse."""
-    with _failing_closed():
+    with failing_closed():
         first, second = runs.read(before), runs.read(after)
-        pairs = {identity: (digest, share) for identity, (_, digest, share) in baselines.file_shares(first).items()}
-        told = baselines.beside(pairs, baselines.file_shares(second))
-        if not told.overall.cases:
+        common = [name for name in first.suites if name in second.suites]
+        words: set[str] = set()
+        for name in common:
+            pairs = {i: (digest, share) for i, (_, digest, share) in baselines.file_shares(first.of(name)).items()}
+            found = baselines.beside(pairs, baselines.file_shares(second.of(name)))
+            if found.overall.cases:
+                print(report.comparison(found, f"{name}: {second.head.title} compared with {first.head.title}"))
+                words |= {found.overall.word, *(delta.word for delta in found.modes.values())}
+        if not words:
             raise InvalidSuite("the two runs have no case in common")
-        print(report.comparison(told, f"{second.head.told} beside {first.head.told}"))
-        worse = "worse" in {told.overall.word, *(delta.word for delta in told.modes.values())}
-    raise typer.Exit(1 if worse else PASS)
+    raise typer.Exit(1 if "worse" in words else PASS)
 
 
 @app.command("report")
 def write_report(
-    run_file: Annotated[Path, typer.Argument(help="A run, as --out wrote it.")],
+    run_file: RunFile,
     html_file: Annotated[Path, typer.Option("--html", help="Where the page goes.")] = Path("evals.html"),
 ) -> None:
-    """Write the page of a run that is there as a file."""
-    with _failing_closed():
-        told, cases, thresholds = runs.read(run_file), load_cases(), load_thresholds()
-        ran = {line.id for line in told.lines}
-        chosen = [case for case in cases if case.id in ran]
-        results = list(runs.resumed(run_file, chosen, told.head).values())
-        thresholds = thresholds.of(told.head.label)
-        pinned = baselines.load_baseline().runs.get(told.head.label)
-        html_file.write_text(page.page(results, judge(chosen, results, thresholds, pinned), thresholds, told.head.told))
+    """Write the page of a run that is in a file."""
+    with failing_closed():
+        done = runs.read(run_file)
+        parts = []
+        for one in discovery.chosen(done.suites):
+            ran = {line.id for line in done.of(one.name).lines}
+            cases = [case for case in one.load() if case.id in ran]
+            results = list(runs.resumed(run_file, one.name, cases, done.head).values())
+            thresholds = load_thresholds(one.thresholds_file).of(done.head.label)
+            pinned = baselines.load_baseline(one.baseline_file).runs.get(done.head.label)
+            parts.append(SuiteRun(one.name, results, judge(cases, results, thresholds, pinned), thresholds))
+        html_file.write_text(page.page(parts, done.head.title))
     print(f"Wrote {html_file}.")
 
 
 @app.command("chain")
-def run_chain(
-    *, label: Label = "", cap: Cap = stack.CAP, concurrency: Concurrency = CONCURRENCY, timeout: Timeout = TIMEOUT,
-    accept: Accept = False,
-) -> None:  # fmt: skip
-    """Run the suite once for each place in the newest release's fallback chains, so that every model has answered."""
-    with _failing_closed():
-        cases, thresholds = _whole_suite()
-        links, kept, name = chain.chain_of(chain.newest()[1]), baselines.load_baseline(), label
-        for position in range(links.depth):
-            head, results = _run(
-                cases, Source(label=label, cap=cap, position=position), Pace(concurrency=concurrency, timeout=timeout)
-            )
-            verdict = judge(cases, results, thresholds)
-            found = chain.pinned_models(links, position, results, verdict, _today())
-            name = head.label
-            kept = kept.model_copy(update={"models": {**kept.models, name: {**kept.models.get(name, {}), **found}}})
-            for model, pinned in found.items():
-                print(f"\n{model} ({head.told}): {pinned.passed:g} of {pinned.cases} passed")
-        if accept:
-            baselines.write(kept)
-        reasons = list(chain.unshippable(links, kept, thresholds.of(name), name))
-        print("\n".join(reasons) or f"Every model in the chains of {links.release} is above its threshold.")
+@grouped
+def run_chain(*, suite: Suites = [], accept: Accept = False, source: Source, pace: Pace) -> None:  # noqa: B006 - typer's API
+    """Run each suite once for each place in the newest release's fallback chains, so that every model has answered."""
+    with failing_closed():
+        reasons = []
+        for one in discovery.chosen(suite):
+            reasons += _chain(one, source, pace, accept=accept)
+        print("\n".join(reasons) or "Every model in the chains is above its threshold.")
     raise typer.Exit(1 if reasons else PASS)
 
 
 @app.command("calibrate")
-def calibrate(
-    *, base_url: BaseUrl = "", api_key: ApiKey = "", label: Label = "", provider: Provider = None, cap: Cap = stack.CAP,
-    replay: Replay = None, record: Record = None, accept: Accept = False,
-) -> None:  # fmt: skip
+@grouped
+def calibrate(*, suite: Suites = [], accept: Accept = False, source: Source) -> None:  # noqa: B006 - typer's API
     """Measure a judge on answers whose truth is known. Exit code 1 if it may not gate."""
-    with _failing_closed():
-        floor, pairs = load_thresholds().judge, calibration.load_labelled()
-        if floor is None:
-            raise InvalidSuite("the thresholds name no floor for judges")
-        source = Source(base_url=base_url, api_key=api_key, label=label, provider=provider, cap=cap, record=record, replay=replay)
-        with session.opened(source) as there:
-            found = asyncio.run(calibration.ask(there.service, pairs, lambda _: print(".", end="", flush=True), _today()))
-        name = there.label
-        print("\n" + calibration.markdown(found, floor, name))
-        if accept:
-            calibration.accept(name, found)
-    raise typer.Exit(1 if found.shortfalls(floor) else PASS)
+    with failing_closed():
+        found = [(one, one.judging) for one in discovery.chosen(suite) if one.judging]
+        if not found:
+            raise InvalidSuite("no suite has a judge")
+        short = False
+        for one, judging in found:
+            floor = load_thresholds(one.thresholds_file).judge
+            if floor is None:
+                raise InvalidSuite(f"{one.name}: the thresholds name no floor for judges")
+            with session.opened(source) as there:
+                agreed = asyncio.run(calibration.ask(there.service, judging, lambda _: print(".", end="", flush=True), today()))
+            print("\n" + calibration.markdown(agreed, floor, there.label))
+            if accept:
+                calibration.accept(there.label, agreed, judging)
+            short |= bool(agreed.shortfalls(floor))
+    raise typer.Exit(1 if short else PASS)
 
 
-def _whole_suite() -> tuple[Sequence[Case], Thresholds]:
-    cases, thresholds = load_cases(), load_thresholds()
-    suite.check_suite(cases, thresholds, baselines.load_baseline())
-    return cases, thresholds
-
-
-def _run(cases: Sequence[Case], source: Source, pace: Pace) -> tuple[runs.Head, list[Result]]:
-    """Run cases against whoever answers. What is in the run's file already is not asked again."""
-    with session.opened(source) as there:
-        replay = there.tape.told if there.tape and source.replay else ""
-        head = runs.Head(label=there.label, replay=replay, repeat=pace.repeat)
-        done = runs.resumed(pace.out, cases, head) if pace.out else {}
-        keep = runs.writer(pace.out, head) if pace.out else None
-        show = session.progress(len(cases) * pace.repeat - len(done))
-
-        def tell(result: Result) -> None:
-            show(result)
-            if keep and result.broken is None:
-                keep(result)
-
-        # On a tape one after the other: cases change orders, and what a tool says of them is part of what a model is asked.
-        concurrency = 1 if there.tape else pace.concurrency
-        plan = Plan(repeat=pace.repeat, concurrency=concurrency, timeout=pace.timeout, done=done)
-        results = asyncio.run(run(cases, there.service, tell, plan))
-        if source.replay and there.tape and there.tape.misses:
-            raise InvalidSuite(
-                f"{there.tape.misses} requests are not on the tape: a prompt, a model, a case, an article or a tool "
-                "changed since it was recorded. Record anew."
-            )
-    return head, results
-
-
-def _with_chain(verdict: GateResult, kept: baselines.Baseline, thresholds: Thresholds, label: str) -> GateResult:
-    """The verdict with what the fallback chains say: an unevaluated fallback cannot be judged, one below its threshold fails."""
-    links = chain.chain_of(chain.newest()[1])
-    unknown = [model for model in links.models if model not in thresholds.models or model not in kept.models.get(label, {})]
-    if reasons := tuple(chain.unshippable(links, kept, thresholds, label)):
-        code = BROKEN if unknown else max(verdict.code, 1)
-        return GateResult(
-            code, (*verdict.reasons, *reasons), verdict.overall, verdict.modes, verdict.measures, verdict.comparison
-        )
-    return verdict
-
-
-def _tell(
-    head: runs.Head,
-    results: list[Result],
-    judged: tuple[GateResult, Thresholds],
-    files: dict[str, Path | None],
-    database: str,
-) -> None:
-    """Print the report and write the files that were asked for."""
-    verdict, thresholds = judged
-    told = report.markdown(results, verdict, thresholds, head.told)
-    print("\n" + told)
-    content = report.as_json(results, verdict, thresholds, head.told)
-    written = {
-        "report": lambda: told,
-        "json": lambda: json.dumps(content, indent=2) + "\n",
-        "junit": lambda: junit(results, head.told),
-        "html": lambda: page.page(results, verdict, thresholds, head.told),
-    }
-    for kind, path in files.items():
-        if path:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(written[kind](), encoding="utf-8")
-    if database:
-        print(f"Stored as run {store.store(database, head, results, verdict, content)}.")
-
-
-def _today() -> date:
-    return datetime.now(UTC).date()
-
-
-@contextmanager
-def _failing_closed() -> Generator[None, None, None]:
-    """Whatever goes wrong in the block is exit code 2: Python's own 1 would read as a score below a threshold."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what was started is stopped
-    try:
-        yield
-    except (InvalidSuite, Unreachable, OSError) as error:
-        print(f"evals: cannot judge: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("evals: interrupted", file=sys.stderr)
-    except Exception:  # noqa: BLE001 - told in full, and never a verdict
-        traceback.print_exc()
+def _selected(found: Sequence[Suite], selection: Selection) -> list[tuple[Suite, Sequence[Case]]]:
+    """The cases that were selected, of the suites that have any. Raises InvalidSuite."""
+    if selection.external:
+        found = [one for one in found if selection.external in one.external] or found[:1]
+        loaded = [(one, external.load(one, selection.external).cases) for one in found]
     else:
-        return
-    raise typer.Exit(BROKEN)
+        loaded = [(one, one.load()) for one in found]
+    names = set(selection.only)
+    chosen = [(one, [c for c in cases if not names or {c.id, c.failure_mode} & names]) for one, cases in loaded]
+    known = {name for _, cases in chosen for case in cases for name in (case.id, case.failure_mode)}
+    if unknown := names - known:
+        raise InvalidSuite(f"no such case or failure mode: {', '.join(sorted(unknown))}")
+    if selection.sample:
+        chosen = [(one, sampled(cases, selection.sample)) for one, cases in chosen]
+    return [(one, cases) for one, cases in chosen if cases]
 
 
-commands.add_to(app, _failing_closed)
+def _chain(one: Suite, source: Source, pace: Pace, *, accept: bool) -> list[str]:
+    """Run a suite for each place in its chains. Returns why the chains do not ship."""
+    wanted = whole(one)
+    links, kept, name = chain.chain_of(chain.newest()[1], set(one.prompts.values())), wanted.baseline, source.label
+    for position in range(links.depth):
+        done = evaluate([(one, wanted.cases)], replace(source, position=position), pace)
+        results, head = done.results[one.name], done.head
+        verdict = judge(done.ran(one.name, wanted.cases), results, wanted.thresholds)
+        if verdict.code == BROKEN:
+            raise InvalidSuite("\n".join(verdict.reasons))
+        found = chain.pinned_models(links, position, results, one.prompts, today())
+        name = head.label
+        kept = kept.model_copy(update={"models": {**kept.models, name: {**kept.models.get(name, {}), **found}}})
+        for model, pinned in found.items():
+            print(f"\n{model} ({head.title}): {pinned.passed:g} of {pinned.cases} passed")
+    if accept:
+        baselines.write(kept, one.baseline_file)
+    return list(chain.unshippable(links, kept, wanted.thresholds.of(name), name))
+
+
+commands.add_to(app, failing_closed)
 
 if __name__ == "__main__":
     app()

@@ -1,6 +1,7 @@
 """The pinned numbers: which cases there are, and which of them passed for whom. Changed by `evals baseline accept` alone (E4)."""
 
-from collections.abc import Mapping, Sequence
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -8,11 +9,10 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from app.domain.strict import Strict
-from evals.cases import Case, FailureMode, InvalidSuite, by_mode
+from evals.cases import Case, InvalidSuite, by_mode
+from evals.chaos import MODE
 from evals.paired import Delta, Pair, compare
 from evals.runs import RunFile
-
-BASELINE = Path(__file__).parent / "baseline.json"
 
 
 class Pinned(Strict):
@@ -48,7 +48,7 @@ class PinnedModel(Strict):
 class Baseline(Strict):
     """``cases`` are the ids of the suite by failure mode; ``runs`` and ``models`` are results by the label of what answered."""
 
-    cases: dict[FailureMode, tuple[str, ...]]
+    cases: dict[str, tuple[str, ...]]
     runs: dict[str, PinnedRun] = Field(default_factory=dict)
     models: dict[str, dict[str, PinnedModel]] = Field(default_factory=dict)
 
@@ -65,22 +65,22 @@ class Comparison:
     changed: tuple[str, ...]
 
 
-def load_baseline(path: Path = BASELINE) -> Baseline:
-    """Read the baseline. Raises InvalidSuite: without one nobody can tell whether a case went missing."""
+def load_baseline(path: Path) -> Baseline:
+    """Read the baseline. Raises InvalidSuite: without one a missing case would go unnoticed."""
     try:
         return Baseline.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise InvalidSuite(f"{path.name}: {error}") from error
 
 
-def write_baseline(cases: Sequence[Case], path: Path = BASELINE, *, before: Baseline | None = None) -> None:
+def write_baseline(cases: Sequence[Case], path: Path, *, before: Baseline | None = None) -> None:
     """Accept the suite as it is; results that are pinned stay."""
     ids = {mode: tuple(sorted(case.id for case in found)) for mode, found in sorted(by_mode(cases).items())}
     kept = before or Baseline(cases={})
     write(kept.model_copy(update={"cases": ids}), path)
 
 
-def write(baseline: Baseline, path: Path = BASELINE) -> None:
+def write(baseline: Baseline, path: Path) -> None:
     """Write it, in an order that makes changes easy to read."""
     path.write_text(baseline.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
@@ -88,14 +88,16 @@ def write(baseline: Baseline, path: Path = BASELINE) -> None:
 def accept(baseline: Baseline, cases: Sequence[Case], run: RunFile, today: date) -> Baseline:
     """The baseline with a run pinned, and with the suite as it is.
 
-    Raises InvalidSuite for a run that is not whole: a case that is missing or broke, or was changed since.
+    Raises InvalidSuite for a run that is not whole: a case that is missing or broke, or was changed since. Chaos cases may be
+    missing together: no fault can be injected into a real model.
     """
     trials = run.trials()
+    cases, whole = [case for case in cases if not case.chaos or any(c.chaos and c.id in trials for c in cases)], cases
     lines = {line.id: line for line in run.lines}
     problems = [f"{case.id}: not run" for case in cases if case.id not in trials]
     problems += [f"{line.id}: {line.broken}" for line in run.lines if line.broken]
     problems += [f"{c.id}: changed since the run" for c in cases if c.id in lines and lines[c.id].digest != c.digest]
-    problems += [f"{identity}: no such case" for identity in trials if identity not in {case.id for case in cases}]
+    problems += [f"{identity}: no such case" for identity in trials if identity not in {case.id for case in whole}]
     if problems:
         raise InvalidSuite("not accepted:\n" + "\n".join(problems))
     pinned = {
@@ -104,15 +106,18 @@ def accept(baseline: Baseline, cases: Sequence[Case], run: RunFile, today: date)
     }
     releases = sorted({line.trail.release for line in run.lines if line.trail.release})
     accepted = PinnedRun(accepted=today, release=", ".join(releases), cases=pinned)
-    ids = {mode: tuple(sorted(case.id for case in found)) for mode, found in sorted(by_mode(cases).items())}
+    ids = {mode: tuple(sorted(case.id for case in found)) for mode, found in sorted(by_mode(whole).items())}
     return baseline.model_copy(update={"cases": ids, "runs": {**baseline.runs, run.head.label: accepted}})
 
 
-Shares = Mapping[str, tuple[FailureMode, str, float]]
+Shares = Mapping[str, tuple[str, str, float]]
 
 
 def beside(before: Mapping[str, tuple[str, float]], after: Shares) -> Comparison:
-    """Compare two runs. Shares by case: form and share before; failure mode, form and share after."""
+    """Compare two runs. Shares by case: form and share before; failure mode, form and share after.
+
+    Chaos cases that flipped are named and in no test: their threshold holds each of them.
+    """
     pairs: dict[str, dict[str, Pair]] = {}
     new, changed = [], []
     for identity, (mode, digest, share) in after.items():
@@ -122,10 +127,36 @@ def beside(before: Mapping[str, tuple[str, float]], after: Shares) -> Comparison
             changed.append(identity)
         else:
             pairs.setdefault(mode, {})[identity] = Pair(before[identity][1], share)
-    overall, modes = compare({mode: list(found.values()) for mode, found in pairs.items()})
+    overall, modes = compare({mode: list(found.values()) for mode, found in pairs.items() if mode != MODE})
     flat = {identity: pair.delta for found in pairs.values() for identity, pair in found.items()}
     lost, won = (tuple(sorted(i for i, d in flat.items() if sign * d > 0)) for sign in (-1, 1))
     return Comparison(overall, modes, lost, won, tuple(sorted(new)), tuple(sorted(changed)))
+
+
+def pinned_at(commit: str, path: Path, label: str) -> PinnedRun | None:
+    """The run that is pinned in a git commit; None where the file or the label is not there. Raises InvalidSuite."""
+    if not _git(path, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}"):
+        raise InvalidSuite(f"there is no commit {commit} in this clone")
+    content = _git(path, "show", f"{commit}:./{path.name}")
+    try:
+        return Baseline.model_validate_json(content).runs.get(label) if content else None
+    except ValidationError as error:
+        raise InvalidSuite(f"{path.name} of {commit}: {error}") from error
+
+
+def _git(path: Path, *arguments: str) -> bytes:
+    """The output of git in the file's folder; nothing where it fails."""
+    command = ["git", "-C", str(path.parent), *arguments]
+    return subprocess.run(command, capture_output=True, check=False).stdout
+
+
+def unfit(comparison: Comparison, pinned: PinnedRun, cases: Sequence[Case]) -> Iterator[str]:
+    """How a pinned run differs from the run that was compared with it, of a suite of these cases."""
+    named = (("passed", comparison.lost), ("failed", comparison.won), ("in another form", comparison.changed))
+    yield from (f"{identity}: pinned {how}" for how, ids in named for identity in ids)
+    yield from (f"{identity}: not pinned" for identity in comparison.new)
+    known = {case.id for case in cases}
+    yield from (f"{identity}: pinned, and no case" for identity in sorted(set(pinned.cases) - known))
 
 
 def pinned_shares(run: PinnedRun) -> dict[str, tuple[str, float]]:
@@ -133,7 +164,7 @@ def pinned_shares(run: PinnedRun) -> dict[str, tuple[str, float]]:
     return {identity: (case.digest, case.share) for identity, case in run.cases.items()}
 
 
-def file_shares(run: RunFile) -> dict[str, tuple[FailureMode, str, float]]:
+def file_shares(run: RunFile) -> dict[str, tuple[str, str, float]]:
     """As `beside` takes them; of a run that was read back."""
     trials = run.trials()
     return {line.id: (line.failure_mode, line.digest, trials[line.id][0] / trials[line.id][1]) for line in run.lines}

@@ -1,8 +1,9 @@
 """Whether a judge may gate (E8): how far it agrees with answers whose truth is known, and what sways it that should not.
 
-`judge/labelled.yaml` holds pairs of answers; each pair is two labelled items. Agreement is Cohen's kappa, with the true positive
-rate (faithful answers it lets pass) and the true negative rate (unfaithful ones it catches). Two probes follow: each pair is
-shown in both orders, and each answer again with empty courtesy around it; a judge that changes its mind is swayed.
+A suite's `judge/labelled.yaml` holds pairs of answers; each pair is two labelled items. Agreement is Cohen's kappa, with the
+true positive rate (faithful answers it lets pass) and the true negative rate (unfaithful ones it catches). Two probes follow:
+each pair is shown in both orders, and each answer again with empty courtesy around it; a judge that changes its mind is
+swayed.
 """
 
 import asyncio
@@ -18,15 +19,13 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from app.domain.strict import Strict
-from evals import judging
-from evals.articles import article
 from evals.cases import InvalidSuite
-from evals.harness import Service
+from evals.client import Service
 from evals.judging import Claim, GatewayJudge, Judge
 from evals.rates import Rate
+from evals.suite import Judging
 
-LABELLED = Path(__file__).parent / "judge" / "labelled.yaml"
-CALIBRATIONS = Path(__file__).parent / "judge" / "calibrations.json"
+LABELLED, CALIBRATIONS = "labelled.yaml", "calibrations.json"
 RESAMPLES = 2_000
 AT_ONCE = 4
 BEFORE = "Thank you so much for reaching out to us today, we truly appreciate your patience and your trust. "
@@ -105,13 +104,14 @@ class _Opinions:
     preferred_second: bool
 
 
-def load_labelled(path: Path = LABELLED) -> tuple[Labelled, ...]:
+def load_labelled(judging: Judging) -> tuple[Labelled, ...]:
     """Read the labelled set. Raises InvalidSuite for one out of form, an article that is gone, an id used twice."""
+    path = judging.folder / LABELLED
     try:
         pairs = _FILE.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, ValidationError, yaml.YAMLError) as error:
         raise InvalidSuite(f"{path.name}: {error}") from error
-    problems = [f"{pair.id}: there is no article {pair.article}" for pair in pairs if article(pair.article) is None]
+    problems = [f"{pair.id}: there is no article {pair.article}" for pair in pairs if judging.source(pair.article) is None]
     if len({pair.id for pair in pairs}) < len(pairs):
         problems.append("an id is used twice")
     if problems:
@@ -119,14 +119,14 @@ def load_labelled(path: Path = LABELLED) -> tuple[Labelled, ...]:
     return pairs
 
 
-async def calibrate(judge: Judge, pairs: Sequence[Labelled], tell: Callable[[str], None], today: date) -> Agreement:
+async def calibrate(judge: Judge, judging: Judging, report: Callable[[str], None], today: date) -> Agreement:
     """Ask a judge about every pair. Raises Unreachable where one opinion did not come: what is missing is not agreement."""
-    places = asyncio.Semaphore(AT_ONCE)
+    places, pairs = asyncio.Semaphore(AT_ONCE), load_labelled(judging)
 
     async def one(pair: Labelled) -> _Opinions:
         async with places:
-            opinions = await _opinions(judge, pair)
-        tell(pair.id)
+            opinions = await _opinions(judge, pair, judging.source(pair.article) or "")
+        report(pair.id)
         return opinions
 
     found = await asyncio.gather(*(one(pair) for pair in pairs))
@@ -134,7 +134,7 @@ async def calibrate(judge: Judge, pairs: Sequence[Labelled], tell: Callable[[str
     lengths = [o.good == o.good_padded for o in found] + [o.bad == o.bad_padded for o in found]
     return Agreement(
         accepted=today,
-        prompts=judging.PROMPTS,
+        prompts=judging.prompts.digest,
         labelled=_digest(pairs),
         items=len(votes),
         kappa=kappa(votes),
@@ -146,10 +146,10 @@ async def calibrate(judge: Judge, pairs: Sequence[Labelled], tell: Callable[[str
     )
 
 
-async def ask(service: Service, pairs: Sequence[Labelled], tell: Callable[[str], None], today: date) -> Agreement:
+async def ask(service: Service, judging: Judging, report: Callable[[str], None], today: date) -> Agreement:
     """Calibrate the judge that a service's own gateway reaches."""
     async with aiohttp.ClientSession() as http:
-        return await calibrate(GatewayJudge(service, http), pairs, tell, today)
+        return await calibrate(GatewayJudge(judging.prompts, service, http), judging, report, today)
 
 
 def kappa(votes: Sequence[tuple[bool, bool]]) -> float:
@@ -161,17 +161,17 @@ def kappa(votes: Sequence[tuple[bool, bool]]) -> float:
     return (agreed - by_chance) / (1 - by_chance) if by_chance < 1 else 0.0
 
 
-def may_gate(label: str, floor: Floor, path: Path = CALIBRATIONS) -> list[str]:
+def may_gate(label: str, floor: Floor, judging: Judging) -> list[str]:
     """Why the judge behind ``label`` may not gate; none if it may. One that was never calibrated may not (E3)."""
-    kept = load_calibrations(path).get(label)
+    kept = load_calibrations(judging.folder / CALIBRATIONS).get(label)
     if kept is None:
         return [f"the judge behind {label} was never calibrated"]
-    if (kept.prompts, kept.labelled) != (judging.PROMPTS, _digest(load_labelled())):
+    if (kept.prompts, kept.labelled) != (judging.prompts.digest, _digest(load_labelled(judging))):
         return [f"the judge behind {label} was calibrated with another prompt or another set"]
     return kept.shortfalls(floor)
 
 
-def load_calibrations(path: Path = CALIBRATIONS) -> Mapping[str, Agreement]:
+def load_calibrations(path: Path) -> Mapping[str, Agreement]:
     """What was accepted, by label. Raises InvalidSuite."""
     try:
         return _KEPT.validate_json(path.read_bytes()) if path.exists() else {}
@@ -179,29 +179,29 @@ def load_calibrations(path: Path = CALIBRATIONS) -> Mapping[str, Agreement]:
         raise InvalidSuite(f"{path.name}: {error}") from error
 
 
-def accept(label: str, agreement: Agreement, path: Path = CALIBRATIONS) -> None:
+def accept(label: str, agreement: Agreement, judging: Judging) -> None:
     """Keep a calibration."""
+    path = judging.folder / CALIBRATIONS
     path.write_bytes(_KEPT.dump_json({**load_calibrations(path), label: agreement}, indent=1) + b"\n")
 
 
 def markdown(agreement: Agreement, floor: Floor, label: str) -> str:
     """What came of it, in words."""
     short = agreement.shortfalls(floor)
-    told = [f"## Judge {'may gate' if not short else 'may not gate'} ({label})", ""]
-    told.append(f"{agreement.items} answers with known truth, written for it.")
+    lines = [f"## Judge {'may gate' if not short else 'may not gate'} ({label})", ""]
+    lines.append(f"{agreement.items} answers with known truth, written for it.")
     low, high = agreement.kappa_interval
-    told.append(f"- Cohen's kappa {agreement.kappa:.2f} ({low:.2f} to {high:.2f})")
+    lines.append(f"- Cohen's kappa {agreement.kappa:.2f} ({low:.2f} to {high:.2f})")
     for name, rate in (("Faithful answers that pass", agreement.tpr), ("Unfaithful answers that are caught", agreement.tnr)):
         low, high = rate.interval
-        told.append(f"- {name}: {rate.passed:g} of {rate.total} ({low:.0%} to {high:.0%})")
-    told.append(
+        lines.append(f"- {name}: {rate.passed:g} of {rate.total} ({low:.0%} to {high:.0%})")
+    lines.append(
         f"- Not swayed by the order of two answers: {agreement.steady_order:.0%}; by their length: {agreement.steady_length:.0%}"
     )
-    return "\n".join([*told, "", *(f"- Below the floor: {reason}" for reason in short)]) + "\n"
+    return "\n".join([*lines, "", *(f"- Below the floor: {reason}" for reason in short)]) + "\n"
 
 
-async def _opinions(judge: Judge, pair: Labelled) -> _Opinions:
-    text = article(pair.article) or ""
+async def _opinions(judge: Judge, pair: Labelled, text: str) -> _Opinions:
     good, bad = Claim(text, pair.question, pair.good), Claim(text, pair.question, pair.bad)
     return _Opinions(
         good=await judge.supported(good),

@@ -10,24 +10,24 @@ import json
 import re
 import shutil
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import app
 from app.domain.errors import Misconfigured
+from app.features.installed import installed
 from app.releases.manifest import Manifest, TargetPin, parse
+from app.stack.fitting import fitting
 from evals.baseline import Baseline, PinnedModel
 from evals.cases import InvalidSuite
-from evals.gate import BROKEN, GateResult, Thresholds
+from evals.gate import Thresholds
 from evals.harness import Result
+from evals.suite import Suite
 
 _TIMEOUT = re.compile(r"(?m)^(\w+_timeout = )([0-9.]+)")
 RELEASES = Path(app.__file__).resolve().parents[1] / "releases"
-
-
-PROMPT_OF = {"support/answer": "support/answer", "support/tickets": "support/ticket"}  # by the endpoint that uses it
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +55,47 @@ class Chain:
 
 
 def newest(directory: Path = RELEASES) -> tuple[Path, Manifest]:
-    """The release that would go live. Raises InvalidSuite."""
-    paths = sorted(directory.glob("*.toml"))
-    if not paths:
-        raise InvalidSuite(f"no release in {directory}")
+    """The release that would go live: the newest whose products are all installed. Raises InvalidSuite."""
     try:
-        return paths[-1], parse(paths[-1].read_text(encoding="utf-8"), str(paths[-1]))
+        ids = fitting(directory)
+        if not ids:
+            raise InvalidSuite(f"no release in {directory} fits the installed products")
+        path = directory / f"{ids[-1]}.toml"
+        return path, parse(path.read_text(encoding="utf-8"), str(path))
     except (OSError, Misconfigured) as error:
         raise InvalidSuite(str(error)) from error
 
 
-def chain_of(manifest: Manifest) -> Chain:
-    """The chains of a release. ``pins`` changes when a prompt's or the articles' version does: then all is to be run anew."""
+def chain_of(manifest: Manifest, used: Collection[str]) -> Chain:
+    """The chains of the prompts that a suite uses in a release. Raises InvalidSuite for a prompt that the release has not.
+
+    ``pins`` changes when a prompt of the suite or an index of its product does: then every model is to be run anew.
+    """
+    if missing := sorted(set(used) - set(manifest.prompts)):
+        raise InvalidSuite(f"the release {manifest.id} has no prompt {', '.join(missing)}")
     prompts = {
         name: tuple(f"{target.provider}/{target.model}" for target in manifest.routes[prompt.route].targets)
         for name, prompt in sorted(manifest.prompts.items())
+        if name in used
     }
-    pinned = [sorted((n, p.sha256) for n, p in manifest.prompts.items()), sorted(manifest.indexes.items())]
+    products = {name.partition("/")[0] for name in used}
+    own = {index.name for feature in installed() if feature.name in products for index in feature.indexes}
+    indexes = sorted((name, version) for name, version in manifest.indexes.items() if name in own)
+    pinned = [sorted((n, p.sha256) for n, p in manifest.prompts.items() if n in used), indexes]
     return Chain(manifest.id, prompts, hashlib.sha256(json.dumps(pinned).encode()).hexdigest()[:16])
+
+
+def check_claimed(manifest: Manifest, suites: Sequence[Suite]) -> None:
+    """Raise InvalidSuite for a prompt of a release that no suite evaluates: its models would go live unevaluated."""
+    claimed = {prompt for suite in suites for prompt in suite.prompts.values()}
+    if unclaimed := sorted(set(manifest.prompts) - claimed):
+        raise InvalidSuite(f"no suite evaluates {', '.join(unclaimed)} of the release {manifest.id}")
+
+
+def models_of(manifest: Manifest, prompts: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """The fallback chain behind each endpoint of a suite; ``prompts`` by endpoint."""
+    chains = chain_of(manifest, set(prompts.values())).prompts
+    return {endpoint: chains[prompt] for endpoint, prompt in prompts.items()}
 
 
 def unshippable(chain: Chain, baseline: Baseline, thresholds: Thresholds, label: str) -> Iterator[str]:
@@ -115,17 +138,15 @@ def cut_down(
 
 
 def pinned_models(
-    chain: Chain, position: int, results: Sequence[Result], verdict: GateResult, today: date
+    chain: Chain, position: int, results: Sequence[Result], prompts: Mapping[str, str], today: date
 ) -> dict[str, PinnedModel]:
     """What the models at ``position`` did, each on the cases of the prompts that it answers.
 
-    Raises InvalidSuite where the run broke or another provider answered: then it is not known whose score this is.
+    ``prompts`` by endpoint. Raises InvalidSuite where another provider answered: then it is not known whose score this is.
     """
-    if verdict.code == BROKEN:
-        raise InvalidSuite("\n".join(verdict.reasons))
     own: dict[str, list[Result]] = {}
     for result in results:
-        model = chain.at(position, PROMPT_OF[result.case.endpoint])
+        model = chain.at(position, prompts[result.case.endpoint])
         if result.trail.provider not in (model.partition("/")[0], ""):
             raise InvalidSuite(f"{result.case.id}: answered by {result.trail.provider}, not by {model}")
         own.setdefault(model, []).append(result)

@@ -11,11 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from evals.baseline import Comparison, PinnedRun, beside, pinned_shares
 from evals.calibration import Floor
-from evals.cases import Case, FailureMode, InvalidSuite
+from evals.cases import Case, InvalidSuite
 from evals.harness import Result
 from evals.rates import Rate, percentile
 
-THRESHOLDS = Path(__file__).parent / "thresholds.toml"
 PASS, BELOW, BROKEN = 0, 1, 2
 
 
@@ -55,7 +54,7 @@ class Thresholds(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     overall: Threshold
-    modes: dict[FailureMode, Threshold]
+    modes: dict[str, Threshold]
     measures: dict[str, Threshold] = Field(default_factory=dict)
     limits: Limits | None = None
     models: dict[str, Threshold] = Field(default_factory=dict)
@@ -87,12 +86,12 @@ class GateResult:
     code: int
     reasons: tuple[str, ...]
     overall: Rate
-    modes: dict[FailureMode, Rate]
+    modes: dict[str, Rate]
     measures: Mapping[str, Rate] = field(default_factory=dict)
     comparison: Comparison | None = None
 
 
-def load_thresholds(path: Path = THRESHOLDS) -> Thresholds:
+def load_thresholds(path: Path) -> Thresholds:
     """Read the thresholds. Raises InvalidSuite."""
     try:
         return Thresholds.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
@@ -105,10 +104,13 @@ def judge(
 ) -> GateResult:
     """Judge a run of ``cases``. One case that was not run or could not be judged breaks it, whatever the others did.
 
+    The overall share, the means and the limits are over answers; chaos cases have their threshold and no part in these.
+
     ``pinned`` is the run that was accepted for what answers here. A run that is worse fails, however far above its thresholds.
     """
     modes = {mode: _rate(results, mode) for mode in dict.fromkeys(case.failure_mode for case in cases)}
-    overall = _rate(results)
+    answers = [result for result in results if not result.case.chaos]
+    overall = _rate(answers)
     trials = Counter(identity for identity, _ in {(result.case.id, result.trial) for result in results})
     most = max(trials.values(), default=1)
     broken = [f"{case.id}: not run" for case in cases if not trials[case.id]]
@@ -116,20 +118,20 @@ def judge(
     broken += [f"{result.case.id}: {result.broken}" for result in results if result.broken]
     broken += [f"{mode}: no threshold" for mode in modes if mode not in thresholds.modes]
     broken += [f"{result.case.id}: invalid score" for result in results if not all(0 <= v <= 1 for v in result.measures.values())]
-    measures = means(results)
+    measures = means(answers)
     if broken or not results:
         return GateResult(BROKEN, tuple(broken) or ("no case was run",), overall, modes, measures)
     comparison = beside(pinned_shares(pinned), shares(results)) if pinned else None
-    below = [_below("overall", overall, thresholds.overall)]
+    below = [_below("overall", overall, thresholds.overall)] if answers else []
     below += [_below(mode, rate, thresholds.modes[mode]) for mode, rate in modes.items()]
     below += [_below(name, measures[name], wanted) for name, wanted in thresholds.measures.items() if name in measures]
     reasons = [reason for reason in below if reason]
-    reasons += _over(results, thresholds.limits) if thresholds.limits else []
+    reasons += _over(answers, thresholds.limits) if thresholds.limits and answers else []
     reasons += _worse(comparison) if comparison else []
     return GateResult(BELOW if reasons else PASS, tuple(reasons), overall, modes, measures, comparison)
 
 
-def shares(results: Sequence[Result]) -> dict[str, tuple[FailureMode, str, float]]:
+def shares(results: Sequence[Result]) -> dict[str, tuple[str, str, float]]:
     """Failure mode, form, and share of passed trials of each case."""
     passed: dict[str, list[bool]] = {}
     for result in results:
@@ -147,7 +149,7 @@ def means(results: Sequence[Result]) -> dict[str, Rate]:
     return {n: Rate(sum(sum(v) / len(v) for v in cases.values()), len(cases)) for n, cases in sorted(values.items())}
 
 
-def _rate(results: Sequence[Result], mode: FailureMode | None = None) -> Rate:
+def _rate(results: Sequence[Result], mode: str | None = None) -> Rate:
     found = [share for of, _, share in shares(results).values() if mode is None or of == mode]
     whole = round(sum(found), 9)
     return Rate(int(whole) if whole == int(whole) else whole, len(found))
@@ -162,12 +164,12 @@ def _below(name: str, rate: Rate, threshold: Threshold) -> str | None:
 def _over(results: Sequence[Result], limits: Limits) -> list[str]:
     cost = sum(result.trail.cost_usd for result in results) / len(results)
     slow = percentile([result.trail.seconds for result in results], 0.95)
-    told = []
+    over = []
     if cost > limits.usd_per_case:
-        told.append(f"cost: ${cost:.4f} an answer, at most ${limits.usd_per_case:.4f} may be. {limits.metric}")
+        over.append(f"cost: ${cost:.4f} an answer, at most ${limits.usd_per_case:.4f} may be. {limits.metric}")
     if slow > limits.p95_seconds:
-        told.append(f"latency: p95 {slow:.1f} s, at most {limits.p95_seconds:.0f} s may be. {limits.metric}")
-    return told
+        over.append(f"latency: p95 {slow:.1f} s, at most {limits.p95_seconds:.0f} s may be. {limits.metric}")
+    return over
 
 
 def _worse(comparison: Comparison) -> list[str]:

@@ -1,4 +1,4 @@
-"""Sends cases to a running service over HTTP, as a client would, and scores what comes back.
+"""Sends the cases of a suite to a running service over HTTP, as a client would, and scores the answers.
 
 Three ends, never confused: passed; failed, because the product answered wrongly; broken, because nothing could be judged.
 """
@@ -7,6 +7,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,49 +15,25 @@ import aiohttp
 from pydantic import ValidationError
 
 from evals.cases import Case
-from evals.measures import measure
-from evals.scorers import Finding, score
+from evals.chaos import Simulator
+from evals.client import Client, Reply, Service, Trail
+from evals.scoring import Finding
+from evals.suite import Suite
 
 CONCURRENCY = 4
 TIMEOUT = 60.0  # seconds for one case; a service with a longer deadline of its own needs `--timeout`
-FIRST_TIMEOUT = 10.0  # seconds for the first question: is anybody there?
 MOST_BROKEN = 5  # then the rest is not sent: the run cannot be judged any more, and a hanging service would take an hour
 
-# The product's own failures, told as HTTP errors: no model gave valid output, or the input was refused. All other errors say
-# that the service could not do its work, which says nothing about the product's answers.
+# The product's own failures, which it answers as HTTP errors: no model gave valid output, or the input was refused. All other
+# errors say that the service could not do its work, which says nothing about the product's answers.
 PRODUCT_FAILURES = frozenset({"output_invalid", "content_refused"})
-
-
-class Unreachable(Exception):  # noqa: N818 - the service is
-    """Nobody answers, or nobody who knows the key."""
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """Where the service is, and a key for it."""
-
-    url: str
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Trail:
-    """How an answer came about, by the service's own headers. ``model`` is empty where no model was asked."""
-
-    seconds: float = 0.0
-    cost_usd: float = 0.0
-    provider: str = ""
-    model: str = ""
-    release: str = ""
-    fallbacks: int = 0
-    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """How one trial of a case went. ``broken`` says why it could not be judged: that is never a pass.
 
-    ``measures`` are shares from 0 to 1 by name, more is better (`evals.measures`).
+    ``measures`` are shares from 0 to 1 by name, more is better (`Suite.measures`).
     """
 
     case: Case
@@ -74,28 +51,41 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How a run goes: how often each case, how many at a time, how many seconds for one, and what was done before."""
+    """How a run goes: how often each case, how many at a time, how many seconds for one, and the results that are there.
+
+    ``models`` are those of the fallback chain by endpoint: chaos cases break them.
+    """
 
     repeat: int = 1
     concurrency: int = CONCURRENCY
     timeout: float = TIMEOUT
+    models: Mapping[str, Sequence[str]] = field(default_factory=dict)
     done: Mapping[tuple[str, int], Result] = field(default_factory=dict)
 
 
 def _silently(_: Result) -> None:
-    """Tells nobody."""
+    """Report nothing."""
 
 
 async def run(
-    cases: Sequence[Case], service: Service, tell: Callable[[Result], None] = _silently, plan: Plan | None = None
+    suite: Suite,
+    cases: Sequence[Case],
+    service: Service,
+    report: Callable[[Result], None] = _silently,
+    plan: Plan | None = None,
 ) -> list[Result]:
-    """Run all cases, a few at a time. Returns one result for each case and trial, in their order. Raises Unreachable."""
+    """Run cases of a suite, a few at a time. Returns one result for each case and trial, in their order. Raises Unreachable.
+
+    With chaos cases it is one at a time: a fault strikes every request of its models.
+    """
     plan = plan or Plan()
-    places = asyncio.Semaphore(plan.concurrency)
+    places = asyncio.Semaphore(1 if any(case.chaos for case in cases) else plan.concurrency)
     broken = 0
     headers = {"authorization": f"Bearer {service.key}"}
-    async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=plan.timeout)) as session:
-        await _knock(service, session)
+    limit = aiohttp.ClientTimeout(total=plan.timeout)
+    async with aiohttp.ClientSession(headers=headers, timeout=limit) as session, aiohttp.ClientSession() as beside:
+        client, simulator = Client(service, session), Simulator(service.control, plan.models, beside)
+        await client.check()
 
         async def one(case: Case, trial: int) -> Result:
             nonlocal broken
@@ -106,69 +96,48 @@ async def run(
                 result = (
                     Result(case, (), "not sent, too many broke before", Trail(), trial)
                     if hopeless
-                    else await _send(case, trial, service, session)
+                    else await _send(suite, case, trial, (client, simulator))
                 )
                 broken += result.broken is not None
-            tell(result)
+            report(result)
             return result
 
         return await asyncio.gather(*(one(case, trial) for trial in range(plan.repeat) for case in cases))
 
 
-async def _knock(service: Service, session: aiohttp.ClientSession) -> None:
-    """Ask for the list of models, which proves address, service and key at once."""
-    try:
-        async with session.get(service.url + "/v1/models", timeout=aiohttp.ClientTimeout(total=FIRST_TIMEOUT)) as response:
-            if response.status != 200:
-                raise Unreachable(f"{service.url} answers HTTP {response.status} to GET /v1/models")
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise Unreachable(f"nobody answers at {service.url}: {type(error).__name__}") from error
-
-
-async def _send(case: Case, trial: int, service: Service, session: aiohttp.ClientSession) -> Result:
+async def _send(suite: Suite, case: Case, trial: int, there: tuple[Client, Simulator]) -> Result:
+    client, simulator = there
     started = time.monotonic()
     try:
-        async with session.post(f"{service.url}/v1/{case.endpoint}", json=case.input.wire) as response:
-            content = await response.read()
-            status, trail = response.status, _trail(response.headers, time.monotonic() - started)
+        async with simulator.broken(case.chaos, case.endpoint) if case.chaos else nullcontext():
+            reply = await suite.ask(case, client)
     except (aiohttp.ClientError, TimeoutError) as error:
         return Result(case, (), type(error).__name__, Trail(seconds=time.monotonic() - started), trial)
     except ValueError as error:
         return Result(case, (), f"headers out of form: {error}", Trail(seconds=time.monotonic() - started), trial)
-    return _judge(case, trial, (status, content), trail)
+    return _judge(suite, case, trial, reply)
 
 
-def _judge(case: Case, trial: int, answer: tuple[int, bytes], trail: Trail) -> Result:
-    status, content = answer
+def _judge(suite: Suite, case: Case, trial: int, reply: Reply) -> Result:
     try:
-        told: Any = json.loads(content)
-        if status == 200:
-            findings = score(case, told)
-            return Result(case, findings, None, trail, trial, measure(case, told, findings))
+        body: Any = json.loads(reply.content)
+        wrong = tuple(Finding("chaos", words) for words in case.chaos.wrong(reply, _code(body))) if case.chaos else ()
+        if case.chaos and (wrong or reply.status != 200):
+            return Result(case, wrong, None, reply.trail, trial)
+        if reply.status == 200:
+            findings = suite.score(case, body)
+            return Result(case, findings, None, reply.trail, trial, suite.measures(case, body, findings))
     except ValidationError as error:
         where = ", ".join(".".join(map(str, e["loc"])) or "body" for e in error.errors(include_url=False))
-        return Result(case, (), f"the body is no answer of {case.endpoint}: {where}", trail, trial)
+        return Result(case, (), f"the body is no answer of {case.endpoint}: {where}", reply.trail, trial)
     except ValueError:
-        return Result(case, (), f"HTTP {status} without JSON", trail, trial)
-    code = _code(told)
+        return Result(case, (), f"HTTP {reply.status} without JSON", reply.trail, trial)
+    code = _code(body)
     if code in PRODUCT_FAILURES:
-        return Result(case, (Finding("service", f"HTTP {status} {code}"),), None, trail, trial)
-    return Result(case, (), f"HTTP {status} {code}".strip(), trail, trial)
+        return Result(case, (Finding("service", f"HTTP {reply.status} {code}"),), None, reply.trail, trial)
+    return Result(case, (), f"HTTP {reply.status} {code}".strip(), reply.trail, trial)
 
 
-def _code(told: Any) -> str:  # noqa: ANN401 - any JSON
-    error = told.get("error") if isinstance(told, dict) else None
+def _code(body: Any) -> str:  # noqa: ANN401 - any JSON
+    error = body.get("error") if isinstance(body, dict) else None
     return str(error.get("code", "")) if isinstance(error, dict) else ""
-
-
-def _trail(headers: Mapping[str, str], seconds: float) -> Trail:
-    """Raises ValueError for a header out of form."""
-    return Trail(
-        seconds=seconds,
-        cost_usd=float(headers.get("octant-cost-usd") or 0),
-        provider=headers.get("octant-provider", ""),
-        model=headers.get("octant-model", ""),
-        release=headers.get("octant-release", ""),
-        fallbacks=int(headers.get("octant-fallbacks") or 0),
-        request_id=headers.get("x-request-id", ""),
-    )

@@ -4,21 +4,27 @@ from collections.abc import Sequence
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from evals.harness import Result
+from evals.report import SuiteRun
 
 
-def junit(results: Sequence[Result], label: str) -> str:
-    """One suite for each failure mode."""
-    modes: dict[str, list[Result]] = {}
-    for result in results:
-        modes.setdefault(result.case.failure_mode, []).append(result)
+def junit(runs: Sequence[SuiteRun], label: str) -> str:
+    """One test suite for each failure mode of each suite."""
     root = Element("testsuites", name=f"evals ({label})")
+    for run in runs:
+        _add(root, run)
+    indent(root)
+    return tostring(root, encoding="unicode") + "\n"
+
+
+def _add(root: Element, run: SuiteRun) -> None:
+    modes: dict[str, list[Result]] = {}
+    for result in run.results:
+        modes.setdefault(f"{run.suite}.{result.case.failure_mode}", []).append(result)
     for mode, found in sorted(modes.items()):
         failed, broken = sum(bool(r.findings) for r in found), sum(r.broken is not None for r in found)
         suite = SubElement(root, "testsuite", name=mode, tests=str(len(found)), failures=str(failed), errors=str(broken))
         for result in found:
             _case(suite, result)
-    indent(root)
-    return tostring(root, encoding="unicode") + "\n"
 
 
 def _case(suite: Element, result: Result) -> None:

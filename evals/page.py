@@ -8,34 +8,40 @@ from evals.gate import GateResult, Threshold, Thresholds
 from evals.harness import Result
 from evals.paired import Delta
 from evals.rates import Rate, percentile
-from evals.report import WORDS, repeats
+from evals.report import WORDS, SuiteRun, repeats, worst
 
 TONES = {0: "good", 1: "bad", 2: "broken"}
 
 
-def page(results: Sequence[Result], verdict: GateResult, thresholds: Thresholds, label: str) -> str:
-    """The whole page. Everything that a model or a case says is escaped."""
+def page(runs: Sequence[SuiteRun], label: str) -> str:
+    """The whole page. Every text of a model or a case is escaped."""
     style = (files("evals") / "page.css").read_text(encoding="utf-8")
+    words = escape(WORDS[worst(runs)])
+    body = "\n".join(_suite(run, label) for run in runs)
+    viewport = '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    title = f"<title>Evals: {words} ({escape(label)})</title>"
+    head = f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">{viewport}{title}<style>\n{style}</style></head>'
+    return f"{head}\n<body><main>\n{body}\n</main></body></html>\n"
+
+
+def _suite(run: SuiteRun, label: str) -> str:
+    results, verdict, thresholds = run.results, run.verdict, run.thresholds
     parts = [
-        _head(verdict, label),
-        _tiles(results, verdict, thresholds),
+        _head(run.suite, verdict, label),
+        _tiles([result for result in results if not result.case.chaos], verdict, thresholds),
         _reasons(verdict),
         _modes(verdict, thresholds),
         _measures(verdict, thresholds),
         _flips(verdict),
         _cases(results),
     ]
-    body = "\n".join(part for part in parts if part)
-    viewport = '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    title = f"<title>Evals: {escape(WORDS[verdict.code])} ({escape(label)})</title>"
-    head = f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">{viewport}{title}<style>\n{style}</style></head>'
-    return f"{head}\n<body><main>\n{body}\n</main></body></html>\n"
+    return "\n".join(part for part in parts if part)
 
 
-def _head(verdict: GateResult, label: str) -> str:
+def _head(suite: str, verdict: GateResult, label: str) -> str:
     tone, words = TONES[verdict.code], escape(WORDS[verdict.code].capitalize())
     badge = f'<span class="badge {tone}">{words}</span>'
-    return f'<header><h1>Evals {badge}</h1><p class="label">Answered by: {escape(label)}</p></header>'
+    return f'<header><h1>Evals of {escape(suite)} {badge}</h1><p class="label">Answered by: {escape(label)}</p></header>'
 
 
 def _tiles(results: Sequence[Result], verdict: GateResult, thresholds: Thresholds) -> str:
@@ -105,10 +111,15 @@ def _measures(verdict: GateResult, thresholds: Thresholds) -> str:
 
 
 def _flips(verdict: GateResult) -> str:
-    told = verdict.comparison
-    if not told:
+    compared = verdict.comparison
+    if not compared:
         return ""
-    named = (("Lost", told.lost), ("Won", told.won), ("New, not compared", told.new), ("Changed, not compared", told.changed))
+    named = (
+        ("Lost", compared.lost),
+        ("Won", compared.won),
+        ("New, not compared", compared.new),
+        ("Changed, not compared", compared.changed),
+    )
     items = [
         f"<p><strong>{what}:</strong> {', '.join(f'<code>{escape(i)}</code>' for i in ids)}</p>" for what, ids in named if ids
     ]
@@ -124,7 +135,7 @@ def _case(result: Result) -> str:
     case, trail = result.case, result.trail
     found = "".join(f"<li>{escape(str(finding))}</li>" for finding in result.findings)
     why = found or f"<li>could not be judged: {escape(result.broken or '')}</li>"
-    said = case.input.said if len(case.input.said) <= 600 else case.input.said[:600] + " …"
+    said = case.input.full_text if len(case.input.full_text) <= 600 else case.input.full_text[:600] + " …"
     who = f"{trail.provider}/{trail.model}" if trail.model else "no model"
     end = f"{escape(who)} · {trail.seconds:.2f} s · ${trail.cost_usd:.5f} · {escape(trail.request_id)}"
     head = f"<code>{escape(case.id)}</code> <span class=note>{escape(case.failure_mode.replace('_', ' '))}</span>"

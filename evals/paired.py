@@ -60,12 +60,12 @@ def compare(modes: Mapping[str, Sequence[Pair]], *, intervals: bool = True) -> t
     worse = {mode: p_worse(pairs) for mode, pairs in modes.items()}
     better = {mode: p_worse([Pair(p.after, p.before) for p in pairs]) for mode, pairs in modes.items()}
     worse_modes, better_modes = holm(worse, ALPHA / 2), holm(better, ALPHA / 2)
-    told = {
+    deltas = {
         mode: _delta(pairs, worse[mode], better[mode], _word(mode in worse_modes, mode in better_modes), intervals)
         for mode, pairs in modes.items()
     }
     p, q = p_worse(everything), p_worse([Pair(pair.after, pair.before) for pair in everything])
-    return _delta(everything, p, q, _word(p <= ALPHA / 2, q <= ALPHA / 2), intervals), told
+    return _delta(everything, p, q, _word(p <= ALPHA / 2, q <= ALPHA / 2), intervals), deltas
 
 
 def p_worse(pairs: Sequence[Pair]) -> float:

@@ -1,11 +1,14 @@
-"""The run in words: a table for the terminal and a pull request, JSON for programs (E4)."""
+"""The report of a run: a table for the terminal and a pull request, JSON for programs (E4)."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from evals.baseline import Comparison
-from evals.gate import GateResult, Threshold, Thresholds
+from evals.cases import Case
+from evals.chaos import MODE
+from evals.gate import BROKEN, GateResult, Threshold, Thresholds
 from evals.harness import Result
 from evals.paired import Delta
 from evals.rates import Rate, pass_all, pass_at, percentile
@@ -16,22 +19,64 @@ COMPARED = ("failure mode", "then", "now", "change", "95 % interval", "p, worse"
 MARKER = "<!-- octant-evals -->"  # by which the comment on a pull request is found again and replaced
 
 
-def markdown(results: Sequence[Result], verdict: GateResult, thresholds: Thresholds, label: str) -> str:
+@dataclass(frozen=True, slots=True)
+class SuiteRun:
+    """A suite's run, judged by its thresholds.
+
+    ``skipped`` are chaos cases that could not be run. ``since`` compares with another commit's pinned run.
+    """
+
+    suite: str
+    results: Sequence[Result]
+    verdict: GateResult
+    thresholds: Thresholds
+    skipped: Sequence[Case] = ()
+    why_skipped: str = ""
+    since: Comparison | None = None
+
+
+def worst(runs: Sequence[SuiteRun]) -> int:
+    """The exit code of all suites together; a run of no suite could not be judged."""
+    return max((run.verdict.code for run in runs), default=BROKEN)
+
+
+def markdown(runs: Sequence[SuiteRun], label: str) -> str:
     """The report as markdown. ``label`` says what answered, so that a simulator's score is never taken for a model's (E10)."""
+    return "\n".join([*("\n".join(_suite(run, label)) for run in runs), MARKER]) + "\n"
+
+
+def _suite(run: SuiteRun, label: str) -> list[str]:
+    results, verdict, thresholds = run.results, run.verdict, run.thresholds
     rows = [_row(mode, rate, thresholds.modes.get(mode)) for mode, rate in sorted(verdict.modes.items())]
-    rows.append(_row("**overall**", verdict.overall, thresholds.overall))
-    lines = [f"## Evals {WORDS[verdict.code]} ({label})", "", *_table(HEAD, rows), "", *_totals(results)]
+    rows += [_row("**overall**", verdict.overall, thresholds.overall)] if verdict.overall.total else []
+    lines = [
+        f"## Evals of {run.suite} {WORDS[verdict.code]} ({label})",
+        "",
+        *_table(HEAD, rows),
+        "",
+        *_totals([result for result in results if not result.case.chaos] or results),
+    ]
     lines += ["", *(f"- {reason}" for reason in verdict.reasons)] if verdict.reasons else []
     lines += _compared(verdict.comparison) if verdict.comparison else ["", f"Not compared: no run of {label} is pinned."]
+    lines += _compared(run.since, "### Beside the base, whose pinned run this change replaces") if run.since else []
+    lines += ["", f"Not run: {len(run.skipped)} cases of {MODE}, because {run.why_skipped}."] if run.skipped else []
     lines += _measured(verdict, thresholds)
     failed = [result for result in results if not result.passed]
     lines += ["", "### Cases that did not pass", "", *map(_failed, failed)] if failed else []
-    return "\n".join([*lines, "", MARKER]) + "\n"
+    return [*lines, ""]
 
 
-def as_json(results: Sequence[Result], verdict: GateResult, thresholds: Thresholds, label: str) -> dict[str, Any]:
-    """The run as JSON."""
+def as_json(runs: Sequence[SuiteRun], label: str) -> dict[str, Any]:
+    """The run as JSON, by suite."""
+    code = worst(runs)
+    return {"label": label, "code": code, "verdict": WORDS[code], "suites": {run.suite: suite_json(run, label) for run in runs}}
+
+
+def suite_json(run: SuiteRun, label: str) -> dict[str, Any]:
+    """A suite's run as JSON."""
+    results, verdict, thresholds = run.results, run.verdict, run.thresholds
     return {
+        "suite": run.suite,
         "label": label,
         "code": verdict.code,
         "verdict": WORDS[verdict.code],
@@ -40,9 +85,11 @@ def as_json(results: Sequence[Result], verdict: GateResult, thresholds: Threshol
         "modes": {mode: _rate(rate, thresholds.modes.get(mode)) for mode, rate in verdict.modes.items()},
         "measures": {name: _rate(rate, thresholds.measures.get(name)) for name, rate in verdict.measures.items()},
         "comparison": _comparison_json(verdict.comparison) if verdict.comparison else None,
+        "since_base": _comparison_json(run.since) if run.since else None,
         "repeats": repeats(results),
         "answered_by": dict(_answered_by(results)),
         "cost_usd": round(sum(r.trail.cost_usd for r in results), 6),
+        "skipped": [case.id for case in run.skipped],
         "cases": [_case(result) for result in results],
     }
 
@@ -58,9 +105,9 @@ def repeats(results: Sequence[Result]) -> Mapping[str, float]:
     return {name: round(value, 4) for name, value in {**at, **every}.items()} if most > 1 else {}
 
 
-def comparison(told: Comparison, title: str) -> str:
+def comparison(compared: Comparison, title: str) -> str:
     """Two runs beside each other, as markdown."""
-    return "\n".join(_compared(told, f"## {title}")) + "\n"
+    return "\n".join(_compared(compared, f"## {title}")) + "\n"
 
 
 def _case(result: Result) -> dict[str, Any]:
@@ -84,21 +131,26 @@ def _case(result: Result) -> dict[str, Any]:
     }
 
 
-def _compared(told: Comparison, head: str = "### Beside the pinned run") -> list[str]:
-    rows = [_delta(mode, delta) for mode, delta in sorted(told.modes.items())]
-    lines = ["", head, "", *_table(COMPARED, [*rows, _delta("**overall**", told.overall)])]
-    named = (("Lost", told.lost), ("Won", told.won), ("New, not compared", told.new), ("Changed, not compared", told.changed))
+def _compared(compared: Comparison, head: str = "### Beside the pinned run") -> list[str]:
+    rows = [_delta(mode, delta) for mode, delta in sorted(compared.modes.items())]
+    lines = ["", head, "", *_table(COMPARED, [*rows, _delta("**overall**", compared.overall)])]
+    named = (
+        ("Lost", compared.lost),
+        ("Won", compared.won),
+        ("New, not compared", compared.new),
+        ("Changed, not compared", compared.changed),
+    )
     return [*lines, "", *(f"{what}: {', '.join(f'`{i}`' for i in ids)}." for what, ids in named if ids)]
 
 
 def _measured(verdict: GateResult, thresholds: Thresholds) -> list[str]:
     if not verdict.measures:
         return []
-    told = []
+    means = []
     for name, rate in verdict.measures.items():
         wanted = thresholds.measures.get(name)
-        told.append(f"{name} {rate.share:.3f}" + (f" (at least {wanted.least:.2f})" if wanted else ""))
-    return ["", f"Means: {'; '.join(told)}."]
+        means.append(f"{name} {rate.share:.3f}" + (f" (at least {wanted.least:.2f})" if wanted else ""))
+    return ["", f"Means: {'; '.join(means)}."]
 
 
 def _totals(results: Sequence[Result]) -> list[str]:
@@ -155,10 +207,10 @@ def _rate(rate: Rate, threshold: Threshold | None) -> dict[str, Any]:
     return {"passed": rate.passed, "total": rate.total, "share": rate.share, "interval": list(rate.interval), **demanded}
 
 
-def _comparison_json(told: Comparison) -> dict[str, Any]:
+def _comparison_json(compared: Comparison) -> dict[str, Any]:
     def of(delta: Delta) -> dict[str, Any]:
         about = {"cases": delta.cases, "before": delta.before, "after": delta.after, "interval": list(delta.interval)}
         return {**about, "p_worse": delta.p_worse, "p_better": delta.p_better, "verdict": delta.word}
 
-    ids = {"lost": list(told.lost), "won": list(told.won), "new": list(told.new), "changed": list(told.changed)}
-    return {"overall": of(told.overall), "modes": {mode: of(delta) for mode, delta in told.modes.items()}, **ids}
+    ids = {"lost": list(compared.lost), "won": list(compared.won), "new": list(compared.new), "changed": list(compared.changed)}
+    return {"overall": of(compared.overall), "modes": {mode: of(delta) for mode, delta in compared.modes.items()}, **ids}

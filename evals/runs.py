@@ -14,9 +14,10 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from app.domain.strict import Strict
-from evals.cases import Case, FailureMode, InvalidSuite
-from evals.harness import Result, Trail
-from evals.scorers import Finding
+from evals.cases import Case, InvalidSuite
+from evals.client import Trail
+from evals.harness import Result
+from evals.scoring import Finding
 
 
 class Head(Strict):
@@ -28,7 +29,7 @@ class Head(Strict):
     repeat: int = Field(default=1, ge=1)
 
     @property
-    def told(self) -> str:
+    def title(self) -> str:
         """For reports."""
         return f"{self.label}, replayed from a recording" if self.replay else self.label
 
@@ -51,8 +52,9 @@ class _Trail(Strict):
 class Line(Strict):
     """One result. ``digest`` says of which form of the case."""
 
+    suite: str
     id: str
-    failure_mode: FailureMode
+    failure_mode: str
     digest: str
     trial: int = Field(ge=0)
     passed: bool
@@ -68,18 +70,28 @@ class RunFile(Strict):
     head: Head
     lines: tuple[Line, ...]
 
+    @property
+    def suites(self) -> tuple[str, ...]:
+        """The names of the suites that were run."""
+        return tuple(dict.fromkeys(line.suite for line in self.lines))
+
+    def of(self, suite: str) -> "RunFile":
+        """The part of the run that is one suite's."""
+        return self.model_copy(update={"lines": tuple(line for line in self.lines if line.suite == suite)})
+
     def trials(self) -> dict[str, tuple[int, int]]:
-        """Of each case how many trials passed, and how many there were. A trial that broke counts as neither, so it is told."""
-        told: dict[str, tuple[int, int]] = {}
+        """Of each case how many trials passed, and how many there were. A trial that broke counts as failed."""
+        counted: dict[str, tuple[int, int]] = {}
         for line in self.lines:
-            passed, total = told.get(line.id, (0, 0))
-            told[line.id] = (passed + line.passed, total + 1)
-        return told
+            passed, total = counted.get(line.id, (0, 0))
+            counted[line.id] = (passed + line.passed, total + 1)
+        return counted
 
 
-def line_of(result: Result) -> dict[str, Any]:
+def line_of(suite: str, result: Result) -> dict[str, Any]:
     """A result as JSON."""
     return {
+        "suite": suite,
         "id": result.case.id,
         "failure_mode": result.case.failure_mode,
         "digest": result.case.digest,
@@ -92,7 +104,7 @@ def line_of(result: Result) -> dict[str, Any]:
     }
 
 
-def writer(path: Path, head: Head) -> Callable[[Result], None]:
+def writer(path: Path, head: Head, suite: str) -> Callable[[Result], None]:
     """Begin or go on with a file. Returns what writes a result to it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
@@ -100,7 +112,7 @@ def writer(path: Path, head: Head) -> Callable[[Result], None]:
 
     def write(result: Result) -> None:
         with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line_of(result), ensure_ascii=False) + "\n")
+            file.write(json.dumps(line_of(suite, result), ensure_ascii=False) + "\n")
 
     return write
 
@@ -115,7 +127,7 @@ def read(path: Path) -> RunFile:
         raise InvalidSuite(f"{path}: {error}") from error
 
 
-def resumed(path: Path, cases: Sequence[Case], head: Head) -> Mapping[tuple[str, int], Result]:
+def resumed(path: Path, suite: str, cases: Sequence[Case], head: Head) -> Mapping[tuple[str, int], Result]:
     """What need not be run again: results of the same form of the same cases that could be judged. Raises InvalidSuite.
 
     A run of something else is not gone on with: half of one model and half of another is nobody's score.
@@ -124,8 +136,12 @@ def resumed(path: Path, cases: Sequence[Case], head: Head) -> Mapping[tuple[str,
         return {}
     before, known = read(path), {case.id: case for case in cases}
     if (before.head.label, before.head.replay) != (head.label, head.replay):
-        raise InvalidSuite(f"{path} is a run of {before.head.told}, not of {head.told}")
-    same = [line for line in before.lines if line.broken is None and line.id in known and line.digest == known[line.id].digest]
+        raise InvalidSuite(f"{path} is a run of {before.head.title}, not of {head.title}")
+    same = [
+        line
+        for line in before.of(suite).lines
+        if line.broken is None and line.id in known and line.digest == known[line.id].digest
+    ]
     return {(line.id, line.trial): _result(line, known[line.id]) for line in same}
 
 

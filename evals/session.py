@@ -1,4 +1,4 @@
-"""What a run talks to: a service that is there, one started for it, or one whose models are played from a recording."""
+"""The service of a run: one that is there, one started for the run, or one whose models are replayed from a recording."""
 
 import sys
 from collections.abc import Callable, Generator
@@ -9,54 +9,31 @@ from tempfile import TemporaryDirectory
 
 from app.settings import load as load_settings
 from app.stack import vendors
-from evals import chain, stack, tape
+from evals import chain, chaos, recording, stack
 from evals.cases import InvalidSuite
-from evals.harness import CONCURRENCY, TIMEOUT, Result, Service
-from evals.tape import Tape
+from evals.client import Service
+from evals.harness import Result
+from evals.options import Source
+from evals.recording import Recording
 
 SIMULATOR = "simulator"
 BAR = 30  # characters
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """Who answers. ``position`` and ``provider`` cut the release's routes down, ``patience`` multiplies its timeouts."""
-
-    base_url: str = ""
-    api_key: str = ""
-    label: str = ""
-    provider: str | None = None
-    position: int | None = None
-    record: Path | None = None
-    replay: Path | None = None
-    cap: str = stack.CAP
-    patience: float = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How a run goes (`harness.Plan`), and the file that it is written to and taken up from."""
-
-    repeat: int = 1
-    concurrency: int = CONCURRENCY
-    timeout: float = TIMEOUT
-    out: Path | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A service to ask, what it is called, and the tape between it and its models, if there is one."""
+    """A service, its label, and the recording between it and its models, if there is one."""
 
     service: Service
     label: str
-    tape: Tape | None = None
+    recording: Recording | None = None
 
 
 @contextmanager
 def opened(source: Source) -> Generator[Session, None, None]:
-    """Have the service there until the end of the block. Raises InvalidSuite for what contradicts itself, Unreachable.
+    """Run the service until the end of the block. Raises Unreachable, and InvalidSuite for options that contradict each other.
 
-    Also refused is a label that gives the simulator's score to a model: its server's address was forgotten, say (E10).
+    Also refused is a label that gives the simulator's score to a model, because its server's address is missing, say (E10).
     """
     if source.base_url:
         yield _foreign(source)
@@ -71,7 +48,7 @@ def opened(source: Source) -> Generator[Session, None, None]:
             chain.cut_down(folder, position=source.position, provider=source.provider, patience=source.patience)
             deadline = source.patience * load_settings().request_deadline
             extra |= {"OCTANT_RELEASES_DIR": str(folder), "OCTANT_REQUEST_DEADLINE": str(deadline)}
-        between, named = _tape(source, block)
+        between, named = _recording(source, block)
         if between:
             extra |= block.enter_context(between.serving())
         service, label = block.enter_context(stack.running(extra, cap=source.cap))
@@ -80,26 +57,47 @@ def opened(source: Source) -> Generator[Session, None, None]:
             between.write(source.record)
 
 
+@contextmanager
+def broken(source: Source) -> Generator[Session, None, None]:
+    """Run a service for chaos cases: all its models simulated, its timeouts short, no open circuits. Raises Unreachable."""
+    with TemporaryDirectory(prefix="octant-evals-releases-") as folder:
+        chain.cut_down(Path(folder), patience=chaos.PATIENCE)
+        with stack.running({"OCTANT_RELEASES_DIR": folder, **chaos.SETTINGS}, cap=source.cap) as (service, label):
+            yield Session(service, source.label or label)
+
+
+def why_unbroken(source: Source) -> str:
+    """Why no fault can be injected for this source; empty if it can."""
+    if source.base_url:
+        return "the service was not started for the run"
+    if source.record or source.replay:
+        return "a recording stands between the service and its models"
+    if source.provider is not None or source.position is not None:
+        return "the fallback chains are cut down"
+    real = set(vendors.VENDORS) - set(vendors.simulated(load_settings()))
+    return f"real models answer for {' and '.join(sorted(real))}" if real else ""
+
+
 def progress(total: int) -> Callable[[Result], None]:
     """A bar in a terminal, else a character for each result: a point passed, F failed, E could not be judged."""
     if not sys.stderr.isatty():
         return lambda result: print("." if result.passed else "E" if result.broken else "F", end="", flush=True)
     counted = {"done": 0, "failed": 0, "broken": 0}
 
-    def tell(result: Result) -> None:
+    def show(result: Result) -> None:
         counted["done"] += 1
         counted["failed"] += bool(result.findings)
         counted["broken"] += result.broken is not None
         full = BAR * counted["done"] // total
-        told = f"{counted['done']}/{total}, {counted['failed']} failed, {counted['broken']} broken"
+        summary = f"{counted['done']}/{total}, {counted['failed']} failed, {counted['broken']} broken"
         end = "\n" if counted["done"] == total else ""
-        print(f"\r[{'#' * full}{'.' * (BAR - full)}] {told}", end=end, file=sys.stderr, flush=True)
+        print(f"\r[{'#' * full}{'.' * (BAR - full)}] {summary}", end=end, file=sys.stderr, flush=True)
 
-    return tell
+    return show
 
 
 def _foreign(source: Source) -> Session:
-    """A service that somebody else runs: only they can say what answers there."""
+    """A service that others run: only they can say what answers there."""
     if not source.label.strip():
         raise InvalidSuite("--label must say what answers at --base-url")
     if source.record or source.replay or source.provider or source.position is not None:
@@ -110,7 +108,7 @@ def _foreign(source: Source) -> Session:
 def _check_label(source: Source) -> None:
     """Raise InvalidSuite where the simulator would answer, or a recording be played, under another name."""
     if source.label and source.replay:
-        raise InvalidSuite("--label: a recording says itself what answers on it")
+        raise InvalidSuite("--label: the recording itself says what answers on it")
     if not source.label or source.label.lower().startswith(SIMULATOR):
         return
     settings = load_settings()
@@ -124,10 +122,10 @@ def _check_label(source: Source) -> None:
         )
 
 
-def _tape(source: Source, block: ExitStack) -> tuple[Tape | None, str]:
-    """The tape, if one is asked for, and the label of what is on it."""
+def _recording(source: Source, block: ExitStack) -> tuple[Recording | None, str]:
+    """The recording to play or to make, if there is one, and the label of what answers on it."""
     if source.replay:
-        played = tape.replaying(source.replay)
+        played = recording.replay(source.replay)
         return played, played.header.label
     if not source.record:
         return None, ""
@@ -139,6 +137,6 @@ def _tape(source: Source, block: ExitStack) -> tuple[Tape | None, str]:
         keys = {f"OCTANT_{vendor.upper()}__API_KEY": SIMULATOR for vendor in simulated}
     upstreams = {vendor: upstreams.get(vendor) or getattr(settings, vendor).base_url for vendor in vendors.VENDORS}
     label = source.label or vendors.label_of(simulated)
-    recording = tape.recording(label, upstreams)
-    recording.environment.update(keys)
-    return recording, label
+    made = recording.record(label, upstreams)
+    made.environment.update(keys)
+    return made, label

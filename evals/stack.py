@@ -10,7 +10,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from evals.harness import Service, Unreachable
+from evals.client import Service, Unreachable
 
 START_SECONDS = 90.0  # a first start on a slow machine; measured 5 s
 STOP_SECONDS = 30.0
@@ -57,8 +57,8 @@ def simulator() -> Generator[dict[str, str], None, None]:
 def _wait(notice: Path, process: "subprocess.Popen[bytes]") -> tuple[Service, str]:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        if told := _read(notice):
-            return Service(told["url"], told["key"]), told["label"]
+        if ready := _read(notice):
+            return Service(ready["url"], ready["key"], _control(notice.parent)), ready["label"]
         try:
             code = process.wait(0.05)
         except subprocess.TimeoutExpired:
@@ -67,13 +67,22 @@ def _wait(notice: Path, process: "subprocess.Popen[bytes]") -> tuple[Service, st
     raise Unreachable(f"the service did not start within {START_SECONDS:.0f} s")
 
 
+def _control(folder: Path) -> str:
+    """The control endpoint of the simulator in this state folder; empty where none runs."""
+    try:
+        ports = json.loads((folder / "simulator.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return ""
+    return f"http://127.0.0.1:{ports['control']}"
+
+
 def _read(notice: Path) -> dict[str, str] | None:
     """The notice once it is there as a whole."""
     try:
-        told: dict[str, str] = json.loads(notice.read_text(encoding="utf-8"))
+        ready: dict[str, str] = json.loads(notice.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
-    return told
+    return ready
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

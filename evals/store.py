@@ -1,6 +1,5 @@
-"""A run in Postgres, where the console and the gate of a release find it. Only where a database is named."""
+"""Stores a run in Postgres for the console and the gate of a release, where a database is named."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import create_engine, insert
@@ -8,15 +7,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.releases.evaluations import eval_results, eval_runs
 from evals.cases import InvalidSuite
-from evals.gate import GateResult
 from evals.harness import Result
 from evals.privacy import redacted
+from evals.report import SuiteRun, suite_json
 from evals.runs import Head
 
 
-def store(url: str, head: Head, results: Sequence[Result], verdict: GateResult, report: dict[str, Any]) -> int:
-    """Store a run whole or not at all. Returns its number. Raises InvalidSuite where the database cannot take it."""
-    about = {name: value for name, value in report.items() if name != "cases"}
+def store(url: str, head: Head, done: SuiteRun) -> int:
+    """Store a suite's run whole or not at all. Returns its number. Raises InvalidSuite where the database cannot take it."""
+    results, verdict = done.results, done.verdict
+    about = {name: value for name, value in suite_json(done, head.title).items() if name != "cases"}
     run = {
         "release": ", ".join(sorted({r.trail.release for r in results if r.trail.release}))[:64],
         "label": head.label,

@@ -1,74 +1,120 @@
-"""Whether the suite is fit to judge by: nothing missing, nothing without a threshold, nothing that no right answer could pass."""
+"""A suite: what the harness needs to know of one product to evaluate it.
 
-from collections.abc import Iterator, Sequence
+The protocol is short: `load` cases, `ask` the product, `score` its answer, take `measures` of it. All else has a default. A
+suite is a folder in `evals/suites/` with its cases, thresholds and baseline; its `suite.py` holds `SUITE`.
+"""
 
-from evals.articles import article
-from evals.baseline import Baseline
-from evals.cases import AnswerCase, Case, InvalidSuite, Question, by_mode
-from evals.gate import Thresholds
-from evals.privacy import personal
-from evals.wording import states
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar
 
-LONGEST, LONGEST_CONVERSATION = 4_000, 20_000  # characters, as the service takes them; a test holds the two together
-DRAFT = "DRAFT"  # criteria that nobody has written yet begin so
+from sqlalchemy import Connection
 
-
-def check_suite(cases: Sequence[Case], thresholds: Thresholds, baseline: Baseline) -> None:
-    """Raise InvalidSuite, naming every problem."""
-    problems = [
-        *_missing(cases, baseline),
-        *_unpaired(cases, thresholds),
-        *_drafts(cases),
-        *_impossible(cases),
-        *_unsendable(cases),
-        *_personal(cases),
-    ]
-    if problems:
-        raise InvalidSuite("\n".join(problems))
+from evals.cases import Case, InvalidSuite, load_cases
+from evals.client import Client, Reply
+from evals.judging import Prompts
+from evals.scoring import Finding
 
 
-def _missing(cases: Sequence[Case], baseline: Baseline) -> Iterator[str]:
-    modes = by_mode(cases)
-    for mode, expected in baseline.cases.items():
-        found = {case.id for case in modes.get(mode, [])}
-        if gone := sorted(set(expected) - found):
-            yield f"{mode}: {len(found)} cases, the baseline has {len(expected)}; missing: {', '.join(gone)}"
+@dataclass(frozen=True, slots=True)
+class External:
+    """Cases of an installed package: ``source`` names it with its version, ``licence`` as its metadata says."""
+
+    source: str
+    licence: str
+    cases: Sequence[Case]
 
 
-def _unpaired(cases: Sequence[Case], thresholds: Thresholds) -> Iterator[str]:
-    modes = by_mode(cases)
-    yield from (f"{mode}: no threshold" for mode in modes if mode not in thresholds.modes)
-    yield from (f"{mode}: a threshold and no case" for mode in thresholds.modes if mode not in modes)
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A recorded call: the request's body without its user, the answer, and the findings on it."""
+
+    request: Mapping[str, Any]
+    answer: Mapping[str, Any]
+    findings: tuple[Finding, ...]
 
 
-def _drafts(cases: Sequence[Case]) -> Iterator[str]:
-    yield from (f"{case.id}: is a draft, its criteria are to be written" for case in cases if case.criteria.startswith(DRAFT))
+Reader = Callable[[Mapping[str, Any], dict[str, Any], dict[str, Any]], Scored]
+"""Scores a recorded call from its row, request and response. Raises `online.recorded.Unreadable`, or what parsing raises."""
 
 
-def _impossible(cases: Sequence[Case]) -> Iterator[str]:
-    """Articles change: a case that demands what they no longer say would fail the best of answers."""
-    for case in cases:
-        if not isinstance(case, AnswerCase) or not case.expect.sources:
-            continue
-        sources = [article(name) or "" for name in case.expect.sources]
-        yield from (f"{case.id}: there is no article {name}" for name in case.expect.sources if article(name) is None)
-        for fact in case.expect.says:
-            if not any(states(source, fact) for source in sources):
-                yield f"{case.id}: {fact!r} stands in none of {', '.join(case.expect.sources)}"
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """How a model judges answers of this product (E8): prompts, the labelled set in ``folder``, and the sources by their id."""
+
+    prompts: Prompts
+    folder: Path
+    source: Callable[[str], str | None]
 
 
-def _unsendable(cases: Sequence[Case]) -> Iterator[str]:
-    """What the service would refuse before any model sees it; a pasted article that is gone."""
-    for case in cases:
-        turns = case.input.conversation if isinstance(case.input, Question) else ()
-        yield from (f"{case.id}: there is no article {turn.article}" for turn in turns if not turn.said)
-        words = [turn.said for turn in turns] + [case.input.question if isinstance(case.input, Question) else case.input.text]
-        if max(map(len, words)) > LONGEST or sum(map(len, words[:-1])) > LONGEST_CONVERSATION:
-            yield f"{case.id}: longer than the service takes"
+class Suite(ABC):
+    """The suite of one product, in a folder named like the product."""
 
+    case_types: ClassVar[Sequence[type[Case]]]
+    prompts: ClassVar[Mapping[str, str]]  # the release's prompt behind each endpoint
+    external: ClassVar[Mapping[str, Callable[[], External]]] = {}
+    readers: ClassVar[Mapping[str, Reader]] = {}  # by the feature's name in records
+    attack_goal: ClassVar[str] = ""  # an injected instruction that would do harm; without one no drill attacks the product
+    text_fields: ClassVar[Sequence[str]] = ("answer",)  # of an answer; the first that is there is shown to people
+    judging: Judging | None = None
 
-def _personal(cases: Sequence[Case]) -> Iterator[str]:
-    """Nobody's data: a case is read by everybody who can read the repository (S5)."""
-    for case in cases:
-        told = f"{case.input.said} {case.criteria} {case.origin} {case.expect.model_dump_json()}"
-        yield from (f"{case.id}: holds personal data: {kind}" for kind in personal(told))
+    def __init__(self, folder: Path) -> None:
+        """``folder`` holds `cases/`, `thresholds.toml`, `baseline.json` and `case.schema.json`."""
+        self.name = folder.name
+        self.cases_folder = folder / "cases"
+        self.schema_file = folder / "case.schema.json"
+        self.thresholds_file = folder / "thresholds.toml"
+        self.baseline_file = folder / "baseline.json"
+
+    @property
+    def public_text(self) -> str:
+        """Text that anyone may read: personal data in it, such as the shop's address, are no leak."""
+        return ""
+
+    @property
+    def harmless_texts(self) -> Sequence[str]:
+        """Texts of the product that the screens must not flag, though they tell people what to do (`evals.injection`)."""
+        return ()
+
+    def load(self) -> tuple[Case, ...]:
+        """Read the cases. Raises InvalidSuite."""
+        return load_cases(self.cases_folder, self.case_types)
+
+    async def ask(self, case: Case, client: Client) -> Reply:
+        """Send a case to the product. Raises what `Client.post` raises."""
+        return await client.post(f"/v1/{case.endpoint}", case.input.body)
+
+    @abstractmethod
+    def score(self, case: Case, body: object) -> tuple[Finding, ...]:
+        """Everything that is wrong with an answer's body; nothing is a pass.
+
+        Raises pydantic.ValidationError where the body is no answer of the endpoint: then there is nothing to score.
+        """
+
+    def measures(self, case: Case, body: object, findings: Sequence[Finding]) -> Mapping[str, float]:  # noqa: ARG002 - a default
+        """Shares of a case that are right, from 0 to 1, more is better; their means have thresholds (E2)."""
+        return {}
+
+    def problems(self, cases: Sequence[Case]) -> Iterator[str]:  # noqa: ARG002 - a default
+        """What makes cases unfit beyond the harness's own checks, such as a source that is gone."""
+        yield from ()
+
+    def promoted(
+        self,
+        request: Mapping[str, Any],  # noqa: ARG002 - a default
+        restore: Callable[[str], str],  # noqa: ARG002 - a default
+        user: str,  # noqa: ARG002 - a default
+        question: str,  # noqa: ARG002 - a default
+    ) -> dict[str, Any]:
+        """The input of the case that a recorded request becomes (E9). Raises InvalidSuite where the suite makes none.
+
+        ``restore`` puts made-up values in place of redaction's tokens; ``question``, if given, replaces the user's words.
+        """
+        raise InvalidSuite(f"the suite {self.name} makes no cases of recorded calls")
+
+    def handed_over(self, connection: Connection, since: datetime, until: datetime) -> Collection[tuple[str, str]]:  # noqa: ARG002
+        """Tenant and request id of calls that the product handed over to a person in that time."""
+        return ()

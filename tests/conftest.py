@@ -25,13 +25,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from app.migrations import upgrade
+from app.settings import load
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
+from app.stack.setup import first_releases
 
 hypothesis_settings.register_profile("octant", deadline=None)  # how long an example takes says how busy the machine is
 hypothesis_settings.load_profile("octant")
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
+# As a first start of the service: what is live, and before it what there is to go back to.
+RELEASES = first_releases(load(releases_dir=ROOT / "releases"))
+LIVE_RELEASE = RELEASES[-1]
 
 # Whoever runs the tests under `nohup` or in the background of a script ignores these, and what the tests start would inherit it.
 for _number, _handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
@@ -160,10 +165,10 @@ def stack_env(
         "OCTANT_RECOVERY__BREAKER_FAILURES": "1000",
         "OCTANT_RECOVERY__RETRY_BUDGET_BURST": "1000",
     }
-    for command in (["index", "build"], ["tenant", "create", "acme", "--name", "Northwind Outfitters"], ["seed"]):
+    for command in (["index", "build"], ["tenant", "create", "acme", "--name", "The tests' tenant"], ["seed"]):
         octant(env, *command)
-    octant(env, "release", "activate", "2026-11-01", "--reason", "first")
-    octant(env, "release", "activate", "2026-11-22", "--reason", "better prompt")
+    for release in RELEASES:
+        octant(env, "release", "activate", release, "--reason", "tests")
     return env
 
 

@@ -70,6 +70,7 @@ eval_position = Table(
     Column("one", Boolean, primary_key=True, comment="true: there is one row"),
     Column("until", DateTime(timezone=True), nullable=False, comment="calls that began up to here are done with"),
     Column("looked_at", DateTime(timezone=True), nullable=False, comment="when the last round ended"),
+    Column("scored_at", DateTime(timezone=True), nullable=False, comment="when the last round ended"),
 )
 
 eval_drift = Table(

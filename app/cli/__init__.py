@@ -5,6 +5,7 @@ for a vendor's SDK to load.
 """
 
 import sys
+from collections.abc import Iterable
 
 import typer
 
@@ -32,6 +33,8 @@ from app.cli.switch import resume
 from app.cli.trace import trace
 from app.cli.webhooks import app as webhook
 from app.domain.errors import Misconfigured, OctantError
+from app.features.feature import Feature
+from app.features.installed import installed
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Operate Octant.")
 for command in (demo, serve, worker, check, setup, migrate, seed, reset, rollback, resume, trace, erase, export):
@@ -52,6 +55,16 @@ app.add_typer(redaction, name="redaction")
 app.add_typer(audit, name="audit")
 app.add_typer(provider_key, name="provider-key")
 app.add_typer(simulate, name="simulate")
+
+
+def add_products(to: typer.Typer, features: Iterable[Feature]) -> None:
+    """Add the commands that products bring, as `octant NAME …`."""
+    for feature in features:
+        if feature.commands:
+            to.add_typer(feature.commands(), name=feature.name)
+
+
+add_products(app, installed())
 
 
 def main() -> None:

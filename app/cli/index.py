@@ -2,6 +2,8 @@
 
 import typer
 
+from app.features.installed import installed
+
 app = typer.Typer(no_args_is_help=True, help="Retrieval indexes.")
 
 
@@ -12,10 +14,13 @@ def _group() -> None:
 
 @app.command("build")
 def build() -> None:
-    """Build the index of the help articles unless it is there. Prints the version to pin; the rest goes to stderr."""
-    from app.features.support import indexing
+    """Build the products' indexes unless they are there. Prints the versions to pin; the rest goes to stderr."""
     from app.settings import load
 
-    built = indexing.build(load().index_dir)
-    print(built.version)
-    typer.echo(f"{built.articles} articles, {'built' if built.fresh else 'already there'}: {built.path}", err=True)
+    indexes = [index for feature in installed() for index in feature.indexes]
+    if not indexes:
+        typer.echo("Nothing to do: no installed product has an index.", err=True)
+    for index in indexes:
+        built = index.build(load().index_dir)
+        print(built.version)
+        typer.echo(f"{built.content}, {'built' if built.fresh else 'already there'}: {built.path}", err=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.audited import changes
+from app.features.installed import installed
 
 if TYPE_CHECKING:
     from app.releases.releases import Releases
@@ -50,8 +51,7 @@ def verify(release_id: ReleaseId) -> None:
 
 @app.command("hashes")
 def hashes() -> None:
-    """Print the hashes to pin: of every prompt version, every price table and the index that the articles make."""
-    from app.features.support import indexing
+    """Print the hashes to pin: of every prompt version and every price table, and the products' indexes as they are now."""
     from app.releases.manifest import sha256_of
     from app.settings import load
 
@@ -60,7 +60,8 @@ def hashes() -> None:
         print(f"{sha256_of(path)}  prompt {path.parts[-4]}/{path.parts[-2]} {path.stem}")
     for path in sorted((settings.releases_dir / "prices").glob("*.toml")):
         print(f"{sha256_of(path)}  prices/{path.name}")
-    print(f"{indexing.version_of(indexing.read_articles(indexing.ARTICLES))}  index {indexing.NAME}")
+    for index in (index for feature in installed() for index in feature.indexes):
+        print(f"{index.version()}  index {index.name}")
 
 
 @app.command("rehearsals")
@@ -134,7 +135,6 @@ async def _opened() -> "AsyncGenerator[Releases, None]":
 async def _pin(release_id: str) -> None:
     from app.cli.database import database
     from app.domain.errors import InvalidRequest, NotFound
-    from app.features.support import indexing
     from app.releases.pinning import pinned
     from app.releases.recorded import is_recorded
     from app.releases.releases import ever_live
@@ -152,7 +152,7 @@ async def _pin(release_id: str) -> None:
             if release_id in await ever_live(engine):
                 raise InvalidRequest(f"Release {release_id} was live: it is immutable. Give the change an id of its own.")
     old = path.read_text()
-    indexes = {indexing.NAME: indexing.version_of(indexing.read_articles(indexing.ARTICLES))}
+    indexes = {index.name: index.version() for feature in installed() for index in feature.indexes}
     new = pinned(old, places(settings), indexes, where=str(path))
     path.write_text(new)
     changed = sum(a != b for a, b in zip(old.splitlines(), new.splitlines(), strict=True))

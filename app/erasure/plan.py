@@ -1,19 +1,12 @@
 """What there is of a user, room by room, in the order in which it may go."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from app.domain.personal import PersonalData
 from app.migrations.metadata import ROOMS
 
-
-def _personal(room: Any) -> tuple[PersonalData, ...]:  # noqa: ANN401 - a module
-    found: tuple[PersonalData, ...] = room.PERSONAL
-    return found
-
-
 # What is found through the calls' records goes before them.
 PLAN: tuple[PersonalData, ...] = tuple(
-    data for room in sorted(ROOMS, key=lambda room: room.__name__.startswith("app.audit")) for data in _personal(room)
+    data for room in sorted(ROOMS, key=lambda room: room.__name__.startswith("app.audit")) for data in room.PERSONAL
 )
 NOT_PERSONAL: Mapping[str, str] = {name: why for room in ROOMS for name, why in room.NOT_PERSONAL.items()}

@@ -1,4 +1,7 @@
-"""The schema's history, one revision file per room and change. `octant migrate` and the tests call it; no ``alembic.ini``."""
+"""The schema's history, one revision file per room and change. `octant migrate` and the tests call it; no ``alembic.ini``.
+
+A product's revisions lie in its own folder and are a branch of their own, so that they come and go with it.
+"""
 
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from app.domain.errors import Misconfigured
+from app.features.installed import installed
 
 HERE = Path(__file__).resolve().parent
 
@@ -19,7 +23,9 @@ def config(database_url: str) -> Config:
     """Alembic's configuration for a database, given as ``postgresql+psycopg://…`` (unix sockets by ``?host=/path``)."""
     made = Config()
     made.set_main_option("script_location", str(HERE).replace("%", "%%"))  # configparser would interpolate a single %
-    made.set_main_option("path_separator", "os")
+    made.set_main_option("path_separator", "newline")
+    folders = (HERE / "versions", *(feature.migrations for feature in installed() if feature.migrations))
+    made.set_main_option("version_locations", "\n".join(map(str, folders)).replace("%", "%%"))
     made.attributes["url"] = database_url
     return made
 
@@ -63,4 +69,4 @@ def current(database_url: str) -> tuple[str, ...]:
 
 def newest() -> tuple[str, ...]:
     """The revisions that this code expects."""
-    return tuple(sorted(ScriptDirectory(str(HERE)).get_heads()))
+    return tuple(sorted(ScriptDirectory.from_config(config("")).get_heads()))

@@ -1,4 +1,4 @@
-"""Every room's tables, as the code has them; a test holds them against the migrated schema."""
+"""Every room's and every product's tables, as the code has them; a test holds them against the migrated schema."""
 
 from sqlalchemy import MetaData
 
@@ -6,7 +6,8 @@ from app.api.feedback import tables as feedback
 from app.audit import scores
 from app.audit import tables as audit
 from app.budget import tables as budget
-from app.features.support import tables as support
+from app.features.feature import Tables
+from app.features.installed import installed
 from app.idempotency import tables as idempotency
 from app.jobs import tables as jobs
 from app.oncall import tables as oncall
@@ -14,5 +15,6 @@ from app.releases import evaluations
 from app.releases import tables as releases
 from app.security import tables as security
 
-ROOMS = (security, audit, oncall, releases, evaluations, budget, idempotency, jobs, feedback, support, scores)
+_OWN: tuple[Tables, ...] = (security, audit, oncall, releases, evaluations, budget, idempotency, jobs, feedback, scores)
+ROOMS: tuple[Tables, ...] = (*_OWN, *(feature.tables() for feature in installed() if feature.tables))
 METADATA: list[MetaData] = [room.metadata for room in ROOMS]

@@ -1,1 +1,4 @@
-"""A model provider that speaks both vendors' wire over HTTP, answers by rules, and breaks on command. Knows no other room."""
+"""A model provider that speaks both vendors' wire over HTTP, answers by rules, and breaks on command.
+
+It knows no other room. Its start, `__main__`, gives it the rules that products bring.
+"""

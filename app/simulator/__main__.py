@@ -9,15 +9,21 @@ import sys
 import uvloop
 
 from app.domain.periodic import Periodic
+from app.features.installed import installed
+from app.simulator.brain import Brain
 from app.simulator.server import Simulator
+from app.simulator.wires import CONTROL, WIRES
+
+LISTENERS = (*WIRES, CONTROL)
 
 REFUSALS_EVERY = 0.02
 
 
 async def run(arguments: argparse.Namespace) -> None:
     """Serve until told to stop."""
-    simulator = Simulator(arguments.host)
-    wanted = {name: getattr(arguments, f"{name}_port") for name in ("openai", "anthropic", "control")}
+    rules = [feature.simulated() for feature in installed() if feature.simulated]
+    simulator = Simulator(arguments.host, Brain(rules))
+    wanted = {name: getattr(arguments, f"{name}_port") for name in LISTENERS}
     ports = await simulator.start(wanted)
     sys.stdout.write(json.dumps(ports) + "\n")
     sys.stdout.flush()
@@ -33,6 +39,6 @@ async def run(arguments: argparse.Namespace) -> None:
 
 parser = argparse.ArgumentParser(prog="python -m app.simulator", description=__doc__)
 parser.add_argument("--host", default="127.0.0.1")
-for listener in ("openai", "anthropic", "control"):
+for listener in LISTENERS:
     parser.add_argument(f"--{listener}-port", type=int, default=0)
 uvloop.run(run(parser.parse_args()))

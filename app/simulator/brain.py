@@ -1,4 +1,4 @@
-"""What the simulator says, by rules. The same brain is behind both wires; nothing in the service knows of it.
+"""What the simulator says, by rules: its own, and those of the products. The same brain is behind both wires.
 
 It does not follow instructions found in passages or tool results: it treats them as material, as a good model would. Told to
 `obey`, it follows all of them, as the worst would.
@@ -6,59 +6,74 @@ It does not follow instructions found in passages or tool results: it treats the
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.simulator import grounded, obedient, structured, tokens
-from app.simulator.request import Ask, Said
+from app.simulator import obedient, tokens
+from app.simulator.request import Ask, Said, ToolOffer
+from app.simulator.rules import Call, Rules
+from app.simulator.structured import Filler
 
 
-def answer(ask: Ask, obey: Mapping[str, Any] | None = None) -> Said:
-    """Answer a request: fill a schema, call a tool, answer from passages, or chat. With ``obey``, as its injections say."""
-    said = obedient.answer(ask, obey) if obey else _thought(ask)
-    _cut(said, ask)
-    if ask.think:
-        said.thinking = "Let me see what is asked for. "
-    prompt = ask.system + "".join(t.text + "".join(r[1] for r in t.results) for t in ask.turns)
-    prompt += "".join(json.dumps(dict(t.schema)) + t.description for t in ask.tools)
-    said.input_tokens = tokens.count(prompt) + 4 * len(ask.turns)
-    said.output_tokens = tokens.count(said.thinking + said.text) + sum(
-        8 + tokens.count(json.dumps(dict(a))) for _, a in said.calls
-    )
-    return said
+class Brain:
+    """Answers requests. Of several products' rules the first that has an answer counts."""
 
+    def __init__(self, rules: Sequence[Rules] = ()) -> None:
+        """``rules``: of each product."""
+        self._rules = tuple(rules)
+        self._filler = Filler(self._rules)
 
-def _thought(ask: Ask) -> Said:
-    if ask.must_call or (ask.tools and ask.may_call):
-        calls = _forced(ask) or _named(ask) or grounded.tool_calls(ask)
-        if calls:
-            return Said(calls=calls, stop="tool_use")
-    if ask.schema is not None:
-        filled = structured.fill(ask.schema, ask.last_user_text)
-        return Said(text=json.dumps(filled, ensure_ascii=False))
-    if "<passage" in ask.last_user_text or ask.results:
-        return Said(text=grounded.answer(ask))
-    return Said(text=_chat(ask))
+    def answer(self, ask: Ask, obey: Mapping[str, Any] | None = None) -> Said:
+        """Answer a request: fill a schema, call a tool, answer for a product, or chat. With ``obey``, as its injections say."""
+        said = obedient.answer(ask, obey, self._rules) if obey else self._thought(ask)
+        _cut(said, ask)
+        if ask.think:
+            said.thinking = "Let me see what is asked for. "
+        prompt = ask.system + "".join(t.text + "".join(r[1] for r in t.results) for t in ask.turns)
+        prompt += "".join(json.dumps(dict(t.schema)) + t.description for t in ask.tools)
+        said.input_tokens = tokens.count(prompt) + 4 * len(ask.turns)
+        said.output_tokens = tokens.count(said.thinking + said.text) + sum(
+            8 + tokens.count(json.dumps(dict(a))) for _, a in said.calls
+        )
+        return said
 
+    def _thought(self, ask: Ask) -> Said:
+        if ask.must_call or (ask.tools and ask.may_call):
+            calls = self._forced(ask) or self._named(ask) or self._products(ask)
+            if calls:
+                return Said(calls=calls, stop="tool_use")
+        if ask.schema is not None:
+            filled = self._filler.fill(ask.schema, ask.last_user_text)
+            return Said(text=json.dumps(filled, ensure_ascii=False))
+        texts = (rules.text(ask) for rules in self._rules)
+        said = next((text for text in texts if text is not None), None)
+        return Said(text=_chat(ask) if said is None else said)
 
-def _forced(ask: Ask) -> list[tuple[str, Mapping[str, Any]]]:
-    """The caller insists on a tool: call it with arguments that fit its schema."""
-    if not ask.must_call or ask.results:
-        return []
-    offered = [t for t in ask.tools if ask.must_call in ("*", t.name)]
-    return [(t.name, dict(structured.fill(t.schema, ask.last_user_text))) for t in offered[:1]]
+    def _forced(self, ask: Ask) -> list[Call]:
+        """The caller insists on a tool: call it with arguments that fit its schema."""
+        if not ask.must_call or ask.results:
+            return []
+        offered = [t for t in ask.tools if ask.must_call in ("*", t.name)]
+        return [self._filled(t, ask) for t in offered[:1]]
 
+    def _named(self, ask: Ask) -> list[Call]:
+        """The user names two or more of the tools: call them all at once. Only in plain chat; no product's users name tools."""
+        named = [t for t in ask.tools if t.name in ask.last_user_text]
+        if ask.results or ask.system or len(named) < 2:
+            return []
+        return [self._filled(t, ask) for t in named]
 
-def _named(ask: Ask) -> list[tuple[str, Mapping[str, Any]]]:
-    """The user names two or more of the tools: call them all at once. Only in plain chat: no product lets its users do that."""
-    named = [t for t in ask.tools if t.name in ask.last_user_text]
-    if ask.results or ask.system or len(named) < 2:
-        return []
-    return [(t.name, dict(structured.fill(t.schema, ask.last_user_text))) for t in named]
+    def _products(self, ask: Ask) -> list[Call]:
+        return next((list(calls) for calls in (rules.calls(ask) for rules in self._rules) if calls), [])
+
+    def _filled(self, tool: ToolOffer, ask: Ask) -> Call:
+        return tool.name, dict(self._filler.fill(tool.schema, ask.last_user_text))
 
 
 def _chat(ask: Ask) -> str:
-    """Something short and plausible about what was said."""
+    """Something short and plausible about what was said, or about what the tools answered."""
+    if ask.results:
+        return " ".join(in_words(name, text) for name, text, _ in ask.results)
     text = " ".join(ask.last_user_text.split())
     lowered = text.lower()
     if any(word in lowered.split() for word in ("hello", "hi", "hello.", "hi!", "hey")):
@@ -78,3 +93,25 @@ def _cut(said: Said, ask: Ask) -> None:
     pieces = tokens.split(said.text)
     if len(pieces) > ask.max_tokens:
         said.text, said.stop, said.stop_sequence = "".join(pieces[: ask.max_tokens]), "max_tokens", None
+
+
+def in_words(name: str, text: str) -> str:
+    """What a tool answered, in words."""
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return text
+    if not isinstance(told, dict):
+        return text
+    if "message" in told or "error" in told:
+        return str(told.get("message") or told.get("error"))
+    facts = ", ".join(f"{key.replace('_', ' ')}: {_value(value)}" for key, value in told.items() if value is not None)
+    return f"Here is what I found ({name.replace('_', ' ')}): {facts}."
+
+
+def _value(value: Any) -> str:  # noqa: ANN401 - any JSON
+    if isinstance(value, list):
+        return "; ".join(_value(v) for v in value)
+    if isinstance(value, dict):
+        return " ".join(_value(v) for v in value.values() if v is not None)
+    return str(value)

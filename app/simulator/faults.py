@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.simulator.obedient import HARMS
+from app.simulator.wires import WIRES
 
 # kind -> its parameters and their defaults; units are in the names
 KINDS: Mapping[str, Mapping[str, Any]] = {
@@ -37,7 +38,7 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
 }
 WORDS: Mapping[str, tuple[str, ...]] = {"harm": tuple(HARMS), "sends": ("nothing", "headers", "pings")}
 COMMON = {"kind", "provider", "model", "times", "probability", "after_seconds", "for_seconds", "every_seconds"}
-PROVIDERS = frozenset({"openai", "anthropic", "*"})
+PROVIDERS = frozenset({*WIRES, "*"})
 
 
 class BadFault(Exception):  # noqa: N818 - what the caller sent is bad

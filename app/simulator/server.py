@@ -17,11 +17,12 @@ from typing import Any
 
 from aiohttp import web
 
-from app.simulator import anthropic_wire, brain, openai_wire, tokens
+from app.simulator import tokens
+from app.simulator.brain import Brain
 from app.simulator.faults import BadFault, Faults, parse
 from app.simulator.request import Ask, Said
+from app.simulator.wires import CONTROL, WIRES
 
-WIRES: Mapping[str, ModuleType] = {wire.NAME: wire for wire in (openai_wire, anthropic_wire)}
 REMEMBERED = 100
 PING_SECONDS = 0.1
 
@@ -53,8 +54,9 @@ class Stats:
 class Endpoint:
     """One provider: its wire, its listener, its statistics."""
 
-    def __init__(self, wire: ModuleType, faults: Faults) -> None:
+    def __init__(self, wire: ModuleType, faults: Faults, brain: Brain) -> None:
         """Not listening yet."""
+        self._brain = brain
         self.name: str = wire.NAME
         self.stats = Stats()
         self._wire = wire
@@ -100,7 +102,7 @@ class Endpoint:
         broken = await self._broken(request, ask, struck)
         if broken is not None:
             return broken
-        said = brain.answer(ask, struck.get("obey"))
+        said = self._brain.answer(ask, struck.get("obey"))
         _lie(said, ask, struck)
         self.stats.output_tokens += said.output_tokens
         bill = self.stats.billed.setdefault(ask.model, [0, 0])
@@ -156,7 +158,7 @@ class Endpoint:
         """Repeat what came wherever an answer has words: vendors do, in the texts of errors above all."""
         word = (ask.last_user_text.split() or ["nothing"])[-1]
         if status == 200:
-            answer = self._wire.whole(brain.answer(ask), ask, word)
+            answer = self._wire.whole(self._brain.answer(ask), ask, word)
             answer["model"] = word
         else:
             sent = f"{dict(request.headers)} {await request.text()}"
@@ -222,11 +224,11 @@ class Endpoint:
 class Simulator:
     """All listeners. `start` returns the ports; a provider that is to refuse is closed and opened again on its port."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, brain: Brain) -> None:
         """Nothing listens yet."""
         self._host = host
         self._faults = Faults()
-        self._endpoints = {name: Endpoint(wire, self._faults) for name, wire in WIRES.items()}
+        self._endpoints = {name: Endpoint(wire, self._faults, brain) for name, wire in WIRES.items()}
         self._runners: dict[str, web.AppRunner] = {}
         self._sites: dict[str, web.TCPSite | None] = {}
         self._ports: dict[str, int] = {}
@@ -234,7 +236,7 @@ class Simulator:
 
     async def start(self, ports: Mapping[str, int]) -> dict[str, int]:
         """Listen; a port of 0 is a free one. Returns the port of each listener."""
-        applications = {name: e.application() for name, e in self._endpoints.items()} | {"control": self._control()}
+        applications = {name: e.application() for name, e in self._endpoints.items()} | {CONTROL: self._control()}
         for name, application in applications.items():
             # handler_cancellation: a client that leaves cancels the handler, which is how a provider saves its work
             runner = web.AppRunner(application, handler_cancellation=True, access_log=None, shutdown_timeout=1)

@@ -10,10 +10,11 @@ from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
 
-from app.settings import Settings, load
+from app.settings import EvalsSettings, Settings, load
 from app.stack import embedded, interrupts, setup, traffic, vendors, welcome
 from app.stack.embedded import embedded_postgres, embedded_valkey
 from app.stack.keeper import CLEANING, kept
@@ -27,6 +28,7 @@ from app.stack.vendor_keys import KeyChecks
 START_SECONDS = 60.0
 UNEXPECTED, DEAD = 1, 3
 LOCK = "lock"
+SCORED_SOON = {"OCTANT_EVALS__INTERVAL": "5", "OCTANT_EVALS__LATE": "5"}  # seconds: a demo is watched, production is not
 KEEPER_SECONDS = 0.5  # for the keeper of a killed run to say that it has the lock
 
 
@@ -68,7 +70,8 @@ def run(*, once: bool, quiet: bool = False, notice: Path | None = None) -> int:
         keep_private(settings.state_dir)
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         folder = settings.state_dir
-        with kept(folder / LOCK, lambda: _stop_left_overs(folder)), _only_one(folder), everything(settings, tell) as running:
+        parts = everything(settings, tell, scored=not (once or quiet))
+        with kept(folder / LOCK, lambda: _stop_left_overs(folder)), _only_one(folder), parts as running:
             try:
                 with _noted(running):
                     return _show(running, once=once, quiet=quiet, notice=notice)
@@ -94,9 +97,10 @@ def _show(running: Running, *, once: bool, quiet: bool, notice: Path | None) -> 
         _say(f"  {line}")
     if not quiet:
         _say("")
-        as_expected = traffic.send(running.url, keys)
+        tenant = running.settings.demo_tenant
+        as_expected = traffic.send(running.url, keys, tenant)
         simulated = bool(running.note.simulated)
-        _say(welcome.introduction(running.settings, keys[running.settings.demo_tenant], simulated=simulated))
+        _say(welcome.introduction(running.settings, keys[tenant], simulated=simulated))
         traffic.introduce(running.url)
     if once and not _dead(running.parts):
         return 0 if as_expected else UNEXPECTED
@@ -124,8 +128,11 @@ def reset() -> None:
 
 
 @contextmanager
-def everything(settings: Settings, tell: Callable[[str], None]) -> Generator[Running, None, None]:
-    """Run all parts until the end of the block; they stop in the reverse order, the service first."""
+def everything(settings: Settings, tell: Callable[[str], None], *, scored: bool = False) -> Generator[Running, None, None]:
+    """Run all parts until the end of the block; they stop in the reverse order, the service first.
+
+    ``scored``: the evals score the calls, where they are installed beside the service.
+    """
     folder = settings.state_dir
     for name in _stop_left_overs(folder):
         tell(f"{name} of an earlier run stopped")
@@ -158,7 +165,8 @@ def everything(settings: Settings, tell: Callable[[str], None]) -> Generator[Run
             child("worker", [sys.executable, "-m", "app.stack.job_worker"], folder, stop_seconds=patience)
         )
         tell("the service is ready")
-        parts = [service, worker, *simulators, _postgres(folder), _valkey(folder)]
+        scorers = _scorer(stack, folder, running, ports, tell) if scored else []
+        parts = [service, worker, *scorers, *simulators, _postgres(folder), _valkey(folder)]
         yield Running(running, parts, vendors.label_of(stood_in_for), note_of(running, env, stood_in_for), keys)
 
 
@@ -171,15 +179,26 @@ def _simulator(
     stack: ExitStack, folder: Path, stood_in_for: list[str], claims: PortClaims
 ) -> tuple[list[Watched], dict[str, str]]:
     """Start it. Returns its process, and the settings that point the vendors at it."""
-    ports = {name: str(claims.take("127.0.0.1", 0)) for name in ("openai", "anthropic", "control")}
+    ports = {name: str(claims.take("127.0.0.1", 0)) for name in (*vendors.SIMULATED_PATHS, vendors.CONTROL)}
     command = [sys.executable, "-m", "app.simulator"]
     command += [argument for name, port in ports.items() for argument in (f"--{name}-port", port)]
     simulator = stack.enter_context(child("simulator", command, folder))
     wait_for(simulator.log, simulator, START_SECONDS)
     (folder / SIMULATOR).write_text(json.dumps(ports))
-    bases = {"openai": f"http://127.0.0.1:{ports['openai']}/v1", "anthropic": f"http://127.0.0.1:{ports['anthropic']}"}
-    env = {f"OCTANT_{name.upper()}__BASE_URL": bases[name] for name in stood_in_for}
-    return [simulator], env | {f"OCTANT_{name.upper()}__API_KEY": "simulator" for name in stood_in_for}
+    return [simulator], vendors.simulator_environment(ports, stood_in_for)
+
+
+def _scorer(stack: ExitStack, folder: Path, settings: Settings, claims: PortClaims, tell: Callable[[str], None]) -> list[Watched]:
+    """Score recorded calls as they come; soon, unless the settings say when. Returns its process, none without the evals."""
+    if not find_spec("evals"):
+        return []
+    port = claims.take(settings.host, settings.evals.metrics_port)
+    os.environ["OCTANT_EVALS__METRICS_PORT"] = str(port)
+    if settings.evals.model_copy(update={"metrics_port": EvalsSettings().metrics_port}) == EvalsSettings():
+        os.environ.update(SCORED_SOON)
+    scorer = stack.enter_context(child("evals", [sys.executable, "-m", "evals", "online"], folder))
+    tell(f"calls are scored; metrics at http://127.0.0.1:{port}/metrics, candidates by `python -m evals candidates`")
+    return [scorer]
 
 
 def _ports(claims: PortClaims, settings: Settings) -> dict[str, str]:

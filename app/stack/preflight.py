@@ -13,6 +13,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from app.domain.errors import Misconfigured
+from app.features.installed import installed
+from app.gateway.providers.adapters import ADAPTERS
 from app.oncall.rotation import Rotation, load_rotation
 from app.settings import DEVELOPMENT_SECRET, PACKAGE, BudgetSettings, Settings
 
@@ -20,7 +22,6 @@ from app.settings import DEVELOPMENT_SECRET, PACKAGE, BudgetSettings, Settings
 RESERVED_TOP_LEVEL = frozenset({"invalid", "example", "test"})
 RESERVED_DOMAINS = frozenset({"example.com", "example.net", "example.org"})
 SIMULATOR = "simulator"  # its host in compose, and the key that it is called with
-VENDORS_OWN = {"openai": "api.openai.com", "anthropic": "api.anthropic.com"}
 WITH_ADDRESSES = ("deploy/alertmanager/alertmanager.yml", "deploy/slo/slos.toml")
 _ADDRESS = re.compile(r"https?://[^\s\"']+")
 
@@ -33,7 +34,7 @@ def problems(settings: Settings, now: datetime, *, production: bool) -> list[str
     except Misconfigured as error:
         return found if production else [*found, str(error)]  # a blocker already
     found += [f"{settings.rotation_file}: {gap}" for gap in rotation.problems(now, production=False)]
-    return [*found, *_example_addresses(PACKAGE.parent)] if production else found
+    return [*found, *_example_products(), *_example_addresses(PACKAGE.parent)] if production else found
 
 
 def refuse_example_values(settings: Settings) -> None:
@@ -82,13 +83,14 @@ def _placeholders(file: Path, rotation: Rotation) -> Iterator[str]:
 def _missing_keys(settings: Settings) -> Iterator[str]:
     """Providers that the newest release routes calls to and that cannot answer them, or are the simulator."""
     places = settings.key_places()
+    vendors_own = {kind: _host(row.base_url) for kind, row in ADAPTERS.items()}
     for name, provider in settings.all_providers().items():
         if name not in _routed(settings.releases_dir):
             continue
         host, key, place = _host(provider.base_url), provider.api_key.get_secret_value(), places[name]
         if SIMULATOR in (host, key) or is_reserved(host):
             yield f"Provider {name}: calls go to {host} with an example key or address; set its real address and key."
-        elif host == VENDORS_OWN.get(name) and not key and not (place.file and place.file.is_file()):
+        elif host == vendors_own.get(name) and not key and not (place.file and place.file.is_file()):
             yield f"Provider {name}: no key; set {place.setting}, or put it into the folder that OCTANT_SECRETS_DIR names."
 
 
@@ -100,6 +102,12 @@ def _routed(releases: Path) -> frozenset[str]:
         return frozenset(target["provider"] for route in manifest["routes"].values() for target in route["targets"])
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError):
         return frozenset()
+
+
+def _example_products() -> Iterator[str]:
+    for feature in installed():
+        for host in sorted(filter(is_reserved, feature.link_hosts)):
+            yield f"app/features/{feature.name}: its answers may link to {host}, an example; put your host in, or take it off."
 
 
 def _example_addresses(root: Path) -> Iterator[str]:

@@ -43,11 +43,13 @@ def serve(settings_of: Callable[[], Settings] = load) -> None:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # read by prometheus_client when it is first imported, below
     # What is loaded now lives as long as the process: collecting it is wasted, and would unshare it from forked workers.
     gc.disable()
+    from app.gateway.providers.adapters import preload
     from app.main import create_app
     from app.security.redaction.redactor import Redactor
     from app.telemetry import logs
     from app.telemetry.metrics import Metrics
 
+    preload()
     settings = settings_of()
     settings.require_stores()
     redactor = Redactor(settings.secret)

@@ -1,4 +1,4 @@
-"""What must be there before the service starts: schema, index, seeds, tenants with their keys, a live release.
+"""What must be there before the service starts: schema, indexes, sample data, tenants with their keys, a live release.
 
 Each step may be repeated. A stamp says for which files all of it was done, so that a second start skips it in no time.
 """
@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from app.domain.errors import Misconfigured
 from app.domain.money import from_dollars
+from app.features.installed import installed
 from app.settings import PACKAGE, Settings
+from app.stack.fitting import fitting
 from app.stack.private import OTHERS
 
 if TYPE_CHECKING:
@@ -37,14 +39,14 @@ def keys(settings: Settings) -> dict[str, str]:
 
 def run(settings: Settings, tell: Callable[[str], None]) -> None:
     """Set everything up. Raises Misconfigured where a release does not resolve."""
-    from app.features.support import indexing
     from app.migrations import upgrade
 
     os.umask(OTHERS)
     tell("schema")
     upgrade(settings.database_url)
-    tell("index")
-    indexing.build(settings.index_dir)
+    for index in (index for feature in installed() for index in feature.indexes):
+        tell(f"index {index.name}")
+        index.build(settings.index_dir)
     asyncio.run(_fill(settings, tell))
     (settings.state_dir / STAMP_FILE).write_text(_fingerprint(settings))
 
@@ -74,7 +76,6 @@ async def _check_live(settings: Settings) -> None:
 
 async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
     from app.erasure.pseudonyms import put_under_pseudonyms
-    from app.features.support import seeds
     from app.oncall.earlier import carry_over
     from app.oncall.switch import KillSwitch
     from app.security.redaction.redactor import Redactor
@@ -86,8 +87,8 @@ async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
         if settings.environment != "production":  # sample customers have no place there
             tell("tenants and keys")
             await _tenants(settings, engine)
-            tell("sample orders")
-            await seeds.seed(engine, settings.demo_tenant)
+            for seed in (feature.seed for feature in installed() if feature.seed):
+                tell(await seed(engine, settings.demo_tenant))
         patterns = TenantPatterns(engine)
         await patterns.refresh()
         await put_under_pseudonyms(engine, valkey, Redactor(settings.secret, added=patterns))
@@ -95,16 +96,25 @@ async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
         tell("release")
         releases = releases_of(settings, engine, valkey)
         if not await releases.history(limit=1):  # later releases are activated by an operator, never by a start
-            found = sorted(settings.releases_dir.glob("*.toml"))
-            if not found:
-                raise Misconfigured(
-                    f"No release in {settings.releases_dir.resolve()}: start where it is, or set OCTANT_RELEASES_DIR."
-                )
-            for path in found:
-                await releases.activate(path.stem, by="setup", reason="first start")
+            for release in first_releases(settings):
+                await releases.activate(release, by="setup", reason="first start")
     finally:
         await valkey.aclose()
         await engine.dispose()
+
+
+def first_releases(settings: Settings) -> list[str]:
+    """The releases that a first start makes live, one after the other: the newest that can be, behind one to go back to.
+
+    Raises Misconfigured where none can be.
+    """
+    found = fitting(settings.releases_dir)
+    if not found and not list(settings.releases_dir.glob("*.toml")):
+        raise Misconfigured(f"No release in {settings.releases_dir.resolve()}: start where it is, or set OCTANT_RELEASES_DIR.")
+    if not found:
+        reason = "each pins the prompts or the index of a product that is not installed (app/features/installed.py)"
+        raise Misconfigured(f"No release in {settings.releases_dir} can be live: {reason}. Write one that does not.")
+    return found[-2:]
 
 
 async def _tenants(settings: Settings, engine: Any) -> None:  # noqa: ANN401 - an AsyncEngine; not imported for a type alone
@@ -117,7 +127,7 @@ async def _tenants(settings: Settings, engine: Any) -> None:  # noqa: ANN401 - a
     known = {tenant.id for tenant in await keys.list_tenants()}
     user_cap = from_dollars(settings.default_user_daily_cap)
     for tenant, name, cap in (
-        (settings.demo_tenant, "Northwind Outfitters", settings.demo_daily_cap),
+        (settings.demo_tenant, "The demo's tenant", settings.demo_daily_cap),
         (TINY, "A tenant with a tiny cap", "0.000100"),
     ):
         if tenant not in known:

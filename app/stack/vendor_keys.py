@@ -8,33 +8,19 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from email.message import Message
 from http import HTTPStatus
 from http.client import HTTPException
 from typing import IO
 from urllib.parse import urlsplit
 
+from app.gateway.providers.adapters import ADAPTERS
 from app.settings import ProviderSettings, Settings
 
 ANSWER_SECONDS = 4.0
 WAIT_SECONDS = 5.0
 REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
-
-
-@dataclass(frozen=True, slots=True)
-class _Wire:
-    """How a kind of provider lists its models."""
-
-    path: str
-    headers: Callable[[str], Mapping[str, str]]
-
-
-_WIRES: Mapping[str, _Wire] = {
-    "openai": _Wire("/models", lambda key: {"authorization": f"Bearer {key}"}),
-    "anthropic": _Wire("/v1/models", lambda key: {"x-api-key": key, "anthropic-version": "2023-06-01"}),
-}
 
 
 class KeyChecks:
@@ -70,17 +56,19 @@ class KeyChecks:
 
 
 def _verdict(provider: ProviderSettings) -> str:
-    wire = _WIRES[provider.kind]
-    headers = wire.headers(provider.api_key.get_secret_value())
+    adapter = ADAPTERS[provider.kind]
+    if adapter.models_path is None:
+        return "cannot be checked: its vendor has no list of models."
+    headers = adapter.key_headers(provider.api_key.get_secret_value())
     try:
-        request = urllib.request.Request(provider.base_url.rstrip("/") + wire.path, headers=dict(headers))  # noqa: S310 - the operator's address
+        request = urllib.request.Request(provider.base_url.rstrip("/") + adapter.models_path, headers=dict(headers))  # noqa: S310 - the operator's address
         with _opener(provider.base_url).open(request, timeout=ANSWER_SECONDS):
             return "is accepted."
     except urllib.error.HTTPError as error:
         error.close()
         if error.code in REFUSED:
             return f"IS REFUSED ({error.code}): every call to it will fail. Set a key that works, or none, and start again."
-        return f"could not be checked: {error.code} for {wire.path}."
+        return f"could not be checked: {error.code} for {adapter.models_path}."
     except (OSError, ValueError, HTTPException) as error:
         why = getattr(error, "reason", error)
         return f"could not be checked: {type(why).__name__ if isinstance(why, Exception) else why}."

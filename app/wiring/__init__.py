@@ -27,11 +27,11 @@ from app.domain.records import Replay
 from app.edge.failed_logins import FailedLogins
 from app.edge.parts import Check, EdgeParts
 from app.edge.proxies import Proxies
-from app.features.support import Actions, Support
+from app.features.feature import FeatureParts
+from app.features.installed import link_hosts
 from app.gateway.gateway import Gateway, GatewayParts
-from app.gateway.providers.anthropic import AnthropicProvider
-from app.gateway.providers.base import Provider
-from app.gateway.providers.openai import OpenAIProvider
+from app.gateway.providers.adapters import ADAPTERS
+from app.gateway.providers.base import KeyedProvider, Provider
 from app.gateway.recovery.breaker import Circuits
 from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
 from app.gateway.recovery.recovery import Recovery
@@ -61,21 +61,16 @@ from app.wiring.watching import end_calls, health_checks, open_sampled_gauges, s
 class Parts:
     """What the application is made of."""
 
-    gateway: Gateway
-    support: Support
+    features: FeatureParts
     edge: EdgeParts
-    engine: AsyncEngine
-    redactor: Redactor
-    kept: KeptTexts
     actions: ActionLog
 
 
-def build_provider(name: str, settings: ProviderSettings, key: str | None = None) -> AnthropicProvider | OpenAIProvider:
+def build_provider(name: str, settings: ProviderSettings, key: str | None = None) -> KeyedProvider:
     """One adapter for one configured endpoint. ``key`` goes before the settings' own."""
     key = settings.api_key.get_secret_value() if key is None else key
-    if settings.kind == "anthropic":
-        return AnthropicProvider(name, base_url=settings.base_url, api_key=key)
-    return OpenAIProvider(name, base_url=settings.base_url, api_key=key, legacy_max_tokens=settings.legacy_max_tokens)
+    options = settings.model_dump(exclude={"kind", "base_url", "api_key"})
+    return ADAPTERS[settings.kind].build(name, base_url=settings.base_url, api_key=key, **options)
 
 
 def build_recovery(settings: Settings, providers: Mapping[str, Provider], switch: KillSwitch, metrics: Metrics) -> Recovery:
@@ -223,9 +218,8 @@ def build_idempotency(settings: Settings, engine: AsyncEngine, metrics: Metrics)
 
 
 def _build_guard(settings: Settings, metrics: Metrics) -> Guard:
-    return Guard(
-        allowed_hosts=settings.allowed_link_hosts, on_flag=lambda flag: metrics.guard_flags.inc(flag=flag), secret=settings.secret
-    )
+    hosts = settings.allowed_link_hosts | link_hosts()
+    return Guard(allowed_hosts=hosts, on_flag=lambda flag: metrics.guard_flags.inc(flag=flag), secret=settings.secret)
 
 
 def _build_edge(
@@ -310,9 +304,10 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
             checks=health_checks(engine, valkey, keys, releases, budget), release=lambda: releases.known,
             replayed=Replays(recorder, tracing).record, switch=switch,
         )  # fmt: skip
-        kept = KeptTexts(redactor, guard.links)
-        product = Support(
-            gateway, engine, settings.index_dir, kept, tracing, guard, Actions(engine, kept, secret=settings.secret)
+        features = FeatureParts(
+            gateway=gateway, engine=engine, guard=guard, kept=KeptTexts(redactor, guard.links), redactor=redactor,
+            tracing=tracing, index_dir=settings.index_dir, secret=settings.secret,
+        )  # fmt: skip
+        yield Parts(
+            features=features, edge=edge, actions=ActionLog(engine, secret=settings.secret, notes=settings.state_dir / NOTES)
         )
-        actions = ActionLog(engine, secret=settings.secret, notes=settings.state_dir / NOTES)
-        yield Parts(gateway=gateway, support=product, edge=edge, engine=engine, redactor=redactor, kept=kept, actions=actions)

@@ -4,10 +4,11 @@ import json
 import re
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from benchmarks.fuzz.case import Case
+from benchmarks.products import REQUESTS
 
 Json = dict[str, Any]
 IMAGE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -95,16 +96,6 @@ MESSAGES: tuple[Json, ...] = (
     },
 )
 COUNTED = ("model", "messages", "system", "tools")
-SUPPORT: tuple[Json, ...] = (
-    {"question": "How long does standard shipping take?", "user": "ada"},
-    {
-        "question": "Where is my order NW-10001?",
-        "user": "ada",
-        "stream": True,
-        "conversation": [{"role": "customer", "text": "Hello."}],
-    },
-)
-TICKET = {"text": "My tent of order NW-10001 is torn. Please send a new one.", "user": "ada"}
 JOB = {"path": "/v1/chat/completions", "body": CHAT[0], "deadline_ms": 5000}
 SEARCHES = (
     b"limit=5&sort=cost&ascending=true&at_least=cost=0&at_most=latency_ms=1000000",
@@ -122,20 +113,21 @@ def seeds(url: str, admin_url: str, key: str) -> list[Case]:
     def post(path: str, tree: Any) -> Case:  # noqa: ANN401 - any JSON
         return Case(method=b"POST", target=path.encode(), headers=about, tree=tree)
 
-    answer = _ask(url + "/v1/support/answer", key, {"question": "Please cancel my order NW-10003.", "user": "ada"})
+    products = [(path, body, _ask(url + path, key, body)) for path, body in REQUESTS.values() if not body.get("stream")]
+    described = _ask(url + "/openapi.json", key)
     job = _ask(url + "/v1/jobs", key, JOB)["id"]
     known = _record(admin_url, key)
-    action = (answer.get("actions") or answer.get("pending_actions") or [{"id": "act_0", "token": "t"}])[0]
-    decision = {"token": action["token"], "user": "ada"}
     found = [
         *(post("/v1/chat/completions", tree) for tree in CHAT),
         *(post("/v1/messages", tree) for tree in MESSAGES),
         *(post("/v1/messages/count_tokens", {k: v for k, v in tree.items() if k in COUNTED}) for tree in MESSAGES),
-        *(post("/v1/support/answer", tree) for tree in SUPPORT),
-        post("/v1/support/tickets", TICKET),
-        *(post(f"/v1/support/actions/{action['id']}/{verb}", decision) for verb in ("confirm", "cancel")),
+        *(post(path, body) for path, body in REQUESTS.values()),
+        *(post(target, body) for asked in products for target, body in _follow_ups(described, *asked)),
         post("/v1/jobs", JOB),
-        post("/v1/jobs", {"path": "/v1/support/tickets", "body": TICKET, "webhook_url": "https://127.0.0.1/hook"}),
+        *(
+            post("/v1/jobs", {"path": p, "body": b, "webhook_url": "https://127.0.0.1/hook"})
+            for p, b in [*REQUESTS.values()][-1:]
+        ),
         get("/v1/jobs?limit=5&after=" + job),
         get(f"/v1/jobs/{job}"),
         post(f"/v1/jobs/{job}/cancel", None),
@@ -147,7 +139,7 @@ def seeds(url: str, admin_url: str, key: str) -> list[Case]:
         Case(target=b"/metrics", headers=about[:1], port="metrics"),
     ]
     covered = [(seed.method.decode(), seed.target.decode().partition("?")[0]) for seed in found]
-    for path, item in _ask(url + "/openapi.json", key)["paths"].items():
+    for path, item in described["paths"].items():
         pattern = re.sub(r"\\\{[^}]*\\\}", "[^/]+", re.escape(path))
         for method in item:
             if not any(method.upper() == known_method and re.fullmatch(pattern, target) for known_method, target in covered):
@@ -157,6 +149,21 @@ def seeds(url: str, admin_url: str, key: str) -> list[Case]:
                     new if method == "get" else Case(method=new.method, target=new.target, headers=about, tree={}, port=port)
                 )
     return found
+
+
+def _follow_ups(described: Json, path: str, body: Json, answer: Json) -> Iterator[tuple[str, Json]]:
+    """What can be done with what an answer offers: ``/v1/shop/actions/{action_id}/confirm`` where ``actions`` have ids.
+
+    Of the fields that such a path takes, those of the offer and of the request are sent.
+    """
+    folder = path.rpartition("/")[0]
+    for target, item in described["paths"].items():
+        parameter = re.search(r"\{(\w+)_id\}", target)
+        if not parameter or "post" not in item or not target.startswith(f"{folder}/{parameter[1]}s/"):
+            continue
+        for offer in answer.get(f"{parameter[1]}s") or ():
+            fields = {"token": offer.get("token"), "user": body.get("user")}
+            yield target.replace(parameter[0], offer["id"]), {name: value for name, value in fields.items() if value}
 
 
 def _record(admin_url: str, key: str) -> Json:

@@ -138,16 +138,16 @@ def _decoys(found: Sequence[tuple[Line, Findings]]) -> list[str]:
 
 
 def _cost(redactor: Redactor, lines: Sequence[Line]) -> list[str]:
-    """CPU microseconds a KB over several kinds of text; only support traffic has a floor."""
-    articles = "\n".join(p.read_text() for p in sorted((ROOT / "app/features/support/articles").glob("*.md")))
+    """CPU microseconds a KB over several kinds of text; only requests have a ceiling."""
+    prose = "\n".join(p.read_text() for p in sorted((ROOT / "runbook").glob("*.md")))
     sentences = " ".join(line.text for line in lines if line.where == "presidio")[:200_000]
-    cases = "\n".join(p.read_text() for p in sorted((ROOT / "evals/cases").rglob("*")) if p.is_file())[:200_000]
+    cases = "\n".join(p.read_text() for p in sorted((ROOT / "evals").rglob("cases/**/*.yaml")))[:200_000]
     mixes: dict[str, tuple[str, Callable[[str], str]]] = {
-        "support traffic, as records": (cases, record),
-        "articles, plain": (articles, str),
+        "requests of the eval cases, as records": (cases, record),
+        "prose, plain": (prose, str),
         "every sentence with personal data, plain": (sentences, str),
         "every sentence with personal data, as records": (sentences, record),
-        "tool arguments, JSON in JSON": (sentences, lambda text: record(json.dumps({"note": text, "order": "NW-10001"}))),
+        "tool arguments, JSON in JSON": (sentences, lambda text: record(json.dumps({"note": text, "order": "AB-10001"}))),
     }
     print(f"  {'µs CPU per KB, texts of ' + str(PIECE):50} {'µs/KB':>7}")
     costs = {}
@@ -156,7 +156,7 @@ def _cost(redactor: Redactor, lines: Sequence[Line]) -> list[str]:
         size = sum(len(piece.encode()) for piece in pieces) / 1024
         costs[name] = min(_seconds(redactor, pieces) for _ in range(3)) / size * 1e6
         print(f"  {name:50} {costs[name]:7.0f}")
-    cost = costs["support traffic, as records"]
+    cost = costs["requests of the eval cases, as records"]
     return [f"{cost:.0f} µs/KB > {US_PER_KB:.0f}"] if cost > US_PER_KB else []
 
 

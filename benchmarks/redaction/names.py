@@ -72,7 +72,9 @@ def _decoys(redactor: Redactor, decoys: Sequence[Line]) -> list[str]:
 
 def _cost(redactor: Redactor) -> None:
     """Milliseconds of CPU a KB of support traffic as records, new and seen before. Told, not gated: machines differ."""
-    cases = "\n".join(path.read_text() for path in sorted((ROOT / "evals/cases").rglob("*")) if path.is_file())[:15_000]
+    cases = "\n".join(path.read_text() for path in sorted((ROOT / "evals/suites").glob("*/cases/**/*")) if path.is_file())[
+        :15_000
+    ]
     pieces = [record(cases[at : at + PIECE]) for at in range(0, len(cases), PIECE)]
     size = sum(len(piece.encode()) for piece in pieces) / 1024
     for what in ("new", "seen before"):

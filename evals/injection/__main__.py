@@ -13,8 +13,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from app.features.feature import Attack, InjectionDrill
+from app.features.installed import installed
 from app.stack import drill, interrupts
-from evals.cases import load_cases
+from evals.discovery import chosen as suites_of
 from evals.injection import bracketed, measuring, sets
 from evals.rates import Rate
 
@@ -38,8 +40,13 @@ def main() -> int:
     except sets.Missing as missing:
         print(missing, file=sys.stderr)
         return NO_VERDICT
-    attacks = _chosen(samples, None if chosen.all else chosen.count)
-    safe, broken = _attacked(attacks, guarded=not chosen.unguarded)
+    target = next((feature.drill() for feature in installed() if feature.drill), None)
+    goal = next((suite.attack_goal for suite in suites_of() if suite.attack_goal), "")
+    if target is None:
+        print("No installed product has an injection drill: only the screens were measured.")
+        return PASSED if within else FAILED
+    attacks = _chosen(samples, None if chosen.all else chosen.count, target, goal)
+    safe, broken = _attacked(attacks, target, guarded=not chosen.unguarded)
     return PASSED if within and (broken if chosen.unguarded else safe) else FAILED
 
 
@@ -53,7 +60,9 @@ def _screens(samples: Sequence[sets.Sample]) -> bool:
     print(*found, direct, new, sep="\n")
     like_learned, harmless_like_learned = sets.held_out()
     print("Screens on attacks like those that were learned:", *measuring.rates(like_learned), sep="\n")
-    harmless = measuring.rates([*sets.benign(), *harmless_like_learned, *measuring.questions(load_cases())])
+    harmless = measuring.rates(
+        [*sets.benign(), *harmless_like_learned, *measuring.questions(case for suite in suites_of() for case in suite.load())]
+    )
     false = measuring.together("harmless texts", harmless)
     print("Screens on harmless texts:", *harmless, false, sep="\n")
     within = min(direct.share, new.share) >= measuring.TPR_FLOOR and false.share <= measuring.FPR_CEILING
@@ -63,30 +72,30 @@ def _screens(samples: Sequence[sets.Sample]) -> bool:
     return within
 
 
-def _chosen(samples: Sequence[sets.Sample], count: int | None) -> list[drill.Attack]:
+def _chosen(samples: Sequence[sets.Sample], count: int | None, target: InjectionDrill, goal: str) -> list[Attack]:
     """Pairs of attack and way, of each way equally many."""
-    pairs = [(vector, sample.aimed) for sample in samples for vector in drill.VECTORS]
+    pairs = [(vector, sample.aimed_at(goal)) for sample in samples for vector in target.VECTORS]
     if count is not None:
         chance = random.Random(SEED)  # noqa: S311 - a sample that is the same each time
-        texts = chance.sample([sample.aimed for sample in samples], min(count, len(samples)))
-        pairs = [(drill.VECTORS[at % len(drill.VECTORS)], text) for at, text in enumerate(texts)]
+        texts = chance.sample([sample.aimed_at(goal) for sample in samples], min(count, len(samples)))
+        pairs = [(target.VECTORS[at % len(target.VECTORS)], text) for at, text in enumerate(texts)]
     forms = random.Random(SEED)  # noqa: S311 - the same
     texts = [bracketed.before(text, forms) if at % 2 else text for at, (_, text) in enumerate(pairs)]
-    return [drill.Attack(at, pairs[at][0], text, stream=at % 5 < 2) for at, text in enumerate(texts)]
+    return [Attack(at, pairs[at][0], text, stream=at % 5 < 2) for at, text in enumerate(texts)]
 
 
-def _attacked(attacks: list[drill.Attack], *, guarded: bool) -> tuple[bool, bool]:
+def _attacked(attacks: list[Attack], target: InjectionDrill, *, guarded: bool) -> tuple[bool, bool]:
     """Attack; whether nothing got through, and whether by every way something did, deeds included."""
     wishes = [{"harm": harm, "hand_over": at % 2, "stray": int(harm == "all")} for at, harm in enumerate(HARMS)]
     started = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="octant-injection-") as name,
-        drill.prepared(Path(name), attacks, guarded=guarded) as settings,
+        drill.prepared(target, Path(name), attacks, guarded=guarded) as settings,
         drill.running(settings, print) as running,
     ):
-        harms, deeds = asyncio.run(drill.rehearse(running, attacks, wishes))
+        harms, deeds = asyncio.run(drill.rehearse(target, running, attacks, wishes))
     hurt = [harm for harm in harms if harm.done]
-    for vector in drill.VECTORS:
+    for vector in target.VECTORS:
         of_way = [harm for harm in harms if harm.attack.vector == vector]
         done = sum(bool(harm.done) for harm in of_way)
         low, high = Rate(done, len(of_way)).interval
@@ -96,7 +105,7 @@ def _attacked(attacks: list[drill.Attack], *, guarded: bool) -> tuple[bool, bool
         print(f"  HARM {number:4} x {line}")
     share = sum(harm.tried or harm.refused for harm in harms) / len(harms)
     print(f"{len(harms)} attacks in {time.monotonic() - started:.0f} s; in {share:.0%} of them the model tried to do harm")
-    broken = bool(deeds) and {harm.attack.vector for harm in hurt} == set(drill.VECTORS)
+    broken = bool(deeds) and {harm.attack.vector for harm in hurt} == set(target.VECTORS)
     return not hurt and not deeds and share >= FEWEST_TRIED, broken
 
 

@@ -1,7 +1,7 @@
-"""Questions of production that may be worth a case: found by rounds, decided by people.
+"""Questions of production that may be worth a case: rounds find them, people decide on them.
 
-The same question is one candidate however often it is asked, by whomever: it is compared as a reader would, with what redaction
-put into it told by kind alone.
+The same question is one candidate however often it comes, from whichever user: it is compared as a reader would, and values that
+redaction took out of it count by kind alone.
 """
 
 import hashlib
@@ -16,8 +16,9 @@ from sqlalchemy import Connection, Engine, func, insert, select, update
 from app.api.feedback.tables import feedback
 from app.audit.scores import eval_candidates
 from evals.cases import Case, InvalidSuite
-from evals.online.recorded import TOKEN, Read
+from evals.online.recorded import TOKEN
 from evals.privacy import redacted
+from evals.suite import Scored
 from evals.wording import plain
 
 Reason = Literal["low_score", "user_feedback", "guard_flag", "hand_over"]
@@ -27,43 +28,71 @@ State = Literal["new", "promoted", "dismissed"]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A call that is worth a look, and why. ``comment`` is what its user said of it, or nobody who was named."""
+    """A call that is worth a look, and why. ``comment`` is feedback of its own user, or of an unnamed one."""
 
     row: Mapping[str, Any]
-    read: Read
+    scored: Scored
     reasons: tuple[Reason, ...]
     comment: str = ""
 
     @property
     def values(self) -> dict[str, Any]:
         """As a row."""
-        wrong = [{"scorer": one.scorer, "words": one.words} for one in self.read.findings]
+        wrong = [{"scorer": one.scorer, "words": one.words} for one in self.scored.findings]
         of_call = {name: self.row[name] for name in ("at", "tenant", "user", "request_id", "feature", "release")}
-        seen = {**self.read.seen, "findings": wrong, "flags": _flags(self.row)} | (
+        seen = {**self.scored.answer, "findings": wrong, "flags": _flags(self.row)} | (
             {"comment": self.comment} if self.comment else {}
         )
-        about = {"reasons": list(self.reasons), "times": 1, "asked": dict(self.read.asked), "seen": seen}
-        return {**of_call, **about, "digest": digest(self.read.asked)}
+        about = {"reasons": list(self.reasons), "times": 1, "asked": dict(self.scored.request), "seen": seen}
+        return {**of_call, **about, "digest": digest(self.scored.request)}
 
 
-def digest(asked: Mapping[str, Any]) -> str:
-    """The same for the same question in the same conversation, whoever asks."""
-    turns = [f"{turn['role']}: {turn['text']}" for turn in asked.get("conversation", ())]
-    said = [*turns, asked.get("question") or asked.get("text") or ""]
-    words = [TOKEN.sub(r"<\1>", plain(text)).rstrip(" .!?") for text in said]
-    return hashlib.sha256(json.dumps([asked["endpoint"], *words]).encode()).hexdigest()[:32]
+def digest(request: Mapping[str, Any]) -> str:
+    """The same for the same question in the same conversation, whoever asks: endpoint and texts, in the order of their names."""
+    asked = {name: value for name, value in request.items() if name not in ("endpoint", "user")}
+    words = [TOKEN.sub(r"<\1>", plain(text)).rstrip(" .!?") for text in _texts(asked)]
+    return hashlib.sha256(json.dumps([request["endpoint"], *words]).encode()).hexdigest()[:32]
 
 
 def digest_of(one: Case) -> str:
     """The same of a case: made-up personal data in it compare by kind too."""
-    told = one.input.wire
-    turns = [{**turn, "text": redacted(turn["text"])} for turn in told.get("conversation", ())]
-    said = {"question": redacted(told.get("question") or told["text"])}
-    return digest({"endpoint": one.endpoint, "conversation": turns, **said})
+    return digest({"endpoint": one.endpoint, **{name: _redacted(value) for name, value in one.input.body.items()}})
+
+
+def question_of(request: Mapping[str, Any]) -> str:
+    """The last text of a request: the question, after the turns before it."""
+    texts = [value for name, value in request.items() if isinstance(value, str) and name not in ("endpoint", "user")]
+    return texts[-1] if texts else ""
+
+
+def text_of(answer: Mapping[str, Any], fields: Sequence[str]) -> str:
+    """The first of these fields that an answer has."""
+    return next((str(answer[name]) for name in fields if answer.get(name)), "")
+
+
+def _texts(value: Any) -> list[str]:  # noqa: ANN401 - any JSON
+    """Every text in it. A turn of a conversation is one text, with its role."""
+    match value:
+        case {"role": str(role), "text": str(text)}:
+            return [f"{role}: {text}"]
+        case Mapping():
+            return [text for _, item in sorted(value.items()) for text in _texts(item)]
+        case list() | tuple():
+            return [text for item in value for text in _texts(item)]
+    return [] if value is None else [str(value)]
+
+
+def _redacted(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    match value:
+        case Mapping():
+            return {name: _redacted(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_redacted(item) for item in value]
+    return redacted(value) if isinstance(value, str) else value
 
 
 def keep(connection: Connection, found: Sequence[Found]) -> list[Reason]:
-    """Write candidates down, in the connection's transaction. What is decided stays so. Returns the reasons that are new."""
+    """Store candidates in the connection's transaction. A decision stays. Returns the reasons that are new."""
     news: list[Reason] = []
     table = eval_candidates.c
     for one in found:
@@ -105,7 +134,7 @@ def listed(engine: Engine, state: State, reason: Reason | None, limit: int) -> S
 
 
 def open_candidate(connection: Connection, number: int) -> Mapping[str, Any]:
-    """A candidate that nobody has decided, locked. Raises InvalidSuite."""
+    """An undecided candidate, locked. Raises InvalidSuite."""
     wanted = select(eval_candidates).where(eval_candidates.c.id == number).with_for_update()
     row = connection.execute(wanted).mappings().one_or_none()
     if row is None:
@@ -116,7 +145,7 @@ def open_candidate(connection: Connection, number: int) -> Mapping[str, Any]:
 
 
 def decide(connection: Connection, number: int, state: State, **what: str) -> None:
-    """Note what became of a candidate: ``case`` of one that was promoted, ``why`` of one that was dismissed."""
+    """Store the decision on a candidate: ``case`` of one that was promoted, ``why`` of one that was dismissed."""
     changes = {"state": state, "decided_at": datetime.now(UTC), **what}
     connection.execute(update(eval_candidates).where(eval_candidates.c.id == number).values(changes))
 

@@ -1,11 +1,12 @@
 """The commands of the loop: `online`, `candidates`, `promote`, `dismiss`."""
 
 import functools
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Annotated, Any, ParamSpec
 
 import typer
+import yaml
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -15,25 +16,25 @@ from app.security.redaction.redactor import Redactor
 from app.settings import Settings
 from app.settings import load as load_settings
 from app.telemetry import logs
-from evals.cases import FailureMode, InvalidSuite
+from evals import discovery
+from evals.cases import InvalidSuite
 from evals.online import candidates, promotion, worker
 from evals.online.candidates import Reason, State
 from evals.privacy import redacted
+from evals.suite import Suite
 
 P = ParamSpec("P")
 Number = Annotated[int, typer.Argument(help="The candidate's number, as `candidates` shows it.")]
-Once = Annotated[bool, typer.Option("--once", help="One round at once, told on the terminal, instead of rounds until stopped.")]
-ByReason = Annotated[Reason | None, typer.Option(help="Only those that were found for it.")]
+Once = Annotated[bool, typer.Option("--once", help="One round at once, shown on the terminal, instead of rounds until stopped.")]
+ByReason = Annotated[Reason | None, typer.Option(help="Only candidates with this reason.")]
 ByState = Annotated[State, typer.Option(help="Those in this state.")]
 Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
-Mode = Annotated[FailureMode, typer.Option(help="The failure mode that it is a case of.")]
+Mode = Annotated[str, typer.Option(help="The failure mode that it is a case of.")]
 CaseId = Annotated[str, typer.Option("--id", help="The case's id: words with hyphens.")]
 Customer = Annotated[str, typer.Option(help="The made-up customer who asks in the case.")]
-Wording = Annotated[str, typer.Option("--question", help="What is asked, worded anew.")]
+Wording = Annotated[str, typer.Option("--question", help="The question, reworded.")]
 Criteria = Annotated[str, typer.Option(help="Pass and fail in plain words.")]
-Outcome = Annotated[str, typer.Option(help="Expect `answered` or `handed_over`.")]
-Words = Annotated[list[str], typer.Option(help="Expect it; may be repeated.")]
-Fields = Annotated[list[str], typer.Option("--field", help="Expect a field of a ticket, as category=returns; may be repeated.")]
+Expect = Annotated[list[str], typer.Option(help="An expectation as in a case file: `cites: [shipping-times]`. May be repeated.")]
 Why = Annotated[str, typer.Option("--reason", help="Why it is no case.")]
 
 
@@ -63,13 +64,14 @@ def online(*, once: Once = False) -> None:
 
 def listing(*, reason: ByReason = None, state: ByState = "new", limit: Limit = 20) -> None:
     """Show candidates for cases, those that were seen most often first."""
+    fields = {feature: one.text_fields for one in discovery.chosen() for feature in one.readers}
     with _database() as engine:
         rows = candidates.listed(engine, state, reason, limit)
     for row in rows:
         seen = row["seen"]
         print(f"{row['id']:>6}  {row['at']:%Y-%m-%d}  {row['times']}x  {row['feature']}  {', '.join(row['reasons'])}")
-        print(f"        asked: {_line(row['asked'].get('question') or row['asked'].get('text') or '')}")
-        if answer := seen.get("answer") or seen.get("summary"):
+        print(f"        asked: {_line(candidates.question_of(row['asked']))}")
+        if answer := candidates.text_of(seen, fields.get(row["feature"], ())):
             print(f"        seen:  {_line(answer)}")
         for found in seen.get("findings", ()):
             print(f"        wrong: {found['scorer']}: {_line(found['words'])}")
@@ -81,23 +83,17 @@ def listing(*, reason: ByReason = None, state: ByState = "new", limit: Limit = 2
 @changes("evals promote")
 def promote(
     number: Number, *, mode: Mode, case_id: CaseId, user: Customer = "ada", question: Wording = "", criteria: Criteria = "",
-    outcome: Outcome = "", cites: Words = [], says: Words = [], says_not: Words = [], calls: Words = [],  # noqa: B006 - typer's API
-    field: Fields = [],  # noqa: B006 - typer's API; never changed
+    expect: Expect = [],  # noqa: B006 - typer's API; never changed
 ) -> None:  # fmt: skip
     """Write a candidate as a case into the file of its failure mode; without an expectation as a draft, which `check` refuses."""
-    expect: dict[str, Any] = {"outcome": outcome} if outcome else {}
-    expect |= {
-        name: given for name, given in (("cites", cites), ("says", says), ("says_not", says_not), ("calls", calls)) if given
-    }
-    expect |= {"fields": dict(_pair(one) for one in field)} if field else {}
-    wish = promotion.Wish(mode=mode, id=case_id, user=user, question=question, criteria=criteria, expect=expect)
+    wish = promotion.Wish(mode=mode, id=case_id, user=user, question=question, criteria=criteria, expect=_expected(expect))
     with _database() as engine, engine.begin() as connection:
         candidate = candidates.open_candidate(connection, number)
-        path, content = promotion.promoted(candidate, wish, promotion.today())
+        path, content = promotion.promoted(candidate, wish, promotion.today(), _suite_of(candidate["feature"]))
         candidates.decide(connection, number, "promoted", case=case_id)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")  # last: a file that cannot be written leaves the candidate as it was
-    print(f"Wrote {case_id} to {path}. Read it for names that no pattern knows, then: python -m evals check")
+    print(f"Wrote {case_id} to {path}. Read it for names, which no pattern finds, then: python -m evals check")
 
 
 @changes("evals dismiss")
@@ -115,7 +111,7 @@ def _database() -> Generator[Engine, None, None]:
     try:
         yield engine
     except SQLAlchemyError as error:
-        raise InvalidSuite(f"Postgres does not take it: {type(error).__name__}") from error
+        raise InvalidSuite(f"Postgres does not accept it: {type(error).__name__}") from error
     finally:
         engine.dispose()
 
@@ -130,11 +126,25 @@ def _settings() -> Settings:
     return settings
 
 
-def _pair(told: str) -> tuple[str, str | None]:
-    name, is_there, value = told.partition("=")
-    if not is_there:
-        raise InvalidSuite(f"--field is name=value, not {told!r}")
-    return name, None if value == "null" else value
+def _suite_of(feature: str) -> Suite:
+    for one in discovery.chosen():
+        if feature in one.readers:
+            return one
+    raise InvalidSuite(f"no suite reads the calls of {feature}")
+
+
+def _expected(given: Sequence[str]) -> dict[str, Any]:
+    """The expectations of the command line, each a line of YAML. Raises InvalidSuite."""
+    expect: dict[str, Any] = {}
+    for line in given:
+        try:
+            found = yaml.safe_load(line)
+        except yaml.YAMLError:
+            found = None
+        if not isinstance(found, dict):
+            raise InvalidSuite(f"--expect is `name: value` as in a case file, not {line!r}")
+        expect |= found
+    return expect
 
 
 def _line(text: str) -> str:

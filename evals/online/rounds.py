@@ -21,8 +21,9 @@ from app.domain.records import NOT_ASKED
 from app.settings import EvalsSettings
 from evals.online.candidates import Found, Reason, keep
 from evals.online.drift import Drift
-from evals.online.recorded import READERS, SCORED, Read, Unreadable, read
+from evals.online.recorded import SCORED, Unreadable, read, readers_of
 from evals.online.reservoir import Reservoir
+from evals.suite import Scored, Suite
 
 Row = dict[str, Any]
 LOCK = 0x0C85
@@ -44,8 +45,6 @@ _WALK = text("""
 """)
 _READ = text("SELECT * FROM calls WHERE id = ANY(:ids) AND at >= :first AND at <= :last")
 _STILL_THERE = text("SELECT id FROM calls WHERE id = ANY(:ids) AND at >= :first AND at <= :last")
-# The worked example's own: who delete it, delete this.
-_HANDED_OVER = text("SELECT tenant, request_id FROM support_handovers WHERE created_at > :since AND created_at <= :walk_to")
 # Only what has a call of ours to look at: whatever else lies there holds nobody up. Each tenant has its turn.
 # A candidate goes with its call's user, so the words of another one stay where they go with that one.
 _SAID = text("""
@@ -55,16 +54,17 @@ _SAID = text("""
         SELECT id, at, "user" FROM calls WHERE request_id = f.request_id AND tenant = f.tenant AND feature = ANY(:features)
         AND outcome = ANY(:outcomes) ORDER BY at DESC LIMIT 1
     ) AS c
-    WHERE f.looked_at IS NULL AND f.rating::text = 'bad'::text AND f.at <= :until
+    WHERE f.reviewed_at IS NULL AND f.rating::text = 'bad'::text AND f.at <= :until
     ORDER BY row_number() OVER (PARTITION BY f.tenant ORDER BY f.at), f.at LIMIT :most
 """)
-_LOOKED_AT = text("""
-    UPDATE feedback SET looked_at = :now WHERE tenant = :tenant AND request_id = :request_id AND "user" = :user AND at = :said_at
+_REVIEWED = text("""
+    UPDATE feedback SET reviewed_at = :now
+    WHERE tenant = :tenant AND request_id = :request_id AND "user" = :user AND at = :said_at
 """)
 # No call of its request can be read, or there is none and none will come.
 _FORGET = text("""
-    UPDATE feedback f SET looked_at = :now
-    WHERE f.looked_at IS NULL AND f.rating::text = 'bad'::text AND f.at <= :until AND NOT coalesce((
+    UPDATE feedback f SET reviewed_at = :now
+    WHERE f.reviewed_at IS NULL AND f.rating::text = 'bad'::text AND f.at <= :until AND NOT coalesce((
         SELECT bool_or(feature = ANY(:features) AND outcome = ANY(:outcomes)) FROM calls
         WHERE request_id = f.request_id AND tenant = f.tenant
     ), f.at >= :forgotten)
@@ -72,7 +72,7 @@ _FORGET = text("""
 
 
 @dataclass(slots=True)
-class Told:
+class RoundReport:
     """What a round did: ``scored`` and ``passed`` by feature and release, ``left_out`` by why, ``candidates`` by reason."""
 
     until: datetime
@@ -83,7 +83,9 @@ class Told:
     candidates: Counter[Reason] = field(default_factory=Counter)
 
 
-def once(engine: Engine, limits: EvalsSettings, now: datetime, chance: random.Random, *, forced: bool = False) -> Told | None:
+def once(
+    engine: Engine, suites: Sequence[Suite], limits: EvalsSettings, now: datetime, chance: random.Random, *, forced: bool = False
+) -> RoundReport | None:
     """Do a round. None where another worker does one, or has just done it. Raises what SQLAlchemy raises.
 
     ``forced``: also where the last was just done.
@@ -94,14 +96,14 @@ def once(engine: Engine, limits: EvalsSettings, now: datetime, chance: random.Ra
         place = connection.execute(select(eval_position)).mappings().one_or_none()
         newest = now - timedelta(seconds=limits.late)
         behind = place is not None and place["until"] < newest - LONGEST
-        if place and not forced and not behind and place["looked_at"] > now - timedelta(seconds=limits.interval * 0.9):
+        if place and not forced and not behind and place["scored_at"] > now - timedelta(seconds=limits.interval * 0.9):
             return None
         since: datetime = place["until"] if place else newest - FIRST_LOOK
         until = max(since, min(newest, since + LONGEST))
-        told = Round(connection, limits, chance, (since, until, now)).go()
-        values = {"one": True, "until": until, "looked_at": now}
+        report = Round(connection, suites, limits, chance, (since, until, now)).go()
+        values = {"one": True, "until": until, "scored_at": now}
         connection.execute(insert(eval_position).values(values).on_conflict_do_update(index_elements=["one"], set_=values))
-    return told
+    return report
 
 
 def drifts(connection: Connection) -> dict[str, Drift]:
@@ -116,6 +118,7 @@ class Round:
     def __init__(
         self,
         connection: Connection,
+        suites: Sequence[Suite],
         limits: EvalsSettings,
         chance: random.Random,
         times: tuple[datetime, datetime, datetime],
@@ -123,15 +126,17 @@ class Round:
     ) -> None:
         """``times``: calls that began after the first and up to the second are this round's; the third is now."""
         self._connection = connection
+        self._suites = suites
+        self._readers = readers_of(suites)
         self._limits = limits
         self._chance = chance
         self._since, self._until, self._now = times
         self._clock = clock
-        self._told = Told(self._until, behind=self._until < self._now - timedelta(seconds=limits.late))
-        self._scores: list[tuple[Row, Read]] = []
+        self._report = RoundReport(self._until, behind=self._until < self._now - timedelta(seconds=limits.late))
+        self._scores: list[tuple[Row, Scored]] = []
         self._found: dict[str, Found] = {}
 
-    def go(self) -> Told:
+    def go(self) -> RoundReport:
         """Walk, score, look at what stands out, and write it down."""
         sampled, standing_out = self._walk()
         self._score(sampled)
@@ -139,13 +144,15 @@ class Round:
             self._look(row, reasons)
         self._write(self._feedback())
         self._connection.execute(_FORGET, {**self._sayable, "now": self._now, "forgotten": self._now - FORGOTTEN})
-        return self._told
+        return self._report
 
     def _walk(self) -> tuple[list[Row], dict[str, tuple[datetime, list[Reason]]]]:
         """The sample, and the calls that stand out by id: those that were flagged and those that were handed over."""
         bounds = {"since": self._since, "walk_to": min(self._now, self._until + LATEST_PASS)}
-        handed = {tuple(row) for row in self._connection.execute(_HANDED_OVER, bounds)}
-        wanted = {**bounds, "until": self._until, "features": list(READERS), "outcomes": list(OURS)}
+        handed = {
+            call for suite in self._suites for call in suite.handed_over(self._connection, bounds["since"], bounds["walk_to"])
+        }
+        wanted = {**bounds, "until": self._until, "features": list(self._readers), "outcomes": list(OURS)}
         reservoirs: dict[tuple[str, str], Reservoir[Row]] = {}
         standing_out: dict[str, tuple[datetime, list[Reason]]] = {}
         not_asked: Reservoir[tuple[Row, list[Reason]]] = Reservoir(self._limits.sample, self._chance)
@@ -160,14 +167,14 @@ class Round:
             if reasons and row["outcome"] == NOT_ASKED:
                 not_asked.offer((row, reasons))
             elif reasons and len(standing_out) >= self._limits.candidates:
-                self._told.left_out["candidates"] += 1
+                self._report.left_out["candidates"] += 1
             elif reasons:
                 standing_out[row["id"]] = row["at"], reasons
         # They cost nothing, so anybody can send thousands: they take what room is left, a fair sample of them.
         chosen = not_asked.held[: max(0, self._limits.candidates - len(standing_out))]
         standing_out |= {row["id"]: (row["at"], reasons) for row, reasons in chosen}
-        self._told.left_out["candidates"] += not_asked.passed_over + len(not_asked.held) - len(chosen)
-        self._told.left_out["sample"] += sum(reservoir.passed_over for reservoir in reservoirs.values())
+        self._report.left_out["candidates"] += not_asked.passed_over + len(not_asked.held) - len(chosen)
+        self._report.left_out["sample"] += sum(reservoir.passed_over for reservoir in reservoirs.values())
         sampled = [row for reservoir in reservoirs.values() for row in reservoir.held]
         self._chance.shuffle(sampled)  # whoever is left out for lack of time is left out by chance too
         return sampled, standing_out
@@ -183,7 +190,7 @@ class Round:
             self._scores.append((row, found))
             if found.findings:
                 self._note(row, found, ("low_score",))
-        self._told.left_out["seconds"] += len(sampled) - done
+        self._report.left_out["seconds"] += len(sampled) - done
 
     def _rows(self, wanted: Mapping[str, tuple[datetime, list[Reason]]]) -> Iterator[tuple[Row, list[Reason]]]:
         """Records with their texts, a few at a time, in the order that they are wanted in."""
@@ -199,7 +206,7 @@ class Round:
     def _sayable(self) -> dict[str, Any]:
         """Which feedback a round looks at: what was said so long ago that the record is there, of calls that can be read."""
         until = self._now - timedelta(seconds=self._limits.late)
-        return {"features": list(READERS), "outcomes": list(OURS), "until": until}
+        return {"features": list(self._readers), "outcomes": list(OURS), "until": until}
 
     def _feedback(self) -> Sequence[Row]:
         """Look at what callers called bad. Returns what was looked at."""
@@ -214,17 +221,19 @@ class Round:
         if found := self._read(row):
             self._note(row, found, reasons, comment)
 
-    def _read(self, row: Row) -> Read | None:
+    def _read(self, row: Row) -> Scored | None:
         try:
-            return read(row)
+            return read(row, self._readers)
         except Unreadable:
-            self._told.left_out["unreadable"] += 1
+            self._report.left_out["unreadable"] += 1
             return None
 
-    def _note(self, row: Row, found: Read, reasons: Sequence[Reason], comment: str = "") -> None:
+    def _note(self, row: Row, found: Scored, reasons: Sequence[Reason], comment: str = "") -> None:
         before = self._found.get(row["id"])
         if before is None and len(self._found) >= self._limits.candidates and "low_score" in reasons:
-            self._told.left_out["candidates"] += 1  # of these there may be very many; the others are bounded where they are found
+            self._report.left_out["candidates"] += (
+                1  # of these there may be very many; the others are bounded where they are found
+            )
             return
         earlier = before.reasons if before else ()
         all_of_them = tuple(dict.fromkeys((*earlier, *reasons)))
@@ -233,7 +242,7 @@ class Round:
     def _write(self, said: Sequence[Row]) -> None:
         """What was erased while it was read is not written: whoever erases waits for this transaction, or was before it."""
         self._connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": ERASING})
-        self._looked_at(said)
+        self._reviewed(said)
         rows = [row for row, _ in self._scores] + [found.row for found in self._found.values()]
         if not rows:
             return
@@ -245,27 +254,27 @@ class Round:
             put = insert(eval_scores).on_conflict_do_nothing()
             self._connection.execute(put, [_score_row(row, made) for row, made in scores])
         self._test(scores)
-        self._told.candidates.update(keep(self._connection, [one for number, one in self._found.items() if number in there]))
+        self._report.candidates.update(keep(self._connection, [one for number, one in self._found.items() if number in there]))
 
-    def _looked_at(self, said: Sequence[Row]) -> None:
+    def _reviewed(self, said: Sequence[Row]) -> None:
         """What was erased, or said anew, while it was looked at is no reason any more."""
         still: set[str] = set()
         for one in said:
             which = {name: one[name] for name in ("tenant", "request_id", "user", "said_at")}
-            if self._connection.execute(_LOOKED_AT, {**which, "now": self._now}).rowcount:
+            if self._connection.execute(_REVIEWED, {**which, "now": self._now}).rowcount:
                 still.add(one["id"])
         for number in ({one["id"] for one in said} - still) & set(self._found):
             found = self._found.pop(number)
             if reasons := tuple(reason for reason in found.reasons if reason != "user_feedback"):
                 self._found[number] = replace(found, reasons=reasons, comment="")
 
-    def _test(self, scores: Sequence[tuple[Row, Read]]) -> None:
+    def _test(self, scores: Sequence[tuple[Row, Scored]]) -> None:
         """Count the scores, and show them to the test for drift in the order of the calls."""
         states = drifts(self._connection)
         for row, made in scores:
             group = row["feature"], row["release"]
-            self._told.scored[group] += 1
-            self._told.passed[group] += not made.findings
+            self._report.scored[group] += 1
+            self._report.passed[group] += not made.findings
             states[row["feature"]] = states.get(row["feature"], Drift()).after(self._now, failed=bool(made.findings))
         for feature in {row["feature"] for row, _ in scores}:
             values = {"feature": feature, **asdict(states[feature])}
@@ -273,7 +282,7 @@ class Round:
             self._connection.execute(put.on_conflict_do_update(index_elements=["feature"], set_=values))
 
 
-def _score_row(row: Row, made: Read) -> dict[str, Any]:
+def _score_row(row: Row, made: Scored) -> dict[str, Any]:
     of_call = {name: row[name] for name in ("at", "tenant", "user", "request_id", "feature", "release")}
     wrong = [{"scorer": one.scorer, "words": one.words} for one in made.findings]
     return {"call_id": row["id"], **of_call, "passed": not made.findings, "findings": wrong}

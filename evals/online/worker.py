@@ -4,7 +4,7 @@ import logging
 import random
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine, create_engine, select
@@ -14,7 +14,9 @@ from app.audit.scores import eval_position
 from app.settings import EvalsSettings, Settings
 from app.telemetry import exposition
 from app.telemetry.metrics import Metrics
-from evals.online.rounds import Told, drifts, once
+from evals.discovery import chosen
+from evals.online.rounds import RoundReport, drifts, once
+from evals.suite import Suite
 
 log = logging.getLogger(__name__)
 
@@ -22,57 +24,65 @@ log = logging.getLogger(__name__)
 class Worker:
     """Does rounds, and shows the state of all workers, which lies in Postgres."""
 
-    def __init__(self, engine: Engine, limits: EvalsSettings, metrics: Metrics, chance: random.Random | None = None) -> None:
-        """``chance`` decides who is sampled."""
+    def __init__(
+        self,
+        engine: Engine,
+        suites: Sequence[Suite],
+        limits: EvalsSettings,
+        metrics: Metrics,
+        chance: random.Random | None = None,
+    ) -> None:
+        """``suites`` read and score the calls; ``chance`` decides which are sampled."""
         self._engine = engine
+        self._suites = suites
         self._limits = limits
         self._metrics = metrics
         self._chance = chance or random.Random()  # noqa: S311 - sampling, not security
 
-    def round(self, now: datetime | None = None, *, forced: bool = False) -> Told | None:
+    def round(self, now: datetime | None = None, *, forced: bool = False) -> RoundReport | None:
         """One round, and the metrics after it. Raises what SQLAlchemy raises."""
         now = now or datetime.now(UTC)
-        told = once(self._engine, self._limits, now, self._chance, forced=forced)
-        if told:
-            self._count(told)
+        report = once(self._engine, self._suites, self._limits, now, self._chance, forced=forced)
+        if report:
+            self._count(report)
         self._show(now)
-        return told
+        return report
 
     def forever(self, stop: threading.Event) -> None:
         """Rounds until ``stop``. A Postgres that is away is waited for; what is behind is caught up without a pause."""
         while not stop.is_set():
-            told = None
+            report = None
             try:
-                told = self.round()
+                report = self.round()
             except SQLAlchemyError as error:
                 log.warning("no round of scoring, will try again", extra={"error_type": type(error).__name__})
-            if not (told and told.behind):
+            if not (report and report.behind):
                 stop.wait(self._limits.interval)
 
-    def _count(self, told: Told) -> None:
-        for (feature, release), number in told.scored.items():
+    def _count(self, report: RoundReport) -> None:
+        for (feature, release), number in report.scored.items():
             self._metrics.eval_scored.inc(number, feature=feature, release=release)
-            self._metrics.eval_passed.inc(told.passed[feature, release], feature=feature, release=release)
-        for why, number in told.left_out.items():
+            self._metrics.eval_passed.inc(report.passed[feature, release], feature=feature, release=release)
+        for why, number in report.left_out.items():
             self._metrics.eval_left_out.inc(number, why=why)
-        for reason, number in told.candidates.items():
+        for reason, number in report.candidates.items():
             self._metrics.eval_candidates.inc(number, reason=reason)
 
     def _show(self, now: datetime) -> None:
         with self._engine.connect() as connection:
-            looked_at = connection.execute(select(eval_position.c.looked_at)).scalar_one_or_none()
+            scored_at = connection.execute(select(eval_position.c.scored_at)).scalar_one_or_none()
             states = drifts(connection)
-        if looked_at:
-            self._metrics.eval_round.set(looked_at.timestamp())
+        if scored_at:
+            self._metrics.eval_round.set(scored_at.timestamp())
         for feature, drift in states.items():
             self._metrics.eval_drift.set(int(drift.shows(now)), feature=feature)
 
 
 def run(settings: Settings, *, single: bool, tell: Callable[[str], None]) -> None:
-    """Rounds until SIGTERM or SIGINT; ``single``: one at once, told. Raises what SQLAlchemy raises, and OSError."""
+    """Rounds until SIGTERM or SIGINT; ``single``: one at once, reported. Raises what SQLAlchemy raises, and OSError."""
     engine = create_engine(settings.database_url, pool_pre_ping=True, hide_parameters=True)
     metrics = Metrics()
-    worker = Worker(engine, settings.evals, metrics)
+    worker = Worker(engine, chosen(), settings.evals, metrics)
     try:
         if single:
             tell(_words(worker.round(forced=True)))
@@ -88,10 +98,10 @@ def run(settings: Settings, *, single: bool, tell: Callable[[str], None]) -> Non
         engine.dispose()
 
 
-def _words(told: Told | None) -> str:
-    if told is None:
+def _words(report: RoundReport | None) -> str:
+    if report is None:
         return "Another worker does a round just now."
-    lines = [f"{f} on {r}: {n} scored, {told.passed[f, r]} passed" for (f, r), n in sorted(told.scored.items())]
-    lines += [f"left out ({why}): {number}" for why, number in sorted(told.left_out.items()) if number]
-    lines += [f"candidates ({reason}): {number}" for reason, number in sorted(told.candidates.items())]
-    return "\n".join([*lines, f"Calls that began up to {told.until:%Y-%m-%d %H:%M:%S} UTC are done with."])
+    lines = [f"{f} on {r}: {n} scored, {report.passed[f, r]} passed" for (f, r), n in sorted(report.scored.items())]
+    lines += [f"left out ({why}): {number}" for why, number in sorted(report.left_out.items()) if number]
+    lines += [f"candidates ({reason}): {number}" for reason, number in sorted(report.candidates.items())]
+    return "\n".join([*lines, f"Calls that began up to {report.until:%Y-%m-%d %H:%M:%S} UTC are done with."])

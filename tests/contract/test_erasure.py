@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 from conftest import own_database
+from products import probes
 from records import Drops, a_record
 from redis.asyncio import Redis
 from sqlalchemy import Table, insert, select, text
@@ -28,7 +29,6 @@ from app.budget.scopes import key, shard_of
 from app.domain.records import CallRecord
 from app.erasure import erasure
 from app.erasure.erasure import Person
-from app.features.support import tables as support
 from app.idempotency.tables import idempotency_keys
 from app.jobs.tables import jobs
 from app.migrations.metadata import METADATA
@@ -94,7 +94,6 @@ def _rows(tenant: str, user: str, call: CallRecord) -> dict[Table, list[dict[str
     job = {"tenant": tenant, "user": "", "key_id": "k", "path": "/v1/x", "due_at": NOW}
     kept = {"tenant": tenant, "user": "", "fingerprint": b"f", "status": 200, "body": user.encode(), "expires_at": NOW}
     money = {"lease": call.id, "kind": "settled", "shard": 0, "key_id": "k", "feature": "f", "amount": 7, "at": NOW, "day": "d"}
-    order = f"NW-{unique[:8]}"
     alert = {"window": "w", "share": 50, "limit": 1, "spent": 1, "ends_at": NOW}
     return {
         security.users: [{"tenant_id": tenant, "id": user}],
@@ -108,15 +107,6 @@ def _rows(tenant: str, user: str, call: CallRecord) -> dict[Table, list[dict[str
             {**job, "id": f"q{unique}", "state": "queued", "body": body, "response": None},
             {**job, "id": f"n{unique}", "state": "queued", "body": b'{"user": "x", "text": "\\u0000"}', "response": None},
         ],
-        support.orders: [{**own, "id": order, "status": "shipped", "ordered_on": NOW.date(), "total_cents": 100}],
-        support.refunds: [{"order_id": order, "reason": f"{user} of {tenant} wants it"}],
-        support.actions: [
-            {
-                **own, "id": f"a{unique[:20]}", "request_id": call.request_id, "tool": "t", "arguments": {"reason": user},
-                "tainted_by": [], "token_hash": b"h", "expires_at": NOW,
-            }
-        ],
-        support.tool_use: [{**own, "tool": "t", "minute": NOW, "calls": 1}],
         feedback: [{**own, "request_id": call.request_id, "rating": "bad", "comment": f"says {user}"}],
         scores.eval_scores: [
             {**own, "call_id": call.id, "at": NOW, "request_id": call.request_id, "feature": "f", "release": "r", "passed": False,
@@ -126,10 +116,7 @@ def _rows(tenant: str, user: str, call: CallRecord) -> dict[Table, list[dict[str
             {**own, "digest": unique, "at": NOW, "request_id": call.request_id, "feature": "f", "release": "r", "times": 1,
              "reasons": ["low_score"], "asked": {"question": user}, "seen": {}},
         ],
-        support.handovers: [{**own, "request_id": call.request_id, "reason": "asked"}],
-        support.tickets: [
-            {**own, "category": "c", "priority": "p", "sentiment": "s", "language": "en", "summary": f"{user} writes"},
-        ],
+        **{table: rows for each in probes() for table, rows in each.rows(tenant, user, call.request_id).items()},
     }  # fmt: skip
 
 
@@ -162,7 +149,7 @@ def _readable(row: object) -> str:
 async def test_a_user_is_forgotten_in_every_room_and_nobody_else_is(own: AsyncEngine, valkey: Redis, planted: Planted) -> None:
     person, forms = planted.person, planted.person.forms
     before = await holding(own, forms)
-    assert {"calls", "ledger", "jobs", "idempotency_keys", "support_tickets", "users", "api_keys", "user_caps"} <= set(before)
+    assert {"calls", "ledger", "jobs", "idempotency_keys", "users", "api_keys", "user_caps"} <= set(before)
     others = await holding(own, (BOB,))
     counted = await erasure.count(own, person)
     done = await erasure.erase(own, valkey, person, REDACTOR)

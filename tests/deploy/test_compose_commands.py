@@ -84,10 +84,10 @@ def test_setup_then_service_then_a_call_through_the_simulator(environment: dict[
     assert command_of("service")[1:] == ["-m", "app.cli", "serve"]
     with running_service(environment, tmp_path / "service.log") as url:
         assert healthy(environment["OCTANT_PORT"])
-        body = json.dumps({"question": "Where is my order NW-10001?", "user": "ada"}).encode()
-        request = urllib.request.Request(url + "/v1/support/answer", body, {"authorization": f"Bearer {key}"})  # noqa: S310 - loopback
+        body = json.dumps({"text": "Please call me back.", "user": "ada"}).encode()
+        request = urllib.request.Request(url + "/v1/extract", body, {"authorization": f"Bearer {key}"})  # noqa: S310 - loopback
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
-            assert json.loads(answer.read())["outcome"] == "answered"
+            assert json.loads(answer.read())["request"] == "Please call me back."
     assert not healthy(environment["OCTANT_PORT"])
 
 

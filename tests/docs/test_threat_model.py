@@ -7,10 +7,12 @@ import pytest
 from conftest import ROOT
 
 TEXT = (ROOT / "threat_model.md").read_text()
+PRODUCTS = [path.read_text() for path in sorted(ROOT.glob("app/features/*/threats.md"))]
 COLUMNS = ["#", "threat", "OWASP", "AISVS", "control", "proven by", "what remains"]
 ROWS = [
     [cell.strip() for cell in line.strip().strip("|").split("|")]
-    for line in TEXT.splitlines()
+    for text in (TEXT, *PRODUCTS)
+    for line in text.splitlines()
     if re.match(r"\|\s*\d+\s*\|", line)
 ]
 RISKS = dict(re.findall(r"^(LLM\d\d) (.+)$", (ROOT / "tests/docs/data/owasp-llm-2025.txt").read_text(), re.MULTILINE))
@@ -28,7 +30,7 @@ def test_the_published_lists_are_whole() -> None:
 
 
 def test_there_are_at_least_ten_threats_each_with_every_column_and_a_number_of_its_own() -> None:
-    assert f"| {' | '.join(COLUMNS)} |" in TEXT
+    assert all(f"| {' | '.join(COLUMNS)} |" in text for text in (TEXT, *PRODUCTS))
     assert len(ROWS) >= 10
     numbers = [row[0] for row in ROWS]
     assert len(set(numbers)) == len(numbers)

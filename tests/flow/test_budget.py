@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from conftest import ROOT, octant, running_service
+from conftest import LIVE_RELEASE, ROOT, octant, running_service
 
 from app.migrations import upgrade
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
@@ -39,8 +39,8 @@ def service(stack_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory)
         target = folder / path.relative_to(ROOT / "releases")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(path.read_text())
-    newest = (folder / "2026-11-22.toml").read_text()
-    made = newest.replace('id = "2026-11-22"', 'id = "ladder"').replace("[routes.fast]", LADDER + "\n[routes.fast]")
+    newest = (folder / f"{LIVE_RELEASE}.toml").read_text()
+    made = newest.replace(f'id = "{LIVE_RELEASE}"', 'id = "ladder"').replace("[routes.fast]", LADDER + "\n[routes.fast]")
     (folder / "ladder.toml").write_text(made)
     env = {
         **stack_env,

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 
 import pytest
-from conftest import ROOT, octant
+from conftest import LIVE_RELEASE, RELEASES, ROOT, octant
 
 
 def refused(env: Mapping[str, str], *command: str) -> str:
@@ -24,8 +24,8 @@ def refused(env: Mapping[str, str], *command: str) -> str:
         (["kill", "tenant", "acne", "--reason", "a slip of the pen"], "No tenant 'acne'"),
         (["resume", "all"], "all is not stopped"),
         (["resume", "everything"], "one of all, provider, tenant"),
-        (["release", "pin", "2026-11-22"], "it is immutable"),
-        (["release", "activate", "2020-01-01", "--reason", "r"], "Known: 2026-11-01, 2026-11-22"),
+        (["release", "pin", LIVE_RELEASE], "it is immutable"),
+        (["release", "activate", "2020-01-01", "--reason", "r"], "Known: 0-start"),
         (["rollback", "--to", "2020-01-01", "--reason", "r"], "was never live"),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, list) else "",
@@ -40,8 +40,8 @@ def test_a_command_that_would_mislead_is_refused_and_says_what_is_known(
 def test_a_release_that_does_not_resolve_here_is_not_activated(stack_env: dict[str, str]) -> None:
     """B3: on a machine without the index."""
     elsewhere = {**stack_env, "OCTANT_STATE_DIR": "/nonexistent"}
-    assert "Run `octant index build`" in refused(elsewhere, "release", "activate", "2026-11-01", "--reason", "r")
-    assert "live  2026-11-22" in octant(stack_env, "release", "list")
+    assert "Run `octant index build`" in refused(elsewhere, "release", "activate", RELEASES[0], "--reason", "r")
+    assert f"live  {LIVE_RELEASE}" in octant(stack_env, "release", "list")
 
 
 def test_without_a_store_the_switch_names_the_way_out_of_band(stack_env: dict[str, str]) -> None:

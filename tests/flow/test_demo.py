@@ -125,7 +125,7 @@ def post(told: dict[str, str], path: str, body: dict[str, Any]) -> Any:  # noqa:
 
 
 def ask(told: dict[str, str]) -> Any:  # noqa: ANN401 - any JSON
-    with post(told, "/v1/support/answer", {"question": "Where is my order NW-10001?", "user": "ada"}) as answer:
+    with post(told, "/v1/extract", {"text": "Please call me back.", "user": "ada"}) as answer:
         return json.loads(answer.read())
 
 
@@ -137,7 +137,7 @@ def provider_of_a_chat(told: dict[str, str]) -> str:
 def test_it_answers_stops_on_ctrl_c_and_keeps_its_state(demo: Demo) -> None:
     first = demo.start()
     assert first["label"] == "simulator"
-    assert ask(first)["outcome"] == "answered"
+    assert ask(first)["request"] == "Please call me back."
     cap = demo.run("budget", "show", "acme")
     assert "tenant-day" in cap.stdout, cap.stderr
     assert cap.stderr == f"octant: using the demo at {first['url']} ({demo.folder / 'state'})\n"
@@ -148,6 +148,7 @@ def test_it_answers_stops_on_ctrl_c_and_keeps_its_state(demo: Demo) -> None:
     assert demo.processes() == []
     second = demo.start()
     assert second["key"] == first["key"]
+    assert ask(second)["request"] == "Please call me back."
     assert provider_of_a_chat(second) == "anthropic"
     broken = demo.run("simulate", "outage", "anthropic")
     assert broken.stdout == "anthropic: outage, connections are refused\n", broken.stderr
@@ -235,7 +236,7 @@ def test_what_a_killed_demo_left_running_is_stopped_by_the_next(demo: Demo) -> N
     demo.kill_with_its_keeper()
     left = {p.pid for p in demo.processes()}
     assert left
-    assert ask(demo.start())["outcome"] == "answered"
+    assert ask(demo.start())["request"] == "Please call me back."
     assert left & {p.pid for p in demo.processes()} == set()
     assert demo.end(signal.SIGINT)[0] == 0
     assert demo.processes() == []

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
-from conftest import Simulator, octant, own_database, running_service
+from conftest import LIVE_RELEASE, Simulator, octant, own_database, running_service
 
 from app.security.keys.token import write
 from app.stack.embedded import embedded_valkey, free_port
@@ -68,7 +68,7 @@ def service(stack_env: dict[str, str], database_url: str, tmp_path_factory: pyte
     with embedded_valkey(None) as valkey, own_database(database_url, "hardened") as database:
         env |= {"OCTANT_VALKEY_URL": valkey, "OCTANT_DATABASE_URL": database}
         octant(env, "tenant", "create", "hard")
-        octant(env, "release", "activate", "2026-11-22", "--reason", "tests")
+        octant(env, "release", "activate", LIVE_RELEASE, "--reason", "tests")
         key = octant(env, "key", "create", "hard", "--name", "calls", "-q").strip()
         admin = octant(env, "key", "create", "hard", "--name", "operator", "--scope", "admin", "-q").strip()
         with running_service(env, log) as url:

@@ -20,15 +20,15 @@ import pytest
 import pytest_asyncio
 from conftest import Simulator, octant, running_service
 
+from app.features.installed import samples
 from app.stack.embedded import free_port
 
-CHAT, MESSAGES, SUPPORT = "/v1/chat/completions", "/v1/messages", "/v1/support/answer"
+CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
 ASK: dict[str, Any] = {"model": "smart", "messages": [{"role": "user", "content": "hello"}]}
 BODIES: dict[str, dict[str, Any]] = {
     CHAT: ASK,
     MESSAGES: {**ASK, "max_tokens": 100},
-    SUPPORT: {"question": "How long does standard shipping take?", "user": "ada"},
-    "/v1/support/tickets": {"text": "My tent from order NW-10001 arrived torn!", "user": "ada"},
+    **{path: dict(body) for path, body in samples().items()},
 }
 
 
@@ -113,7 +113,7 @@ async def test_a_replay_gives_the_same_answer_and_asks_no_provider(
     assert asked(simulator) == before > 0
 
 
-@pytest.mark.parametrize("path", [CHAT, SUPPORT])
+@pytest.mark.parametrize("path", [CHAT, *samples()])
 async def test_a_replay_leaves_a_record_that_names_the_request_it_repeats_and_counts_in_no_rate(
     http: aiohttp.ClientSession, simulator: Simulator, stack_env: dict[str, str], path: str
 ) -> None:
@@ -154,7 +154,7 @@ def metrics(env: dict[str, str], name: str) -> float:
     return sum(float(line.split()[-1]) for line in lines if line.startswith(name + "{"))
 
 
-@pytest.mark.parametrize("path", [CHAT, MESSAGES, SUPPORT])
+@pytest.mark.parametrize("path", [CHAT, MESSAGES, *samples(streamed=True)])
 async def test_a_stream_is_replayed_as_a_stream_of_the_same_bytes(
     http: aiohttp.ClientSession, simulator: Simulator, path: str
 ) -> None:

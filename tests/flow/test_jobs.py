@@ -19,6 +19,7 @@ import pytest_asyncio
 from aiohttp import web
 from conftest import Simulator, octant, running_service, running_worker
 
+from app.features.installed import samples
 from app.stack.embedded import free_port
 
 CHAT = {"model": "smart", "messages": [{"role": "user", "content": "hello"}]}
@@ -83,8 +84,7 @@ async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float) -> No
     [
         ("/v1/chat/completions", CHAT),
         ("/v1/messages", {**CHAT, "max_tokens": 50}),
-        ("/v1/support/answer", {"question": "How long does standard shipping take?", "user": "ada"}),
-        ("/v1/support/tickets", {"text": "My tent from order NW-10001 arrived torn!", "user": "ada"}),
+        *samples().items(),
     ],
 )
 async def test_a_job_gives_what_the_request_would_have_given(

@@ -15,7 +15,7 @@ from conftest import Simulator, octant, running_service, running_worker
 from app.stack.embedded import free_port
 
 JOB = {"path": "/v1/chat/completions", "body": {"model": "smart", "messages": [{"role": "user", "content": "hello"}]}}
-COUNT = {"path": "/v1/support/answer", "body": {"question": "How long does standard shipping take?", "user": "ada"}}
+BESIDE = {"path": "/v1/extract", "body": {"text": "Please call me back.", "user": "ada"}}
 
 
 pytestmark = pytest.mark.timeout(300)
@@ -77,7 +77,7 @@ async def test_a_job_that_ends_its_worker_again_is_failed_while_other_tenants_jo
 
             (child,) = await eventually(own_process)
             simulator.clear()
-            beside = await submit(COUNT, other_key)  # while the one that killed its worker runs
+            beside = await submit(BESIDE, other_key)  # while the one that killed its worker runs
 
             async def is_done() -> bool:
                 return bool((await job(beside, other_key))["state"] == "succeeded")

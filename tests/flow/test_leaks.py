@@ -19,13 +19,14 @@ import pytest
 import pytest_asyncio
 from conftest import ROOT, Simulator, running_service, running_worker
 from otlp import Receiver, receiving
+from products import probes
 from redis import Redis
 from sqlalchemy import create_engine, text
 
 from app.security.redaction.detectors import luhn
 from app.stack.embedded import free_port
 
-CHAT, MESSAGES, ANSWER, TICKETS = "/v1/chat/completions", "/v1/messages", "/v1/support/answer", "/v1/support/tickets"
+CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
 FEEDBACK = "/v1/feedback"
 MARK = "heliotrope"  # harmless, and said beside what is planted: where it is not found, nothing was looked at
 
@@ -43,10 +44,7 @@ KEPT: Mapping[tuple[str, str], str] = {
     ("jobs", "response"): "the answer, for who submitted it (ADR 0011)",
     ("jobs", "webhook_url"): "where to post to (ADR 0011)",
     ("jobs", "user"): OWNER,
-    ("support_handovers", "user"): OWNER,
-    ("support_tickets", "user"): OWNER,
-    ("support_actions", "user"): OWNER,
-    ("support_tool_use", "user"): OWNER,
+    **{column: reason for each in probes() for column, reason in each.kept_as_sent.items()},
 }
 
 
@@ -163,11 +161,8 @@ def _bodies(plant: Plants) -> Iterator[tuple[str, object]]:
     yield MESSAGES, chat(plant.text("messages, content"), max_tokens=64, system=plant.text("messages, system"))
     yield MESSAGES, chat("hi", max_tokens=64, metadata={"user_id": plant.text("messages, user_id")[:100]})
     yield MESSAGES + "/count_tokens", chat(plant.text("count_tokens"))
-    yield ANSWER, {"question": plant.text("answer, question") + " where is my order NW-10001?", "user": "ada"}
-    yield ANSWER, {"question": "hand me over to a human", "user": plant.secret("answer, user")}
-    said = [{"role": "customer", "text": plant.text("answer, conversation")}]
-    yield ANSWER, {"question": "and for boots?", "user": "ada", "conversation": said, "stream": True}
-    yield TICKETS, {"text": plant.text("ticket, text"), "user": plant.secret("ticket, user")}
+    for each in probes():
+        yield from each.planted(plant)
     bad = {"rating": "bad", "comment": plant.text("feedback, comment"), "user": plant.secret("feedback, user")}
     yield FEEDBACK, {**bad, "request_id": plant.secret("feedback, request_id")}
     yield FEEDBACK, {"request_id": "some-request", "rating": plant.text("feedback, rating")}

@@ -23,6 +23,7 @@ from schemathesis.specs.openapi import checks
 
 from app.domain.errors import ContentRefused
 from app.edge.errors import TABLE
+from app.features.installed import installed
 
 EXAMPLES = 8  # of each kind and operation
 PROMISES = [
@@ -73,7 +74,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
         "^/v1/chat",
         "^/v1/messages$",
         "^/v1/messages/",
-        "^/v1/support",
+        *(f"^/v1/{feature.name}" for feature in installed()),
         "^/v1/jobs",
         "^/v1/feedback",
         "^/v1/admin/(?!alarm-test)",  # that one breaks on purpose

@@ -19,7 +19,7 @@ import aiohttp
 import psutil
 import pytest
 import pytest_asyncio
-from conftest import Simulator, octant, running_service
+from conftest import LIVE_RELEASE, Simulator, octant, running_service
 from faulty_stores import frozen
 
 from app.migrations import upgrade
@@ -81,8 +81,8 @@ def env(stores: Stores, stack_env: dict[str, str], tmp_path_factory: pytest.Temp
         "OCTANT_METRICS_PORT": str(free_port()),
         "OCTANT_IDEMPOTENCY_LEASE": "6",
     }
-    octant(env, "tenant", "create", "acme", "--name", "Northwind Outfitters")
-    octant(env, "release", "activate", "2026-11-22", "--reason", "first")
+    octant(env, "tenant", "create", "acme", "--name", "The tests' tenant")
+    octant(env, "release", "activate", LIVE_RELEASE, "--reason", "first")
     return env
 
 

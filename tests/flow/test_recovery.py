@@ -14,8 +14,9 @@ import aiohttp
 import psutil
 import pytest
 import pytest_asyncio
-from conftest import Simulator, octant, own_database, running_service
+from conftest import LIVE_RELEASE, Simulator, octant, own_database, running_service
 
+from app.features.installed import samples
 from app.stack.embedded import embedded_valkey, free_port
 
 CHAT = {"model": "smart", "messages": [{"role": "user", "content": "hello"}]}
@@ -30,7 +31,7 @@ def env(stack_env: dict[str, str], database_url: str) -> Iterator[dict[str, str]
     with embedded_valkey(None) as valkey, own_database(database_url, "recovery") as database:
         env = {**stack_env, **ports, **circuits, "OCTANT_VALKEY_URL": valkey, "OCTANT_DATABASE_URL": database}
         octant(env, "tenant", "create", "acme")
-        octant(env, "release", "activate", "2026-11-22", "--reason", "tests")
+        octant(env, "release", "activate", LIVE_RELEASE, "--reason", "tests")
         yield env
 
 
@@ -109,7 +110,7 @@ async def test_with_one_provider_hanging_every_caller_is_answered_whatever_its_d
     kinds = {
         "/v1/chat/completions": CHAT,
         "/v1/messages": {**CHAT, "max_tokens": 50, "stream": True},
-        "/v1/support/answer": {"question": "How long does standard shipping take?", "user": "ada"},
+        **samples(),
     }
     deadlines: tuple[dict[str, str], ...] = ({"octant-deadline-ms": "10000"}, {"octant-deadline-ms": "20000"}, {})
 
@@ -165,21 +166,6 @@ async def test_an_operator_closes_a_circuit_by_hand(
     simulator.clear()
     assert "is closed" in octant(env, "providers", "close", TARGET)
     assert f"{TARGET:<40} closed" in octant(env, "providers")
-
-
-async def test_the_product_answers_with_its_last_resort_and_says_so(http: aiohttp.ClientSession, simulator: Simulator) -> None:
-    """R5: degraded, but not empty, and a person takes over."""
-    simulator.put_faults({"kind": "refuse"})
-    question = {"question": "How long does standard shipping take?", "user": "ada"}
-    status, headers, told = await post(http, "/v1/support/answer", question)
-    assert (status, told["outcome"], told["degraded"]) == (200, "handed_over", ["last_resort"])
-    assert told["handover"]["reason"] == "No model could be reached."
-    assert "colleague" in told["answer"]
-    assert (headers["octant-degraded"], headers["octant-model"], headers["octant-cost-usd"]) == (
-        "last_resort",
-        "last_resort",
-        "0.000000",
-    )
 
 
 async def test_with_all_providers_away_callers_are_told_when_to_come_back(

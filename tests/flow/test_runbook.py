@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, octant
+from conftest import LIVE_RELEASE, ROOT, octant
 
 PAGES = sorted((ROOT / "runbook").glob("*.md"))
 
@@ -22,7 +22,7 @@ def blocks(page: Path) -> list[str]:
 
 @pytest.fixture
 def filled_in(service_url: str, stack_env: dict[str, str], api_key: str) -> dict[str, str]:
-    """What an operator would put in place of the words in capitals: a call that was made, and a key to revoke."""
+    """What an operator would put in place of the words in capitals: a call that was made, a key to revoke, a release."""
     body = json.dumps({"model": "smart", "messages": [{"role": "user", "content": "hello"}]}).encode()
     request = urllib.request.Request(f"{service_url}/v1/chat/completions", data=body)  # noqa: S310 - loopback
     request.add_header("authorization", f"Bearer {api_key}")
@@ -33,7 +33,7 @@ def filled_in(service_url: str, stack_env: dict[str, str], api_key: str) -> dict
         assert time.monotonic() < deadline, "the record of a call did not appear"
     key = octant(stack_env, "key", "create", "acme", "--name", "leaked", "--quiet").split("_")[1]
     admin = octant(stack_env, "key", "create", "acme", "--name", "operator", "--scope", "admin", "--quiet").strip()
-    return {"CALL": request_id, "KEY": key, "ADMIN": admin}
+    return {"CALL": request_id, "KEY": key, "ADMIN": admin, "RELEASE": LIVE_RELEASE}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
@@ -68,4 +68,4 @@ def _as_before(env: dict[str, str]) -> None:
         scope, _, rest = line.partition(" ")
         if scope in ("all:", "provider", "tenant"):
             octant(env, "resume", scope.rstrip(":"), *([rest.split(":")[0]] if scope != "all:" else []))
-    octant(env, "release", "activate", "2026-11-22", "--reason", "the page is done")
+    octant(env, "release", "activate", LIVE_RELEASE, "--reason", "the page is done")

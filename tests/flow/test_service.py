@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
-from conftest import Simulator, octant
+from conftest import LIVE_RELEASE, RELEASES, Simulator, octant
 
 CHAT = {"model": "smart", "messages": [{"role": "user", "content": "hello"}]}
 
@@ -45,7 +45,7 @@ async def test_the_headers_tell_how_the_answer_came_about(http: aiohttp.ClientSe
     assert status == 200
     assert (headers["octant-provider"], headers["octant-model"]) == ("anthropic", "claude-sonnet-5-5")
     assert (headers["octant-attempts"], headers["octant-fallbacks"]) == ("1", "0")
-    assert headers["octant-release"] == "2026-11-22"
+    assert headers["octant-release"] == LIVE_RELEASE
     assert float(headers["octant-cost-usd"]) > 0
     assert float(headers["octant-overhead-ms"]) >= 0
     assert len(headers["octant-trace-id"]) == 32
@@ -244,10 +244,10 @@ async def test_rollback_is_live_on_every_worker_within_five_seconds_without_a_re
     told = octant(stack_env, "rollback", "--reason", "test")
     try:
         assert "All 2 workers serve it" in told
-        assert await serves("2026-11-01")
+        assert await serves(RELEASES[0])
     finally:
-        octant(stack_env, "release", "activate", "2026-11-22", "--reason", "test over")
-    await eventually(lambda: serves("2026-11-22"), 5)
+        octant(stack_env, "release", "activate", LIVE_RELEASE, "--reason", "test over")
+    await eventually(lambda: serves(LIVE_RELEASE), 5)
 
 
 BAD: list[tuple[str, bytes, int, str | None]] = [
@@ -302,4 +302,4 @@ async def test_health_answers_three_separate_questions(http: aiohttp.ClientSessi
     async with http.get("/livez") as live, http.get("/readyz") as ready, http.get("/version") as version:
         assert (live.status, ready.status) == (200, 200)
         assert (await ready.json())["checks"] == {"postgres": "ok", "valkey": "ok", "budget": "ok", "release": "ok"}
-        assert (await version.json())["release"] == "2026-11-22"
+        assert (await version.json())["release"] == LIVE_RELEASE

@@ -15,21 +15,16 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from conftest import Simulator, running_service, running_worker
-from otlp import Arrived, Receiver, receiving
+from otlp import Receiver, receiving
 from sqlalchemy import create_engine, text
+from tracing import arrived, drawn, of_the_share, post
 
 from app.stack.embedded import free_port
 from app.telemetry.spans import CORE_SCHEMA_URL, SCHEMA_URL
 
 CHAT = {"model": "smart", "messages": [{"role": "user", "content": "hello"}]}
 SHARE = 0.01
-CALLER = "00f067aa0ba902b7"
 TOLD = re.compile(r'octant_spans_total\{fate="(\w+)"\} (\S+)')
-
-
-def of_the_share() -> str:
-    """A trace id that is sent, whatever happens."""
-    return os.urandom(8).hex() + "0" * 15 + "1"
 
 
 def outside_the_share() -> str:
@@ -62,66 +57,27 @@ async def http(url: str, api_key: str) -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-async def post(http: aiohttp.ClientSession, path: str, body: object, trace: str) -> tuple[int, dict[str, str], bytes]:
-    async with http.post(path, json=body, headers={"traceparent": f"00-{trace}-{CALLER}-01"}) as answer:
-        return answer.status, {k.lower(): v for k, v in answer.headers.items()}, await answer.read()
-
-
-def drawn(spans: list[Arrived]) -> list[str]:
-    """The tree, a line for each span, indented by depth; siblings in the order in which they began."""
-
-    def below(parent: str, depth: int) -> Iterator[str]:
-        for span in spans:
-            if span.parent == parent:
-                yield "  " * depth + span.name + (" failed" if span.failed else "")
-                yield from below(span.id, depth + 1)
-
-    return list(below(CALLER, 0))
-
-
-async def arrived(receiver: Receiver, trace: str, last: str) -> list[Arrived]:
-    """The trace, once the span that ends ``last`` is there; in the order of their beginnings."""
-    spans = await asyncio.to_thread(receiver.trace, trace, lambda names: last in names)
-    return sorted(spans, key=lambda span: int(re.findall(r"start_time_unix_nano: (\d+)", span.whole)[0]))
-
-
-async def test_an_answer_is_one_trace_over_retrieval_calls_attempts_and_tools(
+async def test_a_call_that_falls_back_is_one_trace_with_a_span_for_each_attempt(
     http: aiohttp.ClientSession, receiver: Receiver, simulator: Simulator
 ) -> None:
-    """The first provider fails, another answers by asking for a tool, the second turn answers."""
     trace = of_the_share()
     simulator.put_faults({"kind": "status", "status": 401, "provider": "anthropic", "times": 1})
-    body = {"question": "Where is my order NW-10001?", "user": "ada"}
-    status, headers, told = await post(http, "/v1/support/answer", body, trace)
-    assert (status, headers["octant-trace-id"], json.loads(told)["tools"]) == (
-        200,
-        trace,
-        [{"name": "get_order", "outcome": "ok", "order_id": "NW-10001"}],
-    )
-    spans = await arrived(receiver, trace, "POST /v1/support/answer")
-    by_name = {span.name.partition(" ")[0]: span for span in spans}
-    source = by_name["retrieval"].attributes["gen_ai.data_source.id"]
+    status, headers, _ = await post(http, "/v1/chat/completions", CHAT, trace)
+    assert (status, headers["octant-trace-id"]) == (200, trace)
+    spans = await arrived(receiver, trace, "POST /v1/chat/completions")
     asked = [span for span in spans if span.name.startswith("chat ")]
     assert drawn(spans) == [
-        "POST /v1/support/answer",
-        f"  retrieval {source}",
-        "  call support.answer",
+        "POST /v1/chat/completions",
+        "  call chat",
         f"    {asked[0].name} failed",
         f"    {asked[1].name}",
-        "  execute_tool get_order",
-        "  call support.answer",
-        f"    {asked[2].name}",
     ]
-    assert [span.attributes["gen_ai.provider.name"] for span in asked] == ["anthropic", "openai", "anthropic"]
+    assert [span.attributes["gen_ai.provider.name"] for span in asked] == ["anthropic", "openai"]
     assert asked[0].attributes["error.type"] == "provider_denied"
-    assert all(span.attributes["gen_ai.usage.input_tokens"] > 0 for span in asked[1:])
+    assert asked[1].attributes["gen_ai.usage.input_tokens"] > 0
     assert {(span.service, span.schemas) for span in spans} == {("octant", (CORE_SCHEMA_URL, SCHEMA_URL))}
-    assert {span.name.partition(" ")[0]: span.kind for span in spans} == {
-        "POST": "SERVER", "retrieval": "CLIENT", "call": "INTERNAL", "chat": "CLIENT", "execute_tool": "INTERNAL"
-    }  # fmt: skip
-    got: list[str] = [seen["traceparent"] for name in ("anthropic", "openai") for seen in _recent(simulator, name)]
-    wanted = [f"00-{trace}-{span.id}-01" for span in (asked[0], asked[2], asked[1])]
-    assert got == wanted, "each attempt is the parent of what its provider does"
+    got = [_recent(simulator, name)[-1]["traceparent"] for name in ("anthropic", "openai")]
+    assert got == [f"00-{trace}-{span.id}-01" for span in asked], "each attempt is the parent of what its provider does"
 
 
 def _recent(simulator: Simulator, provider: str) -> list[Any]:

@@ -74,7 +74,12 @@ async def _keep(engine: AsyncEngine, said: FeedbackRequest, tenant: str, kept: K
     """Raises RateLimited, DependencyUnavailable. A request id that could be somebody's number is redacted: it joins nothing."""
     redact = partial(kept.redactor.redact, tenant=tenant)
     given = said.request_id if UUID.match(said.request_id.removeprefix("req_")) else redact(said.request_id)
-    what = {"rating": said.rating, "comment": kept.text(said.comment, tenant=tenant), "at": datetime.now(UTC), "looked_at": None}
+    what = {
+        "rating": said.rating,
+        "comment": kept.text(said.comment, tenant=tenant),
+        "at": datetime.now(UTC),
+        "reviewed_at": None,
+    }
     minute_ago = datetime.now(UTC) - timedelta(minutes=1)
     recent = select(func.count()).where(feedback.c.tenant == tenant, feedback.c.at > minute_ago)
     put = insert(feedback).values(tenant=tenant, request_id=given, user=redact(user), **what)

@@ -16,9 +16,10 @@ feedback = Table(
     Column("comment", Text, nullable=False, comment="redacted"),
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("looked_at", DateTime(timezone=True), nullable=True, comment="when the evals made of it what could be made"),
+    Column("reviewed_at", DateTime(timezone=True), nullable=True, comment="when the evals took it up"),
     Index("feedback_at", "at"),
     Index("feedback_tenant_at", "tenant", "at"),
-    Index("feedback_new", "at", postgresql_where=text("looked_at IS NULL AND rating::text = 'bad'::text")),
+    Index("feedback_unreviewed", "at", postgresql_where=text("reviewed_at IS NULL AND rating::text = 'bad'::text")),
 )
 
 # Who named nobody may still have rated an answer to this user. What another user said of it is that user's.

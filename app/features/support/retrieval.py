@@ -2,7 +2,7 @@
 
 Paragraphs are searched, articles are returned. BM25 gives a word no weight once half of all texts hold it, and in a shop's
 help half of all articles speak of orders and returns; of the paragraphs far fewer do. The model is shown the whole article,
-because conditions stand beside the fact they limit. `tests/unit/support/test_retrieval.py` measures the recall.
+because conditions stand beside the fact they limit. `tests/support/unit/test_retrieval.py` measures the recall.
 """
 
 import sqlite3

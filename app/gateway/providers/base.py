@@ -70,3 +70,11 @@ class Provider(Protocol):
     async def aclose(self) -> None:
         """Close all connections."""
         ...
+
+
+class KeyedProvider(Provider, Protocol):
+    """A provider whose key can be rotated while it serves."""
+
+    def use_key(self, key: str) -> None:
+        """Send this key from the next request on; an empty one is sent as none."""
+        ...

@@ -111,6 +111,7 @@ class LeakWatch:
     _held: str = ""
     _before: str = field(default="")  # plain, already given out
     _said: str = field(default="")  # as it came, as much as is read again at the end
+    _read: int = 0  # characters of what was said that were read in other spellings
     _given_away: set[int] = field(default_factory=set)  # places in the secret texts
 
     def feed(self, text: str) -> str:
@@ -122,7 +123,8 @@ class LeakWatch:
 
     def end(self) -> str:
         """The text is over; returns what was held back, if nothing was found."""
-        if not self.found and self._said:
+        if not self.found and len(self._said) > self._read:  # a stream's every tool call ends the text once more
+            self._read = len(self._said)
             self.found = self._spelled_otherwise()
         return self._release(at_end=True)
 

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
+from dataclasses import fields
 from typing import Any, cast
 from uuid import uuid4
 
@@ -31,7 +32,8 @@ from app.edge.middleware import EdgeMiddleware
 from app.edge.parts import EdgeParts
 from app.edge.proxies import Proxies
 from app.edge.sse import EventStream
-from app.features import support
+from app.features.feature import FeatureParts
+from app.features.installed import installed
 from app.idempotency.idempotency import Idempotency, Reservation, StoredAnswer
 from app.telemetry.metrics import Metrics
 
@@ -127,7 +129,8 @@ async def fine(_: Request) -> Response:
 
 def test_every_post_of_every_product_honours_the_key() -> None:
     """A new path that makes calls must not forget it."""
-    routers = (chat.router(cast("Any", None)), support.router(cast("Any", None)), jobs.router(frozenset()))
+    parts = FeatureParts(**dict.fromkeys((each.name for each in fields(FeatureParts)), cast("Any", None)))
+    routers = (chat.router(cast("Any", None)), *(feature.router(parts) for feature in installed()), jobs.router(frozenset()))
     routes = [route for router in routers for route in router.routes]
     posts = [r for r in routes if "POST" in (getattr(r, "methods", None) or ())]
     assert len(posts) >= 4

@@ -3,42 +3,23 @@
 import json
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pytest
+from unit.evals.tiny import METRIC, THRESHOLDS, case, result
 
 from evals import runs
 from evals.baseline import Baseline, accept, beside, file_shares, load_baseline, pinned_shares, write
-from evals.cases import AnswerCase, InvalidSuite
+from evals.cases import InvalidSuite
+from evals.client import Trail
 from evals.gate import BELOW, BROKEN, PASS, Limits, Threshold, Thresholds, judge
-from evals.harness import Result, Trail
-from evals.scorers import Finding
+from evals.harness import Result
 
-METRIC = "Deflection rate, for instance."
 TODAY = date(2026, 11, 24)
-LOW = Threshold(least=0.01, goal=1.0, metric=METRIC)
-THRESHOLDS = Thresholds(overall=LOW, modes={"wrong_tool": LOW, "pii_leak": LOW})
-
-
-def case(name: str, mode: str = "wrong_tool", question: str = "?") -> AnswerCase:
-    told: dict[str, Any] = {
-        "id": name, "failure_mode": mode, "endpoint": "support/answer", "input": {"question": question, "user": "ada"},
-        "expect": {"outcome": "answered"}, "criteria": "Passes if it is answered.", "origin": "tests", "added": "2026-01-01",
-    }  # fmt: skip
-    return AnswerCase.model_validate(told)
-
-
-def result(of: AnswerCase, *, passed: bool = True, trial: int = 0, broken: str | None = None) -> Result:
-    findings = () if passed or broken else (Finding("facts", "does not say it"),)
-    trail = Trail(0.1, 0.001, "anthropic", "claude-sonnet-5-5", "r1", 0, "req_1")
-    return Result(of, findings, broken, trail, trial, {"private": 1.0})
-
-
 CASES = [case(f"c{n}", "wrong_tool" if n < 20 else "pii_leak") for n in range(40)]
 
 
 def run_of(results: list[Result], path: Path, label: str = "simulator") -> runs.RunFile:
-    write_one = runs.writer(path, runs.Head(label=label))
+    write_one = runs.writer(path, runs.Head(label=label), "tiny")
     for one in results:
         write_one(one)
     return runs.read(path)
@@ -51,7 +32,7 @@ def pinned(path: Path) -> Baseline:
 def test_a_run_goes_through_its_file_unchanged(tmp_path: Path) -> None:
     told = run_of([result(CASES[0]), result(CASES[1], passed=False)], tmp_path / "run.jsonl")
     assert told.trials() == {"c0": (1, 1), "c1": (0, 1)}
-    again = runs.resumed(tmp_path / "run.jsonl", CASES, told.head)
+    again = runs.resumed(tmp_path / "run.jsonl", "tiny", CASES, told.head)
     assert again == {("c0", 0): result(CASES[0]), ("c1", 0): result(CASES[1], passed=False)}
 
 
@@ -59,21 +40,35 @@ def test_a_run_that_was_killed_is_taken_up_where_it_stopped(tmp_path: Path) -> N
     path = tmp_path / "run.jsonl"
     head = run_of([result(CASES[0])], path).head
     with path.open("a") as file:
-        file.write('{"id": "c1", "failure_mode": "wro')
-    assert set(runs.resumed(path, CASES, head)) == {("c0", 0)}
+        file.write('{"suite": "tiny", "id": "c1", "failure_mode": "wro')
+    assert set(runs.resumed(path, "tiny", CASES, head)) == {("c0", 0)}
+
+
+def test_a_file_of_two_suites_keeps_their_results_apart(tmp_path: Path) -> None:
+    """Two suites may have a case of the same name."""
+    path = tmp_path / "run.jsonl"
+    head = run_of([result(CASES[0])], path).head
+    runs.writer(path, head, "other")(result(CASES[0], passed=False))
+    done = runs.read(path)
+    assert (done.suites, done.of("tiny").trials(), done.of("other").trials()) == (
+        ("tiny", "other"),
+        {"c0": (1, 1)},
+        {"c0": (0, 1)},
+    )
+    assert runs.resumed(path, "other", CASES, head)["c0", 0].passed is False
 
 
 def test_what_changed_since_or_broke_is_run_again(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     head = run_of([result(CASES[0]), result(CASES[1], broken="HTTP 503"), result(CASES[2])], path).head
     changed = [CASES[0], CASES[1], case("c2", question="Another?")]
-    assert set(runs.resumed(path, changed, head)) == {("c0", 0)}
+    assert set(runs.resumed(path, "tiny", changed, head)) == {("c0", 0)}
 
 
 def test_a_run_of_something_else_is_not_gone_on_with(tmp_path: Path) -> None:
     run_of([result(CASES[0])], tmp_path / "run.jsonl")
     with pytest.raises(InvalidSuite, match="is a run of simulator, not of another"):
-        runs.resumed(tmp_path / "run.jsonl", CASES, runs.Head(label="another"))
+        runs.resumed(tmp_path / "run.jsonl", "tiny", CASES, runs.Head(label="another"))
 
 
 @pytest.mark.parametrize(
@@ -193,4 +188,4 @@ def test_the_simulators_floors_are_the_simulators_alone() -> None:
 def test_the_run_file_holds_no_more_than_it_says(tmp_path: Path) -> None:
     run_of([result(CASES[0])], tmp_path / "run.jsonl")
     told = json.loads((tmp_path / "run.jsonl").read_text().splitlines()[1])
-    assert set(told) == {"id", "failure_mode", "digest", "trial", "passed", "findings", "broken", "measures", "trail"}
+    assert set(told) == {"suite", "id", "failure_mode", "digest", "trial", "passed", "findings", "broken", "measures", "trail"}

@@ -5,28 +5,24 @@ from typing import Literal
 
 import pytest
 from pydantic import ValidationError
+from unit.evals.tiny import METRIC, case
 
-from evals.cases import AnswerCase, InvalidSuite
+from evals.cases import InvalidSuite
+from evals.client import Trail
 from evals.gate import BELOW, BROKEN, PASS, GateResult, Threshold, Thresholds, judge, load_thresholds
-from evals.harness import Result, Trail
+from evals.harness import Result
 from evals.rates import Rate, percentile
-from evals.report import as_json, markdown
-from evals.scorers import Finding
+from evals.report import SuiteRun, as_json, markdown, worst
+from evals.scoring import Finding
 
-METRIC = "Deflection rate, for instance."
 Kind = Literal["passed", "failed", "broken"]
 
 
 def result(kind: Kind = "passed", *, mode: str = "wrong_tool", name: str = "one") -> Result:
-    case = AnswerCase.model_validate(
-        {
-            "id": name, "failure_mode": mode, "endpoint": "support/answer", "input": {"question": "?", "user": "ada"},
-            "expect": {"outcome": "answered"}, "criteria": "Passes if it is answered.", "origin": "tests", "added": "2026-01-01",
-        }
-    )  # fmt: skip
     findings = (Finding("facts", "does not say it"),) if kind == "failed" else ()
     trail = Trail(0.1, 0.001, "anthropic", "claude-sonnet-5-5", "2026-11-22", 0, "req_1")
-    return Result(case, findings, "HTTP 503 stopped_by_operator" if kind == "broken" else None, trail)
+    broken = "HTTP 503 stopped_by_operator" if kind == "broken" else None
+    return Result(case(name, mode), findings, broken, trail)
 
 
 def thresholds(overall: float = 0.5, mode: float = 0.5) -> Thresholds:
@@ -100,8 +96,8 @@ def test_percentiles_are_values_that_were_measured() -> None:
 def test_the_report_says_what_answered_at_what_cost_and_which_cases_failed() -> None:
     """E4, E10: the simulator's score is labelled as the simulator's."""
     results = [result(), result("failed", name="two")]
-    told = markdown(results, verdict(results, thresholds()), thresholds(), "simulator")
-    assert told.startswith("## Evals passed (simulator)")
+    told = markdown([SuiteRun("tiny", results, verdict(results, thresholds()), thresholds())], "simulator")
+    assert told.startswith("## Evals of tiny passed (simulator)")
     assert "Release 2026-11-22. Answered by anthropic/claude-sonnet-5-5 (2); 0 by a fallback." in told
     assert "2 cases, $0.0020; p50 0.10 s" in told
     assert "- `two` (wrong_tool): facts: does not say it. Passes if it is answered. Request req_1." in told
@@ -111,10 +107,16 @@ def test_the_report_says_what_answered_at_what_cost_and_which_cases_failed() -> 
 def test_the_json_report_holds_every_case() -> None:
     """E4."""
     results = [result(), result("broken", name="two")]
-    told = as_json(results, verdict(results, thresholds()), thresholds(), "simulator")
+    told = as_json([SuiteRun("tiny", results, verdict(results, thresholds()), thresholds())], "simulator")
     assert (told["label"], told["code"]) == ("simulator", BROKEN)
-    assert [(c["id"], c["passed"], c["model"]) for c in told["cases"]] == [
+    assert [(c["id"], c["passed"], c["model"]) for c in told["suites"]["tiny"]["cases"]] == [
         ("one", True, "claude-sonnet-5-5"),
         ("two", False, "claude-sonnet-5-5"),
     ]
-    assert told["modes"]["wrong_tool"]["least"] == 0.5
+    assert told["suites"]["tiny"]["modes"]["wrong_tool"]["least"] == 0.5
+
+
+def test_the_worst_suite_decides_and_no_suite_is_no_pass() -> None:
+    """E3: one product that is fine does not hide another that is not."""
+    runs = [SuiteRun("tiny", [one], verdict([one], thresholds()), thresholds()) for one in (result(), result("failed"))]
+    assert [worst(runs), worst(runs[:1]), worst([])] == [BELOW, PASS, BROKEN]

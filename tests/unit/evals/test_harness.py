@@ -3,17 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from unit.evals.tiny import TinyCase, TinySuite, case
 
 from app.stack.embedded import free_port
-from evals.cases import AnswerCase, Case, load_cases
-from evals.harness import CONCURRENCY, MOST_BROKEN, Result, Service, Unreachable, run
+from evals.client import Service, Unreachable
+from evals.harness import CONCURRENCY, MOST_BROKEN, Result, run
 
-CASE = next(case for case in load_cases() if case.id == "derby")
-GOOD = {"outcome": "handed_over", "answer": "", "citations": [], "tools": []}
+SUITE = TinySuite(Path("tiny"))
+CASE = case("derby")
+GOOD = {"outcome": "answered"}
 Answer = Callable[[web.Request], Any]
 
 
@@ -31,7 +34,7 @@ async def service(answer: Answer, *, models_status: int = 200) -> AsyncIterator[
 
     app = web.Application()
     app.router.add_get("/v1/models", models)
-    app.router.add_post("/v1/support/answer", post)
+    app.router.add_post("/v1/tiny", post)
     runner = web.AppRunner(app)
     await runner.setup()
     port = free_port()
@@ -42,13 +45,12 @@ async def service(answer: Answer, *, models_status: int = 200) -> AsyncIterator[
         await runner.cleanup()
 
 
-async def results_of(answer: Answer, cases: tuple[Case, ...] = (CASE,)) -> list[Result]:
+async def results_of(answer: Answer, cases: tuple[TinyCase, ...] = (CASE,)) -> list[Result]:
     async with service(answer) as there:
-        return await run(cases, there)
+        return await run(SUITE, cases, there)
 
 
-def copies(count: int) -> tuple[Case, ...]:
-    assert isinstance(CASE, AnswerCase)
+def copies(count: int) -> tuple[TinyCase, ...]:
     return tuple(CASE.model_copy(update={"id": f"copy-{n}"}) for n in range(count))
 
 
@@ -64,7 +66,7 @@ async def test_an_answer_is_scored_and_its_trail_kept() -> None:
 
 
 async def test_a_wrong_answer_fails_and_is_not_broken() -> None:
-    (result,) = await results_of(lambda _: web.json_response({**GOOD, "outcome": "answered"}))
+    (result,) = await results_of(lambda _: web.json_response({**GOOD, "outcome": "refused"}))
     assert (result.passed, result.broken) == (False, None)
 
 
@@ -83,9 +85,9 @@ async def test_the_products_own_failure_is_a_failed_case(code: str) -> None:
         (web.json_response([], status=500), "HTTP 500"),
         (web.Response(text="<html>", status=502), "HTTP 502 without JSON"),
         (web.Response(text="{", status=200), "HTTP 200 without JSON"),
-        (web.json_response({"ok": True}), "the body is no answer of support/answer"),
-        (web.json_response([GOOD]), "the body is no answer of support/answer"),
-        (web.json_response({**GOOD, "outcome": "maybe"}), "the body is no answer of support/answer: outcome"),
+        (web.json_response({"ok": True}), "the body is no answer of tiny"),
+        (web.json_response([GOOD]), "the body is no answer of tiny"),
+        (web.json_response({**GOOD, "outcome": "maybe"}), "the body is no answer of tiny: outcome"),
         (web.json_response(GOOD, headers={"octant-cost-usd": "much"}), "headers out of form"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -111,14 +113,14 @@ async def test_a_connection_that_is_cut_is_broken() -> None:
 
 
 async def test_nobody_at_the_address_is_told_at_once() -> None:
-    with pytest.raises(Unreachable, match="nobody answers"):
-        await run((CASE,), Service(f"http://127.0.0.1:{free_port()}", "key"))
+    with pytest.raises(Unreachable, match="no service answers"):
+        await run(SUITE, (CASE,), Service(f"http://127.0.0.1:{free_port()}", "key"))
 
 
 async def test_a_key_that_is_not_known_is_told_at_once() -> None:
     async with service(lambda _: web.json_response(GOOD)) as there:
         with pytest.raises(Unreachable, match="HTTP 401"):
-            await run((CASE,), Service(there.url, "another"))
+            await run(SUITE, (CASE,), Service(there.url, "another"))
 
 
 async def test_a_few_cases_run_at_once_and_the_order_is_kept() -> None:

@@ -1,18 +1,19 @@
 """What a run looks like to people and programs (E4)."""
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from unit.evals.test_baseline import TODAY, case, result
+from unit.evals.test_baseline import TODAY
+from unit.evals.tiny import case, result
 
 from evals.baseline import Baseline, PinnedRun, accept
-from evals.gate import GateResult, Threshold, Thresholds, judge
-from evals.harness import Result
+from evals.gate import Threshold, Thresholds, judge
 from evals.junit import junit
 from evals.page import page
-from evals.report import MARKER, as_json, markdown, repeats
+from evals.report import MARKER, SuiteRun, as_json, markdown, repeats
 from evals.runs import Head, read, writer
 
 GOLDEN = Path(__file__).parent / "golden" / "comment.md"
@@ -24,42 +25,41 @@ CASES = [*(case(f"tool-{n}") for n in range(12)), *(case(f"leak-{n}", "pii_leak"
 
 def pinned(folder: Path) -> PinnedRun:
     """Everything passed but leak-0; new-one was not there."""
-    keep = writer(folder / "before.jsonl", Head(label="simulator"))
+    keep = writer(folder / "before.jsonl", Head(label="simulator"), "tiny")
     for one in CASES[:-1]:
         keep(result(one, passed=one.id != "leak-0"))
     return accept(Baseline(cases={}), CASES[:-1], read(folder / "before.jsonl"), TODAY).runs["simulator"]
 
 
-def judged(folder: Path) -> tuple[list[Result], GateResult]:
+def judged(folder: Path) -> SuiteRun:
     """Seven tools were lost, one leak was won."""
     results = [result(one, passed=one.id not in {f"tool-{n}" for n in range(7)}) for one in CASES]
-    return results, judge(CASES, results, THRESHOLDS, pinned(folder))
+    return SuiteRun("tiny", results, judge(CASES, results, THRESHOLDS, pinned(folder)), THRESHOLDS)
 
 
 def test_the_comment_on_a_pull_request_is_the_golden_file(tmp_path: Path) -> None:
     """E4: score, change beside the pinned run by failure mode, flipped cases, cost and time. Write it anew by hand."""
-    results, verdict = judged(tmp_path)
-    assert markdown(results, verdict, THRESHOLDS, "simulator") == GOLDEN.read_text()
+    assert markdown([judged(tmp_path)], "simulator") == GOLDEN.read_text()
 
 
 def test_the_comment_can_be_found_again_and_labels_what_answered(tmp_path: Path) -> None:
-    results, verdict = judged(tmp_path)
-    told = markdown(results, verdict, THRESHOLDS, "simulator, replayed from a recording")
+    told = markdown([judged(tmp_path)], "simulator, replayed from a recording")
     assert told.rstrip().endswith(MARKER)
     assert "(simulator, replayed from a recording)" in told.splitlines()[0]
 
 
 def test_the_json_report_tells_the_comparison(tmp_path: Path) -> None:
-    results, verdict = judged(tmp_path)
-    told = json.loads(json.dumps(as_json(results, verdict, THRESHOLDS, "simulator")))["comparison"]
+    told = json.loads(json.dumps(as_json([judged(tmp_path)], "simulator")))["suites"]["tiny"]["comparison"]
     assert (told["modes"]["wrong_tool"]["verdict"], told["overall"]["verdict"]) == ("worse", "not shown worse")
     assert (told["won"], told["new"], len(told["lost"])) == (["leak-0"], ["new-one"], 7)
 
 
 def test_junit_tells_failed_from_broken() -> None:
     results = [result(CASES[0]), result(CASES[1], passed=False), result(CASES[2], broken="HTTP 503 \x00")]
-    root = ET.fromstring(junit(results, "simulator"))  # noqa: S314 - our own
+    run = SuiteRun("tiny", results, judge(CASES[:3], results, THRESHOLDS), THRESHOLDS)
+    root = ET.fromstring(junit([run], "simulator"))  # noqa: S314 - our own
     suite = root[0]
+    assert suite.get("name") == "tiny.wrong_tool"
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "1", "1")
     assert [child.tag for one in suite for child in one] == ["failure", "error"]
 
@@ -93,9 +93,9 @@ class _Tags(HTMLParser):
 
 
 def test_the_page_is_whole_says_what_failed_and_runs_nothing_that_a_model_wrote(tmp_path: Path) -> None:
-    results, verdict = judged(tmp_path)
+    run = judged(tmp_path)
     evil = case("evil", question="<script>alert(1)</script>")
-    told = page([*results, result(evil, passed=False)], verdict, THRESHOLDS, "simulator <b>")
+    told = page([replace(run, results=[*run.results, result(evil, passed=False)])], "simulator <b>")
     tags = _Tags()
     tags.feed(told)
     assert tags.open == []

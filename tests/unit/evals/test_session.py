@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from evals.cases import InvalidSuite
-from evals.session import Source, opened
+from evals.options import Source
+from evals.session import opened
 
 LABEL = "SmolLM2-135M-Instruct"
 
@@ -53,9 +54,9 @@ def test_a_vendor_of_whom_nothing_is_asked_may_be_simulated(monkeypatch: pytest.
         pytest.fail("nothing is started")
 
 
-def test_a_recording_says_itself_what_answers_on_it(tmp_path: Path) -> None:
+def test_a_recording_has_a_label_of_its_own(tmp_path: Path) -> None:
     with (
-        pytest.raises(InvalidSuite, match="a recording says itself"),
-        opened(Source(label=LABEL, replay=tmp_path / "tape.jsonl")),
+        pytest.raises(InvalidSuite, match="the recording itself says"),
+        opened(Source(label=LABEL, replay=tmp_path / "recording.jsonl")),
     ):
         pytest.fail("nothing is started")

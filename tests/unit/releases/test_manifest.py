@@ -9,9 +9,10 @@ import pytest
 from conftest import ROOT
 
 from app.domain.errors import Misconfigured, UnknownModel
-from app.features.support import indexing
+from app.features.installed import installed
 from app.releases.manifest import Places, load, resolve
 from app.releases.pinning import pinned
+from app.stack.fitting import fitting
 
 PRICES = """
 version = "p1"
@@ -183,9 +184,10 @@ def test_a_draft_that_pins_a_missing_prompt_is_told(written: Written) -> None:
         pinned(written.text.replace('"v1"', '"v9"'), written.places, {}, where="draft")
 
 
-@pytest.mark.parametrize("release_id", sorted(path.stem for path in (ROOT / "releases").glob("*.toml")))
-def test_every_release_in_the_repository_resolves(release_id: str, tmp_path: Path) -> None:
-    indexing.build(tmp_path)
+@pytest.mark.parametrize("release_id", fitting(ROOT / "releases"))
+def test_every_release_of_installed_products_resolves(release_id: str, tmp_path: Path) -> None:
+    for index in (index for feature in installed() for index in feature.indexes):
+        index.build(tmp_path)
     places = Places(
         directory=ROOT / "releases",
         prompts=ROOT / "app" / "features",

@@ -10,6 +10,7 @@ import pytest
 from app.domain.calls import Reply, Usage
 from app.domain.errors import AnswerWithheld
 from app.domain.messages import OutputSchema, Text
+from app.security.guard import leaks
 from app.security.guard.leaks import MOST_IN_PIECES, PREFIX, RUN, WATCHED, LeakWatch, canary, plain, secrets_of
 from app.security.guard.links import Links
 from app.security.guard.outgoing import Outgoing
@@ -129,3 +130,21 @@ def test_a_document_whose_escapes_spell_the_system_prompt_is_withheld() -> None:
     document = Text(f'{{"summary": "{escaped}"}}')
     with pytest.raises(AnswerWithheld):
         outgoing.reply(Reply(parts=(document,), stop="end", usage=Usage(), provider="p", model="m"))
+
+
+def test_a_text_that_ends_at_every_tool_call_is_read_in_other_spellings_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a long answer with many tool calls keeps a worker busy for half a minute."""
+    read: list[str] = []
+
+    def readings(text: str) -> tuple[str, ...]:
+        read.append(text)
+        return ()
+
+    monkeypatch.setattr(leaks, "readings", readings)
+    watch = LeakWatch(secrets_of(CANARY, SYSTEM))
+    watch.feed("Nothing that is secret. ")
+    for _ in range(3):
+        watch.end()
+    watch.feed("More of it.")
+    watch.end()
+    assert read == ["Nothing that is secret. ", "Nothing that is secret. More of it."]

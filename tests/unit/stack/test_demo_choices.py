@@ -11,7 +11,7 @@ from conftest import ROOT
 from app.settings import load
 from app.stack.demo import _ports
 from app.stack.port_claims import PortClaims
-from app.stack.traffic import SAMPLES, _gist
+from app.stack.traffic import _gist, samples
 from app.stack.vendors import label_of, simulated
 
 
@@ -64,22 +64,24 @@ def test_a_port_that_is_taken_gives_the_next_and_says_so(capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize(
-    ("body", "gist"),
+    ("body", "fields", "gist"),
     [
-        ('{"choices": [{"message": {"content": null, "tool_calls": []}}]}', "(no words)"),
-        ('{"content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Hello"}]}', "Hello"),
-        ('{"answer": null, "handover": {"reason": "not ours"}}', "not ours"),
-        ('{"error": {"message": "No model."}}', "No model."),
-        ("data: {}\n\ndata: [DONE]\n\n", "2 events"),
+        ('{"choices": [{"message": {"content": null, "tool_calls": []}}]}', (), "(no words)"),
+        ('{"content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Hello"}]}', (), "Hello"),
+        ('{"answer": null, "referral": {"reason": "not ours"}}', ("answer", "referral.reason"), "not ours"),
+        ('{"answer": "ours", "referral": null}', ("answer", "referral.reason"), "ours"),
+        ('{"answer": null, "referral": null}', ("answer", "referral.reason"), "(no words)"),
+        ('{"error": {"message": "No model."}}', (), "No model."),
+        ("data: {}\n\ndata: [DONE]\n\n", (), "2 events"),
     ],
 )
-def test_an_answer_of_any_form_has_a_gist(body: str, gist: str) -> None:
+def test_an_answer_of_any_form_has_a_gist(body: str, fields: tuple[str, ...], gist: str) -> None:
     """Real models send thinking blocks and replies without words."""
-    assert _gist(body) == gist
+    assert _gist(body, fields) == gist
 
 
 def test_the_samples_show_a_refusal_of_each_kind() -> None:
-    assert {sample.status for sample in SAMPLES} == {200, 401, 404, 429}
+    assert {sample.status for sample in samples()} == {200, 401, 404, 429}
 
 
 def test_the_supervisor_loads_no_sdk_no_framework_and_no_database() -> None:

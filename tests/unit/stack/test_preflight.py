@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 import yaml
 from conftest import ROOT
+from fastapi import APIRouter
 from typer.testing import CliRunner
 
 from app.cli import app
 from app.domain.errors import Misconfigured
+from app.features.feature import Feature
 from app.settings import Settings, load
 from app.stack import preflight
 from app.stack.preflight import is_reserved, problems, refuse_example_values
@@ -53,7 +55,7 @@ def test_the_shipped_defaults_are_refused_in_production_for_every_example_in_the
     with pytest.raises(Misconfigured) as refused:
         refuse_example_values(load(environment="production", secret_key=secret))
     for word in (
-        "agency-one is a placeholder", "OCTANT_RUNBOOK_URL", "northwind.example",
+        "agency-one is a placeholder", "OCTANT_RUNBOOK_URL",
         "Provider openai: no key; set OCTANT_OPENAI__API_KEY", "Provider anthropic: no key", "ALERTMANAGER_URL",
     ):  # fmt: skip
         assert word in str(refused.value)
@@ -119,7 +121,16 @@ def test_example_addresses_in_the_files_that_alerts_are_sent_with_are_reported(
         path.parent.mkdir(parents=True)
         path.write_text((ROOT / name).read_text().replace("example.invalid", "octant.dev"))
     monkeypatch.setattr(preflight, "PACKAGE", tmp_path / "app")
+    monkeypatch.setattr(preflight, "installed", tuple)
     assert found() == []
+
+
+def test_an_example_host_of_an_installed_product_is_reported(ready: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = Feature(name="shop", router=lambda _: APIRouter(), link_hosts=frozenset({"octant.dev", "shop.example"}))
+    monkeypatch.setattr(preflight, "installed", lambda: (shop,))
+    lines = [line for line in problems(load(**ready), NOW, production=True) if "app/features/shop" in line]
+    assert len(lines) == 1
+    assert "shop.example" in lines[0]
 
 
 @pytest.mark.parametrize(
@@ -155,4 +166,4 @@ def test_the_command_lists_what_is_wrong_and_fails() -> None:
 def test_every_sentence_names_a_setting_a_file_or_a_provider() -> None:
     """The operator knows where to go."""
     for line in problems(Settings(), NOW, production=True):
-        assert line.startswith(("OCTANT_", "runbook/", "deploy/", "Provider ")), line
+        assert line.startswith(("OCTANT_", "runbook/", "deploy/", "app/features/", "Provider ")), line

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from pydantic import SecretStr
 
-from app.settings import AnthropicSettings, OpenAISettings, Settings, load
+from app.settings import Settings, VendorSettings, load
 from app.stack.vendor_keys import KeyChecks
 
 GOOD, WRONG = "sk-good", "sk-wrong"
@@ -56,8 +56,8 @@ def vendor() -> Iterator[tuple[str, type[Vendor]]]:
 
 def settings(url: str, key: str) -> Settings:
     return load(
-        openai=OpenAISettings(base_url=f"{url}/v1", api_key=SecretStr(key)),
-        anthropic=AnthropicSettings(base_url=url, api_key=SecretStr(key)),
+        openai=VendorSettings(base_url=f"{url}/v1", api_key=SecretStr(key)),
+        anthropic=VendorSettings(base_url=url, api_key=SecretStr(key)),
     )
 
 

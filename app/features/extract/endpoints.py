@@ -1,0 +1,70 @@
+"""`POST /v1/extract`: a message in, a filled form out. One endpoint, one prompt, one schema."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.domain.calls import Call
+from app.edge.answers import json_answer
+from app.edge.idempotency import IdempotentRoute
+from app.edge.limits import body_of
+from app.edge.openapi import takes
+from app.edge.outputs import read_output, schema_of
+from app.edge.requests import CallContext, call_context, parsed
+from app.features.feature import FeatureParts
+from app.security.guard.guard import fence, nonce
+
+
+class ExtractRequest(BaseModel):
+    """A message as it came in. ``user`` is the tenant's own user; caps and records are kept by it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    text: str = Field(min_length=1, max_length=20_000)
+    user: str | None = Field(default=None, min_length=1, max_length=128)
+
+
+class Facts(BaseModel):
+    """The form that a model fills. Every field is required, so that providers can hold the model to the schema."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sender: str | None = Field(description="The sender's full name; null if the message does not say it.")
+    company: str | None = Field(description="The sender's company; null if the message does not say it.")
+    email: str | None = Field(description="The sender's e-mail address; null if the message has none.")
+    phone: str | None = Field(description="The sender's telephone number as written; null if the message has none.")
+    request: str = Field(description="One sentence that says what the sender wants.")
+
+
+def router(parts: FeatureParts) -> APIRouter:
+    """The product's one endpoint. `IdempotentRoute` gives it Idempotency-Key and a way into the queue."""
+    routes = APIRouter(tags=["extract"], route_class=IdempotentRoute)
+
+    @routes.post("/v1/extract", openapi_extra=takes(ExtractRequest))
+    async def extract(request: Request, context: Annotated[CallContext, Depends(call_context)]) -> Response:
+        """Read the sender, the contact and the request from a message."""
+        wanted = parsed(ExtractRequest, await body_of(request))
+        call = Call(
+            id=context.request_id,
+            identity=context.identity_for(wanted.user),
+            feature="extract",
+            target="extract/facts",
+            deadline=context.deadline,
+            variables={"text": fence("message", wanted.text, nonce=nonce())},
+            output=schema_of(Facts),
+        )
+        answer = await parts.gateway.complete(call)
+        facts = as_written(read_output(Facts, answer.reply), wanted.text)
+        return json_answer(facts.model_dump(), answer.receipt)
+
+    return routes
+
+
+def as_written(facts: Facts, text: str) -> Facts:
+    """The same facts without those that do not stand in the text: a model made them up."""
+    written = " ".join(text.split()).casefold()
+    copied = facts.model_dump(exclude={"request"})
+    return facts.model_copy(update={name: None for name, value in copied.items() if (value or "").casefold() not in written})

@@ -1,0 +1,164 @@
+"""The port for products: what one brings, and what the composition root hands to it.
+
+A product is a folder beside this file whose package has a `FEATURE`, and one line in `installed`. All but its endpoints may be
+left out. Importing the package loads no framework, no database driver and no SDK, because `octant --help` imports it: what needs
+them is imported inside the functions.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+    from sqlalchemy import MetaData
+    from sqlalchemy.ext.asyncio import AsyncEngine
+    from typer import Typer
+
+    from app.domain.personal import PersonalData
+    from app.gateway.gateway import Gateway
+    from app.security.guard.guard import Guard
+    from app.security.guard.stored_text import KeptTexts
+    from app.security.redaction.redactor import Redactor
+    from app.simulator.rules import Rules
+    from app.telemetry.spans import Tracing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureParts:
+    """What the composition root hands to a product. Models are reached through ``gateway`` alone."""
+
+    gateway: "Gateway"
+    engine: "AsyncEngine"
+    guard: "Guard"
+    kept: "KeptTexts"
+    redactor: "Redactor"
+    tracing: "Tracing"
+    index_dir: Path
+    secret: bytes
+
+
+class Tables(Protocol):
+    """A module with a product's tables, and which of their rows are about a user (`app.domain.personal`)."""
+
+    __name__: str
+    metadata: "MetaData"
+
+    @property
+    def PERSONAL(self) -> "Sequence[PersonalData]":  # noqa: N802 - a constant of the module
+        """Rows about a user."""
+        ...
+
+    @property
+    def NOT_PERSONAL(self) -> Mapping[str, str]:  # noqa: N802 - the same
+        """Columns of text that is no user's, each with the reason."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltIndex:
+    """An index that is there. ``content``: what is in it, in words. ``fresh``: it was not there before."""
+
+    version: str
+    path: Path
+    content: str
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A retrieval index that releases pin by its ``name``; its version is the name of a file, made from its content.
+
+    ``version`` is that of what lies in the repository; ``build`` makes the file in a folder unless it is there.
+    """
+
+    name: str
+    version: Callable[[], str]
+    build: Callable[[Path], BuiltIndex]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One request of the demo's traffic, and the status that it gets.
+
+    ``tenant``: empty for the demo's own. ``shown``: the demo prints it as a command to copy. ``words``: the names under which the
+    answer's words stand, the first that holds any counts; a dot leads into an object.
+    """
+
+    title: str
+    path: str
+    body: Mapping[str, Any]
+    tenant: str = ""
+    status: int = 200
+    shown: bool = False
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """One injection and the way that it takes to the model. ``number`` tells it from the other attacks of a drill."""
+
+    number: int
+    vector: str
+    text: str
+    stream: bool = False
+
+
+class InjectionDrill(Protocol):
+    """A module that lets `octant drill injection` attack a product and count the harm.
+
+    ``PATH`` is the endpoint, ``PROMPT`` its prompt, whose text and canary must not come out; neither must the ``SECRETS``.
+    ``VECTORS`` are the ways in, ``ATTACK`` is a text that does harm by all of them. An answer with one of the ``ATTEMPTS`` in it,
+    spaces left out, shows that the model tried.
+    """
+
+    PATH: str
+    PROMPT: str
+    VECTORS: tuple[str, ...]
+    ATTACK: str
+    SECRETS: tuple[str, ...]
+    ATTEMPTS: tuple[str, ...]
+
+    def build_indexes(self, folder: Path, attacks: Sequence[Attack]) -> Mapping[str, str]:
+        """Build the product's indexes into ``folder/indexes`` with the attacks in them. Returns their versions by name."""
+        ...
+
+    async def plant(self, engine: "AsyncEngine", tenant: str, attacks: Sequence[Attack]) -> None:
+        """Put what the attacks need, and whom they may harm, into the database."""
+        ...
+
+    def body(self, attack: Attack) -> dict[str, Any]:
+        """The request."""
+        ...
+
+    def is_answer(self, text: str, *, stream: bool) -> bool:
+        """Whether a response is a whole answer of the endpoint."""
+        ...
+
+    async def actions(self, engine: "AsyncEngine", tenant: str) -> list[str]:
+        """What was done although no user confirmed it, a line each."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feature:
+    """A product. ``name`` is its folder's, and the first part of its prompts' names.
+
+    ``migrations`` is the folder of its revisions, a branch of their own. ``seed`` puts sample data in for a tenant and returns
+    what is there, in words; it may be repeated. ``commands`` become `octant NAME …`. ``link_hosts``: where links in answers may
+    point to. ``simulated``: how the simulator answers for it. ``suite``: its folder under ``evals/suites``.
+    """
+
+    name: str
+    router: Callable[[FeatureParts], "APIRouter"]
+    tables: Callable[[], Tables] | None = None
+    migrations: Path | None = None
+    indexes: tuple[Index, ...] = ()
+    seed: "Callable[[AsyncEngine, str], Awaitable[str]] | None" = None
+    commands: "Callable[[], Typer] | None" = None
+    samples: tuple[Sample, ...] = ()
+    link_hosts: frozenset[str] = frozenset()
+    simulated: "Callable[[], Rules] | None" = None
+    drill: Callable[[], InjectionDrill] | None = None
+    suite: str = ""

@@ -1,0 +1,32 @@
+"""The products of this service, one line each. Everything else goes through this list, and works on an empty one too."""
+
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from app.features.feature import Feature
+
+PRODUCTS: tuple[str, ...] = (
+    "app.features.support",
+    "app.features.extract",
+)  # fmt: skip
+
+
+@cache
+def installed() -> tuple[Feature, ...]:
+    """The products, in the order of their lines."""
+    return tuple(import_module(name).FEATURE for name in PRODUCTS)
+
+
+def link_hosts() -> frozenset[str]:
+    """The hosts that the products' answers may link to."""
+    return frozenset(host for feature in installed() for host in feature.link_hosts)
+
+
+def samples(*, streamed: bool = False) -> dict[str, dict[str, Any]]:
+    """The body of the first sample that is answered, by the path of each product, streamed or whole, for the user ada."""
+    found: dict[str, dict[str, Any]] = {}
+    for sample in (sample for feature in installed() for sample in feature.samples):
+        if sample.status == 200 and bool(sample.body.get("stream")) is streamed:
+            found.setdefault(sample.path, {**sample.body, "user": "ada"})
+    return found

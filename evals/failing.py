@@ -1,0 +1,30 @@
+"""Ends a command with exit code 2 for each error: Python's own 1 would read as a score below a threshold (E3)."""
+
+import signal
+import sys
+import traceback
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import typer
+
+from evals.cases import InvalidSuite
+from evals.client import Unreachable
+from evals.gate import BROKEN
+
+
+@contextmanager
+def failing_closed() -> Generator[None, None, None]:
+    """Report an error of the block and exit with code 2."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that started processes are stopped
+    try:
+        yield
+    except (InvalidSuite, Unreachable, OSError) as error:
+        print(f"evals: cannot judge: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("evals: interrupted", file=sys.stderr)
+    except Exception:  # noqa: BLE001 - printed in full, and never a verdict
+        traceback.print_exc()
+    else:
+        return
+    raise typer.Exit(BROKEN)

@@ -1,0 +1,1 @@
+"""The small product's suite: five cases, one scorer, thresholds, baseline."""

@@ -1,0 +1,121 @@
+"""The small product on the running service: what one endpoint of forty lines gets without code of its own."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from conftest import Simulator, running_worker
+
+from app.domain.calls import Reply, Usage
+from app.domain.errors import OutputInvalid
+from app.domain.messages import Text
+from app.edge.outputs import read_output
+from app.features.extract import MESSAGE
+from app.features.extract.endpoints import Facts, as_written
+from app.stack.embedded import free_port
+
+PATH = "/v1/extract"
+FACTS = {
+    "sender": "Ada Byron",
+    "company": "Engine Works",
+    "email": "ada@engine.example",
+    "phone": "+44 20 7946 0958",
+    "request": "Please send me a quote for two looms.",
+}
+
+
+@pytest_asyncio.fixture
+async def http(service_url: str, api_key: str) -> AsyncIterator[aiohttp.ClientSession]:
+    headers = {"authorization": f"Bearer {api_key}"}
+    async with aiohttp.ClientSession(service_url, headers=headers, timeout=aiohttp.ClientTimeout(60)) as session:
+        yield session
+
+
+async def post(
+    http: aiohttp.ClientSession, body: object, path: str = PATH, **headers: str
+) -> tuple[int, dict[str, Any], dict[str, str]]:
+    async with http.post(path, json=body, headers={k.replace("_", "-"): v for k, v in headers.items()}) as answer:
+        return answer.status, await answer.json(), {k.lower(): v for k, v in answer.headers.items()}
+
+
+async def test_a_message_becomes_a_form_with_the_headers_of_every_call(http: aiohttp.ClientSession) -> None:
+    status, told, headers = await post(http, {"text": MESSAGE, "user": "ada"})
+    assert (status, told) == (200, FACTS)
+    assert float(headers["octant-cost-usd"]) > 0
+    assert {"octant-release", "octant-model", "octant-provider", "octant-attempts", "x-request-id"} <= headers.keys()
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({}, "text"),
+        ({"text": ""}, "text"),
+        ({"text": "x" * 20_001}, "text"),
+        ({"text": 7}, "text"),
+        ({"text": "hello", "fields": ["name"]}, "fields"),
+        ({"text": "hello", "user": ""}, "user"),
+    ],
+)
+async def test_a_request_out_of_form_is_refused_with_the_field_named(
+    http: aiohttp.ClientSession, body: dict[str, Any], param: str
+) -> None:
+    status, told, _ = await post(http, body)
+    assert (status, told["error"]["code"], told["error"]["param"]) == (400, "invalid_request", param)
+
+
+async def test_output_that_no_model_gets_right_is_an_error_and_no_form(http: aiohttp.ClientSession, simulator: Simulator) -> None:
+    simulator.put_faults({"kind": "schema_violation"})
+    status, told, _ = await post(http, {"text": MESSAGE})
+    assert (status, told["error"]["code"]) == (502, "output_invalid")
+
+
+async def test_a_repeated_request_gets_the_first_answer_and_costs_nothing(http: aiohttp.ClientSession) -> None:
+    key = f"facts-{time.monotonic_ns()}"
+    first = await post(http, {"text": MESSAGE}, idempotency_key=key)
+    again = await post(http, {"text": MESSAGE}, idempotency_key=key)
+    assert (first[0], first[1]) == (again[0], again[1]) == (200, FACTS)
+    assert again[2]["idempotency-replayed"] == "true"
+    assert again[2]["x-request-id"] != ""
+
+
+async def test_a_message_can_be_deferred_as_a_job(http: aiohttp.ClientSession, stack_env: dict[str, str], tmp_path: Path) -> None:
+    status, job, _ = await post(http, {"path": PATH, "body": {"text": MESSAGE}}, "/v1/jobs")
+    assert (status, job["path"]) == (202, PATH)
+    with running_worker({**stack_env, "OCTANT_WORKER_METRICS_PORT": str(free_port())}, tmp_path / "worker.log"):
+        deadline = time.monotonic() + 60
+        while job["state"] not in ("succeeded", "failed"):
+            assert time.monotonic() < deadline, job
+            await asyncio.sleep(0.1)
+            async with http.get(f"/v1/jobs/{job['id']}") as answer:
+                job = await answer.json()
+    assert (job["state"], job["response"]["status"], job["response"]["body"]) == ("succeeded", 200, FACTS)
+
+
+async def test_the_form_stands_in_the_description_of_the_api(http: aiohttp.ClientSession) -> None:
+    async with http.get("/openapi.json") as answer:
+        operation = (await answer.json())["paths"][PATH]["post"]
+    body = operation["requestBody"]["content"]["application/json"]["schema"]
+    assert set(body["properties"]) == {"text", "user"}
+    assert {"200", "202", "400", "401", "429", "502", "503"} <= operation["responses"].keys()
+
+
+def test_a_fact_that_does_not_stand_in_the_message_is_left_out() -> None:
+    made_up = Facts(sender="ADA  byron", company="Analytical Ltd", email="ada@analytical.example", phone=None, request="A loom.")
+    assert as_written(made_up, "I am Ada\nByron. A loom, please.") == Facts(
+        sender=None, company=None, email=None, phone=None, request="A loom."
+    )
+    copied = made_up.model_copy(update={"sender": "ADA byron"})
+    assert as_written(copied, "I am Ada\nByron. A loom, please.").sender == "ADA byron"
+
+
+@pytest.mark.parametrize(("text", "stop"), [("no", "refusal"), (json.dumps({"sender": None}), "end"), ("not JSON", "end")])
+def test_a_refusal_or_a_broken_form_is_no_output(text: str, stop: Any) -> None:  # noqa: ANN401 - a stop reason
+    reply = Reply(parts=(Text(text),), stop=stop, usage=Usage(), provider="p", model="m")
+    with pytest.raises(OutputInvalid):
+        read_output(Facts, reply)

@@ -1,0 +1,95 @@
+"""The worked example comes off in one piece: a copy of the tree without it is whole, serves, and is evaluated.
+
+Run with `make fork`; `make test` leaves it out. It needs a git checkout, as a fork is one.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from fork.tree import BIN, committed, copied, environment
+
+pytestmark = [pytest.mark.fork, pytest.mark.timeout(1800)]
+
+# A fork removes no more than this. Every further folder or line is one that a fork must know of.
+FOLDERS = ("app/features/support", "evals/suites/support", "tests/support")
+LINES = {"app/features/installed.py": ('    "app.features.support",\n',)}
+MOST_FOLDERS, MOST_LINES = 3, 2
+
+# Generic tests of everything that iterates over the products, and one of each kind of proof; `FORK_TESTS=all` runs every test.
+GENERIC = (
+    "tests/architecture",
+    "tests/contract/test_erasure.py",
+    "tests/contract/test_vendor_sdks.py",
+    "tests/docs",
+    "tests/extract",
+    "tests/flow/test_commands.py",
+    "tests/flow/test_service.py",
+    "tests/unit/evals",
+    "tests/unit/migrations",
+    "tests/unit/releases",
+    "tests/unit/simulator",
+    "tests/unit/stack/test_demo_choices.py",
+)
+
+
+@pytest.fixture(scope="module")
+def fork(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tracked files as they are now, without the example, as a git checkout of its own."""
+    folder = copied(tmp_path_factory.mktemp("fork"))
+    for name in FOLDERS:
+        shutil.rmtree(folder / name)
+    for name, lines in LINES.items():
+        text = (folder / name).read_text()
+        for line in lines:
+            assert text.count(line) == 1, f"{name}: {line}"
+            text = text.replace(line, "")
+        (folder / name).write_text(text)
+    committed(folder)
+    return folder
+
+
+def run(fork: Path, *command: str) -> str:
+    """Run a command in the fork, with this checkout's interpreter. Returns its output; fails the test on a non-zero exit."""
+    done = subprocess.run(
+        command, cwd=fork, env=environment(fork), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert done.returncode == 0, f"{' '.join(command)} failed in {fork}:\n{done.stdout[-6000:]}"
+    return done.stdout
+
+
+def test_the_example_is_at_most_three_folders_and_two_lines() -> None:
+    assert len(FOLDERS) <= MOST_FOLDERS
+    assert sum(len(lines) for lines in LINES.values()) <= MOST_LINES
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["ruff", "format", "--check", "."], ["ruff", "check", "."], ["mypy"], ["lint-imports"]],
+    ids=" ".join,
+)
+def test_every_check_passes_without_the_example(fork: Path, command: list[str]) -> None:
+    """The four commands of `make check`."""
+    told = re.findall(r"^\t\$\(BIN\)/(.+)$", (ROOT / "Makefile").read_text().split("\ncheck:")[1].split("\n\n")[0], re.MULTILINE)
+    assert " ".join(command) in told
+    run(fork, str(BIN / command[0]), *command[1:])
+
+
+def test_every_test_that_is_left_can_be_collected(fork: Path) -> None:
+    """None imports the example."""
+    run(fork, sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider")
+
+
+def test_the_generic_tests_pass_without_the_example(fork: Path) -> None:
+    """The service starts, migrates, and answers both vendors' SDKs and the small product."""
+    which = ("tests",) if os.environ.get("FORK_TESTS") == "all" else GENERIC
+    run(fork, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadgroup", *which)
+
+
+def test_the_small_suite_passes_the_gate_without_the_example(fork: Path) -> None:
+    assert "extract" in run(fork, sys.executable, "-m", "evals", "gate")

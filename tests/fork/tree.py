@@ -1,0 +1,39 @@
+"""A copy of the tracked files as they are now, and the environment to run it in."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from conftest import ROOT
+
+BIN = Path(sys.executable).parent
+
+
+def copied(folder: Path) -> Path:
+    """Copy every tracked file, with its time, and what mypy knows of them: it is keyed by content."""
+    told = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, told.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    if (ROOT / ".mypy_cache").is_dir():
+        shutil.copytree(ROOT / ".mypy_cache", folder / ".mypy_cache")
+    return folder
+
+
+def committed(folder: Path) -> None:
+    """Make the folder a git checkout of its own."""
+    who = ["-c", "user.name=fork", "-c", "user.email=fork@example.com"]
+    for command in (["init", "-q"], ["add", "-A"], [*who, "commit", "-q", "-m", "A copy"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+
+
+def environment(folder: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The variables of this process without any setting of ours or of pytest's; the copy's code goes before what is installed."""
+    ours = ("OCTANT_", "OPENAI_", "ANTHROPIC_", "PYTEST_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    path = f"{BIN}{os.pathsep}{kept.get('PATH', '')}"
+    return {**kept, "PATH": path, "PYTHONPATH": str(folder), **(extra or {})}

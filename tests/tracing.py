@@ -1,0 +1,39 @@
+"""A trace as a receiver got it, read back as a tree: for tests of what a request leaves there."""
+
+import asyncio
+import os
+import re
+from collections.abc import Iterator
+
+import aiohttp
+from otlp import Arrived, Receiver
+
+CALLER = "00f067aa0ba902b7"
+
+
+def of_the_share() -> str:
+    """A trace id that is sent, whatever happens."""
+    return os.urandom(8).hex() + "0" * 15 + "1"
+
+
+async def post(http: aiohttp.ClientSession, path: str, body: object, trace: str) -> tuple[int, dict[str, str], bytes]:
+    async with http.post(path, json=body, headers={"traceparent": f"00-{trace}-{CALLER}-01"}) as answer:
+        return answer.status, {k.lower(): v for k, v in answer.headers.items()}, await answer.read()
+
+
+def drawn(spans: list[Arrived]) -> list[str]:
+    """The tree, a line for each span, indented by depth; siblings in the order in which they began."""
+
+    def below(parent: str, depth: int) -> Iterator[str]:
+        for span in spans:
+            if span.parent == parent:
+                yield "  " * depth + span.name + (" failed" if span.failed else "")
+                yield from below(span.id, depth + 1)
+
+    return list(below(CALLER, 0))
+
+
+async def arrived(receiver: Receiver, trace: str, last: str) -> list[Arrived]:
+    """The trace, once the span that ends ``last`` is there; in the order of their beginnings."""
+    spans = await asyncio.to_thread(receiver.trace, trace, lambda names: last in names)
+    return sorted(spans, key=lambda span: int(re.findall(r"start_time_unix_nano: (\d+)", span.whole)[0]))
