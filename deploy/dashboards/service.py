@@ -189,7 +189,7 @@ def _upkeep() -> list[Panel]:
                 "Invalid API keys",
                 "Keys per second that were not valid; not heard: and told to wait, as their address guessed too often.",
                 "many refused: somebody guesses, or a caller goes on with a key that is revoked.",
-                "keys.md#wrong-keys-come-without-end",
+                "keys.md#many-wrong-keys",
             ),
             "cps",
             {"{{outcome}}": rate("bad_keys", ("outcome",))},
