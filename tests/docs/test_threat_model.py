@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 
 TEXT = (ROOT / "threat_model.md").read_text()
-COLUMNS = ["#", "threat", "OWASP", "AISVS", "control", "proven by", "what remains"]
+COLUMNS = ["#", "threat", "OWASP", "AISVS", "control", "proven by", "remaining risk"]
 ROWS = [
     [cell.strip() for cell in line.strip().strip("|").split("|")]
     for line in TEXT.splitlines()
@@ -68,5 +68,5 @@ def test_there_is_a_diagram_with_assets_boundaries_and_attackers() -> None:
     crossings = re.findall(r'-- "(\d)', section("Boundaries"))
     explained = re.findall(r"^(\d)\. ", section("Boundaries"), re.MULTILINE)
     assert sorted(crossings) == explained
-    assert section("What is worth protecting").count("\n|") >= 5
-    assert section("Who attacks").count("\n- **") >= 5
+    assert section("Assets").count("\n|") >= 5
+    assert section("Attackers").count("\n- **") >= 5
