@@ -176,7 +176,7 @@ def _for_alertmanager(row: Row[Any], runbook_url: str) -> dict[str, Any]:
         **({"feature": row.subject} if drift else {"tenant": row.tenant}),
     }
     summary = row.note or f"{row.share} % of the {row.scope} cap of ${to_dollars(row.limit)} is spent."
-    page = "cost-spike.md#a-features-calls-cost-something-else" if drift else "cost-spike.md#confirm"
+    page = "cost-spike.md#the-cost-of-a-features-calls-changed" if drift else "cost-spike.md#confirm"
     annotations = {"summary": summary, "runbook_url": runbook_url + page, "alert": str(row.id)}
     return {
         "labels": labels,

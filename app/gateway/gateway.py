@@ -94,7 +94,7 @@ class Gateway:
 
     @asynccontextmanager
     async def _pipeline(self, call: Call) -> AsyncGenerator[CallState, None]:
-        """Kill switch → pin → render → screen → hold → (attempts, each spent as it ends) → record → settle.
+        """Pin → render → kill switch → screen → hold → (attempts, each spent as it ends) → settle → record.
 
         What comes before the hold costs nothing; what comes after it is recorded and settled however the call ends.
         """

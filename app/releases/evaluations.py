@@ -1,6 +1,6 @@
 """Eval runs as they were stored: how a release did, on which answers, and how each case went (E3, B3).
 
-They lie here because a release may only go live on the strength of one. The evals write them; the service never runs any.
+They lie beside the releases that they are about. The evals write them; activation does not read them yet.
 """
 
 from sqlalchemy import (

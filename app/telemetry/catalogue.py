@@ -122,7 +122,7 @@ GATEWAY: tuple[Declared, ...] = (
         "calls_fallen_back", "octant_calls_fallen_back_total", "counter", "count",
         "Calls that went on to another target, once or more.", (FEATURE,),
     ),
-    Declared("retries", "octant_retries_total", "counter", "count", "Times the same target was asked again.", (PROVIDER,)),
+    Declared("retries", "octant_retries_total", "counter", "count", "Retries of the same target.", (PROVIDER,)),
     Declared("retries_refused", "octant_retries_refused_total", "counter", "count", "Retries without budget.", (PROVIDER,)),
     Declared("breaker_trips", "octant_breaker_trips_total", "counter", "count", "Circuits opened.", (PROVIDER, MODEL)),
     Declared("breaker_skips", "octant_breaker_skips_total", "counter", "count", "Targets passed over.", (PROVIDER, MODEL)),
@@ -140,12 +140,12 @@ GATEWAY: tuple[Declared, ...] = (
     ),
     Declared(
         "calls_degraded", "octant_calls_degraded_total", "counter", "count",
-        "Calls that got something else than they asked for, or in another way.", (FEATURE,),
+        "Calls that were degraded.", (FEATURE,),
     ),
     Declared("degradations", "octant_degradations_total", "counter", "count", "In which ways: `octant-degraded`.", (WORD,)),
     Declared(
         "not_asked", "octant_not_asked_total", "counter", "count",
-        "Questions that a feature asked no model: there was nothing to answer from.", (FEATURE,),
+        "Questions without a model call: there was no evidence to answer from.", (FEATURE,),
     ),
     Declared(
         "token_counts", "octant_token_counts_total", "counter", "count", "Requests that only counted their tokens.", (FEATURE,)
@@ -183,7 +183,7 @@ BUDGET: tuple[Declared, ...] = (
 )  # fmt: skip
 
 SECURITY: tuple[Declared, ...] = (
-    Declared("guard_flags", "octant_guard_flags_total", "counter", "count", "What the guard noticed.", (FLAG,)),
+    Declared("guard_flags", "octant_guard_flags_total", "counter", "count", "Findings of the guard.", (FLAG,)),
     Declared(
         "redaction_failures", "octant_redaction_failures_total", "counter", "count", "Texts replaced whole: redaction failed."
     ),
@@ -200,7 +200,7 @@ SECURITY: tuple[Declared, ...] = (
 ONCALL: tuple[Declared, ...] = (
     Declared("kill_switch_refusals", "octant_kill_switch_refusals_total", "counter", "count", "Calls refused by a kill switch."),
     Declared(
-        "kill_switch_on", "octant_kill_switch_on", "gauge", "count", "What operators have stopped, by kind.",
+        "kill_switch_on", "octant_kill_switch_on", "gauge", "count", "Stops by operators, by kind.",
         (_of("scope", "all", "provider", "tenant"),), over_workers="livemax",
     ),
 )  # fmt: skip
@@ -222,7 +222,7 @@ RELEASES: tuple[Declared, ...] = (
 
 JOBS: tuple[Declared, ...] = (
     Declared(
-        "idempotency", "octant_idempotency_total", "counter", "count", "What became of Idempotency-Keys.",
+        "idempotency", "octant_idempotency_total", "counter", "count", "Outcomes of requests with an Idempotency-Key.",
         (_of("outcome", "stored", "replayed", "in_flight", "reused", "released", "lost"),),
     ),
     Declared(
@@ -265,7 +265,7 @@ EVALS: tuple[Declared, ...] = (
     ),
     Declared(
         "eval_left_out", "octant_eval_left_out_total", "counter", "count",
-        "What a round did not look at: calls by chance or for lack of time, records it could not read, candidates too many.",
+        "Records that a round left out: by sampling, for lack of time, unreadable, or too many candidates.",
         (_of("why", "sample", "seconds", "unreadable", "candidates"),),
     ),
     Declared(
@@ -281,7 +281,7 @@ EVALS: tuple[Declared, ...] = (
         over_workers="livemax",
     ),
     Declared(
-        "feedback", "octant_feedback_total", "counter", "count", "What callers said of answers.", (_of("rating", "good", "bad"),)
+        "feedback", "octant_feedback_total", "counter", "count", "Ratings of answers by callers.", (_of("rating", "good", "bad"),)
     ),
 )  # fmt: skip
 

@@ -96,7 +96,7 @@ def _caps() -> list[Panel]:
             Told(
                 "Refusals by scope",
                 "Calls per second refused with 429 `budget_exceeded`, by the cap that refused them.",
-                "`global-day`: nobody is served. `tenant-…`: a customer is not.",
+                "`global-day`: no tenant is served. `tenant-…`: one tenant is not.",
                 "cost-spike.md",
             ),
             "cps",
@@ -120,7 +120,7 @@ def _books() -> list[Panel]:
         figure(
             Told(
                 "Counters against ledger",
-                "What Valkey's counters and Postgres' ledger differed by when they were last compared, before it was mended.",
+                "Difference between Valkey's counters and Postgres' ledger at the last comparison, before the correction.",
                 "counters were lost or touched by hand. The ledger is right; `octant budget reconcile` mends and says where.",
                 "cost-spike.md",
             ),

@@ -29,10 +29,10 @@ def build() -> Dashboard:
         "Woken up? Read it from top to bottom. Any panel says what to do when it is bad.",
         {
             "Now": _now(),
-            "What we promised": _promised(),
+            "Objectives": _promised(),
             "Are users served?": _served(),
-            "What is contained, by us or by operators?": _contained(),
-            "Do we see it all?": _seen(),
+            "Is anything limited or stopped?": _contained(),
+            "Is the data complete?": _seen(),
         },
     )
 
@@ -42,9 +42,9 @@ def _now() -> list[Panel]:
         figure(
             Told(
                 "Availability",
-                "Share of calls that we did not fail: all but those that ended in a 5xx. What callers did wrong, cancelled,"
-                " or may not spend does not count against it. What an operator stopped does.",
-                "look at 'Errors by outcome' below for which one it is.",
+                "Share of calls that we did not fail: all but those that ended in a 5xx. Callers' mistakes, cancelled calls"
+                " and refusals for money do not count against it. Calls that an operator stopped do.",
+                "'Errors by outcome' below names the failure.",
                 "objectives.md#availability",
             ),
             "percentunit",
@@ -55,7 +55,7 @@ def _now() -> list[Panel]:
             Told(
                 "Calls per second",
                 "Calls through the gateway, of all features that are chosen above.",
-                "nothing at all at a busy hour: callers do not reach us. Look at the load balancer, then at /readyz.",
+                "no calls at a busy hour: callers do not reach us. Check the load balancer, then /readyz.",
                 "observability.md#prometheus-sees-no-service",
             ),
             "cps",
@@ -65,7 +65,7 @@ def _now() -> list[Panel]:
             Told(
                 "Latency, p95",
                 "19 of 20 calls were answered faster than this, whole answers and whole streams.",
-                "what is ours is 'Own overhead' of the service dashboard; what is a provider's is 'Time to first token'.",
+                "our own share is 'Own overhead' on the service dashboard; a provider's share is 'Time to first token'.",
                 "objectives.md#latency",
             ),
             "s",
@@ -75,8 +75,8 @@ def _now() -> list[Panel]:
         figure(
             Told(
                 "Money per hour",
-                "What is being spent, if it goes on as it does now.",
-                "find out who spends it, and lower that cap.",
+                "Spend per hour at the present rate.",
+                "find the tenant that spends it, and lower its cap.",
                 "cost-spike.md",
             ),
             "currencyUSD",
@@ -85,8 +85,9 @@ def _now() -> list[Panel]:
         figure(
             Told(
                 "Breakers open",
-                "Models that are passed over since they failed again and again.",
-                "calls go to the next model of the route; with none left they fail. See which, and the provider's status page.",
+                "Models that are skipped because they keep failing.",
+                "calls go to the next model of the route; with none left they fail. Find the model, and check the"
+                " provider's status page.",
                 "provider-outage.md",
             ),
             "none",
@@ -96,8 +97,9 @@ def _now() -> list[Panel]:
         figure(
             Told(
                 "Kill switches on",
-                "What operators have stopped: everything, a provider, a tenant.",
-                "somebody stopped it on purpose. `octant kill status` says who and why; release it when the reason is gone.",
+                "Stops by operators: everything, a provider, a tenant.",
+                "an operator stopped it on purpose. `octant kill status` shows the operator and the reason; resume it"
+                " when the reason is gone.",
                 "kill-switch.md",
             ),
             "none",
@@ -112,9 +114,9 @@ def _promised() -> list[Panel]:
         figure(
             Told(
                 "Error budget left",
-                "How much of the failures that each objective allows in a month is left: 1 is all of it, below 0 the objective is"
-                " missed. No data: too little was seen to say.",
-                "no new releases for that objective's sake until it is back above a quarter. What burns it is below.",
+                "Share of the failures allowed in a month that is left: 1 is all of it, below 0 the objective is missed."
+                " No data: too few calls.",
+                "make no new releases until it is back above a quarter. The panels below show the cause.",
                 "objectives.md",
             ),
             "percentunit",
@@ -171,7 +173,7 @@ def _served() -> list[Panel]:
             Told(
                 "Time to first token",
                 "From our request to a provider to the first token of its stream.",
-                "pick providers one by one above to see which is slow, and pass it over by hand.",
+                "select providers one by one above to find the slow one, and stop it.",
                 "objectives.md#first-token",
             ),
             "s",
@@ -191,7 +193,8 @@ def _served() -> list[Panel]:
             Told(
                 "Money by model",
                 "Dollars per hour, by the model that took them.",
-                "a dear model that suddenly takes the load: a fallback, or a release. A rise of all: traffic or longer prompts.",
+                "an expensive model that suddenly takes the load: a fallback, or a release. A rise of all: traffic or"
+                " longer prompts.",
                 "cost-spike.md",
             ),
             "currencyUSD",
@@ -200,8 +203,8 @@ def _served() -> list[Panel]:
         lines(
             Told(
                 "Eval score on production traffic",
-                "Share of sampled real calls that passed the scorers of our evals, by release. No data: nothing is scored; is"
-                " `python -m evals online` running?",
+                "Share of sampled real calls that passed the scorers of our evals, by release. No data: no call is scored; check"
+                " that `python -m evals online` runs.",
                 "worse answers since a release: go back to the one before.",
                 "objectives.md#eval-score",
             ),
@@ -211,7 +214,7 @@ def _served() -> list[Panel]:
         ),
         lines(
             Told(
-                "What production tells the evals",
+                "Findings from production",
                 "Features whose answers began to fail more often (1: for a day), and candidates for cases an hour, by reason.",
                 "drift since a release: go back. Without one: read the candidates, `python -m evals candidates`.",
                 "objectives.md#answers-drift",
@@ -224,10 +227,10 @@ def _served() -> list[Panel]:
         ),
         lines(
             Told(
-                "What callers say, and what the evals leave out",
-                "Feedback an hour, and what scoring passed over an hour: by chance (`sample`), for lack of time (`seconds`),"
-                " records it could not read, candidates too many.",
-                "`unreadable` rises: a prompt's form changed and the reader of records did not. `seconds`: let it have more.",
+                "Feedback, and records left out of scoring",
+                "Feedback an hour, and records an hour that scoring left out: by sampling (`sample`), for lack of time"
+                " (`seconds`), unreadable records, too many candidates.",
+                "`unreadable` rises: a prompt's form changed and the reader of records did not. `seconds`: allow more time.",
                 "objectives.md#eval-score",
             ),
             "none",
@@ -240,7 +243,7 @@ def _served() -> list[Panel]:
             Told(
                 "Last round of scoring",
                 "How long ago the last round of scoring ended. One is due every minute.",
-                "the scorer hangs, or Postgres does not take what it writes. Its log says which.",
+                "the scorer hangs, or Postgres does not accept its writes. Its log gives the reason.",
                 "objectives.md#answers-drift",
             ),
             "s",
@@ -255,8 +258,8 @@ def _contained() -> list[Panel]:
         states(
             Told(
                 "Breakers",
-                "Each model's circuit: closed (used), half-open (probed by one call), open (passed over).",
-                "open on one provider's models alone: it is them. Open on all: our network, or our keys.",
+                "Each model's circuit: closed (used), half-open (probed by one call), open (skipped).",
+                "open on one provider's models only: that provider fails. Open on all: our network, or our keys.",
                 "provider-outage.md#confirm",
             ),
             newest("breaker_state", ("provider", "model")),
@@ -266,8 +269,8 @@ def _contained() -> list[Panel]:
         lines(
             Told(
                 "Budget use",
-                "Share of a cap that is spent: of everything's day, and of the tenant that is nearest to its own.",
-                "at 1, calls are refused until the cap's day ends. Find out who spends, then raise the cap or stop them.",
+                "Share of a cap that is spent: of the global day, and of the tenant that is nearest to its cap.",
+                "at 1, calls are refused until the cap's day ends. Find the tenant that spends, then raise its cap or stop it.",
                 "cost-spike.md",
             ),
             "percentunit",
@@ -279,8 +282,8 @@ def _contained() -> list[Panel]:
             Told(
                 "Refused",
                 "Calls per second that were refused for money, by scope, and those that a kill switch refused.",
-                "`global-day`: nobody is served any more. `tenant-…`: one customer is not. `user-…` and `request`: the cap does"
-                " its work.",
+                "`global-day`: no tenant is served. `tenant-…`: one tenant is not. `user-…` and `request`: the cap works as"
+                " intended.",
                 "cost-spike.md#confirm",
             ),
             "cps",
@@ -298,9 +301,9 @@ def _seen() -> list[Panel]:
         figure(
             Told(
                 "Records lost",
-                "Call records that were dropped, in the time that is shown. None may be.",
-                "the queue and the spill were both full: Postgres is away and the disk is full or read-only. Free the disk,"
-                " then bring Postgres back.",
+                "Call records dropped in the shown time. There must be none.",
+                "the queue and the spill were both full: Postgres is down and the disk is full or read-only. Free the disk,"
+                " then restore Postgres.",
                 "observability.md#records-are-lost-or-late",
             ),
             "none",
@@ -310,8 +313,8 @@ def _seen() -> list[Panel]:
         figure(
             Told(
                 "Record lag, p99",
-                "From a call's end until its record can be queried. We promise five seconds.",
-                "Postgres is slow or away; records wait on disk and are brought back. Serving goes on.",
+                "From a call's end until its record can be queried. The promise is five seconds.",
+                "Postgres is slow or down; records wait on disk and return. Calls are still served.",
                 "observability.md#records-are-lost-or-late",
             ),
             "s",
@@ -321,8 +324,8 @@ def _seen() -> list[Panel]:
         figure(
             Told(
                 "Redaction failed",
-                "Texts that were replaced whole since they could not be redacted, in the time that is shown. Nothing leaked:"
-                " it fails closed.",
+                "Texts that were replaced whole in the shown time because they could not be redacted. Nothing leaked:"
+                " redaction fails closed.",
                 "records say `[redaction failed]`. Look for the log line that names the error type.",
                 "observability.md#redaction-fails",
             ),
@@ -333,8 +336,8 @@ def _seen() -> list[Panel]:
         figure(
             Told(
                 "Spans lost, share",
-                "Share of spans that the collector did not take.",
-                "the collector or the network to it is down. Calls are served all the same, traces have holes.",
+                "Share of spans that the collector did not accept.",
+                "the collector or the network to it is down. Calls are still served; traces are incomplete.",
                 "observability.md#traces-do-not-arrive",
             ),
             "percentunit",
@@ -355,8 +358,8 @@ def _seen() -> list[Panel]:
         figure(
             Told(
                 "Guard flags per second",
-                "What the guard noticed in inputs and answers.",
-                "a steep rise: somebody tries injections. See which flag on the service dashboard, then the tenant.",
+                "Findings of the guard in inputs and answers.",
+                "a steep rise: an attacker tries injections. Find the flag on the service dashboard, then the tenant.",
                 "kill-switch.md",
             ),
             "cps",

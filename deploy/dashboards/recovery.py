@@ -14,8 +14,8 @@ def build() -> Dashboard:
     return board(
         "octant-recovery",
         "Octant: error recovery",
-        "What providers failed at, what we did about it, and what it cost callers.",
-        {"Providers": _providers(), "What we did": _done(), "Breakers": _breakers()},
+        "Failures of providers, our reaction, and the cost for callers.",
+        {"Providers": _providers(), "Our reaction": _done(), "Breakers": _breakers()},
     )
 
 
@@ -94,7 +94,7 @@ def _done() -> list[Panel]:
         figure(
             Told(
                 "Degraded share",
-                "Share of calls that got something else than they asked for, or in another way: `octant-degraded` tells them.",
+                "Share of calls that were degraded: `octant-degraded` reports it to the caller.",
                 "'Degradations' below says in which way.",
                 "README.md#the-first-five-minutes",
             ),
@@ -127,7 +127,7 @@ def _done() -> list[Panel]:
         lines(
             Told(
                 "Fallbacks by feature",
-                "Times per second that calls went on to another target, that a static answer was given, that no model was asked.",
+                "Times per second that calls went on to another target, got a static answer, or needed no model.",
                 "see 'Failed attempts' for the provider that they leave.",
                 "provider-outage.md",
             ),
@@ -143,7 +143,7 @@ def _done() -> list[Panel]:
         lines(
             Told(
                 "Repairs by step",
-                "What was done about answers that did not fit: read tolerantly (`parsed`), asked again, repaired, given up.",
+                "Steps taken on invalid output: parsed leniently (`parsed`), requested again, repaired, abandoned.",
                 "`gave_up` is what callers see as 502 `output_invalid`.",
                 "rollback.md#confirm",
             ),
@@ -166,7 +166,7 @@ def _done() -> list[Panel]:
         lines(
             Told(
                 "Retries",
-                "Times per second that the same target was asked again, and that the retry budget had nothing left for it.",
+                "Times per second that the same target was retried, and that the retry budget refused it.",
                 "refused: a retry storm is being held back: the provider fails too often for retries to help. It is an outage.",
                 "provider-outage.md",
             ),

@@ -15,7 +15,7 @@ def build() -> Dashboard:
     return board(
         "octant-service",
         "Octant: the service itself",
-        "What the service adds to a call, what it answers, and what works behind it.",
+        "Own overhead, answers, and background work of the service.",
         {"Requests": _requests(), "Recorder and spans": _seen(), "Later and once": _later(), "Safety and upkeep": _upkeep()},
     )
 
@@ -25,7 +25,7 @@ def _requests() -> list[Panel]:
         lines(
             Told(
                 "Own overhead",
-                "What we add to a call, without the provider's share: median, 95th and 99th percentile.",
+                "Time that the service adds to a call, without the provider's share: median, 95th and 99th percentile.",
                 "the processes are short of CPU, or Valkey is slow: each call waits for one round trip to it. Add replicas.",
                 START,
             ),
@@ -150,7 +150,7 @@ def _later() -> list[Panel]:
         lines(
             Told(
                 "Idempotency keys",
-                "What became of requests with an Idempotency-Key, per second.",
+                "Outcomes of requests with an Idempotency-Key, per second.",
                 "`reused`: a caller sends one key with two bodies. `lost`: Postgres was away when an answer was to be kept.",
                 THINGS,
             ),
@@ -166,8 +166,8 @@ def _upkeep() -> list[Panel]:
         lines(
             Told(
                 "Guard flags",
-                "What the guard noticed in inputs and answers, per second.",
-                "a steep rise of one flag: somebody tries injections. Find the tenant with `octant calls`, then stop it.",
+                "Findings of the guard in inputs and answers, per second.",
+                "a steep rise of one flag: an attacker tries injections. Find the tenant with `octant calls`, then stop it.",
                 "kill-switch.md#contain",
             ),
             "cps",
@@ -187,9 +187,9 @@ def _upkeep() -> list[Panel]:
         lines(
             Told(
                 "Invalid API keys",
-                "Keys per second that were not valid; not heard: and told to wait, as their address guessed too often.",
-                "many refused: somebody guesses, or a caller goes on with a key that is revoked.",
-                "keys.md#wrong-keys-come-without-end",
+                "Invalid keys per second; `not heard` ones came from an address that guessed too often and must wait.",
+                "many refused: an attacker guesses, or a caller still uses a revoked key.",
+                "keys.md#many-wrong-keys",
             ),
             "cps",
             {"{{outcome}}": rate("bad_keys", ("outcome",))},
@@ -198,7 +198,7 @@ def _upkeep() -> list[Panel]:
             Told(
                 "Connections cut",
                 "Connections closed on clients whose requests came too slowly, were too large in the head, or were no HTTP.",
-                "a steep rise: somebody holds connections open. A network in between that is slow looks the same.",
+                "a steep rise: a client holds connections open. A slow network in between looks the same.",
                 START,
             ),
             "cps",
@@ -219,7 +219,7 @@ def _upkeep() -> list[Panel]:
             Told(
                 "Newest outage rehearsal",
                 "How long ago a provider outage was last rehearsed. No data: never.",
-                "rehearse it: what was not tried for a month does not work when it must.",
+                "rehearse it: without practice for a month, the reaction fails when it is needed.",
                 "rehearsal.md",
             ),
             "s",

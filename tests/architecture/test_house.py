@@ -17,7 +17,7 @@ def modules() -> Iterator[Path]:
 
 
 def test_the_import_contracts_hold() -> None:
-    """Layers, one room per power tool (design §1)."""
+    """Layers, and one room for each SDK and store client (ADR 0002, 0006)."""
     script = "from importlinter.cli import lint_imports_command; lint_imports_command()"
     run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-1000:]

@@ -102,7 +102,7 @@ def test_a_vendor_is_called_with_the_key_that_was_set_under_either_name(vendor: 
 
 
 def test_the_observability_profile_overrides_an_example_copied_to_env(tmp_path: Path) -> None:
-    """The README's command, on a fresh clone."""
+    """The command of docs/operations.md, on a fresh clone."""
     shutil.copy(ROOT / ".env.example", tmp_path / ".env")
     options = ("--env-file", str(tmp_path / ".env"), "--env-file", str(ROOT / "deploy/observability.env"))
     got = given(resolved(tmp_path, REQUIRED, *options)["service"])

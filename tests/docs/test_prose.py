@@ -1,11 +1,13 @@
-"""README, runbook and settings agree with the code."""
+"""README, documents, runbook and settings agree with the code."""
 
 import re
 import shlex
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import ROOT
 from typer.main import get_command
 
@@ -13,7 +15,8 @@ from app.cli import app
 from app.settings import BudgetSettings, EvalsSettings, HttpSettings, RecoverySettings, Settings
 
 PAGES = sorted(ROOT.glob("runbook/*.md"))
-PROSE = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "threat_model.md", *PAGES]
+DOCUMENTS = sorted([*ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md")])
+PROSE = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "threat_model.md", *PAGES, *DOCUMENTS]
 
 
 def commands(page: Path) -> list[str]:
@@ -22,7 +25,7 @@ def commands(page: Path) -> list[str]:
     return [line.strip()[2:] for block in blocks for line in block.splitlines() if line.strip().startswith("$ ")]
 
 
-@pytest.mark.parametrize("page", PROSE, ids=lambda p: p.name)
+@pytest.mark.parametrize("page", PROSE, ids=lambda p: str(p.relative_to(ROOT)))
 def test_every_octant_command_in_prose_exists_with_its_options(page: Path) -> None:
     """K2. `--help` at the end makes the command line parse whatever comes before it, without running anything."""
     text = page.read_text()
@@ -36,7 +39,7 @@ def test_every_octant_command_in_prose_exists_with_its_options(page: Path) -> No
             pytest.fail(f"{command}: {error}")
 
 
-@pytest.mark.parametrize("page", PROSE, ids=lambda p: p.name)
+@pytest.mark.parametrize("page", PROSE, ids=lambda p: str(p.relative_to(ROOT)))
 def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     for target, anchor in re.findall(r"\]\(([^)#:\s]*)(?:#([^)\s]*))?\)", page.read_text()):
         path = page.parent / target if target else page
@@ -47,10 +50,42 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
             assert anchor in slugs, f"{page.name}: {target}#{anchor}"
 
 
-def test_the_readme_says_what_each_make_verb_does() -> None:
-    verbs = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    told = set(re.findall(r"^\| `make ([a-z-]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
-    assert told == verbs
+def verbs_of(page: str) -> list[str]:
+    """The verbs that a page describes: the first cells of its table rows."""
+    return re.findall(r"^\| `make ([a-z-]+)", (ROOT / page).read_text(), re.MULTILINE)
+
+
+def test_every_make_verb_is_described_once_and_no_other() -> None:
+    verbs = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert sorted(verbs_of("docs/verbs.md")) == sorted(verbs)
+
+
+def test_the_readme_shows_about_ten_verbs_and_where_the_others_are() -> None:
+    shown = verbs_of("README.md")
+    assert set(shown) <= set(verbs_of("docs/verbs.md"))
+    assert {"demo", "test", "help"} <= set(shown)
+    assert 8 <= len(shown) <= 12
+    assert "docs/verbs.md" in (ROOT / "README.md").read_text()
+
+
+def test_the_readme_is_short() -> None:
+    assert (ROOT / "README.md").read_text().count("\n") <= 120
+
+
+def test_every_room_of_the_service_is_described() -> None:
+    listed = set(re.findall(r"^\| `app/(\w+)/` \|", (ROOT / "docs/rooms.md").read_text(), re.MULTILINE))
+    assert listed == {path.parent.name for path in ROOT.glob("app/*/__init__.py")}
+
+
+def test_the_readme_claims_the_pythons_that_ci_runs_the_tests_on() -> None:
+    """And no other; the oldest is the one that the package requires."""
+    job = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]["test"]
+    run = job["strategy"]["matrix"]["python"]
+    assert any("${{ matrix.python }}" in str(step.get("with", {}).get("python-version")) for step in job["steps"])
+    claimed = re.search(r"Python (3\.\d+) to (3\.\d+)", (ROOT / "README.md").read_text())
+    assert claimed is not None
+    assert run == [f"3.{minor}" for minor in range(int(claimed[1][2:]), int(claimed[2][2:]) + 1)]
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"] == f">={claimed[1]}"
 
 
 def test_the_readme_opens_with_the_two_commands() -> None:

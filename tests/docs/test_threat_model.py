@@ -70,5 +70,5 @@ def test_there_is_a_diagram_with_assets_boundaries_and_attackers() -> None:
     crossings = re.findall(r'-- "(\d)', section("Boundaries"))
     explained = re.findall(r"^(\d)\. ", section("Boundaries"), re.MULTILINE)
     assert sorted(crossings) == explained
-    assert section("What is worth protecting").count("\n|") >= 5
-    assert section("Who attacks").count("\n- **") >= 5
+    assert section("Assets").count("\n|") >= 5
+    assert section("Attackers").count("\n- **") >= 5
