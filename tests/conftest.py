@@ -18,9 +18,11 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from commands import octant
+from forked import Forked
 from hypothesis import settings as hypothesis_settings
 from redis.asyncio import Redis
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -32,6 +34,7 @@ hypothesis_settings.load_profile("octant")
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
+MIGRATED = "migrated"  # the database that others are copies of: 18 migrations run once
 
 # Whoever runs the tests under `nohup` or in the background of a script ignores these, and what the tests start would inherit it.
 for _number, _handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
@@ -49,22 +52,34 @@ def valkey_url() -> Iterator[str]:
 def database_url() -> Iterator[str]:
     """A Postgres with the schema of the newest migration."""
     with embedded_postgres(None) as url:
-        upgrade(url)
+        with _server(url) as server:
+            server.execute(text(f"CREATE DATABASE {MIGRATED}"))
+            upgrade(_database(url, MIGRATED))
+            server.execute(text("DROP DATABASE octant"))
+            server.execute(text(f"CREATE DATABASE octant TEMPLATE {MIGRATED}"))
         yield url
 
 
 @contextmanager
 def own_database(server_url: str, name: str) -> Iterator[str]:
     """A database of its own on the tests' server, migrated: counters in Valkey and their ledger belong together."""
-    server = create_engine(server_url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with _server(server_url) as server:
+        server.execute(text(f"CREATE DATABASE {name} TEMPLATE {MIGRATED}"))
+        yield _database(server_url, name)
+        server.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@contextmanager
+def _server(url: str) -> Iterator[Connection]:
+    """A connection that no database of the tests is held by, outside transactions."""
+    server = create_engine(_database(url, "postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with server.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    url = make_url(server_url).set(database=name).render_as_string(hide_password=False)
-    upgrade(url)
-    yield url
-    with server.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        yield connection
     server.dispose()
+
+
+def _database(url: str, name: str) -> str:
+    return make_url(url).set(database=name).render_as_string(hide_password=False)
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -184,38 +199,35 @@ def service_url(stack_env: dict[str, str], tmp_path_factory: pytest.TempPathFact
 def running_service(env: Mapping[str, str], log: Path) -> Iterator[str]:
     """Run `octant serve` until the end of the block; fails with the log's end if it does not become ready."""
     url = f"http://127.0.0.1:{env['OCTANT_PORT']}"
-    with (
-        log.open("wb") as out,
-        subprocess.Popen([sys.executable, "-m", "app.cli", "serve"], cwd=ROOT, env=env, stdout=out, stderr=out) as process,
-    ):
-        try:
-            wait_until_ready(url, process, log)
-            yield url
-        finally:
-            process.terminate()
-            process.wait(timeout=60)
+    with _running("serve", env, log) as process:
+        wait_until_ready(url, process, log)
+        yield url
 
 
 @contextmanager
-def running_worker(env: Mapping[str, str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def running_worker(env: Mapping[str, str], log: Path) -> Iterator[Forked]:
     """Run `octant worker` until the end of the block; fails with the log's end if it does not become ready."""
-    with (
-        log.open("wb") as out,
-        subprocess.Popen([sys.executable, "-m", "app.cli", "worker"], cwd=ROOT, env=env, stdout=out, stderr=out) as process,
-    ):
-        try:
-            deadline = time.monotonic() + START_SECONDS
-            while "worker is ready" not in log.read_text():
-                assert process.poll() is None, log.read_text()[-4000:]
-                assert time.monotonic() < deadline, log.read_text()[-4000:]
-                time.sleep(0.05)
-            yield process
-        finally:
-            process.terminate()
-            process.wait(timeout=60)
+    with _running("worker", env, log) as process:
+        deadline = time.monotonic() + START_SECONDS
+        while "worker is ready" not in log.read_text():
+            assert process.poll() is None, log.read_text()[-4000:]
+            assert time.monotonic() < deadline, log.read_text()[-4000:]
+            time.sleep(0.05)
+        yield process
 
 
-def wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+@contextmanager
+def _running(command: str, env: Mapping[str, str], log: Path) -> Iterator[Forked]:
+    log.touch()
+    process = Forked(env, log, command)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def wait_until_ready(url: str, process: "Forked | subprocess.Popen[bytes]", log: Path) -> None:
     """Poll `/readyz` until it answers 200."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
@@ -228,12 +240,3 @@ def wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) ->
             pass
         time.sleep(0.05)
     pytest.fail(f"the service did not become ready; its log ends:\n{log.read_text()[-4000:]}")
-
-
-def octant(env: Mapping[str, str], *command: str) -> str:
-    """Run an operator's command as a process. Returns its standard output; fails the test on a non-zero exit."""
-    run = subprocess.run(
-        [sys.executable, "-m", "app.cli", *command], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert run.returncode == 0, f"octant {' '.join(command)} failed:\n{run.stdout}{run.stderr}"
-    return run.stdout

@@ -19,6 +19,7 @@ import psutil
 import pytest
 import pytest_asyncio
 from conftest import Simulator, octant, running_service
+from forked import supervisor_of
 
 from app.stack.embedded import free_port
 
@@ -418,12 +419,7 @@ async def test_a_worker_killed_in_the_middle_of_a_call_frees_its_key_after_its_l
 
 def worker_on(port: int) -> psutil.Process:
     """The one worker of the service that listens on a port: the master's child."""
-    masters = [
-        p
-        for p in psutil.Process().children()
-        if any(c.laddr.port == port for c in p.net_connections("inet") if c.status == psutil.CONN_LISTEN)
-    ]
-    (worker,) = masters[0].children()
+    (worker,) = supervisor_of(port).children()
     return worker
 
 
