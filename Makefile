@@ -24,7 +24,7 @@ serve: $(RUN) ## Run the service alone, on the stores that OCTANT_DATABASE_URL a
 	@$(BIN)/python -m app.cli serve
 
 test: $(DEV) ## Run all tests, on real stores and a real provider process
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(DEV) ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check .

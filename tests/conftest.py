@@ -41,6 +41,35 @@ for _number, _handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signa
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _handler)
 
+# With `--dist loadfile` a file's tests run in one process, so its service is started once; the longest files go first, so that
+# both processes end together.
+LONGEST_FIRST = (
+    "runbook",
+    "demo",
+    "stopping",
+    "matrix",
+    "product",
+    "outages",
+    "eval_gate",
+    "planted_regressions",
+    "jobs",
+    "alerts",
+)
+ROOMS = ("flow", "chaos", "deploy", "contract")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, then those that start services."""
+
+    def rank(item: pytest.Item) -> tuple[int, int]:
+        name, room = item.path.stem.removeprefix("test_"), item.path.relative_to(ROOT / "tests").parts[0]
+        return (
+            LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST),
+            ROOMS.index(room) if room in ROOMS else len(ROOMS),
+        )
+
+    items.sort(key=rank)
+
 
 @pytest.fixture(scope="session")
 def valkey_url() -> Iterator[str]:

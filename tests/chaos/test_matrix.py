@@ -14,8 +14,6 @@ from staging import Played, environment, faults, play_all, set_up
 
 from app.stack.embedded import embedded_valkey
 
-pytestmark = pytest.mark.xdist_group("chaos")  # one service plays them all
-
 Results = Mapping[Cell, Played]
 
 

@@ -20,7 +20,7 @@ from staging import environment
 from app.stack.embedded import embedded_valkey
 from evals.chain import newest
 
-pytestmark = [pytest.mark.xdist_group("chaos"), pytest.mark.timeout(240)]  # the first test sets a service up
+pytestmark = pytest.mark.timeout(240)  # the first test sets a service up
 
 FIRST = {"answer": "claude-sonnet-5-5", "stream": "claude-sonnet-5-5", "ticket": "gpt-6-luna"}
 QUESTION = {"question": "How long does standard shipping take?", "user": "ada"}
