@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from aiohttp import ClientSession
+from client import session
 from commands import octant
 from forked import Forked
 from hypothesis import settings as hypothesis_settings
@@ -222,6 +224,13 @@ def service_url(stack_env: dict[str, str], tmp_path_factory: pytest.TempPathFact
     """The service as `octant serve` runs it, two workers."""
     with running_service(stack_env, tmp_path_factory.mktemp("service") / "service.log") as url:
         yield url
+
+
+@pytest_asyncio.fixture(scope="session")
+async def http(service_url: str, api_key: str) -> AsyncIterator[ClientSession]:
+    """Connections to that service, with that key."""
+    async with session(service_url, api_key) as http:
+        yield http
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import json
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from client import eventually, post, session
 from conftest import Simulator, octant, running_service, running_worker
 
 from app.stack.embedded import free_port
@@ -49,13 +50,8 @@ def url(env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest_asyncio.fixture(scope="module")
 async def http(url: str, api_key: str) -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(url, headers={"authorization": f"Bearer {api_key}"}) as session:
-        yield session
-
-
-async def post(http: aiohttp.ClientSession, path: str, body: object, **headers: str) -> tuple[int, Mapping[str, str], Any]:
-    async with http.post(path, json=body, headers={k.replace("_", "-"): v for k, v in headers.items()}) as answer:
-        return answer.status, answer.headers, await answer.json()
+    async with session(url, api_key) as http:
+        yield http
 
 
 async def get(http: aiohttp.ClientSession, path: str) -> Any:  # noqa: ANN401 - any JSON
@@ -69,13 +65,6 @@ async def done(http: aiohttp.ClientSession, job_id: str, seconds: float = 20) ->
 
     await eventually(is_done, seconds)
     return await get(http, f"/v1/jobs/{job_id}")
-
-
-async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not await holds():
-        assert time.monotonic() < deadline, f"did not hold within {seconds} s"
-        await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize(

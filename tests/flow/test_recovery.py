@@ -6,14 +6,14 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import psutil
 import pytest
 import pytest_asyncio
+from client import eventually, post, session
 from conftest import Simulator, octant, own_database, running_service
 from forked import supervisor_of
 
@@ -48,22 +48,8 @@ def url(env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest_asyncio.fixture(scope="module")
 async def http(url: str, api_key: str) -> AsyncIterator[aiohttp.ClientSession]:
-    headers = {"authorization": f"Bearer {api_key}"}
-    async with aiohttp.ClientSession(url, headers=headers, connector=aiohttp.TCPConnector(force_close=True)) as session:
-        yield session  # a connection for each request, so that both workers are met
-
-
-async def post(http: aiohttp.ClientSession, path: str, body: object, **headers: str) -> tuple[int, Mapping[str, str], Any]:
-    async with http.post(path, json=body, headers={k.replace("_", "-"): v for k, v in headers.items()}) as answer:
-        text = await answer.text()
-        return answer.status, answer.headers, json.loads(text) if text.startswith("{") else text
-
-
-async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not await holds():
-        assert time.monotonic() < deadline, f"did not hold within {seconds} s"
-        await asyncio.sleep(0.05)
+    async with session(url, api_key, connector=aiohttp.TCPConnector(force_close=True)) as http:
+        yield http  # a connection for each request, so that both workers are met
 
 
 async def metric(env: Mapping[str, str], line: str) -> float:
