@@ -49,7 +49,7 @@ async def eventually(holds: Callable[[], T | Awaitable[T]], seconds: float = SEC
     deadline = time.monotonic() + seconds
     while True:
         found = holds()
-        value: T = await found if isawaitable(found) else found  # type: ignore[assignment] # narrowed above
+        value: T = await found if isawaitable(found) else found
         if value:
             return value
         assert time.monotonic() < deadline, f"did not hold within {seconds} s"
