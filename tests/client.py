@@ -5,7 +5,6 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from inspect import isawaitable
 from typing import Any, NamedTuple, TypeVar
 
 import aiohttp
@@ -44,13 +43,10 @@ async def post_text(http: aiohttp.ClientSession, path: str, body: object) -> tup
         return answer.status, await answer.text()
 
 
-async def eventually(holds: Callable[[], T | Awaitable[T]], seconds: float = SECONDS) -> T:
+async def eventually(holds: Callable[[], Awaitable[T]], seconds: float = SECONDS) -> T:
     """Poll until it holds. Returns what it gave; fails after so many seconds."""
     deadline = time.monotonic() + seconds
-    while True:
-        found = holds()
-        value: T = await found if isawaitable(found) else found
-        if value:
-            return value
+    while not (found := await holds()):
         assert time.monotonic() < deadline, f"did not hold within {seconds} s"
         await asyncio.sleep(0.05)
+    return found

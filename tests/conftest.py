@@ -34,6 +34,7 @@ from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
 hypothesis_settings.register_profile("octant", deadline=None)  # how long an example takes says how busy the machine is
 hypothesis_settings.load_profile("octant")
 
+__all__ = ["octant"]  # for the tests that run operators' commands
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
 MIGRATED = "migrated"  # the database that others are copies of: 18 migrations run once

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import json
 import signal
-import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ import pytest_asyncio
 from aiohttp import web
 from client import eventually, post, session
 from conftest import Simulator, octant, running_service, running_worker
+from forked import Forked
 
 from app.stack.embedded import free_port
 
@@ -35,7 +35,7 @@ def env(stack_env: dict[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def worker(env: Mapping[str, str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def worker(env: Mapping[str, str], log: Path) -> Iterator[Forked]:
     """A worker whose metrics have a port of their own: several run at a time."""
     with running_worker({**env, "OCTANT_WORKER_METRICS_PORT": str(free_port())}, log) as process:
         yield process
