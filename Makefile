@@ -9,8 +9,10 @@ PHOENIX := .phoenix-venv/.installed
 GENERATOR := .octant/bench-redaction
 NER := .octant/ner
 
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test fork check eval bench phoenix bench-records outage soak observe rogue fuzz generate tools attacks injection rollback reset bench-redaction ner audit sbom lock
+.PHONY: help setup demo serve test coverage fork check eval bench phoenix bench-records outage soak observe rogue fuzz generate tools attacks injection rollback reset bench-redaction ner audit sbom lock
 
 help: ## Show the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -24,7 +26,10 @@ serve: $(RUN) ## Run the service alone, on the stores that OCTANT_DATABASE_URL a
 	@$(BIN)/python -m app.cli serve
 
 test: $(DEV) ## Run all tests, on real stores and a real provider process
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(PYTEST) $(ARGS)
+
+coverage: $(DEV) ## Run the tests inside one process with a coverage figure; fails below its floor
+	$(PYTEST) --cov --cov-report=term:skip-covered tests/unit tests/contract $(ARGS)
 
 fork: $(DEV) ## Take the worked example off a copy of the tree, and check and test what is left
 	$(BIN)/python -m pytest -m fork tests/fork $(ARGS)

@@ -18,9 +18,13 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from aiohttp import ClientSession
+from client import session
+from commands import octant
+from forked import Forked
 from hypothesis import settings as hypothesis_settings
 from redis.asyncio import Redis
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -32,16 +36,47 @@ from app.stack.setup import first_releases
 hypothesis_settings.register_profile("octant", deadline=None)  # how long an example takes says how busy the machine is
 hypothesis_settings.load_profile("octant")
 
+__all__ = ["octant"]  # for the tests that run operators' commands
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
 # As a first start of the service: what is live, and before it what there is to go back to.
 RELEASES = first_releases(load(releases_dir=ROOT / "releases"))
 LIVE_RELEASE = RELEASES[-1]
+MIGRATED = "migrated"  # the database that others are copies of: 18 migrations run once
 
 # Whoever runs the tests under `nohup` or in the background of a script ignores these, and what the tests start would inherit it.
 for _number, _handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _handler)
+
+# With `--dist loadfile` a file's tests run in one process, so its service is started once; the longest files go first, so that
+# both processes end together.
+LONGEST_FIRST = (
+    "runbook",
+    "demo",
+    "stopping",
+    "matrix",
+    "product",
+    "outages",
+    "eval_gate",
+    "planted_regressions",
+    "jobs",
+    "alerts",
+)
+ROOMS = ("flow", "chaos", "deploy", "contract")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, then those that start services."""
+
+    def rank(item: pytest.Item) -> tuple[int, int]:
+        name, room = item.path.stem.removeprefix("test_"), item.path.relative_to(ROOT / "tests").parts[0]
+        return (
+            LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST),
+            ROOMS.index(room) if room in ROOMS else len(ROOMS),
+        )
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
@@ -54,22 +89,34 @@ def valkey_url() -> Iterator[str]:
 def database_url() -> Iterator[str]:
     """A Postgres with the schema of the newest migration."""
     with embedded_postgres(None) as url:
-        upgrade(url)
+        with _server(url) as server:
+            server.execute(text(f"CREATE DATABASE {MIGRATED}"))
+            upgrade(_database(url, MIGRATED))
+            server.execute(text("DROP DATABASE octant"))
+            server.execute(text(f"CREATE DATABASE octant TEMPLATE {MIGRATED}"))
         yield url
 
 
 @contextmanager
 def own_database(server_url: str, name: str) -> Iterator[str]:
     """A database of its own on the tests' server, migrated: counters in Valkey and their ledger belong together."""
-    server = create_engine(server_url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with _server(server_url) as server:
+        server.execute(text(f"CREATE DATABASE {name} TEMPLATE {MIGRATED}"))
+        yield _database(server_url, name)
+        server.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@contextmanager
+def _server(url: str) -> Iterator[Connection]:
+    """A connection that no database of the tests is held by, outside transactions."""
+    server = create_engine(_database(url, "postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with server.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    url = make_url(server_url).set(database=name).render_as_string(hide_password=False)
-    upgrade(url)
-    yield url
-    with server.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        yield connection
     server.dispose()
+
+
+def _database(url: str, name: str) -> str:
+    return make_url(url).set(database=name).render_as_string(hide_password=False)
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -185,42 +232,46 @@ def service_url(stack_env: dict[str, str], tmp_path_factory: pytest.TempPathFact
         yield url
 
 
+@pytest_asyncio.fixture(scope="session")
+async def http(service_url: str, api_key: str) -> AsyncIterator[ClientSession]:
+    """Connections to that service, with that key."""
+    async with session(service_url, api_key) as http:
+        yield http
+
+
 @contextmanager
 def running_service(env: Mapping[str, str], log: Path) -> Iterator[str]:
     """Run `octant serve` until the end of the block; fails with the log's end if it does not become ready."""
     url = f"http://127.0.0.1:{env['OCTANT_PORT']}"
-    with (
-        log.open("wb") as out,
-        subprocess.Popen([sys.executable, "-m", "app.cli", "serve"], cwd=ROOT, env=env, stdout=out, stderr=out) as process,
-    ):
-        try:
-            wait_until_ready(url, process, log)
-            yield url
-        finally:
-            process.terminate()
-            process.wait(timeout=60)
+    with _running("serve", env, log) as process:
+        wait_until_ready(url, process, log)
+        yield url
 
 
 @contextmanager
-def running_worker(env: Mapping[str, str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def running_worker(env: Mapping[str, str], log: Path) -> Iterator[Forked]:
     """Run `octant worker` until the end of the block; fails with the log's end if it does not become ready."""
-    with (
-        log.open("wb") as out,
-        subprocess.Popen([sys.executable, "-m", "app.cli", "worker"], cwd=ROOT, env=env, stdout=out, stderr=out) as process,
-    ):
-        try:
-            deadline = time.monotonic() + START_SECONDS
-            while "worker is ready" not in log.read_text():
-                assert process.poll() is None, log.read_text()[-4000:]
-                assert time.monotonic() < deadline, log.read_text()[-4000:]
-                time.sleep(0.05)
-            yield process
-        finally:
-            process.terminate()
-            process.wait(timeout=60)
+    with _running("worker", env, log) as process:
+        deadline = time.monotonic() + START_SECONDS
+        while "worker is ready" not in log.read_text():
+            assert process.poll() is None, log.read_text()[-4000:]
+            assert time.monotonic() < deadline, log.read_text()[-4000:]
+            time.sleep(0.05)
+        yield process
 
 
-def wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+@contextmanager
+def _running(command: str, env: Mapping[str, str], log: Path) -> Iterator[Forked]:
+    log.touch()
+    process = Forked(env, log, command)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def wait_until_ready(url: str, process: "Forked | subprocess.Popen[bytes]", log: Path) -> None:
     """Poll `/readyz` until it answers 200."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
@@ -233,12 +284,3 @@ def wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) ->
             pass
         time.sleep(0.05)
     pytest.fail(f"the service did not become ready; its log ends:\n{log.read_text()[-4000:]}")
-
-
-def octant(env: Mapping[str, str], *command: str) -> str:
-    """Run an operator's command as a process. Returns its standard output; fails the test on a non-zero exit."""
-    run = subprocess.run(
-        [sys.executable, "-m", "app.cli", *command], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert run.returncode == 0, f"octant {' '.join(command)} failed:\n{run.stdout}{run.stderr}"
-    return run.stdout

@@ -243,8 +243,11 @@ async def test_a_disk_that_is_full_costs_no_call(make: Made, tmp_path: Path) -> 
     (tmp_path / "file").touch()
     budget = make(journal=Journal(tmp_path / "file"))
     await opened(budget)
-    hold = await budget.hold(identity(), MicroUSD(100), lease_id=uuid4().hex, seconds=10)
+    who = identity()
+    hold = await budget.hold(who, MicroUSD(100), lease_id=uuid4().hex, seconds=10)
+    hold.spend(MicroUSD(60))
     await budget._settle_until_done([hold])
+    assert await user_day(budget, who) == (60, 0)
 
 
 async def test_a_take_whose_answer_was_lost_is_repeated_and_counts_once(make: Made, own: Redis) -> None:
@@ -286,13 +289,13 @@ async def test_after_a_restart_with_its_data_no_call_of_a_burst_is_refused(engin
         await opened(budget)
         await burst(budget, who)
     with embedded_valkey(tmp_path, port=port):
-        for _ in range(4):
-            await burst(budget, who)
+        assert [await burst(budget, who) for _ in range(4)] == [40] * 4
         await client.aclose()
 
 
-async def burst(budget: Budget, who: Identity) -> None:
-    await asyncio.gather(*(budget.hold(who, MicroUSD(1), lease_id=uuid4().hex, seconds=10) for _ in range(40)))
+async def burst(budget: Budget, who: Identity) -> int:
+    """Forty calls at once. Returns how many were let through."""
+    return len(await asyncio.gather(*(budget.hold(who, MicroUSD(1), lease_id=uuid4().hex, seconds=10) for _ in range(40))))
 
 
 async def test_one_dead_connection_is_not_taken_for_an_outage(engine: AsyncEngine, own_url: str, own: Redis) -> None:

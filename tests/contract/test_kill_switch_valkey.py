@@ -138,6 +138,7 @@ async def test_the_file_stops_everything_within_two_seconds_although_valkey_hang
     hanging = Redis(host="127.0.0.1", port=port, retry=Retry(NoBackoff(), 0), decode_responses=True)
     file = tmp_path / "stop"
     async with worker(hanging, file=file) as switch:
+        assert not stopped(switch)
         file.touch()
         await within(2, lambda: stopped(switch))
     await hanging.aclose()

@@ -84,7 +84,7 @@ async def _read(chunks: AsyncGenerator[Any, None], leave_after: int | None) -> b
     return clean
 
 
-def holds(attempt: Attempt, way: CallState, bill: Bill) -> None:
+def check_bill(attempt: Attempt, way: CallState, bill: Bill) -> None:
     assert len(bill.requests) == 1
     assert bill.tokens <= attempt.cost <= way.worst_case(A), (bill, attempt)
 
@@ -114,7 +114,7 @@ def holds(attempt: Attempt, way: CallState, bill: Bill) -> None:
 )
 async def test_a_stream_without_final_figures_counts_at_least_the_bill(vendors: Vendors, dialect: Dialect, shape: Shape) -> None:
     attempt, way, bill, clean = await vendors.play(replace(shape, dialect=dialect))
-    holds(attempt, way, bill)
+    check_bill(attempt, way, bill)
     assert attempt.usage.estimated
     assert clean == (shape.stop and not shape.broken and not shape.silent and (shape.last_word or dialect == "openai"))
 
@@ -141,7 +141,7 @@ async def test_figures_that_cannot_be_cost_neither_the_answer_nor_money(
     vendors: Vendors, dialect: Dialect, stream: bool, lie: object
 ) -> None:
     attempt, way, bill, clean = await vendors.play(Shape(dialect=dialect, stream=stream, tokens=40, hidden=20, size=5, final=lie))
-    holds(attempt, way, bill)
+    check_bill(attempt, way, bill)
     assert (clean, attempt.outcome, attempt.usage.estimated) == (True, "ok", True)
 
 
@@ -152,7 +152,7 @@ async def test_more_cached_input_than_input_is_not_believed(vendors: Vendors, di
     attempt, way, bill, _ = await vendors.play(
         Shape(dialect=dialect, tokens=20, final={"input": INPUT, "output": 20, names[dialect]: figure[dialect]})
     )
-    holds(attempt, way, bill)
+    check_bill(attempt, way, bill)
     assert (attempt.usage.cached_input, attempt.usage.estimated) == (0, True)
 
 
@@ -163,7 +163,7 @@ async def test_a_stream_that_its_caller_leaves_counts_what_was_made_and_never_ar
 ) -> None:
     """R7."""
     attempt, way, bill, _ = await vendors.play(Shape(dialect=dialect, tokens=MOST, size=size), leave_after=2, pause=0.001)
-    holds(attempt, way, bill)
+    check_bill(attempt, way, bill)
 
 
 SHAPES = st.builds(
@@ -189,4 +189,4 @@ SHAPES = st.builds(
 async def test_whatever_a_provider_does_its_bill_is_counted_and_the_hold_is_not_passed(
     vendors: Vendors, shape: Shape, leave_after: int | None
 ) -> None:
-    holds(*(await vendors.play(shape, leave_after=leave_after))[:3])
+    check_bill(*(await vendors.play(shape, leave_after=leave_after))[:3])

@@ -272,7 +272,8 @@ async def test_a_worker_stops_promptly_at_whatever_moment_it_is_told_to(
         await releases.start()
         for _ in range(turns):
             await asyncio.sleep(0)
-        await asyncio.wait_for(releases.aclose(), 2)
+        await asyncio.wait_for(releases.aclose(), 30)
+    assert await operator.workers() == {}
 
 
 async def test_a_release_whose_prices_are_not_in_effect_yet_is_refused_and_one_that_was_live_can_be_gone_back_to(

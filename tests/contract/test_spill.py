@@ -6,12 +6,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from client import eventually
 from conftest import ROOT
 from records import Drops, a_record
 from sqlalchemy import func, select, text
@@ -57,13 +58,6 @@ async def spilled(nowhere: AsyncEngine, folder: Path, records: list[CallRecord])
         recorder.record(record)
     await recorder.aclose()
     assert drops.total == 0
-
-
-async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not await holds():
-        assert time.monotonic() < deadline, f"did not hold within {seconds} s"
-        await asyncio.sleep(0.02)
 
 
 async def stored(engine: AsyncEngine, records: list[CallRecord]) -> tuple[int, int]:

@@ -212,7 +212,7 @@ def series_of(metric: Declared) -> list[str]:
     return buckets + [f"{metric.name}{suffix}{{{inner}}}" for suffix in ("_sum", "_count") for inner in labels]
 
 
-def evaluated(promtool: str, folder: Path, series: dict[str, str], wanted: list[tuple[str, float]]) -> None:
+def check_values(promtool: str, folder: Path, series: dict[str, str], wanted: list[tuple[str, float]]) -> None:
     """Have Prometheus' engine evaluate expressions after an hour of ``series``. Fails unless each gives its one number."""
     tests = [
         {"expr": plain(expression), "eval_time": "1h", "exp_samples": [{"labels": "{}", "value": value}]}
@@ -241,7 +241,7 @@ def test_every_expression_shows_something_where_its_metrics_have_data(promtool: 
     steps = {'octant_repairs_total{step="invalid"}': "0+7x60", 'octant_spans_total{fate="failed"}': "0+7x60"}
     status = {'octant_http_requests_total{path="one",status="503"}': "0+7x60"}
     everything = {**series, **outcomes, **steps, **status}
-    evaluated(promtool, tmp_path, everything, [(f"count({expression}) > bool 0", 1) for expression in EXPRESSIONS])
+    check_values(promtool, tmp_path, everything, [(f"count({expression}) > bool 0", 1) for expression in EXPRESSIONS])
 
 
 def course(title: str, uid: str = "octant-overview") -> str:
@@ -279,21 +279,21 @@ def test_the_figures_are_what_their_panels_say(promtool: str, tmp_path: Path) ->
         (course("Attempts per call", "octant-recovery"), 1.5),
         (f"sum({course('Failed attempts by provider and model', 'octant-recovery')})", 1.0),
     ]
-    evaluated(promtool, tmp_path, series, [(f"round({e}, 0.0001)", round(v, 4)) for e, v in wanted])
+    check_values(promtool, tmp_path, series, [(f"round({e}, 0.0001)", round(v, 4)) for e, v in wanted])
 
 
 def test_without_a_failure_availability_is_whole_and_without_traffic_it_is_not_told(promtool: str, tmp_path: Path) -> None:
     fine = {'octant_calls_total{feature="answer",outcome="ok"}': "0+90x60"}
-    evaluated(promtool, tmp_path, fine, [(course("Availability"), 1.0), (course("Fallback share", "octant-recovery"), 0.0)])
+    check_values(promtool, tmp_path, fine, [(course("Availability"), 1.0), (course("Fallback share", "octant-recovery"), 0.0)])
     idle = {'octant_calls_total{feature="answer",outcome="ok"}': "90x60"}
-    evaluated(promtool, tmp_path, idle, [(f"absent({course('Availability')})", 1.0)])
+    check_values(promtool, tmp_path, idle, [(f"absent({course('Availability')})", 1.0)])
 
 
 def test_a_service_that_is_not_scraped_does_not_look_like_one_that_is_well(promtool: str, tmp_path: Path) -> None:
     for title in ("Breakers open", "Kill switches on", "Records lost", "Redaction failed", "Guard flags per second"):
-        evaluated(promtool, tmp_path, {"other": "1x60"}, [(f"absent({course(title)})", 1.0)])
+        check_values(promtool, tmp_path, {"other": "1x60"}, [(f"absent({course(title)})", 1.0)])
     never = {"octant_rehearsals": "0x60", "octant_rehearsal_age_seconds": "0x60"}
-    evaluated(promtool, tmp_path, never, [(f"absent({course('Newest outage rehearsal', 'octant-service')})", 1.0)])
+    check_values(promtool, tmp_path, never, [(f"absent({course('Newest outage rehearsal', 'octant-service')})", 1.0)])
 
 
 def test_what_callers_did_wrong_is_no_failure_of_ours() -> None:

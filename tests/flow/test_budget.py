@@ -11,10 +11,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from conftest import LIVE_RELEASE, ROOT, octant, running_service
+from conftest import LIVE_RELEASE, ROOT, octant, own_database, running_service
 
-from app.migrations import upgrade
-from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
+from app.stack.embedded import embedded_valkey, free_port
 
 LADDER = """
 [routes.smart.degrade]
@@ -32,7 +31,7 @@ class Service:
 
 
 @pytest.fixture(scope="module")
-def service(stack_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(stack_env: dict[str, str], database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service on stores of its own, where a release with a ladder is live."""
     folder = tmp_path_factory.mktemp("ladder")
     for path in (ROOT / "releases").rglob("*.toml"):
@@ -48,8 +47,7 @@ def service(stack_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory)
         "OCTANT_PORT": str(free_port()),
         "OCTANT_METRICS_PORT": str(free_port()),
     }
-    with embedded_valkey(None) as valkey, embedded_postgres(None) as database:
-        upgrade(database)
+    with embedded_valkey(None) as valkey, own_database(database_url, "ladder") as database:
         env |= {"OCTANT_VALKEY_URL": valkey, "OCTANT_DATABASE_URL": database}
         octant(env, "release", "activate", "ladder", "--reason", "tests")
         with running_service(env, folder / "service.log") as url:

@@ -5,16 +5,15 @@ import sys
 from collections.abc import Mapping
 
 import pytest
+from commands import run
 from conftest import LIVE_RELEASE, RELEASES, ROOT, octant
 
 
 def refused(env: Mapping[str, str], *command: str) -> str:
-    run = subprocess.run(
-        [sys.executable, "-m", "app.cli", *command], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert run.returncode == 1, run.stdout + run.stderr
-    assert "Traceback" not in run.stderr
-    return run.stderr
+    ran = run(env, *command)
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    assert "Traceback" not in ran.stderr
+    return ran.stderr
 
 
 @pytest.mark.parametrize(
@@ -52,3 +51,25 @@ def test_without_a_store_the_switch_names_the_way_out_of_band(stack_env: dict[st
     told = refused(known, "kill", "tenant", "acme", "--reason", "r")
     assert "could not be checked" in told
     assert "/stop` on every replica" in told
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "told"),
+    [
+        (["key", "list"], 0, "acme"),
+        (["kill", "status"], 0, "Nothing is stopped.\n"),
+        (["resume", "all"], 1, "all is not stopped"),
+        (["calls", "--no-such-option"], 2, "No such option"),
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, list) else "",
+)
+def test_the_program_itself_says_and_exits_as_its_commands_do(
+    stack_env: dict[str, str], api_key: str, command: list[str], code: int, told: str
+) -> None:
+    """The other tests run commands in their own process; here is the program that operators run."""
+    program = [sys.executable, "-m", "app.cli", *command]
+    ran = subprocess.run(program, cwd=ROOT, env=stack_env, capture_output=True, text=True, timeout=110, check=False)
+    assert (ran.returncode, "Traceback" in ran.stderr) == (code, False), ran.stdout + ran.stderr
+    assert told in (ran.stderr if code else ran.stdout)
+    inside = run(stack_env, *command)
+    assert (inside.returncode, inside.stdout, told in inside.stdout + inside.stderr) == (ran.returncode, ran.stdout, True)

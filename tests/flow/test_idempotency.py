@@ -6,7 +6,7 @@ import signal
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ import openai
 import psutil
 import pytest
 import pytest_asyncio
+from client import eventually
 from conftest import Simulator, octant, running_service
+from forked import supervisor_of
 
 from app.features.installed import samples
 from app.stack.embedded import free_port
@@ -77,13 +79,6 @@ async def until_not_in_use(http: aiohttp.ClientSession, path: str, body: object,
         assert (told.code, told.headers["retry-after"], told.headers["x-should-retry"]) == ("idempotency_key_in_use", "1", "true")
         await asyncio.sleep(0.05)
     pytest.fail(f"still in use after {seconds} s")
-
-
-async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not await holds():
-        assert time.monotonic() < deadline, f"did not hold within {seconds} s"
-        await asyncio.sleep(0.05)
 
 
 def asked(simulator: Simulator) -> int:
@@ -418,12 +413,7 @@ async def test_a_worker_killed_in_the_middle_of_a_call_frees_its_key_after_its_l
 
 def worker_on(port: int) -> psutil.Process:
     """The one worker of the service that listens on a port: the master's child."""
-    masters = [
-        p
-        for p in psutil.Process().children()
-        if any(c.laddr.port == port for c in p.net_connections("inet") if c.status == psutil.CONN_LISTEN)
-    ]
-    (worker,) = masters[0].children()
+    (worker,) = supervisor_of(port).children()
     return worker
 
 

@@ -6,9 +6,8 @@ import hashlib
 import hmac
 import json
 import signal
-import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,9 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from client import eventually, post, session
 from conftest import Simulator, octant, running_service, running_worker
+from forked import Forked
 
 from app.features.installed import samples
 from app.stack.embedded import free_port
@@ -35,7 +36,7 @@ def env(stack_env: dict[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def worker(env: Mapping[str, str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def worker(env: Mapping[str, str], log: Path) -> Iterator[Forked]:
     """A worker whose metrics have a port of their own: several run at a time."""
     with running_worker({**env, "OCTANT_WORKER_METRICS_PORT": str(free_port())}, log) as process:
         yield process
@@ -50,13 +51,8 @@ def url(env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest_asyncio.fixture(scope="module")
 async def http(url: str, api_key: str) -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(url, headers={"authorization": f"Bearer {api_key}"}) as session:
-        yield session
-
-
-async def post(http: aiohttp.ClientSession, path: str, body: object, **headers: str) -> tuple[int, Mapping[str, str], Any]:
-    async with http.post(path, json=body, headers={k.replace("_", "-"): v for k, v in headers.items()}) as answer:
-        return answer.status, answer.headers, await answer.json()
+    async with session(url, api_key) as http:
+        yield http
 
 
 async def get(http: aiohttp.ClientSession, path: str) -> Any:  # noqa: ANN401 - any JSON
@@ -70,13 +66,6 @@ async def done(http: aiohttp.ClientSession, job_id: str, seconds: float = 20) ->
 
     await eventually(is_done, seconds)
     return await get(http, f"/v1/jobs/{job_id}")
-
-
-async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not await holds():
-        assert time.monotonic() < deadline, f"did not hold within {seconds} s"
-        await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,14 @@
 """Jobs that end their worker, on real processes: they are failed after a few times, and other jobs go on (G9)."""
 
-import asyncio
 import signal
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import psutil
 import pytest
+from client import eventually
 from conftest import Simulator, octant, running_service, running_worker
 
 from app.stack.embedded import free_port
@@ -31,14 +30,6 @@ def env(stack_env: dict[str, str]) -> dict[str, str]:
 def url(env: dict[str, str], tmp_path: Path) -> Iterator[str]:
     with running_service(env, tmp_path / "service.log") as url:
         yield url
-
-
-async def eventually(holds: Callable[[], Awaitable[Any]], seconds: float = 60) -> Any:  # noqa: ANN401 - what holds
-    deadline = time.monotonic() + seconds
-    while not (found := await holds()):
-        assert time.monotonic() < deadline, f"did not hold within {seconds} s"
-        await asyncio.sleep(0.1)
-    return found
 
 
 async def test_a_job_that_ends_its_worker_again_is_failed_while_other_tenants_jobs_go_on(

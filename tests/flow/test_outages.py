@@ -16,11 +16,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import aiohttp
-import psutil
 import pytest
 import pytest_asyncio
 from conftest import LIVE_RELEASE, Simulator, octant, running_service
 from faulty_stores import frozen
+from forked import supervisor_of
 
 from app.migrations import upgrade
 from app.settings import DEVELOPMENT_SECRET
@@ -202,7 +202,7 @@ async def test_a_worker_that_dies_while_postgres_is_away_is_replaced_and_the_rep
     await warmed(http, env, own_key)
     stores.postgres.close()
     try:
-        (master,) = (p for p in psutil.Process().children() if listens(p, int(env["OCTANT_PORT"])))
+        master = supervisor_of(int(env["OCTANT_PORT"]))
         for worker in master.children():  # one after the other: in the end no worker is left that ever saw Postgres
             before = {w.pid for w in master.children()}
             worker.send_signal(signal.SIGKILL)
@@ -217,10 +217,6 @@ async def test_a_worker_that_dies_while_postgres_is_away_is_replaced_and_the_rep
     finally:
         stores.start_postgres()
     await until_ready(http)
-
-
-def listens(process: psutil.Process, port: int) -> bool:
-    return any(c.laddr.port == port and c.status == psutil.CONN_LISTEN for c in process.net_connections("inet"))
 
 
 async def until_answered(http: aiohttp.ClientSession) -> None:

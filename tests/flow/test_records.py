@@ -1,8 +1,6 @@
 """The records as operators get at them: over the API with a key that may, and by command (O2)."""
 
 import json
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -12,7 +10,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from conftest import ROOT, Simulator, octant
+from commands import run
+from conftest import Simulator, octant
 from pyarrow import parquet
 from typer.testing import CliRunner
 
@@ -220,11 +219,8 @@ def test_a_refused_attempt_shows_what_came_back_and_what_was_wrong_with_it(
 
 
 def test_a_trace_that_is_not_there_is_said_in_a_sentence(stack_env: dict[str, str]) -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "app.cli", "trace", "none"], cwd=ROOT, env=stack_env, capture_output=True, text=True, timeout=60,
-        check=False,
-    )  # fmt: skip
-    assert (run.returncode, "No trace, request or call 'none'" in run.stderr) == (1, True)
+    ran = run(stack_env, "trace", "none")
+    assert (ran.returncode, "No trace, request or call 'none'" in ran.stderr) == (1, True)
 
 
 def test_many_exports_at_once_are_answered_and_each_leaves_a_row(

@@ -6,15 +6,16 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import psutil
 import pytest
 import pytest_asyncio
+from client import eventually, post, session
 from conftest import LIVE_RELEASE, Simulator, octant, own_database, running_service
+from forked import supervisor_of
 
 from app.features.installed import samples
 from app.stack.embedded import embedded_valkey, free_port
@@ -48,28 +49,20 @@ def url(env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest_asyncio.fixture(scope="module")
 async def http(url: str, api_key: str) -> AsyncIterator[aiohttp.ClientSession]:
-    headers = {"authorization": f"Bearer {api_key}"}
-    async with aiohttp.ClientSession(url, headers=headers, connector=aiohttp.TCPConnector(force_close=True)) as session:
-        yield session  # a connection for each request, so that both workers are met
-
-
-async def post(http: aiohttp.ClientSession, path: str, body: object, **headers: str) -> tuple[int, Mapping[str, str], Any]:
-    async with http.post(path, json=body, headers={k.replace("_", "-"): v for k, v in headers.items()}) as answer:
-        text = await answer.text()
-        return answer.status, answer.headers, json.loads(text) if text.startswith("{") else text
-
-
-async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not await holds():
-        assert time.monotonic() < deadline, f"did not hold within {seconds} s"
-        await asyncio.sleep(0.05)
+    async with session(url, api_key, connector=aiohttp.TCPConnector(force_close=True)) as http:
+        yield http  # a connection for each request, so that both workers are met
 
 
 async def metric(env: Mapping[str, str], line: str) -> float:
     async with aiohttp.request("GET", f"http://127.0.0.1:{env['OCTANT_METRICS_PORT']}/metrics") as answer:
         found = [told for told in (await answer.text()).splitlines() if told.startswith(line)]
     return sum(float(told.split()[-1]) for told in found)
+
+
+async def by_the_first(http: aiohttp.ClientSession) -> bool:
+    """Whether the first provider answers all of many calls: each worker knows that its circuit is closed."""
+    answers = await asyncio.gather(*(post(http, "/v1/chat/completions", CHAT) for _ in range(8)))
+    return all(headers["octant-provider"] == "anthropic" for _, headers, _ in answers)
 
 
 async def test_a_failing_provider_is_given_a_rest_by_all_workers_and_asked_again_when_it_is_well(
@@ -93,12 +86,7 @@ async def test_a_failing_provider_is_given_a_rest_by_all_workers_and_asked_again
     assert await metric(env, "octant_breaker_trips_total") >= 1
     await eventually(lambda: _is(metric(env, "octant_breaker_state"), 2.0), 3)
     simulator.clear()
-
-    async def well_again() -> bool:
-        answers = await asyncio.gather(*(post(http, "/v1/chat/completions", CHAT) for _ in range(8)))
-        return all(headers["octant-provider"] == "anthropic" for _, headers, _ in answers)
-
-    await eventually(well_again, 15)
+    await eventually(lambda: by_the_first(http), 15)
     assert f"{TARGET:<40} closed" in octant(env, "providers")
 
 
@@ -134,6 +122,7 @@ async def test_with_one_provider_hanging_every_caller_is_answered_whatever_its_d
     await eventually(passed_over, 30)
     simulator.clear()
     octant(env, "providers", "close", TARGET)
+    await eventually(lambda: by_the_first(http), 15)
 
 
 async def test_with_both_providers_hanging_callers_are_told_within_their_deadline(
@@ -206,7 +195,7 @@ async def test_a_slow_reader_slows_the_provider_and_does_not_fill_our_memory(
     """R6: the answer is some 50 megabytes of events; what nobody reads is not fetched."""
     body = {**CHAT, "max_tokens": 2000, "stream": True}
     simulator.put_faults({"kind": "flood", "tokens": 400_000})
-    service = _service_process(url)
+    service = supervisor_of(int(env["OCTANT_PORT"]))
     before = sum(worker.memory_info().rss for worker in service.children())
     head = f"POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-api-key: {api_key}\r\ncontent-type: application/json\r\n"
     data = json.dumps(body).encode()
@@ -227,15 +216,6 @@ async def test_a_slow_reader_slows_the_provider_and_does_not_fill_our_memory(
         assert sent < 32_000_000
         grown = sum(worker.memory_info().rss for worker in service.children()) - before
         assert grown < 30_000_000
-
-
-def _service_process(url: str) -> psutil.Process:
-    """The process that supervises the workers listening at ``url``."""
-    port = int(url.rpartition(":")[2])
-    for process in psutil.Process().children():
-        if any(c.laddr.port == port and c.status == psutil.CONN_LISTEN for c in process.net_connections("tcp")):
-            return process
-    pytest.fail("no service listens")
 
 
 async def test_a_valkey_that_goes_away_in_the_middle_of_a_call_does_not_end_the_call(
@@ -267,7 +247,7 @@ async def test_a_valkey_that_goes_away_in_the_middle_of_a_call_does_not_end_the_
 
 def _kill_valkey(url: str) -> None:
     port = int(url.rpartition(":")[2].partition("/")[0])
-    for process in psutil.Process().children():
+    for process in psutil.Process().children(recursive=True):  # it is forked by one of ours
         if any(word.endswith(f":{port}") or word == str(port) for word in process.cmdline()):
             os.kill(process.pid, signal.SIGKILL)
             return

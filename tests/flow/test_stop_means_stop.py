@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-import pytest_asyncio
+from client import eventually, post_text
 from conftest import Simulator, octant
 from products import probes
 
@@ -25,25 +24,6 @@ REFUSED: dict[str, Sequence[Mapping[str, Any]]] = {
     **{path: bodies for each in probes() for path, bodies in each.refused.items()},
 }
 GOES_ON = {"/v1/jobs/{job_id}/cancel", "/v1/feedback"}.union(*(each.goes_on for each in probes()))
-
-
-@pytest_asyncio.fixture
-async def http(service_url: str, api_key: str) -> AsyncIterator[aiohttp.ClientSession]:
-    headers = {"authorization": f"Bearer {api_key}"}
-    async with aiohttp.ClientSession(service_url, headers=headers, timeout=aiohttp.ClientTimeout(PATIENCE)) as session:
-        yield session
-
-
-async def post(http: aiohttp.ClientSession, path: str, body: object) -> tuple[int, str]:
-    async with http.post(path, json=body) as answer:
-        return answer.status, await answer.text()
-
-
-async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not await holds():
-        assert time.monotonic() < deadline, "did not come true"
-        await asyncio.sleep(0.05)
 
 
 async def run(env: dict[str, str], *command: str) -> str:
@@ -62,7 +42,7 @@ async def test_two_seconds_after_a_stop_nothing_is_done_any_more(
     http: aiohttp.ClientSession, stack_env: dict[str, str], simulator: Simulator, scope: list[str]
 ) -> None:
     simulator.put_faults({"kind": "hang"})
-    _, told = await post(http, "/v1/jobs", {"path": CHAT, "body": ASK})
+    _, told = await post_text(http, "/v1/jobs", {"path": CHAT, "body": ASK})
     job = json.loads(told)["id"]
     await run(stack_env, "kill", *scope, "--reason", "it does harm")
     try:
@@ -70,17 +50,17 @@ async def test_two_seconds_after_a_stop_nothing_is_done_any_more(
         simulator.clear()
         for path, bodies in REFUSED.items():
             for body in bodies:
-                status, told = await post(http, path, body)
+                status, told = await post_text(http, path, body)
                 assert (status, json.loads(told)["error"]["code"]) == (503, "stopped_by_operator"), (path, body)
         for path in ("/v1/models", f"/v1/jobs/{job}", "/readyz"):
             async with http.get(path) as answer:
                 assert answer.status == 200, path
-        assert (await post(http, "/v1/feedback", {"request_id": "req_12345678", "rating": "bad"}))[0] == 200
-        assert (await post(http, f"/v1/jobs/{job}/cancel", {}))[0] == 200
+        assert (await post_text(http, "/v1/feedback", {"request_id": "req_12345678", "rating": "bad"}))[0] == 200
+        assert (await post_text(http, f"/v1/jobs/{job}/cancel", {}))[0] == 200
     finally:
         await run(stack_env, "resume", *scope)
         await asyncio.sleep(2)  # the promise, the other way
-    assert (await post(http, CHAT, ASK))[0] == 200
+    assert (await post_text(http, CHAT, ASK))[0] == 200
 
 
 @pytest.mark.parametrize("scope", [["all"], ["tenant", "acme"], ["provider", "anthropic"], ["file"]], ids="-".join)
@@ -88,10 +68,10 @@ async def test_a_stop_of_calls_under_way_ends_them_with_an_error(
     http: aiohttp.ClientSession, stack_env: dict[str, str], simulator: Simulator, scope: list[str]
 ) -> None:
     simulator.put_faults({"kind": "idle", "seconds": 600, "after_tokens": 3})
-    stream = asyncio.create_task(post(http, CHAT, {**ASK, "stream": True}))
+    stream = asyncio.create_task(post_text(http, CHAT, {**ASK, "stream": True}))
     await eventually(lambda: _open(simulator, 1))
     simulator.put_faults({"kind": "hang", "provider": "anthropic"} if scope[0] == "provider" else {"kind": "hang"})
-    whole = asyncio.create_task(post(http, MESSAGES, ASK))
+    whole = asyncio.create_task(post_text(http, MESSAGES, ASK))
     await eventually(lambda: _open(simulator, 2))
     file = Path(stack_env["OCTANT_STATE_DIR"], "stop")
     try:
@@ -124,14 +104,14 @@ async def test_without_being_asked_a_stop_lets_calls_under_way_end(
     http: aiohttp.ClientSession, stack_env: dict[str, str], simulator: Simulator
 ) -> None:
     simulator.put_faults({"kind": "slow_first_token", "seconds": 4})
-    stream = asyncio.create_task(post(http, CHAT, {**ASK, "stream": True}))
+    stream = asyncio.create_task(post_text(http, CHAT, {**ASK, "stream": True}))
     await eventually(lambda: _open(simulator, 1))
     file = Path(stack_env["OCTANT_STATE_DIR"], "stop")
     file.touch()
     try:
 
         async def refused() -> bool:
-            return (await post(http, CHAT, ASK))[0] == 503
+            return (await post_text(http, CHAT, ASK))[0] == 503
 
         await eventually(refused)
         status, told = await stream

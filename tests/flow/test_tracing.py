@@ -14,10 +14,11 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+from client import session
 from conftest import Simulator, running_service, running_worker
 from otlp import Receiver, receiving
 from sqlalchemy import create_engine, text
-from tracing import arrived, drawn, of_the_share, post
+from tracing import arrived, drawn, of_the_share, traced
 
 from app.stack.embedded import free_port
 from app.telemetry.spans import CORE_SCHEMA_URL, SCHEMA_URL
@@ -53,8 +54,8 @@ def url(env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest_asyncio.fixture(scope="module")
 async def http(url: str, api_key: str) -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(url, headers={"authorization": f"Bearer {api_key}"}) as session:
-        yield session
+    async with session(url, api_key) as http:
+        yield http
 
 
 async def test_a_call_that_falls_back_is_one_trace_with_a_span_for_each_attempt(
@@ -62,7 +63,7 @@ async def test_a_call_that_falls_back_is_one_trace_with_a_span_for_each_attempt(
 ) -> None:
     trace = of_the_share()
     simulator.put_faults({"kind": "status", "status": 401, "provider": "anthropic", "times": 1})
-    status, headers, _ = await post(http, "/v1/chat/completions", CHAT, trace)
+    status, headers, _ = await traced(http, "/v1/chat/completions", CHAT, trace)
     assert (status, headers["octant-trace-id"]) == (200, trace)
     spans = await arrived(receiver, trace, "POST /v1/chat/completions")
     asked = [span for span in spans if span.name.startswith("chat ")]
@@ -87,7 +88,7 @@ def _recent(simulator: Simulator, provider: str) -> list[Any]:
 
 async def test_a_streams_spans_end_with_it(http: aiohttp.ClientSession, receiver: Receiver, simulator: Simulator) -> None:
     trace = of_the_share()
-    await post(http, "/v1/messages", {**CHAT, "max_tokens": 64, "stream": True}, trace)
+    await traced(http, "/v1/messages", {**CHAT, "max_tokens": 64, "stream": True}, trace)
     spans = await arrived(receiver, trace, "POST /v1/messages")
     assert [line.split()[0] for line in drawn(spans)] == ["POST", "call", "chat"]
     attempt = spans[-1].attributes
@@ -100,7 +101,7 @@ async def test_a_client_that_left_is_a_whole_trace(http: aiohttp.ClientSession, 
     simulator.put_faults({"kind": "hang", "times": 1})
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.5):
-            await post(http, "/v1/chat/completions", CHAT, trace)
+            await traced(http, "/v1/chat/completions", CHAT, trace)
     spans = await arrived(receiver, trace, "POST /v1/chat/completions")
     assert [line.split()[0] for line in drawn(spans)] == ["POST", "call", "chat"]
     assert spans[0].attributes["http.response.status_code"] == 499
@@ -111,14 +112,14 @@ async def test_a_job_goes_on_with_the_trace_that_submitted_it(
     http: aiohttp.ClientSession, receiver: Receiver, simulator: Simulator
 ) -> None:
     trace = of_the_share()
-    status, _, told = await post(http, "/v1/jobs", {"path": "/v1/chat/completions", "body": CHAT}, trace)
+    status, _, told = await traced(http, "/v1/jobs", {"path": "/v1/chat/completions", "body": CHAT}, trace)
     assert status == 202
     spans = await asyncio.to_thread(receiver.trace, trace, lambda names: {"POST /v1/jobs", "process jobs"} <= names.keys())
     lines = drawn(spans)
     assert [line.split()[0] for line in lines] == ["POST", "process", "POST", "call", "chat"]
     assert [len(line) - len(line.lstrip()) for line in lines] == [0, 2, 4, 6, 8]
     job = next(span for span in spans if span.name == "process jobs")
-    assert (job.kind, job.attributes["messaging.message.id"]) == ("CONSUMER", json.loads(told)["id"])
+    assert (job.kind, job.attributes["messaging.message.id"]) == ("CONSUMER", told["id"])
 
 
 async def test_every_trace_with_an_error_is_sent_whole_and_every_span_is_counted(
@@ -132,7 +133,7 @@ async def test_every_trace_with_an_error_is_sent_whole_and_every_span_is_counted
     async def one() -> tuple[str, int, bool]:
         trace = outside_the_share()
         async with slots:
-            status, headers, _ = await post(http, "/v1/chat/completions", CHAT, trace)
+            status, headers, _ = await traced(http, "/v1/chat/completions", CHAT, trace)
         attempts = int(headers["octant-attempts"])
         return trace, attempts + 2, attempts > 1 or status >= 500
 
@@ -172,9 +173,9 @@ async def test_a_receiver_that_hangs_holds_up_neither_calls_nor_the_end(
         own |= {"OCTANT_OTLP_ENDPOINT": deaf.endpoint, "OCTANT_OTLP_SAMPLE": "1"}
         with running_service({**env, **own}, log) as url:
             async with aiohttp.ClientSession(url, headers={"authorization": f"Bearer {api_key}"}) as http:
-                answers = [await post(http, "/v1/chat/completions", CHAT, outside_the_share()) for _ in range(5)]
+                answers = [await traced(http, "/v1/chat/completions", CHAT, outside_the_share()) for _ in range(5)]
                 assert await asyncio.to_thread(deaf.asked.wait, 10)
-                answers += [await post(http, "/v1/chat/completions", CHAT, outside_the_share()) for _ in range(5)]
+                answers += [await traced(http, "/v1/chat/completions", CHAT, outside_the_share()) for _ in range(5)]
             assert [status for status, _, _ in answers] == [200] * 10
             began = time.monotonic()
         assert time.monotonic() - began < 12, "gunicorn kills after 30 seconds, and with them would go records and money"

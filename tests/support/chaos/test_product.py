@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import ROOT, Simulator, own_database, running_service
+from conftest import ROOT, Simulator, octant, own_database, running_service
 from matrix import ATTEMPT, CONNECT, FIRST_TOKEN, IDLE, Where
 from staging import environment
 from support.chaos.product import CELLS, FAULTS, PRODUCT, Cell, Endpoint, Seen
@@ -21,12 +19,11 @@ from app.stack.embedded import embedded_valkey
 from evals.chain import newest
 from evals.suites.support.suite import SUITE
 
-pytestmark = [pytest.mark.xdist_group("chaos"), pytest.mark.timeout(240)]  # the first test sets a service up
+pytestmark = pytest.mark.timeout(240)  # the first test sets a service up
 
 FIRST = {"answer": "claude-sonnet-5-5", "stream": "claude-sonnet-5-5", "ticket": "gpt-6-luna"}
 QUESTION = {"question": "How long does standard shipping take?", "user": "ada"}
 TICKET = {"text": "My parcel with order NW-10013 has not arrived.", "user": "ada"}
-SET_UP = "from app.settings import load; from app.stack import setup; setup.run(load(), print)"
 SHORT = {"connect": CONNECT, "first_token": FIRST_TOKEN, "idle": IDLE, "attempt": ATTEMPT}
 
 
@@ -49,7 +46,7 @@ def service(
         env = environment(simulator_process, url, valkey, folder)
         env["OCTANT_RECOVERY__BREAKER_FAILURES"] = "1000"  # a cell must not give the next one's provider a rest
         env["OCTANT_DEFAULT_USER_DAILY_CAP"] = "25.00"
-        subprocess.run([sys.executable, "-c", SET_UP], cwd=ROOT, env=env, check=True, timeout=100, capture_output=True)
+        octant(env, "setup")
         key = json.loads((folder / "state" / "demo.json").read_text())["acme"]
         yield stack.enter_context(running_service(env, folder / "service.log")), key
 

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
-import pytest_asyncio
+from client import post
 from conftest import ROOT
 from prometheus_client import generate_latest
 from records import Drops, a_record
@@ -84,27 +84,15 @@ def loop(service_stores: dict[str, str], service_url: str) -> Iterator[Loop]:
         yield loop
 
 
-@pytest_asyncio.fixture
-async def http(service_url: str, api_key: str) -> AsyncIterator[aiohttp.ClientSession]:
-    headers = {"authorization": f"Bearer {api_key}"}
-    async with aiohttp.ClientSession(service_url, headers=headers, timeout=aiohttp.ClientTimeout(30)) as session:
-        yield session
-
-
-async def post(http: aiohttp.ClientSession, path: str, body: object) -> tuple[int, dict[str, Any]]:
-    async with http.post(path, json=body) as answer:
-        return answer.status, await answer.json()
-
-
 async def asked(http: aiohttp.ClientSession, loop: Loop) -> dict[str, str]:
     """Ask everything, and wait until its last record is there. Returns request ids by name."""
     ids = {}
     for name, (question, user) in QUESTIONS.items():
         before = [{"role": "customer", "text": ATTACK}] if name == "attack" else []
-        status, told = await post(http, "/v1/support/answer", {"question": question, "user": user, "conversation": before})
+        status, _, told = await post(http, "/v1/support/answer", {"question": question, "user": user, "conversation": before})
         assert status == 200, told
         ids[name] = told["request_id"]
-    status, told = await post(
+    status, _, told = await post(
         http, "/v1/support/tickets", {"text": "Order NW-10001 arrived torn, I want a refund!", "user": "ada"}
     )
     assert status == 200, told
@@ -122,7 +110,8 @@ async def test_answers_are_scored_once_each_and_what_stands_out_becomes_a_candid
 ) -> None:
     ids = await asked(http, loop)
     said = {"request_id": ids["article"], "rating": "good", "user": "ada"}
-    assert await post(http, "/v1/feedback", said) == (200, {"object": "feedback", "request_id": ids["article"], "rating": "good"})
+    status, _, told = await post(http, "/v1/feedback", said)
+    assert (status, told) == (200, {"object": "feedback", "request_id": ids["article"], "rating": "good"})
     await post(http, "/v1/feedback", {**said, "rating": "bad", "comment": "Wrong! Mail me: ada.lovelace@example.com"})
     told = loop.worker.round(forced=True)
     assert told is not None
@@ -154,7 +143,7 @@ async def test_what_nobody_asks_for_is_refused(http: aiohttp.ClientSession) -> N
     fine = {"request_id": "req_12345678", "rating": "bad"}
     wrong = {"rating": "awful", "comment": "x" * 2001, "request_id": "4 4", "user": "", "score": 3}
     for name, value in wrong.items():
-        status, told = await post(http, "/v1/feedback", {**fine, name: value})
+        status, _, told = await post(http, "/v1/feedback", {**fine, name: value})
         assert (status, told["error"]["param"]) == (400, name), told
 
 
@@ -240,7 +229,7 @@ async def test_one_tenant_cannot_fill_the_table(loop: Loop, http: aiohttp.Client
     plant = text("INSERT INTO feedback SELECT 'acme', 'planted_' || n, '', 'good', '', now() FROM generate_series(1, :most) AS n")
     with loop.engine.begin() as connection:
         connection.execute(plant, {"most": MOST_A_MINUTE})
-    status, told = await post(http, "/v1/feedback", {"request_id": "req_12345678", "rating": "good"})
+    status, _, told = await post(http, "/v1/feedback", {"request_id": "req_12345678", "rating": "good"})
     with loop.engine.begin() as connection:
         connection.execute(text("DELETE FROM feedback WHERE request_id LIKE 'planted_%'"))
     assert (status, told["error"]["code"]) == (429, "rate_limit_exceeded")

@@ -124,7 +124,8 @@ def test_a_pasted_article_that_is_gone_is_told() -> None:
 
 def test_every_case_fits_what_the_service_takes() -> None:
     for case in CASES:
-        parsed(AnswerRequest if isinstance(case, AnswerCase) else TicketRequest, json.dumps(case.input.body).encode())
+        body = parsed(AnswerRequest if isinstance(case, AnswerCase) else TicketRequest, json.dumps(case.input.body).encode())
+        assert body.model_dump()
 
 
 def test_attacks_of_a_package_become_cases_that_name_it_and_its_licence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,27 +1,14 @@
 """The worked example on the running service: real retrieval, real orders, the simulator as the model (G2)."""
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
-import pytest_asyncio
+from client import post
 from conftest import Simulator
 
 ANSWER, TICKETS = "/v1/support/answer", "/v1/support/tickets"
-
-
-@pytest_asyncio.fixture(scope="session")
-async def http(service_url: str, api_key: str) -> AsyncIterator[aiohttp.ClientSession]:
-    headers = {"authorization": f"Bearer {api_key}"}
-    async with aiohttp.ClientSession(service_url, headers=headers, timeout=aiohttp.ClientTimeout(30)) as session:
-        yield session
-
-
-async def post(http: aiohttp.ClientSession, path: str, body: object) -> tuple[int, dict[str, Any], dict[str, str]]:
-    async with http.post(path, json=body) as answer:
-        return answer.status, await answer.json(), {k.lower(): v for k, v in answer.headers.items()}
 
 
 async def events(http: aiohttp.ClientSession, body: object) -> list[tuple[str, dict[str, Any]]]:
@@ -35,7 +22,7 @@ async def events(http: aiohttp.ClientSession, body: object) -> list[tuple[str, d
 
 
 async def test_a_question_is_answered_from_an_article_that_is_cited_and_quoted(http: aiohttp.ClientSession) -> None:
-    status, told, headers = await post(http, ANSWER, {"question": "How long does standard shipping take?", "user": "ada"})
+    status, headers, told = await post(http, ANSWER, {"question": "How long does standard shipping take?", "user": "ada"})
     assert status == 200
     assert told["outcome"] == "answered"
     cited = told["citations"][0]
@@ -48,7 +35,7 @@ async def test_a_question_is_answered_from_an_article_that_is_cited_and_quoted(h
 
 
 async def test_a_question_about_an_order_is_answered_by_a_tool(http: aiohttp.ClientSession) -> None:
-    _, told, headers = await post(http, ANSWER, {"question": "Where is my order NW-10001?", "user": "ada"})
+    _, headers, told = await post(http, ANSWER, {"question": "Where is my order NW-10001?", "user": "ada"})
     assert (told["outcome"], told["tools"]) == ("answered", [{"name": "get_order", "outcome": "ok", "order_id": "NW-10001"}])
     assert "shipped" in told["answer"]
     assert int(headers["octant-attempts"]) == told["attempts"] >= 2
@@ -56,13 +43,13 @@ async def test_a_question_about_an_order_is_answered_by_a_tool(http: aiohttp.Cli
 
 async def test_another_customers_order_does_not_exist(http: aiohttp.ClientSession) -> None:
     """S3: scoped by identity, never by argument."""
-    _, told, _ = await post(http, ANSWER, {"question": "Where is my order NW-10001?", "user": "grace"})
+    _, _, told = await post(http, ANSWER, {"question": "Where is my order NW-10001?", "user": "grace"})
     assert told["tools"][0] == {"name": "get_order", "outcome": "not_found", "order_id": "NW-10001"}
     assert "Swift Post" not in json.dumps(told)
 
 
 async def test_a_question_that_nothing_covers_goes_to_a_person(http: aiohttp.ClientSession) -> None:
-    _, told, _ = await post(http, ANSWER, {"question": "Which horse will win the derby on Sunday?", "user": "ada"})
+    _, _, told = await post(http, ANSWER, {"question": "Which horse will win the derby on Sunday?", "user": "ada"})
     assert told["outcome"] == "handed_over"
     assert told["handover"]["id"].startswith("H-")
     assert told["citations"] == []
@@ -70,7 +57,7 @@ async def test_a_question_that_nothing_covers_goes_to_a_person(http: aiohttp.Cli
 
 async def test_a_customer_who_wants_a_person_gets_one(http: aiohttp.ClientSession) -> None:
     question = "I want to talk to a human about my refund"
-    _, told, _ = await post(http, ANSWER, {"question": question, "user": "ada"})
+    _, _, told = await post(http, ANSWER, {"question": question, "user": "ada"})
     assert told["outcome"] == "handed_over"
     assert told["tools"][-1] == {"name": "hand_over_to_human", "outcome": "ok"}
 
@@ -78,7 +65,7 @@ async def test_a_customer_who_wants_a_person_gets_one(http: aiohttp.ClientSessio
 @pytest.mark.parametrize("question", ["How long does standard shipping take?", "Where is my order NW-10001?"])
 async def test_a_stream_ends_with_the_same_answer_as_without(http: aiohttp.ClientSession, question: str) -> None:
     body = {"question": question, "user": "ada"}
-    _, whole, _ = await post(http, ANSWER, body)
+    _, _, whole = await post(http, ANSWER, body)
     told = await events(http, {**body, "stream": True})
     assert told[0][0] == "status"
     assert [name for name, _ in told].count("done") == 1
@@ -92,7 +79,7 @@ async def test_a_stream_ends_with_the_same_answer_as_without(http: aiohttp.Clien
 
 async def test_a_free_text_becomes_a_typed_ticket(http: aiohttp.ClientSession) -> None:
     text = "My tent from order nw-10001 arrived torn, I want my money back now! This is terrible."
-    status, told, headers = await post(http, TICKETS, {"text": text, "user": "ada"})
+    status, headers, told = await post(http, TICKETS, {"text": text, "user": "ada"})
     assert status == 200
     assert told["id"].startswith("T-")
     assert (told["order_id"], told["product"], told["sentiment"]) == ("NW-10001", "tent", "negative")
@@ -102,7 +89,7 @@ async def test_a_free_text_becomes_a_typed_ticket(http: aiohttp.ClientSession) -
 
 
 async def test_a_ticket_without_an_order_number_has_none(http: aiohttp.ClientSession) -> None:
-    _, told, _ = await post(http, TICKETS, {"text": "Do you have gift cards?"})
+    _, _, told = await post(http, TICKETS, {"text": "Do you have gift cards?"})
     assert told["order_id"] is None
 
 
@@ -126,7 +113,7 @@ async def test_a_ticket_without_an_order_number_has_none(http: aiohttp.ClientSes
     ],
 )
 async def test_wrong_input_is_told_by_field(http: aiohttp.ClientSession, path: str, body: object, param: str) -> None:
-    status, told, _ = await post(http, path, body)
+    status, _, told = await post(http, path, body)
     assert (status, told["error"]["code"], told["error"]["param"]) == (400, "invalid_request", param)
 
 
@@ -140,7 +127,7 @@ async def test_the_product_answers_with_its_last_resort_and_says_so(http: aiohtt
     """R5: degraded, but not empty, and a person takes over."""
     simulator.put_faults({"kind": "refuse"})
     question = {"question": "How long does standard shipping take?", "user": "ada"}
-    status, told, headers = await post(http, ANSWER, question)
+    status, headers, told = await post(http, ANSWER, question)
     assert (status, told["outcome"], told["degraded"]) == (200, "handed_over", ["last_resort"])
     assert told["handover"]["reason"] == "No model could be reached."
     assert "colleague" in told["answer"]

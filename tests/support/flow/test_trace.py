@@ -1,6 +1,5 @@
 """An answer of the assistant is one trace, at a real receiver (O4)."""
 
-import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import pytest
 import pytest_asyncio
 from conftest import Simulator, running_service
 from otlp import Receiver, receiving
-from tracing import arrived, drawn, of_the_share, post
+from tracing import arrived, drawn, of_the_share, traced
 
 from app.stack.embedded import free_port
 from app.telemetry.spans import CORE_SCHEMA_URL, SCHEMA_URL
@@ -41,8 +40,8 @@ async def test_an_answer_is_one_trace_over_retrieval_calls_attempts_and_tools(
     trace = of_the_share()
     simulator.put_faults({"kind": "status", "status": 401, "provider": "anthropic", "times": 1})
     body = {"question": "Where is my order NW-10001?", "user": "ada"}
-    status, headers, told = await post(http, "/v1/support/answer", body, trace)
-    assert (status, headers["octant-trace-id"], json.loads(told)["tools"]) == (
+    status, headers, told = await traced(http, "/v1/support/answer", body, trace)
+    assert (status, headers["octant-trace-id"], told["tools"]) == (
         200,
         trace,
         [{"name": "get_order", "outcome": "ok", "order_id": "NW-10001"}],

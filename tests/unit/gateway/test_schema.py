@@ -402,7 +402,7 @@ def test_long_integers_are_compared_without_being_written(keyword: str) -> None:
         {"enum": list(range(5_900))} if keyword == "enum" else {"anyOf": [{"const": n} for n in range(5_900)]}
     )
     reply = said(json.dumps([int("7" * 4_290)] * 8))
-    began = time.process_time()
+    began = time.thread_time()
     with contextlib.suppress(OutputUnchecked):
         judge(reply, OutputSchema("x", {"items": schema}), ())
-    assert time.process_time() - began < 5
+    assert time.thread_time() - began < 5

@@ -246,7 +246,7 @@ async def test_closing_the_stream_closes_the_connection(upstream: Upstream, prov
     chunks = provider.stream(request())
     await anext(chunks)
     await chunks.aclose()
-    await asyncio.wait_for(upstream.left.wait(), 1)
+    assert await asyncio.wait_for(upstream.left.wait(), 10)
 
 
 async def test_a_web_page_instead_of_json_is_garbled(upstream: Upstream, provider: AnthropicProvider) -> None:

@@ -290,7 +290,7 @@ async def test_closing_the_stream_closes_the_connection(upstream: Upstream, prov
     chunks = provider.stream(request())
     await anext(chunks)
     await chunks.aclose()
-    await asyncio.wait_for(upstream.left.wait(), 1)
+    assert await asyncio.wait_for(upstream.left.wait(), 10)
 
 
 async def test_cancelling_the_reader_closes_the_connection(upstream: Upstream, provider: OpenAIProvider) -> None:

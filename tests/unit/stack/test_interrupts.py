@@ -69,8 +69,10 @@ def test_a_process_that_is_started_while_one_waits_hears_when_it_is_asked_to_sto
 
 def test_nothing_strikes_at_the_end_of_a_start_that_was_not_interrupted() -> None:
     listen()
+    before = signal.getsignal(signal.SIGINT)
     with held_back():
         pass
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_signal_that_is_ignored_stays_ignored() -> None:
@@ -78,6 +80,7 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     listen()
     os.kill(os.getpid(), signal.SIGHUP)
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 def test_one_that_comes_in_the_middle_of_an_import_strikes_once_it_is_over(

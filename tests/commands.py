@@ -1,0 +1,129 @@
+"""Operators' commands, run inside the test process: the same `main`, without a Python start of a second each.
+
+`tests/flow/test_commands.py` runs the real program.
+"""
+
+import io
+import json
+import os
+import shutil
+import socketserver
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import app.cli
+
+SECONDS = 120.0
+# What a shell finds as `octant`. A drill takes the logs over and starts parts of its own, so it stays a process.
+PROGRAM = """\
+#!{python} -SE
+import json, os, socket, sys
+if sys.argv[1:2] == ["drill"]:
+    os.execv({python!r}, [{python!r}, "-m", "app.cli", *sys.argv[1:]])
+with socket.socket(socket.AF_UNIX) as there:
+    there.connect({address!r})
+    there.sendall(json.dumps([dict(os.environ), sys.argv[1:]]).encode() + b"\\n")
+    ran = json.loads(there.makefile().read())
+sys.stdout.write(ran["stdout"])
+sys.stderr.write(ran["stderr"])
+sys.exit(ran["returncode"])
+"""
+_ONE_AT_A_TIME = threading.Lock()  # environment, arguments and standard output belong to the whole process
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A command that has ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(env: Mapping[str, str], *command: str) -> Ran:
+    """Run `octant` with these words in an environment that is exactly `env`.
+
+    It runs in a thread of its own: commands start an event loop, and a test's thread may have one that runs.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="octant") as thread:
+        return thread.submit(_run, env, command).result(SECONDS)
+
+
+def octant(env: Mapping[str, str], *command: str) -> str:
+    """Run an operator's command. Returns its standard output; fails the test on a non-zero exit."""
+    ran = run(env, *command)
+    assert ran.returncode == 0, f"octant {' '.join(command)} failed:\n{ran.stdout}{ran.stderr}"
+    return ran.stdout
+
+
+@contextmanager
+def octant_on_path(env: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """The environment with a program `octant` on its path, for shells: the commands run in this process."""
+    folder = Path(tempfile.mkdtemp(prefix="octant-path-"))  # short: a socket's path has 107 characters at most
+    address, program = str(folder / "socket"), folder / "octant"
+    program.write_text(PROGRAM.format(python=sys.executable, address=address))
+    program.chmod(0o755)
+    with socketserver.ThreadingUnixStreamServer(address, _Commands) as server:
+        serving = threading.Thread(target=server.serve_forever, args=(0.05,))
+        serving.start()
+        try:
+            yield {**env, "PATH": f"{folder}{os.pathsep}{env.get('PATH', os.defpath)}"}
+        finally:
+            server.shutdown()
+            serving.join()
+            shutil.rmtree(folder)
+
+
+class _Commands(socketserver.StreamRequestHandler):
+    """One command: environment and words come as a line of JSON, and what it said and its exit code go back."""
+
+    def handle(self) -> None:
+        env, command = json.loads(self.rfile.readline())
+        self.wfile.write(json.dumps(asdict(_run(env, tuple(command)))).encode())
+
+
+def _run(env: Mapping[str, str], command: tuple[str, ...]) -> Ran:
+    out, errors = io.StringIO(), io.StringIO()
+    with _ONE_AT_A_TIME, _environment(env), _arguments(command), redirect_stdout(out), redirect_stderr(errors):
+        try:
+            app.cli.main()
+            code: object = 0
+        except SystemExit as ended:
+            code = ended.code
+    if isinstance(code, str):  # Python prints it and exits with 1
+        return Ran(1, out.getvalue(), f"{errors.getvalue()}{code}\n")
+    return Ran(int(code) if isinstance(code, int) else 0, out.getvalue(), errors.getvalue())
+
+
+@contextmanager
+def _environment(env: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    _replace(env)
+    try:
+        yield
+    finally:
+        _replace(before)
+
+
+def _replace(env: Mapping[str, str]) -> None:
+    """Change only what differs: other threads read the environment as well, such as for the time zone."""
+    for name in os.environ.keys() - env.keys():
+        del os.environ[name]
+    for name, value in env.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
+
+
+@contextmanager
+def _arguments(command: tuple[str, ...]) -> Iterator[None]:
+    before, sys.argv = sys.argv, ["octant", *command]
+    try:
+        yield
+    finally:
+        sys.argv = before

@@ -1,0 +1,106 @@
+"""Processes of `octant`, forked from one that has imported the libraries already: a start costs the service's own work alone.
+
+The standard library's fork server is that process. It is started anew, so nothing of a test is in it. prometheus_client must not
+be: it reads at import where the processes of one service share their numbers. The real `octant serve` is started by
+`tests/flow/test_stopping.py` and `tests/deploy/test_compose_commands.py`.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
+from subprocess import TimeoutExpired
+
+import psutil
+
+LIBRARIES = (
+    *(
+        "aiohttp",
+        "alembic",
+        "anthropic",
+        "fastapi",
+        "gunicorn.app.base",
+        "httptools",
+        "markdown_it",
+        "openai",
+        "psycopg",
+        "pyjson5",
+    ),
+    *("opentelemetry.sdk.trace.export", "opentelemetry.exporter.otlp.proto.http.trace_exporter", "redis.asyncio", "structlog"),
+    *("sqlalchemy.dialects.postgresql", "sqlalchemy.ext.asyncio", "taskiq.cli.scheduler.run", "taskiq_redis", "tenacity"),
+    *("uvicorn_worker", "uvloop", "app.gateway.providers.anthropic", "app.gateway.providers.openai", "app.stack.http_worker"),
+    *("app.security.redaction.redactor", "app.stack.serve", "app.stores"),
+)
+
+
+class Forked:
+    """A command's process, with what tests use of `subprocess.Popen`."""
+
+    def __init__(self, env: Mapping[str, str], log: Path, *command: str) -> None:
+        self._process: ForkServerProcess = _context().Process(target=_main, args=(dict(env), str(log), command))
+        self._process.start()
+        assert self._process.pid is not None
+        self.pid: int = self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, negative for a signal, None while it runs."""
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        """The exit code, None while it runs."""
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, once it has ended. Raises TimeoutExpired."""
+        self._process.join(timeout)
+        if self.returncode is None:
+            raise TimeoutExpired("octant", timeout or 0.0)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it."""
+        self.send_signal(signal.SIGKILL)
+
+
+def supervisor_of(port: int) -> psutil.Process:
+    """The process of `octant serve` that listens on a port: the parent of its workers, which listen too."""
+    for process in psutil.Process().children(recursive=True):  # parents before their children
+        if any(c.laddr.port == port and c.status == psutil.CONN_LISTEN for c in process.net_connections("tcp")):
+            return process
+    raise AssertionError(f"no service listens on {port}")
+
+
+def _context() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(LIBRARIES))
+    return context
+
+
+def _main(env: dict[str, str], log: str, command: tuple[str, ...]) -> None:
+    """Become `octant` with these words: what a Python started with this environment and these streams would be."""
+    assert "prometheus_client" not in sys.modules, "it has decided already where numbers are shared"
+    os.environ.clear()
+    os.environ.update(env)
+    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+    for stream in (1, 2):
+        os.dup2(out, stream)
+    os.close(out)
+    sys.argv = ["octant", *command]
+    from app.cli import main
+
+    main()
