@@ -11,6 +11,7 @@ from app.features.support.wire import AnswerRequest, TicketRequest
 from evals import external
 from evals.baseline import load_baseline
 from evals.cases import Case, InvalidSuite, by_mode
+from evals.client import Reply, Trail
 from evals.gate import load_thresholds
 from evals.injection import sets
 from evals.soundness import check_suite
@@ -65,8 +66,9 @@ def test_the_suite_is_valid_and_broad() -> None:
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.failure_mode not in ATTACKS], ids=of)
 def test_saying_nothing_passes_no_case(case: Case) -> None:
-    """E1: passing means something."""
-    assert SUITE.score(case, silent(case))
+    """E1: passing means something. Where an error is right, any answer is wrong."""
+    answered = Reply(200, b"", Trail(fallbacks=1))
+    assert SUITE.score(case, silent(case)) or (case.chaos and list(case.chaos.wrong(answered, "")))
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.failure_mode in ATTACKS], ids=of)
