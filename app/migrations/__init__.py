@@ -36,19 +36,19 @@ def upgrade(database_url: str, revision: str = "heads") -> None:
     Raises Misconfigured where Postgres does not answer, and where newer code migrated the database.
     """
     try:
-        _refuse_unknown(current(database_url))
+        _refuse_unknown(database_url)
         command.upgrade(config(database_url), revision)
     except OperationalError as error:
         raise Misconfigured("Postgres does not answer; look at OCTANT_DATABASE_URL.") from error
 
 
-def _refuse_unknown(revisions: tuple[str, ...]) -> None:
+def _refuse_unknown(database_url: str) -> None:
     """Raise Misconfigured for a schema that this code has no migrations for."""
-    known = {script.revision for script in ScriptDirectory(str(HERE)).walk_revisions()}
-    if unknown := sorted(set(revisions) - known):
+    known = {script.revision for script in ScriptDirectory.from_config(config(database_url)).walk_revisions()}
+    if unknown := sorted(set(current(database_url)) - known):
         raise Misconfigured(
-            f"The database has the schema {', '.join(unknown)}, which this code does not know: newer code migrated it."
-            " Run that code, or a newer one; a demo's state can be removed with `make reset`."
+            f"The database has the schema {', '.join(unknown)}, which this code does not know: newer code migrated it,"
+            " or code with another product. Run that code, or a newer one; a demo's state can be removed with `make reset`."
         )
 
 

@@ -17,6 +17,8 @@ BREACHES = {
     "Layers:": ("app/domain/planted.py", "app.edge.errors"),
     "The service knows the simulator": ("app/admin/planted_simulator.py", "app.simulator.faults"),
     "The service never imports its evals": ("app/features/planted_evals/__init__.py", "evals.runs"),
+    "The eval harness knows": ("evals/online/planted_suite.py", "evals.__main__"),
+    "The eval harness imports": ("evals/online/planted_product.py", "app.features.planted_money"),
     "Products": ("app/features/planted_product/__init__.py", "app.features.planted_money"),
     "The parts of the API": ("app/api/planted_part.py", "app.api.chat.parsing"),
     "Features and API": ("app/features/planted_money/__init__.py", "app.budget.budget"),

@@ -123,6 +123,7 @@ def test_every_products_sample_data_is_put_in(
 
     install(a_product(seed=lamps), a_product("tents"), a_product("more-lamps", seed=lamps))
     monkeypatch.setenv("OCTANT_DATABASE_URL", engine.url.render_as_string(hide_password=False))
+    monkeypatch.setenv("OCTANT_VALKEY_URL", "redis://127.0.0.1:1/0")  # else the command looks for a demo's
     assert asyncio.run(_seed()) == ["2 lamps of acme"] * 2
 
 

@@ -6,9 +6,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from pydantic import SecretStr
 
-from app.settings import Settings, VendorSettings, load
+from app.settings import Settings, load
 from app.stack.vendor_keys import KeyChecks
 
 GOOD, WRONG = "sk-good", "sk-wrong"
@@ -56,8 +55,8 @@ def vendor() -> Iterator[tuple[str, type[Vendor]]]:
 
 def settings(url: str, key: str) -> Settings:
     return load(
-        openai=VendorSettings(base_url=f"{url}/v1", api_key=SecretStr(key)),
-        anthropic=VendorSettings(base_url=url, api_key=SecretStr(key)),
+        openai={"base_url": f"{url}/v1", "api_key": key},
+        anthropic={"base_url": url, "api_key": key},
     )
 
 
