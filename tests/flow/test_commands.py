@@ -1,12 +1,14 @@
 """Operators' commands refuse what would mislead at 3 a.m."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from commands import run
-from conftest import LIVE_RELEASE, RELEASES, ROOT, octant
+from conftest import LIVE_RELEASE, ROOT, octant
 
 
 def refused(env: Mapping[str, str], *command: str) -> str:
@@ -36,10 +38,13 @@ def test_a_command_that_would_mislead_is_refused_and_says_what_is_known(
     assert octant(stack_env, "kill", "status") == "Nothing is stopped.\n"
 
 
-def test_a_release_that_does_not_resolve_here_is_not_activated(stack_env: dict[str, str]) -> None:
+def test_a_release_that_does_not_resolve_here_is_not_activated(stack_env: dict[str, str], tmp_path: Path) -> None:
     """B3: on a machine without the index."""
-    elsewhere = {**stack_env, "OCTANT_STATE_DIR": "/nonexistent"}
-    assert "Run `octant index build`" in refused(elsewhere, "release", "activate", RELEASES[0], "--reason", "r")
+    releases = shutil.copytree(ROOT / "releases", tmp_path / "releases")
+    text = (releases / "0-start.toml").read_text().replace('id = "0-start"', 'id = "unbuilt"')
+    (releases / "unbuilt.toml").write_text(text + '\n[indexes]\nlamps = "lamps-000000000001"\n')
+    elsewhere = {**stack_env, "OCTANT_RELEASES_DIR": str(releases)}
+    assert "Run `octant index build`" in refused(elsewhere, "release", "activate", "unbuilt", "--reason", "r")
     assert f"live  {LIVE_RELEASE}" in octant(stack_env, "release", "list")
 
 

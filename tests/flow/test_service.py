@@ -237,9 +237,9 @@ BAD: list[tuple[str, bytes, int, str | None]] = [
     ("/v1/chat/completions", b'{"model": "smart", "messages": [{"role": "user", "content": "x"}], "n": 2}', 400, "n"),
     ("/v1/messages", b'{"model": "smart", "messages": []}', 400, None),
     ("/v1/messages", b'{"model": "smart", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}], "foo": 1}', 400, None),
-    ("/v1/support/answer", b"{}", 400, "question"),
-    ("/v1/support/answer", b'{"question": 5}', 400, "question"),
-    ("/v1/support/tickets", b'{"text": ""}', 400, "text"),
+    ("/v1/extract", b"{}", 400, "text"),
+    ("/v1/extract", b'{"text": 5}', 400, "text"),
+    ("/v1/extract", b'{"text": ""}', 400, "text"),
     ("/v1/nothing", b"{}", 404, None),
     ("/v1/models", b"{}", 405, None),
 ]
