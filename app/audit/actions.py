@@ -123,9 +123,11 @@ class ActionLog:
                 number, mac = row.number, row.mac
                 seen = seen or head == f"{number}:{mac}"
             found = (await connection.execute(select(actions_head.c.number, actions_head.c.mac))).one_or_none()
-        told = (found.number, found.mac) if found else (0, None)
-        if told != ((number, self._head(number, mac)) if number else (0, None)):
-            problems.append(f"the chain ends at {number}, its head says {told[0]}: the newest actions or the head were changed")
+        recorded = (found.number, found.mac) if found else (0, None)
+        if recorded != ((number, self._head(number, mac)) if number else (0, None)):
+            problems.append(
+                f"the chain ends at {number}, its head says {recorded[0]}: the newest actions or the head were changed"
+            )
         if head is not None and not seen:
             problems.append("the head that was given is not in the chain: it was put back to an earlier state")
         return ChainCheck(number, f"{number}:{mac}", tuple(problems))
@@ -154,18 +156,18 @@ class ActionLog:
         return self._engine
 
     def _mac(self, number: int, action: Action, before: str) -> str:
-        told = {**asdict(action), "number": number, "before": before, "id": str(action.id), "at": _moment(action.at)}
-        return self._sign(json.dumps(told, sort_keys=True, separators=(",", ":")))
+        row = {**asdict(action), "number": number, "before": before, "id": str(action.id), "at": _moment(action.at)}
+        return self._sign(json.dumps(row, sort_keys=True, separators=(",", ":")))
 
     def _head(self, number: int, mac: str) -> str:
         return self._sign(f"head {number} {mac}")
 
-    def _sign(self, told: str) -> str:
-        return hmac.digest(self._key, told.encode(), hashlib.sha256).hex()
+    def _sign(self, message: str) -> str:
+        return hmac.digest(self._key, message.encode(), hashlib.sha256).hex()
 
     def _signed(self, action: Action) -> str:
-        told = json.dumps({**asdict(action), "id": str(action.id), "at": _moment(action.at)}, sort_keys=True)
-        return json.dumps({"action": told, "mac": self._sign(f"note {told}")})
+        body = json.dumps({**asdict(action), "id": str(action.id), "at": _moment(action.at)}, sort_keys=True)
+        return json.dumps({"action": body, "mac": self._sign(f"note {body}")})
 
     def _noted(self, lines: Sequence[str]) -> list[Action]:
         """What the local file holds. A line that we did not write goes into the chain as what it is."""
@@ -173,9 +175,9 @@ class ActionLog:
 
     def _note(self, line: str) -> Action:
         try:
-            told = json.loads(line)
-            if hmac.compare_digest(told["mac"], self._sign(f"note {told['action']}")):
-                own = json.loads(told["action"])
+            note = json.loads(line)
+            if hmac.compare_digest(note["mac"], self._sign(f"note {note['action']}")):
+                own = json.loads(note["action"])
                 own |= {"id": uuid.UUID(own["id"]), "at": datetime.fromisoformat(own["at"]), "reason": own["reason"] + LATE}
                 return Action(**own)
         except (ValueError, TypeError, KeyError):

@@ -95,8 +95,8 @@ def bounds_of(at_least: Sequence[str], at_most: Sequence[str]) -> dict[str, Boun
     """Read bounds as people write them: ``latency_ms=500``, money in dollars as ``cost=0.01``. Raises InvalidRequest."""
     found: dict[str, Bounds] = {}
     for place, texts in enumerate((at_least, at_most)):
-        for told in texts:
-            name, _, number = told.partition("=")
+        for bound in texts:
+            name, _, number = bound.partition("=")
             try:
                 value = float(number) * (MICROS_PER_DOLLAR if name in MONEY else 1)
             except ValueError:

@@ -70,7 +70,7 @@ async def find_calls(engine: AsyncEngine, wanted: CallFilter) -> list[dict[str, 
         async with _searching(engine) as connection:
             return await _rows(connection, statement_of(wanted))
     found: list[dict[str, Any]] = []
-    one_day = _DaySearch.of(wanted, engine.dialect)  # what is wrong with it is told before anything is asked
+    one_day = _DaySearch.of(wanted, engine.dialect)  # refuse a wrong search before any query runs
     began = time.monotonic()
     async with _searching(engine) as connection:
         for days in windows_of(wanted, set((await partitions.partitions(connection)).values())):
@@ -164,7 +164,7 @@ async def with_attempts(engine: AsyncEngine, found: list[dict[str, Any]]) -> lis
 def statement_of(wanted: CallFilter) -> Select[Any]:
     """The filter as SQL. Raises InvalidRequest."""
     for name in TEXTS:
-        if not _sayable(getattr(wanted, name) or ""):
+        if not _storable(getattr(wanted, name) or ""):
             raise InvalidRequest("Postgres holds no NUL and no half of a surrogate pair, so no record does.", param=name)
     order = [calls.c[name] for name in dict.fromkeys((wanted.sort, "at", "id"))]
     turned = [column.asc() if wanted.ascending else column.desc() for column in order]
@@ -225,7 +225,7 @@ def _place(cursor: str, wanted: Sort) -> tuple[Any, ...]:
         sort, value, at, last = json.loads(base64.urlsafe_b64decode(cursor))
         place = () if sort == "at" else (float(value),)
         moment = datetime.fromisoformat(at)
-        if sort == wanted and isinstance(last, str) and _sayable(last) and all(map(math.isfinite, place)) and moment.tzinfo:
+        if sort == wanted and isinstance(last, str) and _storable(last) and all(map(math.isfinite, place)) and moment.tzinfo:
             return (*(_fitting(calls.c[wanted], value, round) for value in place), moment, last)
     except (ValueError, TypeError, binascii.Error):
         pass
@@ -240,8 +240,8 @@ def _fitting(column: Column[int] | Column[float], bound: float, rounded: Callabl
     return max(-highest, min(highest, rounded(bound)))
 
 
-def _sayable(told: str) -> bool:
-    return "\0" not in told and told.encode("utf-8", "replace").decode() == told
+def _storable(told: str) -> bool:
+    return "\0" not in text and text.encode("utf-8", "replace").decode() == text
 
 
 def _midnight(day: date) -> datetime:
@@ -252,9 +252,9 @@ def _midnight(day: date) -> datetime:
 async def _searching(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection, None]:
     """A connection that gives up after `LONGEST` and plans each search for its own values; a page is not worth compiling for."""
     settings = {"statement_timeout": f"{LONGEST * 1000:.0f}", "plan_cache_mode": "force_custom_plan", "jit": "off"}
-    told = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+    calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
     async with engine.connect() as connection:
-        await connection.execute(text(f"SELECT {told}"))
+        await connection.execute(text(f"SELECT {calls}"))
         try:
             yield connection
         except OperationalError as error:

@@ -64,7 +64,7 @@ class Recorder:
 
         ``writers`` batches are under way at a time, so that one is redacted while Postgres indexes the other.
 
-        The queue holds ``capacity`` records and texts of ``capacity_bytes`` characters. ``on_drop`` is told how many were
+        The queue holds ``capacity`` records and texts of ``capacity_bytes`` characters. ``on_drop`` gets how many were
         lost, ``on_depth`` how many are waiting, ``on_spill`` how many went to disk just now and the bytes that are there,
         ``on_lag`` for each record the seconds from its call's end until it was committed. ``said``: a slower redactor of what was
         said, in a thread; ids stay the other's, so that erasing finds them.

@@ -45,9 +45,9 @@ if not forced then
 end
 local share = redis.call('HMGET', KEYS[4], 'spent', 'held', 'granted')
 local spent, held, granted = tonumber(share[1] or '0'), tonumber(share[2] or '0'), tonumber(share[3] or '0')
-local told = tonumber(ARGV[5])
-if told > granted then
-  granted = told
+local newest = tonumber(ARGV[5])
+if newest > granted then
+  granted = newest
   redis.call('HSET', KEYS[4], 'granted', granted)
   redis.call('EXPIRE', KEYS[4], ARGV[15])
 end

@@ -1,4 +1,4 @@
-"""How much of the caps of a day is spent, as one figure for all tenants: what is told without naming any of them."""
+"""How much of the caps of a day is spent, as one figure for all tenants, which names none of them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -28,5 +28,5 @@ async def usage_shares(valkey: Redis, budget: Budget, tenants: Sequence[Tenant])
 
 
 def share(spent: int, limit: int | None) -> float:
-    """Of a cap; one of nothing stops all calls, and nobody has to be told that it is used up."""
+    """The spent part of a cap; a cap of nothing stops all calls and needs no alert."""
     return spent / limit if limit else 0.0
