@@ -240,8 +240,8 @@ def _fitting(column: Column[int] | Column[float], bound: float, rounded: Callabl
     return max(-highest, min(highest, rounded(bound)))
 
 
-def _storable(told: str) -> bool:
-    return "\0" not in text and text.encode("utf-8", "replace").decode() == text
+def _storable(value: str) -> bool:
+    return "\0" not in value and value.encode("utf-8", "replace").decode() == value
 
 
 def _midnight(day: date) -> datetime:

@@ -13,7 +13,7 @@ from app.domain.money import ZERO, MicroUSD
 LEASE_MARGIN = 30.0  # seconds a lease outlives its call's deadline: settling is queued
 REMEMBERED = 900  # seconds that a settled lease is known as such: settling is retried
 REMEMBERED_EXPIRED = 24 * 3600  # and one that was swept: its worker may come back
-KINDS = ("requests", "tokens")
+RATE_UNITS = ("requests", "tokens")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -115,7 +115,7 @@ class Hold:
             return
         found: dict[str, RateState] = {}
         for number, (_, limits) in enumerate(self.subjects):
-            for place, (kind, limit) in enumerate(zip(KINDS, (limits.requests, limits.tokens), strict=True)):
+            for place, (kind, limit) in enumerate(zip(RATE_UNITS, (limits.requests, limits.tokens), strict=True)):
                 if limit is None:
                     continue
                 left, back = figures[4 * number + 2 * place], figures[4 * number + 2 * place + 1]

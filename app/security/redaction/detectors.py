@@ -35,7 +35,7 @@ def only_if(holds: Callable[[str], bool]) -> Find:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of finding, a row of `entity_types.KINDS`.
+    """One kind of finding, a row of `entity_types.ENTITY_TYPES`.
 
     The first group of ``pattern``, or all of it, is the candidate; ``find`` yields the parts of it to replace, as
     offsets, in time linear in a candidate whose length nobody bounds. A candidate with one of ``not_after`` right before

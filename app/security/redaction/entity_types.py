@@ -37,7 +37,7 @@ _PHONE_AFTER = _WORD + "-.#/+"
 _EXTENSION = r"(?: ?(?:x|ext\.?) ?[0-9]{1,6})?"
 _LOCAL = rf"(?:\+|\()?\(?[0-9](?:[ .()\-/]{{0,3}}[0-9]){{5,16}}{_EXTENSION}"
 # Earlier rows win where findings overlap.
-KINDS: tuple[Kind, ...] = (
+ENTITY_TYPES: tuple[Kind, ...] = (
     # What is redacted already stays as it is, so that redacting twice is redacting once.
     Kind("", r"<(?:[a-z]{2,20}-)?[a-z]{2,20}:[0-9a-f]{8}>"),
     *CREDENTIALS,

@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 from app.security.redaction.automata import AT_ONCE, automata, compiled, context
 from app.security.redaction.detectors import Kind, in_table
-from app.security.redaction.entity_types import KINDS
+from app.security.redaction.entity_types import ENTITY_TYPES
 from app.security.redaction.normalisation import normalised, plain
 from app.security.redaction.slices import gap_at, slices, with_gaps, with_secrets
 from app.security.redaction.structure import WITHHELD, Document, Found, looks_like_json
@@ -72,7 +72,7 @@ FindNames = Callable[[str, float], Iterable[tuple[int, int, str]]]
 
 
 class Redactor:
-    """Replaces what `KINDS` finds, and what a tenant added. ``failures`` counts texts that had to be replaced whole."""
+    """Replaces what `ENTITY_TYPES` finds, and what a tenant added. ``failures`` counts texts that had to be replaced whole."""
 
     def __init__(
         self,
@@ -89,9 +89,9 @@ class Redactor:
         self._on_failure = on_failure
         self._added = added
         self._names: FindNames | None = None
-        self._patterns = [compiled(kind.pattern) for kind in KINDS]
-        self._after = [context(kind.after) for kind in KINDS]
-        self._unless = [context(kind.unless) for kind in KINDS]
+        self._patterns = [compiled(kind.pattern) for kind in ENTITY_TYPES]
+        self._after = [context(kind.after) for kind in ENTITY_TYPES]
+        self._unless = [context(kind.unless) for kind in ENTITY_TYPES]
         self._any = automata()
         self.failures = 0
 
@@ -113,8 +113,8 @@ class Redactor:
 
         def redacted(until: float) -> Any:  # noqa: ANN401 - any JSON value
             text = json.dumps(value, ensure_ascii=False, default=str)
-            told = self._redact(text, tenant, until)
-            return value if told == text else json.loads(told)
+            redacted_text = self._redact(text, tenant, until)
+            return value if redacted_text == text else json.loads(redacted_text)
 
         return self._closed(redacted)
 
@@ -248,13 +248,13 @@ class Redactor:
         return sorted(found)
 
     def _present(self, shadow: bytes) -> list[int]:
-        """Which rows of `KINDS` match somewhere."""
+        """Which rows of `ENTITY_TYPES` match somewhere."""
         present: list[int] = []
         for first, patterns in self._any:
             matched = patterns.Match(shadow)
             if not matched:  # not even the row that matches everything: the automaton gave up
                 raise RedactionStalled
-            present += [first + row for row in matched if first + row < min(first + AT_ONCE, len(KINDS))]
+            present += [first + row for row in matched if first + row < min(first + AT_ONCE, len(ENTITY_TYPES))]
         return sorted(present)
 
     def _besides(self, shadow: bytes, tenant: str, until: float) -> Iterator[Found]:
@@ -274,7 +274,7 @@ class Redactor:
 
     def _candidates(self, index: int, shadow: bytes, until: float) -> Iterator[Found]:
         _in_time(until)
-        kind, pattern = KINDS[index], self._patterns[index]
+        kind, pattern = ENTITY_TYPES[index], self._patterns[index]
         matches = pattern.finditer(shadow)
         group = 1 if pattern.groups else 0
         while match := next(matches, None):
@@ -364,9 +364,9 @@ def _shadow(original: bytes, until: float) -> bytes:
         if next(seen) % 1_000 == 0:
             _in_time(until)
         meant = escape.group()[-1:]
-        told = meant if meant in b'"/' else b"\n" if meant == b"n" else b" "
+        shown = meant if meant in b'"/' else b"\n" if meant == b"n" else b" "
         closes = meant == b'"' and _NAMES.match(original, escape.end())  # a name, whose quote is next to it
-        return told.ljust(len(escape.group())) if closes else told.rjust(len(escape.group()))
+        return shown.ljust(len(escape.group())) if closes else shown.rjust(len(escape.group()))
 
     return _ESCAPE.sub(blank, original)
 

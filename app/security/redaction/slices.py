@@ -98,13 +98,13 @@ def gap_at(text: bytes, end: int) -> tuple[int, int]:
 
 def with_gaps(found: list[tuple[int, int, str]], gaps: list[tuple[int, int]], name: str) -> list[tuple[int, int, str]]:
     """Findings in order, the gaps among them as findings called ``name``, which take in what they touch."""
-    told: list[tuple[int, int, str]] = []
+    merged: list[tuple[int, int, str]] = []
     for start, end, kind in sorted([*found, *((first, last, name) for first, last in gaps)]):
-        if told and start < told[-1][1] and name in (kind, told[-1][2]):
-            told[-1] = (told[-1][0], max(end, told[-1][1]), name)
+        if merged and start < merged[-1][1] and name in (kind, merged[-1][2]):
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]), name)
         else:
-            told.append((start, end, kind))
-    return told
+            merged.append((start, end, kind))
+    return merged
 
 
 def with_secrets(secrets: Sequence[Found], found: list[Found]) -> list[Found]:

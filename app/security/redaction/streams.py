@@ -11,7 +11,7 @@ from app.security.redaction.normalisation import plain
 from app.security.redaction.redactor import FAILED, Redactor
 from app.security.redaction.slices import seam_in
 
-MOST_HELD = 65_536  # characters; a line or a key that is longer is nobody's prose
+MOST_HELD = 65_536  # characters; a longer line or key is no prose
 
 
 class StreamRedactor:
@@ -35,12 +35,12 @@ class StreamRedactor:
             self._whole = start[0] in "{["
         seam = 0 if self._whole in {None, True} else _seam(self._held)
         ready, self._held = self._held[:seam], self._held[seam:]
-        told = self._redactor.redact_text(ready, tenant=self._tenant) if ready else ""
+        redacted = self._redactor.redact_text(ready, tenant=self._tenant) if ready else ""
         if len(self._held) > self._most_held:
             self._gave_up, self._held = True, ""
             self._redactor.count_failure()
-            return told + FAILED
-        return told
+            return redacted + FAILED
+        return redacted
 
     def close(self) -> str:
         """The end of the text: what was held back, redacted."""

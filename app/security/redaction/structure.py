@@ -75,7 +75,7 @@ class Document:
 
         What lies behind the first ``searched`` bytes of `flat` is left out, and `WITHHELD` says so.
         """
-        told: dict[int, str] = {}
+        replacements: dict[int, str] = {}
         last = bisect_right(self._leaves, searched, key=itemgetter(1))
         queue = iter(found)
         finding = next(queue, None)
@@ -88,8 +88,8 @@ class Document:
                     break
                 finding = next(queue, None)
             if inside:
-                told[leaf] = token(self.flat[start:end], inside)
-        text = _Writer(self._opened, told, last).write(self._tree)[0]
+                replacements[leaf] = token(self.flat[start:end], inside)
+        text = _Writer(self._opened, replacements, last).write(self._tree)[0]
         return _SURROGATE.sub(lambda m: f"\\u{ord(m.group()):04x}", text)
 
     def _lay_out(self, node: Any, label: bytes) -> None:  # noqa: ANN401 - any JSON value
@@ -139,9 +139,9 @@ class _Writer:
     The leaf ``last`` and all that follow are left out.
     """
 
-    def __init__(self, opened: Mapping[int, Any], told: Mapping[int, str], last: int) -> None:
+    def __init__(self, opened: Mapping[int, Any], replacements: Mapping[int, str], last: int) -> None:
         self._opened = opened
-        self._told = told
+        self._replacements = replacements
         self._last = last
         self._leaf = -1
 
@@ -173,8 +173,8 @@ class _Writer:
         self._leaf += 1
         if self._leaf >= self._last:
             return encode_basestring(WITHHELD), True
-        if (told := self._told.get(self._leaf)) is not None:
-            return encode_basestring(told), True
+        if (replacements := self._replacements.get(self._leaf)) is not None:
+            return encode_basestring(replacements), True
         if (tree := self._opened.get(self._leaf)) is not None:
             inner, changed = self.write(tree)
             return encode_basestring(inner if changed else text), changed
