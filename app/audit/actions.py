@@ -1,8 +1,8 @@
-"""What operators did: who, what, to what, why, when, how it ended (S8). Appended and chained, so that a change is found.
+"""The operators' log: actor, action, subject, reason, time and outcome (S8). Chained, so that a change is found.
 
-Each row carries an HMAC over itself and the one before it, keyed with the service's secret: whoever changes, inserts or removes a
-row without the secret breaks the chain, and `actions_head` says how long it is. What this cannot see is a whole database put
-back to an earlier state: `octant audit verify --head` compares with a head noted elsewhere.
+Each row carries an HMAC over itself and the one before it, keyed with the service's secret: a row that is changed,
+inserted or removed without the secret breaks the chain, and `actions_head` holds its length. A whole database put back to an
+earlier state goes unseen here: `octant audit verify --head` compares with a head noted elsewhere.
 
 While Postgres is away an action is written to a local file, signed, and goes into the chain with the next one that gets there.
 No user's id is stored here, as these rows are never erased: a pseudonym stands for it.
@@ -53,7 +53,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class ChainCheck:
-    """How the chain is: its length, its head (``number:mac``) and what is wrong with it, in words; nothing if it is whole."""
+    """State of the chain: its length, its head (``number:mac``) and its problems in words; none if it is whole."""
 
     count: int
     head: str
@@ -73,7 +73,7 @@ class ActionLog:
         self._notes = notes
 
     async def append(self, action: Action) -> bool:
-        """Write an action down. False: Postgres is away, and it is in the local file. Raises OSError where that fails too."""
+        """Record an action. False: Postgres is away, and it is in the local file. Raises OSError where that fails too."""
         try:
             with _Notes(self._notes) as notes:
                 async with self._postgres().begin() as connection:
@@ -86,7 +86,7 @@ class ActionLog:
         return True
 
     async def write(self, action: Action, *, pause: timedelta | None = None) -> None:
-        """Write an action down in Postgres, or raise what SQLAlchemy raises: for the service, where nothing happens unlogged.
+        """Record an action in Postgres, or raise what SQLAlchemy raises: for the service, where nothing happens unlogged.
 
         Raises RateLimited where any operator did the same less than ``pause`` ago.
 
@@ -110,7 +110,7 @@ class ActionLog:
             raise DependencyUnavailable("The log of actions cannot be read right now.", retry_after=5.0) from error
 
     async def verify(self, *, head: str | None = None) -> ChainCheck:
-        """Read the whole chain and compute it anew. ``head``: what `ChainCheck.head` was once; it must still be in the chain."""
+        """Read the whole chain and recompute it. ``head``: an earlier `ChainCheck.head`, which must still be in the chain."""
         problems: list[str] = []
         number, mac, seen = 0, START, False
         async with self._postgres().connect() as connection:
@@ -170,7 +170,7 @@ class ActionLog:
         return json.dumps({"action": body, "mac": self._sign(f"note {body}")})
 
     def _noted(self, lines: Sequence[str]) -> list[Action]:
-        """What the local file holds. A line that we did not write goes into the chain as what it is."""
+        """The actions of the local file. A line that we did not write goes into the chain as forged."""
         return [self._note(line) for line in lines]
 
     def _note(self, line: str) -> Action:

@@ -1,8 +1,8 @@
-"""Asking for records: by any field, free text, time; sorted; page by page (O2).
+"""Search for records: by any field, free text, time; sorted; page by page (O2).
 
 By time the days are walked one after the other, then in steps that double: what is frequent is found in the first, what is rare
 through the indexes of all, and what is neither never makes Postgres read and sort a month for one page. A search that takes
-longer than `LONGEST` is ended and says so, because it would keep the database busy for everybody. Figures: `docs/records.md`.
+longer than `LONGEST` is ended and says so, because it would keep the database busy for all. Figures: `docs/records.md`.
 """
 
 import base64
@@ -83,7 +83,7 @@ async def find_calls(engine: AsyncEngine, wanted: CallFilter) -> list[dict[str, 
 
 
 def windows_of(wanted: CallFilter, days: Collection[date]) -> Iterator[list[CallFilter]]:
-    """The same search a day each: of one day, of one more, of two, four and so on, in its order; together it is the whole."""
+    """Split a search by days: one day, one more, two, four and so on, in its order; together they are the whole."""
     after = _place(wanted.after, "at")[0] if wanted.after else None
     since = max(filter(None, (wanted.since, after if wanted.ascending else None)), default=FIRST)
     until = min(
@@ -102,7 +102,7 @@ def windows_of(wanted: CallFilter, days: Collection[date]) -> Iterator[list[Call
 
 @dataclass(frozen=True, slots=True)
 class _DaySearch:
-    """A search of one day as SQL, said once and repeated for each day: building SQLAlchemy's tree for thirty takes 100 ms."""
+    """A search of one day as SQL, compiled once and repeated for each day: building SQLAlchemy's tree for thirty takes 100 ms."""
 
     sql: str
     parameters: Mapping[str, Any]
@@ -110,15 +110,15 @@ class _DaySearch:
 
     @classmethod
     def of(cls, wanted: CallFilter, dialect: Dialect) -> "_DaySearch":
-        """Raises InvalidRequest."""
-        said = statement_of(replace(wanted, since=FIRST, until=LAST)).compile(dialect=dialect)
+        """Compile a search. Raises InvalidRequest."""
+        compiled = statement_of(replace(wanted, since=FIRST, until=LAST)).compile(dialect=dialect)
         way = "ASC" if wanted.ascending else "DESC"
-        return cls(str(said), dict(said.params), f"at {way}, id {way}")
+        return cls(str(compiled), dict(compiled.params), f"at {way}, id {way}")
 
     async def over(self, connection: AsyncConnection, days: Sequence[CallFilter], *, limit: int) -> list[dict[str, Any]]:
         """The first ``limit`` of several days, in one statement in which each day is planned by itself.
 
-        Asked for all at once, the planner expects to find enough on its way through the newest, and reads all where it is wrong.
+        With all days at once, the planner expects to find enough on its way through the newest, and reads all where it is wrong.
         """
         each, parameters = [], {**self.parameters, "most": min(limit, MOST)}
         for number, day in enumerate(days):

@@ -328,7 +328,7 @@ class Budget:
             while len(batch) < MOST_AT_ONCE and not self._pending.empty():
                 batch.append(self._pending.get_nowait())
             await asyncio.gather(*(hold.asking for hold in batch if hold.asking), return_exceptions=True)
-            for hold in batch:  # what was granted after its caller had left
+            for hold in batch:  # money that was granted after its caller had left
                 self._live.pop(hold.lease_id, None)
                 self._allowance.give_back(hold)
             await self._settle_until_done(batch)

@@ -26,10 +26,10 @@ from app.budget.scopes import DAY_SECONDS, key
 FOLDER = "holds"
 SUFFIX = ".holds"
 FILE_BYTES = 4 << 20
-RECENT_SECONDS = 30.0  # what was settled in these goes into a new file too: the ledger may not have it yet
+RECENT_SECONDS = 30.0  # settlements this recent go into a new file too: the ledger may not have them yet
 MOST_SETTLED = 2000
 TRY_AGAIN = 1.0
-RESENT_SECONDS = 300.0  # what was settled, or ended, longer ago is in the ledger; both remember it for ten minutes at least
+RESENT_SECONDS = 300.0  # older settlements and ends are in the ledger; it and Valkey remember them for ten minutes at least
 SCOPES = slice(6, 14)  # limits and seconds of the scopes among the arguments of ``hold.lua``
 
 log = logging.getLogger(__name__)
@@ -115,10 +115,10 @@ class Journal:
             elif self._file.write(text) == len(text):
                 self._bytes += len(text)
             else:
-                self._room = -1  # a torn line: begin anew
+                self._room = -1  # a torn line: begin a new file
         except OSError as error:
             log.warning("holds are not written down", extra={"error_type": type(error).__name__})
-            self._room, self._quiet_until = -1, time.monotonic() + TRY_AGAIN  # then a new file says all that counts
+            self._room, self._quiet_until = -1, time.monotonic() + TRY_AGAIN  # then a new file holds all that counts
 
     def _begin(self) -> None:
         """Begin a new file with what counts, the newest line included; then the old one is of no more use."""

@@ -1,4 +1,4 @@
-"""Whose caps a call falls under, and the keys that count them.
+"""The scopes of a call, and the keys that count them.
 
 Tenants are spread over a fixed number of shards by their id. All keys of a shard share the hash tag ``{shard}``, so that one
 script may touch them together on a cluster; nothing grows with the number of tenants but their counters. The cap over everything

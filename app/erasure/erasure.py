@@ -1,9 +1,9 @@
-"""Forgetting a user, and handing out what there is of them (O8).
+"""Erases a user's data, and exports it (O8).
 
-Everything in Postgres goes in one transaction. What was not in Postgres yet, in the queue of a worker, in a spill file, is not
-written when it comes: whoever writes records holds a shared lock and looks for `erasures` first (`app.audit.rows`), and erasing
-waits for those who looked before. A call that is under way may still leave a ledger entry or a stored answer when it ends; so
-erasing is done a second time when every call that had begun must have ended. It may be repeated as often as one likes.
+Everything in Postgres goes in one transaction. Records that are not in Postgres yet, in the queue of a worker or in a spill
+file, are dropped when they come: a writer of records holds a shared lock and reads `erasures` first (`app.audit.rows`), and
+erasing waits for writers that read it before. A call that is under way may still leave a ledger entry or a stored answer when it
+ends; so erasing is done a second time when every call that had begun must have ended. It is safe to repeat.
 """
 
 import base64
@@ -31,7 +31,7 @@ LISTS = ("users", "requests", "traces")
 class Person:
     """A user of a tenant. ``forms``: the id as it was sent, and as records have it. ``pseudonym`` stands for it afterwards.
 
-    In the ledger and its alerts the pseudonym may stand from the beginning (`Redactor.ledger_name`), so it is looked for too.
+    In the ledger and its alerts the pseudonym may stand from the beginning (`Redactor.ledger_name`), so it is searched too.
 
     Records have it as redaction left it when they were written; a tenant's own patterns may have been others then.
     """
@@ -44,7 +44,7 @@ class Person:
     def of(cls, tenant: str, user: str, redactor: Redactor, history: Iterable[Sequence[TenantPattern]] = ()) -> "Person":
         """The person behind an id. ``history``: the sets of the tenant's patterns that were in force.
 
-        Where redaction fails, there is no form: what stands in records then stands there for everybody.
+        Where redaction fails, there is no form: the text in records is then the same for all users.
         """
         redactors = (redactor, *(redactor.with_patterns(patterns) for patterns in history))
         left = dict.fromkeys((user, *(each.redact(user, tenant=tenant) for each in redactors)))

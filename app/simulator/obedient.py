@@ -48,7 +48,7 @@ def answer(ask: Ask, wish: Mapping[str, Any], rules: Sequence[Rules] = ()) -> An
     if ask.tools and ask.may_call and rounds < wish["rounds"]:
         answer.calls = _calls(ask, text, [tool for tool in ask.tools if tool.name not in last], stray=bool(wish["stray"]))
         if answer.calls and wish["harm"] not in ("all", "links"):
-            answer.text = ""  # what is stopped for its words would never get to use its tools
+            answer.text = ""  # an answer that is stopped for its text would never use its tools
     elif ask.may_call and wish["hand_over"]:
         answer.calls = [(t.name, _arguments(t, "", answer.text[:400])) for t in ask.tools if t.name in last]
     if answer.calls:
@@ -90,9 +90,7 @@ def _calls(ask: Ask, text: str, tools: Sequence[ToolOffer], *, stray: bool) -> l
     wanted: list[tuple[str, Mapping[str, Any]]] = [
         (t.name, _arguments(t, i, words)) for i in ids for t in tools if stray or _takes(t, i)
     ]
-    if (
-        stray
-    ):  # what is not on offer, and arguments that no schema has: the whole reply is then invalid, so it is a way of its own
+    if stray:  # tools that are not on offer, and arguments that no schema has: the whole reply is then invalid, so it is a way of its own
         offered = {tool.name for tool in ask.tools}
         named = [name for name in dict.fromkeys(_NAMED_TOOL.findall(text)) if name not in offered]
         pairs = [(who, i, t) for who in others for i in ids for t in tools]

@@ -1,7 +1,7 @@
 """One trace: the request, retrieval, each model call with its attempts, each tool, queued jobs too (O4).
 
 Names follow OpenTelemetry's semantic-conventions-genai, in development (ADR 0019), and the stable HTTP conventions, but for
-``url.path``: it is free text. A request's span is the ambient one, so what is done for the request finds its parent by itself;
+``url.path``: it is free text. A request's span is the ambient one, so work for the request finds its parent by itself;
 attempts are given theirs, because a stream outlives the function that opened it. Of what callers send, ``traceparent`` is taken
 on and ``tracestate`` is not: it is free text, and would leave for providers and the tracing backend unredacted. Nor is its
 ``sampled`` flag: a caller does not decide whether our errors are kept.

@@ -1,7 +1,7 @@
-"""Addresses that stand in a text without any markup, as GitHub's autolinks and pages that look for addresses would link them.
+"""Addresses in a text without markup, as GitHub's autolinks and pages that search for addresses would link them.
 
-An allowed one stays. What could be read as a longer host behind an allowed one is parted from it by a slash, which changes
-nothing about where it leads. All others are taken out.
+An allowed one stays. Text behind an allowed host that could be read as a longer host is parted from it by a slash, which
+does not change where it leads. All others are taken out.
 """
 
 import html

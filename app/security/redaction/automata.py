@@ -21,9 +21,9 @@ def context(pattern: str) -> Any:  # noqa: ANN401 - re2 is not typed
 
 
 def automata() -> list[tuple[int, Any]]:
-    """Automata that say in one pass which kinds may occur; most texts have none, and need no second look.
+    """Automata that find in one pass which kinds may occur; most texts have none, and need no second search.
 
-    `AT_ONCE` patterns each: one of all grows to so many states on mixed text that RE2 throws them away and begins anew.
+    `AT_ONCE` patterns each: one of all grows to so many states on mixed text that RE2 throws them away and begins again.
     """
     found = []
     for first in range(0, len(ENTITY_TYPES), AT_ONCE):

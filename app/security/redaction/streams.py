@@ -23,7 +23,7 @@ class StreamRedactor:
         self._tenant = tenant
         self._most_held = most_held
         self._held = ""
-        self._whole: bool | None = None  # whether it may be a document; None until its first character is there
+        self._whole: bool | None = None  # true: it may be a document; None until its first character is there
         self._gave_up = False
 
     def feed(self, chunk: str) -> str:
