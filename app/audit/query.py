@@ -116,7 +116,7 @@ class _DaySearch:
         return cls(str(compiled), dict(compiled.params), f"at {way}, id {way}")
 
     async def over(self, connection: AsyncConnection, days: Sequence[CallFilter], *, limit: int) -> list[dict[str, Any]]:
-        """The first ``limit`` of several days, in one statement in which each day is planned by itself.
+        """The first ``limit`` of several days, in one statement that plans each day by itself.
 
         With all days at once, the planner expects to find enough on its way through the newest, and reads all where it is wrong.
         """

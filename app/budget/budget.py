@@ -1,4 +1,4 @@
-"""Money is held at worst case before a call, spent as paid replies arrive, and settled after.
+"""Holds money at worst case before a call, spends it as paid replies arrive, settles it after.
 
 A hold is a lease in Valkey over every scope at once, taken by one atomic script in one round trip. Money that is not
 settled stays counted as held; a lease that outlives its call (the worker died) is settled at its worst case by the sweeper, so a
@@ -146,8 +146,9 @@ class Budget:
     async def hold(
         self, identity: Identity, amount: MicroUSD, *, lease_id: str, seconds: float, feature: str = "", tokens: int = 0
     ) -> Hold:
-        """Hold ``amount`` for a call that ends within ``seconds``, and count it against the rate limits, with ``tokens``.
+        """Hold ``amount`` for a call that ends within ``seconds``.
 
+        The call and its ``tokens`` count against the rate limits.
         Raises BudgetExceeded, RateLimited or DependencyUnavailable.
         """
         at, own = self._now(), self._caps.of(identity)
@@ -164,7 +165,7 @@ class Budget:
             tokens=tokens,
         )
         try:
-            await self._asking(hold, amount, limited=True)
+            await self._take_shielded(hold, amount, limited=True)
         except asyncio.CancelledError:
             self.settle(hold)  # the caller left during the take: money that Valkey grants now is given back
             raise
@@ -172,9 +173,9 @@ class Budget:
 
     async def extend(self, hold: Hold, amount: MicroUSD) -> None:
         """Hold ``amount`` more, for a further attempt after a paid one. Raises as `hold` does; the lease stays as it was."""
-        if hold.asking:  # its caller may have left: takes are numbered, so each is over before the next begins
-            await asyncio.wait([hold.asking])
-        await self._asking(hold, amount, limited=False)
+        if hold.taking:  # its caller may have left: takes are numbered, so each is over before the next begins
+            await asyncio.wait([hold.taking])
+        await self._take_shielded(hold, amount, limited=False)
 
     def settle(self, hold: Hold) -> None:
         """Give back what was not spent: queued, never blocking, safe in a ``finally`` of a cancelled task."""
@@ -235,10 +236,10 @@ class Budget:
                 self._epochs[shard] = epoch
 
     async def check(self) -> None:
-        """Raise DependencyUnavailable unless money can be held in every shard now, by Valkey's own clock and with a real write.
+        """Raise DependencyUnavailable unless every shard can hold money now.
 
-        So a Valkey that is full, or a replica, is found as a call would find it, and so is a worker that has not read the users'
-        caps yet. Raises what the client raises.
+        The check uses Valkey's own clock and a real write. So a Valkey that is full, or a replica, is found as a call would find
+        it, and so is a worker that has not read the users' caps yet. Raises what the client raises.
         """
         self._caps.check()
         keys = [[epoch_key(shard), key(shard, "check")] for shard in range(SHARDS)]
@@ -248,11 +249,11 @@ class Budget:
         if any(wait != 0 for wait in waits):
             raise DependencyUnavailable("The budget's counters are being rebuilt.", retry_after=max(1.0, max(waits) / 1000))
 
-    async def _asking(self, hold: Hold, amount: MicroUSD, *, limited: bool) -> None:
+    async def _take_shielded(self, hold: Hold, amount: MicroUSD, *, limited: bool) -> None:
         """Take in a separate task: a script that was sent may run although its caller left. `settle` waits for it."""
         hold.takes += 1
-        hold.asking = asyncio.ensure_future(self._take(hold, amount, limited=limited))
-        await asyncio.shield(hold.asking)
+        hold.taking = asyncio.ensure_future(self._take(hold, amount, limited=limited))
+        await asyncio.shield(hold.taking)
 
     async def _take(self, hold: Hold, amount: MicroUSD, *, limited: bool) -> None:
         check_request_cap(hold, amount)
@@ -327,7 +328,7 @@ class Budget:
             batch = [await self._pending.get()]
             while len(batch) < MOST_AT_ONCE and not self._pending.empty():
                 batch.append(self._pending.get_nowait())
-            await asyncio.gather(*(hold.asking for hold in batch if hold.asking), return_exceptions=True)
+            await asyncio.gather(*(hold.taking for hold in batch if hold.taking), return_exceptions=True)
             for hold in batch:  # money that was granted after its caller had left
                 self._live.pop(hold.lease_id, None)
                 self._allowance.give_back(hold)

@@ -18,7 +18,7 @@ RATE_UNITS = ("requests", "tokens")
 
 @dataclass(slots=True, kw_only=True)
 class Hold:
-    """One call's lease. ``amount`` is held in Valkey; ``spent`` grows as paid replies arrive; ``asking``: for more, right now.
+    """One call's lease. ``amount`` is held in Valkey; ``spent`` grows as paid replies arrive; ``taking``: a take under way.
 
     ``tokens`` were counted against the rate limits, ``used`` were used. ``local``: Valkey was away, the worker's own allowance
     stands in. ``rates``: what the rate limits leave.
@@ -38,7 +38,7 @@ class Hold:
     amount: MicroUSD = ZERO
     spent: MicroUSD = ZERO
     used: int = 0
-    asking: asyncio.Future[None] | None = None
+    taking: asyncio.Future[None] | None = None
     local: MicroUSD = ZERO
     rates: Mapping[str, RateState] = field(default_factory=dict)
     shard: int = field(init=False)
@@ -74,7 +74,7 @@ class Hold:
 
     @property
     def subjects(self) -> list[tuple[str, RateLimits]]:
-        """The tenant and the API key, where they have rate limits, each by its part of the key names."""
+        """Tenant and API key, where rate limits hold for them, each by its part of the key names."""
         who = [("tenant", self.identity.tenant.limits), (f"key:{self.identity.key_id}", self.identity.limits)]
         return [(name, limits) for name, limits in who if limits]
 

@@ -24,7 +24,7 @@ Alert = dict[str, Any]
 
 
 async def recheck(engine: AsyncEngine, tenant: Tenant, caps: UserCaps, shares: Sequence[int], now: datetime) -> int:
-    """End the alerts on the tenant's old caps, and alert on every cap of which a share is spent now. Returns how many.
+    """End alerts on the tenant's old caps; alert on each cap with a share spent. Returns how many.
 
     An alert that stands as it was is not sent again. ``shares`` in percent. The ledger gives the amounts spent.
     """

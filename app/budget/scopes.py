@@ -36,7 +36,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """The calendar day and month of a moment in a time zone (``2026-11-23``, ``2026-11``) and when they end, in UTC."""
+    """Calendar day and month in a time zone (``2026-11-23``, ``2026-11``) and their ends, in UTC."""
 
     day: str
     month: str

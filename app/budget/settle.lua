@@ -1,4 +1,4 @@
--- Replace a lease by what was really spent, and write it to the ledger's stream. Safe to repeat: a lease settles once.
+-- Replace a lease by the amount really spent, and write it to the ledger's stream. Safe to repeat: a lease settles once.
 -- KEYS: 1 epoch  2 lease  3 leases of the shard  4 the shard's share of the global day  5-8 the scopes  9 the ledger's stream
 --       then, for each subject of rate limits: its bucket, its live calls
 -- ARGV: 1 spent  2 lease id  3 ledger entry  4 seconds to remember that it is settled  5 tokens held for and not used

@@ -1,4 +1,4 @@
-"""Put users under pseudonyms whom an earlier version counted as they were sent, though redaction would change their ids."""
+"""Puts users under pseudonyms that an earlier version counted by ids that redaction would change."""
 
 from redis.asyncio import Redis
 from sqlalchemy import select, text

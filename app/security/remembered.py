@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Remembered:
-    """One value, a JSON document, with the time at which it was last known to be true."""
+    """One JSON value, with the time at which it was last known to be true."""
 
     def __init__(self, path: Path, *, secret: bytes, seconds: float) -> None:
         """``secret``: the service's; a key of its own is derived. The value is believed for ``seconds``."""

@@ -90,7 +90,7 @@ def _calls(ask: Ask, text: str, tools: Sequence[ToolOffer], *, stray: bool) -> l
     wanted: list[tuple[str, Mapping[str, Any]]] = [
         (t.name, _arguments(t, i, words)) for i in ids for t in tools if stray or _takes(t, i)
     ]
-    if stray:  # tools that are not on offer, and arguments that no schema has: the whole reply is then invalid, so it is a way of its own
+    if stray:  # tools that are not on offer, and arguments that no schema has: they make the whole reply invalid
         offered = {tool.name for tool in ask.tools}
         named = [name for name in dict.fromkeys(_NAMED_TOOL.findall(text)) if name not in offered]
         pairs = [(who, i, t) for who in others for i in ids for t in tools]

@@ -184,7 +184,7 @@ class Tracing:
 
     @contextmanager
     def request(self, method: str, traceparent: str | None) -> Generator[RequestSpan, None, None]:
-        """Open the span of a request, under the caller's if it sent one, for all that is done until it is answered."""
+        """Open the span of a request until its answer, under the caller's if it sent one."""
         name = method if method in METHODS else "HTTP"
         kind, attributes = SpanKind.SERVER, {"http.request.method": method if method in METHODS else "_OTHER"}
         with self._current(self._tracer.start_span(name, context=_sent(traceparent), kind=kind, attributes=attributes)) as span:

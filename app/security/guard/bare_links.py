@@ -91,7 +91,7 @@ def _edits_of_token(text: str, at: int, end: int, addresses: Addresses) -> Itera
 
 
 def _allowed_end(text: str, found: re.Match[str], addresses: Addresses) -> tuple[int, bool] | None:
-    """Where an allowed address ends that begins at ``found``, and whether to part it from what follows; None if it is foreign."""
+    """The end of an allowed address at ``found``, and whether to part it from the text behind; None if it is foreign."""
     if found.lastgroup == "mail":
         address = text[found.start() : _end(_WHOLE, text, found.end())].rstrip(_TRAILING)
         return (found.start() + len(address), False) if addresses.allows(address) else None

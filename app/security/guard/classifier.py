@@ -52,7 +52,7 @@ def windows(words: list[str]) -> list[list[str]]:
 
 
 def norm(features: int) -> float:
-    """The divisor of a sum of weights, so that neither long windows nor a handful of words score high by number."""
+    """The divisor of a sum of weights: neither long windows nor a few words score high by number."""
     return math.sqrt(features + FEW)
 
 

@@ -1,4 +1,4 @@
-"""Untrusted text on its way in, and what the model made of it on its way out (S2, S4).
+"""Guards untrusted input, and the model's output from it (S2, S4).
 
 The boundary is code: tool allowlists, typed arguments, scoping by identity, confirmation of side effects, links to allowed hosts
 only, a canary that stops a leak. It holds for a model that complies with every injection. The fence shows a model where

@@ -87,7 +87,7 @@ def _forms(text: str) -> tuple[str, ...]:
 
 
 def _needles(canary_word: str) -> tuple[str, ...]:
-    """The canary and what is left of it in an encoding of a longer text that holds it."""
+    """The canary and its forms inside an encoded longer text."""
     raw = canary_word.encode()
     inner = []
     for skip in range(3):  # its first and last letters share their base64 digits with their neighbours

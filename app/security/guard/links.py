@@ -180,9 +180,9 @@ class _Cleaning:
         return "".join([*pieces, text[end:]])
 
     def _joined_and_foreign(self, text: str, at: int) -> int | None:
-        """The same for a renderer that takes blanks into an address, from which a browser takes tabs and line ends out again.
+        """The same for a renderer that takes blanks into an address.
 
-        Returns where such an address ends if it is foreign.
+        A browser takes tabs and line ends out of it again. Returns where such an address ends if it is foreign.
         """
         written = _LENIENT.match(text, at)
         if not written or not _LINE_END.search(written[0].strip()):

@@ -1,7 +1,7 @@
 """Finds where a growing text may be cut: the part before the seam holds whole links and tags, or none (S4).
 
 As little as may still become a link is held back: the word under way, and a bracket or tag that is open. A form that never ends
-is not waited for; what it is cut with keeps its two ends apart. Each search takes time by the held part: some thousand characters.
+is not waited for; a mark at the cut keeps its two ends apart. Each search takes time by the held part: some thousand characters.
 """
 
 import re

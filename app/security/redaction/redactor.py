@@ -1,4 +1,4 @@
-"""Personal data and secrets are replaced before text leaves the process for a log, a span or a record (S5).
+"""Replaces personal data and secrets before text leaves for a log, span or record (S5).
 
 The table in `entity_types` lists what is found. The replacement is keyed: the same value maps to the same token within a tenant,
 and to another one elsewhere, so an incident can be followed without knowing who it was. If anything fails, the whole text is

@@ -1,4 +1,4 @@
-"""Redaction of a text that arrives in pieces, where no piece may leave before all that could belong to a finding in it is there.
+"""Redacts a text that arrives in pieces. A piece leaves once all that could belong to a finding in it is there.
 
 `entity_types` promises that no match goes over the end of a line, but from a label that ends it (``Phone:``) or a question, and
 within a private key. So whole lines leave as they are complete, and the result is, for every way of cutting, that of

@@ -170,7 +170,7 @@ class TenantPatterns:
             raise NotFound(f"{tenant!r} has no pattern {name!r}. `octant redaction list` shows all.")
 
     async def history(self, tenant: str) -> list[tuple[Pattern, ...]]:
-        """Every set of patterns that was in force for ``tenant`` and may have written records that are there; none is one too."""
+        """Each set of a tenant's patterns under which stored records may have been written; the empty set too."""
         table = redaction_patterns.c
         async with self._engine.connect() as connection:
             stored = select(redaction_patterns).where(table.tenant_id == tenant).order_by(table.id)
