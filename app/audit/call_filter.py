@@ -54,7 +54,7 @@ class CallFilter:
     failed: Annotated[bool | None, About("Whether it failed: not `ok`, `not_asked`, `replayed`.", "--failed/--ok")] = None
     provider: Annotated[str | None, About("Provider that answered last.")] = None
     model: Annotated[str | None, About("Model called last.")] = None
-    model_answered: Annotated[str | None, About("Version that the provider says answered.")] = None
+    model_answered: Annotated[str | None, About("Version that answered, as the provider reports it.")] = None
     release: Annotated[str | None, About("Release id.")] = None
     prompt: Annotated[str | None, About("Prompt, as support/answer.")] = None
     prompt_version: Annotated[str | None, About("Its version, as v2.")] = None
@@ -62,7 +62,7 @@ class CallFilter:
     stream: Annotated[bool | None, About("Streams, or whole answers.", "--stream/--whole")] = None
     request_id: Annotated[str | None, About("As in the x-request-id header.")] = None
     trace_id: Annotated[str | None, About("32 hexadecimal digits.")] = None
-    text: Annotated[str | None, About('Words in request or response; "quoted words" stand together.', most=LONGEST_TEXT)] = None
+    text: Annotated[str | None, About('Words in request or response; "quoted words" as a phrase.', most=LONGEST_TEXT)] = None
     since: Annotated[datetime | None, About("A time such as 2026-11-23T14:00, or an age such as 15m, 2h, 7d.")] = None
     until: Annotated[datetime | None, About("As --since.")] = None
     sort: Annotated[Sort, About("at, latency_ms or cost.")] = "at"

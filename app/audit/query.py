@@ -2,7 +2,7 @@
 
 By time the days are walked one after the other, then in steps that double: what is frequent is found in the first, what is rare
 through the indexes of all, and what is neither never makes Postgres read and sort a month for one page. A search that takes
-longer than `LONGEST` is ended and says so, because it would keep the database busy for all. Figures: `docs/records.md`.
+longer than `LONGEST` ends with an error, because it would keep the database busy for all. Figures: `docs/records.md`.
 """
 
 import base64
@@ -52,7 +52,7 @@ EXACT = ("id", "request_id", "trace_id", "tenant", "user")
 FEW_VALUES = (
     "feature", "target", "release", "prompt", "prompt_version", "provider", "model", "model_answered", "outcome", "key_id",
 )  # fmt: skip
-ONE_PLACE = ("id", "request_id", "trace_id")  # an index of each day says at once whether it is there
+ONE_PLACE = ("id", "request_id", "trace_id")  # an index of each day finds it at once
 TEXTS = (*EXACT, *FEW_VALUES, "degraded", "text")
 
 # The left sides are the indexes' expressions, letter by letter, or the indexes are not used.

@@ -199,7 +199,7 @@ NOT_PERSONAL = {
     "attempts.model": "a name of the release",
     "attempts.model_answered": "the provider's name for it",
     "actions.actor": "an operator, not a user",
-    "actions.subject": "a user stands there by pseudonym",
+    "actions.subject": "a user appears there by pseudonym",
     "actions.reason": "an operator's words, redacted; never erased",
     "erasures.person": "a pseudonym",
 }

@@ -1,8 +1,8 @@
 """Alerts before a cap is used up, and their end (C5).
 
-The script that counts money notes in the same step that a share of a cap is reached, once for each share and window; the ledger's
-way carries it to Postgres, where it stands once whatever happens. From there it goes to the webhook, signed, until it is taken;
-and to Alertmanager again and again, as Prometheus would, ending by itself when the window resets.
+The script that counts money notes in the same step that a share of a cap is reached, once for each share and window. The alert
+reaches Postgres on the ledger's way and is stored there once. From there it goes to the webhook, signed, until the webhook takes
+it; and to Alertmanager repeatedly, as Prometheus would send it, until the window resets.
 """
 
 import json

@@ -26,7 +26,7 @@ Alert = dict[str, Any]
 async def recheck(engine: AsyncEngine, tenant: Tenant, caps: UserCaps, shares: Sequence[int], now: datetime) -> int:
     """End alerts on the tenant's old caps; alert on each cap with a share spent. Returns how many.
 
-    An alert that stands as it was is not sent again. ``shares`` in percent. The ledger gives the amounts spent.
+    An unchanged alert is not sent again. ``shares`` in percent. The ledger gives the amounts spent.
     """
     async with engine.begin() as connection:
         mine = alerts.c.tenant == tenant.id, alerts.c.resolved_at.is_(None)

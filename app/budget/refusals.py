@@ -32,7 +32,7 @@ def refusal(status: str, rest: list[int], hold: Hold, amount: MicroUSD, now: dat
         noun = "calls" if what == "concurrency" else what
         wait = millis / 1000 if millis >= 0 else None
         rates = {what: RateState(limit, 0, wait or 0.0)} if what in RATE_UNITS else {}
-        advice = "" if wait is not None else " This call alone needs more: ask for less, or for a higher limit."
+        advice = "" if wait is not None else " This call alone needs more: request less, or a higher limit."
         return RateLimited(f"The {whose}'s limit of {limit:,} {noun}{per} is reached.{advice}", retry_after=wait, rates=rates)
     if status == "closed":
         return DependencyUnavailable("The budget's counters were lost and are being rebuilt.", retry_after=rest[0] / 1000)

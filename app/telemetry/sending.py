@@ -1,7 +1,7 @@
 """Spans on their way to a receiver: in the background, bounded, each of them counted once (O4).
 
 The SDK's batch processor drops without a word what its queue has no room for, and at the end waits for its receiver for half a
-minute. Here no more is under way than there is room for, and what is not sent soon enough at the end is given up.
+minute. Here no more is under way than there is room for, and spans that are not sent soon enough at the end are dropped.
 """
 
 import logging

@@ -114,7 +114,7 @@ def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
 
 
 def _edits_of_the_shown(text: str, addresses: Addresses) -> Iterator[_Edit]:
-    """The same for what a renderer shows: entities and backslash escapes read, and traced back to where they stand."""
+    """The same for what a renderer shows: entities and backslash escapes read, and traced back to their places."""
     # Plain text and what is written otherwise take turns, so that every second piece is taken whole.
     pieces, starts, end = list[str](), list[int](), 0
     for found in _WRITTEN.finditer(text):

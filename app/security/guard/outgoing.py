@@ -249,7 +249,7 @@ def _all_said(reply: Reply, *, document: bool) -> str:
 
 
 class _Object(list[tuple[str, Any]]):
-    """A JSON object, with a name as often as it stands there."""
+    """A JSON object that keeps repeated names."""
 
 
 def _read(text: str) -> Any:  # noqa: ANN401 - any JSON

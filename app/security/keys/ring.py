@@ -44,7 +44,7 @@ class KeyRing:
     ) -> None:
         """``secret`` keys the hashes: changing it makes every key invalid.
 
-        ``stale``: seconds that a key stays good while Postgres is away, since it last said so. ``remembered``: the local file.
+        ``stale``: seconds that a key stays good while Postgres is away, from its last look-up. ``remembered``: the local file.
         """
         self._engine = engine
         self._secret = secret

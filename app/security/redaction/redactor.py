@@ -252,7 +252,7 @@ class Redactor:
         present: list[int] = []
         for first, patterns in self._any:
             matched = patterns.Match(shadow)
-            if not matched:  # not even the row that matches everything: the automaton gave up
+            if not matched:  # not even the row that matches everything: the automaton failed
                 raise RedactionStalled
             present += [first + row for row in matched if first + row < min(first + AT_ONCE, len(ENTITY_TYPES))]
         return sorted(present)
