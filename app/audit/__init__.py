@@ -1,1 +1,1 @@
-"""AXIS 2, what is kept: the durable, redacted record of every call, and how to ask for it."""
+"""AXIS 2, what is kept: the durable, redacted record of every call, and its search."""

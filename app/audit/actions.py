@@ -1,8 +1,8 @@
-"""What operators did: who, what, to what, why, when, how it ended (S8). Appended and chained, so that a change is found.
+"""The operators' log: actor, action, subject, reason, time and outcome (S8). Chained, so that a change is found.
 
-Each row carries an HMAC over itself and the one before it, keyed with the service's secret: whoever changes, inserts or removes a
-row without the secret breaks the chain, and `actions_head` says how long it is. What this cannot see is a whole database put
-back to an earlier state: `octant audit verify --head` compares with a head noted elsewhere.
+Each row carries an HMAC over itself and the one before it, keyed with the service's secret: a row that is changed,
+inserted or removed without the secret breaks the chain, and `actions_head` holds its length. A whole database put back to an
+earlier state goes unseen here: `octant audit verify --head` compares with a head noted elsewhere.
 
 While Postgres is away an action is written to a local file, signed, and goes into the chain with the next one that gets there.
 No user's id is stored here, as these rows are never erased: a pseudonym stands for it.
@@ -53,7 +53,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class ChainCheck:
-    """How the chain is: its length, its head (``number:mac``) and what is wrong with it, in words; nothing if it is whole."""
+    """State of the chain: its length, its head (``number:mac``) and its problems in words; none if it is whole."""
 
     count: int
     head: str
@@ -73,7 +73,7 @@ class ActionLog:
         self._notes = notes
 
     async def append(self, action: Action) -> bool:
-        """Write an action down. False: Postgres is away, and it is in the local file. Raises OSError where that fails too."""
+        """Record an action. False: Postgres is away, and it is in the local file. Raises OSError where that fails too."""
         try:
             with _Notes(self._notes) as notes:
                 async with self._postgres().begin() as connection:
@@ -86,7 +86,7 @@ class ActionLog:
         return True
 
     async def write(self, action: Action, *, pause: timedelta | None = None) -> None:
-        """Write an action down in Postgres, or raise what SQLAlchemy raises: for the service, where nothing happens unlogged.
+        """Record an action in Postgres, or raise what SQLAlchemy raises: for the service, where nothing happens unlogged.
 
         Raises RateLimited where any operator did the same less than ``pause`` ago.
 
@@ -110,7 +110,7 @@ class ActionLog:
             raise DependencyUnavailable("The log of actions cannot be read right now.", retry_after=5.0) from error
 
     async def verify(self, *, head: str | None = None) -> ChainCheck:
-        """Read the whole chain and compute it anew. ``head``: what `ChainCheck.head` was once; it must still be in the chain."""
+        """Read the whole chain and recompute it. ``head``: an earlier `ChainCheck.head`, which must still be in the chain."""
         problems: list[str] = []
         number, mac, seen = 0, START, False
         async with self._postgres().connect() as connection:
@@ -123,9 +123,11 @@ class ActionLog:
                 number, mac = row.number, row.mac
                 seen = seen or head == f"{number}:{mac}"
             found = (await connection.execute(select(actions_head.c.number, actions_head.c.mac))).one_or_none()
-        told = (found.number, found.mac) if found else (0, None)
-        if told != ((number, self._head(number, mac)) if number else (0, None)):
-            problems.append(f"the chain ends at {number}, its head says {told[0]}: the newest actions or the head were changed")
+        recorded = (found.number, found.mac) if found else (0, None)
+        if recorded != ((number, self._head(number, mac)) if number else (0, None)):
+            problems.append(
+                f"the chain ends at {number}, its head says {recorded[0]}: the newest actions or the head were changed"
+            )
         if head is not None and not seen:
             problems.append("the head that was given is not in the chain: it was put back to an earlier state")
         return ChainCheck(number, f"{number}:{mac}", tuple(problems))
@@ -154,28 +156,28 @@ class ActionLog:
         return self._engine
 
     def _mac(self, number: int, action: Action, before: str) -> str:
-        told = {**asdict(action), "number": number, "before": before, "id": str(action.id), "at": _moment(action.at)}
-        return self._sign(json.dumps(told, sort_keys=True, separators=(",", ":")))
+        row = {**asdict(action), "number": number, "before": before, "id": str(action.id), "at": _moment(action.at)}
+        return self._sign(json.dumps(row, sort_keys=True, separators=(",", ":")))
 
     def _head(self, number: int, mac: str) -> str:
         return self._sign(f"head {number} {mac}")
 
-    def _sign(self, told: str) -> str:
-        return hmac.digest(self._key, told.encode(), hashlib.sha256).hex()
+    def _sign(self, message: str) -> str:
+        return hmac.digest(self._key, message.encode(), hashlib.sha256).hex()
 
     def _signed(self, action: Action) -> str:
-        told = json.dumps({**asdict(action), "id": str(action.id), "at": _moment(action.at)}, sort_keys=True)
-        return json.dumps({"action": told, "mac": self._sign(f"note {told}")})
+        body = json.dumps({**asdict(action), "id": str(action.id), "at": _moment(action.at)}, sort_keys=True)
+        return json.dumps({"action": body, "mac": self._sign(f"note {body}")})
 
     def _noted(self, lines: Sequence[str]) -> list[Action]:
-        """What the local file holds. A line that we did not write goes into the chain as what it is."""
+        """The actions of the local file. A line that we did not write goes into the chain as forged."""
         return [self._note(line) for line in lines]
 
     def _note(self, line: str) -> Action:
         try:
-            told = json.loads(line)
-            if hmac.compare_digest(told["mac"], self._sign(f"note {told['action']}")):
-                own = json.loads(told["action"])
+            note = json.loads(line)
+            if hmac.compare_digest(note["mac"], self._sign(f"note {note['action']}")):
+                own = json.loads(note["action"])
                 own |= {"id": uuid.UUID(own["id"]), "at": datetime.fromisoformat(own["at"]), "reason": own["reason"] + LATE}
                 return Action(**own)
         except (ValueError, TypeError, KeyError):

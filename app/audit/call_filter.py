@@ -1,4 +1,4 @@
-"""A search for calls: its fields stand here once. The CLI's options and the admin API's query parameters are made from them.
+"""A search for calls: the one list of its fields. The CLI's options and the admin API's query parameters are made from it.
 
 Nothing heavy is imported: `octant --help` needs the fields and no database.
 """
@@ -35,12 +35,12 @@ class About:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFilter:
-    """What to look for; None does not restrict. ``text`` is searched in request and response.
+    """The conditions of a search; None does not restrict. ``text`` is searched in request and response.
 
     It reads as in a web search: all words must occur, ``"quoted words"`` together, ``-word`` not at all; case does not matter.
     ``ranges``: by field of `RANGES`, least and most, both included; money in micro-dollars. ``failed``: the outcome is
     neither ``ok`` nor one of `NO_MODEL`; False: it is ``ok``. ``after``: a cursor (`cursor_of`), from which on to go on in the
-    same order. Fields without a description are not what people search by: `bounds_of` makes ``ranges``, and each caller
+    same order. People do not search by fields without a description: `bounds_of` makes ``ranges``, and each caller
     limits its pages itself.
     """
 
@@ -49,20 +49,20 @@ class CallFilter:
     user: Annotated[str | None, About("End user, as redacted in the record.")] = None
     key_id: Annotated[str | None, About("Id of an API key, as `octant key list` shows it.", "--key")] = None
     feature: Annotated[str | None, About("For instance support.answer.")] = None
-    target: Annotated[str | None, About("What was asked for: a model's alias or a prompt.")] = None
+    target: Annotated[str | None, About("The target that was called: a model's alias or a prompt.")] = None
     outcome: Annotated[str | None, About("`ok` or an error's code.")] = None
     failed: Annotated[bool | None, About("Whether it failed: not `ok`, `not_asked`, `replayed`.", "--failed/--ok")] = None
     provider: Annotated[str | None, About("Provider that answered last.")] = None
-    model: Annotated[str | None, About("Model asked last.")] = None
-    model_answered: Annotated[str | None, About("Version that the provider says answered.")] = None
+    model: Annotated[str | None, About("Model called last.")] = None
+    model_answered: Annotated[str | None, About("Version that answered, as the provider reports it.")] = None
     release: Annotated[str | None, About("Release id.")] = None
     prompt: Annotated[str | None, About("Prompt, as support/answer.")] = None
     prompt_version: Annotated[str | None, About("Its version, as v2.")] = None
-    degraded: Annotated[str | None, About("A word of the header octant-degraded.")] = None
+    degraded: Annotated[str | None, About("A code of the header octant-degraded.")] = None
     stream: Annotated[bool | None, About("Streams, or whole answers.", "--stream/--whole")] = None
     request_id: Annotated[str | None, About("As in the x-request-id header.")] = None
     trace_id: Annotated[str | None, About("32 hexadecimal digits.")] = None
-    text: Annotated[str | None, About('Words in request or response; "quoted words" stand together.', most=LONGEST_TEXT)] = None
+    text: Annotated[str | None, About('Words in request or response; "quoted words" as a phrase.', most=LONGEST_TEXT)] = None
     since: Annotated[datetime | None, About("A time such as 2026-11-23T14:00, or an age such as 15m, 2h, 7d.")] = None
     until: Annotated[datetime | None, About("As --since.")] = None
     sort: Annotated[Sort, About("at, latency_ms or cost.")] = "at"
@@ -95,8 +95,8 @@ def bounds_of(at_least: Sequence[str], at_most: Sequence[str]) -> dict[str, Boun
     """Read bounds as people write them: ``latency_ms=500``, money in dollars as ``cost=0.01``. Raises InvalidRequest."""
     found: dict[str, Bounds] = {}
     for place, texts in enumerate((at_least, at_most)):
-        for told in texts:
-            name, _, number = told.partition("=")
+        for bound in texts:
+            name, _, number = bound.partition("=")
             try:
                 value = float(number) * (MICROS_PER_DOLLAR if name in MONEY else 1)
             except ValueError:

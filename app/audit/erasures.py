@@ -1,4 +1,4 @@
-"""Who is not written down any more: users who were erased, by pseudonym, for records that come late (O7, O8)."""
+"""Pseudonyms of erased users, so that late records are dropped (O7, O8)."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -22,7 +22,7 @@ async def note(engine: AsyncEngine, tenant: str, people: Sequence[str], at: date
 
 
 async def wait_for_writers(connection: AsyncConnection) -> None:
-    """Until whoever is writing has finished; who begins after it sees what was noted. Holds until the transaction ends."""
+    """Wait until all writers have finished; later ones see what was noted. Holds until the transaction ends."""
     await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
 
 

@@ -1,4 +1,4 @@
-"""Records as a file: JSON lines, or Parquet for whoever counts with pandas, DuckDB or Polars (needs the extra ``parquet``)."""
+"""Records as a file: JSON lines, or Parquet for pandas, DuckDB or Polars (needs the extra ``parquet``)."""
 
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping

@@ -79,7 +79,7 @@ class Keeper:
         return old
 
     async def _drop(self, name: str) -> None:
-        """A drop waits for whoever reads the parent, and whoever comes after waits for the drop: so it gives up soon."""
+        """Drop a partition. A drop waits for readers of the parent and makes later ones wait: so it gives up soon."""
         async with self._engine.begin() as connection:
             await connection.execute(text("SET LOCAL lock_timeout = '1s'"))
             await connection.execute(text(f'DROP TABLE IF EXISTS "{name}"'))

@@ -1,4 +1,4 @@
-"""When each of our keys was last accepted by its provider and last denied, from the records of attempts."""
+"""Last acceptance and last denial of each of our keys by its provider, from the records of attempts."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,8 +1,8 @@
-"""Asking for records: by any field, free text, time; sorted; page by page (O2).
+"""Search for records: by any field, free text, time; sorted; page by page (O2).
 
 By time the days are walked one after the other, then in steps that double: what is frequent is found in the first, what is rare
 through the indexes of all, and what is neither never makes Postgres read and sort a month for one page. A search that takes
-longer than `LONGEST` is ended and says so, because it would keep the database busy for everybody. Figures: `docs/records.md`.
+longer than `LONGEST` ends with an error, because it would keep the database busy for all. Figures: `docs/records.md`.
 """
 
 import base64
@@ -52,7 +52,7 @@ EXACT = ("id", "request_id", "trace_id", "tenant", "user")
 FEW_VALUES = (
     "feature", "target", "release", "prompt", "prompt_version", "provider", "model", "model_answered", "outcome", "key_id",
 )  # fmt: skip
-ONE_PLACE = ("id", "request_id", "trace_id")  # an index of each day says at once whether it is there
+ONE_PLACE = ("id", "request_id", "trace_id")  # an index of each day finds it at once
 TEXTS = (*EXACT, *FEW_VALUES, "degraded", "text")
 
 # The left sides are the indexes' expressions, letter by letter, or the indexes are not used.
@@ -70,7 +70,7 @@ async def find_calls(engine: AsyncEngine, wanted: CallFilter) -> list[dict[str, 
         async with _searching(engine) as connection:
             return await _rows(connection, statement_of(wanted))
     found: list[dict[str, Any]] = []
-    one_day = _DaySearch.of(wanted, engine.dialect)  # what is wrong with it is told before anything is asked
+    one_day = _DaySearch.of(wanted, engine.dialect)  # refuse a wrong search before any query runs
     began = time.monotonic()
     async with _searching(engine) as connection:
         for days in windows_of(wanted, set((await partitions.partitions(connection)).values())):
@@ -83,7 +83,7 @@ async def find_calls(engine: AsyncEngine, wanted: CallFilter) -> list[dict[str, 
 
 
 def windows_of(wanted: CallFilter, days: Collection[date]) -> Iterator[list[CallFilter]]:
-    """The same search a day each: of one day, of one more, of two, four and so on, in its order; together it is the whole."""
+    """Split a search by days: one day, one more, two, four and so on, in its order; together they are the whole."""
     after = _place(wanted.after, "at")[0] if wanted.after else None
     since = max(filter(None, (wanted.since, after if wanted.ascending else None)), default=FIRST)
     until = min(
@@ -102,7 +102,7 @@ def windows_of(wanted: CallFilter, days: Collection[date]) -> Iterator[list[Call
 
 @dataclass(frozen=True, slots=True)
 class _DaySearch:
-    """A search of one day as SQL, said once and repeated for each day: building SQLAlchemy's tree for thirty takes 100 ms."""
+    """A search of one day as SQL, compiled once and repeated for each day: building SQLAlchemy's tree for thirty takes 100 ms."""
 
     sql: str
     parameters: Mapping[str, Any]
@@ -110,15 +110,15 @@ class _DaySearch:
 
     @classmethod
     def of(cls, wanted: CallFilter, dialect: Dialect) -> "_DaySearch":
-        """Raises InvalidRequest."""
-        said = statement_of(replace(wanted, since=FIRST, until=LAST)).compile(dialect=dialect)
+        """Compile a search. Raises InvalidRequest."""
+        compiled = statement_of(replace(wanted, since=FIRST, until=LAST)).compile(dialect=dialect)
         way = "ASC" if wanted.ascending else "DESC"
-        return cls(str(said), dict(said.params), f"at {way}, id {way}")
+        return cls(str(compiled), dict(compiled.params), f"at {way}, id {way}")
 
     async def over(self, connection: AsyncConnection, days: Sequence[CallFilter], *, limit: int) -> list[dict[str, Any]]:
-        """The first ``limit`` of several days, in one statement in which each day is planned by itself.
+        """The first ``limit`` of several days, in one statement that plans each day by itself.
 
-        Asked for all at once, the planner expects to find enough on its way through the newest, and reads all where it is wrong.
+        With all days at once, the planner expects to find enough on its way through the newest, and reads all where it is wrong.
         """
         each, parameters = [], {**self.parameters, "most": min(limit, MOST)}
         for number, day in enumerate(days):
@@ -164,7 +164,7 @@ async def with_attempts(engine: AsyncEngine, found: list[dict[str, Any]]) -> lis
 def statement_of(wanted: CallFilter) -> Select[Any]:
     """The filter as SQL. Raises InvalidRequest."""
     for name in TEXTS:
-        if not _sayable(getattr(wanted, name) or ""):
+        if not _storable(getattr(wanted, name) or ""):
             raise InvalidRequest("Postgres holds no NUL and no half of a surrogate pair, so no record does.", param=name)
     order = [calls.c[name] for name in dict.fromkeys((wanted.sort, "at", "id"))]
     turned = [column.asc() if wanted.ascending else column.desc() for column in order]
@@ -225,7 +225,7 @@ def _place(cursor: str, wanted: Sort) -> tuple[Any, ...]:
         sort, value, at, last = json.loads(base64.urlsafe_b64decode(cursor))
         place = () if sort == "at" else (float(value),)
         moment = datetime.fromisoformat(at)
-        if sort == wanted and isinstance(last, str) and _sayable(last) and all(map(math.isfinite, place)) and moment.tzinfo:
+        if sort == wanted and isinstance(last, str) and _storable(last) and all(map(math.isfinite, place)) and moment.tzinfo:
             return (*(_fitting(calls.c[wanted], value, round) for value in place), moment, last)
     except (ValueError, TypeError, binascii.Error):
         pass
@@ -240,8 +240,8 @@ def _fitting(column: Column[int] | Column[float], bound: float, rounded: Callabl
     return max(-highest, min(highest, rounded(bound)))
 
 
-def _sayable(told: str) -> bool:
-    return "\0" not in told and told.encode("utf-8", "replace").decode() == told
+def _storable(value: str) -> bool:
+    return "\0" not in value and value.encode("utf-8", "replace").decode() == value
 
 
 def _midnight(day: date) -> datetime:
@@ -252,9 +252,9 @@ def _midnight(day: date) -> datetime:
 async def _searching(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection, None]:
     """A connection that gives up after `LONGEST` and plans each search for its own values; a page is not worth compiling for."""
     settings = {"statement_timeout": f"{LONGEST * 1000:.0f}", "plan_cache_mode": "force_custom_plan", "jit": "off"}
-    told = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+    calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
     async with engine.connect() as connection:
-        await connection.execute(text(f"SELECT {told}"))
+        await connection.execute(text(f"SELECT {calls}"))
         try:
             yield connection
         except OperationalError as error:

@@ -3,7 +3,7 @@
 `record` puts into a bounded queue and returns: it never waits and never raises. Two tasks redact and write batches by COPY.
 While Postgres is away, batches go to local disk (`Spill`), and back from there when it returns; with the disk full too, they wait
 in the queue. Redaction happens here and not in `record`, because it would be paid for in the caller's latency; no text leaves
-the process, or this room, before it. What is lost is counted through ``on_drop``: the newest records where the queue is full,
+the process, or this room, before it. Losses are counted through ``on_drop``: the newest records where the queue is full,
 a record that Postgres refuses, and what is left when closing takes too long.
 """
 
@@ -58,16 +58,16 @@ class Recorder:
         batch: int = MOST_AT_ONCE,
         interval: float = 0.2,
         writers: int = 2,
-        said: Redactor | None = None,
+        text_redactor: Redactor | None = None,
     ) -> None:
-        """At most ``batch`` records are written at a time, at least every ``interval`` seconds.
+        """Write at most ``batch`` records at a time, at least every ``interval`` seconds.
 
         ``writers`` batches are under way at a time, so that one is redacted while Postgres indexes the other.
 
-        The queue holds ``capacity`` records and texts of ``capacity_bytes`` characters. ``on_drop`` is told how many were
+        The queue holds ``capacity`` records and texts of ``capacity_bytes`` characters. ``on_drop`` gets how many were
         lost, ``on_depth`` how many are waiting, ``on_spill`` how many went to disk just now and the bytes that are there,
-        ``on_lag`` for each record the seconds from its call's end until it was committed. ``said``: a slower redactor of what was
-        said, in a thread; ids stay the other's, so that erasing finds them.
+        ``on_lag`` for each record the seconds from its call's end until it was committed. ``text_redactor``: a slower one for
+        requests and responses, in a thread; ids stay with ``redactor``, so that erasing finds them.
         """
         self._writer = Writer(engine, lambda tenant, user: redactor.pseudonym(user, tenant=tenant))
         self._spill = spill
@@ -76,7 +76,7 @@ class Recorder:
         self._away_until = 0.0
         self._delay = RETRY_FIRST
         self._redactor = redactor
-        self._said = said
+        self._text_redactor = text_redactor
         self._on_drop = on_drop
         self._on_depth = on_depth
         self._capacity_bytes = capacity_bytes
@@ -232,7 +232,7 @@ class Recorder:
         done: list[CallRecord] = []
         turn_ends = time.perf_counter() + TURN
         for record in batch:
-            if self._said or _size(record) > LONG_TEXT:
+            if self._text_redactor or _size(record) > LONG_TEXT:
                 done.append(await asyncio.to_thread(self._redact, record))
             else:
                 done.append(self._redact(record))
@@ -245,13 +245,13 @@ class Recorder:
         def clean(text: str) -> str:
             return self._redactor.redact(text, tenant=record.tenant)
 
-        def clean_said(text: str) -> str:
-            return (self._said or self._redactor).redact(text, tenant=record.tenant)
+        def clean_text(text: str) -> str:
+            return (self._text_redactor or self._redactor).redact(text, tenant=record.tenant)
 
         def of_provider(a: Attempt) -> Attempt:  # it may repeat what it was sent, anywhere
             words: dict[str, Any] = {name: clean(value) for name in PROVIDERS_WORDS if (value := getattr(a, name))}
             if a.response:
-                words["response"] = _cut(clean_said(a.response))
+                words["response"] = _cut(clean_text(a.response))
             if a.violations:  # a path names keys, which are the model's words where a schema allows any
                 words["violations"] = tuple(map(clean, a.violations))
             return replace(a, **words) if words else a
@@ -259,8 +259,8 @@ class Recorder:
         return replace(
             record,
             user=clean(record.user),
-            request=clean_said(record.request),
-            response=clean_said(record.response),
+            request=clean_text(record.request),
+            response=clean_text(record.response),
             error=clean(record.error) if record.error else None,
             model_answered=clean(record.model_answered) if record.model_answered else None,
             attempts=tuple(of_provider(a) for a in record.attempts),

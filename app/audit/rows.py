@@ -17,7 +17,7 @@ class Writer:
     """Writes batches of records."""
 
     def __init__(self, engine: AsyncEngine, pseudonym: erasures.Pseudonym | None = None) -> None:
-        """Nothing is asked yet. ``pseudonym`` tells users who were erased: their records are passed over."""
+        """Connects to nothing yet. ``pseudonym`` identifies erased users: their records are passed over."""
         self._engine = engine
         self._pseudonym = pseudonym
         self._days: set[date] = set()

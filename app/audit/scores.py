@@ -1,4 +1,4 @@
-"""What the evals make of calls in production: scores, candidates for cases, how far they got, whether quality drifts (E9).
+"""Tables of the online evals: scores, candidates for cases, the evals' position, and drift of quality (E9).
 
 They lie beside the records that they come from and are kept as long. The evals write them; the service never scores anything.
 """

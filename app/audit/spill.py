@@ -1,7 +1,7 @@
 """Records on local disk while Postgres is away, and their way back (O7).
 
 Each process appends to a file of its own, one redacted record a line, flushed to the disk before it counts as kept. A file is
-locked (`flock`) by the process that writes it; a file that nobody holds is brought back by whoever finds it, a dead worker's too.
+locked (`flock`) by the process that writes it; the first process that finds an unlocked file brings it back, a dead worker's too.
 Bringing back is safe to repeat: records go in under their ids, and those that are there already are passed over.
 
 Appending and reading block: call them in a thread.
@@ -47,7 +47,7 @@ class Spill:
 
     @property
     def size(self) -> int:
-        """Bytes of all files, whoever wrote them."""
+        """Bytes of all files of all processes."""
         return sum(_size(path) for path in self._paths())
 
     def append(self, records: Sequence[CallRecord]) -> None:
@@ -76,7 +76,7 @@ class Spill:
             self._let_go()
 
     def close(self) -> None:
-        """Let go of the file being written: from now on anybody may bring it back."""
+        """Let go of the file being written: from now on any process may bring it back."""
         with self._lock:
             self._let_go()
 
@@ -86,12 +86,12 @@ class Spill:
             self._file = None
 
     def claim(self) -> "SpillLease | None":
-        """The oldest file that nobody writes or brings back, for us to bring back; None where there is none."""
+        """Lock the oldest file that no process writes or brings back, for us to bring back; None where there is none."""
         for path in sorted(self._paths(), key=_made):
             try:
                 file = path.open("rb")
             except FileNotFoundError:
-                continue  # somebody was faster
+                continue  # another process was faster
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -1,6 +1,6 @@
 """One row a call, one row an attempt, in a partition for each UTC day. All text in them is redacted.
 
-What comes from outside (a user's name, a provider's words) is ``Text``: a length limit here would refuse the whole record.
+Text from outside (a user's name, a provider's words) has the type ``Text``: a length limit here would refuse the whole record.
 
 Full text is found through a GIN index over ``to_tsvector('simple', …)`` and not by ILIKE: scanning a month of prompts takes
 minutes, and the trigram index that makes ILIKE fast is several times larger and an extension that not every managed Postgres
@@ -37,14 +37,14 @@ metadata = MetaData()
 
 # Written as PostgreSQL prints it back, so that comparing the migrated schema with this file finds no difference. The texts
 # are JSON, in which a line break is the two characters `\n`: without `replace`, the first word of a line would begin with n.
-# Without `translate`, what stands in angle brackets would be taken for a tag and left out: redaction tokens above all.
+# Without `translate`, text in angle brackets would be taken for a tag and left out: redaction tokens above all.
 SEARCH_VECTOR = (
     r"""to_tsvector('simple'::regconfig, translate(replace(("left"(request, 50000) || ' '::text) || "left"(response, 50000),"""
     r""" '\n'::text, ' '::text), '<>'::text, '  '::text))"""
 )
 
 # Figures are found by their magnitude: `ttft_ms~9` is a time from 500 up to 1000. Latency and cost too, which have indexes of
-# their own: a histogram says nothing of the far end of a long tail, and how frequent a facet is, is known.
+# their own: a histogram does not show the far end of a long tail, and how frequent a facet is, is known.
 STEPS = (*(digit * 10**zeros for zeros in range(6) for digit in (1, 2, 5)), 10**6, 10**7, 10**8)
 MAGNITUDES = (
     "latency_ms", "ttft_ms", "overhead_ms", "cost", "held", "fallbacks", "input_tokens", "output_tokens", "cached_input_tokens",
@@ -153,7 +153,7 @@ attempts = Table(
     postgresql_partition_by="RANGE (at)",
 )
 
-# What operators did. A trigger refuses every change but a new row; each row's mac is over it and the mac before it.
+# The operators' log. A trigger refuses every change but a new row; each row's mac is over it and the mac before it.
 actions = Table(
     "actions",
     metadata,
@@ -199,7 +199,7 @@ NOT_PERSONAL = {
     "attempts.model": "a name of the release",
     "attempts.model_answered": "the provider's name for it",
     "actions.actor": "an operator, not a user",
-    "actions.subject": "a user stands there by pseudonym",
+    "actions.subject": "a user appears there by pseudonym",
     "actions.reason": "an operator's words, redacted; never erased",
     "erasures.person": "a pseudonym",
 }

@@ -1,8 +1,8 @@
-"""Telling somebody before a cap is used up, and when it is over (C5).
+"""Alerts before a cap is used up, and their end (C5).
 
-The script that counts money notes in the same step that a share of a cap is reached, once for each share and window; the ledger's
-way carries it to Postgres, where it stands once whatever happens. From there it goes to the webhook, signed, until it is taken;
-and to Alertmanager again and again, as Prometheus would, ending by itself when the window resets.
+The script that counts money notes in the same step that a share of a cap is reached, once for each share and window. The alert
+reaches Postgres on the ledger's way and is stored there once. From there it goes to the webhook, signed, until the webhook takes
+it; and to Alertmanager repeatedly, as Prometheus would send it, until the window resets.
 """
 
 import json
@@ -25,7 +25,7 @@ from app.domain.money import to_dollars
 from app.domain.periodic import Periodic
 from app.security import webhooks
 
-TELL_EVERY, REPEAT_EVERY, DRIFT_EVERY = 2.0, 60.0, 300.0
+DELIVER_EVERY, REPEAT_EVERY, DRIFT_EVERY = 2.0, 60.0, 300.0
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 900.0
 LOCK = 0x0C7B
 DRIFT_HOURS = 1
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receivers:
-    """Where alerts go; an empty address tells nobody. ``secret`` signs what the webhook gets; ``runbook_url``: its folder's."""
+    """Where alerts go; an empty address sends nothing. ``secret`` signs what the webhook gets; ``runbook_url``: its folder's."""
 
     webhook_url: str
     alertmanager_url: str
@@ -46,7 +46,7 @@ class Receivers:
 
 
 class Alerts:
-    """Tells what is new, repeats what is open, resolves what is over. One worker at a time does it."""
+    """Sends new alerts, repeats open ones, resolves those that are over. One worker at a time does it."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Alerts:
         on_alert: Callable[[str], None] = lambda _: None,
         on_drift: Callable[[frozenset[str]], None] = lambda _: None,
     ) -> None:
-        """``on_alert`` is told the scope of each alert once it is told, ``on_drift`` the features whose calls changed."""
+        """``on_alert`` gets the scope of each delivered alert, ``on_drift`` the features whose cost changed."""
         self._engine = engine
         self._receivers = receivers
         self._on_alert = on_alert
@@ -64,19 +64,19 @@ class Alerts:
         self._stack = AsyncExitStack()
 
     async def start(self) -> None:
-        """Begin to tell."""
+        """Begin to send."""
         http = await self._stack.enter_async_context(webhooks.session(self._receivers.allowed_hosts))
         inside = await self._stack.enter_async_context(aiohttp.ClientSession())
-        self._begin("budget alerts to the webhook", lambda: self.tell(http), TELL_EVERY)
+        self._begin("budget alerts to the webhook", lambda: self.deliver(http), DELIVER_EVERY)
         self._begin("budget alerts to Alertmanager", lambda: self.repeat(inside), REPEAT_EVERY)
-        self._begin("cost drift", self.look_for_drift, DRIFT_EVERY)
+        self._begin("cost drift", self.note_drift, DRIFT_EVERY)
 
     async def aclose(self) -> None:
-        """Stop; what was not told is told by others, or after the next start."""
+        """Stop; other workers deliver the rest, or this one after its next start."""
         await self._stack.aclose()
 
-    async def tell(self, http: webhooks.Sessions) -> int:
-        """Give the webhook what it has not taken yet: what fires, then what is over. Returns how many it took."""
+    async def deliver(self, http: webhooks.Sessions) -> int:
+        """Deliver waiting alerts to the webhook: firing ones, then resolved ones. Returns how many it took."""
         async with self._engine.begin() as connection:
             if not (await connection.execute(select(func.pg_try_advisory_xact_lock(LOCK)))).scalar_one():
                 return 0
@@ -101,7 +101,7 @@ class Alerts:
         return taken
 
     async def repeat(self, http: aiohttp.ClientSession) -> int:
-        """Tell Alertmanager what is open, and what ended a moment ago. Returns how many alerts, 0 where it takes none."""
+        """Send Alertmanager the open alerts and those that just ended. Returns how many, 0 where it takes none."""
         async with self._engine.connect() as connection:
             lately = datetime.now(UTC) - timedelta(seconds=5 * REPEAT_EVERY)
             rows = (await connection.execute(select(alerts).where(alerts.c.ends_at > lately).limit(1000))).all()
@@ -112,11 +112,11 @@ class Alerts:
             async with http.post(url, json=[_for_alertmanager(row, self._receivers.runbook_url) for row in rows]) as answer:
                 return len(rows) if answer.status == 200 else 0
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            log.warning("Alertmanager not told", extra={"error_type": type(error).__name__})
+            log.warning("Alertmanager took no alerts", extra={"error_type": type(error).__name__})
             return 0
 
-    async def look_for_drift(self) -> int:
-        """Note features whose calls cost something else than they did. Returns how many; each is told once an hour."""
+    async def note_drift(self) -> int:
+        """Note features whose cost per call changed. Returns how many; each is reported once an hour."""
         now = datetime.now(UTC)
         found = await drifts(self._engine, now)
         self._on_drift(frozenset(drift.feature for drift in found))
@@ -127,12 +127,12 @@ class Alerts:
         return len(found)
 
     async def _delivered(self, http: webhooks.Sessions, row: Row[Any], *, firing: bool) -> bool:
-        """Whether the webhook has it; true where there is none."""
+        """Return whether the webhook has it; true where there is none."""
         receivers = self._receivers
         if not receivers.webhook_url:
             return True
         state = "firing" if firing else "resolved"
-        body = json.dumps({"type": f"budget.{state}", "data": told(row)}).encode()
+        body = json.dumps({"type": f"budget.{state}", "data": as_json(row)}).encode()
         message = f"budget-{row.id}-{state}"
         return await webhooks.deliver(
             http,
@@ -148,7 +148,7 @@ class Alerts:
         self._stack.push_async_callback(loop.stop)
 
 
-def told(row: Row[Any]) -> dict[str, Any]:
+def as_json(row: Row[Any]) -> dict[str, Any]:
     """An alert as receivers and operators see it. Amounts in micro-dollars."""
     return {
         "scope": row.scope,
@@ -181,7 +181,7 @@ def _for_alertmanager(row: Row[Any], runbook_url: str) -> dict[str, Any]:
     return {
         "labels": labels,
         "annotations": annotations,
-        "startsAt": min(row.at, row.ends_at).isoformat(),  # told late, or ended at once: it refuses an end before the start
+        "startsAt": min(row.at, row.ends_at).isoformat(),  # sent late, or ended at once: it refuses an end before the start
         "endsAt": row.ends_at.isoformat(),
     }
 

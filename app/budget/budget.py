@@ -1,7 +1,7 @@
-"""Money is held at worst case before a call, spent as paid replies arrive, and settled after.
+"""Holds money at worst case before a call, spends it as paid replies arrive, settles it after.
 
-A hold is a lease in Valkey over every scope at once, taken by one atomic script in one round trip. What is not settled
-stays counted as held; a lease that outlives its call (the worker died) is settled at its worst case by the sweeper, so a
+A hold is a lease in Valkey over every scope at once, taken by one atomic script in one round trip. Money that is not
+settled stays counted as held; a lease that outlives its call (the worker died) is settled at its worst case by the sweeper, so a
 crash can only over-count, never free money unseen (C1, C3). Counters that are lost are rebuilt from the ledger before money is
 held again (`restore`). With Valkey away no call is made, or within a small allowance that the operator set (C7, ADR 0015).
 """
@@ -41,7 +41,7 @@ from app.domain.periodic import Periodic, end, spawn
 RETRY_FIRST, RETRY_MOST = 0.1, 5.0
 MOST_AT_ONCE = 200
 EPOCHS_EVERY, SWEEP_EVERY = 1.0, 5.0
-RESENT_SECONDS = 30.0  # what was settled in these is told again after a loss: the ledger may not have it yet
+RESENT_SECONDS = 30.0  # settlements this recent are sent again after a loss: the ledger may not have them yet
 TRIES = 12
 CHECK_MS = 5000
 _UNHEARD = (ValkeyConnectionError, ValkeyTimeoutError, OSError)  # no answer; every other error is one
@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetPolicy:
-    """What the operator decided. ``shares``: percentages of a cap at which somebody is told.
+    """The operator's limits. ``shares``: percentages of a cap at which an alert fires.
 
     ``outage_allowance``: what each worker process may spend while Valkey is away; zero refuses every call then.
     """
@@ -126,7 +126,7 @@ class Budget:
         self._closing = False
 
     async def start(self) -> None:
-        """Begin to settle, to sweep, and to look whether the counters are still there."""
+        """Begin to settle, to sweep, and to check that the counters are still there."""
         self._closing = False
         self._settling = spawn("settling", self._settle_forever())
         self._sweeping.start()
@@ -146,8 +146,9 @@ class Budget:
     async def hold(
         self, identity: Identity, amount: MicroUSD, *, lease_id: str, seconds: float, feature: str = "", tokens: int = 0
     ) -> Hold:
-        """Hold ``amount`` for a call that ends within ``seconds``, and count it against the rate limits, with ``tokens``.
+        """Hold ``amount`` for a call that ends within ``seconds``.
 
+        The call and its ``tokens`` count against the rate limits.
         Raises BudgetExceeded, RateLimited or DependencyUnavailable.
         """
         at, own = self._now(), self._caps.of(identity)
@@ -164,17 +165,17 @@ class Budget:
             tokens=tokens,
         )
         try:
-            await self._asking(hold, amount, limited=True)
+            await self._take_shielded(hold, amount, limited=True)
         except asyncio.CancelledError:
-            self.settle(hold)  # the caller left while we asked: what Valkey grants now is given back
+            self.settle(hold)  # the caller left during the take: money that Valkey grants now is given back
             raise
         return hold
 
     async def extend(self, hold: Hold, amount: MicroUSD) -> None:
         """Hold ``amount`` more, for a further attempt after a paid one. Raises as `hold` does; the lease stays as it was."""
-        if hold.asking:  # who waited for it may have left: takes are numbered, so each is over before the next begins
-            await asyncio.wait([hold.asking])
-        await self._asking(hold, amount, limited=False)
+        if hold.taking:  # its caller may have left: takes are numbered, so each is over before the next begins
+            await asyncio.wait([hold.taking])
+        await self._take_shielded(hold, amount, limited=False)
 
     def settle(self, hold: Hold) -> None:
         """Give back what was not spent: queued, never blocking, safe in a ``finally`` of a cancelled task."""
@@ -216,7 +217,7 @@ class Budget:
         return swept
 
     async def watch_epochs(self) -> None:
-        """See whether the counters of every shard are there; rebuild those that are not, and tell them of our calls again."""
+        """Check that every shard has its counters; rebuild lost ones and send them our calls again."""
         async with self._valkey.pipeline(transaction=False) as pipeline:
             for shard in range(SHARDS):
                 pipeline.get(epoch_key(shard))
@@ -229,16 +230,16 @@ class Budget:
                 await self._restorer.restore(shard, known=shard in self._epochs or bool(left))
                 epoch = await self._valkey.get(epoch_key(shard))  # noqa: PLW2901 - the one it has now
             if epoch and self._epochs.get(shard) != epoch:
-                await self._tell_of(left)
+                await self._send_orphans(left)
                 if shard in self._epochs:
-                    await self._tell_again(shard)
+                    await self._send_again(shard)
                 self._epochs[shard] = epoch
 
     async def check(self) -> None:
-        """Raise DependencyUnavailable unless money can be held in every shard now, by Valkey's own clock and with a real write.
+        """Raise DependencyUnavailable unless every shard can hold money now.
 
-        So a Valkey that is full, or a replica, is found as a call would find it, and so is a worker that has not read the users'
-        caps yet. Raises what the client raises.
+        The check uses Valkey's own clock and a real write. So a Valkey that is full, or a replica, is found as a call would find
+        it, and so is a worker that has not read the users' caps yet. Raises what the client raises.
         """
         self._caps.check()
         keys = [[epoch_key(shard), key(shard, "check")] for shard in range(SHARDS)]
@@ -248,11 +249,11 @@ class Budget:
         if any(wait != 0 for wait in waits):
             raise DependencyUnavailable("The budget's counters are being rebuilt.", retry_after=max(1.0, max(waits) / 1000))
 
-    async def _asking(self, hold: Hold, amount: MicroUSD, *, limited: bool) -> None:
-        """Ask in a task of its own: a script that was sent may run, whoever stopped waiting. `settle` waits until it has."""
+    async def _take_shielded(self, hold: Hold, amount: MicroUSD, *, limited: bool) -> None:
+        """Take in a separate task: a script that was sent may run although its caller left. `settle` waits for it."""
         hold.takes += 1
-        hold.asking = asyncio.ensure_future(self._take(hold, amount, limited=limited))
-        await asyncio.shield(hold.asking)
+        hold.taking = asyncio.ensure_future(self._take(hold, amount, limited=limited))
+        await asyncio.shield(hold.taking)
 
     async def _take(self, hold: Hold, amount: MicroUSD, *, limited: bool) -> None:
         check_request_cap(hold, amount)
@@ -275,8 +276,8 @@ class Budget:
         granted = 0
         for tries in range(TRIES):
             arguments = hold.take_arguments(amount, granted, limited=limited)
-            word, *rest = await self._hold(keys=hold.take_keys(limited=limited), args=arguments)
-            if word == "ok":
+            status, *rest = await self._hold(keys=hold.take_keys(limited=limited), args=arguments)
+            if status == "ok":
                 hold.amount, hold.taken = MicroUSD(hold.amount + amount), hold.takes
                 self._live[hold.lease_id] = hold
                 if self._journal:
@@ -284,12 +285,12 @@ class Budget:
                 if limited:
                     hold.note_rates(rest)
                 return
-            if word == "grant":
+            if status == "grant":
                 granted = await self._grants.more(hold, amount, *rest, tries=tries)
-            elif word == "unknown":
+            elif status == "unknown":
                 await self._restorer.restore(hold.shard, known=hold.shard in self._epochs)
             else:
-                raise refusal(word, rest, hold, amount, self._now())
+                raise refusal(status, rest, hold, amount, self._now())
         raise DependencyUnavailable("The budget's counters are being rebuilt.", retry_after=1.0)
 
     def _take_after_failure(self, hold: Hold, amount: MicroUSD) -> None:
@@ -306,20 +307,20 @@ class Budget:
             raise DependencyUnavailable("The budget store does not answer, so no money can be spent.", retry_after=5.0)
         hold.amount = MicroUSD(hold.amount + amount)
 
-    async def _tell_again(self, shard: int) -> None:
-        """After a loss: our calls in flight, and those that the ledger may not have yet. Told twice, they count once."""
+    async def _send_again(self, shard: int) -> None:
+        """After a loss, send calls in flight and those that the ledger may lack. A repetition counts once."""
         for hold in [h for h in self._live.values() if h.shard == shard and not h.local]:
             arguments = hold.take_arguments(hold.amount, 0, limited=False, forced=True)
             await self._hold(keys=hold.take_keys(limited=False), args=arguments)
         for _, hold in [entry for entry in self._settled if entry[1].shard == shard]:
             self._pending.put_nowait(hold)
 
-    async def _tell_of(self, orphans: list[Orphan]) -> None:
-        """Leases of workers that are dead: held again, for the sweeper, or settled. What is known counts no second time."""
+    async def _send_orphans(self, orphans: list[Orphan]) -> None:
+        """Hold or settle leases of dead workers again; the sweeper ends them. A known lease counts once."""
         for orphan in orphans:
             await (self._settle if orphan.settled else self._hold)(keys=orphan.keys, args=orphan.arguments)
         if orphans:
-            log.warning("leases of dead workers are told again", extra={"leases": len(orphans)})
+            log.warning("leases of dead workers are sent again", extra={"leases": len(orphans)})
 
     async def _settle_forever(self) -> None:
         """Settle what is queued, many at a time: one by one, a busy worker would fall behind and money stay held."""
@@ -327,8 +328,8 @@ class Budget:
             batch = [await self._pending.get()]
             while len(batch) < MOST_AT_ONCE and not self._pending.empty():
                 batch.append(self._pending.get_nowait())
-            await asyncio.gather(*(hold.asking for hold in batch if hold.asking), return_exceptions=True)
-            for hold in batch:  # what was granted after its caller had left
+            await asyncio.gather(*(hold.taking for hold in batch if hold.taking), return_exceptions=True)
+            for hold in batch:  # money that was granted after its caller had left
                 self._live.pop(hold.lease_id, None)
                 self._allowance.give_back(hold)
             await self._settle_until_done(batch)

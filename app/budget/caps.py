@@ -20,7 +20,7 @@ from app.domain.periodic import Periodic
 from app.security.remembered import Remembered
 
 READ_EVERY = 2.0
-OVERLAP = timedelta(seconds=30)  # a row may be committed later than its time says
+OVERLAP = timedelta(seconds=30)  # a row may be committed later than its timestamp
 
 Own = tuple[MicroUSD | None, MicroUSD | None]
 NONE: Own = (None, None)

@@ -1,4 +1,4 @@
--- What a shard's counters say, and what of its stream is not carried over yet, at one moment.
+-- A shard's counters and the entries of its stream that are not in the ledger yet, at one moment.
 -- KEYS: 1 epoch  2 the ledger's stream  3.. counters
 -- Returns JSON: {there, last: the stream's last id, pending: its entries, spent: one per counter}
 local spent = {}
@@ -15,8 +15,8 @@ if redis.call('EXISTS', KEYS[2]) == 1 then
   end
 end
 local pending = redis.call('XRANGE', KEYS[2], '-', '+')
-local told = {there = redis.call('EXISTS', KEYS[1]) == 1, last = last}
+local answer = {there = redis.call('EXISTS', KEYS[1]) == 1, last = last}
 -- cjson writes an empty table as an object
-told.pending = #pending > 0 and pending or cjson.decode('[]')
-told.spent = #spent > 0 and spent or cjson.decode('[]')
-return cjson.encode(told)
+answer.pending = #pending > 0 and pending or cjson.decode('[]')
+answer.spent = #spent > 0 and spent or cjson.decode('[]')
+return cjson.encode(answer)

@@ -1,7 +1,7 @@
-"""Whether calls of a feature cost something else than they did (C10).
+"""Detects a changed cost per call of a feature (C10).
 
 The two-sample Kolmogorov-Smirnov test on the cost per call: the last hour against the week before it, at a level of one in a
-thousand; and the medians must be half as much apart again, as with many calls a difference that matters to nobody is significant.
+thousand; and the medians must be half as much apart again, as with many calls an unimportant difference is significant too.
 (Smirnov 1939; the critical value is sqrt(-ln(a / 2) / 2) * sqrt((n + m) / (n * m)).)
 """
 

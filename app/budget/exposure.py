@@ -1,6 +1,6 @@
 """The most that one rogue user can spend in a day, and which code enforces it (C8).
 
-Computed from the caps in force. A user is whom the holder of the tenant's key says, so whoever holds an unbound key can be as
+Computed from the caps in force. The holder of the tenant's key names the user, so the holder of an unbound key can be as
 many users as they like: for them the tenant's day is the bound.
 """
 

@@ -17,12 +17,12 @@ async def rename_counters(valkey: Redis, tenant: str, user: str, pseudonym: str)
     forget = valkey.register_script((Path(__file__).parent / "forget.lua").read_text())
     left = 0
     for label, window in WINDOWS:
-        begin = _literally(key(shard_of(tenant), tenant, label)) + f":{window}:user:"
-        async for found in valkey.scan_iter(match=begin + _literally(user), count=1000):
+        begin = _escaped(key(shard_of(tenant), tenant, label)) + f":{window}:user:"
+        async for found in valkey.scan_iter(match=begin + _escaped(user), count=1000):
             name = str(found)
             left += not await forget(keys=[name, name[: len(name) - len(user)] + pseudonym])
     return left
 
 
-def _literally(told: str) -> str:
-    return "".join(f"\\{c}" if c in "*?[]\\^" else c for c in told)
+def _escaped(text: str) -> str:
+    return "".join(f"\\{c}" if c in "*?[]\\^" else c for c in text)

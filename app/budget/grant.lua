@@ -1,8 +1,8 @@
 -- Give a shard more of the global day's cap. Every shard's grants together never pass it.
 -- KEYS: 1 the global day: {granted, one field per shard}
--- ARGV: 1 shard  2 granted to it as it knows  3 what it lacks  4 what it asks for, or a 256th of the room if that is more  5 cap  6 seconds to keep
---       7.. what every shard says that was granted to it, in order of shards: for a day that is not there (new, or lost)
--- Returns {1, granted to the shard}, {0, granted in all}, or {-1}: say what was granted to every shard.
+-- ARGV: 1 shard  2 granted to it as it knows  3 amount it lacks  4 amount it wants, or a 256th of the room if that is more  5 cap  6 seconds to keep
+--       7.. each shard's own record of its grants, in order of shards: for a day that is not there (new, or lost)
+-- Returns {1, granted to the shard}, {0, granted in all}, or {-1}: call again with every shard's grants.
 if redis.call('EXISTS', KEYS[1]) == 0 then
   if #ARGV < 7 then
     return {-1}

@@ -1,8 +1,8 @@
 """The cap over everything, on a cluster: each shard spends within what it was granted, and all grants together within the cap.
 
-A shard's counters and the day's grants live in different slots, so no script sees both. A shard that lacks room is given a 256th
-of what is left, or a few worst cases where that is more: so one call in hundreds makes two further round trips, and what lies
-unused in shards that asked and fell silent is a 16th of the cap at most. Grants only grow within a day, so an old answer does no
+A shard's counters and the day's grants live in different slots, so no script sees both. A shard that lacks room gets a 256th
+of the rest, or a few worst cases where that is more: so one call in hundreds makes two further round trips, and at most a 16th
+of the cap lies unused in shards that took a grant and fell silent. Grants only grow within a day, so an old answer does no
 harm.
 """
 
@@ -19,7 +19,7 @@ FURTHER = 3
 
 
 class Grants:
-    """Asks for shares of the global day."""
+    """Takes shares of the global day."""
 
     def __init__(self, valkey: Redis, *, cap: MicroUSD) -> None:
         """``cap`` in micro-dollars a UTC day."""
@@ -30,7 +30,7 @@ class Grants:
     async def more(self, hold: Hold, amount: MicroUSD, granted: int, spent: int, held: int, *, tries: int) -> int:
         """Return what is now granted to the hold's shard. Raises BudgetExceeded where the cap leaves too little.
 
-        ``tries``: how often this call asked before; others were quicker to use what was granted, so it asks for more each time.
+        ``tries``: how often this call tried before; others used the earlier grants first, so it requests more each time.
         """
         lacks = spent + held + amount - granted
         arguments = [hold.shard, granted, lacks, lacks + (FURTHER << tries) * amount, self._cap, DAY_SECONDS]
@@ -44,7 +44,7 @@ class Grants:
         raise BudgetExceeded(scope=GLOBAL, limit=self._cap, spent=total, held=0, needed=amount, resets_at=resets_at, now=hold.at)
 
     async def granted(self, day: str) -> int:
-        """What was granted to all shards on a UTC day."""
+        """The sum of all shards' grants on a UTC day."""
         return int(await self._valkey.hget(_day_key(day), "granted") or 0)
 
     async def _ask(self, keys: list[str], arguments: list[int], day: str) -> tuple[int, int]:

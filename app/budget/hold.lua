@@ -1,7 +1,7 @@
 -- Hold an amount under every scope at once, or under none.
 -- KEYS: 1 epoch  2 lease  3 leases of the shard  4 the shard's share of the global day  5-8 one hash {spent, held} per scope
 --       then, for each subject of rate limits (tenant, API key): its bucket, its live calls
--- ARGV: 1 amount  2 lease id  3 lease seconds  4 '1': held before, count it whatever the caps say  5 what is granted to the shard
+-- ARGV: 1 amount  2 lease id  3 lease seconds  4 '1': held before, count it without regard to caps  5 amount granted to the shard
 --       6 ledger entry  7-10 limits of the scopes (-1: none)  11-14 seconds that their counters are kept  15 seconds for the day
 --       16 tokens  17 number of this take, rising in a lease; then for each subject: requests a minute, tokens a minute, calls at
 --       once (-1: none)
@@ -45,9 +45,9 @@ if not forced then
 end
 local share = redis.call('HMGET', KEYS[4], 'spent', 'held', 'granted')
 local spent, held, granted = tonumber(share[1] or '0'), tonumber(share[2] or '0'), tonumber(share[3] or '0')
-local told = tonumber(ARGV[5])
-if told > granted then
-  granted = told
+local newest = tonumber(ARGV[5])
+if newest > granted then
+  granted = newest
   redis.call('HSET', KEYS[4], 'granted', granted)
   redis.call('EXPIRE', KEYS[4], ARGV[15])
 end
@@ -55,7 +55,7 @@ if spent + held + amount > granted and not forced then
   return {'grant', granted, spent, held}
 end
 
--- Token buckets, full at the start: what flows back in a minute is the limit.
+-- Token buckets, full at the start: the limit flows back in a minute.
 local answer = {'ok'}
 local writes = {}
 local tokens = tonumber(ARGV[16])

@@ -1,4 +1,4 @@
-"""One call's money: what is held for it, what it spent, and what the scripts are told about both."""
+"""One call's money: its hold, its spending, and the arguments of the scripts for both."""
 
 import asyncio
 import json
@@ -13,16 +13,16 @@ from app.domain.money import ZERO, MicroUSD
 LEASE_MARGIN = 30.0  # seconds a lease outlives its call's deadline: settling is queued
 REMEMBERED = 900  # seconds that a settled lease is known as such: settling is retried
 REMEMBERED_EXPIRED = 24 * 3600  # and one that was swept: its worker may come back
-KINDS = ("requests", "tokens")
+RATE_UNITS = ("requests", "tokens")
 
 
 @dataclass(slots=True, kw_only=True)
 class Hold:
-    """One call's lease. ``amount`` is held in Valkey; ``spent`` grows as paid replies arrive; ``asking``: for more, right now.
+    """One call's lease. ``amount`` is held in Valkey; ``spent`` grows as paid replies arrive; ``taking``: a take under way.
 
     ``tokens`` were counted against the rate limits, ``used`` were used. ``local``: Valkey was away, the worker's own allowance
     stands in. ``rates``: what the rate limits leave.
-    ``takes``: how often money was asked for, repetitions not counted; ``amount`` holds the first ``taken`` of them.
+    ``takes``: how often money was requested, repetitions not counted; ``amount`` holds the first ``taken`` of them.
     """
 
     lease_id: str
@@ -38,14 +38,14 @@ class Hold:
     amount: MicroUSD = ZERO
     spent: MicroUSD = ZERO
     used: int = 0
-    asking: asyncio.Future[None] | None = None
+    taking: asyncio.Future[None] | None = None
     local: MicroUSD = ZERO
     rates: Mapping[str, RateState] = field(default_factory=dict)
     shard: int = field(init=False)
     entry: str = field(init=False)
 
     def __post_init__(self) -> None:
-        """Write the ledger entry: it lies with the lease, for whoever settles it."""
+        """Write the ledger entry: it lies with the lease, for the process that settles it."""
         self.shard = shard_of(self.identity.tenant.id)
         self.entry = json.dumps(
             {
@@ -69,12 +69,12 @@ class Hold:
 
     @property
     def room(self) -> MicroUSD:
-        """What is held and not spent yet."""
+        """The money that is held and not spent yet."""
         return MicroUSD(self.amount - self.spent)
 
     @property
     def subjects(self) -> list[tuple[str, RateLimits]]:
-        """Who has rate limits: the tenant, the API key; each with the part of its keys' names."""
+        """Tenant and API key, where rate limits hold for them, each by its part of the key names."""
         who = [("tenant", self.identity.tenant.limits), (f"key:{self.identity.key_id}", self.identity.limits)]
         return [(name, limits) for name, limits in who if limits]
 
@@ -88,7 +88,7 @@ class Hold:
         return [*self._keys(), *(self._subject_keys() if limited else ())]
 
     def take_arguments(self, amount: int, granted: int, *, limited: bool, forced: bool = False) -> list[str | int]:
-        """The arguments of ``hold.lua``. ``granted``: what the shard may spend of the global day, as we were told last."""
+        """The arguments of ``hold.lua``. ``granted``: the shard's part of the global day, as last reported."""
         seconds = round(self.seconds + LEASE_MARGIN)
         rates = [_or_none(r) for _, limits in self.subjects for r in (limits.requests, limits.tokens, limits.concurrency)]
         return [
@@ -102,23 +102,23 @@ class Hold:
         return [*self._keys(), key(self.shard, "ledger"), *self._subject_keys()]
 
     def settle_arguments(self, shares: Sequence[int]) -> list[str | int]:
-        """The arguments of ``settle.lua``. ``shares``: percentages of a limit at which somebody is told."""
+        """The arguments of ``settle.lua``. ``shares``: percentages of a limit at which an alert fires."""
         return [
             self.spent, self.lease_id, self.entry, REMEMBERED, max(0, self.tokens - self.used),
             *(_or_none(s.limit) for s in self.scopes), *(s.seconds for s in self.scopes), DAY_SECONDS,
             len(self.subjects), *(_or_none(limits.tokens) for _, limits in self.subjects), *shares,
         ]  # fmt: skip
 
-    def note_rates(self, told: Sequence[int]) -> None:
-        """Keep what ``hold.lua`` said of each subject: requests left, ms until all are back, tokens left, ms."""
-        if not told:  # the answer to the first try was lost, and the figures with it
+    def note_rates(self, figures: Sequence[int]) -> None:
+        """Keep the figures of ``hold.lua`` for each subject: requests left, ms until all are back, tokens left, ms."""
+        if not figures:  # the answer to the first try was lost, and the figures with it
             return
         found: dict[str, RateState] = {}
         for number, (_, limits) in enumerate(self.subjects):
-            for place, (kind, limit) in enumerate(zip(KINDS, (limits.requests, limits.tokens), strict=True)):
+            for place, (kind, limit) in enumerate(zip(RATE_UNITS, (limits.requests, limits.tokens), strict=True)):
                 if limit is None:
                     continue
-                left, back = told[4 * number + 2 * place], told[4 * number + 2 * place + 1]
+                left, back = figures[4 * number + 2 * place], figures[4 * number + 2 * place + 1]
                 state = RateState(limit, left, back / 1000)
                 found[kind] = min(found.get(kind, state), state, key=lambda s: s.remaining)
         self.rates = found
@@ -133,7 +133,7 @@ class Hold:
 
 
 def lease_prefix(shard: int) -> str:
-    """What the keys of a shard's leases begin with."""
+    """The prefix of the keys of a shard's leases."""
     return key(shard, "lease:")
 
 

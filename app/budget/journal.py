@@ -1,8 +1,8 @@
 """A second memory of what a worker holds: a local file, for the hour when the worker and Valkey's data are lost together.
 
-A worker that lives tells a rebuilt Valkey of its calls itself. One that was killed cannot: its file says what it held, and what
-it had settled a moment ago. Each worker of the machine tells of what the files of dead ones say. What is known already counts
-no second time, as long as they remember it; older lines are passed over, and files that hold nothing else are removed.
+A live worker sends its calls to a rebuilt Valkey itself. A killed one cannot: its file lists what it held, and what it had
+settled a moment ago. Each worker of the machine sends what the files of dead ones list. A known lease counts once, as long as
+Valkey or the ledger remembers it; older lines are passed over, and files that hold nothing else are removed.
 
 A line is written to the system's cache, not to the disk: it survives the process, and not the machine.
 """
@@ -26,10 +26,10 @@ from app.budget.scopes import DAY_SECONDS, key
 FOLDER = "holds"
 SUFFIX = ".holds"
 FILE_BYTES = 4 << 20
-RECENT_SECONDS = 30.0  # what was settled in these goes into a new file too: the ledger may not have it yet
+RECENT_SECONDS = 30.0  # settlements this recent go into a new file too: the ledger may not have them yet
 MOST_SETTLED = 2000
 TRY_AGAIN = 1.0
-RETOLD_SECONDS = 300.0  # what was settled, or ended, longer ago is in the ledger; both remember it for ten minutes at least
+RESENT_SECONDS = 300.0  # older settlements and ends are in the ledger; it and Valkey remember them for ten minutes at least
 SCOPES = slice(6, 14)  # limits and seconds of the scopes among the arguments of ``hold.lua``
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class Journal:
         self._file = self._path = None
 
     def orphans(self) -> list[Orphan]:
-        """What the files of dead processes say. Reads files: to be called in a thread."""
+        """The leases in the files of dead processes. Reads files: call it in a thread."""
         found: list[Orphan] = []
         for path in self._directory.glob(f"*{SUFFIX}"):
             try:
@@ -115,10 +115,10 @@ class Journal:
             elif self._file.write(text) == len(text):
                 self._bytes += len(text)
             else:
-                self._room = -1  # a torn line: begin anew
+                self._room = -1  # a torn line: begin a new file
         except OSError as error:
             log.warning("holds are not written down", extra={"error_type": type(error).__name__})
-            self._room, self._quiet_until = -1, time.monotonic() + TRY_AGAIN  # then a new file says all that counts
+            self._room, self._quiet_until = -1, time.monotonic() + TRY_AGAIN  # then a new file holds all that counts
 
     def _begin(self) -> None:
         """Begin a new file with what counts, the newest line included; then the old one is of no more use."""
@@ -148,14 +148,14 @@ def _read(text: bytes) -> list[Orphan]:
     settled: dict[str, tuple[float, int]] = {}
     for line in text.splitlines():
         try:
-            lease, *told = json.loads(line)
+            lease, *values = json.loads(line)
         except ValueError:
             continue  # torn: its process died while it wrote
-        if len(told) == 2:
-            settled[lease] = told[0], told[1]
+        if len(values) == 2:
+            settled[lease] = values[0], values[1]
         else:
-            takes[lease] = told[0], told[1], told[2], told[3]
-    since = time.time() - RETOLD_SECONDS
+            takes[lease] = values[0], values[1], values[2], values[3]
+    since = time.time() - RESENT_SECONDS
     found: list[Orphan] = []
     for lease, (shard, ends, keys, arguments) in takes.items():
         at, spent = settled.get(lease, (ends, -1))
@@ -164,6 +164,6 @@ def _read(text: bytes) -> list[Orphan]:
         if spent < 0:
             found.append(Orphan(shard, settled=False, keys=keys, arguments=arguments))
         else:
-            told = [spent, lease, arguments[5], REMEMBERED, 0, *arguments[SCOPES], DAY_SECONDS, 0]
-            found.append(Orphan(shard, settled=True, keys=[*keys, key(shard, "ledger")], arguments=told))
+            settling = [spent, lease, arguments[5], REMEMBERED, 0, *arguments[SCOPES], DAY_SECONDS, 0]
+            found.append(Orphan(shard, settled=True, keys=[*keys, key(shard, "ledger")], arguments=settling))
     return found

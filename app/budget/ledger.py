@@ -43,7 +43,7 @@ Streamed = tuple[str, Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """What a counter should say: ``key`` is the counter's, ``amount`` in micro-dollars."""
+    """The value that a counter should have: ``key`` is the counter's, ``amount`` in micro-dollars."""
 
     key: str
     amount: int
@@ -53,7 +53,7 @@ class Ledger:
     """See the module."""
 
     def __init__(self, engine: AsyncEngine, valkey: Redis, *, on_pending: Callable[[int], None] = lambda _: None) -> None:
-        """``on_pending`` is told how many entries wait for Postgres."""
+        """``on_pending`` gets how many entries wait for Postgres."""
         self._engine = engine
         self._valkey = valkey
         self._on_pending = on_pending
@@ -81,14 +81,14 @@ class Ledger:
             try:
                 while (count := await self._carry(shard)) == BATCH:
                     carried += count
-            except (DataError, IntegrityError) as error:  # must not be; the other shards go on, and this one is told of
+            except (DataError, IntegrityError) as error:  # must not happen; the other shards go on, and the log names this one
                 log.error("ledger entries refused by Postgres", extra={"shard": shard, "error_type": type(error).__name__})  # noqa: TRY400 - the error's text quotes them
                 continue
             carried += count
         return carried
 
     async def sums(self, shard: int, *, upto: tuple[int, int] | None = None, without: Sequence[str] = ()) -> list[Sum]:
-        """What each counter of a shard whose window may still run should say.
+        """The value that each counter of a shard should have, for windows that may still run.
 
         ``upto``: only entries up to this id of the stream; ``without``: not those of these ids. Raises DependencyUnavailable.
         """
@@ -140,7 +140,7 @@ class Ledger:
         return [(row.who or ANONYMOUS, int(row.amount), row.calls) for row in rows]
 
     async def _carry(self, shard: int) -> int:
-        """One batch of a shard. Whoever has the shard's lock does it; the others find nothing to do."""
+        """Carry one batch of a shard. The worker with the shard's lock does it; the others find nothing to do."""
         stream = key(shard, "ledger")
         async with self._engine.begin() as connection:
             lock = select(func.pg_try_advisory_xact_lock(LOCK, shard))
@@ -166,12 +166,12 @@ async def _reading(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection, None]
 
 async def _insert(connection: AsyncConnection, shard: int, entries: Sequence[Streamed]) -> None:
     spent = [_entry(shard, identity, fields) for identity, fields in entries if fields["kind"] != "alert"]
-    told = [_alert(fields) for _, fields in entries if fields["kind"] == "alert"]
+    alerted = [_alert(fields) for _, fields in entries if fields["kind"] == "alert"]
     # One statement of one row, many times over: a statement of many rows is compiled anew each time, at five times the CPU.
     if spent:
         await connection.execute(postgresql.insert(ledger).on_conflict_do_nothing(), spent)
-    if told:
-        await connection.execute(postgresql.insert(alerts).on_conflict_do_nothing(), told)
+    if alerted:
+        await connection.execute(postgresql.insert(alerts).on_conflict_do_nothing(), alerted)
 
 
 def _entry(shard: int, identity: str, fields: Mapping[str, str]) -> dict[str, Any]:

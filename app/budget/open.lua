@@ -1,5 +1,5 @@
 -- The counters of a shard are there again. Money is held once the pause is over.
--- KEYS: 1 epoch  2 the lock of who rebuilt them  ARGV: 1 the lock's token  2 id of this epoch  3 pause in ms
+-- KEYS: 1 epoch  2 the lock of the worker that rebuilt them  ARGV: 1 the lock's token  2 id of this epoch  3 pause in ms
 if redis.call('GET', KEYS[2]) ~= ARGV[1] or redis.call('EXISTS', KEYS[1]) == 1 then
   return 0
 end

@@ -1,4 +1,4 @@
-"""What a reply costs, and the most a request can cost.
+"""The cost of a reply, and the most that a request can cost.
 
 All arithmetic is on integers; a fraction of a micro-dollar is rounded up, so a sum of many small calls is never under the bill.
 """

@@ -1,7 +1,7 @@
 """The alerts of a tenant after its caps changed (C5).
 
 While calls settle, the script that counts money notes which share of a cap is reached. Below a cap that was lowered under what is
-already spent nothing settles any more: every call is refused, and no note would ever come. So a change of caps looks once.
+already spent nothing settles any more: every call is refused, and no note would ever come. So a change of caps checks once.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,9 +24,9 @@ Alert = dict[str, Any]
 
 
 async def recheck(engine: AsyncEngine, tenant: Tenant, caps: UserCaps, shares: Sequence[int], now: datetime) -> int:
-    """End the alerts on the tenant's old caps, and alert on every cap of which a share is spent now. Returns how many.
+    """End alerts on the tenant's old caps; alert on each cap with a share spent. Returns how many.
 
-    An alert that stands as it was is not sent again. ``shares`` in percent. What is spent, the ledger says.
+    An unchanged alert is not sent again. ``shares`` in percent. The ledger gives the amounts spent.
     """
     async with engine.begin() as connection:
         mine = alerts.c.tenant == tenant.id, alerts.c.resolved_at.is_(None)
@@ -76,7 +76,7 @@ def _alerts(tenant: str, subject: str, scopes: Sequence[Scope], spent: Sequence[
 
 
 def _standing(alert: Alert) -> Any:  # noqa: ANN401 - an insert with its conflict
-    """Insert the alert, or let the one that is there go on; one that was resolved is sent anew."""
+    """Insert the alert, or let the one that is there go on; a resolved one is sent again."""
     sent = case((alerts.c.resolved_at.is_(None), alerts.c.told_at), else_=null())
     again = {"told_at": sent, "resolved_at": None, "tries": 0, "due_at": func.now()}
     kept = {"ends_at": alert["ends_at"], "spent": alert["spent"]}

@@ -1,7 +1,7 @@
-"""Whether the counters say what the ledger says, to the micro-dollar, while both move (C3).
+"""Compares counters with the ledger, to the micro-dollar, while both move (C3).
 
-A shard's counters and what of its stream is not in the ledger yet are read in one step, with the stream's last id. The ledger up
-to that id, without what was still in the stream, and what was still in the stream: that is what the counters should say.
+A shard's counters, the entries of its stream that are not in the ledger yet, and the stream's last id are read in one step. The
+counters should equal the ledger up to that id, without those entries, plus those entries.
 """
 
 import json
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One counter that says something else. Micro-dollars."""
+    """One counter that differs from the ledger. Micro-dollars."""
 
     key: str
     counter: int
@@ -40,7 +40,7 @@ class Difference:
 
     @property
     def amount(self) -> int:
-        """What the counter lacks; negative where it says too much."""
+        """The amount that the counter lacks; negative where it is too high."""
         return self.ledger - self.counter
 
 
@@ -50,13 +50,13 @@ async def differences(valkey: Redis, ledger: Ledger) -> list[Difference]:
     found: list[Difference] = []
     for shard in range(SHARDS):
         names = [s.key for s in await ledger.sums(shard)]
-        told = json.loads(await compare(keys=[epoch_key(shard), key(shard, "ledger"), *names], args=[]))
-        if not told["there"]:
+        answer = json.loads(await compare(keys=[epoch_key(shard), key(shard, "ledger"), *names], args=[]))
+        if not answer["there"]:
             continue  # lost a moment ago: it is being rebuilt from the ledger
-        pending = [_fields(entry) for entry in told["pending"]]
+        pending = [_fields(entry) for entry in answer["pending"]]
         waiting = _per_counter(shard, pending)
-        counters = dict(zip(names, (int(c) for c in told["spent"]), strict=True))
-        millis, _, sequence = str(told["last"]).partition("-")
+        counters = dict(zip(names, (int(c) for c in answer["spent"]), strict=True))
+        millis, _, sequence = str(answer["last"]).partition("-")
         ids = [identity for identity, _ in pending]
         sums = await ledger.sums(shard, upto=(int(millis), int(sequence)), without=ids)
         should = {s.key: s.amount for s in sums}
@@ -68,7 +68,7 @@ async def differences(valkey: Redis, ledger: Ledger) -> list[Difference]:
 
 
 async def mend(valkey: Redis, found: list[Difference], *, lower: bool = False) -> int:
-    """Add to each counter what it lacks. One that says too much is left, it errs on the safe side, unless ``lower``.
+    """Add to each counter what it lacks. One that is too high stays, which is the safe side, unless ``lower``.
 
     Each is added once, also where the client repeats a command.
     """
@@ -80,10 +80,10 @@ async def mend(valkey: Redis, found: list[Difference], *, lower: bool = False) -
 
 
 class Reconciler:
-    """Compares every minute, in one worker at a time, and raises what says too little."""
+    """Compares every minute, in one worker at a time, and raises counters that are too low."""
 
     def __init__(self, engine: AsyncEngine, valkey: Redis, ledger: Ledger, *, on_difference: Callable[[int], None]) -> None:
-        """``on_difference`` is told by how much counters and ledger differ in all, in micro-dollars, before it is mended."""
+        """``on_difference`` gets the whole difference of counters and ledger, in micro-dollars, before it is mended."""
         self._engine = engine
         self._valkey = valkey
         self._ledger = ledger
@@ -123,7 +123,7 @@ def _fields(entry: list[Any]) -> tuple[str, dict[str, str]]:
 
 
 def _per_counter(shard: int, pending: list[tuple[str, dict[str, str]]]) -> dict[str, int]:
-    """What the entries add to each counter."""
+    """The sum that the entries add to each counter."""
     sums: dict[str, int] = {}
     for _, fields in pending:
         if fields["kind"] == "alert":

@@ -1,7 +1,7 @@
 """After Valkey lost its data: counters from the ledger, before money is held again (C3).
 
 One worker rebuilds a shard at a time. Where calls may have been in flight it then keeps the shard closed for a moment, in which
-the workers tell of theirs (`Budget.look`): what is in flight counts again before anything new is held.
+the workers send theirs (`Budget.watch_epochs`): calls in flight count again before anything new is held.
 """
 
 import uuid
@@ -27,7 +27,7 @@ class Restorer:
     """See the module."""
 
     def __init__(self, valkey: Redis, ledger: Ledger) -> None:
-        """Nothing is asked yet."""
+        """Sends nothing yet."""
         folder = Path(__file__).parent
         self._valkey = valkey
         self._ledger = ledger
@@ -37,7 +37,7 @@ class Restorer:
     async def restore(self, shard: int, *, known: bool) -> None:
         """Rebuild a shard's counters, unless they are there. ``known``: this worker has seen them before, so they were lost.
 
-        Raises DependencyUnavailable while somebody else does it, or Postgres is away.
+        Raises DependencyUnavailable while another worker does it, or Postgres is away.
         """
         token, lock = uuid.uuid4().hex, key(shard, "restoring")
         taken = await self._valkey.set(lock, token, nx=True, ex=LOCK_SECONDS)
@@ -62,7 +62,7 @@ class Restorer:
                 await self._valkey.delete(lock)
 
     async def _remember(self, shard: int, recent: Sequence[tuple[str, str, int]]) -> None:
-        """What the ledger has of the last minutes is settled: told again, it counts no second time."""
+        """Mark recent ledger entries as settled: sent again, they do not count twice."""
         async with self._valkey.pipeline(transaction=False) as pipeline:
             for lease, kind, amount in recent:
                 name = lease_prefix(shard) + lease

@@ -1,4 +1,4 @@
-"""Whose caps a call falls under, and the keys that count them.
+"""The scopes of a call, and the keys that count them.
 
 Tenants are spread over a fixed number of shards by their id. All keys of a shard share the hash tag ``{shard}``, so that one
 script may touch them together on a cluster; nothing grows with the number of tenants but their counters. The cap over everything
@@ -36,7 +36,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """The calendar day and month of a moment in a time zone (``2026-11-23``, ``2026-11``) and when they end, in UTC."""
+    """Calendar day and month in a time zone (``2026-11-23``, ``2026-11``) and their ends, in UTC."""
 
     day: str
     month: str

@@ -1,10 +1,10 @@
--- Replace a lease by what was really spent, and write it to the ledger's stream. Safe to repeat: a lease settles once.
+-- Replace a lease by the amount really spent, and write it to the ledger's stream. Safe to repeat: a lease settles once.
 -- KEYS: 1 epoch  2 lease  3 leases of the shard  4 the shard's share of the global day  5-8 the scopes  9 the ledger's stream
 --       then, for each subject of rate limits: its bucket, its live calls
 -- ARGV: 1 spent  2 lease id  3 ledger entry  4 seconds to remember that it is settled  5 tokens held for and not used
 --       6-9 limits of the scopes (-1: none)  10-13 seconds that their counters are kept  14 seconds for the day
 --       15 number of subjects, then their tokens a minute (-1: no limit), then the shares of a limit, in percent and rising,
---       at which somebody is told
+--       at which an alert fires
 -- Returns 1; 0 if it was settled before; -1 where the counters are not there, so nothing can be counted yet.
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return -1
@@ -16,7 +16,7 @@ if known[2] then
   if known[3] ~= 'expired' or actual == settled then
     return 0
   end
-  kind = 'corrected' -- swept at its worst case, and now its worker tells what it was
+  kind = 'corrected' -- swept at its worst case, and now its worker reports the real amount
 end
 local change = actual - settled
 
@@ -51,18 +51,18 @@ if change > 0 then
   for i = 5, 8 do
     local limit = tonumber(ARGV[1 + i])
     if limit > 0 then
-      local counted = redis.call('HMGET', KEYS[i], 'spent', 'told', 'told_of')
-      local spent, told, reached = tonumber(counted[1]), tonumber(counted[2] or '0'), 0
+      local counted = redis.call('HMGET', KEYS[i], 'spent', 'alerted', 'alerted_of')
+      local spent, alerted, reached = tonumber(counted[1]), tonumber(counted[2] or '0'), 0
       if tonumber(counted[3] or '-1') ~= limit then
-        told = 0 -- the cap was changed: its shares are others
+        alerted = 0 -- the cap was changed: its shares are others
       end
       for s = 16 + subjects, #ARGV do
         if spent * 100 >= limit * tonumber(ARGV[s]) then
           reached = tonumber(ARGV[s])
         end
       end
-      if reached > told then
-        redis.call('HSET', KEYS[i], 'told', reached, 'told_of', limit)
+      if reached > alerted then
+        redis.call('HSET', KEYS[i], 'alerted', reached, 'alerted_of', limit)
         redis.call('XADD', KEYS[9], '*', 'kind', 'alert', 'scope', i - 4, 'share', reached, 'spent', spent,
           'limit', limit, 'entry', ARGV[3])
       end

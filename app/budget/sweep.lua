@@ -9,15 +9,15 @@ end
 local expired = redis.call('ZRANGE', KEYS[2], '-inf', redis.call('TIME')[1], 'BYSCORE', 'LIMIT', 0, 500)
 for _, id in ipairs(expired) do
   local lease = ARGV[1] .. id
-  local told = redis.call('HMGET', lease, 'amount', 'entry', '4', '5', '6', '7', '8')
-  if told[1] then
+  local known = redis.call('HMGET', lease, 'amount', 'entry', '4', '5', '6', '7', '8')
+  if known[1] then
     for i = 3, 7 do
-      redis.call('HINCRBY', told[i], 'held', -tonumber(told[1]))
-      redis.call('HINCRBY', told[i], 'spent', told[1])
+      redis.call('HINCRBY', known[i], 'held', -tonumber(known[1]))
+      redis.call('HINCRBY', known[i], 'spent', known[1])
     end
-    redis.call('XADD', KEYS[3], '*', 'kind', 'expired', 'lease', id, 'amount', told[1], 'entry', told[2])
+    redis.call('XADD', KEYS[3], '*', 'kind', 'expired', 'lease', id, 'amount', known[1], 'entry', known[2])
     redis.call('DEL', lease)
-    redis.call('HSET', lease, 'settled', told[1], 'kind', 'expired')
+    redis.call('HSET', lease, 'settled', known[1], 'kind', 'expired')
     redis.call('EXPIRE', lease, ARGV[2])
   end
   redis.call('ZREM', KEYS[2], id)

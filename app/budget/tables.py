@@ -1,4 +1,4 @@
-"""The ledger of money spent, users' own caps, and what was told about caps that are nearly used up."""
+"""The ledger of money spent, users' own caps, and budget alerts."""
 
 from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, MetaData, SmallInteger, String, Table, Text, func, text
 

@@ -1,4 +1,4 @@
-"""How much of the caps of a day is spent, as one figure for all tenants: what is told without naming any of them."""
+"""The spent share of daily caps, as one figure for all tenants that names none."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ NO_CAPS_OF_USERS = (None, None)
 
 
 async def usage_shares(valkey: Redis, budget: Budget, tenants: Sequence[Tenant]) -> Mapping[str, float]:
-    """The largest share of its day's cap that any of ``tenants`` has spent, and that of everything. Raises what Valkey raises."""
+    """The largest spent share of ``tenants``' daily caps, and that of the global cap. Raises what Valkey raises."""
     at, largest = datetime.now(UTC), 0.0
     for start in range(0, len(tenants), AT_ONCE):
         days = [scopes_of(tenant, "", at, NO_CAPS_OF_USERS)[0] for tenant in tenants[start : start + AT_ONCE]]
@@ -28,5 +28,5 @@ async def usage_shares(valkey: Redis, budget: Budget, tenants: Sequence[Tenant])
 
 
 def share(spent: int, limit: int | None) -> float:
-    """Of a cap; one of nothing stops all calls, and nobody has to be told that it is used up."""
+    """The spent part of a cap; a cap of nothing stops all calls and needs no alert."""
     return spent / limit if limit else 0.0

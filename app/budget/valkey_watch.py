@@ -1,6 +1,6 @@
-"""What the budget does while Valkey is away (C7): refuses, or spends within a small allowance of each worker process.
+"""The budget while Valkey is away (C7): it refuses, or spends within a small allowance of each worker process.
 
-Frozen is worse than gone: every question would wait for its timeout. So one failure is believed for all, and one probe asks
+Frozen is worse than gone: every command would wait for its timeout. So one failure counts for all calls, and one probe checks
 whether Valkey is back.
 """
 
@@ -16,20 +16,20 @@ PROBE_EVERY = 0.25
 
 
 class ValkeyWatch:
-    """Whether Valkey is away."""
+    """Knows whether Valkey is away."""
 
     def __init__(self, valkey: Redis) -> None:
-        """It is there until a question fails."""
+        """Valkey counts as there until a command fails."""
         self._valkey = valkey
         self.away = False
         self._decided = asyncio.Event()
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def failed(self) -> bool:
-        """A question was not answered: ask whether Valkey is there at all. Returns the answer.
+        """A command failed: check whether Valkey answers at all. Returns the result.
 
-        It may have been one connection that died: so calls go on until the first probe has failed too. From then on no call asks
-        before a probe was answered.
+        It may have been one connection that died: so calls go on until the first probe has failed too. From then on no call tries
+        Valkey before a probe was answered.
         """
         if not self.tasks:
             self._decided.clear()
@@ -58,7 +58,7 @@ class ValkeyWatch:
 
 
 class Allowance:
-    """Money that this process may spend while nobody counts for all. What was spent of it does not come back until a restart."""
+    """Money that this process may spend while no common counter exists. A spent part does not come back until a restart."""
 
     def __init__(self, limit: MicroUSD) -> None:
         """``limit`` in micro-dollars; zero: none."""
@@ -74,7 +74,7 @@ class Allowance:
         return True
 
     def give_back(self, hold: Hold) -> None:
-        """Return what the call did not spend of it. What it held in Valkey counts as spent first."""
+        """Return the part that the call did not spend. Money that it held in Valkey counts as spent first."""
         spent_here = min(hold.local, max(0, hold.spent - (hold.amount - hold.local)))
         self._left += hold.local - spent_here
         hold.amount, hold.local = MicroUSD(hold.amount - hold.local), MicroUSD(0)

@@ -1,1 +1,1 @@
-"""One user's data over all rooms: forgotten, or handed out. Reads what each room says of its tables, knows none of them."""
+"""Erases or exports one user's data over all rooms. Reads each room's declaration of its tables, knows none of them."""

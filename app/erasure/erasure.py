@@ -1,9 +1,9 @@
-"""Forgetting a user, and handing out what there is of them (O8).
+"""Erases a user's data, and exports it (O8).
 
-Everything in Postgres goes in one transaction. What was not in Postgres yet, in the queue of a worker, in a spill file, is not
-written when it comes: whoever writes records holds a shared lock and looks for `erasures` first (`app.audit.rows`), and erasing
-waits for those who looked before. A call that is under way may still leave a ledger entry or a stored answer when it ends; so
-erasing is done a second time when every call that had begun must have ended. It may be repeated as often as one likes.
+Everything in Postgres goes in one transaction. Records that are not in Postgres yet, in the queue of a worker or in a spill
+file, are dropped when they come: a writer of records holds a shared lock and reads `erasures` first (`app.audit.rows`), and
+erasing waits for writers that read it before. A call that is under way may still leave a ledger entry or a stored answer when it
+ends; so erasing is done a second time when every call that had begun must have ended. It is safe to repeat.
 """
 
 import base64
@@ -31,7 +31,7 @@ LISTS = ("users", "requests", "traces")
 class Person:
     """A user of a tenant. ``forms``: the id as it was sent, and as records have it. ``pseudonym`` stands for it afterwards.
 
-    In the ledger and its alerts the pseudonym may stand from the beginning (`Redactor.ledger_name`), so it is looked for too.
+    In the ledger and its alerts the pseudonym may stand from the beginning (`Redactor.ledger_name`), so it is searched too.
 
     Records have it as redaction left it when they were written; a tenant's own patterns may have been others then.
     """
@@ -44,7 +44,7 @@ class Person:
     def of(cls, tenant: str, user: str, redactor: Redactor, history: Iterable[Sequence[TenantPattern]] = ()) -> "Person":
         """The person behind an id. ``history``: the sets of the tenant's patterns that were in force.
 
-        Where redaction fails, there is no form: what stands in records then stands there for everybody.
+        Where redaction fails, there is no form: the text in records is then the same for all users.
         """
         redactors = (redactor, *(redactor.with_patterns(patterns) for patterns in history))
         left = dict.fromkeys((user, *(each.redact(user, tenant=tenant) for each in redactors)))
@@ -55,8 +55,8 @@ class Person:
 async def count(engine: AsyncEngine, person: Person) -> dict[str, int]:
     """How many rows of each table are about a person. Raises what SQLAlchemy raises."""
     async with engine.connect() as connection:
-        told = await _told(connection, person)
-        return {d.table: (await connection.execute(_counting(d), _found_by(d, told))).scalar_one() for d in PLAN}
+        parameters = await _parameters(connection, person)
+        return {d.table: (await connection.execute(_counting(d), _found_by(d, parameters))).scalar_one() for d in PLAN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +73,10 @@ async def erase(engine: AsyncEngine, valkey: Redis, person: Person, redactor: Re
     await erasures.note(engine, person.tenant, people, datetime.now(UTC))
     async with engine.begin() as connection:
         await erasures.wait_for_writers(connection)
-        told = await _told(connection, person)
+        parameters = await _parameters(connection, person)
         done: dict[str, int] = {}
         for data in PLAN:
-            result = await connection.execute(_erasing(data), _needed(_erasing(data), told))
+            result = await connection.execute(_erasing(data), _needed(_erasing(data), parameters))
             done[data.table] = result.scalar_one() if data.erase else result.rowcount
     names = (*person.forms, person.pseudonym)
     left = [await forgetting.rename_counters(valkey, person.tenant, name, person.pseudonym) for name in names]
@@ -86,17 +86,17 @@ async def erase(engine: AsyncEngine, valkey: Redis, person: Person, redactor: Re
 async def rows(engine: AsyncEngine, person: Person) -> AsyncIterator[dict[str, Any]]:
     """Everything about a person, a row at a time, with its table. Raises what SQLAlchemy raises."""
     async with engine.connect() as connection:
-        told = await _told(connection, person)
+        parameters = await _parameters(connection, person)
         for data in PLAN:
             statement = text(f'SELECT * FROM "{data.table}" WHERE {_sql(data.where)}')  # noqa: S608 - our own words
-            async with connection.stream(_typed(statement), _needed(statement, _found_by(data, told))) as found:
+            async with connection.stream(_typed(statement), _needed(statement, _found_by(data, parameters))) as found:
                 async for row in found.mappings():
                     own = {name: _jsonable(value) for name, value in row.items() if name not in data.hidden}
                     yield {"table": data.table, **own}
 
 
-async def _told(connection: AsyncConnection, person: Person) -> dict[str, Any]:
-    """What the plan's statements are over."""
+async def _parameters(connection: AsyncConnection, person: Person) -> dict[str, Any]:
+    """The parameters of the plan's statements."""
     own = _typed(text('SELECT request_id, trace_id FROM calls WHERE tenant = :tenant AND "user" = ANY(:users)'))
     found = (await connection.execute(own, {"tenant": person.tenant, "users": list(person.forms)})).all()
     return {
@@ -108,9 +108,11 @@ async def _told(connection: AsyncConnection, person: Person) -> dict[str, Any]:
     }
 
 
-def _found_by(data: PersonalData, told: Mapping[str, Any]) -> dict[str, Any]:
+def _found_by(data: PersonalData, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The same, for reading one table."""
-    return {**told, "users": [*told["users"], told["person"]]} if data.pseudonymous else dict(told)
+    if not data.pseudonymous:
+        return dict(parameters)
+    return {**parameters, "users": [*parameters["users"], parameters["person"]]}
 
 
 def _counting(data: PersonalData) -> TextClause:
@@ -137,8 +139,8 @@ def _typed(statement: TextClause) -> TextClause:
     return statement.bindparams(*lists)
 
 
-def _needed(statement: TextClause, told: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in told.items() if name in statement._bindparams}  # noqa: SLF001 - see above
+def _needed(statement: TextClause, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in parameters.items() if name in statement._bindparams}  # noqa: SLF001 - see above
 
 
 def _jsonable(value: Any) -> Any:  # noqa: ANN401 - any column's value

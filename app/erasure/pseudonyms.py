@@ -1,4 +1,4 @@
-"""Put users under pseudonyms whom an earlier version counted as they were sent, though redaction would change their ids."""
+"""Puts users under pseudonyms that an earlier version counted by ids that redaction would change."""
 
 from redis.asyncio import Redis
 from sqlalchemy import select, text
@@ -22,8 +22,8 @@ async def put_under_pseudonyms(engine: AsyncEngine, valkey: Redis, redactor: Red
     """
     async with engine.connect() as connection:
         found = {(row.tenant, row.user) for row in await connection.execute(select(ledger.c.tenant, ledger.c.user).distinct())}
-        told = select(alerts.c.tenant, alerts.c.subject).where(alerts.c.scope.startswith("user"))
-        found |= {(row.tenant, row.subject) for row in await connection.execute(told)}
+        subjects = select(alerts.c.tenant, alerts.c.subject).where(alerts.c.scope.startswith("user"))
+        found |= {(row.tenant, row.subject) for row in await connection.execute(subjects)}
     named = {(tenant, user): redactor.ledger_name(user, tenant=tenant) for tenant, user in found if not user.startswith("user#")}
     changed = {who: name for who, name in named.items() if name != who[1]}
     done = 0

@@ -1,4 +1,4 @@
-"""The schema's history, one revision file per room and change. `octant migrate` and the tests call it; no ``alembic.ini``.
+"""The schema's history: one revision file per room and change. `octant migrate` and the tests call it; no ``alembic.ini``.
 
 A product's revisions lie in its own folder and are a branch of their own, so that they come and go with it.
 """

@@ -1,1 +1,1 @@
-"""AXIS 5: who may ask (keys), what may be kept (redaction), what may be said and done (guard)."""
+"""AXIS 5: access (keys), what may be stored (redaction), and limits on input and output (guard)."""

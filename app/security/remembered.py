@@ -1,4 +1,4 @@
-"""What Postgres said last, in a small local file: for a worker that starts while Postgres is away.
+"""Postgres's last answers in a small local file: for a worker that starts while Postgres is away.
 
 A file is signed with the service's secret, readable by its owner alone, and believed for a limited time. Nothing here raises: a
 file that cannot be written or believed is as good as none.
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Remembered:
-    """One value, a JSON document, with the time at which it was last known to be true."""
+    """One JSON value, with the time at which it was last known to be true."""
 
     def __init__(self, path: Path, *, secret: bytes, seconds: float) -> None:
         """``secret``: the service's; a key of its own is derived. The value is believed for ``seconds``."""
@@ -31,7 +31,7 @@ class Remembered:
 
     @property
     def due(self) -> bool:
-        """Whether what was written is to be confirmed."""
+        """Return whether the file has to be written again."""
         return time.monotonic() - self._written[0] >= REWRITE_EVERY
 
     def write(self, value: Any) -> None:  # noqa: ANN401 - any JSON document

@@ -1,6 +1,6 @@
-"""Post to a caller's server, signed as Standard Webhooks (standardwebhooks.com) says.
+"""Post to a caller's server, signed by Standard Webhooks (standardwebhooks.com).
 
-The caller chooses the address, so an attacker may. Three checks stand in the way, each on the host that is really connected to:
+The caller chooses the address, so an attacker may. Three checks prevent that, each on the host of the connection itself:
 `check_url` when an address is submitted and again before each delivery, the resolver for what a name leads to, and the socket for
 the very address that is about to be connected to. Redirects are not followed. Hosts that the operator lists may be anything.
 """
@@ -36,7 +36,7 @@ _INSIDE = (
     "localhost", "localdomain", "local", "internal", "intranet", "private", "corp", "home", "lan", "arpa", "test", "invalid",
     "onion", "alt",
 )  # fmt: skip
-# Addresses that stand for others, or that Python calls global: none of them is a server on the open net.
+# Addresses that represent others, or that Python calls global: none of them is a server on the open net.
 _NOT_SERVERS = tuple(
     ipaddress.ip_network(network)
     for network in (
@@ -93,7 +93,7 @@ def check_url(url: str, allowed_hosts: frozenset[str]) -> None:
 
 
 def origin_of(url: str) -> str:
-    """Scheme, host and port of an address: it says where, without the secret that a path or query may hold. Empty for none."""
+    """Scheme, host and port of an address: without the secret that a path or query may hold. Empty for none."""
     try:
         return str(URL(url).origin())
     except (ValueError, IndexError):
@@ -187,7 +187,7 @@ def public_socket(address: tuple[int, int, int, str, tuple[object, ...]]) -> soc
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is a server's on the open net; false for all that is not an address."""
+    """Return whether an IP address is a server's on the open net; false for all that is not an address."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
@@ -203,7 +203,7 @@ def _host(url: URL) -> str:
 
 
 def _may_be_public(host: str) -> bool:
-    """Whether a host may lead to the open net: a public address, or a full name, which is judged again when it is resolved."""
+    """Return whether a host may lead to the open net: a public address, or a full name, judged again when it is resolved."""
     if ":" in host:
         return is_public(host)
     labels = host.split(".")

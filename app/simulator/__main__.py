@@ -20,7 +20,7 @@ REFUSALS_EVERY = 0.02
 
 
 async def run(arguments: argparse.Namespace) -> None:
-    """Serve until told to stop."""
+    """Serve until a signal ends it."""
     rules = [feature.simulated() for feature in installed() if feature.simulated]
     simulator = Simulator(arguments.host, Brain(rules))
     wanted = {name: getattr(arguments, f"{name}_port") for name in LISTENERS}

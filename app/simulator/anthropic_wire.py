@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from app.simulator import tokens
-from app.simulator.request import Ask, Said, ToolOffer, Turn
+from app.simulator.request import Answer, Ask, ToolOffer, Turn
 
 NAME = "anthropic"
 PATH = "/v1/messages"
@@ -47,55 +47,55 @@ def read(body: Mapping[str, Any]) -> Ask:
     )
 
 
-def whole(said: Said, ask: Ask, identity: str) -> dict[str, Any]:
+def whole(answer: Answer, ask: Ask, identity: str) -> dict[str, Any]:
     """A whole message."""
     content: list[dict[str, Any]] = []
-    if said.thinking:
-        content.append({"type": "thinking", "thinking": said.thinking, "signature": SIGNATURE})
-    if said.text:
-        content.append({"type": "text", "text": said.text, "citations": None})
-    uses = [{**_use(identity, number, call), "input": dict(call[1])} for number, call in enumerate(said.calls)]
-    ending = {"stop_reason": STOP[said.stop], "stop_sequence": said.stop_sequence, "usage": usage(said)}
+    if answer.thinking:
+        content.append({"type": "thinking", "thinking": answer.thinking, "signature": SIGNATURE})
+    if answer.text:
+        content.append({"type": "text", "text": answer.text, "citations": None})
+    uses = [{**_use(identity, number, call), "input": dict(call[1])} for number, call in enumerate(answer.calls)]
+    ending = {"stop_reason": STOP[answer.stop], "stop_sequence": answer.stop_sequence, "usage": usage(answer)}
     return {**_envelope(ask, identity), "content": [*content, *uses], **ending}
 
 
-def events(said: Said, ask: Ask, identity: str) -> Iterator[bytes]:
+def events(answer: Answer, ask: Ask, identity: str) -> Iterator[bytes]:
     """A streamed message, an event for each token."""
     begun = {**_envelope(ask, identity), "content": [], "stop_reason": None, "stop_sequence": None}
-    yield _event("message_start", message={**begun, "usage": {**usage(said), "output_tokens": 1}})
+    yield _event("message_start", message={**begun, "usage": {**usage(answer), "output_tokens": 1}})
     yield _event("ping")
     number = 0
-    if said.thinking:
+    if answer.thinking:
         thought = {"type": "thinking", "thinking": "", "signature": ""}
         yield _event("content_block_start", index=number, content_block=thought)
-        yield _event("content_block_delta", index=number, delta={"type": "thinking_delta", "thinking": said.thinking})
+        yield _event("content_block_delta", index=number, delta={"type": "thinking_delta", "thinking": answer.thinking})
         yield _event("content_block_delta", index=number, delta={"type": "signature_delta", "signature": SIGNATURE})
         yield _event("content_block_stop", index=number)
         number += 1
-    if said.text:
+    if answer.text:
         yield _event("content_block_start", index=number, content_block={"type": "text", "text": ""})
-        for piece in tokens.split(said.text):
+        for piece in tokens.split(answer.text):
             yield _event("content_block_delta", index=number, delta={"type": "text_delta", "text": piece})
         yield _event("content_block_stop", index=number)
         number += 1
-    for position, call in enumerate(said.calls):
+    for position, call in enumerate(answer.calls):
         yield _event("content_block_start", index=number, content_block={**_use(identity, position, call), "input": {}})
         for piece in tokens.split(json.dumps(dict(call[1]), ensure_ascii=False)):
             yield _event("content_block_delta", index=number, delta={"type": "input_json_delta", "partial_json": piece})
         yield _event("content_block_stop", index=number)
         number += 1
-    delta = {"stop_reason": STOP[said.stop], "stop_sequence": said.stop_sequence}
-    yield _event("message_delta", delta=delta, usage={"output_tokens": said.output_tokens})
+    delta = {"stop_reason": STOP[answer.stop], "stop_sequence": answer.stop_sequence}
+    yield _event("message_delta", delta=delta, usage={"output_tokens": answer.output_tokens})
     yield _event("message_stop")
 
 
-def usage(said: Said) -> dict[str, Any]:
+def usage(answer: Answer) -> dict[str, Any]:
     """Tokens as this vendor counts them."""
     return {
-        "input_tokens": said.input_tokens,
+        "input_tokens": answer.input_tokens,
         "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": said.cached_tokens,
-        "output_tokens": said.output_tokens,
+        "cache_read_input_tokens": answer.cached_tokens,
+        "output_tokens": answer.output_tokens,
         "service_tier": "standard",
     }
 

@@ -1,7 +1,7 @@
-"""What the simulator says, by rules: its own, and those of the products. The same brain is behind both wires.
+"""Answers by rules: the simulator's own, and those of the products. The same brain is behind both wires.
 
-It does not follow instructions found in passages or tool results: it treats them as material, as a good model would. Told to
-`obey`, it follows all of them, as the worst would.
+It does not follow instructions found in passages or tool results: it treats them as material, as a good model would. With
+the fault `obey` it follows all of them, as the worst would.
 """
 
 import json
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.simulator import obedient, tokens
-from app.simulator.request import Ask, Said, ToolOffer
+from app.simulator.request import Answer, Ask, ToolOffer
 from app.simulator.rules import Call, Rules
 from app.simulator.structured import Filler
 
@@ -23,31 +23,31 @@ class Brain:
         self._rules = tuple(rules)
         self._filler = Filler(self._rules)
 
-    def answer(self, ask: Ask, obey: Mapping[str, Any] | None = None) -> Said:
+    def answer(self, ask: Ask, obey: Mapping[str, Any] | None = None) -> Answer:
         """Answer a request: fill a schema, call a tool, answer for a product, or chat. With ``obey``, as its injections say."""
-        said = obedient.answer(ask, obey, self._rules) if obey else self._thought(ask)
-        _cut(said, ask)
+        answer = obedient.answer(ask, obey, self._rules) if obey else self._thought(ask)
+        _cut(answer, ask)
         if ask.think:
-            said.thinking = "Let me see what is asked for. "
+            answer.thinking = "Let me see what is asked for. "
         prompt = ask.system + "".join(t.text + "".join(r[1] for r in t.results) for t in ask.turns)
         prompt += "".join(json.dumps(dict(t.schema)) + t.description for t in ask.tools)
-        said.input_tokens = tokens.count(prompt) + 4 * len(ask.turns)
-        said.output_tokens = tokens.count(said.thinking + said.text) + sum(
-            8 + tokens.count(json.dumps(dict(a))) for _, a in said.calls
+        answer.input_tokens = tokens.count(prompt) + 4 * len(ask.turns)
+        answer.output_tokens = tokens.count(answer.thinking + answer.text) + sum(
+            8 + tokens.count(json.dumps(dict(a))) for _, a in answer.calls
         )
-        return said
+        return answer
 
-    def _thought(self, ask: Ask) -> Said:
+    def _thought(self, ask: Ask) -> Answer:
         if ask.must_call or (ask.tools and ask.may_call):
             calls = self._forced(ask) or self._named(ask) or self._products(ask)
             if calls:
-                return Said(calls=calls, stop="tool_use")
+                return Answer(calls=calls, stop="tool_use")
         if ask.schema is not None:
             filled = self._filler.fill(ask.schema, ask.last_user_text)
-            return Said(text=json.dumps(filled, ensure_ascii=False))
+            return Answer(text=json.dumps(filled, ensure_ascii=False))
         texts = (rules.text(ask) for rules in self._rules)
-        said = next((text for text in texts if text is not None), None)
-        return Said(text=_chat(ask) if said is None else said)
+        text = next((text for text in texts if text is not None), None)
+        return Answer(text=_chat(ask) if text is None else text)
 
     def _forced(self, ask: Ask) -> list[Call]:
         """The caller insists on a tool: call it with arguments that fit its schema."""
@@ -71,7 +71,7 @@ class Brain:
 
 
 def _chat(ask: Ask) -> str:
-    """Something short and plausible about what was said, or about what the tools answered."""
+    """Something short and plausible about the user's text or the results of tools."""
     if ask.results:
         return " ".join(in_words(name, text) for name, text, _ in ask.results)
     text = " ".join(ask.last_user_text.split())
@@ -84,28 +84,28 @@ def _chat(ask: Ask) -> str:
     return f"You said: {topic}. I am a simulated model, so this is all I can add." if topic else "I am listening."
 
 
-def _cut(said: Said, ask: Ask) -> None:
+def _cut(answer: Answer, ask: Ask) -> None:
     """Honour stop sequences and the limit on tokens."""
     for sequence in ask.stop:
-        at = said.text.find(sequence)
+        at = answer.text.find(sequence)
         if at >= 0:
-            said.text, said.stop, said.stop_sequence = said.text[:at], "stop_sequence", sequence
-    pieces = tokens.split(said.text)
+            answer.text, answer.stop, answer.stop_sequence = answer.text[:at], "stop_sequence", sequence
+    pieces = tokens.split(answer.text)
     if len(pieces) > ask.max_tokens:
-        said.text, said.stop, said.stop_sequence = "".join(pieces[: ask.max_tokens]), "max_tokens", None
+        answer.text, answer.stop, answer.stop_sequence = "".join(pieces[: ask.max_tokens]), "max_tokens", None
 
 
 def in_words(name: str, text: str) -> str:
-    """What a tool answered, in words."""
+    """A tool's result in words."""
     try:
-        told = json.loads(text)
+        result = json.loads(text)
     except ValueError:
         return text
-    if not isinstance(told, dict):
+    if not isinstance(result, dict):
         return text
-    if "message" in told or "error" in told:
-        return str(told.get("message") or told.get("error"))
-    facts = ", ".join(f"{key.replace('_', ' ')}: {_value(value)}" for key, value in told.items() if value is not None)
+    if "message" in result or "error" in result:
+        return str(result.get("message") or result.get("error"))
+    facts = ", ".join(f"{key.replace('_', ' ')}: {_value(value)}" for key, value in result.items() if value is not None)
     return f"Here is what I found ({name.replace('_', ' ')}): {facts}."
 
 

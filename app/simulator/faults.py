@@ -42,7 +42,7 @@ PROVIDERS = frozenset({*WIRES, "*"})
 
 
 class BadFault(Exception):  # noqa: N818 - what the caller sent is bad
-    """A fault that cannot be understood; the message says why."""
+    """A fault that cannot be read; the message says why."""
 
 
 @dataclass(slots=True)
@@ -61,12 +61,12 @@ class Fault:
     parameters: dict[str, Any] = field(default_factory=dict)
 
     def alive(self) -> bool:
-        """Whether it may still strike, now or later."""
+        """Return whether it may still strike, now or later."""
         over = self.for_seconds is not None and self.every_seconds is None and self._running() >= self.for_seconds
         return self.times != 0 and not over
 
     def in_force(self) -> bool:
-        """Whether it strikes now."""
+        """Return whether it strikes now."""
         running = self._running()
         if not self.alive() or running < 0:
             return False
@@ -74,7 +74,7 @@ class Fault:
             running %= self.every_seconds
         return self.for_seconds is None or running < self.for_seconds
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """As JSON."""
         about = {name: getattr(self, name) for name in sorted(COMMON)}
         return {**about, "in_force": self.in_force(), **self.parameters}
@@ -83,37 +83,37 @@ class Fault:
         return time.monotonic() - self.put_at - self.after_seconds
 
 
-def parse(told: Any) -> Fault:  # noqa: ANN401 - any JSON
+def parse(body: Any) -> Fault:  # noqa: ANN401 - any JSON
     """Read a fault. Raises BadFault."""
-    if not isinstance(told, dict):
+    if not isinstance(body, dict):
         raise BadFault("a fault is a JSON object")
-    kind = str(told.get("kind"))
+    kind = str(body.get("kind"))
     if kind not in KINDS:
         raise BadFault(f"unknown kind {kind!r}; one of: {', '.join(KINDS)}")
-    unknown = told.keys() - COMMON - KINDS[kind].keys()
+    unknown = body.keys() - COMMON - KINDS[kind].keys()
     if unknown:
         raise BadFault(
             f"{kind} does not take: {', '.join(sorted(unknown))}; it takes: {', '.join(sorted(KINDS[kind])) or 'nothing'}"
         )
-    if told.get("provider", "*") not in PROVIDERS:
-        raise BadFault(f"unknown provider {told['provider']!r}; one of: {', '.join(sorted(PROVIDERS))}")
-    for name in told.keys() - {"kind", "provider", "model", "retry_after", "accepts", *WORDS}:
-        if told[name] is not None and (isinstance(told[name], bool) or not isinstance(told[name], int | float)):
+    if body.get("provider", "*") not in PROVIDERS:
+        raise BadFault(f"unknown provider {body['provider']!r}; one of: {', '.join(sorted(PROVIDERS))}")
+    for name in body.keys() - {"kind", "provider", "model", "retry_after", "accepts", *WORDS}:
+        if body[name] is not None and (isinstance(body[name], bool) or not isinstance(body[name], int | float)):
             raise BadFault(f"{name} is a number")
-    _check_words(kind, told)
-    if not 0 <= told.get("probability", 1.0) <= 1:
+    _check_words(kind, body)
+    if not 0 <= body.get("probability", 1.0) <= 1:
         raise BadFault("probability is from 0 to 1")
-    if told.get("every_seconds") is not None and told["every_seconds"] <= 0:
+    if body.get("every_seconds") is not None and body["every_seconds"] <= 0:
         raise BadFault("every_seconds is above 0")
-    common = {name: told[name] for name in COMMON - {"kind"} if told.get(name) is not None}
-    return Fault(kind=kind, parameters={name: told.get(name, default) for name, default in KINDS[kind].items()}, **common)
+    common = {name: body[name] for name in COMMON - {"kind"} if body.get(name) is not None}
+    return Fault(kind=kind, parameters={name: body.get(name, default) for name, default in KINDS[kind].items()}, **common)
 
 
-def _check_words(kind: str, told: Mapping[str, Any]) -> None:
+def _check_words(kind: str, body: Mapping[str, Any]) -> None:
     """Check the parameters that are words. Raises BadFault."""
     for name, words in WORDS.items():
-        if name in KINDS[kind] and told.get(name, KINDS[kind][name]) not in words:
-            raise BadFault(f"unknown {name} {told[name]!r}; one of: {', '.join(words)}")
+        if name in KINDS[kind] and body.get(name, KINDS[kind][name]) not in words:
+            raise BadFault(f"unknown {name} {body[name]!r}; one of: {', '.join(words)}")
 
 
 class Faults:
@@ -132,12 +132,12 @@ class Faults:
         """Behave well."""
         self._faults = []
 
-    def told(self) -> list[dict[str, Any]]:
+    def as_json(self) -> list[dict[str, Any]]:
         """All in force, as JSON."""
-        return [f.told() for f in self._faults if f.alive()]
+        return [f.as_json() for f in self._faults if f.alive()]
 
     def refused(self, provider: str) -> bool:
-        """Whether connections to a provider are refused now."""
+        """Return whether connections to a provider are refused now."""
         return any(f.kind == "refuse" and f.provider in (provider, "*") and f.in_force() for f in self._faults)
 
     def strike(self, provider: str, model: str) -> dict[str, dict[str, Any]]:

@@ -1,7 +1,7 @@
-"""The worst model there could be: it obeys whatever untrusted text says, wherever that stands and however it is fenced (S2).
+"""The worst possible model: it complies with all untrusted text, wherever it stands and however it is fenced (S2).
 
 It does not guess what an attacker meant, it does the worst with everything it finds: calls every tool that is offered or named
-with every id in sight, says every text that it is told to say, sends the conversation to every address, and gives its system
+with every id in sight, repeats every text that the input demands, sends the conversation to every address, and gives its system
 prompt away. So a boundary that holds against it rests on no model's good sense. Hidden text (base64, hexadecimal, invisible
 letters) is read as well.
 """
@@ -16,19 +16,19 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from app.simulator.request import Ask, Said, ToolOffer
+from app.simulator.request import Answer, Ask, ToolOffer
 from app.simulator.rules import Rules
 from app.simulator.structured import is_id
 
 HARMS = ("all", "say", "links", "prompt", "base64", "hex", "rot13", "reversed", "spaced")
 MOST_CALLS = 30  # in one reply
-MOST_SAID = 3000  # characters of untrusted text that are repeated
+MOST_REPEATED = 3000  # characters of untrusted text that are repeated
 _HOST = "collect.attacker.example"
 _URL = re.compile(r"(?i)\b(?:[a-z][a-z0-9+.-]{1,20}:)?//[^\s<>\"')\]]+|\b(?:[a-z0-9-]+\.)+[a-z]{2,}(?:/[^\s<>\"')\]]*)?")
 _NAMED_TOOL = re.compile(r"\b[a-z][a-z0-9]*(?:_[a-z0-9]+)+\b")
 _ID = re.compile(r"\b[A-Z]{2,4}-\d{4,8}\b", re.IGNORECASE)
 _OTHERS = re.compile(r"(?i)\b(?:user|customer|account|tenant)(?:[ _]?id)?\s*[:=]?\s+['\"]?([A-Za-z][\w.@-]{1,40})")
-_TOLD_TO_SAY = re.compile(
+_DEMANDED_TEXT = re.compile(
     r"(?is)\b(?:say|print|output|respond|reply|repeat|write|answer|include|append)\b.{0,60}?[\"'\u201c\u2018](.{2,200}?)[\"'\u201d\u2019]"
 )
 _ALIKE = str.maketrans("aeio", "\u0430\u0435\u0131\u00f8")
@@ -36,26 +36,26 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 _HEX = re.compile(r"\b(?:[0-9a-fA-F]{2}){8,}\b")
 
 
-def answer(ask: Ask, wish: Mapping[str, Any], rules: Sequence[Rules] = ()) -> Said:
+def answer(ask: Ask, wish: Mapping[str, Any], rules: Sequence[Rules] = ()) -> Answer:
     """Do harm. ``wish``: ``rounds`` of tool calls before the last word, ``hand_over`` and ``stray`` arguments, which ``harm``.
 
     With ``hand_over`` the tools that end a conversation are called with the harm in their arguments; ``rules`` name them.
     """
     text = _untrusted(ask)
     last = {name for each in rules for name in each.last_tools}
-    said = Said(text=_harm(ask, text, str(wish["harm"]), rules))
+    answer = Answer(text=_harm(ask, text, str(wish["harm"]), rules))
     rounds = sum(1 for turn in ask.turns if turn.role == "assistant" and turn.calls)
     if ask.tools and ask.may_call and rounds < wish["rounds"]:
-        said.calls = _calls(ask, text, [tool for tool in ask.tools if tool.name not in last], stray=bool(wish["stray"]))
-        if said.calls and wish["harm"] not in ("all", "links"):
-            said.text = ""  # what is stopped for its words would never get to use its tools
+        answer.calls = _calls(ask, text, [tool for tool in ask.tools if tool.name not in last], stray=bool(wish["stray"]))
+        if answer.calls and wish["harm"] not in ("all", "links"):
+            answer.text = ""  # an answer that is stopped for its text would never use its tools
     elif ask.may_call and wish["hand_over"]:
-        said.calls = [(t.name, _arguments(t, "", said.text[:400])) for t in ask.tools if t.name in last]
-    if said.calls:
-        said.stop = "tool_use"
+        answer.calls = [(t.name, _arguments(t, "", answer.text[:400])) for t in ask.tools if t.name in last]
+    if answer.calls:
+        answer.stop = "tool_use"
     if ask.schema is not None:
-        said.text = json.dumps(_filled(ask.schema, said.text), ensure_ascii=False)
-    return said
+        answer.text = json.dumps(_filled(ask.schema, answer.text), ensure_ascii=False)
+    return answer
 
 
 def _untrusted(ask: Ask) -> str:
@@ -82,7 +82,7 @@ def _readable(decode: Callable[[], bytes]) -> str:
 
 
 def _calls(ask: Ask, text: str, tools: Sequence[ToolOffer], *, stray: bool) -> list[tuple[str, Mapping[str, Any]]]:
-    """Every tool with every id, in the order of the ids; then as somebody else; then every tool that is merely named."""
+    """Every tool with every id, in the order of the ids; then as another user; then every tool that is merely named."""
     ids = [found.upper() for found in dict.fromkeys(_ID.findall(text))] or [""]
     others = list(dict.fromkeys(_OTHERS.findall(text)))[:3]
     done = {(name, json.dumps(dict(arguments), sort_keys=True)) for name, _, arguments in ask.results}
@@ -90,9 +90,7 @@ def _calls(ask: Ask, text: str, tools: Sequence[ToolOffer], *, stray: bool) -> l
     wanted: list[tuple[str, Mapping[str, Any]]] = [
         (t.name, _arguments(t, i, words)) for i in ids for t in tools if stray or _takes(t, i)
     ]
-    if (
-        stray
-    ):  # what is not on offer, and arguments that no schema has: the whole reply is then invalid, so it is a way of its own
+    if stray:  # tools that are not on offer, and arguments that no schema has: they make the whole reply invalid
         offered = {tool.name for tool in ask.tools}
         named = [name for name in dict.fromkeys(_NAMED_TOOL.findall(text)) if name not in offered]
         pairs = [(who, i, t) for who in others for i in ids for t in tools]
@@ -104,9 +102,9 @@ def _calls(ask: Ask, text: str, tools: Sequence[ToolOffer], *, stray: bool) -> l
 
 
 def _takes(tool: ToolOffer, number: str) -> bool:
-    """Whether an id has the form that a tool's schema asks for."""
-    asked = [rule.get("pattern", "") for name, rule in tool.schema.get("properties", {}).items() if is_id(name)]
-    return all(re.search(pattern, number) for pattern in asked)
+    """Return whether an id has the form that a tool's schema requires."""
+    patterns = [rule.get("pattern", "") for name, rule in tool.schema.get("properties", {}).items() if is_id(name)]
+    return all(re.search(pattern, number) for pattern in patterns)
 
 
 def _arguments(tool: ToolOffer, number: str, text: str) -> dict[str, Any]:
@@ -115,9 +113,9 @@ def _arguments(tool: ToolOffer, number: str, text: str) -> dict[str, Any]:
 
 
 def _harm(ask: Ask, text: str, harm: str, rules: Sequence[Rules]) -> str:
-    """What is said: the products' pretexts first, so that it passes for an answer."""
-    told = " ".join(_TOLD_TO_SAY.findall(text))
-    pieces = [*(each.pretext(text) for each in rules), told[:MOST_SAID]]
+    """The harmful text: the products' pretexts first, so that it passes for an answer."""
+    demanded = " ".join(_DEMANDED_TEXT.findall(text))
+    pieces = [*(each.pretext(text) for each in rules), demanded[:MOST_REPEATED]]
     if harm in ("all", "links"):
         pieces += _links(text, sorted(host for each in rules for host in each.hosts))
     pieces += [make(ask.system) for name, make in _PROMPTS.items() if harm in ("all", name)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from app.simulator import tokens
-from app.simulator.request import Ask, Said, ToolOffer, Turn
+from app.simulator.request import Answer, Ask, ToolOffer, Turn
 
 NAME = "openai"
 PATH = "/v1/chat/completions"
@@ -46,16 +46,16 @@ def read(body: Mapping[str, Any]) -> Ask:
     )
 
 
-def whole(said: Said, ask: Ask, identity: str) -> dict[str, Any]:
+def whole(answer: Answer, ask: Ask, identity: str) -> dict[str, Any]:
     """A whole completion."""
-    message: dict[str, Any] = {"role": "assistant", "content": said.text or None, "refusal": None}
-    if said.calls:
-        message["tool_calls"] = [_call(identity, number, call) for number, call in enumerate(said.calls)]
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": FINISH[said.stop]}
-    return {**_envelope("chat.completion", ask, identity), "choices": [choice], "usage": usage(said)}
+    message: dict[str, Any] = {"role": "assistant", "content": answer.text or None, "refusal": None}
+    if answer.calls:
+        message["tool_calls"] = [_call(identity, number, call) for number, call in enumerate(answer.calls)]
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": FINISH[answer.stop]}
+    return {**_envelope("chat.completion", ask, identity), "choices": [choice], "usage": usage(answer)}
 
 
-def events(said: Said, ask: Ask, identity: str) -> Iterator[bytes]:
+def events(answer: Answer, ask: Ask, identity: str) -> Iterator[bytes]:
     """A streamed completion, an event for each token."""
     envelope = _envelope("chat.completion.chunk", ask, identity)
 
@@ -63,28 +63,28 @@ def events(said: Said, ask: Ask, identity: str) -> Iterator[bytes]:
         return _event({**envelope, "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]})
 
     yield chunk({"role": "assistant", "content": "", "refusal": None})
-    for piece in tokens.split(said.text):
+    for piece in tokens.split(answer.text):
         yield chunk({"content": piece})
-    for number, call in enumerate(said.calls):
+    for number, call in enumerate(answer.calls):
         whole_call = _call(identity, number, call)
         arguments = whole_call["function"]["arguments"]
         begun = {**whole_call, "function": {"name": call[0], "arguments": ""}}
         yield chunk({"tool_calls": [{"index": number, **begun}]})
         for piece in tokens.split(arguments):
             yield chunk({"tool_calls": [{"index": number, "function": {"arguments": piece}}]})
-    yield chunk({}, FINISH[said.stop])
+    yield chunk({}, FINISH[answer.stop])
     if ask.include_usage:
-        yield _event({**envelope, "choices": [], "usage": usage(said)})
+        yield _event({**envelope, "choices": [], "usage": usage(answer)})
     yield b"data: [DONE]\n\n"
 
 
-def usage(said: Said) -> dict[str, Any]:
+def usage(answer: Answer) -> dict[str, Any]:
     """Tokens as this vendor counts them."""
     return {
-        "prompt_tokens": said.input_tokens,
-        "completion_tokens": said.output_tokens,
-        "total_tokens": said.input_tokens + said.output_tokens,
-        "prompt_tokens_details": {"cached_tokens": said.cached_tokens, "audio_tokens": 0},
+        "prompt_tokens": answer.input_tokens,
+        "completion_tokens": answer.output_tokens,
+        "total_tokens": answer.input_tokens + answer.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": answer.cached_tokens, "audio_tokens": 0},
         "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
     }
 

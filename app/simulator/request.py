@@ -1,4 +1,4 @@
-"""What both wires have in common: a conversation, tools, a schema, limits; and the answer a brain gives to it."""
+"""A request and its answer, as both wires share them: a conversation, tools, a schema, limits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ class Ask:
 
     @property
     def last_user_text(self) -> str:
-        """What the user said last."""
+        """The user's last text."""
         return next((t.text for t in reversed(self.turns) if t.role == "user" and t.text), "")
 
     @property
@@ -54,7 +54,7 @@ class Ask:
 
 
 @dataclass(slots=True)
-class Said:
+class Answer:
     """The answer. ``calls`` are (name, arguments)."""
 
     text: str = ""

@@ -20,7 +20,7 @@ from aiohttp import web
 from app.simulator import tokens
 from app.simulator.brain import Brain
 from app.simulator.faults import BadFault, Faults, parse
-from app.simulator.request import Ask, Said
+from app.simulator.request import Answer, Ask
 from app.simulator.wires import CONTROL, WIRES
 
 REMEMBERED = 100
@@ -29,7 +29,7 @@ PING_SECONDS = 0.1
 
 @dataclass(slots=True)
 class Stats:
-    """What one provider saw."""
+    """Counts of one provider's requests."""
 
     requests: int = 0
     open: int = 0
@@ -45,7 +45,7 @@ class Stats:
         self.cancelled += 1
         self.last_cancelled_at = time.time()
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """As JSON."""
         counts = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "recent"}
         return {**counts, "recent": list(self.recent)}
@@ -72,7 +72,7 @@ class Endpoint:
         return app
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Answer a request for a completion, or break as told."""
+        """Answer a request for a completion, or break as a fault says."""
         self.stats.requests += 1
         self.stats.open += 1
         try:
@@ -102,21 +102,23 @@ class Endpoint:
         broken = await self._broken(request, ask, struck)
         if broken is not None:
             return broken
-        said = self._brain.answer(ask, struck.get("obey"))
-        _lie(said, ask, struck)
-        self.stats.output_tokens += said.output_tokens
+        answer = self._brain.answer(ask, struck.get("obey"))
+        _lie(answer, ask, struck)
+        self.stats.output_tokens += answer.output_tokens
         bill = self.stats.billed.setdefault(ask.model, [0, 0])
-        bill[0] += said.input_tokens
+        bill[0] += answer.input_tokens
         identity = uuid.uuid4().hex
         if ask.stream:
-            return await self._stream(request, self._wire.events(said, ask, identity), struck, _Meter(bill, said.output_tokens))
-        bill[1] += said.output_tokens
-        return await self._whole(self._wire.whole(said, ask, identity), struck)
+            return await self._stream(
+                request, self._wire.events(answer, ask, identity), struck, _Meter(bill, answer.output_tokens)
+            )
+        bill[1] += answer.output_tokens
+        return await self._whole(self._wire.whole(answer, ask, identity), struck)
 
     async def _broken(  # noqa: C901, PLR0911 - a table
         self, request: web.Request, ask: Ask, struck: Mapping[str, Any]
     ) -> web.StreamResponse | None:
-        """What happens instead of an answer, if something does; and the waiting before one."""
+        """The failure instead of an answer, if a fault causes one; and the waiting before an answer."""
         if "latency" in struck:
             await asyncio.sleep(self._faults.delay(struck["latency"]))
         if "hang" in struck:
@@ -287,16 +289,16 @@ class Simulator:
         return web.json_response({"status": "ok", "ports": self._ports})
 
     async def _get_faults(self, _: web.Request) -> web.Response:
-        return web.json_response(self._faults.told())
+        return web.json_response(self._faults.as_json())
 
     async def _put_faults(self, request: web.Request) -> web.Response:
         try:
-            told = json.loads(await request.read())
-            self._faults.add([parse(fault) for fault in (told if isinstance(told, list) else [told])])
+            body = json.loads(await request.read())
+            self._faults.add([parse(fault) for fault in (body if isinstance(body, list) else [body])])
         except (BadFault, ValueError, TypeError) as error:
             return web.json_response({"error": str(error)}, status=400)
         await self.apply_refusals()
-        return web.json_response(self._faults.told())
+        return web.json_response(self._faults.as_json())
 
     async def _delete_faults(self, _: web.Request) -> web.Response:
         self._faults.clear()
@@ -304,7 +306,7 @@ class Simulator:
         return web.json_response([])
 
     async def _get_stats(self, _: web.Request) -> web.Response:
-        return web.json_response({name: e.stats.told() for name, e in self._endpoints.items()})
+        return web.json_response({name: e.stats.as_json() for name, e in self._endpoints.items()})
 
     async def _delete_stats(self, _: web.Request) -> web.Response:
         for endpoint in self._endpoints.values():
@@ -312,18 +314,18 @@ class Simulator:
         return web.json_response({})
 
 
-def _lie(said: Said, ask: Ask, struck: Mapping[str, Any]) -> None:
+def _lie(answer: Answer, ask: Ask, struck: Mapping[str, Any]) -> None:
     if "schema_violation" in struck:
         if ask.schema is not None:
-            said.text = json.dumps({"unexpected": "this document does not follow the schema"})
-        said.calls = [(name, {"unexpected": True}) for name, _ in said.calls]
+            answer.text = json.dumps({"unexpected": "this document does not follow the schema"})
+        answer.calls = [(name, {"unexpected": True}) for name, _ in answer.calls]
     if "flood" in struck:
-        said.text = "word " * int(struck["flood"]["tokens"])
+        answer.text = "word " * int(struck["flood"]["tokens"])
     if "sloppy_json" in struck and ask.schema is not None:
-        said.text = f"Here it is:\n```json\n{said.text[:-1]},}}\n```"
+        answer.text = f"Here it is:\n```json\n{answer.text[:-1]},}}\n```"
     if "wrong_usage" in struck:
-        said.input_tokens = struck["wrong_usage"]["input_tokens"]
-        said.output_tokens = struck["wrong_usage"]["output_tokens"]
+        answer.input_tokens = struck["wrong_usage"]["input_tokens"]
+        answer.output_tokens = struck["wrong_usage"]["output_tokens"]
 
 
 class _Meter:

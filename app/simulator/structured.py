@@ -30,7 +30,7 @@ LANGUAGES: Mapping[str, str] = {
 
 
 def is_id(name: str) -> bool:
-    """Whether a field or an argument of this name holds the number of something."""
+    """Return whether a field or an argument of this name holds an id."""
     return bool(_ID_FIELD.search(name))
 
 
@@ -88,7 +88,7 @@ class Filler:
         return found[:longest].strip().ljust(shortest, ".")
 
     def _found(self, name: str, text: str) -> str | None:
-        """What the text has for a field of this name: a product's own value, a number, an address."""
+        """The text's value for a field of this name: a product's own value, a number, an address."""
         own = next((value for value in (rules.value(name, text) for rules in self._rules) if value is not None), None)
         if own is not None:
             return own
@@ -115,7 +115,7 @@ class Filler:
 
 
 def _described(name: str, text: str) -> str:
-    """What can be said of any text: its language, its first sentence; else the text itself."""
+    """A value that any text has: its language, its first sentence; else the text itself."""
     if "language" in name:
         return language(text)
     return re.split(r"(?<=[.!?])\s", text)[0] if name in ("summary", "title", "subject") else text

@@ -1,10 +1,10 @@
-"""Every metric of the service, declared once. What is not declared here cannot be emitted.
+"""Every metric of the service, declared once. An undeclared metric cannot be emitted.
 
-Labels are bounded by construction: each has a closed set of values, or a most number of values that one process tells apart. What
-exceeds either becomes `OTHER` and is counted (`octant_label_overflows_total`), so no caller and no release can make the number of
-time series grow without end. No tenant and no user is ever a label: their number is not bounded (design decision 14).
+Labels are bounded by construction: each has a closed set of values, or a largest number of values for each process. A value
+outside of either becomes `OTHER` and is counted (`octant_label_overflows_total`), so no caller and no release can make the
+number of time series grow without end. No tenant and no user is ever a label: their number is not bounded (design decision 14).
 
-`docs/metrics.md` is generated from this; `make generate` writes it anew.
+`docs/metrics.md` is generated from this by `make generate`.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ Unit = Literal["count", "seconds", "dollars", "tokens", "bytes", "ratio", "state
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A label and its bound: ``values`` where they are known, else the ``most`` that one process tells apart."""
+    """A label and its bound: ``values`` where they are known, else the ``most`` that one process distinguishes."""
 
     name: str
     values: frozenset[str] = frozenset()
@@ -72,7 +72,7 @@ def _of(name: str, *values: str) -> Label:
 PATH = Label("path", most=64)  # the templates of our own routes, and `unmatched` for all that is none
 STATUS = _of("status", "499", *(str(status.value) for status in HTTPStatus))
 FEATURE = Label("feature", most=32)
-RELEASE = Label("release", most=200)  # in one process, which may live for years: the newest is what somebody looks for
+RELEASE = Label("release", most=200)  # in one process, which may live for years: operators search for the newest
 PROVIDER = Label("provider", most=16)
 MODEL = Label("model", most=64)
 FLAG = Label("flag", most=32)

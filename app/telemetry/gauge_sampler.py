@@ -39,4 +39,4 @@ class GaugeSampler:
                     await sample()
             except Exception as error:  # noqa: BLE001 - any store may be away in its own way; counted, and alerted on
                 self._on_failure(name)
-                log.warning("gauge not sampled, the last value stands", extra={"gauge": name, "error_type": type(error).__name__})
+                log.warning("gauge not sampled, the last value stays", extra={"gauge": name, "error_type": type(error).__name__})

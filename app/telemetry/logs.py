@@ -48,12 +48,12 @@ def configure(level: str, *, redact: Callable[[str], str]) -> None:
         logger.propagate = True
     logging.getLogger("uvicorn.access").disabled = True  # the edge writes its own line, with ids
     for name in ("httpx2", "httpcore2", "aiohttp.access"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # a line for each upstream request says less than our own
+        logging.getLogger(name).setLevel(logging.WARNING)  # our own line for each upstream request has more
     logging.captureWarnings(capture=True)
 
 
 def take_over_last_words() -> None:
-    """What no code catches is logged too, not written to standard error past the redaction: of the process and its threads."""
+    """Log uncaught errors of the process and its threads, instead of standard error, which nothing redacts."""
     log = logging.getLogger("octant.unhandled")
 
     def of_process(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -62,16 +62,16 @@ def take_over_last_words() -> None:
         else:
             log.critical("process ended by an error", exc_info=(kind, error, trace))
 
-    def of_thread(told: threading.ExceptHookArgs) -> None:
-        if told.exc_type is not SystemExit:
-            error = told.exc_value or told.exc_type()
-            log.error("thread ended by an error", exc_info=(told.exc_type, error, told.exc_traceback))
+    def of_thread(failure: threading.ExceptHookArgs) -> None:
+        if failure.exc_type is not SystemExit:
+            error = failure.exc_value or failure.exc_type()
+            log.error("thread ended by an error", exc_info=(failure.exc_type, error, failure.exc_traceback))
 
-    def of_nobody(told: "sys.UnraisableHookArgs") -> None:
-        error = told.exc_value or told.exc_type()
-        log.error("error that cannot be raised", exc_info=(told.exc_type, error, told.exc_traceback))
+    def unraisable(failure: "sys.UnraisableHookArgs") -> None:
+        error = failure.exc_value or failure.exc_type()
+        log.error("error that cannot be raised", exc_info=(failure.exc_type, error, failure.exc_traceback))
 
-    sys.excepthook, threading.excepthook, sys.unraisablehook = of_process, of_thread, of_nobody
+    sys.excepthook, threading.excepthook, sys.unraisablehook = of_process, of_thread, unraisable
 
 
 def bind(**fields: str) -> None:

@@ -22,7 +22,7 @@ class Instrument:
     """One declared metric. Children are kept by label values, as looking them up costs more than counting."""
 
     def __init__(self, declared: Declared, registry: CollectorRegistry, on_overflow: Callable[[str], None]) -> None:
-        """``on_overflow`` is told the metric's name for each emission with a label that is out of bounds."""
+        """``on_overflow`` gets the metric's name for each emission with a label that is out of bounds."""
         self._declared = declared
         self._names = frozenset(declared.labels)
         self._metric = _build(declared, registry)
@@ -78,7 +78,7 @@ class Instrument:
 
 
 class _Bound:
-    """The values of one label that this process tells apart."""
+    """The values of one label that this process distinguishes."""
 
     def __init__(self, label: Label) -> None:
         self._known = set(label.values)

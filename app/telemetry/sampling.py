@@ -36,7 +36,7 @@ class KeepErrors(SpanProcessor):
     """Passes on to another processor the spans of the traces that are kept."""
 
     def __init__(self, following: SpanProcessor, *, share: float, on_spans: OnSpans) -> None:
-        """``share`` from 0 to 1. ``on_spans`` is told how many were ``sampled_out``."""
+        """``share`` from 0 to 1. ``on_spans`` gets the number of ``sampled_out`` spans."""
         self._following = following
         self._most = round(share * (1 << 64))
         self._on_spans = on_spans
@@ -85,7 +85,7 @@ class KeepErrors(SpanProcessor):
         return self._following.force_flush(timeout_millis)
 
     def _of(self, span: ReadableSpan) -> _Waiting:
-        """What is known of its trace. What belongs to one that was kept is kept too: a late span, a later attempt at a job."""
+        """The decision on its trace. A span of a kept trace is kept too: a late span, a later attempt at a job."""
         trace = _trace_of(span)
         return self._waiting.setdefault(trace, _Waiting(failed=trace in self._kept))
 
@@ -107,7 +107,7 @@ class KeepErrors(SpanProcessor):
 
 
 def _is_root(span: ReadableSpan) -> bool:
-    """Whether it is the first of its trace in this process."""
+    """Return whether it is the first of its trace in this process."""
     return span.parent is None or span.parent.is_remote
 
 

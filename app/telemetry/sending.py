@@ -1,7 +1,7 @@
 """Spans on their way to a receiver: in the background, bounded, each of them counted once (O4).
 
 The SDK's batch processor drops without a word what its queue has no room for, and at the end waits for its receiver for half a
-minute. Here no more is under way than there is room for, and what is not sent soon enough at the end is given up.
+minute. Here no more is under way than there is room for, and spans that are not sent soon enough at the end are dropped.
 """
 
 import logging
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Sending(SpanProcessor):
-    """Tells ``on_spans`` of each span what became of it.
+    """Sends spans and reports the fate of each to ``on_spans``.
 
     ``sent``; ``failed``, the receiver did not take it; ``dropped``, there was no room, or no time at the end.
     """
@@ -73,13 +73,13 @@ class Sending(SpanProcessor):
     def _settled(self, fate: str, number: int) -> None:
         with self._lock:
             if self._closed:
-                return  # given up, and counted as such
+                return  # counted as dropped by `shutdown`
             self._under_way -= number
         self._on_spans(fate, number)
 
 
 class _Reporting(SpanExporter):
-    """An exporter that tells how each batch ended."""
+    """An exporter that reports how each batch ended."""
 
     def __init__(self, exporter: SpanExporter, settled: OnSpans) -> None:
         self._exporter = exporter

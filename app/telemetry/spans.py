@@ -1,7 +1,7 @@
 """One trace: the request, retrieval, each model call with its attempts, each tool, queued jobs too (O4).
 
 Names follow OpenTelemetry's semantic-conventions-genai, in development (ADR 0019), and the stable HTTP conventions, but for
-``url.path``: it is free text. A request's span is the ambient one, so what is done for the request finds its parent by itself;
+``url.path``: it is free text. A request's span is the ambient one, so work for the request finds its parent by itself;
 attempts are given theirs, because a stream outlives the function that opened it. Of what callers send, ``traceparent`` is taken
 on and ``tracestate`` is not: it is free text, and would leave for providers and the tracing backend unredacted. Nor is its
 ``sampled`` flag: a caller does not decide whether our errors are kept.
@@ -41,7 +41,7 @@ Redact = Callable[[str, str], str]  # a text and the tenant whose it is
 
 
 def withheld(text: str, tenant: str) -> str:
-    """What stands for a text where nothing redacts it."""
+    """The replacement of every text where nothing redacts."""
     del text, tenant
     return "<withheld>"
 
@@ -114,7 +114,7 @@ class AttemptSpan(TracedSpan):
 
 @dataclass(frozen=True, slots=True)
 class CallSpan(TracedSpan):
-    """One call through the gateway. ``content``: whether what was said is shown; ``redact`` sees all of it first."""
+    """One call through the gateway. ``content``: whether texts are shown; ``redact`` sees all of them first."""
 
     _tracer: trace.Tracer
     _redact: Redact
@@ -141,15 +141,15 @@ class CallSpan(TracedSpan):
         finally:
             span.end()
 
-    def content(self, tenant: str, said: Callable[[], Mapping[str, Any]]) -> None:
-        """Put what was said on the span, redacted, if that is switched on; ``said`` gives JSON values by attribute.
+    def content(self, tenant: str, texts: Callable[[], Mapping[str, Any]]) -> None:
+        """Put texts on the span, redacted, if that is switched on; ``texts`` gives JSON values by attribute.
 
-        What is longer than MOST_CONTENT is left out: cut, half a secret could pass for none.
+        A text longer than MOST_CONTENT is left out: cut, half a secret could pass for none.
         """
         if not self._content:
             return
-        texts = {name: json.dumps(value, ensure_ascii=False) for name, value in said().items()}
-        self.note({name: self._redact(text, tenant) for name, text in texts.items() if len(text) <= MOST_CONTENT})
+        written = {name: json.dumps(value, ensure_ascii=False) for name, value in texts().items()}
+        self.note({name: self._redact(text, tenant) for name, text in written.items() if len(text) <= MOST_CONTENT})
 
 
 class Tracing:
@@ -169,8 +169,8 @@ class Tracing:
     ) -> None:
         """``otlp_endpoint`` is the base URL of an OTLP/HTTP receiver; ``exporter`` replaces it in tests.
 
-        ``sample``: the share of traces that are sent; those with an error always are. ``content`` puts what was said on spans,
-        as ``redact`` leaves it. ``on_spans`` is told what became of how many: ``sampled_out``, or a word of `Sending`.
+        ``sample``: the share of traces that are sent; those with an error always are. ``content`` puts texts on spans,
+        as ``redact`` leaves them. ``on_spans`` gets a fate and a number of spans: ``sampled_out``, or a fate of `Sending`.
         """
         resource = Resource.create({"service.name": service, "service.version": version}, CORE_SCHEMA_URL)
         self._provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
@@ -184,7 +184,7 @@ class Tracing:
 
     @contextmanager
     def request(self, method: str, traceparent: str | None) -> Generator[RequestSpan, None, None]:
-        """Open the span of a request, under the caller's if it sent one, for all that is done until it is answered."""
+        """Open the span of a request until its answer, under the caller's if it sent one."""
         name = method if method in METHODS else "HTTP"
         kind, attributes = SpanKind.SERVER, {"http.request.method": method if method in METHODS else "_OTHER"}
         with self._current(self._tracer.start_span(name, context=_sent(traceparent), kind=kind, attributes=attributes)) as span:

@@ -180,7 +180,7 @@ async def _open_audit(
         on_depth=metrics.records_queued.set,
         on_spill=spilled,
         on_lag=metrics.records_lag.observe,
-        said=said,
+        text_redactor=said,
         batch=MOST_AT_ONCE if said is None else FEW_AT_ONCE,
     )
     await recorder.start()

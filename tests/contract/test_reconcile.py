@@ -197,7 +197,7 @@ async def test_each_share_is_told_once_however_many_calls_pass_it_and_resolved_a
     async def told() -> list[tuple[str, int]]:
         await ledger.drain()
         async with session(receiver.receivers.allowed_hosts) as http:
-            await teller.tell(http)
+            await teller.deliver(http)
         mine = [hook for hook in receiver.webhooks if hook["data"]["tenant"] == who.tenant.id]
         return [(hook["type"], hook["data"]["share"]) for hook in mine]
 
@@ -229,7 +229,7 @@ async def test_a_cap_that_was_raised_is_told_of_anew(
     await spend(budget, raised, 20)
     await ledger.drain()
     async with session(receiver.receivers.allowed_hosts) as http:
-        await Alerts(engine, receiver.receivers).tell(http)
+        await Alerts(engine, receiver.receivers).deliver(http)
     mine = [hook["data"] for hook in receiver.webhooks if hook["data"]["tenant"] == who.tenant.id]
     assert [(alert["share"], alert["limit"]) for alert in mine] == [(95, 1000), (50, 2000)]
 
@@ -241,9 +241,9 @@ async def test_alerts_of_caps_that_were_changed_end_for_both_receivers(
     await spend(budget, who, 600)
     await ledger.drain()
     async with session(receiver.receivers.allowed_hosts) as http:
-        await teller.tell(http)
+        await teller.deliver(http)
         assert await changed(engine, who, daily_cap=MicroUSD(10**9)) == 0
-        await teller.tell(http)
+        await teller.deliver(http)
         await teller.repeat(http.listed)
     assert [h["type"] for h in receiver.webhooks if h["data"]["tenant"] == who.tenant.id] == ["budget.firing", "budget.resolved"]
     ends = [alert["endsAt"] for alert in receiver.alertmanager if alert["labels"].get("tenant") == who.tenant.id]
@@ -268,7 +268,7 @@ async def test_a_cap_lowered_below_what_is_spent_alerts_although_no_call_settles
 
     async def sent() -> list[tuple[str, str, str, int]]:
         async with session(receiver.receivers.allowed_hosts) as http:
-            await Alerts(engine, receiver.receivers).tell(http)
+            await Alerts(engine, receiver.receivers).deliver(http)
         mine = [h for h in receiver.webhooks if h["data"]["tenant"] == who.tenant.id]
         receiver.webhooks.clear()
         return sorted((h["type"], h["data"]["scope"], h["data"]["subject"], h["data"]["share"]) for h in mine)
@@ -301,11 +301,11 @@ async def test_a_receiver_that_is_away_is_tried_again_and_alertmanager_is_told_a
     await ledger.drain()
     receiver.status = 503
     async with session(receiver.receivers.allowed_hosts) as http:
-        await teller.tell(http)
+        await teller.deliver(http)
         receiver.status = 200
         async with engine.begin() as connection:
             await connection.execute(update(table).where(table.c.tenant == who.tenant.id).values(due_at=datetime.now(UTC)))
-        await teller.tell(http)
+        await teller.deliver(http)
         assert [h["data"]["share"] for h in receiver.webhooks if h["data"]["tenant"] == who.tenant.id] == [50]
         for _ in range(2):
             receiver.alertmanager = []
@@ -323,7 +323,7 @@ async def test_two_tellers_at_once_tell_once(budget: Budget, ledger: Ledger, eng
     await spend(budget, who, 600)
     await ledger.drain()
     async with session(receiver.receivers.allowed_hosts) as http:
-        await asyncio.gather(*(Alerts(engine, receiver.receivers).tell(http) for _ in range(5)))
+        await asyncio.gather(*(Alerts(engine, receiver.receivers).deliver(http) for _ in range(5)))
     assert [h["data"]["share"] for h in receiver.webhooks if h["data"]["tenant"] == who.tenant.id] == [50]
 
 

@@ -1,1 +1,1 @@
-"""What may be said and done: screens on the way in, checks of what leaves, last."""
+"""Limits on input and output: screens on the way in, checks as the last step before output leaves."""

@@ -1,7 +1,7 @@
-"""Addresses that stand in a text without any markup, as GitHub's autolinks and pages that look for addresses would link them.
+"""Addresses in a text without markup, as GitHub's autolinks and pages that search for addresses would link them.
 
-An allowed one stays. What could be read as a longer host behind an allowed one is parted from it by a slash, which changes
-nothing about where it leads. All others are taken out.
+An allowed one stays. Text behind an allowed host that could be read as a longer host is parted from it by a slash, which
+does not change where it leads. All others are taken out.
 """
 
 import html
@@ -91,7 +91,7 @@ def _edits_of_token(text: str, at: int, end: int, addresses: Addresses) -> Itera
 
 
 def _allowed_end(text: str, found: re.Match[str], addresses: Addresses) -> tuple[int, bool] | None:
-    """Where an allowed address ends that begins at ``found``, and whether to part it from what follows; None if it is foreign."""
+    """The end of an allowed address at ``found``, and whether to part it from the text behind; None if it is foreign."""
     if found.lastgroup == "mail":
         address = text[found.start() : _end(_WHOLE, text, found.end())].rstrip(_TRAILING)
         return (found.start() + len(address), False) if addresses.allows(address) else None
@@ -114,7 +114,7 @@ def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
 
 
 def _edits_of_the_shown(text: str, addresses: Addresses) -> Iterator[_Edit]:
-    """The same for what a renderer shows: entities and backslash escapes read, and traced back to where they stand."""
+    """The same for what a renderer shows: entities and backslash escapes read, and traced back to their places."""
     # Plain text and what is written otherwise take turns, so that every second piece is taken whole.
     pieces, starts, end = list[str](), list[int](), 0
     for found in _WRITTEN.finditer(text):

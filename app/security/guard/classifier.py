@@ -19,7 +19,7 @@ _WORD = re.compile(r"[^\W_]+|[^\w\s]")
 
 
 def looks_like_attack(text: str) -> bool:
-    """Whether some part of a text scores over the threshold."""
+    """Return whether some part of a text scores over the threshold."""
     return score(text) > 0.0
 
 
@@ -52,7 +52,7 @@ def windows(words: list[str]) -> list[list[str]]:
 
 
 def norm(features: int) -> float:
-    """What a sum of weights is divided by: so that neither long windows nor a handful of words score high by their number."""
+    """The divisor of a sum of weights: neither long windows nor a few words score high by number."""
     return math.sqrt(features + FEW)
 
 

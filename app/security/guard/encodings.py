@@ -1,4 +1,4 @@
-"""What a text says in another spelling: the spellings that are cheap to undo, to a bounded depth and size.
+"""Decodes a text from other spellings: those that are cheap to undo, to a bounded depth and size.
 
 Each reading is a text of its own. Not undone: paraphrase, translation, a key of the writer's own, letters spread over sentences.
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 DEEPEST = 3  # a spelling within a spelling within a spelling
 MOST_READ = 65_536  # characters of one text, and of all that is decoded of it
-_FEWEST = 12  # letters; less says nothing
+_FEWEST = 12  # letters; fewer mean nothing
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}(?:\r?\n[A-Za-z0-9+/_-]{16,}={0,2})*")
 _BASE32 = re.compile(r"[A-Z2-7]{16,}={0,6}(?:\r?\n[A-Z2-7]{8,}={0,6})*")
 _BASE85 = re.compile(r"[!-~]{20,}(?:\r?\n[!-~]{20,})*")

@@ -1,8 +1,8 @@
-"""Untrusted text on its way in, and what the model made of it on its way out (S2, S4).
+"""Guards untrusted input, and the model's output from it (S2, S4).
 
 The boundary is code: tool allowlists, typed arguments, scoping by identity, confirmation of side effects, links to allowed hosts
-only, a canary that stops a leak. It holds for a model that obeys every injection. The fence tells a model where untrusted text
-begins and ends; the screens are signals. What a failed check does is policy, of each prompt.
+only, a canary that stops a leak. It holds for a model that complies with every injection. The fence shows a model where
+untrusted text begins and ends; the screens are signals. Each prompt's policy decides the effect of a failed check.
 """
 
 import secrets
@@ -22,12 +22,12 @@ from app.security.guard.screens import INVISIBLE, MOST_READ, SCREENS, screened
 MOST_SCREENED, PER_TEXT = 300_000, 200  # characters that are screened of one call; what each text counts as besides its own
 UNCONFIRMED = "unconfirmed-action"
 CHECKS = (*SCREENS, CANARY, SYSTEM_PROMPT, FOREIGN_LINK, UNCONFIRMED)
-# A prompt is ours: what it must not do is stopped. What comes in is only flagged, since a screen may be wrong about a customer.
+# A prompt is ours, so forbidden output is stopped. Input is only flagged, since a screen may be wrong about a customer.
 PROMPT_POLICY: Mapping[str, GuardAction] = {
     **dict.fromkeys(SCREENS, "flag"),
     **dict.fromkeys((CANARY, SYSTEM_PROMPT, FOREIGN_LINK, UNCONFIRMED), "block"),
 }
-# A model's alias is the tenant's own product: its prompt, its tools, its page. We tell what we see; its route may say more.
+# A model's alias is the tenant's own product: its prompt, its tools, its page. We report what we see; its route may demand more.
 ALIAS_POLICY: Mapping[str, GuardAction] = {
     **dict.fromkeys((*SCREENS, FOREIGN_LINK), "flag"),
     **dict.fromkeys((CANARY, SYSTEM_PROMPT, UNCONFIRMED), "off"),
@@ -44,21 +44,21 @@ def fence(label: str, text: str, *, nonce: str, **attributes: str) -> str:
 
     Invisible characters go first: they would hide a closing tag from us and not from the model.
     """
-    told = "".join(f' {name}="{_attribute(value)}"' for name, value in attributes.items())
+    written = "".join(f' {name}="{_attribute(value)}"' for name, value in attributes.items())
     lookalike = re2.compile(rf"(?i)[<\x{{FF1C}}\x{{FE64}}]([\s/\x{{FF0F}}]*{re2.escape(label)})")
     safe = lookalike.sub(lambda found: f"< {found.group(1)}", INVISIBLE.sub("", text))
-    return f'<{label}{told} nonce="{nonce}">\n{safe}\n</{label}>'
+    return f'<{label}{written} nonce="{nonce}">\n{safe}\n</{label}>'
 
 
 def unknown_checks(names: Iterable[str]) -> str:
-    """What is wrong with a policy that names checks which do not exist; empty if nothing is."""
+    """Describe the checks that a policy names and that do not exist; empty if all exist."""
     unknown = sorted(set(names) - set(CHECKS))
     return f"no check {', '.join(unknown)}. Checks: {', '.join(CHECKS)}." if unknown else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a failed check does: ``off`` nothing, ``log`` is counted and recorded, ``flag`` also told, ``block`` also stopped."""
+    """The effect of a failed check: ``off`` none, ``log`` counts and records, ``flag`` also reports, ``block`` also stops."""
 
     actions: Mapping[str, GuardAction]
 
@@ -74,7 +74,7 @@ class Policy:
         return frozenset(flag for flag in flags if self._action(flag) == "log")
 
     def blocks(self, flags: Iterable[str]) -> bool:
-        """Whether one of the flags stops the call."""
+        """Return whether one of the flags stops the call."""
         return any(self._action(flag) == "block" for flag in flags)
 
     def _action(self, flag: str) -> GuardAction:
@@ -82,7 +82,7 @@ class Policy:
 
 
 class Guard:
-    """Looks at what goes in and what comes out. Returns flags such as ``guard:override-instructions``; holds no state."""
+    """Checks input and output. Returns flags such as ``guard:override-instructions``; holds no state."""
 
     def __init__(
         self, *, allowed_hosts: frozenset[str], on_flag: Callable[[str], None] = lambda _: None, secret: bytes = b""
@@ -108,11 +108,11 @@ class Guard:
         return self.flags(name for name in SCREENS if name in found and policy.actions.get(name, "off") != "off")
 
     def outgoing(self, policy: Policy, pin: Pin, call: Call, system: str) -> Outgoing:
-        """What watches one reply. ``system`` is the system text as sent."""
+        """The check of one reply. ``system`` is the system text as sent."""
         return Outgoing(self.links, policy.actions, self.canary(pin), system, call.output, call.finish)
 
     def last_look(self, pin: Pin) -> Outgoing:
-        """What looks at a product's whole answer to a prompt as the last thing before it leaves: see `Outgoing.document`."""
+        """The last check of a product's whole answer to a prompt: see `Outgoing.document`."""
         prompt = pin.prompt
         return Outgoing(self.links, Policy.of(pin).actions, self.canary(pin), prompt.system if prompt else "")
 
@@ -125,7 +125,7 @@ class Guard:
 
 
 def _texts(call: Call) -> Iterable[str]:
-    """Everything a user or a tool said. System text is the tenant's own."""
+    """All text of users and tools. System text is the tenant's own."""
     for message in call.messages:
         if message.role != "user":
             continue

@@ -1,6 +1,6 @@
-"""Whether an answer gives its system prompt away (S4): its canary, a long run of its letters, or as many in pieces.
+"""Detects an answer that gives its system prompt away (S4): its canary, a long run of its letters, or as many in pieces.
 
-All are looked for in what is left of a text without case, spaces and punctuation, so spelling it out with gaps hides nothing.
+All are searched in a text without its case, spaces and punctuation, so spelling it out with gaps hides nothing.
 Also seen as it comes: backwards, ROT13, hexadecimal, base64, character codes. Seen at the end, when a stream has left already:
 `encodings`, and any other shift of the alphabet. A paraphrase, a translation, pieces shorter than `PIECE`, or a cipher of the
 attacker's own is not seen; that is why a system prompt holds no secret.
@@ -25,7 +25,7 @@ WATCHED = PIECE  # a run this long is held back until it is known whether it goe
 BLOCK = 29  # steps: a run of `RUN` letters holds one that begins at a multiple of it
 MOST_COMPARED = 16  # blocks of one text that are alike: then the text is compared no further
 _MIRROR = {97 + at: 122 - at for at in range(26)}
-PREFIX = 3  # letters of a canary that may be said before the rest is held back
+PREFIX = 3  # letters of a canary that may go out before the rest is held back
 
 
 def canary(secret: bytes, release: str, prompt: str) -> str:
@@ -36,12 +36,12 @@ def canary(secret: bytes, release: str, prompt: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """What must not be said: ``needles`` at all, ``texts`` no more than `RUN` characters of in a row. All `plain`."""
+    """Texts that must not go out: ``needles`` at all, ``texts`` no more than `RUN` characters in a row. All `plain`."""
 
     needles: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
     joined: str = ""  # the texts, one a line
-    pieces: Mapping[str, int] = field(default_factory=dict)  # where in `joined` each run of `PIECE` letters stands first
+    pieces: Mapping[str, int] = field(default_factory=dict)  # the first place of each run of `PIECE` letters in `joined`
     # Steps from letter to letter, the same in every shift of the alphabet: of the needle; of the texts; blocks of those.
     stepped: tuple[str, ...] = ()
     shifted: str = ""
@@ -49,12 +49,12 @@ class Secrets:
 
 
 _NOTHING = Secrets()
-MOST_WATCHED = 32_768  # characters of a system text; a tenant's own may be megabytes, and each is looked for in seven forms
+MOST_WATCHED = 32_768  # characters of a system text; a tenant's own may be megabytes, and each is searched in seven forms
 
 
 @lru_cache(maxsize=64)
 def secrets_of(canary_word: str, system: str) -> Secrets:
-    """What to look for. ``system`` empty: the canary alone."""
+    """The texts to search for. ``system`` empty: the canary alone."""
     watched = system[:MOST_WATCHED]
     texts = tuple(plain(form) for form in (*_forms(watched), watched)) if watched else ()
     joined = "\n".join(texts)
@@ -86,15 +86,15 @@ def _forms(text: str) -> tuple[str, ...]:
     return (text[::-1], codecs.encode(text, "rot13"), raw.hex(), *aligned)
 
 
-def _needles(word: str) -> tuple[str, ...]:
-    """The canary and what is left of it in an encoding of a longer text that holds it."""
-    raw = word.encode()
+def _needles(canary_word: str) -> tuple[str, ...]:
+    """The canary and its forms inside an encoded longer text."""
+    raw = canary_word.encode()
     inner = []
     for skip in range(3):  # its first and last letters share their base64 digits with their neighbours
         begun = raw[skip : len(raw) - (len(raw) - skip) % 3]
         inner.append(plain(base64.b64encode(begun).decode()))
     codes = ("".join(str(b) for b in raw), "".join(f"u00{b:02x}" for b in raw), "".join(f"x{b:02x}" for b in raw))
-    return (word, word[::-1], codecs.encode(word, "rot13"), raw.hex(), *inner, *codes)
+    return (canary_word, canary_word[::-1], codecs.encode(canary_word, "rot13"), raw.hex(), *inner, *codes)
 
 
 def plain(text: str) -> str:
@@ -110,40 +110,40 @@ class LeakWatch:
     found: str = ""
     _held: str = ""
     _before: str = field(default="")  # plain, already given out
-    _said: str = field(default="")  # as it came, as much as is read again at the end
-    _read: int = 0  # characters of what was said that were read in other spellings
+    _seen: str = field(default="")  # as it came, as much as is read again at the end
+    _read: int = 0  # characters of `_seen` that were read in other spellings
     _given_away: set[int] = field(default_factory=set)  # places in the secret texts
 
     def feed(self, text: str) -> str:
         """More text; returns what of all so far may go out."""
         self._held += text
-        if len(self._said) < MOST_READ and self.secrets != _NOTHING:
-            self._said += text[: MOST_READ - len(self._said)]
+        if len(self._seen) < MOST_READ and self.secrets != _NOTHING:
+            self._seen += text[: MOST_READ - len(self._seen)]
         return self._release(at_end=False)
 
     def end(self) -> str:
         """The text is over; returns what was held back, if nothing was found."""
-        if not self.found and len(self._said) > self._read:  # a stream's every tool call ends the text once more
-            self._read = len(self._said)
+        if not self.found and len(self._seen) > self._read:  # a stream's every tool call ends the text once more
+            self._read = len(self._seen)
             self.found = self._spelled_otherwise()
         return self._release(at_end=True)
 
     def _spelled_otherwise(self) -> str:
-        steps = _steps(self._said)
+        steps = _steps(self._seen)
         if any(needle in steps for needle in self.secrets.stepped):
             return "canary"
         if self.secrets.blocks and self._is_shifted(steps):
             return "system-prompt"
-        found = (self._sought(plain(reading)) for reading in readings(self._said))
+        found = (self._sought(plain(reading)) for reading in readings(self._seen))
         return next(filter(None, found), "")
 
     def rest(self) -> str:
-        """What is held back although something was found: for whoever lets it pass."""
+        """The text that is held back after a finding, for a caller that lets it pass."""
         out, self._held = self._held, ""
         return out
 
     def _is_shifted(self, steps: str) -> bool:
-        """Whether there is a run of `RUN` letters that some shift of the alphabet makes one of the system prompt's."""
+        """Return whether a run of `RUN` letters is one of the system prompt's under some shift of the alphabet."""
         blocks, shifted = self.secrets.blocks, self.secrets.shifted
         alike = (at for at in range(len(steps) - BLOCK + 1) if steps[at : at + BLOCK] in blocks)
         return any(
@@ -181,7 +181,7 @@ class LeakWatch:
         return "system-prompt" if len(self._given_away) >= MOST_IN_PIECES else ""
 
     def _alike(self, whole: str, at: int, place: int) -> int:
-        """How many letters around ``at`` are those around ``place``; `RUN` says that there are as many."""
+        """How many letters around ``at`` are those around ``place``; `RUN` means that there are as many."""
         joined, before, after = self.secrets.joined, 0, PIECE
         while after < RUN and whole[at + after : at + after + 1] == joined[place + after : place + after + 1] != "":
             after += 1

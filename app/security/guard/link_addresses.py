@@ -1,6 +1,6 @@
-"""Which addresses a link may hold (S4): an allowlist of schemes, and of hosts where the scheme has one.
+"""The addresses that a link may hold (S4): an allowlist of schemes, and of hosts where the scheme has one.
 
-Nothing here tries to tell good addresses from bad. An address that is not in the one strict form, in every reading that a
+Nothing here tries to distinguish good addresses from bad. An address that is not in the one strict form, in every reading that a
 renderer or a browser may give it, is foreign. Strict means: ``https`` or ``http`` with an allowed host in plain ASCII, without
 user name and backslash; ``mailto`` with one recipient at an allowed host and no header; ``tel`` with digits; or an address
 relative to the page. ``sms``, ``data``, ``javascript`` and all other schemes are foreign. Forms are those of CommonMark 0.31.2
@@ -38,7 +38,7 @@ class Addresses:
         self.host = re.compile(rf"(?ia){host}(?![a-z0-9-])")
 
     def allows(self, written: str) -> bool:
-        """Whether an address as it is written in a text stays on the page's host or leads to an allowed one, in every reading."""
+        """Return whether an address, as written, stays on the page's host or leads to an allowed one, in every reading."""
         bare = written.strip(" \t\r\n").removeprefix("<").removesuffix(">")
         if "&" not in bare and "\\" not in bare:
             return self._reads_as_allowed(bare)

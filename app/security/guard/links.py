@@ -1,11 +1,11 @@
-"""Where a text may lead (S4): links and images to allowed hosts only, and no HTML, in whatever way a page would read them.
+"""Cleans links (S4): links and images to allowed hosts only, and no HTML, in every way that a page may read them.
 
 An image that a model writes is fetched as soon as it is shown, with whatever the model put into its address: that is how data
-leaves without a click. So nothing here tries to tell good links from bad: what is not known to lead to an allowed host is taken
-out. Renderers disagree on where a link begins, so the text is read at every place where one of them could begin one: behind
-``](`` and ``]:``, at each ``<``, at each bare address. Then it is read once more, as a renderer reads it (`rendered`).
+leaves without a click. So nothing here tries to distinguish good links from bad: a link that is not known to lead to an allowed
+host is taken out. Renderers disagree on where a link begins, so the text is read at every place where one of them could begin
+one: behind ``](`` and ``]:``, at each ``<``, at each bare address. Then it is read again, as a renderer reads it (`rendered`).
 
-`Links.clean` gives out only text in which all of this finds nothing more to change: what it returns has been looked at as it is.
+`Links.clean` gives out only text in which all of this finds nothing more to change: what it returns has been checked as it is.
 A text without any of it comes out as it went in.
 """
 
@@ -67,11 +67,11 @@ class Links:
         self._addresses = Addresses(allowed)
 
     def allows(self, destination: str) -> bool:
-        """Whether an address leads to an allowed host, or stays on the page's own. Read in every way that it may be read."""
+        """Return whether an address leads to an allowed host or stays on the page's own, in every reading."""
         return self._addresses.allows(destination)
 
     def visible(self, text: str) -> str:
-        """The text without characters that `clean` takes out wherever they stand: to be asked before a text is cut."""
+        """The text without characters that `clean` always takes out: call it before a text is cut."""
         return _NEVER_SHOWN.sub("", text)
 
     def clean(self, text: str, code: CodeSpans | None = None) -> tuple[str, int]:
@@ -139,7 +139,7 @@ class _Cleaning:
         return not _ATTRIBUTE.search(inner) and not re.search(r"[\s()]", inner) and self._addresses.allows(inner)
 
     def _tag(self, inner: str, *, closed: bool, in_code: bool) -> str:
-        """What becomes of ``<inner``, or of ``<inner>`` if it is ``closed``."""
+        """The replacement of ``<inner``, or of ``<inner>`` if it is ``closed``."""
         if closed and _PLAIN_AUTOLINK.match(inner) and ("@" in inner or self._addresses.allows(inner)):
             return f"<{inner}>"
         if closed and _AUTOLINK.match(inner):
@@ -180,9 +180,9 @@ class _Cleaning:
         return "".join([*pieces, text[end:]])
 
     def _joined_and_foreign(self, text: str, at: int) -> int | None:
-        """The same for a renderer that takes blanks into an address, from which a browser takes tabs and line ends out again.
+        """The same for a renderer that takes blanks into an address.
 
-        Returns where such an address ends if it is foreign.
+        A browser takes tabs and line ends out of it again. Returns where such an address ends if it is foreign.
         """
         written = _LENIENT.match(text, at)
         if not written or not _LINE_END.search(written[0].strip()):
@@ -217,14 +217,14 @@ class _Cleaning:
         return "".join([*pieces, text[end:]])
 
     def _is_safe_to_render(self, text: str) -> bool:
-        """Whether a renderer finds nothing but allowed addresses in the paragraphs that hold any link."""
+        """Return whether a renderer finds only allowed addresses in the paragraphs that hold any link."""
         if not _TRIGGER.search(text):
             return True
         parsed = 0
         for paragraph in _PARAGRAPH.findall(text):
             if _TRIGGER.search(paragraph):
                 parsed += len(paragraph)
-                alone = _BLOCK_BEGINS.sub("", paragraph)  # what stands before a paragraph decides what its lines are
+                alone = _BLOCK_BEGINS.sub("", paragraph)  # the text before a paragraph decides how its lines are read
                 if parsed > MOST_PARSED or not all(
                     map(self._may_be_rendered, (*rendered.addresses(paragraph), *rendered.addresses(alone)))
                 ):
@@ -232,12 +232,12 @@ class _Cleaning:
         return True
 
     def _may_be_rendered(self, address: str) -> bool:
-        """Of others' mail addresses, those that stand between angle brackets are as good as bare ones, which stay."""
+        """Foreign mail addresses between angle brackets are as good as bare ones, which stay."""
         return self._addresses.allows(address) or bool(_MAIL_IN_BRACKETS.match(address))
 
 
 class _Inert:
-    """Tells which tags of a text can do nothing, be they read as HTML: unknown ones up to whose end there is no attribute."""
+    """Finds tags that can do nothing as HTML: unknown ones with no attribute before their end."""
 
     def __init__(self, text: str) -> None:
         self._ends = [at for at, letter in enumerate(text) if letter == ">"] if ">" in text else []

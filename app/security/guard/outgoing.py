@@ -1,4 +1,4 @@
-"""What a model says on its way out (S4), whole or as it comes: leaks are stopped, foreign links taken out.
+"""Checks a model's output (S4), whole or as it comes: leaks are stopped, foreign links taken out.
 
 A stream holds back as much as may still turn out to be the canary, the system prompt, or a link; what has gone out stays true.
 Where a check blocks, tool calls leave once the whole reply has passed, and reasoning once all of it is there: a client acts on
@@ -43,10 +43,10 @@ class Outgoing:
     _text_at: int = 0
     _reasoning: list[ThinkingDelta] = field(default_factory=list)
     _thought: str = ""
-    _joined: LeakWatch | None = None  # over reasoning and what is said behind it: half of a secret may stand in each
+    _joined: LeakWatch | None = None  # over reasoning and the answer after it: half of a secret may be in each
 
     def __post_init__(self) -> None:
-        """Look for nothing that is off."""
+        """Search only for what is switched on."""
         known = self.canary if self._on(CANARY) else ""
         wanted = known or (self.system if self._on(SYSTEM_PROMPT) else "")
         self._watch = LeakWatch(secrets_of(known, self.system if self._on(SYSTEM_PROMPT) else "") if wanted else Secrets())
@@ -80,7 +80,7 @@ class Outgoing:
         return self._pass_on(rest + self._watch.rest(), at_end=True)
 
     def reply(self, reply: Reply) -> Reply:
-        """A whole reply as it may go out: what a tool is to be called with counts as said. Raises AnswerWithheld."""
+        """A whole reply as it may go out; arguments of tool calls count as output. Raises AnswerWithheld."""
         if self.finish and reply.text and (finished := self.finish(reply.text)) != reply.text:
             reply = replace(reply, parts=_with_text(reply.parts, finished))
         whole = Outgoing(self.links, self.actions, self.canary, self.system, self.output, found=self.found)
@@ -96,7 +96,7 @@ class Outgoing:
         return reply if parts == reply.parts else replace(reply, parts=parts)
 
     def document(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """What a product answers, as it may leave: each string of it. Raises AnswerWithheld. Nothing may change it afterwards."""
+        """A product's answer as it may leave, each string checked. Raises AnswerWithheld. Nothing may change it afterwards."""
         self._watched("\n".join(_strings(body, names=False)))
         self._watch.end()
         self._judge()
@@ -110,13 +110,13 @@ class Outgoing:
 
     def _last(self, reply: Reply) -> Iterator[Chunk]:
         """The end of a stream: the tool calls that were held back, as they may go out, and the reply."""
-        told = self.reply(reply)
+        passed = self.reply(reply)
         if self._blocks:
             places = (at for at, part in enumerate(reply.parts) if isinstance(part, ToolUse))
-            for at, use in zip(places, told.tool_uses, strict=True):
+            for at, use in zip(places, passed.tool_uses, strict=True):
                 yield ToolUseStart(at, use.id, use.name)
                 yield ToolUseDelta(at, use.arguments)
-        yield Done(told)
+        yield Done(passed)
 
     def _more_reasoning(self, delta: ThinkingDelta) -> Iterator[Chunk]:
         if not self._blocks:
@@ -127,7 +127,7 @@ class Outgoing:
         self._reasoning.append(delta)
 
     def _all_reasoning(self) -> Iterator[Chunk]:
-        """What was held back of a reasoning that is whole now."""
+        """The part that was held back of reasoning that is whole now."""
         held, self._reasoning = self._reasoning, []
         if self._may_be_thought(Thinking("".join(delta.text for delta in held))):
             yield from held
@@ -155,7 +155,7 @@ class Outgoing:
         return any(self.actions.get(check) == "block" for check in (CANARY, SYSTEM_PROMPT, FOREIGN_LINK))
 
     def _use(self, use: ToolUse) -> ToolUse:
-        """What a tool is told may be shown to somebody too."""
+        """Clean a tool's arguments: a person may see them too."""
         if not self._on(FOREIGN_LINK):
             return use
         removing = self.actions.get(FOREIGN_LINK) == "block"
@@ -178,7 +178,7 @@ class Outgoing:
             return
         self._note(check)
         if self.actions.get(check) == "block":
-            raise AnswerWithheld("The answer was withheld: it gave away what the assistant was told.")
+            raise AnswerWithheld("The answer was withheld: it gave away the assistant's instructions.")
 
     def _pass_on(self, text: str, *, at_end: bool) -> str:
         if self.actions.get(FOREIGN_LINK) != "block":
@@ -189,7 +189,7 @@ class Outgoing:
             text, self._waiting = self._waiting, ""
             return self._clean(text, code=self._code)
         if self.output is not None:
-            return ""  # a document is looked at whole: its strings are
+            return ""  # a document is checked whole, by its strings
         if not _BLANK.search(text) and len(self._waiting) // LONGEST_NAME == (len(self._waiting) - len(text)) // LONGEST_NAME:
             return ""  # the same word goes on: nothing more can leave
         cut = seam(self._waiting)
@@ -220,7 +220,7 @@ class Outgoing:
         return json.dumps(cleaned), removed  # in ASCII: half a surrogate pair stays an escape
 
     def _unreadable(self) -> None:
-        """What is nested too deeply to be looked at does not go out where a check blocks."""
+        """Where a check blocks, a document that is nested too deeply to be checked does not go out."""
         if self._blocks:
             self._note(UNREADABLE)
             raise AnswerWithheld("The answer was withheld: it is nested too deeply to be checked.")
@@ -244,12 +244,12 @@ def _all_said(reply: Reply, *, document: bool) -> str:
     read = [(use, _read(use.arguments)) for use in reply.tool_uses]
     values = " ".join(text for _, document in read for text in _strings(document, names=False))
     # As it is written, and as its tool will read it: JSON's escapes spell anything.
-    told = (f"{use.name}{use.arguments}\n{' '.join(_strings(document, names=True))}" for use, document in read)
-    return "\n".join([text, values, *told, values, text])
+    calls = (f"{use.name}{use.arguments}\n{' '.join(_strings(document, names=True))}" for use, document in read)
+    return "\n".join([text, values, *calls, values, text])
 
 
 class _Object(list[tuple[str, Any]]):
-    """A JSON object, with a name as often as it stands there."""
+    """A JSON object that keeps repeated names."""
 
 
 def _read(text: str) -> Any:  # noqa: ANN401 - any JSON
@@ -261,7 +261,7 @@ def _read(text: str) -> Any:  # noqa: ANN401 - any JSON
 
 
 def _repeats(value: Any) -> bool:  # noqa: ANN401 - any JSON
-    """Whether an object names something twice: readers differ in which of the two they take, and only one was looked at."""
+    """Return whether an object has a name twice: readers differ in which they take, and only one was checked."""
     if isinstance(value, _Object):
         return len(dict(value)) != len(value) or any(_repeats(inner) for _, inner in value)
     return isinstance(value, list) and any(map(_repeats, value))

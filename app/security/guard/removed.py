@@ -1,3 +1,3 @@
-"""What stands in a text where something was taken out of it."""
+"""The mark in a text where something was taken out."""
 
 LINK_REMOVED, IMAGE_REMOVED, TEXT_REMOVED = "(link removed)", "(image removed)", "(text removed)"

@@ -1,4 +1,4 @@
-"""What a renderer makes of a text: every address that its links and images would have, and every tag that it would pass on.
+"""Renders a text: every address that its links and images would have, and every tag that it would pass on.
 
 The second pair of eyes of `links`: read by markdown-it-py, as CommonMark 0.31.2 with GitHub's tables and strikethrough.
 """

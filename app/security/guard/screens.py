@@ -1,4 +1,4 @@
-"""What untrusted text looks like on its way in (S2): patterns, hidden payloads decoded and read again, and a small classifier.
+"""Screens untrusted input (S2): patterns, hidden payloads decoded and read again, and a small classifier.
 
 These are signals: the boundary does not rest on them. A text is read once, however many turns show it.
 """
@@ -23,7 +23,7 @@ _ESCAPED = re.sub(
 INVISIBLE = re2.compile(f"[{_ESCAPED}]")
 _FLAG_EMOJI = re2.compile(r"\x{1F3F4}[\x{E0061}-\x{E007A}]+\x{E007F}")  # Scotland's flag is spelled in invisible letters
 # A chat template's own marks; or a line that begins as a turn of the system or the assistant and then speaks to a model. The
-# label alone says nothing: bug reports begin with "System: Windows 11", and customers paste what an assistant said.
+# label alone says nothing: bug reports begin with "System: Windows 11", and customers paste an assistant's answers.
 _SPEAKS_TO_A_MODEL = (
     r"you (?:are (?:now|an?|the|no longer)|must|will|should|can) "
     r"|(?:new|updated|following|these|all|your|previous) (?:instruction|rule|order|directive)"
@@ -63,13 +63,13 @@ _LEET_LIKE = re.compile(r"[a-zA-Z][013457@$!|]|[013457@$!|][a-zA-Z]")
 
 
 def screened(text: str) -> frozenset[str]:
-    """The screens that a text fails. What stands in fences is read by itself, and so remembered for the next turn."""
+    """The screens that a text fails. Text in fences is read by itself, and so remembered for the next turn."""
     rest, inner = _unfenced(text)
     return frozenset().union(*(_read(piece[:MOST_READ] + piece[MOST_READ:][-MOST_READ:]) for piece in (rest, *inner)))
 
 
 def _unfenced(text: str) -> tuple[str, list[str]]:
-    """What stands outside of fences, and what in each. A text of which thousands pretend to begin is looked at as it is."""
+    """Split a text into its part outside of fences and each part inside. A text with thousands of openings stays whole."""
     rest: list[str] = []
     inner: list[str] = []
     at = 0
@@ -103,7 +103,7 @@ def _is_attack(text: str) -> bool:
 
 
 def _decoded(text: str) -> Iterator[str]:
-    """What a text says in another spelling, where it has one."""
+    """The text in other spellings, where it has any."""
     for found in _BASE64.finditer(text):
         raw = found[0].rstrip("=").translate({ord("-"): "+", ord("_"): "/"})
         yield _readable(partial(base64.b64decode, raw[: len(raw) - (len(raw) % 4 == 1)] + "=" * (-len(raw) % 4)))

@@ -1,7 +1,7 @@
-"""Where a text that is still coming may be cut: what stands before the seam holds whole links and tags, or none (S4).
+"""Finds where a growing text may be cut: the part before the seam holds whole links and tags, or none (S4).
 
 As little as may still become a link is held back: the word under way, and a bracket or tag that is open. A form that never ends
-is not waited for; what it is cut with keeps its two ends apart. Each look costs time by what is held, a few thousand characters.
+is not waited for; a mark at the cut keeps its two ends apart. Each search takes time by the held part: some thousand characters.
 """
 
 import re
@@ -25,7 +25,7 @@ _IN_ADDRESS = re.compile(rf"[:/\\{DOTS}@<>\[\]()&`]")
 
 @dataclass(frozen=True, slots=True)
 class Seam:
-    """``at``: how much of the text may be looked at alone. ``mend`` goes between it and the rest, where a form is cut through."""
+    """``at``: how much of the text may be checked alone. ``mend`` goes between it and the rest, where a form is cut through."""
 
     at: int
     mend: str = ""

@@ -1,8 +1,8 @@
 """Texts that are kept and shown on pages later: redacted, of one line where one is wanted, and leading nowhere else (S4, S5).
 
-Whoever shows a ticket, a hand-over, an action or a comment may render it. So each is looked at as it is kept: nothing changes it
-afterwards. Taking a link out can bring the halves of a card's number together, and redacting can bring those of a link together,
-so both look until neither finds anything.
+A page that shows a ticket, a hand-over, an action or a comment may render it. So each is checked as it is kept: nothing changes
+it afterwards. Taking a link out can bring the halves of a card's number together, and redacting can bring those of a link
+together, so both search until neither finds anything.
 """
 
 import re

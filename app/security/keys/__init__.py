@@ -1,1 +1,1 @@
-"""Who may call: tenants, their API keys, and our own keys at the providers."""
+"""Access: tenants, their API keys, and our own keys at the providers."""

@@ -125,7 +125,7 @@ class KeyAdministration:
         return token
 
     async def rotate_key(self, key_id: str, overlap: timedelta, *, expires_at: datetime | None = None) -> str:
-        """Return a new key that stands for the same as ``key_id``, which itself works for ``overlap`` more and no longer.
+        """Return a new key with the identity of ``key_id``, which works for ``overlap`` more.
 
         Name, scopes, user and limits are the same; the new key lives as long as the old one was meant to, unless ``expires_at``
         says otherwise. Raises NotFound for a key that is not live, InvalidRequest for one that was replaced already.

@@ -1,7 +1,7 @@
 """Keys that Postgres found good: looked up again behind the caller's back, and believed for a while when it is away.
 
 A call waits for a look-up of its key for `PATIENCE` at most: with Postgres frozen, calls of known keys take that much longer, and
-once it is known to be away, no longer than ever. What one worker of a machine knows, the others read in its file within seconds.
+once it is known to be away, no longer than usual. The other workers of a machine read what one knows in its file within seconds.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ MOST_REMEMBERED = 1000
 
 @dataclass(frozen=True, slots=True)
 class Cached:
-    """What a look-up found at ``at`` (Unix time), negative answers included; fresh until ``until`` on the monotonic clock."""
+    """The result of a look-up at ``at`` (Unix time), negative ones included; fresh until ``until`` on the monotonic clock."""
 
     identity: Identity | None
     expires_at: datetime | None
@@ -53,17 +53,17 @@ class KnownKeys:
         self._written: frozenset[str] = frozenset()
         self._others: dict[bytes, Cached] = {}
         self._others_read = -ASK_AGAIN
-        self._looking: dict[bytes, tuple[float, asyncio.Task[Cached]]] = {}
+        self._look_ups: dict[bytes, tuple[float, asyncio.Task[Cached]]] = {}
         self._quiet_until = 0.0
         self._writing = Periodic("known API keys", self._write, every=WRITE_EVERY, at_once=False)
 
     def deny(self, digest: bytes, found: Cached) -> None:
-        """Postgres says that a key is good no more: written down too, so that no file brings it back."""
+        """Note that a key is no longer good: stored too, so that no file brings it back."""
         self.denied[digest] = found
         self._written = frozenset()
 
     async def start(self) -> None:
-        """Take over what workers of this machine knew, and write down what this one knows."""
+        """Take over the known keys of this machine's workers, and begin to store ours."""
         if self._remembered:
             self.kept |= await asyncio.to_thread(_read, self._remembered)
             self._writing.start()
@@ -71,15 +71,15 @@ class KnownKeys:
     async def aclose(self) -> None:
         """Stop."""
         await self._writing.stop()
-        await end(*(task for _, task in self._looking.values()))
+        await end(*(task for _, task in self._look_ups.values()))
 
     @property
     def some_good(self) -> bool:
-        """Whether one key, the newest, would be believed without Postgres."""
+        """Return whether one key, the newest, would be believed without Postgres."""
         return bool(self.kept) and self._good(self.kept[next(reversed(self.kept))])
 
     async def first(self, key_id: str, digest: bytes) -> Cached:
-        """What is true of a key that this worker does not know. Raises DependencyUnavailable where no worker knows it either."""
+        """Look up a key that is new to this worker. Raises DependencyUnavailable where no worker knows it either."""
         try:
             return await self._look_up(key_id, digest)
         except DependencyUnavailable:
@@ -89,28 +89,28 @@ class KnownKeys:
             return found
 
     async def _known_to_others(self) -> dict[bytes, Cached]:
-        """What the workers of this machine wrote down; read once a second at most, however many keys are guessed."""
+        """The file of this machine's workers; read once a second at most, however many keys are guessed."""
         if self._remembered and time.monotonic() >= self._others_read + ASK_AGAIN:
             self._others_read = time.monotonic()
             self._others = await asyncio.to_thread(_read, self._remembered)
         return self._others
 
     async def refreshed(self, key_id: str, digest: bytes, cached: Cached) -> Cached:
-        """What is true of a key whose look-up is old: looked up again, or ``cached``. Raises DependencyUnavailable."""
-        started, looking = self._looking.get(digest) or (0.0, None)
-        if looking is None:
+        """Look up a key with an old look-up again, or return ``cached``. Raises DependencyUnavailable."""
+        started, look_up = self._look_ups.get(digest) or (0.0, None)
+        if look_up is None:
             if time.monotonic() < self._quiet_until and self._good(cached):
                 return cached
-            started, looking = time.monotonic(), asyncio.create_task(self._looked_up(key_id, digest))
-            looking.add_done_callback(lambda task: task.cancelled() or task.exception())  # maybe no call waits any more
-            self._looking[digest] = started, looking
+            started, look_up = time.monotonic(), asyncio.create_task(self._looked_up(key_id, digest))
+            look_up.add_done_callback(lambda task: task.cancelled() or task.exception())  # maybe no call waits any more
+            self._look_ups[digest] = started, look_up
         patience = max(0.0, started + PATIENCE - time.monotonic()) if self._good(cached) else None
-        await asyncio.wait([looking], timeout=patience)
-        if not looking.done():
+        await asyncio.wait([look_up], timeout=patience)
+        if not look_up.done():
             return cached
-        if isinstance(looking.exception(), DependencyUnavailable) and self._good(cached):
+        if isinstance(look_up.exception(), DependencyUnavailable) and self._good(cached):
             return cached
-        return looking.result()
+        return look_up.result()
 
     def _good(self, cached: Cached) -> bool:
         return 0 <= time.time() - cached.at <= self._stale
@@ -122,7 +122,7 @@ class KnownKeys:
             self._quiet_until = time.monotonic() + ASK_AGAIN
             raise
         finally:
-            del self._looking[digest]
+            del self._look_ups[digest]
 
     async def _write(self) -> None:
         good = {digest.hex(): cached for digest, cached in list(self.kept.items())[-MOST_REMEMBERED:]}

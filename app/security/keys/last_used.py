@@ -1,6 +1,6 @@
-"""When each API key was last used, to the minute: `octant key list` tells which may be revoked without harm.
+"""When each API key was last used, to the minute: `octant key list` shows which may be revoked without harm.
 
-A request only notes it in memory. Every few seconds what was noted goes to Postgres in one statement, which leaves a row alone
+A request only notes it in memory. Every few seconds the notes go to Postgres in one statement, which leaves a row alone
 that was written within the last minute: at most one write a key and minute, however many workers there are.
 """
 
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class LastUsed:
-    """Notes uses; `start` begins to write them down. What was noted is lost with the process, and only that."""
+    """Notes uses; `start` begins to store them. Only notes that are not stored yet are lost with the process."""
 
     def __init__(self, engine: AsyncEngine, *, write_every: float = WRITE_EVERY) -> None:
         """``write_every`` in seconds."""

@@ -1,9 +1,9 @@
 """Our own keys at the providers: where each comes from, and its file read again when it changes (S6).
 
-A key is a setting, or a file in the folder of secrets, or the vendor's own variable, in this order. Files are looked at every
+A key is a setting, or a file in the folder of secrets, or the vendor's own variable, in this order. Files are checked every
 second, so a rotated key is used for the next call without a restart; calls that run keep the key they began with. A file that
-is empty or unreadable, as in the middle of a rotation, changes nothing and is told in the log. No key is ever part of a message
-here: it is told as a fingerprint, a keyed hash cut short.
+is empty or unreadable, as in the middle of a rotation, changes nothing and is logged. No key is ever part of a message
+here: a fingerprint, a keyed hash cut short, stands for it.
 """
 
 import asyncio
@@ -35,7 +35,10 @@ class KeyPlace:
 
 @dataclass(frozen=True, slots=True)
 class KeyStatus:
-    """What may be told of a key. ``age`` in seconds since its file was written, None for a variable; no fingerprint: no key."""
+    """The public state of a key.
+
+    ``age``: seconds since its file was written, None for a variable. No fingerprint: no key.
+    """
 
     provider: str
     source: str
@@ -54,7 +57,7 @@ class _Known:
 
 
 class ProviderKeys:
-    """The keys in use, by provider. Changes are told to ``on_change(provider, key)``, ages to ``on_age(provider, seconds)``."""
+    """The keys in use, by provider. ``on_change(provider, key)`` gets changes, ``on_age(provider, seconds)`` ages."""
 
     def __init__(
         self,
@@ -84,7 +87,7 @@ class ProviderKeys:
         return self._print(self._known[provider].value)
 
     def status(self) -> list[KeyStatus]:
-        """What may be told of each key, by provider."""
+        """The status of each key, by provider."""
         now = time.time()
         return [
             KeyStatus(name, known.source, None if known.written_at is None else now - known.written_at, self._print(known.value))

@@ -1,6 +1,6 @@
-"""Find who holds an API key: what each request needs of keys. `administration` makes and changes them.
+"""Identifies the holder of an API key, for each request. `administration` makes and changes keys.
 
-`app.security.keys.token` says how a key is written. Its id finds the row; the secret, 32 random bytes, is compared as HMAC-SHA256
+`app.security.keys.token` describes a key's form. Its id finds the row; the secret, 32 random bytes, is compared as HMAC-SHA256
 under the service's own secret, so a stolen table alone opens nothing. A slow hash would add nothing: the secret is random.
 
 A key that Postgres found good is looked up again every few seconds. While Postgres is away it stays good for a bounded time, also
@@ -44,7 +44,7 @@ class KeyRing:
     ) -> None:
         """``secret`` keys the hashes: changing it makes every key invalid.
 
-        ``stale``: seconds that a key stays good while Postgres is away, since it last said so. ``remembered``: the local file.
+        ``stale``: seconds that a key stays good while Postgres is away, from its last look-up. ``remembered``: the local file.
         """
         self._engine = engine
         self._secret = secret
@@ -65,11 +65,11 @@ class KeyRing:
 
     @property
     def knows_some(self) -> bool:
-        """Whether some caller's calls would be answered with Postgres away."""
+        """Return whether some caller's calls would be answered with Postgres away."""
         return self._cache.some_good
 
     def knows(self, token: str) -> bool:
-        """Whether this key is right or came a moment ago: it is no guess then."""
+        """Return whether this key is right or came a moment ago: it is no guess then."""
         return self._known(self._digest(token)) is not None
 
     async def authenticate(self, token: str) -> Identity:
@@ -94,10 +94,10 @@ class KeyRing:
         return cached.identity
 
     async def identify(self, key_id: str) -> Identity:
-        """Return whom a key stands for now, for work that its holder left to us. Raises as `authenticate`. Not cached."""
+        """Return a key's identity now, for work that its holder left to us. Raises as `authenticate`. Not cached."""
         row = await self._row(key_id)
         if row is None or (row.expires_at and row.expires_at <= datetime.now(UTC)):
-            raise Unauthenticated("The API key that this was asked with is revoked or has expired.")
+            raise Unauthenticated("The API key of this request is revoked or has expired.")
         return identity_of(row)
 
     async def _look_up(self, key_id: str, digest: bytes) -> Cached:
@@ -123,7 +123,7 @@ class KeyRing:
             raise DependencyUnavailable("API keys cannot be checked right now.", retry_after=5.0) from error
 
     def _known(self, digest: bytes) -> Cached | None:
-        """What is kept of a key. A wrong one is new again when its time is over, for it will be looked up again."""
+        """The cached look-up of a key. A wrong key is new again when its time is over, as it will be looked up again."""
         wrong = self._wrong.get(digest)
         return self._cache.kept.get(digest) or (wrong if wrong and wrong.until > time.monotonic() else None)
 
@@ -133,7 +133,7 @@ class KeyRing:
         kept, other = (right, self._wrong) if found.identity else (self._wrong, right)
         if other.pop(digest, None) and other is right:
             self._cache.deny(digest, found)
-        kept.pop(digest, None)  # what was found last stands last
+        kept.pop(digest, None)  # the newest look-up comes last
         if len(kept) >= MOST_CACHED:
             kept.pop(next(iter(kept)))
         kept[digest] = found

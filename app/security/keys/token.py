@@ -2,7 +2,7 @@
 
 The prefix is the service's own, the id (8 hex digits) is public, the secret is 43 characters of base 62 (256 bits), the checksum
 their CRC-32 in 6 more. The form follows what GitHub does with its tokens (github.blog, "Behind GitHub's new authentication token
-formats"): one word to a double click, found by `PATTERN`, and told from a look-alike without a look-up.
+formats"): one word to a double click, found by `PATTERN`, and distinguished from a look-alike without a look-up.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ _FORM = re.compile(PATTERN)
 
 
 def new() -> str:
-    """A key that nobody has had before."""
+    """Make a new key."""
     return write(secrets.token_hex(4), "".join(secrets.choice(_ALPHABET) for _ in range(_SECRET)))
 
 

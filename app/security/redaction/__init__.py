@@ -1,1 +1,1 @@
-"""What may be kept: personal data and secrets are replaced before a text leaves the process."""
+"""Redaction: personal data and secrets are replaced before a text leaves the process."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import re2
 
-from app.security.redaction.entity_types import KINDS
+from app.security.redaction.entity_types import ENTITY_TYPES
 
 AT_ONCE = 12  # patterns of one automaton
 _MEMORY = 16 << 20  # bytes that one may grow to
@@ -21,14 +21,14 @@ def context(pattern: str) -> Any:  # noqa: ANN401 - re2 is not typed
 
 
 def automata() -> list[tuple[int, Any]]:
-    """Automata that say in one pass which kinds may occur; most texts have none, and need no second look.
+    """Automata that find in one pass which kinds may occur; most texts have none, and need no second search.
 
-    `AT_ONCE` patterns each: one of all grows to so many states on mixed text that RE2 throws them away and begins anew.
+    `AT_ONCE` patterns each: one of all grows to so many states on mixed text that RE2 throws them away and begins again.
     """
     found = []
-    for first in range(0, len(KINDS), AT_ONCE):
+    for first in range(0, len(ENTITY_TYPES), AT_ONCE):
         patterns = re2.Set.SearchSet(_options())
-        for kind in KINDS[first : first + AT_ONCE]:
+        for kind in ENTITY_TYPES[first : first + AT_ONCE]:
             patterns.Add(kind.pattern)
         patterns.Add("")
         patterns.Compile()

@@ -52,7 +52,7 @@ _ENDS = r"(?:[\s.,;!?\"'<>&\\)]|$)"  # behind words, so that none of them is the
 _VALUE = rf"(?:{_QUOTED}|{_BARE})"
 _ASSIGNS = r"[\"'\x{201D}]?\]?[ \t]*(?:[:?]{0,3}=|=>|:)[ \t]*"
 
-# Words that tell of a secret and are none: states, types, and how a sentence begins, in the languages of `_ABROAD`.
+# Words that announce a secret and are none: states, types, and how a sentence begins, in the languages of `_ABROAD`.
 _NO_VALUE_WORDS = (
     "required optional none null nil undefined true false yes no on off enabled disabled string str bytes text number "
     "integer int bool "
@@ -93,7 +93,7 @@ _NUMBERS_TOO = re.compile(r"(?:.* )?(?:pass(?:word|code|wd)|pwd|pin|otp|totp|cvv
 
 
 def named(label: str, value: str, *, number: bool) -> bool:
-    """Whether ``value`` under the key ``label`` of a JSON document is a secret: the key says what it is, so all of it is.
+    """Return whether ``value`` under the key ``label`` of a JSON document is a secret; if so, all of it is.
 
     ``label`` has blanks where the key has joints. Numbers are PINs and the like; a count of tokens is none.
     """
@@ -146,7 +146,7 @@ def assigned_to_weak(candidate: str) -> Iterator[Span]:
 
 
 def named_in_text(candidate: str) -> Iterator[Span]:
-    """What stands between a name that means a secret and its value, and the value."""
+    """The text between a name that means a secret and its value, and the value."""
     joint = _JOINT.match(candidate)
     at = joint.end() if joint else 0
     value = candidate[at:]
@@ -162,7 +162,7 @@ def named_in_text(candidate: str) -> Iterator[Span]:
 
 
 def phrase(candidate: str) -> Iterator[Span]:
-    """What follows ``password: `` on the line: one word, or several small ones that make a phrase."""
+    """The text after ``password: `` on the line: one word, or several small ones that make a phrase."""
     words = candidate.split(" ")
     if not _is_value(words[0]) or len(words[0].rstrip(")]}")) < 3:
         return
@@ -195,7 +195,7 @@ _KNOWN_SCHEMES = frozenset(_SCHEMES.split())
 
 
 def authorization(candidate: str) -> Iterator[Span]:
-    """What an Authorization header holds behind its scheme, whatever that is."""
+    """The value of an Authorization header after its scheme, for any scheme."""
     scheme, _, value = candidate.partition(" ")
     if not value:
         scheme, value = "", candidate

@@ -1,6 +1,6 @@
-"""How candidates are judged: each detector gets what a pattern of `entity_types` caught and yields the parts of it to replace.
+"""Detectors: each gets a candidate that a pattern of `entity_types` caught and yields the parts of it to replace.
 
-Pure functions of a candidate, in time linear in it, for nobody bounds its length. Phone numbers are not checked against
+Pure functions of a candidate, in time linear in it, as nothing bounds its length. Phone numbers are not checked against
 `phonenumbers`: made-up and mistyped ones are refused there, and are people's all the same.
 """
 
@@ -35,13 +35,14 @@ def only_if(holds: Callable[[str], bool]) -> Find:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of finding, a row of `entity_types.KINDS`.
+    """One kind of finding, a row of `entity_types.ENTITY_TYPES`.
 
     The first group of ``pattern``, or all of it, is the candidate; ``find`` yields the parts of it to replace, as
-    offsets, in time linear in a candidate whose length nobody bounds. A candidate with one of ``not_after`` right before
+    offsets, in time linear in a candidate of unbounded length. A candidate with one of ``not_after`` right before
     it or ``not_before`` right behind it is part of something else; one behind words that match ``unless`` (RE2, ending in
-    ``$``) is what they say. Where ``after`` is given, likewise RE2, only a candidate behind words that match it counts.
-    Labels with a few words between are looked for there: as parts of ``pattern`` they would make automata that RE2 cannot
+    ``$``) has the kind that they name. Where ``after`` is given, likewise RE2, only a candidate behind words that match
+    it counts.
+    Labels with a few words between are searched there: as parts of ``pattern`` they would make automata that RE2 cannot
     keep in memory.
     """
 
@@ -93,7 +94,7 @@ def cards(candidate: str) -> Iterator[Span]:
 
 
 def _last_of_card(candidate: str, groups: Sequence[Span], first: int) -> int:
-    """The group that ends the longest card number beginning at ``first``, or -1. Looks at 19 digits, however many follow."""
+    """The group that ends the longest card number beginning at ``first``, or -1. Reads 19 digits, however many follow."""
     found, digits = -1, ""
     for index in range(first, len(groups)):
         start, end = groups[index]
@@ -109,11 +110,11 @@ _GROUPS_OF_FOUR = re.compile(rb"[0-9]{4}(?: [0-9]{4})*")
 _GROUPS_BEFORE = re.compile(rb"(?:(?<![0-9])[0-9]{4} ){1,4}$")
 _GROUPS_BEHIND = re.compile(rb"(?: [0-9]{4}(?![0-9])){1,4}")
 _ROW = re.compile(rb"(?<![0-9])[0-9]{4}(?: [0-9]{4}){2,}(?![0-9])")
-_ROWS_NEAR, _NEAR = 3, 160  # lines before and behind, and bytes of them, that are looked at
+_ROWS_NEAR, _NEAR = 3, 160  # lines before and behind, and bytes of them, that are read
 
 
 def in_table(text: bytes, start: int, end: int) -> bool:
-    """Whether groups of four digits are cells: of a longer row, or between rows of which most hold no card."""
+    """Return whether groups of four digits are cells: of a longer row, or between rows of which most hold no card."""
     if not _GROUPS_OF_FOUR.fullmatch(text, start, end):
         return False
     beside = [_GROUPS_BEFORE.search(text[max(0, start - 20) : start]), _GROUPS_BEHIND.match(text, end)]
@@ -145,7 +146,7 @@ def labelled_card(candidate: str) -> Iterator[Span]:
         yield 0, found
 
 
-# Words before a number that say what it is; a machine's version before something like an address. Other scripts have no blanks.
+# Words before a number that name its kind; a machine's version before something like an address. Other scripts have no blanks.
 GOODS = (
     r"(?i)(?:\b(?:order|article|artikel|item|product|tracking|parcel|shipment|ticket|invoice|sku|ean|upc|gtin|isbn|asin|"
     r"ref|reference|serial|"
@@ -200,7 +201,7 @@ def iban(candidate: str) -> Iterator[Span]:
 
 
 def mistyped_iban(candidate: str) -> bool:
-    """After the word itself, one whose check fails is somebody's too; what is right is taken to its length by `iban`."""
+    """After the word itself, one whose check fails is a person's too; `iban` takes a right one to its length."""
     return not any(True for _ in iban(candidate)) and len(digits_of(candidate)) >= 8
 
 
@@ -219,7 +220,7 @@ def dotted(candidate: str) -> Iterator[Span]:
 
 
 def address(candidate: str) -> bool:
-    """A real address of somebody's: not our own loopback, not ``::`` in C++ or Ruby, not a time of day."""
+    """A real address: not our own loopback, not ``::`` in C++ or Ruby, not a time of day."""
     try:
         found = ipaddress.ip_address(candidate)
     except ValueError:
@@ -286,7 +287,7 @@ def noted_phone(candidate: str) -> bool:
 
 
 def document(candidate: str) -> bool:
-    """A number that somebody was given, and not the next word: at least a digit, and no date."""
+    """A person's number, and not the next word: at least a digit, and no date."""
     return len(candidate) >= 5 and any(c.isdigit() for c in candidate) and not _DATE.match(candidate)
 
 
@@ -304,7 +305,7 @@ _FILES = ("png", "jpg", "jpeg", "gif", "svg", "webp", "css", "js", "json", "html
 
 
 def sentence_part(candidate: str) -> Iterator[Span]:
-    """What ends a sentence is not part of it."""
+    """Without the end of a sentence, which is not part of it."""
     yield 0, len(candidate.rstrip(" .,"))
 
 

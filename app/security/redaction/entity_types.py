@@ -1,4 +1,4 @@
-r"""What counts as personal data or a secret: a table of kinds, each a pattern and, where the pattern says too much, a check.
+r"""Types of personal data and secrets: a table, each row a pattern and, where the pattern matches too much, a check.
 
 Patterns are RE2 (linear time, no look-around), so a check also sees the characters around its candidate. They run on text in
 which JSON's escapes for line ends and quotes are blanked (`redaction._shadow`): a number after ``\\n`` starts a word there.
@@ -37,8 +37,8 @@ _PHONE_AFTER = _WORD + "-.#/+"
 _EXTENSION = r"(?: ?(?:x|ext\.?) ?[0-9]{1,6})?"
 _LOCAL = rf"(?:\+|\()?\(?[0-9](?:[ .()\-/]{{0,3}}[0-9]){{5,16}}{_EXTENSION}"
 # Earlier rows win where findings overlap.
-KINDS: tuple[Kind, ...] = (
-    # What is redacted already stays as it is, so that redacting twice is redacting once.
+ENTITY_TYPES: tuple[Kind, ...] = (
+    # Tokens of an earlier redaction stay, so that redacting twice is redacting once.
     Kind("", r"<(?:[a-z]{2,20}-)?[a-z]{2,20}:[0-9a-f]{8}>"),
     *CREDENTIALS,
     Kind("email", rf"(\"[^\"@\s<>]{{1,64}} ?\"@(?:[{_LETTER}0-9-]+\.)+[{_LETTER}]{{2,}})"),  # RFC 5321's quoted local part

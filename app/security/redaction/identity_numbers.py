@@ -1,4 +1,4 @@
-"""What a state gives a person: numbers in registers, passports, licences, and the date of birth.
+"""Data that a state gives a person: numbers in registers, passports, licences, and the date of birth.
 
 A number that carries a strong check, or a shape that nothing else has, is found wherever it stands; validators are those of
 `python-stdnum`. A check that one in ten numbers passes would take order numbers too: such ids are found after their name only.

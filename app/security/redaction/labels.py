@@ -1,4 +1,4 @@
-r"""The words by which people of many languages say that a phone, a birth date or a national id follows.
+r"""Words of many languages that announce a phone number, birth date or national id.
 
 RE2's ``\b`` knows ASCII alone, so words of other scripts are listed apart and may stand anywhere. `between` matches
 the words that can stand between a label and its value ("mój telefon to …", "il mio cellulare è …"): any words, as no

@@ -25,8 +25,8 @@ LEAST_SURE = 0.5
 MOST_REMEMBERED = 4096  # windows
 _NAMES = frozenset({"GIVEN_NAME", "SURNAME"})
 _PLACES = frozenset({"BUILDING_NUMBER", "STREET_NAME", "SECONDARY_ADDRESS", "CITY", "STATE", "ZIP_CODE"})
-_HOME = frozenset({"STREET_NAME", "SECONDARY_ADDRESS"})  # a town or a number alone is nobody's address
-_BETWEEN = {"name": " \t.'-\N{RIGHT SINGLE QUOTATION MARK}", "address": " \t\r\n,.#/-"}  # and belongs to what it stands between
+_HOME = frozenset({"STREET_NAME", "SECONDARY_ADDRESS"})  # a town or a number alone is no person's address
+_BETWEEN = {"name": " \t.'-\N{RIGHT SINGLE QUOTATION MARK}", "address": " \t\r\n,.#/-"}  # and belongs to its neighbours
 
 
 _SPACE = re.compile(r"\s")
@@ -81,15 +81,15 @@ def _windows(text: str) -> Iterator[tuple[int, int]]:
 
 def _joined(text: str, kind: str, parts: Iterable[Labelled], wanted: frozenset[str]) -> Iterator[tuple[int, int, str]]:
     """Parts that belong together as one, so that one person is one token; none without a label that is ``wanted``."""
-    start, end, told = 0, 0, False
+    start, end, labelled = 0, 0, False
     for part in parts:
         if end and not text[end : part.start].strip(_BETWEEN[kind]):
-            end, told = max(end, part.end), told or part.label in wanted
+            end, labelled = max(end, part.end), labelled or part.label in wanted
             continue
-        if told:
+        if labelled:
             yield start, end, kind
-        start, end, told = part.start, part.end, part.label in wanted
-    if told:
+        start, end, labelled = part.start, part.end, part.label in wanted
+    if labelled:
         yield start, end, kind
 
 

@@ -52,7 +52,7 @@ _UNSEEN = re.compile(f"[{_INVISIBLE}]+")
 # A secret whose next character was encoded goes on: whatever that character is, it did not end the value.
 _VALUE_GOES_ON = re.compile(rf"(?:&[#A-Za-z0-9]{{2,9}};|\\{{1,8}}[ux]{_HEX}{{2,4}}|[^\s\"'<>;,&\\])*")
 _SECRETS = frozenset({"credential", "url-credentials"})
-_CHECK_EVERY = 256  # sequences between two looks at the clock
+_CHECK_EVERY = 256  # sequences between two readings of the clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Normalised:
     def in_original(self, found: Sequence[Found]) -> list[Found]:
         """The same places, in bytes of the original. ``found``: in order, without overlap, in bytes of ``text``."""
         here, there = _Counter(self.text), _Characters(self._original)
-        joint, told, last = 0, [], 0
+        joint, placed, last = 0, [], 0
         for start, end, name in found:
             ends: list[int] = []
             for place, at in enumerate((here.characters(start), here.characters(end))):
@@ -75,18 +75,18 @@ class Normalised:
                     joint += 1
                 ends.append(self._across(joint - 1, at, is_end=bool(place)))
             if joint < len(self._joints) and self._joints[joint][:2] == (at, at):
-                ends[1] = self._joints[joint][3]  # what cannot be seen behind a value goes with it
+                ends[1] = self._joints[joint][3]  # invisible characters behind a value go with it
             first, stop = max(ends[0], last), ends[1]
             if name in _SECRETS and self._is_encoded(joint, stop):
                 going_on = _VALUE_GOES_ON.match(self._original, stop)
                 stop = going_on.end() if going_on else stop
             if stop > first:
-                told.append((there.place(first), there.place(stop), name))
+                placed.append((there.place(first), there.place(stop), name))
                 last = stop
-        return told
+        return placed
 
     def _is_encoded(self, joint: int, place: int) -> bool:
-        """Whether the joint that follows is the next character of the original, and that is a sequence."""
+        """Return whether the next joint is the next character of the original, and a sequence."""
         if joint == len(self._joints):
             return False
         _, _, there, there_end = self._joints[joint]
@@ -161,7 +161,7 @@ def plain(text: str) -> str:
 
 
 def _meant(match: re.Match[str]) -> str:
-    """What a sequence stands for. It has characters of one kind alone."""
+    """The text that a sequence encodes. It has characters of one kind alone."""
     written = match.group()
     first = written[0]
     if first == "&":
@@ -179,5 +179,5 @@ def _meant(match: re.Match[str]) -> str:
 
 
 def _as_searched(read: str) -> str:
-    """What a decoded character is searched as: ends of lines become blanks."""
+    """The form in which a decoded character is searched: ends of lines become blanks."""
     return " " if read in {"\n", "\r", "\t"} else _UNSEEN.sub("", read).translate(_SAME)

@@ -1,6 +1,6 @@
-"""Personal data and secrets are replaced before text leaves the process for a log, a span or a record (S5).
+"""Replaces personal data and secrets before text leaves for a log, span or record (S5).
 
-The table in `entity_types` says what is found. The replacement is keyed: the same value maps to the same token within a tenant,
+The table in `entity_types` lists what is found. The replacement is keyed: the same value maps to the same token within a tenant,
 and to another one elsewhere, so an incident can be followed without knowing who it was. If anything fails, the whole text is
 replaced: redaction fails closed. Names and postal addresses are not found here; that takes a model of language.
 """
@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 from app.security.redaction.automata import AT_ONCE, automata, compiled, context
 from app.security.redaction.detectors import Kind, in_table
-from app.security.redaction.entity_types import KINDS
+from app.security.redaction.entity_types import ENTITY_TYPES
 from app.security.redaction.normalisation import normalised, plain
 from app.security.redaction.slices import gap_at, slices, with_gaps, with_secrets
 from app.security.redaction.structure import WITHHELD, Document, Found, looks_like_json
@@ -26,11 +26,11 @@ from app.security.redaction.structure import WITHHELD, Document, Found, looks_li
 FAILED = WITHHELD
 LONGEST = 8_000_000  # bytes; a request body is at most half of it
 NAMES_PATIENCE = 20.0  # seconds of CPU where names are sought too: some tens of KB that were not seen before
-PATIENCE = 0.1  # seconds of CPU, about half a megabyte of prose. What is not done by then is withheld
+PATIENCE = 0.1  # seconds of CPU, about half a megabyte of prose. The rest is withheld
 READING, SEARCHING = 0.4, 0.8  # shares of the time that is left: replacing what was found takes little
 LONGEST_CANDIDATE = 16_384  # bytes; the check of a longer one would take too long, so all of it is replaced
-CHECK_EVERY = 64  # replacements between two looks at the clock
-WORDS_BEFORE = 128  # bytes before a candidate that may say what it is, or that it is something else
+CHECK_EVERY = 64  # replacements between two readings of the clock
+WORDS_BEFORE = 128  # bytes before a candidate that may name its kind, or another one
 _WORDS_END = bytes([*range(0x41, 0x5B), *range(0x61, 0x7B), *range(0x80, 0xC0)])
 
 # Long enough that two people of one tenant rarely share a token, short enough to read: 32 bits.
@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Where something stands, in characters, and what it is."""
+    """Place of a finding, in characters, and its kind."""
 
     start: int
     end: int
@@ -57,7 +57,7 @@ class RedactionStalled(Exception):  # noqa: N818 - it is named for what happened
 
 
 class TenantPattern(Protocol):
-    """What a tenant wants redacted besides: see `tenant_patterns`."""
+    """A tenant's own pattern: see `tenant_patterns`."""
 
     @property
     def name(self) -> str:
@@ -72,7 +72,7 @@ FindNames = Callable[[str, float], Iterable[tuple[int, int, str]]]
 
 
 class Redactor:
-    """Replaces what `KINDS` finds, and what a tenant added. ``failures`` counts texts that had to be replaced whole."""
+    """Replaces what `ENTITY_TYPES` finds, and what a tenant added. ``failures`` counts texts that had to be replaced whole."""
 
     def __init__(
         self,
@@ -89,9 +89,9 @@ class Redactor:
         self._on_failure = on_failure
         self._added = added
         self._names: FindNames | None = None
-        self._patterns = [compiled(kind.pattern) for kind in KINDS]
-        self._after = [context(kind.after) for kind in KINDS]
-        self._unless = [context(kind.unless) for kind in KINDS]
+        self._patterns = [compiled(kind.pattern) for kind in ENTITY_TYPES]
+        self._after = [context(kind.after) for kind in ENTITY_TYPES]
+        self._unless = [context(kind.unless) for kind in ENTITY_TYPES]
         self._any = automata()
         self.failures = 0
 
@@ -107,19 +107,19 @@ class Redactor:
         return self._closed(lambda until: self._redact_text(text, tenant, until))
 
     def redact_json(self, value: Any, *, tenant: str) -> Any:  # noqa: ANN401 - any JSON value
-        """The same for a JSON value: strings, numbers, and keys that tell something. Its shape stays."""
+        """The same for a JSON value: strings, numbers, and telling keys. Its shape stays."""
         if isinstance(value, str):
             return self.redact(value, tenant=tenant)
 
         def redacted(until: float) -> Any:  # noqa: ANN401 - any JSON value
             text = json.dumps(value, ensure_ascii=False, default=str)
-            told = self._redact(text, tenant, until)
-            return value if told == text else json.loads(told)
+            redacted_text = self._redact(text, tenant, until)
+            return value if redacted_text == text else json.loads(redacted_text)
 
         return self._closed(redacted)
 
     def findings(self, text: str, *, tenant: str) -> list[Finding]:
-        """What is found in ``text``, taken as plain text. Raises `RedactionStalled`: for measuring and trying out patterns."""
+        """The findings in ``text``, taken as plain text, for measuring and trying out patterns. Raises `RedactionStalled`."""
         original = text.encode("utf-8", "surrogatepass")
         found = self._find(original, tenant, self._until())
 
@@ -149,7 +149,7 @@ class Redactor:
         return time.thread_time() + (NAMES_PATIENCE if self._names else PATIENCE)
 
     def _closed(self, redacted: Callable[[float], T]) -> T | str:
-        """What ``redacted`` gives within its time; whatever goes wrong, unredacted text may not pass."""
+        """The result of ``redacted`` within its time; after any failure, no unredacted text passes."""
         try:
             return redacted(self._until())
         except Exception:  # noqa: BLE001 - counted, for a log line would come back here
@@ -181,7 +181,7 @@ class Redactor:
         return self._replace(original, found, tenant, until) if found else text
 
     def _search(self, text: bytes, tenant: str, until: float) -> tuple[list[Found], int]:
-        """What is found, and up to which byte the text was searched in time; what is behind that must not pass.
+        """The findings, and up to which byte the text was searched in time; text behind that must not pass.
 
         Raises RedactionStalled where nothing was searched.
         """
@@ -201,7 +201,7 @@ class Redactor:
         return (with_gaps(found, gaps, WITHHELD) if gaps else found), searched
 
     def pseudonym(self, user: str, *, tenant: str) -> str:
-        """What stands for a user where rows outlive them: ``user#`` and 96 bits, keyed, so that nobody finds them by guessing."""
+        """The name of a user in rows that outlive the user's data: ``user#`` and 96 bits, keyed against guessing."""
         message = f"{tenant}\0pseudonym\0{user}".encode("utf-8", "surrogatepass")
         return f"user#{hmac.digest(self._key, message, hashlib.sha256).hex()[:24]}"
 
@@ -223,7 +223,7 @@ class Redactor:
         return sorted([*found, *self._as_written(original, found, tenant, until)])
 
     def _as_written(self, original: bytes, found: Sequence[Found], tenant: str, until: float) -> Iterator[Found]:
-        """What a tenant's patterns find in the spelling that was sent: they may be written for it."""
+        """Findings of a tenant's patterns in the spelling that was sent: they may be written for it."""
         if not self._added(tenant):
             return
         taken = bytearray(len(original))
@@ -248,17 +248,17 @@ class Redactor:
         return sorted(found)
 
     def _present(self, shadow: bytes) -> list[int]:
-        """Which rows of `KINDS` match somewhere."""
+        """The rows of `ENTITY_TYPES` that match somewhere."""
         present: list[int] = []
         for first, patterns in self._any:
             matched = patterns.Match(shadow)
-            if not matched:  # not even the row that matches everything: the automaton gave up
+            if not matched:  # not even the row that matches everything: the automaton failed
                 raise RedactionStalled
-            present += [first + row for row in matched if first + row < min(first + AT_ONCE, len(KINDS))]
+            present += [first + row for row in matched if first + row < min(first + AT_ONCE, len(ENTITY_TYPES))]
         return sorted(present)
 
     def _besides(self, shadow: bytes, tenant: str, until: float) -> Iterator[Found]:
-        """What a tenant's patterns find, and the model of names: they only add."""
+        """Findings of a tenant's patterns and of the model of names: they only add."""
         yield from self._by_tenant(shadow, tenant, until)
         if self._names:
             text = shadow.decode("utf-8", "surrogatepass")
@@ -274,7 +274,7 @@ class Redactor:
 
     def _candidates(self, index: int, shadow: bytes, until: float) -> Iterator[Found]:
         _in_time(until)
-        kind, pattern = KINDS[index], self._patterns[index]
+        kind, pattern = ENTITY_TYPES[index], self._patterns[index]
         matches = pattern.finditer(shadow)
         group = 1 if pattern.groups else 0
         while match := next(matches, None):
@@ -299,7 +299,7 @@ class Redactor:
                 matches = pattern.finditer(shadow, start)
 
     def _fits(self, index: int, shadow: bytes, start: int) -> bool:
-        """Whether the words before a candidate are its kind's, and do not say that it is something else."""
+        """Return whether the words before a candidate are its kind's, and do not name another kind."""
         after, unless = self._after[index], self._unless[index]
         if after is None and unless is None:
             return True
@@ -364,9 +364,9 @@ def _shadow(original: bytes, until: float) -> bytes:
         if next(seen) % 1_000 == 0:
             _in_time(until)
         meant = escape.group()[-1:]
-        told = meant if meant in b'"/' else b"\n" if meant == b"n" else b" "
+        shown = meant if meant in b'"/' else b"\n" if meant == b"n" else b" "
         closes = meant == b'"' and _NAMES.match(original, escape.end())  # a name, whose quote is next to it
-        return told.ljust(len(escape.group())) if closes else told.rjust(len(escape.group()))
+        return shown.ljust(len(escape.group())) if closes else shown.rjust(len(escape.group()))
 
     return _ESCAPE.sub(blank, original)
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from app.security.redaction.normalisation import plain
 from app.security.redaction.structure import Found
 
-SLICE = 16 * 1024  # bytes that are searched before the next look at the clock
+SLICE = 16 * 1024  # bytes that are searched before the clock is read again
 GAP = 256  # bytes on each side of an end that is no seam
 _LABEL_ENDS = (":", "=", "#", "?")
 _TELLING = b"0123456789@:"
@@ -33,11 +33,11 @@ def seam_in(text: str) -> int:
         if opened >= 0 and closed < 0:
             ending = _KEY_ENDS.search(text, opened, seam)
             closed = ending.end() if ending else len(text) + 1
-        said = _end_of_words(text, seam)
+        words_end = _end_of_words(text, seam)
         if opened >= 0 and closed > seam:
             end = opened  # inside of a key
-        elif _spelled(text[text.rfind("\n", 0, said) + 1 : said]).endswith(_LABEL_ENDS):
-            end = said
+        elif _spelled(text[text.rfind("\n", 0, words_end) + 1 : words_end]).endswith(_LABEL_ENDS):
+            end = words_end
         else:
             return seam
     return 0
@@ -64,8 +64,8 @@ def _spelled(line: str) -> str:
 def slices(text: bytes) -> Iterator[tuple[int, int, bool]]:
     """Beginning and end of pieces that can be searched by themselves, about `SLICE` bytes each.
 
-    Also whether the end is no seam: a long line full of numbers or addresses takes too long to be searched at once. What is
-    around such an end must not pass.
+    The third value is true where the end is no seam: a long line full of numbers or addresses takes too long to be searched at
+    once. Text around such an end must not pass.
     """
     start, size = 0, SLICE
     while start + size < len(text):
@@ -83,12 +83,12 @@ def slices(text: bytes) -> Iterator[tuple[int, int, bool]]:
 
 
 def _dense(piece: bytes) -> bool:
-    """Whether one character in ten could belong to a number or an address."""
+    """Return whether one character in ten could belong to a number or an address."""
     return 10 * (len(piece) - len(piece.translate(None, _TELLING))) > len(piece)
 
 
 def gap_at(text: bytes, end: int) -> tuple[int, int]:
-    """What must not pass around an end that is no seam: `GAP` bytes on each side, and all of a value that reaches further."""
+    """The bytes around such an end that must not pass: `GAP` on each side, and all of a value that reaches further."""
     first, last = max(0, end - GAP), min(end + GAP, len(text))
     lowest = max(0, first - LONGEST_VALUE)
     begun = max(text.rfind(sign, lowest, first) for sign in _BETWEEN) + 1
@@ -98,13 +98,13 @@ def gap_at(text: bytes, end: int) -> tuple[int, int]:
 
 def with_gaps(found: list[tuple[int, int, str]], gaps: list[tuple[int, int]], name: str) -> list[tuple[int, int, str]]:
     """Findings in order, the gaps among them as findings called ``name``, which take in what they touch."""
-    told: list[tuple[int, int, str]] = []
+    merged: list[tuple[int, int, str]] = []
     for start, end, kind in sorted([*found, *((first, last, name) for first, last in gaps)]):
-        if told and start < told[-1][1] and name in (kind, told[-1][2]):
-            told[-1] = (told[-1][0], max(end, told[-1][1]), name)
+        if merged and start < merged[-1][1] and name in (kind, merged[-1][2]):
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]), name)
         else:
-            told.append((start, end, kind))
-    return told
+            merged.append((start, end, kind))
+    return merged
 
 
 def with_secrets(secrets: Sequence[Found], found: list[Found]) -> list[Found]:

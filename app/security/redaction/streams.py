@@ -1,4 +1,4 @@
-"""Redaction of a text that arrives in pieces, where no piece may leave before all that could belong to a finding in it is there.
+"""Redacts a text that arrives in pieces. A piece leaves once all that could belong to a finding in it is there.
 
 `entity_types` promises that no match goes over the end of a line, but from a label that ends it (``Phone:``) or a question, and
 within a private key. So whole lines leave as they are complete, and the result is, for every way of cutting, that of
@@ -11,7 +11,7 @@ from app.security.redaction.normalisation import plain
 from app.security.redaction.redactor import FAILED, Redactor
 from app.security.redaction.slices import seam_in
 
-MOST_HELD = 65_536  # characters; a line or a key that is longer is nobody's prose
+MOST_HELD = 65_536  # characters; a longer line or key is no prose
 
 
 class StreamRedactor:
@@ -23,7 +23,7 @@ class StreamRedactor:
         self._tenant = tenant
         self._most_held = most_held
         self._held = ""
-        self._whole: bool | None = None  # whether it may be a document; None until its first character is there
+        self._whole: bool | None = None  # true: it may be a document; None until its first character is there
         self._gave_up = False
 
     def feed(self, chunk: str) -> str:
@@ -35,12 +35,12 @@ class StreamRedactor:
             self._whole = start[0] in "{["
         seam = 0 if self._whole in {None, True} else _seam(self._held)
         ready, self._held = self._held[:seam], self._held[seam:]
-        told = self._redactor.redact_text(ready, tenant=self._tenant) if ready else ""
+        redacted = self._redactor.redact_text(ready, tenant=self._tenant) if ready else ""
         if len(self._held) > self._most_held:
             self._gave_up, self._held = True, ""
             self._redactor.count_failure()
-            return told + FAILED
-        return told
+            return redacted + FAILED
+        return redacted
 
     def close(self) -> str:
         """The end of the text: what was held back, redacted."""

@@ -1,8 +1,8 @@
-"""JSON is redacted as what it means, and stays JSON: escapes are undone first, and a number that must go becomes a string.
+"""JSON is redacted by its meaning, and stays JSON: escapes are undone first, and a number that must go becomes a string.
 
 Every string, long number and telling key of a document is put on a line of its own, behind its key (``card number: 4111…``), so
-that one search sees all of them in context. JSON text within a string, such as a tool's arguments, is opened the same way. What
-is written back differs from what was read only where something was found, and in the blanks between tokens.
+that one search sees all of them in context. JSON text within a string, such as a tool's arguments, is opened the same way. The
+output differs from the input only where something was found, and in the blanks between tokens.
 """
 
 import json
@@ -18,9 +18,9 @@ from typing import Any
 from app.security.redaction.credentials import named
 
 Found = tuple[int, int, str]
-LEAST_DIGITS = 6  # of a number that could be somebody's
+LEAST_DIGITS = 6  # of a number that could be a person's
 LONGEST_LABEL = 40
-CHECK_EVERY = 500  # leaves between two looks at the clock
+CHECK_EVERY = 500  # leaves between two readings of the clock
 WITHHELD = "<redaction-failed>"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _JOINTS = re.compile(r"[_-]+|(?<=[a-z])(?=[A-Z])")
@@ -41,7 +41,7 @@ class _Number(str):
 
 
 def looks_like_json(text: str) -> bool:
-    """Whether it is worth an attempt: a document or a list, not a bare string or number."""
+    """Return whether it is worth an attempt: a document or a list, not a bare string or number."""
     start, end = text.lstrip(" \t\r\n")[:1], text.rstrip(" \t\r\n")[-1:]
     return (start == "{" and end == "}") or (start == "[" and end == "]")
 
@@ -60,7 +60,7 @@ class Document:
         self._length = 0
         self._leaves: list[tuple[int, int]] = []
         self._opened: dict[int, Any] = {}  # trees of JSON text in strings, by leaf
-        self.secrets: list[Found] = []  # values whose key says that they are: whole, in `flat`, in order
+        self.secrets: list[Found] = []  # values that are secret by their key: whole, in `flat`, in order
         self._tree = _Reader(until).read(text)
         try:
             self._lay_out(self._tree, b"")
@@ -73,9 +73,9 @@ class Document:
     def replaced(self, found: Sequence[Found], token: Callable[[bytes, Sequence[Found]], str], searched: int) -> str:
         """The document with ``found`` (offsets in `flat`, in order) replaced; ``token`` gives a leaf's new text.
 
-        What lies behind the first ``searched`` bytes of `flat` is left out, and `WITHHELD` says so.
+        Text behind the first ``searched`` bytes of `flat` is left out, and `WITHHELD` marks it.
         """
-        told: dict[int, str] = {}
+        replacements: dict[int, str] = {}
         last = bisect_right(self._leaves, searched, key=itemgetter(1))
         queue = iter(found)
         finding = next(queue, None)
@@ -88,8 +88,8 @@ class Document:
                     break
                 finding = next(queue, None)
             if inside:
-                told[leaf] = token(self.flat[start:end], inside)
-        text = _Writer(self._opened, told, last).write(self._tree)[0]
+                replacements[leaf] = token(self.flat[start:end], inside)
+        text = _Writer(self._opened, replacements, last).write(self._tree)[0]
         return _SURROGATE.sub(lambda m: f"\\u{ord(m.group()):04x}", text)
 
     def _lay_out(self, node: Any, label: bytes) -> None:  # noqa: ANN401 - any JSON value
@@ -139,9 +139,9 @@ class _Writer:
     The leaf ``last`` and all that follow are left out.
     """
 
-    def __init__(self, opened: Mapping[int, Any], told: Mapping[int, str], last: int) -> None:
+    def __init__(self, opened: Mapping[int, Any], replacements: Mapping[int, str], last: int) -> None:
         self._opened = opened
-        self._told = told
+        self._replacements = replacements
         self._last = last
         self._leaf = -1
 
@@ -173,8 +173,8 @@ class _Writer:
         self._leaf += 1
         if self._leaf >= self._last:
             return encode_basestring(WITHHELD), True
-        if (told := self._told.get(self._leaf)) is not None:
-            return encode_basestring(told), True
+        if (replacements := self._replacements.get(self._leaf)) is not None:
+            return encode_basestring(replacements), True
         if (tree := self._opened.get(self._leaf)) is not None:
             inner, changed = self.write(tree)
             return encode_basestring(inner if changed else text), changed
@@ -182,7 +182,7 @@ class _Writer:
 
 
 class _Reader:
-    """Reads JSON, and looks at the clock at every thousandth object or number."""
+    """Reads JSON, and reads the clock at every thousandth object or number."""
 
     def __init__(self, until: float) -> None:
         self._until = until
@@ -209,12 +209,12 @@ class _Reader:
 
 
 def _may_tell(key: str) -> bool:
-    """Whether a key could hold a finding itself: most are names of fields."""
+    """Return whether a key could hold a finding itself: most are names of fields."""
     return not key.isidentifier() or len(key) > 20 or sum(map(str.isdigit, key)) >= LEAST_DIGITS
 
 
 def _names_of_values(pairs: _Pairs) -> Mapping[str, str]:
-    """Keys that do not say what their values are, and what they mean.
+    """Keys that do not describe their values, and how to read them.
 
     Forms, headers and settings are written as ``{"name": "DB_PASSWORD", "value": "…"}``. A token with a probability is a word.
     """

@@ -1,13 +1,13 @@
-"""What a tenant wants redacted besides: its own customer numbers, code names, whatever has a pattern.
+"""A tenant's own patterns: its customer numbers, code names, everything that has a pattern.
 
-Patterns are RE2, so none can stall a worker, and bounded in number, length and memory. They only add: what `entity_types` finds
-is replaced whatever a tenant says. Each process keeps all of them and asks for changes every `EVERY` seconds; while Postgres is
+Patterns are RE2, so none can stall a worker, and bounded in number, length and memory. They only add: findings of `entity_types`
+are replaced in any case. Each process keeps all patterns and reads changes every `EVERY` seconds; while Postgres is
 away, the last known ones stay in force. A process that starts meanwhile knows none: until it does, texts are replaced whole.
 A stored one that cannot be used (a row that was changed, a limit that is new) stops no worker: until it is mended, its tenant's
-texts are replaced whole, and nobody else's.
+texts are replaced whole, and no other's.
 
 A pattern that is removed stays stored as long as records that it may have written: they hold a user's id as it left it, and
-whoever erases the user has to find them.
+erasing the user has to find them.
 """
 
 import asyncio
@@ -50,12 +50,12 @@ class Pattern:
 
     @property
     def usable(self) -> bool:
-        """Whether it can be searched for."""
+        """Return whether it can be searched for."""
         return not isinstance(self.compiled, Unusable)
 
 
 class Unusable:
-    """Stands for a stored pattern that does not compile: redaction with it fails, and so replaces the text whole."""
+    """Replaces a stored pattern that does not compile: redaction with it fails, and so replaces the text whole."""
 
     def finditer(self, _text: bytes) -> Iterator[Any]:
         """Raises RedactionStalled."""
@@ -71,7 +71,7 @@ def compiled(pattern: str) -> Any:  # noqa: ANN401 - re2 is not typed
     try:
         found = re2.compile(pattern, options=options)
     except re2.error as error:
-        raise InvalidRequest(f"Not a pattern that RE2 takes: {_said(error)}.", param="pattern") from None
+        raise InvalidRequest(f"Not a pattern that RE2 takes: {_reason(error)}.", param="pattern") from None
     taken = sum(match.end() - match.start() for match in found.finditer(_ORDINARY.encode()))
     if found.search(b"") or taken > len(_ORDINARY) // 2:
         raise InvalidRequest("The pattern matches nothing at all, or most of an ordinary sentence.", param="pattern")
@@ -123,7 +123,7 @@ class TenantPatterns:
         async with self._engine.connect() as connection:
             counts = select(func.count(table.id), func.coalesce(func.max(table.id), 0), func.count(table.removed_at))
             state = (await connection.execute(counts)).one()
-            if tuple(state) == self._state and not self._unusable:  # who mends a row may do so in place
+            if tuple(state) == self._state and not self._unusable:  # an operator may mend a row in place
                 self._starting = False
                 return
             in_force = select(redaction_patterns).where(table.removed_at.is_(None)).order_by(table.id)
@@ -170,7 +170,7 @@ class TenantPatterns:
             raise NotFound(f"{tenant!r} has no pattern {name!r}. `octant redaction list` shows all.")
 
     async def history(self, tenant: str) -> list[tuple[Pattern, ...]]:
-        """Every set of patterns that was in force for ``tenant`` and may have written records that are there; none is one too."""
+        """Each set of a tenant's patterns under which stored records may have been written; the empty set too."""
         table = redaction_patterns.c
         async with self._engine.connect() as connection:
             stored = select(redaction_patterns).where(table.tenant_id == tenant).order_by(table.id)
@@ -207,7 +207,7 @@ async def _lock(connection: AsyncConnection, tenant: str) -> None:
 
 
 def _stored(row: Any) -> Pattern:  # noqa: ANN401 - a row
-    """What is stored was checked when it was added, by the code and the library of that day, and may have been changed since."""
+    """Check a stored pattern again: the code and the library may have changed since it was added, or the row itself."""
     try:
         found = compiled(row.pattern) if _NAME.fullmatch(row.name) else Unusable()
     except InvalidRequest:
@@ -215,6 +215,6 @@ def _stored(row: Any) -> Pattern:  # noqa: ANN401 - a row
     return Pattern(row.tenant_id, row.name, row.pattern, found)
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     words = error.args[0] if error.args else "it does not compile"
     return words.decode(errors="replace") if isinstance(words, bytes) else str(words)

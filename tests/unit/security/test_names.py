@@ -103,7 +103,7 @@ def test_the_recorder_seeks_names_in_what_was_said_and_leaves_ids_for_erasing(tm
 
     def kept(said: Redactor | None) -> tuple[str, str, str]:
         spill = cast("Spill", None)
-        recorder = Recorder(cast("AsyncEngine", None), PLAIN, spill, on_drop=lambda _: None, said=said)
+        recorder = Recorder(cast("AsyncEngine", None), PLAIN, spill, on_drop=lambda _: None, text_redactor=said)
         told = recorder._redact(record)
         return told.user, told.request, told.response
 

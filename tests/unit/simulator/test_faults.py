@@ -53,7 +53,7 @@ def test_a_fault_that_is_over_is_forgotten_and_one_that_is_yet_to_come_is_not() 
     faults = Faults()
     faults.add([parse({"kind": "hang", "for_seconds": 0}), parse({"kind": "empty", "after_seconds": 60})])
     assert faults.strike("openai", "m") == {}
-    assert [f["kind"] for f in faults.told()] == ["empty"]
+    assert [f["kind"] for f in faults.as_json()] == ["empty"]
 
 
 def test_probability_is_a_share_and_repeatable() -> None:
