@@ -10,7 +10,7 @@ from functools import cache
 from importlib import import_module
 
 from app.security.redaction import labels
-from app.security.redaction.detectors import GOODS, Kind, Span, digits_of, document, identifier, only_if, ssn
+from app.security.redaction.detectors import GOODS, Kind, Span, digits_of, document, iban_length, identifier, only_if, ssn
 
 # Between a label and what it names: filler words, then a separator. Only one with a sign in it may end the line, as in a form.
 FILLERS = r"(?: (?:number|numbers|nummer|numero|número|no|nr|num|id|code|is|was|ist|est|es|it's|my|the|#)\b\.?)*"
@@ -36,6 +36,14 @@ _STRONG = (
     (re.compile(r"[0-9]{2}\.[0-9]{2}\.[0-9]{2}-[0-9]{3}\.[0-9]{2}"), "be.nn"),
     (re.compile(r"[0-9]{1,2}\.[0-9]{3}\.[0-9]{3}-[0-9K]", re.IGNORECASE), "cl.rut"),
 )
+
+
+@cache
+def load_registers() -> None:
+    """Load every register's check and its data, which takes 50 ms of CPU: half of the time that the first text would have."""
+    for _, module in _STRONG:
+        _validator(module)("11010519491231002X")
+    iban_length("DE")
 
 
 def registered(candidate: str) -> Iterator[Span]:

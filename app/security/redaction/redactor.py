@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeVar
 from app.security.redaction.automata import AT_ONCE, automata, compiled, context
 from app.security.redaction.detectors import Kind, in_table
 from app.security.redaction.entity_types import ENTITY_TYPES
+from app.security.redaction.identity_numbers import load_registers
 from app.security.redaction.normalisation import normalised, plain
 from app.security.redaction.slices import gap_at, slices, with_gaps, with_secrets
 from app.security.redaction.structure import WITHHELD, Document, Found, looks_like_json
@@ -85,6 +86,7 @@ class Redactor:
 
         ``added`` gives a tenant's own patterns.
         """
+        load_registers()
         self._key = hmac.digest(key, b"octant redaction tokens", hashlib.sha256)
         self._on_failure = on_failure
         self._added = added

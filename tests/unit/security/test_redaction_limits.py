@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -129,3 +131,19 @@ def test_all_of_a_secret_that_reaches_over_a_cut_is_withheld(redactor: Redactor,
     secret = "".join("abcdefghijkmnopqrstuvwxyzABCDEFGH"[n * n % 33] for n in range(900))
     told = redactor.redact_text(f"{digits[: slices.SLICE - 120]} password={secret} {digits[:60_000]}", tenant="a")
     assert not any(secret[at : at + 40] in told for at in range(len(secret) - 40))
+
+
+def test_no_text_waits_for_a_register_to_be_loaded() -> None:
+    """In a new process: the time of the first text is for the text."""
+    script = """
+import sys
+from app.security.redaction.redactor import Redactor
+redactor = Redactor(b"tests")
+before = {name for name in sys.modules if name.startswith("stdnum")}
+print(redactor.redact("resident id 11010519491231002X, DE89370400440532013000", tenant="t"))
+print(sorted(name for name in sys.modules if name.startswith("stdnum") and name not in before))
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    redacted, loaded = run.stdout.splitlines()
+    assert "<national-id:" in redacted
+    assert loaded == "[]"
