@@ -214,6 +214,9 @@ INSIDE = [
     ("ada＠example.com", "<email>"),
 ]
 
+# Groups of four digits, one of them by chance a card's number.
+TABLE = "4929 1234 5678 9013\n1234 5678 9012 3456\n5555 1234 9876 1111\n2222 3333 4444 5555"
+
 MUST_STAY = [
     "order NW-10001",
     "orders NW-10001, NW-10002 and NW-10003",
@@ -325,7 +328,7 @@ MUST_STAY = [
     "siehe Abschnitt 3.12.2.4",
     "upgraded to 10.4.2.8",
     "numpy==1.26.4.1",
-    "4929 1234 5678 9013\n1234 5678 9012 3456\n5555 1234 9876 1111\n2222 3333 4444 5555",
+    TABLE,
     "4111 1111 1111 1111 2222 3333 4444",
     "04.00 55.25 76.50",
     "Bestellnummer 1234567890 vom 03.11.2026",

@@ -114,7 +114,7 @@ _ROWS_NEAR, _NEAR = 3, 160  # lines before and behind, and bytes of them, that a
 
 
 def in_table(text: bytes, start: int, end: int) -> bool:
-    """Return whether groups of four digits are cells: of a longer row, or between rows of which most hold no card."""
+    """Return whether groups of four digits are cells: of a longer row, or between three rows and more, of which most hold no card."""
     if not _GROUPS_OF_FOUR.fullmatch(text, start, end):
         return False
     beside = [_GROUPS_BEFORE.search(text[max(0, start - 20) : start]), _GROUPS_BEHIND.match(text, end)]
@@ -125,7 +125,7 @@ def in_table(text: bytes, start: int, end: int) -> bool:
     lines = [*before.split(b"\n")[-1 - _ROWS_NEAR : -1], *after.split(b"\n")[1 : 1 + _ROWS_NEAR]]
     rows = [row for line in lines for row in _ROW.findall(line)]
     none = sum(not _is_card(row) for row in rows)
-    return none >= 2 and none > len(rows) - none
+    return none >= 3 and none > len(rows) - none
 
 
 def _is_card(groups: bytes) -> bool:
