@@ -30,7 +30,7 @@ Rule = dict[str, Any]
 
 
 class Unfit(Exception):  # noqa: N818 - named for what is wrong with a rule
-    """A rule names what nobody emits."""
+    """A rule names a metric or label that no process emits."""
 
 
 def rule_files(book: Book, *, scale: float = 1) -> dict[str, str]:

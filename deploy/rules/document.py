@@ -10,7 +10,7 @@ from deploy.rules.build import alerts_of
 from deploy.rules.promql import declared, named
 from deploy.rules.slos import Book
 
-FEW = 8  # values that are listed; of more only their number is told
+FEW = 8  # values that are listed; of more, only their number is shown
 HEAD = """\
 # Metrics, objectives and alerts
 
@@ -26,8 +26,8 @@ def document(book: Book, dashboards: Path) -> str:
     panels, alerts = panels_by_metric(dashboards), alerts_by_metric(book)
     parts = [HEAD, "## Metrics\n", _table(("metric", "type", "unit", "labels", "meaning", "panels", "alerts"))]
     for entry in CATALOGUE:
-        told = (_code(entry.name), entry.kind, entry.unit, _labels(entry), entry.help)
-        parts.append(_row(*told, _list(panels.get(entry.name, [])), _list([_code(a) for a in alerts.get(entry.name, [])])))
+        about = (_code(entry.name), entry.kind, entry.unit, _labels(entry), entry.help)
+        parts.append(_row(*about, _list(panels.get(entry.name, [])), _list([_code(a) for a in alerts.get(entry.name, [])])))
     parts += ["\n## Objectives\n", _table(("objective", "of", "target", "window", "runbook"))]
     for name, slo in book.objectives.items():
         parts.append(_row(name, slo.says, f"{slo.objective * 100:g} %", slo.window, _runbook(slo.runbook)))
@@ -38,7 +38,7 @@ def document(book: Book, dashboards: Path) -> str:
 
 
 def alerts_by_metric(book: Book) -> dict[str, list[str]]:
-    """The alerts that look at each metric, through recording rules too."""
+    """The alerts that use each metric, through recording rules too."""
     recorded = {r.record: r.expr for r in book.recordings}
     found: dict[str, list[str]] = {}
     for alert in alerts_of(book):

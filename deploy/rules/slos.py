@@ -1,4 +1,4 @@
-"""What `deploy/slo/*.toml` says, checked."""
+"""Reads and checks `deploy/slo/*.toml`."""
 
 import tomllib
 from dataclasses import dataclass
@@ -35,8 +35,8 @@ class Objective:
         """Raise ValueError for an objective whose alerts could never fire, or an indicator that is none."""
         if not 0 < self.objective < 1 or FASTEST * self.budget >= 1:
             raise ValueError(f"objective {self.objective}: {FASTEST} times its errors is more than all; it can be 0.931 or more")
-        told = [bool(self.bad and self.total), bool(self.good and self.total), bool(self.histogram and self.at_most)]
-        if sum(told) != 1:
+        indicators = [bool(self.bad and self.total), bool(self.good and self.total), bool(self.histogram and self.at_most)]
+        if sum(indicators) != 1:
             raise ValueError("an indicator is bad and total, or good and total, or histogram and at_most")
         entry = declared(self.histogram) if self.histogram else None
         if self.histogram and (entry is None or self.at_most not in entry.buckets):
