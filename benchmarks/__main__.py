@@ -1,6 +1,6 @@
 """`make bench`: requests per second, CPU per request and added latency of one worker, beside a bare forward in the same run.
 
-One worker on one core, the load generator and the instant upstream on the other; rounds are interleaved, medians are told.
+One worker on one core, the load generator and the instant upstream on the other; rounds are interleaved, medians are printed.
 With ``--tracing`` the contestants are the service without export of traces, and with it in several ways.
 Figures move from machine to machine: compare the ratio. Everything is on: key, pin, hold in Valkey, record in Postgres,
 metrics, logs.
@@ -25,7 +25,7 @@ import psutil
 
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
 from benchmarks import load
-from benchmarks.stage import STOP_SECONDS
+from benchmarks.service import STOP_SECONDS
 
 CONNECTIONS, RATE = 32, 50
 BODY = json.dumps({"model": "fast", "messages": [{"role": "user", "content": "Where is my parcel? " * 38}]}).encode()

@@ -110,6 +110,6 @@ def attempts(seen: Sequence[Seen]) -> float:
 
 
 def dollars(seen: Sequence[Seen]) -> float:
-    """The mean of those answers whose headers could tell: a stream's headers leave before its cost is known."""
-    told = [s.dollars for s in seen if s.dollars is not None and s.what == "answered"]
-    return statistics.mean(told) if told else 0.0
+    """The mean cost of the answers that report one: a stream's headers leave before its cost is known."""
+    reported = [s.dollars for s in seen if s.dollars is not None and s.what == "answered"]
+    return statistics.mean(reported) if reported else 0.0

@@ -28,7 +28,7 @@ from app.releases import rehearsals
 from app.releases.rehearsals import Rehearsal
 from app.settings import load
 from benchmarks.callers import DEADLINES, LONGEST_SECONDS, MIX, Callers, Seen, answered, attempts, dollars, quantile, share
-from benchmarks.stage import Stage, break_providers, stage
+from benchmarks.service import Service, break_providers, running_service
 
 REAL_MINUTES = 30
 PROMISED = 99.9
@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--log", action="store_true", help="append the result to the log of rehearsals (OCTANT_REHEARSALS_FILE)")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with stage(workers=arguments.workers) as running:
+    with running_service(workers=arguments.workers) as running:
         seconds = REAL_MINUTES * 60 / arguments.scale
         print(f"{REAL_MINUTES} minutes as {seconds:.1f} s, {arguments.rate:.0f} requests a second, {arguments.workers} workers.")
         phases, both = asyncio.run(_rehearse(running, seconds, arguments))
@@ -106,7 +106,7 @@ def main() -> None:
     sys.exit(code)
 
 
-async def _rehearse(running: Stage, seconds: float, arguments: argparse.Namespace) -> tuple[dict[str, Phase], Phase]:
+async def _rehearse(running: Service, seconds: float, arguments: argparse.Namespace) -> tuple[dict[str, Phase], Phase]:
     """Play every face under load, each after the one before it is healed; then both away."""
     headers = {"authorization": f"Bearer {running.key}"}
     timeout, connector = aiohttp.ClientTimeout(total=LONGEST_SECONDS), aiohttp.TCPConnector(limit=0)
@@ -130,7 +130,7 @@ async def _rehearse(running: Stage, seconds: float, arguments: argparse.Namespac
     return phases, both
 
 
-async def _put(running: Stage, *faults: Mapping[str, Any]) -> None:
+async def _put(running: Service, *faults: Mapping[str, Any]) -> None:
     await asyncio.to_thread(break_providers, running.control, LATENCY, *faults)
 
 

@@ -32,7 +32,7 @@ from app.settings import Settings, load
 from app.stores import build_engine, build_valkey
 from app.telemetry.metrics import Metrics
 from app.wiring import open_parts
-from benchmarks.stage import activate_shortened, backstage, break_providers, set_up, simulator_stats
+from benchmarks.service import activate_shortened, break_providers, set_up, simulator_stats, stores_and_simulator
 
 AT_ONCE = 48
 LEAVES = 0.05  # the share of callers that leave in the middle
@@ -122,7 +122,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with backstage() as (env, control):
+    with stores_and_simulator() as (env, control):
         key = set_up(env)
         activate_shortened(env)
         os.environ.update(env)

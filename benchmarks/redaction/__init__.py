@@ -1,1 +1,1 @@
-"""Measuring redaction: what it finds and what it leaves, on texts that nobody here wrote, and what it costs."""
+"""Measuring redaction: what it finds and what it leaves, on third-party texts, and what it costs."""

@@ -31,7 +31,7 @@ LOCALES = (
     "en_IN",
 )
 ADDRESS_PARTS = r"secondary_address|state_abbr|building_number|zipcode|postcode"  # not every country's Faker has them
-# What order desks write that is nobody's: by Faker, told apart from what must go by the names of its providers.
+# Values of order desks that belong to no person, by Faker; the names of its providers set them apart from personal data.
 DECOYS = {
     "ean13": "article {}",
     "ean8": "article {}",

@@ -1,6 +1,6 @@
 """`make ner`: what the model of names and addresses finds in generated texts, and what it costs; exits 1 below a floor.
 
-The sentences are those of `make bench-redaction`: nobody here wrote them, and the model was not trained by us. Times are CPU
+The sentences are those of `make bench-redaction`: they are third-party texts, and the model was not trained by us. Times are CPU
 seconds of this process, on one thread.
 """
 
@@ -71,7 +71,7 @@ def _decoys(redactor: Redactor, decoys: Sequence[Line]) -> list[str]:
 
 
 def _cost(redactor: Redactor) -> None:
-    """Milliseconds of CPU a KB of support traffic as records, new and seen before. Told, not gated: machines differ."""
+    """Milliseconds of CPU a KB of support traffic as records, new and seen before. Reported, not gated: machines differ."""
     cases = "\n".join(path.read_text() for path in sorted((ROOT / "evals/suites").glob("*/cases/**/*")) if path.is_file())[
         :15_000
     ]

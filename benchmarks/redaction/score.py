@@ -2,7 +2,7 @@
 
 A labelled value counts as found if findings of a kind that fits cover every letter and digit of it: one digit left over is a
 leak. A finding counts as false if it overlaps no labelled value of a kind that fits. So a card taken for a phone number is one
-miss and one false finding. Punctuation at the edges, a bracket around an area code, is nobody's.
+miss and one false finding. Punctuation at the edges, a bracket around an area code, counts for neither side.
 """
 
 from collections import Counter

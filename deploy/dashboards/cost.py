@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.dashboards.overview import QUANTILES
-from deploy.dashboards.panels import NEVER, Levels, Panel, Description, board, distribution, figure, lines
+from deploy.dashboards.panels import NEVER, Description, Levels, Panel, board, distribution, figure, lines
 from deploy.dashboards.queries import buckets, mean, newest, quantile, rate, total
 
 
@@ -12,8 +12,8 @@ def build() -> Dashboard:
     return board(
         "octant-cost",
         "Octant: cost",
-        "Where the money goes, how near the caps are, and whether counters and ledger agree. No tenant and no user is named here: their"
-        " number is not bounded. `octant budget top` names them.",
+        "Where the money goes, how near the caps are, and whether counters and ledger agree. No tenant and no user is named here:"
+        " their number is not bounded. `octant budget top` names them.",
         {"Cost of a call": _call(), "Spending": _spending(), "Caps": _caps(), "Counters and ledger": _counters_and_ledger()},
     )
 

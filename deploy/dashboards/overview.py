@@ -4,7 +4,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from app.domain.errors import OctantError
 from app.edge.errors import TABLE
-from deploy.dashboards.panels import NEVER, Levels, Panel, Description, board, figure, lines, states
+from deploy.dashboards.panels import NEVER, Description, Levels, Panel, board, figure, lines, states
 from deploy.dashboards.queries import each, newest, or_none, quantile, rate, recorded, share, total
 
 BREAKER = (("closed", "green"), ("half-open", "yellow"), ("open", "red"))

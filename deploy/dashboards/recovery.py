@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.dashboards.overview import BREAKER, QUANTILES
-from deploy.dashboards.panels import NEVER, Levels, Panel, Description, board, figure, lines, states
+from deploy.dashboards.panels import NEVER, Description, Levels, Panel, board, figure, lines, states
 from deploy.dashboards.queries import newest, quantile, rate, share, total
 
 TARGET = ("provider", "model")

@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.dashboards.overview import QUANTILES
-from deploy.dashboards.panels import NEVER, Levels, Panel, Description, board, figure, lines
+from deploy.dashboards.panels import NEVER, Description, Levels, Panel, board, figure, lines
 from deploy.dashboards.queries import newest, quantile, rate, share, total
 
 START = "README.md#the-first-five-minutes"
