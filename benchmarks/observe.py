@@ -2,8 +2,8 @@
 
 The service in two workers and a worker of jobs, on real stores and the provider simulator, export to an OTLP receiver. Callers
 send whole, streamed and deferred requests, with schemas and tools, also to the products; some leave in the middle, one tenant
-has no money, one is stopped. Then records, metrics, spans, ledger and log lines must agree exactly: every call in each of them, with the
-same outcome and the same cost. Exit code 1 for one call or one micro-dollar of difference.
+has no money, one is stopped. Then records, metrics, spans, ledger and log lines must agree exactly: every call in each of
+them, with the same outcome and the same cost. Exit code 1 for one call or one micro-dollar of difference.
 """
 
 import argparse

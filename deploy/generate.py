@@ -19,10 +19,10 @@ RULES, DASHBOARDS = ROOT / "deploy/prometheus/rules", ROOT / "deploy/grafana"
 
 def generated() -> dict[Path, str]:
     """Every file that is made, with its content. The document comes last: it tells of the others."""
-    book = slos.read()
-    files = {RULES / name: content for name, content in rule_files(book).items()}
+    definitions = slos.read()
+    files = {RULES / name: content for name, content in rule_files(definitions).items()}
     files |= {DASHBOARDS / name: content for name, content in dashboard_files().items()}
-    return files | {ROOT / "docs/metrics.md": document(book, DASHBOARDS)}
+    return files | {ROOT / "docs/metrics.md": document(definitions, DASHBOARDS)}
 
 
 def stale() -> list[str]:

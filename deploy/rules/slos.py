@@ -83,8 +83,8 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Book:
-    """Everything that is written down. ``runbook`` and ``dashboards`` are addresses that end in a slash."""
+class Definitions:
+    """Objectives, recordings and alerts as declared. ``runbook`` and ``dashboards`` are addresses that end in a slash."""
 
     runbook: str
     dashboards: str
@@ -93,12 +93,12 @@ class Book:
     alerts: list[Alert]
 
 
-def read(folder: Path = FOLDER) -> Book:
+def read(folder: Path = FOLDER) -> Definitions:
     """Read both files. Raises ValueError (pydantic's included) for what they must not say."""
     slos = tomllib.loads((folder / "slos.toml").read_text())
     axes = tomllib.loads((folder / "alerts.toml").read_text())
     alerts = [{("for_" if key == "for" else key): value for key, value in alert.items()} for alert in axes["alert"]]
-    return Book(
+    return Definitions(
         runbook=slos["links"]["runbook"],
         dashboards=slos["links"]["dashboards"],
         objectives=TypeAdapter(dict[str, Objective]).validate_python(slos["slo"]),
