@@ -1,4 +1,4 @@
-"""`octant audit …`: what operators did, and whether the log of it is whole."""
+"""`octant audit …`: operators' actions, and whether their log is complete."""
 
 import asyncio
 from typing import TYPE_CHECKING, Annotated, Any

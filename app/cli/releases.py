@@ -1,4 +1,4 @@
-"""`octant release …` and `octant rollback`: what is live, and how to go back."""
+"""`octant release …` and `octant rollback`: the live release, and the way back."""
 
 import asyncio
 import getpass
@@ -26,7 +26,7 @@ MOST_SHOWN = 20
 
 @app.command("list")
 def list_releases() -> None:
-    """List the releases there are and say which is live."""
+    """List all releases and mark the live one."""
     asyncio.run(_list())
 
 
@@ -106,7 +106,7 @@ def activate(release_id: ReleaseId, reason: Reason) -> None:
 
 @app.command("history")
 def history(count: Annotated[int, typer.Option(help="How many lines.")] = 20) -> None:
-    """Show what was live when, who changed it and why."""
+    """Show each activation: release, time, operator and reason."""
     asyncio.run(_history(count))
 
 
@@ -205,7 +205,9 @@ async def _wait_for_workers(releases: "Releases", release_id: str, started: floa
                 print(f"All {len(workers)} workers serve it ({time.monotonic() - started:.1f} s).")
                 return
             if not workers:
-                print("No worker reports to Valkey: none is running, or none reaches it. Who starts now, starts with it.")
+                print(
+                    "No worker reports to Valkey: none is running, or none reaches it. A worker that starts now starts with it."
+                )
                 return
             await asyncio.sleep(0.05)
     except (RedisError, OSError):
