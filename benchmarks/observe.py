@@ -78,7 +78,7 @@ KINDS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "schema": ("/v1/chat/completions", {"model": "smart", "messages": ASKED, "response_format": FORMAT}),
     "tool": ("/v1/messages", {"model": "smart", "max_tokens": 200, "messages": ASKED, "tools": [TOOL]}),
     "later": ("/v1/jobs", {"path": "/v1/chat/completions", "body": {"model": "fast", "messages": ASKED}}),
-    "unknown": ("/v1/chat/completions", {"model": "nobody", "messages": ASKED}),
+    "unknown": ("/v1/chat/completions", {"model": "no-such-model", "messages": ASKED}),
     **REQUESTS,
 }
 MIX = ("whole",) * 6 + ("stream",) * 6 + ("schema",) * 3 + ("tool", "later", "unknown", *REQUESTS)

@@ -1,4 +1,4 @@
-"""What keeps a job from taking the worker with it: a process of its own, and a watchdog over the event loop (ADR 0011)."""
+"""Keeps a job from ending its worker: a process of its own, and a watchdog over the event loop (ADR 0011)."""
 
 import asyncio
 import contextlib
@@ -37,7 +37,7 @@ async def in_a_process_of_its_own(job: Job) -> bool:
 
 
 async def watch_ourselves(seconds: float) -> None:
-    """End this process where its event loop stands still for ``seconds``: then nothing runs here, and leases end.
+    """End this process if its event loop is blocked for ``seconds``: nothing runs here then, and leases end.
 
     The watchdog is a thread of C (docs.python.org/3/library/faulthandler.html), so that code that never gives the interpreter
     back cannot stop it. It writes where the code stood: file and line, no values.

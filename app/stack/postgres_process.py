@@ -58,7 +58,7 @@ def postgres(folder: Path) -> Generator[Path, None, None]:
 
 
 def _wait_until_ready(folder: Path, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Wait for the word `ready` on the eighth line of Postgres' own note."""
+    """Wait for `ready` on the eighth line of Postgres' own note."""
     note, ends = folder / "postmaster.pid", time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < ends:
         lines = note.read_text().splitlines() if note.exists() else []
@@ -131,7 +131,7 @@ def _listed(folder: Path) -> str:
 
 
 def _user(folder: Path, programs: Path, sockets: Path) -> dict[str, Any]:
-    """Who runs Postgres, as options of `subprocess`: we ourselves; for root another user, who is let through to the data."""
+    """The user for Postgres, as options of `subprocess`: our own; for root another one, with access to the data."""
     if os.geteuid() != 0:
         return {}
     known = _unprivileged()
