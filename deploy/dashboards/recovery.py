@@ -135,7 +135,7 @@ def _done() -> list[Panel]:
             {
                 "{{feature}}": rate("fallbacks", ("feature",)),
                 "static: {{feature}}": rate("last_resorts", ("feature",)),
-                "no evidence: {{feature}}": rate("not_asked", ("feature",)),
+                "not asked: {{feature}}": rate("not_asked", ("feature",)),
                 "tokens counted: {{feature}}": rate("token_counts", ("feature",)),
             },
             span=6,
@@ -154,7 +154,7 @@ def _done() -> list[Panel]:
         lines(
             Description(
                 "Degradations",
-                "Degraded calls per second, by the code that `octant-degraded` reports.",
+                "In which ways calls were degraded, per second: the codes of `octant-degraded`.",
                 "`context_truncated`, `cheaper_model`, `no_retries`: money is short. `last_resort`: providers. `guard:…`: a"
                 " check of input or output.",
                 "cost-spike.md",
