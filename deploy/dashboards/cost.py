@@ -23,8 +23,8 @@ def _call() -> list[Panel]:
         distribution(
             Description(
                 "Cost per call, distribution",
-                "How many calls cost how much. A second band above the first: some calls cost ten times the others.",
-                "a new band since a release: longer prompts, or another model. Go back and look.",
+                "How many calls cost how much. A second band above the first: some calls cost ten times as much.",
+                "a new band since a release: longer prompts, or another model. Roll back, then compare the prompts.",
                 "cost-spike.md#confirm",
             ),
             "currencyUSD",
@@ -34,7 +34,7 @@ def _call() -> list[Panel]:
             Description(
                 "Cost per call",
                 "Median, 95th and 99th percentile, and the mean, of calls that cost something.",
-                "the mean far above the median: few dear calls. `octant calls` sorted by cost shows them.",
+                "the mean far above the median: a few expensive calls. `octant calls` sorted by cost shows them.",
                 "objectives.md#cost-of-a-call",
             ),
             "currencyUSD",
@@ -59,7 +59,7 @@ def _spending() -> list[Panel]:
         lines(
             Description(
                 "Spend by model",
-                "Dollars per hour, by the model that took them.",
+                "Dollars per hour, by model.",
                 "the route's first model is cheap and the backup dear: a fallback costs more. See the recovery dashboard.",
                 "cost-spike.md",
             ),
@@ -69,7 +69,7 @@ def _spending() -> list[Panel]:
         lines(
             Description(
                 "Tokens by kind",
-                "Tokens billed per second. Cached input is cheap; cache writes are dearer than plain input.",
+                "Tokens billed per second. Cached input is cheap; cache writes cost more than plain input.",
                 "cached input fell to nothing: a prompt's beginning changed, and every call pays for it in full.",
                 "cost-spike.md",
             ),
@@ -85,7 +85,7 @@ def _caps() -> list[Panel]:
             Description(
                 "Budget use",
                 "Share of a cap that is spent today: of everything, and of the tenant that is nearest to its own.",
-                "at 1 calls are refused. `octant budget top` says who.",
+                "at 1 calls are refused. `octant budget top` names the largest spenders.",
                 "cost-spike.md#confirm",
             ),
             "percentunit",
@@ -105,8 +105,8 @@ def _caps() -> list[Panel]:
         lines(
             Description(
                 "Alerts and drift",
-                "Alerts before caps, and features whose calls cost something else than a week ago (1: they do).",
-                "drift without a release: a provider's price or model changed, or callers write otherwise.",
+                "Alerts before caps, and features whose calls cost more or less than a week ago (1).",
+                "drift without a release: a provider's price or model changed, or callers send other texts.",
                 "cost-spike.md#confirm",
             ),
             "none",
@@ -121,7 +121,7 @@ def _counters_and_ledger() -> list[Panel]:
             Description(
                 "Counters against ledger",
                 "Difference between Valkey's counters and Postgres' ledger at the last comparison, before the correction.",
-                "counters were lost or touched by hand. The ledger is right; `octant budget reconcile` mends and says where.",
+                "counters were lost or touched by hand. The ledger is right; `octant budget reconcile` names the counters.",
                 "cost-spike.md",
             ),
             "currencyUSD",

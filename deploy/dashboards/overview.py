@@ -1,4 +1,4 @@
-"""The one for 3 a.m.: whether users are served, what is contained, and whether we see it all."""
+"""The dashboard for 3 a.m.: availability, containment, and gaps in what is recorded."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
@@ -192,7 +192,7 @@ def _served() -> list[Panel]:
         lines(
             Description(
                 "Money by model",
-                "Dollars per hour, by the model that took them.",
+                "Dollars per hour, by model.",
                 "an expensive model that suddenly takes the load: a fallback, or a release. A rise of all: traffic or"
                 " longer prompts.",
                 "cost-spike.md",

@@ -194,7 +194,7 @@ def board(uid: str, title: str, description: str, rows: Mapping[str, Sequence[Pa
 
 
 def _variable(label: str) -> builders.QueryVariable:
-    """Features are those that made calls, providers those that were asked."""
+    """Features are those that made calls, providers those that received requests."""
     series = {"feature": "calls", "provider": "attempts"}[label]
     everything = models.VariableOption(selected=True, text="All", value="$__all")
     return (

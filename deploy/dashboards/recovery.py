@@ -46,7 +46,7 @@ def _providers() -> list[Panel]:
             Description(
                 "Time to first token by model",
                 "95th percentile of each model's streams.",
-                "slow without failing: no breaker opens. Pass it over by hand.",
+                "slow without failing: no breaker opens. Stop its provider by hand.",
                 "provider-outage.md#contain",
             ),
             "s",
@@ -62,7 +62,7 @@ def _done() -> list[Panel]:
             Description(
                 "Attempts per call",
                 "Requests to providers for each call. 1 on a good day; a feature's repairs and retries come on top.",
-                "each attempt may cost money and time. Above 2 something fails all the time and is hidden by retries.",
+                "each attempt may cost money and time. Above 2, something fails all the time and retries hide it.",
                 "provider-outage.md",
             ),
             "none",
@@ -73,7 +73,7 @@ def _done() -> list[Panel]:
             Description(
                 "Fallback share",
                 "Share of calls that went on to another target than their route's first.",
-                "answers come from the backup: other quality, other price. See which provider fails above.",
+                "answers come from the backup: other quality, other price. 'Failed attempts' shows the provider.",
                 "provider-outage.md",
             ),
             "percentunit",
@@ -84,7 +84,7 @@ def _done() -> list[Panel]:
             Description(
                 "Retry share",
                 "Share of requests to providers that were made again at the same target.",
-                "it hides failures, and each may cost money and time. See 'Failed attempts' for which provider it is.",
+                "it hides failures, and each may cost money and time. 'Failed attempts' shows the provider.",
                 "provider-outage.md",
             ),
             "percentunit",
@@ -95,7 +95,7 @@ def _done() -> list[Panel]:
             Description(
                 "Degraded share",
                 "Share of calls that were degraded: `octant-degraded` reports it to the caller.",
-                "'Degradations' below says in which way.",
+                "'Degradations' below shows the ways.",
                 "README.md#the-first-five-minutes",
             ),
             "percentunit",
@@ -183,7 +183,7 @@ def _breakers() -> list[Panel]:
             Description(
                 "Breaker state",
                 "Each model's circuit over time, the worst of all workers and replicas.",
-                "`octant providers` says why, and when it is probed next.",
+                "`octant providers` shows the cause and the next probe.",
                 "provider-outage.md#confirm",
             ),
             newest("breaker_state", TARGET),
@@ -193,9 +193,9 @@ def _breakers() -> list[Panel]:
         lines(
             Description(
                 "Trips and targets passed over",
-                "Circuits that opened, and calls that passed a model over since its circuit was open, per second.",
-                "trips again and again: the model comes back and fails again. Pass it over by hand until its provider says"
-                " that it is well.",
+                "Circuits that opened, and calls that skipped a model because its circuit was open, per second.",
+                "trips again and again: the model comes back and fails again. Stop it by hand until its provider"
+                " reports recovery.",
                 "provider-outage.md#contain",
             ),
             "cps",

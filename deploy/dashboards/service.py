@@ -1,4 +1,4 @@
-"""The service itself: what it adds, what it answers, and what works behind it."""
+"""The service itself: its overhead, its answers, and its background work."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
@@ -100,7 +100,7 @@ def _seen() -> list[Panel]:
         lines(
             Description(
                 "Spans",
-                "Spans per second by what became of them: sent, sampled out, failed.",
+                "Spans per second by outcome: sent, sampled out, failed.",
                 "failed: the collector, or the network to it.",
                 "observability.md#traces-do-not-arrive",
             ),
@@ -116,7 +116,7 @@ def _later() -> list[Panel]:
         lines(
             Description(
                 "Jobs waiting",
-                "Jobs that are due and not begun, and for how long the first of them has been due, in seconds.",
+                "Jobs that are due and not begun, and how long the oldest has been due, in seconds.",
                 "no worker is up, or too few. Start one.",
                 "jobs.md#fix",
             ),
@@ -197,7 +197,7 @@ def _upkeep() -> list[Panel]:
         lines(
             Description(
                 "Connections cut",
-                "Connections closed on clients whose requests came too slowly, were too large in the head, or were no HTTP.",
+                "Connections closed on clients whose requests came too slowly, were too large in the head, or were not HTTP.",
                 "a steep rise: a client holds connections open. A slow network in between looks the same.",
                 START,
             ),
@@ -253,7 +253,7 @@ def _upkeep() -> list[Panel]:
                 "Blind spots",
                 "Gauges that could not be sampled, labels out of bounds, texts that could not be redacted; in all the time"
                 " that is shown.",
-                "a panel may show old or lumped figures. The log says which.",
+                "a panel may show old or lumped figures. The log names it.",
                 "observability.md#figures-are-stale",
             ),
             "none",

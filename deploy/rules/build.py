@@ -1,4 +1,4 @@
-"""From what is written down to Prometheus' rule files.
+"""Builds Prometheus' rule files from the definitions.
 
 Burn rates and windows are those of Google's "The Site Reliability Workbook" (2018), chapter 5, table 5-8: at the rate of a page,
 two per cent of a month's errors are gone in an hour, five in six hours; at that of a ticket, ten in a day or three.
@@ -156,7 +156,7 @@ def _shorter(duration: str, scale: float) -> str:
 
 
 def _figure(number: float) -> str:
-    """Without the dust of binary fractions."""
+    """Format a number without the error of binary fractions."""
     return f"{number:.6g}"
 
 

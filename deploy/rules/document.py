@@ -1,4 +1,4 @@
-"""`docs/metrics.md`: every metric with who looks at it, every objective, every alert."""
+"""`docs/metrics.md`: every metric with its panels and alerts, every objective, every alert."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Which metrics and labels a PromQL expression names, and whether the catalogue has them.
+"""Checks the metrics and labels of a PromQL expression against the catalogue.
 
 Not a parser: `promtool check rules` says whether an expression is one. This module finds what promtool cannot know: an
 alert on a metric that no process emits never fires, which looks the same as peace.

@@ -62,7 +62,7 @@ class Objective:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """One alert as written down. ``for_``: how long its expression must hold."""
+    """One alert as declared. ``for_``: how long its expression must hold."""
 
     name: str
     severity: Severity
@@ -76,7 +76,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """One recording rule as written down."""
+    """One recording rule as declared."""
 
     record: str
     expr: str
@@ -94,7 +94,7 @@ class Definitions:
 
 
 def read(folder: Path = FOLDER) -> Definitions:
-    """Read both files. Raises ValueError (pydantic's included) for what they must not say."""
+    """Read both files. Raises ValueError (pydantic's included) for a wrong value."""
     slos = tomllib.loads((folder / "slos.toml").read_text())
     axes = tomllib.loads((folder / "alerts.toml").read_text())
     alerts = [{("for_" if key == "for" else key): value for key, value in alert.items()} for alert in axes["alert"]]
