@@ -155,8 +155,8 @@ def _done() -> list[Panel]:
             Description(
                 "Degradations",
                 "In which ways calls were degraded, per second: the codes of `octant-degraded`.",
-                "`context_truncated`, `cheaper_model`, `no_retries`: money is short. `last_resort`: providers. `guard:…`: a"
-                " check of input or output.",
+                "`context_truncated`, `cheaper_model`, `no_retries`: money is short. `last_resort`: providers. `guard:…`: what"
+                " was said.",
                 "cost-spike.md",
             ),
             "cps",
