@@ -43,7 +43,7 @@ TRACING = {
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """Something that answers, the process whose CPU counts, and the key it wants."""
+    """A server under test, the process whose CPU counts, and its key."""
 
     name: str
     url: str
@@ -52,7 +52,7 @@ class Contestant:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What to send."""
+        """The request's headers."""
         return {"content-type": "application/json", "authorization": f"Bearer {self.key}"}
 
 
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.5, help="seconds of load in each round")
     parser.add_argument("--tracing", action="store_true", help="measure what sending traces costs")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped then too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that started processes are stopped then too
     if PINNED:
         os.sched_setaffinity(0, ELSEWHERE)
     else:
@@ -106,7 +106,7 @@ async def _round(contestant: Contestant, seconds: float) -> Round:
 
 
 async def _direct(upstream: str, seconds: float) -> float:
-    """The median in milliseconds of asking the upstream itself, at the same rate: what is above it was added."""
+    """The median in milliseconds of the upstream itself at the same rate: the rest is added latency."""
     calm = await load.paced(
         upstream + "/chat/completions", BODY, {"content-type": "application/json"}, rate=RATE, seconds=seconds
     )

@@ -1,4 +1,4 @@
-"""Open load of a rehearsal, and what each of its callers saw."""
+"""Open load of a rehearsal, with the result of each caller."""
 
 import asyncio
 import random
@@ -27,7 +27,7 @@ LONGEST_SECONDS = 120
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one caller saw. ``what``: ``answered``, ``degraded`` (a product's static answer), or an error's code.
+    """The result of one caller. ``what``: ``answered``, ``degraded`` (a product's static answer), or an error's code.
 
     ``sent``: seconds since the phase began.
     """
@@ -44,7 +44,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Callers:
-    """Who calls: so many a second, of these kinds, with these deadlines, each drawn anew (by a seed)."""
+    """The callers: a rate, kinds of requests and deadlines, each drawn by a seed."""
 
     http: aiohttp.ClientSession
     rate: float

@@ -53,7 +53,7 @@ from benchmarks.service import (
 AT_ONCE = 32
 LEAVES = 0.04  # the share of callers that leave in the middle
 WATCHED = 0.02  # the share of callers that look for their record at once
-KEYED = 0.03  # the share of callers that send an Idempotency-Key, and ask again
+KEYED = 0.03  # the share of callers that send an Idempotency-Key, and send it again
 LOOK_EVERY = 0.02
 SIZE_OF_RECORDS = """
 SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits WHERE inhparent = ANY (ARRAY['calls', 'attempts']::regclass[])
@@ -141,7 +141,7 @@ class Traffic:
         return answer
 
     async def _see_record(self, request_id: str) -> None:
-        """From the end of an answer until its record is found, asking as `octant calls` does."""
+        """Time from the end of an answer until its record is found by the search of `octant calls`."""
         ended = time.perf_counter()
         async with asyncio.timeout(60):
             while not await find_calls(self.engine, CallFilter(request_id=request_id, limit=1)):  # noqa: ASYNC110 - in Postgres

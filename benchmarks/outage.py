@@ -36,7 +36,7 @@ PROMISED_ADDED_MS = 2000  # at the 95th percentile
 SETTLED_SECONDS = 5.0  # after which that holds
 MEDIAN_MS = 150
 LATENCY = {"kind": "latency", "median_ms": MEDIAN_MS, "sigma": 0.4}
-SICK_MS = 5 * MEDIAN_MS  # a median of callers above it: what follows would measure the machine
+SICK_MS = 5 * MEDIAN_MS  # a median of callers above it: the run would measure the machine
 WARM_UP_SECONDS = 3.0
 BEFORE_SECONDS = 2.5
 HEALING_SECONDS = 75.0  # the longest rest of a circuit, and a probe
@@ -135,7 +135,7 @@ async def _put(running: Service, *faults: Mapping[str, Any]) -> None:
 
 
 async def _healed(callers: Callers) -> float | None:
-    """Seconds until Anthropic answers everybody again; None if it does not within `HEALING_SECONDS`."""
+    """Seconds until Anthropic answers every caller again; None if it does not within `HEALING_SECONDS`."""
     began = time.perf_counter()
     while (passed := time.perf_counter() - began) < HEALING_SECONDS:
         seen = await asyncio.gather(*await callers.send(0.5))
@@ -182,7 +182,7 @@ def _times(phase: Phase) -> str:
 
 
 def _log(phases: Mapping[str, Phase], *, kept: bool) -> None:
-    """Note that it was rehearsed, and how it went."""
+    """Append the rehearsal and its result to the log."""
     path = load().rehearsals_file
     worst = min(phases.values(), key=lambda p: answered(p.during))
     note = f"{answered(worst.during):.2f} % answered, p99 {max(quantile(p.during, 0.99) for p in phases.values()):.0f} ms"
@@ -191,7 +191,7 @@ def _log(phases: Mapping[str, Phase], *, kept: bool) -> None:
 
 
 def judge(phases: Mapping[str, Phase], both: Phase) -> int:
-    """The exit code; says what was not kept, and what is not judged."""
+    """Return the exit code; print broken promises, and those that are not judged."""
     found = [line for name, phase in phases.items() if not phase.sick for line in _broken_promises(name, phase)]
     dishonest = Counter(s.what for s in both.during if s.what not in HONEST)
     late = sum(s.seconds > BOTH_DEADLINE + GRACE_SECONDS for s in both.during)

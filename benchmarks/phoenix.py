@@ -1,4 +1,4 @@
-"""`make phoenix`: whether traces arrive whole at Arize Phoenix, run from its own package, and what it shows of them (O4).
+"""`make phoenix`: checks that traces arrive complete at Arize Phoenix, run from its own package (O4).
 
 The service in two workers and a job worker export to it; calls of each kind are made, then Phoenix's own API is asked for each
 trace: the tree of spans, and of each attempt provider, model and tokens. Exit code 1 if anything is missing.
@@ -127,7 +127,7 @@ def _check(phoenix: str, sample: Sample, trace: str) -> list[str]:
 
 
 def _spans(phoenix: str, trace: str, number: int) -> list[dict[str, Any]]:
-    """A trace's spans by Phoenix's REST API, once they are ``number``, or what there is after a while; oldest first."""
+    """A trace's spans by Phoenix's REST API, once they are ``number``, or those that came in time; oldest first."""
     query = urlencode({"trace_id": trace, "limit": 1000})
     deadline = time.monotonic() + ARRIVE_SECONDS
     while True:

@@ -114,7 +114,7 @@ def fill(engine: Engine, rows: int, report: Report) -> None:
 
 
 def analyze(engine: Engine) -> None:
-    """As autovacuum does by and by."""
+    """Vacuum and analyse, as autovacuum does later."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM (ANALYZE) calls"))
         connection.execute(text("VACUUM (ANALYZE) attempts"))

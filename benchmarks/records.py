@@ -62,7 +62,7 @@ def _options() -> argparse.Namespace:
 
 
 def _queries(rows: int, folder: Path | None) -> str:
-    """Fill a database unless it is there, and ask."""
+    """Fill a database unless it exists, and search it."""
     place = folder or Path(tempfile.mkdtemp(prefix="octant-records-"))
     try:
         filled = place / "filled"

@@ -68,7 +68,7 @@ class Attack:
     most: int = 0
 
     async def client(self, http: aiohttp.ClientSession, number: int, until: float) -> None:
-        """Ask again and again; some leave in the middle, all try again at once after any failure."""
+        """Send request after request; some leave in the middle, all try again at once after any failure."""
         while time.monotonic() < until:
             stream = self.chance.random() < 0.4
             body = {
@@ -143,7 +143,7 @@ class Store:
 
 
 def main() -> None:
-    """Attack, wait for the dust to settle, compare."""
+    """Attack, wait until all leases have ended, compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--clients", type=int, default=500)
@@ -208,7 +208,7 @@ async def _run(
 
 
 async def _leases_gone(valkey: Redis) -> None:
-    """Wait until the sweepers have settled what the dead left."""
+    """Wait until the sweepers have settled the leases of killed workers."""
     deadline = time.monotonic() + DEADLINE + LEASE_MARGIN + 20
     while time.monotonic() < deadline:
         try:

@@ -189,7 +189,7 @@ async def _round(
 
 
 async def _recorded(settings: Settings) -> tuple[int, int]:
-    """How many calls are recorded, and what they cost."""
+    """The number of recorded calls, and their cost."""
     engine = build_engine(settings)
     async with engine.connect() as connection:
         totals = select(func.count(), func.coalesce(func.sum(calls.c.cost), 0)).select_from(calls)

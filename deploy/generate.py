@@ -26,7 +26,7 @@ def generated() -> dict[Path, str]:
 
 
 def stale() -> list[str]:
-    """The files whose content differs from what would be generated."""
+    """The files that differ from their generated content."""
     return [str(p.relative_to(ROOT)) for p, made in generated().items() if not p.exists() or p.read_text() != made]
 
 

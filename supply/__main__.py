@@ -17,7 +17,7 @@ def main() -> int:
     audit = verbs.add_parser("audit", help="secrets, licences and advisories")
     audit.add_argument("--require-advisories", action="store_true", help="fail where no advisory service answers")
     verbs.add_parser("secrets", help="secrets in tracked files and in the branch's history")
-    verbs.add_parser("licences", help="licences of what is installed")
+    verbs.add_parser("licences", help="licences of installed packages")
     sbom = verbs.add_parser("sbom", help="write the bill of materials, CycloneDX")
     sbom.add_argument("--output", type=Path, default=ROOT / "sbom.cdx.json")
     arguments = parser.parse_args()

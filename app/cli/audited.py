@@ -1,4 +1,4 @@
-"""Every command that changes something leaves a row in the log of operators' actions: `@changes("kill all")`, and nothing else.
+"""Every command that changes something leaves a row in the log of operators' actions: `@changes("kill all")` does it.
 
 The row is written when the command has ended, with how it ended, also when it failed. The command comes first: a kill switch
 does not wait for Postgres. Where Postgres is away the row goes to a local file, and a message says so.

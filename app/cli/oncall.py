@@ -40,7 +40,7 @@ def check(
         bool, typer.Option("--production", help="Refuse placeholder people, as the production environment always does.")
     ] = False,
 ) -> None:
-    """Check the rotation over the next 90 days. Exit code 1 lists everything that is wrong."""
+    """Check the rotation over the next 90 days. Exit code 1 lists every problem."""
     from app.oncall.rotation import load_rotation
     from app.settings import load
 

@@ -28,7 +28,7 @@ def show(context: typer.Context) -> None:
 @app.command("close")
 @changes("providers close")
 def close(target: Annotated[str, typer.Argument(help="PROVIDER/MODEL, as shown.")]) -> None:
-    """Close a circuit on all workers within a second: the provider says that it is well again."""
+    """Close a circuit on all workers within a second: the provider works again."""
     asyncio.run(_close(target))
 
 

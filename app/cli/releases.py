@@ -32,7 +32,7 @@ def list_releases() -> None:
 
 @app.command("verify")
 def verify(release_id: ReleaseId) -> None:
-    """Check every pin of a release without activating it. Exit code 1 lists what does not resolve."""
+    """Check every pin of a release without activating it. Exit code 1 lists the pins that do not resolve."""
     from app import __version__
     from app.releases.effective import effect_of
     from app.releases.manifest import load as load_release
@@ -75,7 +75,7 @@ def rehearsals() -> None:
     for one in found[: -MOST_SHOWN - 1 : -1]:
         print(f"{one.at:%Y-%m-%d %H:%M %Z}  {one.what:<10} {'kept' if one.kept else 'NOT KEPT':<9} {one.note}")
     if not found:
-        print(f"Never rehearsed: there is nothing in {path}.")
+        print(f"Never rehearsed: {path} is empty or missing.")
 
 
 @app.command("pin")
@@ -214,5 +214,5 @@ async def _wait_for_workers(releases: "Releases", release_id: str, started: floa
         print("Valkey does not answer, so workers cannot report; each looks into Postgres every 2 seconds. GET /version tells.")
         return
     behind = ", ".join(f"{name} on {release}" for name, release in workers.items() if release != release_id)
-    print(f"Still on another release after {WAIT_SECONDS:g} s: {behind}. Their logs say why.")
+    print(f"Still on another release after {WAIT_SECONDS:g} s: {behind}. Their logs give the reason.")
     raise typer.Exit(1)

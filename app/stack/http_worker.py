@@ -78,7 +78,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # no types
 
 
 def speaking(protocol: type[asyncio.Protocol]) -> type[Worker]:
-    """The worker whose connections are of this class."""
+    """Return the worker class for this class of connections."""
     return type("Worker", (Worker,), {"CONFIG_KWARGS": {**Worker.CONFIG_KWARGS, "http": protocol}})
 
 

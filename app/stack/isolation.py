@@ -13,7 +13,7 @@ STOP_SECONDS = 10.0
 
 async def until_orphaned(parent: int) -> None:
     """Wait for the death of the process that keeps our lease: from then on the job is another's."""
-    while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells of a parent's death
+    while os.getppid() == parent:  # noqa: ASYNC110 - no event reports a parent's death
         await asyncio.sleep(0.5)
 
 

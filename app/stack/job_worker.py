@@ -44,7 +44,7 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
 
 RENEW_EVERY, SWEEP_EVERY, FORGET_EVERY = 1.0, 2.0, 60.0
-TAKE_EVERY = 2.0  # a worker looks for jobs at least this often: what is due later, or was missed, or whose worker died
+TAKE_EVERY = 2.0  # a worker looks for jobs at least this often: those due later, missed, or of a dead worker
 SEARCH_PAST_EVERY = 0.5  # a search past the backlog of a tenant that has its share reads all of it: 100,000 jobs take 0.1 s
 RENEW_FIRST = 2.0  # after an outage of Postgres: workers that live renew their leases before any job is taken from them
 STOP_TAKING = 5.0
@@ -340,7 +340,7 @@ def run(job_id: str = "", attempt: str = "") -> None:
 
 
 def _stopped(switch: KillSwitch, tenant: str) -> bool:
-    """Whether nothing of this tenant may leave now; an empty name asks for all tenants."""
+    """Whether a stop covers this tenant; an empty name means all tenants."""
     try:
         switch.check(tenant=tenant)
     except OctantError:

@@ -158,7 +158,7 @@ def _unprivileged() -> pwd.struct_passwd:
 
 
 def _let_read(folder: Path) -> None:
-    """Let other users read what an installation under a strict umask keeps from them."""
+    """Let other users read the files of an installation under a strict umask."""
     for path in (folder, *folder.rglob("*")):
         mode = stat.S_IMODE(path.stat().st_mode)
         wanted = mode | stat.S_IRGRP | stat.S_IROTH | (PASSAGE if mode & stat.S_IXUSR else 0)

@@ -36,7 +36,7 @@ def serve(settings_of: Callable[[], Settings] = load) -> None:
     os.umask(OTHERS)
     if settings_of is load:  # before anything of a service that runs there is touched
         require_free([(known.host, known.port), (known.admin_host, known.admin_port), (known.host, known.metrics_port)])
-    # A folder of its own for each service: replicas may share the state, and what is there was left by an earlier run.
+    # A folder of its own for each service: replicas may share the state, and existing files are those of an earlier run.
     folder = known.state_dir / METRICS_FOLDER / f"{socket.gethostname()}-{known.port}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

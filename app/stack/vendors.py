@@ -21,7 +21,7 @@ def simulated(settings: Settings) -> list[str]:
 
 
 def label_of(stood_in_for: Sequence[str]) -> str:
-    """The label of what answers: the simulator, real models, or a mix."""
+    """The label for answers: the simulator, real models, or a mix."""
     if not stood_in_for:
         return "real models"
     return "simulator" if len(stood_in_for) == len(SIMULATED_PATHS) else f"simulator for {', '.join(stood_in_for)}"

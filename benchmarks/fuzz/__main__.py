@@ -94,7 +94,7 @@ class Fuzz:
     failures: dict[str, str] = field(default_factory=dict)
 
     def judge(self, case: Case) -> str:
-        """Send a case. Returns what is wrong, in words that are the same for the same fault; empty if nothing is."""
+        """Send a case. Returns the fault, worded alike for the same fault; empty if there is none."""
         before = self.service.cpu()
         received = send(case, self.service.ports[case.port])
         for answer in received.answers:

@@ -1,4 +1,4 @@
-"""From a valid request to one that is not: the same for the same random numbers.
+"""Mutates valid requests: the same for the same random numbers.
 
 No mutation makes an address off this machine, and the fuzz runs no `octant worker`: no webhook is ever sent.
 """
@@ -18,7 +18,7 @@ DEEP = 2000
 
 
 def mutated(case: Case, chance: random.Random) -> Case:
-    """One to four changes, most of them to what the request says."""
+    """Make one to four changes, most of them to the content."""
     for _ in range(chance.choice((1, 1, 1, 2, 2, 3, 4))):
         change = chance.choices(CHANGES, WEIGHTS)[0]
         case = change(case, chance)

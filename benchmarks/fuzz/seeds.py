@@ -1,4 +1,4 @@
-"""Valid requests of every route: what the fuzz starts from. A route without one of its own gets an empty body."""
+"""Valid requests of every route, as the start of the fuzz. A route without one of its own gets an empty body."""
 
 import json
 import re

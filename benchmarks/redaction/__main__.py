@@ -38,7 +38,7 @@ Findings = Sequence[tuple[int, int, str]]
 
 
 def main() -> None:
-    """Generate, find, tell, and hold to the floors."""
+    """Generate, find, report, and check the floors."""
     parser = argparse.ArgumentParser(prog="make bench-redaction")
     parser.add_argument("--generator", default=sys.executable, help="python of the environment with presidio-evaluator")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(HELD_OUT))

@@ -1,4 +1,4 @@
-"""`make ner`: what the model of names and addresses finds in generated texts, and what it costs; exits 1 below a floor.
+"""`make ner`: the findings and the cost of the model of names and addresses, on generated texts; exits 1 below a floor.
 
 The sentences are those of `make bench-redaction`: they are third-party texts, and the model was not trained by us. Times are CPU
 seconds of this process, on one thread.
@@ -28,7 +28,7 @@ PIECE = 1_500  # characters of a record
 
 
 def main() -> None:
-    """Generate, find, tell, and hold to the floors."""
+    """Generate, find, report, and check the floors."""
     parser = argparse.ArgumentParser(prog="make ner")
     parser.add_argument("--generator", default=sys.executable, help="python of the environment with presidio-evaluator")
     parser.add_argument("--seeds", type=int, nargs="+", default=[11])

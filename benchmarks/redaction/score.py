@@ -1,4 +1,4 @@
-"""How found and labelled spans are matched, and what that makes in precision, recall and F1.
+"""Matches found and labelled spans, and computes precision, recall and F1.
 
 A labelled value counts as found if findings of a kind that fits cover every letter and digit of it: one digit left over is a
 leak. A finding counts as false if it overlaps no labelled value of a kind that fits. So a card taken for a phone number is one
