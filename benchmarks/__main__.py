@@ -216,8 +216,8 @@ def _service(upstream: str, name: str, **settings: str) -> Generator[Contestant,
 def _prepare(env: dict[str, str]) -> str:
     """Schema, index, release; a tenant that never reaches its cap. Returns a key."""
 
-    def octant(*words: str) -> str:
-        command = [sys.executable, "-m", "app.cli", *words]
+    def octant(*arguments: str) -> str:
+        command = [sys.executable, "-m", "app.cli", *arguments]
         return subprocess.run(command, env={**os.environ, **env}, check=True, capture_output=True, text=True).stdout.strip()
 
     octant("setup")

@@ -8,7 +8,7 @@ Only the outage is scaled: timeouts, back-off and rests are those of production.
 
 Exit code 1 if callers got less than promised: 99.9 % answered with each face, from the first second on; after the first five
 seconds 95 % of callers waiting at most two seconds longer than before; with both away, an honest answer within the deadline.
-Exit code 3 if the service was not well before a face, or the machine too busy for the load: then nothing is said about it.
+Exit code 3 if the service was not well before a face, or the machine too busy for the load: then there is no verdict.
 """
 
 import argparse

@@ -26,10 +26,10 @@ class Answer(Enum):
 
 def report(lock: Path) -> Answer:
     """Check the lock and print the findings."""
-    if not _vulnerable(_run_on(KNOWN_BAD)):
+    if not _vulnerable(_ask_about(KNOWN_BAD)):
         print("advisories: NOT CHECKED. No advisory service answers here: a release known to be vulnerable was not named.")
         return Answer.NONE
-    audited = _run("-r", str(lock), "--require-hashes")
+    audited = _ask("-r", str(lock), "--require-hashes")
     if audited is None:
         print("advisories: NOT CHECKED. The advisory service stopped answering.")
         return Answer.NONE
@@ -43,14 +43,14 @@ def report(lock: Path) -> Answer:
     return Answer.FOUND if bad else Answer.CLEAN
 
 
-def _run_on(requirement: str) -> dict[str, list[dict[str, object]]] | None:
+def _ask_about(requirement: str) -> dict[str, list[dict[str, object]]] | None:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write(requirement + "\n")
         file.flush()
-        return _run("-r", file.name)
+        return _ask("-r", file.name)
 
 
-def _run(*arguments: str) -> dict[str, list[dict[str, object]]] | None:
+def _ask(*arguments: str) -> dict[str, list[dict[str, object]]] | None:
     """Run pip-audit. Returns its report, None where it could not make one."""
     command = [sys.executable, "-m", "pip_audit", *OPTIONS, *arguments]
     run = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -122,7 +122,7 @@ def seeds(url: str, admin_url: str, key: str) -> list[Case]:
         *(post("/v1/messages", tree) for tree in MESSAGES),
         *(post("/v1/messages/count_tokens", {k: v for k, v in tree.items() if k in COUNTED}) for tree in MESSAGES),
         *(post(path, body) for path, body in REQUESTS.values()),
-        *(post(target, body) for asked in products for target, body in _follow_ups(described, *asked)),
+        *(post(target, body) for request in products for target, body in _follow_ups(described, *request)),
         post("/v1/jobs", JOB),
         *(
             post("/v1/jobs", {"path": p, "body": b, "webhook_url": "https://127.0.0.1/hook"})

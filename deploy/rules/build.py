@@ -103,14 +103,14 @@ def _burn(name: str, slo: Objective, severity: Severity) -> Alert:
         both = "\n  and ".join(ratios)
         return f"({both}\n  and on() sum(increase({slo.events}[{long}])) >= {slo.least})"
 
-    words = name.replace("_", " ")
+    title = name.replace("_", " ")
     return Alert(
-        name=f"Octant{words.title().replace(' ', '')}Burns{SPEED[severity]}",
+        name=f"Octant{title.title().replace(' ', '')}Burns{SPEED[severity]}",
         severity=severity,
         expr="\nor ".join(pair(*windows) for windows in BURNS[severity]),
         runbook=slo.runbook,
         dashboard=slo.dashboard,
-        summary=f"The objective of {words} is being missed: {{{{ $value | humanizePercentage }}}} of events are bad.",
+        summary=f"The objective of {title} is being missed: {{{{ $value | humanizePercentage }}}} of events are bad.",
         description=f"{slo.objective * 100:g} % over {slo.window}: {slo.says}. The errors that this allows are used up too soon.",
     )
 
