@@ -1,4 +1,4 @@
-"""`make bench-records`: how soon records are found, what they cost, and how long each kind of search takes at ten million.
+"""`make bench-records`: how soon records are found, their cost, and the time of each kind of search at ten million.
 
 With `--write` the tables go into `docs/records.md` between the markers, the machine's load beside them. Exit code 1 where the p99
 from a call's end to found is over five seconds, or a record is dropped. A search over `SLOW` is reported, and is no failure: it

@@ -136,7 +136,9 @@ async def _soak(settings: Settings, key: str, control: str, arguments: argparse.
     problems: list[str] = []
     process = psutil.Process()
     chance = random.Random(arguments.seed)  # noqa: S311 - a mix of calls
-    await _round(settings, key, Soak.run, 200, chance, Counter(), [])  # what is opened once stays: imports, resolvers, threads
+    await _round(
+        settings, key, Soak.run, 200, chance, Counter(), []
+    )  # some things are opened once and stay: imports, resolvers, threads
     files, tasks = process.num_fds(), len(asyncio.all_tasks())
     break_providers(control, *FAULTS)
     ended: Counter[str] = Counter()

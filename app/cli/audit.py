@@ -31,7 +31,7 @@ def list_actions(count: Annotated[int, typer.Option(min=1, max=10_000, help="How
 def verify(
     head: Annotated[str | None, typer.Option(help="A head that an earlier `verify` printed, to be found again.")] = None,
 ) -> None:
-    """Compute the whole chain anew. Exit code 1 where a row was changed, inserted or removed. Note the head elsewhere."""
+    """Recompute the whole chain. Exit code 1 where a row was changed, inserted or removed. Note the head elsewhere."""
     verdict = asyncio.run(_verify(head))
     for problem in verdict.problems:
         print(problem)

@@ -46,7 +46,7 @@ def verify(release_id: ReleaseId) -> None:
     if effect.state == "not_yet":
         print(f"It cannot be live yet: its prices take effect on {release.prices.effective}.")
     elif effect.state == "superseded":
-        print(f"Its prices are superseded by {effect.newer}: calls would be counted at what they used to cost.")
+        print(f"Its prices are superseded by {effect.newer}: calls would be counted at outdated prices.")
 
 
 @app.command("hashes")

@@ -1,6 +1,6 @@
 """How an HTTP worker stops: it takes no new connection, lets calls end, and ends the rest with a typed error (ADR 0008).
 
-uvicorn's own shutdown cancels what is left, which its callers see as `500 text/plain`; a second SIGINT skips the lifespan, so
+uvicorn's own shutdown cancels the remaining calls, which callers see as `500 text/plain`; a second SIGINT skips the lifespan, so
 holds and records are lost. Here every way to stop ends in the same order: listeners closed, calls ended, parts closed.
 """
 

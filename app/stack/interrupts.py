@@ -1,6 +1,6 @@
 """Ctrl-C, `kill` and a closed terminal as one exception, which never strikes while a process is being started or in an import.
 
-Nor while the stores are being filled: raised inside an event loop it surfaces as some other error of what was half done there.
+Nor while the stores are being filled: raised inside an event loop it surfaces as some other error of the unfinished work.
 
 Raised in the middle of a start it would leave a process that no part knows; so it waits until the start is over. Raised in the
 middle of an import it can leave Python's import lock held for ever (seen with 3.11), and another thread that imports then

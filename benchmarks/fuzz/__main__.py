@@ -228,7 +228,7 @@ def _run(fuzz: Fuzz, known: Sequence[Case], chosen: argparse.Namespace) -> int:
         case = mutated(chance.choice(known), chance)
         fuzz.check(case, f'make fuzz ARGS="--seed {chosen.seed} --first {number} --count 1"')
         sent += 1
-        if sent % 200 == 0:  # whatever was left half open, the service is there
+        if sent % 200 == 0:  # the service still answers, whatever connections are half open
             fuzz.check(replace(known[0], target=b"/livez", method=b"GET", tree=None), f"/livez after case {number}")
             if not fuzz.service.find_workers():
                 fuzz.failures[f"{DEAD} before case {number}"] = ""

@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def _all(seed: int, samples: int) -> list[dict[str, object]]:
-    """Every set: the generator's sentences, ours, secrets, and what must stay."""
+    """Every set: the generator's sentences, ours, secrets, and text that must stay."""
     from benchmarks.redaction.decoys import decoys
     from benchmarks.redaction.letters import letters, spelled
     from benchmarks.redaction.secret_lines import secret_lines

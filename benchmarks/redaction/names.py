@@ -23,7 +23,7 @@ RECALL = {"PERSON": 0.65, "STREET_ADDRESS": 0.45}
 PRECISION = {"PERSON": 0.80, "STREET_ADDRESS": 0.90}
 DECOYS_TAKEN = 0.10  # of all: plates, colours and the like
 OURS = ("numerify:NW", "numerify:##", "numerify:T-", "bothify", "pricetag", "numerify:1Z", "ean", "uuid")
-OURS_TAKEN = 0.02  # of order numbers, tickets, articles, prices: product codes such as AB-1234-56 are what it takes
+OURS_TAKEN = 0.02  # of order numbers, tickets, articles, prices: it takes product codes such as AB-1234-56
 PIECE = 1_500  # characters of a record
 
 

@@ -54,7 +54,7 @@ class Tally:
 
 
 def tally(lines: Iterable[tuple[Line, Sequence[tuple[int, int, str]]]], entities: Mapping[str, frozenset[str]]) -> Tally:
-    """Count what was found of ``entities`` in lines, each with its findings: start, end, kind."""
+    """Count the findings of ``entities`` in lines, each with its findings: start, end, kind."""
     counts = Tally()
     entity_of = {kind: entity for entity, kinds in entities.items() for kind in kinds}
     for line, findings in lines:
