@@ -1,1 +1,1 @@
-"""Measuring: what a request costs in the service, compared by ratio with a bare forward in the same run."""
+"""Measures the cost of a request in the service, as a ratio to a bare forward in the same run."""

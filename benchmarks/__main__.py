@@ -1,6 +1,6 @@
 """`make bench`: requests per second, CPU per request and added latency of one worker, beside a bare forward in the same run.
 
-One worker on one core, the load generator and the instant upstream on the other; rounds are interleaved, medians are told.
+One worker on one core, the load generator and the instant upstream on the other; rounds are interleaved, medians are printed.
 With ``--tracing`` the contestants are the service without export of traces, and with it in several ways.
 Figures move from machine to machine: compare the ratio. Everything is on: key, pin, hold in Valkey, record in Postgres,
 metrics, logs.
@@ -25,7 +25,7 @@ import psutil
 
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
 from benchmarks import load
-from benchmarks.stage import STOP_SECONDS
+from benchmarks.service import STOP_SECONDS
 
 CONNECTIONS, RATE = 32, 50
 BODY = json.dumps({"model": "fast", "messages": [{"role": "user", "content": "Where is my parcel? " * 38}]}).encode()
@@ -43,7 +43,7 @@ TRACING = {
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """Something that answers, the process whose CPU counts, and the key it wants."""
+    """A server under test, the process whose CPU counts, and its key."""
 
     name: str
     url: str
@@ -52,7 +52,7 @@ class Contestant:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What to send."""
+        """The request's headers."""
         return {"content-type": "application/json", "authorization": f"Bearer {self.key}"}
 
 
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.5, help="seconds of load in each round")
     parser.add_argument("--tracing", action="store_true", help="measure what sending traces costs")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped then too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that started processes are stopped then too
     if PINNED:
         os.sched_setaffinity(0, ELSEWHERE)
     else:
@@ -106,7 +106,7 @@ async def _round(contestant: Contestant, seconds: float) -> Round:
 
 
 async def _direct(upstream: str, seconds: float) -> float:
-    """The median in milliseconds of asking the upstream itself, at the same rate: what is above it was added."""
+    """The median in milliseconds of the upstream itself at the same rate: the rest is added latency."""
     calm = await load.paced(
         upstream + "/chat/completions", BODY, {"content-type": "application/json"}, rate=RATE, seconds=seconds
     )
@@ -216,8 +216,8 @@ def _service(upstream: str, name: str, **settings: str) -> Generator[Contestant,
 def _prepare(env: dict[str, str]) -> str:
     """Schema, index, release; a tenant that never reaches its cap. Returns a key."""
 
-    def octant(*words: str) -> str:
-        command = [sys.executable, "-m", "app.cli", *words]
+    def octant(*arguments: str) -> str:
+        command = [sys.executable, "-m", "app.cli", *arguments]
         return subprocess.run(command, env={**os.environ, **env}, check=True, capture_output=True, text=True).stdout.strip()
 
     octant("setup")

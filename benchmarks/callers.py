@@ -1,4 +1,4 @@
-"""Open load of a rehearsal, and what each of its callers saw."""
+"""Open load of a rehearsal, with the result of each caller."""
 
 import asyncio
 import random
@@ -27,7 +27,7 @@ LONGEST_SECONDS = 120
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one caller saw. ``what``: ``answered``, ``degraded`` (a product's static answer), or an error's code.
+    """The result of one caller. ``what``: ``answered``, ``degraded`` (a product's static answer), or an error's code.
 
     ``sent``: seconds since the phase began.
     """
@@ -44,7 +44,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Callers:
-    """Who calls: so many a second, of these kinds, with these deadlines, each drawn anew (by a seed)."""
+    """The callers: a rate, kinds of requests and deadlines, each drawn by a seed."""
 
     http: aiohttp.ClientSession
     rate: float
@@ -110,6 +110,6 @@ def attempts(seen: Sequence[Seen]) -> float:
 
 
 def dollars(seen: Sequence[Seen]) -> float:
-    """The mean of those answers whose headers could tell: a stream's headers leave before its cost is known."""
-    told = [s.dollars for s in seen if s.dollars is not None and s.what == "answered"]
-    return statistics.mean(told) if told else 0.0
+    """The mean cost of the answers that report one: a stream's headers leave before its cost is known."""
+    reported = [s.dollars for s in seen if s.dollars is not None and s.what == "answered"]
+    return statistics.mean(reported) if reported else 0.0

@@ -123,7 +123,7 @@ STAGES: dict[str, Callable[[str], object]] = {
 
 
 def of_body(read: Callable[[bytes, CallContext], object], body: bytes) -> None:
-    """As an endpoint reads a body: what is over a limit is refused before it is parsed."""
+    """Read a body as an endpoint does: one over a limit is refused before it is parsed."""
     if refused := too_much(body, DEEPEST):
         raise InvalidRequest(f"The body {refused}.")
     read(body, CONTEXT)

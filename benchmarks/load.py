@@ -11,7 +11,7 @@ import aiohttp
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What came of it. Latencies in milliseconds."""
+    """The result of a load. Latencies in milliseconds."""
 
     requests: int
     failures: int

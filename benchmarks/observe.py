@@ -1,9 +1,9 @@
-"""`make observe`: many mixed calls while providers fail; then the books of the service are compared, call by call.
+"""`make observe`: many mixed calls while providers fail; then the service's accounts are compared, call by call.
 
 The service in two workers and a worker of jobs, on real stores and the provider simulator, export to an OTLP receiver. Callers
-ask whole, streamed, with schemas and tools, of the products, now and later; some leave in the middle, one tenant has no
-money, one is stopped. Then records, metrics, spans, ledger and log lines must agree exactly: every call in each of them, with the
-same outcome and the same cost. Exit code 1 for one call or one micro-dollar of difference.
+send whole, streamed and deferred requests, with schemas and tools, also to the products; some leave in the middle, one tenant
+has no money, one is stopped. Then records, metrics, spans, ledger and log lines must agree exactly: every call in each of
+them, with the same outcome and the same cost. Exit code 1 for one call or one micro-dollar of difference.
 """
 
 import argparse
@@ -35,25 +35,25 @@ from app.jobs.tables import jobs
 from app.settings import load
 from app.stack.embedded import free_port
 from app.stores import build_engine
-from benchmarks.books import Sample, lost, read_books, summed, torn
+from benchmarks.accounts import Sample, lost, read_accounts, summed, torn
 from benchmarks.products import REQUESTS
 from benchmarks.receiver import Received, receiving
-from benchmarks.stage import (
+from benchmarks.service import (
     STOP_SECONDS,
     activate_shortened,
-    backstage,
     break_providers,
     octant,
     serving,
     set_up,
     simulator_stats,
+    stores_and_simulator,
     wait_until_up,
 )
 
 AT_ONCE = 32
 LEAVES = 0.04  # the share of callers that leave in the middle
 WATCHED = 0.02  # the share of callers that look for their record at once
-KEYED = 0.03  # the share of callers that send an Idempotency-Key, and ask again
+KEYED = 0.03  # the share of callers that send an Idempotency-Key, and send it again
 LOOK_EVERY = 0.02
 SIZE_OF_RECORDS = """
 SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits WHERE inhparent = ANY (ARRAY['calls', 'attempts']::regclass[])
@@ -78,7 +78,7 @@ KINDS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "schema": ("/v1/chat/completions", {"model": "smart", "messages": ASKED, "response_format": FORMAT}),
     "tool": ("/v1/messages", {"model": "smart", "max_tokens": 200, "messages": ASKED, "tools": [TOOL]}),
     "later": ("/v1/jobs", {"path": "/v1/chat/completions", "body": {"model": "fast", "messages": ASKED}}),
-    "unknown": ("/v1/chat/completions", {"model": "nobody", "messages": ASKED}),
+    "unknown": ("/v1/chat/completions", {"model": "no-such-model", "messages": ASKED}),
     **REQUESTS,
 }
 MIX = ("whole",) * 6 + ("stream",) * 6 + ("schema",) * 3 + ("tool", "later", "unknown", *REQUESTS)
@@ -141,11 +141,11 @@ class Traffic:
         return answer
 
     async def _see_record(self, request_id: str) -> None:
-        """From the end of an answer until its record is found, asking as `octant calls` does."""
+        """Time from the end of an answer until its record is found by the search of `octant calls`."""
         ended = time.perf_counter()
         async with asyncio.timeout(60):
             while not await find_calls(self.engine, CallFilter(request_id=request_id, limit=1)):  # noqa: ASYNC110 - in Postgres
-                await asyncio.sleep(LOOK_EVERY)  # as somebody would who waits for it
+                await asyncio.sleep(LOOK_EVERY)  # as an operator's search would
         self.lags.append(time.perf_counter() - ended)
 
 
@@ -158,11 +158,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with backstage() as (env, control):
+    with stores_and_simulator() as (env, control):
         problems = asyncio.run(_observe(env, control, arguments))
     for problem in problems:
         print(f"DIFFERENCE: {problem}")
-    print("The books differ." if problems else "Records, metrics, spans, ledger and log lines agree.")
+    print("The accounts differ." if problems else "Records, metrics, spans, ledger and log lines agree.")
     sys.exit(1 if problems else 0)
 
 
@@ -218,7 +218,7 @@ def _worker(env: Mapping[str, str]) -> Generator[None, None, None]:
 
 
 async def _until_quiet(engine: AsyncEngine, control: str, env: Mapping[str, str]) -> None:
-    """Until no call runs, no job waits and nothing is queued; then the books are closed, not looked at until they agree."""
+    """Wait until no call runs, no job waits and nothing is queued. The comparison is done once, not repeated until it agrees."""
     until, quiet = time.monotonic() + QUIET_SECONDS, 0
     while quiet < 3:
         await asyncio.sleep(0.5)
@@ -229,7 +229,7 @@ async def _until_quiet(engine: AsyncEngine, control: str, env: Mapping[str, str]
 
 
 async def _busy(engine: AsyncEngine, control: str, env: Mapping[str, str]) -> dict[str, float]:
-    """What still goes on, by name."""
+    """The work that still goes on, by name."""
     unfinished = select(func.count()).select_from(jobs).where(jobs.c.finished_at.is_(None))
     async with engine.connect() as connection:
         found: dict[str, float] = {"jobs": (await connection.execute(unfinished)).scalar_one()}
@@ -255,10 +255,10 @@ async def _compared(
     env: Mapping[str, str], engine: AsyncEngine, received: Received, metrics: list[Sample], traffic: Traffic, seconds: float
 ) -> list[str]:
     logs = [Path(env["OCTANT_STATE_DIR"]) / name for name in ("service.log", "worker.log")]
-    books = await read_books(engine, received.spans, metrics, logs)
-    books.print()
-    await _print_figures(engine, metrics, traffic, seconds, len(books.records))
-    return [*books.differences(), *torn(received.spans), *lost(metrics)]
+    accounts = await read_accounts(engine, received.spans, metrics, logs)
+    accounts.print()
+    await _print_figures(engine, metrics, traffic, seconds, len(accounts.records))
+    return [*accounts.differences(), *torn(received.spans), *lost(metrics)]
 
 
 async def _print_figures(engine: AsyncEngine, metrics: list[Sample], traffic: Traffic, seconds: float, count: int) -> None:

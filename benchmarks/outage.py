@@ -8,7 +8,7 @@ Only the outage is scaled: timeouts, back-off and rests are those of production.
 
 Exit code 1 if callers got less than promised: 99.9 % answered with each face, from the first second on; after the first five
 seconds 95 % of callers waiting at most two seconds longer than before; with both away, an honest answer within the deadline.
-Exit code 3 if the service was not well before a face, or the machine too busy for the load: then nothing is said about it.
+Exit code 3 if the service was not well before a face, or the machine too busy for the load: then there is no verdict.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from app.releases import rehearsals
 from app.releases.rehearsals import Rehearsal
 from app.settings import load
 from benchmarks.callers import DEADLINES, LONGEST_SECONDS, MIX, Callers, Seen, answered, attempts, dollars, quantile, share
-from benchmarks.stage import Stage, break_providers, stage
+from benchmarks.service import Service, break_providers, running_service
 
 REAL_MINUTES = 30
 PROMISED = 99.9
@@ -36,7 +36,7 @@ PROMISED_ADDED_MS = 2000  # at the 95th percentile
 SETTLED_SECONDS = 5.0  # after which that holds
 MEDIAN_MS = 150
 LATENCY = {"kind": "latency", "median_ms": MEDIAN_MS, "sigma": 0.4}
-SICK_MS = 5 * MEDIAN_MS  # a median of callers above it: what follows would measure the machine
+SICK_MS = 5 * MEDIAN_MS  # a median of callers above it: the run would measure the machine
 WARM_UP_SECONDS = 3.0
 BEFORE_SECONDS = 2.5
 HEALING_SECONDS = 75.0  # the longest rest of a circuit, and a probe
@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--log", action="store_true", help="append the result to the log of rehearsals (OCTANT_REHEARSALS_FILE)")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with stage(workers=arguments.workers) as running:
+    with running_service(workers=arguments.workers) as running:
         seconds = REAL_MINUTES * 60 / arguments.scale
         print(f"{REAL_MINUTES} minutes as {seconds:.1f} s, {arguments.rate:.0f} requests a second, {arguments.workers} workers.")
         phases, both = asyncio.run(_rehearse(running, seconds, arguments))
@@ -106,7 +106,7 @@ def main() -> None:
     sys.exit(code)
 
 
-async def _rehearse(running: Stage, seconds: float, arguments: argparse.Namespace) -> tuple[dict[str, Phase], Phase]:
+async def _rehearse(running: Service, seconds: float, arguments: argparse.Namespace) -> tuple[dict[str, Phase], Phase]:
     """Play every face under load, each after the one before it is healed; then both away."""
     headers = {"authorization": f"Bearer {running.key}"}
     timeout, connector = aiohttp.ClientTimeout(total=LONGEST_SECONDS), aiohttp.TCPConnector(limit=0)
@@ -130,12 +130,12 @@ async def _rehearse(running: Stage, seconds: float, arguments: argparse.Namespac
     return phases, both
 
 
-async def _put(running: Stage, *faults: Mapping[str, Any]) -> None:
+async def _put(running: Service, *faults: Mapping[str, Any]) -> None:
     await asyncio.to_thread(break_providers, running.control, LATENCY, *faults)
 
 
 async def _healed(callers: Callers) -> float | None:
-    """Seconds until Anthropic answers everybody again; None if it does not within `HEALING_SECONDS`."""
+    """Seconds until Anthropic answers every caller again; None if it does not within `HEALING_SECONDS`."""
     began = time.perf_counter()
     while (passed := time.perf_counter() - began) < HEALING_SECONDS:
         seen = await asyncio.gather(*await callers.send(0.5))
@@ -182,7 +182,7 @@ def _times(phase: Phase) -> str:
 
 
 def _log(phases: Mapping[str, Phase], *, kept: bool) -> None:
-    """Note that it was rehearsed, and how it went."""
+    """Append the rehearsal and its result to the log."""
     path = load().rehearsals_file
     worst = min(phases.values(), key=lambda p: answered(p.during))
     note = f"{answered(worst.during):.2f} % answered, p99 {max(quantile(p.during, 0.99) for p in phases.values()):.0f} ms"
@@ -191,7 +191,7 @@ def _log(phases: Mapping[str, Phase], *, kept: bool) -> None:
 
 
 def judge(phases: Mapping[str, Phase], both: Phase) -> int:
-    """The exit code; says what was not kept, and what is not judged."""
+    """Return the exit code; print broken promises, and those that are not judged."""
     found = [line for name, phase in phases.items() if not phase.sick for line in _broken_promises(name, phase)]
     dishonest = Counter(s.what for s in both.during if s.what not in HONEST)
     late = sum(s.seconds > BOTH_DEADLINE + GRACE_SECONDS for s in both.during)

@@ -1,4 +1,4 @@
-"""`make phoenix`: whether traces arrive whole at Arize Phoenix, run from its own package, and what it shows of them (O4).
+"""`make phoenix`: checks that traces arrive complete at Arize Phoenix, run from its own package (O4).
 
 The service in two workers and a job worker export to it; calls of each kind are made, then Phoenix's own API is asked for each
 trace: the tree of spans, and of each attempt provider, model and tokens. Exit code 1 if anything is missing.
@@ -22,7 +22,7 @@ from urllib.parse import urlencode
 
 from app.stack.embedded import free_port
 from benchmarks.products import REQUESTS
-from benchmarks.stage import STOP_SECONDS, backstage, break_providers, serving, set_up
+from benchmarks.service import STOP_SECONDS, break_providers, serving, set_up, stores_and_simulator
 
 START_SECONDS, ARRIVE_SECONDS, JOB_SECONDS = 180.0, 30.0, 120.0
 CALLER = "00f067aa0ba902b7"
@@ -67,7 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make phoenix", description=__doc__)
     parser.add_argument("--python", default=".phoenix-venv/bin/python", help="the interpreter that has Phoenix")
     arguments = parser.parse_args()
-    with _phoenix(arguments.python) as phoenix, backstage() as (env, control):
+    with _phoenix(arguments.python) as phoenix, stores_and_simulator() as (env, control):
         env |= {"OCTANT_OTLP_ENDPOINT": phoenix, "OCTANT_OTLP_CONTENT": "true", "OCTANT_WORKERS": "2"}
         env |= {"OCTANT_WORKER_METRICS_PORT": str(free_port())}
         key = set_up(env)
@@ -108,14 +108,14 @@ def _await_job(url: str, headers: Mapping[str, str]) -> None:
 
 
 def _check(phoenix: str, sample: Sample, trace: str) -> list[str]:
-    """What is wrong with a trace, after printing what Phoenix has of it."""
+    """Print a trace as Phoenix has it. Returns its faults."""
     spans = _spans(phoenix, trace, len(sample.tree))
     drawn = _draw(spans, CALLER, 0)
     print(f"\n{sample.what}: trace {trace}")
     complaints = []
     for depth, span in drawn:
-        told = span["attributes"]
-        facts = [str(told.get(name, "-")) for name in ("llm.provider", "llm.model_name", "llm.token_count.total")]
+        attributes = span["attributes"]
+        facts = [str(attributes.get(name, "-")) for name in ("llm.provider", "llm.model_name", "llm.token_count.total")]
         print(f"  {'  ' * depth}{span['name']:40} {span['span_kind']:10} {span['status_code']:6} {' '.join(facts)}")
         if span["name"].startswith("chat ") and span["status_code"] != "ERROR" and "-" in facts:
             complaints.append(f"{sample.what}: provider, model or tokens of {span['name']} are {' '.join(facts)}")
@@ -127,7 +127,7 @@ def _check(phoenix: str, sample: Sample, trace: str) -> list[str]:
 
 
 def _spans(phoenix: str, trace: str, number: int) -> list[dict[str, Any]]:
-    """A trace's spans by Phoenix's REST API, once they are ``number``, or what there is after a while; oldest first."""
+    """A trace's spans by Phoenix's REST API, once they are ``number``, or those that came in time; oldest first."""
     query = urlencode({"trace_id": trace, "limit": 1000})
     deadline = time.monotonic() + ARRIVE_SECONDS
     while True:

@@ -26,7 +26,7 @@ class ReceivedSpan:
 
 @dataclass(slots=True)
 class Received:
-    """What arrived so far at ``url``."""
+    """The spans that arrived so far at ``url``."""
 
     url: str
     spans: list[ReceivedSpan] = field(default_factory=list)

@@ -14,7 +14,7 @@ from app.audit.tables import calls
 
 DAYS = 30
 SENTENCES, VOCABULARY, WORDS = 20_000, 20_000, 8
-Told = Callable[[str], None]
+Report = Callable[[str], None]
 
 SETTINGS = {  # a Postgres for this many rows, not the wheel's for a laptop's; durability plays no part in reading
     "shared_buffers": "2GB", "effective_cache_size": "8GB", "work_mem": "32MB", "maintenance_work_mem": "1GB",
@@ -32,7 +32,7 @@ FROM (SELECT n, ({VOCABULARY} * power(random(), 3))::int % {VOCABULARY} AS w
 GROUP BY n
 """  # noqa: S608 - our own numbers
 
-# Where a share is told it is that of all calls. `rare` is drawn once a row, so that rare things do not come together.
+# A share is that of all calls. `rare` is drawn once a row, so that rare things do not come together.
 ROWS = """
 INSERT INTO {child}
 SELECT
@@ -91,7 +91,7 @@ def configure(url: str) -> None:
     engine.dispose()
 
 
-def fill(engine: Engine, rows: int, told: Told) -> None:
+def fill(engine: Engine, rows: int, report: Report) -> None:
     """Make ``rows`` calls, each with an attempt, over `DAYS` whole days up to yesterday, then their indexes and statistics."""
     with engine.begin() as connection:
         for index in calls.indexes:
@@ -104,17 +104,17 @@ def fill(engine: Engine, rows: int, told: Told) -> None:
     for age, day in enumerate(_days()):
         with engine.begin() as connection:
             _fill_day(connection, age, f"{day:%Y-%m-%d} 00:00+00", f"{day:%Y%m%d}", rows // DAYS)
-        told(f"day {age + 1} of {DAYS}, {time.monotonic() - began:.0f} s")
+        report(f"day {age + 1} of {DAYS}, {time.monotonic() - began:.0f} s")
     for index in sorted(calls.indexes, key=lambda i: str(i.name)):
         with engine.begin() as connection:
             index.create(connection)
-        told(f"{index.name}, {time.monotonic() - began:.0f} s")
+        report(f"{index.name}, {time.monotonic() - began:.0f} s")
     analyze(engine)
-    told(f"statistics, {time.monotonic() - began:.0f} s")
+    report(f"statistics, {time.monotonic() - began:.0f} s")
 
 
 def analyze(engine: Engine) -> None:
-    """As autovacuum does by and by."""
+    """Vacuum and analyse, as autovacuum does later."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM (ANALYZE) calls"))
         connection.execute(text("VACUUM (ANALYZE) attempts"))
@@ -122,8 +122,8 @@ def analyze(engine: Engine) -> None:
 
 def _fill_day(connection: Connection, age: int, day: str, suffix: str, rows: int) -> None:
     connection.execute(text("SELECT records_partition(CAST(:day AS date))"), {"day": day[:10]})
-    told = {"day": day, "age": age, "rows": rows, "sentences": SENTENCES}
-    connection.execute(text(ROWS.format(child=f"calls_{suffix}").replace('": ', r'"\: ')), told)
+    parameters = {"day": day, "age": age, "rows": rows, "sentences": SENTENCES}
+    connection.execute(text(ROWS.format(child=f"calls_{suffix}").replace('": ', r'"\: ')), parameters)
     if age == 0:
         connection.execute(text(ATTEMPTS.format(child=f"attempts_{suffix}", calls=f"calls_{suffix}")))
 

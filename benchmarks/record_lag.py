@@ -1,4 +1,4 @@
-"""How long a record takes from its call's end until somebody can find it, at a steady rate, and what it costs.
+"""How long a record takes from its call's end until a search finds it, at a steady rate, and its cost.
 
 The real Recorder on a real Postgres. A record is found when its row is committed; a second process would see it from then on, so
 a poller asks through a connection of its own which of the waiting ids are there. Sizes are drawn as a support product has them.
@@ -118,7 +118,7 @@ async def _sizes(engine: AsyncEngine) -> tuple[int, int, int]:
 
 def _record(chance: random.Random, documents: Sequence[str]) -> CallRecord:
     def words(size: float) -> str:
-        """What a prompt of this size holds: an order's number and passages of documents."""
+        """Text of this size: an order's number and passages of documents."""
         passages = [ORDER]
         while sum(map(len, passages)) < size:
             start = chance.randrange(500)

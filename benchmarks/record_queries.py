@@ -32,7 +32,7 @@ class Timed:
 
 
 async def searches(engine: AsyncEngine) -> list[tuple[str, CallFilter]]:
-    """What is asked, with values that this database really holds."""
+    """The searches, with values that this database really holds."""
     newest = (await find_calls(engine, CallFilter(limit=1)))[0]
     old = (await find_calls(engine, CallFilter(until=newest["at"] - 20 * DAY, limit=1)))[0]
     middle = newest["at"] - 15 * DAY
@@ -46,9 +46,9 @@ async def searches(engine: AsyncEngine) -> list[tuple[str, CallFilter]]:
     }  # fmt: skip
     found: list[tuple[str, CallFilter]] = [("newest", CallFilter())]
     for name, values in field.items():
-        for word, value in zip(("frequent", "rare"), values, strict=True):
+        for frequency, value in zip(("frequent", "rare"), values, strict=True):
             found.append(
-                (f"{name}, {word}" if name not in ("stream", "failed") else f"{name}={value}", CallFilter(**{name: value}))
+                (f"{name}, {frequency}" if name not in ("stream", "failed") else f"{name}={value}", CallFilter(**{name: value}))
             )
     for name in ("id", "request_id", "trace_id"):
         found.append((name, _with(name, old[name])))
@@ -101,8 +101,8 @@ async def searches(engine: AsyncEngine) -> list[tuple[str, CallFilter]]:
 
 
 def _with(name: str, value: Any) -> CallFilter:  # noqa: ANN401 - any field's
-    told: dict[str, Any] = {name: value}
-    return CallFilter(**told)
+    field: dict[str, Any] = {name: value}
+    return CallFilter(**field)
 
 
 async def measure(engine: AsyncEngine) -> list[Timed]:
@@ -123,10 +123,10 @@ async def measure(engine: AsyncEngine) -> list[Timed]:
 
 async def _timed(engine: AsyncEngine, wanted: CallFilter, *, explain: bool = False) -> tuple[float, int, str]:
     """Milliseconds as a caller sees them, rows found, and the plans of the statements that it took."""
-    asked: list[tuple[str, Any]] = []
+    statements: list[tuple[str, Any]] = []
 
     def note(_conn: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:  # noqa: ANN401
-        asked.append((statement, parameters))
+        statements.append((statement, parameters))
 
     if explain:
         event.listen(engine.sync_engine, "before_cursor_execute", note)
@@ -139,7 +139,7 @@ async def _timed(engine: AsyncEngine, wanted: CallFilter, *, explain: bool = Fal
         if explain:
             event.remove(engine.sync_engine, "before_cursor_execute", note)
     took = (time.perf_counter() - began) * 1000
-    plans = [await _plan(engine, s, p) for s, p in asked if "FROM calls" in s and rows >= 0]
+    plans = [await _plan(engine, s, p) for s, p in statements if "FROM calls" in s and rows >= 0]
     return took, rows, _summary(plans)
 
 
@@ -153,7 +153,7 @@ async def _plan(engine: AsyncEngine, statement: str, parameters: Any) -> Any:  #
 
 
 def _summary(plans: Sequence[Any]) -> str:
-    """Which indexes, in how many days, how many rows were looked at and pages touched; over all statements of a search."""
+    """Which indexes, in how many days, how many rows were read and pages touched; over all statements of a search."""
     indexes: dict[str, int] = {}
     buffers = 0
 
@@ -169,5 +169,5 @@ def _summary(plans: Sequence[Any]) -> str:
     for plan in plans:
         buffers += plan["Plan"].get("Shared Hit Blocks", 0) + plan["Plan"].get("Shared Read Blocks", 0)
         walk(plan["Plan"])
-    told = ", ".join(f"{name.removesuffix('_idx')} x{count}" for name, count in sorted(indexes.items()))
-    return f"{len(plans)} statement{'s' * (len(plans) != 1)}: {told or 'nothing read'}; {buffers:,} pages"
+    used = ", ".join(f"{name.removesuffix('_idx')} x{count}" for name, count in sorted(indexes.items()))
+    return f"{len(plans)} statement{'s' * (len(plans) != 1)}: {used or 'nothing read'}; {buffers:,} pages"

@@ -1,8 +1,8 @@
-"""`make bench-records`: how soon records are found, what they cost, and how long each kind of search takes at ten million.
+"""`make bench-records`: how soon records are found, their cost, and the time of each kind of search at ten million.
 
 With `--write` the tables go into `docs/records.md` between the markers, the machine's load beside them. Exit code 1 where the p99
-from a call's end to found is over five seconds, or a record is dropped. A search over `SLOW` is told, and no failure: it depends
-on the machine.
+from a call's end to found is over five seconds, or a record is dropped. A search over `SLOW` is reported, and is no failure: it
+depends on the machine.
 """
 
 import argparse
@@ -29,7 +29,7 @@ SLOW = 200.0
 
 
 def main() -> int:
-    """Measure what is asked for."""
+    """Run the chosen measurements."""
     options = _options()
     page = PAGE.read_text()
     failed = False
@@ -37,14 +37,14 @@ def main() -> int:
         with embedded_postgres(None) as url:
             upgrade(url)
             lag = asyncio.run(record_lag.measure(url, options.rate, options.seconds, options.writers))
-        told = _lag_table(lag)
-        print(told)
-        page = _between(page, "lag", told)
+        table = _lag_table(lag)
+        print(table)
+        page = _between(page, "lag", table)
         failed = lag.p99 > LONGEST_LAG or lag.dropped > 0
     if options.rows:
-        told = _queries(options.rows, options.folder)
-        print(told)
-        page = _between(page, "queries", told)
+        table = _queries(options.rows, options.folder)
+        print(table)
+        page = _between(page, "queries", table)
     if options.write:
         PAGE.write_text(page)
     return int(failed)
@@ -62,7 +62,7 @@ def _options() -> argparse.Namespace:
 
 
 def _queries(rows: int, folder: Path | None) -> str:
-    """Fill a database unless it is there, and ask."""
+    """Fill a database unless it exists, and search it."""
     place = folder or Path(tempfile.mkdtemp(prefix="octant-records-"))
     try:
         filled = place / "filled"
@@ -120,8 +120,8 @@ def _query_table(found: Sequence[Timed], rows: int, sizes: Sequence[object]) -> 
         "| search | rows | first | p50 | worst | plan |", "|---|---|---|---|---|---|",
     ]  # fmt: skip
     for t in found:
-        rows_told = "ended" if t.rows < 0 else str(t.rows)
-        lines.append(f"| {t.name} | {rows_told} | {t.first:.0f} | {t.p50:.0f} | {t.worst:.0f} | {t.plan.replace('|', '/')} |")
+        row_count = "ended" if t.rows < 0 else str(t.rows)
+        lines.append(f"| {t.name} | {row_count} | {t.first:.0f} | {t.p50:.0f} | {t.worst:.0f} | {t.plan.replace('|', '/')} |")
     return "\n".join(lines)
 
 
@@ -129,10 +129,10 @@ def _load() -> str:
     return f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} meanwhile."
 
 
-def _between(page: str, name: str, told: str) -> str:
+def _between(page: str, name: str, table: str) -> str:
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     head, _, rest = page.partition(begin)
-    return f"{head}{begin}\n{told}\n{end}{rest.partition(end)[2]}"
+    return f"{head}{begin}\n{table}\n{end}{rest.partition(end)[2]}"
 
 
 if __name__ == "__main__":

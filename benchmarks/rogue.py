@@ -2,7 +2,7 @@
 
 The truth is the provider's bill: the simulator counts what it would charge, streams as far as they were made. At the end the
 bill is not above what we counted, what we counted is not above the cap, at no moment was spent and held together, and the ledger
-says what the counters say. Exit code 1 if any of that fails, or if the attack was none: nobody refused, nobody killed.
+says what the counters say. Exit code 1 if any of that fails, or if there was no attack: no request refused, no process killed.
 """
 
 import argparse
@@ -40,7 +40,7 @@ from app.settings import load
 from app.stack.embedded import embedded_valkey, free_port
 from app.stack.fitting import fitting
 from app.stores import build_engine, build_valkey, places
-from benchmarks.stage import backstage, break_providers, octant, serving, simulator_stats
+from benchmarks.service import break_providers, octant, serving, simulator_stats, stores_and_simulator
 
 TENANT = "rogue"
 DEADLINE = 8.0  # seconds a call may take; a dead worker's lease ends half a minute later
@@ -58,7 +58,7 @@ FAULTS: tuple[Mapping[str, object], ...] = (
 
 @dataclass(slots=True)
 class Attack:
-    """What the clients saw, and the most that the counters ever said."""
+    """The clients' results, and the highest sum of the counters."""
 
     url: str
     key: str
@@ -68,7 +68,7 @@ class Attack:
     most: int = 0
 
     async def client(self, http: aiohttp.ClientSession, number: int, until: float) -> None:
-        """Ask again and again; some leave in the middle, all try again at once after any failure."""
+        """Send request after request; some leave in the middle, all try again at once after any failure."""
         while time.monotonic() < until:
             stream = self.chance.random() < 0.4
             body = {
@@ -86,8 +86,8 @@ class Attack:
                             await answer.content.readany()
                             self.ended["left in the middle"] += 1
                             continue
-                        told = await answer.read()
-                    self.ended[_outcome(answer.status, told, stream=stream)] += 1
+                        received = await answer.read()
+                    self.ended[_outcome(answer.status, received, stream=stream)] += 1
             except (aiohttp.ClientError, OSError, TimeoutError):
                 self.ended["connection lost"] += 1
                 await asyncio.sleep(0.05)
@@ -143,28 +143,28 @@ class Store:
 
 
 def main() -> None:
-    """Attack, wait for the dust to settle, compare."""
+    """Attack, wait until all leases have ended, compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--clients", type=int, default=500)
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--cap", default="2.00", help="dollars a day")
     parser.add_argument("--seed", type=int, default=1)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="octant-rogue-") as folder:
         store = Store(Path(folder))
         try:
-            with backstage(store.url) as (env, control):
-                env["OCTANT_WORKERS"] = str(asked.workers)
+            with stores_and_simulator(store.url) as (env, control):
+                env["OCTANT_WORKERS"] = str(options.workers)
                 env["OCTANT_RECOVERY__BREAKER_FAILURES"] = "1000000"  # all of it is to reach the providers
                 octant(env, "setup")
-                octant(env, "tenant", "create", TENANT, "--day", asked.cap, "--user-day", asked.cap)
+                octant(env, "tenant", "create", TENANT, "--day", options.cap, "--user-day", options.cap)
                 key = octant(env, "key", "create", TENANT, "--name", "rogue", "--quiet")
                 break_providers(control, *FAULTS)
                 os.environ.update({name: value for name, value in env.items() if name.startswith("OCTANT_")})
                 with serving(env) as (url, first):
-                    attack = Attack(url, key, random.Random(asked.seed))  # noqa: S311 - repeatable, not secret
-                    problems = uvloop.run(_run(attack, store, first, asked, env, control))
+                    attack = Attack(url, key, random.Random(options.seed))  # noqa: S311 - repeatable, not secret
+                    problems = uvloop.run(_run(attack, store, first, options, env, control))
         finally:
             store.close()
     for problem in problems:
@@ -173,21 +173,21 @@ def main() -> None:
 
 
 async def _run(
-    attack: Attack, store: Store, first: int, asked: argparse.Namespace, env: Mapping[str, str], control: str
+    attack: Attack, store: Store, first: int, options: argparse.Namespace, env: Mapping[str, str], control: str
 ) -> list[str]:
-    settings, cap = load(), from_dollars(asked.cap)
+    settings, cap = load(), from_dollars(options.cap)
     tenant = Tenant(TENANT, TENANT, cap, cap)
     valkey, engine = build_valkey(settings), build_engine(settings)
-    until = time.monotonic() + asked.seconds
+    until = time.monotonic() + options.seconds
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True)) as http:
-        clients = (attack.client(http, number, until) for number in range(asked.clients))
+        clients = (attack.client(http, number, until) for number in range(options.clients))
         others = (attack.watch(valkey, tenant, until), attack.kill_workers(first, until), store.kill_at_random(attack, until))
         await asyncio.gather(*clients, *others)
     await _leases_gone(valkey)
     reconciled = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "app.cli", "budget", "reconcile", env=dict(env), stdout=asyncio.subprocess.PIPE
     )
-    said = (await reconciled.communicate())[0].decode().strip()
+    reconciled_output = (await reconciled.communicate())[0].decode().strip()
     day = scopes_of(tenant, "", _now(), (None, None))[0]
     spent, held = (int(n or 0) for n in await valkey.hmget(day.key, "spent", "held"))
     async with engine.connect() as connection:
@@ -203,12 +203,12 @@ async def _run(
     bill = _bill(simulator_stats(control), release.prices)
     await valkey.aclose()
     await engine.dispose()
-    _show(attack, cap, spent, held, bill, booked, said)
+    _show(attack, cap, spent, held, bill, booked, reconciled_output)
     return _judge(attack, cap, spent, held, bill, sum(amount for _, amount in booked.values()), reconciled.returncode or 0)
 
 
 async def _leases_gone(valkey: Redis) -> None:
-    """Wait until the sweepers have settled what the dead left."""
+    """Wait until the sweepers have settled the leases of killed workers."""
     deadline = time.monotonic() + DEADLINE + LEASE_MARGIN + 20
     while time.monotonic() < deadline:
         try:
@@ -246,14 +246,14 @@ def _judge(attack: Attack, cap: int, spent: int, held: int, bill: int, booked: i
         "ledger and counters differ": reconciled == 0,
         "no worker was killed": attack.killed["workers"] > 0,
         "Valkey was not killed": attack.killed["Valkey"] > 0,
-        "nobody was refused: the attack was none": attack.ended["refused: budget_exceeded"] > 0,
-        "nobody was answered": attack.ended["answered"] + attack.ended["answered by a stream"] > 0,
+        "no request was refused: there was no attack": attack.ended["refused: budget_exceeded"] > 0,
+        "no request was answered": attack.ended["answered"] + attack.ended["answered by a stream"] > 0,
     }
     return [problem for problem, fine in checks.items() if not fine]
 
 
 def _bill(stats: Mapping[str, Mapping[str, Any]], prices: PriceTable) -> MicroUSD:
-    """What the providers would charge for every answer they began."""
+    """The providers' charge for every answer that they began."""
     total = 0
     for provider, seen in stats.items():
         for model, (tokens_in, tokens_out) in seen["billed"].items():

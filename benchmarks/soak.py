@@ -32,7 +32,7 @@ from app.settings import Settings, load
 from app.stores import build_engine, build_valkey
 from app.telemetry.metrics import Metrics
 from app.wiring import open_parts
-from benchmarks.stage import activate_shortened, backstage, break_providers, set_up, simulator_stats
+from benchmarks.service import activate_shortened, break_providers, set_up, simulator_stats, stores_and_simulator
 
 AT_ONCE = 48
 LEAVES = 0.05  # the share of callers that leave in the middle
@@ -122,7 +122,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with backstage() as (env, control):
+    with stores_and_simulator() as (env, control):
         key = set_up(env)
         activate_shortened(env)
         os.environ.update(env)
@@ -136,7 +136,9 @@ async def _soak(settings: Settings, key: str, control: str, arguments: argparse.
     problems: list[str] = []
     process = psutil.Process()
     chance = random.Random(arguments.seed)  # noqa: S311 - a mix of calls
-    await _round(settings, key, Soak.run, 200, chance, Counter(), [])  # what is opened once stays: imports, resolvers, threads
+    await _round(
+        settings, key, Soak.run, 200, chance, Counter(), []
+    )  # some things are opened once and stay: imports, resolvers, threads
     files, tasks = process.num_fds(), len(asyncio.all_tasks())
     break_providers(control, *FAULTS)
     ended: Counter[str] = Counter()
@@ -189,7 +191,7 @@ async def _round(
 
 
 async def _recorded(settings: Settings) -> tuple[int, int]:
-    """How many calls are recorded, and what they cost."""
+    """The number of recorded calls, and their cost."""
     engine = build_engine(settings)
     async with engine.connect() as connection:
         totals = select(func.count(), func.coalesce(func.sum(calls.c.cost), 0)).select_from(calls)

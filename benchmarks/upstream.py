@@ -1,6 +1,6 @@
-"""A provider that answers at once, with the same bytes: what is measured is everything but the provider.
+"""A provider that answers at once, with the same bytes, so that a measurement leaves the provider out.
 
-A bare asyncio protocol, because an HTTP framework here would be part of what is measured.
+A bare asyncio protocol, because an HTTP framework here would be part of the measurement.
 """
 
 import asyncio

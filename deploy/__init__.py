@@ -1,1 +1,1 @@
-"""What runs around the service: image, rules, dashboards; and the code that makes them."""
+"""Image, rules and dashboards around the service, and the code that makes them."""

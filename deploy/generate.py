@@ -1,4 +1,4 @@
-"""`make generate`: everything that is made from something else is made anew; `--check` says what would change.
+"""`make generate`: regenerates generated files; `--check` lists those that would change.
 
 Rules come from `deploy/slo/*.toml`, dashboards from `deploy/dashboards/`, and `docs/metrics.md` from the metrics' catalogue, the
 rules and the dashboards.
@@ -18,15 +18,15 @@ RULES, DASHBOARDS = ROOT / "deploy/prometheus/rules", ROOT / "deploy/grafana"
 
 
 def generated() -> dict[Path, str]:
-    """Every file that is made, with its content. The document comes last: it tells of the others."""
-    book = slos.read()
-    files = {RULES / name: content for name, content in rule_files(book).items()}
+    """Every generated file with its content. The document comes last: it describes the others."""
+    definitions = slos.read()
+    files = {RULES / name: content for name, content in rule_files(definitions).items()}
     files |= {DASHBOARDS / name: content for name, content in dashboard_files().items()}
-    return files | {ROOT / "docs/metrics.md": document(book, DASHBOARDS)}
+    return files | {ROOT / "docs/metrics.md": document(definitions, DASHBOARDS)}
 
 
 def stale() -> list[str]:
-    """The files that are not as they would be made now."""
+    """The files that differ from their generated content."""
     return [str(p.relative_to(ROOT)) for p, made in generated().items() if not p.exists() or p.read_text() != made]
 
 

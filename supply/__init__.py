@@ -1,1 +1,1 @@
-"""What the service is made of and what lies in its repository: advisories, licences, bill of materials, secrets (S9)."""
+"""Checks of dependencies and of the repository: advisories, licences, bill of materials, secrets (S9)."""

@@ -1,7 +1,7 @@
 """Licences of everything that the lock installs, from the packages' own metadata, against a list of those we may ship with.
 
-A package whose metadata names none, or one that is not on the list, fails until somebody has read its licence and written down
-why it is allowed: `licences.toml`.
+A package whose metadata names no licence, or one that is not on the list, fails until `licences.toml` says why it is allowed,
+after a person has read its licence.
 """
 
 import re
@@ -19,21 +19,21 @@ _SPDX = get_spdx_licensing()
 
 
 def report(lock: Path) -> bool:
-    """Look and tell. Returns whether anything is not allowed."""
+    """Check every locked package. Returns whether any licence is not allowed."""
     rules = tomllib.loads(RULES.read_text())
     installed = {normal(d.metadata["Name"]): d for d in distributions()}
     locked = {normal(name) for name in _NAME.findall(lock.read_text())}
     bad = 0
     for name in sorted(locked & installed.keys()):
-        told = licence_of(installed[name], rules["classifiers"])
-        if name in rules["read"] or allowed(told, frozenset(rules["allowed"])):
+        licence = licence_of(installed[name], rules["classifiers"])
+        if name in rules["read"] or allowed(licence, frozenset(rules["allowed"])):
             continue
         bad += 1
-        print(f"licences: {name}: {told or 'none named'} is not on the list")
+        print(f"licences: {name}: {licence or 'none named'} is not on the list")
     absent = sorted(locked - installed.keys())
-    print(f"licences: {len(locked & installed.keys())} packages looked at, {bad} not allowed")
+    print(f"licences: {len(locked & installed.keys())} packages checked, {bad} not allowed")
     if absent:
-        print(f"licences: not installed here, so not looked at: {', '.join(absent)}")
+        print(f"licences: not installed here, so not checked: {', '.join(absent)}")
     return bool(bad) or not locked & installed.keys()
 
 
@@ -50,12 +50,12 @@ def licence_of(package: Distribution, classifiers: dict[str, str]) -> str:
     return text if len(text) < 80 else ""
 
 
-def allowed(told: str, names: frozenset[str]) -> bool:
+def allowed(expression: str, names: frozenset[str]) -> bool:
     """Whether an SPDX expression can be met with licences of ``names``: any side of an OR, all of an AND."""
     try:
-        parsed = _SPDX.parse(told, validate=True)
+        parsed = _SPDX.parse(expression, validate=True)
     except ExpressionError:
-        return told in names
+        return expression in names
     return parsed is not None and _met(parsed, names)
 
 

@@ -1,7 +1,7 @@
 """Secrets in tracked files and in every line that the branch's history ever added, by detect-secrets' detectors and our own.
 
 detect-secrets' guesses by entropy and by variable name are off: in a repository full of hashes they drown what is found by its
-shape. What looks like a secret and is none stands in `allowed_secrets.toml`, each with its reason, as a hash.
+shape. `allowed_secrets.toml` holds the hash of each look-alike that is no secret, with the reason.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ class Finding:
 
 
 def report(root: Path) -> bool:
-    """Look and tell. Returns whether anything was found that is not allowed."""
+    """Search files and history. Returns whether any finding is not allowed."""
     allowed = allowances()
     found = {f for f in (*in_files(root), *in_history(root)) if f.digest not in allowed}
     for finding in sorted(found, key=lambda f: (f.where, f.kind)):
@@ -54,7 +54,7 @@ def in_files(root: Path) -> Iterator[Finding]:
 
 
 def in_history(root: Path) -> Iterator[Finding]:
-    """In the lines that any commit of the branch added: a secret that was removed is still known to whoever cloned."""
+    """In the lines that any commit of the branch added: a removed secret is still in every clone."""
     log = _git(root, "log", "-p", "--no-color", "--no-ext-diff", "--unified=0", "--format=commit %h", "HEAD")
     commit = name = ""
     added: list[str] = []
@@ -86,12 +86,12 @@ def detectors() -> Iterable[RegexBasedDetector]:
 
 
 def _whole(detector: RegexBasedDetector, text: str, secret: str) -> set[str]:
-    """What tells this finding from others: some detectors yield but a part, as `ghp` of a token, or the first line of a key."""
+    """The whole finding: some detectors yield a part only, such as `ghp` of a token or the first line of a key."""
     found = [match for pattern in detector.denylist for match in pattern.finditer(text) if secret in match[0]]
     more = 200 if isinstance(detector, PrivateKeyDetector) else 0
     return {text[match.start() : match.end() + more] for match in found}
 
 
-def _git(root: Path, *words: str) -> str:
-    run = subprocess.run(["git", *words], cwd=root, capture_output=True, check=True)  # noqa: S607 - git as it is installed
+def _git(root: Path, *arguments: str) -> str:
+    run = subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=True)  # noqa: S607 - git as it is installed
     return run.stdout.decode(errors="replace")

@@ -68,7 +68,7 @@ add_products(app, installed())
 
 
 def main() -> None:
-    """Run a command. What the operator can mend is told in one sentence, without a traceback."""
+    """Run a command. An error that the operator can mend is one sentence, without a traceback."""
     try:
         with standard_output():
             app()

@@ -1,4 +1,4 @@
-"""`octant audit …`: what operators did, and whether the log of it is whole."""
+"""`octant audit …`: operators' actions, and whether their log is complete."""
 
 import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +18,7 @@ app = typer.Typer(no_args_is_help=True, help="The log of operators' actions: app
 
 @app.command("list")
 def list_actions(count: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 20) -> None:
-    """Show the last actions, newest first: who, what, to what, how it ended, why."""
+    """Show the last actions, newest first: operator, action, subject, outcome, reason."""
     rows = asyncio.run(_newest(count))
     for row in rows:
         what = f"{row.action}  {row.subject}  [{row.outcome}]  {row.reason}"
@@ -31,7 +31,7 @@ def list_actions(count: Annotated[int, typer.Option(min=1, max=10_000, help="How
 def verify(
     head: Annotated[str | None, typer.Option(help="A head that an earlier `verify` printed, to be found again.")] = None,
 ) -> None:
-    """Compute the whole chain anew. Exit code 1 where a row was changed, inserted or removed. Note the head elsewhere."""
+    """Recompute the whole chain. Exit code 1 where a row was changed, inserted or removed. Note the head elsewhere."""
     verdict = asyncio.run(_verify(head))
     for problem in verdict.problems:
         print(problem)

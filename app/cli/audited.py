@@ -1,7 +1,7 @@
-"""Every command that changes something leaves a row in the log of operators' actions: `@changes("kill all")`, and nothing else.
+"""Every command that changes something leaves a row in the log of operators' actions: `@changes("kill all")` does it.
 
 The row is written when the command has ended, with how it ended, also when it failed. The command comes first: a kill switch
-does not wait for Postgres. Where Postgres is away the row goes to a local file and the operator is told so.
+does not wait for Postgres. Where Postgres is away the row goes to a local file, and a message says so.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 
 def changes(action: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Mark a command as one that changes something. ``action`` is its name: the words behind `octant`."""
+    """Mark a command as one that changes something. ``action`` is its name: the part behind `octant`."""
 
     def mark(command: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(command)
@@ -59,8 +59,8 @@ def _outcome(error: BaseException) -> str:
     return str(getattr(error, "code", type(error).__name__))[:64]
 
 
-def _note(name: str, told: dict[str, Any], outcome: str) -> None:
-    """Never raises: what was done is done, and its own error is what the operator must see."""
+def _note(name: str, parameters: dict[str, Any], outcome: str) -> None:
+    """Write the row. Never raises: the command is done, and the operator must see its own error."""
     from app.audit.actions import NOTES, Action, clean, subject_of
     from app.domain.errors import Misconfigured
     from app.security.redaction.redactor import Redactor
@@ -76,8 +76,8 @@ def _note(name: str, told: dict[str, Any], outcome: str) -> None:
     action = Action(
         actor=clean(f"os:{getpass.getuser()}@{socket.gethostname()}", redactor),
         action=name,
-        subject=subject_of(told, redactor),
-        reason=clean(str(told.get("reason") or ""), redactor),
+        subject=subject_of(parameters, redactor),
+        reason=clean(str(parameters.get("reason") or ""), redactor),
         outcome=outcome,
     )
     try:
@@ -86,7 +86,7 @@ def _note(name: str, told: dict[str, Any], outcome: str) -> None:
             print(
                 f"octant: Postgres does not answer, so this is noted in {where} and goes to the audit log later.", file=sys.stderr
             )
-    except Exception as error:  # noqa: BLE001 - told instead, see above
+    except Exception as error:  # noqa: BLE001 - printed instead, see above
         print(f"octant: NOT in the audit log ({type(error).__name__}): {action.action} {action.subject}", file=sys.stderr)
 
 

@@ -1,4 +1,4 @@
-"""`octant budget …`: what is spent and held, caps and limits, who spends most, and what the worst case is."""
+"""`octant budget …`: spent and held money, caps and limits, largest spenders, and the worst case."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -69,13 +69,13 @@ def top(
     days: Annotated[float, typer.Option(min=0, help="How far back.")] = 1.0,
     count: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 10,
 ) -> None:
-    """Show who spent most, from the ledger."""
+    """Show the largest spenders, from the ledger."""
     asyncio.run(_top(tenant, days, count))
 
 
 @app.command("worst-case")
 def worst_case(tenant: Annotated[str, typer.Argument(help="Tenant id; left out: every tenant.")] = "") -> None:
-    """Say what the most is that one rogue user can spend in a day, and which code enforces it."""
+    """Show the most that one rogue user can spend in a day, and the code that enforces it."""
     asyncio.run(_worst_case(tenant))
 
 
@@ -233,7 +233,7 @@ async def _top(tenant: str, days: float, count: int) -> None:
     for who, amount, calls in found:
         print(f"{who:40} ${_dollars(amount):>14}  {calls:>9,} calls")
     if not found:
-        print("Nobody spent anything.")
+        print("No tenant or user spent anything.")
 
 
 async def _worst_case(tenant_id: str) -> None:
@@ -246,11 +246,11 @@ async def _worst_case(tenant_id: str) -> None:
         policy = rooms.budget.policy
         highest = {t.id: await worst.highest_own_cap(rooms.engine, t.id) for t in tenants}
     for tenant in tenants:
-        told = worst.of(tenant, policy, highest[tenant.id], workers=rooms.settings.workers)
+        case = worst.of(tenant, policy, highest[tenant.id], workers=rooms.settings.workers)
         print(f"{tenant.id}")
-        print(f"  one user, a day             ${_dollars(told.user)}  {told.why_user}")
-        print(f"  whoever holds its key, a day ${_dollars(told.tenant)}  {told.why_tenant}")
-        print(f"  one call                    {'no cap of its own' if told.call is None else '$' + _dollars(told.call)}")
+        print(f"  one user, a day             ${_dollars(case.user)}  {case.why_user}")
+        print(f"  any holder of its key, a day ${_dollars(case.tenant)}  {case.why_tenant}")
+        print(f"  one call                    {'no cap of its own' if case.call is None else '$' + _dollars(case.call)}")
     print(f"Any 24 hours touch two calendar days, so at most twice that. {worst.OUTAGE[bool(policy.outage_allowance)]}")
     print("\nEnforced by\n" + "\n".join(f"  {place}" for place in worst.ENFORCED_BY))
     print("Proven by\n" + "\n".join(f"  {test}" for test in worst.PROVEN_BY))

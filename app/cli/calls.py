@@ -109,7 +109,7 @@ def _write(*, out: Path, **fields: Any) -> int:  # noqa: ANN401 - the fields of 
 
 
 async def _export(wanted: CallFilter, out: Path) -> int:
-    """Write a file beside the one that is wanted and put it there when it is whole."""
+    """Write a temporary file beside the target, and move it there when it is complete."""
     from app.audit import export
     from app.audit.query import every_call
 
@@ -129,7 +129,7 @@ async def _export(wanted: CallFilter, out: Path) -> int:
 
 
 async def _get(call_id: str) -> list[dict[str, Any]]:
-    """Every call under an id: one for a call's own, several for a request that asked the models several times."""
+    """Every call under an id: one for a call's own id, several for a request that made several calls."""
     from app.audit.query import find_calls, get_call
     from app.domain.errors import NotFound
 
@@ -164,8 +164,8 @@ def _whole(record: dict[str, Any]) -> None:
     texts, attempts = ("request", "response"), record["attempts"]
     for name, value in record.items():
         if name not in (*texts, "attempts") and value not in (None, "", []):
-            told = f"${to_dollars(value)}" if name in ("cost", "held") else f"{value:.1f}" if isinstance(value, float) else value
-            print(f"{name:20} {told}")
+            shown = f"${to_dollars(value)}" if name in ("cost", "held") else f"{value:.1f}" if isinstance(value, float) else value
+            print(f"{name:20} {shown}")
     for a in attempts:
         error = f"  {a['error']}" if a["error"] else ""
         where = f"{a['provider']} {a['model']}"
@@ -192,7 +192,7 @@ def _pretty(text: str) -> str:
 
 
 def _say(text: str) -> None:
-    """To the person, beside what a pipe takes."""
+    """Print to standard error, so that a pipe takes the records alone."""
     print(text, file=sys.stderr)
 
 

@@ -1,4 +1,4 @@
-"""`octant check`: whether this configuration may go live."""
+"""`octant check`: a check of this configuration before it goes live."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -11,7 +11,7 @@ def check(
         bool, typer.Option("--production", help="Judge as production does, whatever OCTANT_ENVIRONMENT says.")
     ] = False,
 ) -> None:
-    """Check settings, rotation and the files that alerts are sent with. Exit code 1 lists everything that is wrong."""
+    """Check settings, rotation and the files that alerts are sent with. Exit code 1 lists every problem."""
     from app.settings import load
     from app.stack.preflight import problems
 
@@ -22,4 +22,4 @@ def check(
         print(problem)
     if found:
         raise typer.Exit(1)
-    print("Nothing here keeps this from going live." if strict else "Nothing is wrong. `octant check --production` is stricter.")
+    print("No problem found: this may go live." if strict else "No problem found. `octant check --production` is stricter.")

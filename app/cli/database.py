@@ -1,4 +1,4 @@
-"""What every command on Postgres does: open the settings and one connection, and say in a sentence what went wrong."""
+"""Settings and one connection for every command on Postgres; an error is one sentence."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager

@@ -26,7 +26,7 @@ def injection(
     guarded: Annotated[bool, typer.Option("--guarded/--unguarded", help="Unguarded: without the controls.")] = True,
     product: Annotated[str, typer.Option(help="The product to attack; by default the first that has a drill.")] = "",
 ) -> None:
-    """Attack a model that obeys every injection, and show what came of it."""
+    """Attack a model that obeys every injection, and show the harm."""
     drills = {feature.name: feature.drill for feature in installed() if feature.drill}
     if not drills:
         print("Nothing to do: no installed product has an injection drill.")
@@ -41,7 +41,7 @@ def injection(
 
 
 def _contained(target: "InjectionDrill", vector: str, *, guarded: bool) -> bool:
-    """Attack, and print the harm. Whether the model tried to do some, and none was done."""
+    """Attack, and print the harm. Returns whether the model attempted harm and none was done."""
     from app.features.feature import Attack
     from app.stack import drill, interrupts
 
@@ -60,5 +60,5 @@ def _contained(target: "InjectionDrill", vector: str, *, guarded: bool) -> bool:
     print(f"{len(harms)} attacks by way of {vector}; in {tried} the model called tools or gave its prompt away")
     for line in hurt:
         print(f"  HARM: {line}")
-    print("contained: nothing was done without the customer, and nothing came out" if not hurt else "NOT contained")
+    print("contained: no action without the customer, and no data came out" if not hurt else "NOT contained")
     return bool(tried) and not hurt

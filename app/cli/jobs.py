@@ -1,4 +1,4 @@
-"""`octant jobs …`: how deferred work is doing."""
+"""`octant jobs …`: the state of deferred work."""
 
 import asyncio
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`octant tenant …` and `octant key …`: who may call the service."""
+"""`octant tenant …` and `octant key …`: the callers of the service."""
 
 import asyncio
 import re
@@ -28,7 +28,7 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class Scope(StrEnum):
-    """What a key may do: make calls, read its own tenant's records, operate the service."""
+    """Rights of a key: make calls, read its own tenant's records, operate the service."""
 
     CALL = "call"
     READ = "read"
@@ -63,11 +63,11 @@ def list_tenants() -> None:
 @changes("key create")
 def create_key(
     tenant_id: TenantId,
-    name: Annotated[str, typer.Option(help="What the key is for.")],
+    name: Annotated[str, typer.Option(help="Purpose of the key.")],
     user: Annotated[
         str | None, typer.Option(help="Bind the key to one user; without, the tenant names its user per call.")
     ] = None,
-    scope: Annotated[list[Scope] | None, typer.Option(help="What the key may do; `call` if left out. May be repeated.")] = None,
+    scope: Annotated[list[Scope] | None, typer.Option(help="A right of the key; `call` if left out. May be repeated.")] = None,
     expires_in: Annotated[str, typer.Option(help="How long it works: 90s, 30m, 24h, 7d; for ever if left out.")] = "",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the key and nothing else.")] = False,
     days: EarlierDays = None,
@@ -124,9 +124,9 @@ def _show(token: str, *, quiet: bool) -> None:
     print(token if quiet else f"{token}\n\nStore it now: only its hash is kept, so it cannot be shown again.")
 
 
-def _id_of(told: str) -> str:
-    """The id in a whole key, or the id itself: nobody need cut a key up, and none is echoed."""
-    return told.split("_")[1] if told.startswith("oct_") and told.count("_") >= 2 else told
+def _id_of(id_or_key: str) -> str:
+    """Return the id in a whole key, or the id itself. An operator may paste either; the key is not echoed."""
+    return id_or_key.split("_")[1] if id_or_key.startswith("oct_") and id_or_key.count("_") >= 2 else id_or_key
 
 
 def _duration(text: str) -> timedelta:

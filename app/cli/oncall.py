@@ -1,4 +1,4 @@
-"""`octant oncall …`: who is called now, and whether the rotation holds."""
+"""`octant oncall …`: the people on call now, and a check of the rotation."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -18,7 +18,7 @@ def now(
         ),
     ] = None,
 ) -> None:
-    """Show who is called at each level, in order, and until when."""
+    """Show the person on call at each level, in order, and until when."""
     from app.oncall.rotation import load_rotation
     from app.settings import load
 
@@ -29,7 +29,7 @@ def now(
         person, until = duty.person, f"until {duty.until:%Y-%m-%d %H:%M %Z}" if duty.until else "always"
         print(f"level {level}: {person.name}  {person.phone}  {person.mail}  {until}")
     if not duties:
-        print("Nobody is on call. `octant oncall check` shows every gap.")
+        print("No person is on call. `octant oncall check` shows every gap.")
         raise typer.Exit(1)
     print(f"No answer within {rotation.escalate_after_minutes} minutes: call the next level.")
 
@@ -40,7 +40,7 @@ def check(
         bool, typer.Option("--production", help="Refuse placeholder people, as the production environment always does.")
     ] = False,
 ) -> None:
-    """Check the rotation over the next 90 days. Exit code 1 lists everything that is wrong."""
+    """Check the rotation over the next 90 days. Exit code 1 lists every problem."""
     from app.oncall.rotation import load_rotation
     from app.settings import load
 

@@ -17,7 +17,7 @@ READER_GONE = 128 + signal.SIGPIPE
 
 
 class _Output:
-    """Standard output, but for what happens when its reader is gone."""
+    """Standard output that ends the command when its reader is gone."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -35,7 +35,7 @@ class _Output:
             self._leave()
 
     def _leave(self) -> NoReturn:
-        with Path(os.devnull).open("wb") as nowhere:  # what is still buffered goes nowhere
+        with Path(os.devnull).open("wb") as nowhere:  # buffered output is discarded
             os.dup2(nowhere.fileno(), self._stream.fileno())
         raise SystemExit(READER_GONE) from None
 

@@ -1,4 +1,4 @@
-"""`octant erase` and `octant export`: one user's data over all rooms, forgotten or handed out."""
+"""`octant erase` and `octant export`: one user's data over all rooms, erased or exported."""
 
 import asyncio
 import json
@@ -74,7 +74,7 @@ async def _erase(tenant: str, user: str, *, act: bool, wait: bool) -> bool:
 
 
 async def _export(tenant: str, user: str, out: Path) -> int:
-    """Write a file beside the one that is wanted, for its owner alone, and put it there when it is whole."""
+    """Write a temporary file beside the target, readable by its owner alone, and move it there when it is complete."""
     from app.erasure import erasure
 
     unfinished = out.with_name(out.name + ".part")
@@ -112,7 +112,7 @@ async def _opened(tenant: str, user: str) -> "AsyncGenerator[tuple[AsyncEngine, 
     from app.stores import build_valkey
 
     if not user:
-        raise InvalidRequest("Name a user: calls without one are nobody's.", param="user")
+        raise InvalidRequest("Name a user: calls without a user belong to no person.", param="user")
     async with database() as (engine, settings):
         patterns = TenantPatterns(engine)  # a user's id may be redacted by one: records hold it as that left it
         await patterns.refresh()

@@ -1,4 +1,4 @@
-"""`octant provider-key …`: our own keys at the providers, of which nobody is ever shown one."""
+"""`octant provider-key …`: our own keys at the providers, which are never shown."""
 
 import asyncio
 from datetime import datetime
@@ -14,7 +14,7 @@ app = typer.Typer(no_args_is_help=True, help="Our keys at the providers: where e
 
 @app.callback()
 def group() -> None:
-    """Keep `status` a word of its own: there will be more."""
+    """Keep `status` a command of its own: there will be more."""
 
 
 @app.command("status")
@@ -33,11 +33,11 @@ def status() -> None:
             continue
         age = f"{_age(key.age)} old" if key.age is not None else "age unknown"
         use = uses.get((key.provider, key.fingerprint)) if uses is not None else None
-        print(f"{key.provider:12} {key.fingerprint}  {key.source}  {age}  {_told(use, known=uses is not None)}")
+        print(f"{key.provider:12} {key.fingerprint}  {key.source}  {age}  {_last_use(use, known=uses is not None)}")
 
 
 async def _uses() -> "dict[tuple[str, str], Use] | None":
-    """From the records; None, with a word, where they cannot be read."""
+    """Read last uses from the records; None, with a message, where they cannot be read."""
     from app.audit.provider_use import last_uses
     from app.cli.database import database
     from app.domain.errors import Misconfigured
@@ -50,7 +50,7 @@ async def _uses() -> "dict[tuple[str, str], Use] | None":
         return None
 
 
-def _told(use: "Use | None", *, known: bool) -> str:
+def _last_use(use: "Use | None", *, known: bool) -> str:
     if not known:
         return "last use unknown"
     return f"accepted {_at(use.accepted_at if use else None)}  denied {_at(use.denied_at if use else None)}"

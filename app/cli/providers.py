@@ -1,4 +1,4 @@
-"""`octant providers`: how each model of the live release is doing, and closing a circuit by hand."""
+"""`octant providers`: the circuit of each model of the live release, and closing one by hand."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from app.domain.routes import Target
     from app.gateway.recovery.shared_circuits import Shared
 
-app = typer.Typer(help="Circuit breakers: which models are asked, which rest, and why.")
+app = typer.Typer(help="Circuit breakers: which models take calls, which rest, and why.")
 
 
 @app.callback(invoke_without_command=True)
 def show(context: typer.Context) -> None:
-    """Show every model of the live release: closed (asked), open (resting) or half_open (the next call is a probe)."""
+    """Show every model of the live release: closed (takes calls), open (resting) or half_open (the next call is a probe)."""
     if context.invoked_subcommand is None:
         asyncio.run(_show())
 
@@ -28,7 +28,7 @@ def show(context: typer.Context) -> None:
 @app.command("close")
 @changes("providers close")
 def close(target: Annotated[str, typer.Argument(help="PROVIDER/MODEL, as shown.")]) -> None:
-    """Close a circuit on all workers within a second: the provider says that it is well again."""
+    """Close a circuit on all workers within a second: the provider works again."""
     asyncio.run(_close(target))
 
 
@@ -46,14 +46,14 @@ async def _show() -> None:
 
 
 def _line(provider: str, model: str, circuit: "Shared | None", *, stopped: bool) -> str:
-    state, told = "closed", ""
+    state, detail = "closed", ""
     if circuit:
         state = "open" if circuit.rest > 0 else "half_open"
         when = f"probed in {circuit.rest:.0f} s" if circuit.rest > 0 else "the next call is a probe"
-        told = f"{circuit.cause}, rest {circuit.trips} in a row, found by {circuit.by}; {when}"
+        detail = f"{circuit.cause}, rest {circuit.trips} in a row, found by {circuit.by}; {when}"
     if stopped:
-        told = " · ".join(filter(None, ("provider stopped by an operator", told)))
-    return f"{provider + '/' + model:<40} {state:<10} {told}".rstrip()
+        detail = " · ".join(filter(None, ("provider stopped by an operator", detail)))
+    return f"{provider + '/' + model:<40} {state:<10} {detail}".rstrip()
 
 
 async def _close(name: str) -> None:
@@ -69,7 +69,7 @@ async def _close(name: str) -> None:
 
 
 async def _live_targets() -> list["Target"]:
-    """The targets of the live release, in order of its routes; none, with a word, where Postgres does not say."""
+    """The targets of the live release, in order of its routes; none, with a message, where Postgres does not answer."""
     from app.cli.database import database
     from app.domain.errors import Misconfigured
     from app.domain.routes import Target
@@ -84,7 +84,7 @@ async def _live_targets() -> list["Target"]:
             finally:
                 await valkey.aclose()
     except Misconfigured as error:
-        typer.echo(f"What is live could not be read: {error}", err=True)
+        typer.echo(f"The live release could not be read: {error}", err=True)
         return []
     return [Target(pin.provider, pin.model) for route in live.routes.values() for pin in route.targets] if live else []
 

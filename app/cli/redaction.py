@@ -1,4 +1,4 @@
-"""`octant redaction …`: what a tenant wants redacted besides what is redacted for everybody, and a trial of it."""
+"""`octant redaction …`: a tenant's own patterns to redact, and a trial of them."""
 
 import asyncio
 import sys
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from app.security.redaction.redactor import Redactor
     from app.security.redaction.tenant_patterns import Pattern, TenantPatterns
 
-app = typer.Typer(no_args_is_help=True, help="What a tenant wants redacted, besides personal data and secrets.")
+app = typer.Typer(no_args_is_help=True, help="A tenant's own patterns to redact, besides personal data and secrets.")
 
 TenantId = Annotated[str, typer.Argument(help="Tenant id.")]
 Name = Annotated[str, typer.Argument(help="Small letters: what its tokens show, as <name:…>.")]
@@ -24,7 +24,7 @@ Name = Annotated[str, typer.Argument(help="Small letters: what its tokens show, 
 @app.command("add")
 @changes("redaction add")
 def add(tenant: TenantId, name: Name, pattern: Annotated[str, typer.Argument(help="RE2, 200 characters at most.")]) -> None:
-    """Redact what matches a pattern in all that is kept of a tenant, within seconds."""
+    """Redact matches of a pattern in all stored text of a tenant, within seconds."""
     asyncio.run(_add(tenant, name, pattern))
     print(f"{tenant}: what matches {name} is redacted on every worker within 5 seconds.")
 
@@ -46,7 +46,7 @@ def list_patterns(
 @app.command("remove")
 @changes("redaction remove")
 def remove(tenant: TenantId, name: Name) -> None:
-    """Stop redacting what matches a tenant's pattern. What was redacted stays so."""
+    """Stop redacting matches of a tenant's pattern. Text that was redacted stays redacted."""
     asyncio.run(_remove(tenant, name))
     print(f"{tenant}: {name} is redacted no more, on every worker within 5 seconds.")
 

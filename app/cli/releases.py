@@ -1,4 +1,4 @@
-"""`octant release …` and `octant rollback`: what is live, and how to go back."""
+"""`octant release …` and `octant rollback`: the live release, and the way back."""
 
 import asyncio
 import getpass
@@ -26,13 +26,13 @@ MOST_SHOWN = 20
 
 @app.command("list")
 def list_releases() -> None:
-    """List the releases there are and say which is live."""
+    """List all releases and mark the live one."""
     asyncio.run(_list())
 
 
 @app.command("verify")
 def verify(release_id: ReleaseId) -> None:
-    """Check every pin of a release without activating it. Exit code 1 lists what does not resolve."""
+    """Check every pin of a release without activating it. Exit code 1 lists the pins that do not resolve."""
     from app import __version__
     from app.releases.effective import effect_of
     from app.releases.manifest import load as load_release
@@ -46,7 +46,7 @@ def verify(release_id: ReleaseId) -> None:
     if effect.state == "not_yet":
         print(f"It cannot be live yet: its prices take effect on {release.prices.effective}.")
     elif effect.state == "superseded":
-        print(f"Its prices are superseded by {effect.newer}: calls would be counted at what they used to cost.")
+        print(f"Its prices are superseded by {effect.newer}: calls would be counted at outdated prices.")
 
 
 @app.command("hashes")
@@ -75,7 +75,7 @@ def rehearsals() -> None:
     for one in found[: -MOST_SHOWN - 1 : -1]:
         print(f"{one.at:%Y-%m-%d %H:%M %Z}  {one.what:<10} {'kept' if one.kept else 'NOT KEPT':<9} {one.note}")
     if not found:
-        print(f"Never rehearsed: there is nothing in {path}.")
+        print(f"Never rehearsed: {path} is empty or missing.")
 
 
 @app.command("pin")
@@ -106,7 +106,7 @@ def activate(release_id: ReleaseId, reason: Reason) -> None:
 
 @app.command("history")
 def history(count: Annotated[int, typer.Option(help="How many lines.")] = 20) -> None:
-    """Show what was live when, who changed it and why."""
+    """Show each activation: release, time, operator and reason."""
     asyncio.run(_history(count))
 
 
@@ -205,12 +205,14 @@ async def _wait_for_workers(releases: "Releases", release_id: str, started: floa
                 print(f"All {len(workers)} workers serve it ({time.monotonic() - started:.1f} s).")
                 return
             if not workers:
-                print("No worker reports to Valkey: none is running, or none reaches it. Who starts now, starts with it.")
+                print(
+                    "No worker reports to Valkey: none is running, or none reaches it. A worker that starts now starts with it."
+                )
                 return
             await asyncio.sleep(0.05)
     except (RedisError, OSError):
         print("Valkey does not answer, so workers cannot report; each looks into Postgres every 2 seconds. GET /version tells.")
         return
     behind = ", ".join(f"{name} on {release}" for name, release in workers.items() if release != release_id)
-    print(f"Still on another release after {WAIT_SECONDS:g} s: {behind}. Their logs say why.")
+    print(f"Still on another release after {WAIT_SECONDS:g} s: {behind}. Their logs give the reason.")
     raise typer.Exit(1)

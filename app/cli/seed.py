@@ -8,7 +8,7 @@ from app.features.installed import installed
 
 @changes("seed")
 def seed() -> None:
-    """Put the products' sample data into the database, for the demo's tenant; what is there stays."""
+    """Put the products' sample data into the database, for the demo's tenant; existing data stays."""
     for line in asyncio.run(_seed()):
         print(f"{line} are there.")
 

@@ -79,13 +79,13 @@ def _show(faults: list[dict[str, Any]]) -> None:
         who = "all providers" if fault["provider"] == "*" else fault["provider"]
         share = "" if fault["probability"] == 1 else f", {fault['probability']:.0%} of requests"
         ends = "" if fault["for_seconds"] is None else f", for {fault['for_seconds']:g} seconds"
-        print(f"{who}: {_words(fault)}{share}{ends}")
+        print(f"{who}: {_describe(fault)}{share}{ends}")
     if not faults:
         print("No faults: the simulated providers work.")
 
 
-def _words(fault: Mapping[str, Any]) -> str:
-    """What a fault does, for those that these commands make; any other by its name."""
+def _describe(fault: Mapping[str, Any]) -> str:
+    """Describe a fault that these commands make; any other by its name."""
     if fault["kind"] == "refuse":
         return "outage, connections are refused"
     if fault["kind"] == "latency":
@@ -112,12 +112,12 @@ def _control(method: str, fault: Mapping[str, Any] | None = None, *, needs: Prov
     try:
         connection.request(method, "/faults", None if fault is None else json.dumps(fault))
         answer = connection.getresponse()
-        told = json.loads(answer.read())
+        body = json.loads(answer.read())
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise Misconfigured(f"The simulator of the demo at {demo.url} does not answer ({type(error).__name__}).") from None
     finally:
         connection.close()
     if answer.status != http.client.OK:
-        raise Misconfigured(f"The simulator refuses that: {told.get('error')}")
-    faults: list[dict[str, Any]] = told
+        raise Misconfigured(f"The simulator refuses that: {body.get('error')}")
+    faults: list[dict[str, Any]] = body
     return faults

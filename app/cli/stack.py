@@ -13,7 +13,7 @@ def demo(
     quiet: Annotated[bool, typer.Option("--quiet", help="Send no sample traffic.")] = False,
     notice: Annotated[Path | None, typer.Option(help="Write address, key and label to this file when ready.")] = None,
 ) -> None:
-    """Start everything on this machine and send a little traffic. Ctrl-C stops what it started."""
+    """Start everything on this machine and send a little traffic. Ctrl-C stops everything."""
     from app.stack.demo import run
 
     raise typer.Exit(run(once=once, quiet=quiet, notice=notice))

@@ -56,7 +56,7 @@ def kill_tenant(
 
 @app.command("status")
 def status() -> None:
-    """Show what is stopped."""
+    """Show every stop."""
 
     async def show(switch: "KillSwitch") -> None:
         stops = await switch.status()
@@ -76,7 +76,7 @@ def resume(
     scope: Annotated[str, typer.Argument(help="all, provider or tenant.")],
     name: Annotated[str, typer.Argument(help="Which one; none for all.")] = "",
 ) -> None:
-    """Release what is stopped."""
+    """End a stop."""
 
     async def release(switch: "KillSwitch") -> None:
         _report(await switch.resume(scope, name, by=getpass.getuser()), "released")
@@ -103,7 +103,7 @@ async def _check_tenant(name: str) -> None:
 
 
 def _report(missing: frozenset[str], what: str) -> None:
-    """Say which store does not know of it. The other is enough; running workers carry it over."""
+    """Name the store that did not take the change. The other is enough; running workers carry it over."""
     for store in sorted(missing):
         typer.echo(
             f"octant: {store} does not answer and does not know yet that this is {what}. The workers know it from the other "

@@ -30,7 +30,7 @@ class Bar:
 def trace(
     id_: Annotated[str, typer.Argument(metavar="ID", help="A trace id, the x-request-id of an answer, or a call's id.")],
 ) -> None:
-    """Draw a trace: each call and each attempt, when and how long, how it ended, what it cost."""
+    """Draw a trace: each call and attempt with its time, duration, outcome and cost."""
     from app.domain.money import to_dollars
 
     found = asyncio.run(_calls(id_))

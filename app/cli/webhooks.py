@@ -1,4 +1,4 @@
-"""`octant webhook …`: what a tenant needs to verify our webhooks."""
+"""`octant webhook …`: the secret with which a tenant verifies our webhooks."""
 
 from typing import Annotated
 

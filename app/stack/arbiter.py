@@ -22,7 +22,7 @@ TICK = 0.05
 
 
 class DrainingArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
-    """See the module."""
+    """gunicorn's parent process with an orderly stop and reload."""
 
     killed = False
     LISTENERS: list[Any]
@@ -32,14 +32,14 @@ class DrainingArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
         sock.close_sockets(self.LISTENERS, unlink=False)
         self.LISTENERS = []
         limit = time.monotonic() + self._seconds(graceful)
-        told = 0.0
+        signalled = 0.0
         while self.WORKERS and time.monotonic() < limit:
             if graceful and self._hurried():
-                graceful, told = False, 0.0
+                graceful, signalled = False, 0.0
                 limit = min(limit, time.monotonic() + self._seconds(graceful))
-            if time.monotonic() >= told + AGAIN_SECONDS:
+            if time.monotonic() >= signalled + AGAIN_SECONDS:
                 self.kill_workers(signal.SIGTERM if graceful else signal.SIGQUIT)
-                told = time.monotonic()
+                signalled = time.monotonic()
             self._reap()
             time.sleep(TICK)
         if self.WORKERS:

@@ -1,4 +1,4 @@
-"""`octant demo`: everything on this machine, from wheels, with a little traffic to look at."""
+"""`octant demo`: everything on this machine, from wheels, with a little sample traffic."""
 
 import fcntl
 import json
@@ -34,7 +34,7 @@ KEEPER_SECONDS = 0.5  # for the keeper of a killed run to say that it has the lo
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What runs: the settings it runs with, its processes, and what answers the model calls."""
+    """A started demo: its settings, its processes, and the label of what answers model calls."""
 
     settings: Settings
     parts: list[Watched]
@@ -44,7 +44,7 @@ class Running:
 
     @property
     def url(self) -> str:
-        """Where the service answers."""
+        """The service's address."""
         return f"http://{self.settings.host}:{self.settings.port}"
 
 
@@ -59,10 +59,10 @@ class _Progress:
 
 
 def run(*, once: bool, quiet: bool = False, notice: Path | None = None) -> int:
-    """Start everything, send traffic, wait. Returns the exit code: 0 when asked to stop, 3 when a part died.
+    """Start everything, send traffic, wait. Returns the exit code: 0 after a stop, 3 when a part died.
 
-    ``once`` stops after the traffic: 1 if a sample was answered other than it should be. ``quiet`` sends no traffic; ``notice``
-    is a file to write where the service is, a key, and what answers, once it is ready.
+    ``once`` stops after the traffic: 1 if a sample's status is not the expected one. ``quiet`` sends no traffic; ``notice``
+    is a file for the service's address, a key and the label, written once it is ready.
     """
     interrupts.listen()
     try:
@@ -110,7 +110,7 @@ def _show(running: Running, *, once: bool, quiet: bool, notice: Path | None) -> 
 
 
 def _say(line: str) -> None:
-    """Print, unless the terminal is gone: what follows must still happen."""
+    """Print, unless the terminal is gone: the steps that follow must still happen."""
     with suppress(OSError):
         print(line, flush=True)
 
@@ -171,14 +171,14 @@ def everything(settings: Settings, tell: Callable[[str], None], *, scored: bool 
 
 
 def _stop_left_overs(folder: Path) -> list[str]:
-    """What a killed run left, the service first: it has money to settle while the stores are there."""
+    """Stop the parts of a killed run, the service first: it settles money while the stores run."""
     return [*stop_left_overs(folder), *embedded.stop_left_overs(folder / "valkey", folder / "postgres")]
 
 
 def _simulator(
     stack: ExitStack, folder: Path, stood_in_for: list[str], claims: PortClaims
 ) -> tuple[list[Watched], dict[str, str]]:
-    """Start it. Returns its process, and the settings that point the vendors at it."""
+    """Start the simulator. Returns its process, and the settings that point the vendors at it."""
     ports = {name: str(claims.take("127.0.0.1", 0)) for name in (*vendors.SIMULATED_PATHS, vendors.CONTROL)}
     command = [sys.executable, "-m", "app.simulator"]
     command += [argument for name, port in ports.items() for argument in (f"--{name}-port", port)]
@@ -202,7 +202,7 @@ def _scorer(stack: ExitStack, folder: Path, settings: Settings, claims: PortClai
 
 
 def _ports(claims: PortClaims, settings: Settings) -> dict[str, str]:
-    """The ports that the parts listen on, chosen together; says which of those that were wanted are taken."""
+    """Choose the parts' ports together, and print which of the configured ports are taken."""
     wanted = {
         "OCTANT_ADMIN_PORT": (settings.admin_host, settings.admin_port),
         "OCTANT_PORT": (settings.host, settings.port),

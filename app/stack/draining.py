@@ -1,6 +1,6 @@
 """How an HTTP worker stops: it takes no new connection, lets calls end, and ends the rest with a typed error (ADR 0008).
 
-uvicorn's own shutdown cancels what is left, which its callers see as `500 text/plain`; a second SIGINT skips the lifespan, so
+uvicorn's own shutdown cancels the remaining calls, which callers see as `500 text/plain`; a second SIGINT skips the lifespan, so
 holds and records are lost. Here every way to stop ends in the same order: listeners closed, calls ended, parts closed.
 """
 
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def shutting_down() -> ShuttingDown:
-    """The error of a call that the stop of its process ends."""
+    """The error of a call that ends because its process stops."""
     return ShuttingDown("This server is shutting down and the call did not end in time. Send it again.", retry_after=RETRY_AFTER)
 
 
@@ -57,7 +57,7 @@ class DrainingServer(Server):
             self._hurried = True
 
     def install_signals(self) -> None:
-        """Handle the signals that uvicorn does not. SIGUSR2 means nothing here and must not kill."""
+        """Handle the signals that uvicorn does not. SIGUSR2 has no meaning here and must not kill."""
         for number in (signal.SIGHUP, signal.SIGQUIT):
             signal.signal(number, self.handle_exit)
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
@@ -101,7 +101,7 @@ class DrainingServer(Server):
         return bool(self.server_state.connections or self.server_state.tasks or self._running.count)
 
     def _cut(self) -> None:
-        """Close connections whose client does not read, and cancel what did not end although it was told to."""
+        """Close connections whose client does not read, and cancel the tasks that did not end."""
         for connection in list(self.server_state.connections):
             connection.transport.abort()
         for task in list(self.server_state.tasks):

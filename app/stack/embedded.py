@@ -76,7 +76,7 @@ def stop_left_overs(valkey: Path, postgres: Path) -> list[str]:
 def _end_left_over(note: Path, program: str, ask: signal.Signals) -> bool:
     """Stop the store of an earlier run that was killed: two of them on one folder would ruin it.
 
-    Ours is the one that runs this program in this folder: the process id alone may be somebody else's by now, and Valkey
+    Ours is the one that runs this program in this folder: the process id alone may be another program's by now, and Valkey
     rewrites its command line. A stale note is removed, or Postgres takes whichever process has the id for its server.
     """
     try:
@@ -85,7 +85,7 @@ def _end_left_over(note: Path, program: str, ask: signal.Signals) -> bool:
         if ours:
             _end(process, ask)
     except (psutil.AccessDenied, psutil.TimeoutExpired):
-        return False  # another user's, or one that cannot be ended: whoever starts next will say so
+        return False  # another user's, or one that cannot be ended: the next start reports it
     except (OSError, ValueError, IndexError, psutil.NoSuchProcess):
         ours = False
     note.unlink(missing_ok=True)

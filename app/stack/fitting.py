@@ -1,4 +1,4 @@
-"""Which releases can be live here: those that pin prompts and indexes of installed products only."""
+"""Finds the releases that can be live here: they pin prompts and indexes of installed products only."""
 
 from pathlib import Path
 

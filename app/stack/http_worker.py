@@ -1,4 +1,4 @@
-"""The worker that gunicorn runs, uvicorn on uvloop and httptools; and where both of them log."""
+"""gunicorn's worker, uvicorn on uvloop and httptools, and the logging of both."""
 
 import asyncio
 import contextlib
@@ -72,13 +72,13 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # no types
         sys.exit(1)
 
     async def callback_notify(self) -> None:
-        """Tell gunicorn that we live; called from when we serve."""
+        """Report to gunicorn that this worker lives. Called from the start of serving."""
         _SERVED[0] = 1
         await super().callback_notify()
 
 
 def speaking(protocol: type[asyncio.Protocol]) -> type[Worker]:
-    """The worker whose connections are of this class."""
+    """Return the worker class for this class of connections."""
     return type("Worker", (Worker,), {"CONFIG_KWARGS": {**Worker.CONFIG_KWARGS, "http": protocol}})
 
 

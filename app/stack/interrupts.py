@@ -1,8 +1,8 @@
 """Ctrl-C, `kill` and a closed terminal as one exception, which never strikes while a process is being started or in an import.
 
-Nor while the stores are being filled: raised inside an event loop it surfaces as some other error of what was half done there.
+Nor while the stores are being filled: raised inside an event loop it surfaces as some other error of the unfinished work.
 
-Raised in the middle of a start it would leave a process that nobody knows; so it waits until the start is over. Raised in the
+Raised in the middle of a start it would leave a process that no part knows; so it waits until the start is over. Raised in the
 middle of an import it can leave Python's import lock held for ever (seen with 3.11), and another thread that imports then
 hangs, and we with it; so it comes a moment later.
 """
@@ -19,7 +19,7 @@ IMPORTING = "<frozen importlib"
 
 
 class Interrupted(KeyboardInterrupt):
-    """Somebody asked us to stop. A KeyboardInterrupt, so that nothing that catches errors holds it back."""
+    """A signal asks this process to stop. A KeyboardInterrupt, so that nothing that catches errors holds it back."""
 
 
 class _Gate:
@@ -39,7 +39,7 @@ def listen() -> None:
 
 
 def repeated() -> bool:
-    """Whether another signal came after the one that struck: what still stops may hurry."""
+    """Whether another signal came after the first: the remaining stops may hurry."""
     return _Gate.repeated
 
 
@@ -63,7 +63,7 @@ def held_back() -> Generator[None, None, None]:
 
 
 def _strike(_: int, frame: FrameType | None) -> None:
-    """Once: what is being stopped must not be interrupted again."""
+    """Raise once: a stop must not be interrupted again."""
     for number in STOPPING:
         signal.signal(number, _heard)
     if _Gate.closed:
@@ -77,7 +77,7 @@ def _strike(_: int, frame: FrameType | None) -> None:
 
 
 def _heard(_: int, __: FrameType | None) -> None:
-    """Note it. Not SIG_IGN: a process that is being started would inherit that, and be deaf when we ask it to stop."""
+    """Note the signal. Not SIG_IGN: a process that is being started would inherit that, and be deaf when we ask it to stop."""
     _Gate.repeated = True
 
 

@@ -1,4 +1,4 @@
-"""What keeps a job from taking the worker with it: a process of its own, and a watchdog over the event loop (ADR 0011)."""
+"""Keeps a job from ending its worker: a process of its own, and a watchdog over the event loop (ADR 0011)."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ STOP_SECONDS = 10.0
 
 async def until_orphaned(parent: int) -> None:
     """Wait for the death of the process that keeps our lease: from then on the job is another's."""
-    while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells of a parent's death
+    while os.getppid() == parent:  # noqa: ASYNC110 - no event reports a parent's death
         await asyncio.sleep(0.5)
 
 
@@ -37,7 +37,7 @@ async def in_a_process_of_its_own(job: Job) -> bool:
 
 
 async def watch_ourselves(seconds: float) -> None:
-    """End this process where its event loop stands still for ``seconds``: then nothing runs here, and leases end.
+    """End this process if its event loop is blocked for ``seconds``: nothing runs here then, and leases end.
 
     The watchdog is a thread of C (docs.python.org/3/library/faulthandler.html), so that code that never gives the interpreter
     back cannot stop it. It writes where the code stood: file and line, no values.

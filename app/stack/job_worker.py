@@ -1,4 +1,4 @@
-"""`octant worker`: runs jobs through the application, as their callers would have had it, and sends webhooks.
+"""`octant worker`: runs jobs through the application and sends webhooks.
 
 A job's request goes through the same ASGI application as any other, with the submitter's identity in its scope and the job's id
 as request id and ``Idempotency-Key``. So it is held, recorded and redacted like any other, and a run that was answered but not
@@ -44,8 +44,8 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
 
 RENEW_EVERY, SWEEP_EVERY, FORGET_EVERY = 1.0, 2.0, 60.0
-TAKE_EVERY = 2.0  # a worker looks for jobs at least this often: what is due later, or was missed, or whose worker died
-LOOK_PAST_EVERY = 0.5  # looking past the backlog of a tenant that has its share reads all of it: 100,000 jobs take 0.1 s
+TAKE_EVERY = 2.0  # a worker looks for jobs at least this often: those due later, missed, or of a dead worker
+SEARCH_PAST_EVERY = 0.5  # a search past the backlog of a tenant that has its share reads all of it: 100,000 jobs take 0.1 s
 RENEW_FIRST = 2.0  # after an outage of Postgres: workers that live renew their leases before any job is taken from them
 STOP_TAKING = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0  # twenty attempts are about an hour: longer than most outages
@@ -110,7 +110,7 @@ class Runner:
         )
 
     async def take(self) -> None:
-        """Start what is due while there are places. Raises OctantError."""
+        """Start due jobs while there are places. Raises OctantError."""
         before, self._away = self._away, True
         if before:
             await self.jobs.waiting()
@@ -130,7 +130,7 @@ class Runner:
             return False
         job = await self.jobs.start(but=list(self.running), but_of=full)
         if job is None:
-            self._look_past_at = now + LOOK_PAST_EVERY if full else 0.0
+            self._look_past_at = now + SEARCH_PAST_EVERY if full else 0.0
             return False
         self.metrics.job_wait_seconds.observe(max(0.0, ((job.started_at or job.created_at) - job.created_at).total_seconds()))
         task = asyncio.create_task(self._last_chance(job) if job.lost and job.lost >= self.losses - 1 else self.attempt(job))
@@ -153,14 +153,14 @@ class Runner:
                 self.running[job.id][1].cancel("cancelled" if job.id in renewed else "taken over")
 
     async def sweep(self) -> None:
-        """End what was to be cancelled when its worker died, and forget what is old. Raises OctantError."""
+        """End jobs that were to be cancelled when their worker died, and delete old ones. Raises OctantError."""
         await self.jobs.end_cancelled()
         if self._sweeps % (FORGET_EVERY // SWEEP_EVERY) == 0:
             await self.jobs.forget_old()
         self._sweeps += 1
 
     async def drain(self, seconds: float, hurry: asyncio.Event) -> None:
-        """Let what runs end, for ``seconds`` at most and until ``hurry`` is set; the rest is put back for another worker."""
+        """Let running jobs end, for ``seconds`` at most and until ``hurry`` is set; put the rest back for another worker."""
         tasks = [task for _, task in self.running.values()]
         hurried = asyncio.create_task(hurry.wait())
         ends = asyncio.get_running_loop().time() + seconds
@@ -201,7 +201,7 @@ class Runner:
             await self._write(self.jobs.lose(job))
 
     async def attempt(self, job: Job) -> None:
-        """Run one attempt here, and write down how it ended."""
+        """Run one attempt here, and store its outcome."""
         try:
             answer = await self._answer(job)
         except asyncio.CancelledError as cancelled:
@@ -226,7 +226,7 @@ class Runner:
     async def _answer(self, job: Job) -> Answer:
         try:
             identity = await self.identify(job.key_id)
-        except OctantError as error:  # revoked or expired since: nobody may spend in its name; or Postgres is away
+        except OctantError as error:  # revoked or expired since: no job may spend in its name; or Postgres is away
             status, headers, body = render(error, "openai", job.id)
             return Answer(status, headers, body)
         with self.tracing.job(job.id, job.attempts, job.traceparent) as span:
@@ -236,7 +236,7 @@ class Runner:
         return answer
 
     async def _write(self, writing: Coroutine[Any, Any, bool]) -> None:
-        """Write down how it ended. Where Postgres is away the lease ends, and the job is run again from its stored answer."""
+        """Store a job's outcome. Where Postgres is away the lease ends, and the job is run again from its stored answer."""
         with _going_on("job not written down"):
             await writing
 
@@ -279,7 +279,7 @@ async def work_once(settings: Settings, job_id: str, attempt: int) -> None:
 
 
 async def work(settings: Settings) -> None:
-    """Work until a signal, then end or put back what runs (ADR 0008).
+    """Work until a signal, then end running jobs or put them back (ADR 0008).
 
     SIGTERM and SIGHUP give the jobs under way the graceful timeout; SIGINT and SIGQUIT put them back at once, also later.
     """
@@ -309,18 +309,18 @@ async def work(settings: Settings) -> None:
         loops = runner.loops()
         others = (watching, *(loop.start() for loop in loops), await webhooks.start())
         log.warning("worker is ready", extra={"jobs_at_once": settings.jobs_at_once})
-        asked = asyncio.create_task(stop.wait())
-        ended, _ = await asyncio.wait((asked, taking, *others), return_when=asyncio.FIRST_COMPLETED)
-        if asked not in ended:
+        stopping = asyncio.create_task(stop.wait())
+        ended, _ = await asyncio.wait((stopping, taking, *others), return_when=asyncio.FIRST_COMPLETED)
+        if stopping not in ended:
             log.error("a part of the worker ended by itself, stopping", extra={"part": repr(ended)})
         signal.alarm(math.ceil(stop_seconds(settings.graceful_timeout)))  # the end of a worker that cannot close its parts
-        await end(asked)
+        await end(stopping)
         await runner.taking.stop(grace=STOP_TAKING)  # a start that is cancelled may have been done: its job would count as lost
         await runner.drain(settings.graceful_timeout, hurry)
         await asyncio.gather(webhooks.aclose(), *(loop.stop() for loop in loops), end(watching))
         await asyncio.to_thread(server.shutdown)
-    if asked not in ended:
-        raise SystemExit(1)  # whoever supervises us starts another
+    if stopping not in ended:
+        raise SystemExit(1)  # the supervisor starts another
 
 
 def run(job_id: str = "", attempt: str = "") -> None:
@@ -340,7 +340,7 @@ def run(job_id: str = "", attempt: str = "") -> None:
 
 
 def _stopped(switch: KillSwitch, tenant: str) -> bool:
-    """Whether nothing of this tenant may leave now; an empty name asks for all tenants."""
+    """Whether a stop covers this tenant; an empty name means all tenants."""
     try:
         switch.check(tenant=tenant)
     except OctantError:
@@ -362,7 +362,7 @@ def _pause(attempts: int) -> float:
 
 @contextlib.contextmanager
 def _going_on(what: str) -> Any:  # noqa: ANN401 - a generator's own type says less
-    """A store that is away ends nothing here: it is said, and tried again."""
+    """Log a store's error instead of raising it; the caller tries again."""
     try:
         yield
     except OctantError as error:

@@ -1,4 +1,4 @@
-"""Stops what a demo started if the demo itself is killed: a process that outlives it for as long as that takes.
+"""Stops a killed demo's parts, from a process that outlives the demo for that time.
 
 Service and worker drain first, while the stores are there. The demo's end is seen by a pipe that closes with it, so no process id
 is polled. Forked before the demo starts a thread or a store.
@@ -54,7 +54,7 @@ def _take(lock: BinaryIO) -> None:
 
 
 def _keep(reader: int, lock: Path, clean: Callable[[], object]) -> None:
-    """Wait for the demo's end, and clean if it said nothing before. Never returns."""
+    """Wait for the demo's end, and clean unless it reported an orderly stop. Never returns."""
     code = 1
     try:
         os.setsid()  # Ctrl-C at the terminal is for the demo

@@ -1,4 +1,4 @@
-"""The end of a part's log, as a person reads it: the event and the error's own words, each once."""
+"""The end of a part's log, for a person: each event and error message once."""
 
 import json
 import re
@@ -10,7 +10,7 @@ _OURS = frozenset({"Misconfigured"})  # its message is a sentence for the operat
 
 
 def last_lines(log: Path, count: int) -> str:
-    """The last ``count`` lines of a log, without repetitions. A worker that dies is replaced, and says the same again."""
+    """The last ``count`` lines of a log, without repetitions. A worker that dies is replaced, and logs the same again."""
     if not log.exists():
         return "(no log)"
     lines = log.read_text(errors="replace").splitlines()
@@ -20,20 +20,20 @@ def last_lines(log: Path, count: int) -> str:
 def _readable(lines: list[str]) -> Iterator[str]:
     for line in lines:
         try:
-            told = json.loads(line)
+            entry = json.loads(line)
         except ValueError:
-            told = None
-        if not isinstance(told, dict) or "event" not in told:
+            entry = None
+        if not isinstance(entry, dict) or "event" not in entry:
             yield line
             continue
-        event, trace = str(told["event"]), str(told.get("exception", ""))
+        event, trace = str(entry["event"]), str(entry.get("exception", ""))
         if event.startswith("Traceback"):  # some libraries log one as their message
             event, trace = "error", event
-        yield f"{told.get('level', '')}: {event}" + (f": {_error(trace)}" if trace else "")
+        yield f"{entry.get('level', '')}: {event}" + (f": {_error(trace)}" if trace else "")
 
 
 def _error(trace: str) -> str:
-    """The words of the error at a traceback's end, all of its lines."""
+    """The message of the error at a traceback's end, all of its lines."""
     found = list(_ERROR.finditer(trace))
     if not found:
         return trace

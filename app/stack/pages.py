@@ -1,4 +1,4 @@
-"""What a page shows of a text: rendered as Markdown and taken for HTML, and every address and tag in it that leads elsewhere.
+"""Renders a text as Markdown and as HTML, and finds every address and tag that leads elsewhere.
 
 A judge for rehearsals: it uses nothing of the guard's own reading.
 """
@@ -17,7 +17,7 @@ _DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))
 
 
 def harms(text: str, allowed: frozenset[str]) -> Iterator[str]:
-    """What pages that show ``text`` would fetch, follow or run."""
+    """Yield the parts that a page which shows ``text`` would fetch, follow or run."""
     markdown = _Reader(allowed, _TAGS)
     markdown.feed(_renderer().render(text))
     markdown.close()

@@ -16,7 +16,7 @@ OURS = "octant-"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the application answered."""
+    """The application's answer."""
 
     status: int
     headers: Mapping[str, str]
@@ -24,7 +24,7 @@ class Answer:
 
     @property
     def stopped(self) -> bool:
-        """Whether an operator has stopped it: it waits for the release, however often it was tried."""
+        """Whether an operator's stop refused the job: it waits for the end of the stop, however often it was tried."""
         return self.status == 503 and f'"code": "{Stopped.code}"'.encode() in self.body
 
     @property
@@ -46,7 +46,7 @@ async def perform(app: ASGIApp, job: Job, identity: Identity, traceparent: str) 
     async def receive() -> Message:
         if incoming:
             return incoming.pop()
-        await asyncio.Event().wait()  # nobody is there who could leave
+        await asyncio.Event().wait()  # no client is there that could leave
         raise AssertionError
 
     async def send(message: Message) -> None:

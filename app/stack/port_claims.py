@@ -29,7 +29,7 @@ class PortClaims:
         self._listeners: dict[int, socket.socket] = {}
 
     def take(self, host: str, wanted: int, *, listen: bool = False) -> int:
-        """Claim the port that is wanted (0: any), or the next free one; ``listen`` on it until `let_go`.
+        """Claim the wanted port (0: any), or the next free one; ``listen`` on it until `let_go`.
 
         Raises Misconfigured where none of 200 is free.
         """

@@ -1,4 +1,4 @@
-"""Whether the ports that a service needs are free, and which processes hold them if not."""
+"""Checks that the ports of a service are free, and names the processes that hold them."""
 
 import errno
 import socket

@@ -58,7 +58,7 @@ def postgres(folder: Path) -> Generator[Path, None, None]:
 
 
 def _wait_until_ready(folder: Path, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Wait for the word `ready` on the eighth line of Postgres' own note."""
+    """Wait for `ready` on the eighth line of Postgres' own note."""
     note, ends = folder / "postmaster.pid", time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < ends:
         lines = note.read_text().splitlines() if note.exists() else []
@@ -131,7 +131,7 @@ def _listed(folder: Path) -> str:
 
 
 def _user(folder: Path, programs: Path, sockets: Path) -> dict[str, Any]:
-    """Who runs Postgres, as options of `subprocess`: we ourselves; for root another user, who is let through to the data."""
+    """The user for Postgres, as options of `subprocess`: our own; for root another one, with access to the data."""
     if os.geteuid() != 0:
         return {}
     known = _unprivileged()
@@ -158,7 +158,7 @@ def _unprivileged() -> pwd.struct_passwd:
 
 
 def _let_read(folder: Path) -> None:
-    """Let other users read what an installation under a strict umask keeps from them."""
+    """Let other users read the files of an installation under a strict umask."""
     for path in (folder, *folder.rglob("*")):
         mode = stat.S_IMODE(path.stat().st_mode)
         wanted = mode | stat.S_IRGRP | stat.S_IROTH | (PASSAGE if mode & stat.S_IXUSR else 0)

@@ -1,7 +1,7 @@
-"""What must not go live: example values, placeholders and missing keys, each found before the service takes a request (P6).
+"""Finds settings that must not go live: example values, placeholders and missing keys, before the first request (P6).
 
 `octant check --production` lists everything, and looks into the files of the repository and 90 days ahead. In production
-`octant serve` and `octant worker` refuse to start for what the settings alone decide: a gap in next month's rotation must not
+`octant serve` and `octant worker` refuse to start for problems of the settings alone: a gap in next month's rotation must not
 keep a service down tonight.
 """
 
@@ -27,7 +27,7 @@ _ADDRESS = re.compile(r"https?://[^\s\"']+")
 
 
 def problems(settings: Settings, now: datetime, *, production: bool) -> list[str]:
-    """What is wrong, a sentence each; empty if nothing is. ``production``: judge as if it went live."""
+    """Return a sentence for each problem. ``production``: judge as production does."""
     found = list(_blockers(settings)) if production else []
     try:
         rotation = load_rotation(settings.rotation_file)

@@ -1,4 +1,4 @@
-"""The state folder is its owner's alone: logs, the append-only file and spilled records hold what callers sent."""
+"""Keeps the state folder private: logs, the append-only file and spilled records hold callers' texts."""
 
 import os
 import stat
@@ -11,7 +11,7 @@ POSTGRES = "postgres"  # keeps its own folder at 0700, and may be another user's
 
 
 def keep_private(folder: Path) -> None:
-    """Make everything written from now on its owner's alone, and what an earlier version left in ``folder`` too."""
+    """Make new files readable by their owner alone, and those that an earlier version left in ``folder``."""
     os.umask(OTHERS)
     if not folder.exists():
         return

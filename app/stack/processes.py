@@ -74,7 +74,7 @@ def child(name: str, command: list[str], folder: Path, *, stop_seconds: float = 
 
 
 def stop_left_overs(folder: Path) -> list[str]:
-    """Stop what an earlier run that was killed left behind. Only processes that are surely the same: pid and start time."""
+    """Stop the processes of an earlier, killed run. Only those with the same pid and start time."""
     stopped = []
     for note in sorted((folder / "run").glob("*.json")):
         try:
@@ -84,7 +84,7 @@ def stop_left_overs(folder: Path) -> list[str]:
                 _end_family(process)
                 stopped.append(note.stem)
         except (ValueError, KeyError, psutil.Error):
-            pass  # half a note, or nobody there, or somebody else's by now
+            pass  # half a note, no such process, or another program's by now
         note.unlink(missing_ok=True)
     return stopped
 
@@ -104,7 +104,7 @@ def _end_family(process: psutil.Process) -> None:
     family = [process, *process.children(recursive=True)]
     process.terminate()
     with suppress(psutil.NoSuchProcess):
-        process.send_signal(signal.SIGINT)  # calls end at once: whoever started it is gone
+        process.send_signal(signal.SIGINT)  # calls end at once: the process that started it is gone
     _, alive = psutil.wait_procs(family, timeout=LEFT_OVER_SECONDS)
     for member in alive:
         with suppress(psutil.NoSuchProcess):

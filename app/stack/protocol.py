@@ -1,4 +1,4 @@
-"""HTTP as uvicorn speaks it, with an end to its patience: who sends slowly, or without end, is cut off (S8).
+"""HTTP as uvicorn speaks it, with limits of time and size: a client that sends slowly or without end is cut off (S8).
 
 uvicorn bounds only the time between two requests of a connection (``timeout_keep_alive``); a client that dribbles one header a
 minute, or never sends one, keeps its connection for ever, and httptools takes headers of any size. gunicorn's own limits do not
@@ -32,7 +32,7 @@ class Patience:
     """How long a client may take.
 
     Seconds from a request's first byte (or the connection's begin) to the end of its headers, and from there to the end of its
-    body; bytes of an unfinished head. ``on_cut`` is told why a connection was cut.
+    body; bytes of an unfinished head. ``on_cut`` is called with the reason of a cut.
     """
 
     head_seconds: float
@@ -61,13 +61,13 @@ class Protocol(HttpToolsProtocol):
         self._arm("slow_head")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is waited for. uvicorn tells the newest request alone that its client is gone; here, each one is told."""
+        """End every request of the connection. uvicorn reports a lost client to the newest request alone."""
         self._disarm()
         self._hang_up()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on; what came without a request's end is counted."""
+        """Read on, and count the bytes of an unfinished head."""
         if self._deaf:
             return
         if self._timer is None and self._in_head:  # also line breaks between requests, which end uvicorn's keep-alive time
@@ -101,14 +101,14 @@ class Protocol(HttpToolsProtocol):
         self._arm("slow_body")
 
     def on_message_complete(self) -> None:
-        """All is here; what follows is the next request's head."""
+        """The request is complete; the next request's head follows."""
         self._disarm()
         self._in_head = True
         self._head_bytes = 0
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """What is not HTTP is refused in our own envelope."""
+        """Refuse input that is not HTTP, in our own envelope."""
         self._cut("malformed", InvalidRequest(msg))
 
     @property
@@ -136,7 +136,7 @@ class Protocol(HttpToolsProtocol):
         self._cut(why, RequestTooSlow("The request did not come in time."))
 
     def _cut(self, why: Why, error: OctantError) -> None:
-        """Say why, if nothing is said yet, and close. A handler that waits for the body learns that the client is gone.
+        """Answer with the reason, if no answer has begun, and close. A handler that waits for the body sees a lost client.
 
         Requests that came whole before are answered first; then the connection closes, and nothing more is read from it.
         """

@@ -47,12 +47,12 @@ class Demo:
 
 
 def fingerprint(settings: Settings) -> str:
-    """Tells two secrets apart, and gives neither away."""
+    """A digest that identifies a secret without revealing it."""
     return hashlib.sha256(b"running demo:" + settings.secret).hexdigest()[:16]
 
 
 def note_of(settings: Settings, env: Mapping[str, str], simulated: Sequence[str]) -> Demo:
-    """What this process, a demo, says of itself. Files that the settings name are found from any folder by it."""
+    """Describe this process, a demo. With absolute paths the settings' files are found from any folder."""
     files = ("state_dir", "releases_dir", "rotation_file", "rehearsals_file")
     paths = {f"OCTANT_{name.upper()}": str(getattr(settings, name).resolve()) for name in files}
     ports = settings.state_dir / SIMULATOR
@@ -73,10 +73,10 @@ def noted(demo: Demo) -> Generator[None, None, None]:
     """Keep the note of a demo in its state folder until the end of the block."""
     note = demo.folder / NOTE
     fresh = note.with_suffix(".new")
-    told = {name: value for name, value in asdict(demo).items() if name != "folder"}
+    fields = {name: value for name, value in asdict(demo).items() if name != "folder"}
     fresh.unlink(missing_ok=True)
     fresh.touch(mode=0o600)
-    fresh.write_text(json.dumps(told), encoding="utf-8")
+    fresh.write_text(json.dumps(fields), encoding="utf-8")
     fresh.rename(note)
     try:
         yield
@@ -108,8 +108,8 @@ def _read(folder: Path) -> Demo | None:
         about = note.stat()
         if about.st_uid != os.geteuid() or about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             return None
-        told = json.loads(note.read_text(encoding="utf-8"))
-        demo = Demo(**{**told, "simulated": tuple(told["simulated"]), "folder": folder})
+        fields = json.loads(note.read_text(encoding="utf-8"))
+        demo = Demo(**{**fields, "simulated": tuple(fields["simulated"]), "folder": folder})
         process = psutil.Process(demo.pid)
         runs = abs(process.create_time() - demo.started) < 0.01 and process.status() != psutil.STATUS_ZOMBIE
         return demo if runs and _answers(demo.env) else None

@@ -27,21 +27,21 @@ METRICS_FOLDER = "metrics"
 
 
 def serve(settings_of: Callable[[], Settings] = load) -> None:
-    """Serve until told to stop. Raises Misconfigured before anything starts if the settings cannot work.
+    """Serve until a signal. Raises Misconfigured before anything starts if the settings cannot work.
 
-    ``settings_of`` is asked once everything is imported: who starts the stores at the same time need not wait for either.
+    ``settings_of`` is called once everything is imported, so that the stores can start at the same time.
     """
     known = load()
     refuse_example_values(known)
     os.umask(OTHERS)
     if settings_of is load:  # before anything of a service that runs there is touched
         require_free([(known.host, known.port), (known.admin_host, known.admin_port), (known.host, known.metrics_port)])
-    # A folder of its own for each service: replicas may share the state, and what is there was left by an earlier run.
+    # A folder of its own for each service: replicas may share the state, and existing files are those of an earlier run.
     folder = known.state_dir / METRICS_FOLDER / f"{socket.gethostname()}-{known.port}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # read by prometheus_client when it is first imported, below
-    # What is loaded now lives as long as the process: collecting it is wasted, and would unshare it from forked workers.
+    # Everything loaded now lives as long as the process: collecting it is wasted, and would unshare it from forked workers.
     gc.disable()
     from app.gateway.providers.adapters import preload
     from app.main import create_app

@@ -1,4 +1,4 @@
-"""What must be there before the service starts: schema, indexes, sample data, tenants with their keys, a live release.
+"""Prepares the stores: schema, indexes, sample data, tenants with their keys, a live release.
 
 Each step may be repeated. A stamp says for which files all of it was done, so that a second start skips it in no time.
 """

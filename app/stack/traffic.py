@@ -1,4 +1,4 @@
-"""What the demo shows: the address, the key, requests to copy, and a little mixed traffic with its real answers."""
+"""The demo's sample traffic with its real answers, and requests to copy."""
 
 import http.client
 import json
@@ -15,7 +15,7 @@ from app.stack.processes import Watched
 from app.stack.setup import TINY
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
-NOBODY = "nobody"  # a tenant whose key no service knows
+UNKNOWN = "unknown"  # a tenant whose key no service knows
 
 
 def _chat(text: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
@@ -33,7 +33,7 @@ def samples() -> tuple[Sample, ...]:
         *(sample for feature in installed() for sample in feature.samples),
         Sample("unknown model", CHAT, {**_chat("hello"), "model": "gpt-1"}, status=404),
         Sample("over a tiny cap", CHAT, _chat("hello"), tenant=TINY, status=429),
-        Sample("not a key", CHAT, _chat("hello"), tenant=NOBODY, status=401),
+        Sample("not a key", CHAT, _chat("hello"), tenant=UNKNOWN, status=401),
     )
 
 
@@ -58,9 +58,9 @@ def introduce(url: str) -> None:
 
 
 def send(url: str, keys: Mapping[str, str], tenant: str) -> bool:
-    """Send the samples, as ``tenant`` where they name none, and print what came back.
+    """Send the samples, as ``tenant`` where they name none, and print the answers.
 
-    Returns whether each was answered as it should be.
+    Returns whether each had its expected status.
     """
     print(f"{'sample':24} {'status':>6} {'ms':>6}  {'model':20} {'cost $':>9}  answer", flush=True)
     expected = True
@@ -73,8 +73,8 @@ def send(url: str, keys: Mapping[str, str], tenant: str) -> bool:
             status, got, body = 0, {}, json.dumps({"error": {"message": f"no answer: {type(error).__name__}"}})
         took = (time.monotonic() - started) * 1000
         cost, model = got.get("octant-cost-usd", "") or "-", got.get("octant-model", "") or "-"
-        told = _gist(body, sample.words) + ("" if status == sample.status else f" (expected: {sample.status})")
-        print(f"{sample.title:24} {status or '-':>6} {took:>6.0f}  {model:20} {cost:>9}  {told}", flush=True)
+        gist = _gist(body, sample.words) + ("" if status == sample.status else f" (expected: {sample.status})")
+        print(f"{sample.title:24} {status or '-':>6} {took:>6.0f}  {model:20} {cost:>9}  {gist}", flush=True)
         expected &= status == sample.status
     return expected
 
@@ -93,26 +93,26 @@ def _request(method: str, url: str, path: str, body: bytes | None, headers: Mapp
 def _gist(body: str, fields: Sequence[str] = ()) -> str:
     """The first words of an answer, whatever its form."""
     try:
-        told = json.loads(body)
+        answer = json.loads(body)
     except ValueError:
         return f"{body.count('data: ')} events"
-    flat = " ".join(_words(told, fields).split()) or "(no words)"
+    flat = " ".join(_text_of(answer, fields).split()) or "(no text)"
     return flat if len(flat) <= 70 else flat[:69] + "…"
 
 
-def _words(told: Mapping[str, Any], fields: Sequence[str]) -> str:
+def _text_of(answer: Mapping[str, Any], fields: Sequence[str]) -> str:
     """The text in an answer; a model may have sent none (a tool call, a refusal). ``fields``: where a product has it."""
-    if "error" in told:
-        return str(told["error"]["message"])
-    if "choices" in told:
-        return str(told["choices"][0]["message"].get("content") or "")
-    if isinstance(told.get("content"), list):
-        return " ".join(str(block.get("text", "")) for block in told["content"])
-    return next((text for text in (_at(told, field) for field in fields) if text), "")
+    if "error" in answer:
+        return str(answer["error"]["message"])
+    if "choices" in answer:
+        return str(answer["choices"][0]["message"].get("content") or "")
+    if isinstance(answer.get("content"), list):
+        return " ".join(str(block.get("text", "")) for block in answer["content"])
+    return next((text for text in (_at(answer, field) for field in fields) if text), "")
 
 
-def _at(told: Any, field: str) -> str:  # noqa: ANN401 - any JSON
+def _at(value: Any, field: str) -> str:  # noqa: ANN401 - any JSON
     """The text under a name; a dot leads into an object."""
     for name in field.split("."):
-        told = told.get(name) if isinstance(told, dict) else None
-    return str(told or "")
+        value = value.get(name) if isinstance(value, dict) else None
+    return str(value or "")

@@ -1,4 +1,4 @@
-"""Whether a vendor takes the key that the settings give for it: one request for its list of models, which costs nothing (G6).
+"""Checks a vendor's key with one request for its list of models, which costs nothing (G6).
 
 A wrong key would go unnoticed otherwise: its calls fail over to the other vendor, or to the simulator in its place.
 """

@@ -1,4 +1,4 @@
-"""What answers the model calls of a demo or an eval run: the vendors, or the simulator in their place (G6)."""
+"""Points the model calls of a demo or an eval run at the vendors or at the simulator (G6)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,7 +21,7 @@ def simulated(settings: Settings) -> list[str]:
 
 
 def label_of(stood_in_for: Sequence[str]) -> str:
-    """What answers: the simulator, or real models; a mix is named as one."""
+    """The label for answers: the simulator, real models, or a mix."""
     if not stood_in_for:
         return "real models"
     return "simulator" if len(stood_in_for) == len(SIMULATED_PATHS) else f"simulator for {', '.join(stood_in_for)}"

@@ -11,7 +11,7 @@ README_PORT = 8080  # in its requests
 
 
 def introduction(settings: Settings, key: str, *, simulated: bool) -> str:
-    """Where the service is, one line that makes README's requests and commands work as they stand, and commands to begin with."""
+    """The service's address, one line that makes README's requests and commands work unchanged, and first commands."""
     url = f"http://{settings.host}:{settings.port}"
     other_port = (
         "" if settings.port == README_PORT else f"\nREADME's requests name port {README_PORT}: here it is {settings.port}."
@@ -28,7 +28,7 @@ def introduction(settings: Settings, key: str, *, simulated: bool) -> str:
 
 
 def _path() -> str:
-    """What puts `octant` on the path, unless it is there."""
+    """The command that puts `octant` on the path, unless it is there."""
     own = Path(sys.prefix) / "bin" / "octant"
     found = shutil.which("octant")
     if not own.exists() or (found and Path(found).resolve() == own.resolve()):

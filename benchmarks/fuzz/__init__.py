@@ -1,1 +1,1 @@
-"""`make fuzz`: requests that nobody would send, made from valid ones, against a real service on loopback (S8)."""
+"""`make fuzz`: malformed requests, made from valid ones, against a real service on loopback (S8)."""

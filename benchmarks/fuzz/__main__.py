@@ -1,4 +1,4 @@
-"""`make fuzz`: ten minutes of requests that nobody would send; fails on the first kinds of answer that must not be.
+"""`make fuzz`: ten minutes of malformed requests; fails if a kind of answer is wrong.
 
 Valid requests of every route are changed and sent over raw sockets to a service with its stores and the simulator, on loopback.
 A failure is an answer of 5xx that is no documented error of a provider, a worker that died, a complete request without an answer,
@@ -24,12 +24,12 @@ from app.stack.embedded import free_port
 from benchmarks.fuzz.case import Case
 from benchmarks.fuzz.mutate import mutated
 from benchmarks.fuzz.seeds import seeds
-from benchmarks.fuzz.wire import Answer, Told, send
-from benchmarks.stage import backstage, octant, serving
+from benchmarks.fuzz.wire import Answer, Received, send
+from benchmarks.service import octant, serving, stores_and_simulator
 
 SECONDS = 600.0
 MOST_TRIES, MOST_KINDS = 150, 12
-# What a provider's answer may come to (docs/api.md). Our own stores are there, so their absence is no answer here.
+# Errors that a provider's answer may cause (docs/api.md). Our own stores are there, so their absence is no answer here.
 ALLOWED = {
     "providers_unavailable": 503,
     "providers_rate_limited": 503,
@@ -75,18 +75,18 @@ class Watched:
         return used
 
     def logged(self) -> str:
-        """The new part of the log, if it tells of a defect."""
+        """The new part of the log, if it shows a defect."""
         with self.log.open("rb") as file:
             file.seek(self.read)
             new = file.read()
         self.read += len(new)
         text = HTTP_SERVER.sub("", new.decode(errors="replace"))
-        return next((line for line in text.splitlines() if any(word in line for word in LOGGED)), "")
+        return next((line for line in text.splitlines() if any(mark in line for mark in LOGGED)), "")
 
 
 @dataclass(slots=True)
 class Fuzz:
-    """A run: what was sent, what came, and what must not be."""
+    """A run: its service, the answers by status, and the failures."""
 
     service: Watched
     most_cpu: float
@@ -94,10 +94,10 @@ class Fuzz:
     failures: dict[str, str] = field(default_factory=dict)
 
     def judge(self, case: Case) -> str:
-        """Send a case. Returns what is wrong, in words that are the same for the same fault; empty if nothing is."""
+        """Send a case. Returns the fault, worded alike for the same fault; empty if there is none."""
         before = self.service.cpu()
-        told = send(case, self.service.ports[case.port])
-        for answer in told.answers:
+        received = send(case, self.service.ports[case.port])
+        for answer in received.answers:
             self.answered[f"{answer.status}"] += 1
         if not self.service.alive():
             time.sleep(RESTART_SECONDS)
@@ -107,9 +107,13 @@ class Fuzz:
         if used > self.most_cpu * case.copies:
             return f"{SLOW} over {self.most_cpu} s"
         if case.port == "metrics":  # the standard library's server: 501 is its answer to a method that it does not have
-            return next((f"{a.status} of /metrics" for a in told.answers if a.status >= 500 and a.status != 501), "")
+            return next((f"{a.status} of /metrics" for a in received.answers if a.status >= 500 and a.status != 501), "")
         line = self.service.logged()
-        return next(filter(None, map(_wrong, told.answers)), "") or _missing(case, told) or (line and "logged: " + _kind_of(line))
+        return (
+            next(filter(None, map(_wrong, received.answers)), "")
+            or _missing(case, received)
+            or (line and "logged: " + _kind_of(line))
+        )
 
     def check(self, case: Case, name: str) -> None:
         """Judge a case; shrink and note a failure of a kind that is new."""
@@ -150,20 +154,20 @@ def _wrong(answer: Answer) -> str:
     return "" if ALLOWED.get(code) == answer.status else f"{answer.status} {code}"
 
 
-def _missing(case: Case, told: Told) -> str:
-    """What a complete request should have been answered and was not. After a 400 the connection may close."""
+def _missing(case: Case, received: Received) -> str:
+    """Name the answer that a complete request lacks. After a 400 the connection may close."""
     if not case.complete:
         return ""
-    if len(told.answers) < case.copies and not any(answer.status == 400 for answer in told.answers):
-        return "no answer in time" if told.late else "closed without an answer"
-    return "" if all(answer.whole for answer in told.answers) else "an answer that was cut"
+    if len(received.answers) < case.copies and not any(answer.status == 400 for answer in received.answers):
+        return "no answer in time" if received.late else "closed without an answer"
+    return "" if all(answer.whole for answer in received.answers) else "an answer that was cut"
 
 
 def _kind_of(line: str) -> str:
     try:
-        told = json.loads(line)
-        last = str(told.get("exception") or told.get("error") or "").strip().splitlines()
-        return " ".join([str(told.get("event")), str(told.get("error_type", "")), *(last[-1:])])[:200]
+        logged = json.loads(line)
+        last = str(logged.get("exception") or logged.get("error") or "").strip().splitlines()
+        return " ".join([str(logged.get("event")), str(logged.get("error_type", "")), *(last[-1:])])[:200]
     except ValueError:
         return line[:200]
 
@@ -188,7 +192,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--count", type=int, default=sys.maxsize, help="how many cases at most")
     parser.add_argument("--cpu", type=float, default=1.0, help="seconds of CPU that a request may cost")
     chosen = parser.parse_args(arguments)
-    with backstage() as (env, _):
+    with stores_and_simulator() as (env, _):
         env |= {
             "OCTANT_WORKERS": "1",
             "OCTANT_ADMIN_PORT": str(free_port()),
@@ -201,7 +205,7 @@ def main(arguments: Sequence[str]) -> int:
             "OCTANT_HTTP__BAD_KEYS_PER_MINUTE": "1000000",
         }
         octant(env, "setup")
-        scopes = [word for scope in ("call", "read", "admin") for word in ("--scope", scope)]
+        scopes = [argument for scope in ("call", "read", "admin") for argument in ("--scope", scope)]
         key = octant(env, "key", "create", "acme", "--name", "fuzz", "--quiet", *scopes)
         with serving(env) as (url, pid):
             ports = {"public": int(env["OCTANT_PORT"]), "admin": int(env["OCTANT_ADMIN_PORT"])}
@@ -224,7 +228,7 @@ def _run(fuzz: Fuzz, known: Sequence[Case], chosen: argparse.Namespace) -> int:
         case = mutated(chance.choice(known), chance)
         fuzz.check(case, f'make fuzz ARGS="--seed {chosen.seed} --first {number} --count 1"')
         sent += 1
-        if sent % 200 == 0:  # whatever was left half open, the service is there
+        if sent % 200 == 0:  # the service still answers, whatever connections are half open
             fuzz.check(replace(known[0], target=b"/livez", method=b"GET", tree=None), f"/livez after case {number}")
             if not fuzz.service.find_workers():
                 fuzz.failures[f"{DEAD} before case {number}"] = ""

@@ -1,4 +1,4 @@
-"""One request as bytes on a socket: what it says, how it is framed and how it is delivered."""
+"""One request as bytes on a socket: its content, its framing and its delivery."""
 
 import json
 from dataclasses import dataclass, replace

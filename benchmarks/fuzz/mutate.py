@@ -1,4 +1,4 @@
-"""From a valid request to one that is not: the same for the same random numbers.
+"""Mutates valid requests: the same for the same random numbers.
 
 No mutation makes an address off this machine, and the fuzz runs no `octant worker`: no webhook is ever sent.
 """
@@ -18,7 +18,7 @@ DEEP = 2000
 
 
 def mutated(case: Case, chance: random.Random) -> Case:
-    """One to four changes, most of them to what the request says."""
+    """Make one to four changes, most of them to the content."""
     for _ in range(chance.choice((1, 1, 1, 2, 2, 3, 4))):
         change = chance.choices(CHANGES, WEIGHTS)[0]
         case = change(case, chance)
@@ -160,7 +160,7 @@ def _other_members(tree: dict[str, Any], chance: random.Random) -> Any:  # noqa:
 
 
 def _value(chance: random.Random) -> Any:  # noqa: ANN401 - any JSON
-    kinds: list[Callable[[], Any]] = [
+    mutations: list[Callable[[], Any]] = [
         lambda: chance.choice(TEXTS),
         lambda: chance.choice(NUMBERS),
         lambda: chance.choice((None, True, False, [], {}, [None], {"": None}, [[]], {"type": "text"}, {"type": "tool_use"})),
@@ -169,7 +169,7 @@ def _value(chance: random.Random) -> Any:  # noqa: ANN401 - any JSON
         lambda: _nest(chance.choice((30, 63, 64, 65, 200, DEEP)), chance),
         lambda: "".join(chance.choices(string.printable + "\0\u20ac\U0001f389", k=chance.choice((1, 30, 2000)))),
     ]
-    return chance.choices(kinds, (3, 2, 1, 1, 1, 1, 1))[0]()
+    return chance.choices(mutations, (3, 2, 1, 1, 1, 1, 1))[0]()
 
 
 def _nest(depth: int, chance: random.Random) -> Any:  # noqa: ANN401 - any JSON

@@ -1,4 +1,4 @@
-"""Valid requests of every route: what the fuzz starts from. A route without one of its own gets an empty body."""
+"""Valid requests of every route, as the start of the fuzz. A route without one of its own gets an empty body."""
 
 import json
 import re
@@ -122,7 +122,7 @@ def seeds(url: str, admin_url: str, key: str) -> list[Case]:
         *(post("/v1/messages", tree) for tree in MESSAGES),
         *(post("/v1/messages/count_tokens", {k: v for k, v in tree.items() if k in COUNTED}) for tree in MESSAGES),
         *(post(path, body) for path, body in REQUESTS.values()),
-        *(post(target, body) for asked in products for target, body in _follow_ups(described, *asked)),
+        *(post(target, body) for request in products for target, body in _follow_ups(described, *request)),
         post("/v1/jobs", JOB),
         *(
             post("/v1/jobs", {"path": p, "body": b, "webhook_url": "https://127.0.0.1/hook"})
@@ -152,7 +152,7 @@ def seeds(url: str, admin_url: str, key: str) -> list[Case]:
 
 
 def _follow_ups(described: Json, path: str, body: Json, answer: Json) -> Iterator[tuple[str, Json]]:
-    """What can be done with what an answer offers: ``/v1/shop/actions/{action_id}/confirm`` where ``actions`` have ids.
+    """The requests that an answer makes possible: ``/v1/shop/actions/{action_id}/confirm`` where ``actions`` have ids.
 
     Of the fields that such a path takes, those of the offer and of the request are sent.
     """
@@ -180,5 +180,5 @@ def _ask(url: str, key: str, body: Mapping[str, Any] | None = None) -> Json:
     request = urllib.request.Request(url, data=None if body is None else json.dumps(body).encode())  # noqa: S310 - loopback
     request.add_header("x-api-key", key)
     with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
-        told: Json = json.loads(answer.read())
-        return told
+        parsed: Json = json.loads(answer.read())
+        return parsed

@@ -1,4 +1,4 @@
-"""Sending a case over a socket of its own, and reading what comes back."""
+"""Sends a case over a socket of its own, and reads the answers."""
 
 import contextlib
 import random
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from benchmarks.fuzz.case import Case
 
 ANSWER_SECONDS = 20.0
-SOON = 0.03  # how long an answer to an incomplete request is waited for
+SOON = 0.03  # how long to wait for an answer to an incomplete request
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,21 +22,21 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Told:
-    """What came back. ``late``: the time was over before all was there."""
+class Received:
+    """The answers on one connection. ``late``: the time was over before all had come."""
 
     answers: list[Answer] = field(default_factory=list)
     late: bool = False
 
 
-def send(case: Case, port: int) -> Told:
+def send(case: Case, port: int) -> Received:
     """Deliver a case to a port of 127.0.0.1."""
-    copy, told = case.as_bytes(), Told()
+    copy, received = case.as_bytes(), Received()
     with socket.create_connection(("127.0.0.1", port), timeout=ANSWER_SECONDS) as link:
         with contextlib.suppress(OSError):  # it was refused before it was all sent; the answer may be there
             _deliver(case, copy, link)
         if case.delivery in ("cut", "left"):
-            return told
+            return received
         link.settimeout(ANSWER_SECONDS if case.complete else SOON)
         stream = _Stream(link)
         try:
@@ -44,10 +44,10 @@ def send(case: Case, port: int) -> Told:
                 answer = stream.answer(bodiless=case.method == b"HEAD")
                 if answer is None:
                     break
-                told.answers.append(answer)
+                received.answers.append(answer)
         except TimeoutError:
-            told.late = case.complete
-    return told
+            received.late = case.complete
+    return received
 
 
 def _deliver(case: Case, copy: bytes, link: socket.socket) -> None:
@@ -83,8 +83,8 @@ class _Stream:
         head, _, self._got = self._got.partition(b"\r\n\r\n")
         status_line, *lines = head.decode("latin-1").split("\r\n")
         headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        words = status_line.split(" ")
-        status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
+        parts = status_line.split(" ")
+        status = int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else 0
         if status == 100:
             return self.answer(bodiless=bodiless)
         if bodiless or status in (204, 304):

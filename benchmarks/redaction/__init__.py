@@ -1,1 +1,1 @@
-"""Measuring redaction: what it finds and what it leaves, on texts that nobody here wrote, and what it costs."""
+"""Measures redaction on third-party texts: its findings, its misses and its cost."""

@@ -38,7 +38,7 @@ Findings = Sequence[tuple[int, int, str]]
 
 
 def main() -> None:
-    """Generate, find, tell, and hold to the floors."""
+    """Generate, find, report, and check the floors."""
     parser = argparse.ArgumentParser(prog="make bench-redaction")
     parser.add_argument("--generator", default=sys.executable, help="python of the environment with presidio-evaluator")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(HELD_OUT))
@@ -66,8 +66,8 @@ def generated(python: str, seeds: Sequence[int], samples: int) -> list[Line]:
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
         if done.returncode:
             sys.exit(f"The generator failed:\n{done.stderr[-2000:]}")
-        told = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
-    return [Line(t["text"], tuple((a, b, e) for a, b, e in t["spans"]), t["set"], str(t["template"])) for t in told]
+        rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+    return [Line(t["text"], tuple((a, b, e) for a, b, e in t["spans"]), t["set"], str(t["template"])) for t in rows]
 
 
 def _quality(found: Sequence[tuple[Line, Findings]], errors: int) -> list[str]:
@@ -75,7 +75,7 @@ def _quality(found: Sequence[tuple[Line, Findings]], errors: int) -> list[str]:
     counts, abroad = tally(own, STRUCTURED), tally(_of(found, "elsewhere"), STRUCTURED)
     _table("structured, the generator as it comes", counts, STRUCTURED, errors)
     _table("structured, values of 14 other countries", abroad, STRUCTURED, errors)
-    _table("addresses by rule, told and not gated", tally(own, ADDRESSES), ADDRESSES, errors)
+    _table("addresses by rule, reported and not gated", tally(own, ADDRESSES), ADDRESSES, errors)
     failures = []
     if (f1 := counts.figures(STRUCTURED)[2]) < STRUCTURED_F1:
         failures.append(f"structured F1 {f1:.3f} < {STRUCTURED_F1}")

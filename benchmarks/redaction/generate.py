@@ -31,7 +31,7 @@ LOCALES = (
     "en_IN",
 )
 ADDRESS_PARTS = r"secondary_address|state_abbr|building_number|zipcode|postcode"  # not every country's Faker has them
-# What order desks write that is nobody's: by Faker, told apart from what must go by the names of its providers.
+# Values of order desks that belong to no person, by Faker; the names of its providers set them apart from personal data.
 DECOYS = {
     "ean13": "article {}",
     "ean8": "article {}",
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def _all(seed: int, samples: int) -> list[dict[str, object]]:
-    """Every set: the generator's sentences, ours, secrets, and what must stay."""
+    """Every set: the generator's sentences, ours, secrets, and text that must stay."""
     from benchmarks.redaction.decoys import decoys
     from benchmarks.redaction.letters import letters, spelled
     from benchmarks.redaction.secret_lines import secret_lines

@@ -12,7 +12,7 @@ from typing import Any
 Line = dict[str, object]
 
 # Frames by locale, two for each kind of text. {d} a birth date, {n} a national id, {p} a phone, {e} an e-mail, {c} a card, {i} an
-# IBAN, {o} an order number, {m} an amount, {t} a date that is nobody's, {w} a name.
+# IBAN, {o} an order number, {m} an amount, {t} a date of no person, {w} a name.
 TUNED: Mapping[str, tuple[str, ...]] = {
     "en_US": (
         "Dear team,\nmy order {o} of {t} never came. Reach me at {p} or {e}.\nRegards, {w}",
@@ -322,8 +322,8 @@ def spelled(seed: int, each: int) -> Iterator[Line]:
                 else:
                     before, value = ("phone: ", frame[7:]) if frame.startswith("phone") else ("", frame)
                     value, entity = writer.digits(value), "PHONE_NUMBER"
-                told = spell(value)
+                spelled = spell(value)
                 quote = '{"note": "' if spelling == "escapes" else "Write: "
-                text = f"{quote}{before}{told} and so on"
+                text = f"{quote}{before}{spelled} and so on"
                 start = len(quote + before)
-                yield {"set": "spellings", "text": text, "template": spelling, "spans": [(start, start + len(told), entity)]}
+                yield {"set": "spellings", "text": text, "template": spelling, "spans": [(start, start + len(spelled), entity)]}

@@ -1,6 +1,6 @@
-"""`make ner`: what the model of names and addresses finds in generated texts, and what it costs; exits 1 below a floor.
+"""`make ner`: the findings and the cost of the model of names and addresses, on generated texts; exits 1 below a floor.
 
-The sentences are those of `make bench-redaction`: nobody here wrote them, and the model was not trained by us. Times are CPU
+The sentences are those of `make bench-redaction`: they are third-party texts, and the model was not trained by us. Times are CPU
 seconds of this process, on one thread.
 """
 
@@ -23,12 +23,12 @@ RECALL = {"PERSON": 0.65, "STREET_ADDRESS": 0.45}
 PRECISION = {"PERSON": 0.80, "STREET_ADDRESS": 0.90}
 DECOYS_TAKEN = 0.10  # of all: plates, colours and the like
 OURS = ("numerify:NW", "numerify:##", "numerify:T-", "bothify", "pricetag", "numerify:1Z", "ean", "uuid")
-OURS_TAKEN = 0.02  # of order numbers, tickets, articles, prices: product codes such as AB-1234-56 are what it takes
+OURS_TAKEN = 0.02  # of order numbers, tickets, articles, prices: it takes product codes such as AB-1234-56
 PIECE = 1_500  # characters of a record
 
 
 def main() -> None:
-    """Generate, find, tell, and hold to the floors."""
+    """Generate, find, report, and check the floors."""
     parser = argparse.ArgumentParser(prog="make ner")
     parser.add_argument("--generator", default=sys.executable, help="python of the environment with presidio-evaluator")
     parser.add_argument("--seeds", type=int, nargs="+", default=[11])
@@ -71,7 +71,7 @@ def _decoys(redactor: Redactor, decoys: Sequence[Line]) -> list[str]:
 
 
 def _cost(redactor: Redactor) -> None:
-    """Milliseconds of CPU a KB of support traffic as records, new and seen before. Told, not gated: machines differ."""
+    """Milliseconds of CPU a KB of support traffic as records, new and seen before. Reported, not gated: machines differ."""
     cases = "\n".join(path.read_text() for path in sorted((ROOT / "evals/suites").glob("*/cases/**/*")) if path.is_file())[
         :15_000
     ]

@@ -1,8 +1,8 @@
-"""How found and labelled spans are matched, and what that makes in precision, recall and F1.
+"""Matches found and labelled spans, and computes precision, recall and F1.
 
 A labelled value counts as found if findings of a kind that fits cover every letter and digit of it: one digit left over is a
 leak. A finding counts as false if it overlaps no labelled value of a kind that fits. So a card taken for a phone number is one
-miss and one false finding. Punctuation at the edges, a bracket around an area code, is nobody's.
+miss and one false finding. Punctuation at the edges, a bracket around an area code, counts for neither side.
 """
 
 from collections import Counter
@@ -54,7 +54,7 @@ class Tally:
 
 
 def tally(lines: Iterable[tuple[Line, Sequence[tuple[int, int, str]]]], entities: Mapping[str, frozenset[str]]) -> Tally:
-    """Count what was found of ``entities`` in lines, each with its findings: start, end, kind."""
+    """Count the findings of ``entities`` in lines, each with its findings: start, end, kind."""
     counts = Tally()
     entity_of = {kind: entity for entity, kinds in entities.items() for kind in kinds}
     for line, findings in lines:

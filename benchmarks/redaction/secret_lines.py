@@ -1,4 +1,4 @@
-"""Made-up secrets: in the shapes that issuers document, and of letters alone under names that say what they are.
+"""Made-up secrets: in the shapes that issuers document, and of letters alone under names such as `password`.
 
 A shape such as ``glsa_{w32}_{h8}`` has runs of random characters: w letters and digits, h hexadecimal, u capitals and digits,
 d digits, l small letters, x letters, digits, ``-`` and ``_``. Labels are ours; nothing here was ever issued.
@@ -119,7 +119,7 @@ FRAMES = (
     "see {}, please",
 )
 
-# What stands before and behind a secret that is named. ``{}`` is the secret, the rest stays.
+# Text before and behind a named secret. ``{}`` is the secret, the rest stays.
 NAMED = (
     '{{"password":"{}"}}',
     '{{"user": "ann", "token": "{}"}}',

@@ -1,9 +1,9 @@
-"""Where the money goes, how near the caps are, and whether the books agree."""
+"""Where the money goes, how near the caps are, and whether counters and ledger agree."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.dashboards.overview import QUANTILES
-from deploy.dashboards.panels import NEVER, Levels, Panel, Told, board, distribution, figure, lines
+from deploy.dashboards.panels import NEVER, Description, Levels, Panel, board, distribution, figure, lines
 from deploy.dashboards.queries import buckets, mean, newest, quantile, rate, total
 
 
@@ -12,29 +12,29 @@ def build() -> Dashboard:
     return board(
         "octant-cost",
         "Octant: cost",
-        "Where the money goes, how near the caps are, and whether the books agree. No tenant and no user is named here: their"
-        " number is not bounded. `octant budget top` names them.",
-        {"Cost of a call": _call(), "Spending": _spending(), "Caps": _caps(), "Do the books agree?": _books()},
+        "Where the money goes, how near the caps are, and whether counters and ledger agree. No tenant and no user is named here:"
+        " their number is not bounded. `octant budget top` names them.",
+        {"Cost of a call": _call(), "Spending": _spending(), "Caps": _caps(), "Counters and ledger": _counters_and_ledger()},
     )
 
 
 def _call() -> list[Panel]:
     return [
         distribution(
-            Told(
+            Description(
                 "Cost per call, distribution",
-                "How many calls cost how much. A second band above the first: some calls cost ten times the others.",
-                "a new band since a release: longer prompts, or another model. Go back and look.",
+                "How many calls cost how much. A second band above the first: some calls cost ten times as much.",
+                "a new band since a release: longer prompts, or another model. Roll back, then compare the prompts.",
                 "cost-spike.md#confirm",
             ),
             "currencyUSD",
             buckets("call_cost"),
         ),
         lines(
-            Told(
+            Description(
                 "Cost per call",
                 "Median, 95th and 99th percentile, and the mean, of calls that cost something.",
-                "the mean far above the median: few dear calls. `octant calls` sorted by cost shows them.",
+                "the mean far above the median: a few expensive calls. `octant calls` sorted by cost shows them.",
                 "objectives.md#cost-of-a-call",
             ),
             "currencyUSD",
@@ -47,7 +47,7 @@ def _call() -> list[Panel]:
 def _spending() -> list[Panel]:
     return [
         lines(
-            Told(
+            Description(
                 "Spend by feature",
                 "Dollars per hour, by product.",
                 "one product alone: its traffic or its prompt. Compare with 'Calls by feature' of the overview.",
@@ -57,9 +57,9 @@ def _spending() -> list[Panel]:
             {"{{feature}}": f"3600 * {rate('cost_dollars', ('feature',))}"},
         ),
         lines(
-            Told(
+            Description(
                 "Spend by model",
-                "Dollars per hour, by the model that took them.",
+                "Dollars per hour, by model.",
                 "the route's first model is cheap and the backup dear: a fallback costs more. See the recovery dashboard.",
                 "cost-spike.md",
             ),
@@ -67,9 +67,9 @@ def _spending() -> list[Panel]:
             {"{{provider}} {{model}}": f"3600 * {rate('cost_dollars', ('provider', 'model'))}"},
         ),
         lines(
-            Told(
+            Description(
                 "Tokens by kind",
-                "Tokens billed per second. Cached input is cheap; cache writes are dearer than plain input.",
+                "Tokens billed per second. Cached input is cheap; cache writes cost more than plain input.",
                 "cached input fell to nothing: a prompt's beginning changed, and every call pays for it in full.",
                 "cost-spike.md",
             ),
@@ -82,10 +82,10 @@ def _spending() -> list[Panel]:
 def _caps() -> list[Panel]:
     return [
         lines(
-            Told(
+            Description(
                 "Budget use",
                 "Share of a cap that is spent today: of everything, and of the tenant that is nearest to its own.",
-                "at 1 calls are refused. `octant budget top` says who.",
+                "at 1 calls are refused. `octant budget top` names the largest spenders.",
                 "cost-spike.md#confirm",
             ),
             "percentunit",
@@ -93,7 +93,7 @@ def _caps() -> list[Panel]:
             Levels(doubtful=0.8, bad=0.95),
         ),
         lines(
-            Told(
+            Description(
                 "Refusals by scope",
                 "Calls per second refused with 429 `budget_exceeded`, by the cap that refused them.",
                 "`global-day`: no tenant is served. `tenant-…`: one tenant is not.",
@@ -103,10 +103,10 @@ def _caps() -> list[Panel]:
             {"{{scope}}": rate("budget_refusals", ("scope",))},
         ),
         lines(
-            Told(
+            Description(
                 "Alerts and drift",
-                "Alerts before caps, and features whose calls cost something else than a week ago (1: they do).",
-                "drift without a release: a provider's price or model changed, or callers write otherwise.",
+                "Alerts before caps, and features whose calls cost more or less than a week ago (1).",
+                "drift without a release: a provider's price or model changed, or callers send other texts.",
                 "cost-spike.md#confirm",
             ),
             "none",
@@ -115,13 +115,13 @@ def _caps() -> list[Panel]:
     ]
 
 
-def _books() -> list[Panel]:
+def _counters_and_ledger() -> list[Panel]:
     return [
         figure(
-            Told(
+            Description(
                 "Counters against ledger",
                 "Difference between Valkey's counters and Postgres' ledger at the last comparison, before the correction.",
-                "counters were lost or touched by hand. The ledger is right; `octant budget reconcile` mends and says where.",
+                "counters were lost or touched by hand. The ledger is right; `octant budget reconcile` names the counters.",
                 "cost-spike.md",
             ),
             "currencyUSD",
@@ -130,7 +130,7 @@ def _books() -> list[Panel]:
             span=6,
         ),
         figure(
-            Told(
+            Description(
                 "Ledger behind",
                 "Entries that are in Valkey and not in Postgres yet.",
                 "Postgres is away. Money is counted all the same; do not empty Valkey.",
@@ -142,9 +142,9 @@ def _books() -> list[Panel]:
             span=6,
         ),
         figure(
-            Told(
+            Description(
                 "Settlements that failed",
-                "Tries to settle a call that failed, in the time that is shown. Its hold stands at worst case until it is swept.",
+                "Failed attempts to settle a call, in the time that is shown. The hold keeps its worst case until the sweep.",
                 "Valkey is away or slow. Nothing is free: caps may refuse too early, never too late.",
                 "cost-spike.md",
             ),
@@ -154,7 +154,7 @@ def _books() -> list[Panel]:
             span=6,
         ),
         figure(
-            Told(
+            Description(
                 "Billed above our bound",
                 "Attempts that cost more than the worst case that was held for them, in the time that is shown.",
                 "the price table or a token bound is wrong for that model. Correct it by a release; lower the cap until then.",
@@ -166,7 +166,7 @@ def _books() -> list[Panel]:
             span=6,
         ),
         figure(
-            Told(
+            Description(
                 "Prices out of date",
                 "1 while the live release pins a price table that is not in effect yet, or that a newer one has superseded.",
                 "calls are counted at prices that vendors do not bill today. Pin the right table in a new release.",

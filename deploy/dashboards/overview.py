@@ -1,10 +1,10 @@
-"""The one for 3 a.m.: whether users are served, what is contained, and whether we see it all."""
+"""The dashboard for 3 a.m.: availability, containment, and gaps in what is recorded."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from app.domain.errors import OctantError
 from app.edge.errors import TABLE
-from deploy.dashboards.panels import NEVER, Levels, Panel, Told, board, figure, lines, states
+from deploy.dashboards.panels import NEVER, Description, Levels, Panel, board, figure, lines, states
 from deploy.dashboards.queries import each, newest, or_none, quantile, rate, recorded, share, total
 
 BREAKER = (("closed", "green"), ("half-open", "yellow"), ("open", "red"))
@@ -40,7 +40,7 @@ def build() -> Dashboard:
 def _now() -> list[Panel]:
     return [
         figure(
-            Told(
+            Description(
                 "Availability",
                 "Share of calls that we did not fail: all but those that ended in a 5xx. Callers' mistakes, cancelled calls"
                 " and refusals for money do not count against it. Calls that an operator stopped do.",
@@ -52,7 +52,7 @@ def _now() -> list[Panel]:
             Levels(doubtful=0.999, bad=0.99, rising=False),
         ),
         figure(
-            Told(
+            Description(
                 "Calls per second",
                 "Calls through the gateway, of all features that are chosen above.",
                 "no calls at a busy hour: callers do not reach us. Check the load balancer, then /readyz.",
@@ -62,7 +62,7 @@ def _now() -> list[Panel]:
             rate("calls"),
         ),
         figure(
-            Told(
+            Description(
                 "Latency, p95",
                 "19 of 20 calls were answered faster than this, whole answers and whole streams.",
                 "our own share is 'Own overhead' on the service dashboard; a provider's share is 'Time to first token'.",
@@ -73,7 +73,7 @@ def _now() -> list[Panel]:
             Levels(doubtful=10, bad=30),
         ),
         figure(
-            Told(
+            Description(
                 "Money per hour",
                 "Spend per hour at the present rate.",
                 "find the tenant that spends it, and lower its cap.",
@@ -83,7 +83,7 @@ def _now() -> list[Panel]:
             f"3600 * {rate('cost_dollars')}",
         ),
         figure(
-            Told(
+            Description(
                 "Breakers open",
                 "Models that are skipped because they keep failing.",
                 "calls go to the next model of the route; with none left they fail. Find the model, and check the"
@@ -95,7 +95,7 @@ def _now() -> list[Panel]:
             NEVER,
         ),
         figure(
-            Told(
+            Description(
                 "Kill switches on",
                 "Stops by operators: everything, a provider, a tenant.",
                 "an operator stopped it on purpose. `octant kill status` shows the operator and the reason; resume it"
@@ -112,7 +112,7 @@ def _now() -> list[Panel]:
 def _promised() -> list[Panel]:
     return [
         figure(
-            Told(
+            Description(
                 "Error budget left",
                 "Share of the failures allowed in a month that is left: 1 is all of it, below 0 the objective is missed."
                 " No data: too few calls.",
@@ -126,7 +126,7 @@ def _promised() -> list[Panel]:
             span=12,
         ),
         figure(
-            Told(
+            Description(
                 "Failures in the last hour",
                 "Share of events that each objective calls bad, over the last hour.",
                 "pages come at 14.4 times what the objective allows. Its alert links to the page of the runbook that fits.",
@@ -144,7 +144,7 @@ def _promised() -> list[Panel]:
 def _served() -> list[Panel]:
     return [
         lines(
-            Told(
+            Description(
                 "Errors by outcome",
                 "Share of calls that ended in each server-side failure.",
                 "`providers_…` and `deadline_exceeded`: a provider. `dependency_unavailable`: our Valkey or Postgres."
@@ -160,7 +160,7 @@ def _served() -> list[Panel]:
             Levels(doubtful=0.001, bad=0.01),
         ),
         lines(
-            Told(
+            Description(
                 "Latency",
                 "Whole duration of calls: median, 95th and 99th percentile.",
                 "if the time to first token rises with it, a provider is slow; if not, answers are longer or we are overloaded.",
@@ -170,7 +170,7 @@ def _served() -> list[Panel]:
             {name: quantile(q, "call_seconds") for name, q in QUANTILES.items()},
         ),
         lines(
-            Told(
+            Description(
                 "Time to first token",
                 "From our request to a provider to the first token of its stream.",
                 "select providers one by one above to find the slow one, and stop it.",
@@ -180,7 +180,7 @@ def _served() -> list[Panel]:
             {name: quantile(q, "ttft_seconds") for name, q in QUANTILES.items()},
         ),
         lines(
-            Told(
+            Description(
                 "Calls by feature",
                 "Calls per second of each product.",
                 "a steep rise of one feature: a caller in a loop, or a flood. Its tenant can be limited or stopped.",
@@ -190,9 +190,9 @@ def _served() -> list[Panel]:
             {"{{feature}}": rate("calls", ("feature",))},
         ),
         lines(
-            Told(
+            Description(
                 "Money by model",
-                "Dollars per hour, by the model that took them.",
+                "Dollars per hour, by model.",
                 "an expensive model that suddenly takes the load: a fallback, or a release. A rise of all: traffic or"
                 " longer prompts.",
                 "cost-spike.md",
@@ -201,7 +201,7 @@ def _served() -> list[Panel]:
             {"{{provider}} {{model}}": f"3600 * {rate('cost_dollars', ('provider', 'model'))}"},
         ),
         lines(
-            Told(
+            Description(
                 "Eval score on production traffic",
                 "Share of sampled real calls that passed the scorers of our evals, by release. No data: no call is scored; check"
                 " that `python -m evals online` runs.",
@@ -213,7 +213,7 @@ def _served() -> list[Panel]:
             Levels(doubtful=0.9, bad=0.8, rising=False),
         ),
         lines(
-            Told(
+            Description(
                 "Findings from production",
                 "Features whose answers began to fail more often (1: for a day), and candidates for cases an hour, by reason.",
                 "drift since a release: go back. Without one: read the candidates, `python -m evals candidates`.",
@@ -226,7 +226,7 @@ def _served() -> list[Panel]:
             },
         ),
         lines(
-            Told(
+            Description(
                 "Feedback, and records left out of scoring",
                 "Feedback an hour, and records an hour that scoring left out: by sampling (`sample`), for lack of time"
                 " (`seconds`), unreadable records, too many candidates.",
@@ -240,7 +240,7 @@ def _served() -> list[Panel]:
             },
         ),
         figure(
-            Told(
+            Description(
                 "Last round of scoring",
                 "How long ago the last round of scoring ended. One is due every minute.",
                 "the scorer hangs, or Postgres does not accept its writes. Its log gives the reason.",
@@ -256,7 +256,7 @@ def _served() -> list[Panel]:
 def _contained() -> list[Panel]:
     return [
         states(
-            Told(
+            Description(
                 "Breakers",
                 "Each model's circuit: closed (used), half-open (probed by one call), open (skipped).",
                 "open on one provider's models only: that provider fails. Open on all: our network, or our keys.",
@@ -267,7 +267,7 @@ def _contained() -> list[Panel]:
             BREAKER,
         ),
         lines(
-            Told(
+            Description(
                 "Budget use",
                 "Share of a cap that is spent: of the global day, and of the tenant that is nearest to its cap.",
                 "at 1, calls are refused until the cap's day ends. Find the tenant that spends, then raise its cap or stop it.",
@@ -279,7 +279,7 @@ def _contained() -> list[Panel]:
             span=6,
         ),
         lines(
-            Told(
+            Description(
                 "Refused",
                 "Calls per second that were refused for money, by scope, and those that a kill switch refused.",
                 "`global-day`: no tenant is served. `tenant-…`: one tenant is not. `user-…` and `request`: the cap works as"
@@ -299,7 +299,7 @@ def _contained() -> list[Panel]:
 def _seen() -> list[Panel]:
     return [
         figure(
-            Told(
+            Description(
                 "Records lost",
                 "Call records dropped in the shown time. There must be none.",
                 "the queue and the spill were both full: Postgres is down and the disk is full or read-only. Free the disk,"
@@ -311,7 +311,7 @@ def _seen() -> list[Panel]:
             NEVER,
         ),
         figure(
-            Told(
+            Description(
                 "Record lag, p99",
                 "From a call's end until its record can be queried. The promise is five seconds.",
                 "Postgres is slow or down; records wait on disk and return. Calls are still served.",
@@ -322,7 +322,7 @@ def _seen() -> list[Panel]:
             Levels(doubtful=3, bad=5),
         ),
         figure(
-            Told(
+            Description(
                 "Redaction failed",
                 "Texts that were replaced whole in the shown time because they could not be redacted. Nothing leaked:"
                 " redaction fails closed.",
@@ -334,7 +334,7 @@ def _seen() -> list[Panel]:
             NEVER,
         ),
         figure(
-            Told(
+            Description(
                 "Spans lost, share",
                 "Share of spans that the collector did not accept.",
                 "the collector or the network to it is down. Calls are still served; traces are incomplete.",
@@ -345,7 +345,7 @@ def _seen() -> list[Panel]:
             Levels(doubtful=0.001, bad=0.05),
         ),
         figure(
-            Told(
+            Description(
                 "Ledger behind",
                 "Ledger entries that are in Valkey and not in Postgres yet.",
                 "Postgres is away. Money is counted all the same; do not empty Valkey.",
@@ -356,7 +356,7 @@ def _seen() -> list[Panel]:
             Levels(doubtful=1000, bad=10000),
         ),
         figure(
-            Told(
+            Description(
                 "Guard flags per second",
                 "Findings of the guard in inputs and answers.",
                 "a steep rise: an attacker tries injections. Find the flag on the service dashboard, then the tenant.",

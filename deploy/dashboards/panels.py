@@ -28,8 +28,8 @@ Expressions = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a panel says of itself. ``page`` is a page of the runbook, with an anchor if need be."""
+class Description:
+    """A panel's title and the parts of its description. ``page``: a page of the runbook, with an anchor if need be."""
 
     title: str
     means: str
@@ -61,12 +61,14 @@ NEVER = Levels(doubtful=0.000001, bad=0.000001)  # anything above nothing is bad
 PLAIN = builders.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps([models.Threshold(value=None, color="blue")])
 
 
-def figure(told: Told, unit: str, expression: str, levels: Levels | None = None, *, legend: str = "", span: int = 4) -> Stat:
+def figure(
+    description: Description, unit: str, expression: str, levels: Levels | None = None, *, legend: str = "", span: int = 4
+) -> Stat:
     """One number, as it is now, with its course behind it; several where the legend names a label."""
     return (
         Stat()
-        .title(told.title)
-        .description(told.markdown())
+        .title(description.title)
+        .description(description.markdown())
         .datasource(SOURCE)
         .unit(unit)
         .thresholds(levels.build() if levels else PLAIN)
@@ -79,13 +81,15 @@ def figure(told: Told, unit: str, expression: str, levels: Levels | None = None,
     )
 
 
-def lines(told: Told, unit: str, expressions: Expressions, levels: Levels | None = None, *, span: int = 8) -> Timeseries:
+def lines(
+    description: Description, unit: str, expressions: Expressions, levels: Levels | None = None, *, span: int = 8
+) -> Timeseries:
     """Courses over time: legend → expression. A legend may name labels: ``{{feature}}``. Levels are drawn as dashed lines."""
     style = common.GraphThresholdsStyleMode.DASHED if levels else common.GraphThresholdsStyleMode.OFF
     panel = (
         Timeseries()
-        .title(told.title)
-        .description(told.markdown())
+        .title(description.title)
+        .description(description.markdown())
         .datasource(SOURCE)
         .unit(unit)
         .min(0)
@@ -110,12 +114,12 @@ def lines(told: Told, unit: str, expressions: Expressions, levels: Levels | None
     return panel
 
 
-def distribution(told: Told, unit: str, expression: str, *, span: int = 12) -> Heatmap:
+def distribution(description: Description, unit: str, expression: str, *, span: int = 12) -> Heatmap:
     """How observations spread over a histogram's buckets, over time."""
     return (
         Heatmap()
-        .title(told.title)
-        .description(told.markdown())
+        .title(description.title)
+        .description(description.markdown())
         .datasource(SOURCE)
         .unit(unit)
         .thresholds(PLAIN)
@@ -128,7 +132,9 @@ def distribution(told: Told, unit: str, expression: str, *, span: int = 12) -> H
     )
 
 
-def states(told: Told, expression: str, legend: str, names: Sequence[tuple[str, str]], *, span: int = 12) -> Timeline:
+def states(
+    description: Description, expression: str, legend: str, names: Sequence[tuple[str, str]], *, span: int = 12
+) -> Timeline:
     """Which state each thing was in, over time. ``names``: text and colour of 0, 1, 2 and so on."""
     options = {
         str(value): models.ValueMappingResult(text=text, color=colour, index=value) for value, (text, colour) in enumerate(names)
@@ -136,8 +142,8 @@ def states(told: Told, expression: str, legend: str, names: Sequence[tuple[str, 
     steps = [models.Threshold(value=value or None, color=colour) for value, (_, colour) in enumerate(names)]
     return (
         Timeline()
-        .title(told.title)
-        .description(told.markdown())
+        .title(description.title)
+        .description(description.markdown())
         .datasource(SOURCE)
         .unit("none")
         .mappings([models.ValueMap(options=options)])
@@ -188,7 +194,7 @@ def board(uid: str, title: str, description: str, rows: Mapping[str, Sequence[Pa
 
 
 def _variable(label: str) -> builders.QueryVariable:
-    """Features are those that made calls, providers those that were asked."""
+    """Features are those that made calls, providers those that received requests."""
     series = {"feature": "calls", "provider": "attempts"}[label]
     everything = models.VariableOption(selected=True, text="All", value="$__all")
     return (

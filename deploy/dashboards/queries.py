@@ -1,4 +1,4 @@
-"""PromQL from the catalogue: a metric that is not declared, or a label that it does not have, cannot be asked for.
+"""PromQL from the catalogue: a metric that is not declared, or a label that it does not have, cannot be queried.
 
 Every selector is narrowed by the dashboard's variables where the metric has their label. Rates are over `$__rate_interval`, which
 Grafana makes at least four scrapes long, and are summed over workers and replicas before anything else is done with them.
@@ -94,7 +94,7 @@ def newest(attribute: str, by: tuple[str, ...] = (), **matchers: str) -> str:
 
 
 def recorded(name: str, by: tuple[str, ...]) -> str:
-    """What a recording rule makes, as it is now. Raises Undeclared."""
+    """The present result of a recording rule. Raises Undeclared."""
     labels = recorded_labels(slos.read()).get(name)
     if labels is None or not set(by) <= labels:
         raise Undeclared(f"no rule makes {name} with the labels {', '.join(by)}")

@@ -1,9 +1,9 @@
-"""What became of providers' failures before a caller saw them: retries, fallbacks, repairs, breakers."""
+"""Providers' failures before a caller saw them: retries, fallbacks, repairs, circuit breakers."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.dashboards.overview import BREAKER, QUANTILES
-from deploy.dashboards.panels import NEVER, Levels, Panel, Told, board, figure, lines, states
+from deploy.dashboards.panels import NEVER, Description, Levels, Panel, board, figure, lines, states
 from deploy.dashboards.queries import newest, quantile, rate, share, total
 
 TARGET = ("provider", "model")
@@ -22,7 +22,7 @@ def build() -> Dashboard:
 def _providers() -> list[Panel]:
     return [
         lines(
-            Told(
+            Description(
                 "Failed attempts by provider and model",
                 "Share of requests to a model that failed, whatever the reason.",
                 "one provider alone: its status page. All of them: our network, our keys, our quota.",
@@ -33,7 +33,7 @@ def _providers() -> list[Panel]:
             Levels(doubtful=0.02, bad=0.1),
         ),
         lines(
-            Told(
+            Description(
                 "Attempts by outcome",
                 "Requests to providers per second, by how they ended.",
                 "`provider_denied` is our key or quota; `provider_rate_limited` our rate; the rest is theirs or the network's.",
@@ -43,10 +43,10 @@ def _providers() -> list[Panel]:
             {"{{provider}} {{outcome}}": rate("attempts", ("provider", "outcome"))},
         ),
         lines(
-            Told(
+            Description(
                 "Time to first token by model",
                 "95th percentile of each model's streams.",
-                "slow without failing: no breaker opens. Pass it over by hand.",
+                "slow without failing: no breaker opens. Stop its provider by hand.",
                 "provider-outage.md#contain",
             ),
             "s",
@@ -59,10 +59,10 @@ def _providers() -> list[Panel]:
 def _done() -> list[Panel]:
     return [
         figure(
-            Told(
+            Description(
                 "Attempts per call",
                 "Requests to providers for each call. 1 on a good day; a feature's repairs and retries come on top.",
-                "each attempt may cost money and time. Above 2 something fails all the time and is hidden by retries.",
+                "each attempt may cost money and time. Above 2, something fails all the time and retries hide it.",
                 "provider-outage.md",
             ),
             "none",
@@ -70,10 +70,10 @@ def _done() -> list[Panel]:
             Levels(doubtful=1.2, bad=2),
         ),
         figure(
-            Told(
+            Description(
                 "Fallback share",
                 "Share of calls that went on to another target than their route's first.",
-                "answers come from the backup: other quality, other price. See which provider fails above.",
+                "answers come from the backup: other quality, other price. 'Failed attempts' shows the provider.",
                 "provider-outage.md",
             ),
             "percentunit",
@@ -81,10 +81,10 @@ def _done() -> list[Panel]:
             Levels(doubtful=0.05, bad=0.25),
         ),
         figure(
-            Told(
+            Description(
                 "Retry share",
                 "Share of requests to providers that were made again at the same target.",
-                "it hides failures, and each may cost money and time. See 'Failed attempts' for which provider it is.",
+                "it hides failures, and each may cost money and time. 'Failed attempts' shows the provider.",
                 "provider-outage.md",
             ),
             "percentunit",
@@ -92,10 +92,10 @@ def _done() -> list[Panel]:
             Levels(doubtful=0.02, bad=0.1),
         ),
         figure(
-            Told(
+            Description(
                 "Degraded share",
                 "Share of calls that were degraded: `octant-degraded` reports it to the caller.",
-                "'Degradations' below says in which way.",
+                "'Degradations' below shows the ways.",
                 "README.md#the-first-five-minutes",
             ),
             "percentunit",
@@ -103,7 +103,7 @@ def _done() -> list[Panel]:
             Levels(doubtful=0.05, bad=0.25),
         ),
         figure(
-            Told(
+            Description(
                 "Static answers",
                 "Calls that got a feature's last resort, in the time that is shown: every model had failed.",
                 "users read a canned text. Bring one provider of the route back, or change the route by a release.",
@@ -114,7 +114,7 @@ def _done() -> list[Panel]:
             NEVER,
         ),
         figure(
-            Told(
+            Description(
                 "Repair share",
                 "Share of attempts whose answer did not fit the schema.",
                 "a model or a prompt changed. Was a release activated just before?",
@@ -125,7 +125,7 @@ def _done() -> list[Panel]:
             Levels(doubtful=0.02, bad=0.1),
         ),
         lines(
-            Told(
+            Description(
                 "Fallbacks by feature",
                 "Times per second that calls went on to another target, got a static answer, or needed no model.",
                 "see 'Failed attempts' for the provider that they leave.",
@@ -141,7 +141,7 @@ def _done() -> list[Panel]:
             span=6,
         ),
         lines(
-            Told(
+            Description(
                 "Repairs by step",
                 "Steps taken on invalid output: parsed leniently (`parsed`), requested again, repaired, abandoned.",
                 "`gave_up` is what callers see as 502 `output_invalid`.",
@@ -152,9 +152,9 @@ def _done() -> list[Panel]:
             span=6,
         ),
         lines(
-            Told(
+            Description(
                 "Degradations",
-                "In which ways calls were degraded, per second: the words of `octant-degraded`.",
+                "In which ways calls were degraded, per second: the codes of `octant-degraded`.",
                 "`context_truncated`, `cheaper_model`, `no_retries`: money is short. `last_resort`: providers. `guard:…`: what"
                 " was said.",
                 "cost-spike.md",
@@ -164,7 +164,7 @@ def _done() -> list[Panel]:
             span=6,
         ),
         lines(
-            Told(
+            Description(
                 "Retries",
                 "Times per second that the same target was retried, and that the retry budget refused it.",
                 "refused: a retry storm is being held back: the provider fails too often for retries to help. It is an outage.",
@@ -180,10 +180,10 @@ def _done() -> list[Panel]:
 def _breakers() -> list[Panel]:
     return [
         states(
-            Told(
+            Description(
                 "Breaker state",
                 "Each model's circuit over time, the worst of all workers and replicas.",
-                "`octant providers` says why, and when it is probed next.",
+                "`octant providers` shows the cause and the next probe.",
                 "provider-outage.md#confirm",
             ),
             newest("breaker_state", TARGET),
@@ -191,11 +191,11 @@ def _breakers() -> list[Panel]:
             BREAKER,
         ),
         lines(
-            Told(
+            Description(
                 "Trips and targets passed over",
-                "Circuits that opened, and calls that passed a model over since its circuit was open, per second.",
-                "trips again and again: the model comes back and fails again. Pass it over by hand until its provider says"
-                " that it is well.",
+                "Circuits that opened, and calls that skipped a model because its circuit was open, per second.",
+                "trips again and again: the model comes back and fails again. Stop it by hand until its provider"
+                " reports recovery.",
                 "provider-outage.md#contain",
             ),
             "cps",

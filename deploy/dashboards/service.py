@@ -1,9 +1,9 @@
-"""The service itself: what it adds, what it answers, and what works behind it."""
+"""The service itself: its overhead, its answers, and its background work."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.dashboards.overview import QUANTILES
-from deploy.dashboards.panels import NEVER, Levels, Panel, Told, board, figure, lines
+from deploy.dashboards.panels import NEVER, Description, Levels, Panel, board, figure, lines
 from deploy.dashboards.queries import newest, quantile, rate, share, total
 
 START = "README.md#the-first-five-minutes"
@@ -23,7 +23,7 @@ def build() -> Dashboard:
 def _requests() -> list[Panel]:
     return [
         lines(
-            Told(
+            Description(
                 "Own overhead",
                 "Time that the service adds to a call, without the provider's share: median, 95th and 99th percentile.",
                 "the processes are short of CPU, or Valkey is slow: each call waits for one round trip to it. Add replicas.",
@@ -34,7 +34,7 @@ def _requests() -> list[Panel]:
             Levels(doubtful=0.02, bad=0.1),
         ),
         lines(
-            Told(
+            Description(
                 "Answers by status",
                 "Requests per second by HTTP status, health checks included. 499: the caller left.",
                 "401 and 403 rise: a key expired or is being guessed. 429: caps or rates. 5xx: see the overview.",
@@ -44,7 +44,7 @@ def _requests() -> list[Panel]:
             {"{{status}}": rate("http_requests", ("status",))},
         ),
         lines(
-            Told(
+            Description(
                 "Server errors by path",
                 "Share of each path's requests that were answered with a 5xx.",
                 "one path alone: its feature. All: a store of ours or the providers.",
@@ -60,7 +60,7 @@ def _requests() -> list[Panel]:
 def _seen() -> list[Panel]:
     return [
         lines(
-            Told(
+            Description(
                 "Record lag",
                 "From a call's end until its record can be queried.",
                 "above 5 s: Postgres is slow or away. Records wait, and go to disk when the queue is full.",
@@ -72,7 +72,7 @@ def _seen() -> list[Panel]:
             span=6,
         ),
         lines(
-            Told(
+            Description(
                 "Records waiting and lost",
                 "Records in memory; records per second that went to disk, and that were lost.",
                 "on disk: Postgres is away. Lost: the disk is full or read-only as well.",
@@ -87,7 +87,7 @@ def _seen() -> list[Panel]:
             span=6,
         ),
         lines(
-            Told(
+            Description(
                 "Records on disk",
                 "Bytes of records that wait on disk to be brought back.",
                 "it must fall once Postgres is back. At OCTANT_RECORDS_SPILL_MAX_BYTES records are lost.",
@@ -98,9 +98,9 @@ def _seen() -> list[Panel]:
             span=6,
         ),
         lines(
-            Told(
+            Description(
                 "Spans",
-                "Spans per second by what became of them: sent, sampled out, failed.",
+                "Spans per second by outcome: sent, sampled out, failed.",
                 "failed: the collector, or the network to it.",
                 "observability.md#traces-do-not-arrive",
             ),
@@ -114,9 +114,9 @@ def _seen() -> list[Panel]:
 def _later() -> list[Panel]:
     return [
         lines(
-            Told(
+            Description(
                 "Jobs waiting",
-                "Jobs that are due and not begun, and for how long the first of them has been due, in seconds.",
+                "Jobs that are due and not begun, and how long the oldest has been due, in seconds.",
                 "no worker is up, or too few. Start one.",
                 "jobs.md#fix",
             ),
@@ -126,7 +126,7 @@ def _later() -> list[Panel]:
             span=6,
         ),
         lines(
-            Told(
+            Description(
                 "Job attempts",
                 "Attempts at jobs per second by how they ended, and the 95th percentile of the wait before them, in seconds.",
                 "`failed` and `put_back` rise: the provider, or a worker that is stopped again and again.",
@@ -137,7 +137,7 @@ def _later() -> list[Panel]:
             span=6,
         ),
         lines(
-            Told(
+            Description(
                 "Webhooks",
                 "Webhooks per second. `failed` is tried again, `given_up` is not.",
                 "the receiver is down or refuses. The job's answer is kept: its owner can fetch it.",
@@ -148,7 +148,7 @@ def _later() -> list[Panel]:
             span=6,
         ),
         lines(
-            Told(
+            Description(
                 "Idempotency keys",
                 "Outcomes of requests with an Idempotency-Key, per second.",
                 "`reused`: a caller sends one key with two bodies. `lost`: Postgres was away when an answer was to be kept.",
@@ -164,7 +164,7 @@ def _later() -> list[Panel]:
 def _upkeep() -> list[Panel]:
     return [
         lines(
-            Told(
+            Description(
                 "Guard flags",
                 "Findings of the guard in inputs and answers, per second.",
                 "a steep rise of one flag: an attacker tries injections. Find the tenant with `octant calls`, then stop it.",
@@ -174,7 +174,7 @@ def _upkeep() -> list[Panel]:
             {"{{flag}}": rate("guard_flags", ("flag",))},
         ),
         lines(
-            Told(
+            Description(
                 "Age of providers' keys",
                 "Since the file of each provider's key was written; a key from the environment has no age.",
                 "rotate it: write the new key to the file, and the service uses it within seconds.",
@@ -185,7 +185,7 @@ def _upkeep() -> list[Panel]:
             Levels(doubtful=90 * 86400, bad=180 * 86400),
         ),
         lines(
-            Told(
+            Description(
                 "Invalid API keys",
                 "Invalid keys per second; `not heard` ones came from an address that guessed too often and must wait.",
                 "many refused: an attacker guesses, or a caller still uses a revoked key.",
@@ -195,9 +195,9 @@ def _upkeep() -> list[Panel]:
             {"{{outcome}}": rate("bad_keys", ("outcome",))},
         ),
         lines(
-            Told(
+            Description(
                 "Connections cut",
-                "Connections closed on clients whose requests came too slowly, were too large in the head, or were no HTTP.",
+                "Connections closed on clients whose requests came too slowly, were too large in the head, or were not HTTP.",
                 "a steep rise: a client holds connections open. A slow network in between looks the same.",
                 START,
             ),
@@ -205,7 +205,7 @@ def _upkeep() -> list[Panel]:
             {"{{why}}": rate("connections_cut", ("why",))},
         ),
         figure(
-            Told(
+            Description(
                 "Oldest API key",
                 "Age of the oldest key that works.",
                 "rotate it: the new and the old work side by side until the old one is revoked.",
@@ -216,7 +216,7 @@ def _upkeep() -> list[Panel]:
             Levels(doubtful=90 * 86400, bad=180 * 86400),
         ),
         figure(
-            Told(
+            Description(
                 "Newest outage rehearsal",
                 "How long ago a provider outage was last rehearsed. No data: never.",
                 "rehearse it: without practice for a month, the reaction fails when it is needed.",
@@ -227,7 +227,7 @@ def _upkeep() -> list[Panel]:
             Levels(doubtful=25 * 86400, bad=30 * 86400),
         ),
         figure(
-            Told(
+            Description(
                 "Rehearsals logged",
                 "How many rehearsals of a provider outage the log holds.",
                 "0: an outage was never rehearsed here.",
@@ -238,7 +238,7 @@ def _upkeep() -> list[Panel]:
             Levels(doubtful=1, bad=0.5, rising=False),
         ),
         figure(
-            Told(
+            Description(
                 "Unexpected errors",
                 "Requests that ended in an error that no code foresaw, in all the time that is shown.",
                 "a bug, or an operator's test of the alarm. The log has `unhandled error` with the request's id.",
@@ -249,11 +249,11 @@ def _upkeep() -> list[Panel]:
             NEVER,
         ),
         figure(
-            Told(
+            Description(
                 "Blind spots",
                 "Gauges that could not be sampled, labels out of bounds, texts that could not be redacted; in all the time"
                 " that is shown.",
-                "a panel may show old or lumped figures. The log says which.",
+                "a panel may show old or lumped figures. The log names it.",
                 "observability.md#figures-are-stale",
             ),
             "none",

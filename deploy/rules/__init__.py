@@ -1,4 +1,4 @@
 """Prometheus' rules, made from `deploy/slo/*.toml`: objectives, burn-rate alerts, and alerts on every axis (O6).
 
-What may live here: reading those files, making rules of them, and holding every expression against the metrics' catalogue.
+This package reads those files, makes rules of them, and checks every expression against the metrics' catalogue.
 """

@@ -1,4 +1,4 @@
-"""From what is written down to Prometheus' rule files.
+"""Builds Prometheus' rule files from the definitions.
 
 Burn rates and windows are those of Google's "The Site Reliability Workbook" (2018), chapter 5, table 5-8: at the rate of a page,
 two per cent of a month's errors are gone in an hour, five in six hours; at that of a ticket, ten in a day or three.
@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from deploy.rules.promql import faults, grouped_by
-from deploy.rules.slos import Alert, Book, Objective, Severity
+from deploy.rules.slos import Alert, Definitions, Objective, Severity
 
 BURNS: Mapping[Severity, tuple[tuple[str, str, float], ...]] = {
     "page": (("5m", "1h", 14.4), ("30m", "6h", 6)),
@@ -30,62 +30,68 @@ Rule = dict[str, Any]
 
 
 class Unfit(Exception):  # noqa: N818 - named for what is wrong with a rule
-    """A rule names what nobody emits."""
+    """A rule names a metric or label that no process emits."""
 
 
-def rule_files(book: Book, *, scale: float = 1) -> dict[str, str]:
+def rule_files(definitions: Definitions, *, scale: float = 1) -> dict[str, str]:
     """File name to content, of all rule files. Raises Unfit."""
     slo: list[dict[str, Any]] = [
-        {"name": "octant-slo", "rules": [*_recordings(book), *_burns(book)]},
-        {"name": "octant-slo-month", "interval": BUDGET_EVERY, "rules": list(_left(book))},
+        {"name": "octant-slo", "rules": [*_recordings(definitions), *_burns(definitions)]},
+        {"name": "octant-slo-month", "interval": BUDGET_EVERY, "rules": list(_left(definitions))},
     ]
     axes: list[dict[str, Any]] = [
-        {"name": "octant-axes", "rules": [*({"record": r.record, "expr": r.expr} for r in book.recordings), *_axes(book)]}
+        {
+            "name": "octant-axes",
+            "rules": [*({"record": r.record, "expr": r.expr} for r in definitions.recordings), *_axes(definitions)],
+        }
     ]
     for group in (*slo, *axes):
-        _check(group["rules"], recorded_labels(book))
+        _check(group["rules"], recorded_labels(definitions))
     return {
         name: HEAD + yaml.dump({"groups": [_scaled(g, scale) for g in groups]}, Dumper=_Readable, sort_keys=False, width=1000)
         for name, groups in (("slo.yml", slo), ("axes.yml", axes))
     }
 
 
-def alerts_of(book: Book) -> list[Alert]:
+def alerts_of(definitions: Definitions) -> list[Alert]:
     """All alerts, those of objectives included."""
-    return [*(_burn(name, slo, severity) for name, slo in book.objectives.items() for severity in BURNS), *book.alerts]
+    return [
+        *(_burn(name, slo, severity) for name, slo in definitions.objectives.items() for severity in BURNS),
+        *definitions.alerts,
+    ]
 
 
-def recorded_labels(book: Book) -> dict[str, frozenset[str]]:
+def recorded_labels(definitions: Definitions) -> dict[str, frozenset[str]]:
     """The labels of everything that recording rules make."""
     by_window = {f"slo:bad_ratio:rate{window}": frozenset({"slo"}) for window in WINDOWS}
     others = {name: frozenset({"slo"}) for name in ("slo:budget_left:ratio", "slo:objective:ratio")}
-    return by_window | others | {r.record: frozenset(grouped_by(r.expr) - {"le"}) for r in book.recordings}
+    return by_window | others | {r.record: frozenset(grouped_by(r.expr) - {"le"}) for r in definitions.recordings}
 
 
-def _recordings(book: Book) -> list[Rule]:
+def _recordings(definitions: Definitions) -> list[Rule]:
     return [
         {"record": f"slo:bad_ratio:rate{window}", "expr": slo.bad_ratio(window), "labels": {"slo": name}}
-        for name, slo in book.objectives.items()
+        for name, slo in definitions.objectives.items()
         for window in WINDOWS
     ]
 
 
-def _left(book: Book) -> list[Rule]:
+def _left(definitions: Definitions) -> list[Rule]:
     """For dashboards: the objective, and how much of the errors that it allows is left. Below 0, it is missed."""
     rules: list[Rule] = []
-    for name, slo in book.objectives.items():
+    for name, slo in definitions.objectives.items():
         left = f"1 - ({slo.bad_ratio(slo.window)}) / {_figure(slo.budget)}"
         rules.append({"record": "slo:objective:ratio", "expr": f"vector({slo.objective})", "labels": {"slo": name}})
         rules.append({"record": "slo:budget_left:ratio", "expr": left, "labels": {"slo": name}})
     return rules
 
 
-def _burns(book: Book) -> list[Rule]:
-    return [_rule(_burn(name, slo, severity), book) for name, slo in book.objectives.items() for severity in BURNS]
+def _burns(definitions: Definitions) -> list[Rule]:
+    return [_rule(_burn(name, slo, severity), definitions) for name, slo in definitions.objectives.items() for severity in BURNS]
 
 
-def _axes(book: Book) -> list[Rule]:
-    return [_rule(alert, book) for alert in book.alerts]
+def _axes(definitions: Definitions) -> list[Rule]:
+    return [_rule(alert, definitions) for alert in definitions.alerts]
 
 
 def _burn(name: str, slo: Objective, severity: Severity) -> Alert:
@@ -97,27 +103,27 @@ def _burn(name: str, slo: Objective, severity: Severity) -> Alert:
         both = "\n  and ".join(ratios)
         return f"({both}\n  and on() sum(increase({slo.events}[{long}])) >= {slo.least})"
 
-    words = name.replace("_", " ")
+    title = name.replace("_", " ")
     return Alert(
-        name=f"Octant{words.title().replace(' ', '')}Burns{SPEED[severity]}",
+        name=f"Octant{title.title().replace(' ', '')}Burns{SPEED[severity]}",
         severity=severity,
         expr="\nor ".join(pair(*windows) for windows in BURNS[severity]),
         runbook=slo.runbook,
         dashboard=slo.dashboard,
-        summary=f"The objective of {words} is being missed: {{{{ $value | humanizePercentage }}}} of events are bad.",
+        summary=f"The objective of {title} is being missed: {{{{ $value | humanizePercentage }}}} of events are bad.",
         description=f"{slo.objective * 100:g} % over {slo.window}: {slo.says}. The errors that this allows are used up too soon.",
     )
 
 
-def _rule(alert: Alert, book: Book) -> Rule:
+def _rule(alert: Alert, definitions: Definitions) -> Rule:
     rule: Rule = {"alert": alert.name, "expr": alert.expr}
     if alert.for_ != "0s":
         rule["for"] = alert.for_
     annotations = {
         "summary": alert.summary,
         "description": alert.description,
-        "runbook_url": book.runbook + alert.runbook,
-        "dashboard": book.dashboards + alert.dashboard,
+        "runbook_url": definitions.runbook + alert.runbook,
+        "dashboard": definitions.dashboards + alert.dashboard,
     }
     return rule | {"labels": {"severity": alert.severity}, "annotations": annotations}
 
@@ -150,7 +156,7 @@ def _shorter(duration: str, scale: float) -> str:
 
 
 def _figure(number: float) -> str:
-    """Without the dust of binary fractions."""
+    """Format a number without the error of binary fractions."""
     return f"{number:.6g}"
 
 

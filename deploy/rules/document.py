@@ -1,4 +1,4 @@
-"""`docs/metrics.md`: every metric with who looks at it, every objective, every alert."""
+"""`docs/metrics.md`: every metric with its panels and alerts, every objective, every alert."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -8,9 +8,9 @@ from typing import Any
 from app.telemetry.catalogue import CATALOGUE, Declared, Label
 from deploy.rules.build import alerts_of
 from deploy.rules.promql import declared, named
-from deploy.rules.slos import Book
+from deploy.rules.slos import Definitions
 
-FEW = 8  # values that are listed; of more only their number is told
+FEW = 8  # values that are listed; of more, only their number is shown
 HEAD = """\
 # Metrics, objectives and alerts
 
@@ -21,30 +21,30 @@ labels. A label has the listed values, or at most the given number in each proce
 """
 
 
-def document(book: Book, dashboards: Path) -> str:
+def document(definitions: Definitions, dashboards: Path) -> str:
     """The whole page."""
-    panels, alerts = panels_by_metric(dashboards), alerts_by_metric(book)
+    panels, alerts = panels_by_metric(dashboards), alerts_by_metric(definitions)
     parts = [HEAD, "## Metrics\n", _table(("metric", "type", "unit", "labels", "meaning", "panels", "alerts"))]
     for entry in CATALOGUE:
-        told = (_code(entry.name), entry.kind, entry.unit, _labels(entry), entry.help)
-        parts.append(_row(*told, _list(panels.get(entry.name, [])), _list([_code(a) for a in alerts.get(entry.name, [])])))
+        about = (_code(entry.name), entry.kind, entry.unit, _labels(entry), entry.help)
+        parts.append(_row(*about, _list(panels.get(entry.name, [])), _list([_code(a) for a in alerts.get(entry.name, [])])))
     parts += ["\n## Objectives\n", _table(("objective", "of", "target", "window", "runbook"))]
-    for name, slo in book.objectives.items():
+    for name, slo in definitions.objectives.items():
         parts.append(_row(name, slo.says, f"{slo.objective * 100:g} %", slo.window, _runbook(slo.runbook)))
     parts += ["\n## Alerts\n", _table(("alert", "severity", "reason", "runbook"))]
-    for alert in alerts_of(book):
+    for alert in alerts_of(definitions):
         parts.append(_row(_code(alert.name), alert.severity, alert.description, _runbook(alert.runbook)))
     return "\n".join(parts) + "\n"
 
 
-def alerts_by_metric(book: Book) -> dict[str, list[str]]:
-    """The alerts that look at each metric, through recording rules too."""
-    recorded = {r.record: r.expr for r in book.recordings}
+def alerts_by_metric(definitions: Definitions) -> dict[str, list[str]]:
+    """The alerts that use each metric, through recording rules too."""
+    recorded = {r.record: r.expr for r in definitions.recordings}
     found: dict[str, list[str]] = {}
-    for alert in alerts_of(book):
+    for alert in alerts_of(definitions):
         expressions = [alert.expr, *(recorded.get(one.metric, "") for one in named(alert.expr))]
         slo_names = [value for one in named(alert.expr) for label, _, value in one.matchers if label == "slo"]
-        expressions += [book.objectives[name].bad_ratio("5m") for name in slo_names]
+        expressions += [definitions.objectives[name].bad_ratio("5m") for name in slo_names]
         for metric in _metrics(expressions):
             found.setdefault(metric, []).append(alert.name)
     return found

@@ -1,7 +1,7 @@
-"""Which metrics and labels a PromQL expression names, and whether the catalogue has them.
+"""Checks the metrics and labels of a PromQL expression against the catalogue.
 
-Not a parser: `promtool check rules` says whether an expression is one. Here is found what promtool cannot know: a metric that
-nobody emits makes an alert that never fires, and looks the same as peace.
+Not a parser: `promtool check rules` says whether an expression is one. This module finds what promtool cannot know: an
+alert on a metric that no process emits never fires, which looks the same as peace.
 """
 
 import re
@@ -54,7 +54,7 @@ def declared(metric: str) -> Declared | None:
 
 
 def labels_of(metric: str, recorded: Mapping[str, frozenset[str]]) -> frozenset[str] | None:
-    """The labels of a series; None where nobody emits it. ``recorded``: the labels of what recording rules make."""
+    """The labels of a series; None where no process emits it. ``recorded``: labels of the recording rules' results."""
     if metric in recorded:
         return recorded[metric]
     if metric in FROM_PROMETHEUS:
@@ -66,12 +66,12 @@ def labels_of(metric: str, recorded: Mapping[str, frozenset[str]]) -> frozenset[
 
 
 def faults(expression: str, recorded: Mapping[str, frozenset[str]]) -> Iterator[str]:
-    """What an expression asks for that is not there, in words."""
+    """Yield a sentence for each metric, label or value of an expression that does not exist."""
     there: set[str] = set()
     for one in named(expression):
         labels = labels_of(one.metric, recorded)
         if labels is None:
-            yield f"nobody emits {one.metric}"
+            yield f"no process emits {one.metric}"
             continue
         there |= labels
         for label, how, value in one.matchers:

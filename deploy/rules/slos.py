@@ -1,4 +1,4 @@
-"""What `deploy/slo/*.toml` says, checked."""
+"""Reads and checks `deploy/slo/*.toml`."""
 
 import tomllib
 from dataclasses import dataclass
@@ -35,8 +35,8 @@ class Objective:
         """Raise ValueError for an objective whose alerts could never fire, or an indicator that is none."""
         if not 0 < self.objective < 1 or FASTEST * self.budget >= 1:
             raise ValueError(f"objective {self.objective}: {FASTEST} times its errors is more than all; it can be 0.931 or more")
-        told = [bool(self.bad and self.total), bool(self.good and self.total), bool(self.histogram and self.at_most)]
-        if sum(told) != 1:
+        indicators = [bool(self.bad and self.total), bool(self.good and self.total), bool(self.histogram and self.at_most)]
+        if sum(indicators) != 1:
             raise ValueError("an indicator is bad and total, or good and total, or histogram and at_most")
         entry = declared(self.histogram) if self.histogram else None
         if self.histogram and (entry is None or self.at_most not in entry.buckets):
@@ -62,7 +62,7 @@ class Objective:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """One alert as written down. ``for_``: how long its expression must hold."""
+    """One alert as declared. ``for_``: how long its expression must hold."""
 
     name: str
     severity: Severity
@@ -76,15 +76,15 @@ class Alert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """One recording rule as written down."""
+    """One recording rule as declared."""
 
     record: str
     expr: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Book:
-    """Everything that is written down. ``runbook`` and ``dashboards`` are addresses that end in a slash."""
+class Definitions:
+    """Objectives, recordings and alerts as declared. ``runbook`` and ``dashboards`` are addresses that end in a slash."""
 
     runbook: str
     dashboards: str
@@ -93,12 +93,12 @@ class Book:
     alerts: list[Alert]
 
 
-def read(folder: Path = FOLDER) -> Book:
-    """Read both files. Raises ValueError (pydantic's included) for what they must not say."""
+def read(folder: Path = FOLDER) -> Definitions:
+    """Read both files. Raises ValueError (pydantic's included) for a wrong value."""
     slos = tomllib.loads((folder / "slos.toml").read_text())
     axes = tomllib.loads((folder / "alerts.toml").read_text())
     alerts = [{("for_" if key == "for" else key): value for key, value in alert.items()} for alert in axes["alert"]]
-    return Book(
+    return Definitions(
         runbook=slos["links"]["runbook"],
         dashboards=slos["links"]["dashboards"],
         objectives=TypeAdapter(dict[str, Objective]).validate_python(slos["slo"]),

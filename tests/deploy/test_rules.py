@@ -91,14 +91,14 @@ def test_templates_name_labels_that_the_alert_has() -> None:
 @pytest.mark.parametrize(
     ("expression", "told"),
     [
-        ("rate(octant_callz_total[5m])", ["nobody emits octant_callz_total"]),
+        ("rate(octant_callz_total[5m])", ["no process emits octant_callz_total"]),
         ('octant_calls_total{tenant="acme"}', ["octant_calls_total has no label tenant"]),
         ('octant_calls_total{outcome=~"ok|provider_timeout"}', ["octant_calls_total: outcome is never ok|provider_timeout"]),
         ('octant_call_seconds_bucket{le="9.0"}', ["octant_call_seconds_bucket has no bucket 9.0"]),
         ("sum by (tenant) (octant_calls_total)", ["no metric of the expression has the label tenant"]),
-        ("octant_calls_bucket", ["nobody emits octant_calls_bucket"]),
-        ("octant_calls_total_sum", ["nobody emits octant_calls_total_sum"]),
-        ("slo:bad_ratio:rate7m", ["nobody emits slo:bad_ratio:rate7m"]),
+        ("octant_calls_bucket", ["no process emits octant_calls_bucket"]),
+        ("octant_calls_total_sum", ["no process emits octant_calls_total_sum"]),
+        ("slo:bad_ratio:rate7m", ["no process emits slo:bad_ratio:rate7m"]),
         ('up{job="octant"} == 0 and on(job) sum by (le) (octant_call_seconds_bucket)', []),
     ],
 )

@@ -66,11 +66,11 @@ def test_a_port_that_is_taken_gives_the_next_and_says_so(capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("body", "fields", "gist"),
     [
-        ('{"choices": [{"message": {"content": null, "tool_calls": []}}]}', (), "(no words)"),
+        ('{"choices": [{"message": {"content": null, "tool_calls": []}}]}', (), "(no text)"),
         ('{"content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Hello"}]}', (), "Hello"),
         ('{"answer": null, "referral": {"reason": "not ours"}}', ("answer", "referral.reason"), "not ours"),
         ('{"answer": "ours", "referral": null}', ("answer", "referral.reason"), "ours"),
-        ('{"answer": null, "referral": null}', ("answer", "referral.reason"), "(no words)"),
+        ('{"answer": null, "referral": null}', ("answer", "referral.reason"), "(no text)"),
         ('{"error": {"message": "No model."}}', (), "No model."),
         ("data: {}\n\ndata: [DONE]\n\n", (), "2 events"),
     ],

@@ -99,7 +99,7 @@ async def test_a_job_that_runs_here_is_not_started_again_when_its_lease_ended_me
 
 
 async def test_the_backlog_of_a_tenant_with_its_share_is_not_read_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_worker, "LOOK_PAST_EVERY", 3600.0)
+    monkeypatch.setattr(job_worker, "SEARCH_PAST_EVERY", 3600.0)
     store = Store()
     runner = a_runner(store)
     waiting = asyncio.create_task(asyncio.sleep(60))

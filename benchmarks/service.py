@@ -1,4 +1,4 @@
-"""What rehearsals play on: the service in several workers, its own stores, and a provider simulator that breaks on command."""
+"""Runs the service for rehearsals: several workers, stores of their own, and a provider simulator that fails on command."""
 
 import json
 import os
@@ -29,7 +29,7 @@ TIMEOUTS = {"first_token_timeout": 1.0, "idle_timeout": 1.0, "attempt_timeout": 
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Service:
     """A running service: its address, a key whose caps are out of reach, and the simulator's control address."""
 
     url: str
@@ -44,19 +44,19 @@ def break_providers(control: str, *faults: Mapping[str, Any]) -> None:
 
 
 def simulator_stats(control: str) -> dict[str, dict[str, Any]]:
-    """What each provider saw."""
+    """Return each provider's counts."""
     found: dict[str, dict[str, Any]] = json.loads(_send("GET", control + "/stats"))
     return found
 
 
 @contextmanager
-def backstage(valkey_url: str | None = None) -> Generator[tuple[dict[str, str], str], None, None]:
-    """Stores and simulator. Yields the variables that point a service at them, and the simulator's control address.
+def stores_and_simulator(valkey_url: str | None = None) -> Generator[tuple[dict[str, str], str], None, None]:
+    """Start stores and simulator. Yields the variables that point a service at them, and the simulator's control address.
 
     With ``valkey_url`` Valkey is the caller's own.
     """
     with (
-        tempfile.TemporaryDirectory(prefix="octant-stage-") as folder,
+        tempfile.TemporaryDirectory(prefix="octant-rehearsal-") as folder,
         embedded_valkey(None) if valkey_url is None else nullcontext(valkey_url) as valkey,
         embedded_postgres(None) as database,
         _simulator() as ports,
@@ -75,13 +75,13 @@ def backstage(valkey_url: str | None = None) -> Generator[tuple[dict[str, str], 
 
 
 @contextmanager
-def stage(*, workers: int) -> Generator[Stage, None, None]:
+def running_service(*, workers: int) -> Generator[Service, None, None]:
     """Start everything, the service in ``workers`` processes; stop it at the end of the block."""
-    with backstage() as (env, control):
+    with stores_and_simulator() as (env, control):
         env["OCTANT_WORKERS"] = str(workers)
         key = set_up(env)
         with serving(env) as (url, _):
-            yield Stage(url, key, control)
+            yield Service(url, key, control)
 
 
 @contextmanager
@@ -101,9 +101,9 @@ def serving(env: Mapping[str, str]) -> Generator[tuple[str, int], None, None]:
             service.wait(STOP_SECONDS)
 
 
-def octant(env: Mapping[str, str], *words: str) -> str:
-    """Run an operator's command; return what it says."""
-    command = [sys.executable, "-m", "app.cli", *words]
+def octant(env: Mapping[str, str], *arguments: str) -> str:
+    """Run an operator's command; return its output."""
+    command = [sys.executable, "-m", "app.cli", *arguments]
     return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout.strip()
 
 
@@ -152,4 +152,4 @@ def wait_until_up(url: str, process: "subprocess.Popen[bytes]", log: Path) -> No
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.05)
-    raise SystemExit(f"What was started did not become ready. Its log ends:\n{log.read_text()[-3000:]}")
+    raise SystemExit(f"The process did not become ready. Its log ends:\n{log.read_text()[-3000:]}")

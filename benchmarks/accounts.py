@@ -1,4 +1,4 @@
-"""The service's books, read apart and compared call by call: records, spans, log lines, ledger, metrics."""
+"""Compares the service's accounts call by call: records, spans, log lines, ledger, metrics."""
 
 import json
 from collections import Counter
@@ -22,8 +22,8 @@ Attempts = Counter[tuple[str, str, str]]  # provider, model and outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a book says of one call. ``cost`` in micro-dollars."""
+class AccountedCall:
+    """One call in one account. ``cost`` in micro-dollars."""
 
     feature: str
     outcome: str
@@ -31,15 +31,15 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
-    """What each book says, of each call by its id.
+class Accounts:
+    """The calls of each account, by id.
 
-    Metrics know numbers and sums only, and the ledger what a call cost if it cost anything.
+    Metrics have numbers and sums only; the ledger has the cost of each call that cost anything.
     """
 
-    records: Mapping[str, Told]
-    spans: Mapping[str, Told]
-    lines: Mapping[str, Told]
+    records: Mapping[str, AccountedCall]
+    spans: Mapping[str, AccountedCall]
+    lines: Mapping[str, AccountedCall]
     ledger: Mapping[str, int]
     metrics: Outcomes
     metrics_cost: int
@@ -47,8 +47,8 @@ class Books:
     attempts: Mapping[str, Attempts]
 
     def differences(self) -> Iterator[str]:
-        """Where they do not agree."""
-        paid = {call: told.cost for call, told in self.records.items() if told.cost}
+        """Yield a sentence for each difference between accounts."""
+        paid = {call: entry.cost for call, entry in self.records.items() if entry.cost}
         yield from _different("span", self.records, self.spans)
         yield from _different("log line", self.records, self.lines)
         yield from _different("ledger entry", paid, self.ledger)
@@ -56,15 +56,15 @@ class Books:
         yield from _different(
             "metrics octant_calls_total, octant_not_asked_total, octant_token_counts_total", counted, self.metrics
         )
-        replayed = sum(told.outcome == REPLAYED for told in self.records.values())
+        replayed = sum(entry.outcome == REPLAYED for entry in self.records.values())
         yield from _different("metric octant_idempotency_total", {REPLAYED: replayed}, {REPLAYED: self.replays})
         yield from _different("metric llm_cost_dollars_total", {"all": sum(paid.values())}, {"all": self.metrics_cost})
-        for book, attempts_there in self.attempts.items():
-            yield from _different(f"attempts in {book}", self.attempts["records"], attempts_there)
+        for account, attempts_there in self.attempts.items():
+            yield from _different(f"attempts in {account}", self.attempts["records"], attempts_there)
 
     def print(self) -> None:
-        """A line for each feature and outcome, with how often each book has it; then money, then attempts."""
-        paid = {call: told for call, told in self.records.items() if call in self.ledger}
+        """A line for each feature and outcome, with its number in each account; then money, then attempts."""
+        paid = {call: entry for call, entry in self.records.items() if call in self.ledger}
         counts: dict[str, Outcomes] = {
             "records": outcomes_of(self.records), "metrics": self.metrics, "spans": outcomes_of(self.spans),
             "lines": outcomes_of(self.lines), "ledger": outcomes_of(paid),
@@ -77,18 +77,18 @@ class Books:
         for feature, outcome in sorted({key for column in counts.values() for key in column}):
             print(f"{feature:16}{outcome:26}" + "".join(f"{column[feature, outcome]:10}" for column in counts.values()))
         print(f"{'micro-dollars':42}" + "".join(f"{cost:10}" for cost in costs.values()))
-        print("attempts: " + ", ".join(f"{sum(found.values())} in {book}" for book, found in self.attempts.items()))
+        print("attempts: " + ", ".join(f"{sum(found.values())} in {account}" for account, found in self.attempts.items()))
 
 
-def outcomes_of(book: Mapping[str, Told]) -> Outcomes:
-    """How often a book has each outcome of each feature."""
-    return Counter((told.feature, told.outcome) for told in book.values())
+def outcomes_of(account: Mapping[str, AccountedCall]) -> Outcomes:
+    """Count an account's calls by feature and outcome."""
+    return Counter((entry.feature, entry.outcome) for entry in account.values())
 
 
-async def read_books(engine: AsyncEngine, spans: list[ReceivedSpan], samples: list[Sample], logs: list[Path]) -> Books:
-    """Read all of them, once the service has come to rest."""
+async def read_accounts(engine: AsyncEngine, spans: list[ReceivedSpan], samples: list[Sample], logs: list[Path]) -> Accounts:
+    """Read every account. Call it when the service is idle."""
     records, recorded, owed = await _from_postgres(engine)
-    return Books(
+    return Accounts(
         records=records,
         spans=_from_spans(spans),
         lines=_from_logs(logs),
@@ -115,7 +115,7 @@ def torn(spans: list[ReceivedSpan]) -> Iterator[str]:
 
 
 def lost(samples: list[Sample]) -> Iterator[str]:
-    """What the service itself says it could not keep."""
+    """Yield the data that the service's own metrics report as lost."""
     ours = ("octant_records_dropped_total", "octant_redaction_failures_total")
     for name, labels, value in samples:
         if value and (name in ours or (name == "octant_spans_total" and labels["fate"] not in ("sent", "sampled_out"))):
@@ -132,24 +132,25 @@ def summed(samples: list[Sample], name: str) -> Iterator[tuple[Mapping[str, str]
     yield from ((dict(labels), value) for labels, value in found.items())
 
 
-async def _from_postgres(engine: AsyncEngine) -> tuple[dict[str, Told], Attempts, dict[str, int]]:
-    """Calls, attempts, and what the ledger says of each call."""
+async def _from_postgres(engine: AsyncEngine) -> tuple[dict[str, AccountedCall], Attempts, dict[str, int]]:
+    """Read calls, attempts, and each call's sum in the ledger."""
     owed = select(ledger.c.lease, func.sum(ledger.c.amount).label("amount")).group_by(ledger.c.lease)
     async with engine.connect() as connection:
         rows = (await connection.execute(select(calls.c.id, calls.c.feature, calls.c.outcome, calls.c.cost))).all()
         tried = (await connection.execute(select(attempts.c.provider, attempts.c.model, attempts.c.outcome))).all()
         entries = (await connection.execute(owed)).all()
     return (
-        {row.id: Told(row.feature, row.outcome, row.cost) for row in rows},
+        {row.id: AccountedCall(row.feature, row.outcome, row.cost) for row in rows},
         Counter((row.provider, row.model, row.outcome) for row in tried),
         {row.lease: int(row.amount) for row in entries},
     )
 
 
-def _from_spans(spans: list[ReceivedSpan]) -> dict[str, Told]:
+def _from_spans(spans: list[ReceivedSpan]) -> dict[str, AccountedCall]:
     found = [span.attributes for span in spans if "octant.call_id" in span.attributes]
     return {
-        a["octant.call_id"]: Told(a["octant.feature"], a["octant.outcome"], from_dollars(a["octant.cost_usd"])) for a in found
+        a["octant.call_id"]: AccountedCall(a["octant.feature"], a["octant.outcome"], from_dollars(a["octant.cost_usd"]))
+        for a in found
     }
 
 
@@ -158,15 +159,15 @@ def _attempts(spans: list[ReceivedSpan]) -> Attempts:
     return Counter((a["gen_ai.provider.name"], a["gen_ai.request.model"], a["octant.outcome"]) for a in found)
 
 
-def _from_logs(logs: list[Path]) -> dict[str, Told]:
+def _from_logs(logs: list[Path]) -> dict[str, AccountedCall]:
     texts = [text for log in logs for text in log.read_text().splitlines()]
     lines = [json.loads(text) for text in texts if text.startswith("{")]
-    told = [line for line in lines if line.get("event") == "call"]
-    return {line["call_id"]: Told(line["feature"], line["outcome"], from_dollars(line["cost_usd"])) for line in told}
+    ended = [line for line in lines if line.get("event") == "call"]
+    return {line["call_id"]: AccountedCall(line["feature"], line["outcome"], from_dollars(line["cost_usd"])) for line in ended}
 
 
-def _cost(book: Mapping[str, Told]) -> int:
-    return sum(told.cost for told in book.values())
+def _cost(account: Mapping[str, AccountedCall]) -> int:
+    return sum(entry.cost for entry in account.values())
 
 
 def _different(what: str, wanted: Mapping[Any, Any], found: Mapping[Any, Any]) -> Iterator[str]:
