@@ -35,7 +35,7 @@ def sample(leaf: type[OctantError]) -> OctantError:
 
 
 @pytest.mark.parametrize("leaf", TABLE, ids=lambda leaf: leaf.__name__)
-def test_every_error_is_told_in_both_envelopes(leaf: type[OctantError]) -> None:
+def test_every_error_is_rendered_in_both_envelopes(leaf: type[OctantError]) -> None:
     """G1: each vendor's own envelope."""
     status, headers, body = render(sample(leaf), "openai", "req_12345678")
     assert status >= 400

@@ -155,7 +155,7 @@ async def test_a_harmless_request_id_is_kept_and_another_replaced() -> None:
 @pytest.mark.parametrize(
     "sent", ["4111-1111-1111-1111", "123-45-6789", "415-555-0134", "sk-live-0123456789abcdef", "10.11.12.13"]
 )
-async def test_an_id_that_is_somebodys_number_or_secret_is_replaced(sent: str) -> None:
+async def test_an_id_that_is_a_personal_number_or_a_secret_is_replaced(sent: str) -> None:
     replaced = await Client(wrapped(read_and_answer), headers={"x-request-id": sent}).run()
     assert replaced.headers["x-request-id"].startswith("req_")
 

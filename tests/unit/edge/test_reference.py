@@ -103,10 +103,10 @@ def test_every_link_within_the_page_leads_to_an_operation() -> None:
 def test_the_root_leads_a_browser_to_the_reference_and_tells_others_in_json(client: TestClient) -> None:
     browser = client.get("/", headers={"accept": "text/html,application/xhtml+xml"}, follow_redirects=False)
     assert (browser.status_code, browser.headers["location"]) == (303, "/docs")
-    told = client.get("/").json()
-    assert told["docs"] == "/docs"
-    assert len(told["examples"]) == 3
-    assert all("http://localhost:8080/v1/" in example for example in told["examples"])
+    answer = client.get("/").json()
+    assert answer["docs"] == "/docs"
+    assert len(answer["examples"]) == 3
+    assert all("http://localhost:8080/v1/" in example for example in answer["examples"])
 
 
 @pytest.mark.parametrize("path", ["/docs", "/docs/style.css"])

@@ -112,12 +112,12 @@ async def test_a_connection_that_is_cut_is_broken() -> None:
     assert result.broken == "ServerDisconnectedError"
 
 
-async def test_nobody_at_the_address_is_told_at_once() -> None:
+async def test_an_address_without_a_service_is_reported_at_once() -> None:
     with pytest.raises(Unreachable, match="no service answers"):
         await run(SUITE, (CASE,), Service(f"http://127.0.0.1:{free_port()}", "key"))
 
 
-async def test_a_key_that_is_not_known_is_told_at_once() -> None:
+async def test_an_unknown_key_is_reported_at_once() -> None:
     async with service(lambda _: web.json_response(GOOD)) as there:
         with pytest.raises(Unreachable, match="HTTP 401"):
             await run(SUITE, (CASE,), Service(there.url, "another"))

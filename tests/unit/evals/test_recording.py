@@ -78,7 +78,7 @@ def test_days_are_normalised_because_the_sample_orders_count_back_from_today() -
     [{"model": "gpt-6-sol"}, {"messages": said("Hello.")}, {"temperature": 0.5}, {"tools": []}],
     ids=["model", "prompt or case", "parameter", "tools"],
 )
-def test_whatever_changes_what_is_asked_changes_the_key(changed: dict[str, Any]) -> None:
+def test_every_part_of_the_request_changes_the_key(changed: dict[str, Any]) -> None:
     assert key_of("openai", "p", body(**changed)) != key_of("openai", "p", body())
 
 
@@ -104,9 +104,9 @@ async def test_a_request_that_was_not_recorded_is_an_error_that_is_counted(tmp_p
         await ask(made, body())
         made.write(tmp_path / "recording.jsonl")
     played = replay(tmp_path / "recording.jsonl")
-    ((status, told),) = await ask(played, body(messages=said("Something else.")))
+    ((status, message),) = await ask(played, body(messages=said("Something else.")))
     assert (status, played.misses) == (MISS, 1)
-    assert "not in the recording" in told
+    assert "not in the recording" in message
 
 
 async def test_failures_are_passed_on_and_never_kept(tmp_path: Path) -> None:
@@ -124,8 +124,8 @@ async def test_several_replies_to_the_same_question_are_played_in_their_order(tm
         made = record("a model", {"openai": base, "anthropic": base})
         await ask(made, body(), body())
         made.write(tmp_path / "recording.jsonl")
-    told = await ask(replay(tmp_path / "recording.jsonl"), body(), body(), body())
-    assert [json.loads(text)["n"] for _, text in told] == [0, 1, 1]
+    answers = await ask(replay(tmp_path / "recording.jsonl"), body(), body(), body())
+    assert [json.loads(text)["n"] for _, text in answers] == [0, 1, 1]
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", '{"label": "x", "recorded": "today"}\n{"key": 1}'])

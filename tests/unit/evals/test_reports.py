@@ -43,15 +43,15 @@ def test_the_comment_on_a_pull_request_is_the_golden_file(tmp_path: Path) -> Non
 
 
 def test_the_comment_can_be_found_again_and_labels_what_answered(tmp_path: Path) -> None:
-    told = markdown([judged(tmp_path)], "simulator, replayed from a recording")
-    assert told.rstrip().endswith(MARKER)
-    assert "(simulator, replayed from a recording)" in told.splitlines()[0]
+    report = markdown([judged(tmp_path)], "simulator, replayed from a recording")
+    assert report.rstrip().endswith(MARKER)
+    assert "(simulator, replayed from a recording)" in report.splitlines()[0]
 
 
 def test_the_json_report_tells_the_comparison(tmp_path: Path) -> None:
-    told = json.loads(json.dumps(as_json([judged(tmp_path)], "simulator")))["suites"]["tiny"]["comparison"]
-    assert (told["modes"]["wrong_tool"]["verdict"], told["overall"]["verdict"]) == ("worse", "not shown worse")
-    assert (told["won"], told["new"], len(told["lost"])) == (["leak-0"], ["new-one"], 7)
+    comparison = json.loads(json.dumps(as_json([judged(tmp_path)], "simulator")))["suites"]["tiny"]["comparison"]
+    assert (comparison["modes"]["wrong_tool"]["verdict"], comparison["overall"]["verdict"]) == ("worse", "not shown worse")
+    assert (comparison["won"], comparison["new"], len(comparison["lost"])) == (["leak-0"], ["new-one"], 7)
 
 
 def test_junit_tells_failed_from_broken() -> None:
@@ -64,7 +64,7 @@ def test_junit_tells_failed_from_broken() -> None:
     assert [child.tag for one in suite for child in one] == ["failure", "error"]
 
 
-def test_repeats_are_told_as_pass_at_k_and_pass_hat_k() -> None:
+def test_repeats_are_reported_as_pass_at_k_and_pass_hat_k() -> None:
     """E5."""
     results = [result(CASES[0], trial=n, passed=n > 0) for n in range(3)] + [result(CASES[1], trial=n) for n in range(3)]
     assert repeats(results) == {
@@ -95,13 +95,13 @@ class _Tags(HTMLParser):
 def test_the_page_is_whole_says_what_failed_and_runs_nothing_that_a_model_wrote(tmp_path: Path) -> None:
     run = judged(tmp_path)
     evil = case("evil", question="<script>alert(1)</script>")
-    told = page([replace(run, results=[*run.results, result(evil, passed=False)])], "simulator <b>")
+    html = page([replace(run, results=[*run.results, result(evil, passed=False)])], "simulator <b>")
     tags = _Tags()
-    tags.feed(told)
+    tags.feed(html)
     assert tags.open == []
     assert "<script>alert(1)</script>" in tags.text
     assert "Answered by: simulator <b>" in tags.text
     for word in ("tool-3", "leak-0", "worse than the pinned run", METRIC):
         assert word in tags.text
-    assert 'name="viewport"' in told
-    assert "prefers-color-scheme: dark" in told
+    assert 'name="viewport"' in html
+    assert "prefers-color-scheme: dark" in html

@@ -91,7 +91,7 @@ def test_output_is_shortened_no_more_than_needed_and_not_below_what_the_route_sa
     assert not degrade(a_call(Degrade(shorten_to=99)), 1, all_of)
 
 
-def test_cheaper_models_answer_if_they_can_do_what_is_asked() -> None:
+def test_cheaper_models_answer_if_they_can_do_what_the_request_needs() -> None:
     made = a_call(Degrade(cheaper=(CHEAP,)))
     assert degrade(made, 2, all_of)
     assert made.targets == (CHEAP,)

@@ -18,7 +18,7 @@ def test_what_a_vendor_reports_is_counted() -> None:
     assert count(usage, BOUND, 1200).usage == usage
 
 
-def test_a_report_somewhat_above_our_bound_counts_as_billed_and_an_absurd_one_at_the_bound() -> None:
+def test_usage_above_the_bound_counts_as_billed_and_absurd_usage_at_the_bound() -> None:
     """ADR 0015: a bound of ours may be wrong. A figure of another magnitude is no count."""
     assert count(Usage(input=1100, output=900), BOUND, 0).usage == Usage(input=1100, output=900)
     assert count(Usage(input=10**8, output=10**8), BOUND, 0).usage == Usage(input=1000, output=400, estimated=True)

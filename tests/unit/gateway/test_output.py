@@ -66,7 +66,7 @@ def test_a_reply_cut_off_by_its_length_is_never_read_tolerantly() -> None:
 @given(
     st.recursive(st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text(), lambda c: st.dictionaries(st.text(), c))
 )
-def test_every_document_comes_through_unchanged_and_no_beginning_of_one_comes_through(value: object) -> None:
+def test_every_document_passes_unchanged_and_a_beginning_of_one_never(value: object) -> None:
     document = {"value": value}
     text = json.dumps(document, ensure_ascii=False)
     found = document_in(f"```\n{text}\n```")

@@ -69,7 +69,7 @@ async def test_a_short_retry_after_is_honoured() -> None:
     assert 50 <= way.spending.waited_ms < 5000
 
 
-async def test_when_all_providers_limit_us_the_caller_is_told_to_wait_as_long_as_the_shortest_asked() -> None:
+async def test_rate_limited_by_all_providers_the_caller_gets_the_shortest_wait() -> None:
     a, b = Scripted("a", error(ProviderRateLimited, retry_after=30.0)), Scripted("b", error(ProviderRateLimited, retry_after=9.0))
     with pytest.raises(ProvidersRateLimited) as refused:
         await recovery(a, b).complete(call_state())
@@ -89,7 +89,7 @@ async def test_one_deadline_holds_over_all_attempts() -> None:
     assert time.monotonic() - started < 2
 
 
-async def test_a_stopped_provider_is_passed_over_and_with_all_stopped_the_caller_is_told() -> None:
+async def test_a_stopped_provider_is_passed_over_and_with_all_stopped_the_call_fails() -> None:
     """P5."""
     a, b = Scripted("a", "first"), Scripted("b", "backup")
     assert (await recovery(a, b, stopped=frozenset({"a"})).complete(call_state())).text == "backup"
@@ -125,7 +125,7 @@ async def test_a_repair_is_held_for_with_what_it_sends_more() -> None:
     assert way.spending.hold.amount > 15 + way.worst_first_attempt()
 
 
-async def test_a_model_that_fails_its_repair_is_not_asked_a_third_time() -> None:
+async def test_a_model_that_fails_its_repair_gets_no_third_attempt() -> None:
     """R4: the next model is."""
     a, b, way = Scripted("a", '{"n": "no"}'), Scripted("b", '{"n": 1}'), call_state(output=SCHEMA)
     assert (await recovery(a, b).complete(way)).text == '{"n": 1}'
@@ -177,7 +177,7 @@ async def test_wrong_tool_arguments_are_repaired_by_one_call_that_answers_the_to
     assert way.degraded == ["repaired"]
 
 
-async def test_output_that_can_be_read_is_not_asked_for_again() -> None:
+async def test_output_that_can_be_read_needs_no_second_attempt() -> None:
     """R4: the second call is not paid for."""
     a, way = Scripted("a", 'Sure: {"n": 1,}'), call_state(output=SCHEMA)
     assert (await recovery(a, Scripted("b", "unused")).complete(way)).text == '{"n": 1}'
@@ -203,7 +203,7 @@ async def test_a_circuit_that_opened_passes_its_target_over() -> None:
     assert (a.calls, b.calls) == (3, 4)
 
 
-async def test_with_all_circuits_open_the_caller_is_told_at_once_and_when_to_come_back() -> None:
+async def test_with_all_circuits_open_the_call_fails_at_once_with_a_time_to_retry() -> None:
     a, b = Scripted("a", error(ProviderFailed)), Scripted("b", error(ProviderFailed))
     room = recovery(a, b, breaker=BreakerPolicy(failures=1, rest=30))
     with pytest.raises(ProvidersUnavailable):

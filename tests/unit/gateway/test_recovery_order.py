@@ -89,7 +89,7 @@ def test_every_paid_reply_is_spent_and_no_invalid_one_is_passed_on(first: list[S
 
 @given(scripts, scripts)
 @settings(max_examples=200)
-def test_a_target_whose_circuit_opened_is_not_asked_again(first: list[Step], second: list[Step]) -> None:
+def test_a_target_whose_circuit_opened_gets_no_further_attempt(first: list[Step], second: list[Step]) -> None:
     """R5: at the first failure here, so every failure of a target is its last attempt."""
     way, _ = play(first, second, attempts=4, breaker=BreakerPolicy(failures=1, rest=60))
     for before, after in pairwise(way.spending.attempts):

@@ -108,7 +108,7 @@ async def test_what_is_more_than_text_is_not_continued(script: list[Chunk | Prov
     assert b.calls == 0
 
 
-async def test_a_stream_that_nobody_can_continue_ends_in_an_error() -> None:
+async def test_a_stream_that_no_target_can_continue_ends_in_an_error() -> None:
     chunks = await recovery(Scripted("a", BROKEN), Scripted("b", error(ProviderDenied))).open(call_state(continue_streams=True))
     with pytest.raises(ProvidersUnavailable):
         await collect(chunks)

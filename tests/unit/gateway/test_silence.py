@@ -73,7 +73,7 @@ async def test_a_target_that_hangs_leaves_time_for_the_next(mode: str, seconds: 
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_caller_without_a_deadline_waits_for_a_head_start_and_not_for_the_routes_timeout(mode: str) -> None:
+async def test_without_a_deadline_a_caller_waits_for_a_head_start_not_for_the_timeout(mode: str) -> None:
     room, way = recovery(Scripted("a", HANGS), Scripted("b", "backup")), a_call(mode)
     well_known(room)
     began = time.monotonic()
@@ -174,7 +174,7 @@ async def test_calls_that_wait_are_sent_on_as_soon_as_others_have_found_out(mode
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("seconds", [2.0, 100.0])
-async def test_a_hanging_target_is_soon_asked_no_more_whatever_the_callers_deadline(mode: str, seconds: float) -> None:
+async def test_a_hanging_target_soon_rests_whatever_the_callers_deadline(mode: str, seconds: float) -> None:
     a = Scripted("a", HANGS)
     room = recovery(a, Scripted("b", "backup"), breaker=BreakerPolicy(failures=3, rest=60))
     well_known(room)
@@ -230,7 +230,7 @@ async def test_a_stream_that_hangs_in_the_middle_counts_against_its_target_and_n
     assert room.circuits.state(A) == "open"
 
 
-async def test_a_probe_stream_closes_the_circuit_at_its_end_and_one_that_is_left_gives_the_probe_back() -> None:
+async def test_a_probe_stream_closes_the_circuit_or_gives_the_probe_back_if_it_is_left() -> None:
     room = recovery(Scripted("a", "well again"), Scripted("b", "backup"), breaker=BreakerPolicy(failures=1, rest=0.01))
     room.circuits.failed(A, "provider_timeout")
     await asyncio.sleep(0.05)
@@ -244,7 +244,7 @@ async def test_a_probe_stream_closes_the_circuit_at_its_end_and_one_that_is_left
     assert room.circuits.state(A) == "closed"
 
 
-async def test_a_silent_target_is_asked_again_only_where_there_is_no_other() -> None:
+async def test_a_silent_target_is_tried_again_only_where_there_is_no_other() -> None:
     a, b = Scripted("a", error(ProviderTimeout, phase="first_token")), Scripted("b", "backup")
     await recovery(a, b).complete(call_state())
     assert (a.calls, b.calls) == (1, 1)

@@ -36,7 +36,7 @@ def shown(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("I am Ada Lovelace, order NW-10001.", "I am <name>, order NW-10001."),
         ("\U0001f600 é Zoë-Ada said: Zoë", "\U0001f600 é <name> said: <name>"),
@@ -46,9 +46,9 @@ def shown(text: str) -> str:
         ("nobody", "nobody"),
     ],
 )
-def test_a_name_is_one_token_and_a_town_or_a_number_alone_is_no_address(text: str, told: str) -> None:
-    assert shown(text) == told
-    assert json.loads(shown(json.dumps({"a": text}))) == {"a": told}
+def test_a_name_is_one_token_and_a_town_or_a_number_alone_is_no_address(text: str, expected: str) -> None:
+    assert shown(text) == expected
+    assert json.loads(shown(json.dumps({"a": text}))) == {"a": expected}
 
 
 def test_the_same_person_is_the_same_token_and_without_the_model_names_stay() -> None:
@@ -104,8 +104,8 @@ def test_the_recorder_seeks_names_in_what_was_said_and_leaves_ids_for_erasing(tm
     def kept(said: Redactor | None) -> tuple[str, str, str]:
         spill = cast("Spill", None)
         recorder = Recorder(cast("AsyncEngine", None), PLAIN, spill, on_drop=lambda _: None, said=said)
-        told = recorder._redact(record)
-        return told.user, told.request, told.response
+        stored = recorder._redact(record)
+        return stored.user, stored.request, stored.response
 
     assert kept(None) == ("Ada", record.request, record.response)
     user, request, response = kept(NAMING)

@@ -187,7 +187,7 @@ async def listener() -> AsyncIterator[tuple[int, list[Any]]]:
 
 
 @pytest.mark.parametrize("host", ["rebound.example.com", "127.0.0.1", "[::ffff:127.0.0.1]"])
-async def test_the_peer_that_is_connected_to_is_judged_whatever_the_checks_before_let_through(
+async def test_the_connected_peer_is_checked_whatever_the_earlier_checks_allowed(
     monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
     """The checks of the address and of the name are switched off: the socket alone stands between."""

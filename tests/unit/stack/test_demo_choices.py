@@ -16,12 +16,12 @@ from app.stack.vendors import label_of, simulated
 
 
 @pytest.fixture(autouse=True)
-def _nobody_chose(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_vendor_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OCTANT_OPENAI__API_KEY", "OCTANT_OPENAI__BASE_URL"):
         monkeypatch.delenv(name, raising=False)
 
 
-def test_the_simulator_stands_in_for_a_vendor_that_nobody_chose() -> None:
+def test_the_simulator_stands_in_for_a_vendor_without_a_key_or_address() -> None:
     """G5."""
     assert "openai" in simulated(load())
 

@@ -46,7 +46,7 @@ def test_what_is_in_valkey_survives_in_a_folder_and_not_without_one(tmp_path: Pa
         assert valkey.get("runs") is None
 
 
-def test_a_valkey_that_does_not_start_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
+def test_a_valkey_that_does_not_start_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
     (tmp_path / "appendonlydir").mkdir()
     (tmp_path / "appendonlydir" / "appendonly.aof.manifest").write_text("not a manifest\n")
     with pytest.raises(Misconfigured, match="Invalid AOF manifest"), embedded_valkey(tmp_path):
@@ -71,7 +71,7 @@ with embedded_valkey(pathlib.Path({str(tmp_path)!r})) as url:
 
 
 @pytest.mark.parametrize("name", ["valkey/valkey.pid", "postgres/postmaster.pid"])
-def test_a_stale_note_ends_nobody(tmp_path: Path, name: str) -> None:
+def test_a_stale_note_ends_no_process(tmp_path: Path, name: str) -> None:
     """The process id is ours, and we are neither of the two."""
     note = tmp_path / name
     note.parent.mkdir()
@@ -95,7 +95,7 @@ def test_what_is_in_postgres_survives_also_a_kill_and_a_stale_note(folder: Path)
         assert connection.execute("SELECT money FROM kept").fetchone() == (7,)
 
 
-def test_postgres_runs_with_an_empty_home_a_runtime_folder_that_is_not_there_and_a_long_path(folder: Path) -> None:
+def test_postgres_runs_with_an_empty_home_no_runtime_folder_and_a_long_path(folder: Path) -> None:
     """A socket's path ends at about 100 characters; a session that was switched by `su` names a runtime folder it has not."""
     home, deep = folder / "home", folder / ("a-folder-with-a-rather-long-name/" * 5)
     home.mkdir()

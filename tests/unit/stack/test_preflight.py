@@ -97,7 +97,7 @@ def test_each_example_value_alone_is_refused(ready: dict[str, Any], change: dict
     assert word in str(refused.value)
 
 
-def test_a_local_server_needs_no_key_and_a_provider_without_a_route_is_not_asked_for_one(ready: dict[str, Any]) -> None:
+def test_neither_a_local_server_nor_a_provider_without_a_route_needs_a_key(ready: dict[str, Any]) -> None:
     local = {"openai": {"base_url": "http://127.0.0.1:8000/v1"}, "providers": {"spare": {"base_url": "https://api.spare.dev/v1"}}}
     refuse_example_values(load(**ready | local))
     assert of_settings(load(**ready | local)) == []

@@ -146,6 +146,6 @@ def test_a_provider_that_is_real_in_the_demo_is_not_broken(demo: Demo) -> None:
 
 def test_the_note_holds_no_key_of_a_real_vendor(demo: Demo) -> None:
     with noted(demo):
-        told = json.loads((demo.folder / NOTE).read_text())
-    assert told["secret"] == fingerprint(Settings())
-    assert Settings().secret.decode() not in json.dumps(told)
+        note = json.loads((demo.folder / NOTE).read_text())
+    assert note["secret"] == fingerprint(Settings())
+    assert Settings().secret.decode() not in json.dumps(note)

@@ -96,7 +96,7 @@ def test_a_server_without_a_list_of_models_and_one_that_hangs_hold_nothing_up(pa
     assert "could not be checked" in lines[1]
 
 
-def test_a_simulated_vendor_is_named_and_asked_nothing() -> None:
+def test_a_simulated_vendor_is_named_and_gets_no_request() -> None:
     with vendor() as (url, handler):
         lines = KeyChecks(settings(url, GOOD), ["openai", "anthropic"]).lines()
     assert lines == [
@@ -106,7 +106,7 @@ def test_a_simulated_vendor_is_named_and_asked_nothing() -> None:
     assert handler.asked == []
 
 
-def test_a_server_that_needs_no_key_is_named_and_asked_nothing() -> None:
+def test_a_server_that_needs_no_key_is_named_and_gets_no_request() -> None:
     with vendor() as (url, handler):
         lines = KeyChecks(settings(url, ""), ["anthropic"]).lines()
     assert lines[1] == f"openai: real ({url}/v1)"

@@ -72,7 +72,7 @@ def test_what_is_sent_and_what_is_not_taken_is_counted() -> None:
         assert line.fates == {fate: 2_500}
 
 
-def test_a_receiver_that_hangs_holds_nobody_up_and_what_has_no_room_is_counted(receiver: Receiver) -> None:
+def test_a_hanging_receiver_delays_no_caller_and_spans_without_room_are_counted(receiver: Receiver) -> None:
     receiver.let.clear()
     line = Line(receiver, most=100, last_seconds=0.2)
     line.send(100)
