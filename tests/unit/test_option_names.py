@@ -1,4 +1,4 @@
-"""One name for one thing on the command line; earlier names still work, and no help text shows them."""
+"""Each CLI option has one name; earlier names still work, hidden from help."""
 
 from typing import Any
 

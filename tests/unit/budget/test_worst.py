@@ -1,4 +1,4 @@
-"""What `octant budget worst-case` says, and that the code and the tests it names exist (C8)."""
+"""`octant budget worst-case`: its figures, and the code and tests that it names (C8)."""
 
 import ast
 

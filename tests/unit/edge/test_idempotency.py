@@ -1,4 +1,4 @@
-"""The routes that honour an Idempotency-Key, on a real Postgres and a handler of our own (G8)."""
+"""Routes that honour an Idempotency-Key, on a real Postgres (G8)."""
 
 import asyncio
 import json
@@ -51,7 +51,7 @@ class Keys:
 
 
 class Service:
-    """One POST route on the edge's real middleware, asked over ASGI."""
+    """One POST route on the edge's real middleware, called over ASGI."""
 
     def __init__(self, engine: AsyncEngine, handler: Handler, *, max_bytes: int = 1000) -> None:
         self.outcomes: Counter[str] = Counter()

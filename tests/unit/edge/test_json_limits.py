@@ -1,4 +1,4 @@
-"""How much JSON a request may hold, counted before anything is made of it (V3, S8)."""
+"""The JSON of a request is counted before it is parsed (V3, S8)."""
 
 import json
 

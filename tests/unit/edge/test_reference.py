@@ -1,4 +1,4 @@
-"""`/` and `/docs` in development: made from the API's own document, safe under a strict policy, and not there elsewhere."""
+"""`/` and `/docs` are served in development only, under a strict policy."""
 
 import re
 from collections.abc import Iterator

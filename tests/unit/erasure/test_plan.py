@@ -1,4 +1,4 @@
-"""No table with a user's id or with text may be forgotten by the plan of erasure: whoever adds one says so beside it (O8)."""
+"""The plan of erasure names every column that may hold a user's data (O8)."""
 
 from collections.abc import Iterator
 

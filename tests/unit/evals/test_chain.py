@@ -1,4 +1,4 @@
-"""Fallback chains: no release ships with a model in it that nobody evaluated (E6)."""
+"""Fallback chains: no release ships with a model that was not evaluated (E6)."""
 
 import tomllib
 from datetime import date

@@ -1,4 +1,4 @@
-"""Chaos cases: a fault is there for one request, its end is as stated, and it counts in no share of answers (E7)."""
+"""Chaos cases: one fault for one request, with a stated end (E7)."""
 
 import json
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ def chaotic(name: str, chaos: dict[str, Any], **changes: Any) -> TinyCase:  # no
 
 
 class Stand:
-    """A service and its simulator; ``seen`` is what reached them, in order."""
+    """A service and its simulator; ``seen`` lists the requests that reached them, in order."""
 
     def __init__(self, status: int = 200, body: object = None, fallbacks: int = 0) -> None:
         self.seen: list[Any] = []
@@ -174,7 +174,7 @@ def test_a_chaos_case_expects_an_answer_or_states_an_error(tmp_path: Path) -> No
 
 
 def test_a_run_of_real_models_is_pinned_without_chaos_cases(tmp_path: Path) -> None:
-    """No fault can be injected into them; of the others none may be missing."""
+    """No fault can be injected into real models; none of the other cases may be missing."""
     cases = [case("c0"), chaotic("f0", FIRST), chaotic("f1", FIRST)]
     keep = writer(tmp_path / "run.jsonl", Head(label="a model"), "tiny")
     keep(result(cases[0]))

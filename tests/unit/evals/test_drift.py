@@ -1,4 +1,4 @@
-"""The test for drift keeps its promises on simulated scores: how often it cries wolf, and how soon it sees a real one (E9)."""
+"""The test for drift on simulated scores: false alarms, and delay of real ones (E9)."""
 
 import random
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The harness against a service over real HTTP: what is a wrong answer, and what is no answer at all."""
+"""The harness over real HTTP tells wrong answers from broken ones."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -143,7 +143,7 @@ async def test_a_few_cases_run_at_once_and_the_order_is_kept() -> None:
 
 
 async def test_after_a_few_broken_cases_the_rest_is_not_sent() -> None:
-    """A service that hangs would otherwise take an hour to be told from a good one."""
+    """Otherwise a run against a service that hangs would take an hour."""
     asked = 0
 
     def answer(_: web.Request) -> web.Response:

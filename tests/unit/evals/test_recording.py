@@ -1,4 +1,4 @@
-"""A recorded reply is found by its request, and one that was not recorded is never made up (E10)."""
+"""A reply is replayed for its own request only, and never invented (E10)."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What a run looks like to people and programs (E4)."""
+"""Reports of a run for people and for programs (E4)."""
 
 import json
 from dataclasses import replace
@@ -38,7 +38,7 @@ def judged(folder: Path) -> SuiteRun:
 
 
 def test_the_comment_on_a_pull_request_is_the_golden_file(tmp_path: Path) -> None:
-    """E4: score, change beside the pinned run by failure mode, flipped cases, cost and time. Write it anew by hand."""
+    """E4: score, change beside the pinned run by failure mode, flipped cases, cost and time. Edit the golden file by hand."""
     assert markdown([judged(tmp_path)], "simulator") == GOLDEN.read_text()
 
 

@@ -1,4 +1,4 @@
-"""What a run may be called: nobody takes the simulator's score for a model's (E10)."""
+"""Labels of runs: a simulator's score never passes for a model's (E10)."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def _no_vendor_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ],
 )
 def test_the_simulator_does_not_answer_under_a_models_name(source: Source, simulated: str) -> None:
-    """Its server's address was forgotten: without this the run would be the simulator's, and called the model's."""
+    """With the address of the server missing, the simulator would answer under the model's name."""
     with (
         pytest.raises(InvalidSuite, match=rf"the simulator would answer for {simulated}, .*OCTANT_OPENAI__API_KEY"),
         opened(source),
@@ -50,7 +50,7 @@ def test_a_vendor_that_the_run_does_not_use_may_be_simulated(monkeypatch: pytest
     monkeypatch.setenv("OCTANT_OPENAI__BASE_URL", "http://127.0.0.1:9/v1")
     with pytest.raises(InvalidSuite, match=r"answer for anthropic, .*OCTANT_ANTHROPIC__API_KEY"), opened(Source(label=LABEL)):
         pytest.fail("nothing is started")
-    with pytest.raises(InvalidSuite, match="has no target of nobody"), opened(Source(label=LABEL, provider="nobody")):
+    with pytest.raises(InvalidSuite, match="has no target of unknown"), opened(Source(label=LABEL, provider="unknown")):
         pytest.fail("nothing is started")
 
 

@@ -1,4 +1,4 @@
-"""A suite is fit to judge by, or the gate refuses it; suites are found by their folder."""
+"""The gate refuses a suite that is not sound; suites are found by folder."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The list of products: everything that is done for each of them is done for those in it, and for no other."""
+"""The service does its work for the listed products, and for no other."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""The record of an attempt holds what came back and what was wrong with it (O1, R4)."""
+"""The record of an attempt holds its reply and the violations (O1, R4)."""
 
 import json
 from contextlib import aclosing

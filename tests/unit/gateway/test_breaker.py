@@ -1,4 +1,4 @@
-"""When a target is given a rest, and when it is asked again. The clock is the test's."""
+"""Circuit breakers: a failing target rests, then gets a probe. The test holds the clock."""
 
 import pytest
 

@@ -216,7 +216,7 @@ async def test_with_all_circuits_open_the_call_fails_at_once_with_a_time_to_retr
 
 
 async def test_a_probe_that_finds_no_money_lets_the_next_call_probe() -> None:
-    """A claim that outlived its call would keep a provider resting that nobody asked."""
+    """A probe that outlived its call would keep the provider resting without a request."""
     a, b = Scripted("a", error(ProviderFailed), "well again"), Scripted("b", "backup")
     room = recovery(a, b, breaker=BreakerPolicy(failures=1, rest=0.01))
     await room.complete(call_state(attempts=1))
@@ -241,7 +241,7 @@ async def test_an_outage_is_not_multiplied_by_retries() -> None:
 
 
 async def test_a_hasty_caller_does_not_open_circuits_for_others() -> None:
-    """Deadlines of its own below the route's timeout: while others are answered, that they passed says nothing."""
+    """Its deadlines are below the route's timeout: while others are answered, a missed one says nothing of the target."""
     room = recovery(Scripted("a", "fine", *[error(ProviderTimeout)] * 6, "fine"), Scripted("b", "backup"), breaker=HASTE)
     await room.complete(call_state())
     for _ in range(6):
@@ -250,7 +250,7 @@ async def test_a_hasty_caller_does_not_open_circuits_for_others() -> None:
 
 
 async def test_hasty_callers_alone_find_out_that_a_provider_hangs() -> None:
-    """With nothing but timeouts they are right; those who leave no time at all are never asked."""
+    """If all calls time out, the target does hang; deadlines too short for any answer do not count."""
     room = recovery(Scripted("a", error(ProviderTimeout)), Scripted("b", "backup"), breaker=HASTE)
     for _ in range(6):
         await room.complete(call_state(seconds=0.5, attempts=1))

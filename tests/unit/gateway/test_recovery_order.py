@@ -1,4 +1,4 @@
-"""What holds whatever providers do: hypothesis plays every script it can think of."""
+"""Invariants of recovery under every script of providers that hypothesis generates."""
 
 import asyncio
 from itertools import pairwise
@@ -70,7 +70,9 @@ def test_the_order_of_attempts(first: list[Step], second: list[Step], attempts: 
         assert outcome != "ok", "nothing is sent after a success"
         assert outcome != "provider_rejected", "nor after a request was refused as invalid"
         if following == provider:
-            assert outcome in RETRYABLE | {"provider_rate_limited", "output_invalid"}, "only what may help is asked again"
+            assert outcome in RETRYABLE | {"provider_rate_limited", "output_invalid"}, (
+                "an attempt is repeated only where that may help"
+            )
     answered = bool(tried) and tried[-1][1] == "ok"
     assert answered != isinstance(came, OctantError), "an answer or one typed error, never both, never neither"
 

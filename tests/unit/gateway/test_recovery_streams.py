@@ -1,4 +1,4 @@
-"""Streams: fallback until the first chunk, then an error or, where the route says so, another model that goes on (R6, R7)."""
+"""Streams fall back until the first chunk, then end or continue elsewhere (R6, R7)."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -80,7 +80,7 @@ BROKEN: list[Chunk | ProviderError] = [TextDelta(0, "half "), error(ProviderGarb
 
 
 async def test_a_route_may_have_a_broken_stream_continued_by_the_next_model() -> None:
-    """R6: one stream for the caller, two attempts paid for, and the whole at the end is both."""
+    """R6: the caller gets one stream of two paid attempts; the whole reply joins both."""
     way, b = call_state(continue_streams=True), Scripted("b", "and whole")
     seen = await collect(await recovery(Scripted("a", BROKEN), b).open(way))
     assert seen[:2] == [TextDelta(0, "half "), TextDelta(0, "and whole")]

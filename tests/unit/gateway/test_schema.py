@@ -1,4 +1,4 @@
-"""JSON Schema: the verdicts are the standard's, and no schema or document costs more than it may (V3)."""
+"""JSON Schema: verdicts follow the standard, and their cost is bounded (V3)."""
 
 import contextlib
 import json
@@ -47,7 +47,7 @@ def branching(levels: int, keyword: str = "anyOf", way: str = "$ref") -> dict[st
     return {"$ref": "#a0", "$defs": {**inner, **last}}
 
 
-# What is drawn
+# Generated schemas
 
 
 def _document(drawn: random.Random, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON
@@ -161,7 +161,7 @@ def test_what_the_meta_schema_refuses_is_refused(wrong: Any) -> None:  # noqa: A
         Compiler(wrong).compiled()
 
 
-# What it may cost
+# Cost
 
 
 @pytest.mark.parametrize("keyword", ["anyOf", "allOf", "oneOf"])
@@ -182,7 +182,7 @@ def _nested(document: Any, depth: int, name: str = "x") -> Any:  # noqa: ANN401 
 
 
 def _both_ways(**keywords: Any) -> dict[str, Any]:  # noqa: ANN401 - any schema
-    """Each part of a document is looked at in two ways by each of the two ways before: without memory, 2 to the depth."""
+    """Return a schema with two branches a level: without memory, 2 to the depth checks."""
     one = {"type": "object", "properties": {"x": {"$ref": "#"}}, **keywords}
     return {"anyOf": [{**one, "title": "one"}, {**one, "title": "other"}, {"type": "integer"}]}
 
@@ -340,7 +340,7 @@ def test_a_name_that_an_unchecked_pattern_may_match_is_no_additional_property() 
     assert not judge(said('{"aa": 1}'), OutputSchema("answer", schema), ()).violations
 
 
-# What is said
+# Messages
 
 
 def test_violations_name_place_and_rule_and_stay_short_for_large_documents() -> None:
@@ -397,7 +397,7 @@ def test_an_expression_of_another_dialect_is_not_refused(expression: str) -> Non
 
 @pytest.mark.parametrize("keyword", ["anyOf", "enum"])
 def test_long_integers_are_compared_without_being_written(keyword: str) -> None:
-    """To write an integer of 4,290 digits takes the square of their number: it was eleven seconds for this reply."""
+    """Writing an integer takes time square in its digits: this reply of 4,290-digit integers took eleven seconds."""
     schema: dict[str, Any] = (
         {"enum": list(range(5_900))} if keyword == "enum" else {"anyOf": [{"const": n} for n in range(5_900)]}
     )

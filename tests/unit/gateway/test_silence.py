@@ -1,4 +1,4 @@
-"""A provider that hangs: what its callers get, what they pay, and when it is asked no more (R5a)."""
+"""A hanging provider: the callers' answers and costs, and when it rests (R5a)."""
 
 import asyncio
 import contextlib
@@ -161,7 +161,7 @@ async def test_a_caller_that_leaves_leaves_nothing_running() -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_calls_that_wait_are_sent_on_as_soon_as_others_have_found_out(mode: str) -> None:
-    """The circuit opens: nobody waits for his own head start any more."""
+    """When the circuit opens, no call waits for the end of its own head start."""
     room = recovery(Scripted("a", HANGS), Scripted("b", "backup"), breaker=BreakerPolicy(failures=2, rest=60))
     waiting = [asyncio.create_task(answer(room, a_call(mode))) for _ in range(5)]
     await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Who is called when, and what the validator finds (P1, P6)."""
+"""The rotation: the person on call at each time, and the validator's findings (P1, P6)."""
 
 from copy import deepcopy
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The OpenAI adapter against a server that says exactly what a test wants, over real HTTP."""
+"""The OpenAI adapter against a scripted server, over real HTTP."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What an operator is told after a release went live."""
+"""The messages that an operator gets after a release went live."""
 
 import time
 from typing import TYPE_CHECKING, cast

@@ -29,7 +29,7 @@ def a_reply(text: str) -> Reply:
 
 
 def flags_of(guard: Guard, text: str) -> tuple[str, ...]:
-    """What the gateway notes of a reply that says ``text``."""
+    """Return the flags that the gateway notes for a reply of ``text``."""
     pin = Pin(release="r", route=Route(name="smart", targets=(), max_output_tokens=1), prices=PriceTable("p", {}))
     outgoing = guard.outgoing(Policy.of(pin), pin, a_call(Text("hi")), "")
     outgoing.reply(a_reply(text))

@@ -1,4 +1,4 @@
-"""A system prompt that an answer gives away is seen before it is out (S4)."""
+"""An answer that leaks the system prompt is stopped before the leak is out (S4)."""
 
 import base64
 import codecs

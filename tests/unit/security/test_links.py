@@ -150,7 +150,7 @@ DEEP = '{"a": ' + "[" * 200 + '"h\\u0074tps://evil.example/"' + "]" * 200 + "}"
 
 
 def test_arguments_nested_too_deeply_to_check_are_withheld_where_a_check_blocks() -> None:
-    """It is the model's doing: a typed error, and no RecursionError that would end as status 500."""
+    """The model caused it: the error is typed, not a RecursionError that would end as status 500."""
     use = replace(a_reply("Done."), parts=(ToolUse("u", "get_order", DEEP),))
     with pytest.raises(AnswerWithheld, match="nested too deeply"):
         Outgoing(LINKS, {"foreign-link": "block"}).reply(use)

@@ -1,4 +1,4 @@
-"""Whatever is written, no page that shows what left leads elsewhere: judged by renderers that the product does not use (S4)."""
+"""No rendering of a cleaned answer leads to another host: judged by independent renderers (S4)."""
 
 import pytest
 from hypothesis import example, given, settings
@@ -143,8 +143,8 @@ def test_a_line_that_is_kept_is_one_line_that_fits_and_is_harmless(text: str, lo
 @settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.sampled_from(["a", "b"]), st.one_of(NASTY, st.lists(NASTY, max_size=2))))
 def test_a_products_answer_leaves_as_the_last_look_made_it(body: dict[str, object]) -> None:
-    looking = Outgoing(LINKS, {"foreign-link": "block"})
-    out = looking.document(body)
+    outgoing = Outgoing(LINKS, {"foreign-link": "block"})
+    out = outgoing.document(body)
     assert Outgoing(LINKS, {"foreign-link": "block"}).document(out) == out
     for value in out.values():
         for text in [value] if isinstance(value, str) else value:

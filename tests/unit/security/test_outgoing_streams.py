@@ -1,4 +1,4 @@
-"""What of a stream reaches a client before the checks of its tool calls and its reasoning are done: nothing (S2, S4)."""
+"""No part of a stream's tool calls or reasoning leaves before its checks (S2, S4)."""
 
 from collections.abc import Sequence
 from contextlib import suppress

@@ -90,7 +90,7 @@ def test_a_slow_text_is_replaced_whole(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_automaton_that_gives_up_is_noticed_and_nothing_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """RE2's set answers "nothing found" when it runs out of memory: taken at its word, it would let everything through."""
+    """RE2's set reports no match when it runs out of memory; trusting that would let everything through."""
 
     class GivesUp:
         def Match(self, _: bytes) -> list[int]:  # noqa: N802 - re2's name

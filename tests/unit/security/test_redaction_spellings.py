@@ -1,4 +1,4 @@
-"""One value in many spellings is found in all, taken away whole, and has one token (S5)."""
+"""A value in many spellings is found whole and has one token (S5)."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""JSON stays JSON when it is redacted, however it is nested; what cannot be read is text; nothing passes on failure (S5)."""
+"""JSON stays JSON when it is redacted; unreadable JSON counts as text (S5)."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A local file of what Postgres said last is believed while it is ours and young."""
+"""A local copy of a Postgres value counts while it is ours and young."""
 
 import time
 from pathlib import Path

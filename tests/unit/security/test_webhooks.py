@@ -190,7 +190,7 @@ async def listener() -> AsyncIterator[tuple[int, list[Any]]]:
 async def test_the_connected_peer_is_checked_whatever_the_earlier_checks_allowed(
     monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
-    """The checks of the address and of the name are switched off: the socket alone stands between."""
+    """The checks of address and name are switched off: only the check of the socket remains."""
     monkeypatch.setattr(webhooks, "check_url", lambda *_: None)
     monkeypatch.setattr(webhooks, "PublicOnly", Rebinding)
     async with listener() as (port, seen), webhooks.session(frozenset()) as http:

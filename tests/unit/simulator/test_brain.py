@@ -1,4 +1,4 @@
-"""The simulator answers by its own rules, and by a product's where the product has an answer."""
+"""The simulator answers by a product's rules first, then by its own."""
 
 import json
 

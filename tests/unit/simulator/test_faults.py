@@ -1,4 +1,4 @@
-"""What can be broken, when, and what is refused as no fault."""
+"""Injected faults: their kinds, their schedule, and refusals of invalid ones."""
 
 import time
 from typing import Any

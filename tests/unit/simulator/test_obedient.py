@@ -1,4 +1,4 @@
-"""The worst model does harm: were it tame, the tests of the boundary would show nothing."""
+"""The obedient model does harm; otherwise tests of the boundary would prove nothing."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""The embedded stores: data that survives, homes that are empty, paths that are long, left-overs that are ended (G5)."""
+"""The embedded stores keep data and run at any path (G5)."""
 
 import os
 import shutil
@@ -81,7 +81,7 @@ def test_a_stale_note_ends_no_process(tmp_path: Path, name: str) -> None:
 
 
 def test_what_is_in_postgres_survives_also_a_kill_and_a_stale_note(folder: Path) -> None:
-    """Killed with everything in it, and the process id in its note has gone to somebody else."""
+    """Postgres was killed, and the process id in its note belongs to another process now."""
     with embedded_postgres(folder / "pg") as url:
         with connect(url) as connection:
             connection.execute("CREATE TABLE kept AS SELECT 7 AS money")
@@ -96,7 +96,7 @@ def test_what_is_in_postgres_survives_also_a_kill_and_a_stale_note(folder: Path)
 
 
 def test_postgres_runs_with_an_empty_home_no_runtime_folder_and_a_long_path(folder: Path) -> None:
-    """A socket's path ends at about 100 characters; a session that was switched by `su` names a runtime folder it has not."""
+    """A socket's path has at most about 100 characters; a session switched by `su` names a runtime folder that does not exist."""
     home, deep = folder / "home", folder / ("a-folder-with-a-rather-long-name/" * 5)
     home.mkdir()
     deep.mkdir(parents=True)

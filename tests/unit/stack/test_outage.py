@@ -1,4 +1,4 @@
-"""What `make outage` makes of what callers saw: kept, not kept, or not judged (R10)."""
+"""`make outage` judges the callers' results: kept, not kept, or not judged (R10)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Production refuses example values, placeholders and missing keys, each with a sentence that says what to do (P6)."""
+"""Production refuses example values, placeholders and missing keys, with a remedy (P6)."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Child processes: stopped whatever they do, and what a killed run left is found without hitting anybody else."""
+"""Child processes of a run, and left-overs of a killed one, are stopped."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The note of a running demo: believed while that demo runs, its stores answer, and the file is this user's alone."""
+"""The note of a demo counts while the demo runs and its stores answer."""
 
 import json
 import os

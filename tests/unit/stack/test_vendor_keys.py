@@ -1,4 +1,4 @@
-"""The demo says which vendor is real, which simulated, and whether a key is taken; all against servers on this machine."""
+"""The demo reports real and simulated vendors, and whether a key is accepted."""
 
 import threading
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ GOOD, WRONG = "sk-good", "sk-wrong"
 
 
 class Vendor(BaseHTTPRequestHandler):
-    """Lists its models to whoever has the right key; ``/moved`` leads elsewhere, ``/hangs`` never answers."""
+    """Lists its models for the right key; ``/moved`` leads elsewhere, ``/hangs`` never answers."""
 
     asked: list[tuple[str, dict[str, str]]]
     released: threading.Event

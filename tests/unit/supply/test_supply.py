@@ -1,4 +1,4 @@
-"""What the audit looks for is found when it is there (S9)."""
+"""The audit finds planted secrets, licences and advisories (S9)."""
 
 import json
 import subprocess
@@ -119,7 +119,7 @@ def test_what_this_environment_has_installed_may_be_shipped() -> None:
 def test_a_service_without_advisories_is_reported_and_the_lock_is_not_sent(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A mirror that knows no advisories skips every package: that must not look like none was found."""
+    """A mirror without advisories skips every package: that must not look like a clean result."""
     asked: list[tuple[str, ...]] = []
 
     def mirror(*words: str) -> dict[str, list[dict[str, object]]]:

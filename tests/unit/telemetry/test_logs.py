@@ -17,7 +17,7 @@ from app.telemetry import logs
 
 
 class Lines:
-    """What was logged, as JSON."""
+    """The logged lines, parsed from JSON."""
 
     def __init__(self) -> None:
         self.stream = io.StringIO()

@@ -1,4 +1,4 @@
-"""Spans on their way: bounded, each counted once, and nobody waits for a receiver (O4)."""
+"""Export of spans: bounded, each counted once, without delay for callers (O4)."""
 
 import threading
 import time
@@ -47,7 +47,7 @@ def free_port() -> int:
 
 
 class Line:
-    """A tracer whose spans go to a receiver, and what became of them."""
+    """A tracer whose spans go to a receiver, with their counts."""
 
     def __init__(self, receiver: Receiver, **limits: float) -> None:
         self.fates: Counter[str] = Counter()
