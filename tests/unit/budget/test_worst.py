@@ -18,7 +18,7 @@ def tenant(**caps: MicroUSD | None) -> Tenant:
 
 
 @pytest.mark.parametrize("place", [*worst.ENFORCED_BY, *worst.PROVEN_BY])
-def test_what_it_names_exists(place: str) -> None:
+def test_the_code_and_tests_that_it_names_exist(place: str) -> None:
     path, _, name = place.partition("::")
     file = ROOT / path
     assert file.is_file()

@@ -54,7 +54,7 @@ def test_a_budget_refusal_carries_its_figures() -> None:
     assert b"2026-01-02T00:00:00+00:00" in body
 
 
-def test_a_wait_tells_how_long_in_whole_seconds() -> None:
+def test_a_wait_states_its_length_in_whole_seconds() -> None:
     _, headers, _ = render(RateLimited("slow down", retry_after=0.2), "openai", "r")
     assert headers["retry-after"] == "1"
 

@@ -156,9 +156,7 @@ NOT_KEPT = [UnknownModel("no"), ProvidersUnavailable("no"), ValueError("a defect
 @pytest.mark.parametrize(
     ("error", "kept"), [(e, True) for e in KEPT] + [(e, False) for e in NOT_KEPT], ids=lambda v: repr(v)[:20]
 )
-async def test_what_will_not_change_is_kept_and_everything_else_frees_the_key(
-    engine: AsyncEngine, error: Exception, kept: bool
-) -> None:
+async def test_a_final_answer_is_kept_and_every_other_frees_the_key(engine: AsyncEngine, error: Exception, kept: bool) -> None:
     service, key = Service(engine, raising(error)), uuid4().hex
     first, again = await service.post(key), await service.post(key)
     assert response_of(first)[:2] == response_of(again)[:2] or not kept
@@ -191,7 +189,7 @@ async def test_a_replay_is_recorded_with_its_caller_and_the_request_it_repeats(e
     assert replay.seconds > 0
 
 
-async def test_what_is_wrong_with_another_header_is_not_kept(engine: AsyncEngine) -> None:
+async def test_an_error_in_another_header_is_not_kept(engine: AsyncEngine) -> None:
     """Headers are no part of the fingerprint: the corrected request has the same."""
     service, key = Service(engine, fine), uuid4().hex
     assert response_of(await service.post(key, headers=[(b"octant-deadline-ms", b"soon")]))[0] == 400

@@ -58,7 +58,7 @@ def test_a_file_of_two_suites_keeps_their_results_apart(tmp_path: Path) -> None:
     assert runs.resumed(path, "other", CASES, head)["c0", 0].passed is False
 
 
-def test_what_changed_since_or_broke_is_run_again(tmp_path: Path) -> None:
+def test_a_case_that_changed_or_broke_is_run_again(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     head = run_of([result(CASES[0]), result(CASES[1], broken="HTTP 503"), result(CASES[2])], path).head
     changed = [CASES[0], CASES[1], case("c2", question="Another?")]

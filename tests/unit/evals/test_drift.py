@@ -52,7 +52,7 @@ def test_a_product_that_gets_better_raises_no_alarm() -> None:
     assert found_after(lambda n: 0.4 - 0.3 * (n >= CHANGE), STEADY, chance) is None
 
 
-def test_nothing_is_said_before_enough_was_seen() -> None:
+def test_there_is_no_verdict_before_enough_scores() -> None:
     assert found_after(lambda n: float(n >= 20), FIRST - 1, random.Random(1)) is None  # noqa: S311 - no chance in it
     assert found_after(lambda n: float(n >= 20), FIRST, random.Random(1)) == FIRST  # noqa: S311 - no chance in it
 

@@ -93,7 +93,7 @@ def test_percentiles_are_values_that_were_measured() -> None:
     assert (percentile([3.0, 1.0, 2.0], 0.5), percentile([1.0], 0.95), percentile([], 0.5)) == (2.0, 1.0, 0.0)
 
 
-def test_the_report_says_what_answered_at_what_cost_and_which_cases_failed() -> None:
+def test_the_report_names_models_costs_and_failed_cases() -> None:
     """E4, E10: the simulator's score is labelled as the simulator's."""
     results = [result(), result("failed", name="two")]
     report = markdown([SuiteRun("tiny", results, verdict(results, thresholds()), thresholds())], "simulator")

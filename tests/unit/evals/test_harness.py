@@ -92,7 +92,7 @@ async def test_the_products_own_failure_is_a_failed_case(code: str) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-async def test_what_cannot_be_judged_is_broken_and_never_a_pass(response: web.Response, why: str) -> None:
+async def test_an_answer_that_cannot_be_judged_is_broken_and_never_passes(response: web.Response, why: str) -> None:
     """E3."""
     (result,) = await results_of(lambda _: response)
     assert not result.passed
@@ -144,13 +144,13 @@ async def test_a_few_cases_run_at_once_and_the_order_is_kept() -> None:
 
 async def test_after_a_few_broken_cases_the_rest_is_not_sent() -> None:
     """Otherwise a run against a service that hangs would take an hour."""
-    asked = 0
+    requests = 0
 
     def answer(_: web.Request) -> web.Response:
-        nonlocal asked
-        asked += 1
+        nonlocal requests
+        requests += 1
         return web.json_response({}, status=500)
 
     results = await results_of(answer, copies(40))
-    assert MOST_BROKEN <= asked < MOST_BROKEN + CONCURRENCY
+    assert MOST_BROKEN <= requests < MOST_BROKEN + CONCURRENCY
     assert all(result.broken for result in results)

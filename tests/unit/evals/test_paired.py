@@ -52,7 +52,7 @@ def test_a_failure_mode_that_collapses_is_named_and_the_others_are_not() -> None
     assert (modes["wrong_tool"].before, modes["wrong_tool"].after) == (1.0, 0.25)
 
 
-def test_what_improved_is_called_better() -> None:
+def test_an_improvement_is_called_better() -> None:
     overall, modes = compare({"wrong_tool": [WON] * 14 + [KEPT] * 2})
     assert (overall.word, modes["wrong_tool"].word) == ("better", "better")
 

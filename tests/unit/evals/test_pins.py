@@ -92,7 +92,7 @@ def repository(tmp_path: Path, baseline: Baseline) -> TinySuite:
     return suite
 
 
-def test_a_change_that_pins_anew_still_shows_what_it_flipped(repository: TinySuite, baseline: Baseline, tmp_path: Path) -> None:
+def test_a_change_that_pins_anew_still_shows_its_flips(repository: TinySuite, baseline: Baseline, tmp_path: Path) -> None:
     """Otherwise an accepted loss would be hidden from the reviewer of the change."""
     results = [result(one, passed=one.id not in {"c3", "c4"}) for one in CASES]
     kept = baseline.runs["simulator"]

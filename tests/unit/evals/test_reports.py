@@ -48,13 +48,13 @@ def test_the_comment_can_be_found_again_and_labels_what_answered(tmp_path: Path)
     assert "(simulator, replayed from a recording)" in report.splitlines()[0]
 
 
-def test_the_json_report_tells_the_comparison(tmp_path: Path) -> None:
+def test_the_json_report_holds_the_comparison(tmp_path: Path) -> None:
     comparison = json.loads(json.dumps(as_json([judged(tmp_path)], "simulator")))["suites"]["tiny"]["comparison"]
     assert (comparison["modes"]["wrong_tool"]["verdict"], comparison["overall"]["verdict"]) == ("worse", "not shown worse")
     assert (comparison["won"], comparison["new"], len(comparison["lost"])) == (["leak-0"], ["new-one"], 7)
 
 
-def test_junit_tells_failed_from_broken() -> None:
+def test_junit_separates_failed_from_broken() -> None:
     results = [result(CASES[0]), result(CASES[1], passed=False), result(CASES[2], broken="HTTP 503 \x00")]
     run = SuiteRun("tiny", results, judge(CASES[:3], results, THRESHOLDS), THRESHOLDS)
     root = ET.fromstring(junit([run], "simulator"))  # noqa: S314 - our own
@@ -101,7 +101,7 @@ def test_the_page_is_whole_says_what_failed_and_runs_nothing_that_a_model_wrote(
     assert tags.open == []
     assert "<script>alert(1)</script>" in tags.text
     assert "Answered by: simulator <b>" in tags.text
-    for word in ("tool-3", "leak-0", "worse than the pinned run", METRIC):
-        assert word in tags.text
+    for part in ("tool-3", "leak-0", "worse than the pinned run", METRIC):
+        assert part in tags.text
     assert 'name="viewport"' in html
     assert "prefers-color-scheme: dark" in html

@@ -148,7 +148,7 @@ def test_a_refused_request_is_not_the_providers_failure(
     assert circuits.state(A) == state
 
 
-def test_what_is_not_the_providers_doing_counts_for_nothing(circuits: Circuits) -> None:
+def test_an_error_that_the_provider_did_not_cause_counts_for_nothing(circuits: Circuits) -> None:
     for _ in range(5):
         with pytest.raises(KeyError), circuits.watch(A, given=60, wanted=45):
             raise KeyError

@@ -31,18 +31,18 @@ def all_of(targets: Sequence[Target]) -> tuple[Target, ...]:
     return tuple(targets)
 
 
-def said(role: str, text: str) -> Message:
+def turn(role: str, text: str) -> Message:
     return Message(role, (Text(text),))  # type: ignore[arg-type]
 
 
 TALK = (
-    said("user", "first " * 50),
+    turn("user", "first " * 50),
     Message("assistant", (ToolUse("t1", "look", "{}"),)),
     Message("user", (ToolResult("t1", (Text("found " * 50),)),)),
-    said("assistant", "there you are"),
-    said("user", "second"),
-    said("assistant", "yes?"),
-    said("user", "last"),
+    turn("assistant", "there you are"),
+    turn("user", "second"),
+    turn("assistant", "yes?"),
+    turn("user", "last"),
 )
 
 

@@ -35,9 +35,9 @@ def test_a_long_limit_counts_only_what_the_fastest_model_can_have_made_by_then()
 
 
 async def test_an_input_that_is_not_known_is_priced_at_the_dearest_way_to_read_it() -> None:
-    way = call_state(attempts=1)
+    state = call_state(attempts=1)
     tiers = (Price(1_000_000, 1_000_000, 100_000, 2_000_000),)  # writing to the cache costs twice the input
-    way.spending.prices = PriceTable("p", {(t.provider, t.model): tiers for t in way.targets})
+    state.spending.prices = PriceTable("p", {(t.provider, t.model): tiers for t in state.targets})
     with pytest.raises(OctantError):
-        await recovery(Scripted("a", error(ProviderTimeout)), Scripted("b", error(ProviderTimeout))).complete(way)
-    assert way.spending.attempts[0].cost == way.worst_case(A) == 2 * way.input_tokens + 100
+        await recovery(Scripted("a", error(ProviderTimeout)), Scripted("b", error(ProviderTimeout))).complete(state)
+    assert state.spending.attempts[0].cost == state.worst_case(A) == 2 * state.input_tokens + 100

@@ -36,7 +36,7 @@ def call(output: dict[str, Any] | None = None, *tools: dict[str, Any]) -> Call:
     )
 
 
-def said(text: str) -> Reply:
+def reply_of(text: str) -> Reply:
     return Reply(parts=(Text(text),), stop="end", usage=Usage(), provider="p", model="m")
 
 
@@ -244,10 +244,10 @@ def test_work_that_doubles_with_the_depth_of_a_document_is_done_once_for_each_pa
     assert steps < 5_000
 
 
-def test_what_cannot_be_checked_in_time_is_said_to_the_caller_not_of_the_provider() -> None:
+def test_output_that_cannot_be_checked_in_time_is_the_callers_error() -> None:
     schema, document = HOSTILE["names by many patterns"]
     with pytest.raises(OutputUnchecked, match="Use a simpler schema"):
-        judge(said(json.dumps(document)), OutputSchema("answer", schema), ())
+        judge(reply_of(json.dumps(document)), OutputSchema("answer", schema), ())
     use = ToolUse("1", "t", json.dumps(document))
     with pytest.raises(OutputUnchecked):
         judge(
@@ -330,14 +330,14 @@ def test_a_pattern_without_linear_time_is_unchecked_and_reported_to_the_caller(p
         compiled(pattern)
     schema = {"type": "string", "pattern": pattern}
     assert check_schemas(call(schema))
-    assert not judge(said('"xyz"'), OutputSchema("answer", schema), ()).violations
-    assert judge(said("5"), OutputSchema("answer", schema), ()).violations
+    assert not judge(reply_of('"xyz"'), OutputSchema("answer", schema), ()).violations
+    assert judge(reply_of("5"), OutputSchema("answer", schema), ()).violations
     assert not check_schemas(call({"type": "string", "pattern": "^a"}))
 
 
 def test_a_name_that_an_unchecked_pattern_may_match_is_no_additional_property() -> None:
     schema = {"patternProperties": {r"(a)\1": {}}, "additionalProperties": False}
-    assert not judge(said('{"aa": 1}'), OutputSchema("answer", schema), ()).violations
+    assert not judge(reply_of('{"aa": 1}'), OutputSchema("answer", schema), ()).violations
 
 
 # Messages
@@ -345,7 +345,7 @@ def test_a_name_that_an_unchecked_pattern_may_match_is_no_additional_property() 
 
 def test_violations_name_place_and_rule_and_stay_short_for_large_documents() -> None:
     schema = {"additionalProperties": {"enum": [f"value {n}" for n in range(10_000)]}}
-    found = judge(said(json.dumps({"k" * 100_000: "x", "b c": 1})), OutputSchema("answer", schema), ()).violations
+    found = judge(reply_of(json.dumps({"k" * 100_000: "x", "b c": 1})), OutputSchema("answer", schema), ()).violations
     assert len(found) == 2
     assert max(map(len, found)) < 600
     assert '$["b c"]: enum ["value 0", "value 1"' in found[1]
@@ -355,19 +355,19 @@ def test_a_large_document_that_fails_at_its_end_still_gets_its_reason() -> None:
     schema = {"items": {"properties": {f"p{n}": {"type": "string"} for n in range(10)}}}
     document = [{f"p{n}": "x" for n in range(10)} for _ in range(1_000)]
     document[-1]["p3"] = 4  # type: ignore[assignment]
-    assert judge(said(json.dumps(document)), OutputSchema("answer", schema), ()).violations == ('$[999].p3: type "string"',)
+    assert judge(reply_of(json.dumps(document)), OutputSchema("answer", schema), ()).violations == ('$[999].p3: type "string"',)
 
 
 def test_a_price_is_a_multiple_of_a_cent() -> None:
     """19.99 / 0.01 is 1998.9999999999998 in binary."""
     price = OutputSchema("answer", {"multipleOf": 0.01})
-    assert not judge(said("19.99"), price, ()).violations
-    assert judge(said("19.995"), price, ()).violations
-    assert not judge(said("1" + "0" * 400), price, ()).violations
+    assert not judge(reply_of("19.99"), price, ()).violations
+    assert judge(reply_of("19.995"), price, ()).violations
+    assert not judge(reply_of("1" + "0" * 400), price, ()).violations
 
 
 def test_numbers_longer_than_python_reads_are_a_violation() -> None:
-    assert judge(said("1" * 1_000_000), OutputSchema("answer", {"type": "integer"}), ()).violations
+    assert judge(reply_of("1" * 1_000_000), OutputSchema("answer", {"type": "integer"}), ()).violations
 
 
 def test_a_schema_within_that_has_an_id_of_its_own_is_refused_by_name() -> None:
@@ -401,7 +401,7 @@ def test_long_integers_are_compared_without_being_written(keyword: str) -> None:
     schema: dict[str, Any] = (
         {"enum": list(range(5_900))} if keyword == "enum" else {"anyOf": [{"const": n} for n in range(5_900)]}
     )
-    reply = said(json.dumps([int("7" * 4_290)] * 8))
+    reply = reply_of(json.dumps([int("7" * 4_290)] * 8))
     began = time.thread_time()
     with contextlib.suppress(OutputUnchecked):
         judge(reply, OutputSchema("x", {"items": schema}), ())

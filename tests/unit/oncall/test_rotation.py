@@ -73,7 +73,7 @@ def test_a_change_of_the_clocks_moves_no_turn() -> None:
         assert duty.until == datetime(*day, 9, tzinfo=BERLIN)
 
 
-def test_who_is_last_is_called_after_every_schedule_and_always() -> None:
+def test_the_person_named_last_is_called_after_every_schedule_and_always() -> None:
     duties = rotation(last=["dan"]).on_call(datetime(2026, 11, 3, 12, tzinfo=BERLIN))
     assert [(d.person.name, d.until is None) for d in duties] == [("Ann", False), ("Cat", False), ("Dan", True)]
 

@@ -93,7 +93,7 @@ def test_an_attack_is_flagged_wherever_it_comes_from(guard: Guard, text: str, fl
         "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f",
     ],
 )
-def test_what_customers_write_is_not_flagged(guard: Guard, text: str) -> None:
+def test_ordinary_texts_of_customers_are_not_flagged(guard: Guard, text: str) -> None:
     assert guard.screen(a_call(Text(text))) == ()
 
 

@@ -142,7 +142,7 @@ def test_a_line_that_is_kept_is_one_line_that_fits_and_is_harmless(text: str, lo
 
 @settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.sampled_from(["a", "b"]), st.one_of(NASTY, st.lists(NASTY, max_size=2))))
-def test_a_products_answer_leaves_as_the_last_look_made_it(body: dict[str, object]) -> None:
+def test_a_products_answer_leaves_unchanged_by_a_second_check(body: dict[str, object]) -> None:
     outgoing = Outgoing(LINKS, {"foreign-link": "block"})
     out = outgoing.document(body)
     assert Outgoing(LINKS, {"foreign-link": "block"}).document(out) == out

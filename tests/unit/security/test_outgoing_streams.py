@@ -23,14 +23,14 @@ def watching(actions: dict[str, str]) -> Outgoing:
     return Outgoing(Links(frozenset({"northwind.example"})), actions, canary=CANARY, system=SYSTEM)  # type: ignore[arg-type]
 
 
-def a_stream(*, said: str = "One moment, please. ", thought: str = "Look it up.", argument: str) -> list[Chunk]:
+def a_stream(*, text: str = "One moment, please. ", thought: str = "Look it up.", argument: str) -> list[Chunk]:
     """A stream of reasoning, text and two tool calls, cut small, in the order in which a vendor sends it."""
     first, second = '{"q": "shipping"}', f'{{"note": "{argument}"}}'
-    parts = (Thinking(thought, "sig"), Text(said), ToolUse("t1", "search", first), ToolUse("t2", "note", second))
+    parts = (Thinking(thought, "sig"), Text(text), ToolUse("t1", "search", first), ToolUse("t2", "note", second))
     return [
         *(ThinkingDelta(0, letter) for letter in thought),
         ThinkingDelta(0, signature="sig"),
-        *(TextDelta(1, letter) for letter in said),
+        *(TextDelta(1, letter) for letter in text),
         ToolUseStart(2, "t1", "search"),
         *(ToolUseDelta(2, letter) for letter in first),
         ToolUseStart(3, "t2", "note"),

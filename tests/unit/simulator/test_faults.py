@@ -29,7 +29,7 @@ def test_every_kind_is_understood_with_its_defaults(kind: str) -> None:
     ],
     ids=str,
 )
-def test_what_is_no_fault_is_refused_with_a_reason(body: Any) -> None:  # noqa: ANN401 - any JSON
+def test_an_invalid_fault_is_refused_with_a_reason(body: Any) -> None:  # noqa: ANN401 - any JSON
     with pytest.raises(BadFault, match=r"\w+ \w+"):
         parse(body)
 

@@ -80,7 +80,7 @@ def test_a_program_that_does_not_exist_leaves_no_note(tmp_path: Path) -> None:
     assert list((tmp_path / "run").iterdir()) == []
 
 
-def test_what_a_killed_run_left_is_stopped(tmp_path: Path, stranger: "subprocess.Popen[bytes]") -> None:
+def test_left_overs_of_a_killed_run_are_stopped(tmp_path: Path, stranger: "subprocess.Popen[bytes]") -> None:
     note = note_of(tmp_path, json.dumps({"pid": stranger.pid, "started": psutil.Process(stranger.pid).create_time()}))
     assert stop_left_overs(tmp_path) == ["part"]
     assert stranger.poll() is not None

@@ -120,16 +120,16 @@ def test_a_service_without_advisories_is_reported_and_the_lock_is_not_sent(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A mirror without advisories skips every package: that must not look like a clean result."""
-    asked: list[tuple[str, ...]] = []
+    calls: list[tuple[str, ...]] = []
 
     def mirror(*words: str) -> dict[str, list[dict[str, object]]]:
-        asked.append(words)
+        calls.append(words)
         return {"dependencies": [{"name": "jinja2", "skip_reason": "not found"}]}
 
     monkeypatch.setattr(advisories, "_ask", mirror)
     assert advisories.report(Path("run.lock")) is advisories.Answer.NONE
     assert "NOT CHECKED" in capsys.readouterr().out
-    assert len(asked) == 1
+    assert len(calls) == 1
 
 
 def test_an_advisory_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -122,7 +122,7 @@ def test_worker_processes_add_up(tmp_path: Path) -> None:
 SUFFIXES = {"seconds": "_seconds", "dollars": "_dollars", "bytes": "_bytes", "ratio": "_ratio", "tokens": "_tokens"}
 
 
-def test_a_name_tells_its_unit_and_every_label_has_a_bound() -> None:
+def test_a_name_states_its_unit_and_every_label_has_a_bound() -> None:
     for declared in CATALOGUE:
         if declared.unit in SUFFIXES:
             assert SUFFIXES[declared.unit] in f"{declared.name.removesuffix('_total')}", declared.name

@@ -21,10 +21,10 @@ class Receiver(SpanExporter):
         self.result = result
         self.let = threading.Event()
         self.let.set()
-        self.asked = threading.Event()
+        self.called = threading.Event()
 
     def export(self, spans: object) -> SpanExportResult:
-        self.asked.set()
+        self.called.set()
         self.let.wait(60)
         if isinstance(self.result, Exception):
             raise self.result
@@ -76,7 +76,7 @@ def test_a_hanging_receiver_delays_no_caller_and_spans_without_room_are_counted(
     receiver.let.clear()
     line = Line(receiver, most=100, last_seconds=0.2)
     line.send(100)
-    assert receiver.asked.wait(10)
+    assert receiver.called.wait(10)
     began = time.perf_counter()
     line.send(50)
     line.sending.shutdown()
