@@ -41,7 +41,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Keys:
-    """Knows one caller, whatever is sent."""
+    """Accepts every key, always as the same caller."""
 
     def knows(self, _: str) -> bool:
         return True
@@ -107,7 +107,7 @@ class Service:
 
 
 def response_of(sent: list[Message]) -> tuple[int, bytes, bool]:
-    """Status, body, and whether it is a replay."""
+    """Return the status, the body, and whether it is a replay."""
     return (
         sent[0]["status"],
         b"".join(m.get("body", b"") for m in sent[1:]),
@@ -131,7 +131,7 @@ async def fine(_: Request) -> Response:
 
 
 def test_every_post_of_every_product_honours_the_key() -> None:
-    """A new path that makes calls must not forget it."""
+    """Every new path that makes calls needs it."""
     parts = FeatureParts(**dict.fromkeys((each.name for each in fields(FeatureParts)), cast("Any", None)))
     routers = (chat.router(cast("Any", None)), *(feature.router(parts) for feature in installed()), jobs.router(frozenset()))
     routes = [route for router in routers for route in router.routes]

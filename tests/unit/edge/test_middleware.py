@@ -1,4 +1,4 @@
-"""The first and last thing a request meets, on a bare ASGI application."""
+"""The outermost layer of every request, on a bare ASGI application."""
 
 import asyncio
 import json
@@ -125,7 +125,7 @@ async def test_a_body_over_the_limit_is_refused_by_its_length_and_as_it_comes(he
 
 
 async def test_every_answer_carries_its_trace_whatever_refuses_the_request() -> None:
-    """G10: the limits of head and body, a failure of ours, a handler's own answer; a health check's leads to its log line."""
+    """G10: for refused heads and bodies, our failures and a handler's own answers; a health check's leads to its log line."""
 
     async def breaks(receive: Receive, send: Send) -> None:
         raise ValueError

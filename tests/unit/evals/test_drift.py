@@ -16,7 +16,7 @@ CHANGE = 500
 
 
 def found_after(failing: Callable[[int], float], longest: int, chance: random.Random) -> int | None:
-    """After how many scores it says so; None if it never does."""
+    """Return the number of scores until drift is reported; None if it never is."""
     drift = Drift()
     for n in range(longest):
         drift = drift.after(AT, failed=chance.random() < failing(n))

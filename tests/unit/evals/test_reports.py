@@ -24,7 +24,7 @@ CASES = [*(case(f"tool-{n}") for n in range(12)), *(case(f"leak-{n}", "pii_leak"
 
 
 def pinned(folder: Path) -> PinnedRun:
-    """Everything passed but leak-0; new-one was not there."""
+    """The pinned run: every case but leak-0 passed; new-one did not exist."""
     keep = writer(folder / "before.jsonl", Head(label="simulator"), "tiny")
     for one in CASES[:-1]:
         keep(result(one, passed=one.id != "leak-0"))

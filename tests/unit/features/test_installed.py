@@ -69,7 +69,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 
 
 def test_a_products_name_is_its_folders() -> None:
-    """Its prompts and migrations are found by it."""
+    """The name is also the folder of its prompts and migrations."""
     assert [f"app.features.{feature.name}" for feature in installed()] == list(PRODUCTS)
     folders = {path.parent.name for path in (ROOT / "app/features").glob("*/__init__.py")}
     assert {feature.name for feature in installed()} == folders

@@ -1,4 +1,4 @@
-"""How a call over its cap is degraded before it is refused (C4)."""
+"""A call over its cap is degraded before it is refused (C4)."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Is a reply valid, can it be read, and is nothing guessed (R4)."""
+"""Replies are parsed and validated, and nothing is guessed (R4)."""
 
 import json
 
@@ -59,7 +59,7 @@ def test_what_is_cut_doubled_or_no_json_is_not_guessed(text: str) -> None:
     assert not verdict.parsed
 
 
-def test_a_reply_cut_off_by_its_length_is_never_read_tolerantly() -> None:
+def test_a_reply_cut_off_by_its_length_is_never_read_leniently() -> None:
     assert judge(reply_of(Text('{"n": 1}, and'), stop="max_tokens"), SCHEMA, ()).violations
 
 

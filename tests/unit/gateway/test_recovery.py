@@ -1,4 +1,4 @@
-"""The order in which things are tried, on providers faked at our own port."""
+"""The order of attempts, on providers faked at our own port."""
 
 import time
 
@@ -117,7 +117,7 @@ async def test_invalid_output_is_repaired_by_one_call_that_names_what_is_wrong()
 
 
 async def test_a_repair_is_held_for_with_what_it_sends_more() -> None:
-    """C6: its request is longer than the first."""
+    """C6: the repair's request is longer than the first."""
     state = call_state(output=SCHEMA)
     assert state.spending.hold is not None
     state.spending.hold.amount = state.worst_first_attempt()
@@ -126,7 +126,7 @@ async def test_a_repair_is_held_for_with_what_it_sends_more() -> None:
 
 
 async def test_a_model_that_fails_its_repair_gets_no_third_attempt() -> None:
-    """R4: the next model is."""
+    """R4: the next model gets one."""
     a, b, state = Scripted("a", '{"n": "no"}'), Scripted("b", '{"n": 1}'), call_state(output=SCHEMA)
     assert (await recovery(a, b).complete(state)).text == '{"n": 1}'
     assert outcomes(state) == [("a", "output_invalid"), ("a", "output_invalid"), ("b", "ok")]
@@ -197,7 +197,7 @@ async def test_a_feature_s_last_resort_answers_when_no_model_does_and_says_so() 
 
 
 async def test_a_circuit_that_opened_passes_its_target_over() -> None:
-    """R5: after three failed calls the fourth does not ask it."""
+    """R5: after three failed calls the fourth sends it no request."""
     a, b = Scripted("a", error(ProviderTimeout)), Scripted("b", "backup")
     room = recovery(a, b, breaker=BreakerPolicy(failures=3, rest=60))
     for _ in range(4):

@@ -42,7 +42,7 @@ scripts = st.lists(steps, min_size=1, max_size=6)
 def play(
     first: list[Step], second: list[Step], *, attempts: int, breaker: BreakerPolicy | None = None
 ) -> tuple[CallState, object]:
-    """Run one call; return its state and what came of it."""
+    """Run one call; return its state and its reply or error."""
 
     async def run() -> object:
         try:

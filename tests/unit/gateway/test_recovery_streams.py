@@ -51,7 +51,7 @@ async def test_a_stream_that_breaks_after_its_first_chunk_ends_in_an_error_and_i
 
 
 async def test_a_stream_that_the_client_leaves_counts_all_that_the_model_can_have_made() -> None:
-    """R7: what was made and never arrived is billed too."""
+    """R7: tokens that were generated and never arrived are billed too."""
     state = call_state()
     chunks = await recovery(Scripted("a", [TextDelta(0, "half"), TextDelta(0, "more")]), Scripted("b", "x")).open(state)
     assert await anext(chunks) == TextDelta(0, "half")

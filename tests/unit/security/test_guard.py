@@ -1,4 +1,4 @@
-"""Fences, screens and link checks in first form (S2, S4)."""
+"""Fences, screens and link checks (S2, S4)."""
 
 import pytest
 

@@ -48,7 +48,7 @@ def test_a_document_keeps_its_shape_and_redacting_it_again_changes_nothing(value
 
 
 def _shape(value: Any) -> Any:  # noqa: ANN401
-    """Objects and lists with their sizes, whatever stands in them."""
+    """Return objects and lists with their sizes, without their values."""
     if isinstance(value, dict):
         return {"size": len(value), "in": sorted(str(_shape(inner)) for inner in value.values())}
     return [_shape(inner) for inner in value] if isinstance(value, list) else "leaf"

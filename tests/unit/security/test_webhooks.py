@@ -1,4 +1,4 @@
-"""Where webhooks may go, and how they are signed."""
+"""The allowed addresses of webhooks, and their signatures."""
 
 import base64
 import contextlib

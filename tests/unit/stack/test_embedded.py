@@ -22,7 +22,7 @@ from app.stack.embedded import embedded_postgres, embedded_valkey, stop_left_ove
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Not below pytest's own temporary folder: as root, Postgres runs as another user and must be let through."""
+    """A folder outside pytest's own: as root, Postgres runs as another user, which cannot enter that one."""
     made = Path(tempfile.mkdtemp(prefix="octant-embedded-")).resolve()
     yield made
     shutil.rmtree(made, ignore_errors=True)
@@ -72,7 +72,7 @@ with embedded_valkey(pathlib.Path({str(tmp_path)!r})) as url:
 
 @pytest.mark.parametrize("name", ["valkey/valkey.pid", "postgres/postmaster.pid"])
 def test_a_stale_note_ends_no_process(tmp_path: Path, name: str) -> None:
-    """The process id is ours, and we are neither of the two."""
+    """The note names this test's own process, which is neither store."""
     note = tmp_path / name
     note.parent.mkdir()
     note.write_text(f"{os.getpid()}\n")

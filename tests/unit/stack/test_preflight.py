@@ -175,6 +175,6 @@ def test_the_command_lists_every_problem_and_fails() -> None:
 
 
 def test_every_sentence_names_a_setting_a_file_or_a_provider() -> None:
-    """The operator knows where to go."""
+    """Each problem names its runbook page or document."""
     for line in problems(Settings(), NOW, production=True):
         assert line.startswith(("OCTANT_", "runbook/", "deploy/", "app/features/", "Provider ")), line

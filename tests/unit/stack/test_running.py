@@ -77,7 +77,7 @@ def test_a_demo_whose_stores_do_not_answer_is_not_used(demo: Demo, name: str, ur
 
 @pytest.mark.parametrize("mode", [0o620, 0o602])
 def test_a_note_that_others_may_write_is_not_used(demo: Demo, mode: int) -> None:
-    """It would lead an operator's command to stores of their choice."""
+    """Another user's note would lead an operator's command to stores of that user's choice."""
     with noted(demo):
         (demo.folder / NOTE).chmod(mode)
         assert find(demo.folder) is None

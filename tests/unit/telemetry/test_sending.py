@@ -15,17 +15,17 @@ from app.telemetry.spans import Tracing
 
 
 class Receiver(SpanExporter):
-    """Answers ``result``, once it is let."""
+    """Answers ``result`` once ``released`` is set."""
 
     def __init__(self, result: SpanExportResult | Exception = SpanExportResult.SUCCESS) -> None:
         self.result = result
-        self.let = threading.Event()
-        self.let.set()
+        self.released = threading.Event()
+        self.released.set()
         self.called = threading.Event()
 
     def export(self, spans: object) -> SpanExportResult:
         self.called.set()
-        self.let.wait(60)
+        self.released.wait(60)
         if isinstance(self.result, Exception):
             raise self.result
         return self.result
@@ -38,7 +38,7 @@ class Receiver(SpanExporter):
 def receiver() -> Iterator[Receiver]:
     receiver = Receiver()
     yield receiver
-    receiver.let.set()
+    receiver.released.set()
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_what_is_sent_and_what_is_not_taken_is_counted() -> None:
 
 
 def test_a_hanging_receiver_delays_no_caller_and_spans_without_room_are_counted(receiver: Receiver) -> None:
-    receiver.let.clear()
+    receiver.released.clear()
     line = Line(receiver, most=100, last_seconds=0.2)
     line.send(100)
     assert receiver.called.wait(10)
@@ -83,16 +83,16 @@ def test_a_hanging_receiver_delays_no_caller_and_spans_without_room_are_counted(
     assert time.perf_counter() - began < 5, "the SDK's own would wait thirty seconds"
     assert line.fates == {"dropped": 150}
     line.send(1)
-    receiver.let.set()
+    receiver.released.set()
     line.sending.shutdown()
     assert line.fates == {"dropped": 151}, "what was given up is not counted again when its receiver answers at last"
 
 
 def test_room_comes_back_with_the_receiver(receiver: Receiver) -> None:
-    receiver.let.clear()
+    receiver.released.clear()
     line = Line(receiver, most=10)
     line.send(15)
-    receiver.let.set()
+    receiver.released.set()
     assert line.sending.force_flush()
     line.send(10)
     line.sending.shutdown()
