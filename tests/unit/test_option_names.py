@@ -1,4 +1,4 @@
-"""One name for one thing on the command line; earlier names still work, and no help text shows them."""
+"""Each CLI option has one name; earlier names still work, hidden from help."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def options(*path: str, hidden: bool = False) -> set[str]:
     }
 
 
-def test_a_tenants_caps_have_the_same_names_where_it_is_created_and_where_they_are_set() -> None:
+def test_a_tenants_caps_have_the_same_names_in_create_and_set() -> None:
     assert options("tenant", "create") - {"--name", "--exist-ok", "--help"} == {"--day", "--user-day"}
     assert {"--day", "--user-day"} <= options("budget", "set")
 

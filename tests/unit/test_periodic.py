@@ -1,4 +1,4 @@
-"""Background loops: they outlive failures they name, and end when they are stopped, whatever becomes of a cancellation."""
+"""Background loops outlive the failures that they name, and end when stopped."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""The waterfall of `octant trace`: what began when, and how long it took, on one axis."""
+"""The waterfall of `octant trace`: begin and length of each step on one axis."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -114,7 +114,7 @@ _ROWS_NEAR, _NEAR = 3, 160  # lines before and behind, and bytes of them, that a
 
 
 def in_table(text: bytes, start: int, end: int) -> bool:
-    """Return whether groups of four digits are cells: of a longer row, or between three rows and more, of which most hold no card."""
+    """Return whether groups of four digits are cells: of a longer row, or near three rows, of which most hold no card."""
     if not _GROUPS_OF_FOUR.fullmatch(text, start, end):
         return False
     beside = [_GROUPS_BEFORE.search(text[max(0, start - 20) : start]), _GROUPS_BEHIND.match(text, end)]

@@ -1,4 +1,4 @@
-"""The fields of a search for calls stand once: the command's options and the API's parameters are made from them."""
+"""One list of call filters gives the command's options and the API's parameters."""
 
 import inspect
 

@@ -1,4 +1,4 @@
-"""What Alertmanager is told (C5)."""
+"""The alerts that Alertmanager receives (C5)."""
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -13,10 +13,10 @@ NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
 @pytest.mark.parametrize("ends_at", [NOW - timedelta(hours=1), NOW, NOW + timedelta(hours=1)])
 def test_no_alert_ends_before_it_starts(ends_at: datetime) -> None:
-    """It refuses such a one, and answers 400 for all that were sent with it."""
+    """Alertmanager refuses such an alert, and the whole request with it (400)."""
     row: Any = SimpleNamespace(
         id=1, scope="user-day", tenant="acme", subject="ada", window="2026-11-24", share=95, limit=1000, spent=960, note="",
         at=NOW, ends_at=ends_at,
     )  # fmt: skip
-    told = _for_alertmanager(row, "https://runbook.example/")
-    assert told["startsAt"] <= told["endsAt"] == ends_at.isoformat()
+    alert = _for_alertmanager(row, "https://runbook.example/")
+    assert alert["startsAt"] <= alert["endsAt"] == ends_at.isoformat()

@@ -1,4 +1,4 @@
-"""What `octant budget worst-case` says, and that the code and the tests it names exist (C8)."""
+"""`octant budget worst-case`: its figures, and the code and tests that it names (C8)."""
 
 import ast
 
@@ -18,7 +18,7 @@ def tenant(**caps: MicroUSD | None) -> Tenant:
 
 
 @pytest.mark.parametrize("place", [*worst.ENFORCED_BY, *worst.PROVEN_BY])
-def test_what_it_names_exists(place: str) -> None:
+def test_the_code_and_tests_that_it_names_exist(place: str) -> None:
     path, _, name = place.partition("::")
     file = ROOT / path
     assert file.is_file()
@@ -29,8 +29,8 @@ def test_what_it_names_exists(place: str) -> None:
 
 
 def test_the_lowest_cap_is_the_worst_case() -> None:
-    told = worst.of(tenant(), POLICY, None, workers=2)
-    assert (told.user, told.why_user, told.tenant, told.why_tenant) == (10, "user-day cap", 100, "tenant-day cap")
+    exposure = worst.of(tenant(), POLICY, None, workers=2)
+    assert (exposure.user, exposure.why_user, exposure.tenant, exposure.why_tenant) == (10, "user-day cap", 100, "tenant-day cap")
     assert worst.of(tenant(monthly_cap=MicroUSD(7)), POLICY, None, workers=2).user == 7
     assert worst.of(tenant(), BudgetPolicy(global_daily_cap=MicroUSD(3)), None, workers=2).tenant == 3
 
@@ -42,6 +42,6 @@ def test_a_user_with_a_higher_cap_of_their_own_is_the_rogue() -> None:
 
 def test_the_allowance_for_outages_is_in_the_figure() -> None:
     policy = BudgetPolicy(global_daily_cap=MicroUSD(1000), outage_allowance=MicroUSD(50))
-    told = worst.of(tenant(), policy, None, workers=3)
-    assert told.user == 10 + 150
-    assert "3 workers" in told.why_user
+    exposure = worst.of(tenant(), policy, None, workers=3)
+    assert exposure.user == 10 + 150
+    assert "3 workers" in exposure.why_user

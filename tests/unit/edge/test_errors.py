@@ -35,7 +35,7 @@ def sample(leaf: type[OctantError]) -> OctantError:
 
 
 @pytest.mark.parametrize("leaf", TABLE, ids=lambda leaf: leaf.__name__)
-def test_every_error_is_told_in_both_envelopes(leaf: type[OctantError]) -> None:
+def test_every_error_is_rendered_in_both_envelopes(leaf: type[OctantError]) -> None:
     """G1: each vendor's own envelope."""
     status, headers, body = render(sample(leaf), "openai", "req_12345678")
     assert status >= 400
@@ -54,7 +54,7 @@ def test_a_budget_refusal_carries_its_figures() -> None:
     assert b"2026-01-02T00:00:00+00:00" in body
 
 
-def test_a_wait_tells_how_long_in_whole_seconds() -> None:
+def test_a_wait_states_its_length_in_whole_seconds() -> None:
     _, headers, _ = render(RateLimited("slow down", retry_after=0.2), "openai", "r")
     assert headers["retry-after"] == "1"
 

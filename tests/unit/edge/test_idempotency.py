@@ -1,4 +1,4 @@
-"""The routes that honour an Idempotency-Key, on a real Postgres and a handler of our own (G8)."""
+"""Routes that honour an Idempotency-Key, on a real Postgres (G8)."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Keys:
-    """Knows one caller, whatever is sent."""
+    """Accepts every key, always as the same caller."""
 
     def knows(self, _: str) -> bool:
         return True
@@ -51,7 +51,7 @@ class Keys:
 
 
 class Service:
-    """One POST route on the edge's real middleware, asked over ASGI."""
+    """One POST route on the edge's real middleware, called over ASGI."""
 
     def __init__(self, engine: AsyncEngine, handler: Handler, *, max_bytes: int = 1000) -> None:
         self.outcomes: Counter[str] = Counter()
@@ -81,7 +81,10 @@ class Service:
         leave: asyncio.Event | None = None,
         sent: list[Message] | None = None,
     ) -> list[Message]:
-        """What was sent to a client that stays, or leaves when ``leave`` is set; put into ``sent`` as it is sent."""
+        """Return the messages that reach the client.
+
+        The client leaves when ``leave`` is set. Each message is put into ``sent`` as it is sent.
+        """
         got = [] if sent is None else sent
         headers = [*headers, (b"authorization", b"Bearer x"), *([(b"idempotency-key", key.encode())] if key else [])]
         scope: Scope = {
@@ -103,8 +106,8 @@ class Service:
         return got
 
 
-def told(sent: list[Message]) -> tuple[int, bytes, bool]:
-    """Status, body, and whether it is a replay."""
+def response_of(sent: list[Message]) -> tuple[int, bytes, bool]:
+    """Return the status, the body, and whether it is a replay."""
     return (
         sent[0]["status"],
         b"".join(m.get("body", b"") for m in sent[1:]),
@@ -113,7 +116,7 @@ def told(sent: list[Message]) -> tuple[int, bytes, bool]:
 
 
 def code(sent: list[Message]) -> str:
-    return str(json.loads(told(sent)[1])["error"]["code"])
+    return str(json.loads(response_of(sent)[1])["error"]["code"])
 
 
 def raising(error: Exception) -> Handler:
@@ -128,7 +131,7 @@ async def fine(_: Request) -> Response:
 
 
 def test_every_post_of_every_product_honours_the_key() -> None:
-    """A new path that makes calls must not forget it."""
+    """Every new path that makes calls needs it."""
     parts = FeatureParts(**dict.fromkeys((each.name for each in fields(FeatureParts)), cast("Any", None)))
     routers = (chat.router(cast("Any", None)), *(feature.router(parts) for feature in installed()), jobs.router(frozenset()))
     routes = [route for router in routers for route in router.routes]
@@ -153,13 +156,11 @@ NOT_KEPT = [UnknownModel("no"), ProvidersUnavailable("no"), ValueError("a defect
 @pytest.mark.parametrize(
     ("error", "kept"), [(e, True) for e in KEPT] + [(e, False) for e in NOT_KEPT], ids=lambda v: repr(v)[:20]
 )
-async def test_what_will_not_change_is_kept_and_everything_else_frees_the_key(
-    engine: AsyncEngine, error: Exception, kept: bool
-) -> None:
+async def test_a_final_answer_is_kept_and_every_other_frees_the_key(engine: AsyncEngine, error: Exception, kept: bool) -> None:
     service, key = Service(engine, raising(error)), uuid4().hex
     first, again = await service.post(key), await service.post(key)
-    assert told(first)[:2] == told(again)[:2] or not kept
-    assert (told(first)[2], told(again)[2]) == (False, kept)
+    assert response_of(first)[:2] == response_of(again)[:2] or not kept
+    assert (response_of(first)[2], response_of(again)[2]) == (False, kept)
     assert service.handled == (1 if kept else 2)
     assert service.outcomes == ({"stored": 1, "replayed": 1} if kept else {"released": 2})
 
@@ -172,11 +173,11 @@ async def test_a_failure_that_a_handler_returns_is_no_answer_to_keep(engine: Asy
 
     service, key = Service(engine, busy), uuid4().hex
     for _ in range(2):
-        assert told(await service.post(key)) == (503, b"{}", False)
+        assert response_of(await service.post(key)) == (503, b"{}", False)
     assert service.outcomes == {"released": 2}
 
 
-async def test_a_replay_is_recorded_with_who_asked_and_which_request_it_repeats(engine: AsyncEngine) -> None:
+async def test_a_replay_is_recorded_with_its_caller_and_the_request_it_repeats(engine: AsyncEngine) -> None:
     """G8, O1."""
     service, key = Service(engine, fine), uuid4().hex
     first, again = await service.post(key), await service.post(key)
@@ -188,16 +189,16 @@ async def test_a_replay_is_recorded_with_who_asked_and_which_request_it_repeats(
     assert replay.seconds > 0
 
 
-async def test_what_is_wrong_with_another_header_is_not_kept(engine: AsyncEngine) -> None:
+async def test_an_error_in_another_header_is_not_kept(engine: AsyncEngine) -> None:
     """Headers are no part of the fingerprint: the corrected request has the same."""
     service, key = Service(engine, fine), uuid4().hex
-    assert told(await service.post(key, headers=[(b"octant-deadline-ms", b"soon")]))[0] == 400
-    assert told(await service.post(key))[0] == 200
+    assert response_of(await service.post(key, headers=[(b"octant-deadline-ms", b"soon")]))[0] == 400
+    assert response_of(await service.post(key))[0] == 200
     assert service.outcomes == {"stored": 1}
 
 
 async def test_an_answer_leaves_only_when_it_is_stored(engine: AsyncEngine) -> None:
-    """Who has the whole answer may ask again at once."""
+    """A client with the whole answer may send the request again at once."""
     service, sent = Service(engine, fine), list[Message]()
     store = service.store.store
     before_storing: list[Message] = []
@@ -218,9 +219,9 @@ async def test_an_answer_too_large_to_keep_is_given_once_and_its_key_never_works
         return json_answer(b'"' + b"x" * 999 + b'"')
 
     service, key = Service(engine, large), uuid4().hex
-    assert told(await service.post(key))[0] == 200
+    assert response_of(await service.post(key))[0] == 200
     refused = await service.post(key)
-    assert (told(refused)[0], code(refused)) == (422, "idempotency_key_reused")
+    assert (response_of(refused)[0], code(refused)) == (422, "idempotency_key_reused")
     assert service.handled == 1
 
 
@@ -230,16 +231,16 @@ async def test_an_answer_of_just_the_most_bytes_is_kept(engine: AsyncEngine) -> 
 
     service, key = Service(engine, large), uuid4().hex
     first, again = await service.post(key), await service.post(key)
-    assert told(again) == (200, told(first)[1], True)
+    assert response_of(again) == (200, response_of(first)[1], True)
 
 
 async def test_a_key_without_postgres_is_refused_and_no_key_needs_none() -> None:
     """Fails closed: "once" cannot be promised (ADR 0007)."""
-    service = Service(create_async_engine("postgresql+psycopg://nobody@127.0.0.1:1/none"), fine)
+    service = Service(create_async_engine("postgresql+psycopg://user@127.0.0.1:1/none"), fine)
     refused = await service.post("k")
-    assert (told(refused)[0], code(refused)) == (503, "dependency_unavailable")
+    assert (response_of(refused)[0], code(refused)) == (503, "dependency_unavailable")
     assert service.handled == 0
-    assert told(await service.post(None))[0] == 200
+    assert response_of(await service.post(None))[0] == 200
 
 
 @pytest.mark.parametrize("keyed", [False, True])
@@ -262,7 +263,7 @@ async def test_a_client_that_leaves_cancels_the_work_unless_it_sent_a_key(engine
     first = await request
     assert bool(first) == keyed
     if keyed:
-        assert told(await service.post(key)) == (200, told(first)[1], True)
+        assert response_of(await service.post(key)) == (200, response_of(first)[1], True)
         assert service.outcomes == {"stored": 1, "replayed": 1}
     assert service.handled == 1
 
@@ -302,9 +303,9 @@ async def test_a_stream_is_kept_only_if_it_ends_well(engine: AsyncEngine, failur
         assert service.outcomes == {"released": 1}
         return
     first, again = await service.post(key), await service.post(key)
-    assert (told(first)[2], told(again)[2]) == (False, failure is None)
-    assert (told(first)[1] == told(again)[1]) == (failure is None)
+    assert (response_of(first)[2], response_of(again)[2]) == (False, failure is None)
+    assert (response_of(first)[1] == response_of(again)[1]) == (failure is None)
     assert all(sent[-1].get("more_body", False) is False for sent in (first, again))
     if isinstance(failure, OctantError):
-        assert told(first)[1].endswith(f"error {failure.code}".encode())
+        assert response_of(first)[1].endswith(f"error {failure.code}".encode())
         assert service.outcomes == {"released": 2}

@@ -1,4 +1,4 @@
-"""Who guesses keys takes only so many of the database's connections at a time (S8, ADR 0021)."""
+"""Guessed keys occupy only a few database connections at a time (S8, ADR 0021)."""
 
 import asyncio
 from types import SimpleNamespace
@@ -15,19 +15,19 @@ from app.telemetry.metrics import Metrics
 
 
 class SlowRing:
-    """Knows nobody, and takes its time to say so."""
+    """Refuses every key, slowly."""
 
     def __init__(self) -> None:
-        self.looking = self.most = 0
+        self.active = self.most = 0
 
     def knows(self, token: str) -> bool:
         return False
 
     async def authenticate(self, token: str) -> Any:  # noqa: ANN401 - it never returns
-        self.looking += 1
-        self.most = max(self.most, self.looking)
+        self.active += 1
+        self.most = max(self.most, self.active)
         await asyncio.sleep(0)
-        self.looking -= 1
+        self.active -= 1
         raise Unauthenticated("No.")
 
 
@@ -43,6 +43,6 @@ async def test_unknown_keys_are_looked_up_a_few_at_a_time(failures: int, most: i
     edge = SimpleNamespace(keys=ring, failed_logins=failed_logins, metrics=Metrics())
     for _ in range(failures):
         failed_logins.failed("192.0.2.1")
-    asked = [holder(a_request(edge, f"wrong-{number}")) for number in range(50)]
-    assert all(isinstance(told, Exception) for told in await asyncio.gather(*asked, return_exceptions=True))
+    lookups = [holder(a_request(edge, f"wrong-{number}")) for number in range(50)]
+    assert all(isinstance(result, Exception) for result in await asyncio.gather(*lookups, return_exceptions=True))
     assert ring.most == most

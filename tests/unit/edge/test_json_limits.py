@@ -1,4 +1,4 @@
-"""How much JSON a request may hold, counted before anything is made of it (V3, S8)."""
+"""The JSON of a request is counted before it is parsed (V3, S8)."""
 
 import json
 
@@ -29,7 +29,7 @@ def test_the_depth_is_that_of_the_document_and_not_of_brackets_in_its_strings(do
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         (b"[" * 191 + b"]" * 191, "is nested more than 190 deep"),
         (b"[" * 4_000_000, "arrays and objects"),
@@ -38,8 +38,8 @@ def test_the_depth_is_that_of_the_document_and_not_of_brackets_in_its_strings(do
     ],
     ids=["deep", "unclosed", "containers", "strings"],
 )
-def test_what_is_over_a_limit_is_named_with_it(body: bytes, said: str) -> None:
-    assert said in str(too_much(body, 190))
+def test_a_request_over_a_limit_is_refused_with_that_limit(body: bytes, message: str) -> None:
+    assert message in str(too_much(body, 190))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The first and last thing a request meets, on a bare ASGI application."""
+"""The outermost layer of every request, on a bare ASGI application."""
 
 import asyncio
 import json
@@ -125,7 +125,7 @@ async def test_a_body_over_the_limit_is_refused_by_its_length_and_as_it_comes(he
 
 
 async def test_every_answer_carries_its_trace_whatever_refuses_the_request() -> None:
-    """G10: the limits of head and body, a failure of ours, a handler's own answer; a health check's leads to its log line."""
+    """G10: for refused heads and bodies, our failures and a handler's own answers; a health check's leads to its log line."""
 
     async def breaks(receive: Receive, send: Send) -> None:
         raise ValueError
@@ -155,7 +155,7 @@ async def test_a_harmless_request_id_is_kept_and_another_replaced() -> None:
 @pytest.mark.parametrize(
     "sent", ["4111-1111-1111-1111", "123-45-6789", "415-555-0134", "sk-live-0123456789abcdef", "10.11.12.13"]
 )
-async def test_an_id_that_is_somebodys_number_or_secret_is_replaced(sent: str) -> None:
+async def test_an_id_that_is_a_personal_number_or_a_secret_is_replaced(sent: str) -> None:
     replaced = await Client(wrapped(read_and_answer), headers={"x-request-id": sent}).run()
     assert replaced.headers["x-request-id"].startswith("req_")
 

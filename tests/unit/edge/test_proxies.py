@@ -1,4 +1,4 @@
-"""Which address a request comes from (S8, ADR 0021)."""
+"""The client address of a request behind proxies (S8, ADR 0021)."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""`/` and `/docs` in development: made from the API's own document, safe under a strict policy, and not there elsewhere."""
+"""`/` and `/docs` are served in development only, under a strict policy."""
 
 import re
 from collections.abc import Iterator
@@ -100,13 +100,13 @@ def test_every_link_within_the_page_leads_to_an_operation() -> None:
     assert set(anchors) <= ids
 
 
-def test_the_root_leads_a_browser_to_the_reference_and_tells_others_in_json(client: TestClient) -> None:
+def test_the_root_redirects_browsers_to_the_reference_and_answers_others_in_json(client: TestClient) -> None:
     browser = client.get("/", headers={"accept": "text/html,application/xhtml+xml"}, follow_redirects=False)
     assert (browser.status_code, browser.headers["location"]) == (303, "/docs")
-    told = client.get("/").json()
-    assert told["docs"] == "/docs"
-    assert len(told["examples"]) == 3
-    assert all("http://localhost:8080/v1/" in example for example in told["examples"])
+    answer = client.get("/").json()
+    assert answer["docs"] == "/docs"
+    assert len(answer["examples"]) == 3
+    assert all("http://localhost:8080/v1/" in example for example in answer["examples"])
 
 
 @pytest.mark.parametrize("path", ["/docs", "/docs/style.css"])
@@ -122,5 +122,5 @@ def test_outside_development_neither_page_exists(environment: str, served: bool)
     settings = Settings(environment=environment, secret_key="a-secret-of-more-than-thirty-two-letters")  # type: ignore[arg-type]
     routes = create_app(settings, Metrics()).routes
     for path in ("/", "/docs", "/docs/style.css"):
-        asked: dict[str, Any] = {"type": "http", "method": "GET", "path": path, "headers": []}
-        assert any(route.matches(asked)[0] is Match.FULL for route in routes) is served
+        scope: dict[str, Any] = {"type": "http", "method": "GET", "path": path, "headers": []}
+        assert any(route.matches(scope)[0] is Match.FULL for route in routes) is served

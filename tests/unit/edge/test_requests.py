@@ -1,4 +1,4 @@
-"""Whom a call is for."""
+"""The tenant and the user of a call."""
 
 import pytest
 

@@ -30,9 +30,9 @@ def pinned(path: Path) -> Baseline:
 
 
 def test_a_run_goes_through_its_file_unchanged(tmp_path: Path) -> None:
-    told = run_of([result(CASES[0]), result(CASES[1], passed=False)], tmp_path / "run.jsonl")
-    assert told.trials() == {"c0": (1, 1), "c1": (0, 1)}
-    again = runs.resumed(tmp_path / "run.jsonl", "tiny", CASES, told.head)
+    run = run_of([result(CASES[0]), result(CASES[1], passed=False)], tmp_path / "run.jsonl")
+    assert run.trials() == {"c0": (1, 1), "c1": (0, 1)}
+    again = runs.resumed(tmp_path / "run.jsonl", "tiny", CASES, run.head)
     assert again == {("c0", 0): result(CASES[0]), ("c1", 0): result(CASES[1], passed=False)}
 
 
@@ -58,7 +58,7 @@ def test_a_file_of_two_suites_keeps_their_results_apart(tmp_path: Path) -> None:
     assert runs.resumed(path, "other", CASES, head)["c0", 0].passed is False
 
 
-def test_what_changed_since_or_broke_is_run_again(tmp_path: Path) -> None:
+def test_a_case_that_changed_or_broke_is_run_again(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     head = run_of([result(CASES[0]), result(CASES[1], broken="HTTP 503"), result(CASES[2])], path).head
     changed = [CASES[0], CASES[1], case("c2", question="Another?")]
@@ -106,52 +106,52 @@ def test_only_a_whole_run_of_the_suite_as_it_is_can_be_pinned(results: list[Resu
 
 
 def test_a_run_like_the_pinned_one_passes(tmp_path: Path) -> None:
-    told = judge(CASES, [result(c) for c in CASES], THRESHOLDS, pinned(tmp_path / "r").runs["simulator"])
-    assert (told.code, told.reasons) == (PASS, ())
-    assert told.comparison is not None
-    assert told.comparison.overall.word == "not shown worse"
+    judged = judge(CASES, [result(c) for c in CASES], THRESHOLDS, pinned(tmp_path / "r").runs["simulator"])
+    assert (judged.code, judged.reasons) == (PASS, ())
+    assert judged.comparison is not None
+    assert judged.comparison.overall.word == "not shown worse"
 
 
-def test_a_run_that_is_worse_fails_and_names_the_failure_mode_however_low_its_threshold(tmp_path: Path) -> None:
+def test_a_worse_run_fails_with_its_failure_mode_however_low_the_threshold(tmp_path: Path) -> None:
     """E5."""
     results = [result(c, passed=c.failure_mode == "pii_leak") for c in CASES]
-    told = judge(CASES, results, THRESHOLDS, pinned(tmp_path / "r").runs["simulator"])
-    assert told.code == BELOW
-    worse = [reason for reason in told.reasons if "worse than the pinned run" in reason]
+    judged = judge(CASES, results, THRESHOLDS, pinned(tmp_path / "r").runs["simulator"])
+    assert judged.code == BELOW
+    worse = [reason for reason in judged.reasons if "worse than the pinned run" in reason]
     assert [reason.split(":")[0] for reason in worse] == ["overall", "wrong_tool"]
     assert "100.0% then, 0.0% now" in worse[1]
-    assert told.comparison is not None
-    assert told.comparison.lost == tuple(sorted(c.id for c in CASES if c.failure_mode == "wrong_tool"))
+    assert judged.comparison is not None
+    assert judged.comparison.lost == tuple(sorted(c.id for c in CASES if c.failure_mode == "wrong_tool"))
 
 
 def test_two_lost_cases_are_not_shown_worse(tmp_path: Path) -> None:
     results = [result(c, passed=c.id not in {"c3", "c30"}) for c in CASES]
-    told = judge(CASES, results, THRESHOLDS, pinned(tmp_path / "r").runs["simulator"])
-    assert told.code == PASS
-    assert told.comparison is not None
-    assert told.comparison.lost == ("c3", "c30")
+    judged = judge(CASES, results, THRESHOLDS, pinned(tmp_path / "r").runs["simulator"])
+    assert judged.code == PASS
+    assert judged.comparison is not None
+    assert judged.comparison.lost == ("c3", "c30")
 
 
 def test_new_and_changed_cases_are_named_and_not_compared(tmp_path: Path) -> None:
     cases = [*CASES[1:], case("c0", question="Changed?"), case("fresh")]
-    told = judge(cases, [result(c) for c in cases], THRESHOLDS, pinned(tmp_path / "r").runs["simulator"])
-    assert told.comparison is not None
-    assert (told.comparison.new, told.comparison.changed, told.comparison.overall.cases) == (("fresh",), ("c0",), 39)
+    judged = judge(cases, [result(c) for c in cases], THRESHOLDS, pinned(tmp_path / "r").runs["simulator"])
+    assert judged.comparison is not None
+    assert (judged.comparison.new, judged.comparison.changed, judged.comparison.overall.cases) == (("fresh",), ("c0",), 39)
 
 
 def test_two_files_are_compared_by_case(tmp_path: Path) -> None:
     before = run_of([result(c) for c in CASES], tmp_path / "a")
     after = run_of([result(c, passed=c.id != "c1") for c in CASES], tmp_path / "b")
-    told = beside({i: (digest, share) for i, (_, digest, share) in file_shares(before).items()}, file_shares(after))
-    assert (told.lost, told.won, told.overall.cases) == (("c1",), (), 40)
+    comparison = beside({i: (digest, share) for i, (_, digest, share) in file_shares(before).items()}, file_shares(after))
+    assert (comparison.lost, comparison.won, comparison.overall.cases) == (("c1",), (), 40)
     assert pinned_shares(pinned(tmp_path / "r").runs["simulator"])["c1"][1] == 1.0
 
 
 def test_a_repeated_case_counts_once_and_as_the_share_that_passed() -> None:
     """E5: the runs of one case are not independent, so two trials do not make two cases."""
     results = [result(c, passed=bool(trial), trial=trial) for c in CASES for trial in (0, 1)]
-    told = judge(CASES, results, THRESHOLDS)
-    assert (told.overall.passed, told.overall.total) == (20, 40)
+    judged = judge(CASES, results, THRESHOLDS)
+    assert (judged.overall.passed, judged.overall.total) == (20, 40)
 
 
 def test_a_case_that_was_repeated_less_often_than_the_others_breaks_the_run() -> None:
@@ -172,8 +172,8 @@ def test_a_measure_below_its_threshold_fails_and_an_impossible_one_breaks() -> N
 def test_answers_that_cost_too_much_or_come_too_late_fail() -> None:
     """E2."""
     limits = Limits(usd_per_case=0.0005, p95_seconds=0.05, metric=METRIC)
-    told = judge(CASES, [result(c) for c in CASES], THRESHOLDS.model_copy(update={"limits": limits}))
-    assert [reason.split(":")[0] for reason in told.reasons] == ["cost", "latency"]
+    judged = judge(CASES, [result(c) for c in CASES], THRESHOLDS.model_copy(update={"limits": limits}))
+    assert [reason.split(":")[0] for reason in judged.reasons] == ["cost", "latency"]
 
 
 def test_the_simulators_floors_are_the_simulators_alone() -> None:
@@ -187,5 +187,5 @@ def test_the_simulators_floors_are_the_simulators_alone() -> None:
 
 def test_the_run_file_holds_no_more_than_it_says(tmp_path: Path) -> None:
     run_of([result(CASES[0])], tmp_path / "run.jsonl")
-    told = json.loads((tmp_path / "run.jsonl").read_text().splitlines()[1])
-    assert set(told) == {"suite", "id", "failure_mode", "digest", "trial", "passed", "findings", "broken", "measures", "trail"}
+    row = json.loads((tmp_path / "run.jsonl").read_text().splitlines()[1])
+    assert set(row) == {"suite", "id", "failure_mode", "digest", "trial", "passed", "findings", "broken", "measures", "trail"}

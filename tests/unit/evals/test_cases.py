@@ -1,4 +1,4 @@
-"""Cases are files that a person writes: an error in one is reported before anything runs."""
+"""An error in a case file is reported before the run starts."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Fallback chains: no release ships with a model in it that nobody evaluated (E6)."""
+"""Fallback chains: no release ships with a model that was not evaluated (E6)."""
 
 import tomllib
 from datetime import date
@@ -60,7 +60,7 @@ def test_a_fallback_that_was_never_evaluated_does_not_ship() -> None:
     assert reason.startswith(f"{MODEL}: in a chain of {LIVE.id} and never evaluated")
 
 
-def test_what_the_simulator_did_is_nobody_elses_evaluation() -> None:
+def test_a_run_of_the_simulator_evaluates_no_real_model() -> None:
     assert len(list(unshippable(CHAIN, baseline(), THRESHOLDS, "real models"))) == len(CHAIN.models)
 
 
@@ -126,7 +126,7 @@ def test_a_models_own_cases_are_pinned_as_its_own() -> None:
     assert found == {"openai/second": PinnedModel(accepted=TODAY, pins="pins", passed=10, cases=10)}
 
 
-def test_an_answer_of_another_provider_is_nobodys_score() -> None:
+def test_an_answer_of_another_provider_counts_for_no_model() -> None:
     with pytest.raises(InvalidSuite, match="answered by anthropic, not by openai/second"):
         pinned_models(TWO, 1, results("anthropic"), TinySuite.prompts, TODAY)
 

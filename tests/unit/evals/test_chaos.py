@@ -1,4 +1,4 @@
-"""Chaos cases: a fault is there for one request, its end is as stated, and it counts in no share of answers (E7)."""
+"""Chaos cases: one fault for one request, with a stated end (E7)."""
 
 import json
 from collections.abc import AsyncIterator
@@ -35,8 +35,8 @@ def chaotic(name: str, chaos: dict[str, Any], **changes: Any) -> TinyCase:  # no
     return TinyCase.model_validate({**fields(name, MODE), "chaos": chaos, **changes})
 
 
-class Stand:
-    """A service and its simulator; ``seen`` is what reached them, in order."""
+class Environment:
+    """A service and its simulator; ``seen`` lists the requests that reached them, in order."""
 
     def __init__(self, status: int = 200, body: object = None, fallbacks: int = 0) -> None:
         self.seen: list[Any] = []
@@ -60,7 +60,7 @@ class Stand:
         return web.json_response({})
 
     async def _ask(self, request: web.Request) -> web.Response:
-        self.seen.append("asked")
+        self.seen.append("request")
         status, body, headers = self._answer
         if status == 0:
             assert request.transport is not None
@@ -73,55 +73,59 @@ class Stand:
         return web.json_response({})
 
 
-async def results_of(stand: Stand, *cases: TinyCase) -> list[Result]:
-    async with stand.running() as there:
+async def results_of(environment: Environment, *cases: TinyCase) -> list[Result]:
+    async with environment.running() as there:
         return await run(SUITE, cases, there, plan=Plan(models=MODELS))
 
 
 async def test_a_fault_strikes_the_models_of_its_case_for_one_request_at_a_time() -> None:
-    stand = Stand(fallbacks=1)
-    first, other = await results_of(stand, chaotic("one", FIRST), chaotic("two", {**FIRST, "strikes": "all"}))
+    environment = Environment(fallbacks=1)
+    first, other = await results_of(environment, chaotic("one", FIRST), chaotic("two", {**FIRST, "strikes": "all"}))
     assert first.passed
     assert other.passed
     hang = {"kind": "hang", "provider": "anthropic", "model": "first"}
     both = [hang, {"kind": "hang", "provider": "openai", "model": "second"}]
-    assert stand.seen == [[hang], "asked", "cleared", both, "asked", "cleared"]
+    assert environment.seen == [[hang], "request", "cleared", both, "request", "cleared"]
 
 
 async def test_a_fault_is_removed_after_a_request_that_broke() -> None:
-    stand = Stand(status=0)
-    (broken,) = await results_of(stand, chaotic("one", FIRST))
-    assert (broken.broken, stand.seen[-1]) == ("ServerDisconnectedError", "cleared")
+    environment = Environment(status=0)
+    (broken,) = await results_of(environment, chaotic("one", FIRST))
+    assert (broken.broken, environment.seen[-1]) == ("ServerDisconnectedError", "cleared")
 
 
 @pytest.mark.parametrize(
-    ("stand", "chaos", "finding"),
+    ("environment", "chaos", "finding"),
     [
-        (Stand(), FIRST, "chaos: no fallback answered"),
-        (Stand(fallbacks=1), {**FIRST, "fallback": False}, "chaos: a fallback answered"),
-        (Stand(), ALL, "chaos: HTTP 200, not HTTP 503 providers_unavailable"),
-        (Stand(503, {"error": {"code": "providers_unavailable"}}), FIRST, "chaos: HTTP 503 providers_unavailable, not HTTP 200"),
-        (Stand(503, {"error": {"code": "internal"}}), ALL, "chaos: HTTP 503 internal, not HTTP 503 providers_unavailable"),
-        (Stand(body={"outcome": "refused"}, fallbacks=1), FIRST, "outcome: is refused"),
+        (Environment(), FIRST, "chaos: no fallback answered"),
+        (Environment(fallbacks=1), {**FIRST, "fallback": False}, "chaos: a fallback answered"),
+        (Environment(), ALL, "chaos: HTTP 200, not HTTP 503 providers_unavailable"),
+        (
+            Environment(503, {"error": {"code": "providers_unavailable"}}),
+            FIRST,
+            "chaos: HTTP 503 providers_unavailable, not HTTP 200",
+        ),
+        (Environment(503, {"error": {"code": "internal"}}), ALL, "chaos: HTTP 503 internal, not HTTP 503 providers_unavailable"),
+        (Environment(body={"outcome": "refused"}, fallbacks=1), FIRST, "outcome: is refused"),
     ],
     ids=["no fallback", "fallback", "a guess", "an error", "another error", "a wrong answer"],
 )
-async def test_another_end_than_the_stated_one_fails(stand: Stand, chaos: dict[str, Any], finding: str) -> None:
+async def test_another_end_than_the_stated_one_fails(environment: Environment, chaos: dict[str, Any], finding: str) -> None:
     """A wrong answer of the fallback fails like one of the first model."""
-    (failed,) = await results_of(stand, chaotic("one", chaos))
+    (failed,) = await results_of(environment, chaotic("one", chaos))
     assert (failed.broken, [str(found) for found in failed.findings]) == (None, [finding])
 
 
 async def test_a_stated_error_passes_without_an_answer_to_score() -> None:
-    stand = Stand(503, {"error": {"code": "providers_unavailable"}})
-    (passed,) = await results_of(stand, chaotic("one", ALL, expect={}))
+    environment = Environment(503, {"error": {"code": "providers_unavailable"}})
+    (passed,) = await results_of(environment, chaotic("one", ALL, expect={}))
     assert passed.passed
     assert passed.measures == {}
 
 
 async def test_without_a_simulator_a_chaos_case_is_no_result() -> None:
     """E3: a fault that was not injected proves nothing."""
-    async with Stand().running() as there:
+    async with Environment().running() as there:
         with pytest.raises(Unreachable, match="the simulator cannot be reached"):
             await run(SUITE, [chaotic("one", FIRST)], Service(there.url, there.key), plan=Plan(models=MODELS))
 
@@ -174,7 +178,7 @@ def test_a_chaos_case_expects_an_answer_or_states_an_error(tmp_path: Path) -> No
 
 
 def test_a_run_of_real_models_is_pinned_without_chaos_cases(tmp_path: Path) -> None:
-    """No fault can be injected into them; of the others none may be missing."""
+    """No fault can be injected into real models; none of the other cases may be missing."""
     cases = [case("c0"), chaotic("f0", FIRST), chaotic("f1", FIRST)]
     keep = writer(tmp_path / "run.jsonl", Head(label="a model"), "tiny")
     keep(result(cases[0]))

@@ -1,4 +1,4 @@
-"""The test for drift keeps its promises on simulated scores: how often it cries wolf, and how soon it sees a real one (E9)."""
+"""The test for drift on simulated scores: false alarms, and delay of real ones (E9)."""
 
 import random
 from collections.abc import Callable
@@ -16,7 +16,7 @@ CHANGE = 500
 
 
 def found_after(failing: Callable[[int], float], longest: int, chance: random.Random) -> int | None:
-    """After how many scores it says so; None if it never does."""
+    """Return the number of scores until drift is reported; None if it never is."""
     drift = Drift()
     for n in range(longest):
         drift = drift.after(AT, failed=chance.random() < failing(n))
@@ -52,7 +52,7 @@ def test_a_product_that_gets_better_raises_no_alarm() -> None:
     assert found_after(lambda n: 0.4 - 0.3 * (n >= CHANGE), STEADY, chance) is None
 
 
-def test_nothing_is_said_before_enough_was_seen() -> None:
+def test_there_is_no_verdict_before_enough_scores() -> None:
     assert found_after(lambda n: float(n >= 20), FIRST - 1, random.Random(1)) is None  # noqa: S311 - no chance in it
     assert found_after(lambda n: float(n >= 20), FIRST, random.Random(1)) == FIRST  # noqa: S311 - no chance in it
 

@@ -40,9 +40,9 @@ def test_a_run_at_its_thresholds_passes() -> None:
 
 def test_a_run_below_a_failure_modes_threshold_fails_and_names_it_with_its_metric() -> None:
     """E2, E3."""
-    told = verdict([result(), result("failed")], thresholds(mode=0.6))
-    assert told.code == BELOW
-    assert told.reasons == (f"wrong_tool: 50.0% passed, at least 60% must. {METRIC}",)
+    judged = verdict([result(), result("failed")], thresholds(mode=0.6))
+    assert judged.code == BELOW
+    assert judged.reasons == (f"wrong_tool: 50.0% passed, at least 60% must. {METRIC}",)
 
 
 def test_a_run_below_the_overall_threshold_fails() -> None:
@@ -51,14 +51,14 @@ def test_a_run_below_the_overall_threshold_fails() -> None:
 
 def test_one_case_that_could_not_be_judged_breaks_the_run_however_good_the_rest() -> None:
     """E3."""
-    told = verdict([result()] * 99 + [result("broken", name="hundredth")], thresholds(0.01, 0.01))
-    assert (told.code, told.reasons) == (BROKEN, ("hundredth: HTTP 503 stopped_by_operator",))
+    judged = verdict([result()] * 99 + [result("broken", name="hundredth")], thresholds(0.01, 0.01))
+    assert (judged.code, judged.reasons) == (BROKEN, ("hundredth: HTTP 503 stopped_by_operator",))
 
 
 def test_a_case_without_a_result_breaks_the_run() -> None:
     """E3: a missing case is a failure."""
-    told = judge([result().case, result(name="lost").case], [result()], thresholds(0.01, 0.01))
-    assert (told.code, told.reasons) == (BROKEN, ("lost: not run",))
+    judged = judge([result().case, result(name="lost").case], [result()], thresholds(0.01, 0.01))
+    assert (judged.code, judged.reasons) == (BROKEN, ("lost: not run",))
 
 
 def test_no_results_are_not_a_pass() -> None:
@@ -93,27 +93,27 @@ def test_percentiles_are_values_that_were_measured() -> None:
     assert (percentile([3.0, 1.0, 2.0], 0.5), percentile([1.0], 0.95), percentile([], 0.5)) == (2.0, 1.0, 0.0)
 
 
-def test_the_report_says_what_answered_at_what_cost_and_which_cases_failed() -> None:
+def test_the_report_names_models_costs_and_failed_cases() -> None:
     """E4, E10: the simulator's score is labelled as the simulator's."""
     results = [result(), result("failed", name="two")]
-    told = markdown([SuiteRun("tiny", results, verdict(results, thresholds()), thresholds())], "simulator")
-    assert told.startswith("## Evals of tiny passed (simulator)")
-    assert "Release 2026-11-22. Answered by anthropic/claude-sonnet-5-5 (2); 0 by a fallback." in told
-    assert "2 cases, $0.0020; p50 0.10 s" in told
-    assert "- `two` (wrong_tool): facts: does not say it. Passes if it is answered. Request req_1." in told
-    assert "9% to 91%" in told
+    report = markdown([SuiteRun("tiny", results, verdict(results, thresholds()), thresholds())], "simulator")
+    assert report.startswith("## Evals of tiny passed (simulator)")
+    assert "Release 2026-11-22. Answered by anthropic/claude-sonnet-5-5 (2); 0 by a fallback." in report
+    assert "2 cases, $0.0020; p50 0.10 s" in report
+    assert "- `two` (wrong_tool): facts: does not say it. Passes if it is answered. Request req_1." in report
+    assert "9% to 91%" in report
 
 
 def test_the_json_report_holds_every_case() -> None:
     """E4."""
     results = [result(), result("broken", name="two")]
-    told = as_json([SuiteRun("tiny", results, verdict(results, thresholds()), thresholds())], "simulator")
-    assert (told["label"], told["code"]) == ("simulator", BROKEN)
-    assert [(c["id"], c["passed"], c["model"]) for c in told["suites"]["tiny"]["cases"]] == [
+    report = as_json([SuiteRun("tiny", results, verdict(results, thresholds()), thresholds())], "simulator")
+    assert (report["label"], report["code"]) == ("simulator", BROKEN)
+    assert [(c["id"], c["passed"], c["model"]) for c in report["suites"]["tiny"]["cases"]] == [
         ("one", True, "claude-sonnet-5-5"),
         ("two", False, "claude-sonnet-5-5"),
     ]
-    assert told["suites"]["tiny"]["modes"]["wrong_tool"]["least"] == 0.5
+    assert report["suites"]["tiny"]["modes"]["wrong_tool"]["least"] == 0.5
 
 
 def test_the_worst_suite_decides_and_no_suite_is_no_pass() -> None:

@@ -1,4 +1,4 @@
-"""The harness against a service over real HTTP: what is a wrong answer, and what is no answer at all."""
+"""The harness over real HTTP tells wrong answers from broken ones."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -92,7 +92,7 @@ async def test_the_products_own_failure_is_a_failed_case(code: str) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-async def test_what_cannot_be_judged_is_broken_and_never_a_pass(response: web.Response, why: str) -> None:
+async def test_an_answer_that_cannot_be_judged_is_broken_and_never_passes(response: web.Response, why: str) -> None:
     """E3."""
     (result,) = await results_of(lambda _: response)
     assert not result.passed
@@ -112,12 +112,12 @@ async def test_a_connection_that_is_cut_is_broken() -> None:
     assert result.broken == "ServerDisconnectedError"
 
 
-async def test_nobody_at_the_address_is_told_at_once() -> None:
+async def test_an_address_without_a_service_is_reported_at_once() -> None:
     with pytest.raises(Unreachable, match="no service answers"):
         await run(SUITE, (CASE,), Service(f"http://127.0.0.1:{free_port()}", "key"))
 
 
-async def test_a_key_that_is_not_known_is_told_at_once() -> None:
+async def test_an_unknown_key_is_reported_at_once() -> None:
     async with service(lambda _: web.json_response(GOOD)) as there:
         with pytest.raises(Unreachable, match="HTTP 401"):
             await run(SUITE, (CASE,), Service(there.url, "another"))
@@ -143,14 +143,14 @@ async def test_a_few_cases_run_at_once_and_the_order_is_kept() -> None:
 
 
 async def test_after_a_few_broken_cases_the_rest_is_not_sent() -> None:
-    """A service that hangs would otherwise take an hour to be told from a good one."""
-    asked = 0
+    """Otherwise a run against a service that hangs would take an hour."""
+    requests = 0
 
     def answer(_: web.Request) -> web.Response:
-        nonlocal asked
-        asked += 1
+        nonlocal requests
+        requests += 1
         return web.json_response({}, status=500)
 
     results = await results_of(answer, copies(40))
-    assert MOST_BROKEN <= asked < MOST_BROKEN + CONCURRENCY
+    assert MOST_BROKEN <= requests < MOST_BROKEN + CONCURRENCY
     assert all(result.broken for result in results)

@@ -1,4 +1,4 @@
-"""Statistics of the gate: what is called worse, and how often noise alone is (E5)."""
+"""Statistics of the gate: real losses count as worse, noise seldom does (E5)."""
 
 import random
 from itertools import pairwise
@@ -27,7 +27,7 @@ def test_cases_that_did_not_flip_say_nothing() -> None:
 
 
 def test_repeated_cases_are_compared_by_their_shares() -> None:
-    """A case that passed three of three and now two of three lost a third of itself; twenty such are no chance."""
+    """A case that passed three of three and now two of three lost a third; twenty such cases are no accident."""
     assert p_worse([Pair(1, 2 / 3)] * 20) < 0.001
     assert p_worse([Pair(1, 2 / 3), Pair(2 / 3, 1)] * 10) > 0.3
     assert p_worse([Pair(2 / 3, 1)] * 20) > 0.99
@@ -52,7 +52,7 @@ def test_a_failure_mode_that_collapses_is_named_and_the_others_are_not() -> None
     assert (modes["wrong_tool"].before, modes["wrong_tool"].after) == (1.0, 0.25)
 
 
-def test_what_improved_is_called_better() -> None:
+def test_an_improvement_is_called_better() -> None:
     overall, modes = compare({"wrong_tool": [WON] * 14 + [KEPT] * 2})
     assert (overall.word, modes["wrong_tool"].word) == ("better", "better")
 
@@ -71,7 +71,7 @@ def test_noise_alone_is_called_worse_at_most_at_the_stated_rate() -> None:
 
 
 def test_a_real_loss_of_a_quarter_is_seen_almost_always() -> None:
-    """The other error: a product that fails a quarter of what it passed. 240 cases are enough to see that."""
+    """The other error: a product fails a quarter of the cases that it passed. 240 cases are enough to show it."""
     chance, rounds, seen = random.Random(2), 200, 0  # noqa: S311 - simulation, not security
     for _ in range(rounds):
         pairs = {str(n): [Pair(1, chance.random() >= 0.25) for _ in range(size)] for n, size in enumerate(SIZES)}

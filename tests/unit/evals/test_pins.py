@@ -1,4 +1,4 @@
-"""A pinned run fits the code it is pinned for, or the gate refuses it: no change is shown flips that are not its own (E4)."""
+"""The gate refuses a pinned run that does not fit the code (E4)."""
 
 import subprocess
 from collections.abc import Sequence
@@ -92,8 +92,8 @@ def repository(tmp_path: Path, baseline: Baseline) -> TinySuite:
     return suite
 
 
-def test_a_change_that_pins_anew_still_shows_what_it_flipped(repository: TinySuite, baseline: Baseline, tmp_path: Path) -> None:
-    """Else accepting a loss would hide it from whoever reviews the change."""
+def test_a_change_that_pins_anew_still_shows_its_flips(repository: TinySuite, baseline: Baseline, tmp_path: Path) -> None:
+    """Otherwise an accepted loss would be hidden from the reviewer of the change."""
     results = [result(one, passed=one.id not in {"c3", "c4"}) for one in CASES]
     kept = baseline.runs["simulator"]
     lost = {i: p.model_copy(update={"passed": 0}) if i in {"c3", "c4"} else p for i, p in kept.cases.items()}

@@ -1,4 +1,4 @@
-"""A recorded reply is found by its request, and one that was not recorded is never made up (E10)."""
+"""A reply is replayed for its own request only, and never invented (E10)."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ def body(**change: Any) -> bytes:  # noqa: ANN401 - any JSON
     return json.dumps({**ASKED, **change}).encode()
 
 
-def said(text: str) -> list[dict[str, str]]:
+def user_message(text: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": text}]
 
 
@@ -60,25 +60,25 @@ async def ask(recording: Recording, *bodies: bytes) -> list[tuple[int, str]]:
 @pytest.mark.parametrize(
     "same",
     [
-        {"messages": said('Hi. <question nonce="ffffffff">?</question>')},
+        {"messages": user_message('Hi. <question nonce="ffffffff">?</question>')},
         dict(reversed(list(ASKED.items()))),
     ],
 )
-def test_what_differs_in_each_run_does_not_change_the_key(same: dict[str, Any]) -> None:
+def test_values_that_differ_in_each_run_do_not_change_the_key(same: dict[str, Any]) -> None:
     assert key_of("openai", "v1/chat/completions", body()) == key_of("openai", "v1/chat/completions", body(**same))
 
 
 def test_days_are_normalised_because_the_sample_orders_count_back_from_today() -> None:
-    one, other = (body(messages=said(f'{{"ordered_on": "{day}"}}')) for day in ("2026-11-20", "2027-01-02"))
+    one, other = (body(messages=user_message(f'{{"ordered_on": "{day}"}}')) for day in ("2026-11-20", "2027-01-02"))
     assert key_of("openai", "p", one) == key_of("openai", "p", other)
 
 
 @pytest.mark.parametrize(
     "changed",
-    [{"model": "gpt-6-sol"}, {"messages": said("Hello.")}, {"temperature": 0.5}, {"tools": []}],
+    [{"model": "gpt-6-sol"}, {"messages": user_message("Hello.")}, {"temperature": 0.5}, {"tools": []}],
     ids=["model", "prompt or case", "parameter", "tools"],
 )
-def test_whatever_changes_what_is_asked_changes_the_key(changed: dict[str, Any]) -> None:
+def test_every_part_of_the_request_changes_the_key(changed: dict[str, Any]) -> None:
     assert key_of("openai", "p", body(**changed)) != key_of("openai", "p", body())
 
 
@@ -86,7 +86,7 @@ def test_another_vendor_or_path_is_another_key() -> None:
     assert len({key_of(v, p, body()) for v in ("openai", "anthropic") for p in ("v1/a", "v1/b")}) == 4
 
 
-async def test_a_recording_plays_what_was_replied_and_holds_no_key(tmp_path: Path) -> None:
+async def test_a_recording_replays_the_replies_and_holds_no_key(tmp_path: Path) -> None:
     async with provider(lambda: web.json_response({"says": "recorded"})) as base:
         made = record("a model", {"openai": base, "anthropic": base})
         assert await ask(made, body()) == [(200, '{"says": "recorded"}')]
@@ -104,9 +104,9 @@ async def test_a_request_that_was_not_recorded_is_an_error_that_is_counted(tmp_p
         await ask(made, body())
         made.write(tmp_path / "recording.jsonl")
     played = replay(tmp_path / "recording.jsonl")
-    ((status, told),) = await ask(played, body(messages=said("Something else.")))
+    ((status, message),) = await ask(played, body(messages=user_message("Something else.")))
     assert (status, played.misses) == (MISS, 1)
-    assert "not in the recording" in told
+    assert "not in the recording" in message
 
 
 async def test_failures_are_passed_on_and_never_kept(tmp_path: Path) -> None:
@@ -124,8 +124,8 @@ async def test_several_replies_to_the_same_question_are_played_in_their_order(tm
         made = record("a model", {"openai": base, "anthropic": base})
         await ask(made, body(), body())
         made.write(tmp_path / "recording.jsonl")
-    told = await ask(replay(tmp_path / "recording.jsonl"), body(), body(), body())
-    assert [json.loads(text)["n"] for _, text in told] == [0, 1, 1]
+    answers = await ask(replay(tmp_path / "recording.jsonl"), body(), body(), body())
+    assert [json.loads(text)["n"] for _, text in answers] == [0, 1, 1]
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", '{"label": "x", "recorded": "today"}\n{"key": 1}'])

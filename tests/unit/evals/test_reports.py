@@ -1,4 +1,4 @@
-"""What a run looks like to people and programs (E4)."""
+"""Reports of a run for people and for programs (E4)."""
 
 import json
 from dataclasses import replace
@@ -24,7 +24,7 @@ CASES = [*(case(f"tool-{n}") for n in range(12)), *(case(f"leak-{n}", "pii_leak"
 
 
 def pinned(folder: Path) -> PinnedRun:
-    """Everything passed but leak-0; new-one was not there."""
+    """The pinned run: every case but leak-0 passed; new-one did not exist."""
     keep = writer(folder / "before.jsonl", Head(label="simulator"), "tiny")
     for one in CASES[:-1]:
         keep(result(one, passed=one.id != "leak-0"))
@@ -38,23 +38,23 @@ def judged(folder: Path) -> SuiteRun:
 
 
 def test_the_comment_on_a_pull_request_is_the_golden_file(tmp_path: Path) -> None:
-    """E4: score, change beside the pinned run by failure mode, flipped cases, cost and time. Write it anew by hand."""
+    """E4: score, change beside the pinned run by failure mode, flipped cases, cost and time. Edit the golden file by hand."""
     assert markdown([judged(tmp_path)], "simulator") == GOLDEN.read_text()
 
 
 def test_the_comment_can_be_found_again_and_labels_what_answered(tmp_path: Path) -> None:
-    told = markdown([judged(tmp_path)], "simulator, replayed from a recording")
-    assert told.rstrip().endswith(MARKER)
-    assert "(simulator, replayed from a recording)" in told.splitlines()[0]
+    report = markdown([judged(tmp_path)], "simulator, replayed from a recording")
+    assert report.rstrip().endswith(MARKER)
+    assert "(simulator, replayed from a recording)" in report.splitlines()[0]
 
 
-def test_the_json_report_tells_the_comparison(tmp_path: Path) -> None:
-    told = json.loads(json.dumps(as_json([judged(tmp_path)], "simulator")))["suites"]["tiny"]["comparison"]
-    assert (told["modes"]["wrong_tool"]["verdict"], told["overall"]["verdict"]) == ("worse", "not shown worse")
-    assert (told["won"], told["new"], len(told["lost"])) == (["leak-0"], ["new-one"], 7)
+def test_the_json_report_holds_the_comparison(tmp_path: Path) -> None:
+    comparison = json.loads(json.dumps(as_json([judged(tmp_path)], "simulator")))["suites"]["tiny"]["comparison"]
+    assert (comparison["modes"]["wrong_tool"]["verdict"], comparison["overall"]["verdict"]) == ("worse", "not shown worse")
+    assert (comparison["won"], comparison["new"], len(comparison["lost"])) == (["leak-0"], ["new-one"], 7)
 
 
-def test_junit_tells_failed_from_broken() -> None:
+def test_junit_separates_failed_from_broken() -> None:
     results = [result(CASES[0]), result(CASES[1], passed=False), result(CASES[2], broken="HTTP 503 \x00")]
     run = SuiteRun("tiny", results, judge(CASES[:3], results, THRESHOLDS), THRESHOLDS)
     root = ET.fromstring(junit([run], "simulator"))  # noqa: S314 - our own
@@ -64,7 +64,7 @@ def test_junit_tells_failed_from_broken() -> None:
     assert [child.tag for one in suite for child in one] == ["failure", "error"]
 
 
-def test_repeats_are_told_as_pass_at_k_and_pass_hat_k() -> None:
+def test_repeats_are_reported_as_pass_at_k_and_pass_hat_k() -> None:
     """E5."""
     results = [result(CASES[0], trial=n, passed=n > 0) for n in range(3)] + [result(CASES[1], trial=n) for n in range(3)]
     assert repeats(results) == {
@@ -95,13 +95,13 @@ class _Tags(HTMLParser):
 def test_the_page_is_whole_says_what_failed_and_runs_nothing_that_a_model_wrote(tmp_path: Path) -> None:
     run = judged(tmp_path)
     evil = case("evil", question="<script>alert(1)</script>")
-    told = page([replace(run, results=[*run.results, result(evil, passed=False)])], "simulator <b>")
+    html = page([replace(run, results=[*run.results, result(evil, passed=False)])], "simulator <b>")
     tags = _Tags()
-    tags.feed(told)
+    tags.feed(html)
     assert tags.open == []
     assert "<script>alert(1)</script>" in tags.text
     assert "Answered by: simulator <b>" in tags.text
-    for word in ("tool-3", "leak-0", "worse than the pinned run", METRIC):
-        assert word in tags.text
-    assert 'name="viewport"' in told
-    assert "prefers-color-scheme: dark" in told
+    for part in ("tool-3", "leak-0", "worse than the pinned run", METRIC):
+        assert part in tags.text
+    assert 'name="viewport"' in html
+    assert "prefers-color-scheme: dark" in html

@@ -1,4 +1,4 @@
-"""What a run may be called: nobody takes the simulator's score for a model's (E10)."""
+"""Labels of runs: a simulator's score never passes for a model's (E10)."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ LABEL = "SmolLM2-135M-Instruct"
 
 
 @pytest.fixture(autouse=True)
-def _nobody_chose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _no_vendor_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)  # a developer's .env lies in the working directory
     for vendor in ("OPENAI", "ANTHROPIC"):
         for name in (f"{vendor}_API_KEY", f"OCTANT_{vendor}__API_KEY", f"OCTANT_{vendor}__BASE_URL"):
@@ -28,7 +28,7 @@ def _nobody_chose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ],
 )
 def test_the_simulator_does_not_answer_under_a_models_name(source: Source, simulated: str) -> None:
-    """Its server's address was forgotten: without this the run would be the simulator's, and called the model's."""
+    """With the address of the server missing, the simulator would answer under the model's name."""
     with (
         pytest.raises(InvalidSuite, match=rf"the simulator would answer for {simulated}, .*OCTANT_OPENAI__API_KEY"),
         opened(source),
@@ -45,12 +45,12 @@ def test_a_key_and_an_address_of_the_simulators_make_no_model_of_it(monkeypatch:
         pytest.fail("nothing is started")
 
 
-def test_a_vendor_of_whom_nothing_is_asked_may_be_simulated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_vendor_that_the_run_does_not_use_may_be_simulated(monkeypatch: pytest.MonkeyPatch) -> None:
     """A local server is set for one; the other keeps its stand-in, which the run's release leaves out."""
     monkeypatch.setenv("OCTANT_OPENAI__BASE_URL", "http://127.0.0.1:9/v1")
     with pytest.raises(InvalidSuite, match=r"answer for anthropic, .*OCTANT_ANTHROPIC__API_KEY"), opened(Source(label=LABEL)):
         pytest.fail("nothing is started")
-    with pytest.raises(InvalidSuite, match="has no target of nobody"), opened(Source(label=LABEL, provider="nobody")):
+    with pytest.raises(InvalidSuite, match="has no target of unknown"), opened(Source(label=LABEL, provider="unknown")):
         pytest.fail("nothing is started")
 
 

@@ -1,4 +1,4 @@
-"""A suite is fit to judge by, or the gate refuses it; suites are found by their folder."""
+"""The gate refuses a suite that is not sound; suites are found by folder."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -104,7 +104,7 @@ def _missing() -> External:
 
 
 def test_external_cases_are_read_from_installed_packages(tmp_path: Path) -> None:
-    """E1: a package that is not installed is no suite without findings."""
+    """E1: a package that is not installed fails; it does not count as a suite without findings."""
 
     class WithPackages(TinySuite):
         external: ClassVar[Mapping[str, Callable[[], External]]] = {

@@ -1,4 +1,4 @@
-"""Words are compared as a reader would compare them."""
+"""Answers are compared by their words, as a reader would compare them."""
 
 import pytest
 

@@ -26,7 +26,7 @@ class Answer(Strict):
 
 
 class Question(Input):
-    """A question and the user who asks it."""
+    """A question and its user."""
 
     question: str
     user: str = "ada"

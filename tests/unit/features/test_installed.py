@@ -1,4 +1,4 @@
-"""The list of products: everything that is done for each of them is done for those in it, and for no other."""
+"""The service does its work for the listed products, and for no other."""
 
 import asyncio
 import sys
@@ -69,7 +69,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 
 
 def test_a_products_name_is_its_folders() -> None:
-    """Its prompts and migrations are found by it."""
+    """The name is also the folder of its prompts and migrations."""
     assert [f"app.features.{feature.name}" for feature in installed()] == list(PRODUCTS)
     folders = {path.parent.name for path in (ROOT / "app/features").glob("*/__init__.py")}
     assert {feature.name for feature in installed()} == folders

@@ -1,4 +1,4 @@
-"""The record of an attempt holds what came back and what was wrong with it (O1, R4)."""
+"""The record of an attempt holds its reply and the violations (O1, R4)."""
 
 import json
 from contextlib import aclosing
@@ -15,60 +15,60 @@ SCHEMA = OutputSchema("answer", {"type": "object", "properties": {"n": {"type": 
 WRONG = '{"n": "many"}'
 
 
-def said(response: str | None) -> str:
+def text_of(response: str | None) -> str:
     return str(json.loads(response or "{}")["parts"][0]["text"])
 
 
 async def test_a_repaired_attempt_holds_the_output_that_was_repaired() -> None:
-    way = call_state(output=SCHEMA)
-    way.reply = await recovery(Scripted("a", WRONG, '{"n": 1}'), Scripted("b", "unused")).complete(way)
-    first, second = record_of(way).attempts
-    assert (said(first.response), first.violations) == (WRONG, ('$.n: type "integer"',))
+    state = call_state(output=SCHEMA)
+    state.reply = await recovery(Scripted("a", WRONG, '{"n": 1}'), Scripted("b", "unused")).complete(state)
+    first, second = record_of(state).attempts
+    assert (text_of(first.response), first.violations) == (WRONG, ('$.n: type "integer"',))
     assert (second.response, second.violations) == (None, ()), "the call's own response is kept once"
 
 
 async def test_refused_attempts_hold_their_output_and_the_call_has_no_response() -> None:
-    way = call_state(output=SCHEMA, attempts=1)
+    state = call_state(output=SCHEMA, attempts=1)
     with pytest.raises(OutputInvalid):
-        await recovery(Scripted("a", WRONG), Scripted("b", WRONG)).complete(way)
-    record = record_of(way)
+        await recovery(Scripted("a", WRONG), Scripted("b", WRONG)).complete(state)
+    record = record_of(state)
     assert record.response == ""
-    assert [(said(a.response), len(a.violations)) for a in record.attempts] == [(WRONG, 1)] * 4
+    assert [(text_of(a.response), len(a.violations)) for a in record.attempts] == [(WRONG, 1)] * 4
 
 
 async def test_a_broken_stream_holds_what_had_arrived() -> None:
-    way = call_state()
+    state = call_state()
     script: list[Chunk | ProviderError] = [
         TextDelta(0, "half "),
         ToolUseStart(1, "u", "order"),
         TextDelta(0, "a word"),
         error(ProviderGarbled),
     ]
-    chunks = await recovery(Scripted("a", script), Scripted("b", "unused")).open(way)
+    chunks = await recovery(Scripted("a", script), Scripted("b", "unused")).open(state)
     with pytest.raises(OctantError):
         async with aclosing(chunks):
             _ = [chunk async for chunk in chunks]
-    (attempt,) = record_of(way).attempts
-    assert said(attempt.response) == "half a word"
+    (attempt,) = record_of(state).attempts
+    assert text_of(attempt.response) == "half a word"
 
 
 async def test_a_stream_that_its_caller_left_holds_what_had_arrived() -> None:
-    way = call_state()
-    chunks = await recovery(Scripted("a", [TextDelta(0, "half"), TextDelta(0, "more")]), Scripted("b", "x")).open(way)
+    state = call_state()
+    chunks = await recovery(Scripted("a", [TextDelta(0, "half"), TextDelta(0, "more")]), Scripted("b", "x")).open(state)
     await anext(chunks)
     await chunks.aclose()
-    assert said(record_of(way).attempts[0].response) == "half"
+    assert text_of(record_of(state).attempts[0].response) == "half"
 
 
 async def test_output_that_was_read_leniently_is_kept_as_it_came() -> None:
     fenced = '```json\n{"n": 1}\n```'
-    way = call_state(output=SCHEMA)
-    way.reply = await recovery(Scripted("a", fenced), Scripted("b", "unused")).complete(way)
-    assert said(record_of(way).attempts[0].response) == fenced
+    state = call_state(output=SCHEMA)
+    state.reply = await recovery(Scripted("a", fenced), Scripted("b", "unused")).complete(state)
+    assert text_of(record_of(state).attempts[0].response) == fenced
 
 
 async def test_an_attempt_to_which_nothing_came_back_holds_nothing() -> None:
-    way = call_state(attempts=1)
+    state = call_state(attempts=1)
     with pytest.raises(OctantError):
-        await recovery(Scripted("a", error(ProviderFailed)), Scripted("b", error(ProviderFailed))).complete(way)
-    assert [a.response for a in record_of(way).attempts] == [None, None]
+        await recovery(Scripted("a", error(ProviderFailed)), Scripted("b", error(ProviderFailed))).complete(state)
+    assert [a.response for a in record_of(state).attempts] == [None, None]

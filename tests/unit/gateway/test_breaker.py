@@ -1,4 +1,4 @@
-"""When a target is given a rest, and when it is asked again. The clock is the test's."""
+"""Circuit breakers: a failing target rests, then gets a probe. The test holds the clock."""
 
 import pytest
 
@@ -21,17 +21,17 @@ class Clock:
 
 
 class Others:
-    """The other replicas: they grant or refuse the probe, and remember what they are told."""
+    """The other replicas: they grant or refuse the probe, and remember each report."""
 
     def __init__(self, *, grant: bool) -> None:
         self.grant = grant
-        self.told: list[str] = []
+        self.reported: list[str] = []
 
     def opened(self, target: Target, circuit: Circuit) -> None:
-        self.told.append("opened" if circuit.until > 1000.0 else "given up")
+        self.reported.append("opened" if circuit.until > 1000.0 else "given up")
 
     def closed(self, target: Target) -> None:
-        self.told.append("closed")
+        self.reported.append("closed")
 
     async def claim(self, target: Target, seconds: float) -> bool:
         return self.grant
@@ -116,7 +116,7 @@ async def test_a_probe_whose_caller_left_lets_the_next_call_probe(circuits: Circ
     assert await circuits.admit(A, 10)
     circuits.given_up(A)
     assert await circuits.admit(A, 10)
-    assert others.told == ["opened", "opened"]
+    assert others.reported == ["opened", "opened"]
 
 
 async def test_a_worker_that_is_refused_the_probe_asks_again_soon(circuits: Circuits, clock: Clock) -> None:
@@ -148,7 +148,7 @@ def test_a_refused_request_is_not_the_providers_failure(
     assert circuits.state(A) == state
 
 
-def test_what_is_not_the_providers_doing_counts_for_nothing(circuits: Circuits) -> None:
+def test_an_error_that_the_provider_did_not_cause_counts_for_nothing(circuits: Circuits) -> None:
     for _ in range(5):
         with pytest.raises(KeyError), circuits.watch(A, given=60, wanted=45):
             raise KeyError

@@ -1,4 +1,4 @@
-"""How a call over its cap is degraded before it is refused (C4)."""
+"""A call over its cap is degraded before it is refused (C4)."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,18 +31,18 @@ def all_of(targets: Sequence[Target]) -> tuple[Target, ...]:
     return tuple(targets)
 
 
-def said(role: str, text: str) -> Message:
+def turn(role: str, text: str) -> Message:
     return Message(role, (Text(text),))  # type: ignore[arg-type]
 
 
 TALK = (
-    said("user", "first " * 50),
+    turn("user", "first " * 50),
     Message("assistant", (ToolUse("t1", "look", "{}"),)),
     Message("user", (ToolResult("t1", (Text("found " * 50),)),)),
-    said("assistant", "there you are"),
-    said("user", "second"),
-    said("assistant", "yes?"),
-    said("user", "last"),
+    turn("assistant", "there you are"),
+    turn("user", "second"),
+    turn("assistant", "yes?"),
+    turn("user", "last"),
 )
 
 
@@ -91,7 +91,7 @@ def test_output_is_shortened_no_more_than_needed_and_not_below_what_the_route_sa
     assert not degrade(a_call(Degrade(shorten_to=99)), 1, all_of)
 
 
-def test_cheaper_models_answer_if_they_can_do_what_is_asked() -> None:
+def test_cheaper_models_answer_if_they_can_do_what_the_request_needs() -> None:
     made = a_call(Degrade(cheaper=(CHEAP,)))
     assert degrade(made, 2, all_of)
     assert made.targets == (CHEAP,)

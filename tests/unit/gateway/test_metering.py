@@ -1,4 +1,4 @@
-"""The figures that count of an attempt: as reported where they can be, else the bound (C2, C6)."""
+"""Usage of an attempt counts as reported if plausible, else at the bound (C2, C6)."""
 
 from dataclasses import replace
 
@@ -18,8 +18,8 @@ def test_what_a_vendor_reports_is_counted() -> None:
     assert count(usage, BOUND, 1200).usage == usage
 
 
-def test_a_report_somewhat_above_our_bound_counts_as_billed_and_an_absurd_one_at_the_bound() -> None:
-    """ADR 0015: a bound of ours may be wrong. A figure of another magnitude is no count."""
+def test_usage_above_the_bound_counts_as_billed_and_absurd_usage_at_the_bound() -> None:
+    """ADR 0015: our bound may be wrong, but a figure of another magnitude is no count."""
     assert count(Usage(input=1100, output=900), BOUND, 0).usage == Usage(input=1100, output=900)
     assert count(Usage(input=10**8, output=10**8), BOUND, 0).usage == Usage(input=1000, output=400, estimated=True)
 
@@ -29,15 +29,15 @@ def test_fewer_tokens_than_the_bytes_need_are_not_believed() -> None:
 
 
 def test_a_long_limit_counts_only_what_the_fastest_model_can_have_made_by_then() -> None:
-    """R7: who stops a stream after a second does not pay for all of a limit of 100,000 tokens."""
+    """R7: a caller that stops a stream after a second does not pay for the whole limit of 100,000 tokens."""
     assert replace(BOUND, output=100_000).at(1.0, 50).output == 2 * FASTEST
     assert BOUND.at(1.0, 50) == BOUND
 
 
 async def test_an_input_that_is_not_known_is_priced_at_the_dearest_way_to_read_it() -> None:
-    way = call_state(attempts=1)
+    state = call_state(attempts=1)
     tiers = (Price(1_000_000, 1_000_000, 100_000, 2_000_000),)  # writing to the cache costs twice the input
-    way.spending.prices = PriceTable("p", {(t.provider, t.model): tiers for t in way.targets})
+    state.spending.prices = PriceTable("p", {(t.provider, t.model): tiers for t in state.targets})
     with pytest.raises(OctantError):
-        await recovery(Scripted("a", error(ProviderTimeout)), Scripted("b", error(ProviderTimeout))).complete(way)
-    assert way.spending.attempts[0].cost == way.worst_case(A) == 2 * way.input_tokens + 100
+        await recovery(Scripted("a", error(ProviderTimeout)), Scripted("b", error(ProviderTimeout))).complete(state)
+    assert state.spending.attempts[0].cost == state.worst_case(A) == 2 * state.input_tokens + 100

@@ -1,4 +1,4 @@
-"""Is a reply valid, can it be read, and is nothing guessed (R4)."""
+"""Replies are parsed and validated, and nothing is guessed (R4)."""
 
 import json
 
@@ -15,7 +15,7 @@ SCHEMA = OutputSchema("answer", {"type": "object", "properties": {"n": {"type": 
 TOOL = ToolSpec("order", "", {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]})
 
 
-def said(*parts: Part, stop: StopReason = "end") -> Reply:
+def reply_of(*parts: Part, stop: StopReason = "end") -> Reply:
     return Reply(parts=parts, stop=stop, usage=Usage(), provider="p", model="m")
 
 
@@ -31,7 +31,7 @@ def said(*parts: Part, stop: StopReason = "end") -> Reply:
     ],
 )
 def test_json_with_freedoms_is_read_and_handed_on_as_plain_json(text: str) -> None:
-    verdict = judge(said(Thinking("hm"), Text(text)), SCHEMA, ())
+    verdict = judge(reply_of(Thinking("hm"), Text(text)), SCHEMA, ())
     assert verdict.parsed
     assert verdict.violations == ()
     assert json.loads(verdict.reply.text) == {"n": 1}
@@ -54,19 +54,19 @@ def test_json_with_freedoms_is_read_and_handed_on_as_plain_json(text: str) -> No
 )
 def test_what_is_cut_doubled_or_no_json_is_not_guessed(text: str) -> None:
     """The reason for not using a library that closes brackets."""
-    verdict = judge(said(Text(text)), SCHEMA, ())
+    verdict = judge(reply_of(Text(text)), SCHEMA, ())
     assert verdict.violations
     assert not verdict.parsed
 
 
-def test_a_reply_cut_off_by_its_length_is_never_read_tolerantly() -> None:
-    assert judge(said(Text('{"n": 1}, and'), stop="max_tokens"), SCHEMA, ()).violations
+def test_a_reply_cut_off_by_its_length_is_never_read_leniently() -> None:
+    assert judge(reply_of(Text('{"n": 1}, and'), stop="max_tokens"), SCHEMA, ()).violations
 
 
 @given(
     st.recursive(st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text(), lambda c: st.dictionaries(st.text(), c))
 )
-def test_every_document_comes_through_unchanged_and_no_beginning_of_one_comes_through(value: object) -> None:
+def test_every_document_passes_unchanged_and_a_beginning_of_one_never(value: object) -> None:
     document = {"value": value}
     text = json.dumps(document, ensure_ascii=False)
     found = document_in(f"```\n{text}\n```")
@@ -77,28 +77,30 @@ def test_every_document_comes_through_unchanged_and_no_beginning_of_one_comes_th
 
 
 def test_tool_calls_are_held_to_their_schemas_and_values_are_not_quoted() -> None:
-    found = violations(said(ToolUse("1", "order", '{"id": 41111}'), stop="tool_use"), None, (TOOL,))
+    found = violations(reply_of(ToolUse("1", "order", '{"id": 41111}'), stop="tool_use"), None, (TOOL,))
     assert found == ('tool call 0: $.id: type "string"',)
-    assert violations(said(ToolUse("1", "ordre", "{}")), None, (TOOL,)) == ("tool call 0: $.name: not a tool that was offered",)
+    assert violations(reply_of(ToolUse("1", "ordre", "{}")), None, (TOOL,)) == (
+        "tool call 0: $.name: not a tool that was offered",
+    )
 
 
 def test_arguments_that_are_almost_json_are_read() -> None:
-    verdict = judge(said(Text("One moment."), ToolUse("1", "order", "{'id': 'NW-1',}")), None, (TOOL,))
+    verdict = judge(reply_of(Text("One moment."), ToolUse("1", "order", "{'id': 'NW-1',}")), None, (TOOL,))
     assert verdict.parsed
     assert verdict.reply.tool_uses == (ToolUse("1", "order", '{"id": "NW-1"}'),)
 
 
 def test_a_refusal_is_held_to_no_schema() -> None:
-    assert violations(said(Text("I cannot."), stop="refusal"), SCHEMA) == ()
+    assert violations(reply_of(Text("I cannot."), stop="refusal"), SCHEMA) == ()
 
 
 @pytest.mark.parametrize("depth", [200, 900, 100_000])
 def test_what_is_nested_deeper_than_can_be_worked_on_is_a_violation(depth: int) -> None:
     deep = '{"n": 1, "a": ' + "[" * depth + "]" * depth + "}"
-    assert violations(said(Text(deep)), SCHEMA) == ("$: nested too deeply",)
-    assert violations(said(ToolUse("1", "order", deep)), None, (TOOL,)) == ("tool call 0: $: nested too deeply",)
+    assert violations(reply_of(Text(deep)), SCHEMA) == ("$: nested too deeply",)
+    assert violations(reply_of(ToolUse("1", "order", deep)), None, (TOOL,)) == ("tool call 0: $: nested too deeply",)
 
 
 def test_a_schema_that_refers_to_itself_without_end_is_a_violation_not_a_crash() -> None:
     endless = OutputSchema("endless", {"$ref": "#"})
-    assert violations(said(Text("{}")), endless) == ("$: the schema refers to itself without end.",)
+    assert violations(reply_of(Text("{}")), endless) == ("$: the schema refers to itself without end.",)

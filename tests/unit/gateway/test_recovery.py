@@ -1,4 +1,4 @@
-"""The order in which things are tried, on providers faked at our own port."""
+"""The order of attempts, on providers faked at our own port."""
 
 import time
 
@@ -27,24 +27,24 @@ from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
 
 async def test_a_retryable_error_is_retried_at_the_same_target() -> None:
     """R2."""
-    a, b, way = Scripted("a", error(ProviderFailed), "fine"), Scripted("b", "backup"), call_state()
-    assert (await recovery(a, b).complete(way)).text == "fine"
-    assert outcomes(way) == [("a", "provider_failed"), ("a", "ok")]
+    a, b, state = Scripted("a", error(ProviderFailed), "fine"), Scripted("b", "backup"), call_state()
+    assert (await recovery(a, b).complete(state)).text == "fine"
+    assert outcomes(state) == [("a", "provider_failed"), ("a", "ok")]
     assert b.calls == 0
 
 
 async def test_after_its_attempts_the_next_target_answers() -> None:
     """R5."""
-    a, b, way = Scripted("a", error(ProviderFailed)), Scripted("b", "backup"), call_state()
-    assert (await recovery(a, b).complete(way)).text == "backup"
-    assert outcomes(way) == [("a", "provider_failed")] * 2 + [("b", "ok")]
-    assert way.spending.fallbacks == 1
+    a, b, state = Scripted("a", error(ProviderFailed)), Scripted("b", "backup"), call_state()
+    assert (await recovery(a, b).complete(state)).text == "backup"
+    assert outcomes(state) == [("a", "provider_failed")] * 2 + [("b", "ok")]
+    assert state.spending.fallbacks == 1
 
 
 async def test_an_error_that_is_not_retryable_goes_to_the_next_target_at_once() -> None:
     """R2: only errors typed retryable are retried."""
-    a, b, way = Scripted("a", error(ProviderDenied)), Scripted("b", "backup"), call_state()
-    assert (await recovery(a, b).complete(way)).text == "backup"
+    a, b, state = Scripted("a", error(ProviderDenied)), Scripted("b", "backup"), call_state()
+    assert (await recovery(a, b).complete(state)).text == "backup"
     assert a.calls == 1
 
 
@@ -57,19 +57,19 @@ async def test_a_request_at_fault_is_neither_retried_nor_sent_elsewhere() -> Non
 
 async def test_a_long_retry_after_is_not_waited_for() -> None:
     """R3: the next provider answers instead."""
-    a, b, way = Scripted("a", error(ProviderRateLimited, retry_after=30.0)), Scripted("b", "backup"), call_state()
-    assert (await recovery(a, b).complete(way)).text == "backup"
+    a, b, state = Scripted("a", error(ProviderRateLimited, retry_after=30.0)), Scripted("b", "backup"), call_state()
+    assert (await recovery(a, b).complete(state)).text == "backup"
     assert a.calls == 1
 
 
 async def test_a_short_retry_after_is_honoured() -> None:
     """R3."""
-    a, way = Scripted("a", error(ProviderRateLimited, retry_after=0.05), "fine"), call_state()
-    assert (await recovery(a, Scripted("b", "backup")).complete(way)).text == "fine"
-    assert 50 <= way.spending.waited_ms < 5000
+    a, state = Scripted("a", error(ProviderRateLimited, retry_after=0.05), "fine"), call_state()
+    assert (await recovery(a, Scripted("b", "backup")).complete(state)).text == "fine"
+    assert 50 <= state.spending.waited_ms < 5000
 
 
-async def test_when_all_providers_limit_us_the_caller_is_told_to_wait_as_long_as_the_shortest_asked() -> None:
+async def test_rate_limited_by_all_providers_the_caller_gets_the_shortest_wait() -> None:
     a, b = Scripted("a", error(ProviderRateLimited, retry_after=30.0)), Scripted("b", error(ProviderRateLimited, retry_after=9.0))
     with pytest.raises(ProvidersRateLimited) as refused:
         await recovery(a, b).complete(call_state())
@@ -89,7 +89,7 @@ async def test_one_deadline_holds_over_all_attempts() -> None:
     assert time.monotonic() - started < 2
 
 
-async def test_a_stopped_provider_is_passed_over_and_with_all_stopped_the_caller_is_told() -> None:
+async def test_a_stopped_provider_is_passed_over_and_with_all_stopped_the_call_fails() -> None:
     """P5."""
     a, b = Scripted("a", "first"), Scripted("b", "backup")
     assert (await recovery(a, b, stopped=frozenset({"a"})).complete(call_state())).text == "backup"
@@ -103,43 +103,43 @@ SCHEMA = OutputSchema("answer", {"type": "object", "properties": {"n": {"type": 
 
 async def test_invalid_output_is_repaired_by_one_call_that_names_what_is_wrong() -> None:
     """R4, C6: both calls are paid for, and the answer says that it was repaired."""
-    a, b, way = Scripted("a", '{"n": "secret"}', '{"n": 1}'), Scripted("b", "unused"), call_state(output=SCHEMA)
-    assert (await recovery(a, b).complete(way)).text == '{"n": 1}'
-    assert outcomes(way) == [("a", "output_invalid"), ("a", "ok")]
-    assert way.degraded == ["repaired"]
-    assert way.spending.hold is not None
-    assert way.spending.hold.spent == 30
+    a, b, state = Scripted("a", '{"n": "secret"}', '{"n": 1}'), Scripted("b", "unused"), call_state(output=SCHEMA)
+    assert (await recovery(a, b).complete(state)).text == '{"n": 1}'
+    assert outcomes(state) == [("a", "output_invalid"), ("a", "ok")]
+    assert state.degraded == ["repaired"]
+    assert state.spending.hold is not None
+    assert state.spending.hold.spent == 30
     assert b.calls == 0
-    asked = a.requests[1].messages[-1].parts[0]
-    assert isinstance(asked, Text)
-    assert '$.n: type "integer"' in asked.text
-    assert "secret" not in asked.text
+    repair = a.requests[1].messages[-1].parts[0]
+    assert isinstance(repair, Text)
+    assert '$.n: type "integer"' in repair.text
+    assert "secret" not in repair.text
 
 
 async def test_a_repair_is_held_for_with_what_it_sends_more() -> None:
-    """C6: its request is longer than the first."""
-    way = call_state(output=SCHEMA)
-    assert way.spending.hold is not None
-    way.spending.hold.amount = way.worst_first_attempt()
-    await recovery(Scripted("a", '{"n": "x"}', '{"n": 1}'), Scripted("b", "unused")).complete(way)
-    assert way.spending.hold.amount > 15 + way.worst_first_attempt()
+    """C6: the repair's request is longer than the first."""
+    state = call_state(output=SCHEMA)
+    assert state.spending.hold is not None
+    state.spending.hold.amount = state.worst_first_attempt()
+    await recovery(Scripted("a", '{"n": "x"}', '{"n": 1}'), Scripted("b", "unused")).complete(state)
+    assert state.spending.hold.amount > 15 + state.worst_first_attempt()
 
 
-async def test_a_model_that_fails_its_repair_is_not_asked_a_third_time() -> None:
-    """R4: the next model is."""
-    a, b, way = Scripted("a", '{"n": "no"}'), Scripted("b", '{"n": 1}'), call_state(output=SCHEMA)
-    assert (await recovery(a, b).complete(way)).text == '{"n": 1}'
-    assert outcomes(way) == [("a", "output_invalid"), ("a", "output_invalid"), ("b", "ok")]
-    assert [attempt.cost for attempt in way.spending.attempts] == [15, 15, 15]
-    assert way.degraded == []
+async def test_a_model_that_fails_its_repair_gets_no_third_attempt() -> None:
+    """R4: the next model gets one."""
+    a, b, state = Scripted("a", '{"n": "no"}'), Scripted("b", '{"n": 1}'), call_state(output=SCHEMA)
+    assert (await recovery(a, b).complete(state)).text == '{"n": 1}'
+    assert outcomes(state) == [("a", "output_invalid"), ("a", "output_invalid"), ("b", "ok")]
+    assert [attempt.cost for attempt in state.spending.attempts] == [15, 15, 15]
+    assert state.degraded == []
 
 
 async def test_a_repair_that_the_provider_cannot_answer_goes_to_the_next_model() -> None:
     """R4, R5."""
     a = Scripted("a", '{"n": "no"}', error(ProviderDenied))
-    b, way = Scripted("b", '{"n": 1}'), call_state(output=SCHEMA)
-    assert (await recovery(a, b).complete(way)).text == '{"n": 1}'
-    assert outcomes(way) == [("a", "output_invalid"), ("a", "provider_denied"), ("b", "ok")]
+    b, state = Scripted("b", '{"n": 1}'), call_state(output=SCHEMA)
+    assert (await recovery(a, b).complete(state)).text == '{"n": 1}'
+    assert outcomes(state) == [("a", "output_invalid"), ("a", "provider_denied"), ("b", "ok")]
 
 
 async def test_with_no_valid_output_the_error_carries_the_violations_and_not_the_value() -> None:
@@ -151,11 +151,11 @@ async def test_with_no_valid_output_the_error_carries_the_violations_and_not_the
 
 async def test_a_paid_attempt_leaves_no_room_for_another_that_the_budget_cannot_cover() -> None:
     """C6: the second attempt asks for money first."""
-    way = call_state(output=SCHEMA, budget=FreeBudget(limit=300))
+    state = call_state(output=SCHEMA, budget=FreeBudget(limit=300))
     b = Scripted("b", '{"n": 1}')
-    assert way.worst_first_attempt() > 150
+    assert state.worst_first_attempt() > 150
     with pytest.raises(BudgetExceeded):
-        await recovery(Scripted("a", error(ProviderFailed, usage=Usage(input=200))), b).complete(way)
+        await recovery(Scripted("a", error(ProviderFailed, usage=Usage(input=200))), b).complete(state)
 
 
 TOOL = ToolSpec("order", "", {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]})
@@ -169,33 +169,35 @@ def calling(arguments: str) -> Reply:
 
 async def test_wrong_tool_arguments_are_repaired_by_one_call_that_answers_the_tool_call() -> None:
     """R4, for tools: both vendors want each tool call answered in the next turn."""
-    a, way = Scripted("a", calling('{"id": 5}'), calling('{"id": "NW-1"}')), call_state(tools=(TOOL,))
-    assert (await recovery(a, Scripted("b", "unused")).complete(way)).tool_uses == (ToolUse("use_1", "order", '{"id": "NW-1"}'),)
+    a, state = Scripted("a", calling('{"id": 5}'), calling('{"id": "NW-1"}')), call_state(tools=(TOOL,))
+    assert (await recovery(a, Scripted("b", "unused")).complete(state)).tool_uses == (
+        ToolUse("use_1", "order", '{"id": "NW-1"}'),
+    )
     result = a.requests[1].messages[-1].parts[0]
     assert isinstance(result, ToolResult)
     assert (result.tool_use_id, result.is_error) == ("use_1", True)
-    assert way.degraded == ["repaired"]
+    assert state.degraded == ["repaired"]
 
 
-async def test_output_that_can_be_read_is_not_asked_for_again() -> None:
+async def test_output_that_can_be_read_needs_no_second_attempt() -> None:
     """R4: the second call is not paid for."""
-    a, way = Scripted("a", 'Sure: {"n": 1,}'), call_state(output=SCHEMA)
-    assert (await recovery(a, Scripted("b", "unused")).complete(way)).text == '{"n": 1}'
-    assert (outcomes(way), way.degraded) == ([("a", "ok")], ["parsed"])
+    a, state = Scripted("a", 'Sure: {"n": 1,}'), call_state(output=SCHEMA)
+    assert (await recovery(a, Scripted("b", "unused")).complete(state)).text == '{"n": 1}'
+    assert (outcomes(state), state.degraded) == ([("a", "ok")], ["parsed"])
 
 
 async def test_a_feature_s_last_resort_answers_when_no_model_does_and_says_so() -> None:
     """R5."""
-    way = call_state(last_resort="A colleague will answer.")
-    answered = await recovery(Scripted("a", error(ProviderFailed)), Scripted("b", error(ProviderDenied))).complete(way)
+    state = call_state(last_resort="A colleague will answer.")
+    answered = await recovery(Scripted("a", error(ProviderFailed)), Scripted("b", error(ProviderDenied))).complete(state)
     assert answered.text == "A colleague will answer."
-    assert (way.degraded, way.outcome) == (["last_resort"], "last_resort")
-    receipt = way.receipt()
+    assert (state.degraded, state.outcome) == (["last_resort"], "last_resort")
+    receipt = state.receipt()
     assert (receipt.provider, receipt.model, receipt.attempts) == ("", "last_resort", 3)
 
 
 async def test_a_circuit_that_opened_passes_its_target_over() -> None:
-    """R5: after three failed calls the fourth does not ask it."""
+    """R5: after three failed calls the fourth sends it no request."""
     a, b = Scripted("a", error(ProviderTimeout)), Scripted("b", "backup")
     room = recovery(a, b, breaker=BreakerPolicy(failures=3, rest=60))
     for _ in range(4):
@@ -203,20 +205,20 @@ async def test_a_circuit_that_opened_passes_its_target_over() -> None:
     assert (a.calls, b.calls) == (3, 4)
 
 
-async def test_with_all_circuits_open_the_caller_is_told_at_once_and_when_to_come_back() -> None:
+async def test_with_all_circuits_open_the_call_fails_at_once_with_a_time_to_retry() -> None:
     a, b = Scripted("a", error(ProviderFailed)), Scripted("b", error(ProviderFailed))
     room = recovery(a, b, breaker=BreakerPolicy(failures=1, rest=30))
     with pytest.raises(ProvidersUnavailable):
         await room.complete(call_state())
-    way = call_state()
+    state = call_state()
     with pytest.raises(ProvidersUnavailable) as refused:
-        await room.complete(way)
-    assert (a.calls, b.calls, way.spending.attempts) == (1, 1, [])
+        await room.complete(state)
+    assert (a.calls, b.calls, state.spending.attempts) == (1, 1, [])
     assert refused.value.retry_after == pytest.approx(30, abs=1)
 
 
 async def test_a_probe_that_finds_no_money_lets_the_next_call_probe() -> None:
-    """A claim that outlived its call would keep a provider resting that nobody asked."""
+    """A probe that outlived its call would keep the provider resting without a request."""
     a, b = Scripted("a", error(ProviderFailed), "well again"), Scripted("b", "backup")
     room = recovery(a, b, breaker=BreakerPolicy(failures=1, rest=0.01))
     await room.complete(call_state(attempts=1))
@@ -240,18 +242,18 @@ async def test_an_outage_is_not_multiplied_by_retries() -> None:
     assert counted == [a.calls - 50, 100 - a.calls]
 
 
-async def test_a_hasty_caller_does_not_open_circuits_for_others() -> None:
-    """Deadlines of its own below the route's timeout: while others are answered, that they passed says nothing."""
-    room = recovery(Scripted("a", "fine", *[error(ProviderTimeout)] * 6, "fine"), Scripted("b", "backup"), breaker=HASTE)
+async def test_a_caller_with_short_deadlines_opens_no_circuit_for_others() -> None:
+    """Its deadlines are below the route's timeout: while others are answered, a missed one says nothing of the target."""
+    room = recovery(Scripted("a", "fine", *[error(ProviderTimeout)] * 6, "fine"), Scripted("b", "backup"), breaker=SENSITIVE)
     await room.complete(call_state())
     for _ in range(6):
         await room.complete(call_state(seconds=5.0, attempts=1))
     assert room.circuits.state(A) == "closed"
 
 
-async def test_hasty_callers_alone_find_out_that_a_provider_hangs() -> None:
-    """With nothing but timeouts they are right; those who leave no time at all are never asked."""
-    room = recovery(Scripted("a", error(ProviderTimeout)), Scripted("b", "backup"), breaker=HASTE)
+async def test_short_deadlines_alone_still_open_the_circuit_of_a_hanging_provider() -> None:
+    """If all calls time out, the target does hang; deadlines too short for any answer do not count."""
+    room = recovery(Scripted("a", error(ProviderTimeout)), Scripted("b", "backup"), breaker=SENSITIVE)
     for _ in range(6):
         await room.complete(call_state(seconds=0.5, attempts=1))
     assert room.circuits.state(A) == "closed"
@@ -260,32 +262,32 @@ async def test_hasty_callers_alone_find_out_that_a_provider_hangs() -> None:
     assert room.circuits.state(A) == "open"
 
 
-HASTE = BreakerPolicy(failures=2, ratio=0.1, rest=60)
+SENSITIVE = BreakerPolicy(failures=2, ratio=0.1, rest=60)
 
 
 async def test_a_target_that_cannot_do_what_the_caller_asks_is_left_out_up_front() -> None:
     """G1: never dropped in silence, and no money is held for it."""
     a, b = Scripted("a", "first"), Scripted("b", "second")
     a.cannot = frozenset({"seed"})
-    way = call_state(sampling=Sampling(seed=7))
+    state = call_state(sampling=Sampling(seed=7))
     room = recovery(a, b)
-    room.choose(way)
-    assert (way.targets, way.degraded) == ((B,), ["narrowed"])
-    assert (await room.complete(way)).text == "second"
+    room.choose(state)
+    assert (state.targets, state.degraded) == ((B,), ["narrowed"])
+    assert (await room.complete(state)).text == "second"
     b.cannot = frozenset({"seed", "top_k"})
     with pytest.raises(UnsupportedParameter) as refused:
         room.choose(call_state(sampling=Sampling(seed=7, top_k=3)))
     assert refused.value.param == "seed"
 
 
-async def test_what_a_route_ignores_is_dropped_and_said() -> None:
+async def test_a_parameter_that_a_route_ignores_is_dropped_and_reported() -> None:
     a, b = Scripted("a", "first"), Scripted("b", "second")
     a.cannot = frozenset({"temperature"})
-    way = call_state(sampling=Sampling(temperature=0.1), ignore=frozenset({"temperature"}))
+    state = call_state(sampling=Sampling(temperature=0.1), ignore=frozenset({"temperature"}))
     room = recovery(a, b)
-    room.choose(way)
-    assert (await room.complete(way)).text == "first"
-    assert way.degraded == ["ignored_temperature"]
+    room.choose(state)
+    assert (await room.complete(state)).text == "first"
+    assert state.degraded == ["ignored_temperature"]
 
 
 def test_a_vendor_s_default_asks_for_nothing() -> None:

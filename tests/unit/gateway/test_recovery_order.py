@@ -1,4 +1,4 @@
-"""What holds whatever providers do: hypothesis plays every script it can think of."""
+"""Invariants of recovery under every script of providers that hypothesis generates."""
 
 import asyncio
 from itertools import pairwise
@@ -42,26 +42,26 @@ scripts = st.lists(steps, min_size=1, max_size=6)
 def play(
     first: list[Step], second: list[Step], *, attempts: int, breaker: BreakerPolicy | None = None
 ) -> tuple[CallState, object]:
-    """Run one call; return its state and what came of it."""
+    """Run one call; return its state and its reply or error."""
 
     async def run() -> object:
         try:
-            return await room.complete(way)
+            return await room.complete(state)
         except OctantError as refused:
             return refused
 
     a, b = Scripted("a", *first), Scripted("b", *second)
     room = recovery(a, b, retries=AT_ONCE, breaker=breaker)
-    way = call_state(output=SCHEMA, attempts=attempts)
-    return way, asyncio.run(run())
+    state = call_state(output=SCHEMA, attempts=attempts)
+    return state, asyncio.run(run())
 
 
 @given(scripts, scripts, st.integers(1, 4))
 @settings(max_examples=400)
 def test_the_order_of_attempts(first: list[Step], second: list[Step], attempts: int) -> None:
     """R2, R4, R5, R8."""
-    way, came = play(first, second, attempts=attempts)
-    tried = [(a.provider, a.outcome) for a in way.spending.attempts]
+    state, came = play(first, second, attempts=attempts)
+    tried = [(a.provider, a.outcome) for a in state.spending.attempts]
     providers = [provider for provider, _ in tried]
     assert providers == sorted(providers), "never back to a target that was left"
     for provider in ("a", "b"):
@@ -70,7 +70,9 @@ def test_the_order_of_attempts(first: list[Step], second: list[Step], attempts: 
         assert outcome != "ok", "nothing is sent after a success"
         assert outcome != "provider_rejected", "nor after a request was refused as invalid"
         if following == provider:
-            assert outcome in RETRYABLE | {"provider_rate_limited", "output_invalid"}, "only what may help is asked again"
+            assert outcome in RETRYABLE | {"provider_rate_limited", "output_invalid"}, (
+                "an attempt is repeated only where that may help"
+            )
     answered = bool(tried) and tried[-1][1] == "ok"
     assert answered != isinstance(came, OctantError), "an answer or one typed error, never both, never neither"
 
@@ -79,19 +81,19 @@ def test_the_order_of_attempts(first: list[Step], second: list[Step], attempts: 
 @settings(max_examples=200)
 def test_every_paid_reply_is_spent_and_no_invalid_one_is_passed_on(first: list[Step], second: list[Step], attempts: int) -> None:
     """C6, R4: the price is one micro-dollar a token, so cost and tokens are the same number."""
-    way, came = play(first, second, attempts=attempts)
-    assert way.spending.hold is not None
-    assert way.spending.hold.spent == way.spending.cost == sum(a.usage.total for a in way.spending.attempts)
-    assert way.spending.hold.amount >= way.spending.hold.spent
+    state, came = play(first, second, attempts=attempts)
+    assert state.spending.hold is not None
+    assert state.spending.hold.spent == state.spending.cost == sum(a.usage.total for a in state.spending.attempts)
+    assert state.spending.hold.amount >= state.spending.hold.spent
     if not isinstance(came, OctantError):
-        assert violations(way.reply or came, SCHEMA) == ()  # type: ignore[arg-type]  # a Reply, as it is no error
+        assert violations(state.reply or came, SCHEMA) == ()  # type: ignore[arg-type]  # a Reply, as it is no error
 
 
 @given(scripts, scripts)
 @settings(max_examples=200)
-def test_a_target_whose_circuit_opened_is_not_asked_again(first: list[Step], second: list[Step]) -> None:
+def test_a_target_whose_circuit_opened_gets_no_further_attempt(first: list[Step], second: list[Step]) -> None:
     """R5: at the first failure here, so every failure of a target is its last attempt."""
-    way, _ = play(first, second, attempts=4, breaker=BreakerPolicy(failures=1, rest=60))
-    for before, after in pairwise(way.spending.attempts):
+    state, _ = play(first, second, attempts=4, breaker=BreakerPolicy(failures=1, rest=60))
+    for before, after in pairwise(state.spending.attempts):
         if before.provider == after.provider:
             assert before.outcome == "output_invalid"

@@ -1,4 +1,4 @@
-"""Streams: fallback until the first chunk, then an error or, where the route says so, another model that goes on (R6, R7)."""
+"""Streams fall back until the first chunk, then end or continue elsewhere (R6, R7)."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -29,42 +29,42 @@ async def collect(chunks: AsyncGenerator[Chunk, None]) -> list[Chunk]:
 
 async def test_a_stream_falls_back_until_its_first_chunk() -> None:
     """R6."""
-    way = call_state()
-    chunks = await recovery(Scripted("a", error(ProviderGarbled)), Scripted("b", "backup")).open(way)
+    state = call_state()
+    chunks = await recovery(Scripted("a", error(ProviderGarbled)), Scripted("b", "backup")).open(state)
     seen = await collect(chunks)
     assert seen[0] == TextDelta(0, "backup")
     assert isinstance(seen[-1], Done)
-    assert outcomes(way)[-1] == ("b", "ok")
+    assert outcomes(state)[-1] == ("b", "ok")
 
 
 async def test_a_stream_that_breaks_after_its_first_chunk_ends_in_an_error_and_is_paid_for() -> None:
     """R6: never a clean close; money settles either way."""
     broken: list[Chunk | ProviderError] = [TextDelta(0, "half"), error(ProviderGarbled, usage=Usage(input=10, output=2))]
-    way, b = call_state(), Scripted("b", "backup")
-    chunks = await recovery(Scripted("a", broken), b).open(way)
+    state, b = call_state(), Scripted("b", "backup")
+    chunks = await recovery(Scripted("a", broken), b).open(state)
     assert await anext(chunks) == TextDelta(0, "half")
     with pytest.raises(ProvidersUnavailable):
         await anext(chunks)
     assert b.calls == 0
-    assert outcomes(way) == [("a", "provider_garbled")]
-    assert way.spending.cost == 12
+    assert outcomes(state) == [("a", "provider_garbled")]
+    assert state.spending.cost == 12
 
 
 async def test_a_stream_that_the_client_leaves_counts_all_that_the_model_can_have_made() -> None:
-    """R7: what was made and never arrived is billed too."""
-    way = call_state()
-    chunks = await recovery(Scripted("a", [TextDelta(0, "half"), TextDelta(0, "more")]), Scripted("b", "x")).open(way)
+    """R7: tokens that were generated and never arrived are billed too."""
+    state = call_state()
+    chunks = await recovery(Scripted("a", [TextDelta(0, "half"), TextDelta(0, "more")]), Scripted("b", "x")).open(state)
     assert await anext(chunks) == TextDelta(0, "half")
     await chunks.aclose()
-    assert outcomes(way) == [("a", "cancelled")]
-    assert way.spending.attempts[0].usage == Usage(input=way.input_tokens, output=100, estimated=True)
+    assert outcomes(state) == [("a", "cancelled")]
+    assert state.spending.attempts[0].usage == Usage(input=state.input_tokens, output=100, estimated=True)
 
 
 async def test_an_empty_stream_is_a_failure() -> None:
-    way = call_state()
-    chunks = await recovery(Scripted("a", []), Scripted("b", "backup")).open(way)
+    state = call_state()
+    chunks = await recovery(Scripted("a", []), Scripted("b", "backup")).open(state)
     assert isinstance((await collect(chunks))[-1], Done)
-    assert ("a", "provider_garbled") in outcomes(way)
+    assert ("a", "provider_garbled") in outcomes(state)
 
 
 async def test_a_stream_has_the_last_resort_too_and_a_refused_request_has_not() -> None:
@@ -80,15 +80,15 @@ BROKEN: list[Chunk | ProviderError] = [TextDelta(0, "half "), error(ProviderGarb
 
 
 async def test_a_route_may_have_a_broken_stream_continued_by_the_next_model() -> None:
-    """R6: one stream for the caller, two attempts paid for, and the whole at the end is both."""
-    way, b = call_state(continue_streams=True), Scripted("b", "and whole")
-    seen = await collect(await recovery(Scripted("a", BROKEN), b).open(way))
+    """R6: the caller gets one stream of two paid attempts; the whole reply joins both."""
+    state, b = call_state(continue_streams=True), Scripted("b", "and whole")
+    seen = await collect(await recovery(Scripted("a", BROKEN), b).open(state))
     assert seen[:2] == [TextDelta(0, "half "), TextDelta(0, "and whole")]
     done = seen[-1]
     assert isinstance(done, Done)
     assert done.reply.text == "half and whole"
     assert done.reply.usage == Usage(input=20, output=7)
-    assert (outcomes(way), way.degraded) == ([("a", "provider_garbled"), ("b", "ok")], ["continued"])
+    assert (outcomes(state), state.degraded) == ([("a", "provider_garbled"), ("b", "ok")], ["continued"])
     assert [m.role for m in b.requests[0].messages] == ["user", "assistant", "user"]
 
 
@@ -108,7 +108,7 @@ async def test_what_is_more_than_text_is_not_continued(script: list[Chunk | Prov
     assert b.calls == 0
 
 
-async def test_a_stream_that_nobody_can_continue_ends_in_an_error() -> None:
+async def test_a_stream_that_no_target_can_continue_ends_in_an_error() -> None:
     chunks = await recovery(Scripted("a", BROKEN), Scripted("b", error(ProviderDenied))).open(call_state(continue_streams=True))
     with pytest.raises(ProvidersUnavailable):
         await collect(chunks)
@@ -116,16 +116,16 @@ async def test_a_stream_that_nobody_can_continue_ends_in_an_error() -> None:
 
 async def test_a_continued_stream_that_the_client_leaves_is_cancelled_at_the_second_model() -> None:
     """R7."""
-    way = call_state(continue_streams=True)
-    chunks = await recovery(Scripted("a", BROKEN), Scripted("b", [TextDelta(0, "more"), TextDelta(0, "!")])).open(way)
+    state = call_state(continue_streams=True)
+    chunks = await recovery(Scripted("a", BROKEN), Scripted("b", [TextDelta(0, "more"), TextDelta(0, "!")])).open(state)
     assert [await anext(chunks), await anext(chunks)] == [TextDelta(0, "half "), TextDelta(0, "more")]
     await chunks.aclose()
-    assert outcomes(way) == [("a", "provider_garbled"), ("b", "cancelled")]
+    assert outcomes(state) == [("a", "provider_garbled"), ("b", "cancelled")]
 
 
 async def test_a_stream_whose_whole_breaks_its_schema_ends_in_output_invalid() -> None:
     """R4: it is out already, so it is an error and not a repair."""
-    way = call_state(output=SCHEMA)
+    state = call_state(output=SCHEMA)
     with pytest.raises(OutputInvalid):
-        await collect(await recovery(Scripted("a", '{"n": "x"}'), Scripted("b", "unused")).open(way))
-    assert outcomes(way) == [("a", "output_invalid")]
+        await collect(await recovery(Scripted("a", '{"n": "x"}'), Scripted("b", "unused")).open(state))
+    assert outcomes(state) == [("a", "output_invalid")]

@@ -1,4 +1,4 @@
-"""JSON Schema: the verdicts are the standard's, and no schema or document costs more than it may (V3)."""
+"""JSON Schema: verdicts follow the standard, and their cost is bounded (V3)."""
 
 import contextlib
 import json
@@ -36,7 +36,7 @@ def call(output: dict[str, Any] | None = None, *tools: dict[str, Any]) -> Call:
     )
 
 
-def said(text: str) -> Reply:
+def reply_of(text: str) -> Reply:
     return Reply(parts=(Text(text),), stop="end", usage=Usage(), provider="p", model="m")
 
 
@@ -47,7 +47,7 @@ def branching(levels: int, keyword: str = "anyOf", way: str = "$ref") -> dict[st
     return {"$ref": "#a0", "$defs": {**inner, **last}}
 
 
-# What is drawn
+# Generated schemas
 
 
 def _document(drawn: random.Random, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON
@@ -161,7 +161,7 @@ def test_what_the_meta_schema_refuses_is_refused(wrong: Any) -> None:  # noqa: A
         Compiler(wrong).compiled()
 
 
-# What it may cost
+# Cost
 
 
 @pytest.mark.parametrize("keyword", ["anyOf", "allOf", "oneOf"])
@@ -182,7 +182,7 @@ def _nested(document: Any, depth: int, name: str = "x") -> Any:  # noqa: ANN401 
 
 
 def _both_ways(**keywords: Any) -> dict[str, Any]:  # noqa: ANN401 - any schema
-    """Each part of a document is looked at in two ways by each of the two ways before: without memory, 2 to the depth."""
+    """Return a schema with two branches a level: without memory, 2 to the depth checks."""
     one = {"type": "object", "properties": {"x": {"$ref": "#"}}, **keywords}
     return {"anyOf": [{**one, "title": "one"}, {**one, "title": "other"}, {"type": "integer"}]}
 
@@ -232,7 +232,7 @@ def _counted(schema: dict[str, Any], document: Any) -> tuple[int, str]:  # noqa:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_schema_or_document_is_judged_or_cut_off_by_a_count_that_is_the_same_everywhere(name: str) -> None:
+def test_a_hostile_schema_or_document_ends_after_the_same_count_on_every_machine(name: str) -> None:
     steps, verdict = _counted(*HOSTILE[name])
     assert steps <= MOST_STEPS or verdict == "too much"
     assert _counted(*HOSTILE[name]) == (steps, verdict)
@@ -244,10 +244,10 @@ def test_work_that_doubles_with_the_depth_of_a_document_is_done_once_for_each_pa
     assert steps < 5_000
 
 
-def test_what_cannot_be_checked_in_time_is_said_to_the_caller_not_of_the_provider() -> None:
+def test_output_that_cannot_be_checked_in_time_is_the_callers_error() -> None:
     schema, document = HOSTILE["names by many patterns"]
     with pytest.raises(OutputUnchecked, match="Use a simpler schema"):
-        judge(said(json.dumps(document)), OutputSchema("answer", schema), ())
+        judge(reply_of(json.dumps(document)), OutputSchema("answer", schema), ())
     use = ToolUse("1", "t", json.dumps(document))
     with pytest.raises(OutputUnchecked):
         judge(
@@ -325,49 +325,49 @@ def test_patterns_mean_what_ecma_262_says(pattern: str, yes: list[str], no: list
 
 
 @pytest.mark.parametrize("pattern", [r"(a)\1", r"a(?=b)", r"^(?!a)b|c", r"(?<!a)b", "a{2000}", "a" * 3_000, "\ud800"])
-def test_a_pattern_that_cannot_be_matched_in_linear_time_is_not_checked_and_the_caller_hears_of_it(pattern: str) -> None:
+def test_a_pattern_without_linear_time_is_unchecked_and_reported_to_the_caller(pattern: str) -> None:
     with pytest.raises(Unmatchable):
         compiled(pattern)
     schema = {"type": "string", "pattern": pattern}
     assert check_schemas(call(schema))
-    assert not judge(said('"xyz"'), OutputSchema("answer", schema), ()).violations
-    assert judge(said("5"), OutputSchema("answer", schema), ()).violations
+    assert not judge(reply_of('"xyz"'), OutputSchema("answer", schema), ()).violations
+    assert judge(reply_of("5"), OutputSchema("answer", schema), ()).violations
     assert not check_schemas(call({"type": "string", "pattern": "^a"}))
 
 
 def test_a_name_that_an_unchecked_pattern_may_match_is_no_additional_property() -> None:
     schema = {"patternProperties": {r"(a)\1": {}}, "additionalProperties": False}
-    assert not judge(said('{"aa": 1}'), OutputSchema("answer", schema), ()).violations
+    assert not judge(reply_of('{"aa": 1}'), OutputSchema("answer", schema), ()).violations
 
 
-# What is said
+# Messages
 
 
-def test_violations_name_place_and_rule_and_are_short_however_large_schema_and_document_are() -> None:
+def test_violations_name_place_and_rule_and_stay_short_for_large_documents() -> None:
     schema = {"additionalProperties": {"enum": [f"value {n}" for n in range(10_000)]}}
-    found = judge(said(json.dumps({"k" * 100_000: "x", "b c": 1})), OutputSchema("answer", schema), ()).violations
+    found = judge(reply_of(json.dumps({"k" * 100_000: "x", "b c": 1})), OutputSchema("answer", schema), ()).violations
     assert len(found) == 2
     assert max(map(len, found)) < 600
     assert '$["b c"]: enum ["value 0", "value 1"' in found[1]
 
 
-def test_a_large_document_that_fails_at_its_end_is_still_told_why() -> None:
+def test_a_large_document_that_fails_at_its_end_still_gets_its_reason() -> None:
     schema = {"items": {"properties": {f"p{n}": {"type": "string"} for n in range(10)}}}
     document = [{f"p{n}": "x" for n in range(10)} for _ in range(1_000)]
     document[-1]["p3"] = 4  # type: ignore[assignment]
-    assert judge(said(json.dumps(document)), OutputSchema("answer", schema), ()).violations == ('$[999].p3: type "string"',)
+    assert judge(reply_of(json.dumps(document)), OutputSchema("answer", schema), ()).violations == ('$[999].p3: type "string"',)
 
 
 def test_a_price_is_a_multiple_of_a_cent() -> None:
     """19.99 / 0.01 is 1998.9999999999998 in binary."""
     price = OutputSchema("answer", {"multipleOf": 0.01})
-    assert not judge(said("19.99"), price, ()).violations
-    assert judge(said("19.995"), price, ()).violations
-    assert not judge(said("1" + "0" * 400), price, ()).violations
+    assert not judge(reply_of("19.99"), price, ()).violations
+    assert judge(reply_of("19.995"), price, ()).violations
+    assert not judge(reply_of("1" + "0" * 400), price, ()).violations
 
 
 def test_numbers_longer_than_python_reads_are_a_violation() -> None:
-    assert judge(said("1" * 1_000_000), OutputSchema("answer", {"type": "integer"}), ()).violations
+    assert judge(reply_of("1" * 1_000_000), OutputSchema("answer", {"type": "integer"}), ()).violations
 
 
 def test_a_schema_within_that_has_an_id_of_its_own_is_refused_by_name() -> None:
@@ -397,11 +397,11 @@ def test_an_expression_of_another_dialect_is_not_refused(expression: str) -> Non
 
 @pytest.mark.parametrize("keyword", ["anyOf", "enum"])
 def test_long_integers_are_compared_without_being_written(keyword: str) -> None:
-    """To write an integer of 4,290 digits takes the square of their number: it was eleven seconds for this reply."""
+    """Writing an integer takes time square in its digits: this reply of 4,290-digit integers took eleven seconds."""
     schema: dict[str, Any] = (
         {"enum": list(range(5_900))} if keyword == "enum" else {"anyOf": [{"const": n} for n in range(5_900)]}
     )
-    reply = said(json.dumps([int("7" * 4_290)] * 8))
+    reply = reply_of(json.dumps([int("7" * 4_290)] * 8))
     began = time.thread_time()
     with contextlib.suppress(OutputUnchecked):
         judge(reply, OutputSchema("x", {"items": schema}), ())

@@ -1,4 +1,4 @@
-"""A provider that hangs: what its callers get, what they pay, and when it is asked no more (R5a)."""
+"""A hanging provider: the callers' answers and costs, and when it rests (R5a)."""
 
 import asyncio
 import contextlib
@@ -39,20 +39,20 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "LEAST", LEAST)
 
 
-async def both_run(way: CallState) -> None:
-    while len(way.spending.running) < 2:  # noqa: ASYNC110 - no event tells of it
+async def both_run(state: CallState) -> None:
+    while len(state.spending.running) < 2:  # noqa: ASYNC110 - no event tells of it
         await asyncio.sleep(0.01)
 
 
 def a_call(mode: str, *, seconds: float = 100.0) -> CallState:
-    way = call_state(seconds=seconds)
-    return replace(way, call=replace(way.call, stream=mode == "stream"))
+    state = call_state(seconds=seconds)
+    return replace(state, call=replace(state.call, stream=mode == "stream"))
 
 
-async def answer(room: Recovery, way: CallState) -> str:
-    if not way.call.stream:
-        return (await room.complete(way)).text
-    async with contextlib.aclosing(await room.open(way)) as chunks:
+async def answer(room: Recovery, state: CallState) -> str:
+    if not state.call.stream:
+        return (await room.complete(state)).text
+    async with contextlib.aclosing(await room.open(state)) as chunks:
         return "".join([c.text async for c in chunks if isinstance(c, TextDelta)])
 
 
@@ -66,47 +66,47 @@ def well_known(room: Recovery, seconds: float = 0.01) -> None:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("seconds", [1.5, 3.0])
 async def test_a_target_that_hangs_leaves_time_for_the_next(mode: str, seconds: float) -> None:
-    room, way = recovery(Scripted("a", HANGS), Scripted("b", "backup")), a_call(mode, seconds=seconds)
-    assert await answer(room, way) == "backup"
-    assert outcomes(way) == [("a", "provider_timeout"), ("b", "ok")]
-    assert way.receipt().provider == "b"
+    room, state = recovery(Scripted("a", HANGS), Scripted("b", "backup")), a_call(mode, seconds=seconds)
+    assert await answer(room, state) == "backup"
+    assert outcomes(state) == [("a", "provider_timeout"), ("b", "ok")]
+    assert state.receipt().provider == "b"
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_caller_without_a_deadline_waits_for_a_head_start_and_not_for_the_routes_timeout(mode: str) -> None:
-    room, way = recovery(Scripted("a", HANGS), Scripted("b", "backup")), a_call(mode)
+async def test_without_a_deadline_a_caller_waits_for_a_head_start_not_for_the_timeout(mode: str) -> None:
+    room, state = recovery(Scripted("a", HANGS), Scripted("b", "backup")), a_call(mode)
     well_known(room)
     began = time.monotonic()
-    assert await answer(room, way) == "backup"
-    assert LEAST <= time.monotonic() - began < way.request.timeouts.first_token
+    assert await answer(room, state) == "backup"
+    assert LEAST <= time.monotonic() - began < state.request.timeouts.first_token
 
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_an_overtaken_attempt_is_counted_at_its_worst_and_named_a_timeout(mode: str) -> None:
     """C6, ADR 0016."""
-    room, way = recovery(Scripted("a", HANGS), Scripted("b", "backup")), a_call(mode, seconds=2.0)
-    await answer(room, way)
-    first, second = way.spending.attempts
+    room, state = recovery(Scripted("a", HANGS), Scripted("b", "backup")), a_call(mode, seconds=2.0)
+    await answer(room, state)
+    first, second = state.spending.attempts
     assert (first.usage.output, first.usage.estimated, first.cost) == (100, True, WORST)
-    assert way.spending.hold is not None
-    assert way.spending.hold.spent == way.spending.cost == first.cost + second.cost
-    assert [a.number for a in way.spending.attempts] == [1, 2]
+    assert state.spending.hold is not None
+    assert state.spending.hold.spent == state.spending.cost == first.cost + second.cost
+    assert [a.number for a in state.spending.attempts] == [1, 2]
     assert room.metrics.registry.get_sample_value("octant_overtaken_total", {"provider": "a", "model": "model-a"}) == 1
 
 
 async def test_two_attempts_at_once_are_held_for_together() -> None:
     """C1: neither may spend what the other was held for."""
-    way = call_state(seconds=2.0)
+    state = call_state(seconds=2.0)
     room = recovery(Scripted("a", HANGS), Scripted("b", "backup"))
-    await room.complete(way)
-    assert way.spending.hold is not None
-    assert way.spending.hold.amount >= 2 * WORST
+    await room.complete(state)
+    assert state.spending.hold is not None
+    assert state.spending.hold.amount >= 2 * WORST
 
 
 async def test_where_the_budget_does_not_cover_a_second_attempt_the_first_goes_on() -> None:
-    room, way = recovery(Scripted("a", 1.4), Scripted("b", "backup")), call_state(seconds=2.0, budget=FreeBudget(WORST))
-    assert (await room.complete(way)).text == "1.4"
-    assert outcomes(way) == [("a", "ok")]
+    room, state = recovery(Scripted("a", 1.4), Scripted("b", "backup")), call_state(seconds=2.0, budget=FreeBudget(WORST))
+    assert (await room.complete(state)).text == "1.4"
+    assert outcomes(state) == [("a", "ok")]
     poor = call_state(seconds=2.0, budget=FreeBudget(WORST))
     with pytest.raises((BudgetExceeded, DeadlineExceeded)):
         await recovery(Scripted("a", HANGS), Scripted("b", "backup")).complete(poor)
@@ -114,20 +114,20 @@ async def test_where_the_budget_does_not_cover_a_second_attempt_the_first_goes_o
 
 async def test_a_slow_target_that_answers_after_all_wins_over_a_slower_one() -> None:
     """Silence is not failure: nothing is cut off before another has answered."""
-    room, way = recovery(Scripted("a", 1.4), Scripted("b", HANGS)), call_state(seconds=2.0)
-    assert (await room.complete(way)).text == "1.4"
-    assert outcomes(way) == [("b", "cancelled"), ("a", "ok")]
-    assert (way.receipt().provider, record_of(way).provider) == ("a", "a")
+    room, state = recovery(Scripted("a", 1.4), Scripted("b", HANGS)), call_state(seconds=2.0)
+    assert (await room.complete(state)).text == "1.4"
+    assert outcomes(state) == [("b", "cancelled"), ("a", "ok")]
+    assert (state.receipt().provider, record_of(state).provider) == ("a", "a")
     assert room.circuits.state(A) == room.circuits.state(B) == "closed"
 
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_with_all_hanging_the_error_comes_within_the_deadline(mode: str) -> None:
-    room, way = recovery(Scripted("a", HANGS), Scripted("b", HANGS)), a_call(mode, seconds=3.0)
+    room, state = recovery(Scripted("a", HANGS), Scripted("b", HANGS)), a_call(mode, seconds=3.0)
     with pytest.raises(DeadlineExceeded):
-        await answer(room, way)
-    assert way.call.deadline.remaining() > 0
-    assert not way.spending.running
+        await answer(room, state)
+    assert state.call.deadline.remaining() > 0
+    assert not state.spending.running
 
 
 async def test_the_loser_of_a_stream_is_closed() -> None:
@@ -141,27 +141,27 @@ async def test_the_loser_of_a_stream_is_closed() -> None:
             finally:
                 closed.set()
 
-    room, way = recovery(Late("a", "x"), Scripted("b", "backup")), a_call("stream", seconds=2.0)
-    assert await answer(room, way) == "backup"
+    room, state = recovery(Late("a", "x"), Scripted("b", "backup")), a_call("stream", seconds=2.0)
+    assert await answer(room, state) == "backup"
     assert closed.is_set()
 
 
 async def test_a_caller_that_leaves_leaves_nothing_running() -> None:
-    room, way = recovery(Scripted("a", HANGS), Scripted("b", HANGS)), call_state(seconds=2.0)
-    task = asyncio.create_task(room.complete(way))
-    await both_run(way)
+    room, state = recovery(Scripted("a", HANGS), Scripted("b", HANGS)), call_state(seconds=2.0)
+    task = asyncio.create_task(room.complete(state))
+    await both_run(state)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not way.spending.running
-    assert {a.outcome for a in way.spending.attempts} == {"cancelled"}
-    assert way.spending.hold is not None
-    assert way.spending.hold.spent == 2 * WORST
+    assert not state.spending.running
+    assert {a.outcome for a in state.spending.attempts} == {"cancelled"}
+    assert state.spending.hold is not None
+    assert state.spending.hold.spent == 2 * WORST
 
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_calls_that_wait_are_sent_on_as_soon_as_others_have_found_out(mode: str) -> None:
-    """The circuit opens: nobody waits for his own head start any more."""
+    """When the circuit opens, no call waits for the end of its own head start."""
     room = recovery(Scripted("a", HANGS), Scripted("b", "backup"), breaker=BreakerPolicy(failures=2, rest=60))
     waiting = [asyncio.create_task(answer(room, a_call(mode))) for _ in range(5)]
     await asyncio.sleep(0.05)
@@ -174,7 +174,7 @@ async def test_calls_that_wait_are_sent_on_as_soon_as_others_have_found_out(mode
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("seconds", [2.0, 100.0])
-async def test_a_hanging_target_is_soon_asked_no_more_whatever_the_callers_deadline(mode: str, seconds: float) -> None:
+async def test_a_hanging_target_soon_rests_whatever_the_callers_deadline(mode: str, seconds: float) -> None:
     a = Scripted("a", HANGS)
     room = recovery(a, Scripted("b", "backup"), breaker=BreakerPolicy(failures=3, rest=60))
     well_known(room)
@@ -214,9 +214,9 @@ async def test_a_probe_of_a_target_that_still_hangs_costs_its_caller_a_head_star
     room.circuits.failed(A, "provider_timeout")
     await asyncio.sleep(0.1)
     assert room.circuits.state(A) == "half_open"
-    way = a_call(mode)
-    assert await answer(room, way) == "backup"
-    assert outcomes(way)[0] == ("a", "provider_timeout")
+    state = a_call(mode)
+    assert await answer(room, state) == "backup"
+    assert outcomes(state)[0] == ("a", "provider_timeout")
     assert room.circuits.known[A].trips == 2
 
 
@@ -230,7 +230,7 @@ async def test_a_stream_that_hangs_in_the_middle_counts_against_its_target_and_n
     assert room.circuits.state(A) == "open"
 
 
-async def test_a_probe_stream_closes_the_circuit_at_its_end_and_one_that_is_left_gives_the_probe_back() -> None:
+async def test_a_probe_stream_closes_the_circuit_or_gives_the_probe_back_if_it_is_left() -> None:
     room = recovery(Scripted("a", "well again"), Scripted("b", "backup"), breaker=BreakerPolicy(failures=1, rest=0.01))
     room.circuits.failed(A, "provider_timeout")
     await asyncio.sleep(0.05)
@@ -244,7 +244,7 @@ async def test_a_probe_stream_closes_the_circuit_at_its_end_and_one_that_is_left
     assert room.circuits.state(A) == "closed"
 
 
-async def test_a_silent_target_is_asked_again_only_where_there_is_no_other() -> None:
+async def test_a_silent_target_is_tried_again_only_where_there_is_no_other() -> None:
     a, b = Scripted("a", error(ProviderTimeout, phase="first_token")), Scripted("b", "backup")
     await recovery(a, b).complete(call_state())
     assert (a.calls, b.calls) == (1, 1)
@@ -254,14 +254,14 @@ async def test_a_silent_target_is_asked_again_only_where_there_is_no_other() -> 
     assert alone.calls == 2
 
 
-async def test_only_what_the_answering_target_ignored_is_said_to_be_ignored() -> None:
+async def test_only_parameters_that_the_answering_target_ignored_are_reported() -> None:
     wants = Sampling(temperature=0.5)
     b = Scripted("b", HANGS)
     b.cannot = frozenset({"temperature"})
-    room, way = recovery(Scripted("a", 1.4), b), call_state(seconds=2.0, sampling=wants, ignore=frozenset({"temperature"}))
-    room.choose(way)
-    await room.complete(way)
-    assert (way.receipt().provider, way.degraded) == ("a", [])
+    room, state = recovery(Scripted("a", 1.4), b), call_state(seconds=2.0, sampling=wants, ignore=frozenset({"temperature"}))
+    room.choose(state)
+    await room.complete(state)
+    assert (state.receipt().provider, state.degraded) == ("a", [])
 
 
 async def test_a_count_of_tokens_does_not_wait_for_a_provider_that_hangs() -> None:
@@ -272,16 +272,16 @@ async def test_a_count_of_tokens_does_not_wait_for_a_provider_that_hangs() -> No
             given.append(request.timeouts.total)
             raise error(ProviderTimeout)
 
-    way = call_state()
+    state = call_state()
     room = recovery(Counts("a", "x"), Scripted("b", "x"))
-    assert await room.count_tokens(way.request, way.pin.route, way.call.deadline) is None
+    assert await room.count_tokens(state.request, state.pin.route, state.call.deadline) is None
     assert given == [3.0]
 
 
 async def test_a_failing_second_target_does_not_end_the_first_ones_attempt() -> None:
-    room, way = recovery(Scripted("a", 1.4), Scripted("b", error(ProviderFailed))), call_state(seconds=2.0, attempts=1)
-    assert (await room.complete(way)).text == "1.4"
-    assert outcomes(way) == [("b", "provider_failed"), ("a", "ok")]
+    room, state = recovery(Scripted("a", 1.4), Scripted("b", error(ProviderFailed))), call_state(seconds=2.0, attempts=1)
+    assert (await room.complete(state)).text == "1.4"
+    assert outcomes(state) == [("b", "provider_failed"), ("a", "ok")]
 
 
 async def test_a_repair_is_no_silence() -> None:
@@ -301,13 +301,13 @@ async def test_a_repair_is_no_silence() -> None:
 
 
 async def test_overhead_counts_no_waiting_twice_and_none_of_it_as_ours() -> None:
-    room, way = recovery(Scripted("a", HANGS), Scripted("b", 0.3)), call_state(seconds=2.0)
-    await room.complete(way)
-    assert way.spending.waited_ms >= 700
-    assert way.spending.waited_ms <= (time.perf_counter() - way.started) * 1000
+    room, state = recovery(Scripted("a", HANGS), Scripted("b", 0.3)), call_state(seconds=2.0)
+    await room.complete(state)
+    assert state.spending.waited_ms >= 700
+    assert state.spending.waited_ms <= (time.perf_counter() - state.started) * 1000
 
 
-async def test_a_call_that_waits_hears_of_what_another_worker_found_once() -> None:
+async def test_a_waiting_call_learns_once_of_a_circuit_that_another_worker_opened() -> None:
     circuits = Circuits(BreakerPolicy())
     with circuits.opening(A) as opened:
         circuits.open_until(A, circuits.clock() + 5, 1, 0.0)
@@ -353,12 +353,12 @@ async def test_both_answering_at_the_same_moment_the_routes_first_wins_and_both_
             await gate.wait()
             return reply("here", self.name, request.model)
 
-    way = call_state(seconds=2.0)
-    task = asyncio.create_task(recovery(Gated("a", "x"), Gated("b", "x")).complete(way))
-    await both_run(way)
+    state = call_state(seconds=2.0)
+    task = asyncio.create_task(recovery(Gated("a", "x"), Gated("b", "x")).complete(state))
+    await both_run(state)
     gate.set()
     assert (await task).provider == "a"
-    assert sorted(outcomes(way)) == [("a", "ok"), ("b", "ok")]
-    assert way.spending.hold is not None
-    assert way.spending.hold.spent == way.spending.cost == 30
-    assert record_of(way).provider == "a"
+    assert sorted(outcomes(state)) == [("a", "ok"), ("b", "ok")]
+    assert state.spending.hold is not None
+    assert state.spending.hold.spent == state.spending.cost == 30
+    assert record_of(state).provider == "a"

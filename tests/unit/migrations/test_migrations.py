@@ -1,4 +1,4 @@
-"""The migrations on a real Postgres: they lead to what the code expects, and back."""
+"""The migrations lead to the schema of the code, and back, on a real Postgres."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""While two versions run, each finds its own column filled, whichever of them wrote (0026)."""
+"""While two versions run, each finds its own column filled (0026)."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Who is called when, and what the validator finds (P1, P6)."""
+"""The rotation: the person on call at each time, and the validator's findings (P1, P6)."""
 
 from copy import deepcopy
 from datetime import UTC, datetime
@@ -73,7 +73,7 @@ def test_a_change_of_the_clocks_moves_no_turn() -> None:
         assert duty.until == datetime(*day, 9, tzinfo=BERLIN)
 
 
-def test_who_is_last_is_called_after_every_schedule_and_always() -> None:
+def test_the_person_named_last_is_called_after_every_schedule_and_always() -> None:
     duties = rotation(last=["dan"]).on_call(datetime(2026, 11, 3, 12, tzinfo=BERLIN))
     assert [(d.person.name, d.until is None) for d in duties] == [("Ann", False), ("Cat", False), ("Dan", True)]
 
@@ -82,7 +82,7 @@ def test_a_rotation_that_covers_everything_has_no_problems() -> None:
     assert rotation().problems(NOW, production=True) == []
 
 
-def test_every_gap_is_told_from_when_to_when() -> None:
+def test_every_gap_is_reported_with_its_begin_and_end() -> None:
     """Two gaps of different lengths: one before a schedule starts, one where an override names the same person twice."""
     twice = {"schedule": "agency", "person": "dan", "begin": "2026-12-10T18:10+01:00", "end": "2026-12-10T18:50+01:00"}
     late = deepcopy(DATA["schedules"])
@@ -94,7 +94,7 @@ def test_every_gap_is_told_from_when_to_when() -> None:
     ]
 
 
-def test_a_gap_without_end_is_told_up_to_the_horizon() -> None:
+def test_a_gap_without_end_is_reported_up_to_the_horizon() -> None:
     alone = deepcopy(DATA["schedules"])
     alone["client"]["people"] = alone["agency"]["people"] = ["ann"]
     assert rotation(schedules=alone).problems(NOW, production=True) == [
@@ -102,7 +102,7 @@ def test_a_gap_without_end_is_told_up_to_the_horizon() -> None:
     ]
 
 
-def test_hours_that_are_not_served_need_nobody() -> None:
+def test_hours_outside_the_service_need_no_person() -> None:
     night = {"schedule": "agency", "person": "dan", "begin": "2026-12-10T19:00+01:00", "end": "2026-12-10T23:00+01:00"}
     late = deepcopy(DATA["schedules"])
     late["client"]["people"] = ["dan"]
@@ -132,7 +132,7 @@ def test_placeholders_are_refused_in_production_and_only_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"timezone": "Europe/Atlantis"}, "is not a time zone"),
         ({"last": ["eve"]}, "named but not declared: eve"),
@@ -151,12 +151,12 @@ def test_placeholders_are_refused_in_production_and_only_there() -> None:
     ],
     ids=["zone", "stranger", "no phone", "no number", "never served", "unknown key", "time without zone", "empty override"],
 )
-def test_a_file_that_could_mislead_is_refused(change: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValidationError, match=told):
+def test_a_file_that_could_mislead_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         rotation(**change)
 
 
-def test_what_is_wrong_with_a_file_is_told_by_key(tmp_path: Path) -> None:
+def test_a_fault_in_a_file_is_reported_with_its_key(tmp_path: Path) -> None:
     path = tmp_path / "rotation.yaml"
     with pytest.raises(Misconfigured, match="OCTANT_ROTATION_FILE"):
         load_rotation(path)

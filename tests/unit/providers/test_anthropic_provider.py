@@ -1,4 +1,4 @@
-"""The Anthropic adapter against a server that says exactly what a test wants, over real HTTP."""
+"""The Anthropic adapter against a scripted server, over real HTTP."""
 
 import asyncio
 import json
@@ -262,7 +262,7 @@ async def test_a_web_page_instead_of_json_is_garbled(upstream: Upstream, provide
 
 @pytest.mark.parametrize("arguments", ["[1]", "{", '{"a": NaN}', '{"a": "\\ud800"}', '{"a": ' + "[" * 900 + "]" * 900 + "}"])
 def test_arguments_that_are_no_object_to_be_written_are_shown_as_what_they_are(arguments: str) -> None:
-    """A caller may send back anything as an earlier call: it must not look like a fault of the provider, and open its breaker."""
+    """A caller may send back anything as an earlier call: that must not count as a fault of the provider and open its circuit."""
     body = anthropic_wire.body(request(Message("assistant", (ToolUse("c1", "f", arguments),))), stream=False)
     assert body["messages"][0]["content"][0]["input"] == {"INVALID_JSON": arguments}
 

@@ -1,4 +1,4 @@
-"""The OpenAI adapter against a server that says exactly what a test wants, over real HTTP."""
+"""The OpenAI adapter against a scripted server, over real HTTP."""
 
 import asyncio
 import json
@@ -341,6 +341,6 @@ def test_a_tool_loop_becomes_openai_messages() -> None:
 
 
 @pytest.mark.parametrize(("schema", "kind"), [({}, "json_object"), ({"type": "object"}, "json_schema")])
-def test_structured_output_is_asked_for_by_its_schema(schema: dict[str, object], kind: str) -> None:
+def test_structured_output_is_requested_with_its_schema(schema: dict[str, object], kind: str) -> None:
     body = openai_wire.body(request(output=OutputSchema("ticket", schema)), legacy_max_tokens=False, stream=False)
     assert body["response_format"]["type"] == kind

@@ -1,4 +1,4 @@
-"""Which price table is in effect on a day (C2)."""
+"""The price table in effect on a day (C2)."""
 
 from datetime import date
 from pathlib import Path
@@ -13,7 +13,7 @@ PINNED = PriceTable("november", {}, effective=date(2026, 11, 1))
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Tables of three months, and what is none."""
+    """Tables of three months, and files that are no tables."""
     for version, day in (
         ("october", "2026-10-01"),
         ("november", "2026-11-01"),

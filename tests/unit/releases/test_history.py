@@ -1,4 +1,4 @@
-"""Where a rollback goes (B2)."""
+"""The release that a rollback activates (B2)."""
 
 from datetime import UTC, datetime
 
@@ -9,10 +9,13 @@ from app.releases.releases import Activation, before
 
 
 def history(*steps: str) -> list[Activation]:
-    """Oldest first: ``+a`` activates a, ``-a`` rolls back to it. Returned newest first, as Postgres gives it."""
+    """Return the history of some steps, newest first as in Postgres.
+
+    The steps are given oldest first: ``+a`` activates a, ``-a`` rolls back to it.
+    """
     at = datetime(2026, 11, 1, tzinfo=UTC)
-    kinds = {"+": "activate", "-": "rollback"}
-    made = [Activation(n, step[1:], None, kinds[step[0]], "ada", "why", at) for n, step in enumerate(steps)]
+    actions = {"+": "activate", "-": "rollback"}
+    made = [Activation(n, step[1:], None, actions[step[0]], "ada", "why", at) for n, step in enumerate(steps)]
     return made[::-1]
 
 

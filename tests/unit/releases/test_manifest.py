@@ -124,23 +124,23 @@ def test_a_prompt_is_pinned_with_its_route_and_an_alias_without_a_prompt(written
         release.pin("gpt-1")
 
 
-def test_all_that_is_wrong_is_told_at_once_with_its_key_and_what_to_do(written: Written) -> None:
+def test_all_faults_are_reported_together_each_with_its_key_and_remedy(written: Written) -> None:
     put(written.places.prompt_path("shop/answer", "v1"), PROMPT + "\n")
     written.places.index_path("kb-000000000001").unlink()
     text = written.text.replace('"openai"', '"groq"').replace('route = "smart"', 'route = "cheap"')
-    told = written.refusal(text)
-    assert told.startswith("releases/r1.toml cannot be live:")
-    assert 'prompts."shop/answer".sha256 = ' in told
-    assert "octant release pin" in told
-    assert "indexes.kb = 'kb-000000000001': not built. Run `octant index build`" in told
-    assert "provider not configured. Set OCTANT_PROVIDERS__GROQ__BASE_URL" in told
-    assert "no price in prices/p1.toml" in told
-    assert "prompts.\"shop/answer\".route = 'cheap': no such route" in told
-    assert len(told.splitlines()) == 6
+    message = written.refusal(text)
+    assert message.startswith("releases/r1.toml cannot be live:")
+    assert 'prompts."shop/answer".sha256 = ' in message
+    assert "octant release pin" in message
+    assert "indexes.kb = 'kb-000000000001': not built. Run `octant index build`" in message
+    assert "provider not configured. Set OCTANT_PROVIDERS__GROQ__BASE_URL" in message
+    assert "no price in prices/p1.toml" in message
+    assert "prompts.\"shop/answer\".route = 'cheap': no such route" in message
+    assert len(message.splitlines()) == 6
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda t: t.replace("note =", "notes ="), "notes: Extra inputs are not permitted"),
         (lambda t: t.replace("max_output_tokens = 100", "max_output_tokens = 0"), "routes.smart.max_output_tokens"),
@@ -150,8 +150,8 @@ def test_all_that_is_wrong_is_told_at_once_with_its_key_and_what_to_do(written: 
     ],
     ids=["unknown key", "value out of range", "alias that looks like a prompt", "no TOML", "missing file"],
 )
-def test_a_manifest_that_cannot_be_read_is_refused_by_key(written: Written, change: Callable[[str], str], told: str) -> None:
-    assert told in written.refusal(change(written.text))
+def test_a_manifest_that_cannot_be_read_is_refused_by_key(written: Written, change: Callable[[str], str], message: str) -> None:
+    assert message in written.refusal(change(written.text))
 
 
 def test_a_prompt_that_is_no_template_is_refused_before_a_call_finds_out(written: Written) -> None:
@@ -179,7 +179,7 @@ def test_a_draft_gets_its_pins_and_keeps_everything_else(written: Written) -> No
     assert pinned(draft, written.places, {"kb": "kb-000000000001"}, where="draft") == written.text
 
 
-def test_a_draft_that_pins_a_missing_prompt_is_told(written: Written) -> None:
+def test_a_draft_that_pins_a_missing_prompt_is_refused(written: Written) -> None:
     with pytest.raises(Misconfigured, match=r"v9\.toml, which does not exist"):
         pinned(written.text.replace('"v1"', '"v9"'), written.places, {}, where="draft")
 

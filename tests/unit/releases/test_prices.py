@@ -1,4 +1,4 @@
-"""Our price tables say what a source that nobody here wrote says."""
+"""Our price tables agree with an independent source."""
 
 import tomllib
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Released files never change (CONTRIBUTING.md, B1): their hashes are recorded, and this is where CI compares them."""
+"""Released files never change: CI compares their hashes (CONTRIBUTING.md, B1)."""
 
 import re
 import shutil
@@ -25,7 +25,7 @@ def test_no_released_file_changed_and_every_one_is_recorded() -> None:
 
 
 def test_a_recorded_hash_was_never_replaced_by_another() -> None:
-    """As far as the history goes that is here: a shallow clone has less of it, and a copy without git has none."""
+    """Checked as far as the local history goes: a shallow clone has less of it, and a copy without git has none."""
     command = ["git", "log", "--format=", "--patch", "--", f"releases/{LIST}"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     seen: dict[str, set[str]] = {}

@@ -22,12 +22,12 @@ def test_what_is_appended_is_read_oldest_first_whatever_the_order_of_lines(tmp_p
     assert read(path) == [oldest, newest]
 
 
-def test_without_a_log_nobody_has_rehearsed(tmp_path: Path) -> None:
+def test_without_a_log_there_was_no_rehearsal(tmp_path: Path) -> None:
     assert read(tmp_path / "rehearsals.jsonl") == []
 
 
 @pytest.mark.parametrize("line", ["{}", "yesterday", '{"at": "2026-11-24T09:30:00", "what": "outage", "kept": true}'])
-def test_a_line_that_is_no_rehearsal_or_names_no_time_zone_is_told_by_its_number(line: str, tmp_path: Path) -> None:
+def test_a_line_without_a_rehearsal_or_a_time_zone_is_reported_by_number(line: str, tmp_path: Path) -> None:
     path = tmp_path / "rehearsals.jsonl"
     append(path, Rehearsal(AT, "outage", kept=True))
     with path.open("a") as file:

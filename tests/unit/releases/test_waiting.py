@@ -1,4 +1,4 @@
-"""What an operator is told after a release went live."""
+"""The messages that an operator gets after a release went live."""
 
 import time
 from typing import TYPE_CHECKING, cast
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Reporting:
-    """Workers that report a release, one look after another; the last report stays."""
+    """Workers that report a release, one reading after another; the last report stays."""
 
     def __init__(self, *reports: dict[str, str]) -> None:
         self._reports = list(reports)

@@ -1,4 +1,4 @@
-"""Check digits and lengths come from a registry that others keep: cards by Luhn, IBANs as long as their country says."""
+"""Check digits and lengths of cards and IBANs follow a public registry."""
 
 import pytest
 from hypothesis import given

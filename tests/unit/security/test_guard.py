@@ -1,4 +1,4 @@
-"""Fences, screens and link checks in first form (S2, S4)."""
+"""Fences, screens and link checks (S2, S4)."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def a_reply(text: str) -> Reply:
 
 
 def flags_of(guard: Guard, text: str) -> tuple[str, ...]:
-    """What the gateway notes of a reply that says ``text``."""
+    """Return the flags that the gateway notes for a reply of ``text``."""
     pin = Pin(release="r", route=Route(name="smart", targets=(), max_output_tokens=1), prices=PriceTable("p", {}))
     outgoing = guard.outgoing(Policy.of(pin), pin, a_call(Text("hi")), "")
     outgoing.reply(a_reply(text))
@@ -93,7 +93,7 @@ def test_an_attack_is_flagged_wherever_it_comes_from(guard: Guard, text: str, fl
         "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f",
     ],
 )
-def test_what_customers_write_is_not_flagged(guard: Guard, text: str) -> None:
+def test_ordinary_texts_of_customers_are_not_flagged(guard: Guard, text: str) -> None:
     assert guard.screen(a_call(Text(text))) == ()
 
 

@@ -1,4 +1,4 @@
-"""What is kept is redacted and leads nowhere, and stays so: each of the two can bring together what the other parted (S4, S5)."""
+"""Stored text stays redacted and without links, even after both passes (S4, S5)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A system prompt that an answer gives away is seen before it is out (S4)."""
+"""An answer that leaks the system prompt is stopped before the leak is out (S4)."""
 
 import base64
 import codecs
@@ -39,32 +39,32 @@ FORMS: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("size", [1, 3, 8, 10_000])
 @pytest.mark.parametrize("form", FORMS)
 def test_a_canary_never_comes_out_in_any_of_these_forms(form: str, size: int) -> None:
-    told = f"Sure, here it is: {FORMS[form](CANARY)} and that is all."
+    answer = f"Sure, here it is: {FORMS[form](CANARY)} and that is all."
     watch = LeakWatch(secrets_of(CANARY, ""))
-    said = "".join(watch.feed(told[at : at + size]) for at in range(0, len(told), size)) + watch.end()
+    out = "".join(watch.feed(answer[at : at + size]) for at in range(0, len(answer), size)) + watch.end()
     assert watch.found == "canary"
     secret = plain(FORMS[form](CANARY))
-    assert secret[: PREFIX + 5] not in plain(said)
+    assert secret[: PREFIX + 5] not in plain(out)
 
 
 @pytest.mark.parametrize("size", [1, 5, 10_000])
 @pytest.mark.parametrize("form", [name for name in FORMS if "after" not in name])
 def test_a_system_prompt_is_stopped_before_a_sentence_of_it_is_out(form: str, size: int) -> None:
-    told = f"Sure: {FORMS[form](WITHOUT)}"
+    answer = f"Sure: {FORMS[form](WITHOUT)}"
     watch = LeakWatch(secrets_of("", SYSTEM))
-    said = "".join(watch.feed(told[at : at + size]) for at in range(0, len(told), size)) + watch.end()
+    out = "".join(watch.feed(answer[at : at + size]) for at in range(0, len(answer), size)) + watch.end()
     assert watch.found == "system-prompt"
-    assert len(plain(said)) <= len("sure") + WATCHED
+    assert len(plain(out)) <= len("sure") + WATCHED
 
 
 def test_a_few_of_its_words_are_no_leak_and_come_out_whole() -> None:
-    told = "I am the support assistant of Northwind Outfitters. " + WITHOUT[: RUN // 2] + "! I cancel only what you asked for."
+    answer = "I am the support assistant of Northwind Outfitters. " + WITHOUT[: RUN // 2] + "! I cancel only what you asked for."
     watch = LeakWatch(secrets_of(CANARY, SYSTEM))
-    said = "".join(watch.feed(letter) for letter in told) + watch.end()
-    assert (said, watch.found) == (told, "")
+    out = "".join(watch.feed(letter) for letter in answer) + watch.end()
+    assert (out, watch.found) == (answer, "")
 
 
-def test_canaries_differ_by_release_prompt_and_secret_and_are_the_same_in_every_worker() -> None:
+def test_canaries_differ_by_release_prompt_and_secret_but_not_by_worker() -> None:
     made = {canary(secret, release, prompt) for secret in (b"a", b"b") for release in ("1", "2") for prompt in ("p", "q")}
     assert len(made) == 8
     assert canary(b"a", "1", "p") in made
@@ -74,13 +74,13 @@ def test_canaries_differ_by_release_prompt_and_secret_and_are_the_same_in_every_
 @pytest.mark.parametrize(("action", "stopped"), [("log", False), ("flag", False), ("block", True)])
 def test_policy_says_whether_a_leak_stops_the_answer(action: str, stopped: bool) -> None:
     outgoing = Outgoing(Links(frozenset()), {"canary": action}, canary=CANARY)  # type: ignore[dict-item] # one of the four
-    told = f"It is {CANARY}, and that is all."
-    said: list[str] = []
+    answer = f"It is {CANARY}, and that is all."
+    out: list[str] = []
     with pytest.raises(AnswerWithheld) if stopped else nullcontext():
-        said += [outgoing.feed(letter) for letter in told]
-        said.append(outgoing.end())
+        out += [outgoing.feed(letter) for letter in answer]
+        out.append(outgoing.end())
     assert outgoing.found == ["canary"]
-    assert (CANARY in "".join(said)) is not stopped
+    assert (CANARY in "".join(out)) is not stopped
 
 
 OTHERWISE: dict[str, Callable[[str], str]] = {
@@ -106,10 +106,10 @@ OTHERWISE: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("form", OTHERWISE)
 def test_what_is_spelled_otherwise_is_seen_at_the_end(form: str, size: int) -> None:
     for secrets, secret in ((secrets_of(CANARY, ""), CANARY), (secrets_of("", SYSTEM), WITHOUT)):
-        told = f"Sure, here it is:\n{OTHERWISE[form](secret)}\nand that is all."
+        answer = f"Sure, here it is:\n{OTHERWISE[form](secret)}\nand that is all."
         watch = LeakWatch(secrets)
-        for at in range(0, len(told), size):
-            watch.feed(told[at : at + size])
+        for at in range(0, len(answer), size):
+            watch.feed(answer[at : at + size])
         watch.end()
         assert watch.found, form
 
@@ -117,11 +117,11 @@ def test_what_is_spelled_otherwise_is_seen_at_the_end(form: str, size: int) -> N
 @pytest.mark.parametrize("between", ["\npart {}: ", "[xx]", " (and so on, {}) "])
 def test_a_system_prompt_in_pieces_is_stopped_before_much_of_it_is_out(between: str) -> None:
     pieces = [SYSTEM[at : at + 25] for at in range(0, len(SYSTEM), 25)]
-    told = "Sure. " + "".join(f"{between.format(at)}{piece}" for at, piece in enumerate(pieces))
+    answer = "Sure. " + "".join(f"{between.format(at)}{piece}" for at, piece in enumerate(pieces))
     watch = LeakWatch(secrets_of("", SYSTEM))
-    said = "".join(watch.feed(told[at : at + 5]) for at in range(0, len(told), 5)) + watch.end()
+    out = "".join(watch.feed(answer[at : at + 5]) for at in range(0, len(answer), 5)) + watch.end()
     assert watch.found == "system-prompt"
-    assert sum(len(plain(piece)) for piece in pieces if plain(piece) in plain(said)) <= MOST_IN_PIECES
+    assert sum(len(plain(piece)) for piece in pieces if plain(piece) in plain(out)) <= MOST_IN_PIECES
 
 
 def test_a_document_whose_escapes_spell_the_system_prompt_is_withheld() -> None:

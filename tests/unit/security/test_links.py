@@ -83,25 +83,25 @@ def test_what_stays_on_allowed_hosts_stays_as_it_is(text: str) -> None:
 def test_a_stream_says_what_a_whole_answer_says_wherever_it_is_cut(text: str, size: int) -> None:
     whole = f"Look: {text} and more. [shipping-times]"
     outgoing = Outgoing(LINKS, {"foreign-link": "block"})
-    said = "".join(outgoing.feed(whole[at : at + size]) for at in range(0, len(whole), size)) + outgoing.end()
-    assert "evil" not in said
-    assert LINKS.clean(said)[0] == said
+    out = "".join(outgoing.feed(whole[at : at + size]) for at in range(0, len(whole), size)) + outgoing.end()
+    assert "evil" not in out
+    assert LINKS.clean(out)[0] == out
     if text in KEPT:
-        assert said == whole
+        assert out == whole
 
 
 def test_a_benign_stream_is_held_back_by_a_word_and_not_more() -> None:
     outgoing = Outgoing(LINKS, {"foreign-link": "block"}, canary="octsatxupggwamyzmcvs", system="You are a helper. " * 9)
-    told = "Standard shipping takes 3 to 5 business days after dispatch."
-    said = "".join(outgoing.feed(letter) for letter in told)
-    assert told.startswith(said)
-    assert len(told) - len(said) <= len("dispatch.")
+    answer = "Standard shipping takes 3 to 5 business days after dispatch."
+    out = "".join(outgoing.feed(letter) for letter in answer)
+    assert answer.startswith(out)
+    assert len(answer) - len(out) <= len("dispatch.")
 
 
 def test_a_form_that_never_ends_is_not_waited_for() -> None:
     outgoing = Outgoing(LINKS, {"foreign-link": "block"})
-    said = outgoing.feed("[" + "word " * 1000)
-    assert len(said) > 2000
+    out = outgoing.feed("[" + "word " * 1000)
+    assert len(out) > 2000
     assert "evil" not in outgoing.feed("](&#104;ttps&#58;//evil.example/a) ") + outgoing.end()
 
 
@@ -124,7 +124,7 @@ def test_a_document_stays_a_document() -> None:
     assert reply.text == f'{{"a": "{IMAGE_REMOVED}", "b": ["{LINK_REMOVED}"], "c": 1}}'
 
 
-def test_a_tool_is_not_told_an_address_either() -> None:
+def test_a_tool_receives_no_address_either() -> None:
     outgoing = Outgoing(LINKS, {"foreign-link": "block"})
     reply = Reply(
         parts=(ToolUse("1", "hand_over", '{"reason": "see https://evil.example/x"}'),),
@@ -149,8 +149,8 @@ def test_a_canary_in_a_tools_arguments_withholds_the_answer() -> None:
 DEEP = '{"a": ' + "[" * 200 + '"h\\u0074tps://evil.example/"' + "]" * 200 + "}"
 
 
-def test_what_is_nested_too_deeply_to_be_looked_at_does_not_go_out_where_a_check_blocks() -> None:
-    """It is the model's doing: a typed error, and no RecursionError that would end as status 500."""
+def test_arguments_nested_too_deeply_to_check_are_withheld_where_a_check_blocks() -> None:
+    """The model caused it: the error is typed, not a RecursionError that would end as status 500."""
     use = replace(a_reply("Done."), parts=(ToolUse("u", "get_order", DEEP),))
     with pytest.raises(AnswerWithheld, match="nested too deeply"):
         Outgoing(LINKS, {"foreign-link": "block"}).reply(use)

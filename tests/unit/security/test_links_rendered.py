@@ -1,4 +1,4 @@
-"""Whatever is written, no page that shows what left leads elsewhere: judged by renderers that the product does not use (S4)."""
+"""No rendering of a cleaned answer leads to another host: judged by independent renderers (S4)."""
 
 import pytest
 from hypothesis import example, given, settings
@@ -89,8 +89,8 @@ FOUND_IN_STREAMS = [
 @pytest.mark.parametrize("text", FOUND_IN_STREAMS)
 def test_no_page_that_shows_a_stream_leads_elsewhere_however_it_is_cut(text: str, size: int) -> None:
     outgoing = Outgoing(LINKS, {"foreign-link": "block"})
-    said = "".join(outgoing.feed(text[at : at + size]) for at in range(0, len(text), size)) + outgoing.end()
-    assert harms(said) == []
+    out = "".join(outgoing.feed(text[at : at + size]) for at in range(0, len(text), size)) + outgoing.end()
+    assert harms(out) == []
 
 
 @pytest.mark.parametrize("text", FOUND_OUTSIDE)
@@ -114,8 +114,8 @@ def test_whatever_is_written_what_leaves_is_harmless_and_stays_as_it_is(text: st
 @given(NASTY, st.integers(1, 9))
 def test_however_a_stream_is_cut_what_leaves_is_harmless(text: str, size: int) -> None:
     outgoing = Outgoing(LINKS, {"foreign-link": "block"})
-    said = "".join(outgoing.feed(text[at : at + size]) for at in range(0, len(text), size)) + outgoing.end()
-    assert harms(said, kept_code=True) == []
+    out = "".join(outgoing.feed(text[at : at + size]) for at in range(0, len(text), size)) + outgoing.end()
+    assert harms(out, kept_code=True) == []
 
 
 @settings(max_examples=100, deadline=None)
@@ -123,8 +123,8 @@ def test_however_a_stream_is_cut_what_leaves_is_harmless(text: str, size: int) -
 def test_a_form_that_is_too_long_to_wait_for_is_harmless_too(text: str, opened: str, filled: str) -> None:
     outgoing = Outgoing(LINKS, {"foreign-link": "block"})
     whole = opened + filled * 2500 + text
-    said = "".join(outgoing.feed(whole[at : at + 300]) for at in range(0, len(whole), 300)) + outgoing.end()
-    assert harms(said, kept_code=True) == []
+    out = "".join(outgoing.feed(whole[at : at + 300]) for at in range(0, len(whole), 300)) + outgoing.end()
+    assert harms(out, kept_code=True) == []
 
 
 @example("&colon;northwind.example/a", 25)  # the cut took away what the link check had added
@@ -142,9 +142,9 @@ def test_a_line_that_is_kept_is_one_line_that_fits_and_is_harmless(text: str, lo
 
 @settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.sampled_from(["a", "b"]), st.one_of(NASTY, st.lists(NASTY, max_size=2))))
-def test_a_products_answer_leaves_as_the_last_look_made_it(body: dict[str, object]) -> None:
-    looking = Outgoing(LINKS, {"foreign-link": "block"})
-    out = looking.document(body)
+def test_a_products_answer_leaves_unchanged_by_a_second_check(body: dict[str, object]) -> None:
+    outgoing = Outgoing(LINKS, {"foreign-link": "block"})
+    out = outgoing.document(body)
     assert Outgoing(LINKS, {"foreign-link": "block"}).document(out) == out
     for value in out.values():
         for text in [value] if isinstance(value, str) else value:

@@ -36,19 +36,19 @@ def shown(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("I am Ada Lovelace, order NW-10001.", "I am <name>, order NW-10001."),
         ("\U0001f600 é Zoë-Ada said: Zoë", "\U0001f600 é <name> said: <name>"),
         ("Send it to 12 Milk,\nBern. Thanks", "Send it to <address>. Thanks"),
         ("Do you ship to Bern? I have 12 of them.", "Do you ship to Bern? I have 12 of them."),
         ("Ada, ada@example.com", "<name>, <email>"),
-        ("nobody", "nobody"),
+        ("no name", "no name"),
     ],
 )
-def test_a_name_is_one_token_and_a_town_or_a_number_alone_is_no_address(text: str, told: str) -> None:
-    assert shown(text) == told
-    assert json.loads(shown(json.dumps({"a": text}))) == {"a": told}
+def test_a_name_is_one_token_and_a_town_or_a_number_alone_is_no_address(text: str, expected: str) -> None:
+    assert shown(text) == expected
+    assert json.loads(shown(json.dumps({"a": text}))) == {"a": expected}
 
 
 def test_the_same_person_is_the_same_token_and_without_the_model_names_stay() -> None:
@@ -84,7 +84,7 @@ def test_every_letter_is_read_also_where_there_are_no_spaces_and_nothing_twice()
         assert len(read) == count
 
 
-@pytest.mark.parametrize("text", ["nobody", '{"a": "nobody"}'])
+@pytest.mark.parametrize("text", ["no name", '{"a": "no name"}'])
 def test_a_model_that_breaks_or_takes_too_long_costs_the_text(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: str) -> Sequence[Labelled]:
         raise RuntimeError("out of memory")
@@ -104,8 +104,8 @@ def test_the_recorder_seeks_names_in_what_was_said_and_leaves_ids_for_erasing(tm
     def kept(said: Redactor | None) -> tuple[str, str, str]:
         spill = cast("Spill", None)
         recorder = Recorder(cast("AsyncEngine", None), PLAIN, spill, on_drop=lambda _: None, text_redactor=said)
-        told = recorder._redact(record)
-        return told.user, told.request, told.response
+        stored = recorder._redact(record)
+        return stored.user, stored.request, stored.response
 
     assert kept(None) == ("Ada", record.request, record.response)
     user, request, response = kept(NAMING)

@@ -1,4 +1,4 @@
-"""What of a stream reaches a client before the checks of its tool calls and its reasoning are done: nothing (S2, S4)."""
+"""No part of a stream's tool calls or reasoning leaves before its checks (S2, S4)."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,14 +23,14 @@ def watching(actions: dict[str, str]) -> Outgoing:
     return Outgoing(Links(frozenset({"northwind.example"})), actions, canary=CANARY, system=SYSTEM)  # type: ignore[arg-type]
 
 
-def a_stream(*, said: str = "One moment, please. ", thought: str = "Look it up.", argument: str) -> list[Chunk]:
+def a_stream(*, text: str = "One moment, please. ", thought: str = "Look it up.", argument: str) -> list[Chunk]:
     """A stream of reasoning, text and two tool calls, cut small, in the order in which a vendor sends it."""
     first, second = '{"q": "shipping"}', f'{{"note": "{argument}"}}'
-    parts = (Thinking(thought, "sig"), Text(said), ToolUse("t1", "search", first), ToolUse("t2", "note", second))
+    parts = (Thinking(thought, "sig"), Text(text), ToolUse("t1", "search", first), ToolUse("t2", "note", second))
     return [
         *(ThinkingDelta(0, letter) for letter in thought),
         ThinkingDelta(0, signature="sig"),
-        *(TextDelta(1, letter) for letter in said),
+        *(TextDelta(1, letter) for letter in text),
         ToolUseStart(2, "t1", "search"),
         *(ToolUseDelta(2, letter) for letter in first),
         ToolUseStart(3, "t2", "note"),
@@ -39,8 +39,8 @@ def a_stream(*, said: str = "One moment, please. ", thought: str = "Look it up."
     ]
 
 
-def told(outgoing: Outgoing, stream: Sequence[Chunk], out: list[Chunk]) -> None:
-    """Add to ``out`` what leaves, so that it is there also where the stream is stopped."""
+def forward(outgoing: Outgoing, stream: Sequence[Chunk], out: list[Chunk]) -> None:
+    """Add to ``out`` each chunk that leaves, also where the stream is stopped later."""
     for chunk in stream:
         out.extend(outgoing.chunk(chunk))
 
@@ -49,15 +49,15 @@ def told(outgoing: Outgoing, stream: Sequence[Chunk], out: list[Chunk]) -> None:
 def test_nothing_of_a_tool_call_that_is_blocked_has_left_before_it_is_withheld(argument: str) -> None:
     out: list[Chunk] = []
     with pytest.raises(AnswerWithheld):
-        told(watching(BLOCK), a_stream(argument=argument), out)
+        forward(watching(BLOCK), a_stream(argument=argument), out)
     assert [chunk for chunk in out if isinstance(chunk, ToolUseStart | ToolUseDelta | Done)] == []
     assert "".join(chunk.text for chunk in out if isinstance(chunk, TextDelta)) == "One moment, please. "
 
 
-def test_an_address_in_a_tools_arguments_leaves_as_little_in_a_stream_as_in_a_whole_answer() -> None:
+def test_an_address_in_a_tools_arguments_leaves_neither_in_a_stream_nor_whole() -> None:
     out: list[Chunk] = []
     outgoing = watching(BLOCK)
-    told(outgoing, a_stream(argument="see https://evil.example/x"), out)
+    forward(outgoing, a_stream(argument="see https://evil.example/x"), out)
     arguments = {at: "".join(c.arguments for c in out if isinstance(c, ToolUseDelta) and c.index == at) for at in (2, 3)}
     assert arguments == {2: '{"q": "shipping"}', 3: '{"note": "see (link removed)"}'}
     assert isinstance(out[-1], Done)
@@ -69,7 +69,7 @@ def test_an_address_in_a_tools_arguments_leaves_as_little_in_a_stream_as_in_a_wh
 def test_reasoning_that_fails_is_left_out_whole_and_the_answer_goes_on(thought: str) -> None:
     out: list[Chunk] = []
     outgoing = watching(BLOCK)
-    told(outgoing, a_stream(thought=thought, argument="ok"), out)
+    forward(outgoing, a_stream(thought=thought, argument="ok"), out)
     assert [chunk for chunk in out if isinstance(chunk, ThinkingDelta)] == []
     assert isinstance(out[-1], Done)
     assert out[-1].reply.thinking == ()
@@ -79,7 +79,7 @@ def test_reasoning_that_fails_is_left_out_whole_and_the_answer_goes_on(thought: 
 
 def test_what_passes_leaves_in_its_order_and_whole() -> None:
     stream, out = a_stream(argument="ok"), list[Chunk]()
-    told(watching(BLOCK), stream, out)
+    forward(watching(BLOCK), stream, out)
     order = dict.fromkeys(type(chunk).__name__ for chunk in out)
     assert list(order) == ["ThinkingDelta", "TextDelta", "ToolUseStart", "ToolUseDelta", "Done"]
     assert [chunk for chunk in out if isinstance(chunk, ThinkingDelta)] == [c for c in stream if isinstance(c, ThinkingDelta)]
@@ -88,7 +88,7 @@ def test_what_passes_leaves_in_its_order_and_whole() -> None:
 
 def test_text_is_not_held_back_for_the_tool_calls_behind_it() -> None:
     out: list[Chunk] = []
-    told(watching(BLOCK), a_stream(argument="ok")[:-1], out)
+    forward(watching(BLOCK), a_stream(argument="ok")[:-1], out)
     assert "".join(chunk.text for chunk in out if isinstance(chunk, TextDelta)) == "One moment, please. "
 
 
@@ -129,7 +129,7 @@ def test_a_canary_in_two_halves_leaves_neither_whole_nor_streamed(parts: tuple[P
     out: list[Chunk] = []
     outgoing = watching(BLOCK)
     with suppress(AnswerWithheld):
-        told(outgoing, [*stream, Done(reply)], out)
+        forward(outgoing, [*stream, Done(reply)], out)
     left = [c.arguments if isinstance(c, ToolUseDelta) else getattr(c, "text", "") for c in out if not isinstance(c, Done)]
     assert "canary" in outgoing.found
     assert not all(half in "".join(left) for half in HALVES)

@@ -25,20 +25,20 @@ FRAMES = ["{}", "It is {}.", "({})", '"{}"', "a,{},b", "line\n{}\nline", "tab\t{
 
 @pytest.mark.parametrize(("kind", "value"), MUST_GO, ids=lambda v: str(v)[:24])
 def test_a_finding_is_replaced_wherever_it_stands(redactor: Redactor, kind: str, value: str) -> None:
-    told = [TOKEN.sub(r"<\1>", redactor.redact(frame.format(value), tenant="acme")) for frame in FRAMES]
-    assert told == [frame.format(f"<{kind}>") for frame in FRAMES]
+    redacted = [TOKEN.sub(r"<\1>", redactor.redact(frame.format(value), tenant="acme")) for frame in FRAMES]
+    assert redacted == [frame.format(f"<{kind}>") for frame in FRAMES]
 
 
 @pytest.mark.parametrize(("kind", "value"), MUST_GO, ids=lambda v: str(v)[:24])
 def test_a_finding_is_replaced_in_json_text_and_in_json_inside_json(redactor: Redactor, kind: str, value: str) -> None:
     inner = json.dumps({"note": f"hello\n{value}\n{value}"}, ensure_ascii=False)
     outer = json.dumps({"arguments": inner, "text": f"first\n{value}"}, ensure_ascii=False)
-    told = json.loads(redactor.redact(outer, tenant="acme"))
+    redacted = json.loads(redactor.redact(outer, tenant="acme"))
     if kind == "private-key":
-        assert "MIIE" not in told["arguments"]
+        assert "MIIE" not in redacted["arguments"]
         return
-    assert TOKEN.sub(r"<\1>", json.loads(told["arguments"])["note"]) == f"hello\n<{kind}>\n<{kind}>"
-    assert TOKEN.sub(r"<\1>", told["text"]) == f"first\n<{kind}>"
+    assert TOKEN.sub(r"<\1>", json.loads(redacted["arguments"])["note"]) == f"hello\n<{kind}>\n<{kind}>"
+    assert TOKEN.sub(r"<\1>", redacted["text"]) == f"first\n<{kind}>"
 
 
 @pytest.mark.parametrize(("text", "expected"), INSIDE)
@@ -47,7 +47,7 @@ def test_only_the_finding_is_replaced_and_what_surrounds_it_stays(redactor: Reda
 
 
 @pytest.mark.parametrize("text", MUST_STAY)
-def test_what_is_nobodys_personal_data_stays(redactor: Redactor, text: str) -> None:
+def test_text_without_personal_data_stays(redactor: Redactor, text: str) -> None:
     for framed in (text, f"About {text}: please help.", json.dumps({"text": f"a\n{text}\nb"})):
         assert redactor.redact(framed, tenant="acme") == framed
 
@@ -71,9 +71,9 @@ def test_redacting_twice_is_redacting_once(redactor: Redactor) -> None:
 
 
 def test_json_keeps_its_shape_and_a_number_that_must_go_becomes_a_string(redactor: Redactor) -> None:
-    told = redactor.redact_json({"to": ["ada@example.com", 3], "ok": True, "none": None, "n": 4111111111111111}, tenant="a")
+    redacted = redactor.redact_json({"to": ["ada@example.com", 3], "ok": True, "none": None, "n": 4111111111111111}, tenant="a")
     card = redactor.redact("4111111111111111", tenant="a")
-    assert told == {"to": [redactor.redact("ada@example.com", tenant="a"), 3], "ok": True, "none": None, "n": card}
+    assert redacted == {"to": [redactor.redact("ada@example.com", tenant="a"), 3], "ok": True, "none": None, "n": card}
 
 
 def test_a_text_that_is_too_long_is_replaced_whole_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +90,7 @@ def test_a_slow_text_is_replaced_whole(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_automaton_that_gives_up_is_noticed_and_nothing_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """RE2's set answers "nothing found" when it runs out of memory: taken at its word, it would let everything through."""
+    """RE2's set reports no match when it runs out of memory; trusting that would let everything through."""
 
     class GivesUp:
         def Match(self, _: bytes) -> list[int]:  # noqa: N802 - re2's name

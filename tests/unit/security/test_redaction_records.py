@@ -1,4 +1,4 @@
-"""What the recorder stores is redacted, stays JSON, and is replaced whole where redaction runs out of time (S5, O7)."""
+"""Stored records are redacted and stay JSON, or are replaced whole (S5, O7)."""
 
 import json
 from typing import Any, cast

@@ -83,11 +83,11 @@ def test_a_line_leaves_as_soon_as_it_is_complete_and_not_before() -> None:
 def test_what_is_held_back_is_bounded_and_beyond_it_nothing_leaves() -> None:
     redactor = Redactor(b"key")
     stream = StreamRedactor(redactor, tenant="acme", most_held=100)
-    told = (
+    output = (
         stream.feed("first\n")
         + "".join(stream.feed("ada@example.com ") for _ in range(50))
         + stream.feed("\nlast")
         + stream.close()
     )
-    assert told == f"first\n{FAILED}"
+    assert output == f"first\n{FAILED}"
     assert redactor.failures == 1

@@ -1,4 +1,4 @@
-"""JSON stays JSON when it is redacted, however it is nested; what cannot be read is text; nothing passes on failure (S5)."""
+"""JSON stays JSON when it is redacted; unreadable JSON counts as text (S5)."""
 
 import json
 import re
@@ -40,15 +40,15 @@ def redacted(text: str) -> str:
     value=st.one_of(st.lists(_VALUES, max_size=4), st.dictionaries(st.text(max_size=8), _VALUES, max_size=4)),
     ascii_only=st.booleans(),
 )
-def test_a_document_stays_one_with_the_same_shape_and_redacting_it_again_changes_nothing(value: Any, ascii_only: bool) -> None:  # noqa: ANN401
-    told = redacted(json.dumps(value, ensure_ascii=ascii_only))
-    assert _shape(json.loads(told)) == _shape(value)
-    assert redacted(told) == told
-    told.encode()
+def test_a_document_keeps_its_shape_and_redacting_it_again_changes_nothing(value: Any, ascii_only: bool) -> None:  # noqa: ANN401
+    output = redacted(json.dumps(value, ensure_ascii=ascii_only))
+    assert _shape(json.loads(output)) == _shape(value)
+    assert redacted(output) == output
+    output.encode()
 
 
 def _shape(value: Any) -> Any:  # noqa: ANN401
-    """Objects and lists with their sizes, whatever stands in them."""
+    """Return objects and lists with their sizes, without their values."""
     if isinstance(value, dict):
         return {"size": len(value), "in": sorted(str(_shape(inner)) for inner in value.values())}
     return [_shape(inner) for inner in value] if isinstance(value, list) else "leaf"
@@ -62,10 +62,10 @@ def test_escapes_hide_nothing(kind: str, value: str) -> None:
     assert TOKEN.sub(r"<\1>", json.loads(json.loads(redacted(twice))["arguments"])["note"]) == f"a <{kind}>"
 
 
-def test_a_number_that_must_go_becomes_a_string_and_all_others_stay_as_they_were_written() -> None:
+def test_a_redacted_number_becomes_a_string_and_all_others_keep_their_spelling() -> None:
     text = '{"card": 4111111111111111, "price": 1.10, "big": 1e400, "id": 1764000000, "n": [10, 4111111111111112], "x": -0.0}'
-    told = redacted(text)
-    assert TOKEN.sub(r"<\1>", told) == text.replace("4111111111111111", '"<card>"')
+    output = redacted(text)
+    assert TOKEN.sub(r"<\1>", output) == text.replace("4111111111111111", '"<card>"')
 
 
 def test_a_key_says_what_its_value_is() -> None:
@@ -82,8 +82,8 @@ def test_a_key_can_be_what_must_go() -> None:
 def test_tool_arguments_within_a_record_stay_json_at_every_level() -> None:
     inner = json.dumps({"note": 'call "Ada"\n+1 202 555 0123', "card": 4111111111111111, "order": "NW-10001"})
     record = json.dumps({"parts": [{"type": "tool_use", "arguments": inner}]})
-    told = json.loads(json.loads(redacted(record))["parts"][0]["arguments"])
-    assert TOKEN.sub(r"<\1>", json.dumps(told)) == json.dumps(
+    output = json.loads(json.loads(redacted(record))["parts"][0]["arguments"])
+    assert TOKEN.sub(r"<\1>", json.dumps(output)) == json.dumps(
         {"note": 'call "Ada"\n<phone>', "card": "<card>", "order": "NW-10001"}
     )
 
@@ -102,8 +102,8 @@ def test_a_document_that_was_cut_off_is_redacted_as_text() -> None:
 @pytest.mark.parametrize("bomb", ['{"a":' * 100_000, "[" * 100_000 + "]" * 100_000, '{"a":' * 50_000 + "1" + "}" * 50_000])
 def test_a_document_made_to_be_too_deep_hides_nothing_and_fails_nothing(bomb: str) -> None:
     middle = len(bomb) // 2
-    told = redacted(bomb[:middle] + '"ada@example.com"' + bomb[middle:])
-    assert "ada@" not in told
+    output = redacted(bomb[:middle] + '"ada@example.com"' + bomb[middle:])
+    assert "ada@" not in output
     assert redacted('["ada@example.com", ' + "[" * 5_000 + "]" * 5_000 + "]").count("ada@") == 0
 
 
@@ -111,10 +111,10 @@ def test_json_in_json_in_json_is_opened_to_the_bottom() -> None:
     text = json.dumps({"n": 4111111111111111})
     for _ in range(8):
         text = json.dumps([text])
-    told = redacted(text)
+    output = redacted(text)
     for _ in range(8):
-        told = json.loads(told)[0]
-    assert TOKEN.sub(r"<\1>", told) == '{"n": "<card>"}'
+        output = json.loads(output)[0]
+    assert TOKEN.sub(r"<\1>", output) == '{"n": "<card>"}'
 
 
 def test_a_huge_document_is_replaced_whole_when_time_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +126,7 @@ def test_a_huge_document_is_replaced_whole_when_time_runs_out(monkeypatch: pytes
     assert redactor.failures == 2
 
 
-def test_a_value_that_is_not_json_is_told_as_redacted_text() -> None:
+def test_a_value_that_is_not_json_becomes_redacted_text() -> None:
     class Odd:
         def __str__(self) -> str:
             return "ada@example.com"
@@ -142,8 +142,8 @@ def test_a_finder_that_breaks_lets_nothing_through(monkeypatch: pytest.MonkeyPat
 
 
 def test_lone_surrogates_in_a_document_stay_escaped_and_hide_nothing() -> None:
-    told = redacted('{"a": "\\ud800 ada@example.com", "\\udfff": 1}')
-    assert TOKEN.sub(r"<\1>", told) == '{"a": "\\ud800 <email>", "\\udfff": 1}'
+    output = redacted('{"a": "\\ud800 ada@example.com", "\\udfff": 1}')
+    assert TOKEN.sub(r"<\1>", output) == '{"a": "\\ud800 <email>", "\\udfff": 1}'
 
 
 @pytest.mark.parametrize(
@@ -158,8 +158,8 @@ def test_lone_surrogates_in_a_document_stay_escaped_and_hide_nothing() -> None:
     ],
 )
 def test_a_key_that_means_a_secret_takes_its_whole_value_away(document: Any, expected: Any) -> None:  # noqa: ANN401
-    told = json.loads(redacted(json.dumps({"arguments": json.dumps(document)})))
-    assert json.loads(TOKEN.sub(r"<\1>", told["arguments"])) == expected
+    output = json.loads(redacted(json.dumps({"arguments": json.dumps(document)})))
+    assert json.loads(TOKEN.sub(r"<\1>", output["arguments"])) == expected
     assert TOKEN.sub(r"<\1>", json.dumps(REDACTOR.redact_json(document, tenant="a"))) == json.dumps(expected)
 
 

@@ -1,4 +1,4 @@
-"""A local file of what Postgres said last is believed while it is ours and young."""
+"""A local copy of a Postgres value counts while it is ours and young."""
 
 import time
 from pathlib import Path
@@ -14,7 +14,7 @@ def file(path: Path, *, secret: bytes = SECRET, seconds: float = 60.0) -> Rememb
     return Remembered(path / "sub" / "value.json", secret=secret, seconds=seconds)
 
 
-def test_a_value_is_read_back_by_another_process_and_by_nobody_else_of_the_machine(tmp_path: Path) -> None:
+def test_a_value_is_read_by_another_process_of_this_user_and_by_no_other_user(tmp_path: Path) -> None:
     file(tmp_path).write(["a", None, 1])
     assert file(tmp_path).read() == ["a", None, 1]
     assert (tmp_path / "sub" / "value.json").stat().st_mode & 0o077 == 0

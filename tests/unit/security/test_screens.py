@@ -1,4 +1,4 @@
-"""Payloads in another spelling are read (S2); a screen is quick enough for every request."""
+"""Screens read payloads in other spellings, fast enough for every request (S2)."""
 
 import base64
 import codecs

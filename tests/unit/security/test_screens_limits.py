@@ -1,4 +1,4 @@
-"""What screening may cost, whatever comes in (V3)."""
+"""The cost of screening is bounded for every input (V3)."""
 
 import pytest
 

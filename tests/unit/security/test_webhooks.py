@@ -1,4 +1,4 @@
-"""Where webhooks may go, and how they are signed."""
+"""The allowed addresses of webhooks, and their signatures."""
 
 import base64
 import contextlib
@@ -187,10 +187,10 @@ async def listener() -> AsyncIterator[tuple[int, list[Any]]]:
 
 
 @pytest.mark.parametrize("host", ["rebound.example.com", "127.0.0.1", "[::ffff:127.0.0.1]"])
-async def test_the_peer_that_is_connected_to_is_judged_whatever_the_checks_before_let_through(
+async def test_the_connected_peer_is_checked_whatever_the_earlier_checks_allowed(
     monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
-    """The checks of the address and of the name are switched off: the socket alone stands between."""
+    """The checks of address and name are switched off: only the check of the socket remains."""
     monkeypatch.setattr(webhooks, "check_url", lambda *_: None)
     monkeypatch.setattr(webhooks, "PublicOnly", Rebinding)
     async with listener() as (port, seen), webhooks.session(frozenset()) as http:

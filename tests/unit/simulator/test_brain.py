@@ -1,4 +1,4 @@
-"""The simulator answers by its own rules, and by a product's where the product has an answer."""
+"""The simulator answers by a product's rules first, then by its own."""
 
 import json
 
@@ -41,9 +41,9 @@ def test_a_schema_is_filled_by_common_rules_and_a_products(
     text: str, without: tuple[object, ...], with_rules: tuple[object, ...]
 ) -> None:
     for rules, expected in (([], without), ([LAMPS], with_rules)):
-        said = json.loads(Brain(rules).answer(an_ask(text, schema=SCHEMA)).text)
-        assert (said["order_id"], said["kind"], said["colour"] or None) == expected
-        assert said["language"] == "en"
+        answer = json.loads(Brain(rules).answer(an_ask(text, schema=SCHEMA)).text)
+        assert (answer["order_id"], answer["kind"], answer["colour"] or None) == expected
+        assert answer["language"] == "en"
 
 
 def test_a_product_speaks_only_for_its_own_requests() -> None:
@@ -63,5 +63,5 @@ def test_without_a_product_the_answers_of_tools_are_put_in_words() -> None:
         Turn("assistant", "", calls=(("1", "look_up", {}),)),
         Turn("user", "", results=(("1", '{"status": "on its way"}'),)),
     )
-    said = Brain().answer(Ask(model="m", system="", turns=turns, tools=(TOOL,)))
-    assert said.text == "Here is what I found (look up): status: on its way."
+    answer = Brain().answer(Ask(model="m", system="", turns=turns, tools=(TOOL,)))
+    assert answer.text == "Here is what I found (look up): status: on its way."

@@ -1,4 +1,4 @@
-"""What can be broken, when, and what is refused as no fault."""
+"""Injected faults: their kinds, their schedule, and refusals of invalid ones."""
 
 import time
 from typing import Any
@@ -14,7 +14,7 @@ def test_every_kind_is_understood_with_its_defaults(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "body",
     [
         5,
         {},
@@ -29,9 +29,9 @@ def test_every_kind_is_understood_with_its_defaults(kind: str) -> None:
     ],
     ids=str,
 )
-def test_what_is_no_fault_is_refused_with_a_reason(told: Any) -> None:  # noqa: ANN401 - any JSON
+def test_an_invalid_fault_is_refused_with_a_reason(body: Any) -> None:  # noqa: ANN401 - any JSON
     with pytest.raises(BadFault, match=r"\w+ \w+"):
-        parse(told)
+        parse(body)
 
 
 def in_force(at: float, **schedule: float) -> bool:

@@ -1,4 +1,4 @@
-"""What the demo decides before it starts anything: who answers, on which port; and that deciding is quick."""
+"""The demo chooses vendors and ports before it starts anything, and quickly."""
 
 import socket
 import subprocess
@@ -16,12 +16,12 @@ from app.stack.vendors import label_of, simulated
 
 
 @pytest.fixture(autouse=True)
-def _nobody_chose(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_vendor_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OCTANT_OPENAI__API_KEY", "OCTANT_OPENAI__BASE_URL"):
         monkeypatch.delenv(name, raising=False)
 
 
-def test_the_simulator_stands_in_for_a_vendor_that_nobody_chose() -> None:
+def test_the_simulator_stands_in_for_a_vendor_without_a_key_or_address() -> None:
     """G5."""
     assert "openai" in simulated(load())
 
@@ -50,7 +50,7 @@ def test_an_env_file_copied_from_the_example_changes_nothing(monkeypatch: pytest
     [(["openai", "anthropic"], "simulator"), ([], "real models"), (["anthropic"], "simulator for anthropic")],
 )
 def test_what_answered_is_named_as_what_it_is(stood_in_for: list[str], label: str) -> None:
-    """E10 in spirit: nobody takes the simulator's figures for a model's."""
+    """As in E10, the simulator's figures never pass for a model's."""
     assert label_of(stood_in_for) == label
 
 
@@ -85,7 +85,7 @@ def test_the_samples_show_a_refusal_of_each_kind() -> None:
 
 
 def test_the_supervisor_loads_no_sdk_no_framework_and_no_database() -> None:
-    """They cost seconds, and it starts others that load them."""
+    """Loading them costs seconds, and the processes that it starts load them anyway."""
     program = "import app.stack.demo, app.cli.stack, sys; print(*{name.partition('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     assert {"openai", "anthropic", "fastapi", "sqlalchemy", "redis", "aiohttp", "alembic", "opentelemetry"} & set(loaded) == set()

@@ -1,4 +1,4 @@
-"""The embedded stores: data that survives, homes that are empty, paths that are long, left-overs that are ended (G5)."""
+"""The embedded stores keep data and run at any path (G5)."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ from app.stack.embedded import embedded_postgres, embedded_valkey, stop_left_ove
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Not below pytest's own temporary folder: as root, Postgres runs as another user and must be let through."""
+    """A folder outside pytest's own: as root, Postgres runs as another user, which cannot enter that one."""
     made = Path(tempfile.mkdtemp(prefix="octant-embedded-")).resolve()
     yield made
     shutil.rmtree(made, ignore_errors=True)
@@ -46,7 +46,7 @@ def test_what_is_in_valkey_survives_in_a_folder_and_not_without_one(tmp_path: Pa
         assert valkey.get("runs") is None
 
 
-def test_a_valkey_that_does_not_start_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
+def test_a_valkey_that_does_not_start_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
     (tmp_path / "appendonlydir").mkdir()
     (tmp_path / "appendonlydir" / "appendonly.aof.manifest").write_text("not a manifest\n")
     with pytest.raises(Misconfigured, match="Invalid AOF manifest"), embedded_valkey(tmp_path):
@@ -71,8 +71,8 @@ with embedded_valkey(pathlib.Path({str(tmp_path)!r})) as url:
 
 
 @pytest.mark.parametrize("name", ["valkey/valkey.pid", "postgres/postmaster.pid"])
-def test_a_stale_note_ends_nobody(tmp_path: Path, name: str) -> None:
-    """The process id is ours, and we are neither of the two."""
+def test_a_stale_note_ends_no_process(tmp_path: Path, name: str) -> None:
+    """The note names this test's own process, which is neither store."""
     note = tmp_path / name
     note.parent.mkdir()
     note.write_text(f"{os.getpid()}\n")
@@ -81,7 +81,7 @@ def test_a_stale_note_ends_nobody(tmp_path: Path, name: str) -> None:
 
 
 def test_what_is_in_postgres_survives_also_a_kill_and_a_stale_note(folder: Path) -> None:
-    """Killed with everything in it, and the process id in its note has gone to somebody else."""
+    """Postgres was killed, and the process id in its note belongs to another process now."""
     with embedded_postgres(folder / "pg") as url:
         with connect(url) as connection:
             connection.execute("CREATE TABLE kept AS SELECT 7 AS money")
@@ -95,8 +95,8 @@ def test_what_is_in_postgres_survives_also_a_kill_and_a_stale_note(folder: Path)
         assert connection.execute("SELECT money FROM kept").fetchone() == (7,)
 
 
-def test_postgres_runs_with_an_empty_home_a_runtime_folder_that_is_not_there_and_a_long_path(folder: Path) -> None:
-    """A socket's path ends at about 100 characters; a session that was switched by `su` names a runtime folder it has not."""
+def test_postgres_runs_with_an_empty_home_no_runtime_folder_and_a_long_path(folder: Path) -> None:
+    """A socket's path has at most about 100 characters; a session switched by `su` names a runtime folder that does not exist."""
     home, deep = folder / "home", folder / ("a-folder-with-a-rather-long-name/" * 5)
     home.mkdir()
     deep.mkdir(parents=True)

@@ -51,7 +51,7 @@ def test_one_that_comes_while_a_process_starts_waits_until_it_has_started() -> N
     assert done == ["started"]
 
 
-def test_a_process_that_is_started_while_one_waits_hears_when_it_is_asked_to_stop() -> None:
+def test_a_process_that_starts_while_another_waits_receives_the_stop_signal() -> None:
     """An ignored signal would be inherited: the process would have to be killed."""
     listen()
     processes = []

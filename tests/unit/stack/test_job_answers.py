@@ -1,4 +1,4 @@
-"""What an answer means for the job that got it."""
+"""The state of a job after each kind of answer."""
 
 import pytest
 

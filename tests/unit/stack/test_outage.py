@@ -1,4 +1,4 @@
-"""What `make outage` makes of what callers saw: kept, not kept, or not judged (R10)."""
+"""`make outage` judges the callers' results: kept, not kept, or not judged (R10)."""
 
 import pytest
 
@@ -29,7 +29,7 @@ TIMEOUTS = [seen("deadline_exceeded", seconds=4.8)] * 5
         (Phase([seen(provider="openai")] * 20, BACKUP, 1.0), TIMEOUTS, NOT_JUDGED),
     ],
 )
-def test_what_callers_saw_is_kept_not_kept_or_not_judged(phase: Phase, both: list[Seen], code: int) -> None:
+def test_the_callers_results_are_kept_not_kept_or_not_judged(phase: Phase, both: list[Seen], code: int) -> None:
     assert judge({"hanging": phase}, Phase(WELL, both)) == code
 
 

@@ -10,7 +10,7 @@ from conftest import ROOT
 
 from app.cli.output import READER_GONE
 
-# What commands do: wait for a store, print within that, and take an OSError for the store's absence.
+# As commands do: wait for a store, print within that, and take an OSError for the store's absence.
 PRINTS = """
 import asyncio, sys
 from contextlib import asynccontextmanager

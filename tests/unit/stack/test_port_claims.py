@@ -1,4 +1,4 @@
-"""Ports of a demo: chosen together, held until its end, and never the same for two demos on one machine."""
+"""Ports of a demo are chosen together and held until its end."""
 
 import socket
 import subprocess

@@ -1,4 +1,4 @@
-"""Production refuses example values, placeholders and missing keys, each with a sentence that says what to do (P6)."""
+"""Production refuses example values, placeholders and missing keys, with a remedy (P6)."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,11 +60,11 @@ def test_the_shipped_defaults_are_refused_in_production_for_every_example_in_the
     secret = "made-up-and-thirty-two-characters"
     with pytest.raises(Misconfigured) as refused:
         refuse_example_values(load(environment="production", secret_key=secret))
-    for word in (
+    for part in (
         "agency-one is a placeholder", "OCTANT_RUNBOOK_URL",
         "Provider openai: no key; set OCTANT_OPENAI__API_KEY", "Provider anthropic: no key", "ALERTMANAGER_URL",
     ):  # fmt: skip
-        assert word in str(refused.value)
+        assert part in str(refused.value)
     assert secret not in str(refused.value)
 
 
@@ -76,7 +76,7 @@ def test_other_environments_start_with_the_defaults(environment: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "word"),
+    ("change", "part"),
     [
         ({"runbook_url": "https://runbook.example.com/"}, "OCTANT_RUNBOOK_URL"),
         ({"allowed_link_hosts": frozenset({"octant.dev", "shop.test"})}, "shop.test is an example"),
@@ -91,13 +91,13 @@ def test_other_environments_start_with_the_defaults(environment: str) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_each_example_value_alone_is_refused(ready: dict[str, Any], change: dict[str, Any], word: str) -> None:
+def test_each_example_value_alone_is_refused(ready: dict[str, Any], change: dict[str, Any], part: str) -> None:
     with pytest.raises(Misconfigured) as refused:
         refuse_example_values(load(**ready | change))
-    assert word in str(refused.value)
+    assert part in str(refused.value)
 
 
-def test_a_local_server_needs_no_key_and_a_provider_without_a_route_is_not_asked_for_one(ready: dict[str, Any]) -> None:
+def test_neither_a_local_server_nor_a_provider_without_a_route_needs_a_key(ready: dict[str, Any]) -> None:
     local = {"openai": {"base_url": "http://127.0.0.1:8000/v1"}, "providers": {"spare": {"base_url": "https://api.spare.dev/v1"}}}
     refuse_example_values(load(**ready | local))
     assert of_settings(load(**ready | local)) == []
@@ -166,7 +166,7 @@ def test_neither_the_service_nor_the_worker_starts_with_example_values(command: 
     assert "Not fit for production" in str(result.exception)
 
 
-def test_the_command_lists_what_is_wrong_and_fails() -> None:
+def test_the_command_lists_every_problem_and_fails() -> None:
     result = CliRunner().invoke(app, ["check", "--production"])
     assert result.exit_code == 1
     assert "OCTANT_SECRET_KEY" in result.stdout
@@ -175,6 +175,6 @@ def test_the_command_lists_what_is_wrong_and_fails() -> None:
 
 
 def test_every_sentence_names_a_setting_a_file_or_a_provider() -> None:
-    """The operator knows where to go."""
+    """Each problem names its runbook page or document."""
     for line in problems(Settings(), NOW, production=True):
         assert line.startswith(("OCTANT_", "runbook/", "deploy/", "app/features/", "Provider ")), line

@@ -1,4 +1,4 @@
-"""What the stack writes is its owner's alone."""
+"""Files of the stack are readable by their owner alone."""
 
 import os
 import stat

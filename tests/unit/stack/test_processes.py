@@ -1,4 +1,4 @@
-"""Child processes: stopped whatever they do, and what a killed run left is found without hitting anybody else."""
+"""Child processes of a run, and left-overs of a killed one, are stopped."""
 
 import json
 import subprocess
@@ -68,7 +68,7 @@ def test_the_children_of_a_child_that_was_killed_go_too(tmp_path: Path) -> None:
     assert not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE
 
 
-def test_a_child_that_dies_at_its_start_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
+def test_a_child_that_dies_at_its_start_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "raise SystemExit('no such luck')"]
     with child("part", command, tmp_path) as part, pytest.raises(Misconfigured, match="no such luck"):
         wait_for(tmp_path / "never", part, 10)
@@ -80,7 +80,7 @@ def test_a_program_that_does_not_exist_leaves_no_note(tmp_path: Path) -> None:
     assert list((tmp_path / "run").iterdir()) == []
 
 
-def test_what_a_killed_run_left_is_stopped(tmp_path: Path, stranger: "subprocess.Popen[bytes]") -> None:
+def test_left_overs_of_a_killed_run_are_stopped(tmp_path: Path, stranger: "subprocess.Popen[bytes]") -> None:
     note = note_of(tmp_path, json.dumps({"pid": stranger.pid, "started": psutil.Process(stranger.pid).create_time()}))
     assert stop_left_overs(tmp_path) == ["part"]
     assert stranger.poll() is not None
@@ -90,7 +90,7 @@ def test_what_a_killed_run_left_is_stopped(tmp_path: Path, stranger: "subprocess
 @pytest.mark.parametrize(
     "text", ['{"pid": %d, "started": 1.0}', '{"pid": %d}', '{"pid": ', "", '{"pid": 4194304, "started": 1.0}']
 )
-def test_a_note_that_names_somebody_else_or_is_broken_stops_nobody(
+def test_a_note_that_names_another_process_or_is_broken_stops_no_process(
     tmp_path: Path, stranger: "subprocess.Popen[bytes]", text: str
 ) -> None:
     """A process id is used again; the start time tells one from another."""

@@ -1,4 +1,4 @@
-"""The note of a running demo: believed while that demo runs, its stores answer, and the file is this user's alone."""
+"""The note of a demo counts while the demo runs and its stores answer."""
 
 import json
 import os
@@ -77,7 +77,7 @@ def test_a_demo_whose_stores_do_not_answer_is_not_used(demo: Demo, name: str, ur
 
 @pytest.mark.parametrize("mode", [0o620, 0o602])
 def test_a_note_that_others_may_write_is_not_used(demo: Demo, mode: int) -> None:
-    """It would lead an operator's command to stores of their choice."""
+    """Another user's note would lead an operator's command to stores of that user's choice."""
     with noted(demo):
         (demo.folder / NOTE).chmod(mode)
         assert find(demo.folder) is None
@@ -146,6 +146,6 @@ def test_a_provider_that_is_real_in_the_demo_is_not_broken(demo: Demo) -> None:
 
 def test_the_note_holds_no_key_of_a_real_vendor(demo: Demo) -> None:
     with noted(demo):
-        told = json.loads((demo.folder / NOTE).read_text())
-    assert told["secret"] == fingerprint(Settings())
-    assert Settings().secret.decode() not in json.dumps(told)
+        note = json.loads((demo.folder / NOTE).read_text())
+    assert note["secret"] == fingerprint(Settings())
+    assert Settings().secret.decode() not in json.dumps(note)

@@ -25,7 +25,7 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 
 @pytest.mark.parametrize("words", [["--help"], ["budget", "--help"], ["release", "activate", "--help"]], ids=" ".join)
 def test_help_is_shown_without_loading_a_heavy_library(words: list[str]) -> None:
-    """Importing them takes seconds, which an operator at 3 a.m. waits for."""
+    """Importing these takes seconds, for which an operator at 3 a.m. would wait."""
     command = [sys.executable, "-c", LOADED, json.dumps(words)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == 0, run.stderr

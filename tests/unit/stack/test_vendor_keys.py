@@ -1,4 +1,4 @@
-"""The demo says which vendor is real, which simulated, and whether a key is taken; all against servers on this machine."""
+"""The demo reports real and simulated vendors, and whether a key is accepted."""
 
 import threading
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ GOOD, WRONG = "sk-good", "sk-wrong"
 
 
 class Vendor(BaseHTTPRequestHandler):
-    """Lists its models to whoever has the right key; ``/moved`` leads elsewhere, ``/hangs`` never answers."""
+    """Lists its models for the right key; ``/moved`` leads elsewhere, ``/hangs`` never answers."""
 
-    asked: list[tuple[str, dict[str, str]]]
+    requests: list[tuple[str, dict[str, str]]]
     released: threading.Event
 
     def do_GET(self) -> None:
-        type(self).asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
+        type(self).requests.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
         if self.path.startswith("/hangs"):
             self.released.wait(60)
         key = self.headers.get("x-api-key") or self.headers.get("authorization", "").removeprefix("Bearer ")
@@ -38,7 +38,7 @@ class Vendor(BaseHTTPRequestHandler):
 @contextmanager
 def vendor() -> Iterator[tuple[str, type[Vendor]]]:
     class Handler(Vendor):
-        asked: list[tuple[str, dict[str, str]]] = []  # noqa: RUF012 - of this server alone
+        requests: list[tuple[str, dict[str, str]]] = []  # noqa: RUF012 - of this server alone
         released = threading.Event()
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -67,16 +67,16 @@ def test_a_key_is_tried_once_with_each_vendor(key: str, verdict: str) -> None:
     assert [line.split(":")[0] for line in lines] == ["openai", "anthropic"]
     assert all(verdict in line for line in lines)
     assert not any(key in line for line in lines)
-    asked = dict(handler.asked)
-    assert len(handler.asked) == 2
-    assert asked["/v1/models"]
+    requests = dict(handler.requests)
+    assert len(handler.requests) == 2
+    assert requests["/v1/models"]
 
 
 def test_each_vendor_gets_the_key_in_its_own_header() -> None:
     with vendor() as (url, handler):
         KeyChecks(settings(url, GOOD), ["anthropic"]).lines()
         KeyChecks(settings(url, GOOD), ["openai"]).lines()
-    (_, openai), (_, anthropic) = handler.asked
+    (_, openai), (_, anthropic) = handler.requests
     assert openai["authorization"] == f"Bearer {GOOD}"
     assert (anthropic["x-api-key"], anthropic["anthropic-version"]) == (GOOD, "2023-06-01")
 
@@ -85,7 +85,7 @@ def test_a_key_never_follows_a_redirect() -> None:
     with vendor() as (url, handler):
         lines = KeyChecks(settings(f"{url}/moved", GOOD), ["anthropic"]).lines()
     assert "could not be checked: 302" in lines[1]
-    assert len(handler.asked) == 1
+    assert len(handler.requests) == 1
 
 
 @pytest.mark.parametrize("path", ["/none", "/hangs"])
@@ -96,18 +96,18 @@ def test_a_server_without_a_list_of_models_and_one_that_hangs_hold_nothing_up(pa
     assert "could not be checked" in lines[1]
 
 
-def test_a_simulated_vendor_is_named_and_asked_nothing() -> None:
+def test_a_simulated_vendor_is_named_and_gets_no_request() -> None:
     with vendor() as (url, handler):
         lines = KeyChecks(settings(url, GOOD), ["openai", "anthropic"]).lines()
     assert lines == [
         "openai: simulated; set OPENAI_API_KEY for its real models",
         "anthropic: simulated; set ANTHROPIC_API_KEY for its real models",
     ]
-    assert handler.asked == []
+    assert handler.requests == []
 
 
-def test_a_server_that_needs_no_key_is_named_and_asked_nothing() -> None:
+def test_a_server_that_needs_no_key_is_named_and_gets_no_request() -> None:
     with vendor() as (url, handler):
         lines = KeyChecks(settings(url, ""), ["anthropic"]).lines()
     assert lines[1] == f"openai: real ({url}/v1)"
-    assert handler.asked == []
+    assert handler.requests == []

@@ -1,4 +1,4 @@
-"""The watchdog of `octant worker`: a process whose event loop stands still ends, whatever holds it."""
+"""The watchdog of `octant worker` ends a process whose event loop is blocked."""
 
 import asyncio
 import dataclasses

@@ -1,4 +1,4 @@
-"""What the audit looks for is found when it is there (S9)."""
+"""The audit finds planted secrets, licences and advisories (S9)."""
 
 import json
 import subprocess
@@ -33,7 +33,7 @@ def git(at: Path, *words: str) -> None:
 
 
 @pytest.mark.parametrize("kind", PLANTED)
-def test_a_planted_secret_is_found_in_a_tracked_file_and_after_it_was_removed_in_the_history(repository: Path, kind: str) -> None:
+def test_a_planted_secret_is_found_in_a_tracked_file_and_later_in_the_history(repository: Path, kind: str) -> None:
     file = repository / "notes.py"
     file.write_text(f'x = 1\nkey = "{PLANTED[kind]}"\n')
     git(repository, "add", "-A")
@@ -64,7 +64,7 @@ def test_one_allowed_token_does_not_allow_another_of_its_kind() -> None:
     assert not digests[0] & digests[1]
 
 
-def test_a_key_of_ours_is_told_from_a_look_alike_by_its_checksum() -> None:
+def test_the_checksum_of_a_key_of_ours_sets_it_apart_from_a_look_alike() -> None:
     key = token.new()
     other = key[:-1] + ("A" if key[-1] != "A" else "B")
     assert [f.kind for f in secrets.in_text(key, "x")] == ["Octant API key"]
@@ -79,7 +79,7 @@ def test_every_allowance_has_its_reason_and_is_still_needed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "fine"),
+    ("expression", "fine"),
     [
         ("MIT", True),
         ("Apache-2.0 AND BSD-2-Clause", True),
@@ -90,11 +90,11 @@ def test_every_allowance_has_its_reason_and_is_still_needed() -> None:
         ("Our own terms", False),
     ],
 )
-def test_a_licence_is_allowed_if_its_expression_can_be_met(told: str, fine: bool) -> None:
-    assert licences.allowed(told, frozenset({"MIT", "Apache-2.0", "BSD-2-Clause"})) is fine
+def test_a_licence_is_allowed_if_its_expression_can_be_met(expression: str, fine: bool) -> None:
+    assert licences.allowed(expression, frozenset({"MIT", "Apache-2.0", "BSD-2-Clause"})) is fine
 
 
-def test_a_package_that_may_not_be_shipped_fails_and_so_does_one_that_names_no_licence(
+def test_a_package_with_a_forbidden_licence_or_none_fails(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Package:
@@ -106,33 +106,33 @@ def test_a_package_that_may_not_be_shipped_fails_and_so_does_one_that_names_no_l
     lock = tmp_path / "x.lock"
     lock.write_text("fine==1\nviral==1\nsilent==1\n")
     assert licences.report(lock)
-    told = capsys.readouterr().out
-    assert "viral: AGPL-3.0-only" in told
-    assert "silent: none named" in told
-    assert "fine" not in told
+    output = capsys.readouterr().out
+    assert "viral: AGPL-3.0-only" in output
+    assert "silent: none named" in output
+    assert "fine" not in output
 
 
 def test_what_this_environment_has_installed_may_be_shipped() -> None:
     assert not licences.report(ROOT / "requirements" / "run.lock")
 
 
-def test_a_service_without_advisories_is_told_as_such_and_the_lock_is_not_sent(
+def test_a_service_without_advisories_is_reported_and_the_lock_is_not_sent(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A mirror that knows no advisories skips every package: that must not look like none was found."""
-    asked: list[tuple[str, ...]] = []
+    """A mirror without advisories skips every package: that must not look like a clean result."""
+    calls: list[tuple[str, ...]] = []
 
     def mirror(*words: str) -> dict[str, list[dict[str, object]]]:
-        asked.append(words)
+        calls.append(words)
         return {"dependencies": [{"name": "jinja2", "skip_reason": "not found"}]}
 
     monkeypatch.setattr(advisories, "_ask", mirror)
     assert advisories.report(Path("run.lock")) is advisories.Answer.NONE
     assert "NOT CHECKED" in capsys.readouterr().out
-    assert len(asked) == 1
+    assert len(calls) == 1
 
 
-def test_an_advisory_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_advisory_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     bad = {"dependencies": [{"name": "jinja2", "version": "2.11.2", "vulns": [{"id": "PYSEC-2021-66"}]}]}
     monkeypatch.setattr(advisories, "_ask", lambda *_: bad)
     assert advisories.report(Path("run.lock")) is advisories.Answer.FOUND
@@ -142,8 +142,8 @@ def test_an_advisory_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 def test_the_bill_of_materials_lists_every_locked_package_with_hashes(tmp_path: Path) -> None:
     lock, output = ROOT / "requirements" / "run.lock", tmp_path / "bill.json"
     assert bill.write(lock, output) == 0
-    told = json.loads(output.read_text())
-    assert (told["bomFormat"], told["specVersion"]) == ("CycloneDX", "1.6")
-    named = {licences.normal(c["name"]) for c in told["components"]}
+    document = json.loads(output.read_text())
+    assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.6")
+    named = {licences.normal(c["name"]) for c in document["components"]}
     assert named == {licences.normal(line.split("==")[0]) for line in lock.read_text().splitlines() if "==" in line[:60]}
-    assert all(c["externalReferences"][0]["hashes"] for c in told["components"])
+    assert all(c["externalReferences"][0]["hashes"] for c in document["components"])

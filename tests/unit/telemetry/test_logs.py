@@ -17,7 +17,7 @@ from app.telemetry import logs
 
 
 class Lines:
-    """What was logged, as JSON."""
+    """The logged lines, parsed from JSON."""
 
     def __init__(self) -> None:
         self.stream = io.StringIO()
@@ -105,7 +105,7 @@ def _hooks() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_hooks")
-def test_what_nobody_catches_is_a_redacted_line_too(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_uncaught_error_is_a_redacted_line_too(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
     class Bad:
         def __del__(self) -> None:
             raise ValueError("unraisable, of ada@example.com")
@@ -122,13 +122,13 @@ def test_what_nobody_catches_is_a_redacted_line_too(lines: Lines, capsys: pytest
         fail()
     except ValueError as error:
         sys.excepthook(ValueError, error, error.__traceback__)
-    told = lines.take()
-    assert [line["level"] for line in told] == ["error", "error", "critical"]
-    assert all("<email:" in json.dumps(line) for line in told)
-    assert "ada@example.com" not in json.dumps(told) + capsys.readouterr().err
+    logged = lines.take()
+    assert [line["level"] for line in logged] == ["error", "error", "critical"]
+    assert all("<email:" in json.dumps(line) for line in logged)
+    assert "ada@example.com" not in json.dumps(logged) + capsys.readouterr().err
 
 
-async def test_a_task_that_nobody_awaited_is_a_redacted_line_too(lines: Lines) -> None:
+async def test_a_failed_task_that_is_never_awaited_is_a_redacted_line_too(lines: Lines) -> None:
     async def fail() -> None:
         raise ValueError("of ada@example.com")
 

@@ -122,7 +122,7 @@ def test_worker_processes_add_up(tmp_path: Path) -> None:
 SUFFIXES = {"seconds": "_seconds", "dollars": "_dollars", "bytes": "_bytes", "ratio": "_ratio", "tokens": "_tokens"}
 
 
-def test_a_name_tells_its_unit_and_every_label_has_a_bound() -> None:
+def test_a_name_states_its_unit_and_every_label_has_a_bound() -> None:
     for declared in CATALOGUE:
         if declared.unit in SUFFIXES:
             assert SUFFIXES[declared.unit] in f"{declared.name.removesuffix('_total')}", declared.name
@@ -133,7 +133,7 @@ def test_a_name_tells_its_unit_and_every_label_has_a_bound() -> None:
 
 
 def test_more_values_than_a_label_may_have_become_other_and_are_counted(metrics: Metrics) -> None:
-    """O5: whatever a release or a caller makes up, a process emits a bounded number of series."""
+    """O5: a process emits a bounded number of series, whatever values a release or a caller invents."""
     for number in range(1_000):
         metrics.attempts.inc(provider="openai", model=f"made-up-{number}", outcome="ok")
     text = generate_latest(metrics.registry).decode()

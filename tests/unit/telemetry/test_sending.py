@@ -1,4 +1,4 @@
-"""Spans on their way: bounded, each counted once, and nobody waits for a receiver (O4)."""
+"""Export of spans: bounded, each counted once, without delay for callers (O4)."""
 
 import threading
 import time
@@ -15,17 +15,17 @@ from app.telemetry.spans import Tracing
 
 
 class Receiver(SpanExporter):
-    """Answers ``result``, once it is let."""
+    """Answers ``result`` once ``released`` is set."""
 
     def __init__(self, result: SpanExportResult | Exception = SpanExportResult.SUCCESS) -> None:
         self.result = result
-        self.let = threading.Event()
-        self.let.set()
-        self.asked = threading.Event()
+        self.released = threading.Event()
+        self.released.set()
+        self.called = threading.Event()
 
     def export(self, spans: object) -> SpanExportResult:
-        self.asked.set()
-        self.let.wait(60)
+        self.called.set()
+        self.released.wait(60)
         if isinstance(self.result, Exception):
             raise self.result
         return self.result
@@ -38,7 +38,7 @@ class Receiver(SpanExporter):
 def receiver() -> Iterator[Receiver]:
     receiver = Receiver()
     yield receiver
-    receiver.let.set()
+    receiver.released.set()
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def free_port() -> int:
 
 
 class Line:
-    """A tracer whose spans go to a receiver, and what became of them."""
+    """A tracer whose spans go to a receiver, with their counts."""
 
     def __init__(self, receiver: Receiver, **limits: float) -> None:
         self.fates: Counter[str] = Counter()
@@ -72,27 +72,27 @@ def test_what_is_sent_and_what_is_not_taken_is_counted() -> None:
         assert line.fates == {fate: 2_500}
 
 
-def test_a_receiver_that_hangs_holds_nobody_up_and_what_has_no_room_is_counted(receiver: Receiver) -> None:
-    receiver.let.clear()
+def test_a_hanging_receiver_delays_no_caller_and_spans_without_room_are_counted(receiver: Receiver) -> None:
+    receiver.released.clear()
     line = Line(receiver, most=100, last_seconds=0.2)
     line.send(100)
-    assert receiver.asked.wait(10)
+    assert receiver.called.wait(10)
     began = time.perf_counter()
     line.send(50)
     line.sending.shutdown()
     assert time.perf_counter() - began < 5, "the SDK's own would wait thirty seconds"
     assert line.fates == {"dropped": 150}
     line.send(1)
-    receiver.let.set()
+    receiver.released.set()
     line.sending.shutdown()
     assert line.fates == {"dropped": 151}, "what was given up is not counted again when its receiver answers at last"
 
 
 def test_room_comes_back_with_the_receiver(receiver: Receiver) -> None:
-    receiver.let.clear()
+    receiver.released.clear()
     line = Line(receiver, most=10)
     line.send(15)
-    receiver.let.set()
+    receiver.released.set()
     assert line.sending.force_flush()
     line.send(10)
     line.sending.shutdown()

@@ -124,13 +124,13 @@ def redact(text: str, tenant: str) -> str:
 
 
 def test_content_is_on_spans_only_if_switched_on_and_then_redacted() -> None:
-    said = {"gen_ai.input.messages": [{"role": "user", "parts": [{"type": "tool_call", "arguments": {"jo@example.org": 1}}]}]}
+    messages = {"gen_ai.input.messages": [{"role": "user", "parts": [{"type": "tool_call", "arguments": {"jo@example.org": 1}}]}]}
     shown_of: list[dict[str, object]] = []
     for content in (False, True):
         exporter = InMemorySpanExporter()
         tracing = Tracing("octant", "1", None, exporter, redact=redact, content=content)
         with tracing.call("f") as call:
-            call.content("acme", lambda: {**said, "gen_ai.output.messages": "x" * MOST_CONTENT})
+            call.content("acme", lambda: {**messages, "gen_ai.output.messages": "x" * MOST_CONTENT})
         shown_of.append(dict(ended(tracing, exporter)["call f"].attributes or {}))
     off, on = shown_of
     assert not any(name.startswith("gen_ai") for name in off)
