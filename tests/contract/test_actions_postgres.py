@@ -105,7 +105,7 @@ async def test_the_database_refuses_every_change_but_a_new_row(own_engine: Async
         ),
     ],
 )
-async def test_whoever_owns_the_database_cannot_touch_it_unseen(
+async def test_the_owner_of_the_database_cannot_touch_it_unseen(
     own_engine: AsyncEngine, tmp_path: Path, statement: str, said: str
 ) -> None:
     log = log_on(own_engine, tmp_path)
@@ -129,7 +129,7 @@ async def test_a_whole_database_put_back_is_seen_by_a_head_noted_elsewhere(own_e
     assert (await log.verify(head=noted)).problems
 
 
-async def test_without_the_secret_nobody_can_write_a_chain_that_holds(own_engine: AsyncEngine, tmp_path: Path) -> None:
+async def test_without_the_secret_no_written_chain_holds(own_engine: AsyncEngine, tmp_path: Path) -> None:
     await log_on(own_engine, tmp_path, b"another secret").append(an_action("name=one"))
     assert (await log_on(own_engine, tmp_path).verify()).problems
 

@@ -75,7 +75,7 @@ async def test_workers_that_start_together_on_an_empty_store_have_no_failure_to_
     assert failures == []
 
 
-async def test_counters_that_were_lost_come_back_from_the_ledger_and_from_who_has_calls_in_flight(
+async def test_lost_counters_come_back_from_the_ledger_and_from_calls_in_flight(
     make: Made, engine: AsyncEngine, own: Redis
 ) -> None:
     """C3: spent and carried over; spent and still in the stream that was lost; in flight."""
@@ -158,7 +158,7 @@ async def test_a_frozen_valkey_is_waited_for_once_and_what_it_grants_late_is_giv
     assert await user_day(budget, who) == (0, 0)
 
 
-async def test_while_valkey_is_away_an_allowance_can_be_spent_and_is_counted_when_it_is_back(make: Made, folder: Path) -> None:
+async def test_with_valkey_away_an_allowance_can_be_spent_and_is_counted_afterwards(make: Made, folder: Path) -> None:
     """C7, the other choice: bounded, per worker process."""
     budget, who = make(outage_allowance=MicroUSD(150)), identity()
     await opened(budget)

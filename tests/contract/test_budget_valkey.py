@@ -254,7 +254,7 @@ async def test_one_request_with_all_its_attempts_has_a_cap_of_its_own(budget: Bu
 
 
 @pytest.mark.parametrize("scope", ["tenant-month", "user-month"])
-async def test_months_are_capped_where_somebody_set_a_cap(budget: Budget, scope: str) -> None:
+async def test_months_are_capped_where_a_cap_is_set(budget: Budget, scope: str) -> None:
     cap = MicroUSD(50)
     who = identity(monthly_cap=cap) if scope == "tenant-month" else identity(user_monthly_cap=cap)
     with pytest.raises(BudgetExceeded) as refused:

@@ -146,7 +146,7 @@ def _readable(row: object) -> str:
     return " ".join(v.decode(errors="replace") if isinstance(v, bytes) else str(v) for v in dict(row).values())  # type: ignore[call-overload]
 
 
-async def test_a_user_is_forgotten_in_every_room_and_nobody_else_is(own: AsyncEngine, valkey: Redis, planted: Planted) -> None:
+async def test_a_user_is_erased_in_every_room_and_no_other_user_is(own: AsyncEngine, valkey: Redis, planted: Planted) -> None:
     person, forms = planted.person, planted.person.forms
     before = await holding(own, forms)
     assert {"calls", "ledger", "jobs", "idempotency_keys", "users", "api_keys", "user_caps"} <= set(before)
@@ -297,7 +297,7 @@ async def test_records_are_found_under_every_pattern_that_the_tenant_ever_had(
     assert await patterns.history(TENANT) == [()]
 
 
-async def test_who_is_erased_while_redaction_fails_takes_nobody_elses_records_along(
+async def test_erasing_a_user_while_redaction_fails_erases_no_other_users_records(
     own: AsyncEngine, valkey: Redis, planted: Planted, tmp_path: Path
 ) -> None:
     """Records of that time have the same words for everybody."""

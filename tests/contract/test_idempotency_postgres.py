@@ -265,7 +265,7 @@ async def test_answers_that_wait_take_bounded_memory_and_their_keys_stay_spent(
     assert (second.status, second.body) == (200, None)
 
 
-async def test_whoever_lost_the_lease_changes_nothing_of_the_next_claim(
+async def test_the_loser_of_a_lease_changes_nothing_of_the_next_claim(
     store: Idempotency, engine: AsyncEngine, identity: Identity, outcomes: Counter[str]
 ) -> None:
     first = await claimed(store, identity)

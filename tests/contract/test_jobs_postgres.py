@@ -115,7 +115,7 @@ async def test_jobs_of_tenants_that_have_their_share_are_passed_over(room: Jobs)
     assert await room.start(but_of={many.tenant.id}) is None
 
 
-async def test_who_listens_is_notified_when_a_job_is_stored_and_learns_that_its_connection_ended(
+async def test_a_listener_is_notified_of_stored_jobs_and_of_its_connections_end(
     room: Jobs, engine: AsyncEngine
 ) -> None:
     notified = asyncio.Event()
@@ -131,7 +131,7 @@ async def test_who_listens_is_notified_when_a_job_is_stored_and_learns_that_its_
             await listening
 
 
-async def test_cancelling_ends_a_queued_job_asks_a_running_one_and_is_refused_for_one_that_is_done(room: Jobs) -> None:
+async def test_cancelling_ends_queued_jobs_asks_running_ones_and_refuses_finished_ones(room: Jobs) -> None:
     who = identity()
     running, queued = await begun(room, who), await submitted(room, who)
     assert (await room.cancel(who, queued.id)).state == "cancelled"
@@ -154,7 +154,7 @@ async def test_a_running_job_that_was_to_be_cancelled_when_its_worker_died_is_ca
     assert (await room.get(who, started.id)).state == "cancelled"
 
 
-async def test_nobody_else_s_job_exists(room: Jobs) -> None:
+async def test_a_job_does_not_exist_for_another_caller(room: Jobs) -> None:
     """Another tenant's, and for a key that is bound to a user another user's."""
     tenant = f"t{uuid4().hex[:10]}"
     job = await submitted(room, identity(tenant, "ada"))

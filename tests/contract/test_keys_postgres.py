@@ -147,7 +147,7 @@ async def test_guessing_keys_does_not_grow_memory_and_pushes_out_no_right_key(
     assert keys.knows(right)
 
 
-async def test_while_postgres_is_away_nobody_new_is_let_in() -> None:
+async def test_while_postgres_is_away_no_unknown_key_is_let_in() -> None:
     nowhere = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:9/nothing")
     with pytest.raises(DependencyUnavailable):
         await KeyRing(nowhere, secret=SECRET).authenticate(write("abcdef00", "x" * 43))
@@ -168,7 +168,7 @@ async def test_lists_tell_everything_but_the_key(admin: KeyAdministration, tenan
     assert tenant in await admin.list_tenants()
 
 
-async def test_mistakes_are_told_by_type(admin: KeyAdministration, tenant: Tenant) -> None:
+async def test_mistakes_raise_errors_of_their_own_types(admin: KeyAdministration, tenant: Tenant) -> None:
     with pytest.raises(InvalidRequest, match="already"):
         await admin.create_tenant(tenant.id, "again", MicroUSD(1), MicroUSD(1))
     with pytest.raises(InvalidRequest):
@@ -302,7 +302,7 @@ async def test_a_malformed_key_that_is_repeated_is_one_guess(engine: AsyncEngine
     assert ring.knows("sk-of-another-vendor")
 
 
-async def test_while_postgres_is_away_a_known_key_stays_good_for_a_bounded_time_and_an_unknown_one_is_refused(
+async def test_with_postgres_away_known_keys_last_a_while_and_unknown_ones_are_refused(
     admin: KeyAdministration, engine: AsyncEngine, tmp_path: Path
 ) -> None:
     """Also for a worker that starts meanwhile, or runs and never saw it, from the file that the others of its machine write."""

@@ -121,7 +121,7 @@ async def test_a_stop_reaches_workers_through_either_store(
         await until(lambda: all(state(w) == "open" for w in workers))
 
 
-async def test_what_postgres_missed_it_is_told_when_it_returns(
+async def test_postgres_gets_the_changes_that_it_missed_when_it_returns(
     valkey: Redis, postgres: AsyncEngine, postgres_away: AsyncEngine
 ) -> None:
     """A stop and, after it, a release, each written to Valkey alone."""
@@ -146,7 +146,7 @@ async def test_with_both_stores_away_nothing_is_taken_and_the_last_known_state_h
         assert state(switch) == "stopped"
 
 
-async def test_a_worker_that_starts_and_hears_from_no_store_that_knows_refuses_and_the_file_works(
+async def test_a_worker_that_starts_without_a_store_that_knows_refuses_and_the_file_works(
     valkey: Redis, valkey_away: Redis, postgres: AsyncEngine, postgres_away: AsyncEngine, tmp_path: Path
 ) -> None:
     """An empty Valkey knows nothing: it may have lost its data."""

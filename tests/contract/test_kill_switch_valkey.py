@@ -94,7 +94,7 @@ async def test_the_status_says_who_stopped_what_why_and_since_when(valkey: Redis
     assert (by_file.scope, by_file.by, by_file.reason) == ("all", "file", str(file))
 
 
-async def test_stopping_twice_keeps_one_entry_and_resuming_what_is_not_stopped_is_told(valkey: Redis) -> None:
+async def test_stopping_twice_keeps_one_entry_and_a_needless_resume_is_reported(valkey: Redis) -> None:
     switch = KillSwitch(valkey, file=None)
     for reason in ("first", "second"):
         await switch.stop("provider", "openai", by="ada", reason=reason)

@@ -38,7 +38,7 @@ def a_budget(engine: AsyncEngine, valkey: Redis) -> Budget:
     return Budget(valkey, Ledger(engine, valkey), UserCaps(engine), policy=policy, name_of=name_of)
 
 
-def test_an_id_that_redaction_leaves_alone_stays_and_another_is_one_pseudonym_a_tenant() -> None:
+def test_an_id_that_redaction_keeps_stays_and_others_are_one_pseudonym_a_tenant() -> None:
     assert [REDACTOR.ledger_name(user, tenant="a") for user in ("", "ada", "customer-1042")] == ["", "ada", "customer-1042"]
     name = REDACTOR.ledger_name(EMAIL, tenant="a")
     assert name.startswith("user#")

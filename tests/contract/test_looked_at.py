@@ -26,7 +26,7 @@ from app.security.redaction.redactor import Redactor
 SECRET = b"a secret of the tests, 32 bytes.."
 
 
-async def test_of_all_tenants_the_largest_share_is_told_and_that_of_everything(valkey: Redis, engine: AsyncEngine) -> None:
+async def test_the_largest_share_of_all_tenants_and_that_of_everything_are_reported(valkey: Redis, engine: AsyncEngine) -> None:
     cap = MicroUSD(10**13)  # other tests spend on the same day
     budget = make_budget(valkey, engine, global_daily_cap=cap)
     await opened(budget)
@@ -81,7 +81,7 @@ async def test_a_job_waits_from_when_it_is_due_and_not_while_it_is_put_off(engin
         await connection.execute(text("DELETE FROM jobs WHERE tenant = 't'"))
 
 
-async def test_stops_are_told_by_scope_and_the_file_is_one_of_everything(valkey: Redis, tmp_path: Path) -> None:
+async def test_stops_are_reported_by_scope_and_the_file_is_one_of_everything(valkey: Redis, tmp_path: Path) -> None:
     told: list[Mapping[str, int]] = []
     file = tmp_path / "stop"
     await valkey.delete(KEY)

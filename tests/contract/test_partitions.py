@@ -79,7 +79,7 @@ async def test_dropping_gives_the_disk_back_at_once(engine: AsyncEngine) -> None
     assert before - after > 1_000_000
 
 
-async def test_dropping_gives_up_where_somebody_reads(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_dropping_gives_up_where_a_reader_holds_the_partition(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits longer than a second for a drop that waits."""
     async with engine.begin() as connection:
         await ensure(connection, [date(2024, 1, 1)])

@@ -64,7 +64,7 @@ async def test_tokens_are_counted_as_likely_and_what_was_not_used_flows_back(bud
     assert (await call(budget, who, tokens=200)).rates["tokens"].remaining >= 750
 
 
-async def test_a_call_that_alone_is_over_the_limit_is_told_that_waiting_does_not_help(budget: Budget) -> None:
+async def test_a_call_over_the_limit_by_itself_is_refused_without_a_time_to_wait(budget: Budget) -> None:
     told = await refused(budget, identity(limits=RateLimits(tokens=1000)), tokens=1001)
     assert told.retry_after is None
     assert "alone needs more" in told.message
@@ -87,7 +87,7 @@ async def test_calls_at_once_are_counted_by_leases_so_that_no_way_out_leaks_one(
     assert len([await call(budget, who), await call(budget, who)]) == 2
 
 
-async def test_of_tenant_and_key_the_tighter_one_is_told_and_the_others_go_on(budget: Budget) -> None:
+async def test_the_tighter_limit_of_tenant_and_key_is_reported_and_others_go_on(budget: Budget) -> None:
     tenant = identity(limits=RateLimits(requests=100))
     narrow = identity(tenant=tenant.tenant.id, limits=RateLimits(requests=100), key_limits=RateLimits(requests=2))
     assert (await call(budget, narrow)).rates["requests"].limit == 2

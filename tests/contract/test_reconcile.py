@@ -188,7 +188,7 @@ async def receiver() -> AsyncIterator[Receiver]:
     await runner.cleanup()
 
 
-async def test_each_share_is_told_once_however_many_calls_pass_it_and_resolved_at_the_reset(
+async def test_each_share_is_reported_once_and_resolved_at_the_reset(
     budget: Budget, ledger: Ledger, engine: AsyncEngine, receiver: Receiver
 ) -> None:
     """C5: 50, 80 and 95 % by default; a share that is jumped over is not told."""
@@ -219,7 +219,7 @@ async def test_each_share_is_told_once_however_many_calls_pass_it_and_resolved_a
     assert len(await told()) == 4
 
 
-async def test_a_cap_that_was_raised_is_told_of_anew(
+async def test_a_cap_that_was_raised_is_reported_anew(
     budget: Budget, ledger: Ledger, engine: AsyncEngine, receiver: Receiver
 ) -> None:
     who = identity(tenant_cap=1000, user_cap=10**9)
@@ -293,7 +293,7 @@ async def test_a_cap_lowered_below_what_is_spent_alerts_although_no_call_settles
     assert ("budget.firing", "user-day", "grace", 80) in await sent()
 
 
-async def test_a_receiver_that_is_away_is_tried_again_and_alertmanager_is_told_again_and_again(
+async def test_a_receiver_that_is_away_is_tried_again_and_alertmanager_gets_repeats(
     budget: Budget, ledger: Ledger, engine: AsyncEngine, receiver: Receiver
 ) -> None:
     who, teller = identity(tenant_cap=1000, user_cap=10**9, user="ada@example.com"), Alerts(engine, receiver.receivers)

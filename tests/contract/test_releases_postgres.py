@@ -261,7 +261,7 @@ async def test_a_worker_that_is_gone_is_not_counted(engine: AsyncEngine, valkey:
     assert await operator.workers() == {}
 
 
-async def test_a_worker_stops_promptly_at_whatever_moment_it_is_told_to(
+async def test_a_worker_stops_promptly_at_any_moment(
     engine: AsyncEngine, valkey: Redis, places: Places
 ) -> None:
     """Also while it subscribes, which is where the client loses a cancellation."""
@@ -276,7 +276,7 @@ async def test_a_worker_stops_promptly_at_whatever_moment_it_is_told_to(
     assert await operator.workers() == {}
 
 
-async def test_a_release_whose_prices_are_not_in_effect_yet_is_refused_and_one_that_was_live_can_be_gone_back_to(
+async def test_a_release_with_future_prices_is_refused_and_an_earlier_one_can_return(
     engine: AsyncEngine, valkey: Redis, places: Places
 ) -> None:
     """C2: before anything changes, with the day from which on it may be live. Going back never fails for it."""

@@ -97,7 +97,7 @@ async def test_what_was_spilled_comes_back_whole_and_once(engine: AsyncEngine, n
     assert (whole["at"], whole["cost"], len(whole["attempts"])) == (records[-1].at, 42, 2)
 
 
-async def test_nothing_on_disk_is_unredacted_and_nobody_else_may_read_it(nowhere: AsyncEngine, folder: Path) -> None:
+async def test_nothing_on_disk_is_unredacted_and_no_other_user_may_read_it(nowhere: AsyncEngine, folder: Path) -> None:
     """Shows S5."""
     await spilled(nowhere, folder, [a_record(user="ada@example.com", request='{"m": "ada@example.com"}')])
     (file,) = folder.iterdir()
@@ -145,7 +145,7 @@ class SlowDisk(Spill):
         super().append(records)
 
 
-async def test_records_that_a_slow_disk_takes_during_the_stop_are_kept_and_not_counted_as_lost(
+async def test_records_that_a_slow_disk_takes_during_a_stop_are_not_counted_as_lost(
     nowhere: AsyncEngine, folder: Path
 ) -> None:
     drops, disk = Drops(), SlowDisk(folder)
@@ -159,7 +159,7 @@ async def test_records_that_a_slow_disk_takes_during_the_stop_are_kept_and_not_c
     assert len(file.read_text().splitlines()) == 1
 
 
-async def test_a_full_disk_stops_nobody_and_what_is_lost_is_counted(nowhere: AsyncEngine, folder: Path) -> None:
+async def test_a_full_disk_stops_no_call_and_lost_records_are_counted(nowhere: AsyncEngine, folder: Path) -> None:
     drops = Drops()
     recorder = Recorder(nowhere, REDACTOR, Spill(folder, max_bytes=20_000), on_drop=drops, interval=0.01, capacity=10, batch=5)
     await recorder.start()
@@ -233,7 +233,7 @@ async def test_a_torn_line_is_counted_and_takes_no_other_with_it(engine: AsyncEn
     assert drops.total == 1
 
 
-async def test_the_size_on_disk_is_told_also_when_another_worker_brought_the_records_back(
+async def test_the_size_on_disk_is_reported_after_another_worker_stored_the_records(
     engine: AsyncEngine, nowhere: AsyncEngine, folder: Path
 ) -> None:
     await spilled(nowhere, folder, [a_record()])

@@ -160,7 +160,7 @@ async def test_after_a_restart_of_valkey_no_pooled_connection_costs_a_command(tm
     await client.aclose()
 
 
-async def test_valkey_connections_that_are_dropped_without_a_word_cost_one_timeout_together(valkey_url: str) -> None:
+async def test_valkey_connections_dropped_in_silence_cost_one_timeout_together(valkey_url: str) -> None:
     """Those that were opened before the first failure are not trusted after it."""
 
     async def ping() -> str:

@@ -97,7 +97,7 @@ async def test_the_number_of_patterns_is_bounded_also_when_they_are_added_at_onc
     assert len(await patterns.listed(tenant.id)) == MOST
 
 
-async def test_a_tenant_or_a_pattern_that_is_not_there_is_told(patterns: TenantPatterns, tenant: Tenant) -> None:
+async def test_an_unknown_tenant_or_pattern_is_reported(patterns: TenantPatterns, tenant: Tenant) -> None:
     with pytest.raises(NotFound):
         await patterns.add("nobody", "mine", "AC-[0-9]{4}")
     with pytest.raises(NotFound):
@@ -111,7 +111,7 @@ SECRET = "falcon-the-secret-project"
 
 
 @pytest.mark.parametrize(("name", "pattern"), [("mine", f"({SECRET}"), ("mine", r"\w+|\W"), ("mine", ""), ("<x>", "AC-[0-9]{4}")])
-async def test_a_stored_pattern_that_cannot_be_used_stops_no_worker_and_hides_all_of_its_tenant_until_it_is_mended(
+async def test_an_unusable_stored_pattern_stops_no_worker_and_hides_its_tenants_texts(
     engine: AsyncEngine, tenant: Tenant, name: str, pattern: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """S5: fails closed, for its tenant alone; which one it is, is told once, and the pattern itself never."""

@@ -174,7 +174,7 @@ async def until_value(prometheus: str, query: str, holds: Callable[[float], bool
             await asyncio.sleep(0.2)
 
 
-async def test_an_outage_of_all_providers_pages_somebody_and_the_page_ends_with_it(
+async def test_an_outage_of_all_providers_pages_and_the_page_ends_with_it(
     prometheus: str, receiver: tuple[Receiver, str], service_url: str, api_key: str, simulator: Simulator
 ) -> None:
     pager = receiver[0]
@@ -197,7 +197,7 @@ async def test_an_outage_of_all_providers_pages_somebody_and_the_page_ends_with_
     assert await asked(prometheus, f'ALERTS{{alertname="{ALERT}"}}') == []
 
 
-async def test_an_operators_alarm_test_pages_is_logged_and_is_refused_too_soon_after_another(
+async def test_an_alarm_test_pages_is_logged_and_is_refused_too_soon_after_another(
     prometheus: str, receiver: tuple[Receiver, str], service_url: str, stack_env: dict[str, str]
 ) -> None:
     key = octant(stack_env, "key", "create", "acme", "--name", "operator", "--scope", "admin", "--quiet").strip()
@@ -248,7 +248,7 @@ async def test_every_rule_is_evaluated_by_prometheus_on_what_the_service_really_
     await until_value(prometheus, "octant:records_lag_seconds:p99_15m", lambda seconds: 0 < seconds < PATIENCE)
 
 
-async def test_a_cap_that_is_nearly_used_is_told_by_a_real_alertmanager_and_ends_when_the_cap_changes(
+async def test_a_real_alertmanager_reports_a_nearly_used_cap_until_the_cap_changes(
     alertmanager: str, receiver: tuple[Receiver, str], valkey: Redis, engine: AsyncEngine
 ) -> None:
     """C5: from the counter to the pager. No user's id goes along."""

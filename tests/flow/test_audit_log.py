@@ -145,7 +145,7 @@ def test_each_of_them_leaves_a_row_that_names_no_user_and_no_key(run: Run) -> No
     assert (verified.code, verified.out.startswith(f"{len(CHANGES)} actions")) == (0, True)
 
 
-def test_a_kill_without_postgres_works_and_is_noted_and_told(run: Run, tmp_path: Path) -> None:
+def test_a_kill_without_postgres_works_and_is_noted_and_reported(run: Run, tmp_path: Path) -> None:
     away = "postgresql+psycopg://nobody@127.0.0.1:9/nothing"
     killed = run("kill", "provider", "anthropic", "--reason", "both are down", database=away)
     assert (killed.code, "is stopped" in killed.out, "noted in" in killed.err) == (0, True, True)

@@ -79,7 +79,7 @@ def ask(service: Service, key: str, *contents: str, path: str = "/v1/chat/comple
             return error.code, error.headers, json.loads(error.read())
 
 
-def test_over_the_cap_a_call_goes_down_its_ladder_and_header_and_body_say_so(service: Service) -> None:
+def test_over_the_cap_a_call_is_degraded_and_header_and_body_say_so(service: Service) -> None:
     _, key = a_tenant(service, "--day", "0.018")
     status, headers, body = ask(service, key, "old " * 300, "yes", "new", max_tokens=1000)
     assert status == 200
@@ -110,7 +110,7 @@ def test_with_nothing_left_to_give_up_the_refusal_says_everything_in_both_envelo
     assert tenant not in body["error"]["message"]
 
 
-def test_rate_limits_are_told_in_both_vendors_headers_and_refused_with_retry_after(service: Service) -> None:
+def test_rate_limits_are_in_both_vendors_headers_and_refusals_have_retry_after(service: Service) -> None:
     _, key = a_tenant(service, "--requests-per-minute", "2", "--tokens-per-minute", "100000")
     status, headers, _ = ask(service, key, "hello", max_tokens=10)
     assert status == 200
@@ -126,7 +126,7 @@ def test_rate_limits_are_told_in_both_vendors_headers_and_refused_with_retry_aft
     assert (headers["x-ratelimit-remaining-requests"], headers["x-should-retry"]) == ("0", "true")
 
 
-def test_an_operator_sees_and_sets_caps_and_is_told_the_worst_case(service: Service) -> None:
+def test_an_operator_sees_and_sets_caps_and_sees_the_worst_case(service: Service) -> None:
     tenant, key = a_tenant(service, "--day", "2.5", "--month", "20", "--request", "0.10", "--time-zone", "Europe/Berlin")
     octant(service.env, "budget", "set", tenant, "--user", "ada", "--day", "3")
     ask(service, key, "hello", max_tokens=10)

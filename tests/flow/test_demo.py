@@ -193,7 +193,7 @@ def test_interrupted_in_the_middle_of_its_start_it_leaves_nothing_running(demo: 
     assert demo.processes() == []
 
 
-def test_it_shows_every_kind_of_answer_and_fails_when_asked_once_if_one_is_not_as_it_should_be(demo: Demo) -> None:
+def test_it_shows_every_kind_of_answer_and_with_once_fails_if_one_is_wrong(demo: Demo) -> None:
     run = demo.run("demo", "--once")
     assert run.returncode == 0, run.stdout + run.stderr
     assert run.stdout.count("curl -s http://127.0.0.1:") == 3

@@ -139,7 +139,7 @@ async def test_a_client_that_goes_on_sending_after_it_was_refused_is_cut_off(ser
     assert seconds < BODY_SECONDS + 5
 
 
-async def test_idle_connections_are_closed_and_keep_nobody_waiting(
+async def test_idle_connections_are_closed_and_keep_no_caller_waiting(
     service: Service, http: aiohttp.ClientSession, simulator: Simulator
 ) -> None:
     """One worker: if a silent client held it, nobody would be answered."""
@@ -179,7 +179,7 @@ async def test_a_head_without_end_is_refused_at_its_limit(service: Service) -> N
     ],
     ids=["url", "many headers", "long headers"],
 )
-async def test_what_is_too_long_is_told_in_the_envelope(
+async def test_input_that_is_too_long_is_refused_in_the_envelope(
     service: Service, http: aiohttp.ClientSession, query: str, headers: dict[str, str], status: int, code: str
 ) -> None:
     async with http.post(f"{service.url}/v1/messages{query}", headers=headers, data=b"{}") as answer:
@@ -187,7 +187,7 @@ async def test_what_is_too_long_is_told_in_the_envelope(
         assert (answer.status, told["type"], told["error"]["code"]) == (status, "error", code)
 
 
-async def test_operators_and_nobody_else_are_served_on_their_own_listener(service: Service, http: aiohttp.ClientSession) -> None:
+async def test_only_operators_are_served_on_their_own_listener(service: Service, http: aiohttp.ClientSession) -> None:
     """S8."""
     operator = {"x-api-key": service.admin_key}
     async with http.get(f"{service.url}/v1/admin/calls", headers=operator) as public:
@@ -251,7 +251,7 @@ async def test_a_request_without_one_good_host_is_refused(service: Service, host
     assert b'"code": "invalid_request"' in refused
 
 
-async def test_requests_that_came_whole_are_answered_before_the_connection_of_a_malformed_one_closes(service: Service) -> None:
+async def test_whole_requests_are_answered_before_a_malformed_one_ends_the_connection(service: Service) -> None:
     for malformed in (b"\x00\x01 garbage\r\n\r\n", b"GET /livez HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n"):
         got = await answers(service, LIVE, LIVE, malformed)
         assert [answer.split()[1] for answer in got] == [b"200", b"200"]
@@ -275,7 +275,7 @@ async def test_every_answer_says_that_its_type_is_not_to_be_guessed(service: Ser
     assert b"x-content-type-options: nosniff" in refused
 
 
-async def test_values_of_x_forwarded_for_that_change_are_one_address_where_a_proxy_passes_them_on(
+async def test_changing_values_of_x_forwarded_for_are_one_address_behind_a_proxy(
     service: Service, http: aiohttp.ClientSession
 ) -> None:
     """The proxy at 127.0.0.1 appends 203.0.113.9 to what its client made up."""
@@ -288,7 +288,7 @@ async def test_values_of_x_forwarded_for_that_change_are_one_address_where_a_pro
         assert (await call(http, service.url, guess, x_forwarded_for=f"{value}, 203.0.113.9"))[0] == 429
 
 
-async def test_an_address_that_guesses_keys_must_wait_and_nobody_else_must(
+async def test_an_address_that_guesses_keys_must_wait_and_no_other_must(
     service: Service, http: aiohttp.ClientSession, simulator: Simulator
 ) -> None:
     """S8. Our tests come from 127.0.0.1, which is a trusted proxy: it names the address it speaks for."""

@@ -109,7 +109,7 @@ async def test_a_replay_gives_the_same_answer_and_asks_no_provider(
 
 
 @pytest.mark.parametrize("path", [CHAT, *samples()])
-async def test_a_replay_leaves_a_record_that_names_the_request_it_repeats_and_counts_in_no_rate(
+async def test_a_replay_leaves_a_record_that_names_its_request_and_counts_in_no_rate(
     http: aiohttp.ClientSession, simulator: Simulator, stack_env: dict[str, str], path: str
 ) -> None:
     """G8, O1: found like any call, by its caller's request id."""

@@ -40,7 +40,7 @@ async def test_at_a_vendors_endpoint_every_form_of_a_foreign_link_is_flagged(
         assert "guard:foreign-link" in answer.headers["octant-degraded"], await answer.text()
 
 
-async def test_at_a_vendors_endpoint_a_foreign_link_is_told_and_not_taken_out(
+async def test_at_a_vendors_endpoint_a_foreign_link_is_reported_and_not_taken_out(
     http: aiohttp.ClientSession, simulator: Simulator
 ) -> None:
     """The prompt and the page are the tenant's own there; its route may say `block`."""
@@ -110,7 +110,7 @@ def arguments_in(events: str) -> str:
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
-async def test_nothing_of_a_tool_call_that_a_route_blocks_reaches_a_client_of_a_vendors_endpoint(
+async def test_nothing_of_a_blocked_tool_call_reaches_a_client_of_a_vendors_endpoint(
     blocking: tuple[str, dict[str, str]], simulator: Simulator, path: str
 ) -> None:
     """The model puts into a tool's argument what the text says: an address in the one, the system prompt in the other."""

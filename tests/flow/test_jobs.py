@@ -230,7 +230,7 @@ async def test_bad_jobs_are_refused_with_the_field_named(http: aiohttp.ClientSes
     assert (status, told["error"]["param"]) == (400, param), told
 
 
-async def test_somebody_else_s_job_does_not_exist(http: aiohttp.ClientSession, url: str, env: dict[str, str]) -> None:
+async def test_another_callers_job_does_not_exist(http: aiohttp.ClientSession, url: str, env: dict[str, str]) -> None:
     _, _, job = await post(http, "/v1/jobs", JOB)
     octant(env, "tenant", "create", "nosy", "--day", "1", "--user-day", "1")
     key = octant(env, "key", "create", "nosy", "--name", "t", "--quiet").strip()

@@ -156,7 +156,7 @@ async def warmed(http: aiohttp.ClientSession, env: dict[str, str], key: str) -> 
         await asyncio.sleep(0.1)
 
 
-async def test_with_postgres_frozen_calls_of_known_keys_are_answered_and_everything_else_is_refused_soon(
+async def test_with_postgres_frozen_known_keys_are_answered_and_the_rest_is_refused_soon(
     http: aiohttp.ClientSession, stores: Stores, own_service: str, env: dict[str, str], own_key: str, unknown_key: str
 ) -> None:
     """No request waits for Postgres longer than seconds: not for a key, a claim, a job, feedback, records or health."""
@@ -195,7 +195,7 @@ async def refused(env: dict[str, str], *command: str) -> None:
     assert "answer" in told.decode() or "right now" in told.decode(), told.decode()
 
 
-async def test_a_worker_that_dies_while_postgres_is_away_is_replaced_and_the_replacement_serves(
+async def test_a_worker_that_dies_with_postgres_away_is_replaced_by_one_that_serves(
     http: aiohttp.ClientSession, stores: Stores, env: dict[str, str], own_key: str
 ) -> None:
     """What Postgres said last is in local files: the live release, known keys, users' caps."""
@@ -262,7 +262,7 @@ async def test_an_idempotency_key_is_billed_once_over_an_outage_longer_than_its_
     assert requests(simulator) == asked
 
 
-async def test_a_service_that_starts_with_both_stores_away_refuses_in_words_and_recovers_by_itself(
+async def test_a_service_that_starts_with_both_stores_away_refuses_and_recovers_by_itself(
     env: dict[str, str], own_key: str, stores: Stores, tmp_path: Path
 ) -> None:
     """With no local file either: nothing is known, so nothing is served, and nothing ends."""

@@ -65,7 +65,7 @@ async def by_the_first(http: aiohttp.ClientSession) -> bool:
     return all(headers["octant-provider"] == "anthropic" for _, headers, _ in answers)
 
 
-async def test_a_failing_provider_is_given_a_rest_by_all_workers_and_asked_again_when_it_is_well(
+async def test_all_workers_rest_a_failing_provider_and_call_it_again_when_it_is_well(
     http: aiohttp.ClientSession, simulator: Simulator, env: dict[str, str]
 ) -> None:
     """R5: visible as a metric and to the operator."""
@@ -125,7 +125,7 @@ async def test_with_one_provider_hanging_every_caller_is_answered_whatever_its_d
     await eventually(lambda: by_the_first(http), 15)
 
 
-async def test_with_both_providers_hanging_callers_are_told_within_their_deadline(
+async def test_with_both_providers_hanging_callers_get_an_error_within_their_deadline(
     http: aiohttp.ClientSession, simulator: Simulator
 ) -> None:
     """R1: at 3 seconds, with a typed error; what was asked is counted."""
@@ -157,7 +157,7 @@ async def test_an_operator_closes_a_circuit_by_hand(
     assert f"{TARGET:<40} closed" in octant(env, "providers")
 
 
-async def test_with_all_providers_away_callers_are_told_when_to_come_back(
+async def test_with_all_providers_away_callers_learn_when_to_come_back(
     http: aiohttp.ClientSession, simulator: Simulator
 ) -> None:
     simulator.put_faults({"kind": "refuse"})

@@ -85,7 +85,7 @@ async def test_a_stream_that_breaks_ends_in_an_error_event_and_never_cleanly(
     assert "message_stop" not in body
 
 
-async def test_with_every_provider_away_the_caller_is_told_within_the_deadline(
+async def test_with_every_provider_away_the_caller_gets_an_error_within_the_deadline(
     http: aiohttp.ClientSession, simulator: Simulator
 ) -> None:
     """R1: a hang at both, a deadline of half a second."""
@@ -246,7 +246,7 @@ BAD: list[tuple[str, bytes, int, str | None]] = [
 
 
 @pytest.mark.parametrize(("path", "body", "status", "param"), BAD)
-async def test_bad_input_is_told_in_the_vendors_envelope(
+async def test_bad_input_is_refused_in_the_vendors_envelope(
     http: aiohttp.ClientSession, path: str, body: bytes, status: int, param: str | None
 ) -> None:
     """G1, S8: never 500."""

@@ -225,7 +225,7 @@ def _cuts_no_call(service: Service, simulator: Simulator, act: Callable[[], None
     assert [call.ended().status for call in [*calls, after]] == [200] * 5, [call.text for call in calls]
 
 
-def test_the_workers_of_a_killed_parent_end_their_calls_and_go_and_the_next_service_has_the_port_for_itself(
+def test_workers_of_a_killed_parent_end_their_calls_and_free_the_port(
     stack_env: dict[str, str], api_key: str, simulator: Simulator, tmp_path: Path
 ) -> None:
     with serving(stack_env, api_key, tmp_path) as service:
@@ -244,7 +244,7 @@ def test_the_workers_of_a_killed_parent_end_their_calls_and_go_and_the_next_serv
         assert service.outcomes() == ["ok"] * 2
 
 
-def test_a_service_does_not_start_beside_another_on_its_port_and_leaves_that_one_alone(
+def test_a_service_does_not_start_on_the_port_of_another_and_leaves_it_alone(
     service_url: str, stack_env: dict[str, str], api_key: str
 ) -> None:
     run = subprocess.run(
