@@ -1,4 +1,4 @@
-"""The pinned numbers: which cases there are, and which of them passed for whom. Changed by `evals baseline accept` alone (E4)."""
+"""The pinned results of the suite (E4): its cases, and the passes of each label. Only `evals baseline accept` changes them."""
 
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from evals.runs import RunFile
 
 
 class Pinned(Strict):
-    """What a case did: the form it had, how many trials passed, and how many there were."""
+    """Result of one case: its form, the trials that passed, and all trials."""
 
     digest: str
     passed: int = Field(ge=0)

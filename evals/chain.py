@@ -1,7 +1,7 @@
 """Fallback chains (E6): every model that may answer runs the whole suite by itself, and has a threshold of its own.
 
-To make a model answer that is otherwise asked second, a release manifest is made for the run: the live one with each route cut
-down to one target. Killing the other provider would do it too, on a service that somebody else uses, and could not tell two
+To make a model answer that is otherwise called second, a release manifest is made for the run: the live one with each route cut
+down to one target. Killing the other provider would do it too, on a service that others use, and could not tell two
 models of one provider apart.
 """
 
@@ -32,7 +32,7 @@ RELEASES = Path(app.__file__).resolve().parents[1] / "releases"
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """For each prompt of a release the models that may answer it, in the order in which they are asked."""
+    """For each prompt of a release the models that may answer it, in the order in which they are called."""
 
     release: str
     prompts: Mapping[str, tuple[str, ...]]
@@ -140,7 +140,7 @@ def cut_down(
 def pinned_models(
     chain: Chain, position: int, results: Sequence[Result], prompts: Mapping[str, str], today: date
 ) -> dict[str, PinnedModel]:
-    """What the models at ``position`` did, each on the cases of the prompts that it answers.
+    """Results of the models at ``position``, each on the cases of the prompts that it answers.
 
     ``prompts`` by endpoint. Raises InvalidSuite where another provider answered: then it is not known whose score this is.
     """

@@ -32,7 +32,7 @@ class Chaos(BaseModel):
     fallback: bool | None = Field(default=None, description="Whether another model than the first answered; null: either.")
 
     def wrong(self, reply: Reply, code: str) -> Iterator[str]:
-        """Yield what differs from the stated response. ``code`` is that of the response's error."""
+        """Yield the differences from the stated response. ``code`` is that of the response's error."""
         if (reply.status, code) != (self.status, self.code):
             yield f"HTTP {reply.status} {code}".strip() + f", not HTTP {self.status} {self.code}".rstrip()
         elif self.fallback is not None and (reply.trail.fallbacks > 0) is not self.fallback:

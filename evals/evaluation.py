@@ -41,7 +41,7 @@ def whole(suite: Suite) -> Whole:
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """What a run came to: results by suite, and the chaos cases of each that could not be run, with the reason."""
+    """Results of a run by suite, and the chaos cases that could not be run, with the reason."""
 
     head: runs.Head
     results: Mapping[str, list[Result]]
@@ -167,5 +167,5 @@ def _write(path: Path | None, content: str) -> None:
 
 
 def today() -> date:
-    """The day in UTC, for whatever is pinned."""
+    """The day in UTC, for pinned results."""
     return datetime.now(UTC).date()

@@ -39,7 +39,7 @@ class Threshold(BaseModel):
 
 
 class Limits(BaseModel):
-    """What an answer may cost in time and money. ``metric`` says what they stand for."""
+    """Limits of an answer's time and money. ``metric`` says what they stand for."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,7 +49,7 @@ class Limits(BaseModel):
 
 
 class Thresholds(BaseModel):
-    """Overall, for each failure mode, for means of measures, for what it costs, and for each model of a fallback chain (E6)."""
+    """Overall, for each failure mode, for means of measures, for cost, and for each model of a fallback chain (E6)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -69,7 +69,7 @@ class Thresholds(BaseModel):
         return self
 
     def of(self, label: str) -> "Thresholds":
-        """The thresholds of what answers: where its label has floors of its own, those in place of ``least``."""
+        """The thresholds for this label: its own floors where it has any, in place of ``least``."""
         floors = self.floors.get(label, {})
 
         def lowered(name: str, threshold: Threshold) -> Threshold:

@@ -1,4 +1,4 @@
-"""A model as judge, only for what no deterministic scorer can see: whether an answer says no more than its source (E8).
+"""A model as judge (E8): whether an answer says no more than its source, which no deterministic scorer can see.
 
 The judge is called through the gateway like every other model, so that its calls are held, capped, paid and recorded. A judge
 that was not calibrated, or fell short, may give an opinion and may not gate: see `calibration`.

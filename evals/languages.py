@@ -20,7 +20,7 @@ FEWEST = 4
 
 
 def surely(text: str) -> str | None:
-    """The same where it is beyond doubt, for whoever demands a language of an answer that nobody has read."""
+    """The language where it is beyond doubt, for demands on answers that no person has read."""
     first, second = sorted(_counts(text).values(), reverse=True)[:2]
     return language(text) if first >= max(FEWEST, MARGIN * second) else None
 

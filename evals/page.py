@@ -135,9 +135,9 @@ def _case(result: Result) -> str:
     case, trail = result.case, result.trail
     found = "".join(f"<li>{escape(str(finding))}</li>" for finding in result.findings)
     why = found or f"<li>could not be judged: {escape(result.broken or '')}</li>"
-    said = case.input.full_text if len(case.input.full_text) <= 600 else case.input.full_text[:600] + " …"
+    text = case.input.full_text if len(case.input.full_text) <= 600 else case.input.full_text[:600] + " …"
     who = f"{trail.provider}/{trail.model}" if trail.model else "no model"
     end = f"{escape(who)} · {trail.seconds:.2f} s · ${trail.cost_usd:.5f} · {escape(trail.request_id)}"
     head = f"<code>{escape(case.id)}</code> <span class=note>{escape(case.failure_mode.replace('_', ' '))}</span>"
     about = f"<ul>{why}</ul><p>{escape(case.criteria)}</p><p class=note>{end}</p>"
-    return f"<details><summary>{head}</summary><blockquote>{escape(said)}</blockquote>{about}</details>"
+    return f"<details><summary>{head}</summary><blockquote>{escape(text)}</blockquote>{about}</details>"

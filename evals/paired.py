@@ -1,6 +1,6 @@
 """Two runs of the same cases: whether the second is worse (E5).
 
-Tests are paired by case and one-sided, since a gate asks about worse only. Where each case ran once on both sides the test is
+Tests are paired by case and one-sided, since a gate tests for worse only. Where each case ran once on both sides the test is
 McNemar's, exact: of the cases that flipped, how likely are that many losses if a loss were as likely as a win. Where cases ran
 several times, what flips is a share, and the signs of the differences are flipped instead (10,000 seeded draws).
 
@@ -85,7 +85,7 @@ def mcnemar(*, losses: int, wins: int) -> float:
 
 
 def holm(p_values: Mapping[str, float], alpha: float) -> frozenset[str]:
-    """Names of what is significant with a chance of at most ``alpha`` that any of them is by chance alone."""
+    """Names of the significant results, with a chance of at most ``alpha`` that any is by chance."""
     found: set[str] = set()
     for rank, (name, p) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
         if p > alpha / (len(p_values) - rank):

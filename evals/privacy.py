@@ -28,12 +28,12 @@ _REDACTOR = Redactor(b"evals: tokens are compared within one process and never p
 
 
 def leaks(text: str, public: str = "") -> list[str]:
-    """Kinds of personal data or secrets in a text that are not in ``public``, such as ``email``. No value is returned."""
+    """Types of personal data or secrets in a text that are not in ``public``, such as ``email``. No value is returned."""
     return _kinds(_found(text) - _found_in(public))
 
 
 def personal(text: str, public: str = "") -> list[str]:
-    """Kinds of personal data in a case, beyond public and made-up values."""
+    """Types of personal data in a case, beyond public and made-up values."""
     return _kinds(_found(text) - _found_in(public) - _made_up())
 
 
@@ -53,7 +53,7 @@ def _kinds(tokens: frozenset[str]) -> list[str]:
 
 @cache
 def _found_in(public: str) -> frozenset[str]:
-    """The same; the public text is long, and looked up for each answer."""
+    """The same, cached: the public text is long, and needed for each answer."""
     return _found(public)
 
 

@@ -47,7 +47,7 @@ def pass_at(k: int, trials: Sequence[tuple[int, int]]) -> float:
 
 
 def pass_all(k: int, trials: Sequence[tuple[int, int]]) -> float:
-    """Chance that all of k tries of a case pass, "pass^k" (Yao et al., 2024): what a customer who asks k times relies on."""
+    """Chance that all of k tries of a case pass, "pass^k" (Yao et al., 2024): a customer with k questions relies on it."""
     return _mean([comb(passed, k) / comb(total, k) for passed, total in trials])
 
 

@@ -41,7 +41,7 @@ def worst(runs: Sequence[SuiteRun]) -> int:
 
 
 def markdown(runs: Sequence[SuiteRun], label: str) -> str:
-    """The report as markdown. ``label`` says what answered, so that a simulator's score is never taken for a model's (E10)."""
+    """The report as markdown. ``label`` names the models that answered, so that a simulator's score is never taken for a model's (E10)."""
     return "\n".join([*("\n".join(_suite(run, label)) for run in runs), MARKER]) + "\n"
 
 
@@ -164,7 +164,7 @@ def _totals(results: Sequence[Result]) -> list[str]:
     times = f" {len(results) // cases} times" if cases and len(results) > cases else ""
     tries = "; ".join(f"{name} {value:.1%}" for name, value in repeats(results).items())
     return [
-        f"Release {releases}. Answered by {answered or 'nobody'}; {fallbacks} by a fallback.",
+        f"Release {releases}. Answered by {answered or 'no model'}; {fallbacks} by a fallback.",
         f"{cases} cases{times}, ${cost:.4f}; p50 {median:.2f} s, p95 {slow:.2f} s an answer.",
         *([f"Repeated: {tries}."] if tries else []),
     ]

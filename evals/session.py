@@ -97,7 +97,7 @@ def progress(total: int) -> Callable[[Result], None]:
 
 
 def _foreign(source: Source) -> Session:
-    """A service that others run: only they can say what answers there."""
+    """A service that others run: only they know which models answer there."""
     if not source.label.strip():
         raise InvalidSuite("--label must say what answers at --base-url")
     if source.record or source.replay or source.provider or source.position is not None:

@@ -1,4 +1,4 @@
-"""A suite: what the harness needs to know of one product to evaluate it.
+"""A suite: the harness's view of one product.
 
 The protocol is short: `load` cases, `ask` the product, `score` its answer, take `measures` of it. All else has a default. A
 suite is a folder in `evals/suites/` with its cases, thresholds and baseline; its `suite.py` holds `SUITE`.
@@ -71,7 +71,7 @@ class Suite(ABC):
 
     @property
     def public_text(self) -> str:
-        """Text that anyone may read: personal data in it, such as the shop's address, are no leak."""
+        """Public text: personal data in it, such as the shop's address, are no leak."""
         return ""
 
     @property
@@ -99,7 +99,7 @@ class Suite(ABC):
         return {}
 
     def problems(self, cases: Sequence[Case]) -> Iterator[str]:  # noqa: ARG002 - a default
-        """What makes cases unfit beyond the harness's own checks, such as a source that is gone."""
+        """Reasons that make cases unfit beyond the harness's own checks, such as a missing source."""
         yield from ()
 
     def promoted(

@@ -1,1 +1,1 @@
-"""Attacks that nobody here wrote, on the running service with a model that obeys them all; and what screens see of them (S2)."""
+"""Third-party attacks (S2): on the running service with a model that complies with all, and on the screens alone."""

@@ -31,7 +31,7 @@ ByState = Annotated[State, typer.Option(help="Those in this state.")]
 Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
 Mode = Annotated[str, typer.Option(help="The failure mode that it is a case of.")]
 CaseId = Annotated[str, typer.Option("--id", help="The case's id: words with hyphens.")]
-Customer = Annotated[str, typer.Option(help="The made-up customer who asks in the case.")]
+Customer = Annotated[str, typer.Option(help="The made-up customer of the case.")]
 Wording = Annotated[str, typer.Option("--question", help="The question, reworded.")]
 Criteria = Annotated[str, typer.Option(help="Pass and fail in plain words.")]
 Expect = Annotated[list[str], typer.Option(help="An expectation as in a case file: `cites: [shipping-times]`. May be repeated.")]
@@ -55,7 +55,7 @@ def _within(block: Callable[[], AbstractContextManager[None]], command: Callable
 
 
 def online(*, once: Once = False) -> None:
-    """Score a sample of production's calls as they come, and find candidates for cases."""
+    """Score a sample of production calls as they come, and find candidates."""
     settings = _settings()
     redactor = Redactor(settings.secret_key.get_secret_value().encode())
     logs.configure(settings.log_level, redact=lambda line: redactor.redact(line, tenant=""))
@@ -63,7 +63,7 @@ def online(*, once: Once = False) -> None:
 
 
 def listing(*, reason: ByReason = None, state: ByState = "new", limit: Limit = 20) -> None:
-    """Show candidates for cases, those that were seen most often first."""
+    """Show candidates for cases, the most frequent first."""
     fields = {feature: one.text_fields for one in discovery.chosen() for feature in one.readers}
     with _database() as engine:
         rows = candidates.listed(engine, state, reason, limit)

@@ -1,4 +1,4 @@
-"""Scores a recorded call: a suite's reader turns the record back into a request and an answer, and its scorers judge them.
+"""Scores a recorded call: a suite's reader restores request and answer, and its scorers judge them.
 
 The record holds the request as the model got it and the reply as the model gave it, both redacted. No expectation is known,
 so only scorers that need none can find something.

@@ -201,8 +201,8 @@ async def test_a_search_uses_its_index_in_every_partition(engine: AsyncEngine, w
             await connection.execute(text("SET LOCAL enable_indexscan = off"))
         raw = (await connection.get_raw_connection()).driver_connection
         assert raw is not None
-        told = dict(statement.params)
-        plan = "\n".join(row[0] for row in await (await raw.execute(f"EXPLAIN {statement}", told)).fetchall())
+        parameters = dict(statement.params)
+        plan = "\n".join(row[0] for row in await (await raw.execute(f"EXPLAIN {statement}", parameters)).fetchall())
     scans = re.findall(r"(?:Index|Bitmap Index) Scan (?:Backward )?(?:using|on) (calls_\d{8}\w*)", plan)
     assert scans, plan
     assert all(index in name for name in scans), plan
@@ -320,9 +320,9 @@ async def test_figures_without_an_index_are_found_by_their_magnitude(
 @pytest.mark.parametrize("field", ["tenant", "id", "text", "outcome", "degraded"])
 async def test_what_no_record_can_hold_is_refused_in_words(engine: AsyncEngine, field: str) -> None:
     for word in ("nul \0", "half \ud800"):
-        told: dict[str, Any] = {field: word}
+        filters: dict[str, Any] = {field: word}
         with pytest.raises(InvalidRequest, match="no record") as refused:
-            await find_calls(engine, CallFilter(**told))
+            await find_calls(engine, CallFilter(**filters))
         assert refused.value.param == field
 
 

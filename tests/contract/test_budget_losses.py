@@ -95,7 +95,7 @@ async def test_lost_counters_come_back_from_the_ledger_and_from_calls_in_flight(
     await own.flushall()
     await budget.watch_epochs()
     with pytest.raises(DependencyUnavailable):
-        await budget.hold(who, MicroUSD(1), lease_id=uuid4().hex, seconds=10)  # closed, until all workers have told
+        await budget.hold(who, MicroUSD(1), lease_id=uuid4().hex, seconds=10)  # closed, until all workers have reported
     await budget.watch_epochs()
     await budget.flush()
     assert await user_day(budget, who) == (67, 500)

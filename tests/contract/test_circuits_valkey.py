@@ -164,4 +164,4 @@ async def test_without_valkey_a_replica_judges_for_itself_and_probes_at_once() -
         assert alone.state(A) == "closed"
         trip(alone)
         await asyncio.sleep(2 * POLL)
-        assert alone.known[A].trips == 1  # nothing that Valkey could not be told was taken back
+        assert alone.known[A].trips == 1  # nothing that could not be written to Valkey was taken back

@@ -177,8 +177,8 @@ async def test_what_another_user_said_of_an_answer_is_that_users(own: AsyncEngin
     async with own.begin() as connection:
         said = [{**of_adas, "user": BOB, "comment": "bob's words"}, {**of_adas, "user": "", "comment": "nobody's words"}]
         await connection.execute(insert(feedback), said)
-    told = json.dumps([row async for row in erasure.rows(own, planted.person)])
-    assert ("bob's words" in told, "nobody's words" in told) == (False, True)
+    exported = json.dumps([row async for row in erasure.rows(own, planted.person)])
+    assert ("bob's words" in exported, "nobody's words" in exported) == (False, True)
     await erasure.erase(own, valkey, planted.person, REDACTOR)
     async with own.connect() as connection:
         wanted = select(feedback.c.comment).where(feedback.c.request_id == planted.record.request_id)
@@ -351,9 +351,9 @@ async def test_an_export_is_whole_and_of_one_user_and_holds_no_key(own: AsyncEng
     rows = [row async for row in erasure.rows(own, planted.person)]
     counted = await erasure.count(own, planted.person)
     assert {table: sum(row["table"] == table for row in rows) for table in counted} == counted
-    told = json.dumps(rows)
-    assert BOB not in told
-    assert "digest" not in told
-    assert "fingerprint" not in told
+    exported = json.dumps(rows)
+    assert BOB not in exported
+    assert "digest" not in exported
+    assert "fingerprint" not in exported
     assert [row["request"] for row in rows if row["table"] == "calls"] == [f'{{"m": "I am {planted.person.forms[1]}"}}']
     assert [row["response"] for row in rows if row["table"] == "jobs" and row["response"]] == [ADA]

@@ -115,9 +115,7 @@ async def test_jobs_of_tenants_that_have_their_share_are_passed_over(room: Jobs)
     assert await room.start(but_of={many.tenant.id}) is None
 
 
-async def test_a_listener_is_notified_of_stored_jobs_and_of_its_connections_end(
-    room: Jobs, engine: AsyncEngine
-) -> None:
+async def test_a_listener_is_notified_of_stored_jobs_and_of_its_connections_end(room: Jobs, engine: AsyncEngine) -> None:
     notified = asyncio.Event()
     listening = asyncio.create_task(room.listen(notified.set))
     async with asyncio.timeout(30):

@@ -191,8 +191,8 @@ async def test_a_rotated_key_works_beside_its_successor_until_the_overlap_ends(
     new = await admin.rotate_key(old_id, timedelta(seconds=0.5))
     before, after = await keys.authenticate(old), await keys.authenticate(new)
     assert replace(after, key_id=before.key_id) == before
-    told = {info.id: (info.name, info.replaced_by) for info in await admin.list_keys(tenant.id)}
-    assert told == {before.key_id: ("backend", after.key_id), after.key_id: ("backend", None)}
+    listed = {info.id: (info.name, info.replaced_by) for info in await admin.list_keys(tenant.id)}
+    assert listed == {before.key_id: ("backend", after.key_id), after.key_id: ("backend", None)}
     with pytest.raises(Unauthenticated, match="expired"):
         await _use_until_refused(keys, old)
     assert (await keys.authenticate(new)).user == "ada"
@@ -269,9 +269,9 @@ async def test_a_use_is_noted_by_authentication_and_written_at_the_end(
     used, unused = await admin.create_key(tenant.id, name="used"), await admin.create_key(tenant.id, name="unused")
     await keys.authenticate(used)
     await keys.aclose()
-    told = {info.name: info.last_used_at for info in await admin.list_keys(tenant.id)}
-    assert told["used"] is not None
-    assert (told["unused"], unused[:4]) == (None, "oct_")
+    listed = {info.name: info.last_used_at for info in await admin.list_keys(tenant.id)}
+    assert listed["used"] is not None
+    assert (listed["unused"], unused[:4]) == (None, "oct_")
 
 
 async def _use_until_refused(keys: KeyRing, token: str) -> None:

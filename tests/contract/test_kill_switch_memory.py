@@ -239,8 +239,8 @@ async def test_what_is_no_entry_changes_nothing_and_the_switch_goes_on(valkey: R
 
 async def test_an_upgrade_keeps_what_was_stopped(valkey: Redis, postgres: AsyncEngine) -> None:
     """The version before kept stops in another hash, in Valkey alone."""
-    told = json.dumps({"by": "ann", "reason": "it does harm", "at": "2026-11-24T12:00:00+00:00"})
-    await valkey.hset(EARLIER_KEY, mapping={"all": told, "tenant:acme": told})
+    entry = json.dumps({"by": "ann", "reason": "it does harm", "at": "2026-11-24T12:00:00+00:00"})
+    await valkey.hset(EARLIER_KEY, mapping={"all": entry, "tenant:acme": entry})
     switch = KillSwitch(valkey, postgres, file=None)
     assert await carry_over(valkey, switch) == 2
     assert await carry_over(valkey, switch) == 0

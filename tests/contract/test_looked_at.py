@@ -82,22 +82,22 @@ async def test_a_job_waits_from_when_it_is_due_and_not_while_it_is_put_off(engin
 
 
 async def test_stops_are_reported_by_scope_and_the_file_is_one_of_everything(valkey: Redis, tmp_path: Path) -> None:
-    told: list[Mapping[str, int]] = []
+    reported: list[Mapping[str, int]] = []
     file = tmp_path / "stop"
     await valkey.delete(KEY)
-    switch = KillSwitch(valkey, file=file, on_state=told.append)
+    switch = KillSwitch(valkey, file=file, on_state=reported.append)
     await switch._refresh()
-    assert told[-1] == {"all": 0, "provider": 0, "tenant": 0}
+    assert reported[-1] == {"all": 0, "provider": 0, "tenant": 0}
     for name in ("a", "b"):
         await switch.stop("provider", name, by="tests", reason="tests")
     file.touch()
     await switch._refresh()
-    assert told[-1] == {"all": 1, "provider": 2, "tenant": 0}
+    assert reported[-1] == {"all": 1, "provider": 2, "tenant": 0}
     for name in ("a", "b"):
         await switch.resume("provider", name)
     file.unlink()
     await switch._refresh()
-    assert told[-1] == {"all": 0, "provider": 0, "tenant": 0}
+    assert reported[-1] == {"all": 0, "provider": 0, "tenant": 0}
 
 
 async def test_a_records_lag_runs_from_the_end_of_its_call_to_its_commit(engine: AsyncEngine, tmp_path: Path) -> None:

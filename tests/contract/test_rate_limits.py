@@ -46,10 +46,10 @@ async def test_requests_flow_back_over_the_minute(budget: Budget) -> None:
     holds = [await call(budget, who) for _ in range(60)]
     assert holds[0].rates["requests"].remaining == 59
     assert holds[59].rates["requests"].reset == pytest.approx(60, abs=2)
-    told = await refused(budget, who)
-    assert told.retry_after == pytest.approx(1.0, abs=0.9)  # one comes back each second
-    assert "tenant's limit of 60 requests per minute" in told.message
-    assert told.rates["requests"].remaining == 0
+    refusal = await refused(budget, who)
+    assert refusal.retry_after == pytest.approx(1.0, abs=0.9)  # one comes back each second
+    assert "tenant's limit of 60 requests per minute" in refusal.message
+    assert refusal.rates["requests"].remaining == 0
     await when_there_is_room(budget, who)
 
 
@@ -65,9 +65,9 @@ async def test_tokens_are_counted_as_likely_and_what_was_not_used_flows_back(bud
 
 
 async def test_a_call_over_the_limit_by_itself_is_refused_without_a_time_to_wait(budget: Budget) -> None:
-    told = await refused(budget, identity(limits=RateLimits(tokens=1000)), tokens=1001)
-    assert told.retry_after is None
-    assert "alone needs more" in told.message
+    refusal = await refused(budget, identity(limits=RateLimits(tokens=1000)), tokens=1001)
+    assert refusal.retry_after is None
+    assert "alone needs more" in refusal.message
 
 
 async def test_calls_at_once_are_counted_by_leases_so_that_no_way_out_leaks_one(budget: Budget) -> None:

@@ -191,10 +191,10 @@ async def receiver() -> AsyncIterator[Receiver]:
 async def test_each_share_is_reported_once_and_resolved_at_the_reset(
     budget: Budget, ledger: Ledger, engine: AsyncEngine, receiver: Receiver
 ) -> None:
-    """C5: 50, 80 and 95 % by default; a share that is jumped over is not told."""
+    """C5: 50, 80 and 95 % by default; a share that is jumped over is not reported."""
     who, teller = identity(tenant_cap=1000, user_cap=10**9), Alerts(engine, receiver.receivers)
 
-    async def told() -> list[tuple[str, int]]:
+    async def events() -> list[tuple[str, int]]:
         await ledger.drain()
         async with session(receiver.receivers.allowed_hosts) as http:
             await teller.tell(http)
@@ -202,21 +202,21 @@ async def test_each_share_is_reported_once_and_resolved_at_the_reset(
         return [(hook["type"], hook["data"]["share"]) for hook in mine]
 
     await spend(budget, who, 490)
-    assert await told() == []
+    assert await events() == []
     await spend(budget, who, 20)
     await spend(budget, who, 10)
-    assert await told() == [("budget.firing", 50)]
+    assert await events() == [("budget.firing", 50)]
     await spend(budget, who, 440)
-    assert await told() == [("budget.firing", 50), ("budget.firing", 95)]
-    assert await told() == [("budget.firing", 50), ("budget.firing", 95)]
+    assert await events() == [("budget.firing", 50), ("budget.firing", 95)]
+    assert await events() == [("budget.firing", 50), ("budget.firing", 95)]
     assert all(receiver.signed)
     async with engine.begin() as connection:
         over = datetime.now(UTC) - timedelta(seconds=1)
         await connection.execute(update(table).where(table.c.tenant == who.tenant.id).values(ends_at=over))
-    assert await told() == [
+    assert await events() == [
         ("budget.firing", 50), ("budget.firing", 95), ("budget.resolved", 50), ("budget.resolved", 95),
     ]  # fmt: skip
-    assert len(await told()) == 4
+    assert len(await events()) == 4
 
 
 async def test_a_cap_that_was_raised_is_reported_anew(

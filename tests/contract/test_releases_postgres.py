@@ -243,8 +243,8 @@ async def test_the_history_says_who_changed_what_and_why_newest_first(engine: As
     await operator.activate("a", by="ada", reason="first")
     await operator.activate("b", by="grace", reason="better")
     await operator.rollback(by="ada", reason="worse")
-    told = [(a.kind, a.release, a.previous, a.by, a.reason) for a in await operator.history()]
-    assert told == [
+    history = [(a.kind, a.release, a.previous, a.by, a.reason) for a in await operator.history()]
+    assert history == [
         ("rollback", "a", "b", "ada", "worse"),
         ("activate", "b", "a", "grace", "better"),
         ("activate", "a", None, "ada", "first"),
@@ -261,9 +261,7 @@ async def test_a_worker_that_is_gone_is_not_counted(engine: AsyncEngine, valkey:
     assert await operator.workers() == {}
 
 
-async def test_a_worker_stops_promptly_at_any_moment(
-    engine: AsyncEngine, valkey: Redis, places: Places
-) -> None:
+async def test_a_worker_stops_promptly_at_any_moment(engine: AsyncEngine, valkey: Redis, places: Places) -> None:
     """Also while it subscribes, which is where the client loses a cancellation."""
     operator = Releases(engine, valkey, places)
     await operator.activate("a", by="ada", reason="first")

@@ -145,9 +145,7 @@ class SlowDisk(Spill):
         super().append(records)
 
 
-async def test_records_that_a_slow_disk_takes_during_a_stop_are_not_counted_as_lost(
-    nowhere: AsyncEngine, folder: Path
-) -> None:
+async def test_records_that_a_slow_disk_takes_during_a_stop_are_not_counted_as_lost(nowhere: AsyncEngine, folder: Path) -> None:
     drops, disk = Drops(), SlowDisk(folder)
     recorder = Recorder(nowhere, REDACTOR, disk, on_drop=drops)
     await recorder.start()
@@ -256,17 +254,17 @@ async def test_the_size_on_disk_is_reported_after_another_worker_stored_the_reco
     await recorder.aclose()
 
 
-def worker(*told: str) -> "subprocess.Popen[str]":
+def worker(*arguments: str) -> "subprocess.Popen[str]":
     """A process of its own (`tests/spilling.py`)."""
     env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "tests" / "spilling.py"), *told], env=env, stdout=subprocess.PIPE, text=True
+        [sys.executable, str(ROOT / "tests" / "spilling.py"), *arguments], env=env, stdout=subprocess.PIPE, text=True
     )
 
 
-def killed(*told: str, when: str) -> None:
+def killed(*arguments: str, when: str) -> None:
     """Run a worker until it says so, and kill it."""
-    with worker(*told) as process:
+    with worker(*arguments) as process:
         assert process.stdout is not None
         said = process.stdout.readline().strip()
         process.kill()

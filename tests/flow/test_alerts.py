@@ -109,10 +109,10 @@ async def answers(url: str, log: Path) -> None:
 
 @pytest_asyncio.fixture
 async def alertmanager(receiver: tuple[Receiver, str], tmp_path: Path) -> AsyncIterator[str]:
-    """Alertmanager as we configure it, but that it tells the test's receiver, and at once."""
+    """Alertmanager as we configure it, but it notifies the test's receiver, and at once."""
     config = yaml.safe_load((ROOT / "deploy/alertmanager/alertmanager.yml").read_text())
-    for told in config["receivers"]:
-        told["webhook_configs"][0]["url"] = receiver[1]
+    for entry in config["receivers"]:
+        entry["webhook_configs"][0]["url"] = receiver[1]
     for route in (config["route"], *config["route"]["routes"]):
         route |= {"group_wait": "0s", "group_interval": "1s"}
     path, log, address = tmp_path / "alertmanager.yml", tmp_path / "alertmanager.log", f"127.0.0.1:{free_port()}"
@@ -191,8 +191,8 @@ async def test_an_outage_of_all_providers_pages_and_the_page_ends_with_it(
     assert page["generatorURL"]
 
     simulator.clear()
-    told = len(pager.alerts)
-    over = await calling(service_url, api_key, lambda: pager.until(told, alertname=ALERT, status="resolved"))
+    before = len(pager.alerts)
+    over = await calling(service_url, api_key, lambda: pager.until(before, alertname=ALERT, status="resolved"))
     assert over["endsAt"] > page["startsAt"]
     assert await asked(prometheus, f'ALERTS{{alertname="{ALERT}"}}') == []
 
@@ -273,7 +273,7 @@ async def test_a_real_alertmanager_reports_a_nearly_used_cap_until_the_cap_chang
         assert page["annotations"]["runbook_url"] == base + "cost-spike.md#confirm"
         async with http.get(f"{alertmanager}/api/v2/alerts", params={"filter": f'tenant="{who.tenant.id}"'}) as answer:
             held = await answer.json()
-        assert {one["labels"]["share"] for one in held} == {"95"}  # what was passed at once is told once
+        assert {one["labels"]["share"] for one in held} == {"95"}  # shares passed at once are reported once
         assert who.user not in json.dumps(held)
         raised = replace(who.tenant, daily_cap=MicroUSD(10**9))
         await recheck(engine, raised, UserCaps(engine), (50, 80, 95), datetime.now(UTC))

@@ -137,10 +137,10 @@ def test_each_of_them_leaves_a_row_that_names_no_user_and_no_key(run: Run) -> No
     """Run for real, those that succeed and those that do not."""
     for command, _ in CHANGES:
         run(*command)
-    told = "\n".join(" ".join(line.split()) for line in logged(run))
-    assert [row for _, row in CHANGES if " ".join(row.split()) not in told] == []
-    assert "os:" in told
-    assert not [word for word in ("grace", "x" * 40) if word in told]
+    log = "\n".join(" ".join(line.split()) for line in logged(run))
+    assert [row for _, row in CHANGES if " ".join(row.split()) not in log] == []
+    assert "os:" in log
+    assert not [word for word in ("grace", "x" * 40) if word in log]
     verified = run("audit", "verify")
     assert (verified.code, verified.out.startswith(f"{len(CHANGES)} actions")) == (0, True)
 

@@ -68,8 +68,8 @@ def ask(service: Service, key: str, *contents: str, path: str = "/v1/chat/comple
     roles = ["user", "assistant"] * len(contents)
     messages = [{"role": role, "content": content} for role, content in zip(roles, contents, strict=False)]
     user = {} if path == "/v1/messages" else {"user": "ada"}
-    told = json.dumps({"model": "smart", "messages": messages, **user, **body}).encode()
-    request = urllib.request.Request(service.url + path, told, {"authorization": f"Bearer {key}"})  # noqa: S310 - loopback
+    data = json.dumps({"model": "smart", "messages": messages, **user, **body}).encode()
+    request = urllib.request.Request(service.url + path, data, {"authorization": f"Bearer {key}"})  # noqa: S310 - loopback
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
             raw = answer.read()
@@ -144,7 +144,7 @@ def test_an_operator_sees_and_sets_caps_and_sees_the_worst_case(service: Service
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("--day", "1.1234567"), "is not an amount in dollars"),
         (("--requests-per-minute", "0"), "is not a whole number above zero"),
@@ -153,6 +153,8 @@ def test_an_operator_sees_and_sets_caps_and_sees_the_worst_case(service: Service
         ((), "Nothing to set"),
     ],
 )
-def test_what_cannot_be_set_is_refused_in_a_sentence(service: Service, words: tuple[str, ...], told: str, tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match=told):
+def test_what_cannot_be_set_is_refused_in_a_sentence(
+    service: Service, words: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(AssertionError, match=message):
         octant(service.env, "budget", "set", a_tenant(service)[0], *words)

@@ -50,8 +50,8 @@ class Demo:
     def start(self) -> dict[str, str]:
         self.launch()
         self.wait_for(self.notice)
-        told: dict[str, str] = json.loads(self.notice.read_text())
-        return told
+        notice: dict[str, str] = json.loads(self.notice.read_text())
+        return notice
 
     def wait_for(self, path: Path) -> None:
         assert self.process is not None
@@ -89,8 +89,8 @@ class Demo:
         found = []
         for process in psutil.process_iter():
             try:
-                told = " ".join([*process.cmdline(), process.environ().get("OCTANT_STATE_DIR", ""), process.cwd()])
-                if mine in told and process.status() != psutil.STATUS_ZOMBIE:
+                command = " ".join([*process.cmdline(), process.environ().get("OCTANT_STATE_DIR", ""), process.cwd()])
+                if mine in command and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
             except psutil.Error:
                 continue
@@ -118,19 +118,19 @@ def own_folder() -> Iterator[Demo]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def post(told: dict[str, str], path: str, body: dict[str, Any]) -> Any:  # noqa: ANN401 - an HTTP answer
-    headers = {"authorization": f"Bearer {told['key']}"}
-    request = urllib.request.Request(told["url"] + path, json.dumps(body).encode(), headers)  # noqa: S310 - loopback
+def post(notice: dict[str, str], path: str, body: dict[str, Any]) -> Any:  # noqa: ANN401 - an HTTP answer
+    headers = {"authorization": f"Bearer {notice['key']}"}
+    request = urllib.request.Request(notice["url"] + path, json.dumps(body).encode(), headers)  # noqa: S310 - loopback
     return urllib.request.urlopen(request, timeout=30)  # noqa: S310 - loopback
 
 
-def ask(told: dict[str, str]) -> Any:  # noqa: ANN401 - any JSON
-    with post(told, "/v1/extract", {"text": "Please call me back.", "user": "ada"}) as answer:
+def ask(notice: dict[str, str]) -> Any:  # noqa: ANN401 - any JSON
+    with post(notice, "/v1/extract", {"text": "Please call me back.", "user": "ada"}) as answer:
         return json.loads(answer.read())
 
 
-def provider_of_a_chat(told: dict[str, str]) -> str:
-    with post(told, "/v1/chat/completions", {"model": "smart", "messages": [{"role": "user", "content": "Hello"}]}) as answer:
+def provider_of_a_chat(notice: dict[str, str]) -> str:
+    with post(notice, "/v1/chat/completions", {"model": "smart", "messages": [{"role": "user", "content": "Hello"}]}) as answer:
         return str(answer.headers["octant-provider"])
 
 
@@ -277,10 +277,10 @@ def test_two_demos_at_once_get_ports_of_their_own_and_live_on(demo: Demo, refusi
         other.env |= {"OCTANT_ANTHROPIC__BASE_URL": refusing_vendor, "ANTHROPIC_API_KEY": "wrong"}
         demo.launch()
         other.launch()
-        told = []
+        notices = []
         for each in (demo, other):
             each.wait_for(each.notice)
-            told.append(json.loads(each.notice.read_text()))
+            notices.append(json.loads(each.notice.read_text()))
         deadline = time.monotonic() + START
         for each in (demo, other):  # the worker is the last to listen, seconds after the demo is ready
             log = each.folder / "state" / "logs" / "worker.log"
@@ -289,8 +289,8 @@ def test_two_demos_at_once_get_ports_of_their_own_and_live_on(demo: Demo, refusi
                 time.sleep(0.05)
             assert each.process is not None
             assert each.process.poll() is None
-        assert told[0]["url"] != told[1]["url"]
-        assert [provider_of_a_chat(each) for each in told] == ["anthropic", "openai"]
+        assert notices[0]["url"] != notices[1]["url"]
+        assert [provider_of_a_chat(each) for each in notices] == ["anthropic", "openai"]
         assert demo.end(signal.SIGINT)[0] == 0
         code, out = other.end(signal.SIGINT)
         assert code == 0, out

@@ -183,8 +183,8 @@ async def test_input_that_is_too_long_is_refused_in_the_envelope(
     service: Service, http: aiohttp.ClientSession, query: str, headers: dict[str, str], status: int, code: str
 ) -> None:
     async with http.post(f"{service.url}/v1/messages{query}", headers=headers, data=b"{}") as answer:
-        told = await answer.json()
-        assert (answer.status, told["type"], told["error"]["code"]) == (status, "error", code)
+        body = await answer.json()
+        assert (answer.status, body["type"], body["error"]["code"]) == (status, "error", code)
 
 
 async def test_only_operators_are_served_on_their_own_listener(service: Service, http: aiohttp.ClientSession) -> None:
@@ -210,14 +210,14 @@ async def test_operators_answers_carry_strict_headers_errors_too(
     headers = {"x-api-key": getattr(service, key)} if key else {}
     async with http.get(f"{service.admin_url}/v1/admin/calls", headers=headers) as answer:
         assert answer.status == (200 if key else 401)
-        told = answer.headers
-    assert "default-src 'none'" in told["content-security-policy"]
-    assert "frame-ancestors 'none'" in told["content-security-policy"]
-    assert "unsafe" not in told["content-security-policy"]
-    assert told["x-content-type-options"] == "nosniff"
-    assert told["referrer-policy"] == "no-referrer"
-    assert told["cache-control"] == "no-store"
-    assert told["strict-transport-security"].startswith("max-age=31536000")
+        headers = answer.headers
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cache-control"] == "no-store"
+    assert headers["strict-transport-security"].startswith("max-age=31536000")
 
 
 async def test_outside_development_the_apis_description_is_not_served(service: Service, http: aiohttp.ClientSession) -> None:
@@ -298,8 +298,8 @@ async def test_an_address_that_guesses_keys_must_wait_and_no_other_must(
     guesses = [write(f"{number:08x}", "x" * 43) for number in range(BAD_KEYS)]
     for guess in guesses:
         assert (await call(http, service.url, guess, x_forwarded_for=guesser))[0] == 401
-    status, headers, told = await call(http, service.url, write("0000ffff", "y" * 43), x_forwarded_for=guesser)
-    assert (status, told["error"]["code"]) == (429, "rate_limit_exceeded")
+    status, headers, body = await call(http, service.url, write("0000ffff", "y" * 43), x_forwarded_for=guesser)
+    assert (status, body["error"]["code"]) == (429, "rate_limit_exceeded")
     assert 1 <= int(headers["retry-after"]) <= 60
     assert (await call(http, service.url, "not-even-a-key", x_forwarded_for=guesser))[0] == 429
     fresh = octant(service.env, "key", "create", "hard", "--name", "fresh", "-q").strip()
@@ -313,7 +313,7 @@ async def test_an_address_that_guesses_keys_must_wait_and_no_other_must(
 async def test_a_rotated_key_file_is_used_within_seconds_and_calls_in_flight_end_well(
     service: Service, http: aiohttp.ClientSession, simulator: Simulator
 ) -> None:
-    """S6, on the real SDK and a provider that accepts one key only. Nothing is restarted, and no key is told anywhere."""
+    """S6, on the real SDK and a provider that accepts one key only. Nothing is restarted, and no key is shown anywhere."""
 
     def accepted(key: str, *more: dict[str, object]) -> None:
         simulator.put_faults({"kind": "wrong_key", "provider": "openai", "accepts": key}, *more)
@@ -344,18 +344,18 @@ async def test_a_rotated_key_file_is_used_within_seconds_and_calls_in_flight_end
     file.write_text(SECOND)
 
     after = octant(service.env, "provider-key", "status")
-    lines = [next(line for line in told.splitlines() if line.startswith("openai ")) for told in (status, after)]
+    lines = [next(line for line in output.splitlines() if line.startswith("openai ")) for output in (status, after)]
     fingerprints = [line.split()[1] for line in lines]
     assert fingerprints[0] != fingerprints[1]
     assert all(str(file) in line for line in lines)
     assert 0 <= service.metric('octant_provider_key_age_seconds{provider="openai"}') < 60
     async with http.get(f"{service.url}/version") as version:
-        told = [status, after, await version.text(), service.log.read_text()]
-    assert "provider key changed" in told[-1]
-    assert "provider key not read" in told[-1]
+        outputs = [status, after, await version.text(), service.log.read_text()]
+    assert "provider key changed" in outputs[-1]
+    assert "provider key not read" in outputs[-1]
     for key in (FIRST, SECOND, service.key, os.environ.get("OPENAI_API_KEY") or "-no key-"):
-        assert not any(key in text for text in told)
-    assert json.loads(told[2])["environment"] == "staging"
+        assert not any(key in text for text in outputs)
+    assert json.loads(outputs[2])["environment"] == "staging"
 
 
 async def test_the_status_says_when_a_key_was_last_accepted_and_denied(

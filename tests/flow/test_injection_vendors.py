@@ -47,9 +47,9 @@ async def test_at_a_vendors_endpoint_a_foreign_link_is_reported_and_not_taken_ou
     simulator.put_faults({"kind": "obey", "harm": "links"})
     body = {"model": "smart", "messages": [{"role": "user", "content": "hello"}]}
     async with http.post("/v1/chat/completions", json=body) as answer:
-        told = await answer.text()
+        text = await answer.text()
         assert "guard:foreign-link" in answer.headers["octant-degraded"]
-    assert "attacker.example" in told
+    assert "attacker.example" in text
 
 
 BLOCKING = """

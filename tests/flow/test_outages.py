@@ -189,10 +189,10 @@ async def refused(env: dict[str, str], *command: str) -> None:
         sys.executable, "-m", "app.cli", *command, env=env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     async with asyncio.timeout(3 * SOON):
-        told, _ = await run.communicate()
+        output, _ = await run.communicate()
     assert run.returncode, command
-    assert "Traceback" not in told.decode(), told.decode()[-2000:]
-    assert "answer" in told.decode() or "right now" in told.decode(), told.decode()
+    assert "Traceback" not in output.decode(), output.decode()[-2000:]
+    assert "answer" in output.decode() or "right now" in output.decode(), output.decode()
 
 
 async def test_a_worker_that_dies_with_postgres_away_is_replaced_by_one_that_serves(

@@ -35,8 +35,8 @@ def globex(stack_env: dict[str, str]) -> str:
     return octant(stack_env, "key", "create", "globex", "--name", "calls", "--quiet").strip()
 
 
-def get(url: str, key: str, path: str, **told: Any) -> tuple[int, bytes]:  # noqa: ANN401 - any parameter
-    query = urlencode({name: value for name, value in told.items() if value is not None}, doseq=True)
+def get(url: str, key: str, path: str, **parameters: Any) -> tuple[int, bytes]:  # noqa: ANN401 - any parameter
+    query = urlencode({name: value for name, value in parameters.items() if value is not None}, doseq=True)
     request = urllib.request.Request(f"{url}/v1/admin{path}?{query}", headers={"x-api-key": key})  # noqa: S310 - loopback
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
@@ -50,8 +50,8 @@ def call(url: str, key: str, words: str, response_format: object = None, **heade
     """Make a call; its request id."""
     form = {"response_format": response_format} if response_format else {}
     body = json.dumps({"model": "smart", "messages": [{"role": "user", "content": words}], **form}).encode()
-    told = {"authorization": f"Bearer {key}", **{k.replace("_", "-"): v for k, v in headers.items()}}
-    request = urllib.request.Request(f"{url}/v1/chat/completions", body, told)  # noqa: S310 - loopback
+    sent = {"authorization": f"Bearer {key}", **{k.replace("_", "-"): v for k, v in headers.items()}}
+    request = urllib.request.Request(f"{url}/v1/chat/completions", body, sent)  # noqa: S310 - loopback
     with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
         return str(answer.headers["x-request-id"])
 

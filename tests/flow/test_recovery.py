@@ -55,8 +55,8 @@ async def http(url: str, api_key: str) -> AsyncIterator[aiohttp.ClientSession]:
 
 async def metric(env: Mapping[str, str], line: str) -> float:
     async with aiohttp.request("GET", f"http://127.0.0.1:{env['OCTANT_METRICS_PORT']}/metrics") as answer:
-        found = [told for told in (await answer.text()).splitlines() if told.startswith(line)]
-    return sum(float(told.split()[-1]) for told in found)
+        found = [sample for sample in (await answer.text()).splitlines() if sample.startswith(line)]
+    return sum(float(sample.split()[-1]) for sample in found)
 
 
 async def by_the_first(http: aiohttp.ClientSession) -> bool:
@@ -131,9 +131,9 @@ async def test_with_both_providers_hanging_callers_get_an_error_within_their_dea
     """R1: at 3 seconds, with a typed error; what was asked is counted."""
     simulator.put_faults({"kind": "hang"})
     async with http.post("/v1/chat/completions", json=CHAT, headers={"octant-deadline-ms": "3000"}) as answer:
-        told = await answer.json()
+        body = await answer.json()
     simulator.clear()
-    assert (answer.status, told["error"]["code"]) == (504, "deadline_exceeded")
+    assert (answer.status, body["error"]["code"]) == (504, "deadline_exceeded")
     assert float(answer.headers["octant-cost-usd"]) > 0
     assert answer.headers["octant-attempts"] == "2"
 
@@ -157,12 +157,10 @@ async def test_an_operator_closes_a_circuit_by_hand(
     assert f"{TARGET:<40} closed" in octant(env, "providers")
 
 
-async def test_with_all_providers_away_callers_learn_when_to_come_back(
-    http: aiohttp.ClientSession, simulator: Simulator
-) -> None:
+async def test_with_all_providers_away_callers_learn_when_to_come_back(http: aiohttp.ClientSession, simulator: Simulator) -> None:
     simulator.put_faults({"kind": "refuse"})
-    status, headers, told = await post(http, "/v1/chat/completions", CHAT)
-    assert (status, told["error"]["code"], headers["x-should-retry"]) == (503, "providers_unavailable", "true")
+    status, headers, body = await post(http, "/v1/chat/completions", CHAT)
+    assert (status, body["error"]["code"], headers["x-should-retry"]) == (503, "providers_unavailable", "true")
     assert 1 <= int(headers["retry-after"]) <= 60
 
 
@@ -241,8 +239,8 @@ async def test_a_valkey_that_goes_away_in_the_middle_of_a_call_does_not_end_the_
                 _kill_valkey(short_lived)
                 status, headers, _ = await running
                 assert (status, headers["octant-provider"]) == (200, "anthropic")
-                status, _, told = await post(http, "/v1/chat/completions", CHAT)
-                assert (status, told["error"]["code"]) == (503, "dependency_unavailable")
+                status, _, body = await post(http, "/v1/chat/completions", CHAT)
+                assert (status, body["error"]["code"]) == (503, "dependency_unavailable")
 
 
 def _kill_valkey(url: str) -> None:

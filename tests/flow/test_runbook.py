@@ -46,11 +46,11 @@ def test_the_commands_of_a_page_work_in_the_order_in_which_they_stand(
     try:
         with octant_on_path({**stack_env, "PYTHONPATH": str(ROOT)}) as env:
             for line in blocks(page):
-                told = line.replace("http://127.0.0.1:8080", service_url)
+                command = line.replace("http://127.0.0.1:8080", service_url)
                 for word, value in filled_in.items():
-                    told = re.sub(rf"\b{word}\b", value, told)
+                    command = re.sub(rf"\b{word}\b", value, command)
                 run = subprocess.run(
-                    ["/bin/sh", "-c", told], cwd=ROOT, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False
+                    ["/bin/sh", "-c", command], cwd=ROOT, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False
                 )
                 assert run.returncode == 0, f"{line}\n{run.stdout}{run.stderr}"
                 assert run.stdout.strip(), f"{line} says nothing"

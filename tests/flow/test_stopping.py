@@ -204,7 +204,7 @@ def test_calls_that_end_within_the_graceful_timeout_are_answered_whole(
 def test_signals_that_do_not_stop_it_and_signals_to_one_worker_cut_no_call(
     stack_env: dict[str, str], api_key: str, simulator: Simulator, tmp_path: Path
 ) -> None:
-    """Reload, one worker more, one less, log files, live upgrade; then a worker that is told to go, or whose terminal closes."""
+    """Reload, one worker more, one less, log files, live upgrade; then a worker that is ordered to stop, or whose terminal closes."""
     with serving(stack_env, api_key, tmp_path) as service:
         for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGHUP):
             _cuts_no_call(service, simulator, lambda n=number: service.process.send_signal(n))  # type: ignore[misc]
@@ -285,6 +285,6 @@ def test_a_worker_of_jobs_that_stops_hands_its_job_back(
         assert worker.wait(PATIENCE) == 0, (tmp_path / "worker.log").read_text()[-3000:]
     request = urllib.request.Request(f"{service_url}/v1/jobs/{job}", headers={"authorization": f"Bearer {api_key}"})  # noqa: S310 - loopback
     with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310 - loopback
-        told = json.load(answer)
+        state = json.load(answer)
     Call(f"{service_url}/v1/jobs/{job}/cancel", {}, api_key).ended()
-    assert (told["state"], told["attempts"]) == ("queued", 1)
+    assert (state["state"], state["attempts"]) == ("queued", 1)

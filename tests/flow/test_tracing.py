@@ -25,7 +25,7 @@ from app.telemetry.spans import CORE_SCHEMA_URL, SCHEMA_URL
 
 CHAT = {"model": "smart", "messages": [{"role": "user", "content": "hello"}]}
 SHARE = 0.01
-TOLD = re.compile(r'octant_spans_total\{fate="(\w+)"\} (\S+)')
+FATES = re.compile(r'octant_spans_total\{fate="(\w+)"\} (\S+)')
 
 
 def outside_the_share() -> str:
@@ -112,14 +112,14 @@ async def test_a_job_goes_on_with_the_trace_that_submitted_it(
     http: aiohttp.ClientSession, receiver: Receiver, simulator: Simulator
 ) -> None:
     trace = of_the_share()
-    status, _, told = await traced(http, "/v1/jobs", {"path": "/v1/chat/completions", "body": CHAT}, trace)
+    status, _, submitted = await traced(http, "/v1/jobs", {"path": "/v1/chat/completions", "body": CHAT}, trace)
     assert status == 202
     spans = await asyncio.to_thread(receiver.trace, trace, lambda names: {"POST /v1/jobs", "process jobs"} <= names.keys())
     lines = drawn(spans)
     assert [line.split()[0] for line in lines] == ["POST", "process", "POST", "call", "chat"]
     assert [len(line) - len(line.lstrip()) for line in lines] == [0, 2, 4, 6, 8]
     job = next(span for span in spans if span.name == "process jobs")
-    assert (job.kind, job.attributes["messaging.message.id"]) == ("CONSUMER", told["id"])
+    assert (job.kind, job.attributes["messaging.message.id"]) == ("CONSUMER", submitted["id"])
 
 
 async def test_every_trace_with_an_error_is_sent_whole_and_every_span_is_counted(
@@ -159,7 +159,7 @@ def _fates_of(env: dict[str, str], number: int) -> Counter[str]:
 
 def _fates(env: dict[str, str]) -> Counter[str]:
     with urllib.request.urlopen(f"http://127.0.0.1:{env['OCTANT_METRICS_PORT']}/metrics", timeout=10) as answer:
-        return Counter({fate: int(float(value)) for fate, value in TOLD.findall(answer.read().decode())})
+        return Counter({fate: int(float(value)) for fate, value in FATES.findall(answer.read().decode())})
 
 
 async def test_a_receiver_that_hangs_holds_up_neither_calls_nor_the_end(

@@ -9,7 +9,7 @@ from evals.suites.support.articles import all_articles, article
 
 
 def leaks(text: str) -> list[str]:
-    """Kinds of personal data in a text that no help article holds."""
+    """Types of personal data in a text that no help article holds."""
     return privacy.leaks(text, all_articles())
 
 
@@ -18,7 +18,7 @@ class _Body(BaseModel):
 
 
 class Citation(_Body):
-    """A source, and the sentence of it that is said to support the answer."""
+    """A source, and its sentence that should support the answer."""
 
     article_id: str
     quote: str
@@ -52,7 +52,7 @@ class SupportAnswer(_Body):
 
     @property
     def leaks(self) -> list[str]:
-        """Kinds of personal data in the answer that no help article holds."""
+        """Types of personal data in the answer that no help article holds."""
         return leaks(self.answer)
 
     @property
@@ -62,7 +62,7 @@ class SupportAnswer(_Body):
 
     @property
     def succeeded(self) -> frozenset[str]:
-        """Tools that did what they are for; one with a side effect has, once the customer is asked to confirm."""
+        """Tools that did what they are for; one with a side effect has, once it waits for the customer's confirmation."""
         return frozenset(call.name for call in self.tools if call.outcome in ("ok", "pending"))
 
     def orders(self, tool: str) -> frozenset[str | None]:

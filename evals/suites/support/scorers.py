@@ -57,7 +57,7 @@ def retrieval(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
 
 
 def grounding(_: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
-    """Whatever is cited exists, and its quote stands in it."""
+    """Every cited source exists and holds its quote."""
     for citation in answer.citations:
         source = answer.source(citation.article_id)
         if source is None:
@@ -72,12 +72,12 @@ def facts(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
 
 
 def forbidden(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
-    """Nothing is said that must not be."""
+    """The answer holds no forbidden statement."""
     yield from _present(case.expect.says_not, answer.answer)
 
 
 def figures_supported(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
-    """No number is made up: each stands in a cited article or in what the customer said."""
+    """No number is made up: each stands in a cited article or in the customer's words."""
     if not case.expect.figures_from_sources:
         return
     cited = (answer.source(citation.article_id) or "" for citation in answer.citations)
@@ -116,7 +116,7 @@ def written_in(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
 
 
 def answer_privacy(_: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
-    """No answer tells personal data, be it that the customer wrote it: it is copied into mails, logs and screenshots."""
+    """No answer holds personal data, even if the customer wrote it: it is copied into mails, logs and screenshots."""
     yield from (f"holds personal data: {kind}" for kind in answer.leaks)
 
 
