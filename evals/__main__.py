@@ -102,16 +102,16 @@ def compare(before: RunFile, after: RunFile) -> None:
     with failing_closed():
         first, second = runs.read(before), runs.read(after)
         common = [name for name in first.suites if name in second.suites]
-        words: set[str] = set()
+        verdicts: set[str] = set()
         for name in common:
             pairs = {i: (digest, share) for i, (_, digest, share) in baselines.file_shares(first.of(name)).items()}
             found = baselines.beside(pairs, baselines.file_shares(second.of(name)))
             if found.overall.cases:
                 print(report.comparison(found, f"{name}: {second.head.title} compared with {first.head.title}"))
-                words |= {found.overall.word, *(delta.word for delta in found.modes.values())}
-        if not words:
+                verdicts |= {found.overall.verdict, *(delta.verdict for delta in found.modes.values())}
+        if not verdicts:
             raise InvalidSuite("the two runs have no case in common")
-    raise typer.Exit(1 if "worse" in words else PASS)
+    raise typer.Exit(1 if "worse" in verdicts else PASS)
 
 
 @app.command("report")

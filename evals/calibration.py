@@ -153,7 +153,10 @@ async def ask(service: Service, judging: Judging, report: Callable[[str], None],
 
 
 def kappa(votes: Sequence[tuple[bool, bool]]) -> float:
-    """Cohen's kappa (1960) of truth and opinion: 1 is agreement, 0 what chance would give. A judge that always says the same has 0."""
+    """Cohen's kappa (1960) of truth and opinion.
+
+    1 is agreement, 0 what chance would give; a judge that always says the same has 0.
+    """
     n = len(votes)
     agreed = sum(truth == opinion for truth, opinion in votes) / n
     true, judged = sum(truth for truth, _ in votes) / n, sum(opinion for _, opinion in votes) / n

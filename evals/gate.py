@@ -177,5 +177,5 @@ def _worse(comparison: Comparison) -> list[str]:
     return [
         f"{name}: worse than the pinned run: {delta.before:.1%} then, {delta.after:.1%} now (p = {delta.p_worse:.4f})"
         for name, delta in found
-        if delta.word == "worse"
+        if delta.verdict == "worse"
     ]

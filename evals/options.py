@@ -18,7 +18,7 @@ from evals.stack import CAP
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """The models that answer. ``position`` and ``provider`` cut the release's routes down, ``patience`` multiplies its timeouts."""
+    """The models of a run. ``position`` and ``provider`` cut the release's routes down, ``patience`` multiplies its timeouts."""
 
     base_url: Annotated[str, typer.Option(help="A running service; without one, the embedded default is started.")] = ""
     api_key: Annotated[str, typer.Option(help="Key for --base-url.", envvar="OCTANT_EVALS_API_KEY")] = ""

@@ -49,7 +49,7 @@ def _tiles(results: Sequence[Result], verdict: GateResult, thresholds: Threshold
     seconds = [result.trail.seconds for result in results]
     change = verdict.comparison.overall if verdict.comparison else None
     counted = f"{verdict.overall.passed:g} of {verdict.overall.total}; {low:.0%} to {high:.0%}"
-    beside = (f"{change.delta:+.1%}", change.word) if change else ("none", "nothing to compare with")
+    beside = (f"{change.delta:+.1%}", change.verdict) if change else ("none", "nothing to compare with")
     tiles = [
         ("Passed", f"{verdict.overall.share:.1%}", counted),
         ("Needed", f"{thresholds.overall.least:.0%}", f"goal {thresholds.overall.goal:.0%}"),
@@ -78,7 +78,7 @@ def _mode(name: str, rate: Rate, threshold: Threshold | None, delta: Delta | Non
     least, goal = (threshold.least, threshold.goal) if threshold else (1.0, 1.0)
     tone = "good" if rate.share >= goal else "fair" if rate.share >= least else "bad"
     low, high = rate.interval
-    change = f"{delta.delta:+.1%}, {escape(delta.word)}" if delta else "not compared"
+    change = f"{delta.delta:+.1%}, {escape(delta.verdict)}" if delta else "not compared"
     about = f"{rate.passed:g} of {rate.total} · {low:.0%} to {high:.0%} · at least {least:.0%}, goal {goal:.0%} · {change}"
     metric = f'<p class="note">{escape(threshold.metric)}</p>' if threshold else ""
     return (

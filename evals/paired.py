@@ -20,7 +20,7 @@ DRAWS = 10_000
 RESAMPLES = 2_000
 SEED = 8  # the same runs always get the same verdict
 
-Word = Literal["worse", "not shown worse", "better"]
+PairedVerdict = Literal["worse", "not shown worse", "better"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """How two runs differ over some cases. ``p_worse`` is one-sided and not yet adjusted; ``word`` is after adjusting."""
+    """How two runs differ over some cases. ``p_worse`` is one-sided and not yet adjusted; ``verdict`` is after adjusting."""
 
     cases: int
     before: float
@@ -46,7 +46,7 @@ class Delta:
     interval: tuple[float, float]
     p_worse: float
     p_better: float
-    word: Word
+    verdict: PairedVerdict
 
     @property
     def delta(self) -> float:
@@ -61,11 +61,11 @@ def compare(modes: Mapping[str, Sequence[Pair]], *, intervals: bool = True) -> t
     better = {mode: p_worse([Pair(p.after, p.before) for p in pairs]) for mode, pairs in modes.items()}
     worse_modes, better_modes = holm(worse, ALPHA / 2), holm(better, ALPHA / 2)
     deltas = {
-        mode: _delta(pairs, worse[mode], better[mode], _word(mode in worse_modes, mode in better_modes), intervals)
+        mode: _delta(pairs, worse[mode], better[mode], _verdict(mode in worse_modes, mode in better_modes), intervals)
         for mode, pairs in modes.items()
     }
     p, q = p_worse(everything), p_worse([Pair(pair.after, pair.before) for pair in everything])
-    return _delta(everything, p, q, _word(p <= ALPHA / 2, q <= ALPHA / 2), intervals), deltas
+    return _delta(everything, p, q, _verdict(p <= ALPHA / 2, q <= ALPHA / 2), intervals), deltas
 
 
 def p_worse(pairs: Sequence[Pair]) -> float:
@@ -110,11 +110,11 @@ def _sign_flips(deltas: Sequence[float]) -> float:
     return (1 + sum(total <= seen + 1e-9 for total in draws)) / (1 + DRAWS)
 
 
-def _delta(pairs: Sequence[Pair], p: float, q: float, word: Word, intervals: bool) -> Delta:  # noqa: FBT001 - passed on
+def _delta(pairs: Sequence[Pair], p: float, q: float, verdict: PairedVerdict, intervals: bool) -> Delta:  # noqa: FBT001 - passed on
     count = len(pairs)
     before, after = (sum(side) / count if count else 0.0 for side in ([x.before for x in pairs], [x.after for x in pairs]))
-    return Delta(count, before, after, bootstrap(pairs) if intervals else (-1.0, 1.0), p, q, word)
+    return Delta(count, before, after, bootstrap(pairs) if intervals else (-1.0, 1.0), p, q, verdict)
 
 
-def _word(worse: bool, better: bool) -> Word:  # noqa: FBT001 - two verdicts into one
+def _verdict(worse: bool, better: bool) -> PairedVerdict:  # noqa: FBT001 - two verdicts into one
     return "worse" if worse else "better" if better else "not shown worse"

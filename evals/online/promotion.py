@@ -1,7 +1,7 @@
 """Turns a candidate into a case file for review, without the user and personal data.
 
-Without an expectation the case is a draft, and `evals check` refuses it until a person has written the expectation of a good answer: the
-answer in production is the one in doubt.
+Without an expectation the case is a draft, and `evals check` refuses it until a person has written what a good answer holds:
+the answer in production is the one in doubt.
 """
 
 from collections.abc import Mapping, Sequence

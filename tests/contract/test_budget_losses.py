@@ -69,7 +69,7 @@ async def test_workers_that_start_together_on_an_empty_store_have_no_failure_to_
         await worker.start()
     for worker in workers:
         await opened(worker)
-    await asyncio.sleep(1.5)  # every worker has looked again
+    await asyncio.sleep(1.5)  # every worker has checked again
     for worker in workers:
         await worker.aclose()
     assert failures == []
@@ -140,7 +140,7 @@ def pid_of(folder: Path) -> int:
 
 
 async def test_a_frozen_valkey_is_waited_for_once_and_what_it_grants_late_is_given_back(make: Made, folder: Path) -> None:
-    """SIGSTOP: connections stay open, nothing answers. The script that was sent runs when it goes on; nobody waits for it."""
+    """SIGSTOP: connections stay open, nothing answers. A script that was sent runs later, although no call waits for it."""
     budget, who = make(), identity()
     await opened(budget)
     await budget.start()
@@ -185,7 +185,7 @@ async def test_with_valkey_away_an_allowance_can_be_spent_and_is_counted_afterwa
 async def test_what_killed_workers_held_is_counted_although_valkey_lost_its_data_too(
     make: Made, engine: AsyncEngine, own: Redis, tmp_path: Path
 ) -> None:
-    """C3: the second memory is a file of each process; whoever finds it tells of it, as often as counters are lost."""
+    """C3: the second memory is a file of each process; its finder reports it, as often as counters are lost."""
     who = identity(tenant_cap=1000, user_cap=1000)
     dead, journal = make(journal=Journal(tmp_path)), Journal(tmp_path)
     await opened(dead)
@@ -198,7 +198,7 @@ async def test_what_killed_workers_held_is_counted_although_valkey_lost_its_data
     alive = make(journal=journal)
     await opened(alive)
     mine = await alive.hold(who, MicroUSD(7), lease_id=uuid4().hex, seconds=10)
-    assert journal.orphans() == []  # the other one lives, as far as anybody can tell
+    assert journal.orphans() == []  # the other one lives, as far as any process can tell
     assert dead._journal is not None
     assert dead._journal._file is not None
     dead._journal._file.close()  # killed: the system lets go of its lock, and the file stays

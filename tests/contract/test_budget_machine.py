@@ -70,7 +70,7 @@ class Machine(RuleBasedStateMachine):
         return make_budget(self.world.valkey, self.world.engine)
 
     async def opened(self) -> None:
-        """See that the counters are there. The pause after a loss is cut short: nobody else has calls in flight here."""
+        """See that the counters are there. The pause after a loss is cut short: no other worker has calls in flight here."""
         await self.budget.watch_epochs()
         for shard in range(16):
             epoch = await self.world.valkey.get(epoch_key(shard))
@@ -130,7 +130,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(hold=holds, share=st.integers(0, 100), twice=st.booleans())
     def comes_back(self, hold: Hold | None, share: int, twice: bool) -> None:
-        """A worker that was frozen: swept or not, it tells what its call cost."""
+        """A worker that was frozen: swept or not, it reports the cost of its call."""
         if hold is None or hold.lease_id not in {*self.dead, *self.swept}:
             return
         hold.spend(MicroUSD(hold.room * share // 100))
@@ -145,7 +145,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: not self.dead)
     @rule()
     def lose_all_counters(self) -> None:
-        """But for the dead, whose holds nobody can tell of: that is what stays open, and said (ADR 0015)."""
+        """But for the dead workers' holds, which no process can report: they stay open (ADR 0015)."""
         if self.swept:
             self.carry_over()
         self.run(self.lost())

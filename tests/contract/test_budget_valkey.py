@@ -163,7 +163,7 @@ async def test_spent_plus_held_never_passes_the_cap_whatever_the_order(
 
 
 async def test_a_caller_that_leaves_while_money_is_being_held_leaves_no_lease(budget: Budget, valkey: Redis) -> None:
-    """C3: the script may have run although nobody waits for it any more; found by `make soak`."""
+    """C3: the script may have run although no call waits for it any more; found by `make soak`."""
     who = identity()
     before = await valkey.zcard(leases_key(shard_of(who.tenant.id)))
     for number in range(200):

@@ -86,7 +86,7 @@ async def planted(own: AsyncEngine, valkey: Redis, tmp_path: Path) -> AsyncItera
 
 
 def _rows(tenant: str, user: str, call: CallRecord) -> dict[Table, list[dict[str, object]]]:
-    """What each table holds of a user, tied to a call of theirs where the API key named nobody."""
+    """Rows of a user in each table, tied to a call of theirs where the API key named no user."""
     own = {"tenant": tenant, "user": user}
     unique = uuid4().hex
     headers = [["octant-trace-id", call.trace_id]]
@@ -132,7 +132,7 @@ async def _record(engine: AsyncEngine, folder: Path, records: list[CallRecord], 
 
 
 async def holding(engine: AsyncEngine, words: tuple[str, ...]) -> dict[str, int]:
-    """Rows of each table in which one of the words stands, in whatever column, of the tenant or of nobody's."""
+    """Rows of each table in which one of the words stands, in whatever column, of the tenant or without one."""
     found = {}
     async with engine.connect() as connection:
         for name in (name for metadata in METADATA for name in metadata.tables):
@@ -172,13 +172,13 @@ async def test_a_user_is_erased_in_every_room_and_no_other_user_is(own: AsyncEng
 
 
 async def test_what_another_user_said_of_an_answer_is_that_users(own: AsyncEngine, valkey: Redis, planted: Planted) -> None:
-    """And what was said where nobody was named goes with whom the answer was for."""
+    """Feedback without a named user is erased with the user of the answer."""
     of_adas = {"tenant": TENANT, "request_id": planted.record.request_id, "rating": "bad"}
     async with own.begin() as connection:
-        said = [{**of_adas, "user": BOB, "comment": "bob's words"}, {**of_adas, "user": "", "comment": "nobody's words"}]
-        await connection.execute(insert(feedback), said)
+        rows = [{**of_adas, "user": BOB, "comment": "bob's words"}, {**of_adas, "user": "", "comment": "unnamed words"}]
+        await connection.execute(insert(feedback), rows)
     exported = json.dumps([row async for row in erasure.rows(own, planted.person)])
-    assert ("bob's words" in exported, "nobody's words" in exported) == (False, True)
+    assert ("bob's words" in exported, "unnamed words" in exported) == (False, True)
     await erasure.erase(own, valkey, planted.person, REDACTOR)
     async with own.connect() as connection:
         wanted = select(feedback.c.comment).where(feedback.c.request_id == planted.record.request_id)
@@ -220,7 +220,7 @@ async def test_records_that_come_late_are_not_written_and_new_ones_are(
         recorder.record(record)
     await recorder.flush()
     async with asyncio.timeout(10):
-        while list((tmp_path / "other").glob("*.jsonl")):  # noqa: ASYNC110 - the recorder tells nobody
+        while list((tmp_path / "other").glob("*.jsonl")):  # noqa: ASYNC110 - the recorder has no event to wait for
             await asyncio.sleep(0.02)
     await recorder.aclose()
     assert [bool(await get_call(own, r)) for r in ("call_spilled", late.id, bobs.id, new.id)] == [False, False, True, True]
@@ -229,7 +229,7 @@ async def test_records_that_come_late_are_not_written_and_new_ones_are(
 async def test_erasing_waits_for_who_is_writing(
     own: AsyncEngine, valkey: Redis, planted: Planted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A writer that looked before the erasure was noted has not committed yet."""
+    """A writer that checked before the erasure was noted has not committed yet."""
     from app.audit import rows
 
     copying, go_on = asyncio.Event(), asyncio.Event()
@@ -300,7 +300,7 @@ async def test_records_are_found_under_every_pattern_that_the_tenant_ever_had(
 async def test_erasing_a_user_while_redaction_fails_erases_no_other_users_records(
     own: AsyncEngine, valkey: Redis, planted: Planted, tmp_path: Path
 ) -> None:
-    """Records of that time have the same words for everybody."""
+    """Records of that time have the same words for all users."""
     async with own.begin() as connection:
         row = {"tenant_id": TENANT, "name": "mine", "pattern": "("}
         await connection.execute(insert(security.redaction_patterns).values(row))
@@ -329,7 +329,7 @@ ON = "SET LOCAL octant.forgetting = 'on'"
     [
         ["UPDATE ledger SET amount = 0"],
         [TO_ONE],
-        [ON, "UPDATE ledger SET \"user\" = 'somebody'"],
+        [ON, "UPDATE ledger SET \"user\" = 'another'"],
         [ON, f"{TO_ONE}, amount = 0"],
         [ON, "DELETE FROM ledger"],
         [FORGET.format("alice")],

@@ -203,7 +203,7 @@ async def test_old_results_are_forgotten_and_what_is_not_done_never_is(room: Job
 
 
 async def test_without_postgres_a_job_is_refused() -> None:
-    nowhere = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:1/none", connect_args={"connect_timeout": 1})
+    nowhere = create_async_engine("postgresql+psycopg://absent@127.0.0.1:1/none", connect_args={"connect_timeout": 1})
     with pytest.raises(DependencyUnavailable):
         await Jobs(nowhere, lease=15, keep=60).submit(identity(), "/v1/messages", b"{}")
     await nowhere.dispose()

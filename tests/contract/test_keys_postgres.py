@@ -117,10 +117,10 @@ async def test_answers_are_cached_the_negative_ones_too(
 ) -> None:
     token = await admin.create_key(tenant.id, name="busy")
     wrong = write("00000000", "x" * 43)
-    asked: list[str] = []
+    statements: list[str] = []
 
     def note(_c: object, _k: object, statement: str, *_: object) -> None:
-        asked.append(statement)
+        statements.append(statement)
 
     event.listen(engine.sync_engine, "before_cursor_execute", note)
     try:
@@ -130,7 +130,7 @@ async def test_answers_are_cached_the_negative_ones_too(
                 await keys.authenticate(wrong)
     finally:
         event.remove(engine.sync_engine, "before_cursor_execute", note)
-    assert len([s for s in asked if "api_keys" in s]) == 2
+    assert len([s for s in statements if "api_keys" in s]) == 2
 
 
 async def test_guessing_keys_does_not_grow_memory_and_pushes_out_no_right_key(
@@ -148,7 +148,7 @@ async def test_guessing_keys_does_not_grow_memory_and_pushes_out_no_right_key(
 
 
 async def test_while_postgres_is_away_no_unknown_key_is_let_in() -> None:
-    nowhere = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:9/nothing")
+    nowhere = create_async_engine("postgresql+psycopg://absent@127.0.0.1:9/nothing")
     with pytest.raises(DependencyUnavailable):
         await KeyRing(nowhere, secret=SECRET).authenticate(write("abcdef00", "x" * 43))
     await nowhere.dispose()
@@ -174,9 +174,9 @@ async def test_mistakes_raise_errors_of_their_own_types(admin: KeyAdministration
     with pytest.raises(InvalidRequest):
         await admin.create_tenant("not a name!", "x", MicroUSD(1), MicroUSD(1))
     with pytest.raises(NotFound):
-        await admin.create_key("nobody", name="x")
+        await admin.create_key("unknown", name="x")
     with pytest.raises(NotFound):
-        await admin.create_user("nobody", "ada")
+        await admin.create_user("unknown", "ada")
     with pytest.raises(NotFound):
         await admin.revoke_key("00000000")
 
@@ -223,10 +223,12 @@ async def test_a_scope_that_does_not_exist_cannot_be_given(admin: KeyAdministrat
 
 
 async def test_a_key_has_a_form_that_scanners_find_and_a_checksum(admin: KeyAdministration, tenant: Tenant) -> None:
-    """A mistyped key is refused without asking Postgres."""
+    """A mistyped key is refused without a query to Postgres."""
     token = await admin.create_key(tenant.id, name="formed")
     assert re.fullmatch(PATTERN, token)
-    nowhere = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:9/nothing")  # who asks it gets DependencyUnavailable
+    nowhere = create_async_engine(
+        "postgresql+psycopg://absent@127.0.0.1:9/nothing"
+    )  # a lookup there raises DependencyUnavailable
     swapped = token[:20] + ("A" if token[20] != "A" else "B") + token[21:]
     with pytest.raises(Unauthenticated) as refused:
         await KeyRing(nowhere, secret=SECRET).authenticate(swapped)
@@ -282,7 +284,7 @@ async def _use_until_refused(keys: KeyRing, token: str) -> None:
 
 
 async def test_a_wrong_key_is_a_guess_again_when_it_would_be_looked_up_again(engine: AsyncEngine) -> None:
-    """S8: or whoever guesses could have as many looked up at once as came before."""
+    """S8: otherwise a guesser could have as many lookups at once as came before."""
     ring, wrong = KeyRing(engine, secret=b"s", ttl=0.0), write("0a0b0c0d", "x" * 43)
     for _ in range(2):
         assert not ring.knows(wrong)
@@ -317,7 +319,7 @@ async def test_with_postgres_away_known_keys_last_a_while_and_unknown_ones_are_r
     identity = await here.authenticate(known)
     file = Remembered(tmp_path / "keys.json", secret=SECRET, seconds=60.0)
     _write(file, {digest.hex(): cached for digest, cached in here._cache.kept.items()})
-    nowhere = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
+    nowhere = create_async_engine("postgresql+psycopg://absent@127.0.0.1:1/none")
     here._engine = nowhere
     newcomer, neighbour = ring(nowhere), ring(nowhere)
     await newcomer.start()

@@ -22,7 +22,7 @@ from app.oncall.stops import COMPLETE, KEY, Entry, PostgresStops, ValkeyStops
 from app.oncall.switch import KillSwitch
 from app.oncall.tables import stops
 
-NOBODY = "postgresql+psycopg://nobody@127.0.0.1:1/none"
+AWAY = "postgresql+psycopg://absent@127.0.0.1:1/none"
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -47,7 +47,7 @@ def valkey_away() -> Redis:
 
 @pytest.fixture
 def postgres_away() -> AsyncEngine:
-    return create_async_engine(NOBODY, poolclass=NullPool)
+    return create_async_engine(AWAY, poolclass=NullPool)
 
 
 @asynccontextmanager
@@ -217,7 +217,7 @@ async def test_a_postgres_that_hangs_delays_no_stop(valkey: Redis) -> None:
 
     server = await asyncio.start_server(silence, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    hangs = create_async_engine(f"postgresql+psycopg://nobody@127.0.0.1:{port}/none", poolclass=NullPool)
+    hangs = create_async_engine(f"postgresql+psycopg://absent@127.0.0.1:{port}/none", poolclass=NullPool)
     await valkey.hset(KEY, COMPLETE, "1")
     async with worker(valkey, hangs) as switch:
         assert state(switch) == "open"

@@ -1,4 +1,4 @@
-"""Under which id money is counted and written: no e-mail address is in the ledger or in the names of counters (S5)."""
+"""Ids in the ledger and in the names of counters: none is an e-mail address (S5)."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

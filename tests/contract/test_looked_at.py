@@ -1,4 +1,4 @@
-"""Figures that alerts look at, on real stores: caps used, keys' age, jobs that wait, stops, records' lag."""
+"""Gauges that alerts read, on real stores: caps used, keys' age, jobs that wait, stops, records' lag."""
 
 import asyncio
 from collections.abc import Mapping

@@ -80,7 +80,7 @@ async def test_dropping_gives_the_disk_back_at_once(engine: AsyncEngine) -> None
 
 
 async def test_dropping_gives_up_where_a_reader_holds_the_partition(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits longer than a second for a drop that waits."""
+    """No query waits longer than a second for a drop that waits."""
     async with engine.begin() as connection:
         await ensure(connection, [date(2024, 1, 1)])
     async with engine.connect() as reading:

@@ -1,4 +1,4 @@
-"""What an attempt counts is never less than its provider's bill, and never more than was held for it (C1, C6; ADR 0016).
+"""The counted cost of an attempt lies between its provider's bill and its hold (C1, C6; ADR 0016).
 
 The provider is on a raw socket and keeps its own bill; adapters, vendors' SDKs and the order of recovery are the real ones.
 """

@@ -79,7 +79,7 @@ async def test_calls_at_once_are_counted_by_leases_so_that_no_way_out_leaks_one(
     budget.settle(first)
     await settled(budget)
     third = await call(budget, who)
-    fourth = await when_there_is_room(budget, who)  # the dead one's lease ends a second after it was taken; nobody sweeps it
+    fourth = await when_there_is_room(budget, who)  # the dead one's lease ends a second after it was taken; no sweep ends it
     await refused(budget, who)
     for hold in (dead, third, fourth):
         budget.settle(hold)

@@ -57,7 +57,7 @@ async def spend(budget: Budget, who: Identity, amount: int, feature: str = "chat
 
 
 async def of(who: Identity, valkey: Redis, ledger: Ledger) -> dict[str, int]:
-    """What the tenant's counters lack."""
+    """The amount that the tenant's counters lack."""
     found = await reconcile.differences(valkey, ledger)
     return {d.key.split(":", 3)[3]: d.amount for d in found if who.tenant.id in d.key}
 
@@ -259,7 +259,7 @@ async def changed(engine: AsyncEngine, who: Identity, caps: UserCaps | None = No
 async def test_a_cap_lowered_below_what_is_spent_alerts_although_no_call_settles_any_more(
     budget: Budget, ledger: Ledger, engine: AsyncEngine, receiver: Receiver
 ) -> None:
-    """C5: for the tenant, for each of its users, for a user's own cap; each once, and what stands is not sent again."""
+    """C5: for the tenant, for each of its users, for a user's own cap; each once, and an alert that stands is not sent again."""
     who = identity(tenant_cap=10_000, user_cap=10_000, user="ada")
     grace = identity(tenant=who.tenant.id, tenant_cap=10_000, user_cap=10_000, user="grace")
     await spend(budget, who, 600)

@@ -1,4 +1,4 @@
-"""What is live, on real Postgres and Valkey (B1, B2, B3)."""
+"""The live release on real Postgres and Valkey (B1, B2, B3)."""
 
 import asyncio
 import hashlib
@@ -128,7 +128,7 @@ async def test_an_activation_reaches_every_worker_at_once_by_announcement(
         await operator.activate("b", by="ada", reason="better")
         assert await within(2, lambda: one.current.id == two.current.id == "b") < 2
         await within(2, lambda: one.current.id == "b")
-        async with asyncio.timeout(5):  # a worker tells after it has changed
+        async with asyncio.timeout(5):  # a worker reports after it has changed
             while await operator.workers() != {"one": "b", "two": "b"}:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
@@ -171,7 +171,7 @@ async def test_a_release_that_does_not_resolve_changes_nothing(engine: AsyncEngi
 async def test_a_release_that_was_changed_after_it_was_live_is_refused(
     engine: AsyncEngine, valkey: Redis, places: Places
 ) -> None:
-    """B1: immutable. What is live stays what it was."""
+    """B1: immutable. The live release keeps its content."""
     operator = Releases(engine, valkey, places)
     await operator.activate("a", by="ada", reason="first")
     write(places.directory, "a", "# one more line")
@@ -182,7 +182,7 @@ async def test_a_release_that_was_changed_after_it_was_live_is_refused(
 
 
 async def test_a_release_goes_live_again_although_its_file_is_gone(engine: AsyncEngine, valkey: Redis, places: Places) -> None:
-    """B2: the text of what was live is kept; at 3 a.m. nobody has to find a file."""
+    """B2: the texts of earlier releases are kept; at 3 a.m. no operator has to find a file."""
     operator = Releases(engine, valkey, places)
     for release in "ab":
         await operator.activate(release, by="ada", reason="r")
@@ -262,7 +262,7 @@ async def test_a_worker_that_is_gone_is_not_counted(engine: AsyncEngine, valkey:
 
 
 async def test_a_worker_stops_promptly_at_any_moment(engine: AsyncEngine, valkey: Redis, places: Places) -> None:
-    """Also while it subscribes, which is where the client loses a cancellation."""
+    """Also while it subscribes, when the client loses a cancellation."""
     operator = Releases(engine, valkey, places)
     await operator.activate("a", by="ada", reason="first")
     for turns in range(0, 60, 4):

@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest_asyncio.fixture
 async def nowhere() -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:9/nothing")
+    engine = create_async_engine("postgresql+psycopg://absent@127.0.0.1:9/nothing")
     yield engine
     await engine.dispose()
 
@@ -69,7 +69,7 @@ async def stored(engine: AsyncEngine, records: list[CallRecord]) -> tuple[int, i
 
 
 async def test_what_was_spilled_comes_back_whole_and_once(engine: AsyncEngine, nowhere: AsyncEngine, folder: Path) -> None:
-    """Another worker brings back what one left; some of it had arrived already."""
+    """Another worker stores the records that one left; some had arrived already."""
     records = [a_record(request='{"m": "lone \ud800 surrogate, nul \0"}'), *(a_record() for _ in range(450))]
     await spilled(nowhere, folder, records)
     assert list(folder.iterdir()), "nothing was spilled"
@@ -263,12 +263,12 @@ def worker(*arguments: str) -> "subprocess.Popen[str]":
 
 
 def killed(*arguments: str, when: str) -> None:
-    """Run a worker until it says so, and kill it."""
+    """Run a worker until it prints ``when``, and kill it."""
     with worker(*arguments) as process:
         assert process.stdout is not None
-        said = process.stdout.readline().strip()
+        line = process.stdout.readline().strip()
         process.kill()
-    assert said == when
+    assert line == when
 
 
 def ids_of(folder: Path, count: int) -> list[CallRecord]:

@@ -55,12 +55,12 @@ async def outcome(engine: AsyncEngine, statement: str = "SELECT 1") -> str:
 
 async def until_answered(engine: AsyncEngine) -> None:
     async with asyncio.timeout(SOON * 2):
-        while await outcome(engine) != "1":  # noqa: ASYNC110 - a store tells nobody that it is back
+        while await outcome(engine) != "1":  # noqa: ASYNC110 - a store sends no event when it is back
             await asyncio.sleep(0.05)
 
 
 async def test_on_a_frozen_postgres_every_wait_ends_and_once_it_goes_on_all_is_well(own: AsyncEngine, folder: Path) -> None:
-    """More at once than the pool has: pooled connections, new ones, and those who wait for one."""
+    """More at once than the pool has: pooled connections, new ones, and calls that wait for one."""
     await asyncio.gather(*(one(own) for _ in range(8)))
     with frozen(folder / "postmaster.pid"):
         async with asyncio.timeout(SOON):

@@ -1,4 +1,4 @@
-"""What a tenant adds to redaction, on a real Postgres (S5)."""
+"""Redaction patterns of a tenant, on a real Postgres (S5)."""
 
 import asyncio
 import logging
@@ -99,7 +99,7 @@ async def test_the_number_of_patterns_is_bounded_also_when_they_are_added_at_onc
 
 async def test_an_unknown_tenant_or_pattern_is_reported(patterns: TenantPatterns, tenant: Tenant) -> None:
     with pytest.raises(NotFound):
-        await patterns.add("nobody", "mine", "AC-[0-9]{4}")
+        await patterns.add("unknown", "mine", "AC-[0-9]{4}")
     with pytest.raises(NotFound):
         await patterns.remove(tenant.id, "mine")
     await patterns.add(tenant.id, "mine", "AC-[0-9]{4}")

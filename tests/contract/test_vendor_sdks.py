@@ -103,9 +103,9 @@ async def test_an_unknown_alias_is_not_found_in_each_dialect(
     with pytest.raises(openai.NotFoundError) as refused:
         await openai_client.chat.completions.create(model="gpt-4", messages=[{"role": "user", "content": "x"}])
     assert refused.value.code == "model_not_found"
-    with pytest.raises(anthropic.NotFoundError) as said:
+    with pytest.raises(anthropic.NotFoundError) as refusal:
         await anthropic_client.messages.create(model="no-such", max_tokens=5, messages=[{"role": "user", "content": "x"}])
-    assert said.value.type == "not_found_error"
+    assert refusal.value.type == "not_found_error"
 
 
 async def test_a_wrong_key_is_refused_in_each_dialect(service_url: str) -> None:

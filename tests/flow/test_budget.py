@@ -1,4 +1,4 @@
-"""Caps, the ladder and rate limits as callers and operators see them, on the running service (C4, C8, C9)."""
+"""Caps, degradation and rate limits as callers and operators see them, on the running service (C4, C8, C9)."""
 
 import json
 import time
@@ -15,7 +15,7 @@ from conftest import LIVE_RELEASE, ROOT, octant, own_database, running_service
 
 from app.stack.embedded import embedded_valkey, free_port
 
-LADDER = """
+DEGRADATION = """
 [routes.smart.degrade]
 truncate = true
 shorten_to = 16
@@ -32,24 +32,24 @@ class Service:
 
 @pytest.fixture(scope="module")
 def service(stack_env: dict[str, str], database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service on stores of its own, where a release with a ladder is live."""
-    folder = tmp_path_factory.mktemp("ladder")
+    """A service on stores of its own, where a release with degradation steps is live."""
+    folder = tmp_path_factory.mktemp("degrading")
     for path in (ROOT / "releases").rglob("*.toml"):
         target = folder / path.relative_to(ROOT / "releases")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(path.read_text())
     newest = (folder / f"{LIVE_RELEASE}.toml").read_text()
-    made = newest.replace(f'id = "{LIVE_RELEASE}"', 'id = "ladder"').replace("[routes.fast]", LADDER + "\n[routes.fast]")
-    (folder / "ladder.toml").write_text(made)
+    made = newest.replace(f'id = "{LIVE_RELEASE}"', 'id = "degrading"').replace("[routes.fast]", DEGRADATION + "\n[routes.fast]")
+    (folder / "degrading.toml").write_text(made)
     env = {
         **stack_env,
         "OCTANT_RELEASES_DIR": str(folder),
         "OCTANT_PORT": str(free_port()),
         "OCTANT_METRICS_PORT": str(free_port()),
     }
-    with embedded_valkey(None) as valkey, own_database(database_url, "ladder") as database:
+    with embedded_valkey(None) as valkey, own_database(database_url, "degrading") as database:
         env |= {"OCTANT_VALKEY_URL": valkey, "OCTANT_DATABASE_URL": database}
-        octant(env, "release", "activate", "ladder", "--reason", "tests")
+        octant(env, "release", "activate", "degrading", "--reason", "tests")
         with running_service(env, folder / "service.log") as url:
             yield Service(url, env)
 

@@ -1,4 +1,4 @@
-"""Operators' commands refuse what would mislead at 3 a.m."""
+"""Operators' commands refuse input that would mislead at 3 a.m."""
 
 import shutil
 import subprocess

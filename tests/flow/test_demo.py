@@ -99,7 +99,7 @@ class Demo:
 
 @pytest.fixture
 def demo() -> Iterator[Demo]:
-    """Not below pytest's own temporary folder: as root, Postgres runs as another user and must be let through."""
+    """Not below pytest's own temporary folder: as root, Postgres runs as another user and needs access."""
     with own_folder() as demo:
         yield demo
 

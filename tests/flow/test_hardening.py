@@ -48,7 +48,7 @@ class Service:
 
 @pytest.fixture(scope="module")
 def service(stack_env: dict[str, str], database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """On stores of its own: another secret signs what it writes."""
+    """On stores of its own: another secret signs its records."""
     secrets = tmp_path_factory.mktemp("secrets")
     (secrets / "octant_openai__api_key").write_text(FIRST + "\n")
     (secrets / "octant_secret_key").write_text("a secret of the hardening tests, long enough")
@@ -93,7 +93,7 @@ async def connected(service: Service) -> tuple[asyncio.StreamReader, asyncio.Str
 
 
 async def dribble(service: Service, begin: bytes) -> tuple[bytes, float]:
-    """Send ``begin`` and then a byte every tenth of a second until the connection is closed. What came, and after how long."""
+    """Send ``begin`` and then a byte every 0.1 s until the connection closes. Returns the reply and the seconds until then."""
     reader, writer = await connected(service)
     started = time.monotonic()
     writer.write(begin)
@@ -142,7 +142,7 @@ async def test_a_client_that_goes_on_sending_after_it_was_refused_is_cut_off(ser
 async def test_idle_connections_are_closed_and_keep_no_caller_waiting(
     service: Service, http: aiohttp.ClientSession, simulator: Simulator
 ) -> None:
-    """One worker: if a silent client held it, nobody would be answered."""
+    """One worker: if a silent client held it, no caller would be answered."""
     links = [await connected(service) for _ in range(300)]
     started = time.monotonic()
     status, _, _ = await call(http, service.url, service.key)
@@ -210,14 +210,14 @@ async def test_operators_answers_carry_strict_headers_errors_too(
     headers = {"x-api-key": getattr(service, key)} if key else {}
     async with http.get(f"{service.admin_url}/v1/admin/calls", headers=headers) as answer:
         assert answer.status == (200 if key else 401)
-        headers = answer.headers
-    assert "default-src 'none'" in headers["content-security-policy"]
-    assert "frame-ancestors 'none'" in headers["content-security-policy"]
-    assert "unsafe" not in headers["content-security-policy"]
-    assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
-    assert headers["cache-control"] == "no-store"
-    assert headers["strict-transport-security"].startswith("max-age=31536000")
+        received = answer.headers
+    assert "default-src 'none'" in received["content-security-policy"]
+    assert "frame-ancestors 'none'" in received["content-security-policy"]
+    assert "unsafe" not in received["content-security-policy"]
+    assert received["x-content-type-options"] == "nosniff"
+    assert received["referrer-policy"] == "no-referrer"
+    assert received["cache-control"] == "no-store"
+    assert received["strict-transport-security"].startswith("max-age=31536000")
 
 
 async def test_outside_development_the_apis_description_is_not_served(service: Service, http: aiohttp.ClientSession) -> None:
@@ -278,7 +278,7 @@ async def test_every_answer_says_that_its_type_is_not_to_be_guessed(service: Ser
 async def test_changing_values_of_x_forwarded_for_are_one_address_behind_a_proxy(
     service: Service, http: aiohttp.ClientSession
 ) -> None:
-    """The proxy at 127.0.0.1 appends 203.0.113.9 to what its client made up."""
+    """The proxy at 127.0.0.1 appends 203.0.113.9 to its client's made-up value."""
     made_up = ["garbage", "1.2.3.4, garbage", "", "198.51.100.1", "[::1", "127.0.0.1", "999.1.1.1", "198.51.100.2"]
     for number, value in enumerate(made_up[:BAD_KEYS]):
         guess = write(f"{number:08x}", "w" * 43)

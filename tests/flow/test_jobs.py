@@ -31,8 +31,8 @@ DONE = {"succeeded", "failed", "cancelled"}
 @pytest.fixture(scope="module")
 def env(stack_env: dict[str, str]) -> dict[str, str]:
     ports = {name: str(free_port()) for name in ("OCTANT_PORT", "OCTANT_METRICS_PORT", "OCTANT_WORKER_METRICS_PORT")}
-    hasty = {"OCTANT_JOBS_LEASE": "3", "OCTANT_IDEMPOTENCY_LEASE": "2", "OCTANT_WEBHOOK_ALLOWED_HOSTS": '["127.0.0.1"]'}
-    return {**stack_env, **ports, **hasty}
+    short_leases = {"OCTANT_JOBS_LEASE": "3", "OCTANT_IDEMPOTENCY_LEASE": "2", "OCTANT_WEBHOOK_ALLOWED_HOSTS": '["127.0.0.1"]'}
+    return {**stack_env, **ports, **short_leases}
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The whole API against its own description: what it says of statuses, envelopes, content types and scopes is so (S8).
+"""The whole API against its own description: its statuses, envelopes, content types and scopes are true (S8).
 
 Requests are generated from the document by schemathesis, valid and invalid ones, the same in every run.
 """
@@ -33,7 +33,7 @@ PROMISES = [
     checks.response_schema_conformance,
 ]
 WELL_FORMED = ("x" * 4000, "%f0%9f%8e%89", "%27%22%3b--")
-OPEN = {"/livez", "/readyz", "/version"}  # who watches over us has no key
+OPEN = {"/livez", "/readyz", "/version"}  # monitoring has no key
 
 
 @pytest.fixture(scope="session")

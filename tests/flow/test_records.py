@@ -1,4 +1,4 @@
-"""The records as operators get at them: over the API with a key that may, and by command (O2)."""
+"""The records as operators get at them: over the API with an admin key, and by command (O2)."""
 
 import json
 import time
@@ -57,7 +57,7 @@ def call(url: str, key: str, words: str, response_format: object = None, **heade
 
 
 def found(url: str, key: str, **wanted: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - any parameter
-    """Ask until something is found: records may take five seconds."""
+    """Query until a record is found: records may take five seconds."""
     deadline = time.monotonic() + 5
     while not (rows := json.loads(get(url, key, "/calls", **wanted)[1])["data"]):
         assert time.monotonic() < deadline, f"nothing was found of {wanted}"
@@ -155,7 +155,7 @@ def test_an_export_by_the_api_leaves_a_row_in_the_operators_log(
 def test_a_count_of_tokens_is_under_the_rate_limits_and_leaves_a_record(
     service_url: str, stack_env: dict[str, str], admin_key: str, simulator: Simulator
 ) -> None:
-    """A vendor is asked for it: without limits one tenant could use up our rate there unseen."""
+    """Counting is a request to a vendor: without limits one tenant could use up our rate there unseen."""
     octant(stack_env, "tenant", "create", "counting")
     octant(stack_env, "budget", "set", "counting", "--requests-per-minute", "2")
     key = octant(stack_env, "key", "create", "counting", "--name", "k", "--quiet").strip()

@@ -1,4 +1,4 @@
-"""Recovery on the running service: what takes two workers, two providers and time to show."""
+"""Recovery on the running service, with two workers and two providers."""
 
 import asyncio
 import json
@@ -93,9 +93,9 @@ async def test_all_workers_rest_a_failing_provider_and_call_it_again_when_it_is_
 async def test_with_one_provider_hanging_every_caller_is_answered_whatever_its_deadline(
     http: aiohttp.ClientSession, simulator: Simulator, env: dict[str, str]
 ) -> None:
-    """R5a, with the shipped release: whole answers, streams and the product's answers; then nobody waits any more."""
+    """R5a, with the shipped release: whole answers, streams and the product's answers; then no caller waits any more."""
     simulator.put_faults({"kind": "hang", "provider": "anthropic"})
-    kinds = {
+    bodies = {
         "/v1/chat/completions": CHAT,
         "/v1/messages": {**CHAT, "max_tokens": 50, "stream": True},
         **samples(),
@@ -104,14 +104,14 @@ async def test_with_one_provider_hanging_every_caller_is_answered_whatever_its_d
 
     async def ask(path: str, deadline: Mapping[str, str]) -> float:
         began = time.monotonic()
-        status, headers, body = await post(http, path, kinds[path], **deadline)
+        status, headers, body = await post(http, path, bodies[path], **deadline)
         assert status == 200, body
         assert headers["octant-provider"] == "openai"
         if path == "/v1/messages":
             assert "message_stop" in body
         return time.monotonic() - began
 
-    calls = [(path, deadline) for path in kinds for deadline in deadlines for _ in range(2)]
+    calls = [(path, deadline) for path in bodies for deadline in deadlines for _ in range(2)]
     assert max(await asyncio.gather(*(ask(*call) for call in calls))) < 10
 
     async def passed_over() -> bool:
@@ -128,7 +128,7 @@ async def test_with_one_provider_hanging_every_caller_is_answered_whatever_its_d
 async def test_with_both_providers_hanging_callers_get_an_error_within_their_deadline(
     http: aiohttp.ClientSession, simulator: Simulator
 ) -> None:
-    """R1: at 3 seconds, with a typed error; what was asked is counted."""
+    """R1: at 3 seconds, with a typed error; the attempts are counted."""
     simulator.put_faults({"kind": "hang"})
     async with http.post("/v1/chat/completions", json=CHAT, headers={"octant-deadline-ms": "3000"}) as answer:
         body = await answer.json()
@@ -190,7 +190,7 @@ async def test_a_client_that_leaves_cancels_its_call_upstream_within_100_ms(
 async def test_a_slow_reader_slows_the_provider_and_does_not_fill_our_memory(
     url: str, api_key: str, simulator: Simulator, env: dict[str, str]
 ) -> None:
-    """R6: the answer is some 50 megabytes of events; what nobody reads is not fetched."""
+    """R6: the answer is some 50 megabytes of events; chunks that no client reads are not fetched."""
     body = {**CHAT, "max_tokens": 2000, "stream": True}
     simulator.put_faults({"kind": "flood", "tokens": 400_000})
     service = supervisor_of(int(env["OCTANT_PORT"]))

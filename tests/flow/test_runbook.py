@@ -22,7 +22,7 @@ def blocks(page: Path) -> list[str]:
 
 @pytest.fixture
 def filled_in(service_url: str, stack_env: dict[str, str], api_key: str) -> dict[str, str]:
-    """What an operator would put in place of the words in capitals: a call that was made, a key to revoke, a release."""
+    """An operator's values for the words in capitals: a call that was made, a key to revoke, a release."""
     body = json.dumps({"model": "smart", "messages": [{"role": "user", "content": "hello"}]}).encode()
     request = urllib.request.Request(f"{service_url}/v1/chat/completions", data=body)  # noqa: S310 - loopback
     request.add_header("authorization", f"Bearer {api_key}")

@@ -1,4 +1,4 @@
-"""The running service, two workers, on real stores and a real provider process."""
+"""The running service with two workers, on real stores and a real provider process."""
 
 import asyncio
 import io
@@ -218,9 +218,9 @@ async def test_rollback_is_live_on_every_worker_within_five_seconds_without_a_re
         answers = await asyncio.gather(*(post(http, "/v1/chat/completions", CHAT) for _ in range(8)))
         return all(headers["octant-release"] == release for _, headers, _ in answers)
 
-    body = octant(stack_env, "rollback", "--reason", "test")
+    output = octant(stack_env, "rollback", "--reason", "test")
     try:
-        assert "All 2 workers serve it" in body
+        assert "All 2 workers serve it" in output
         assert await serves(RELEASES[0])
     finally:
         octant(stack_env, "release", "activate", LIVE_RELEASE, "--reason", "test over")
@@ -266,15 +266,15 @@ async def test_a_body_over_the_limit_is_refused(http: aiohttp.ClientSession) -> 
 
 
 async def test_no_key_is_refused_in_both_envelopes(service_url: str) -> None:
-    async with aiohttp.ClientSession(service_url) as nobody:
-        status, headers, body = await post(nobody, "/v1/chat/completions", CHAT)
+    async with aiohttp.ClientSession(service_url) as stranger:
+        status, headers, body = await post(stranger, "/v1/chat/completions", CHAT)
         assert (status, body["error"]["code"], headers["www-authenticate"]) == (401, "invalid_api_key", "Bearer")
-        status, _, body = await post(nobody, "/v1/messages", CHAT)
+        status, _, body = await post(stranger, "/v1/messages", CHAT)
         assert (status, body["error"]["type"]) == (401, "authentication_error")
 
 
 async def test_health_answers_three_separate_questions(http: aiohttp.ClientSession, simulator: Simulator) -> None:
-    """Design §5: readiness never asks a provider."""
+    """Design §5: readiness never calls a provider."""
     simulator.put_faults({"kind": "refuse"})
     async with http.get("/livez") as live, http.get("/readyz") as ready, http.get("/version") as version:
         assert (live.status, ready.status) == (200, 200)

@@ -31,7 +31,7 @@ async def run(env: dict[str, str], *command: str) -> str:
 
 
 async def test_every_path_that_takes_a_request_is_known_here(http: aiohttp.ClientSession) -> None:
-    """A new one is refused while all is stopped, or stands in the list of what goes on."""
+    """A new one is refused while all is stopped, or stands in the list of running calls."""
     async with http.get("/openapi.json") as answer:
         document = await answer.json()
     assert {path for path, methods in document["paths"].items() if "post" in methods} == set(REFUSED) | GOES_ON
@@ -84,7 +84,7 @@ async def test_a_stop_of_calls_under_way_ends_them_with_an_error(
         last = json.loads(answer.strip().rsplit("data: ", 1)[-1])
         assert (status, last["error"]["code"], "[DONE]" in answer) == (200, "stopped_by_operator", False)
         status, answer = await whole
-        if scope[0] == "provider":  # the other one was, or is, asked as well
+        if scope[0] == "provider":  # the other one was, or is, called as well
             assert (status, json.loads(answer)["type"]) == (200, "message")
         else:
             assert (status, json.loads(answer)["type"], json.loads(answer)["error"]["code"]) == (

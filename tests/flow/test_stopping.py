@@ -204,7 +204,7 @@ def test_calls_that_end_within_the_graceful_timeout_are_answered_whole(
 def test_signals_that_do_not_stop_it_and_signals_to_one_worker_cut_no_call(
     stack_env: dict[str, str], api_key: str, simulator: Simulator, tmp_path: Path
 ) -> None:
-    """Reload, one worker more, one less, log files, live upgrade; then a worker that is ordered to stop, or whose terminal closes."""
+    """Reload, one worker more, one less, log files, live upgrade; then a worker that must stop, or whose terminal closes."""
     with serving(stack_env, api_key, tmp_path) as service:
         for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGHUP):
             _cuts_no_call(service, simulator, lambda n=number: service.process.send_signal(n))  # type: ignore[misc]
@@ -238,7 +238,7 @@ def test_workers_of_a_killed_parent_end_their_calls_and_free_the_port(
         with serving({**service.env}, api_key, tmp_path, OCTANT_PORT=service.env["OCTANT_PORT"]) as following:
             assert [call.ended().status for call in calls] == [200, 200]
             eventually(lambda: not any(psutil.pid_exists(pid) for pid in orphans), "the orphans are gone")
-            eventually(lambda: len(following.workers()) == 2, "the new service runs")  # an orphan may have said that it is ready
+            eventually(lambda: len(following.workers()) == 2, "the new service runs")  # an orphan may have reported ready
             wait_until_ready(following.url, following.process, following.log)
             assert following.call().ended().status == 200
         assert service.outcomes() == ["ok"] * 2

@@ -109,7 +109,7 @@ def test_a_run_like_the_pinned_one_passes(tmp_path: Path) -> None:
     told = judge(CASES, [result(c) for c in CASES], THRESHOLDS, pinned(tmp_path / "r").runs["simulator"])
     assert (told.code, told.reasons) == (PASS, ())
     assert told.comparison is not None
-    assert told.comparison.overall.word == "not shown worse"
+    assert told.comparison.overall.verdict == "not shown worse"
 
 
 def test_a_run_that_is_worse_fails_and_names_the_failure_mode_however_low_its_threshold(tmp_path: Path) -> None:
