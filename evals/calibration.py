@@ -44,7 +44,10 @@ class Labelled(Strict):
 
 
 class Floor(Strict):
-    """Floors that a judge must reach before it may gate. Rates are judged by the lower end of their 95 % interval."""
+    """Floors that a judge must reach before it may gate.
+
+    The lower end of a rate's 95 % interval must reach its floor.
+    """
 
     kappa: float = Field(gt=0, le=1)
     rates: float = Field(gt=0, le=1)
@@ -53,7 +56,10 @@ class Floor(Strict):
 
 
 class Agreement(Strict):
-    """Agreement of a judge with the labelled set. ``steady`` are shares of opinions that order, and length, did not change."""
+    """Agreement of a judge with the labelled set.
+
+    ``steady`` are shares of opinions that order, and length, did not change.
+    """
 
     accepted: date
     prompts: str
@@ -94,7 +100,10 @@ _KEPT = TypeAdapter(dict[str, Agreement])
 
 @dataclass(frozen=True, slots=True)
 class _Opinions:
-    """On one pair: whether each is faithful, plain and with courtesy; whether the good one was preferred, first and second."""
+    """Opinions on one pair.
+
+    Whether each answer is faithful, plain and padded with courtesy; whether the good one was preferred, first and second.
+    """
 
     good: bool
     bad: bool
@@ -105,7 +114,10 @@ class _Opinions:
 
 
 def load_labelled(judging: Judging) -> tuple[Labelled, ...]:
-    """Read the labelled set. Raises InvalidSuite for one out of form, an article that is gone, an id used twice."""
+    """Read the labelled set.
+
+    Raises InvalidSuite for a set out of form, an article that is gone, an id used twice.
+    """
     path = judging.folder / LABELLED
     try:
         pairs = _FILE.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
@@ -120,7 +132,10 @@ def load_labelled(judging: Judging) -> tuple[Labelled, ...]:
 
 
 async def calibrate(judge: Judge, judging: Judging, report: Callable[[str], None], today: date) -> Agreement:
-    """Ask a judge about every pair. Raises Unreachable where an opinion is missing: that is not agreement."""
+    """Ask a judge about every pair.
+
+    Raises Unreachable where an opinion is missing: that is not agreement.
+    """
     places, pairs = asyncio.Semaphore(AT_ONCE), load_labelled(judging)
 
     async def one(pair: Labelled) -> _Opinions:
@@ -165,7 +180,10 @@ def kappa(votes: Sequence[tuple[bool, bool]]) -> float:
 
 
 def may_gate(label: str, floor: Floor, judging: Judging) -> list[str]:
-    """Why the judge behind ``label`` may not gate; none if it may. One that was never calibrated may not (E3)."""
+    """Reasons why the judge behind ``label`` may not gate; none if it may.
+
+    A judge without a calibration may not (E3).
+    """
     kept = load_calibrations(judging.folder / CALIBRATIONS).get(label)
     if kept is None:
         return [f"the judge behind {label} was never calibrated"]

@@ -1,4 +1,6 @@
-"""Chaos cases (E7): a fault of the providers is injected for one request, and the product's answer has one stated form.
+"""Chaos cases (E7): a fault of the providers during one request.
+
+The product's answer then has one stated form.
 
 They run after the others and one at a time, on a service of their own whose models are all simulated: its timeouts are short,
 and no open circuit of one case reaches the next. They measure the product's conduct in an outage, not the quality of answers:

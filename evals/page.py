@@ -1,4 +1,7 @@
-"""The run as one HTML file that a person reads: no script, no file beside it, light and dark, readable on a phone."""
+"""The run as one HTML file for people.
+
+It needs no script and no other file, has light and dark colours, and is readable on a phone.
+"""
 
 from collections.abc import Sequence
 from html import escape

@@ -25,7 +25,10 @@ PairedVerdict = Literal["worse", "not shown worse", "better"]
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Shares of the runs of one case that passed, before and after; 0 or 1 where it ran once."""
+    """Shares of passed runs of one case, before and after.
+
+    They are 0 or 1 where the case ran once.
+    """
 
     before: float
     after: float
@@ -38,7 +41,10 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """How two runs differ over some cases. ``p_worse`` is one-sided and not yet adjusted; ``verdict`` is after adjusting."""
+    """The difference of two runs over some cases.
+
+    ``p_worse`` is one-sided and not yet adjusted; ``verdict`` is after adjusting.
+    """
 
     cases: int
     before: float
@@ -55,7 +61,10 @@ class Delta:
 
 
 def compare(modes: Mapping[str, Sequence[Pair]], *, intervals: bool = True) -> tuple[Delta, dict[str, Delta]]:
-    """Compare over all cases and by failure mode. ``intervals`` False leaves the bootstrap out, where only the verdict counts."""
+    """Compare over all cases and by failure mode.
+
+    ``intervals`` False leaves the bootstrap out, where only the verdict counts.
+    """
     everything = [pair for pairs in modes.values() for pair in pairs]
     worse = {mode: p_worse(pairs) for mode, pairs in modes.items()}
     better = {mode: p_worse([Pair(p.after, p.before) for p in pairs]) for mode, pairs in modes.items()}
@@ -79,13 +88,19 @@ def p_worse(pairs: Sequence[Pair]) -> float:
 
 
 def mcnemar(*, losses: int, wins: int) -> float:
-    """One-sided exact McNemar (1947): the chance of ``losses`` or more among all flips, each as likely as its opposite."""
+    """Chance of ``losses`` or more among all flips.
+
+    One-sided exact test of McNemar (1947): a flip is as likely as its opposite.
+    """
     flips = losses + wins
     return sum(comb(flips, k) for k in range(losses, flips + 1)) / float(2**flips)
 
 
 def holm(p_values: Mapping[str, float], alpha: float) -> frozenset[str]:
-    """Names of the significant results, with a chance of at most ``alpha`` that any is by chance."""
+    """Names of the significant results (Holm, 1979).
+
+    The chance that any of them is by chance is at most ``alpha``.
+    """
     found: set[str] = set()
     for rank, (name, p) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
         if p > alpha / (len(p_values) - rank):

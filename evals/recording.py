@@ -56,7 +56,10 @@ def key_of(vendor: str, path: str, body: bytes) -> str:
 
 
 class Recording:
-    """Replies by key. Several to the same request, of a run with repeats, are replayed in their order; the last one stays."""
+    """Recorded replies by the key of their request.
+
+    Several replies to one request, of a run with repeats, are replayed in their order; the last one stays.
+    """
 
     def __init__(self, header: _Header, replies: dict[str, list[_Reply]], upstreams: dict[str, str]) -> None:
         """Made by `record` and `replay`. ``upstreams`` are base URLs by vendor; none of them when replaying."""

@@ -41,7 +41,10 @@ def worst(runs: Sequence[SuiteRun]) -> int:
 
 
 def markdown(runs: Sequence[SuiteRun], label: str) -> str:
-    """The report as markdown. ``label`` names the models, so that a simulator's score is never taken for a model's (E10)."""
+    """The report as markdown.
+
+    ``label`` names the models, so that a simulator's score is never taken for a model's (E10).
+    """
     return "\n".join([*("\n".join(_suite(run, label)) for run in runs), MARKER]) + "\n"
 
 

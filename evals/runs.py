@@ -1,4 +1,6 @@
-"""A run as a file: one line a result, written as it comes, so that a broken run can resume.
+"""A run as a file with one line a result.
+
+A line is written as its result comes, so that a broken run can resume.
 
 The first line names the models that answered; the others are results. A file may be written by this program or by hand: it is
 checked.
@@ -21,7 +23,10 @@ from evals.scoring import Finding
 
 
 class Head(Strict):
-    """The models of a run: ``label`` names them, or the simulator; ``replay`` says that a recording answered (E10)."""
+    """The models of a run.
+
+    ``label`` names them, or the simulator; ``replay`` says that a recording answered (E10).
+    """
 
     label: str = Field(min_length=1)
     replay: str = Field(default="", description="The recording's description of itself; empty for a live run.")
@@ -80,7 +85,10 @@ class RunFile(Strict):
         return self.model_copy(update={"lines": tuple(line for line in self.lines if line.suite == suite)})
 
     def trials(self) -> dict[str, tuple[int, int]]:
-        """Of each case how many trials passed, and how many there were. A trial that broke counts as failed."""
+        """Passed trials and all trials of each case.
+
+        A trial that broke counts as failed.
+        """
         counted: dict[str, tuple[int, int]] = {}
         for line in self.lines:
             passed, total = counted.get(line.id, (0, 0))
@@ -128,7 +136,9 @@ def read(path: Path) -> RunFile:
 
 
 def resumed(path: Path, suite: str, cases: Sequence[Case], head: Head) -> Mapping[tuple[str, int], Result]:
-    """Results that need no second run: judged, of the same cases in the same form. Raises InvalidSuite.
+    """Results that need no second run.
+
+    They were judged, and are of the same cases in the same form. Raises InvalidSuite.
 
     A run of another model is not resumed: half of one model and half of another is the score of neither.
     """

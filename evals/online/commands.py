@@ -85,7 +85,10 @@ def promote(
     number: Number, *, mode: Mode, case_id: CaseId, user: Customer = "ada", question: Wording = "", criteria: Criteria = "",
     expect: Expect = [],  # noqa: B006 - typer's API; never changed
 ) -> None:  # fmt: skip
-    """Write a candidate as a case into the file of its failure mode; without an expectation as a draft, which `check` refuses."""
+    """Write a candidate as a case into the file of its failure mode.
+
+    Without an expectation it is a draft, which `check` refuses.
+    """
     wish = promotion.Wish(mode=mode, id=case_id, user=user, question=question, criteria=criteria, expect=_expected(expect))
     with _database() as engine, engine.begin() as connection:
         candidate = candidates.open_candidate(connection, number)
@@ -98,7 +101,10 @@ def promote(
 
 @changes("evals dismiss")
 def dismiss(number: Number, *, why: Why) -> None:
-    """Say that a candidate is no case, and why. It does not come back for as long as records are kept."""
+    """Dismiss a candidate, with the reason.
+
+    It does not come back for as long as records are kept.
+    """
     with _database() as engine, engine.begin() as connection:
         candidates.open_candidate(connection, number)
         candidates.decide(connection, number, "dismissed", why=redacted(why))

@@ -33,7 +33,10 @@ HEAD = "# yaml-language-server: $schema=../../case.schema.json\n"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """The reviewer's part of the case. ``expect`` as in a case file, may be empty; ``question`` replaces the user's words."""
+    """The reviewer's part of the case.
+
+    ``expect`` as in a case file, may be empty; ``question`` replaces the user's words.
+    """
 
     mode: str
     id: str
@@ -78,7 +81,10 @@ def _case(candidate: Mapping[str, Any], wish: Wish, today: date, suite: Suite) -
 
 
 def _origin(candidate: Mapping[str, Any], fields: Sequence[str]) -> str:
-    """Where it comes from and the answer that was seen, in one line, without a name, a request or a token."""
+    """The candidate's origin and its answer, in one line.
+
+    Without a name, a request or a token.
+    """
     seen, at = candidate["seen"], candidate["at"].astimezone(UTC)
     line = f"production, release {candidate['release']}, {at:%Y-%m-%d}: {', '.join(candidate['reasons'])}"
     answer = text_of(seen, fields)

@@ -30,7 +30,10 @@ def readers_of(suites: Sequence[Suite]) -> dict[str, Reader]:
 
 
 def read(row: Mapping[str, Any], readers: Mapping[str, Reader]) -> Scored:
-    """Read a row of ``calls``, the last of its request; all of it can be stored. Raises Unreadable, whatever a model wrote."""
+    """Read a row of ``calls``, the last of its request.
+
+    All of the result can be stored. Raises Unreadable, whatever a model wrote.
+    """
     try:
         request = _storable(json.loads(row["request"]))
         response = _storable(json.loads(row["response"])) if row["response"] else {}

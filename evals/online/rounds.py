@@ -147,7 +147,10 @@ class Round:
         return self._report
 
     def _walk(self) -> tuple[list[Row], dict[str, tuple[datetime, list[Reason]]]]:
-        """The sample, and the calls that stand out by id: those that were flagged and those that were handed over."""
+        """The sample, and by id the calls that stand out.
+
+        Those were flagged or handed over.
+        """
         bounds = {"since": self._since, "walk_to": min(self._now, self._until + LATEST_PASS)}
         handed = {
             call for suite in self._suites for call in suite.handed_over(self._connection, bounds["since"], bounds["walk_to"])
@@ -204,7 +207,10 @@ class Round:
 
     @property
     def _reviewable(self) -> dict[str, Any]:
-        """The feedback that a round reviews: old enough for its record to be there, on calls that can be read."""
+        """Bounds of the feedback that a round reviews.
+
+        It is old enough for its record to be there, and on calls that can be read.
+        """
         until = self._now - timedelta(seconds=self._limits.late)
         return {"features": list(self._readers), "outcomes": list(OURS), "until": until}
 
@@ -239,7 +245,10 @@ class Round:
         self._found[row["id"]] = Found(row, found, all_of_them, comment or (before.comment if before else ""))
 
     def _write(self, reviewed: Sequence[Row]) -> None:
-        """Write scores and candidates, but none of erased calls: an erasure waits for this transaction, or came before it."""
+        """Write scores and candidates, but none of erased calls.
+
+        An erasure waits for this transaction, or came before it.
+        """
         self._connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": ERASING})
         self._mark_reviewed(reviewed)
         rows = [row for row, _ in self._scores] + [found.row for found in self._found.values()]
@@ -256,7 +265,10 @@ class Round:
         self._report.candidates.update(keep(self._connection, [one for number, one in self._found.items() if number in there]))
 
     def _mark_reviewed(self, reviewed: Sequence[Row]) -> None:
-        """Mark feedback as reviewed. Rows that were erased or replaced meanwhile are no reason any more."""
+        """Mark feedback as reviewed.
+
+        Rows that were erased or replaced meanwhile are no reason any more.
+        """
         still: set[str] = set()
         for one in reviewed:
             which = {name: one[name] for name in ("tenant", "request_id", "user", "said_at")}

@@ -25,7 +25,10 @@ class Citation(_Body):
 
 
 class ToolCall(_Body):
-    """A tool that the model called, how that went (``ok`` or why not), and the order that it named."""
+    """A tool that the model called.
+
+    ``outcome`` is ``ok`` or the code of the reason; ``order_id`` is the order that it named.
+    """
 
     name: str
     outcome: str
@@ -62,7 +65,10 @@ class SupportAnswer(_Body):
 
     @property
     def succeeded(self) -> frozenset[str]:
-        """Tools that did what they are for; one with a side effect has, once it waits for the customer's confirmation."""
+        """Tools that succeeded.
+
+        A tool with a side effect has succeeded once it waits for the customer's confirmation.
+        """
         return frozenset(call.name for call in self.tools if call.outcome in ("ok", "pending"))
 
     def orders(self, tool: str) -> frozenset[str | None]:

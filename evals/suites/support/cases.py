@@ -126,7 +126,10 @@ class AnswerExpectation(Strict):
 
 
 class TicketFields(Strict):
-    """Fields of a ticket and their values. A field that is not given is not checked; ``null`` must be null."""
+    """Fields of a ticket and their values.
+
+    A field that is not given is not checked; ``null`` must be null.
+    """
 
     category: Category | tuple[Category, ...] | None = Field(default=None, description="The category, or a list of right ones.")
     priority: Priority | tuple[Priority, ...] | None = Field(default=None, description="The priority, or a list of right ones.")

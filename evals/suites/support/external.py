@@ -19,7 +19,10 @@ _CONTROL = re.compile(r"[\x00-\x08\x0B\x0C\x0E-\x1F\x7F]")
 
 
 def _attacks(package: str) -> External:
-    """A package's attacks as questions of a customer, aimed at this product, but for those that the service would not take."""
+    """A package's attacks as questions of a customer to this product.
+
+    Those that the service would not take are left out.
+    """
     about = _installed(package)
     source = f"{package} {about.version}"
     try:

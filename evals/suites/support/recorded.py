@@ -1,4 +1,6 @@
-"""Reads recorded calls of the support assistant: back to the request and the answer, for scorers that need no expectation (E9).
+"""Reads request and answer back from recorded support calls (E9).
+
+They are for scorers that need no expectation.
 
 The customer's answer is made of the model's reply by the product's own functions: which citations hold, what is handed over.
 """
@@ -70,7 +72,10 @@ class RecordedAnswer(SupportAnswer):
 
 
 def invented_sources(_: AnswerCase, answer: RecordedAnswer) -> Sequence[str]:
-    """A model names only sources that it saw. The product takes the others out; the model was wrong all the same."""
+    """A model names only sources that it saw.
+
+    The product takes the others out; the model was wrong all the same.
+    """
     return [f"sources named that it was not shown: {answer.invented}"] if answer.invented else []
 
 
@@ -117,7 +122,10 @@ def _as_seen(first: str, later: Sequence[dict[str, Any]], response: dict[str, An
 
 
 def _tools(messages: Sequence[dict[str, Any]]) -> tuple[list[ToolCall], str]:
-    """The tools that were called, and their results. An answer may rest on any fact of the shop, be it a refusal."""
+    """The tools that were called, and their results.
+
+    An answer may rest on any fact of the shop, be it a refusal.
+    """
     parts = [part for message in messages for part in message["parts"]]
     names = [part["tool_use"] for part in parts if "tool_use" in part]
     results = [_inner(part) for part in parts if "tool_result" in part]
