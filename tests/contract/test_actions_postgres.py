@@ -1,4 +1,7 @@
-"""The log of operators' actions on a real Postgres: appended, chained, and found out where it was touched (S8)."""
+"""The operators' log on a real Postgres: appended and chained (S8).
+
+A change of a row is found.
+"""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A vendor with a wire of its own is one row in the table of adapters, and its adapter's file."""
+"""A vendor with its own wire is one row and its adapter's file."""
 
 import hashlib
 import http.server

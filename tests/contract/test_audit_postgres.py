@@ -85,7 +85,10 @@ async def test_personal_data_is_redacted_before_it_is_stored(engine: AsyncEngine
 
 
 async def test_what_came_back_to_an_attempt_is_stored_redacted_and_bounded(engine: AsyncEngine, recorder: Recorder) -> None:
-    """O1, S5: as the model wrote it, with the keys of a document in the violations' paths. Cut after redaction, never before."""
+    """O1, S5: redacted first, and cut after that.
+
+    Texts are as the model wrote them, with the keys of a document in the violations' paths.
+    """
     long = "x" * (recorder_module.MOST_OF_ATTEMPT - 8) + " 202-555-0123"
     made = a_record()
     refused = replace(
@@ -209,7 +212,10 @@ async def test_a_search_uses_its_index_in_every_partition(engine: AsyncEngine, w
 
 
 async def test_facets_find_what_they_name_and_nothing_else(engine: AsyncEngine, recorder: Recorder) -> None:
-    """A value of one field is not found in another, and nothing in a value can stand for another facet."""
+    """A value of one field is not found in another.
+
+    No part of a value can pass for another facet.
+    """
     tenant = f"t-{uuid4().hex[:8]}"
     record = a_record(tenant=tenant, model="outcome=failed", prompt=None, degraded=("cheaper_model", "no_retries"))
     recorder.record(record)

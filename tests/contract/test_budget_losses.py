@@ -1,4 +1,4 @@
-"""The budget when its store loses data, is killed, freezes or is slow: on a Valkey of its own."""
+"""The budget when its Valkey loses data, is killed, freezes or is slow."""
 
 import asyncio
 import os
@@ -62,7 +62,10 @@ def make(own: Redis, engine: AsyncEngine) -> Made:
 
 
 async def test_workers_that_start_together_on_an_empty_store_have_no_failure_to_settle(make: Made) -> None:
-    """Each wants to rebuild the counters and all but one are refused: that settles nothing, so it is no alarm."""
+    """All but one worker are refused the rebuild of the counters.
+
+    Nothing is settled by that, so it is no alarm.
+    """
     failures: list[int] = []
     workers = [make(on_settle_failure=lambda: failures.append(1)) for _ in range(4)]
     for worker in workers:
@@ -140,7 +143,10 @@ def pid_of(folder: Path) -> int:
 
 
 async def test_a_frozen_valkey_is_waited_for_once_and_what_it_grants_late_is_given_back(make: Made, folder: Path) -> None:
-    """SIGSTOP: connections stay open, nothing answers. A script that was sent runs later, although no call waits for it."""
+    """SIGSTOP: connections stay open, nothing answers.
+
+    A script that was sent runs later, although no call waits for it.
+    """
     budget, who = make(), identity()
     await opened(budget)
     await budget.start()
@@ -185,7 +191,10 @@ async def test_with_valkey_away_an_allowance_can_be_spent_and_is_counted_afterwa
 async def test_what_killed_workers_held_is_counted_although_valkey_lost_its_data_too(
     make: Made, engine: AsyncEngine, own: Redis, tmp_path: Path
 ) -> None:
-    """C3: the second memory is a file of each process; its finder reports it, as often as counters are lost."""
+    """C3: the second memory is a file of each process.
+
+    Its finder reports it, as often as counters are lost.
+    """
     who = identity(tenant_cap=1000, user_cap=1000)
     dead, journal = make(journal=Journal(tmp_path)), Journal(tmp_path)
     await opened(dead)
@@ -336,7 +345,10 @@ async def test_the_check_finds_what_a_call_would_find(make: Made, own: Redis, st
 
 
 async def test_a_clock_that_is_wrong_says_nothing_of_the_counters(make: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Valkey's clock alone says when a shard opens: a worker that is a minute behind is ready when its calls are answered."""
+    """Valkey's clock alone decides when a shard opens.
+
+    A worker whose clock is a minute behind is ready when its calls are answered.
+    """
     budget = make()
     await opened(budget)
     now = time.time

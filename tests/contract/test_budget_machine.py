@@ -1,4 +1,6 @@
-"""Hypothesis drives the budget through any order of events on real stores, beside a model that counts on its fingers.
+"""Hypothesis drives the budget through any order of events.
+
+The stores are real; a simple model counts beside them.
 
 Events: calls that hold, hold more, spend, settle, settle twice; workers that die; sweeps; workers that come back; entries carried
 over to the ledger; all counters lost.
@@ -70,7 +72,10 @@ class Machine(RuleBasedStateMachine):
         return make_budget(self.world.valkey, self.world.engine)
 
     async def opened(self) -> None:
-        """See that the counters are there. The pause after a loss is cut short: no other worker has calls in flight here."""
+        """Ensure that the counters are there.
+
+        The pause after a loss is cut short: no other worker has calls in flight here.
+        """
         await self.budget.watch_epochs()
         for shard in range(16):
             epoch = await self.world.valkey.get(epoch_key(shard))

@@ -290,7 +290,10 @@ async def test_windows_are_those_of_the_tenants_time_zone(make: Made) -> None:
 
 
 async def test_a_refusal_says_when_the_same_call_may_fit(budget: Budget) -> None:
-    """C4: soon where calls in flight hold the room, at the reset where it is spent, never where the call is too dear."""
+    """C4: the time to wait depends on the reason.
+
+    It is short where calls in flight hold the room, at the reset where it is spent, none where the call is too dear.
+    """
     who = identity(user_cap=100)
     hold = await budget.hold(who, MicroUSD(80), lease_id=uuid4().hex, seconds=10)
     assert (await refused_for(budget, who, 50)).retry_after == 2.0

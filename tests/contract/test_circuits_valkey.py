@@ -1,4 +1,7 @@
-"""Circuits of replicas on one Valkey: one's finding reaches the others, one probes, and none needs Valkey to judge."""
+"""Circuits of several replicas on one Valkey.
+
+One replica's finding reaches the others, one probes, and none needs Valkey to judge.
+"""
 
 import asyncio
 import time

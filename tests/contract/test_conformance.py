@@ -1,4 +1,4 @@
-"""Parameters of the official SDKs on the running service: honoured, by either vendor's model, or refused clearly (G1)."""
+"""The SDKs' parameters are honoured by either vendor's model or refused (G1)."""
 
 from typing import Any
 
@@ -224,7 +224,10 @@ def test_schemas_that_cannot_be_checked_are_refused_before_anything_is_paid(
 
 
 def cost_of(event: Any) -> float:  # noqa: ANN401 - either SDK's event
-    """Cost of a stream from one of its events, read as either SDK hands on a field that is not the vendor's."""
+    """Cost of a stream from one of its events.
+
+    Either SDK hands on a field that is not the vendor's.
+    """
     return float((event.model_extra or {}).get("octant", {}).get("cost_usd", "nan"))
 
 
@@ -232,7 +235,10 @@ def cost_of(event: Any) -> float:  # noqa: ANN401 - either SDK's event
 def test_the_last_chunk_of_openai_s_form_says_what_the_stream_cost(
     chat: openai.OpenAI, answered_by: str, options: dict[str, Any]
 ) -> None:
-    """G10: its headers left before that was known. The SDK hands it on, and its accumulating helper is not disturbed."""
+    """G10: a stream's cost comes after its headers were sent.
+
+    The SDK hands it on, and its accumulating helper is not disturbed.
+    """
     chunks = list(chat.chat.completions.create(model="smart", messages=HELLO, stream=True, **options))
     whole = chat.chat.completions.with_raw_response.create(model="smart", messages=HELLO)
     assert cost_of(chunks[-1]) == float(whole.headers["octant-cost-usd"]) > 0

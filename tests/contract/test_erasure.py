@@ -1,4 +1,7 @@
-"""One user's data over all rooms on real stores: found, handed out, forgotten, and not written down again (O8)."""
+"""Export and erasure of one user's data over all rooms (O8).
+
+Erased data is not written again. The stores are real.
+"""
 
 import asyncio
 import json
@@ -63,7 +66,10 @@ class Planted:
 
 @pytest_asyncio.fixture
 async def planted(own: AsyncEngine, valkey: Redis, tmp_path: Path) -> AsyncIterator[Planted]:
-    """Ada's and Bob's rows in every table there is, written as the service writes them, and Ada's namesake at another tenant."""
+    """Rows of Ada and Bob in every table, written as the service does.
+
+    And rows of Ada's namesake at another tenant.
+    """
     record, bobs = (a_record(tenant=TENANT, user=user, request=f'{{"m": "I am {user}"}}') for user in (ADA, BOB))
     namesakes = a_record(tenant="globex", user=ADA)
     await _record(own, tmp_path, [record, bobs, namesakes])
@@ -86,7 +92,10 @@ async def planted(own: AsyncEngine, valkey: Redis, tmp_path: Path) -> AsyncItera
 
 
 def _rows(tenant: str, user: str, call: CallRecord) -> dict[Table, list[dict[str, object]]]:
-    """Rows of a user in each table, tied to a call of theirs where the API key named no user."""
+    """Rows of a user in each table.
+
+    They are tied to a call of the user where the API key named no user.
+    """
     own = {"tenant": tenant, "user": user}
     unique = uuid4().hex
     headers = [["octant-trace-id", call.trace_id]]
@@ -132,7 +141,10 @@ async def _record(engine: AsyncEngine, folder: Path, records: list[CallRecord], 
 
 
 async def holding(engine: AsyncEngine, words: tuple[str, ...]) -> dict[str, int]:
-    """Rows of each table in which one of the words stands, in whatever column, of the tenant or without one."""
+    """Count the rows of each table that hold one of the words.
+
+    In any column, of the tenant or without one.
+    """
     found = {}
     async with engine.connect() as connection:
         for name in (name for metadata in METADATA for name in metadata.tables):
@@ -257,7 +269,10 @@ async def test_erasing_waits_for_who_is_writing(
 async def test_records_are_found_under_every_pattern_that_the_tenant_ever_had(
     own: AsyncEngine, valkey: Redis, planted: Planted, tmp_path: Path
 ) -> None:
-    """A pattern redacted the id of a record's user, and was removed, or another one came; erasing finds the record (O8)."""
+    """Erasing finds a record whose user id was redacted (O8).
+
+    The pattern was removed since, or another one was added.
+    """
     user, keep_days = "AC-4711 falcon", 30
     patterns = TenantPatterns(own, keep_days=keep_days)
     redactor = REDACTOR.with_patterns(())

@@ -213,7 +213,10 @@ async def test_a_lease_that_has_ended_is_taken_over_once_a_challenge_has_passed(
 async def test_after_an_outage_longer_than_the_lease_a_live_owner_keeps_its_key(
     store: Idempotency, engine: AsyncEngine, other_engine: AsyncEngine, identity: Identity, outcomes: Counter[str], answered: bool
 ) -> None:
-    """The call still runs, or its answer waits to be stored: a repetition once Postgres is back does not do the work again."""
+    """A repetition once Postgres is back does not do the work again.
+
+    The call still runs, or its answer waits to be stored.
+    """
     there = Idempotency(other_engine, secret=SECRET, on_outcome=lambda _: None)
     claim = await claimed(store, identity)
     postgres, store._engine = store._engine, create_async_engine("postgresql+psycopg://absent@127.0.0.1:1/none")

@@ -307,7 +307,10 @@ async def test_a_malformed_key_that_is_repeated_is_one_guess(engine: AsyncEngine
 async def test_with_postgres_away_known_keys_last_a_while_and_unknown_ones_are_refused(
     admin: KeyAdministration, engine: AsyncEngine, tmp_path: Path
 ) -> None:
-    """Also for a worker that starts meanwhile, or runs and never saw it, from the file that the others of its machine write."""
+    """Also for a worker that starts meanwhile, or never saw the key.
+
+    It reads the file that the other workers of its machine write.
+    """
     await admin.create_tenant(tenant := f"t-{uuid4().hex[:8]}", "A tenant", MicroUSD(1), MicroUSD(1))
     known, unknown = [await admin.create_key(tenant, name=name, user="ada") for name in ("known", "unknown")]
 

@@ -111,7 +111,10 @@ async def test_a_loss_of_valkeys_data_brings_no_stop_back_that_was_released(valk
 async def test_a_stop_reaches_workers_through_either_store(
     valkey: Redis, postgres: AsyncEngine, valkey_away: Redis, postgres_away: AsyncEngine
 ) -> None:
-    """Also where the operator reaches one store and a worker the other, as long as some worker reaches both."""
+    """Also where the operator reaches one store and a worker the other.
+
+    Some worker must reach both.
+    """
     async with worker(valkey, postgres) as both, worker(valkey, postgres_away) as one, worker(valkey_away, postgres) as other:
         workers = (both, one, other)
         await until(lambda: all(state(w) == "open" for w in workers))

@@ -96,7 +96,10 @@ async def test_what_an_earlier_version_counted_as_sent_is_counted_on_under_the_p
 
 
 def test_a_user_has_one_name_although_the_tenants_patterns_are_not_known_yet() -> None:
-    """A worker that starts while Postgres is away counts under the same name as all others: a cap is passed otherwise."""
+    """A worker that starts while Postgres is away counts under the same name.
+
+    Otherwise a cap could be passed.
+    """
 
     def unknown(_: str) -> Sequence[TenantPattern]:
         raise RedactionStalled

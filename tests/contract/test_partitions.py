@@ -1,4 +1,7 @@
-"""A partition for each day: made ahead, dropped whole, and a record of any day finds its place (O8)."""
+"""Partitions of one day: made ahead and dropped whole (O8).
+
+A record of any day finds its place.
+"""
 
 import secrets
 from datetime import UTC, date, datetime, timedelta

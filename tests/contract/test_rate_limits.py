@@ -1,4 +1,7 @@
-"""Rate limits on real Valkey: requests and tokens a minute, calls at once; of the tenant and of the key (C9)."""
+"""Rate limits of tenants and keys on real Valkey (C9).
+
+Requests and tokens a minute, and calls at once.
+"""
 
 import asyncio
 from uuid import uuid4

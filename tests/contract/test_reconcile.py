@@ -259,7 +259,10 @@ async def changed(engine: AsyncEngine, who: Identity, caps: UserCaps | None = No
 async def test_a_cap_lowered_below_what_is_spent_alerts_although_no_call_settles_any_more(
     budget: Budget, ledger: Ledger, engine: AsyncEngine, receiver: Receiver
 ) -> None:
-    """C5: for the tenant, for each of its users, for a user's own cap; each once, and an alert that stands is not sent again."""
+    """C5: an alert for the tenant, for each user and for a user's own cap.
+
+    Each comes once, and an alert that stands is not sent again.
+    """
     who = identity(tenant_cap=10_000, user_cap=10_000, user="ada")
     grace = identity(tenant=who.tenant.id, tenant_cap=10_000, user_cap=10_000, user="grace")
     await spend(budget, who, 600)

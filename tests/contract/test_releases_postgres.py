@@ -277,7 +277,10 @@ async def test_a_worker_stops_promptly_at_any_moment(engine: AsyncEngine, valkey
 async def test_a_release_with_future_prices_is_refused_and_an_earlier_one_can_return(
     engine: AsyncEngine, valkey: Redis, places: Places
 ) -> None:
-    """C2: before anything changes, with the day from which on it may be live. Going back never fails for it."""
+    """C2: the refusal comes before any change and names the day.
+
+    Going back never fails for it.
+    """
     day = date(2026, 11, 1)
     early = Releases(engine, valkey, places, today=lambda: day - timedelta(days=1))
     with pytest.raises(Misconfigured, match=r"takes effect on 2026-11-01; today is 2026-10-31 \(UTC\)"):

@@ -276,7 +276,10 @@ def ids_of(folder: Path, count: int) -> list[CallRecord]:
 
 
 async def test_what_killed_workers_left_comes_back_once(engine: AsyncEngine, database_url: str, tmp_path: Path) -> None:
-    """One was killed while Postgres was away; the next after its COPY was committed, before it could remove the file."""
+    """Two workers were killed in a row.
+
+    One while Postgres was away; the next after its COPY was committed, before it could remove the file.
+    """
     folder = tmp_path / uuid4().hex
     killed("away", str(folder), "300", when="spilled")
     records = ids_of(folder, 300)

@@ -1,4 +1,7 @@
-"""The connections to both stores when a store stops, freezes, vanishes or comes back: every wait ends (ADR 0007)."""
+"""Every wait on a store ends (ADR 0007).
+
+The store stops, freezes, vanishes or comes back.
+"""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Alerts end to end: the service breaks, a real Prometheus notices, a real Alertmanager reports it, until it is over (O6, C5).
+"""Alerts end to end, with a real Prometheus and Alertmanager (O6, C5).
 
 Days are made of seconds: rules are generated with every duration `SCALE` times shorter, and Prometheus scrapes more often.
 """

@@ -1,4 +1,7 @@
-"""Every command that changes something leaves a row in the log of operators' actions; erase and export by command (S8, O8)."""
+"""Every command that changes something is in the operators' log (S8, O8).
+
+Also erase and export by command.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -299,7 +299,10 @@ def test_two_demos_at_once_get_ports_of_their_own_and_live_on(demo: Demo, refusi
 
 
 def test_state_of_an_older_checkout_is_refused_with_what_to_do(demo: Demo) -> None:
-    """A price table that was live, edited in place with the hashes that pin it, is what an older checkout looks like."""
+    """An older checkout looks like an edit of a live price table.
+
+    The table and the hashes that pin it are edited in place.
+    """
     releases = demo.folder / "releases"
     shutil.copytree(ROOT / "releases", releases)
     demo.env["OCTANT_RELEASES_DIR"] = str(releases)

@@ -1,4 +1,7 @@
-"""A service as on the open net: staging, operators on a listener of their own, secrets in files, one worker (S6, S8)."""
+"""A service as on the open net (S6, S8).
+
+Environment staging, operators on a listener of their own, secrets in files, one worker.
+"""
 
 import asyncio
 import contextlib
@@ -93,7 +96,10 @@ async def connected(service: Service) -> tuple[asyncio.StreamReader, asyncio.Str
 
 
 async def dribble(service: Service, begin: bytes) -> tuple[bytes, float]:
-    """Send ``begin`` and then a byte every 0.1 s until the connection closes. Returns the reply and the seconds until then."""
+    """Send ``begin`` and then a byte every 0.1 s until the connection closes.
+
+    Returns the reply and the seconds until then.
+    """
     reader, writer = await connected(service)
     started = time.monotonic()
     writer.write(begin)
@@ -228,7 +234,10 @@ async def test_outside_development_the_apis_description_is_not_served(service: S
 
 
 async def answers(service: Service, *requests: bytes) -> list[bytes]:
-    """Send bytes as they are, and read until the connection closes. The answers, each from its status line on."""
+    """Send bytes as they are, and read until the connection closes.
+
+    Returns the answers, each from its status line on.
+    """
     reader, writer = await connected(service)
     writer.write(b"".join(requests))
     got = await asyncio.wait_for(reader.read(), HEAD_SECONDS + 20)
@@ -313,7 +322,10 @@ async def test_an_address_that_guesses_keys_must_wait_and_no_other_must(
 async def test_a_rotated_key_file_is_used_within_seconds_and_calls_in_flight_end_well(
     service: Service, http: aiohttp.ClientSession, simulator: Simulator
 ) -> None:
-    """S6, on the real SDK and a provider that accepts one key only. Nothing is restarted, and no key is shown anywhere."""
+    """S6, on the real SDK and a provider that accepts one key only.
+
+    Nothing is restarted, and no key is shown anywhere.
+    """
 
     def accepted(key: str, *more: dict[str, object]) -> None:
         simulator.put_faults({"kind": "wrong_key", "provider": "openai", "accepts": key}, *more)

@@ -296,7 +296,10 @@ async def test_what_is_not_a_key_is_refused(http: aiohttp.ClientSession, simulat
 
 
 async def test_the_longest_key_and_a_quoted_one_are_keys(http: aiohttp.ClientSession) -> None:
-    """The draft's own form is a quoted string; most clients send the bare one. Neither is read as the other."""
+    """A quoted key and the bare key are two keys.
+
+    The draft's own form is a quoted string; most clients send the bare one.
+    """
     key = uuid4().hex
     for sent in (key.ljust(255, "~"), f'"{key}"', key):
         answer = await post(http, CHAT, ASK, sent)

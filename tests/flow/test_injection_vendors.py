@@ -1,4 +1,7 @@
-"""At the vendors' endpoints, with a model that complies with every injection: a route may only flag, or block (S4)."""
+"""Injections at the vendors' endpoints: a route may flag or block (S4).
+
+The model complies with every injection.
+"""
 
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -113,7 +116,10 @@ def arguments_in(events: str) -> str:
 async def test_nothing_of_a_blocked_tool_call_reaches_a_client_of_a_vendors_endpoint(
     blocking: tuple[str, dict[str, str]], simulator: Simulator, path: str
 ) -> None:
-    """The model copies the text into a tool's argument: an address in one case, the system prompt in the other."""
+    """The model copies the text into a tool's argument.
+
+    It is an address in one case, the system prompt in the other.
+    """
     url, headers = blocking
     simulator.put_faults({"kind": "obey", "harm": "base64"})
     async with aiohttp.ClientSession(url, headers=headers, timeout=aiohttp.ClientTimeout(60)) as http:

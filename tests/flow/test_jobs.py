@@ -125,7 +125,10 @@ async def test_a_running_job_is_cancelled_all_the_way_to_the_provider(http: aioh
 async def test_a_worker_that_is_killed_loses_no_job_and_a_paid_call_is_paid_once(
     url: str, http: aiohttp.ClientSession, simulator: Simulator, env: dict[str, str], tmp_path: Path
 ) -> None:
-    """G9: the next worker runs it; two requests reached the provider, and the one that was answered is the one in the answer."""
+    """G9: the next worker runs the job.
+
+    Two requests reach the provider; the job holds the answer of the one that was answered.
+    """
     jobs = [(await post(http, "/v1/jobs", JOB))[2]["id"] for _ in range(6)]
     for job_id in jobs:
         await done(http, job_id)

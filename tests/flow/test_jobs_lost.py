@@ -1,4 +1,7 @@
-"""Jobs that end their worker, on real processes: they are failed after a few times, and other jobs go on (G9)."""
+"""Jobs that end their worker fail after a few attempts (G9).
+
+Other jobs go on. The processes are real.
+"""
 
 import signal
 from collections.abc import Iterator

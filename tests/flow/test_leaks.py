@@ -1,4 +1,6 @@
-"""Personal data and secrets, planted wherever a caller can put text, are in no log, span, record or metric (O9, S5).
+"""Planted personal data and secrets are in no output (O9, S5).
+
+They are planted wherever a caller can put text, and searched in logs, spans, records and metrics.
 
 The service in two workers and a job worker run as chatty as they can: log level debug, content on spans, every trace sent.
 """
@@ -250,7 +252,10 @@ async def test_a_line_for_each_request_and_each_call_with_its_ids(
 
 
 def _lines_with(deployment: Deployment, request_id: str, event: str) -> list[dict[str, Any]]:
-    """All lines of all processes, once there is one of ``event``: a request's is written when its answer has been sent."""
+    """All log lines of all processes, once there is one of ``event``.
+
+    A request's line is written after its answer has been sent.
+    """
     for _ in range(100):
         lines = [json.loads(line) for log in deployment.logs for line in log.read_text().splitlines()]
         if any(line.get("request_id") == request_id and line["event"] == event for line in lines):
@@ -282,7 +287,10 @@ async def _submit(http: aiohttp.ClientSession, plant: Plants) -> int:
 
 
 async def _last_call(deployment: Deployment, http: aiohttp.ClientSession) -> str:
-    """Make one more call and wait for its record: what was recorded before it is there then. Returns its trace id."""
+    """Make one more call and wait for its record. Returns its trace id.
+
+    All earlier records are there then.
+    """
     async with http.post(CHAT, json=chat("the last one")) as answer:
         trace = answer.headers["octant-trace-id"]
     engine = create_engine(deployment.env["OCTANT_DATABASE_URL"])

@@ -145,7 +145,10 @@ def test_every_operation_needs_the_scope_it_says_and_refuses_a_key_without_it(
 def test_no_id_in_a_path_or_query_reaches_a_store_that_cannot_hold_it(
     service_url: str, document: dict[str, Any], keys: dict[str, str], hostile: str
 ) -> None:
-    """An unknown id is not found; a query with such a value is refused. Neither is a fault of ours, or a reason to try again."""
+    """An unknown id is not found; a query with such a value is refused.
+
+    Neither is a fault of the service, or a reason to try again.
+    """
     tried = 0
     for method, path, operation in operations(document):
         inside = [p["name"] for p in operation.get("parameters", []) if p["in"] == "path"]
@@ -215,7 +218,10 @@ def test_too_deep_a_body_is_refused_by_every_route_that_takes_one(
 def test_every_route_and_every_early_error_carries_its_ids(
     service_url: str, document: dict[str, Any], keys: dict[str, str]
 ) -> None:
-    """G10: with no key, a key, a body that is none, a method that is none, and paths that are not there."""
+    """G10: with and without a key, on valid and invalid requests.
+
+    The invalid ones have a wrong body, a wrong method or an unknown path.
+    """
     trace = "7af92f3577b34da6a3ce929d0e0e4736"
     head = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
     statuses: Counter[int] = Counter()

@@ -1,4 +1,7 @@
-"""The whole service, two workers, when its stores stop, freeze and come back: on stores of its own (ADR 0007, ADR 0010)."""
+"""The service when its stores stop, freeze and come back (ADR 0007, 0010).
+
+It has two workers and stores of its own.
+"""
 
 import asyncio
 import hashlib
@@ -159,7 +162,10 @@ async def warmed(http: aiohttp.ClientSession, env: dict[str, str], key: str) -> 
 async def test_with_postgres_frozen_known_keys_are_answered_and_the_rest_is_refused_soon(
     http: aiohttp.ClientSession, stores: Stores, own_service: str, env: dict[str, str], own_key: str, unknown_key: str
 ) -> None:
-    """No request waits for Postgres longer than seconds: not for a key, a claim, a job, feedback, records or health."""
+    """No request waits for Postgres longer than seconds.
+
+    That holds for a key, a claim, a job, feedback, records and health.
+    """
     await warmed(http, env, own_key)
     await asyncio.sleep(5.5)  # the keys that the workers know have to be read again
     with frozen(stores.postgres_note):
@@ -239,7 +245,10 @@ def requests(simulator: Simulator) -> int:
 async def test_an_idempotency_key_is_billed_once_over_an_outage_longer_than_its_lease(
     http: aiohttp.ClientSession, stores: Stores, simulator: Simulator, env: dict[str, str], own_key: str
 ) -> None:
-    """The answer was given while Postgres was away; a repetition the moment it is back gets the same one."""
+    """An answer given while Postgres was away is replayed.
+
+    Also for a repetition at the moment when Postgres is back.
+    """
     await warmed(http, env, own_key)
     simulator.clear()
     simulator.put_faults({"kind": "latency", "milliseconds": 2000, "times": 1})

@@ -167,7 +167,10 @@ async def test_with_all_providers_away_callers_learn_when_to_come_back(http: aio
 async def test_a_client_that_leaves_cancels_its_call_upstream_within_100_ms(
     http: aiohttp.ClientSession, simulator: Simulator
 ) -> None:
-    """R7: the quickest of five shows what the code does, as a busy machine may delay any one of them."""
+    """R7: the quickest of five shows the code's own delay.
+
+    A busy machine may delay any one of them.
+    """
     simulator.put_faults({"kind": "hang"})
     lags = []
     for number in range(1, 6):

@@ -22,7 +22,10 @@ def blocks(page: Path) -> list[str]:
 
 @pytest.fixture
 def filled_in(service_url: str, stack_env: dict[str, str], api_key: str) -> dict[str, str]:
-    """An operator's values for the words in capitals: a call that was made, a key to revoke, a release."""
+    """An operator's values for the words in capitals.
+
+    A call that was made, a key to revoke, a release.
+    """
     body = json.dumps({"model": "smart", "messages": [{"role": "user", "content": "hello"}]}).encode()
     request = urllib.request.Request(f"{service_url}/v1/chat/completions", data=body)  # noqa: S310 - loopback
     request.add_header("authorization", f"Bearer {api_key}")
@@ -41,7 +44,10 @@ def filled_in(service_url: str, stack_env: dict[str, str], api_key: str) -> dict
 def test_the_commands_of_a_page_work_in_the_order_in_which_they_stand(
     page: Path, service_url: str, stack_env: dict[str, str], filled_in: dict[str, str]
 ) -> None:
-    """Commands are run by a shell, as an operator would, with `octant` on the path; what one stops, a later one releases."""
+    """A shell runs the commands, with `octant` on the path.
+
+    A later command releases the stops of an earlier one.
+    """
     ran = 0
     try:
         with octant_on_path({**stack_env, "PYTHONPATH": str(ROOT)}) as env:

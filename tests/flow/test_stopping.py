@@ -30,7 +30,10 @@ PATIENCE = 60.0  # seconds that a busy machine may take; nothing here measures s
 
 @dataclass
 class Call:
-    """One request made in a thread of its own: its status (0 where the connection broke) and its whole body."""
+    """One request made in a thread of its own.
+
+    It has the status (0 where the connection broke) and the whole body.
+    """
 
     url: str
     body: Mapping[str, Any]
@@ -204,7 +207,10 @@ def test_calls_that_end_within_the_graceful_timeout_are_answered_whole(
 def test_signals_that_do_not_stop_it_and_signals_to_one_worker_cut_no_call(
     stack_env: dict[str, str], api_key: str, simulator: Simulator, tmp_path: Path
 ) -> None:
-    """Reload, one worker more, one less, log files, live upgrade; then a worker that must stop, or whose terminal closes."""
+    """Signals that must not end calls.
+
+    Reload, one worker more, one less, log files, live upgrade; then a worker that must stop, or whose terminal closes.
+    """
     with serving(stack_env, api_key, tmp_path) as service:
         for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGHUP):
             _cuts_no_call(service, simulator, lambda n=number: service.process.send_signal(n))  # type: ignore[misc]

@@ -1,4 +1,7 @@
-"""One trace from the caller to the providers, at a real receiver: two workers and a job worker export to it (O4)."""
+"""One trace from the caller to the providers, at a real receiver (O4).
+
+Two workers and a job worker export to it.
+"""
 
 import asyncio
 import json
