@@ -1,6 +1,6 @@
 """Stores a run in Postgres, where a database is named.
 
-The admin API and the gate of a release read it there.
+It is there for the console and for the gate of a release.
 """
 
 from typing import Any
