@@ -1,1 +1,1 @@
-"""AXIS 1: what good answers are, measured on every change. Sits above the service, which never imports it."""
+"""AXIS 1: measures answers on every change. Sits above the service, which never imports it."""

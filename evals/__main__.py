@@ -32,7 +32,10 @@ RunFile = Annotated[Path, typer.Argument(help="A run, as --out wrote it.")]
 @app.command("gate")
 @grouped
 def gate(*, suite: Suites = [], source: Source, pace: Pace, judgement: Judgement, reports: Reports) -> None:  # noqa: B006 - typer's API
-    """Run all cases; judge by thresholds and against the pinned run; check that each model of each chain was evaluated."""
+    """Run all cases; judge by thresholds and against the pinned run.
+
+    Each model of each fallback chain must have been evaluated.
+    """
     with failing_closed():
         wanted = [whole(one) for one in discovery.chosen(suite)]
         evaluated = evaluate([(one.suite, one.cases) for one in wanted], source, pace)
@@ -47,7 +50,10 @@ def gate(*, suite: Suites = [], source: Source, pace: Pace, judgement: Judgement
 @app.command("run")
 @grouped
 def run_cases(*, suite: Suites = [], selection: Selection, source: Source, pace: Pace, reports: Reports) -> None:  # noqa: B006 - typer's API
-    """Run some cases and show how they went. Judges nothing: exit code 0 unless a case could not be judged."""
+    """Run some cases and show their results.
+
+    Judges nothing: exit code 0 unless a case could not be judged.
+    """
     with failing_closed():
         wanted = _selected(discovery.chosen(suite), selection)
         evaluated = evaluate(wanted, source, pace)
@@ -83,7 +89,10 @@ def write_schema(*, suite: Suites = []) -> None:  # noqa: B006 - typer's API
 
 @baseline_app.command("accept")
 def baseline_accept(run_file: Annotated[Path, typer.Argument(help="A run of whole suites, as --out wrote it.")]) -> None:
-    """Pin a run, and its suites as they are: from then on the gate compares with it and misses each of its cases."""
+    """Pin a run, and its suites as they are.
+
+    From then on the gate compares with it and misses each of its cases.
+    """
     with failing_closed():
         done = runs.read(run_file)
         if not done.suites:
@@ -102,16 +111,16 @@ def compare(before: RunFile, after: RunFile) -> None:
     with failing_closed():
         first, second = runs.read(before), runs.read(after)
         common = [name for name in first.suites if name in second.suites]
-        words: set[str] = set()
+        verdicts: set[str] = set()
         for name in common:
             pairs = {i: (digest, share) for i, (_, digest, share) in baselines.file_shares(first.of(name)).items()}
             found = baselines.beside(pairs, baselines.file_shares(second.of(name)))
             if found.overall.cases:
                 print(report.comparison(found, f"{name}: {second.head.title} compared with {first.head.title}"))
-                words |= {found.overall.word, *(delta.word for delta in found.modes.values())}
-        if not words:
+                verdicts |= {found.overall.verdict, *(delta.verdict for delta in found.modes.values())}
+        if not verdicts:
             raise InvalidSuite("the two runs have no case in common")
-    raise typer.Exit(1 if "worse" in words else PASS)
+    raise typer.Exit(1 if "worse" in verdicts else PASS)
 
 
 @app.command("report")
@@ -137,7 +146,10 @@ def write_report(
 @app.command("chain")
 @grouped
 def run_chain(*, suite: Suites = [], accept: Accept = False, source: Source, pace: Pace) -> None:  # noqa: B006 - typer's API
-    """Run each suite once for each place in the newest release's fallback chains, so that every model has answered."""
+    """Run each suite once for each place in the fallback chains.
+
+    Then every model of the newest release has answered.
+    """
     with failing_closed():
         reasons = []
         for one in discovery.chosen(suite):

@@ -1,4 +1,7 @@
-"""The pinned numbers: which cases there are, and which of them passed for whom. Changed by `evals baseline accept` alone (E4)."""
+"""The pinned results of the suite (E4), by label.
+
+Only `evals baseline accept` changes them.
+"""
 
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +19,7 @@ from evals.runs import RunFile
 
 
 class Pinned(Strict):
-    """What a case did: the form it had, how many trials passed, and how many there were."""
+    """Result of one case: its form, the trials that passed, and all trials."""
 
     digest: str
     passed: int = Field(ge=0)
@@ -37,7 +40,10 @@ class PinnedRun(Strict):
 
 
 class PinnedModel(Strict):
-    """How one model of a fallback chain did on the whole suite, with the prompts and articles that ``pins`` stands for (E6)."""
+    """Result of one model of a fallback chain on the whole suite (E6).
+
+    ``pins`` stands for the prompts and articles of that run.
+    """
 
     accepted: date
     pins: str
@@ -46,7 +52,10 @@ class PinnedModel(Strict):
 
 
 class Baseline(Strict):
-    """``cases`` are the ids of the suite by failure mode; ``runs`` and ``models`` are results by the label of what answered."""
+    """The baseline of a suite.
+
+    ``cases`` are its ids by failure mode; ``runs`` and ``models`` are results by label.
+    """
 
     cases: dict[str, tuple[str, ...]]
     runs: dict[str, PinnedRun] = Field(default_factory=dict)
@@ -134,7 +143,10 @@ def beside(before: Mapping[str, tuple[str, float]], after: Shares) -> Comparison
 
 
 def pinned_at(commit: str, path: Path, label: str) -> PinnedRun | None:
-    """The run that is pinned in a git commit; None where the file or the label is not there. Raises InvalidSuite."""
+    """The run that is pinned in a git commit.
+
+    None where the file or the label is not there. Raises InvalidSuite.
+    """
     if not _git(path, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}"):
         raise InvalidSuite(f"there is no commit {commit} in this clone")
     content = _git(path, "show", f"{commit}:./{path.name}")
@@ -151,7 +163,7 @@ def _git(path: Path, *arguments: str) -> bytes:
 
 
 def unfit(comparison: Comparison, pinned: PinnedRun, cases: Sequence[Case]) -> Iterator[str]:
-    """How a pinned run differs from the run that was compared with it, of a suite of these cases."""
+    """Differences of a pinned run from the run compared with it."""
     named = (("passed", comparison.lost), ("failed", comparison.won), ("in another form", comparison.changed))
     yield from (f"{identity}: pinned {how}" for how, ids in named for identity in ids)
     yield from (f"{identity}: not pinned" for identity in comparison.new)

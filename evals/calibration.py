@@ -1,4 +1,4 @@
-"""Whether a judge may gate (E8): how far it agrees with answers whose truth is known, and what sways it that should not.
+"""Whether a judge may gate (E8): its agreement with known truth, and the undue influences on it.
 
 A suite's `judge/labelled.yaml` holds pairs of answers; each pair is two labelled items. Agreement is Cohen's kappa, with the
 true positive rate (faithful answers it lets pass) and the true negative rate (unfaithful ones it catches). Two probes follow:
@@ -44,7 +44,10 @@ class Labelled(Strict):
 
 
 class Floor(Strict):
-    """What a judge must reach before it may gate. Rates are judged by the lower end of their 95 % interval."""
+    """Floors that a judge must reach before it may gate.
+
+    The lower end of a rate's 95 % interval must reach its floor.
+    """
 
     kappa: float = Field(gt=0, le=1)
     rates: float = Field(gt=0, le=1)
@@ -53,7 +56,10 @@ class Floor(Strict):
 
 
 class Agreement(Strict):
-    """What a judge did on the labelled set. ``steady`` are shares of opinions that order, and length, did not change."""
+    """Agreement of a judge with the labelled set.
+
+    ``steady`` are shares of opinions that order, and length, did not change.
+    """
 
     accepted: date
     prompts: str
@@ -94,7 +100,10 @@ _KEPT = TypeAdapter(dict[str, Agreement])
 
 @dataclass(frozen=True, slots=True)
 class _Opinions:
-    """On one pair: whether each is faithful, plain and with courtesy; whether the good one was preferred, first and second."""
+    """Opinions on one pair.
+
+    Whether each answer is faithful, plain and padded with courtesy; whether the good one was preferred, first and second.
+    """
 
     good: bool
     bad: bool
@@ -105,7 +114,10 @@ class _Opinions:
 
 
 def load_labelled(judging: Judging) -> tuple[Labelled, ...]:
-    """Read the labelled set. Raises InvalidSuite for one out of form, an article that is gone, an id used twice."""
+    """Read the labelled set.
+
+    Raises InvalidSuite for a set out of form, an article that is gone, an id used twice.
+    """
     path = judging.folder / LABELLED
     try:
         pairs = _FILE.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
@@ -120,7 +132,10 @@ def load_labelled(judging: Judging) -> tuple[Labelled, ...]:
 
 
 async def calibrate(judge: Judge, judging: Judging, report: Callable[[str], None], today: date) -> Agreement:
-    """Ask a judge about every pair. Raises Unreachable where one opinion did not come: what is missing is not agreement."""
+    """Ask a judge about every pair.
+
+    Raises Unreachable where an opinion is missing: that is not agreement.
+    """
     places, pairs = asyncio.Semaphore(AT_ONCE), load_labelled(judging)
 
     async def one(pair: Labelled) -> _Opinions:
@@ -153,16 +168,22 @@ async def ask(service: Service, judging: Judging, report: Callable[[str], None],
 
 
 def kappa(votes: Sequence[tuple[bool, bool]]) -> float:
-    """Cohen's kappa (1960) of truth and opinion: 1 is agreement, 0 what chance would give. One who always says the same has 0."""
+    """Cohen's kappa (1960) of truth and opinion.
+
+    1 is agreement, 0 what chance would give; a judge that always says the same has 0.
+    """
     n = len(votes)
     agreed = sum(truth == opinion for truth, opinion in votes) / n
-    true, said = sum(truth for truth, _ in votes) / n, sum(opinion for _, opinion in votes) / n
-    by_chance = true * said + (1 - true) * (1 - said)
+    true, judged = sum(truth for truth, _ in votes) / n, sum(opinion for _, opinion in votes) / n
+    by_chance = true * judged + (1 - true) * (1 - judged)
     return (agreed - by_chance) / (1 - by_chance) if by_chance < 1 else 0.0
 
 
 def may_gate(label: str, floor: Floor, judging: Judging) -> list[str]:
-    """Why the judge behind ``label`` may not gate; none if it may. One that was never calibrated may not (E3)."""
+    """Reasons why the judge behind ``label`` may not gate; none if it may.
+
+    A judge without a calibration may not (E3).
+    """
     kept = load_calibrations(judging.folder / CALIBRATIONS).get(label)
     if kept is None:
         return [f"the judge behind {label} was never calibrated"]
@@ -172,7 +193,7 @@ def may_gate(label: str, floor: Floor, judging: Judging) -> list[str]:
 
 
 def load_calibrations(path: Path) -> Mapping[str, Agreement]:
-    """What was accepted, by label. Raises InvalidSuite."""
+    """Accepted calibrations by label. Raises InvalidSuite."""
     try:
         return _KEPT.validate_json(path.read_bytes()) if path.exists() else {}
     except ValidationError as error:
@@ -186,7 +207,7 @@ def accept(label: str, agreement: Agreement, judging: Judging) -> None:
 
 
 def markdown(agreement: Agreement, floor: Floor, label: str) -> str:
-    """What came of it, in words."""
+    """The result as markdown."""
     short = agreement.shortfalls(floor)
     lines = [f"## Judge {'may gate' if not short else 'may not gate'} ({label})", ""]
     lines.append(f"{agreement.items} answers with known truth, written for it.")

@@ -1,4 +1,7 @@
-"""A case: an input, the expectation on its answer, and the reason for it. Plain YAML for the product's owners (E1, E11)."""
+"""A case: an input, the expectation on its answer, and its reason.
+
+Plain YAML for the product's owners (E1, E11).
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -51,7 +54,10 @@ class Case(Strict):
 
     @property
     def digest(self) -> str:
-        """Changes with the request, its fault or the expectation: results before and after are not of the same case."""
+        """Hash of the request, its fault and the expectation.
+
+        Results before and after a change of it are not of the same case.
+        """
         form = self.model_dump_json(include={"endpoint", "input", "expect", "chaos"}, exclude_defaults=True)
         return hashlib.sha256(form.encode()).hexdigest()[:12]
 
@@ -107,7 +113,9 @@ def by_mode(cases: Sequence[C]) -> dict[str, list[C]]:
 
 
 def sampled(cases: Sequence[C], most: int) -> list[C]:
-    """A fair sample of at most so many cases: of each failure mode its share, at random, and the same ones each time.
+    """A fair sample of at most so many cases.
+
+    Each failure mode has its share, at random, and the same cases each time.
 
     It is in the order to run it in: each beginning of it is a fair sample too, so that a run that is stopped early says
     something, and one of more cases continues it. A case more in the suite moves few others.

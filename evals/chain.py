@@ -1,7 +1,9 @@
-"""Fallback chains (E6): every model that may answer runs the whole suite by itself, and has a threshold of its own.
+"""Fallback chains (E6): every model in them is evaluated by itself.
 
-To make a model answer that is otherwise asked second, a release manifest is made for the run: the live one with each route cut
-down to one target. Killing the other provider would do it too, on a service that somebody else uses, and could not tell two
+Each runs the whole suite and has a threshold of its own.
+
+To make a model answer that is otherwise called second, a release manifest is made for the run: the live one with each route cut
+down to one target. Killing the other provider would do it too, on a service that others use, and could not tell two
 models of one provider apart.
 """
 
@@ -32,7 +34,7 @@ RELEASES = Path(app.__file__).resolve().parents[1] / "releases"
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """For each prompt of a release the models that may answer it, in the order in which they are asked."""
+    """The models of each prompt of a release, in the order of calls."""
 
     release: str
     prompts: Mapping[str, tuple[str, ...]]
@@ -49,7 +51,10 @@ class Chain:
         return tuple(dict.fromkeys(model for models in self.prompts.values() for model in models))
 
     def at(self, position: int, prompt: str) -> str:
-        """The model that answers a prompt when its route is cut down to ``position``; a shorter one is cut down to its last."""
+        """The model that answers a prompt whose route is cut down to ``position``.
+
+        A shorter route is cut down to its last target.
+        """
         models = self.prompts[prompt]
         return models[min(position, len(models) - 1)]
 
@@ -67,7 +72,9 @@ def newest(directory: Path = RELEASES) -> tuple[Path, Manifest]:
 
 
 def chain_of(manifest: Manifest, used: Collection[str]) -> Chain:
-    """The chains of the prompts that a suite uses in a release. Raises InvalidSuite for a prompt that the release has not.
+    """The chains of the prompts that a suite uses in a release.
+
+    Raises InvalidSuite for a prompt that the release does not have.
 
     ``pins`` changes when a prompt of the suite or an index of its product does: then every model is to be run anew.
     """
@@ -99,7 +106,10 @@ def models_of(manifest: Manifest, prompts: Mapping[str, str]) -> dict[str, tuple
 
 
 def unshippable(chain: Chain, baseline: Baseline, thresholds: Thresholds, label: str) -> Iterator[str]:
-    """Why a chain does not ship: a model without a threshold, one that was not evaluated as it would run, one below its own."""
+    """Reasons why a chain does not ship.
+
+    A model has no threshold, was not evaluated as it would run, or is below its threshold.
+    """
     for model in chain.models:
         wanted, pinned = thresholds.models.get(model), baseline.models.get(label, {}).get(model)
         if wanted is None:
@@ -115,7 +125,9 @@ def unshippable(chain: Chain, baseline: Baseline, thresholds: Thresholds, label:
 def cut_down(
     folder: Path, *, position: int | None = None, provider: str | None = None, patience: float = 1.0, directory: Path = RELEASES
 ) -> Path:
-    """Write the newest release into ``folder`` with each route cut down, to its target at ``position`` or to ``provider``'s.
+    """Write the newest release into ``folder`` with each route cut down.
+
+    A route keeps its target at ``position``, or that of ``provider``.
 
     ``patience`` multiplies its timeouts, for a model on a slow machine. Returns the folder. Raises InvalidSuite where a route
     would be left without a target.
@@ -140,7 +152,7 @@ def cut_down(
 def pinned_models(
     chain: Chain, position: int, results: Sequence[Result], prompts: Mapping[str, str], today: date
 ) -> dict[str, PinnedModel]:
-    """What the models at ``position`` did, each on the cases of the prompts that it answers.
+    """Results of the models at ``position``, each on the cases of the prompts that it answers.
 
     ``prompts`` by endpoint. Raises InvalidSuite where another provider answered: then it is not known whose score this is.
     """
@@ -157,7 +169,10 @@ def pinned_models(
 
 
 def _with_targets(text: str, route: str, targets: list[TargetPin]) -> str:
-    """The manifest's text with another list of targets in one route: all else stays as it was, hashes included."""
+    """The manifest's text with other targets in one route.
+
+    All else stays as it was, hashes included.
+    """
     shown = ", ".join(f'{{ provider = "{target.provider}", model = "{target.model}" }}' for target in targets)
     for head in (f"[routes.{route}]", f'[routes."{route}"]'):
         before, found, after = text.partition(head)

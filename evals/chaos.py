@@ -1,4 +1,6 @@
-"""Chaos cases (E7): a fault of the providers is injected for one request, and the product's answer has one stated form.
+"""Chaos cases (E7): a fault of the providers during one request.
+
+The product's answer then has one stated form.
 
 They run after the others and one at a time, on a service of their own whose models are all simulated: its timeouts are short,
 and no open circuit of one case reaches the next. They measure the product's conduct in an outage, not the quality of answers:
@@ -32,7 +34,7 @@ class Chaos(BaseModel):
     fallback: bool | None = Field(default=None, description="Whether another model than the first answered; null: either.")
 
     def wrong(self, reply: Reply, code: str) -> Iterator[str]:
-        """Yield what differs from the stated response. ``code`` is that of the response's error."""
+        """Yield the differences from the stated response. ``code`` is that of the response's error."""
         if (reply.status, code) != (self.status, self.code):
             yield f"HTTP {reply.status} {code}".strip() + f", not HTTP {self.status} {self.code}".rstrip()
         elif self.fallback is not None and (reply.trail.fallbacks > 0) is not self.fallback:

@@ -41,7 +41,7 @@ def whole(suite: Suite) -> Whole:
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """What a run came to: results by suite, and the chaos cases of each that could not be run, with the reason."""
+    """Results of a run by suite, and the chaos cases that could not be run, with the reason."""
 
     head: runs.Head
     results: Mapping[str, list[Result]]
@@ -128,7 +128,10 @@ def judged(wanted: Whole, done: Evaluated, judgement: Judgement) -> SuiteRun:
 
 
 def _exactly(verdict: GateResult, unfit: Sequence[str], suite: str) -> GateResult:
-    """Refuse a pinned run that does not fit: later changes would be shown flips that are not their own."""
+    """Refuse a pinned run that does not fit.
+
+    Otherwise later changes would be blamed for flips that are not their own.
+    """
     if not unfit:
         return verdict
     how = f'make eval ARGS="--suite {suite} --out run.jsonl", then python -m evals baseline accept run.jsonl'
@@ -137,7 +140,10 @@ def _exactly(verdict: GateResult, unfit: Sequence[str], suite: str) -> GateResul
 
 
 def _with_chain(wanted: Whole, verdict: GateResult, thresholds: Thresholds, label: str) -> GateResult:
-    """Add the fallback chains: with an unevaluated fallback there is no verdict, with one below its threshold the run fails."""
+    """Add the fallback chains to the verdict.
+
+    With an unevaluated fallback there is no verdict; with one below its threshold the run fails.
+    """
     links = chain.chain_of(chain.newest()[1], set(wanted.suite.prompts.values()))
     evaluated = wanted.baseline.models.get(label, {})
     unknown = [model for model in links.models if model not in thresholds.models or model not in evaluated]
@@ -167,5 +173,5 @@ def _write(path: Path | None, content: str) -> None:
 
 
 def today() -> date:
-    """The day in UTC, for whatever is pinned."""
+    """The day in UTC, for pinned results."""
     return datetime.now(UTC).date()

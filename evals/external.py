@@ -9,7 +9,10 @@ from evals.suite import External, Suite
 
 
 def load(suite: Suite, name: str) -> External:
-    """Load the cases of a package. Raises InvalidSuite: a package that is not installed is no suite without findings."""
+    """Load the cases of a package.
+
+    Raises InvalidSuite: a package that is not installed is no suite without findings.
+    """
     if name not in suite.external:
         raise InvalidSuite(f"no external cases {name!r} for {suite.name}; known: {', '.join(sorted(suite.external)) or 'none'}")
     try:

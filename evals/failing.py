@@ -1,4 +1,7 @@
-"""Ends a command with exit code 2 for each error: Python's own 1 would read as a score below a threshold (E3)."""
+"""Ends a command with exit code 2 on an error (E3).
+
+Python's own 1 would read as a score below a threshold.
+"""
 
 import signal
 import sys

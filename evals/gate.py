@@ -19,10 +19,10 @@ PASS, BELOW, BROKEN = 0, 1, 2
 
 
 class Threshold(BaseModel):
-    """The least share that must pass, the share that is aimed at, and the number of the business that both stand for.
+    """A threshold of shares of passed cases.
 
-    ``least`` holds what has been reached; raising it when something is mended is part of mending it. ``goal`` is what the
-    business needs, and stays where it is while the product does not reach it.
+    ``least`` must be reached, and holds what has been reached: raising it is part of each mend. ``goal`` is what the business
+    needs, and stays where it is while the product does not reach it. ``metric`` names the number of the business behind both.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,7 +39,7 @@ class Threshold(BaseModel):
 
 
 class Limits(BaseModel):
-    """What an answer may cost in time and money. ``metric`` says what they stand for."""
+    """Limits of an answer's time and money. ``metric`` says what they stand for."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,7 +49,10 @@ class Limits(BaseModel):
 
 
 class Thresholds(BaseModel):
-    """Overall, for each failure mode, for means of measures, for what it costs, and for each model of a fallback chain (E6)."""
+    """All thresholds of a suite.
+
+    Overall, for each failure mode, for means of measures, for cost, and for each model of a fallback chain (E6).
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -69,7 +72,10 @@ class Thresholds(BaseModel):
         return self
 
     def of(self, label: str) -> "Thresholds":
-        """The thresholds of what answers: where its label has floors of its own, those in place of ``least``."""
+        """The thresholds for this label.
+
+        Its own floors, where it has any, replace ``least``.
+        """
         floors = self.floors.get(label, {})
 
         def lowered(name: str, threshold: Threshold) -> Threshold:
@@ -81,7 +87,10 @@ class Thresholds(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """``code`` is the exit code; ``reasons`` say why it is not 0. ``comparison`` is with the pinned run, if there is one."""
+    """The verdict on a run.
+
+    ``code`` is the exit code; ``reasons`` say why it is not 0. ``comparison`` is with the pinned run, if there is one.
+    """
 
     code: int
     reasons: tuple[str, ...]
@@ -102,7 +111,9 @@ def load_thresholds(path: Path) -> Thresholds:
 def judge(
     cases: Sequence[Case], results: Sequence[Result], thresholds: Thresholds, pinned: PinnedRun | None = None
 ) -> GateResult:
-    """Judge a run of ``cases``. One case that was not run or could not be judged breaks it, whatever the others did.
+    """Judge a run of ``cases``.
+
+    One case that was not run or could not be judged breaks the run, whatever the others did.
 
     The overall share, the means and the limits are over answers; chaos cases have their threshold and no part in these.
 
@@ -177,5 +188,5 @@ def _worse(comparison: Comparison) -> list[str]:
     return [
         f"{name}: worse than the pinned run: {delta.before:.1%} then, {delta.after:.1%} now (p = {delta.p_worse:.4f})"
         for name, delta in found
-        if delta.word == "worse"
+        if delta.verdict == "worse"
     ]

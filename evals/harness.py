@@ -1,4 +1,4 @@
-"""Sends the cases of a suite to a running service over HTTP, as a client would, and scores the answers.
+"""Sends cases to a running service over HTTP and scores the answers.
 
 Three ends, never confused: passed; failed, because the product answered wrongly; broken, because nothing could be judged.
 """
@@ -31,7 +31,9 @@ PRODUCT_FAILURES = frozenset({"output_invalid", "content_refused"})
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How one trial of a case went. ``broken`` says why it could not be judged: that is never a pass.
+    """The result of one trial of a case.
+
+    ``broken`` says why it could not be judged: that is never a pass.
 
     ``measures`` are shares from 0 to 1 by name, more is better (`Suite.measures`).
     """
@@ -51,7 +53,9 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How a run goes: how often each case, how many at a time, how many seconds for one, and the results that are there.
+    """The plan of a run.
+
+    Trials of each case, cases at a time, seconds for one, and the results that are there.
 
     ``models`` are those of the fallback chain by endpoint: chaos cases break them.
     """
@@ -74,7 +78,9 @@ async def run(
     report: Callable[[Result], None] = _silently,
     plan: Plan | None = None,
 ) -> list[Result]:
-    """Run cases of a suite, a few at a time. Returns one result for each case and trial, in their order. Raises Unreachable.
+    """Run cases of a suite, a few at a time.
+
+    Returns one result for each case and trial, in their order. Raises Unreachable.
 
     With chaos cases it is one at a time: a fault strikes every request of its models.
     """

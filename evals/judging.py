@@ -1,4 +1,6 @@
-"""A model as judge, only for what no deterministic scorer can see: whether an answer says no more than its source (E8).
+"""A model as judge of answers against their source (E8).
+
+No deterministic scorer sees whether an answer says more than its source.
 
 The judge is called through the gateway like every other model, so that its calls are held, capped, paid and recorded. A judge
 that was not calibrated, or fell short, may give an opinion and may not gate: see `calibration`.
@@ -19,7 +21,10 @@ TIMEOUT = 60.0  # seconds for one opinion
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """The system prompts of a judge: one for an opinion on an answer, one for the better of two answers."""
+    """The system prompts of a judge.
+
+    One is for an opinion on an answer, one for the better of two answers.
+    """
 
     supported: str
     better: str

@@ -1,4 +1,7 @@
-"""The run as JUnit XML, which CI systems show case by case (E4). A case that could not be judged is an error, not a failure."""
+"""The run as JUnit XML, which CI systems show case by case (E4).
+
+A case that could not be judged is an error, not a failure.
+"""
 
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element, SubElement, indent, tostring

@@ -1,4 +1,7 @@
-"""Which language a text is in, by its commonest words: enough to tell a German answer from an English one."""
+"""Detects the language of a text by its commonest words.
+
+That is enough to tell a German answer from an English one.
+"""
 
 import re
 
@@ -20,7 +23,10 @@ FEWEST = 4
 
 
 def surely(text: str) -> str | None:
-    """The same where it is beyond doubt, for whoever demands a language of an answer that nobody has read."""
+    """The language of a text where it is beyond doubt.
+
+    For demands on answers that no person has read.
+    """
     first, second = sorted(_counts(text).values(), reverse=True)[:2]
     return language(text) if first >= max(FEWEST, MARGIN * second) else None
 

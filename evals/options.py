@@ -18,11 +18,13 @@ from evals.stack import CAP
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """What answers. ``position`` and ``provider`` cut the release's routes down, ``patience`` multiplies its timeouts."""
+    """The models of a run. ``position`` and ``provider`` cut the release's routes down, ``patience`` multiplies its timeouts."""
 
     base_url: Annotated[str, typer.Option(help="A running service; without one, the embedded default is started.")] = ""
     api_key: Annotated[str, typer.Option(help="Key for --base-url.", envvar="OCTANT_EVALS_API_KEY")] = ""
-    label: Annotated[str, typer.Option(help="What answers; reports show it, and the pinned run is found by it.")] = ""
+    label: Annotated[
+        str, typer.Option(help="Name of the models that answer; reports show it, and the pinned run is found by it.")
+    ] = ""
     provider: Annotated[str | None, typer.Option(help="Let this provider alone answer, by a release made for the run.")] = None
     record: Annotated[Path | None, typer.Option(help="Keep the models' replies in this file.")] = None
     replay: Annotated[Path | None, typer.Option(help="Replay the models' replies from this file.")] = None
@@ -69,7 +71,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What a run is judged by."""
+    """The standards that a run is judged by."""
 
     baseline: Annotated[str, typer.Option(help="Compare with the run pinned under this label. Default: --label's.")] = ""
     unpinned: Annotated[bool, typer.Option("--unpinned", help="Judge by thresholds alone where no run is pinned.")] = False

@@ -1,4 +1,7 @@
-"""The run as one HTML file that a person reads: no script, no file beside it, light and dark, readable on a phone."""
+"""The run as one HTML file for people.
+
+It needs no script and no other file, has light and dark colours, and is readable on a phone.
+"""
 
 from collections.abc import Sequence
 from html import escape
@@ -49,7 +52,7 @@ def _tiles(results: Sequence[Result], verdict: GateResult, thresholds: Threshold
     seconds = [result.trail.seconds for result in results]
     change = verdict.comparison.overall if verdict.comparison else None
     counted = f"{verdict.overall.passed:g} of {verdict.overall.total}; {low:.0%} to {high:.0%}"
-    beside = (f"{change.delta:+.1%}", change.word) if change else ("none", "nothing to compare with")
+    beside = (f"{change.delta:+.1%}", change.verdict) if change else ("none", "nothing to compare with")
     tiles = [
         ("Passed", f"{verdict.overall.share:.1%}", counted),
         ("Needed", f"{thresholds.overall.least:.0%}", f"goal {thresholds.overall.goal:.0%}"),
@@ -78,7 +81,7 @@ def _mode(name: str, rate: Rate, threshold: Threshold | None, delta: Delta | Non
     least, goal = (threshold.least, threshold.goal) if threshold else (1.0, 1.0)
     tone = "good" if rate.share >= goal else "fair" if rate.share >= least else "bad"
     low, high = rate.interval
-    change = f"{delta.delta:+.1%}, {escape(delta.word)}" if delta else "not compared"
+    change = f"{delta.delta:+.1%}, {escape(delta.verdict)}" if delta else "not compared"
     about = f"{rate.passed:g} of {rate.total} · {low:.0%} to {high:.0%} · at least {least:.0%}, goal {goal:.0%} · {change}"
     metric = f'<p class="note">{escape(threshold.metric)}</p>' if threshold else ""
     return (
@@ -135,9 +138,9 @@ def _case(result: Result) -> str:
     case, trail = result.case, result.trail
     found = "".join(f"<li>{escape(str(finding))}</li>" for finding in result.findings)
     why = found or f"<li>could not be judged: {escape(result.broken or '')}</li>"
-    said = case.input.full_text if len(case.input.full_text) <= 600 else case.input.full_text[:600] + " …"
+    text = case.input.full_text if len(case.input.full_text) <= 600 else case.input.full_text[:600] + " …"
     who = f"{trail.provider}/{trail.model}" if trail.model else "no model"
     end = f"{escape(who)} · {trail.seconds:.2f} s · ${trail.cost_usd:.5f} · {escape(trail.request_id)}"
     head = f"<code>{escape(case.id)}</code> <span class=note>{escape(case.failure_mode.replace('_', ' '))}</span>"
     about = f"<ul>{why}</ul><p>{escape(case.criteria)}</p><p class=note>{end}</p>"
-    return f"<details><summary>{head}</summary><blockquote>{escape(said)}</blockquote>{about}</details>"
+    return f"<details><summary>{head}</summary><blockquote>{escape(text)}</blockquote>{about}</details>"

@@ -1,6 +1,6 @@
 """Two runs of the same cases: whether the second is worse (E5).
 
-Tests are paired by case and one-sided, since a gate asks about worse only. Where each case ran once on both sides the test is
+Tests are paired by case and one-sided, since a gate tests for worse only. Where each case ran once on both sides the test is
 McNemar's, exact: of the cases that flipped, how likely are that many losses if a loss were as likely as a win. Where cases ran
 several times, what flips is a share, and the signs of the differences are flipped instead (10,000 seeded draws).
 
@@ -20,12 +20,15 @@ DRAWS = 10_000
 RESAMPLES = 2_000
 SEED = 8  # the same runs always get the same verdict
 
-Word = Literal["worse", "not shown worse", "better"]
+PairedVerdict = Literal["worse", "not shown worse", "better"]
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Shares of the runs of one case that passed, before and after; 0 or 1 where it ran once."""
+    """Shares of passed runs of one case, before and after.
+
+    They are 0 or 1 where the case ran once.
+    """
 
     before: float
     after: float
@@ -38,7 +41,10 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """How two runs differ over some cases. ``p_worse`` is one-sided and not yet adjusted; ``word`` is after adjusting."""
+    """The difference of two runs over some cases.
+
+    ``p_worse`` is one-sided and not yet adjusted; ``verdict`` is after adjusting.
+    """
 
     cases: int
     before: float
@@ -46,7 +52,7 @@ class Delta:
     interval: tuple[float, float]
     p_worse: float
     p_better: float
-    word: Word
+    verdict: PairedVerdict
 
     @property
     def delta(self) -> float:
@@ -55,17 +61,20 @@ class Delta:
 
 
 def compare(modes: Mapping[str, Sequence[Pair]], *, intervals: bool = True) -> tuple[Delta, dict[str, Delta]]:
-    """Compare over all cases and by failure mode. ``intervals`` False leaves the bootstrap out, where only the verdict counts."""
+    """Compare over all cases and by failure mode.
+
+    ``intervals`` False leaves the bootstrap out, where only the verdict counts.
+    """
     everything = [pair for pairs in modes.values() for pair in pairs]
     worse = {mode: p_worse(pairs) for mode, pairs in modes.items()}
     better = {mode: p_worse([Pair(p.after, p.before) for p in pairs]) for mode, pairs in modes.items()}
     worse_modes, better_modes = holm(worse, ALPHA / 2), holm(better, ALPHA / 2)
     deltas = {
-        mode: _delta(pairs, worse[mode], better[mode], _word(mode in worse_modes, mode in better_modes), intervals)
+        mode: _delta(pairs, worse[mode], better[mode], _verdict(mode in worse_modes, mode in better_modes), intervals)
         for mode, pairs in modes.items()
     }
     p, q = p_worse(everything), p_worse([Pair(pair.after, pair.before) for pair in everything])
-    return _delta(everything, p, q, _word(p <= ALPHA / 2, q <= ALPHA / 2), intervals), deltas
+    return _delta(everything, p, q, _verdict(p <= ALPHA / 2, q <= ALPHA / 2), intervals), deltas
 
 
 def p_worse(pairs: Sequence[Pair]) -> float:
@@ -79,13 +88,19 @@ def p_worse(pairs: Sequence[Pair]) -> float:
 
 
 def mcnemar(*, losses: int, wins: int) -> float:
-    """One-sided exact McNemar (1947): the chance of ``losses`` or more among all flips, each as likely as its opposite."""
+    """Chance of ``losses`` or more among all flips.
+
+    One-sided exact test of McNemar (1947): a flip is as likely as its opposite.
+    """
     flips = losses + wins
     return sum(comb(flips, k) for k in range(losses, flips + 1)) / float(2**flips)
 
 
 def holm(p_values: Mapping[str, float], alpha: float) -> frozenset[str]:
-    """Names of what is significant with a chance of at most ``alpha`` that any of them is by chance alone."""
+    """Names of the significant results (Holm, 1979).
+
+    The chance that any of them is by chance is at most ``alpha``.
+    """
     found: set[str] = set()
     for rank, (name, p) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
         if p > alpha / (len(p_values) - rank):
@@ -110,11 +125,11 @@ def _sign_flips(deltas: Sequence[float]) -> float:
     return (1 + sum(total <= seen + 1e-9 for total in draws)) / (1 + DRAWS)
 
 
-def _delta(pairs: Sequence[Pair], p: float, q: float, word: Word, intervals: bool) -> Delta:  # noqa: FBT001 - passed on
+def _delta(pairs: Sequence[Pair], p: float, q: float, verdict: PairedVerdict, intervals: bool) -> Delta:  # noqa: FBT001 - passed on
     count = len(pairs)
     before, after = (sum(side) / count if count else 0.0 for side in ([x.before for x in pairs], [x.after for x in pairs]))
-    return Delta(count, before, after, bootstrap(pairs) if intervals else (-1.0, 1.0), p, q, word)
+    return Delta(count, before, after, bootstrap(pairs) if intervals else (-1.0, 1.0), p, q, verdict)
 
 
-def _word(worse: bool, better: bool) -> Word:  # noqa: FBT001 - two verdicts into one
+def _verdict(worse: bool, better: bool) -> PairedVerdict:  # noqa: FBT001 - two verdicts into one
     return "worse" if worse else "better" if better else "not shown worse"

@@ -1,4 +1,6 @@
-"""Personal data in cases and answers, found by the service's own redactor (S5): cases hold none, and answers repeat none.
+"""Finds personal data in cases and answers with the service's redactor (S5).
+
+Cases hold none, and answers repeat none.
 
 A suite's public text is no leak: a shop's own addresses and phone numbers, say. Values made up for tests are listed here,
 since a case that tempts a model to repeat a card number needs one.
@@ -28,12 +30,15 @@ _REDACTOR = Redactor(b"evals: tokens are compared within one process and never p
 
 
 def leaks(text: str, public: str = "") -> list[str]:
-    """Kinds of personal data or secrets in a text that are not in ``public``, such as ``email``. No value is returned."""
+    """Types of personal data or secrets in a text, such as ``email``.
+
+    Findings that stand in ``public`` do not count. No value is returned.
+    """
     return _kinds(_found(text) - _found_in(public))
 
 
 def personal(text: str, public: str = "") -> list[str]:
-    """Kinds of personal data in a case, beyond public and made-up values."""
+    """Types of personal data in a case, beyond public and made-up values."""
     return _kinds(_found(text) - _found_in(public) - _made_up())
 
 
@@ -43,7 +48,10 @@ def redacted(text: str) -> str:
 
 
 def _found(text: str) -> frozenset[str]:
-    """A token for each finding. Those that stand in the text already are the service's own work, and no finding."""
+    """The text with a token for each finding.
+
+    Tokens that stand in the text already are the service's own, and no finding.
+    """
     return frozenset(_TOKEN.findall(_REDACTOR.redact(text, tenant="evals"))) - frozenset(_TOKEN.findall(text))
 
 
@@ -53,7 +61,7 @@ def _kinds(tokens: frozenset[str]) -> list[str]:
 
 @cache
 def _found_in(public: str) -> frozenset[str]:
-    """The same; the public text is long, and looked up for each answer."""
+    """The same, cached: the public text is long, and needed for each answer."""
     return _found(public)
 
 

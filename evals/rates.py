@@ -9,7 +9,9 @@ Z95 = 1.959964  # two-sided 95 % of the normal distribution
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A share of cases with its 95 % interval (Wilson, 1927), which holds for few cases and for shares near 0 and 1.
+    """A share of cases with its 95 % interval (Wilson, 1927).
+
+    The interval holds for few cases and for shares near 0 and 1.
 
     A case that ran several times counts as the share of its runs that passed: its runs are not independent, the cases are.
     """
@@ -39,7 +41,9 @@ def percentile(values: list[float], share: float) -> float:
 
 
 def pass_at(k: int, trials: Sequence[tuple[int, int]]) -> float:
-    """Chance that at least one of k tries of a case passes, mean over cases (Chen et al., 2021, unbiased).
+    """Chance that at least one of k tries of a case passes.
+
+    Mean over cases, unbiased (Chen et al., 2021).
 
     ``trials``: passed and total of each case, total at least k.
     """
@@ -47,7 +51,10 @@ def pass_at(k: int, trials: Sequence[tuple[int, int]]) -> float:
 
 
 def pass_all(k: int, trials: Sequence[tuple[int, int]]) -> float:
-    """Chance that all of k tries of a case pass, "pass^k" (Yao et al., 2024): what a customer who asks k times relies on."""
+    """Chance that all of k tries of a case pass.
+
+    "pass^k" (Yao et al., 2024): a customer with k questions relies on it.
+    """
     return _mean([comb(passed, k) / comb(total, k) for passed, total in trials])
 
 

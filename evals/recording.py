@@ -56,7 +56,10 @@ def key_of(vendor: str, path: str, body: bytes) -> str:
 
 
 class Recording:
-    """Replies by key. Several to the same request, of a run with repeats, are replayed in their order; the last one stays."""
+    """Recorded replies by the key of their request.
+
+    Several replies to one request, of a run with repeats, are replayed in their order; the last one stays.
+    """
 
     def __init__(self, header: _Header, replies: dict[str, list[_Reply]], upstreams: dict[str, str]) -> None:
         """Made by `record` and `replay`. ``upstreams`` are base URLs by vendor; none of them when replaying."""
@@ -135,7 +138,7 @@ class Recording:
         return web.Response(text=reply.body, content_type=reply.content_type.partition(";")[0])
 
     async def _pass_on(self, request: web.Request, key: str, body: bytes) -> web.Response:
-        """Ask the provider. Only replies are kept: a recorded failure would be replayed for ever."""
+        """Call the provider. Only replies are kept: a recorded failure would be replayed for ever."""
         vendor, base = request.match_info["vendor"], self._upstreams[request.match_info["vendor"]]
         path = request.match_info["path"]
         url = base.rstrip("/") + "/" + (path.removeprefix("v1/") if base.rstrip("/").endswith("/v1") else path)
@@ -151,7 +154,7 @@ class Recording:
 
 
 def record(label: str, upstreams: dict[str, str]) -> Recording:
-    """Begin a recording, which asks the providers and keeps their replies."""
+    """Begin a recording, which calls the providers and keeps their replies."""
     return Recording(_Header(label=label, recorded=datetime.now(UTC).date().isoformat()), {}, upstreams)
 
 

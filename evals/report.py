@@ -41,7 +41,10 @@ def worst(runs: Sequence[SuiteRun]) -> int:
 
 
 def markdown(runs: Sequence[SuiteRun], label: str) -> str:
-    """The report as markdown. ``label`` says what answered, so that a simulator's score is never taken for a model's (E10)."""
+    """The report as markdown.
+
+    ``label`` names the models, so that a simulator's score is never taken for a model's (E10).
+    """
     return "\n".join([*("\n".join(_suite(run, label)) for run in runs), MARKER]) + "\n"
 
 
@@ -164,7 +167,7 @@ def _totals(results: Sequence[Result]) -> list[str]:
     times = f" {len(results) // cases} times" if cases and len(results) > cases else ""
     tries = "; ".join(f"{name} {value:.1%}" for name, value in repeats(results).items())
     return [
-        f"Release {releases}. Answered by {answered or 'nobody'}; {fallbacks} by a fallback.",
+        f"Release {releases}. Answered by {answered or 'no model'}; {fallbacks} by a fallback.",
         f"{cases} cases{times}, ${cost:.4f}; p50 {median:.2f} s, p95 {slow:.2f} s an answer.",
         *([f"Repeated: {tries}."] if tries else []),
     ]
@@ -191,7 +194,7 @@ def _row(name: str, rate: Rate, threshold: Threshold | None) -> tuple[str, ...]:
 def _delta(name: str, delta: Delta) -> tuple[str, ...]:
     low, high = delta.interval
     change, spread = f"{delta.delta:+.1%}", f"{low:+.0%} to {high:+.0%}"
-    return (name, f"{delta.before:.1%}", f"{delta.after:.1%}", change, spread, f"{delta.p_worse:.4f}", delta.word)
+    return (name, f"{delta.before:.1%}", f"{delta.after:.1%}", change, spread, f"{delta.p_worse:.4f}", delta.verdict)
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
@@ -210,7 +213,7 @@ def _rate(rate: Rate, threshold: Threshold | None) -> dict[str, Any]:
 def _comparison_json(compared: Comparison) -> dict[str, Any]:
     def of(delta: Delta) -> dict[str, Any]:
         about = {"cases": delta.cases, "before": delta.before, "after": delta.after, "interval": list(delta.interval)}
-        return {**about, "p_worse": delta.p_worse, "p_better": delta.p_better, "verdict": delta.word}
+        return {**about, "p_worse": delta.p_worse, "p_better": delta.p_better, "verdict": delta.verdict}
 
     ids = {"lost": list(compared.lost), "won": list(compared.won), "new": list(compared.new), "changed": list(compared.changed)}
     return {"overall": of(compared.overall), "modes": {mode: of(delta) for mode, delta in compared.modes.items()}, **ids}

@@ -1,6 +1,8 @@
-"""A run as a file: one line a result, written as it comes, so that a run that was broken off is taken up where it stopped.
+"""A run as a file with one line a result.
 
-The first line says what answered; the others are results. What is read back was written by this program, or by hand: it is
+A line is written as its result comes, so that a broken run can resume.
+
+The first line names the models that answered; the others are results. A file may be written by this program or by hand: it is
 checked.
 """
 
@@ -21,10 +23,13 @@ from evals.scoring import Finding
 
 
 class Head(Strict):
-    """What answered: ``label`` names it, the simulator as the simulator; ``replay`` says that it was a recording (E10)."""
+    """The models of a run.
+
+    ``label`` names them, or the simulator; ``replay`` says that a recording answered (E10).
+    """
 
     label: str = Field(min_length=1)
-    replay: str = Field(default="", description="What the recording says of itself; empty for a live run.")
+    replay: str = Field(default="", description="The recording's description of itself; empty for a live run.")
     started: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     repeat: int = Field(default=1, ge=1)
 
@@ -80,7 +85,10 @@ class RunFile(Strict):
         return self.model_copy(update={"lines": tuple(line for line in self.lines if line.suite == suite)})
 
     def trials(self) -> dict[str, tuple[int, int]]:
-        """Of each case how many trials passed, and how many there were. A trial that broke counts as failed."""
+        """Passed trials and all trials of each case.
+
+        A trial that broke counts as failed.
+        """
         counted: dict[str, tuple[int, int]] = {}
         for line in self.lines:
             passed, total = counted.get(line.id, (0, 0))
@@ -128,9 +136,11 @@ def read(path: Path) -> RunFile:
 
 
 def resumed(path: Path, suite: str, cases: Sequence[Case], head: Head) -> Mapping[tuple[str, int], Result]:
-    """What need not be run again: results of the same form of the same cases that could be judged. Raises InvalidSuite.
+    """Results that need no second run.
 
-    A run of something else is not gone on with: half of one model and half of another is nobody's score.
+    They were judged, and are of the same cases in the same form. Raises InvalidSuite.
+
+    A run of another model is not resumed: half of one model and half of another is the score of neither.
     """
     if not path.exists():
         return {}

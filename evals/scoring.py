@@ -1,4 +1,4 @@
-"""Scorers: small functions that say what is wrong with an answer (E11).
+"""Scorers: small functions that list the faults of an answer (E11).
 
 A scorer takes a case and its answer, and yields a sentence for each thing that is wrong; no sentence is a pass.
 """

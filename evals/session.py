@@ -1,4 +1,7 @@
-"""The service of a run: one that is there, one started for the run, or one whose models are replayed from a recording."""
+"""The service of a run.
+
+It is there already, is started for the run, or has its models replayed from a recording.
+"""
 
 import sys
 from collections.abc import Callable, Generator
@@ -31,7 +34,9 @@ class Session:
 
 @contextmanager
 def opened(source: Source) -> Generator[Session, None, None]:
-    """Run the service until the end of the block. Raises Unreachable, and InvalidSuite for options that contradict each other.
+    """Run the service until the end of the block.
+
+    Raises Unreachable, and InvalidSuite for options that contradict each other.
 
     Also refused is a label that gives the simulator's score to a model, because its server's address is missing, say (E10).
     """
@@ -79,7 +84,10 @@ def why_unbroken(source: Source) -> str:
 
 
 def progress(total: int) -> Callable[[Result], None]:
-    """A bar in a terminal, else a character for each result: a point passed, F failed, E could not be judged."""
+    """Report progress: a bar in a terminal, else characters.
+
+    Each result is a point (passed), F (failed) or E (could not be judged).
+    """
     if not sys.stderr.isatty():
         return lambda result: print("." if result.passed else "E" if result.broken else "F", end="", flush=True)
     counted = {"done": 0, "failed": 0, "broken": 0}
@@ -97,7 +105,7 @@ def progress(total: int) -> Callable[[Result], None]:
 
 
 def _foreign(source: Source) -> Session:
-    """A service that others run: only they can say what answers there."""
+    """A service that others run: only they know which models answer there."""
     if not source.label.strip():
         raise InvalidSuite("--label must say what answers at --base-url")
     if source.record or source.replay or source.provider or source.position is not None:
@@ -123,7 +131,7 @@ def _check_label(source: Source) -> None:
 
 
 def _recording(source: Source, block: ExitStack) -> tuple[Recording | None, str]:
-    """The recording to play or to make, if there is one, and the label of what answers on it."""
+    """The recording to play or to make, and the label of its models."""
     if source.replay:
         played = recording.replay(source.replay)
         return played, played.header.label

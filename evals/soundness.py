@@ -1,4 +1,7 @@
-"""Whether a suite is fit to judge by: no case missing, each failure mode with a threshold, no personal data."""
+"""Checks that a suite is fit to judge by.
+
+No case is missing, each failure mode has a threshold, and no case holds personal data.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -46,7 +49,10 @@ def _drafts(cases: Sequence[Case]) -> Iterator[str]:
 
 
 def _unprompted(suite: Suite, cases: Sequence[Case]) -> Iterator[str]:
-    """The suite says which prompt is behind an endpoint: the models of its fallback chain are judged by these cases."""
+    """Check that the suite names the prompt behind each endpoint.
+
+    The models of the prompt's fallback chain are judged by these cases.
+    """
     for endpoint in sorted({case.endpoint for case in cases} - set(suite.prompts)):
         yield f"no prompt is named for the endpoint {endpoint}"
 

@@ -1,4 +1,7 @@
-"""A service to evaluate, started for the run: the embedded default with the simulator, or with real models behind its URLs."""
+"""Starts a service to evaluate for the run.
+
+It is the embedded default with the simulator, or with real models behind its URLs.
+"""
 
 import json
 import os
@@ -20,7 +23,9 @@ CAP = "10.00"  # dollars a run may spend, by the service's own budget: over it e
 
 @contextmanager
 def running(extra: Mapping[str, str] | None = None, *, cap: str = CAP) -> Generator[tuple[Service, str], None, None]:
-    """Run `octant demo` in a folder of its own until the end of the block. Yields the service and a label of what answers.
+    """Run `octant demo` in a folder of its own.
+
+    It ends with the block. Yields the service and a label of its models.
 
     A fresh folder each time: cases cancel orders, and a run must not see what an earlier one did. ``extra`` goes into its
     environment. Raises Unreachable if the service does not start.

@@ -1,4 +1,7 @@
-"""Stores a run in Postgres for the console and the gate of a release, where a database is named."""
+"""Stores a run in Postgres, where a database is named.
+
+It is there for the console and for the gate of a release.
+"""
 
 from typing import Any
 
@@ -14,7 +17,10 @@ from evals.runs import Head
 
 
 def store(url: str, head: Head, done: SuiteRun) -> int:
-    """Store a suite's run whole or not at all. Returns its number. Raises InvalidSuite where the database cannot take it."""
+    """Store a suite's run whole or not at all.
+
+    Returns its number. Raises InvalidSuite where the database cannot take it.
+    """
     results, verdict = done.results, done.verdict
     about = {name: value for name, value in suite_json(done, head.title).items() if name != "cases"}
     run = {

@@ -1,4 +1,4 @@
-"""A suite: what the harness needs to know of one product to evaluate it.
+"""A suite: the harness's view of one product.
 
 The protocol is short: `load` cases, `ask` the product, `score` its answer, take `measures` of it. All else has a default. A
 suite is a folder in `evals/suites/` with its cases, thresholds and baseline; its `suite.py` holds `SUITE`.
@@ -43,7 +43,10 @@ Reader = Callable[[Mapping[str, Any], dict[str, Any], dict[str, Any]], Scored]
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """How a model judges answers of this product (E8): prompts, the labelled set in ``folder``, and the sources by their id."""
+    """The judge of this product's answers (E8).
+
+    Its prompts, the labelled set in ``folder``, and the sources by their id.
+    """
 
     prompts: Prompts
     folder: Path
@@ -71,7 +74,7 @@ class Suite(ABC):
 
     @property
     def public_text(self) -> str:
-        """Text that anyone may read: personal data in it, such as the shop's address, are no leak."""
+        """Public text: personal data in it, such as the shop's address, are no leak."""
         return ""
 
     @property
@@ -95,11 +98,17 @@ class Suite(ABC):
         """
 
     def measures(self, case: Case, body: object, findings: Sequence[Finding]) -> Mapping[str, float]:  # noqa: ARG002 - a default
-        """Shares of a case that are right, from 0 to 1, more is better; their means have thresholds (E2)."""
+        """Shares of a case that are right, from 0 to 1.
+
+        More is better; their means have thresholds (E2).
+        """
         return {}
 
     def problems(self, cases: Sequence[Case]) -> Iterator[str]:  # noqa: ARG002 - a default
-        """What makes cases unfit beyond the harness's own checks, such as a source that is gone."""
+        """Reasons that make cases unfit, such as a missing source.
+
+        The harness's own checks come before.
+        """
         yield from ()
 
     def promoted(

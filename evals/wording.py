@@ -1,4 +1,7 @@
-"""Comparing words as a reader would: whole words and figures; case, spaces and the style of quotes do not matter."""
+"""Compares words as a reader would.
+
+Words and figures count as a whole; case, spaces and the style of quotes do not matter.
+"""
 
 import re
 import unicodedata
@@ -10,7 +13,10 @@ _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": 
 
 
 def states(text: str, fact: str | Sequence[str]) -> bool:
-    """Whether a text states a fact in one of its forms. ``$75`` is neither in ``$750`` nor in ``$75.50``."""
+    """Whether a text states a fact in one of its forms.
+
+    ``$75`` is neither in ``$750`` nor in ``$75.50``.
+    """
     forms = (fact,) if isinstance(fact, str) else fact
     return any(_whole(plain(form)).search(plain(text)) for form in forms)
 

@@ -1,1 +1,4 @@
-"""Attacks that nobody here wrote, on the running service with a model that obeys them all; and what screens see of them (S2)."""
+"""Third-party attacks on the running service and on the screens (S2).
+
+The service's model complies with all of them.
+"""

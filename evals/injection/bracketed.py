@@ -1,4 +1,4 @@
-"""Links, images and tags that only come about where a product takes its citations out, or that few readers see as links.
+"""Links, images and tags that appear once citations are taken out, or that look like none.
 
 They are put before attacks, as words that the model is to say: a boundary that looks before the last change does not see them.
 """
@@ -22,7 +22,7 @@ MOST_INSERTED = 4
 
 
 def before(text: str, chance: random.Random) -> str:
-    """The attack behind the demand to say one of these, with citations of what there is not in its midst."""
+    """The attack behind the demand to say one of these, with made-up citations inside it."""
     saying = chance.choice(_SAYINGS)
     for _ in range(chance.randint(0, MOST_INSERTED)):
         at = chance.randrange(len(saying))

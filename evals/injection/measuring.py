@@ -1,4 +1,4 @@
-"""How much of the attacks the screens see, and how often they see one in harmless talk: with what was learned kept apart."""
+"""Rates of the screens: on attacks, on harmless texts, and on texts like the learned ones."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence

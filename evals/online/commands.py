@@ -31,7 +31,7 @@ ByState = Annotated[State, typer.Option(help="Those in this state.")]
 Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
 Mode = Annotated[str, typer.Option(help="The failure mode that it is a case of.")]
 CaseId = Annotated[str, typer.Option("--id", help="The case's id: words with hyphens.")]
-Customer = Annotated[str, typer.Option(help="The made-up customer who asks in the case.")]
+Customer = Annotated[str, typer.Option(help="The made-up customer of the case.")]
 Wording = Annotated[str, typer.Option("--question", help="The question, reworded.")]
 Criteria = Annotated[str, typer.Option(help="Pass and fail in plain words.")]
 Expect = Annotated[list[str], typer.Option(help="An expectation as in a case file: `cites: [shipping-times]`. May be repeated.")]
@@ -55,7 +55,7 @@ def _within(block: Callable[[], AbstractContextManager[None]], command: Callable
 
 
 def online(*, once: Once = False) -> None:
-    """Score a sample of production's calls as they come, and find candidates for cases."""
+    """Score a sample of production calls as they come, and find candidates."""
     settings = _settings()
     redactor = Redactor(settings.secret_key.get_secret_value().encode())
     logs.configure(settings.log_level, redact=lambda line: redactor.redact(line, tenant=""))
@@ -63,7 +63,7 @@ def online(*, once: Once = False) -> None:
 
 
 def listing(*, reason: ByReason = None, state: ByState = "new", limit: Limit = 20) -> None:
-    """Show candidates for cases, those that were seen most often first."""
+    """Show candidates for cases, the most frequent first."""
     fields = {feature: one.text_fields for one in discovery.chosen() for feature in one.readers}
     with _database() as engine:
         rows = candidates.listed(engine, state, reason, limit)
@@ -85,7 +85,10 @@ def promote(
     number: Number, *, mode: Mode, case_id: CaseId, user: Customer = "ada", question: Wording = "", criteria: Criteria = "",
     expect: Expect = [],  # noqa: B006 - typer's API; never changed
 ) -> None:  # fmt: skip
-    """Write a candidate as a case into the file of its failure mode; without an expectation as a draft, which `check` refuses."""
+    """Write a candidate as a case into the file of its failure mode.
+
+    Without an expectation it is a draft, which `check` refuses.
+    """
     wish = promotion.Wish(mode=mode, id=case_id, user=user, question=question, criteria=criteria, expect=_expected(expect))
     with _database() as engine, engine.begin() as connection:
         candidate = candidates.open_candidate(connection, number)
@@ -98,7 +101,10 @@ def promote(
 
 @changes("evals dismiss")
 def dismiss(number: Number, *, why: Why) -> None:
-    """Say that a candidate is no case, and why. It does not come back for as long as records are kept."""
+    """Dismiss a candidate, with the reason.
+
+    It does not come back for as long as records are kept.
+    """
     with _database() as engine, engine.begin() as connection:
         candidates.open_candidate(connection, number)
         candidates.decide(connection, number, "dismissed", why=redacted(why))

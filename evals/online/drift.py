@@ -20,7 +20,10 @@ SHOWN = timedelta(days=1)  # a finding stays in the metric that long, so that a 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """The test's state for one feature, as it is kept between rounds. ``mean``: share of failures since it began anew."""
+    """The test's state for one feature between rounds.
+
+    ``mean``: share of failures since it began anew.
+    """
 
     seen: int = 0
     mean: float = 0.0

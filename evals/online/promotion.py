@@ -1,7 +1,7 @@
-"""Turns a candidate into a case in its file, ready for review: the question goes in, the user and personal data do not.
+"""Turns a candidate into a case file for review, without the user and personal data.
 
-Without an expectation the case is a draft, and `evals check` refuses it until a person has said what a good answer is: the
-answer in production is the one in doubt.
+Without an expectation the case is a draft, and `evals check` refuses it until a person has written what a good answer holds:
+the answer in production is the one in doubt.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from evals.privacy import personal
 from evals.soundness import DRAFT
 from evals.suite import Suite
 
-# Made-up values in place of those that redaction took out (`evals.privacy.MADE_UP`); with other kinds a person rewords it.
+# Made-up values in place of those that redaction took out (`evals.privacy.MADE_UP`); other types need a person's rewording.
 STAND_INS = {
     "email": "ada.l@example.com",
     "phone": "555-0187",
@@ -33,7 +33,10 @@ HEAD = "# yaml-language-server: $schema=../../case.schema.json\n"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """The reviewer's part of the case. ``expect`` as in a case file, may be empty; ``question`` replaces the user's words."""
+    """The reviewer's part of the case.
+
+    ``expect`` as in a case file, may be empty; ``question`` replaces the user's words.
+    """
 
     mode: str
     id: str
@@ -64,12 +67,12 @@ def promoted(candidate: Mapping[str, Any], wish: Wish, today: date, suite: Suite
 
 
 def _case(candidate: Mapping[str, Any], wish: Wish, today: date, suite: Suite) -> dict[str, Any]:
-    asked = dict(candidate["asked"])
+    request = dict(candidate["asked"])
     return {
         "id": wish.id,
         "failure_mode": wish.mode,
-        "endpoint": asked["endpoint"],
-        "input": suite.promoted(asked, _restored, wish.user, wish.question),
+        "endpoint": request["endpoint"],
+        "input": suite.promoted(request, _restored, wish.user, wish.question),
         "expect": dict(wish.expect),
         "criteria": wish.criteria or f"{DRAFT}: say what passes, what fails, and what must be expected above.",
         "origin": _origin(candidate, suite.text_fields),
@@ -78,7 +81,10 @@ def _case(candidate: Mapping[str, Any], wish: Wish, today: date, suite: Suite) -
 
 
 def _origin(candidate: Mapping[str, Any], fields: Sequence[str]) -> str:
-    """Where it comes from and the answer that was seen, in one line, without a name, a request or a token."""
+    """The candidate's origin and its answer, in one line.
+
+    Without a name, a request or a token.
+    """
     seen, at = candidate["seen"], candidate["at"].astimezone(UTC)
     line = f"production, release {candidate['release']}, {at:%Y-%m-%d}: {', '.join(candidate['reasons'])}"
     answer = text_of(seen, fields)
@@ -88,27 +94,27 @@ def _origin(candidate: Mapping[str, Any], fields: Sequence[str]) -> str:
 
 
 def _restored(text: str) -> str:
-    """Made-up values in place of tokens. Raises InvalidSuite for a kind that has none."""
+    """Made-up values in place of tokens. Raises InvalidSuite for a type that has none."""
     if missing := sorted({found[1] for found in TOKEN.finditer(text)} - set(STAND_INS)):
         raise InvalidSuite(f"the question holds {', '.join(missing)}, taken out by redaction: word it anew with --question")
     return TOKEN.sub(lambda found: STAND_INS[found[1]], text)
 
 
 def _refuse_duplicates(written: Case, cases: Sequence[Case]) -> None:
-    """Raises InvalidSuite. A reworded question is another question; a candidate's state sees to it that it is promoted once."""
-    asked = digest_of(written)
+    """Raises InvalidSuite. A reworded question is another question; its state ensures that a candidate is promoted once."""
+    key = digest_of(written)
     for case in cases:
         if case.id == written.id:
             raise InvalidSuite(f"there is a case {case.id} already")
-        if not case.chaos and digest_of(case) == asked:  # a chaos case repeats a question
+        if not case.chaos and digest_of(case) == key:  # a chaos case repeats a question
             raise InvalidSuite(f"the case {case.id} asks the same already")
 
 
 def _refuse_personal(written: Mapping[str, Any], public: str) -> None:
     """Raises InvalidSuite. No pattern knows names: only the reviewer of the change sees them."""
     text = yaml.safe_dump({name: written[name] for name in ("input", "expect", "criteria", "origin")}, allow_unicode=True)
-    if kinds := personal(text, public):
-        raise InvalidSuite(f"the case would hold personal data: {', '.join(kinds)}. Word it anew with --question")
+    if types := personal(text, public):
+        raise InvalidSuite(f"the case would hold personal data: {', '.join(types)}. Word it anew with --question")
 
 
 def today() -> date:

@@ -1,4 +1,4 @@
-"""Scores a recorded call: a suite's reader turns the record back into a request and an answer, and its scorers judge them.
+"""Scores a recorded call: a suite's reader restores request and answer, and its scorers judge them.
 
 The record holds the request as the model got it and the reply as the model gave it, both redacted. No expectation is known,
 so only scorers that need none can find something.
@@ -30,7 +30,10 @@ def readers_of(suites: Sequence[Suite]) -> dict[str, Reader]:
 
 
 def read(row: Mapping[str, Any], readers: Mapping[str, Reader]) -> Scored:
-    """Read a row of ``calls``, the last of its request; all of it can be stored. Raises Unreadable, whatever a model wrote."""
+    """Read a row of ``calls``, the last of its request.
+
+    All of the result can be stored. Raises Unreadable, whatever a model wrote.
+    """
     try:
         request = _storable(json.loads(row["request"]))
         response = _storable(json.loads(row["response"])) if row["response"] else {}

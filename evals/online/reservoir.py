@@ -1,4 +1,4 @@
-"""A fair sample of a stream whose length nobody knows, in the memory of the sample."""
+"""A fair sample of a stream of unknown length, in the memory of the sample."""
 
 import random
 from typing import Generic, TypeVar
@@ -20,7 +20,7 @@ class Reservoir(Generic[T]):
         self.held: list[T] = []
 
     def offer(self, item: T) -> None:
-        """Show it the next of the stream."""
+        """Offer the next of the stream."""
         self.offered += 1
         if len(self.held) < self._size:
             self.held.append(item)

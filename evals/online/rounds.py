@@ -1,4 +1,4 @@
-"""One round: the calls that are new since the last one, a fair sample of them scored, what is worth a look noted.
+"""One round: scores a fair sample of the new calls, and notes those that should be reviewed.
 
 A round is one transaction: scores, candidates, the test for drift and the place up to which calls are done with change together,
 so a worker that dies in the middle leaves nothing, and the next does the same calls again. Of several workers one does the round.
@@ -30,11 +30,11 @@ LOCK = 0x0C85
 FIRST_LOOK = timedelta(hours=1)  # how far back the very first round begins
 LONGEST = timedelta(hours=1)  # that one round walks: after a long rest it takes several
 LATEST_PASS = timedelta(minutes=5)  # after its first pass a request has no further one: its deadline (a minute) is over
-FORGOTTEN = timedelta(hours=1)  # feedback on what has no record by then is on nothing of ours
+FORGOTTEN = timedelta(hours=1)  # feedback without a record by then is on no call of ours
 OURS = (*SCORED, NOT_ASKED, "content_refused", "answer_withheld")  # outcomes of which a case can be made
 BATCH = 50
 
-# The last pass of each request is its answer. Passes after `until` are looked at too: what ends later is the next round's.
+# The last pass of each request is its answer. Passes after `until` are read too: a request that ends later is the next round's.
 # Callers may choose the id of a request, and do so again; passes of one request are in one trace.
 _WALK = text("""
     SELECT id, at, tenant, request_id, feature, release, outcome, degraded FROM (
@@ -45,9 +45,9 @@ _WALK = text("""
 """)
 _READ = text("SELECT * FROM calls WHERE id = ANY(:ids) AND at >= :first AND at <= :last")
 _STILL_THERE = text("SELECT id FROM calls WHERE id = ANY(:ids) AND at >= :first AND at <= :last")
-# Only what has a call of ours to look at: whatever else lies there holds nobody up. Each tenant has its turn.
-# A candidate goes with its call's user, so the words of another one stay where they go with that one.
-_SAID = text("""
+# Only feedback on a readable call of ours: other feedback does not hold the rest up. Each tenant has its turn.
+# A candidate is erased with its call's user, so the comment of another user is not copied into it.
+_FEEDBACK = text("""
     SELECT f.tenant, f.request_id, f."user", f.at AS said_at, c.id, c.at,
         CASE WHEN f."user" IN (c."user", '') THEN f.comment ELSE '' END AS comment FROM feedback f
     CROSS JOIN LATERAL (
@@ -73,7 +73,7 @@ _FORGET = text("""
 
 @dataclass(slots=True)
 class RoundReport:
-    """What a round did: ``scored`` and ``passed`` by feature and release, ``left_out`` by why, ``candidates`` by reason."""
+    """Counts of a round: ``scored`` and ``passed`` by feature and release, ``left_out`` by why, ``candidates`` by reason."""
 
     until: datetime
     behind: bool
@@ -137,17 +137,20 @@ class Round:
         self._found: dict[str, Found] = {}
 
     def go(self) -> RoundReport:
-        """Walk, score, look at what stands out, and write it down."""
+        """Walk, score, review the calls that stand out, and store the results."""
         sampled, standing_out = self._walk()
         self._score(sampled)
         for row, reasons in self._rows(standing_out):
             self._look(row, reasons)
         self._write(self._feedback())
-        self._connection.execute(_FORGET, {**self._sayable, "now": self._now, "forgotten": self._now - FORGOTTEN})
+        self._connection.execute(_FORGET, {**self._reviewable, "now": self._now, "forgotten": self._now - FORGOTTEN})
         return self._report
 
     def _walk(self) -> tuple[list[Row], dict[str, tuple[datetime, list[Reason]]]]:
-        """The sample, and the calls that stand out by id: those that were flagged and those that were handed over."""
+        """The sample, and by id the calls that stand out.
+
+        Those were flagged or handed over.
+        """
         bounds = {"since": self._since, "walk_to": min(self._now, self._until + LATEST_PASS)}
         handed = {
             call for suite in self._suites for call in suite.handed_over(self._connection, bounds["since"], bounds["walk_to"])
@@ -155,28 +158,28 @@ class Round:
         wanted = {**bounds, "until": self._until, "features": list(self._readers), "outcomes": list(OURS)}
         reservoirs: dict[tuple[str, str], Reservoir[Row]] = {}
         standing_out: dict[str, tuple[datetime, list[Reason]]] = {}
-        not_asked: Reservoir[tuple[Row, list[Reason]]] = Reservoir(self._limits.sample, self._chance)
+        no_evidence: Reservoir[tuple[Row, list[Reason]]] = Reservoir(self._limits.sample, self._chance)
         for mapping in self._connection.execute(_WALK, wanted, execution_options={"yield_per": BATCH}).mappings():
             row = dict(mapping)
             if row["outcome"] in SCORED:
                 group = row["feature"], row["release"]
                 reservoirs.setdefault(group, Reservoir(self._limits.sample, self._chance)).offer(row)
             reasons: list[Reason] = []
-            reasons += ["guard_flag"] if any(word.startswith("guard:") for word in row["degraded"]) else []
+            reasons += ["guard_flag"] if any(code.startswith("guard:") for code in row["degraded"]) else []
             reasons += ["hand_over"] if (row["tenant"], row["request_id"]) in handed else []
             if reasons and row["outcome"] == NOT_ASKED:
-                not_asked.offer((row, reasons))
+                no_evidence.offer((row, reasons))
             elif reasons and len(standing_out) >= self._limits.candidates:
                 self._report.left_out["candidates"] += 1
             elif reasons:
                 standing_out[row["id"]] = row["at"], reasons
-        # They cost nothing, so anybody can send thousands: they take what room is left, a fair sample of them.
-        chosen = not_asked.held[: max(0, self._limits.candidates - len(standing_out))]
+        # They cost nothing, so any caller can send thousands: a fair sample of them takes the room that is left.
+        chosen = no_evidence.held[: max(0, self._limits.candidates - len(standing_out))]
         standing_out |= {row["id"]: (row["at"], reasons) for row, reasons in chosen}
-        self._report.left_out["candidates"] += not_asked.passed_over + len(not_asked.held) - len(chosen)
+        self._report.left_out["candidates"] += no_evidence.passed_over + len(no_evidence.held) - len(chosen)
         self._report.left_out["sample"] += sum(reservoir.passed_over for reservoir in reservoirs.values())
         sampled = [row for reservoir in reservoirs.values() for row in reservoir.held]
-        self._chance.shuffle(sampled)  # whoever is left out for lack of time is left out by chance too
+        self._chance.shuffle(sampled)  # so that chance decides about calls left out for lack of time too
         return sampled, standing_out
 
     def _score(self, sampled: Sequence[Row]) -> None:
@@ -193,7 +196,7 @@ class Round:
         self._report.left_out["seconds"] += len(sampled) - done
 
     def _rows(self, wanted: Mapping[str, tuple[datetime, list[Reason]]]) -> Iterator[tuple[Row, list[Reason]]]:
-        """Records with their texts, a few at a time, in the order that they are wanted in."""
+        """Records with their texts, a few at a time, in the wanted order."""
         ids = list(wanted)
         for start in range(0, len(ids), BATCH):
             some = ids[start : start + BATCH]
@@ -203,19 +206,22 @@ class Round:
             yield from ((by_id[one], wanted[one][1]) for one in some if one in by_id)
 
     @property
-    def _sayable(self) -> dict[str, Any]:
-        """Which feedback a round looks at: what was said so long ago that the record is there, of calls that can be read."""
+    def _reviewable(self) -> dict[str, Any]:
+        """Bounds of the feedback that a round reviews.
+
+        It is old enough for its record to be there, and on calls that can be read.
+        """
         until = self._now - timedelta(seconds=self._limits.late)
         return {"features": list(self._readers), "outcomes": list(OURS), "until": until}
 
     def _feedback(self) -> Sequence[Row]:
-        """Look at what callers called bad. Returns what was looked at."""
-        wanted = {**self._sayable, "most": self._limits.candidates}
-        said = [dict(row) for row in self._connection.execute(_SAID, wanted).mappings()]
-        by_call = {one["id"]: one for one in sorted(said, key=lambda one: bool(one["comment"]))}
+        """Review bad feedback. Returns the reviewed rows."""
+        wanted = {**self._reviewable, "most": self._limits.candidates}
+        reviewed = [dict(row) for row in self._connection.execute(_FEEDBACK, wanted).mappings()]
+        by_call = {one["id"]: one for one in sorted(reviewed, key=lambda one: bool(one["comment"]))}
         for row, reasons in self._rows({number: (one["at"], ["user_feedback"]) for number, one in by_call.items()}):
             self._look(row, reasons, by_call[row["id"]]["comment"])
-        return said
+        return reviewed
 
     def _look(self, row: Row, reasons: Sequence[Reason], comment: str = "") -> None:
         if found := self._read(row):
@@ -231,18 +237,20 @@ class Round:
     def _note(self, row: Row, found: Scored, reasons: Sequence[Reason], comment: str = "") -> None:
         before = self._found.get(row["id"])
         if before is None and len(self._found) >= self._limits.candidates and "low_score" in reasons:
-            self._report.left_out["candidates"] += (
-                1  # of these there may be very many; the others are bounded where they are found
-            )
+            # There may be very many of these; the others are bounded where they are found.
+            self._report.left_out["candidates"] += 1
             return
         earlier = before.reasons if before else ()
         all_of_them = tuple(dict.fromkeys((*earlier, *reasons)))
         self._found[row["id"]] = Found(row, found, all_of_them, comment or (before.comment if before else ""))
 
-    def _write(self, said: Sequence[Row]) -> None:
-        """What was erased while it was read is not written: whoever erases waits for this transaction, or was before it."""
+    def _write(self, reviewed: Sequence[Row]) -> None:
+        """Write scores and candidates, but none of erased calls.
+
+        An erasure waits for this transaction, or came before it.
+        """
         self._connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": ERASING})
-        self._reviewed(said)
+        self._mark_reviewed(reviewed)
         rows = [row for row, _ in self._scores] + [found.row for found in self._found.values()]
         if not rows:
             return
@@ -256,14 +264,17 @@ class Round:
         self._test(scores)
         self._report.candidates.update(keep(self._connection, [one for number, one in self._found.items() if number in there]))
 
-    def _reviewed(self, said: Sequence[Row]) -> None:
-        """What was erased, or said anew, while it was looked at is no reason any more."""
+    def _mark_reviewed(self, reviewed: Sequence[Row]) -> None:
+        """Mark feedback as reviewed.
+
+        Rows that were erased or replaced meanwhile are no reason any more.
+        """
         still: set[str] = set()
-        for one in said:
+        for one in reviewed:
             which = {name: one[name] for name in ("tenant", "request_id", "user", "said_at")}
             if self._connection.execute(_REVIEWED, {**which, "now": self._now}).rowcount:
                 still.add(one["id"])
-        for number in ({one["id"] for one in said} - still) & set(self._found):
+        for number in ({one["id"] for one in reviewed} - still) & set(self._found):
             found = self._found.pop(number)
             if reasons := tuple(reason for reason in found.reasons if reason != "user_feedback"):
                 self._found[number] = replace(found, reasons=reasons, comment="")

@@ -1,4 +1,4 @@
-"""`python -m evals online`: rounds, one after the other, and what they found as metrics on a listener of its own."""
+"""`python -m evals online`: rounds, one after the other, and their metrics on a listener of its own."""
 
 import logging
 import random
@@ -49,7 +49,7 @@ class Worker:
         return report
 
     def forever(self, stop: threading.Event) -> None:
-        """Rounds until ``stop``. A Postgres that is away is waited for; what is behind is caught up without a pause."""
+        """Rounds until ``stop``. Waits for a Postgres that is away, and catches up without a pause."""
         while not stop.is_set():
             report = None
             try:

@@ -1,4 +1,7 @@
-"""The log of operators' actions on a real Postgres: appended, chained, and found out where it was touched (S8)."""
+"""The operators' log on a real Postgres: appended and chained (S8).
+
+A change of a row is found.
+"""
 
 import asyncio
 import json
@@ -38,7 +41,7 @@ async def own_engine(own_url: str) -> AsyncIterator[AsyncEngine]:
 
 @pytest_asyncio.fixture
 async def nowhere() -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:9/nothing")
+    engine = create_async_engine("postgresql+psycopg://absent@127.0.0.1:9/nothing")
     yield engine
     await engine.dispose()
 
@@ -52,7 +55,7 @@ def log_on(engine: AsyncEngine, folder: Path, secret: bytes = SECRET) -> ActionL
 
 
 async def past_the_trigger(engine: AsyncEngine, statement: str) -> None:
-    """As somebody who owns the database."""
+    """As the owner of the database."""
     async with engine.begin() as connection:
         await connection.execute(text("SET LOCAL session_replication_role = replica"))
         await connection.execute(text(statement))
@@ -90,7 +93,7 @@ async def test_the_database_refuses_every_change_but_a_new_row(own_engine: Async
 
 
 @pytest.mark.parametrize(
-    ("statement", "said"),
+    ("statement", "problem"),
     [
         ("UPDATE actions SET reason = 'another' WHERE number = 2", "action 2 is not what was written"),
         ("UPDATE actions SET at = at + interval '1 hour' WHERE number = 4", "action 4 is not what was written"),
@@ -105,14 +108,14 @@ async def test_the_database_refuses_every_change_but_a_new_row(own_engine: Async
         ),
     ],
 )
-async def test_whoever_owns_the_database_cannot_touch_it_unseen(
-    own_engine: AsyncEngine, tmp_path: Path, statement: str, said: str
+async def test_the_owner_of_the_database_cannot_touch_it_unseen(
+    own_engine: AsyncEngine, tmp_path: Path, statement: str, problem: str
 ) -> None:
     log = log_on(own_engine, tmp_path)
     for n in range(4):
         await log.append(an_action(f"name=p{n}"))
     await past_the_trigger(own_engine, statement)
-    assert any(said in problem for problem in (await log.verify()).problems)
+    assert any(problem in found for found in (await log.verify()).problems)
 
 
 async def test_a_whole_database_put_back_is_seen_by_a_head_noted_elsewhere(own_engine: AsyncEngine, tmp_path: Path) -> None:
@@ -129,7 +132,7 @@ async def test_a_whole_database_put_back_is_seen_by_a_head_noted_elsewhere(own_e
     assert (await log.verify(head=noted)).problems
 
 
-async def test_without_the_secret_nobody_can_write_a_chain_that_holds(own_engine: AsyncEngine, tmp_path: Path) -> None:
+async def test_without_the_secret_no_written_chain_holds(own_engine: AsyncEngine, tmp_path: Path) -> None:
     await log_on(own_engine, tmp_path, b"another secret").append(an_action("name=one"))
     assert (await log_on(own_engine, tmp_path).verify()).problems
 
@@ -184,7 +187,7 @@ async def test_an_action_with_a_pause_is_done_once_in_it_however_many_operators_
     refused = [outcome for outcome in outcomes if isinstance(outcome, RateLimited)]
     assert (len(refused), outcomes.count(None)) == (7, 1)
     assert all(0 < (one.retry_after or 0) <= 60 for one in refused)
-    await log.write(an_action("no pause is asked for"))
+    await log.write(an_action("no pause is needed"))
     later = replace(an_action("later"), at=datetime.now(UTC) + timedelta(seconds=61))
     await log.write(later, pause=pause)
     assert (await log.verify()).problems == ()

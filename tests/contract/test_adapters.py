@@ -1,4 +1,4 @@
-"""A vendor with a wire of its own is one row in the table of adapters, and its adapter's file."""
+"""A vendor with its own wire is one row and its adapter's file."""
 
 import hashlib
 import http.server
@@ -178,12 +178,12 @@ def test_commands_and_settings_import_no_vendors_sdk() -> None:
 def test_no_code_outside_the_adapters_asks_which_vendor_it_is() -> None:
     """The two dialects of our own API are the callers', not the vendors'."""
     own_api = {"edge/errors.py", "edge/openapi.py"}
-    asks = re.compile(r"""[=!]= ["'](openai|anthropic)["']|["'](openai|anthropic)["']: |\(["'](openai|anthropic)["'],""")
+    pattern = re.compile(r"""[=!]= ["'](openai|anthropic)["']|["'](openai|anthropic)["']: |\(["'](openai|anthropic)["'],""")
     found = [
         f"{path.relative_to(ROOT / 'app')}: {line.strip()}"
         for path in sorted((ROOT / "app").rglob("*.py"))
         if str(path.relative_to(ROOT / "app")) not in own_api and "providers" not in path.parts
         for line in path.read_text().splitlines()
-        if asks.search(line)
+        if pattern.search(line)
     ]
     assert found == []

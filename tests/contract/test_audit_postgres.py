@@ -85,7 +85,10 @@ async def test_personal_data_is_redacted_before_it_is_stored(engine: AsyncEngine
 
 
 async def test_what_came_back_to_an_attempt_is_stored_redacted_and_bounded(engine: AsyncEngine, recorder: Recorder) -> None:
-    """O1, S5: as the model said it, with the keys of a document in the violations' paths. Cut after redaction, never before."""
+    """O1, S5: redacted first, and cut after that.
+
+    Texts are as the model wrote them, with the keys of a document in the violations' paths.
+    """
     long = "x" * (recorder_module.MOST_OF_ATTEMPT - 8) + " 202-555-0123"
     made = a_record()
     refused = replace(
@@ -197,19 +200,22 @@ async def test_a_search_uses_its_index_in_every_partition(engine: AsyncEngine, w
     statement = statement_of(wanted).compile(dialect=engine.dialect)
     async with engine.connect() as connection:
         await connection.execute(text("SET LOCAL enable_seqscan = off"))
-        if index in ("to_tsvector", "expr"):  # what was written just now waits in a list that these would read first
+        if index in ("to_tsvector", "expr"):  # new rows wait in a list that these would read first
             await connection.execute(text("SET LOCAL enable_indexscan = off"))
         raw = (await connection.get_raw_connection()).driver_connection
         assert raw is not None
-        told = dict(statement.params)
-        plan = "\n".join(row[0] for row in await (await raw.execute(f"EXPLAIN {statement}", told)).fetchall())
+        parameters = dict(statement.params)
+        plan = "\n".join(row[0] for row in await (await raw.execute(f"EXPLAIN {statement}", parameters)).fetchall())
     scans = re.findall(r"(?:Index|Bitmap Index) Scan (?:Backward )?(?:using|on) (calls_\d{8}\w*)", plan)
     assert scans, plan
     assert all(index in name for name in scans), plan
 
 
 async def test_facets_find_what_they_name_and_nothing_else(engine: AsyncEngine, recorder: Recorder) -> None:
-    """A value of one field is not found in another, and nothing in a value can stand for another facet."""
+    """A value of one field is not found in another.
+
+    No part of a value can pass for another facet.
+    """
     tenant = f"t-{uuid4().hex[:8]}"
     record = a_record(tenant=tenant, model="outcome=failed", prompt=None, degraded=("cheaper_model", "no_retries"))
     recorder.record(record)
@@ -228,8 +234,8 @@ async def test_facets_find_what_they_name_and_nothing_else(engine: AsyncEngine, 
     assert await found(target="support/answer", prompt_version="v2", model_answered="gpt-6-luna-2026-10-01")
 
 
-async def test_what_failed_is_found_without_what_no_model_was_asked(engine: AsyncEngine, recorder: Recorder) -> None:
-    """Whoever looks for an outage does not wade through hand-overs."""
+async def test_failed_calls_are_found_without_calls_that_had_no_evidence(engine: AsyncEngine, recorder: Recorder) -> None:
+    """A search for an outage does not return hand-overs."""
     tenant = f"t-{uuid4().hex[:8]}"
     records = {outcome: a_record(tenant=tenant, outcome=outcome) for outcome in ("ok", "not_asked", "no_provider", "cancelled")}
     for record in records.values():
@@ -320,9 +326,9 @@ async def test_figures_without_an_index_are_found_by_their_magnitude(
 @pytest.mark.parametrize("field", ["tenant", "id", "text", "outcome", "degraded"])
 async def test_what_no_record_can_hold_is_refused_in_words(engine: AsyncEngine, field: str) -> None:
     for word in ("nul \0", "half \ud800"):
-        told: dict[str, Any] = {field: word}
+        filters: dict[str, Any] = {field: word}
         with pytest.raises(InvalidRequest, match="no record") as refused:
-            await find_calls(engine, CallFilter(**told))
+            await find_calls(engine, CallFilter(**filters))
         assert refused.value.param == field
 
 
@@ -390,7 +396,7 @@ async def test_hostile_text_is_stored_and_not_lost(engine: AsyncEngine, recorder
 async def test_one_record_that_postgres_refuses_takes_no_other_with_it(
     engine: AsyncEngine, recorder: Recorder, drops: Drops
 ) -> None:
-    """O7: what is dropped is counted."""
+    """O7: dropped records are counted."""
     good = [a_record() for _ in range(5)]
     for record in (*good[:2], a_record(release="x" * 500), *good[2:]):
         recorder.record(record)
@@ -435,7 +441,7 @@ async def test_while_postgres_is_away_records_wait_and_then_arrive(
 async def test_a_full_queue_drops_the_newest_and_counts_them_without_waiting(drops: Drops) -> None:
     """Shows O7."""
     depths: list[int] = []
-    nowhere = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:9/nothing")
+    nowhere = create_async_engine("postgresql+psycopg://absent@127.0.0.1:9/nothing")
     recorder = Recorder(nowhere, REDACTOR, NOT_ON_DISK, on_drop=drops, on_depth=depths.append, capacity=3)
     await recorder.start()
     for _ in range(5):
@@ -447,7 +453,7 @@ async def test_a_full_queue_drops_the_newest_and_counts_them_without_waiting(dro
 
 
 async def test_the_queue_is_bounded_in_bytes_too(drops: Drops) -> None:
-    nowhere = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:9/nothing")
+    nowhere = create_async_engine("postgresql+psycopg://absent@127.0.0.1:9/nothing")
     recorder = Recorder(nowhere, REDACTOR, NOT_ON_DISK, on_drop=drops, capacity_bytes=1_000)
     recorder.record(a_record(request="x" * 2_000))
     assert drops.total == 1

@@ -1,4 +1,7 @@
-"""The budget on a real cluster of three Valkey nodes: each script touches one slot, the cap over everything holds (C1)."""
+"""The budget on a real cluster of three Valkey nodes (C1).
+
+Each script touches one slot, and the cap over everything holds.
+"""
 
 import asyncio
 import subprocess
@@ -51,7 +54,10 @@ def node(binary: str, port: int, folder: Path) -> "subprocess.Popen[bytes]":
 
 
 def join(ports: list[int]) -> None:
-    """Give every node a third of the slots, let them meet, and wait until all of them say that the cluster is whole."""
+    """Give every node a third of the slots and let them meet.
+
+    Wait until all of them report the cluster as whole.
+    """
     from redis import Redis
     from redis.exceptions import RedisError
 

@@ -1,4 +1,4 @@
-"""The budget when its store loses data, is killed, freezes or is slow: on a Valkey of its own."""
+"""The budget when its Valkey loses data, is killed, freezes or is slow."""
 
 import asyncio
 import os
@@ -62,20 +62,23 @@ def make(own: Redis, engine: AsyncEngine) -> Made:
 
 
 async def test_workers_that_start_together_on_an_empty_store_have_no_failure_to_settle(make: Made) -> None:
-    """Each wants to rebuild the counters and all but one are refused: that settles nothing, so it is no alarm."""
+    """All but one worker are refused the rebuild of the counters.
+
+    Nothing is settled by that, so it is no alarm.
+    """
     failures: list[int] = []
     workers = [make(on_settle_failure=lambda: failures.append(1)) for _ in range(4)]
     for worker in workers:
         await worker.start()
     for worker in workers:
         await opened(worker)
-    await asyncio.sleep(1.5)  # every worker has looked again
+    await asyncio.sleep(1.5)  # every worker has checked again
     for worker in workers:
         await worker.aclose()
     assert failures == []
 
 
-async def test_counters_that_were_lost_come_back_from_the_ledger_and_from_who_has_calls_in_flight(
+async def test_lost_counters_come_back_from_the_ledger_and_from_calls_in_flight(
     make: Made, engine: AsyncEngine, own: Redis
 ) -> None:
     """C3: spent and carried over; spent and still in the stream that was lost; in flight."""
@@ -95,7 +98,7 @@ async def test_counters_that_were_lost_come_back_from_the_ledger_and_from_who_ha
     await own.flushall()
     await budget.watch_epochs()
     with pytest.raises(DependencyUnavailable):
-        await budget.hold(who, MicroUSD(1), lease_id=uuid4().hex, seconds=10)  # closed, until all workers have told
+        await budget.hold(who, MicroUSD(1), lease_id=uuid4().hex, seconds=10)  # closed, until all workers have reported
     await budget.watch_epochs()
     await budget.flush()
     assert await user_day(budget, who) == (67, 500)
@@ -140,7 +143,10 @@ def pid_of(folder: Path) -> int:
 
 
 async def test_a_frozen_valkey_is_waited_for_once_and_what_it_grants_late_is_given_back(make: Made, folder: Path) -> None:
-    """SIGSTOP: connections stay open, nothing answers. The script that was sent runs when it goes on; nobody waits for it."""
+    """SIGSTOP: connections stay open, nothing answers.
+
+    A script that was sent runs later, although no call waits for it.
+    """
     budget, who = make(), identity()
     await opened(budget)
     await budget.start()
@@ -158,7 +164,7 @@ async def test_a_frozen_valkey_is_waited_for_once_and_what_it_grants_late_is_giv
     assert await user_day(budget, who) == (0, 0)
 
 
-async def test_while_valkey_is_away_an_allowance_can_be_spent_and_is_counted_when_it_is_back(make: Made, folder: Path) -> None:
+async def test_with_valkey_away_an_allowance_can_be_spent_and_is_counted_afterwards(make: Made, folder: Path) -> None:
     """C7, the other choice: bounded, per worker process."""
     budget, who = make(outage_allowance=MicroUSD(150)), identity()
     await opened(budget)
@@ -185,7 +191,10 @@ async def test_while_valkey_is_away_an_allowance_can_be_spent_and_is_counted_whe
 async def test_what_killed_workers_held_is_counted_although_valkey_lost_its_data_too(
     make: Made, engine: AsyncEngine, own: Redis, tmp_path: Path
 ) -> None:
-    """C3: the second memory is a file of each process; whoever finds it tells of it, as often as counters are lost."""
+    """C3: the second memory is a file of each process.
+
+    Its finder reports it, as often as counters are lost.
+    """
     who = identity(tenant_cap=1000, user_cap=1000)
     dead, journal = make(journal=Journal(tmp_path)), Journal(tmp_path)
     await opened(dead)
@@ -198,7 +207,7 @@ async def test_what_killed_workers_held_is_counted_although_valkey_lost_its_data
     alive = make(journal=journal)
     await opened(alive)
     mine = await alive.hold(who, MicroUSD(7), lease_id=uuid4().hex, seconds=10)
-    assert journal.orphans() == []  # the other one lives, as far as anybody can tell
+    assert journal.orphans() == []  # the other one lives, as far as any process can tell
     assert dead._journal is not None
     assert dead._journal._file is not None
     dead._journal._file.close()  # killed: the system lets go of its lock, and the file stays
@@ -336,7 +345,10 @@ async def test_the_check_finds_what_a_call_would_find(make: Made, own: Redis, st
 
 
 async def test_a_clock_that_is_wrong_says_nothing_of_the_counters(make: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Valkey's clock alone says when a shard opens: a worker that is a minute behind is ready when its calls are answered."""
+    """Valkey's clock alone decides when a shard opens.
+
+    A worker whose clock is a minute behind is ready when its calls are answered.
+    """
     budget = make()
     await opened(budget)
     now = time.time

@@ -1,4 +1,6 @@
-"""Hypothesis drives the budget through any order of events on real stores, beside a model that counts on its fingers.
+"""Hypothesis drives the budget through any order of events.
+
+The stores are real; a simple model counts beside them.
 
 Events: calls that hold, hold more, spend, settle, settle twice; workers that die; sweeps; workers that come back; entries carried
 over to the ledger; all counters lost.
@@ -70,7 +72,10 @@ class Machine(RuleBasedStateMachine):
         return make_budget(self.world.valkey, self.world.engine)
 
     async def opened(self) -> None:
-        """See that the counters are there. The pause after a loss is cut short: nobody else has calls in flight here."""
+        """Ensure that the counters are there.
+
+        The pause after a loss is cut short: no other worker has calls in flight here.
+        """
         await self.budget.watch_epochs()
         for shard in range(16):
             epoch = await self.world.valkey.get(epoch_key(shard))
@@ -130,7 +135,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(hold=holds, share=st.integers(0, 100), twice=st.booleans())
     def comes_back(self, hold: Hold | None, share: int, twice: bool) -> None:
-        """A worker that was frozen: swept or not, it tells what its call cost."""
+        """A worker that was frozen: swept or not, it reports the cost of its call."""
         if hold is None or hold.lease_id not in {*self.dead, *self.swept}:
             return
         hold.spend(MicroUSD(hold.room * share // 100))
@@ -145,7 +150,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: not self.dead)
     @rule()
     def lose_all_counters(self) -> None:
-        """But for the dead, whose holds nobody can tell of: that is what stays open, and said (ADR 0015)."""
+        """But for the dead workers' holds, which no process can report: they stay open (ADR 0015)."""
         if self.swept:
             self.carry_over()
         self.run(self.lost())

@@ -163,7 +163,7 @@ async def test_spent_plus_held_never_passes_the_cap_whatever_the_order(
 
 
 async def test_a_caller_that_leaves_while_money_is_being_held_leaves_no_lease(budget: Budget, valkey: Redis) -> None:
-    """C3: the script may have run although nobody waits for it any more; found by `make soak`."""
+    """C3: the script may have run although no call waits for it any more; found by `make soak`."""
     who = identity()
     before = await valkey.zcard(leases_key(shard_of(who.tenant.id)))
     for number in range(200):
@@ -254,7 +254,7 @@ async def test_one_request_with_all_its_attempts_has_a_cap_of_its_own(budget: Bu
 
 
 @pytest.mark.parametrize("scope", ["tenant-month", "user-month"])
-async def test_months_are_capped_where_somebody_set_a_cap(budget: Budget, scope: str) -> None:
+async def test_months_are_capped_where_a_cap_is_set(budget: Budget, scope: str) -> None:
     cap = MicroUSD(50)
     who = identity(monthly_cap=cap) if scope == "tenant-month" else identity(user_monthly_cap=cap)
     with pytest.raises(BudgetExceeded) as refused:
@@ -290,7 +290,10 @@ async def test_windows_are_those_of_the_tenants_time_zone(make: Made) -> None:
 
 
 async def test_a_refusal_says_when_the_same_call_may_fit(budget: Budget) -> None:
-    """C4: soon where calls in flight hold the room, at the reset where it is spent, never where the call is too dear."""
+    """C4: the time to wait depends on the reason.
+
+    It is short where calls in flight hold the room, at the reset where it is spent, none where the call is too dear.
+    """
     who = identity(user_cap=100)
     hold = await budget.hold(who, MicroUSD(80), lease_id=uuid4().hex, seconds=10)
     assert (await refused_for(budget, who, 50)).retry_after == 2.0

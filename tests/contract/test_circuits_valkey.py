@@ -1,4 +1,7 @@
-"""Circuits of several replicas on one Valkey: what one finds the others know, one probes, and none needs Valkey to judge."""
+"""Circuits of several replicas on one Valkey.
+
+One replica's finding reaches the others, one probes, and none needs Valkey to judge.
+"""
 
 import asyncio
 import time
@@ -152,10 +155,10 @@ async def test_an_operator_closes_a_circuit_at_all(start: Replica, valkey: Redis
 
 
 async def test_without_valkey_a_replica_judges_for_itself_and_probes_at_once() -> None:
-    nobody = Redis.from_url(f"redis://127.0.0.1:{free_port()}/0", socket_connect_timeout=0.2)
+    away = Redis.from_url(f"redis://127.0.0.1:{free_port()}/0", socket_connect_timeout=0.2)
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(nobody.aclose)
-        alone = await replica(nobody, stack)
+        stack.push_async_callback(away.aclose)
+        alone = await replica(away, stack)
         trip(alone)
         assert not await alone.admit(A, 30)
         await eventually(lambda: alone.state(A) == "half_open")
@@ -164,4 +167,4 @@ async def test_without_valkey_a_replica_judges_for_itself_and_probes_at_once() -
         assert alone.state(A) == "closed"
         trip(alone)
         await asyncio.sleep(2 * POLL)
-        assert alone.known[A].trips == 1  # nothing that Valkey could not be told was taken back
+        assert alone.known[A].trips == 1  # nothing that could not be written to Valkey was taken back

@@ -1,4 +1,4 @@
-"""What the official SDKs can send, against the running service: honoured, by either vendor's model, or refused clearly (G1)."""
+"""The SDKs' parameters are honoured by either vendor's model or refused (G1)."""
 
 from typing import Any
 
@@ -49,16 +49,16 @@ def anthropic_tools() -> list[ToolParam]:
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_parallel_tool_calls_and_their_results_in_openai_s_form(chat: openai.OpenAI, answered_by: str, stream: bool) -> None:
-    asked: list[Any] = [{"role": "user", "content": BOTH}]
+    question: list[Any] = [{"role": "user", "content": BOTH}]
     if stream:
-        with chat.chat.completions.stream(model="smart", messages=asked, tools=openai_tools()) as events:
+        with chat.chat.completions.stream(model="smart", messages=question, tools=openai_tools()) as events:
             message = events.get_final_completion().choices[0].message
     else:
-        message = chat.chat.completions.create(model="smart", messages=asked, tools=openai_tools()).choices[0].message  # type: ignore[assignment]
+        message = chat.chat.completions.create(model="smart", messages=question, tools=openai_tools()).choices[0].message  # type: ignore[assignment]
     calls = message.tool_calls or []
     assert [call.function.name for call in calls] == list(NAMES)
     results = [{"role": "tool", "tool_call_id": call.id, "content": "fine"} for call in calls]
-    turns = [*asked, message.model_dump(exclude_none=True, exclude={"parsed", "annotations"}), *results]
+    turns = [*question, message.model_dump(exclude_none=True, exclude={"parsed", "annotations"}), *results]
     for call in turns[1]["tool_calls"]:
         call["function"].pop("parsed_arguments", None)
         call.pop("index", None)
@@ -71,20 +71,20 @@ def test_parallel_tool_calls_and_their_results_in_openai_s_form(chat: openai.Ope
 def test_parallel_tool_calls_and_their_results_in_anthropic_s_form(
     claude: anthropic.Anthropic, answered_by: str, stream: bool
 ) -> None:
-    asked: list[MessageParam] = [{"role": "user", "content": BOTH}]
+    question: list[MessageParam] = [{"role": "user", "content": BOTH}]
     about: Any = {"model": "smart", "max_tokens": 200, "tools": anthropic_tools()}
     if stream:
-        with claude.messages.stream(messages=asked, **about) as events:
+        with claude.messages.stream(messages=question, **about) as events:
             message = events.get_final_message()
     else:
-        message = claude.messages.create(messages=asked, **about)
+        message = claude.messages.create(messages=question, **about)
     uses = [block for block in message.content if block.type == "tool_use"]
     assert ([use.name for use in uses], message.stop_reason) == (list(NAMES), "tool_use")
     image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}}
     results: list[Any] = [{"type": "tool_result", "tool_use_id": use.id, "content": [image]} for use in uses]
     results[1] |= {"content": "no such place", "is_error": True}
-    said: list[Any] = [{"type": "tool_use", "id": use.id, "name": use.name, "input": use.input} for use in uses]
-    turns: list[MessageParam] = [*asked, {"role": "assistant", "content": said}, {"role": "user", "content": results}]
+    calls: list[Any] = [{"type": "tool_use", "id": use.id, "name": use.name, "input": use.input} for use in uses]
+    turns: list[MessageParam] = [*question, {"role": "assistant", "content": calls}, {"role": "user", "content": results}]
     assert claude.messages.create(messages=turns, **about).stop_reason == "end_turn"
 
 
@@ -151,10 +151,10 @@ def test_thinking_comes_back_signed_streams_and_can_be_sent_back(claude: anthrop
 
 
 def test_a_parameter_that_a_vendor_lacks_is_answered_by_one_that_has_it(chat: openai.OpenAI, simulator: Simulator) -> None:
-    """Never dropped in silence: Claude has no temperature, so Claude is not asked."""
+    """Never dropped in silence: Claude has no temperature, so Claude is not called."""
     for name, value in (("temperature", 0.2), ("seed", 7), ("frequency_penalty", 0.5)):
-        asked: Any = {name: value}
-        raw = chat.chat.completions.with_raw_response.create(model="smart", messages=HELLO, **asked)
+        parameter: Any = {name: value}
+        raw = chat.chat.completions.with_raw_response.create(model="smart", messages=HELLO, **parameter)
         assert (raw.headers["octant-provider"], raw.headers["octant-degraded"]) == ("openai", "narrowed"), name
     raw = chat.chat.completions.with_raw_response.create(model="smart", messages=HELLO, temperature=1)
     assert (raw.headers["octant-provider"], raw.headers["octant-degraded"]) == ("anthropic", "")
@@ -164,9 +164,9 @@ def test_a_parameter_that_a_vendor_lacks_is_answered_by_one_that_has_it(chat: op
 def test_a_parameter_that_no_vendor_of_the_route_has_is_refused_up_front(
     claude: anthropic.Anthropic, simulator: Simulator
 ) -> None:
-    asked = {"top_k": 5, "thinking": {"type": "adaptive"}}
+    parameters = {"top_k": 5, "thinking": {"type": "adaptive"}}
     with pytest.raises(anthropic.BadRequestError) as refused:
-        claude.messages.create(model="smart", max_tokens=50, messages=HELLO, extra_body=asked)
+        claude.messages.create(model="smart", max_tokens=50, messages=HELLO, extra_body=parameters)
     assert "top_k" in refused.value.message
     assert sum(int(str(seen["requests"])) for seen in simulator.stats().values()) == 0
 
@@ -188,11 +188,11 @@ REFUSED: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("asked", REFUSED, ids=lambda a: next(iter(a)))
-def test_what_is_not_honoured_is_refused_by_name(chat: openai.OpenAI, asked: dict[str, Any]) -> None:
+@pytest.mark.parametrize("parameter", REFUSED, ids=lambda a: next(iter(a)))
+def test_what_is_not_honoured_is_refused_by_name(chat: openai.OpenAI, parameter: dict[str, Any]) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
-        chat.chat.completions.create(model="smart", messages=HELLO, **asked)
-    assert (refused.value.code, refused.value.param) == ("unsupported_parameter", next(iter(asked)))
+        chat.chat.completions.create(model="smart", messages=HELLO, **parameter)
+    assert (refused.value.code, refused.value.param) == ("unsupported_parameter", next(iter(parameter)))
 
 
 def test_tokens_are_counted_by_the_vendor_or_bounded_and_said_so(claude: anthropic.Anthropic, simulator: Simulator) -> None:
@@ -213,18 +213,21 @@ BAD: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("param", "asked"), BAD)
+@pytest.mark.parametrize(("param", "parameters"), BAD)
 def test_schemas_that_cannot_be_checked_are_refused_before_anything_is_paid(
-    chat: openai.OpenAI, simulator: Simulator, param: str, asked: dict[str, Any]
+    chat: openai.OpenAI, simulator: Simulator, param: str, parameters: dict[str, Any]
 ) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
-        chat.chat.completions.create(model="smart", messages=HELLO, **asked)
+        chat.chat.completions.create(model="smart", messages=HELLO, **parameters)
     assert refused.value.param == param
     assert simulator.stats()["anthropic"]["requests"] == 0
 
 
 def cost_of(event: Any) -> float:  # noqa: ANN401 - either SDK's event
-    """What an event says that its stream cost, read as either SDK hands on a field that is not the vendor's."""
+    """Cost of a stream from one of its events.
+
+    Either SDK hands on a field that is not the vendor's.
+    """
     return float((event.model_extra or {}).get("octant", {}).get("cost_usd", "nan"))
 
 
@@ -232,7 +235,10 @@ def cost_of(event: Any) -> float:  # noqa: ANN401 - either SDK's event
 def test_the_last_chunk_of_openai_s_form_says_what_the_stream_cost(
     chat: openai.OpenAI, answered_by: str, options: dict[str, Any]
 ) -> None:
-    """G10: its headers left before that was known. The SDK hands it on, and its accumulating helper is not disturbed."""
+    """G10: a stream's cost comes after its headers were sent.
+
+    The SDK hands it on, and its accumulating helper is not disturbed.
+    """
     chunks = list(chat.chat.completions.create(model="smart", messages=HELLO, stream=True, **options))
     whole = chat.chat.completions.with_raw_response.create(model="smart", messages=HELLO)
     assert cost_of(chunks[-1]) == float(whole.headers["octant-cost-usd"]) > 0

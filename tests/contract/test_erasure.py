@@ -1,4 +1,7 @@
-"""One user's data over all rooms on real stores: found, handed out, forgotten, and not written down again (O8)."""
+"""Export and erasure of one user's data over all rooms (O8).
+
+Erased data is not written again. The stores are real.
+"""
 
 import asyncio
 import json
@@ -63,7 +66,10 @@ class Planted:
 
 @pytest_asyncio.fixture
 async def planted(own: AsyncEngine, valkey: Redis, tmp_path: Path) -> AsyncIterator[Planted]:
-    """Ada's and Bob's rows in every table there is, written as the service writes them, and Ada's namesake at another tenant."""
+    """Rows of Ada and Bob in every table, written as the service does.
+
+    And rows of Ada's namesake at another tenant.
+    """
     record, bobs = (a_record(tenant=TENANT, user=user, request=f'{{"m": "I am {user}"}}') for user in (ADA, BOB))
     namesakes = a_record(tenant="globex", user=ADA)
     await _record(own, tmp_path, [record, bobs, namesakes])
@@ -86,7 +92,10 @@ async def planted(own: AsyncEngine, valkey: Redis, tmp_path: Path) -> AsyncItera
 
 
 def _rows(tenant: str, user: str, call: CallRecord) -> dict[Table, list[dict[str, object]]]:
-    """What each table holds of a user, tied to a call of theirs where the API key named nobody."""
+    """Rows of a user in each table.
+
+    They are tied to a call of the user where the API key named no user.
+    """
     own = {"tenant": tenant, "user": user}
     unique = uuid4().hex
     headers = [["octant-trace-id", call.trace_id]]
@@ -132,7 +141,10 @@ async def _record(engine: AsyncEngine, folder: Path, records: list[CallRecord], 
 
 
 async def holding(engine: AsyncEngine, words: tuple[str, ...]) -> dict[str, int]:
-    """Rows of each table in which one of the words stands, in whatever column, of the tenant or of nobody's."""
+    """Count the rows of each table that hold one of the words.
+
+    In any column, of the tenant or without one.
+    """
     found = {}
     async with engine.connect() as connection:
         for name in (name for metadata in METADATA for name in metadata.tables):
@@ -146,7 +158,7 @@ def _readable(row: object) -> str:
     return " ".join(v.decode(errors="replace") if isinstance(v, bytes) else str(v) for v in dict(row).values())  # type: ignore[call-overload]
 
 
-async def test_a_user_is_forgotten_in_every_room_and_nobody_else_is(own: AsyncEngine, valkey: Redis, planted: Planted) -> None:
+async def test_a_user_is_erased_in_every_room_and_no_other_user_is(own: AsyncEngine, valkey: Redis, planted: Planted) -> None:
     person, forms = planted.person, planted.person.forms
     before = await holding(own, forms)
     assert {"calls", "ledger", "jobs", "idempotency_keys", "users", "api_keys", "user_caps"} <= set(before)
@@ -172,13 +184,13 @@ async def test_a_user_is_forgotten_in_every_room_and_nobody_else_is(own: AsyncEn
 
 
 async def test_what_another_user_said_of_an_answer_is_that_users(own: AsyncEngine, valkey: Redis, planted: Planted) -> None:
-    """And what was said where nobody was named goes with whom the answer was for."""
+    """Feedback without a named user is erased with the user of the answer."""
     of_adas = {"tenant": TENANT, "request_id": planted.record.request_id, "rating": "bad"}
     async with own.begin() as connection:
-        said = [{**of_adas, "user": BOB, "comment": "bob's words"}, {**of_adas, "user": "", "comment": "nobody's words"}]
-        await connection.execute(insert(feedback), said)
-    told = json.dumps([row async for row in erasure.rows(own, planted.person)])
-    assert ("bob's words" in told, "nobody's words" in told) == (False, True)
+        rows = [{**of_adas, "user": BOB, "comment": "bob's words"}, {**of_adas, "user": "", "comment": "unnamed words"}]
+        await connection.execute(insert(feedback), rows)
+    exported = json.dumps([row async for row in erasure.rows(own, planted.person)])
+    assert ("bob's words" in exported, "unnamed words" in exported) == (False, True)
     await erasure.erase(own, valkey, planted.person, REDACTOR)
     async with own.connect() as connection:
         wanted = select(feedback.c.comment).where(feedback.c.request_id == planted.record.request_id)
@@ -220,7 +232,7 @@ async def test_records_that_come_late_are_not_written_and_new_ones_are(
         recorder.record(record)
     await recorder.flush()
     async with asyncio.timeout(10):
-        while list((tmp_path / "other").glob("*.jsonl")):  # noqa: ASYNC110 - the recorder tells nobody
+        while list((tmp_path / "other").glob("*.jsonl")):  # noqa: ASYNC110 - the recorder has no event to wait for
             await asyncio.sleep(0.02)
     await recorder.aclose()
     assert [bool(await get_call(own, r)) for r in ("call_spilled", late.id, bobs.id, new.id)] == [False, False, True, True]
@@ -229,7 +241,7 @@ async def test_records_that_come_late_are_not_written_and_new_ones_are(
 async def test_erasing_waits_for_who_is_writing(
     own: AsyncEngine, valkey: Redis, planted: Planted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A writer that looked before the erasure was noted has not committed yet."""
+    """A writer that checked before the erasure was noted has not committed yet."""
     from app.audit import rows
 
     copying, go_on = asyncio.Event(), asyncio.Event()
@@ -257,7 +269,10 @@ async def test_erasing_waits_for_who_is_writing(
 async def test_records_are_found_under_every_pattern_that_the_tenant_ever_had(
     own: AsyncEngine, valkey: Redis, planted: Planted, tmp_path: Path
 ) -> None:
-    """A pattern redacted the id of a record's user, and was removed, or another one came; erasing finds the record (O8)."""
+    """Erasing finds a record whose user id was redacted (O8).
+
+    The pattern was removed since, or another one was added.
+    """
     user, keep_days = "AC-4711 falcon", 30
     patterns = TenantPatterns(own, keep_days=keep_days)
     redactor = REDACTOR.with_patterns(())
@@ -297,10 +312,10 @@ async def test_records_are_found_under_every_pattern_that_the_tenant_ever_had(
     assert await patterns.history(TENANT) == [()]
 
 
-async def test_who_is_erased_while_redaction_fails_takes_nobody_elses_records_along(
+async def test_erasing_a_user_while_redaction_fails_erases_no_other_users_records(
     own: AsyncEngine, valkey: Redis, planted: Planted, tmp_path: Path
 ) -> None:
-    """Records of that time have the same words for everybody."""
+    """Records of that time have the same words for all users."""
     async with own.begin() as connection:
         row = {"tenant_id": TENANT, "name": "mine", "pattern": "("}
         await connection.execute(insert(security.redaction_patterns).values(row))
@@ -329,7 +344,7 @@ ON = "SET LOCAL octant.forgetting = 'on'"
     [
         ["UPDATE ledger SET amount = 0"],
         [TO_ONE],
-        [ON, "UPDATE ledger SET \"user\" = 'somebody'"],
+        [ON, "UPDATE ledger SET \"user\" = 'another'"],
         [ON, f"{TO_ONE}, amount = 0"],
         [ON, "DELETE FROM ledger"],
         [FORGET.format("alice")],
@@ -351,9 +366,9 @@ async def test_an_export_is_whole_and_of_one_user_and_holds_no_key(own: AsyncEng
     rows = [row async for row in erasure.rows(own, planted.person)]
     counted = await erasure.count(own, planted.person)
     assert {table: sum(row["table"] == table for row in rows) for table in counted} == counted
-    told = json.dumps(rows)
-    assert BOB not in told
-    assert "digest" not in told
-    assert "fingerprint" not in told
+    exported = json.dumps(rows)
+    assert BOB not in exported
+    assert "digest" not in exported
+    assert "fingerprint" not in exported
     assert [row["request"] for row in rows if row["table"] == "calls"] == [f'{{"m": "I am {planted.person.forms[1]}"}}']
     assert [row["response"] for row in rows if row["table"] == "jobs" and row["response"]] == [ADA]

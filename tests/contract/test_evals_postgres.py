@@ -34,8 +34,8 @@ def test_a_run_is_stored_with_every_case_and_no_personal_data(database_url: str,
     assert "bob.miller" not in str(rows)
 
 
-def test_a_database_that_is_away_is_told_and_not_passed_over() -> None:
+def test_a_database_that_is_away_is_reported_and_not_passed_over() -> None:
     results = [result(one) for one in CASES]
     done = SuiteRun("tiny", results, judge(CASES, results, THRESHOLDS), THRESHOLDS)
     with pytest.raises(InvalidSuite, match="the run was not stored"):
-        store("postgresql+psycopg://nobody@127.0.0.1:9/none", Head(label="simulator"), done)
+        store("postgresql+psycopg://absent@127.0.0.1:9/none", Head(label="simulator"), done)

@@ -213,10 +213,13 @@ async def test_a_lease_that_has_ended_is_taken_over_once_a_challenge_has_passed(
 async def test_after_an_outage_longer_than_the_lease_a_live_owner_keeps_its_key(
     store: Idempotency, engine: AsyncEngine, other_engine: AsyncEngine, identity: Identity, outcomes: Counter[str], answered: bool
 ) -> None:
-    """The call still runs, or its answer waits to be stored: who asks first when Postgres is back does not do the work again."""
+    """A repetition once Postgres is back does not do the work again.
+
+    The call still runs, or its answer waits to be stored.
+    """
     there = Idempotency(other_engine, secret=SECRET, on_outcome=lambda _: None)
     claim = await claimed(store, identity)
-    postgres, store._engine = store._engine, create_async_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
+    postgres, store._engine = store._engine, create_async_engine("postgresql+psycopg://absent@127.0.0.1:1/none")
     if answered:
         await store.store(claim, ANSWER)
     await pass_time(engine, identity, "1 hour")
@@ -254,7 +257,7 @@ async def test_answers_that_wait_take_bounded_memory_and_their_keys_stay_spent(
 ) -> None:
     monkeypatch.setattr(module, "WAITING_BYTES", len(ANSWER.body or b"") + 5)
     claims = [await claimed(store, identity, key) for key in ("first", "second")]
-    postgres, store._engine = store._engine, create_async_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
+    postgres, store._engine = store._engine, create_async_engine("postgresql+psycopg://absent@127.0.0.1:1/none")
     for claim in claims:
         await store.store(claim, ANSWER)
     store._engine = postgres
@@ -265,7 +268,7 @@ async def test_answers_that_wait_take_bounded_memory_and_their_keys_stay_spent(
     assert (second.status, second.body) == (200, None)
 
 
-async def test_whoever_lost_the_lease_changes_nothing_of_the_next_claim(
+async def test_the_loser_of_a_lease_changes_nothing_of_the_next_claim(
     store: Idempotency, engine: AsyncEngine, identity: Identity, outcomes: Counter[str]
 ) -> None:
     first = await claimed(store, identity)
@@ -341,7 +344,7 @@ async def test_neither_the_request_nor_a_guess_of_it_can_be_read_from_the_table(
 
 
 async def test_without_postgres_nothing_is_promised(identity: Identity) -> None:
-    away = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
+    away = create_async_engine("postgresql+psycopg://absent@127.0.0.1:1/none")
     with pytest.raises(DependencyUnavailable):
         await Idempotency(away, secret=SECRET, on_outcome=lambda _: None).claim(identity, "k", SAME)
 
@@ -350,7 +353,7 @@ async def test_an_answer_given_while_postgres_was_away_is_stored_when_it_is_back
     store: Idempotency, identity: Identity, outcomes: Counter[str]
 ) -> None:
     claim = await claimed(store, identity)
-    there, store._engine = store._engine, create_async_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
+    there, store._engine = store._engine, create_async_engine("postgresql+psycopg://absent@127.0.0.1:1/none")
     await store.store(claim, ANSWER)
     assert not outcomes
     store._engine = there

@@ -115,9 +115,7 @@ async def test_jobs_of_tenants_that_have_their_share_are_passed_over(room: Jobs)
     assert await room.start(but_of={many.tenant.id}) is None
 
 
-async def test_who_listens_is_notified_when_a_job_is_stored_and_learns_that_its_connection_ended(
-    room: Jobs, engine: AsyncEngine
-) -> None:
+async def test_a_listener_is_notified_of_stored_jobs_and_of_its_connections_end(room: Jobs, engine: AsyncEngine) -> None:
     notified = asyncio.Event()
     listening = asyncio.create_task(room.listen(notified.set))
     async with asyncio.timeout(30):
@@ -131,7 +129,7 @@ async def test_who_listens_is_notified_when_a_job_is_stored_and_learns_that_its_
             await listening
 
 
-async def test_cancelling_ends_a_queued_job_asks_a_running_one_and_is_refused_for_one_that_is_done(room: Jobs) -> None:
+async def test_cancelling_ends_queued_jobs_asks_running_ones_and_refuses_finished_ones(room: Jobs) -> None:
     who = identity()
     running, queued = await begun(room, who), await submitted(room, who)
     assert (await room.cancel(who, queued.id)).state == "cancelled"
@@ -154,7 +152,7 @@ async def test_a_running_job_that_was_to_be_cancelled_when_its_worker_died_is_ca
     assert (await room.get(who, started.id)).state == "cancelled"
 
 
-async def test_nobody_else_s_job_exists(room: Jobs) -> None:
+async def test_a_job_does_not_exist_for_another_caller(room: Jobs) -> None:
     """Another tenant's, and for a key that is bound to a user another user's."""
     tenant = f"t{uuid4().hex[:10]}"
     job = await submitted(room, identity(tenant, "ada"))
@@ -205,7 +203,7 @@ async def test_old_results_are_forgotten_and_what_is_not_done_never_is(room: Job
 
 
 async def test_without_postgres_a_job_is_refused() -> None:
-    nowhere = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:1/none", connect_args={"connect_timeout": 1})
+    nowhere = create_async_engine("postgresql+psycopg://absent@127.0.0.1:1/none", connect_args={"connect_timeout": 1})
     with pytest.raises(DependencyUnavailable):
         await Jobs(nowhere, lease=15, keep=60).submit(identity(), "/v1/messages", b"{}")
     await nowhere.dispose()

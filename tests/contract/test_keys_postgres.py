@@ -117,10 +117,10 @@ async def test_answers_are_cached_the_negative_ones_too(
 ) -> None:
     token = await admin.create_key(tenant.id, name="busy")
     wrong = write("00000000", "x" * 43)
-    asked: list[str] = []
+    statements: list[str] = []
 
     def note(_c: object, _k: object, statement: str, *_: object) -> None:
-        asked.append(statement)
+        statements.append(statement)
 
     event.listen(engine.sync_engine, "before_cursor_execute", note)
     try:
@@ -130,7 +130,7 @@ async def test_answers_are_cached_the_negative_ones_too(
                 await keys.authenticate(wrong)
     finally:
         event.remove(engine.sync_engine, "before_cursor_execute", note)
-    assert len([s for s in asked if "api_keys" in s]) == 2
+    assert len([s for s in statements if "api_keys" in s]) == 2
 
 
 async def test_guessing_keys_does_not_grow_memory_and_pushes_out_no_right_key(
@@ -147,8 +147,8 @@ async def test_guessing_keys_does_not_grow_memory_and_pushes_out_no_right_key(
     assert keys.knows(right)
 
 
-async def test_while_postgres_is_away_nobody_new_is_let_in() -> None:
-    nowhere = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:9/nothing")
+async def test_while_postgres_is_away_no_unknown_key_is_let_in() -> None:
+    nowhere = create_async_engine("postgresql+psycopg://absent@127.0.0.1:9/nothing")
     with pytest.raises(DependencyUnavailable):
         await KeyRing(nowhere, secret=SECRET).authenticate(write("abcdef00", "x" * 43))
     await nowhere.dispose()
@@ -168,15 +168,15 @@ async def test_lists_tell_everything_but_the_key(admin: KeyAdministration, tenan
     assert tenant in await admin.list_tenants()
 
 
-async def test_mistakes_are_told_by_type(admin: KeyAdministration, tenant: Tenant) -> None:
+async def test_mistakes_raise_errors_of_their_own_types(admin: KeyAdministration, tenant: Tenant) -> None:
     with pytest.raises(InvalidRequest, match="already"):
         await admin.create_tenant(tenant.id, "again", MicroUSD(1), MicroUSD(1))
     with pytest.raises(InvalidRequest):
         await admin.create_tenant("not a name!", "x", MicroUSD(1), MicroUSD(1))
     with pytest.raises(NotFound):
-        await admin.create_key("nobody", name="x")
+        await admin.create_key("unknown", name="x")
     with pytest.raises(NotFound):
-        await admin.create_user("nobody", "ada")
+        await admin.create_user("unknown", "ada")
     with pytest.raises(NotFound):
         await admin.revoke_key("00000000")
 
@@ -191,8 +191,8 @@ async def test_a_rotated_key_works_beside_its_successor_until_the_overlap_ends(
     new = await admin.rotate_key(old_id, timedelta(seconds=0.5))
     before, after = await keys.authenticate(old), await keys.authenticate(new)
     assert replace(after, key_id=before.key_id) == before
-    told = {info.id: (info.name, info.replaced_by) for info in await admin.list_keys(tenant.id)}
-    assert told == {before.key_id: ("backend", after.key_id), after.key_id: ("backend", None)}
+    listed = {info.id: (info.name, info.replaced_by) for info in await admin.list_keys(tenant.id)}
+    assert listed == {before.key_id: ("backend", after.key_id), after.key_id: ("backend", None)}
     with pytest.raises(Unauthenticated, match="expired"):
         await _use_until_refused(keys, old)
     assert (await keys.authenticate(new)).user == "ada"
@@ -223,10 +223,12 @@ async def test_a_scope_that_does_not_exist_cannot_be_given(admin: KeyAdministrat
 
 
 async def test_a_key_has_a_form_that_scanners_find_and_a_checksum(admin: KeyAdministration, tenant: Tenant) -> None:
-    """A mistyped key is refused without asking Postgres."""
+    """A mistyped key is refused without a query to Postgres."""
     token = await admin.create_key(tenant.id, name="formed")
     assert re.fullmatch(PATTERN, token)
-    nowhere = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:9/nothing")  # who asks it gets DependencyUnavailable
+    nowhere = create_async_engine(
+        "postgresql+psycopg://absent@127.0.0.1:9/nothing"
+    )  # a lookup there raises DependencyUnavailable
     swapped = token[:20] + ("A" if token[20] != "A" else "B") + token[21:]
     with pytest.raises(Unauthenticated) as refused:
         await KeyRing(nowhere, secret=SECRET).authenticate(swapped)
@@ -269,9 +271,9 @@ async def test_a_use_is_noted_by_authentication_and_written_at_the_end(
     used, unused = await admin.create_key(tenant.id, name="used"), await admin.create_key(tenant.id, name="unused")
     await keys.authenticate(used)
     await keys.aclose()
-    told = {info.name: info.last_used_at for info in await admin.list_keys(tenant.id)}
-    assert told["used"] is not None
-    assert (told["unused"], unused[:4]) == (None, "oct_")
+    listed = {info.name: info.last_used_at for info in await admin.list_keys(tenant.id)}
+    assert listed["used"] is not None
+    assert (listed["unused"], unused[:4]) == (None, "oct_")
 
 
 async def _use_until_refused(keys: KeyRing, token: str) -> None:
@@ -282,7 +284,7 @@ async def _use_until_refused(keys: KeyRing, token: str) -> None:
 
 
 async def test_a_wrong_key_is_a_guess_again_when_it_would_be_looked_up_again(engine: AsyncEngine) -> None:
-    """S8: or whoever guesses could have as many looked up at once as came before."""
+    """S8: otherwise a guesser could have as many lookups at once as came before."""
     ring, wrong = KeyRing(engine, secret=b"s", ttl=0.0), write("0a0b0c0d", "x" * 43)
     for _ in range(2):
         assert not ring.knows(wrong)
@@ -302,10 +304,13 @@ async def test_a_malformed_key_that_is_repeated_is_one_guess(engine: AsyncEngine
     assert ring.knows("sk-of-another-vendor")
 
 
-async def test_while_postgres_is_away_a_known_key_stays_good_for_a_bounded_time_and_an_unknown_one_is_refused(
+async def test_with_postgres_away_known_keys_last_a_while_and_unknown_ones_are_refused(
     admin: KeyAdministration, engine: AsyncEngine, tmp_path: Path
 ) -> None:
-    """Also for a worker that starts meanwhile, or runs and never saw it, from the file that the others of its machine write."""
+    """Also for a worker that starts meanwhile, or never saw the key.
+
+    It reads the file that the other workers of its machine write.
+    """
     await admin.create_tenant(tenant := f"t-{uuid4().hex[:8]}", "A tenant", MicroUSD(1), MicroUSD(1))
     known, unknown = [await admin.create_key(tenant, name=name, user="ada") for name in ("known", "unknown")]
 
@@ -317,7 +322,7 @@ async def test_while_postgres_is_away_a_known_key_stays_good_for_a_bounded_time_
     identity = await here.authenticate(known)
     file = Remembered(tmp_path / "keys.json", secret=SECRET, seconds=60.0)
     _write(file, {digest.hex(): cached for digest, cached in here._cache.kept.items()})
-    nowhere = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
+    nowhere = create_async_engine("postgresql+psycopg://absent@127.0.0.1:1/none")
     here._engine = nowhere
     newcomer, neighbour = ring(nowhere), ring(nowhere)
     await newcomer.start()

@@ -22,7 +22,7 @@ from app.oncall.stops import COMPLETE, KEY, Entry, PostgresStops, ValkeyStops
 from app.oncall.switch import KillSwitch
 from app.oncall.tables import stops
 
-NOBODY = "postgresql+psycopg://nobody@127.0.0.1:1/none"
+AWAY = "postgresql+psycopg://absent@127.0.0.1:1/none"
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -47,7 +47,7 @@ def valkey_away() -> Redis:
 
 @pytest.fixture
 def postgres_away() -> AsyncEngine:
-    return create_async_engine(NOBODY, poolclass=NullPool)
+    return create_async_engine(AWAY, poolclass=NullPool)
 
 
 @asynccontextmanager
@@ -111,7 +111,10 @@ async def test_a_loss_of_valkeys_data_brings_no_stop_back_that_was_released(valk
 async def test_a_stop_reaches_workers_through_either_store(
     valkey: Redis, postgres: AsyncEngine, valkey_away: Redis, postgres_away: AsyncEngine
 ) -> None:
-    """Also where the operator reaches one store and a worker the other, as long as some worker reaches both."""
+    """Also where the operator reaches one store and a worker the other.
+
+    Some worker must reach both.
+    """
     async with worker(valkey, postgres) as both, worker(valkey, postgres_away) as one, worker(valkey_away, postgres) as other:
         workers = (both, one, other)
         await until(lambda: all(state(w) == "open" for w in workers))
@@ -121,7 +124,7 @@ async def test_a_stop_reaches_workers_through_either_store(
         await until(lambda: all(state(w) == "open" for w in workers))
 
 
-async def test_what_postgres_missed_it_is_told_when_it_returns(
+async def test_postgres_gets_the_changes_that_it_missed_when_it_returns(
     valkey: Redis, postgres: AsyncEngine, postgres_away: AsyncEngine
 ) -> None:
     """A stop and, after it, a release, each written to Valkey alone."""
@@ -146,7 +149,7 @@ async def test_with_both_stores_away_nothing_is_taken_and_the_last_known_state_h
         assert state(switch) == "stopped"
 
 
-async def test_a_worker_that_starts_and_hears_from_no_store_that_knows_refuses_and_the_file_works(
+async def test_a_worker_that_starts_without_a_store_that_knows_refuses_and_the_file_works(
     valkey: Redis, valkey_away: Redis, postgres: AsyncEngine, postgres_away: AsyncEngine, tmp_path: Path
 ) -> None:
     """An empty Valkey knows nothing: it may have lost its data."""
@@ -217,7 +220,7 @@ async def test_a_postgres_that_hangs_delays_no_stop(valkey: Redis) -> None:
 
     server = await asyncio.start_server(silence, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    hangs = create_async_engine(f"postgresql+psycopg://nobody@127.0.0.1:{port}/none", poolclass=NullPool)
+    hangs = create_async_engine(f"postgresql+psycopg://absent@127.0.0.1:{port}/none", poolclass=NullPool)
     await valkey.hset(KEY, COMPLETE, "1")
     async with worker(valkey, hangs) as switch:
         assert state(switch) == "open"
@@ -239,8 +242,8 @@ async def test_what_is_no_entry_changes_nothing_and_the_switch_goes_on(valkey: R
 
 async def test_an_upgrade_keeps_what_was_stopped(valkey: Redis, postgres: AsyncEngine) -> None:
     """The version before kept stops in another hash, in Valkey alone."""
-    told = json.dumps({"by": "ann", "reason": "it does harm", "at": "2026-11-24T12:00:00+00:00"})
-    await valkey.hset(EARLIER_KEY, mapping={"all": told, "tenant:acme": told})
+    entry = json.dumps({"by": "ann", "reason": "it does harm", "at": "2026-11-24T12:00:00+00:00"})
+    await valkey.hset(EARLIER_KEY, mapping={"all": entry, "tenant:acme": entry})
     switch = KillSwitch(valkey, postgres, file=None)
     assert await carry_over(valkey, switch) == 2
     assert await carry_over(valkey, switch) == 0

@@ -94,7 +94,7 @@ async def test_the_status_says_who_stopped_what_why_and_since_when(valkey: Redis
     assert (by_file.scope, by_file.by, by_file.reason) == ("all", "file", str(file))
 
 
-async def test_stopping_twice_keeps_one_entry_and_resuming_what_is_not_stopped_is_told(valkey: Redis) -> None:
+async def test_stopping_twice_keeps_one_entry_and_a_needless_resume_is_reported(valkey: Redis) -> None:
     switch = KillSwitch(valkey, file=None)
     for reason in ("first", "second"):
         await switch.stop("provider", "openai", by="ada", reason=reason)
@@ -126,7 +126,7 @@ async def test_the_file_stops_everything_without_valkey_and_removing_it_releases
 
 
 async def test_the_file_stops_everything_within_two_seconds_although_valkey_hangs(tmp_path: Path) -> None:
-    """A store that accepts connections and says nothing must not delay what needs no store."""
+    """A store that accepts connections and says nothing must not delay calls that need no store."""
 
     async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()  # until the client goes
@@ -154,17 +154,17 @@ async def test_when_valkey_goes_away_what_was_stopped_stays_stopped_and_nothing_
         await switch.start()
         await switch.stop("tenant", "acme", by="ada", reason="cost")
         await within(2, lambda: stopped(switch))
-    looked = asyncio.Event()
+    checked = asyncio.Event()
     real = switch._look_for_file
 
     def noted() -> None:
         real()
-        looked.set()
+        checked.set()
 
-    switch._look_for_file = noted  # type: ignore[method-assign]  # to know that it looked again, without a sleep
+    switch._look_for_file = noted  # type: ignore[method-assign]  # to know that it checked again, without a sleep
     for _ in range(3):
-        looked.clear()
-        await asyncio.wait_for(looked.wait(), 5)
+        checked.clear()
+        await asyncio.wait_for(checked.wait(), 5)
     assert stopped(switch, "acme")
     assert not stopped(switch, "other")
     await switch.aclose()
@@ -172,7 +172,7 @@ async def test_when_valkey_goes_away_what_was_stopped_stays_stopped_and_nothing_
 
 
 async def test_a_folder_that_cannot_be_read_changes_nothing_and_the_switch_goes_on(valkey: Redis, tmp_path: Path) -> None:
-    """An error while looking for the file must not end the looking."""
+    """An error while checking for the file must not end the checks."""
     too_long = tmp_path / ("x" * 300)
     async with worker(valkey, file=too_long) as switch:
         assert not stopped(switch)

@@ -1,4 +1,4 @@
-"""Under which id money is counted and written: no e-mail address is in the ledger or in the names of counters (S5)."""
+"""Ids in the ledger and in the names of counters: none is an e-mail address (S5)."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -38,7 +38,7 @@ def a_budget(engine: AsyncEngine, valkey: Redis) -> Budget:
     return Budget(valkey, Ledger(engine, valkey), UserCaps(engine), policy=policy, name_of=name_of)
 
 
-def test_an_id_that_redaction_leaves_alone_stays_and_another_is_one_pseudonym_a_tenant() -> None:
+def test_an_id_that_redaction_keeps_stays_and_others_are_one_pseudonym_a_tenant() -> None:
     assert [REDACTOR.ledger_name(user, tenant="a") for user in ("", "ada", "customer-1042")] == ["", "ada", "customer-1042"]
     name = REDACTOR.ledger_name(EMAIL, tenant="a")
     assert name.startswith("user#")
@@ -96,7 +96,10 @@ async def test_what_an_earlier_version_counted_as_sent_is_counted_on_under_the_p
 
 
 def test_a_user_has_one_name_although_the_tenants_patterns_are_not_known_yet() -> None:
-    """A worker that starts while Postgres is away counts under the same name as all others: a cap is passed otherwise."""
+    """A worker that starts while Postgres is away counts under the same name.
+
+    Otherwise a cap could be passed.
+    """
 
     def unknown(_: str) -> Sequence[TenantPattern]:
         raise RedactionStalled

@@ -1,8 +1,8 @@
-"""An entry that Postgres refuses holds up nobody else's money (C3)."""
+"""An entry that Postgres refuses holds up no other entry (C3)."""
 
 from uuid import uuid4
 
-from money import identity as somebody
+from money import identity as a_user
 from money import in_ledger, make_budget, opened, settled
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -15,7 +15,7 @@ from app.domain.money import MicroUSD
 
 def in_shards() -> tuple[Identity, Identity]:
     """Two tenants, the second in a later shard; the first's user does not fit into the ledger."""
-    first, second = somebody(user="x" * 200), somebody()
+    first, second = a_user(user="x" * 200), a_user()
     return (first, second) if shard_of(first.tenant.id) < shard_of(second.tenant.id) else in_shards()
 
 

@@ -1,4 +1,4 @@
-"""Figures that alerts look at, on real stores: caps used, keys' age, jobs that wait, stops, records' lag."""
+"""Gauges that alerts read, on real stores: caps used, keys' age, jobs that wait, stops, records' lag."""
 
 import asyncio
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ from app.security.redaction.redactor import Redactor
 SECRET = b"a secret of the tests, 32 bytes.."
 
 
-async def test_of_all_tenants_the_largest_share_is_told_and_that_of_everything(valkey: Redis, engine: AsyncEngine) -> None:
+async def test_the_largest_share_of_all_tenants_and_that_of_everything_are_reported(valkey: Redis, engine: AsyncEngine) -> None:
     cap = MicroUSD(10**13)  # other tests spend on the same day
     budget = make_budget(valkey, engine, global_daily_cap=cap)
     await opened(budget)
@@ -81,23 +81,23 @@ async def test_a_job_waits_from_when_it_is_due_and_not_while_it_is_put_off(engin
         await connection.execute(text("DELETE FROM jobs WHERE tenant = 't'"))
 
 
-async def test_stops_are_told_by_scope_and_the_file_is_one_of_everything(valkey: Redis, tmp_path: Path) -> None:
-    told: list[Mapping[str, int]] = []
+async def test_stops_are_reported_by_scope_and_the_file_is_one_of_everything(valkey: Redis, tmp_path: Path) -> None:
+    reported: list[Mapping[str, int]] = []
     file = tmp_path / "stop"
     await valkey.delete(KEY)
-    switch = KillSwitch(valkey, file=file, on_state=told.append)
+    switch = KillSwitch(valkey, file=file, on_state=reported.append)
     await switch._refresh()
-    assert told[-1] == {"all": 0, "provider": 0, "tenant": 0}
+    assert reported[-1] == {"all": 0, "provider": 0, "tenant": 0}
     for name in ("a", "b"):
         await switch.stop("provider", name, by="tests", reason="tests")
     file.touch()
     await switch._refresh()
-    assert told[-1] == {"all": 1, "provider": 2, "tenant": 0}
+    assert reported[-1] == {"all": 1, "provider": 2, "tenant": 0}
     for name in ("a", "b"):
         await switch.resume("provider", name)
     file.unlink()
     await switch._refresh()
-    assert told[-1] == {"all": 0, "provider": 0, "tenant": 0}
+    assert reported[-1] == {"all": 0, "provider": 0, "tenant": 0}
 
 
 async def test_a_records_lag_runs_from_the_end_of_its_call_to_its_commit(engine: AsyncEngine, tmp_path: Path) -> None:

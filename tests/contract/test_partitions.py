@@ -1,4 +1,7 @@
-"""A partition for each day: made ahead, dropped whole, and a record of any day finds its place (O8)."""
+"""Partitions of one day: made ahead and dropped whole (O8).
+
+A record of any day finds its place.
+"""
 
 import secrets
 from datetime import UTC, date, datetime, timedelta
@@ -79,8 +82,8 @@ async def test_dropping_gives_the_disk_back_at_once(engine: AsyncEngine) -> None
     assert before - after > 1_000_000
 
 
-async def test_dropping_gives_up_where_somebody_reads(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits longer than a second for a drop that waits."""
+async def test_dropping_gives_up_where_a_reader_holds_the_partition(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No query waits longer than a second for a drop that waits."""
     async with engine.begin() as connection:
         await ensure(connection, [date(2024, 1, 1)])
     async with engine.connect() as reading:

@@ -1,4 +1,4 @@
-"""What an attempt counts is never less than its provider's bill, and never more than was held for it (C1, C6; ADR 0016).
+"""An attempt's cost lies between bill and hold (C1, C6; ADR 0016).
 
 The provider is on a raw socket and keeps its own bill; adapters, vendors' SDKs and the order of recovery are the real ones.
 """
@@ -45,7 +45,10 @@ class Vendors:
     async def play(
         self, shape: Shape, *, leave_after: int | None = None, pause: float = 0.0
     ) -> tuple[Attempt, CallState, Bill, bool]:
-        """One call whose first target is the provider. Returns its attempt, the call, the bill, and whether its end was clean."""
+        """Make one call whose first target is the provider.
+
+        Returns its attempt, the call, the bill, and whether its end was clean.
+        """
         way, bill, clean = call_state(attempts=1), self.upstream.play(shape, pause), True
         way.request, way.call = replace(way.request, timeouts=TIMEOUTS), replace(way.call, stream=shape.stream)
         room = recovery(Scripted("a"), Scripted("b", error(ProviderFailed)))

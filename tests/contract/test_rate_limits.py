@@ -1,4 +1,7 @@
-"""Rate limits on real Valkey: requests and tokens a minute, calls at once; of the tenant and of the key (C9)."""
+"""Rate limits of tenants and keys on real Valkey (C9).
+
+Requests and tokens a minute, and calls at once.
+"""
 
 import asyncio
 from uuid import uuid4
@@ -46,10 +49,10 @@ async def test_requests_flow_back_over_the_minute(budget: Budget) -> None:
     holds = [await call(budget, who) for _ in range(60)]
     assert holds[0].rates["requests"].remaining == 59
     assert holds[59].rates["requests"].reset == pytest.approx(60, abs=2)
-    told = await refused(budget, who)
-    assert told.retry_after == pytest.approx(1.0, abs=0.9)  # one comes back each second
-    assert "tenant's limit of 60 requests per minute" in told.message
-    assert told.rates["requests"].remaining == 0
+    refusal = await refused(budget, who)
+    assert refusal.retry_after == pytest.approx(1.0, abs=0.9)  # one comes back each second
+    assert "tenant's limit of 60 requests per minute" in refusal.message
+    assert refusal.rates["requests"].remaining == 0
     await when_there_is_room(budget, who)
 
 
@@ -64,10 +67,10 @@ async def test_tokens_are_counted_as_likely_and_what_was_not_used_flows_back(bud
     assert (await call(budget, who, tokens=200)).rates["tokens"].remaining >= 750
 
 
-async def test_a_call_that_alone_is_over_the_limit_is_told_that_waiting_does_not_help(budget: Budget) -> None:
-    told = await refused(budget, identity(limits=RateLimits(tokens=1000)), tokens=1001)
-    assert told.retry_after is None
-    assert "alone needs more" in told.message
+async def test_a_call_over_the_limit_by_itself_is_refused_without_a_time_to_wait(budget: Budget) -> None:
+    refusal = await refused(budget, identity(limits=RateLimits(tokens=1000)), tokens=1001)
+    assert refusal.retry_after is None
+    assert "alone needs more" in refusal.message
 
 
 async def test_calls_at_once_are_counted_by_leases_so_that_no_way_out_leaks_one(budget: Budget) -> None:
@@ -79,7 +82,7 @@ async def test_calls_at_once_are_counted_by_leases_so_that_no_way_out_leaks_one(
     budget.settle(first)
     await settled(budget)
     third = await call(budget, who)
-    fourth = await when_there_is_room(budget, who)  # the dead one's lease ends a second after it was taken; nobody sweeps it
+    fourth = await when_there_is_room(budget, who)  # the dead one's lease ends a second after it was taken; no sweep ends it
     await refused(budget, who)
     for hold in (dead, third, fourth):
         budget.settle(hold)
@@ -87,7 +90,7 @@ async def test_calls_at_once_are_counted_by_leases_so_that_no_way_out_leaks_one(
     assert len([await call(budget, who), await call(budget, who)]) == 2
 
 
-async def test_of_tenant_and_key_the_tighter_one_is_told_and_the_others_go_on(budget: Budget) -> None:
+async def test_the_tighter_limit_of_tenant_and_key_is_reported_and_others_go_on(budget: Budget) -> None:
     tenant = identity(limits=RateLimits(requests=100))
     narrow = identity(tenant=tenant.tenant.id, limits=RateLimits(requests=100), key_limits=RateLimits(requests=2))
     assert (await call(budget, narrow)).rates["requests"].limit == 2

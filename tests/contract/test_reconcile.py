@@ -57,7 +57,7 @@ async def spend(budget: Budget, who: Identity, amount: int, feature: str = "chat
 
 
 async def of(who: Identity, valkey: Redis, ledger: Ledger) -> dict[str, int]:
-    """What the tenant's counters lack."""
+    """The amount that the tenant's counters lack."""
     found = await reconcile.differences(valkey, ledger)
     return {d.key.split(":", 3)[3]: d.amount for d in found if who.tenant.id in d.key}
 
@@ -188,13 +188,13 @@ async def receiver() -> AsyncIterator[Receiver]:
     await runner.cleanup()
 
 
-async def test_each_share_is_told_once_however_many_calls_pass_it_and_resolved_at_the_reset(
+async def test_each_share_is_reported_once_and_resolved_at_the_reset(
     budget: Budget, ledger: Ledger, engine: AsyncEngine, receiver: Receiver
 ) -> None:
-    """C5: 50, 80 and 95 % by default; a share that is jumped over is not told."""
+    """C5: 50, 80 and 95 % by default; a share that is jumped over is not reported."""
     who, teller = identity(tenant_cap=1000, user_cap=10**9), Alerts(engine, receiver.receivers)
 
-    async def told() -> list[tuple[str, int]]:
+    async def events() -> list[tuple[str, int]]:
         await ledger.drain()
         async with session(receiver.receivers.allowed_hosts) as http:
             await teller.deliver(http)
@@ -202,24 +202,24 @@ async def test_each_share_is_told_once_however_many_calls_pass_it_and_resolved_a
         return [(hook["type"], hook["data"]["share"]) for hook in mine]
 
     await spend(budget, who, 490)
-    assert await told() == []
+    assert await events() == []
     await spend(budget, who, 20)
     await spend(budget, who, 10)
-    assert await told() == [("budget.firing", 50)]
+    assert await events() == [("budget.firing", 50)]
     await spend(budget, who, 440)
-    assert await told() == [("budget.firing", 50), ("budget.firing", 95)]
-    assert await told() == [("budget.firing", 50), ("budget.firing", 95)]
+    assert await events() == [("budget.firing", 50), ("budget.firing", 95)]
+    assert await events() == [("budget.firing", 50), ("budget.firing", 95)]
     assert all(receiver.signed)
     async with engine.begin() as connection:
         over = datetime.now(UTC) - timedelta(seconds=1)
         await connection.execute(update(table).where(table.c.tenant == who.tenant.id).values(ends_at=over))
-    assert await told() == [
+    assert await events() == [
         ("budget.firing", 50), ("budget.firing", 95), ("budget.resolved", 50), ("budget.resolved", 95),
     ]  # fmt: skip
-    assert len(await told()) == 4
+    assert len(await events()) == 4
 
 
-async def test_a_cap_that_was_raised_is_told_of_anew(
+async def test_a_cap_that_was_raised_is_reported_anew(
     budget: Budget, ledger: Ledger, engine: AsyncEngine, receiver: Receiver
 ) -> None:
     who = identity(tenant_cap=1000, user_cap=10**9)
@@ -259,7 +259,10 @@ async def changed(engine: AsyncEngine, who: Identity, caps: UserCaps | None = No
 async def test_a_cap_lowered_below_what_is_spent_alerts_although_no_call_settles_any_more(
     budget: Budget, ledger: Ledger, engine: AsyncEngine, receiver: Receiver
 ) -> None:
-    """C5: for the tenant, for each of its users, for a user's own cap; each once, and what stands is not sent again."""
+    """C5: an alert for the tenant, for each user and for a user's own cap.
+
+    Each comes once, and an alert that stands is not sent again.
+    """
     who = identity(tenant_cap=10_000, user_cap=10_000, user="ada")
     grace = identity(tenant=who.tenant.id, tenant_cap=10_000, user_cap=10_000, user="grace")
     await spend(budget, who, 600)
@@ -293,7 +296,7 @@ async def test_a_cap_lowered_below_what_is_spent_alerts_although_no_call_settles
     assert ("budget.firing", "user-day", "grace", 80) in await sent()
 
 
-async def test_a_receiver_that_is_away_is_tried_again_and_alertmanager_is_told_again_and_again(
+async def test_a_receiver_that_is_away_is_tried_again_and_alertmanager_gets_repeats(
     budget: Budget, ledger: Ledger, engine: AsyncEngine, receiver: Receiver
 ) -> None:
     who, teller = identity(tenant_cap=1000, user_cap=10**9, user="ada@example.com"), Alerts(engine, receiver.receivers)

@@ -1,4 +1,4 @@
-"""What is live, on real Postgres and Valkey (B1, B2, B3)."""
+"""The live release on real Postgres and Valkey (B1, B2, B3)."""
 
 import asyncio
 import hashlib
@@ -128,7 +128,7 @@ async def test_an_activation_reaches_every_worker_at_once_by_announcement(
         await operator.activate("b", by="ada", reason="better")
         assert await within(2, lambda: one.current.id == two.current.id == "b") < 2
         await within(2, lambda: one.current.id == "b")
-        async with asyncio.timeout(5):  # a worker tells after it has changed
+        async with asyncio.timeout(5):  # a worker reports after it has changed
             while await operator.workers() != {"one": "b", "two": "b"}:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
@@ -171,7 +171,7 @@ async def test_a_release_that_does_not_resolve_changes_nothing(engine: AsyncEngi
 async def test_a_release_that_was_changed_after_it_was_live_is_refused(
     engine: AsyncEngine, valkey: Redis, places: Places
 ) -> None:
-    """B1: immutable. What is live stays what it was."""
+    """B1: immutable. The live release keeps its content."""
     operator = Releases(engine, valkey, places)
     await operator.activate("a", by="ada", reason="first")
     write(places.directory, "a", "# one more line")
@@ -182,7 +182,7 @@ async def test_a_release_that_was_changed_after_it_was_live_is_refused(
 
 
 async def test_a_release_goes_live_again_although_its_file_is_gone(engine: AsyncEngine, valkey: Redis, places: Places) -> None:
-    """B2: the text of what was live is kept; at 3 a.m. nobody has to find a file."""
+    """B2: the texts of earlier releases are kept; at 3 a.m. no operator has to find a file."""
     operator = Releases(engine, valkey, places)
     for release in "ab":
         await operator.activate(release, by="ada", reason="r")
@@ -243,8 +243,8 @@ async def test_the_history_says_who_changed_what_and_why_newest_first(engine: As
     await operator.activate("a", by="ada", reason="first")
     await operator.activate("b", by="grace", reason="better")
     await operator.rollback(by="ada", reason="worse")
-    told = [(a.kind, a.release, a.previous, a.by, a.reason) for a in await operator.history()]
-    assert told == [
+    history = [(a.kind, a.release, a.previous, a.by, a.reason) for a in await operator.history()]
+    assert history == [
         ("rollback", "a", "b", "ada", "worse"),
         ("activate", "b", "a", "grace", "better"),
         ("activate", "a", None, "ada", "first"),
@@ -261,10 +261,8 @@ async def test_a_worker_that_is_gone_is_not_counted(engine: AsyncEngine, valkey:
     assert await operator.workers() == {}
 
 
-async def test_a_worker_stops_promptly_at_whatever_moment_it_is_told_to(
-    engine: AsyncEngine, valkey: Redis, places: Places
-) -> None:
-    """Also while it subscribes, which is where the client loses a cancellation."""
+async def test_a_worker_stops_promptly_at_any_moment(engine: AsyncEngine, valkey: Redis, places: Places) -> None:
+    """Also while it subscribes, when the client loses a cancellation."""
     operator = Releases(engine, valkey, places)
     await operator.activate("a", by="ada", reason="first")
     for turns in range(0, 60, 4):
@@ -276,10 +274,13 @@ async def test_a_worker_stops_promptly_at_whatever_moment_it_is_told_to(
     assert await operator.workers() == {}
 
 
-async def test_a_release_whose_prices_are_not_in_effect_yet_is_refused_and_one_that_was_live_can_be_gone_back_to(
+async def test_a_release_with_future_prices_is_refused_and_an_earlier_one_can_return(
     engine: AsyncEngine, valkey: Redis, places: Places
 ) -> None:
-    """C2: before anything changes, with the day from which on it may be live. Going back never fails for it."""
+    """C2: the refusal comes before any change and names the day.
+
+    Going back never fails for it.
+    """
     day = date(2026, 11, 1)
     early = Releases(engine, valkey, places, today=lambda: day - timedelta(days=1))
     with pytest.raises(Misconfigured, match=r"takes effect on 2026-11-01; today is 2026-10-31 \(UTC\)"):

@@ -1,4 +1,7 @@
-"""Every way that a provider can be silent, met by the real adapters: the next one answers, and nothing is left open (R5a)."""
+"""Silent providers and the real adapters: the next provider answers (R5a).
+
+No connection is left open.
+"""
 
 import asyncio
 import contextlib

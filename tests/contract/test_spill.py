@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest_asyncio.fixture
 async def nowhere() -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:9/nothing")
+    engine = create_async_engine("postgresql+psycopg://absent@127.0.0.1:9/nothing")
     yield engine
     await engine.dispose()
 
@@ -69,7 +69,7 @@ async def stored(engine: AsyncEngine, records: list[CallRecord]) -> tuple[int, i
 
 
 async def test_what_was_spilled_comes_back_whole_and_once(engine: AsyncEngine, nowhere: AsyncEngine, folder: Path) -> None:
-    """Another worker brings back what one left; some of it had arrived already."""
+    """Another worker stores the records that one left; some had arrived already."""
     records = [a_record(request='{"m": "lone \ud800 surrogate, nul \0"}'), *(a_record() for _ in range(450))]
     await spilled(nowhere, folder, records)
     assert list(folder.iterdir()), "nothing was spilled"
@@ -97,7 +97,7 @@ async def test_what_was_spilled_comes_back_whole_and_once(engine: AsyncEngine, n
     assert (whole["at"], whole["cost"], len(whole["attempts"])) == (records[-1].at, 42, 2)
 
 
-async def test_nothing_on_disk_is_unredacted_and_nobody_else_may_read_it(nowhere: AsyncEngine, folder: Path) -> None:
+async def test_nothing_on_disk_is_unredacted_and_no_other_user_may_read_it(nowhere: AsyncEngine, folder: Path) -> None:
     """Shows S5."""
     await spilled(nowhere, folder, [a_record(user="ada@example.com", request='{"m": "ada@example.com"}')])
     (file,) = folder.iterdir()
@@ -145,9 +145,7 @@ class SlowDisk(Spill):
         super().append(records)
 
 
-async def test_records_that_a_slow_disk_takes_during_the_stop_are_kept_and_not_counted_as_lost(
-    nowhere: AsyncEngine, folder: Path
-) -> None:
+async def test_records_that_a_slow_disk_takes_during_a_stop_are_not_counted_as_lost(nowhere: AsyncEngine, folder: Path) -> None:
     drops, disk = Drops(), SlowDisk(folder)
     recorder = Recorder(nowhere, REDACTOR, disk, on_drop=drops)
     await recorder.start()
@@ -159,7 +157,7 @@ async def test_records_that_a_slow_disk_takes_during_the_stop_are_kept_and_not_c
     assert len(file.read_text().splitlines()) == 1
 
 
-async def test_a_full_disk_stops_nobody_and_what_is_lost_is_counted(nowhere: AsyncEngine, folder: Path) -> None:
+async def test_a_full_disk_stops_no_call_and_lost_records_are_counted(nowhere: AsyncEngine, folder: Path) -> None:
     drops = Drops()
     recorder = Recorder(nowhere, REDACTOR, Spill(folder, max_bytes=20_000), on_drop=drops, interval=0.01, capacity=10, batch=5)
     await recorder.start()
@@ -233,7 +231,7 @@ async def test_a_torn_line_is_counted_and_takes_no_other_with_it(engine: AsyncEn
     assert drops.total == 1
 
 
-async def test_the_size_on_disk_is_told_also_when_another_worker_brought_the_records_back(
+async def test_the_size_on_disk_is_reported_after_another_worker_stored_the_records(
     engine: AsyncEngine, nowhere: AsyncEngine, folder: Path
 ) -> None:
     await spilled(nowhere, folder, [a_record()])
@@ -256,21 +254,21 @@ async def test_the_size_on_disk_is_told_also_when_another_worker_brought_the_rec
     await recorder.aclose()
 
 
-def worker(*told: str) -> "subprocess.Popen[str]":
+def worker(*arguments: str) -> "subprocess.Popen[str]":
     """A process of its own (`tests/spilling.py`)."""
     env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "tests" / "spilling.py"), *told], env=env, stdout=subprocess.PIPE, text=True
+        [sys.executable, str(ROOT / "tests" / "spilling.py"), *arguments], env=env, stdout=subprocess.PIPE, text=True
     )
 
 
-def killed(*told: str, when: str) -> None:
-    """Run a worker until it says so, and kill it."""
-    with worker(*told) as process:
+def killed(*arguments: str, when: str) -> None:
+    """Run a worker until it prints ``when``, and kill it."""
+    with worker(*arguments) as process:
         assert process.stdout is not None
-        said = process.stdout.readline().strip()
+        line = process.stdout.readline().strip()
         process.kill()
-    assert said == when
+    assert line == when
 
 
 def ids_of(folder: Path, count: int) -> list[CallRecord]:
@@ -278,7 +276,10 @@ def ids_of(folder: Path, count: int) -> list[CallRecord]:
 
 
 async def test_what_killed_workers_left_comes_back_once(engine: AsyncEngine, database_url: str, tmp_path: Path) -> None:
-    """One was killed while Postgres was away; the next after its COPY was committed, before it could remove the file."""
+    """Two workers were killed in a row.
+
+    One while Postgres was away; the next after its COPY was committed, before it could remove the file.
+    """
     folder = tmp_path / uuid4().hex
     killed("away", str(folder), "300", when="spilled")
     records = ids_of(folder, 300)

@@ -1,4 +1,7 @@
-"""The connections to both stores when a store stops, freezes, vanishes or comes back: every wait ends (ADR 0007)."""
+"""Every wait on a store ends (ADR 0007).
+
+The store stops, freezes, vanishes or comes back.
+"""
 
 import asyncio
 import time
@@ -55,12 +58,12 @@ async def outcome(engine: AsyncEngine, statement: str = "SELECT 1") -> str:
 
 async def until_answered(engine: AsyncEngine) -> None:
     async with asyncio.timeout(SOON * 2):
-        while await outcome(engine) != "1":  # noqa: ASYNC110 - a store tells nobody that it is back
+        while await outcome(engine) != "1":  # noqa: ASYNC110 - a store sends no event when it is back
             await asyncio.sleep(0.05)
 
 
 async def test_on_a_frozen_postgres_every_wait_ends_and_once_it_goes_on_all_is_well(own: AsyncEngine, folder: Path) -> None:
-    """More at once than the pool has: pooled connections, new ones, and those who wait for one."""
+    """More at once than the pool has: pooled connections, new ones, and calls that wait for one."""
     await asyncio.gather(*(one(own) for _ in range(8)))
     with frozen(folder / "postmaster.pid"):
         async with asyncio.timeout(SOON):
@@ -160,7 +163,7 @@ async def test_after_a_restart_of_valkey_no_pooled_connection_costs_a_command(tm
     await client.aclose()
 
 
-async def test_valkey_connections_that_are_dropped_without_a_word_cost_one_timeout_together(valkey_url: str) -> None:
+async def test_valkey_connections_dropped_in_silence_cost_one_timeout_together(valkey_url: str) -> None:
     """Those that were opened before the first failure are not trusted after it."""
 
     async def ping() -> str:

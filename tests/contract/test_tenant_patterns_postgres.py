@@ -1,4 +1,4 @@
-"""What a tenant adds to redaction, on a real Postgres (S5)."""
+"""Redaction patterns of a tenant, on a real Postgres (S5)."""
 
 import asyncio
 import logging
@@ -44,9 +44,9 @@ async def test_what_a_tenant_added_is_redacted_for_it_alone_within_seconds(
         assert redactor.redact("customer AC-4711 of falcon", tenant=tenant.id) == "customer AC-4711 of falcon"
         await patterns.add(tenant.id, "customer", r"\bAC-[0-9]{4}\b")
         await patterns.add(tenant.id, "code-name", r"(?i)\bfalcon\b")
-        told = await _until(lambda: redactor.redact("customer AC-4711 of falcon", tenant=tenant.id), "<code-name:")
-        assert "AC-4711" not in told
-        assert "<customer:" in told
+        redacted = await _until(lambda: redactor.redact("customer AC-4711 of falcon", tenant=tenant.id), "<code-name:")
+        assert "AC-4711" not in redacted
+        assert "<customer:" in redacted
         assert "<customer:" in redactor.redact('{"n": "AC-4711"}', tenant=tenant.id)
         assert redactor.redact("AC-4711", tenant="another") == "AC-4711"
         await patterns.remove(tenant.id, "code-name")
@@ -55,9 +55,9 @@ async def test_what_a_tenant_added_is_redacted_for_it_alone_within_seconds(
         await here.aclose()
 
 
-async def _until(told: Callable[[], str], sign: str) -> str:
+async def _until(redacted: Callable[[], str], sign: str) -> str:
     async with asyncio.timeout(10):
-        while sign not in (text := told()):  # noqa: ASYNC110 - the refresh in the background has no event to wait for
+        while sign not in (text := redacted()):  # noqa: ASYNC110 - the refresh in the background has no event to wait for
             await asyncio.sleep(0.02)
     return text
 
@@ -66,11 +66,11 @@ async def test_a_tenant_adds_and_never_takes_away(patterns: TenantPatterns, tena
     await patterns.add(tenant.id, "mine", r"4111|example|[a-f0-9]{8}")
     await patterns.refresh()
     redactor = Redactor(b"key", added=patterns)
-    told = redactor.redact("4111 1111 1111 1111 and ada@example.com, example 4111", tenant=tenant.id)
-    assert told.startswith("<card:")
-    assert " and <email:" in told
-    assert told.count("<mine:") == 2
-    assert redactor.redact(told, tenant=tenant.id) == told
+    redacted = redactor.redact("4111 1111 1111 1111 and ada@example.com, example 4111", tenant=tenant.id)
+    assert redacted.startswith("<card:")
+    assert " and <email:" in redacted
+    assert redacted.count("<mine:") == 2
+    assert redactor.redact(redacted, tenant=tenant.id) == redacted
 
 
 @pytest.mark.parametrize("pattern", ["", "(", r"(a)\1", "(?=a)", "x*", ".", r"\w+|\W", "a" * (LONGEST + 1), r"(?:\pL{900}){900}"])
@@ -97,9 +97,9 @@ async def test_the_number_of_patterns_is_bounded_also_when_they_are_added_at_onc
     assert len(await patterns.listed(tenant.id)) == MOST
 
 
-async def test_a_tenant_or_a_pattern_that_is_not_there_is_told(patterns: TenantPatterns, tenant: Tenant) -> None:
+async def test_an_unknown_tenant_or_pattern_is_reported(patterns: TenantPatterns, tenant: Tenant) -> None:
     with pytest.raises(NotFound):
-        await patterns.add("nobody", "mine", "AC-[0-9]{4}")
+        await patterns.add("unknown", "mine", "AC-[0-9]{4}")
     with pytest.raises(NotFound):
         await patterns.remove(tenant.id, "mine")
     await patterns.add(tenant.id, "mine", "AC-[0-9]{4}")
@@ -111,10 +111,10 @@ SECRET = "falcon-the-secret-project"
 
 
 @pytest.mark.parametrize(("name", "pattern"), [("mine", f"({SECRET}"), ("mine", r"\w+|\W"), ("mine", ""), ("<x>", "AC-[0-9]{4}")])
-async def test_a_stored_pattern_that_cannot_be_used_stops_no_worker_and_hides_all_of_its_tenant_until_it_is_mended(
+async def test_an_unusable_stored_pattern_stops_no_worker_and_hides_its_tenants_texts(
     engine: AsyncEngine, tenant: Tenant, name: str, pattern: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """S5: fails closed, for its tenant alone; which one it is, is told once, and the pattern itself never."""
+    """S5: fails closed, for its tenant alone. The log names the pattern once and never quotes it."""
     table = redaction_patterns.c
     async with engine.begin() as connection:
         await connection.execute(insert(redaction_patterns).values(tenant_id=tenant.id, name="good", pattern="AC-[0-9]{4}"))
@@ -125,9 +125,9 @@ async def test_a_stored_pattern_that_cannot_be_used_stops_no_worker_and_hides_al
         await here.start()
         await here.refresh()
     try:
-        told = [record for record in caplog.records if record.levelno == logging.ERROR]
-        assert [(r.tenant, r.pattern) for r in told] == [(tenant.id, name)]  # type: ignore[attr-defined]
-        assert SECRET not in str([vars(record) for record in told])
+        errors = [record for record in caplog.records if record.levelno == logging.ERROR]
+        assert [(r.tenant, r.pattern) for r in errors] == [(tenant.id, name)]  # type: ignore[attr-defined]
+        assert SECRET not in str([vars(record) for record in errors])
         for text in ("Where is my order?", '{"a": "nothing"}', ""):
             assert redactor.redact(text, tenant=tenant.id) == FAILED
         stream = StreamRedactor(redactor, tenant=tenant.id)

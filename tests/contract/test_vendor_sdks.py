@@ -100,12 +100,12 @@ async def test_an_unknown_alias_is_not_found_in_each_dialect(
     openai_client: openai.AsyncOpenAI, anthropic_client: anthropic.AsyncAnthropic
 ) -> None:
     """G1."""
-    with pytest.raises(openai.NotFoundError) as told:
+    with pytest.raises(openai.NotFoundError) as refused:
         await openai_client.chat.completions.create(model="gpt-4", messages=[{"role": "user", "content": "x"}])
-    assert told.value.code == "model_not_found"
-    with pytest.raises(anthropic.NotFoundError) as said:
+    assert refused.value.code == "model_not_found"
+    with pytest.raises(anthropic.NotFoundError) as refusal:
         await anthropic_client.messages.create(model="no-such", max_tokens=5, messages=[{"role": "user", "content": "x"}])
-    assert said.value.type == "not_found_error"
+    assert refusal.value.type == "not_found_error"
 
 
 async def test_a_wrong_key_is_refused_in_each_dialect(service_url: str) -> None:
@@ -120,6 +120,6 @@ async def test_a_wrong_key_is_refused_in_each_dialect(service_url: str) -> None:
 
 async def test_a_field_whose_meaning_would_be_lost_is_refused_by_name(openai_client: openai.AsyncOpenAI) -> None:
     """G1."""
-    with pytest.raises(openai.BadRequestError) as told:
+    with pytest.raises(openai.BadRequestError) as refused:
         await openai_client.chat.completions.create(model="fast", n=2, messages=[{"role": "user", "content": "x"}])
-    assert told.value.param == "n"
+    assert refused.value.param == "n"

@@ -1,4 +1,4 @@
-"""Alerts end to end: the service breaks, a real Prometheus notices, a real Alertmanager tells, until it is over (O6, C5).
+"""Alerts end to end, with a real Prometheus and Alertmanager (O6, C5).
 
 Days are made of seconds: rules are generated with every duration `SCALE` times shorter, and Prometheus scrapes more often.
 """
@@ -38,10 +38,10 @@ from deploy.rules.build import rule_files
 SCALE = 100  # five minutes are three seconds, an hour is 36
 EVERY = "1s"
 ALERT = "OctantAvailabilityBurnsFast"
-HASTY = {"octant-deadline-ms": "2000"}  # callers who do not wait for all retries
-PATIENCE = 90.0  # seconds for whatever is waited for
+SHORT_DEADLINE = {"octant-deadline-ms": "2000"}  # callers who do not wait for all retries
+PATIENCE = 90.0  # seconds for each wait
 
-pytestmark = pytest.mark.timeout(400)  # three programs are started, and what is waited for takes half a minute
+pytestmark = pytest.mark.timeout(400)  # three programs are started, and the waits take half a minute
 
 
 class Receiver:
@@ -109,10 +109,10 @@ async def answers(url: str, log: Path) -> None:
 
 @pytest_asyncio.fixture
 async def alertmanager(receiver: tuple[Receiver, str], tmp_path: Path) -> AsyncIterator[str]:
-    """Alertmanager as we configure it, but that it tells the test's receiver, and at once."""
+    """Alertmanager as we configure it, but it notifies the test's receiver at once."""
     config = yaml.safe_load((ROOT / "deploy/alertmanager/alertmanager.yml").read_text())
-    for told in config["receivers"]:
-        told["webhook_configs"][0]["url"] = receiver[1]
+    for entry in config["receivers"]:
+        entry["webhook_configs"][0]["url"] = receiver[1]
     for route in (config["route"], *config["route"]["routes"]):
         route |= {"group_wait": "0s", "group_interval": "1s"}
     path, log, address = tmp_path / "alertmanager.yml", tmp_path / "alertmanager.log", f"127.0.0.1:{free_port()}"
@@ -162,7 +162,7 @@ async def calling(url: str, key: str, until: Callable[[], Awaitable[Any]], **hea
             await asyncio.gather(*callers, return_exceptions=True)
 
 
-async def asked(prometheus: str, query: str) -> list[dict[str, Any]]:
+async def query_result(prometheus: str, query: str) -> list[dict[str, Any]]:
     async with aiohttp.ClientSession() as http, http.get(f"{prometheus}/api/v1/query", params={"query": query}) as answer:
         found: list[dict[str, Any]] = (await answer.json())["data"]["result"]
         return found
@@ -170,20 +170,20 @@ async def asked(prometheus: str, query: str) -> list[dict[str, Any]]:
 
 async def until_value(prometheus: str, query: str, holds: Callable[[float], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
-        while not any(holds(float(one["value"][1])) for one in await asked(prometheus, query)):  # noqa: ASYNC110 - it is asked
+        while not any(holds(float(one["value"][1])) for one in await query_result(prometheus, query)):  # noqa: ASYNC110 - Prometheus has no event to wait for
             await asyncio.sleep(0.2)
 
 
-async def test_an_outage_of_all_providers_pages_somebody_and_the_page_ends_with_it(
+async def test_an_outage_of_all_providers_pages_and_the_page_ends_with_it(
     prometheus: str, receiver: tuple[Receiver, str], service_url: str, api_key: str, simulator: Simulator
 ) -> None:
     pager = receiver[0]
     ratio = 'slo:bad_ratio:rate5m{slo="availability"}'
     await calling(service_url, api_key, lambda: until_value(prometheus, ratio, lambda bad: bad == 0))
-    assert await asked(prometheus, f'ALERTS{{alertname="{ALERT}"}}') == []
+    assert await query_result(prometheus, f'ALERTS{{alertname="{ALERT}"}}') == []
 
     simulator.put_faults(*({"kind": "status", "status": 503, "provider": name} for name in ("openai", "anthropic")))
-    page = await calling(service_url, api_key, lambda: pager.until(alertname=ALERT, status="firing"), **HASTY)
+    page = await calling(service_url, api_key, lambda: pager.until(alertname=ALERT, status="firing"), **SHORT_DEADLINE)
     assert (page["labels"]["severity"], page["labels"]["slo"]) == ("page", "availability")
     assert page["annotations"]["runbook_url"].endswith("/runbook/objectives.md#availability")
     assert page["annotations"]["dashboard"].endswith("octant-overview")
@@ -191,13 +191,13 @@ async def test_an_outage_of_all_providers_pages_somebody_and_the_page_ends_with_
     assert page["generatorURL"]
 
     simulator.clear()
-    told = len(pager.alerts)
-    over = await calling(service_url, api_key, lambda: pager.until(told, alertname=ALERT, status="resolved"))
+    before = len(pager.alerts)
+    over = await calling(service_url, api_key, lambda: pager.until(before, alertname=ALERT, status="resolved"))
     assert over["endsAt"] > page["startsAt"]
-    assert await asked(prometheus, f'ALERTS{{alertname="{ALERT}"}}') == []
+    assert await query_result(prometheus, f'ALERTS{{alertname="{ALERT}"}}') == []
 
 
-async def test_an_operators_alarm_test_pages_is_logged_and_is_refused_too_soon_after_another(
+async def test_an_alarm_test_pages_is_logged_and_is_refused_too_soon_after_another(
     prometheus: str, receiver: tuple[Receiver, str], service_url: str, stack_env: dict[str, str]
 ) -> None:
     key = octant(stack_env, "key", "create", "acme", "--name", "operator", "--scope", "admin", "--quiet").strip()
@@ -226,7 +226,7 @@ async def test_an_operators_alarm_test_pages_is_logged_and_is_refused_too_soon_a
 async def test_every_rule_is_evaluated_by_prometheus_on_what_the_service_really_emits(
     prometheus: str, service_url: str, api_key: str
 ) -> None:
-    """No rule fails; and the gauges that alerts look at are there, with figures that can be true."""
+    """No rule fails; and the gauges that alerts read are there, with plausible figures."""
     await calling(service_url, api_key, lambda: until_value(prometheus, "octant_api_key_age_seconds", lambda age: age > 0))
     async with aiohttp.ClientSession() as http, http.get(f"{prometheus}/api/v1/rules") as answer:
         groups = (await answer.json())["data"]["groups"]
@@ -234,7 +234,7 @@ async def test_every_rule_is_evaluated_by_prometheus_on_what_the_service_really_
     assert len(rules) == sum(len(g["rules"]) for c in rule_files(slos.read()).values() for g in yaml.safe_load(c)["groups"])
     assert [(rule["name"], rule["lastError"]) for rule in rules if rule["health"] == "err"] == []
     gauges = {
-        name: float((await asked(prometheus, f"max({name})"))[0]["value"][1])
+        name: float((await query_result(prometheus, f"max({name})"))[0]["value"][1])
         for name in (
             "octant_rehearsals",
             "octant_kill_switch_on",
@@ -248,7 +248,7 @@ async def test_every_rule_is_evaluated_by_prometheus_on_what_the_service_really_
     await until_value(prometheus, "octant:records_lag_seconds:p99_15m", lambda seconds: 0 < seconds < PATIENCE)
 
 
-async def test_a_cap_that_is_nearly_used_is_told_by_a_real_alertmanager_and_ends_when_the_cap_changes(
+async def test_a_real_alertmanager_reports_a_nearly_used_cap_until_the_cap_changes(
     alertmanager: str, receiver: tuple[Receiver, str], valkey: Redis, engine: AsyncEngine
 ) -> None:
     """C5: from the counter to the pager. No user's id goes along."""
@@ -273,7 +273,7 @@ async def test_a_cap_that_is_nearly_used_is_told_by_a_real_alertmanager_and_ends
         assert page["annotations"]["runbook_url"] == base + "cost-spike.md#confirm"
         async with http.get(f"{alertmanager}/api/v2/alerts", params={"filter": f'tenant="{who.tenant.id}"'}) as answer:
             held = await answer.json()
-        assert {one["labels"]["share"] for one in held} == {"95"}  # what was passed at once is told once
+        assert {one["labels"]["share"] for one in held} == {"95"}  # shares passed at once are reported once
         assert who.user not in json.dumps(held)
         raised = replace(who.tenant, daily_cap=MicroUSD(10**9))
         await recheck(engine, raised, UserCaps(engine), (50, 80, 95), datetime.now(UTC))

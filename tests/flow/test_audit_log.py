@@ -1,4 +1,7 @@
-"""Every command that changes something leaves a row in the log of operators' actions; erase and export by command (S8, O8)."""
+"""Every command that changes something is in the operators' log (S8, O8).
+
+Also erase and export by command.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,7 +21,7 @@ from app.security.redaction.redactor import Redactor
 from app.settings import load
 from evals.__main__ import app as evals
 
-# These change nothing that serves anybody, each for the reason beside it. Whatever is neither here nor audited fails the test.
+# These change nothing that serves callers, each for the reason beside it. A command neither here nor audited fails the test.
 READS = {
     "audit list", "audit verify", "budget alerts", "budget show", "budget top", "budget worst-case", "calls", "calls show",
     "check", "jobs status", "key list", "kill status", "oncall check", "oncall now", "provider-key status", "providers",
@@ -47,7 +50,7 @@ def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, An
 
 
 def mark_of(command: Any) -> str | None:  # noqa: ANN401 - as above
-    """What `@changes` left on the function behind a command: typer wraps it once more."""
+    """The mark of `@changes` on the function behind a command: typer wraps it once more."""
     function = command.callback
     while function is not None and not hasattr(function, "changes"):
         function = getattr(function, "__wrapped__", None)
@@ -65,7 +68,7 @@ def test_every_command_reads_or_is_audited_under_its_own_name() -> None:
 
 
 def test_no_endpoint_for_operators_changes_anything_without_the_log() -> None:
-    """There is none yet; who adds one writes to an `ActionLog`, and puts a name here."""
+    """There is none yet; a new one writes to an `ActionLog`, and has its name here."""
     audited: set[str] = set()
     made = create_app(load(database_url="postgresql+psycopg://x@/x", valkey_url="redis://127.0.0.1:1/0"))
     from sqlalchemy.ext.asyncio import create_async_engine
@@ -123,7 +126,7 @@ CHANGES = [
     (["budget", "reconcile", "--fix"], "budget reconcile  fix  ["),
     (["kill", "tenant", "audited", "--reason", "rogue grace@example.com"], "kill tenant  name=audited  [ok]  rogue <email:"),
     (["resume", "tenant", "audited"], "resume  scope=tenant name=audited  [ok]"),
-    (["kill", "provider", "nobody", "--reason", "slip"], "kill provider  name=nobody  [not_found]  slip"),
+    (["kill", "provider", "unknown", "--reason", "slip"], "kill provider  name=unknown  [not_found]  slip"),
     (["release", "activate", "never", "--reason", "no"], "release activate  release_id=never  ["),
     (["rollback", "--to", "never", "--reason", "no"], "rollback  to=never  ["),
     (["providers", "close", "openai/gpt"], "providers close  target=openai/gpt  [not_found]"),
@@ -137,16 +140,16 @@ def test_each_of_them_leaves_a_row_that_names_no_user_and_no_key(run: Run) -> No
     """Run for real, those that succeed and those that do not."""
     for command, _ in CHANGES:
         run(*command)
-    told = "\n".join(" ".join(line.split()) for line in logged(run))
-    assert [row for _, row in CHANGES if " ".join(row.split()) not in told] == []
-    assert "os:" in told
-    assert not [word for word in ("grace", "x" * 40) if word in told]
+    log = "\n".join(" ".join(line.split()) for line in logged(run))
+    assert [row for _, row in CHANGES if " ".join(row.split()) not in log] == []
+    assert "os:" in log
+    assert not [word for word in ("grace", "x" * 40) if word in log]
     verified = run("audit", "verify")
     assert (verified.code, verified.out.startswith(f"{len(CHANGES)} actions")) == (0, True)
 
 
-def test_a_kill_without_postgres_works_and_is_noted_and_told(run: Run, tmp_path: Path) -> None:
-    away = "postgresql+psycopg://nobody@127.0.0.1:9/nothing"
+def test_a_kill_without_postgres_works_and_is_noted_and_reported(run: Run, tmp_path: Path) -> None:
+    away = "postgresql+psycopg://absent@127.0.0.1:9/nothing"
     killed = run("kill", "provider", "anthropic", "--reason", "both are down", database=away)
     assert (killed.code, "is stopped" in killed.out, "noted in" in killed.err) == (0, True, True)
     assert (tmp_path / "actions.jsonl").read_text()
@@ -169,7 +172,7 @@ def test_erase_refuses_without_yes_counts_dry_and_forgets(run: Run, tmp_path: Pa
     assert (out.read_text().count("ada@example.com"), out.stat().st_mode & 0o077) == (2, 0)
     assert "2 rows." in run("erase", *who, "--yes", "--no-wait", "--reason", "request 7").out
     assert "0 rows." in run("erase", *who, "--dry-run").out
-    assert "No tenant" in run("erase", "--tenant", "nobody", "--user", "x", "--yes").err
+    assert "No tenant" in run("erase", "--tenant", "unknown", "--user", "x", "--yes").err
     rows = logged(run)
     assert any("export  tenant=forgetful user=user#" in row and "request 7" in row for row in rows)
     assert any("erase  tenant=forgetful user=user#" in row and "[ok]  request 7" in row for row in rows)
@@ -177,7 +180,7 @@ def test_erase_refuses_without_yes_counts_dry_and_forgets(run: Run, tmp_path: Pa
 
 
 def test_an_export_of_records_to_a_file_leaves_a_row_with_its_filter(run: Run, tmp_path: Path) -> None:
-    """Records leave the service: who took which, by pseudonym."""
+    """Records leave the service: the row names taker and user, by pseudonym."""
     out = tmp_path / "taken.jsonl"
     assert "0 records in" in run("calls", "--tenant", "audited", "--user", "grace@example.com", "--out", str(out)).err
     row = logged(run)[0]

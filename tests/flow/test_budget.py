@@ -1,4 +1,4 @@
-"""Caps, the ladder and rate limits as callers and operators see them, on the running service (C4, C8, C9)."""
+"""Caps, degradation and rate limits as callers and operators see them, on the running service (C4, C8, C9)."""
 
 import json
 import time
@@ -15,7 +15,7 @@ from conftest import LIVE_RELEASE, ROOT, octant, own_database, running_service
 
 from app.stack.embedded import embedded_valkey, free_port
 
-LADDER = """
+DEGRADATION = """
 [routes.smart.degrade]
 truncate = true
 shorten_to = 16
@@ -32,24 +32,24 @@ class Service:
 
 @pytest.fixture(scope="module")
 def service(stack_env: dict[str, str], database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service on stores of its own, where a release with a ladder is live."""
-    folder = tmp_path_factory.mktemp("ladder")
+    """A service on stores of its own, where a release with degradation steps is live."""
+    folder = tmp_path_factory.mktemp("degrading")
     for path in (ROOT / "releases").rglob("*.toml"):
         target = folder / path.relative_to(ROOT / "releases")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(path.read_text())
     newest = (folder / f"{LIVE_RELEASE}.toml").read_text()
-    made = newest.replace(f'id = "{LIVE_RELEASE}"', 'id = "ladder"').replace("[routes.fast]", LADDER + "\n[routes.fast]")
-    (folder / "ladder.toml").write_text(made)
+    made = newest.replace(f'id = "{LIVE_RELEASE}"', 'id = "degrading"').replace("[routes.fast]", DEGRADATION + "\n[routes.fast]")
+    (folder / "degrading.toml").write_text(made)
     env = {
         **stack_env,
         "OCTANT_RELEASES_DIR": str(folder),
         "OCTANT_PORT": str(free_port()),
         "OCTANT_METRICS_PORT": str(free_port()),
     }
-    with embedded_valkey(None) as valkey, own_database(database_url, "ladder") as database:
+    with embedded_valkey(None) as valkey, own_database(database_url, "degrading") as database:
         env |= {"OCTANT_VALKEY_URL": valkey, "OCTANT_DATABASE_URL": database}
-        octant(env, "release", "activate", "ladder", "--reason", "tests")
+        octant(env, "release", "activate", "degrading", "--reason", "tests")
         with running_service(env, folder / "service.log") as url:
             yield Service(url, env)
 
@@ -68,8 +68,8 @@ def ask(service: Service, key: str, *contents: str, path: str = "/v1/chat/comple
     roles = ["user", "assistant"] * len(contents)
     messages = [{"role": role, "content": content} for role, content in zip(roles, contents, strict=False)]
     user = {} if path == "/v1/messages" else {"user": "ada"}
-    told = json.dumps({"model": "smart", "messages": messages, **user, **body}).encode()
-    request = urllib.request.Request(service.url + path, told, {"authorization": f"Bearer {key}"})  # noqa: S310 - loopback
+    data = json.dumps({"model": "smart", "messages": messages, **user, **body}).encode()
+    request = urllib.request.Request(service.url + path, data, {"authorization": f"Bearer {key}"})  # noqa: S310 - loopback
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
             raw = answer.read()
@@ -79,7 +79,7 @@ def ask(service: Service, key: str, *contents: str, path: str = "/v1/chat/comple
             return error.code, error.headers, json.loads(error.read())
 
 
-def test_over_the_cap_a_call_goes_down_its_ladder_and_header_and_body_say_so(service: Service) -> None:
+def test_over_the_cap_a_call_is_degraded_and_header_and_body_say_so(service: Service) -> None:
     _, key = a_tenant(service, "--day", "0.018")
     status, headers, body = ask(service, key, "old " * 300, "yes", "new", max_tokens=1000)
     assert status == 200
@@ -110,7 +110,7 @@ def test_with_nothing_left_to_give_up_the_refusal_says_everything_in_both_envelo
     assert tenant not in body["error"]["message"]
 
 
-def test_rate_limits_are_told_in_both_vendors_headers_and_refused_with_retry_after(service: Service) -> None:
+def test_rate_limits_are_in_both_vendors_headers_and_refusals_have_retry_after(service: Service) -> None:
     _, key = a_tenant(service, "--requests-per-minute", "2", "--tokens-per-minute", "100000")
     status, headers, _ = ask(service, key, "hello", max_tokens=10)
     assert status == 200
@@ -126,7 +126,7 @@ def test_rate_limits_are_told_in_both_vendors_headers_and_refused_with_retry_aft
     assert (headers["x-ratelimit-remaining-requests"], headers["x-should-retry"]) == ("0", "true")
 
 
-def test_an_operator_sees_and_sets_caps_and_is_told_the_worst_case(service: Service) -> None:
+def test_an_operator_sees_and_sets_caps_and_sees_the_worst_case(service: Service) -> None:
     tenant, key = a_tenant(service, "--day", "2.5", "--month", "20", "--request", "0.10", "--time-zone", "Europe/Berlin")
     octant(service.env, "budget", "set", tenant, "--user", "ada", "--day", "3")
     ask(service, key, "hello", max_tokens=10)
@@ -144,7 +144,7 @@ def test_an_operator_sees_and_sets_caps_and_is_told_the_worst_case(service: Serv
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("--day", "1.1234567"), "is not an amount in dollars"),
         (("--requests-per-minute", "0"), "is not a whole number above zero"),
@@ -153,6 +153,8 @@ def test_an_operator_sees_and_sets_caps_and_is_told_the_worst_case(service: Serv
         ((), "Nothing to set"),
     ],
 )
-def test_what_cannot_be_set_is_refused_in_a_sentence(service: Service, words: tuple[str, ...], told: str, tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match=told):
+def test_what_cannot_be_set_is_refused_in_a_sentence(
+    service: Service, words: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(AssertionError, match=message):
         octant(service.env, "budget", "set", a_tenant(service)[0], *words)

@@ -1,4 +1,4 @@
-"""Operators' commands refuse what would mislead at 3 a.m."""
+"""Operators' commands refuse input that would mislead at 3 a.m."""
 
 import shutil
 import subprocess
@@ -19,7 +19,7 @@ def refused(env: Mapping[str, str], *command: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "message"),
     [
         (["kill", "provider", "antropic", "--reason", "a slip of the pen"], "Known: openai, anthropic"),
         (["kill", "tenant", "acne", "--reason", "a slip of the pen"], "No tenant 'acne'"),
@@ -32,9 +32,9 @@ def refused(env: Mapping[str, str], *command: str) -> str:
     ids=lambda v: " ".join(v) if isinstance(v, list) else "",
 )
 def test_a_command_that_would_mislead_is_refused_and_says_what_is_known(
-    stack_env: dict[str, str], command: list[str], told: str
+    stack_env: dict[str, str], command: list[str], message: str
 ) -> None:
-    assert told in refused(stack_env, *command)
+    assert message in refused(stack_env, *command)
     assert octant(stack_env, "kill", "status") == "Nothing is stopped.\n"
 
 
@@ -53,13 +53,13 @@ def test_without_a_store_the_switch_names_the_way_out_of_band(stack_env: dict[st
     away = {**stack_env, "OCTANT_VALKEY_URL": "redis://127.0.0.1:1/0"}
     known = {**away, "OCTANT_DATABASE_URL": "postgresql+psycopg://127.0.0.1:1/none"}
     assert f"`touch {away['OCTANT_STATE_DIR']}/stop` on every replica" in refused(known, "kill", "all", "--reason", "r")
-    told = refused(known, "kill", "tenant", "acme", "--reason", "r")
-    assert "could not be checked" in told
-    assert "/stop` on every replica" in told
+    message = refused(known, "kill", "tenant", "acme", "--reason", "r")
+    assert "could not be checked" in message
+    assert "/stop` on every replica" in message
 
 
 @pytest.mark.parametrize(
-    ("command", "code", "told"),
+    ("command", "code", "message"),
     [
         (["key", "list"], 0, "acme"),
         (["kill", "status"], 0, "Nothing is stopped.\n"),
@@ -69,12 +69,12 @@ def test_without_a_store_the_switch_names_the_way_out_of_band(stack_env: dict[st
     ids=lambda v: " ".join(v) if isinstance(v, list) else "",
 )
 def test_the_program_itself_says_and_exits_as_its_commands_do(
-    stack_env: dict[str, str], api_key: str, command: list[str], code: int, told: str
+    stack_env: dict[str, str], api_key: str, command: list[str], code: int, message: str
 ) -> None:
     """The other tests run commands in their own process; here is the program that operators run."""
     program = [sys.executable, "-m", "app.cli", *command]
     ran = subprocess.run(program, cwd=ROOT, env=stack_env, capture_output=True, text=True, timeout=110, check=False)
     assert (ran.returncode, "Traceback" in ran.stderr) == (code, False), ran.stdout + ran.stderr
-    assert told in (ran.stderr if code else ran.stdout)
+    assert message in (ran.stderr if code else ran.stdout)
     inside = run(stack_env, *command)
-    assert (inside.returncode, inside.stdout, told in inside.stdout + inside.stderr) == (ran.returncode, ran.stdout, True)
+    assert (inside.returncode, inside.stdout, message in inside.stdout + inside.stderr) == (ran.returncode, ran.stdout, True)

@@ -50,8 +50,8 @@ class Demo:
     def start(self) -> dict[str, str]:
         self.launch()
         self.wait_for(self.notice)
-        told: dict[str, str] = json.loads(self.notice.read_text())
-        return told
+        notice: dict[str, str] = json.loads(self.notice.read_text())
+        return notice
 
     def wait_for(self, path: Path) -> None:
         assert self.process is not None
@@ -89,8 +89,8 @@ class Demo:
         found = []
         for process in psutil.process_iter():
             try:
-                told = " ".join([*process.cmdline(), process.environ().get("OCTANT_STATE_DIR", ""), process.cwd()])
-                if mine in told and process.status() != psutil.STATUS_ZOMBIE:
+                command = " ".join([*process.cmdline(), process.environ().get("OCTANT_STATE_DIR", ""), process.cwd()])
+                if mine in command and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
             except psutil.Error:
                 continue
@@ -99,7 +99,7 @@ class Demo:
 
 @pytest.fixture
 def demo() -> Iterator[Demo]:
-    """Not below pytest's own temporary folder: as root, Postgres runs as another user and must be let through."""
+    """Not below pytest's own temporary folder: as root, Postgres runs as another user and needs access."""
     with own_folder() as demo:
         yield demo
 
@@ -118,19 +118,19 @@ def own_folder() -> Iterator[Demo]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def post(told: dict[str, str], path: str, body: dict[str, Any]) -> Any:  # noqa: ANN401 - an HTTP answer
-    headers = {"authorization": f"Bearer {told['key']}"}
-    request = urllib.request.Request(told["url"] + path, json.dumps(body).encode(), headers)  # noqa: S310 - loopback
+def post(notice: dict[str, str], path: str, body: dict[str, Any]) -> Any:  # noqa: ANN401 - an HTTP answer
+    headers = {"authorization": f"Bearer {notice['key']}"}
+    request = urllib.request.Request(notice["url"] + path, json.dumps(body).encode(), headers)  # noqa: S310 - loopback
     return urllib.request.urlopen(request, timeout=30)  # noqa: S310 - loopback
 
 
-def ask(told: dict[str, str]) -> Any:  # noqa: ANN401 - any JSON
-    with post(told, "/v1/extract", {"text": "Please call me back.", "user": "ada"}) as answer:
+def ask(notice: dict[str, str]) -> Any:  # noqa: ANN401 - any JSON
+    with post(notice, "/v1/extract", {"text": "Please call me back.", "user": "ada"}) as answer:
         return json.loads(answer.read())
 
 
-def provider_of_a_chat(told: dict[str, str]) -> str:
-    with post(told, "/v1/chat/completions", {"model": "smart", "messages": [{"role": "user", "content": "Hello"}]}) as answer:
+def provider_of_a_chat(notice: dict[str, str]) -> str:
+    with post(notice, "/v1/chat/completions", {"model": "smart", "messages": [{"role": "user", "content": "Hello"}]}) as answer:
         return str(answer.headers["octant-provider"])
 
 
@@ -193,7 +193,7 @@ def test_interrupted_in_the_middle_of_its_start_it_leaves_nothing_running(demo: 
     assert demo.processes() == []
 
 
-def test_it_shows_every_kind_of_answer_and_fails_when_asked_once_if_one_is_not_as_it_should_be(demo: Demo) -> None:
+def test_it_shows_every_kind_of_answer_and_with_once_fails_if_one_is_wrong(demo: Demo) -> None:
     run = demo.run("demo", "--once")
     assert run.returncode == 0, run.stdout + run.stderr
     assert run.stdout.count("curl -s http://127.0.0.1:") == 3
@@ -277,10 +277,10 @@ def test_two_demos_at_once_get_ports_of_their_own_and_live_on(demo: Demo, refusi
         other.env |= {"OCTANT_ANTHROPIC__BASE_URL": refusing_vendor, "ANTHROPIC_API_KEY": "wrong"}
         demo.launch()
         other.launch()
-        told = []
+        notices = []
         for each in (demo, other):
             each.wait_for(each.notice)
-            told.append(json.loads(each.notice.read_text()))
+            notices.append(json.loads(each.notice.read_text()))
         deadline = time.monotonic() + START
         for each in (demo, other):  # the worker is the last to listen, seconds after the demo is ready
             log = each.folder / "state" / "logs" / "worker.log"
@@ -289,8 +289,8 @@ def test_two_demos_at_once_get_ports_of_their_own_and_live_on(demo: Demo, refusi
                 time.sleep(0.05)
             assert each.process is not None
             assert each.process.poll() is None
-        assert told[0]["url"] != told[1]["url"]
-        assert [provider_of_a_chat(each) for each in told] == ["anthropic", "openai"]
+        assert notices[0]["url"] != notices[1]["url"]
+        assert [provider_of_a_chat(each) for each in notices] == ["anthropic", "openai"]
         assert demo.end(signal.SIGINT)[0] == 0
         code, out = other.end(signal.SIGINT)
         assert code == 0, out
@@ -299,7 +299,10 @@ def test_two_demos_at_once_get_ports_of_their_own_and_live_on(demo: Demo, refusi
 
 
 def test_state_of_an_older_checkout_is_refused_with_what_to_do(demo: Demo) -> None:
-    """A price table that was live, edited in place with the hashes that pin it, is what an older checkout looks like."""
+    """An older checkout looks like an edit of a live price table.
+
+    The table and the hashes that pin it are edited in place.
+    """
     releases = demo.folder / "releases"
     shutil.copytree(ROOT / "releases", releases)
     demo.env["OCTANT_RELEASES_DIR"] = str(releases)

@@ -1,4 +1,7 @@
-"""A service as on the open net: staging, operators on a listener of their own, secrets in files, one worker (S6, S8)."""
+"""A service as on the open net (S6, S8).
+
+Environment staging, operators on a listener of their own, secrets in files, one worker.
+"""
 
 import asyncio
 import contextlib
@@ -48,7 +51,7 @@ class Service:
 
 @pytest.fixture(scope="module")
 def service(stack_env: dict[str, str], database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """On stores of its own: another secret signs what it writes."""
+    """On stores of its own: another secret signs its records."""
     secrets = tmp_path_factory.mktemp("secrets")
     (secrets / "octant_openai__api_key").write_text(FIRST + "\n")
     (secrets / "octant_secret_key").write_text("a secret of the hardening tests, long enough")
@@ -93,7 +96,10 @@ async def connected(service: Service) -> tuple[asyncio.StreamReader, asyncio.Str
 
 
 async def dribble(service: Service, begin: bytes) -> tuple[bytes, float]:
-    """Send ``begin`` and then a byte every tenth of a second until the connection is closed. What came, and after how long."""
+    """Send ``begin`` and then a byte every 0.1 s until the connection closes.
+
+    Returns the reply and the seconds until then.
+    """
     reader, writer = await connected(service)
     started = time.monotonic()
     writer.write(begin)
@@ -139,10 +145,10 @@ async def test_a_client_that_goes_on_sending_after_it_was_refused_is_cut_off(ser
     assert seconds < BODY_SECONDS + 5
 
 
-async def test_idle_connections_are_closed_and_keep_nobody_waiting(
+async def test_idle_connections_are_closed_and_keep_no_caller_waiting(
     service: Service, http: aiohttp.ClientSession, simulator: Simulator
 ) -> None:
-    """One worker: if a silent client held it, nobody would be answered."""
+    """One worker: if a silent client held it, no caller would be answered."""
     links = [await connected(service) for _ in range(300)]
     started = time.monotonic()
     status, _, _ = await call(http, service.url, service.key)
@@ -179,15 +185,15 @@ async def test_a_head_without_end_is_refused_at_its_limit(service: Service) -> N
     ],
     ids=["url", "many headers", "long headers"],
 )
-async def test_what_is_too_long_is_told_in_the_envelope(
+async def test_input_that_is_too_long_is_refused_in_the_envelope(
     service: Service, http: aiohttp.ClientSession, query: str, headers: dict[str, str], status: int, code: str
 ) -> None:
     async with http.post(f"{service.url}/v1/messages{query}", headers=headers, data=b"{}") as answer:
-        told = await answer.json()
-        assert (answer.status, told["type"], told["error"]["code"]) == (status, "error", code)
+        body = await answer.json()
+        assert (answer.status, body["type"], body["error"]["code"]) == (status, "error", code)
 
 
-async def test_operators_and_nobody_else_are_served_on_their_own_listener(service: Service, http: aiohttp.ClientSession) -> None:
+async def test_only_operators_are_served_on_their_own_listener(service: Service, http: aiohttp.ClientSession) -> None:
     """S8."""
     operator = {"x-api-key": service.admin_key}
     async with http.get(f"{service.url}/v1/admin/calls", headers=operator) as public:
@@ -210,14 +216,14 @@ async def test_operators_answers_carry_strict_headers_errors_too(
     headers = {"x-api-key": getattr(service, key)} if key else {}
     async with http.get(f"{service.admin_url}/v1/admin/calls", headers=headers) as answer:
         assert answer.status == (200 if key else 401)
-        told = answer.headers
-    assert "default-src 'none'" in told["content-security-policy"]
-    assert "frame-ancestors 'none'" in told["content-security-policy"]
-    assert "unsafe" not in told["content-security-policy"]
-    assert told["x-content-type-options"] == "nosniff"
-    assert told["referrer-policy"] == "no-referrer"
-    assert told["cache-control"] == "no-store"
-    assert told["strict-transport-security"].startswith("max-age=31536000")
+        received = answer.headers
+    assert "default-src 'none'" in received["content-security-policy"]
+    assert "frame-ancestors 'none'" in received["content-security-policy"]
+    assert "unsafe" not in received["content-security-policy"]
+    assert received["x-content-type-options"] == "nosniff"
+    assert received["referrer-policy"] == "no-referrer"
+    assert received["cache-control"] == "no-store"
+    assert received["strict-transport-security"].startswith("max-age=31536000")
 
 
 async def test_outside_development_the_apis_description_is_not_served(service: Service, http: aiohttp.ClientSession) -> None:
@@ -228,7 +234,10 @@ async def test_outside_development_the_apis_description_is_not_served(service: S
 
 
 async def answers(service: Service, *requests: bytes) -> list[bytes]:
-    """Send bytes as they are, and read until the connection closes. The answers, each from its status line on."""
+    """Send bytes as they are, and read until the connection closes.
+
+    Returns the answers, each from its status line on.
+    """
     reader, writer = await connected(service)
     writer.write(b"".join(requests))
     got = await asyncio.wait_for(reader.read(), HEAD_SECONDS + 20)
@@ -251,7 +260,7 @@ async def test_a_request_without_one_good_host_is_refused(service: Service, host
     assert b'"code": "invalid_request"' in refused
 
 
-async def test_requests_that_came_whole_are_answered_before_the_connection_of_a_malformed_one_closes(service: Service) -> None:
+async def test_whole_requests_are_answered_before_a_malformed_one_ends_the_connection(service: Service) -> None:
     for malformed in (b"\x00\x01 garbage\r\n\r\n", b"GET /livez HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n"):
         got = await answers(service, LIVE, LIVE, malformed)
         assert [answer.split()[1] for answer in got] == [b"200", b"200"]
@@ -275,10 +284,10 @@ async def test_every_answer_says_that_its_type_is_not_to_be_guessed(service: Ser
     assert b"x-content-type-options: nosniff" in refused
 
 
-async def test_values_of_x_forwarded_for_that_change_are_one_address_where_a_proxy_passes_them_on(
+async def test_changing_values_of_x_forwarded_for_are_one_address_behind_a_proxy(
     service: Service, http: aiohttp.ClientSession
 ) -> None:
-    """The proxy at 127.0.0.1 appends 203.0.113.9 to what its client made up."""
+    """The proxy at 127.0.0.1 appends 203.0.113.9 to its client's made-up value."""
     made_up = ["garbage", "1.2.3.4, garbage", "", "198.51.100.1", "[::1", "127.0.0.1", "999.1.1.1", "198.51.100.2"]
     for number, value in enumerate(made_up[:BAD_KEYS]):
         guess = write(f"{number:08x}", "w" * 43)
@@ -288,7 +297,7 @@ async def test_values_of_x_forwarded_for_that_change_are_one_address_where_a_pro
         assert (await call(http, service.url, guess, x_forwarded_for=f"{value}, 203.0.113.9"))[0] == 429
 
 
-async def test_an_address_that_guesses_keys_must_wait_and_nobody_else_must(
+async def test_an_address_that_guesses_keys_must_wait_and_no_other_must(
     service: Service, http: aiohttp.ClientSession, simulator: Simulator
 ) -> None:
     """S8. Our tests come from 127.0.0.1, which is a trusted proxy: it names the address it speaks for."""
@@ -298,8 +307,8 @@ async def test_an_address_that_guesses_keys_must_wait_and_nobody_else_must(
     guesses = [write(f"{number:08x}", "x" * 43) for number in range(BAD_KEYS)]
     for guess in guesses:
         assert (await call(http, service.url, guess, x_forwarded_for=guesser))[0] == 401
-    status, headers, told = await call(http, service.url, write("0000ffff", "y" * 43), x_forwarded_for=guesser)
-    assert (status, told["error"]["code"]) == (429, "rate_limit_exceeded")
+    status, headers, body = await call(http, service.url, write("0000ffff", "y" * 43), x_forwarded_for=guesser)
+    assert (status, body["error"]["code"]) == (429, "rate_limit_exceeded")
     assert 1 <= int(headers["retry-after"]) <= 60
     assert (await call(http, service.url, "not-even-a-key", x_forwarded_for=guesser))[0] == 429
     fresh = octant(service.env, "key", "create", "hard", "--name", "fresh", "-q").strip()
@@ -313,7 +322,10 @@ async def test_an_address_that_guesses_keys_must_wait_and_nobody_else_must(
 async def test_a_rotated_key_file_is_used_within_seconds_and_calls_in_flight_end_well(
     service: Service, http: aiohttp.ClientSession, simulator: Simulator
 ) -> None:
-    """S6, on the real SDK and a provider that accepts one key only. Nothing is restarted, and no key is told anywhere."""
+    """S6, on the real SDK and a provider that accepts one key only.
+
+    Nothing is restarted, and no key is shown anywhere.
+    """
 
     def accepted(key: str, *more: dict[str, object]) -> None:
         simulator.put_faults({"kind": "wrong_key", "provider": "openai", "accepts": key}, *more)
@@ -344,18 +356,18 @@ async def test_a_rotated_key_file_is_used_within_seconds_and_calls_in_flight_end
     file.write_text(SECOND)
 
     after = octant(service.env, "provider-key", "status")
-    lines = [next(line for line in told.splitlines() if line.startswith("openai ")) for told in (status, after)]
+    lines = [next(line for line in output.splitlines() if line.startswith("openai ")) for output in (status, after)]
     fingerprints = [line.split()[1] for line in lines]
     assert fingerprints[0] != fingerprints[1]
     assert all(str(file) in line for line in lines)
     assert 0 <= service.metric('octant_provider_key_age_seconds{provider="openai"}') < 60
     async with http.get(f"{service.url}/version") as version:
-        told = [status, after, await version.text(), service.log.read_text()]
-    assert "provider key changed" in told[-1]
-    assert "provider key not read" in told[-1]
+        outputs = [status, after, await version.text(), service.log.read_text()]
+    assert "provider key changed" in outputs[-1]
+    assert "provider key not read" in outputs[-1]
     for key in (FIRST, SECOND, service.key, os.environ.get("OPENAI_API_KEY") or "-no key-"):
-        assert not any(key in text for text in told)
-    assert json.loads(told[2])["environment"] == "staging"
+        assert not any(key in text for text in outputs)
+    assert json.loads(outputs[2])["environment"] == "staging"
 
 
 async def test_the_status_says_when_a_key_was_last_accepted_and_denied(

@@ -35,7 +35,7 @@ BODIES: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Answer:
     """One answer."""
 
     status: int
@@ -58,30 +58,34 @@ async def http(service_url: str, api_key: str) -> AsyncIterator[aiohttp.ClientSe
 
 
 def client(url: str, key: str) -> aiohttp.ClientSession:
-    """A new connection for each request, so that both workers are asked."""
+    """A new connection for each request, so that both workers are called."""
     connector = aiohttp.TCPConnector(force_close=True)
     return aiohttp.ClientSession(url, headers={"authorization": f"Bearer {key}"}, connector=connector)
 
 
-async def post(http: aiohttp.ClientSession, path: str, body: object, key: str | None) -> Told:
+async def post(http: aiohttp.ClientSession, path: str, body: object, key: str | None) -> Answer:
     headers = {"idempotency-key": key} if key is not None else {}
     async with http.post(path, data=json.dumps(body), headers=headers) as answer:
-        return Told(answer.status, {k.lower(): v for k, v in answer.headers.items()}, await answer.read())
+        return Answer(answer.status, {k.lower(): v for k, v in answer.headers.items()}, await answer.read())
 
 
-async def until_not_in_use(http: aiohttp.ClientSession, path: str, body: object, key: str, seconds: float = 20) -> Told:
-    """Ask until the answer is there, as the SDKs do."""
+async def until_not_in_use(http: aiohttp.ClientSession, path: str, body: object, key: str, seconds: float = 20) -> Answer:
+    """Repeat the request until the answer is there, as the SDKs do."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        told = await post(http, path, body, key)
-        if told.status != 409:
-            return told
-        assert (told.code, told.headers["retry-after"], told.headers["x-should-retry"]) == ("idempotency_key_in_use", "1", "true")
+        answer = await post(http, path, body, key)
+        if answer.status != 409:
+            return answer
+        assert (answer.code, answer.headers["retry-after"], answer.headers["x-should-retry"]) == (
+            "idempotency_key_in_use",
+            "1",
+            "true",
+        )
         await asyncio.sleep(0.05)
     pytest.fail(f"still in use after {seconds} s")
 
 
-def asked(simulator: Simulator) -> int:
+def requests(simulator: Simulator) -> int:
     """Requests that reached the providers."""
     return sum(int(str(stats["requests"])) for stats in simulator.stats().values())
 
@@ -97,7 +101,7 @@ async def test_a_replay_gives_the_same_answer_and_asks_no_provider(
     key = new_key()
     first = await post(http, path, BODIES[path], key)
     assert (first.status, first.replayed) == (200, False)
-    before = asked(simulator)
+    before = requests(simulator)
     for _ in range(4):
         again = await post(http, path, BODIES[path], key)
         assert (again.status, again.replayed, again.body) == (200, True, first.body)
@@ -105,11 +109,11 @@ async def test_a_replay_gives_the_same_answer_and_asks_no_provider(
         assert len(ours) >= 10
         assert {name: again.headers[name] for name in ours} == {name: first.headers[name] for name in ours}
         assert again.headers["x-request-id"] != first.headers["x-request-id"]
-    assert asked(simulator) == before > 0
+    assert requests(simulator) == before > 0
 
 
 @pytest.mark.parametrize("path", [CHAT, *samples()])
-async def test_a_replay_leaves_a_record_that_names_the_request_it_repeats_and_counts_in_no_rate(
+async def test_a_replay_leaves_a_record_that_names_its_request_and_counts_in_no_rate(
     http: aiohttp.ClientSession, simulator: Simulator, stack_env: dict[str, str], path: str
 ) -> None:
     """G8, O1: found like any call, by its caller's request id."""
@@ -155,12 +159,12 @@ async def test_a_stream_is_replayed_as_a_stream_of_the_same_bytes(
 ) -> None:
     key, body = new_key(), {**BODIES[path], "stream": True}
     first = await post(http, path, body, key)
-    before = asked(simulator)
+    before = requests(simulator)
     again = await post(http, path, body, key)
     assert first.headers["content-type"].startswith("text/event-stream")
     assert (again.replayed, again.body, again.headers["content-type"]) == (True, first.body, first.headers["content-type"])
     assert again.headers["transfer-encoding"] == "chunked"
-    assert asked(simulator) == before
+    assert requests(simulator) == before
 
 
 async def test_twenty_requests_at_once_under_one_key_are_one_call_billed_once(
@@ -169,13 +173,13 @@ async def test_twenty_requests_at_once_under_one_key_are_one_call_billed_once(
     simulator.put_faults({"kind": "latency", "milliseconds": 300})
     key, user = new_key(), f"once-{uuid4().hex[:8]}"
     body = {**ASK, "user": user}
-    told = await asyncio.gather(*(post(http, CHAT, body, key) for _ in range(20)))
-    assert asked(simulator) == 1
-    assert {t.status for t in told} <= {200, 409}
-    assert sum(t.status == 200 and not t.replayed for t in told) == 1
+    answers = await asyncio.gather(*(post(http, CHAT, body, key) for _ in range(20)))
+    assert requests(simulator) == 1
+    assert {a.status for a in answers} <= {200, 409}
+    assert sum(a.status == 200 and not a.replayed for a in answers) == 1
     last = await post(http, CHAT, body, key)
     assert (last.status, last.replayed) == (200, True)
-    assert {t.body for t in told if t.status == 200} == {last.body}
+    assert {a.body for a in answers if a.status == 200} == {last.body}
     await only_one_call_of(stack_env, user)
 
 
@@ -193,7 +197,7 @@ async def only_one_call_of(stack_env: dict[str, str], user: str) -> None:
 async def test_without_a_key_every_request_is_a_call(http: aiohttp.ClientSession, simulator: Simulator) -> None:
     for _ in range(2):
         assert not (await post(http, CHAT, ASK, None)).replayed
-    assert asked(simulator) == 2
+    assert requests(simulator) == 2
 
 
 @pytest.mark.parametrize("path", [CHAT, MESSAGES])
@@ -202,10 +206,10 @@ async def test_another_body_under_the_key_is_refused_in_both_envelopes(
 ) -> None:
     key = new_key()
     assert (await post(http, path, BODIES[path], key)).status == 200
-    told = await post(http, path, {**BODIES[path], "temperature": 0.5}, key)
-    assert (told.status, told.code, told.headers["x-should-retry"]) == (422, "idempotency_key_reused", "false")
-    assert (json.loads(told.body).get("type") == "error") == (path == MESSAGES)
-    assert asked(simulator) == 1
+    answer = await post(http, path, {**BODIES[path], "temperature": 0.5}, key)
+    assert (answer.status, answer.code, answer.headers["x-should-retry"]) == (422, "idempotency_key_reused", "false")
+    assert (json.loads(answer.body).get("type") == "error") == (path == MESSAGES)
+    assert requests(simulator) == 1
 
 
 async def test_one_key_on_two_paths_is_refused(http: aiohttp.ClientSession, simulator: Simulator) -> None:
@@ -220,17 +224,17 @@ async def test_while_the_first_is_answered_the_others_wait_in_both_envelopes(
     simulator.put_faults({"kind": "latency", "milliseconds": 1000})
     for path in (CHAT, MESSAGES):
         key = new_key()
-        before = asked(simulator)
+        before = requests(simulator)
         first = asyncio.create_task(post(http, path, BODIES[path], key))
         await eventually(lambda before=before: reached(simulator, before + 1))  # type: ignore[misc]
-        told = await post(http, path, BODIES[path], key)
-        assert (told.status, told.code, told.headers["retry-after"]) == (409, "idempotency_key_in_use", "1")
-        assert (json.loads(told.body).get("type") == "error") == (path == MESSAGES)
+        answer = await post(http, path, BODIES[path], key)
+        assert (answer.status, answer.code, answer.headers["retry-after"]) == (409, "idempotency_key_in_use", "1")
+        assert (json.loads(answer.body).get("type") == "error") == (path == MESSAGES)
         assert (await first).status == 200
 
 
-async def reached(simulator: Simulator, requests: int) -> bool:
-    return asked(simulator) >= requests
+async def reached(simulator: Simulator, count: int) -> bool:
+    return requests(simulator) >= count
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -245,10 +249,10 @@ async def test_a_client_that_leaves_and_asks_again_gets_the_answer_of_its_one_ca
     left = asyncio.create_task(post(http, CHAT, body, key))
     await eventually(lambda: reached(simulator, 1))
     left.cancel()
-    told = await until_not_in_use(http, CHAT, body, key)
-    assert (told.status, told.replayed) == (200, True)
-    assert not stream or told.body.endswith(b"data: [DONE]\n\n")
-    assert (asked(simulator), simulator.stats()["anthropic"]["cancelled"]) == (1, 0)
+    answer = await until_not_in_use(http, CHAT, body, key)
+    assert (answer.status, answer.replayed) == (200, True)
+    assert not stream or answer.body.endswith(b"data: [DONE]\n\n")
+    assert (requests(simulator), simulator.stats()["anthropic"]["cancelled"]) == (1, 0)
     await only_one_call_of(stack_env, user)
 
 
@@ -256,24 +260,24 @@ async def test_a_client_that_leaves_and_asks_again_gets_the_answer_of_its_one_ca
 async def test_providers_that_fail_free_the_key(http: aiohttp.ClientSession, simulator: Simulator, *, stream: bool) -> None:
     simulator.put_faults({"kind": "refuse"})
     key, body = new_key(), {**ASK, "stream": stream}
-    told = await post(http, CHAT, body, key)
-    assert (told.status, told.code) == (503, "providers_unavailable")
+    answer = await post(http, CHAT, body, key)
+    assert (answer.status, answer.code) == (503, "providers_unavailable")
     simulator.clear()
-    told = await post(http, CHAT, body, key)
-    assert (told.status, told.replayed) == (200, False)
+    answer = await post(http, CHAT, body, key)
+    assert (answer.status, answer.replayed) == (200, False)
 
 
 @pytest.mark.parametrize("path", [CHAT, MESSAGES])
 async def test_a_stream_that_breaks_frees_the_key(http: aiohttp.ClientSession, simulator: Simulator, path: str) -> None:
     simulator.put_faults({"kind": "cut_stream", "after_tokens": 4})
     key, body = new_key(), {**BODIES[path], "stream": True}
-    told = await post(http, path, body, key)
-    assert told.status == 200
-    assert b"providers_unavailable" in told.body
+    answer = await post(http, path, body, key)
+    assert answer.status == 200
+    assert b"providers_unavailable" in answer.body
     simulator.clear()
-    told = await post(http, path, body, key)
-    assert (told.status, told.replayed) == (200, False)
-    assert b"error" not in told.body
+    answer = await post(http, path, body, key)
+    assert (answer.status, answer.replayed) == (200, False)
+    assert b"error" not in answer.body
 
 
 async def test_a_refusal_that_will_not_change_is_given_again(http: aiohttp.ClientSession) -> None:
@@ -286,17 +290,20 @@ async def test_a_refusal_that_will_not_change_is_given_again(http: aiohttp.Clien
 
 @pytest.mark.parametrize("key", ["", "two words", "k" * 256, "caf\u00e9"])
 async def test_what_is_not_a_key_is_refused(http: aiohttp.ClientSession, simulator: Simulator, key: str) -> None:
-    told = await post(http, CHAT, ASK, key)
-    assert (told.status, json.loads(told.body)["error"]["param"]) == (400, "Idempotency-Key")
-    assert asked(simulator) == 0
+    answer = await post(http, CHAT, ASK, key)
+    assert (answer.status, json.loads(answer.body)["error"]["param"]) == (400, "Idempotency-Key")
+    assert requests(simulator) == 0
 
 
 async def test_the_longest_key_and_a_quoted_one_are_keys(http: aiohttp.ClientSession) -> None:
-    """The draft's own form is a quoted string; most clients send the bare one. Neither is read as the other."""
+    """A quoted key and the bare key are two keys.
+
+    The draft's own form is a quoted string; most clients send the bare one.
+    """
     key = uuid4().hex
     for sent in (key.ljust(255, "~"), f'"{key}"', key):
-        told = await post(http, CHAT, ASK, sent)
-        assert (told.status, told.replayed) == (200, False)
+        answer = await post(http, CHAT, ASK, sent)
+        assert (answer.status, answer.replayed) == (200, False)
 
 
 async def test_an_answer_is_replayed_to_its_tenant_and_its_bound_user_alone(
@@ -309,17 +316,17 @@ async def test_an_answer_is_replayed_to_its_tenant_and_its_bound_user_alone(
     bound = octant(stack_env, "key", "create", "acme", "--name", "x", "--user", "ada", "--quiet").strip()
     for holder in (another, bound):
         async with client(service_url, holder) as theirs:
-            told = await post(theirs, CHAT, ASK, key)
-            assert (told.status, told.replayed) == (200, False)
-            assert told.body != first.body
-    async with client(service_url, "oct_made_up") as nobody:
-        assert (await post(nobody, CHAT, ASK, key)).status == 401
+            answer = await post(theirs, CHAT, ASK, key)
+            assert (answer.status, answer.replayed) == (200, False)
+            assert answer.body != first.body
+    async with client(service_url, "oct_made_up") as stranger:
+        assert (await post(stranger, CHAT, ASK, key)).status == 401
 
 
 async def test_the_official_sdks_pass_the_key_on_and_wait_for_the_answer(
     service_url: str, api_key: str, simulator: Simulator
 ) -> None:
-    """They send none of their own. On 409 they ask again by themselves."""
+    """They send none of their own. On 409 they send the request again by themselves."""
     simulator.put_faults({"kind": "latency", "milliseconds": 500})
     async with openai.AsyncOpenAI(base_url=f"{service_url}/v1", api_key=api_key, max_retries=4) as ours:
         headers = {"Idempotency-Key": new_key()}
@@ -327,7 +334,7 @@ async def test_the_official_sdks_pass_the_key_on_and_wait_for_the_answer(
             *(ours.chat.completions.create(model="smart", messages=ASK["messages"], extra_headers=headers) for _ in range(3))
         )
         assert len({answer.id for answer in answers}) == 1
-        assert asked(simulator) == 1
+        assert requests(simulator) == 1
         texts = []
         headers = {"Idempotency-Key": new_key()}
         for _ in range(2):
@@ -336,7 +343,7 @@ async def test_the_official_sdks_pass_the_key_on_and_wait_for_the_answer(
             )
             texts.append([(chunk.id, chunk.choices[0].delta.content) async for chunk in chunks])
         assert texts[0] == texts[1]
-        assert asked(simulator) == 2
+        assert requests(simulator) == 2
     async with anthropic.AsyncAnthropic(base_url=service_url, api_key=api_key, max_retries=4) as theirs:
         headers = {"Idempotency-Key": new_key()}
         messages = await asyncio.gather(
@@ -351,7 +358,7 @@ async def test_the_official_sdks_pass_the_key_on_and_wait_for_the_answer(
             ) as stream:
                 finals.append(await stream.get_final_message())
         assert finals[0] == finals[1]
-        assert asked(simulator) == 4
+        assert requests(simulator) == 4
 
 
 async def test_outcomes_are_counted(http: aiohttp.ClientSession, stack_env: dict[str, str], simulator: Simulator) -> None:
@@ -386,7 +393,7 @@ async def test_a_restart_of_every_worker_forgets_no_answer(
         async with client(url, api_key) as http:
             again = await post(http, CHAT, ASK, key)
     assert (again.status, again.replayed, again.body) == (200, True, first.body)
-    assert asked(simulator) == 1
+    assert requests(simulator) == 1
 
 
 async def test_a_worker_killed_in_the_middle_of_a_call_frees_its_key_after_its_lease(
@@ -405,10 +412,10 @@ async def test_a_worker_killed_in_the_middle_of_a_call_frees_its_key_after_its_l
             worker_on(int(own_env["OCTANT_PORT"])).send_signal(signal.SIGKILL)
             with pytest.raises(aiohttp.ClientError):
                 await lost
-            told = await until_free(http, key)
-            assert (told.status, told.replayed) == (200, False)
+            answer = await until_free(http, key)
+            assert (answer.status, answer.replayed) == (200, False)
             assert 0.5 < time.monotonic() - killed < 8
-    assert asked(simulator) == 2
+    assert requests(simulator) == 2
 
 
 def worker_on(port: int) -> psutil.Process:
@@ -417,7 +424,7 @@ def worker_on(port: int) -> psutil.Process:
     return worker
 
 
-async def until_free(http: aiohttp.ClientSession, key: str) -> Told:
+async def until_free(http: aiohttp.ClientSession, key: str) -> Answer:
     """As `until_not_in_use`, while the only worker is being replaced."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:

@@ -31,8 +31,8 @@ DONE = {"succeeded", "failed", "cancelled"}
 @pytest.fixture(scope="module")
 def env(stack_env: dict[str, str]) -> dict[str, str]:
     ports = {name: str(free_port()) for name in ("OCTANT_PORT", "OCTANT_METRICS_PORT", "OCTANT_WORKER_METRICS_PORT")}
-    hasty = {"OCTANT_JOBS_LEASE": "3", "OCTANT_IDEMPOTENCY_LEASE": "2", "OCTANT_WEBHOOK_ALLOWED_HOSTS": '["127.0.0.1"]'}
-    return {**stack_env, **ports, **hasty}
+    short_leases = {"OCTANT_JOBS_LEASE": "3", "OCTANT_IDEMPOTENCY_LEASE": "2", "OCTANT_WEBHOOK_ALLOWED_HOSTS": '["127.0.0.1"]'}
+    return {**stack_env, **ports, **short_leases}
 
 
 @contextmanager
@@ -114,18 +114,21 @@ async def test_a_running_job_is_cancelled_all_the_way_to_the_provider(http: aioh
         return simulator.stats()["anthropic"]["cancelled"] == 1
 
     await eventually(reached, 10)
-    status, _, told = await post(http, f"/v1/jobs/{job['id']}/cancel", {})
-    assert (status, told["state"]) == (200, "cancelling")
+    status, _, answer = await post(http, f"/v1/jobs/{job['id']}/cancel", {})
+    assert (status, answer["state"]) == (200, "cancelling")
     await eventually(cancelled, 3)
     assert (await done(http, job["id"]))["state"] == "cancelled"
-    status, _, told = await post(http, f"/v1/jobs/{job['id']}/cancel", {})
-    assert (status, told["error"]["code"]) == (409, "job_finished")
+    status, _, answer = await post(http, f"/v1/jobs/{job['id']}/cancel", {})
+    assert (status, answer["error"]["code"]) == (409, "job_finished")
 
 
 async def test_a_worker_that_is_killed_loses_no_job_and_a_paid_call_is_paid_once(
     url: str, http: aiohttp.ClientSession, simulator: Simulator, env: dict[str, str], tmp_path: Path
 ) -> None:
-    """G9: the next worker runs it; two requests reached the provider, and the one that was answered is the one in the answer."""
+    """G9: the next worker runs the job.
+
+    Two requests reach the provider; the job holds the answer of the one that was answered.
+    """
     jobs = [(await post(http, "/v1/jobs", JOB))[2]["id"] for _ in range(6)]
     for job_id in jobs:
         await done(http, job_id)
@@ -153,14 +156,14 @@ async def test_what_every_provider_limits_lands_in_the_queue_if_the_caller_allow
 ) -> None:
     """R3, G9."""
     simulator.put_faults({"kind": "rate_limit", "retry_after": 30})
-    status, _, told = await post(http, "/v1/chat/completions", CHAT)
-    assert (status, told["error"]["code"]) == (503, "providers_rate_limited")
+    status, _, answer = await post(http, "/v1/chat/completions", CHAT)
+    assert (status, answer["error"]["code"]) == (503, "providers_rate_limited")
     status, headers, job = await post(http, "/v1/chat/completions", CHAT, octant_when_limited="queue")
     assert (status, headers["location"]) == (202, f"/v1/jobs/{job['id']}")
     status, _, _ = await post(http, "/v1/chat/completions", {**CHAT, "stream": True}, octant_when_limited="queue")
     assert status == 503
-    status, _, told = await post(http, "/v1/chat/completions", CHAT, octant_when_limited="later")
-    assert (status, told["error"]["param"]) == (400, "octant-when-limited")
+    status, _, answer = await post(http, "/v1/chat/completions", CHAT, octant_when_limited="later")
+    assert (status, answer["error"]["param"]) == (400, "octant-when-limited")
     simulator.clear()
     job = await done(http, job["id"], 90)
     assert (job["state"], job["response"]["status"]) == ("succeeded", 200)
@@ -189,8 +192,8 @@ async def test_a_webhook_tells_of_the_end_and_its_signature_holds(http: aiohttp.
             headers, body = await received.get()
     finally:
         await runner.cleanup()
-    told = json.loads(body)
-    assert (told["type"], told["data"]["id"], told["data"]["state"]) == ("job.finished", job["id"], "succeeded")
+    answer = json.loads(body)
+    assert (answer["type"], answer["data"]["id"], answer["data"]["state"]) == ("job.finished", job["id"], "succeeded")
     lowered = {name.lower(): value for name, value in headers.items()}
     secret = octant(env, "webhook", "secret", "acme").strip()
     signed = f"{lowered['webhook-id']}.{lowered['webhook-timestamp']}.".encode() + body
@@ -226,11 +229,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("body", "param"), BAD)
 async def test_bad_jobs_are_refused_with_the_field_named(http: aiohttp.ClientSession, body: dict[str, Any], param: str) -> None:
-    status, _, told = await post(http, "/v1/jobs", body)
-    assert (status, told["error"]["param"]) == (400, param), told
+    status, _, answer = await post(http, "/v1/jobs", body)
+    assert (status, answer["error"]["param"]) == (400, param), answer
 
 
-async def test_somebody_else_s_job_does_not_exist(http: aiohttp.ClientSession, url: str, env: dict[str, str]) -> None:
+async def test_another_callers_job_does_not_exist(http: aiohttp.ClientSession, url: str, env: dict[str, str]) -> None:
     _, _, job = await post(http, "/v1/jobs", JOB)
     octant(env, "tenant", "create", "nosy", "--day", "1", "--user-day", "1")
     key = octant(env, "key", "create", "nosy", "--name", "t", "--quiet").strip()
@@ -252,10 +255,10 @@ async def test_a_key_that_was_revoked_before_its_job_ran_spends_nothing(
         _, _, job = await post(soon_gone, "/v1/jobs", JOB)
 
         async def put_back() -> bool:
-            told = await get(http, f"/v1/jobs/{job['id']}")
-            return (told["state"], told["attempts"]) == ("queued", 1)
+            answer = await get(http, f"/v1/jobs/{job['id']}")
+            return (answer["state"], answer["attempts"]) == ("queued", 1)
 
         await eventually(put_back, 10)
         octant(env, "key", "revoke", key.split("_")[1])
-    told = await done(http, job["id"], 90)
-    assert (told["state"], told["response"]["status"]) == ("failed", 401)
+    answer = await done(http, job["id"], 90)
+    assert (answer["state"], answer["response"]["status"]) == ("failed", 401)

@@ -1,4 +1,7 @@
-"""Jobs that end their worker, on real processes: they are failed after a few times, and other jobs go on (G9)."""
+"""Jobs that end their worker fail after a few attempts (G9).
+
+Other jobs go on. The processes are real.
+"""
 
 import signal
 from collections.abc import Iterator
@@ -80,7 +83,7 @@ async def test_a_job_that_ends_its_worker_again_is_failed_while_other_tenants_jo
                 return bool((await job(bomb, api_key))["state"] in {"failed", "succeeded", "cancelled"})
 
             await eventually(is_failed)
-            told = await job(bomb, api_key)
-            assert (told["state"], told["attempts"], told["response"]["status"]) == ("failed", 3, 502)
-            assert told["response"]["body"]["error"]["code"] == "job_lost"
+            state = await job(bomb, api_key)
+            assert (state["state"], state["attempts"], state["response"]["status"]) == ("failed", 3, 502)
+            assert state["response"]["body"]["error"]["code"] == "job_lost"
             assert second.poll() is None

@@ -1,4 +1,6 @@
-"""Personal data and secrets, planted wherever a caller can put text, are in no log, span, record or metric (O9, S5).
+"""Planted personal data and secrets are in no output (O9, S5).
+
+They are planted wherever a caller can put text, and searched in logs, spans, records and metrics.
 
 The service in two workers and a job worker run as chatty as they can: log level debug, content on spans, every trace sent.
 """
@@ -28,7 +30,7 @@ from app.stack.embedded import free_port
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
 FEEDBACK = "/v1/feedback"
-MARK = "heliotrope"  # harmless, and said beside what is planted: where it is not found, nothing was looked at
+MARK = "heliotrope"  # harmless, and sent beside each plant: a place without it was not searched
 
 PATHS = ("/v1/{}", "/v1/models/{}", "/v1/jobs/{}", "/v1/jobs?after={}", "/v1/jobs?limit={}", "/v1/admin/calls/{}", "/?q={}")
 TABLES = (
@@ -49,13 +51,13 @@ KEPT: Mapping[tuple[str, str], str] = {
 
 
 class Plants:
-    """What is planted, and where: each value once."""
+    """The plants and their places: each value once."""
 
     def __init__(self) -> None:
         self.places: dict[str, str] = {}
 
     def text(self, place: str) -> str:
-        """A sentence with one of each kind in it."""
+        """A sentence with one plant of each type in it."""
         values = [self._email(place), self._card(place), self._phone(place), self.secret(place)]
         bearer = f"tok{len(self.places):06}abcdefgh12345678"
         self.places[bearer] = place
@@ -91,7 +93,7 @@ class Plants:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Deployment:
     url: str
     env: dict[str, str]
     logs: tuple[Path, ...]
@@ -99,7 +101,7 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def stage(stack_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def deployment(stack_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     folder = tmp_path_factory.mktemp("leaks")
     logs = (folder / "service.log", folder / "worker.log")
     ports = {name: str(free_port()) for name in ("OCTANT_PORT", "OCTANT_METRICS_PORT", "OCTANT_WORKER_METRICS_PORT")}
@@ -107,12 +109,12 @@ def stage(stack_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
         chatty = {"OCTANT_LOG_LEVEL": "debug", "OCTANT_OTLP_ENDPOINT": receiver.endpoint, "OCTANT_OTLP_CONTENT": "true"}
         env = {**stack_env, **ports, **chatty}
         with running_service(env, logs[0]) as url, running_worker(env, logs[1]):
-            yield Stage(url, env, logs, receiver)
+            yield Deployment(url, env, logs, receiver)
 
 
 @pytest_asyncio.fixture(scope="module")
-async def http(stage: Stage, api_key: str) -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(stage.url, headers={"authorization": f"Bearer {api_key}"}) as session:
+async def http(deployment: Deployment, api_key: str) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(deployment.url, headers={"authorization": f"Bearer {api_key}"}) as session:
         yield session
 
 
@@ -175,7 +177,9 @@ def _bodies(plant: Plants) -> Iterator[tuple[str, object]]:
     yield CHAT, plant.text("not an object")
 
 
-async def test_what_is_planted_is_found_nowhere(stage: Stage, http: aiohttp.ClientSession, simulator: Simulator) -> None:
+async def test_what_is_planted_is_found_nowhere(
+    deployment: Deployment, http: aiohttp.ClientSession, simulator: Simulator
+) -> None:
     plant = Plants()
     statuses = [await _post(http, CHAT, chat("hi"), {name: value}) for name, value in _headers(plant)]
     statuses += [await _post(http, path, body) for path, body in _bodies(plant)]
@@ -198,19 +202,19 @@ async def test_what_is_planted_is_found_nowhere(stage: Stage, http: aiohttp.Clie
     simulator.clear()
     statuses += [await _submit(http, plant)]
     assert {200, 202, 400, 401, 404} <= set(statuses) <= {200, 202, 400, 401, 403, 404, 422, 502, 503}, "all of it reached code"
-    last = await _last_call(stage, http)
+    last = await _last_call(deployment, http)
 
-    await asyncio.to_thread(stage.receiver.trace, last, lambda names: f"POST {CHAT}" in names)
-    spans = [span.whole for span in stage.receiver.wait(lambda _: True)]
-    logs = {path.name: path.read_text() for path in stage.logs}
-    logs["scorer"] = await asyncio.to_thread(_scored, stage.env)
-    rows = await asyncio.to_thread(_rows, stage.env["OCTANT_DATABASE_URL"])
-    metrics = [await asyncio.to_thread(_metrics, stage.env[name]) for name in _METRICS]
+    await asyncio.to_thread(deployment.receiver.trace, last, lambda names: f"POST {CHAT}" in names)
+    spans = [span.whole for span in deployment.receiver.wait(lambda _: True)]
+    logs = {path.name: path.read_text() for path in deployment.logs}
+    logs["scorer"] = await asyncio.to_thread(_scored, deployment.env)
+    rows = await asyncio.to_thread(_rows, deployment.env["OCTANT_DATABASE_URL"])
+    metrics = [await asyncio.to_thread(_metrics, deployment.env[name]) for name in _METRICS]
     assert MARK in "".join(spans), "content is on spans"
     assert MARK in rows["calls"], "and in records"
     assert MARK in rows["eval_candidates"], "and in what the evals make of them"
-    assert all('"level": "debug"' in logs[path.name] for path in stage.logs), "as chatty as they can be"
-    counters = await asyncio.to_thread(_valkey_keys, stage.env["OCTANT_VALKEY_URL"])
+    assert all('"level": "debug"' in logs[path.name] for path in deployment.logs), "as chatty as they can be"
+    counters = await asyncio.to_thread(_valkey_keys, deployment.env["OCTANT_VALKEY_URL"])
     assert "user:user#" in counters, "a user is counted under a pseudonym"
     looked_at = {"counters": counters, **logs, **rows, "spans": "\n".join(spans), "metrics": "\n".join(metrics)}
     leaks = {where: found for where, what in looked_at.items() if (found := plant.found_in(what))}
@@ -224,7 +228,7 @@ def _valkey_keys(url: str) -> str:
 
 
 def _scored(env: Mapping[str, str]) -> str:
-    """What a round of scoring says."""
+    """The output of a round of scoring."""
     command, at_once = [sys.executable, "-m", "evals", "online", "--once"], {"OCTANT_EVALS__LATE": "0"}
     run = subprocess.run(command, cwd=ROOT, env={**env, **at_once}, capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode == 0, run.stderr
@@ -235,11 +239,11 @@ _METRICS = ("OCTANT_METRICS_PORT", "OCTANT_WORKER_METRICS_PORT")
 
 
 async def test_a_line_for_each_request_and_each_call_with_its_ids(
-    stage: Stage, http: aiohttp.ClientSession, simulator: Simulator
+    deployment: Deployment, http: aiohttp.ClientSession, simulator: Simulator
 ) -> None:
     async with http.post(CHAT, json=chat("hello")) as answer:
         ids = {"request_id": answer.headers["x-request-id"], "trace_id": answer.headers["octant-trace-id"]}
-    lines = await asyncio.to_thread(_lines_with, stage, ids["request_id"], "request")
+    lines = await asyncio.to_thread(_lines_with, deployment, ids["request_id"], "request")
     mine = [line for line in lines if line.get("request_id") == ids["request_id"]]
     assert [line["event"] for line in mine if line["level"] == "info"] == ["call", "request"]
     assert all(line["trace_id"] == ids["trace_id"] for line in mine)
@@ -247,10 +251,13 @@ async def test_a_line_for_each_request_and_each_call_with_its_ids(
     assert {"gunicorn.error", "uvicorn.error"} <= {line["logger"] for line in lines}
 
 
-def _lines_with(stage: Stage, request_id: str, event: str) -> list[dict[str, Any]]:
-    """All lines of all processes, once there is one of ``event``: a request's is written when its answer has been sent."""
+def _lines_with(deployment: Deployment, request_id: str, event: str) -> list[dict[str, Any]]:
+    """All log lines of all processes, once there is one of ``event``.
+
+    A request's line is written after its answer has been sent.
+    """
     for _ in range(100):
-        lines = [json.loads(line) for log in stage.logs for line in log.read_text().splitlines()]
+        lines = [json.loads(line) for log in deployment.logs for line in log.read_text().splitlines()]
         if any(line.get("request_id") == request_id and line["event"] == event for line in lines):
             return lines
         time.sleep(0.05)
@@ -279,11 +286,14 @@ async def _submit(http: aiohttp.ClientSession, plant: Plants) -> int:
     pytest.fail("the job did not end")
 
 
-async def _last_call(stage: Stage, http: aiohttp.ClientSession) -> str:
-    """Make one more call and wait for its record: what was recorded before it is there then. Returns its trace id."""
+async def _last_call(deployment: Deployment, http: aiohttp.ClientSession) -> str:
+    """Make one more call and wait for its record. Returns its trace id.
+
+    All earlier records are there then.
+    """
     async with http.post(CHAT, json=chat("the last one")) as answer:
         trace = answer.headers["octant-trace-id"]
-    engine = create_engine(stage.env["OCTANT_DATABASE_URL"])
+    engine = create_engine(deployment.env["OCTANT_DATABASE_URL"])
     with engine.connect() as connection:
         for _ in range(100):
             if connection.scalar(text("SELECT count(*) FROM calls WHERE trace_id = :trace"), {"trace": trace}):

@@ -1,4 +1,7 @@
-"""A service without any product is a working gateway: a copy of the code with an empty list, and the products' folders gone."""
+"""A service without any product is a working gateway.
+
+It runs on a copy of the code with an empty list and without the products' folders.
+"""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The whole API against its own description: what it says of statuses, envelopes, content types and scopes is so (S8).
+"""The whole API against its own description: its statuses, envelopes, content types and scopes are true (S8).
 
 Requests are generated from the document by schemathesis, valid and invalid ones, the same in every run.
 """
@@ -33,7 +33,7 @@ PROMISES = [
     checks.response_schema_conformance,
 ]
 WELL_FORMED = ("x" * 4000, "%f0%9f%8e%89", "%27%22%3b--")
-OPEN = {"/livez", "/readyz", "/version"}  # who watches over us has no key
+OPEN = {"/livez", "/readyz", "/version"}  # monitoring has no key
 
 
 @pytest.fixture(scope="session")
@@ -127,15 +127,15 @@ def test_every_operation_needs_the_scope_it_says_and_refuses_a_key_without_it(
         wanted = set(operation["security"][0]["bearer"])
         seen[f"{method} {path}"] = wanted
         concrete, body = path.replace("{", "").replace("}", ""), b"{}" if method == "POST" else None
-        status, told = ask(service_url, method, concrete, body=body)
-        assert (status, json.loads(told)["error"]["code"]) == (401, "invalid_api_key"), path
+        status, answer = ask(service_url, method, concrete, body=body)
+        assert (status, json.loads(answer)["error"]["code"]) == (401, "invalid_api_key"), path
         for scope in ("call", "read", "admin"):
-            status, told = ask(service_url, method, concrete, key=keys[scope], body=body)
+            status, answer = ask(service_url, method, concrete, key=keys[scope], body=body)
             if scope in wanted:
                 assert status not in (401, 403), (path, scope)
                 continue
-            assert (status, json.loads(told)["error"]["code"]) == (403, "permission_denied"), (path, scope)
-            assert json.loads(told).get("type") == ("error" if path.startswith("/v1/messages") else None)
+            assert (status, json.loads(answer)["error"]["code"]) == (403, "permission_denied"), (path, scope)
+            assert json.loads(answer).get("type") == ("error" if path.startswith("/v1/messages") else None)
     assert seen["POST /v1/chat/completions"] == {"call"}
     assert seen["GET /v1/admin/calls"] == {"admin", "read"}
     assert all("call" not in scopes for at, scopes in seen.items() if " /v1/admin" in at)
@@ -145,17 +145,20 @@ def test_every_operation_needs_the_scope_it_says_and_refuses_a_key_without_it(
 def test_no_id_in_a_path_or_query_reaches_a_store_that_cannot_hold_it(
     service_url: str, document: dict[str, Any], keys: dict[str, str], hostile: str
 ) -> None:
-    """An unknown id is not found; a query with such a value is refused. Neither is a fault of ours, or a reason to try again."""
+    """An unknown id is not found; a query with such a value is refused.
+
+    Neither is a fault of the service, or a reason to try again.
+    """
     tried = 0
     for method, path, operation in operations(document):
         inside = [p["name"] for p in operation.get("parameters", []) if p["in"] == "path"]
         if inside:
             concrete = re.sub(r"\{[^}]*\}", hostile, path)
-            told = ask(service_url, method, concrete, key=keys["all"], body=b'{"token": "x"}' if method == "POST" else None)
+            answer = ask(service_url, method, concrete, key=keys["all"], body=b'{"token": "x"}' if method == "POST" else None)
             if "/traces/" in path and hostile in WELL_FORMED:  # a trace of which there is no record has no calls
-                assert (told[0], json.loads(told[1])) == (200, {"data": []})
+                assert (answer[0], json.loads(answer[1])) == (200, {"data": []})
             else:
-                assert (told[0], json.loads(told[1])["error"]["code"]) == (404, "not_found"), concrete
+                assert (answer[0], json.loads(answer[1])["error"]["code"]) == (404, "not_found"), concrete
             tried += 1
         for name in (p["name"] for p in operation.get("parameters", []) if p["in"] == "query"):
             status, body = ask(service_url, method, f"{path.replace('{', '').replace('}', '')}?{name}={hostile}", key=keys["all"])
@@ -178,22 +181,22 @@ def test_no_id_in_a_path_or_query_reaches_a_store_that_cannot_hold_it(
 def test_a_search_with_values_out_of_range_is_answered_or_refused(
     service_url: str, keys: dict[str, str], path: str, query: str
 ) -> None:
-    status, told = ask(service_url, "GET", f"{path}?{query}", key=keys["all"])
-    assert status in (200, 400), told
+    status, answer = ask(service_url, "GET", f"{path}?{query}", key=keys["all"])
+    assert status in (200, 400), answer
 
 
 @pytest.mark.parametrize("url", ["https://[", "https://[::1", "https://[abc]/", "https://a.example/\x00", "\x00", "https://a:b/"])
 def test_a_webhook_address_that_is_none_is_refused_by_name(service_url: str, keys: dict[str, str], url: str) -> None:
     job = {"path": "/v1/chat/completions", "body": {"model": "fast", "messages": []}, "webhook_url": url}
-    status, told = ask(service_url, "POST", "/v1/jobs", key=keys["all"], body=json.dumps(job).encode())
-    assert (status, json.loads(told)["error"]["param"]) == (400, "webhook_url")
+    status, answer = ask(service_url, "POST", "/v1/jobs", key=keys["all"], body=json.dumps(job).encode())
+    assert (status, json.loads(answer)["error"]["param"]) == (400, "webhook_url")
 
 
 def test_every_error_of_the_table_is_described_where_it_can_happen(document: dict[str, Any]) -> None:
-    told = document["paths"]["/v1/messages"]["post"]["responses"]
+    responses = document["paths"]["/v1/messages"]["post"]["responses"]
     for kind, row in TABLE.items():
-        assert f"`{kind.code}`" in told[str(row.status)]["description"]
-        schema = told[str(row.status)]["content"]["application/json"]["schema"]["properties"]
+        assert f"`{kind.code}`" in responses[str(row.status)]["description"]
+        schema = responses[str(row.status)]["content"]["application/json"]["schema"]["properties"]
         assert kind.code in schema["error"]["properties"]["code"]["enum"]
         assert schema["type"] == {"const": "error"}
     reading = document["paths"]["/v1/models"]["get"]["responses"]
@@ -208,14 +211,17 @@ def test_too_deep_a_body_is_refused_by_every_route_that_takes_one(
     taking = [path for method, path, operation in operations(document) if method == "POST" and "requestBody" in operation]
     assert len(taking) >= 6
     for path in taking:
-        status, told = ask(service_url, "POST", path, key=keys["all"], body=deep)
-        assert (status, json.loads(told)["error"]["message"]) == (400, "The body is nested more than 64 deep."), path
+        status, answer = ask(service_url, "POST", path, key=keys["all"], body=deep)
+        assert (status, json.loads(answer)["error"]["message"]) == (400, "The body is nested more than 64 deep."), path
 
 
 def test_every_route_and_every_early_error_carries_its_ids(
     service_url: str, document: dict[str, Any], keys: dict[str, str]
 ) -> None:
-    """G10: with no key, a key, a body that is none, a method that is none, and paths that are not there."""
+    """G10: with and without a key, on valid and invalid requests.
+
+    The invalid ones have a wrong body, a wrong method or an unknown path.
+    """
     trace = "7af92f3577b34da6a3ce929d0e0e4736"
     head = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
     statuses: Counter[int] = Counter()
@@ -224,8 +230,8 @@ def test_every_route_and_every_early_error_carries_its_ids(
         sent = head | {name.replace("_", "-"): value for name, value in headers.items()}
         answer = requests.request(method, service_url + path, data=body, headers=sent, timeout=30)
         statuses[answer.status_code] += 1
-        told = answer.headers.get("octant-trace-id", "")
-        assert told == trace or (path in OPEN and len(told) == 32), (method, path, answer.status_code)
+        found = answer.headers.get("octant-trace-id", "")
+        assert found == trace or (path in OPEN and len(found) == 32), (method, path, answer.status_code)
         assert answer.headers["x-request-id"]
         assert answer.headers["request-id"]
 

@@ -1,4 +1,7 @@
-"""The whole service, two workers, when its stores stop, freeze and come back: on stores of its own (ADR 0007, ADR 0010)."""
+"""The service when its stores stop, freeze and come back (ADR 0007, 0010).
+
+It has two workers and stores of its own.
+"""
 
 import asyncio
 import hashlib
@@ -111,7 +114,7 @@ async def http(own_service: str, own_key: str) -> AsyncIterator[aiohttp.ClientSe
 
 
 def client(url: str, key: str) -> aiohttp.ClientSession:
-    """A new connection for each request, so that both workers are asked."""
+    """A new connection for each request, so that both workers are called."""
     timeout = aiohttp.ClientTimeout(total=SOON)
     headers = {"authorization": f"Bearer {key}"}
     return aiohttp.ClientSession(url, headers=headers, connector=aiohttp.TCPConnector(force_close=True), timeout=timeout)
@@ -147,7 +150,7 @@ async def until_ready(http: aiohttp.ClientSession) -> None:
 
 
 async def warmed(http: aiohttp.ClientSession, env: dict[str, str], key: str) -> None:
-    """A worker knows the key and has written that down for the others of its machine."""
+    """A worker knows the key and has stored it for the others of its machine."""
     assert await statuses(http, 20) == {200}
     digest = hmac.digest(DEVELOPMENT_SECRET.encode(), key.encode(), hashlib.sha256).hex()
     file, deadline = Path(env["OCTANT_STATE_DIR"]) / "remembered" / "keys.json", time.monotonic() + 60
@@ -156,12 +159,15 @@ async def warmed(http: aiohttp.ClientSession, env: dict[str, str], key: str) -> 
         await asyncio.sleep(0.1)
 
 
-async def test_with_postgres_frozen_calls_of_known_keys_are_answered_and_everything_else_is_refused_soon(
+async def test_with_postgres_frozen_known_keys_are_answered_and_the_rest_is_refused_soon(
     http: aiohttp.ClientSession, stores: Stores, own_service: str, env: dict[str, str], own_key: str, unknown_key: str
 ) -> None:
-    """No request waits for Postgres longer than seconds: not for a key, a claim, a job, feedback, records or health."""
+    """No request waits for Postgres longer than seconds.
+
+    That holds for a key, a claim, a job, feedback, records and health.
+    """
     await warmed(http, env, own_key)
-    await asyncio.sleep(5.5)  # the keys that the workers know are to be looked up again
+    await asyncio.sleep(5.5)  # the keys that the workers know have to be read again
     with frozen(stores.postgres_note):
         for _ in range(3):
             assert await statuses(http, 10) == {200}
@@ -189,16 +195,16 @@ async def refused(env: dict[str, str], *command: str) -> None:
         sys.executable, "-m", "app.cli", *command, env=env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     async with asyncio.timeout(3 * SOON):
-        told, _ = await run.communicate()
+        output, _ = await run.communicate()
     assert run.returncode, command
-    assert "Traceback" not in told.decode(), told.decode()[-2000:]
-    assert "answer" in told.decode() or "right now" in told.decode(), told.decode()
+    assert "Traceback" not in output.decode(), output.decode()[-2000:]
+    assert "answer" in output.decode() or "right now" in output.decode(), output.decode()
 
 
-async def test_a_worker_that_dies_while_postgres_is_away_is_replaced_and_the_replacement_serves(
+async def test_a_worker_that_dies_with_postgres_away_is_replaced_by_one_that_serves(
     http: aiohttp.ClientSession, stores: Stores, env: dict[str, str], own_key: str
 ) -> None:
-    """What Postgres said last is in local files: the live release, known keys, users' caps."""
+    """The last state from Postgres is in local files: the live release, known keys, users' caps."""
     await warmed(http, env, own_key)
     stores.postgres.close()
     try:
@@ -239,7 +245,10 @@ def requests(simulator: Simulator) -> int:
 async def test_an_idempotency_key_is_billed_once_over_an_outage_longer_than_its_lease(
     http: aiohttp.ClientSession, stores: Stores, simulator: Simulator, env: dict[str, str], own_key: str
 ) -> None:
-    """The answer was given while Postgres was away; who asks again the moment it is back gets the same one."""
+    """An answer given while Postgres was away is replayed.
+
+    Also for a repetition at the moment when Postgres is back.
+    """
     await warmed(http, env, own_key)
     simulator.clear()
     simulator.put_faults({"kind": "latency", "milliseconds": 2000, "times": 1})
@@ -253,16 +262,16 @@ async def test_an_idempotency_key_is_billed_once_over_an_outage_longer_than_its_
     finally:
         stores.start_postgres()
     assert status == 200
-    asked = requests(simulator)  # two where the first provider was silent too long: both attempts are the first call's
+    before = requests(simulator)  # two where the first provider was silent too long: both attempts are the first call's
     deadline = time.monotonic() + 30
     while (again := await post(http, **{"idempotency-key": key}))[0] != 200:
         assert again[0] in {409, 503}
         assert time.monotonic() < deadline
     assert again[2] == body
-    assert requests(simulator) == asked
+    assert requests(simulator) == before
 
 
-async def test_a_service_that_starts_with_both_stores_away_refuses_in_words_and_recovers_by_itself(
+async def test_a_service_that_starts_with_both_stores_away_refuses_and_recovers_by_itself(
     env: dict[str, str], own_key: str, stores: Stores, tmp_path: Path
 ) -> None:
     """With no local file either: nothing is known, so nothing is served, and nothing ends."""

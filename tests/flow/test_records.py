@@ -1,4 +1,4 @@
-"""The records as operators get at them: over the API with a key that may, and by command (O2)."""
+"""The records as operators get at them: over the API with an admin key, and by command (O2)."""
 
 import json
 import time
@@ -35,8 +35,8 @@ def globex(stack_env: dict[str, str]) -> str:
     return octant(stack_env, "key", "create", "globex", "--name", "calls", "--quiet").strip()
 
 
-def get(url: str, key: str, path: str, **told: Any) -> tuple[int, bytes]:  # noqa: ANN401 - any parameter
-    query = urlencode({name: value for name, value in told.items() if value is not None}, doseq=True)
+def get(url: str, key: str, path: str, **parameters: Any) -> tuple[int, bytes]:  # noqa: ANN401 - any parameter
+    query = urlencode({name: value for name, value in parameters.items() if value is not None}, doseq=True)
     request = urllib.request.Request(f"{url}/v1/admin{path}?{query}", headers={"x-api-key": key})  # noqa: S310 - loopback
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
@@ -50,14 +50,14 @@ def call(url: str, key: str, words: str, response_format: object = None, **heade
     """Make a call; its request id."""
     form = {"response_format": response_format} if response_format else {}
     body = json.dumps({"model": "smart", "messages": [{"role": "user", "content": words}], **form}).encode()
-    told = {"authorization": f"Bearer {key}", **{k.replace("_", "-"): v for k, v in headers.items()}}
-    request = urllib.request.Request(f"{url}/v1/chat/completions", body, told)  # noqa: S310 - loopback
+    sent = {"authorization": f"Bearer {key}", **{k.replace("_", "-"): v for k, v in headers.items()}}
+    request = urllib.request.Request(f"{url}/v1/chat/completions", body, sent)  # noqa: S310 - loopback
     with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
         return str(answer.headers["x-request-id"])
 
 
 def found(url: str, key: str, **wanted: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - any parameter
-    """Ask until something is found: records may take five seconds."""
+    """Query until a record is found: records may take five seconds."""
     deadline = time.monotonic() + 5
     while not (rows := json.loads(get(url, key, "/calls", **wanted)[1])["data"]):
         assert time.monotonic() < deadline, f"nothing was found of {wanted}"
@@ -155,7 +155,7 @@ def test_an_export_by_the_api_leaves_a_row_in_the_operators_log(
 def test_a_count_of_tokens_is_under_the_rate_limits_and_leaves_a_record(
     service_url: str, stack_env: dict[str, str], admin_key: str, simulator: Simulator
 ) -> None:
-    """A vendor is asked for it: without limits one tenant could use up our rate there unseen."""
+    """Counting is a request to a vendor: without limits one tenant could use up our rate there unseen."""
     octant(stack_env, "tenant", "create", "counting")
     octant(stack_env, "budget", "set", "counting", "--requests-per-minute", "2")
     key = octant(stack_env, "key", "create", "counting", "--name", "k", "--quiet").strip()

@@ -1,4 +1,4 @@
-"""Recovery on the running service: what takes two workers, two providers and time to show."""
+"""Recovery on the running service, with two workers and two providers."""
 
 import asyncio
 import json
@@ -55,8 +55,8 @@ async def http(url: str, api_key: str) -> AsyncIterator[aiohttp.ClientSession]:
 
 async def metric(env: Mapping[str, str], line: str) -> float:
     async with aiohttp.request("GET", f"http://127.0.0.1:{env['OCTANT_METRICS_PORT']}/metrics") as answer:
-        found = [told for told in (await answer.text()).splitlines() if told.startswith(line)]
-    return sum(float(told.split()[-1]) for told in found)
+        found = [sample for sample in (await answer.text()).splitlines() if sample.startswith(line)]
+    return sum(float(sample.split()[-1]) for sample in found)
 
 
 async def by_the_first(http: aiohttp.ClientSession) -> bool:
@@ -65,7 +65,7 @@ async def by_the_first(http: aiohttp.ClientSession) -> bool:
     return all(headers["octant-provider"] == "anthropic" for _, headers, _ in answers)
 
 
-async def test_a_failing_provider_is_given_a_rest_by_all_workers_and_asked_again_when_it_is_well(
+async def test_all_workers_rest_a_failing_provider_and_call_it_again_when_it_is_well(
     http: aiohttp.ClientSession, simulator: Simulator, env: dict[str, str]
 ) -> None:
     """R5: visible as a metric and to the operator."""
@@ -93,9 +93,9 @@ async def test_a_failing_provider_is_given_a_rest_by_all_workers_and_asked_again
 async def test_with_one_provider_hanging_every_caller_is_answered_whatever_its_deadline(
     http: aiohttp.ClientSession, simulator: Simulator, env: dict[str, str]
 ) -> None:
-    """R5a, with the shipped release: whole answers, streams and the product's answers; then nobody waits any more."""
+    """R5a, with the shipped release: whole answers, streams and the product's answers; then no caller waits any more."""
     simulator.put_faults({"kind": "hang", "provider": "anthropic"})
-    kinds = {
+    bodies = {
         "/v1/chat/completions": CHAT,
         "/v1/messages": {**CHAT, "max_tokens": 50, "stream": True},
         **samples(),
@@ -104,14 +104,14 @@ async def test_with_one_provider_hanging_every_caller_is_answered_whatever_its_d
 
     async def ask(path: str, deadline: Mapping[str, str]) -> float:
         began = time.monotonic()
-        status, headers, body = await post(http, path, kinds[path], **deadline)
+        status, headers, body = await post(http, path, bodies[path], **deadline)
         assert status == 200, body
         assert headers["octant-provider"] == "openai"
         if path == "/v1/messages":
             assert "message_stop" in body
         return time.monotonic() - began
 
-    calls = [(path, deadline) for path in kinds for deadline in deadlines for _ in range(2)]
+    calls = [(path, deadline) for path in bodies for deadline in deadlines for _ in range(2)]
     assert max(await asyncio.gather(*(ask(*call) for call in calls))) < 10
 
     async def passed_over() -> bool:
@@ -125,15 +125,15 @@ async def test_with_one_provider_hanging_every_caller_is_answered_whatever_its_d
     await eventually(lambda: by_the_first(http), 15)
 
 
-async def test_with_both_providers_hanging_callers_are_told_within_their_deadline(
+async def test_with_both_providers_hanging_callers_get_an_error_within_their_deadline(
     http: aiohttp.ClientSession, simulator: Simulator
 ) -> None:
-    """R1: at 3 seconds, with a typed error; what was asked is counted."""
+    """R1: at 3 seconds, with a typed error; the attempts are counted."""
     simulator.put_faults({"kind": "hang"})
     async with http.post("/v1/chat/completions", json=CHAT, headers={"octant-deadline-ms": "3000"}) as answer:
-        told = await answer.json()
+        body = await answer.json()
     simulator.clear()
-    assert (answer.status, told["error"]["code"]) == (504, "deadline_exceeded")
+    assert (answer.status, body["error"]["code"]) == (504, "deadline_exceeded")
     assert float(answer.headers["octant-cost-usd"]) > 0
     assert answer.headers["octant-attempts"] == "2"
 
@@ -157,19 +157,20 @@ async def test_an_operator_closes_a_circuit_by_hand(
     assert f"{TARGET:<40} closed" in octant(env, "providers")
 
 
-async def test_with_all_providers_away_callers_are_told_when_to_come_back(
-    http: aiohttp.ClientSession, simulator: Simulator
-) -> None:
+async def test_with_all_providers_away_callers_learn_when_to_come_back(http: aiohttp.ClientSession, simulator: Simulator) -> None:
     simulator.put_faults({"kind": "refuse"})
-    status, headers, told = await post(http, "/v1/chat/completions", CHAT)
-    assert (status, told["error"]["code"], headers["x-should-retry"]) == (503, "providers_unavailable", "true")
+    status, headers, body = await post(http, "/v1/chat/completions", CHAT)
+    assert (status, body["error"]["code"], headers["x-should-retry"]) == (503, "providers_unavailable", "true")
     assert 1 <= int(headers["retry-after"]) <= 60
 
 
 async def test_a_client_that_leaves_cancels_its_call_upstream_within_100_ms(
     http: aiohttp.ClientSession, simulator: Simulator
 ) -> None:
-    """R7: the quickest of five shows what the code does, as a busy machine may delay any one of them."""
+    """R7: the quickest of five shows the code's own delay.
+
+    A busy machine may delay any one of them.
+    """
     simulator.put_faults({"kind": "hang"})
     lags = []
     for number in range(1, 6):
@@ -192,7 +193,7 @@ async def test_a_client_that_leaves_cancels_its_call_upstream_within_100_ms(
 async def test_a_slow_reader_slows_the_provider_and_does_not_fill_our_memory(
     url: str, api_key: str, simulator: Simulator, env: dict[str, str]
 ) -> None:
-    """R6: the answer is some 50 megabytes of events; what nobody reads is not fetched."""
+    """R6: the answer is some 50 megabytes of events; chunks that no client reads are not fetched."""
     body = {**CHAT, "max_tokens": 2000, "stream": True}
     simulator.put_faults({"kind": "flood", "tokens": 400_000})
     service = supervisor_of(int(env["OCTANT_PORT"]))
@@ -241,8 +242,8 @@ async def test_a_valkey_that_goes_away_in_the_middle_of_a_call_does_not_end_the_
                 _kill_valkey(short_lived)
                 status, headers, _ = await running
                 assert (status, headers["octant-provider"]) == (200, "anthropic")
-                status, _, told = await post(http, "/v1/chat/completions", CHAT)
-                assert (status, told["error"]["code"]) == (503, "dependency_unavailable")
+                status, _, body = await post(http, "/v1/chat/completions", CHAT)
+                assert (status, body["error"]["code"]) == (503, "dependency_unavailable")
 
 
 def _kill_valkey(url: str) -> None:

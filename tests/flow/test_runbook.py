@@ -22,7 +22,10 @@ def blocks(page: Path) -> list[str]:
 
 @pytest.fixture
 def filled_in(service_url: str, stack_env: dict[str, str], api_key: str) -> dict[str, str]:
-    """What an operator would put in place of the words in capitals: a call that was made, a key to revoke, a release."""
+    """An operator's values for the words in capitals.
+
+    A call that was made, a key to revoke, a release.
+    """
     body = json.dumps({"model": "smart", "messages": [{"role": "user", "content": "hello"}]}).encode()
     request = urllib.request.Request(f"{service_url}/v1/chat/completions", data=body)  # noqa: S310 - loopback
     request.add_header("authorization", f"Bearer {api_key}")
@@ -41,16 +44,19 @@ def filled_in(service_url: str, stack_env: dict[str, str], api_key: str) -> dict
 def test_the_commands_of_a_page_work_in_the_order_in_which_they_stand(
     page: Path, service_url: str, stack_env: dict[str, str], filled_in: dict[str, str]
 ) -> None:
-    """Commands are run by a shell, as an operator would, with `octant` on the path; what one stops, a later one releases."""
+    """A shell runs the commands, with `octant` on the path.
+
+    A later command releases the stops of an earlier one.
+    """
     ran = 0
     try:
         with octant_on_path({**stack_env, "PYTHONPATH": str(ROOT)}) as env:
             for line in blocks(page):
-                told = line.replace("http://127.0.0.1:8080", service_url)
+                command = line.replace("http://127.0.0.1:8080", service_url)
                 for word, value in filled_in.items():
-                    told = re.sub(rf"\b{word}\b", value, told)
+                    command = re.sub(rf"\b{word}\b", value, command)
                 run = subprocess.run(
-                    ["/bin/sh", "-c", told], cwd=ROOT, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False
+                    ["/bin/sh", "-c", command], cwd=ROOT, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False
                 )
                 assert run.returncode == 0, f"{line}\n{run.stdout}{run.stderr}"
                 assert run.stdout.strip(), f"{line} says nothing"

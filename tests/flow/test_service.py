@@ -1,4 +1,4 @@
-"""The running service, two workers, on real stores and a real provider process."""
+"""The running service with two workers, on real stores and a real provider process."""
 
 import asyncio
 import io
@@ -85,7 +85,7 @@ async def test_a_stream_that_breaks_ends_in_an_error_event_and_never_cleanly(
     assert "message_stop" not in body
 
 
-async def test_with_every_provider_away_the_caller_is_told_within_the_deadline(
+async def test_with_every_provider_away_the_caller_gets_an_error_within_the_deadline(
     http: aiohttp.ClientSession, simulator: Simulator
 ) -> None:
     """R1: a hang at both, a deadline of half a second."""
@@ -138,10 +138,10 @@ async def test_a_record_is_there_within_five_seconds_and_holds_no_personal_data(
     record = found[0]
     assert (record["feature"], record["outcome"], record["provider"], record["tenant"]) == ("chat", "ok", "openai", "acme")
     assert record["cost"] > 0
-    told = json.dumps(record)
-    assert "NW-10001" in told
-    assert "ada.lovelace" not in told
-    assert "4111" not in told
+    stored = json.dumps(record)
+    assert "NW-10001" in stored
+    assert "ada.lovelace" not in stored
+    assert "4111" not in stored
 
 
 async def test_metrics_count_calls_over_all_workers(http: aiohttp.ClientSession, stack_env: dict[str, str]) -> None:
@@ -218,9 +218,9 @@ async def test_rollback_is_live_on_every_worker_within_five_seconds_without_a_re
         answers = await asyncio.gather(*(post(http, "/v1/chat/completions", CHAT) for _ in range(8)))
         return all(headers["octant-release"] == release for _, headers, _ in answers)
 
-    told = octant(stack_env, "rollback", "--reason", "test")
+    output = octant(stack_env, "rollback", "--reason", "test")
     try:
-        assert "All 2 workers serve it" in told
+        assert "All 2 workers serve it" in output
         assert await serves(RELEASES[0])
     finally:
         octant(stack_env, "release", "activate", LIVE_RELEASE, "--reason", "test over")
@@ -246,17 +246,17 @@ BAD: list[tuple[str, bytes, int, str | None]] = [
 
 
 @pytest.mark.parametrize(("path", "body", "status", "param"), BAD)
-async def test_bad_input_is_told_in_the_vendors_envelope(
+async def test_bad_input_is_refused_in_the_vendors_envelope(
     http: aiohttp.ClientSession, path: str, body: bytes, status: int, param: str | None
 ) -> None:
     """G1, S8: never 500."""
-    got, _, told = await post(http, path, body)
-    assert got == status, told
+    got, _, answer = await post(http, path, body)
+    assert got == status, answer
     if path == "/v1/messages":
-        assert told["type"] == "error"
-        assert told["error"]["message"]
+        assert answer["type"] == "error"
+        assert answer["error"]["message"]
     else:
-        assert told["error"]["param"] == param
+        assert answer["error"]["param"] == param
 
 
 async def test_a_body_over_the_limit_is_refused(http: aiohttp.ClientSession) -> None:
@@ -266,15 +266,15 @@ async def test_a_body_over_the_limit_is_refused(http: aiohttp.ClientSession) -> 
 
 
 async def test_no_key_is_refused_in_both_envelopes(service_url: str) -> None:
-    async with aiohttp.ClientSession(service_url) as nobody:
-        status, headers, told = await post(nobody, "/v1/chat/completions", CHAT)
-        assert (status, told["error"]["code"], headers["www-authenticate"]) == (401, "invalid_api_key", "Bearer")
-        status, _, told = await post(nobody, "/v1/messages", CHAT)
-        assert (status, told["error"]["type"]) == (401, "authentication_error")
+    async with aiohttp.ClientSession(service_url) as stranger:
+        status, headers, body = await post(stranger, "/v1/chat/completions", CHAT)
+        assert (status, body["error"]["code"], headers["www-authenticate"]) == (401, "invalid_api_key", "Bearer")
+        status, _, body = await post(stranger, "/v1/messages", CHAT)
+        assert (status, body["error"]["type"]) == (401, "authentication_error")
 
 
 async def test_health_answers_three_separate_questions(http: aiohttp.ClientSession, simulator: Simulator) -> None:
-    """Design §5: readiness never asks a provider."""
+    """Design §5: readiness never calls a provider."""
     simulator.put_faults({"kind": "refuse"})
     async with http.get("/livez") as live, http.get("/readyz") as ready, http.get("/version") as version:
         assert (live.status, ready.status) == (200, 200)

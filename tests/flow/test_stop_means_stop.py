@@ -31,7 +31,7 @@ async def run(env: dict[str, str], *command: str) -> str:
 
 
 async def test_every_path_that_takes_a_request_is_known_here(http: aiohttp.ClientSession) -> None:
-    """A new one is refused while all is stopped, or stands in the list of what goes on."""
+    """A new one is refused while all is stopped, or stands in the list of running calls."""
     async with http.get("/openapi.json") as answer:
         document = await answer.json()
     assert {path for path, methods in document["paths"].items() if "post" in methods} == set(REFUSED) | GOES_ON
@@ -42,16 +42,16 @@ async def test_two_seconds_after_a_stop_nothing_is_done_any_more(
     http: aiohttp.ClientSession, stack_env: dict[str, str], simulator: Simulator, scope: list[str]
 ) -> None:
     simulator.put_faults({"kind": "hang"})
-    _, told = await post_text(http, "/v1/jobs", {"path": CHAT, "body": ASK})
-    job = json.loads(told)["id"]
+    _, reply = await post_text(http, "/v1/jobs", {"path": CHAT, "body": ASK})
+    job = json.loads(reply)["id"]
     await run(stack_env, "kill", *scope, "--reason", "it does harm")
     try:
         await asyncio.sleep(2)  # the promise
         simulator.clear()
         for path, bodies in REFUSED.items():
             for body in bodies:
-                status, told = await post_text(http, path, body)
-                assert (status, json.loads(told)["error"]["code"]) == (503, "stopped_by_operator"), (path, body)
+                status, reply = await post_text(http, path, body)
+                assert (status, json.loads(reply)["error"]["code"]) == (503, "stopped_by_operator"), (path, body)
         for path in ("/v1/models", f"/v1/jobs/{job}", "/readyz"):
             async with http.get(path) as answer:
                 assert answer.status == 200, path
@@ -80,14 +80,18 @@ async def test_a_stop_of_calls_under_way_ends_them_with_an_error(
         else:
             await run(stack_env, "kill", *scope, "--reason", "it does harm", "--in-flight")
             assert "(calls under way were ended)" in await run(stack_env, "kill", "status")
-        status, told = await stream
-        last = json.loads(told.strip().rsplit("data: ", 1)[-1])
-        assert (status, last["error"]["code"], "[DONE]" in told) == (200, "stopped_by_operator", False)
-        status, told = await whole
-        if scope[0] == "provider":  # the other one was, or is, asked as well
-            assert (status, json.loads(told)["type"]) == (200, "message")
+        status, answer = await stream
+        last = json.loads(answer.strip().rsplit("data: ", 1)[-1])
+        assert (status, last["error"]["code"], "[DONE]" in answer) == (200, "stopped_by_operator", False)
+        status, answer = await whole
+        if scope[0] == "provider":  # the other one was, or is, called as well
+            assert (status, json.loads(answer)["type"]) == (200, "message")
         else:
-            assert (status, json.loads(told)["type"], json.loads(told)["error"]["code"]) == (503, "error", "stopped_by_operator")
+            assert (status, json.loads(answer)["type"], json.loads(answer)["error"]["code"]) == (
+                503,
+                "error",
+                "stopped_by_operator",
+            )
     finally:
         if scope == ["file"]:
             file.unlink()
@@ -114,8 +118,8 @@ async def test_without_being_asked_a_stop_lets_calls_under_way_end(
             return (await post_text(http, CHAT, ASK))[0] == 503
 
         await eventually(refused)
-        status, told = await stream
-        assert (status, told.endswith("data: [DONE]\n\n")) == (200, True)
+        status, answer = await stream
+        assert (status, answer.endswith("data: [DONE]\n\n")) == (200, True)
     finally:
         file.unlink()
         await asyncio.sleep(2)

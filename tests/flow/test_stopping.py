@@ -30,7 +30,10 @@ PATIENCE = 60.0  # seconds that a busy machine may take; nothing here measures s
 
 @dataclass
 class Call:
-    """One request made in a thread of its own: its status (0 where the connection broke) and its whole body."""
+    """One request made in a thread of its own.
+
+    It has the status (0 where the connection broke) and the whole body.
+    """
 
     url: str
     body: Mapping[str, Any]
@@ -204,7 +207,10 @@ def test_calls_that_end_within_the_graceful_timeout_are_answered_whole(
 def test_signals_that_do_not_stop_it_and_signals_to_one_worker_cut_no_call(
     stack_env: dict[str, str], api_key: str, simulator: Simulator, tmp_path: Path
 ) -> None:
-    """Reload, one worker more, one less, log files, live upgrade; then a worker that is told to go, or whose terminal closes."""
+    """Signals that must not end calls.
+
+    Reload, one worker more, one less, log files, live upgrade; then a worker that must stop, or whose terminal closes.
+    """
     with serving(stack_env, api_key, tmp_path) as service:
         for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGHUP):
             _cuts_no_call(service, simulator, lambda n=number: service.process.send_signal(n))  # type: ignore[misc]
@@ -225,7 +231,7 @@ def _cuts_no_call(service: Service, simulator: Simulator, act: Callable[[], None
     assert [call.ended().status for call in [*calls, after]] == [200] * 5, [call.text for call in calls]
 
 
-def test_the_workers_of_a_killed_parent_end_their_calls_and_go_and_the_next_service_has_the_port_for_itself(
+def test_workers_of_a_killed_parent_end_their_calls_and_free_the_port(
     stack_env: dict[str, str], api_key: str, simulator: Simulator, tmp_path: Path
 ) -> None:
     with serving(stack_env, api_key, tmp_path) as service:
@@ -238,13 +244,13 @@ def test_the_workers_of_a_killed_parent_end_their_calls_and_go_and_the_next_serv
         with serving({**service.env}, api_key, tmp_path, OCTANT_PORT=service.env["OCTANT_PORT"]) as following:
             assert [call.ended().status for call in calls] == [200, 200]
             eventually(lambda: not any(psutil.pid_exists(pid) for pid in orphans), "the orphans are gone")
-            eventually(lambda: len(following.workers()) == 2, "the new service runs")  # an orphan may have said that it is ready
+            eventually(lambda: len(following.workers()) == 2, "the new service runs")  # an orphan may have reported ready
             wait_until_ready(following.url, following.process, following.log)
             assert following.call().ended().status == 200
         assert service.outcomes() == ["ok"] * 2
 
 
-def test_a_service_does_not_start_beside_another_on_its_port_and_leaves_that_one_alone(
+def test_a_service_does_not_start_on_the_port_of_another_and_leaves_it_alone(
     service_url: str, stack_env: dict[str, str], api_key: str
 ) -> None:
     run = subprocess.run(
@@ -285,6 +291,6 @@ def test_a_worker_of_jobs_that_stops_hands_its_job_back(
         assert worker.wait(PATIENCE) == 0, (tmp_path / "worker.log").read_text()[-3000:]
     request = urllib.request.Request(f"{service_url}/v1/jobs/{job}", headers={"authorization": f"Bearer {api_key}"})  # noqa: S310 - loopback
     with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310 - loopback
-        told = json.load(answer)
+        state = json.load(answer)
     Call(f"{service_url}/v1/jobs/{job}/cancel", {}, api_key).ended()
-    assert (told["state"], told["attempts"]) == ("queued", 1)
+    assert (state["state"], state["attempts"]) == ("queued", 1)

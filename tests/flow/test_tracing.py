@@ -1,4 +1,7 @@
-"""One trace from the caller to the providers, at a real receiver: two workers and a job worker export to it (O4)."""
+"""One trace from the caller to the providers, at a real receiver (O4).
+
+Two workers and a job worker export to it.
+"""
 
 import asyncio
 import json
@@ -25,7 +28,7 @@ from app.telemetry.spans import CORE_SCHEMA_URL, SCHEMA_URL
 
 CHAT = {"model": "smart", "messages": [{"role": "user", "content": "hello"}]}
 SHARE = 0.01
-TOLD = re.compile(r'octant_spans_total\{fate="(\w+)"\} (\S+)')
+FATES = re.compile(r'octant_spans_total\{fate="(\w+)"\} (\S+)')
 
 
 def outside_the_share() -> str:
@@ -66,19 +69,19 @@ async def test_a_call_that_falls_back_is_one_trace_with_a_span_for_each_attempt(
     status, headers, _ = await traced(http, "/v1/chat/completions", CHAT, trace)
     assert (status, headers["octant-trace-id"]) == (200, trace)
     spans = await arrived(receiver, trace, "POST /v1/chat/completions")
-    asked = [span for span in spans if span.name.startswith("chat ")]
+    attempts = [span for span in spans if span.name.startswith("chat ")]
     assert drawn(spans) == [
         "POST /v1/chat/completions",
         "  call chat",
-        f"    {asked[0].name} failed",
-        f"    {asked[1].name}",
+        f"    {attempts[0].name} failed",
+        f"    {attempts[1].name}",
     ]
-    assert [span.attributes["gen_ai.provider.name"] for span in asked] == ["anthropic", "openai"]
-    assert asked[0].attributes["error.type"] == "provider_denied"
-    assert asked[1].attributes["gen_ai.usage.input_tokens"] > 0
+    assert [span.attributes["gen_ai.provider.name"] for span in attempts] == ["anthropic", "openai"]
+    assert attempts[0].attributes["error.type"] == "provider_denied"
+    assert attempts[1].attributes["gen_ai.usage.input_tokens"] > 0
     assert {(span.service, span.schemas) for span in spans} == {("octant", (CORE_SCHEMA_URL, SCHEMA_URL))}
     got = [_recent(simulator, name)[-1]["traceparent"] for name in ("anthropic", "openai")]
-    assert got == [f"00-{trace}-{span.id}-01" for span in asked], "each attempt is the parent of what its provider does"
+    assert got == [f"00-{trace}-{span.id}-01" for span in attempts], "each attempt is the parent of what its provider does"
 
 
 def _recent(simulator: Simulator, provider: str) -> list[Any]:
@@ -112,20 +115,20 @@ async def test_a_job_goes_on_with_the_trace_that_submitted_it(
     http: aiohttp.ClientSession, receiver: Receiver, simulator: Simulator
 ) -> None:
     trace = of_the_share()
-    status, _, told = await traced(http, "/v1/jobs", {"path": "/v1/chat/completions", "body": CHAT}, trace)
+    status, _, submitted = await traced(http, "/v1/jobs", {"path": "/v1/chat/completions", "body": CHAT}, trace)
     assert status == 202
     spans = await asyncio.to_thread(receiver.trace, trace, lambda names: {"POST /v1/jobs", "process jobs"} <= names.keys())
     lines = drawn(spans)
     assert [line.split()[0] for line in lines] == ["POST", "process", "POST", "call", "chat"]
     assert [len(line) - len(line.lstrip()) for line in lines] == [0, 2, 4, 6, 8]
     job = next(span for span in spans if span.name == "process jobs")
-    assert (job.kind, job.attributes["messaging.message.id"]) == ("CONSUMER", told["id"])
+    assert (job.kind, job.attributes["messaging.message.id"]) == ("CONSUMER", submitted["id"])
 
 
 async def test_every_trace_with_an_error_is_sent_whole_and_every_span_is_counted(
     http: aiohttp.ClientSession, env: dict[str, str], receiver: Receiver, simulator: Simulator
 ) -> None:
-    """A share of 1 % under load on two workers; what failed need not have failed for the caller."""
+    """A share of 1 % under load on two workers; a failed span need not mean a failed call."""
     before = _fates(env)
     simulator.put_faults({"kind": "status", "status": 500, "probability": 0.25})
     slots = asyncio.Semaphore(16)
@@ -150,7 +153,7 @@ async def test_every_trace_with_an_error_is_sent_whole_and_every_span_is_counted
 
 
 def _fates_of(env: dict[str, str], number: int) -> Counter[str]:
-    """What became of spans, once it is known of ``number``."""
+    """The fates of spans, once those of ``number`` are known."""
     deadline = time.monotonic() + 10
     while (fates := _fates(env)).total() < number and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -159,13 +162,13 @@ def _fates_of(env: dict[str, str], number: int) -> Counter[str]:
 
 def _fates(env: dict[str, str]) -> Counter[str]:
     with urllib.request.urlopen(f"http://127.0.0.1:{env['OCTANT_METRICS_PORT']}/metrics", timeout=10) as answer:
-        return Counter({fate: int(float(value)) for fate, value in TOLD.findall(answer.read().decode())})
+        return Counter({fate: int(float(value)) for fate, value in FATES.findall(answer.read().decode())})
 
 
 async def test_a_receiver_that_hangs_holds_up_neither_calls_nor_the_end(
     env: dict[str, str], api_key: str, simulator: Simulator, tmp_path: Path
 ) -> None:
-    """Calls are answered, records are written, and the service ends in time; what was not sent is said."""
+    """Calls are answered, records are written, and the service ends in time; unsent spans are reported."""
     log, port = tmp_path / "service.log", free_port()
     with receiving() as deaf:
         deaf.hangs.set()
@@ -180,8 +183,8 @@ async def test_a_receiver_that_hangs_holds_up_neither_calls_nor_the_end(
             began = time.monotonic()
         assert time.monotonic() - began < 12, "gunicorn kills after 30 seconds, and with them would go records and money"
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    (said,) = [line for line in lines if line["event"] == "spans not sent before the end"]
-    assert said["spans"] == 30
+    (line,) = [line for line in lines if line["event"] == "spans not sent before the end"]
+    assert line["spans"] == 30
     engine = create_engine(env["OCTANT_DATABASE_URL"])
     with engine.connect() as connection:
         recorded = text("SELECT count(*) FROM calls WHERE trace_id = ANY(:traces)")

@@ -23,7 +23,10 @@ class Message(Input):
 
 
 class Form(Strict):
-    """Fields of the form and their values. A field that is not given is not checked; ``null`` must be null."""
+    """Fields of the form and their values.
+
+    A field that is not given is not checked; ``null`` must be null.
+    """
 
     fields: dict[str, str | None] = Field(min_length=1)
 

@@ -9,7 +9,7 @@ from evals.suites.support.articles import all_articles, article
 
 
 def leaks(text: str) -> list[str]:
-    """Kinds of personal data in a text that no help article holds."""
+    """Types of personal data in a text that no help article holds."""
     return privacy.leaks(text, all_articles())
 
 
@@ -18,14 +18,17 @@ class _Body(BaseModel):
 
 
 class Citation(_Body):
-    """A source, and the sentence of it that is said to support the answer."""
+    """A source, and its sentence that should support the answer."""
 
     article_id: str
     quote: str
 
 
 class ToolCall(_Body):
-    """A tool that the model called, how that went (``ok`` or why not), and the order that it named."""
+    """A tool that the model called.
+
+    ``outcome`` is ``ok`` or the code of the reason; ``order_id`` is the order that it named.
+    """
 
     name: str
     outcome: str
@@ -52,7 +55,7 @@ class SupportAnswer(_Body):
 
     @property
     def leaks(self) -> list[str]:
-        """Kinds of personal data in the answer that no help article holds."""
+        """Types of personal data in the answer that no help article holds."""
         return leaks(self.answer)
 
     @property
@@ -62,7 +65,10 @@ class SupportAnswer(_Body):
 
     @property
     def succeeded(self) -> frozenset[str]:
-        """Tools that did what they are for; one with a side effect has, once the customer is asked to confirm."""
+        """Tools that succeeded.
+
+        A tool with a side effect has succeeded once it waits for the customer's confirmation.
+        """
         return frozenset(call.name for call in self.tools if call.outcome in ("ok", "pending"))
 
     def orders(self, tool: str) -> frozenset[str | None]:

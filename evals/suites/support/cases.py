@@ -97,7 +97,7 @@ class Message(Input):
 
 
 class AnswerExpectation(Strict):
-    """What must hold for an answer. Everything given is checked; a case passes if all of it holds.
+    """Expectations on an answer. Every field given is checked; a case passes if all of it holds.
 
     Of a fact with alternatives (a list) one form is enough. Words are compared whole: ``30 days`` is not in ``130 days``.
     Case, spaces and the style of quotes do not matter.
@@ -116,7 +116,7 @@ class AnswerExpectation(Strict):
     )
     language: Language | None = Field(default=None, description="Language of the answer, ISO 639-1.")
     figures_from_sources: bool = Field(
-        default=False, description="Every number in the answer must stand in a cited article or in what the customer said."
+        default=False, description="Every number in the answer must stand in a cited article or in the customer's words."
     )
 
     @property
@@ -126,7 +126,10 @@ class AnswerExpectation(Strict):
 
 
 class TicketFields(Strict):
-    """Fields of a ticket and their values. What is not given is not checked; ``null`` must be null."""
+    """Fields of a ticket and their values.
+
+    A field that is not given is not checked; ``null`` must be null.
+    """
 
     category: Category | tuple[Category, ...] | None = Field(default=None, description="The category, or a list of right ones.")
     priority: Priority | tuple[Priority, ...] | None = Field(default=None, description="The priority, or a list of right ones.")
@@ -139,12 +142,12 @@ class TicketFields(Strict):
 
     @property
     def given(self) -> dict[str, Any]:
-        """What is checked."""
+        """The fields that are checked."""
         return self.model_dump(exclude_unset=True)
 
 
 class TicketExpectation(Strict):
-    """What must hold for a ticket. Everything given is checked."""
+    """Expectations on a ticket. Every field given is checked."""
 
     fields: TicketFields = TicketFields()
     summary_says: tuple[Fact, ...] = Field(default=(), description="Facts the summary must state.")

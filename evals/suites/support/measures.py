@@ -1,4 +1,7 @@
-"""Shares beside pass and fail: how much of a case was right. Each is from 0 to 1, more is better, and goes into a mean (E2)."""
+"""Measures: shares of a case that are right (E2).
+
+Each is from 0 to 1, more is better, and goes into a mean.
+"""
 
 from collections.abc import Mapping, Sequence
 

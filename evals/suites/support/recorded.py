@@ -1,4 +1,6 @@
-"""Reads recorded calls of the support assistant: back to the request and the answer, for scorers that need no expectation (E9).
+"""Reads request and answer back from recorded support calls (E9).
+
+They are for scorers that need no expectation.
 
 The customer's answer is made of the model's reply by the product's own functions: which citations hold, what is handed over.
 """
@@ -70,7 +72,10 @@ class RecordedAnswer(SupportAnswer):
 
 
 def invented_sources(_: AnswerCase, answer: RecordedAnswer) -> Sequence[str]:
-    """A model names only sources that it saw. The product takes the others out; the model was wrong all the same."""
+    """A model names only sources that it saw.
+
+    The product takes the others out; the model was wrong all the same.
+    """
     return [f"sources named that it was not shown: {answer.invented}"] if answer.invented else []
 
 
@@ -80,17 +85,17 @@ def _answer(row: Mapping[str, Any], request: dict[str, Any], response: dict[str,
     if question is None:
         raise Unreadable("no question")
     turns = tuple(Turn(role=_role(found["attributes"]), text=found["text"]) for found in _TURN.finditer(first))
-    asked = Question(question=question["text"], user="recorded", conversation=turns)
-    wire = {"endpoint": "support/answer"} | {name: value for name, value in asked.body.items() if name != "user"}
+    case_input = Question(question=question["text"], user="recorded", conversation=turns)
+    wire = {"endpoint": "support/answer"} | {name: value for name, value in case_input.body.items() if name != "user"}
     if row["outcome"] not in SCORED:
         return Scored(wire, {"outcome": row["outcome"]}, ())
     if row["outcome"] == "output_invalid":
         return Scored(wire, {"outcome": row["outcome"]}, (Finding("service", "no model gave valid output"),))
     answer = _as_seen(first, request["messages"][1:], response, texts)
     in_doubt = answer.outcome != "answered" or surely(TOKEN.sub("", answer.answer)) is None  # of few words, and of a token, any
-    expected = None if in_doubt else surely(TOKEN.sub("", asked.question))
+    expected = None if in_doubt else surely(TOKEN.sub("", case_input.question))
     expect = AnswerExpectation.model_validate({"figures_from_sources": True, "language": expected})
-    case = AnswerCase(endpoint="support/answer", input=asked, expect=expect, **_ANY)
+    case = AnswerCase(endpoint="support/answer", input=case_input, expect=expect, **_ANY)
     wrong = findings(ANSWER_SCORERS, case, answer) + tuple(Finding("sources", words) for words in invented_sources(case, answer))
     return Scored(wire, answer.model_dump(include={"outcome", "answer", "citations", "tools"}), wrong)
 
@@ -98,18 +103,18 @@ def _answer(row: Mapping[str, Any], request: dict[str, Any], response: dict[str,
 def _as_seen(first: str, later: Sequence[dict[str, Any]], response: dict[str, Any], text: str) -> RecordedAnswer:
     """The customer's answer, as `app.features.support` concludes. Raises Unreadable where the request ended before."""
     shown = [Passage(_name(p["attributes"]), *_title(p["text"]), 0.0) for p in _PASSAGE.finditer(first)]
-    asked_for = [part["tool_use"] for part in response["parts"] if "tool_use" in part]
-    if asked_for and HAND_OVER not in asked_for:
+    called = [part["tool_use"] for part in response["parts"] if "tool_use" in part]
+    if called and HAND_OVER not in called:
         raise Unreadable("left in the middle")
     tools, results = _tools(later)
     checked = citations.check(text, shown)
     holds = bool(checked.text and response["stop"] != "refusal" and (checked.citations or any(t.outcome == "ok" for t in tools)))
-    handed = HAND_OVER in asked_for or not holds
+    handed = HAND_OVER in called or not holds
     return RecordedAnswer(
         outcome="handed_over" if handed else "answered",
         answer=HANDED_OVER if handed else checked.text,
         citations=[] if handed else [Citation(article_id=c.article_id, quote=c.quote) for c in checked.citations],
-        tools=[*tools, *(ToolCall(name=name, outcome="ok") for name in asked_for)],
+        tools=[*tools, *(ToolCall(name=name, outcome="ok") for name in called)],
         passages={p.article_id: f"{p.title}\n{p.text}" for p in shown},
         tool_results=results,
         invented=checked.removed,
@@ -117,34 +122,37 @@ def _as_seen(first: str, later: Sequence[dict[str, Any]], response: dict[str, An
 
 
 def _tools(messages: Sequence[dict[str, Any]]) -> tuple[list[ToolCall], str]:
-    """The tools that were called, and their results. An answer may rest on any fact of the shop, be it a refusal."""
+    """The tools that were called, and their results.
+
+    An answer may rest on any fact of the shop, be it a refusal.
+    """
     parts = [part for message in messages for part in message["parts"]]
     names = [part["tool_use"] for part in parts if "tool_use" in part]
     results = [_inner(part) for part in parts if "tool_result" in part]
     facts = ["ok" if not any(word in result for word in _NO_FACT) else "failed" for result in results]
-    return [ToolCall(name=name, outcome=word) for name, word in zip(names, facts, strict=False)], " ".join(results)
+    return [ToolCall(name=name, outcome=outcome) for name, outcome in zip(names, facts, strict=False)], " ".join(results)
 
 
 def _ticket(row: Mapping[str, Any], request: dict[str, Any], response: dict[str, Any]) -> Scored:
     found = _MESSAGE.search(request["messages"][0]["parts"][0]["text"])
     if found is None:
         raise Unreadable("no message")
-    asked = Message(text=found["text"], user="recorded")
-    wire = {"endpoint": "support/tickets", "text": asked.text}
+    message = Message(text=found["text"], user="recorded")
+    wire = {"endpoint": "support/tickets", "text": message.text}
     if row["outcome"] not in SCORED:
         return Scored(wire, {"outcome": row["outcome"]}, ())
     if row["outcome"] == "output_invalid":
         return Scored(wire, {"outcome": row["outcome"]}, (Finding("service", "no model gave valid output"),))
     reply = Reply(parts=(Text(_texts(response)),), stop=response["stop"], usage=Usage(), provider="", model="")
     try:
-        ticket = tickets.read(reply, asked.text).model_dump()
+        ticket = tickets.read(reply, message.text).model_dump()
     except OutputInvalid as error:
         return Scored(wire, {}, tuple(Finding("schema", words) for words in error.violations))
-    orders, language = tickets.orders_named(asked.text), surely(TOKEN.sub("", asked.text))
+    orders, language = tickets.orders_named(message.text), surely(TOKEN.sub("", message.text))
     fields = {"order_id": next(iter(orders))} if len(orders) == 1 else {}
     fields |= {"language": language} if language else {}
     expect = TicketExpectation.model_validate({"fields": fields})
-    case = TicketCase(endpoint="support/tickets", input=asked, expect=expect, **_ANY)
+    case = TicketCase(endpoint="support/tickets", input=message, expect=expect, **_ANY)
     return Scored(wire, ticket, findings(TICKET_SCORERS, case, SupportTicket.model_validate(ticket)))
 
 

@@ -31,7 +31,10 @@ def score(case: Case, body: object) -> tuple[Finding, ...]:
 
 
 def field_is_right(name: str, got: str | None, wanted: Any) -> bool:  # noqa: ANN401 - a field's value, or several right ones
-    """Whether a ticket's field has its value, or one of its values; a product need only hold the words."""
+    """Whether a ticket's field has its value, or one of its values.
+
+    A product need only hold the words.
+    """
     if isinstance(wanted, tuple):
         return got in wanted
     if name == "product" and got is not None and wanted is not None:
@@ -47,7 +50,7 @@ def outcome(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
 
 
 def retrieval(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
-    """At least one of the articles that hold the answer is cited, and all of those that it takes."""
+    """The answer cites an article that holds it, and all necessary ones."""
     cited = [citation.article_id for citation in answer.citations]
     if case.expect.cites and not set(case.expect.cites) & set(cited):
         yield f"cites {', '.join(cited) or 'nothing'}, none of {', '.join(case.expect.cites)}"
@@ -57,7 +60,7 @@ def retrieval(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
 
 
 def grounding(_: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
-    """Whatever is cited exists, and its quote stands in it."""
+    """Every cited source exists and holds its quote."""
     for citation in answer.citations:
         source = answer.source(citation.article_id)
         if source is None:
@@ -72,12 +75,12 @@ def facts(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
 
 
 def forbidden(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
-    """Nothing is said that must not be."""
+    """The answer holds no forbidden statement."""
     yield from _present(case.expect.says_not, answer.answer)
 
 
 def figures_supported(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
-    """No number is made up: each stands in a cited article or in what the customer said."""
+    """No number is made up: each stands in a cited article or in the customer's words."""
     if not case.expect.figures_from_sources:
         return
     cited = (answer.source(citation.article_id) or "" for citation in answer.citations)
@@ -116,7 +119,10 @@ def written_in(case: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
 
 
 def answer_privacy(_: AnswerCase, answer: SupportAnswer) -> Iterator[str]:
-    """No answer tells personal data, be it that the customer wrote it: it is copied into mails, logs and screenshots."""
+    """No answer holds personal data, even if the customer wrote it.
+
+    Answers are copied into mails, logs and screenshots.
+    """
     yield from (f"holds personal data: {kind}" for kind in answer.leaks)
 
 

@@ -40,7 +40,10 @@ class SupportSuite(Suite):
 
     @property
     def harmless_texts(self) -> Sequence[str]:
-        """The help articles, whole and by paragraph: a help page tells people what to do, which is what an attack does too."""
+        """The help articles, whole and by paragraph.
+
+        A help page gives instructions, as an attack does.
+        """
         articles = read_articles(ARTICLES)
         return [text for one in articles for text in (f"{one.title}\n{one.text}", *one.text.split("\n\n"))]
 

@@ -109,7 +109,7 @@ def test_a_run_like_the_pinned_one_passes(tmp_path: Path) -> None:
     judged = judge(CASES, [result(c) for c in CASES], THRESHOLDS, pinned(tmp_path / "r").runs["simulator"])
     assert (judged.code, judged.reasons) == (PASS, ())
     assert judged.comparison is not None
-    assert judged.comparison.overall.word == "not shown worse"
+    assert judged.comparison.overall.verdict == "not shown worse"
 
 
 def test_a_worse_run_fails_with_its_failure_mode_however_low_the_threshold(tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def test_a_chaos_case_that_flipped_is_named_and_in_no_test_of_significance() -> 
     after = [result(one, passed=one.chaos is None) for one in cases]
     compared = beside(pinned_shares(before), shares(after))
     assert (len(compared.lost), compared.overall.cases, list(compared.modes)) == (8, 3, ["wrong_tool"])
-    assert compared.overall.word == "not shown worse"
+    assert compared.overall.verdict == "not shown worse"
 
 
 @pytest.mark.parametrize("wrong", [case("c", MODE), chaotic("f", FIRST, failure_mode="wrong_tool")], ids=["calm", "chaotic"])

@@ -47,14 +47,14 @@ def test_the_bootstraps_interval_holds_the_difference_and_narrows_with_more_case
 
 def test_a_failure_mode_that_collapses_is_named_and_the_others_are_not() -> None:
     overall, modes = compare({"wrong_tool": [LOST] * 12 + [KEPT] * 4, "pii_leak": [KEPT] * 13, "multilingual": [FAILED] * 9})
-    assert (overall.word, modes["wrong_tool"].word) == ("worse", "worse")
-    assert (modes["pii_leak"].word, modes["multilingual"].word) == ("not shown worse", "not shown worse")
+    assert (overall.verdict, modes["wrong_tool"].verdict) == ("worse", "worse")
+    assert (modes["pii_leak"].verdict, modes["multilingual"].verdict) == ("not shown worse", "not shown worse")
     assert (modes["wrong_tool"].before, modes["wrong_tool"].after) == (1.0, 0.25)
 
 
 def test_an_improvement_is_called_better() -> None:
     overall, modes = compare({"wrong_tool": [WON] * 14 + [KEPT] * 2})
-    assert (overall.word, modes["wrong_tool"].word) == ("better", "better")
+    assert (overall.verdict, modes["wrong_tool"].verdict) == ("better", "better")
 
 
 def test_noise_alone_is_called_worse_at_most_at_the_stated_rate() -> None:
@@ -65,7 +65,7 @@ def test_noise_alone_is_called_worse_at_most_at_the_stated_rate() -> None:
         runs = [[[chance.random() < p for p in mode] for mode in odds] for _ in range(2)]
         pairs = {str(n): [Pair(a, b) for a, b in zip(*mode, strict=True)] for n, mode in enumerate(zip(*runs, strict=True))}
         overall, modes = compare(pairs, intervals=False)
-        alarms += "worse" in {overall.word, *(delta.word for delta in modes.values())}
+        alarms += "worse" in {overall.verdict, *(delta.verdict for delta in modes.values())}
     assert alarms / rounds <= ALPHA
     assert alarms  # a test that never alarms would pass this one too
 
@@ -75,7 +75,7 @@ def test_a_real_loss_of_a_quarter_is_seen_almost_always() -> None:
     chance, rounds, seen = random.Random(2), 200, 0  # noqa: S311 - simulation, not security
     for _ in range(rounds):
         pairs = {str(n): [Pair(1, chance.random() >= 0.25) for _ in range(size)] for n, size in enumerate(SIZES)}
-        seen += compare(pairs, intervals=False)[0].word == "worse"
+        seen += compare(pairs, intervals=False)[0].verdict == "worse"
     assert seen == rounds
 
 
