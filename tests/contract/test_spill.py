@@ -86,7 +86,7 @@ async def test_what_was_spilled_comes_back_whole_and_once(engine: AsyncEngine, n
     await finder.start()
 
     async def gone() -> bool:
-        return not list(folder.iterdir())
+        return not list(folder.iterdir()) and sizes[-1:] == [0]
 
     await eventually(gone)
     await finder.aclose()

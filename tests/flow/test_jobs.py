@@ -138,9 +138,9 @@ async def test_a_worker_that_is_killed_loses_no_job_and_a_paid_call_is_paid_once
         jobs = [(await post(http, "/v1/jobs", JOB))[2]["id"] for _ in range(6)]
 
         async def all_reached() -> bool:
-            return simulator.stats()["anthropic"]["open"] == 6
+            return simulator.stats()["anthropic"]["requests"] == 6
 
-        await eventually(all_reached, 10)
+        await eventually(all_reached)
         victim.send_signal(signal.SIGKILL)
         victim.wait(10)
     finished = [await done(http, job_id, 40) for job_id in jobs]
