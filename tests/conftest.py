@@ -44,7 +44,7 @@ RELEASES = first_releases(load(releases_dir=ROOT / "releases"))
 LIVE_RELEASE = RELEASES[-1]
 MIGRATED = "migrated"  # the database that others are copies of: 18 migrations run once
 
-# Whoever runs the tests under `nohup` or in the background of a script ignores these, and what the tests start would inherit it.
+# A run under `nohup` or in the background of a script ignores these signals; started processes would inherit that.
 for _number, _handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _handler)
@@ -279,7 +279,7 @@ def wait_until_ready(url: str, process: "Forked | subprocess.Popen[bytes]", log:
             with urllib.request.urlopen(url + "/readyz", timeout=2):  # noqa: S310 - loopback
                 return
         except urllib.error.HTTPError as error:
-            error.close()  # it holds the connection, and would be told of by whichever test comes when it is collected
+            error.close()  # it holds the connection; the test that runs when it is collected would report it
         except OSError:
             pass
         time.sleep(0.05)

@@ -41,12 +41,12 @@ class ParrotProvider:
             ):
                 if answer.status == 403:
                     raise ProviderDenied("no cracker", provider=self.name, model=request.model)
-                told = await answer.json()
+                reply = await answer.json()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ProviderFailed(type(error).__name__, provider=self.name, model=request.model) from None
-        eaten, given = told["seeds"]
+        eaten, given = reply["seeds"]
         usage = Usage(input=eaten, output=given)
-        return Reply(parts=(Text(told["says"]),), stop="end", usage=usage, provider=self.name, model=request.model)
+        return Reply(parts=(Text(reply["says"]),), stop="end", usage=usage, provider=self.name, model=request.model)
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
         reply = await self.complete(request)

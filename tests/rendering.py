@@ -104,5 +104,5 @@ def is_allowed(address: str) -> bool:
 
 
 def _is_own(host: str) -> bool:
-    host = unquote(host).rstrip(">`*_~|[]{}()\"',;!.")  # nobody can own a host that ends so
+    host = unquote(host).rstrip(">`*_~|[]{}()\"',;!.")  # no host can end so
     return host in (ALLOWED, "www", "") or host.endswith("." + ALLOWED)

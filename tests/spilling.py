@@ -22,20 +22,20 @@ REDACTOR = Redactor(b"a key for the spill tests")
 NOWHERE = "postgresql+psycopg://nobody@127.0.0.1:9/nothing"
 
 
-def ready(told: str) -> None:
-    sys.stdout.write(told + "\n")
+def ready(line: str) -> None:
+    sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
-async def main(mode: str, folder: Path, told: str) -> None:
+async def main(mode: str, folder: Path, argument: str) -> None:
     drops = Drops()
     capacity, batch = (10, 5) if mode == "full" else (10_000, 200)
-    engine = create_async_engine(told if mode == "back" else NOWHERE)
+    engine = create_async_engine(argument if mode == "back" else NOWHERE)
     recorder = Recorder(engine, REDACTOR, Spill(folder), on_drop=drops, interval=0.01, capacity=capacity, batch=batch)
     await recorder.start()
     if mode == "back":
         await asyncio.sleep(60)
-    for number in range(int(told)):
+    for number in range(int(argument)):
         recorder.record(a_record(id=f"call_{folder.name}_{number}"))
         if mode == "full":
             await asyncio.sleep(0)

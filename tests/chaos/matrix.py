@@ -1,10 +1,10 @@
-"""The chaos matrix: for everything a provider can do wrong, what the caller sees, what is tried, and what is paid.
+"""The chaos matrix: every fault of a provider, and its outcome, attempts and price.
 
 This is the one table. `test_matrix.py` plays every cell against the running service; `document.py` writes `docs/recovery.md`.
 
 An attempt is written as ``provider outcome price``. Providers: ``A`` the route's first, ``B`` its second. Prices: ``-`` nothing,
-``$`` what the provider told, ``~`` our upper bound, where the model may have worked and the provider told nothing, or something
-that cannot be (ADR 0016).
+``$`` the usage that the provider reported, ``~`` our upper bound, where the model may have worked and the provider reported
+nothing, or an impossible number (ADR 0016).
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,10 @@ BACKUP = "B ok $"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one cell states: HTTP status, what the caller sees (an answer, or an error's code), and the attempts."""
+    """The content of one cell.
+
+    HTTP status, what the caller sees (an answer, or an error's code), and the attempts.
+    """
 
     status: int
     sees: str
@@ -83,7 +86,7 @@ def _only_whole(outcome: str, stream: Mapping[Where, Outcome]) -> dict[tuple[Mod
 
 
 def _broken_off(attempt: str) -> dict[Where, Outcome]:
-    """After the first token nothing is retried and nobody falls back: the caller has seen output."""
+    """After the first token nothing is retried and no target is a fallback: the caller has seen output."""
     broken = Outcome(200, CUT + "providers_unavailable", (attempt,))
     return {"first": broken, "all": broken}
 

@@ -48,14 +48,14 @@ def test_what_a_provider_does_wrong_has_one_stated_outcome(played: tuple[Results
     stated, came = MATRIX[name].outcomes[mode, where], played[0][cell]
     assert (came.status, came.sees, came.attempts) == (stated.status, stated.sees, stated.attempts)
     assert came.cost == came.paid
-    assert came.attempts_told == len(came.attempts)
+    assert came.attempts_reported == len(came.attempts)
 
 
 @pytest.mark.parametrize("cell", CELLS, ids="-".join)
 def test_with_valkey_away_nothing_is_sent_and_nothing_is_paid(played: tuple[Results, Results], cell: Cell) -> None:
     came = played[1][cell]
     assert (came.status, came.sees, came.attempts) == (WITHOUT_VALKEY.status, WITHOUT_VALKEY.sees, WITHOUT_VALKEY.attempts)
-    assert came.cost == came.attempts_told == 0
+    assert came.cost == came.attempts_reported == 0
 
 
 def test_the_document_says_what_the_table_says() -> None:

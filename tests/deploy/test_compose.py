@@ -43,8 +43,8 @@ def test_every_key_is_one_that_compose_knows_and_every_volume_is_declared() -> N
 
 def test_every_variable_of_ours_is_a_setting() -> None:
     known = {name.upper() for name in Settings.model_fields}
-    told = {name.removeprefix("OCTANT_").split("__")[0] for name in SERVICES["service"]["environment"]}
-    assert told <= known
+    sections = {name.removeprefix("OCTANT_").split("__")[0] for name in SERVICES["service"]["environment"]}
+    assert sections <= known
 
 
 @pytest.mark.parametrize("name", ["service", "worker"])

@@ -44,8 +44,8 @@ def command_of(service: str) -> list[str]:
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """What compose gives to each of our containers; only addresses and folders are those of this machine."""
     listed = SERVICES["service"]["environment"]
-    told = {name: interpolated(value) for name, value in listed.items() if value is not None}
-    told |= {name: GIVEN[name] for name, value in listed.items() if value is None and name in GIVEN}
+    variables = {name: interpolated(value) for name, value in listed.items() if value is not None}
+    variables |= {name: GIVEN[name] for name, value in listed.items() if value is None and name in GIVEN}
     with embedded_valkey(None) as valkey, embedded_postgres(None) as database, simulator() as ports:
         here = {
             "OCTANT_HOST": "127.0.0.1",
@@ -55,12 +55,14 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
             "OCTANT_VALKEY_URL": valkey,
             "OCTANT_STATE_DIR": str(tmp_path_factory.mktemp("state")),
             "OCTANT_SECRETS_DIR": str(tmp_path_factory.mktemp("secrets")),
-            "OCTANT_OPENAI__BASE_URL": told["OCTANT_OPENAI__BASE_URL"].replace("simulator:8101", f"127.0.0.1:{ports['openai']}"),
-            "OCTANT_ANTHROPIC__BASE_URL": told["OCTANT_ANTHROPIC__BASE_URL"].replace(
+            "OCTANT_OPENAI__BASE_URL": variables["OCTANT_OPENAI__BASE_URL"].replace(
+                "simulator:8101", f"127.0.0.1:{ports['openai']}"
+            ),
+            "OCTANT_ANTHROPIC__BASE_URL": variables["OCTANT_ANTHROPIC__BASE_URL"].replace(
                 "simulator:8102", f"127.0.0.1:{ports['anthropic']}"
             ),
         }
-        yield {**told, **here, "HOME": tempfile.gettempdir(), "PATH": "/usr/bin:/bin"}
+        yield {**variables, **here, "HOME": tempfile.gettempdir(), "PATH": "/usr/bin:/bin"}
 
 
 @contextmanager
@@ -100,7 +102,7 @@ def healthy(port: str) -> bool:
     return subprocess.run([sys.executable, *words], capture_output=True, timeout=10, check=False).returncode == 0
 
 
-def test_the_service_refuses_to_start_with_the_development_secret_outside_development(environment: dict[str, str]) -> None:
+def test_the_service_refuses_the_development_secret_outside_development(environment: dict[str, str]) -> None:
     careless = {k: v for k, v in environment.items() if k != "OCTANT_SECRET_KEY"}
     run = subprocess.run(command_of("service"), cwd=ROOT, env=careless, capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode == 1

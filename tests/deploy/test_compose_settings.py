@@ -65,7 +65,7 @@ def test_every_setting_reaches_every_container_of_ours(place: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("example", [True, False], ids=["with the example as .env", "with nothing set"])
-def test_the_defaults_of_compose_are_the_defaults_of_the_service_and_call_the_simulator(
+def test_the_defaults_of_compose_are_those_of_the_service_with_the_simulator(
     example: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if example:

@@ -169,7 +169,7 @@ def test_a_chosen_feature_or_provider_narrows_every_series_that_has_that_label(p
 
 
 def test_every_metric_of_the_catalogue_is_on_some_panel() -> None:
-    """O3 and more: what nobody looks at need not be counted."""
+    """O3 and more: a metric without a panel need not be counted."""
     shown = {metric_of(selector.name).name for expression in EXPRESSIONS for selector in selectors(expression)}
     assert {metric.name for metric in CATALOGUE} - shown == set()
 
@@ -282,7 +282,7 @@ def test_the_figures_are_what_their_panels_say(promtool: str, tmp_path: Path) ->
     check_values(promtool, tmp_path, series, [(f"round({e}, 0.0001)", round(v, 4)) for e, v in wanted])
 
 
-def test_without_a_failure_availability_is_whole_and_without_traffic_it_is_not_told(promtool: str, tmp_path: Path) -> None:
+def test_availability_is_whole_without_a_failure_and_absent_without_traffic(promtool: str, tmp_path: Path) -> None:
     fine = {'octant_calls_total{feature="answer",outcome="ok"}': "0+90x60"}
     check_values(promtool, tmp_path, fine, [(course("Availability"), 1.0), (course("Fallback share", "octant-recovery"), 0.0)])
     idle = {'octant_calls_total{feature="answer",outcome="ok"}': "90x60"}

@@ -34,7 +34,7 @@ def text() -> str:
 
 
 def count(word: str, text: str) -> int:
-    """How often a word stands in a text, alone or as a part of a name such as `is_told_by`."""
+    """The count of a word in a text, alone or as a part of a name such as `is_told_by`."""
     pattern = r"[ _]".join(word.split())
     return len(re.findall(rf"(?<![A-Za-z]){pattern}(?![A-Za-z])", text, re.IGNORECASE))
 

@@ -98,14 +98,14 @@ NESTED = ("openai", "anthropic", "providers", "recovery", "budget", "http", "eva
 
 
 def test_the_example_environment_lists_every_setting_and_no_other() -> None:
-    told = set(re.findall(r"^#? ?OCTANT_([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    documented = set(re.findall(r"^#? ?OCTANT_([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     plain = {name.upper() for name in Settings.model_fields if name not in NESTED}
     nested = {f"{v}__{f}" for v in ("OPENAI", "ANTHROPIC") for f in ("BASE_URL", "API_KEY")}
     nested |= {f"RECOVERY__{name.upper()}" for name in RecoverySettings.model_fields}
     nested |= {f"HTTP__{name.upper()}" for name in HttpSettings.model_fields}
     nested |= {f"EVALS__{name.upper()}" for name in EvalsSettings.model_fields}
     nested |= {f"BUDGET__{name.upper()}" for name in BudgetSettings.model_fields}
-    assert told == plain | nested | {"PROVIDERS__LOCAL__BASE_URL", "PROVIDERS__LOCAL__LEGACY_MAX_TOKENS", "SECRETS_DIR"}
+    assert documented == plain | nested | {"PROVIDERS__LOCAL__BASE_URL", "PROVIDERS__LOCAL__LEGACY_MAX_TOKENS", "SECRETS_DIR"}
 
 
 def test_the_runbook_fits_on_five_to_thirty_printed_pages() -> None:

@@ -37,8 +37,8 @@ def test_a_fork_runs_on_github_whatever_a_change_must_pass_here() -> None:
     """`.ci/run` and the workflow name the same verbs, with the same arguments."""
     wanted = re.findall(r"^stage (make .+)$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
     jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"].values()
-    told = [step.get("run", "").removeprefix("sudo ") for job in jobs if "if" not in job for step in job["steps"]]
-    assert [verb for verb in wanted if not any(run == verb or run.startswith(f"{verb} ARGS=") for run in told)] == []
+    commands = [step.get("run", "").removeprefix("sudo ") for job in jobs if "if" not in job for step in job["steps"]]
+    assert [verb for verb in wanted if not any(run == verb or run.startswith(f"{verb} ARGS=") for run in commands)] == []
 
 
 def test_jobs_without_a_condition_see_no_secret() -> None:
@@ -49,7 +49,7 @@ def test_jobs_without_a_condition_see_no_secret() -> None:
     assert "head.repo.full_name == github.repository" in jobs["eval-live"]["if"]
 
 
-def test_the_workflow_that_may_write_runs_nothing_of_the_pull_request_and_takes_no_number_from_it() -> None:
+def test_the_workflow_with_write_rights_uses_nothing_of_the_pull_request() -> None:
     workflow = yaml.safe_load(COMMENT.read_text())
     assert all("checkout" not in step.get("uses", "") for step in steps(workflow))
     assert "make " not in yaml.safe_dump(workflow["jobs"])

@@ -24,7 +24,7 @@ class Seen:
 
 ANSWERED, FILED = Seen(200, "answered"), Seen(200, "filed")
 BY_BACKUP, FILED_BY_BACKUP = Seen(200, "answered", fallback=True), Seen(200, "filed", fallback=True)
-A_PERSON = Seen(200, "handed_over")  # the release's last resort: marked as degraded, and a colleague is told
+A_PERSON = Seen(200, "handed_over")  # the release's last resort: marked as degraded, and handed to a colleague
 NO_TICKET, NO_MODEL_WAITS = Seen(503, "providers_unavailable"), Seen(503, "providers_rate_limited")
 NOT_VALID = Seen(502, "output_invalid")
 
@@ -43,8 +43,8 @@ def _broken(ticket: Seen = NO_TICKET) -> Mapping[tuple[Endpoint, Where], Seen]:
 
 def _cut() -> Mapping[tuple[Endpoint, Where], Seen]:
     """It strikes in the middle of a stream: the caller has seen text, so there is an error event and never a clean end."""
-    told = Seen(200, "an error event: providers_unavailable")
-    return {("stream", "first"): told, ("stream", "all"): told}
+    error_event = Seen(200, "an error event: providers_unavailable")
+    return {("stream", "first"): error_event, ("stream", "all"): error_event}
 
 
 # Rows by the name of the matrix's fault; an outage is every connection refused, which only the simulator itself can play.

@@ -58,9 +58,11 @@ async def play(there: tuple[str, str], endpoint: Endpoint) -> Seen:
     headers = {"authorization": f"Bearer {key}"}
     async with aiohttp.ClientSession(url, headers=headers) as http, http.post(path, json=body) as answer:
         text = await answer.text()
-        told = last_event(text) if endpoint == "stream" and answer.status == 200 else json.loads(text)
+        payload = last_event(text) if endpoint == "stream" and answer.status == 200 else json.loads(text)
         return Seen(
-            answer.status, word(told), fallback=int(told.get("fallbacks") or answer.headers.get("octant-fallbacks") or 0) > 0
+            answer.status,
+            word(payload),
+            fallback=int(payload.get("fallbacks") or answer.headers.get("octant-fallbacks") or 0) > 0,
         )
 
 
@@ -69,10 +71,10 @@ def last_event(text: str) -> dict[str, Any]:
     return dict(data[-1])
 
 
-def word(told: Mapping[str, Any]) -> str:
-    if "error" in told:
-        return str(told["error"]["code"])
-    return str(told["outcome"]) if "outcome" in told else "filed"
+def word(payload: Mapping[str, Any]) -> str:
+    if "error" in payload:
+        return str(payload["error"]["code"])
+    return str(payload["outcome"]) if "outcome" in payload else "filed"
 
 
 @pytest.mark.parametrize("cell", CELLS, ids="-".join)
@@ -92,7 +94,7 @@ async def test_a_broken_provider_has_one_stated_end_for_the_customer(
 
 
 @pytest.mark.parametrize("where", ["first", "all"])
-async def test_an_outage_of_a_vendor_is_the_backups_hour_and_of_both_a_persons(
+async def test_one_vendor_down_falls_back_and_both_down_hands_over(
     service: tuple[str, str], simulator: Simulator, where: Where
 ) -> None:
     """R5: every connection is refused."""

@@ -107,7 +107,7 @@ async def test_another_customers_word_does_not_count(engine: AsyncEngine, action
     assert await status_of(engine) == "processing"
 
 
-async def test_a_wrong_token_is_told_like_no_action_at_all(engine: AsyncEngine, actions: Actions) -> None:
+async def test_a_wrong_token_is_answered_like_a_missing_action(engine: AsyncEngine, actions: Actions) -> None:
     pending, other = await offered(engine, actions), await offered(engine, actions)
     messages = set()
     for action, token in ((pending.id, "guess"), (pending.id, other.token), ("act_none", pending.token)):
@@ -163,9 +163,9 @@ async def test_what_was_cancelled_is_never_done_and_what_was_done_cannot_be_canc
 
 async def test_many_confirmations_at_once_end_the_same(engine: AsyncEngine, actions: Actions) -> None:
     pending = await offered(engine, actions)
-    told = await asyncio.gather(*(actions.confirm(ADA, pending.id, pending.token, ALL) for _ in range(5)))
-    assert all(answer == told[0] for answer in told)
-    assert told[0]["outcome"] == "ok"
+    answers = await asyncio.gather(*(actions.confirm(ADA, pending.id, pending.token, ALL) for _ in range(5)))
+    assert all(answer == answers[0] for answer in answers)
+    assert answers[0]["outcome"] == "ok"
 
 
 async def test_a_tool_that_the_live_prompt_no_longer_allows_is_not_run(engine: AsyncEngine, actions: Actions) -> None:

@@ -59,8 +59,8 @@ def test_every_file_names_the_schema_and_is_valid_under_it(path: Path) -> None:
     text = path.read_text()
     reference = text.splitlines()[0].removeprefix("# yaml-language-server: $schema=")
     assert (path.parent / reference).resolve() == SUITE.schema_file
-    told = json.loads(json.dumps(yaml.safe_load(text), default=str))
-    jsonschema.validate(told, json.loads(SUITE.schema_file.read_text()))
+    document = json.loads(json.dumps(yaml.safe_load(text), default=str))
+    jsonschema.validate(document, json.loads(SUITE.schema_file.read_text()))
 
 
 def test_cases_know_every_tool_and_every_field_of_the_product() -> None:

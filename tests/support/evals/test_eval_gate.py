@@ -46,8 +46,8 @@ class HandsEverythingOver(BaseHTTPRequestHandler):
         ticket = {"category": "other", "priority": "low", "order_id": None, "product": None}
         self._answer({**answer, **ticket, "sentiment": "neutral", "language": "en", "summary": ""})
 
-    def _answer(self, told: object) -> None:
-        body = json.dumps(told).encode()
+    def _answer(self, answer: object) -> None:
+        body = json.dumps(answer).encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
@@ -104,11 +104,11 @@ def test_the_service_as_it_is_passes_and_the_report_says_what_answered(
     files = [str(tmp_path / "run.json"), str(tmp_path / "report.md")]
     run = gate(service_url, api_key, "--json", files[0], "--report", files[1])
     assert run.returncode == 0, run.stdout + run.stderr
-    told = json.loads(Path(files[0]).read_text())
-    assert (told["label"], told["code"]) == ("simulator in tests", 0)
-    told = told["suites"]["support"]
-    assert told["answered_by"]["anthropic/claude-sonnet-5-5"] > 20
-    assert told["cost_usd"] > 0
+    result = json.loads(Path(files[0]).read_text())
+    assert (result["label"], result["code"]) == ("simulator in tests", 0)
+    result = result["suites"]["support"]
+    assert result["answered_by"]["anthropic/claude-sonnet-5-5"] > 20
+    assert result["cost_usd"] > 0
     assert Path(files[1]).read_text() in run.stdout
 
 
@@ -168,13 +168,13 @@ def test_a_key_that_is_not_known_is_not_a_low_score(service_url: str) -> None:
 def test_a_run_that_nothing_is_pinned_for_is_not_compared_in_silence() -> None:
     """E3, E4: a label of one's own must not get around the pinned number."""
     with worse_product() as url:
-        run = evals("gate", "--suite", "support", "--base-url", url, "--label", "somebody new")
-    assert (run.returncode, "no run of somebody new is pinned" in run.stderr) == (2, True)
+        run = evals("gate", "--suite", "support", "--base-url", url, "--label", "a new label")
+    assert (run.returncode, "no run of a new label is pinned" in run.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("label", ["", " "])
 def test_a_foreign_service_needs_a_label(label: str) -> None:
-    """E10: nobody else can say whether a simulator answers there."""
+    """E10: only the caller knows whether a simulator answers there."""
     run = evals("gate", "--base-url", f"http://127.0.0.1:{free_port()}", "--label", label)
     assert (run.returncode, "--label" in run.stderr) == (2, True)
 

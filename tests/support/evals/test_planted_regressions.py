@@ -41,8 +41,8 @@ def worse_prompt(folder: Path, change: Callable[[str], str]) -> dict[str, str]:
     pinned = hashlib.sha256(prompt.read_bytes()).hexdigest()
     (folder / "releases").mkdir()
     shutil.copytree(path.parent / "prices", folder / "releases" / "prices")
-    told = path.read_text().replace(manifest.prompts["support/answer"].sha256, pinned)
-    (folder / "releases" / path.name).write_text(told)
+    manifest_text = path.read_text().replace(manifest.prompts["support/answer"].sha256, pinned)
+    (folder / "releases" / path.name).write_text(manifest_text)
     return {"OCTANT_RELEASES_DIR": str(folder / "releases"), "OCTANT_PROMPTS_DIR": str(folder / "features")}
 
 
@@ -55,7 +55,7 @@ def gate_on(env: dict[str, str], cwd: Path) -> "subprocess.CompletedProcess[str]
 
 @contextmanager
 def without_citations(url: str) -> Iterator[str]:
-    """The service, with the rule on citations dropped behind it: nobody cites, and no marker stands in a text."""
+    """The service, with the rule on citations dropped behind it: no answer cites, and no text has a marker."""
     host = urlsplit(url).netloc
 
     class Forward(BaseHTTPRequestHandler):
@@ -70,10 +70,10 @@ def without_citations(url: str) -> Iterator[str]:
             passed_on = {name: self.headers[name] for name in ("authorization", "content-type") if name in self.headers}
             there.request(self.command, self.path, body or None, passed_on)
             answer = there.getresponse()
-            told = json.loads(answer.read())
-            if "citations" in told:
-                told |= {"citations": [], "answer": re.sub(r"\s?\[[a-z0-9-]+\]", "", told["answer"])}
-            content = json.dumps(told).encode()
+            response = json.loads(answer.read())
+            if "citations" in response:
+                response |= {"citations": [], "answer": re.sub(r"\s?\[[a-z0-9-]+\]", "", response["answer"])}
+            content = json.dumps(response).encode()
             self.send_response(answer.status)
             for name, value in answer.getheaders():
                 if name.startswith(("octant-", "x-request-id")):
@@ -122,7 +122,7 @@ def test_a_dropped_citation_rule_is_caught_and_named(
     simulator: Simulator,
     copy: Path,
 ) -> None:
-    """E3: the facts are told as before; only what supports them is gone."""
+    """E3: the facts are stated as before; only their support is gone."""
     with without_citations(service_url) as url:
         run = gate(url, api_key, cwd=reduced(copy, "retrieval_miss", "data_exfiltration"))
     assert run.returncode == 1, run.stdout + run.stderr

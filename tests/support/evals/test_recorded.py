@@ -150,9 +150,9 @@ def test_what_is_read_holds_nothing_that_postgres_cannot_hold(poison: str) -> No
     filled = ticket("Where is my parcel?", summary=f"Asks{poison}.", product=f"A tent{poison}")
     for found in (read(asked), read(filled)):
         assert found.answer or found.findings
-        told = repr([found.request, found.answer, found.findings])
-        assert "\\x00" not in told
-        assert "\\ud800" not in told
+        stored = repr([found.request, found.answer, found.findings])
+        assert "\\x00" not in stored
+        assert "\\ud800" not in stored
     assert read(asked).request["question"] in ("When, then\N{REPLACEMENT CHARACTER}?", "When, then??")
 
 
@@ -179,7 +179,7 @@ def test_a_language_is_demanded_only_where_it_is_beyond_doubt() -> None:
     assert surely("Danke, but is the Zelt in der box?") is None
 
 
-def test_the_same_question_is_one_candidate_however_it_is_typed_and_whoever_asks() -> None:
+def test_the_same_question_is_one_candidate_for_any_spelling_and_user() -> None:
     one = {"endpoint": "support/answer", "question": "Mail me at <email:0a1b2c3d>, when is it there?"}
     other = {"endpoint": "support/answer", "question": " mail me at  <email:99887766>, When is it there "}
     assert digest(one) == digest(other)
@@ -196,9 +196,9 @@ def suite(tmp_path: Path) -> SupportSuite:
 
 def candidate(question: str, **seen: Any) -> dict[str, Any]:  # noqa: ANN401 - any field
     asked = {"endpoint": "support/answer", "question": question}
-    told = {"answer": "It takes 9 days.", "findings": [{"scorer": "figures", "words": "says 9, which no cited article says"}]}
+    answered = {"answer": "It takes 9 days.", "findings": [{"scorer": "figures", "words": "says 9, which no cited article says"}]}
     about = {"release": "2026-11-22", "at": datetime(2026, 11, 24, 9, tzinfo=UTC), "reasons": ["low_score"]}
-    return {"asked": asked, "seen": told | seen, "digest": digest(asked), **about}
+    return {"asked": asked, "seen": answered | seen, "digest": digest(asked), **about}
 
 
 DAY = date(2026, 11, 25)
@@ -215,8 +215,8 @@ def test_a_candidate_becomes_a_case_at_the_end_of_its_modes_file(suite: SupportS
     case = next(case for case in suite.load() if case.id == "porch")
     assert case.input.body == {"question": NEW, "user": "ada"}
     assert case.added == DAY
-    told = "production, release 2026-11-22, 2026-11-24: low_score; seen: It takes 9 days."
-    assert case.origin == f"{told} (figures: says 9, which no cited article says)"
+    origin = "production, release 2026-11-22, 2026-11-24: low_score; seen: It takes 9 days."
+    assert case.origin == f"{origin} (figures: says 9, which no cited article says)"
 
 
 def test_without_an_expectation_it_is_a_draft_that_no_suite_takes(suite: SupportSuite) -> None:

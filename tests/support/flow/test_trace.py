@@ -40,8 +40,8 @@ async def test_an_answer_is_one_trace_over_retrieval_calls_attempts_and_tools(
     trace = of_the_share()
     simulator.put_faults({"kind": "status", "status": 401, "provider": "anthropic", "times": 1})
     body = {"question": "Where is my order NW-10001?", "user": "ada"}
-    status, headers, told = await traced(http, "/v1/support/answer", body, trace)
-    assert (status, headers["octant-trace-id"], told["tools"]) == (
+    status, headers, answer = await traced(http, "/v1/support/answer", body, trace)
+    assert (status, headers["octant-trace-id"], answer["tools"]) == (
         200,
         trace,
         [{"name": "get_order", "outcome": "ok", "order_id": "NW-10001"}],

@@ -46,7 +46,7 @@ def reply(stop: StopReason = "end", **changes: object) -> Reply:
     ],
 )
 def test_an_order_number_counts_only_if_the_customer_wrote_it(text: str, named: str | None, kept: str | None) -> None:
-    """G2, S3: a number that the model made up would be somebody else's order."""
+    """G2, S3: a number that the model made up would be another customer's order."""
     assert tickets.read(reply(order_id=named), text).order_id == kept
 
 
@@ -102,7 +102,7 @@ def test_a_ticket_holds_no_card_number_and_no_password() -> None:
 
 def test_what_redaction_makes_longer_still_fits() -> None:
     read = tickets.read(reply(product="tent " * 23 + "at 1.2.3.4"), "My tent")
-    told = tickets.as_kept(read, KEPT, "acme")
-    assert told.product is not None
-    assert "1.2.3.4" not in told.product
-    assert len(told.product) <= tickets.LONGEST_PRODUCT
+    kept = tickets.as_kept(read, KEPT, "acme")
+    assert kept.product is not None
+    assert "1.2.3.4" not in kept.product
+    assert len(kept.product) <= tickets.LONGEST_PRODUCT

@@ -63,7 +63,7 @@ async def status_of(engine: AsyncEngine, order_id: str) -> str:
         return str(await connection.scalar(select(orders.c.status).where(orders.c.id == order_id)))
 
 
-async def test_an_order_is_told_with_its_items(engine: AsyncEngine) -> None:
+async def test_an_order_is_returned_with_its_items(engine: AsyncEngine) -> None:
     outcome = await call(context(engine), "get_order", order_id=SHIPPED)
     assert outcome.word == "ok"
     assert outcome.result["status"] == "shipped"
@@ -72,7 +72,7 @@ async def test_an_order_is_told_with_its_items(engine: AsyncEngine) -> None:
 
 @pytest.mark.parametrize("name", ["get_order", "cancel_order", "request_refund"])
 @pytest.mark.parametrize(("user", "tenant"), [("grace", ACME), ("ada", OTHER), ("", ACME)])
-async def test_an_order_of_somebody_else_does_not_exist(engine: AsyncEngine, name: str, user: str, tenant: Tenant) -> None:
+async def test_an_order_of_another_customer_does_not_exist(engine: AsyncEngine, name: str, user: str, tenant: Tenant) -> None:
     """S3: scoped by identity; no argument can change whose orders are seen."""
     more = {"reason": "I want it"} if name == "request_refund" else {}
     outcome = await call(context(engine, user, tenant), name, ALL, order_id=PROCESSING, **more)
@@ -179,7 +179,7 @@ async def test_a_request_is_handed_over_once_however_often_it_is_asked_for(engin
         (tools.HAND_OVER, json.dumps({"reason": "x" * 501})),
     ],
 )
-async def test_bad_arguments_are_told_to_the_model_and_do_nothing(engine: AsyncEngine, name: str, arguments: str) -> None:
+async def test_bad_arguments_are_reported_to_the_model_and_do_nothing(engine: AsyncEngine, name: str, arguments: str) -> None:
     """S3: never an exception, never a guess; the value is not repeated, because this text is recorded."""
     outcome = await tools.call(ToolUse("t1", name, arguments), allowed=ALL, context=context(engine))
     assert outcome.word == "bad_arguments"
@@ -202,7 +202,7 @@ async def test_only_allowed_tools_are_offered_and_each_with_a_closed_schema() ->
     assert all(spec.schema["additionalProperties"] is False for spec in tools.offered(ALL))
 
 
-async def test_a_shop_that_is_away_is_told_as_a_dependency() -> None:
+async def test_a_shop_that_is_away_is_a_failed_dependency() -> None:
     engine = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:1/none", connect_args={"connect_timeout": 2})
     try:
         with pytest.raises(DependencyUnavailable):
