@@ -1,4 +1,7 @@
-"""An OTLP/HTTP receiver for tests: it decodes with the protocol's own classes (opentelemetry-proto)."""
+"""An OTLP/HTTP receiver for tests.
+
+It decodes with the protocol's own classes (opentelemetry-proto).
+"""
 
 import threading
 import time
@@ -18,7 +21,10 @@ ARRIVE_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """One span as it arrived. ``schemas``: of the resource and of the scope."""
+    """One span as it arrived.
+
+    ``schemas``: of the resource and of the scope.
+    """
 
     name: str
     trace: str
@@ -33,7 +39,10 @@ class Arrived:
 
 
 class Receiver:
-    """What arrived so far. While ``hangs`` is set, nothing is answered."""
+    """The requests that arrived so far.
+
+    While ``hangs`` is set, nothing is answered.
+    """
 
     def __init__(self) -> None:
         self.endpoint = ""
@@ -44,7 +53,10 @@ class Receiver:
         self._arrived = threading.Condition()
 
     def trace(self, trace: str, whole: Callable[[Mapping[str, Arrived]], bool] = lambda _: True) -> list[Arrived]:
-        """The spans of a trace, oldest first, once it is ``whole``; fails if it never is."""
+        """The spans of a trace, oldest first, once it is ``whole``.
+
+        Fails if it never is.
+        """
         found = self.wait(lambda spans: (mine := [s for s in spans if s.trace == trace]) and whole({s.name: s for s in mine}))
         return [span for span in found if span.trace == trace]
 

@@ -1,4 +1,6 @@
-"""A vendor with a wire of its own, as a fork would add it: the file of an adapter. `tests/contract/test_adapters.py` adds it.
+"""An adapter for a vendor with a wire of its own.
+
+As a fork would write it; `tests/contract/test_adapters.py` adds it.
 
 The wire: ``POST /speak`` takes ``{"voice": MODEL, "heard": TEXT}`` and answers ``{"says": TEXT, "seeds": [IN, OUT]}``.
 """

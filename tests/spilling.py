@@ -1,4 +1,6 @@
-"""A worker of its own for the tests of spilled records: it is killed, or its disk is full.
+"""A worker for the tests of spilled records.
+
+It is killed, or its disk is full.
 
 `python spilling.py away FOLDER COUNT` spills and waits to be killed. `full FOLDER COUNT` spills where a file takes 20,000 bytes,
 and says how many records it dropped. `back FOLDER URL` brings back, and waits to be killed where the file would be removed.

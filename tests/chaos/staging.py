@@ -92,7 +92,10 @@ def write_release(folder: Path) -> None:
 def environment(
     simulator: Simulator, database_url: str, valkey_url: str, folder: Path, *, black_hole: int | None = None
 ) -> dict[str, str]:
-    """The service's settings: its own stores and release, and providers that cannot be reached. ``black_hole``: a port."""
+    """The service's settings: own stores, own release, unreachable providers.
+
+    ``black_hole``: a port.
+    """
     base = {k: v for k, v in os.environ.items() if not k.startswith(("OCTANT_", "OPENAI_", "ANTHROPIC_"))}
     unreachable = {
         "REFUSED": f"http://127.0.0.1:{free_port()}/v1",
@@ -129,7 +132,7 @@ def set_up(env: Mapping[str, str], folder: Path) -> str:
 
 
 async def play_all(url: str, key: str, database_url: str) -> dict[Cell, Played]:
-    """Play every cell, a few at a time; read what was recorded of each."""
+    """Play every cell, a few at a time; return the results."""
     slots = asyncio.Semaphore(AT_ONCE)
     async with _engine(database_url) as engine, aiohttp.ClientSession(url, headers={"authorization": f"Bearer {key}"}) as http:
 
@@ -179,7 +182,10 @@ def _price(attempt: Mapping[str, Any]) -> str:
 
 
 async def _record(engine: AsyncEngine, request_id: str) -> dict[str, Any] | None:
-    """The call's record; None where the service wrote none. Every call is recorded, so it is waited for."""
+    """The call's record; None where the service wrote none.
+
+    Every call is recorded, so the function waits for it.
+    """
     for _ in range(round(RECORD_SECONDS / 0.1)):
         found = await find_calls(engine, CallFilter(request_id=request_id, limit=1))
         if found:

@@ -1,4 +1,4 @@
-"""Every cell of the chaos matrix on the running service, and the document that is written from it (R9, E7)."""
+"""The chaos matrix on the running service, and its document (R9, E7)."""
 
 import asyncio
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,6 @@
-"""The compose file and the image agree with the code. No Docker engine is used: what cannot be had here is not run.
+"""The compose file and the image agree with the code.
+
+No Docker engine is used, so no image is built or run.
 
 What each of our commands does is shown in `test_compose_commands.py`, by running it as a process.
 """
@@ -58,7 +60,10 @@ def test_a_container_is_not_killed_before_its_calls_and_its_parts_have_ended(nam
 
 
 def test_the_kill_file_lies_where_every_container_of_ours_sees_it_and_may_write() -> None:
-    """One `touch` in one container stops service and workers, also with both stores away."""
+    """One `touch` in one container stops service and workers.
+
+    Also with both stores away.
+    """
     state = SERVICES["service"]["environment"]["OCTANT_STATE_DIR"]
     assert Settings(state_dir=state).kill_path.parent == Path(state)
     for name in ("service", "worker"):

@@ -1,4 +1,6 @@
-"""Profile `observability`: its files exist, parse, and agree with each other, with the service, and with what makes them.
+"""Profile `observability`: its files exist, parse, and agree.
+
+They agree with each other, with the service, and with their generators.
 
 No Docker engine and no image registry is at hand: that the images start, and that their pinned versions exist, is not shown.
 """

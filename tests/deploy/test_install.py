@@ -1,4 +1,4 @@
-"""How `make` installs: quickly where it can, in any case by hash, and never by an address of ours (S9).
+"""`make` installs by hash, quickly, and without our addresses (S9).
 
 A stand-in for the virtual environment notes what is called with which settings; nothing is downloaded.
 """
@@ -65,7 +65,10 @@ def test_it_installs_by_hash_with_uv_that_was_installed_by_hash(tmp_path: Path) 
 
 
 def test_uv_gets_the_certificates_and_indexes_of_pip(tmp_path: Path) -> None:
-    """Without its certificates uv fails behind a company's proxy, and the install takes three times as long."""
+    """Without certificates uv fails behind a company's proxy.
+
+    The install by pip takes three times as long.
+    """
     conf = """:env:.cert='/etc/ca.crt'
 global.cert='/etc/ca.crt'
 global.index-url='https://packages.example.com/simple'

@@ -1,4 +1,4 @@
-"""Objectives and alerts: what is written down, what is made of it, and what real promtool and amtool say (O6)."""
+"""Objectives, alerts and generated rules, checked by promtool and amtool (O6)."""
 
 import re
 import subprocess
@@ -60,7 +60,7 @@ def test_alerts_fire_when_they_should_and_not_before(path: Path) -> None:
 
 
 def test_every_alert_has_a_moment_where_it_fires_and_one_where_it_does_not() -> None:
-    """In one and the same test each: silence is worth something only beside the noise."""
+    """Both in the same test: silence proves something only beside noise."""
     shown = set()
     for group in (g for path in TESTS for g in yaml.safe_load(path.read_text())["tests"]):
         fired = [

@@ -1,4 +1,7 @@
-"""Counts the glossary's retired words and lowers their ceilings: `PYTHONPATH=. python tests/docs/retired_words.py`."""
+"""Counts the glossary's retired words and lowers their ceilings.
+
+Run by `PYTHONPATH=. python tests/docs/retired_words.py`.
+"""
 
 import re
 import subprocess
@@ -34,7 +37,7 @@ def text() -> str:
 
 
 def count(word: str, text: str) -> int:
-    """The count of a word in a text, alone or as a part of a name such as `is_told_by`."""
+    """The count of a word, also as a part of a name."""
     pattern = r"[ _]".join(word.split())
     return len(re.findall(rf"(?<![A-Za-z]){pattern}(?![A-Za-z])", text, re.IGNORECASE))
 

@@ -20,14 +20,17 @@ PROSE = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROO
 
 
 def commands(page: Path) -> list[str]:
-    """The commands of a page: lines that begin with `$ ` in console blocks."""
+    """The commands of a page: lines `$ …` in console blocks."""
     blocks = re.findall(r"```console\n(.*?)```", page.read_text(), re.DOTALL)
     return [line.strip()[2:] for block in blocks for line in block.splitlines() if line.strip().startswith("$ ")]
 
 
 @pytest.mark.parametrize("page", PROSE, ids=lambda p: str(p.relative_to(ROOT)))
 def test_every_octant_command_in_prose_exists_with_its_options(page: Path) -> None:
-    """K2. `--help` at the end makes the command line parse whatever comes before it, without running anything."""
+    """K2: commands of the runbook parse.
+
+    `--help` at the end makes the command line parse the rest without running it.
+    """
     text = page.read_text()
     inline = re.findall(r"`(octant [^`\n]+)`", text)
     found = {c for c in [*commands(page), *inline] if c.startswith("octant ") and "…" not in c}
@@ -51,7 +54,7 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
 
 
 def verbs_of(page: str) -> list[str]:
-    """The verbs that a page describes: the first cells of its table rows."""
+    """The verbs that a page describes: first cells of its rows."""
     return re.findall(r"^\| `make ([a-z-]+)", (ROOT / page).read_text(), re.MULTILINE)
 
 

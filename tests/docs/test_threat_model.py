@@ -1,4 +1,4 @@
-"""The threat model names code and tests that exist, and risks and requirements that were published (S1)."""
+"""The threat model names existing code, tests, risks and requirements (S1)."""
 
 import ast
 import re

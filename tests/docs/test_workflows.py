@@ -1,4 +1,4 @@
-"""GitHub's workflows call verbs that exist, pin what they use, and give no secret to a fork."""
+"""GitHub's workflows call existing verbs, pin actions and keep secrets."""
 
 import os
 import re
@@ -21,7 +21,10 @@ def steps(workflow: dict[str, Any]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
 def test_every_action_is_pinned_by_hash_and_every_verb_exists(path: Any) -> None:  # noqa: ANN401 - a path
-    """S9. A tag can be moved; beside each hash stands the version that it is."""
+    """S9: a tag can be moved, so actions are pinned by hash.
+
+    The version is written beside each hash.
+    """
     verbs = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
     workflow = yaml.safe_load(path.read_text())
     for step in steps(workflow):
@@ -69,7 +72,7 @@ exit 0
 
 
 def comment(folder: Path, report: bytes, *, commit: str = "newest") -> str:
-    """Run the step with a `gh` that notes what it is called with. Returns what is posted."""
+    """Run the step with a recording `gh`; return the posted text."""
     (folder / "out").mkdir()
     (folder / "out" / "comment.md").write_bytes(report)
     (folder / "gh").write_text(GH)

@@ -1,4 +1,7 @@
-"""The small product on the running service: what one endpoint of forty lines gets without code of its own."""
+"""The small product on the running service.
+
+One endpoint of forty lines, and what the service gives it without code of its own.
+"""
 
 import asyncio
 import json
