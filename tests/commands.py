@@ -22,7 +22,7 @@ from pathlib import Path
 import app.cli
 
 SECONDS = 120.0
-# What a shell finds as `octant`. A drill takes the logs over and starts parts of its own, so it stays a process.
+# The program that a shell finds as `octant`. A drill takes the logs over and starts parts of its own, so it stays a process.
 PROGRAM = """\
 #!{python} -SE
 import json, os, socket, sys

@@ -88,7 +88,7 @@ class Scripted:
 
 
 class FreeBudget:
-    """Counts the requests; refuses above its limit."""
+    """Adds amounts to the hold; refuses above its limit."""
 
     def __init__(self, limit: int = 10**9) -> None:
         self.limit = limit

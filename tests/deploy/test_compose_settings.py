@@ -27,7 +27,7 @@ LAID_OUT = {
     "OCTANT_HOST", "OCTANT_PORT", "OCTANT_ADMIN_HOST", "OCTANT_METRICS_PORT", "OCTANT_WORKER_METRICS_PORT",
     "OCTANT_EVALS__METRICS_PORT", "OCTANT_DATABASE_URL", "OCTANT_VALKEY_URL", "OCTANT_STATE_DIR", "OCTANT_SECRETS_DIR",
 }  # fmt: skip
-"""What compose itself decides: addresses, ports and folders inside the containers."""
+"""Set by compose itself: addresses, ports and folders inside the containers."""
 
 
 def resolved(folder: Path, environment: Mapping[str, str], *options: str) -> dict[str, Any]:

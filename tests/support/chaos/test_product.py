@@ -1,4 +1,7 @@
-"""Chaos cases at the product's own endpoints: each fault has one stated end for the customer (E7, R1 to R6)."""
+"""Each fault has one stated outcome (E7, R1 to R6).
+
+Chaos cases at the product's own endpoints.
+"""
 
 import json
 import re
@@ -28,7 +31,10 @@ SHORT = {"connect": CONNECT, "first_token": FIRST_TOKEN, "idle": IDLE, "attempt"
 
 
 def release(folder: Path) -> None:
-    """The newest release, with timeouts so short that the matrix plays in a minute."""
+    """The newest release, with short timeouts.
+
+    So that the matrix plays in a minute.
+    """
     path, _ = newest()
     text = re.sub(r"(?m)^(\w+)_timeout = .*$", lambda found: f"{found[1]}_timeout = {SHORT[found[1]]}", path.read_text())
     shutil.copytree(path.parent / "prices", folder / "prices")
@@ -115,7 +121,10 @@ def test_every_fault_of_the_product_is_one_of_the_matrix() -> None:
 
 
 def test_the_eval_cases_state_the_same_ends_as_this_table() -> None:
-    """E7: they are in the gate and its report; the streams, and the outage of a vendor, are here alone."""
+    """E7: the gate and its report have them.
+
+    The streams, and the outage of a vendor, are here alone.
+    """
     rows = {str(fault["kind"]) + str(fault.get("sends", "")): name for name, fault in FAULTS.items() if fault}
     found: set[tuple[str, str, str]] = set()
     for case in (case for case in SUITE.load() if case.chaos and case.chaos.fault["kind"] != "refuse"):

@@ -1,4 +1,4 @@
-"""Pending actions on a real Postgres: whose word counts, how often, and how long (S3)."""
+"""Pending actions on a real Postgres: confirmation, repetition, expiry (S3)."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -48,7 +48,7 @@ def actions(engine: AsyncEngine) -> Actions:
 
 
 async def offered(engine: AsyncEngine, actions: Actions) -> Pending:
-    """What comes of a model that wants to cancel an order."""
+    """The outcome of a model's request to cancel an order."""
     use = ToolUse("t", "cancel_order", f'{{"order_id": "{PROCESSING}"}}')
     outcome = await tools.call(use, allowed=ALL, context=tools.Context(engine, ADA, "req_1", KEPT), confirmed=False)
     assert (outcome.word, outcome.is_fact) == ("pending", True)
@@ -74,7 +74,10 @@ async def test_nothing_is_done_before_the_customer_confirms_and_then_once(engine
 
 
 async def test_a_reason_that_redaction_makes_longer_is_still_done(engine: AsyncEngine, actions: Actions) -> None:
-    """What is confirmed is done: the stored arguments must fit the tool that made them."""
+    """The confirmed action is done.
+
+    The stored arguments must fit the tool that made them.
+    """
     reason = ("torn. " * 90)[:489] + " to a@b.co"
     proposal = tools.Proposal("request_refund", {"order_id": "NW-10005", "reason": reason}, "Refund.")
     (pending,) = await actions.offer(ADA, "req_1", [proposal], [])

@@ -1,4 +1,4 @@
-"""A judge may gate only if it agrees with what is known, and is not swayed (E8)."""
+"""A judge may gate only if it is right and unbiased (E8)."""
 
 import shutil
 from dataclasses import replace
@@ -79,7 +79,10 @@ async def test_a_judge_that_says_yes_to_everything_agrees_by_chance_alone() -> N
 
 
 async def test_a_preference_of_the_judge_for_length_is_reported() -> None:
-    """Half of the answers are unfaithful, and each of them sounds right to it once it is long."""
+    """Half of the answers are unfaithful.
+
+    The judge takes each of them for right once it is long.
+    """
     assert await shortfalls(LikesLength()) == ["steadiness against length"]
 
 
@@ -103,7 +106,7 @@ async def test_a_dead_judge_is_no_agreement() -> None:
     ],
 )
 def test_kappa_is_cohens(votes: list[tuple[bool, bool]], value: float) -> None:
-    """The last is the textbook's example: 35 of 50 agreed, 25 by chance."""
+    """The last is the textbook's example: 35 of 50, 25 by chance."""
     assert kappa(votes) == pytest.approx(value)
 
 
@@ -120,7 +123,10 @@ async def test_only_what_was_calibrated_with_this_prompt_and_set_may_gate(tmp_pa
 
 
 def test_the_simulator_may_not_gate_as_a_judge() -> None:
-    """Its rules know nothing of faithfulness; that is on record, so that its opinion is not taken for a judgement."""
+    """The simulator's rules know nothing of faithfulness.
+
+    That is on record, so that its opinion is not taken for a judgement.
+    """
     assert may_gate("simulator", FLOOR, JUDGING)
 
 

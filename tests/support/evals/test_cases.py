@@ -1,4 +1,4 @@
-"""The case files of the support assistant, and what they know of the product."""
+"""The case files of the support assistant agree with the product."""
 
 import json
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_the_schema_for_editors_is_current() -> None:
 
 @pytest.mark.parametrize("path", sorted(SUITE.cases_folder.rglob("*.yaml")), ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_every_file_names_the_schema_and_is_valid_under_it(path: Path) -> None:
-    """E11: what an editor underlines and what the harness refuses are the same."""
+    """E11: an editor marks the same faults that the harness refuses."""
     text = path.read_text()
     reference = text.splitlines()[0].removeprefix("# yaml-language-server: $schema=")
     assert (path.parent / reference).resolve() == SUITE.schema_file

@@ -50,7 +50,7 @@ LIMITS = EvalsSettings(late=0, sample=1000, interval=60, seconds=60, candidates=
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """A worker of its own over the service's database, and what it emits."""
+    """A worker over the service's database, and its metrics."""
 
     engine: Engine
     worker: Worker
@@ -85,7 +85,10 @@ def loop(service_stores: dict[str, str], service_url: str) -> Iterator[Loop]:
 
 
 async def asked(http: aiohttp.ClientSession, loop: Loop) -> dict[str, str]:
-    """Ask everything, and wait until its last record is there. Returns request ids by name."""
+    """Send all questions, and wait until their last record is there.
+
+    Returns request ids by name.
+    """
     ids = {}
     for name, (question, user) in QUESTIONS.items():
         before = [{"role": "customer", "text": ATTACK}] if name == "attack" else []
@@ -151,7 +154,10 @@ WORSE = "Standard shipping takes 17 business days and costs $99. [shipping-times
 
 
 async def planted(loop: Loop, folder: Path, asked: str, good: int, bad: int) -> None:
-    """Further answers to the question of request `asked`, some with figures that no article has, as the service records them."""
+    """Add answers to the question of request `asked`.
+
+    As the service records them; some with figures that no article has.
+    """
     (real,) = loop.rows("SELECT * FROM calls WHERE request_id = :id", id=asked)
     same = {name: real[name] for name in ("tenant", "feature", "release", "request")}
     worse = json.dumps({"parts": [{"text": WORSE}], "stop": "end_turn"})
@@ -216,7 +222,7 @@ async def test_a_worse_product_lowers_the_score_reports_drift_and_gives_a_case(
 
 
 async def test_feedback_is_kept_redacted_and_names_no_number_that_is_no_requests(loop: Loop, http: aiohttp.ClientSession) -> None:
-    """S5: an id that could be a card's number is not kept as one."""
+    """S5: an id like a card's number is not kept."""
     said = {"rating": "bad", "comment": "card 4111 1111 1111 1111", "user": "ada.lovelace@example.com"}
     for identity in ("req_" + uuid4().hex, "4111111111111111"):
         assert (await post(http, "/v1/feedback", {**said, "request_id": identity}))[0] == 200
@@ -256,7 +262,7 @@ async def test_the_worker_does_rounds_by_itself_and_tells_prometheus(
 
 
 def scraped(port: int) -> float:
-    """When the last round ended, as the worker's listener tells it; 0 while it does not."""
+    """The end of the last round by the metrics; 0 without one."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
             lines = answer.read().decode().splitlines()

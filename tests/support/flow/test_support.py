@@ -1,4 +1,7 @@
-"""The worked example on the running service: real retrieval, real orders, the simulator as the model (G2)."""
+"""The worked example on the running service (G2).
+
+Real retrieval, real orders, the simulator as the model.
+"""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""An answer of the assistant is one trace, at a real receiver (O4)."""
+"""An answer is one trace, at a real receiver (O4)."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -36,7 +36,7 @@ async def http(
 async def test_an_answer_is_one_trace_over_retrieval_calls_attempts_and_tools(
     http: aiohttp.ClientSession, receiver: Receiver, simulator: Simulator
 ) -> None:
-    """The first provider fails, another answers by asking for a tool, the second turn answers."""
+    """The first provider fails, another calls a tool, the second turn answers."""
     trace = of_the_share()
     simulator.put_faults({"kind": "status", "status": 401, "provider": "anthropic", "times": 1})
     body = {"question": "Where is my order NW-10001?", "user": "ada"}

@@ -1,4 +1,7 @@
-"""The loop of turns: what comes of each thing a model may do. The model is a script; retrieval and orders are real."""
+"""The loop of turns: the outcome of each move of a model.
+
+The model is a script; retrieval and orders are real.
+"""
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -71,7 +74,10 @@ def use(name: str, **arguments: object) -> ToolUse:
 
 @dataclass(slots=True)
 class Script:
-    """Stands in for the gateway: gives the replies in order, remembers the calls. ``live`` is the release now."""
+    """A stand-in for the gateway: replies in order, remembers the calls.
+
+    ``live`` is the release now.
+    """
 
     index: str
     replies: list[Reply | Exception]
@@ -207,7 +213,7 @@ async def test_an_answer_that_nothing_supports_becomes_a_hand_over(support: Supp
 
 
 async def test_nothing_found_is_handed_over_without_asking_a_model(support: Support, script: Script, engine: AsyncEngine) -> None:
-    """The question is recorded all the same: the colleague who takes over must be able to read it."""
+    """The question is recorded: the colleague who takes over reads it."""
     body = await answer(support, "asdfgh qwerty zxcvb", context=context(request_id="req_nothing"))
     assert (body["outcome"], body["cost_usd"], script.calls) == ("handed_over", "0.000000", [])
     assert body["handover"]["reason"] == NOTHING_FOUND
@@ -276,7 +282,10 @@ async def test_a_tool_outside_the_prompts_list_is_neither_offered_nor_run(suppor
 
 
 async def test_a_canary_that_comes_about_where_citations_were_is_withheld(support: Support, script: Script) -> None:
-    """The guard looks last: the product puts together what the gateway's look could not see."""
+    """The guard checks last, after the product joined its texts.
+
+    The gateway could not see the joined text.
+    """
     canary = Guard(allowed_hosts=frozenset(), secret=b"tests").canary(script.pin_of("support/answer"))
     script.replies = [said(f"{'[xx]'.join(canary)} {CITED}")]
     body = await answer(support)
@@ -323,7 +332,10 @@ async def test_an_answer_cut_short_says_so(support: Support, script: Script) -> 
 async def test_a_release_that_goes_live_meanwhile_starts_the_question_again(
     support: Support, script: Script, stream: bool
 ) -> None:
-    """B1: prompt, model and articles of an answer are of one release; the tools of a discarded reply do not run."""
+    """B1: prompt, model and articles of an answer are of one release.
+
+    The tools of a discarded reply do not run.
+    """
     script.activate_before_call = {0: "r2"}
     script.replies = [said(use("cancel_order", order_id="NW-10003")), said(CITED)]
     body = await answer(support, stream=stream)
@@ -390,7 +402,7 @@ async def test_a_ticket_is_stored_for_the_tenants_user(support: Support, script:
 async def test_a_side_effect_waits_for_the_customer_and_its_token_enters_no_prompt(
     support: Support, script: Script, engine: AsyncEngine
 ) -> None:
-    """S3: the model has read others' words, so its own are not enough."""
+    """S3: after untrusted text the model's word is not enough."""
     await seed(engine)
     wish = use("request_refund", order_id="NW-10005", reason="Too small")
     script.replies = [said(wish, wish), said("Please confirm the refund.")]

@@ -46,7 +46,7 @@ def reply(stop: StopReason = "end", **changes: object) -> Reply:
     ],
 )
 def test_an_order_number_counts_only_if_the_customer_wrote_it(text: str, named: str | None, kept: str | None) -> None:
-    """G2, S3: a number that the model made up would be another customer's order."""
+    """G2, S3: an invented number could be another customer's order."""
     assert tickets.read(reply(order_id=named), text).order_id == kept
 
 
@@ -84,7 +84,10 @@ def test_control_characters_never_reach_the_database() -> None:
 
 
 def test_the_schema_is_one_that_strict_decoding_takes() -> None:
-    """Every field required, nothing else allowed, no keyword that constrained decoding does not know."""
+    """Every field is required and nothing else allowed.
+
+    No keyword that constrained decoding does not know.
+    """
     schema = tickets.OUTPUT.schema
     assert set(schema["required"]) == set(schema["properties"])
     assert schema["additionalProperties"] is False

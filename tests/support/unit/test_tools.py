@@ -1,4 +1,4 @@
-"""Tools on a real Postgres: whose orders, which rules, and what a second time does."""
+"""Tools on a real Postgres: ownership, rules and repetition."""
 
 import asyncio
 import json
@@ -32,7 +32,10 @@ SHIPPED, PROCESSING, DELIVERED, LONG_AGO, CANCELLED = "NW-10001", "NW-10003", "N
 
 @pytest_asyncio.fixture(autouse=True)
 async def _fresh_sample(engine: AsyncEngine) -> AsyncIterator[None]:
-    """The sample as it was, before and after each test: other tests ask the service about it."""
+    """The sample data, restored before and after each test.
+
+    Other tests use it through the service.
+    """
     await _reset(engine)
     yield
     await _reset(engine)
@@ -108,7 +111,10 @@ async def test_cancelling_twice_cancels_once(engine: AsyncEngine) -> None:
 
 
 async def test_an_order_that_ships_meanwhile_is_not_cancelled(engine: AsyncEngine) -> None:
-    """The warehouse holds the order's row: the cancellation waits for it and then sees that it is too late."""
+    """The warehouse holds the order's row.
+
+    The cancellation waits for it and then sees that it is too late.
+    """
     async with engine.connect() as warehouse:
         await warehouse.execute(text("UPDATE support_orders SET status = 'shipped' WHERE id = :id"), {"id": PROCESSING})
         cancelling = asyncio.create_task(call(context(engine), "cancel_order", order_id=PROCESSING))
@@ -180,7 +186,10 @@ async def test_a_request_is_handed_over_once_however_often_it_is_asked_for(engin
     ],
 )
 async def test_bad_arguments_are_reported_to_the_model_and_do_nothing(engine: AsyncEngine, name: str, arguments: str) -> None:
-    """S3: never an exception, never a guess; the value is not repeated, because this text is recorded."""
+    """S3: never an exception, never a guess.
+
+    The value is not repeated, because this text is recorded.
+    """
     outcome = await tools.call(ToolUse("t1", name, arguments), allowed=ALL, context=context(engine))
     assert outcome.word == "bad_arguments"
     assert "OR 1=1" not in outcome.content
