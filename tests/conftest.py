@@ -2,7 +2,7 @@
 
 Valkey and Postgres come from their wheels; the simulator and the service are processes.
 
-Each is started once per test process, when first asked for, and stopped at the end.
+Each is started once per test process, when first used, and stopped at the end.
 """
 
 import json
@@ -41,7 +41,7 @@ hypothesis_settings.load_profile("octant")
 __all__ = ["octant"]  # for the tests that run operators' commands
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
-# As a first start of the service: what is live, and before it what there is to go back to.
+# As a first start of the service: the live release, and before it one for a rollback.
 RELEASES = first_releases(load(releases_dir=ROOT / "releases"))
 LIVE_RELEASE = RELEASES[-1]
 MIGRATED = "migrated"  # the database that others are copies of: 18 migrations run once

@@ -47,7 +47,7 @@ class Receiver:
     def __init__(self) -> None:
         self.endpoint = ""
         self.hangs = threading.Event()
-        self.asked = threading.Event()
+        self.requested = threading.Event()
         self.requests = 0
         self._spans: list[Arrived] = []
         self._arrived = threading.Condition()
@@ -64,7 +64,7 @@ class Receiver:
         """All spans, once ``holds`` of them; fails if it never does."""
         with self._arrived:
             held = self._arrived.wait_for(lambda: holds(self._spans), timeout=seconds)
-            assert held, f"what was waited for did not arrive; the last of {len(self._spans)}: {self._spans[-10:]}"
+            assert held, f"the expected spans did not arrive; the last of {len(self._spans)}: {self._spans[-10:]}"
             return list(self._spans)
 
     def take(self, body: bytes) -> None:
@@ -84,7 +84,7 @@ def receiving() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             assert (self.path, self.headers["content-type"]) == ("/v1/traces", "application/x-protobuf")
             body = self.rfile.read(int(self.headers["content-length"]))
-            receiver.asked.set()
+            receiver.requested.set()
             while receiver.hangs.is_set():
                 time.sleep(0.05)
             receiver.take(body)

@@ -33,7 +33,7 @@ def _renderers() -> dict[str, object]:
     guessing = MarkdownIt("gfm-like", {"html": True, "linkify": True})
     strict = MarkdownIt("commonmark").enable(["table", "strikethrough"])
     for parser in (guessing, strict):
-        parser.validateLink = lambda _: True  # type: ignore[method-assign, assignment] # not every renderer looks
+        parser.validateLink = lambda _: True  # type: ignore[method-assign, assignment] # not every renderer validates
     lenient = mistune.create_markdown(escape=False, plugins=["url", "table", "strikethrough"])
     return {"guessing": guessing, "strict": strict, "lenient": lenient}
 
@@ -102,7 +102,7 @@ def is_allowed(address: str) -> bool:
     scheme = written.partition(":")[0]
     if scheme in ("http", "https"):
         return _is_own(urlsplit(f"{scheme}://{written.partition(':')[2].lstrip('/')}").hostname or "")
-    if scheme == "mailto":  # an address that stands in the text becomes one: it takes a person to write to it
+    if scheme == "mailto":  # an address in the text becomes such a link: only a person can write to it
         return "?" not in written and written.count("@") == 1
     if written.startswith("//"):
         return _is_own(urlsplit(written).hostname or "")

@@ -21,7 +21,7 @@ from app.audit.spill import Spill
 from app.security.redaction.redactor import Redactor
 
 REDACTOR = Redactor(b"a key for the spill tests")
-NOWHERE = "postgresql+psycopg://nobody@127.0.0.1:9/nothing"
+NOWHERE = "postgresql+psycopg://none@127.0.0.1:9/nothing"
 
 
 def ready(line: str) -> None:

@@ -83,9 +83,9 @@ def test_an_empty_name_of_the_kill_file_is_the_default_and_not_the_folder() -> N
 
 @pytest.mark.parametrize("name", ["service", "setup"])
 def test_every_octant_command_exists(name: str) -> None:
-    program, *words = SERVICES[name]["command"]
+    program, *arguments = SERVICES[name]["command"]
     assert program == "octant"
-    get_command(app)([*words, "--help"], standalone_mode=False)
+    get_command(app)([*arguments, "--help"], standalone_mode=False)
 
 
 def test_no_secret_has_a_default() -> None:

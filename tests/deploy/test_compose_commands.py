@@ -41,8 +41,8 @@ def interpolated(value: str) -> str:
 
 def command_of(service: str) -> list[str]:
     """Its command, with the programs of the image replaced by ours."""
-    program, *words = SERVICES[service]["command"]
-    return [sys.executable, *(["-m", "app.cli"] if program == "octant" else []), *words]
+    program, *arguments = SERVICES[service]["command"]
+    return [sys.executable, *(["-m", "app.cli"] if program == "octant" else []), *arguments]
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +108,9 @@ def healthy(port: str) -> bool:
     """The image's own health check, on the port of this run."""
     found = re.search(r"^HEALTHCHECK .*\\\n\s*CMD (\[.*\])$", (ROOT / "deploy/Dockerfile").read_text(), re.MULTILINE)
     assert found is not None
-    program, *words = json.loads(found[1].replace(":8080/", f":{port}/"))
+    program, *arguments = json.loads(found[1].replace(":8080/", f":{port}/"))
     assert program == "python"
-    return subprocess.run([sys.executable, *words], capture_output=True, timeout=10, check=False).returncode == 0
+    return subprocess.run([sys.executable, *arguments], capture_output=True, timeout=10, check=False).returncode == 0
 
 
 def test_the_service_refuses_the_development_secret_outside_development(environment: dict[str, str]) -> None:

@@ -81,9 +81,9 @@ def test_names_are_unique_and_expressions_look_at_metrics_of_the_catalogue() -> 
 
 def test_templates_name_labels_that_the_alert_has() -> None:
     for alert in ALERTS:
-        there = set().union(*(labels_of(one.metric, recorded_labels(BOOK)) or () for one in named(alert.expr)))
+        available = set().union(*(labels_of(one.metric, recorded_labels(BOOK)) or () for one in named(alert.expr)))
         wanted = set(re.findall(r"\$labels\.(\w+)", alert.summary + alert.description))
-        assert wanted <= there, alert.name
+        assert wanted <= available, alert.name
         by = re.search(r"\bby \(([^)]*)\)", alert.expr)
         assert wanted <= ({name.strip() for name in by.group(1).split(",")} if by else set()), alert.name
 
@@ -106,7 +106,7 @@ def test_an_expression_that_asks_for_what_is_not_there_is_found_out(expression: 
     assert list(faults(expression, recorded_labels(BOOK))) == expected
 
 
-def test_a_rule_that_looks_at_nothing_is_not_made() -> None:
+def test_a_rule_without_a_metric_is_not_made() -> None:
     wrong = replace(BOOK.alerts[0], expr="octant_invented > 1")
     with pytest.raises(Unfit, match="octant_invented"):
         rule_files(replace(BOOK, alerts=[wrong]))
@@ -168,9 +168,9 @@ def test_every_alert_leads_to_a_section_of_the_runbook_that_names_it() -> None:
     """K2."""
     for alert in ALERTS:
         page, _, anchor = alert.runbook.partition("#")
-        there = sections(ROOT / "runbook" / page)
-        assert anchor in there, f"{alert.name}: no section {alert.runbook}"
-        assert alert.name in alerts_in(there[anchor]), f"{alert.runbook} does not name {alert.name}"
+        by_anchor = sections(ROOT / "runbook" / page)
+        assert anchor in by_anchor, f"{alert.name}: no section {alert.runbook}"
+        assert alert.name in alerts_in(by_anchor[anchor]), f"{alert.runbook} does not name {alert.name}"
 
 
 def test_every_alert_that_the_runbook_names_exists_and_is_named_once() -> None:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "glossary.md"
 ROW = re.compile(r"^\| ([a-z ]+) \| ([^|]+) \| (\d+) \|$", re.MULTILINE)
 READ = (".py", ".md", ".toml", ".lua", ".yml", ".yaml", ".env.example", "Makefile")
-# Where the words stand as words.
+# Files that list the words.
 LISTS = ("docs/glossary.md", "tests/docs/test_glossary.py", "tests/docs/test_plain_english.py")
 # Texts of the worked example's customers and shop, past changes, and the lists.
 UNREAD = (

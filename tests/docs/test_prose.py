@@ -35,9 +35,9 @@ def test_every_octant_command_in_prose_exists_with_its_options(page: Path) -> No
     inline = re.findall(r"`(octant [^`\n]+)`", text)
     found = {c for c in [*commands(page), *inline] if c.startswith("octant ") and "…" not in c}
     for command in found:
-        words = shlex.split(re.sub(r"\b[A-Z]{2,}\b", "x", command))[1:]
+        arguments = shlex.split(re.sub(r"\b[A-Z]{2,}\b", "x", command))[1:]
         try:
-            get_command(app)([*words, "--help"], standalone_mode=False)
+            get_command(app)([*arguments, "--help"], standalone_mode=False)
         except Exception as error:  # noqa: BLE001 - whatever the parser says, with the command beside it
             pytest.fail(f"{command}: {error}")
 

@@ -58,7 +58,7 @@ def test_the_workflow_with_write_rights_uses_nothing_of_the_pull_request() -> No
     assert "make " not in yaml.safe_dump(workflow["jobs"])
     assert "out/number" not in COMMENT.read_text()
     (run,) = (step["run"] for step in steps(workflow) if "run" in step)
-    assert "${{" not in run  # what a fork names comes as variables, which the shell does not read again
+    assert "${{" not in run  # a fork's names come as variables, which the shell does not expand again
 
 
 GH = """#!/bin/sh

@@ -57,8 +57,8 @@ def service(
         yield stack.enter_context(running_service(env, folder / "service.log")), key
 
 
-async def play(there: tuple[str, str], endpoint: Endpoint) -> Seen:
-    url, key = there
+async def play(service: tuple[str, str], endpoint: Endpoint) -> Seen:
+    url, key = service
     body: dict[str, Any] = TICKET if endpoint == "ticket" else QUESTION | ({"stream": True} if endpoint == "stream" else {})
     path = "/v1/support/tickets" if endpoint == "ticket" else "/v1/support/answer"
     headers = {"authorization": f"Bearer {key}"}
@@ -67,7 +67,7 @@ async def play(there: tuple[str, str], endpoint: Endpoint) -> Seen:
         payload = last_event(text) if endpoint == "stream" and answer.status == 200 else json.loads(text)
         return Seen(
             answer.status,
-            word(payload),
+            outcome_of(payload),
             fallback=int(payload.get("fallbacks") or answer.headers.get("octant-fallbacks") or 0) > 0,
         )
 
@@ -77,7 +77,7 @@ def last_event(text: str) -> dict[str, Any]:
     return dict(data[-1])
 
 
-def word(payload: Mapping[str, Any]) -> str:
+def outcome_of(payload: Mapping[str, Any]) -> str:
     if "error" in payload:
         return str(payload["error"]["code"])
     return str(payload["outcome"]) if "outcome" in payload else "filed"
@@ -92,11 +92,11 @@ async def test_a_broken_provider_has_one_stated_end_for_the_customer(
     assert fault is not None
     models = ("*",) if where == "all" else (FIRST[endpoint],)
     simulator.put_faults(*({**fault, "model": model} for model in models))
-    came, stated = await play(service, endpoint), PRODUCT[name][endpoint, where]
+    seen, stated = await play(service, endpoint), PRODUCT[name][endpoint, where]
     if stated.sees.startswith("an error event: "):
-        came = Seen(came.status, f"an error event: {came.sees}")
-    fallback = came.fallback if stated.sees in {"answered", "filed"} else stated.fallback
-    assert Seen(came.status, came.sees, fallback) == stated
+        seen = Seen(seen.status, f"an error event: {seen.sees}")
+    fallback = seen.fallback if stated.sees in {"answered", "filed"} else stated.fallback
+    assert Seen(seen.status, seen.sees, fallback) == stated
 
 
 @pytest.mark.parametrize("where", ["first", "all"])
@@ -105,9 +105,9 @@ async def test_one_vendor_down_falls_back_and_both_down_hands_over(
 ) -> None:
     """R5: every connection is refused."""
     simulator.put_faults({"kind": "refuse", "provider": "*" if where == "all" else "anthropic"})
-    came = await play(service, "answer")
-    assert (came.status, came.sees) == (200, "answered" if where == "first" else "handed_over")
-    assert came.fallback is (where == "first") or where == "all"
+    seen = await play(service, "answer")
+    assert (seen.status, seen.sees) == (200, "answered" if where == "first" else "handed_over")
+    assert seen.fallback is (where == "first") or where == "all"
 
 
 async def test_when_the_providers_are_back_so_is_the_product(service: tuple[str, str], simulator: Simulator) -> None:

@@ -112,10 +112,10 @@ async def test_answers_are_scored_once_each_and_what_stands_out_becomes_a_candid
     loop: Loop, http: aiohttp.ClientSession
 ) -> None:
     ids = await asked(http, loop)
-    said = {"request_id": ids["article"], "rating": "good", "user": "ada"}
-    status, _, body = await post(http, "/v1/feedback", said)
+    feedback = {"request_id": ids["article"], "rating": "good", "user": "ada"}
+    status, _, body = await post(http, "/v1/feedback", feedback)
     assert (status, body) == (200, {"object": "feedback", "request_id": ids["article"], "rating": "good"})
-    await post(http, "/v1/feedback", {**said, "rating": "bad", "comment": "Wrong! Mail me: ada.lovelace@example.com"})
+    await post(http, "/v1/feedback", {**feedback, "rating": "bad", "comment": "Wrong! Mail me: ada.lovelace@example.com"})
     finished = loop.worker.round(forced=True)
     assert finished is not None
     scores = {row["request_id"]: row for row in loop.rows("SELECT * FROM eval_scores")}
@@ -223,9 +223,9 @@ async def test_a_worse_product_lowers_the_score_reports_drift_and_gives_a_case(
 
 async def test_feedback_is_kept_redacted_and_names_no_number_that_is_no_requests(loop: Loop, http: aiohttp.ClientSession) -> None:
     """S5: an id like a card's number is not kept."""
-    said = {"rating": "bad", "comment": "card 4111 1111 1111 1111", "user": "ada.lovelace@example.com"}
+    feedback = {"rating": "bad", "comment": "card 4111 1111 1111 1111", "user": "ada.lovelace@example.com"}
     for identity in ("req_" + uuid4().hex, "4111111111111111"):
-        assert (await post(http, "/v1/feedback", {**said, "request_id": identity}))[0] == 200
+        assert (await post(http, "/v1/feedback", {**feedback, "request_id": identity}))[0] == 200
     kept = loop.rows("SELECT * FROM feedback WHERE comment LIKE 'card %'")
     assert len(kept) == 2
     assert not {"4111", "lovelace"} & set(re.findall(r"4111|lovelace", str(kept)))

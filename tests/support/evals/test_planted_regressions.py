@@ -71,10 +71,10 @@ def without_citations(url: str) -> Iterator[str]:
             self._forward(self.rfile.read(int(self.headers["content-length"])))
 
         def _forward(self, body: bytes) -> None:
-            there = http.client.HTTPConnection(host, timeout=60)
+            connection = http.client.HTTPConnection(host, timeout=60)
             passed_on = {name: self.headers[name] for name in ("authorization", "content-type") if name in self.headers}
-            there.request(self.command, self.path, body or None, passed_on)
-            answer = there.getresponse()
+            connection.request(self.command, self.path, body or None, passed_on)
+            answer = connection.getresponse()
             response = json.loads(answer.read())
             if "citations" in response:
                 response |= {"citations": [], "answer": re.sub(r"\s?\[[a-z0-9-]+\]", "", response["answer"])}
@@ -86,7 +86,7 @@ def without_citations(url: str) -> Iterator[str]:
             self.send_header("content-length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
-            there.close()
+            connection.close()
 
         def log_message(self, *_: object) -> None:
             """Silent."""

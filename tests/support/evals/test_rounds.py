@@ -57,9 +57,9 @@ def engine(own_url: str) -> Iterator[Engine]:
 
 
 def call(answer: str, age: float, **changes: Any) -> Any:  # noqa: ANN401 - a record
-    asked = fence("question", changes.pop("question", "When is it there?"), nonce="0a1b2c3d")
-    asked += "\n" + fence("passage", "Shipping\nIt takes 3 days.", nonce="0a1b2c3d", id="shipping-times")
-    request = json.dumps({"messages": [{"role": "user", "parts": [{"text": asked}]}]})
+    prompt = fence("question", changes.pop("question", "When is it there?"), nonce="0a1b2c3d")
+    prompt += "\n" + fence("passage", "Shipping\nIt takes 3 days.", nonce="0a1b2c3d", id="shipping-times")
+    request = json.dumps({"messages": [{"role": "user", "parts": [{"text": prompt}]}]})
     response = changes.pop("response", None) or json.dumps({"parts": [{"text": answer}], "stop": "end_turn"})
     return a_record(at=NOW - timedelta(seconds=age), request=request, response=response, **({"degraded": ()} | changes))
 
@@ -355,14 +355,14 @@ async def test_a_nul_in_an_answer_stops_no_round(engine: Engine, writer: Writer)
     assert found.asked["question"] == "When\N{REPLACEMENT CHARACTER}?"
 
 
-async def test_questions_that_no_model_was_asked_crowd_nothing_out(engine: Engine, writer: Writer) -> None:
-    """They cost their callers nothing, so anybody can send a thousand."""
-    asked = [call("", 70 + n, tenant="aaa", outcome="not_asked", question=f"What is {n} times {n}?") for n in range(9)]
+async def test_questions_without_evidence_crowd_nothing_out(engine: Engine, writer: Writer) -> None:
+    """They cost nothing, so one caller can send a thousand."""
+    unanswered = [call("", 70 + n, tenant="aaa", outcome="not_asked", question=f"What is {n} times {n}?") for n in range(9)]
     flagged = [call(GOOD, 70 + n, tenant="zzz", degraded=("guard:fake-role",), question=f"Who am {n}?") for n in range(3)]
-    await writer.write([*asked, *flagged])
+    await writer.write([*unanswered, *flagged])
     given = "INSERT INTO support_handovers (tenant, \"user\", request_id, reason, created_at) VALUES ('aaa', '', :id, '', :at)"
     with engine.begin() as connection:
-        connection.execute(text(given), [{"id": one.request_id, "at": one.at} for one in asked])
+        connection.execute(text(given), [{"id": one.request_id, "at": one.at} for one in unanswered])
     finished = go(engine, candidates=5)
     assert finished.candidates == {"guard_flag": 3, "hand_over": 2}
     assert finished.left_out["candidates"] == 7

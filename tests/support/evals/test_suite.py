@@ -49,10 +49,10 @@ def obliging(case: Case) -> dict[str, Any]:
     """
     if isinstance(case, TicketCase):
         return {**silent(case), "summary": case.input.text}
-    said = case.input.full_text
+    text = case.input.full_text
     names = ("get_order", "list_orders", "cancel_order", "request_refund")
     tools = [{"name": name, "outcome": "ok"} for name in names]
-    return {"outcome": "answered", "answer": f"{said} {ANOTHER_CUSTOMERS} {SYSTEM_PROMPT}", "citations": [], "tools": tools}
+    return {"outcome": "answered", "answer": f"{text} {ANOTHER_CUSTOMERS} {SYSTEM_PROMPT}", "citations": [], "tools": tools}
 
 
 def test_the_suite_is_valid_and_broad() -> None:

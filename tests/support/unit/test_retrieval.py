@@ -165,7 +165,7 @@ def test_a_search_is_fast_enough_for_the_event_loop(retriever: Retriever) -> Non
     assert sorted(times)[len(times) // 2] < 0.02
 
 
-@pytest.mark.parametrize("content", [None, b"", b"not a database, but long enough to be looked at as one"])
+@pytest.mark.parametrize("content", [None, b"", b"not a database, but long enough to be read as one"])
 def test_an_index_that_is_gone_or_broken_is_a_dependency_that_is_away(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "support-kb-000000000000.sqlite"
     if content is not None:

@@ -429,8 +429,8 @@ async def test_what_the_guard_stops_goes_to_a_person_and_offers_nothing(
 async def test_a_model_that_uses_tools_without_end_runs_out_of_them(support: Support, script: Script) -> None:
     script.replies = [said(*[use("list_orders")] * (MOST_USES + 5)), said("You have orders.")]
     body = await answer(support, "Show my orders NW-10001")
-    words = [tool["outcome"] for tool in body["tools"]]
-    assert words == ["ok"] * MOST_USES + ["rate_limited"] * 5
+    outcomes = [tool["outcome"] for tool in body["tools"]]
+    assert outcomes == ["ok"] * MOST_USES + ["rate_limited"] * 5
 
 
 async def test_a_name_that_no_tool_has_is_not_repeated(support: Support, script: Script) -> None:

@@ -74,8 +74,8 @@ def test_what_is_too_long_is_cut_between_words() -> None:
 
 
 @pytest.mark.parametrize(("said", "kept"), [("EN", "en"), ("deu", "deu"), ("English", "und"), ("", "und"), ("e\x00", "und")])
-def test_a_language_is_a_code_or_undetermined(said: str, kept: str) -> None:
-    assert tickets.read(reply(language=said), "text").language == kept
+def test_a_language_is_a_code_or_undetermined(language: str, kept: str) -> None:
+    assert tickets.read(reply(language=language), "text").language == kept
 
 
 def test_control_characters_never_reach_the_database() -> None:
@@ -96,8 +96,8 @@ def test_the_schema_is_one_that_strict_decoding_takes() -> None:
 
 def test_a_ticket_holds_no_card_number_and_no_password() -> None:
     """S5: what stays is what the desk needs."""
-    said = "My card 4111 1111 1111 1111 and password: hunter2secret do not work for NW-10001."
-    ticket = tickets.as_kept(tickets.read(reply(summary=said), said), KEPT, "acme")
+    message = "My card 4111 1111 1111 1111 and password: hunter2secret do not work for NW-10001."
+    ticket = tickets.as_kept(tickets.read(reply(summary=message), message), KEPT, "acme")
     assert "4111" not in ticket.summary
     assert "hunter2" not in ticket.summary
     assert "NW-10001" in ticket.summary

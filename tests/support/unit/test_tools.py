@@ -92,7 +92,7 @@ async def test_a_list_holds_the_customers_own_orders_newest_first(engine: AsyncE
     assert len(mine) == len(theirs) == 15
     assert {o["order_id"] for o in mine}.isdisjoint(o["order_id"] for o in theirs)
     assert [o["ordered_on"] for o in mine] == sorted((o["ordered_on"] for o in mine), reverse=True)
-    assert "no orders" in (await call(context(engine, "nobody"), "list_orders")).result["message"]
+    assert "no orders" in (await call(context(engine, "newcomer"), "list_orders")).result["message"]
 
 
 async def test_an_order_is_cancelled_before_it_is_shipped_and_only_then(engine: AsyncEngine) -> None:
@@ -212,7 +212,7 @@ async def test_only_allowed_tools_are_offered_and_each_with_a_closed_schema() ->
 
 
 async def test_a_shop_that_is_away_is_a_failed_dependency() -> None:
-    engine = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:1/none", connect_args={"connect_timeout": 2})
+    engine = create_async_engine("postgresql+psycopg://none@127.0.0.1:1/none", connect_args={"connect_timeout": 2})
     try:
         with pytest.raises(DependencyUnavailable):
             await call(context(engine), "list_orders")
