@@ -56,7 +56,7 @@ CALL = """
 import asyncio, json
 from app.domain.calls import Call, Deadline, Identity
 from app.domain.messages import Message, Text
-from app.security.keys.ring import KeyRing
+from app.security.keys.administration import KeyAdministration
 from app.settings import load
 from app.stores import build_engine, build_valkey, releases_of
 from app.telemetry.metrics import Metrics
@@ -65,7 +65,7 @@ from app.wiring import open_parts
 async def main():
     settings = load()
     engine, valkey = build_engine(settings), build_valkey(settings)
-    tenant = await KeyRing(engine, secret=settings.secret).create_tenant("birds", "Birds", 10_000_000, 10_000_000)
+    tenant = await KeyAdministration(engine, secret=settings.secret).create_tenant("birds", "Birds", 10_000_000, 10_000_000)
     await releases_of(settings, engine, valkey).activate("parrot", by="tests", reason="a new vendor")
     await valkey.aclose()
     await engine.dispose()
