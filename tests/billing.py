@@ -1,4 +1,7 @@
-"""A provider on a raw socket: keeps its own bill, speaks both vendors' dialects, breaks in every way that a shape names."""
+"""A provider on a raw socket that keeps its own bill.
+
+It speaks both vendors' dialects and breaks in every way that a shape names.
+"""
 
 import asyncio
 import contextlib
@@ -53,7 +56,10 @@ class Shape:
         return self.hidden + self.tokens
 
     def usage(self, figures: object) -> dict[str, Any]:
-        """The usage under this dialect's names: ``figures`` for the output, true for the input; or the whole as given."""
+        """The usage under this dialect's names.
+
+        ``figures`` for the output, the true number for the input; or the whole as given.
+        """
         if figures == NOTHING:
             return {}
         if figures is None or isinstance(figures, list):
@@ -67,7 +73,7 @@ class Shape:
 
 @dataclass
 class Bill:
-    """What the provider charges for: one entry a request."""
+    """The charges of the provider: one entry per request."""
 
     requests: list[tuple[int, int]] = field(default_factory=list)
 
@@ -125,7 +131,7 @@ def _made(shape: Shape, number: int) -> int:
 
 
 def whole(shape: Shape) -> bytes:
-    """The answer in one piece; cut in the middle if it is ``broken``."""
+    """The whole answer; cut in the middle if it is ``broken``."""
     text = "x" * shape.size * shape.tokens
     if shape.dialect == "openai":
         message = {"role": "assistant", "content": text}
@@ -138,7 +144,10 @@ def whole(shape: Shape) -> bytes:
 
 
 class Upstream:
-    """Serves ``shape`` to every POST, and keeps the ``bill``. ``pause`` in seconds after each event."""
+    """Serves ``shape`` to every POST, and keeps the ``bill``.
+
+    ``pause``: seconds after each event.
+    """
 
     def __init__(self) -> None:
         """Nothing is served yet."""
@@ -166,7 +175,7 @@ class Upstream:
         writer.close()
 
     def stop(self) -> None:
-        """End what still hangs."""
+        """End all requests that still hang."""
         for task in self._tasks:
             task.cancel()
 

@@ -1,4 +1,4 @@
-"""The HTTP client of the tests: a session with a key, one way to post, one way to wait for what comes later."""
+"""The HTTP client of the tests: session, post and polling."""
 
 import asyncio
 import json
@@ -14,7 +14,10 @@ T = TypeVar("T")
 
 
 class Answer(NamedTuple):
-    """Status, headers (their names in any case), and the body: parsed where it is JSON, text otherwise."""
+    """Status, headers (their names in any case), and the body.
+
+    The body is parsed where it is JSON, text otherwise.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -23,14 +26,20 @@ class Answer(NamedTuple):
 
 @asynccontextmanager
 async def session(url: str, key: str, **options: Any) -> AsyncIterator[aiohttp.ClientSession]:  # noqa: ANN401 - the client's own
-    """Connections to a service, with a key on every request. Seconds an answer may take: 60."""
+    """Connections to a service, with a key on every request.
+
+    An answer may take 60 seconds.
+    """
     settings: dict[str, Any] = {"timeout": aiohttp.ClientTimeout(SECONDS), **options}
     async with aiohttp.ClientSession(url, headers={"authorization": f"Bearer {key}"}, **settings) as http:
         yield http
 
 
 async def post(http: aiohttp.ClientSession, path: str, body: object, **headers: str) -> Answer:
-    """Post JSON, or bytes as they are. Headers are given as keywords, with `_` for `-`."""
+    """Post JSON, or bytes as they are.
+
+    Headers are given as keywords, with `_` for `-`.
+    """
     sent: dict[str, Any] = {"data": body} if isinstance(body, bytes) else {"json": body}
     async with http.post(path, headers={k.replace("_", "-"): v for k, v in headers.items()}, **sent) as answer:
         text = await answer.text()
@@ -44,7 +53,10 @@ async def post_text(http: aiohttp.ClientSession, path: str, body: object) -> tup
 
 
 async def eventually(holds: Callable[[], Awaitable[T]], seconds: float = SECONDS) -> T:
-    """Poll until it holds. Returns what it gave; fails after so many seconds."""
+    """Poll until the result is true, and return it.
+
+    Fails after so many seconds.
+    """
     deadline = time.monotonic() + seconds
     while not (found := await holds()):
         assert time.monotonic() < deadline, f"did not hold within {seconds} s"

@@ -1,4 +1,6 @@
-"""Operators' commands, run inside the test process: the same `main`, without a Python start of a second each.
+"""Operators' commands, run inside the test process.
+
+The same `main`, without a Python start of a second each.
 
 `tests/flow/test_commands.py` runs the real program.
 """
@@ -20,7 +22,7 @@ from pathlib import Path
 import app.cli
 
 SECONDS = 120.0
-# What a shell finds as `octant`. A drill takes the logs over and starts parts of its own, so it stays a process.
+# The program that a shell finds as `octant`. A drill takes the logs over and starts parts of its own, so it stays a process.
 PROGRAM = """\
 #!{python} -SE
 import json, os, socket, sys
@@ -56,7 +58,10 @@ def run(env: Mapping[str, str], *command: str) -> Ran:
 
 
 def octant(env: Mapping[str, str], *command: str) -> str:
-    """Run an operator's command. Returns its standard output; fails the test on a non-zero exit."""
+    """Run an operator's command, and return its standard output.
+
+    Fails the test on a non-zero exit.
+    """
     ran = run(env, *command)
     assert ran.returncode == 0, f"octant {' '.join(command)} failed:\n{ran.stdout}{ran.stderr}"
     return ran.stdout
@@ -64,7 +69,10 @@ def octant(env: Mapping[str, str], *command: str) -> str:
 
 @contextmanager
 def octant_on_path(env: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """The environment with a program `octant` on its path, for shells: the commands run in this process."""
+    """The environment with a program `octant` on its path, for shells.
+
+    The commands run in this process.
+    """
     folder = Path(tempfile.mkdtemp(prefix="octant-path-"))  # short: a socket's path has 107 characters at most
     address, program = str(folder / "socket"), folder / "octant"
     program.write_text(PROGRAM.format(python=sys.executable, address=address))
@@ -81,7 +89,10 @@ def octant_on_path(env: Mapping[str, str]) -> Iterator[dict[str, str]]:
 
 
 class _Commands(socketserver.StreamRequestHandler):
-    """One command: environment and words come as a line of JSON, and what it said and its exit code go back."""
+    """Serve one command.
+
+    Environment and arguments come as a line of JSON; the output and the exit code go back.
+    """
 
     def handle(self) -> None:
         env, command = json.loads(self.rfile.readline())
@@ -112,7 +123,10 @@ def _environment(env: Mapping[str, str]) -> Iterator[None]:
 
 
 def _replace(env: Mapping[str, str]) -> None:
-    """Change only what differs: other threads read the environment as well, such as for the time zone."""
+    """Change only the variables that differ.
+
+    Other threads read the environment as well, such as for the time zone.
+    """
     for name in os.environ.keys() - env.keys():
         del os.environ[name]
     for name, value in env.items():

@@ -1,6 +1,8 @@
-"""Real parts for every test: Valkey and Postgres from their wheels, the simulator and the service as processes.
+"""Real parts for every test: Valkey, Postgres, simulator and service.
 
-Each is started once per test process, when first asked for, and stopped at the end.
+Valkey and Postgres come from their wheels; the simulator and the service are processes.
+
+Each is started once per test process, when first used, and stopped at the end.
 """
 
 import json
@@ -39,12 +41,12 @@ hypothesis_settings.load_profile("octant")
 __all__ = ["octant"]  # for the tests that run operators' commands
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
-# As a first start of the service: what is live, and before it what there is to go back to.
+# As a first start of the service: the live release, and before it one for a rollback.
 RELEASES = first_releases(load(releases_dir=ROOT / "releases"))
 LIVE_RELEASE = RELEASES[-1]
 MIGRATED = "migrated"  # the database that others are copies of: 18 migrations run once
 
-# Whoever runs the tests under `nohup` or in the background of a script ignores these, and what the tests start would inherit it.
+# A run under `nohup` or in the background of a script ignores these signals; started processes would inherit that.
 for _number, _handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _handler)
@@ -99,7 +101,10 @@ def database_url() -> Iterator[str]:
 
 @contextmanager
 def own_database(server_url: str, name: str) -> Iterator[str]:
-    """A database of its own on the tests' server, migrated: counters in Valkey and their ledger belong together."""
+    """A database of its own on the tests' server, migrated.
+
+    Counters in Valkey and their ledger belong together.
+    """
     with _server(server_url) as server:
         server.execute(text(f"CREATE DATABASE {name} TEMPLATE {MIGRATED}"))
         yield _database(server_url, name)
@@ -108,7 +113,7 @@ def own_database(server_url: str, name: str) -> Iterator[str]:
 
 @contextmanager
 def _server(url: str) -> Iterator[Connection]:
-    """A connection that no database of the tests is held by, outside transactions."""
+    """A connection outside transactions that holds no database of the tests."""
     server = create_engine(_database(url, "postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with server.connect() as connection:
         yield connection
@@ -147,12 +152,12 @@ class Simulator:
         self._send("PUT", "/faults", json.dumps(list(faults)).encode())
 
     def clear(self) -> None:
-        """Behave well again, and forget what was counted."""
+        """Behave well again, and reset the counts."""
         self._send("DELETE", "/faults")
         self._send("DELETE", "/stats")
 
     def stats(self) -> dict[str, dict[str, object]]:
-        """What the simulator saw, by provider."""
+        """The requests that the simulator counted, by provider."""
         return json.loads(self._send("GET", "/stats"))  # type: ignore[no-any-return]
 
     def _send(self, method: str, path: str, body: bytes | None = None) -> bytes:
@@ -186,7 +191,10 @@ def simulator(simulator_process: Simulator) -> Iterator[Simulator]:
 
 @pytest.fixture(scope="session")
 def service_stores(database_url: str) -> Iterator[dict[str, str]]:
-    """Valkey and a database that the service alone uses: what tests of single rooms plant in theirs is not its own."""
+    """Valkey and a database that the service alone uses.
+
+    Tests of single rooms plant rows in theirs.
+    """
     with embedded_valkey(None) as valkey, own_database(database_url, "service") as database:
         yield {"OCTANT_VALKEY_URL": valkey, "OCTANT_DATABASE_URL": database}
 
@@ -195,7 +203,10 @@ def service_stores(database_url: str) -> Iterator[dict[str, str]]:
 def stack_env(
     service_stores: dict[str, str], simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
-    """The environment of a service on the real parts, set up as `octant demo` does: index, seeds, a live release."""
+    """The environment of a service on the real parts.
+
+    Set up as `octant demo` does: index, seeds, a live release.
+    """
     env = {
         **{k: v for k, v in os.environ.items() if not k.startswith(("OCTANT_", "OPENAI_", "ANTHROPIC_"))},
         **service_stores,
@@ -221,7 +232,7 @@ def stack_env(
 
 @pytest.fixture(scope="session")
 def api_key(stack_env: dict[str, str]) -> str:
-    """A key of the tenant acme that may act for any of its users."""
+    """A key of the tenant acme, valid for any user."""
     return octant(stack_env, "key", "create", "acme", "--name", "tests", "--quiet").strip()
 
 
@@ -241,7 +252,10 @@ async def http(service_url: str, api_key: str) -> AsyncIterator[ClientSession]:
 
 @contextmanager
 def running_service(env: Mapping[str, str], log: Path) -> Iterator[str]:
-    """Run `octant serve` until the end of the block; fails with the log's end if it does not become ready."""
+    """Run `octant serve` until the end of the block.
+
+    Fails with the log's end if it does not become ready.
+    """
     url = f"http://127.0.0.1:{env['OCTANT_PORT']}"
     with _running("serve", env, log) as process:
         wait_until_ready(url, process, log)
@@ -250,7 +264,10 @@ def running_service(env: Mapping[str, str], log: Path) -> Iterator[str]:
 
 @contextmanager
 def running_worker(env: Mapping[str, str], log: Path) -> Iterator[Forked]:
-    """Run `octant worker` until the end of the block; fails with the log's end if it does not become ready."""
+    """Run `octant worker` until the end of the block.
+
+    Fails with the log's end if it does not become ready.
+    """
     with _running("worker", env, log) as process:
         deadline = time.monotonic() + START_SECONDS
         while "worker is ready" not in log.read_text():
@@ -279,7 +296,7 @@ def wait_until_ready(url: str, process: "Forked | subprocess.Popen[bytes]", log:
             with urllib.request.urlopen(url + "/readyz", timeout=2):  # noqa: S310 - loopback
                 return
         except urllib.error.HTTPError as error:
-            error.close()  # it holds the connection, and would be told of by whichever test comes when it is collected
+            error.close()  # it holds the connection; the test that runs when it is collected would report it
         except OSError:
             pass
         time.sleep(0.05)

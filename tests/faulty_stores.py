@@ -1,4 +1,7 @@
-"""Stores that freeze, stop and vanish: signals to their processes, and a relay that stops carrying bytes."""
+"""Stores that freeze, stop and vanish.
+
+By signals to their processes, and by a relay that stops carrying bytes.
+"""
 
 import asyncio
 import contextlib
@@ -12,7 +15,10 @@ import psutil
 
 @contextmanager
 def frozen(note: Path) -> Generator[None, None, None]:
-    """Stop every process of the server whose id stands in ``note``; let them go on at the end of the block."""
+    """Stop every process of a server until the end of the block.
+
+    ``note``: the file with the server's process id.
+    """
     server = psutil.Process(int(note.read_text().split()[0]))
     processes = [server, *server.children(recursive=True)]
     for process in processes:
@@ -27,7 +33,10 @@ def frozen(note: Path) -> Generator[None, None, None]:
 
 
 class Relay:
-    """A TCP relay. While `stalled`, what it takes goes nowhere, and connections stay open: as behind a firewall that drops."""
+    """A TCP relay.
+
+    While `stalled`, it drops all bytes, and connections stay open: as behind a firewall that drops packets.
+    """
 
     def __init__(self) -> None:
         self.url_port = 0
@@ -43,13 +52,19 @@ class Relay:
         self._flowing.set()
 
     def drop_all(self) -> None:
-        """Forget the connections that there are; new ones flow. The other sides hear nothing of it."""
+        """Drop the present connections without notice to the other sides.
+
+        New connections flow.
+        """
         for task in self._tasks:
             task.cancel()
 
     @asynccontextmanager
     async def running(self, *, host: str = "127.0.0.1", port: int = 0, path: str = "") -> AsyncGenerator["Relay", None]:
-        """Listen on a free port, and carry to ``host`` and ``port``, or to the Unix socket ``path``."""
+        """Listen on a free port, and relay every connection.
+
+        To ``host`` and ``port``, or to the Unix socket ``path``.
+        """
 
         async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self._writers.append(writer)

@@ -1,4 +1,6 @@
-"""Processes of `octant`, forked from one that has imported the libraries already: a start costs the service's own work alone.
+"""Processes of `octant`, forked from one that has imported the libraries.
+
+So a start costs the service's own work alone.
 
 The standard library's fork server is that process. It is started anew, so nothing of a test is in it. prometheus_client must not
 be: it reads at import where the processes of one service share their numbers. The real `octant serve` is started by
@@ -78,7 +80,10 @@ class Forked:
 
 
 def supervisor_of(port: int) -> psutil.Process:
-    """The process of `octant serve` that listens on a port: the parent of its workers, which listen too."""
+    """The process of `octant serve` that listens on a port.
+
+    It is the parent of its workers, which listen too.
+    """
     for process in psutil.Process().children(recursive=True):  # parents before their children
         if any(c.laddr.port == port and c.status == psutil.CONN_LISTEN for c in process.net_connections("tcp")):
             return process
@@ -92,7 +97,10 @@ def _context() -> ForkServerContext:
 
 
 def _main(env: dict[str, str], log: str, command: tuple[str, ...]) -> None:
-    """Become `octant` with these words: what a Python started with this environment and these streams would be."""
+    """Become `octant` with these arguments.
+
+    As a Python that was started with this environment and these streams.
+    """
     assert "prometheus_client" not in sys.modules, "it has decided already where numbers are shared"
     os.environ.clear()
     os.environ.update(env)

@@ -1,4 +1,4 @@
-"""What the budget's tests share."""
+"""Helpers that the budget's tests share."""
 
 import asyncio
 from collections.abc import Callable
@@ -38,7 +38,10 @@ def make_budget(
     journal: Journal | None = None,
     **policy: Any,  # noqa: ANN401
 ) -> Budget:
-    """A worker's budget; the cap over everything is out of reach unless said otherwise."""
+    """A worker's budget.
+
+    The cap over everything is out of reach unless it is given.
+    """
     made, ledger = BudgetPolicy(**{"global_daily_cap": CAP, **policy}), Ledger(engine, valkey)
     return Budget(valkey, ledger, UserCaps(engine), policy=made, on_settle_failure=on_settle_failure, now=now, journal=journal)
 
@@ -50,7 +53,10 @@ async def in_ledger(engine: AsyncEngine, who: Identity) -> int:
 
 
 async def opened(budget: Budget) -> None:
-    """See that the counters are there, and wait for the end of the pause that may follow a loss."""
+    """Check the counters, and wait for the end of a pause.
+
+    A pause may follow a loss of counters.
+    """
     await budget.watch_epochs()
     async with asyncio.timeout(10):
         while True:

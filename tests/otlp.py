@@ -1,4 +1,7 @@
-"""An OTLP/HTTP receiver for tests: it decodes with the protocol's own classes (opentelemetry-proto)."""
+"""An OTLP/HTTP receiver for tests.
+
+It decodes with the protocol's own classes (opentelemetry-proto).
+"""
 
 import threading
 import time
@@ -18,7 +21,10 @@ ARRIVE_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """One span as it arrived. ``schemas``: of the resource and of the scope."""
+    """One span as it arrived.
+
+    ``schemas``: of the resource and of the scope.
+    """
 
     name: str
     trace: str
@@ -33,18 +39,24 @@ class Arrived:
 
 
 class Receiver:
-    """What arrived so far. While ``hangs`` is set, nothing is answered."""
+    """The requests that arrived so far.
+
+    While ``hangs`` is set, nothing is answered.
+    """
 
     def __init__(self) -> None:
         self.endpoint = ""
         self.hangs = threading.Event()
-        self.asked = threading.Event()
+        self.requested = threading.Event()
         self.requests = 0
         self._spans: list[Arrived] = []
         self._arrived = threading.Condition()
 
     def trace(self, trace: str, whole: Callable[[Mapping[str, Arrived]], bool] = lambda _: True) -> list[Arrived]:
-        """The spans of a trace, oldest first, once it is ``whole``; fails if it never is."""
+        """The spans of a trace, oldest first, once it is ``whole``.
+
+        Fails if it never is.
+        """
         found = self.wait(lambda spans: (mine := [s for s in spans if s.trace == trace]) and whole({s.name: s for s in mine}))
         return [span for span in found if span.trace == trace]
 
@@ -52,7 +64,7 @@ class Receiver:
         """All spans, once ``holds`` of them; fails if it never does."""
         with self._arrived:
             held = self._arrived.wait_for(lambda: holds(self._spans), timeout=seconds)
-            assert held, f"what was waited for did not arrive; the last of {len(self._spans)}: {self._spans[-10:]}"
+            assert held, f"the expected spans did not arrive; the last of {len(self._spans)}: {self._spans[-10:]}"
             return list(self._spans)
 
     def take(self, body: bytes) -> None:
@@ -72,7 +84,7 @@ def receiving() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             assert (self.path, self.headers["content-type"]) == ("/v1/traces", "application/x-protobuf")
             body = self.rfile.read(int(self.headers["content-length"]))
-            receiver.asked.set()
+            receiver.requested.set()
             while receiver.hangs.is_set():
                 time.sleep(0.05)
             receiver.take(body)

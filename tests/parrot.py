@@ -1,4 +1,6 @@
-"""A vendor with a wire of its own, as a fork would add it: the file of an adapter. `tests/contract/test_adapters.py` adds it.
+"""An adapter for a vendor with a wire of its own.
+
+As a fork would write it; `tests/contract/test_adapters.py` adds it.
 
 The wire: ``POST /speak`` takes ``{"voice": MODEL, "heard": TEXT}`` and answers ``{"says": TEXT, "seeds": [IN, OUT]}``.
 """
@@ -41,12 +43,12 @@ class ParrotProvider:
             ):
                 if answer.status == 403:
                     raise ProviderDenied("no cracker", provider=self.name, model=request.model)
-                told = await answer.json()
+                reply = await answer.json()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ProviderFailed(type(error).__name__, provider=self.name, model=request.model) from None
-        eaten, given = told["seeds"]
+        eaten, given = reply["seeds"]
         usage = Usage(input=eaten, output=given)
-        return Reply(parts=(Text(told["says"]),), stop="end", usage=usage, provider=self.name, model=request.model)
+        return Reply(parts=(Text(reply["says"]),), stop="end", usage=usage, provider=self.name, model=request.model)
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
         reply = await self.complete(request)

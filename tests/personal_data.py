@@ -1,4 +1,4 @@
-"""Made-up personal data and secrets, and what looks like them and is none: the table that redaction is held to (S5)."""
+"""Made-up personal data, secrets and look-alikes for redaction (S5)."""
 
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEAx1\n+/9aBc==\n-----END RSA PRIVATE KEY-----"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJlMTIz"

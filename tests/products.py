@@ -1,4 +1,6 @@
-"""What generic tests need of the installed products: requests to send, and what each product's own tests add.
+"""Requests of generic tests to the installed products.
+
+Each product's own tests add theirs.
 
 A product's tests lie in ``tests/<product>/``; its ``probes.py`` holds `PROBES`.
 """
@@ -14,7 +16,10 @@ Body = Mapping[str, Any]
 
 
 class Plants(Protocol):
-    """Makes personal data and secrets, each value once, and remembers where each was planted."""
+    """Makes personal data and secrets, each value once.
+
+    It remembers the place of each.
+    """
 
     def text(self, place: str) -> str:
         """A sentence with one value of each kind in it."""
@@ -35,7 +40,9 @@ def _no_rows(_tenant: str, _user: str, _request_id: str) -> dict[Any, list[dict[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probes:
-    """``refused``: bodies of each POST path that a stop refuses; ``goes_on``: paths that a stop leaves alone.
+    """The requests and rows of one product for generic tests.
+
+    ``refused``: bodies of each POST path that a stop refuses; ``goes_on``: paths that a stop leaves alone.
 
     ``planted``: requests with personal data in every field. ``kept_as_sent``: columns that hold it, with reasons. ``rows``: rows
     of a user in each table of the product, tied to a call by its request id.
@@ -49,5 +56,5 @@ class Probes:
 
 
 def probes() -> tuple[Probes, ...]:
-    """Each product's own."""
+    """The probes of each product."""
     return tuple(import_module(f"{feature.name}.probes").PROBES for feature in installed())

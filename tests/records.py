@@ -1,4 +1,4 @@
-"""What the tests of records share."""
+"""Helpers that the tests of records share."""
 
 from datetime import UTC, datetime
 from typing import Any

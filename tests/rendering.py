@@ -1,4 +1,6 @@
-"""What pages make of a text: rendered by renderers that the product does not use, then parsed as a browser parses HTML.
+"""Renders a text as pages do, and parses it as browsers do.
+
+The product does not use these renderers.
 
 Judges by other means than guarding does: nothing of `app.security` is used here.
 """
@@ -31,13 +33,16 @@ def _renderers() -> dict[str, object]:
     guessing = MarkdownIt("gfm-like", {"html": True, "linkify": True})
     strict = MarkdownIt("commonmark").enable(["table", "strikethrough"])
     for parser in (guessing, strict):
-        parser.validateLink = lambda _: True  # type: ignore[method-assign, assignment] # not every renderer looks
+        parser.validateLink = lambda _: True  # type: ignore[method-assign, assignment] # not every renderer validates
     lenient = mistune.create_markdown(escape=False, plugins=["url", "table", "strikethrough"])
     return {"guessing": guessing, "strict": strict, "lenient": lenient}
 
 
 def pages(text: str) -> Iterator[tuple[str, str]]:
-    """Name and HTML of each page that shows ``text``: one of each renderer, and one that takes it for HTML."""
+    """Name and HTML of each page that shows ``text``.
+
+    One page of each renderer, and one that takes the text for HTML.
+    """
     made = _renderers()
     options = Options.CMARK_OPT_UNSAFE
     yield "cmark-gfm", cmarkgfm.markdown_to_html_with_extensions(text, options, ["table", "autolink", "strikethrough"])
@@ -50,7 +55,10 @@ def pages(text: str) -> Iterator[tuple[str, str]]:
 
 
 def harms(text: str, *, kept_code: bool = False) -> list[str]:
-    """What a page would show that leads elsewhere or is no text. ``kept_code``: plain unknown tags may stay in code."""
+    """Links and other parts of a page that are no plain text.
+
+    ``kept_code``: plain unknown tags may stay in code.
+    """
     return [f"{name}: {harm}" for name, page in pages(text) for harm in _harms(page, raw=name == "HTML", kept_code=kept_code)]
 
 
@@ -86,7 +94,7 @@ def _is_address(tag: str) -> bool:
 
 
 def is_allowed(address: str) -> bool:
-    """As a browser reads it, roughly; only forms that are surely harmless pass."""
+    """Roughly as a browser reads it; only surely harmless forms pass."""
     written = "".join(c for c in address.strip() if c not in "\t\r\n").replace("\\", "/")
     written = written.translate({ord(dot): "." for dot in "\u3002\uff0e\uff61"}).lower()
     for dot in ("%e3%80%82", "%ef%bc%8e", "%ef%bd%a1"):
@@ -94,7 +102,7 @@ def is_allowed(address: str) -> bool:
     scheme = written.partition(":")[0]
     if scheme in ("http", "https"):
         return _is_own(urlsplit(f"{scheme}://{written.partition(':')[2].lstrip('/')}").hostname or "")
-    if scheme == "mailto":  # an address that stands in the text becomes one: it takes a person to write to it
+    if scheme == "mailto":  # an address in the text becomes such a link: only a person can write to it
         return "?" not in written and written.count("@") == 1
     if written.startswith("//"):
         return _is_own(urlsplit(written).hostname or "")
@@ -104,5 +112,5 @@ def is_allowed(address: str) -> bool:
 
 
 def _is_own(host: str) -> bool:
-    host = unquote(host).rstrip(">`*_~|[]{}()\"',;!.")  # nobody can own a host that ends so
+    host = unquote(host).rstrip(">`*_~|[]{}()\"',;!.")  # no host can end so
     return host in (ALLOWED, "www", "") or host.endswith("." + ALLOWED)

@@ -1,4 +1,7 @@
-"""Providers that play a script at our own port, and a call on them: for tests of the order in which things are tried."""
+"""Providers that play a script at our own port.
+
+For tests of the order of attempts.
+"""
 
 import asyncio
 import time
@@ -30,7 +33,10 @@ Step = ProviderError | str | float | Reply | Sequence[Chunk | ProviderError]
 
 
 class Scripted:
-    """A provider that plays a script: an error to raise, a text to answer, seconds to hang, or chunks to stream."""
+    """A provider that plays a script.
+
+    Each entry is an error to raise, a text to answer, seconds to hang, or chunks to stream.
+    """
 
     def __init__(self, name: str, *script: Step) -> None:
         self.name = name
@@ -82,7 +88,7 @@ class Scripted:
 
 
 class FreeBudget:
-    """Counts what is asked for; refuses above its limit."""
+    """Adds amounts to the hold; refuses above its limit."""
 
     def __init__(self, limit: int = 10**9) -> None:
         self.limit = limit

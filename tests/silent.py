@@ -1,4 +1,4 @@
-"""Listeners that are silent in ways that no HTTP server can play. On loopback."""
+"""Listeners on loopback, silent in ways no HTTP server can play."""
 
 import socket
 import threading
@@ -10,7 +10,10 @@ PENDING = 8  # connections that fill a queue of one, with room for what a kernel
 
 @contextmanager
 def never_accepting() -> Iterator[int]:
-    """A port whose queue of connections is full: the kernel drops every further SYN, as a black hole does."""
+    """A port whose queue of connections is full.
+
+    The kernel drops every further SYN, as a black hole does.
+    """
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         for _ in range(PENDING):
@@ -22,7 +25,10 @@ def never_accepting() -> Iterator[int]:
 
 @contextmanager
 def never_reading() -> Iterator[int]:
-    """A port that accepts connections and reads nothing from them; its buffers are small."""
+    """A port that accepts connections and reads nothing.
+
+    Its buffers are small.
+    """
     stop = threading.Event()
     accepted: list[socket.socket] = []
     with socket.socket() as listener:

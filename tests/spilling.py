@@ -1,4 +1,6 @@
-"""A worker of its own for the tests of spilled records: it is killed, or its disk is full.
+"""A worker for the tests of spilled records.
+
+It is killed, or its disk is full.
 
 `python spilling.py away FOLDER COUNT` spills and waits to be killed. `full FOLDER COUNT` spills where a file takes 20,000 bytes,
 and says how many records it dropped. `back FOLDER URL` brings back, and waits to be killed where the file would be removed.
@@ -19,23 +21,23 @@ from app.audit.spill import Spill
 from app.security.redaction.redactor import Redactor
 
 REDACTOR = Redactor(b"a key for the spill tests")
-NOWHERE = "postgresql+psycopg://nobody@127.0.0.1:9/nothing"
+NOWHERE = "postgresql+psycopg://none@127.0.0.1:9/nothing"
 
 
-def ready(told: str) -> None:
-    sys.stdout.write(told + "\n")
+def ready(line: str) -> None:
+    sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
-async def main(mode: str, folder: Path, told: str) -> None:
+async def main(mode: str, folder: Path, argument: str) -> None:
     drops = Drops()
     capacity, batch = (10, 5) if mode == "full" else (10_000, 200)
-    engine = create_async_engine(told if mode == "back" else NOWHERE)
+    engine = create_async_engine(argument if mode == "back" else NOWHERE)
     recorder = Recorder(engine, REDACTOR, Spill(folder), on_drop=drops, interval=0.01, capacity=capacity, batch=batch)
     await recorder.start()
     if mode == "back":
         await asyncio.sleep(60)
-    for number in range(int(told)):
+    for number in range(int(argument)):
         recorder.record(a_record(id=f"call_{folder.name}_{number}"))
         if mode == "full":
             await asyncio.sleep(0)

@@ -6,7 +6,10 @@ import pytest
 
 
 def tool(*names: str) -> str:
-    """The first of these that is installed; fails the test if none is. Distributions name some differently."""
+    """The first of these programs that is installed.
+
+    Fails the test if none is. Distributions name some differently.
+    """
     found = next((path for path in map(shutil.which, names) if path), None)
     if found is None:
         pytest.fail(f"{' or '.join(names)} is not installed: run `make tools`")

@@ -1,4 +1,4 @@
-"""A trace as a receiver got it, read back as a tree: for tests of what a request leaves there."""
+"""Reads a received trace back as a tree."""
 
 import asyncio
 import os
@@ -23,7 +23,10 @@ async def traced(http: aiohttp.ClientSession, path: str, body: object, trace: st
 
 
 def drawn(spans: list[Arrived]) -> list[str]:
-    """The tree, a line for each span, indented by depth; siblings in the order in which they began."""
+    """The tree of spans, one line each, indented by depth.
+
+    Siblings are in the order of their beginnings.
+    """
 
     def below(parent: str, depth: int) -> Iterator[str]:
         for span in spans:
@@ -35,6 +38,9 @@ def drawn(spans: list[Arrived]) -> list[str]:
 
 
 async def arrived(receiver: Receiver, trace: str, last: str) -> list[Arrived]:
-    """The trace, once the span that ends ``last`` is there; in the order of their beginnings."""
+    """The trace, once the span that ends ``last`` is there.
+
+    Spans are in the order of their beginnings.
+    """
     spans = await asyncio.to_thread(receiver.trace, trace, lambda names: last in names)
     return sorted(spans, key=lambda span: int(re.findall(r"start_time_unix_nano: (\d+)", span.whole)[0]))

@@ -1,4 +1,7 @@
-"""Each import contract fails on a file that breaks it, also one in a room or product that does not exist yet."""
+"""Each import contract fails on a file that breaks it.
+
+Also on a file in a room or product that does not exist yet.
+"""
 
 import re
 import shutil
@@ -43,7 +46,7 @@ def module_of(file: str) -> str:
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The linter's report on a copy of the tree with every breach in it."""
+    """The linter's report on a tree with every breach."""
     planted = {file: f"import {imported}\n" for file, imported in BREACHES.values()}
     return lint(tree(tmp_path_factory.mktemp("tree"), planted)).partition("Broken contracts")[2]
 

@@ -1,4 +1,4 @@
-"""The house holds its own rules."""
+"""The code follows its own rules."""
 
 import ast
 import subprocess
@@ -17,14 +17,17 @@ def modules() -> Iterator[Path]:
 
 
 def test_the_import_contracts_hold() -> None:
-    """Layers, and one room for each SDK and store client (ADR 0002, 0006)."""
+    """Layers, and one room for each SDK and client (ADR 0002, 0006)."""
     script = "from importlinter.cli import lint_imports_command; lint_imports_command()"
     run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-1000:]
 
 
 def test_the_environment_is_read_in_settings_alone() -> None:
-    """Style: settings are read nowhere but in settings.py; the stack hands an environment to the processes it starts."""
+    """Style: only settings.py reads settings.
+
+    The stack hands an environment to the processes that it starts.
+    """
     readers = [
         str(path.relative_to(ROOT))
         for path in modules()
@@ -36,7 +39,10 @@ def test_the_environment_is_read_in_settings_alone() -> None:
 
 
 def test_connections_to_the_stores_are_built_in_one_place() -> None:
-    """ADR 0007: there every wait on them has its limit. Beside it: migrations, the embedded engines."""
+    """ADR 0007: in these modules every wait on a store is limited.
+
+    Besides them: migrations, the embedded engines.
+    """
     builders = {"create_async_engine", "create_engine", "async_engine_from_config", "from_url", "from_pool", "AsyncConnection"}
     around = {
         str(path.relative_to(APP))

@@ -1,10 +1,10 @@
-"""The chaos matrix: for everything a provider can do wrong, what the caller sees, what is tried, and what is paid.
+"""The chaos matrix: every fault of a provider, and its outcome, attempts and price.
 
 This is the one table. `test_matrix.py` plays every cell against the running service; `document.py` writes `docs/recovery.md`.
 
 An attempt is written as ``provider outcome price``. Providers: ``A`` the route's first, ``B`` its second. Prices: ``-`` nothing,
-``$`` what the provider told, ``~`` our upper bound, where the model may have worked and the provider told nothing, or something
-that cannot be (ADR 0016).
+``$`` the usage that the provider reported, ``~`` our upper bound, where the model may have worked and the provider reported
+nothing, or an impossible number (ADR 0016).
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,10 @@ BACKUP = "B ok $"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one cell states: HTTP status, what the caller sees (an answer, or an error's code), and the attempts."""
+    """The content of one cell.
+
+    HTTP status, what the caller sees (an answer, or an error's code), and the attempts.
+    """
 
     status: int
     sees: str
@@ -35,7 +38,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One row. ``simulated`` is put to the simulator; None: the provider of that name is one that cannot be reached."""
+    """One row: a fault with its outcomes.
+
+    ``simulated`` is put to the simulator; None: the provider of that name cannot be reached.
+    """
 
     title: str
     simulated: Mapping[str, Any] | None
@@ -48,7 +54,7 @@ def _twice(outcome: str, price: str = "-") -> tuple[tuple[str, ...], tuple[str, 
 
 
 def _retried(outcome: str, price: str = "-") -> dict[tuple[Mode, Where], Outcome]:
-    """The fault comes before any output and may pass: asked again, then the next provider, then an honest error."""
+    """A passing fault before any output: retry, fallback, then an error."""
     first, second = _twice(outcome, price)
     return {
         (mode, where): Outcome(200, ANSWER, (*first, BACKUP))
@@ -60,7 +66,7 @@ def _retried(outcome: str, price: str = "-") -> dict[tuple[Mode, Where], Outcome
 
 
 def _silent() -> dict[tuple[Mode, Where], Outcome]:
-    """Nothing comes at all: the next target is asked as well, and only where there is no next one, the same again."""
+    """Silence: a hedge at the next target; without one, a retry."""
     silent = ("A provider_timeout ~", "B provider_timeout ~", "B provider_timeout ~")
     return {
         (mode, where): Outcome(200, ANSWER, (silent[0], BACKUP))
@@ -72,7 +78,7 @@ def _silent() -> dict[tuple[Mode, Where], Outcome]:
 
 
 def _never_accepted() -> dict[tuple[Mode, Where], Outcome]:
-    """Packets are lost: nothing can have reached a model, so nothing is paid."""
+    """Packets are lost: no model was reached, so nothing is paid."""
     return {cell: replace(o, attempts=tuple(a.replace("~", "-") for a in o.attempts)) for cell, o in _silent().items()}
 
 
@@ -83,7 +89,10 @@ def _only_whole(outcome: str, stream: Mapping[Where, Outcome]) -> dict[tuple[Mod
 
 
 def _broken_off(attempt: str) -> dict[Where, Outcome]:
-    """After the first token nothing is retried and nobody falls back: the caller has seen output."""
+    """After the first token: no retry and no fallback.
+
+    The caller has seen output.
+    """
     broken = Outcome(200, CUT + "providers_unavailable", (attempt,))
     return {"first": broken, "all": broken}
 

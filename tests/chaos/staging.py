@@ -1,5 +1,6 @@
-"""The stage for the matrix: a service whose every cell has models of its own, so that all cells play at once.
+"""The environment of the matrix: a service with models for each cell.
 
+Cells share no model, so all are played at once.
 A cell's route asks ``A`` first and then ``B``. Faults are put to the simulator by model; those that no server can play, a
 connection that is refused or never accepted and a name that does not resolve, are providers of their own.
 """
@@ -39,12 +40,12 @@ RECORD_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What came of one cell."""
+    """The result of one cell."""
 
     status: int
     sees: str
     attempts: tuple[str, ...]
-    attempts_told: int
+    attempts_reported: int
     cost: int
     paid: int
 
@@ -91,7 +92,10 @@ def write_release(folder: Path) -> None:
 def environment(
     simulator: Simulator, database_url: str, valkey_url: str, folder: Path, *, black_hole: int | None = None
 ) -> dict[str, str]:
-    """The service's settings: its own stores and release, and providers that cannot be reached. ``black_hole``: a port."""
+    """The service's settings: own stores, own release, unreachable providers.
+
+    ``black_hole``: a port.
+    """
     base = {k: v for k, v in os.environ.items() if not k.startswith(("OCTANT_", "OPENAI_", "ANTHROPIC_"))}
     unreachable = {
         "REFUSED": f"http://127.0.0.1:{free_port()}/v1",
@@ -128,7 +132,7 @@ def set_up(env: Mapping[str, str], folder: Path) -> str:
 
 
 async def play_all(url: str, key: str, database_url: str) -> dict[Cell, Played]:
-    """Play every cell, a few at a time; read what was recorded of each."""
+    """Play every cell, a few at a time; return the results."""
     slots = asyncio.Semaphore(AT_ONCE)
     async with _engine(database_url) as engine, aiohttp.ClientSession(url, headers={"authorization": f"Bearer {key}"}) as http:
 
@@ -148,27 +152,27 @@ async def _play(http: aiohttp.ClientSession, engine: AsyncEngine, cell: Cell) ->
         form = {"name": "number", "schema": SCHEMA, "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": form}
     async with http.post("/v1/chat/completions", json=body) as answer:
-        status, told, headers = answer.status, await answer.text(), answer.headers
+        status, text_body, headers = answer.status, await answer.text(), answer.headers
     call = await _record(engine, headers["x-request-id"])
     letters = dict(zip(providers(name, where), "AB", strict=True))
     attempts = call["attempts"] if call else []
     shown = tuple(f"{letters[a['provider']]} {a['outcome']} {_price(a)}" for a in attempts)
     cost, paid = call["cost"] if call else 0, sum(a["cost"] for a in attempts)
-    return Played(status, _seen(status, told, mode), shown, int(headers["octant-attempts"]), cost, paid)
+    return Played(status, _seen(status, text_body, mode), shown, int(headers["octant-attempts"]), cost, paid)
 
 
-def _seen(status: int, told: str, mode: Mode) -> str:
-    """What a caller would make of it."""
+def _seen(status: int, text_body: str, mode: Mode) -> str:
+    """The answer or error code that a caller takes from the response."""
     if status != 200:
-        return str(json.loads(told)["error"]["code"])
+        return str(json.loads(text_body)["error"]["code"])
     if mode == "whole":
-        return ANSWER if json.loads(told)["choices"][0]["message"]["content"] else "nothing"
-    events = [json.loads(line[6:]) for line in told.splitlines() if line.startswith("data: {")]
+        return ANSWER if json.loads(text_body)["choices"][0]["message"]["content"] else "nothing"
+    events = [json.loads(line[6:]) for line in text_body.splitlines() if line.startswith("data: {")]
     text = "".join(c["delta"].get("content") or "" for e in events for c in e.get("choices", ()))
     if "error" in events[-1]:
-        assert "[DONE]" not in told, "an error and a clean end"
+        assert "[DONE]" not in text_body, "an error and a clean end"
         return (CUT if text else "an error event: ") + str(events[-1]["error"]["code"])
-    return ANSWER if text and told.rstrip().endswith("[DONE]") else "a stream without an end"
+    return ANSWER if text and text_body.rstrip().endswith("[DONE]") else "a stream without an end"
 
 
 def _price(attempt: Mapping[str, Any]) -> str:
@@ -178,7 +182,10 @@ def _price(attempt: Mapping[str, Any]) -> str:
 
 
 async def _record(engine: AsyncEngine, request_id: str) -> dict[str, Any] | None:
-    """The call's record; None where the service wrote none. Every call is recorded, so it is waited for."""
+    """The call's record; None where the service wrote none.
+
+    Every call is recorded, so the function waits for it.
+    """
     for _ in range(round(RECORD_SECONDS / 0.1)):
         found = await find_calls(engine, CallFilter(request_id=request_id, limit=1))
         if found:

@@ -1,4 +1,4 @@
-"""Every cell of the chaos matrix on the running service, and the document that is written from it (R9, E7)."""
+"""The chaos matrix on the running service, and its document (R9, E7)."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -45,17 +45,17 @@ def played(
 @pytest.mark.parametrize("cell", CELLS, ids="-".join)
 def test_what_a_provider_does_wrong_has_one_stated_outcome(played: tuple[Results, Results], cell: Cell) -> None:
     name, mode, where = cell
-    stated, came = MATRIX[name].outcomes[mode, where], played[0][cell]
-    assert (came.status, came.sees, came.attempts) == (stated.status, stated.sees, stated.attempts)
-    assert came.cost == came.paid
-    assert came.attempts_told == len(came.attempts)
+    stated, result = MATRIX[name].outcomes[mode, where], played[0][cell]
+    assert (result.status, result.sees, result.attempts) == (stated.status, stated.sees, stated.attempts)
+    assert result.cost == result.paid
+    assert result.attempts_reported == len(result.attempts)
 
 
 @pytest.mark.parametrize("cell", CELLS, ids="-".join)
 def test_with_valkey_away_nothing_is_sent_and_nothing_is_paid(played: tuple[Results, Results], cell: Cell) -> None:
-    came = played[1][cell]
-    assert (came.status, came.sees, came.attempts) == (WITHOUT_VALKEY.status, WITHOUT_VALKEY.sees, WITHOUT_VALKEY.attempts)
-    assert came.cost == came.attempts_told == 0
+    result = played[1][cell]
+    assert (result.status, result.sees, result.attempts) == (WITHOUT_VALKEY.status, WITHOUT_VALKEY.sees, WITHOUT_VALKEY.attempts)
+    assert result.cost == result.attempts_reported == 0
 
 
 def test_the_document_says_what_the_table_says() -> None:

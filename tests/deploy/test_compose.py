@@ -1,4 +1,6 @@
-"""The compose file and the image agree with the code. No Docker engine is used: what cannot be had here is not run.
+"""The compose file and the image agree with the code.
+
+No Docker engine is used, so no image is built or run.
 
 What each of our commands does is shown in `test_compose_commands.py`, by running it as a process.
 """
@@ -43,8 +45,8 @@ def test_every_key_is_one_that_compose_knows_and_every_volume_is_declared() -> N
 
 def test_every_variable_of_ours_is_a_setting() -> None:
     known = {name.upper() for name in Settings.model_fields}
-    told = {name.removeprefix("OCTANT_").split("__")[0] for name in SERVICES["service"]["environment"]}
-    assert told <= known
+    sections = {name.removeprefix("OCTANT_").split("__")[0] for name in SERVICES["service"]["environment"]}
+    assert sections <= known
 
 
 @pytest.mark.parametrize("name", ["service", "worker"])
@@ -58,7 +60,10 @@ def test_a_container_is_not_killed_before_its_calls_and_its_parts_have_ended(nam
 
 
 def test_the_kill_file_lies_where_every_container_of_ours_sees_it_and_may_write() -> None:
-    """One `touch` in one container stops service and workers, also with both stores away."""
+    """One `touch` in one container stops service and workers.
+
+    Also with both stores away.
+    """
     state = SERVICES["service"]["environment"]["OCTANT_STATE_DIR"]
     assert Settings(state_dir=state).kill_path.parent == Path(state)
     for name in ("service", "worker"):
@@ -78,9 +83,9 @@ def test_an_empty_name_of_the_kill_file_is_the_default_and_not_the_folder() -> N
 
 @pytest.mark.parametrize("name", ["service", "setup"])
 def test_every_octant_command_exists(name: str) -> None:
-    program, *words = SERVICES[name]["command"]
+    program, *arguments = SERVICES[name]["command"]
     assert program == "octant"
-    get_command(app)([*words, "--help"], standalone_mode=False)
+    get_command(app)([*arguments, "--help"], standalone_mode=False)
 
 
 def test_no_secret_has_a_default() -> None:

@@ -1,4 +1,6 @@
-"""The compose file's commands, run as processes with the compose file's own environment: what a container would run, without one.
+"""The compose file's commands, run as processes with its own environment.
+
+A container would run the same.
 
 Not shown here, for want of a Docker engine: that the image builds, the read-only root, the dropped capabilities, the networks.
 """
@@ -30,22 +32,28 @@ GIVEN = {
 
 
 def interpolated(value: str) -> str:
-    """A value as compose fills it in. Raises KeyError for a variable that is required and not given."""
+    """A value as compose fills it in.
+
+    Raises KeyError for a variable that is required and not given.
+    """
     return re.sub(r"\$\{(\w+)(?::-([^}]*))?[^}]*\}", lambda m: GIVEN.get(m[1]) or (GIVEN[m[1]] if m[2] is None else m[2]), value)
 
 
 def command_of(service: str) -> list[str]:
     """Its command, with the programs of the image replaced by ours."""
-    program, *words = SERVICES[service]["command"]
-    return [sys.executable, *(["-m", "app.cli"] if program == "octant" else []), *words]
+    program, *arguments = SERVICES[service]["command"]
+    return [sys.executable, *(["-m", "app.cli"] if program == "octant" else []), *arguments]
 
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """What compose gives to each of our containers; only addresses and folders are those of this machine."""
+    """The variables of each of our containers in compose.
+
+    Only addresses and folders are those of this machine.
+    """
     listed = SERVICES["service"]["environment"]
-    told = {name: interpolated(value) for name, value in listed.items() if value is not None}
-    told |= {name: GIVEN[name] for name, value in listed.items() if value is None and name in GIVEN}
+    variables = {name: interpolated(value) for name, value in listed.items() if value is not None}
+    variables |= {name: GIVEN[name] for name, value in listed.items() if value is None and name in GIVEN}
     with embedded_valkey(None) as valkey, embedded_postgres(None) as database, simulator() as ports:
         here = {
             "OCTANT_HOST": "127.0.0.1",
@@ -55,17 +63,22 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
             "OCTANT_VALKEY_URL": valkey,
             "OCTANT_STATE_DIR": str(tmp_path_factory.mktemp("state")),
             "OCTANT_SECRETS_DIR": str(tmp_path_factory.mktemp("secrets")),
-            "OCTANT_OPENAI__BASE_URL": told["OCTANT_OPENAI__BASE_URL"].replace("simulator:8101", f"127.0.0.1:{ports['openai']}"),
-            "OCTANT_ANTHROPIC__BASE_URL": told["OCTANT_ANTHROPIC__BASE_URL"].replace(
+            "OCTANT_OPENAI__BASE_URL": variables["OCTANT_OPENAI__BASE_URL"].replace(
+                "simulator:8101", f"127.0.0.1:{ports['openai']}"
+            ),
+            "OCTANT_ANTHROPIC__BASE_URL": variables["OCTANT_ANTHROPIC__BASE_URL"].replace(
                 "simulator:8102", f"127.0.0.1:{ports['anthropic']}"
             ),
         }
-        yield {**told, **here, "HOME": tempfile.gettempdir(), "PATH": "/usr/bin:/bin"}
+        yield {**variables, **here, "HOME": tempfile.gettempdir(), "PATH": "/usr/bin:/bin"}
 
 
 @contextmanager
 def simulator() -> Iterator[dict[str, int]]:
-    """The simulator by its command of the compose file, on free ports of the loopback."""
+    """The simulator by its command of the compose file.
+
+    On free ports of the loopback.
+    """
     command = [re.sub(r"^81\d\d$", "0", word).replace("0.0.0.0", "127.0.0.1") for word in command_of("simulator")]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -74,7 +87,7 @@ def simulator() -> Iterator[dict[str, int]]:
 
 
 def test_setup_then_service_then_a_call_through_the_simulator(environment: dict[str, str], tmp_path: Path) -> None:
-    """Setup runs twice, as it does at every `up`: the second time it changes nothing."""
+    """The second setup, as at every `up`, changes nothing."""
     for _ in range(2):
         run = subprocess.run(
             command_of("setup"), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
@@ -92,15 +105,15 @@ def test_setup_then_service_then_a_call_through_the_simulator(environment: dict[
 
 
 def healthy(port: str) -> bool:
-    """What the image's own health check says, asked of the port of this run."""
+    """The image's own health check, on the port of this run."""
     found = re.search(r"^HEALTHCHECK .*\\\n\s*CMD (\[.*\])$", (ROOT / "deploy/Dockerfile").read_text(), re.MULTILINE)
     assert found is not None
-    program, *words = json.loads(found[1].replace(":8080/", f":{port}/"))
+    program, *arguments = json.loads(found[1].replace(":8080/", f":{port}/"))
     assert program == "python"
-    return subprocess.run([sys.executable, *words], capture_output=True, timeout=10, check=False).returncode == 0
+    return subprocess.run([sys.executable, *arguments], capture_output=True, timeout=10, check=False).returncode == 0
 
 
-def test_the_service_refuses_to_start_with_the_development_secret_outside_development(environment: dict[str, str]) -> None:
+def test_the_service_refuses_the_development_secret_outside_development(environment: dict[str, str]) -> None:
     careless = {k: v for k, v in environment.items() if k != "OCTANT_SECRET_KEY"}
     run = subprocess.run(command_of("service"), cwd=ROOT, env=careless, capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode == 1

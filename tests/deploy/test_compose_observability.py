@@ -1,4 +1,6 @@
-"""Profile `observability`: its files exist, parse, and agree with each other, with the service, and with what makes them.
+"""Profile `observability`: its files exist, parse, and agree.
+
+They agree with each other, with the service, and with their generators.
 
 No Docker engine and no image registry is at hand: that the images start, and that their pinned versions exist, is not shown.
 """
@@ -19,7 +21,7 @@ from deploy.dashboards.panels import SOURCE
 
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 OBSERVERS = {name: service for name, service in SERVICES.items() if "observability" in service["profiles"]}
-TOLD = dict(re.findall(r"^(\w+)=(.*)$", (ROOT / "deploy/observability.env").read_text(), re.MULTILINE))
+SERVICE_ENV = dict(re.findall(r"^(\w+)=(.*)$", (ROOT / "deploy/observability.env").read_text(), re.MULTILINE))
 
 
 def read(path: str) -> Any:  # noqa: ANN401 - YAML
@@ -50,7 +52,7 @@ def published(name: str) -> list[str]:
     return [port.rsplit(":", 1)[1] for port in OBSERVERS[name].get("ports", [])]
 
 
-def test_the_profile_has_metrics_alerts_dashboards_and_traces_and_no_other_runs_with_it() -> None:
+def test_the_profile_runs_metrics_alerts_dashboards_and_traces_alone() -> None:
     assert set(OBSERVERS) == {"prometheus", "alertmanager", "grafana", "collector", "jaeger"}
     assert all(service["profiles"] == ["observability"] for service in OBSERVERS.values())
 
@@ -136,13 +138,13 @@ def test_grafana_does_not_start_without_a_password(password: str, code: int) -> 
 def test_spans_go_from_the_service_through_the_collector_to_jaeger() -> None:
     config = read("deploy/otel/collector.yaml")
     taken = config["receivers"]["otlp"]["protocols"]["http"]["endpoint"]
-    assert TOLD["OCTANT_OTLP_ENDPOINT"] == f"http://collector:{taken.rsplit(':', 1)[1]}"
+    assert SERVICE_ENV["OCTANT_OTLP_ENDPOINT"] == f"http://collector:{taken.rsplit(':', 1)[1]}"
     listens = OBSERVERS["jaeger"]["command"][1]
     assert listens.startswith("receivers.otlp.protocols.http.endpoint=0.0.0.0:")
     assert config["exporters"]["otlp_http"]["endpoint"] == f"http://jaeger:{listens.rsplit(':', 1)[1]}"
 
 
-def test_the_collector_limits_its_memory_before_anything_else_and_uses_all_it_declares() -> None:
+def test_the_collector_limits_memory_first_and_uses_all_it_declares() -> None:
     config = read("deploy/otel/collector.yaml")
     pipeline = config["service"]["pipelines"]["traces"]
     assert pipeline["processors"] == ["memory_limiter", "batch"]
@@ -151,10 +153,10 @@ def test_the_collector_limits_its_memory_before_anything_else_and_uses_all_it_de
         assert set(pipeline[kind]) == set(config[kind])
 
 
-def test_what_the_service_is_told_of_the_profile_are_settings_that_compose_hands_on() -> None:
-    assert TOLD["OCTANT_BUDGET__ALERTMANAGER_URL"] == f"http://alertmanager:{published('alertmanager')[0]}"
+def test_the_profile_sets_only_settings_that_compose_passes_on() -> None:
+    assert SERVICE_ENV["OCTANT_BUDGET__ALERTMANAGER_URL"] == f"http://alertmanager:{published('alertmanager')[0]}"
     given = SERVICES["service"]["environment"]
-    assert {name: given[name] for name in TOLD} == dict.fromkeys(
-        TOLD
+    assert {name: given[name] for name in SERVICE_ENV} == dict.fromkeys(
+        SERVICE_ENV
     )  # by name alone: as it is set, see test_compose_settings.py
     assert SERVICES["worker"]["environment"] == given

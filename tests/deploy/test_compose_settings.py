@@ -1,4 +1,7 @@
-"""A setting that is set holds in every container. The real Docker Compose resolves the file; no engine is needed for that."""
+"""A setting that is set holds in every container.
+
+The real Docker Compose resolves the file; no engine is needed for that.
+"""
 
 import json
 import os
@@ -24,11 +27,14 @@ LAID_OUT = {
     "OCTANT_HOST", "OCTANT_PORT", "OCTANT_ADMIN_HOST", "OCTANT_METRICS_PORT", "OCTANT_WORKER_METRICS_PORT",
     "OCTANT_EVALS__METRICS_PORT", "OCTANT_DATABASE_URL", "OCTANT_VALKEY_URL", "OCTANT_STATE_DIR", "OCTANT_SECRETS_DIR",
 }  # fmt: skip
-"""What compose itself decides: addresses, ports and folders inside the containers."""
+"""Set by compose itself: addresses, ports and folders inside the containers."""
 
 
 def resolved(folder: Path, environment: Mapping[str, str], *options: str) -> dict[str, Any]:
-    """The services as compose would start them from ``folder``, which may hold a .env."""
+    """The services as compose would start them from ``folder``.
+
+    The folder may hold a .env.
+    """
     command = [str(COMPOSE), "--project-directory", str(folder), "-f", str(ROOT / "docker-compose.yml"), *options]
     run = subprocess.run(
         [*command, "--profile", "core", "config", "--format", "json"],
@@ -41,13 +47,19 @@ def resolved(folder: Path, environment: Mapping[str, str], *options: str) -> dic
 
 
 def given(service: Mapping[str, Any]) -> dict[str, str]:
-    """The variables that a container gets. Compose shows one that is not set as null and does not pass it."""
+    """The variables that a container gets.
+
+    Compose shows a variable that is not set as null and does not pass it.
+    """
     return {name: value for name, value in service["environment"].items() if value is not None}
 
 
 @pytest.mark.parametrize("place", ["shell", ".env"])
 def test_every_setting_reaches_every_container_of_ours(place: str, tmp_path: Path) -> None:
-    """The two ways to set one. A provider of a name that we do not know can only come from .env."""
+    """The two ways to set a variable.
+
+    A provider of a name that we do not know can only come from .env.
+    """
     wanted = {name: f"set-{number}" for number, name in enumerate(NAMES) if name not in LAID_OUT} | REQUIRED
     ports = {"OCTANT_PORT": "18080", "OCTANT_METRICS_PORT": "19464"}  # published on this host: numbers
     if place == ".env":
@@ -65,7 +77,7 @@ def test_every_setting_reaches_every_container_of_ours(place: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("example", [True, False], ids=["with the example as .env", "with nothing set"])
-def test_the_defaults_of_compose_are_the_defaults_of_the_service_and_call_the_simulator(
+def test_the_defaults_of_compose_are_those_of_the_service_with_the_simulator(
     example: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if example:

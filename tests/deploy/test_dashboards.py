@@ -1,4 +1,4 @@
-"""Grafana's dashboards say what the code says, ask only for what is declared, and their queries mean what they claim (O3).
+"""Grafana's dashboards agree with the code; their queries are right (O3).
 
 No Grafana is at hand here, so how they look is not tested. Every query is: parsed, and evaluated by Prometheus' own engine.
 """
@@ -58,9 +58,10 @@ def selectors(expression: str) -> Iterator[Any]:
 
 
 def metric_of(series: str) -> Declared:
-    """The declared metric of a series. A histogram has no series of its own name, and only a histogram has suffixes.
+    """The declared metric of a series.
 
-    What a recording rule makes is taken for a gauge.
+    A histogram has no series of its own name, and only a histogram has suffixes. The series of a recording rule is taken for
+    a gauge.
     """
     if series in RECORDED:
         bounded = tuple(Label(name) for name in RECORDED[series])
@@ -169,7 +170,7 @@ def test_a_chosen_feature_or_provider_narrows_every_series_that_has_that_label(p
 
 
 def test_every_metric_of_the_catalogue_is_on_some_panel() -> None:
-    """O3 and more: what nobody looks at need not be counted."""
+    """O3 and more: a metric without a panel need not be counted."""
     shown = {metric_of(selector.name).name for expression in EXPRESSIONS for selector in selectors(expression)}
     assert {metric.name for metric in CATALOGUE} - shown == set()
 
@@ -203,7 +204,7 @@ def promtool() -> str:
 
 
 def series_of(metric: Declared) -> list[str]:
-    """Names of some series of a metric, with two values for each label."""
+    """Names of series of a metric, with two values per label."""
     labels = [",".join(f'{label}="{value}"' for label in metric.labels) for value in ("one", "two")]
     if metric.kind != "histogram":
         return [f"{metric.name}{{{inner}}}" for inner in labels]
@@ -213,7 +214,10 @@ def series_of(metric: Declared) -> list[str]:
 
 
 def check_values(promtool: str, folder: Path, series: dict[str, str], wanted: list[tuple[str, float]]) -> None:
-    """Have Prometheus' engine evaluate expressions after an hour of ``series``. Fails unless each gives its one number."""
+    """Evaluate expressions by Prometheus' engine after an hour of ``series``.
+
+    Fails unless each gives its one number.
+    """
     tests = [
         {"expr": plain(expression), "eval_time": "1h", "exp_samples": [{"labels": "{}", "value": value}]}
         for expression, value in wanted
@@ -234,7 +238,10 @@ def test_prometheus_takes_every_expression_as_a_rule(promtool: str, tmp_path: Pa
 
 
 def test_every_expression_shows_something_where_its_metrics_have_data(promtool: str, tmp_path: Path) -> None:
-    """Matching errors between two sides of a division appear only when there is data on both."""
+    """Evaluated with data on both sides of each division.
+
+    Matching errors appear only then.
+    """
     rules = [metric_of(name) for name in RECORDED]
     series = {name: "0+7x60" for metric in (*CATALOGUE, *rules) for name in series_of(metric)}
     outcomes = {f'octant_calls_total{{feature="one",outcome="{o}"}}': "0+7x60" for o in ("ok", "internal_error")}
@@ -282,7 +289,7 @@ def test_the_figures_are_what_their_panels_say(promtool: str, tmp_path: Path) ->
     check_values(promtool, tmp_path, series, [(f"round({e}, 0.0001)", round(v, 4)) for e, v in wanted])
 
 
-def test_without_a_failure_availability_is_whole_and_without_traffic_it_is_not_told(promtool: str, tmp_path: Path) -> None:
+def test_availability_is_whole_without_a_failure_and_absent_without_traffic(promtool: str, tmp_path: Path) -> None:
     fine = {'octant_calls_total{feature="answer",outcome="ok"}': "0+90x60"}
     check_values(promtool, tmp_path, fine, [(course("Availability"), 1.0), (course("Fallback share", "octant-recovery"), 0.0)])
     idle = {'octant_calls_total{feature="answer",outcome="ok"}': "90x60"}

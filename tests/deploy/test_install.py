@@ -1,4 +1,4 @@
-"""How `make` installs: quickly where it can, in any case by hash, and never by an address of ours (S9).
+"""`make` installs by hash, quickly, and without our addresses (S9).
 
 A stand-in for the virtual environment notes what is called with which settings; nothing is downloaded.
 """
@@ -64,24 +64,29 @@ def test_it_installs_by_hash_with_uv_that_was_installed_by_hash(tmp_path: Path) 
     assert all("--require-hashes" in call for call in calls)
 
 
-def test_what_pip_knows_of_certificates_and_indexes_uv_is_told(tmp_path: Path) -> None:
-    """Without its certificates uv fails behind a company's proxy, and the install takes three times as long."""
+def test_uv_gets_the_certificates_and_indexes_of_pip(tmp_path: Path) -> None:
+    """Without certificates uv fails behind a company's proxy.
+
+    The install by pip takes three times as long.
+    """
     conf = """:env:.cert='/etc/ca.crt'
 global.cert='/etc/ca.crt'
 global.index-url='https://packages.example.com/simple'
 global.extra-index-url='https://a.example.com/simple\\nhttps://b.example.com/simple'
 install.find-links='/wheels /more'
 """
-    told = install(tmp_path, conf).settings
-    assert told["SSL_CERT_FILE"] == "/etc/ca.crt"
-    assert told["UV_DEFAULT_INDEX"] == "https://packages.example.com/simple"
-    assert told["UV_INDEX"] == "https://a.example.com/simple https://b.example.com/simple"
-    assert told["UV_FIND_LINKS"] == "/wheels,/more"
+    settings = install(tmp_path, conf).settings
+    assert settings["SSL_CERT_FILE"] == "/etc/ca.crt"
+    assert settings["UV_DEFAULT_INDEX"] == "https://packages.example.com/simple"
+    assert settings["UV_INDEX"] == "https://a.example.com/simple https://b.example.com/simple"
+    assert settings["UV_FIND_LINKS"] == "/wheels,/more"
 
 
-def test_what_uv_was_told_itself_stays(tmp_path: Path) -> None:
-    told = install(tmp_path, "global.index-url='https://pip.example.com'\n", UV_DEFAULT_INDEX="https://uv.example.com").settings
-    assert told["UV_DEFAULT_INDEX"] == "https://uv.example.com"
+def test_settings_of_uv_itself_stay(tmp_path: Path) -> None:
+    settings = install(
+        tmp_path, "global.index-url='https://pip.example.com'\n", UV_DEFAULT_INDEX="https://uv.example.com"
+    ).settings
+    assert settings["UV_DEFAULT_INDEX"] == "https://uv.example.com"
 
 
 def test_where_uv_fails_pip_installs_the_same_lock_by_hash_and_says_so(tmp_path: Path) -> None:
@@ -113,7 +118,7 @@ def test_the_development_lock_holds_the_same_versions_as_the_one_that_is_deploye
     assert run <= dev
 
 
-def test_a_python_that_is_too_old_is_told_by_its_number(tmp_path: Path) -> None:
+def test_a_python_that_is_too_old_is_reported_by_its_number(tmp_path: Path) -> None:
     old = tmp_path / "old-python"
     old.write_text(f"#!/bin/sh\nexec {sys.executable} -c \"import sys; sys.version_info = (3, 9); exec('''$2''')\"\n")
     old.chmod(0o755)

@@ -1,4 +1,4 @@
-"""Objectives and alerts: what is written down, what is made of it, and what real promtool and amtool say (O6)."""
+"""Objectives, alerts and generated rules, checked by promtool and amtool (O6)."""
 
 import re
 import subprocess
@@ -37,7 +37,7 @@ def test_what_is_made_from_something_else_is_as_it_would_be_made_now() -> None:
     assert generate.stale() == [], "run `make generate`"
 
 
-def test_a_stale_file_is_told_and_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stale_file_is_reported_and_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generate, "ROOT", tmp_path)
     monkeypatch.setattr(generate, "RULES", tmp_path / "rules")
     monkeypatch.setattr(sys, "argv", ["generate"])
@@ -49,7 +49,7 @@ def test_a_stale_file_is_told_and_fails(tmp_path: Path, monkeypatch: pytest.Monk
         generate.main()
 
 
-def test_promtool_takes_the_rules_and_the_configuration_and_amtool_takes_alertmanagers() -> None:
+def test_promtool_and_amtool_accept_rules_and_configurations() -> None:
     assert "SUCCESS" in run(tool("promtool"), "check", "config", str(PROMETHEUS / "prometheus.yml"))
     assert "SUCCESS" in run(tool("amtool"), "check-config", str(ROOT / "deploy/alertmanager/alertmanager.yml"))
 
@@ -60,14 +60,14 @@ def test_alerts_fire_when_they_should_and_not_before(path: Path) -> None:
 
 
 def test_every_alert_has_a_moment_where_it_fires_and_one_where_it_does_not() -> None:
-    """In one and the same test each: silence is worth something only beside the noise."""
+    """Both in the same test: silence proves something only beside noise."""
     shown = set()
     for group in (g for path in TESTS for g in yaml.safe_load(path.read_text())["tests"]):
-        told = [
+        fired = [
             {str(sample["labels"]).split('"')[1] for sample in expected["exp_samples"]}
             for expected in group.get("promql_expr_test", ())
         ]
-        shown |= {name for name in set().union(*told) if any(name not in moment for moment in told)}
+        shown |= {name for name in set().union(*fired) if any(name not in moment for moment in fired)}
     assert {alert.name for alert in ALERTS} - shown == set()
 
 
@@ -81,15 +81,15 @@ def test_names_are_unique_and_expressions_look_at_metrics_of_the_catalogue() -> 
 
 def test_templates_name_labels_that_the_alert_has() -> None:
     for alert in ALERTS:
-        there = set().union(*(labels_of(one.metric, recorded_labels(BOOK)) or () for one in named(alert.expr)))
+        available = set().union(*(labels_of(one.metric, recorded_labels(BOOK)) or () for one in named(alert.expr)))
         wanted = set(re.findall(r"\$labels\.(\w+)", alert.summary + alert.description))
-        assert wanted <= there, alert.name
+        assert wanted <= available, alert.name
         by = re.search(r"\bby \(([^)]*)\)", alert.expr)
         assert wanted <= ({name.strip() for name in by.group(1).split(",")} if by else set()), alert.name
 
 
 @pytest.mark.parametrize(
-    ("expression", "told"),
+    ("expression", "expected"),
     [
         ("rate(octant_callz_total[5m])", ["no process emits octant_callz_total"]),
         ('octant_calls_total{tenant="acme"}', ["octant_calls_total has no label tenant"]),
@@ -102,18 +102,18 @@ def test_templates_name_labels_that_the_alert_has() -> None:
         ('up{job="octant"} == 0 and on(job) sum by (le) (octant_call_seconds_bucket)', []),
     ],
 )
-def test_an_expression_that_asks_for_what_is_not_there_is_found_out(expression: str, told: list[str]) -> None:
-    assert list(faults(expression, recorded_labels(BOOK))) == told
+def test_an_expression_that_asks_for_what_is_not_there_is_found_out(expression: str, expected: list[str]) -> None:
+    assert list(faults(expression, recorded_labels(BOOK))) == expected
 
 
-def test_a_rule_that_looks_at_nothing_is_not_made() -> None:
+def test_a_rule_without_a_metric_is_not_made() -> None:
     wrong = replace(BOOK.alerts[0], expr="octant_invented > 1")
     with pytest.raises(Unfit, match="octant_invented"):
         rule_files(replace(BOOK, alerts=[wrong]))
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"objective": 0.9}, "more than all"),
         ({"objective": 1.0}, "more than all"),
@@ -122,9 +122,9 @@ def test_a_rule_that_looks_at_nothing_is_not_made() -> None:
         ({"histogram": "", "at_most": 0.0}, "an indicator is"),
     ],
 )
-def test_an_objective_that_could_never_alert_is_refused(changes: dict[str, Any], told: str) -> None:
+def test_an_objective_that_could_never_alert_is_refused(changes: dict[str, Any], message: str) -> None:
     slo: Objective = BOOK.objectives["latency"]
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         replace(slo, **changes)
 
 
@@ -168,17 +168,17 @@ def test_every_alert_leads_to_a_section_of_the_runbook_that_names_it() -> None:
     """K2."""
     for alert in ALERTS:
         page, _, anchor = alert.runbook.partition("#")
-        there = sections(ROOT / "runbook" / page)
-        assert anchor in there, f"{alert.name}: no section {alert.runbook}"
-        assert alert.name in alerts_in(there[anchor]), f"{alert.runbook} does not name {alert.name}"
+        by_anchor = sections(ROOT / "runbook" / page)
+        assert anchor in by_anchor, f"{alert.name}: no section {alert.runbook}"
+        assert alert.name in alerts_in(by_anchor[anchor]), f"{alert.runbook} does not name {alert.name}"
 
 
 def test_every_alert_that_the_runbook_names_exists_and_is_named_once() -> None:
     """K2, the other way round."""
-    told = [
+    named_alerts = [
         name for page in sorted((ROOT / "runbook").glob("*.md")) for text in sections(page).values() for name in alerts_in(text)
     ]
-    assert sorted(told) == sorted({alert.name for alert in ALERTS} | POSTED)
+    assert sorted(named_alerts) == sorted({alert.name for alert in ALERTS} | POSTED)
 
 
 def test_alerts_of_caps_lead_to_sections_too() -> None:

@@ -1,4 +1,7 @@
-"""Counts the glossary's retired words and lowers their ceilings: `PYTHONPATH=. python tests/docs/retired_words.py`."""
+"""Counts the glossary's retired words and lowers their ceilings.
+
+Run by `PYTHONPATH=. python tests/docs/retired_words.py`.
+"""
 
 import re
 import subprocess
@@ -8,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "glossary.md"
 ROW = re.compile(r"^\| ([a-z ]+) \| ([^|]+) \| (\d+) \|$", re.MULTILINE)
 READ = (".py", ".md", ".toml", ".lua", ".yml", ".yaml", ".env.example", "Makefile")
-# Where the words stand as words.
+# Files that list the words.
 LISTS = ("docs/glossary.md", "tests/docs/test_glossary.py", "tests/docs/test_plain_english.py")
 # Texts of the worked example's customers and shop, past changes, and the lists.
 UNREAD = (
@@ -34,7 +37,7 @@ def text() -> str:
 
 
 def count(word: str, text: str) -> int:
-    """How often a word stands in a text, alone or as a part of a name such as `is_told_by`."""
+    """The count of a word, also as a part of a name."""
     pattern = r"[ _]".join(word.split())
     return len(re.findall(rf"(?<![A-Za-z]){pattern}(?![A-Za-z])", text, re.IGNORECASE))
 

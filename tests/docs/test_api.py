@@ -1,4 +1,4 @@
-"""Every parameter that the official SDKs can send is known by name, and the document says what becomes of it (G1)."""
+"""The API document lists every parameter of the official SDKs (G1)."""
 
 import typing
 
@@ -24,7 +24,7 @@ ANTHROPIC = parameters(message_create_params.MessageCreateParamsBase, message_cr
     ("module", "sdk"), [(openai_request, OPENAI), (anthropic_request, ANTHROPIC)], ids=["openai", "anthropic"]
 )
 def test_every_parameter_of_the_sdk_is_known(module: object, sdk: set[str]) -> None:
-    """An SDK that learns a new one makes this fail: decide what becomes of it."""
+    """An SDK with a new parameter makes this fail: decide its treatment."""
     assert sdk - set(fields_of(module)) == set()
 
 

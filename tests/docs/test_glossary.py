@@ -23,7 +23,10 @@ def test_words_are_unique_and_in_order_within_each_group() -> None:
 
 @pytest.mark.parametrize("word", WORDS)
 def test_every_word_is_used_in_code_or_documents(word: str, whole: str) -> None:
-    """As it is written, or as a name: `pending action` is also `pending_action` and `PendingAction`."""
+    """A term is used as it is written, or as a name.
+
+    `pending action` is also `pending_action` and `PendingAction`.
+    """
     pattern = r"[ _-]?".join(map(re.escape, re.split(r"[ -]", word)))
     assert re.search(pattern, whole, re.IGNORECASE), f"{word} is used nowhere"
 

@@ -1,4 +1,4 @@
-"""The documents are written in plain sentences: subject first, a noun where there is one."""
+"""The documents are in plain English: subject first, nouns for things."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ OPENINGS = re.compile(r"(?:^|[.:;!?] |\n\n|\*\* |[-*#|] |\d\. )((?:What|Whoever|
 
 
 def prose(page: Path) -> str:
-    """The page without code, links' targets and the glossary's list of retired words."""
+    """The page without code, targets of links and retired words."""
     text = page.read_text().split("## Retired words")[0]
     text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     text = re.sub(r"\]\([^)\s]*\)", "]", text)

@@ -20,21 +20,24 @@ PROSE = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROO
 
 
 def commands(page: Path) -> list[str]:
-    """The commands of a page: lines that begin with `$ ` in console blocks."""
+    """The commands of a page: lines `$ …` in console blocks."""
     blocks = re.findall(r"```console\n(.*?)```", page.read_text(), re.DOTALL)
     return [line.strip()[2:] for block in blocks for line in block.splitlines() if line.strip().startswith("$ ")]
 
 
 @pytest.mark.parametrize("page", PROSE, ids=lambda p: str(p.relative_to(ROOT)))
 def test_every_octant_command_in_prose_exists_with_its_options(page: Path) -> None:
-    """K2. `--help` at the end makes the command line parse whatever comes before it, without running anything."""
+    """K2: commands of the runbook parse.
+
+    `--help` at the end makes the command line parse the rest without running it.
+    """
     text = page.read_text()
     inline = re.findall(r"`(octant [^`\n]+)`", text)
     found = {c for c in [*commands(page), *inline] if c.startswith("octant ") and "…" not in c}
     for command in found:
-        words = shlex.split(re.sub(r"\b[A-Z]{2,}\b", "x", command))[1:]
+        arguments = shlex.split(re.sub(r"\b[A-Z]{2,}\b", "x", command))[1:]
         try:
-            get_command(app)([*words, "--help"], standalone_mode=False)
+            get_command(app)([*arguments, "--help"], standalone_mode=False)
         except Exception as error:  # noqa: BLE001 - whatever the parser says, with the command beside it
             pytest.fail(f"{command}: {error}")
 
@@ -51,7 +54,7 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
 
 
 def verbs_of(page: str) -> list[str]:
-    """The verbs that a page describes: the first cells of its table rows."""
+    """The verbs that a page describes: first cells of its rows."""
     return re.findall(r"^\| `make ([a-z-]+)", (ROOT / page).read_text(), re.MULTILINE)
 
 
@@ -98,14 +101,14 @@ NESTED = ("openai", "anthropic", "providers", "recovery", "budget", "http", "eva
 
 
 def test_the_example_environment_lists_every_setting_and_no_other() -> None:
-    told = set(re.findall(r"^#? ?OCTANT_([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    documented = set(re.findall(r"^#? ?OCTANT_([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     plain = {name.upper() for name in Settings.model_fields if name not in NESTED}
     nested = {f"{v}__{f}" for v in ("OPENAI", "ANTHROPIC") for f in ("BASE_URL", "API_KEY")}
     nested |= {f"RECOVERY__{name.upper()}" for name in RecoverySettings.model_fields}
     nested |= {f"HTTP__{name.upper()}" for name in HttpSettings.model_fields}
     nested |= {f"EVALS__{name.upper()}" for name in EvalsSettings.model_fields}
     nested |= {f"BUDGET__{name.upper()}" for name in BudgetSettings.model_fields}
-    assert told == plain | nested | {"PROVIDERS__LOCAL__BASE_URL", "PROVIDERS__LOCAL__LEGACY_MAX_TOKENS", "SECRETS_DIR"}
+    assert documented == plain | nested | {"PROVIDERS__LOCAL__BASE_URL", "PROVIDERS__LOCAL__LEGACY_MAX_TOKENS", "SECRETS_DIR"}
 
 
 def test_the_runbook_fits_on_five_to_thirty_printed_pages() -> None:

@@ -1,4 +1,4 @@
-"""The specification's ids and proofs agree with the code, the tests and the documents."""
+"""The specification's ids and proofs agree with code, tests and documents."""
 
 import ast
 import io
@@ -37,7 +37,10 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def quoted(text: str) -> set[str]:
-    """Ids in a text: in brackets, at the beginning of a line, or after "Shows"."""
+    """Ids in a text.
+
+    In brackets, at the beginning of a line, or after "Shows".
+    """
     found: set[str] = set()
     for inside in re.findall(r"\(([^()]{2,60})\)", text):
         found |= {part for part in re.split(r"[,;:]? ", inside) if re.fullmatch(ID, part)}
@@ -65,7 +68,7 @@ def test_every_id_that_is_quoted_anywhere_is_specified() -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
 def test_every_proof_exists_or_is_marked_not_yet(row: tuple[str, str, str]) -> None:
-    """A proof is a test by path and name, a make verb, or a document."""
+    """A proof is a test, a make verb, or a document."""
     proof = row[2]
     tests = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", proof)
     verbs = re.findall(r"`make ([a-z-]+)`", proof)
@@ -82,7 +85,7 @@ def test_every_proof_exists_or_is_marked_not_yet(row: tuple[str, str, str]) -> N
 
 
 def removed(path: str) -> bool:
-    """Whether a proof went with the worked example, as in a fork that has taken the example off."""
+    """Whether a proof left with the worked example, as in a fork."""
     example = re.findall(r"Proofs in\s`tests/(\w+)/` belong to the worked example", PAGE.read_text())
     return any(path.startswith(f"tests/{name}/") and not (ROOT / "app" / "features" / name).exists() for name in example)
 

@@ -1,4 +1,4 @@
-"""The threat model names code and tests that exist, and risks and requirements that were published (S1)."""
+"""The threat model names existing code, tests, risks and requirements (S1)."""
 
 import ast
 import re
@@ -29,7 +29,7 @@ def test_the_published_lists_are_whole() -> None:
     assert {identity.split(".")[0] for identity in REQUIREMENTS} == {str(chapter) for chapter in range(1, 13)}
 
 
-def test_there_are_at_least_ten_threats_each_with_every_column_and_a_number_of_its_own() -> None:
+def test_ten_threats_or_more_have_every_column_and_their_own_number() -> None:
     assert all(f"| {' | '.join(COLUMNS)} |" in text for text in (TEXT, *PRODUCTS))
     assert len(ROWS) >= 10
     numbers = [row[0] for row in ROWS]
@@ -40,16 +40,16 @@ def test_there_are_at_least_ten_threats_each_with_every_column_and_a_number_of_i
 def test_a_row_is_whole_and_its_ids_are_published(row: list[str]) -> None:
     assert len(row) == len(COLUMNS), row
     assert all(row), row
-    told = dict(zip(COLUMNS, row, strict=True))
-    assert set(told["OWASP"].split(", ")) <= RISKS.keys()
-    assert told["AISVS"] == "none" or set(told["AISVS"].split(", ")) <= REQUIREMENTS
+    cells = dict(zip(COLUMNS, row, strict=True))
+    assert set(cells["OWASP"].split(", ")) <= RISKS.keys()
+    assert cells["AISVS"] == "none" or set(cells["AISVS"].split(", ")) <= REQUIREMENTS
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
 def test_every_module_and_every_test_named_exists(row: list[str]) -> None:
-    told = dict(zip(COLUMNS, row, strict=True))
-    modules = re.findall(r"`((?:app|supply)/[\w/]+\.(?:py|lua))`", told["control"])
-    tests = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", told["proven by"])
+    cells = dict(zip(COLUMNS, row, strict=True))
+    modules = re.findall(r"`((?:app|supply)/[\w/]+\.(?:py|lua))`", cells["control"])
+    tests = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", cells["proven by"])
     assert modules, row
     assert tests, row
     assert [m for m in modules if not (ROOT / m).is_file()] == []

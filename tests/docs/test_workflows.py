@@ -1,4 +1,4 @@
-"""GitHub's workflows call verbs that exist, pin what they use, and give no secret to a fork."""
+"""GitHub's workflows call existing verbs, pin actions and keep secrets."""
 
 import os
 import re
@@ -21,7 +21,10 @@ def steps(workflow: dict[str, Any]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
 def test_every_action_is_pinned_by_hash_and_every_verb_exists(path: Any) -> None:  # noqa: ANN401 - a path
-    """S9. A tag can be moved; beside each hash stands the version that it is."""
+    """S9: a tag can be moved, so actions are pinned by hash.
+
+    The version is written beside each hash.
+    """
     verbs = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
     workflow = yaml.safe_load(path.read_text())
     for step in steps(workflow):
@@ -37,8 +40,8 @@ def test_a_fork_runs_on_github_whatever_a_change_must_pass_here() -> None:
     """`.ci/run` and the workflow name the same verbs, with the same arguments."""
     wanted = re.findall(r"^stage (make .+)$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
     jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"].values()
-    told = [step.get("run", "").removeprefix("sudo ") for job in jobs if "if" not in job for step in job["steps"]]
-    assert [verb for verb in wanted if not any(run == verb or run.startswith(f"{verb} ARGS=") for run in told)] == []
+    commands = [step.get("run", "").removeprefix("sudo ") for job in jobs if "if" not in job for step in job["steps"]]
+    assert [verb for verb in wanted if not any(run == verb or run.startswith(f"{verb} ARGS=") for run in commands)] == []
 
 
 def test_jobs_without_a_condition_see_no_secret() -> None:
@@ -49,13 +52,13 @@ def test_jobs_without_a_condition_see_no_secret() -> None:
     assert "head.repo.full_name == github.repository" in jobs["eval-live"]["if"]
 
 
-def test_the_workflow_that_may_write_runs_nothing_of_the_pull_request_and_takes_no_number_from_it() -> None:
+def test_the_workflow_with_write_rights_uses_nothing_of_the_pull_request() -> None:
     workflow = yaml.safe_load(COMMENT.read_text())
     assert all("checkout" not in step.get("uses", "") for step in steps(workflow))
     assert "make " not in yaml.safe_dump(workflow["jobs"])
     assert "out/number" not in COMMENT.read_text()
     (run,) = (step["run"] for step in steps(workflow) if "run" in step)
-    assert "${{" not in run  # what a fork names comes as variables, which the shell does not read again
+    assert "${{" not in run  # a fork's names come as variables, which the shell does not expand again
 
 
 GH = """#!/bin/sh
@@ -69,7 +72,7 @@ exit 0
 
 
 def comment(folder: Path, report: bytes, *, commit: str = "newest") -> str:
-    """Run the step with a `gh` that notes what it is called with. Returns what is posted."""
+    """Run the step with a recording `gh`; return the posted text."""
     (folder / "out").mkdir()
     (folder / "out" / "comment.md").write_bytes(report)
     (folder / "gh").write_text(GH)

@@ -1,4 +1,4 @@
-"""The guide to a product of one's own shows the small product's files as they are."""
+"""The guide to an own product shows the small product's files."""
 
 import re
 

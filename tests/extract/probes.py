@@ -1,4 +1,4 @@
-"""What generic tests send to this product (`tests/products.py`)."""
+"""Requests of generic tests to this product (`tests/products.py`)."""
 
 from collections.abc import Iterator
 

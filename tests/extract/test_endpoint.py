@@ -1,4 +1,7 @@
-"""The small product on the running service: what one endpoint of forty lines gets without code of its own."""
+"""The small product on the running service.
+
+One endpoint of forty lines, and what the service gives it without code of its own.
+"""
 
 import asyncio
 import json
@@ -45,8 +48,8 @@ async def post(
 
 
 async def test_a_message_becomes_a_form_with_the_headers_of_every_call(http: aiohttp.ClientSession) -> None:
-    status, told, headers = await post(http, {"text": MESSAGE, "user": "ada"})
-    assert (status, told) == (200, FACTS)
+    status, answer, headers = await post(http, {"text": MESSAGE, "user": "ada"})
+    assert (status, answer) == (200, FACTS)
     assert float(headers["octant-cost-usd"]) > 0
     assert {"octant-release", "octant-model", "octant-provider", "octant-attempts", "x-request-id"} <= headers.keys()
 
@@ -65,14 +68,14 @@ async def test_a_message_becomes_a_form_with_the_headers_of_every_call(http: aio
 async def test_a_request_out_of_form_is_refused_with_the_field_named(
     http: aiohttp.ClientSession, body: dict[str, Any], param: str
 ) -> None:
-    status, told, _ = await post(http, body)
-    assert (status, told["error"]["code"], told["error"]["param"]) == (400, "invalid_request", param)
+    status, answer, _ = await post(http, body)
+    assert (status, answer["error"]["code"], answer["error"]["param"]) == (400, "invalid_request", param)
 
 
 async def test_output_that_no_model_gets_right_is_an_error_and_no_form(http: aiohttp.ClientSession, simulator: Simulator) -> None:
     simulator.put_faults({"kind": "schema_violation"})
-    status, told, _ = await post(http, {"text": MESSAGE})
-    assert (status, told["error"]["code"]) == (502, "output_invalid")
+    status, answer, _ = await post(http, {"text": MESSAGE})
+    assert (status, answer["error"]["code"]) == (502, "output_invalid")
 
 
 async def test_a_repeated_request_gets_the_first_answer_and_costs_nothing(http: aiohttp.ClientSession) -> None:
@@ -105,7 +108,7 @@ async def test_the_form_stands_in_the_description_of_the_api(http: aiohttp.Clien
     assert {"200", "202", "400", "401", "429", "502", "503"} <= operation["responses"].keys()
 
 
-def test_a_fact_that_does_not_stand_in_the_message_is_left_out() -> None:
+def test_a_fact_that_is_not_in_the_message_is_left_out() -> None:
     made_up = Facts(sender="ADA  byron", company="Analytical Ltd", email="ada@analytical.example", phone=None, request="A loom.")
     assert as_written(made_up, "I am Ada\nByron. A loom, please.") == Facts(
         sender=None, company=None, email=None, phone=None, request="A loom."

@@ -182,7 +182,7 @@ async def test_a_receiver_that_hangs_holds_up_neither_calls_nor_the_end(
         with running_service({**env, **own}, log) as url:
             async with aiohttp.ClientSession(url, headers={"authorization": f"Bearer {api_key}"}) as http:
                 answers = [await traced(http, "/v1/chat/completions", CHAT, outside_the_share()) for _ in range(5)]
-                assert await asyncio.to_thread(deaf.asked.wait, 10)
+                assert await asyncio.to_thread(deaf.requested.wait, 10)
                 answers += [await traced(http, "/v1/chat/completions", CHAT, outside_the_share()) for _ in range(5)]
             assert [status for status, _, _ in answers] == [200] * 10
             began = time.monotonic()

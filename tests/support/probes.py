@@ -1,4 +1,4 @@
-"""What generic tests send to this product (`tests/products.py`)."""
+"""Requests of generic tests to this product (`tests/products.py`)."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from products import Body, Plants, Probes
 from app.features.support import tables as support
 
 ANSWER, TICKETS = "/v1/support/answer", "/v1/support/tickets"
-NOT_COVERED = {"question": "asdfgh qwerty zxcvb", "user": "ada"}  # no article answers it: no model is asked, a person takes over
+NOT_COVERED = {"question": "asdfgh qwerty zxcvb", "user": "ada"}  # no article answers it: no model is called, a person takes over
 COVERED = {"question": "How long does standard shipping take?", "user": "ada"}
 OWNER = "who owns the row: the shop, and the person who takes a case over, need the id that the tenant sent"
 
@@ -18,8 +18,8 @@ OWNER = "who owns the row: the shop, and the person who takes a case over, need 
 def _planted(plant: Plants) -> Iterator[tuple[str, Body]]:
     yield ANSWER, {"question": plant.text("answer, question") + " where is my order NW-10001?", "user": "ada"}
     yield ANSWER, {"question": "hand me over to a human", "user": plant.secret("answer, user")}
-    said = [{"role": "customer", "text": plant.text("answer, conversation")}]
-    yield ANSWER, {"question": "and for boots?", "user": "ada", "conversation": said, "stream": True}
+    conversation = [{"role": "customer", "text": plant.text("answer, conversation")}]
+    yield ANSWER, {"question": "and for boots?", "user": "ada", "conversation": conversation, "stream": True}
     yield TICKETS, {"text": plant.text("ticket, text"), "user": plant.secret("ticket, user")}
 
 

@@ -1,6 +1,8 @@
-"""The chaos matrix seen by the product's caller: what a question and a ticket come to while providers break (E7).
+"""The chaos matrix for the product's caller (E7).
 
-The faults are those of `matrix`, put to the real prompts of a release like the live one. What the gateway does in each cell is
+The outcome of a question and of a ticket while providers fail.
+
+The faults are those of `matrix`, put to the real prompts of a release like the live one. The gateway's part in each cell is
 stated there; here is what is left of it for a customer: an answer from the backup, a person, an honest error. Never a guess.
 """
 
@@ -15,7 +17,10 @@ Endpoint = Literal["answer", "ticket", "stream"]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """HTTP status, and what the body comes to: an outcome, ``filed``, or an error's code. ``fallback``: the backup answered."""
+    """HTTP status and outcome of a response.
+
+    ``sees``: an outcome, ``filed``, or an error's code. ``fallback``: the backup answered.
+    """
 
     status: int
     sees: str
@@ -24,13 +29,16 @@ class Seen:
 
 ANSWERED, FILED = Seen(200, "answered"), Seen(200, "filed")
 BY_BACKUP, FILED_BY_BACKUP = Seen(200, "answered", fallback=True), Seen(200, "filed", fallback=True)
-A_PERSON = Seen(200, "handed_over")  # the release's last resort: marked as degraded, and a colleague is told
+A_PERSON = Seen(200, "handed_over")  # the release's last resort: marked as degraded, and handed to a colleague
 NO_TICKET, NO_MODEL_WAITS = Seen(503, "providers_unavailable"), Seen(503, "providers_rate_limited")
 NOT_VALID = Seen(502, "output_invalid")
 
 
 def _broken(ticket: Seen = NO_TICKET) -> Mapping[tuple[Endpoint, Where], Seen]:
-    """It strikes before any output: the backup answers; with both gone a person takes over, and a form is refused."""
+    """A fault before any output.
+
+    The backup answers; with both gone a person takes over, and a form is refused.
+    """
     return {
         ("answer", "first"): BY_BACKUP,
         ("answer", "all"): A_PERSON,
@@ -42,9 +50,12 @@ def _broken(ticket: Seen = NO_TICKET) -> Mapping[tuple[Endpoint, Where], Seen]:
 
 
 def _cut() -> Mapping[tuple[Endpoint, Where], Seen]:
-    """It strikes in the middle of a stream: the caller has seen text, so there is an error event and never a clean end."""
-    told = Seen(200, "an error event: providers_unavailable")
-    return {("stream", "first"): told, ("stream", "all"): told}
+    """A fault in the middle of a stream.
+
+    The caller has seen text, so there is an error event and never a clean end.
+    """
+    error_event = Seen(200, "an error event: providers_unavailable")
+    return {("stream", "first"): error_event, ("stream", "all"): error_event}
 
 
 # Rows by the name of the matrix's fault; an outage is every connection refused, which only the simulator itself can play.

@@ -1,4 +1,7 @@
-"""Chaos cases at the product's own endpoints: each fault has one stated end for the customer (E7, R1 to R6)."""
+"""Each fault has one stated outcome (E7, R1 to R6).
+
+Chaos cases at the product's own endpoints.
+"""
 
 import json
 import re
@@ -28,7 +31,10 @@ SHORT = {"connect": CONNECT, "first_token": FIRST_TOKEN, "idle": IDLE, "attempt"
 
 
 def release(folder: Path) -> None:
-    """The newest release, with timeouts so short that the matrix plays in a minute."""
+    """The newest release, with short timeouts.
+
+    So that the matrix plays in a minute.
+    """
     path, _ = newest()
     text = re.sub(r"(?m)^(\w+)_timeout = .*$", lambda found: f"{found[1]}_timeout = {SHORT[found[1]]}", path.read_text())
     shutil.copytree(path.parent / "prices", folder / "prices")
@@ -51,16 +57,18 @@ def service(
         yield stack.enter_context(running_service(env, folder / "service.log")), key
 
 
-async def play(there: tuple[str, str], endpoint: Endpoint) -> Seen:
-    url, key = there
+async def play(service: tuple[str, str], endpoint: Endpoint) -> Seen:
+    url, key = service
     body: dict[str, Any] = TICKET if endpoint == "ticket" else QUESTION | ({"stream": True} if endpoint == "stream" else {})
     path = "/v1/support/tickets" if endpoint == "ticket" else "/v1/support/answer"
     headers = {"authorization": f"Bearer {key}"}
     async with aiohttp.ClientSession(url, headers=headers) as http, http.post(path, json=body) as answer:
         text = await answer.text()
-        told = last_event(text) if endpoint == "stream" and answer.status == 200 else json.loads(text)
+        payload = last_event(text) if endpoint == "stream" and answer.status == 200 else json.loads(text)
         return Seen(
-            answer.status, word(told), fallback=int(told.get("fallbacks") or answer.headers.get("octant-fallbacks") or 0) > 0
+            answer.status,
+            outcome_of(payload),
+            fallback=int(payload.get("fallbacks") or answer.headers.get("octant-fallbacks") or 0) > 0,
         )
 
 
@@ -69,10 +77,10 @@ def last_event(text: str) -> dict[str, Any]:
     return dict(data[-1])
 
 
-def word(told: Mapping[str, Any]) -> str:
-    if "error" in told:
-        return str(told["error"]["code"])
-    return str(told["outcome"]) if "outcome" in told else "filed"
+def outcome_of(payload: Mapping[str, Any]) -> str:
+    if "error" in payload:
+        return str(payload["error"]["code"])
+    return str(payload["outcome"]) if "outcome" in payload else "filed"
 
 
 @pytest.mark.parametrize("cell", CELLS, ids="-".join)
@@ -84,22 +92,22 @@ async def test_a_broken_provider_has_one_stated_end_for_the_customer(
     assert fault is not None
     models = ("*",) if where == "all" else (FIRST[endpoint],)
     simulator.put_faults(*({**fault, "model": model} for model in models))
-    came, stated = await play(service, endpoint), PRODUCT[name][endpoint, where]
+    seen, stated = await play(service, endpoint), PRODUCT[name][endpoint, where]
     if stated.sees.startswith("an error event: "):
-        came = Seen(came.status, f"an error event: {came.sees}")
-    fallback = came.fallback if stated.sees in {"answered", "filed"} else stated.fallback
-    assert Seen(came.status, came.sees, fallback) == stated
+        seen = Seen(seen.status, f"an error event: {seen.sees}")
+    fallback = seen.fallback if stated.sees in {"answered", "filed"} else stated.fallback
+    assert Seen(seen.status, seen.sees, fallback) == stated
 
 
 @pytest.mark.parametrize("where", ["first", "all"])
-async def test_an_outage_of_a_vendor_is_the_backups_hour_and_of_both_a_persons(
+async def test_one_vendor_down_falls_back_and_both_down_hands_over(
     service: tuple[str, str], simulator: Simulator, where: Where
 ) -> None:
     """R5: every connection is refused."""
     simulator.put_faults({"kind": "refuse", "provider": "*" if where == "all" else "anthropic"})
-    came = await play(service, "answer")
-    assert (came.status, came.sees) == (200, "answered" if where == "first" else "handed_over")
-    assert came.fallback is (where == "first") or where == "all"
+    seen = await play(service, "answer")
+    assert (seen.status, seen.sees) == (200, "answered" if where == "first" else "handed_over")
+    assert seen.fallback is (where == "first") or where == "all"
 
 
 async def test_when_the_providers_are_back_so_is_the_product(service: tuple[str, str], simulator: Simulator) -> None:
@@ -113,7 +121,10 @@ def test_every_fault_of_the_product_is_one_of_the_matrix() -> None:
 
 
 def test_the_eval_cases_state_the_same_ends_as_this_table() -> None:
-    """E7: they are in the gate and its report; the streams, and the outage of a vendor, are here alone."""
+    """E7: the gate and its report have them.
+
+    The streams, and the outage of a vendor, are here alone.
+    """
     rows = {str(fault["kind"]) + str(fault.get("sends", "")): name for name, fault in FAULTS.items() if fault}
     found: set[tuple[str, str, str]] = set()
     for case in (case for case in SUITE.load() if case.chaos and case.chaos.fault["kind"] != "refuse"):

@@ -1,4 +1,4 @@
-"""Pending actions on a real Postgres: whose word counts, how often, and how long (S3)."""
+"""Pending actions on a real Postgres: confirmation, repetition, expiry (S3)."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -48,7 +48,7 @@ def actions(engine: AsyncEngine) -> Actions:
 
 
 async def offered(engine: AsyncEngine, actions: Actions) -> Pending:
-    """What comes of a model that wants to cancel an order."""
+    """The outcome of a model's request to cancel an order."""
     use = ToolUse("t", "cancel_order", f'{{"order_id": "{PROCESSING}"}}')
     outcome = await tools.call(use, allowed=ALL, context=tools.Context(engine, ADA, "req_1", KEPT), confirmed=False)
     assert (outcome.word, outcome.is_fact) == ("pending", True)
@@ -74,7 +74,10 @@ async def test_nothing_is_done_before_the_customer_confirms_and_then_once(engine
 
 
 async def test_a_reason_that_redaction_makes_longer_is_still_done(engine: AsyncEngine, actions: Actions) -> None:
-    """What is confirmed is done: the stored arguments must fit the tool that made them."""
+    """The confirmed action is done.
+
+    The stored arguments must fit the tool that made them.
+    """
     reason = ("torn. " * 90)[:489] + " to a@b.co"
     proposal = tools.Proposal("request_refund", {"order_id": "NW-10005", "reason": reason}, "Refund.")
     (pending,) = await actions.offer(ADA, "req_1", [proposal], [])
@@ -107,7 +110,7 @@ async def test_another_customers_word_does_not_count(engine: AsyncEngine, action
     assert await status_of(engine) == "processing"
 
 
-async def test_a_wrong_token_is_told_like_no_action_at_all(engine: AsyncEngine, actions: Actions) -> None:
+async def test_a_wrong_token_is_answered_like_a_missing_action(engine: AsyncEngine, actions: Actions) -> None:
     pending, other = await offered(engine, actions), await offered(engine, actions)
     messages = set()
     for action, token in ((pending.id, "guess"), (pending.id, other.token), ("act_none", pending.token)):
@@ -163,9 +166,9 @@ async def test_what_was_cancelled_is_never_done_and_what_was_done_cannot_be_canc
 
 async def test_many_confirmations_at_once_end_the_same(engine: AsyncEngine, actions: Actions) -> None:
     pending = await offered(engine, actions)
-    told = await asyncio.gather(*(actions.confirm(ADA, pending.id, pending.token, ALL) for _ in range(5)))
-    assert all(answer == told[0] for answer in told)
-    assert told[0]["outcome"] == "ok"
+    answers = await asyncio.gather(*(actions.confirm(ADA, pending.id, pending.token, ALL) for _ in range(5)))
+    assert all(answer == answers[0] for answer in answers)
+    assert answers[0]["outcome"] == "ok"
 
 
 async def test_a_tool_that_the_live_prompt_no_longer_allows_is_not_run(engine: AsyncEngine, actions: Actions) -> None:

@@ -1,4 +1,4 @@
-"""A judge may gate only if it agrees with what is known, and is not swayed (E8)."""
+"""A judge may gate only if it is right and unbiased (E8)."""
 
 import shutil
 from dataclasses import replace
@@ -24,7 +24,7 @@ FLOOR = load_thresholds(SUITE.thresholds_file).judge or pytest.fail("no floor")
 
 
 class Knows:
-    """A judge that is right, but for the ids it is told to be wrong about."""
+    """A judge that is right except on the given ids."""
 
     def __init__(self, *wrong: str) -> None:
         self.wrong = {answer for pair in PAIRS if pair.id in wrong for answer in (pair.good, pair.bad)}
@@ -78,12 +78,15 @@ async def test_a_judge_that_says_yes_to_everything_agrees_by_chance_alone() -> N
     assert await shortfalls(SaysYes()) == ["kappa", "true negative rate"]
 
 
-async def test_a_judge_that_likes_length_is_told_so() -> None:
-    """Half of the answers are unfaithful, and each of them sounds right to it once it is long."""
+async def test_a_preference_of_the_judge_for_length_is_reported() -> None:
+    """Half of the answers are unfaithful.
+
+    The judge takes each of them for right once it is long.
+    """
     assert await shortfalls(LikesLength()) == ["steadiness against length"]
 
 
-async def test_a_judge_that_likes_what_comes_first_is_told_so() -> None:
+async def test_a_preference_of_the_judge_for_the_first_answer_is_reported() -> None:
     assert await shortfalls(LikesTheFirst()) == ["steadiness against order"]
 
 
@@ -103,7 +106,7 @@ async def test_a_dead_judge_is_no_agreement() -> None:
     ],
 )
 def test_kappa_is_cohens(votes: list[tuple[bool, bool]], value: float) -> None:
-    """The last is the textbook's example: 35 of 50 agreed, 25 by chance."""
+    """The last is the textbook's example: 35 of 50, 25 by chance."""
     assert kappa(votes) == pytest.approx(value)
 
 
@@ -120,14 +123,17 @@ async def test_only_what_was_calibrated_with_this_prompt_and_set_may_gate(tmp_pa
 
 
 def test_the_simulator_may_not_gate_as_a_judge() -> None:
-    """Its rules know nothing of faithfulness; that is on record, so that nobody takes its opinion for one."""
+    """The simulator's rules know nothing of faithfulness.
+
+    That is on record, so that its opinion is not taken for a judgement.
+    """
     assert may_gate("simulator", FLOOR, JUDGING)
 
 
 async def test_the_report_says_whether_it_may_and_why_not() -> None:
-    told = markdown(await calibrate(SaysYes(), JUDGING, lambda _: None, TODAY), FLOOR, "simulator")
-    assert told.startswith("## Judge may not gate (simulator)")
-    assert "Unfaithful answers that are caught: 0 of 24 (0% to 14%)" in told
+    report = markdown(await calibrate(SaysYes(), JUDGING, lambda _: None, TODAY), FLOOR, "simulator")
+    assert report.startswith("## Judge may not gate (simulator)")
+    assert "Unfaithful answers that are caught: 0 of 24 (0% to 14%)" in report
 
 
 def test_the_labelled_set_is_about_articles_that_exist_and_balanced() -> None:

@@ -1,4 +1,4 @@
-"""The case files of the support assistant, and what they know of the product."""
+"""The case files of the support assistant agree with the product."""
 
 import json
 from pathlib import Path
@@ -55,12 +55,12 @@ def test_the_schema_for_editors_is_current() -> None:
 
 @pytest.mark.parametrize("path", sorted(SUITE.cases_folder.rglob("*.yaml")), ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_every_file_names_the_schema_and_is_valid_under_it(path: Path) -> None:
-    """E11: what an editor underlines and what the harness refuses are the same."""
+    """E11: an editor marks the same faults that the harness refuses."""
     text = path.read_text()
     reference = text.splitlines()[0].removeprefix("# yaml-language-server: $schema=")
     assert (path.parent / reference).resolve() == SUITE.schema_file
-    told = json.loads(json.dumps(yaml.safe_load(text), default=str))
-    jsonschema.validate(told, json.loads(SUITE.schema_file.read_text()))
+    document = json.loads(json.dumps(yaml.safe_load(text), default=str))
+    jsonschema.validate(document, json.loads(SUITE.schema_file.read_text()))
 
 
 def test_cases_know_every_tool_and_every_field_of_the_product() -> None:

@@ -1,4 +1,7 @@
-"""The gate proves itself: it passes the service as it is, names what a worse one does wrong, and takes no silence for a score."""
+"""The gate passes the service and fails worse ones.
+
+It names the failure mode, and a missing score is a failure.
+"""
 
 import json
 import os
@@ -20,7 +23,10 @@ from evals.gate import Threshold, Thresholds
 
 
 def evals(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
-    """Run `python -m evals` as a process; ``cwd`` may hold a changed copy of the suite."""
+    """Run `python -m evals` as a process.
+
+    ``cwd`` may hold a changed copy of the suite.
+    """
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "evals", *arguments]
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=300, check=False)
@@ -35,7 +41,10 @@ SUITE = Path("evals/suites/support")
 
 
 class HandsEverythingOver(BaseHTTPRequestHandler):
-    """A product that answers nothing: every question goes to a person, every ticket is an `other`."""
+    """A product that answers nothing.
+
+    Every question goes to a person, every ticket is an `other`.
+    """
 
     def do_GET(self) -> None:
         self._answer({})
@@ -46,8 +55,8 @@ class HandsEverythingOver(BaseHTTPRequestHandler):
         ticket = {"category": "other", "priority": "low", "order_id": None, "product": None}
         self._answer({**answer, **ticket, "sentiment": "neutral", "language": "en", "summary": ""})
 
-    def _answer(self, told: object) -> None:
-        body = json.dumps(told).encode()
+    def _answer(self, answer: object) -> None:
+        body = json.dumps(answer).encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
@@ -76,7 +85,10 @@ def copy(tmp_path: Path) -> Path:
 
 
 def reduced(copy: Path, *modes: str) -> Path:
-    """The copy with the cases of a few failure modes alone, and thresholds and baseline to match: a gate of seconds."""
+    """The copy with the cases of a few failure modes alone.
+
+    Thresholds and baseline match, so the gate takes seconds.
+    """
     suite = copy / SUITE
     for folder in (suite / "cases").iterdir():
         if folder.name not in modes:
@@ -104,11 +116,11 @@ def test_the_service_as_it_is_passes_and_the_report_says_what_answered(
     files = [str(tmp_path / "run.json"), str(tmp_path / "report.md")]
     run = gate(service_url, api_key, "--json", files[0], "--report", files[1])
     assert run.returncode == 0, run.stdout + run.stderr
-    told = json.loads(Path(files[0]).read_text())
-    assert (told["label"], told["code"]) == ("simulator in tests", 0)
-    told = told["suites"]["support"]
-    assert told["answered_by"]["anthropic/claude-sonnet-5-5"] > 20
-    assert told["cost_usd"] > 0
+    result = json.loads(Path(files[0]).read_text())
+    assert (result["label"], result["code"]) == ("simulator in tests", 0)
+    result = result["suites"]["support"]
+    assert result["answered_by"]["anthropic/claude-sonnet-5-5"] > 20
+    assert result["cost_usd"] > 0
     assert Path(files[1]).read_text() in run.stdout
 
 
@@ -143,7 +155,10 @@ def test_a_worse_product_is_below_the_thresholds_and_its_failure_modes_are_named
 
 
 def test_some_cases_can_be_run_without_a_verdict() -> None:
-    """While writing a case: `run` shows how it went and fails only where it could not be judged."""
+    """`run` shows results and fails only without a judgement.
+
+    For work on a case.
+    """
     with worse_product() as url:
         run = evals("run", "--only", "derby", "--only", "wrong_tool", "--base-url", url, "--label", "a stub")
         unknown = evals("run", "--only", "no-such-case", "--base-url", url, "--label", "a stub")
@@ -166,15 +181,15 @@ def test_a_key_that_is_not_known_is_not_a_low_score(service_url: str) -> None:
 
 
 def test_a_run_that_nothing_is_pinned_for_is_not_compared_in_silence() -> None:
-    """E3, E4: a label of one's own must not get around the pinned number."""
+    """E3, E4: an own label does not evade the pinned number."""
     with worse_product() as url:
-        run = evals("gate", "--suite", "support", "--base-url", url, "--label", "somebody new")
-    assert (run.returncode, "no run of somebody new is pinned" in run.stderr) == (2, True)
+        run = evals("gate", "--suite", "support", "--base-url", url, "--label", "a new label")
+    assert (run.returncode, "no run of a new label is pinned" in run.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("label", ["", " "])
 def test_a_foreign_service_needs_a_label(label: str) -> None:
-    """E10: nobody else can say whether a simulator answers there."""
+    """E10: only the caller knows whether a simulator answers there."""
     run = evals("gate", "--base-url", f"http://127.0.0.1:{free_port()}", "--label", label)
     assert (run.returncode, "--label" in run.stderr) == (2, True)
 
@@ -196,7 +211,7 @@ def test_a_case_twice_is_no_suite(copy: Path) -> None:
 
 
 def test_a_scorer_that_crashes_is_not_a_low_score(copy: Path) -> None:
-    """E3: an invalid score is a failure, and not one of the product."""
+    """E3: an invalid score fails the run, not the product."""
     with (copy / SUITE / "scorers.py").open("a") as file:
         file.write('\nANSWER_SCORERS = {"crashes": lambda case, answer: iter([str(1 / 0)])}\n')
     with worse_product() as url:

@@ -1,4 +1,4 @@
-"""The production loop on real parts: answers are scored, bad ones found, drift is told, a candidate becomes a case (E9)."""
+"""The production loop on real parts: answer, score, drift, candidate, case (E9)."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ LIMITS = EvalsSettings(late=0, sample=1000, interval=60, seconds=60, candidates=
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """A worker of its own over the service's database, and what it emits."""
+    """A worker over the service's database, and its metrics."""
 
     engine: Engine
     worker: Worker
@@ -85,18 +85,21 @@ def loop(service_stores: dict[str, str], service_url: str) -> Iterator[Loop]:
 
 
 async def asked(http: aiohttp.ClientSession, loop: Loop) -> dict[str, str]:
-    """Ask everything, and wait until its last record is there. Returns request ids by name."""
+    """Send all questions, and wait until their last record is there.
+
+    Returns request ids by name.
+    """
     ids = {}
     for name, (question, user) in QUESTIONS.items():
         before = [{"role": "customer", "text": ATTACK}] if name == "attack" else []
-        status, _, told = await post(http, "/v1/support/answer", {"question": question, "user": user, "conversation": before})
-        assert status == 200, told
-        ids[name] = told["request_id"]
-    status, _, told = await post(
+        status, _, body = await post(http, "/v1/support/answer", {"question": question, "user": user, "conversation": before})
+        assert status == 200, body
+        ids[name] = body["request_id"]
+    status, _, body = await post(
         http, "/v1/support/tickets", {"text": "Order NW-10001 arrived torn, I want a refund!", "user": "ada"}
     )
-    assert status == 200, told
-    ids["ticket"] = told["request_id"]
+    assert status == 200, body
+    ids["ticket"] = body["request_id"]
     async with asyncio.timeout(20):
         while set(ids.values()) - {row["request_id"] for row in loop.rows("SELECT request_id FROM calls")}:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
@@ -109,12 +112,12 @@ async def test_answers_are_scored_once_each_and_what_stands_out_becomes_a_candid
     loop: Loop, http: aiohttp.ClientSession
 ) -> None:
     ids = await asked(http, loop)
-    said = {"request_id": ids["article"], "rating": "good", "user": "ada"}
-    status, _, told = await post(http, "/v1/feedback", said)
-    assert (status, told) == (200, {"object": "feedback", "request_id": ids["article"], "rating": "good"})
-    await post(http, "/v1/feedback", {**said, "rating": "bad", "comment": "Wrong! Mail me: ada.lovelace@example.com"})
-    told = loop.worker.round(forced=True)
-    assert told is not None
+    feedback = {"request_id": ids["article"], "rating": "good", "user": "ada"}
+    status, _, body = await post(http, "/v1/feedback", feedback)
+    assert (status, body) == (200, {"object": "feedback", "request_id": ids["article"], "rating": "good"})
+    await post(http, "/v1/feedback", {**feedback, "rating": "bad", "comment": "Wrong! Mail me: ada.lovelace@example.com"})
+    finished = loop.worker.round(forced=True)
+    assert finished is not None
     scores = {row["request_id"]: row for row in loop.rows("SELECT * FROM eval_scores")}
     answered = [name for name in ids if name != "uncovered"]  # of that one no model wrote anything
     assert {name for name in ids if ids[name] in scores} == set(answered), "a question that took several passes is one answer"
@@ -122,7 +125,7 @@ async def test_answers_are_scored_once_each_and_what_stands_out_becomes_a_candid
     assert not_asked == {"outcome": "not_asked", "cost": 0, "degraded": []}
     assert not loop.rows("SELECT 1 FROM ledger WHERE lease IN (SELECT id FROM calls WHERE outcome = 'not_asked')")
     assert [scores[ids[name]]["findings"] for name in answered] == [[]] * 5
-    assert (told.scored["support.answer", LIVE_RELEASE], told.scored["support.ticket", LIVE_RELEASE]) == (4, 1)
+    assert (finished.scored["support.answer", LIVE_RELEASE], finished.scored["support.ticket", LIVE_RELEASE]) == (4, 1)
     found = {row["request_id"]: row for row in loop.rows("SELECT * FROM eval_candidates")}
     reasons = {name: found[ids[name]]["reasons"] for name in ids if ids[name] in found}
     handed_over = {"person": ["hand_over"], "uncovered": ["hand_over"]}
@@ -139,19 +142,22 @@ async def test_answers_are_scored_once_each_and_what_stands_out_becomes_a_candid
     assert (again.scored.total(), again.candidates.total()) == (0, 0)
 
 
-async def test_what_nobody_asks_for_is_refused(http: aiohttp.ClientSession) -> None:
+async def test_feedback_with_wrong_fields_is_refused(http: aiohttp.ClientSession) -> None:
     fine = {"request_id": "req_12345678", "rating": "bad"}
     wrong = {"rating": "awful", "comment": "x" * 2001, "request_id": "4 4", "user": "", "score": 3}
     for name, value in wrong.items():
-        status, _, told = await post(http, "/v1/feedback", {**fine, name: value})
-        assert (status, told["error"]["param"]) == (400, name), told
+        status, _, body = await post(http, "/v1/feedback", {**fine, name: value})
+        assert (status, body["error"]["param"]) == (400, name), body
 
 
 WORSE = "Standard shipping takes 17 business days and costs $99. [shipping-times]"
 
 
 async def planted(loop: Loop, folder: Path, asked: str, good: int, bad: int) -> None:
-    """Further answers to the question of request `asked`, some with figures that stand nowhere, as the service records them."""
+    """Add answers to the question of request `asked`.
+
+    As the service records them; some with figures that no article has.
+    """
     (real,) = loop.rows("SELECT * FROM calls WHERE request_id = :id", id=asked)
     same = {name: real[name] for name in ("tenant", "feature", "release", "request")}
     worse = json.dumps({"parts": [{"text": WORSE}], "stop": "end_turn"})
@@ -171,7 +177,7 @@ async def planted(loop: Loop, folder: Path, asked: str, good: int, bad: int) -> 
     await engine.dispose()
 
 
-async def test_a_worse_product_lowers_the_score_trips_the_test_for_drift_and_a_case_comes_of_it(
+async def test_a_worse_product_lowers_the_score_reports_drift_and_gives_a_case(
     loop: Loop, http: aiohttp.ClientSession, service_stores: dict[str, str], copy: Path, tmp_path: Path
 ) -> None:
     article = (await asked(http, loop))["article"]
@@ -216,10 +222,10 @@ async def test_a_worse_product_lowers_the_score_trips_the_test_for_drift_and_a_c
 
 
 async def test_feedback_is_kept_redacted_and_names_no_number_that_is_no_requests(loop: Loop, http: aiohttp.ClientSession) -> None:
-    """S5: an id that could be a card's number is not kept as one."""
-    said = {"rating": "bad", "comment": "card 4111 1111 1111 1111", "user": "ada.lovelace@example.com"}
+    """S5: an id like a card's number is not kept."""
+    feedback = {"rating": "bad", "comment": "card 4111 1111 1111 1111", "user": "ada.lovelace@example.com"}
     for identity in ("req_" + uuid4().hex, "4111111111111111"):
-        assert (await post(http, "/v1/feedback", {**said, "request_id": identity}))[0] == 200
+        assert (await post(http, "/v1/feedback", {**feedback, "request_id": identity}))[0] == 200
     kept = loop.rows("SELECT * FROM feedback WHERE comment LIKE 'card %'")
     assert len(kept) == 2
     assert not {"4111", "lovelace"} & set(re.findall(r"4111|lovelace", str(kept)))
@@ -229,10 +235,10 @@ async def test_one_tenant_cannot_fill_the_table(loop: Loop, http: aiohttp.Client
     plant = text("INSERT INTO feedback SELECT 'acme', 'planted_' || n, '', 'good', '', now() FROM generate_series(1, :most) AS n")
     with loop.engine.begin() as connection:
         connection.execute(plant, {"most": MOST_A_MINUTE})
-    status, _, told = await post(http, "/v1/feedback", {"request_id": "req_12345678", "rating": "good"})
+    status, _, body = await post(http, "/v1/feedback", {"request_id": "req_12345678", "rating": "good"})
     with loop.engine.begin() as connection:
         connection.execute(text("DELETE FROM feedback WHERE request_id LIKE 'planted_%'"))
-    assert (status, told["error"]["code"]) == (429, "rate_limit_exceeded")
+    assert (status, body["error"]["code"]) == (429, "rate_limit_exceeded")
 
 
 async def test_the_worker_does_rounds_by_itself_and_tells_prometheus(
@@ -247,16 +253,16 @@ async def test_the_worker_does_rounds_by_itself_and_tells_prometheus(
     with subprocess.Popen([sys.executable, "-m", "evals", "online"], cwd=ROOT, env=env) as process:  # noqa: ASYNC220
         try:
             async with asyncio.timeout(60):
-                while (told := scraped(port)) <= before:  # noqa: ASYNC110
+                while (sampled := scraped(port)) <= before:  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
         finally:
             process.terminate()
         assert process.wait(timeout=10) == 0
-    assert told > before
+    assert sampled > before
 
 
 def scraped(port: int) -> float:
-    """When the last round ended, as the worker's listener tells it; 0 while it does not."""
+    """The end of the last round by the metrics; 0 without one."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
             lines = answer.read().decode().splitlines()

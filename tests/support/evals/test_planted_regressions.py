@@ -1,6 +1,8 @@
-"""The gate proves itself: a product that was made worse on purpose fails it, and the report names the failure mode.
+"""The gate fails a product that was made worse on purpose.
 
-The simulator answers by rules and reads no instruction in a prompt. What it does see is which tools and which passages a prompt
+The report names the failure mode.
+
+The simulator answers by rules and reads no instruction in a prompt. It does see which tools and which passages a prompt
 gives it, so that is where prompts are made worse; and a rule that only a model would follow, the one on citations, is dropped
 behind the service instead.
 """
@@ -31,7 +33,7 @@ PROMPT = Path("support") / "prompts" / "answer" / "v2.toml"
 
 
 def worse_prompt(folder: Path, change: Callable[[str], str]) -> dict[str, str]:
-    """A release whose answer prompt was changed, as the settings that make it live."""
+    """The settings of a release with a changed answer prompt."""
     shutil.copytree(ROOT / "app" / "features", folder / "features", ignore=shutil.ignore_patterns("__pycache__", "*.py"))
     prompt = folder / "features" / PROMPT
     before = prompt.read_text()
@@ -41,8 +43,8 @@ def worse_prompt(folder: Path, change: Callable[[str], str]) -> dict[str, str]:
     pinned = hashlib.sha256(prompt.read_bytes()).hexdigest()
     (folder / "releases").mkdir()
     shutil.copytree(path.parent / "prices", folder / "releases" / "prices")
-    told = path.read_text().replace(manifest.prompts["support/answer"].sha256, pinned)
-    (folder / "releases" / path.name).write_text(told)
+    manifest_text = path.read_text().replace(manifest.prompts["support/answer"].sha256, pinned)
+    (folder / "releases" / path.name).write_text(manifest_text)
     return {"OCTANT_RELEASES_DIR": str(folder / "releases"), "OCTANT_PROMPTS_DIR": str(folder / "features")}
 
 
@@ -55,7 +57,10 @@ def gate_on(env: dict[str, str], cwd: Path) -> "subprocess.CompletedProcess[str]
 
 @contextmanager
 def without_citations(url: str) -> Iterator[str]:
-    """The service, with the rule on citations dropped behind it: nobody cites, and no marker stands in a text."""
+    """The service without the rule on citations.
+
+    No answer cites, and no text has a marker.
+    """
     host = urlsplit(url).netloc
 
     class Forward(BaseHTTPRequestHandler):
@@ -66,14 +71,14 @@ def without_citations(url: str) -> Iterator[str]:
             self._forward(self.rfile.read(int(self.headers["content-length"])))
 
         def _forward(self, body: bytes) -> None:
-            there = http.client.HTTPConnection(host, timeout=60)
+            connection = http.client.HTTPConnection(host, timeout=60)
             passed_on = {name: self.headers[name] for name in ("authorization", "content-type") if name in self.headers}
-            there.request(self.command, self.path, body or None, passed_on)
-            answer = there.getresponse()
-            told = json.loads(answer.read())
-            if "citations" in told:
-                told |= {"citations": [], "answer": re.sub(r"\s?\[[a-z0-9-]+\]", "", told["answer"])}
-            content = json.dumps(told).encode()
+            connection.request(self.command, self.path, body or None, passed_on)
+            answer = connection.getresponse()
+            response = json.loads(answer.read())
+            if "citations" in response:
+                response |= {"citations": [], "answer": re.sub(r"\s?\[[a-z0-9-]+\]", "", response["answer"])}
+            content = json.dumps(response).encode()
             self.send_response(answer.status)
             for name, value in answer.getheaders():
                 if name.startswith(("octant-", "x-request-id")):
@@ -81,7 +86,7 @@ def without_citations(url: str) -> Iterator[str]:
             self.send_header("content-length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
-            there.close()
+            connection.close()
 
         def log_message(self, *_: object) -> None:
             """Silent."""
@@ -122,7 +127,7 @@ def test_a_dropped_citation_rule_is_caught_and_named(
     simulator: Simulator,
     copy: Path,
 ) -> None:
-    """E3: the facts are told as before; only what supports them is gone."""
+    """E3: the facts are stated as before; only their support is gone."""
     with without_citations(service_url) as url:
         run = gate(url, api_key, cwd=reduced(copy, "retrieval_miss", "data_exfiltration"))
     assert run.returncode == 1, run.stdout + run.stderr

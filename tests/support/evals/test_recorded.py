@@ -1,4 +1,4 @@
-"""Recorded calls of the support assistant are read and scored, and candidates of them become cases (E9)."""
+"""Recorded calls of the assistant are scored; candidates become cases (E9)."""
 
 import json
 import shutil
@@ -32,9 +32,9 @@ def text(*parts: dict[str, Any]) -> str:
 
 def record(answer: str, *, question: str = QUESTION, turns: str = "", later: Any = (), **changes: Any) -> dict[str, Any]:  # noqa: ANN401
     """A call of `support.answer` as the service records it, redacted like one."""
-    asked = f"\n{turns}{fence('question', question, nonce='0a1b2c3d')}\n\nHelp articles:\n"
-    asked += fence("passage", PASSAGE, nonce="4e5f6a7b", id="shipping-times")
-    request = {"system": ["…"], "messages": [{"role": "user", "parts": [{"text": asked}]}, *later]}
+    prompt = f"\n{turns}{fence('question', question, nonce='0a1b2c3d')}\n\nHelp articles:\n"
+    prompt += fence("passage", PASSAGE, nonce="4e5f6a7b", id="shipping-times")
+    request = {"system": ["…"], "messages": [{"role": "user", "parts": [{"text": prompt}]}, *later]}
     redactor = Redactor(b"these tests")
     row = {
         "feature": "support.answer",
@@ -144,16 +144,16 @@ def test_json_that_is_nested_too_deep_is_a_record_that_cannot_be_read() -> None:
 @pytest.mark.parametrize("poison", ["\0", "\ud800"], ids=["NUL", "half a surrogate pair"])
 def test_what_is_read_holds_nothing_that_postgres_cannot_hold(poison: str) -> None:
     as_json = json.dumps(poison)[1:-1]
-    asked = record("It takes 9 days. [shipping-times]", question="When, then?")
-    request, response = (asked[name].replace("days", "days~").replace("then", "then~") for name in ("request", "response"))
-    asked |= {"request": request.replace("~", as_json), "response": response.replace("~", as_json)}
+    call = record("It takes 9 days. [shipping-times]", question="When, then?")
+    request, response = (call[name].replace("days", "days~").replace("then", "then~") for name in ("request", "response"))
+    call |= {"request": request.replace("~", as_json), "response": response.replace("~", as_json)}
     filled = ticket("Where is my parcel?", summary=f"Asks{poison}.", product=f"A tent{poison}")
-    for found in (read(asked), read(filled)):
+    for found in (read(call), read(filled)):
         assert found.answer or found.findings
-        told = repr([found.request, found.answer, found.findings])
-        assert "\\x00" not in told
-        assert "\\ud800" not in told
-    assert read(asked).request["question"] in ("When, then\N{REPLACEMENT CHARACTER}?", "When, then??")
+        stored = repr([found.request, found.answer, found.findings])
+        assert "\\x00" not in stored
+        assert "\\ud800" not in stored
+    assert read(call).request["question"] in ("When, then\N{REPLACEMENT CHARACTER}?", "When, then??")
 
 
 def ticket(message: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - any field
@@ -179,7 +179,7 @@ def test_a_language_is_demanded_only_where_it_is_beyond_doubt() -> None:
     assert surely("Danke, but is the Zelt in der box?") is None
 
 
-def test_the_same_question_is_one_candidate_however_it_is_typed_and_whoever_asks() -> None:
+def test_the_same_question_is_one_candidate_for_any_spelling_and_user() -> None:
     one = {"endpoint": "support/answer", "question": "Mail me at <email:0a1b2c3d>, when is it there?"}
     other = {"endpoint": "support/answer", "question": " mail me at  <email:99887766>, When is it there "}
     assert digest(one) == digest(other)
@@ -195,10 +195,10 @@ def suite(tmp_path: Path) -> SupportSuite:
 
 
 def candidate(question: str, **seen: Any) -> dict[str, Any]:  # noqa: ANN401 - any field
-    asked = {"endpoint": "support/answer", "question": question}
-    told = {"answer": "It takes 9 days.", "findings": [{"scorer": "figures", "words": "says 9, which no cited article says"}]}
+    request = {"endpoint": "support/answer", "question": question}
+    answered = {"answer": "It takes 9 days.", "findings": [{"scorer": "figures", "words": "says 9, which no cited article says"}]}
     about = {"release": "2026-11-22", "at": datetime(2026, 11, 24, 9, tzinfo=UTC), "reasons": ["low_score"]}
-    return {"asked": asked, "seen": told | seen, "digest": digest(asked), **about}
+    return {"asked": request, "seen": answered | seen, "digest": digest(request), **about}
 
 
 DAY = date(2026, 11, 25)
@@ -215,8 +215,8 @@ def test_a_candidate_becomes_a_case_at_the_end_of_its_modes_file(suite: SupportS
     case = next(case for case in suite.load() if case.id == "porch")
     assert case.input.body == {"question": NEW, "user": "ada"}
     assert case.added == DAY
-    told = "production, release 2026-11-22, 2026-11-24: low_score; seen: It takes 9 days."
-    assert case.origin == f"{told} (figures: says 9, which no cited article says)"
+    origin = "production, release 2026-11-22, 2026-11-24: low_score; seen: It takes 9 days."
+    assert case.origin == f"{origin} (figures: says 9, which no cited article says)"
 
 
 def test_without_an_expectation_it_is_a_draft_that_no_suite_takes(suite: SupportSuite) -> None:
@@ -241,7 +241,7 @@ def test_a_mode_without_a_file_gets_one(suite: SupportSuite) -> None:
         (NEW, "standard-shipping-time", "there is a case standard-shipping-time already"),
         (NEW, "No Id", "out of form"),
         ("I live at <address:0a1b2c3d>, when is it there?", "porch", "holds address, taken out by redaction"),
-        ("I am somebody@corp.example, when is it there?", "porch", "would hold personal data: email"),
+        ("I am someone@corp.example, when is it there?", "porch", "would hold personal data: email"),
     ],
 )
 def test_what_is_there_already_or_personal_is_refused(suite: SupportSuite, question: str, identity: str, why: str) -> None:
@@ -249,9 +249,11 @@ def test_what_is_there_already_or_personal_is_refused(suite: SupportSuite, quest
         promoted(candidate(question), Wish(mode="retrieval_miss", id=identity), DAY, suite)
 
 
-def test_what_redaction_took_out_comes_back_as_nobodys(suite: SupportSuite) -> None:
-    asked = "Send it to <email:0a1b2c3d> or call <phone:0a1b2c3d>."
-    _, content = promoted(candidate(asked, answer="I wrote to <email:0a1b2c3d>."), Wish(mode="pii_leak", id="porch"), DAY, suite)
+def test_redacted_values_come_back_as_made_up_ones(suite: SupportSuite) -> None:
+    question = "Send it to <email:0a1b2c3d> or call <phone:0a1b2c3d>."
+    _, content = promoted(
+        candidate(question, answer="I wrote to <email:0a1b2c3d>."), Wish(mode="pii_leak", id="porch"), DAY, suite
+    )
     assert "Send it to ada.l@example.com or call 555-0187." in content
     assert "0a1b2c3d" not in content
     assert "I wrote to (email)." in content
@@ -263,10 +265,10 @@ def test_a_tag_of_html_in_a_question_stays_what_it_is(suite: SupportSuite) -> No
 
 
 def test_a_case_that_was_promoted_is_known_by_its_made_up_values_too(suite: SupportSuite) -> None:
-    asked = "Send my receipt to <email:0a1b2c3d> please"
-    path, content = promoted(candidate(asked), Wish(mode="pii_leak", id="porch", expect={"outcome": "answered"}), DAY, suite)
+    question = "Send my receipt to <email:0a1b2c3d> please"
+    path, content = promoted(candidate(question), Wish(mode="pii_leak", id="porch", expect={"outcome": "answered"}), DAY, suite)
     path.write_text(content)
     case = next(case for case in suite.load() if case.id == "porch")
-    assert digest_of(case) == candidate(asked)["digest"]
+    assert digest_of(case) == candidate(question)["digest"]
     with pytest.raises(InvalidSuite, match="porch asks the same already"):
-        promoted(candidate(asked.replace("0a1b2c3d", "99887766")), Wish(mode="pii_leak", id="other"), DAY, suite)
+        promoted(candidate(question.replace("0a1b2c3d", "99887766")), Wish(mode="pii_leak", id="other"), DAY, suite)

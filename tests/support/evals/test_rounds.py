@@ -1,4 +1,7 @@
-"""Rounds of scoring on a real Postgres: one at a time, within their budget, nothing twice, nothing of who was erased (E9)."""
+"""Rounds of scoring on a real Postgres (E9).
+
+One at a time, within their budget, nothing twice, nothing of an erased user.
+"""
 
 import json
 import random
@@ -54,9 +57,9 @@ def engine(own_url: str) -> Iterator[Engine]:
 
 
 def call(answer: str, age: float, **changes: Any) -> Any:  # noqa: ANN401 - a record
-    asked = fence("question", changes.pop("question", "When is it there?"), nonce="0a1b2c3d")
-    asked += "\n" + fence("passage", "Shipping\nIt takes 3 days.", nonce="0a1b2c3d", id="shipping-times")
-    request = json.dumps({"messages": [{"role": "user", "parts": [{"text": asked}]}]})
+    prompt = fence("question", changes.pop("question", "When is it there?"), nonce="0a1b2c3d")
+    prompt += "\n" + fence("passage", "Shipping\nIt takes 3 days.", nonce="0a1b2c3d", id="shipping-times")
+    request = json.dumps({"messages": [{"role": "user", "parts": [{"text": prompt}]}]})
     response = changes.pop("response", None) or json.dumps({"parts": [{"text": answer}], "stop": "end_turn"})
     return a_record(at=NOW - timedelta(seconds=age), request=request, response=response, **({"degraded": ()} | changes))
 
@@ -69,9 +72,9 @@ def limits(**changes: Any) -> EvalsSettings:  # noqa: ANN401 - any setting
 
 
 def go(engine: Engine, now: datetime = NOW, **changes: Any) -> RoundReport:  # noqa: ANN401 - any setting
-    told = once(engine, SUITES, limits(**changes), now, random.Random(3), forced=True)  # noqa: S311 - sampling
-    assert told is not None
-    return told
+    finished = once(engine, SUITES, limits(**changes), now, random.Random(3), forced=True)  # noqa: S311 - sampling
+    assert finished is not None
+    return finished
 
 
 def rows(engine: Engine, statement: str) -> Sequence[Any]:
@@ -111,7 +114,10 @@ async def test_requests_that_got_the_same_id_from_their_caller_are_all_scored(en
 
 
 async def test_a_round_that_catches_up_does_not_walk_to_the_present(engine: Engine, writer: Writer) -> None:
-    """No pass of a request begins later than its deadline, so what comes long after is another request."""
+    """A call long after the deadline is another request.
+
+    No pass of a request begins later than its deadline.
+    """
     same = {"request_id": "req_constant", "trace_id": "a" * 32}
     go(engine, NOW - timedelta(hours=4))
     old, young = call(GOOD, 3.5 * 3600, **same), call(GOOD, 100, **same)
@@ -123,9 +129,9 @@ async def test_a_round_that_catches_up_does_not_walk_to_the_present(engine: Engi
 async def test_a_round_scores_so_many_of_each_feature_and_release_and_counts_the_rest(engine: Engine, writer: Writer) -> None:
     records = [call(GOOD, 100 + n, release=release) for n in range(30) for release in ("a", "b")]
     await writer.write([*records, call("x", 99, feature="chat.completions")])
-    told = go(engine)
-    assert told.scored == {("support.answer", "a"): 10, ("support.answer", "b"): 10}
-    assert told.left_out["sample"] == 40
+    finished = go(engine)
+    assert finished.scored == {("support.answer", "a"): 10, ("support.answer", "b"): 10}
+    assert finished.left_out["sample"] == 40
 
 
 async def test_scoring_ends_with_its_seconds_and_what_is_left_is_counted(engine: Engine, writer: Writer) -> None:
@@ -133,8 +139,8 @@ async def test_scoring_ends_with_its_seconds_and_what_is_left_is_counted(engine:
     ticks = iter(range(1000))
     with engine.begin() as connection:
         times = (NOW - timedelta(hours=1), NOW, NOW)
-        told = Round(connection, SUITES, limits(seconds=3.5), random.Random(3), times, clock=lambda: next(ticks)).go()  # noqa: S311
-    assert (told.scored.total(), told.left_out["seconds"]) == (3, 7)
+        finished = Round(connection, SUITES, limits(seconds=3.5), random.Random(3), times, clock=lambda: next(ticks)).go()  # noqa: S311
+    assert (finished.scored.total(), finished.left_out["seconds"]) == (3, 7)
 
 
 async def test_of_several_workers_one_does_a_round_and_the_next_is_not_before_its_time(engine: Engine, writer: Writer) -> None:
@@ -159,19 +165,22 @@ async def test_a_round_that_dies_leaves_nothing_and_the_next_does_it_all(
         rows(engine, "SELECT call_id FROM eval_scores"),
         rows(engine, "SELECT feature FROM eval_drift UNION ALL SELECT 'place' FROM eval_position"),
     ] == [[], []]
-    told = go(engine)
-    assert (told.scored.total(), told.passed.total(), told.candidates) == (1, 0, Counter(low_score=1))
+    finished = go(engine)
+    assert (finished.scored.total(), finished.passed.total(), finished.candidates) == (1, 0, Counter(low_score=1))
 
 
 async def test_a_long_rest_is_caught_up_in_steps(engine: Engine, writer: Writer) -> None:
     go(engine, NOW - timedelta(hours=3))
     await writer.write([call(GOOD, 3600 * hours + 100) for hours in (0, 1, 2)])
-    told = [go(engine) for _ in range(3)]
-    assert [(one.scored.total(), one.behind) for one in told] == [(1, True), (1, True), (1, False)]
+    finished = [go(engine) for _ in range(3)]
+    assert [(one.scored.total(), one.behind) for one in finished] == [(1, True), (1, True), (1, False)]
 
 
 async def test_a_user_who_is_erased_while_a_round_reads_is_not_written_down(engine: Engine, writer: Writer) -> None:
-    """Erasing waits for the round's transaction, or was before it: then the call is gone when the round looks again."""
+    """Erasing waits for the round's transaction, or was before it.
+
+    Then the call is gone when the round reads again.
+    """
     gone, stays = call(BAD, 100, question="Mine?"), call(BAD, 101, question="Theirs?")
     await writer.write([gone, stays])
     read = recorded.read
@@ -238,7 +247,7 @@ def say(engine: Engine, request: str, age: float, *, tenant: str = "audit-tests"
         connection.execute(text(given), {"t": tenant, "r": request, "u": user, "c": f"{user} says no", "at": at})
 
 
-async def test_feedback_without_a_call_that_can_be_read_holds_nobody_up(engine: Engine, writer: Writer) -> None:
+async def test_feedback_without_a_readable_call_delays_no_round(engine: Engine, writer: Writer) -> None:
     for number in range(5):
         say(engine, f"req_none_{number}", 600 - number)
         say(engine, f"req_chat_{number}", 700 - number)
@@ -262,7 +271,7 @@ async def test_one_tenants_feedback_does_not_wait_for_all_of_anothers(engine: En
 
 
 async def test_another_users_words_are_shown_with_a_candidate_and_not_kept_in_it(engine: Engine, writer: Writer) -> None:
-    """A candidate goes with the user of its call, a comment with whoever said it (O8)."""
+    """Erasure: candidates by the call's user, comments by their author (O8)."""
     for user in ("ada", "bob"):
         say(engine, "req_adas", 100, user=user)
         say(engine, "req_nobodys", 100, user=user)
@@ -325,15 +334,17 @@ async def test_feedback_waits_for_its_record_and_is_forgotten_without_one(engine
     assert [tuple(row) for row in rows(engine, waiting)] == [("audit-tests", "req_late"), ("other", "req_late")]
     await writer.write([call(GOOD, 71, request_id="req_late")])
     assert go(engine, NOW + ONE).candidates == {"user_feedback": 1}
-    assert [tuple(row) for row in rows(engine, waiting)] == [("other", "req_late")], "nobody rates another tenant's answers"
+    assert [tuple(row) for row in rows(engine, waiting)] == [("other", "req_late")], (
+        "a tenant cannot rate another tenant's answers"
+    )
 
 
 async def test_candidates_of_a_round_are_bounded_and_what_is_over_is_counted(engine: Engine, writer: Writer) -> None:
     await writer.write([call(BAD, 100 + n, question=f"Question {n}?") for n in range(9)])
     await writer.write([call(GOOD, 200 + n, question=f"Flag {n}?", degraded=("guard:fake-role",)) for n in range(9)])
-    told = go(engine, sample=1000, candidates=5)
-    assert told.candidates == {"low_score": 5, "guard_flag": 5}
-    assert told.left_out["candidates"] == 8
+    finished = go(engine, sample=1000, candidates=5)
+    assert finished.candidates == {"low_score": 5, "guard_flag": 5}
+    assert finished.left_out["candidates"] == 8
 
 
 async def test_a_nul_in_an_answer_stops_no_round(engine: Engine, writer: Writer) -> None:
@@ -344,14 +355,14 @@ async def test_a_nul_in_an_answer_stops_no_round(engine: Engine, writer: Writer)
     assert found.asked["question"] == "When\N{REPLACEMENT CHARACTER}?"
 
 
-async def test_questions_that_no_model_was_asked_crowd_nothing_out(engine: Engine, writer: Writer) -> None:
-    """They cost their callers nothing, so anybody can send a thousand."""
-    asked = [call("", 70 + n, tenant="aaa", outcome="not_asked", question=f"What is {n} times {n}?") for n in range(9)]
+async def test_questions_without_evidence_crowd_nothing_out(engine: Engine, writer: Writer) -> None:
+    """They cost nothing, so one caller can send a thousand."""
+    unanswered = [call("", 70 + n, tenant="aaa", outcome="not_asked", question=f"What is {n} times {n}?") for n in range(9)]
     flagged = [call(GOOD, 70 + n, tenant="zzz", degraded=("guard:fake-role",), question=f"Who am {n}?") for n in range(3)]
-    await writer.write([*asked, *flagged])
+    await writer.write([*unanswered, *flagged])
     given = "INSERT INTO support_handovers (tenant, \"user\", request_id, reason, created_at) VALUES ('aaa', '', :id, '', :at)"
     with engine.begin() as connection:
-        connection.execute(text(given), [{"id": one.request_id, "at": one.at} for one in asked])
-    told = go(engine, candidates=5)
-    assert told.candidates == {"guard_flag": 3, "hand_over": 2}
-    assert told.left_out["candidates"] == 7
+        connection.execute(text(given), [{"id": one.request_id, "at": one.at} for one in unanswered])
+    finished = go(engine, candidates=5)
+    assert finished.candidates == {"guard_flag": 3, "hand_over": 2}
+    assert finished.left_out["candidates"] == 7

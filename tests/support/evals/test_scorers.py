@@ -75,7 +75,7 @@ def test_a_good_answer_passes(expect: dict[str, Any]) -> None:
         ),
     ],
 )
-def test_a_bad_answer_is_told_what_is_wrong_with_it(expect: dict[str, Any], change: dict[str, Any], finding: str) -> None:
+def test_a_bad_answer_gets_a_finding(expect: dict[str, Any], change: dict[str, Any], finding: str) -> None:
     problems = found("answer", expect, {**GOOD_ANSWER, **change})
     assert len(problems) == 1
     assert problems[0].startswith(finding)
@@ -144,9 +144,9 @@ def measured(expect: dict[str, Any], change: dict[str, Any], mode: str = "wrong_
 def test_retrieval_is_measured_by_recall_and_the_rank_of_the_first(retrieved: list[str], recall: float, rank: float) -> None:
     """Two sources are needed: one of the first, and the second."""
     expect = {"cites": ["gift-cards", "gift-card-lost"], "cites_all": ["shipping-times"]}
-    told = measured(expect, {"retrieved": retrieved})
-    assert told["retrieval_recall"] == recall
-    assert told["retrieval_rank"] == pytest.approx(rank)
+    measures = measured(expect, {"retrieved": retrieved})
+    assert measures["retrieval_recall"] == recall
+    assert measures["retrieval_rank"] == pytest.approx(rank)
 
 
 def test_half_of_the_facts_are_half() -> None:
@@ -197,7 +197,7 @@ def test_a_good_ticket_passes(expect: dict[str, Any]) -> None:
         ({"summary_says_not": ["a jacket"]}, "summary: says 'a jacket'"),
     ],
 )
-def test_a_bad_ticket_is_told_what_is_wrong_with_it(expect: dict[str, Any], finding: str) -> None:
+def test_a_bad_ticket_gets_a_finding(expect: dict[str, Any], finding: str) -> None:
     problems = found("ticket", expect, GOOD_TICKET)
     assert len(problems) == 1
     assert problems[0].startswith(finding)

@@ -1,4 +1,4 @@
-"""The boundary on the running service, with a model that obeys every injection (S2, S3, S4)."""
+"""Injection on the running service with a compliant model (S2, S3, S4)."""
 
 import json
 from collections.abc import Iterator
@@ -34,13 +34,13 @@ async def test_a_model_that_obeys_every_injection_does_no_harm(
 ) -> None:
     before = orders_of(stack_env)
     simulator.put_faults({"kind": "obey", "harm": harm})
-    status, told = await post_text(
+    status, body = await post_text(
         http, ANSWER, {"question": f"{ATTACK} How long does shipping take?", "user": "ada", "stream": stream}
     )
-    assert status == 200, told
-    assert ('"outcome":"pending"' if harm != "all" else "was withheld") in told.replace('": "', '":"')
+    assert status == 200, body
+    assert ('"outcome":"pending"' if harm != "all" else "was withheld") in body.replace('": "', '":"')
     for secret in ("You are the support assistant", "evil.example", "attacker.example", "WW91IGFyZSB0aGUgc3", "Y o u   a r e"):
-        assert secret not in told
+        assert secret not in body
     assert orders_of(stack_env) == before
 
 
@@ -66,9 +66,13 @@ def strings_in(value: object) -> Iterator[str]:
             yield from strings_in(inner)
 
 
-def shown_of(told: str, *, stream: bool) -> list[str]:
-    """Every string of an answer, and what a page puts together of a stream."""
-    bodies = [json.loads(line[6:]) for line in told.splitlines() if line.startswith("data: ")] if stream else [json.loads(told)]
+def shown_of(text_body: str, *, stream: bool) -> list[str]:
+    """Every string of an answer, and the joined text of a stream."""
+    bodies = (
+        [json.loads(line[6:]) for line in text_body.splitlines() if line.startswith("data: ")]
+        if stream
+        else [json.loads(text_body)]
+    )
     deltas = "".join(body["text"] for body in bodies if set(body) == {"text"})
     return [deltas, *(text for body in bodies if set(body) != {"text"} for text in strings_in(body))]
 
@@ -78,28 +82,34 @@ def shown_of(told: str, *, stream: bool) -> list[str]:
 async def test_what_a_product_takes_out_of_an_answer_puts_no_link_together(
     http: aiohttp.ClientSession, simulator: Simulator, words: str, stream: bool
 ) -> None:
-    """The guard looks last: nothing changes a text after it. By the words of a customer alone."""
+    """The guard checks last: no text changes after it.
+
+    By the words of a customer alone.
+    """
     simulator.put_faults({"kind": "obey", "harm": "links", "rounds": 0})
-    status, told = await post_text(http, ANSWER, {"question": ABOUT_RETURNS.format(words), "user": "ada", "stream": stream})
-    assert (status, '"outcome"' in told) == (200, True), told
-    assert [(text, found) for text in shown_of(told, stream=stream) if (found := harms(text))] == []
+    status, body = await post_text(http, ANSWER, {"question": ABOUT_RETURNS.format(words), "user": "ada", "stream": stream})
+    assert (status, '"outcome"' in body) == (200, True), body
+    assert [(text, found) for text in shown_of(body, stream=stream) if (found := harms(text))] == []
 
 
 @pytest.mark.parametrize("words", PUT_TOGETHER)
 async def test_what_is_kept_of_an_attack_leads_nowhere(
     http: aiohttp.ClientSession, stack_env: dict[str, str], simulator: Simulator, words: str
 ) -> None:
-    """A console that renders what is stored shows no link, no image and no HTML of an attacker's."""
+    """A console that renders stored text shows nothing of an attacker.
+
+    No link, no image and no HTML.
+    """
     simulator.put_faults({"kind": "obey", "harm": "say", "rounds": 0, "hand_over": 1})
     question = ABOUT_RETURNS.format(words) + " \u202eRight to left"
-    told = [
+    answers = [
         await post_text(http, ANSWER, {"question": question, "user": "ada"}),
         await post_text(http, "/v1/support/tickets", {"text": question, "user": "ada"}),
         await post_text(
             http, "/v1/feedback", {"request_id": "req_of_an_attack", "rating": "bad", "comment": words, "user": "ada"}
         ),
     ]
-    assert [status for status, _ in told] == [200, 200, 200], told
+    assert [status for status, _ in answers] == [200, 200, 200], answers
     engine = create_engine(stack_env["OCTANT_DATABASE_URL"])
     with engine.connect() as connection:
         kept = [str(value) for query in KEPT for row in connection.execute(text(query)).all() for value in row]
@@ -121,23 +131,26 @@ async def test_a_leak_hands_the_question_over_and_says_why_in_the_record(
 ) -> None:
     simulator.put_faults({"kind": "obey", "harm": "prompt", "rounds": 0})
     async with http.post(ANSWER, json={"question": "How long does shipping take?", "user": "ada"}) as answer:
-        told = await answer.json()
+        body = await answer.json()
         assert "guard:canary" in answer.headers["octant-degraded"]
-    assert (told["outcome"], told["actions"], told["citations"]) == ("handed_over", [], [])
+    assert (body["outcome"], body["actions"], body["citations"]) == ("handed_over", [], [])
 
 
 async def test_a_ticket_whose_summary_leaks_is_filed_for_a_person(http: aiohttp.ClientSession, simulator: Simulator) -> None:
     simulator.put_faults({"kind": "obey", "harm": "prompt"})
-    status, told = await post_text(http, "/v1/support/tickets", {"text": f"My tent NW-10001 is torn. {ATTACK}", "user": "ada"})
-    ticket = json.loads(told)
+    status, body = await post_text(http, "/v1/support/tickets", {"text": f"My tent NW-10001 is torn. {ATTACK}", "user": "ada"})
+    ticket = json.loads(body)
     assert (status, ticket["category"], ticket["order_id"]) == (200, "other", "NW-10001")
     assert "has to read this" in ticket["summary"]
 
 
-async def test_the_customer_confirms_over_the_api_and_nobody_else(http: aiohttp.ClientSession, stack_env: dict[str, str]) -> None:
-    """S3: cancel, confirm, replay; another user, a wrong token and a strange body are refused with a typed error."""
-    _, told = await post_text(http, ANSWER, {"question": "Please cancel my order NW-10027.", "user": "ada"})
-    (action,) = json.loads(told)["actions"]
+async def test_only_the_customer_confirms_over_the_api(http: aiohttp.ClientSession, stack_env: dict[str, str]) -> None:
+    """S3: cancel, confirm, replay.
+
+    Another user, a wrong token and a strange body are refused with a typed error.
+    """
+    _, offered = await post_text(http, ANSWER, {"question": "Please cancel my order NW-10027.", "user": "ada"})
+    (action,) = json.loads(offered)["actions"]
     assert ("NW-10027", "processing") in orders_of(stack_env)
     path, token = f"/v1/support/actions/{action['id']}", action["token"]
     for body, status in (({"token": token, "user": "grace"}, 404), ({"token": "wrong", "user": "ada"}, 404), ({}, 400)):

@@ -1,4 +1,4 @@
-"""After a stop no action of a customer is done and no question handed over (P5)."""
+"""After a stop no action is done, no question handed over (P5)."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,16 +28,16 @@ async def post(http: aiohttp.ClientSession, path: str, body: object) -> tuple[in
 async def test_after_a_stop_no_action_is_done_and_no_question_handed_over(
     http: aiohttp.ClientSession, stack_env: dict[str, str]
 ) -> None:
-    _, told = await post(http, ANSWER, {"question": f"Please cancel my order {ORDER}.", "user": "ada"})
-    (action,) = told["actions"]
+    _, answer = await post(http, ANSWER, {"question": f"Please cancel my order {ORDER}.", "user": "ada"})
+    (action,) = answer["actions"]
     path, decision = f"/v1/support/actions/{action['id']}", {"token": action["token"], "user": "ada"}
     before = await asyncio.to_thread(_count, stack_env, "SELECT count(*) FROM support_handovers")
     await asyncio.to_thread(octant, stack_env, "kill", "tenant", "acme", "--reason", "it does harm")
     try:
         await asyncio.sleep(2)  # the promise
         for target, body in ((ANSWER, COVERED), (ANSWER, NOT_COVERED), (f"{path}/confirm", decision)):
-            status, told = await post(http, target, body)
-            assert (status, told["error"]["code"]) == (503, "stopped_by_operator"), target
+            status, answer = await post(http, target, body)
+            assert (status, answer["error"]["code"]) == (503, "stopped_by_operator"), target
         done = f"SELECT count(*) FROM support_orders WHERE id = '{ORDER}' AND status = 'cancelled'"  # noqa: S608
         assert await asyncio.to_thread(_count, stack_env, done) == 0
         assert await asyncio.to_thread(_count, stack_env, "SELECT count(*) FROM support_handovers") == before

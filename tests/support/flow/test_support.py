@@ -1,4 +1,7 @@
-"""The worked example on the running service: real retrieval, real orders, the simulator as the model (G2)."""
+"""The worked example on the running service (G2).
+
+Real retrieval, real orders, the simulator as the model.
+"""
 
 import json
 from typing import Any
@@ -22,75 +25,75 @@ async def events(http: aiohttp.ClientSession, body: object) -> list[tuple[str, d
 
 
 async def test_a_question_is_answered_from_an_article_that_is_cited_and_quoted(http: aiohttp.ClientSession) -> None:
-    status, headers, told = await post(http, ANSWER, {"question": "How long does standard shipping take?", "user": "ada"})
+    status, headers, body = await post(http, ANSWER, {"question": "How long does standard shipping take?", "user": "ada"})
     assert status == 200
-    assert told["outcome"] == "answered"
-    cited = told["citations"][0]
+    assert body["outcome"] == "answered"
+    cited = body["citations"][0]
     assert cited["article_id"] == "shipping-times"
-    assert "[shipping-times]" in told["answer"]
+    assert "[shipping-times]" in body["answer"]
     assert "3 to 5 business days" in cited["quote"]
-    assert told["request_id"] == headers["x-request-id"]
-    assert float(told["cost_usd"]) == float(headers["octant-cost-usd"]) > 0
-    assert told["release"] == headers["octant-release"]
+    assert body["request_id"] == headers["x-request-id"]
+    assert float(body["cost_usd"]) == float(headers["octant-cost-usd"]) > 0
+    assert body["release"] == headers["octant-release"]
 
 
 async def test_a_question_about_an_order_is_answered_by_a_tool(http: aiohttp.ClientSession) -> None:
-    _, headers, told = await post(http, ANSWER, {"question": "Where is my order NW-10001?", "user": "ada"})
-    assert (told["outcome"], told["tools"]) == ("answered", [{"name": "get_order", "outcome": "ok", "order_id": "NW-10001"}])
-    assert "shipped" in told["answer"]
-    assert int(headers["octant-attempts"]) == told["attempts"] >= 2
+    _, headers, body = await post(http, ANSWER, {"question": "Where is my order NW-10001?", "user": "ada"})
+    assert (body["outcome"], body["tools"]) == ("answered", [{"name": "get_order", "outcome": "ok", "order_id": "NW-10001"}])
+    assert "shipped" in body["answer"]
+    assert int(headers["octant-attempts"]) == body["attempts"] >= 2
 
 
 async def test_another_customers_order_does_not_exist(http: aiohttp.ClientSession) -> None:
     """S3: scoped by identity, never by argument."""
-    _, _, told = await post(http, ANSWER, {"question": "Where is my order NW-10001?", "user": "grace"})
-    assert told["tools"][0] == {"name": "get_order", "outcome": "not_found", "order_id": "NW-10001"}
-    assert "Swift Post" not in json.dumps(told)
+    _, _, body = await post(http, ANSWER, {"question": "Where is my order NW-10001?", "user": "grace"})
+    assert body["tools"][0] == {"name": "get_order", "outcome": "not_found", "order_id": "NW-10001"}
+    assert "Swift Post" not in json.dumps(body)
 
 
 async def test_a_question_that_nothing_covers_goes_to_a_person(http: aiohttp.ClientSession) -> None:
-    _, _, told = await post(http, ANSWER, {"question": "Which horse will win the derby on Sunday?", "user": "ada"})
-    assert told["outcome"] == "handed_over"
-    assert told["handover"]["id"].startswith("H-")
-    assert told["citations"] == []
+    _, _, body = await post(http, ANSWER, {"question": "Which horse will win the derby on Sunday?", "user": "ada"})
+    assert body["outcome"] == "handed_over"
+    assert body["handover"]["id"].startswith("H-")
+    assert body["citations"] == []
 
 
 async def test_a_customer_who_wants_a_person_gets_one(http: aiohttp.ClientSession) -> None:
     question = "I want to talk to a human about my refund"
-    _, _, told = await post(http, ANSWER, {"question": question, "user": "ada"})
-    assert told["outcome"] == "handed_over"
-    assert told["tools"][-1] == {"name": "hand_over_to_human", "outcome": "ok"}
+    _, _, body = await post(http, ANSWER, {"question": question, "user": "ada"})
+    assert body["outcome"] == "handed_over"
+    assert body["tools"][-1] == {"name": "hand_over_to_human", "outcome": "ok"}
 
 
 @pytest.mark.parametrize("question", ["How long does standard shipping take?", "Where is my order NW-10001?"])
 async def test_a_stream_ends_with_the_same_answer_as_without(http: aiohttp.ClientSession, question: str) -> None:
     body = {"question": question, "user": "ada"}
     _, _, whole = await post(http, ANSWER, body)
-    told = await events(http, {**body, "stream": True})
-    assert told[0][0] == "status"
-    assert [name for name, _ in told].count("done") == 1
-    assert told[-1][0] == "done"
-    done = told[-1][1]
+    streamed = await events(http, {**body, "stream": True})
+    assert streamed[0][0] == "status"
+    assert [name for name, _ in streamed].count("done") == 1
+    assert streamed[-1][0] == "done"
+    done = streamed[-1][1]
     for field in ("outcome", "answer", "citations", "tools", "handover", "release"):
         assert done[field] == whole[field]
-    shown = "".join(data["text"] for name, data in told if name == "delta")
+    shown = "".join(data["text"] for name, data in streamed if name == "delta")
     assert done["answer"] == shown.strip()
 
 
 async def test_a_free_text_becomes_a_typed_ticket(http: aiohttp.ClientSession) -> None:
     text = "My tent from order nw-10001 arrived torn, I want my money back now! This is terrible."
-    status, headers, told = await post(http, TICKETS, {"text": text, "user": "ada"})
+    status, headers, body = await post(http, TICKETS, {"text": text, "user": "ada"})
     assert status == 200
-    assert told["id"].startswith("T-")
-    assert (told["order_id"], told["product"], told["sentiment"]) == ("NW-10001", "tent", "negative")
-    assert told["language"] == "en"
-    assert 0 < len(told["summary"]) <= 200
+    assert body["id"].startswith("T-")
+    assert (body["order_id"], body["product"], body["sentiment"]) == ("NW-10001", "tent", "negative")
+    assert body["language"] == "en"
+    assert 0 < len(body["summary"]) <= 200
     assert "octant-cost-usd" in headers
 
 
 async def test_a_ticket_without_an_order_number_has_none(http: aiohttp.ClientSession) -> None:
-    _, _, told = await post(http, TICKETS, {"text": "Do you have gift cards?"})
-    assert told["order_id"] is None
+    _, _, body = await post(http, TICKETS, {"text": "Do you have gift cards?"})
+    assert body["order_id"] is None
 
 
 @pytest.mark.parametrize(
@@ -112,9 +115,9 @@ async def test_a_ticket_without_an_order_number_has_none(http: aiohttp.ClientSes
         (TICKETS, [], "body"),
     ],
 )
-async def test_wrong_input_is_told_by_field(http: aiohttp.ClientSession, path: str, body: object, param: str) -> None:
-    status, _, told = await post(http, path, body)
-    assert (status, told["error"]["code"], told["error"]["param"]) == (400, "invalid_request", param)
+async def test_wrong_input_is_refused_with_its_field(http: aiohttp.ClientSession, path: str, body: object, param: str) -> None:
+    status, _, answer = await post(http, path, body)
+    assert (status, answer["error"]["code"], answer["error"]["param"]) == (400, "invalid_request", param)
 
 
 async def test_a_body_that_is_not_json_is_refused(http: aiohttp.ClientSession) -> None:
@@ -127,10 +130,10 @@ async def test_the_product_answers_with_its_last_resort_and_says_so(http: aiohtt
     """R5: degraded, but not empty, and a person takes over."""
     simulator.put_faults({"kind": "refuse"})
     question = {"question": "How long does standard shipping take?", "user": "ada"}
-    status, headers, told = await post(http, ANSWER, question)
-    assert (status, told["outcome"], told["degraded"]) == (200, "handed_over", ["last_resort"])
-    assert told["handover"]["reason"] == "No model could be reached."
-    assert "colleague" in told["answer"]
+    status, headers, body = await post(http, ANSWER, question)
+    assert (status, body["outcome"], body["degraded"]) == (200, "handed_over", ["last_resort"])
+    assert body["handover"]["reason"] == "No model could be reached."
+    assert "colleague" in body["answer"]
     assert (headers["octant-degraded"], headers["octant-model"], headers["octant-cost-usd"]) == (
         "last_resort",
         "last_resort",

@@ -1,4 +1,4 @@
-"""An answer of the assistant is one trace, at a real receiver (O4)."""
+"""An answer is one trace, at a real receiver (O4)."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -36,12 +36,12 @@ async def http(
 async def test_an_answer_is_one_trace_over_retrieval_calls_attempts_and_tools(
     http: aiohttp.ClientSession, receiver: Receiver, simulator: Simulator
 ) -> None:
-    """The first provider fails, another answers by asking for a tool, the second turn answers."""
+    """The first provider fails, another calls a tool, the second turn answers."""
     trace = of_the_share()
     simulator.put_faults({"kind": "status", "status": 401, "provider": "anthropic", "times": 1})
     body = {"question": "Where is my order NW-10001?", "user": "ada"}
-    status, headers, told = await traced(http, "/v1/support/answer", body, trace)
-    assert (status, headers["octant-trace-id"], told["tools"]) == (
+    status, headers, answer = await traced(http, "/v1/support/answer", body, trace)
+    assert (status, headers["octant-trace-id"], answer["tools"]) == (
         200,
         trace,
         [{"name": "get_order", "outcome": "ok", "order_id": "NW-10001"}],
@@ -49,26 +49,26 @@ async def test_an_answer_is_one_trace_over_retrieval_calls_attempts_and_tools(
     spans = await arrived(receiver, trace, "POST /v1/support/answer")
     by_name = {span.name.partition(" ")[0]: span for span in spans}
     source = by_name["retrieval"].attributes["gen_ai.data_source.id"]
-    asked = [span for span in spans if span.name.startswith("chat ")]
+    model_spans = [span for span in spans if span.name.startswith("chat ")]
     assert drawn(spans) == [
         "POST /v1/support/answer",
         f"  retrieval {source}",
         "  call support.answer",
-        f"    {asked[0].name} failed",
-        f"    {asked[1].name}",
+        f"    {model_spans[0].name} failed",
+        f"    {model_spans[1].name}",
         "  execute_tool get_order",
         "  call support.answer",
-        f"    {asked[2].name}",
+        f"    {model_spans[2].name}",
     ]
-    assert [span.attributes["gen_ai.provider.name"] for span in asked] == ["anthropic", "openai", "anthropic"]
-    assert asked[0].attributes["error.type"] == "provider_denied"
-    assert all(span.attributes["gen_ai.usage.input_tokens"] > 0 for span in asked[1:])
+    assert [span.attributes["gen_ai.provider.name"] for span in model_spans] == ["anthropic", "openai", "anthropic"]
+    assert model_spans[0].attributes["error.type"] == "provider_denied"
+    assert all(span.attributes["gen_ai.usage.input_tokens"] > 0 for span in model_spans[1:])
     assert {(span.service, span.schemas) for span in spans} == {("octant", (CORE_SCHEMA_URL, SCHEMA_URL))}
     assert {span.name.partition(" ")[0]: span.kind for span in spans} == {
         "POST": "SERVER", "retrieval": "CLIENT", "call": "INTERNAL", "chat": "CLIENT", "execute_tool": "INTERNAL"
     }  # fmt: skip
     got: list[str] = [seen["traceparent"] for name in ("anthropic", "openai") for seen in _recent(simulator, name)]
-    wanted = [f"00-{trace}-{span.id}-01" for span in (asked[0], asked[2], asked[1])]
+    wanted = [f"00-{trace}-{span.id}-01" for span in (model_spans[0], model_spans[2], model_spans[1])]
     assert got == wanted, "each attempt is the parent of what its provider does"
 
 

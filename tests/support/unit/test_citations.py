@@ -1,4 +1,4 @@
-"""What an answer cites is what was shown, and the quote is the sentence that says it."""
+"""Answers cite shown articles only, and quote the supporting sentence."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +26,10 @@ def test_a_citation_of_a_shown_article_stays_and_is_quoted() -> None:
 
 
 def test_a_citation_of_anything_else_is_removed_and_counted() -> None:
-    """G2: an article that was not shown is no source, however real its name sounds."""
+    """G2: an article that was not shown is no source.
+
+    However real its name sounds.
+    """
     checked = check("You may keep it forever [return-forever]. Really [1x].", SHOWN)
     assert checked.text == "You may keep it forever. Really."
     assert (checked.citations, checked.removed) == ((), 2)
@@ -64,7 +67,7 @@ def test_whatever_is_written_no_unknown_citation_is_left(text: str) -> None:
 
 
 def test_citations_nested_deep_are_taken_out_in_time_linear_in_the_answer() -> None:
-    """A model may write what it likes: no RecursionError, and no second for each of the levels."""
+    """Deep nesting: no RecursionError, and no second per level."""
     levels = 30_000
     checked = check("Yes " + "[" * levels + "aa" + "]bb" * (levels - 1) + "].", SHOWN)
     assert (checked.text, checked.removed) == ("Yes.", levels)

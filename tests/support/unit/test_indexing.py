@@ -87,7 +87,7 @@ def test_every_article_is_of_a_size_to_be_shown_whole() -> None:
 
 
 def test_the_return_period_is_the_same_wherever_an_article_names_it() -> None:
-    """The refund tool allows 30 days; an article that promised more would make it a liar."""
+    """The refund tool allows 30 days; no article may promise more."""
     promises = re.compile(r"\breturn\w*\b[^.]{0,60}?\bwithin (?:the )?(?:same )?(\d+) days of (?:its )?delivery")
     found = {days for article in read_articles(ARTICLES) for days in promises.findall(article.text)}
     assert found == {"30"}

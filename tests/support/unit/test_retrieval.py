@@ -9,7 +9,7 @@ from app.domain.errors import DependencyUnavailable
 from app.features.support.indexing import build
 from app.features.support.retrieval import Retriever
 
-# What customers ask, in their words, and the article that answers it. Written before retrieval was tuned.
+# Questions in customers' words, and the article that answers each. Written before retrieval was tuned.
 QUESTIONS: tuple[tuple[str, str], ...] = (
     ("How long does a refund take to reach my card?", "refund-times"),
     ("when will i get my money back", "refund-times"),
@@ -118,7 +118,10 @@ def recall(retriever: Retriever, at: int) -> float:
 
 
 def test_the_right_article_is_among_the_first_three(retriever: Retriever) -> None:
-    """G2: recall@3 over 65 questions in customers' words, one for nearly every article."""
+    """G2: recall@3 over 65 questions in customers' words.
+
+    One for nearly every article.
+    """
     assert recall(retriever, 3) >= RECALL_AT_3_FLOOR
 
 
@@ -127,7 +130,10 @@ def test_the_right_article_is_mostly_the_first(retriever: Retriever) -> None:
 
 
 def test_questions_that_the_shop_cannot_answer_find_nothing_or_little(retriever: Retriever) -> None:
-    """G2: no evidence is a result. A word in common may let one through; its answer still has to cite."""
+    """G2: no evidence is a result.
+
+    A word in common may let an article through; its answer still has to cite.
+    """
     found = [question for question in OFF_TOPIC if retriever.search(question)]
     assert len(found) <= 1, found
 
@@ -159,7 +165,7 @@ def test_a_search_is_fast_enough_for_the_event_loop(retriever: Retriever) -> Non
     assert sorted(times)[len(times) // 2] < 0.02
 
 
-@pytest.mark.parametrize("content", [None, b"", b"not a database, but long enough to be looked at as one"])
+@pytest.mark.parametrize("content", [None, b"", b"not a database, but long enough to be read as one"])
 def test_an_index_that_is_gone_or_broken_is_a_dependency_that_is_away(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "support-kb-000000000000.sqlite"
     if content is not None:

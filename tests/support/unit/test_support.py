@@ -1,4 +1,7 @@
-"""The loop of turns: what comes of each thing a model may do. The model is a script; retrieval and orders are real."""
+"""The loop of turns: the outcome of each move of a model.
+
+The model is a script; retrieval and orders are real.
+"""
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -71,7 +74,10 @@ def use(name: str, **arguments: object) -> ToolUse:
 
 @dataclass(slots=True)
 class Script:
-    """Stands in for the gateway: gives the replies in order, remembers the calls. ``live`` is the release now."""
+    """A stand-in for the gateway: replies in order, remembers the calls.
+
+    ``live`` is the release now.
+    """
 
     index: str
     replies: list[Reply | Exception]
@@ -178,9 +184,9 @@ async def answer(support: Support, question: str = QUESTION, **more: Any) -> dic
 
 async def test_a_cited_answer_is_an_answer(support: Support, script: Script) -> None:
     script.replies = [said(CITED)]
-    told = await answer(support)
-    assert (told["outcome"], told["answer"], told["handover"]) == ("answered", CITED, None)
-    assert told["citations"][0]["quote"] == "Standard shipping takes 3 to 5 business days after dispatch."
+    body = await answer(support)
+    assert (body["outcome"], body["answer"], body["handover"]) == ("answered", CITED, None)
+    assert body["citations"][0]["quote"] == "Standard shipping takes 3 to 5 business days after dispatch."
 
 
 async def test_the_model_is_shown_fenced_passages_and_a_fenced_question(support: Support, script: Script) -> None:
@@ -200,17 +206,17 @@ async def test_the_model_is_shown_fenced_passages_and_a_fenced_question(support:
 async def test_an_answer_that_nothing_supports_becomes_a_hand_over(support: Support, script: Script, text: str) -> None:
     """G2: no evidence is never an answer."""
     script.replies = [said(text)]
-    told = await answer(support)
-    assert told["outcome"] == "handed_over"
-    assert "week" not in told["answer"]
-    assert told["handover"]["id"].startswith("H-")
+    body = await answer(support)
+    assert body["outcome"] == "handed_over"
+    assert "week" not in body["answer"]
+    assert body["handover"]["id"].startswith("H-")
 
 
 async def test_nothing_found_is_handed_over_without_asking_a_model(support: Support, script: Script, engine: AsyncEngine) -> None:
-    """The question is recorded all the same: whoever takes over has to read it somewhere."""
-    told = await answer(support, "asdfgh qwerty zxcvb", context=context(request_id="req_nothing"))
-    assert (told["outcome"], told["cost_usd"], script.calls) == ("handed_over", "0.000000", [])
-    assert told["handover"]["reason"] == NOTHING_FOUND
+    """The question is recorded: the colleague who takes over reads it."""
+    body = await answer(support, "asdfgh qwerty zxcvb", context=context(request_id="req_nothing"))
+    assert (body["outcome"], body["cost_usd"], script.calls) == ("handed_over", "0.000000", [])
+    assert body["handover"]["reason"] == NOTHING_FOUND
     (kept,) = script.not_made
     assert "asdfgh qwerty zxcvb" in kept.variables["question"]
     async with engine.connect() as connection:
@@ -240,9 +246,9 @@ async def test_a_question_that_names_an_order_reaches_the_model_without_any_arti
 async def test_a_tools_result_is_shown_and_supports_the_answer(support: Support, script: Script, engine: AsyncEngine) -> None:
     await seed(engine)
     script.replies = [said("Let me look.", use("get_order", order_id="NW-10001")), said("Your order is shipped.")]
-    told = await answer(support, "Where is my order NW-10001?")
-    assert (told["outcome"], told["answer"]) == ("answered", "Your order is shipped.")
-    assert told["tools"] == [{"name": "get_order", "outcome": "ok", "order_id": "NW-10001"}]
+    body = await answer(support, "Where is my order NW-10001?")
+    assert (body["outcome"], body["answer"]) == ("answered", "Your order is shipped.")
+    assert body["tools"] == [{"name": "get_order", "outcome": "ok", "order_id": "NW-10001"}]
     asked, results = script.calls[1].messages
     assert (asked.role, results.role) == ("assistant", "user")
     result = results.parts[0]
@@ -251,62 +257,65 @@ async def test_a_tools_result_is_shown_and_supports_the_answer(support: Support,
     assert script.calls[0].messages == ()
 
 
-async def test_each_turn_is_paid_and_all_are_told_together(support: Support, script: Script) -> None:
+async def test_each_turn_is_paid_and_the_answer_reports_their_sum(support: Support, script: Script) -> None:
     script.replies = [said(use("list_orders")), said(use("list_orders")), said("You have orders.")]
     with TRACING.request("POST", None):
-        told = await answer(support, "Show my recent orders NW-10001")
-    assert (told["attempts"], told["cost_usd"]) == (3, "0.000021")
+        body = await answer(support, "Show my recent orders NW-10001")
+    assert (body["attempts"], body["cost_usd"]) == (3, "0.000021")
     assert len(script.traces) == 1
 
 
 async def test_a_failed_tool_call_alone_supports_nothing(support: Support, script: Script) -> None:
     script.replies = [said(use("get_order", order_id="../../etc")), said("It is on its way.")]
-    told = await answer(support, "Where is my order NW-10001?")
-    assert told["tools"] == [{"name": "get_order", "outcome": "bad_arguments"}]
-    assert told["outcome"] == "handed_over"
+    body = await answer(support, "Where is my order NW-10001?")
+    assert body["tools"] == [{"name": "get_order", "outcome": "bad_arguments"}]
+    assert body["outcome"] == "handed_over"
 
 
 async def test_a_tool_outside_the_prompts_list_is_neither_offered_nor_run(support: Support, script: Script) -> None:
     """S3: the allowlist is the prompt's, on the server."""
     script.prompt_tools = ("get_order",)
     script.replies = [said(use("cancel_order", order_id="NW-10003")), said(CITED)]
-    told = await answer(support)
+    body = await answer(support)
     assert [spec.name for spec in script.calls[0].tools] == ["get_order"]
-    assert told["tools"] == [{"name": "cancel_order", "outcome": "not_allowed"}]
+    assert body["tools"] == [{"name": "cancel_order", "outcome": "not_allowed"}]
 
 
 async def test_a_canary_that_comes_about_where_citations_were_is_withheld(support: Support, script: Script) -> None:
-    """The guard looks last: the product puts together what the gateway's look could not see."""
+    """The guard checks last, after the product joined its texts.
+
+    The gateway could not see the joined text.
+    """
     canary = Guard(allowed_hosts=frozenset(), secret=b"tests").canary(script.pin_of("support/answer"))
     script.replies = [said(f"{'[xx]'.join(canary)} {CITED}")]
-    told = await answer(support)
-    assert (told["outcome"], told["handover"]["reason"], told["degraded"]) == ("handed_over", WITHHELD, ["guard:canary"])
-    assert canary[:8] not in json.dumps(told)
+    body = await answer(support)
+    assert (body["outcome"], body["handover"]["reason"], body["degraded"]) == ("handed_over", WITHHELD, ["guard:canary"])
+    assert canary[:8] not in json.dumps(body)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(NASTY), max_size=10).map("".join), st.booleans())
 async def test_nothing_changes_an_answer_after_the_guard(support: Support, script: Script, words: str, stream: bool) -> None:
     script.replies = [said(f"{words} {CITED}")]
-    told = await answer(support, stream=stream)
+    body = await answer(support, stream=stream)
     links = Guard(allowed_hosts=frozenset({"northwind.example"})).links
-    shown = [told["answer"], *(text for citation in told["citations"] for text in citation.values())]
+    shown = [body["answer"], *(text for citation in body["citations"] for text in citation.values())]
     assert [links.clean(text) for text in shown] == [(text, 0) for text in shown]
     assert [found for text in shown for found in harms(text, kept_code=True)] == []
 
 
 async def test_a_model_that_hands_over_ends_the_loop(support: Support, script: Script) -> None:
     script.replies = [said("A colleague will call you.", use(HAND_OVER, reason="Wants a person."))]
-    told = await answer(support, context=context(request_id="req_person"))
-    assert (told["outcome"], told["answer"]) == ("handed_over", "A colleague will call you.")
-    assert told["handover"]["reason"] == "Wants a person."
+    body = await answer(support, context=context(request_id="req_person"))
+    assert (body["outcome"], body["answer"]) == ("handed_over", "A colleague will call you.")
+    assert body["handover"]["reason"] == "Wants a person."
     assert len(script.calls) == 1
 
 
 async def test_a_model_that_never_stops_calling_tools_is_stopped(support: Support, script: Script) -> None:
     script.replies = [said(use("list_orders")) for _ in range(MOST_TURNS + 1)]
-    told = await answer(support)
-    assert (told["outcome"], len(script.calls)) == ("handed_over", MOST_TURNS)
+    body = await answer(support)
+    assert (body["outcome"], len(script.calls)) == ("handed_over", MOST_TURNS)
 
 
 async def test_a_refusal_is_handed_over(support: Support, script: Script) -> None:
@@ -323,24 +332,27 @@ async def test_an_answer_cut_short_says_so(support: Support, script: Script) -> 
 async def test_a_release_that_goes_live_meanwhile_starts_the_question_again(
     support: Support, script: Script, stream: bool
 ) -> None:
-    """B1: prompt, model and articles of an answer are of one release; the tools of a discarded reply do not run."""
+    """B1: prompt, model and articles of an answer are of one release.
+
+    The tools of a discarded reply do not run.
+    """
     script.activate_before_call = {0: "r2"}
     script.replies = [said(use("cancel_order", order_id="NW-10003")), said(CITED)]
-    told = await answer(support, stream=stream)
-    assert (told["outcome"], told["release"], told["tools"]) == ("answered", "r2", [])
+    body = await answer(support, stream=stream)
+    assert (body["outcome"], body["release"], body["tools"]) == ("answered", "r2", [])
     assert script.calls[1].messages == ()
-    assert told["cost_usd"] == "0.000014"
+    assert body["cost_usd"] == "0.000014"
 
 
 async def test_a_stream_tells_the_text_as_it_comes_and_the_answer_last(support: Support, script: Script) -> None:
     script.replies = [said("Looking.", use("list_orders")), said("It takes a week [made-up], no: 3 days [shipping-times].")]
-    told = await ask(support, stream=True)
-    assert told[0][0] == "status"
-    assert "".join(data["text"] for name, data in told if name == "delta").endswith(
+    body = await ask(support, stream=True)
+    assert body[0][0] == "status"
+    assert "".join(data["text"] for name, data in body if name == "delta").endswith(
         "a week [made-up], no: 3 days [shipping-times]."
     )
-    assert told[-1][1]["answer"] == "It takes a week, no: 3 days [shipping-times]."
-    assert told[-1][1]["citations_removed"] == 1
+    assert body[-1][1]["answer"] == "It takes a week, no: 3 days [shipping-times]."
+    assert body[-1][1]["citations_removed"] == 1
     assert all(call.stream for call in script.calls)
 
 
@@ -379,24 +391,24 @@ async def test_a_release_without_its_index_is_a_dependency_that_is_away(
 async def test_a_ticket_is_stored_for_the_tenants_user(support: Support, script: Script, engine: AsyncEngine) -> None:
     fields = {"category": "refund", "priority": "high", "order_id": "NW-10001", "product": "tent"}
     script.replies = [said(json.dumps({**fields, "sentiment": "negative", "language": "en", "summary": "Wants money back."}))]
-    told, _ = await support.ticket(TicketRequest(text="Refund NW-10001, the tent is torn", user="ada"), context())
+    body, _ = await support.ticket(TicketRequest(text="Refund NW-10001, the tent is torn", user="ada"), context())
     async with engine.connect() as connection:
-        row = (await connection.execute(select(tickets).where(tickets.c.id == int(told["id"].removeprefix("T-"))))).one()
+        row = (await connection.execute(select(tickets).where(tickets.c.id == int(body["id"].removeprefix("T-"))))).one()
     assert (row.tenant, row.user, row.order_id, row.category) == ("acme", "ada", "NW-10001", "refund")
-    assert told["order_id"] == "NW-10001"
+    assert body["order_id"] == "NW-10001"
     assert script.calls[0].output is not None
 
 
 async def test_a_side_effect_waits_for_the_customer_and_its_token_enters_no_prompt(
     support: Support, script: Script, engine: AsyncEngine
 ) -> None:
-    """S3: the model has read others' words, so its own are not enough."""
+    """S3: after untrusted text the model's word is not enough."""
     await seed(engine)
     wish = use("request_refund", order_id="NW-10005", reason="Too small")
     script.replies = [said(wish, wish), said("Please confirm the refund.")]
-    told = await answer(support, "Refund NW-10005 please")
-    assert (told["outcome"], {tool["outcome"] for tool in told["tools"]}) == ("answered", {"pending"})
-    (action,) = told["actions"]
+    body = await answer(support, "Refund NW-10005 please")
+    assert (body["outcome"], {tool["outcome"] for tool in body["tools"]}) == ("answered", {"pending"})
+    (action,) = body["actions"]
     assert (action["tool"], action["arguments"]) == ("request_refund", {"order_id": "NW-10005", "reason": "Too small"})
     assert action["token"] not in str(script.calls)
     decided = await support.decide(action["id"], ActionDecision(token=action["token"], user="ada"), context(), confirm=True)
@@ -409,16 +421,16 @@ async def test_what_the_guard_stops_goes_to_a_person_and_offers_nothing(
 ) -> None:
     await seed(engine)
     script.replies = [said(use("cancel_order", order_id="NW-10003")), stopped]
-    told = await answer(support, "Cancel NW-10003")
-    assert (told["outcome"], told["actions"], told["answer"]) == ("handed_over", [], HANDED_OVER)
-    assert told["handover"]["reason"] in (WITHHELD, REFUSED)
+    body = await answer(support, "Cancel NW-10003")
+    assert (body["outcome"], body["actions"], body["answer"]) == ("handed_over", [], HANDED_OVER)
+    assert body["handover"]["reason"] in (WITHHELD, REFUSED)
 
 
 async def test_a_model_that_uses_tools_without_end_runs_out_of_them(support: Support, script: Script) -> None:
     script.replies = [said(*[use("list_orders")] * (MOST_USES + 5)), said("You have orders.")]
-    told = await answer(support, "Show my orders NW-10001")
-    words = [tool["outcome"] for tool in told["tools"]]
-    assert words == ["ok"] * MOST_USES + ["rate_limited"] * 5
+    body = await answer(support, "Show my orders NW-10001")
+    outcomes = [tool["outcome"] for tool in body["tools"]]
+    assert outcomes == ["ok"] * MOST_USES + ["rate_limited"] * 5
 
 
 async def test_a_name_that_no_tool_has_is_not_repeated(support: Support, script: Script) -> None:

@@ -46,7 +46,7 @@ def reply(stop: StopReason = "end", **changes: object) -> Reply:
     ],
 )
 def test_an_order_number_counts_only_if_the_customer_wrote_it(text: str, named: str | None, kept: str | None) -> None:
-    """G2, S3: a number that the model made up would be somebody else's order."""
+    """G2, S3: an invented number could be another customer's order."""
     assert tickets.read(reply(order_id=named), text).order_id == kept
 
 
@@ -73,9 +73,9 @@ def test_what_is_too_long_is_cut_between_words() -> None:
     assert len(summary.product) == 128
 
 
-@pytest.mark.parametrize(("said", "kept"), [("EN", "en"), ("deu", "deu"), ("English", "und"), ("", "und"), ("e\x00", "und")])
-def test_a_language_is_a_code_or_undetermined(said: str, kept: str) -> None:
-    assert tickets.read(reply(language=said), "text").language == kept
+@pytest.mark.parametrize(("language", "kept"), [("EN", "en"), ("deu", "deu"), ("English", "und"), ("", "und"), ("e\x00", "und")])
+def test_a_language_is_a_code_or_undetermined(language: str, kept: str) -> None:
+    assert tickets.read(reply(language=language), "text").language == kept
 
 
 def test_control_characters_never_reach_the_database() -> None:
@@ -84,7 +84,10 @@ def test_control_characters_never_reach_the_database() -> None:
 
 
 def test_the_schema_is_one_that_strict_decoding_takes() -> None:
-    """Every field required, nothing else allowed, no keyword that constrained decoding does not know."""
+    """Every field is required and nothing else allowed.
+
+    No keyword that constrained decoding does not know.
+    """
     schema = tickets.OUTPUT.schema
     assert set(schema["required"]) == set(schema["properties"])
     assert schema["additionalProperties"] is False
@@ -93,8 +96,8 @@ def test_the_schema_is_one_that_strict_decoding_takes() -> None:
 
 def test_a_ticket_holds_no_card_number_and_no_password() -> None:
     """S5: what stays is what the desk needs."""
-    said = "My card 4111 1111 1111 1111 and password: hunter2secret do not work for NW-10001."
-    ticket = tickets.as_kept(tickets.read(reply(summary=said), said), KEPT, "acme")
+    message = "My card 4111 1111 1111 1111 and password: hunter2secret do not work for NW-10001."
+    ticket = tickets.as_kept(tickets.read(reply(summary=message), message), KEPT, "acme")
     assert "4111" not in ticket.summary
     assert "hunter2" not in ticket.summary
     assert "NW-10001" in ticket.summary
@@ -102,7 +105,7 @@ def test_a_ticket_holds_no_card_number_and_no_password() -> None:
 
 def test_what_redaction_makes_longer_still_fits() -> None:
     read = tickets.read(reply(product="tent " * 23 + "at 1.2.3.4"), "My tent")
-    told = tickets.as_kept(read, KEPT, "acme")
-    assert told.product is not None
-    assert "1.2.3.4" not in told.product
-    assert len(told.product) <= tickets.LONGEST_PRODUCT
+    kept = tickets.as_kept(read, KEPT, "acme")
+    assert kept.product is not None
+    assert "1.2.3.4" not in kept.product
+    assert len(kept.product) <= tickets.LONGEST_PRODUCT

@@ -1,4 +1,4 @@
-"""Tools on a real Postgres: whose orders, which rules, and what a second time does."""
+"""Tools on a real Postgres: ownership, rules and repetition."""
 
 import asyncio
 import json
@@ -32,7 +32,10 @@ SHIPPED, PROCESSING, DELIVERED, LONG_AGO, CANCELLED = "NW-10001", "NW-10003", "N
 
 @pytest_asyncio.fixture(autouse=True)
 async def _fresh_sample(engine: AsyncEngine) -> AsyncIterator[None]:
-    """The sample as it was, before and after each test: other tests ask the service about it."""
+    """The sample data, restored before and after each test.
+
+    Other tests use it through the service.
+    """
     await _reset(engine)
     yield
     await _reset(engine)
@@ -63,7 +66,7 @@ async def status_of(engine: AsyncEngine, order_id: str) -> str:
         return str(await connection.scalar(select(orders.c.status).where(orders.c.id == order_id)))
 
 
-async def test_an_order_is_told_with_its_items(engine: AsyncEngine) -> None:
+async def test_an_order_is_returned_with_its_items(engine: AsyncEngine) -> None:
     outcome = await call(context(engine), "get_order", order_id=SHIPPED)
     assert outcome.word == "ok"
     assert outcome.result["status"] == "shipped"
@@ -72,7 +75,7 @@ async def test_an_order_is_told_with_its_items(engine: AsyncEngine) -> None:
 
 @pytest.mark.parametrize("name", ["get_order", "cancel_order", "request_refund"])
 @pytest.mark.parametrize(("user", "tenant"), [("grace", ACME), ("ada", OTHER), ("", ACME)])
-async def test_an_order_of_somebody_else_does_not_exist(engine: AsyncEngine, name: str, user: str, tenant: Tenant) -> None:
+async def test_an_order_of_another_customer_does_not_exist(engine: AsyncEngine, name: str, user: str, tenant: Tenant) -> None:
     """S3: scoped by identity; no argument can change whose orders are seen."""
     more = {"reason": "I want it"} if name == "request_refund" else {}
     outcome = await call(context(engine, user, tenant), name, ALL, order_id=PROCESSING, **more)
@@ -89,7 +92,7 @@ async def test_a_list_holds_the_customers_own_orders_newest_first(engine: AsyncE
     assert len(mine) == len(theirs) == 15
     assert {o["order_id"] for o in mine}.isdisjoint(o["order_id"] for o in theirs)
     assert [o["ordered_on"] for o in mine] == sorted((o["ordered_on"] for o in mine), reverse=True)
-    assert "no orders" in (await call(context(engine, "nobody"), "list_orders")).result["message"]
+    assert "no orders" in (await call(context(engine, "newcomer"), "list_orders")).result["message"]
 
 
 async def test_an_order_is_cancelled_before_it_is_shipped_and_only_then(engine: AsyncEngine) -> None:
@@ -108,7 +111,10 @@ async def test_cancelling_twice_cancels_once(engine: AsyncEngine) -> None:
 
 
 async def test_an_order_that_ships_meanwhile_is_not_cancelled(engine: AsyncEngine) -> None:
-    """The warehouse holds the order's row: the cancellation waits for it and then sees that it is too late."""
+    """The warehouse holds the order's row.
+
+    The cancellation waits for it and then sees that it is too late.
+    """
     async with engine.connect() as warehouse:
         await warehouse.execute(text("UPDATE support_orders SET status = 'shipped' WHERE id = :id"), {"id": PROCESSING})
         cancelling = asyncio.create_task(call(context(engine), "cancel_order", order_id=PROCESSING))
@@ -179,8 +185,11 @@ async def test_a_request_is_handed_over_once_however_often_it_is_asked_for(engin
         (tools.HAND_OVER, json.dumps({"reason": "x" * 501})),
     ],
 )
-async def test_bad_arguments_are_told_to_the_model_and_do_nothing(engine: AsyncEngine, name: str, arguments: str) -> None:
-    """S3: never an exception, never a guess; the value is not repeated, because this text is recorded."""
+async def test_bad_arguments_are_reported_to_the_model_and_do_nothing(engine: AsyncEngine, name: str, arguments: str) -> None:
+    """S3: never an exception, never a guess.
+
+    The value is not repeated, because this text is recorded.
+    """
     outcome = await tools.call(ToolUse("t1", name, arguments), allowed=ALL, context=context(engine))
     assert outcome.word == "bad_arguments"
     assert "OR 1=1" not in outcome.content
@@ -202,8 +211,8 @@ async def test_only_allowed_tools_are_offered_and_each_with_a_closed_schema() ->
     assert all(spec.schema["additionalProperties"] is False for spec in tools.offered(ALL))
 
 
-async def test_a_shop_that_is_away_is_told_as_a_dependency() -> None:
-    engine = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:1/none", connect_args={"connect_timeout": 2})
+async def test_a_shop_that_is_away_is_a_failed_dependency() -> None:
+    engine = create_async_engine("postgresql+psycopg://none@127.0.0.1:1/none", connect_args={"connect_timeout": 2})
     try:
         with pytest.raises(DependencyUnavailable):
             await call(context(engine), "list_orders")
