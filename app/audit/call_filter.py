@@ -51,14 +51,14 @@ class CallFilter:
     feature: Annotated[str | None, About("For instance support.answer.")] = None
     target: Annotated[str | None, About("What was asked for: a model's alias or a prompt.")] = None
     outcome: Annotated[str | None, About("`ok` or an error's code.")] = None
-    failed: Annotated[bool | None, About("Whether it failed: not `ok`, `not_asked`, `replayed`.", "--failed/--ok")] = None
+    failed: Annotated[bool | None, About("Whether it failed: not `ok`, `no_evidence`, `replayed`.", "--failed/--ok")] = None
     provider: Annotated[str | None, About("Provider that answered last.")] = None
     model: Annotated[str | None, About("Model asked last.")] = None
     model_answered: Annotated[str | None, About("Version that the provider says answered.")] = None
     release: Annotated[str | None, About("Release id.")] = None
     prompt: Annotated[str | None, About("Prompt, as support/answer.")] = None
     prompt_version: Annotated[str | None, About("Its version, as v2.")] = None
-    degraded: Annotated[str | None, About("A word of the header octant-degraded.")] = None
+    degraded: Annotated[str | None, About("A code of the header octant-degraded.")] = None
     stream: Annotated[bool | None, About("Streams, or whole answers.", "--stream/--whole")] = None
     request_id: Annotated[str | None, About("As in the x-request-id header.")] = None
     trace_id: Annotated[str | None, About("32 hexadecimal digits.")] = None

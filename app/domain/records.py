@@ -6,11 +6,11 @@ from datetime import datetime
 from app.domain.calls import Attempt, Identity, Usage
 from app.domain.money import MicroUSD
 
-NOT_ASKED = "not_asked"  # outcome of a question that its feature asks no model: there is nothing to answer from
+NO_EVIDENCE = "no_evidence"  # outcome of a question without a model call: there is nothing to answer it from
 
 REPLAYED = "replayed"  # outcome of a request that got the stored answer of its Idempotency-Key
 TOKENS_COUNTED = "tokens_counted"  # outcome of a request that only counts its tokens
-NO_MODEL = frozenset({NOT_ASKED, REPLAYED, TOKENS_COUNTED})  # neither a success nor a failure: they count in no rate
+NO_MODEL = frozenset({NO_EVIDENCE, REPLAYED, TOKENS_COUNTED})  # neither a success nor a failure: they count in no rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

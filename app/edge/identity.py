@@ -55,7 +55,7 @@ async def holder(request: Request) -> Identity:
             return await parts.keys.authenticate(token)
     except Unauthenticated as error:
         if wait and error.guess:
-            parts.metrics.bad_keys.inc(outcome="not_heard")
+            parts.metrics.bad_keys.inc(outcome="rate_limited")
             raise RateLimited("Too many wrong API keys came from this address. Wait before the next.", retry_after=wait) from None
         parts.metrics.bad_keys.inc(outcome="refused")
         if error.guess:

@@ -1,8 +1,8 @@
 """The one door to models. Read `_pipeline` and you have read the product.
 
 Every call, from every feature, takes the same way; what differs between a whole answer and a stream is only how the reply
-leaves. `complete` and `stream` raise leaves of `OctantError` and nothing else. What a feature asks no model (`not_asked`) is
-screened and recorded, and goes no further.
+leaves. `complete` and `stream` raise leaves of `OctantError` and nothing else. A question without evidence
+(`record_no_evidence`) is screened and recorded, and reaches no model.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from app.domain.calls import Answer, Call, Chunk, Done, Identity, Receipt
 from app.domain.errors import BudgetExceeded, ContentRefused, OctantError, Stopped
 from app.domain.in_flight import InFlight
 from app.domain.money import MICROS_PER_DOLLAR, ZERO, to_dollars
-from app.domain.records import NOT_ASKED, TOKENS_COUNTED, CallRecord
+from app.domain.records import NO_EVIDENCE, TOKENS_COUNTED, CallRecord
 from app.domain.routes import Pin
 from app.gateway.call_record import record_of
 from app.gateway.call_state import CallState
@@ -185,12 +185,12 @@ class Gateway:
         """What a call to ``target`` would be pinned to now. Raises UnknownModel."""
         return self._rooms.releases.pin(target)
 
-    async def not_asked(self, call: Call) -> Receipt:
-        """Record a call that its feature has no use for: there is nothing that a model could answer from.
+    async def record_no_evidence(self, call: Call) -> Receipt:
+        """Record a question that has no evidence to answer it from; no model is called.
 
         The question is then screened, found, exported and erased like any other. Raises what `_free` does.
         """
-        async with self._free(call, NOT_ASKED) as state:
+        async with self._free(call, NO_EVIDENCE) as state:
             self._notice(state)
         return state.receipt()
 
@@ -285,8 +285,8 @@ class Gateway:
         seconds = time.perf_counter() - state.started
         if spending.cost:
             metrics.call_cost.observe(spending.cost / MICROS_PER_DOLLAR, feature=call.feature)
-        if state.outcome == NOT_ASKED:  # no call in the sense of any rate or objective
-            metrics.not_asked.inc(feature=call.feature)
+        if state.outcome == NO_EVIDENCE:  # no call in the sense of any rate or objective
+            metrics.no_evidence.inc(feature=call.feature)
         elif state.outcome == TOKENS_COUNTED:
             metrics.token_counts.inc(feature=call.feature)
         else:

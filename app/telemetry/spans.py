@@ -165,12 +165,12 @@ class Tracing:
         sample: float = 1.0,
         redact: Redact = withheld,
         content: bool = False,
-        on_spans: OnSpans = lambda _fate, _number: None,
+        on_spans: OnSpans = lambda _outcome, _number: None,
     ) -> None:
         """``otlp_endpoint`` is the base URL of an OTLP/HTTP receiver; ``exporter`` replaces it in tests.
 
         ``sample``: the share of traces that are sent; those with an error always are. ``content`` puts what was said on spans,
-        as ``redact`` leaves it. ``on_spans`` is told what became of how many: ``sampled_out``, or a word of `Sending`.
+        as ``redact`` leaves it. ``on_spans`` gets an outcome and how many spans had it: ``sampled_out``, or one of `Sending`.
         """
         resource = Resource.create({"service.name": service, "service.version": version}, CORE_SCHEMA_URL)
         self._provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)

@@ -199,7 +199,7 @@ def _open_tracing(stack: AsyncExitStack, settings: Settings, redactor: Redactor,
         sample=settings.otlp_sample,
         redact=lambda text, tenant: redactor.redact(text, tenant=tenant),
         content=settings.otlp_content,
-        on_spans=lambda fate, number: metrics.spans.inc(number, fate=fate),
+        on_spans=lambda outcome, number: metrics.spans.inc(number, outcome=outcome),
     )
     stack.push_async_callback(asyncio.to_thread, tracing.close)
     return tracing

@@ -135,7 +135,7 @@ def _done() -> list[Panel]:
             {
                 "{{feature}}": rate("fallbacks", ("feature",)),
                 "static: {{feature}}": rate("last_resorts", ("feature",)),
-                "not asked: {{feature}}": rate("not_asked", ("feature",)),
+                "no evidence: {{feature}}": rate("no_evidence", ("feature",)),
                 "tokens counted: {{feature}}": rate("token_counts", ("feature",)),
             },
             span=6,
@@ -154,13 +154,16 @@ def _done() -> list[Panel]:
         lines(
             Told(
                 "Degradations",
-                "In which ways calls were degraded, per second: the words of `octant-degraded`.",
+                "In which ways calls were degraded, per second: the codes of `octant-degraded`.",
                 "`context_truncated`, `cheaper_model`, `no_retries`: money is short. `last_resort`: providers. `guard:…`: what"
                 " was said.",
                 "cost-spike.md",
             ),
             "cps",
-            {"{{word}}": rate("degradations", ("word",)), "calls of {{feature}}": rate("calls_degraded", ("feature",))},
+            {
+                "{{degradation}}": rate("degradations", ("degradation",)),
+                "calls of {{feature}}": rate("calls_degraded", ("feature",)),
+            },
             span=6,
         ),
         lines(

@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.audit.erasures import LOCK as ERASING
 from app.audit.scores import eval_drift, eval_position, eval_scores
-from app.domain.records import NOT_ASKED
+from app.domain.records import NO_EVIDENCE
 from app.settings import EvalsSettings
 from evals.online.candidates import Found, Reason, keep
 from evals.online.drift import Drift
@@ -31,7 +31,7 @@ FIRST_LOOK = timedelta(hours=1)  # how far back the very first round begins
 LONGEST = timedelta(hours=1)  # that one round walks: after a long rest it takes several
 LATEST_PASS = timedelta(minutes=5)  # after its first pass a request has no further one: its deadline (a minute) is over
 FORGOTTEN = timedelta(hours=1)  # feedback on what has no record by then is on nothing of ours
-OURS = (*SCORED, NOT_ASKED, "content_refused", "answer_withheld")  # outcomes of which a case can be made
+OURS = (*SCORED, NO_EVIDENCE, "content_refused", "answer_withheld")  # outcomes of which a case can be made
 BATCH = 50
 
 # The last pass of each request is its answer. Passes after `until` are looked at too: what ends later is the next round's.
@@ -155,7 +155,7 @@ class Round:
         wanted = {**bounds, "until": self._until, "features": list(self._readers), "outcomes": list(OURS)}
         reservoirs: dict[tuple[str, str], Reservoir[Row]] = {}
         standing_out: dict[str, tuple[datetime, list[Reason]]] = {}
-        not_asked: Reservoir[tuple[Row, list[Reason]]] = Reservoir(self._limits.sample, self._chance)
+        no_evidence: Reservoir[tuple[Row, list[Reason]]] = Reservoir(self._limits.sample, self._chance)
         for mapping in self._connection.execute(_WALK, wanted, execution_options={"yield_per": BATCH}).mappings():
             row = dict(mapping)
             if row["outcome"] in SCORED:
@@ -164,16 +164,16 @@ class Round:
             reasons: list[Reason] = []
             reasons += ["guard_flag"] if any(word.startswith("guard:") for word in row["degraded"]) else []
             reasons += ["hand_over"] if (row["tenant"], row["request_id"]) in handed else []
-            if reasons and row["outcome"] == NOT_ASKED:
-                not_asked.offer((row, reasons))
+            if reasons and row["outcome"] == NO_EVIDENCE:
+                no_evidence.offer((row, reasons))
             elif reasons and len(standing_out) >= self._limits.candidates:
                 self._report.left_out["candidates"] += 1
             elif reasons:
                 standing_out[row["id"]] = row["at"], reasons
         # They cost nothing, so anybody can send thousands: they take what room is left, a fair sample of them.
-        chosen = not_asked.held[: max(0, self._limits.candidates - len(standing_out))]
+        chosen = no_evidence.held[: max(0, self._limits.candidates - len(standing_out))]
         standing_out |= {row["id"]: (row["at"], reasons) for row, reasons in chosen}
-        self._report.left_out["candidates"] += not_asked.passed_over + len(not_asked.held) - len(chosen)
+        self._report.left_out["candidates"] += no_evidence.passed_over + len(no_evidence.held) - len(chosen)
         self._report.left_out["sample"] += sum(reservoir.passed_over for reservoir in reservoirs.values())
         sampled = [row for reservoir in reservoirs.values() for row in reservoir.held]
         self._chance.shuffle(sampled)  # whoever is left out for lack of time is left out by chance too

@@ -231,7 +231,7 @@ async def test_facets_find_what_they_name_and_nothing_else(engine: AsyncEngine, 
 async def test_what_failed_is_found_without_what_no_model_was_asked(engine: AsyncEngine, recorder: Recorder) -> None:
     """Whoever looks for an outage does not wade through hand-overs."""
     tenant = f"t-{uuid4().hex[:8]}"
-    records = {outcome: a_record(tenant=tenant, outcome=outcome) for outcome in ("ok", "not_asked", "no_provider", "cancelled")}
+    records = {outcome: a_record(tenant=tenant, outcome=outcome) for outcome in ("ok", "no_evidence", "no_provider", "cancelled")}
     for record in records.values():
         recorder.record(record)
     await recorder.flush()

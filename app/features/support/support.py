@@ -90,7 +90,7 @@ class Support:
         """
         exchange = self._begin(request, context)
         if not exchange.passages and not _may_need_tools(request):
-            exchange.receipts.append(await self._gateway.not_asked(exchange.call()))
+            exchange.receipts.append(await self._gateway.record_no_evidence(exchange.call()))
             yield await self._conclude(exchange, None, NOTHING_FOUND)
             return
         for _ in range(MOST_TURNS):

@@ -17,7 +17,7 @@ from app.gateway.recovery.lenient_json import document_in
 from app.gateway.recovery.schema import MOST_VIOLATIONS, OutOfSteps, Run, Schema, SchemaRefused
 from app.gateway.recovery.schema_compiler import LONGEST, MOST_SCHEMAS, Cache
 
-PATTERN_UNCHECKED = "pattern_unchecked"  # word of the header octant-degraded
+PATTERN_UNCHECKED = "pattern_unchecked"  # a code of the header octant-degraded
 NOT_OFFERED = "name: not a tool that was offered"
 
 
