@@ -53,7 +53,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
             yield
 
     development = settings.environment == "development"
-    # The schema tells nothing that is secret, and nobody needs it from a service that is in use (ADR 0021).
+    # The schema holds no secret, but production needs no public one (ADR 0021).
     openapi_url = "/openapi.json" if development else None
     app = FastAPI(
         title="Octant",

@@ -66,17 +66,17 @@ class RecoverySettings(BaseModel):
 
 
 class BudgetSettings(BaseModel):
-    """The cap over everything, what happens while Valkey is away, and who is told before caps are used up."""
+    """The cap over everything, the allowance while Valkey is away, and alerts before caps are used up."""
 
     global_daily_cap: str = Field(default="1000.00", description="Dollars a UTC day over all tenants.")
     outage_allowance: str = Field(
         default="0", description="Dollars each worker process may spend, until it restarts, while Valkey is away; 0 refuses."
     )
     alert_shares: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field(
-        default=(50, 80, 95), description="Percentages of a cap at which somebody is told."
+        default=(50, 80, 95), description="Percentages of a cap at which an alert is sent."
     )
     alert_webhook_url: str = Field(default="", description="Where budget alerts are posted, signed; empty posts none.")
-    alertmanager_url: str = Field(default="", description="Alertmanager's address, as http://host:9093; empty tells none.")
+    alertmanager_url: str = Field(default="", description="Alertmanager's address, as http://host:9093; empty sends none.")
 
     @field_validator("global_daily_cap", "outage_allowance")
     @classmethod
@@ -91,7 +91,7 @@ class BudgetSettings(BaseModel):
 
 
 class HttpSettings(BaseModel):
-    """How patient the listeners are with whoever connects, and how much a request may be. See `docs/decisions/0021`."""
+    """Time limits of connections and size limits of requests. See `docs/decisions/0021`."""
 
     max_url_bytes: int = Field(default=8192, ge=256, description="Bytes of path and query.")
     max_headers: int = Field(default=100, ge=10, description="Headers of a request.")
@@ -193,7 +193,7 @@ class _Settings(BaseSettings):
     jobs_at_once: int = Field(default=8, ge=1, le=256, description="Jobs that one `octant worker` runs at a time.")
     jobs_attempts: int = Field(default=20, ge=1, le=1000, description="How often a job is tried whose answer says: try again.")
     jobs_losses: int = Field(default=3, ge=1, le=100, description="How often a job may lose its worker before it is failed.")
-    jobs_stall: Seconds = Field(default=10.0, description="Seconds a worker may stand still before its process is ended.")
+    jobs_stall: Seconds = Field(default=10.0, description="Seconds without progress after which a worker's process is ended.")
     jobs_lease: Seconds = Field(default=15.0, description="Seconds until a dead worker's job is run by another.")
     jobs_keep: Seconds = Field(default=604_800.0, description="Seconds that a job's answer is kept.")
     webhook_allowed_hosts: frozenset[str] = Field(

@@ -50,7 +50,7 @@ RELEASE_SECONDS = 24 * 3600.0  # a machine that was off for longer may have miss
 VALKEY_TIMEOUT = 1.0
 VALKEY_CONNECTIONS = 64  # a burst waits for one of these; it does not open a thousand
 
-# The kernel ends a connection whose other side is gone without a word: after 5 s idle, and 5 s of bytes that nobody acknowledges.
+# The kernel ends a connection whose other side is gone without a word: after 5 s idle, and 5 s of bytes without acknowledgement.
 _KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 5000}
 _VALKEY_KEEPALIVE = {socket.TCP_KEEPIDLE: 5, socket.TCP_KEEPINTVL: 2, socket.TCP_KEEPCNT: 3, socket.TCP_USER_TIMEOUT: 5000}
 
@@ -116,7 +116,7 @@ class PostgresWatch:
         except TimeoutError:
             return False
         except psycopg.Error:
-            return True  # at least it does not hang: whoever asks next hears the reason
+            return True  # at least it does not hang: the next command raises the reason
         return True
 
 
@@ -161,7 +161,7 @@ class BoundedConnection(psycopg.AsyncConnection[Any]):
         await self.set_autocommit(before)
 
     def hang_up(self) -> None:
-        """End the connection under whoever waits on it: they are woken by the end of the stream."""
+        """End the connection under tasks that wait on it: the end of the stream wakes them."""
         with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.pgconn.socket)) as end:
             end.shutdown(socket.SHUT_RDWR)
 

@@ -22,7 +22,7 @@ PAUSE = timedelta(minutes=1)  # of all replicas together: an alarm that sounds a
 
 
 class AlarmTestRequest(BaseModel):
-    """The body. ``reason`` stands in the log of operators' actions."""
+    """The body. ``reason`` is kept in the log of operators' actions."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 

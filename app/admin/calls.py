@@ -44,8 +44,8 @@ class _Search(BaseModel):
 
     def filter_for(self, identity: Identity) -> CallFilter:
         """As a filter that sees no more than its holder may. Raises Forbidden or InvalidRequest."""
-        told = self.model_dump(exclude={"at_least", "at_most"})
-        wanted = CallFilter(**told, ranges=bounds_of(self.at_least, self.at_most))
+        values = self.model_dump(exclude={"at_least", "at_most"})
+        wanted = CallFilter(**values, ranges=bounds_of(self.at_least, self.at_most))
         return replace(wanted, since=_aware(wanted.since), until=_aware(wanted.until), tenant=_tenant(identity, wanted.tenant))
 
 
@@ -89,8 +89,8 @@ def router(engine: AsyncEngine, actions: ActionLog, redactor: Redactor) -> APIRo
     async def as_file(request: Request, wanted: Annotated[Exported, Query()]) -> Response:
         """Every matching record as one file. The log of operators' actions says who took it, before the first byte leaves."""
         identity = await _reader(request)
-        told = wanted.model_dump(exclude={"format"})
-        pages = every_call(engine, Wanted.model_construct(**told).filter_for(identity))
+        values = wanted.model_dump(exclude={"format"})
+        pages = every_call(engine, Wanted.model_construct(**values).filter_for(identity))
         with _records():
             file = await _written(pages, wanted.format)
             try:

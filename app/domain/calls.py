@@ -252,7 +252,7 @@ class RateState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What the caller is told about how the answer came about (the ``octant-*`` and rate limit response headers).
+    """How an answer came about, for its caller: the ``octant-*`` and rate limit response headers.
 
     ``rates`` by what is limited (``requests``, ``tokens``): of the tenant's and the key's, the one with less left.
     """

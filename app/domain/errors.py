@@ -15,7 +15,7 @@
     │   ├── UrlTooLong
     │   ├── HeadersTooLarge
     │   ├── RequestTooSlow             its bytes did not come in time
-    │   ├── IdempotencyKeyReused       this key already stands for another request
+    │   ├── IdempotencyKeyReused       this key belongs to another request
     │   ├── OutputUnchecked            the answer cannot be checked against the caller's schema in bounded work
     │   └── ContentRefused             the guard refused the input
     ├── Wait                       the same request may succeed later (``retry_after`` seconds)
@@ -27,7 +27,7 @@
     │   ├── ShuttingDown               this process stops
     │   ├── IdempotencyKeyInUse        the first request with this key is still being answered
     │   └── DependencyUnavailable      our own Valkey or Postgres is away
-    ├── AskPermission              somebody must grant money or rights
+    ├── AskPermission              a person must grant money or rights
     │   ├── Unauthenticated
     │   ├── Forbidden
     │   └── BudgetExceeded             names scope, limit, spent, held, reset
@@ -66,7 +66,7 @@ TimeoutPhase = Literal["connect", "first_token", "idle", "total"]
 class OctantError(Exception):
     """The root. ``message`` is safe to show to the caller: no PII, no secret, no vendor detail.
 
-    ``receipt`` is set by the gateway on what a call ended in: what was tried and paid is told with the error too (G10).
+    The gateway sets ``receipt`` on the error that ends a call: an error also reports what was tried and paid (G10).
     """
 
     code: ClassVar[str] = "error"
@@ -150,7 +150,7 @@ class RequestTooSlow(FixRequest):
 
 
 class IdempotencyKeyReused(FixRequest):
-    """The key stands for another request, or for an answer that cannot be given again: a new request needs a new key."""
+    """The key belongs to another request, or to an answer that cannot be given again: a new request needs a new key."""
 
     code = "idempotency_key_reused"
 
@@ -230,11 +230,11 @@ class DependencyUnavailable(Wait):
 
 
 class AskPermission(OctantError):
-    """Somebody must grant money or rights."""
+    """A person must grant money or rights."""
 
 
 class Unauthenticated(AskPermission):
-    """No key, or not a valid one. ``guess``: a wrong key that nobody had sent before."""
+    """No key, or not a valid one. ``guess``: a wrong key that was not sent before."""
 
     code = "invalid_api_key"
     guess: bool = False

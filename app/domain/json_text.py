@@ -1,4 +1,4 @@
-"""JSON that others wrote: how deep it goes, told before it is read, and whether it can be written again."""
+"""JSON from outside: its depth, measured before it is parsed, and whether it can be written again."""
 
 import json
 import re

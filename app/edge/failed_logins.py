@@ -3,8 +3,8 @@
 Counted in each worker for itself, without a store: it holds while Valkey is away and costs a valid key nothing. Memory is
 bounded; so is what guessing can do, since a key is 256 bits of chance.
 
-An address may be many clients: a proxy that settings do not trust stands for everybody behind it. So an address that must wait is
-not shut out: its keys are still looked up, a few at a time, and only those that are wrong are told to wait.
+An address may be many clients: a proxy that the settings do not trust stands for all clients behind it. So an address that must
+wait is not shut out: its keys are still looked up, a few at a time, and only wrong ones have to wait.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ class FailedLogins:
         return self._turns[waiting]
 
     def wait(self, address: str) -> float:
-        """Seconds until the next try is heard; 0 where nothing is in its way."""
+        """Seconds until the next attempt is checked; 0 where none is due."""
         found = self._failures.get(address)
         if found is None or found.count < self._most:
             return 0.0

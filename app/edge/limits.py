@@ -1,4 +1,4 @@
-"""What a request may be at most before anybody looks at what it says: its line, its headers, how deep its JSON goes.
+"""Limits of a request, checked before its content is read: its line, its headers, how deep its JSON goes.
 
 The size of the body is the middleware's (it is counted as it comes); messages and tools are counted by the request models.
 """

@@ -34,7 +34,7 @@ QUIET = frozenset({"/livez", "/readyz"})  # asked every second; a trace of it sa
 Redact = Callable[[str], str]
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}\Z")
 UUID = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1(?=[0-9]*[a-f])[0-9a-f]{12}\Z")
-OUTLIVES_CLIENT = "octant.outlives_client"  # set in a request's scope: its work goes on although nobody waits for it
+OUTLIVES_CLIENT = "octant.outlives_client"  # set in a request's scope: its work goes on without a waiting client
 log = logging.getLogger(__name__)
 
 
@@ -91,7 +91,7 @@ class EdgeMiddleware:
     def _request_id(self, scope: Scope) -> str:
         """The caller's id if it is harmless in a log and a header, else a new one. A card's number could pass for an id.
 
-        One UUID in three thousand looks like somebody's number by chance: with a letter at its end it is none.
+        One UUID in three thousand looks like a person's number by chance: with a letter at its end it is none.
         """
         sent = _header(scope, b"x-request-id")
         harmless = sent and REQUEST_ID.match(sent) and (UUID.match(sent) or self._redact(sent) == sent)
@@ -214,8 +214,8 @@ def _path_template(scope: Scope) -> str:
 class _Body:
     """The request's way in: refuses a body over the limit, and once it is read, cancels the task if the client goes away.
 
-    Cancelling reaches the provider's connection through whatever the handler awaits, so nobody pays for an answer that
-    nobody reads (R7). A request whose scope has OUTLIVES_CLIENT goes on: its answer is kept for who asks again.
+    Cancelling reaches the provider's connection through whatever the handler awaits, so an answer
+    without a reader costs nothing (R7). A request whose scope has OUTLIVES_CLIENT goes on: its answer is kept for a retry.
     """
 
     def __init__(self, scope: Scope, receive: Receive, limit: int, exchange: _Exchange) -> None:

@@ -138,7 +138,7 @@ class CallState:
         self.undelivered |= undelivered
 
     def give_last_resort(self, error: OctantError) -> None:
-        """Note that the feature's static answer stands in for ``error``: no model answered."""
+        """Note that the feature's static answer replaces ``error``: no model answered."""
         self.outcome, self.error = LAST_RESORT, error.message
         self.degraded.append(LAST_RESORT)
 

@@ -1,8 +1,7 @@
-"""The one door to models. Read `_pipeline` and you have read the product.
+"""Every model call goes through this pipeline. Read `_pipeline` and you have read the product.
 
-Every call, from every feature, takes the same way; what differs between a whole answer and a stream is only how the reply
-leaves. `complete` and `stream` raise leaves of `OctantError` and nothing else. A question without evidence
-(`record_no_evidence`) is screened and recorded, and reaches no model.
+A whole answer and a stream differ only in how the reply leaves. `complete` and `stream` raise leaves of `OctantError` and nothing
+else. A question without evidence (`record_no_evidence`) is screened and recorded, and reaches no model.
 """
 
 import asyncio
@@ -66,7 +65,7 @@ class Streaming:
 
     @property
     def receipt(self) -> Receipt:
-        """What is known of the call now."""
+        """The call's receipt so far."""
         return self._state.receipt()
 
 
@@ -96,7 +95,7 @@ class Gateway:
     async def _pipeline(self, call: Call) -> AsyncGenerator[CallState, None]:
         """Pin → render → kill switch → screen → hold → (attempts, each spent as it ends) → settle → record.
 
-        What comes before the hold costs nothing; what comes after it is recorded and settled however the call ends.
+        Steps before the hold cost nothing; after it, the call is recorded and settled however it ends.
         """
         with self._begun(call) as state, self._rooms.running.track(state), self._ending(state):
             self._rooms.switch.check(tenant=call.identity.tenant.id)
@@ -154,10 +153,10 @@ class Gateway:
         self._count_refusal(error)
 
     def _keep(self, state: CallState) -> None:
-        """Record the call however it ended, and tell of it."""
+        """Record the call however it ended, and report it."""
         record = record_of(state)
         self._rooms.recorder.record(record)
-        self._tell(state, record)
+        self._report(state, record)
 
     async def _hold(self, state: CallState) -> Hold:
         """Hold the worst first attempt; where a cap leaves too little, that of less, as the route allows (C4)."""
@@ -173,7 +172,7 @@ class Gateway:
                     tokens=state.likely_tokens,
                 )
             except BudgetExceeded as refused:
-                capable = partial(self._rooms.recovery.able, state)
+                capable = partial(self._rooms.recovery.capable, state)
                 if state.worst_first_attempt() <= refused.room or not degrade(state, refused.room, capable):
                     raise
 
@@ -229,12 +228,12 @@ class Gateway:
         return (state.input_tokens, False) if counted is None else (counted, True)
 
     def _screen(self, state: CallState) -> None:
-        """Raises ContentRefused where the prompt's policy stops what looks like an attack."""
+        """Raise ContentRefused where the prompt's policy stops what looks like an attack."""
         if self._notice(state):
             raise ContentRefused("The text looks like an attack on the model, which this prompt's policy refuses.")
 
     def _notice(self, state: CallState) -> bool:
-        """Screen what comes in, and note what looks like an attack. Returns whether the prompt's policy stops it."""
+        """Screen the input and note what looks like an attack. Returns whether the prompt's policy stops it."""
         policy = Policy.of(state.pin)
         flags = self._rooms.guard.screen(state.call, policy)
         state.notice(flags, policy.undelivered(flags))
@@ -242,9 +241,9 @@ class Gateway:
 
     @contextmanager
     def _watched(self, state: CallState) -> Iterator[Outgoing]:
-        """Watch what is said until the end of the block, and note what was found, also where that ends the answer.
+        """Watch the answer until the end of the block, and note findings, also where they end the answer.
 
-        The record keeps what the model said; the caller gets what `Outgoing` lets out.
+        The record keeps the model's answer; the caller gets what `Outgoing` delivers.
         """
         policy, guard = Policy.of(state.pin), self._rooms.guard
         system = "\n".join(text.text for text in state.request.system)
@@ -279,7 +278,7 @@ class Gateway:
         elif isinstance(error, Stopped):
             self._rooms.metrics.kill_switch_refusals.inc()
 
-    def _tell(self, state: CallState, record: CallRecord) -> None:
+    def _report(self, state: CallState, record: CallRecord) -> None:
         """One metric, one span outcome and one log line for each call, the failed and the cancelled included (O1, O9)."""
         metrics, call, span, spending = self._rooms.metrics, state.call, state.span, state.spending
         seconds = time.perf_counter() - state.started

@@ -28,8 +28,8 @@ def render(call: Call, pin: Pin, *, canary: str = "") -> ModelRequest:
     """
     system, messages = call.system, call.messages
     if pin.prompt:
-        told = _fill(pin.prompt.system, call.variables)
-        marked = f"{told.rstrip()}\n\nInternal mark, never to be repeated: {canary}\n" if canary else told
+        system_text = _fill(pin.prompt.system, call.variables)
+        marked = f"{system_text.rstrip()}\n\nInternal mark, never to be repeated: {canary}\n" if canary else system_text
         system = (Text(marked, cache=True), *system)
         messages = (Message("user", (Text(_fill(pin.prompt.user, call.variables)),)), *messages)
     if not messages:
@@ -48,7 +48,7 @@ def render(call: Call, pin: Pin, *, canary: str = "") -> ModelRequest:
 
 
 def asked(call: Call) -> frozenset[str]:
-    """What the caller asks for that not every vendor can do. A vendor's own default asks for nothing."""
+    """Parameters of the call that not every vendor supports. A vendor's own default is none."""
     chosen = {name for name, default in NEUTRAL.items() if getattr(call.sampling, name) not in (None, default)}
     thinking = call.sampling.extra.get("thinking") or {}
     if thinking.get("type") not in (None, "disabled"):

@@ -178,7 +178,7 @@ class Jobs:
                         async for _ in driver.notifies(timeout=LISTEN_SECONDS, stop_after=1):
                             on_job()
                 finally:
-                    await connection.invalidate()  # it listens: nobody else may have it
+                    await connection.invalidate()  # it listens: it must not return to the pool
         except (SQLAlchemyError, psycopg.Error, OSError) as error:
             raise DependencyUnavailable("Postgres sends no notifications right now.", retry_after=5.0) from error
 

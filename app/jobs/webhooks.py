@@ -1,4 +1,4 @@
-"""Telling a caller's server that a job is done. What is due stands in Postgres; `app.security.webhooks` signs and posts."""
+"""Webhooks that report the end of jobs. Due ones are in Postgres; `app.security.webhooks` signs and posts them."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class Webhooks:
-    """Sends what is due, one after the other. Durable: what is due stands in Postgres."""
+    """Send due webhooks, one after the other. Durable: they are kept in Postgres."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Webhooks:
         on_outcome: Tell,
         stopped: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        """``render`` makes a job's body; ``on_outcome`` is told ``delivered``, ``failed`` or ``given_up``.
+        """``render`` makes a job's body; ``on_outcome`` gets ``delivered``, ``failed`` or ``given_up``.
 
         ``stopped`` says whether an operator has stopped a tenant, or with an empty name everything: then webhooks wait.
         """

@@ -15,9 +15,9 @@ async def carry_over(valkey: Redis, switch: KillSwitch) -> int:
     Raises RedisError, and what `KillSwitch.stop` raises.
     """
     found = await valkey.hgetall(EARLIER_KEY)
-    for field, told in found.items():
+    for field, entry in found.items():
         scope, _, name = str(field).partition(":")
-        stop = json.loads(told)
+        stop = json.loads(entry)
         await switch.stop(scope, name, by=stop["by"], reason=stop["reason"])
         await valkey.hdel(EARLIER_KEY, field)
     return len(found)

@@ -21,7 +21,7 @@ LEAST_LEVELS = 2
 
 
 class Person(Strict):
-    """Somebody who can be called. ``placeholder`` people are for the example; production refuses them (P6)."""
+    """A person who can be called. ``placeholder`` people are for the example; production refuses them (P6)."""
 
     name: str = Field(min_length=2)
     phone: str = Field(pattern=r"^\+[0-9 ()-]{7,20}$")
@@ -38,7 +38,7 @@ class Schedule(Strict):
 
 
 class Override(Strict):
-    """Somebody else takes a schedule's duty for a while. Times carry their zone; the first override that fits holds."""
+    """One person takes a schedule's duty for a time. Times carry their zone; the first override that fits holds."""
 
     schedule: str
     person: str
@@ -53,7 +53,7 @@ class Override(Strict):
 
 
 class Serving(Strict):
-    """When somebody must be reachable: on the days from ``begin`` until ``end``, past midnight if ``end`` is not later.
+    """Hours in which a person must be reachable: on the days from ``begin`` until ``end``, past midnight if ``end`` is not later.
 
     So the same time twice, as by default, is round the clock.
     """
@@ -115,7 +115,7 @@ class Rotation(Strict):
         return (handover.agency, handover.client) if agency_first else (handover.client, handover.agency)
 
     def on_call(self, at: datetime) -> "tuple[Duty, ...]":
-        """Who is called at a time, level by level. Nobody is named twice."""
+        """The people to call at a time, level by level, each once."""
         duties: list[Duty] = []
         for duty in (*(self._duty(name, at) for name in self.levels(at)), *self._last()):
             if duty and duty.person not in [d.person for d in duties]:
@@ -172,7 +172,7 @@ class Rotation(Strict):
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """Somebody's turn and its end, in the rotation's time zone; None for who is always there."""
+    """A person's turn and its end, in the rotation's time zone; None for a permanent level."""
 
     person: Person
     until: datetime | None

@@ -61,9 +61,9 @@ class KillSwitch:
         on_state: Callable[[Mapping[str, int]], None] = lambda _: None,
         on_end: Callable[[str, str], None] = lambda _scope, _name: None,
     ) -> None:
-        """``poll`` in seconds; ``file`` stops everything while it exists; ``on_state`` is told how much is stopped, by scope.
+        """``poll`` in seconds; ``file`` stops everything while it exists; ``on_state`` gets the number of stops by scope.
 
-        ``on_end`` is told scope and name when calls under way are to end. Without ``engine``, Valkey is the only memory and is
+        ``on_end`` gets scope and name when calls under way are to end. Without ``engine``, Valkey is the only memory and is
         believed as it is.
         """
         self._valkey = ValkeyStops(valkey)

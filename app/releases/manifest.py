@@ -79,7 +79,7 @@ class RoutePin(Strict):
 
 
 class Manifest(Strict):
-    """The file as written. ``code`` is the version it was made for: told, not enforced, or newer code could not roll back."""
+    """The file as written. ``code`` is the version it was made for; it is not enforced, or newer code could not roll back."""
 
     id: Name
     created: date

@@ -1,4 +1,4 @@
-"""The log of rehearsals: one JSON object a line, appended by whoever rehearsed (B5). It is kept in the repo, beside the runbook.
+"""The log of rehearsals: one JSON object a line, appended at each rehearsal (B5). It is kept in the repo, beside the runbook.
 
 ::
 

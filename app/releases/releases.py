@@ -35,7 +35,7 @@ from app.security.remembered import Remembered
 
 CHANNEL = "octant:release"
 WORKERS = "octant:release:workers"
-LISTEN_SECONDS = 0.25  # how long a worker that is told to stop may go on listening
+LISTEN_SECONDS = 0.25  # how long a stopping worker may go on listening
 CLOSE_SECONDS = 5.0
 WORKER_SECONDS = 10
 FORGOTTEN_SECONDS = 3600
@@ -202,7 +202,7 @@ class Releases:
             resolve(live[1], self._places, where=f"The live release {live[0]}")
 
     async def live(self) -> Manifest | None:
-        """The live manifest as it was activated; its pins are not looked at."""
+        """The live manifest as it was activated; its pins are not checked."""
         live = await self._live()
         return parse(live[1], f"the live release {live[0]}") if live else None
 

@@ -126,7 +126,7 @@ async def _open_recovery(
 async def _open_budget(
     stack: AsyncExitStack, settings: Settings, engine: AsyncEngine, valkey: Redis, metrics: Metrics, redactor: Redactor
 ) -> Budget:
-    """The budget room, not started; what keeps its books is, and closes with ``stack``."""
+    """Build the budget. The ledger is started and closes with ``stack``; the budget itself is not."""
     ledger = Ledger(engine, valkey, on_pending=metrics.ledger_pending.set)
     caps = UserCaps(engine, remembered=remembered(settings, "caps", settings.keys_remembered))
     await caps.start()

@@ -75,15 +75,15 @@ class EventWriter:
         return event(errors.last_event(error, "anthropic", self._request_id), name="error")
 
     def _start(self, index: int, block: dict[str, Any]) -> bytes:
-        told = self._stop()
+        before = self._stop()
         self._open, self._count = index, self._count + 1
         started = {"type": "content_block_start", "index": self._count - 1, "content_block": block}
-        return told + event(started, name="content_block_start")
+        return before + event(started, name="content_block_start")
 
     def _delta(self, index: int, block: dict[str, Any], delta: dict[str, Any]) -> bytes:
-        told = b"" if self._open == index else self._start(index, block)
+        before = b"" if self._open == index else self._start(index, block)
         data = {"type": "content_block_delta", "index": self._count - 1, "delta": delta}
-        return told + event(data, name="content_block_delta")
+        return before + event(data, name="content_block_delta")
 
     def _stop(self) -> bytes:
         if self._open is None:

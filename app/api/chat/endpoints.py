@@ -107,8 +107,8 @@ def _add_models(routes: APIRouter, gateway: Gateway) -> None:
         """One model alias."""
         if alias not in gateway.models():
             raise NotFound("No such model.")
-        told = _anthropic_model(alias) if "anthropic-version" in request.headers else _openai_model(alias)
-        return json_answer(told)
+        body = _anthropic_model(alias) if "anthropic-version" in request.headers else _openai_model(alias)
+        return json_answer(body)
 
 
 async def _streamed(gateway: Gateway, call: Call, writer: Writer) -> EventStream:
@@ -116,16 +116,16 @@ async def _streamed(gateway: Gateway, call: Call, writer: Writer) -> EventStream
     opened = AsyncExitStack()
     streaming = await opened.enter_async_context(gateway.stream(call))
     headers = receipt_headers(streaming.receipt, cost_known=False)
-    return EventStream(_events(streaming, writer), headers, opened, tell=writer.error)
+    return EventStream(_events(streaming, writer), headers, opened, frame_error=writer.error)
 
 
 async def _events(streaming: Streaming, writer: Writer) -> AsyncGenerator[bytes, None]:
     yield writer.begin(streaming.receipt.degraded)
     try:
         async for chunk in streaming.chunks:
-            told = writer.end(chunk.reply, streaming.receipt) if isinstance(chunk, Done) else writer.write(chunk)
-            if told:
-                yield told
+            framed = writer.end(chunk.reply, streaming.receipt) if isinstance(chunk, Done) else writer.write(chunk)
+            if framed:
+                yield framed
     except OctantError as error:
         error.receipt = streaming.receipt
         raise

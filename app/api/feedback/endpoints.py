@@ -1,4 +1,4 @@
-"""`POST /v1/feedback`: what somebody thought of an answer, by the request id that came with it."""
+"""`POST /v1/feedback`: a rating of an answer, by the request id that came with it."""
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -32,7 +32,7 @@ _SAYABLE = r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F]*$"  # tab and line breaks are te
 
 
 class FeedbackRequest(BaseModel):
-    """The body. ``request_id`` is the ``x-request-id`` of the answer; ``user`` whoever says so, as in the request."""
+    """The body. ``request_id`` is the ``x-request-id`` of the answer; ``user`` the person who rates, as in the request."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -71,7 +71,7 @@ def router(engine: AsyncEngine, kept: KeptTexts) -> APIRouter:
 
 
 async def _keep(engine: AsyncEngine, said: FeedbackRequest, tenant: str, kept: KeptTexts, user: str) -> None:
-    """Raises RateLimited, DependencyUnavailable. A request id that could be somebody's number is redacted: it joins nothing."""
+    """Raises RateLimited, DependencyUnavailable. A request id that could be a person's number is redacted: it joins nothing."""
     redact = partial(kept.redactor.redact, tenant=tenant)
     given = said.request_id if UUID.match(said.request_id.removeprefix("req_")) else redact(said.request_id)
     what = {

@@ -22,7 +22,7 @@ feedback = Table(
     Index("feedback_unreviewed", "at", postgresql_where=text("reviewed_at IS NULL AND rating::text = 'bad'::text")),
 )
 
-# Who named nobody may still have rated an answer to this user. What another user said of it is that user's.
+# A rating without a user may be of an answer to this user. Another user's rating is that user's.
 PERSONAL = (
     PersonalData(
         table="feedback",

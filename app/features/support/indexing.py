@@ -98,7 +98,7 @@ def _read(path: Path) -> Article:
 
 
 def _write(path: Path, articles: tuple[Article, ...]) -> None:
-    """Build beside the final place and rename, so that nobody ever opens half an index."""
+    """Build beside the final place and rename, so that no process opens half an index."""
     handle, name = tempfile.mkstemp(prefix=".building-", suffix=".sqlite", dir=path.parent)
     os.close(handle)
     beside = Path(name)

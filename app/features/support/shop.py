@@ -1,7 +1,7 @@
 """The shop's system of orders, as the tools see it: one customer's orders, and what the shop's rules let be done to them.
 
 Whose orders are seen follows from who asks: every statement carries tenant and user, so another customer's order does not
-exist. Each deed is one transaction that locks the order it decides on, and doing it twice does it once.
+exist. Each action is one transaction that locks the order it decides on, and doing it twice does it once.
 """
 
 from collections.abc import AsyncGenerator
@@ -29,7 +29,7 @@ class Refused(Exception):  # noqa: N818 - the shop's rules refuse; that is an an
 
 
 class NoSuchOrder(Refused):
-    """The customer has no such order, whether or not somebody else has."""
+    """The customer has no such order; another customer may have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Shop:
         return order
 
     async def request_refund(self, order_id: str, reason: str) -> Order:
-        """Note that a refund is wanted; the first reason stands. Raises Refused outside the shop's time."""
+        """Note that a refund is wanted; the first reason is kept. Raises Refused outside the shop's time."""
         async with transaction(self._engine) as connection:
             order = await self._find(connection, order_id, lock=True)
             _refundable(order)

@@ -87,14 +87,14 @@ def text(ask: Ask) -> str | None:
     """Say what the tools said and what the passages say, with citations. None for a request with neither."""
     if "<passage" not in ask.last_user_text and not any(name in _TOOLS for name, _, _ in ask.results):
         return None
-    told = [in_words(name, said) for name, said, _ in ask.results if name != _HAND_OVER]
+    sentences = [in_words(name, said) for name, said, _ in ask.results if name != _HAND_OVER]
     if any(name == _HAND_OVER for name, _, _ in ask.results):
-        told.append("I have handed this over to a colleague, who will get back to you.")
-        return " ".join(told)
+        sentences.append("I have handed this over to a colleague, who will get back to you.")
+        return " ".join(sentences)
     found = _best(ask)
     if found and not (ask.results and found.share < 2 * FLOOR):
-        told.append(" ".join(found.sentences) + f" [{found.article}]")
-    return " ".join(told) or _NO_EVIDENCE
+        sentences.append(" ".join(found.sentences) + f" [{found.article}]")
+    return " ".join(sentences) or _NO_EVIDENCE
 
 
 def _question(ask: Ask) -> str:

@@ -112,7 +112,7 @@ tickets = Table(
 )
 
 _ORDERS = 'order_id IN (SELECT id FROM support_orders WHERE tenant = :tenant AND "user" = ANY(:users))'
-# Orders are the shop's books: they stay, under a pseudonym. What was written about them goes.
+# Orders are the shop's accounts: they stay, under a pseudonym. Texts about them go.
 PERSONAL = (
     PersonalData(table="support_refunds", columns=("reason",), where=_ORDERS, change={"reason": "''"}),
     PersonalData(table="support_orders", columns=("user", "note"), change={"user": ":person", "note": "NULL"}),

@@ -285,12 +285,12 @@ class Reading:
 
         `message_start` reports the whole input, and of the output only what was made by then: never taken for the bill.
         """
-        told = self._usage
-        inputs = [told.input_tokens, told.cache_read_input_tokens or 0, told.cache_creation_input_tokens or 0]
+        reported = self._usage
+        inputs = [reported.input_tokens, reported.cache_read_input_tokens or 0, reported.cache_creation_input_tokens or 0]
         fresh, read, written = (0, 0, 0) if None in inputs or UNUSABLE in inputs else (n or 0 for n in inputs)
-        output = told.output_tokens
+        output = reported.output_tokens
         final = self._counted and output is not None and output != UNUSABLE
-        thought = told.output_tokens_details.thinking_tokens if told.output_tokens_details else None
+        thought = reported.output_tokens_details.thinking_tokens if reported.output_tokens_details else None
         known = output or 0 if final else 0
         return Usage(
             input=fresh,

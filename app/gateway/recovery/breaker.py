@@ -36,7 +36,7 @@ ASK_AGAIN = 0.5  # seconds until a worker that was refused the probe asks for it
 log = logging.getLogger(__name__)
 
 
-Kind = Literal["succeeded", "failed", "hasty"]
+Kind = Literal["succeeded", "failed", "impatient"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -58,7 +58,7 @@ class Window:
             self._counts.popleft()
 
     def totals(self) -> tuple[int, int, int]:
-        """Successes, failures and hasty failures as of the last `note`."""
+        """Successes, failures and impatient failures as of the last `note`."""
         return sum(c[1] for c in self._counts), sum(c[2] for c in self._counts), sum(c[3] for c in self._counts)
 
     def clear(self) -> None:
@@ -104,17 +104,17 @@ class Sharing(Protocol):
         ...
 
     def closed(self, target: Target) -> None:
-        """Tell that a circuit closed. Never waits."""
+        """Report a closed circuit. Never waits."""
         ...
 
     async def claim(self, target: Target, seconds: float) -> bool:
-        """Ask for the one probe, for ``seconds`` at most. True also where nobody can be asked."""
+        """Claim the one probe, for ``seconds`` at most. True also where the others cannot be reached."""
         ...
 
 
 @dataclass(slots=True)
 class Circuits:
-    """All circuits of this worker. ``on_trip`` is told the target and the cause's code."""
+    """All circuits of this worker. ``on_trip`` gets each target whose circuit opens."""
 
     policy: BreakerPolicy
     sharing: Sharing | None = None
@@ -180,12 +180,12 @@ class Circuits:
         """Count a silence that the caller's deadline, its leaving or another target's answer has ended.
 
         It counts only where nothing else succeeds, unless ``patient``: longer than this target's answers take. Shorter than they
-        ``usual``ly take (unknown: than `LEAST_GIVEN`) it says nothing. Else one hasty caller could open circuits for all.
+        ``usual``ly take (unknown: than `LEAST_GIVEN`) it says nothing. Else one impatient caller could open circuits for all.
         """
         if seconds < (LEAST_GIVEN if usual is None else usual):
-            self.given_up(target)
+            self.abandoned(target)
         else:
-            self.failed(target, ProviderTimeout.code, hasty=not patient, silent=True)
+            self.failed(target, ProviderTimeout.code, impatient=not patient, silent=True)
 
     def succeeded(self, target: Target) -> None:
         """Count a success; a probe's closes the circuit."""
@@ -199,14 +199,17 @@ class Circuits:
         elif not circuit.trips:  # of a call that began before the circuit opened: it says nothing about now
             circuit.window.note(now, "succeeded")
 
-    def failed(self, target: Target, code: str, *, hasty: bool = False, silent: bool = False) -> None:
-        """Count a failure; the one too many, or a probe's, opens the circuit. ``hasty``: see `silent`; ``silent``: a timeout."""
+    def failed(self, target: Target, code: str, *, impatient: bool = False, silent: bool = False) -> None:
+        """Count a failure; the last of too many, or a probe's, opens the circuit. ``silent``: a timeout.
+
+        ``impatient``: see `silent`.
+        """
         circuit, now = self._circuit(target), self.clock()
         state = circuit.state(now)
         if state == "open":
             return
         if state == "closed":
-            circuit.window.note(now, "hasty" if hasty else "failed")
+            circuit.window.note(now, "impatient" if impatient else "failed")
             circuit.silent += silent
             if not self._too_many(circuit):
                 return
@@ -233,7 +236,7 @@ class Circuits:
         circuit.trips, circuit.until, circuit.claimed_until = 0, 0.0, 0.0
         circuit.window.clear()
 
-    def given_up(self, target: Target) -> None:
+    def abandoned(self, target: Target) -> None:
         """A probe that ended without an outcome (its caller left, no money) has found out nothing: let the next call probe."""
         circuit = self.known.get(target)
         if circuit and circuit.state(self.clock()) == "half_open" and circuit.claimed_until:
@@ -242,9 +245,9 @@ class Circuits:
                 self.sharing.opened(target, circuit)
 
     def _too_many(self, circuit: Circuit) -> bool:
-        succeeded, failed, hasty = circuit.window.totals()
+        succeeded, failed, impatient = circuit.window.totals()
         if not succeeded:
-            failed = max(failed + hasty, circuit.silent)
+            failed = max(failed + impatient, circuit.silent)
         return failed >= self.policy.failures and failed >= self.policy.ratio * (succeeded + failed)
 
     def _circuit(self, target: Target) -> Circuit:

@@ -58,7 +58,7 @@ class Race(Generic[T]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Cancel what runs; where the caller leaves meanwhile, nobody takes the success either."""
+        """Cancel what runs; where the caller leaves meanwhile, the success is discarded too."""
         taken = False
         try:
             await self._end()

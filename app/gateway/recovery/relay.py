@@ -107,7 +107,7 @@ async def _kept(opened: Opened, state: CallState, circuits: Circuits) -> AsyncGe
             circuits.failed(opened.target, error.code, silent=isinstance(error, ProviderTimeout))
             raise
         except BaseException:
-            circuits.given_up(opened.target)
+            circuits.abandoned(opened.target)
             raise
 
 

@@ -2,7 +2,7 @@ r"""The regular expressions of a JSON Schema, matched by RE2: in time linear in 
 
 JSON Schema means ECMA-262's expressions, which RE2 nearly covers. Lookaheads at the beginning (``^(?!\.)(?=.*[0-9])…``), where
 generators of schemas put them, become expressions of their own that must, or must not, match. What is left, such as a
-backreference, is not checked, and the caller is told so: real clients send such schemas, and refusing them breaks the client.
+backreference, is not checked, and `octant-degraded` reports it: real clients send such schemas, and a refusal breaks them.
 """
 
 import re

@@ -240,7 +240,7 @@ async def test_an_outage_is_not_multiplied_by_retries() -> None:
     assert counted == [a.calls - 50, 100 - a.calls]
 
 
-async def test_a_hasty_caller_does_not_open_circuits_for_others() -> None:
+async def test_an_impatient_caller_does_not_open_circuits_for_others() -> None:
     """Deadlines of its own below the route's timeout: while others are answered, that they passed says nothing."""
     room = recovery(Scripted("a", "fine", *[error(ProviderTimeout)] * 6, "fine"), Scripted("b", "backup"), breaker=HASTE)
     await room.complete(call_state())
@@ -249,7 +249,7 @@ async def test_a_hasty_caller_does_not_open_circuits_for_others() -> None:
     assert room.circuits.state(A) == "closed"
 
 
-async def test_hasty_callers_alone_find_out_that_a_provider_hangs() -> None:
+async def test_impatient_callers_alone_find_out_that_a_provider_hangs() -> None:
     """With nothing but timeouts they are right; those who leave no time at all are never asked."""
     room = recovery(Scripted("a", error(ProviderTimeout)), Scripted("b", "backup"), breaker=HASTE)
     for _ in range(6):

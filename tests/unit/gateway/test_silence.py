@@ -239,7 +239,7 @@ async def test_a_probe_stream_closes_the_circuit_at_its_end_and_one_that_is_left
     assert room.circuits.state(A) == "half_open"
     await chunks.aclose()
     assert await room.circuits.admit(A, 10)
-    room.circuits.given_up(A)
+    room.circuits.abandoned(A)
     assert await answer(room, a_call("stream")) == "well again"
     assert room.circuits.state(A) == "closed"
 

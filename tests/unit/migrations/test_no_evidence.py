@@ -43,7 +43,7 @@ def write(engine: Engine, apart: int = 30, **numbers: int) -> None:
 
 def outcomes(engine: Engine) -> Counter[str]:
     with engine.connect() as connection:
-        return Counter(dict(connection.execute(text("SELECT outcome, count(*) FROM calls GROUP BY outcome")).all()))  # type: ignore[arg-type] # rows of two
+        return Counter(dict(connection.execute(text("SELECT outcome, count(*) FROM calls GROUP BY outcome")).all()))
 
 
 def test_a_row_of_the_version_before_gets_the_new_outcome(engine: Engine) -> None:
