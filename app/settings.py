@@ -117,7 +117,7 @@ class HttpSettings(BaseModel):
 
 
 class EvalsSettings(BaseModel):
-    """How much of production `python -m evals online` looks at. See `docs/evals.md`."""
+    """The share of production that `python -m evals online` scores. See `docs/evals.md`."""
 
     interval: Seconds = Field(default=60.0, description="Seconds from one round to the next.")
     late: float = Field(
@@ -230,7 +230,7 @@ class _Settings(BaseSettings):
 
     @property
     def index_dir(self) -> Path:
-        """Where retrieval indexes are built and read."""
+        """The folder of the retrieval indexes."""
         return self.state_dir / "indexes"
 
     def all_providers(self) -> dict[str, ProviderSettings]:
@@ -270,7 +270,7 @@ class _Settings(BaseSettings):
         return self.secrets_dir / self._key_setting(provider).lower() if self.secrets_dir else None
 
     def key_places(self) -> dict[str, KeyPlace]:
-        """Where each provider's key comes from: our own variable, else a secret file, else the vendor's own variable."""
+        """The source of each provider's key: our own variable, else a secret file, else the vendor's own variable."""
         places: dict[str, KeyPlace] = {}
         for name, provider in self.all_providers().items():
             value, setting, file = provider.api_key.get_secret_value(), self._key_setting(name), self.key_file(name)

@@ -58,7 +58,7 @@ RV = TypeVar("RV")
 
 
 class PostgresWatch:
-    """Whether Postgres answers. One finding holds for all: a frozen server costs one silence, and not one for each request.
+    """Whether Postgres answers. One finding serves all requests: a frozen server costs one timeout, not one each.
 
     A statement may be silent because it is long or waits for a lock. So after `SILENCE_SECONDS` one new connection asks. If that
     is not answered either, every statement under way is ended, new connections are refused, and the question is repeated.
@@ -269,7 +269,7 @@ def budget_policy(settings: Settings) -> BudgetPolicy:
 
 
 def places(settings: Settings) -> Places:
-    """Where releases look for what they pin."""
+    """The places of everything that releases pin."""
     return Places(
         directory=settings.releases_dir,
         prompts=settings.prompts_dir,

@@ -142,7 +142,7 @@ def _records() -> Generator[None, None, None]:
 
 
 async def _reader(request: Request) -> Identity:
-    """Who reads. Raises Unauthenticated or Forbidden."""
+    """The reader's identity. Raises Unauthenticated or Forbidden."""
     return await reader(request)
 
 
@@ -165,7 +165,7 @@ def _json(content: Any) -> Response:  # noqa: ANN401 - what JSON takes
 
 
 async def _written(pages: AsyncIterator[list[dict[str, Any]]], form: Format) -> IO[bytes]:
-    """The whole file, before the first byte of the answer: what goes wrong until then is still an error's status."""
+    """Write the whole file before the answer begins: an error until then still sets the status."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `_chunks`
     try:
         await (export.write_jsonl if form == "jsonl" else export.write_parquet)(pages, file)

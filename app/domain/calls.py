@@ -21,7 +21,7 @@ from app.domain.money import ZERO, MicroUSD
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """What may be asked for in a minute, and at once. None: no limit."""
+    """Limits a minute, and at once. None: no limit."""
 
     requests: int | None = None
     tokens: int | None = None
@@ -53,7 +53,7 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who asks: proven by the API key (tenant, key, scopes) and, for the user, asserted by the tenant holding that key.
+    """The caller: tenant, key and scopes proven by the API key; the user as the tenant asserts.
 
     ``limits`` are the key's own, beside its tenant's.
     """
@@ -252,7 +252,7 @@ class RateState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """How an answer came about, for its caller: the ``octant-*`` and rate limit response headers.
+    """Facts about an answer for its caller: the ``octant-*`` and rate limit headers.
 
     ``rates`` by what is limited (``requests``, ``tokens``): of the tenant's and the key's, the one with less left.
     """

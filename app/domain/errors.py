@@ -275,7 +275,7 @@ class BudgetExceeded(AskPermission):
 
     @property
     def room(self) -> int:
-        """What a smaller call could still have."""
+        """Money that is left for a smaller call."""
         return max(0, self.limit - self.spent - self.held)
 
 

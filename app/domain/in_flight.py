@@ -38,7 +38,7 @@ class InFlight:
 
     @property
     def count(self) -> int:
-        """How many tasks are under way."""
+        """The number of tasks under way."""
         return len(self._runs)
 
     @contextmanager

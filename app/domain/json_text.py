@@ -33,7 +33,7 @@ def too_deep(text: str | bytes, most: int = DEEPEST) -> bool:
 
 
 def too_much(body: bytes, most_deep: int) -> str | None:
-    """What of a request's JSON is over its limit, in words that follow "The body"; None if nothing is.
+    """Describe the limit that a request's JSON exceeds, in words that follow "The body"; None if none.
 
     Each array, object and string becomes an object of ours, at some microseconds, before anything can be said of it.
     """

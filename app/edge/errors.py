@@ -68,7 +68,7 @@ TABLE: dict[type[OctantError], Row] = {
 
 
 def dialect_of(path: str) -> Dialect:
-    """Which vendor's envelope a path speaks. Our own endpoints speak OpenAI's."""
+    """The vendor whose envelope a path uses. Our own endpoints use OpenAI's."""
     return "anthropic" if path.startswith("/v1/messages") else "openai"
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureParts:
-    """What the composition root hands to a product. Models are reached through ``gateway`` alone."""
+    """Dependencies of a product. Models are reached through ``gateway`` alone."""
 
     gateway: "Gateway"
     engine: "AsyncEngine"
@@ -137,7 +137,7 @@ class InjectionDrill(Protocol):
         ...
 
     async def actions(self, engine: "AsyncEngine", tenant: str) -> list[str]:
-        """What was done although no user confirmed it, a line each."""
+        """The actions done without a user's confirmation, a line each."""
         ...
 
 

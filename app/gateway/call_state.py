@@ -93,7 +93,7 @@ class CallState:
 
     @property
     def likely_tokens(self) -> int:
-        """What rate limits count before the answer is there: a token for four bytes of input, and all the output allowed."""
+        """Tokens for the rate limits before the answer: one for four bytes of input, and all output allowed."""
         return self.input_tokens // BYTES_PER_TOKEN + (self.request.sampling.max_output_tokens or 0)
 
     def request_for(self, target: Target, further: tuple[Message, ...] = ()) -> ModelRequest:

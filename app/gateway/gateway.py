@@ -181,7 +181,7 @@ class Gateway:
         return self._rooms.releases.aliases
 
     def pin_of(self, target: str) -> Pin:
-        """What a call to ``target`` would be pinned to now. Raises UnknownModel."""
+        """The pin of a call to ``target`` now. Raises UnknownModel."""
         return self._rooms.releases.pin(target)
 
     async def record_no_evidence(self, call: Call) -> Receipt:

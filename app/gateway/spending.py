@@ -62,7 +62,7 @@ class Spending:
 
     @property
     def fallbacks(self) -> int:
-        """How many times the call went on to another target."""
+        """The number of fallbacks."""
         return sum(1 for before, after in pairwise(self.tried) if before != after)
 
     def all_waited_ms(self) -> float:

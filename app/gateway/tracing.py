@@ -1,4 +1,4 @@
-"""What spans say of a call and its attempts: OpenTelemetry's names where it has one, ours under ``octant.`` where not.
+"""Attributes of spans for calls and attempts: OpenTelemetry's names, or ours under ``octant.``.
 
 The end user is not on a span: a tracing backend is read by more people than the records, and forgets later.
 """
@@ -14,7 +14,7 @@ from app.telemetry.spans import AttemptSpan, CallSpan
 
 
 def describe_call(span: CallSpan, record: CallRecord, request: ModelRequest, reply: Reply | None) -> None:
-    """What the record knows, short; what was said only where that is switched on."""
+    """Attributes from the record; texts only where that is switched on."""
     describe_record(span, record)
     span.content(record.tenant, lambda: _said(request, reply))
 
@@ -41,7 +41,7 @@ def describe_record(span: CallSpan, record: CallRecord) -> None:
 
 
 def describe_attempt(span: AttemptSpan, attempt: Attempt, reply: Reply | None, *, tenant: str) -> None:
-    """What was billed, which model answered, how soon."""
+    """Usage, the model that answered, and times."""
     span.usage(attempt.usage)
     span.quote(tenant, {"gen_ai.response.model": attempt.model_answered, "gen_ai.response.id": attempt.provider_request_id})
     span.note(

@@ -27,7 +27,7 @@ def reply_text(reply: Reply) -> str:
 
 
 def partial_text(text: str) -> str:
-    """What had arrived of a reply that broke off: its text, its reasoning and its tools' arguments, in their order."""
+    """The part of a broken reply that arrived: its text, its reasoning and its tools' arguments, in their order."""
     return json.dumps({"parts": [{"text": text}], "stop": None}, ensure_ascii=False)
 
 

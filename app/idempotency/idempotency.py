@@ -49,7 +49,7 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """What a key gives again. ``body`` is None where it was larger than what is kept."""
+    """The answer that a key replays. ``body`` is None where it was larger than what is kept."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -114,7 +114,7 @@ class Idempotency:
         await asyncio.gather(end(*self._storing), *(loop.stop() for loop in loops))
 
     def fingerprint(self, method: str, target: str, body: bytes) -> bytes:
-        """What tells two requests apart, without being either. ``target`` is path and query."""
+        """A hash that tells two requests apart. ``target`` is path and query."""
         digest = hmac.new(self._secret, b"idempotency", hashlib.sha256)
         for part in (method.encode(), target.encode(), body):
             digest.update(len(part).to_bytes(8, "big") + part)
@@ -157,7 +157,7 @@ class Idempotency:
             task.add_done_callback(partial(self._stored_late, size))
 
     async def release(self, claim: Reservation) -> None:
-        """Free the key: who asks again is really served. Never raises; what fails here, the end of the lease does."""
+        """Free the key: the next request with it is served. Never raises; what fails here, the end of the lease does."""
         self._held.discard(claim.token)
         self._on_outcome("released")
         await self._execute(delete(keys).where(keys.c.token == claim.token, keys.c.status.is_(None)), "release")

@@ -55,7 +55,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How a job ended: the answer that its caller would have had."""
+    """A job's end: the answer that its caller would have had."""
 
     state: str
     status: int
@@ -231,7 +231,7 @@ class Jobs:
             return (await connection.execute(update(jobs).where(abandoned).values(values))).rowcount
 
     async def waiting(self) -> tuple[int, float]:
-        """How many jobs are due and not begun, and for how many seconds the first of them."""
+        """The number of jobs due and not begun, and the seconds that the first has waited."""
         since = func.extract("epoch", func.now() - func.min(jobs.c.due_at))
         due = select(func.count(), func.coalesce(since, 0)).where(jobs.c.state == "queued", jobs.c.due_at <= func.now())
         async with self._transaction() as connection:

@@ -72,7 +72,7 @@ class Serving(Strict):
 
 
 class HandOver(Strict):
-    """Who is first when: the agency from ``start`` for ``agency_first_days``, then the client, with the agency as backup."""
+    """The order: the agency first from ``start`` for ``agency_first_days``, then the client, with the agency as backup."""
 
     start: date
     agency_first_days: int = Field(default=90, ge=1)
@@ -123,7 +123,7 @@ class Rotation(Strict):
         return tuple(duties)
 
     def problems(self, now: datetime, *, production: bool) -> list[str]:
-        """What is wrong: uncovered serving hours, too few levels, placeholders where they may not be. Empty is well."""
+        """List faults: uncovered serving hours, too few levels, placeholders where they are not allowed."""
         found = [f"{key}: a placeholder; put a real person in" for key, p in self.people.items() if production and p.placeholder]
         gap: tuple[datetime, int] | None = None
         for begin, end in pairwise(self._changes(now)):

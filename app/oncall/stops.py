@@ -1,4 +1,4 @@
-"""What operators have stopped, as two stores remember it: Valkey for speed, Postgres because Valkey can lose its data.
+"""Operators' stops, kept in two stores: Valkey for speed, Postgres because Valkey can lose its data.
 
 Every entry carries a version, and the newest wins wherever two memories meet. A release is an entry, too: otherwise the memory
 that missed it would bring the stop back. Where versions are equal, the stop wins.

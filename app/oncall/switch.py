@@ -152,7 +152,7 @@ class KillSwitch:
         return missing
 
     async def _read_both(self) -> dict[str, Entry]:
-        """What the stores say now. Raises DependencyUnavailable where neither answers."""
+        """The stops in the stores now. Raises DependencyUnavailable where neither answers."""
         await asyncio.gather(self._read_valkey(), self._read_postgres())
         if len(self._away) == (2 if self._postgres else 1):
             raise DependencyUnavailable(f"{' and '.join(sorted(self._away))} did not answer.")
@@ -169,7 +169,7 @@ class KillSwitch:
         self._on_state({scope: counts[scope] for scope in get_args(Scope)})
 
     async def _read_valkey(self, *, carry: bool = False) -> None:
-        """Take over what Valkey says. ``carry``: give it what it lacks, all of it if it lost its data."""
+        """Apply Valkey's stops. ``carry``: write to it what it lacks, all of it if it lost its data."""
         with self._reading(VALKEY):
             async with asyncio.timeout(READ_SECONDS):
                 found, complete = await self._valkey.read()
@@ -206,7 +206,7 @@ class KillSwitch:
             self._away.discard(store)
 
     def _adopt(self, found: Mapping[str, Entry]) -> None:
-        """Take over what is news. A stop that is older than a release that is known here is none."""
+        """Apply newer entries. A stop that is older than a release that is known here is none."""
         news = newer(found, than=self._entries)
         if not news:
             return

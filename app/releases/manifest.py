@@ -141,7 +141,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Where pins are looked for. ``providers`` are those that the settings configure."""
+    """The places where pins are looked up. ``providers`` are those that the settings configure."""
 
     directory: Path
     prompts: Path
@@ -225,7 +225,7 @@ def load(release_id: str, places: Places) -> Release:
 
 
 def _dangling(manifest: Manifest, routes: Mapping[str, Route], prices: PriceTable | None, places: Places) -> list[str]:
-    """What points to something that is not there."""
+    """List references to missing files and names."""
     problems = [
         f'prompts."{name}".route = {pin.route!r}: no such route. Add [routes.{pin.route}] or change it.'
         for name, pin in manifest.prompts.items()

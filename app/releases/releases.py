@@ -1,4 +1,4 @@
-"""What is live, and how that changes on every worker within five seconds, without a restart (B2).
+"""The live release, changed on every worker within five seconds, without a restart (B2).
 
 The pointer is the newest row of ``activations`` in Postgres. A change is announced over Valkey; each worker also looks every
 two seconds, so a lost announcement costs two seconds and a dead Valkey costs nothing more. A worker swaps one immutable
@@ -277,7 +277,7 @@ class Releases:
                     self._following.wake()
 
     async def _report(self) -> None:
-        """Tell operators what this worker serves, by Valkey's clock, which they share. Best effort: serving needs none of it."""
+        """Report what this worker serves, by Valkey's clock, which they share. Best effort: serving needs none of it."""
         if not self.known:
             return
         with contextlib.suppress(RedisError, OSError):

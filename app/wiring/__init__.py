@@ -59,7 +59,7 @@ from app.wiring.watching import end_calls, health_checks, open_sampled_gauges, s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What the application is made of."""
+    """The parts of the application."""
 
     features: FeatureParts
     edge: EdgeParts

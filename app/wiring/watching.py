@@ -1,4 +1,4 @@
-"""What watches the parts: health checks, gauges that are sampled or shown on a change, and the end of calls that a stop ends."""
+"""Watchers of the parts: health checks, gauges, and the end of calls that a stop ends."""
 
 import asyncio
 from collections.abc import Mapping

@@ -125,7 +125,7 @@ def _block(part: Part) -> dict[str, Any]:
 
 
 def _input(arguments: str) -> Any:  # noqa: ANN401 - any JSON
-    """Their wire has an object here. What is not JSON that can be written is handed over as it was, under a name of its own."""
+    """The arguments as the object that the wire wants; invalid JSON goes as text, under a name of its own."""
     try:
         return json_text.read(arguments or "{}")
     except ValueError:

@@ -31,7 +31,7 @@ class Writer(Protocol):
     """Writes a stream in one vendor's form."""
 
     def begin(self, degraded: Sequence[str]) -> bytes:
-        """What comes before the first chunk."""
+        """Bytes before the first chunk."""
         ...
 
     def write(self, chunk: Delta) -> bytes:
@@ -39,7 +39,7 @@ class Writer(Protocol):
         ...
 
     def end(self, reply: Reply, receipt: Receipt) -> bytes:
-        """What comes after the last chunk: why it ended, what it used and what it cost."""
+        """Bytes after the last chunk: stop reason, usage and cost."""
         ...
 
     def error(self, error: OctantError) -> bytes:

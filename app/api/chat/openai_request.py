@@ -29,14 +29,14 @@ class TextPart(Wire):
 
 
 class RefusalPart(Wire):
-    """What an assistant said when it refused."""
+    """An assistant's refusal."""
 
     type: Literal["refusal"]
     refusal: str
 
 
 class ImageUrl(Wire):
-    """Where an image is, or a data URL with it."""
+    """An image's address, or a data URL that holds it."""
 
     url: str
     detail: Literal["auto", "low", "high", "original"] | None = None
@@ -72,7 +72,7 @@ class SystemMessage(Wire):
 
 
 class UserMessage(Wire):
-    """What the user says."""
+    """A user's message."""
 
     role: Literal["user"]
     content: str | Many[UserPart]
@@ -95,7 +95,7 @@ class ToolCall(Wire):
 
 
 class AssistantMessage(Wire):
-    """What the assistant said before."""
+    """An earlier message of the assistant."""
 
     role: Literal["assistant"]
     content: str | Many[AssistantPart] | None = None
@@ -108,7 +108,7 @@ class AssistantMessage(Wire):
 
 
 class ToolMessage(Wire):
-    """What a tool answered."""
+    """A tool's result."""
 
     role: Literal["tool"]
     content: str | Many[TextPart]
@@ -157,7 +157,7 @@ class JsonSchema(Wire):
 
 
 class ResponseFormat(Wire):
-    """How the answer must look."""
+    """The required form of the answer."""
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchema | None = None

@@ -51,12 +51,12 @@ class FeedbackTaken(BaseModel):
 
 
 def router(engine: AsyncEngine, kept: KeptTexts) -> APIRouter:
-    """The endpoint. Nothing that a caller writes about an answer is kept as it came: it is redacted, and pages will show it."""
+    """Build the endpoint. Comments are redacted before they are stored, since pages show them."""
     routes = APIRouter(tags=["feedback"])
 
     @routes.post("/v1/feedback", openapi_extra=takes(FeedbackRequest), response_model=FeedbackTaken)
     async def say(request: Request, context: Context) -> Response:
-        """Rate an answer. Said again for the same request and user, it takes the place of what was said before.
+        """Rate an answer. A second rating of the same request and user replaces the first.
 
         Whether there was such a request is not looked up: its record comes seconds after its answer. What belongs to no
         request of this tenant is joined with none, and forgotten with time.

@@ -1,4 +1,4 @@
-"""How the simulator fills this product's form: by patterns, good enough to score."""
+"""The simulator's answers for this product: patterns, good enough to score."""
 
 import re
 

@@ -53,7 +53,7 @@ class Exchange:
 
     @property
     def proposals(self) -> list[tools.Proposal]:
-        """What waits for the customer, each once."""
+        """Actions that wait for the customer, each once."""
         found = [outcome.proposal for outcome in self.outcomes if outcome.proposal]
         return [proposal for at, proposal in enumerate(found) if proposal not in found[:at]]
 

@@ -1,4 +1,4 @@
-"""How the simulator answers for this product: from passages, with citations, by tools, or by handing over."""
+"""The simulator's answers for this product: from passages with citations, by tools, or by a hand-over."""
 
 import re
 from collections.abc import Mapping
@@ -64,7 +64,7 @@ class _Found:
 
 
 def calls(ask: Ask) -> list[tuple[str, Mapping[str, Any]]]:
-    """Which tools to call now, if any."""
+    """The tools to call now, if any."""
     question = _question(ask)
     done = {name for name, _, _ in ask.results}
     order = next(iter(_ORDER.findall(question)), None)

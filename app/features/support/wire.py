@@ -1,4 +1,4 @@
-"""What the endpoints take, and the ticket that a model fills in."""
+"""Bodies of the endpoints, and the ticket that a model fills in."""
 
 from typing import Annotated, Literal
 
@@ -58,7 +58,7 @@ class ActionDecision(_Body):
 
 
 class Ticket(BaseModel):
-    """What a model fills in. Strict, so that providers can constrain their decoding to it.
+    """The form that a model fills in. Strict, so that providers can constrain their decoding to it.
 
     Lengths are not part of the schema, because strict decoding does not know them; `tickets` cuts what is too long.
     """

@@ -52,7 +52,7 @@ class Provider(Protocol):
     name: str
 
     def lacks(self, request: ModelRequest) -> frozenset[str]:
-        """What the caller asked for and this vendor's API has no word for. From memory."""
+        """Parameters of the request that this vendor's API lacks. From memory."""
         ...
 
     async def count_tokens(self, request: ModelRequest) -> int | None:

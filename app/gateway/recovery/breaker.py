@@ -83,7 +83,7 @@ class Circuit:
     waiting: set[asyncio.Future[None]] = field(default_factory=set)
 
     def state(self, now: float) -> State:
-        """Where it stands."""
+        """Its state."""
         if not self.trips:
             return "closed"
         return "open" if now < self.until else "half_open"
@@ -97,7 +97,7 @@ class Circuit:
 
 
 class Sharing(Protocol):
-    """How replicas tell each other. Without one a worker is on its own."""
+    """The exchange between replicas. Without one, a worker uses its own findings."""
 
     def opened(self, target: Target, circuit: Circuit) -> None:
         """Tell that a circuit opened, or that its probe was given up. Never waits."""
@@ -123,7 +123,7 @@ class Circuits:
     known: dict[Target, Circuit] = field(default_factory=dict)
 
     def state(self, target: Target) -> State:
-        """Where a target stands now."""
+        """A target's state now."""
         circuit = self.known.get(target)
         return circuit.state(self.clock()) if circuit else "closed"
 

@@ -1,4 +1,4 @@
-"""How long a target may be silent before the next one is asked as well: learned from the target's own answers.
+"""Head starts: how long a target may be silent, learned from its own answers.
 
 Silence is not failure: nothing is cut off. The next target starts, the first to answer wins, the other is cancelled. So an
 estimate that is too short costs money and never an answer. It is twice the 95th percentile of the last answers (Dean and

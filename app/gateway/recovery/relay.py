@@ -34,7 +34,7 @@ class Opened:
 
 @dataclass(slots=True)
 class _Said:
-    """What the caller has seen so far. ``index``: the part that text goes to."""
+    """The text delivered so far. ``index``: the part that text goes to."""
 
     pieces: list[str] = field(default_factory=list)
     index: int = 0

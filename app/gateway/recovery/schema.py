@@ -100,7 +100,7 @@ class Node:
         return valid
 
     def marks(self, value: Json, run: Run) -> set[Any]:
-        """Which properties or items of a valid value were evaluated: what ``unevaluated…`` leaves alone."""
+        """The evaluated properties or items of a valid value: those that ``unevaluated…`` ignores."""
         key = (id(self), id(value))
         known = run.marked.get(key)
         if known is None:

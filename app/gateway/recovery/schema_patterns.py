@@ -93,7 +93,7 @@ def _leading_lookaheads(expression: str) -> tuple[list[str], list[str], str]:
 
 
 def _closing(expression: str, start: int) -> int:
-    """Where the group that begins at ``start`` ends."""
+    """The end of the group that begins at ``start``."""
     for at, depth in _depths(expression, start):
         if depth == 0:
             return at
