@@ -94,7 +94,7 @@ def posts(*routers: APIRouter) -> frozenset[str]:
 
 
 async def _raise_away(_: Request, error: Exception) -> Response:
-    """Postgres does not answer, and no room has said it in words of its own."""
+    """Postgres does not answer, and no room raised an error of its own."""
     raise DependencyUnavailable("Postgres does not answer right now.", retry_after=5.0) from error
 
 

@@ -54,7 +54,7 @@ class VendorSettings(BaseModel):
 
 
 class RecoverySettings(BaseModel):
-    """When providers are asked again, and when they are given a rest. See `app/gateway/recovery/policy.py`."""
+    """Retries of providers, and the rest of their circuits. See `app/gateway/recovery/policy.py`."""
 
     retry_budget_ratio: float = Field(default=0.1, ge=0, le=1, description="Retries as a share of first attempts.")
     retry_budget_burst: float = Field(default=10.0, ge=0, description="Retries that can be saved up, per provider and worker.")
@@ -162,7 +162,7 @@ class _Settings(BaseSettings):
     )
 
     keys_remembered: Seconds = Field(
-        default=900.0, description="Seconds that an API key stays good while Postgres is away, since Postgres last said so."
+        default=900.0, description="Seconds that an API key stays good while Postgres is away, since Postgres last confirmed it."
     )
     secrets_dir: Path | None = Field(default=None, description="Folder of secret files, each named as its variable.")
 
@@ -215,7 +215,7 @@ class _Settings(BaseSettings):
     )
     otlp_endpoint: str = Field(default="", description="OTLP over HTTP endpoint for traces; empty exports none.")
     otlp_sample: float = Field(default=1.0, ge=0, le=1, description="Share of traces exported; those with an error always are.")
-    otlp_content: bool = Field(default=False, description="Put what was said on spans, redacted.")
+    otlp_content: bool = Field(default=False, description="Put requests and replies on spans, redacted.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level logged.")
 
     @property

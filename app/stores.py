@@ -50,7 +50,7 @@ RELEASE_SECONDS = 24 * 3600.0  # a machine that was off for longer may have miss
 VALKEY_TIMEOUT = 1.0
 VALKEY_CONNECTIONS = 64  # a burst waits for one of these; it does not open a thousand
 
-# The kernel ends a connection whose other side is gone without a word: after 5 s idle, and 5 s of bytes without acknowledgement.
+# The kernel ends a connection whose other side vanished: after 5 s idle, and 5 s of bytes without acknowledgement.
 _KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 5000}
 _VALKEY_KEEPALIVE = {socket.TCP_KEEPIDLE: 5, socket.TCP_KEEPINTVL: 2, socket.TCP_KEEPCNT: 3, socket.TCP_USER_TIMEOUT: 5000}
 
@@ -208,7 +208,7 @@ def _as_away(context: ExceptionContext) -> OperationalError | None:
 
 
 class ValkeyPool(BlockingConnectionPool):
-    """Connections to Valkey. When one fails, those that were opened before it are not trusted any more: each is opened anew.
+    """Connections to Valkey. When one fails, older ones are no longer trusted: each is reopened.
 
     So a restart, or a firewall that forgot about us, costs one command and not one for each connection.
     """
@@ -284,5 +284,5 @@ def releases_of(settings: Settings, engine: AsyncEngine, valkey: Redis) -> Relea
 
 
 def remembered(settings: Settings, name: str, seconds: float) -> Remembered:
-    """A local file of what Postgres said last, believed for ``seconds``."""
+    """A local file of Postgres' last answer, valid for ``seconds``."""
     return Remembered(settings.state_dir / FOLDER / f"{name}.json", secret=settings.secret, seconds=seconds)

@@ -146,11 +146,11 @@ async def _reader(request: Request) -> Identity:
     return await reader(request)
 
 
-def _tenant(identity: Identity, asked: str | None) -> str | None:
+def _tenant(identity: Identity, wanted: str | None) -> str | None:
     """The tenant whose records may be seen: None means all."""
     if "admin" in identity.scopes:
-        return asked
-    if asked not in (None, identity.tenant.id):
+        return wanted
+    if wanted not in (None, identity.tenant.id):
         raise Forbidden("This API key reads the records of its own tenant only.")
     return identity.tenant.id
 

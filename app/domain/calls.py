@@ -160,7 +160,7 @@ class Reply:
 
     @property
     def tool_uses(self) -> tuple[ToolUse, ...]:
-        """The tool calls asked for, in order."""
+        """The tool calls, in order."""
         return tuple(p for p in self.parts if isinstance(p, ToolUse))
 
     @property

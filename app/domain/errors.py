@@ -33,7 +33,7 @@
     │   └── BudgetExceeded             names scope, limit, spent, held, reset
     └── Ours                       nothing the caller can do
         ├── OutputInvalid              no model gave valid output; carries the violations
-        ├── AnswerWithheld             the guard stopped what the model said
+        ├── AnswerWithheld             the guard stopped the model's answer
         ├── JobLost                    a job ended or stalled its worker again and again
         └── Internal
 
@@ -45,7 +45,7 @@
     │   ├── ProviderFailed                 500, 502, 504
     │   ├── ProviderUnreachable            refused, reset, DNS
     │   └── ProviderGarbled                not the protocol: truncated JSON, wrong content type, cut stream
-    ├── ProviderDenied                 our key or our quota: try the next target, tell the operator
+    ├── ProviderDenied                 our key or our quota: try the next target, inform the operator
     ├── ProviderOutputInvalid      paid for, well-formed on the wire, but not valid under the call's schema
     └── ProviderRejected               the request itself is at fault: becomes InvalidRequest, never retried
     Misconfigured                  start-up cannot go on; says which setting to change
@@ -295,7 +295,7 @@ class OutputInvalid(Ours):
 
 
 class AnswerWithheld(Ours):
-    """The guard stopped what the model said. The message never repeats it."""
+    """The guard stopped the model's answer. The message never repeats it."""
 
     code = "answer_withheld"
 
@@ -347,14 +347,14 @@ class ProviderTimeout(Retryable):
 
 
 class ProviderRateLimited(Retryable):
-    """HTTP 429. ``retry_after`` in seconds, if the provider said."""
+    """HTTP 429. ``retry_after`` in seconds, if the provider gave one."""
 
     code = "provider_rate_limited"
     retry_after: float | None = None
 
 
 class ProviderOverloaded(Retryable):
-    """HTTP 503 or 529. ``retry_after`` in seconds, if the provider said."""
+    """HTTP 503 or 529. ``retry_after`` in seconds, if the provider gave one."""
 
     code = "provider_overloaded"
     retry_after: float | None = None

@@ -35,7 +35,7 @@ def too_deep(text: str | bytes, most: int = DEEPEST) -> bool:
 def too_much(body: bytes, most_deep: int) -> str | None:
     """Describe the limit that a request's JSON exceeds, in words that follow "The body"; None if none.
 
-    Each array, object and string becomes an object of ours, at some microseconds, before anything can be said of it.
+    Each array, object and string becomes an object of ours, at some microseconds, before it can be checked.
     """
     if body.count(b'"') - body.count(b'\\"') > 2 * MOST_STRINGS:
         return f"holds over {MOST_STRINGS:,} strings"

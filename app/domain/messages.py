@@ -1,7 +1,7 @@
 """Messages to and from a model, independent of vendors.
 
-Adapters in `gateway/providers` translate these words to each vendor; endpoints in `api/chat` translate each vendor's
-requests into these words. Everything is immutable, so a retry or a fallback sends exactly what the first attempt sent.
+Adapters in `gateway/providers` translate these types to each vendor; endpoints in `api/chat` translate each vendor's
+requests into these types. Everything is immutable, so a retry or a fallback sends exactly what the first attempt sent.
 """
 
 from collections.abc import Mapping

@@ -30,7 +30,7 @@ from app.telemetry.spans import Tracing
 
 NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 LEFT = 499  # the client went away before an answer began
-QUIET = frozenset({"/livez", "/readyz"})  # asked every second; a trace of it says nothing
+QUIET = frozenset({"/livez", "/readyz"})  # requested every second; their traces are worthless
 Redact = Callable[[str], str]
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}\Z")
 UUID = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1(?=[0-9]*[a-f])[0-9a-f]{12}\Z")
@@ -53,7 +53,7 @@ class EdgeMiddleware:
         admin: AdminSide | None = None,
         running: InFlight | None = None,
     ) -> None:
-        """``tracing`` is asked for at the first request: it begins with the lifespan. ``max_body_bytes`` bounds what is read.
+        """``tracing`` is fetched at the first request: it begins with the lifespan. ``max_body_bytes`` bounds what is read.
 
         ``redact`` says whether an id that a caller sent is one: it leaves that as it is.
         ``running`` registers each request, so that a stop of the process can end it.
@@ -122,7 +122,7 @@ class EdgeMiddleware:
             log.exception("unhandled error")
             self._metrics.unexpected_errors.inc(cause="alarm_test" if isinstance(error, AlarmTest) else "bug")
             if exchange.status:
-                raise  # the answer has begun: only a broken connection can tell the client
+                raise  # the answer has begun: only a broken connection shows it to the client
             await exchange.fail(Internal("Something went wrong on our side. Quote the request id when you report it."))
         finally:
             body.close()
@@ -187,7 +187,7 @@ class _Exchange:
 
 
 def from_http(error: HTTPException) -> OctantError:
-    """The framework's own refusals in our words."""
+    """The framework's own refusals as our errors."""
     if error.status_code == HTTPStatus.NOT_FOUND:
         return NotFound("No such path.")
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:

@@ -37,7 +37,7 @@ def router(document: Callable[[], Json], base: str) -> APIRouter:
 
     @made.get("/")
     async def root(request: Request) -> Response:
-        """Lead a browser to the reference; tell any other client where things are."""
+        """Lead a browser to the reference; give any other client the addresses."""
         if "text/html" in request.headers.get("accept", ""):
             return RedirectResponse("/docs", 303, headers=SAFE)
         return JSONResponse({"service": "Octant", "docs": "/docs", **LINKS, "examples": examples})

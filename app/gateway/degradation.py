@@ -74,7 +74,7 @@ def _shorten(state: CallState, room: int, least: int) -> bool:
     """The most output tokens that fit, and ``least`` if none do. A call that thinks keeps its own: thinking needs the length."""
     sampling = state.request.sampling
     longest = sampling.max_output_tokens or 0
-    if longest <= least or "thinking" in state.request.asked:
+    if longest <= least or "thinking" in state.request.requested:
         return False
     low, high = least, longest
     while low < high:

@@ -16,7 +16,7 @@ from app.telemetry.spans import AttemptSpan, CallSpan
 def describe_call(span: CallSpan, record: CallRecord, request: ModelRequest, reply: Reply | None) -> None:
     """Attributes from the record; texts only where that is switched on."""
     describe_record(span, record)
-    span.content(record.tenant, lambda: _said(request, reply))
+    span.content(record.tenant, lambda: _texts(request, reply))
 
 
 def describe_record(span: CallSpan, record: CallRecord) -> None:
@@ -54,15 +54,15 @@ def describe_attempt(span: AttemptSpan, attempt: Attempt, reply: Reply | None, *
     )
 
 
-def _said(request: ModelRequest, reply: Reply | None) -> dict[str, Any]:
+def _texts(request: ModelRequest, reply: Reply | None) -> dict[str, Any]:
     """Instructions, input and output in the shapes of the conventions' JSON schemas."""
-    said: dict[str, Any] = {"gen_ai.input.messages": [_message(m) for m in request.messages]}
+    texts: dict[str, Any] = {"gen_ai.input.messages": [_message(m) for m in request.messages]}
     if request.system:
-        said["gen_ai.system_instructions"] = [_part(text) for text in request.system]
+        texts["gen_ai.system_instructions"] = [_part(text) for text in request.system]
     if reply:
         parts = [_part(part) for part in reply.parts]
-        said["gen_ai.output.messages"] = [{"role": "assistant", "parts": parts, "finish_reason": reply.stop}]
-    return said
+        texts["gen_ai.output.messages"] = [{"role": "assistant", "parts": parts, "finish_reason": reply.stop}]
+    return texts
 
 
 def _message(message: Message) -> dict[str, Any]:

@@ -16,7 +16,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 5.0, 3600.0
 SEND_EVERY = 1.0
 STOPPED_PAUSE = 5.0
 
-Tell = Callable[[str], None]
+OnOutcome = Callable[[str], None]
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Webhooks:
         master: bytes,
         allowed_hosts: frozenset[str],
         render: Callable[[Job], bytes],
-        on_outcome: Tell,
+        on_outcome: OnOutcome,
         stopped: Callable[[str], bool] = lambda _: False,
     ) -> None:
         """``render`` makes a job's body; ``on_outcome`` gets ``delivered``, ``failed`` or ``given_up``.

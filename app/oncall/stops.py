@@ -27,7 +27,7 @@ _PUT = (Path(__file__).parent / "put_stops.lua").read_text()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """The newest word on one scope and name. ``in_flight``: calls under way are ended, too."""
+    """The newest entry of one scope and name. ``in_flight``: calls under way are ended, too."""
 
     scope: str
     name: str

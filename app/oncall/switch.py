@@ -1,7 +1,7 @@
 """The kill switch: everything, one provider or one tenant, on all workers within two seconds (P5).
 
 A call is checked against memory. Every worker reads both stores (`app.oncall.stops`), Valkey twice a second and Postgres once,
-keeps the newest word on each thing, and carries to a store what that store lacks. So either store is enough to stop or to
+keeps the newest entry of each subject, and carries to a store what that store lacks. So either store is enough to stop or to
 release, a store that lost its data gets it back, and with both away the last known state holds. A worker that starts and has
 heard from neither store refuses: it cannot know. The out-of-band way is a file: while it exists everything is stopped, whatever
 the stores say; calls under way end, too, if it contains the word in-flight.
@@ -220,7 +220,7 @@ class KillSwitch:
                 self._on_end(entry.scope, entry.name)
 
     def _look_for_file(self) -> None:
-        """Note whether the file is there. A folder that cannot be read tells nothing: what was known holds."""
+        """Note whether the file is there. An unreadable folder changes nothing."""
         if self._file is None:
             return
         try:

@@ -19,7 +19,7 @@ OUTAGE = "outage"  # of a provider: `make outage`
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """One rehearsal. ``kept``: whether what is promised was kept; ``note``: its result in a few words."""
+    """One rehearsal. ``kept``: whether the promise was kept; ``note``: its result in a few words."""
 
     at: AwareDatetime
     what: str

@@ -259,7 +259,7 @@ class Releases:
         try:
             self._current = resolve(live[1], self._places, where=f"the live release {live[0]}")
         except Misconfigured as error:
-            if self._refused != live[0]:  # said once; tried again at every look
+            if self._refused != live[0]:  # logged once; tried again at every poll
                 log.warning("new release refused, serving what was live", extra={"release": live[0], "reason": str(error)})
             self._refused = live[0]
             return

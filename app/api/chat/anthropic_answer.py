@@ -21,7 +21,7 @@ STOP: dict[StopReason, str] = {
 
 
 def message(reply: Reply, *, request_id: str, alias: str, degraded: Sequence[str] = ()) -> dict[str, Any]:
-    """A whole message. ``degraded``: how the answer is less than was asked for, as the header has it."""
+    """A whole message. ``degraded``: the codes of the header."""
     return {
         **_envelope(request_id, alias),
         "content": [_block(part) for part in reply.parts],

@@ -70,7 +70,7 @@ class ImageBlock(Wire):
 
 
 class ToolUseBlock(Wire):
-    """A tool call that the assistant asked for."""
+    """A tool call of the assistant."""
 
     type: Literal["tool_use"]
     id: str

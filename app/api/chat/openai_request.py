@@ -87,7 +87,7 @@ class FunctionCall(Wire):
 
 
 class ToolCall(Wire):
-    """A call the assistant asked for."""
+    """A tool call of the assistant."""
 
     id: str
     type: Literal["function"] = "function"
@@ -286,8 +286,8 @@ def _message(message: UserMessage | AssistantMessage | ToolMessage, index: int) 
     for name in ("audio", "function_call"):
         if getattr(message, name) is not None:
             raise UnsupportedParameter(f"Unsupported parameter: '{name}' in a message.", param=f"messages[{index}].{name}")
-    said = _plain(message.content) or message.refusal or ""
-    text: Many[Part] = [Text(said)] if said else []
+    words = _plain(message.content) or message.refusal or ""
+    text: Many[Part] = [Text(words)] if words else []
     uses = [ToolUse(c.id, c.function.name, c.function.arguments) for c in message.tool_calls or ()]
     if not text and not uses:
         raise InvalidRequest("An assistant message needs content or tool_calls.", param=f"messages[{index}].content")

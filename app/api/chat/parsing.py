@@ -13,7 +13,7 @@ from app.domain.errors import InvalidRequest
 T = TypeVar("T", bound=BaseModel)
 Item = TypeVar("Item")
 Many = Annotated[list[Item], Field(fail_fast=True)]  # the first wrong one ends it: a list may have a million
-TELLING = frozenset({"ge", "gt", "le", "lt", "min_length", "max_length", "expected", "expected_tags", "pattern"})
+SHOWN = frozenset({"ge", "gt", "le", "lt", "min_length", "max_length", "expected", "expected_tags", "pattern"})
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 MOST_ERRORS = 1_000  # checked at most, to find the one to report
 FIELDS: set[str] = set()
@@ -67,7 +67,7 @@ def _describe(error: ValidationError, unknown: str) -> InvalidRequest:
 
 def _rule(found: Mapping[str, Any]) -> str:
     """The broken rule, such as ``greater_than_equal 0``: the allowed tags and literals, never the value that came."""
-    context = {k: v for k, v in found.get("ctx", {}).items() if k in TELLING}
+    context = {k: v for k, v in found.get("ctx", {}).items() if k in SHOWN}
     return " ".join([str(found["type"]), *(str(v) for v in context.values())])
 
 

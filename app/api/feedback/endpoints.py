@@ -61,22 +61,22 @@ def router(engine: AsyncEngine, kept: KeptTexts) -> APIRouter:
         Whether there was such a request is not looked up: its record comes seconds after its answer. What belongs to no
         request of this tenant is joined with none, and forgotten with time.
         """
-        said = parsed(FeedbackRequest, await body_of(request))
-        identity = context.identity_for(said.user)
-        await _keep(engine, said, identity.tenant.id, kept, identity.user)
-        parts_of(request).metrics.feedback.inc(rating=said.rating)
-        return json_answer(FeedbackTaken(request_id=said.request_id, rating=said.rating).model_dump())
+        rated = parsed(FeedbackRequest, await body_of(request))
+        identity = context.identity_for(rated.user)
+        await _keep(engine, rated, identity.tenant.id, kept, identity.user)
+        parts_of(request).metrics.feedback.inc(rating=rated.rating)
+        return json_answer(FeedbackTaken(request_id=rated.request_id, rating=rated.rating).model_dump())
 
     return routes
 
 
-async def _keep(engine: AsyncEngine, said: FeedbackRequest, tenant: str, kept: KeptTexts, user: str) -> None:
+async def _keep(engine: AsyncEngine, rated: FeedbackRequest, tenant: str, kept: KeptTexts, user: str) -> None:
     """Raises RateLimited, DependencyUnavailable. A request id that could be a person's number is redacted: it joins nothing."""
     redact = partial(kept.redactor.redact, tenant=tenant)
-    given = said.request_id if UUID.match(said.request_id.removeprefix("req_")) else redact(said.request_id)
+    given = rated.request_id if UUID.match(rated.request_id.removeprefix("req_")) else redact(rated.request_id)
     what = {
-        "rating": said.rating,
-        "comment": kept.text(said.comment, tenant=tenant),
+        "rating": rated.rating,
+        "comment": kept.text(rated.comment, tenant=tenant),
         "at": datetime.now(UTC),
         "reviewed_at": None,
     }

@@ -1,4 +1,4 @@
-"""One row for each answer and user: the last word counts. Comments and ids are redacted like records."""
+"""One row for each answer and user: the last rating counts. Comments and ids are redacted like records."""
 
 from sqlalchemy import Column, DateTime, Index, MetaData, String, Table, Text, func, text
 

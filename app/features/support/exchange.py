@@ -63,7 +63,7 @@ class Exchange:
         return next((o for o in self.outcomes if o.name == tools.HAND_OVER and o.code == "ok"), None)
 
     def call(self) -> Call:
-        """The next turn: the same question and passages, then what was said and done since."""
+        """The next turn: the same question and passages, then the turns since."""
         return Call(
             id=self.context.request_id,
             identity=self.identity,
@@ -117,7 +117,7 @@ def total(receipts: Sequence[Receipt]) -> Receipt:
 def _question(request: AnswerRequest) -> str:
     """Earlier turns, then the question. All of it comes from outside, so all of it is fenced."""
     mark = nonce()
-    turns = [fence("turn", _without_labels(said.text), nonce=mark, role=said.role) for said in request.conversation]
+    turns = [fence("turn", _without_labels(turn.text), nonce=mark, role=turn.role) for turn in request.conversation]
     return "\n".join([*turns, fence("question", _without_labels(request.question), nonce=mark)])
 
 

@@ -131,7 +131,7 @@ class Shop:
             return int(await connection.scalar(counted) or 0) <= per_minute
 
     async def hand_over(self, request_id: str, reason: str) -> str:
-        """Give a request to a person, once however often it is asked for. Returns the hand-over's id.
+        """Give a request to a person, once however often it is requested. Returns the hand-over's id.
 
         The conversation itself is not copied: it is in the call records of the same request id, redacted.
         """

@@ -120,7 +120,7 @@ class Support:
         yield await self._conclude(exchange, None, TOO_LONG)
 
     async def ticket(self, request: TicketRequest, context: CallContext) -> tuple[dict[str, Any], Receipt]:
-        """File a ticket from a customer's words. Raises OctantError, OutputInvalid where no model gave a valid one."""
+        """File a ticket from a customer's text. Raises OctantError, OutputInvalid where no model gave a valid one."""
         call = Call(
             id=context.request_id,
             identity=context.identity_for(request.user),
@@ -169,11 +169,11 @@ class Support:
         exchange.messages.clear()
 
     def _search(self, request: AnswerRequest, pin: Pin) -> tuple[Passage, ...]:
-        """Search for the question; one of few words, such as "and for boots?", with what the customer said just before."""
+        """Search for the question; one of few words, such as "and for boots?", with the customer's turn before it."""
         if NAME not in pin.indexes:
             raise DependencyUnavailable("The live release has no knowledge base.")
         retriever = Retriever(self._indexes / f"{pin.indexes[NAME]}.sqlite")
-        before = [said.text for said in request.conversation if said.role == "customer"][-1:]
+        before = [turn.text for turn in request.conversation if turn.role == "customer"][-1:]
         short = len(words(request.question)) < FEW_WORDS
         with self._tracing.retrieval(pin.indexes[NAME], MOST_PASSAGES) as span:
             found = retriever.search(" ".join([request.question, *before]) if short else request.question, MOST_PASSAGES)
@@ -315,7 +315,7 @@ def _judged(exchange: Exchange, reply: Reply) -> tuple[Reply | None, str]:
 
 
 def _holds(exchange: Exchange, reply: Reply | None, checked: Checked) -> bool:
-    """Whether a finished text rests on an article that was shown or on what a tool said."""
+    """Whether a finished text rests on an article that was shown or on a tool's result."""
     if reply is None or reply.stop == "refusal" or not checked.text:
         return False
     return bool(checked.citations) or any(outcome.is_fact for outcome in exchange.outcomes)

@@ -112,13 +112,13 @@ class Outcome:
 
     @property
     def is_fact(self) -> bool:
-        """Whether an answer may rest on it: the shop said something, be it that a thing is not there or not allowed."""
+        """Whether an answer may rest on it: a result of the shop, "not found" and "not allowed" included."""
         return self.code in ("ok", "pending", "refused", "not_found")
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One tool. One with ``would`` has side effects: it says what would be done, in words; empty where nothing would change.
+    """One tool. One with ``would`` has side effects: it describes the effect; empty where nothing would change.
 
     ``per_minute``: how often one customer's assistant may use it.
     """
@@ -141,7 +141,7 @@ def offered(allowed: Collection[str]) -> tuple[ToolSpec, ...]:
 
 
 async def call(use: ToolUse, *, allowed: Collection[str], context: Context, confirmed: bool = True) -> Outcome:
-    """Run a tool that a model asked for, if the prompt allows it and the arguments are valid.
+    """Run a model's tool call, if the prompt allows it and the arguments are valid.
 
     Not ``confirmed``, what has side effects is only proposed. Raises DependencyUnavailable where the shop is away, and nothing
     for what the model did. A name that no tool has is not repeated: the model made it up.
@@ -197,13 +197,13 @@ async def cancel_order(context: Context, arguments: OrderArguments) -> Result:
 
 
 async def would_cancel(context: Context, arguments: OrderArguments) -> str:
-    """In words."""
+    """Describe the cancellation."""
     order = await context.shop.would_cancel(arguments.order_id)
     return f"Cancel order {order.id} ({', '.join(order.items)}; {order.total})." if order else ""
 
 
 async def would_refund(context: Context, arguments: RefundArguments) -> str:
-    """In words, without the reason: a model wrote that."""
+    """Describe the refund, without the reason: a model wrote that."""
     order = await context.shop.would_refund(arguments.order_id)
     return f"Request a refund of {order.total} for order {order.id} ({', '.join(order.items)})." if order else ""
 

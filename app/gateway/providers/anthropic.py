@@ -75,7 +75,7 @@ class AnthropicProvider:
 
     def lacks(self, request: ModelRequest) -> frozenset[str]:
         """See `base.Provider`."""
-        return request.asked & anthropic_wire.LACKS
+        return request.requested & anthropic_wire.LACKS
 
     async def count_tokens(self, request: ModelRequest) -> int | None:
         """As the vendor counts them (docs.anthropic.com/en/api/messages-count-tokens)."""
@@ -168,7 +168,7 @@ def _transport_timeout(request: ModelRequest) -> httpx2.Timeout:
 
 
 def _translate(error: Exception, blame: Blame) -> ProviderError:
-    """Every failure of the SDK, or under it, in our words."""
+    """Raise every failure of the SDK, or under it, as our own error."""
     if isinstance(error, ProviderError):
         return error
     if isinstance(error, APIResponseValidationError):

@@ -1,8 +1,8 @@
-"""Our words to Anthropic's messages and back (API version 2026-10-21). Pure: no I/O, no SDK.
+"""Translate requests and replies to Anthropic's messages and back (API version 2026-10-21). Pure: no I/O, no SDK.
 
-What Anthropic has no word for is `LACKS`: seed, penalties, and since API version 2026-10-21 temperature, top_p and top_k, which
+`LACKS` lists features that Anthropic lacks: seed, penalties, and since version 2026-10-21 temperature, top_p and top_k, which
 are refused with a 400 whatever their value. A caller's call that asks for them is not sent here; a route's is, without them. An
-arbitrary JSON object as output is asked for in the system prompt.
+arbitrary JSON object as output is requested in the system prompt.
 """
 
 import json

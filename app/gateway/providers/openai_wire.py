@@ -1,4 +1,4 @@
-"""Our words to OpenAI's chat completions and back. Pure: no I/O, no SDK.
+"""Translate requests and replies to OpenAI's chat completions and back. Pure: no I/O, no SDK.
 
 Replies are read leniently (only what we use, unknown fields and values ignored), because a dozen servers speak this protocol
 with accents; what we do use must have its type, or the whole is garbled (pydantic's ValidationError, a ValueError).

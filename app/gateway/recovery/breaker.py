@@ -10,7 +10,7 @@
 Open, a call goes to the next target without asking this one. Half-open, one call is let through as a probe, one over all
 replicas; the others still go on. (Nygard, "Release It!", 2nd ed. 2018, ch. 5; Fowler, "CircuitBreaker", 2014.)
 
-Each worker judges by what it has seen itself and acts at once, from memory; `shared_circuits.SharedCircuits` tells the others.
+Each worker judges by what it has seen itself and acts at once, from memory; `shared_circuits.SharedCircuits` informs the others.
 Nothing here waits for anything but a probe's claim.
 """
 
@@ -100,7 +100,7 @@ class Sharing(Protocol):
     """The exchange between replicas. Without one, a worker uses its own findings."""
 
     def opened(self, target: Target, circuit: Circuit) -> None:
-        """Tell that a circuit opened, or that its probe was given up. Never waits."""
+        """Report an open circuit, or an abandoned probe. Never waits."""
         ...
 
     def closed(self, target: Target) -> None:
@@ -237,7 +237,7 @@ class Circuits:
         circuit.window.clear()
 
     def abandoned(self, target: Target) -> None:
-        """A probe that ended without an outcome (its caller left, no money) has found out nothing: let the next call probe."""
+        """Let the next call probe: this probe ended without an outcome (its caller left, no money)."""
         circuit = self.known.get(target)
         if circuit and circuit.state(self.clock()) == "half_open" and circuit.claimed_until:
             circuit.claimed_until = 0.0

@@ -1,6 +1,6 @@
-"""Does a reply keep to its schemas? Says where and why not, without ever quoting the value (it may hold personal data).
+"""Check replies against their schemas. Violations never quote the value: it may hold personal data.
 
-A reply has as many schemas as it has documents: its text where an output schema was asked for, and each tool call's arguments.
+A reply has as many schemas as it has documents: its text where the call has an output schema, and each tool call's arguments.
 """
 
 import json

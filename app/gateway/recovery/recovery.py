@@ -129,7 +129,7 @@ class Recovery:
             opened = await self._first_success(state, once)
         except Wait as error:
             return _as_chunks(self._last_resort(state, error))
-        chunks = relay(opened, state, self.circuits, lambda said: self._continue(state, opened.target, said))
+        chunks = relay(opened, state, self.circuits, lambda delivered: self._continue(state, opened.target, delivered))
         return _Relayed(chunks, opened)
 
     async def count_tokens(self, request: ModelRequest, route: Route, deadline: Deadline) -> int | None:
@@ -180,9 +180,9 @@ class Recovery:
                     raise ProviderGarbled("An empty stream.", provider=target.provider, model=target.model) from None
             return Opened(target, attempt, first, chunks, stack.pop_all())
 
-    async def _continue(self, state: CallState, broken: Target, said: str) -> Opened:
-        """Open a stream at another target of the route that goes on after ``said``. Raises as `open`."""
-        further = repair.continuation(said)
+    async def _continue(self, state: CallState, broken: Target, delivered: str) -> Opened:
+        """Open a stream at another target of the route that goes on after ``delivered``. Raises as `open`."""
+        further = repair.continuation(delivered)
         others = [target for target in state.targets if target != broken]
 
         async def once(target: Target) -> Opened:
@@ -285,7 +285,7 @@ class Recovery:
         self.metrics.overtaken.inc(provider=target.provider, model=target.model)
 
     def _last_resort(self, state: CallState, error: Wait) -> Reply:
-        """The feature's static answer, said to be one. Raises ``error`` where the feature has none."""
+        """The feature's static answer, marked as one. Raises ``error`` where the feature has none."""
         if state.call.last_resort is None:
             raise error
         state.give_last_resort(error)
