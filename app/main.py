@@ -99,7 +99,7 @@ async def _raise_away(_: Request, error: Exception) -> Response:
 
 
 async def _raise_ours(_: Request, error: Exception) -> Response:
-    """Turn the framework's own refusals (no such path, wrong method) into ours, for the edge to send in the right envelope."""
+    """Turn the framework's own refusals (no such path, wrong method) into our errors."""
     if isinstance(error, HTTPException):
         raise from_http(error) from None
     raise InvalidRequest("A path or query parameter is not valid.") from error

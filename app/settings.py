@@ -46,7 +46,7 @@ class ProviderSettings(BaseModel):
 
 
 class VendorSettings(BaseModel):
-    """A vendor of our own choice of wire: where it is and the key to use. Empty key: the vendor's own variable is read."""
+    """A vendor's address and key. Empty key: the vendor's own variable is read."""
 
     base_url: str
     api_key: SecretStr = SecretStr("")

@@ -200,7 +200,7 @@ def _silent() -> psycopg.OperationalError:
 
 
 def _as_away(context: ExceptionContext) -> OperationalError | None:
-    """A server that takes no writes is as good as away, and the pool's other connections lead to the same."""
+    """A read-only server counts as away, with all connections of the pool."""
     if getattr(context.original_exception, "sqlstate", None) != READ_ONLY:
         return None
     context.is_disconnect = True

@@ -1,4 +1,4 @@
-"""`POST /v1/admin/alarm-test`: an error on purpose, so that operators see their alarm go off before a real one must."""
+"""`POST /v1/admin/alarm-test`: fail on purpose, to test the alarm."""
 
 from datetime import timedelta
 from typing import Annotated

@@ -87,7 +87,7 @@ def router(engine: AsyncEngine, actions: ActionLog, redactor: Redactor) -> APIRo
 
     @made.get("/calls/export", responses={200: {"content": {media: {} for media in MEDIA.values()}}})
     async def as_file(request: Request, wanted: Annotated[Exported, Query()]) -> Response:
-        """Every matching record as one file. The log of operators' actions says who took it, before the first byte leaves."""
+        """Every matching record as one file. The operators' log records the export before the first byte leaves."""
         identity = await _reader(request)
         values = wanted.model_dump(exclude={"format"})
         pages = every_call(engine, Wanted.model_construct(**values).filter_for(identity))
@@ -124,7 +124,7 @@ def router(engine: AsyncEngine, actions: ActionLog, redactor: Redactor) -> APIRo
 
 
 def _exported(identity: Identity, wanted: Exported, redactor: Redactor) -> Action:
-    """The row of an export: the API key that took it, and the filter, in which a user is a pseudonym."""
+    """The log's row of an export: API key and filter, with the user as a pseudonym."""
     parameters = {**wanted.model_dump(exclude_defaults=True), "tenant": _tenant(identity, wanted.tenant)}
     actor = f"key:{identity.key_id} of {identity.tenant.id}"
     return Action(actor=actor, action="calls export", subject=subject_of(parameters, redactor), reason="", outcome="ok")

@@ -57,7 +57,7 @@ def _brackets(body: bytes) -> bytes:
 
 
 def _deeper(brackets: bytes, most: int) -> bool:
-    """Whether more than ``most`` are open at once. Of what is not JSON it says something, and the parser refuses that."""
+    """Whether more than ``most`` are open at once. For invalid JSON the result is arbitrary: the parser refuses that."""
     steps = memoryview(brackets.translate(_STEPS)).cast("b")
     depth = 0
     for start in range(0, len(steps), _BLOCK):

@@ -1,4 +1,4 @@
-"""The durable record of one call, as the gateway writes it and `app.audit` keeps it. Redacted before it is stored."""
+"""The durable record of one call, redacted before it is stored."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ NO_MODEL = frozenset({NO_EVIDENCE, REPLAYED, TOKENS_COUNTED})  # neither a succe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """One request that got a stored answer. ``replay_of``: the request id under which that answer was first given, if known.
+    """One request that got a stored answer. ``replay_of``: request id of the first, if known.
 
     ``feature`` and ``release`` as of the answer; ``seconds``: how long it took.
     """

@@ -1,4 +1,4 @@
-"""Calls that are done later: a job as JSON, and the queue for calls that every provider limits (G9, R3).
+"""Deferred calls: jobs as JSON, and a queue for rate-limited calls (G9, R3).
 
 A caller that sends ``octant-when-limited: queue`` would rather wait than be refused: where every provider is limiting our rate,
 its request becomes a job, and the answer is a 202 with the job.

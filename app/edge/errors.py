@@ -83,7 +83,7 @@ def body(error: OctantError, dialect: Dialect, request_id: str) -> dict[str, Any
 
 
 def last_event(error: OctantError, dialect: Dialect, request_id: str) -> dict[str, Any]:
-    """The error as the last event of a stream, with what the stream cost: its headers left before that was known."""
+    """The error as a stream's last event, with its cost: the headers left before it was known."""
     document = body(error, dialect, request_id)
     if error.receipt:
         document["error"] |= summary(error.receipt)

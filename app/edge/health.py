@@ -28,7 +28,7 @@ async def live() -> JSONResponse:
 
 @router.get("/readyz", responses={503: {"description": "Not ready; `checks` says what fails."}})
 async def ready(request: Request) -> JSONResponse:
-    """Whether calls work: money can be held, a release is live, callers can be known; 503 names what fails."""
+    """Whether calls work: budget, live release, keys; a 503 names the failed parts."""
     checks = parts_of(request).checks
     states = dict(zip(checks, await asyncio.gather(*(_state(name, request) for name in checks)), strict=True))
     status = max(states.values(), key=_WORSE.index)

@@ -93,7 +93,7 @@ def _key_of(request: Request) -> str:
 
 
 async def _user_in(request: Request) -> str:
-    """The end user that the body names: the same one as in the first request, whose body was the same."""
+    """The end user in the body, which equals the first request's body."""
     try:
         raw = await request.body()
         body = {} if json_text.too_deep(raw) else json.loads(raw)
@@ -119,7 +119,7 @@ def _replay(request: Request, context: CallContext, stored: StoredAnswer, user: 
 
 
 class _Kept(Response):
-    """An answer on its way out, stored before its last message is sent if it is ``final`` or a success.
+    """An answer that is stored before its last message is sent, if ``final`` or a success.
 
     Any other, and one that breaks on the way, frees its key.
     """
@@ -177,7 +177,7 @@ class _Kept(Response):
 
 
 class _Again(Response):
-    """A stored answer: the same bytes under a request id of their own. Raises IdempotencyKeyReused if they were not kept."""
+    """A replayed answer under a new request id. Raises IdempotencyKeyReused if its bytes were not kept."""
 
     def __init__(self, stored: StoredAnswer) -> None:
         if stored.body is None:

@@ -1,4 +1,4 @@
-"""The first and last thing a request meets: its id, the body limit, errors turned into answers, one log line, one count.
+"""The outermost layer: request id, body limit, errors as answers, log line and count.
 
 Plain ASGI: this runs for every request, and each layer of wrapping costs tens of microseconds.
 """
@@ -89,7 +89,7 @@ class EdgeMiddleware:
                 span.answered(_route(scope), exchange.status or LEFT)
 
     def _request_id(self, scope: Scope) -> str:
-        """The caller's id if it is harmless in a log and a header, else a new one. A card's number could pass for an id.
+        """The caller's id if it is safe in logs and headers, else a new one. A card number could pass for an id.
 
         One UUID in three thousand looks like a person's number by chance: with a letter at its end it is none.
         """
@@ -131,7 +131,7 @@ class EdgeMiddleware:
             logs.clear()
 
     async def _app_until_ended(self, scope: Scope, body: "_Body", exchange: "_Exchange") -> None:
-        """Run the application. A request that a stop of the process ends raises the error it was ended with."""
+        """Run the application. A request that the process's stop ends raises the error of that stop."""
         try:
             await self._app(scope, body.receive, exchange.send)
         except asyncio.CancelledError:
@@ -212,7 +212,7 @@ def _path_template(scope: Scope) -> str:
 
 
 class _Body:
-    """The request's way in: refuses a body over the limit, and once it is read, cancels the task if the client goes away.
+    """Receive a body up to the limit, then cancel the task if the client leaves.
 
     Cancelling reaches the provider's connection through whatever the handler awaits, so an answer
     without a reader costs nothing (R7). A request whose scope has OUTLIVES_CLIENT goes on: its answer is kept for a retry.

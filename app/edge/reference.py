@@ -1,4 +1,4 @@
-"""The API's reference for a browser, in development alone: `/docs`, made from our OpenAPI document, and `/`, which leads there.
+"""The API's reference in a browser, in development alone: `/docs`, and `/`, which leads there.
 
 One page and one style sheet of ours: no script, nothing from another host, and a policy that forbids both.
 """

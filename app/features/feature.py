@@ -97,7 +97,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """One injection and the way that it takes to the model. ``number`` tells it from the other attacks of a drill."""
+    """One injection and its way to the model. ``number`` distinguishes the attacks of a drill."""
 
     number: int
     vector: str

@@ -1,4 +1,4 @@
-"""The state of one call on its way through the gateway: what it asks for, how it goes, and what its caller is shown.
+"""The state of one call on its way through the gateway.
 
 Mutable, owned by the one task that serves the call. Its money is in `Spending`; `call_record` makes its record.
 """
@@ -117,7 +117,7 @@ class CallState:
         return min(self.request.timeouts.total, self.remaining())
 
     def remaining(self) -> float:
-        """Seconds left for providers: an answer, or the error that there is none, has to reach the caller within its deadline."""
+        """Seconds left for providers: the answer or error must reach the caller within its deadline."""
         deadline = self.call.deadline
         return max(0.0, deadline.remaining() - min(ANSWER_SECONDS, ANSWER_SHARE * deadline.total))
 

@@ -159,7 +159,7 @@ class Gateway:
         self._report(state, record)
 
     async def _hold(self, state: CallState) -> Hold:
-        """Hold the worst first attempt; where a cap leaves too little, that of less, as the route allows (C4)."""
+        """Hold the worst first attempt; over a cap, degrade the call as its route allows (C4)."""
         call = state.call
         while True:
             try:
@@ -209,7 +209,7 @@ class Gateway:
             state.outcome = outcome
 
     def refuse_if_stopped(self, identity: Identity) -> None:
-        """Raise Stopped where an operator has stopped this tenant's calls: for effects that need no model call of their own."""
+        """Raise Stopped where an operator has stopped this tenant's calls: for effects without a model call."""
         try:
             self._rooms.switch.check(tenant=identity.tenant.id)
         except OctantError as error:
@@ -217,7 +217,7 @@ class Gateway:
             raise
 
     async def count_tokens(self, call: Call) -> tuple[int, bool]:
-        """Count a call's input tokens: as the first vendor of its route that counts, else our upper bound; and which it is.
+        """Count a call's input tokens: by a vendor of its route (True), else by our upper bound (False).
 
         Raises what `_free` does.
         """
@@ -255,7 +255,7 @@ class Gateway:
             state.notice(flags, policy.undelivered(flags))
 
     async def _noting_the_reply(self, chunks: AsyncIterator[Chunk], state: CallState) -> AsyncIterator[Chunk]:
-        """Watch the stream for guard and record: its reader may turn a failure into an event in the stream and end well."""
+        """Watch the stream for guard and record, and note failures: the reader may turn them into events."""
         try:
             with self._watched(state) as outgoing:
                 async for chunk in chunks:

@@ -174,7 +174,7 @@ class Idempotency:
             await self._hash_row(connection, raw, owner["key"])
 
     async def _hash_row(self, connection: AsyncConnection, raw: ColumnElement[bool], hashed: str) -> None:
-        """Hash a row's key. Where workers of both versions took the same key, the hashed row answers and the raw one goes."""
+        """Hash a row's key; a raw row beside a hashed one of the same key is deleted."""
         try:
             found = await connection.execute(update(keys).where(raw).values(key=hashed))
         except IntegrityError:
@@ -183,7 +183,7 @@ class Idempotency:
             self._raw_until = time.monotonic() + ROLLOUT_SECONDS
 
     async def hash_old(self) -> int:
-        """Hash a batch of the keys that an earlier version stored as they were sent. Returns how many there were.
+        """Hash a batch of keys that an earlier version stored raw. Returns their number.
 
         Raises what SQLAlchemy raises.
         """
@@ -219,7 +219,7 @@ class Idempotency:
                 return found
 
     def _claiming(self, owner: dict[str, str], fingerprint: bytes, token: uuid.UUID) -> Insert:
-        """Take the key if it is new, its answer has expired, or its owner is gone. Returns a row only to the one who got it."""
+        """Take the key if it is new, expired or abandoned. Returns a row only to its new owner."""
         values = {"fingerprint": fingerprint, "token": token, "expires_at": func.now() + self._lease, "challenged_at": None}
         return (
             postgresql.insert(keys)

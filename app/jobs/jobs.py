@@ -144,7 +144,7 @@ class Jobs:
         return _job(row)
 
     async def start(self, *, but: Collection[str] = (), but_of: Collection[str] = ()) -> Job | None:
-        """Take the job that has been due longest; one whose worker went silent counts that attempt as lost. None: none is due.
+        """Take the job due longest, or None. If its worker went silent, that attempt counts as lost.
 
         ``but``: jobs, and ``but_of``: tenants, that are passed over.
         """
@@ -183,7 +183,7 @@ class Jobs:
             raise DependencyUnavailable("Postgres sends no notifications right now.", retry_after=5.0) from error
 
     async def renew(self, running: Sequence[Job]) -> dict[str, bool]:
-        """Keep the leases of jobs that run here. Returns those still ours, and whether each is to be cancelled."""
+        """Renew the leases of jobs that run here. Returns those still ours, and which to cancel."""
         mine = tuple_(jobs.c.id, jobs.c.attempts).in_([(job.id, job.attempts) for job in running])
         statement = (
             update(jobs)
@@ -195,7 +195,7 @@ class Jobs:
             return {row.id: row.cancel_requested for row in await connection.execute(statement)}
 
     async def finish(self, job: Job, done: Done) -> bool:
-        """Write down how an attempt ended. False if the job is another worker's by now: then nothing is written."""
+        """Store an attempt's end. False if the job is another worker's by now: then nothing is written."""
         values: dict[str, Any] = {
             "state": done.state,
             "finished_at": func.now(),
@@ -265,7 +265,7 @@ class Jobs:
         return _job(row) if row else None
 
     async def plan_webhook(self, job: Job, seconds: float | None, *, again: bool = False) -> None:
-        """Send it again after ``seconds``; None: it was delivered, or is given up, and of its address only the origin is kept.
+        """Send it again after ``seconds``; None: delivered or abandoned, so only the address's origin is kept.
 
         ``again``: this time does not count.
         """

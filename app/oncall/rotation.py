@@ -108,7 +108,7 @@ class Rotation(Strict):
         return self
 
     def levels(self, at: datetime) -> tuple[str, ...]:
-        """The schedules in the order they are called at a time: agency first, then, after the hand-over, client first."""
+        """The schedules in order of calling: agency first, after the hand-over client first."""
         handover = self.handover
         first_days_end = handover.start + timedelta(days=handover.agency_first_days)
         agency_first = at.astimezone(ZoneInfo(self.timezone)).date() < first_days_end
@@ -139,7 +139,7 @@ class Rotation(Strict):
         return found
 
     def _changes(self, now: datetime) -> list[datetime]:
-        """Every local time in the next 90 days at which coverage can change: between two of them it is the same."""
+        """Every local time in the next 90 days at which coverage can change."""
         zone, end = ZoneInfo(self.timezone), now + HORIZON
         moments = {now, end} | {moment for o in self.overrides for moment in (o.begin, o.end)}
         day = now.astimezone(zone).date() - timedelta(days=1)

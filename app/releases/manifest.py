@@ -1,4 +1,4 @@
-"""A release is one TOML file that pins everything; here it is read, checked whole, and turned into domain words (B1, B3).
+"""Read a release's TOML file, check it whole and turn it into domain types (B1, B3).
 
 A manifest is refused as a whole: every pin that does not resolve is listed, with the file, the key and what to do.
 """

@@ -90,7 +90,7 @@ class Releases:
         self._worker = f"{socket.gethostname()}:{os.getpid()}"
 
     async def start(self) -> None:
-        """Load what is live, then follow it. Raises Misconfigured if nothing is live or a pin of it does not resolve.
+        """Load the live release, then follow it. Raises Misconfigured without one, or for a broken pin.
 
         With Postgres away and no local file, the worker waits for it, and calls are refused meanwhile.
         """
@@ -158,7 +158,7 @@ class Releases:
         await self._announce(release.id)
 
     def _check_prices(self, release: Release) -> None:
-        """A rollback is not held to this: what it goes back to was live, and going back must not fail."""
+        """Refuse prices that are not in effect yet. A rollback skips this check: going back must not fail."""
         table, today = release.prices, self._today()
         if table.effective > today:
             raise Misconfigured(

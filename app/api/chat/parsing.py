@@ -1,4 +1,4 @@
-"""From a body to a request model, with errors that say which field is wrong and never quote what was in it."""
+"""Parse a body into a request model. Errors name the field and never quote its value."""
 
 import json
 import re

@@ -27,7 +27,7 @@ Caller = Annotated[Identity, Depends(authenticated)]
 
 
 class JobRequest(BaseModel):
-    """The body: the request to make, the webhook that reports its end, and how long an attempt may take."""
+    """The body: a request, its webhook and the deadline of an attempt."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 

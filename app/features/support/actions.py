@@ -32,7 +32,7 @@ MOST_OFFERED = 3  # of one answer: a customer who is offered ten buttons presses
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """One action that waits. ``token`` is in no prompt and no log; ``tainted_by`` says what the model had read."""
+    """One pending action. ``token`` is in no prompt and no log."""
 
     id: str
     tool: str
@@ -134,7 +134,7 @@ class Actions:
 
 
 def _kept(proposal: tools.Proposal, line: Callable[[str, int], str]) -> dict[str, Any]:
-    """The arguments as they are stored, shown and used: what a model wrote fits to be shown, an order's number stays."""
+    """The arguments as stored, shown and used: the model's reason redacted, order numbers unchanged."""
     reason = proposal.arguments.get("reason")
     kept = dict(proposal.arguments)
     return kept if reason is None else {**kept, "reason": line(reason, tools.LONGEST_REASON)}

@@ -67,7 +67,7 @@ def router(support: Support) -> APIRouter:
 
 
 async def _framed(first: Event, events: AsyncGenerator[Event, None]) -> AsyncGenerator[bytes, None]:
-    """Frame the events. After the first the only channel for a failure is an ``error`` event, and then ``done`` never comes."""
+    """Frame the events. A failure after the first becomes an ``error`` event, without ``done``."""
     yield event(first.data, name=first.name)
     async for later in events:
         yield event(later.data, name=later.name)

@@ -128,5 +128,5 @@ def _passages(passages: Sequence[Passage]) -> str:
 
 
 def _without_labels(text: str) -> str:
-    """A customer cannot open a passage of their own: `fence` breaks up its own label, this the others of this prompt."""
+    """Break up this prompt's labels, so that customers cannot open a passage; `fence` does its own."""
     return _LABEL.sub("< ", text)

@@ -74,7 +74,7 @@ class Retriever:
 
 
 def match_any(terms: Sequence[str]) -> str:
-    """An FTS5 query for any of ``terms``. Each is a quoted string, so no operator of the query language can be spelled."""
+    """An FTS5 query for any of ``terms``, each quoted, so that none is an operator."""
     return " OR ".join('"' + term.replace('"', '""') + '"' for term in terms)
 
 

@@ -1,4 +1,4 @@
-"""The shop's system of orders, as the tools see it: one customer's orders, and what the shop's rules let be done to them.
+"""The shop's orders for the tools: one customer's orders and the actions that rules allow.
 
 Whose orders are seen follows from who asks: every statement carries tenant and user, so another customer's order does not
 exist. Each action is one transaction that locks the order it decides on, and doing it twice does it once.
@@ -119,7 +119,7 @@ class Shop:
         return None if noted else order
 
     async def within_rate(self, tool: str, per_minute: int) -> bool:
-        """Count one use of a tool by this customer; whether it is still within what a minute allows. On every replica."""
+        """Count one use of a tool; returns whether it is within the minute's limit. Over all replicas."""
         minute = datetime.now(UTC).replace(second=0, microsecond=0)
         fresh = {"tenant": self._tenant, "user": self._user, "tool": tool, "minute": minute, "calls": 1}
         calls = case((tool_use.c.minute == minute, tool_use.c.calls + 1), else_=1)

@@ -157,7 +157,7 @@ def _best(ask: Ask) -> _Found | None:
 
 
 def _sentences(text: str, wanted: frozenset[str]) -> tuple[str, ...]:
-    """The two sentences that share most words with the question, in the order they stand; the first line is the title."""
+    """The two sentences that share most words with the question, in order, without the title."""
     body = text.split("\n", 1)[-1]
     sentences = [s.strip() for s in _SENTENCE.split(body) if len(s.split()) > 3]
     ranked = sorted(range(len(sentences)), key=lambda i: (-len(wanted & _stems(sentences[i])), i))[:2]

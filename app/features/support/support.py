@@ -53,7 +53,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event of an answer: ``status`` and ``delta`` are sent as they come, ``done`` is the answer and comes last."""
+    """One event of an answer: ``status`` and ``delta``, and at last ``done``, the answer."""
 
     name: Literal["status", "delta", "done"]
     data: Mapping[str, Any]
@@ -169,7 +169,7 @@ class Support:
         exchange.messages.clear()
 
     def _search(self, request: AnswerRequest, pin: Pin) -> tuple[Passage, ...]:
-        """Search for the question; one of few words, such as "and for boots?", with the customer's turn before it."""
+        """Search for the question; a short one, such as "and for boots?", with the turn before it."""
         if NAME not in pin.indexes:
             raise DependencyUnavailable("The live release has no knowledge base.")
         retriever = Retriever(self._indexes / f"{pin.indexes[NAME]}.sqlite")
@@ -215,7 +215,7 @@ class Support:
             exchange.receipts[-1] = streaming.receipt
 
     async def _use_tools(self, exchange: Exchange, reply: Reply) -> None:
-        """Run the tools that a reply asks for, in its order, and add both to what the next turn is shown."""
+        """Run a reply's tool calls in order; the next turn gets both."""
         context = tools.Context(self._engine, exchange.identity, exchange.context.request_id, self._kept)
         results = []
         for use in reply.tool_uses:
@@ -244,7 +244,7 @@ class Support:
         return outcome
 
     async def _conclude(self, exchange: Exchange, reply: Reply | None, otherwise: str) -> Event:
-        """The answer if something supports it, else a person: no evidence is never an answer. ``otherwise`` says why not.
+        """Build the answer if evidence supports it, else hand over with the reason ``otherwise``.
 
         Raises Stopped where a person would take over, or actions would be offered, although an operator has stopped it all.
         """
@@ -322,7 +322,7 @@ def _holds(exchange: Exchange, reply: Reply | None, checked: Checked) -> bool:
 
 
 def _may_need_tools(request: AnswerRequest) -> bool:
-    """Whether a question that no article covers may still be one for the tools: it names an order, or goes on talking."""
+    """Whether tools may answer without articles: the question names an order or continues a conversation."""
     return bool(request.conversation or tickets.orders_named(request.question))
 
 

@@ -45,7 +45,7 @@ def read(reply: Reply, text: str) -> Ticket:
 
 
 def unread(text: str) -> Ticket:
-    """The ticket of a message that no model may read, or whose summary was withheld: a person reads it."""
+    """The ticket of a refused message or withheld summary: a person reads it."""
     return Ticket(
         category="other",
         priority="normal",

@@ -154,7 +154,7 @@ class AnthropicProvider:
 
 
 async def _drain(events: AsyncStream[object]) -> None:
-    """Read to the end of the body, so that the connection can be used again. The reply is whole: nothing here can fail it."""
+    """Read to the body's end, so that the connection can be reused. Errors here cannot fail the whole reply."""
     with contextlib.suppress(*FAILURES):
         async with asyncio.timeout(DRAIN_TIMEOUT):
             while await anext(events, None) is not None:

@@ -119,7 +119,7 @@ def _blocks(part: Part) -> Iterator[dict[str, Any]]:
 
 
 def as_object(arguments: str) -> dict[str, Any]:
-    """Tool arguments as the object Anthropic wants; text that is none is shown as what it is, under a telling name."""
+    """Tool arguments as an object, for Anthropic; invalid JSON as text under a name of its own."""
     try:
         value = json_text.read(arguments or "{}")
     except ValueError:

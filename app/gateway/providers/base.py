@@ -1,4 +1,4 @@
-"""The port every model vendor sits behind: one request in our terms, one reply or one stream of chunks out.
+"""The port of every model vendor: one request in, a reply or a stream of chunks out.
 
 An adapter translates; it decides nothing. Retries, fallback, deadlines between attempts, prices and caps are elsewhere.
 """

@@ -1,4 +1,4 @@
-"""The circuit breaker of each target (a model at a provider): who fails again and again is given a rest (R5).
+"""Circuit breakers: a target (a model at a provider) that keeps failing rests (R5).
 
 ::
 
@@ -134,7 +134,7 @@ class Circuits:
         return max(0.0, min(rests)) if rests else None
 
     async def admit(self, target: Target, seconds: float) -> bool:
-        """Whether a call may ask this target now; half-open, whether it is the probe. ``seconds``: the longest it may take."""
+        """Whether a call may try this target now; half-open, whether it is the probe. ``seconds``: its longest time."""
         circuit, now = self.known.get(target), self.clock()
         if circuit is None or not circuit.trips:
             return True

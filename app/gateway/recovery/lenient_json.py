@@ -13,7 +13,7 @@ OPENERS = {"{": "}", "[": "]"}
 
 
 def document_in(text: str) -> str | None:
-    """Return the one JSON document in ``text`` as plain JSON; None where there is none, or more than one, or half of one."""
+    """Return the one whole JSON document in ``text`` as plain JSON; None otherwise."""
     start = min((at for opener in OPENERS if (at := text.find(opener)) >= 0), default=-1)
     if start < 0:
         return None

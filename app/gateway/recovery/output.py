@@ -23,7 +23,7 @@ NOT_OFFERED = "name: not a tool that was offered"
 
 @dataclass(frozen=True, slots=True)
 class OutputCheck:
-    """``reply`` is the one to go on with: as it came, or with its JSON read tolerantly (``parsed``). Valid if no violations."""
+    """``reply``: as it came, or with its JSON parsed leniently (``parsed``). Valid if there are no violations."""
 
     reply: Reply
     violations: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ def _too_large(limit: str) -> InvalidRequest:
 
 
 def judge(reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...]) -> OutputCheck:
-    """Check a reply, and read what is not JSON tolerantly where that makes it valid. Nothing is guessed (see `lenient_json`).
+    """Check a reply; parse leniently where that makes it valid, without guessing (see `lenient_json`).
 
     Raises OutputUnchecked where the check takes more steps than it may (`schema.MOST_STEPS`).
     """
@@ -88,7 +88,7 @@ def judge(reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...]
 def violations(
     reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...] = (), run: Run | None = None
 ) -> tuple[str, ...]:
-    """Return what is wrong, the first ten. A refusal is not held to a schema, nor the text beside a tool call.
+    """Return the first ten violations. Refusals and text beside tool calls need no schema.
 
     Raises OutputUnchecked as `judge`.
     """

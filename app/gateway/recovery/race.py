@@ -1,4 +1,4 @@
-"""The targets of one call under way: each has a head start on the next, and the first success is the answer (R5a).
+"""A race of targets for one call: each has a head start, the first success wins (R5a).
 
 ::
 
@@ -34,7 +34,7 @@ class Won(Generic[T]):
 
 @dataclass(slots=True)
 class Race(Generic[T]):
-    """An asynchronous context: what still runs at its end is cancelled, and waited for, so that its money is counted.
+    """An asynchronous context: at its end, running attempts are cancelled and awaited, so that their money is counted.
 
     ``discard`` closes a success that came too late. ``on_overtaken`` gets each target that was silent when another one won.
     """

@@ -216,7 +216,7 @@ class Recovery:
         targets: Sequence[Target],
         resting: list[Target],
     ) -> Won[T] | None:
-        """Start one target after the other until one succeeds; None if none does. ``resting`` grows by those passed over."""
+        """Start one target after the other until one succeeds; None if none does. Skipped ones go to ``resting``."""
         for number, target in enumerate(targets):
             if self.stopped(target.provider):
                 continue

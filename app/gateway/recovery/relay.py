@@ -116,7 +116,7 @@ async def _kept(opened: Opened, state: CallState, circuits: Circuits) -> AsyncGe
 async def _continued(
     opened: Opened, delivered: _Delivered, before: Usage, state: CallState, circuits: Circuits
 ) -> AsyncGenerator[Chunk, None]:
-    """The second model's text as more of the first's; the whole at the end is both, and so is its usage."""
+    """Pass the second model's text on as the first's; the final reply and usage are of both."""
     try:
         async with aclosing(_kept(opened, state, circuits)) as chunks:
             async for chunk in chunks:
@@ -135,7 +135,7 @@ async def _continued(
 
 
 def _check(reply: Reply, state: CallState, target: Target) -> None:
-    """A stream's output cannot be mended, it is out: it is valid as it came, or the stream ends in an error."""
+    """Check a stream's output: it is delivered already, so if invalid the stream ends in an error."""
     found = violations(reply, state.request.output, state.request.tools)
     if found:
         state.metrics.repairs.inc(step="gave_up")

@@ -39,5 +39,5 @@ CONTINUE = "Your answer was cut off. Go on exactly where it stops. Repeat nothin
 
 
 def continuation(delivered: str) -> tuple[Message, ...]:
-    """The two turns that follow the request when another model continues a stream: the delivered text and a request to go on."""
+    """The two turns by which another model continues a stream."""
     return Message("assistant", (Text(delivered),)), Message("user", (Text(CONTINUE),))

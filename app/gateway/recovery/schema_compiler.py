@@ -117,7 +117,7 @@ class Compiler:
 
 
 class Cache:
-    """The schemas used last, so that a schema sent with each request is made ready once. Bounded by size, not by number."""
+    """A cache of compiled schemas, bounded by size, not by number."""
 
     def __init__(self, schemas: int = CACHED_SCHEMAS, letters: int = CACHED_LETTERS) -> None:
         """``schemas``, ``letters``: the most that all entries hold together."""

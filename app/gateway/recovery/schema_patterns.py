@@ -1,4 +1,4 @@
-r"""The regular expressions of a JSON Schema, matched by RE2: in time linear in the text, whatever the expression says.
+r"""Regular expressions of JSON Schemas, matched by RE2 in time linear in the text.
 
 JSON Schema means ECMA-262's expressions, which RE2 nearly covers. Lookaheads at the beginning (``^(?!\.)(?=.*[0-9])…``), where
 generators of schemas put them, become expressions of their own that must, or must not, match. What is left, such as a
