@@ -1,4 +1,4 @@
-"""One call through the gateway: who asks, what for, what came back, what it used."""
+"""One call through the gateway: identity, request, reply, usage."""
 
 import time
 from collections.abc import Callable, Mapping

@@ -18,8 +18,8 @@ from app.edge.proxies import Proxies
 
 MOST_ADDRESSES = 10_000
 WINDOW = 60.0
-# Unknown keys that are looked up at a time, of those who must wait and of all others: so many of a worker's ten connections may
-# guessing take.
+# Unknown keys that are looked up at a time, from waiting addresses and from all others: guessing takes no more of a worker's ten
+# connections.
 MOST_OF_THE_WAITING, MOST_OF_OTHERS = 2, 4
 
 

@@ -1,7 +1,7 @@
 """The client that a request comes from, behind proxies (S8, ADR 0021).
 
 Each proxy appends the address that it saw to ``X-Forwarded-For``, so the list is read from its end, for as long as the settings
-trust who appended. Entries before that are the client's own claim and are not read.
+trust the proxy that appended. Entries before that are the client's own claim and are not read.
 """
 
 import ipaddress

@@ -136,8 +136,8 @@ def _type(schema: Json, document: Json, depth: int = 0) -> str:
     if options := schema.get("enum") or ([schema["const"]] if "const" in schema else []):
         return " | ".join(f'"{option}"' for option in options)
     if choices := schema.get("anyOf") or schema.get("oneOf"):
-        kinds = dict.fromkeys(_type(choice, document, depth) for choice in choices if choice.get("type") != "null")
-        return " | ".join(kinds)
+        types = dict.fromkeys(_type(choice, document, depth) for choice in choices if choice.get("type") != "null")
+        return " | ".join(types)
     kind = schema.get("type", "any")
     if kind == "array":
         return f"list of {_type(schema.get('items', {}), document, depth)}{_bounds(schema, 'Items', '')}"

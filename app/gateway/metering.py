@@ -24,7 +24,7 @@ class Bound:
     output: int
 
     def at(self, seconds: float, received: int) -> "Bound":
-        """The bound of a stream ``seconds`` after it was asked for, of which ``received`` bytes have arrived."""
+        """The bound of a stream ``seconds`` after it was requested, of which ``received`` bytes have arrived."""
         made = math.ceil((seconds + NOTICED) * FASTEST)
         return replace(self, output=min(self.output, max(made, received)))
 

@@ -1,7 +1,7 @@
 """A job's life: queued → running → succeeded, failed or cancelled. Every step is one statement, on Postgres' own clock.
 
 `start` takes the job that has been due longest and leases it, `renew` keeps the lease, and the number of the attempt fences what
-a worker that was thought dead may still write. `listen` says when a job was submitted; who misses it finds the job by `start`.
+a worker that was thought dead may still write. `listen` reports new jobs; a worker that misses one finds it by `start`.
 """
 
 import uuid

@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 
 from app.oncall.switch import KillSwitch
 
-EARLIER_KEY = "octant:kill"  # a hash: `all`, `provider:NAME` or `tenant:NAME` to who stopped it and why
+EARLIER_KEY = "octant:kill"  # a hash: `all`, `provider:NAME` or `tenant:NAME` to operator and reason
 
 
 async def carry_over(valkey: Redis, switch: KillSwitch) -> int:

@@ -112,7 +112,7 @@ class Releases:
     async def aclose(self) -> None:
         """Stop following.
 
-        What is under way ends first: redis-py 8.1 can lose a cancellation in `get_message`, or leave a connection open behind it
+        Work under way ends first: redis-py 8.1 can lose a cancellation in `get_message`, or leave a connection open behind it
         (tests/contract/test_releases_postgres.py stops workers at many moments).
         """
         await asyncio.gather(*(loop.stop(grace=CLOSE_SECONDS) for loop in (self._following, self._subscription)))

@@ -1,8 +1,8 @@
-"""OpenAI's chat completion request: what of it we honour, what we may leave out, what we refuse.
+"""OpenAI's chat completion request: fields honoured, left out and refused.
 
-Every field of the API is known by name (platform.openai.com/docs/api-reference/chat/create). What would change the meaning
-of the answer if it were dropped is refused as `UnsupportedParameter`; what only concerns the vendor's own service is
-accepted and left out.
+Every field of the API is known by name (platform.openai.com/docs/api-reference/chat/create). An unsupported field that
+would change the answer is refused as `UnsupportedParameter`; one that only concerns the vendor's own service is accepted and left
+out.
 """
 
 from typing import Annotated, Any, Literal

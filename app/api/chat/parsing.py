@@ -17,7 +17,7 @@ SHOWN = frozenset({"ge", "gt", "le", "lt", "min_length", "max_length", "expected
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 MOST_ERRORS = 1_000  # checked at most, to find the one to report
 FIELDS: set[str] = set()
-# What pydantic puts behind an index: the discriminator's value, which is not a field.
+# Discriminators that pydantic puts behind an index; they are not fields.
 TAGS = frozenset(
     """
     system developer user assistant tool text image_url input_audio file refusal image tool_use tool_result thinking

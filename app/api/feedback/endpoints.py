@@ -58,8 +58,8 @@ def router(engine: AsyncEngine, kept: KeptTexts) -> APIRouter:
     async def say(request: Request, context: Context) -> Response:
         """Rate an answer. A second rating of the same request and user replaces the first.
 
-        Whether there was such a request is not looked up: its record comes seconds after its answer. What belongs to no
-        request of this tenant is joined with none, and forgotten with time.
+        Whether there was such a request is not looked up: its record comes seconds after its answer. A rating
+        without a request of this tenant is joined with none, and expires.
         """
         rated = parsed(FeedbackRequest, await body_of(request))
         identity = context.identity_for(rated.user)

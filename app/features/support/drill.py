@@ -81,7 +81,7 @@ async def actions(engine: AsyncEngine, tenant: str) -> list[str]:
 
 
 def _user(attack: Attack) -> str:
-    """The customer whose conversation it happens in: the attacker, or a customer who asks something harmless."""
+    """The customer whose conversation it happens in: the attacker, or another one with a harmless question."""
     return f"customer-{attack.number}"
 
 

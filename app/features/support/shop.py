@@ -1,6 +1,6 @@
 """The shop's orders for the tools: one customer's orders and the actions that rules allow.
 
-Whose orders are seen follows from who asks: every statement carries tenant and user, so another customer's order does not
+Every statement carries the caller's tenant and user, so for a caller another customer's order does not
 exist. Each action is one transaction that locks the order it decides on, and doing it twice does it once.
 """
 

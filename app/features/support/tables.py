@@ -127,6 +127,6 @@ PERSONAL = (
 )
 NOT_PERSONAL = {
     "support_order_items.product": "the shop's name for what it sells",
-    "support_actions.tainted_by": "words for what kinds of text a model had read",
+    "support_actions.tainted_by": "names of the untrusted texts a model had read",
     "support_actions.token_hash": "a keyed hash",
 }

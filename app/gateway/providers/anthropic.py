@@ -39,7 +39,7 @@ REQUEST_ID = "request-id"
 DRAIN_TIMEOUT = 0.1
 
 # An error event in a stream comes after a 200: only its type says what it is.
-KINDS_OF_EVENT: dict[str | None, type[ProviderError]] = {
+ERROR_EVENTS: dict[str | None, type[ProviderError]] = {
     "overloaded_error": ProviderOverloaded,
     "rate_limit_error": ProviderRateLimited,
     "invalid_request_error": ProviderRejected,
@@ -176,7 +176,7 @@ def _translate(error: Exception, blame: Blame) -> ProviderError:
     if isinstance(error, APIStatusError):
         words = machine_words(error.type, error.error_code)
         if error.status_code < 300:
-            kind = KINDS_OF_EVENT.get(error.type, ProviderFailed)
+            kind = ERROR_EVENTS.get(error.type, ProviderFailed)
             return blame.error(kind, f"Error event in the stream {words}".strip(), request_id=error.request_id)
         kind = ProviderDenied if error.type == "billing_error" else kind_of_status(error.status_code)
         failure = blame.error(kind, f"HTTP {error.status_code} {words}".strip(), request_id=error.request_id)

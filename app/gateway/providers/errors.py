@@ -123,7 +123,7 @@ _TRANSPORT: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], t
     ((ValueError, RecursionError), ProviderGarbled, "Not JSON, or not the protocol's."),
 )
 
-# What may come out of an SDK beside its own errors; anything else is a defect of ours and stays visible as such.
+# Foreign errors that an SDK may raise beside its own; anything else is a defect of ours and stays visible as such.
 FOREIGN: tuple[type[Exception], ...] = (
     ProviderError,
     aiohttp.ClientError,

@@ -36,8 +36,8 @@ ASK_AGAIN = 0.5  # seconds until a worker that was refused the probe asks for it
 log = logging.getLogger(__name__)
 
 
-Kind = Literal["succeeded", "failed", "impatient"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+Outcome = Literal["succeeded", "failed", "impatient"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
 class Window:
@@ -46,14 +46,14 @@ class Window:
     def __init__(self, seconds: float) -> None:
         """``seconds`` are looked back on."""
         self._seconds = seconds
-        self._counts: deque[list[int]] = deque()  # [second, one count for each kind], oldest first
+        self._counts: deque[list[int]] = deque()  # [second, one count for each outcome], oldest first
 
-    def note(self, now: float, kind: Kind) -> None:
+    def note(self, now: float, outcome: Outcome) -> None:
         """Count one outcome at ``now`` (monotonic seconds)."""
         second = int(now)
         if not self._counts or self._counts[-1][0] != second:
             self._counts.append([second, 0, 0, 0])
-        self._counts[-1][1 + KINDS.index(kind)] += 1
+        self._counts[-1][1 + OUTCOMES.index(outcome)] += 1
         while self._counts[0][0] < now - self._seconds:
             self._counts.popleft()
 
@@ -159,7 +159,7 @@ class Circuits:
 
     @contextmanager
     def watch(self, target: Target, *, given: float, wanted: float, usual: float | None = None) -> Generator[None, None, None]:
-        """Count a provider's failure within. What is not the provider's counts for nothing; successes are counted elsewhere.
+        """Count a provider's failure within. Other failures count for nothing; successes are counted elsewhere.
 
         A request that it refused counts as success: the provider works. ``given`` and ``wanted``: the seconds that the caller's
         deadline leaves the provider, and those that the route allows it. If less is given, a timeout says little: see `silent`.

@@ -1,6 +1,6 @@
-"""From a schema's text to a `Schema`: references found, sizes limited, the last ones kept.
+"""Compile a schema's text into a `Schema`: resolve references, limit sizes, cache the result.
 
-What is refused here is refused before any money is held.
+A refusal here comes before any money is held.
 """
 
 import json

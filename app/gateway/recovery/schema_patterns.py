@@ -1,7 +1,7 @@
 r"""Regular expressions of JSON Schemas, matched by RE2 in time linear in the text.
 
 JSON Schema means ECMA-262's expressions, which RE2 nearly covers. Lookaheads at the beginning (``^(?!\.)(?=.*[0-9])…``), where
-generators of schemas put them, become expressions of their own that must, or must not, match. What is left, such as a
+generators of schemas put them, become expressions of their own that must, or must not, match. The rest, such as a
 backreference, is not checked, and `octant-degraded` reports it: real clients send such schemas, and a refusal breaks them.
 """
 

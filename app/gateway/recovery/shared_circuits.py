@@ -66,7 +66,7 @@ class SharedCircuits:
         self._sharing.start()
 
     async def aclose(self) -> None:
-        """Stop. What is under way ends first."""
+        """Stop, after a round under way has ended."""
         if self._sharing:
             await self._sharing.stop(grace=2 * READ_SECONDS)
 
