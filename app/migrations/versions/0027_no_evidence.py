@@ -1,11 +1,9 @@
 """A call without evidence has the outcome `no_evidence`; it was called `not_asked`.
 
-The version before goes on while this one starts: a trigger renames what it writes, and what comes back from a spill file of its.
-Until it is gone it counts the renamed rows as failures when it searches. Rows are updated `BATCH` at a time, each batch in a
-transaction of its own; a migration that was interrupted goes on where it stopped. A later version drops the trigger.
+The version before keeps running while this one starts: a trigger renames the outcome in rows that it writes, and in rows from its
+spill files. Until it stops, its searches count renamed rows as failures. Rows are updated `BATCH` at a time, each batch in a
+transaction of its own; an interrupted migration continues where it stopped. A later version drops the trigger.
 """
-
-from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,26 +14,25 @@ branch_labels = None
 depends_on = None
 
 BEFORE, NOW = "not_asked", "no_evidence"
-BATCH = 1000
+BATCH = 5000
 
-# `<> 'ok'` lets the partial index over failures find them, in their order.
-RENAME = sa.text("""
-    WITH found AS (
-        SELECT id, at FROM calls WHERE outcome::text <> 'ok' AND outcome = :before AND at >= :since ORDER BY at LIMIT :batch
-    ), renamed AS (
-        UPDATE calls SET outcome = :now FROM found WHERE calls.id = found.id AND calls.at = found.at
-    )
-    SELECT max(at) FROM found
-""")
+PARTITIONS = sa.text("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'calls'::regclass ORDER BY 1")
+# `<> 'ok'` lets the partial index over failures find the rows; by `ctid` they are updated without a search.
+RENAME = """
+    UPDATE {partition} SET outcome = :now WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM {partition} WHERE outcome::text <> 'ok' AND outcome = :before LIMIT {batch}
+    ))
+"""
 
 
 def _rename(before: str, now: str) -> None:
-    """Rename in batches, each committed by itself."""
+    """Rename in batches, day by day, each batch committed by itself."""
     with op.get_context().autocommit_block():
         connection = op.get_bind()
-        at = datetime.fromtimestamp(0, UTC)
-        while at is not None:
-            at = connection.execute(RENAME, {"before": before, "now": now, "since": at, "batch": BATCH}).scalar_one()
+        for partition in connection.execute(PARTITIONS).scalars().all():
+            statement = sa.text(RENAME.format(partition=partition, batch=BATCH))
+            while connection.execute(statement, {"before": before, "now": now}).rowcount:
+                pass
 
 
 def upgrade() -> None:

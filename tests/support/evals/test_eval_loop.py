@@ -19,7 +19,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 from client import post
-from conftest import ROOT
+from conftest import LIVE_RELEASE, ROOT
 from prometheus_client import generate_latest
 from records import Drops, a_record
 from sqlalchemy import Engine, create_engine, text
@@ -122,7 +122,7 @@ async def test_answers_are_scored_once_each_and_what_stands_out_becomes_a_candid
     assert uncovered == {"outcome": "no_evidence", "cost": 0, "degraded": []}
     assert not loop.rows("SELECT 1 FROM ledger WHERE lease IN (SELECT id FROM calls WHERE outcome = 'no_evidence')")
     assert [scores[ids[name]]["findings"] for name in answered] == [[]] * 5
-    assert (told.scored["support.answer", "2026-11-22"], told.scored["support.ticket", "2026-11-22"]) == (4, 1)
+    assert (told.scored["support.answer", LIVE_RELEASE], told.scored["support.ticket", LIVE_RELEASE]) == (4, 1)
     found = {row["request_id"]: row for row in loop.rows("SELECT * FROM eval_candidates")}
     reasons = {name: found[ids[name]]["reasons"] for name in ids if ids[name] in found}
     handed_over = {"person": ["hand_over"], "uncovered": ["hand_over"]}
@@ -132,7 +132,7 @@ async def test_answers_are_scored_once_each_and_what_stands_out_becomes_a_candid
     assert found[ids["attack"]]["asked"]["conversation"] == [{"role": "customer", "text": ATTACK}]
     assert [r["rating"] for r in loop.rows("SELECT * FROM feedback WHERE request_id = :id", id=ids["article"])] == ["bad"]
     figures = loop.figures()
-    assert figures['octant_eval_scored_total{feature="support.answer",release="2026-11-22"}'] == 4
+    assert figures[f'octant_eval_scored_total{{feature="support.answer",release="{LIVE_RELEASE}"}}'] == 4
     assert figures['octant_eval_candidates_total{reason="hand_over"}'] == 2
     again = loop.worker.round(forced=True)
     assert again is not None
@@ -183,7 +183,7 @@ async def test_a_worse_product_lowers_the_score_trips_the_test_for_drift_and_a_c
     await planted(loop, tmp_path, article, good=5, bad=40)
     after = loop.worker.round(forced=True)
     assert after is not None
-    assert (after.scored["support.answer", "2026-11-22"], after.passed["support.answer", "2026-11-22"]) == (45, 5)
+    assert (after.scored["support.answer", LIVE_RELEASE], after.passed["support.answer", LIVE_RELEASE]) == (45, 5)
     with looping(service_stores["OCTANT_DATABASE_URL"]) as restarted:
         restarted.worker.round(forced=True)
         assert restarted.figures()['octant_eval_drift{feature="support.answer"}'] == 1, "it lies in Postgres, not in a worker"

@@ -35,7 +35,7 @@ def engine(database_url: str) -> Iterator[Engine]:
         engine.dispose()
 
 
-def write(engine: Engine, apart: int = 30, **numbers: int) -> None:
+def write(engine: Engine, apart: int = 9, **numbers: int) -> None:
     with engine.begin() as connection:
         for outcome, number in numbers.items():
             connection.execute(text(ROWS), {"outcome": outcome, "number": number, "apart": apart})
@@ -55,15 +55,15 @@ def test_a_row_of_the_version_before_gets_the_new_outcome(engine: Engine) -> Non
     assert outcomes(engine) == {"ok": 2, "no_evidence": 12, "provider_timeout": 1}
 
 
-@pytest.mark.parametrize("apart", [30, 0], ids=["over two days", "all at one time"])
+@pytest.mark.parametrize("apart", [9, 0], ids=["over two days", "all at one time"])
 def test_all_rows_are_renamed_in_batches_and_back(engine: Engine, apart: int) -> None:
     url = engine.url.render_as_string(hide_password=False)
     migrations.downgrade(url, BEFORE)
-    write(engine, apart, ok=20, not_asked=2500, provider_timeout=10)
+    write(engine, apart, ok=20, not_asked=12_000, provider_timeout=10)
     migrations.upgrade(url)
-    assert outcomes(engine) == {"ok": 20, "no_evidence": 2500, "provider_timeout": 10}
+    assert outcomes(engine) == {"ok": 20, "no_evidence": 12_000, "provider_timeout": 10}
     migrations.downgrade(url, BEFORE)
-    assert outcomes(engine) == {"ok": 20, "not_asked": 2500, "provider_timeout": 10}
+    assert outcomes(engine) == {"ok": 20, "not_asked": 12_000, "provider_timeout": 10}
 
 
 def test_an_interrupted_migration_runs_again(engine: Engine) -> None:
