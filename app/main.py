@@ -53,7 +53,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
             yield
 
     development = settings.environment == "development"
-    # The schema tells nothing that is secret, and nobody needs it from a service that is in use (ADR 0021).
+    # The schema holds no secret, but production needs no public one (ADR 0021).
     openapi_url = "/openapi.json" if development else None
     app = FastAPI(
         title="Octant",
@@ -94,12 +94,12 @@ def posts(*routers: APIRouter) -> frozenset[str]:
 
 
 async def _raise_away(_: Request, error: Exception) -> Response:
-    """Postgres does not answer, and no room has said it in words of its own."""
+    """Postgres does not answer, and no room raised an error of its own."""
     raise DependencyUnavailable("Postgres does not answer right now.", retry_after=5.0) from error
 
 
 async def _raise_ours(_: Request, error: Exception) -> Response:
-    """Turn the framework's own refusals (no such path, wrong method) into ours, for the edge to tell in the right envelope."""
+    """Turn the framework's own refusals (no such path, wrong method) into our errors."""
     if isinstance(error, HTTPException):
         raise from_http(error) from None
     raise InvalidRequest("A path or query parameter is not valid.") from error

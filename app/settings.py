@@ -46,7 +46,7 @@ class ProviderSettings(BaseModel):
 
 
 class VendorSettings(BaseModel):
-    """A vendor of our own choice of wire: where it is and the key to use. Empty key: the vendor's own variable is read."""
+    """A vendor's address and key. Empty key: the vendor's own variable is read."""
 
     base_url: str
     api_key: SecretStr = SecretStr("")
@@ -54,7 +54,7 @@ class VendorSettings(BaseModel):
 
 
 class RecoverySettings(BaseModel):
-    """When providers are asked again, and when they are given a rest. See `app/gateway/recovery/policy.py`."""
+    """Retries of providers, and the rest of their circuits. See `app/gateway/recovery/policy.py`."""
 
     retry_budget_ratio: float = Field(default=0.1, ge=0, le=1, description="Retries as a share of first attempts.")
     retry_budget_burst: float = Field(default=10.0, ge=0, description="Retries that can be saved up, per provider and worker.")
@@ -66,17 +66,17 @@ class RecoverySettings(BaseModel):
 
 
 class BudgetSettings(BaseModel):
-    """The cap over everything, what happens while Valkey is away, and who is told before caps are used up."""
+    """The cap over everything, the allowance while Valkey is away, and alerts before caps are used up."""
 
     global_daily_cap: str = Field(default="1000.00", description="Dollars a UTC day over all tenants.")
     outage_allowance: str = Field(
         default="0", description="Dollars each worker process may spend, until it restarts, while Valkey is away; 0 refuses."
     )
     alert_shares: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field(
-        default=(50, 80, 95), description="Percentages of a cap at which somebody is told."
+        default=(50, 80, 95), description="Percentages of a cap at which an alert is sent."
     )
     alert_webhook_url: str = Field(default="", description="Where budget alerts are posted, signed; empty posts none.")
-    alertmanager_url: str = Field(default="", description="Alertmanager's address, as http://host:9093; empty tells none.")
+    alertmanager_url: str = Field(default="", description="Alertmanager's address, as http://host:9093; empty sends none.")
 
     @field_validator("global_daily_cap", "outage_allowance")
     @classmethod
@@ -91,7 +91,7 @@ class BudgetSettings(BaseModel):
 
 
 class HttpSettings(BaseModel):
-    """How patient the listeners are with whoever connects, and how much a request may be. See `docs/decisions/0021`."""
+    """Time limits of connections and size limits of requests. See `docs/decisions/0021`."""
 
     max_url_bytes: int = Field(default=8192, ge=256, description="Bytes of path and query.")
     max_headers: int = Field(default=100, ge=10, description="Headers of a request.")
@@ -117,7 +117,7 @@ class HttpSettings(BaseModel):
 
 
 class EvalsSettings(BaseModel):
-    """How much of production `python -m evals online` looks at. See `docs/evals.md`."""
+    """The share of production that `python -m evals online` scores. See `docs/evals.md`."""
 
     interval: Seconds = Field(default=60.0, description="Seconds from one round to the next.")
     late: float = Field(
@@ -162,7 +162,7 @@ class _Settings(BaseSettings):
     )
 
     keys_remembered: Seconds = Field(
-        default=900.0, description="Seconds that an API key stays good while Postgres is away, since Postgres last said so."
+        default=900.0, description="Seconds that an API key stays good while Postgres is away, since Postgres last confirmed it."
     )
     secrets_dir: Path | None = Field(default=None, description="Folder of secret files, each named as its variable.")
 
@@ -193,7 +193,7 @@ class _Settings(BaseSettings):
     jobs_at_once: int = Field(default=8, ge=1, le=256, description="Jobs that one `octant worker` runs at a time.")
     jobs_attempts: int = Field(default=20, ge=1, le=1000, description="How often a job is tried whose answer says: try again.")
     jobs_losses: int = Field(default=3, ge=1, le=100, description="How often a job may lose its worker before it is failed.")
-    jobs_stall: Seconds = Field(default=10.0, description="Seconds a worker may stand still before its process is ended.")
+    jobs_stall: Seconds = Field(default=10.0, description="Seconds without progress after which a worker's process is ended.")
     jobs_lease: Seconds = Field(default=15.0, description="Seconds until a dead worker's job is run by another.")
     jobs_keep: Seconds = Field(default=604_800.0, description="Seconds that a job's answer is kept.")
     webhook_allowed_hosts: frozenset[str] = Field(
@@ -215,7 +215,7 @@ class _Settings(BaseSettings):
     )
     otlp_endpoint: str = Field(default="", description="OTLP over HTTP endpoint for traces; empty exports none.")
     otlp_sample: float = Field(default=1.0, ge=0, le=1, description="Share of traces exported; those with an error always are.")
-    otlp_content: bool = Field(default=False, description="Put what was said on spans, redacted.")
+    otlp_content: bool = Field(default=False, description="Put requests and replies on spans, redacted.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level logged.")
 
     @property
@@ -230,7 +230,7 @@ class _Settings(BaseSettings):
 
     @property
     def index_dir(self) -> Path:
-        """Where retrieval indexes are built and read."""
+        """The folder of the retrieval indexes."""
         return self.state_dir / "indexes"
 
     def all_providers(self) -> dict[str, ProviderSettings]:
@@ -270,7 +270,7 @@ class _Settings(BaseSettings):
         return self.secrets_dir / self._key_setting(provider).lower() if self.secrets_dir else None
 
     def key_places(self) -> dict[str, KeyPlace]:
-        """Where each provider's key comes from: our own variable, else a secret file, else the vendor's own variable."""
+        """The source of each provider's key: our own variable, else a secret file, else the vendor's own variable."""
         places: dict[str, KeyPlace] = {}
         for name, provider in self.all_providers().items():
             value, setting, file = provider.api_key.get_secret_value(), self._key_setting(name), self.key_file(name)

@@ -50,7 +50,7 @@ RELEASE_SECONDS = 24 * 3600.0  # a machine that was off for longer may have miss
 VALKEY_TIMEOUT = 1.0
 VALKEY_CONNECTIONS = 64  # a burst waits for one of these; it does not open a thousand
 
-# The kernel ends a connection whose other side is gone without a word: after 5 s idle, and 5 s of bytes that nobody acknowledges.
+# The kernel ends a connection whose other side vanished: after 5 s idle, and 5 s of bytes without acknowledgement.
 _KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 5000}
 _VALKEY_KEEPALIVE = {socket.TCP_KEEPIDLE: 5, socket.TCP_KEEPINTVL: 2, socket.TCP_KEEPCNT: 3, socket.TCP_USER_TIMEOUT: 5000}
 
@@ -58,7 +58,7 @@ RV = TypeVar("RV")
 
 
 class PostgresWatch:
-    """Whether Postgres answers. One finding holds for all: a frozen server costs one silence, and not one for each request.
+    """Whether Postgres answers. One finding serves all requests: a frozen server costs one timeout, not one each.
 
     A statement may be silent because it is long or waits for a lock. So after `SILENCE_SECONDS` one new connection asks. If that
     is not answered either, every statement under way is ended, new connections are refused, and the question is repeated.
@@ -116,7 +116,7 @@ class PostgresWatch:
         except TimeoutError:
             return False
         except psycopg.Error:
-            return True  # at least it does not hang: whoever asks next hears the reason
+            return True  # at least it does not hang: the next command raises the reason
         return True
 
 
@@ -161,7 +161,7 @@ class BoundedConnection(psycopg.AsyncConnection[Any]):
         await self.set_autocommit(before)
 
     def hang_up(self) -> None:
-        """End the connection under whoever waits on it: they are woken by the end of the stream."""
+        """End the connection under tasks that wait on it: the end of the stream wakes them."""
         with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.pgconn.socket)) as end:
             end.shutdown(socket.SHUT_RDWR)
 
@@ -200,7 +200,7 @@ def _silent() -> psycopg.OperationalError:
 
 
 def _as_away(context: ExceptionContext) -> OperationalError | None:
-    """A server that takes no writes is as good as away, and the pool's other connections lead to the same."""
+    """A read-only server counts as away, with all connections of the pool."""
     if getattr(context.original_exception, "sqlstate", None) != READ_ONLY:
         return None
     context.is_disconnect = True
@@ -208,7 +208,7 @@ def _as_away(context: ExceptionContext) -> OperationalError | None:
 
 
 class ValkeyPool(BlockingConnectionPool):
-    """Connections to Valkey. When one fails, those that were opened before it are not trusted any more: each is opened anew.
+    """Connections to Valkey. When one fails, older ones are no longer trusted: each is reopened.
 
     So a restart, or a firewall that forgot about us, costs one command and not one for each connection.
     """
@@ -269,7 +269,7 @@ def budget_policy(settings: Settings) -> BudgetPolicy:
 
 
 def places(settings: Settings) -> Places:
-    """Where releases look for what they pin."""
+    """The places of everything that releases pin."""
     return Places(
         directory=settings.releases_dir,
         prompts=settings.prompts_dir,
@@ -284,5 +284,5 @@ def releases_of(settings: Settings, engine: AsyncEngine, valkey: Redis) -> Relea
 
 
 def remembered(settings: Settings, name: str, seconds: float) -> Remembered:
-    """A local file of what Postgres said last, believed for ``seconds``."""
+    """A local file of Postgres' last answer, valid for ``seconds``."""
     return Remembered(settings.state_dir / FOLDER / f"{name}.json", secret=settings.secret, seconds=seconds)

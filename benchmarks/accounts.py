@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.audit.tables import attempts, calls
 from app.budget.tables import ledger
 from app.domain.money import MICROS_PER_DOLLAR, from_dollars
-from app.domain.records import NOT_ASKED, REPLAYED, TOKENS_COUNTED
+from app.domain.records import NO_EVIDENCE, REPLAYED, TOKENS_COUNTED
 from benchmarks.receiver import ReceivedSpan
 
 Sample = tuple[str, Mapping[str, str], float]  # a metric's name, labels, value
@@ -54,7 +54,7 @@ class Accounts:
         yield from _different("ledger entry", paid, self.ledger)
         counted = Counter({key: n for key, n in outcomes_of(self.records).items() if key[1] != REPLAYED})
         yield from _different(
-            "metrics octant_calls_total, octant_not_asked_total, octant_token_counts_total", counted, self.metrics
+            "metrics octant_calls_total, octant_no_evidence_total, octant_token_counts_total", counted, self.metrics
         )
         replayed = sum(entry.outcome == REPLAYED for entry in self.records.values())
         yield from _different("metric octant_idempotency_total", {REPLAYED: replayed}, {REPLAYED: self.replays})
@@ -118,7 +118,7 @@ def lost(samples: list[Sample]) -> Iterator[str]:
     """Yield the data that the service's own metrics report as lost."""
     ours = ("octant_records_dropped_total", "octant_redaction_failures_total")
     for name, labels, value in samples:
-        if value and (name in ours or (name == "octant_spans_total" and labels["fate"] not in ("sent", "sampled_out"))):
+        if value and (name in ours or (name == "octant_spans_total" and labels["outcome"] not in ("sent", "sampled_out"))):
             yield f"{name}{dict(labels)} is {value:.0f}"
 
 
@@ -179,7 +179,7 @@ def _different(what: str, wanted: Mapping[Any, Any], found: Mapping[Any, Any]) -
 
 def _without_a_model(samples: list[Sample]) -> Outcomes:
     """Calls that no model answered have metrics of their own."""
-    named = {NOT_ASKED: "octant_not_asked_total", TOKENS_COUNTED: "octant_token_counts_total"}
+    named = {NO_EVIDENCE: "octant_no_evidence_total", TOKENS_COUNTED: "octant_token_counts_total"}
     return Counter({
         (feature, outcome): n for outcome, name in named.items() for (feature,), n in _counted(samples, name, "feature").items()
     })  # fmt: skip

@@ -27,7 +27,7 @@ class ParrotProvider:
         self._key = key
 
     def lacks(self, request: ModelRequest) -> frozenset[str]:
-        return request.asked
+        return request.requested
 
     async def count_tokens(self, request: ModelRequest) -> int | None:
         del request

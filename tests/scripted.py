@@ -49,7 +49,7 @@ class Scripted:
         return len(self.requests)
 
     def lacks(self, request: ModelRequest) -> frozenset[str]:
-        return request.asked & self.cannot
+        return request.requested & self.cannot
 
     async def count_tokens(self, request: ModelRequest) -> int | None:
         return None

@@ -1,1 +1,1 @@
-"""What operators use: the admin API. It reads the rooms and is read by none."""
+"""The admin API, for operators. It imports other rooms; none imports it."""

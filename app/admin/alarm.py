@@ -1,4 +1,4 @@
-"""`POST /v1/admin/alarm-test`: an error on purpose, so that operators see their alarm go off before a real one must."""
+"""`POST /v1/admin/alarm-test`: fail on purpose, to test the alarm."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -22,7 +22,7 @@ PAUSE = timedelta(minutes=1)  # of all replicas together: an alarm that sounds a
 
 
 class AlarmTestRequest(BaseModel):
-    """The body. ``reason`` stands in the log of operators' actions."""
+    """The body. ``reason`` is kept in the log of operators' actions."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 

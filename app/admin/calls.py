@@ -44,8 +44,8 @@ class _Search(BaseModel):
 
     def filter_for(self, identity: Identity) -> CallFilter:
         """As a filter that sees no more than its holder may. Raises Forbidden or InvalidRequest."""
-        told = self.model_dump(exclude={"at_least", "at_most"})
-        wanted = CallFilter(**told, ranges=bounds_of(self.at_least, self.at_most))
+        values = self.model_dump(exclude={"at_least", "at_most"})
+        wanted = CallFilter(**values, ranges=bounds_of(self.at_least, self.at_most))
         return replace(wanted, since=_aware(wanted.since), until=_aware(wanted.until), tenant=_tenant(identity, wanted.tenant))
 
 
@@ -87,10 +87,10 @@ def router(engine: AsyncEngine, actions: ActionLog, redactor: Redactor) -> APIRo
 
     @made.get("/calls/export", responses={200: {"content": {media: {} for media in MEDIA.values()}}})
     async def as_file(request: Request, wanted: Annotated[Exported, Query()]) -> Response:
-        """Every matching record as one file. The log of operators' actions says who took it, before the first byte leaves."""
+        """Every matching record as one file. The operators' log records the export before the first byte leaves."""
         identity = await _reader(request)
-        told = wanted.model_dump(exclude={"format"})
-        pages = every_call(engine, Wanted.model_construct(**told).filter_for(identity))
+        values = wanted.model_dump(exclude={"format"})
+        pages = every_call(engine, Wanted.model_construct(**values).filter_for(identity))
         with _records():
             file = await _written(pages, wanted.format)
             try:
@@ -124,7 +124,7 @@ def router(engine: AsyncEngine, actions: ActionLog, redactor: Redactor) -> APIRo
 
 
 def _exported(identity: Identity, wanted: Exported, redactor: Redactor) -> Action:
-    """The row of an export: the API key that took it, and the filter, in which a user is a pseudonym."""
+    """The log's row of an export: API key and filter, with the user as a pseudonym."""
     parameters = {**wanted.model_dump(exclude_defaults=True), "tenant": _tenant(identity, wanted.tenant)}
     actor = f"key:{identity.key_id} of {identity.tenant.id}"
     return Action(actor=actor, action="calls export", subject=subject_of(parameters, redactor), reason="", outcome="ok")
@@ -142,15 +142,15 @@ def _records() -> Generator[None, None, None]:
 
 
 async def _reader(request: Request) -> Identity:
-    """Who reads. Raises Unauthenticated or Forbidden."""
+    """The reader's identity. Raises Unauthenticated or Forbidden."""
     return await reader(request)
 
 
-def _tenant(identity: Identity, asked: str | None) -> str | None:
+def _tenant(identity: Identity, wanted: str | None) -> str | None:
     """The tenant whose records may be seen: None means all."""
     if "admin" in identity.scopes:
-        return asked
-    if asked not in (None, identity.tenant.id):
+        return wanted
+    if wanted not in (None, identity.tenant.id):
         raise Forbidden("This API key reads the records of its own tenant only.")
     return identity.tenant.id
 
@@ -165,7 +165,7 @@ def _json(content: Any) -> Response:  # noqa: ANN401 - what JSON takes
 
 
 async def _written(pages: AsyncIterator[list[dict[str, Any]]], form: Format) -> IO[bytes]:
-    """The whole file, before the first byte of the answer: what goes wrong until then is still an error's status."""
+    """Write the whole file before the answer begins: an error until then still sets the status."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `_chunks`
     try:
         await (export.write_jsonl if form == "jsonl" else export.write_parquet)(pages, file)

@@ -1,1 +1,1 @@
-"""What every fork keeps: both vendors' APIs, jobs and feedback. No product lives here."""
+"""The service's own API: both vendors' APIs, jobs and feedback. No product lives here."""

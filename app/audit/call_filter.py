@@ -51,7 +51,7 @@ class CallFilter:
     feature: Annotated[str | None, About("For instance support.answer.")] = None
     target: Annotated[str | None, About("The target that was called: a model's alias or a prompt.")] = None
     outcome: Annotated[str | None, About("`ok` or an error's code.")] = None
-    failed: Annotated[bool | None, About("Whether it failed: not `ok`, `not_asked`, `replayed`.", "--failed/--ok")] = None
+    failed: Annotated[bool | None, About("Whether it failed: not `ok`, `no_evidence`, `replayed`.", "--failed/--ok")] = None
     provider: Annotated[str | None, About("Provider that answered last.")] = None
     model: Annotated[str | None, About("Model called last.")] = None
     model_answered: Annotated[str | None, About("Version that answered, as the provider reports it.")] = None

@@ -1,4 +1,4 @@
-"""One call through the gateway: who asks, what for, what came back, what it used."""
+"""One call through the gateway: identity, request, reply, usage."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ from app.domain.money import ZERO, MicroUSD
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """What may be asked for in a minute, and at once. None: no limit."""
+    """Limits a minute, and at once. None: no limit."""
 
     requests: int | None = None
     tokens: int | None = None
@@ -53,7 +53,7 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who asks: proven by the API key (tenant, key, scopes) and, for the user, asserted by the tenant holding that key.
+    """The caller: tenant, key and scopes proven by the API key; the user as the tenant asserts.
 
     ``limits`` are the key's own, beside its tenant's.
     """
@@ -160,7 +160,7 @@ class Reply:
 
     @property
     def tool_uses(self) -> tuple[ToolUse, ...]:
-        """The tool calls asked for, in order."""
+        """The tool calls, in order."""
         return tuple(p for p in self.parts if isinstance(p, ToolUse))
 
     @property
@@ -252,7 +252,7 @@ class RateState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What the caller is told about how the answer came about (the ``octant-*`` and rate limit response headers).
+    """Facts about an answer for its caller: the ``octant-*`` and rate limit headers.
 
     ``rates`` by what is limited (``requests``, ``tokens``): of the tenant's and the key's, the one with less left.
     """

@@ -15,7 +15,7 @@
     │   ├── UrlTooLong
     │   ├── HeadersTooLarge
     │   ├── RequestTooSlow             its bytes did not come in time
-    │   ├── IdempotencyKeyReused       this key already stands for another request
+    │   ├── IdempotencyKeyReused       this key belongs to another request
     │   ├── OutputUnchecked            the answer cannot be checked against the caller's schema in bounded work
     │   └── ContentRefused             the guard refused the input
     ├── Wait                       the same request may succeed later (``retry_after`` seconds)
@@ -27,13 +27,13 @@
     │   ├── ShuttingDown               this process stops
     │   ├── IdempotencyKeyInUse        the first request with this key is still being answered
     │   └── DependencyUnavailable      our own Valkey or Postgres is away
-    ├── AskPermission              somebody must grant money or rights
+    ├── AskPermission              a person must grant money or rights
     │   ├── Unauthenticated
     │   ├── Forbidden
     │   └── BudgetExceeded             names scope, limit, spent, held, reset
     └── Ours                       nothing the caller can do
         ├── OutputInvalid              no model gave valid output; carries the violations
-        ├── AnswerWithheld             the guard stopped what the model said
+        ├── AnswerWithheld             the guard stopped the model's answer
         ├── JobLost                    a job ended or stalled its worker again and again
         └── Internal
 
@@ -45,7 +45,7 @@
     │   ├── ProviderFailed                 500, 502, 504
     │   ├── ProviderUnreachable            refused, reset, DNS
     │   └── ProviderGarbled                not the protocol: truncated JSON, wrong content type, cut stream
-    ├── ProviderDenied                 our key or our quota: try the next target, tell the operator
+    ├── ProviderDenied                 our key or our quota: try the next target, inform the operator
     ├── ProviderOutputInvalid      paid for, well-formed on the wire, but not valid under the call's schema
     └── ProviderRejected               the request itself is at fault: becomes InvalidRequest, never retried
     Misconfigured                  start-up cannot go on; says which setting to change
@@ -66,7 +66,7 @@ TimeoutPhase = Literal["connect", "first_token", "idle", "total"]
 class OctantError(Exception):
     """The root. ``message`` is safe to show to the caller: no PII, no secret, no vendor detail.
 
-    ``receipt`` is set by the gateway on what a call ended in: what was tried and paid is told with the error too (G10).
+    The gateway sets ``receipt`` on the error that ends a call: an error also reports what was tried and paid (G10).
     """
 
     code: ClassVar[str] = "error"
@@ -150,7 +150,7 @@ class RequestTooSlow(FixRequest):
 
 
 class IdempotencyKeyReused(FixRequest):
-    """The key stands for another request, or for an answer that cannot be given again: a new request needs a new key."""
+    """The key belongs to another request, or to an answer that cannot be given again: a new request needs a new key."""
 
     code = "idempotency_key_reused"
 
@@ -230,11 +230,11 @@ class DependencyUnavailable(Wait):
 
 
 class AskPermission(OctantError):
-    """Somebody must grant money or rights."""
+    """A person must grant money or rights."""
 
 
 class Unauthenticated(AskPermission):
-    """No key, or not a valid one. ``guess``: a wrong key that nobody had sent before."""
+    """No key, or not a valid one. ``guess``: a wrong key that was not sent before."""
 
     code = "invalid_api_key"
     guess: bool = False
@@ -275,7 +275,7 @@ class BudgetExceeded(AskPermission):
 
     @property
     def room(self) -> int:
-        """What a smaller call could still have."""
+        """Money that is left for a smaller call."""
         return max(0, self.limit - self.spent - self.held)
 
 
@@ -295,7 +295,7 @@ class OutputInvalid(Ours):
 
 
 class AnswerWithheld(Ours):
-    """The guard stopped what the model said. The message never repeats it."""
+    """The guard stopped the model's answer. The message never repeats it."""
 
     code = "answer_withheld"
 
@@ -347,14 +347,14 @@ class ProviderTimeout(Retryable):
 
 
 class ProviderRateLimited(Retryable):
-    """HTTP 429. ``retry_after`` in seconds, if the provider said."""
+    """HTTP 429. ``retry_after`` in seconds, if the provider gave one."""
 
     code = "provider_rate_limited"
     retry_after: float | None = None
 
 
 class ProviderOverloaded(Retryable):
-    """HTTP 503 or 529. ``retry_after`` in seconds, if the provider said."""
+    """HTTP 503 or 529. ``retry_after`` in seconds, if the provider gave one."""
 
     code = "provider_overloaded"
     retry_after: float | None = None

@@ -1,4 +1,4 @@
-"""Requests and calls under way in this process, so that a stop can end them with an error that their caller can read.
+"""Requests and calls under way in this process; a stop ends them with a readable error.
 
 A task that serves a request is registered for as long as it runs. `InFlight.end` cancels it and leaves the error it is ended
 with; the code that meets the cancellation calls `ended` and raises that error instead. So the call is recorded and settled under
@@ -38,7 +38,7 @@ class InFlight:
 
     @property
     def count(self) -> int:
-        """How many tasks are under way."""
+        """The number of tasks under way."""
         return len(self._runs)
 
     @contextmanager
@@ -62,7 +62,7 @@ class InFlight:
                 _RUNS.pop(task, None)
 
     def end(self, make: Callable[[], OctantError], matches: Callable[[object], bool] = lambda _: True) -> int:
-        """End every task that works on a subject that ``matches``. Returns how many. ``make`` builds one error for each."""
+        """End every task whose subject ``matches``, each with an error from ``make``. Returns their number."""
         ending = [run for run in self._runs if run.error is None and any(matches(subject) for subject in run.subjects)]
         for run in ending:
             run.error = make()
@@ -71,7 +71,7 @@ class InFlight:
 
 
 def ended() -> OctantError | None:
-    """The error that the current task was ended with; None if it was not. For the handler of a `CancelledError`.
+    """The error that ended the current task; None if none did. For the handler of a `CancelledError`.
 
     Gives the error once, and takes the cancellation back: from here on the task fails like any other.
     """

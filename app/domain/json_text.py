@@ -1,4 +1,4 @@
-"""JSON that others wrote: how deep it goes, told before it is read, and whether it can be written again."""
+"""JSON from outside: its depth, measured before it is parsed, and whether it can be written again."""
 
 import json
 import re
@@ -33,9 +33,9 @@ def too_deep(text: str | bytes, most: int = DEEPEST) -> bool:
 
 
 def too_much(body: bytes, most_deep: int) -> str | None:
-    """What of a request's JSON is over its limit, in words that follow "The body"; None if nothing is.
+    """Describe the limit that a request's JSON exceeds, in words that follow "The body"; None if none.
 
-    Each array, object and string becomes an object of ours, at some microseconds, before anything can be said of it.
+    Each array, object and string becomes an object of ours, at some microseconds, before it can be checked.
     """
     if body.count(b'"') - body.count(b'\\"') > 2 * MOST_STRINGS:
         return f"holds over {MOST_STRINGS:,} strings"
@@ -57,7 +57,7 @@ def _brackets(body: bytes) -> bytes:
 
 
 def _deeper(brackets: bytes, most: int) -> bool:
-    """Whether more than ``most`` are open at once. Of what is not JSON it says something, and the parser refuses that."""
+    """Whether more than ``most`` are open at once. For invalid JSON the result is arbitrary: the parser refuses that."""
     steps = memoryview(brackets.translate(_STEPS)).cast("b")
     depth = 0
     for start in range(0, len(steps), _BLOCK):

@@ -1,7 +1,7 @@
-"""What is said to a model and what it says back, in no vendor's dialect.
+"""Messages to and from a model, independent of vendors.
 
-Adapters in `gateway/providers` translate these words to each vendor; endpoints in `api/chat` translate each vendor's
-requests into these words. Everything is immutable, so a retry or a fallback sends exactly what the first attempt sent.
+Adapters in `gateway/providers` translate these types to each vendor; endpoints in `api/chat` translate each vendor's
+requests into these types. Everything is immutable, so a retry or a fallback sends exactly what the first attempt sent.
 """
 
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ class ToolUse:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a tool answered, to be shown to the model."""
+    """A tool's result for the model."""
 
     tool_use_id: str
     content: tuple[Text | Image, ...]
@@ -98,7 +98,7 @@ class OutputSchema:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to sample. ``None`` leaves the choice to the route, then to the provider."""
+    """Sampling parameters. ``None`` leaves the choice to the route, then to the provider."""
 
     max_output_tokens: int | None = None
     temperature: float | None = None

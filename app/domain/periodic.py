@@ -1,4 +1,4 @@
-"""Background work: a coroutine that runs every few seconds, and the one way in which background tasks are stopped.
+"""Periodic background work, and the one way to stop background tasks.
 
 No stop relies on a single cancellation, because a task can lose it. redis-py 8.1 does: where a cancellation meets a timeout of
 the client's own, the client answers it with an error or a result, and the task goes on. So a `Periodic` also ends by a flag that
@@ -62,7 +62,7 @@ class Periodic:
         return self._task
 
     async def stop(self, *, grace: float = 0.0) -> None:
-        """End it for good. A round under way may take ``grace`` seconds to end by itself before it is cancelled.
+        """Stop for good. A round under way has ``grace`` seconds before it is cancelled.
 
         A stop before the start, or a second one, does nothing.
         """
@@ -111,7 +111,7 @@ def spawn(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
 
 
 async def end(*tasks: asyncio.Task[Any], within: float = STOP_SECONDS) -> set[asyncio.Task[Any]]:
-    """Cancel tasks again and again until they have ended, for ``within`` seconds at most. Returns those that have not."""
+    """Cancel tasks repeatedly until they end, for at most ``within`` seconds. Returns those still running."""
     clock = asyncio.get_running_loop().time
     ends = clock() + within
     left = {task for task in tasks if not task.done()}

@@ -1,4 +1,4 @@
-"""Where rows about a person lie: said beside each room's tables, acted on by `app.erasure`, held complete by a test (O8)."""
+"""Declarations of personal data, beside each room's tables; `app.erasure` uses them, a test proves them complete (O8)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The durable record of one call, as the gateway writes it and `app.audit` keeps it. Redacted before it is stored."""
+"""The durable record of one call, redacted before it is stored."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,16 +6,16 @@ from datetime import datetime
 from app.domain.calls import Attempt, Identity, Usage
 from app.domain.money import MicroUSD
 
-NOT_ASKED = "not_asked"  # outcome of a question that its feature asks no model: there is nothing to answer from
+NO_EVIDENCE = "no_evidence"  # outcome of a question without a model call: there is nothing to answer it from
 
 REPLAYED = "replayed"  # outcome of a request that got the stored answer of its Idempotency-Key
 TOKENS_COUNTED = "tokens_counted"  # outcome of a request that only counts its tokens
-NO_MODEL = frozenset({NOT_ASKED, REPLAYED, TOKENS_COUNTED})  # neither a success nor a failure: they count in no rate
+NO_MODEL = frozenset({NO_EVIDENCE, REPLAYED, TOKENS_COUNTED})  # neither a success nor a failure: they count in no rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """One request that got a stored answer. ``replay_of``: the request id under which that answer was first given, if known.
+    """One request that got a stored answer. ``replay_of``: request id of the first, if known.
 
     ``feature`` and ``release`` as of the answer; ``seconds``: how long it took.
     """

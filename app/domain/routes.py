@@ -1,4 +1,4 @@
-"""What a release pins, as the gateway sees it: prompts, routes, prices. Loaded and checked by `app.releases`."""
+"""The pins of a release, for the gateway: prompts, routes, prices. Loaded and checked by `app.releases`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Degrade:
-    """What a call of a route gives up before it is refused for money; nothing, unless its manifest says so."""
+    """Degradations of a call before it is refused for money; none, unless the manifest lists them."""
 
     truncate: bool = False
     shorten_to: int | None = None

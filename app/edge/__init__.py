@@ -1,1 +1,1 @@
-"""What every request passes: identity, limits, request ids, deadline, errors, SSE, health. No product lives here."""
+"""The way of every request: identity, limits, request ids, deadline, errors, SSE, health. No product lives here."""

@@ -1,4 +1,4 @@
-"""The operators' side: on which listener it is served, and the headers its answers carry (S8).
+"""The operators' side: its listener and the headers of its answers (S8).
 
 With ``admin_port`` set, operators' paths exist on that listener alone and nothing else but health exists there, so that a network
 rule can keep the public away from them.
@@ -12,7 +12,7 @@ from app.domain.errors import NotFound
 PREFIXES = ("/v1/admin", "/console")
 BOTH = frozenset({"/livez", "/readyz", "/version"})
 YEAR = 31_536_000
-# Everything from ourselves, nothing inline, in nobody's frame, and no address of ours told to others (OWASP's secure headers).
+# Only our own sources, nothing inline, no framing, and no referrer to other sites (OWASP's secure headers).
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -30,7 +30,7 @@ HEADERS = {
 
 
 class AdminSide:
-    """Which paths are the operators', where they are, and how they are answered."""
+    """The operators' paths, their listener and their headers."""
 
     def __init__(self, *, port: int = 0, strict_transport: bool = False) -> None:
         """``port``: the operators' own listener, 0 for none. ``strict_transport``: say that only TLS will do from now on."""
@@ -40,7 +40,7 @@ class AdminSide:
             self._headers["strict-transport-security"] = f"max-age={YEAR}; includeSubDomains"
 
     def check(self, scope: Scope) -> None:
-        """Raises NotFound where a path is asked for on the wrong listener."""
+        """Raise NotFound where a path is requested on the wrong listener."""
         if not self._port or scope["path"] in BOTH:
             return
         server = scope.get("server")
@@ -48,7 +48,7 @@ class AdminSide:
             raise NotFound("No such path.")
 
     def harden(self, scope: Scope, message: Message) -> None:
-        """Add the headers to the beginning of an operators' answer; what the answer says of itself stands."""
+        """Add the headers to the beginning of an operators' answer; headers that the answer sets itself stay."""
         if is_admin(scope["path"]):
             headers = MutableHeaders(raw=message.setdefault("headers", []))
             for name, value in self._headers.items():

@@ -32,7 +32,7 @@ def receipt_headers(receipt: Receipt, *, cost_known: bool = True) -> dict[str, s
 
 
 def rate_headers(rates: Mapping[str, RateState]) -> dict[str, str]:
-    """What rate limits leave, in both vendors' words; nothing where there is no limit.
+    """Headers of both vendors for the rate limits; none where there is no limit.
 
     platform.openai.com/docs/guides/rate-limits: resets are durations. docs.anthropic.com/en/api/rate-limits: they are times.
     """
@@ -51,12 +51,12 @@ def rate_headers(rates: Mapping[str, RateState]) -> dict[str, str]:
 
 
 def less(degraded: Sequence[str]) -> dict[str, Any]:
-    """What an answer's body says of ``octant-degraded``; nothing where it is all that was asked for."""
+    """The body's copy of ``octant-degraded``; empty where nothing was degraded."""
     return {"octant": {"degraded": list(degraded)}} if degraded else {}
 
 
 def summary(receipt: Receipt) -> dict[str, Any]:
-    """What the last event of a stream says beside the vendor's own fields: its headers left before this was known."""
+    """The receipt for a stream's last event: its headers left before this was known."""
     facts = {
         "cost_usd": to_dollars(receipt.cost),
         "provider": receipt.provider,

@@ -1,4 +1,4 @@
-"""Calls that are done later: how a job is told, and the landing place for calls that every provider limits (G9, R3).
+"""Deferred calls: jobs as JSON, and a queue for rate-limited calls (G9, R3).
 
 A caller that sends ``octant-when-limited: queue`` would rather wait than be refused: where every provider is limiting our rate,
 its request becomes a job, and the answer is a 202 with the job.
@@ -23,7 +23,7 @@ HEADER, QUEUE = "octant-when-limited", "queue"
 Answer = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-def told(job: Job) -> dict[str, Any]:
+def as_json(job: Job) -> dict[str, Any]:
     """A job as its caller sees it. Times in RFC 3339; ``response`` is the answer the request would have had."""
     state = "cancelling" if job.cancel_requested and job.state == "running" else job.state
     response = None
@@ -43,7 +43,7 @@ def told(job: Job) -> dict[str, Any]:
 
 def accepted(job: Job) -> Response:
     """The answer to a request that became a job."""
-    response = json_answer(told(job), status=202)
+    response = json_answer(as_json(job), status=202)
     response.headers["location"] = f"/v1/jobs/{job.id}"
     return response
 

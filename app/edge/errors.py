@@ -17,10 +17,10 @@ Dialect = Literal["openai", "anthropic"]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """How one error is told. ``retry`` answers the SDKs' ``x-should-retry``: whether the same request may do better soon.
+    """One error's status and types. ``retry`` answers the SDKs' ``x-should-retry``: whether the same request may do better soon.
 
-    ``final`` errors are what a request with an Idempotency-Key came to: the key gives them again. Every other one frees its
-    key, since asking again may end otherwise (ADR 0010).
+    A ``final`` error is the answer to a request with an Idempotency-Key: the key gives it again. Every other one frees its
+    key, since another request may end otherwise (ADR 0010).
     """
 
     status: int
@@ -31,7 +31,7 @@ class Row:
 
 
 class AlarmTest(Exception):  # noqa: N818 - it is named for what it does
-    """Raised on purpose by `/v1/admin/alarm-test`. Outside the tree of errors, so that it takes the way of a bug."""
+    """Raised on purpose by `/v1/admin/alarm-test`. Outside the tree of errors, so that it is handled as a bug."""
 
 
 TABLE: dict[type[OctantError], Row] = {
@@ -68,7 +68,7 @@ TABLE: dict[type[OctantError], Row] = {
 
 
 def dialect_of(path: str) -> Dialect:
-    """Which vendor's envelope a path speaks. Our own endpoints speak OpenAI's."""
+    """The vendor whose envelope a path uses. Our own endpoints use OpenAI's."""
     return "anthropic" if path.startswith("/v1/messages") else "openai"
 
 
@@ -83,11 +83,11 @@ def body(error: OctantError, dialect: Dialect, request_id: str) -> dict[str, Any
 
 
 def last_event(error: OctantError, dialect: Dialect, request_id: str) -> dict[str, Any]:
-    """The error as the last event of a stream, with what the stream cost: its headers left before that was known."""
-    told = body(error, dialect, request_id)
+    """The error as a stream's last event, with its cost: the headers left before it was known."""
+    document = body(error, dialect, request_id)
     if error.receipt:
-        told["error"] |= summary(error.receipt)
-    return told
+        document["error"] |= summary(error.receipt)
+    return document
 
 
 def render(error: OctantError, dialect: Dialect, request_id: str) -> tuple[int, dict[str, str], bytes]:
@@ -109,7 +109,7 @@ def render(error: OctantError, dialect: Dialect, request_id: str) -> tuple[int, 
 
 
 def _facts(error: OctantError) -> dict[str, Any]:
-    """What an error knows beyond its message, for programs to read."""
+    """Facts of an error beyond its message, for programs to read."""
     if isinstance(error, BudgetExceeded):
         amounts = {k: getattr(error, k) for k in ("scope", "limit", "spent", "held", "needed")}
         resets_at = error.resets_at.isoformat() if error.resets_at else None

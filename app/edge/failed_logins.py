@@ -3,8 +3,8 @@
 Counted in each worker for itself, without a store: it holds while Valkey is away and costs a valid key nothing. Memory is
 bounded; so is what guessing can do, since a key is 256 bits of chance.
 
-An address may be many clients: a proxy that settings do not trust stands for everybody behind it. So an address that must wait is
-not shut out: its keys are still looked up, a few at a time, and only those that are wrong are told to wait.
+An address may be many clients: a proxy that the settings do not trust stands for all clients behind it. So an address that must
+wait is not shut out: its keys are still looked up, a few at a time, and only wrong ones have to wait.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from app.edge.proxies import Proxies
 
 MOST_ADDRESSES = 10_000
 WINDOW = 60.0
-# Unknown keys that are looked up at a time, of those who must wait and of all others: so many of a worker's ten connections may
-# guessing take.
+# Unknown keys that are looked up at a time, from waiting addresses and from all others: guessing takes no more of a worker's ten
+# connections.
 MOST_OF_THE_WAITING, MOST_OF_OTHERS = 2, 4
 
 
@@ -49,7 +49,7 @@ class FailedLogins:
         return self._turns[waiting]
 
     def wait(self, address: str) -> float:
-        """Seconds until the next try is heard; 0 where nothing is in its way."""
+        """Seconds until the next attempt is checked; 0 where none is due."""
         found = self._failures.get(address)
         if found is None or found.count < self._most:
             return 0.0

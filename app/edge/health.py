@@ -1,7 +1,7 @@
 """Three separate questions: is the process alive, are its own dependencies there, what is it.
 
 ``/readyz`` never asks a model provider: an outage there is what the service exists to survive. It answers 503 where calls do not
-work, and 200 where they do: degraded, while only those of callers who are known do.
+work, and 200 where they do: degraded, while only calls of known keys do.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ async def live() -> JSONResponse:
 
 @router.get("/readyz", responses={503: {"description": "Not ready; `checks` says what fails."}})
 async def ready(request: Request) -> JSONResponse:
-    """Whether calls work: money can be held, a release is live, callers can be known; 503 names what fails."""
+    """Whether calls work: budget, live release, keys; a 503 names the failed parts."""
     checks = parts_of(request).checks
     states = dict(zip(checks, await asyncio.gather(*(_state(name, request) for name in checks)), strict=True))
     status = max(states.values(), key=_WORSE.index)

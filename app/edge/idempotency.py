@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a POST with one is done once, however often it is asked (G8, ADR 0010).
+"""`Idempotency-Key`: a POST with one is done once, however often it is sent (G8, ADR 0010).
 
 Source: draft-ietf-httpapi-idempotency-key-header. A route of this class looks for the header and, where there is none, does
 nothing else. With one, the first request does the work and its answer is kept before its last byte leaves; a client that goes
@@ -30,7 +30,7 @@ from app.idempotency.idempotency import Idempotency, Reservation, StoredAnswer
 HEADER = "idempotency-key"
 REPLAYED = "idempotency-replayed"
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
-# What is true of the answer whenever it is given. Request ids, limits and dates are those of the request that asks.
+# Headers that hold for every replay. Request ids, limits and dates are those of the new request.
 KEPT = frozenset({"content-type", "content-length", "cache-control", "x-accel-buffering", "x-should-retry"})
 OURS = "octant-"
 REPLAY_OF = "octant-replay-of"  # the request id under which the answer was first given
@@ -61,7 +61,7 @@ async def _once(request: Request, answer: Answer) -> Response:
     Raises Unauthenticated, Forbidden, InvalidRequest, and what `Idempotency.claim` raises, before anything is done.
     """
     began = time.perf_counter()
-    context = await call_context(request, await authenticated(request))  # what is wrong with other headers is told first
+    context = await call_context(request, await authenticated(request))  # faults of other headers are reported first
     key = _key_of(request)
     request.scope[OUTLIVES_CLIENT] = True
     store = parts_of(request).idempotency
@@ -93,7 +93,7 @@ def _key_of(request: Request) -> str:
 
 
 async def _user_in(request: Request) -> str:
-    """The end user that the body names: the same one as in the first request, whose body was the same."""
+    """The end user in the body, which equals the first request's body."""
     try:
         raw = await request.body()
         body = {} if json_text.too_deep(raw) else json.loads(raw)
@@ -119,7 +119,7 @@ def _replay(request: Request, context: CallContext, stored: StoredAnswer, user: 
 
 
 class _Kept(Response):
-    """An answer on its way out, stored before its last message is sent if it is ``final`` or a success.
+    """An answer that is stored before its last message is sent, if ``final`` or a success.
 
     Any other, and one that breaks on the way, frees its key.
     """
@@ -170,14 +170,14 @@ class _Kept(Response):
             self._last = message
 
     def _answer(self) -> StoredAnswer:
-        told = ((str(name, "latin-1").lower(), str(value, "latin-1")) for name, value in self._start["headers"])
-        headers = *((name, value) for name, value in told if name in KEPT or name.startswith(OURS)), (REPLAY_OF, self._request_id)
+        sent = ((str(name, "latin-1").lower(), str(value, "latin-1")) for name, value in self._start["headers"])
+        headers = *((name, value) for name, value in sent if name in KEPT or name.startswith(OURS)), (REPLAY_OF, self._request_id)
         whole = self._bytes <= self._store.max_bytes
         return StoredAnswer(self._start["status"], headers, b"".join(self._body) if whole else None)
 
 
 class _Again(Response):
-    """A stored answer: the same bytes under a request id of their own. Raises IdempotencyKeyReused if they were not kept."""
+    """A replayed answer under a new request id. Raises IdempotencyKeyReused if its bytes were not kept."""
 
     def __init__(self, stored: StoredAnswer) -> None:
         if stored.body is None:
@@ -185,5 +185,5 @@ class _Again(Response):
             raise IdempotencyKeyReused(message)
         super().__init__(status_code=stored.status)
         self.body = stored.body
-        told = (*stored.headers, (REPLAYED, "true"))
-        self.raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in told]
+        headers = *stored.headers, (REPLAYED, "true")
+        self.raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]

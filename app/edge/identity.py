@@ -14,12 +14,12 @@ IDENTITY = "octant.identity"  # in the scope of a request that this service make
 
 @dataclass(frozen=True)
 class Needs:
-    """A dependency: who asks, if their key has one of ``scopes``. Every route has one, and a test reads it off the routes."""
+    """A dependency: the caller's identity, if the key has one of ``scopes``. A test finds one on every route."""
 
     scopes: frozenset[str]
 
     async def __call__(self, request: Request) -> Identity:
-        """Return who asks. Raises Unauthenticated without a valid key, Forbidden if it has none of the scopes."""
+        """Return the identity. Raises Unauthenticated without a valid key, Forbidden if it has none of the scopes."""
         identity: Identity = request.scope.get(IDENTITY) or await holder(request)
         if not self.scopes & identity.scopes:
             names = " or ".join(f"`{name}`" for name in sorted(self.scopes))
@@ -33,7 +33,7 @@ operator = Needs(frozenset({"admin"}))
 
 
 def refuse_if_stopped(request: Request, identity: Identity) -> None:
-    """Raise Stopped where an operator has stopped this tenant's calls: for what is taken on now and done later."""
+    """Raise Stopped where an operator has stopped this tenant's calls: for work that is accepted now and done later."""
     parts = parts_of(request)
     try:
         parts.switch.check(tenant=identity.tenant.id)
@@ -43,7 +43,7 @@ def refuse_if_stopped(request: Request, identity: Identity) -> None:
 
 
 async def holder(request: Request) -> Identity:
-    """Return who holds the key that was sent, whatever it may do. Raises Unauthenticated, or RateLimited for who guesses.
+    """Return the key's holder, whatever its scopes. Raises Unauthenticated, or RateLimited for an address that guesses.
 
     A key that is right is never refused for what others at its address send; one that never came before may have to queue.
     """
@@ -55,7 +55,7 @@ async def holder(request: Request) -> Identity:
             return await parts.keys.authenticate(token)
     except Unauthenticated as error:
         if wait and error.guess:
-            parts.metrics.bad_keys.inc(outcome="not_heard")
+            parts.metrics.bad_keys.inc(outcome="rate_limited")
             raise RateLimited("Too many wrong API keys came from this address. Wait before the next.", retry_after=wait) from None
         parts.metrics.bad_keys.inc(outcome="refused")
         if error.guess:

@@ -1,4 +1,4 @@
-"""What a request may be at most before anybody looks at what it says: its line, its headers, how deep its JSON goes.
+"""Limits of a request, checked before its content is read: line, headers, depth of JSON.
 
 The size of the body is the middleware's (it is counted as it comes); messages and tools are counted by the request models.
 """
@@ -33,7 +33,7 @@ class RequestLimits:
 
 
 async def body_of(request: Request) -> bytes:
-    """The body, once it is known to be neither too deep nor in too many parts to be worked on: the way in which features read it.
+    """Read a body within the limits of depth and parts. Features read theirs through this.
 
     Validating, rendering and redacting recurse; a few kilobytes of brackets must not decide how deep. Raises InvalidRequest.
     """

@@ -1,4 +1,4 @@
-"""The first and last thing a request meets: its id, the body limit, errors turned into answers, one log line, one count.
+"""The outermost layer: request id, body limit, errors as answers, log line and count.
 
 Plain ASGI: this runs for every request, and each layer of wrapping costs tens of microseconds.
 """
@@ -30,11 +30,11 @@ from app.telemetry.spans import Tracing
 
 NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 LEFT = 499  # the client went away before an answer began
-QUIET = frozenset({"/livez", "/readyz"})  # asked every second; a trace of it says nothing
+QUIET = frozenset({"/livez", "/readyz"})  # requested every second; their traces are worthless
 Redact = Callable[[str], str]
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}\Z")
 UUID = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1(?=[0-9]*[a-f])[0-9a-f]{12}\Z")
-OUTLIVES_CLIENT = "octant.outlives_client"  # set in a request's scope: its work goes on although nobody waits for it
+OUTLIVES_CLIENT = "octant.outlives_client"  # set in a request's scope: its work goes on without a waiting client
 log = logging.getLogger(__name__)
 
 
@@ -53,7 +53,7 @@ class EdgeMiddleware:
         admin: AdminSide | None = None,
         running: InFlight | None = None,
     ) -> None:
-        """``tracing`` is asked for at the first request: it begins with the lifespan. ``max_body_bytes`` bounds what is read.
+        """``tracing`` is fetched at the first request: it begins with the lifespan. ``max_body_bytes`` bounds what is read.
 
         ``redact`` says whether an id that a caller sent is one: it leaves that as it is.
         ``running`` registers each request, so that a stop of the process can end it.
@@ -89,9 +89,9 @@ class EdgeMiddleware:
                 span.answered(_route(scope), exchange.status or LEFT)
 
     def _request_id(self, scope: Scope) -> str:
-        """The caller's id if it is harmless in a log and a header, else a new one. A card's number could pass for an id.
+        """The caller's id if it is safe in logs and headers, else a new one. A card number could pass for an id.
 
-        One UUID in three thousand looks like somebody's number by chance: with a letter at its end it is none.
+        One UUID in three thousand looks like a person's number by chance: with a letter at its end it is none.
         """
         sent = _header(scope, b"x-request-id")
         harmless = sent and REQUEST_ID.match(sent) and (UUID.match(sent) or self._redact(sent) == sent)
@@ -122,7 +122,7 @@ class EdgeMiddleware:
             log.exception("unhandled error")
             self._metrics.unexpected_errors.inc(cause="alarm_test" if isinstance(error, AlarmTest) else "bug")
             if exchange.status:
-                raise  # the answer has begun: only a broken connection can tell the client
+                raise  # the answer has begun: only a broken connection shows it to the client
             await exchange.fail(Internal("Something went wrong on our side. Quote the request id when you report it."))
         finally:
             body.close()
@@ -131,7 +131,7 @@ class EdgeMiddleware:
             logs.clear()
 
     async def _app_until_ended(self, scope: Scope, body: "_Body", exchange: "_Exchange") -> None:
-        """Run the application. A request that a stop of the process ends raises the error it was ended with."""
+        """Run the application. A request that the process's stop ends raises the error of that stop."""
         try:
             await self._app(scope, body.receive, exchange.send)
         except asyncio.CancelledError:
@@ -187,7 +187,7 @@ class _Exchange:
 
 
 def from_http(error: HTTPException) -> OctantError:
-    """The framework's own refusals in our words."""
+    """The framework's own refusals as our errors."""
     if error.status_code == HTTPStatus.NOT_FOUND:
         return NotFound("No such path.")
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -212,10 +212,10 @@ def _path_template(scope: Scope) -> str:
 
 
 class _Body:
-    """The request's way in: refuses a body over the limit, and once it is read, cancels the task if the client goes away.
+    """Receive a body up to the limit, then cancel the task if the client leaves.
 
-    Cancelling reaches the provider's connection through whatever the handler awaits, so nobody pays for an answer that
-    nobody reads (R7). A request whose scope has OUTLIVES_CLIENT goes on: its answer is kept for who asks again.
+    Cancelling reaches the provider's connection through whatever the handler awaits, so an answer
+    without a reader costs nothing (R7). A request whose scope has OUTLIVES_CLIENT goes on: its answer is kept for a retry.
     """
 
     def __init__(self, scope: Scope, receive: Receive, limit: int, exchange: _Exchange) -> None:

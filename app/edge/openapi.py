@@ -59,7 +59,7 @@ class ApiDocument:
         app.openapi = self.write  # type: ignore[method-assign] # FastAPI's documented way
 
     def include(self, router: APIRouter) -> None:
-        """Serve a router. Raises Misconfigured for a route that anybody could call."""
+        """Serve a router. Raises Misconfigured for a route that needs no key."""
         for route in router.routes:
             if not isinstance(route, APIRoute) or not scopes_of(route):
                 raise Misconfigured(f"The route {getattr(route, 'path', route)} needs no scope: see app/edge/identity.py.")
@@ -69,18 +69,18 @@ class ApiDocument:
     def write(self) -> Json:
         """The document."""
         if self._app.openapi_schema is None:
-            told = get_openapi(title=self._app.title, version=self._app.version, routes=self._app.routes)
-            schemas: Json = told.setdefault("components", {}).setdefault("schemas", {})
-            told["components"]["securitySchemes"] = {
+            document = get_openapi(title=self._app.title, version=self._app.version, routes=self._app.routes)
+            schemas: Json = document.setdefault("components", {}).setdefault("schemas", {})
+            document["components"]["securitySchemes"] = {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
             }
-            for path, item in told["paths"].items():
+            for path, item in document["paths"].items():
                 for method, operation in item.items():
                     self._describe(path, operation, self._routes.get((path, method)), schemas)
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
-            self._app.openapi_schema = told
+            self._app.openapi_schema = document
         return self._app.openapi_schema
 
     def _describe(self, path: str, operation: Json, route: APIRoute | None, schemas: Json) -> None:
@@ -104,35 +104,35 @@ class ApiDocument:
 
 
 def scopes_of(route: APIRoute) -> frozenset[str]:
-    """The scopes of which a key needs one to use this route; none where nothing asks for a key."""
+    """The scopes of which a key needs one to use this route; none where no key is needed."""
     return frozenset[str]().union(*(found.scopes for found in _needs(route.dependant)))
 
 
-def failures(kinds: Sequence[type[OctantError]], dialect: Dialect) -> dict[str, Json]:
+def failures(leaves: Sequence[type[OctantError]], dialect: Dialect) -> dict[str, Json]:
     """Responses by status, each with the envelope and the codes that the table of errors gives it."""
     by_status: dict[int, list[type[OctantError]]] = defaultdict(list)
-    for kind in kinds:
-        by_status[TABLE[kind].status].append(kind)
+    for leaf in leaves:
+        by_status[TABLE[leaf].status].append(leaf)
     return {
         str(status): {
-            "description": " ".join(f"`{kind.code}`" for kind in found),
+            "description": " ".join(f"`{leaf.code}`" for leaf in found),
             "content": {JSON: {"schema": _envelope(found, dialect)}},
         }
         for status, found in sorted(by_status.items())
     }
 
 
-def _envelope(kinds: Sequence[type[OctantError]], dialect: Dialect) -> Json:
-    """What `app.edge.errors.body` writes, as a schema."""
-    words = sorted({getattr(TABLE[kind], dialect) for kind in kinds})
-    told: Json = {
+def _envelope(leaves: Sequence[type[OctantError]], dialect: Dialect) -> Json:
+    """The schema of `app.edge.errors.body`."""
+    types = sorted({getattr(TABLE[leaf], dialect) for leaf in leaves})
+    fields: Json = {
         "message": {"type": "string"},
-        "type": {"enum": words},
-        "code": {"enum": sorted(kind.code for kind in kinds)},
+        "type": {"enum": types},
+        "code": {"enum": sorted(leaf.code for leaf in leaves)},
     }
     if dialect == "openai":
-        told["param"] = {"type": ["string", "null"]}
-    inner = {"type": "object", "required": list(told), "properties": told}
+        fields["param"] = {"type": ["string", "null"]}
+    inner = {"type": "object", "required": list(fields), "properties": fields}
     outer: Json = {"error": inner}
     if dialect == "anthropic":
         outer |= {"type": {"const": "error"}, "request_id": {"type": "string"}}

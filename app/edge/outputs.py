@@ -1,4 +1,4 @@
-"""A model's structured output: the schema that a call asks for, and the reply read into the same pydantic model."""
+"""Structured output: a call's schema and its parsed reply, from one pydantic model."""
 
 from typing import TypeVar
 

@@ -1,4 +1,4 @@
-"""What the edge needs from the rest of the house, handed in by the composition root."""
+"""Dependencies of the edge, handed in by the composition root."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""Which client a request comes from, where proxies stand between (S8, ADR 0021).
+"""The client that a request comes from, behind proxies (S8, ADR 0021).
 
 Each proxy appends the address that it saw to ``X-Forwarded-For``, so the list is read from its end, for as long as the settings
-trust who appended. What stands before that is the client's own word, and is not read.
+trust the proxy that appended. Entries before that are the client's own claim and are not read.
 """
 
 import ipaddress
@@ -27,7 +27,7 @@ class Proxies:
     def client_of(self, request: Request) -> str:
         """The address nearest our trusted proxies: an IP address, or the peer as the server names it where it has none.
 
-        An entry that is no address ends the reading: the proxy before it then stands for its clients.
+        An entry that is no address ends the reading: the proxy before it then counts as the client.
         """
         peer = request.client.host if request.client else ""
         known, address = peer, _address(peer)
@@ -44,7 +44,7 @@ class Proxies:
 
 
 def _address(entry: str) -> Address | None:
-    """An address with or without a port; an IPv4-mapped one is the IPv4 address that it stands for."""
+    """An address with or without a port; an IPv4-mapped one is its IPv4 address."""
     found = _WITH_PORT.fullmatch(entry)
     try:
         address = ipaddress.ip_address((found["six"] or found["four"]) if found else entry)

@@ -1,4 +1,4 @@
-"""The API's reference for a browser, in development alone: `/docs`, made from our OpenAPI document, and `/`, which leads there.
+"""The API's reference in a browser, in development alone: `/docs`, and `/`, which leads there.
 
 One page and one style sheet of ours: no script, nothing from another host, and a policy that forbids both.
 """
@@ -37,7 +37,7 @@ def router(document: Callable[[], Json], base: str) -> APIRouter:
 
     @made.get("/")
     async def root(request: Request) -> Response:
-        """Lead a browser to the reference; tell any other client where things are."""
+        """Lead a browser to the reference; give any other client the addresses."""
         if "text/html" in request.headers.get("accept", ""):
             return RedirectResponse("/docs", 303, headers=SAFE)
         return JSONResponse({"service": "Octant", "docs": "/docs", **LINKS, "examples": examples})
@@ -136,8 +136,8 @@ def _type(schema: Json, document: Json, depth: int = 0) -> str:
     if options := schema.get("enum") or ([schema["const"]] if "const" in schema else []):
         return " | ".join(f'"{option}"' for option in options)
     if choices := schema.get("anyOf") or schema.get("oneOf"):
-        kinds = dict.fromkeys(_type(choice, document, depth) for choice in choices if choice.get("type") != "null")
-        return " | ".join(kinds)
+        types = dict.fromkeys(_type(choice, document, depth) for choice in choices if choice.get("type") != "null")
+        return " | ".join(types)
     kind = schema.get("type", "any")
     if kind == "array":
         return f"list of {_type(schema.get('items', {}), document, depth)}{_bounds(schema, 'Items', '')}"

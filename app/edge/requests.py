@@ -1,4 +1,4 @@
-"""Who asks and until when, which a handler knows before it reads the body; and the body, read."""
+"""A request's identity and deadline, known before its body is read; and its parsed body."""
 
 import re
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from app.edge.parts import parts_of
 M = TypeVar("M", bound=BaseModel)
 
 DEADLINE_HEADER = "octant-deadline-ms"
-MOST_USER = 128  # the ledger's column: what it could not store would stand in its way
+MOST_USER = 128  # the ledger's column: a longer name could not be stored
 FIELD = re.compile("[A-Za-z_]{1,64}")
 NOT_IN_USER = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -32,7 +32,7 @@ class CallContext:
     def identity_for(self, user: str | None) -> Identity:
         """The identity with the end user that the tenant names.
 
-        Raises InvalidRequest for what is no name, Forbidden if the key belongs to somebody else.
+        Raises InvalidRequest for an invalid name, Forbidden if the key belongs to another user.
         """
         if not user or user == self.identity.user:
             return self.identity
@@ -55,12 +55,12 @@ async def call_context(request: Request, identity: Annotated[Identity, Depends(a
 def _seconds_allowed(request: Request) -> float:
     """The service's deadline, or the caller's if that is shorter."""
     ours = parts_of(request).request_deadline
-    asked = request.headers.get(DEADLINE_HEADER)
-    if asked is None:
+    sent = request.headers.get(DEADLINE_HEADER)
+    if sent is None:
         return ours
-    if not asked.isascii() or not asked.isdigit() or not 0 < int(asked) < 10**9:
+    if not sent.isascii() or not sent.isdigit() or not 0 < int(sent) < 10**9:
         raise InvalidRequest(f"{DEADLINE_HEADER} must be a whole number of milliseconds above zero.", param=DEADLINE_HEADER)
-    return min(ours, int(asked) / 1000)
+    return min(ours, int(sent) / 1000)
 
 
 def parsed(model: type[M], body: bytes) -> M:
@@ -73,6 +73,6 @@ def parsed(model: type[M], body: bytes) -> M:
             raise InvalidRequest("The body is not JSON.") from None
         steps = [str(step) for step in found["loc"]]
         if found["type"] == "extra_forbidden" and not FIELD.fullmatch(steps[-1]):
-            steps.pop()  # a name that the caller made up is told only if it is a name
+            steps.pop()  # the caller's own name for a field is repeated only if it is a name
         param = ".".join(steps) or "body"
         raise InvalidRequest(f"Invalid value for '{param}': {found['type'].replace('_', ' ')}.", param=param) from None

@@ -22,7 +22,7 @@ FAIL_SECONDS = 2.0  # for the last event to leave
 class EventStream(Response):
     """An answer of events, each already framed. A client that goes away cancels the task (`app.edge.middleware`).
 
-    A failure after the first event is told as a last event, and then raised: who wraps the answer learns that it is not whole.
+    A failure after the first event becomes a last event and is then raised, so that wrappers know the answer is not whole.
     A stop that ends the stream from outside is such a failure. A client that does not read it in time is cut off.
     """
 
@@ -34,17 +34,17 @@ class EventStream(Response):
         headers: Mapping[str, str],
         opened: AsyncExitStack,
         *,
-        tell: Callable[[OctantError], bytes],
+        frame_error: Callable[[OctantError], bytes],
     ) -> None:
         """``opened`` holds what the events come from; it is closed after them, also if not one event was sent.
 
-        ``tell`` frames a failure in the protocol of the stream.
+        ``frame_error`` frames a failure in the protocol of the stream.
         """
         super().__init__(headers={**headers, "cache-control": "no-cache", "x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._events = events
         self._opened = opened
-        self._tell = tell
+        self._frame_error = frame_error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         """Send the events. Each send waits for the client, so a slow reader slows the provider and memory stays flat."""
@@ -64,7 +64,7 @@ class EventStream(Response):
     async def _fail(self, failure: OctantError, send: Send) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(FAIL_SECONDS):
-                await send({"type": "http.response.body", "body": self._tell(failure), "more_body": True})
+                await send({"type": "http.response.body", "body": self._frame_error(failure), "more_body": True})
                 await send({"type": "http.response.body", "body": b""})
 
 

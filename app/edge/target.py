@@ -1,4 +1,4 @@
-"""A request's path and query: refused where they hold characters that no id and no text of ours has (S8).
+"""Refuse paths and queries with characters that no valid one has (S8).
 
 Postgres cannot store NUL, Valkey and UTF-8 know no half of a surrogate pair, and control characters forge lines of a log. A path
 with one names nothing that exists; a query with one is the caller's mistake. Bodies have their own models (`parsed`).

@@ -1,1 +1,1 @@
-"""PRODUCTS: one folder each; they do not know each other. A feature builds calls and shapes answers, no more."""
+"""PRODUCTS: one folder each, independent. A feature builds calls and shapes answers, no more."""

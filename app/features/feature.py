@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureParts:
-    """What the composition root hands to a product. Models are reached through ``gateway`` alone."""
+    """Dependencies of a product. Models are reached through ``gateway`` alone."""
 
     gateway: "Gateway"
     engine: "AsyncEngine"
@@ -97,7 +97,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """One injection and the way that it takes to the model. ``number`` tells it from the other attacks of a drill."""
+    """One injection and its way to the model. ``number`` distinguishes the attacks of a drill."""
 
     number: int
     vector: str
@@ -137,7 +137,7 @@ class InjectionDrill(Protocol):
         ...
 
     async def actions(self, engine: "AsyncEngine", tenant: str) -> list[str]:
-        """What was done although no user confirmed it, a line each."""
+        """The actions done without a user's confirmation, a line each."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""The products of this service, one line each. Everything else goes through this list, and works on an empty one too."""
+"""The products of this service, one line each. The list may be empty."""
 
 from functools import cache
 from importlib import import_module
@@ -24,7 +24,7 @@ def link_hosts() -> frozenset[str]:
 
 
 def samples(*, streamed: bool = False) -> dict[str, dict[str, Any]]:
-    """The body of the first sample that is answered, by the path of each product, streamed or whole, for the user ada."""
+    """The first sample's body by each product's path, streamed or whole, for the user ada."""
     found: dict[str, dict[str, Any]] = {}
     for sample in (sample for feature in installed() for sample in feature.samples):
         if sample.status == 200 and bool(sample.body.get("stream")) is streamed:

@@ -1,1 +1,1 @@
-"""THE ONE DOOR TO MODELS. Whatever decides, orders or bounds a call to a model lives here; `gateway.py` is its one screen."""
+"""THE ONE WAY TO MODELS: everything that decides, orders or bounds a call; start with `gateway.py`."""

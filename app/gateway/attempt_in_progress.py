@@ -1,4 +1,4 @@
-"""One request to one provider while it runs: what has arrived of it, and what it counts when it ends."""
+"""One running attempt: the part that has arrived, and its usage at the end."""
 
 import asyncio
 import time

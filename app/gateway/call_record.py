@@ -11,7 +11,7 @@ from app.gateway.transcript import partial_text, reply_text, request_text
 
 
 def record_of(state: CallState) -> CallRecord:
-    """Return the record of a call. Its cost and tokens are those of all attempts; provider and model are the last attempt's."""
+    """Return a call's record: cost and tokens of all attempts, provider and model of the last."""
     spending, call, prompt = state.spending, state.call, state.pin.prompt
     last = spending.attempts[-1] if spending.attempts else None
     return CallRecord(

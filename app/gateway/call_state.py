@@ -1,4 +1,4 @@
-"""The state of one call on its way through the gateway: what it asks for, how it goes, and what its caller is shown.
+"""The state of one call on its way through the gateway.
 
 Mutable, owned by the one task that serves the call. Its money is in `Spending`; `call_record` makes its record.
 """
@@ -93,7 +93,7 @@ class CallState:
 
     @property
     def likely_tokens(self) -> int:
-        """What rate limits count before the answer is there: a token for four bytes of input, and all the output allowed."""
+        """Tokens for the rate limits before the answer: one for four bytes of input, and all output allowed."""
         return self.input_tokens // BYTES_PER_TOKEN + (self.request.sampling.max_output_tokens or 0)
 
     def request_for(self, target: Target, further: tuple[Message, ...] = ()) -> ModelRequest:
@@ -117,7 +117,7 @@ class CallState:
         return min(self.request.timeouts.total, self.remaining())
 
     def remaining(self) -> float:
-        """Seconds left for providers: an answer, or the error that there is none, has to reach the caller within its deadline."""
+        """Seconds left for providers: the answer or error must reach the caller within its deadline."""
         deadline = self.call.deadline
         return max(0.0, deadline.remaining() - min(ANSWER_SECONDS, ANSWER_SHARE * deadline.total))
 
@@ -138,7 +138,7 @@ class CallState:
         self.undelivered |= undelivered
 
     def give_last_resort(self, error: OctantError) -> None:
-        """Note that the feature's static answer stands in for ``error``: no model answered."""
+        """Note that the feature's static answer replaces ``error``: no model answered."""
         self.outcome, self.error = LAST_RESORT, error.message
         self.degraded.append(LAST_RESORT)
 

@@ -1,4 +1,4 @@
-"""Degrade a call that is over a cap, step by step, before it is refused (C4). Its route's manifest lists the steps it may take.
+"""Degrade a call over a cap, step by step, before it is refused (C4). The manifest lists a route's steps.
 
 ::
 
@@ -56,7 +56,7 @@ def _steps(state: CallState, room: int, capable: OnlyCapable) -> Iterator[str]:
 
 
 def _truncate(state: CallState, room: int) -> bool:
-    """Drop the oldest turns: as few as make it fit, else all but the last. A prompt's own message is no turn."""
+    """Drop the oldest turns: as few as needed, else all but the last. The prompt's own message stays."""
     messages = state.request.messages
     starts = [] if state.pin.prompt else [i for i in range(1, len(messages)) if _begins_a_turn(messages[i])]
     for start in starts:
@@ -71,10 +71,10 @@ def _begins_a_turn(message: Message) -> bool:
 
 
 def _shorten(state: CallState, room: int, least: int) -> bool:
-    """The most output tokens that fit, and ``least`` if none do. A call that thinks keeps its own: thinking needs the length."""
+    """Shorten the output to the most tokens that fit, at least ``least``. A call that thinks keeps its length."""
     sampling = state.request.sampling
     longest = sampling.max_output_tokens or 0
-    if longest <= least or "thinking" in state.request.asked:
+    if longest <= least or "thinking" in state.request.requested:
         return False
     low, high = least, longest
     while low < high:

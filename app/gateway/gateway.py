@@ -1,8 +1,7 @@
-"""The one door to models. Read `_pipeline` and you have read the product.
+"""Every model call goes through this pipeline. Read `_pipeline` and you have read the product.
 
-Every call, from every feature, takes the same way; what differs between a whole answer and a stream is only how the reply
-leaves. `complete` and `stream` raise leaves of `OctantError` and nothing else. What a feature asks no model (`not_asked`) is
-screened and recorded, and goes no further.
+A whole answer and a stream differ only in how the reply leaves. `complete` and `stream` raise leaves of `OctantError` and nothing
+else. A question without evidence (`record_no_evidence`) is screened and recorded, and reaches no model.
 """
 
 import asyncio
@@ -22,7 +21,7 @@ from app.domain.calls import Answer, Call, Chunk, Done, Identity, Receipt
 from app.domain.errors import BudgetExceeded, ContentRefused, OctantError, Stopped
 from app.domain.in_flight import InFlight
 from app.domain.money import MICROS_PER_DOLLAR, ZERO, to_dollars
-from app.domain.records import NOT_ASKED, TOKENS_COUNTED, CallRecord
+from app.domain.records import NO_EVIDENCE, TOKENS_COUNTED, CallRecord
 from app.domain.routes import Pin
 from app.gateway.call_record import record_of
 from app.gateway.call_state import CallState
@@ -66,7 +65,7 @@ class Streaming:
 
     @property
     def receipt(self) -> Receipt:
-        """What is known of the call now."""
+        """The call's receipt so far."""
         return self._state.receipt()
 
 
@@ -96,7 +95,7 @@ class Gateway:
     async def _pipeline(self, call: Call) -> AsyncGenerator[CallState, None]:
         """Pin → render → kill switch → screen → hold → (attempts, each spent as it ends) → settle → record.
 
-        What comes before the hold costs nothing; what comes after it is recorded and settled however the call ends.
+        Steps before the hold cost nothing; after it, the call is recorded and settled however it ends.
         """
         with self._begun(call) as state, self._rooms.running.track(state), self._ending(state):
             self._rooms.switch.check(tenant=call.identity.tenant.id)
@@ -154,13 +153,13 @@ class Gateway:
         self._count_refusal(error)
 
     def _keep(self, state: CallState) -> None:
-        """Record the call however it ended, and tell of it."""
+        """Record the call however it ended, and report it."""
         record = record_of(state)
         self._rooms.recorder.record(record)
-        self._tell(state, record)
+        self._report(state, record)
 
     async def _hold(self, state: CallState) -> Hold:
-        """Hold the worst first attempt; where a cap leaves too little, that of less, as the route allows (C4)."""
+        """Hold the worst first attempt; over a cap, degrade the call as its route allows (C4)."""
         call = state.call
         while True:
             try:
@@ -173,7 +172,7 @@ class Gateway:
                     tokens=state.likely_tokens,
                 )
             except BudgetExceeded as refused:
-                capable = partial(self._rooms.recovery.able, state)
+                capable = partial(self._rooms.recovery.capable, state)
                 if state.worst_first_attempt() <= refused.room or not degrade(state, refused.room, capable):
                     raise
 
@@ -182,15 +181,15 @@ class Gateway:
         return self._rooms.releases.aliases
 
     def pin_of(self, target: str) -> Pin:
-        """What a call to ``target`` would be pinned to now. Raises UnknownModel."""
+        """The pin of a call to ``target`` now. Raises UnknownModel."""
         return self._rooms.releases.pin(target)
 
-    async def not_asked(self, call: Call) -> Receipt:
-        """Record a call that its feature has no use for: there is nothing that a model could answer from.
+    async def record_no_evidence(self, call: Call) -> Receipt:
+        """Record a question that has no evidence to answer it from; no model is called.
 
         The question is then screened, found, exported and erased like any other. Raises what `_free` does.
         """
-        async with self._free(call, NOT_ASKED) as state:
+        async with self._free(call, NO_EVIDENCE) as state:
             self._notice(state)
         return state.receipt()
 
@@ -210,7 +209,7 @@ class Gateway:
             state.outcome = outcome
 
     def refuse_if_stopped(self, identity: Identity) -> None:
-        """Raise Stopped where an operator has stopped this tenant's calls: for effects that need no model call of their own."""
+        """Raise Stopped where an operator has stopped this tenant's calls: for effects without a model call."""
         try:
             self._rooms.switch.check(tenant=identity.tenant.id)
         except OctantError as error:
@@ -218,7 +217,7 @@ class Gateway:
             raise
 
     async def count_tokens(self, call: Call) -> tuple[int, bool]:
-        """Count a call's input tokens: as the first vendor of its route that counts, else our upper bound; and which it is.
+        """Count a call's input tokens: by a vendor of its route (True), else by our upper bound (False).
 
         Raises what `_free` does.
         """
@@ -229,12 +228,12 @@ class Gateway:
         return (state.input_tokens, False) if counted is None else (counted, True)
 
     def _screen(self, state: CallState) -> None:
-        """Raises ContentRefused where the prompt's policy stops what looks like an attack."""
+        """Raise ContentRefused where the prompt's policy stops what looks like an attack."""
         if self._notice(state):
             raise ContentRefused("The text looks like an attack on the model, which this prompt's policy refuses.")
 
     def _notice(self, state: CallState) -> bool:
-        """Screen what comes in, and note what looks like an attack. Returns whether the prompt's policy stops it."""
+        """Screen the input and note what looks like an attack. Returns whether the prompt's policy stops it."""
         policy = Policy.of(state.pin)
         flags = self._rooms.guard.screen(state.call, policy)
         state.notice(flags, policy.undelivered(flags))
@@ -242,9 +241,9 @@ class Gateway:
 
     @contextmanager
     def _watched(self, state: CallState) -> Iterator[Outgoing]:
-        """Watch what is said until the end of the block, and note what was found, also where that ends the answer.
+        """Watch the answer until the end of the block, and note findings, also where they end the answer.
 
-        The record keeps what the model said; the caller gets what `Outgoing` lets out.
+        The record keeps the model's answer; the caller gets what `Outgoing` delivers.
         """
         policy, guard = Policy.of(state.pin), self._rooms.guard
         system = "\n".join(text.text for text in state.request.system)
@@ -256,7 +255,7 @@ class Gateway:
             state.notice(flags, policy.undelivered(flags))
 
     async def _noting_the_reply(self, chunks: AsyncIterator[Chunk], state: CallState) -> AsyncIterator[Chunk]:
-        """Watch the stream for guard and record: its reader may turn a failure into an event in the stream and end well."""
+        """Watch the stream for guard and record, and note failures: the reader may turn them into events."""
         try:
             with self._watched(state) as outgoing:
                 async for chunk in chunks:
@@ -279,14 +278,14 @@ class Gateway:
         elif isinstance(error, Stopped):
             self._rooms.metrics.kill_switch_refusals.inc()
 
-    def _tell(self, state: CallState, record: CallRecord) -> None:
+    def _report(self, state: CallState, record: CallRecord) -> None:
         """One metric, one span outcome and one log line for each call, the failed and the cancelled included (O1, O9)."""
         metrics, call, span, spending = self._rooms.metrics, state.call, state.span, state.spending
         seconds = time.perf_counter() - state.started
         if spending.cost:
             metrics.call_cost.observe(spending.cost / MICROS_PER_DOLLAR, feature=call.feature)
-        if state.outcome == NOT_ASKED:  # no call in the sense of any rate or objective
-            metrics.not_asked.inc(feature=call.feature)
+        if state.outcome == NO_EVIDENCE:  # no call in the sense of any rate or objective
+            metrics.no_evidence.inc(feature=call.feature)
         elif state.outcome == TOKENS_COUNTED:
             metrics.token_counts.inc(feature=call.feature)
         else:

@@ -1,4 +1,4 @@
-"""How many tokens an attempt counts: as reported where that can be, else the most it can have been (ADR 0016). Pure.
+"""The tokens of an attempt: as reported where plausible, else the upper bound (ADR 0016). Pure.
 
 The input's bound is one token for each byte sent. The output's is all that the attempt was allowed, or, of a stream that did not
 end, what the fastest model can have made by then: what was made and never arrived is billed too.
@@ -24,7 +24,7 @@ class Bound:
     output: int
 
     def at(self, seconds: float, received: int) -> "Bound":
-        """The bound of a stream ``seconds`` after it was asked for, of which ``received`` bytes have arrived."""
+        """The bound of a stream ``seconds`` after it was requested, of which ``received`` bytes have arrived."""
         made = math.ceil((seconds + NOTICED) * FASTEST)
         return replace(self, output=min(self.output, max(made, received)))
 

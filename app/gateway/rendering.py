@@ -28,8 +28,8 @@ def render(call: Call, pin: Pin, *, canary: str = "") -> ModelRequest:
     """
     system, messages = call.system, call.messages
     if pin.prompt:
-        told = _fill(pin.prompt.system, call.variables)
-        marked = f"{told.rstrip()}\n\nInternal mark, never to be repeated: {canary}\n" if canary else told
+        system_text = _fill(pin.prompt.system, call.variables)
+        marked = f"{system_text.rstrip()}\n\nInternal mark, never to be repeated: {canary}\n" if canary else system_text
         system = (Text(marked, cache=True), *system)
         messages = (Message("user", (Text(_fill(pin.prompt.user, call.variables)),)), *messages)
     if not messages:
@@ -43,12 +43,12 @@ def render(call: Call, pin: Pin, *, canary: str = "") -> ModelRequest:
         tools=call.tools,
         tool_choice=call.tool_choice,
         output=call.output,
-        asked=asked(call),
+        requested=requested(call),
     )
 
 
-def asked(call: Call) -> frozenset[str]:
-    """What the caller asks for that not every vendor can do. A vendor's own default asks for nothing."""
+def requested(call: Call) -> frozenset[str]:
+    """Parameters of the call that not every vendor supports. A vendor's own default is none."""
     chosen = {name for name, default in NEUTRAL.items() if getattr(call.sampling, name) not in (None, default)}
     thinking = call.sampling.extra.get("thinking") or {}
     if thinking.get("type") not in (None, "disabled"):
@@ -56,17 +56,17 @@ def asked(call: Call) -> frozenset[str]:
     return frozenset(chosen)
 
 
-def merged(asked: Sampling, route: Route) -> Sampling:
+def merged(wanted: Sampling, route: Route) -> Sampling:
     """The caller's parameters over the route's; the output is never longer than the route allows."""
     pinned = route.sampling
-    longest = min(asked.max_output_tokens or route.max_output_tokens, route.max_output_tokens)
+    longest = min(wanted.max_output_tokens or route.max_output_tokens, route.max_output_tokens)
     return replace(
-        asked,
+        wanted,
         max_output_tokens=longest,
-        temperature=pinned.temperature if asked.temperature is None else asked.temperature,
-        top_p=pinned.top_p if asked.top_p is None else asked.top_p,
-        top_k=pinned.top_k if asked.top_k is None else asked.top_k,
-        stop=asked.stop or pinned.stop,
+        temperature=pinned.temperature if wanted.temperature is None else wanted.temperature,
+        top_p=pinned.top_p if wanted.top_p is None else wanted.top_p,
+        top_k=pinned.top_k if wanted.top_k is None else wanted.top_k,
+        stop=wanted.stop or pinned.stop,
     )
 
 

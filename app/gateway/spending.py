@@ -1,4 +1,4 @@
-"""The attempts of one call and their money: each is affordable before it starts and spent when it ends, however it ends (C6)."""
+"""The attempts of one call and their money: held before the start, spent at the end (C6)."""
 
 import asyncio
 import time
@@ -62,7 +62,7 @@ class Spending:
 
     @property
     def fallbacks(self) -> int:
-        """How many times the call went on to another target."""
+        """The number of fallbacks."""
         return sum(1 for before, after in pairwise(self.tried) if before != after)
 
     def all_waited_ms(self) -> float:
@@ -117,7 +117,7 @@ class Spending:
             self._number()
 
     def close(self) -> None:
-        """Count what still runs at the call's end: after settling nothing is spent, and what is recorded does not grow."""
+        """Count attempts that still run at the call's end: later ones could be neither spent nor recorded."""
         late = len(self.running)
         if not late:
             return
@@ -133,7 +133,7 @@ class Spending:
         self.attempts = [replace(attempt, number=number) for number, attempt in enumerate(self.attempts, start=1)]
 
     async def _afford(self, worst: MicroUSD) -> None:
-        """Reserve the worst case of an attempt; hold more where what others were paid for, or may yet cost, leaves too little."""
+        """Reserve an attempt's worst case; hold more where the other attempts leave too little."""
         async with self._extending:
             lacking = self._reserved + worst - self.hold.room if self.hold else 0
             if self.hold and lacking > 0:
@@ -170,6 +170,6 @@ class Spending:
         self.metrics.attempt(self.call.feature, self.attempts[-1])
 
     def _price(self, target: Target, counted: Counted) -> MicroUSD:
-        """The price of what an attempt counts; an input that is not known, at the dearest way to read one."""
+        """The price of an attempt's tokens; unknown input at the dearest rate."""
         usage, tiers = counted.usage, pricing.tiers_of(self.prices, target.provider, target.model)
         return pricing.cost(usage, tiers) if counted.input_known else pricing.worst_case(usage.input, usage.output, tiers)

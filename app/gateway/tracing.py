@@ -1,4 +1,4 @@
-"""What spans say of a call and its attempts: OpenTelemetry's names where it has one, ours under ``octant.`` where not.
+"""Attributes of spans for calls and attempts: OpenTelemetry's names, or ours under ``octant.``.
 
 The end user is not on a span: a tracing backend is read by more people than the records, and forgets later.
 """
@@ -14,9 +14,9 @@ from app.telemetry.spans import AttemptSpan, CallSpan
 
 
 def describe_call(span: CallSpan, record: CallRecord, request: ModelRequest, reply: Reply | None) -> None:
-    """What the record knows, short; what was said only where that is switched on."""
+    """Attributes from the record; texts only where that is switched on."""
     describe_record(span, record)
-    span.content(record.tenant, lambda: _said(request, reply))
+    span.content(record.tenant, lambda: _texts(request, reply))
 
 
 def describe_record(span: CallSpan, record: CallRecord) -> None:
@@ -41,7 +41,7 @@ def describe_record(span: CallSpan, record: CallRecord) -> None:
 
 
 def describe_attempt(span: AttemptSpan, attempt: Attempt, reply: Reply | None, *, tenant: str) -> None:
-    """What was billed, which model answered, how soon."""
+    """Usage, the model that answered, and times."""
     span.usage(attempt.usage)
     span.quote(tenant, {"gen_ai.response.model": attempt.model_answered, "gen_ai.response.id": attempt.provider_request_id})
     span.note(
@@ -54,15 +54,15 @@ def describe_attempt(span: AttemptSpan, attempt: Attempt, reply: Reply | None, *
     )
 
 
-def _said(request: ModelRequest, reply: Reply | None) -> dict[str, Any]:
+def _texts(request: ModelRequest, reply: Reply | None) -> dict[str, Any]:
     """Instructions, input and output in the shapes of the conventions' JSON schemas."""
-    said: dict[str, Any] = {"gen_ai.input.messages": [_message(m) for m in request.messages]}
+    texts: dict[str, Any] = {"gen_ai.input.messages": [_message(m) for m in request.messages]}
     if request.system:
-        said["gen_ai.system_instructions"] = [_part(text) for text in request.system]
+        texts["gen_ai.system_instructions"] = [_part(text) for text in request.system]
     if reply:
         parts = [_part(part) for part in reply.parts]
-        said["gen_ai.output.messages"] = [{"role": "assistant", "parts": parts, "finish_reason": reply.stop}]
-    return said
+        texts["gen_ai.output.messages"] = [{"role": "assistant", "parts": parts, "finish_reason": reply.stop}]
+    return texts
 
 
 def _message(message: Message) -> dict[str, Any]:

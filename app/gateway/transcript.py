@@ -1,4 +1,4 @@
-"""What was said, as JSON text for the record. Images are named by size, not stored."""
+"""Requests and replies as JSON text for the record. Images are named by size, not stored."""
 
 import json
 from typing import Any
@@ -10,15 +10,15 @@ from app.gateway.providers.base import ModelRequest
 
 def request_text(request: ModelRequest) -> str:
     """The whole request as sent, without parameters that the release pins."""
-    told: dict[str, Any] = {
+    document: dict[str, Any] = {
         "system": [t.text for t in request.system],
         "messages": [_message(m) for m in request.messages],
     }
     if request.tools:
-        told["tools"] = [t.name for t in request.tools]
+        document["tools"] = [t.name for t in request.tools]
     if request.output:
-        told["output"] = request.output.name
-    return json.dumps(told, ensure_ascii=False)
+        document["output"] = request.output.name
+    return json.dumps(document, ensure_ascii=False)
 
 
 def reply_text(reply: Reply) -> str:
@@ -27,7 +27,7 @@ def reply_text(reply: Reply) -> str:
 
 
 def partial_text(text: str) -> str:
-    """What had arrived of a reply that broke off: its text, its reasoning and its tools' arguments, in their order."""
+    """The part of a broken reply that arrived: its text, its reasoning and its tools' arguments, in their order."""
     return json.dumps({"parts": [{"text": text}], "stop": None}, ensure_ascii=False)
 
 

@@ -49,7 +49,7 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """What a key gives again. ``body`` is None where it was larger than what is kept."""
+    """The answer that a key replays. ``body`` is None where it was larger than what is kept."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -71,8 +71,8 @@ class Idempotency:
     ) -> None:
         """An answer is kept ``keep`` seconds if it has at most ``max_bytes``; a dead worker's key is free in ``lease`` seconds.
 
-        ``secret`` keys the fingerprints: a stolen table does not tell whether a guessed request was made. ``on_outcome`` is
-        told what became of a key: stored, replayed, in_flight, reused, released, or lost (an answer that could not be stored).
+        ``secret`` keys the fingerprints: a stolen table does not tell whether a guessed request was made. ``on_outcome`` gets
+        the outcome of each key: stored, replayed, in_flight, reused, released, or lost (an answer that could not be stored).
         """
         self.max_bytes = max_bytes
         self._engine = engine.execution_options(
@@ -114,17 +114,17 @@ class Idempotency:
         await asyncio.gather(end(*self._storing), *(loop.stop() for loop in loops))
 
     def fingerprint(self, method: str, target: str, body: bytes) -> bytes:
-        """What tells two requests apart, without being either. ``target`` is path and query."""
+        """A hash that tells two requests apart. ``target`` is path and query."""
         digest = hmac.new(self._secret, b"idempotency", hashlib.sha256)
         for part in (method.encode(), target.encode(), body):
             digest.update(len(part).to_bytes(8, "big") + part)
         return digest.digest()
 
     async def claim(self, identity: Identity, key: str, fingerprint: bytes) -> Reservation | StoredAnswer:
-        """Reservation ``key`` for one request, or return the answer that it stands for.
+        """Reserve ``key`` for one request, or return its stored answer.
 
         A key is its tenant's own and, where the API key is bound to a user, that user's. Raises IdempotencyKeyInUse,
-        IdempotencyKeyReused, or DependencyUnavailable: without the store nobody can promise that work is done once.
+        IdempotencyKeyReused, or DependencyUnavailable: without the store no worker can promise that work is done once.
         """
         owner = {"tenant": identity.tenant.id, "user": identity.user, "key": self._stored(identity.tenant.id, identity.user, key)}
         try:
@@ -139,7 +139,7 @@ class Idempotency:
             message = "The store of idempotency keys does not answer, so this cannot be promised to be done once."
             raise DependencyUnavailable(message, retry_after=5.0) from error
         if isinstance(found, Reservation):
-            self._held.add(found.token)  # only now is somebody there to let go of it
+            self._held.add(found.token)  # only now has it an owner who releases it
         return found
 
     async def store(self, claim: Reservation, answer: StoredAnswer) -> None:
@@ -157,13 +157,13 @@ class Idempotency:
             task.add_done_callback(partial(self._stored_late, size))
 
     async def release(self, claim: Reservation) -> None:
-        """Free the key: who asks again is really served. Never raises; what fails here, the end of the lease does."""
+        """Free the key: the next request with it is served. Never raises; what fails here, the end of the lease does."""
         self._held.discard(claim.token)
         self._on_outcome("released")
         await self._execute(delete(keys).where(keys.c.token == claim.token, keys.c.status.is_(None)), "release")
 
     def _stored(self, tenant: str, user: str, key: str) -> str:
-        """What stands for a key in the table: callers put order numbers and addresses into keys."""
+        """The hash of a key, for the table: callers put order numbers and addresses into keys."""
         message = f"idempotency key\0{tenant}\0{user}\0{key}".encode()
         return HASHED + hmac.new(self._secret, message, hashlib.sha256).hexdigest()
 
@@ -174,7 +174,7 @@ class Idempotency:
             await self._hash_row(connection, raw, owner["key"])
 
     async def _hash_row(self, connection: AsyncConnection, raw: ColumnElement[bool], hashed: str) -> None:
-        """Hash a row's key. Where workers of both versions took the same key, the hashed row answers and the raw one goes."""
+        """Hash a row's key; a raw row beside a hashed one of the same key is deleted."""
         try:
             found = await connection.execute(update(keys).where(raw).values(key=hashed))
         except IntegrityError:
@@ -183,7 +183,7 @@ class Idempotency:
             self._raw_until = time.monotonic() + ROLLOUT_SECONDS
 
     async def hash_old(self) -> int:
-        """Hash a batch of the keys that an earlier version stored as they were sent. Returns how many there were.
+        """Hash a batch of keys that an earlier version stored raw. Returns their number.
 
         Raises what SQLAlchemy raises.
         """
@@ -197,7 +197,7 @@ class Idempotency:
         return len(rows)
 
     async def sweep(self) -> int:
-        """Delete a batch of what expired a while ago and nobody claims. Returns how many; several workers may sweep at once."""
+        """Delete a batch of expired keys that no request claims. Returns how many; several workers may sweep at once."""
         expired = (
             select(keys.c.token)
             .where(keys.c.expires_at <= func.now() - SWEEP_GRACE, self._ownerless())
@@ -219,7 +219,7 @@ class Idempotency:
                 return found
 
     def _claiming(self, owner: dict[str, str], fingerprint: bytes, token: uuid.UUID) -> Insert:
-        """Take the key if it is new, its answer has expired, or its owner is gone. Returns a row only to the one who got it."""
+        """Take the key if it is new, expired or abandoned. Returns a row only to its new owner."""
         values = {"fingerprint": fingerprint, "token": token, "expires_at": func.now() + self._lease, "challenged_at": None}
         return (
             postgresql.insert(keys)
@@ -250,7 +250,7 @@ class Idempotency:
         return await self._execute(update(keys).where(ours, keys.c.status.is_(None)).values(values), "renew") is not None
 
     async def _found(self, connection: AsyncConnection, owner: dict[str, str], fingerprint: bytes) -> StoredAnswer | None:
-        """What somebody else's claim came to; None if it was released just now."""
+        """The result of another request's claim; None if it was released just now."""
         columns = (keys.c.fingerprint, keys.c.status, keys.c.headers, keys.c.body)
         statement = select(*columns).where(*(keys.c[name] == value for name, value in owner.items()))
         row = (await connection.execute(statement)).one_or_none()

@@ -27,8 +27,8 @@ idempotency_keys = Table(
 )
 
 _OF_TRACE = (
-    "EXISTS (SELECT FROM jsonb_array_elements(coalesce(headers, '[]'::jsonb)) AS told"
-    " WHERE told ->> 0 = 'octant-trace-id' AND told ->> 1 = ANY(:traces))"
+    "EXISTS (SELECT FROM jsonb_array_elements(coalesce(headers, '[]'::jsonb)) AS header"
+    " WHERE header ->> 0 = 'octant-trace-id' AND header ->> 1 = ANY(:traces))"
 )
 PERSONAL = (
     PersonalData(

@@ -1,7 +1,7 @@
 """A job's life: queued → running → succeeded, failed or cancelled. Every step is one statement, on Postgres' own clock.
 
 `start` takes the job that has been due longest and leases it, `renew` keeps the lease, and the number of the attempt fences what
-a worker that was thought dead may still write. `listen` says when a job was submitted; who misses it finds the job by `start`.
+a worker that was thought dead may still write. `listen` reports new jobs; a worker that misses one finds it by `start`.
 """
 
 import uuid
@@ -55,7 +55,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How a job ended: the answer that its caller would have had."""
+    """A job's end: the answer that its caller would have had."""
 
     state: str
     status: int
@@ -144,7 +144,7 @@ class Jobs:
         return _job(row)
 
     async def start(self, *, but: Collection[str] = (), but_of: Collection[str] = ()) -> Job | None:
-        """Take the job that has been due longest; one whose worker went silent counts that attempt as lost. None: none is due.
+        """Take the job due longest, or None. If its worker went silent, that attempt counts as lost.
 
         ``but``: jobs, and ``but_of``: tenants, that are passed over.
         """
@@ -178,12 +178,12 @@ class Jobs:
                         async for _ in driver.notifies(timeout=LISTEN_SECONDS, stop_after=1):
                             on_job()
                 finally:
-                    await connection.invalidate()  # it listens: nobody else may have it
+                    await connection.invalidate()  # it listens: it must not return to the pool
         except (SQLAlchemyError, psycopg.Error, OSError) as error:
             raise DependencyUnavailable("Postgres sends no notifications right now.", retry_after=5.0) from error
 
     async def renew(self, running: Sequence[Job]) -> dict[str, bool]:
-        """Keep the leases of jobs that run here. Returns those still ours, and whether each is to be cancelled."""
+        """Renew the leases of jobs that run here. Returns those still ours, and which to cancel."""
         mine = tuple_(jobs.c.id, jobs.c.attempts).in_([(job.id, job.attempts) for job in running])
         statement = (
             update(jobs)
@@ -195,7 +195,7 @@ class Jobs:
             return {row.id: row.cancel_requested for row in await connection.execute(statement)}
 
     async def finish(self, job: Job, done: Done) -> bool:
-        """Write down how an attempt ended. False if the job is another worker's by now: then nothing is written."""
+        """Store an attempt's end. False if the job is another worker's by now: then nothing is written."""
         values: dict[str, Any] = {
             "state": done.state,
             "finished_at": func.now(),
@@ -231,7 +231,7 @@ class Jobs:
             return (await connection.execute(update(jobs).where(abandoned).values(values))).rowcount
 
     async def waiting(self) -> tuple[int, float]:
-        """How many jobs are due and not begun, and for how many seconds the first of them."""
+        """The number of jobs due and not begun, and the seconds that the first has waited."""
         since = func.extract("epoch", func.now() - func.min(jobs.c.due_at))
         due = select(func.count(), func.coalesce(since, 0)).where(jobs.c.state == "queued", jobs.c.due_at <= func.now())
         async with self._transaction() as connection:
@@ -265,7 +265,7 @@ class Jobs:
         return _job(row) if row else None
 
     async def plan_webhook(self, job: Job, seconds: float | None, *, again: bool = False) -> None:
-        """Send it again after ``seconds``; None: it was delivered, or is given up, and of its address only the origin is kept.
+        """Send it again after ``seconds``; None: delivered or abandoned, so only the address's origin is kept.
 
         ``again``: this time does not count.
         """

@@ -1,4 +1,4 @@
-"""Telling a caller's server that a job is done. What is due stands in Postgres; `app.security.webhooks` signs and posts."""
+"""Webhooks that report the end of jobs. Due ones are in Postgres; `app.security.webhooks` signs and posts them."""
 
 import asyncio
 import logging
@@ -16,13 +16,13 @@ FIRST_PAUSE, LONGEST_PAUSE = 5.0, 3600.0
 SEND_EVERY = 1.0
 STOPPED_PAUSE = 5.0
 
-Tell = Callable[[str], None]
+OnOutcome = Callable[[str], None]
 
 log = logging.getLogger(__name__)
 
 
 class Webhooks:
-    """Sends what is due, one after the other. Durable: what is due stands in Postgres."""
+    """Send due webhooks, one after the other. Durable: they are kept in Postgres."""
 
     def __init__(
         self,
@@ -31,10 +31,10 @@ class Webhooks:
         master: bytes,
         allowed_hosts: frozenset[str],
         render: Callable[[Job], bytes],
-        on_outcome: Tell,
+        on_outcome: OnOutcome,
         stopped: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        """``render`` makes a job's body; ``on_outcome`` is told ``delivered``, ``failed`` or ``given_up``.
+        """``render`` makes a job's body; ``on_outcome`` gets ``delivered``, ``failed`` or ``given_up``.
 
         ``stopped`` says whether an operator has stopped a tenant, or with an empty name everything: then webhooks wait.
         """

@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 
 from app.oncall.switch import KillSwitch
 
-EARLIER_KEY = "octant:kill"  # a hash: `all`, `provider:NAME` or `tenant:NAME` to who stopped it and why
+EARLIER_KEY = "octant:kill"  # a hash: `all`, `provider:NAME` or `tenant:NAME` to operator and reason
 
 
 async def carry_over(valkey: Redis, switch: KillSwitch) -> int:
@@ -15,9 +15,9 @@ async def carry_over(valkey: Redis, switch: KillSwitch) -> int:
     Raises RedisError, and what `KillSwitch.stop` raises.
     """
     found = await valkey.hgetall(EARLIER_KEY)
-    for field, told in found.items():
+    for field, entry in found.items():
         scope, _, name = str(field).partition(":")
-        stop = json.loads(told)
+        stop = json.loads(entry)
         await switch.stop(scope, name, by=stop["by"], reason=stop["reason"])
         await valkey.hdel(EARLIER_KEY, field)
     return len(found)

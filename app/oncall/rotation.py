@@ -21,7 +21,7 @@ LEAST_LEVELS = 2
 
 
 class Person(Strict):
-    """Somebody who can be called. ``placeholder`` people are for the example; production refuses them (P6)."""
+    """A person who can be called. ``placeholder`` people are for the example; production refuses them (P6)."""
 
     name: str = Field(min_length=2)
     phone: str = Field(pattern=r"^\+[0-9 ()-]{7,20}$")
@@ -38,7 +38,7 @@ class Schedule(Strict):
 
 
 class Override(Strict):
-    """Somebody else takes a schedule's duty for a while. Times carry their zone; the first override that fits holds."""
+    """One person takes a schedule's duty for a time. Times carry their zone; the first override that fits holds."""
 
     schedule: str
     person: str
@@ -53,7 +53,7 @@ class Override(Strict):
 
 
 class Serving(Strict):
-    """When somebody must be reachable: on the days from ``begin`` until ``end``, past midnight if ``end`` is not later.
+    """Hours in which a person must be reachable: on the days from ``begin`` until ``end``, past midnight if ``end`` is not later.
 
     So the same time twice, as by default, is round the clock.
     """
@@ -72,7 +72,7 @@ class Serving(Strict):
 
 
 class HandOver(Strict):
-    """Who is first when: the agency from ``start`` for ``agency_first_days``, then the client, with the agency as backup."""
+    """The order: the agency first from ``start`` for ``agency_first_days``, then the client, with the agency as backup."""
 
     start: date
     agency_first_days: int = Field(default=90, ge=1)
@@ -108,14 +108,14 @@ class Rotation(Strict):
         return self
 
     def levels(self, at: datetime) -> tuple[str, ...]:
-        """The schedules in the order they are called at a time: agency first, then, after the hand-over, client first."""
+        """The schedules in order of calling: agency first, after the hand-over client first."""
         handover = self.handover
         first_days_end = handover.start + timedelta(days=handover.agency_first_days)
         agency_first = at.astimezone(ZoneInfo(self.timezone)).date() < first_days_end
         return (handover.agency, handover.client) if agency_first else (handover.client, handover.agency)
 
     def on_call(self, at: datetime) -> "tuple[Duty, ...]":
-        """Who is called at a time, level by level. Nobody is named twice."""
+        """The people to call at a time, level by level, each once."""
         duties: list[Duty] = []
         for duty in (*(self._duty(name, at) for name in self.levels(at)), *self._last()):
             if duty and duty.person not in [d.person for d in duties]:
@@ -123,7 +123,7 @@ class Rotation(Strict):
         return tuple(duties)
 
     def problems(self, now: datetime, *, production: bool) -> list[str]:
-        """What is wrong: uncovered serving hours, too few levels, placeholders where they may not be. Empty is well."""
+        """List faults: uncovered serving hours, too few levels, placeholders where they are not allowed."""
         found = [f"{key}: a placeholder; put a real person in" for key, p in self.people.items() if production and p.placeholder]
         gap: tuple[datetime, int] | None = None
         for begin, end in pairwise(self._changes(now)):
@@ -139,7 +139,7 @@ class Rotation(Strict):
         return found
 
     def _changes(self, now: datetime) -> list[datetime]:
-        """Every local time in the next 90 days at which coverage can change: between two of them it is the same."""
+        """Every local time in the next 90 days at which coverage can change."""
         zone, end = ZoneInfo(self.timezone), now + HORIZON
         moments = {now, end} | {moment for o in self.overrides for moment in (o.begin, o.end)}
         day = now.astimezone(zone).date() - timedelta(days=1)
@@ -172,7 +172,7 @@ class Rotation(Strict):
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """Somebody's turn and its end, in the rotation's time zone; None for who is always there."""
+    """A person's turn and its end, in the rotation's time zone; None for a permanent level."""
 
     person: Person
     until: datetime | None

@@ -1,4 +1,4 @@
-"""What operators have stopped, as two stores remember it: Valkey for speed, Postgres because Valkey can lose its data.
+"""Operators' stops, kept in two stores: Valkey for speed, Postgres because Valkey can lose its data.
 
 Every entry carries a version, and the newest wins wherever two memories meet. A release is an entry, too: otherwise the memory
 that missed it would bring the stop back. Where versions are equal, the stop wins.
@@ -27,7 +27,7 @@ _PUT = (Path(__file__).parent / "put_stops.lua").read_text()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """The newest word on one scope and name. ``in_flight``: calls under way are ended, too."""
+    """The newest entry of one scope and name. ``in_flight``: calls under way are ended, too."""
 
     scope: str
     name: str
@@ -95,7 +95,7 @@ class ValkeyStops:
         return {field: _entry(value) for field, value in found.items()}, complete
 
     async def write(self, entries: Iterable[Entry], *, complete: bool = False) -> None:
-        """Put what is newer than what stands there. ``complete`` says that with these, nothing is missing."""
+        """Put entries that are newer than the stored ones. ``complete`` says that with these, nothing is missing."""
         values = [v for e in entries for v in (e.field, e.version, int(e.stopped), json.dumps(asdict(e), ensure_ascii=False))]
         await self._put(keys=[KEY], args=[COMPLETE if complete else "", *values])
 
@@ -115,7 +115,7 @@ class PostgresStops:
         return {entry.field: entry for entry in entries}
 
     async def write(self, entries: Iterable[Entry]) -> None:
-        """Put what is newer than what stands there."""
+        """Put entries that are newer than the stored ones."""
         rows = [{**asdict(entry), "at": datetime.fromisoformat(entry.at)} for entry in entries]
         if not rows:
             return

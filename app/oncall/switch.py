@@ -1,7 +1,7 @@
 """The kill switch: everything, one provider or one tenant, on all workers within two seconds (P5).
 
 A call is checked against memory. Every worker reads both stores (`app.oncall.stops`), Valkey twice a second and Postgres once,
-keeps the newest word on each thing, and carries to a store what that store lacks. So either store is enough to stop or to
+keeps the newest entry of each subject, and carries to a store what that store lacks. So either store is enough to stop or to
 release, a store that lost its data gets it back, and with both away the last known state holds. A worker that starts and has
 heard from neither store refuses: it cannot know. The out-of-band way is a file: while it exists everything is stopped, whatever
 the stores say; calls under way end, too, if it contains the word in-flight.
@@ -61,9 +61,9 @@ class KillSwitch:
         on_state: Callable[[Mapping[str, int]], None] = lambda _: None,
         on_end: Callable[[str, str], None] = lambda _scope, _name: None,
     ) -> None:
-        """``poll`` in seconds; ``file`` stops everything while it exists; ``on_state`` is told how much is stopped, by scope.
+        """``poll`` in seconds; ``file`` stops everything while it exists; ``on_state`` gets the number of stops by scope.
 
-        ``on_end`` is told scope and name when calls under way are to end. Without ``engine``, Valkey is the only memory and is
+        ``on_end`` gets scope and name when calls under way are to end. Without ``engine``, Valkey is the only memory and is
         believed as it is.
         """
         self._valkey = ValkeyStops(valkey)
@@ -152,7 +152,7 @@ class KillSwitch:
         return missing
 
     async def _read_both(self) -> dict[str, Entry]:
-        """What the stores say now. Raises DependencyUnavailable where neither answers."""
+        """The stops in the stores now. Raises DependencyUnavailable where neither answers."""
         await asyncio.gather(self._read_valkey(), self._read_postgres())
         if len(self._away) == (2 if self._postgres else 1):
             raise DependencyUnavailable(f"{' and '.join(sorted(self._away))} did not answer.")
@@ -169,7 +169,7 @@ class KillSwitch:
         self._on_state({scope: counts[scope] for scope in get_args(Scope)})
 
     async def _read_valkey(self, *, carry: bool = False) -> None:
-        """Take over what Valkey says. ``carry``: give it what it lacks, all of it if it lost its data."""
+        """Apply Valkey's stops. ``carry``: write to it what it lacks, all of it if it lost its data."""
         with self._reading(VALKEY):
             async with asyncio.timeout(READ_SECONDS):
                 found, complete = await self._valkey.read()
@@ -206,7 +206,7 @@ class KillSwitch:
             self._away.discard(store)
 
     def _adopt(self, found: Mapping[str, Entry]) -> None:
-        """Take over what is news. A stop that is older than a release that is known here is none."""
+        """Apply newer entries. A stop that is older than a release that is known here is none."""
         news = newer(found, than=self._entries)
         if not news:
             return
@@ -220,7 +220,7 @@ class KillSwitch:
                 self._on_end(entry.scope, entry.name)
 
     def _look_for_file(self) -> None:
-        """Note whether the file is there. A folder that cannot be read tells nothing: what was known holds."""
+        """Note whether the file is there. An unreadable folder changes nothing."""
         if self._file is None:
             return
         try:

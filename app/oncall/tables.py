@@ -1,4 +1,4 @@
-"""The kill switch's memory in Postgres: the newest word on each scope and name."""
+"""The kill switch's memory in Postgres: the newest entry of each scope and name."""
 
 from sqlalchemy import BigInteger, Boolean, Column, DateTime, MetaData, String, Table, Text
 

@@ -1,1 +1,1 @@
-"""AXIS 7: what is live: immutable manifests that pin everything a call depends on, and the pointer that moves between them."""
+"""AXIS 7: releases: immutable manifests that pin everything a call depends on, and a pointer to the live one."""

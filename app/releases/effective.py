@@ -39,10 +39,10 @@ def effect_of(table: PriceTable, directory: Path, today: date) -> Effect:
 def _tables(directory: Path) -> Iterator[tuple[date, str]]:
     for path in directory.glob("*.toml"):
         try:
-            told = tomllib.loads(path.read_text())
+            table = tomllib.loads(path.read_text())
         except (OSError, ValueError) as error:
             log.warning("price table not readable", extra={"file": path.name, "error_type": type(error).__name__})
             continue
-        effective, version = told.get("effective"), told.get("version")
+        effective, version = table.get("effective"), table.get("version")
         if type(effective) is date and isinstance(version, str):
             yield effective, version

@@ -1,4 +1,4 @@
-"""Eval runs as they were stored: how a release did, on which answers, and how each case went (E3, B3).
+"""Stored eval runs of releases, with answers and results by case (E3, B3).
 
 They lie beside the releases that they are about. The evals write them; activation does not read them yet.
 """

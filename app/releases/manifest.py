@@ -1,4 +1,4 @@
-"""A release is one TOML file that pins everything; here it is read, checked whole, and turned into domain words (B1, B3).
+"""Read a release's TOML file, check it whole and turn it into domain types (B1, B3).
 
 A manifest is refused as a whole: every pin that does not resolve is listed, with the file, the key and what to do.
 """
@@ -79,7 +79,7 @@ class RoutePin(Strict):
 
 
 class Manifest(Strict):
-    """The file as written. ``code`` is the version it was made for: told, not enforced, or newer code could not roll back."""
+    """The file as written. ``code`` is the version it was made for; it is not enforced, or newer code could not roll back."""
 
     id: Name
     created: date
@@ -141,7 +141,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Where pins are looked for. ``providers`` are those that the settings configure."""
+    """The places where pins are looked up. ``providers`` are those that the settings configure."""
 
     directory: Path
     prompts: Path
@@ -225,7 +225,7 @@ def load(release_id: str, places: Places) -> Release:
 
 
 def _dangling(manifest: Manifest, routes: Mapping[str, Route], prices: PriceTable | None, places: Places) -> list[str]:
-    """What points to something that is not there."""
+    """List references to missing files and names."""
     problems = [
         f'prompts."{name}".route = {pin.route!r}: no such route. Add [routes.{pin.route}] or change it.'
         for name, pin in manifest.prompts.items()

@@ -27,7 +27,7 @@ def read(directory: Path) -> dict[str, str]:
 
 
 def problems(directory: Path) -> list[str]:
-    """Released files that changed or are gone, and files that are not recorded: a sentence each, empty if all is well."""
+    """List released files that changed, are missing or are not recorded, a sentence each."""
     recorded = read(directory)
     there = {str(path.relative_to(directory)): path for path in _released(directory)}
     found = [
@@ -69,7 +69,7 @@ def is_recorded(directory: Path, release_id: str) -> bool:
 
 
 def _check_prices(directory: Path, name: str) -> None:
-    """Raise Misconfigured for a manifest that pins another price table than the one that is there: it is a draft still."""
+    """Raise Misconfigured for a draft: a manifest whose pinned price table differs from the file."""
     path = directory / name
     pin = parse(path.read_text(encoding="utf-8"), str(path)).prices
     if not (directory / pin.file).is_file() or sha256_of(directory / pin.file) != pin.sha256:

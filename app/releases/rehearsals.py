@@ -1,4 +1,4 @@
-"""The log of rehearsals: one JSON object a line, appended by whoever rehearsed (B5). It is kept in the repo, beside the runbook.
+"""The log of rehearsals: one JSON object a line, kept beside the runbook (B5).
 
 ::
 
@@ -19,7 +19,7 @@ OUTAGE = "outage"  # of a provider: `make outage`
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """One rehearsal. ``kept``: whether what is promised was kept; ``note``: its result in a few words."""
+    """One rehearsal. ``kept``: whether the promise was kept; ``note``: its result in a few words."""
 
     at: AwareDatetime
     what: str
@@ -38,7 +38,7 @@ def append(path: Path, rehearsal: Rehearsal) -> None:
 
 
 def read(path: Path) -> list[Rehearsal]:
-    """All that are in the log, oldest first; none where there is no log. Raises Misconfigured for a line that is none."""
+    """All rehearsals in the log, oldest first. Raises Misconfigured for an invalid line."""
     if not path.exists():
         return []
     found = []

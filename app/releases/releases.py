@@ -1,4 +1,4 @@
-"""What is live, and how that changes on every worker within five seconds, without a restart (B2).
+"""The live release, changed on every worker within five seconds, without a restart (B2).
 
 The pointer is the newest row of ``activations`` in Postgres. A change is announced over Valkey; each worker also looks every
 two seconds, so a lost announcement costs two seconds and a dead Valkey costs nothing more. A worker swaps one immutable
@@ -35,7 +35,7 @@ from app.security.remembered import Remembered
 
 CHANNEL = "octant:release"
 WORKERS = "octant:release:workers"
-LISTEN_SECONDS = 0.25  # how long a worker that is told to stop may go on listening
+LISTEN_SECONDS = 0.25  # how long a stopping worker may go on listening
 CLOSE_SECONDS = 5.0
 WORKER_SECONDS = 10
 FORGOTTEN_SECONDS = 3600
@@ -90,7 +90,7 @@ class Releases:
         self._worker = f"{socket.gethostname()}:{os.getpid()}"
 
     async def start(self) -> None:
-        """Load what is live, then follow it. Raises Misconfigured if nothing is live or a pin of it does not resolve.
+        """Load the live release, then follow it. Raises Misconfigured without one, or for a broken pin.
 
         With Postgres away and no local file, the worker waits for it, and calls are refused meanwhile.
         """
@@ -112,7 +112,7 @@ class Releases:
     async def aclose(self) -> None:
         """Stop following.
 
-        What is under way ends first: redis-py 8.1 can lose a cancellation in `get_message`, or leave a connection open behind it
+        Work under way ends first: redis-py 8.1 can lose a cancellation in `get_message`, or leave a connection open behind it
         (tests/contract/test_releases_postgres.py stops workers at many moments).
         """
         await asyncio.gather(*(loop.stop(grace=CLOSE_SECONDS) for loop in (self._following, self._subscription)))
@@ -158,7 +158,7 @@ class Releases:
         await self._announce(release.id)
 
     def _check_prices(self, release: Release) -> None:
-        """A rollback is not held to this: what it goes back to was live, and going back must not fail."""
+        """Refuse prices that are not in effect yet. A rollback skips this check: going back must not fail."""
         table, today = release.prices, self._today()
         if table.effective > today:
             raise Misconfigured(
@@ -202,7 +202,7 @@ class Releases:
             resolve(live[1], self._places, where=f"The live release {live[0]}")
 
     async def live(self) -> Manifest | None:
-        """The live manifest as it was activated; its pins are not looked at."""
+        """The live manifest as it was activated; its pins are not checked."""
         live = await self._live()
         return parse(live[1], f"the live release {live[0]}") if live else None
 
@@ -259,7 +259,7 @@ class Releases:
         try:
             self._current = resolve(live[1], self._places, where=f"the live release {live[0]}")
         except Misconfigured as error:
-            if self._refused != live[0]:  # said once; tried again at every look
+            if self._refused != live[0]:  # logged once; tried again at every poll
                 log.warning("new release refused, serving what was live", extra={"release": live[0], "reason": str(error)})
             self._refused = live[0]
             return
@@ -277,7 +277,7 @@ class Releases:
                     self._following.wake()
 
     async def _report(self) -> None:
-        """Tell operators what this worker serves, by Valkey's clock, which they share. Best effort: serving needs none of it."""
+        """Report what this worker serves, by Valkey's clock, which they share. Best effort: serving needs none of it."""
         if not self.known:
             return
         with contextlib.suppress(RedisError, OSError):

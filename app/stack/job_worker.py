@@ -26,7 +26,7 @@ from starlette.types import ASGIApp
 from app.domain.calls import Identity
 from app.domain.errors import JobLost, OctantError
 from app.domain.periodic import Periodic, end, spawn
-from app.edge.deferral import told
+from app.edge.deferral import as_json
 from app.edge.errors import render
 from app.jobs.jobs import Done, Job, Jobs
 from app.jobs.webhooks import Webhooks
@@ -299,7 +299,7 @@ async def work(settings: Settings) -> None:
             edge.jobs,
             master=settings.secret,
             allowed_hosts=settings.webhook_allowed_hosts,
-            render=lambda job: json.dumps({"type": "job.finished", "data": told(job)}, ensure_ascii=False).encode(),
+            render=lambda job: json.dumps({"type": "job.finished", "data": as_json(job)}, ensure_ascii=False).encode(),
             on_outcome=lambda outcome: metrics.webhooks.inc(outcome=outcome),
             stopped=partial(_stopped, edge.switch),
         )

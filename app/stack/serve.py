@@ -59,7 +59,7 @@ def serve(settings_of: Callable[[], Settings] = load) -> None:
     application = create_app(settings, metrics)
     gc.freeze()
     gc.enable()
-    _server(settings, folder, application, lambda why: metrics.connections_cut.inc(why=why)).run()
+    _server(settings, folder, application, lambda reason: metrics.connections_cut.inc(reason=reason)).run()
 
 
 def settings_from_stdin() -> Settings:

@@ -76,7 +76,7 @@ RELEASE = Label("release", most=200)  # in one process, which may live for years
 PROVIDER = Label("provider", most=16)
 MODEL = Label("model", most=64)
 FLAG = Label("flag", most=32)
-WORD = Label("word", most=64)  # of `octant-degraded`
+DEGRADATION = Label("degradation", most=64)  # a code of `octant-degraded`
 CALL_OUTCOME = _of("outcome", "ok", "last_resort", "cancelled", *_codes(OctantError))
 ATTEMPT_OUTCOME = _of("outcome", "ok", "cancelled", *_codes(ProviderError))
 CAPS = ("tenant-day", "tenant-month", "user-day", "user-month", "global-day")
@@ -90,12 +90,12 @@ EDGE: tuple[Declared, ...] = (
     ),
     Declared(
         "bad_keys", "octant_bad_keys_total", "counter", "count", "API keys that were not valid.",
-        (_of("outcome", "refused", "not_heard"),),
+        (_of("outcome", "refused", "rate_limited"),),
     ),
     Declared(
         "connections_cut", "octant_connections_cut_total", "counter", "count",
         "Connections closed on clients that were too slow or sent too much.",
-        (_of("why", "slow_head", "slow_body", "large_head", "malformed"),),
+        (_of("reason", "slow_head", "slow_body", "large_head", "malformed"),),
     ),
 )  # fmt: skip
 
@@ -142,9 +142,12 @@ GATEWAY: tuple[Declared, ...] = (
         "calls_degraded", "octant_calls_degraded_total", "counter", "count",
         "Calls that were degraded.", (FEATURE,),
     ),
-    Declared("degradations", "octant_degradations_total", "counter", "count", "In which ways: `octant-degraded`.", (WORD,)),
     Declared(
-        "not_asked", "octant_not_asked_total", "counter", "count",
+        "degradations", "octant_degradations_total", "counter", "count", "Degradations of calls: codes of `octant-degraded`.",
+        (DEGRADATION,),
+    ),
+    Declared(
+        "no_evidence", "octant_no_evidence_total", "counter", "count",
         "Questions without a model call: there was no evidence to answer from.", (FEATURE,),
     ),
     Declared(
@@ -266,7 +269,7 @@ EVALS: tuple[Declared, ...] = (
     Declared(
         "eval_left_out", "octant_eval_left_out_total", "counter", "count",
         "Records that a round left out: by sampling, for lack of time, unreadable, or too many candidates.",
-        (_of("why", "sample", "seconds", "unreadable", "candidates"),),
+        (_of("reason", "sample", "seconds", "unreadable", "candidates"),),
     ),
     Declared(
         "eval_candidates", "octant_eval_candidates_total", "counter", "count", "Candidates for cases, by why they are.",
@@ -287,8 +290,8 @@ EVALS: tuple[Declared, ...] = (
 
 TELEMETRY: tuple[Declared, ...] = (
     Declared(
-        "spans", "octant_spans_total", "counter", "count", "Spans, by what became of them.",
-        (_of("fate", "sent", "failed", "dropped", "sampled_out"),),
+        "spans", "octant_spans_total", "counter", "count", "Spans, by how they ended.",
+        (_of("outcome", "sent", "failed", "dropped", "sampled_out"),),
     ),
     Declared(
         "gauge_samples_failed", "octant_gauge_samples_failed_total", "counter", "count", "Times a gauge could not be sampled.",

@@ -118,12 +118,12 @@ class Metrics:
             self.fallbacks.inc(fallbacks, feature=feature)
             self.calls_fallen_back.inc(feature=feature)
 
-    def degraded(self, feature: str, words: Collection[str]) -> None:
-        """Count how one call was degraded, if it was: ``words`` are those of `octant-degraded`."""
-        if words:
+    def degraded(self, feature: str, degradations: Collection[str]) -> None:
+        """Count how one call was degraded, if it was: ``degradations`` are the codes of `octant-degraded`."""
+        if degradations:
             self.calls_degraded.inc(feature=feature)
-        for word in words:
-            self.degradations.inc(word=word)
+        for degradation in degradations:
+            self.degradations.inc(degradation=degradation)
 
     def attempt(self, feature: str, attempt: Attempt) -> None:
         """Count one finished attempt: outcome, tokens, money, time to first token."""

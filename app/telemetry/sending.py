@@ -70,12 +70,12 @@ class Sending(SpanProcessor):
         """Send what waits."""
         return self._batches.force_flush(timeout_millis)
 
-    def _settled(self, fate: str, number: int) -> None:
+    def _settled(self, outcome: str, number: int) -> None:
         with self._lock:
             if self._closed:
                 return  # counted as dropped by `shutdown`
             self._under_way -= number
-        self._on_spans(fate, number)
+        self._on_spans(outcome, number)
 
 
 class _Reporting(SpanExporter):

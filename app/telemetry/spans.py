@@ -165,12 +165,12 @@ class Tracing:
         sample: float = 1.0,
         redact: Redact = withheld,
         content: bool = False,
-        on_spans: OnSpans = lambda _fate, _number: None,
+        on_spans: OnSpans = lambda _outcome, _number: None,
     ) -> None:
         """``otlp_endpoint`` is the base URL of an OTLP/HTTP receiver; ``exporter`` replaces it in tests.
 
         ``sample``: the share of traces that are sent; those with an error always are. ``content`` puts texts on spans,
-        as ``redact`` leaves them. ``on_spans`` gets a fate and a number of spans: ``sampled_out``, or a fate of `Sending`.
+        as ``redact`` leaves them. ``on_spans`` gets an outcome and a number of spans: ``sampled_out``, or one of `Sending`.
         """
         resource = Resource.create({"service.name": service, "service.version": version}, CORE_SCHEMA_URL)
         self._provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)

@@ -59,7 +59,7 @@ from app.wiring.watching import end_calls, health_checks, open_sampled_gauges, s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What the application is made of."""
+    """The parts of the application."""
 
     features: FeatureParts
     edge: EdgeParts
@@ -126,7 +126,7 @@ async def _open_recovery(
 async def _open_budget(
     stack: AsyncExitStack, settings: Settings, engine: AsyncEngine, valkey: Redis, metrics: Metrics, redactor: Redactor
 ) -> Budget:
-    """The budget room, not started; what keeps its books is, and closes with ``stack``."""
+    """Build the budget. The ledger is started and closes with ``stack``; the budget itself is not."""
     ledger = Ledger(engine, valkey, on_pending=metrics.ledger_pending.set)
     caps = UserCaps(engine, remembered=remembered(settings, "caps", settings.keys_remembered))
     await caps.start()
@@ -199,7 +199,7 @@ def _open_tracing(stack: AsyncExitStack, settings: Settings, redactor: Redactor,
         sample=settings.otlp_sample,
         redact=lambda text, tenant: redactor.redact(text, tenant=tenant),
         content=settings.otlp_content,
-        on_spans=lambda fate, number: metrics.spans.inc(number, fate=fate),
+        on_spans=lambda outcome, number: metrics.spans.inc(number, outcome=outcome),
     )
     stack.push_async_callback(asyncio.to_thread, tracing.close)
     return tracing

@@ -1,4 +1,4 @@
-"""What watches the parts: health checks, gauges that are sampled or shown on a change, and the end of calls that a stop ends."""
+"""Watchers of the parts: health checks, gauges, and the end of calls that a stop ends."""
 
 import asyncio
 from collections.abc import Mapping
@@ -107,7 +107,7 @@ def show_state(metrics: Metrics, target: Target, state: State) -> None:
 
 
 def health_checks(engine: AsyncEngine, valkey: Redis, keys: KeyRing, releases: Releases, budget: Budget) -> Mapping[str, Check]:
-    """Whether calls work. With Postgres away those of callers who are known still do: degraded, and ready."""
+    """Whether calls work. With Postgres away, calls of known keys still do: degraded, and ready."""
 
     async def postgres() -> Health:
         try:

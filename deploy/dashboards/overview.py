@@ -236,7 +236,7 @@ def _served() -> list[Panel]:
             "none",
             {
                 "feedback: {{rating}}": f"3600 * {rate('feedback', ('rating',))}",
-                "left out: {{why}}": f"3600 * {rate('eval_left_out', ('why',))}",
+                "left out: {{reason}}": f"3600 * {rate('eval_left_out', ('reason',))}",
             },
         ),
         figure(
@@ -341,7 +341,7 @@ def _seen() -> list[Panel]:
                 "observability.md#traces-do-not-arrive",
             ),
             "percentunit",
-            share(rate("spans", fate='="failed"'), rate("spans")),
+            share(rate("spans", outcome='="failed"'), rate("spans")),
             Levels(doubtful=0.001, bad=0.05),
         ),
         figure(

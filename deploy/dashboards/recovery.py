@@ -135,7 +135,7 @@ def _done() -> list[Panel]:
             {
                 "{{feature}}": rate("fallbacks", ("feature",)),
                 "static: {{feature}}": rate("last_resorts", ("feature",)),
-                "not asked: {{feature}}": rate("not_asked", ("feature",)),
+                "no evidence: {{feature}}": rate("no_evidence", ("feature",)),
                 "tokens counted: {{feature}}": rate("token_counts", ("feature",)),
             },
             span=6,
@@ -160,7 +160,10 @@ def _done() -> list[Panel]:
                 "cost-spike.md",
             ),
             "cps",
-            {"{{word}}": rate("degradations", ("word",)), "calls of {{feature}}": rate("calls_degraded", ("feature",))},
+            {
+                "{{degradation}}": rate("degradations", ("degradation",)),
+                "calls of {{feature}}": rate("calls_degraded", ("feature",)),
+            },
             span=6,
         ),
         lines(

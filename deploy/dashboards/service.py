@@ -105,7 +105,7 @@ def _seen() -> list[Panel]:
                 "observability.md#traces-do-not-arrive",
             ),
             "cps",
-            {"{{fate}}": rate("spans", ("fate",))},
+            {"{{outcome}}": rate("spans", ("outcome",))},
             span=6,
         ),
     ]
@@ -202,7 +202,7 @@ def _upkeep() -> list[Panel]:
                 START,
             ),
             "cps",
-            {"{{why}}": rate("connections_cut", ("why",))},
+            {"{{reason}}": rate("connections_cut", ("reason",))},
         ),
         figure(
             Description(

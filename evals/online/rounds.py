@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.audit.erasures import LOCK as ERASING
 from app.audit.scores import eval_drift, eval_position, eval_scores
-from app.domain.records import NOT_ASKED
+from app.domain.records import NO_EVIDENCE
 from app.settings import EvalsSettings
 from evals.online.candidates import Found, Reason, keep
 from evals.online.drift import Drift
@@ -31,7 +31,7 @@ FIRST_LOOK = timedelta(hours=1)  # how far back the very first round begins
 LONGEST = timedelta(hours=1)  # that one round walks: after a long rest it takes several
 LATEST_PASS = timedelta(minutes=5)  # after its first pass a request has no further one: its deadline (a minute) is over
 FORGOTTEN = timedelta(hours=1)  # feedback without a record by then is on no call of ours
-OURS = (*SCORED, NOT_ASKED, "content_refused", "answer_withheld")  # outcomes of which a case can be made
+OURS = (*SCORED, NO_EVIDENCE, "content_refused", "answer_withheld")  # outcomes of which a case can be made
 BATCH = 50
 
 # The last pass of each request is its answer. Passes after `until` are read too: a request that ends later is the next round's.
@@ -167,7 +167,7 @@ class Round:
             reasons: list[Reason] = []
             reasons += ["guard_flag"] if any(code.startswith("guard:") for code in row["degraded"]) else []
             reasons += ["hand_over"] if (row["tenant"], row["request_id"]) in handed else []
-            if reasons and row["outcome"] == NOT_ASKED:
+            if reasons and row["outcome"] == NO_EVIDENCE:
                 no_evidence.offer((row, reasons))
             elif reasons and len(standing_out) >= self._limits.candidates:
                 self._report.left_out["candidates"] += 1

@@ -63,8 +63,8 @@ class Worker:
         for (feature, release), number in report.scored.items():
             self._metrics.eval_scored.inc(number, feature=feature, release=release)
             self._metrics.eval_passed.inc(report.passed[feature, release], feature=feature, release=release)
-        for why, number in report.left_out.items():
-            self._metrics.eval_left_out.inc(number, why=why)
+        for reason, number in report.left_out.items():
+            self._metrics.eval_left_out.inc(number, reason=reason)
         for reason, number in report.candidates.items():
             self._metrics.eval_candidates.inc(number, reason=reason)
 

@@ -237,7 +237,7 @@ async def test_facets_find_what_they_name_and_nothing_else(engine: AsyncEngine, 
 async def test_failed_calls_are_found_without_calls_that_had_no_evidence(engine: AsyncEngine, recorder: Recorder) -> None:
     """A search for an outage does not return hand-overs."""
     tenant = f"t-{uuid4().hex[:8]}"
-    records = {outcome: a_record(tenant=tenant, outcome=outcome) for outcome in ("ok", "not_asked", "no_provider", "cancelled")}
+    records = {outcome: a_record(tenant=tenant, outcome=outcome) for outcome in ("ok", "no_evidence", "no_provider", "cancelled")}
     for record in records.values():
         recorder.record(record)
     await recorder.flush()

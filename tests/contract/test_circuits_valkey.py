@@ -134,7 +134,7 @@ async def test_a_probe_that_is_given_up_can_be_taken_by_another_replica(start: R
     await eventually(lambda: two.state(A) == "half_open")
     assert await one.admit(A, 30)
     assert not await two.admit(A, 30)
-    one.given_up(A)
+    one.abandoned(A)
     granted: list[bool] = []
     deadline = time.monotonic() + 5
     while not any(granted):

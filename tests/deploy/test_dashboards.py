@@ -245,7 +245,7 @@ def test_every_expression_shows_something_where_its_metrics_have_data(promtool: 
     rules = [metric_of(name) for name in RECORDED]
     series = {name: "0+7x60" for metric in (*CATALOGUE, *rules) for name in series_of(metric)}
     outcomes = {f'octant_calls_total{{feature="one",outcome="{o}"}}': "0+7x60" for o in ("ok", "internal_error")}
-    steps = {'octant_repairs_total{step="invalid"}': "0+7x60", 'octant_spans_total{fate="failed"}': "0+7x60"}
+    steps = {'octant_repairs_total{step="invalid"}': "0+7x60", 'octant_spans_total{outcome="failed"}': "0+7x60"}
     status = {'octant_http_requests_total{path="one",status="503"}': "0+7x60"}
     everything = {**series, **outcomes, **steps, **status}
     check_values(promtool, tmp_path, everything, [(f"count({expression}) > bool 0", 1) for expression in EXPRESSIONS])

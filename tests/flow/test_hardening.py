@@ -118,13 +118,13 @@ async def dribble(service: Service, begin: bytes) -> tuple[bytes, float]:
 
 async def test_a_client_that_dribbles_its_headers_is_cut_off(service: Service) -> None:
     """S8: slow-loris. Without a bound it would hold its connection for ever."""
-    before = service.metric('octant_connections_cut_total{why="slow_head"}')
+    before = service.metric('octant_connections_cut_total{reason="slow_head"}')
     answer, seconds = await dribble(service, b"GET /livez HTTP/1.1\r\nhost: x\r\nx-slow: ")
     assert seconds >= HEAD_SECONDS * 0.9
     assert seconds < HEAD_SECONDS + 5
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b'"code": "request_too_slow"' in answer
-    assert service.metric('octant_connections_cut_total{why="slow_head"}') > before
+    assert service.metric('octant_connections_cut_total{reason="slow_head"}') > before
 
 
 async def test_a_client_that_dribbles_its_body_is_cut_off_and_nothing_is_called(service: Service, simulator: Simulator) -> None:
@@ -302,7 +302,7 @@ async def test_an_address_that_guesses_keys_must_wait_and_no_other_must(
 ) -> None:
     """S8. Our tests come from 127.0.0.1, which is a trusted proxy: it names the address it speaks for."""
     guesser, other = "203.0.113.7", "203.0.113.8"
-    not_heard = service.metric('octant_bad_keys_total{outcome="not_heard"}')
+    rate_limited = service.metric('octant_bad_keys_total{outcome="rate_limited"}')
     assert (await call(http, service.url, service.key, x_forwarded_for=guesser))[0] == 200
     guesses = [write(f"{number:08x}", "x" * 43) for number in range(BAD_KEYS)]
     for guess in guesses:
@@ -315,7 +315,7 @@ async def test_an_address_that_guesses_keys_must_wait_and_no_other_must(
     for right in (service.key, fresh):  # one came before, one never
         assert (await call(http, service.url, right, x_forwarded_for=guesser))[0] == 200
     assert (await call(http, service.url, guesses[0], x_forwarded_for=other))[0] == 401
-    assert service.metric('octant_bad_keys_total{outcome="not_heard"}') == not_heard + 2
+    assert service.metric('octant_bad_keys_total{outcome="rate_limited"}') == rate_limited + 2
     assert service.metric('octant_bad_keys_total{outcome="refused"}') >= BAD_KEYS
 
 

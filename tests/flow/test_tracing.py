@@ -28,7 +28,7 @@ from app.telemetry.spans import CORE_SCHEMA_URL, SCHEMA_URL
 
 CHAT = {"model": "smart", "messages": [{"role": "user", "content": "hello"}]}
 SHARE = 0.01
-FATES = re.compile(r'octant_spans_total\{fate="(\w+)"\} (\S+)')
+OUTCOMES = re.compile(r'octant_spans_total\{outcome="(\w+)"\} (\S+)')
 
 
 def outside_the_share() -> str:
@@ -134,7 +134,7 @@ async def test_every_trace_with_an_error_is_sent_whole_and_every_span_is_counted
     http: aiohttp.ClientSession, env: dict[str, str], receiver: Receiver, simulator: Simulator
 ) -> None:
     """A share of 1 % under load on two workers; a failed span need not mean a failed call."""
-    before = _fates(env)
+    before = _outcomes(env)
     simulator.put_faults({"kind": "status", "status": 500, "probability": 0.25})
     slots = asyncio.Semaphore(16)
 
@@ -153,21 +153,21 @@ async def test_every_trace_with_an_error_is_sent_whole_and_every_span_is_counted
     arrived_spans = await asyncio.to_thread(receiver.wait, lambda spans: sum(span.trace in failed for span in spans) >= kept)
     made_ids = {trace for trace, _, _ in made}
     assert Counter(span.trace for span in arrived_spans if span.trace in made_ids) == failed
-    fates = await asyncio.to_thread(_fates_of, env, total + before.total())
-    assert fates - before == {"sent": kept, "sampled_out": total - kept}
+    outcomes = await asyncio.to_thread(_outcomes_of, env, total + before.total())
+    assert outcomes - before == {"sent": kept, "sampled_out": total - kept}
 
 
-def _fates_of(env: dict[str, str], number: int) -> Counter[str]:
-    """The fates of spans, once those of ``number`` are known."""
+def _outcomes_of(env: dict[str, str], number: int) -> Counter[str]:
+    """The outcomes of spans, once those of ``number`` are known."""
     deadline = time.monotonic() + 10
-    while (fates := _fates(env)).total() < number and time.monotonic() < deadline:
+    while (outcomes := _outcomes(env)).total() < number and time.monotonic() < deadline:
         time.sleep(0.1)
-    return fates
+    return outcomes
 
 
-def _fates(env: dict[str, str]) -> Counter[str]:
+def _outcomes(env: dict[str, str]) -> Counter[str]:
     with urllib.request.urlopen(f"http://127.0.0.1:{env['OCTANT_METRICS_PORT']}/metrics", timeout=10) as answer:
-        return Counter({fate: int(float(value)) for fate, value in FATES.findall(answer.read().decode())})
+        return Counter({outcome: int(float(value)) for outcome, value in OUTCOMES.findall(answer.read().decode())})
 
 
 async def test_a_receiver_that_hangs_holds_up_neither_calls_nor_the_end(

@@ -21,7 +21,7 @@ STOP: dict[StopReason, str] = {
 
 
 def message(reply: Reply, *, request_id: str, alias: str, degraded: Sequence[str] = ()) -> dict[str, Any]:
-    """A whole message. ``degraded``: how the answer is less than was asked for, as the header has it."""
+    """A whole message. ``degraded``: the codes of the header."""
     return {
         **_envelope(request_id, alias),
         "content": [_block(part) for part in reply.parts],
@@ -75,15 +75,15 @@ class EventWriter:
         return event(errors.last_event(error, "anthropic", self._request_id), name="error")
 
     def _start(self, index: int, block: dict[str, Any]) -> bytes:
-        told = self._stop()
+        before = self._stop()
         self._open, self._count = index, self._count + 1
         started = {"type": "content_block_start", "index": self._count - 1, "content_block": block}
-        return told + event(started, name="content_block_start")
+        return before + event(started, name="content_block_start")
 
     def _delta(self, index: int, block: dict[str, Any], delta: dict[str, Any]) -> bytes:
-        told = b"" if self._open == index else self._start(index, block)
+        before = b"" if self._open == index else self._start(index, block)
         data = {"type": "content_block_delta", "index": self._count - 1, "delta": delta}
-        return told + event(data, name="content_block_delta")
+        return before + event(data, name="content_block_delta")
 
     def _stop(self) -> bytes:
         if self._open is None:
@@ -125,7 +125,7 @@ def _block(part: Part) -> dict[str, Any]:
 
 
 def _input(arguments: str) -> Any:  # noqa: ANN401 - any JSON
-    """Their wire has an object here. What is not JSON that can be written is handed over as it was, under a name of its own."""
+    """The arguments as the object that the wire wants; invalid JSON goes as text, under a name of its own."""
     try:
         return json_text.read(arguments or "{}")
     except ValueError:

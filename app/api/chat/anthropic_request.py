@@ -70,7 +70,7 @@ class ImageBlock(Wire):
 
 
 class ToolUseBlock(Wire):
-    """A tool call that the assistant asked for."""
+    """A tool call of the assistant."""
 
     type: Literal["tool_use"]
     id: str
@@ -81,7 +81,7 @@ class ToolUseBlock(Wire):
 
 
 class ToolResultBlock(Wire):
-    """What a tool answered."""
+    """A tool's result."""
 
     type: Literal["tool_result"]
     tool_use_id: str
@@ -129,7 +129,7 @@ class ToolParam(Wire):
 
 
 class WireToolChoice(Wire):
-    """Which tool may or must be called."""
+    """The tools that may or must be called."""
 
     type: Literal["auto", "any", "none", "tool"]
     name: str | None = None
@@ -145,7 +145,7 @@ class ThinkingConfig(Wire):
 
 
 class Metadata(Wire):
-    """Who the end user is."""
+    """The end user."""
 
     user_id: str | None = Field(default=None, max_length=128)
 
@@ -158,7 +158,7 @@ class OutputFormat(Wire):
 
 
 class OutputConfig(Wire):
-    """How the answer must look."""
+    """The required form of the answer."""
 
     format: OutputFormat | None = None
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
@@ -248,7 +248,7 @@ def read(body: bytes, context: CallContext, form: type[MessagesRequest] = Messag
 
 
 def _extra(request: MessagesRequest) -> Json:
-    """What only Anthropic has a form for goes on as it came."""
+    """Pass on Anthropic's own forms unchanged."""
     extra: Json = {}
     if request.thinking:
         extra["thinking"] = request.thinking.model_dump(exclude_none=True)

@@ -31,7 +31,7 @@ class Writer(Protocol):
     """Writes a stream in one vendor's form."""
 
     def begin(self, degraded: Sequence[str]) -> bytes:
-        """What comes before the first chunk."""
+        """Bytes before the first chunk."""
         ...
 
     def write(self, chunk: Delta) -> bytes:
@@ -39,7 +39,7 @@ class Writer(Protocol):
         ...
 
     def end(self, reply: Reply, receipt: Receipt) -> bytes:
-        """What comes after the last chunk: why it ended, what it used and what it cost."""
+        """Bytes after the last chunk: stop reason, usage and cost."""
         ...
 
     def error(self, error: OctantError) -> bytes:
@@ -107,8 +107,8 @@ def _add_models(routes: APIRouter, gateway: Gateway) -> None:
         """One model alias."""
         if alias not in gateway.models():
             raise NotFound("No such model.")
-        told = _anthropic_model(alias) if "anthropic-version" in request.headers else _openai_model(alias)
-        return json_answer(told)
+        body = _anthropic_model(alias) if "anthropic-version" in request.headers else _openai_model(alias)
+        return json_answer(body)
 
 
 async def _streamed(gateway: Gateway, call: Call, writer: Writer) -> EventStream:
@@ -116,16 +116,16 @@ async def _streamed(gateway: Gateway, call: Call, writer: Writer) -> EventStream
     opened = AsyncExitStack()
     streaming = await opened.enter_async_context(gateway.stream(call))
     headers = receipt_headers(streaming.receipt, cost_known=False)
-    return EventStream(_events(streaming, writer), headers, opened, tell=writer.error)
+    return EventStream(_events(streaming, writer), headers, opened, frame_error=writer.error)
 
 
 async def _events(streaming: Streaming, writer: Writer) -> AsyncGenerator[bytes, None]:
     yield writer.begin(streaming.receipt.degraded)
     try:
         async for chunk in streaming.chunks:
-            told = writer.end(chunk.reply, streaming.receipt) if isinstance(chunk, Done) else writer.write(chunk)
-            if told:
-                yield told
+            framed = writer.end(chunk.reply, streaming.receipt) if isinstance(chunk, Done) else writer.write(chunk)
+            if framed:
+                yield framed
     except OctantError as error:
         error.receipt = streaming.receipt
         raise

@@ -1,6 +1,6 @@
 """Our replies as OpenAI's chat completions, whole and as chunks. Shapes: platform.openai.com/docs/api-reference/chat.
 
-``model`` is the alias that was asked for, as clients compare it with their request; which model answered is in the headers.
+``model`` is the alias of the request, as clients compare it with their request; which model answered is in the headers.
 """
 
 import time
@@ -24,7 +24,7 @@ FINISH: dict[StopReason, str] = {
 
 
 def completion(reply: Reply, *, request_id: str, alias: str, release: str, degraded: Sequence[str] = ()) -> dict[str, Any]:
-    """A whole chat completion. ``degraded``: how the answer is less than was asked for, as the header has it."""
+    """A whole chat completion. ``degraded``: the codes of the header."""
     calls = [{"id": u.id, "type": "function", "function": {"name": u.name, "arguments": u.arguments}} for u in reply.tool_uses]
     message = {
         "role": "assistant",
@@ -42,7 +42,7 @@ def completion(reply: Reply, *, request_id: str, alias: str, release: str, degra
 
 
 class ChunkWriter:
-    """Writes one stream. The usage chunk comes only where it was asked for, as the vendor does."""
+    """Writes one stream. The usage chunk comes only on request, as at the vendor."""
 
     def __init__(self, *, request_id: str, alias: str, release: str, include_usage: bool) -> None:
         """The envelope is the same in every chunk."""
@@ -52,7 +52,7 @@ class ChunkWriter:
         self._tools: dict[int, int] = {}
 
     def begin(self, degraded: Sequence[str] = ()) -> bytes:
-        """The first chunk names the role, and how the answer is less than was asked for."""
+        """The first chunk: the role and the degradations."""
         return self._chunk({"role": "assistant", "content": "", "refusal": None}, **less(degraded))
 
     def write(self, chunk: Delta) -> bytes:

@@ -1,8 +1,8 @@
-"""OpenAI's chat completion request: what of it we honour, what we may leave out, what we refuse.
+"""OpenAI's chat completion request: fields honoured, left out and refused.
 
-Every field of the API is known by name (platform.openai.com/docs/api-reference/chat/create). What would change the meaning
-of the answer if it were dropped is refused as `UnsupportedParameter`; what only concerns the vendor's own service is
-accepted and left out.
+Every field of the API is known by name (platform.openai.com/docs/api-reference/chat/create). An unsupported field that
+would change the answer is refused as `UnsupportedParameter`; one that only concerns the vendor's own service is accepted and left
+out.
 """
 
 from typing import Annotated, Any, Literal
@@ -29,14 +29,14 @@ class TextPart(Wire):
 
 
 class RefusalPart(Wire):
-    """What an assistant said when it refused."""
+    """An assistant's refusal."""
 
     type: Literal["refusal"]
     refusal: str
 
 
 class ImageUrl(Wire):
-    """Where an image is, or a data URL with it."""
+    """An image's address, or a data URL that holds it."""
 
     url: str
     detail: Literal["auto", "low", "high", "original"] | None = None
@@ -72,7 +72,7 @@ class SystemMessage(Wire):
 
 
 class UserMessage(Wire):
-    """What the user says."""
+    """A user's message."""
 
     role: Literal["user"]
     content: str | Many[UserPart]
@@ -87,7 +87,7 @@ class FunctionCall(Wire):
 
 
 class ToolCall(Wire):
-    """A call the assistant asked for."""
+    """A tool call of the assistant."""
 
     id: str
     type: Literal["function"] = "function"
@@ -95,7 +95,7 @@ class ToolCall(Wire):
 
 
 class AssistantMessage(Wire):
-    """What the assistant said before."""
+    """An earlier message of the assistant."""
 
     role: Literal["assistant"]
     content: str | Many[AssistantPart] | None = None
@@ -108,7 +108,7 @@ class AssistantMessage(Wire):
 
 
 class ToolMessage(Wire):
-    """What a tool answered."""
+    """A tool's result."""
 
     role: Literal["tool"]
     content: str | Many[TextPart]
@@ -157,7 +157,7 @@ class JsonSchema(Wire):
 
 
 class ResponseFormat(Wire):
-    """How the answer must look."""
+    """The required form of the answer."""
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchema | None = None
@@ -286,8 +286,8 @@ def _message(message: UserMessage | AssistantMessage | ToolMessage, index: int) 
     for name in ("audio", "function_call"):
         if getattr(message, name) is not None:
             raise UnsupportedParameter(f"Unsupported parameter: '{name}' in a message.", param=f"messages[{index}].{name}")
-    said = _plain(message.content) or message.refusal or ""
-    text: Many[Part] = [Text(said)] if said else []
+    words = _plain(message.content) or message.refusal or ""
+    text: Many[Part] = [Text(words)] if words else []
     uses = [ToolUse(c.id, c.function.name, c.function.arguments) for c in message.tool_calls or ()]
     if not text and not uses:
         raise InvalidRequest("An assistant message needs content or tool_calls.", param=f"messages[{index}].content")

@@ -1,4 +1,4 @@
-"""From a body to a request model, with errors that say which field is wrong and never quote what was in it."""
+"""Parse a body into a request model. Errors name the field and never quote its value."""
 
 import json
 import re
@@ -13,11 +13,11 @@ from app.domain.errors import InvalidRequest
 T = TypeVar("T", bound=BaseModel)
 Item = TypeVar("Item")
 Many = Annotated[list[Item], Field(fail_fast=True)]  # the first wrong one ends it: a list may have a million
-TELLING = frozenset({"ge", "gt", "le", "lt", "min_length", "max_length", "expected", "expected_tags", "pattern"})
+SHOWN = frozenset({"ge", "gt", "le", "lt", "min_length", "max_length", "expected", "expected_tags", "pattern"})
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
-MOST_ERRORS = 1_000  # so many are looked at to find the one to tell
+MOST_ERRORS = 1_000  # checked at most, to find the one to report
 FIELDS: set[str] = set()
-# What pydantic puts behind an index: the discriminator's value, which is not a field.
+# Discriminators that pydantic puts behind an index; they are not fields.
 TAGS = frozenset(
     """
     system developer user assistant tool text image_url input_audio file refusal image tool_use tool_result thinking
@@ -42,13 +42,13 @@ def parse(model: type[T], body: bytes, *, unknown: str) -> T:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        raise _told(error, unknown) from None
+        raise _describe(error, unknown) from None
 
 
-def _told(error: ValidationError, unknown: str) -> InvalidRequest:
-    """The first violation in words. With unions pydantic lists a violation for each member: the deepest is meant.
+def _describe(error: ValidationError, unknown: str) -> InvalidRequest:
+    """Describe the first violation. With unions pydantic lists a violation for each member: the deepest is meant.
 
-    Only our own words and the vendor's field names are told: pydantic's messages may quote the value.
+    It holds only our own words and the vendor's field names: pydantic's messages may quote the value.
     """
     if error.error_count() > MOST_ERRORS:
         return InvalidRequest(f"The body has values of a wrong type in over {MOST_ERRORS:,} places.")
@@ -66,8 +66,8 @@ def _told(error: ValidationError, unknown: str) -> InvalidRequest:
 
 
 def _rule(found: Mapping[str, Any]) -> str:
-    """Which rule was broken, for instance ``greater_than_equal 0``; what a tag or a literal may be is told, never what came."""
-    context = {k: v for k, v in found.get("ctx", {}).items() if k in TELLING}
+    """The broken rule, such as ``greater_than_equal 0``: the allowed tags and literals, never the value that came."""
+    context = {k: v for k, v in found.get("ctx", {}).items() if k in SHOWN}
     return " ".join([str(found["type"]), *(str(v) for v in context.values())])
 
 

@@ -1,4 +1,4 @@
-"""What callers say of an answer they got: good or bad, and why. The evals make cases of it (E9)."""
+"""Callers' ratings of answers: good or bad, with a comment. The evals make cases of them (E9)."""
 
 from app.api.feedback.endpoints import router
 

@@ -1,4 +1,4 @@
-"""`POST /v1/feedback`: what somebody thought of an answer, by the request id that came with it."""
+"""`POST /v1/feedback`: a rating of an answer, by the request id that came with it."""
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -32,7 +32,7 @@ _SAYABLE = r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F]*$"  # tab and line breaks are te
 
 
 class FeedbackRequest(BaseModel):
-    """The body. ``request_id`` is the ``x-request-id`` of the answer; ``user`` whoever says so, as in the request."""
+    """The body. ``request_id`` is the ``x-request-id`` of the answer; ``user`` the person who rates, as in the request."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -51,32 +51,32 @@ class FeedbackTaken(BaseModel):
 
 
 def router(engine: AsyncEngine, kept: KeptTexts) -> APIRouter:
-    """The endpoint. Nothing that a caller writes about an answer is kept as it came: it is redacted, and pages will show it."""
+    """Build the endpoint. Comments are redacted before they are stored, since pages show them."""
     routes = APIRouter(tags=["feedback"])
 
     @routes.post("/v1/feedback", openapi_extra=takes(FeedbackRequest), response_model=FeedbackTaken)
     async def say(request: Request, context: Context) -> Response:
-        """Rate an answer. Said again for the same request and user, it takes the place of what was said before.
+        """Rate an answer. A second rating of the same request and user replaces the first.
 
-        Whether there was such a request is not looked up: its record comes seconds after its answer. What belongs to no
-        request of this tenant is joined with none, and forgotten with time.
+        Whether there was such a request is not looked up: its record comes seconds after its answer. A rating
+        without a request of this tenant is joined with none, and expires.
         """
-        said = parsed(FeedbackRequest, await body_of(request))
-        identity = context.identity_for(said.user)
-        await _keep(engine, said, identity.tenant.id, kept, identity.user)
-        parts_of(request).metrics.feedback.inc(rating=said.rating)
-        return json_answer(FeedbackTaken(request_id=said.request_id, rating=said.rating).model_dump())
+        rated = parsed(FeedbackRequest, await body_of(request))
+        identity = context.identity_for(rated.user)
+        await _keep(engine, rated, identity.tenant.id, kept, identity.user)
+        parts_of(request).metrics.feedback.inc(rating=rated.rating)
+        return json_answer(FeedbackTaken(request_id=rated.request_id, rating=rated.rating).model_dump())
 
     return routes
 
 
-async def _keep(engine: AsyncEngine, said: FeedbackRequest, tenant: str, kept: KeptTexts, user: str) -> None:
-    """Raises RateLimited, DependencyUnavailable. A request id that could be somebody's number is redacted: it joins nothing."""
+async def _keep(engine: AsyncEngine, rated: FeedbackRequest, tenant: str, kept: KeptTexts, user: str) -> None:
+    """Raises RateLimited, DependencyUnavailable. A request id that could be a person's number is redacted: it joins nothing."""
     redact = partial(kept.redactor.redact, tenant=tenant)
-    given = said.request_id if UUID.match(said.request_id.removeprefix("req_")) else redact(said.request_id)
+    given = rated.request_id if UUID.match(rated.request_id.removeprefix("req_")) else redact(rated.request_id)
     what = {
-        "rating": said.rating,
-        "comment": kept.text(said.comment, tenant=tenant),
+        "rating": rated.rating,
+        "comment": kept.text(rated.comment, tenant=tenant),
         "at": datetime.now(UTC),
         "reviewed_at": None,
     }

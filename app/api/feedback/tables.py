@@ -1,4 +1,4 @@
-"""One row for each answer and user: the last word counts. Comments and ids are redacted like records."""
+"""One row for each answer and user: the last rating counts. Comments and ids are redacted like records."""
 
 from sqlalchemy import Column, DateTime, Index, MetaData, String, Table, Text, func, text
 
@@ -22,7 +22,7 @@ feedback = Table(
     Index("feedback_unreviewed", "at", postgresql_where=text("reviewed_at IS NULL AND rating::text = 'bad'::text")),
 )
 
-# Who named nobody may still have rated an answer to this user. What another user said of it is that user's.
+# A rating without a user may be of an answer to this user. Another user's rating is that user's.
 PERSONAL = (
     PersonalData(
         table="feedback",

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from app.domain.calls import Identity
 from app.domain.errors import InvalidRequest
 from app.edge.answers import json_answer
-from app.edge.deferral import accepted, told
+from app.edge.deferral import accepted, as_json
 from app.edge.idempotency import IdempotentRoute
 from app.edge.identity import authenticated, refuse_if_stopped
 from app.edge.limits import body_of
@@ -27,7 +27,7 @@ Caller = Annotated[Identity, Depends(authenticated)]
 
 
 class JobRequest(BaseModel):
-    """The body: the request to make, whom to tell, and how long an attempt may take."""
+    """The body: a request, its webhook and the deadline of an attempt."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -76,17 +76,17 @@ def router(paths: frozenset[str]) -> APIRouter:
     ) -> Response:
         """The caller's jobs, newest first, without their answers."""
         found = await parts_of(request).jobs.list(caller, limit=limit + 1, after=after)
-        data = [{**told(job), "response": None} for job in found[:limit]]
+        data = [{**as_json(job), "response": None} for job in found[:limit]]
         return json_answer({"object": "list", "data": data, "has_more": len(found) > limit})
 
     @routes.get(PATH + "/{job_id}")
     async def one(request: Request, caller: Caller, job_id: str) -> Response:
         """One job, with its answer once it is there."""
-        return json_answer(told(await parts_of(request).jobs.get(caller, job_id)))
+        return json_answer(as_json(await parts_of(request).jobs.get(caller, job_id)))
 
     @routes.post(PATH + "/{job_id}/cancel")
     async def cancel(request: Request, caller: Caller, job_id: str) -> Response:
         """Cancel a job that is not done: a queued one at once, a running one within two seconds."""
-        return json_answer(told(await parts_of(request).jobs.cancel(caller, job_id)))
+        return json_answer(as_json(await parts_of(request).jobs.cancel(caller, job_id)))
 
     return routes

@@ -1,4 +1,4 @@
-"""How the simulator fills this product's form: by patterns, good enough to score."""
+"""The simulator's answers for this product: patterns, good enough to score."""
 
 import re
 
@@ -15,7 +15,7 @@ _FIELDS = {
 
 
 def value(name: str, text: str) -> str | None:
-    """A field's value as it stands in the text; empty where the text has none, None for a field of another product."""
+    """A field's value in the text; empty if missing, None for another product's field."""
     if name not in _FIELDS:
         return None
     found = _FIELDS[name].search(text)

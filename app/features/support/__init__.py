@@ -1,4 +1,4 @@
-"""THE WORKED EXAMPLE: customer support for a shop. To start your own, delete this folder and its line in `installed`."""
+"""THE WORKED EXAMPLE: customer support for a shop. A fork deletes this folder and its line in `installed`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -1,8 +1,8 @@
-"""What the assistant wants to do and only the customer may let it: pending actions, decided with a token (S3).
+"""Pending actions: side effects that wait for the customer's confirmation by token (S3).
 
-A model reads text that others wrote, so what it asks for is not what the customer asked for until the customer says so. The
-token goes to the caller beside the answer and into no prompt, so no model can confirm. It stands for one deed: it is a keyed
-hash over tenant, user, tool and exact arguments that is kept, and a row that was changed no longer fits its token.
+A model reads third-party text, so its request counts as the customer's only once the customer confirms it. The token goes to the
+caller beside the answer and into no prompt, so no model can confirm. It is valid for one action: the table keeps a keyed hash
+over token, tenant, user, tool and exact arguments, and a row that was changed no longer fits its token.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ MOST_OFFERED = 3  # of one answer: a customer who is offered ten buttons presses
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """One action that waits. ``token`` is in no prompt and no log; ``tainted_by`` says what the model had read."""
+    """One pending action. ``token`` is in no prompt and no log."""
 
     id: str
     tool: str
@@ -41,8 +41,8 @@ class Pending:
     expires_at: datetime
     token: str
 
-    def told(self) -> dict[str, Any]:
-        """As JSON."""
+    def as_json(self) -> dict[str, Any]:
+        """The action for its caller."""
         about = {"id": self.id, "tool": self.tool, "arguments": dict(self.arguments), "summary": self.summary}
         return {**about, "expires_at": self.expires_at.isoformat(), "token": self.token}
 
@@ -92,23 +92,23 @@ class Actions:
         """
         row = await self._decide(identity, action_id, token, "confirmed")
         outcome = row["outcome"]
-        if outcome is None:  # ours to do, or whoever had it died: the shop does a deed once, however often it is told
+        if outcome is None:  # not done yet, or its process died: the shop does an action once, however often it is called
             use = ToolUse(action_id, row["tool"], json.dumps(row["arguments"]))
             context = tools.Context(self._engine, identity, row["request_id"], self._kept)
             done = await tools.call(use, allowed=allowed, context=context)
-            if done.word == "rate_limited":  # nothing is done, and the customer's word still counts
+            if done.code == "rate_limited":  # nothing is done, and the confirmation still counts
                 raise RateLimited("Too many of these in a minute. Confirm it again in a minute.", retry_after=60.0)
-            outcome = {"outcome": done.word, "result": dict(done.result)}
+            outcome = {"outcome": done.code, "result": dict(done.result)}
             async with transaction(self._engine) as connection:
                 await connection.execute(update(actions).where(actions.c.id == action_id).values(outcome=outcome))
-        return {**_told(row), **outcome}
+        return {**_public(row), **outcome}
 
     async def cancel(self, identity: Identity, action_id: str, token: str) -> dict[str, Any]:
         """Never do it. Raises as `confirm`."""
-        return _told(await self._decide(identity, action_id, token, "cancelled"))
+        return _public(await self._decide(identity, action_id, token, "cancelled"))
 
     async def _decide(self, identity: Identity, action_id: str, token: str, wanted: str) -> dict[str, Any]:
-        """The row, with the decision that is wanted. Whoever is not meant learns nothing, not even that it exists."""
+        """The row, with the decision written. Another caller learns nothing, not even that it exists."""
         async with transaction(self._engine) as connection:
             statement = select(actions).where(
                 actions.c.id == action_id, actions.c.tenant == identity.tenant.id, actions.c.user == identity.user
@@ -134,11 +134,11 @@ class Actions:
 
 
 def _kept(proposal: tools.Proposal, line: Callable[[str, int], str]) -> dict[str, Any]:
-    """The arguments as they are stored, shown and used: what a model wrote fits to be shown, an order's number stays."""
+    """The arguments as stored, shown and used: the model's reason redacted, order numbers unchanged."""
     reason = proposal.arguments.get("reason")
     kept = dict(proposal.arguments)
     return kept if reason is None else {**kept, "reason": line(reason, tools.LONGEST_REASON)}
 
 
-def _told(row: Mapping[str, Any]) -> dict[str, Any]:
+def _public(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in ("id", "status", "tool", "arguments")}

@@ -35,7 +35,7 @@ class Checked:
 
 
 def check(answer: str, passages: Sequence[Passage]) -> Checked:
-    """Keep the citations of articles that were shown, take the others out of the text. Takes time linear in the answer.
+    """Remove citations of articles that were not shown, in time linear in the answer.
 
     A citation stands for the words since the one before it; several in a row stand for the same words.
     """
@@ -54,7 +54,7 @@ def check(answer: str, passages: Sequence[Passage]) -> Checked:
 
 
 def _without_unknown(answer: str, shown: Collection[str]) -> tuple[str, int]:
-    """The text without citations of what was not shown, those included that come about where another was taken out."""
+    """The text without invalid citations, including those that a removal creates."""
     pieces: list[str] = []
     opened: list[int] = []  # where in the pieces brackets stand that may still become citations
     removed = 0

@@ -34,13 +34,16 @@ def router(support: Support) -> APIRouter:
         async with AsyncExitStack() as stack:
             events = support.answer(wanted, context)
             stack.push_async_callback(events.aclose)
-            told = await anext(events)
-            if wanted.stream:  # the first model has answered: what failed until here was told as an HTTP status
-                headers = receipt_headers(told.receipt, cost_known=False)
-                return EventStream(_framed(told, events), headers, stack.pop_all(), tell=partial(_failed, context.request_id))
-            while told.name != "done":
-                told = await anext(events)
-            return json_answer(told.data, told.receipt)
+            first = await anext(events)
+            if wanted.stream:  # the first model has answered: earlier failures became an HTTP status
+                headers = receipt_headers(first.receipt, cost_known=False)
+                return EventStream(
+                    _framed(first, events), headers, stack.pop_all(), frame_error=partial(_failed, context.request_id)
+                )
+            done = first
+            while done.name != "done":
+                done = await anext(events)
+            return json_answer(done.data, done.receipt)
 
     @routes.post("/v1/support/actions/{action_id}/confirm", openapi_extra=takes(ActionDecision))
     async def confirm(action_id: str, request: Request, context: Context) -> Response:
@@ -64,10 +67,10 @@ def router(support: Support) -> APIRouter:
 
 
 async def _framed(first: Event, events: AsyncGenerator[Event, None]) -> AsyncGenerator[bytes, None]:
-    """Frame the events. After the first the only channel for a failure is an ``error`` event, and then ``done`` never comes."""
+    """Frame the events. A failure after the first becomes an ``error`` event, without ``done``."""
     yield event(first.data, name=first.name)
-    async for told in events:
-        yield event(told.data, name=told.name)
+    async for later in events:
+        yield event(later.data, name=later.name)
 
 
 def _failed(request_id: str, error: OctantError) -> bytes:

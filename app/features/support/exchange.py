@@ -1,4 +1,4 @@
-"""One question on its way to an answer: what was found, said and done so far, and what it cost."""
+"""One question on its way to an answer: passages, turns and tool results so far, and its cost."""
 
 import re
 from collections.abc import Sequence
@@ -42,28 +42,28 @@ class Exchange:
 
     @property
     def confirms(self) -> bool:
-        """Whether the model's word is enough for a side effect. Only a prompt whose policy says so: it has read others' text."""
+        """Whether the model may cause side effects without confirmation; only where the prompt's policy allows it."""
         return Policy.of(self.pin).actions[UNCONFIRMED] != "block"
 
     @property
     def tainted_by(self) -> list[str]:
-        """What the model has read that others wrote: the customer's words always, articles and tools' answers where shown."""
+        """Untrusted texts that the model has read: the customer's always, articles and tools' answers where shown."""
         read = {"question": True, "conversation": self.request.conversation, "passages": self.passages, "tools": self.outcomes}
         return [source for source, there in read.items() if there]
 
     @property
     def proposals(self) -> list[tools.Proposal]:
-        """What waits for the customer, each once."""
+        """Actions that wait for the customer, each once."""
         found = [outcome.proposal for outcome in self.outcomes if outcome.proposal]
         return [proposal for at, proposal in enumerate(found) if proposal not in found[:at]]
 
     @property
     def handed_over(self) -> tools.Outcome | None:
         """The hand-over, if a person has taken over."""
-        return next((o for o in self.outcomes if o.name == tools.HAND_OVER and o.word == "ok"), None)
+        return next((o for o in self.outcomes if o.name == tools.HAND_OVER and o.code == "ok"), None)
 
     def call(self) -> Call:
-        """The next turn: the same question and passages, then what was said and done since."""
+        """The next turn: the same question and passages, then the turns since."""
         return Call(
             id=self.context.request_id,
             identity=self.identity,
@@ -85,7 +85,7 @@ class Exchange:
         return checked.text
 
     def receipt(self) -> Receipt:
-        """One receipt over all turns. Where no model was asked, it says so: no provider, no attempt, no cost."""
+        """One receipt over all turns. Without a model call it has no provider, no attempt and no cost."""
         if not self.receipts:
             return Receipt(
                 request_id=self.context.request_id,
@@ -115,9 +115,9 @@ def total(receipts: Sequence[Receipt]) -> Receipt:
 
 
 def _question(request: AnswerRequest) -> str:
-    """Earlier turns, then the question. All of it is what somebody else says was said, so all of it is fenced."""
+    """Earlier turns, then the question. All of it comes from outside, so all of it is fenced."""
     mark = nonce()
-    turns = [fence("turn", _without_labels(said.text), nonce=mark, role=said.role) for said in request.conversation]
+    turns = [fence("turn", _without_labels(turn.text), nonce=mark, role=turn.role) for turn in request.conversation]
     return "\n".join([*turns, fence("question", _without_labels(request.question), nonce=mark)])
 
 
@@ -128,5 +128,5 @@ def _passages(passages: Sequence[Passage]) -> str:
 
 
 def _without_labels(text: str) -> str:
-    """A customer cannot open a passage of their own: `fence` breaks up its own label, this the others of this prompt."""
+    """Break up this prompt's labels, so that customers cannot open a passage; `fence` does its own."""
     return _LABEL.sub("< ", text)

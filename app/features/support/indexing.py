@@ -1,4 +1,4 @@
-"""Building the knowledge base's index: from articles to one read-only SQLite FTS5 file named by what is in it.
+"""Build the index of help articles: one read-only SQLite FTS5 file, named by its content.
 
 The same articles and the same builder give the same name, so a version can be pinned, and switching is opening another file.
 """
@@ -64,7 +64,7 @@ def build(directory: Path, articles: Path = ARTICLES) -> Built:
 
 
 def version_of(articles: tuple[Article, ...]) -> str:
-    """The name of an index: twelve hex digits over the articles, in the order of their ids, and the builder's format."""
+    """The name of an index: twelve hex digits of a hash over articles and format."""
     digest = hashlib.sha256(f"{NAME} {FORMAT}".encode())
     for article in sorted(articles, key=lambda a: a.id):
         for value in (article.id, article.title, article.topic, article.updated.isoformat(), article.text):
@@ -98,7 +98,7 @@ def _read(path: Path) -> Article:
 
 
 def _write(path: Path, articles: tuple[Article, ...]) -> None:
-    """Build beside the final place and rename, so that nobody ever opens half an index."""
+    """Build beside the final place and rename, so that no process opens half an index."""
     handle, name = tempfile.mkstemp(prefix=".building-", suffix=".sqlite", dir=path.parent)
     os.close(handle)
     beside = Path(name)

@@ -74,7 +74,7 @@ class Retriever:
 
 
 def match_any(terms: Sequence[str]) -> str:
-    """An FTS5 query for any of ``terms``. Each is a quoted string, so no operator of the query language can be spelled."""
+    """An FTS5 query for any of ``terms``, each quoted, so that none is an operator."""
     return " OR ".join('"' + term.replace('"', '""') + '"' for term in terms)
 
 
@@ -93,9 +93,9 @@ def _read(database: sqlite3.Connection, article: str, score: float) -> Passage:
 
 
 def _covers(passage: Passage, terms: Sequence[str]) -> bool:
-    """Whether an article holds enough of what was asked for the search to count as one that found something."""
-    asked = {stem(term) for term in terms}
-    return len(asked & _stems(f"{passage.title} {passage.text}")) >= min(FLOOR_WORDS, FLOOR_SHARE * len(asked))
+    """Whether an article holds enough of the question's words for the search to count as a success."""
+    wanted = {stem(term) for term in terms}
+    return len(wanted & _stems(f"{passage.title} {passage.text}")) >= min(FLOOR_WORDS, FLOOR_SHARE * len(wanted))
 
 
 @lru_cache(maxsize=1024)

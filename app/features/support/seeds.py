@@ -32,7 +32,7 @@ ORDERS_PER_USER = 15
 
 
 async def seed(engine: AsyncEngine, tenant: str = TENANT) -> int:
-    """Put the sample orders in for a tenant; what is there stays as it is. Returns how many orders the sample has."""
+    """Insert a tenant's missing sample orders. Returns the size of the sample."""
     today = datetime.now(UTC).date()
     found = [_order(10001 + n, (tenant, "ada" if n % 2 == 0 else "grace"), n // 2, today) for n in range(2 * ORDERS_PER_USER)]
     async with engine.begin() as connection:

@@ -1,7 +1,7 @@
-"""The shop's system of orders, as the tools see it: one customer's orders, and what the shop's rules let be done to them.
+"""The shop's orders for the tools: one customer's orders and the actions that rules allow.
 
-Whose orders are seen follows from who asks: every statement carries tenant and user, so another customer's order does not
-exist. Each deed is one transaction that locks the order it decides on, and doing it twice does it once.
+Every statement carries the caller's tenant and user, so for a caller another customer's order does not
+exist. Each action is one transaction that locks the order it decides on, and doing it twice does it once.
 """
 
 from collections.abc import AsyncGenerator
@@ -29,7 +29,7 @@ class Refused(Exception):  # noqa: N818 - the shop's rules refuse; that is an an
 
 
 class NoSuchOrder(Refused):
-    """The customer has no such order, whether or not somebody else has."""
+    """The customer has no such order; another customer may have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Shop:
         return order
 
     async def request_refund(self, order_id: str, reason: str) -> Order:
-        """Note that a refund is wanted; the first reason stands. Raises Refused outside the shop's time."""
+        """Note that a refund is wanted; the first reason is kept. Raises Refused outside the shop's time."""
         async with transaction(self._engine) as connection:
             order = await self._find(connection, order_id, lock=True)
             _refundable(order)
@@ -119,7 +119,7 @@ class Shop:
         return None if noted else order
 
     async def within_rate(self, tool: str, per_minute: int) -> bool:
-        """Count one use of a tool by this customer; whether it is still within what a minute allows. On every replica."""
+        """Count one use of a tool; returns whether it is within the minute's limit. Over all replicas."""
         minute = datetime.now(UTC).replace(second=0, microsecond=0)
         fresh = {"tenant": self._tenant, "user": self._user, "tool": tool, "minute": minute, "calls": 1}
         calls = case((tool_use.c.minute == minute, tool_use.c.calls + 1), else_=1)
@@ -131,7 +131,7 @@ class Shop:
             return int(await connection.scalar(counted) or 0) <= per_minute
 
     async def hand_over(self, request_id: str, reason: str) -> str:
-        """Give a request to a person, once however often it is asked for. Returns the hand-over's id.
+        """Give a request to a person, once however often it is requested. Returns the hand-over's id.
 
         The conversation itself is not copied: it is in the call records of the same request id, redacted.
         """

@@ -1,4 +1,4 @@
-"""How the simulator answers for this product: from passages, with citations, by tools, or by handing over."""
+"""The simulator's answers for this product: from passages with citations, by tools, or by a hand-over."""
 
 import re
 from collections.abc import Mapping
@@ -64,7 +64,7 @@ class _Found:
 
 
 def calls(ask: Ask) -> list[tuple[str, Mapping[str, Any]]]:
-    """Which tools to call now, if any."""
+    """The tools to call now, if any."""
     question = _question(ask)
     done = {name for name, _, _ in ask.results}
     order = next(iter(_ORDER.findall(question)), None)
@@ -87,14 +87,14 @@ def text(ask: Ask) -> str | None:
     """Say what the tools said and what the passages say, with citations. None for a request with neither."""
     if "<passage" not in ask.last_user_text and not any(name in _TOOLS for name, _, _ in ask.results):
         return None
-    told = [in_words(name, said) for name, said, _ in ask.results if name != _HAND_OVER]
+    sentences = [in_words(name, said) for name, said, _ in ask.results if name != _HAND_OVER]
     if any(name == _HAND_OVER for name, _, _ in ask.results):
-        told.append("I have handed this over to a colleague, who will get back to you.")
-        return " ".join(told)
+        sentences.append("I have handed this over to a colleague, who will get back to you.")
+        return " ".join(sentences)
     found = _best(ask)
     if found and not (ask.results and found.share < 2 * FLOOR):
-        told.append(" ".join(found.sentences) + f" [{found.article}]")
-    return " ".join(told) or _NO_EVIDENCE
+        sentences.append(" ".join(found.sentences) + f" [{found.article}]")
+    return " ".join(sentences) or _NO_EVIDENCE
 
 
 def _question(ask: Ask) -> str:
@@ -157,7 +157,7 @@ def _best(ask: Ask) -> _Found | None:
 
 
 def _sentences(text: str, wanted: frozenset[str]) -> tuple[str, ...]:
-    """The two sentences that share most words with the question, in the order they stand; the first line is the title."""
+    """The two sentences that share most words with the question, in order, without the title."""
     body = text.split("\n", 1)[-1]
     sentences = [s.strip() for s in _SENTENCE.split(body) if len(s.split()) > 3]
     ranked = sorted(range(len(sentences)), key=lambda i: (-len(wanted & _stems(sentences[i])), i))[:2]

@@ -1,7 +1,7 @@
 """The product: an answer grounded in articles and tools, or a person; and a ticket from free text.
 
 Each turn of the tool loop is one whole pass through the gateway: pinned, held, recorded and settled by itself. Retrieval comes
-before the first pass, so a release may go live between the two; then the turn is thrown away and the question begins again
+before the first pass, so a release may go live between the two; then the turn is discarded and the question begins again
 on the new release. An answer's prompt, models and articles are therefore always those of one release.
 """
 
@@ -45,7 +45,7 @@ UNSUPPORTED = "Neither a help article nor a tool result supports the answer that
 DECLINED = "The model declined to answer."
 NO_MODEL = "No model could be reached."
 REFUSED = "The question looks like an attack on the assistant."
-WITHHELD = "What the assistant wrote was withheld: it gave away what it was told."
+WITHHELD = "What the assistant wrote was withheld: it gave away its instructions."
 TOO_LONG = f"No answer after {MOST_TURNS} turns."
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something happened on the way: ``status`` and ``delta`` are told as they come, ``done`` is the answer and comes last."""
+    """One event of an answer: ``status`` and ``delta``, and at last ``done``, the answer."""
 
     name: Literal["status", "delta", "done"]
     data: Mapping[str, Any]
@@ -90,18 +90,18 @@ class Support:
         """
         exchange = self._begin(request, context)
         if not exchange.passages and not _may_need_tools(request):
-            exchange.receipts.append(await self._gateway.not_asked(exchange.call()))
+            exchange.receipts.append(await self._gateway.record_no_evidence(exchange.call()))
             yield await self._conclude(exchange, None, NOTHING_FOUND)
             return
         for _ in range(MOST_TURNS):
             reply: Reply | None = None
             try:
                 async with aclosing(self._turn(exchange)) as turn:
-                    async for said in turn:
-                        if isinstance(said, Reply):
-                            reply = said
+                    async for event in turn:
+                        if isinstance(event, Reply):
+                            reply = event
                         else:
-                            yield said
+                            yield event
             except (ContentRefused, AnswerWithheld) as stopped:
                 yield await self._conclude(exchange, None, REFUSED if isinstance(stopped, ContentRefused) else WITHHELD)
                 return
@@ -120,7 +120,7 @@ class Support:
         yield await self._conclude(exchange, None, TOO_LONG)
 
     async def ticket(self, request: TicketRequest, context: CallContext) -> tuple[dict[str, Any], Receipt]:
-        """File a ticket from a customer's words. Raises OctantError, OutputInvalid where no model gave a valid one."""
+        """File a ticket from a customer's text. Raises OctantError, OutputInvalid where no model gave a valid one."""
         call = Call(
             id=context.request_id,
             identity=context.identity_for(request.user),
@@ -140,8 +140,8 @@ class Support:
             ticket, receipt = tickets.read(answer.reply, request.text), answer.receipt
         ticket = tickets.as_kept(ticket, self._kept, call.identity.tenant.id)
         number = await tickets.store(self._engine, call.identity, ticket)
-        told = {"request_id": context.request_id, "release": receipt.release, "cost_usd": to_dollars(receipt.cost)}
-        return {"id": number, **ticket.model_dump(), **told}, receipt
+        about = {"request_id": context.request_id, "release": receipt.release, "cost_usd": to_dollars(receipt.cost)}
+        return {"id": number, **ticket.model_dump(), **about}, receipt
 
     async def decide(self, action_id: str, decision: ActionDecision, context: CallContext, *, confirm: bool) -> dict[str, Any]:
         """Let the customer confirm or cancel what was offered, if the live prompt still allows that tool.
@@ -163,17 +163,17 @@ class Support:
         return Exchange(request, context, identity, pin, passages)
 
     def _begin_again(self, exchange: Exchange) -> None:
-        """Start over on the release that is live now. What tools have done stays done; doing it again does nothing more."""
+        """Start over on the release that is live now. Side effects of tools stay; repeating them changes nothing."""
         exchange.pin = self._gateway.pin_of(PROMPT)
         exchange.passages = self._search(exchange.request, exchange.pin)
         exchange.messages.clear()
 
     def _search(self, request: AnswerRequest, pin: Pin) -> tuple[Passage, ...]:
-        """Search for the question; one of few words, such as "and for boots?", with what the customer said just before."""
+        """Search for the question; a short one, such as "and for boots?", with the turn before it."""
         if NAME not in pin.indexes:
             raise DependencyUnavailable("The live release has no knowledge base.")
         retriever = Retriever(self._indexes / f"{pin.indexes[NAME]}.sqlite")
-        before = [said.text for said in request.conversation if said.role == "customer"][-1:]
+        before = [turn.text for turn in request.conversation if turn.role == "customer"][-1:]
         short = len(words(request.question)) < FEW_WORDS
         with self._tracing.retrieval(pin.indexes[NAME], MOST_PASSAGES) as span:
             found = retriever.search(" ".join([request.question, *before]) if short else request.question, MOST_PASSAGES)
@@ -183,12 +183,12 @@ class Support:
     async def _turn(self, exchange: Exchange) -> AsyncGenerator[Event | Reply, None]:
         """One pass through the gateway: text as it comes, if it is a stream, then the whole reply.
 
-        Raises what stopped it: what was paid until then is in the exchange's receipts.
+        Raises the error that stopped it; its cost until then is in the exchange's receipts.
         """
         before = len(exchange.receipts)
         try:
-            async with aclosing(self._pass(exchange)) as said:
-                async for event in said:
+            async with aclosing(self._pass(exchange)) as events:
+                async for event in events:
                     yield event
         except OctantError as stopped:
             if stopped.receipt:
@@ -215,17 +215,17 @@ class Support:
             exchange.receipts[-1] = streaming.receipt
 
     async def _use_tools(self, exchange: Exchange, reply: Reply) -> None:
-        """Run the tools that a reply asks for, in its order, and add both to what the next turn is shown."""
+        """Run a reply's tool calls in order; the next turn gets both."""
         context = tools.Context(self._engine, exchange.identity, exchange.context.request_id, self._kept)
         results = []
         for use in reply.tool_uses:
             outcome = await self._use(use, exchange, context)
             exchange.outcomes.append(outcome)
-            results.append(ToolResult(use.id, (Text(outcome.content),), is_error=outcome.word != "ok"))
+            results.append(ToolResult(use.id, (Text(outcome.content),), is_error=outcome.code != "ok"))
         exchange.messages += [Message("assistant", reply.parts), Message("user", tuple(results))]
 
     async def _use(self, use: ToolUse, exchange: Exchange, context: tools.Context) -> tools.Outcome:
-        """Run one tool, with a span of its own. What no tool of ours is called does not name a span."""
+        """Run one tool, with a span of its own. An unknown name does not name a span."""
         name = use.name if use.name in exchange.allowed else tools.UNKNOWN
         exchange.uses += 1
         self._gateway.refuse_if_stopped(exchange.identity)
@@ -238,13 +238,13 @@ class Support:
                 span.fail(error.code)
                 raise
             if outcome.is_fact:
-                span.note({"octant.tool.outcome": outcome.word})
+                span.note({"octant.tool.outcome": outcome.code})
             else:
-                span.fail(outcome.word)
+                span.fail(outcome.code)
         return outcome
 
     async def _conclude(self, exchange: Exchange, reply: Reply | None, otherwise: str) -> Event:
-        """The answer if something supports it, else a person: no evidence is never an answer. ``otherwise`` says why not.
+        """Build the answer if evidence supports it, else hand over with the reason ``otherwise``.
 
         Raises Stopped where a person would take over, or actions would be offered, although an operator has stopped it all.
         """
@@ -266,43 +266,43 @@ class Support:
             "citations": [asdict(citation) for citation in checked.citations],
             "citations_removed": removed,
             "retrieved": [passage.article_id for passage in exchange.passages],
-            "tools": [outcome.told for outcome in exchange.outcomes],
+            "tools": [outcome.as_json() for outcome in exchange.outcomes],
             "handover": {"id": handover.result["handover_id"], "reason": reason} if handover else None,
             "actions": [] if handover else await self._offer(exchange),
             "truncated": bool(reply and reply.stop == "max_tokens"),
         }
         try:
-            body = self._last_look(exchange, body)
+            body = self._final_check(exchange, body)
         except AnswerWithheld:
             return await self._conclude(exchange, None, WITHHELD)
-        return Event("done", {**body, **_told(exchange.receipt())}, exchange.receipt())
+        return Event("done", {**body, **_receipt_fields(exchange.receipt())}, exchange.receipt())
 
-    def _last_look(self, exchange: Exchange, body: dict[str, Any]) -> dict[str, Any]:
-        """The guard's word on all that is answered: the model's text, what is quoted of articles, names from the shop.
+    def _final_check(self, exchange: Exchange, body: dict[str, Any]) -> dict[str, Any]:
+        """Check the whole answer: the model's text, quotations of articles, names from the shop.
 
         Nothing changes it afterwards. Raises AnswerWithheld.
         """
-        looking = self._guard.last_look(exchange.pin)
+        check = self._guard.last_look(exchange.pin)
         try:
-            return looking.document(body)
+            return check.document(body)
         finally:
-            told = exchange.receipt().degraded
-            flags = self._guard.flags(found for found in looking.found if f"guard:{found}" not in told)
+            reported = exchange.receipt().degraded
+            flags = self._guard.flags(found for found in check.found if f"guard:{found}" not in reported)
             undelivered = Policy.of(exchange.pin).undelivered(flags)
             exchange.flags += [flag for flag in flags if flag not in undelivered]
 
     async def _offer(self, exchange: Exchange) -> list[dict[str, Any]]:
-        """What waits for the customer, each with the token that lets it happen. Stored only now: a turn may be thrown away."""
+        """Store the proposed actions, each with the token that confirms it; only now, as a turn may be discarded."""
         where = (exchange.identity, exchange.context.request_id, exchange.proposals, exchange.tainted_by)
         if exchange.proposals:
             self._gateway.refuse_if_stopped(exchange.identity)
-        return [pending.told() for pending in await self._actions.offer(*where)]
+        return [pending.as_json() for pending in await self._actions.offer(*where)]
 
     def _status(self, exchange: Exchange, step: str) -> Event:
         data = {
             "step": step,
             "retrieved": [p.article_id for p in exchange.passages],
-            "tools": [outcome.told for outcome in exchange.outcomes],
+            "tools": [outcome.as_json() for outcome in exchange.outcomes],
         }
         return Event("status", data, exchange.receipt())
 
@@ -315,19 +315,19 @@ def _judged(exchange: Exchange, reply: Reply) -> tuple[Reply | None, str]:
 
 
 def _holds(exchange: Exchange, reply: Reply | None, checked: Checked) -> bool:
-    """Whether a finished text rests on an article that was shown or on what a tool said."""
+    """Whether a finished text rests on an article that was shown or on a tool's result."""
     if reply is None or reply.stop == "refusal" or not checked.text:
         return False
     return bool(checked.citations) or any(outcome.is_fact for outcome in exchange.outcomes)
 
 
 def _may_need_tools(request: AnswerRequest) -> bool:
-    """Whether a question that no article covers may still be one for the tools: it names an order, or goes on talking."""
+    """Whether tools may answer without articles: the question names an order or continues a conversation."""
     return bool(request.conversation or tickets.orders_named(request.question))
 
 
-def _told(receipt: Receipt) -> dict[str, Any]:
-    """What the body repeats of the headers, since a stream's headers leave before it is known."""
+def _receipt_fields(receipt: Receipt) -> dict[str, Any]:
+    """The receipt's fields in the body: a stream's headers leave before they are known."""
     return {
         "request_id": receipt.request_id,
         "trace_id": receipt.trace_id,

@@ -112,7 +112,7 @@ tickets = Table(
 )
 
 _ORDERS = 'order_id IN (SELECT id FROM support_orders WHERE tenant = :tenant AND "user" = ANY(:users))'
-# Orders are the shop's books: they stay, under a pseudonym. What was written about them goes.
+# Orders are the shop's accounts: they stay, under a pseudonym. Texts about them go.
 PERSONAL = (
     PersonalData(table="support_refunds", columns=("reason",), where=_ORDERS, change={"reason": "''"}),
     PersonalData(table="support_orders", columns=("user", "note"), change={"user": ":person", "note": "NULL"}),
@@ -127,6 +127,6 @@ PERSONAL = (
 )
 NOT_PERSONAL = {
     "support_order_items.product": "the shop's name for what it sells",
-    "support_actions.tainted_by": "words for what kinds of text a model had read",
+    "support_actions.tainted_by": "names of the untrusted texts a model had read",
     "support_actions.token_hash": "a keyed hash",
 }

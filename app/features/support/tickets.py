@@ -23,7 +23,7 @@ LONGEST_SUMMARY, LONGEST_PRODUCT = 200, 128
 def read(reply: Reply, text: str) -> Ticket:
     """Take a ticket from a model's reply to ``text``. Raises OutputInvalid.
 
-    An order number counts only if the customer wrote it: one that the model made up would be somebody else's order.
+    An order number counts only if the customer wrote it: one that the model made up would be another customer's order.
     """
     if reply.stop == "refusal":
         raise OutputInvalid("No model would read this message.", violations=("refusal",))
@@ -45,7 +45,7 @@ def read(reply: Reply, text: str) -> Ticket:
 
 
 def unread(text: str) -> Ticket:
-    """The ticket of a message that no model may read, or whose summary was withheld: a person reads it."""
+    """The ticket of a refused message or withheld summary: a person reads it."""
     return Ticket(
         category="other",
         priority="normal",

@@ -1,6 +1,6 @@
-"""What the assistant may do: typed, scoped by identity, and only where the shop's rules allow it (S3).
+"""The assistant's tools: typed, scoped by identity, within the shop's rules (S3).
 
-No argument says whose orders are meant. A tool never raises for what a model wrote: it answers an error that the model can
+No argument names the owner of an order. A tool never raises for a model's arguments: it answers with an error that the model can
 read. Nothing a model writes reaches an interpreter: arguments are validated, statements are parameterised (`shop`).
 """
 
@@ -20,7 +20,7 @@ from app.security.guard.stored_text import KeptTexts
 
 HAND_OVER = "hand_over_to_human"
 UNKNOWN = "unknown"
-Word = Literal["ok", "pending", "refused", "not_found", "bad_arguments", "not_allowed", "rate_limited"]
+Code = Literal["ok", "pending", "refused", "not_found", "bad_arguments", "not_allowed", "rate_limited"]
 Result = Mapping[str, Any]
 
 _WAITS: Result = {
@@ -33,7 +33,7 @@ Reason = Annotated[str, Field(min_length=3, max_length=LONGEST_REASON, pattern=N
 
 
 class Arguments(BaseModel):
-    """What a model may pass. Anything else is refused."""
+    """Arguments of a tool; unknown ones are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -62,7 +62,7 @@ class HandOverArguments(Arguments):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Who asks, in which request. ``kept`` makes what a model wrote fit to be stored: many people read a queue."""
+    """The identity and the request. ``kept`` prepares a model's text for storage: many people read a queue."""
 
     engine: AsyncEngine
     identity: Identity
@@ -71,17 +71,17 @@ class Context:
 
     @property
     def shop(self) -> Shop:
-        """The shop as the one who asks may see it."""
+        """The shop, limited to the caller's orders."""
         return Shop(self.engine, self.identity)
 
     def reason(self, written: str) -> str:
-        """A reason as it is stored and told."""
+        """A reason as it is stored and shown."""
         return self.kept.line(written, LONGEST_REASON, tenant=self.identity.tenant.id)
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A deed that waits for the customer: the exact arguments, and in words of ours what would be done."""
+    """An action that waits for the customer: its exact arguments and our description of it."""
 
     tool: str
     arguments: Mapping[str, Any]
@@ -90,13 +90,13 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a tool answered: the result for the model, one word for the record, and the order that it was about.
+    """A tool's answer: the result for the model, a code for the record, and the order it concerns.
 
     ``pending``: nothing is done yet.
     """
 
     name: str
-    word: Word
+    code: Code
     result: Result
     proposal: Proposal | None = None
     order_id: str | None = None
@@ -106,20 +106,19 @@ class Outcome:
         """The result as JSON text."""
         return json.dumps(self.result, ensure_ascii=False)
 
-    @property
-    def told(self) -> dict[str, str]:
-        """For whoever asked: which tool was called on which order, and how that went."""
-        return {"name": self.name, "outcome": self.word} | ({"order_id": self.order_id} if self.order_id else {})
+    def as_json(self) -> dict[str, str]:
+        """For the caller: the tool, its outcome and the order."""
+        return {"name": self.name, "outcome": self.code} | ({"order_id": self.order_id} if self.order_id else {})
 
     @property
     def is_fact(self) -> bool:
-        """Whether an answer may rest on it: the shop said something, be it that a thing is not there or not allowed."""
-        return self.word in ("ok", "pending", "refused", "not_found")
+        """Whether an answer may rest on it: a result of the shop, "not found" and "not allowed" included."""
+        return self.code in ("ok", "pending", "refused", "not_found")
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One tool. One with ``would`` has side effects: it says what would be done, in words; empty where nothing would change.
+    """One tool. One with ``would`` has side effects: it describes the effect; empty where nothing would change.
 
     ``per_minute``: how often one customer's assistant may use it.
     """
@@ -142,7 +141,7 @@ def offered(allowed: Collection[str]) -> tuple[ToolSpec, ...]:
 
 
 async def call(use: ToolUse, *, allowed: Collection[str], context: Context, confirmed: bool = True) -> Outcome:
-    """Run a tool that a model asked for, if the prompt allows it and the arguments are valid.
+    """Run a model's tool call, if the prompt allows it and the arguments are valid.
 
     Not ``confirmed``, what has side effects is only proposed. Raises DependencyUnavailable where the shop is away, and nothing
     for what the model did. A name that no tool has is not repeated: the model made it up.
@@ -153,7 +152,7 @@ async def call(use: ToolUse, *, allowed: Collection[str], context: Context, conf
     try:
         arguments = tool.arguments.model_validate_json(use.arguments or "{}")
     except ValidationError as error:
-        return Outcome(use.name, "bad_arguments", {"error": f"Call it again with valid arguments. {_told(error)}"})
+        return Outcome(use.name, "bad_arguments", {"error": f"Call it again with valid arguments. {_describe(error)}"})
     order_id = arguments.order_id if isinstance(arguments, OrderArguments) else None
     try:
         if context.identity.user and not await context.shop.within_rate(use.name, tool.per_minute):
@@ -163,8 +162,8 @@ async def call(use: ToolUse, *, allowed: Collection[str], context: Context, conf
             return Outcome(use.name, "pending", _WAITS, proposal, order_id)
         return Outcome(use.name, "ok", await tool.run(context, arguments), order_id=order_id)
     except Refused as refusal:
-        word: Word = "not_found" if isinstance(refusal, NoSuchOrder) else "refused"
-        return Outcome(use.name, word, {"error": str(refusal)}, order_id=order_id)
+        code: Code = "not_found" if isinstance(refusal, NoSuchOrder) else "refused"
+        return Outcome(use.name, code, {"error": str(refusal)}, order_id=order_id)
 
 
 async def get_order(context: Context, arguments: OrderArguments) -> Result:
@@ -198,13 +197,13 @@ async def cancel_order(context: Context, arguments: OrderArguments) -> Result:
 
 
 async def would_cancel(context: Context, arguments: OrderArguments) -> str:
-    """In words."""
+    """Describe the cancellation."""
     order = await context.shop.would_cancel(arguments.order_id)
     return f"Cancel order {order.id} ({', '.join(order.items)}; {order.total})." if order else ""
 
 
 async def would_refund(context: Context, arguments: RefundArguments) -> str:
-    """In words, without the reason: a model wrote that."""
+    """Describe the refund, without the reason: a model wrote that."""
     order = await context.shop.would_refund(arguments.order_id)
     return f"Request a refund of {order.total} for order {order.id} ({', '.join(order.items)})." if order else ""
 
@@ -222,8 +221,8 @@ async def hand_over(context: Context, arguments: HandOverArguments) -> Result:
     return {"handover_id": number, "reason": reason, "message": "A colleague takes over."}
 
 
-def _told(error: ValidationError) -> str:
-    """Which argument broke which rule, without its value: this text goes into records."""
+def _describe(error: ValidationError) -> str:
+    """Name the arguments and the rules they broke, without values: this text goes into records."""
     found = error.errors(include_input=False, include_url=False, include_context=False)
     return "; ".join(
         f"{'.'.join(str(step) for step in e['loc']) or 'arguments'}: {e['type'].replace('_', ' ')}" for e in found[:5]

@@ -1,4 +1,4 @@
-"""What the endpoints take, and the ticket that a model fills in."""
+"""Bodies of the endpoints, and the ticket that a model fills in."""
 
 from typing import Annotated, Literal
 
@@ -21,7 +21,7 @@ class _Body(BaseModel):
 
 
 class Said(_Body):
-    """An earlier turn of the conversation, as the tenant tells it: it is shown to the model as material."""
+    """An earlier turn of the conversation, as the tenant sends it: it is shown to the model as material."""
 
     role: Literal["customer", "assistant"]
     text: Words
@@ -38,7 +38,7 @@ class AnswerRequest(_Body):
     @field_validator("conversation")
     @classmethod
     def _bounded(cls, conversation: tuple[Said, ...]) -> tuple[Said, ...]:
-        if sum(len(said.text) for said in conversation) > MOST_CONVERSATION:
+        if sum(len(turn.text) for turn in conversation) > MOST_CONVERSATION:
             raise PydanticCustomError("too_long", "longer than allowed")
         return conversation
 
@@ -51,14 +51,14 @@ class TicketRequest(_Body):
 
 
 class ActionDecision(_Body):
-    """The customer's word on an action that was offered. ``user`` as in the question that it was offered for."""
+    """The customer's decision on an offered action. ``user`` as in the question."""
 
     token: str = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_-]+$")
     user: User | None = None
 
 
 class Ticket(BaseModel):
-    """What a model fills in. Strict, so that providers can constrain their decoding to it.
+    """The form that a model fills in. Strict, so that providers can constrain their decoding to it.
 
     Lengths are not part of the schema, because strict decoding does not know them; `tickets` cuts what is too long.
     """

@@ -39,7 +39,7 @@ REQUEST_ID = "request-id"
 DRAIN_TIMEOUT = 0.1
 
 # An error event in a stream comes after a 200: only its type says what it is.
-KINDS_OF_EVENT: dict[str | None, type[ProviderError]] = {
+ERROR_EVENTS: dict[str | None, type[ProviderError]] = {
     "overloaded_error": ProviderOverloaded,
     "rate_limit_error": ProviderRateLimited,
     "invalid_request_error": ProviderRejected,
@@ -75,7 +75,7 @@ class AnthropicProvider:
 
     def lacks(self, request: ModelRequest) -> frozenset[str]:
         """See `base.Provider`."""
-        return request.asked & anthropic_wire.LACKS
+        return request.requested & anthropic_wire.LACKS
 
     async def count_tokens(self, request: ModelRequest) -> int | None:
         """As the vendor counts them (docs.anthropic.com/en/api/messages-count-tokens)."""
@@ -154,7 +154,7 @@ class AnthropicProvider:
 
 
 async def _drain(events: AsyncStream[object]) -> None:
-    """Read to the end of the body, so that the connection can be used again. The reply is whole: nothing here can fail it."""
+    """Read to the body's end, so that the connection can be reused. Errors here cannot fail the whole reply."""
     with contextlib.suppress(*FAILURES):
         async with asyncio.timeout(DRAIN_TIMEOUT):
             while await anext(events, None) is not None:
@@ -168,7 +168,7 @@ def _transport_timeout(request: ModelRequest) -> httpx2.Timeout:
 
 
 def _translate(error: Exception, blame: Blame) -> ProviderError:
-    """Every failure of the SDK, or under it, in our words."""
+    """Raise every failure of the SDK, or under it, as our own error."""
     if isinstance(error, ProviderError):
         return error
     if isinstance(error, APIResponseValidationError):
@@ -176,7 +176,7 @@ def _translate(error: Exception, blame: Blame) -> ProviderError:
     if isinstance(error, APIStatusError):
         words = machine_words(error.type, error.error_code)
         if error.status_code < 300:
-            kind = KINDS_OF_EVENT.get(error.type, ProviderFailed)
+            kind = ERROR_EVENTS.get(error.type, ProviderFailed)
             return blame.error(kind, f"Error event in the stream {words}".strip(), request_id=error.request_id)
         kind = ProviderDenied if error.type == "billing_error" else kind_of_status(error.status_code)
         failure = blame.error(kind, f"HTTP {error.status_code} {words}".strip(), request_id=error.request_id)

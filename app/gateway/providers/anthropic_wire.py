@@ -1,8 +1,8 @@
-"""Our words to Anthropic's messages and back (API version 2026-10-21). Pure: no I/O, no SDK.
+"""Translate requests and replies to Anthropic's messages and back (API version 2026-10-21). Pure: no I/O, no SDK.
 
-What Anthropic has no word for is `LACKS`: seed, penalties, and since API version 2026-10-21 temperature, top_p and top_k, which
+`LACKS` lists features that Anthropic lacks: seed, penalties, and since version 2026-10-21 temperature, top_p and top_k, which
 are refused with a 400 whatever their value. A caller's call that asks for them is not sent here; a route's is, without them. An
-arbitrary JSON object as output is asked for in the system prompt.
+arbitrary JSON object as output is requested in the system prompt.
 """
 
 import json
@@ -119,7 +119,7 @@ def _blocks(part: Part) -> Iterator[dict[str, Any]]:
 
 
 def as_object(arguments: str) -> dict[str, Any]:
-    """Tool arguments as the object Anthropic wants; text that is none is shown as what it is, under a telling name."""
+    """Tool arguments as an object, for Anthropic; invalid JSON as text under a name of its own."""
     try:
         value = json_text.read(arguments or "{}")
     except ValueError:
@@ -285,12 +285,12 @@ class Reading:
 
         `message_start` reports the whole input, and of the output only what was made by then: never taken for the bill.
         """
-        told = self._usage
-        inputs = [told.input_tokens, told.cache_read_input_tokens or 0, told.cache_creation_input_tokens or 0]
+        reported = self._usage
+        inputs = [reported.input_tokens, reported.cache_read_input_tokens or 0, reported.cache_creation_input_tokens or 0]
         fresh, read, written = (0, 0, 0) if None in inputs or UNUSABLE in inputs else (n or 0 for n in inputs)
-        output = told.output_tokens
+        output = reported.output_tokens
         final = self._counted and output is not None and output != UNUSABLE
-        thought = told.output_tokens_details.thinking_tokens if told.output_tokens_details else None
+        thought = reported.output_tokens_details.thinking_tokens if reported.output_tokens_details else None
         known = output or 0 if final else 0
         return Usage(
             input=fresh,

@@ -1,4 +1,4 @@
-"""A reply growing delta by delta: gives each part its place, passes the deltas on, and has the whole at the end."""
+"""A reply assembled from deltas, part by part."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The port every model vendor sits behind: one request in our words, one reply or one stream of chunks out.
+"""The port of every model vendor: one request in, a reply or a stream of chunks out.
 
 An adapter translates; it decides nothing. Retries, fallback, deadlines between attempts, prices and caps are elsewhere.
 """
@@ -25,9 +25,8 @@ class Timeouts:
 class ModelRequest:
     """One attempt at one model: everything merged and decided. ``sampling.max_output_tokens`` is always set.
 
-    ``headers`` are sent to the provider as they are (`traceparent`). ``asked`` names what the caller itself asked for, in the
-    caller's words (``temperature``, ``thinking``): a provider that cannot do it must not be sent the call. What the route pins
-    is not in it.
+    ``headers`` are sent to the provider as they are (`traceparent`). ``requested`` names features that the caller itself
+    wants (``temperature``, ``thinking``): a provider without one of them must not get the call. The route's own are not in it.
     """
 
     model: str
@@ -39,7 +38,7 @@ class ModelRequest:
     tool_choice: ToolChoice = field(default_factory=ToolChoice)
     output: OutputSchema | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    asked: frozenset[str] = frozenset()
+    requested: frozenset[str] = frozenset()
 
 
 class Provider(Protocol):
@@ -52,7 +51,7 @@ class Provider(Protocol):
     name: str
 
     def lacks(self, request: ModelRequest) -> frozenset[str]:
-        """What the caller asked for and this vendor's API has no word for. From memory."""
+        """Parameters of the request that this vendor's API lacks. From memory."""
         ...
 
     async def count_tokens(self, request: ModelRequest) -> int | None:

@@ -1,4 +1,4 @@
-"""What both vendors' failures have in common: HTTP statuses, Retry-After, and the transport under both SDKs.
+"""Common parts of both vendors' failures: HTTP statuses, Retry-After, and the transport under both SDKs.
 
 No vendor text is passed on: error messages of vendors quote keys ("Incorrect API key provided: sk-…") and prompts. Only short
 machine words (type, code, parameter path) are, and only if they look like such.
@@ -37,7 +37,7 @@ MACHINE_WORD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,80}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Blame:
-    """Who failed: set on every error."""
+    """The target that failed: set on every error."""
 
     provider: str
     model: str
@@ -48,7 +48,7 @@ class Blame:
 
 
 def kind_of_status(status: int) -> type[ProviderError]:
-    """Which of our errors an HTTP status is."""
+    """Our error for an HTTP status."""
     if status in (401, 402, 403, 404) or 300 <= status < 400:
         return ProviderDenied  # a redirect is not followed: it would carry the key to another host
     if status == 429:
@@ -123,7 +123,7 @@ _TRANSPORT: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], t
     ((ValueError, RecursionError), ProviderGarbled, "Not JSON, or not the protocol's."),
 )
 
-# What may come out of an SDK beside its own errors; anything else is a defect of ours and stays visible as such.
+# Foreign errors that an SDK may raise beside its own; anything else is a defect of ours and stays visible as such.
 FOREIGN: tuple[type[Exception], ...] = (
     ProviderError,
     aiohttp.ClientError,

@@ -61,7 +61,7 @@ class OpenAIProvider:
 
     def lacks(self, request: ModelRequest) -> frozenset[str]:
         """See `base.Provider`."""
-        return request.asked & openai_wire.LACKS
+        return request.requested & openai_wire.LACKS
 
     async def count_tokens(self, request: ModelRequest) -> int | None:
         """Chat completions have no count."""
@@ -138,7 +138,7 @@ def _transport_timeout(request: ModelRequest) -> httpx2.Timeout:
 
 
 def _translate(error: Exception, blame: Blame) -> ProviderError:
-    """Every failure of the SDK, or under it, in our words."""
+    """Raise every failure of the SDK, or under it, as our own error."""
     if isinstance(error, ProviderError):
         return error
     if isinstance(error, APIResponseValidationError):

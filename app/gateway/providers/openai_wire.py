@@ -1,10 +1,10 @@
-"""Our words to OpenAI's chat completions and back. Pure: no I/O, no SDK.
+"""Translate requests and replies to OpenAI's chat completions and back. Pure: no I/O, no SDK.
 
 Replies are read leniently (only what we use, unknown fields and values ignored), because a dozen servers speak this protocol
 with accents; what we do use must have its type, or the whole is garbled (pydantic's ValidationError, a ValueError).
 
-What OpenAI has no word for is `LACKS`: a caller's call that asks for it is not sent here. Left out are earlier thinking blocks
-(another model's private notes) and cache marks (its caching is automatic). An error flag on a tool's result is told in its text.
+`LACKS` lists features that OpenAI does not have: a call that needs one is not sent here. Left out are earlier thinking blocks
+(another model's private notes) and cache marks (its caching is automatic). An error flag on a tool's result becomes text.
 """
 
 from collections.abc import Iterator
@@ -246,12 +246,15 @@ class Reading:
 
     def usage(self) -> Usage:
         """As reported so far. Zero: not known. ``estimated`` unless the output's figure is the final one."""
-        told = self._usage
-        inputs, outputs = told.prompt_tokens_details or _InputDetails(), told.completion_tokens_details or _OutputDetails()
-        prompt, cached, written = told.prompt_tokens or 0, inputs.cached_tokens or 0, inputs.cache_write_tokens or 0
+        reported = self._usage
+        inputs, outputs = (
+            reported.prompt_tokens_details or _InputDetails(),
+            reported.completion_tokens_details or _OutputDetails(),
+        )
+        prompt, cached, written = reported.prompt_tokens or 0, inputs.cached_tokens or 0, inputs.cache_write_tokens or 0
         if UNUSABLE in (prompt, cached, written) or cached + written > prompt:
             prompt = cached = written = 0  # a share that is more than the whole says that neither can be believed
-        output = told.completion_tokens
+        output = reported.completion_tokens
         final = self._counted and output is not None and output != UNUSABLE
         known = output or 0 if final else 0
         return Usage(

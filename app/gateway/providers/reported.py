@@ -35,7 +35,7 @@ Optional = BeforeValidator(_fields_or_nothing)  # marks a group of figures: anyt
 
 
 def grown(before: M, now: M | None, *, output: str) -> M:
-    """Merge a later report into an earlier one: figures are cumulative, so one that is lower or missing changes nothing.
+    """Merge a later report into an earlier one. Figures are cumulative: lower or missing ones change nothing.
 
     An ``output`` figure that falls contradicts itself, and neither is believed.
     """

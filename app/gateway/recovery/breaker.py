@@ -1,4 +1,4 @@
-"""The circuit breaker of each target (a model at a provider): who fails again and again is given a rest (R5).
+"""Circuit breakers: a target (a model at a provider) that keeps failing rests (R5).
 
 ::
 
@@ -10,7 +10,7 @@
 Open, a call goes to the next target without asking this one. Half-open, one call is let through as a probe, one over all
 replicas; the others still go on. (Nygard, "Release It!", 2nd ed. 2018, ch. 5; Fowler, "CircuitBreaker", 2014.)
 
-Each worker judges by what it has seen itself and acts at once, from memory; `shared_circuits.SharedCircuits` tells the others.
+Each worker judges by what it has seen itself and acts at once, from memory; `shared_circuits.SharedCircuits` informs the others.
 Nothing here waits for anything but a probe's claim.
 """
 
@@ -36,8 +36,8 @@ ASK_AGAIN = 0.5  # seconds until a worker that was refused the probe asks for it
 log = logging.getLogger(__name__)
 
 
-Kind = Literal["succeeded", "failed", "hasty"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+Outcome = Literal["succeeded", "failed", "impatient"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
 class Window:
@@ -46,19 +46,19 @@ class Window:
     def __init__(self, seconds: float) -> None:
         """``seconds`` are looked back on."""
         self._seconds = seconds
-        self._counts: deque[list[int]] = deque()  # [second, one count for each kind], oldest first
+        self._counts: deque[list[int]] = deque()  # [second, one count for each outcome], oldest first
 
-    def note(self, now: float, kind: Kind) -> None:
+    def note(self, now: float, outcome: Outcome) -> None:
         """Count one outcome at ``now`` (monotonic seconds)."""
         second = int(now)
         if not self._counts or self._counts[-1][0] != second:
             self._counts.append([second, 0, 0, 0])
-        self._counts[-1][1 + KINDS.index(kind)] += 1
+        self._counts[-1][1 + OUTCOMES.index(outcome)] += 1
         while self._counts[0][0] < now - self._seconds:
             self._counts.popleft()
 
     def totals(self) -> tuple[int, int, int]:
-        """Successes, failures and hasty failures as of the last `note`."""
+        """Successes, failures and impatient failures as of the last `note`."""
         return sum(c[1] for c in self._counts), sum(c[2] for c in self._counts), sum(c[3] for c in self._counts)
 
     def clear(self) -> None:
@@ -83,7 +83,7 @@ class Circuit:
     waiting: set[asyncio.Future[None]] = field(default_factory=set)
 
     def state(self, now: float) -> State:
-        """Where it stands."""
+        """Its state."""
         if not self.trips:
             return "closed"
         return "open" if now < self.until else "half_open"
@@ -97,24 +97,24 @@ class Circuit:
 
 
 class Sharing(Protocol):
-    """How replicas tell each other. Without one a worker is on its own."""
+    """The exchange between replicas. Without one, a worker uses its own findings."""
 
     def opened(self, target: Target, circuit: Circuit) -> None:
-        """Tell that a circuit opened, or that its probe was given up. Never waits."""
+        """Report an open circuit, or an abandoned probe. Never waits."""
         ...
 
     def closed(self, target: Target) -> None:
-        """Tell that a circuit closed. Never waits."""
+        """Report a closed circuit. Never waits."""
         ...
 
     async def claim(self, target: Target, seconds: float) -> bool:
-        """Ask for the one probe, for ``seconds`` at most. True also where nobody can be asked."""
+        """Claim the one probe, for ``seconds`` at most. True also where the others cannot be reached."""
         ...
 
 
 @dataclass(slots=True)
 class Circuits:
-    """All circuits of this worker. ``on_trip`` is told the target and the cause's code."""
+    """All circuits of this worker. ``on_trip`` gets each target whose circuit opens."""
 
     policy: BreakerPolicy
     sharing: Sharing | None = None
@@ -123,7 +123,7 @@ class Circuits:
     known: dict[Target, Circuit] = field(default_factory=dict)
 
     def state(self, target: Target) -> State:
-        """Where a target stands now."""
+        """A target's state now."""
         circuit = self.known.get(target)
         return circuit.state(self.clock()) if circuit else "closed"
 
@@ -134,7 +134,7 @@ class Circuits:
         return max(0.0, min(rests)) if rests else None
 
     async def admit(self, target: Target, seconds: float) -> bool:
-        """Whether a call may ask this target now; half-open, whether it is the probe. ``seconds``: the longest it may take."""
+        """Whether a call may try this target now; half-open, whether it is the probe. ``seconds``: its longest time."""
         circuit, now = self.known.get(target), self.clock()
         if circuit is None or not circuit.trips:
             return True
@@ -159,7 +159,7 @@ class Circuits:
 
     @contextmanager
     def watch(self, target: Target, *, given: float, wanted: float, usual: float | None = None) -> Generator[None, None, None]:
-        """Count a provider's failure within. What is not the provider's counts for nothing; successes are counted elsewhere.
+        """Count a provider's failure within. Other failures count for nothing; successes are counted elsewhere.
 
         A request that it refused counts as success: the provider works. ``given`` and ``wanted``: the seconds that the caller's
         deadline leaves the provider, and those that the route allows it. If less is given, a timeout says little: see `silent`.
@@ -180,12 +180,12 @@ class Circuits:
         """Count a silence that the caller's deadline, its leaving or another target's answer has ended.
 
         It counts only where nothing else succeeds, unless ``patient``: longer than this target's answers take. Shorter than they
-        ``usual``ly take (unknown: than `LEAST_GIVEN`) it says nothing. Else one hasty caller could open circuits for all.
+        ``usual``ly take (unknown: than `LEAST_GIVEN`) it says nothing. Else one impatient caller could open circuits for all.
         """
         if seconds < (LEAST_GIVEN if usual is None else usual):
-            self.given_up(target)
+            self.abandoned(target)
         else:
-            self.failed(target, ProviderTimeout.code, hasty=not patient, silent=True)
+            self.failed(target, ProviderTimeout.code, impatient=not patient, silent=True)
 
     def succeeded(self, target: Target) -> None:
         """Count a success; a probe's closes the circuit."""
@@ -199,14 +199,17 @@ class Circuits:
         elif not circuit.trips:  # of a call that began before the circuit opened: it says nothing about now
             circuit.window.note(now, "succeeded")
 
-    def failed(self, target: Target, code: str, *, hasty: bool = False, silent: bool = False) -> None:
-        """Count a failure; the one too many, or a probe's, opens the circuit. ``hasty``: see `silent`; ``silent``: a timeout."""
+    def failed(self, target: Target, code: str, *, impatient: bool = False, silent: bool = False) -> None:
+        """Count a failure; the last of too many, or a probe's, opens the circuit. ``silent``: a timeout.
+
+        ``impatient``: see `silent`.
+        """
         circuit, now = self._circuit(target), self.clock()
         state = circuit.state(now)
         if state == "open":
             return
         if state == "closed":
-            circuit.window.note(now, "hasty" if hasty else "failed")
+            circuit.window.note(now, "impatient" if impatient else "failed")
             circuit.silent += silent
             if not self._too_many(circuit):
                 return
@@ -233,8 +236,8 @@ class Circuits:
         circuit.trips, circuit.until, circuit.claimed_until = 0, 0.0, 0.0
         circuit.window.clear()
 
-    def given_up(self, target: Target) -> None:
-        """A probe that ended without an outcome (its caller left, no money) has found out nothing: let the next call probe."""
+    def abandoned(self, target: Target) -> None:
+        """Let the next call probe: this probe ended without an outcome (its caller left, no money)."""
         circuit = self.known.get(target)
         if circuit and circuit.state(self.clock()) == "half_open" and circuit.claimed_until:
             circuit.claimed_until = 0.0
@@ -242,9 +245,9 @@ class Circuits:
                 self.sharing.opened(target, circuit)
 
     def _too_many(self, circuit: Circuit) -> bool:
-        succeeded, failed, hasty = circuit.window.totals()
+        succeeded, failed, impatient = circuit.window.totals()
         if not succeeded:
-            failed = max(failed + hasty, circuit.silent)
+            failed = max(failed + impatient, circuit.silent)
         return failed >= self.policy.failures and failed >= self.policy.ratio * (succeeded + failed)
 
     def _circuit(self, target: Target) -> Circuit:

@@ -18,7 +18,7 @@ LONGEST_ADVICE = 60.0
 
 
 def final_error(failures: Sequence[ProviderError], rest: float | None = None) -> OctantError:
-    """Choose the caller's error. ``rest``: seconds until a target that was passed over may be asked again, if one was."""
+    """Choose the caller's error. ``rest``: seconds until a target that was passed over may be tried again, if one was."""
     if not failures and rest is None:
         return Stopped("Every provider of this model is stopped by an operator.")
     for failure in failures:

@@ -1,7 +1,7 @@
-"""Reading what a model meant as JSON but did not write as JSON, without guessing (R4).
+"""Parse nearly valid JSON of models, without guessing (R4).
 
-What is taken: a code fence or prose around one document, and JSON5's freedoms (trailing commas, single quotes, comments, bare
-keys; json5.org), by the library pyjson5. What is not: anything that ends early. Libraries that "repair" JSON close open
+Accepted: a code fence or prose around one document, and JSON5's freedoms (trailing commas, single quotes, comments, bare
+keys; json5.org), by the library pyjson5. Refused: anything that ends early. Libraries that "repair" JSON close open
 strings and brackets, so an answer cut in the middle of a price becomes a valid document with a wrong price (ADR 0013).
 """
 
@@ -13,7 +13,7 @@ OPENERS = {"{": "}", "[": "]"}
 
 
 def document_in(text: str) -> str | None:
-    """Return the one JSON document in ``text`` as plain JSON; None where there is none, or more than one, or half of one."""
+    """Return the one whole JSON document in ``text`` as plain JSON; None otherwise."""
     start = min((at for opener in OPENERS if (at := text.find(opener)) >= 0), default=-1)
     if start < 0:
         return None

@@ -1,4 +1,4 @@
--- Open a circuit for all replicas, or (with a rest of 0) give up its probe. What another replica found first stays.
+-- Open a circuit for all replicas, or (with a rest of 0) give up its probe. An earlier entry of another replica stays.
 -- KEYS[1] hash of circuits  ARGV[1] target  ARGV[2] rest in ms  ARGV[3] rests in a row  ARGV[4] cause  ARGV[5] by whom
 -- Times are this server's clock, in ms: replicas need not agree on theirs.
 local time = redis.call('TIME')

@@ -1,6 +1,6 @@
-"""Does a reply keep to its schemas? Says where and why not, without ever quoting the value (it may hold personal data).
+"""Check replies against their schemas. Violations never quote the value: it may hold personal data.
 
-A reply has as many schemas as it has documents: its text where an output schema was asked for, and each tool call's arguments.
+A reply has as many schemas as it has documents: its text where the call has an output schema, and each tool call's arguments.
 """
 
 import json
@@ -17,13 +17,13 @@ from app.gateway.recovery.lenient_json import document_in
 from app.gateway.recovery.schema import MOST_VIOLATIONS, OutOfSteps, Run, Schema, SchemaRefused
 from app.gateway.recovery.schema_compiler import LONGEST, MOST_SCHEMAS, Cache
 
-PATTERN_UNCHECKED = "pattern_unchecked"  # word of the header octant-degraded
+PATTERN_UNCHECKED = "pattern_unchecked"  # a code of the header octant-degraded
 NOT_OFFERED = "name: not a tool that was offered"
 
 
 @dataclass(frozen=True, slots=True)
 class OutputCheck:
-    """``reply`` is the one to go on with: as it came, or with its JSON read tolerantly (``parsed``). Valid if no violations."""
+    """``reply``: as it came, or with its JSON parsed leniently (``parsed``). Valid if there are no violations."""
 
     reply: Reply
     violations: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ def _too_large(limit: str) -> InvalidRequest:
 
 
 def judge(reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...]) -> OutputCheck:
-    """Check a reply, and read what is not JSON tolerantly where that makes it valid. Nothing is guessed (see `lenient_json`).
+    """Check a reply; parse leniently where that makes it valid, without guessing (see `lenient_json`).
 
     Raises OutputUnchecked where the check takes more steps than it may (`schema.MOST_STEPS`).
     """
@@ -88,7 +88,7 @@ def judge(reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...]
 def violations(
     reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...] = (), run: Run | None = None
 ) -> tuple[str, ...]:
-    """Return what is wrong, the first ten. A refusal is not held to a schema, nor the text beside a tool call.
+    """Return the first ten violations. Refusals and text beside tool calls need no schema.
 
     Raises OutputUnchecked as `judge`.
     """

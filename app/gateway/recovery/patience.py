@@ -1,8 +1,8 @@
-"""How long a target may be silent before the next one is asked as well: learned from the target's own answers.
+"""Head starts: how long a target may be silent, learned from its own answers.
 
 Silence is not failure: nothing is cut off. The next target starts, the first to answer wins, the other is cancelled. So an
 estimate that is too short costs money and never an answer. It is twice the 95th percentile of the last answers (Dean and
-Barroso, "The Tail at Scale", 2013): at most one call in twenty of a healthy target is asked twice.
+Barroso, "The Tail at Scale", 2013): at most one call in twenty of a healthy target is sent twice.
 
 Kept by each worker, apart for whole answers (the time to all of it) and streams (the time to the first token).
 """
@@ -19,7 +19,7 @@ FACTOR = 2.0
 SHARE = 0.95
 REMEMBERED = 200  # answers
 ENOUGH = 10  # answers
-RECKON_EVERY = 10  # answers: sorting at each one would cost more than it tells
+RECKON_EVERY = 10  # answers: sorting at each one would cost more than it shows
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class Patience:
         return seen.usual if seen else None
 
     def head_start(self, target: Target, *, stream: bool, first_token: float) -> float:
-        """Seconds of silence after which the next target is asked. ``first_token``: the route's limit, if nothing is known."""
+        """Seconds of silence after which the next target is tried. ``first_token``: the route's limit, if nothing is known."""
         usual = self.usual(target, stream=stream)
         return min(COLD, first_token) if usual is None else max(LEAST, FACTOR * usual)
 

@@ -1,11 +1,11 @@
-"""The targets of one call under way: each has a head start on the next, and the first success is the answer (R5a).
+"""A race of targets for one call: each has a head start, the first success wins (R5a).
 
 ::
 
     A ─── silent for its head start ───────────────► cancelled when B answers (or answers first: then B is)
-          B asked as well ─────────► the answer
+          B tried as well ─────────► the answer
 
-A failure needs no head start: the next target is asked at once. Every attempt is held for and counted like any other (C6).
+A failure needs no head start: the next target is tried at once. Every attempt is held for and counted like any other (C6).
 """
 
 import asyncio
@@ -34,9 +34,9 @@ class Won(Generic[T]):
 
 @dataclass(slots=True)
 class Race(Generic[T]):
-    """An asynchronous context: what still runs at its end is cancelled, and waited for, so that its money is counted.
+    """An asynchronous context: at its end, running attempts are cancelled and awaited, so that their money is counted.
 
-    ``discard`` closes a success that came too late. ``on_overtaken`` hears of a target that was silent when another one won.
+    ``discard`` closes a success that came too late. ``on_overtaken`` gets each target that was silent when another one won.
     """
 
     state: CallState
@@ -58,7 +58,7 @@ class Race(Generic[T]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Cancel what runs; where the caller leaves meanwhile, nobody takes the success either."""
+        """Cancel what runs; where the caller leaves meanwhile, the success is discarded too."""
         taken = False
         try:
             await self._end()
@@ -86,7 +86,7 @@ class Race(Generic[T]):
     async def until_silent(self, target: Target, head_start: float, latest: float) -> Won[T] | None:
         """Wait for a success while ``target`` is not silent. None: it failed, was silent, or its circuit has opened meanwhile.
 
-        ``head_start``: seconds of silence counted from its running attempt's start (a repair or a retry starts anew), but not
+        ``head_start``: seconds of silence counted from its running attempt's start (a repair or a retry starts again), but not
         later than ``latest`` seconds from now. Raises as `until_over`.
         """
         loop = asyncio.get_running_loop()
@@ -153,7 +153,7 @@ class Race(Generic[T]):
         return before
 
     def _overtake(self, winner: Target) -> None:
-        """Tell of those that were asked before the winner and still say nothing."""
+        """Report targets that started before the winner and are still silent."""
         for target in self._running:
             if self.started.index(target) < self.started.index(winner) and target in self.state.spending.running:
                 self.on_overtaken(target)

@@ -6,7 +6,7 @@
     as soon as those before it have failed, or the last of them was silent for its head start (`race`, `patience`)
         for each attempt, while the error is Retryable and attempts, deadline and the provider's retry budget leave room
             send; spend what it used
-            check the output: as it came, else read tolerantly, else ask the same model once more, naming what is wrong
+            check the output: as it came, else read leniently, else request a repair from the same model, once
     else the feature's last resort, if it has one
     else one error that says what the caller can do
 
@@ -53,7 +53,7 @@ from app.telemetry.metrics import Metrics
 
 T = TypeVar("T", Reply, Opened)
 
-# Words of the header octant-degraded.
+# Codes of the header octant-degraded.
 PARSED, REPAIRED, NARROWED = "parsed", "repaired", "narrowed"
 MARGIN = 0.05  # seconds: the attempt's own timeout ends it, named and priced; this is for what outlives it
 COUNT_SECONDS = 3.0  # for a vendor's count of tokens: ours is good enough, and there at once
@@ -61,7 +61,7 @@ COUNT_SECONDS = 3.0  # for a vendor's count of tokens: ours is good enough, and 
 
 @dataclass(kw_only=True)
 class Recovery:
-    """AXIS 3. Holds nothing of a call (`CallState` does), only what is known of providers.
+    """AXIS 3. It keeps no state of a call (`CallState` does), only of providers.
 
     ``stopped`` says whether an operator has stopped a provider, from memory; ``key_of`` gives the fingerprint of our key there.
     """
@@ -80,13 +80,13 @@ class Recovery:
         self._budgets = {name: RetryBudget(self.retries) for name in self.providers}
 
     def choose(self, state: CallState) -> None:
-        """Leave out the targets that cannot do what the caller asks. Raises UnsupportedParameter where none can.
+        """Leave out the targets that do not support the request. Raises UnsupportedParameter where none does.
 
-        Up front, before money is held: a parameter that is dropped in silence changes the answer.
+        Before money is held: a parameter that is dropped in silence changes the answer.
         """
         route = state.pin.route
         lacking = {target: self.providers[target.provider].lacks(state.request) for target in route.targets}
-        state.targets = self.able(state, route.targets)
+        state.targets = self.capable(state, route.targets)
         state.ignored = {target: names for target, names in lacking.items() if names}
         if not state.targets:
             names = sorted(frozenset.intersection(*lacking.values()) or frozenset.union(*lacking.values()))
@@ -94,8 +94,8 @@ class Recovery:
         if len(state.targets) < len(route.targets):
             state.degraded.append(NARROWED)
 
-    def able(self, state: CallState, targets: Sequence[Target]) -> tuple[Target, ...]:
-        """Those that can do what the caller asks, up to what the route ignores."""
+    def capable(self, state: CallState, targets: Sequence[Target]) -> tuple[Target, ...]:
+        """Targets that support the request, but for the parameters that the route ignores."""
         ignored = state.pin.route.ignore
         return tuple(t for t in targets if self.providers[t.provider].lacks(state.request) <= ignored)
 
@@ -128,8 +128,8 @@ class Recovery:
         try:
             opened = await self._first_success(state, once)
         except Wait as error:
-            return _told(self._last_resort(state, error))
-        chunks = relay(opened, state, self.circuits, lambda said: self._continue(state, opened.target, said))
+            return _as_chunks(self._last_resort(state, error))
+        chunks = relay(opened, state, self.circuits, lambda delivered: self._continue(state, opened.target, delivered))
         return _Relayed(chunks, opened)
 
     async def count_tokens(self, request: ModelRequest, route: Route, deadline: Deadline) -> int | None:
@@ -180,9 +180,9 @@ class Recovery:
                     raise ProviderGarbled("An empty stream.", provider=target.provider, model=target.model) from None
             return Opened(target, attempt, first, chunks, stack.pop_all())
 
-    async def _continue(self, state: CallState, broken: Target, said: str) -> Opened:
-        """Open a stream at another target of the route that goes on after ``said``. Raises as `open`."""
-        further = repair.continuation(said)
+    async def _continue(self, state: CallState, broken: Target, delivered: str) -> Opened:
+        """Open a stream at another target of the route that goes on after ``delivered``. Raises as `open`."""
+        further = repair.continuation(delivered)
         others = [target for target in state.targets if target != broken]
 
         async def once(target: Target) -> Opened:
@@ -216,7 +216,7 @@ class Recovery:
         targets: Sequence[Target],
         resting: list[Target],
     ) -> Won[T] | None:
-        """Start one target after the other until one succeeds; None if none does. ``resting`` grows by those passed over."""
+        """Start one target after the other until one succeeds; None if none does. Skipped ones go to ``resting``."""
         for number, target in enumerate(targets):
             if self.stopped(target.provider):
                 continue
@@ -233,15 +233,15 @@ class Recovery:
         return await race.until_over()
 
     async def _at(self, state: CallState, target: Target, once: Callable[[Target], Awaitable[T]], others: Sequence[Target]) -> T:
-        """Ask one target, again where that may help. ``others`` are those that were not asked before it."""
+        """Try one target, with retries where they may help. ``others``: targets that were not tried before it."""
         budget = self._budgets[target.provider]
         budget.first_attempt()
 
         def may_retry(error: BaseException | None) -> bool:
             if self.circuits.state(target) != "closed" or state.spending.running or self.stopped(target.provider):
                 return False
-            if isinstance(error, ProviderTimeout) and self._able_now(target, others):
-                return False  # it was silent: others are asked before it is asked again
+            if isinstance(error, ProviderTimeout) and self._another_available(target, others):
+                return False  # it was silent: another target is tried before it is retried
             if budget.retry():
                 self.metrics.retries.inc(provider=target.provider)
                 return True
@@ -253,11 +253,11 @@ class Recovery:
         except ProviderError:
             raise
         except BaseException:
-            self.circuits.given_up(target)
+            self.circuits.abandoned(target)
             raise
 
-    def _able_now(self, target: Target, others: Sequence[Target]) -> bool:
-        """Whether another target could be asked."""
+    def _another_available(self, target: Target, others: Sequence[Target]) -> bool:
+        """Whether another target is available now."""
         return any(t != target and not self.stopped(t.provider) and self.circuits.state(t) != "open" for t in others)
 
     @contextmanager
@@ -285,7 +285,7 @@ class Recovery:
         self.metrics.overtaken.inc(provider=target.provider, model=target.model)
 
     def _last_resort(self, state: CallState, error: Wait) -> Reply:
-        """The feature's static answer, said to be one. Raises ``error`` where the feature has none."""
+        """The feature's static answer, marked as one. Raises ``error`` where the feature has none."""
         if state.call.last_resort is None:
             raise error
         state.give_last_resort(error)
@@ -293,8 +293,8 @@ class Recovery:
         return Reply(parts=(Text(state.call.last_resort),), stop="end", usage=Usage(), provider="", model=LAST_RESORT)
 
 
-async def _told(reply: Reply) -> AsyncGenerator[Chunk, None]:
-    """A whole reply as a stream."""
+async def _as_chunks(reply: Reply) -> AsyncGenerator[Chunk, None]:
+    """A whole reply as stream chunks."""
     yield TextDelta(0, reply.text)
     yield Done(reply)
 

@@ -33,8 +33,8 @@ class Opened:
 
 
 @dataclass(slots=True)
-class _Said:
-    """What the caller has seen so far. ``index``: the part that text goes to."""
+class _Delivered:
+    """The text delivered so far. ``index``: the part that text goes to."""
 
     pieces: list[str] = field(default_factory=list)
     index: int = 0
@@ -59,31 +59,33 @@ async def relay(
     opened: Opened, state: CallState, circuits: Circuits, go_on: Callable[[str], Awaitable[Opened]]
 ) -> AsyncGenerator[Chunk, None]:
     """Pass the chunks on. ``go_on`` opens a stream that continues a text. Raises ProvidersUnavailable or OutputInvalid."""
-    said = _Said()
+    delivered = _Delivered()
     try:
         async with aclosing(_kept(opened, state, circuits)) as chunks:
             async for chunk in chunks:
-                said.note(chunk)
+                delivered.note(chunk)
                 yield chunk
     except ProviderOutputInvalid as error:
         raise final_error([error]) from error
     except ProviderError as error:
         before = state.spending.attempts[-1].usage  # the broken one's: it has just ended
-        continued = await _continuation(error, said, state, go_on)
+        continued = await _continuation(error, delivered, state, go_on)
     else:
         return
-    async with aclosing(_continued(continued, said, before, state, circuits)) as chunks:
+    async with aclosing(_continued(continued, delivered, before, state, circuits)) as chunks:
         async for chunk in chunks:
             yield chunk
 
 
-async def _continuation(error: ProviderError, said: _Said, state: CallState, go_on: Callable[[str], Awaitable[Opened]]) -> Opened:
-    """Open the stream that goes on, where the route and what was said allow it. Raises ProvidersUnavailable."""
+async def _continuation(
+    error: ProviderError, delivered: _Delivered, state: CallState, go_on: Callable[[str], Awaitable[Opened]]
+) -> Opened:
+    """Open the stream that goes on, where the route and what was delivered allow it. Raises ProvidersUnavailable."""
     broken = ProvidersUnavailable("The model provider broke off in the middle of its answer.", retry_after=1.0)
-    if not (state.pin.route.continue_streams and said.only_text and state.request.output is None):
+    if not (state.pin.route.continue_streams and delivered.only_text and state.request.output is None):
         raise broken from error
     try:
-        continued = await go_on(said.text)
+        continued = await go_on(delivered.text)
     except Wait as none_left:
         raise broken from none_left
     state.degraded.append(CONTINUED)
@@ -107,22 +109,22 @@ async def _kept(opened: Opened, state: CallState, circuits: Circuits) -> AsyncGe
             circuits.failed(opened.target, error.code, silent=isinstance(error, ProviderTimeout))
             raise
         except BaseException:
-            circuits.given_up(opened.target)
+            circuits.abandoned(opened.target)
             raise
 
 
 async def _continued(
-    opened: Opened, said: _Said, before: Usage, state: CallState, circuits: Circuits
+    opened: Opened, delivered: _Delivered, before: Usage, state: CallState, circuits: Circuits
 ) -> AsyncGenerator[Chunk, None]:
-    """The second model's text as more of the first's; the whole at the end is both, and so is its usage."""
+    """Pass the second model's text on as the first's; the final reply and usage are of both."""
     try:
         async with aclosing(_kept(opened, state, circuits)) as chunks:
             async for chunk in chunks:
                 match chunk:
                     case TextDelta(text=text):
-                        yield TextDelta(said.index, text)
+                        yield TextDelta(delivered.index, text)
                     case Done(reply=reply):
-                        parts: tuple[Part, ...] = (Text(said.text + reply.text), *reply.tool_uses)
+                        parts: tuple[Part, ...] = (Text(delivered.text + reply.text), *reply.tool_uses)
                         yield Done(replace(reply, parts=parts, usage=before + reply.usage))
                     case ThinkingDelta():
                         pass  # the second model's, about continuing: nothing the caller could use
@@ -133,7 +135,7 @@ async def _continued(
 
 
 def _check(reply: Reply, state: CallState, target: Target) -> None:
-    """A stream's output cannot be mended, it is out: it is valid as it came, or the stream ends in an error."""
+    """Check a stream's output: it is delivered already, so if invalid the stream ends in an error."""
     found = violations(reply, state.request.output, state.request.tools)
     if found:
         state.metrics.repairs.inc(step="gave_up")

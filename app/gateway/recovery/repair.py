@@ -1,7 +1,7 @@
-"""Asking a model once more for output that keeps to its schemas (R4).
+"""Repair: one further attempt for output that keeps to its schemas (R4).
 
-The model sees its own answer and what is wrong with it: paths and rules, nothing else. One such call; a model that fails twice
-is not asked a third time, the next one of the route is.
+The model sees its own answer and the violations: paths and rules, nothing else. A model that fails its repair gets no third
+attempt; the next target of the route is tried.
 """
 
 from app.domain.calls import Reply
@@ -19,25 +19,25 @@ Make all the calls of that turn again, corrected."""
 
 
 def turns(reply: Reply, violations: tuple[str, ...]) -> tuple[Message, ...]:
-    """The two turns that follow the request: what the model said, and what is wrong with it.
+    """The two turns that follow the request: the model's answer and its violations.
 
-    Both vendors want each tool call answered by a result in the next turn, so that is where wrong calls are told.
+    Both vendors want each tool call answered by a result in the next turn, so violations of wrong calls go there.
     """
-    told = "\n".join(f"- {violation}" for violation in violations)
+    listed = "\n".join(f"- {violation}" for violation in violations)
     if reply.tool_uses:
-        answer = (Text(ASK_FOR_CALLS.format(violations=told)),)
+        answer = (Text(ASK_FOR_CALLS.format(violations=listed)),)
         return Message("assistant", reply.parts), Message(
             "user", tuple(ToolResult(use.id, answer, is_error=True) for use in reply.tool_uses)
         )
     return (
         Message("assistant", (Text(reply.text or "(empty)"),)),
-        Message("user", (Text(ASK.format(violations=told)),)),
+        Message("user", (Text(ASK.format(violations=listed)),)),
     )
 
 
 CONTINUE = "Your answer was cut off. Go on exactly where it stops. Repeat nothing, explain nothing."
 
 
-def continuation(said: str) -> tuple[Message, ...]:
-    """The two turns that follow the request when another model continues a stream: what the caller has seen, and to go on."""
-    return Message("assistant", (Text(said),)), Message("user", (Text(CONTINUE),))
+def continuation(delivered: str) -> tuple[Message, ...]:
+    """The two turns by which another model continues a stream."""
+    return Message("assistant", (Text(delivered),)), Message("user", (Text(CONTINUE),))

@@ -1,4 +1,4 @@
-"""How much of a provider's load may be retries: a token bucket, so that an outage is not multiplied by those who suffer it.
+"""The share of a provider's load that may be retries: a token bucket, so that retries do not multiply an outage.
 
 Without it each call to a failing provider costs ``attempts_per_target`` requests, and the provider gets its worst load in its
 worst minute. With it a worker adds at most ``budget_ratio`` of its first attempts, plus a burst. Local to each worker: the

@@ -1,8 +1,8 @@
-"""When the same target is asked again, and after how long. The only user of tenacity.
+"""Retries of one target: conditions and pauses. The only user of tenacity.
 
-Again: an error typed Retryable, attempts left, time left before the deadline, the provider's retry budget not used up, and the
-target's circuit not opened by this very failure. Else the next target is asked at once. A target that was silent is not asked
-again while there is another one.
+A retry needs an error typed Retryable, attempts left, time left before the deadline, room in the provider's retry budget, and a
+circuit that this very failure did not open. Else the next target is tried at once. A target that was silent gets no retry while
+there is another one.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ from app.gateway.recovery.policy import RetryPolicy
 
 
 def retrying(state: CallState, policy: RetryPolicy, *, may_retry: Callable[[BaseException | None], bool]) -> AsyncRetrying:
-    """Build the retries of one target. ``may_retry`` is asked last, with the failure, once for each retry that would happen."""
+    """Build the retries of one target. ``may_retry`` is called last, with the failure, once for each possible retry."""
     backoff = wait_random_exponential(multiplier=policy.first, max=policy.most)
 
     def wait(retry_state: RetryCallState) -> float:
-        asked = retry_after(_error(retry_state))
-        return backoff(retry_state) if asked is None else asked
+        hint = retry_after(_error(retry_state))
+        return backoff(retry_state) if hint is None else hint
 
     async def pause(seconds: float) -> None:
         if not state.spending.running:

@@ -1,4 +1,4 @@
-"""A JSON Schema (2020-12) made ready to check documents, with the work counted: a caller's schema can cost so much and no more.
+"""A compiled JSON Schema (2020-12). Checks count their work, so a caller's schema has bounded cost.
 
 Two things bound it. A schema that many references lead to is evaluated once for each part of a document, whatever the number of
 ways that lead there: this makes references cost what the schema is long, not what it is when they are all written out. And every
@@ -35,7 +35,7 @@ class OutOfSteps(Exception):  # noqa: N818 - it is named for what happened
 
 
 class Run:
-    """The check of one reply: the steps that are left, as many again to say what is wrong, and what is known already."""
+    """The check of one reply: steps left, as many again for explanations, and cached results."""
 
     __slots__ = ("explaining", "left", "marked", "valid")
 
@@ -100,7 +100,7 @@ class Node:
         return valid
 
     def marks(self, value: Json, run: Run) -> set[Any]:
-        """Which properties or items of a valid value were evaluated: what ``unevaluated…`` leaves alone."""
+        """The evaluated properties or items of a valid value: those that ``unevaluated…`` ignores."""
         key = (id(self), id(value))
         known = run.marked.get(key)
         if known is None:
@@ -160,7 +160,7 @@ class Schema:
 
 
 def frozen(value: Json, run: Run) -> Any:  # noqa: ANN401 - any hashable
-    """A value that is equal to another's where JSON says that they are: 1 and 1.0 are, 1 and true are not.
+    """A key that is equal for values equal in JSON: 1 and 1.0, but not 1 and true.
 
     Numbers become text: their hashes can be chosen so that they collide, those of text cannot.
     """

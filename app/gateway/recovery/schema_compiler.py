@@ -1,6 +1,6 @@
-"""From a schema's text to a `Schema`: references found, sizes limited, the last ones kept.
+"""Compile a schema's text into a `Schema`: resolve references, limit sizes, cache the result.
 
-What is refused here is refused before any money is held.
+A refusal here comes before any money is held.
 """
 
 import json
@@ -117,7 +117,7 @@ class Compiler:
 
 
 class Cache:
-    """The schemas used last, so that a schema sent with each request is made ready once. Bounded by size, not by number."""
+    """A cache of compiled schemas, bounded by size, not by number."""
 
     def __init__(self, schemas: int = CACHED_SCHEMAS, letters: int = CACHED_LETTERS) -> None:
         """``schemas``, ``letters``: the most that all entries hold together."""

@@ -29,7 +29,7 @@ Child = tuple[Step, Node, Json]
 
 
 class Compiling(Protocol):
-    """What makes the schemas within ready (`schema_compiler.Compiler`)."""
+    """The compiler of the schemas within (`schema_compiler.Compiler`)."""
 
     unmatched: bool
     unevaluated: bool
@@ -121,7 +121,7 @@ class _One:
         return self._each(keyword, lambda value, _: ((None, node, value) for node in target))
 
     def logic(self) -> Iterator[Check]:
-        """What holds the same value to further schemas, and those that apply only where something refers to them."""
+        """Keywords that apply further schemas to the same value, and definitions that only references use."""
         for keyword in NESTED_MAPS:
             self._map(keyword)
         if nodes := self._list("allOf"):
@@ -302,7 +302,7 @@ class _One:
 
 
 def _once(children: Children, node: Node) -> Children:
-    """Where nothing is allowed, the first that is there says it all."""
+    """If nothing is allowed, report the first that is there."""
 
     def first(value: Json, run: Run) -> Iterator[Child]:
         for child in children(value, run):

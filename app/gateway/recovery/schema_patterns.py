@@ -1,8 +1,8 @@
-r"""The regular expressions of a JSON Schema, matched by RE2: in time linear in the text, whatever the expression says.
+r"""Regular expressions of JSON Schemas, matched by RE2 in time linear in the text.
 
 JSON Schema means ECMA-262's expressions, which RE2 nearly covers. Lookaheads at the beginning (``^(?!\.)(?=.*[0-9])…``), where
-generators of schemas put them, become expressions of their own that must, or must not, match. What is left, such as a
-backreference, is not checked, and the caller is told so: real clients send such schemas, and refusing them breaks the client.
+generators of schemas put them, become expressions of their own that must, or must not, match. The rest, such as a
+backreference, is not checked, and `octant-degraded` reports it: real clients send such schemas, and a refusal breaks them.
 """
 
 import re
@@ -93,7 +93,7 @@ def _leading_lookaheads(expression: str) -> tuple[list[str], list[str], str]:
 
 
 def _closing(expression: str, start: int) -> int:
-    """Where the group that begins at ``start`` ends."""
+    """The end of the group that begins at ``start``."""
     for at, depth in _depths(expression, start):
         if depth == 0:
             return at

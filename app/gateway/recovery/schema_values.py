@@ -151,7 +151,7 @@ def _are_names(value: Json) -> TypeGuard[list[str]]:
 
 
 def _are_schemas(value: Json) -> bool:
-    return is_list(value) and bool(value)  # each of them is looked at when it is made ready
+    return is_list(value) and bool(value)  # each of them is checked when it is compiled
 
 
 def _is_type(value: Json) -> bool:

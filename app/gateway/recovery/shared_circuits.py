@@ -1,7 +1,7 @@
-"""What replicas tell each other of their circuits: one Valkey hash, written when a circuit changes, read twice a second.
+"""Replicas share the state of circuits: one Valkey hash, written when a circuit changes, read twice a second.
 
-The lag is at most `POLL` plus one round trip; a worker's own findings hold for it at once. With Valkey away every worker goes
-by what it sees itself (each then sends a probe of its own), and tells the others when Valkey is back.
+The lag is at most `POLL` plus one round trip; a worker's own findings hold for it at once. While Valkey is away, every worker
+uses its own findings (each then sends a probe of its own), and shares them when Valkey is back.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class SharedCircuits:
     """See the module. `breaker.Sharing` for the circuits it is started with."""
 
     def __init__(self, valkey: Redis, *, on_state: Callable[[Target, State], None] = lambda *_: None, poll: float = POLL) -> None:
-        """``on_state`` is told where each known circuit stands, once a poll. ``poll`` in seconds."""
+        """``on_state`` gets the state of each known circuit, once a poll. ``poll`` in seconds."""
         folder = Path(__file__).parent
         self._valkey = valkey
         self._open = valkey.register_script((folder / "open.lua").read_text())
@@ -54,8 +54,8 @@ class SharedCircuits:
         self._on_state = on_state
         self._poll = poll
         self._by = f"{socket.gethostname()}:{os.getpid()}"
-        self._untold: dict[Target, Circuit | None] = {}  # None: closed
-        self._told: set[Target] = set()
+        self._unwritten: dict[Target, Circuit | None] = {}  # None: closed
+        self._written: set[Target] = set()
         self._away = False
         self._sharing: Periodic | None = None
 
@@ -66,18 +66,18 @@ class SharedCircuits:
         self._sharing.start()
 
     async def aclose(self) -> None:
-        """Stop. What is under way ends first."""
+        """Stop, after a round under way has ended."""
         if self._sharing:
             await self._sharing.stop(grace=2 * READ_SECONDS)
 
     def opened(self, target: Target, circuit: Circuit) -> None:
         """See `breaker.Sharing`."""
-        self._untold[target] = circuit
+        self._unwritten[target] = circuit
         self._wake()
 
     def closed(self, target: Target) -> None:
         """See `breaker.Sharing`."""
-        self._untold[target] = None
+        self._unwritten[target] = None
         self._wake()
 
     async def claim(self, target: Target, seconds: float) -> bool:
@@ -94,44 +94,44 @@ class SharedCircuits:
 
     async def _keep_in_step(self, circuits: Circuits) -> None:
         try:
-            await self._tell()
-            await self._listen(circuits)
+            await self._write_changes()
+            await self._read_changes(circuits)
             self._note(away=False)
         except (RedisError, OSError) as error:
             self._note(away=True, error=error)
         for target in circuits.known:
             self._on_state(target, circuits.state(target))
 
-    async def _tell(self) -> None:
-        """Write what changed here. What cannot be written now is written when Valkey is back, if it still holds."""
-        while self._untold:
-            target, circuit = self._untold.popitem()
+    async def _write_changes(self) -> None:
+        """Write local changes. One that cannot be written now is written when Valkey is back, if it still holds."""
+        while self._unwritten:
+            target, circuit = self._unwritten.popitem()
             try:
                 await self._write(target, circuit)
             except (RedisError, OSError):
-                self._untold.setdefault(target, circuit)  # unless it changed again meanwhile
+                self._unwritten.setdefault(target, circuit)  # unless it changed again meanwhile
                 raise
 
     async def _write(self, target: Target, circuit: Circuit | None) -> None:
         if circuit is None:
             await self._valkey.hdel(KEY, _field(target))
-            self._told.discard(target)
+            self._written.discard(target)
         elif circuit.trips:
             rest_ms = max(0, round((circuit.until - time.monotonic()) * 1000))
             await self._open(keys=[KEY], args=[_field(target), rest_ms, circuit.trips, circuit.cause, self._by])
-            self._told.add(target)
+            self._written.add(target)
 
-    async def _listen(self, circuits: Circuits) -> None:
-        """Take over what others wrote; what they closed is closed here."""
+    async def _read_changes(self, circuits: Circuits) -> None:
+        """Apply the changes of other replicas, closed circuits included."""
         async with asyncio.timeout(READ_SECONDS):
             found = await read(self._valkey)
         now = time.monotonic()
         for shared in found:
-            if shared.target not in self._untold:
-                self._told.add(shared.target)
+            if shared.target not in self._unwritten:
+                self._written.add(shared.target)
                 circuits.open_until(shared.target, now + shared.rest, shared.trips, now + shared.claimed)
-        for target in self._told - {shared.target for shared in found} - self._untold.keys():
-            self._told.discard(target)
+        for target in self._written - {shared.target for shared in found} - self._unwritten.keys():
+            self._written.discard(target)
             circuits.close(target)
 
     def _note(self, *, away: bool, error: BaseException | None = None) -> None:
@@ -157,10 +157,10 @@ async def forget(valkey: Redis, target: Target) -> bool:
     return bool(await valkey.hdel(KEY, _field(target)))
 
 
-def _shared(field: str, told: Mapping[str, Any], now_ms: int) -> Shared:
+def _shared(field: str, entry: Mapping[str, Any], now_ms: int) -> Shared:
     provider, _, model = field.partition("/")
-    rest, claimed = (told["until"] - now_ms) / 1000, (told["claimed"] - now_ms) / 1000
-    return Shared(Target(provider, model), int(told["trips"]), rest, claimed, str(told["cause"]), str(told["by"]))
+    rest, claimed = (entry["until"] - now_ms) / 1000, (entry["claimed"] - now_ms) / 1000
+    return Shared(Target(provider, model), int(entry["trips"]), rest, claimed, str(entry["cause"]), str(entry["by"]))
 
 
 def _field(target: Target) -> str:

@@ -51,7 +51,7 @@ async def offered(engine: AsyncEngine, actions: Actions) -> Pending:
     """The outcome of a model's request to cancel an order."""
     use = ToolUse("t", "cancel_order", f'{{"order_id": "{PROCESSING}"}}')
     outcome = await tools.call(use, allowed=ALL, context=tools.Context(engine, ADA, "req_1", KEPT), confirmed=False)
-    assert (outcome.word, outcome.is_fact) == ("pending", True)
+    assert (outcome.code, outcome.is_fact) == ("pending", True)
     assert outcome.proposal is not None
     return (await actions.offer(ADA, "req_1", [outcome.proposal], ["question"]))[0]
 
@@ -187,13 +187,13 @@ async def test_a_deed_that_the_shop_would_refuse_is_refused_at_once_and_not_offe
     for order, word in (("NW-10001", "refused"), ("NW-10002", "not_found"), ("NW-10009", "ok")):  # shipped, grace's, cancelled
         use = ToolUse("t", "cancel_order", f'{{"order_id": "{order}"}}')
         outcome = await tools.call(use, allowed=ALL, context=where, confirmed=False)
-        assert (outcome.word, outcome.proposal) == (word, None)
+        assert (outcome.code, outcome.proposal) == (word, None)
 
 
 async def test_a_tool_is_used_so_often_a_minute_and_no_more(engine: AsyncEngine) -> None:
     where = tools.Context(engine, ADA, "req_1", KEPT)
     use = ToolUse("t", "cancel_order", f'{{"order_id": "{PROCESSING}"}}')
     most = tools.TOOLS["cancel_order"].per_minute
-    words = [(await tools.call(use, allowed=ALL, context=where, confirmed=False)).word for _ in range(2 * most + 1)]
+    words = [(await tools.call(use, allowed=ALL, context=where, confirmed=False)).code for _ in range(2 * most + 1)]
     assert "rate_limited" in words  # the minute may turn once in between, not twice
     assert words[:most] == ["pending"] * most

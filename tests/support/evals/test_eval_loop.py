@@ -121,9 +121,9 @@ async def test_answers_are_scored_once_each_and_what_stands_out_becomes_a_candid
     scores = {row["request_id"]: row for row in loop.rows("SELECT * FROM eval_scores")}
     answered = [name for name in ids if name != "uncovered"]  # of that one no model wrote anything
     assert {name for name in ids if ids[name] in scores} == set(answered), "a question that took several passes is one answer"
-    (not_asked,) = loop.rows("SELECT outcome, cost, degraded FROM calls WHERE request_id = :id", id=ids["uncovered"])
-    assert not_asked == {"outcome": "not_asked", "cost": 0, "degraded": []}
-    assert not loop.rows("SELECT 1 FROM ledger WHERE lease IN (SELECT id FROM calls WHERE outcome = 'not_asked')")
+    (uncovered,) = loop.rows("SELECT outcome, cost, degraded FROM calls WHERE request_id = :id", id=ids["uncovered"])
+    assert uncovered == {"outcome": "no_evidence", "cost": 0, "degraded": []}
+    assert not loop.rows("SELECT 1 FROM ledger WHERE lease IN (SELECT id FROM calls WHERE outcome = 'no_evidence')")
     assert [scores[ids[name]]["findings"] for name in answered] == [[]] * 5
     assert (finished.scored["support.answer", LIVE_RELEASE], finished.scored["support.ticket", LIVE_RELEASE]) == (4, 1)
     found = {row["request_id"]: row for row in loop.rows("SELECT * FROM eval_candidates")}

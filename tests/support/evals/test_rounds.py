@@ -357,7 +357,7 @@ async def test_a_nul_in_an_answer_stops_no_round(engine: Engine, writer: Writer)
 
 async def test_questions_without_evidence_crowd_nothing_out(engine: Engine, writer: Writer) -> None:
     """They cost nothing, so one caller can send a thousand."""
-    unanswered = [call("", 70 + n, tenant="aaa", outcome="not_asked", question=f"What is {n} times {n}?") for n in range(9)]
+    unanswered = [call("", 70 + n, tenant="aaa", outcome="no_evidence", question=f"What is {n} times {n}?") for n in range(9)]
     flagged = [call(GOOD, 70 + n, tenant="zzz", degraded=("guard:fake-role",), question=f"Who am {n}?") for n in range(3)]
     await writer.write([*unanswered, *flagged])
     given = "INSERT INTO support_handovers (tenant, \"user\", request_id, reason, created_at) VALUES ('aaa', '', :id, '', :at)"

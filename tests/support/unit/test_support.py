@@ -100,7 +100,7 @@ class Script:
         if self.stopped_after is not None and len(self.calls) >= self.stopped_after:
             raise Stopped("The service is stopped by an operator.")
 
-    async def not_asked(self, call: Call) -> Receipt:
+    async def record_no_evidence(self, call: Call) -> Receipt:
         self.not_made.append(call)
         return Receipt(
             request_id=call.id, trace_id="t", release=self.live, provider="", model="", attempts=0, fallbacks=0

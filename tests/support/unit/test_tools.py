@@ -68,7 +68,7 @@ async def status_of(engine: AsyncEngine, order_id: str) -> str:
 
 async def test_an_order_is_returned_with_its_items(engine: AsyncEngine) -> None:
     outcome = await call(context(engine), "get_order", order_id=SHIPPED)
-    assert outcome.word == "ok"
+    assert outcome.code == "ok"
     assert outcome.result["status"] == "shipped"
     assert len(outcome.result["items"]) >= 1
 
@@ -79,7 +79,7 @@ async def test_an_order_of_another_customer_does_not_exist(engine: AsyncEngine, 
     """S3: scoped by identity; no argument can change whose orders are seen."""
     more = {"reason": "I want it"} if name == "request_refund" else {}
     outcome = await call(context(engine, user, tenant), name, ALL, order_id=PROCESSING, **more)
-    assert outcome.word == "not_found"
+    assert outcome.code == "not_found"
     missing = await call(context(engine, user, tenant), name, ALL, order_id="NW-99999", **more)
     assert str(outcome.result).replace(PROCESSING, "X") == str(missing.result).replace("NW-99999", "X")
     assert await status_of(engine, PROCESSING) == "processing"
@@ -96,18 +96,18 @@ async def test_a_list_holds_the_customers_own_orders_newest_first(engine: AsyncE
 
 
 async def test_an_order_is_cancelled_before_it_is_shipped_and_only_then(engine: AsyncEngine) -> None:
-    assert (await call(context(engine), "cancel_order", order_id=PROCESSING)).word == "ok"
+    assert (await call(context(engine), "cancel_order", order_id=PROCESSING)).code == "ok"
     assert await status_of(engine, PROCESSING) == "cancelled"
     for late in (SHIPPED, DELIVERED):
         before = await status_of(engine, late)
-        assert (await call(context(engine), "cancel_order", order_id=late)).word == "refused"
+        assert (await call(context(engine), "cancel_order", order_id=late)).code == "refused"
         assert await status_of(engine, late) == before
 
 
 async def test_cancelling_twice_cancels_once(engine: AsyncEngine) -> None:
     first, second = [await call(context(engine), "cancel_order", order_id=CANCELLED) for _ in range(2)]
     assert first == second
-    assert first.word == "ok"
+    assert first.code == "ok"
 
 
 async def test_an_order_that_ships_meanwhile_is_not_cancelled(engine: AsyncEngine) -> None:
@@ -122,15 +122,15 @@ async def test_an_order_that_ships_meanwhile_is_not_cancelled(engine: AsyncEngin
             while not await _waits_for_a_lock(engine):  # noqa: ASYNC110 - Postgres has no event to wait for
                 await asyncio.sleep(0.01)
         await warehouse.commit()
-    assert (await cancelling).word == "refused"
+    assert (await cancelling).code == "refused"
     assert await status_of(engine, PROCESSING) == "shipped"
 
 
 async def test_a_refund_is_requested_within_thirty_days_of_delivery(engine: AsyncEngine) -> None:
     outcome = await call(context(engine), "request_refund", order_id=DELIVERED, reason="The tent is too small.")
-    assert outcome.word == "ok"
+    assert outcome.code == "ok"
     for order_id in (LONG_AGO, SHIPPED, PROCESSING):
-        assert (await call(context(engine), "request_refund", order_id=order_id, reason="No longer wanted")).word == "refused"
+        assert (await call(context(engine), "request_refund", order_id=order_id, reason="No longer wanted")).code == "refused"
     assert await count(engine, refunds) == 1
 
 
@@ -139,7 +139,7 @@ async def test_the_thirtieth_day_is_the_last(engine: AsyncEngine, days: int, wor
     async with engine.begin() as connection:
         delivered = shop.today() - timedelta(days=days)
         await connection.execute(orders.update().where(orders.c.id == DELIVERED).values(delivered_on=delivered))
-    assert (await call(context(engine), "request_refund", order_id=DELIVERED, reason="Too small")).word == word
+    assert (await call(context(engine), "request_refund", order_id=DELIVERED, reason="Too small")).code == word
 
 
 async def test_what_a_model_wrote_is_stored_redacted(engine: AsyncEngine) -> None:
@@ -155,7 +155,7 @@ async def test_what_a_model_wrote_is_stored_redacted(engine: AsyncEngine) -> Non
 async def test_a_refund_requested_often_and_at_once_is_one_refund(engine: AsyncEngine) -> None:
     wanted = (call(context(engine), "request_refund", order_id=DELIVERED, reason=f"Reason {n}") for n in range(5))
     outcomes = await asyncio.gather(*wanted)
-    assert {o.word for o in outcomes} == {"ok"}
+    assert {o.code for o in outcomes} == {"ok"}
     assert await count(engine, refunds) == 1
 
 
@@ -191,7 +191,7 @@ async def test_bad_arguments_are_reported_to_the_model_and_do_nothing(engine: As
     The value is not repeated, because this text is recorded.
     """
     outcome = await tools.call(ToolUse("t1", name, arguments), allowed=ALL, context=context(engine))
-    assert outcome.word == "bad_arguments"
+    assert outcome.code == "bad_arguments"
     assert "OR 1=1" not in outcome.content
     assert await count(engine, refunds) == await count(engine, handovers) == 0
 
@@ -202,7 +202,7 @@ async def test_a_tool_that_the_prompt_does_not_allow_does_not_run(
 ) -> None:
     """S3: the allowlist holds on the server, whatever the model was offered."""
     outcome = await call(context(engine), name, allowed, order_id=PROCESSING)
-    assert outcome.word == "not_allowed"
+    assert outcome.code == "not_allowed"
     assert await status_of(engine, PROCESSING) == "processing"
 
 

@@ -285,7 +285,7 @@ async def test_a_cancellation_at_shutdown_frees_the_key(engine: AsyncEngine) -> 
 
 
 async def stream(events: AsyncGenerator[bytes, None]) -> Response:
-    return EventStream(events, {}, AsyncExitStack(), tell=lambda error: f"error {error.code}".encode())
+    return EventStream(events, {}, AsyncExitStack(), frame_error=lambda error: f"error {error.code}".encode())
 
 
 @pytest.mark.parametrize("failure", [None, ProvidersUnavailable("cut"), InvalidRequest("late"), ValueError("ours")])

@@ -114,7 +114,7 @@ async def test_a_probe_whose_caller_left_lets_the_next_call_probe(circuits: Circ
     fail(circuits, 3)
     clock.now += 5
     assert await circuits.admit(A, 10)
-    circuits.given_up(A)
+    circuits.abandoned(A)
     assert await circuits.admit(A, 10)
     assert others.reported == ["opened", "opened"]
 

@@ -138,5 +138,5 @@ def test_what_fits_fits_and_what_does_not_is_left_as_it_was(room: int, steps: De
 @pytest.mark.parametrize("least", [1, 50])
 def test_a_call_that_thinks_keeps_its_length(least: int) -> None:
     made = a_call(Degrade(shorten_to=least))
-    made.change(replace(made.request, asked=frozenset({"thinking"})))
+    made.change(replace(made.request, requested=frozenset({"thinking"})))
     assert not degrade(made, made.worst_first_attempt() - 1, all_of)

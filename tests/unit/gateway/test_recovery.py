@@ -291,5 +291,5 @@ async def test_a_parameter_that_a_route_ignores_is_dropped_and_reported() -> Non
 
 
 def test_a_vendor_s_default_asks_for_nothing() -> None:
-    assert call_state(sampling=Sampling(temperature=1.0, top_p=1.0, presence_penalty=0.0)).request.asked == frozenset()
-    assert call_state(sampling=Sampling(temperature=0.0)).request.asked == {"temperature"}
+    assert call_state(sampling=Sampling(temperature=1.0, top_p=1.0, presence_penalty=0.0)).request.requested == frozenset()
+    assert call_state(sampling=Sampling(temperature=0.0)).request.requested == {"temperature"}

@@ -239,7 +239,7 @@ async def test_a_probe_stream_closes_the_circuit_or_gives_the_probe_back_if_it_i
     assert room.circuits.state(A) == "half_open"
     await chunks.aclose()
     assert await room.circuits.admit(A, 10)
-    room.circuits.given_up(A)
+    room.circuits.abandoned(A)
     assert await answer(room, a_call("stream")) == "well again"
     assert room.circuits.state(A) == "closed"
 

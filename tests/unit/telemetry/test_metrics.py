@@ -97,8 +97,8 @@ def test_a_degraded_call_is_counted_once_and_in_each_of_its_ways(metrics: Metric
     metrics.degraded("f", ())
     metrics.degraded("f", ("cheaper_model", "no_retries"))
     assert value_of(metrics, "octant_calls_degraded_total", feature="f") == 1
-    assert value_of(metrics, "octant_degradations_total", word="cheaper_model") == 1
-    assert value_of(metrics, "octant_degradations_total", word="no_retries") == 1
+    assert value_of(metrics, "octant_degradations_total", degradation="cheaper_model") == 1
+    assert value_of(metrics, "octant_degradations_total", degradation="no_retries") == 1
 
 
 def test_reasoning_tokens_are_a_share_of_the_output_and_not_counted_again(metrics: Metrics) -> None:
@@ -163,7 +163,7 @@ def test_what_alerts_count_is_there_at_0_before_it_happens(metrics: Metrics) -> 
     """A counter that appears with its first count shows no increase."""
     for name, labels in (
         ("octant_records_dropped_total", {}),
-        ("octant_spans_total", {"fate": "failed"}),
+        ("octant_spans_total", {"outcome": "failed"}),
         ("octant_repairs_total", {"step": "invalid"}),
         ("octant_kill_switch_on", {"scope": "all"}),
         ("octant_gauge_samples_failed_total", {"gauge": "keys"}),

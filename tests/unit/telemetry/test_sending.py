@@ -50,14 +50,14 @@ class Line:
     """A tracer whose spans go to a receiver, with their counts."""
 
     def __init__(self, receiver: Receiver, **limits: float) -> None:
-        self.fates: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
         self.sending = Sending(receiver, self._note, **limits)  # type: ignore[arg-type]  # most is an int, last_seconds a float
         self._provider = TracerProvider(shutdown_on_exit=False)
         self._provider.add_span_processor(self.sending)
         self._tracer = self._provider.get_tracer("tests")
 
-    def _note(self, fate: str, number: int) -> None:
-        self.fates[fate] += number
+    def _note(self, outcome: str, number: int) -> None:
+        self.outcomes[outcome] += number
 
     def send(self, number: int) -> None:
         for _ in range(number):
@@ -65,11 +65,11 @@ class Line:
 
 
 def test_what_is_sent_and_what_is_not_taken_is_counted() -> None:
-    for result, fate in ((SpanExportResult.SUCCESS, "sent"), (SpanExportResult.FAILURE, "failed"), (OSError("x"), "failed")):
+    for result, outcome in ((SpanExportResult.SUCCESS, "sent"), (SpanExportResult.FAILURE, "failed"), (OSError("x"), "failed")):
         line = Line(Receiver(result))
         line.send(2_500)
         line.sending.shutdown()
-        assert line.fates == {fate: 2_500}
+        assert line.outcomes == {outcome: 2_500}
 
 
 def test_a_hanging_receiver_delays_no_caller_and_spans_without_room_are_counted(receiver: Receiver) -> None:
@@ -81,11 +81,11 @@ def test_a_hanging_receiver_delays_no_caller_and_spans_without_room_are_counted(
     line.send(50)
     line.sending.shutdown()
     assert time.perf_counter() - began < 5, "the SDK's own would wait thirty seconds"
-    assert line.fates == {"dropped": 150}
+    assert line.outcomes == {"dropped": 150}
     line.send(1)
     receiver.released.set()
     line.sending.shutdown()
-    assert line.fates == {"dropped": 151}, "what was given up is not counted again when its receiver answers at last"
+    assert line.outcomes == {"dropped": 151}, "what was given up is not counted again when its receiver answers at last"
 
 
 def test_room_comes_back_with_the_receiver(receiver: Receiver) -> None:
@@ -96,14 +96,14 @@ def test_room_comes_back_with_the_receiver(receiver: Receiver) -> None:
     assert line.sending.force_flush()
     line.send(10)
     line.sending.shutdown()
-    assert line.fates == {"dropped": 5, "sent": 20}
+    assert line.outcomes == {"dropped": 5, "sent": 20}
 
 
 def test_a_receiver_that_is_away_is_counted_and_the_end_does_not_wait_for_it(free_port: int) -> None:
-    fates: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
 
-    def note(fate: str, number: int) -> None:
-        fates[fate] += number
+    def note(outcome: str, number: int) -> None:
+        outcomes[outcome] += number
 
     tracing = Tracing("octant", "1", f"http://127.0.0.1:{free_port}", on_spans=note)
     for _ in range(10):
@@ -112,5 +112,5 @@ def test_a_receiver_that_is_away_is_counted_and_the_end_does_not_wait_for_it(fre
     began = time.perf_counter()
     tracing.close()
     assert time.perf_counter() - began < 8
-    assert fates.total() == 10
-    assert set(fates) <= {"failed", "dropped"}, "not taken, or given up"
+    assert outcomes.total() == 10
+    assert set(outcomes) <= {"failed", "dropped"}, "not taken, or given up"

@@ -190,10 +190,10 @@ def test_a_caller_cannot_have_our_errors_left_out(exporter: InMemorySpanExporter
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_a_share_of_traces_is_sent_and_every_one_with_an_error_whole(exporter: InMemorySpanExporter, share: float) -> None:
-    fates: dict[str, int] = {}
+    outcomes: dict[str, int] = {}
 
-    def on_spans(fate: str, number: int) -> None:
-        fates[fate] = fates.get(fate, 0) + number
+    def on_spans(outcome: str, number: int) -> None:
+        outcomes[outcome] = outcomes.get(outcome, 0) + number
 
     tracing = Tracing("octant", "1", None, exporter, sample=share, on_spans=on_spans)
     failed = set()
@@ -211,8 +211,8 @@ def test_a_share_of_traces_is_sent_and_every_one_with_an_error_whole(exporter: I
     assert failed <= set(sent)
     others = len(set(sent) - failed) / 360
     assert abs(others - share) < 0.15
-    assert sum(fates.values()) == 1200
-    assert fates["sent"] == 3 * len(sent)
+    assert sum(outcomes.values()) == 1200
+    assert outcomes["sent"] == 3 * len(sent)
 
 
 def test_an_error_in_one_of_two_requests_of_a_trace_keeps_both(exporter: InMemorySpanExporter) -> None:
@@ -239,10 +239,10 @@ def test_what_ends_late_belongs_to_a_trace_that_was_kept(exporter: InMemorySpanE
 
 def test_traces_that_never_end_do_not_pile_up(exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampling, "MOST_WAITING", 10)
-    fates: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
 
-    def on_spans(fate: str, number: int) -> None:
-        fates[fate] += number
+    def on_spans(outcome: str, number: int) -> None:
+        outcomes[outcome] += number
 
     tracing = Tracing("octant", "1", None, exporter, sample=0, on_spans=on_spans)
     with ExitStack() as open_ones:
@@ -250,6 +250,6 @@ def test_traces_that_never_end_do_not_pile_up(exporter: InMemorySpanExporter, mo
             open_ones.enter_context(tracing.request("POST", None))
             with tracing.call("f"):
                 pass
-        assert fates["sampled_out"] >= 90, "the oldest were decided on"
+        assert outcomes["sampled_out"] >= 90, "the oldest were decided on"
     tracing.close()
-    assert fates == {"sampled_out": 200}
+    assert outcomes == {"sampled_out": 200}
