@@ -1,4 +1,4 @@
-"""Compares counters with the ledger, to the micro-dollar, while both move (C3).
+"""Compares counters with the ledger, to the micro-dollar, while both change (C3).
 
 A shard's counters, the entries of its stream that are not in the ledger yet, and the stream's last id are read in one step. The
 counters should equal the ledger up to that id, without those entries, plus those entries.
@@ -68,9 +68,9 @@ async def differences(valkey: Redis, ledger: Ledger) -> list[Difference]:
 
 
 async def mend(valkey: Redis, found: list[Difference], *, lower: bool = False) -> int:
-    """Add to each counter what it lacks. One that is too high stays, which is the safe side, unless ``lower``.
+    """Raise each counter that is too low. One that is too high stays, which is safe, unless ``lower``.
 
-    Each is added once, also where the client repeats a command.
+    Each correction counts once, even if the client repeats a command.
     """
     add = valkey.register_script((Path(__file__).parent / "mend.lua").read_text())
     mended, this = [d for d in found if d.amount > 0 or lower], uuid4().hex

@@ -1,4 +1,4 @@
-"""The spent share of daily caps, as one figure for all tenants that names none."""
+"""The spent share of daily caps, as one figure for all tenants, without their names."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -28,5 +28,5 @@ async def usage_shares(valkey: Redis, budget: Budget, tenants: Sequence[Tenant])
 
 
 def share(spent: int, limit: int | None) -> float:
-    """The spent part of a cap; a cap of nothing stops all calls and needs no alert."""
+    """The spent part of a cap; a cap of zero stops all calls and needs no alert."""
     return spent / limit if limit else 0.0
