@@ -53,10 +53,10 @@ class EdgeMiddleware:
         admin: AdminSide | None = None,
         running: InFlight | None = None,
     ) -> None:
-        """``tracing`` is fetched at the first request: it begins with the lifespan. ``max_body_bytes`` bounds what is read.
+        """``tracing`` is fetched at the first request, because it begins with the lifespan. ``max_body_bytes`` bounds the body.
 
-        ``redact`` says whether an id that a caller sent is one: it leaves that as it is.
-        ``running`` registers each request, so that a stop of the process can end it.
+        ``redact`` tests a caller's request id: redaction leaves a harmless id as it is. ``running`` registers each request, so
+        that a stop of the process can end it.
         """
         self._app = app
         self._metrics = metrics
@@ -131,7 +131,7 @@ class EdgeMiddleware:
             logs.clear()
 
     async def _app_until_ended(self, scope: Scope, body: "_Body", exchange: "_Exchange") -> None:
-        """Run the application. A request that the process's stop ends raises the error of that stop."""
+        """Run the application. A request that the process's stop ends raises that stop's error."""
         try:
             await self._app(scope, body.receive, exchange.send)
         except asyncio.CancelledError:

@@ -88,7 +88,7 @@ class CallState:
         return MicroUSD(max(self.worst_case(target) for target in self.targets))
 
     def change(self, request: ModelRequest) -> None:
-        """Replace the request by a smaller one."""
+        """Replace the request, and forget its token count."""
         self.request, self._input_tokens = request, None
 
     @property
