@@ -1,8 +1,8 @@
 """A note by which the `octant` command finds a running demo's stores.
 
-The note is in the state folder here or in a folder above. A note is believed only if the demo that wrote it still runs (process
-id and start time), if both stores answer, and if only this user can write the file: another user's note would lead an operator's
-command to stores of that user's choice.
+The note is in the state folder here or in a folder above. It is believed only if the demo that wrote it still runs (process id
+and start time), if both stores answer, and if the file is this user's alone: another user's note would lead an operator's command
+to stores of that user's choice.
 """
 
 import hashlib
