@@ -127,7 +127,7 @@ class Alerts:
         return len(found)
 
     async def _delivered(self, http: webhooks.Sessions, row: Row[Any], *, firing: bool) -> bool:
-        """Return whether the webhook has it; true where there is none."""
+        """Return whether the webhook has it; true if there is no webhook."""
         receivers = self._receivers
         if not receivers.webhook_url:
             return True

@@ -1,4 +1,4 @@
-"""Holds money at worst case before a call, spends it as paid replies arrive, settles it after.
+"""Hold money at worst case before a call, spend it as paid replies arrive, settle it after.
 
 A hold is a lease in Valkey over every scope at once, taken by one atomic script in one round trip. Money that is not settled
 still counts as held. If a lease outlives its call (the worker died), the sweeper settles it at its worst case. So a crash can
@@ -326,7 +326,7 @@ class Budget:
             log.warning("leases of dead workers are sent again", extra={"leases": len(orphans)})
 
     async def _settle_forever(self) -> None:
-        """Settle what is queued, many at a time: one by one, a busy worker would fall behind and money stay held."""
+        """Settle the queue, many holds at a time: one by one, a busy worker would fall behind and money stay held."""
         while not self._closing:
             batch = [await self._pending.get()]
             while len(batch) < MOST_AT_ONCE and not self._pending.empty():

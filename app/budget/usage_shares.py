@@ -14,7 +14,7 @@ NO_CAPS_OF_USERS = (None, None)
 
 
 async def usage_shares(valkey: Redis, budget: Budget, tenants: Sequence[Tenant]) -> Mapping[str, float]:
-    """The largest spent share of ``tenants``' daily caps, and that of the global cap. Raises what Valkey raises."""
+    """The largest spent share of ``tenants``' daily caps, and that of the global cap. Raises Valkey's errors."""
     at, largest = datetime.now(UTC), 0.0
     for start in range(0, len(tenants), AT_ONCE):
         days = [scopes_of(tenant, "", at, NO_CAPS_OF_USERS)[0] for tenant in tenants[start : start + AT_ONCE]]

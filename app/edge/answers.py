@@ -32,7 +32,7 @@ def receipt_headers(receipt: Receipt, *, cost_known: bool = True) -> dict[str, s
 
 
 def rate_headers(rates: Mapping[str, RateState]) -> dict[str, str]:
-    """Headers of both vendors for the rate limits; none where there is no limit.
+    """Headers of both vendors for the rate limits; empty without a limit.
 
     platform.openai.com/docs/guides/rate-limits: resets are durations. docs.anthropic.com/en/api/rate-limits: they are times.
     """

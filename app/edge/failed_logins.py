@@ -40,7 +40,7 @@ class FailedLogins:
         self._turns = {True: asyncio.Semaphore(MOST_OF_THE_WAITING), False: asyncio.Semaphore(MOST_OF_OTHERS)}
 
     def address_of(self, request: Request) -> str:
-        """The address that a request comes from; for IPv6 its /64, of which one customer has all."""
+        """The address that a request comes from; for IPv6 its /64, because one customer has all of it."""
         host = self._proxies.client_of(request)
         return str(ipaddress.ip_network((host, 64), strict=False)) if ":" in host else host
 

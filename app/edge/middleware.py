@@ -202,7 +202,7 @@ def _header(scope: Scope, wanted: bytes) -> str | None:
 
 
 def _route(scope: Scope) -> str | None:
-    """The route's template, without what callers put into paths; None where no route was met."""
+    """The route's template, without the callers' values; None if no route matched."""
     return getattr(scope.get("route"), "path", None)
 
 
@@ -214,8 +214,8 @@ def _path_template(scope: Scope) -> str:
 class _Body:
     """Receive a body up to the limit, then cancel the task if the client leaves.
 
-    Cancelling reaches the provider's connection through whatever the handler awaits, so an answer
-    without a reader costs nothing (R7). A request whose scope has OUTLIVES_CLIENT goes on: its answer is kept for a retry.
+    Cancelling reaches the provider's connection through the handler's current await, so an answer without a reader costs nothing
+    (R7). A request whose scope has OUTLIVES_CLIENT goes on: its answer is stored for a retry.
     """
 
     def __init__(self, scope: Scope, receive: Receive, limit: int, exchange: _Exchange) -> None:

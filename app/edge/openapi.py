@@ -1,4 +1,4 @@
-"""The API's own description (OpenAPI 3.1): what each route takes, which scope it needs, how it fails.
+"""The API's own description (OpenAPI 3.1): each route's input, scope and errors.
 
 Statuses and envelopes come from the one table of errors, scopes from the dependency that enforces them, so neither can drift.
 Every router is included here, and a route that needs no scope stops the start.
@@ -104,7 +104,7 @@ class ApiDocument:
 
 
 def scopes_of(route: APIRoute) -> frozenset[str]:
-    """The scopes of which a key needs one to use this route; empty if no key is needed."""
+    """The scopes that open this route, any one of them; empty if it needs no key."""
     return frozenset[str]().union(*(found.scopes for found in _needs(route.dependant)))
 
 

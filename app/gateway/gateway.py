@@ -228,12 +228,12 @@ class Gateway:
         return (state.input_tokens, False) if counted is None else (counted, True)
 
     def _screen(self, state: CallState) -> None:
-        """Raise ContentRefused where the prompt's policy stops what looks like an attack."""
+        """Raise ContentRefused if the prompt's policy blocks a suspected attack."""
         if self._notice(state):
             raise ContentRefused("The text looks like an attack on the model, which this prompt's policy refuses.")
 
     def _notice(self, state: CallState) -> bool:
-        """Screen the input and note what looks like an attack. Returns whether the prompt's policy stops it."""
+        """Screen the input and note suspected attacks. Returns whether the prompt's policy blocks them."""
         policy = Policy.of(state.pin)
         flags = self._rooms.guard.screen(state.call, policy)
         state.notice(flags, policy.undelivered(flags))
@@ -243,7 +243,7 @@ class Gateway:
     def _watched(self, state: CallState) -> Iterator[Outgoing]:
         """Watch the answer until the end of the block, and note findings, even if they end the answer.
 
-        The record keeps the model's answer; the caller gets what `Outgoing` delivers.
+        The record keeps the model's answer; the caller gets the output of `Outgoing`.
         """
         policy, guard = Policy.of(state.pin), self._rooms.guard
         system = "\n".join(text.text for text in state.request.system)

@@ -1,4 +1,4 @@
-"""Prepares the stores: schema, indexes, sample data, tenants with their keys, a live release.
+"""Prepare the stores: schema, indexes, sample data, tenants with their keys, a live release.
 
 Each step may be repeated. A stamp records the files for which all steps are done, so that a second start skips them.
 """
@@ -52,7 +52,7 @@ def run(settings: Settings, tell: Callable[[str], None]) -> None:
 
 
 def check_live(settings: Settings) -> None:
-    """Raise Misconfigured, with what to do, where the live release pins files that this checkout does not have."""
+    """Raise Misconfigured, with the remedy, if the live release pins files that this checkout lacks."""
     try:
         asyncio.run(_check_live(settings))
     except Misconfigured as error:

@@ -1,4 +1,4 @@
-"""Checking what an answer cites: only articles that were shown to the model count as sources."""
+"""Check an answer's citations: only articles that were shown to the model count as sources."""
 
 import re
 from collections.abc import Collection, Sequence

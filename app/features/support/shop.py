@@ -34,7 +34,7 @@ class NoSuchOrder(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One order. ``items`` are lines such as ``1 x Fjell 2 tent``, empty where only a summary was read."""
+    """One order. ``items`` are lines such as ``1 x Fjell 2 tent``, empty if only a summary was read."""
 
     id: str
     status: str
@@ -53,7 +53,7 @@ class Order:
 
 @asynccontextmanager
 async def transaction(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection, None]:
-    """One transaction. Raises DependencyUnavailable where Postgres is away; other failures are defects and stay what they are."""
+    """One transaction. Raises DependencyUnavailable if Postgres is away; other errors are bugs and pass unchanged."""
     try:
         async with engine.begin() as connection:
             yield connection

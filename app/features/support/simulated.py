@@ -125,7 +125,7 @@ def _named(tools: tuple[ToolOffer, ...], name: str) -> ToolOffer | None:
 
 
 def _arguments(tool: ToolOffer, order: str, text: str) -> dict[str, Any]:
-    """Arguments that fit the tool's schema: the order where an order is asked for, the words elsewhere."""
+    """Arguments that fit the tool's schema: the order for an order field, the words for any other."""
     properties: Mapping[str, Any] = tool.schema.get("properties", {})
     return {name: order if "order" in name else " ".join(text.split())[:200] for name in properties}
 
@@ -178,7 +178,7 @@ def _stem(word: str) -> str:
 
 
 def _value(name: str, text: str) -> str | None:
-    """The product that a text names, for a field that holds one."""
+    """The product that a text names, for a product field."""
     if "product" not in name:
         return None
     lowered = text.lower()
