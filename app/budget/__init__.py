@@ -1,1 +1,1 @@
-"""AXIS 4: what calls may cost: prices, worst cases, holds and caps. Money is refused here or nowhere."""
+"""AXIS 4: the cost of calls: prices, worst cases, holds and caps. No other room refuses a call for money."""

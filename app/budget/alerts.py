@@ -1,8 +1,8 @@
-"""Alerts before a cap is used up, and their end (C5).
+"""Send alerts before a cap is used up, and resolve them afterwards (C5).
 
-The script that counts money notes in the same step that a share of a cap is reached, once for each share and window. The alert
-reaches Postgres on the ledger's way and is stored there once. From there it goes to the webhook, signed, until the webhook takes
-it; and to Alertmanager repeatedly, as Prometheus would send it, until the window resets.
+The script that counts money also notes, in the same step, when a share of a cap is reached, once for each share and window. The
+alert reaches Postgres with the ledger's entries and is stored there once. Then it is sent to the webhook, signed, until the
+webhook accepts it; and to Alertmanager repeatedly, in Prometheus' way, until the window resets.
 """
 
 import json
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receivers:
-    """Where alerts go; an empty address sends nothing. ``secret`` signs what the webhook gets; ``runbook_url``: its folder's."""
+    """Addresses for alerts; an empty one sends nothing. ``secret`` signs webhooks; ``runbook_url`` is the runbook's folder."""
 
     webhook_url: str
     alertmanager_url: str
@@ -101,7 +101,7 @@ class Alerts:
         return taken
 
     async def repeat(self, http: aiohttp.ClientSession) -> int:
-        """Send Alertmanager the open alerts and those that just ended. Returns how many, 0 where it takes none."""
+        """Send Alertmanager the open alerts and those that just ended. Returns how many; 0 if it accepts none."""
         async with self._engine.connect() as connection:
             lately = datetime.now(UTC) - timedelta(seconds=5 * REPEAT_EVERY)
             rows = (await connection.execute(select(alerts).where(alerts.c.ends_at > lately).limit(1000))).all()
@@ -127,7 +127,7 @@ class Alerts:
         return len(found)
 
     async def _delivered(self, http: webhooks.Sessions, row: Row[Any], *, firing: bool) -> bool:
-        """Return whether the webhook has it; true where there is none."""
+        """Return whether the webhook has it; true if there is no webhook."""
         receivers = self._receivers
         if not receivers.webhook_url:
             return True

@@ -1,9 +1,9 @@
-"""Holds money at worst case before a call, spends it as paid replies arrive, settles it after.
+"""Hold money at worst case before a call, spend it as paid replies arrive, settle it after.
 
-A hold is a lease in Valkey over every scope at once, taken by one atomic script in one round trip. Money that is not
-settled stays counted as held; a lease that outlives its call (the worker died) is settled at its worst case by the sweeper, so a
-crash can only over-count, never free money unseen (C1, C3). Counters that are lost are rebuilt from the ledger before money is
-held again (`restore`). With Valkey away no call is made, or within a small allowance that the operator set (C7, ADR 0015).
+A hold is a lease in Valkey over every scope at once, taken by one atomic script in one round trip. Money that is not settled
+still counts as held. If a lease outlives its call (the worker died), the sweeper settles it at its worst case. So a crash can
+over-count, but never frees money unseen (C1, C3). Lost counters are rebuilt from the ledger before money is held again
+(`restore`). Without Valkey, calls are refused or spend within a small allowance that the operator set (C7, ADR 0015).
 """
 
 import asyncio
@@ -53,7 +53,7 @@ log = logging.getLogger(__name__)
 class BudgetPolicy:
     """The operator's limits. ``shares``: percentages of a cap at which an alert fires.
 
-    ``outage_allowance``: what each worker process may spend while Valkey is away; zero refuses every call then.
+    ``outage_allowance``: the amount that each worker process may spend while Valkey is away; at zero every call is refused then.
     """
 
     global_daily_cap: MicroUSD
@@ -76,10 +76,10 @@ class Budget:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         journal: Journal | None = None,
     ) -> None:
-        """``on_settle_failure`` is called for each failed try to settle; ``now`` gives the moment whose windows count a call.
+        """``on_settle_failure`` is called when a try to settle fails; ``now`` gives the time that selects a call's windows.
 
-        ``name_of`` gives, of a tenant and a user's id, the id that counters and ledger know the user by.
-        ``journal``: what this worker holds, in a second memory, and what dead ones held.
+        ``name_of`` maps a tenant and a user's id to the user's id in counters and ledger. ``journal``: a second memory of this
+        worker's holds, and of those of dead workers.
         """
         folder = Path(__file__).parent
         self._valkey = valkey
@@ -133,7 +133,7 @@ class Budget:
         self._epoch_watch.start()
 
     async def aclose(self, grace: float = 5.0) -> None:
-        """Settle what is pending, for ``grace`` seconds at most; the sweepers of other replicas take what is left."""
+        """Settle pending holds, for ``grace`` seconds at most; the sweepers of other replicas settle the rest."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await self._pending.join()
@@ -172,13 +172,16 @@ class Budget:
         return hold
 
     async def extend(self, hold: Hold, amount: MicroUSD) -> None:
-        """Hold ``amount`` more, for a further attempt after a paid one. Raises as `hold` does; the lease stays as it was."""
+        """Hold ``amount`` more, for a further attempt after a paid one.
+
+        Raises the errors of `hold`; the lease is then unchanged.
+        """
         if hold.taking:  # its caller may have left: takes are numbered, so each is over before the next begins
             await asyncio.wait([hold.taking])
         await self._take_shielded(hold, amount, limited=False)
 
     def settle(self, hold: Hold) -> None:
-        """Give back what was not spent: queued, never blocking, safe in a ``finally`` of a cancelled task."""
+        """Give back unspent money: queued, never blocking, safe in a ``finally`` of a cancelled task."""
         self._live.pop(hold.lease_id, None)
         self._allowance.give_back(hold)
         self._pending.put_nowait(hold)
@@ -188,14 +191,14 @@ class Budget:
         await self._pending.join()
 
     async def counted(self, identity: Identity) -> list[tuple[Scope, int, int]]:
-        """Each scope of a call made now, with what is spent and held, in micro-dollars."""
+        """Spent and held micro-dollars in each scope of a call made now."""
         own = self._caps.of(identity)
         scopes = scopes_of(identity.tenant, self._named(identity).user, self._now(), own)
         found = [await self._valkey.hmget(scope.key, "spent", "held") for scope in scopes]
         return [(scope, int(spent or 0), int(held or 0)) for scope, (spent, held) in zip(scopes, found, strict=True)]
 
     async def counted_globally(self) -> tuple[int, int, int]:
-        """Spent, held and set aside for shards today, in micro-dollars, over everything."""
+        """Today's global micro-dollars: spent, held, and granted to shards."""
         day = windows_of("UTC", self._now()).day
         shares = [await self._valkey.hmget(key(s, "all", "day", day), "spent", "held") for s in range(SHARDS)]
         granted = await self._grants.granted(day)
@@ -217,7 +220,7 @@ class Budget:
         return swept
 
     async def watch_epochs(self) -> None:
-        """Check that every shard has its counters; rebuild lost ones and send them our calls again."""
+        """Check that every shard has its counters; rebuild lost ones and send our calls in flight again."""
         async with self._valkey.pipeline(transaction=False) as pipeline:
             for shard in range(SHARDS):
                 pipeline.get(epoch_key(shard))
@@ -238,8 +241,8 @@ class Budget:
     async def check(self) -> None:
         """Raise DependencyUnavailable unless every shard can hold money now.
 
-        The check uses Valkey's own clock and a real write. So a Valkey that is full, or a replica, is found as a call would find
-        it, and so is a worker that has not read the users' caps yet. Raises what the client raises.
+        The check makes a real write, with Valkey's own clock. So it fails where a call would fail: on a full Valkey, on a
+        replica, and in a worker that has not read the users' caps yet. Also raises the client's errors.
         """
         self._caps.check()
         keys = [[epoch_key(shard), key(shard, "check")] for shard in range(SHARDS)]
@@ -272,7 +275,7 @@ class Budget:
             return
 
     async def _take_from_valkey(self, hold: Hold, amount: MicroUSD, *, limited: bool) -> None:
-        """Raises what `hold` raises, and what the client raises where Valkey does not answer."""
+        """Take in Valkey. Raises the errors of `hold`, and the client's where Valkey does not answer."""
         granted = 0
         for tries in range(TRIES):
             arguments = hold.take_arguments(amount, granted, limited=limited)
@@ -302,7 +305,7 @@ class Budget:
             raise
 
     def _take_locally(self, hold: Hold, amount: MicroUSD) -> None:
-        """Take from the worker's own allowance. Raises DependencyUnavailable where there is none, or no room in it."""
+        """Take from the worker's own allowance. Raises DependencyUnavailable if it is absent or used up."""
         if not self._allowance.take(hold, amount):
             raise DependencyUnavailable("The budget store does not answer, so no money can be spent.", retry_after=5.0)
         hold.amount = MicroUSD(hold.amount + amount)
@@ -323,7 +326,7 @@ class Budget:
             log.warning("leases of dead workers are sent again", extra={"leases": len(orphans)})
 
     async def _settle_forever(self) -> None:
-        """Settle what is queued, many at a time: one by one, a busy worker would fall behind and money stay held."""
+        """Settle the queue, many holds at a time: one by one, a busy worker would fall behind and money stay held."""
         while not self._closing:
             batch = [await self._pending.get()]
             while len(batch) < MOST_AT_ONCE and not self._pending.empty():
@@ -337,7 +340,7 @@ class Budget:
                 self._pending.task_done()
 
     async def _settle_until_done(self, batch: list[Hold]) -> None:
-        """Retry while Valkey is away: the money stays counted as held in the meantime. Settling twice does it once."""
+        """Retry while Valkey is away; until then the money counts as held. A second settlement changes nothing."""
         delay = RETRY_FIRST
         while batch and not (self._closing and delay > RETRY_FIRST):
             try:
@@ -354,14 +357,14 @@ class Budget:
                 delay = min(delay * 2, RETRY_MOST)
 
     async def _settle_all(self, batch: list[Hold]) -> list[Any]:
-        """Settle each; what is returned for one is 1, 0, -1 or an error."""
+        """Settle all. Returns 1, 0, -1 or an error for each."""
         settling = [(hold.settle_keys(), hold.settle_arguments(self.policy.shares)) for hold in batch]
         return await self._run_in_shards(self._settle, settling)
 
     async def _run_in_shards(self, script: AsyncScript, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
-        """Run a script for each keys and arguments, in one round trip. A cluster's client takes no scripts in its pipelines.
+        """Run a script for each pair of keys and arguments, in one round trip.
 
-        Returns what each run returned, or its error.
+        A cluster client's pipelines take no scripts. Returns each run's result, or its error.
         """
         if self._clustered:
             runs = (script(keys=list(keys), args=list(arguments)) for keys, arguments in calls)

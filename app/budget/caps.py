@@ -1,7 +1,7 @@
-"""Users' own caps: a few rows of Postgres, kept whole in memory, so that no call waits for them.
+"""Users' own caps, all kept in memory, so that no call waits for Postgres.
 
-Changes are read every two seconds; while Postgres is away the last known stay in force. A worker that starts meanwhile goes by a
-local file; without one it knows no user's cap, and no call is made.
+They are a few rows of Postgres. Changes are read every two seconds; while Postgres is away the last known caps stay in force. A
+worker that starts then reads a local file; without the file it knows no user's cap and refuses calls.
 """
 
 import logging
@@ -29,10 +29,10 @@ log = logging.getLogger(__name__)
 
 
 class UserCaps:
-    """See the module. A cap is ``(day, month)`` in micro-dollars, None where the tenant's for its users holds."""
+    """See the module. A cap is ``(day, month)`` in micro-dollars; None where the tenant's default for users applies."""
 
     def __init__(self, engine: AsyncEngine, *, remembered: Remembered | None = None) -> None:
-        """Empty until `read` or `start`. ``remembered``: the local file."""
+        """Empty until `read` or `start`. ``remembered`` is the local file."""
         self._engine = engine
         self._remembered = remembered
         self._unknown = False
@@ -48,7 +48,7 @@ class UserCaps:
         )
 
     async def start(self) -> None:
-        """Read all, and then what changes; with Postgres away, from the local file first."""
+        """Read all caps, then only changes; if Postgres is away, begin with the local file."""
         self._unknown = True
         try:
             await self.read()
@@ -62,17 +62,17 @@ class UserCaps:
         await self._reading.stop()
 
     def check(self) -> None:
-        """Raise DependencyUnavailable where the caps were never read: no money can be held then."""
+        """Raise DependencyUnavailable if the caps were never read: no money can be held then."""
         if self._unknown:
             raise DependencyUnavailable("The users' caps cannot be read, so no money can be spent.", retry_after=5.0)
 
     def of(self, identity: Identity) -> Own:
-        """The caps of a call's user, from memory. Raises as `check`."""
+        """The caps of a call's user, from memory. Raises the errors of `check`."""
         self.check()
         return self._known.get((identity.tenant.id, identity.user), NONE)
 
     async def read(self) -> None:
-        """Read what changed since the last time."""
+        """Read the changes since the last time."""
         wanted = select(user_caps).where(user_caps.c.updated_at >= self._since)
         async with self._engine.connect() as connection:
             rows = (await connection.execute(wanted)).all()
@@ -97,7 +97,7 @@ class UserCaps:
             self._unknown = False
 
     async def put(self, tenant: str, user: str, own: Own) -> None:
-        """Set a user's caps; every worker counts with them within two seconds."""
+        """Set a user's caps; every worker applies them within two seconds."""
         values = {"daily_cap": own[0], "monthly_cap": own[1], "updated_at": datetime.now(UTC)}
         statement = postgresql.insert(user_caps).values(tenant=tenant, user=user, **values)
         async with self._engine.begin() as connection:

@@ -1,7 +1,7 @@
 """Detects a changed cost per call of a feature (C10).
 
-The two-sample Kolmogorov-Smirnov test on the cost per call: the last hour against the week before it, at a level of one in a
-thousand; and the medians must be half as much apart again, as with many calls an unimportant difference is significant too.
+The test is the two-sample Kolmogorov-Smirnov test on the cost per call: the last hour against the week before it, at a level of
+one in a thousand. The medians must also differ by half, because with many calls an unimportant difference is significant too.
 (Smirnov 1939; the critical value is sqrt(-ln(a / 2) / 2) * sqrt((n + m) / (n * m)).)
 """
 
@@ -26,7 +26,7 @@ RECENT, BEFORE = timedelta(hours=1), timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """A feature whose calls changed: ``ratio`` of the medians, ``distance`` of the distributions (0 to 1)."""
+    """A feature whose cost per call changed: ``ratio`` of the medians, ``distance`` of the distributions (0 to 1)."""
 
     feature: str
     ratio: float
@@ -34,7 +34,7 @@ class Drift:
 
 
 def drifted(feature: str, before: Sequence[int], recent: Sequence[int]) -> Drift | None:
-    """Compare what calls cost, in micro-dollars; None where too few were made, or nothing changed."""
+    """Compare the costs of calls, in micro-dollars; None if there are too few, or nothing changed."""
     if min(len(before), len(recent)) < LEAST_CALLS:
         return None
     distance = _distance(sorted(before), sorted(recent))

@@ -1,7 +1,7 @@
-"""The most that one rogue user can spend in a day, and which code enforces it (C8).
+"""The most that one rogue user can spend in a day, and the code that enforces it (C8).
 
-Computed from the caps in force. The holder of the tenant's key names the user, so the holder of an unbound key can be as
-many users as they like: for them the tenant's day is the bound.
+Computed from the caps in force. The holder of a tenant's key names the user, so the holder of an unbound key can pose as any
+number of users: then the tenant's daily cap is the bound.
 """
 
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ def of(tenant: Tenant, policy: BudgetPolicy, highest: MicroUSD | None, *, worker
 
 
 async def highest_own_cap(engine: AsyncEngine, tenant: str) -> MicroUSD | None:
-    """The highest daily cap that one of its users has alone; None where none has."""
+    """The highest daily cap set for one of its users; None if there is none."""
     async with engine.connect() as connection:
         wanted = select(func.max(user_caps.c.daily_cap)).where(user_caps.c.tenant == tenant)
         highest = (await connection.execute(wanted)).scalar_one()

@@ -1,6 +1,7 @@
-"""A user's counters when the user is to be forgotten: what was spent still counts, under the pseudonym, as it does in the ledger.
+"""Rename a forgotten user's counters to the pseudonym.
 
-Who comes back under the same id afterwards begins at zero, within the tenant's caps.
+Their spending still counts under the pseudonym, as in the ledger. A user who comes back under the same id begins at zero, within
+the tenant's caps.
 """
 
 from pathlib import Path
@@ -13,7 +14,7 @@ WINDOWS = (("day", "????-??-??"), ("month", "????-??"))
 
 
 async def rename_counters(valkey: Redis, tenant: str, user: str, pseudonym: str) -> int:
-    """Put a user's counters under the pseudonym. Returns how many were left, because a call is under way. Raises RedisError."""
+    """Rename a user's counters. Returns how many were left because a call is under way. Raises RedisError."""
     forget = valkey.register_script((Path(__file__).parent / "forget.lua").read_text())
     left = 0
     for label, window in WINDOWS:

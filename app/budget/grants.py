@@ -1,9 +1,9 @@
-"""The cap over everything, on a cluster: each shard spends within what it was granted, and all grants together within the cap.
+"""Split the global cap over a cluster's shards.
 
-A shard's counters and the day's grants live in different slots, so no script sees both. A shard that lacks room gets a 256th
-of the rest, or a few worst cases where that is more: so one call in hundreds makes two further round trips, and at most a 16th
-of the cap lies unused in shards that took a grant and fell silent. Grants only grow within a day, so an old answer does no
-harm.
+Each shard spends within its grants, and all grants together stay within the cap. A shard's counters and the day's grants live in
+different slots, so no script sees both. A shard that lacks room gets a 256th of the rest, or a few worst cases if that is more.
+So one call in hundreds makes two further round trips, and at most a 16th of the cap lies unused in shards that took a grant and
+then had no calls. Grants only grow within a day, so a stale answer does no harm.
 """
 
 from pathlib import Path
@@ -28,9 +28,9 @@ class Grants:
         self._grant = valkey.register_script((Path(__file__).parent / "grant.lua").read_text())
 
     async def more(self, hold: Hold, amount: MicroUSD, granted: int, spent: int, held: int, *, tries: int) -> int:
-        """Return what is now granted to the hold's shard. Raises BudgetExceeded where the cap leaves too little.
+        """Return the total now granted to the hold's shard. Raises BudgetExceeded if the cap leaves too little.
 
-        ``tries``: how often this call tried before; others used the earlier grants first, so it requests more each time.
+        ``tries``: how often this call tried before. Other calls used the earlier grants first, so it requests more each time.
         """
         lacks = spent + held + amount - granted
         arguments = [hold.shard, granted, lacks, lacks + (FURTHER << tries) * amount, self._cap, DAY_SECONDS]

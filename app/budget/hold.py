@@ -20,9 +20,9 @@ RATE_UNITS = ("requests", "tokens")
 class Hold:
     """One call's lease. ``amount`` is held in Valkey; ``spent`` grows as paid replies arrive; ``taking``: a take under way.
 
-    ``tokens`` were counted against the rate limits, ``used`` were used. ``local``: Valkey was away, the worker's own allowance
-    stands in. ``rates``: what the rate limits leave.
-    ``takes``: how often money was requested, repetitions not counted; ``amount`` holds the first ``taken`` of them.
+    ``tokens`` were counted against the rate limits, ``used`` were really used. ``local``: Valkey was away, and the worker's own
+    allowance is used instead. ``rates``: the rest of the rate limits. ``takes``: the number of requests for money, without
+    repetitions; ``amount`` includes the first ``taken`` of them.
     """
 
     lease_id: str
@@ -45,7 +45,7 @@ class Hold:
     entry: str = field(init=False)
 
     def __post_init__(self) -> None:
-        """Write the ledger entry: it lies with the lease, for the process that settles it."""
+        """Write the ledger entry. It is stored with the lease, for the process that settles it."""
         self.shard = shard_of(self.identity.tenant.id)
         self.entry = json.dumps(
             {
@@ -74,13 +74,13 @@ class Hold:
 
     @property
     def subjects(self) -> list[tuple[str, RateLimits]]:
-        """Tenant and API key, where rate limits hold for them, each by its part of the key names."""
+        """Tenant and API key, if rate limits apply to them, each by its part of the key names."""
         who = [("tenant", self.identity.tenant.limits), (f"key:{self.identity.key_id}", self.identity.limits)]
         return [(name, limits) for name, limits in who if limits]
 
     @property
     def lease_key(self) -> str:
-        """Where the lease lies."""
+        """The lease's key."""
         return lease_prefix(self.shard) + self.lease_id
 
     def take_keys(self, *, limited: bool) -> list[str]:
@@ -143,7 +143,7 @@ def leases_key(shard: int) -> str:
 
 
 def epoch_key(shard: int) -> str:
-    """There while the shard's counters are: ``<id>:<ms since the epoch from which on money is held>``."""
+    """A key that exists as long as the shard's counters: ``<id>:<ms since the epoch from which money is held>``."""
     return key(shard, "epoch")
 
 

@@ -1,10 +1,10 @@
-"""A second memory of what a worker holds: a local file, for the hour when the worker and Valkey's data are lost together.
+"""A local file of a worker's holds, if worker and Valkey's data are lost together.
 
-A live worker sends its calls to a rebuilt Valkey itself. A killed one cannot: its file lists what it held, and what it had
-settled a moment ago. Each worker of the machine sends what the files of dead ones list. A known lease counts once, as long as
-Valkey or the ledger remembers it; older lines are passed over, and files that hold nothing else are removed.
+A live worker sends its calls to a rebuilt Valkey itself. A killed worker cannot: its file lists its holds, and its settlements of
+the last moments. Each worker on the machine sends the entries in the files of dead ones. A known lease counts once, as long as
+Valkey or the ledger remembers it; older lines are skipped, and files without newer ones are removed.
 
-A line is written to the system's cache, not to the disk: it survives the process, and not the machine.
+A line is written to the system's cache, not to the disk: it survives the process, but not the machine.
 """
 
 import fcntl
@@ -46,10 +46,10 @@ class Orphan:
 
 
 class Journal:
-    """The file of this process. Nothing here raises: a disk that is full costs the second memory, and no call."""
+    """The file of this process. Nothing here raises: a full disk costs the second memory, but no call."""
 
     def __init__(self, directory: Path) -> None:
-        """Nothing is written yet."""
+        """Write nothing yet."""
         self._directory = directory
         self._path: Path | None = None
         self._file: FileIO | None = None
@@ -60,7 +60,7 @@ class Journal:
         self._bytes = 0
 
     def held(self, hold: Hold) -> None:
-        """A lease was taken, or holds more."""
+        """Note that a lease was taken, or holds more."""
         ends = time.time() + hold.seconds + LEASE_MARGIN
         arguments = hold.take_arguments(hold.amount, 0, limited=False, forced=True)
         line = [hold.lease_id, hold.shard, ends, hold.take_keys(limited=False), arguments]
@@ -68,7 +68,7 @@ class Journal:
         self._write(text)
 
     def settled(self, holds: Sequence[Hold]) -> None:
-        """Leases are settled in Valkey; from there it may take a moment to the ledger."""
+        """Note that leases are settled in Valkey; the ledger may get them a moment later."""
         now, lines = time.time(), []
         for hold in holds:
             if taken := self._open.pop(hold.lease_id, None):
@@ -79,7 +79,7 @@ class Journal:
             self._write(b"".join(lines))
 
     def close(self) -> None:
-        """Let go of the file. It goes with us if nothing is held, and nothing was settled a moment ago."""
+        """Close the file, and remove it if it lists no hold and no recent settlement."""
         if self._file:
             self._file.close()
         if self._path and not self._open and not self._recent():
@@ -121,7 +121,7 @@ class Journal:
             self._room, self._quiet_until = -1, time.monotonic() + TRY_AGAIN  # then a new file holds all that counts
 
     def _begin(self) -> None:
-        """Begin a new file with what counts, the newest line included; then the old one is of no more use."""
+        """Begin a new file with the lines that still count, the newest included; the old file is then of no use."""
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._directory / f"{uuid.uuid4().hex}{SUFFIX}"
         file = FileIO(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600), "ab")

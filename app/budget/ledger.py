@@ -1,8 +1,8 @@
 """The ledger: every micro-dollar spent, in Postgres, appended and never changed.
 
-The scripts that count money write it to their shard's stream in the same step, so what is counted is written. From there any
-worker carries it to Postgres in batches: inserted under the lease's id, which a second try finds taken, and then removed from the
-stream. While Postgres is away the stream grows (some 300 bytes a call); nothing is lost.
+The scripts that count money write to their shard's stream in the same step, so every counted amount is written. From there any
+worker carries the entries to Postgres in batches. It inserts them under the lease's id, so that a repetition finds them there,
+and then removes them from the stream. While Postgres is away the stream grows (some 300 bytes a call); nothing is lost.
 """
 
 import json
@@ -66,11 +66,11 @@ class Ledger:
         self._draining.start()
 
     async def aclose(self) -> None:
-        """Stop; what is left in the streams is carried over by others, or after the next start."""
+        """Stop; other workers carry over the rest, or this one after its next start."""
         await self._draining.stop()
 
     async def drain(self) -> int:
-        """Carry over what waits now. Returns how many entries."""
+        """Carry over the waiting entries. Returns how many."""
         async with self._valkey.pipeline(transaction=False) as pipeline:
             for shard in range(SHARDS):
                 pipeline.xlen(key(shard, "ledger"))
@@ -90,7 +90,7 @@ class Ledger:
     async def sums(self, shard: int, *, upto: tuple[int, int] | None = None, without: Sequence[str] = ()) -> list[Sum]:
         """The value that each counter of a shard should have, for windows that may still run.
 
-        ``upto``: only entries up to this id of the stream; ``without``: not those of these ids. Raises DependencyUnavailable.
+        ``upto``: only entries up to this id of the stream; ``without``: ids to leave out. Raises DependencyUnavailable.
         """
         now = datetime.now(UTC)
         yesterday = now - timedelta(days=1)  # somewhere it still is
@@ -129,7 +129,7 @@ class Ledger:
         return [(row.lease, row.kind if row.entries == 1 else "corrected", int(row.amount)) for row in rows]
 
     async def top(self, *, tenant: str | None, since: datetime, count: int) -> list[tuple[str, int, int]]:
-        """``(tenant or user, micro-dollars, calls)`` of those who spent most since then."""
+        """``(tenant or user, micro-dollars, calls)`` of the largest spenders since then."""
         who = ledger.c.user if tenant else ledger.c.tenant
         amount = func.sum(ledger.c.amount)
         wanted = select(who.label("who"), amount.label("amount"), func.count().label("calls")).where(ledger.c.at >= since)
@@ -156,7 +156,7 @@ class Ledger:
 
 @asynccontextmanager
 async def _reading(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection, None]:
-    """A connection to read with; Postgres' absence in our words."""
+    """A connection for reading. Raises DependencyUnavailable if Postgres is away."""
     try:
         async with engine.connect() as connection:
             yield connection

@@ -43,7 +43,7 @@ def cost(usage: Usage, tiers: Sequence[Price]) -> MicroUSD:
 
 
 def worst_case(input_tokens: int, max_output_tokens: int, tiers: Sequence[Price]) -> MicroUSD:
-    """Bound what one paid attempt can cost: no input read from a cache, all of it written to one where that is dearer."""
+    """Bound one paid attempt's cost: no input is read from a cache; all is written to one if that is dearer."""
     dearest = max(max(t.input, t.cache_write) for t in tiers)
     output = max(t.output for t in tiers)
     return MicroUSD(-(-(input_tokens * dearest + max_output_tokens * output) // TOKENS_PER_MILLION))

@@ -1,7 +1,7 @@
-"""The alerts of a tenant after its caps changed (C5).
+"""Recheck a tenant's alerts after its caps changed (C5).
 
-While calls settle, the script that counts money notes which share of a cap is reached. Below a cap that was lowered under what is
-already spent nothing settles any more: every call is refused, and no note would ever come. So a change of caps checks once.
+While calls settle, the script that counts money notes which share of a cap is reached. If a cap is lowered below the amount
+already spent, every call is refused and nothing settles, so no note would ever come. So each change of caps checks once.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ Alert = dict[str, Any]
 async def recheck(engine: AsyncEngine, tenant: Tenant, caps: UserCaps, shares: Sequence[int], now: datetime) -> int:
     """End alerts on the tenant's old caps; alert on each cap with a share spent. Returns how many.
 
-    An unchanged alert is not sent again. ``shares`` in percent. The ledger gives the amounts spent.
+    An unchanged alert is not sent again. ``shares`` in percent. The spent amounts come from the ledger.
     """
     async with engine.begin() as connection:
         mine = alerts.c.tenant == tenant.id, alerts.c.resolved_at.is_(None)
@@ -76,7 +76,7 @@ def _alerts(tenant: str, subject: str, scopes: Sequence[Scope], spent: Sequence[
 
 
 def _standing(alert: Alert) -> Any:  # noqa: ANN401 - an insert with its conflict
-    """Insert the alert, or let the one that is there go on; a resolved one is sent again."""
+    """Insert the alert, or keep the existing one; a resolved one is sent again."""
     sent = case((alerts.c.resolved_at.is_(None), alerts.c.told_at), else_=null())
     again = {"told_at": sent, "resolved_at": None, "tries": 0, "due_at": func.now()}
     kept = {"ends_at": alert["ends_at"], "spent": alert["spent"]}

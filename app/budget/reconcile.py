@@ -1,4 +1,4 @@
-"""Compares counters with the ledger, to the micro-dollar, while both move (C3).
+"""Compare counters with the ledger, to the micro-dollar, while both change (C3).
 
 A shard's counters, the entries of its stream that are not in the ledger yet, and the stream's last id are read in one step. The
 counters should equal the ledger up to that id, without those entries, plus those entries.
@@ -40,12 +40,12 @@ class Difference:
 
     @property
     def amount(self) -> int:
-        """The amount that the counter lacks; negative where it is too high."""
+        """The amount that the counter lacks; negative if it is too high."""
         return self.ledger - self.counter
 
 
 async def differences(valkey: Redis, ledger: Ledger) -> list[Difference]:
-    """Compare every counter whose window still runs. Raises DependencyUnavailable or what Valkey raises."""
+    """Compare every counter whose window still runs. Raises DependencyUnavailable or Valkey's errors."""
     compare = valkey.register_script((Path(__file__).parent / "compare.lua").read_text())
     found: list[Difference] = []
     for shard in range(SHARDS):
@@ -68,9 +68,9 @@ async def differences(valkey: Redis, ledger: Ledger) -> list[Difference]:
 
 
 async def mend(valkey: Redis, found: list[Difference], *, lower: bool = False) -> int:
-    """Add to each counter what it lacks. One that is too high stays, which is the safe side, unless ``lower``.
+    """Raise each counter that is too low. One that is too high stays, which is safe, unless ``lower``.
 
-    Each is added once, also where the client repeats a command.
+    Each correction counts once, even if the client repeats a command.
     """
     add = valkey.register_script((Path(__file__).parent / "mend.lua").read_text())
     mended, this = [d for d in found if d.amount > 0 or lower], uuid4().hex
@@ -83,7 +83,7 @@ class Reconciler:
     """Compares every minute, in one worker at a time, and raises counters that are too low."""
 
     def __init__(self, engine: AsyncEngine, valkey: Redis, ledger: Ledger, *, on_difference: Callable[[int], None]) -> None:
-        """``on_difference`` gets the whole difference of counters and ledger, in micro-dollars, before it is mended."""
+        """``on_difference`` gets the total difference of counters and ledger, in micro-dollars, before it is corrected."""
         self._engine = engine
         self._valkey = valkey
         self._ledger = ledger

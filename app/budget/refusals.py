@@ -1,4 +1,4 @@
-"""Refusals of a hold as errors that name the remedy: over a cap, over a rate, or counters that are not there."""
+"""Refusals of a hold as errors that name the remedy: over a cap, over a rate, or without counters."""
 
 from datetime import datetime
 

@@ -1,7 +1,7 @@
-"""After Valkey lost its data: counters from the ledger, before money is held again (C3).
+"""Rebuild Valkey's lost counters from the ledger before money is held again (C3).
 
-One worker rebuilds a shard at a time. Where calls may have been in flight it then keeps the shard closed for a moment, in which
-the workers send theirs (`Budget.watch_epochs`): calls in flight count again before anything new is held.
+One worker rebuilds a shard at a time. If calls may have been in flight, it keeps the shard closed for a moment, while the workers
+send their calls (`Budget.watch_epochs`). So calls in flight count again before anything new is held.
 """
 
 import uuid
@@ -35,7 +35,7 @@ class Restorer:
         self._open = valkey.register_script((folder / "open.lua").read_text())
 
     async def restore(self, shard: int, *, known: bool) -> None:
-        """Rebuild a shard's counters, unless they are there. ``known``: this worker has seen them before, so they were lost.
+        """Rebuild a shard's counters, unless they exist. ``known``: this worker saw them before, so they were lost.
 
         Raises DependencyUnavailable while another worker does it, or Postgres is away.
         """

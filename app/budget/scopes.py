@@ -1,8 +1,8 @@
 """The scopes of a call, and the keys that count them.
 
 Tenants are spread over a fixed number of shards by their id. All keys of a shard share the hash tag ``{shard}``, so that one
-script may touch them together on a cluster; nothing grows with the number of tenants but their counters. The cap over everything
-is split: each shard counts within what it was granted (`grants`).
+script may use them together on a cluster; only counters grow with the number of tenants. The global cap is split: each shard
+counts within its grants (`grants`).
 """
 
 import calendar
@@ -45,7 +45,7 @@ class Windows:
 
 
 def shard_of(tenant: str) -> int:
-    """The shard that a tenant's counters live in."""
+    """The shard of a tenant's counters."""
     return zlib.crc32(tenant.encode()) % SHARDS
 
 
@@ -55,7 +55,7 @@ def key(shard: int, *parts: str) -> str:
 
 
 def windows_of(time_zone: str, at: datetime) -> Windows:
-    """The windows that ``at`` falls into."""
+    """The windows that contain ``at``."""
     return _windows(time_zone, int(at.timestamp()) // 60)
 
 

@@ -1,4 +1,4 @@
-"""The spent share of daily caps, as one figure for all tenants that names none."""
+"""The spent share of daily caps, as one figure for all tenants, without their names."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ NO_CAPS_OF_USERS = (None, None)
 
 
 async def usage_shares(valkey: Redis, budget: Budget, tenants: Sequence[Tenant]) -> Mapping[str, float]:
-    """The largest spent share of ``tenants``' daily caps, and that of the global cap. Raises what Valkey raises."""
+    """The largest spent share of ``tenants``' daily caps, and that of the global cap. Raises Valkey's errors."""
     at, largest = datetime.now(UTC), 0.0
     for start in range(0, len(tenants), AT_ONCE):
         days = [scopes_of(tenant, "", at, NO_CAPS_OF_USERS)[0] for tenant in tenants[start : start + AT_ONCE]]
@@ -28,5 +28,5 @@ async def usage_shares(valkey: Redis, budget: Budget, tenants: Sequence[Tenant])
 
 
 def share(spent: int, limit: int | None) -> float:
-    """The spent part of a cap; a cap of nothing stops all calls and needs no alert."""
+    """The spent part of a cap; a cap of zero stops all calls and needs no alert."""
     return spent / limit if limit else 0.0

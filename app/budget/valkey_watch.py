@@ -1,7 +1,7 @@
-"""The budget while Valkey is away (C7): it refuses, or spends within a small allowance of each worker process.
+"""The budget while Valkey is away (C7): it refuses, or spends each worker's small allowance.
 
-Frozen is worse than gone: every command would wait for its timeout. So one failure counts for all calls, and one probe checks
-whether Valkey is back.
+A frozen Valkey is worse than a missing one: every command would wait for its timeout. So one failure counts for all calls, and
+one probe checks whether Valkey is back.
 """
 
 import asyncio
@@ -19,17 +19,17 @@ class ValkeyWatch:
     """Knows whether Valkey is away."""
 
     def __init__(self, valkey: Redis) -> None:
-        """Valkey counts as there until a command fails."""
+        """Assume that Valkey answers until a command fails."""
         self._valkey = valkey
         self.away = False
         self._decided = asyncio.Event()
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def failed(self) -> bool:
-        """A command failed: check whether Valkey answers at all. Returns the result.
+        """After a failed command, check whether Valkey answers at all. Returns the result.
 
-        It may have been one connection that died: so calls go on until the first probe has failed too. From then on no call tries
-        Valkey before a probe was answered.
+        Perhaps only one connection died, so calls go on until the first probe fails too. After that, no call tries Valkey until a
+        probe is answered.
         """
         if not self.tasks:
             self._decided.clear()
@@ -58,7 +58,7 @@ class ValkeyWatch:
 
 
 class Allowance:
-    """Money that this process may spend while no common counter exists. A spent part does not come back until a restart."""
+    """Money that this process may spend without shared counters. A spent part returns only with a restart."""
 
     def __init__(self, limit: MicroUSD) -> None:
         """``limit`` in micro-dollars; zero: none."""
@@ -66,7 +66,7 @@ class Allowance:
         self._left: int = limit
 
     def take(self, hold: Hold, amount: MicroUSD) -> bool:
-        """Take ``amount`` for a call, if it is there."""
+        """Take ``amount`` for a call, if that much is left."""
         if not self.limit or amount > self._left:
             return False
         self._left -= amount
@@ -74,7 +74,7 @@ class Allowance:
         return True
 
     def give_back(self, hold: Hold) -> None:
-        """Return the part that the call did not spend. Money that it held in Valkey counts as spent first."""
+        """Return the call's unspent part. Money that it held in Valkey counts as spent first."""
         spent_here = min(hold.local, max(0, hold.spent - (hold.amount - hold.local)))
         self._left += hold.local - spent_here
         hold.amount, hold.local = MicroUSD(hold.amount - hold.local), MicroUSD(0)

@@ -1,1 +1,1 @@
-"""The way of every request: identity, limits, request ids, deadline, errors, SSE, health. No product lives here."""
+"""Checks on every request: identity, limits, request ids, deadline, errors, SSE, health. No product lives here."""

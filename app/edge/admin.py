@@ -1,7 +1,7 @@
 """The operators' side: its listener and the headers of its answers (S8).
 
-With ``admin_port`` set, operators' paths exist on that listener alone and nothing else but health exists there, so that a network
-rule can keep the public away from them.
+With ``admin_port`` set, operators' paths exist only on that listener, which serves nothing else but health. So a network rule can
+keep the public away from them.
 """
 
 from starlette.datastructures import MutableHeaders
@@ -33,14 +33,14 @@ class AdminSide:
     """The operators' paths, their listener and their headers."""
 
     def __init__(self, *, port: int = 0, strict_transport: bool = False) -> None:
-        """``port``: the operators' own listener, 0 for none. ``strict_transport``: say that only TLS will do from now on."""
+        """``port``: the operators' own listener, 0 for none. ``strict_transport``: demand TLS from browsers from now on."""
         self._port = port
         self._headers = dict(HEADERS)
         if strict_transport:
             self._headers["strict-transport-security"] = f"max-age={YEAR}; includeSubDomains"
 
     def check(self, scope: Scope) -> None:
-        """Raise NotFound where a path is requested on the wrong listener."""
+        """Raise NotFound if a path is requested on the wrong listener."""
         if not self._port or scope["path"] in BOTH:
             return
         server = scope.get("server")
@@ -48,7 +48,7 @@ class AdminSide:
             raise NotFound("No such path.")
 
     def harden(self, scope: Scope, message: Message) -> None:
-        """Add the headers to the beginning of an operators' answer; headers that the answer sets itself stay."""
+        """Add the headers to an operators' answer; headers that the answer sets itself stay."""
         if is_admin(scope["path"]):
             headers = MutableHeaders(raw=message.setdefault("headers", []))
             for name, value in self._headers.items():

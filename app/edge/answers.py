@@ -1,4 +1,4 @@
-"""Answers on their way out: bytes, and the headers that say how they came about (G10)."""
+"""Build answers: bytes, and the headers that describe how they were made (G10)."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ def receipt_headers(receipt: Receipt, *, cost_known: bool = True) -> dict[str, s
 
 
 def rate_headers(rates: Mapping[str, RateState]) -> dict[str, str]:
-    """Headers of both vendors for the rate limits; none where there is no limit.
+    """Headers of both vendors for the rate limits; empty without a limit.
 
     platform.openai.com/docs/guides/rate-limits: resets are durations. docs.anthropic.com/en/api/rate-limits: they are times.
     """
@@ -56,7 +56,7 @@ def less(degraded: Sequence[str]) -> dict[str, Any]:
 
 
 def summary(receipt: Receipt) -> dict[str, Any]:
-    """The receipt for a stream's last event: its headers left before this was known."""
+    """The receipt for a stream's last event: the headers left before it was known."""
     facts = {
         "cost_usd": to_dollars(receipt.cost),
         "provider": receipt.provider,

@@ -24,7 +24,7 @@ Answer = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 def as_json(job: Job) -> dict[str, Any]:
-    """A job as its caller sees it. Times in RFC 3339; ``response`` is the answer the request would have had."""
+    """A job as its caller sees it. Times in RFC 3339; ``response`` is the answer of the request."""
     state = "cancelling" if job.cancel_requested and job.state == "running" else job.state
     response = None
     if job.status is not None:
@@ -49,7 +49,7 @@ def accepted(job: Job) -> Response:
 
 
 def deferring(answer: Answer) -> Answer:
-    """The same handler, whose limited calls land in the queue if the caller allows it."""
+    """Wrap a handler: a rate-limited call becomes a job if the caller allows it."""
 
     async def or_later(request: Request) -> Response:
         wanted = request.headers.get(HEADER)

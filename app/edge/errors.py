@@ -17,10 +17,11 @@ Dialect = Literal["openai", "anthropic"]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One error's status and types. ``retry`` answers the SDKs' ``x-should-retry``: whether the same request may do better soon.
+    """One error's status and types.
 
-    A ``final`` error is the answer to a request with an Idempotency-Key: the key gives it again. Every other one frees its
-    key, since another request may end otherwise (ADR 0010).
+    ``retry`` is the SDKs' ``x-should-retry``: whether the same request may succeed soon. A ``final`` error is stored as the
+    answer to a request with an Idempotency-Key and replayed. Every other error frees the key, since a further request may end
+    otherwise (ADR 0010).
     """
 
     status: int
@@ -73,7 +74,7 @@ def dialect_of(path: str) -> Dialect:
 
 
 def body(error: OctantError, dialect: Dialect, request_id: str) -> dict[str, Any]:
-    """The error in the vendor's own envelope, with our further facts beside the vendor's fields."""
+    """The error in the vendor's own envelope; our additional facts are beside the vendor's fields."""
     row = TABLE[type(error)]
     if dialect == "anthropic":
         inner = {"type": row.anthropic, "message": error.message, "code": error.code, **_facts(error)}
@@ -91,7 +92,7 @@ def last_event(error: OctantError, dialect: Dialect, request_id: str) -> dict[st
 
 
 def render(error: OctantError, dialect: Dialect, request_id: str) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body of an answer that is this error."""
+    """Status, headers and body of the answer for this error."""
     row = TABLE[type(error)]
     headers = {
         "content-type": "application/json",

@@ -1,10 +1,10 @@
-"""Count wrong keys and passwords by the address they come from; an address that guesses must wait (S8, ADR 0021).
+"""Count wrong keys and passwords by address; an address that guesses must wait (S8, ADR 0021).
 
-Counted in each worker for itself, without a store: it holds while Valkey is away and costs a valid key nothing. Memory is
-bounded; so is what guessing can do, since a key is 256 bits of chance.
+Each worker counts for itself, without a store: this works while Valkey is away and costs a valid key nothing. Memory is bounded,
+and guessing is hopeless, since a key is 256 bits of chance.
 
-An address may be many clients: a proxy that the settings do not trust stands for all clients behind it. So an address that must
-wait is not shut out: its keys are still looked up, a few at a time, and only wrong ones have to wait.
+An address may be many clients: behind a proxy that the settings do not trust, all clients have the proxy's address. So an address
+that must wait is not shut out: its keys are still looked up, a few at a time, and only wrong ones have to wait.
 """
 
 import asyncio
@@ -40,16 +40,16 @@ class FailedLogins:
         self._turns = {True: asyncio.Semaphore(MOST_OF_THE_WAITING), False: asyncio.Semaphore(MOST_OF_OTHERS)}
 
     def address_of(self, request: Request) -> str:
-        """The address that a request comes from; for IPv6 its /64, of which one customer has all."""
+        """The address that a request comes from; for IPv6 its /64, because one customer has all of it."""
         host = self._proxies.client_of(request)
         return str(ipaddress.ip_network((host, 64), strict=False)) if ":" in host else host
 
     def turn(self, *, waiting: bool) -> asyncio.Semaphore:
-        """To be held while an unknown key is looked up."""
+        """The semaphore to hold while an unknown key is looked up."""
         return self._turns[waiting]
 
     def wait(self, address: str) -> float:
-        """Seconds until the next attempt is checked; 0 where none is due."""
+        """Seconds until the next attempt is checked; 0 if it need not wait."""
         found = self._failures.get(address)
         if found is None or found.count < self._most:
             return 0.0

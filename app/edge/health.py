@@ -1,7 +1,7 @@
-"""Three separate questions: is the process alive, are its own dependencies there, what is it.
+"""Health: is the process alive, are its own dependencies there, which version is it.
 
-``/readyz`` never asks a model provider: an outage there is what the service exists to survive. It answers 503 where calls do not
-work, and 200 where they do: degraded, while only calls of known keys do.
+``/readyz`` never asks a model provider, because the service must survive a provider's outage. It answers 503 if calls do not
+work, and 200 if they do. The 200 says ``degraded`` while only calls with known keys work.
 """
 
 import asyncio

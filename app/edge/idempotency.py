@@ -1,8 +1,8 @@
 """`Idempotency-Key`: a POST with one is done once, however often it is sent (G8, ADR 0010).
 
-Source: draft-ietf-httpapi-idempotency-key-header. A route of this class looks for the header and, where there is none, does
-nothing else. With one, the first request does the work and its answer is kept before its last byte leaves; a client that goes
-away does not stop it. Every further request with the key gets the same status, ``octant-*`` headers and bytes.
+Source: draft-ietf-httpapi-idempotency-key-header. A route of this class changes nothing for a request without the header. With
+it, the first request does the work, and its answer is stored before its last byte leaves; the work goes on if the client goes
+away. Every further request with the key gets the same status, ``octant-*`` headers and bytes.
 """
 
 import json
@@ -42,7 +42,7 @@ class IdempotentRoute(APIRoute):
     """A route whose POSTs honour the header. Every route that makes model calls is one."""
 
     def get_route_handler(self) -> Answer:
-        """The framework's handler, behind a look for the header."""
+        """The framework's handler, with a check for the header before it."""
         answer = deferring(super().get_route_handler())
         if "POST" not in (self.methods or ()):
             return answer
@@ -56,9 +56,9 @@ class IdempotentRoute(APIRoute):
 
 
 async def _once(request: Request, answer: Answer) -> Response:
-    """Answer as the first request with its key, or as the first was answered.
+    """Do the request if it is the first with its key; else give the first one's answer.
 
-    Raises Unauthenticated, Forbidden, InvalidRequest, and what `Idempotency.claim` raises, before anything is done.
+    Raises Unauthenticated, Forbidden, InvalidRequest, and the errors of `Idempotency.claim`, before anything is done.
     """
     began = time.perf_counter()
     context = await call_context(request, await authenticated(request))  # faults of other headers are reported first
@@ -121,7 +121,7 @@ def _replay(request: Request, context: CallContext, stored: StoredAnswer, user: 
 class _Kept(Response):
     """An answer that is stored before its last message is sent, if ``final`` or a success.
 
-    Any other, and one that breaks on the way, frees its key.
+    Any other answer, and one that breaks on the way, frees its key.
     """
 
     def __init__(self, response: Response, claim: Reservation, store: Idempotency, request_id: str, *, final: bool) -> None:

@@ -1,4 +1,4 @@
-"""From a header to an identity. Both vendors' ways of sending a key are understood on every path."""
+"""Find a caller's identity from a header. Every path understands both vendors' ways of sending a key."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ operator = Needs(frozenset({"admin"}))
 
 
 def refuse_if_stopped(request: Request, identity: Identity) -> None:
-    """Raise Stopped where an operator has stopped this tenant's calls: for work that is accepted now and done later."""
+    """Raise Stopped if an operator has stopped this tenant's calls: for work that is accepted now and done later."""
     parts = parts_of(request)
     try:
         parts.switch.check(tenant=identity.tenant.id)
@@ -45,7 +45,7 @@ def refuse_if_stopped(request: Request, identity: Identity) -> None:
 async def holder(request: Request) -> Identity:
     """Return the key's holder, whatever its scopes. Raises Unauthenticated, or RateLimited for an address that guesses.
 
-    A key that is right is never refused for what others at its address send; one that never came before may have to queue.
+    A valid key is never refused because of others at its address; a key that never came before may have to queue.
     """
     token, parts = _token(request), parts_of(request)
     address = parts.failed_logins.address_of(request)

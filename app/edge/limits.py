@@ -1,6 +1,6 @@
 """Limits of a request, checked before its content is read: line, headers, depth of JSON.
 
-The size of the body is the middleware's (it is counted as it comes); messages and tools are counted by the request models.
+The middleware counts the body's bytes as they come; the request models count messages and tools.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class RequestLimits:
     header_bytes: int = 32_768
 
     def check(self, scope: Scope) -> None:
-        """Raises UrlTooLong or HeadersTooLarge."""
+        """Raise UrlTooLong or HeadersTooLarge."""
         if len(scope.get("raw_path") or b"") + len(scope.get("query_string") or b"") > self.url_bytes:
             raise UrlTooLong(f"Path and query are over {self.url_bytes:,} bytes.")
         headers = scope["headers"]
@@ -35,7 +35,7 @@ class RequestLimits:
 async def body_of(request: Request) -> bytes:
     """Read a body within the limits of depth and parts. Features read theirs through this.
 
-    Validating, rendering and redacting recurse; a few kilobytes of brackets must not decide how deep. Raises InvalidRequest.
+    Validating, rendering and redacting recurse, so a few kilobytes of brackets must not decide the depth. Raises InvalidRequest.
     """
     body = await request.body()
     if refused := too_much(body, parts_of(request).max_json_depth):

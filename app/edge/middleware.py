@@ -53,10 +53,10 @@ class EdgeMiddleware:
         admin: AdminSide | None = None,
         running: InFlight | None = None,
     ) -> None:
-        """``tracing`` is fetched at the first request: it begins with the lifespan. ``max_body_bytes`` bounds what is read.
+        """``tracing`` is fetched at the first request, because it begins with the lifespan. ``max_body_bytes`` bounds the body.
 
-        ``redact`` says whether an id that a caller sent is one: it leaves that as it is.
-        ``running`` registers each request, so that a stop of the process can end it.
+        ``redact`` tests a caller's request id: redaction leaves a harmless id as it is. ``running`` registers each request, so
+        that a stop of the process can end it.
         """
         self._app = app
         self._metrics = metrics
@@ -131,7 +131,7 @@ class EdgeMiddleware:
             logs.clear()
 
     async def _app_until_ended(self, scope: Scope, body: "_Body", exchange: "_Exchange") -> None:
-        """Run the application. A request that the process's stop ends raises the error of that stop."""
+        """Run the application. A request that the process's stop ends raises that stop's error."""
         try:
             await self._app(scope, body.receive, exchange.send)
         except asyncio.CancelledError:
@@ -202,7 +202,7 @@ def _header(scope: Scope, wanted: bytes) -> str | None:
 
 
 def _route(scope: Scope) -> str | None:
-    """The route's template, without what callers put into paths; None where no route was met."""
+    """The route's template, without the callers' values; None if no route matched."""
     return getattr(scope.get("route"), "path", None)
 
 
@@ -214,8 +214,8 @@ def _path_template(scope: Scope) -> str:
 class _Body:
     """Receive a body up to the limit, then cancel the task if the client leaves.
 
-    Cancelling reaches the provider's connection through whatever the handler awaits, so an answer
-    without a reader costs nothing (R7). A request whose scope has OUTLIVES_CLIENT goes on: its answer is kept for a retry.
+    Cancelling reaches the provider's connection through the handler's current await, so an answer without a reader costs nothing
+    (R7). A request whose scope has OUTLIVES_CLIENT goes on: its answer is stored for a retry.
     """
 
     def __init__(self, scope: Scope, receive: Receive, limit: int, exchange: _Exchange) -> None:

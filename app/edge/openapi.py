@@ -1,7 +1,7 @@
-"""The API's own description (OpenAPI 3.1): what each route takes, which scope it needs, how it fails.
+"""The API's own description (OpenAPI 3.1): each route's input, scope and errors.
 
-Statuses and envelopes are written from the one table of errors, scopes from the dependency that enforces them: neither can
-drift. A router is included through here alone: a route that needs no scope does not start.
+Statuses and envelopes come from the one table of errors, scopes from the dependency that enforces them, so neither can drift.
+Every router is included here, and a route that needs no scope stops the start.
 """
 
 from collections import defaultdict
@@ -43,7 +43,7 @@ HEADERS: dict[str, Json] = {
 
 
 def takes(model: type[BaseModel]) -> Json:
-    """``openapi_extra`` of a route that reads its body itself, as this model."""
+    """``openapi_extra`` for a route that reads its own body as this model."""
     name = model.__name__
     schema = model.model_json_schema(ref_template=f"#/components/schemas/{name}.{{model}}")
     return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
@@ -53,7 +53,7 @@ class ApiDocument:
     """The document of an application, complete once every router is included."""
 
     def __init__(self, app: FastAPI) -> None:
-        """``app`` gives this document as its own."""
+        """Make ``app`` serve this document as its own."""
         self._app = app
         self._routes: dict[tuple[str, str], APIRoute] = {}
         app.openapi = self.write  # type: ignore[method-assign] # FastAPI's documented way
@@ -104,7 +104,7 @@ class ApiDocument:
 
 
 def scopes_of(route: APIRoute) -> frozenset[str]:
-    """The scopes of which a key needs one to use this route; none where no key is needed."""
+    """The scopes that open this route, any one of them; empty if it needs no key."""
     return frozenset[str]().union(*(found.scopes for found in _needs(route.dependant)))
 
 

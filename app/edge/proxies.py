@@ -25,7 +25,7 @@ class Proxies:
         self._networks = [] if self._any else [ipaddress.ip_network(name, strict=False) for name in names]
 
     def client_of(self, request: Request) -> str:
-        """The address nearest our trusted proxies: an IP address, or the peer as the server names it where it has none.
+        """The address nearest our trusted proxies: an IP address, or the peer as the server names it.
 
         An entry that is no address ends the reading: the proxy before it then counts as the client.
         """

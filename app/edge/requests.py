@@ -44,7 +44,7 @@ class CallContext:
 
 
 async def call_context(request: Request, identity: Annotated[Identity, Depends(authenticated)]) -> CallContext:
-    """Collect what a call needs to know about its request."""
+    """Collect a request's identity and deadline."""
     return CallContext(
         request_id=cast("str", request.scope["octant.request_id"]),
         identity=identity,

@@ -36,7 +36,7 @@ class EventStream(Response):
         *,
         frame_error: Callable[[OctantError], bytes],
     ) -> None:
-        """``opened`` holds what the events come from; it is closed after them, also if not one event was sent.
+        """``opened`` is the source of the events; it is closed after them, even if none was sent.
 
         ``frame_error`` frames a failure in the protocol of the stream.
         """

@@ -1,6 +1,6 @@
 """Refuse paths and queries with characters that no valid one has (S8).
 
-Postgres cannot store NUL, Valkey and UTF-8 know no half of a surrogate pair, and control characters forge lines of a log. A path
+Postgres cannot store NUL, Valkey and UTF-8 cannot encode half of a surrogate pair, and control characters forge log lines. A path
 with one names nothing that exists; a query with one is the caller's mistake. Bodies have their own models (`parsed`).
 """
 
@@ -18,7 +18,7 @@ _PLAIN = re.compile(rb"[!-$&-~]*")
 
 
 def check_target(scope: Scope) -> None:
-    """Raises NotFound for such a path, InvalidRequest for such a query."""
+    """Raise NotFound for such a path, InvalidRequest for such a query."""
     if _NOT_IN_PATHS.search(scope["path"]):
         raise NotFound("No such path.")
     query: bytes = scope.get("query_string") or b""

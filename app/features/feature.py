@@ -1,8 +1,8 @@
-"""The port for products: what one brings, and what the composition root hands to it.
+"""The port for products: what a product provides, and the parts that it is given.
 
-A product is a folder beside this file whose package has a `FEATURE`, and one line in `installed`. All but its endpoints may be
-left out. Importing the package loads no framework, no database driver and no SDK, because `octant --help` imports it: what needs
-them is imported inside the functions.
+A product is a folder beside this file whose package has a `FEATURE`, and one line in `installed`. Only its endpoints are
+required. Importing the package loads no framework, no database driver and no SDK, because `octant --help` imports it: import
+those inside the functions that need them.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -52,13 +52,13 @@ class Tables(Protocol):
 
     @property
     def NOT_PERSONAL(self) -> Mapping[str, str]:  # noqa: N802 - the same
-        """Columns of text that is no user's, each with the reason."""
+        """Text columns without a user's data, each with the reason."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltIndex:
-    """An index that is there. ``content``: what is in it, in words. ``fresh``: it was not there before."""
+    """An index that exists. ``content`` describes it in words. ``fresh``: it was built just now."""
 
     version: str
     path: Path
@@ -68,9 +68,9 @@ class BuiltIndex:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """A retrieval index that releases pin by its ``name``; its version is the name of a file, made from its content.
+    """A retrieval index that releases pin by its ``name``; its version is a file name made from its content.
 
-    ``version`` is that of what lies in the repository; ``build`` makes the file in a folder unless it is there.
+    ``version`` is the version of the content in the repository; ``build`` makes the file in a folder unless it exists.
     """
 
     name: str
@@ -80,10 +80,10 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One request of the demo's traffic, and the status that it gets.
+    """One request of the demo's traffic, and its expected status.
 
-    ``tenant``: empty for the demo's own. ``shown``: the demo prints it as a command to copy. ``words``: the names under which the
-    answer's words stand, the first that holds any counts; a dot leads into an object.
+    ``tenant``: empty for the demo's own. ``shown``: the demo prints it as a command to copy. ``words``: the names of fields that
+    may contain the answer's words; the first one present counts. A dot leads into an object.
     """
 
     title: str
@@ -108,8 +108,8 @@ class Attack:
 class InjectionDrill(Protocol):
     """A module that lets `octant drill injection` attack a product and count the harm.
 
-    ``PATH`` is the endpoint, ``PROMPT`` its prompt, whose text and canary must not come out; neither must the ``SECRETS``.
-    ``VECTORS`` are the ways in, ``ATTACK`` is a text that does harm by all of them. An answer with one of the ``ATTEMPTS`` in it,
+    ``PATH`` is the endpoint, ``PROMPT`` its prompt. The prompt's text, its canary and the ``SECRETS`` must not leak. ``VECTORS``
+    are the ways in; ``ATTACK`` is a text that does harm through each of them. An answer that contains one of the ``ATTEMPTS``,
     spaces left out, shows that the model tried.
     """
 
@@ -125,7 +125,7 @@ class InjectionDrill(Protocol):
         ...
 
     async def plant(self, engine: "AsyncEngine", tenant: str, attacks: Sequence[Attack]) -> None:
-        """Put what the attacks need, and whom they may harm, into the database."""
+        """Insert the attacks' data and their possible victims into the database."""
         ...
 
     def body(self, attack: Attack) -> dict[str, Any]:
@@ -137,7 +137,7 @@ class InjectionDrill(Protocol):
         ...
 
     async def actions(self, engine: "AsyncEngine", tenant: str) -> list[str]:
-        """The actions done without a user's confirmation, a line each."""
+        """The actions done without a user's confirmation, one a line."""
         ...
 
 
@@ -145,9 +145,9 @@ class InjectionDrill(Protocol):
 class Feature:
     """A product. ``name`` is its folder's, and the first part of its prompts' names.
 
-    ``migrations`` is the folder of its revisions, a branch of their own. ``seed`` puts sample data in for a tenant and returns
-    what is there, in words; it may be repeated. ``commands`` become `octant NAME …`. ``link_hosts``: where links in answers may
-    point to. ``simulated``: how the simulator answers for it. ``suite``: its folder under ``evals/suites``.
+    ``migrations`` is the folder of its revisions, a branch of their own. ``seed`` inserts a tenant's sample data and returns a
+    description of it; it may be repeated. ``commands`` become `octant NAME …`. ``link_hosts``: the hosts that links in answers
+    may point to. ``simulated``: its rules for the simulator's answers. ``suite``: its folder under ``evals/suites``.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""THE ONE WAY TO MODELS: everything that decides, orders or bounds a call; start with `gateway.py`."""
+"""THE PIPELINE OF EVERY MODEL CALL: all that decides, orders or bounds a call; start with `gateway.py`."""

@@ -1,4 +1,4 @@
-"""One running attempt: the part that has arrived, and its usage at the end."""
+"""One running attempt: the output so far, and its usage at the end."""
 
 import asyncio
 import time
@@ -15,10 +15,10 @@ Failure = OctantError | ProviderError
 
 @dataclass(slots=True)
 class AttemptInProgress:
-    """See the module. ``received`` counts the bytes of output that have arrived; ``most``: the most tokens it can count.
+    """See the module. ``received`` counts the output's bytes so far; ``most`` is the upper bound of its tokens.
 
-    ``overtaken``: it was silent, and the next target has answered. ``key``: the fingerprint of our key at the provider.
-    ``task`` runs the attempt until its answer, or its first token, is there.
+    ``overtaken``: it was silent, and the next target has answered. ``key``: the fingerprint of our key at the provider. ``task``
+    runs the attempt until its answer, or its first token, has arrived.
     """
 
     started: float
@@ -34,7 +34,7 @@ class AttemptInProgress:
     pieces: list[str] = field(default_factory=list)
 
     def chunk(self, text: str) -> None:
-        """Note that output arrived; the first time, how long it took."""
+        """Note that output arrived; at the first output, note how long it took."""
         if self.ttft_ms is None:
             self.ttft_ms = ms_since(self.started)
         if text:
@@ -48,11 +48,11 @@ class AttemptInProgress:
         return self.reply
 
     def bound(self) -> Bound:
-        """The most tokens that this attempt can count by now."""
+        """The most tokens that this attempt can count so far."""
         return self.most.at(time.perf_counter() - self.started, self.received) if self.stream else self.most
 
     def count(self, failure: Failure | None) -> Counted:
-        """As reported; else the most it can have been, where the model may have worked; else nothing (ADR 0016)."""
+        """Count its tokens: as reported; else the bound if the model may have worked; else none (ADR 0016)."""
         if self.counted:
             return self.counted
         refused = failure if isinstance(failure, ProviderError) else None
@@ -63,7 +63,7 @@ class AttemptInProgress:
 
     @property
     def response(self) -> Reply | str:
-        """The whole reply; else as much of its text as arrived."""
+        """The whole reply, or the part of its text that arrived."""
         return self.reply or "".join(self.pieces)
 
 

@@ -55,11 +55,11 @@ class CallState:
     _input_tokens: int | None = None
 
     def __post_init__(self) -> None:
-        """All of the route's targets may answer, unless `Recovery.choose` says less."""
+        """Allow all of the route's targets, unless `Recovery.choose` has chosen some."""
         self.targets = self.targets or self.pin.route.targets
 
     def leave(self, provider: str) -> bool:
-        """End attempts at ``provider`` that have not answered. Whether the call must end: its stream comes from there."""
+        """End unanswered attempts at ``provider``. Returns whether the call must end, as its stream comes from there."""
         there = [progress for target, progress in self.spending.running.items() if target.provider == provider]
         for progress in there:
             if progress.task:
@@ -68,38 +68,38 @@ class CallState:
 
     @property
     def input_tokens(self) -> int:
-        """The most input tokens this call's request can be counted as."""
+        """The most input tokens that this call's request can count."""
         if self._input_tokens is None:
             r = self.request
             self._input_tokens = pricing.most_input_tokens(r.system, r.messages, r.tools, r.output)
         return self._input_tokens
 
     def bound(self, further: tuple[Message, ...] = ()) -> Bound:
-        """The most tokens that one attempt can count; ``further`` is what it sends beyond the request."""
+        """The most tokens that one attempt can count; ``further`` are turns after the request."""
         more = pricing.most_input_tokens((), further, (), None) if further else 0
         return Bound(self.input_tokens + more, self.request.sampling.max_output_tokens or 0)
 
     def worst_case(self, target: Target) -> MicroUSD:
-        """The most one paid attempt at ``target`` can cost."""
+        """The most that one paid attempt at ``target`` can cost."""
         return self.spending.worst_case(target, self.bound())
 
     def worst_first_attempt(self) -> MicroUSD:
-        """The most the first paid attempt can cost, whichever target answers it."""
+        """The most that the first paid attempt can cost, at any target."""
         return MicroUSD(max(self.worst_case(target) for target in self.targets))
 
     def change(self, request: ModelRequest) -> None:
-        """Ask for something else: less of it."""
+        """Replace the request, and forget its token count."""
         self.request, self._input_tokens = request, None
 
     @property
     def likely_tokens(self) -> int:
-        """Tokens for the rate limits before the answer: one for four bytes of input, and all output allowed."""
+        """An estimate for the rate limits: one token for four bytes of input, and all output allowed."""
         return self.input_tokens // BYTES_PER_TOKEN + (self.request.sampling.max_output_tokens or 0)
 
     def request_for(self, target: Target, further: tuple[Message, ...] = ()) -> ModelRequest:
-        """The request as sent to ``target`` now: ``further`` turns after its own, timeouts cut to what the deadline leaves.
+        """Build the request to ``target``, with ``further`` turns and timeouts cut to the remaining time.
 
-        Its parent is the attempt, which is what makes the request (W3C Trace Context, 3.2.2.4 parent-id).
+        Its trace parent is the attempt, because the attempt makes the request (W3C Trace Context, 3.2.2.4 parent-id).
         """
         timeouts = within(self.request.timeouts, self.remaining())
         messages = (*self.request.messages, *further)
@@ -107,7 +107,7 @@ class CallState:
         return replace(self.request, model=target.model, messages=messages, timeouts=timeouts, headers=headers)
 
     def attempt(self, target: Target, further: tuple[Message, ...] = ()) -> AbstractAsyncContextManager[AttemptInProgress]:
-        """Run one attempt, as `Spending.attempt`; note the parameters that ``target`` ignores."""
+        """Run one attempt, like `Spending.attempt`; note the parameters that ``target`` ignores."""
         dropped = (f"ignored_{name}" for name in sorted(self.ignored.get(target, ())))
         self.degraded += [code for code in dropped if code not in self.degraded]
         return self.spending.attempt(target, self.bound(further))
@@ -122,12 +122,12 @@ class CallState:
         return max(0.0, deadline.remaining() - min(ANSWER_SECONDS, ANSWER_SHARE * deadline.total))
 
     def silent_for(self, target: Target) -> float:
-        """Seconds since the attempt that runs at ``target`` began; 0 between two."""
+        """Seconds since the running attempt at ``target`` began; 0 if none runs."""
         progress = self.spending.running.get(target)
         return time.perf_counter() - progress.started if progress else 0.0
 
     def answered_by(self, target: Target) -> None:
-        """List the attempt that gave the answer last, and drop from ``degraded`` what only other targets ignored."""
+        """Move the answering attempt to the end; drop from ``degraded`` what only other targets ignored."""
         ignored = {f"ignored_{name}" for name in self.ignored.get(target, ())}
         self.degraded = [code for code in self.degraded if not code.startswith("ignored_") or code in ignored]
         self.spending.put_last(target)
@@ -143,7 +143,7 @@ class CallState:
         self.degraded.append(LAST_RESORT)
 
     def receipt(self) -> Receipt:
-        """The account of the call that its caller gets."""
+        """The call's receipt for its caller."""
         spending, tried = self.spending, self.spending.tried
         answered = Target("", LAST_RESORT) if self.outcome == LAST_RESORT else tried[-1] if tried else Target("", "")
         return Receipt(
@@ -161,5 +161,5 @@ class CallState:
         )
 
     def overhead_ms(self) -> float:
-        """The time that was ours: all of it but waiting for providers and between attempts."""
+        """Our own time: all except waiting for providers and between attempts."""
         return max(0.0, ms_since(self.started) - self.spending.all_waited_ms())

@@ -26,7 +26,7 @@ OnlyCapable = Callable[[Sequence[Target]], tuple[Target, ...]]
 def degrade(state: CallState, room: int, capable: OnlyCapable) -> bool:
     """Change the call until its worst first attempt fits into ``room`` micro-dollars, as far as its route allows.
 
-    ``capable`` leaves out the targets that cannot serve the request. Returns whether it fits; if not, nothing was changed.
+    ``capable`` filters out targets that cannot serve the request. Returns whether the call fits; if not, nothing was changed.
     """
     before = (state.request, state.pin, state.targets, list(state.degraded))
     for step in _steps(state, room, capable):

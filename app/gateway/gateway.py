@@ -1,7 +1,7 @@
 """Every model call goes through this pipeline. Read `_pipeline` and you have read the product.
 
-A whole answer and a stream differ only in how the reply leaves. `complete` and `stream` raise leaves of `OctantError` and nothing
-else. A question without evidence (`record_no_evidence`) is screened and recorded, and reaches no model.
+A whole answer and a stream differ only in how the reply is sent. `complete` and `stream` raise leaves of `OctantError` and
+nothing else. A question without evidence (`record_no_evidence`) is screened and recorded, and reaches no model.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ log = logging.getLogger("octant.calls")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayParts:
-    """The rooms that the gateway orders."""
+    """The parts that the gateway works with."""
 
     switch: KillSwitch
     releases: Releases
@@ -58,7 +58,7 @@ class GatewayParts:
 
 @dataclass(slots=True)
 class Streaming:
-    """An answer under way: its first chunk has arrived. ``receipt`` grows with it; its cost is whole after `Done`."""
+    """A stream whose first chunk has arrived. ``receipt`` grows with it; its cost is final after `Done`."""
 
     chunks: AsyncIterator[Chunk]
     _state: CallState
@@ -77,7 +77,7 @@ class Gateway:
         self._rooms = parts
 
     async def complete(self, call: Call) -> Answer:
-        """Answer a call whole."""
+        """Answer a call with one whole reply."""
         async with self._pipeline(call) as state:
             state.reply = await self._rooms.recovery.complete(state)
             with self._watched(state) as outgoing:
@@ -147,7 +147,7 @@ class Gateway:
             )  # fmt: skip
 
     def _fail(self, state: CallState, error: OctantError) -> None:
-        """Note the error that a call ends in, and what the call cost until then."""
+        """Note the error that ends a call, and the call's cost until then."""
         state.outcome, state.error = error.code, error.message
         error.receipt = state.receipt()
         self._count_refusal(error)
@@ -185,9 +185,9 @@ class Gateway:
         return self._rooms.releases.pin(target)
 
     async def record_no_evidence(self, call: Call) -> Receipt:
-        """Record a question that has no evidence to answer it from; no model is called.
+        """Record a question without evidence to answer it from; no model is called.
 
-        The question is then screened, found, exported and erased like any other. Raises what `_free` does.
+        The question is screened, found, exported and erased like any other. Raises the errors of `_free`.
         """
         async with self._free(call, NO_EVIDENCE) as state:
             self._notice(state)
@@ -195,7 +195,7 @@ class Gateway:
 
     @asynccontextmanager
     async def _free(self, call: Call, outcome: str) -> AsyncGenerator[CallState, None]:
-        """A call that no model answers: free of charge, counted against the rate limits, recorded as ``outcome``.
+        """Handle a call that no model answers: free, counted against the rate limits, recorded as ``outcome``.
 
         Raises UnknownModel, InvalidRequest, Stopped, RateLimited, BudgetExceeded or DependencyUnavailable.
         """
@@ -209,7 +209,7 @@ class Gateway:
             state.outcome = outcome
 
     def refuse_if_stopped(self, identity: Identity) -> None:
-        """Raise Stopped where an operator has stopped this tenant's calls: for effects without a model call."""
+        """Raise Stopped if an operator has stopped this tenant's calls: for side effects without a model call."""
         try:
             self._rooms.switch.check(tenant=identity.tenant.id)
         except OctantError as error:
@@ -219,7 +219,7 @@ class Gateway:
     async def count_tokens(self, call: Call) -> tuple[int, bool]:
         """Count a call's input tokens: by a vendor of its route (True), else by our upper bound (False).
 
-        Raises what `_free` does.
+        Raises the errors of `_free`.
         """
         async with self._free(call, TOKENS_COUNTED) as state:
             traceparent = current_traceparent()
@@ -228,12 +228,12 @@ class Gateway:
         return (state.input_tokens, False) if counted is None else (counted, True)
 
     def _screen(self, state: CallState) -> None:
-        """Raise ContentRefused where the prompt's policy stops what looks like an attack."""
+        """Raise ContentRefused if the prompt's policy blocks a suspected attack."""
         if self._notice(state):
             raise ContentRefused("The text looks like an attack on the model, which this prompt's policy refuses.")
 
     def _notice(self, state: CallState) -> bool:
-        """Screen the input and note what looks like an attack. Returns whether the prompt's policy stops it."""
+        """Screen the input and note suspected attacks. Returns whether the prompt's policy blocks them."""
         policy = Policy.of(state.pin)
         flags = self._rooms.guard.screen(state.call, policy)
         state.notice(flags, policy.undelivered(flags))
@@ -241,9 +241,9 @@ class Gateway:
 
     @contextmanager
     def _watched(self, state: CallState) -> Iterator[Outgoing]:
-        """Watch the answer until the end of the block, and note findings, also where they end the answer.
+        """Watch the answer until the end of the block, and note findings, even if they end the answer.
 
-        The record keeps the model's answer; the caller gets what `Outgoing` delivers.
+        The record keeps the model's answer; the caller gets the output of `Outgoing`.
         """
         policy, guard = Policy.of(state.pin), self._rooms.guard
         system = "\n".join(text.text for text in state.request.system)

@@ -1,7 +1,7 @@
 """The tokens of an attempt: as reported where plausible, else the upper bound (ADR 0016). Pure.
 
-The input's bound is one token for each byte sent. The output's is all that the attempt was allowed, or, of a stream that did not
-end, what the fastest model can have made by then: what was made and never arrived is billed too.
+The input's bound is one token for each byte sent. The output's bound is all that the attempt was allowed. For a stream that did
+not end, it is the most that the fastest model can have made by then, because output that never arrived is billed too.
 """
 
 import math
@@ -24,14 +24,14 @@ class Bound:
     output: int
 
     def at(self, seconds: float, received: int) -> "Bound":
-        """The bound of a stream ``seconds`` after it was requested, of which ``received`` bytes have arrived."""
+        """The bound of a stream ``seconds`` after its request, with ``received`` bytes arrived."""
         made = math.ceil((seconds + NOTICED) * FASTEST)
         return replace(self, output=min(self.output, max(made, received)))
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The tokens to count. ``input_known``: as reported; else they may have been billed at the dearest way to read an input."""
+    """The tokens to count. If not ``input_known``, the input is priced at the dearest rate."""
 
     usage: Usage
     input_known: bool = True
@@ -41,10 +41,10 @@ NOTHING = Counted(Usage())
 
 
 def count(reported: Usage, bound: Bound, received: int) -> Counted:
-    """Return what to count of an attempt whose vendor reported so; ``received``: bytes of output that arrived.
+    """Return the tokens to count for a vendor's report; ``received``: bytes of output that arrived.
 
-    A figure is replaced by the bound where it lacks, is not final (``estimated``), or cannot be: output of no tokens, or of fewer
-    than its bytes need; anything many times over the bound.
+    The bound replaces a figure that is missing, not final (``estimated``) or impossible: output of no tokens, or of fewer than
+    its bytes need; anything many times over the bound.
     """
     sent = reported.input + reported.cached_input + reported.cache_write
     input_known = 0 < sent <= ABSURD * bound.input
@@ -57,7 +57,7 @@ def count(reported: Usage, bound: Bound, received: int) -> Counted:
 
 
 def received_bytes(reply: Reply) -> int:
-    """Return the bytes of a whole reply that the model made as tokens. Signatures and sealed reasoning are the vendor's."""
+    """Count the bytes that the model made as tokens, without the vendor's signatures and sealed reasoning."""
     texts: list[str] = []
     for part in reply.parts:
         match part:

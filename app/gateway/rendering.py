@@ -1,4 +1,4 @@
-"""From a call and its pin to what a model is sent: templates filled, parameters merged. Pure."""
+"""Build a model's request from a call and its pin: templates filled, parameters merged. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,9 +22,9 @@ NEUTRAL: Mapping[str, float | None] = {
 
 
 def render(call: Call, pin: Pin, *, canary: str = "") -> ModelRequest:
-    """Build the request that every attempt of the call sends; ``model``, headers and timeouts are each attempt's own.
+    """Build the request that every attempt sends; each attempt sets its own ``model``, headers and timeouts.
 
-    A prompt's system text ends with its ``canary``: an answer that says it has given the prompt away (S4).
+    A prompt's system text ends with its ``canary``: an answer that contains it has leaked the prompt (S4).
     """
     system, messages = call.system, call.messages
     if pin.prompt:
@@ -48,7 +48,7 @@ def render(call: Call, pin: Pin, *, canary: str = "") -> ModelRequest:
 
 
 def requested(call: Call) -> frozenset[str]:
-    """Parameters of the call that not every vendor supports. A vendor's own default is none."""
+    """Parameters of the call that not every vendor supports. A vendor's default value does not count."""
     chosen = {name for name, default in NEUTRAL.items() if getattr(call.sampling, name) not in (None, default)}
     thinking = call.sampling.extra.get("thinking") or {}
     if thinking.get("type") not in (None, "disabled"):
@@ -57,7 +57,7 @@ def requested(call: Call) -> frozenset[str]:
 
 
 def merged(wanted: Sampling, route: Route) -> Sampling:
-    """The caller's parameters over the route's; the output is never longer than the route allows."""
+    """Merge the caller's parameters over the route's; the output is never longer than the route allows."""
     pinned = route.sampling
     longest = min(wanted.max_output_tokens or route.max_output_tokens, route.max_output_tokens)
     return replace(
@@ -76,7 +76,7 @@ def timeouts_of(route: Route) -> Timeouts:
 
 
 def within(timeouts: Timeouts, remaining: float) -> Timeouts:
-    """The same timeouts, none longer than the call has left."""
+    """Cut the timeouts to the time that the call has left."""
     return Timeouts(*(min(t, remaining) for t in (timeouts.connect, timeouts.first_token, timeouts.idle, timeouts.total)))
 
 

@@ -1,7 +1,7 @@
-"""Records of answers that were given again under an `Idempotency-Key` (G8, O1).
+"""Records of answers that were replayed under an `Idempotency-Key` (G8, O1).
 
-A replay asks no model and costs nothing. It is found like any call, and counts in no rate or objective: those are of calls. Its
-metric is ``octant_idempotency_total{outcome="replayed"}``.
+A replay asks no model and costs nothing. It is found like any call, but counts in no rate or objective, because those measure
+calls. Its metric is ``octant_idempotency_total{outcome="replayed"}``.
 """
 
 import logging

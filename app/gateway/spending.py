@@ -22,7 +22,7 @@ from app.telemetry.spans import CallSpan
 
 @dataclass(slots=True, kw_only=True)
 class Spending:
-    """See the module. ``waited_ms`` is time that went to providers and to pauses between attempts.
+    """See the module. ``waited_ms`` is time spent waiting for providers and between attempts.
 
     ``responses`` has an entry for each of ``attempts``. ``traceparent`` is that of the newest attempt's span.
     """
@@ -50,14 +50,14 @@ class Spending:
 
     @property
     def cost(self) -> MicroUSD:
-        """The cost of all attempts so far, one whose reply is whole and whose connection is still open included."""
+        """The cost of all attempts so far, including a whole reply on a connection that is still open."""
         ended = sum((a.cost for a in self.attempts), ZERO)
         whole = (self._price(target, progress.counted) for target, progress in self.running.items() if progress.counted)
         return MicroUSD(ended + sum(whole, ZERO))
 
     @property
     def tried(self) -> list[Target]:
-        """The target of each attempt, one that still runs (a stream's) included."""
+        """The targets of all attempts, including one that still runs (a stream's)."""
         return [*(Target(a.provider, a.model) for a in self.attempts), *self.running]
 
     @property
@@ -71,7 +71,7 @@ class Spending:
 
     @asynccontextmanager
     async def attempt(self, target: Target, bound: Bound) -> AsyncGenerator[AttemptInProgress, None]:
-        """Run one attempt. Raises BudgetExceeded where its worst case cannot be held."""
+        """Run one attempt. Raises BudgetExceeded if its worst case cannot be held."""
         worst = self.worst_case(target, bound)
         await self._afford(worst)
         stream = self.call.stream
@@ -109,7 +109,7 @@ class Spending:
                     describe_attempt(span, self.attempts[-1], progress.reply, tenant=self.call.identity.tenant.id)
 
     def put_last(self, target: Target) -> None:
-        """List the attempt that gave the answer last, though one that it overtook has ended later."""
+        """Move the attempt that gave the answer to the end, even if one that it overtook ended later."""
         ended = [at for at, a in enumerate(self.attempts) if Target(a.provider, a.model) == target and a.outcome == "ok"]
         if ended:
             self.responses.append(self.responses.pop(ended[-1]))
@@ -117,7 +117,7 @@ class Spending:
             self._number()
 
     def close(self) -> None:
-        """Count attempts that still run at the call's end: later ones could be neither spent nor recorded."""
+        """Count attempts that still run at the call's end: later they could be neither spent nor recorded."""
         late = len(self.running)
         if not late:
             return

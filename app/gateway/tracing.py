@@ -1,6 +1,6 @@
 """Attributes of spans for calls and attempts: OpenTelemetry's names, or ours under ``octant.``.
 
-The end user is not on a span: a tracing backend is read by more people than the records, and forgets later.
+Spans do not name the end user: more people read a tracing backend than the records, and it deletes data later.
 """
 
 from typing import Any
@@ -14,13 +14,13 @@ from app.telemetry.spans import AttemptSpan, CallSpan
 
 
 def describe_call(span: CallSpan, record: CallRecord, request: ModelRequest, reply: Reply | None) -> None:
-    """Attributes from the record; texts only where that is switched on."""
+    """Attributes from the record; texts only if the settings allow them."""
     describe_record(span, record)
     span.content(record.tenant, lambda: _texts(request, reply))
 
 
 def describe_record(span: CallSpan, record: CallRecord) -> None:
-    """Put what the record knows on the span, short."""
+    """Put the record's main facts on the span."""
     span.note(
         {
             "octant.call_id": record.id,

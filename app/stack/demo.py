@@ -34,7 +34,7 @@ KEEPER_SECONDS = 0.5  # for the keeper of a killed run to say that it has the lo
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A started demo: its settings, its processes, and the label of what answers model calls."""
+    """A started demo: its settings, its processes, and a label that says which models answer."""
 
     settings: Settings
     parts: list[Watched]
@@ -61,8 +61,8 @@ class _Progress:
 def run(*, once: bool, quiet: bool = False, notice: Path | None = None) -> int:
     """Start everything, send traffic, wait. Returns the exit code: 0 after a stop, 3 when a part died.
 
-    ``once`` stops after the traffic: 1 if a sample's status is not the expected one. ``quiet`` sends no traffic; ``notice``
-    is a file for the service's address, a key and the label, written once it is ready.
+    ``once`` stops after the traffic, with exit code 1 if a sample's status is not the expected one. ``quiet`` sends no traffic;
+    ``notice`` is a file for the service's address, a key and the label, written once the service is ready.
     """
     interrupts.listen()
     try:
@@ -84,7 +84,7 @@ def run(*, once: bool, quiet: bool = False, notice: Path | None = None) -> int:
 
 
 def _noted(running: Running) -> AbstractContextManager[None]:
-    """Let `octant` find this demo; one that plays staging or production is found by its settings alone."""
+    """Let `octant` find this demo; a demo that plays staging or production is found by its settings alone."""
     return noted(running.note) if running.settings.environment == "development" else nullcontext()
 
 
@@ -131,7 +131,7 @@ def reset() -> None:
 def everything(settings: Settings, tell: Callable[[str], None], *, scored: bool = False) -> Generator[Running, None, None]:
     """Run all parts until the end of the block; they stop in the reverse order, the service first.
 
-    ``scored``: the evals score the calls, where they are installed beside the service.
+    ``scored``: the evals score the calls, if they are installed beside the service.
     """
     folder = settings.state_dir
     for name in _stop_left_overs(folder):
@@ -189,7 +189,7 @@ def _simulator(
 
 
 def _scorer(stack: ExitStack, folder: Path, settings: Settings, claims: PortClaims, tell: Callable[[str], None]) -> list[Watched]:
-    """Score recorded calls as they come; soon, unless the settings say when. Returns its process, none without the evals."""
+    """Score recorded calls soon, unless the settings set a time. Returns the process; None without the evals."""
     if not find_spec("evals"):
         return []
     port = claims.take(settings.host, settings.evals.metrics_port)

@@ -1,8 +1,8 @@
 """`octant worker`: runs jobs through the application and sends webhooks.
 
 A job's request goes through the same ASGI application as any other, with the submitter's identity in its scope and the job's id
-as request id and ``Idempotency-Key``. So it is held, recorded and redacted like any other, and a run that was answered but not
-written down is not paid for again: the next run is given the stored answer.
+as request id and ``Idempotency-Key``. So it is held, recorded and redacted like any other. If a run was answered but its outcome
+was not stored, the next run gets the stored answer and is not paid for again.
 """
 
 import asyncio
@@ -55,10 +55,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(kw_only=True)
 class Runner:
-    """Runs jobs. ``identify`` gives a key's identity as it is now; ``attempts``: how often a job is tried.
+    """Runs jobs. ``identify`` gives a key's current identity; ``attempts``: how often a job is tried.
 
-    A job that loses its worker ``losses`` times is failed. Its last chance is a process of its own (``alone``, which says whether
-    that process lived): a job that only ran beside one that killed their worker is done there.
+    A job that loses its worker ``losses`` times fails. Its last attempt runs in a process of its own (``alone`` returns whether
+    that process survived), so that a job does not fail because another one killed their worker.
     """
 
     app: ASGIApp
@@ -78,11 +78,11 @@ class Runner:
     _isolating: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
-        """The round that starts jobs; it is woken when a job or a place comes."""
+        """Prepare the loop that starts jobs; a new job or a free place wakes it."""
         self.taking = Periodic("taking of jobs", self.take, every=TAKE_EVERY, survives=(OctantError,), complaint="no job taken")
 
     def loops(self) -> tuple[Periodic, ...]:
-        """The rounds that go on while jobs run, also while no more are taken."""
+        """The loops that go on while jobs run, even when no new jobs are taken."""
         return (
             Periodic(
                 "notifications of jobs",
@@ -124,7 +124,7 @@ class Runner:
         await self.jobs.listen(self.taking.wake)
 
     async def _take(self) -> bool:
-        """Start one job; one that runs here already, with a lease that ended meanwhile, is passed over. Whether one was due."""
+        """Start one job, and return whether one was due. A job that still runs here after its lease ended is skipped."""
         full, now = self._full(), asyncio.get_running_loop().time()
         if full and now < self._look_past_at:
             return False
@@ -145,7 +145,7 @@ class Runner:
             del self.running[job_id]
 
     async def renew_leases(self) -> None:
-        """Keep the leases of the jobs that run here; stop a job that is to be cancelled or was taken over. Raises OctantError."""
+        """Renew the leases of running jobs; stop jobs that were cancelled or taken over. Raises OctantError."""
         mine = [job for job, _ in self.running.values()]
         renewed = await self.jobs.renew(mine) if mine else {}
         for job in mine:
@@ -153,7 +153,7 @@ class Runner:
                 self.running[job.id][1].cancel("cancelled" if job.id in renewed else "taken over")
 
     async def sweep(self) -> None:
-        """End jobs that were to be cancelled when their worker died, and delete old ones. Raises OctantError."""
+        """Cancel jobs whose worker died before it did so, and delete old jobs. Raises OctantError."""
         await self.jobs.end_cancelled()
         if self._sweeps % (FORGET_EVERY // SWEEP_EVERY) == 0:
             await self.jobs.forget_old()
@@ -175,7 +175,7 @@ class Runner:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _full(self) -> set[str]:
-        """Tenants that have three quarters of our places: the rest is for others, however many jobs one has."""
+        """Tenants with three quarters of our places; the rest is for other tenants."""
         counts = Counter(job.tenant for job, _ in self.running.values())
         return (
             {tenant for tenant, count in counts.items() if count >= max(1, self.at_once * 3 // 4)} if self.at_once > 1 else set()
@@ -236,7 +236,7 @@ class Runner:
         return answer
 
     async def _write(self, writing: Coroutine[Any, Any, bool]) -> None:
-        """Store a job's outcome. Where Postgres is away the lease ends, and the job is run again from its stored answer."""
+        """Store a job's outcome. If Postgres is away the lease ends, and the job runs again from its stored answer."""
         with _going_on("job not written down"):
             await writing
 
@@ -257,7 +257,7 @@ def _runner(application: FastAPI, settings: Settings, metrics: Metrics) -> Runne
 
 
 async def work_once(settings: Settings, job_id: str, attempt: int) -> None:
-    """Run one attempt that another process has begun and keeps the lease of."""
+    """Run one attempt for another process, which began it and renews its lease."""
     from app.main import create_app
 
     parent = os.getppid()
@@ -281,7 +281,7 @@ async def work_once(settings: Settings, job_id: str, attempt: int) -> None:
 async def work(settings: Settings) -> None:
     """Work until a signal, then end running jobs or put them back (ADR 0008).
 
-    SIGTERM and SIGHUP give the jobs under way the graceful timeout; SIGINT and SIGQUIT put them back at once, also later.
+    SIGTERM and SIGHUP give running jobs the graceful timeout; SIGINT and SIGQUIT put them back at once, also during that time.
     """
     from app.main import create_app
     from app.telemetry import exposition

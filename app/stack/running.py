@@ -1,7 +1,8 @@
-"""The note of a running demo: how the `octant` command finds its stores, in the state folder here or in a folder above.
+"""A note by which the `octant` command finds a running demo's stores.
 
-A note is believed only if the demo that wrote it still runs (process id and start time), if both stores answer, and if the file
-is this user's alone: another user's note would lead an operator's command to stores of that user's choice.
+The note is in the state folder here or in a folder above. It is believed only if the demo that wrote it still runs (process id
+and start time), if both stores answer, and if the file is this user's alone: another user's note would lead an operator's command
+to stores of that user's choice.
 """
 
 import hashlib
@@ -37,7 +38,7 @@ class Demo:
     folder: Path = Path()
 
     def hand_over_settings(self) -> None:
-        """Give this process the demo's settings; those that the environment has already win."""
+        """Give this process the demo's settings; settings in the environment win."""
         for name, value in self.env.items():
             os.environ.setdefault(name, value)
 
@@ -85,12 +86,12 @@ def noted(demo: Demo) -> Generator[None, None, None]:
 
 
 def find(state_dir: Path) -> Demo | None:
-    """The running demo of this state folder: of a relative one here, or in the nearest folder above that has one that runs."""
+    """Find the running demo in this state folder; for a relative one, also in the folders above."""
     return next(filter(None, map(_read, _folders(state_dir))), None)
 
 
 def places(state_dir: Path) -> list[Path]:
-    """The state folders on the way up that exist, whether a demo runs in them or not."""
+    """The existing state folders here and above, with or without a running demo."""
     return [folder for folder in _folders(state_dir) if folder.is_dir()]
 
 

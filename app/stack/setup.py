@@ -1,6 +1,6 @@
-"""Prepares the stores: schema, indexes, sample data, tenants with their keys, a live release.
+"""Prepare the stores: schema, indexes, sample data, tenants with their keys, a live release.
 
-Each step may be repeated. A stamp says for which files all of it was done, so that a second start skips it in no time.
+Each step may be repeated. A stamp records the files for which all steps are done, so that a second start skips them.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ KEYS_FILE, STAMP_FILE = "demo.json", "setup.stamp"
 
 
 def is_done(settings: Settings) -> bool:
-    """Whether everything was set up for the files as they are."""
+    """Whether all steps are done for the current files."""
     stamp = settings.state_dir / STAMP_FILE
     return stamp.exists() and stamp.read_text() == _fingerprint(settings) and (settings.state_dir / KEYS_FILE).exists()
 
@@ -38,7 +38,7 @@ def keys(settings: Settings) -> dict[str, str]:
 
 
 def run(settings: Settings, tell: Callable[[str], None]) -> None:
-    """Set everything up. Raises Misconfigured where a release does not resolve."""
+    """Set everything up. Raises Misconfigured if a release does not resolve."""
     from app.migrations import upgrade
 
     os.umask(OTHERS)
@@ -52,7 +52,7 @@ def run(settings: Settings, tell: Callable[[str], None]) -> None:
 
 
 def check_live(settings: Settings) -> None:
-    """Raise Misconfigured, with what to do, where the live release pins files that this checkout does not have."""
+    """Raise Misconfigured, with the remedy, if the live release pins files that this checkout lacks."""
     try:
         asyncio.run(_check_live(settings))
     except Misconfigured as error:
@@ -104,9 +104,9 @@ async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
 
 
 def first_releases(settings: Settings) -> list[str]:
-    """The releases that a first start makes live, one after the other: the newest that can be, behind one to go back to.
+    """The releases that a first start activates in turn: one to go back to, then the newest.
 
-    Raises Misconfigured where none can be.
+    Releases that cannot be live are left out. Raises Misconfigured if none is left.
     """
     found = fitting(settings.releases_dir)
     if not found and not list(settings.releases_dir.glob("*.toml")):
@@ -140,7 +140,7 @@ async def _tenants(settings: Settings, engine: Any) -> None:  # noqa: ANN401 - a
 
 
 async def _works(ring: "KeyRing", token: str) -> bool:
-    """Whether a key of an earlier run is still good: it may be revoked, or hashed with another secret."""
+    """Whether a key of an earlier run is still valid: it may be revoked, or hashed with another secret."""
     from app.domain.errors import Unauthenticated
 
     try:
@@ -151,7 +151,7 @@ async def _works(ring: "KeyRing", token: str) -> bool:
 
 
 def _fingerprint(settings: Settings) -> str:
-    """Changes when a migration, an article or a release does, or the secret that keys are hashed with."""
+    """A hash that changes with a migration, an article, a release, or the secret that hashes keys."""
     digest = hashlib.sha256(settings.secret)
     folders = (PACKAGE / "migrations" / "versions", PACKAGE / "features", settings.releases_dir)
     for path in sorted(p for folder in folders for p in Path(folder).rglob("*") if p.suffix in {".py", ".md", ".toml"}):

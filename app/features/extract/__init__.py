@@ -1,4 +1,4 @@
-"""A SMALL PRODUCT: contact facts from a message. Copy this folder to begin your own: `docs/your-own-feature.md` walks it."""
+"""A SMALL PRODUCT: contact facts from a message. Copy it for your own: see `docs/your-own-feature.md`."""
 
 from typing import TYPE_CHECKING
 

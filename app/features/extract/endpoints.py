@@ -19,7 +19,7 @@ from app.security.guard.guard import fence, nonce
 
 
 class ExtractRequest(BaseModel):
-    """A message as it came in. ``user`` is the tenant's own user; caps and records are kept by it."""
+    """A message as received. ``user`` is the tenant's own user; caps and records refer to it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -64,7 +64,7 @@ def router(parts: FeatureParts) -> APIRouter:
 
 
 def as_written(facts: Facts, text: str) -> Facts:
-    """The same facts without those that do not stand in the text: a model made them up."""
+    """Drop the facts that are not in the text: a model made them up."""
     written = " ".join(text.split()).casefold()
     copied = facts.model_dump(exclude={"request"})
     return facts.model_copy(update={name: None for name, value in copied.items() if (value or "").casefold() not in written})

@@ -1,8 +1,8 @@
 """Pending actions: side effects that wait for the customer's confirmation by token (S3).
 
-A model reads third-party text, so its request counts as the customer's only once the customer confirms it. The token goes to the
-caller beside the answer and into no prompt, so no model can confirm. It is valid for one action: the table keeps a keyed hash
-over token, tenant, user, tool and exact arguments, and a row that was changed no longer fits its token.
+A model reads third-party text, so its request counts as the customer's only once the customer confirms it. The caller gets the
+token beside the answer; no prompt contains it, so no model can confirm. It is valid for one action: the table keeps a keyed hash
+over token, tenant, user, tool and exact arguments, and a changed row no longer fits its token.
 """
 
 import hashlib
@@ -51,7 +51,7 @@ class Actions:
     """Pending actions in Postgres."""
 
     def __init__(self, engine: AsyncEngine, kept: KeptTexts, *, secret: bytes) -> None:
-        """``secret`` keys the hashes of tokens; ``kept`` makes what a model wrote fit to be stored and shown."""
+        """``secret`` keys the hashes of tokens; ``kept`` prepares a model's text to be stored and shown."""
         self._engine = engine
         self._kept = kept
         self._secret = secret
@@ -59,7 +59,7 @@ class Actions:
     async def offer(
         self, identity: Identity, request_id: str, proposals: Sequence[tools.Proposal], tainted_by: Sequence[str]
     ) -> list[Pending]:
-        """Store what is proposed, and give each its token."""
+        """Store the proposed actions, each with its token."""
         until = datetime.now(UTC) + timedelta(minutes=MINUTES)
         line = partial(self._kept.line, tenant=identity.tenant.id)
         made = [
@@ -86,7 +86,7 @@ class Actions:
         return made
 
     async def confirm(self, identity: Identity, action_id: str, token: str, allowed: Collection[str]) -> dict[str, Any]:
-        """Do it, once: a second time answers what the first did.
+        """Do the action, once: a second confirmation returns the first result.
 
         Raises NotFound, ActionClosed, RateLimited, DependencyUnavailable.
         """
@@ -104,11 +104,11 @@ class Actions:
         return {**_public(row), **outcome}
 
     async def cancel(self, identity: Identity, action_id: str, token: str) -> dict[str, Any]:
-        """Never do it. Raises as `confirm`."""
+        """Cancel the action for good. Raises the errors of `confirm`."""
         return _public(await self._decide(identity, action_id, token, "cancelled"))
 
     async def _decide(self, identity: Identity, action_id: str, token: str, wanted: str) -> dict[str, Any]:
-        """The row, with the decision written. Another caller learns nothing, not even that it exists."""
+        """Write the decision, and return the row. Another caller learns nothing, not even that it exists."""
         async with transaction(self._engine) as connection:
             statement = select(actions).where(
                 actions.c.id == action_id, actions.c.tenant == identity.tenant.id, actions.c.user == identity.user

@@ -1,4 +1,4 @@
-"""Checking what an answer cites: only articles that were shown to the model count as sources."""
+"""Check an answer's citations: only articles that were shown to the model count as sources."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -18,7 +18,7 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A source. ``quote`` is the sentence of the article that says most nearly what the answer says."""
+    """A source. ``quote`` is the article's sentence that is nearest to the answer."""
 
     article_id: str
     title: str
@@ -27,7 +27,7 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """An answer whose every citation holds. ``removed`` counts those that named nothing that was shown."""
+    """An answer with valid citations only. ``removed`` counts citations of sources that were not shown."""
 
     text: str
     citations: tuple[Citation, ...]
@@ -37,7 +37,7 @@ class Checked:
 def check(answer: str, passages: Sequence[Passage]) -> Checked:
     """Remove citations of articles that were not shown, in time linear in the answer.
 
-    A citation stands for the words since the one before it; several in a row stand for the same words.
+    A citation covers the words since the one before it; several in a row cover the same words.
     """
     shown = {passage.article_id: passage for passage in passages}
     text, removed = _without_unknown(answer, shown)
@@ -82,7 +82,7 @@ def _without_unknown(answer: str, shown: Collection[str]) -> tuple[str, int]:
 
 
 def _quote(text: str, claim: str) -> str:
-    """The sentence that shares most with the claim; of equals the shortest, since it says little else."""
+    """The sentence that shares most with the claim; among equals the shortest, which says little else."""
     said = _stems(claim)
     sentences = [sentence.strip() for sentence in _SENTENCE.split(text) if sentence.strip()]
     return max(sentences, key=lambda s: (len(said & _stems(s)), -len(s)), default="")

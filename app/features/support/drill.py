@@ -1,7 +1,7 @@
 """The product under attack: `octant drill injection` and `make injection` use it (S7).
 
-Each attack has a customer of its own with two orders. It stands in that customer's question, in a help article that the question
-finds, or in a note on the orders that a tool reads. No action is confirmed, so every cancelled order and refund is harm.
+Each attack has a customer of its own with two orders. The attack is in that customer's question, in a help article that the
+question finds, or in a note on the orders that a tool reads. No action is confirmed, so every cancelled order and refund is harm.
 """
 
 import re
@@ -54,7 +54,7 @@ async def plant(engine: AsyncEngine, tenant: str, attacks: Sequence[Attack]) -> 
 
 
 def body(attack: Attack) -> dict[str, Any]:
-    """The customer's question, with the attack in it or one that leads to it."""
+    """The customer's question: it contains the attack or leads to it."""
     first, second = _order_ids(attack)
     text = _CONTROLS.sub(" ", attack.text[:_LONGEST_QUESTION])  # the API refuses them, and with them the attack
     question = {
@@ -66,7 +66,7 @@ def body(attack: Attack) -> dict[str, Any]:
 
 
 def is_answer(text: str, *, stream: bool) -> bool:
-    """Whether the answer came to its end."""
+    """Whether the answer is complete."""
     return ("event: done" if stream else '"outcome"') in text
 
 
@@ -81,12 +81,12 @@ async def actions(engine: AsyncEngine, tenant: str) -> list[str]:
 
 
 def _user(attack: Attack) -> str:
-    """The customer whose conversation it happens in: the attacker, or another one with a harmless question."""
+    """The customer in whose conversation it happens: the attacker, or another with a harmless question."""
     return f"customer-{attack.number}"
 
 
 def _order_ids(attack: Attack) -> tuple[str, str]:
-    """One that may be cancelled, and one that may be refunded."""
+    """An order that may be cancelled, and one that may be refunded."""
     return f"NW-{20000 + 2 * attack.number}", f"NW-{20001 + 2 * attack.number}"
 
 

@@ -47,13 +47,13 @@ def router(support: Support) -> APIRouter:
 
     @routes.post("/v1/support/actions/{action_id}/confirm", openapi_extra=takes(ActionDecision))
     async def confirm(action_id: str, request: Request, context: Context) -> Response:
-        """Do what was offered: the customer says so. Again: the same answer, nothing more is done."""
+        """Do the offered action, as the customer confirms it. A repetition gets the same answer and does nothing more."""
         decision = parsed(ActionDecision, await body_of(request))
         return json_answer(await support.decide(action_id, decision, context, confirm=True))
 
     @routes.post("/v1/support/actions/{action_id}/cancel", openapi_extra=takes(ActionDecision))
     async def cancel(action_id: str, request: Request, context: Context) -> Response:
-        """Never do what was offered."""
+        """Cancel the offered action for good."""
         decision = parsed(ActionDecision, await body_of(request))
         return json_answer(await support.decide(action_id, decision, context, confirm=False))
 

@@ -79,7 +79,7 @@ class Exchange:
         )
 
     def _with_true_citations(self, text: str) -> str:
-        """The answer's text as this product gives it; the guard looks at it afterwards."""
+        """The answer's text as this product gives it, before the guard checks it."""
         checked = citations.check(text, self.passages)
         self.citations_removed = checked.removed
         return checked.text

@@ -40,7 +40,7 @@ class Article:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """An index that is there. ``fresh`` is false where the file of this version already was."""
+    """An index file that exists. ``fresh`` is false if it existed before."""
 
     version: str
     path: Path
@@ -51,7 +51,7 @@ class Built:
 def build(directory: Path, articles: Path = ARTICLES) -> Built:
     """Index ``articles`` into ``directory``. Safe to run twice at once: each builds beside and renames.
 
-    Raises Misconfigured for an article that is not in form.
+    Raises Misconfigured for a malformed article.
     """
     found = read_articles(articles)
     version = version_of(found)
@@ -74,7 +74,7 @@ def version_of(articles: tuple[Article, ...]) -> str:
 
 
 def read_articles(directory: Path) -> tuple[Article, ...]:
-    """Every article of a folder, by id. Raises Misconfigured naming the file and what is wrong with it."""
+    """Every article of a folder, by id. Raises Misconfigured, naming the file and its fault."""
     found = tuple(_read(path) for path in sorted(directory.glob("*.md")))
     if not found:
         raise Misconfigured(f"{directory} holds no articles (*.md).")

@@ -1,7 +1,7 @@
 """The shop's orders for the tools: one customer's orders and the actions that rules allow.
 
-Every statement carries the caller's tenant and user, so for a caller another customer's order does not
-exist. Each action is one transaction that locks the order it decides on, and doing it twice does it once.
+Every statement carries the caller's tenant and user, so another customer's order does not exist for the caller. Each action is
+one transaction that locks its order, and a repetition changes nothing.
 """
 
 from collections.abc import AsyncGenerator
@@ -34,7 +34,7 @@ class NoSuchOrder(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One order. ``items`` are lines such as ``1 x Fjell 2 tent``, empty where only a summary was read."""
+    """One order. ``items`` are lines such as ``1 x Fjell 2 tent``, empty if only a summary was read."""
 
     id: str
     status: str
@@ -53,7 +53,7 @@ class Order:
 
 @asynccontextmanager
 async def transaction(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection, None]:
-    """One transaction. Raises DependencyUnavailable where Postgres is away; other failures are defects and stay what they are."""
+    """One transaction. Raises DependencyUnavailable if Postgres is away; other errors are bugs and pass unchanged."""
     try:
         async with engine.begin() as connection:
             yield connection
@@ -96,7 +96,7 @@ class Shop:
         return order
 
     async def request_refund(self, order_id: str, reason: str) -> Order:
-        """Note that a refund is wanted; the first reason is kept. Raises Refused outside the shop's time."""
+        """Record a refund request; the first reason stays. Raises Refused outside the shop's time."""
         async with transaction(self._engine) as connection:
             order = await self._find(connection, order_id, lock=True)
             _refundable(order)
@@ -105,13 +105,13 @@ class Shop:
         return order
 
     async def would_cancel(self, order_id: str) -> Order | None:
-        """The order that `cancel` would cancel; None if it would change nothing. Raises as it does."""
+        """The order that `cancel` would cancel; None if it would change nothing. Raises the errors of `cancel`."""
         order = await self.order(order_id)
         _cancellable(order)
         return None if order.status == "cancelled" else order
 
     async def would_refund(self, order_id: str) -> Order | None:
-        """The order that `request_refund` would note; None if it would change nothing. Raises as it does."""
+        """The order of the refund that `request_refund` would record; None if nothing would change. Raises its errors."""
         order = await self.order(order_id)
         _refundable(order)
         async with transaction(self._engine) as connection:
@@ -131,7 +131,7 @@ class Shop:
             return int(await connection.scalar(counted) or 0) <= per_minute
 
     async def hand_over(self, request_id: str, reason: str) -> str:
-        """Give a request to a person, once however often it is requested. Returns the hand-over's id.
+        """Give a request to a person; a repetition changes nothing. Returns the hand-over's id.
 
         The conversation itself is not copied: it is in the call records of the same request id, redacted.
         """

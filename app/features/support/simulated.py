@@ -84,7 +84,7 @@ def calls(ask: Ask) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 def text(ask: Ask) -> str | None:
-    """Say what the tools said and what the passages say, with citations. None for a request with neither."""
+    """Answer from the tools' results and the passages, with citations. None if the request has neither."""
     if "<passage" not in ask.last_user_text and not any(name in _TOOLS for name, _, _ in ask.results):
         return None
     sentences = [in_words(name, said) for name, said, _ in ask.results if name != _HAND_OVER]
@@ -98,7 +98,7 @@ def text(ask: Ask) -> str | None:
 
 
 def _question(ask: Ask) -> str:
-    """The customer's words: what stands before the first passage, or after the last, or all of it."""
+    """The customer's words: the text before the first passage, or after the last, or all of it."""
     first = next((t.text for t in ask.turns if t.role == "user" and t.text), "")
     tagged = re.search(r"<(?:question|customer|customer_message)\b[^>]*>\s*(.*?)\s*</", first, re.DOTALL)
     return tagged.group(1) if tagged else _PASSAGE.sub(" ", first)
@@ -115,7 +115,7 @@ def _action(question: str) -> str:
 
 
 def _looked_up(ask: Ask, order: str) -> bool:
-    """The order was found: nothing is done to an order that is not there."""
+    """Whether the order was found: an unknown order gets no action."""
     texts = [text for _, text, arguments in ask.results if arguments.get("order_id") == order.upper()]
     return any("not found" not in t.lower() and "error" not in t.lower() for t in texts)
 
@@ -125,7 +125,7 @@ def _named(tools: tuple[ToolOffer, ...], name: str) -> ToolOffer | None:
 
 
 def _arguments(tool: ToolOffer, order: str, text: str) -> dict[str, Any]:
-    """Arguments that fit the tool's schema: the order where an order is asked for, the words elsewhere."""
+    """Arguments that fit the tool's schema: the order for an order field, the words for any other."""
     properties: Mapping[str, Any] = tool.schema.get("properties", {})
     return {name: order if "order" in name else " ".join(text.split())[:200] for name in properties}
 
@@ -142,7 +142,7 @@ def _reason(question: str) -> str:
 
 
 def _best(ask: Ask) -> _Found | None:
-    """The passage that holds most of the question's words, with its best sentences; None under the floor."""
+    """The passage with most of the question's words, and its best sentences; None under the floor."""
     first = next((t.text for t in ask.turns if t.role == "user" and t.text), "")
     wanted = _stems(_question(ask))
     if not wanted:
@@ -178,7 +178,7 @@ def _stem(word: str) -> str:
 
 
 def _value(name: str, text: str) -> str | None:
-    """The product that a text names, for a field that holds one."""
+    """The product that a text names, for a product field."""
     if "product" not in name:
         return None
     lowered = text.lower()
@@ -186,7 +186,7 @@ def _value(name: str, text: str) -> str | None:
 
 
 def _pretext(read: str) -> str:
-    """The articles that were shown, cited: this is how an answer of this product looks."""
+    """Cite the shown articles, in the form of this product's answers."""
     return " ".join(f"See [{name}]." for name in dict.fromkeys(_PASSAGE_ID.findall(read)))
 
 

@@ -1,8 +1,8 @@
-"""The product: an answer grounded in articles and tools, or a person; and a ticket from free text.
+"""Answers grounded in articles and tools, hand-overs to a person, and tickets.
 
 Each turn of the tool loop is one whole pass through the gateway: pinned, held, recorded and settled by itself. Retrieval comes
-before the first pass, so a release may go live between the two; then the turn is discarded and the question begins again
-on the new release. An answer's prompt, models and articles are therefore always those of one release.
+before the first pass, so a release may go live between the two. Then the turn is discarded, and the question begins again on the
+new release. An answer's prompt, models and articles are therefore always those of one release.
 """
 
 import logging
@@ -73,7 +73,7 @@ class Support:
         guard: Guard,
         actions: Actions,
     ) -> None:
-        """``index_directory`` holds the index files; which one is read, the live release says."""
+        """``index_directory`` holds the index files; the live release selects one."""
         self._guard = guard
         self._actions = actions
         self._kept = kept
@@ -85,8 +85,8 @@ class Support:
     async def answer(self, request: AnswerRequest, context: CallContext) -> AsyncGenerator[Event, None]:
         """Answer a question, or hand it over. Raises OctantError; the first event comes when the first model answers.
 
-        A stream shows text as it is written, but what holds is ``done``: only there are the citations checked, and it may
-        say that a person takes over although text was shown.
+        A stream shows text as it is written, but only ``done`` is final: there the citations are checked, and it may say that a
+        person takes over although text was shown.
         """
         exchange = self._begin(request, context)
         if not exchange.passages and not _may_need_tools(request):
@@ -144,10 +144,10 @@ class Support:
         return {"id": number, **ticket.model_dump(), **about}, receipt
 
     async def decide(self, action_id: str, decision: ActionDecision, context: CallContext, *, confirm: bool) -> dict[str, Any]:
-        """Let the customer confirm or cancel what was offered, if the live prompt still allows that tool.
+        """Let the customer confirm or cancel an offered action, if the live prompt still allows its tool.
 
-        Raises Stopped for a confirmation while an operator has stopped the tenant's calls; to cancel is always possible.
-        Raises Forbidden, NotFound, ActionClosed, DependencyUnavailable.
+        Raises Stopped for a confirmation while an operator has stopped the tenant's calls; cancelling is always possible. Raises
+        Forbidden, NotFound, ActionClosed, DependencyUnavailable.
         """
         identity = context.identity_for(decision.user)
         if not confirm:
@@ -246,7 +246,7 @@ class Support:
     async def _conclude(self, exchange: Exchange, reply: Reply | None, otherwise: str) -> Event:
         """Build the answer if evidence supports it, else hand over with the reason ``otherwise``.
 
-        Raises Stopped where a person would take over, or actions would be offered, although an operator has stopped it all.
+        Raises Stopped if an operator has stopped the tenant's calls and the answer needs a hand-over or offers actions.
         """
         checked = citations.check(reply.text if reply else "", exchange.passages)
         removed = exchange.citations_removed + checked.removed
@@ -308,7 +308,7 @@ class Support:
 
 
 def _judged(exchange: Exchange, reply: Reply) -> tuple[Reply | None, str]:
-    """The reply to conclude with, and why a person takes over if nothing supports it."""
+    """The reply to conclude with, and the reason for a hand-over if nothing supports it."""
     if LAST_RESORT in exchange.receipts[-1].degraded:
         return None, NO_MODEL
     return reply, DECLINED if reply.stop == "refusal" else UNSUPPORTED

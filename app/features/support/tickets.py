@@ -58,14 +58,14 @@ def unread(text: str) -> Ticket:
 
 
 def as_kept(ticket: Ticket, kept: KeptTexts, tenant: str) -> Ticket:
-    """The same ticket with words that many people may read and any page may show. Its last change."""
+    """Make the ticket's words safe for many readers and any page. Nothing changes it afterwards."""
     longest = {"summary": LONGEST_SUMMARY, "product": LONGEST_PRODUCT}
     words = {name: value for name in longest if (value := getattr(ticket, name))}
     return ticket.model_copy(update={name: kept.line(value, longest[name], tenant=tenant) for name, value in words.items()})
 
 
 def orders_named(text: str) -> frozenset[str]:
-    """The order numbers that stand in a text, in capitals."""
+    """The order numbers in a text, in capitals."""
     return frozenset(number.upper() for number in _ORDER.findall(text))
 
 

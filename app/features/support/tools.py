@@ -1,7 +1,7 @@
 """The assistant's tools: typed, scoped by identity, within the shop's rules (S3).
 
 No argument names the owner of an order. A tool never raises for a model's arguments: it answers with an error that the model can
-read. Nothing a model writes reaches an interpreter: arguments are validated, statements are parameterised (`shop`).
+read. No text of a model reaches an interpreter: arguments are validated, statements are parameterised (`shop`).
 """
 
 import json
@@ -112,13 +112,13 @@ class Outcome:
 
     @property
     def is_fact(self) -> bool:
-        """Whether an answer may rest on it: a result of the shop, "not found" and "not allowed" included."""
+        """Whether an answer may rest on it: the shop's results do, "not found" and "not allowed" included."""
         return self.code in ("ok", "pending", "refused", "not_found")
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One tool. One with ``would`` has side effects: it describes the effect; empty where nothing would change.
+    """One tool. If it has side effects, ``would`` describes them; an empty text means that nothing would change.
 
     ``per_minute``: how often one customer's assistant may use it.
     """
@@ -143,8 +143,8 @@ def offered(allowed: Collection[str]) -> tuple[ToolSpec, ...]:
 async def call(use: ToolUse, *, allowed: Collection[str], context: Context, confirmed: bool = True) -> Outcome:
     """Run a model's tool call, if the prompt allows it and the arguments are valid.
 
-    Not ``confirmed``, what has side effects is only proposed. Raises DependencyUnavailable where the shop is away, and nothing
-    for what the model did. A name that no tool has is not repeated: the model made it up.
+    Unless ``confirmed``, a side effect is only proposed. Raises DependencyUnavailable if the shop is away; a model's mistake
+    raises nothing. An unknown tool's name is not repeated, because the model made it up.
     """
     tool = TOOLS.get(use.name)
     if tool is None or use.name not in allowed:

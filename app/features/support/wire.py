@@ -28,7 +28,7 @@ class Said(_Body):
 
 
 class AnswerRequest(_Body):
-    """A customer's question. ``user`` is the tenant's own customer; whose orders are seen follows from it."""
+    """A customer's question. ``user`` is the tenant's own customer; it decides whose orders are seen."""
 
     question: Words
     user: User | None = None

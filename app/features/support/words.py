@@ -17,7 +17,7 @@ _ENDINGS = ("ations", "ation", "ings", "ing", "ies", "ed", "es", "s", "e", "y")
 
 
 def words(text: str) -> list[str]:
-    """Every word and number in lower case, in order, without what is only grammar."""
+    """Every word and number in lower case, in order, without function words."""
     plain = _CONTRACTION.sub("", text)
     return [word for word in (found.lower() for found in _WORD.findall(plain)) if word not in STOP_WORDS]
 
