@@ -48,7 +48,8 @@ def _refuse_unknown(database_url: str) -> None:
     if unknown := sorted(set(current(database_url)) - known):
         raise Misconfigured(
             f"The database has the schema {', '.join(unknown)}, which this code does not know: newer code migrated it,"
-            " or code with another product. Run that code, or a newer one; a demo's state can be removed with `make reset`."
+            " or code with another product (`docs/your-own-feature.md`, section 7)."
+            " Run that code, or a newer one; a demo's state can be removed with `make reset`."
         )
 
 

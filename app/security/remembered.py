@@ -4,16 +4,20 @@ A file is signed with the service's secret, readable by its owner alone, and bel
 file that cannot be written or believed is as good as none.
 """
 
+import fcntl
 import hashlib
 import hmac
 import json
 import logging
 import os
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 FOLDER = "remembered"
+LOCK_SECONDS = 1.0
 REWRITE_EVERY = 60.0  # seconds: what did not change is confirmed this often
 
 log = logging.getLogger(__name__)
@@ -33,6 +37,23 @@ class Remembered:
     def due(self) -> bool:
         """Return whether the file has to be written again."""
         return time.monotonic() - self._written[0] >= REWRITE_EVERY
+
+    @contextmanager
+    def locked(self) -> Generator[None, None, None]:
+        """Keep this machine's other processes from writing meanwhile: a second at most, then as if there were no lock."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle = os.open(self._path.with_name(f"{self._path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o600)
+        except OSError:
+            yield  # nothing can be written here either
+            return
+        try:
+            ends = time.monotonic() + LOCK_SECONDS
+            while not _took(handle) and time.monotonic() < ends:
+                time.sleep(0.01)
+            yield
+        finally:
+            os.close(handle)
 
     def write(self, value: Any) -> None:  # noqa: ANN401 - any JSON document
         """Keep a value that is true now. Several processes may write; the last one stays."""
@@ -68,3 +89,11 @@ class Remembered:
 
     def _sign(self, body: bytes) -> bytes:
         return hmac.new(self._key, body, hashlib.sha256).hexdigest().encode()
+
+
+def _took(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

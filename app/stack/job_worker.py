@@ -127,6 +127,7 @@ class Runner:
         """Start one job, and return whether one was due. A job that still runs here after its lease ended is skipped."""
         full, now = self._full(), asyncio.get_running_loop().time()
         if full and now < self._look_past_at:
+            self.taking.retry_in(self._look_past_at - now)  # another tenant's job may have come meanwhile
             return False
         job = await self.jobs.start(but=list(self.running), but_of=full)
         if job is None:
@@ -149,7 +150,8 @@ class Runner:
         mine = [job for job, _ in self.running.values()]
         renewed = await self.jobs.renew(mine) if mine else {}
         for job in mine:
-            if renewed.get(job.id, True) and job.id in self.running:
+            attempt_runs = job.id in self.running and self.running[job.id][0] is job  # and no later attempt of the job
+            if renewed.get(job.id, True) and attempt_runs:
                 self.running[job.id][1].cancel("cancelled" if job.id in renewed else "taken over")
 
     async def sweep(self) -> None:

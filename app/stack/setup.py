@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from app.stack.fitting import fitting
 from app.stack.private import OTHERS
 
 if TYPE_CHECKING:
+    from app.security.keys.administration import KeyAdministration
     from app.security.keys.ring import KeyRing
 
 TINY = "tiny"
@@ -86,7 +88,7 @@ async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
     try:
         if settings.environment != "production":  # sample customers have no place there
             tell("tenants and keys")
-            await _tenants(settings, engine)
+            await _tenants(settings, engine, tell)
             for seed in (feature.seed for feature in installed() if feature.seed):
                 tell(await seed(engine, settings.demo_tenant))
         patterns = TenantPatterns(engine)
@@ -117,7 +119,7 @@ def first_releases(settings: Settings) -> list[str]:
     return found[-2:]
 
 
-async def _tenants(settings: Settings, engine: Any) -> None:  # noqa: ANN401 - an AsyncEngine; not imported for a type alone
+async def _tenants(settings: Settings, engine: Any, tell: Callable[[str], None]) -> None:  # noqa: ANN401 - an AsyncEngine
     from app.security.keys.administration import KeyAdministration
     from app.security.keys.ring import KeyRing
 
@@ -132,11 +134,21 @@ async def _tenants(settings: Settings, engine: Any) -> None:  # noqa: ANN401 - a
     ):
         if tenant not in known:
             await keys.create_tenant(tenant, name, from_dollars(cap), min(from_dollars(cap), user_cap))
-        if tenant not in kept or not await _works(ring, kept[tenant]):
+        if tenant in kept and settings.environment != "development" and await _ended(keys, kept[tenant]):
+            tell(f"the key of {tenant} was revoked or has expired, and stays so: `octant key create {tenant}` makes another")
+        elif tenant not in kept or not await _works(ring, kept[tenant]):
             kept[tenant] = await keys.create_key(tenant, name="demo")
     path.touch(mode=0o600)
     path.write_text(json.dumps(kept))
     path.chmod(0o600)
+
+
+async def _ended(keys: "KeyAdministration", token: str) -> bool:
+    """Whether an operator revoked the key, or its time is over."""
+    from app.security.keys.token import key_id_of
+
+    found = [key for key in await keys.list_keys() if key.id == key_id_of(token)]
+    return any(key.revoked_at or (key.expires_at and key.expires_at <= datetime.now(UTC)) for key in found)
 
 
 async def _works(ring: "KeyRing", token: str) -> bool:

@@ -331,6 +331,8 @@ async def test_with_postgres_away_known_keys_last_a_while_and_unknown_ones_are_r
         assert without.knows_some
         with pytest.raises(DependencyUnavailable):
             await without.authenticate(unknown)
+    busy = ring(nowhere)
+    assert await asyncio.gather(*(busy.authenticate(known) for _ in range(20))) == [identity] * 20
     here._cache._stale = 0.0
     with pytest.raises(DependencyUnavailable):
         await here.authenticate(known)
@@ -339,6 +341,10 @@ async def test_with_postgres_away_known_keys_last_a_while_and_unknown_ones_are_r
     (info,) = [key for key in await admin.list_keys(tenant) if key.name == "known"]
     await admin.revoke_key(info.id)
     with pytest.raises(Unauthenticated):
+        await newcomer.authenticate(known)
+    newcomer._wrong.clear()  # its five seconds are over
+    newcomer._engine = nowhere
+    with pytest.raises(Unauthenticated):  # though the file of the other workers still has the key
         await newcomer.authenticate(known)
     newcomer._used._noted.clear()
     await newcomer.aclose()

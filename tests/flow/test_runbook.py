@@ -4,7 +4,9 @@ import json
 import re
 import subprocess
 import time
+import urllib.error
 import urllib.request
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -29,9 +31,17 @@ def filled_in(service_url: str, stack_env: dict[str, str], api_key: str) -> dict
     body = json.dumps({"model": "smart", "messages": [{"role": "user", "content": "hello"}]}).encode()
     request = urllib.request.Request(f"{service_url}/v1/chat/completions", data=body)  # noqa: S310 - loopback
     request.add_header("authorization", f"Bearer {api_key}")
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
-        request_id = answer.headers["x-request-id"]
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+                request_id = answer.headers["x-request-id"]
+            break
+        except urllib.error.HTTPError as error:  # a worker that does not know yet that the page before ended its stop
+            error.close()
+            if error.code != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+                raise
+        time.sleep(0.2)
     while not octant(stack_env, "calls", "--request-id", request_id, "--json"):
         assert time.monotonic() < deadline, "the record of a call did not appear"
     key = octant(stack_env, "key", "create", "acme", "--name", "leaked", "--quiet").split("_")[1]

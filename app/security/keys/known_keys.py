@@ -53,6 +53,7 @@ class KnownKeys:
         self._written: frozenset[str] = frozenset()
         self._others: dict[bytes, Cached] = {}
         self._others_read = -ASK_AGAIN
+        self._reading = asyncio.Lock()
         self._look_ups: dict[bytes, tuple[float, asyncio.Task[Cached]]] = {}
         self._quiet_until = 0.0
         self._writing = Periodic("known API keys", self._write, every=WRITE_EVERY, at_once=False)
@@ -83,16 +84,17 @@ class KnownKeys:
         try:
             return await self._look_up(key_id, digest)
         except DependencyUnavailable:
-            found = (await self._known_to_others()).get(digest)
+            found, denied = (await self._known_to_others()).get(digest), self.denied.get(digest)
             if found is None or not self._good(found):
                 raise
-            return found
+            return denied if denied and denied.at >= found.at else found
 
     async def _known_to_others(self) -> dict[bytes, Cached]:
         """The file of this machine's workers; read once a second at most, however many keys are guessed."""
-        if self._remembered and time.monotonic() >= self._others_read + ASK_AGAIN:
-            self._others_read = time.monotonic()
-            self._others = await asyncio.to_thread(_read, self._remembered)
+        async with self._reading:  # calls that come together wait for one reading
+            if self._remembered and time.monotonic() >= self._others_read + ASK_AGAIN:
+                self._others = await asyncio.to_thread(_read, self._remembered)
+                self._others_read = time.monotonic()
         return self._others
 
     async def refreshed(self, key_id: str, digest: bytes, cached: Cached) -> Cached:
@@ -143,11 +145,13 @@ def _read(remembered: Remembered) -> dict[bytes, Cached]:
 
 
 def _write(remembered: Remembered, good: dict[str, Cached]) -> None:
-    """Beside what other workers know."""
-    others: dict[str, Any] = remembered.read() or {}
-    ours = _CACHED.dump_python(good, mode="json")
-    both = {
-        d: max((c for c in (others.get(d), ours.get(d)) if c), key=lambda c: float(c["at"])) for d in others.keys() | ours.keys()
-    }
-    newest = sorted(both.items(), key=lambda item: float(item[1]["at"]))[-MOST_REMEMBERED:]
-    remembered.write({digest: {**cached, "until": 0.0} for digest, cached in newest})
+    """Write our keys beside those of other workers. One worker writes at a time, so that no denial is lost."""
+    with remembered.locked():
+        others: dict[str, Any] = remembered.read() or {}
+        ours = _CACHED.dump_python(good, mode="json")
+        both = {
+            d: max((c for c in (others.get(d), ours.get(d)) if c), key=lambda c: float(c["at"]))
+            for d in others.keys() | ours.keys()
+        }
+        newest = sorted(both.items(), key=lambda item: float(item[1]["at"]))[-MOST_REMEMBERED:]
+        remembered.write({digest: {**cached, "until": 0.0} for digest, cached in newest})

@@ -107,6 +107,7 @@ async def test_the_backlog_of_a_tenant_with_its_share_is_not_read_again_at_once(
     for _ in range(5):
         assert not await runner._take()
     assert store.passed_over == [{"t"}]
+    assert runner.taking._next is not None, "the runner looks again when the pause is over, not at its next round"
     runner.running.popitem()
     assert await runner._take(), "the tenant's own next job"
     assert store.passed_over == [{"t"}, set()]
