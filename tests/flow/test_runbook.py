@@ -28,25 +28,30 @@ def filled_in(service_url: str, stack_env: dict[str, str], api_key: str) -> dict
 
     A call that was made, a key to revoke, a release.
     """
-    body = json.dumps({"model": "smart", "messages": [{"role": "user", "content": "hello"}]}).encode()
-    request = urllib.request.Request(f"{service_url}/v1/chat/completions", data=body)  # noqa: S310 - loopback
-    request.add_header("authorization", f"Bearer {api_key}")
     deadline = time.monotonic() + 30
-    while True:
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
-                request_id = answer.headers["x-request-id"]
-            break
-        except urllib.error.HTTPError as error:  # a worker that does not know yet that the page before ended its stop
-            error.close()
-            if error.code != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
-                raise
+    while not (request_id := answered(service_url, api_key)):
+        assert time.monotonic() < deadline, "the page before ended its stop, and a worker does not know it"
         time.sleep(0.2)
     while not octant(stack_env, "calls", "--request-id", request_id, "--json"):
         assert time.monotonic() < deadline, "the record of a call did not appear"
     key = octant(stack_env, "key", "create", "acme", "--name", "leaked", "--quiet").split("_")[1]
     admin = octant(stack_env, "key", "create", "acme", "--name", "operator", "--scope", "admin", "--quiet").strip()
     return {"CALL": request_id, "KEY": key, "ADMIN": admin, "RELEASE": LIVE_RELEASE}
+
+
+def answered(service_url: str, api_key: str) -> str:
+    """The id of a call; empty while the service is stopped."""
+    body = json.dumps({"model": "smart", "messages": [{"role": "user", "content": "hello"}]}).encode()
+    request = urllib.request.Request(f"{service_url}/v1/chat/completions", data=body)  # noqa: S310 - loopback
+    request.add_header("authorization", f"Bearer {api_key}")
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+            return str(answer.headers["x-request-id"])
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
+            raise
+        return ""
 
 
 @pytest.mark.timeout(2 * PATIENCE)
