@@ -69,7 +69,7 @@ def test_nothing_is_lost_on_the_way_there_and_back(engine: Engine) -> None:
 
 
 MANY = """
-    INSERT INTO feedback (tenant, request_id, "user", rating, comment, looked_at)
+    INSERT INTO feedback (tenant, request_id, "user", rating, comment, {column})
     SELECT 't', 'req_' || n, '', 'bad', repeat('x', 400), '2026-11-24' FROM generate_series(1, 8000) AS n
 """
 LOG_CHANGES = """
@@ -87,11 +87,11 @@ def test_columns_index_and_batches_of_rows_are_committed_each_by_itself(engine: 
     url = engine.url.render_as_string(hide_password=False)
     migrations.downgrade(url, BEFORE)
     with engine.begin() as connection:
-        connection.execute(text(MANY))
+        connection.execute(text(MANY.format(column=OLD[0])))
         connection.execute(text(LOG_CHANGES))
     migrations.upgrade(url, AFTER)
     with engine.connect() as connection:
-        rows = "SELECT xmin::text::bigint, count(*) FROM feedback WHERE reviewed_at = looked_at GROUP BY 1"
+        rows = "SELECT xmin::text::bigint, count(*) FROM feedback WHERE reviewed_at IS NOT NULL GROUP BY 1"
         batches = {row[0]: row[1] for row in connection.execute(text(rows))}
         changes = connection.execute(text("SELECT tag, transaction FROM changes")).all()
     assert sum(batches.values()) == 8000
@@ -104,9 +104,9 @@ def test_columns_index_and_batches_of_rows_are_committed_each_by_itself(engine: 
 def test_an_interrupted_migration_runs_again(engine: Engine) -> None:
     url = engine.url.render_as_string(hide_password=False)
     with engine.begin() as connection:
-        connection.execute(text("ALTER TABLE feedback DISABLE TRIGGER feedback_looked_at"))
-        connection.execute(text(MANY))
-        connection.execute(text("ALTER TABLE feedback ENABLE TRIGGER feedback_looked_at"))
+        connection.execute(text("ALTER TABLE feedback DISABLE TRIGGER USER"))
+        connection.execute(text(MANY.format(column=OLD[0])))
+        connection.execute(text("ALTER TABLE feedback ENABLE TRIGGER USER"))
         connection.execute(text(STAMP), {"before": BEFORE})
     migrations.upgrade(url)
     assert times(engine, "SELECT min(reviewed_at), max(reviewed_at) FROM feedback") == ["2026-11-24"] * 2
