@@ -31,6 +31,8 @@ from app.security.redaction.redactor import Redactor
 RETRY_FIRST, RETRY_MOST = 0.2, 5.0
 WRITE_SECONDS = 5.0  # a Postgres that takes longer is as good as away
 BRING_BACK_EVERY = 2.0
+DISK_SECONDS = 10.0  # that a stop waits for a batch on its way to disk; with the queue's 5, less than `CLOSE_SECONDS`
+CLOSE_FILE_SECONDS = 1.0
 AWAY = (SQLAlchemyError, PostgresError, OSError)  # TimeoutError is an OSError
 TURN = 0.005
 MOST_AT_ONCE, FEW_AT_ONCE = 200, 10  # records of a batch; few where each takes long, as all of them wait for the last
@@ -101,12 +103,19 @@ class Recorder:
         self._bringing_back.start()
 
     async def aclose(self, grace: float = 5.0) -> None:
-        """Write or spill what is queued, for ``grace`` seconds at most; what is left then is counted as dropped."""
+        """Write or spill what is queued, for ``grace`` seconds at most; what is left then is counted as dropped.
+
+        A batch on its way to disk has `DISK_SECONDS` more. On a slower disk it is counted, and may be kept all the same.
+        """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await self._queue.join()
-        await asyncio.gather(end(*self._writing), self._bringing_back.stop())
-        self._spill.close()
+        await asyncio.gather(end(*self._writing, within=DISK_SECONDS), self._bringing_back.stop())
+        try:
+            async with asyncio.timeout(CLOSE_FILE_SECONDS):
+                await asyncio.to_thread(self._spill.close)  # waits for an append under way
+        except TimeoutError:
+            log.warning("spill file not closed: the disk does not answer")  # the end of the process closes it
         if self._unwritten:
             log.error("records lost at shutdown", extra={"records": self._unwritten})
             self._on_drop(self._unwritten)

@@ -169,16 +169,21 @@ class Idempotency:
 
     async def _hash(self, owner: dict[str, str], key: str) -> None:
         """Hash one key that an earlier version stored as it was sent, before it is claimed."""
-        raw = and_(keys.c.tenant == owner["tenant"], keys.c.user == owner["user"], keys.c.key == key)
+        raw = and_(*_of({**owner, "key": key}))
         async with self._engine.connect() as connection:
-            await self._hash_row(connection, raw, owner["key"])
+            await self._hash_row(connection, raw, owner)
 
-    async def _hash_row(self, connection: AsyncConnection, raw: ColumnElement[bool], hashed: str) -> None:
-        """Hash a row's key; a raw row beside a hashed one of the same key is deleted."""
+    async def _hash_row(self, connection: AsyncConnection, raw: ColumnElement[bool], owner: dict[str, str]) -> None:
+        """Hash a row's key. Of a raw row and a hashed one of the same key, the hashed one stays unless it is free to claim."""
+        hashing = update(keys).where(raw).values(key=owner["key"])
         try:
-            found = await connection.execute(update(keys).where(raw).values(key=hashed))
-        except IntegrityError:
-            found = await connection.execute(delete(keys).where(raw))
+            found = await connection.execute(hashing)
+        except IntegrityError:  # the raw row may hold the answer that counts
+            await connection.execute(delete(keys).where(*_of(owner), self._claimable()))
+            try:
+                found = await connection.execute(hashing)
+            except IntegrityError:
+                found = await connection.execute(delete(keys).where(raw))
         if found.rowcount:
             self._raw_until = time.monotonic() + ROLLOUT_SECONDS
 
@@ -193,7 +198,8 @@ class Idempotency:
         async with self._engine.connect() as connection:
             rows = (await connection.execute(old)).all()
             for row in rows:
-                await self._hash_row(connection, keys.c.token == row.token, self._stored(row.tenant, row.user, row.key))
+                owner = {"tenant": row.tenant, "user": row.user, "key": self._stored(row.tenant, row.user, row.key)}
+                await self._hash_row(connection, keys.c.token == row.token, owner)
         return len(rows)
 
     async def sweep(self) -> int:
@@ -227,10 +233,13 @@ class Idempotency:
             .on_conflict_do_update(
                 index_elements=list(owner),
                 set_={**values, "status": None, "headers": None, "body": None, "created_at": func.now()},
-                where=and_(keys.c.expires_at <= func.now(), self._ownerless()),
+                where=self._claimable(),
             )
             .returning(keys.c.token)
         )
+
+    def _claimable(self) -> ColumnElement[bool]:
+        return and_(keys.c.expires_at <= func.now(), self._ownerless())
 
     def _ownerless(self) -> ColumnElement[bool]:
         """Of what has expired: the work was done, or its owner let a challenge pass."""
@@ -252,7 +261,7 @@ class Idempotency:
     async def _found(self, connection: AsyncConnection, owner: dict[str, str], fingerprint: bytes) -> StoredAnswer | None:
         """The result of another request's claim; None if it was released just now."""
         columns = (keys.c.fingerprint, keys.c.status, keys.c.headers, keys.c.body)
-        statement = select(*columns).where(*(keys.c[name] == value for name, value in owner.items()))
+        statement = select(*columns).where(*_of(owner))
         row = (await connection.execute(statement)).one_or_none()
         if row is None:
             return None
@@ -306,7 +315,7 @@ class Idempotency:
 
     async def _hash_all(self) -> None:
         async with asyncio.timeout(SWEEP_EVERY):
-            while await self.hash_old() == SWEEP_BATCH:
+            while time.monotonic() < self._raw_until and await self.hash_old() == SWEEP_BATCH:
                 pass
 
     async def _sweep_all(self) -> None:
@@ -321,3 +330,8 @@ class Idempotency:
         except (SQLAlchemyError, OSError) as error:
             log.warning("idempotency store failed", extra={"purpose": purpose, "error_type": type(error).__name__})
             return None
+
+
+def _of(owner: dict[str, str]) -> list[ColumnElement[bool]]:
+    """The row of one key."""
+    return [keys.c[name] == value for name, value in owner.items()]

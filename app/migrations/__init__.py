@@ -9,6 +9,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
@@ -33,12 +34,16 @@ def config(database_url: str) -> Config:
 def upgrade(database_url: str, revision: str = "heads") -> None:
     """Bring the schema to ``revision``. Safe to run from several processes at once: they take turns.
 
-    Raises Misconfigured where Postgres does not answer, and where newer code migrated the database.
+    Raises Misconfigured where Postgres does not answer, where another transaction keeps a lock that a migration needs, and where
+    newer code migrated the database.
     """
     try:
         _refuse_unknown(database_url)
         command.upgrade(config(database_url), revision)
     except OperationalError as error:
+        if isinstance(error.orig, LockNotAvailable):
+            message = "Another transaction keeps a table of the migration locked: run `octant migrate` again when it has ended."
+            raise Misconfigured(message) from error
         raise Misconfigured("Postgres does not answer; look at OCTANT_DATABASE_URL.") from error
 
 

@@ -1,7 +1,7 @@
 """How long a process takes to stop, at most (ADR 0008). All in seconds."""
 
 END_SECONDS = 5.0  # for calls that were ended to write their error
-CLOSE_SECONDS = 20.0  # for the parts to settle and to write or spill records; the slowest have 5 seconds each
+CLOSE_SECONDS = 20.0  # for the parts to settle and to write or spill records; 5 seconds for most, 16 for records on a slow disk
 
 
 def stop_seconds(graceful_timeout: float) -> float:

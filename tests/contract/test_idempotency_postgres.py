@@ -1,6 +1,7 @@
 """Idempotency-Keys on a real Postgres (G8)."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from uuid import uuid4
@@ -132,6 +133,40 @@ async def test_a_key_that_both_versions_took_has_one_answer(
     if swept:
         await store.hash_old()
     assert await store.claim(identity, "k", SAME) == ANSWER
+    assert [key[:3] for key in await stored_keys(engine, identity)] == ["h1:"]
+
+
+@pytest.mark.parametrize("swept", [False, True])
+@pytest.mark.parametrize("twin", ["expired answer", "dead owner"])
+async def test_a_free_hashed_row_does_not_cost_a_raw_row_its_answer(
+    store: Idempotency, engine: AsyncEngine, identity: Identity, twin: str, swept: bool
+) -> None:
+    """Deleted with the answer in it, the key would be claimed anew and the work done and billed twice."""
+    await taken_by_an_old_worker(engine, store, identity)
+    free = text(
+        'INSERT INTO idempotency_keys (tenant, "user", key, fingerprint, token, status, expires_at, challenged_at)'
+        ' SELECT tenant, "user", :key, fingerprint, gen_random_uuid(), CASE WHEN :answered THEN status END,'
+        " now() - interval '1 minute', now() - interval '1 minute' FROM idempotency_keys WHERE tenant = :tenant"
+    )
+    async with engine.begin() as connection:
+        key = store._stored(identity.tenant.id, "", "k")
+        values = {"tenant": identity.tenant.id, "key": key, "answered": twin == "expired answer"}
+        await connection.execute(free, values)
+    if swept:
+        await store.hash_old()
+    assert await store.claim(identity, "k", SAME) == ANSWER
+    assert [key[:3] for key in await stored_keys(engine, identity)] == ["h1:"]
+
+
+async def test_the_table_is_not_searched_for_raw_keys_after_the_rollout(
+    store: Idempotency, engine: AsyncEngine, identity: Identity
+) -> None:
+    await taken_by_an_old_worker(engine, store, identity)
+    store._raw_until = 0.0
+    await store._hash_all()
+    assert await stored_keys(engine, identity) == ["k"]
+    store._raw_until = time.monotonic() + 60
+    await store._hash_all()
     assert [key[:3] for key in await stored_keys(engine, identity)] == ["h1:"]
 
 

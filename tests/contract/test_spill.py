@@ -24,6 +24,7 @@ from app.audit.query import get_call
 from app.audit.recorder import Recorder
 from app.audit.spill import Spill, SpillFullError
 from app.audit.tables import attempts, calls
+from app.domain.periodic import end
 from app.domain.records import CallRecord
 from app.security.redaction.redactor import Redactor
 
@@ -155,6 +156,52 @@ async def test_records_that_a_slow_disk_takes_during_a_stop_are_not_counted_as_l
     assert drops.total == 0
     (file,) = folder.iterdir()
     assert len(file.read_text().splitlines()) == 1
+
+
+async def test_a_stop_waits_for_a_disk_longer_than_for_other_tasks(
+    nowhere: AsyncEngine, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(end, "__kwdefaults__", {"within": 0.05})  # as if the disk took longer than `STOP_SECONDS`
+    drops, disk = Drops(), SlowDisk(folder)
+    recorder = Recorder(nowhere, REDACTOR, disk, on_drop=drops)
+    await recorder.start()
+    recorder.record(a_record())
+    assert await asyncio.to_thread(disk.begun.wait, 30)
+    await recorder.aclose(grace=0.01)
+    (file,) = folder.iterdir()
+    assert len(file.read_text().splitlines()) == 1
+    assert drops.total == 0
+
+
+class DeadDisk(Spill):
+    """A spill whose disk does not answer until it is released."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.begun, self.released = threading.Event(), threading.Event()
+
+    def _append(self, data: bytes) -> None:
+        self.begun.set()
+        self.released.wait(60)
+        super()._append(data)
+
+
+async def test_a_disk_that_does_not_answer_holds_up_neither_the_stop_nor_the_loop(
+    nowhere: AsyncEngine, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder_module, "DISK_SECONDS", 0.05)
+    monkeypatch.setattr(recorder_module, "CLOSE_FILE_SECONDS", 0.05)
+    drops, disk = Drops(), DeadDisk(folder)
+    recorder = Recorder(nowhere, REDACTOR, disk, on_drop=drops)
+    await recorder.start()
+    recorder.record(a_record())
+    assert await asyncio.to_thread(disk.begun.wait, 30)
+    try:
+        await recorder.aclose(grace=0.01)
+        assert not folder.exists()
+        assert drops.total == 1
+    finally:
+        disk.released.set()
 
 
 async def test_a_full_disk_stops_no_call_and_lost_records_are_counted(nowhere: AsyncEngine, folder: Path) -> None:

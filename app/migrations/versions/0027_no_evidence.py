@@ -1,8 +1,9 @@
 """A call without evidence has the outcome `no_evidence`; it was called `not_asked`.
 
-The version before keeps running while this one starts: a trigger renames the outcome in rows that it writes, and in rows from its
-spill files. Until it stops, its searches count renamed rows as failures. Rows are updated `BATCH` at a time, each batch in a
-transaction of its own; an interrupted migration continues where it stopped. A later version drops the trigger.
+Stored rows only. What a worker of the version before writes later, or leaves in its spill files, keeps the old name and counts
+as a failure in searches; until such a worker stops, its own searches count renamed rows as failures. A trigger could rename those
+rows too, but with one Postgres writes the rows of a COPY one at a time, for every record. Rows are updated `BATCH` at a time,
+each batch in a transaction of its own; an interrupted migration continues where it stopped.
 """
 
 import sqlalchemy as sa
@@ -36,21 +37,8 @@ def _rename(before: str, now: str) -> None:
 
 
 def upgrade() -> None:
-    op.execute(f"""
-        CREATE OR REPLACE FUNCTION calls_not_asked() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN
-            NEW.outcome := '{NOW}';
-            RETURN NEW;
-        END $$
-    """)
-    op.execute(f"""
-        CREATE OR REPLACE TRIGGER calls_not_asked BEFORE INSERT ON calls
-        FOR EACH ROW WHEN (NEW.outcome = '{BEFORE}') EXECUTE FUNCTION calls_not_asked()
-    """)
     _rename(BEFORE, NOW)
 
 
 def downgrade() -> None:
-    op.execute("DROP TRIGGER IF EXISTS calls_not_asked ON calls")
-    op.execute("DROP FUNCTION IF EXISTS calls_not_asked()")
     _rename(NOW, BEFORE)

@@ -8,8 +8,10 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from app import migrations
+from app.domain.errors import Misconfigured
 
-BEFORE = "0025_provider_keys"
+BEFORE, AFTER = "0025_provider_keys", "0026_reviewed_at"
+STAMP = "UPDATE alembic_version SET version_num = :before WHERE version_num LIKE '0027%'"
 RATE = """
     INSERT INTO feedback (tenant, request_id, "user", rating, comment, {column}) VALUES ('t', :id, '', 'bad', '', NULL)
     ON CONFLICT (tenant, request_id, "user") DO UPDATE SET {column} = NULL
@@ -64,3 +66,59 @@ def test_nothing_is_lost_on_the_way_there_and_back(engine: Engine) -> None:
     migrations.downgrade(url, BEFORE)
     assert times(engine, "SELECT looked_at FROM feedback") == ["2026-11-26"]
     assert times(engine, "SELECT looked_at FROM eval_position") == ["2026-11-26"]
+
+
+MANY = """
+    INSERT INTO feedback (tenant, request_id, "user", rating, comment, {column})
+    SELECT 't', 'req_' || n, '', 'bad', repeat('x', 400), '2026-11-24' FROM generate_series(1, 8000) AS n
+"""
+LOG_CHANGES = """
+    CREATE TABLE changes (tag text, transaction bigint DEFAULT txid_current());
+    CREATE FUNCTION log_change() RETURNS event_trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO changes (tag) VALUES (tg_tag);
+    END $$;
+    CREATE EVENT TRIGGER log_change ON ddl_command_end EXECUTE FUNCTION log_change();
+"""
+
+
+def test_columns_index_and_batches_of_rows_are_committed_each_by_itself(engine: Engine) -> None:
+    """One transaction for all would keep feedback from being stored until the last row is filled."""
+    url = engine.url.render_as_string(hide_password=False)
+    migrations.downgrade(url, BEFORE)
+    with engine.begin() as connection:
+        connection.execute(text(MANY.format(column=OLD[0])))
+        connection.execute(text(LOG_CHANGES))
+    migrations.upgrade(url, AFTER)
+    with engine.connect() as connection:
+        rows = "SELECT xmin::text::bigint, count(*) FROM feedback WHERE reviewed_at IS NOT NULL GROUP BY 1"
+        batches = {row[0]: row[1] for row in connection.execute(text(rows))}
+        changes = connection.execute(text("SELECT tag, transaction FROM changes")).all()
+    assert sum(batches.values()) == 8000
+    assert len(batches) > 1
+    assert not set(batches) & {transaction for _, transaction in changes}
+    assert len({transaction for _, transaction in changes}) == len(changes)
+    assert {"ALTER TABLE", "CREATE TRIGGER", "CREATE INDEX"} <= {tag for tag, _ in changes}
+
+
+def test_an_interrupted_migration_runs_again(engine: Engine) -> None:
+    url = engine.url.render_as_string(hide_password=False)
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE feedback DISABLE TRIGGER USER"))
+        connection.execute(text(MANY.format(column=OLD[0])))
+        connection.execute(text("ALTER TABLE feedback ENABLE TRIGGER USER"))
+        connection.execute(text(STAMP), {"before": BEFORE})
+    migrations.upgrade(url)
+    assert times(engine, "SELECT min(reviewed_at), max(reviewed_at) FROM feedback") == ["2026-11-24"] * 2
+    assert migrations.current(url) == migrations.newest()
+
+
+def test_a_transaction_that_keeps_the_table_locked_ends_the_migration_soon(engine: Engine) -> None:
+    url = engine.url.render_as_string(hide_password=False)
+    migrations.downgrade(url, BEFORE)
+    with engine.begin() as connection:
+        connection.execute(text("LOCK TABLE feedback IN ACCESS SHARE MODE"))
+        with pytest.raises(Misconfigured, match="run `octant migrate` again"):
+            migrations.upgrade(url)
+    migrations.upgrade(url)
+    assert migrations.current(url) == migrations.newest()
