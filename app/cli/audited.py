@@ -12,9 +12,12 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from app.cli.stores import changed_demos
+
 if TYPE_CHECKING:
     from app.audit.actions import ActionLog
     from app.settings import Settings
+    from app.stack.running import Demo
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -26,14 +29,19 @@ def changes(action: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     def mark(command: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(command)
         def noted(*args: P.args, **kwargs: P.kwargs) -> R:
+            demos: list[Demo] = []
             outcome = "ok"
+            token = changed_demos.set(demos)
             try:
                 return command(*args, **kwargs)
             except BaseException as error:
                 outcome = _outcome(error)
                 raise
             finally:
+                changed_demos.reset(token)
                 _note(action, kwargs, outcome)
+                if outcome == "ok":
+                    _name(demos)
 
         noted.changes = action  # type: ignore[attr-defined] # for the test that walks all commands
         return noted
@@ -47,6 +55,12 @@ def log_of(engine: Any, settings: "Settings") -> "ActionLog":  # noqa: ANN401 - 
 
     secret = settings.secret
     return ActionLog(engine, secret=secret, notes=settings.state_dir / NOTES)
+
+
+def _name(demos: "list[Demo]") -> None:
+    """Print which demo was changed: an operator who meant production must notice."""
+    for demo in demos:
+        print(f"octant: this changed the demo at {demo.url} ({demo.folder})", file=sys.stderr)
 
 
 def _outcome(error: BaseException) -> str:

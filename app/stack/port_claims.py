@@ -56,15 +56,27 @@ class PortClaims:
 
     def _claim(self, port: int) -> bool:
         """Lock the file of a port. Where no folder of our own can be made, a port that nothing listens on has to do."""
-        with suppress(FileExistsError, PermissionError):
-            self._folder.mkdir(mode=0o700)
-        if not os.access(self._folder, os.W_OK | os.X_OK) or self._folder.stat().st_uid != os.getuid():
+        try:
+            lock = self._file(port)
+        except OSError:
             return True
         with ExitStack() as opened:
-            lock = opened.enter_context((self._folder / str(port)).open("ab"))
+            opened.callback(os.close, lock)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return False
             self._held.push(opened.pop_all())
             return True
+
+    def _file(self, port: int) -> int:
+        """Open the file of a port. Raises OSError where the folder is not ours, or a link that another user may have planted."""
+        with suppress(FileExistsError):
+            self._folder.mkdir(mode=0o700)
+        home = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            if os.fstat(home).st_uid != os.getuid():
+                raise PermissionError
+            return os.open(str(port), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=home)
+        finally:
+            os.close(home)

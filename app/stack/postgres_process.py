@@ -89,6 +89,8 @@ def _initialise(folder: Path, programs: Path, user: dict[str, Any]) -> None:
             raise Misconfigured(f"Postgres could not make its data folder {folder}:\n{(run.stderr or run.stdout)[-2000:]}")
         (folder / "log").unlink(missing_ok=True)
         fresh.rename(folder)
+    except subprocess.TimeoutExpired:
+        raise Misconfigured(f"Postgres could not make its data folder {folder} within {INIT_SECONDS:g} seconds.") from None
     except OSError as error:
         raise Misconfigured(f"Postgres could not make its data folder {folder}: {error}.") from error
     finally:

@@ -1,8 +1,8 @@
 """A note by which the `octant` command finds a running demo's stores.
 
 The note is in the state folder here or in a folder above. It is believed only if the demo that wrote it still runs (process id
-and start time), if both stores answer, and if the file is this user's alone: another user's note would lead an operator's command
-to stores of that user's choice.
+and start time), if both stores answer, and if the file is this user's alone, in a folder of this user: another user's note would
+lead an operator's command to stores of that user's choice.
 """
 
 import hashlib
@@ -11,12 +11,13 @@ import os
 import socket
 import stat
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import psutil
+from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
 from app.settings import Settings
 
@@ -38,9 +39,15 @@ class Demo:
     folder: Path = Path()
 
     def hand_over_settings(self) -> None:
-        """Give this process the demo's settings; settings in the environment win."""
+        """Give this process the demo's settings; values in the environment and in the local `.env` win.
+
+        An empty value does not count. A group that is set as JSON wins as a whole.
+        """
+        sources = (EnvSettingsSource(Settings), DotEnvSettingsSource(Settings))
+        present = {name.upper() for source in sources for name, value in source.env_vars.items() if value}
         for name, value in self.env.items():
-            os.environ.setdefault(name, value)
+            if not present & {name, name.partition("__")[0]}:
+                os.environ[name] = value
 
     def same_secret(self, settings: Settings) -> bool:
         """Whether keys made with these settings work with the demo."""
@@ -85,9 +92,9 @@ def noted(demo: Demo) -> Generator[None, None, None]:
         note.unlink(missing_ok=True)
 
 
-def find(state_dir: Path) -> Demo | None:
-    """Find the running demo in this state folder; for a relative one, also in the folders above."""
-    return next(filter(None, map(_read, _folders(state_dir))), None)
+def find(state_dir: Path, *, above: bool = True) -> Demo | None:
+    """Find the running demo in this state folder; for a relative one, also in the folders ``above``."""
+    return next(filter(None, map(_read, _folders(state_dir, above=above))), None)
 
 
 def places(state_dir: Path) -> list[Path]:
@@ -95,27 +102,41 @@ def places(state_dir: Path) -> list[Path]:
     return [folder for folder in _folders(state_dir) if folder.is_dir()]
 
 
-def _folders(state_dir: Path) -> Iterator[Path]:
-    if state_dir.is_absolute():
-        yield state_dir
-        return
+def _folders(state_dir: Path, *, above: bool = True) -> Iterator[Path]:
     here = Path.cwd()
-    yield from (above / state_dir for above in (here, *here.parents))
+    yield here / state_dir  # an absolute path stays as it is
+    if above and not state_dir.is_absolute():
+        yield from (folder / state_dir for folder in here.parents)
 
 
 def _read(folder: Path) -> Demo | None:
-    note = folder / NOTE
     try:
-        about = note.stat()
-        if about.st_uid != os.geteuid() or about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            return None
-        fields = json.loads(note.read_text(encoding="utf-8"))
-        demo = Demo(**{**fields, "simulated": tuple(fields["simulated"]), "folder": folder})
+        fields = json.loads(_own_text(folder))
+        env = {name: str(value) for name, value in fields["env"].items() if name.startswith("OCTANT_")}
+        demo = Demo(**{**fields, "env": env, "simulated": tuple(fields["simulated"]), "folder": folder})
         process = psutil.Process(demo.pid)
         runs = abs(process.create_time() - demo.started) < 0.01 and process.status() != psutil.STATUS_ZOMBIE
         return demo if runs and _answers(demo.env) else None
-    except (OSError, ValueError, TypeError, KeyError, psutil.Error):
-        return None  # no note, half a note, a note of another version, or of a demo that is gone
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, psutil.Error):
+        return None  # no note, half a note, a note of another user or version, or of a demo that is gone
+
+
+def _own_text(folder: Path) -> str:
+    """Read the note. Raises PermissionError unless note and folder are this user's, and the note not writable by others.
+
+    Checked and read through one descriptor, so the file cannot be replaced in between; a link or a pipe is not followed.
+    """
+    with ExitStack() as opened:
+        home = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        opened.callback(os.close, home)
+        note = opened.enter_context(
+            os.fdopen(os.open(NOTE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=home), encoding="utf-8")
+        )
+        about = os.fstat(note.fileno())
+        owners = {about.st_uid, os.fstat(home).st_uid}
+        if owners != {os.geteuid()} or about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise PermissionError
+        return note.read()
 
 
 def _answers(env: Mapping[str, str]) -> bool:

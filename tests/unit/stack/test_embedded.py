@@ -17,6 +17,7 @@ from conftest import ROOT
 from redis import Redis
 
 from app.domain.errors import Misconfigured
+from app.stack import postgres_process
 from app.stack.embedded import embedded_postgres, embedded_valkey, stop_left_overs
 
 
@@ -57,6 +58,7 @@ def test_a_valkey_that_does_not_start_is_reported_with_the_end_of_its_log(tmp_pa
 def test_a_valkey_that_was_left_is_ended_and_its_data_kept(tmp_path: Path) -> None:
     program = f"""
 import os, pathlib, redis
+from app.stack import postgres_process
 from app.stack.embedded import embedded_valkey
 with embedded_valkey(pathlib.Path({str(tmp_path)!r})) as url:
     redis.Redis.from_url(url).set("money", 7)
@@ -102,6 +104,7 @@ def test_postgres_runs_with_an_empty_home_no_runtime_folder_and_a_long_path(fold
     deep.mkdir(parents=True)
     program = f"""
 import pathlib, psycopg
+from app.stack import postgres_process
 from app.stack.embedded import embedded_postgres
 with embedded_postgres(pathlib.Path({str(deep)!r}) / "pg") as url:
     with psycopg.connect(url.replace("+psycopg", "")) as connection:
@@ -140,9 +143,17 @@ def test_postgres_starts_where_its_first_start_was_killed_half_way(folder: Path)
     assert [path.name for path in folder.iterdir()] == ["pg"]
 
 
+def test_a_postgres_that_makes_no_data_folder_in_time_is_reported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_process, "INIT_SECONDS", 0.001)
+    with pytest.raises(Misconfigured, match=r"data folder .*pg within 0\.001 seconds"), embedded_postgres(folder / "pg"):
+        pass
+    assert not (folder / "pg.new").exists()
+
+
 def test_postgres_starts_in_a_locale_that_the_machine_does_not_have(folder: Path) -> None:
     program = f"""
 import pathlib
+from app.stack import postgres_process
 from app.stack.embedded import embedded_postgres
 with embedded_postgres(pathlib.Path({str(folder)!r}) / "pg"):
     print("runs")

@@ -1,9 +1,12 @@
 """Ports of a demo are chosen together and held until its end."""
 
+import os
 import socket
 import subprocess
 import sys
+import tempfile
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -71,6 +74,33 @@ def test_a_port_is_kept_from_other_programs_until_its_part_is_about_to_listen() 
             socket.create_server((HOST, port))
         claims.let_go(port)
         socket.create_server((HOST, port)).close()
+
+
+@pytest.mark.parametrize("planted", ["folder", "file"])
+def test_a_planted_link_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planted: str) -> None:
+    """Anybody may make links in the machine's temporary folder; what they lead to is this user's own."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    place, target, wanted = tmp_path / f"octant-ports-{os.getuid()}", tmp_path / "target", free_port()
+    if planted == "folder":
+        target.mkdir()
+        place.symlink_to(target)
+    else:
+        place.mkdir()
+        (place / str(wanted)).symlink_to(target)
+    with ExitStack() as held:
+        assert PortClaims(held).take(HOST, wanted) >= wanted
+    assert [path for path in (target, *target.glob("*")) if path.is_file()] == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder away")
+def test_a_folder_of_another_user_is_not_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    place = tmp_path / f"octant-ports-{os.getuid()}"
+    place.mkdir()
+    os.chown(place, 12345, 12345)
+    with ExitStack() as held:
+        PortClaims(held).take(HOST, 0)
+    assert list(place.iterdir()) == []
 
 
 def test_where_no_port_is_left_the_host_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,13 +9,14 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 from urllib.parse import quote
 
 import psutil
 import pytest
-from conftest import ROOT
+from conftest import ROOT, own_database
 
-from app.settings import Settings
+from app.settings import Settings, load
 from app.stack.running import NOTE, Demo, find, fingerprint, noted
 
 RELATIVE = Path(".octant")
@@ -90,6 +91,66 @@ def test_a_note_of_another_user_is_not_used(demo: Demo) -> None:
         assert find(demo.folder) is None
 
 
+def test_a_note_that_is_a_link_is_not_used(demo: Demo) -> None:
+    """The file behind a planted link may be this user's own."""
+    with noted(demo):
+        (demo.folder / NOTE).rename(demo.folder / "elsewhere")
+        (demo.folder / NOTE).symlink_to(demo.folder / "elsewhere")
+        assert find(demo.folder) is None
+
+
+def test_a_note_that_is_a_pipe_is_not_waited_for(demo: Demo) -> None:
+    os.mkfifo(demo.folder / NOTE)
+    assert find(demo.folder) is None
+
+
+def test_a_note_is_the_file_that_was_checked(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another file takes its place right after the check."""
+    checked = os.fstat
+
+    def check_and_replace(descriptor: int) -> os.stat_result:
+        about = checked(descriptor)
+        (demo.folder / "planted").write_text(json.dumps({"pid": 1}))
+        (demo.folder / "planted").replace(demo.folder / NOTE)
+        return about
+
+    with noted(demo):
+        monkeypatch.setattr(os, "fstat", check_and_replace)
+        assert find(demo.folder) == demo
+        monkeypatch.undo()
+        assert find(demo.folder) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder away")
+def test_a_note_in_a_folder_of_another_user_is_not_used(demo: Demo) -> None:
+    with noted(demo):
+        os.chown(demo.folder, 12345, 12345)
+        assert find(demo.folder) is None
+
+
+def test_a_note_sets_only_names_of_ours(demo: Demo) -> None:
+    with noted(replace(demo, env={**demo.env, "LD_PRELOAD": "planted.so", "PATH": "planted"})):
+        assert find(demo.folder) == demo
+
+
+def test_set_values_win_over_the_note_and_empty_ones_do_not(demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text(
+        "OCTANT_PORT=8001\nOCTANT_VALKEY_URL=\n" + """OCTANT_ANTHROPIC='{"base_url": "http://localhost:5/v1"}'\n"""
+    )
+    note = {"OCTANT_PORT": "9001", "OCTANT_METRICS_PORT": "9002", "OCTANT_ADMIN_PORT": "9003"}
+    note |= {"OCTANT_VALKEY_URL": "redis://127.0.0.1:1/0", "OCTANT_ANTHROPIC__BASE_URL": "http://localhost:6"}
+    with patch.dict(os.environ):
+        for name in note:
+            os.environ.pop(name, None)
+        os.environ |= {"OCTANT_METRICS_PORT": "8002"}
+        replace(demo, env=note).hand_over_settings()
+        settings = load()
+    assert (settings.port, settings.metrics_port, settings.admin_port) == (8001, 8002, 9003)
+    assert settings.valkey_url == "redis://127.0.0.1:1/0"
+    assert settings.vendor("anthropic").base_url == "http://localhost:5/v1"
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"pid": "x"}', '{"pid": 1, "another": "version"}'])
 def test_a_note_that_is_no_note_is_not_used(demo: Demo, text: str) -> None:
     (demo.folder / NOTE).write_text(text)
@@ -135,6 +196,27 @@ def test_a_demo_with_another_secret_is_not_used(demo: Demo) -> None:
         run = command(demo.folder.parent, "key", "list", OCTANT_SECRET_KEY="another-secret-of-more-than-32-letters")
     assert run.returncode == 1
     assert "runs with another OCTANT_SECRET_KEY" in run.stderr
+
+
+def test_a_command_that_changes_a_demo_names_it_at_its_end(demo: Demo, database_url: str, valkey_url: str) -> None:
+    """An operator who meant production notices. Only a demo of the command's own folder is changed."""
+    here = demo.folder.parent
+    below = here / "below"
+    below.mkdir()
+    with own_database(database_url, "changed_demo") as url:
+        env = {**demo.env, "OCTANT_DATABASE_URL": url, "OCTANT_VALKEY_URL": valkey_url}
+        with noted(replace(demo, env=env)):
+            made, failed = command(here, "tenant", "create", "changed"), command(here, "key", "revoke", "none")
+            read, refused = command(below, "key", "list", "changed"), command(below, "tenant", "create", "other")
+    last = f"octant: this changed the demo at {demo.url} ({demo.folder})"
+    assert made.stderr.splitlines()[-1] == last
+    assert made.returncode == 0
+    assert (failed.returncode, last in failed.stderr) == (1, False), failed.stderr
+    assert (read.returncode, read.stderr) == (0, f"octant: using the demo at {demo.url} ({demo.folder})\n")
+    assert refused.returncode == 1
+    assert f"The demo at {demo.url} runs in a folder above ({demo.folder})" in refused.stderr
+    assert "run it where the demo was started" in refused.stderr
+    assert "using the demo" not in refused.stderr
 
 
 def test_a_provider_that_is_real_in_the_demo_is_not_broken(demo: Demo) -> None:
