@@ -59,6 +59,15 @@ async def metric(env: Mapping[str, str], line: str) -> float:
     return sum(float(sample.split()[-1]) for sample in found)
 
 
+async def closed_everywhere(env: Mapping[str, str]) -> bool:
+    """Return whether no worker holds the first target's circuit open."""
+    async with aiohttp.request("GET", f"http://127.0.0.1:{env['OCTANT_METRICS_PORT']}/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    provider, model = TARGET.split("/")
+    states = [line for line in lines if line.startswith("octant_breaker_state{") and provider in line and f'"{model}"' in line]
+    return bool(states) and all(float(line.split()[-1]) == 0 for line in states)
+
+
 async def by_the_first(http: aiohttp.ClientSession) -> bool:
     """Whether the first provider answers all of many calls: each worker knows that its circuit is closed."""
     answers = await asyncio.gather(*(post(http, "/v1/chat/completions", CHAT) for _ in range(8)))
@@ -123,6 +132,7 @@ async def test_with_one_provider_hanging_every_caller_is_answered_whatever_its_d
     simulator.clear()
     octant(env, "providers", "close", TARGET)
     await eventually(lambda: by_the_first(http), 15)
+    await eventually(lambda: closed_everywhere(env), 15)
 
 
 async def test_with_both_providers_hanging_callers_get_an_error_within_their_deadline(
