@@ -6,13 +6,11 @@ One endpoint of forty lines, and what the service gives it without code of its o
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-import pytest_asyncio
 from conftest import Simulator, running_worker
 
 from app.domain.calls import Reply, Usage
@@ -31,13 +29,6 @@ FACTS = {
     "phone": "+44 20 7946 0958",
     "request": "Please send me a quote for two looms.",
 }
-
-
-@pytest_asyncio.fixture
-async def http(service_url: str, api_key: str) -> AsyncIterator[aiohttp.ClientSession]:
-    headers = {"authorization": f"Bearer {api_key}"}
-    async with aiohttp.ClientSession(service_url, headers=headers, timeout=aiohttp.ClientTimeout(60)) as session:
-        yield session
 
 
 async def post(

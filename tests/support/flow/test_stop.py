@@ -1,11 +1,10 @@
 """After a stop no action is done, no question handed over (P5)."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
-import pytest_asyncio
+from client import post
 from conftest import octant
 from sqlalchemy import create_engine, text
 from support.probes import ANSWER, COVERED, NOT_COVERED
@@ -13,22 +12,10 @@ from support.probes import ANSWER, COVERED, NOT_COVERED
 ORDER = "NW-10003"
 
 
-@pytest_asyncio.fixture
-async def http(service_url: str, api_key: str) -> AsyncIterator[aiohttp.ClientSession]:
-    headers = {"authorization": f"Bearer {api_key}"}
-    async with aiohttp.ClientSession(service_url, headers=headers, timeout=aiohttp.ClientTimeout(60)) as session:
-        yield session
-
-
-async def post(http: aiohttp.ClientSession, path: str, body: object) -> tuple[int, Any]:
-    async with http.post(path, json=body) as answer:
-        return answer.status, await answer.json()
-
-
 async def test_after_a_stop_no_action_is_done_and_no_question_handed_over(
     http: aiohttp.ClientSession, stack_env: dict[str, str]
 ) -> None:
-    _, answer = await post(http, ANSWER, {"question": f"Please cancel my order {ORDER}.", "user": "ada"})
+    _, _, answer = await post(http, ANSWER, {"question": f"Please cancel my order {ORDER}.", "user": "ada"})
     (action,) = answer["actions"]
     path, decision = f"/v1/support/actions/{action['id']}", {"token": action["token"], "user": "ada"}
     before = await asyncio.to_thread(_count, stack_env, "SELECT count(*) FROM support_handovers")
@@ -36,12 +23,12 @@ async def test_after_a_stop_no_action_is_done_and_no_question_handed_over(
     try:
         await asyncio.sleep(2)  # the promise
         for target, body in ((ANSWER, COVERED), (ANSWER, NOT_COVERED), (f"{path}/confirm", decision)):
-            status, answer = await post(http, target, body)
+            status, _, answer = await post(http, target, body)
             assert (status, answer["error"]["code"]) == (503, "stopped_by_operator"), target
         done = f"SELECT count(*) FROM support_orders WHERE id = '{ORDER}' AND status = 'cancelled'"  # noqa: S608
         assert await asyncio.to_thread(_count, stack_env, done) == 0
         assert await asyncio.to_thread(_count, stack_env, "SELECT count(*) FROM support_handovers") == before
-        assert (await post(http, f"{path}/cancel", decision))[1]["status"] == "cancelled"
+        assert (await post(http, f"{path}/cancel", decision)).body["status"] == "cancelled"
     finally:
         await asyncio.to_thread(octant, stack_env, "resume", "tenant", "acme")
         await asyncio.sleep(2)  # the promise, the other way
