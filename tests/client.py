@@ -62,3 +62,19 @@ async def eventually(holds: Callable[[], Awaitable[T]], seconds: float = SECONDS
         assert time.monotonic() < deadline, f"did not hold within {seconds} s"
         await asyncio.sleep(0.05)
     return found
+
+
+async def get(http: aiohttp.ClientSession, path: str) -> Any:  # noqa: ANN401 - any JSON
+    """Get JSON."""
+    async with http.get(path) as answer:
+        return await answer.json()
+
+
+async def done(http: aiohttp.ClientSession, job_id: str, seconds: float = 20) -> Any:  # noqa: ANN401 - any JSON
+    """The job, once it has ended."""
+
+    async def is_done() -> bool:
+        return (await get(http, f"/v1/jobs/{job_id}"))["state"] in {"succeeded", "failed", "cancelled"}
+
+    await eventually(is_done, seconds)
+    return await get(http, f"/v1/jobs/{job_id}")

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -223,17 +224,49 @@ def stack_env(
         "OCTANT_RECOVERY__BREAKER_FAILURES": "1000",
         "OCTANT_RECOVERY__RETRY_BUDGET_BURST": "1000",
     }
+    _set_up(env)
+    return env
+
+
+def _set_up(env: Mapping[str, str]) -> None:
     for command in (["index", "build"], ["tenant", "create", "acme", "--name", "The tests' tenant"], ["seed"]):
         octant(env, *command)
     for release in RELEASES:
         octant(env, "release", "activate", release, "--reason", "tests")
-    return env
+
+
+@contextmanager
+def own_stores(stack_env: Mapping[str, str], database_url: str, name: str) -> Iterator[dict[str, str]]:
+    """An environment with stores, a state folder and ports of its own, set up as `stack_env`.
+
+    Work that another file has left in the shared stores does not reach it.
+    """
+    ports = ("OCTANT_PORT", "OCTANT_METRICS_PORT", "OCTANT_WORKER_METRICS_PORT")
+    with (
+        embedded_valkey(None) as valkey,
+        own_database(database_url, name) as database,
+        tempfile.TemporaryDirectory(prefix=f"octant-{name}-") as state,
+    ):
+        env = {
+            **stack_env,
+            **{port: str(free_port()) for port in ports},
+            "OCTANT_VALKEY_URL": valkey,
+            "OCTANT_DATABASE_URL": database,
+            "OCTANT_STATE_DIR": state,
+        }
+        _set_up(env)
+        yield env
+
+
+def key_of(env: Mapping[str, str]) -> str:
+    """A key of the tenant acme, valid for any user."""
+    return octant(env, "key", "create", "acme", "--name", "tests", "--quiet").strip()
 
 
 @pytest.fixture(scope="session")
 def api_key(stack_env: dict[str, str]) -> str:
     """A key of the tenant acme, valid for any user."""
-    return octant(stack_env, "key", "create", "acme", "--name", "tests", "--quiet").strip()
+    return key_of(stack_env)
 
 
 @pytest.fixture(scope="session")

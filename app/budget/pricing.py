@@ -8,7 +8,20 @@ from collections.abc import Sequence
 
 from app.domain.calls import Usage
 from app.domain.errors import Misconfigured
-from app.domain.messages import Image, Message, OutputSchema, Part, Text, Thinking, ToolResult, ToolSpec, ToolUse
+from app.domain.messages import (
+    Document,
+    Image,
+    Message,
+    Native,
+    OutputSchema,
+    Part,
+    Refusal,
+    Text,
+    Thinking,
+    ToolResult,
+    ToolSpec,
+    ToolUse,
+)
 from app.domain.money import MicroUSD
 from app.domain.routes import Price, PriceTable
 
@@ -19,6 +32,7 @@ TOKENS_PER_MILLION = 1_000_000
 PER_MESSAGE = 16
 PER_TOOL_LIST = 1_000
 PER_IMAGE = 8_000
+LARGEST_WINDOW = 1_000_000  # of any model on sale: a longer document is refused by the vendor, not billed
 
 
 def tiers_of(table: PriceTable, provider: str, model: str) -> tuple[Price, ...]:
@@ -67,11 +81,17 @@ def most_input_tokens(
     return total
 
 
-def part_tokens(part: Part) -> int:
+def part_tokens(part: Part) -> int:  # noqa: PLR0911 - a table
     """Bound the tokens of one part."""
     match part:
-        case Text(text=text):
+        case Text(text=text) | Refusal(text=text):
             return _bytes(text)
+        case Document(text=str(text)):
+            return PER_MESSAGE + _bytes(text)
+        case Document(data=data):
+            return min(len(data or ""), LARGEST_WINDOW) if data else LARGEST_WINDOW
+        case Native() as native:
+            return PER_MESSAGE + min(_bytes(json.dumps(native.block)), LARGEST_WINDOW)
         case Thinking(text=text, signature=signature, redacted=redacted):
             return _bytes(text) + _bytes(signature or "") + _bytes(redacted or "")
         case Image():

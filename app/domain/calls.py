@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from app.domain.messages import (
     Message,
@@ -15,6 +16,7 @@ from app.domain.messages import (
     ToolChoice,
     ToolSpec,
     ToolUse,
+    Vendor,
 )
 from app.domain.money import ZERO, MicroUSD
 
@@ -90,6 +92,8 @@ class Call:
     ``variables`` fill its templates and ``messages`` follow the rendered prompt (the turns of a tool loop). ``last_resort`` is
     the feature's static answer for when no model can give one; without it the caller gets the error. ``finish`` is what the
     feature makes of a whole answer's text; the guard looks at what it returns, so nothing changes a text after the guard.
+    ``native``: fields of the body that one vendor alone has, passed to its models unchanged; ``needs`` names those of them (and
+    other features) that change the answer, so that a model without them is passed over. ``betas``: Anthropic's, allowed by us.
     """
 
     id: str
@@ -107,11 +111,16 @@ class Call:
     stream: bool = False
     last_resort: str | None = None
     finish: Callable[[str], str] | None = None
+    native: Mapping[Vendor, Mapping[str, Any]] = field(default_factory=dict)
+    needs: frozenset[str] = frozenset()
+    betas: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens as billed. ``input`` excludes ``cached_input`` and ``cache_write``; ``output`` includes ``reasoning``.
+
+    ``cache_write`` includes ``cache_write_1h``: what is kept for an hour costs more to write.
 
     The parts of the input add up (Anthropic's convention); reasoning is a share of the output (OpenAI's), so each token is
     priced once. ``estimated``: a figure is our upper bound; from a provider's adapter, the output's is not final.
@@ -123,6 +132,7 @@ class Usage:
     cache_write: int = 0
     reasoning: int = 0
     estimated: bool = False
+    cache_write_1h: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
         """The usage of two replies together."""
@@ -133,6 +143,7 @@ class Usage:
             self.cache_write + other.cache_write,
             self.reasoning + other.reasoning,
             self.estimated or other.estimated,
+            self.cache_write_1h + other.cache_write_1h,
         )
 
     @property
@@ -143,7 +154,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A complete answer of one model."""
+    """A complete answer of one model. ``stop_details``: Anthropic's reason for a refusal, as it came."""
 
     parts: tuple[Part, ...]
     stop: StopReason
@@ -151,6 +162,7 @@ class Reply:
     provider: str
     model: str
     stop_sequence: str | None = None
+    stop_details: Mapping[str, Any] | None = None
     provider_request_id: str | None = None
 
     @property

@@ -4,20 +4,28 @@ Adapters in `gateway/providers` translate these types to each vendor; endpoints 
 requests into these types. Everything is immutable, so a retry or a fallback sends exactly what the first attempt sent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Role = Literal["user", "assistant"]
-StopReason = Literal["end", "max_tokens", "stop_sequence", "tool_use", "refusal"]
+Vendor = Literal["openai", "anthropic"]  # an adapter's `kind`: the wire that a block or field belongs to
+CacheTtl = Literal["5m", "1h"]  # how long a marked prefix stays in the vendor's cache
+
+# ``context_window``: the model's window is full. ``pause_turn``: Anthropic's long turn, to be sent again as it is.
+StopReason = Literal["end", "max_tokens", "stop_sequence", "tool_use", "refusal", "context_window", "pause_turn"]
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Plain text. ``cache`` marks the end of a prefix worth caching, where the provider can (Anthropic `cache_control`)."""
+    """Plain text. ``cache`` marks the end of a prefix worth caching, where the provider can (Anthropic `cache_control`).
+
+    ``citations``: the sources that the model names for this text, in the form of Anthropic's API.
+    """
 
     text: str
-    cache: bool = False
+    cache: CacheTtl | None = None
+    citations: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +36,36 @@ class Image:
     data: str | None = None
     media_type: str | None = None
     detail: str | None = None
+    cache: CacheTtl | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document to read: by ``url``, as base64 ``data`` with its ``media_type``, or as plain ``text``.
+
+    ``options`` are Anthropic's own (``citations``, ``context``); a model of another vendor reads the document without them.
+    """
+
+    url: str | None = None
+    data: str | None = None
+    text: str | None = None
+    media_type: str | None = None
+    name: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    cache: CacheTtl | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Native:
+    """A content block that one vendor alone has, passed to its models unchanged. The models of others are passed over."""
+
+    vendor: Vendor
+    block: Mapping[str, Any]
+
+    @property
+    def text(self) -> str:
+        """All that the block says, without binary data and the vendor's sealed parts: for records, screens and bounds."""
+        return "\n".join(_strings(self.block))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +75,7 @@ class ToolUse:
     id: str
     name: str
     arguments: str
+    cache: CacheTtl | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +83,9 @@ class ToolResult:
     """A tool's result for the model."""
 
     tool_use_id: str
-    content: tuple[Text | Image, ...]
+    content: "tuple[Text | Image | Document | Native, ...]"
     is_error: bool = False
+    cache: CacheTtl | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +97,29 @@ class Thinking:
     redacted: str | None = None
 
 
-Part = Text | Image | ToolUse | ToolResult | Thinking
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The model's words for why it does not answer (OpenAI's ``refusal``)."""
+
+    text: str
+
+
+_NOT_TEXT = frozenset({"type", "id", "tool_use_id", "file_id", "data", "signature", "encrypted_content", "encrypted_index"})
+
+
+def _strings(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            if name not in _NOT_TEXT:
+                yield from _strings(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _strings(inner)
+
+
+Part = Text | Image | Document | Native | ToolUse | ToolResult | Thinking | Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +132,17 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A tool offered to the model; ``schema`` is the JSON Schema of its arguments (an object)."""
+    """A tool offered to the model; ``schema`` is the JSON Schema of its arguments (an object).
+
+    ``options`` are fields that Anthropic alone has (``eager_input_streaming``, ``input_examples``).
+    """
 
     name: str
     description: str
     schema: Mapping[str, Any]
     strict: bool = False
+    cache: CacheTtl | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

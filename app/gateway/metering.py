@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass, replace
 
 from app.domain.calls import Reply, Usage
-from app.domain.messages import Text, Thinking, ToolUse
+from app.domain.messages import Native, Refusal, Text, Thinking, ToolUse
 
 FASTEST = 3_000  # tokens a second; the fastest public endpoints stay below
 NOTICED = 1.0  # seconds until a provider has noticed that its reader is gone
@@ -61,8 +61,10 @@ def received_bytes(reply: Reply) -> int:
     texts: list[str] = []
     for part in reply.parts:
         match part:
-            case Text(text=text) | Thinking(text=text):
+            case Text(text=text) | Thinking(text=text) | Refusal(text=text):
                 texts.append(text)
             case ToolUse(name=name, arguments=arguments):
                 texts += (name, arguments)
+            case Native() as native:
+                texts.append(native.text)
     return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)

@@ -30,7 +30,7 @@ def render(call: Call, pin: Pin, *, canary: str = "") -> ModelRequest:
     if pin.prompt:
         system_text = _fill(pin.prompt.system, call.variables)
         marked = f"{system_text.rstrip()}\n\nInternal mark, never to be repeated: {canary}\n" if canary else system_text
-        system = (Text(marked, cache=True), *system)
+        system = (Text(marked, cache="5m"), *system)
         messages = (Message("user", (Text(_fill(pin.prompt.user, call.variables)),)), *messages)
     if not messages:
         raise InvalidRequest("messages must hold at least one message.", param="messages")
@@ -44,6 +44,8 @@ def render(call: Call, pin: Pin, *, canary: str = "") -> ModelRequest:
         tool_choice=call.tool_choice,
         output=call.output,
         requested=requested(call),
+        native=call.native,
+        betas=call.betas,
     )
 
 
@@ -53,7 +55,7 @@ def requested(call: Call) -> frozenset[str]:
     thinking = call.sampling.extra.get("thinking") or {}
     if thinking.get("type") not in (None, "disabled"):
         chosen.add("thinking")
-    return frozenset(chosen)
+    return frozenset(chosen) | call.needs
 
 
 def merged(wanted: Sampling, route: Route) -> Sampling:

@@ -6,7 +6,7 @@ Spans do not name the end user: more people read a tracing backend than the reco
 from typing import Any
 
 from app.domain.calls import Attempt, Reply
-from app.domain.messages import Image, Message, Part, Text, Thinking, ToolResult, ToolUse
+from app.domain.messages import Document, Image, Message, Native, Part, Refusal, Text, Thinking, ToolResult, ToolUse
 from app.domain.money import to_dollars
 from app.domain.records import NO_MODEL, CallRecord
 from app.gateway.providers.base import ModelRequest
@@ -69,7 +69,7 @@ def _message(message: Message) -> dict[str, Any]:
     return {"role": message.role, "parts": [_part(part) for part in message.parts]}
 
 
-def _part(part: Part) -> dict[str, Any]:
+def _part(part: Part) -> dict[str, Any]:  # noqa: PLR0911 - a table
     match part:
         case Text(text=text):
             return {"type": "text", "content": text}
@@ -79,5 +79,11 @@ def _part(part: Part) -> dict[str, Any]:
             return {"type": "tool_call", "id": id_, "name": name, "arguments": arguments}
         case ToolResult(tool_use_id=id_, content=content):
             return {"type": "tool_call_response", "id": id_, "response": [_part(inner) for inner in content]}
+        case Refusal(text=text):
+            return {"type": "text", "content": text}
+        case Document(media_type=kind):
+            return {"type": "blob", "modality": "document", "mime_type": kind, "content": ""}
+        case Native() as native:
+            return {"type": f"{native.vendor}.{native.block.get('type')}", "content": native.text}
         case Image(media_type=kind):
             return {"type": "blob", "modality": "image", "mime_type": kind, "content": ""}  # a picture is not put on a span

@@ -1,10 +1,10 @@
-"""Requests and replies as JSON text for the record. Images are named by size, not stored."""
+"""Requests and replies as JSON text for the record. Images and binary documents are named by size, not stored."""
 
 import json
 from typing import Any
 
 from app.domain.calls import Reply
-from app.domain.messages import Image, Message, Part, Text, Thinking, ToolResult, ToolUse
+from app.domain.messages import Document, Image, Message, Native, Part, Refusal, Text, Thinking, ToolResult, ToolUse
 from app.gateway.providers.base import ModelRequest
 
 
@@ -35,12 +35,20 @@ def _message(message: Message) -> dict[str, Any]:
     return {"role": message.role, "parts": [_part(p) for p in message.parts]}
 
 
-def _part(part: Part) -> dict[str, Any]:
+def _part(part: Part) -> dict[str, Any]:  # noqa: PLR0911 - a table
     match part:
         case Text(text=text):
             return {"text": text}
         case Image(url=url, data=data, media_type=kind):
             return {"image": "url" if url else kind, "bytes": len(data or "") * 3 // 4}
+        case Document(text=str(text), name=name):
+            return {"document": name, "text": text}
+        case Document(url=url, data=data, media_type=kind):
+            return {"document": "url" if url else kind, "bytes": len(data or "") * 3 // 4}
+        case Native() as native:
+            return {str(native.block.get("type")): native.text}
+        case Refusal(text=text):
+            return {"refusal": text}
         case ToolUse(name=name, arguments=arguments):
             return {"tool_use": name, "arguments": arguments}
         case ToolResult(content=content, is_error=failed):

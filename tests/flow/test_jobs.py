@@ -5,47 +5,40 @@ import base64
 import hashlib
 import hmac
 import json
-import signal
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from client import eventually, post, session
-from conftest import Simulator, octant, running_service, running_worker
-from forked import Forked
+from client import done, eventually, get, post, session
+from conftest import Simulator, key_of, octant, own_stores, running_service, running_worker
 
 from app.features.installed import samples
 from app.stack.embedded import free_port
 
 CHAT = {"model": "smart", "messages": [{"role": "user", "content": "hello"}]}
 JOB = {"path": "/v1/chat/completions", "body": CHAT}
-DONE = {"succeeded", "failed", "cancelled"}
 
 
 @pytest.fixture(scope="module")
-def env(stack_env: dict[str, str]) -> dict[str, str]:
-    ports = {name: str(free_port()) for name in ("OCTANT_PORT", "OCTANT_METRICS_PORT", "OCTANT_WORKER_METRICS_PORT")}
+def env(stack_env: dict[str, str], database_url: str) -> Iterator[dict[str, str]]:
     short_leases = {"OCTANT_JOBS_LEASE": "3", "OCTANT_IDEMPOTENCY_LEASE": "2", "OCTANT_WEBHOOK_ALLOWED_HOSTS": '["127.0.0.1"]'}
-    return {**stack_env, **ports, **short_leases}
+    with own_stores({**stack_env, **short_leases}, database_url, "jobs") as env:
+        yield env
 
 
-@contextmanager
-def worker(env: Mapping[str, str], log: Path) -> Iterator[Forked]:
-    """A worker whose metrics have a port of their own: several run at a time."""
-    with running_worker({**env, "OCTANT_WORKER_METRICS_PORT": str(free_port())}, log) as process:
-        yield process
+@pytest.fixture(scope="module")
+def api_key(env: dict[str, str]) -> str:
+    return key_of(env)
 
 
 @pytest.fixture(scope="module")
 def url(env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("jobs")
-    with running_service(env, folder / "service.log") as url, worker(env, folder / "worker.log"):
+    with running_service(env, folder / "service.log") as url, running_worker(env, folder / "worker.log"):
         yield url
 
 
@@ -53,19 +46,6 @@ def url(env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterat
 async def http(url: str, api_key: str) -> AsyncIterator[aiohttp.ClientSession]:
     async with session(url, api_key) as http:
         yield http
-
-
-async def get(http: aiohttp.ClientSession, path: str) -> Any:  # noqa: ANN401 - any JSON
-    async with http.get(path) as answer:
-        return await answer.json()
-
-
-async def done(http: aiohttp.ClientSession, job_id: str, seconds: float = 20) -> Any:  # noqa: ANN401 - any JSON
-    async def is_done() -> bool:
-        return (await get(http, f"/v1/jobs/{job_id}"))["state"] in DONE
-
-    await eventually(is_done, seconds)
-    return await get(http, f"/v1/jobs/{job_id}")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +57,7 @@ async def done(http: aiohttp.ClientSession, job_id: str, seconds: float = 20) ->
     ],
 )
 async def test_a_job_gives_what_the_request_would_have_given(
-    http: aiohttp.ClientSession, simulator: Simulator, stack_env: dict[str, str], path: str, body: dict[str, Any]
+    http: aiohttp.ClientSession, simulator: Simulator, env: dict[str, str], path: str, body: dict[str, Any]
 ) -> None:
     """G9."""
     status, headers, job = await post(http, "/v1/jobs", {"path": path, "body": body})
@@ -91,7 +71,7 @@ async def test_a_job_gives_what_the_request_would_have_given(
     assert float(job["response"]["headers"]["octant-cost-usd"]) > 0
 
     async def recorded() -> bool:
-        return job["id"] in octant(stack_env, "calls", "--request-id", job["id"], "--json")
+        return job["id"] in octant(env, "calls", "--request-id", job["id"], "--json")
 
     await eventually(recorded, 10)
 
@@ -120,35 +100,6 @@ async def test_a_running_job_is_cancelled_all_the_way_to_the_provider(http: aioh
     assert (await done(http, job["id"]))["state"] == "cancelled"
     status, _, answer = await post(http, f"/v1/jobs/{job['id']}/cancel", {})
     assert (status, answer["error"]["code"]) == (409, "job_finished")
-
-
-async def test_a_worker_that_is_killed_loses_no_job_and_a_paid_call_is_paid_once(
-    url: str, http: aiohttp.ClientSession, simulator: Simulator, env: dict[str, str], tmp_path: Path
-) -> None:
-    """G9: the next worker runs the job.
-
-    Two requests reach the provider; the job holds the answer of the one that was answered.
-    """
-    jobs = [(await post(http, "/v1/jobs", JOB))[2]["id"] for _ in range(6)]
-    for job_id in jobs:
-        await done(http, job_id)
-    simulator.clear()
-    simulator.put_faults({"kind": "latency", "milliseconds": 4000, "times": 6})
-    with worker(env, tmp_path / "killed.log") as victim:
-        jobs = [(await post(http, "/v1/jobs", JOB))[2]["id"] for _ in range(6)]
-
-        async def all_reached() -> bool:
-            return simulator.stats()["anthropic"]["requests"] == 6
-
-        await eventually(all_reached)
-        victim.send_signal(signal.SIGKILL)
-        victim.wait(10)
-    finished = [await done(http, job_id, 40) for job_id in jobs]
-    assert {job["state"] for job in finished} == {"succeeded"}
-    attempts = [job["attempts"] for job in finished]
-    assert max(attempts) > 1, "the killed worker ran none of them"
-    for job in finished:
-        assert (job["response"]["headers"]["octant-attempts"], job["response"]["status"]) == ("1", 200)
 
 
 async def test_what_every_provider_limits_lands_in_the_queue_if_the_caller_allows_it(

@@ -1,6 +1,6 @@
-"""Jobs that end their worker fail after a few attempts (G9).
+"""Workers that are killed lose no job; jobs that end their workers fail after a few attempts (G9).
 
-Other jobs go on. The processes are real.
+The processes are real.
 """
 
 import signal
@@ -11,10 +11,8 @@ from typing import Any
 import aiohttp
 import psutil
 import pytest
-from client import eventually
-from conftest import Simulator, octant, running_service, running_worker
-
-from app.stack.embedded import free_port
+from client import done, eventually, post, session
+from conftest import Simulator, key_of, octant, own_stores, running_service, running_worker
 
 JOB = {"path": "/v1/chat/completions", "body": {"model": "smart", "messages": [{"role": "user", "content": "hello"}]}}
 BESIDE = {"path": "/v1/extract", "body": {"text": "Please call me back.", "user": "ada"}}
@@ -23,16 +21,45 @@ BESIDE = {"path": "/v1/extract", "body": {"text": "Please call me back.", "user"
 pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.fixture
-def env(stack_env: dict[str, str]) -> dict[str, str]:
-    ports = {name: str(free_port()) for name in ("OCTANT_PORT", "OCTANT_METRICS_PORT", "OCTANT_WORKER_METRICS_PORT")}
-    return {**stack_env, **ports, "OCTANT_JOBS_LEASE": "3", "OCTANT_IDEMPOTENCY_LEASE": "2", "OCTANT_JOBS_LOSSES": "2"}
+@pytest.fixture(scope="module")
+def env(stack_env: dict[str, str], database_url: str) -> Iterator[dict[str, str]]:
+    leases = {"OCTANT_JOBS_LEASE": "3", "OCTANT_IDEMPOTENCY_LEASE": "2", "OCTANT_JOBS_LOSSES": "2"}
+    with own_stores({**stack_env, **leases}, database_url, "jobs_lost") as env:
+        yield env
 
 
-@pytest.fixture
-def url(env: dict[str, str], tmp_path: Path) -> Iterator[str]:
-    with running_service(env, tmp_path / "service.log") as url:
+@pytest.fixture(scope="module")
+def api_key(env: dict[str, str]) -> str:
+    return key_of(env)
+
+
+@pytest.fixture(scope="module")
+def url(env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service without a worker: each test runs those that it needs."""
+    with running_service(env, tmp_path_factory.mktemp("jobs_lost") / "service.log") as url:
         yield url
+
+
+async def test_a_worker_that_is_killed_loses_no_job_and_a_paid_call_is_paid_once(
+    url: str, api_key: str, simulator: Simulator, env: dict[str, str], tmp_path: Path
+) -> None:
+    """G9: the next worker runs the jobs; each holds the answer that the first has paid for."""
+    simulator.put_faults({"kind": "latency", "milliseconds": 4000, "times": 6})
+    async with session(url, api_key) as http:
+        with running_worker(env, tmp_path / "killed.log") as victim:
+            jobs = [(await post(http, "/v1/jobs", JOB))[2]["id"] for _ in range(6)]
+
+            async def all_reached() -> bool:
+                return simulator.stats()["anthropic"]["requests"] == 6
+
+            await eventually(all_reached)
+            victim.send_signal(signal.SIGKILL)
+            victim.wait(10)
+        with running_worker(env, tmp_path / "next.log"):
+            finished = [await done(http, job_id, 60) for job_id in jobs]
+    assert {(job["state"], job["attempts"]) for job in finished} == {("succeeded", 2)}
+    for job in finished:
+        assert (job["response"]["headers"]["octant-attempts"], job["response"]["status"]) == ("1", 200)
 
 
 async def test_a_job_that_ends_its_worker_again_is_failed_while_other_tenants_jobs_go_on(

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import pytest_asyncio
 from client import eventually, post, session
-from conftest import LIVE_RELEASE, Simulator, octant, own_database, running_service
+from conftest import Simulator, key_of, octant, own_stores, running_service
 from forked import supervisor_of
 
 from app.features.installed import samples
@@ -27,18 +27,14 @@ TARGET = "anthropic/claude-sonnet-5-5"
 @pytest.fixture(scope="module")
 def env(stack_env: dict[str, str], database_url: str) -> Iterator[dict[str, str]]:
     """A service of its own, on stores of its own, whose circuits open as in production, only sooner."""
-    ports = {name: str(free_port()) for name in ("OCTANT_PORT", "OCTANT_METRICS_PORT")}
     circuits = {"OCTANT_RECOVERY__BREAKER_FAILURES": "5", "OCTANT_RECOVERY__BREAKER_REST": "1.5"}
-    with embedded_valkey(None) as valkey, own_database(database_url, "recovery") as database:
-        env = {**stack_env, **ports, **circuits, "OCTANT_VALKEY_URL": valkey, "OCTANT_DATABASE_URL": database}
-        octant(env, "tenant", "create", "acme")
-        octant(env, "release", "activate", LIVE_RELEASE, "--reason", "tests")
+    with own_stores({**stack_env, **circuits}, database_url, "recovery") as env:
         yield env
 
 
 @pytest.fixture(scope="module")
 def api_key(env: dict[str, str]) -> str:
-    return octant(env, "key", "create", "acme", "--name", "tests", "--quiet").strip()
+    return key_of(env)
 
 
 @pytest.fixture(scope="module")

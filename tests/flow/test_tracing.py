@@ -18,7 +18,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from client import session
-from conftest import Simulator, running_service, running_worker
+from conftest import Simulator, key_of, own_stores, running_service, running_worker
 from otlp import Receiver, receiving
 from sqlalchemy import create_engine, text
 from tracing import arrived, drawn, of_the_share, traced
@@ -43,9 +43,16 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="module")
-def env(stack_env: dict[str, str], receiver: Receiver) -> dict[str, str]:
-    ports = {name: str(free_port()) for name in ("OCTANT_PORT", "OCTANT_METRICS_PORT", "OCTANT_WORKER_METRICS_PORT")}
-    return {**stack_env, **ports, "OCTANT_OTLP_ENDPOINT": receiver.endpoint, "OCTANT_OTLP_SAMPLE": str(SHARE)}
+def env(stack_env: dict[str, str], database_url: str, receiver: Receiver) -> Iterator[dict[str, str]]:
+    """Stores of its own: its worker would run what others left in the queue, and use up a test's fault."""
+    exported = {"OCTANT_OTLP_ENDPOINT": receiver.endpoint, "OCTANT_OTLP_SAMPLE": str(SHARE)}
+    with own_stores({**stack_env, **exported}, database_url, "tracing") as env:
+        yield env
+
+
+@pytest.fixture(scope="module")
+def api_key(env: dict[str, str]) -> str:
+    return key_of(env)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from app.api.chat.parsing import Many, Wire, as_object, parse
 from app.domain.calls import Call
 from app.domain.errors import UnsupportedParameter
 from app.domain.messages import (
+    CacheTtl,
     Image,
     Message,
     OutputSchema,
@@ -262,7 +263,11 @@ def _system(system: str | list[TextBlock] | None) -> tuple[Text, ...]:
         return ()
     if isinstance(system, str):
         return (Text(system),)
-    return tuple(Text(block.text, cache=block.cache_control is not None) for block in system)
+    return tuple(Text(block.text, cache=_ttl(block.cache_control)) for block in system)
+
+
+def _ttl(mark: CacheControl | None) -> CacheTtl | None:
+    return (mark.ttl or "5m") if mark else None
 
 
 def _message(message: WireMessage) -> Message:
@@ -274,7 +279,7 @@ def _message(message: WireMessage) -> Message:
 def _part(block: Block) -> Part:  # noqa: PLR0911 - a table
     match block:
         case TextBlock(text=text, cache_control=cache):
-            return Text(text, cache=cache is not None)
+            return Text(text, cache=_ttl(cache))
         case ImageBlock(source=UrlSource(url=url)):
             return Image(url=url)
         case ImageBlock(source=Base64Source(data=data, media_type=media_type)):

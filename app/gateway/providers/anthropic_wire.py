@@ -13,7 +13,19 @@ from pydantic import BaseModel, TypeAdapter
 
 from app.domain import json_text
 from app.domain.calls import Delta, Reply, Usage
-from app.domain.messages import Image, Message, Part, StopReason, Text, Thinking, ToolChoice, ToolResult, ToolSpec, ToolUse
+from app.domain.messages import (
+    CacheTtl,
+    Image,
+    Message,
+    Part,
+    StopReason,
+    Text,
+    Thinking,
+    ToolChoice,
+    ToolResult,
+    ToolSpec,
+    ToolUse,
+)
 from app.gateway.providers.assembly import Assembly
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import ProtocolError
@@ -30,7 +42,6 @@ STOPS: dict[str, StopReason] = {
 }
 EFFORTS = {"none": "low", "minimal": "low"}  # OpenAI's lowest two have no like here
 ANY_OBJECT = "Answer with exactly one JSON object and nothing else: no prose, no code fence."
-CACHE: dict[str, Any] = {"cache_control": {"type": "ephemeral"}}
 
 # Of what a caller may ask for.
 LACKS = frozenset({"temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty"})
@@ -128,7 +139,14 @@ def as_object(arguments: str) -> dict[str, Any]:
 
 
 def _text(part: Text) -> dict[str, Any]:
-    return {"type": "text", "text": part.text, **(CACHE if part.cache else {})}
+    return {"type": "text", "text": part.text, **_cache(part.cache)}
+
+
+def _cache(ttl: CacheTtl | None) -> dict[str, Any]:
+    """A cache mark; five minutes are the vendor's default."""
+    if ttl is None:
+        return {}
+    return {"cache_control": {"type": "ephemeral", **({} if ttl == "5m" else {"ttl": ttl})}}
 
 
 def _image(part: Image) -> dict[str, Any]:

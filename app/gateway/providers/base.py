@@ -5,10 +5,10 @@ An adapter translates; it decides nothing. Retries, fallback, deadlines between 
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from app.domain.calls import Chunk, Reply
-from app.domain.messages import Message, OutputSchema, Sampling, Text, ToolChoice, ToolSpec
+from app.domain.messages import Message, OutputSchema, Sampling, Text, ToolChoice, ToolSpec, Vendor
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class ModelRequest:
 
     ``headers`` are sent to the provider as they are (`traceparent`). ``requested`` names features that the caller itself
     wants (``temperature``, ``thinking``): a provider without one of them must not get the call. The route's own are not in it.
+    ``native`` and ``betas`` as in `Call`.
     """
 
     model: str
@@ -39,6 +40,8 @@ class ModelRequest:
     output: OutputSchema | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     requested: frozenset[str] = frozenset()
+    native: Mapping[Vendor, Mapping[str, Any]] = field(default_factory=dict)
+    betas: tuple[str, ...] = ()
 
 
 class Provider(Protocol):

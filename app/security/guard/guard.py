@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import re2
 
 from app.domain.calls import Call
-from app.domain.messages import Text, ToolResult
+from app.domain.messages import Document, Native, Text, ToolResult
 from app.domain.routes import GuardAction, Pin
 from app.security.guard import leaks
 from app.security.guard.links import Links
@@ -130,10 +130,10 @@ def _texts(call: Call) -> Iterable[str]:
         if message.role != "user":
             continue
         for part in message.parts:
-            if isinstance(part, Text):
+            if isinstance(part, Text | Document | Native) and part.text:
                 yield part.text
             elif isinstance(part, ToolResult):
-                yield from (inner.text for inner in part.content if isinstance(inner, Text))
+                yield from (inner.text for inner in part.content if isinstance(inner, Text | Document | Native) and inner.text)
 
 
 def _attribute(value: str) -> str:

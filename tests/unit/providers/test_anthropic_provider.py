@@ -68,7 +68,7 @@ async def provider(upstream: Upstream) -> AsyncIterator[AnthropicProvider]:
 def request(*messages: Message, **changes: object) -> ModelRequest:
     fields: dict[str, Any] = {
         "model": "claude-sonnet-5-5",
-        "system": (Text("Be brief.", cache=True),),
+        "system": (Text("Be brief.", cache="5m"),),
         "messages": messages or (Message("user", (Text("hello"),)),),
         "sampling": Sampling(max_output_tokens=50, temperature=0.2),
         "timeouts": Timeouts(connect=1, first_token=0.3, idle=0.2, total=1),

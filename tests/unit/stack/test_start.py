@@ -9,7 +9,7 @@ from conftest import ROOT
 
 HEAVY = {
     *("aiohttp", "alembic", "anthropic", "fastapi", "gunicorn", "openai", "opentelemetry", "prometheus_client", "psycopg"),
-    *("pydantic_settings", "redis", "sqlalchemy", "starlette", "structlog", "taskiq", "uvicorn", "yaml"),
+    *("pydantic_settings", "redis", "sqlalchemy", "starlette", "structlog", "uvicorn", "yaml"),
 }
 LOADED = """
 import json, sys
