@@ -55,7 +55,7 @@ def router(gateway: Gateway) -> APIRouter:
     async def chat_completions(request: Request, context: Context) -> Response:
         """OpenAI's chat completions."""
         wanted, call = openai_request.read(await body_of(request), context)
-        about = {"request_id": context.request_id, "alias": wanted.model}
+        about: Any = {"request_id": context.request_id, "alias": wanted.model, "legacy": bool(wanted.functions)}
         if call.stream:
             include_usage = bool(wanted.stream_options and wanted.stream_options.include_usage)
             release = gateway.pin_of(call.target).release

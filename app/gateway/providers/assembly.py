@@ -1,7 +1,7 @@
 """A reply assembled from deltas, part by part.
 
-A server may cut a text between the two halves of a surrogate pair, as JSON writes an emoji. The first half waits for the second; a
-half that stays alone becomes U+FFFD, because no connection and no database takes it.
+A server may cut a text between the two halves of a surrogate pair, as JSON writes an emoji. The first half waits for the second;
+a half that stays alone becomes U+FFFD, because no connection and no database takes it.
 """
 
 import re

@@ -263,9 +263,11 @@ class Reading:
         found = self._grown(message)
         self.grew = self.grew or bool(found) or self._refusal(message)
         self._counted = self._counted and not self.grew
-        for name, tokens in choice.logprobs.items():
-            if isinstance(tokens, list):
-                self._logprobs.setdefault(name, []).extend(tokens)
+        if "logprobs" in self._request.requested:
+            for name in ("content", "refusal"):
+                tokens = [_encodable(token) for token in choice.logprobs.get(name) or () if isinstance(token, dict)]
+                if tokens:
+                    self._logprobs.setdefault(name, []).extend(tokens)
         self._native = choice.native_finish_reason or self._native
         self._stopped_at = choice.stop_reason or choice.matched_stop or self._stopped_at
         if finish := choice.finish_reason or ("stop" if whole else None):
@@ -313,6 +315,13 @@ class Reading:
         if any(isinstance(part, ToolUse) for part in parts):
             return "tool_use"  # a call forced by name finishes with `stop`, and so do all of some servers
         return "stop_sequence" if self._stopped_at and self._stopped_at in self._request.sampling.stop else stop
+
+
+def _encodable(token: dict[str, Any]) -> dict[str, Any]:
+    """A token's log probability without halves of surrogate pairs."""
+    text = json.dumps(token, ensure_ascii=False)
+    clean = encodable(text)
+    return token if clean == text else dict(json.loads(clean))
 
 
 def _fragments(message: _Message) -> Iterator[Fragment]:
