@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.chat import anthropic_answer, anthropic_request, openai_answer, openai_request
+from app.api.chat import anthropic_answer, anthropic_request, openai_answer, openai_fields, openai_request
 from app.domain.calls import Call, Delta, Done, Identity, Receipt, Reply
 from app.domain.errors import NotFound, OctantError
 from app.edge.answers import json_answer, receipt_headers
@@ -51,7 +51,7 @@ def router(gateway: Gateway) -> APIRouter:
     """The vendors' endpoints over ``gateway``."""
     routes = APIRouter(tags=["chat"], route_class=IdempotentRoute)
 
-    @routes.post("/v1/chat/completions", openapi_extra=takes(openai_request.ChatCompletionRequest), responses=STREAMED)
+    @routes.post("/v1/chat/completions", openapi_extra=takes(openai_fields.ChatCompletionRequest), responses=STREAMED)
     async def chat_completions(request: Request, context: Context) -> Response:
         """OpenAI's chat completions."""
         wanted, call = openai_request.read(await body_of(request), context)

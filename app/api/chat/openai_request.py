@@ -70,8 +70,17 @@ NATIVE: Mapping[str, tuple[Any, ...]] = {
 # Of OpenAI's caching of prompts: passed on to its models, and without effect elsewhere.
 CACHING = frozenset({"prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"})
 PASSED = CACHING | {"messages[].name"}
-# Of the vendor's own service, or only about its speed: accepted, and without effect on the answer.
-HARMLESS = frozenset({"store", "metadata", "prediction", "stream_options.include_obfuscation"})
+# Of the vendor's own service, only about its speed, or added by an SDK to a message that comes back: no effect on the answer.
+HARMLESS = frozenset(
+    {
+        *("store", "metadata", "prediction", "stream_options.include_obfuscation"),
+        *("messages[].annotations", "messages[].parsed", "messages[].images", "messages[].provider_specific_fields"),
+        *("messages[].reasoning", "messages[].reasoning_content", "messages[].reasoning_details", "messages[].thinking_blocks"),
+        *("messages[].tool_calls[].index", "messages[].tool_calls[].extra_content"),
+        *("messages[].tool_calls[].provider_specific_fields", "messages[].tool_calls[].function.parsed_arguments"),
+        "messages[].function_call.parsed_arguments",
+    }
+)
 # Field -> the values that ask for nothing beyond what we do anyway. Any other value is refused.
 REFUSED: Mapping[str, tuple[Any, ...]] = {
     "n": (None, 1),

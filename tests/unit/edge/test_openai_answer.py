@@ -19,8 +19,9 @@ def reply(*parts: Part, stop: StopReason = "end", **more: Any) -> Reply:  # noqa
     return Reply(parts=parts, stop=stop, usage=Usage(input=5, output=3), provider="p", model="m", **more)
 
 
-def whole(of: Reply, **more: bool) -> Json:
-    return completion(of, **ABOUT, **more)["choices"][0]
+def whole(of: Reply, *, legacy: bool = False) -> Json:
+    choice: Json = completion(of, **ABOUT, legacy=legacy)["choices"][0]
+    return choice
 
 
 def streamed(of: Reply, *deltas: Delta, usage: bool = False, legacy: bool = False) -> list[Json]:
@@ -68,7 +69,7 @@ def test_a_models_refusal_is_its_own_field_and_ends_with_stop() -> None:
 
 def test_calls_are_counted_from_zero_without_gaps() -> None:
     """Our own indexes count all parts: reasoning and text too."""
-    deltas = [
+    deltas: list[Delta] = [
         ThinkingDelta(0, "hm"),
         TextDelta(1, "x"),
         ToolUseStart(2, "c1", "f"),

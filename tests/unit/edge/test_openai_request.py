@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.api.chat import openai_request
+from app.api.chat.openai_fields import ChatCompletionRequest
 from app.api.chat.openai_request import NOTHING, VENDOR
 from app.domain.calls import Call, Deadline, Identity, Tenant
 from app.domain.errors import InvalidRequest, UnsupportedParameter
@@ -35,7 +36,7 @@ def parts(*content: Json) -> tuple[Part, ...]:
 
 
 NOTHING_ASKED: list[Json] = [
-    *({name: None} for name in openai_request.ChatCompletionRequest.model_fields if name not in ("model", "messages")),
+    *({name: None} for name in ChatCompletionRequest.model_fields if name not in ("model", "messages")),
     {"n": 1},
     {"logprobs": False, "top_logprobs": 0},
     {"logit_bias": {}},

@@ -40,7 +40,8 @@ def request(*messages: Message, **changes: object) -> ModelRequest:
 
 def body(*messages: Message, legacy: bool = False, **changes: object) -> dict[str, Any]:
     made = openai_wire.body(request(*messages, **changes), legacy_max_tokens=legacy, stream=False)
-    return json.loads(json.dumps(made))
+    found: dict[str, Any] = json.loads(json.dumps(made))
+    return found
 
 
 def content(part: Part) -> Any:  # noqa: ANN401 - any JSON
