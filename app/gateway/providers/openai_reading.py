@@ -29,6 +29,7 @@ class ReportedError(ProtocolError):
     def __init__(self, error: object) -> None:
         """``error``: its object, or its text."""
         super().__init__("The server reports an error.")
+        self.body = error
         found = error if isinstance(error, Mapping) else {}
         self.type, self.code, self.param = (found.get(name) for name in ("type", "code", "param"))
 
