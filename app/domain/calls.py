@@ -154,7 +154,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A complete answer of one model. ``stop_details``: Anthropic's reason for a refusal, as it came."""
+    """A complete answer of one model. ``stop_details``: Anthropic's reason for a refusal, as it came.
+
+    ``logprobs``: OpenAI's log probabilities of the text's tokens, as they came.
+    """
 
     parts: tuple[Part, ...]
     stop: StopReason
@@ -163,6 +166,7 @@ class Reply:
     model: str
     stop_sequence: str | None = None
     stop_details: Mapping[str, Any] | None = None
+    logprobs: Mapping[str, Any] | None = None
     provider_request_id: str | None = None
 
     @property

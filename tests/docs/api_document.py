@@ -1,8 +1,12 @@
 """Writes `docs/api.md` from the request models: `python tests/docs/api_document.py`."""
 
 from pathlib import Path
+from types import ModuleType
+
+from api_fields import Fields, around, of_model, shown
 
 from app.api.chat import anthropic_request, openai_request
+from app.api.chat.openai_fields import ChatCompletionRequest
 from app.gateway.providers import anthropic_wire, openai_wire
 
 PATH = "docs/api.md"
@@ -17,8 +21,12 @@ SDK has a field that is missing here. Do not edit it by hand.
   `unsupported_parameter`. A route may `ignore` a parameter instead: it is then dropped where it is not supported, and the
   answer says `octant-degraded: ignored_…`. The vendor's default value is treated as absent.
 - **no effect**: accepted for the vendor's own service; the text of the answer does not depend on it.
+- **passed on**: reaches the models of the vendor whose form it is, unchanged. Where the answer depends on it, models of other
+  vendors are skipped; where only the vendor's own service does, they answer without it.
 - **refused**: 400 `unsupported_parameter` with the field's name, unless its value requests nothing.
 - Any other field is refused as the vendor refuses it.
+
+A list is `[]`. A nested field without a row of its own kind is treated as the field that it is in.
 """
 NOTES = """
 ## Translation
@@ -26,8 +34,13 @@ NOTES = """
 - A call in one vendor's form may be answered by the other vendor's model. This includes tools and parallel calls, tool
   results with images and errors, system prompts, images by URL and as base64, stop reasons, structured output, effort.
 - `reasoning_effort` and `output_config.effort` are equivalent; `none` and `minimal` are `low` on Claude.
-- System and developer messages come first. One after the first turn is refused, because moving it would change its
-  meaning; it is not yet passed on to models that accept it there.
+- System and developer messages keep their place: before the first turn, in the middle, or alone. `functions` and
+  `function_call` are tools, of which one is called; the answer comes in the same old form.
+- `tool_choice` with `allowed_tools` offers only those tools. Custom tools are refused by name.
+- A PDF in a `file` part is a document; other text in it is read as text. `file_id` is refused: there are no uploaded files.
+- `logprobs` come with the whole answer, and at the end of a stream, unless the guard has changed the text. `n` is refused:
+  each answer is held, checked and recorded on its own.
+- A model's own `refusal` is in that field and ends with `stop`; a filter's ends with `content_filter`.
 - Thinking blocks come back with their signatures and are sent back to Anthropic unchanged. OpenAI's models do not get them. A
   stream in OpenAI's form does not show reasoning.
 - Cache marks (`cache_control`) reach Anthropic from text blocks only, without their `ttl`; all others are dropped silently,
@@ -44,7 +57,7 @@ NOTES = """
 - Every answer carries `x-request-id`, `request-id` and `octant-trace-id`, including errors of every kind and the 202 of a
   job. A replay under an `Idempotency-Key` carries the first answer's `octant-trace-id`. Health checks are not traced: their
   id leads to a log line.
-- Audio, files, several choices (`n`), log probabilities and the vendors' server tools are refused.
+- Audio and the vendors' server tools are refused.
 """
 
 
@@ -53,25 +66,45 @@ def render() -> str:
     return HEAD + _table("POST /v1/chat/completions", openai_request) + _table("POST /v1/messages", anthropic_request) + NOTES
 
 
-def kind_of(module: object, name: str) -> str:
-    """How a field is taken."""
-    if name in module.HARMLESS:  # type: ignore[attr-defined]
-        return "no effect"
-    return "refused" if name in module.REFUSED else "honoured"  # type: ignore[attr-defined]
+# How a field is taken, and the names in a request module that list such fields.
+TREATMENTS = {
+    "refused": ("REFUSED", "REFUSED_WITHIN"),
+    "no effect": ("HARMLESS",),
+    "passed on": ("NATIVE", "PASSED"),
+}
+VENDORS = ("anthropic", "openai")
 
 
-def fields_of(module: object) -> list[str]:
+def listed(module: ModuleType, treatment: str) -> frozenset[str]:
+    """The fields that a request module lists under a treatment."""
+    return frozenset().union(*(getattr(module, name, ()) for name in TREATMENTS[treatment]))
+
+
+def kind_of(module: ModuleType, path: str) -> str:
+    """How a field is taken: as it is listed, or as the field that it is in."""
+    for place in (path, *around(path)):
+        for treatment in TREATMENTS:
+            if place in listed(module, treatment):
+                return treatment
+    return "honoured"
+
+
+def fields_of(module: ModuleType) -> Fields:
     """All fields that are known by name."""
-    model = openai_request.ChatCompletionRequest if module is openai_request else anthropic_request.MessagesRequest
-    return sorted(model.model_fields)
+    model = ChatCompletionRequest if module is openai_request else anthropic_request.MessagesRequest
+    return of_model(model)
 
 
-def _table(title: str, module: object) -> str:
-    lines = [f"| `{name}` | {kind_of(module, name)} | {_lacking(name)} |" for name in fields_of(module)]
+def _table(title: str, module: ModuleType) -> str:
+    names = sorted(set(map(shown, fields_of(module).paths)))
+    lines = [f"| `{name}` | {kind_of(module, name)} | {_lacking(module, name)} |" for name in names]
     return f"\n## {title}\n\n| field | | not on |\n|---|---|---|\n" + "\n".join(lines) + "\n"
 
 
-def _lacking(name: str) -> str:
+def _lacking(module: ModuleType, name: str) -> str:
+    if kind_of(module, name) == "passed on":
+        own = "openai" if module is openai_request else "anthropic"
+        return ", ".join(vendor for vendor in VENDORS if vendor != own)
     kinds = {"anthropic": anthropic_wire.LACKS, "openai": openai_wire.LACKS}
     return ", ".join(kind for kind, lacks in kinds.items() if name in lacks)
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.chat import anthropic_answer, anthropic_request, openai_answer, openai_request
+from app.api.chat import anthropic_answer, anthropic_request, openai_answer, openai_fields, openai_request
 from app.domain.calls import Call, Delta, Done, Identity, Receipt, Reply
 from app.domain.errors import NotFound, OctantError
 from app.edge.answers import json_answer, receipt_headers
@@ -51,11 +51,11 @@ def router(gateway: Gateway) -> APIRouter:
     """The vendors' endpoints over ``gateway``."""
     routes = APIRouter(tags=["chat"], route_class=IdempotentRoute)
 
-    @routes.post("/v1/chat/completions", openapi_extra=takes(openai_request.ChatCompletionRequest), responses=STREAMED)
+    @routes.post("/v1/chat/completions", openapi_extra=takes(openai_fields.ChatCompletionRequest), responses=STREAMED)
     async def chat_completions(request: Request, context: Context) -> Response:
         """OpenAI's chat completions."""
         wanted, call = openai_request.read(await body_of(request), context)
-        about = {"request_id": context.request_id, "alias": wanted.model}
+        about: Any = {"request_id": context.request_id, "alias": wanted.model, "legacy": bool(wanted.functions)}
         if call.stream:
             include_usage = bool(wanted.stream_options and wanted.stream_options.include_usage)
             release = gateway.pin_of(call.target).release

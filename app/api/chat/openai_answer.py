@@ -1,15 +1,16 @@
 """Our replies as OpenAI's chat completions, whole and as chunks. Shapes: platform.openai.com/docs/api-reference/chat.
 
-``model`` is the alias of the request, as clients compare it with their request; which model answered is in the headers.
+``model`` is the alias of the request, as clients compare it with their request; which model answered is in the headers. A
+request with ``functions`` gets its call as ``function_call``, the form from before tools.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.domain.calls import Delta, Receipt, Reply, TextDelta, ToolUseDelta, ToolUseStart, Usage
 from app.domain.errors import OctantError
-from app.domain.messages import StopReason
+from app.domain.messages import Refusal, StopReason
 from app.edge import errors
 from app.edge.answers import less, summary
 from app.edge.sse import event
@@ -20,22 +21,32 @@ FINISH: dict[StopReason, str] = {
     "max_tokens": "length",
     "tool_use": "tool_calls",
     "refusal": "content_filter",
+    "context_window": "length",
+    "pause_turn": "stop",
 }
+TIER = "default"  # the only one that is used
 
 
-def completion(reply: Reply, *, request_id: str, alias: str, release: str, degraded: Sequence[str] = ()) -> dict[str, Any]:
-    """A whole chat completion. ``degraded``: the codes of the header."""
+def completion(
+    reply: Reply, *, request_id: str, alias: str, release: str, legacy: bool = False, degraded: Sequence[str] = ()
+) -> dict[str, Any]:
+    """A whole chat completion. ``degraded``: the codes of the header; ``legacy``: the request has ``functions``."""
     calls = [{"id": u.id, "type": "function", "function": {"name": u.name, "arguments": u.arguments}} for u in reply.tool_uses]
-    message = {
+    refusal = _refusal(reply)
+    message: dict[str, Any] = {
         "role": "assistant",
-        "content": reply.text or None,
-        "refusal": None,
+        "content": reply.text or (None if calls or refusal else ""),
+        "refusal": refusal,
         "annotations": [],
-        **({"tool_calls": calls} if calls else {}),
     }
+    if calls and legacy:
+        message["function_call"] = calls[0]["function"]
+    elif calls:
+        message["tool_calls"] = calls
+    choice = {"index": 0, "message": message, "logprobs": _logprobs(reply), "finish_reason": _finish(reply, legacy=legacy)}
     return {
         **_envelope("chat.completion", request_id, alias, release),
-        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": FINISH[reply.stop]}],
+        "choices": [choice],
         "usage": usage(reply.usage),
         **less(degraded),
     }
@@ -44,12 +55,13 @@ def completion(reply: Reply, *, request_id: str, alias: str, release: str, degra
 class ChunkWriter:
     """Writes one stream. The usage chunk comes only on request, as at the vendor."""
 
-    def __init__(self, *, request_id: str, alias: str, release: str, include_usage: bool) -> None:
-        """The envelope is the same in every chunk."""
+    def __init__(self, *, request_id: str, alias: str, release: str, include_usage: bool, legacy: bool = False) -> None:
+        """The envelope is the same in every chunk. ``legacy``: the request has ``functions``."""
         self._envelope = _envelope("chat.completion.chunk", request_id, alias, release)
         self._request_id = request_id
         self._include_usage = include_usage
-        self._tools: dict[int, int] = {}
+        self._legacy = legacy
+        self._tools: dict[int, int] = {}  # by the part's index; the client counts calls alone, from zero
 
     def begin(self, degraded: Sequence[str] = ()) -> bytes:
         """The first chunk: the role and the degradations."""
@@ -61,26 +73,41 @@ class ChunkWriter:
             case TextDelta(text=text):
                 return self._chunk({"content": text})
             case ToolUseStart(index=index, id=identity, name=name):
-                number = self._tools.setdefault(index, len(self._tools))
-                function = {"name": name, "arguments": ""}
-                return self._chunk({"tool_calls": [{"index": number, "id": identity, "type": "function", "function": function}]})
+                return self._call(index, {"name": name, "arguments": ""}, {"id": identity, "type": "function"})
             case ToolUseDelta(index=index, arguments=arguments):
-                return self._chunk({"tool_calls": [{"index": self._tools[index], "function": {"arguments": arguments}}]})
+                return self._call(index, {"arguments": arguments}, {})
         return b""
+
+    def _call(self, index: int, function: dict[str, Any], more: dict[str, Any]) -> bytes:
+        """A piece of a tool call. The old form has place for one call."""
+        number = self._tools.setdefault(index, len(self._tools))
+        if not self._legacy:
+            return self._chunk({"tool_calls": [{"index": number, **more, "function": function}]})
+        return self._chunk({"function_call": function}) if number == 0 else b""
 
     def error(self, error: OctantError) -> bytes:
         """A failure after the first token: an event, and then no [DONE] (R6)."""
         return event(errors.last_event(error, "openai", self._request_id))
 
     def end(self, reply: Reply, receipt: Receipt) -> bytes:
-        """The last chunks; the very last carries what the stream cost."""
+        """The last chunks: the refusal and the log probabilities, once the guard has seen the whole; last of all the cost."""
+        refusal, logprobs = _refusal(reply), _logprobs(reply)
+        before = self._chunk({"refusal": refusal}) if refusal else b""
+        before += self._chunk({}, logprobs=logprobs) if logprobs else b""
+        finish = _finish(reply, legacy=self._legacy)
         if not self._include_usage:
-            return self._chunk({}, FINISH[reply.stop], **summary(receipt)) + event("[DONE]")
+            return before + self._chunk({}, finish, **summary(receipt)) + event("[DONE]")
         last = {**self._envelope, "choices": [], "usage": usage(reply.usage), **summary(receipt)}
-        return self._chunk({}, FINISH[reply.stop]) + event(last) + event("[DONE]")
+        return before + self._chunk({}, finish) + event(last) + event("[DONE]")
 
-    def _chunk(self, delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:  # noqa: ANN401 - any JSON
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+    def _chunk(
+        self,
+        delta: dict[str, Any],
+        finish: str | None = None,
+        logprobs: Mapping[str, Any] | None = None,
+        **more: Any,  # noqa: ANN401 - any JSON
+    ) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
         return event({**self._envelope, "choices": [choice], **({"usage": None} if self._include_usage else {}), **more})
 
 
@@ -91,7 +118,11 @@ def usage(used: Usage) -> dict[str, Any]:
         "prompt_tokens": prompt,
         "completion_tokens": used.output,
         "total_tokens": prompt + used.output,
-        "prompt_tokens_details": {"cached_tokens": used.cached_input, "audio_tokens": 0},
+        "prompt_tokens_details": {
+            "cached_tokens": used.cached_input,
+            "cache_write_tokens": used.cache_write,
+            "audio_tokens": 0,
+        },
         "completion_tokens_details": {
             "reasoning_tokens": used.reasoning,
             "audio_tokens": 0,
@@ -101,6 +132,36 @@ def usage(used: Usage) -> dict[str, Any]:
     }
 
 
+def _refusal(reply: Reply) -> str | None:
+    return "".join(part.text for part in reply.parts if isinstance(part, Refusal)) or None
+
+
+def _finish(reply: Reply, *, legacy: bool) -> str:
+    """The model's own refusal ends with ``stop``, as at the vendor; ``content_filter`` is a filter's."""
+    if reply.stop == "refusal" and _refusal(reply):
+        return "stop"
+    return "function_call" if legacy and reply.stop == "tool_use" else FINISH[reply.stop]
+
+
+def _logprobs(reply: Reply) -> dict[str, Any] | None:
+    """The log probabilities, where they are of the text that the caller gets: the guard may have changed it."""
+    found = reply.logprobs or {}
+    if not found or _spelled(found.get("content")) != reply.text or _spelled(found.get("refusal")) != (_refusal(reply) or ""):
+        return None
+    return {"content": found.get("content"), "refusal": found.get("refusal")}
+
+
+def _spelled(tokens: Sequence[Mapping[str, Any]] | None) -> str:
+    """The text of tokens. Some are parts of a character, and only their bytes add up."""
+    spelled = b""
+    for token in tokens or ():
+        raw = token.get("bytes")
+        usable = isinstance(raw, list) and all(isinstance(byte, int) and 0 <= byte < 256 for byte in raw)
+        spelled += bytes(raw) if raw and usable else str(token.get("token", "")).encode(errors="replace")
+    return spelled.decode(errors="replace")
+
+
 def _envelope(kind: str, request_id: str, alias: str, release: str) -> dict[str, Any]:
     identity = "chatcmpl-" + request_id.removeprefix("req_")
-    return {"id": identity, "object": kind, "created": int(time.time()), "model": alias, "system_fingerprint": release}
+    about = {"model": alias, "system_fingerprint": release, "service_tier": TIER}
+    return {"id": identity, "object": kind, "created": int(time.time()), **about}

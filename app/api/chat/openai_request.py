@@ -1,239 +1,115 @@
-"""OpenAI's chat completion request: fields honoured, left out and refused.
+"""OpenAI's chat completion request as a call: fields honoured, passed on, left out and refused.
 
-Every field of the API is known by name (platform.openai.com/docs/api-reference/chat/create). An unsupported field that
-would change the answer is refused as `UnsupportedParameter`; one that only concerns the vendor's own service is accepted and left
-out.
+Every field of the API is known by name (`openai_fields`). One that would change the answer is honoured, passed on to the models
+that have it (the others are passed over), or refused as `UnsupportedParameter`. A value that asks for nothing is always taken.
 """
 
-from typing import Annotated, Any, Literal
+import base64
+import binascii
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-from pydantic import Field
-
-from app.api.chat.parsing import Many, Wire, parse
+from app.api.chat.openai_fields import (
+    AllowedChoice,
+    AnyMessage,
+    AssistantMessage,
+    CacheBreakpoint,
+    CacheControl,
+    ChatCompletionRequest,
+    CustomTool,
+    File,
+    FilePart,
+    FunctionMessage,
+    FunctionTool,
+    ImagePart,
+    ImageUrl,
+    Marked,
+    NamedCustom,
+    NamedFunction,
+    RefusalPart,
+    ResponseFormat,
+    SystemMessage,
+    TextPart,
+    ToolMessage,
+    UserMessage,
+    UserPart,
+)
+from app.api.chat.parsing import parse
 from app.domain.calls import Call
 from app.domain.errors import InvalidRequest, UnsupportedParameter
-from app.domain.messages import Image, Message, OutputSchema, Part, Sampling, Text, ToolChoice, ToolResult, ToolSpec, ToolUse
+from app.domain.messages import (
+    CacheTtl,
+    Document,
+    Image,
+    Message,
+    OutputSchema,
+    Part,
+    Refusal,
+    Role,
+    Sampling,
+    Text,
+    ToolChoice,
+    ToolResult,
+    ToolSpec,
+    ToolUse,
+    Vendor,
+)
 from app.edge.requests import CallContext
 
 UNKNOWN = "Unrecognized request argument supplied: {}"
-
-Json = dict[str, Any]
-
-
-class TextPart(Wire):
-    """A part of text."""
-
-    type: Literal["text"]
-    text: str
-    prompt_cache_breakpoint: Json | None = None
-
-
-class RefusalPart(Wire):
-    """An assistant's refusal."""
-
-    type: Literal["refusal"]
-    refusal: str
-
-
-class ImageUrl(Wire):
-    """An image's address, or a data URL that holds it."""
-
-    url: str
-    detail: Literal["auto", "low", "high", "original"] | None = None
-
-
-class ImagePart(Wire):
-    """A part that is an image."""
-
-    type: Literal["image_url"]
-    image_url: ImageUrl
-    prompt_cache_breakpoint: Json | None = None
-
-
-class OtherPart(Wire):
-    """Parts the vendor knows and we refuse."""
-
-    type: Literal["input_audio", "file"]
-    input_audio: Json | None = None
-    file: Json | None = None
-    prompt_cache_breakpoint: Json | None = None
-
-
-UserPart = Annotated[TextPart | ImagePart | OtherPart, Field(discriminator="type")]
-AssistantPart = Annotated[TextPart | RefusalPart, Field(discriminator="type")]
-
-
-class SystemMessage(Wire):
-    """Instructions; ``developer`` is the newer name."""
-
-    role: Literal["system", "developer"]
-    content: str | Many[TextPart]
-    name: str | None = None
-
-
-class UserMessage(Wire):
-    """A user's message."""
-
-    role: Literal["user"]
-    content: str | Many[UserPart]
-    name: str | None = None
-
-
-class FunctionCall(Wire):
-    """A function and its arguments as JSON text."""
-
-    name: str
-    arguments: str
-
-
-class ToolCall(Wire):
-    """A tool call of the assistant."""
-
-    id: str
-    type: Literal["function"] = "function"
-    function: FunctionCall
-
-
-class AssistantMessage(Wire):
-    """An earlier message of the assistant."""
-
-    role: Literal["assistant"]
-    content: str | Many[AssistantPart] | None = None
-    refusal: str | None = None
-    tool_calls: Many[ToolCall] | None = None
-    name: str | None = None
-    audio: Json | None = None
-    function_call: Json | None = None
-    annotations: Many[Json] | None = None
-
-
-class ToolMessage(Wire):
-    """A tool's result."""
-
-    role: Literal["tool"]
-    content: str | Many[TextPart]
-    tool_call_id: str
-
-
-AnyMessage = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")]
-
-
-class FunctionSpec(Wire):
-    """A function offered."""
-
-    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
-    description: str = ""
-    parameters: Json = Field(default_factory=lambda: {"type": "object", "properties": {}})
-    strict: bool | None = None
-
-
-class ToolParam(Wire):
-    """A tool offered."""
-
-    type: Literal["function"]
-    function: FunctionSpec
-
-
-class NamedFunction(Wire):
-    """The name of a function."""
-
-    name: str
-
-
-class NamedTool(Wire):
-    """The tool that must be called."""
-
-    type: Literal["function"]
-    function: NamedFunction
-
-
-class JsonSchema(Wire):
-    """A named schema."""
-
-    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
-    description: str | None = None
-    schema_: Json = Field(default_factory=dict, alias="schema")
-    strict: bool | None = None
-
-
-class ResponseFormat(Wire):
-    """The required form of the answer."""
-
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: JsonSchema | None = None
-
-
-class StreamOptions(Wire):
-    """``include_usage`` asks for a last chunk with the usage; obfuscation is the vendor's padding, which we do not add."""
-
-    include_usage: bool | None = None
-    include_obfuscation: bool | None = None
-
-
-class ChatCompletionRequest(Wire):
-    """The body."""
-
-    model: str
-    messages: Many[AnyMessage] = Field(min_length=1, max_length=2048)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
-    max_tokens: int | None = Field(default=None, ge=1)
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    top_p: float | None = Field(default=None, ge=0, le=1)
-    stop: str | Annotated[Many[str], Field(max_length=4)] | None = None
-    seed: int | None = None
-    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
-    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
-    tools: Many[ToolParam] | None = Field(default=None, max_length=128)
-    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
-    parallel_tool_calls: bool | None = None
-    response_format: ResponseFormat | None = None
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
-    user: str | None = Field(default=None, max_length=128)
-    safety_identifier: str | None = Field(default=None, max_length=128)
-
-    # Of the vendor's own service: nothing in the answer depends on them.
-    store: bool | None = None
-    metadata: dict[str, str] | None = None
-    prompt_cache_key: str | None = None
-    prompt_cache_options: Json | None = None
-    prompt_cache_retention: str | None = None
-    service_tier: str | None = None
-
-    # Known, and refused when they ask for something: see `REFUSED`.
-    n: int | None = None
-    logprobs: bool | None = None
-    top_logprobs: int | None = None
-    logit_bias: Json | None = None
-    audio: Json | None = None
-    modalities: Many[str] | None = None
-    prediction: Json | None = None
-    moderation: Json | None = None
-    verbosity: str | None = None
-    web_search_options: Json | None = None
-    functions: Many[Json] | None = None
-    function_call: Any = None
-
-
-# Of the vendor's own service: accepted, and without effect on the answer.
-HARMLESS = frozenset({"store", "metadata", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"})
-# Field -> the values that ask for nothing beyond what we do anyway. Any other value is refused.
-REFUSED: dict[str, tuple[Any, ...]] = {
-    "n": (None, 1),
+VENDOR: Vendor = "openai"
+
+# Field -> the values that ask for nothing. Another value goes to OpenAI's models as it is; the models of others are passed over.
+NATIVE: Mapping[str, tuple[Any, ...]] = {
+    "logit_bias": (None, {}),
     "logprobs": (None, False),
     "top_logprobs": (None, 0),
-    "logit_bias": (None, {}),
+    "verbosity": (None, "medium"),
+}
+# Of OpenAI's caching of prompts: passed on to its models, and without effect elsewhere.
+CACHING = frozenset({"prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"})
+PASSED = CACHING | {"messages[].name"}
+# Of the vendor's own service, only about its speed, or added by an SDK to a message that comes back: no effect on the answer.
+HARMLESS = frozenset(
+    {
+        *("store", "metadata", "prediction", "stream_options.include_obfuscation"),
+        *("messages[].annotations", "messages[].parsed", "messages[].images", "messages[].provider_specific_fields"),
+        *("messages[].reasoning", "messages[].reasoning_content", "messages[].reasoning_details", "messages[].thinking_blocks"),
+        *("messages[].tool_calls[].index", "messages[].tool_calls[].extra_content"),
+        *("messages[].tool_calls[].provider_specific_fields", "messages[].tool_calls[].function.parsed_arguments"),
+        "messages[].function_call.parsed_arguments",
+    }
+)
+# Field -> the values that ask for nothing beyond what we do anyway. Any other value is refused.
+REFUSED: Mapping[str, tuple[Any, ...]] = {
+    "n": (None, 1),
     "audio": (None,),
-    "modalities": (None, ["text"]),
-    "prediction": (None,),
+    "modalities": (None, [], ["text"]),
     "moderation": (None,),
-    "verbosity": (None,),
     "web_search_options": (None,),
-    "functions": (None,),
-    "function_call": (None,),
     "service_tier": (None, "auto", "default"),
 }
+CUSTOM = "Offer a function with one string argument instead"
+REASONS = {
+    "n": "Each answer is held, checked and recorded on its own: send the request as often as answers are needed",
+    "audio": "Speech has no price here",
+    "modalities": "Speech has no price here",
+    "moderation": "The guard of the route decides",
+    "web_search_options": "Searches have no price here",
+    "service_tier": "Other tiers have other prices",
+}
+# Refused wherever they hold something.
+REFUSED_WITHIN = frozenset(
+    {
+        "messages[].audio",
+        "messages[].content[].input_audio",
+        "messages[].content[].file.file_id",
+        "messages[].tool_calls[].custom",
+        "tools[].custom",
+        "tool_choice.custom",
+    }
+)
 
 
 def read(body: bytes, context: CallContext) -> tuple[ChatCompletionRequest, Call]:
@@ -241,108 +117,259 @@ def read(body: bytes, context: CallContext) -> tuple[ChatCompletionRequest, Call
     request = parse(ChatCompletionRequest, body, unknown=UNKNOWN)
     for name, harmless in REFUSED.items():
         if getattr(request, name) not in harmless:
-            raise UnsupportedParameter(f"Unsupported parameter: '{name}' is not supported with this model.", param=name)
-    system = [m for m in request.messages if isinstance(m, SystemMessage)]
-    turns = [m for m in request.messages if not isinstance(m, SystemMessage)]
-    late = next((i for i, m in enumerate(request.messages) if i >= len(system) and isinstance(m, SystemMessage)), None)
-    if late is not None:
-        message = "A system or developer message after the first turn is not supported: put all of them first."
-        raise UnsupportedParameter(message, param=f"messages[{late}].role")
-    if not turns:
-        raise InvalidRequest("messages must hold at least one user message.", param="messages")
+            raise _unsupported(name, REASONS[name])
+    wanted = {name: value for name, harmless in NATIVE.items() if (value := getattr(request, name)) not in harmless}
+    if "top_logprobs" in wanted and "logprobs" not in wanted:
+        raise InvalidRequest("'top_logprobs' needs 'logprobs' to be true.", param="top_logprobs")
+    caching = request.model_dump(include=set(CACHING), exclude_none=True)
+    native = {**wanted, **{name: value for name, value in caching.items() if value}}
+    system, messages = _conversation(request)
     call = Call(
         id=context.request_id,
         identity=context.identity_for(request.user or request.safety_identifier),
         feature="chat",
         target=request.model,
         deadline=context.deadline,
-        system=tuple(Text(text) for m in system if (text := _plain(m.content))),
-        messages=_merged([_message(m, index) for index, m in enumerate(turns)]),
-        tools=tuple(_tool(t) for t in request.tools or ()),
+        system=system,
+        messages=messages,
+        tools=tuple(_tools(request)),
         tool_choice=_tool_choice(request),
         output=_output(request.response_format),
-        sampling=Sampling(
-            max_output_tokens=request.max_completion_tokens or request.max_tokens,
-            temperature=request.temperature,
-            top_p=request.top_p,
-            stop=(request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ()),
-            seed=request.seed,
-            frequency_penalty=request.frequency_penalty,
-            presence_penalty=request.presence_penalty,
-            extra={"effort": request.reasoning_effort} if request.reasoning_effort else {},
-        ),
+        sampling=_sampling(request),
         stream=bool(request.stream),
+        native={VENDOR: native} if native else {},
+        needs=frozenset(wanted),
     )
     return request, call
 
 
-def _message(message: UserMessage | AssistantMessage | ToolMessage, index: int) -> Message:
-    if isinstance(message, ToolMessage):
-        return Message("user", (ToolResult(message.tool_call_id, (Text(_plain(message.content)),)),))
-    if isinstance(message, UserMessage):
-        if isinstance(message.content, str):
-            return Message("user", (Text(message.content),))
-        return Message("user", tuple(_user_part(part, f"messages[{index}].content") for part in message.content))
-    for name in ("audio", "function_call"):
-        if getattr(message, name) is not None:
-            raise UnsupportedParameter(f"Unsupported parameter: '{name}' in a message.", param=f"messages[{index}].{name}")
-    words = _plain(message.content) or message.refusal or ""
-    text: Many[Part] = [Text(words)] if words else []
-    uses = [ToolUse(c.id, c.function.name, c.function.arguments) for c in message.tool_calls or ()]
-    if not text and not uses:
-        raise InvalidRequest("An assistant message needs content or tool_calls.", param=f"messages[{index}].content")
-    return Message("assistant", (*text, *uses))
+def _sampling(request: ChatCompletionRequest) -> Sampling:
+    stop = (request.stop,) if isinstance(request.stop, str) else request.stop or ()
+    return Sampling(
+        max_output_tokens=request.max_completion_tokens or request.max_tokens or None,
+        temperature=request.temperature,
+        top_p=request.top_p,
+        stop=tuple(filter(None, stop)),
+        seed=request.seed,
+        frequency_penalty=request.frequency_penalty,
+        presence_penalty=request.presence_penalty,
+        extra={"effort": request.reasoning_effort} if request.reasoning_effort else {},
+    )
 
 
-def _user_part(part: TextPart | ImagePart | OtherPart, where: str) -> Part:
+def _unsupported(param: str, reason: str) -> UnsupportedParameter:
+    return UnsupportedParameter(f"Unsupported parameter: '{param}' is not supported with this model. {reason}.", param=param)
+
+
+def _conversation(request: ChatCompletionRequest) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
+    """The instructions before the first turn, and the turns. Instructions without any turn are the conversation itself."""
+    ids = _legacy_ids(request.messages)
+    turns = [_message(message, f"messages[{at}]", ids.get(at, "")) for at, message in enumerate(request.messages)]
+    first = next((at for at, turn in enumerate(turns) if turn.role != "system"), None)
+    if first is None:
+        return (), _merged(turns)
+    system = (part for turn in turns[:first] for part in turn.parts if isinstance(part, Text) and part.text)
+    return tuple(system), _merged(turns[first:])
+
+
+def _message(message: AnyMessage, where: str, legacy_id: str) -> Message:
+    match message:
+        case SystemMessage():
+            return Message("system", _marked_last(_texts(message.content), message.cache_control), message.name)
+        case UserMessage():
+            parts = [_user_part(part, f"{where}.content[{at}]") for at, part in enumerate(_as_parts(message.content))]
+            return Message("user", _marked_last(parts, message.cache_control), message.name)
+        case ToolMessage():
+            texts = _texts(message.content)
+            cache = _ttl(message.cache_control) or next((text.cache for text in reversed(texts) if text.cache), None)
+            whole = Text("".join(text.text for text in texts))
+            return Message("user", (ToolResult(message.tool_call_id, (whole,), cache=cache),))
+        case FunctionMessage():
+            return Message("user", (ToolResult(legacy_id, (Text(message.content or ""),)),))
+        case AssistantMessage():
+            return _assistant(message, where, legacy_id)
+
+
+def _assistant(message: AssistantMessage, where: str, legacy_id: str) -> Message:
+    if message.audio is not None:
+        raise _unsupported(f"{where}.audio", "Speech has no price here")
+    said = _as_parts(message.content)
+    parts: list[Part] = [Refusal(p.refusal) if isinstance(p, RefusalPart) else Text(p.text, _mark(p)) for p in said]
+    if message.refusal:
+        parts.append(Refusal(message.refusal))
+    for at, use in enumerate(message.tool_calls or ()):
+        if use.function is None:
+            if use.custom:
+                raise _unsupported(f"{where}.tool_calls[{at}].custom", CUSTOM)
+            missing = f"{where}.tool_calls[{at}].function"
+            raise InvalidRequest(f"Missing required parameter: '{missing}'.", param=missing)
+        parts.append(ToolUse(use.id, use.function.name, use.function.arguments, _ttl(use.cache_control)))
+    if call := message.function_call:
+        parts.append(ToolUse(legacy_id, call.name, call.arguments))
+    parts = [part for part in parts if not (isinstance(part, Text) and not part.text)]
+    return Message("assistant", _marked_last(parts, message.cache_control), message.name)
+
+
+def _legacy_ids(messages: Sequence[AnyMessage]) -> Mapping[int, str]:
+    """Ids for the calls in the form from before tools, which has none, and for their results, by the message's position."""
+    ids: dict[int, str] = {}
+    latest = "function"
+    for at, message in enumerate(messages):
+        if isinstance(message, AssistantMessage) and message.function_call:
+            latest = f"function_{at}"
+        if isinstance(message, FunctionMessage) or (isinstance(message, AssistantMessage) and message.function_call):
+            ids[at] = latest
+    return ids
+
+
+def _as_parts(content: str | Sequence[Any] | None) -> Sequence[Any]:
+    """Content in parts; an empty text is a content too."""
+    if isinstance(content, str):
+        return [TextPart(type="text", text=content)]
+    return content or ()
+
+
+def _texts(content: str | Sequence[TextPart] | None) -> list[Text]:
+    """Text, in one piece up to each cache mark."""
+    texts: list[Text] = []
+    for part in _as_parts(content):
+        mark = _mark(part)
+        if texts and texts[-1].cache is None:
+            texts[-1] = Text(texts[-1].text + part.text, mark)
+        else:
+            texts.append(Text(part.text, mark))
+    return texts
+
+
+def _mark(part: Marked) -> CacheTtl | None:
+    return _ttl(part.cache_control) or _ttl(part.prompt_cache_breakpoint)
+
+
+def _ttl(mark: CacheControl | CacheBreakpoint | None) -> CacheTtl | None:
+    """How long to cache. OpenAI's twelve hours are Anthropic's one, the longest of each."""
+    if mark is None:
+        return None
+    return "1h" if mark.ttl in ("1h", "12h") else "5m"
+
+
+def _marked_last(parts: Sequence[Part], mark: CacheControl | None) -> tuple[Part, ...]:
+    """A mark on the message is one on its last part."""
+    *before, last = parts or [Text("")]
+    if mark is None or isinstance(last, Refusal):
+        return (*before, last)
+    return (*before, _replace_cache(last, mark))
+
+
+def _replace_cache(part: Part, mark: CacheControl) -> Part:
+    return replace(part, cache=_ttl(mark)) if isinstance(part, Text | Image | Document | ToolUse) else part
+
+
+def _user_part(part: UserPart, where: str) -> Part:
     match part:
-        case TextPart(text=text):
-            return Text(text)
-        case ImagePart(image_url=image):
-            return _image(image, where)
-        case OtherPart(type=kind):
-            raise UnsupportedParameter(f"Content parts of type '{kind}' are not supported.", param=where)
+        case TextPart():
+            return Text(part.text, _mark(part))
+        case ImagePart():
+            return _image(part.image_url, f"{where}.image_url", _mark(part))
+        case FilePart():
+            return _document(part.file, f"{where}.file", _mark(part))
+        case _:
+            raise _unsupported(f"{where}.input_audio", "Speech has no price here")
 
 
-def _image(image: ImageUrl, where: str) -> Image:
-    if image.url.startswith("data:"):
-        head, _, data = image.url.removeprefix("data:").partition(",")
-        media_type, _, encoding = head.partition(";")
-        if encoding != "base64" or not data:
-            raise InvalidRequest("A data URL must read data:image/…;base64,….", param=where)
-        return Image(data=data, media_type=media_type, detail=image.detail)
+def _image(image: ImageUrl, where: str, cache: CacheTtl | None) -> Image:
+    if image.url[:5].lower() == "data:":
+        media_type, data = _data_url(image.url, where)
+        return Image(data=data, media_type=media_type, detail=image.detail, cache=cache)
     if not image.url.startswith(("https://", "http://")):
         raise InvalidRequest("An image URL must be http, https or data.", param=where)
-    return Image(url=image.url, detail=image.detail)
+    return Image(url=image.url, detail=image.detail, cache=cache)
+
+
+def _data_url(url: str, where: str) -> tuple[str, str]:
+    """The media type and the base64 text of a data URL (RFC 2397: parameters may stand before ``base64``)."""
+    head, _, data = url[5:].partition(",")
+    media_type, *parameters = head.split(";")
+    if not media_type or not parameters or parameters[-1].strip().lower() != "base64" or not data:
+        raise InvalidRequest("A data URL must read data:<media type>;base64,….", param=where)
+    return media_type.strip().lower(), data
+
+
+def _document(file: File, where: str, cache: CacheTtl | None) -> Document:
+    if file.file_id:
+        raise _unsupported(f"{where}.file_id", "There are no uploaded files here: send the document as 'file_data'")
+    if not file.file_data:
+        raise InvalidRequest(f"Missing required parameter: '{where}.file_data'.", param=f"{where}.file_data")
+    media_type, data = "application/pdf", file.file_data
+    if data[:5].lower() == "data:":
+        media_type, data = _data_url(data, f"{where}.file_data")
+    if not media_type.startswith("text/"):
+        return Document(data=data, media_type=media_type, name=file.filename, cache=cache)
+    try:
+        text = base64.b64decode(data, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise InvalidRequest(f"Invalid value for '{where}.file_data': not UTF-8 text in base64.", param=where) from None
+    return Document(text=text, media_type=media_type, name=file.filename, cache=cache)
 
 
 def _merged(messages: list[Message]) -> tuple[Message, ...]:
     """Neighbouring turns of one role become one: several tool results answer one assistant turn together."""
-    merged: Many[Message] = []
+    merged: list[Message] = []
     for message in messages:
-        if merged and merged[-1].role == message.role:
-            merged[-1] = Message(message.role, (*merged[-1].parts, *message.parts))
+        before: tuple[Role, str | None] | None = (merged[-1].role, merged[-1].name) if merged else None
+        if before == (message.role, message.name):
+            merged[-1] = Message(message.role, (*merged[-1].parts, *message.parts), message.name)
         else:
             merged.append(message)
     return tuple(merged)
 
 
-def _plain(content: str | list[Any] | None) -> str:
-    if content is None or isinstance(content, str):
-        return content or ""
-    return "".join(p.text if isinstance(p, TextPart) else p.refusal for p in content)
+NOTHING: Mapping[str, Any] = {"type": "object", "properties": {}}
 
 
-def _tool(tool: ToolParam) -> ToolSpec:
-    f = tool.function
-    return ToolSpec(f.name, f.description, f.parameters, strict=bool(f.strict))
+def _tools(request: ChatCompletionRequest) -> Iterator[ToolSpec]:
+    """The tools that may be called: all that are offered, or those that the choice allows."""
+    allowed = _allowed(request)
+    for at, tool in enumerate(request.tools or ()):
+        if isinstance(tool, CustomTool):
+            raise _unsupported(f"tools[{at}].custom", CUSTOM)
+        f = tool.function
+        if allowed is None or f.name in allowed:
+            schema = NOTHING if f.parameters is None else f.parameters
+            cache = _ttl(tool.cache_control or f.cache_control)
+            yield ToolSpec(f.name, f.description or "", schema, strict=bool(f.strict), cache=cache)
+    for function in request.functions or ():
+        schema = NOTHING if function.parameters is None else function.parameters
+        yield ToolSpec(function.name, function.description or "", schema)
+
+
+def _allowed(request: ChatCompletionRequest) -> frozenset[str] | None:
+    """The names of the tools that the choice allows; None where it allows all. Raises InvalidRequest for an unknown one."""
+    if not isinstance(request.tool_choice, AllowedChoice):
+        return None
+    where = "tool_choice.allowed_tools.tools"
+    offered = {tool.function.name for tool in request.tools or () if isinstance(tool, FunctionTool)}
+    names = set()
+    for tool in request.tool_choice.allowed_tools.tools:
+        function = tool.get("function")
+        name = function.get("name") if isinstance(function, dict) else tool.get("name")
+        if not isinstance(name, str) or name not in offered:
+            raise InvalidRequest(f"Invalid value for '{where}': not the name of a function that 'tools' offers.", param=where)
+        names.add(name)
+    return frozenset(names)
 
 
 def _tool_choice(request: ChatCompletionRequest) -> ToolChoice:
-    parallel = request.parallel_tool_calls is not False
-    choice = request.tool_choice
-    if isinstance(choice, NamedTool):
+    parallel = request.parallel_tool_calls is not False and not request.functions  # the old form has place for one call
+    choice: Any = request.tool_choice
+    if choice is None and request.function_call is not None:
+        named = request.function_call
+        choice = named if isinstance(named, str) else NamedFunction(type="function", function=named)
+    if isinstance(choice, NamedCustom):
+        raise _unsupported("tool_choice.custom", CUSTOM)
+    if isinstance(choice, NamedFunction):
         return ToolChoice("tool", choice.function.name, parallel)
+    if isinstance(choice, AllowedChoice):
+        choice = choice.allowed_tools.mode
     if choice == "required":
         return ToolChoice("any", None, parallel)
     return ToolChoice("none" if choice == "none" else "auto", None, parallel)
@@ -353,6 +380,10 @@ def _output(wanted: ResponseFormat | None) -> OutputSchema | None:
         return None
     if wanted.type == "json_object":
         return OutputSchema("object", {}, strict=False)
-    if wanted.json_schema is None:
+    named = wanted.json_schema
+    if named is None:
         raise InvalidRequest("Missing required parameter: 'response_format.json_schema'.", param="response_format.json_schema")
-    return OutputSchema(wanted.json_schema.name, wanted.json_schema.schema_, strict=bool(wanted.json_schema.strict))
+    schema = named.schema_ or {}
+    if schema and named.description and "description" not in schema:
+        schema = {**schema, "description": named.description}
+    return OutputSchema(named.name, schema, strict=bool(named.strict))

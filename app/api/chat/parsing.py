@@ -21,7 +21,7 @@ FIELDS: set[str] = set()
 TAGS = frozenset(
     """
     system developer user assistant tool text image_url input_audio file refusal image tool_use tool_result thinking
-    redacted_thinking
+    redacted_thinking function custom allowed_tools
     """.split()  # noqa: SIM905 - words read better as a text than as a column of strings
 )
 
@@ -58,7 +58,7 @@ def _describe(error: ValidationError, unknown: str) -> InvalidRequest:
         return InvalidRequest("We could not parse the JSON body of your request.")
     if found["type"] == "extra_forbidden":
         name = str(found["loc"][-1])
-        path = ".".join(filter(None, (path, name if NAME.match(name) else "a field")))
+        path = ".".join(filter(None, (_path(found["loc"][:-1]), name if NAME.match(name) else "a field")))
         return InvalidRequest(unknown.format(path), param=path)
     if found["type"] == "missing":
         return InvalidRequest(f"Missing required parameter: '{path}'.", param=path)
@@ -77,7 +77,7 @@ def _path(location: tuple[int | str, ...]) -> str:
     for before, step in pairwise((None, *location)):
         if isinstance(step, int):
             path += f"[{step}]"
-        elif step in FIELDS and not (isinstance(before, int) and step in TAGS):
+        elif step in FIELDS and not (step in TAGS and (isinstance(before, int) or str(before).startswith("tagged-union"))):
             path += f".{step}" if path else step
     return path
 

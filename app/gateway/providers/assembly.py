@@ -1,29 +1,57 @@
-"""A reply assembled from deltas, part by part."""
+"""A reply assembled from deltas, part by part.
 
+A server may cut a text between the two halves of a surrogate pair, as JSON writes an emoji. The first half waits for the second;
+a half that stays alone becomes U+FFFD, because no connection and no database takes it.
+"""
+
+import re
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from app.domain.calls import Delta, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart
-from app.domain.messages import Part, Text, Thinking, ToolUse
+from app.domain.messages import Part, Refusal, Text, Thinking, ToolUse
 from app.gateway.providers.errors import ProtocolError
+
+Kind = Literal["text", "refusal", "thinking", "tool"]
+
+_HALF = re.compile("[\ud800-\udfff]")
+UNKNOWN = "\ufffd"
+
+
+def encodable(text: str) -> str:
+    """Join surrogate pairs; a half without its other becomes U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if _HALF.search(text) else text
 
 
 @dataclass(slots=True)
 class _Growing:
     """One part under way. Text is kept in pieces: joining at each delta would cost the square of the length."""
 
-    kind: Literal["text", "thinking", "tool"]
+    kind: Kind
     id: str = ""
     name: str = ""
     pieces: list[str] = field(default_factory=list)
     signature: str | None = None
     redacted: str | None = None
+    half: str = ""  # the first half of a pair
+
+    def grow(self, text: str) -> str:
+        """Take more text; returns what is whole."""
+        text, self.half = self.half + text, ""
+        if text and "\ud800" <= text[-1] <= "\udbff":
+            text, self.half = text[:-1], text[-1]
+        text = encodable(text)
+        if text:
+            self.pieces.append(text)
+        return text
 
     def part(self) -> Part:
-        text = "".join(self.pieces)
+        text = "".join(self.pieces) + (UNKNOWN if self.half else "")
         if self.kind == "text":
             return Text(text)
+        if self.kind == "refusal":
+            return Refusal(text)
         if self.kind == "thinking":
             return Thinking(text, signature=self.signature, redacted=self.redacted)
         return ToolUse(self.id, self.name, text or "{}")
@@ -39,13 +67,16 @@ class Assembly:
     def text(self, key: Hashable, text: str) -> Delta:
         """More text."""
         index, part = self._place(key, "text")
-        self._grow(part, text)
-        return TextDelta(index, text)
+        return TextDelta(index, part.grow(text))
+
+    def refusal(self, key: Hashable, text: str) -> None:
+        """More of the model's words for why it does not answer. They leave with the whole reply."""
+        self._place(key, "refusal")[1].grow(text)
 
     def thinking(self, key: Hashable, text: str = "", *, signature: str | None = None, redacted: str | None = None) -> Delta:
         """More reasoning, its signature, or a sealed block."""
         index, part = self._place(key, "thinking")
-        self._grow(part, text)
+        text = part.grow(text)
         part.signature = signature or part.signature
         part.redacted = redacted or part.redacted
         return ThinkingDelta(index, text, signature=signature, redacted=redacted)
@@ -53,23 +84,28 @@ class Assembly:
     def tool(self, key: Hashable, id: str, name: str) -> Delta:  # noqa: A002 - the domain's word
         """A tool call begins."""
         index, part = self._place(key, "tool")
-        part.id, part.name = id, name
-        return ToolUseStart(index, id, name)
+        part.id, part.name = encodable(id), encodable(name)
+        return ToolUseStart(index, part.id, part.name)
 
     def arguments(self, key: Hashable, text: str) -> Delta:
         """More of a tool call's JSON. Raises ProtocolError for a call that never began."""
         if key not in self._places:
             raise ProtocolError("Arguments for a tool call that did not begin.")
         index, part = self._place(key, "tool")
-        self._grow(part, text)
-        return ToolUseDelta(index, text)
+        return ToolUseDelta(index, part.grow(text))
 
     def close(self, key: Hashable) -> Delta | None:
         """The part at ``key`` is whole. A tool call without arguments gets the empty object that it means."""
         index = self._places.get(key)
-        if index is None or self._parts[index].kind != "tool" or self._parts[index].pieces:
+        part = None if index is None else self._parts[index]
+        if part is None or index is None:
             return None
-        return self.arguments(key, "{}")
+        if part.half:
+            part.half = ""
+            part.grow(UNKNOWN)
+            made = {"text": TextDelta, "thinking": ThinkingDelta, "tool": ToolUseDelta}.get(part.kind)
+            return made(index, UNKNOWN) if made else None
+        return self.arguments(key, "{}") if part.kind == "tool" and not part.pieces else None
 
     def close_all(self) -> list[Delta]:
         """Every part is whole."""
@@ -83,7 +119,7 @@ class Assembly:
         """Whether a part of that name has begun."""
         return key in self._places
 
-    def _place(self, key: Hashable, kind: Literal["text", "thinking", "tool"]) -> tuple[int, _Growing]:
+    def _place(self, key: Hashable, kind: Kind) -> tuple[int, _Growing]:
         index = self._places.get(key)
         if index is None:
             index = self._places[key] = len(self._parts)
@@ -92,8 +128,3 @@ class Assembly:
         if part.kind != kind:
             raise ProtocolError("A part that changed its kind.")
         return index, part
-
-    @staticmethod
-    def _grow(part: _Growing, text: str) -> None:
-        if text:
-            part.pieces.append(text)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from app.domain.calls import Chunk, Reply
-from app.domain.messages import Message, OutputSchema, Sampling, Text, ToolChoice, ToolSpec, Vendor
+from app.domain.messages import Message, Native, OutputSchema, Sampling, Text, ToolChoice, ToolResult, ToolSpec, Vendor
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,15 @@ class ModelRequest:
     requested: frozenset[str] = frozenset()
     native: Mapping[Vendor, Mapping[str, Any]] = field(default_factory=dict)
     betas: tuple[str, ...] = ()
+
+
+def foreign(request: ModelRequest, vendor: Vendor) -> frozenset[str]:
+    """What a request needs of another vendor alone: its fields by name, its content blocks by type."""
+    fields = {name for other, own in request.native.items() if other != vendor for name in own}
+    parts = [part for message in request.messages for part in message.parts]
+    parts += [inner for part in parts if isinstance(part, ToolResult) for inner in part.content]
+    blocks = (part for part in parts if isinstance(part, Native) and part.vendor != vendor)
+    return (request.requested & fields) | {str(block.block.get("type")) for block in blocks}
 
 
 class Provider(Protocol):

@@ -4,17 +4,16 @@ The SDK's generic ``post`` is used instead of ``chat.completions.create``: it ke
 timeouts and errors, and skips rewriting the request and building its reply models, which we would only take apart again.
 """
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator
 
 import httpx2
 from openai import (
-    APIError,
     APIResponseValidationError,
     APIStatusError,
     AsyncOpenAI,
-    AsyncStream,
     DefaultAioHttpClient,
     OpenAIError,
 )
@@ -31,10 +30,13 @@ from app.domain.errors import (
 from app.gateway.providers import openai_wire
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import FOREIGN, Blame, from_transport, kind_of_status, machine_words, with_retry_after
+from app.gateway.providers.openai_events import Events
+from app.gateway.providers.openai_reading import Reading, ReportedError
 from app.gateway.providers.timeouts import AttemptTimeouts
 
 PATH = "/chat/completions"
 REQUEST_ID = "x-request-id"
+LAST_WORDS = 2.0  # seconds for the usage and [DONE] after the finish reason: some servers send neither, and hold the connection
 
 FAILURES: tuple[type[Exception], ...] = (OpenAIError, *FOREIGN)
 
@@ -61,7 +63,7 @@ class OpenAIProvider:
 
     def lacks(self, request: ModelRequest) -> frozenset[str]:
         """See `base.Provider`."""
-        return request.requested & openai_wire.LACKS
+        return openai_wire.lacks(request)
 
     async def count_tokens(self, request: ModelRequest) -> int | None:
         """Chat completions have no count."""
@@ -71,7 +73,7 @@ class OpenAIProvider:
     async def complete(self, request: ModelRequest) -> Reply:
         """Send and wait for the whole reply."""
         blame = Blame(self.name, request.model)
-        reading = openai_wire.Reading(request, self.name)
+        reading = Reading(request, self.name)
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=False)
         body = openai_wire.body(request, legacy_max_tokens=self._legacy_max_tokens, stream=False)
         try:
@@ -84,12 +86,15 @@ class OpenAIProvider:
                 )
             return reading.whole(response.content, response.headers.get(REQUEST_ID))
         except FAILURES as error:
-            raise _translate(error, blame) from None
+            failure = _translate(error, blame)
+            if reading.usage().total:
+                failure.usage = reading.usage()  # an answer that cannot be used is billed as it says
+            raise failure from None
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
         """Send and yield deltas as they arrive, then `Done`."""
         blame = Blame(self.name, request.model)
-        reading = openai_wire.Reading(request, self.name)
+        reading = Reading(request, self.name)
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=True)
         body = openai_wire.body(request, legacy_max_tokens=self._legacy_max_tokens, stream=True)
         answered = False
@@ -102,13 +107,14 @@ class OpenAIProvider:
                         body=body,
                         options={"headers": request.headers, "timeout": _transport_timeout(request)},
                         stream=True,
-                        stream_cls=AsyncStream[object],
+                        stream_cls=Events,
                     )
                 answered = True
                 stack.push_async_callback(events.close)
+                until: float | None = None  # set once the finish reason has come
                 while True:
                     try:
-                        async with limits.waiting():
+                        async with asyncio.timeout_at(until), limits.waiting():
                             event = await anext(events, None)
                     except FOREIGN:
                         if not reading.complete:
@@ -116,10 +122,15 @@ class OpenAIProvider:
                         break  # all of the answer has come: what broke is only the wait for usage and [DONE]
                     if event is None:
                         break
-                    for delta in reading.deltas(event):
+                    found = reading.deltas(event)
+                    if reading.grew:
+                        limits.token()
+                    for delta in found:
                         limits.token()
                         yield delta
                         limits.resumed()
+                    if reading.complete and until is None:
+                        until = asyncio.get_running_loop().time() + LAST_WORDS
                 yield Done(reading.reply(events.response.headers.get(REQUEST_ID)))
             except FAILURES as error:
                 failure = _translate(error, blame)
@@ -147,13 +158,16 @@ def _translate(error: Exception, blame: Blame) -> ProviderError:
         kind = ProviderDenied if error.code == "insufficient_quota" else kind_of_status(error.status_code)
         message = f"HTTP {error.status_code} {machine_words(error.type, error.code, error.param)}".strip()
         return with_retry_after(blame.error(kind, message, request_id=error.request_id), error.response.headers)
-    if type(error) is APIError:  # an error event within a stream
+    if isinstance(error, ReportedError):
         words = machine_words(error.type, error.code, error.param)
-        return blame.error(_kind_of_event(error), f"Error event in the stream {words}".strip())
+        return blame.error(_kind_of_event(error), f"An error in an answer with the status 200 {words}".strip())
     return from_transport(error, blame)
 
 
-def _kind_of_event(error: APIError) -> type[ProviderError]:
+def _kind_of_event(error: ReportedError) -> type[ProviderError]:
+    status = error.code if error.code is not None else error.type
+    if str(status).isdigit() and 400 <= int(str(status)) < 600:
+        return kind_of_status(int(str(status)))
     if error.code == "insufficient_quota":
         return ProviderDenied
     if error.code == "rate_limit_exceeded" or error.type in ("rate_limit_error", "rate_limit_exceeded", "tokens", "requests"):

@@ -14,7 +14,7 @@ from typing import Any
 from app.domain.calls import Chunk, Done, Reply, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart
 from app.domain.errors import AnswerWithheld
 from app.domain.json_text import too_deep
-from app.domain.messages import OutputSchema, Part, Text, Thinking, ToolUse
+from app.domain.messages import OutputSchema, Part, Refusal, Text, Thinking, ToolUse
 from app.domain.routes import GuardAction
 from app.security.guard.code_spans import CodeSpans
 from app.security.guard.leaks import LeakWatch, Secrets, secrets_of
@@ -93,6 +93,7 @@ class Outgoing:
         text = whole._clean(reply.text)
         parts = _with_text(parts, text) if text != reply.text else parts
         parts = tuple(self._use(part) if isinstance(part, ToolUse) else part for part in parts)
+        parts = tuple(Refusal(whole._clean(part.text)) if isinstance(part, Refusal) else part for part in parts)
         return reply if parts == reply.parts else replace(reply, parts=parts)
 
     def document(self, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -239,6 +240,8 @@ def _all_said(reply: Reply, *, document: bool) -> str:
     ``document``: the text is JSON, whose escapes spell anything, so it is read as its reader will read it too.
     """
     text = f"{reply.text}\n{' '.join(_strings(_read(reply.text), names=True))}" if document else reply.text
+    refused = "\n".join(part.text for part in reply.parts if isinstance(part, Refusal))
+    text = f"{text}\n{refused}" if refused else text
     if not reply.tool_uses:
         return text
     read = [(use, _read(use.arguments)) for use in reply.tool_uses]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.api.chat.openai_request import ChatCompletionRequest
+from app.api.chat.openai_fields import ChatCompletionRequest
 from app.api.chat.parsing import MOST_ERRORS, parse
 from app.domain.errors import InvalidRequest
 from app.domain.json_text import MOST_CONTAINERS, MOST_STRINGS, too_deep, too_much

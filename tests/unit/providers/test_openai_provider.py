@@ -11,8 +11,8 @@ from aiohttp import web
 
 from app.domain import errors
 from app.domain.calls import Done, TextDelta, ToolUseDelta, ToolUseStart
-from app.domain.messages import Image, Message, OutputSchema, Sampling, Text, Thinking, ToolChoice, ToolResult, ToolSpec, ToolUse
-from app.gateway.providers import openai_wire
+from app.domain.messages import Message, Sampling, Text, ToolUse
+from app.gateway.providers import openai as adapter
 from app.gateway.providers.base import ModelRequest, Timeouts
 from app.gateway.providers.openai import OpenAIProvider
 
@@ -64,9 +64,9 @@ async def upstream() -> AsyncIterator[Upstream]:
 
 @pytest_asyncio.fixture
 async def provider(upstream: Upstream) -> AsyncIterator[OpenAIProvider]:
-    adapter = OpenAIProvider("openai", base_url=upstream.url, api_key="made-up")
-    yield adapter
-    await adapter.aclose()
+    made = OpenAIProvider("openai", base_url=upstream.url, api_key="made-up")
+    yield made
+    await made.aclose()
 
 
 def request(*messages: Message, **changes: object) -> ModelRequest:
@@ -312,35 +312,139 @@ async def test_cancelling_the_reader_closes_the_connection(upstream: Upstream, p
 
 async def test_a_refused_connection_is_unreachable_and_not_a_timeout() -> None:
     """The SDK's aiohttp transport reports it as a connect timeout; the cause decides."""
-    adapter = OpenAIProvider("openai", base_url="http://127.0.0.1:9/v1", api_key="")
+    made = OpenAIProvider("openai", base_url="http://127.0.0.1:9/v1", api_key="")
     with pytest.raises(errors.ProviderUnreachable):
-        await adapter.complete(request())
-    await adapter.aclose()
+        await made.complete(request())
+    await made.aclose()
 
 
-def test_a_tool_loop_becomes_openai_messages() -> None:
-    conversation = (
-        Message("user", (Text("look"), Image(data="AAAA", media_type="image/png"))),
-        Message("assistant", (Thinking("hm", signature="s"), Text("ok"), ToolUse("c1", "f", '{"a":1}'))),
-        Message("user", (ToolResult("c1", (Text("gone"),), is_error=True), Text("and?"))),
-    )
-    tool = ToolSpec("f", "does f", {"type": "object"}, strict=True)
-    body = openai_wire.body(
-        request(*conversation, tools=(tool,), tool_choice=ToolChoice("tool", "f", parallel=False)),
-        legacy_max_tokens=True,
-        stream=False,
-    )
-    assert [m["role"] for m in body["messages"]] == ["system", "user", "assistant", "tool", "user"]
-    assert body["messages"][1]["content"][1]["image_url"]["url"] == "data:image/png;base64,AAAA"
-    assert body["messages"][2]["tool_calls"][0]["function"] == {"name": "f", "arguments": '{"a":1}'}
-    assert "hm" not in json.dumps(body)
-    assert body["messages"][3] == {"role": "tool", "tool_call_id": "c1", "content": "Error: gone"}
-    assert body["tool_choice"] == {"type": "function", "function": {"name": "f"}}
-    assert (body["parallel_tool_calls"], body["max_tokens"]) == (False, 50)
-    assert "max_completion_tokens" not in body
+FINISHED = (delta(content="hello"), delta("stop"))
+COUNTED = {"choices": [], "usage": {"prompt_tokens": 12, "completion_tokens": 3}}
 
 
-@pytest.mark.parametrize(("schema", "kind"), [({}, "json_object"), ({"type": "object"}, "json_schema")])
-def test_structured_output_is_requested_with_its_schema(schema: dict[str, object], kind: str) -> None:
-    body = openai_wire.body(request(output=OutputSchema("ticket", schema)), legacy_max_tokens=False, stream=False)
-    assert body["response_format"]["type"] == kind
+def line(document: object) -> bytes:
+    return b"data: " + json.dumps(document).encode()
+
+
+def raw(*pieces: bytes, content_type: str = "text/event-stream") -> Handler:
+    """An answer of just these bytes."""
+
+    async def handler(req: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"content-type": content_type})
+        await answer.prepare(req)
+        for piece in pieces:
+            await answer.write(piece)
+        return answer
+
+    return handler
+
+
+EVENTS = [line(event) for event in (*FINISHED, COUNTED)]
+FRAMINGS: dict[str, list[bytes]] = {
+    "as the vendor": [b"\n\n".join([*EVENTS, b"data: [DONE]\n\n"])],
+    "CRLF": [b"\r\n\r\n".join([*EVENTS, b"data: [DONE]\r\n\r\n"])],
+    "CR": [b"\r\r".join([*EVENTS, b"data: [DONE]\r\r"])],
+    "no blank after the colon": [b"\n\n".join(EVENTS).replace(b"data: ", b"data:") + b"\n\ndata:[DONE]\n\n"],
+    "a byte order mark": [b"\xef\xbb\xbf" + b"\n\n".join(EVENTS) + b"\n\n"],
+    "a byte order mark in pieces": [b"\xef", b"\xbb", b"\xbfda", b"\n\n".join(EVENTS)[2:] + b"\n\n"],
+    "no blank line at the end": [b"\n\n".join(EVENTS)],
+    "no blank lines": [b"\n".join(EVENTS) + b"\ndata: [DONE]\n"],
+    "comments": [b": OPENROUTER PROCESSING\n\n", b"\n\n:\n\n".join([*EVENTS, b": ping\n\n"])],
+    "names of events": [b"\n\nevent: ping\n\n".join([b"event: message\n" + event for event in EVENTS]) + b"\n\n"],
+    "empty data": [b"data:\n\ndata: \n\n", b"\n\ndata:\n\n".join(EVENTS) + b"\n\n"],
+    "retry and id": [b"retry: 3000\nid: 1\n\n", b"\n\n: ping\n\n".join(b"id: 7\n" + event for event in EVENTS) + b"\n\n"],
+    "words in the place of data": [b"data: ping\n\ndata: : keep-alive\n\n" + b"\n\n".join(EVENTS) + b"\n\n"],
+    "byte by byte": [bytes([byte]) for byte in b"\n\n".join(EVENTS) + b"\n\n"],
+    "more after the end": [b"\n\n".join([*EVENTS, b"data: [DONE]", b"data: {]\n\n"])],
+}
+
+
+@pytest.mark.parametrize("pieces", FRAMINGS.values(), ids=FRAMINGS)
+async def test_a_stream_is_read_in_every_framing(upstream: Upstream, provider: OpenAIProvider, pieces: list[bytes]) -> None:
+    upstream.handler = raw(*pieces)
+    chunks = [chunk async for chunk in provider.stream(request())]
+    last = chunks[-1]
+    assert isinstance(last, Done)
+    assert (last.reply.text, last.reply.stop, last.reply.usage.input, last.reply.usage.output) == ("hello", "end", 12, 3)
+    assert chunks[0] == TextDelta(0, "hello")
+
+
+async def test_a_whole_answer_in_the_place_of_a_stream_is_read(upstream: Upstream, provider: OpenAIProvider) -> None:
+    upstream.handler = answering(WHOLE)
+    chunks = [chunk async for chunk in provider.stream(request())]
+    assert chunks[0] == TextDelta(0, "hi")
+    assert isinstance(chunks[-1], Done)
+    assert chunks[-1].reply.usage.output == 4
+
+
+async def test_a_stream_in_the_place_of_a_whole_answer_is_read(upstream: Upstream, provider: OpenAIProvider) -> None:
+    upstream.handler = raw(b"\n\n".join([*EVENTS, b"data: [DONE]\n\n"]))
+    assert (await provider.complete(request())).text == "hello"
+
+
+async def _held_open(answer: web.StreamResponse, _: web.Request) -> None:
+    while True:
+        await answer.write(b": ping\n\n")
+        await answer.write(line({"choices": [{"index": 0, "delta": {}, "finish_reason": None}]}) + b"\n\n")
+        await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    "events", [FINISHED, (*FINISHED, COUNTED), (*FINISHED, COUNTED, "[DONE]")], ids=["bare", "usage", "done"]
+)
+async def test_a_finished_stream_that_is_held_open_ends_cleanly(
+    upstream: Upstream, provider: OpenAIProvider, events: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Heartbeats go on, and neither the idle nor the total timeout may fail an answer that is whole."""
+    monkeypatch.setattr(adapter, "LAST_WORDS", 0.3)
+    upstream.handler = streaming(*events, then=_held_open)
+    patient = request(timeouts=Timeouts(connect=5, first_token=60, idle=60, total=60))
+    last = (await asyncio.wait_for(_all(provider, patient), 30))[-1]
+    assert isinstance(last, Done)
+    assert (last.reply.text, last.reply.usage.output) == ("hello", 3 if COUNTED in events else 0)
+
+
+async def _all(provider: OpenAIProvider, wanted: ModelRequest) -> list[object]:
+    return [chunk async for chunk in provider.stream(wanted)]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"code": 429, "message": "x"}, errors.ProviderRateLimited),
+        ({"code": "503"}, errors.ProviderOverloaded),
+        ({"code": 502, "message": "x"}, errors.ProviderFailed),
+        ({"code": 400, "type": "BadRequestError"}, errors.ProviderRejected),
+        ({"code": "insufficient_quota"}, errors.ProviderDenied),
+        ({"type": "rate_limit_error"}, errors.ProviderRateLimited),
+        ({"type": "invalid_request_error"}, errors.ProviderRejected),
+        ({"message": "sk-secret"}, errors.ProviderFailed),
+        ("sk-secret", errors.ProviderFailed),
+    ],
+)
+async def test_an_error_within_a_200_is_the_error_that_it_names(
+    upstream: Upstream, provider: OpenAIProvider, error: object, kind: type[errors.ProviderError]
+) -> None:
+    for handler in (answering({"error": error}), answering([{"error": error}]), streaming({"error": error})):
+        upstream.handler = handler
+        with pytest.raises(kind) as whole:
+            await provider.complete(request())
+        with pytest.raises(kind) as streamed:
+            await _all(provider, request())
+        assert type(whole.value) is type(streamed.value) is kind
+        assert "sk-secret" not in whole.value.message + streamed.value.message
+
+
+async def test_an_event_named_error_is_one(upstream: Upstream, provider: OpenAIProvider) -> None:
+    upstream.handler = raw(line(delta(content="a")) + b'\n\nevent: error\ndata: {"message": "x", "code": 503}\n\n')
+    with pytest.raises(errors.ProviderOverloaded):
+        await _all(provider, request())
+
+
+async def test_an_answer_that_cannot_be_used_costs_what_it_says(upstream: Upstream, provider: OpenAIProvider) -> None:
+    """C6."""
+    upstream.handler = answering({**WHOLE, "choices": [{"message": {"content": "half"}, "finish_reason": "abort"}]})
+    with pytest.raises(errors.ProviderGarbled) as caught:
+        await provider.complete(request())
+    assert caught.value.usage
+    assert (caught.value.usage.output, caught.value.usage.estimated) == (4, False)

@@ -7,7 +7,7 @@ import pytest
 
 from app.domain.calls import Chunk, Done, Reply, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart, Usage
 from app.domain.errors import AnswerWithheld
-from app.domain.messages import Part, Text, Thinking, ToolUse
+from app.domain.messages import Part, Refusal, Text, Thinking, ToolUse
 from app.security.guard.links import Links
 from app.security.guard.outgoing import Outgoing
 
@@ -137,3 +137,23 @@ def test_a_canary_in_two_halves_leaves_neither_whole_nor_streamed(parts: tuple[P
     with suppress(AnswerWithheld):
         assert HALVES[1] not in str(whole.reply(reply))
     assert whole.found == ["canary"]
+
+
+@pytest.mark.parametrize("words", [CANARY, SYSTEM])
+def test_a_refusal_that_gives_away_the_instructions_is_withheld(words: str) -> None:
+    """A model may quote its instructions as the reason why it does not answer."""
+    refused = Reply(parts=(Refusal(f"I may not: {words}"),), stop="refusal", usage=Usage(), provider="p", model="m")
+    out: list[Chunk] = []
+    with pytest.raises(AnswerWithheld):
+        forward(watching(BLOCK), [Done(refused)], out)
+    assert out == []
+    with pytest.raises(AnswerWithheld):
+        watching(BLOCK).reply(refused)
+
+
+def test_a_foreign_address_in_a_refusal_does_not_leave() -> None:
+    refused = Reply(parts=(Refusal("No. See https://evil.example/x"),), stop="refusal", usage=Usage(), provider="p", model="m")
+    passed = watching(BLOCK).reply(refused)
+    assert isinstance(passed.parts[0], Refusal)
+    assert "evil" not in passed.parts[0].text
+    assert watching(FLAG).reply(refused) == refused

@@ -1,0 +1,374 @@
+"""The fields of OpenAI's chat completion request, down to the last nested one.
+
+Source: the SDK's own request types (`openai.types.chat`), which `tests/docs/test_api.py` compares with these. Beside them stand
+the fields that clients send in practice: an SDK's message object sent back as history, and a cache mark in a part.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from app.api.chat.parsing import Many, Wire
+
+Json = dict[str, Any]
+Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+
+
+class CacheControl(Wire):
+    """Anthropic's cache mark, as clients of several vendors put it into OpenAI's parts."""
+
+    type: Literal["ephemeral"]
+    ttl: Literal["5m", "1h"] | None = None
+
+
+class CacheBreakpoint(Wire):
+    """OpenAI's explicit cache mark."""
+
+    mode: Literal["explicit"] | None = None
+    ttl: Literal["30m", "12h"] | None = None
+
+
+class Marked(Wire):
+    """Something that may end a prefix worth caching."""
+
+    cache_control: CacheControl | None = None
+    prompt_cache_breakpoint: CacheBreakpoint | None = None
+
+
+class TextPart(Marked):
+    """A part of text."""
+
+    type: Literal["text"]
+    text: str
+
+
+class RefusalPart(Wire):
+    """An assistant's refusal."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+
+class ImageUrl(Wire):
+    """An image's address, or a data URL that holds it."""
+
+    url: str
+    detail: Literal["auto", "low", "high", "original"] | None = None
+
+
+class ImagePart(Marked):
+    """A part that is an image."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+class File(Wire):
+    """A document: in the request itself, or uploaded before."""
+
+    file_data: str | None = None
+    file_id: str | None = None
+    filename: str | None = None
+
+
+class FilePart(Marked):
+    """A part that is a document."""
+
+    type: Literal["file"]
+    file: File
+
+
+class Audio(Wire):
+    """A recording in base64."""
+
+    data: str
+    format: Literal["wav", "mp3"]
+
+
+class AudioPart(Marked):
+    """A part that is a recording."""
+
+    type: Literal["input_audio"]
+    input_audio: Audio
+
+
+UserPart = Annotated[TextPart | ImagePart | FilePart | AudioPart, Field(discriminator="type")]
+AssistantPart = Annotated[TextPart | RefusalPart, Field(discriminator="type")]
+
+
+class SystemMessage(Wire):
+    """Instructions; ``developer`` is the newer name."""
+
+    role: Literal["system", "developer"]
+    content: str | Many[TextPart]
+    name: str | None = None
+    cache_control: CacheControl | None = None
+
+
+class UserMessage(Wire):
+    """A user's message."""
+
+    role: Literal["user"]
+    content: str | Many[UserPart]
+    name: str | None = None
+    cache_control: CacheControl | None = None
+
+
+class FunctionCall(Wire):
+    """A function and its arguments as JSON text. ``parsed_arguments``: of an SDK's object."""
+
+    name: str
+    arguments: str
+    parsed_arguments: Any = None
+
+
+class CustomCall(Wire):
+    """A custom tool and its input."""
+
+    name: str
+    input: str
+
+
+class ToolCall(Wire):
+    """A tool call of the assistant. ``index`` comes from the deltas of a stream."""
+
+    id: str
+    type: Literal["function", "custom"] | None = "function"
+    function: FunctionCall | None = None
+    custom: CustomCall | None = None
+    index: int | None = None
+    extra_content: Json | None = None
+    provider_specific_fields: Json | None = None
+    cache_control: CacheControl | None = None
+
+
+class AudioReference(Wire):
+    """An earlier spoken answer."""
+
+    id: str
+
+
+class AssistantMessage(Wire):
+    """An earlier message of the assistant. What an SDK's object or an open-model server adds is taken and left out."""
+
+    role: Literal["assistant"]
+    content: str | Many[AssistantPart] | None = None
+    refusal: str | None = None
+    tool_calls: Many[ToolCall] | None = None
+    name: str | None = None
+    audio: AudioReference | None = None
+    function_call: FunctionCall | None = None
+    cache_control: CacheControl | None = None
+    annotations: Any = None
+    parsed: Any = None
+    reasoning: Any = None
+    reasoning_content: Any = None
+    reasoning_details: Any = None
+    thinking_blocks: Any = None
+    provider_specific_fields: Any = None
+    images: Any = None
+
+
+class ToolMessage(Wire):
+    """A tool's result. ``name`` is of older clients."""
+
+    role: Literal["tool"]
+    content: str | Many[TextPart] | None = None
+    tool_call_id: str
+    name: str | None = None
+    cache_control: CacheControl | None = None
+
+
+class FunctionMessage(Wire):
+    """A function's result, as before there were tools."""
+
+    role: Literal["function"]
+    content: str | None
+    name: str
+
+
+AnyMessage = Annotated[
+    SystemMessage | UserMessage | AssistantMessage | ToolMessage | FunctionMessage, Field(discriminator="role")
+]
+
+
+class FunctionSpec(Wire):
+    """A function offered."""
+
+    name: Name
+    description: str | None = None
+    parameters: Json | None = None
+    strict: bool | None = None
+    cache_control: CacheControl | None = None
+
+
+class Grammar(Wire):
+    """The grammar of a custom tool's input."""
+
+    definition: str
+    syntax: Literal["lark", "regex"]
+
+
+class CustomFormat(Wire):
+    """The form of a custom tool's input."""
+
+    type: Literal["text", "grammar"]
+    grammar: Grammar | None = None
+
+
+class CustomSpec(Wire):
+    """A custom tool: its input is free text."""
+
+    name: str
+    description: str | None = None
+    format: CustomFormat | None = None
+
+
+class FunctionTool(Wire):
+    """A tool offered: a function."""
+
+    type: Literal["function"]
+    function: FunctionSpec
+    cache_control: CacheControl | None = None
+
+
+class CustomTool(Wire):
+    """A tool offered: a custom one."""
+
+    type: Literal["custom"]
+    custom: CustomSpec
+
+
+AnyTool = Annotated[FunctionTool | CustomTool, Field(discriminator="type")]
+
+
+class Named(Wire):
+    """A name."""
+
+    name: str
+
+
+class NamedFunction(Wire):
+    """The function that must be called."""
+
+    type: Literal["function"]
+    function: Named
+
+
+class NamedCustom(Wire):
+    """The custom tool that must be called."""
+
+    type: Literal["custom"]
+    custom: Named
+
+
+class AllowedTools(Wire):
+    """The tools that may be called, of those offered."""
+
+    mode: Literal["auto", "required"]
+    tools: Many[Json]
+
+
+class AllowedChoice(Wire):
+    """A choice among some of the tools."""
+
+    type: Literal["allowed_tools"]
+    allowed_tools: AllowedTools
+
+
+AnyChoice = Annotated[NamedFunction | NamedCustom | AllowedChoice, Field(discriminator="type")]
+
+
+class Function(Wire):
+    """A function offered, as before there were tools."""
+
+    name: Name
+    description: str | None = None
+    parameters: Json | None = None
+
+
+class JsonSchema(Wire):
+    """A named schema."""
+
+    name: Name
+    description: str | None = None
+    schema_: Json | None = Field(default=None, alias="schema")
+    strict: bool | None = None
+
+
+class ResponseFormat(Wire):
+    """The required form of the answer."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+
+class StreamOptions(Wire):
+    """``include_usage`` asks for a last chunk with the usage; obfuscation is the vendor's padding, which we do not add."""
+
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+
+
+class CacheOptions(Wire):
+    """How the vendor caches the prompt."""
+
+    mode: Literal["implicit", "explicit"] | None = None
+    ttl: Literal["30m"] | None = None
+
+
+class Prediction(Wire):
+    """A text that the answer will mostly repeat."""
+
+    type: Literal["content"]
+    content: str | Many[TextPart]
+
+
+class ChatCompletionRequest(Wire):
+    """The body."""
+
+    model: str
+    messages: Many[AnyMessage] = Field(min_length=1, max_length=2048)
+    max_completion_tokens: int | None = Field(default=None, ge=0)
+    max_tokens: int | None = Field(default=None, ge=0)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    stop: str | Annotated[Many[str], Field(max_length=4)] | None = None
+    seed: int | None = None
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    tools: Many[AnyTool] | None = Field(default=None, max_length=128)
+    tool_choice: Literal["none", "auto", "required"] | AnyChoice | None = None
+    parallel_tool_calls: bool | None = None
+    functions: Many[Function] | None = Field(default=None, max_length=128)
+    function_call: Literal["none", "auto"] | Named | None = None
+    response_format: ResponseFormat | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+
+    # Passed on to OpenAI's models: see `openai_request.NATIVE` and `CACHING`.
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(default=None, ge=0, le=20)
+    logit_bias: dict[str, Annotated[int, Field(ge=-100, le=100)]] | None = None
+    verbosity: Literal["low", "medium", "high"] | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_options: CacheOptions | None = None
+    prompt_cache_retention: Literal["in_memory", "24h"] | None = None
+
+    # Of the vendor's own service, or only about speed: nothing in the answer depends on them.
+    store: bool | None = None
+    metadata: (
+        Annotated[dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)] | None
+    ) = None
+    prediction: Prediction | None = None
+
+    # Refused when they ask for something: see `openai_request.REFUSED`.
+    n: int | None = Field(default=None, ge=1, le=128)
+    service_tier: str | None = None
+    audio: Json | None = None
+    modalities: Many[Literal["text", "audio"]] | None = None
+    moderation: Json | None = None
+    web_search_options: Json | None = None

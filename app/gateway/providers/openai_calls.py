@@ -1,0 +1,166 @@
+"""Tell the fragments of tool calls apart, as servers of OpenAI's protocol stream them.
+
+A fragment belongs to a call by its id and its index, which servers leave out, repeat, or give to two calls. In order:
+
+- an id that was seen belongs to its call, unless another name or a second whole document comes with it;
+- a new id is a new call, unless it comes without a name into a call whose arguments are not whole;
+- a name without an id begins a call, unless it repeats the name of a call that is not whole;
+- the rest belongs to the call of its index, else to the latest.
+
+A call without an id gets one. A name may come after the id. Arguments may be sent as an object, be repeated whole at the end, or
+begin with an empty object that stands for none yet.
+"""
+
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from app.domain.calls import Delta
+from app.gateway.providers.assembly import Assembly
+from app.gateway.providers.errors import ProtocolError
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """A piece of one tool call. Empty strings where the server says nothing."""
+
+    index: int | None = None
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+@dataclass(slots=True)
+class _Call:
+    """One call under way. ``begun``: its start has been sent on."""
+
+    index: int | None
+    id: str = ""
+    name: str = ""
+    pieces: list[str] = field(default_factory=list)
+    begun: bool = False
+
+    @property
+    def arguments(self) -> str:
+        return "".join(self.pieces)
+
+    @property
+    def whole(self) -> bool:
+        return bool(self.pieces) and self.pieces[-1].rstrip().endswith("}") and _is_document(self.arguments)
+
+
+class ToolCalls:
+    """The tool calls of one reply; each goes into the reply's assembly under its own key."""
+
+    def __init__(self, assembly: Assembly) -> None:
+        """``assembly`` orders the calls among the reply's other parts."""
+        self._assembly = assembly
+        self._calls: list[_Call] = []
+
+    def feed(self, fragments: list[Fragment]) -> list[Delta]:
+        """Read the fragments of one chunk. Raises ProtocolError for arguments that belong to no call."""
+        found: list[Delta] = []
+        named: set[int] = set()  # calls that this chunk has named: a second name is a second call's
+        for fragment in fragments:
+            number = self._number(fragment, named)
+            if number is None:
+                if not (fragment.id or fragment.name):
+                    raise ProtocolError("A tool call without id or name.")
+                number = len(self._calls)
+                self._calls.append(_Call(fragment.index))
+                found += self._begin_all()
+            if fragment.name:
+                named.add(number)
+            found += self._grow(number, fragment)
+        return found
+
+    def close(self) -> list[Delta]:
+        """Begin the calls that had no arguments. Raises ProtocolError for a call without a name."""
+        if any(not call.name for call in self._calls):
+            raise ProtocolError("A tool call without a name.")
+        return self._begin_all()
+
+    def _number(self, fragment: Fragment, named: set[int]) -> int | None:
+        """The call that a fragment belongs to; None for a new one."""
+        known = self._latest(lambda call: bool(fragment.id) and call.id == fragment.id)
+        if known is not None:
+            return None if self._is_another(self._calls[known], fragment) else known
+        here = self._latest(lambda call: fragment.index is not None and call.index == fragment.index)
+        if here is None and fragment.index is not None and (fragment.id or fragment.name):
+            return None
+        here = len(self._calls) - 1 if here is None else here
+        if here < 0 or (fragment.name and here in named):
+            return None
+        call = self._calls[here]
+        if fragment.id and (call.id or call.begun):
+            return None if fragment.name or call.whole else here
+        if fragment.name and call.name:
+            repeated = fragment.name == call.name and not call.whole
+            return here if repeated else None
+        return here
+
+    def _latest(self, matches: Callable[[_Call], bool]) -> int | None:
+        return next((n for n in range(len(self._calls) - 1, -1, -1) if matches(self._calls[n])), None)
+
+    @staticmethod
+    def _is_another(call: _Call, fragment: Fragment) -> bool:
+        """Whether a fragment with a call's id is another call's: servers that number calls anew give one id to two."""
+        if fragment.name and call.name and fragment.name != call.name:
+            return True
+        return _is_document(fragment.arguments) and call.whole and fragment.arguments != call.arguments
+
+    def _grow(self, number: int, fragment: Fragment) -> list[Delta]:
+        call = self._calls[number]
+        taken = any(other.id == fragment.id for other in self._calls if other is not call)
+        call.id = call.id or ("" if taken else fragment.id)
+        call.name = call.name or fragment.name
+        if call.index is None:
+            call.index = fragment.index
+        text = self._new_text(call, fragment)
+        if text:
+            call.pieces.append(text)
+        if call.begun:
+            return [self._assembly.arguments(_key(number), text)] if text else []
+        return self._begin(number) if call.name and (call.id or call.pieces) else []
+
+    @staticmethod
+    def _new_text(call: _Call, fragment: Fragment) -> str:
+        """The part of a fragment's arguments that is not there yet."""
+        text = fragment.arguments
+        if not call.pieces:
+            return "" if text.strip() == "{}" else text
+        if not text.startswith("{"):
+            return text
+        named = bool(fragment.name or fragment.id)
+        if named and text.startswith(call.pieces[0]) and text.startswith(sent := call.arguments) and len(sent) > 1:
+            return text[len(sent) :]  # all of it again, and more
+        return "" if call.whole and call.arguments.startswith(text) else text  # repeated at the end
+
+    def _begin_all(self) -> list[Delta]:
+        return [delta for number, call in enumerate(self._calls) if call.name for delta in self._begin(number)]
+
+    def _begin(self, number: int) -> list[Delta]:
+        """Begin a call, once: the arguments that waited for its name follow."""
+        call = self._calls[number]
+        if call.begun:
+            return []
+        call.begun, call.id = True, call.id or f"call_{secrets.token_hex(12)}"
+        waiting = call.arguments
+        begun = [self._assembly.tool(_key(number), call.id, call.name)]
+        return [*begun, self._assembly.arguments(_key(number), waiting)] if waiting else begun
+
+
+def _key(number: int) -> tuple[str, int]:
+    return ("tool", number)
+
+
+def _is_document(text: str) -> bool:
+    """Whether arguments are whole: one JSON object."""
+    text = text.strip()
+    if not (text.startswith("{") and text.endswith("}")):
+        return False
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False

@@ -1,0 +1,342 @@
+"""Read replies of OpenAI's chat completions, whole and in chunks. Pure: no I/O, no SDK.
+
+A dozen servers speak this protocol with accents, so unknown fields and values are ignored. A field that we use and that cannot
+be read makes the whole garbled (pydantic's ValidationError, a ValueError).
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, TypeAdapter
+
+from app.domain.calls import Delta, Reply, Usage
+from app.domain.messages import Part, Refusal, StopReason, ToolUse
+from app.gateway.providers.assembly import Assembly, encodable
+from app.gateway.providers.base import ModelRequest
+from app.gateway.providers.errors import ProtocolError
+from app.gateway.providers.openai_calls import Fragment, ToolCalls
+from app.gateway.providers.openai_finish import finish_of, stop_of
+from app.gateway.providers.reported import UNUSABLE, Count, Optional, grown
+
+DATA = b"data:"
+_THOUGHT = ("thinking", "reasoning")  # types of a content part
+
+
+class ReportedError(ProtocolError):
+    """The server reports an error in an answer with the status 200."""
+
+    def __init__(self, error: object) -> None:
+        """``error``: its object, or its text."""
+        super().__init__("The server reports an error.")
+        self.body = error
+        found = error if isinstance(error, Mapping) else {}
+        self.type, self.code, self.param = (found.get(name) for name in ("type", "code", "param"))
+
+
+def _texts(value: object) -> str:
+    """The text of a string, of a part, or of a list of both."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        return _texts(value.get("text") or value.get("summary") or value.get("thinking"))
+    return "".join(map(_texts, value)) if isinstance(value, list) else ""
+
+
+def _objects(value: object) -> object:
+    """A list without its nulls; one object for a list of one."""
+    if isinstance(value, Mapping):
+        return [value]
+    return [item for item in value if item is not None] if isinstance(value, list) else value
+
+
+def _parts(value: object) -> object:
+    """Content as a list of parts, as Mistral's reasoning models send it."""
+    if isinstance(value, str):
+        return [{"type": "text", "text": value}]
+    found = _objects(value)
+    if isinstance(found, list):
+        return [{"type": "text", "text": part} if isinstance(part, str) else part for part in found]
+    return found
+
+
+def _json_text(value: object) -> object:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
+
+
+Word = Annotated[str, BeforeValidator(lambda value: encodable(value) if isinstance(value, str) else "")]
+Loose = Annotated[str, BeforeValidator(_texts)]
+Object = BeforeValidator(lambda value: value if isinstance(value, Mapping) else {})
+Objects = BeforeValidator(_objects)
+
+
+class _InputDetails(BaseModel):
+    cached_tokens: Count = None
+    cache_write_tokens: Count = None
+
+
+class _OutputDetails(BaseModel):
+    reasoning_tokens: Count = None
+
+
+class _Usage(BaseModel):
+    """``prompt_cache_hit_tokens``: DeepSeek's name for the cached part of the prompt."""
+
+    prompt_tokens: Count = None
+    completion_tokens: Count = None
+    prompt_cache_hit_tokens: Count = None
+    prompt_tokens_details: Annotated[_InputDetails | None, Optional] = None
+    completion_tokens_details: Annotated[_OutputDetails | None, Optional] = None
+
+
+class _Function(BaseModel):
+    name: Word = ""
+    arguments: Annotated[str | None, BeforeValidator(_json_text)] = None
+
+
+class _ToolCall(BaseModel):
+    index: Count = None
+    id: Word = ""
+    function: Annotated[_Function, Object] = _Function()
+
+
+class _Part(BaseModel):
+    type: Word = ""
+    text: str | None = None
+    refusal: str | None = None
+    thinking: Loose = ""
+
+
+class _Message(BaseModel):
+    """A whole message, or its growth. Reasoning has a name of each open-model server; routers send several with one text."""
+
+    content: Annotated[list[_Part] | None, BeforeValidator(_parts)] = None
+    refusal: str | None = None
+    reasoning_content: Loose = ""
+    reasoning: Loose = ""
+    reasoning_text: Loose = ""
+    reasoning_details: Loose = ""
+    tool_calls: Annotated[list[_ToolCall] | None, Objects] = None
+    function_call: Annotated[_Function | None, Optional] = None
+
+
+class _Choice(BaseModel):
+    """``stop_reason`` (vLLM) and ``matched_stop`` (SGLang): the stop sequence. ``usage``: Moonshot reports it here."""
+
+    index: Count = None
+    message: _Message | None = None
+    delta: _Message | None = None
+    finish_reason: Annotated[str | None, BeforeValidator(finish_of)] = None
+    native_finish_reason: Annotated[str | None, BeforeValidator(finish_of)] = None
+    stop_reason: Word = ""
+    matched_stop: Word = ""
+    logprobs: Annotated[dict[str, Any], Object] = {}
+    usage: Annotated[_Usage | None, Optional] = None
+    error: Any = None
+
+
+class _Groq(BaseModel):
+    usage: Annotated[_Usage | None, Optional] = None
+
+
+class _Completion(BaseModel):
+    choices: Annotated[list[_Choice] | None, Objects] = None
+    model: Word = ""
+    usage: Annotated[_Usage | None, Optional] = None
+    x_groq: Annotated[_Groq | None, Optional] = None
+    object: Word = ""
+    error: Any = None
+
+
+_COMPLETION = TypeAdapter(_Completion)
+
+
+class Reading:
+    """One reply as it is read, whole or in chunks. Everything raises ValueError where it is not the protocol."""
+
+    def __init__(self, request: ModelRequest, provider: str) -> None:
+        """``request`` names the model where the reply does not."""
+        self._request = request
+        self._provider = provider
+        self._assembly = Assembly()
+        self._calls = ToolCalls(self._assembly)
+        self._model = ""
+        self._finish: str | None = None
+        self._native: str | None = None
+        self._stopped_at = ""
+        self._choice: int | None = None
+        self._refused = False
+        self._logprobs: dict[str, list[Any]] = {}
+        self._usage = _Usage()
+        self._counted = False  # the output's figure came with the finish reason or later, and no output after it
+        self.grew = False  # whether the last chunk held output
+
+    @property
+    def complete(self) -> bool:
+        """Whether the model's last word has come. Usage and ``[DONE]`` may lack: not every server sends them."""
+        return self._finish is not None
+
+    def whole(self, content: bytes, request_id: str | None) -> Reply:
+        """Read an answer that came in one piece. Some servers stream without being asked to."""
+        if content.lstrip(b"\xef\xbb\xbf \r\n").startswith((DATA, b"event:", b":")):
+            for event in _events(content):
+                self.deltas(event)
+            return self.reply(request_id)
+        completion = self._read(json.loads(content))
+        choice = completion.choices[0] if completion.choices else None
+        # A body that came whole was not cut: without a reason it ended as it should. Its usage counts even if it cannot be read.
+        self._finish = choice.finish_reason if choice else None
+        self._finish = self._finish or "stop"
+        self._note(completion)
+        if choice is None or (choice.message is None and choice.delta is None):
+            raise ProtocolError("An answer without a choice.")
+        self._take(choice)
+        self._note(completion)
+        self._close()
+        return self.reply(request_id)
+
+    def deltas(self, event: object) -> list[Delta]:
+        """Read one chunk of a stream."""
+        chunk = self._read(event)
+        found: list[Delta] = []
+        self.grew = False
+        for choice in chunk.choices or ():
+            if self._choice is None and choice.index is not None:
+                self._choice = choice.index
+            if choice.index in (None, self._choice):
+                found += self._take(choice)
+        self._note(chunk)
+        return found
+
+    def reply(self, request_id: str | None) -> Reply:
+        """The whole. Raises ProtocolError where the stream ended early, or for a reason that is no end."""
+        if self._finish is None:
+            raise ProtocolError("The stream ended before its end.")
+        parts = self._assembly.parts()
+        stop = self._stop(self._finish, parts)
+        return Reply(
+            parts=parts,
+            stop=stop,
+            usage=self.usage(),
+            provider=self._provider,
+            model=self._model or self._request.model,
+            stop_sequence=self._stopped_at or None if stop == "stop_sequence" else None,
+            logprobs=self._logprobs or None,
+            provider_request_id=request_id,
+        )
+
+    def usage(self) -> Usage:
+        """As reported so far. Zero: not known. ``estimated`` unless the output's figure is the final one."""
+        reported = self._usage
+        inputs, outputs = (
+            reported.prompt_tokens_details or _InputDetails(),
+            reported.completion_tokens_details or _OutputDetails(),
+        )
+        prompt, written = reported.prompt_tokens or 0, inputs.cache_write_tokens or 0
+        cached = inputs.cached_tokens or reported.prompt_cache_hit_tokens or 0
+        if UNUSABLE in (prompt, cached, written) or cached + written > prompt:
+            prompt = cached = written = 0  # a share that is more than the whole says that neither can be believed
+        output = reported.completion_tokens
+        final = self._counted and output is not None and output != UNUSABLE
+        known = output or 0 if final else 0
+        return Usage(
+            input=prompt - cached - written,
+            output=known,
+            cached_input=cached,
+            cache_write=written,
+            reasoning=min(max(0, outputs.reasoning_tokens or 0), known),
+            estimated=not final,
+        )
+
+    def _read(self, value: object) -> _Completion:
+        """Raises ReportedError where it is an error: a 200 body, a chunk in the middle, or in a list of one (Gemini)."""
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        completion = _COMPLETION.validate_python(value)
+        error = completion.error or next((choice.error for choice in completion.choices or () if choice.error), None)
+        if completion.object == "error" or error:
+            raise ReportedError(error or value)
+        return completion
+
+    def _take(self, choice: _Choice) -> list[Delta]:
+        whole = choice.delta is None and choice.message is not None  # in place of a stream; some servers send both
+        message = choice.delta or choice.message or _Message()
+        found = self._grown(message)
+        self.grew = self.grew or bool(found) or self._refusal(message)
+        self._counted = self._counted and not self.grew
+        if "logprobs" in self._request.requested:
+            for name in ("content", "refusal"):
+                tokens = [_encodable(token) for token in choice.logprobs.get(name) or () if isinstance(token, dict)]
+                if tokens:
+                    self._logprobs.setdefault(name, []).extend(tokens)
+        self._native = choice.native_finish_reason or self._native
+        self._stopped_at = choice.stop_reason or choice.matched_stop or self._stopped_at
+        if finish := choice.finish_reason or ("stop" if whole else None):
+            self._finish = finish
+            found += self._close()
+        return found
+
+    def _close(self) -> list[Delta]:
+        return [*self._calls.close(), *self._assembly.close_all()]
+
+    def _note(self, completion: _Completion) -> None:
+        self._model = completion.model or self._model
+        within = [choice.usage for choice in completion.choices or ()]
+        groq = completion.x_groq.usage if completion.x_groq else None
+        reported = next((usage for usage in (completion.usage, groq, *within) if usage), None)
+        self._usage = grown(self._usage, reported, output="completion_tokens")
+        if self._finish and reported and reported.completion_tokens is not None:
+            self._counted = True
+
+    def _grown(self, message: _Message) -> list[Delta]:
+        found: list[Delta] = []
+        names = (message.reasoning_content, message.reasoning, message.reasoning_text, message.reasoning_details)
+        if reasoning := next(filter(None, names), ""):
+            found.append(self._assembly.thinking("thinking", reasoning))
+        for part in message.content or ():
+            if thought := part.thinking or (part.type in _THOUGHT and part.text):
+                found.append(self._assembly.thinking("thinking", thought))
+            elif part.text:
+                found.append(self._assembly.text("text", part.text))
+        return found + self._calls.feed(list(_fragments(message)))
+
+    def _refusal(self, message: _Message) -> bool:
+        """Take a refusal's text. Returns whether there was any."""
+        said = (message.refusal or "") + "".join(part.refusal or "" for part in message.content or ())
+        if said:
+            self._assembly.refusal("refusal", said)
+        return bool(said)
+
+    def _stop(self, finish: str, parts: tuple[Part, ...]) -> StopReason:
+        stop = stop_of(finish, self._native)
+        if any(isinstance(part, Refusal) for part in parts):
+            return "refusal"
+        if stop != "end":
+            return stop
+        if any(isinstance(part, ToolUse) for part in parts):
+            return "tool_use"  # a call forced by name finishes with `stop`, and so do all of some servers
+        return "stop_sequence" if self._stopped_at and self._stopped_at in self._request.sampling.stop else stop
+
+
+def _encodable(token: dict[str, Any]) -> dict[str, Any]:
+    """A token's log probability without halves of surrogate pairs."""
+    text = json.dumps(token, ensure_ascii=False)
+    clean = encodable(text)
+    return token if clean == text else dict(json.loads(clean))
+
+
+def _fragments(message: _Message) -> Iterator[Fragment]:
+    for call in message.tool_calls or ():
+        index = None if call.index == UNUSABLE else call.index
+        yield Fragment(index, call.id, call.function.name, call.function.arguments or "")
+    legacy = message.function_call
+    if legacy and not message.tool_calls and (legacy.name or legacy.arguments):
+        yield Fragment(0, "", legacy.name, legacy.arguments or "")
+
+
+def _events(content: bytes) -> Iterator[object]:
+    """The events of a stream that came in one piece."""
+    for line in content.removeprefix(b"\xef\xbb\xbf").splitlines():
+        data = line.removeprefix(DATA).strip()
+        if line.startswith(DATA) and data and not data.startswith(b"[DONE]"):
+            yield json.loads(data)

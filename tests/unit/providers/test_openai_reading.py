@@ -1,0 +1,496 @@
+"""The accents of servers that speak OpenAI's chat completions: each is read as the answer that it means."""
+
+import json
+from typing import Any
+
+import pytest
+
+from app.domain.calls import Delta, Reply, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart
+from app.domain.messages import Message, Refusal, Sampling, StopReason, Text, Thinking, ToolUse
+from app.gateway.providers.base import ModelRequest, Timeouts
+from app.gateway.providers.errors import ProtocolError
+from app.gateway.providers.openai_finish import FINISHES
+from app.gateway.providers.openai_reading import Reading, ReportedError
+
+Json = dict[str, Any]
+EMOJI = "\U0001f600"
+HALVES = ("\ud83d", "\ude00")
+
+
+def reading(*, stop: tuple[str, ...] = (), requested: frozenset[str] = frozenset()) -> Reading:
+    request = ModelRequest(
+        model="asked",
+        system=(),
+        messages=(Message("user", (Text("hello"),)),),
+        sampling=Sampling(max_output_tokens=50, stop=stop),
+        timeouts=Timeouts(1, 1, 1, 1),
+        requested=requested,
+    )
+    return Reading(request, "openai")
+
+
+def whole(message: object, finish: object = "stop", **more: object) -> Reply:
+    body = {"choices": [{"index": 0, "message": message, "finish_reason": finish}], **more}
+    return reading().whole(json.dumps(body).encode(), None)
+
+
+def chunk(finish: object = None, /, **delta: object) -> Json:
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+
+
+def streamed(*events: object, ends: str | None = "stop") -> Reply:
+    """Read a stream; its deltas must spell the reply."""
+    read = reading()
+    deltas = [delta for event in events for delta in read.deltas(json.loads(json.dumps(event)))]
+    if ends:
+        deltas += read.deltas(chunk(ends))
+    reply = read.reply(None)
+    assert spelled(deltas) == [part for part in reply.parts if not isinstance(part, Refusal)]
+    return reply
+
+
+def spelled(deltas: list[Delta]) -> list[object]:
+    """The parts that a client puts together; a call's arguments may only follow its start."""
+    parts: dict[int, Any] = {}
+    for delta in deltas:
+        match delta:
+            case TextDelta(index=index, text=text):
+                parts[index] = Text(parts.get(index, Text("")).text + text)
+            case ThinkingDelta(index=index, text=text):
+                parts[index] = Thinking(parts.get(index, Thinking("")).text + text)
+            case ToolUseStart(index=index, id=id_, name=name):
+                assert index not in parts
+                parts[index] = ToolUse(id_, name, "")
+            case ToolUseDelta(index=index, arguments=arguments):
+                parts[index] = ToolUse(parts[index].id, parts[index].name, parts[index].arguments + arguments)
+    return [parts[index] for index in sorted(parts)]
+
+
+def call(index: object = 0, id_: object = None, name: object = None, arguments: object = None, **more: object) -> Json:
+    """One entry of `tool_calls`; a field that is None is left out."""
+    fields = {"index": index, "id": id_, **more}
+    function = {"name": name, "arguments": arguments}
+    shown = {k: v for k, v in fields.items() if v is not None}
+    return {**shown, "function": {k: v for k, v in function.items() if v is not None}}
+
+
+def calls(reply: Reply) -> list[tuple[str, str]]:
+    assert reply.stop == "tool_use"
+    ids = [use.id for use in reply.tool_uses]
+    assert all(ids)
+    assert len(set(ids)) == len(ids)
+    return [(use.name, use.arguments) for use in reply.tool_uses]
+
+
+F, G = ("f", '{"a":1}'), ("g", '{"b":2}')
+TOGETHER = [F, G]
+
+TOOL_STREAMS: dict[str, tuple[list[list[Json]], list[tuple[str, str]]]] = {
+    "as the vendor": (
+        [[call(0, "c1", "f", "")], [call(0, arguments='{"a"')], [call(0, arguments=":1}")], [call(1, "c2", "g", '{"b":2}')]],
+        TOGETHER,
+    ),
+    "interleaved": (
+        [
+            [call(0, "c1", "f", ""), call(1, "c2", "g", "")],
+            [call(0, arguments='{"a":')],
+            [call(1, arguments='{"b":')],
+            [call(0, arguments="1}")],
+            [call(1, arguments="2}")],
+        ],
+        TOGETHER,
+    ),
+    "every index is 0": ([[call(0, "c1", *F)], [call(0, "c2", *G)]], TOGETHER),
+    "every index is 0, in pieces": (
+        [[call(0, "c1", "f", "")], [call(0, arguments='{"a":1}')], [call(0, "c2", "g", "")], [call(0, arguments='{"b":2}')]],
+        TOGETHER,
+    ),
+    "every index is 0, in one chunk": ([[call(0, "c1", *F), call(0, "c2", *G)]], TOGETHER),
+    "every index is 0 and no id": ([[call(0, None, *F)], [call(0, None, *G)]], TOGETHER),
+    "no index": ([[call(None, "c1", *F)], [call(None, "c2", *G)]], TOGETHER),
+    "no index, in pieces": (
+        [[call(None, "c1", "f", '{"a"')], [call(None, arguments=":1}")], [call(None, "c2", "g", '{"b":2}')]],
+        TOGETHER,
+    ),
+    "no index and no id": ([[call(None, None, *F)], [call(None, None, *G)]], TOGETHER),
+    "no index and no id, in one chunk": ([[call(None, None, *F), call(None, None, *G)]], TOGETHER),
+    "an empty id": ([[call(0, "", *F)], [call(1, "", *G)]], TOGETHER),
+    "an id that is null": ([[{"index": 0, "id": None, "function": {"name": "f", "arguments": '{"a":1}'}}]], [F]),
+    "one id for two calls": ([[call(0, "c", *F)], [call(1, "c", *G)]], TOGETHER),
+    "one id for two calls of one tool": (
+        [[call(0, "c", "f", '{"a":1}')], [call(1, "c", "f", '{"a":2}')]],
+        [("f", '{"a":1}'), ("f", '{"a":2}')],
+    ),
+    "an id that comes later than the name": ([[call(0, None, "f", "")], [call(0, "c1", None, '{"a":1}')]], [F]),
+    "a name that comes later than the id": ([[call(0, "c1")], [call(0, None, "f")], [call(0, None, None, '{"a":1}')]], [F]),
+    "a name that comes after the arguments": ([[call(0, "c1", None, '{"a"')], [call(0, "c1", "f", ":1}")]], [F]),
+    "a name in every chunk": ([[call(0, "c1", "f", '{"a"')], [call(0, None, "f", ":1}")], [call(1, "c2", *G)]], TOGETHER),
+    "id and name in every chunk": ([[call(0, "c1", "f", '{"a"')], [call(0, "c1", "f", ":1}")], [call(1, "c2", *G)]], TOGETHER),
+    "a name that is null or empty later": ([[call(0, "c1", "f", '{"a"')], [call(0, "", "", ":1}")]], [F]),
+    "arguments as an object": ([[call(0, "c1", "f", {"a": 1})]], [("f", '{"a": 1}')]),
+    "arguments that are null": ([[call(0, "c1", "f")], [call(0, arguments='{"a":1}')]], [F]),
+    "arguments sent again from the start": (
+        [[call(0, "c1", "f", '{"a"')], [call(0, "c1", "f", '{"a":1')], [call(0, "c1", "f", '{"a":1}')]],
+        [F],
+    ),
+    "arguments repeated whole at the end": (
+        [[call(0, "c1", "f", '{"a"')], [call(0, None, None, ":1}")], [call(0, "c1", *F)]],
+        [F],
+    ),
+    "arguments repeated without a name": ([[call(0, "c1", *F)], [call(0, None, None, '{"a":1}')]], [F]),
+    "an empty object before the arguments": ([[call(0, "c1", "f", "{}")], [call(0, None, None, '{"a":1}')]], [F]),
+    "no arguments": ([[call(0, "c1", "f")]], [("f", "{}")]),
+    "no arguments, twice": ([[call(0, "c1", "f", "")], [call(1, "c2", "g", "")]], [("f", "{}"), ("g", "{}")]),
+    "one call at two indexes": ([[call(0, "c1", "f", "")], [call(1, "c1", None, '{"a":1}')]], [F]),
+    "a head at index 0 and its tail at index 1": (
+        [[call(0, "c1", *F)], [call(0, "c2", "g", "")], [call(1, None, None, '{"b":2}')]],
+        TOGETHER,
+    ),
+    "an index that is a text": ([[call("0", "c1", *F)], [call("1", "c2", *G)]], TOGETHER),
+    "a null among the calls": ([[None, call(0, "c1", *F)]], [F]),  # type: ignore[list-item]
+    "one call that is not in a list": ([call(0, "c1", *F)], [F]),  # type: ignore[list-item]
+    "two calls of one tool": (
+        [[call(0, "c1", "f", '{"a":1}')], [call(0, "c2", "f", '{"a":2}')]],
+        [("f", '{"a":1}'), ("f", '{"a":2}')],
+    ),
+    "two calls of one tool without ids": (
+        [[call(0, None, "f", '{"a":1}')], [call(0, None, "f", '{"a":2}')]],
+        [("f", '{"a":1}'), ("f", '{"a":2}')],
+    ),
+    "two equal calls": ([[call(0, "c1", *F)], [call(1, "c2", *F)]], [F, F]),
+    "arguments that repeat themselves within": (
+        [[call(0, "c1", "f", '{"a":')], [call(0, None, None, '{"a":1}}')]],
+        [("f", '{"a":{"a":1}}')],
+    ),
+}
+
+
+@pytest.mark.parametrize(("chunks", "expected"), TOOL_STREAMS.values(), ids=TOOL_STREAMS)
+def test_tool_calls_of_a_stream_are_told_apart(chunks: list[list[Json]], expected: list[tuple[str, str]]) -> None:
+    assert calls(streamed(*(chunk(tool_calls=fragments) for fragments in chunks), ends="tool_calls")) == expected
+
+
+@pytest.mark.parametrize("finish", ["tool_calls", "stop", "function_call", "tool_use", "TOOL_CALLS", "STOP"])
+def test_a_call_ends_as_a_call_whatever_the_server_says(finish: str) -> None:
+    assert calls(streamed(chunk(tool_calls=[call(0, "c1", *F)]), ends=finish)) == [F]
+
+
+WHOLE_CALLS: dict[str, tuple[Json, list[tuple[str, str]]]] = {
+    "as the vendor": ({"tool_calls": [call(None, "c1", *F), call(None, "c2", *G)]}, TOGETHER),
+    "no id": ({"tool_calls": [call(None, None, *F)]}, [F]),
+    "an empty id": ({"tool_calls": [call(None, "", *F), call(None, "", *G)]}, TOGETHER),
+    "one id for two": ({"tool_calls": [call(None, "c", *F), call(None, "c", *G)]}, TOGETHER),
+    "every index is 0": ({"tool_calls": [call(0, "c1", *F), call(0, "c2", *G)]}, TOGETHER),
+    "arguments as an object": ({"tool_calls": [call(None, "c1", "f", {"a": "é"})]}, [("f", '{"a": "é"}')]),
+    "arguments that are null": ({"tool_calls": [{"id": "c1", "function": {"name": "f", "arguments": None}}]}, [("f", "{}")]),
+    "arguments that are empty": ({"tool_calls": [call(None, "c1", "f", "")]}, [("f", "{}")]),
+    "the form from before tools": ({"function_call": {"name": "f", "arguments": '{"a":1}'}}, [F]),
+    "both forms": ({"function_call": {"name": "f", "arguments": '{"a":1}'}, "tool_calls": [call(None, "c1", *F)]}, [F]),
+    "content beside": ({"content": "", "tool_calls": [call(None, "c1", *F)]}, [F]),
+}
+
+
+@pytest.mark.parametrize(("message", "expected"), WHOLE_CALLS.values(), ids=WHOLE_CALLS)
+def test_tool_calls_of_a_whole_answer_are_read(message: Json, expected: list[tuple[str, str]]) -> None:
+    assert calls(whole(message, "tool_calls")) == expected
+
+
+def test_a_call_in_the_old_form_is_read_from_a_stream() -> None:
+    chunks = [{"name": "f", "arguments": ""}, {"arguments": '{"a"'}, {"arguments": ":1}"}]
+    assert calls(streamed(*(chunk(function_call=c) for c in chunks), ends="function_call")) == [F]
+
+
+def test_an_id_of_the_server_is_kept() -> None:
+    reply = streamed(chunk(tool_calls=[call(0, "functions.f:0", *F)]), ends="tool_calls")
+    assert reply.tool_uses[0].id == "functions.f:0"
+
+
+@pytest.mark.parametrize("fragment", [{"index": 0, "function": {}}, {"index": 0, "function": {"arguments": "{}"}}, {"id": "c1"}])
+def test_a_call_without_a_name_is_no_call(fragment: Json) -> None:
+    with pytest.raises(ProtocolError):
+        streamed(chunk(tool_calls=[fragment]), ends="tool_calls")
+
+
+ENDS: list[tuple[str, StopReason]] = [
+    ("stop", "end"),
+    ("STOP", "end"),
+    ("eos", "end"),
+    ("eos_token", "end"),
+    ("end_turn", "end"),
+    ("complete", "end"),
+    ("length", "max_tokens"),
+    ("MAX_TOKENS", "max_tokens"),
+    ("max_output_tokens", "max_tokens"),
+    ("model_length", "context_window"),
+    ("model_context_window_exceeded", "context_window"),
+    ("content_filter", "refusal"),
+    ("SAFETY", "refusal"),
+    ("RECITATION", "refusal"),
+    ("sensitive", "refusal"),
+    ("content-filter", "refusal"),
+    ("pause_turn", "pause_turn"),
+]
+
+
+@pytest.mark.parametrize(("finish", "stop"), ENDS, ids=[word for word, _ in ENDS])
+def test_a_finish_reason_is_read_by_its_meaning(finish: str, stop: StopReason) -> None:
+    assert whole({"content": "hi"}, finish).stop == stop
+    assert streamed(chunk(content="hi"), ends=finish).stop == stop
+
+
+UNKNOWN_ENDS = [
+    "abort",
+    "aborted",
+    "error",
+    "insufficient_system_resource",
+    "network_error",
+    "cancelled",
+    "timeout",
+    "MALFORMED_FUNCTION_CALL",
+    "OTHER",
+    "a word of next year",
+    7,
+    {"type": "abort"},
+]
+
+
+@pytest.mark.parametrize("finish", UNKNOWN_ENDS, ids=str)
+def test_an_end_that_is_not_known_is_never_a_clean_stop(finish: object) -> None:
+    usage = {"usage": {"prompt_tokens": 12, "completion_tokens": 3}}
+    body = {"choices": [{"message": {"content": "half an ans"}, "finish_reason": finish}], **usage}
+    read = reading()
+    with pytest.raises(ProtocolError, match="no end"):
+        read.whole(json.dumps(body).encode(), None)
+    assert (read.usage().input, read.usage().output, read.usage().estimated) == (12, 3, False)
+    read = reading()
+    read.deltas(chunk(content="half an ans"))
+    read.deltas(chunk(finish))
+    read.deltas({"choices": [], **usage})
+    assert read.complete
+    with pytest.raises(ProtocolError, match="no end"):
+        read.reply(None)
+    assert read.usage().output == 3
+
+
+def test_a_routers_own_word_for_a_failure_counts_more_than_its_clean_one() -> None:
+    read = reading()
+    read.deltas({"choices": [{"delta": {"content": "x"}, "finish_reason": "stop", "native_finish_reason": "network_error"}]})
+    with pytest.raises(ProtocolError, match="network_error"):
+        read.reply(None)
+    assert not {"error", "network_error", "abort"} & set(FINISHES)
+
+
+@pytest.mark.parametrize("finish", [None, "", "null", "None", False])
+def test_an_empty_finish_reason_says_that_the_stream_goes_on(finish: object) -> None:
+    assert streamed(chunk(finish, content="a"), chunk(finish, content="b")).text == "ab"
+    read = reading()
+    read.deltas(chunk(finish, content="a"))
+    with pytest.raises(ProtocolError, match="before its end"):
+        read.reply(None)
+
+
+@pytest.mark.parametrize("finish", [None, "", "null"])
+def test_a_whole_body_without_a_finish_reason_was_not_cut(finish: object) -> None:
+    assert (whole({"content": "hi"}, finish).text, whole({"content": "hi"}, finish).stop) == ("hi", "end")
+
+
+def test_a_stop_sequence_that_a_server_names_is_passed_on() -> None:
+    for name in ("stop_reason", "matched_stop"):
+        read = reading(stop=("END",))
+        read.deltas({"choices": [{"delta": {"content": "a"}, "finish_reason": "stop", name: "END"}]})
+        assert (read.reply(None).stop, read.reply(None).stop_sequence) == ("stop_sequence", "END")
+    read = reading(stop=("END",))
+    read.deltas({"choices": [{"delta": {"content": "a"}, "finish_reason": "stop", "stop_reason": 151643}]})
+    assert (read.reply(None).stop, read.reply(None).stop_sequence) == ("end", None)
+
+
+THOUGHT = (Thinking("two and two"), Text("4"))
+CONTENTS: dict[str, tuple[Json, tuple[object, ...]]] = {
+    "reasoning_content": ({"reasoning_content": "two and two", "content": "4"}, THOUGHT),
+    "reasoning": ({"reasoning": "two and two", "content": "4"}, THOUGHT),
+    "reasoning_text": ({"reasoning_text": "two and two", "content": "4"}, THOUGHT),
+    "one reasoning under two names": ({"reasoning": "two and two", "reasoning_content": "two and two", "content": "4"}, THOUGHT),
+    "reasoning_details": ({"reasoning_details": [{"type": "reasoning.text", "text": "two and two"}], "content": "4"}, THOUGHT),
+    "reasoning_details beside reasoning": (
+        {"reasoning": "two and two", "reasoning_details": [{"type": "reasoning.text", "text": "two and two"}], "content": "4"},
+        THOUGHT,
+    ),
+    "a summary of the reasoning": ({"reasoning_details": [{"summary": "two and two"}], "content": "4"}, THOUGHT),
+    "sealed reasoning": ({"reasoning_details": [{"type": "reasoning.encrypted", "data": "xx"}], "content": "4"}, (Text("4"),)),
+    "content in parts": ({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, (Text("ab"),)),
+    "content in strings": ({"content": ["a", "b"]}, (Text("ab"),)),
+    "content as one part": ({"content": {"type": "text", "text": "a"}}, (Text("a"),)),
+    "thinking in the content": (
+        {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "two and two"}]}, {"type": "text", "text": "4"}]},
+        THOUGHT,
+    ),
+    "thinking as a text": (
+        {"content": [{"type": "thinking", "thinking": "two and two"}, {"type": "text", "text": "4"}]},
+        THOUGHT,
+    ),
+    "a part of an unknown type": ({"content": [{"type": "reference", "reference_ids": [1]}, {"text": "4"}]}, (Text("4"),)),
+    "nulls": ({"content": "4", "refusal": None, "tool_calls": None, "reasoning": None, "function_call": None}, (Text("4"),)),
+    "no tool calls": ({"content": "4", "tool_calls": []}, (Text("4"),)),
+    "fields of other kinds": ({"content": "4", "audio": None, "annotations": [], "images": [{}], "role": "x"}, (Text("4"),)),
+    "a refusal": ({"content": None, "refusal": "I cannot do that."}, (Refusal("I cannot do that."),)),
+    "a refusal in parts": ({"content": [{"type": "refusal", "refusal": "No."}]}, (Refusal("No."),)),
+}
+
+
+@pytest.mark.parametrize(("message", "parts"), CONTENTS.values(), ids=CONTENTS)
+def test_every_form_of_content_is_read(message: Json, parts: tuple[object, ...]) -> None:
+    assert whole(message).parts == parts
+    assert streamed(chunk(**message)).parts == parts
+    assert streamed({"choices": [{"message": message, "finish_reason": "stop"}]}, ends=None).parts == parts
+
+
+def test_a_refusal_is_one_though_the_finish_is_a_stop() -> None:
+    reply = streamed(chunk(refusal="I cannot "), chunk(refusal="do that."))
+    assert (reply.parts, reply.stop, reply.text) == ((Refusal("I cannot do that."),), "refusal", "")
+
+
+EMPTY: list[object] = [
+    {"choices": None},
+    {"choices": []},
+    {},
+    {"choices": [{"index": 0, "delta": None, "finish_reason": None}]},
+    {"choices": [{"index": 0}]},
+    {"choices": [None]},
+    {"choices": [], "prompt_filter_results": [{"prompt_index": 0, "content_filter_results": {}}]},
+    {"choices": [{"content_filter_offsets": {}, "content_filter_results": {}, "finish_reason": None, "index": 0}]},
+    {"choices": [{"index": 0, "delta": {"role": "assistant"}}]},
+    {"choices": [{"index": 0, "delta": {"content": ""}}], "usage": None},
+    {"choices": [{"index": 0, "delta": {"tool_calls": None, "content": None}}], "error": None},
+    {"choices": [], "base_resp": {"status_code": 0}, "x_groq": {"id": "req"}, "model": None, "usage": {}},
+    {"type": "ping"},
+    {"choices": [{"index": 1, "delta": {"content": "of another choice"}}]},
+]
+
+
+@pytest.mark.parametrize("event", EMPTY, ids=json.dumps)
+def test_a_chunk_that_says_nothing_changes_nothing(event: object) -> None:
+    reply = streamed(chunk(content="he"), event, chunk(content="llo"))
+    assert (reply.parts, reply.stop) == ((Text("hello"),), "end")
+
+
+@pytest.mark.parametrize("index", [0, None, "0", 1], ids=str)
+def test_the_only_choice_is_read_whatever_its_index(index: object) -> None:
+    events = [{"choices": [{"index": index, "delta": {"content": text}}]} for text in ("a", "b")]
+    assert streamed(*events, {"choices": [{"index": index, "delta": {}, "finish_reason": "stop"}]}, ends=None).text == "ab"
+
+
+def test_a_chunk_with_all_of_the_message_beside_its_delta_is_read_once() -> None:
+    both = [{"choices": [{"delta": {"content": t}, "message": {"content": w}}]} for t, w in (("a", "a"), ("b", "ab"))]
+    assert streamed(*both).text == "ab"
+
+
+USAGES: list[tuple[Json, tuple[int, int, int, bool]]] = [
+    ({"usage": {"prompt_tokens": 12, "completion_tokens": 3}}, (12, 0, 3, False)),
+    ({"usage": {"prompt_tokens": "12", "completion_tokens": 3.0}}, (12, 0, 3, False)),
+    ({"usage": {"prompt_tokens": None, "completion_tokens": None}}, (0, 0, 0, True)),
+    ({"usage": None}, (0, 0, 0, True)),
+    ({"usage": []}, (0, 0, 0, True)),
+    ({}, (0, 0, 0, True)),
+    ({"usage": {"prompt_tokens": 12, "completion_tokens": 3, "prompt_tokens_details": None}}, (12, 0, 3, False)),
+    ({"usage": {"prompt_tokens": 12, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}}}, (8, 4, 3, False)),
+    ({"usage": {"prompt_tokens": 12, "completion_tokens": 3, "prompt_cache_hit_tokens": 4}}, (8, 4, 3, False)),
+    ({"x_groq": {"usage": {"prompt_tokens": 12, "completion_tokens": 3}}}, (12, 0, 3, False)),
+]
+
+
+@pytest.mark.parametrize(("fields", "expected"), USAGES, ids=[json.dumps(fields) for fields, _ in USAGES])
+def test_usage_is_read_in_every_form(fields: Json, expected: tuple[int, int, int, bool]) -> None:
+    for reply in (whole({"content": "x"}, **fields), streamed(chunk(content="x"), {**chunk("stop"), **fields}, ends=None)):
+        usage = reply.usage
+        assert (usage.input, usage.cached_input, usage.output, usage.estimated) == expected
+    within = [{**choice, **fields} for choice in chunk("stop")["choices"]]
+    if "usage" in fields:
+        assert streamed(chunk(content="x"), {"choices": within}, ends=None).usage.output == expected[2]
+
+
+def test_usage_in_a_chunk_without_choices_is_read() -> None:
+    read = reading()
+    read.deltas(chunk("stop", content="x"))
+    read.deltas({"usage": {"prompt_tokens": 12, "completion_tokens": 3}})
+    assert (read.reply(None).usage.input, read.reply(None).usage.output) == (12, 3)
+
+
+ERRORS = [
+    {"error": {"message": "x", "code": 502}},
+    [{"error": {"message": "x", "code": 502}}],
+    {"error": "overloaded"},
+    {"error": {"message": "x"}, "choices": []},
+    {"error": {"message": "x"}, "choices": [{"delta": {"content": ""}, "finish_reason": "error"}]},
+    {"choices": [{"error": {"message": "x", "code": 502}, "message": {"content": ""}, "finish_reason": "error"}]},
+    {"object": "error", "message": "x", "type": "BadRequestError", "code": 400},
+]
+
+
+@pytest.mark.parametrize("body", ERRORS, ids=json.dumps)
+def test_an_error_in_a_successful_answer_is_an_error(body: object) -> None:
+    with pytest.raises(ReportedError):
+        reading().whole(json.dumps(body).encode(), None)
+    with pytest.raises(ReportedError):
+        reading().deltas(body)
+
+
+HALF = [
+    (("x " + HALVES[0], HALVES[1] + "!"), f"x {EMOJI}!"),
+    ((HALVES[0], "", HALVES[1]), EMOJI),
+    ((HALVES[0], "x"), "\ufffdx"),
+    ((HALVES[1], "x"), "\ufffdx"),
+    (("x", HALVES[0]), "x\ufffd"),
+    ((HALVES[0], HALVES[0], HALVES[1]), "\ufffd" + EMOJI),
+    ((EMOJI[:1],), EMOJI),
+]
+
+
+@pytest.mark.parametrize(("pieces", "text"), HALF, ids=range(len(HALF)))
+@pytest.mark.parametrize("field", ["content", "reasoning_content", "refusal"])
+def test_the_halves_of_a_character_in_two_chunks_are_joined(field: str, pieces: tuple[str, ...], text: str) -> None:
+    reply = streamed(*(chunk(**{field: piece}) for piece in pieces))
+    assert [part.text for part in reply.parts if isinstance(part, Text | Thinking | Refusal)] == [text]
+
+
+def test_half_a_character_in_a_whole_answer_is_replaced() -> None:
+    body = b'{"model": "m\\ud83d", "choices": [{"message": {"content": "x\\ud83d", "tool_calls": [{"id": "\\ud83d", "function": '
+    body += b'{"name": "f", "arguments": "{\\"a\\": \\"\\ud83d\\"}"}}]}, "finish_reason": "tool_calls"}]}'
+    reply = reading().whole(body, None)
+    assert reply.text == "x\ufffd"
+    assert repr(reply).encode()
+    assert json.loads(reply.tool_uses[0].arguments) == {"a": "\ufffd"}
+
+
+WHOLE = json.dumps({"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}).encode()
+STREAM = b"".join(b"data: " + json.dumps(c).encode() + b"\n\n" for c in (chunk(content="hi"), chunk("stop")))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [WHOLE, b"\xef\xbb\xbf" + WHOLE, b"[" + WHOLE + b"]", b"\n\n" + WHOLE, STREAM, b": ping\n\n" + STREAM + b"data: [DONE]\n\n"],
+    ids=["plain", "byte order mark", "in a list", "blank lines", "a stream", "a stream with comments"],
+)
+def test_a_body_is_read_in_every_wrapping(body: bytes) -> None:
+    reply = reading().whole(body, "up-1")
+    assert (reply.text, reply.stop, reply.provider_request_id) == ("hi", "end", "up-1")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"null", b"[]", b"7", b'{"choices": []}', b'{"choices": [{}]}', b'{"choices": [{"message": {"content": 5}}]}']
+)
+def test_a_body_that_is_no_answer_is_garbled(body: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - pydantic's, json's and ours
+        reading().whole(body, None)
+
+
+def test_log_probabilities_come_in_order_and_only_on_request() -> None:
+    events = [
+        {"choices": [{"delta": {"content": t}, "logprobs": {"content": [{"token": t, "logprob": -0.1}], "refusal": None}}]}
+        for t in ("a", "b")
+    ]
+    for requested, expected in ((frozenset({"logprobs"}), ["a", "b"]), (frozenset[str](), [])):
+        read = reading(requested=requested)
+        for event in (*events, chunk("stop")):
+            read.deltas(event)
+        found = read.reply(None).logprobs or {}
+        assert [token["token"] for token in found.get("content", [])] == expected
