@@ -172,7 +172,7 @@ class EventWriter:
                 self._output.append(fields["item"])
             yield self._event(f"response.{name}", **place, **fields)
 
-    def _event(self, name: str, **fields: Any) -> bytes:  # noqa: ANN401 - any JSON
+    def _event(self, name: str, /, **fields: Any) -> bytes:  # noqa: ANN401 - any JSON
         data = {"type": name, "sequence_number": self._sequence, **fields}
         self._sequence += 1
         return event(data, name=name)
