@@ -36,10 +36,11 @@ KNOWN = (
     "custom_tool_call",
     "custom_tool_call_output",
     "reasoning",
+    "additional_tools",
 )
 REFUSED = frozenset(
     {
-        "additional_tools", "apply_patch_call", "apply_patch_call_output", "code_interpreter_call", "compaction",
+        "apply_patch_call", "apply_patch_call_output", "code_interpreter_call", "compaction",
         "compaction_trigger", "computer_call", "computer_call_output", "configuration_update", "file_search_call",
         "image_generation_call", "item_reference", "local_shell_call", "local_shell_call_output", "mcp_approval_request",
         "mcp_approval_response", "mcp_call", "mcp_list_tools", "program", "program_output", "shell_call", "shell_call_output",
@@ -164,6 +165,14 @@ class CallOutput(_Item):
     caller: Caller | None = None
 
 
+class AdditionalTools(_Item):
+    """Tools that are offered beside those of the request."""
+
+    type: Literal["additional_tools"]
+    role: Literal["developer"]
+    tools: Many[Json]
+
+
 class ReasoningItem(_Item):
     """Earlier reasoning."""
 
@@ -173,14 +182,27 @@ class ReasoningItem(_Item):
     encrypted_content: str | None = None
 
 
-def conversation(given: str | Sequence[Json]) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
-    """The leading system text and the turns. Raises InvalidRequest or UnsupportedParameter."""
+def added_tools(given: str | Sequence[Json] | None) -> Iterator[tuple[Json, str]]:
+    """The tools that items add, with their places. Raises InvalidRequest."""
+    for index, value in enumerate(() if isinstance(given, str) else given or ()):
+        if value.get("type") == "additional_tools":
+            at = f"input[{index}]"
+            yield from ((tool, f"{at}.tools[{i}]") for i, tool in enumerate(read(AdditionalTools, value, at).tools))
+
+
+def conversation(given: str | Sequence[Json], *, this_turn: bool = False) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
+    """The leading system text and the turns. Raises InvalidRequest or UnsupportedParameter.
+
+    ``this_turn``: only the reasoning since the user's last message is sent back to its model.
+    """
     if isinstance(given, str):
         return (), (Message("user", (Text(given),)),)
     system: list[Text] = []
     turns: list[tuple[Role, list[Part]]] = []
     for index, value in enumerate(given):
         at = f"input[{index}]"
+        if value.get("type") == "additional_tools":
+            continue
         role, parts = _item(value, at)
         if role == "system":
             if turns:
@@ -195,6 +217,16 @@ def conversation(given: str | Sequence[Json]) -> tuple[tuple[Text, ...], tuple[M
             turns.append((role, parts))
     if not turns:
         raise InvalidRequest("input must hold at least one item that is no system or developer message.", param="input")
+    if this_turn:
+        asked = max(
+            (
+                i
+                for i, (role, parts) in enumerate(turns)
+                if role == "user" and any(isinstance(p, Text | Image | Document) for p in parts)
+            ),
+            default=0,
+        )
+        turns[:asked] = [(role, [p for p in parts if not isinstance(p, Thinking)]) for role, parts in turns[:asked]]
     return tuple(system), tuple(Message(role, tuple(parts)) for role, parts in turns if parts)
 
 

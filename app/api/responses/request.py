@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from app.api.responses.input_items import conversation
+from app.api.responses.input_items import added_tools, conversation
 from app.api.responses.parsing import Json, Many, Wire, parse
 from app.api.responses.tools import Tools, read_tools
 from app.domain.calls import Call
@@ -165,7 +165,7 @@ def read(body: bytes, context: CallContext) -> tuple[Wanted, Call]:
     for index, name in enumerate(request.include or ()):
         if name != ENCRYPTED and name not in NOTHING_TO_INCLUDE:
             raise UnsupportedParameter("This value of 'include' is not supported.", param=f"include[{index}]")
-    tools = read_tools(request.tools or [], request.tool_choice, parallel=request.parallel_tool_calls is not False)
+    tools = _tools(request)
     return Wanted(request, tools), _call(request, request, tools, context)
 
 
@@ -173,8 +173,12 @@ def read_count(body: bytes, context: CallContext) -> Call:
     """Read a request to count tokens. Raises InvalidRequest or UnsupportedParameter."""
     request = parse(CountRequest, body)
     _refuse(request)
-    tools = read_tools(request.tools or [], request.tool_choice, parallel=request.parallel_tool_calls is not False)
-    return _call(request, ResponsesRequest(model=request.model), tools, context)
+    return _call(request, ResponsesRequest(model=request.model), _tools(request), context)
+
+
+def _tools(asked: _Asked) -> Tools:
+    parallel = asked.parallel_tool_calls is not False
+    return read_tools(asked.tools or [], added_tools(asked.input), asked.tool_choice, parallel=parallel)
 
 
 def _refuse(request: _Asked) -> None:
@@ -182,19 +186,15 @@ def _refuse(request: _Asked) -> None:
         if getattr(request, name, None) not in harmless:
             message = WHY.get(name, f"Unsupported parameter: '{name}' is not supported with this model.")
             raise UnsupportedParameter(message, param=name)
-    reasoning = request.reasoning or Reasoning()
-    for name, value, harmless in (
-        ("context", reasoning.context, (None, "auto")),
-        ("mode", reasoning.mode, (None, "standard")),
-    ):
-        if value not in harmless:
-            raise UnsupportedParameter(f"Unsupported parameter: 'reasoning.{name}'.", param=f"reasoning.{name}")
+    if request.reasoning and request.reasoning.mode not in (None, "standard"):
+        raise UnsupportedParameter("Unsupported parameter: 'reasoning.mode'.", param="reasoning.mode")
 
 
 def _call(asked: _Asked, request: ResponsesRequest, tools: Tools, context: CallContext) -> Call:
     if asked.input is None:
         raise InvalidRequest("Missing required parameter: 'input'.", param="input")
-    system, messages = conversation(asked.input)
+    reasoning = asked.reasoning or Reasoning()
+    system, messages = conversation(asked.input, this_turn=reasoning.context == "current_turn")
     native: dict[Vendor, Json] = {}
     verbosity = asked.text.verbosity if asked.text else None
     if verbosity not in (None, "medium"):
@@ -216,7 +216,7 @@ def _call(asked: _Asked, request: ResponsesRequest, tools: Tools, context: CallC
             max_output_tokens=request.max_output_tokens,
             temperature=request.temperature,
             top_p=request.top_p,
-            extra={"effort": asked.reasoning.effort} if asked.reasoning and asked.reasoning.effort else {},
+            extra={"effort": reasoning.effort} if reasoning.effort else {},
         ),
         stream=bool(request.stream),
         native=native,

@@ -6,7 +6,7 @@ alone, which clients offer always and a model need not use, is left out, and `oc
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -128,11 +128,18 @@ def custom_input(arguments: str) -> str:
     return text if isinstance(text, str) else arguments
 
 
-def read_tools(tools: list[Json], choice: str | Json | None, *, parallel: bool) -> Tools:
-    """Read tools and their choice. Raises InvalidRequest or UnsupportedParameter."""
+def read_tools(tools: list[Json], added: Iterable[tuple[Json, str]], choice: str | Json | None, *, parallel: bool) -> Tools:
+    """Read tools and their choice. Raises InvalidRequest or UnsupportedParameter.
+
+    ``added`` come from input items, with their places. One that is added again replaces the earlier one.
+    """
     reading = _Reading()
     for index, tool in enumerate(tools):
         reading.add(tool, f"tools[{index}]")
+    echo, reading.echo, reading.again = reading.echo, [], True
+    for tool, at in added:
+        reading.add(tool, at)
+    reading.echo = echo
     try:
         json.dumps(reading.echo, allow_nan=False)
     except ValueError:
@@ -157,6 +164,7 @@ class _Reading:
         self.without: list[str] = []
         self.custom: set[str] = set()
         self.spaces: dict[str, tuple[str, str]] = {}
+        self.again = False  # whether a name may come again
 
     def add(self, value: Json, at: str) -> None:
         """Read one tool."""
@@ -183,7 +191,7 @@ class _Reading:
                 "Programmatic tool calling is not supported by this service.", param=f"{at}.allowed_callers"
             )
         name = joined(space.name if space else None, tool.name)
-        if name in self.specs:
+        if name in self.specs and not self.again:
             raise InvalidRequest(f"Two tools have the name of '{at}'.", param=f"{at}.name")
         if space:
             self.spaces[name] = (space.name, tool.name)
