@@ -193,30 +193,23 @@ def added_tools(given: str | Sequence[Json] | None) -> Iterator[tuple[Json, str]
 def conversation(given: str | Sequence[Json], *, this_turn: bool = False) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
     """The leading system text and the turns. Raises InvalidRequest or UnsupportedParameter.
 
+    System text in the middle, and that of an input without anything else, are messages of the role ``system``.
     ``this_turn``: only the reasoning since the user's last message is sent back to its model.
     """
     if isinstance(given, str):
         return (), (Message("user", (Text(given),)),)
-    system: list[Text] = []
     turns: list[tuple[Role, list[Part]]] = []
     for index, value in enumerate(given):
-        at = f"input[{index}]"
         if value.get("type") == "additional_tools":
             continue
-        role, parts = _item(value, at)
-        if role == "system":
-            if turns:
-                raise UnsupportedParameter(
-                    "A system or developer message after the first turn is not supported: put all of them first.",
-                    param=f"{at}.role",
-                )
-            system += [part for part in parts if isinstance(part, Text)]
-        elif turns and turns[-1][0] == role:
+        role, parts = _item(value, f"input[{index}]")
+        if turns and turns[-1][0] == role:
             turns[-1][1].extend(parts)
         else:
             turns.append((role, parts))
     if not turns:
-        raise InvalidRequest("input must hold at least one item that is no system or developer message.", param="input")
+        raise InvalidRequest("input must hold at least one message.", param="input")
+    system: list[Part] = turns.pop(0)[1] if turns[0][0] == "system" and len(turns) > 1 else []
     if this_turn:
         asked = max(
             (
@@ -227,7 +220,8 @@ def conversation(given: str | Sequence[Json], *, this_turn: bool = False) -> tup
             default=0,
         )
         turns[:asked] = [(role, [p for p in parts if not isinstance(p, Thinking)]) for role, parts in turns[:asked]]
-    return tuple(system), tuple(Message(role, tuple(parts)) for role, parts in turns if parts)
+    leading = tuple(part for part in system if isinstance(part, Text))
+    return leading, tuple(Message(role, tuple(parts)) for role, parts in turns if parts)
 
 
 def _item(value: Json, at: str) -> tuple[Literal["user", "assistant", "system"], list[Part]]:

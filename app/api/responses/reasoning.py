@@ -7,6 +7,7 @@ signature, so changed reasoning is refused there.
 import base64
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from app.domain.errors import InvalidRequest
 from app.domain.messages import Thinking
@@ -28,17 +29,12 @@ def decoded(content: str, at: str) -> tuple[Thinking, ...] | None:
         return None
     try:
         blocks = json.loads(base64.b64decode(content.removeprefix(PREFIX), altchars=b"-_", validate=True))
-        thoughts = tuple(Thinking(text, signature, redacted) for text, signature, redacted in blocks)
+        return tuple(_block(*block) for block in blocks)
     except (ValueError, TypeError):
-        raise _damaged(at) from None
-    if not all(isinstance(t.text, str) and _text_or_none(t.signature) and _text_or_none(t.redacted) for t in thoughts):
-        raise _damaged(at)
-    return thoughts
+        raise InvalidRequest(f"'{at}' could not be read: send it back unchanged.", param=at) from None
 
 
-def _text_or_none(value: object) -> bool:
-    return value is None or isinstance(value, str)
-
-
-def _damaged(at: str) -> InvalidRequest:
-    return InvalidRequest(f"The encrypted content of '{at}' could not be read: send it back unchanged.", param=at)
+def _block(text: Any, signature: Any, redacted: Any) -> Thinking:  # noqa: ANN401 - checked here
+    if not isinstance(text, str) or not all(isinstance(value, str | None) for value in (signature, redacted)):
+        raise TypeError
+    return Thinking(text, signature, redacted)

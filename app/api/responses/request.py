@@ -90,12 +90,12 @@ class ResponsesRequest(_Asked):
     safety_identifier: str | None = None
     metadata: dict[str, str] | None = None
     prompt_cache_key: str | None = None
+    prompt_cache_options: Json | None = None
+    prompt_cache_retention: str | None = None
 
     # Of the vendor's own service: nothing in the answer depends on them. Codex sends `client_metadata`.
     store: bool | None = None
     max_tool_calls: int | None = None
-    prompt_cache_options: Json | None = None
-    prompt_cache_retention: str | None = None
     client_metadata: Json | None = None
 
     # Known, and refused when they ask for something: see `REFUSED`.
@@ -111,9 +111,9 @@ class ResponsesRequest(_Asked):
 
 
 # Of the vendor's own service: accepted, and without effect on the answer. ``max_tool_calls`` counts calls of hosted tools only.
-HARMLESS = frozenset(
-    {"store", "max_tool_calls", "prompt_cache_options", "prompt_cache_retention", "client_metadata", "stream_options", "metadata"}
-)
+HARMLESS = frozenset({"store", "max_tool_calls", "client_metadata", "stream_options", "metadata"})
+# Passed on to OpenAI's models. Others answer without them.
+CACHING = frozenset({"prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"})
 # Field -> the values that ask for nothing beyond what we do anyway. Any other value is refused.
 REFUSED: dict[str, tuple[Any, ...]] = {
     "access_programs": (None, {}, {"cyber": "standard"}),
@@ -196,9 +196,11 @@ def _call(asked: _Asked, request: ResponsesRequest, tools: Tools, context: CallC
     reasoning = asked.reasoning or Reasoning()
     system, messages = conversation(asked.input, this_turn=reasoning.context == "current_turn")
     native: dict[Vendor, Json] = {}
+    ours = request.model_dump(include=set(CACHING), exclude_none=True)
     verbosity = asked.text.verbosity if asked.text else None
-    if verbosity not in (None, "medium"):
-        native["openai"] = {"verbosity": verbosity}
+    terse = verbosity not in (None, "medium")
+    if terse or ours:
+        native["openai"] = {**ours, **({"verbosity": verbosity} if terse else {})}
     if request.prompt_cache_key:  # OpenAI caches by itself; Anthropic where it is asked to
         native["anthropic"] = {"cache_control": {"type": "ephemeral"}}
     return Call(
@@ -220,7 +222,7 @@ def _call(asked: _Asked, request: ResponsesRequest, tools: Tools, context: CallC
         ),
         stream=bool(request.stream),
         native=native,
-        needs=frozenset({"verbosity"} if "openai" in native else ()),
+        needs=frozenset({"verbosity"} if terse else ()),
         without=tools.without,
     )
 

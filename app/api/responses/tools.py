@@ -185,7 +185,7 @@ class _Reading:
 
     def _offer(self, value: Json, at: str, space: Namespace | None) -> Json:
         """Offer a function or a custom tool. Returns it as the response repeats it."""
-        tool = read(FunctionTool if value["type"] == "function" else CustomTool, value, at)
+        tool = read(FunctionTool, value, at) if value["type"] == "function" else read(CustomTool, value, at)
         if tool.allowed_callers and "direct" not in tool.allowed_callers:
             raise UnsupportedParameter(
                 "Programmatic tool calling is not supported by this service.", param=f"{at}.allowed_callers"
