@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from app.api.chat import anthropic_request, openai_request
+from app.api.responses import request as responses_request
 from app.gateway.providers import anthropic_wire, openai_wire
 
 PATH = "docs/api.md"
@@ -19,6 +20,18 @@ SDK has a field that is missing here. Do not edit it by hand.
 - **no effect**: accepted for the vendor's own service; the text of the answer does not depend on it.
 - **refused**: 400 `unsupported_parameter` with the field's name, unless its value requests nothing.
 - Any other field is refused as the vendor refuses it.
+"""
+RESPONSES = """
+- Nothing is stored ([ADR 30](decisions/0030-responses-without-state.md)). A client sends the whole conversation; `store` has no effect,
+  and `previous_response_id`, `conversation` and `item_reference` are refused by name. `/v1/responses/{id}` answers 404.
+- Input items: messages of all roles with text, images, files and refusals; `function_call`, `custom_tool_call` and their outputs;
+  `reasoning`; `additional_tools`. Items of hosted tools are refused by name.
+- Tools: `function`, `custom` (a grammar is described to the model, not enforced: `octant-degraded: without_grammar`), `namespace`.
+  Web search is left out (`octant-degraded: without_web_search`) unless `tool_choice` requires it. Other hosted tools are refused.
+- `encrypted_content` of a reasoning item carries thinking blocks with their signatures. Send items back unchanged and a model keeps its
+  reasoning through a tool loop. `reasoning.summary` makes the words visible.
+- Of `include`, `message.output_text.logprobs` is refused; the other values have no effect.
+- `POST /v1/responses/input_tokens` counts as `/v1/messages/count_tokens` does.
 """
 NOTES = """
 ## Translation
@@ -50,7 +63,12 @@ NOTES = """
 
 def render() -> str:
     """The document."""
-    return HEAD + _table("POST /v1/chat/completions", openai_request) + _table("POST /v1/messages", anthropic_request) + NOTES
+    tables = (
+        _table("POST /v1/chat/completions", openai_request),
+        _table("POST /v1/messages", anthropic_request),
+        _table("POST /v1/responses", responses_request),
+    )
+    return HEAD + "".join(tables) + RESPONSES + NOTES
 
 
 def kind_of(module: object, name: str) -> str:
@@ -62,8 +80,12 @@ def kind_of(module: object, name: str) -> str:
 
 def fields_of(module: object) -> list[str]:
     """All fields that are known by name."""
-    model = openai_request.ChatCompletionRequest if module is openai_request else anthropic_request.MessagesRequest
-    return sorted(model.model_fields)
+    bodies = {
+        openai_request: openai_request.ChatCompletionRequest,
+        anthropic_request: anthropic_request.MessagesRequest,
+        responses_request: responses_request.ResponsesRequest,
+    }
+    return sorted(bodies[module].model_fields)  # type: ignore[index]
 
 
 def _table(title: str, module: object) -> str:
