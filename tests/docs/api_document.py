@@ -22,14 +22,15 @@ SDK has a field that is missing here. Do not edit it by hand.
 - Any other field is refused as the vendor refuses it.
 """
 RESPONSES = """
-- Nothing is stored ([ADR 30](decisions/0030-responses-without-state.md)). A client sends the whole conversation; `store` has no effect,
-  and `previous_response_id`, `conversation` and `item_reference` are refused by name. `/v1/responses/{id}` answers 404.
-- Input items: messages of all roles with text, images, files and refusals; `function_call`, `custom_tool_call` and their outputs;
-  `reasoning`; `additional_tools`. Items of hosted tools are refused by name.
-- Tools: `function`, `custom` (a grammar is described to the model, not enforced: `octant-degraded: without_grammar`), `namespace`.
-  Web search is left out (`octant-degraded: without_web_search`) unless `tool_choice` requires it. Other hosted tools are refused.
-- `encrypted_content` of a reasoning item carries thinking blocks with their signatures. Send items back unchanged and a model keeps its
-  reasoning through a tool loop. `reasoning.summary` makes the words visible.
+- Nothing is stored ([ADR 30](decisions/0030-responses-without-state.md)). A client sends the whole conversation; `store` has no
+  effect; `previous_response_id`, `conversation` and `item_reference` are refused by name; `/v1/responses/{id}` answers 404.
+- Input items: messages of all roles with text, images, files and refusals; `function_call`, `custom_tool_call` and their
+  outputs; `reasoning`; `additional_tools`. Items of hosted tools are refused by name.
+- Tools: `function`, `custom` (a grammar is described to the model, not enforced: `octant-degraded: without_grammar`),
+  `namespace`. Web search is left out (`octant-degraded: without_web_search`) unless `tool_choice` requires it. Other hosted tools
+  are refused.
+- `encrypted_content` of a reasoning item carries thinking blocks with their signatures. Send items back unchanged, and a model
+  keeps its reasoning through a tool loop. `reasoning.summary` makes the words visible.
 - Of `include`, `message.output_text.logprobs` is refused; the other values have no effect.
 - `POST /v1/responses/input_tokens` counts as `/v1/messages/count_tokens` does.
 """

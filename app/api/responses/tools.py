@@ -140,10 +140,6 @@ def read_tools(tools: list[Json], added: Iterable[tuple[Json, str]], choice: str
     for tool, at in added:
         reading.add(tool, at)
     reading.echo = echo
-    try:
-        json.dumps(reading.echo, allow_nan=False)
-    except ValueError:
-        raise InvalidRequest("tools holds a number that JSON cannot: NaN or an infinity.", param="tools") from None
     specs, chosen = _chosen(reading.specs, choice, parallel=parallel)
     return Tools(
         specs=tuple(specs.values()),

@@ -1,11 +1,15 @@
 """The Responses API's request in our words (G1, ADR 0030)."""
 
 import base64
+import copy
 import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from app.api.responses.answer import Frame
 from app.api.responses.request import read
 from app.domain.calls import Call, Deadline, Identity, Tenant
 from app.domain.errors import FixRequest, InvalidRequest, UnsupportedParameter
@@ -379,7 +383,68 @@ def test_a_refusal_does_not_repeat_what_the_caller_sent() -> None:
     assert refused.value.param == "input[0].a field"
 
 
-def test_a_number_that_json_cannot_hold_is_refused_in_a_tool() -> None:
-    body = b'{"model": "m", "input": "x", "tools": [{"type": "function", "name": "f", "parameters": {"x": NaN}}]}'
+@pytest.mark.parametrize("number", [b"NaN", b"1e999"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        b'"tools": [{"type": "function", "name": "f", "parameters": {"x": %b}}]',
+        b'"tools": [{"type": "web_search", "x": %b}]',
+        b'"text": {"format": {"type": "json_schema", "name": "n", "schema": {"x": %b}}}',
+        b'"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"x": %b}]}',
+    ],
+)
+def test_a_number_that_json_cannot_hold_is_refused_where_the_answer_repeats_it(part: bytes, number: bytes) -> None:
     with pytest.raises(InvalidRequest):
-        read(body, CONTEXT)
+        read(b'{"model": "m", "input": "x", ' + part % number + b"}", CONTEXT)
+
+
+SEED: dict[str, Any] = {
+    "model": "smart",
+    "instructions": "Be brief.",
+    "input": [
+        {"role": "user", "content": [{"type": "input_text", "text": "a"}, {"type": "input_image", "image_url": "https://x"}]},
+        {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm."}], "encrypted_content": SIGNED},
+        CALL,
+        {"type": "function_call_output", "call_id": "c1", "output": [{"type": "input_text", "text": "b"}]},
+        {"role": "assistant", "content": [{"type": "output_text", "text": "c", "annotations": []}]},
+        {"type": "additional_tools", "role": "developer", "tools": [{"type": "custom", "name": "late"}]},
+    ],
+    "tools": [FUNCTION, {"type": "namespace", "name": "n", "tools": [FUNCTION]}, {"type": "web_search"}],
+    "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]},
+    "text": {"format": {"type": "json_schema", "name": "n", "schema": SCHEMA}, "verbosity": "low"},
+    "reasoning": {"effort": "low", "summary": "auto"},
+    "metadata": {"a": "b"},
+    "include": ["reasoning.encrypted_content"],
+}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5) | st.sampled_from(["type", "x"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "role", "a", "content"]), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+def places(tree: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:  # noqa: ANN401 - any JSON
+    found = [at] if at else []
+    for step, inner in tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ():
+        found += places(inner, (*at, step))
+    return found
+
+
+@settings(max_examples=200)
+@given(place=st.sampled_from(places(SEED)), value=JSON, drop=st.booleans())
+def test_a_body_with_any_value_anywhere_is_read_or_refused_by_type(place: tuple[Any, ...], value: Any, drop: bool) -> None:  # noqa: ANN401
+    body = copy.deepcopy(SEED)
+    parent: Any = body
+    for step in place[:-1]:
+        parent = parent[step]
+    if drop:
+        del parent[place[-1]]
+    else:
+        parent[place[-1]] = value
+    try:
+        wanted, _ = read(json.dumps(body).encode(), CONTEXT)
+    except FixRequest:
+        return
+    json.dumps(Frame(wanted, request_id="req_1").response("completed", []), allow_nan=False)
