@@ -197,12 +197,13 @@ def test_interleaved_calls_come_out_whole_and_in_their_order() -> None:
     deltas = [
         ToolUseStart(0, "c1", "f"),
         ToolUseStart(1, "c2", "space__g"),
-        ToolUseDelta(0, '{"a": '),
+        ToolUseDelta(0, '{"a": {}'),
         ToolUseDelta(1, '{"b": {'),
-        ToolUseDelta(0, '"}"}'),
+        ToolUseDelta(0, ', "c": "}"'),
         ToolUseDelta(1, "}}"),
+        ToolUseDelta(0, "}"),
     ]
-    parts = (ToolUse("c1", "f", '{"a": "}"}'), ToolUse("c2", "space__g", '{"b": {}}'))
+    parts = (ToolUse("c1", "f", '{"a": {}, "c": "}"}'), ToolUse("c2", "space__g", '{"b": {}}'))
     found = streamed(deltas, reply(*parts, stop="tool_use"))
     opened: list[int] = []
     for event in found:

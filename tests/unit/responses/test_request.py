@@ -370,6 +370,12 @@ def test_a_refusal_names_its_field(body: dict[str, Any], error: type[FixRequest]
     assert refused.value.param == param  # type: ignore[attr-defined]
 
 
+def test_a_reference_is_refused_with_what_to_do_instead() -> None:
+    for item in ({"type": "item_reference", "id": "msg_1"}, {"id": "msg_1"}):
+        with pytest.raises(UnsupportedParameter, match="send the item itself"):
+            called(input=[item])
+
+
 @pytest.mark.parametrize("body", [b"{", b"[]", b"{}", b'"x"', b"\xff", b'{"model": 1, "input": "x"}'])
 def test_a_body_that_is_no_request_is_a_typed_refusal(body: bytes) -> None:
     with pytest.raises(InvalidRequest):
