@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from app.api.chat import anthropic_request, openai_request
 from app.api.responses import request as responses_request
 from app.gateway.providers import anthropic_wire, openai_wire
@@ -81,12 +83,12 @@ def kind_of(module: object, name: str) -> str:
 
 def fields_of(module: object) -> list[str]:
     """All fields that are known by name."""
-    bodies = {
+    bodies: dict[object, type[BaseModel]] = {
         openai_request: openai_request.ChatCompletionRequest,
         anthropic_request: anthropic_request.MessagesRequest,
         responses_request: responses_request.ResponsesRequest,
     }
-    return sorted(bodies[module].model_fields)  # type: ignore[index]
+    return sorted(bodies[module].model_fields)
 
 
 def _table(title: str, module: object) -> str:

@@ -147,7 +147,7 @@ def test_only_an_answer_that_ended_by_itself_is_completed(
 
 
 def test_reasoning_text_and_calls_stream_one_after_the_other() -> None:
-    deltas = [
+    deltas: list[Delta] = [
         ThinkingDelta(0, "Hm"),
         ThinkingDelta(0, "."),
         ThinkingDelta(0, signature="sig"),
@@ -194,7 +194,7 @@ def test_without_a_summary_reasoning_comes_sealed_or_not_at_all() -> None:
 
 
 def test_interleaved_calls_come_out_whole_and_in_their_order() -> None:
-    deltas = [
+    deltas: list[Delta] = [
         ToolUseStart(0, "c1", "f"),
         ToolUseStart(1, "c2", "space__g"),
         ToolUseDelta(0, '{"a": {}'),
@@ -281,7 +281,8 @@ def test_any_stream_is_in_order_and_ends_in_what_it_showed(found: tuple[list[Del
     order: list[Delta] = list(deltas)
     shown = streamed(order, reply(*parts))
     open_item: dict[str, Any] | None = None
-    grown, done = "", []
+    grown = ""
+    done: list[dict[str, Any]] = []
     for event in shown[2:-1]:
         kind = event["type"].removeprefix("response.")
         assert event["output_index"] == len(done)

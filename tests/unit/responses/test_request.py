@@ -367,7 +367,7 @@ def test_a_value_that_asks_for_nothing_is_taken(body: dict[str, Any]) -> None:
 def test_a_refusal_names_its_field(body: dict[str, Any], error: type[FixRequest], param: str) -> None:
     with pytest.raises(error) as refused:
         called(**body)
-    assert refused.value.param == param  # type: ignore[attr-defined]
+    assert refused.value.param == param
 
 
 def test_a_reference_is_refused_with_what_to_do_instead() -> None:
