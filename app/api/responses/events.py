@@ -48,8 +48,9 @@ class EventWriter:
         return self._event("response.created", response=response) + self._event("response.in_progress", response=response)
 
     def write(self, chunk: Delta) -> bytes:
-        """One of our chunks as theirs."""
-        match chunk:
+        """One of our chunks as theirs; empty for a kind that their API does not have."""
+        kind: object = chunk
+        match kind:
             case ToolUseStart(index=index, id=identity, name=name):
                 self._by_index[index] = growing = _Growing(self._making.call(identity, name))
                 return self._add(growing, "")
@@ -63,6 +64,7 @@ class EventWriter:
                     growing.item.signature = signature or growing.item.signature
                     growing.item.redacted = redacted or growing.item.redacted
                 return self._add(growing, piece)
+        return b""
 
     def end(self, reply: Reply, receipt: Receipt) -> bytes:
         """Close what is open, add a refusal that came at the end, and send the whole response with its cost."""
