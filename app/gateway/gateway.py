@@ -144,6 +144,7 @@ class Gateway:
             yield CallState(
                 call=call, call_id=f"call_{uuid.uuid4().hex}", pin=pin, request=request, span=span,
                 metrics=self._rooms.metrics, at=at, started=started, spending=spending,
+                degraded=[f"without_{name}" for name in call.without],
             )  # fmt: skip
 
     def _fail(self, state: CallState, error: OctantError) -> None:

@@ -14,7 +14,7 @@ from app.features.installed import installed
 from app.stack.processes import Watched
 from app.stack.setup import TINY
 
-CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
+CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
 UNKNOWN = "unknown"  # a tenant whose key no service knows
 
 
@@ -30,6 +30,7 @@ def samples() -> tuple[Sample, ...]:
         Sample("chat, other route", CHAT, {**_chat("One word for rain?"), "model": "fast"}),
         Sample("messages", MESSAGES, _chat("Say hello.", max_tokens=64)),
         Sample("messages, streamed", MESSAGES, _chat("Say hello twice.", max_tokens=64, stream=True)),
+        Sample("responses", RESPONSES, {"model": "smart", "input": "Say hello."}),
         *(sample for feature in installed() for sample in feature.samples),
         Sample("unknown model", CHAT, {**_chat("hello"), "model": "gpt-1"}, status=404),
         Sample("over a tiny cap", CHAT, _chat("hello"), tenant=TINY, status=429),

@@ -95,6 +95,33 @@ MESSAGES: tuple[Json, ...] = (
         "temperature": 0.5,
     },
 )
+RESPONSES: tuple[Json, ...] = (
+    {"model": "fast", "input": "Say hello."},
+    {
+        "model": "smart",
+        "stream": True,
+        "instructions": "Be brief.",
+        "input": [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "input_text", "text": "What is it?"},
+                    {"type": "input_image", "image_url": f"data:image/png;base64,{IMAGE}"},
+                ],
+            },
+            {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm."}], "encrypted_content": "x"},
+            {"type": "function_call", "call_id": "c1", "name": "look_up", "arguments": '{"name":"A","n":1}'},
+            {"type": "function_call_output", "call_id": "c1", "output": [{"type": "input_text", "text": "found"}]},
+        ],
+        "tools": [{"type": "function", **FUNCTION}, {"type": "custom", "name": "note"}, {"type": "web_search"}],
+        "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "look_up"}]},
+        "text": {"format": {"type": "json_schema", "name": "answer", "schema": SCHEMA}},
+        "reasoning": {"effort": "low", "summary": "auto"},
+        "include": ["reasoning.encrypted_content"],
+        "max_output_tokens": 50,
+        "user": "fuzz-user",
+    },
+)
 COUNTED = ("model", "messages", "system", "tools")
 JOB = {"path": "/v1/chat/completions", "body": CHAT[0], "deadline_ms": 5000}
 SEARCHES = (
@@ -120,6 +147,7 @@ def seeds(url: str, admin_url: str, key: str) -> list[Case]:
     found = [
         *(post("/v1/chat/completions", tree) for tree in CHAT),
         *(post("/v1/messages", tree) for tree in MESSAGES),
+        *(post("/v1/responses", tree) for tree in RESPONSES),
         *(post("/v1/messages/count_tokens", {k: v for k, v in tree.items() if k in COUNTED}) for tree in MESSAGES),
         *(post(path, body) for path, body in REQUESTS.values()),
         *(post(target, body) for request in products for target, body in _follow_ups(described, *request)),

@@ -4,9 +4,11 @@ from pathlib import Path
 from types import ModuleType
 
 from api_fields import Fields, around, of_model, shown
+from pydantic import BaseModel
 
 from app.api.chat import anthropic_request, openai_request
 from app.api.chat.openai_fields import ChatCompletionRequest
+from app.api.responses import request as responses_request
 from app.gateway.providers import anthropic_wire, openai_wire
 
 PATH = "docs/api.md"
@@ -27,6 +29,19 @@ SDK has a field that is missing here. Do not edit it by hand.
 - Any other field is refused as the vendor refuses it.
 
 A list is `[]`. A nested field without a row of its own kind is treated as the field that it is in.
+"""
+RESPONSES = """
+- Nothing is stored ([ADR 30](decisions/0030-responses-without-state.md)). A client sends the whole conversation; `store` has no
+  effect; `previous_response_id`, `conversation` and `item_reference` are refused by name; `/v1/responses/{id}` answers 404.
+- Input items: messages of all roles with text, images, files and refusals; `function_call`, `custom_tool_call` and their
+  outputs; `reasoning`; `additional_tools`. Items of hosted tools are refused by name.
+- Tools: `function`, `custom` (a grammar is described to the model, not enforced: `octant-degraded: without_grammar`),
+  `namespace`. Web search is left out (`octant-degraded: without_web_search`) unless `tool_choice` requires it. Other hosted tools
+  are refused.
+- `encrypted_content` of a reasoning item carries thinking blocks with their signatures. Send items back unchanged, and a model
+  keeps its reasoning through a tool loop. `reasoning.summary` makes the words visible.
+- Of `include`, `message.output_text.logprobs` is refused; the other values have no effect.
+- `POST /v1/responses/input_tokens` counts as `/v1/messages/count_tokens` does.
 """
 NOTES = """
 ## Translation
@@ -63,7 +78,12 @@ NOTES = """
 
 def render() -> str:
     """The document."""
-    return HEAD + _table("POST /v1/chat/completions", openai_request) + _table("POST /v1/messages", anthropic_request) + NOTES
+    tables = (
+        _table("POST /v1/chat/completions", openai_request),
+        _table("POST /v1/messages", anthropic_request),
+        _table("POST /v1/responses", responses_request),
+    )
+    return HEAD + "".join(tables) + RESPONSES + NOTES
 
 
 # How a field is taken, and the names in a request module that list such fields.
@@ -91,8 +111,12 @@ def kind_of(module: ModuleType, path: str) -> str:
 
 def fields_of(module: ModuleType) -> Fields:
     """All fields that are known by name."""
-    model = ChatCompletionRequest if module is openai_request else anthropic_request.MessagesRequest
-    return of_model(model)
+    bodies: dict[ModuleType, type[BaseModel]] = {
+        openai_request: ChatCompletionRequest,
+        anthropic_request: anthropic_request.MessagesRequest,
+        responses_request: responses_request.ResponsesRequest,
+    }
+    return of_model(bodies[module])
 
 
 def _table(title: str, module: ModuleType) -> str:
@@ -103,7 +127,7 @@ def _table(title: str, module: ModuleType) -> str:
 
 def _lacking(module: ModuleType, name: str) -> str:
     if kind_of(module, name) == "passed on":
-        own = "openai" if module is openai_request else "anthropic"
+        own = "anthropic" if module is anthropic_request else "openai"
         return ", ".join(vendor for vendor in VENDORS if vendor != own)
     kinds = {"anthropic": anthropic_wire.LACKS, "openai": openai_wire.LACKS}
     return ", ".join(kind for kind, lacks in kinds.items() if name in lacks)

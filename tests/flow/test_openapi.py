@@ -74,6 +74,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
         "^/v1/chat",
         "^/v1/messages$",
         "^/v1/messages/",
+        "^/v1/responses",
         *(f"^/v1/{feature.name}" for feature in installed()),
         "^/v1/jobs",
         "^/v1/feedback",

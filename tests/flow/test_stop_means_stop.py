@@ -20,10 +20,14 @@ REFUSED: dict[str, Sequence[Mapping[str, Any]]] = {
     CHAT: [ASK, {**ASK, "stream": True}],
     MESSAGES: [ASK, {**ASK, "stream": True}],
     "/v1/messages/count_tokens": [{"model": "smart", "messages": ASK["messages"]}],
+    "/v1/responses": [{"model": "smart", "input": "hello"}, {"model": "smart", "input": "hello", "stream": True}],
+    "/v1/responses/input_tokens": [{"model": "smart", "input": "hello"}],
     "/v1/jobs": [{"path": CHAT, "body": ASK}],
     **{path: bodies for each in probes() for path, bodies in each.refused.items()},
 }
-GOES_ON = {"/v1/jobs/{job_id}/cancel", "/v1/feedback", "/v1/admin/alarm-test"}.union(*(each.goes_on for each in probes()))
+GOES_ON = {"/v1/jobs/{job_id}/cancel", "/v1/responses/{response_id}/cancel", "/v1/feedback", "/v1/admin/alarm-test"}.union(
+    *(each.goes_on for each in probes())
+)
 
 
 async def run(env: dict[str, str], *command: str) -> str:

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Scope
 
-from app.api import chat, jobs
+from app.api import chat, jobs, responses
 from app.domain.calls import Identity, Tenant
 from app.domain.errors import InvalidRequest, OctantError, OutputInvalid, ProvidersUnavailable, UnknownModel
 from app.domain.money import ZERO
@@ -133,7 +133,12 @@ async def fine(_: Request) -> Response:
 def test_every_post_of_every_product_honours_the_key() -> None:
     """Every new path that makes calls needs it."""
     parts = FeatureParts(**dict.fromkeys((each.name for each in fields(FeatureParts)), cast("Any", None)))
-    routers = (chat.router(cast("Any", None)), *(feature.router(parts) for feature in installed()), jobs.router(frozenset()))
+    routers = (
+        chat.router(cast("Any", None)),
+        responses.router(cast("Any", None)),
+        *(feature.router(parts) for feature in installed()),
+        jobs.router(frozenset()),
+    )
     routes = [route for router in routers for route in router.routes]
     posts = [r for r in routes if "POST" in (getattr(r, "methods", None) or ())]
     assert len(posts) >= 4
