@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from app import __version__
 from app.admin import alarm, calls
-from app.api import chat, feedback, jobs
+from app.api import chat, embeddings, feedback, jobs, refused
 from app.domain.errors import DependencyUnavailable, InvalidRequest
 from app.domain.in_flight import InFlight
 from app.edge import health, reference
@@ -41,11 +41,16 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
         async with open_parts(settings, metrics, running) as parts:
             app.state.edge = parts.edge
             own = parts.features
-            answering = (chat.router(own.gateway), *(feature.router(own) for feature in installed()))
+            answering = (
+                chat.router(own.gateway),
+                embeddings.router(own.gateway),
+                *(feature.router(own) for feature in installed()),
+            )
             for router in (
                 *answering,
                 jobs.router(posts(*answering)),
                 feedback.router(own.engine, own.kept),
+                refused.router(),
                 calls.router(own.engine, parts.actions, own.redactor),
                 alarm.router(parts.actions, own.redactor),
             ):

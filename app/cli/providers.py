@@ -86,7 +86,8 @@ async def _live_targets() -> list["Target"]:
     except Misconfigured as error:
         typer.echo(f"The live release could not be read: {error}", err=True)
         return []
-    return [Target(pin.provider, pin.model) for route in live.routes.values() for pin in route.targets] if live else []
+    aliases = (*live.routes.values(), *live.embeddings.values()) if live else ()
+    return [Target(pin.provider, pin.model) for alias in aliases for pin in alias.targets]
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.domain.embeddings import Inputs
 from app.domain.messages import (
     Message,
     OutputSchema,
@@ -94,6 +95,7 @@ class Call:
     feature makes of a whole answer's text; the guard looks at what it returns, so nothing changes a text after the guard.
     ``native``: fields of the body that one vendor alone has, passed to its models unchanged; ``needs`` names those of them (and
     other features) that change the answer, so that a model without them is passed over. ``betas``: Anthropic's, allowed by us.
+    ``embed``: the inputs of an embeddings call, which has no messages. ``prompt_version``: the version that the caller wants.
     """
 
     id: str
@@ -114,6 +116,8 @@ class Call:
     native: Mapping[Vendor, Mapping[str, Any]] = field(default_factory=dict)
     needs: frozenset[str] = frozenset()
     betas: tuple[str, ...] = ()
+    embed: Inputs | None = None
+    prompt_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +158,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A complete answer of one model. ``stop_details``: Anthropic's reason for a refusal, as it came."""
+    """A complete answer of one model. ``stop_details``: Anthropic's reason for a refusal, as it came.
+
+    ``vectors``: of an embeddings call, in the order of its inputs (`domain.embeddings`); it has no parts.
+    """
 
     parts: tuple[Part, ...]
     stop: StopReason
@@ -164,6 +171,7 @@ class Reply:
     stop_sequence: str | None = None
     stop_details: Mapping[str, Any] | None = None
     provider_request_id: str | None = None
+    vectors: tuple[bytes, ...] = ()
 
     @property
     def text(self) -> str:
@@ -267,6 +275,7 @@ class Receipt:
     """Facts about an answer for its caller: the ``octant-*`` and rate limit headers.
 
     ``rates`` by what is limited (``requests``, ``tokens``): of the tenant's and the key's, the one with less left.
+    ``prompt``: name and version of the prompt, ``support/answer@v2``; empty where an alias was called.
     """
 
     request_id: str
@@ -280,6 +289,7 @@ class Receipt:
     cost: MicroUSD = ZERO
     overhead_ms: float = 0.0
     rates: Mapping[str, RateState] = field(default_factory=dict)
+    prompt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,8 @@ TABLE: dict[type[OctantError], Row] = {
     errors.ContentRefused: Row(400, "invalid_request_error", "invalid_request_error", final=True),
     errors.OutputUnchecked: Row(422, "invalid_request_error", "invalid_request_error", final=True),
     errors.UnknownModel: Row(404, "invalid_request_error", "not_found_error"),
+    errors.WrongEndpoint: Row(400, "invalid_request_error", "invalid_request_error"),
+    errors.UnsupportedEndpoint: Row(404, "invalid_request_error", "not_found_error"),
     errors.NotFound: Row(404, "invalid_request_error", "not_found_error"),
     errors.MethodNotAllowed: Row(405, "invalid_request_error", "invalid_request_error"),
     errors.JobFinished: Row(409, "invalid_request_error", "invalid_request_error"),

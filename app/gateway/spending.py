@@ -80,7 +80,8 @@ class Spending:
         self.running[target] = progress
         failure: Failure | None = None
         ended = False
-        with self.span.attempt(target.provider, target.model, stream=stream) as span:
+        operation = "embeddings" if self.call.embed else "chat"
+        with self.span.attempt(target.provider, target.model, stream=stream, operation=operation) as span:
             self.traceparent = span.traceparent
             try:
                 yield progress

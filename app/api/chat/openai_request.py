@@ -13,6 +13,7 @@ from app.api.chat.parsing import Many, Wire, parse
 from app.domain.calls import Call
 from app.domain.errors import InvalidRequest, UnsupportedParameter
 from app.domain.messages import Image, Message, OutputSchema, Part, Sampling, Text, ToolChoice, ToolResult, ToolSpec, ToolUse
+from app.edge import prompts
 from app.edge.requests import CallContext
 
 UNKNOWN = "Unrecognized request argument supplied: {}"
@@ -174,7 +175,8 @@ class ChatCompletionRequest(Wire):
     """The body."""
 
     model: str
-    messages: Many[AnyMessage] = Field(min_length=1, max_length=2048)
+    messages: Many[AnyMessage] = Field(max_length=2048)
+    prompt: Json | None = None  # ours: see `app.edge.prompts`
     max_completion_tokens: int | None = Field(default=None, ge=1)
     max_tokens: int | None = Field(default=None, ge=1)
     temperature: float | None = Field(default=None, ge=0, le=2)
@@ -248,13 +250,16 @@ def read(body: bytes, context: CallContext) -> tuple[ChatCompletionRequest, Call
     if late is not None:
         message = "A system or developer message after the first turn is not supported: put all of them first."
         raise UnsupportedParameter(message, param=f"messages[{late}].role")
-    if not turns:
+    named = prompts.read(request.prompt, request.model)
+    if not turns and request.prompt is None:
         raise InvalidRequest("messages must hold at least one user message.", param="messages")
     call = Call(
         id=context.request_id,
         identity=context.identity_for(request.user or request.safety_identifier),
         feature="chat",
-        target=request.model,
+        target=named.target,
+        variables=named.variables,
+        prompt_version=named.version,
         deadline=context.deadline,
         system=tuple(Text(text) for m in system if (text := _plain(m.content))),
         messages=_merged([_message(m, index) for index, m in enumerate(turns)]),
