@@ -7,8 +7,6 @@
     │   ├── InvalidRequest             a value is wrong
     │   ├── UnsupportedParameter       the vendor knows this field, we do not honour it
     │   ├── UnknownModel               no such alias or prompt in the live release
-    │   ├── WrongEndpoint              the alias gives embeddings and answers were requested, or the other way round
-    │   ├── UnsupportedEndpoint        the vendors have this path, this service does not
     │   ├── NotFound                   no such path or object
     │   ├── MethodNotAllowed
     │   ├── JobFinished                a job that is done cannot be cancelled
@@ -101,18 +99,6 @@ class UnknownModel(FixRequest):
     """The live release has no such model alias or prompt."""
 
     code = "model_not_found"
-
-
-class WrongEndpoint(FixRequest):
-    """The alias gives embeddings and answers were requested, or the other way round."""
-
-    code = "wrong_endpoint"
-
-
-class UnsupportedEndpoint(FixRequest):
-    """A path of a vendor's API that this service does not have; the message says what serves instead."""
-
-    code = "unsupported_endpoint"
 
 
 class NotFound(FixRequest):
