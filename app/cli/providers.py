@@ -86,8 +86,11 @@ async def _live_targets() -> list["Target"]:
     except Misconfigured as error:
         typer.echo(f"The live release could not be read: {error}", err=True)
         return []
-    aliases = (*live.routes.values(), *live.embeddings.values()) if live else ()
-    return [Target(pin.provider, pin.model) for alias in aliases for pin in alias.targets]
+    if live is None:
+        return []
+    pins = [pin for route in live.routes.values() for pin in route.targets]
+    vectors = [pin for alias in live.embeddings.values() for pin in alias.targets]
+    return [Target(pin.provider, pin.model) for pin in (*pins, *vectors)]
 
 
 @asynccontextmanager

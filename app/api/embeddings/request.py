@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypeGuard
+from typing import Any, Literal, TypeAlias, TypeGuard
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,9 +16,10 @@ from app.edge.requests import CallContext, parsed
 MOST_INPUTS = 2048  # platform.openai.com/docs/api-reference/embeddings/create
 MOST_TOKENS = 300_000  # of all inputs together; of texts the vendor counts them
 MOST_ID = 2**31 - 1
-_STRINGS = {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1, "maxItems": MOST_INPUTS}
-_IDS = {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": MOST_ID}, "minItems": 1}
-_FORMS = [
+Schema: TypeAlias = dict[str, Any]
+_STRINGS: Schema = {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1, "maxItems": MOST_INPUTS}
+_IDS: Schema = {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": MOST_ID}, "minItems": 1}
+_FORMS: list[Any] = [
     {"type": "string", "minLength": 1},
     _STRINGS,
     _IDS,

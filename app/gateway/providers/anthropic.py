@@ -96,7 +96,7 @@ class AnthropicProvider:
 
     async def embed(self, request: ModelRequest) -> Reply:
         """Anthropic has no embeddings, so `lacks` sends none here."""
-        raise ProviderRejected("No embeddings.", provider=self.name, model=request.model)
+        raise ProviderDenied("No embeddings.", provider=self.name, model=request.model)
 
     async def complete(self, request: ModelRequest) -> Reply:
         """Send and wait for the whole reply."""

@@ -84,7 +84,7 @@ def test_another_name_of_the_same_model_is_declared(places: Places) -> None:
 
 REFUSED = {
     "a fallback to another model": (alias(SMALL, '{ provider = "openai", model = "e-large" }'), "vectors of 'e-large'"),
-    "a name that nobody declares": (alias(SMALL, '{ provider = "azure", model = "our-small" }'), "space = 'e-small'"),
+    "a name that is not declared": (alias(SMALL, '{ provider = "azure", model = "our-small" }'), "space = 'e-small'"),
     "a space that no target has": (alias(SMALL, space="e-large"), "an index of both is worthless"),
     "a vendor without embeddings": (alias('{ provider = "anthropic", model = "e-small" }'), "no embeddings"),
     "the name of a route": (alias(SMALL, name="smart"), "has that name too"),
