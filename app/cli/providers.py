@@ -88,9 +88,8 @@ async def _live_targets() -> list["Target"]:
         return []
     if live is None:
         return []
-    pins = [pin for route in live.routes.values() for pin in route.targets]
-    vectors = [pin for alias in live.embeddings.values() for pin in alias.targets]
-    return [Target(pin.provider, pin.model) for pin in (*pins, *vectors)]
+    answering = [Target(pin.provider, pin.model) for route in live.routes.values() for pin in route.targets]
+    return [*answering, *(Target(pin.provider, pin.model) for alias in live.embeddings.values() for pin in alias.targets)]
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import threading
 from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -11,9 +12,10 @@ import pytest_asyncio
 from aiohttp import web
 
 from app.domain import errors
-from app.domain.calls import Usage
+from app.domain.calls import Reply, Usage
 from app.domain.embeddings import Inputs, VectorSpace, floats
 from app.domain.messages import Sampling
+from app.gateway.providers import openai_embeddings
 from app.gateway.providers.anthropic import AnthropicProvider
 from app.gateway.providers.base import ModelRequest, Timeouts
 from app.gateway.providers.openai import OpenAIProvider
@@ -96,23 +98,23 @@ async def test_vectors_come_with_the_answering_model_and_its_request_id(upstream
     assert upstream.headers["traceparent"].startswith("00-1111")
 
 
-async def test_a_large_answer_leaves_the_loop_free_for_other_calls(upstream: Upstream, provider: OpenAIProvider) -> None:
-    """V3: reading it alone in the loop would hold every other call; here a tick is counted meanwhile."""
-    upstream.handler = answering(embeddings(2048))
-    ticks = 0
+@pytest.mark.parametrize(("number", "beside"), [(1, False), (2048, True)])
+async def test_a_large_answer_is_read_beside_the_loop(
+    upstream: Upstream, provider: OpenAIProvider, monkeypatch: pytest.MonkeyPatch, number: int, *, beside: bool
+) -> None:
+    """V3: it would hold every other call of the process."""
+    threads: list[int] = []
+    read = openai_embeddings.read
 
-    async def tick() -> None:
-        nonlocal ticks
-        while True:
-            await asyncio.sleep(0)
-            ticks += 1
+    def noting(*arguments: Any) -> Reply:  # noqa: ANN401 - as `read`
+        threads.append(threading.get_ident())
+        return read(*arguments)
 
-    ticking = asyncio.create_task(tick())
-    reply = await provider.embed(request(2048))
-    ticking.cancel()
-    assert len(reply.vectors) == 2048
-    assert floats(reply.vectors[-1])[0] == 2048.0
-    assert ticks > 10
+    monkeypatch.setattr(openai_embeddings, "read", noting)
+    upstream.handler = answering(embeddings(number))
+    reply = await provider.embed(request(number))
+    assert len(reply.vectors) == number
+    assert (threads != [threading.get_ident()]) == beside
 
 
 @pytest.mark.parametrize(
