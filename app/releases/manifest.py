@@ -136,10 +136,14 @@ class Release:
     embeddings: Mapping[str, Route] = field(default_factory=dict)
 
     @property
+    def aliases(self) -> tuple[str, ...]:
+        """The aliases of models and of embeddings."""
+        return (*self.routes, *self.embeddings)
+
+    @property
     def callable(self) -> tuple[str, ...]:
-        """The names that clients may call."""
-        prompts = (name for name, prompt in self.prompts.items() if prompt.callable)
-        return (*self.routes, *self.embeddings, *prompts)
+        """The names that clients may call: the aliases, and the prompts that the release opens to them."""
+        return (*self.aliases, *(name for name, prompt in self.prompts.items() if prompt.callable))
 
     def pin(self, target: str) -> Pin:
         """Pin a call to this release: ``target`` is a model alias or a prompt. Raises UnknownModel."""
