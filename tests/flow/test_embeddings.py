@@ -1,4 +1,4 @@
-"""Embeddings through the running service: the SDK unchanged, money, records, fallback, jobs (G1b)."""
+"""Embeddings through the running service: the SDK unchanged, money, records, fallback (G1b)."""
 
 import base64
 import json
@@ -11,9 +11,9 @@ import openai
 import pytest
 import pytest_asyncio
 from aiohttp import ClientSession
-from client import done, eventually, get, post
+from client import eventually, get, post
 from commands import run
-from conftest import Simulator, running_worker
+from conftest import Simulator
 
 TEXTS = ["How do I return a jacket?", "I want to return my jacket", "Opening hours of the museum"]
 
@@ -183,16 +183,6 @@ async def test_a_deadline_holds(http: ClientSession, simulator: Simulator) -> No
     simulator.put_faults({"kind": "hang", "provider": "openai"})
     answer = await post(http, "/v1/embeddings", {"model": "embed", "input": "a"}, octant_deadline_ms="500")
     assert (answer.status, answer.body["error"]["code"]) == (504, "deadline_exceeded")
-
-
-async def test_a_job_embeds_later(
-    http: ClientSession, stack_env: dict[str, str], simulator: Simulator, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """G9."""
-    with running_worker(stack_env, tmp_path_factory.mktemp("worker") / "worker.log"):
-        job = await post(http, "/v1/jobs", {"path": "/v1/embeddings", "body": {"model": "embed", "input": TEXTS}})
-        ended = await done(http, job.body["id"], seconds=60)
-    assert (job.status, ended["state"], len(ended["response"]["body"]["data"])) == (202, "succeeded", 3)
 
 
 async def test_the_largest_request_is_answered_whole(sdk: openai.AsyncOpenAI, simulator: Simulator) -> None:
