@@ -68,6 +68,28 @@ def test_a_good_answer_is_read_in_any_accent(items: tuple[Any, ...]) -> None:
     assert (reply.model, reply.usage, reply.provider_request_id) == ("m-1", Usage(input=7), "req_1")
 
 
+def test_a_large_answer_of_numbers_is_read_vector_by_vector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """V3: to parse all numbers in one call would hold the process."""
+    longest: list[int] = []
+    parse = openai_embeddings._ANSWER.validate_json
+
+    class Noting:
+        def validate_json(self, content: bytes) -> Any:  # noqa: ANN401 - as pydantic's
+            longest.append(max(map(len, content.split(b'"'))))
+            return parse(content)
+
+    many = replace(REQUEST, embed=Inputs(texts=("a",) * 64), space=VectorSpace("m", 1024))
+    vector = [0.123456789, *[1e-3] * 1023]
+    content = answer(*(item(vector, index=n) for n in range(64)))
+    assert len(content) > openai_embeddings.LARGE
+    monkeypatch.setattr(openai_embeddings, "_ANSWER", Noting())
+    assert numbers(read(content, many))[63] == list(array("f", vector))
+    assert longest == [len(base64.b64encode(bytes(4 * 1024)))]
+    for wrong in ([math.nan, *vector[1:]], [1e300, *vector[1:]], [*vector, 1.0]):
+        with pytest.raises(ValueError):  # noqa: PT011 - as below
+            read(answer(*(item(wrong, index=n) for n in range(64))), many)
+
+
 BAD = {
     "too few": (item(A, index=0),),
     "too many": (item(A, index=0), item(B, index=1), item(B, index=2)),
