@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from app import __version__
 from app.admin import alarm, calls
-from app.api import chat, feedback, jobs, responses
+from app.api import chat, embeddings, feedback, jobs, refused, responses
 from app.domain.errors import DependencyUnavailable, InvalidRequest
 from app.domain.in_flight import InFlight
 from app.edge import health, reference
@@ -44,12 +44,14 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
             answering = (
                 chat.router(own.gateway),
                 responses.router(own.gateway),
+                embeddings.router(own.gateway),
                 *(feature.router(own) for feature in installed()),
             )
             for router in (
                 *answering,
                 jobs.router(posts(*answering)),
                 feedback.router(own.engine, own.kept),
+                refused.router(),
                 calls.router(own.engine, parts.actions, own.redactor),
                 alarm.router(parts.actions, own.redactor),
             ):

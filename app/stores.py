@@ -31,6 +31,7 @@ from sqlalchemy.pool import NullPool
 
 from app.budget.budget import BudgetPolicy
 from app.domain.money import from_dollars
+from app.gateway.providers.adapters import ADAPTERS
 from app.releases.manifest import Places
 from app.releases.releases import Releases
 from app.security.remembered import FOLDER, Remembered
@@ -275,6 +276,7 @@ def places(settings: Settings) -> Places:
         prompts=settings.prompts_dir,
         indexes=settings.index_dir,
         providers=frozenset(settings.all_providers()),
+        without_embeddings=frozenset(name for name, found in settings.all_providers().items() if not ADAPTERS[found.kind].embeds),
     )
 
 

@@ -64,6 +64,9 @@ class Scripted:
             return step
         return reply(str(step), self.name, request.model)
 
+    async def embed(self, request: ModelRequest) -> Reply:
+        return await self.complete(request)
+
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
         step = self._next(request)
         if isinstance(step, ProviderError):

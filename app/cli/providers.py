@@ -86,7 +86,10 @@ async def _live_targets() -> list["Target"]:
     except Misconfigured as error:
         typer.echo(f"The live release could not be read: {error}", err=True)
         return []
-    return [Target(pin.provider, pin.model) for route in live.routes.values() for pin in route.targets] if live else []
+    if live is None:
+        return []
+    answering = [Target(pin.provider, pin.model) for route in live.routes.values() for pin in route.targets]
+    return [*answering, *(Target(pin.provider, pin.model) for alias in live.embeddings.values() for pin in alias.targets)]
 
 
 @asynccontextmanager

@@ -40,7 +40,7 @@ def verify(release_id: ReleaseId) -> None:
     from app.stores import places
 
     release = load_release(release_id, places(load()))
-    counted = f"{len(release.prompts)} prompts, {len(release.routes)} routes"
+    counted = f"{len(release.prompts)} prompts, {len(release.routes)} routes, {len(release.embeddings)} aliases of embeddings"
     print(f"{release.id} resolves: {counted}, prices {release.prices.version}. Code {release.code}, here {__version__}.")
     effect = effect_of(release.prices, places(load()).prices, datetime.now(UTC).date())
     if effect.state == "not_yet":

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.domain.embeddings import Inputs
 from app.domain.messages import (
     Message,
     OutputSchema,
@@ -95,6 +96,7 @@ class Call:
     ``native``: fields of the body that one vendor alone has, passed to its models unchanged; ``needs`` names those of them (and
     other features) that change the answer, so that a model without them is passed over. ``betas``: Anthropic's, allowed by us.
     ``without``: optional features that the caller offered and no model of ours has (web search), for `octant-degraded`.
+    ``embed``: the inputs of an embeddings call, which has no messages. ``prompt_version``: the version that the caller wants.
     """
 
     id: str
@@ -116,6 +118,8 @@ class Call:
     needs: frozenset[str] = frozenset()
     betas: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    embed: Inputs | None = None
+    prompt_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +163,7 @@ class Reply:
     """A complete answer of one model. ``stop_details``: Anthropic's reason for a refusal, as it came.
 
     ``logprobs``: OpenAI's log probabilities of the text's tokens, as they came.
+    ``vectors``: of an embeddings call, in the order of its inputs (`domain.embeddings`); it has no parts.
     """
 
     parts: tuple[Part, ...]
@@ -170,6 +175,7 @@ class Reply:
     stop_details: Mapping[str, Any] | None = None
     logprobs: Mapping[str, Any] | None = None
     provider_request_id: str | None = None
+    vectors: tuple[bytes, ...] = ()
 
     @property
     def text(self) -> str:
@@ -273,6 +279,7 @@ class Receipt:
     """Facts about an answer for its caller: the ``octant-*`` and rate limit headers.
 
     ``rates`` by what is limited (``requests``, ``tokens``): of the tenant's and the key's, the one with less left.
+    ``prompt``: name and version of the prompt, ``support/answer@v2``; empty where an alias was called.
     """
 
     request_id: str
@@ -286,6 +293,7 @@ class Receipt:
     cost: MicroUSD = ZERO
     overhead_ms: float = 0.0
     rates: Mapping[str, RateState] = field(default_factory=dict)
+    prompt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from string import Template
 from typing import Literal
 
+from app.domain.embeddings import VectorSpace
 from app.domain.messages import Sampling
 
 GuardAction = Literal["off", "log", "flag", "block"]
@@ -58,6 +60,7 @@ class Route:
     ``ignore`` names parameters whose loss the operator accepts: a target that cannot do one drops it, and the answer says so.
     ``continue_streams``: a stream that breaks in the middle is continued by the next model, instead of ending in an error.
     ``guard``: what a failed check does, where the alias is called by itself; of a prompt, the prompt says.
+    ``space``: the alias gives embeddings, and every target makes vectors of this space; None: it gives answers.
     """
 
     name: str
@@ -73,11 +76,15 @@ class Route:
     ignore: frozenset[str] = frozenset()
     degrade: Degrade = Degrade()
     guard: Mapping[str, GuardAction] = field(default_factory=dict)
+    space: VectorSpace | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """One version of a prompt. Templates are `string.Template` (``$name``): they can insert, never execute."""
+    """One version of a prompt. Templates are `string.Template` (``$name``): they can insert, never execute.
+
+    ``callable``: clients may call it; otherwise only its own product does.
+    """
 
     name: str
     version: str
@@ -87,6 +94,17 @@ class Prompt:
     route: str
     tools: tuple[str, ...] = ()
     guard: Mapping[str, GuardAction] = field(default_factory=dict)
+    callable: bool = False
+
+    @property
+    def product(self) -> str:
+        """The product whose prompt it is: the first part of its name."""
+        return self.name.partition("/")[0]
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """The names that its templates insert."""
+        return frozenset(name for text in (self.system, self.user) for name in Template(text).get_identifiers())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,8 @@ def receipt_headers(receipt: Receipt, *, cost_known: bool = True) -> dict[str, s
         "octant-overhead-ms": f"{receipt.overhead_ms:.2f}",
         **rate_headers(receipt.rates),
     }
+    if receipt.prompt:
+        headers["octant-prompt"] = receipt.prompt
     if cost_known:
         headers["octant-cost-usd"] = to_dollars(receipt.cost)
     return headers

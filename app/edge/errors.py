@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.domain import errors
-from app.domain.errors import BudgetExceeded, OctantError, OutputInvalid, RateLimited, Wait
+from app.domain.errors import BudgetExceeded, FixRequest, OctantError, OutputInvalid, RateLimited, Wait
 from app.edge.answers import rate_headers, receipt_headers, summary
+from app.gateway.admission import WrongEndpoint
 
 Dialect = Literal["openai", "anthropic"]
 
@@ -35,12 +36,20 @@ class AlarmTest(Exception):  # noqa: N818 - it is named for what it does
     """Raised on purpose by `/v1/admin/alarm-test`. Outside the tree of errors, so that it is handled as a bug."""
 
 
+class UnsupportedEndpoint(FixRequest):
+    """A path of a vendor's API that this service does not have; the message says what serves instead."""
+
+    code = "unsupported_endpoint"
+
+
 TABLE: dict[type[OctantError], Row] = {
     errors.InvalidRequest: Row(400, "invalid_request_error", "invalid_request_error", final=True),
     errors.UnsupportedParameter: Row(400, "invalid_request_error", "invalid_request_error", final=True),
     errors.ContentRefused: Row(400, "invalid_request_error", "invalid_request_error", final=True),
     errors.OutputUnchecked: Row(422, "invalid_request_error", "invalid_request_error", final=True),
     errors.UnknownModel: Row(404, "invalid_request_error", "not_found_error"),
+    WrongEndpoint: Row(400, "invalid_request_error", "invalid_request_error"),
+    UnsupportedEndpoint: Row(404, "invalid_request_error", "not_found_error"),
     errors.NotFound: Row(404, "invalid_request_error", "not_found_error"),
     errors.MethodNotAllowed: Row(405, "invalid_request_error", "invalid_request_error"),
     errors.JobFinished: Row(409, "invalid_request_error", "invalid_request_error"),

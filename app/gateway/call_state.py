@@ -71,13 +71,19 @@ class CallState:
         """The most input tokens that this call's request can count."""
         if self._input_tokens is None:
             r = self.request
-            self._input_tokens = pricing.most_input_tokens(r.system, r.messages, r.tools, r.output)
+            counted = pricing.most_input_tokens(r.system, r.messages, r.tools, r.output)
+            self._input_tokens = r.embed.most_tokens if r.embed else counted
         return self._input_tokens
 
     def bound(self, further: tuple[Message, ...] = ()) -> Bound:
         """The most tokens that one attempt can count; ``further`` are turns after the request."""
         more = pricing.most_input_tokens((), further, (), None) if further else 0
-        return Bound(self.input_tokens + more, self.request.sampling.max_output_tokens or 0)
+        return Bound(self.input_tokens + more, self.most_output)
+
+    @property
+    def most_output(self) -> int:
+        """The most output tokens; vectors are none."""
+        return 0 if self.request.embed else self.request.sampling.max_output_tokens or 0
 
     def worst_case(self, target: Target) -> MicroUSD:
         """The most that one paid attempt at ``target`` can cost."""
@@ -94,6 +100,8 @@ class CallState:
     @property
     def likely_tokens(self) -> int:
         """An estimate for the rate limits: one token for four bytes of input, and all output allowed."""
+        if self.request.embed:
+            return self.request.embed.likely_tokens
         return self.input_tokens // BYTES_PER_TOKEN + (self.request.sampling.max_output_tokens or 0)
 
     def request_for(self, target: Target, further: tuple[Message, ...] = ()) -> ModelRequest:
@@ -158,6 +166,7 @@ class CallState:
             cost=spending.cost,
             overhead_ms=self.overhead_ms(),
             rates=spending.hold.rates if spending.hold else {},
+            prompt=f"{self.pin.prompt.name}@{self.pin.prompt.version}" if self.pin.prompt else "",
         )
 
     def overhead_ms(self) -> float:

@@ -23,6 +23,7 @@ from app.domain.in_flight import InFlight
 from app.domain.money import MICROS_PER_DOLLAR, ZERO, to_dollars
 from app.domain.records import NO_EVIDENCE, TOKENS_COUNTED, CallRecord
 from app.domain.routes import Pin
+from app.gateway import admission
 from app.gateway.call_record import record_of
 from app.gateway.call_state import CallState
 from app.gateway.degradation import degrade
@@ -80,6 +81,8 @@ class Gateway:
         """Answer a call with one whole reply."""
         async with self._pipeline(call) as state:
             state.reply = await self._rooms.recovery.complete(state)
+            if call.embed:
+                return Answer(state.reply, state.receipt())  # vectors: no text that the guard could check
             with self._watched(state) as outgoing:
                 delivered = outgoing.reply(state.reply)
         return Answer(delivered, state.receipt())
@@ -137,6 +140,7 @@ class Gateway:
         started, at = time.perf_counter(), datetime.now(UTC)
         with self._rooms.tracing.call(call.feature) as span:
             pin = self._rooms.releases.pin(call.target)
+            admission.check(call, pin)
             request = render(call, pin, canary=self._rooms.guard.canary(pin))
             spending = Spending(
                 call=call, prices=pin.prices, span=span, budget=self._rooms.budget, metrics=self._rooms.metrics, started=started
@@ -178,8 +182,8 @@ class Gateway:
                     raise
 
     def models(self) -> tuple[str, ...]:
-        """The model aliases of the live release."""
-        return self._rooms.releases.aliases
+        """The names that clients may call: the live release's aliases and its callable prompts."""
+        return self._rooms.releases.callable
 
     def pin_of(self, target: str) -> Pin:
         """The pin of a call to ``target`` now. Raises UnknownModel."""

@@ -32,7 +32,7 @@ def render(call: Call, pin: Pin, *, canary: str = "") -> ModelRequest:
         marked = f"{system_text.rstrip()}\n\nInternal mark, never to be repeated: {canary}\n" if canary else system_text
         system = (Text(marked, cache="5m"), *system)
         messages = (Message("user", (Text(_fill(pin.prompt.user, call.variables)),)), *messages)
-    if not messages:
+    if not messages and not call.embed:
         raise InvalidRequest("messages must hold at least one message.", param="messages")
     return ModelRequest(
         model="",
@@ -46,6 +46,8 @@ def render(call: Call, pin: Pin, *, canary: str = "") -> ModelRequest:
         requested=requested(call),
         native=call.native,
         betas=call.betas,
+        embed=call.embed,
+        space=pin.route.space,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Literal
 
 from app.budget import pricing
 from app.budget.budget import Budget, Hold
@@ -80,7 +81,8 @@ class Spending:
         self.running[target] = progress
         failure: Failure | None = None
         ended = False
-        with self.span.attempt(target.provider, target.model, stream=stream) as span:
+        operation: Literal["chat", "embeddings"] = "embeddings" if self.call.embed else "chat"
+        with self.span.attempt(target.provider, target.model, stream=stream, operation=operation) as span:
             self.traceparent = span.traceparent
             try:
                 yield progress

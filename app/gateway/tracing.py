@@ -6,6 +6,7 @@ Spans do not name the end user: more people read a tracing backend than the reco
 from typing import Any
 
 from app.domain.calls import Attempt, Reply
+from app.domain.embeddings import FLOAT_BYTES
 from app.domain.messages import Document, Image, Message, Native, Part, Refusal, Text, Thinking, ToolResult, ToolUse
 from app.domain.money import to_dollars
 from app.domain.records import NO_MODEL, CallRecord
@@ -46,8 +47,9 @@ def describe_attempt(span: AttemptSpan, attempt: Attempt, reply: Reply | None, *
     span.quote(tenant, {"gen_ai.response.model": attempt.model_answered, "gen_ai.response.id": attempt.provider_request_id})
     span.note(
         {
-            "gen_ai.response.finish_reasons": [reply.stop] if reply else None,
+            "gen_ai.response.finish_reasons": [reply.stop] if reply and not reply.vectors else None,
             "gen_ai.response.time_to_first_chunk": attempt.ttft_ms / 1000 if attempt.ttft_ms is not None else None,
+            "gen_ai.embeddings.dimension.count": len(reply.vectors[0]) // FLOAT_BYTES if reply and reply.vectors else None,
             "octant.outcome": attempt.outcome,
             "octant.cost_usd": to_dollars(attempt.cost),
         }
@@ -57,6 +59,8 @@ def describe_attempt(span: AttemptSpan, attempt: Attempt, reply: Reply | None, *
 def _texts(request: ModelRequest, reply: Reply | None) -> dict[str, Any]:
     """Instructions, input and output in the shapes of the conventions' JSON schemas."""
     texts: dict[str, Any] = {"gen_ai.input.messages": [_message(m) for m in request.messages]}
+    if request.embed:
+        return {"gen_ai.input.messages": [{"role": "user", "parts": [_part(Text(text))]} for text in request.embed.texts]}
     if request.system:
         texts["gen_ai.system_instructions"] = [_part(text) for text in request.system]
     if reply:

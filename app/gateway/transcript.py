@@ -4,12 +4,19 @@ import json
 from typing import Any
 
 from app.domain.calls import Reply
+from app.domain.embeddings import FLOAT_BYTES
 from app.domain.messages import Document, Image, Message, Native, Part, Refusal, Text, Thinking, ToolResult, ToolUse
 from app.gateway.providers.base import ModelRequest
 
 
 def request_text(request: ModelRequest) -> str:
-    """The whole request as sent, without parameters that the release pins."""
+    """The whole request as sent, without parameters that the release pins.
+
+    Token ids are counted, not stored: they spell text that no redaction can read.
+    """
+    if embed := request.embed:
+        inputs = [*embed.texts, *({"token_ids": len(ids)} for ids in embed.token_ids)]
+        return json.dumps({"input": inputs, "dimensions": embed.dimensions}, ensure_ascii=False)
     document: dict[str, Any] = {
         "system": [t.text for t in request.system],
         "messages": [_message(m) for m in request.messages],
@@ -22,7 +29,9 @@ def request_text(request: ModelRequest) -> str:
 
 
 def reply_text(reply: Reply) -> str:
-    """The whole reply."""
+    """The whole reply; of vectors only their number and length."""
+    if reply.vectors:
+        return json.dumps({"vectors": len(reply.vectors), "dimensions": len(reply.vectors[0]) // FLOAT_BYTES})
     return json.dumps({"parts": [_part(p) for p in reply.parts], "stop": reply.stop}, ensure_ascii=False)
 
 

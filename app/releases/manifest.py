@@ -5,8 +5,8 @@ A manifest is refused as a whole: every pin that does not resolve is listed, wit
 
 import hashlib
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,8 @@ from app.domain.errors import Misconfigured, UnknownModel
 from app.domain.messages import Sampling
 from app.domain.routes import Degrade, GuardAction, Pin, Price, PriceTable, Prompt, Route, Target
 from app.domain.strict import Strict
+from app.releases import embeddings
+from app.releases.embeddings import EmbeddingsPin
 from app.security.guard.guard import unknown_checks
 
 T = TypeVar("T", bound=BaseModel)
@@ -35,11 +37,12 @@ class PricesPin(Strict):
 
 
 class PromptPin(Strict):
-    """One version of one prompt and the route that answers it."""
+    """One version of one prompt and the route that answers it. ``callable``: clients may call it, not only its product."""
 
     version: Name
     sha256: Sha256
     route: Name
+    callable: bool = False
 
 
 class TargetPin(Strict):
@@ -89,6 +92,7 @@ class Manifest(Strict):
     indexes: dict[str, str] = Field(default_factory=dict)
     prompts: dict[Name, PromptPin] = Field(default_factory=dict)
     routes: dict[Alias, RoutePin] = Field(min_length=1)
+    embeddings: dict[Alias, EmbeddingsPin] = Field(default_factory=dict)
 
 
 class _PromptFile(Strict):
@@ -129,24 +133,39 @@ class Release:
     routes: Mapping[str, Route]
     prices: PriceTable
     indexes: Mapping[str, str]
+    embeddings: Mapping[str, Route] = field(default_factory=dict)
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """The aliases of models and of embeddings."""
+        return (*self.routes, *self.embeddings)
+
+    @property
+    def callable(self) -> tuple[str, ...]:
+        """The names that clients may call: the aliases, and the prompts that the release opens to them."""
+        return (*self.aliases, *(name for name, prompt in self.prompts.items() if prompt.callable))
 
     def pin(self, target: str) -> Pin:
         """Pin a call to this release: ``target`` is a model alias or a prompt. Raises UnknownModel."""
         prompt = self.prompts.get(target)
-        route = self.routes.get(prompt.route if prompt else target)
+        route = self.routes.get(prompt.route if prompt else target) or self.embeddings.get(target)
         if route is None:
-            raise UnknownModel(f"No model {target[:64]!r}. Known: {', '.join(self.routes)}.", param="model")
+            raise UnknownModel(f"No model {target[:64]!r}. Known: {', '.join(self.callable)}.", param="model")
         return Pin(release=self.id, route=route, prices=self.prices, prompt=prompt, indexes=self.indexes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """The places where pins are looked up. ``providers`` are those that the settings configure."""
+    """The places where pins are looked up. ``providers`` are those that the settings configure.
+
+    ``without_embeddings``: those of them that have none.
+    """
 
     directory: Path
     prompts: Path
     indexes: Path
     providers: frozenset[str]
+    without_embeddings: frozenset[str] = frozenset()
 
     @property
     def prices(self) -> Path:
@@ -192,7 +211,9 @@ def resolve(text: str, places: Places, *, where: str) -> Release:
     prices = attempt(partial(_prices, manifest.prices, places))
     routes = {name: _route(name, pin) for name, pin in manifest.routes.items()}
     prompts = {name: attempt(partial(_prompt, name, pin, places)) for name, pin in manifest.prompts.items()}
-    problems += _dangling(manifest, routes, prices, places)
+    spaces = {name: embeddings.route(name, pin) for name, pin in manifest.embeddings.items()}
+    problems += _dangling(manifest, [*routes.values(), *spaces.values()], prices, places)
+    problems += embeddings.problems(manifest.embeddings, manifest.routes, places.without_embeddings)
     if problems:
         raise Misconfigured(f"{where} cannot be live:\n  " + "\n  ".join(problems))
     return Release(
@@ -205,6 +226,7 @@ def resolve(text: str, places: Places, *, where: str) -> Release:
         routes=routes,
         prices=prices,
         indexes=manifest.indexes,
+        embeddings=spaces,
     )
 
 
@@ -224,21 +246,21 @@ def load(release_id: str, places: Places) -> Release:
     return release
 
 
-def _dangling(manifest: Manifest, routes: Mapping[str, Route], prices: PriceTable | None, places: Places) -> list[str]:
+def _dangling(manifest: Manifest, routes: Sequence[Route], prices: PriceTable | None, places: Places) -> list[str]:
     """List references to missing files and names."""
     problems = [
         f'prompts."{name}".route = {pin.route!r}: no such route. Add [routes.{pin.route}] or change it.'
         for name, pin in manifest.prompts.items()
-        if pin.route not in routes
+        if pin.route not in manifest.routes
     ]
     for name, version in manifest.indexes.items():
         if not places.index_path(version).is_file():
             problems.append(f"indexes.{name} = {version!r}: not built. Run `octant index build`; it prints the version to pin.")
-    for route in routes.values():
+    for route in routes:
         if unknown := unknown_checks(route.guard):
             problems.append(f"routes.{route.name}.guard: {unknown}")
         for target in (*route.targets, *route.degrade.cheaper):
-            where = f"routes.{route.name}: {target.provider}/{target.model}"
+            where = f"{'embeddings' if route.space else 'routes'}.{route.name}: {target.provider}/{target.model}"
             if target.provider not in places.providers:
                 problems.append(f"{where}: provider not configured. Set OCTANT_PROVIDERS__{target.provider.upper()}__BASE_URL.")
             if prices and (target.provider, target.model) not in prices.prices:
@@ -277,6 +299,7 @@ def _prompt(name: str, pin: PromptPin, places: Places) -> Prompt:
         route=pin.route,
         tools=file.tools,
         guard=file.guard,
+        callable=pin.callable,
     )
 
 

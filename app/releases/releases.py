@@ -30,6 +30,7 @@ from app.domain.periodic import Periodic
 from app.domain.routes import Pin
 from app.releases.effective import Effect, effect_of
 from app.releases.manifest import Manifest, Places, Release, load, parse, resolve
+from app.releases.spaces import changed_spaces
 from app.releases.tables import activations, manifests
 from app.security.remembered import Remembered
 
@@ -132,9 +133,9 @@ class Releases:
         return self._current.id if self._current else ""
 
     @property
-    def aliases(self) -> tuple[str, ...]:
-        """The model aliases of the live release."""
-        return tuple(self.current.routes)
+    def callable(self) -> tuple[str, ...]:
+        """The names that clients may call: aliases of models and of embeddings, then the callable prompts."""
+        return self.current.callable
 
     def price_effect(self) -> Effect:
         """Whether the live release prices calls by the table that is in effect today. Reads the folder of price tables."""
@@ -153,6 +154,7 @@ class Releases:
         self._check_prices(release)
         async with self._engine.begin() as connection:
             await connection.execute(select(func.pg_advisory_xact_lock(_ONE_AT_A_TIME)))
+            await _check_spaces(connection, release)
             await self._remember(connection, release)
             await _point(connection, release.id, "activate", by, reason)
         await self._announce(release.id)
@@ -308,6 +310,13 @@ def before(history: Sequence[Activation]) -> str:
     if len(path) < 2:
         raise Misconfigured("There is no earlier release to roll back to. `octant release history` shows what was live.")
     return path[-2]
+
+
+async def _check_spaces(connection: AsyncConnection, release: Release) -> None:
+    """Refuse other vectors under an alias of embeddings that was ever live: clients' indexes hold the earlier ones."""
+    ever = list((await connection.execute(select(manifests.c.text).where(manifests.c.id != release.id))).scalars())
+    if problems := changed_spaces(release.text, ever):
+        raise Misconfigured(f"Release {release.id} cannot be live:\n  " + "\n  ".join(problems))
 
 
 async def _history(connection: AsyncConnection, limit: int = 1000) -> list[Activation]:

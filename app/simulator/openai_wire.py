@@ -5,11 +5,12 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from app.simulator import tokens
+from app.simulator import embeddings, tokens
 from app.simulator.request import Answer, Ask, ToolOffer, Turn
 
 NAME = "openai"
 PATH = "/v1/chat/completions"
+EMBEDDINGS = embeddings  # this wire has them
 REQUEST_ID = "x-request-id"
 PING = b": keep-alive\n\n"
 HEAD = 1  # events of a stream before its first token

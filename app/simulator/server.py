@@ -8,7 +8,7 @@ import json
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -67,16 +67,27 @@ class Endpoint:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post(self._wire.PATH, self.answer)
         app.router.add_post("/v1/messages/count_tokens", self.count_tokens)
+        if hasattr(self._wire, "EMBEDDINGS"):
+            app.router.add_post(self._wire.EMBEDDINGS.PATH, self.embed)
         app.router.add_get("/v1/models", self.models)
         app.router.add_route("*", "/{rest:.*}", self.not_found)
         return app
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer a request for a completion, or break as a fault says."""
+        return await self._counted(request, self._answer)
+
+    async def embed(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request for embeddings, or break as a fault says."""
+        return await self._counted(request, self._embed)
+
+    async def _counted(
+        self, request: web.Request, answer: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
         self.stats.requests += 1
         self.stats.open += 1
         try:
-            return await self._answer(request)
+            return await answer(request)
         except asyncio.CancelledError:
             self.stats.note_cancelled()
             raise
@@ -86,22 +97,21 @@ class Endpoint:
         finally:
             self.stats.open -= 1
 
+    async def _embed(self, request: web.Request) -> web.StreamResponse:
+        begun = await self._begun(request, self._wire.EMBEDDINGS.ask_of)
+        if isinstance(begun, web.StreamResponse):
+            return begun
+        body, ask, struck = begun
+        lie = struck.get("wrong_usage")
+        answer = self._wire.EMBEDDINGS.answer(body, ask, (lie["input_tokens"], lie["output_tokens"]) if lie else None)
+        self.stats.billed.setdefault(ask.model, [0, 0])[0] += self._wire.EMBEDDINGS.count(body)
+        return await self._whole(answer, struck)
+
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        if not self._wire.key_of(request.headers):
-            return self._error(401, "No API key provided.")
-        try:
-            body = json.loads(await request.read())
-            ask: Ask = self._wire.read(body)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            return self._error(400, f"The request is not valid: {type(error).__name__} {error}.")
-        self.stats.recent.append({"model": ask.model, "stream": ask.stream, "traceparent": request.headers.get("traceparent")})
-        struck = self._faults.strike(self.name, ask.model)
-        key = self._wire.key_of(request.headers)
-        if "wrong_key" in struck and key != struck["wrong_key"]["accepts"]:
-            return self._error(401, f"Incorrect API key provided: {key}.")
-        broken = await self._broken(request, ask, struck)
-        if broken is not None:
-            return broken
+        begun = await self._begun(request, self._wire.read)
+        if isinstance(begun, web.StreamResponse):
+            return begun
+        _, ask, struck = begun
         answer = self._brain.answer(ask, struck.get("obey"))
         _lie(answer, ask, struck)
         self.stats.output_tokens += answer.output_tokens
@@ -114,6 +124,25 @@ class Endpoint:
             )
         bill[1] += answer.output_tokens
         return await self._whole(self._wire.whole(answer, ask, identity), struck)
+
+    async def _begun(
+        self, request: web.Request, read: Callable[[Any], Ask]
+    ) -> tuple[Any, Ask, Mapping[str, Any]] | web.StreamResponse:
+        """Read a request, and give it with the faults that strike it; or its failure, where one of them is that."""
+        if not self._wire.key_of(request.headers):
+            return self._error(401, "No API key provided.")
+        try:
+            body = json.loads(await request.read())
+            ask = read(body)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return self._error(400, f"The request is not valid: {type(error).__name__} {error}.")
+        self.stats.recent.append({"model": ask.model, "stream": ask.stream, "traceparent": request.headers.get("traceparent")})
+        struck = self._faults.strike(self.name, ask.model)
+        key = self._wire.key_of(request.headers)
+        if "wrong_key" in struck and key != struck["wrong_key"]["accepts"]:
+            return self._error(401, f"Incorrect API key provided: {key}.")
+        broken = await self._broken(request, ask, struck)
+        return (body, ask, struck) if broken is None else broken
 
     async def _broken(  # noqa: C901, PLR0911 - a table
         self, request: web.Request, ask: Ask, struck: Mapping[str, Any]

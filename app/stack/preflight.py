@@ -99,7 +99,8 @@ def _routed(releases: Path) -> frozenset[str]:
     newest = max(releases.glob("*.toml"), default=None)
     try:
         manifest = tomllib.loads(newest.read_text(encoding="utf-8")) if newest else {}
-        return frozenset(target["provider"] for route in manifest["routes"].values() for target in route["targets"])
+        routes = (*manifest["routes"].values(), *manifest.get("embeddings", {}).values())
+        return frozenset(target["provider"] for route in routes for target in route["targets"])
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError):
         return frozenset()
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from opentelemetry import context as ambient
 from opentelemetry import trace
@@ -121,17 +121,19 @@ class CallSpan(TracedSpan):
     _content: bool
 
     @contextmanager
-    def attempt(self, provider: str, model: str, *, stream: bool = False) -> Generator[AttemptSpan, None, None]:
+    def attempt(
+        self, provider: str, model: str, *, stream: bool = False, operation: Literal["chat", "embeddings"] = "chat"
+    ) -> Generator[AttemptSpan, None, None]:
         """Open a child span for one attempt."""
         attributes: dict[str, str | bool] = {
-            "gen_ai.operation.name": "chat",
+            "gen_ai.operation.name": operation,
             "gen_ai.provider.name": provider,
             "gen_ai.request.model": model,
         }
         if stream:
             attributes["gen_ai.request.stream"] = True
         span = self._tracer.start_span(
-            f"chat {model}",
+            f"{operation} {model}",
             context=trace.set_span_in_context(self.span, Context()),
             kind=SpanKind.CLIENT,
             attributes=attributes,

@@ -305,3 +305,21 @@ async def test_a_live_release_says_when_its_prices_are_superseded(engine: AsyncE
         assert releases.price_effect() == Effect("superseded", "p2")
     finally:
         await releases.aclose()
+
+
+async def test_an_alias_of_embeddings_cannot_change_its_vectors(engine: AsyncEngine, valkey: Redis, places: Places) -> None:
+    """Clients' indexes hold the vectors of a release that is long gone; a rollback is never refused."""
+
+    def alias(space: str) -> str:
+        target = '{ provider = "openai", model = "m" }'
+        return f'[embeddings.vectors]\nspace = "m"\ndimensions = {space}\ntargets = [{target}]\n'
+
+    for name, extra in (("e1", alias("3")), ("e2", ""), ("e3", alias("6")), ("e4", alias("3"))):
+        write(places.directory, name, extra)
+    operator = Releases(engine, valkey, places)
+    for name in ("e1", "e2"):
+        await operator.activate(name, by="ada", reason="tests")
+    with pytest.raises(Misconfigured, match="an alias of its own"):
+        await operator.activate("e3", by="ada", reason="tests")
+    await operator.activate("e4", by="ada", reason="tests")
+    assert await operator.rollback(by="ada", reason="tests") == "e2"

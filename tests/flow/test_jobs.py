@@ -54,6 +54,7 @@ async def http(url: str, api_key: str) -> AsyncIterator[aiohttp.ClientSession]:
         ("/v1/chat/completions", CHAT),
         ("/v1/messages", {**CHAT, "max_tokens": 50}),
         ("/v1/responses", {"model": "fast", "input": "hello"}),
+        ("/v1/embeddings", {"model": "embed", "input": ["a text", "another"]}),
         *samples().items(),
     ],
 )

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from app.api.chat.parsing import Many, Wire, as_object, parse
 from app.domain.calls import Call
-from app.domain.errors import UnsupportedParameter
+from app.domain.errors import InvalidRequest, UnsupportedParameter
 from app.domain.messages import (
     CacheTtl,
     Image,
@@ -24,6 +24,7 @@ from app.domain.messages import (
     ToolSpec,
     ToolUse,
 )
+from app.edge import prompts
 from app.edge.requests import CallContext
 
 UNKNOWN = "{}: Extra inputs are not permitted"
@@ -170,7 +171,8 @@ class MessagesRequest(Wire):
 
     model: str
     max_tokens: int = Field(ge=1)
-    messages: Many[WireMessage] = Field(min_length=1, max_length=2048)  # ours, as for the other vendor; Anthropic takes 100,000
+    messages: Many[WireMessage] = Field(max_length=2048)  # ours, as for the other vendor; Anthropic takes 100,000
+    prompt: Json | None = None  # ours: see `app.edge.prompts`
     system: str | Many[TextBlock] | None = None
     stream: bool = False
     temperature: float | None = Field(default=None, ge=0, le=1)
@@ -224,11 +226,16 @@ def read(body: bytes, context: CallContext, form: type[MessagesRequest] = Messag
     for name, harmless in REFUSED.items():
         if getattr(request, name) not in harmless:
             raise UnsupportedParameter(f"{name}: not supported by this service", param=name)
+    named = prompts.read(request.prompt, request.model)
+    if not request.messages and request.prompt is None:
+        raise InvalidRequest("messages: at least one message is required", param="messages")
     call = Call(
         id=context.request_id,
         identity=context.identity_for(request.metadata.user_id if request.metadata else None),
         feature="chat",
-        target=request.model,
+        target=named.target,
+        variables=named.variables,
+        prompt_version=named.version,
         deadline=context.deadline,
         system=_system(request.system),
         messages=tuple(_message(m) for m in request.messages),

@@ -95,16 +95,16 @@ def _add_models(routes: APIRouter, gateway: Gateway) -> None:
 
     @routes.get("/v1/models")
     async def models(request: Request, _: Annotated[Identity, Depends(authenticated)]) -> Response:
-        """The model aliases of the live release, in the form of the vendor whose header came."""
+        """The aliases and callable prompts of the live release, in the form of the vendor whose header came."""
         if "anthropic-version" in request.headers:
             data = [_anthropic_model(alias) for alias in gateway.models()]
             ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {"first_id": None, "last_id": None}
             return json_answer({"data": data, "has_more": False, **ends})
         return json_answer({"object": "list", "data": [_openai_model(alias) for alias in gateway.models()]})
 
-    @routes.get("/v1/models/{alias}")
+    @routes.get("/v1/models/{alias:path}")
     async def model(alias: str, request: Request, _: Annotated[Identity, Depends(authenticated)]) -> Response:
-        """One model alias."""
+        """One alias or callable prompt."""
         if alias not in gateway.models():
             raise NotFound("No such model.")
         body = _anthropic_model(alias) if "anthropic-version" in request.headers else _openai_model(alias)

@@ -328,7 +328,8 @@ class ChatCompletionRequest(Wire):
     """The body."""
 
     model: str
-    messages: Many[AnyMessage] = Field(min_length=1, max_length=2048)
+    messages: Many[AnyMessage] = Field(max_length=2048)
+    prompt: Json | None = None  # ours: see `app.edge.prompts`
     max_completion_tokens: int | None = Field(default=None, ge=0)
     max_tokens: int | None = Field(default=None, ge=0)
     temperature: float | None = Field(default=None, ge=0, le=2)

@@ -55,6 +55,7 @@ from app.domain.messages import (
     ToolUse,
     Vendor,
 )
+from app.edge import prompts
 from app.edge.requests import CallContext
 
 UNKNOWN = "Unrecognized request argument supplied: {}"
@@ -123,12 +124,17 @@ def read(body: bytes, context: CallContext) -> tuple[ChatCompletionRequest, Call
         raise InvalidRequest("'top_logprobs' needs 'logprobs' to be true.", param="top_logprobs")
     caching = request.model_dump(include=set(CACHING), exclude_none=True)
     native = {**wanted, **{name: value for name, value in caching.items() if value}}
+    named = prompts.read(request.prompt, request.model)
+    if not request.messages and request.prompt is None:
+        raise InvalidRequest("messages must hold at least one message.", param="messages")
     system, messages = _conversation(request)
     call = Call(
         id=context.request_id,
         identity=context.identity_for(request.user or request.safety_identifier),
         feature="chat",
-        target=request.model,
+        target=named.target,
+        variables=named.variables,
+        prompt_version=named.version,
         deadline=context.deadline,
         system=system,
         messages=messages,

@@ -16,6 +16,7 @@ from app.api.responses.tools import Tools, read_tools
 from app.domain.calls import Call
 from app.domain.errors import InvalidRequest, UnsupportedParameter
 from app.domain.messages import OutputSchema, Sampling, Text, Vendor
+from app.edge import prompts
 from app.edge.requests import CallContext
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
@@ -70,6 +71,7 @@ class _Asked(Wire):
     truncation: str | None = None
     previous_response_id: str | None = None
     conversation: str | Json | None = None
+    prompt: Json | None = None  # see `app.edge.prompts`
 
 
 class CountRequest(_Asked):
@@ -106,7 +108,6 @@ class ResponsesRequest(_Asked):
     context_management: Many[Json] | None = None
     image: Json | None = None
     moderation: Json | None = None
-    prompt: Json | None = None
     service_tier: str | None = None
     top_logprobs: int | None = None
 
@@ -125,7 +126,6 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "image": (None, {}, {"context_compression": "auto"}, {"context_compression": "disabled"}),
     "moderation": (None,),
     "previous_response_id": (None,),
-    "prompt": (None,),
     "service_tier": (None, "auto", "default"),
     "top_logprobs": (None, 0),
     "truncation": (None, "disabled"),
@@ -204,10 +204,12 @@ def _finite(value: Any) -> bool:  # noqa: ANN401 - any JSON
 
 
 def _call(asked: _Asked, request: ResponsesRequest, tools: Tools, context: CallContext) -> Call:
-    if asked.input is None:
+    named = prompts.read(asked.prompt, asked.model)
+    if asked.input is None and asked.prompt is None:
         raise InvalidRequest("Missing required parameter: 'input'.", param="input")
     reasoning = asked.reasoning or Reasoning()
-    system, messages = conversation(asked.input, this_turn=reasoning.context == "current_turn")
+    this_turn = reasoning.context == "current_turn"
+    system, messages = ((), ()) if asked.input is None else conversation(asked.input, this_turn=this_turn)
     native: dict[Vendor, Json] = {}
     ours = request.model_dump(include=set(CACHING), exclude_none=True)
     verbosity = asked.text.verbosity if asked.text else None
@@ -220,7 +222,9 @@ def _call(asked: _Asked, request: ResponsesRequest, tools: Tools, context: CallC
         id=context.request_id,
         identity=context.identity_for(request.user or request.safety_identifier),
         feature="chat",
-        target=asked.model,
+        target=named.target,
+        variables=named.variables,
+        prompt_version=named.version,
         deadline=context.deadline,
         system=(*([Text(asked.instructions)] if asked.instructions else []), *system),
         messages=messages,

@@ -25,6 +25,7 @@ class Adapter:
     ``provider`` is ``module:Class``; the class takes a name, ``base_url``, ``api_key`` and the settings named in ``options``.
     ``simulated_path`` ends the base URL of the simulator's listener of that kind; None: the simulator does not speak it.
     ``models_path`` lists the vendor's models, with the headers that ``key_headers`` makes of a key; None: no key can be checked.
+    ``embeds``: the wire has embeddings.
     """
 
     kind: str
@@ -35,6 +36,7 @@ class Adapter:
     options: tuple[str, ...] = ()
     models_path: str | None = None
     key_headers: Callable[[str], Mapping[str, str]] = _bearer
+    embeds: bool = False
 
     def load(self) -> Callable[..., KeyedProvider]:
         """Import the adapter's class, and the vendor's SDK with it."""
@@ -55,6 +57,7 @@ _ROWS = (
         simulated_path="/v1",
         options=("legacy_max_tokens",),
         models_path="/models",
+        embeds=True,
     ),
     Adapter(
         kind="anthropic",

@@ -94,6 +94,10 @@ class AnthropicProvider:
         except FAILURES as error:
             raise _translate(error, blame) from None
 
+    async def embed(self, request: ModelRequest) -> Reply:
+        """Anthropic has no embeddings, so `lacks` sends none here."""
+        raise ProviderDenied("No embeddings.", provider=self.name, model=request.model)
+
     async def complete(self, request: ModelRequest) -> Reply:
         """Send and wait for the whole reply."""
         blame = Blame(self.name, request.model)

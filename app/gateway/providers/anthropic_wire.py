@@ -44,7 +44,7 @@ EFFORTS = {"none": "low", "minimal": "low"}  # OpenAI's lowest two have no like 
 ANY_OBJECT = "Answer with exactly one JSON object and nothing else: no prose, no code fence."
 
 # Of what a caller may ask for.
-LACKS = frozenset({"temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty"})
+LACKS = frozenset({"embeddings", "temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty"})
 
 
 def body(request: ModelRequest, *, stream: bool) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from app.domain.calls import Chunk, Reply
+from app.domain.embeddings import Inputs, VectorSpace
 from app.domain.messages import Message, Native, OutputSchema, Sampling, Text, ToolChoice, ToolResult, ToolSpec, Vendor
 
 
@@ -27,7 +28,7 @@ class ModelRequest:
 
     ``headers`` are sent to the provider as they are (`traceparent`). ``requested`` names features that the caller itself
     wants (``temperature``, ``thinking``): a provider without one of them must not get the call. The route's own are not in it.
-    ``native`` and ``betas`` as in `Call`.
+    ``native``, ``betas`` and ``embed`` as in `Call`; ``space``: the vectors that ``embed`` must give.
     """
 
     model: str
@@ -42,6 +43,8 @@ class ModelRequest:
     requested: frozenset[str] = frozenset()
     native: Mapping[Vendor, Mapping[str, Any]] = field(default_factory=dict)
     betas: tuple[str, ...] = ()
+    embed: Inputs | None = None
+    space: VectorSpace | None = None
 
 
 def foreign(request: ModelRequest, vendor: Vendor) -> frozenset[str]:
@@ -72,6 +75,10 @@ class Provider(Protocol):
 
     async def complete(self, request: ModelRequest) -> Reply:
         """Send and wait for the whole reply."""
+        ...
+
+    async def embed(self, request: ModelRequest) -> Reply:
+        """Send ``request.embed`` and wait for a vector for each input, in their order."""
         ...
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator
+from functools import partial
 
 import httpx2
 from openai import (
@@ -27,14 +28,14 @@ from app.domain.errors import (
     ProviderRateLimited,
     ProviderRejected,
 )
-from app.gateway.providers import openai_wire
+from app.gateway.providers import openai_embeddings, openai_wire
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import FOREIGN, Blame, from_transport, kind_of_status, machine_words, with_retry_after
 from app.gateway.providers.openai_events import Events
 from app.gateway.providers.openai_reading import Reading, ReportedError
 from app.gateway.providers.timeouts import AttemptTimeouts
 
-PATH = "/chat/completions"
+PATH, EMBEDDINGS_PATH = "/chat/completions", "/embeddings"
 REQUEST_ID = "x-request-id"
 LAST_WORDS = 2.0  # seconds for the usage and [DONE] after the finish reason: some servers send neither, and hold the connection
 
@@ -89,6 +90,26 @@ class OpenAIProvider:
             failure = _translate(error, blame)
             if reading.usage().total:
                 failure.usage = reading.usage()  # an answer that cannot be used is billed as it says
+            raise failure from None
+
+    async def embed(self, request: ModelRequest) -> Reply:
+        """Send and wait for all vectors. A large answer is read in a thread, so that other calls go on."""
+        blame, content = Blame(self.name, request.model), b""
+        limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=False)
+        try:
+            async with limits.waiting():
+                response = await self._client.post(
+                    EMBEDDINGS_PATH,
+                    cast_to=httpx2.Response,
+                    body=openai_embeddings.body(request),
+                    options={"headers": request.headers, "timeout": _transport_timeout(request)},
+                )
+            content, answer_id = response.content, response.headers.get(REQUEST_ID)
+            read = partial(openai_embeddings.read, content, request, self.name, answer_id)
+            return await asyncio.to_thread(read) if len(content) > openai_embeddings.LARGE else read()
+        except FAILURES as error:
+            failure = _translate(error, blame)
+            failure.usage = openai_embeddings.usage(content) if content else None  # a useless answer is billed too
             raise failure from None
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:

@@ -154,8 +154,9 @@ class Recovery:
         """One attempt at a whole answer. Raises ProviderOutputInvalid: never a guess passed on as valid (R4)."""
         async with state.attempt(target, further) as attempt:
             attempt.key = self.key_of(target.provider)
+            provider, request = self.providers[target.provider], state.request_for(target, further)
             with self._watch(state, target):
-                reply = attempt.end(await self.providers[target.provider].complete(state.request_for(target, further)))
+                reply = attempt.end(await (provider.embed(request) if request.embed else provider.complete(request)))
             self.circuits.succeeded(target)
             judged = judge(reply, state.request.output, state.request.tools)
             if judged.violations:

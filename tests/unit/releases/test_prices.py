@@ -31,6 +31,8 @@ def theirs(entry: dict[str, Any], field: str) -> int:
     if isinstance(price, TieredPrices):
         passed = [tier.price for tier in price.tiers if entry.get("from_input_tokens", 0) > tier.start]
         price = passed[-1] if passed else price.base
+    if price is None and entry["model"].startswith("text-embedding"):  # no output; no cache, so its input is paid in full
+        price = 0 if field == "output_mtok" else prices.input_mtok
     return int(Decimal(price) * 1_000_000)
 
 

@@ -79,6 +79,13 @@ def test_the_callers_trace_goes_on_through_everything_and_out_to_the_provider(ex
     }
 
 
+def test_an_attempt_at_embeddings_is_named_by_the_conventions(exporter: InMemorySpanExporter) -> None:
+    tracing = Tracing("octant", "1", None, exporter)
+    with tracing.call("embeddings") as call, call.attempt("openai", "m", operation="embeddings"):
+        pass
+    assert (ended(tracing, exporter)["embeddings m"].attributes or {})["gen_ai.operation.name"] == "embeddings"
+
+
 def test_a_job_belongs_to_the_trace_that_submitted_it(exporter: InMemorySpanExporter) -> None:
     tracing = Tracing("octant", "1", None, exporter)
     with tracing.job("job_1", 2, SENT) as job, tracing.request("POST", job.traceparent):

@@ -1,0 +1,96 @@
+"""Paths of the vendors that this service does not have: refused by name, never repeated by an SDK (G1a)."""
+
+from collections.abc import Awaitable, Callable
+
+import anthropic
+import httpx2
+import openai
+import pytest
+from aiohttp import ClientSession
+from client import post
+
+from app.api.refused.endpoints import ALL, TABLE
+
+BATCH = {"custom_id": "a", "params": {"model": "smart", "max_tokens": 5, "messages": [{"role": "user", "content": "a"}]}}
+OPENAI: dict[str, Callable[[openai.AsyncOpenAI], Awaitable[object]]] = {
+    "batches": lambda c: c.batches.create(completion_window="24h", endpoint="/v1/chat/completions", input_file_id="file-1"),
+    "a batch": lambda c: c.batches.retrieve("batch_1"),
+    "files": lambda c: c.files.create(file=("a.jsonl", b"{}"), purpose="batch"),
+    "a file": lambda c: c.files.content("file-1"),
+    "uploads": lambda c: c.uploads.create(bytes=1, filename="a", mime_type="text/plain", purpose="batch"),
+    "stored completions": lambda c: c.chat.completions.list(),
+    "a stored completion": lambda c: c.chat.completions.retrieve("chatcmpl-1"),
+    "its messages": lambda c: c.chat.completions.messages.list("chatcmpl-1"),
+    "its deletion": lambda c: c.chat.completions.delete("chatcmpl-1"),
+    "text completions": lambda c: c.completions.create(model="smart", prompt="a"),
+    "images": lambda c: c.images.generate(prompt="a"),
+    "speech": lambda c: c.audio.speech.create(input="a", model="m", voice="alloy"),
+    "transcriptions": lambda c: c.audio.transcriptions.create(file=("a.wav", b"RIFF"), model="m"),
+    "moderations": lambda c: c.moderations.create(input="a"),
+    "fine-tuning": lambda c: c.fine_tuning.jobs.create(model="m", training_file="file-1"),
+    "vector stores": lambda c: c.vector_stores.create(),
+    "deleting a model": lambda c: c.models.delete("smart"),
+}
+ANTHROPIC: dict[str, Callable[[anthropic.AsyncAnthropic], Awaitable[object]]] = {
+    "batches": lambda c: c.messages.batches.create(requests=[BATCH]),  # type: ignore[list-item] # plain JSON
+    "a batch": lambda c: c.messages.batches.retrieve("msgbatch_1"),
+    "all batches": lambda c: c.messages.batches.list(),
+    "beta batches": lambda c: c.beta.messages.batches.list(),
+    "files": lambda c: c.beta.files.list(),
+}
+
+
+class Counting(httpx2.AsyncHTTPTransport):
+    """Counts the requests that leave."""
+
+    sent = 0
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        self.sent += 1
+        return await super().handle_async_request(request)
+
+
+@pytest.mark.parametrize("request_", OPENAI.values(), ids=OPENAI.keys())
+async def test_openai_s_sdk_raises_not_found_with_a_reason_at_once(
+    service_url: str, api_key: str, request_: Callable[[openai.AsyncOpenAI], Awaitable[object]]
+) -> None:
+    transport = Counting()
+    http = httpx2.AsyncClient(transport=transport)
+    async with openai.AsyncOpenAI(base_url=f"{service_url}/v1", api_key=api_key, max_retries=3, http_client=http) as client:
+        with pytest.raises(openai.NotFoundError, match="not supported by this service") as refused:
+            await request_(client)
+    assert (refused.value.code, refused.value.type, transport.sent) == ("unsupported_endpoint", "invalid_request_error", 1)
+
+
+@pytest.mark.parametrize("request_", ANTHROPIC.values(), ids=ANTHROPIC.keys())
+async def test_anthropic_s_sdk_raises_not_found_with_a_reason_at_once(
+    service_url: str, api_key: str, request_: Callable[[anthropic.AsyncAnthropic], Awaitable[object]]
+) -> None:
+    transport = Counting()
+    http = httpx2.AsyncClient(transport=transport)
+    async with anthropic.AsyncAnthropic(base_url=service_url, api_key=api_key, max_retries=3, http_client=http) as client:
+        with pytest.raises(anthropic.NotFoundError, match="not supported by this service"):
+            await request_(client)
+    assert transport.sent == 1
+
+
+async def test_batches_lead_to_jobs(http: ClientSession) -> None:
+    for path in ("/v1/messages/batches", "/v1/batches"):
+        assert "/v1/jobs" in (await post(http, path, {})).body["error"]["message"]
+
+
+async def test_every_path_of_the_table_is_refused_whatever_the_method(http: ClientSession) -> None:
+    for path in TABLE:
+        for method in ALL:
+            async with http.request(method, path) as answer:
+                assert (answer.status, answer.headers["x-should-retry"]) == (404, "false")
+        async with http.get(f"{path}/x/y") as answer:
+            code = (await answer.json())["error"]["code"]
+        assert code == "unsupported_endpoint"
+
+
+async def test_a_refused_path_needs_a_key_and_is_no_job(http: ClientSession) -> None:
+    answer = await post(http, "/v1/batches", {}, authorization="Bearer wrong")
+    assert answer.status == 401
+    job = await post(http, "/v1/jobs", {"path": "/v1/batches", "body": {}})
+    assert (job.status, job.body["error"]["param"]) == (400, "path")
