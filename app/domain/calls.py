@@ -7,6 +7,7 @@ from typing import Any
 
 from app.domain.messages import (
     Message,
+    Native,
     OutputSchema,
     Part,
     Sampling,
@@ -94,6 +95,7 @@ class Call:
     feature makes of a whole answer's text; the guard looks at what it returns, so nothing changes a text after the guard.
     ``native``: fields of the body that one vendor alone has, passed to its models unchanged; ``needs`` names those of them (and
     other features) that change the answer, so that a model without them is passed over. ``betas``: Anthropic's, allowed by us.
+    ``on_input`` gets the input's tokens ahead of the answer: an estimate as each attempt begins, and the vendor's report.
     """
 
     id: str
@@ -114,6 +116,7 @@ class Call:
     native: Mapping[Vendor, Mapping[str, Any]] = field(default_factory=dict)
     needs: frozenset[str] = frozenset()
     betas: tuple[str, ...] = ()
+    on_input: "Callable[[Usage], None] | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +157,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A complete answer of one model. ``stop_details``: Anthropic's reason for a refusal, as it came."""
+    """A complete answer of one model. ``stop_details``: Anthropic's reason for a refusal, as it came.
+
+    ``native``: further fields of the answer that one vendor alone has, for callers of its form.
+    """
 
     parts: tuple[Part, ...]
     stop: StopReason
@@ -163,6 +169,7 @@ class Reply:
     model: str
     stop_sequence: str | None = None
     stop_details: Mapping[str, Any] | None = None
+    native: Mapping[Vendor, Mapping[str, Any]] = field(default_factory=dict)
     provider_request_id: str | None = None
 
     @property
@@ -191,12 +198,16 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ThinkingDelta:
-    """More reasoning of the part at ``index``, or its signature, or its sealed data (then the part has nothing else)."""
+    """More reasoning of the part at ``index``, or its signature, or its sealed data (then the part has nothing else).
+
+    ``signed``: the part begins, and its vendor signs reasoning.
+    """
 
     index: int
     text: str = ""
     signature: str | None = None
     redacted: str | None = None
+    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,13 +228,29 @@ class ToolUseDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class CitationDelta:
+    """A source of the text at ``index``, in the form of Anthropic's API."""
+
+    index: int
+    citation: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NativeDelta:
+    """A whole block of one vendor alone, at ``index``."""
+
+    index: int
+    part: Native
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The end of a stream that ended well: the whole reply, usage included. A stream without it was cut."""
 
     reply: Reply
 
 
-Delta = TextDelta | ThinkingDelta | ToolUseStart | ToolUseDelta
+Delta = TextDelta | ThinkingDelta | ToolUseStart | ToolUseDelta | CitationDelta | NativeDelta
 Chunk = Delta | Done
 
 

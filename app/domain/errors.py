@@ -90,9 +90,13 @@ class InvalidRequest(FixRequest):
 
 
 class UnsupportedParameter(FixRequest):
-    """The vendor's API knows this field or value; this service does not honour it and will not drop it silently."""
+    """The vendor's API knows this field or value; this service does not honour it and will not drop it silently.
+
+    ``details``: facts in the vendor's own form, for its SDKs.
+    """
 
     code = "unsupported_parameter"
+    details: Mapping[str, object] | None = None
 
 
 class UnknownModel(FixRequest):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Role = Literal["user", "assistant"]
+Role = Literal["user", "assistant", "system"]
 Vendor = Literal["openai", "anthropic"]  # an adapter's `kind`: the wire that a block or field belongs to
 CacheTtl = Literal["5m", "1h"]  # how long a marked prefix stays in the vendor's cache
 
@@ -124,17 +124,23 @@ Part = Text | Image | Document | Native | ToolUse | ToolResult | Thinking | Refu
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn. System text is not a message: it is `Call.system`."""
+    """One turn. ``name``: the participant, as OpenAI's callers give it.
+
+    Instructions before the first turn are `Call.system`. Those in the middle, and those of a conversation without any turn, are
+    messages of the role ``system``.
+    """
 
     role: Role
     parts: tuple[Part, ...]
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
     """A tool offered to the model; ``schema`` is the JSON Schema of its arguments (an object).
 
-    ``options`` are fields that Anthropic alone has (``eager_input_streaming``, ``input_examples``).
+    ``options`` are fields that Anthropic alone has (``eager_input_streaming``, ``input_examples``); with a ``type`` it is a tool
+    whose schema Claude knows by that name.
     """
 
     name: str

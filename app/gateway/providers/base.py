@@ -3,12 +3,12 @@
 An adapter translates; it decides nothing. Retries, fallback, deadlines between attempts, prices and caps are elsewhere.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from app.domain.calls import Chunk, Reply
-from app.domain.messages import Message, OutputSchema, Sampling, Text, ToolChoice, ToolSpec, Vendor
+from app.domain.calls import Chunk, Reply, Usage
+from app.domain.messages import Message, Native, OutputSchema, Sampling, Text, ToolChoice, ToolResult, ToolSpec, Vendor
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class ModelRequest:
 
     ``headers`` are sent to the provider as they are (`traceparent`). ``requested`` names features that the caller itself
     wants (``temperature``, ``thinking``): a provider without one of them must not get the call. The route's own are not in it.
-    ``native`` and ``betas`` as in `Call`.
+    ``native``, ``betas`` and ``on_input`` as in `Call`.
     """
 
     model: str
@@ -42,6 +42,24 @@ class ModelRequest:
     requested: frozenset[str] = frozenset()
     native: Mapping[Vendor, Mapping[str, Any]] = field(default_factory=dict)
     betas: tuple[str, ...] = ()
+    on_input: Callable[[Usage], None] | None = None
+
+
+# Fields of a tool that change nothing where they are not known.
+HARMLESS_OPTIONS = frozenset({"eager_input_streaming"})
+
+
+def foreign(request: ModelRequest, vendor: Vendor) -> frozenset[str]:
+    """What a request needs of another vendor alone: its fields by name, its content blocks by type."""
+    fields = {name for other, own in request.native.items() if other != vendor for name in own}
+    parts = [part for message in request.messages for part in message.parts]
+    parts += [inner for part in parts if isinstance(part, ToolResult) for inner in part.content]
+    blocks = (part for part in parts if isinstance(part, Native) and part.vendor != vendor)
+    found = (request.requested & fields) | {str(block.block.get("type")) for block in blocks}
+    if vendor == "anthropic":
+        return found
+    options = {name for tool in request.tools for name in tool.options} - HARMLESS_OPTIONS
+    return found | {f"tools.{name}" for name in options}
 
 
 class Provider(Protocol):
