@@ -42,7 +42,7 @@ class Ask:
     stream: bool = False
     include_usage: bool = False
     think: bool = False
-    prefixes: Prefixes = Prefixes()
+    prefixes: Prefixes = field(default_factory=Prefixes)
 
     @property
     def last_user_text(self) -> str:

@@ -328,6 +328,7 @@ def _lie(answer: Answer, ask: Ask, struck: Mapping[str, Any]) -> None:
     if "sloppy_json" in struck and ask.schema is not None:
         answer.text = f"Here it is:\n```json\n{answer.text[:-1]},}}\n```"
     if "wrong_usage" in struck:
+        answer.cached_tokens = answer.written_tokens = answer.written_tokens_1h = 0
         answer.input_tokens = struck["wrong_usage"]["input_tokens"]
         answer.output_tokens = struck["wrong_usage"]["output_tokens"]
 

@@ -137,7 +137,7 @@ def _document(block: DocumentBlock, where: str) -> Document | Native:
 
 
 def _native(block: Marked) -> Native:
-    return Native("anthropic", block.model_dump(exclude_none=True))
+    return Native("anthropic", block.model_dump(exclude_unset=True))
 
 
 def _result(content: str | Sequence[ResultBlock] | None, where: str) -> tuple[ResultPart, ...]:

@@ -136,7 +136,7 @@ class ToolReferenceBlock(Marked):
     tool_name: str
 
 
-class BrowserStateBlock(Open, Marked):
+class BrowserStateBlock(Marked, Open):
     """The tabs of a browser that the caller drives."""
 
     type: Literal["browser_state"]
@@ -193,7 +193,7 @@ class RedactedThinkingBlock(Wire):
     data: str
 
 
-class EarlierBlock(Open, Marked):
+class EarlierBlock(Marked, Open):
     """A block of an earlier answer that the vendor's own tools made: its models read it, no other does."""
 
     type: Literal[
@@ -256,7 +256,7 @@ class ToolParam(Marked):
     input_examples: Many[Json] | None = None
 
 
-class VendorTool(Open, Marked):
+class VendorTool(Marked, Open):
     """A tool whose schema the vendor's models know by its ``type``. Some run at the caller's, some at the vendor."""
 
     type: str

@@ -136,7 +136,7 @@ def _native(request: MessagesRequest) -> Iterator[tuple[str, Any]]:
             if edit.pause_after_compaction:
                 where = f"context_management.edits[{at}].pause_after_compaction"
                 raise unsupported(where, "the answer goes on after compaction")
-        yield "context_management", request.context_management.model_dump(exclude_none=True)
+        yield "context_management", request.context_management.model_dump(exclude_unset=True)
     if request.output_config and request.output_config.task_budget:
         yield "output_config", {"task_budget": request.output_config.task_budget.model_dump(exclude_none=True)}
 

@@ -49,10 +49,10 @@ def lacks(request: ModelRequest) -> frozenset[str]:
     """The parts of a request that Anthropic's messages cannot express."""
     parts = [part for message in request.messages for part in message.parts]
     parts += [inner for part in parts if isinstance(part, ToolResult) for inner in part.content]
-    unread = any(isinstance(part, Document) and _source(part) is None for part in parts)
-    silent = not any(block for message in request.messages for part in message.parts for block in _blocks(part))
-    found = (request.requested & LACKS) | foreign(request, VENDOR)
-    return found | ({"document"} if unread else set()) | ({"messages"} if silent else set())
+    unread = {"document"} if any(isinstance(part, Document) and _source(part) is None for part in parts) else set()
+    found = (request.requested & LACKS) | foreign(request, VENDOR) | unread
+    said = found or any(block for message in request.messages for part in message.parts for block in _blocks(part))
+    return found if said else frozenset({"messages"})
 
 
 def body(request: ModelRequest, *, stream: bool) -> Json:
