@@ -29,7 +29,7 @@ from app.domain.errors import (
     ProviderRejected,
 )
 from app.gateway.providers import openai_wire
-from app.gateway.providers.base import ModelRequest
+from app.gateway.providers.base import ModelRequest, foreign
 from app.gateway.providers.errors import FOREIGN, Blame, from_transport, kind_of_status, machine_words, with_retry_after
 from app.gateway.providers.timeouts import AttemptTimeouts
 
@@ -61,7 +61,7 @@ class OpenAIProvider:
 
     def lacks(self, request: ModelRequest) -> frozenset[str]:
         """See `base.Provider`."""
-        return request.requested & openai_wire.LACKS
+        return (request.requested & openai_wire.LACKS) | foreign(request, "openai")
 
     async def count_tokens(self, request: ModelRequest) -> int | None:
         """Chat completions have no count."""
