@@ -10,6 +10,7 @@ from anthropic import beta_tool
 from conftest import Simulator
 from pydantic import BaseModel
 
+pytestmark = pytest.mark.usefixtures("simulator")
 Json = dict[str, Any]
 HELLO: list[Any] = [{"role": "user", "content": "hello"}]
 SHORT: Json = {"type": "ephemeral"}
@@ -33,8 +34,7 @@ def get_weather(place: str) -> str:
 
 
 @pytest.fixture
-def claude(service_url: str, api_key: str, simulator: Simulator) -> Iterator[anthropic.Anthropic]:
-    assert simulator
+def claude(service_url: str, api_key: str) -> Iterator[anthropic.Anthropic]:
     with anthropic.Anthropic(base_url=service_url, api_key=api_key, max_retries=0) as client:
         yield client
 

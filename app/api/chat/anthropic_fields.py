@@ -147,7 +147,7 @@ class BrowserStateBlock(Marked, Open):
 class Caller(Wire):
     """The caller of a tool: the model itself, or code that it runs at the vendor."""
 
-    type: str
+    type: Literal["direct", "code_execution_20250825", "code_execution_20260120", "code_execution_20260521"]
     tool_id: str | None = None
 
 

@@ -55,6 +55,16 @@ REFUSED: Mapping[str, tuple[Any, ...]] = {
     "user_profile_id": (None,),
     "workspace_id": (None,),
 }
+# Refused wherever they hold something.
+REFUSED_WITHIN = frozenset(
+    {
+        "context_management.edits[].pause_after_compaction",
+        "messages[].content[].content[].source.file_id",
+        "messages[].content[].source.file_id",
+        "messages[].content[].toolset_name",
+        "messages[].output_config",
+    }
+)
 REASONS = {
     "billing_policy": "the tenant of the API key pays",
     "compaction": "send the summary as a message instead",

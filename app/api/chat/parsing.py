@@ -77,6 +77,8 @@ def _path(location: tuple[int | str, ...]) -> str:
     for before, step in pairwise((None, *location)):
         if isinstance(step, int):
             path += f"[{step}]"
+        elif before == "source":
+            continue  # its kind
         elif step in FIELDS and not (isinstance(before, int) and step in TAGS):
             path += f".{step}" if path else step
     return path

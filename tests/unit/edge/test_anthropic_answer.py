@@ -113,7 +113,7 @@ def test_each_reason_to_stop_is_told_as_the_vendor_tells_it(stop: StopReason, to
 
 def test_the_details_of_a_refusal_and_the_vendors_own_fields_come_out() -> None:
     details = {"type": "refusal", "category": "cyber", "explanation": None}
-    managed = {"anthropic": {"context_management": {"applied_edits": []}}}
+    managed: Json = {"anthropic": {"context_management": {"applied_edits": []}}}
     made = whole(Refusal("No."), stop="refusal", stop_details=details, native=managed)
     assert (made["stop_details"], made["context_management"]) == (details, {"applied_edits": []})
     assert made["content"] == [{"type": "text", "text": "No."}]
@@ -192,7 +192,12 @@ def test_blocks_follow_one_another_however_their_pieces_come(deltas: list[Delta]
 
 def test_a_call_is_streamed_as_it_comes_where_calls_follow_one_another() -> None:
     writer = EventWriter(request_id="req_1", alias="smart")
-    sequence = [ToolUseStart(0, "c1", "f"), ToolUseDelta(0, '{"a":'), ToolUseDelta(0, "1}"), ToolUseStart(1, "c2", "g")]
+    sequence: list[Delta] = [
+        ToolUseStart(0, "c1", "f"),
+        ToolUseDelta(0, '{"a":'),
+        ToolUseDelta(0, "1}"),
+        ToolUseStart(1, "c2", "g"),
+    ]
     assert all(writer.write(delta) for delta in sequence)
 
 

@@ -211,7 +211,8 @@ def test_fields_of_the_body_that_only_claude_has_are_passed_on() -> None:
 
 def test_filling_only_the_cache_is_for_claude_alone() -> None:
     call = call_of(max_tokens=0)
-    assert (call.native, call.needs) == ({"anthropic": {"max_tokens": 0}}, {"max_tokens"})
+    assert call.native["anthropic"] == {"max_tokens": 0}
+    assert call.needs == {"max_tokens"}
 
 
 def test_the_older_name_of_structured_output_is_read() -> None:
@@ -274,3 +275,17 @@ def test_betas_go_on_if_we_know_them_and_are_named_if_not() -> None:
 def test_a_beta_header_that_holds_no_names_is_refused(value: str) -> None:
     with pytest.raises(InvalidRequest):
         anthropic_betas.read([value])
+
+
+@pytest.mark.parametrize(
+    ("block", "param"),
+    [
+        ({"type": "image", "source": {"type": "url", "url": "ftp://x"}}, "source.url"),
+        ({"type": "document", "source": {"type": "text", "media_type": "text/html", "data": ""}}, "source.media_type"),
+        ({"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": 1}]}, "content[0].text"),
+    ],
+)
+def test_a_wrong_value_is_named_by_its_place(block: Json, param: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        part_of(block)
+    assert refused.value.param == f"messages[0].content[0].{param}"

@@ -187,7 +187,7 @@ def test_what_only_one_vendor_has_goes_to_no_other() -> None:
     assert wire.lacks(request(user("a", ours))) == frozenset()
     assert wire.lacks(request(user("a", theirs))) == {"input_audio"}
     assert foreign(request(user(ToolResult("t", (ours,)))), "openai") == {"search_result"}
-    fields = {"anthropic": {"context_management": {}, "cache_control": {}}}
+    fields: Json = {"anthropic": {"context_management": {}, "cache_control": {}}}
     assert foreign(request(native=fields, requested=frozenset({"context_management"})), "openai") == {"context_management"}
     tools = (ToolSpec("f", "", {}, options={"eager_input_streaming": True, "defer_loading": True}),)
     assert foreign(request(tools=tools), "openai") == {"tools.defer_loading"}

@@ -96,7 +96,7 @@ def test_citations_are_kept_with_their_text() -> None:
     expected = (Text("ab", citations=(CITED,)), Text("c"))
     content = [{"type": "text", "text": "ab", "citations": [CITED]}, {"type": "text", "text": "c", "citations": None}]
     assert whole(content=content).parts == expected
-    texts = [
+    texts: list[Json] = [
         {"type": "text_delta", "text": "a"},
         {"type": "citations_delta", "citation": CITED},
         {"type": "text_delta", "text": "b"},
@@ -123,7 +123,7 @@ def test_a_kind_of_block_that_we_do_not_know_is_kept_whole() -> None:
 
 
 def test_further_fields_of_the_answer_are_kept_for_callers_of_this_form() -> None:
-    managed = {"applied_edits": []}
+    managed: Json = {"applied_edits": []}
     assert whole(context_management=managed).native == {"anthropic": {"context_management": managed}}
     assert streamed(context_management=managed)[1].native == {"anthropic": {"context_management": managed}}
 
