@@ -90,10 +90,7 @@ class InvalidRequest(FixRequest):
 
 
 class UnsupportedParameter(FixRequest):
-    """The vendor's API knows this field or value; this service does not honour it and will not drop it silently.
-
-    ``details``: facts in the vendor's own form, for its SDKs.
-    """
+    """The vendor knows this field or value; we do not honour it, nor drop it silently. ``details`` are for the vendor's SDKs."""
 
     code = "unsupported_parameter"
     details: Mapping[str, object] | None = None

@@ -78,7 +78,7 @@ class _Block(BaseModel):
     citations: Annotated[list[dict[str, Any]], BeforeValidator(lambda value: value or [])] = []
 
 
-class _Told(BaseModel):
+class _Ending(BaseModel):
     """The end of an answer: why, and the fields that only this vendor has."""
 
     stop_reason: str | None = None
@@ -86,7 +86,7 @@ class _Told(BaseModel):
     stop_details: Annotated[dict[str, Any] | None, Object] = None
 
 
-class _Message(_Told):
+class _Message(_Ending):
     model_config = ConfigDict(extra="allow")
 
     type: Literal["message"]
@@ -95,7 +95,7 @@ class _Message(_Told):
     usage: Annotated[_Usage | None, Optional] = None
 
 
-class _Delta(_Told):
+class _Delta(_Ending):
     model_config = ConfigDict(extra="allow")
 
     type: str | None = None
@@ -146,7 +146,7 @@ class Reading:
         self._own: dict[int, _Own] = {}  # by the vendor's index
         self._citations: dict[int, list[Mapping[str, Any]]] = {}  # by our own
         self._model: str | None = None
-        self._told = _Told()
+        self._ending = _Ending()
         self._native: dict[str, Any] = {}
         self._usage = _Usage()
         self._counted = False  # the output's figure came with the stop reason or later, and no output after it
@@ -162,7 +162,7 @@ class Reading:
         if message.stop_reason is None:
             called = any(block.type == "tool_use" for block in message.content)
             message.stop_reason = "tool_use" if called else "end_turn"
-        self._told = message
+        self._ending = message
         self._counted = self.complete = True
         return self.reply(request_id)
 
@@ -186,18 +186,18 @@ class Reading:
 
     def reply(self, request_id: str | None) -> Reply:
         """The whole. Raises ProtocolError where the stream ended early, or for a reason to stop that is not known."""
-        told = self._told
+        reported = self._ending
         if not self.complete:
             raise ProtocolError("The stream ended before its end.")
-        if told.stop_reason is None:
+        if reported.stop_reason is None:
             raise ProtocolError("The stream ended without a stop reason.")
-        if told.stop_reason not in STOPS:
+        if reported.stop_reason not in STOPS:
             raise ProtocolError("The answer ended for a reason that is not known.")
         return Reply(
             parts=tuple(self._parts()),
-            stop=STOPS[told.stop_reason],
-            stop_sequence=told.stop_sequence,
-            stop_details=told.stop_details,
+            stop=STOPS[reported.stop_reason],
+            stop_sequence=reported.stop_sequence,
+            stop_details=reported.stop_details,
             usage=self.usage(),
             provider=self._provider,
             model=self._model or self._request.model,
@@ -239,14 +239,14 @@ class Reading:
     def _end(self, event: _Event, delta: _Delta) -> None:
         """The stop reason, and the usage with it. A later event without a reason changes none."""
         if delta.stop_reason:
-            self._told = delta
+            self._ending = delta
         self._usage = grown(self._usage, event.usage, output="output_tokens")
         self._keep(event)
-        if self._told.stop_reason and event.usage and event.usage.output_tokens is not None:
+        if self._ending.stop_reason and event.usage and event.usage.output_tokens is not None:
             self._counted = True
 
-    def _keep(self, told: BaseModel) -> None:
-        found = {name: value for name in NATIVE if (value := (told.model_extra or {}).get(name)) is not None}
+    def _keep(self, reported: BaseModel) -> None:
+        found = {name: value for name in NATIVE if (value := (reported.model_extra or {}).get(name)) is not None}
         self._native.update(found)
 
     def _parts(self) -> list[Part]:

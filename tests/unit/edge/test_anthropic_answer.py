@@ -103,12 +103,12 @@ def test_signed_reasoning_leaves_as_it_comes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stop", "told"),
+    ("stop", "reason"),
     [("context_window", "model_context_window_exceeded"), ("pause_turn", "pause_turn"), ("max_tokens", "max_tokens")],
 )
-def test_each_reason_to_stop_is_told_as_the_vendor_tells_it(stop: StopReason, told: str) -> None:
-    assert whole(stop=stop)["stop_reason"] == told
-    assert as_the_sdk_reads(events([], reply_of(stop=stop))).stop_reason == told
+def test_each_reason_to_stop_has_the_vendors_name(stop: StopReason, reason: str) -> None:
+    assert whole(stop=stop)["stop_reason"] == reason
+    assert as_the_sdk_reads(events([], reply_of(stop=stop))).stop_reason == reason
 
 
 def test_the_details_of_a_refusal_and_the_vendors_own_fields_come_out() -> None:

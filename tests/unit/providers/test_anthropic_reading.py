@@ -46,7 +46,7 @@ def block(index: int, start: Json, *deltas: Json) -> list[Json]:
 
 
 @pytest.mark.parametrize(
-    ("told", "stop"),
+    ("reason", "stop"),
     [
         ("end_turn", "end"),
         ("pause_turn", "pause_turn"),
@@ -56,18 +56,18 @@ def block(index: int, start: Json, *deltas: Json) -> list[Json]:
         ("length", "max_tokens"),
     ],
 )
-def test_each_reason_to_stop_is_kept(told: str, stop: StopReason) -> None:
-    assert whole(stop_reason=told).stop == stop
-    assert streamed(delta={"stop_reason": told})[1].stop == stop
+def test_each_reason_to_stop_is_kept(reason: str, stop: StopReason) -> None:
+    assert whole(stop_reason=reason).stop == stop
+    assert streamed(delta={"stop_reason": reason})[1].stop == stop
 
 
-@pytest.mark.parametrize("told", ["compaction", "abort", "error", "SAFETY", "end"])
-def test_a_reason_to_stop_that_is_not_known_is_no_clean_end(told: str) -> None:
+@pytest.mark.parametrize("reason", ["compaction", "abort", "error", "SAFETY", "end"])
+def test_a_reason_to_stop_that_is_not_known_is_no_clean_end(reason: str) -> None:
     """R6."""
     with pytest.raises(ProtocolError):
-        whole(stop_reason=told)
+        whole(stop_reason=reason)
     with pytest.raises(ProtocolError):
-        streamed(delta={"stop_reason": told})
+        streamed(delta={"stop_reason": reason})
 
 
 def test_the_details_of_a_refusal_are_kept() -> None:
@@ -86,7 +86,7 @@ def test_the_details_of_a_refusal_are_kept() -> None:
         ({"cache_creation_input_tokens": 10, "cache_creation": {"ephemeral_1h_input_tokens": -4}}, (0, 0, 0)),
     ],
 )
-def test_cache_writes_are_told_apart_by_how_long_they_stay(reported: Json, counts: tuple[int, int, int]) -> None:
+def test_cache_writes_are_counted_by_how_long_they_stay(reported: Json, counts: tuple[int, int, int]) -> None:
     """C2."""
     used = whole(usage={"input_tokens": 5, "output_tokens": 2, **reported}).usage
     assert (used.input, used.cache_write, used.cache_write_1h) == counts
