@@ -50,15 +50,19 @@ def cost(usage: Usage, tiers: Sequence[Price]) -> MicroUSD:
     millionths = (
         usage.input * price.input
         + usage.cached_input * price.cached_input
-        + usage.cache_write * price.cache_write
+        + (usage.cache_write - usage.cache_write_1h) * price.cache_write
+        + usage.cache_write_1h * price.hour_write
         + usage.output * price.output
     )
     return MicroUSD(-(-millionths // TOKENS_PER_MILLION))
 
 
-def worst_case(input_tokens: int, max_output_tokens: int, tiers: Sequence[Price]) -> MicroUSD:
-    """Bound one paid attempt's cost: no input is read from a cache; all is written to one if that is dearer."""
-    dearest = max(max(t.input, t.cache_write) for t in tiers)
+def worst_case(input_tokens: int, max_output_tokens: int, tiers: Sequence[Price], *, hour_cache: bool = False) -> MicroUSD:
+    """Bound one paid attempt's cost: no input is read from a cache; all is written to one if that is dearer.
+
+    ``hour_cache``: it may be kept there for an hour.
+    """
+    dearest = max(max(t.input, t.cache_write, t.hour_write if hour_cache else 0) for t in tiers)
     output = max(t.output for t in tiers)
     return MicroUSD(-(-(input_tokens * dearest + max_output_tokens * output) // TOKENS_PER_MILLION))
 
@@ -75,7 +79,7 @@ def most_input_tokens(
     total += sum(part_tokens(part) for message in messages for part in message.parts)
     if tools:
         total += PER_TOOL_LIST
-        total += sum(_bytes(t.name) + _bytes(t.description) + _bytes(json.dumps(dict(t.schema))) for t in tools)
+        total += sum(_tool_tokens(tool) for tool in tools)
     if output:
         total += PER_TOOL_LIST + _bytes(json.dumps(dict(output.schema)))
     return total
@@ -84,7 +88,9 @@ def most_input_tokens(
 def part_tokens(part: Part) -> int:  # noqa: PLR0911 - a table
     """Bound the tokens of one part."""
     match part:
-        case Text(text=text) | Refusal(text=text):
+        case Text(text=text, citations=citations):
+            return _bytes(text) + sum(_bytes(json.dumps(dict(citation))) for citation in citations)
+        case Refusal(text=text):
             return _bytes(text)
         case Document(text=str(text)):
             return PER_MESSAGE + _bytes(text)
@@ -100,6 +106,13 @@ def part_tokens(part: Part) -> int:  # noqa: PLR0911 - a table
             return PER_MESSAGE + _bytes(name) + _bytes(arguments)
         case ToolResult(content=content):
             return PER_MESSAGE + sum(part_tokens(inner) for inner in content)
+
+
+def _tool_tokens(tool: ToolSpec) -> int:
+    """Bound the tokens of one tool. The schema of one with a ``type`` is the vendor's own."""
+    own = PER_TOOL_LIST if tool.options.get("type") else 0
+    options = _bytes(json.dumps(dict(tool.options))) if tool.options else 0
+    return own + options + _bytes(tool.name) + _bytes(tool.description) + _bytes(json.dumps(dict(tool.schema)))
 
 
 def _bytes(text: str) -> int:

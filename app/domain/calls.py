@@ -8,6 +8,7 @@ from typing import Any
 from app.domain.embeddings import Inputs
 from app.domain.messages import (
     Message,
+    Native,
     OutputSchema,
     Part,
     Sampling,
@@ -97,6 +98,7 @@ class Call:
     other features) that change the answer, so that a model without them is passed over. ``betas``: Anthropic's, allowed by us.
     ``without``: optional features that the caller offered and no model of ours has (web search), for `octant-degraded`.
     ``embed``: the inputs of an embeddings call, which has no messages. ``prompt_version``: the version that the caller wants.
+    ``on_input`` gets the input's tokens ahead of the answer: an estimate as each attempt begins, and the vendor's report.
     """
 
     id: str
@@ -120,6 +122,7 @@ class Call:
     without: tuple[str, ...] = ()
     embed: Inputs | None = None
     prompt_version: str | None = None
+    on_input: "Callable[[Usage], None] | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +167,7 @@ class Reply:
 
     ``logprobs``: OpenAI's log probabilities of the text's tokens, as they came.
     ``vectors``: of an embeddings call, in the order of its inputs (`domain.embeddings`); it has no parts.
+    ``native``: further fields of the answer that one vendor alone has, for callers of its form.
     """
 
     parts: tuple[Part, ...]
@@ -174,6 +178,7 @@ class Reply:
     stop_sequence: str | None = None
     stop_details: Mapping[str, Any] | None = None
     logprobs: Mapping[str, Any] | None = None
+    native: Mapping[Vendor, Mapping[str, Any]] = field(default_factory=dict)
     provider_request_id: str | None = None
     vectors: tuple[bytes, ...] = ()
 
@@ -203,12 +208,16 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ThinkingDelta:
-    """More reasoning of the part at ``index``, or its signature, or its sealed data (then the part has nothing else)."""
+    """More reasoning of the part at ``index``, or its signature, or its sealed data (then the part has nothing else).
+
+    ``signed``: the part begins, and its vendor signs reasoning.
+    """
 
     index: int
     text: str = ""
     signature: str | None = None
     redacted: str | None = None
+    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,13 +238,29 @@ class ToolUseDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class CitationDelta:
+    """A source of the text at ``index``, in the form of Anthropic's API."""
+
+    index: int
+    citation: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NativeDelta:
+    """A whole block of one vendor alone, at ``index``."""
+
+    index: int
+    part: Native
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The end of a stream that ended well: the whole reply, usage included. A stream without it was cut."""
 
     reply: Reply
 
 
-Delta = TextDelta | ThinkingDelta | ToolUseStart | ToolUseDelta
+Delta = TextDelta | ThinkingDelta | ToolUseStart | ToolUseDelta | CitationDelta | NativeDelta
 Chunk = Delta | Done
 
 

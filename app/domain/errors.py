@@ -90,9 +90,10 @@ class InvalidRequest(FixRequest):
 
 
 class UnsupportedParameter(FixRequest):
-    """The vendor's API knows this field or value; this service does not honour it and will not drop it silently."""
+    """The vendor knows this field or value; we do not honour it, nor drop it silently. ``details`` are for the vendor's SDKs."""
 
     code = "unsupported_parameter"
+    details: Mapping[str, object] | None = None
 
 
 class UnknownModel(FixRequest):

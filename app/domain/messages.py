@@ -139,7 +139,8 @@ class Message:
 class ToolSpec:
     """A tool offered to the model; ``schema`` is the JSON Schema of its arguments (an object).
 
-    ``options`` are fields that Anthropic alone has (``eager_input_streaming``, ``input_examples``).
+    ``options`` are fields that Anthropic alone has (``eager_input_streaming``, ``input_examples``); with a ``type`` it is a tool
+    whose schema Claude knows by that name.
     """
 
     name: str

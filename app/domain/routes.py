@@ -14,13 +14,22 @@ GuardAction = Literal["off", "log", "flag", "block"]
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Micro-dollars per million tokens (so 3 USD per million is 3_000_000), for inputs of ``from_input_tokens`` and more."""
+    """Micro-dollars per million tokens (so 3 USD per million is 3_000_000), for inputs of ``from_input_tokens`` and more.
+
+    ``cache_write`` is for five minutes. ``cache_write_1h`` is for an hour; where a table does not say, twice the input's price.
+    """
 
     input: int
     output: int
     cached_input: int
     cache_write: int
     from_input_tokens: int = 0
+    cache_write_1h: int | None = None
+
+    @property
+    def hour_write(self) -> int:
+        """The price of input that is cached for an hour: Anthropic's is twice the input's, and no vendor's is higher."""
+        return max(2 * self.input, self.cache_write) if self.cache_write_1h is None else self.cache_write_1h
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,4 +126,6 @@ def _facts(error: OctantError) -> dict[str, Any]:
         return {"budget": {**amounts, "unit": "micro_usd", "resets_at": resets_at}}
     if isinstance(error, OutputInvalid):
         return {"violations": list(error.violations)}
+    if isinstance(error, errors.UnsupportedParameter) and error.details:
+        return {"details": dict(error.details)}
     return {}

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from app.budget import pricing
-from app.domain.calls import Call, Receipt, Reply
+from app.domain.calls import Call, Receipt, Reply, Usage
 from app.domain.errors import OctantError
 from app.domain.messages import Message
 from app.domain.money import MicroUSD
 from app.domain.routes import Pin, Target
 from app.gateway.attempt_in_progress import AttemptInProgress, ms_since
-from app.gateway.metering import Bound
+from app.gateway.metering import Bound, keeps_for_an_hour
 from app.gateway.providers.base import ModelRequest
 from app.gateway.rendering import within
 from app.gateway.spending import Spending
@@ -53,6 +53,7 @@ class CallState:
     undelivered: set[str] = field(default_factory=set)
     first_token_ms: float | None = None
     _input_tokens: int | None = None
+    _hour_cache: bool | None = None
 
     def __post_init__(self) -> None:
         """Allow all of the route's targets, unless `Recovery.choose` has chosen some."""
@@ -75,10 +76,17 @@ class CallState:
             self._input_tokens = r.embed.most_tokens if r.embed else counted
         return self._input_tokens
 
+    @property
+    def _keeps_for_an_hour(self) -> bool:
+        """Whether the request asks for a prefix to be cached for an hour, which costs more to write."""
+        if self._hour_cache is None:
+            self._hour_cache = keeps_for_an_hour(self.request)
+        return self._hour_cache
+
     def bound(self, further: tuple[Message, ...] = ()) -> Bound:
         """The most tokens that one attempt can count; ``further`` are turns after the request."""
         more = pricing.most_input_tokens((), further, (), None) if further else 0
-        return Bound(self.input_tokens + more, self.most_output)
+        return Bound(self.input_tokens + more, self.most_output, hour_cache=self._keeps_for_an_hour)
 
     @property
     def most_output(self) -> int:
@@ -94,8 +102,8 @@ class CallState:
         return MicroUSD(max(self.worst_case(target) for target in self.targets))
 
     def change(self, request: ModelRequest) -> None:
-        """Replace the request, and forget its token count."""
-        self.request, self._input_tokens = request, None
+        """Replace the request, and forget what was counted of it."""
+        self.request, self._input_tokens, self._hour_cache = request, None, None
 
     @property
     def likely_tokens(self) -> int:
@@ -112,6 +120,8 @@ class CallState:
         timeouts = within(self.request.timeouts, self.remaining())
         messages = (*self.request.messages, *further)
         headers = {"traceparent": self.spending.traceparent}
+        if self.request.on_input:
+            self.request.on_input(Usage(input=self.input_tokens // BYTES_PER_TOKEN, estimated=True))
         return replace(self.request, model=target.model, messages=messages, timeouts=timeouts, headers=headers)
 
     def attempt(self, target: Target, further: tuple[Message, ...] = ()) -> AbstractAsyncContextManager[AttemptInProgress]:

@@ -5,10 +5,13 @@ not end, it is the most that the fastest model can have made by then, because ou
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from app.domain.calls import Reply, Usage
-from app.domain.messages import Native, Refusal, Text, Thinking, ToolUse
+from app.domain.messages import Native, Part, Refusal, Text, Thinking, ToolResult, ToolUse
+from app.gateway.providers.base import ModelRequest
 
 FASTEST = 3_000  # tokens a second; the fastest public endpoints stay below
 NOTICED = 1.0  # seconds until a provider has noticed that its reader is gone
@@ -18,10 +21,11 @@ ABSURD = 10  # times our bound: above it a figure is no count; below it counts a
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """The most tokens that one attempt can count."""
+    """The most tokens that one attempt can count. ``hour_cache``: its input may be kept in a cache for an hour."""
 
     input: int
     output: int
+    hour_cache: bool = False
 
     def at(self, seconds: float, received: int) -> "Bound":
         """The bound of a stream ``seconds`` after its request, with ``received`` bytes arrived."""
@@ -31,10 +35,11 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The tokens to count. If not ``input_known``, the input is priced at the dearest rate."""
+    """The tokens to count. If not ``input_known``, the input is priced at the dearest rate (``hour_cache`` as in `Bound`)."""
 
     usage: Usage
     input_known: bool = True
+    hour_cache: bool = False
 
 
 NOTHING = Counted(Usage())
@@ -50,10 +55,20 @@ def count(reported: Usage, bound: Bound, received: int) -> Counted:
     input_known = 0 < sent <= ABSURD * bound.input
     most_output = ABSURD * max(bound.output, received)
     output_known = not reported.estimated and received <= LONGEST_TOKEN * reported.output and reported.output <= most_output
-    usage = reported if input_known else replace(reported, input=bound.input, cached_input=0, cache_write=0)
+    usage = reported if input_known else replace(reported, input=bound.input, cached_input=0, cache_write=0, cache_write_1h=0)
     if not output_known:
         usage = replace(usage, output=bound.output, reasoning=0)
-    return Counted(replace(usage, estimated=not (input_known and output_known)), input_known)
+    return Counted(replace(usage, estimated=not (input_known and output_known)), input_known, bound.hour_cache)
+
+
+def keeps_for_an_hour(request: ModelRequest) -> bool:
+    """Return whether a request asks for any prefix to be cached for an hour."""
+    parts: list[Part] = [part for message in request.messages for part in message.parts]
+    parts += [inner for part in parts if isinstance(part, ToolResult) for inner in part.content]
+    natives: list[Mapping[str, Any]] = [part.block for part in parts if isinstance(part, Native)]
+    if any((block.get("cache_control") or {}).get("ttl") == "1h" for block in (*natives, *request.native.values())):
+        return True
+    return any(getattr(marked, "cache", None) == "1h" for marked in (*request.tools, *request.system, *parts))
 
 
 def received_bytes(reply: Reply) -> int:

@@ -48,6 +48,7 @@ def render(call: Call, pin: Pin, *, canary: str = "") -> ModelRequest:
         betas=call.betas,
         embed=call.embed,
         space=pin.route.space,
+        on_input=call.on_input,
     )
 
 

@@ -47,7 +47,7 @@ class Spending:
     def worst_case(self, target: Target, bound: Bound) -> MicroUSD:
         """The most that one paid attempt of at most ``bound`` tokens can cost at ``target``."""
         tiers = pricing.tiers_of(self.prices, target.provider, target.model)
-        return pricing.worst_case(bound.input, bound.output, tiers)
+        return pricing.worst_case(bound.input, bound.output, tiers, hour_cache=bound.hour_cache)
 
     @property
     def cost(self) -> MicroUSD:
@@ -174,4 +174,6 @@ class Spending:
     def _price(self, target: Target, counted: Counted) -> MicroUSD:
         """The price of an attempt's tokens; unknown input at the dearest rate."""
         usage, tiers = counted.usage, pricing.tiers_of(self.prices, target.provider, target.model)
-        return pricing.cost(usage, tiers) if counted.input_known else pricing.worst_case(usage.input, usage.output, tiers)
+        if counted.input_known:
+            return pricing.cost(usage, tiers)
+        return pricing.worst_case(usage.input, usage.output, tiers, hour_cache=counted.hour_cache)

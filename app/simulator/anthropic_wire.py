@@ -6,11 +6,13 @@ from itertools import pairwise
 from typing import Any
 
 from app.simulator import tokens
+from app.simulator.caching import prefixes_of
 from app.simulator.request import Answer, Ask, ToolOffer, Turn
 
 NAME = "anthropic"
 PATH = "/v1/messages"
 REQUEST_ID = "request-id"
+SHOWN = ("text", "image", "document", "search_result")
 REFUSED = {"temperature", "top_p", "top_k"}
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 HEAD = 3  # events of a stream before its first token
@@ -43,6 +45,7 @@ def read(body: Mapping[str, Any]) -> Ask:
         max_tokens=int(body["max_tokens"]),
         stop=tuple(body.get("stop_sequences") or ()),
         stream=bool(body.get("stream")),
+        prefixes=prefixes_of(body),
         think=(body.get("thinking") or {}).get("type") in ("enabled", "adaptive"),
     )
 
@@ -90,11 +93,16 @@ def events(answer: Answer, ask: Ask, identity: str) -> Iterator[bytes]:
 
 
 def usage(answer: Answer) -> dict[str, Any]:
-    """Tokens as this vendor counts them."""
+    """Tokens as this vendor counts them: its input excludes what was read from the cache or written to it."""
+    written = answer.written_tokens + answer.written_tokens_1h
     return {
-        "input_tokens": answer.input_tokens,
-        "cache_creation_input_tokens": 0,
+        "input_tokens": answer.input_tokens - written - answer.cached_tokens,
+        "cache_creation_input_tokens": written,
         "cache_read_input_tokens": answer.cached_tokens,
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": answer.written_tokens,
+            "ephemeral_1h_input_tokens": answer.written_tokens_1h,
+        },
         "output_tokens": answer.output_tokens,
         "service_tier": "standard",
     }
@@ -112,15 +120,16 @@ def key_of(headers: Mapping[str, str]) -> str:
 
 def _turn(message: Mapping[str, Any]) -> Turn:
     content = message["content"]
-    if message["role"] not in ("user", "assistant"):
-        raise ValueError("role must be user or assistant")
+    if message["role"] not in ("user", "assistant", "system"):
+        raise ValueError("role must be user, assistant or system")
     if isinstance(content, str):
         return Turn(message["role"], content)
     if any(b["type"] == "thinking" and b["signature"] != SIGNATURE for b in content):
         raise ValueError("a thinking block whose signature is not ours")
     if any(later["type"] == "tool_result" and b["type"] != "tool_result" for b, later in pairwise(content)):
         raise ValueError("tool_result blocks come first")
-    text = "\n".join(b["text"] if b["type"] == "text" else "[image]" for b in content if b["type"] in ("text", "image"))
+    shown = (b["text"] if b["type"] == "text" else f"[{b['type']}]" for b in content if b["type"] in SHOWN)
+    text = "\n".join(shown)
     calls = tuple((b["id"], b["name"], b["input"]) for b in content if b["type"] == "tool_use")
     results = tuple((b["tool_use_id"], _text(b.get("content"))) for b in content if b["type"] == "tool_result")
     return Turn(message["role"], text, calls, results)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.simulator.caching import Prefixes
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -40,6 +42,7 @@ class Ask:
     stream: bool = False
     include_usage: bool = False
     think: bool = False
+    prefixes: Prefixes = field(default_factory=Prefixes)
 
     @property
     def last_user_text(self) -> str:
@@ -55,7 +58,7 @@ class Ask:
 
 @dataclass(slots=True)
 class Answer:
-    """The answer. ``calls`` are (name, arguments)."""
+    """The answer. ``calls`` are (name, arguments). The cached and written tokens are shares of the input's."""
 
     text: str = ""
     thinking: str = ""
@@ -65,3 +68,5 @@ class Answer:
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
+    written_tokens: int = 0
+    written_tokens_1h: int = 0

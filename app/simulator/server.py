@@ -19,6 +19,7 @@ from aiohttp import web
 
 from app.simulator import tokens
 from app.simulator.brain import Brain
+from app.simulator.caching import PromptCache
 from app.simulator.faults import BadFault, Faults, parse
 from app.simulator.request import Answer, Ask
 from app.simulator.wires import CONTROL, WIRES
@@ -57,6 +58,7 @@ class Endpoint:
     def __init__(self, wire: ModuleType, faults: Faults, brain: Brain) -> None:
         """Not listening yet."""
         self._brain = brain
+        self._cache = PromptCache()
         self.name: str = wire.NAME
         self.stats = Stats()
         self._wire = wire
@@ -113,6 +115,8 @@ class Endpoint:
             return begun
         _, ask, struck = begun
         answer = self._brain.answer(ask, struck.get("obey"))
+        found = self._cache.count(ask.prefixes, answer.input_tokens)
+        answer.cached_tokens, answer.written_tokens, answer.written_tokens_1h = found
         _lie(answer, ask, struck)
         self.stats.output_tokens += answer.output_tokens
         bill = self.stats.billed.setdefault(ask.model, [0, 0])
@@ -353,6 +357,7 @@ def _lie(answer: Answer, ask: Ask, struck: Mapping[str, Any]) -> None:
     if "sloppy_json" in struck and ask.schema is not None:
         answer.text = f"Here it is:\n```json\n{answer.text[:-1]},}}\n```"
     if "wrong_usage" in struck:
+        answer.cached_tokens = answer.written_tokens = answer.written_tokens_1h = 0
         answer.input_tokens = struck["wrong_usage"]["input_tokens"]
         answer.output_tokens = struck["wrong_usage"]["output_tokens"]
 

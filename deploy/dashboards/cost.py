@@ -4,7 +4,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.dashboards.overview import QUANTILES
 from deploy.dashboards.panels import NEVER, Description, Levels, Panel, board, distribution, figure, lines
-from deploy.dashboards.queries import buckets, mean, newest, quantile, rate, total
+from deploy.dashboards.queries import buckets, mean, newest, quantile, rate, share, total
 
 
 def build() -> Dashboard:
@@ -76,7 +76,21 @@ def _spending() -> list[Panel]:
             "cps",
             {"{{kind}}": rate("tokens", ("kind",))},
         ),
+        lines(
+            Description(
+                "Input read from the cache",
+                "Share of the input that the vendor read from its prompt cache, at about a tenth of the price.",
+                "it fell: cache marks no longer arrive, or a prompt's beginning changes from call to call.",
+                "cost-spike.md",
+            ),
+            "percentunit",
+            {"{{provider}} {{model}}": share(_tokens('="cached_input"'), _tokens('!="output"'))},
+        ),
     ]
+
+
+def _tokens(kind: str) -> str:
+    return rate("tokens", ("provider", "model"), kind=kind)
 
 
 def _caps() -> list[Panel]:

@@ -58,8 +58,20 @@ NOTES = """
 - A model's own `refusal` is in that field and ends with `stop`; a filter's ends with `content_filter`.
 - Thinking blocks come back with their signatures and are sent back to Anthropic unchanged. OpenAI's models do not get them. A
   stream in OpenAI's form does not show reasoning.
-- Cache marks (`cache_control`) reach Anthropic from text blocks only, without their `ttl`; all others are dropped silently,
-  and so is the header `anthropic-beta`. OpenAI caches by itself. Both report cached tokens.
+- Cache marks (`cache_control`) reach Claude from every place where its API takes them, with their `ttl`; `scope` has no effect.
+  Marks that Claude would refuse (a fifth one, five minutes before an hour) are left out. OpenAI caches by itself. Both report
+  cached tokens, and `usage.cache_creation` separates writes for five minutes from those for an hour; each has its own price.
+- Instructions in the middle of `/v1/messages` keep their place. `clear_at` is done here, for every vendor's model.
+- `metadata.user_id` names the user for caps. Of the value that Claude Code sends, that is the account, or without one the device:
+  never the session. A value of over 128 characters stands as its SHA-256 (`sha256-…`).
+- `anthropic-beta`: names that only change how Claude answers go on to it. The header `octant-ignored-betas` names the others.
+- Search results, documents with citations or in blocks, tool references, and blocks of earlier answers by Anthropic's own tools
+  go to Claude unchanged; models of others are skipped. Other documents are read by models of both. Files by id are refused.
+- Anthropic's `bash_…`, `text_editor_…`, `memory_…` and `computer_…` tools run where the caller is and go to Claude alone. Its
+  tools that run at the vendor are refused, and so are `thread` (the SDKs' tool runners then send whole conversations),
+  `fallbacks` and `compaction`. `context_management` that keeps all thinking asks for nothing; other edits go to Claude alone.
+- `/v1/messages` has no text for reasoning that its vendor does not sign. Tool calls that a model writes at once come one after
+  the other. `message_start` has the input's tokens as Claude reports them, or else an estimate; `message_delta` has all.
 - `POST /v1/messages/count_tokens` uses the first vendor of the route that can count; otherwise it returns our upper bound with
   `octant-estimated: true`. OpenAI's chat completions have no such endpoint.
 - `POST /v1/feedback` is our own endpoint: `request_id`, `rating` (`good` or `bad`), `comment` (2,000 characters), `user`.

@@ -1,319 +1,255 @@
-"""Anthropic's messages request: what of it we honour, what we may leave out, what we refuse.
+"""Anthropic's messages request as a call: fields honoured, passed on, left out and refused.
 
-Every field of the API is known by name (docs.anthropic.com/en/api/messages). See `openai_request` for the rule.
+Every field of the API is known by name (`anthropic_fields`). One that would change the answer is honoured, passed on to the
+models that have it (the others are passed over), or refused as `UnsupportedParameter`. A value that asks for nothing is taken.
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from pydantic import Field
-
-from app.api.chat.parsing import Many, Wire, as_object, parse
-from app.domain.calls import Call
-from app.domain.errors import InvalidRequest, UnsupportedParameter
-from app.domain.messages import (
-    CacheTtl,
-    Image,
-    Message,
-    OutputSchema,
-    Part,
-    Sampling,
-    Text,
-    Thinking,
-    ToolChoice,
-    ToolResult,
-    ToolSpec,
-    ToolUse,
+from app.api.chat.anthropic_blocks import CACHED, part_of, texts_of, ttl_of, unsupported
+from app.api.chat.anthropic_fields import (
+    AnyTool,
+    ContextManagement,
+    CountRequest,
+    Edit,
+    MessagesRequest,
+    OutputConfig,
+    ThinkingConfig,
+    ToolParam,
+    VendorTool,
+    WireMessage,
+    WireToolChoice,
 )
+from app.api.chat.anthropic_user import user_of
+from app.api.chat.parsing import parse
+from app.domain.calls import Call
+from app.domain.errors import InvalidRequest
+from app.domain.messages import Message, OutputSchema, Sampling, Text, ToolChoice, ToolSpec, Vendor
 from app.edge import prompts
 from app.edge.requests import CallContext
 
+__all__ = ["CountRequest", "MessagesRequest", "read"]
+
 UNKNOWN = "{}: Extra inputs are not permitted"
+VENDOR: Vendor = "anthropic"
 
 Json = dict[str, Any]
 
-
-class CacheControl(Wire):
-    """Marks the end of a prefix worth caching."""
-
-    type: Literal["ephemeral"]
-    ttl: Literal["5m", "1h"] | None = None
-
-
-class TextBlock(Wire):
-    """Text."""
-
-    type: Literal["text"]
-    text: str
-    cache_control: CacheControl | None = None
-    citations: Many[Json] | None = None
-
-
-class Base64Source(Wire):
-    """An image in the request."""
-
-    type: Literal["base64"]
-    media_type: Literal["image/jpeg", "image/png", "image/gif", "image/webp"]
-    data: str
-
-
-class UrlSource(Wire):
-    """An image elsewhere."""
-
-    type: Literal["url"]
-    url: str = Field(pattern=r"^https?://")
-
-
-class ImageBlock(Wire):
-    """An image."""
-
-    type: Literal["image"]
-    source: Annotated[Base64Source | UrlSource, Field(discriminator="type")]
-    cache_control: CacheControl | None = None
-
-
-class ToolUseBlock(Wire):
-    """A tool call of the assistant."""
-
-    type: Literal["tool_use"]
-    id: str
-    name: str
-    input: Json
-    cache_control: CacheControl | None = None
-    caller: Json | None = None
-
-
-class ToolResultBlock(Wire):
-    """A tool's result."""
-
-    type: Literal["tool_result"]
-    tool_use_id: str
-    content: str | Many[Annotated[TextBlock | ImageBlock, Field(discriminator="type")]] = ""
-    is_error: bool = False
-    cache_control: CacheControl | None = None
-
-
-class ThinkingBlock(Wire):
-    """Reasoning, returned unchanged."""
-
-    type: Literal["thinking"]
-    thinking: str
-    signature: str
-
-
-class RedactedThinkingBlock(Wire):
-    """Sealed reasoning, returned unchanged."""
-
-    type: Literal["redacted_thinking"]
-    data: str
-
-
-Block = Annotated[
-    TextBlock | ImageBlock | ToolUseBlock | ToolResultBlock | ThinkingBlock | RedactedThinkingBlock, Field(discriminator="type")
-]
-
-
-class WireMessage(Wire):
-    """One turn."""
-
-    role: Literal["user", "assistant"]
-    content: str | Many[Block]
-
-
-class ToolParam(Wire):
-    """A tool offered. The vendor's own server tools have another ``type`` and are refused."""
-
-    type: Literal["custom"] | None = None
-    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")
-    description: str = ""
-    input_schema: Json
-    strict: bool | None = None
-    cache_control: CacheControl | None = None
-
-
-class WireToolChoice(Wire):
-    """The tools that may or must be called."""
-
-    type: Literal["auto", "any", "none", "tool"]
-    name: str | None = None
-    disable_parallel_tool_use: bool = False
-
-
-class ThinkingConfig(Wire):
-    """Reasoning: ``budget_tokens`` where enabled."""
-
-    type: Literal["enabled", "disabled", "adaptive", "between_tools"]
-    budget_tokens: int | None = Field(default=None, ge=1024)
-    display: str | None = None
-
-
-class Metadata(Wire):
-    """The end user."""
-
-    user_id: str | None = Field(default=None, max_length=128)
-
-
-class OutputFormat(Wire):
-    """A schema for the answer."""
-
-    type: Literal["json_schema"]
-    schema_: Json = Field(alias="schema")
-
-
-class OutputConfig(Wire):
-    """The required form of the answer."""
-
-    format: OutputFormat | None = None
-    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
-
-
-class MessagesRequest(Wire):
-    """The body."""
-
-    model: str
-    max_tokens: int = Field(ge=1)
-    messages: Many[WireMessage] = Field(max_length=2048)  # ours, as for the other vendor; Anthropic takes 100,000
-    prompt: Json | None = None  # ours: see `app.edge.prompts`
-    system: str | Many[TextBlock] | None = None
-    stream: bool = False
-    temperature: float | None = Field(default=None, ge=0, le=1)
-    top_p: float | None = Field(default=None, ge=0, le=1)
-    top_k: int | None = Field(default=None, ge=0)
-    stop_sequences: Many[str] | None = None
-    tools: Many[ToolParam] | None = Field(default=None, max_length=128)
-    tool_choice: WireToolChoice | None = None
-    thinking: ThinkingConfig | None = None
-    metadata: Metadata | None = None
-    output_config: OutputConfig | None = None
-
-    # Of the vendor's own service: nothing in the answer depends on them.
-    cache_control: CacheControl | None = None
-    service_tier: Literal["auto", "standard_only"] | None = None
-    diagnostics: Json | None = None
-
-    # Known, and refused when they ask for something.
-    container: Any = None
-    inference_geo: str | None = None
-    speed: str | None = None
-    mcp_servers: Many[Json] | None = None
-    context_management: Json | None = None
-    user_profile_id: str | None = None
-    workspace_id: str | None = None
-
-
+# Passed on to Claude where they ask for something; the models of others are passed over.
+NATIVE = frozenset({"context_management", "output_config.task_budget"})
+# Passed on to Claude, and without effect elsewhere: caching, the capacity that answers, how a tool's arguments arrive.
+PASSED = frozenset({"cache_control", "service_tier", "tools[].eager_input_streaming"})
 # Of the vendor's own service: accepted, and without effect on the answer.
-HARMLESS = frozenset({"service_tier", "diagnostics", "cache_control"})
+HARMLESS = frozenset({"diagnostics"})
 # Field -> the values that ask for nothing. Any other value is refused.
-REFUSED: dict[str, tuple[Any, ...]] = {
+REFUSED: Mapping[str, tuple[Any, ...]] = {
+    "billing_policy": (None,),
+    "compaction": (None,),
     "container": (None,),
+    "fallback_credit_token": (None,),
+    "fallbacks": (None, []),
     "inference_geo": (None,),
-    "speed": (None, "standard"),
     "mcp_servers": (None, []),
-    "context_management": (None,),
+    "speed": (None, "standard"),
+    "thread": (None,),
     "user_profile_id": (None,),
     "workspace_id": (None,),
 }
+# Refused wherever they hold something.
+REFUSED_WITHIN = frozenset(
+    {
+        "context_management.edits[].pause_after_compaction",
+        "messages[].content[].content[].source.file_id",
+        "messages[].content[].source.file_id",
+        "messages[].content[].toolset_name",
+        "messages[].output_config",
+    }
+)
+REASONS = {
+    "billing_policy": "the tenant of the API key pays",
+    "compaction": "send the summary as a message instead",
+    "container": "nothing runs at the vendor",
+    "fallback_credit_token": "the route falls back by itself",
+    "fallbacks": "the route falls back by itself",
+    "inference_geo": "the operator chooses the region",
+    "mcp_servers": "connect to the server yourself and offer its tools",
+    "speed": "it has another price",
+    "user_profile_id": "name the user in metadata.user_id",
+    "workspace_id": "the API key names the tenant",
+}
+# Vendor tools that run where the caller is. All others run at the vendor and have prices of their own.
+RUN_BY_CALLER = ("bash_", "text_editor_", "memory_", "computer_2")
+# In the vendor's form: the SDKs' tool runners read it, and go on without a thread.
+NO_THREADS = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
+CONTEXT_BETA, COMPACT_BETA = "context-management-2025-06-27", "compact-2026-01-12"
 
 
-class CountRequest(MessagesRequest):
-    """The body of a request to count tokens: nothing will be generated."""
-
-    max_tokens: int = 1
-
-
-def read(body: bytes, context: CallContext, form: type[MessagesRequest] = MessagesRequest) -> tuple[MessagesRequest, Call]:
+def read(
+    body: bytes, context: CallContext, form: type[MessagesRequest] = MessagesRequest, betas: Sequence[str] = ()
+) -> tuple[MessagesRequest, Call]:
     """Read a request and the call it asks for. Raises InvalidRequest or UnsupportedParameter."""
     request = parse(form, body, unknown=UNKNOWN)
-    for name, harmless in REFUSED.items():
-        if getattr(request, name) not in harmless:
-            raise UnsupportedParameter(f"{name}: not supported by this service", param=name)
+    _refuse(request)
     named = prompts.read(request.prompt, request.model)
     if not request.messages and request.prompt is None:
         raise InvalidRequest("messages: at least one message is required", param="messages")
+    native = dict(_native(request))
     call = Call(
         id=context.request_id,
-        identity=context.identity_for(request.metadata.user_id if request.metadata else None),
+        identity=context.identity_for(user_of(request.metadata.user_id if request.metadata else None)),
         feature="chat",
         target=named.target,
         variables=named.variables,
         prompt_version=named.version,
         deadline=context.deadline,
-        system=_system(request.system),
-        messages=tuple(_message(m) for m in request.messages),
-        tools=tuple(ToolSpec(t.name, t.description, t.input_schema, strict=bool(t.strict)) for t in request.tools or ()),
+        system=texts_of(request.system, "system"),
+        messages=tuple(_messages(request.messages)),
+        tools=tuple(_tool(tool, f"tools[{at}]") for at, tool in enumerate(request.tools or ())),
         tool_choice=_tool_choice(request.tool_choice),
-        output=_output(request.output_config),
+        output=_output(request),
         sampling=Sampling(
-            max_output_tokens=request.max_tokens,
+            max_output_tokens=request.max_tokens or 1,
             temperature=request.temperature,
             top_p=request.top_p,
             top_k=request.top_k,
             stop=tuple(request.stop_sequences or ()),
             extra=_extra(request),
         ),
-        stream=request.stream,
+        stream=bool(request.stream),
+        native={VENDOR: native} if native else {},
+        needs=frozenset(native) - _harmless(request),
+        betas=_with_needed(betas, request.context_management),
     )
     return request, call
+
+
+def _refuse(request: MessagesRequest) -> None:
+    if request.thread:
+        refusal = unsupported("thread", "conversations are not stored; send all messages")
+        refusal.details = NO_THREADS
+        raise refusal
+    for name, harmless in REFUSED.items():
+        value = getattr(request, name)
+        if name == "billing_policy" and value and value.bill_to in (None, "self"):
+            continue
+        if value not in harmless:
+            raise unsupported(name, REASONS[name])
+    if request.output_format and request.output_config and request.output_config.format:
+        raise InvalidRequest("output_format and output_config.format say the same: send one of them.", param="output_format")
+
+
+def _native(request: MessagesRequest) -> Iterator[tuple[str, Any]]:
+    """Fields of the body that only Claude has, as they go to it."""
+    if request.cache_control:
+        yield "cache_control", CACHED[ttl_of(request) or "5m"]
+    if request.service_tier == "standard_only":
+        yield "service_tier", request.service_tier
+    if request.max_tokens == 0:  # only fills the prompt cache
+        yield "max_tokens", 0
+    if request.context_management and request.context_management.edits:
+        for at, edit in enumerate(request.context_management.edits):
+            if edit.pause_after_compaction:
+                where = f"context_management.edits[{at}].pause_after_compaction"
+                raise unsupported(where, "the answer goes on after compaction")
+        yield "context_management", request.context_management.model_dump(exclude_unset=True)
+    if request.output_config and request.output_config.task_budget:
+        yield "output_config", {"task_budget": request.output_config.task_budget.model_dump(exclude_none=True)}
+
+
+def _harmless(request: MessagesRequest) -> frozenset[str]:
+    """Native fields that ask no other vendor's model for anything."""
+    edits = (request.context_management.edits if request.context_management else None) or ()
+    idle = {"context_management"} if all(_asks_nothing(edit) for edit in edits) else set()
+    return frozenset({"cache_control", "service_tier"} | idle)
+
+
+def _asks_nothing(edit: Edit) -> bool:
+    """Return whether an edit keeps all there is, as every model does by itself."""
+    return edit.type == "clear_thinking_20251015" and edit.keep in ("all", {"type": "all"})
+
+
+def _with_needed(betas: Sequence[str], rules: ContextManagement | None) -> tuple[str, ...]:
+    """The allowed betas, and those without which Claude does not know the rules for long conversations."""
+    kinds = {edit.type for edit in (rules.edits if rules else None) or ()}
+    needed = [CONTEXT_BETA] if kinds else []
+    needed += [COMPACT_BETA] if "compact_20260112" in kinds else []
+    return tuple(dict.fromkeys([*betas, *needed]))
 
 
 def _extra(request: MessagesRequest) -> Json:
     """Pass on Anthropic's own forms unchanged."""
     extra: Json = {}
     if request.thinking:
-        extra["thinking"] = request.thinking.model_dump(exclude_none=True)
+        extra["thinking"] = _thinking(request.thinking)
     if request.output_config and request.output_config.effort:
         extra["effort"] = request.output_config.effort
     return extra
 
 
-def _system(system: str | list[TextBlock] | None) -> tuple[Text, ...]:
-    if not system:
-        return ()
-    if isinstance(system, str):
-        return (Text(system),)
-    return tuple(Text(block.text, cache=_ttl(block.cache_control)) for block in system)
+def _thinking(wanted: ThinkingConfig) -> Json:
+    if wanted.type == "enabled" and wanted.budget_tokens is None:
+        raise InvalidRequest("Missing required parameter: 'thinking.budget_tokens'.", param="thinking.budget_tokens")
+    return wanted.model_dump(exclude_none=True)
 
 
-def _ttl(mark: CacheControl | None) -> CacheTtl | None:
-    return (mark.ttl or "5m") if mark else None
+def _messages(wire: Sequence[WireMessage]) -> Iterator[Message]:
+    last_user = max((at for at, message in enumerate(wire) if message.role == "user"), default=-1)
+    for at, message in enumerate(wire):
+        where = f"messages[{at}]"
+        if message.output_config:
+            raise unsupported(f"{where}.output_config", "set the effort of the whole request")
+        if message.clear_at and message.role != "system":
+            raise InvalidRequest(f"{where}.clear_at: only a system message has it.", param=f"{where}.clear_at")
+        if message.clear_at == "next_user_message" and at < last_user:
+            continue  # the model no longer sees it
+        if message.role == "system":
+            yield Message("system", texts_of(message.content, where))
+        elif message.content is None or isinstance(message.content, str):
+            yield Message(message.role, (Text(message.content or ""),))
+        else:
+            blocks = enumerate(message.content)
+            yield Message(message.role, tuple(part_of(block, f"{where}.content[{number}]") for number, block in blocks))
 
 
-def _message(message: WireMessage) -> Message:
-    if isinstance(message.content, str):
-        return Message(message.role, (Text(message.content),))
-    return Message(message.role, tuple(_part(block) for block in message.content))
+def _tool(tool: AnyTool, where: str) -> ToolSpec:
+    for caller in tool.allowed_callers or ():
+        if caller != "direct":
+            raise unsupported(f"{where}.allowed_callers", "no code runs at the vendor")
+    if isinstance(tool, VendorTool):
+        if not tool.name or not tool.type.startswith(RUN_BY_CALLER):
+            raise unsupported(f"{where}.type", "tools that run at the vendor have prices of their own; offer a tool of yours")
+        options = tool.model_dump(exclude_none=True, exclude={"name", "cache_control", "allowed_callers"})
+        return ToolSpec(tool.name, "", {}, cache=ttl_of(tool), options=options)
+    return _own_tool(tool)
 
 
-def _part(block: Block) -> Part:  # noqa: PLR0911 - a table
-    match block:
-        case TextBlock(text=text, cache_control=cache):
-            return Text(text, cache=_ttl(cache))
-        case ImageBlock(source=UrlSource(url=url)):
-            return Image(url=url)
-        case ImageBlock(source=Base64Source(data=data, media_type=media_type)):
-            return Image(data=data, media_type=media_type)
-        case ToolUseBlock(id=identity, name=name, input=arguments):
-            return ToolUse(identity, name, as_object(arguments))
-        case ToolResultBlock(tool_use_id=identity, content=content, is_error=is_error):
-            return ToolResult(identity, _result(content), is_error)
-        case ThinkingBlock(thinking=text, signature=signature):
-            return Thinking(text, signature)
-        case RedactedThinkingBlock(data=data):
-            return Thinking("", redacted=data)
-    raise TypeError(type(block).__name__)
-
-
-def _result(content: str | list[TextBlock | ImageBlock]) -> tuple[Text | Image, ...]:
-    if isinstance(content, str):
-        return (Text(content),)
-    parts = (_part(block) for block in content)
-    return tuple(part for part in parts if isinstance(part, Text | Image))
+def _own_tool(tool: ToolParam) -> ToolSpec:
+    """A tool with a schema. Options that only repeat the default are left out."""
+    options = {
+        "eager_input_streaming": tool.eager_input_streaming,
+        "defer_loading": tool.defer_loading or None,
+        "input_examples": tool.input_examples or None,
+    }
+    return ToolSpec(
+        tool.name,
+        tool.description or "",
+        tool.input_schema,
+        strict=bool(tool.strict),
+        cache=ttl_of(tool),
+        options={name: value for name, value in options.items() if value is not None},
+    )
 
 
 def _tool_choice(choice: WireToolChoice | None) -> ToolChoice:
     if choice is None:
         return ToolChoice()
+    if choice.type == "tool" and not choice.name:
+        raise InvalidRequest("Missing required parameter: 'tool_choice.name'.", param="tool_choice.name")
     return ToolChoice(choice.type, choice.name, not choice.disable_parallel_tool_use)
 
 
-def _output(config: OutputConfig | None) -> OutputSchema | None:
-    return OutputSchema("answer", config.format.schema_) if config and config.format else None
+def _output(request: MessagesRequest) -> OutputSchema | None:
+    config = request.output_config or OutputConfig()
+    wanted = config.format or request.output_format
+    return OutputSchema("answer", wanted.schema_) if wanted else None

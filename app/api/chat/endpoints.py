@@ -5,13 +5,14 @@ The hot path is lean: the body is parsed once from bytes, the answer is bytes, n
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.chat import anthropic_answer, anthropic_request, openai_answer, openai_fields, openai_request
+from app.api.chat import anthropic_answer, anthropic_betas, anthropic_request, openai_answer, openai_fields, openai_request
 from app.domain.calls import Call, Delta, Done, Identity, Receipt, Reply
 from app.domain.errors import NotFound, OctantError
 from app.edge.answers import json_answer, receipt_headers
@@ -68,20 +69,28 @@ def router(gateway: Gateway) -> APIRouter:
     @routes.post("/v1/messages", openapi_extra=takes(anthropic_request.MessagesRequest), responses=STREAMED)
     async def messages(request: Request, context: Context) -> Response:
         """Anthropic's messages."""
-        wanted, call = anthropic_request.read(await body_of(request), context)
+        betas = anthropic_betas.read(request.headers.getlist(anthropic_betas.HEADER))
+        wanted, call = anthropic_request.read(await body_of(request), context, betas=betas.allowed)
         about = {"request_id": context.request_id, "alias": wanted.model}
         if call.stream:
-            return await _streamed(gateway, call, anthropic_answer.EventWriter(**about))
+            writer = anthropic_answer.EventWriter(**about)
+            streamed = await _streamed(gateway, replace(call, on_input=writer.note_input), writer)
+            streamed.headers.update(betas.headers)
+            return streamed
         answer = await gateway.complete(call)
         body = anthropic_answer.message(answer.reply, **about, degraded=answer.receipt.degraded)
-        return json_answer(body, answer.receipt)
+        whole = json_answer(body, answer.receipt)
+        whole.headers.update(betas.headers)
+        return whole
 
     @routes.post("/v1/messages/count_tokens", openapi_extra=takes(anthropic_request.CountRequest))
     async def count_tokens(request: Request, context: Context) -> Response:
         """Anthropic's token counting. Where no vendor counts, our upper bound, and ``octant-estimated: true``."""
-        _, call = anthropic_request.read(await body_of(request), context, anthropic_request.CountRequest)
+        betas = anthropic_betas.read(request.headers.getlist(anthropic_betas.HEADER))
+        _, call = anthropic_request.read(await body_of(request), context, anthropic_request.CountRequest, betas.allowed)
         count, exact = await gateway.count_tokens(call)
         response = json_answer({"input_tokens": count})
+        response.headers.update(betas.headers)
         if not exact:
             response.headers["octant-estimated"] = "true"
         return response

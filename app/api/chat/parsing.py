@@ -77,6 +77,8 @@ def _path(location: tuple[int | str, ...]) -> str:
     for before, step in pairwise((None, *location)):
         if isinstance(step, int):
             path += f"[{step}]"
+        elif before == "source":
+            continue  # its kind
         elif step in FIELDS and not (step in TAGS and (isinstance(before, int) or str(before).startswith("tagged-union"))):
             path += f".{step}" if path else step
     return path

@@ -269,7 +269,7 @@ class Support:
             "tools": [outcome.as_json() for outcome in exchange.outcomes],
             "handover": {"id": handover.result["handover_id"], "reason": reason} if handover else None,
             "actions": [] if handover else await self._offer(exchange),
-            "truncated": bool(reply and reply.stop == "max_tokens"),
+            "truncated": bool(reply and reply.stop in ("max_tokens", "context_window")),
         }
         try:
             body = self._final_check(exchange, body)

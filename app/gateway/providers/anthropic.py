@@ -29,13 +29,15 @@ from app.domain.errors import (
     ProviderRejected,
 )
 from app.gateway.providers import anthropic_wire
-from app.gateway.providers.base import ModelRequest, foreign
+from app.gateway.providers.anthropic_reading import Reading
+from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import FOREIGN, Blame, from_transport, kind_of_status, machine_words, with_retry_after
 from app.gateway.providers.timeouts import AttemptTimeouts
 
 PATH = "/v1/messages"
 COUNT_PATH = "/v1/messages/count_tokens"
 REQUEST_ID = "request-id"
+BETA = "anthropic-beta"
 DRAIN_TIMEOUT = 0.1
 
 # An error event in a stream comes after a 200: only its type says what it is.
@@ -75,20 +77,20 @@ class AnthropicProvider:
 
     def lacks(self, request: ModelRequest) -> frozenset[str]:
         """See `base.Provider`."""
-        return (request.requested & anthropic_wire.LACKS) | foreign(request, "anthropic")
+        return anthropic_wire.lacks(request)
 
     async def count_tokens(self, request: ModelRequest) -> int | None:
         """As the vendor counts them (docs.anthropic.com/en/api/messages-count-tokens)."""
         blame = Blame(self.name, request.model)
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=False)
-        body = {k: v for k, v in anthropic_wire.body(request, stream=False).items() if k not in anthropic_wire.NOT_COUNTED}
+        body = anthropic_wire.counting(request)
         try:
             async with limits.waiting():
                 response = await self._client.post(
                     COUNT_PATH,
                     cast_to=httpx2.Response,
                     body=body,
-                    options={"headers": request.headers, "timeout": _transport_timeout(request)},
+                    options={"headers": _headers(request), "timeout": _transport_timeout(request)},
                 )
             return anthropic_wire.counted(response.content)
         except FAILURES as error:
@@ -101,7 +103,7 @@ class AnthropicProvider:
     async def complete(self, request: ModelRequest) -> Reply:
         """Send and wait for the whole reply."""
         blame = Blame(self.name, request.model)
-        reading = anthropic_wire.Reading(request, self.name)
+        reading = Reading(request, self.name)
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=False)
         body = anthropic_wire.body(request, stream=False)
         try:
@@ -110,7 +112,7 @@ class AnthropicProvider:
                     PATH,
                     cast_to=httpx2.Response,
                     body=body,
-                    options={"headers": request.headers, "timeout": _transport_timeout(request)},
+                    options={"headers": _headers(request), "timeout": _transport_timeout(request)},
                 )
             return reading.whole(response.content, response.headers.get(REQUEST_ID))
         except FAILURES as error:
@@ -119,10 +121,10 @@ class AnthropicProvider:
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
         """Send and yield deltas as they arrive, then `Done`."""
         blame = Blame(self.name, request.model)
-        reading = anthropic_wire.Reading(request, self.name)
+        reading = Reading(request, self.name)
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=True)
         body = anthropic_wire.body(request, stream=True)
-        answered = False
+        answered = begun = False
         async with contextlib.AsyncExitStack() as stack:
             try:
                 async with limits.waiting():
@@ -130,7 +132,7 @@ class AnthropicProvider:
                         PATH,
                         cast_to=object,
                         body=body,
-                        options={"headers": request.headers, "timeout": _transport_timeout(request)},
+                        options={"headers": _headers(request), "timeout": _transport_timeout(request)},
                         stream=True,
                         stream_cls=AsyncStream[object],
                     )
@@ -141,7 +143,11 @@ class AnthropicProvider:
                         event = await anext(events, None)
                     if event is None:
                         break
-                    for delta in reading.deltas(event):
+                    deltas = reading.deltas(event)
+                    if not begun and request.on_input and reading.usage().total:
+                        begun = True
+                        request.on_input(reading.usage())
+                    for delta in deltas:
                         limits.token()
                         yield delta
                         limits.resumed()
@@ -163,6 +169,11 @@ async def _drain(events: AsyncStream[object]) -> None:
         async with asyncio.timeout(DRAIN_TIMEOUT):
             while await anext(events, None) is not None:
                 pass
+
+
+def _headers(request: ModelRequest) -> dict[str, str]:
+    """The headers to send: the given ones, and the betas that the caller may use."""
+    return {**request.headers, **({BETA: ",".join(request.betas)} if request.betas else {})}
 
 
 def _transport_timeout(request: ModelRequest) -> httpx2.Timeout:

@@ -1,72 +1,89 @@
-"""Translate requests and replies to Anthropic's messages and back (API version 2026-10-21). Pure: no I/O, no SDK.
+"""Translate requests to Anthropic's messages (API version 2026-10-21). Pure: no I/O, no SDK. Replies: `anthropic_reading`.
 
 `LACKS` lists features that Anthropic lacks: seed, penalties, and since version 2026-10-21 temperature, top_p and top_k, which
 are refused with a 400 whatever their value. A caller's call that asks for them is not sent here; a route's is, without them. An
 arbitrary JSON object as output is requested in the system prompt.
 """
 
-import json
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+import base64
+import binascii
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 from app.domain import json_text
-from app.domain.calls import Delta, Reply, Usage
 from app.domain.messages import (
     CacheTtl,
+    Document,
     Image,
     Message,
+    Native,
     Part,
-    StopReason,
+    Refusal,
     Text,
     Thinking,
     ToolChoice,
     ToolResult,
     ToolSpec,
     ToolUse,
+    Vendor,
 )
-from app.gateway.providers.assembly import Assembly
-from app.gateway.providers.base import ModelRequest
-from app.gateway.providers.errors import ProtocolError
-from app.gateway.providers.reported import UNUSABLE, Count, Optional, grown
+from app.gateway.providers.anthropic_marks import within_limits
+from app.gateway.providers.base import ModelRequest, foreign
 
-STOPS: dict[str, StopReason] = {
-    "end_turn": "end",
-    "pause_turn": "end",
-    "max_tokens": "max_tokens",
-    "model_context_window_exceeded": "max_tokens",
-    "stop_sequence": "stop_sequence",
-    "tool_use": "tool_use",
-    "refusal": "refusal",
-}
+VENDOR: Vendor = "anthropic"
 EFFORTS = {"none": "low", "minimal": "low"}  # OpenAI's lowest two have no like here
 ANY_OBJECT = "Answer with exactly one JSON object and nothing else: no prose, no code fence."
 
 # Of what a caller may ask for.
 LACKS = frozenset({"embeddings", "temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty"})
+# Of a request's fields, those that its count does not take.
+NOT_COUNTED = frozenset({"max_tokens", "stream", "stop_sequences", "service_tier"})
+
+Json = dict[str, Any]
 
 
-def body(request: ModelRequest, *, stream: bool) -> dict[str, Any]:
+def lacks(request: ModelRequest) -> frozenset[str]:
+    """The parts of a request that Anthropic's messages cannot express."""
+    parts = [part for message in request.messages for part in message.parts]
+    parts += [inner for part in parts if isinstance(part, ToolResult) for inner in part.content]
+    unread = {"document"} if any(isinstance(part, Document) and _source(part) is None for part in parts) else set()
+    found = (request.requested & LACKS) | foreign(request, VENDOR) | unread
+    said = found or any(block for message in request.messages for part in message.parts for block in _blocks(part))
+    return found if said else frozenset({"messages"})
+
+
+def body(request: ModelRequest, *, stream: bool) -> Json:
     """The JSON body of one attempt."""
     longest = request.sampling.max_output_tokens or 1
-    optional: dict[str, Any] = {
-        "system": _system(request) or None,
+    native = dict(request.native.get(VENDOR, {}))
+    system, turns = _turns(request)
+    optional: Json = {
+        "system": system or None,
         "stop_sequences": list(request.sampling.stop) or None,
         "thinking": _thinking(request, longest),
-        "output_config": _output_config(request) or None,
+        "output_config": {**_output_config(request), **native.pop("output_config", {})} or None,
         "stream": stream or None,
         **_tools(request.tools, request.tool_choice),
+        **native,
     }
-    return {
+    made = {
         "model": request.model,
         "max_tokens": longest,
-        "messages": [_message(message) for message in request.messages],
+        "messages": turns,
         **{k: v for k, v in optional.items() if v is not None},
     }
+    within_limits(made)
+    return made
 
 
-NOT_COUNTED = frozenset({"max_tokens", "stream", "stop_sequences"})
+def counting(request: ModelRequest) -> Json:
+    """The JSON body of a count: nothing is generated, so no limit of the output counts."""
+    made = {k: v for k, v in body(request, stream=False).items() if k not in NOT_COUNTED}
+    thinking = request.sampling.extra.get("thinking")
+    return {**made, "thinking": dict(thinking)} if thinking else made
 
 
 class _Counted(BaseModel):
@@ -78,14 +95,66 @@ def counted(content: bytes) -> int:
     return _Counted.model_validate_json(content).input_tokens
 
 
-def _system(request: ModelRequest) -> list[dict[str, Any]]:
-    blocks = [_text(part) for part in request.system if part.text]
+def _turns(request: ModelRequest) -> tuple[list[Json], list[Json]]:
+    """The system prompt, and the turns.
+
+    Instructions before the first turn belong to the system prompt. Those of a conversation without any turn are what the model
+    has to answer, so they are the user's turn: Claude answers nothing else.
+    """
+    messages = request.messages
+    first = next((at for at, message in enumerate(messages) if message.role != "system"), 0)
+    system = [block for part in request.system for block in _blocks(part)]
+    system += [block for message in messages[:first] for block in _content(message)]
+    turns = [{"role": message.role, "content": _content(message)} for message in messages[first:]]
+    if all(message.role == "system" for message in messages):
+        turns = [{**turn, "role": "user"} for turn in turns]
     if request.output and not request.output.schema:
-        blocks.append({"type": "text", "text": ANY_OBJECT})
-    return blocks
+        system.append({"type": "text", "text": ANY_OBJECT})
+    return system, _without_last_blanks(_merged(turns))
 
 
-def _thinking(request: ModelRequest, longest: int) -> dict[str, Any] | None:
+def _content(message: Message) -> list[Json]:
+    return [block for part in message.parts for block in _blocks(part)]
+
+
+def _merged(turns: Sequence[Json]) -> list[Json]:
+    """Join neighbouring turns of one role, as the vendor does, and leave out empty ones.
+
+    The results of tools follow their calls directly, before anything else that the user or the instructions say.
+    """
+    merged: list[Json] = []
+    for turn in turns:
+        role, content = turn["role"], turn["content"]
+        if not content:
+            continue
+        if _between(merged, content):
+            merged.insert(-1, turn)
+        elif merged and merged[-1]["role"] == role:
+            merged[-1] = {"role": role, "content": [*merged[-1]["content"], *content]}
+        else:
+            merged.append(turn)
+    for turn in merged:
+        if turn["role"] == "user":
+            turn["content"].sort(key=lambda block: block["type"] != "tool_result")
+    return merged
+
+
+def _between(before: Sequence[Json], content: Sequence[Json]) -> bool:
+    """Return whether the last turn is of instructions, between a tool's call and these results of it."""
+    if len(before) < 2 or before[-1]["role"] != "system" or before[-2]["role"] != "assistant":
+        return False
+    called = {block["id"] for block in before[-2]["content"] if block["type"] == "tool_use"}
+    return any(block["type"] == "tool_result" and block["tool_use_id"] in called for block in content)
+
+
+def _without_last_blanks(turns: list[Json]) -> list[Json]:
+    """Cut blanks from the end of a begun answer, which the vendor refuses there."""
+    if turns and turns[-1]["role"] == "assistant" and (last := turns[-1]["content"][-1])["type"] == "text":
+        last["text"] = last["text"].rstrip()
+    return turns
+
+
+def _thinking(request: ModelRequest, longest: int) -> Json | None:
     """As the caller configured it; the budget must stay below the output limit, which the route may have lowered."""
     configured = request.sampling.extra.get("thinking")
     if configured is None:
@@ -94,8 +163,8 @@ def _thinking(request: ModelRequest, longest: int) -> dict[str, Any] | None:
     return {**configured, "budget_tokens": min(budget, longest - 1)} if budget else dict(configured)
 
 
-def _output_config(request: ModelRequest) -> dict[str, Any]:
-    config: dict[str, Any] = {}
+def _output_config(request: ModelRequest) -> Json:
+    config: Json = {}
     effort = request.sampling.extra.get("effort")
     if effort:
         config["effort"] = EFFORTS.get(effort, effort)
@@ -104,32 +173,33 @@ def _output_config(request: ModelRequest) -> dict[str, Any]:
     return config
 
 
-def _message(message: Message) -> dict[str, Any]:
-    """Tool results come first in a user's turn: anything before them is refused."""
-    parts = sorted(message.parts, key=lambda part: not isinstance(part, ToolResult)) if message.role == "user" else message.parts
-    return {"role": message.role, "content": [block for part in parts for block in _blocks(part)]}
-
-
-def _blocks(part: Part) -> Iterator[dict[str, Any]]:
-    """One block, or none for what Anthropic would refuse: empty text, reasoning that another vendor did not sign."""
+def _blocks(part: Part) -> Iterator[Json]:  # noqa: C901 - a table
+    """One block, or none for what Anthropic would refuse: blank text, reasoning that it did not sign."""
     match part:
-        case Text(text=text):
-            if text:
+        case Text(text=text) | Refusal(text=text):
+            if text.strip():
                 yield _text(part)
         case Image():
             yield _image(part)
+        case Document():
+            if source := _source(part):
+                title = {"title": part.name} if part.name else {}
+                yield {"type": "document", "source": source, **title, **part.options, **_cache(part.cache)}
+        case Native(vendor="anthropic", block=block):
+            yield copy.deepcopy(dict(block))  # its marks may be taken out
         case ToolUse(id=id_, name=name, arguments=arguments):
-            yield {"type": "tool_use", "id": id_, "name": name, "input": as_object(arguments)}
-        case ToolResult(tool_use_id=id_, content=content, is_error=failed):
+            yield {"type": "tool_use", "id": id_, "name": name, "input": as_object(arguments), **_cache(part.cache)}
+        case ToolResult(tool_use_id=id_, content=content):
             inner = [block for p in content for block in _blocks(p)]
-            yield {"type": "tool_result", "tool_use_id": id_, "content": inner, **({"is_error": True} if failed else {})}
-        case Thinking(redacted=str(sealed)):
+            failed = {"is_error": True} if part.is_error else {}
+            yield {"type": "tool_result", "tool_use_id": id_, "content": inner, **failed, **_cache(part.cache)}
+        case Thinking(redacted=str(sealed)) if sealed:
             yield {"type": "redacted_thinking", "data": sealed}
-        case Thinking(text=text, signature=str(signature)):
+        case Thinking(text=text, signature=str(signature)) if signature:
             yield {"type": "thinking", "thinking": text, "signature": signature}
 
 
-def as_object(arguments: str) -> dict[str, Any]:
+def as_object(arguments: str) -> Json:
     """Tool arguments as an object, for Anthropic; invalid JSON as text under a name of its own."""
     try:
         value = json_text.read(arguments or "{}")
@@ -138,27 +208,49 @@ def as_object(arguments: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {"INVALID_JSON": arguments}
 
 
-def _text(part: Text) -> dict[str, Any]:
-    return {"type": "text", "text": part.text, **_cache(part.cache)}
+def _text(part: Text | Refusal) -> Json:
+    if isinstance(part, Refusal):
+        return {"type": "text", "text": part.text}
+    cited = {"citations": [dict(citation) for citation in part.citations]} if part.citations else {}
+    return {"type": "text", "text": part.text, **cited, **_cache(part.cache)}
 
 
-def _cache(ttl: CacheTtl | None) -> dict[str, Any]:
+def _cache(ttl: CacheTtl | None) -> Json:
     """A cache mark; five minutes are the vendor's default."""
     if ttl is None:
         return {}
     return {"cache_control": {"type": "ephemeral", **({} if ttl == "5m" else {"ttl": ttl})}}
 
 
-def _image(part: Image) -> dict[str, Any]:
+def _image(part: Image) -> Json:
     if part.url:
-        return {"type": "image", "source": {"type": "url", "url": part.url}}
-    return {"type": "image", "source": {"type": "base64", "media_type": part.media_type, "data": part.data}}
+        return {"type": "image", "source": {"type": "url", "url": part.url}, **_cache(part.cache)}
+    source = {"type": "base64", "media_type": part.media_type, "data": part.data}
+    return {"type": "image", "source": source, **_cache(part.cache)}
 
 
-def _tools(tools: tuple[ToolSpec, ...], choice: ToolChoice) -> dict[str, Any]:
+def _source(part: Document) -> Json | None:
+    """A document's source; None for a kind of file that Claude does not read."""
+    if part.text is not None:
+        return {"type": "text", "media_type": "text/plain", "data": part.text}
+    if part.url:
+        return {"type": "url", "url": part.url}
+    media_type = (part.media_type or "").partition(";")[0].strip().lower()
+    if media_type == "application/pdf":
+        return {"type": "base64", "media_type": media_type, "data": part.data}
+    if not media_type.startswith("text/"):
+        return None
+    try:
+        text = base64.b64decode(part.data or "", validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return {"type": "text", "media_type": "text/plain", "data": text}
+
+
+def _tools(tools: tuple[ToolSpec, ...], choice: ToolChoice) -> Json:
     if not tools:
         return {}
-    wire: dict[str, Any] = {"type": choice.mode}
+    wire: Json = {"type": choice.mode}
     if choice.name:
         wire["name"] = choice.name
     if not choice.parallel and choice.mode != "none":
@@ -166,188 +258,14 @@ def _tools(tools: tuple[ToolSpec, ...], choice: ToolChoice) -> dict[str, Any]:
     return {"tools": [_tool(tool) for tool in tools], "tool_choice": wire if wire != {"type": "auto"} else None}
 
 
-def _tool(tool: ToolSpec) -> dict[str, Any]:
-    wire: dict[str, Any] = {"name": tool.name, "input_schema": dict(tool.schema) or {"type": "object", "properties": {}}}
+def _tool(tool: ToolSpec) -> Json:
+    """One tool; with a ``type`` of the vendor's, its schema is known there."""
+    wire: Json = {"name": tool.name, **tool.options, **_cache(tool.cache)}
+    if tool.options.get("type"):
+        return wire
+    wire["input_schema"] = dict(tool.schema) or {"type": "object", "properties": {}}
     if tool.description:
         wire["description"] = tool.description
     if tool.strict:
         wire["strict"] = True
     return wire
-
-
-class _OutputDetails(BaseModel):
-    thinking_tokens: Count = None
-
-
-class _Usage(BaseModel):
-    """A reply's usage, or a stream's growing one."""
-
-    input_tokens: Count = None
-    output_tokens: Count = None
-    cache_read_input_tokens: Count = None
-    cache_creation_input_tokens: Count = None
-    output_tokens_details: Annotated[_OutputDetails | None, Optional] = None
-
-
-class _Block(BaseModel):
-    """Any content block. Kinds we never ask for (server tools) are skipped."""
-
-    type: str
-    text: str = ""
-    thinking: str = ""
-    signature: str | None = None
-    data: str | None = None
-    id: str | None = None
-    name: str | None = None
-    input: Any = None
-
-
-class _Message(BaseModel):
-    type: Literal["message"]
-    model: str | None = None
-    content: list[_Block]
-    stop_reason: str | None = None
-    stop_sequence: str | None = None
-    usage: Annotated[_Usage | None, Optional] = None
-
-
-class _Delta(BaseModel):
-    type: str | None = None
-    text: str = ""
-    thinking: str = ""
-    signature: str | None = None
-    partial_json: str = ""
-    stop_reason: str | None = None
-    stop_sequence: str | None = None
-
-
-class _Event(BaseModel):
-    type: str
-    message: _Message | None = None
-    index: int = 0
-    content_block: _Block | None = None
-    delta: _Delta | None = None
-    usage: Annotated[_Usage | None, Optional] = None
-
-
-_MESSAGE = TypeAdapter(_Message)
-_EVENT = TypeAdapter(_Event)
-
-
-class Reading:
-    """One reply as it is read, whole or event by event. Everything raises ValueError where it is not the protocol."""
-
-    def __init__(self, request: ModelRequest, provider: str) -> None:
-        """``request`` names the model where the reply does not."""
-        self._request = request
-        self._provider = provider
-        self._assembly = Assembly()
-        self._model: str | None = None
-        self._stop: str | None = None
-        self._stop_sequence: str | None = None
-        self._usage = _Usage()
-        self._counted = False  # the output's figure came with the stop reason or later, and no output after it
-        self.complete = False
-
-    def whole(self, content: bytes, request_id: str | None) -> Reply:
-        """Read an answer that came in one piece."""
-        message = _MESSAGE.validate_json(content)
-        self._start(message)
-        for index, block in enumerate(message.content):
-            self._open(index, block)
-            self._assembly.close(index)
-        self._stop, self._stop_sequence = message.stop_reason or "end_turn", message.stop_sequence
-        self._counted = self.complete = True
-        return self.reply(request_id)
-
-    def deltas(self, event: object) -> list[Delta]:
-        """Read one event of a stream."""
-        read = _EVENT.validate_python(event)
-        match read:
-            case _Event(type="content_block_delta", delta=_Delta() as delta):
-                return self._grow(read.index, delta)
-            case _Event(type="content_block_start", content_block=_Block() as block):
-                return self._open(read.index, block)
-            case _Event(type="content_block_stop"):
-                closing = self._assembly.close(read.index)
-                return [closing] if closing else []
-            case _Event(type="message_start", message=_Message() as message):
-                self._start(message)
-            case _Event(type="message_delta", delta=_Delta() as delta):
-                self._stop, self._stop_sequence = delta.stop_reason or self._stop, delta.stop_sequence
-                self._usage = grown(self._usage, read.usage, output="output_tokens")
-                if self._stop and read.usage and read.usage.output_tokens is not None:
-                    self._counted = True
-            case _Event(type="message_stop"):
-                self.complete = True
-        return []
-
-    def reply(self, request_id: str | None) -> Reply:
-        """The whole. Raises ProtocolError where the stream ended early, or without a word on why the model stopped."""
-        if not self.complete:
-            raise ProtocolError("The stream ended before its end.")
-        if self._stop is None:
-            raise ProtocolError("The stream ended without a stop reason.")
-        return Reply(
-            parts=self._assembly.parts(),
-            stop=STOPS.get(self._stop or "", "end"),
-            stop_sequence=self._stop_sequence,
-            usage=self.usage(),
-            provider=self._provider,
-            model=self._model or self._request.model,
-            provider_request_id=request_id,
-        )
-
-    def usage(self) -> Usage:
-        """As reported so far. Zero: not known. ``estimated`` unless the output's figure is the final one.
-
-        `message_start` reports the whole input, and of the output only what was made by then: never taken for the bill.
-        """
-        reported = self._usage
-        inputs = [reported.input_tokens, reported.cache_read_input_tokens or 0, reported.cache_creation_input_tokens or 0]
-        fresh, read, written = (0, 0, 0) if None in inputs or UNUSABLE in inputs else (n or 0 for n in inputs)
-        output = reported.output_tokens
-        final = self._counted and output is not None and output != UNUSABLE
-        thought = reported.output_tokens_details.thinking_tokens if reported.output_tokens_details else None
-        known = output or 0 if final else 0
-        return Usage(
-            input=fresh,
-            output=known,
-            cached_input=read,
-            cache_write=written,
-            reasoning=min(max(0, thought or 0), known),
-            estimated=not final,
-        )
-
-    def _start(self, message: _Message) -> None:
-        self._model = message.model
-        self._usage = grown(self._usage, message.usage, output="output_tokens")
-
-    def _open(self, key: int, block: _Block) -> list[Delta]:
-        self._counted = False
-        match block.type:
-            case "text":
-                return [self._assembly.text(key, block.text)] if block.text else []
-            case "thinking":
-                return [self._assembly.thinking(key, block.thinking, signature=block.signature or None)]
-            case "redacted_thinking":
-                return [self._assembly.thinking(key, redacted=block.data)]
-            case "tool_use":
-                if not block.id or not block.name:
-                    raise ProtocolError("A tool call without id or name.")
-                started = [self._assembly.tool(key, block.id, block.name)]
-                return [*started, self._assembly.arguments(key, json.dumps(block.input))] if block.input else started
-        return []
-
-    def _grow(self, key: int, delta: _Delta) -> list[Delta]:
-        self._counted = False
-        match delta.type:
-            case "text_delta":
-                return [self._assembly.text(key, delta.text)] if delta.text else []
-            case "thinking_delta":
-                return [self._assembly.thinking(key, delta.thinking)]
-            case "signature_delta":
-                return [self._assembly.thinking(key, signature=delta.signature)]
-            case "input_json_delta":
-                return [self._assembly.arguments(key, delta.partial_json)] if delta.partial_json else []
-        return []

@@ -3,11 +3,11 @@
 An adapter translates; it decides nothing. Retries, fallback, deadlines between attempts, prices and caps are elsewhere.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from app.domain.calls import Chunk, Reply
+from app.domain.calls import Chunk, Reply, Usage
 from app.domain.embeddings import Inputs, VectorSpace
 from app.domain.messages import Message, Native, OutputSchema, Sampling, Text, ToolChoice, ToolResult, ToolSpec, Vendor
 
@@ -28,7 +28,7 @@ class ModelRequest:
 
     ``headers`` are sent to the provider as they are (`traceparent`). ``requested`` names features that the caller itself
     wants (``temperature``, ``thinking``): a provider without one of them must not get the call. The route's own are not in it.
-    ``native``, ``betas`` and ``embed`` as in `Call`; ``space``: the vectors that ``embed`` must give.
+    ``native``, ``betas``, ``embed`` and ``on_input`` as in `Call`; ``space``: the vectors that ``embed`` must give.
     """
 
     model: str
@@ -45,6 +45,11 @@ class ModelRequest:
     betas: tuple[str, ...] = ()
     embed: Inputs | None = None
     space: VectorSpace | None = None
+    on_input: Callable[[Usage], None] | None = None
+
+
+# Fields of a tool that change nothing where they are not known.
+HARMLESS_OPTIONS = frozenset({"eager_input_streaming"})
 
 
 def foreign(request: ModelRequest, vendor: Vendor) -> frozenset[str]:
@@ -53,7 +58,11 @@ def foreign(request: ModelRequest, vendor: Vendor) -> frozenset[str]:
     parts = [part for message in request.messages for part in message.parts]
     parts += [inner for part in parts if isinstance(part, ToolResult) for inner in part.content]
     blocks = (part for part in parts if isinstance(part, Native) and part.vendor != vendor)
-    return (request.requested & fields) | {str(block.block.get("type")) for block in blocks}
+    found = (request.requested & fields) | {str(block.block.get("type")) for block in blocks}
+    if vendor == "anthropic":
+        return found
+    options = {name for tool in request.tools for name in tool.options} - HARMLESS_OPTIONS
+    return found | {f"tools.{name}" for name in options}
 
 
 class Provider(Protocol):

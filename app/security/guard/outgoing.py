@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from app.domain.calls import Chunk, Done, Reply, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart
+from app.domain.calls import Chunk, CitationDelta, Done, Reply, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart
 from app.domain.errors import AnswerWithheld
 from app.domain.json_text import too_deep
-from app.domain.messages import OutputSchema, Part, Refusal, Text, Thinking, ToolUse
+from app.domain.messages import Native, OutputSchema, Part, Refusal, Text, Thinking, ToolUse
 from app.domain.routes import GuardAction
 from app.security.guard.code_spans import CodeSpans
 from app.security.guard.leaks import LeakWatch, Secrets, secrets_of
@@ -55,6 +55,9 @@ class Outgoing:
         """The next chunk of a stream; gives those that may go out now. Raises AnswerWithheld."""
         if isinstance(chunk, ThinkingDelta):
             yield from self._more_reasoning(chunk)
+            return
+        if isinstance(chunk, CitationDelta):  # it quotes the caller's own documents
+            yield chunk
             return
         yield from self._all_reasoning()
         if isinstance(chunk, TextDelta):
@@ -134,7 +137,9 @@ class Outgoing:
             yield from held
 
     def _may_be_thought(self, part: Part) -> bool:
-        """False for reasoning that fails a check which blocks."""
+        """False for reasoning that fails a check which blocks, and then for a block of one vendor's that no check can read."""
+        if isinstance(part, Native):
+            return not self._blocks
         if not isinstance(part, Thinking) or not self._blocks:
             return True
         watch = LeakWatch(self._watch.secrets)

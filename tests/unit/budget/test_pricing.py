@@ -1,5 +1,7 @@
 """Prices and worst cases."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from app.budget.pricing import cost, most_input_tokens, tiers_of, worst_case
 from app.domain.calls import Usage
 from app.domain.errors import Misconfigured
-from app.domain.messages import Image, Message, Text, ToolResult, ToolUse
+from app.domain.messages import Image, Message, Text, ToolResult, ToolSpec, ToolUse
 from app.domain.routes import Price, PriceTable
 
 FLAT = (Price(input=3_000_000, output=15_000_000, cached_input=300_000, cache_write=3_750_000),)
@@ -18,6 +20,29 @@ def test_each_kind_of_token_is_priced_once() -> None:
     """C2: 1000 in, 200 cached, 100 written, 50 out of which 40 reasoning."""
     usage = Usage(input=1000, output=50, cached_input=200, cache_write=100, reasoning=40)
     assert cost(usage, FLAT) == 3000 + 60 + 375 + 750
+
+
+def test_what_is_cached_for_an_hour_is_priced_by_itself() -> None:
+    """C2: 100 written, of which 40 for an hour; a table that does not say has twice the input's price, the vendor's own."""
+    usage = Usage(cache_write=100, cache_write_1h=40)
+    assert cost(usage, FLAT) == 225 + 40 * 6
+    assert cost(usage, (replace(FLAT[0], cache_write_1h=5_000_000),)) == 225 + 40 * 5
+    assert replace(FLAT[0], cache_write=7_000_000).hour_write == 7_000_000  # never cheaper than for five minutes
+
+
+@given(tokens=st.tuples(*[st.integers(0, 400_000)] * 2), hours=st.integers(0, 400_000), tiers=st.sampled_from([FLAT, TIERED]))
+def test_the_worst_case_holds_for_an_hour_too(tokens: tuple[int, int], hours: int, tiers: tuple[Price, ...]) -> None:
+    """C1."""
+    usage = Usage(input=tokens[0], cache_write=tokens[1] + hours, cache_write_1h=hours)
+    assert worst_case(sum(tokens) + hours, 0, tiers, hour_cache=True) >= cost(usage, tiers)
+
+
+def test_options_and_citations_count_as_text() -> None:
+    cited = {"cited_text": "x" * 1000}
+    messages = (Message("assistant", (Text("a", citations=(cited,)),)),)
+    assert most_input_tokens((), messages, (), None) > 1000
+    tool = ToolSpec("f", "", {}, options={"input_examples": [{"a": "x" * 1000}]})
+    assert most_input_tokens((), (), (tool,), None) > 1000
 
 
 def test_a_fraction_of_a_micro_dollar_is_rounded_up() -> None:

@@ -7,6 +7,7 @@ from scripted import A, Scripted, call_state, error, recovery
 
 from app.domain.calls import Usage
 from app.domain.errors import OctantError, ProviderTimeout
+from app.domain.messages import Text
 from app.domain.routes import Price, PriceTable
 from app.gateway.metering import FASTEST, Bound, count
 
@@ -38,6 +39,17 @@ async def test_an_input_that_is_not_known_is_priced_at_the_dearest_way_to_read_i
     state = call_state(attempts=1)
     tiers = (Price(1_000_000, 1_000_000, 100_000, 2_000_000),)  # writing to the cache costs twice the input
     state.spending.prices = PriceTable("p", {(t.provider, t.model): tiers for t in state.targets})
+    with pytest.raises(OctantError):
+        await recovery(Scripted("a", error(ProviderTimeout)), Scripted("b", error(ProviderTimeout))).complete(state)
+    assert state.spending.attempts[0].cost == state.worst_case(A) == 2 * state.input_tokens + 100
+
+
+async def test_an_input_that_may_be_cached_for_an_hour_is_held_and_counted_at_that_price() -> None:
+    """C6."""
+    state = call_state(attempts=1)
+    tiers = (Price(1_000_000, 1_000_000, 100_000, 1_250_000),)
+    state.spending.prices = PriceTable("p", {(t.provider, t.model): tiers for t in state.targets})
+    state.change(replace(state.request, system=(Text("s", cache="1h"),)))
     with pytest.raises(OctantError):
         await recovery(Scripted("a", error(ProviderTimeout)), Scripted("b", error(ProviderTimeout))).complete(state)
     assert state.spending.attempts[0].cost == state.worst_case(A) == 2 * state.input_tokens + 100

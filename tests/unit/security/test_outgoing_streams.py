@@ -5,9 +5,20 @@ from contextlib import suppress
 
 import pytest
 
-from app.domain.calls import Chunk, Done, Reply, TextDelta, ThinkingDelta, ToolUseDelta, ToolUseStart, Usage
+from app.domain.calls import (
+    Chunk,
+    CitationDelta,
+    Done,
+    NativeDelta,
+    Reply,
+    TextDelta,
+    ThinkingDelta,
+    ToolUseDelta,
+    ToolUseStart,
+    Usage,
+)
 from app.domain.errors import AnswerWithheld
-from app.domain.messages import Part, Refusal, Text, Thinking, ToolUse
+from app.domain.messages import Native, Part, Refusal, Text, Thinking, ToolUse
 from app.security.guard.links import Links
 from app.security.guard.outgoing import Outgoing
 
@@ -157,3 +168,18 @@ def test_a_foreign_address_in_a_refusal_does_not_leave() -> None:
     assert isinstance(passed.parts[0], Refusal)
     assert "evil" not in passed.parts[0].text
     assert watching(FLAG).reply(refused) == refused
+
+
+@pytest.mark.parametrize(("actions", "leaves"), [(BLOCK, False), (FLAG, True)], ids=["block", "flag"])
+def test_a_block_that_no_check_can_read_leaves_only_where_none_blocks(actions: dict[str, str], *, leaves: bool) -> None:
+    native = Native("anthropic", {"type": "compaction", "content": "words"})
+    cited = CitationDelta(1, {"type": "char_location", "cited_text": "of the caller's own document"})
+    reply = Reply(parts=(native, Text("a")), stop="end", usage=Usage(), provider="p", model="m")
+    out: list[Chunk] = []
+    forward(watching(actions), [NativeDelta(0, native), TextDelta(1, "a"), cited, Done(reply)], out)
+    assert (NativeDelta(0, native) in out) is leaves
+    assert cited in out
+    last = out[-1]
+    assert isinstance(last, Done)
+    assert (native in last.reply.parts) is leaves
+    assert (native in watching(actions).reply(reply).parts) is leaves

@@ -1,0 +1,398 @@
+"""The fields of Anthropic's messages request, down to the last nested one.
+
+Source: the SDK's own request types (`anthropic.types` and `anthropic.types.beta`). A field that may be left out may also be null.
+Fields and kinds that we refuse are here too, so that the refusal can name them.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Discriminator, Field, Tag
+
+from app.api.chat.parsing import Many, Wire
+
+Json = dict[str, Any]
+ToolName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
+MOST_MESSAGES = 100_000  # the vendor's limit
+MOST_TOOLS = 10_000  # the vendor's limit for a catalogue that is searched
+
+
+class Open(Wire):
+    """A part whose fields are passed on unchanged: the vendor alone knows them all."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class CacheControl(Wire):
+    """Marks the end of a prefix worth caching. ``scope`` widens the cache at the vendor; ours is always the default one."""
+
+    type: Literal["ephemeral"]
+    ttl: Literal["5m", "1h"] | None = None
+    scope: str | None = None
+
+
+class Marked(Wire):
+    """A part that may end a prefix worth caching."""
+
+    cache_control: CacheControl | None = None
+
+
+class CitationsConfig(Wire):
+    """Whether the model names its sources."""
+
+    enabled: bool | None = None
+
+
+class TextBlock(Marked):
+    """Text."""
+
+    type: Literal["text"]
+    text: str
+    citations: Many[Json] | None = None
+
+
+class Base64Source(Wire):
+    """An image in the request."""
+
+    type: Literal["base64"]
+    media_type: Literal["image/jpeg", "image/png", "image/gif", "image/webp"]
+    data: str
+
+
+class UrlSource(Wire):
+    """A file elsewhere."""
+
+    type: Literal["url"]
+    url: str = Field(pattern=r"^https?://")
+
+
+class FileSource(Wire):
+    """A file at the vendor: refused."""
+
+    type: Literal["file"]
+    file_id: str
+
+
+class ImageTransformations(Wire):
+    """The vendor scales an image down that is too large, or refuses it."""
+
+    oversized_image: Literal["downsize", "error"] | None = None
+
+
+class ImageBlock(Marked):
+    """An image."""
+
+    type: Literal["image"]
+    source: Annotated[Base64Source | UrlSource | FileSource, Field(discriminator="type")]
+    transformations: ImageTransformations | None = None
+
+
+class PdfSource(Wire):
+    """A PDF in the request."""
+
+    type: Literal["base64"]
+    media_type: Literal["application/pdf"]
+    data: str
+
+
+class PlainSource(Wire):
+    """A document that is plain text."""
+
+    type: Literal["text"]
+    media_type: Literal["text/plain"]
+    data: str
+
+
+class BlocksSource(Wire):
+    """A document in blocks, which citations then count."""
+
+    type: Literal["content"]
+    content: str | Many[Annotated[TextBlock | ImageBlock, Field(discriminator="type")]]
+
+
+class DocumentBlock(Marked):
+    """A document to read."""
+
+    type: Literal["document"]
+    source: Annotated[PdfSource | PlainSource | BlocksSource | UrlSource | FileSource, Field(discriminator="type")]
+    title: str | None = None
+    context: str | None = None
+    citations: CitationsConfig | None = None
+
+
+class SearchResultBlock(Marked):
+    """A passage that the caller found, for the model to cite."""
+
+    type: Literal["search_result"]
+    source: str
+    title: str
+    content: Many[TextBlock]
+    citations: CitationsConfig | None = None
+
+
+class ToolReferenceBlock(Marked):
+    """The name of a deferred tool that a search found."""
+
+    type: Literal["tool_reference"]
+    tool_name: str
+
+
+class BrowserStateBlock(Marked, Open):
+    """The tabs of a browser that the caller drives."""
+
+    type: Literal["browser_state"]
+    tabs: Many[Json]
+    state_changes: Many[Json] | None = None
+
+
+class Caller(Wire):
+    """The caller of a tool: the model itself, or code that it runs at the vendor."""
+
+    type: Literal["direct", "code_execution_20250825", "code_execution_20260120", "code_execution_20260521"]
+    tool_id: str | None = None
+
+
+class ToolUseBlock(Marked):
+    """A tool call of the assistant."""
+
+    type: Literal["tool_use"]
+    id: str
+    name: str
+    input: Json
+    caller: Caller | None = None
+    toolset_name: str | None = None
+
+
+ResultBlock = Annotated[
+    TextBlock | ImageBlock | DocumentBlock | SearchResultBlock | ToolReferenceBlock | BrowserStateBlock,
+    Field(discriminator="type"),
+]
+
+
+class ToolResultBlock(Marked):
+    """A tool's result."""
+
+    type: Literal["tool_result"]
+    tool_use_id: str
+    content: str | Many[ResultBlock] | None = None
+    is_error: bool | None = None
+    toolset_name: str | None = None
+
+
+class ThinkingBlock(Wire):
+    """Reasoning, returned unchanged. Without a signature it is another model's, which Claude does not take."""
+
+    type: Literal["thinking"]
+    thinking: str
+    signature: str | None = None
+
+
+class RedactedThinkingBlock(Wire):
+    """Sealed reasoning, returned unchanged."""
+
+    type: Literal["redacted_thinking"]
+    data: str
+
+
+class EarlierBlock(Marked, Open):
+    """A block of an earlier answer that the vendor's own tools made: its models read it, no other does."""
+
+    type: Literal[
+        "server_tool_use",
+        "web_search_tool_result",
+        "web_fetch_tool_result",
+        "code_execution_tool_result",
+        "bash_code_execution_tool_result",
+        "text_editor_code_execution_tool_result",
+        "tool_search_tool_result",
+        "advisor_tool_result",
+        "mcp_tool_use",
+        "mcp_tool_result",
+        "compaction",
+    ]
+
+
+class RefusedBlock(Open):
+    """Files and changes of tools that live at the vendor."""
+
+    type: Literal["container_upload", "tool_addition", "tool_removal", "mcp_tool_listing", "fallback"]
+
+
+Block = Annotated[
+    TextBlock
+    | ImageBlock
+    | DocumentBlock
+    | SearchResultBlock
+    | ToolReferenceBlock
+    | ToolUseBlock
+    | ToolResultBlock
+    | ThinkingBlock
+    | RedactedThinkingBlock
+    | EarlierBlock
+    | RefusedBlock,
+    Field(discriminator="type"),
+]
+
+
+class WireMessage(Wire):
+    """One turn, or instructions between two. ``clear_at`` says how long such instructions stay."""
+
+    role: Literal["user", "assistant", "system"]
+    content: str | Many[Block] | None = None
+    clear_at: Literal["next_user_message", "never"] | None = None
+    output_config: Json | None = None
+
+
+class ToolParam(Marked):
+    """A tool offered."""
+
+    type: Literal["custom"] | None = None
+    name: ToolName
+    description: str | None = None
+    input_schema: Json
+    strict: bool | None = None
+    eager_input_streaming: bool | None = None
+    defer_loading: bool | None = None
+    allowed_callers: Many[str] | None = None
+    input_examples: Many[Json] | None = None
+
+
+class VendorTool(Marked, Open):
+    """A tool whose schema the vendor's models know by its ``type``. Some run at the caller's, some at the vendor."""
+
+    type: str
+    name: str | None = None
+    defer_loading: bool | None = None
+    allowed_callers: Many[str] | None = None
+
+
+def _kind_of_tool(tool: object) -> str:
+    kind = tool.get("type") if isinstance(tool, dict) else getattr(tool, "type", None)
+    return "own_tool" if kind in (None, "custom") else "vendor_tool"
+
+
+AnyTool = Annotated[
+    Annotated[ToolParam, Tag("own_tool")] | Annotated[VendorTool, Tag("vendor_tool")], Discriminator(_kind_of_tool)
+]
+
+
+class WireToolChoice(Wire):
+    """The tools that may or must be called."""
+
+    type: Literal["auto", "any", "none", "tool"]
+    name: str | None = None
+    disable_parallel_tool_use: bool | None = None
+
+
+class ThinkingConfig(Wire):
+    """Reasoning: ``budget_tokens`` where enabled."""
+
+    type: Literal["enabled", "disabled", "adaptive", "between_tools"]
+    budget_tokens: int | None = Field(default=None, ge=1024)
+    display: Literal["summarized", "omitted", "updates"] | None = None
+    block_binding: Json | None = None
+
+
+class Metadata(Wire):
+    """The end user."""
+
+    user_id: str | None = Field(default=None, max_length=256)
+
+
+class OutputFormat(Wire):
+    """A schema for the answer."""
+
+    type: Literal["json_schema"]
+    schema_: Json = Field(alias="schema")
+
+
+class TaskBudget(Wire):
+    """Tokens that the model may plan with over a whole task."""
+
+    type: Literal["tokens"]
+    total: int
+    remaining: int | None = None
+
+
+class OutputConfig(Wire):
+    """The required form of the answer."""
+
+    format: OutputFormat | None = None
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+    task_budget: TaskBudget | None = None
+
+
+class Edit(Open):
+    """A rule by which the vendor shortens a long conversation."""
+
+    type: Literal["clear_tool_uses_20250919", "clear_thinking_20251015", "compact_20260112"]
+    keep: Json | str | None = None
+    pause_after_compaction: bool | None = None
+
+
+class ContextManagement(Wire):
+    """Rules by which the vendor shortens a long conversation."""
+
+    edits: Many[Edit] | None = None
+
+
+class Thread(Wire):
+    """Conversations that the vendor keeps: refused."""
+
+    type: Literal["create", "continue"]
+    previous_message_id: str | None = None
+
+
+class BillingPolicy(Wire):
+    """The organisation that pays."""
+
+    type: Literal["billing_policy"]
+    bill_to: Literal["self", "user_profile"] | None = None
+
+
+class Diagnostics(Wire):
+    """Why the vendor's cache did not hold; by the vendor's message ids, which callers do not see."""
+
+    previous_message_id: str | None = None
+
+
+class MessagesRequest(Marked):
+    """The body. ``cache_control`` at the top marks the last block that can be cached."""
+
+    model: str
+    max_tokens: int = Field(ge=0)
+    messages: Many[WireMessage] = Field(max_length=MOST_MESSAGES)
+    prompt: Json | None = None  # ours: see `app.edge.prompts`
+    system: str | Many[TextBlock] | None = None
+    stream: bool | None = None
+    temperature: float | None = Field(default=None, ge=0, le=1)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    top_k: int | None = Field(default=None, ge=0)
+    stop_sequences: Many[str] | None = None
+    tools: Many[AnyTool] | None = Field(default=None, max_length=MOST_TOOLS)
+    tool_choice: WireToolChoice | None = None
+    thinking: ThinkingConfig | None = None
+    metadata: Metadata | None = None
+    output_config: OutputConfig | None = None
+    output_format: OutputFormat | None = None
+    context_management: ContextManagement | None = None
+    service_tier: Literal["auto", "standard_only"] | None = None
+    diagnostics: Diagnostics | None = None
+
+    # Known, and refused when they ask for something.
+    billing_policy: BillingPolicy | None = None
+    compaction: Json | None = None
+    container: Any = None
+    fallback_credit_token: Any = None
+    fallbacks: Any = None
+    inference_geo: str | None = None
+    mcp_servers: Many[Json] | None = None
+    speed: Literal["standard", "fast"] | None = None
+    thread: Thread | None = None
+    user_profile_id: str | None = None
+    workspace_id: str | None = None
+
+
+class CountRequest(MessagesRequest):
+    """The body of a request to count tokens: nothing will be generated."""
+
+    max_tokens: int = 1

@@ -1,0 +1,316 @@
+"""Read Anthropic's messages, whole and event by event. Pure: no I/O, no SDK.
+
+Other servers speak this protocol with accents, so fields that are absent, null or unknown cost nothing. What we use must have its
+type, or the whole is garbled (pydantic's ValidationError, a ValueError). Kinds of blocks that we do not know are kept as they
+came: a caller in this vendor's form gets them. A reason to stop that we do not know is no clean end.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter
+
+from app.domain.calls import CitationDelta, Delta, NativeDelta, Reply, ThinkingDelta, Usage
+from app.domain.messages import Native, Part, StopReason, Text
+from app.gateway.providers.assembly import Assembly
+from app.gateway.providers.base import ModelRequest
+from app.gateway.providers.errors import ProtocolError
+from app.gateway.providers.reported import UNUSABLE, Count, Optional, grown
+
+STOPS: dict[str, StopReason] = {
+    "end_turn": "end",
+    "pause_turn": "pause_turn",
+    "max_tokens": "max_tokens",
+    "model_context_window_exceeded": "context_window",
+    "stop_sequence": "stop_sequence",
+    "tool_use": "tool_use",
+    "refusal": "refusal",
+    # of servers that speak OpenAI's protocol too
+    "stop": "end",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "content_filter": "refusal",
+}
+# Fields of an answer that callers of this vendor's form get as they came.
+NATIVE = ("context_management", "input_transformations")
+
+Word = Annotated[str, BeforeValidator(lambda value: value or "")]
+Object = BeforeValidator(lambda value: value if isinstance(value, Mapping) else None)
+
+
+class _OutputDetails(BaseModel):
+    thinking_tokens: Count = None
+
+
+class _Written(BaseModel):
+    """Tokens written to the cache, by how long they stay."""
+
+    ephemeral_5m_input_tokens: Count = None
+    ephemeral_1h_input_tokens: Count = None
+
+
+class _Usage(BaseModel):
+    """A reply's usage, or a stream's growing one."""
+
+    input_tokens: Count = None
+    output_tokens: Count = None
+    cache_read_input_tokens: Count = None
+    cache_creation_input_tokens: Count = None
+    cache_creation: Annotated[_Written | None, Optional] = None
+    output_tokens_details: Annotated[_OutputDetails | None, Optional] = None
+
+
+class _Block(BaseModel):
+    """Any content block, with all of its fields."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    text: Word = ""
+    thinking: Word = ""
+    signature: str | None = None
+    data: str | None = None
+    id: str | None = None
+    name: str | None = None
+    input: Any = None
+    citations: Annotated[list[dict[str, Any]], BeforeValidator(lambda value: value or [])] = []
+
+
+class _Ending(BaseModel):
+    """The end of an answer: why, and the fields that only this vendor has."""
+
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+    stop_details: Annotated[dict[str, Any] | None, Object] = None
+
+
+class _Message(_Ending):
+    model_config = ConfigDict(extra="allow")
+
+    type: Literal["message"]
+    model: str | None = None
+    content: Annotated[list[_Block], BeforeValidator(lambda value: value or [])] = []
+    usage: Annotated[_Usage | None, Optional] = None
+
+
+class _Delta(_Ending):
+    model_config = ConfigDict(extra="allow")
+
+    type: str | None = None
+    text: Word = ""
+    thinking: Word = ""
+    signature: str | None = None
+    partial_json: Word = ""
+    citation: Annotated[dict[str, Any] | None, Object] = None
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    message: _Message | None = None
+    index: int = 0
+    content_block: _Block | None = None
+    delta: _Delta | None = None
+    usage: Annotated[_Usage | None, Optional] = None
+
+
+_MESSAGE = TypeAdapter(_Message)
+_EVENT = TypeAdapter(_Event)
+
+
+@dataclass(slots=True)
+class _Own:
+    """A block of a kind that only this vendor has, as it grows."""
+
+    place: int
+    block: dict[str, Any]
+    arguments: list[str] = field(default_factory=list)
+
+    def part(self) -> Native:
+        """The whole. Raises ValueError for arguments that are no JSON."""
+        given = {"input": json.loads("".join(self.arguments))} if self.arguments else {}
+        return Native("anthropic", {**self.block, **given})
+
+
+class Reading:
+    """One reply as it is read, whole or event by event. Everything raises ValueError where it is not the protocol."""
+
+    def __init__(self, request: ModelRequest, provider: str) -> None:
+        """``request`` names the model where the reply does not."""
+        self._request = request
+        self._provider = provider
+        self._assembly = Assembly()
+        self._own: dict[int, _Own] = {}  # by the vendor's index
+        self._citations: dict[int, list[Mapping[str, Any]]] = {}  # by our own
+        self._model: str | None = None
+        self._ending = _Ending()
+        self._native: dict[str, Any] = {}
+        self._usage = _Usage()
+        self._counted = False  # the output's figure came with the stop reason or later, and no output after it
+        self.complete = False
+
+    def whole(self, content: bytes, request_id: str | None) -> Reply:
+        """Read an answer that came in one piece."""
+        message = _MESSAGE.validate_json(content)
+        self._start(message)
+        for index, block in enumerate(message.content):
+            self._open(index, block)
+            self._close(index)
+        if message.stop_reason is None:
+            called = any(block.type == "tool_use" for block in message.content)
+            message.stop_reason = "tool_use" if called else "end_turn"
+        self._ending = message
+        self._counted = self.complete = True
+        return self.reply(request_id)
+
+    def deltas(self, event: object) -> list[Delta]:
+        """Read one event of a stream."""
+        read = _EVENT.validate_python(event)
+        match read:
+            case _Event(type="content_block_delta", delta=_Delta() as delta):
+                return self._grow(read.index, delta)
+            case _Event(type="content_block_start", content_block=_Block() as block):
+                return self._open(read.index, block)
+            case _Event(type="content_block_stop"):
+                return self._close(read.index)
+            case _Event(type="message_start", message=_Message() as message):
+                self._start(message)
+            case _Event(type="message_delta", delta=_Delta() as delta):
+                self._end(read, delta)
+            case _Event(type="message_stop"):
+                self.complete = True
+        return []
+
+    def reply(self, request_id: str | None) -> Reply:
+        """The whole. Raises ProtocolError where the stream ended early, or for a reason to stop that is not known."""
+        reported = self._ending
+        if not self.complete:
+            raise ProtocolError("The stream ended before its end.")
+        if reported.stop_reason is None:
+            raise ProtocolError("The stream ended without a stop reason.")
+        if reported.stop_reason not in STOPS:
+            raise ProtocolError("The answer ended for a reason that is not known.")
+        return Reply(
+            parts=tuple(self._parts()),
+            stop=STOPS[reported.stop_reason],
+            stop_sequence=reported.stop_sequence,
+            stop_details=reported.stop_details,
+            usage=self.usage(),
+            provider=self._provider,
+            model=self._model or self._request.model,
+            native={"anthropic": self._native} if self._native else {},
+            provider_request_id=request_id,
+        )
+
+    def usage(self) -> Usage:
+        """As reported so far. Zero: not known. ``estimated`` unless the output's figure is the final one.
+
+        `message_start` reports the whole input, and of the output only what was made by then: never taken for the bill.
+        """
+        reported = self._usage
+        parted = reported.cache_creation or _Written()
+        hours, minutes = parted.ephemeral_1h_input_tokens or 0, parted.ephemeral_5m_input_tokens or 0
+        written = reported.cache_creation_input_tokens
+        inputs = [reported.input_tokens, reported.cache_read_input_tokens or 0, hours + minutes if written is None else written]
+        known_input = None not in inputs and UNUSABLE not in (*inputs, hours, minutes)
+        fresh, read, wrote = (n or 0 for n in inputs) if known_input else (0, 0, 0)
+        output = reported.output_tokens
+        final = self._counted and output is not None and output != UNUSABLE
+        thought = reported.output_tokens_details.thinking_tokens if reported.output_tokens_details else None
+        known = output or 0 if final else 0
+        return Usage(
+            input=fresh,
+            output=known,
+            cached_input=read,
+            cache_write=wrote,
+            reasoning=min(max(0, thought or 0), known),
+            estimated=not final,
+            cache_write_1h=min(max(0, hours), wrote),
+        )
+
+    def _start(self, message: _Message) -> None:
+        self._model = message.model
+        self._usage = grown(self._usage, message.usage, output="output_tokens")
+        self._keep(message)
+
+    def _end(self, event: _Event, delta: _Delta) -> None:
+        """The stop reason, and the usage with it. A later event without a reason changes none."""
+        if delta.stop_reason:
+            self._ending = delta
+        self._usage = grown(self._usage, event.usage, output="output_tokens")
+        self._keep(event)
+        if self._ending.stop_reason and event.usage and event.usage.output_tokens is not None:
+            self._counted = True
+
+    def _keep(self, reported: BaseModel) -> None:
+        found = {name: value for name in NATIVE if (value := (reported.model_extra or {}).get(name)) is not None}
+        self._native.update(found)
+
+    def _parts(self) -> list[Part]:
+        """The parts: those that every vendor has from the assembly, the others in their places."""
+        parts = list(self._assembly.parts())
+        for place, found in self._citations.items():
+            if isinstance(part := parts[place], Text):
+                parts[place] = replace(part, citations=tuple(found))
+        for own in self._own.values():
+            parts[own.place] = own.part()
+        return parts
+
+    def _open(self, key: int, block: _Block) -> list[Delta]:
+        self._counted = False
+        match block.type:
+            case "text":
+                begun = [self._assembly.text(key, block.text)] if block.text else []
+                return [*begun, *(self._cite(key, citation) for citation in block.citations)]
+            case "thinking":
+                return [replace(self._thinking(key, block.thinking, block.signature), signed=True)]
+            case "redacted_thinking":
+                return [self._assembly.thinking(key, redacted=block.data)]
+            case "tool_use":
+                if not block.id or not block.name:
+                    raise ProtocolError("A tool call without id or name.")
+                started = [self._assembly.tool(key, block.id, block.name)]
+                return [*started, self._assembly.arguments(key, json.dumps(block.input))] if block.input else started
+        place = self._assembly.text(key, "").index
+        self._own[key] = _Own(place, block.model_dump(exclude_unset=True))
+        return []
+
+    def _grow(self, key: int, delta: _Delta) -> list[Delta]:  # noqa: PLR0911 - a table
+        self._counted = False
+        own = self._own.get(key)
+        if own:
+            own.arguments += [delta.partial_json] if delta.partial_json else []
+            own.block |= delta.model_extra or {}
+            return []
+        match delta.type:
+            case "text_delta":
+                return [self._assembly.text(key, delta.text)] if delta.text else []
+            case "thinking_delta":
+                return [self._thinking(key, delta.thinking, None)]
+            case "signature_delta":
+                return [self._thinking(key, "", delta.signature)]
+            case "citations_delta":
+                return [self._cite(key, delta.citation)] if delta.citation else []
+            case "input_json_delta":
+                return [self._assembly.arguments(key, delta.partial_json)] if delta.partial_json else []
+        return []
+
+    def _close(self, key: int) -> list[Delta]:
+        """A block is whole."""
+        if own := self._own.get(key):
+            return [NativeDelta(own.place, own.part())]
+        closing = self._assembly.close(key)
+        return [closing] if closing else []
+
+    def _thinking(self, key: int, text: str, signature: str | None) -> ThinkingDelta:
+        delta = self._assembly.thinking(key, text, signature=signature or None)
+        assert isinstance(delta, ThinkingDelta)  # noqa: S101 - the assembly's own kind
+        return delta
+
+    def _cite(self, key: int, citation: Mapping[str, Any]) -> Delta:
+        place = self._assembly.text(key, "").index
+        self._citations.setdefault(place, []).append(citation)
+        return CitationDelta(place, citation)

@@ -1,0 +1,174 @@
+"""Answers of Claude, and of servers that speak its protocol with accents."""
+
+import json
+from typing import Any
+
+import pytest
+
+from app.domain.calls import CitationDelta, Delta, NativeDelta, Reply, TextDelta, ThinkingDelta
+from app.domain.messages import Message, Native, Sampling, StopReason, Text, Thinking, ToolUse
+from app.gateway.providers.anthropic_reading import Reading
+from app.gateway.providers.base import ModelRequest, Timeouts
+from app.gateway.providers.errors import ProtocolError
+
+Json = dict[str, Any]
+REQUEST = ModelRequest(
+    model="claude-x",
+    system=(),
+    messages=(Message("user", (Text("a"),)),),
+    sampling=Sampling(),
+    timeouts=Timeouts(1, 1, 1, 1),
+)
+CITED: Json = {"type": "char_location", "cited_text": "x", "document_index": 0}
+FALLBACK: Json = {"type": "fallback", "from": {"model": "a"}, "trigger": None}
+
+
+def whole(**fields: object) -> Reply:
+    content = [{"type": "text", "text": "a"}]
+    message = {"type": "message", "content": content, "stop_reason": "end_turn", "usage": {"input_tokens": 3, "output_tokens": 2}}
+    return Reading(REQUEST, "anthropic").whole(json.dumps({**message, **fields}).encode(), None)
+
+
+def streamed(*events: Json, delta: Json | None = None, **ending: object) -> tuple[list[Delta], Reply]:
+    reading = Reading(REQUEST, "anthropic")
+    start = {"type": "message_start", "message": {"type": "message", "content": [], "usage": {"input_tokens": 3}}}
+    last = {"type": "message_delta", "delta": delta or {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}, **ending}
+    deltas = [d for event in (start, *events, last, {"type": "message_stop"}) for d in reading.deltas(event)]
+    return deltas, reading.reply(None)
+
+
+def block(index: int, start: Json, *deltas: Json) -> list[Json]:
+    return [
+        {"type": "content_block_start", "index": index, "content_block": start},
+        *({"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas),
+        {"type": "content_block_stop", "index": index},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reason", "stop"),
+    [
+        ("end_turn", "end"),
+        ("pause_turn", "pause_turn"),
+        ("model_context_window_exceeded", "context_window"),
+        ("max_tokens", "max_tokens"),
+        ("refusal", "refusal"),
+        ("length", "max_tokens"),
+    ],
+)
+def test_each_reason_to_stop_is_kept(reason: str, stop: StopReason) -> None:
+    assert whole(stop_reason=reason).stop == stop
+    assert streamed(delta={"stop_reason": reason})[1].stop == stop
+
+
+@pytest.mark.parametrize("reason", ["compaction", "abort", "error", "SAFETY", "end"])
+def test_a_reason_to_stop_that_is_not_known_is_no_clean_end(reason: str) -> None:
+    """R6."""
+    with pytest.raises(ProtocolError):
+        whole(stop_reason=reason)
+    with pytest.raises(ProtocolError):
+        streamed(delta={"stop_reason": reason})
+
+
+def test_the_details_of_a_refusal_are_kept() -> None:
+    details = {"type": "refusal", "category": "cyber", "explanation": None}
+    assert whole(stop_reason="refusal", stop_details=details).stop_details == details
+    assert streamed(delta={"stop_reason": "refusal", "stop_details": details})[1].stop_details == details
+
+
+@pytest.mark.parametrize(
+    ("reported", "counts"),
+    [
+        ({"cache_creation_input_tokens": 10, "cache_creation": {"ephemeral_1h_input_tokens": 4}}, (5, 10, 4)),
+        ({"cache_creation": {"ephemeral_5m_input_tokens": 6, "ephemeral_1h_input_tokens": 4}}, (5, 10, 4)),
+        ({"cache_creation_input_tokens": 10, "cache_creation": None}, (5, 10, 0)),
+        ({"cache_creation_input_tokens": 1, "cache_creation": {"ephemeral_1h_input_tokens": 4}}, (5, 1, 1)),
+        ({"cache_creation_input_tokens": 10, "cache_creation": {"ephemeral_1h_input_tokens": -4}}, (0, 0, 0)),
+    ],
+)
+def test_cache_writes_are_counted_by_how_long_they_stay(reported: Json, counts: tuple[int, int, int]) -> None:
+    """C2."""
+    used = whole(usage={"input_tokens": 5, "output_tokens": 2, **reported}).usage
+    assert (used.input, used.cache_write, used.cache_write_1h) == counts
+
+
+def test_citations_are_kept_with_their_text() -> None:
+    expected = (Text("ab", citations=(CITED,)), Text("c"))
+    content = [{"type": "text", "text": "ab", "citations": [CITED]}, {"type": "text", "text": "c", "citations": None}]
+    assert whole(content=content).parts == expected
+    texts: list[Json] = [
+        {"type": "text_delta", "text": "a"},
+        {"type": "citations_delta", "citation": CITED},
+        {"type": "text_delta", "text": "b"},
+    ]
+    deltas, reply = streamed(
+        *block(0, {"type": "text", "text": "", "citations": []}, *texts),
+        *block(1, {"type": "text", "text": ""}, {"type": "text_delta", "text": "c"}),
+    )
+    assert reply.parts == expected
+    assert deltas == [TextDelta(0, "a"), CitationDelta(0, CITED), TextDelta(0, "b"), TextDelta(1, "c")]
+
+
+def test_a_kind_of_block_that_we_do_not_know_is_kept_whole() -> None:
+    use = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}
+    parts = (Native("anthropic", FALLBACK), Native("anthropic", {**use, "input": {"q": 1}}), Text("a"))
+    assert whole(content=[FALLBACK, {**use, "input": {"q": 1}}, {"type": "text", "text": "a"}]).parts == parts
+    deltas, reply = streamed(
+        *block(0, FALLBACK),
+        *block(1, use, {"type": "input_json_delta", "partial_json": '{"q":'}, {"type": "input_json_delta", "partial_json": "1}"}),
+        *block(2, {"type": "text", "text": "a"}),
+    )
+    assert reply.parts == parts
+    assert deltas[:2] == [NativeDelta(0, parts[0]), NativeDelta(1, parts[1])]
+
+
+def test_further_fields_of_the_answer_are_kept_for_callers_of_this_form() -> None:
+    managed: Json = {"applied_edits": []}
+    assert whole(context_management=managed).native == {"anthropic": {"context_management": managed}}
+    assert streamed(context_management=managed)[1].native == {"anthropic": {"context_management": managed}}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"content": None},
+        {"content": [{"type": "text", "text": None}]},
+        {"content": [{"type": "thinking", "thinking": None, "signature": None}]},
+        {"stop_reason": None, "stop_sequence": None, "stop_details": None},
+        {"usage": None},
+        {"usage": {"input_tokens": None, "output_tokens": None, "cache_creation": "none"}},
+        {"container": None, "context_management": None, "id": 7, "role": None, "stop_details": "none"},
+    ],
+)
+def test_fields_that_are_null_or_odd_cost_nothing(fields: Json) -> None:
+    assert whole(**fields).stop == "end"
+
+
+def test_a_tool_call_without_a_stop_reason_is_one() -> None:
+    assert whole(content=[{"type": "tool_use", "id": "t", "name": "f", "input": {}}], stop_reason=None).stop == "tool_use"
+
+
+def test_reasoning_begins_as_one_that_its_vendor_signs() -> None:
+    deltas, reply = streamed(
+        *block(
+            0,
+            {"type": "thinking", "thinking": "", "signature": ""},
+            {"type": "thinking_delta", "thinking": "hm"},
+            {"type": "signature_delta", "signature": "s"},
+        )
+    )
+    assert deltas[0] == ThinkingDelta(0, signed=True)
+    assert reply.parts == (Thinking("hm", "s"),)
+
+
+def test_a_stream_whose_deltas_come_without_their_start_is_read() -> None:
+    deltas, reply = streamed({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "a"}})
+    assert (deltas, reply.parts) == ([TextDelta(0, "a")], (Text("a"),))
+    with pytest.raises(ProtocolError):
+        streamed({"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": "{"}})
+
+
+def test_a_tool_call_in_pieces_is_put_together() -> None:
+    pieces = [{"type": "input_json_delta", "partial_json": piece} for piece in ("", '{"a"', ": 1}")]
+    _, reply = streamed(*block(0, {"type": "tool_use", "id": "t", "name": "f", "input": {}}, *pieces))
+    assert reply.parts == (ToolUse("t", "f", '{"a": 1}'),)
