@@ -94,6 +94,7 @@ class Call:
     feature makes of a whole answer's text; the guard looks at what it returns, so nothing changes a text after the guard.
     ``native``: fields of the body that one vendor alone has, passed to its models unchanged; ``needs`` names those of them (and
     other features) that change the answer, so that a model without them is passed over. ``betas``: Anthropic's, allowed by us.
+    ``form``: the vendor in whose form the request came; None: a feature of this service made it.
     """
 
     id: str
@@ -114,6 +115,7 @@ class Call:
     native: Mapping[Vendor, Mapping[str, Any]] = field(default_factory=dict)
     needs: frozenset[str] = frozenset()
     betas: tuple[str, ...] = ()
+    form: Vendor | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,9 @@
     │   ├── MethodNotAllowed
     │   ├── JobFinished                a job that is done cannot be cancelled
     │   ├── ActionClosed               an action that was decided or has expired cannot be decided again
-    │   ├── BodyTooLarge
+    │   ├── BodyTooLarge               also where every model that could answer finds the request too large
+    │   ├── ContextLengthExceeded      the prompt is too long for every model that could answer
+    │   ├── ContentFiltered            the content policy of every model that could answer refused the request
     │   ├── UrlTooLong
     │   ├── HeadersTooLarge
     │   ├── RequestTooSlow             its bytes did not come in time
@@ -34,6 +36,7 @@
     └── Ours                       nothing the caller can do
         ├── OutputInvalid              no model gave valid output; carries the violations
         ├── AnswerWithheld             the guard stopped the model's answer
+        ├── TranslationRefused         every model refused the request as this service translated it
         ├── JobLost                    a job ended or stalled its worker again and again
         └── Internal
 
@@ -47,7 +50,7 @@
     │   └── ProviderGarbled                not the protocol: truncated JSON, wrong content type, cut stream
     ├── ProviderDenied                 our key or our quota: try the next target, inform the operator
     ├── ProviderOutputInvalid      paid for, well-formed on the wire, but not valid under the call's schema
-    └── ProviderRejected               the request itself is at fault: becomes InvalidRequest, never retried
+    └── ProviderRejected               this request, by this target: the next one may take it, a retry never helps
     Misconfigured                  start-up cannot go on; says which setting to change
 
 `edge/errors.py` has one row per leaf of OctantError; a test fails for a leaf without a row.
@@ -60,6 +63,7 @@ from typing import ClassVar, Literal
 from app.domain.calls import RateState, Receipt, Reply, Usage
 
 IN_FLIGHT_SECONDS = 2.0  # calls in flight give back what they do not spend
+RejectionReason = Literal["invalid", "context_length", "content_policy", "too_large"]
 TimeoutPhase = Literal["connect", "first_token", "idle", "total"]
 
 
@@ -129,6 +133,18 @@ class BodyTooLarge(FixRequest):
     """The body is over the limit."""
 
     code = "request_too_large"
+
+
+class ContextLengthExceeded(FixRequest):
+    """The prompt is too long for every model that could answer. The code is the one that clients know from OpenAI."""
+
+    code = "context_length_exceeded"
+
+
+class ContentFiltered(FixRequest):
+    """The content policy of every model that could answer refused the request. The code is the one that Azure gives."""
+
+    code = "content_filter"
 
 
 class UrlTooLong(FixRequest):
@@ -300,6 +316,12 @@ class AnswerWithheld(Ours):
     code = "answer_withheld"
 
 
+class TranslationRefused(Ours):
+    """Every model refused the request as this service wrote it for a vendor whose form the caller did not use."""
+
+    code = "translation_refused"
+
+
 class JobLost(Ours):
     """The job's worker died or stalled at each attempt, so that it is not tried again."""
 
@@ -394,6 +416,13 @@ class ProviderOutputInvalid(ProviderError):
 
 
 class ProviderRejected(ProviderError):
-    """HTTP 400, 413, 422: the request itself. No other attempt will do better."""
+    """HTTP 400, 413, 422: this target does not take this request. No retry helps; another target may take it.
+
+    ``tokens``: the prompt's length and the most that the model takes, where the vendor says so. ``own_form``: the caller used
+    this vendor's form, so the request was not translated from another one.
+    """
 
     code = "provider_rejected"
+    reason: RejectionReason = "invalid"
+    tokens: tuple[int, int] | None = None
+    own_form: bool = False

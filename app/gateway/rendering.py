@@ -46,6 +46,7 @@ def render(call: Call, pin: Pin, *, canary: str = "") -> ModelRequest:
         requested=requested(call),
         native=call.native,
         betas=call.betas,
+        form=call.form,
     )
 
 

@@ -228,6 +228,7 @@ def read(body: bytes, context: CallContext, form: type[MessagesRequest] = Messag
         id=context.request_id,
         identity=context.identity_for(request.metadata.user_id if request.metadata else None),
         feature="chat",
+        form="anthropic",
         target=request.model,
         deadline=context.deadline,
         system=_system(request.system),

@@ -254,6 +254,7 @@ def read(body: bytes, context: CallContext) -> tuple[ChatCompletionRequest, Call
         id=context.request_id,
         identity=context.identity_for(request.user or request.safety_identifier),
         feature="chat",
+        form="openai",
         target=request.model,
         deadline=context.deadline,
         system=tuple(Text(text) for m in system if (text := _plain(m.content))),

@@ -31,6 +31,7 @@ from app.domain.errors import (
 from app.gateway.providers import anthropic_wire
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import FOREIGN, Blame, from_transport, kind_of_status, machine_words, with_retry_after
+from app.gateway.providers.refusals import refusal
 from app.gateway.providers.timeouts import AttemptTimeouts
 
 PATH = "/v1/messages"
@@ -79,7 +80,7 @@ class AnthropicProvider:
 
     async def count_tokens(self, request: ModelRequest) -> int | None:
         """As the vendor counts them (docs.anthropic.com/en/api/messages-count-tokens)."""
-        blame = Blame(self.name, request.model)
+        blame = Blame(self.name, request.model, own_form=request.form == "anthropic")
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=False)
         body = {k: v for k, v in anthropic_wire.body(request, stream=False).items() if k not in anthropic_wire.NOT_COUNTED}
         try:
@@ -96,7 +97,7 @@ class AnthropicProvider:
 
     async def complete(self, request: ModelRequest) -> Reply:
         """Send and wait for the whole reply."""
-        blame = Blame(self.name, request.model)
+        blame = Blame(self.name, request.model, own_form=request.form == "anthropic")
         reading = anthropic_wire.Reading(request, self.name)
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=False)
         body = anthropic_wire.body(request, stream=False)
@@ -114,7 +115,7 @@ class AnthropicProvider:
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
         """Send and yield deltas as they arrive, then `Done`."""
-        blame = Blame(self.name, request.model)
+        blame = Blame(self.name, request.model, own_form=request.form == "anthropic")
         reading = anthropic_wire.Reading(request, self.name)
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=True)
         body = anthropic_wire.body(request, stream=True)
@@ -175,6 +176,9 @@ def _translate(error: Exception, blame: Blame) -> ProviderError:
         return blame.error(ProviderGarbled, "The answer is not a message.")
     if isinstance(error, APIStatusError):
         words = machine_words(error.type, error.error_code)
+        if refused := refusal(error.status_code, error.body):
+            where = "Error event in the stream" if error.status_code < 300 else f"HTTP {error.status_code}"
+            return blame.refused(refused, f"{where} {words}".strip(), request_id=error.request_id)
         if error.status_code < 300:
             kind = ERROR_EVENTS.get(error.type, ProviderFailed)
             return blame.error(kind, f"Error event in the stream {words}".strip(), request_id=error.request_id)

@@ -27,7 +27,7 @@ class ModelRequest:
 
     ``headers`` are sent to the provider as they are (`traceparent`). ``requested`` names features that the caller itself
     wants (``temperature``, ``thinking``): a provider without one of them must not get the call. The route's own are not in it.
-    ``native`` and ``betas`` as in `Call`.
+    ``native``, ``betas`` and ``form`` as in `Call`.
     """
 
     model: str
@@ -42,6 +42,7 @@ class ModelRequest:
     requested: frozenset[str] = frozenset()
     native: Mapping[Vendor, Mapping[str, Any]] = field(default_factory=dict)
     betas: tuple[str, ...] = ()
+    form: Vendor | None = None
 
 
 class Provider(Protocol):

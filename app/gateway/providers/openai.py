@@ -31,6 +31,7 @@ from app.domain.errors import (
 from app.gateway.providers import openai_wire
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import FOREIGN, Blame, from_transport, kind_of_status, machine_words, with_retry_after
+from app.gateway.providers.refusals import refusal
 from app.gateway.providers.timeouts import AttemptTimeouts
 
 PATH = "/chat/completions"
@@ -70,7 +71,7 @@ class OpenAIProvider:
 
     async def complete(self, request: ModelRequest) -> Reply:
         """Send and wait for the whole reply."""
-        blame = Blame(self.name, request.model)
+        blame = Blame(self.name, request.model, own_form=request.form == "openai")
         reading = openai_wire.Reading(request, self.name)
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=False)
         body = openai_wire.body(request, legacy_max_tokens=self._legacy_max_tokens, stream=False)
@@ -88,7 +89,7 @@ class OpenAIProvider:
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
         """Send and yield deltas as they arrive, then `Done`."""
-        blame = Blame(self.name, request.model)
+        blame = Blame(self.name, request.model, own_form=request.form == "openai")
         reading = openai_wire.Reading(request, self.name)
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=True)
         body = openai_wire.body(request, legacy_max_tokens=self._legacy_max_tokens, stream=True)
@@ -144,13 +145,21 @@ def _translate(error: Exception, blame: Blame) -> ProviderError:
     if isinstance(error, APIResponseValidationError):
         return blame.error(ProviderGarbled, "The answer is not a completion.")
     if isinstance(error, APIStatusError):
+        if refused := refusal(error.status_code, error.body):
+            words = machine_words(error.type, error.code, error.param)
+            return blame.refused(refused, f"HTTP {error.status_code} {words}".strip(), request_id=error.request_id)
         kind = ProviderDenied if error.code == "insufficient_quota" else kind_of_status(error.status_code)
         message = f"HTTP {error.status_code} {machine_words(error.type, error.code, error.param)}".strip()
         return with_retry_after(blame.error(kind, message, request_id=error.request_id), error.response.headers)
     if type(error) is APIError:  # an error event within a stream
-        words = machine_words(error.type, error.code, error.param)
-        return blame.error(_kind_of_event(error), f"Error event in the stream {words}".strip())
+        return _of_event(error, blame)
     return from_transport(error, blame)
+
+
+def _of_event(error: APIError, blame: Blame) -> ProviderError:
+    message = f"Error event in the stream {machine_words(error.type, error.code, error.param)}".strip()
+    refused = refusal(200, error.body)
+    return blame.refused(refused, message) if refused else blame.error(_kind_of_event(error), message)
 
 
 def _kind_of_event(error: APIError) -> type[ProviderError]:

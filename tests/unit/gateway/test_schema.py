@@ -32,7 +32,7 @@ def call(output: dict[str, Any] | None = None, *tools: dict[str, Any]) -> Call:
         target="smart",
         deadline=Deadline.after(5),
         output=OutputSchema("answer", output) if output is not None else None,
-        tools=tuple(ToolSpec(f"t{at}", "", schema) for at, schema in enumerate(tools)),
+        tools=tuple(ToolSpec(f"t{at}", "", schema, strict=True) for at, schema in enumerate(tools)),
     )
 
 
@@ -251,7 +251,9 @@ def test_output_that_cannot_be_checked_in_time_is_the_callers_error() -> None:
     use = ToolUse("1", "t", json.dumps(document))
     with pytest.raises(OutputUnchecked):
         judge(
-            Reply(parts=(use,) * 30, stop="tool_use", usage=Usage(), provider="p", model="m"), None, (ToolSpec("t", "", schema),)
+            Reply(parts=(use,) * 30, stop="tool_use", usage=Usage(), provider="p", model="m"),
+            None,
+            (ToolSpec("t", "", schema, strict=True),),
         )
 
 
