@@ -28,7 +28,7 @@ from app.domain.errors import (
     ProviderRateLimited,
     ProviderRejected,
 )
-from app.gateway.providers import anthropic_wire
+from app.gateway.providers import anthropic_wire, dialect
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import FOREIGN, Blame, from_transport, kind_of_status, machine_words, with_retry_after
 from app.gateway.providers.refusals import refusal
@@ -76,7 +76,7 @@ class AnthropicProvider:
 
     def lacks(self, request: ModelRequest) -> frozenset[str]:
         """See `base.Provider`."""
-        return request.requested & anthropic_wire.LACKS
+        return (request.requested & anthropic_wire.LACKS) | dialect.unsayable(request, dialect.ANTHROPIC)
 
     async def count_tokens(self, request: ModelRequest) -> int | None:
         """As the vendor counts them (docs.anthropic.com/en/api/messages-count-tokens)."""

@@ -26,6 +26,7 @@ from app.domain.messages import (
     ToolSpec,
     ToolUse,
 )
+from app.gateway.providers import dialect
 from app.gateway.providers.assembly import Assembly
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import ProtocolError
@@ -49,6 +50,7 @@ LACKS = frozenset({"temperature", "top_p", "top_k", "seed", "frequency_penalty",
 
 def body(request: ModelRequest, *, stream: bool) -> dict[str, Any]:
     """The JSON body of one attempt."""
+    request = dialect.fit(request, dialect.ANTHROPIC)
     longest = request.sampling.max_output_tokens or 1
     optional: dict[str, Any] = {
         "system": _system(request) or None,
@@ -241,6 +243,7 @@ class Reading:
         """``request`` names the model where the reply does not."""
         self._request = request
         self._provider = provider
+        self._names = dialect.names_back(request, dialect.ANTHROPIC)
         self._assembly = Assembly()
         self._model: str | None = None
         self._stop: str | None = None
@@ -335,7 +338,7 @@ class Reading:
             case "tool_use":
                 if not block.id or not block.name:
                     raise ProtocolError("A tool call without id or name.")
-                started = [self._assembly.tool(key, block.id, block.name)]
+                started = [self._assembly.tool(key, block.id, self._names.get(block.name, block.name))]
                 return [*started, self._assembly.arguments(key, json.dumps(block.input))] if block.input else started
         return []
 

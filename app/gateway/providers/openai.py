@@ -28,7 +28,7 @@ from app.domain.errors import (
     ProviderRateLimited,
     ProviderRejected,
 )
-from app.gateway.providers import openai_wire
+from app.gateway.providers import dialect, openai_wire
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import FOREIGN, Blame, from_transport, kind_of_status, machine_words, with_retry_after
 from app.gateway.providers.refusals import refusal
@@ -62,7 +62,7 @@ class OpenAIProvider:
 
     def lacks(self, request: ModelRequest) -> frozenset[str]:
         """See `base.Provider`."""
-        return request.requested & openai_wire.LACKS
+        return (request.requested & openai_wire.LACKS) | dialect.unsayable(request, dialect.OPENAI)
 
     async def count_tokens(self, request: ModelRequest) -> int | None:
         """Chat completions have no count."""

@@ -14,6 +14,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from app.domain.calls import Delta, Reply, Usage
 from app.domain.messages import Image, Message, Part, StopReason, Text, ToolChoice, ToolResult, ToolSpec, ToolUse
+from app.gateway.providers import dialect
 from app.gateway.providers.assembly import Assembly
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import ProtocolError
@@ -32,6 +33,7 @@ LACKS = frozenset({"top_k", "thinking"})  # of what a caller may ask for
 
 def body(request: ModelRequest, *, legacy_max_tokens: bool, stream: bool) -> dict[str, Any]:
     """The JSON body of one attempt. ``legacy_max_tokens``: servers that predate ``max_completion_tokens``."""
+    request = dialect.fit(request, dialect.OPENAI_LIKE if legacy_max_tokens else dialect.OPENAI)
     sampling = request.sampling
     optional: dict[str, Any] = {
         "max_tokens" if legacy_max_tokens else "max_completion_tokens": sampling.max_output_tokens,
@@ -191,6 +193,7 @@ class Reading:
         """``request`` names the model where the reply does not."""
         self._request = request
         self._provider = provider
+        self._names = dialect.names_back(request, dialect.OPENAI)
         self._assembly = Assembly()
         self._model: str | None = None
         self._finish: str | None = None
@@ -291,7 +294,7 @@ class Reading:
             if key not in self._assembly:
                 if not call.id or not call.function.name:
                     raise ProtocolError("A tool call without id or name.")
-                found.append(self._assembly.tool(key, call.id, call.function.name))
+                found.append(self._assembly.tool(key, call.id, self._names.get(call.function.name, call.function.name)))
             if call.function.arguments:
                 found.append(self._assembly.arguments(key, call.function.arguments))
         return found
