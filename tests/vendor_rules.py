@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+Value = Any  # any JSON
 OPENAI_KEYWORDS = frozenset(
     """
-    type properties required additionalProperties items enum const anyOf $ref $defs title description format pattern multipleOf maximum
-    exclusiveMaximum minimum exclusiveMinimum minItems maxItems
+    type properties required additionalProperties items enum const anyOf $ref $defs title description format pattern multipleOf
+    maximum exclusiveMaximum minimum exclusiveMinimum minItems maxItems
     """.split()  # noqa: SIM905 - words read better as a text than as a column of strings
 )
 ANTHROPIC_KEYWORDS = frozenset(
@@ -22,7 +23,7 @@ FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname
 TOP_LEVEL = frozenset({"oneOf", "anyOf", "allOf", "enum", "not"})
 
 
-def schemas_in(schema: Any, where: str = "$") -> Iterator[tuple[str, dict[str, Any]]]:
+def schemas_in(schema: Value, where: str = "$") -> Iterator[tuple[str, dict[str, Any]]]:
     """Every schema within a strict one, with its place."""
     assert isinstance(schema, dict), f"{where}: {schema!r} is no schema"
     yield where, schema
@@ -166,7 +167,7 @@ def _reaches(defs: Mapping[str, Any], start: str, wanted: str, seen: set[str]) -
     return False
 
 
-def _bare_arrays(value: Any) -> bool:
+def _bare_arrays(value: Value) -> bool:
     if isinstance(value, dict):
         return (value.get("type") == "array" and "items" not in value) or any(map(_bare_arrays, value.values()))
     return isinstance(value, list) and any(map(_bare_arrays, value))

