@@ -258,7 +258,7 @@ async def test_a_request_that_was_only_ever_translated_is_not_called_the_caller_
         await both.room.complete(state)
 
 
-async def test_with_no_model_that_can_be_told_the_call_is_refused_by_name_before_it_costs_anything(both: Both) -> None:
+async def test_with_no_model_that_takes_it_the_call_is_refused_by_name_before_it_costs_anything(both: Both) -> None:
     call = openai(stop=["\n"], tools=[function(f"f{n}", OPEN) for n in range(3)])
     state = call_state(called=call)
     both.room.choose(state)

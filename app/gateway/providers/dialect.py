@@ -112,7 +112,7 @@ ANTHROPIC = Dialect(
 
 
 def unsayable(request: ModelRequest, dialect: Dialect) -> frozenset[str]:
-    """The fields of a request that the vendor cannot be told with these values, by our names."""
+    """The fields of a request whose values the vendor does not take, by our names."""
     found = set()
     stops = [stop for stop in request.sampling.stop if stop]
     if dialect.most_stops is not None and len(stops) > dialect.most_stops:
@@ -201,7 +201,7 @@ class _Strict:
 
 
 def _output(output: OutputSchema, dialect: Dialect, strict: _Strict | None = None) -> OutputSchema | None:
-    """The schema that the vendor enforces, or takes as a hint; None where it can only be told in words."""
+    """The schema that the vendor enforces, or takes as a hint; None where only words can state it."""
     hint = not dialect.subset.typed  # Anthropic knows no schema that is not enforced
     if output.strict or hint:
         made = fitted(output.schema, dialect.subset)

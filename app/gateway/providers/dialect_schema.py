@@ -4,7 +4,7 @@ The vendors close every object (``additionalProperties: false``), know no ``allO
 So
 
 - combinations are written out: ``allOf`` and the neighbours of ``$ref``, ``anyOf`` and ``oneOf`` are merged into each branch;
-- keywords that the vendor does not know are left out and told to the model in the description;
+- keywords that the vendor does not know are left out and stand in the description for the model;
 - an object that allows further properties is closed, but never one whose properties are not named (a map).
 
 Every document that names only declared properties stays possible, and what is left out is still checked: `recovery.output` judges
@@ -225,12 +225,12 @@ class _Rewriting:
         return {**kept, **self._hinted(schema, frozenset(kept))}
 
     def _hinted(self, schema: Schema, kept: frozenset[str]) -> Schema:
-        """The annotations; what the vendor will not enforce is told to the model."""
+        """The annotations; the description states what the vendor will not enforce."""
         left = {name: value for name, value in schema.items() if name not in SILENT and name not in kept}
-        told = _annotations(schema)
+        notes = _annotations(schema)
         if left and len(hint := json.dumps(left, ensure_ascii=False)) <= LONGEST_HINT:
-            told["description"] = f"{told.get('description', '')} (It must also satisfy {hint})".strip()
-        return told
+            notes["description"] = f"{notes.get('description', '')} (It must also satisfy {hint})".strip()
+        return notes
 
 
 def _annotations(schema: Schema) -> Schema:

@@ -14,6 +14,7 @@ from app.domain.errors import (
     OctantError,
     OutputInvalid,
     ProviderDenied,
+    ProviderError,
     ProviderFailed,
     ProviderGarbled,
     ProviderOverloaded,
@@ -76,11 +77,11 @@ async def test_if_every_model_refuses_the_caller_gets_the_reason(
 
 
 def test_the_message_holds_the_words_on_which_clients_match() -> None:
-    for tokens in (None, (205284, 200000)):
-        message = final_error([refused("context_length", tokens=tokens)]).message.lower()
+    messages = [final_error([refused("context_length", tokens=tokens)]).message for tokens in (None, (205284, 200000))]
+    for message in messages:
         assert "prompt is too long" in message
-        assert "this model's maximum context length is" in message
-    assert "205284 tokens > 200000 maximum" in message
+        assert "this model's maximum context length is" in message.lower()
+    assert "205284 tokens > 200000 maximum" in messages[1]
 
 
 def test_of_several_limits_the_largest_is_reported() -> None:
@@ -134,7 +135,7 @@ async def test_refusals_are_counted_by_reason_and_cause() -> None:
 
 
 async def test_a_refused_repair_leaves_the_reason_for_it_as_the_error() -> None:
-    """The turns of a repair are ours: the caller is told about the output."""
+    """The turns of a repair are ours: the error is about the output."""
     a, b = Scripted("a", '{"n": "x"}', refused(own=True)), Scripted("b", refused(own=True))
     with pytest.raises(OutputInvalid):
         await recovery(a, b).complete(call_state(output=SCHEMA))
@@ -185,7 +186,7 @@ async def test_a_parameter_that_a_route_ignores_costs_no_fallback_in_either_orde
     """Temperature on Claude: the target stays in the route, and the answer says that it ignored the parameter."""
     ignoring = frozenset({"temperature"})
     for failing, answered in (("a", "b"), ("b", "a")):
-        steps = {failing: error(ProviderFailed), answered: "fine"}
+        steps: dict[str, ProviderError | str] = {failing: error(ProviderFailed), answered: "fine"}
         a, b = Scripted("a", steps["a"]), Scripted("b", steps["b"])
         b.cannot = ignoring
         state, room = call_state(sampling=Sampling(temperature=0.2), ignore=ignoring), recovery(a, b)

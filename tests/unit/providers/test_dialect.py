@@ -100,7 +100,7 @@ def test_ids_that_are_taken_as_they_are_stay_as_they_are() -> None:
     assert to_openai(wanted)["messages"][1]["tool_calls"][0]["id"] == "toolu_01A"
 
 
-def test_ids_that_repeat_in_later_turns_are_told_apart() -> None:
+def test_ids_that_repeat_in_later_turns_stay_apart() -> None:
     turn = (model(ToolUse("call_0", "f", "{}")), user(ToolResult("call_0", (Text("1"),))))
     messages = to_anthropic(request(user(Text("q")), *turn, *turn))["messages"]
     ids = [b.get("id") or b.get("tool_use_id") for m in messages[1:] for b in m["content"]]
@@ -223,7 +223,7 @@ def test_names_of_properties_that_anthropic_refuses_and_too_many_tools_pass_a_ve
 
 
 @pytest.mark.parametrize("strict", [True, False])
-def test_an_output_schema_is_enforced_where_the_vendor_can_and_told_where_it_cannot(strict: bool) -> None:
+def test_an_output_schema_is_enforced_where_the_vendor_can_and_a_hint_where_not(strict: bool) -> None:
     optional = OutputSchema("answer", {**OBJECT, "required": []}, strict=strict)
     assert to_openai(request(output=optional))["response_format"]["json_schema"]["strict"] is False
     assert to_anthropic(request(output=optional))["output_config"]["format"]["schema"]["additionalProperties"] is False
@@ -289,17 +289,17 @@ def test_a_thinking_budget_keeps_its_share_under_the_route_s_limit_or_is_dropped
     wanted: int, budget: int, limit: int, sent: int | None, codes: tuple[str, ...]
 ) -> None:
     """Anthropic wants at least 1,024 and fewer than the output limit; the answer keeps room."""
-    made, told = rendered(Sampling(max_output_tokens=wanted, extra=thinking(budget)), limit)
+    made, reported = rendered(Sampling(max_output_tokens=wanted, extra=thinking(budget)), limit)
     body = to_anthropic(made)
     assert body.get("thinking", {}).get("budget_tokens") == sent
-    assert told == codes
+    assert reported == codes
     assert ("thinking" in made.requested) == (sent is not None), "without thinking any model can answer"
 
 
 @pytest.mark.parametrize(("wanted", "codes"), [(None, ()), (100, ()), (1024, ()), (1025, ("output_shortened",))])
 def test_a_lowered_output_limit_is_reported(wanted: int | None, codes: tuple[str, ...]) -> None:
-    made, told = rendered(Sampling(max_output_tokens=wanted), 1024)
-    assert (made.sampling.max_output_tokens, told) == (min(wanted or 1024, 1024), codes)
+    made, reported = rendered(Sampling(max_output_tokens=wanted), 1024)
+    assert (made.sampling.max_output_tokens, reported) == (min(wanted or 1024, 1024), codes)
 
 
 @pytest.mark.parametrize(

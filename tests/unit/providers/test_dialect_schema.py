@@ -191,7 +191,7 @@ def test_what_is_valid_under_the_caller_s_schema_stays_possible(schema: Json, do
             jsonschema.validate(document, made.schema)
 
 
-def test_what_the_vendor_does_not_enforce_is_told_to_the_model() -> None:
+def test_what_the_vendor_does_not_enforce_stands_in_the_description() -> None:
     made = fitted(
         {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1, "description": "Count"}}}, ANTHROPIC.subset
     )
