@@ -83,8 +83,8 @@ OPENAI = Dialect(
         typed=True,
     ),
 )
-# Servers of others that speak OpenAI's protocol: Mistral's takes tool call ids of nine letters and digits only.
-OPENAI_LIKE = replace(OPENAI, ids=IdForm(re.compile(r"[a-zA-Z0-9]{9}\Z"), 9))
+# Mistral's server, and vLLM's with Mistral's templates, take tool call ids of nine letters and digits only.
+MISTRAL = replace(OPENAI, ids=IdForm(re.compile(r"[a-zA-Z0-9]{9}\Z"), 9))
 
 # docs.anthropic.com/en/docs/build-with-claude/structured-outputs, "JSON Schema limitations"; en/api/messages.
 ANTHROPIC = Dialect(
@@ -109,6 +109,11 @@ ANTHROPIC = Dialect(
         typed=False,
     ),
 )
+
+
+def of_openai(model: str) -> Dialect:
+    """The dialect of a model behind OpenAI's protocol: Mistral's models have ids of their own form, on any server."""
+    return MISTRAL if "stral" in model.lower() else OPENAI
 
 
 def unsayable(request: ModelRequest, dialect: Dialect) -> frozenset[str]:

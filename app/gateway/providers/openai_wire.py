@@ -33,7 +33,7 @@ LACKS = frozenset({"top_k", "thinking"})  # of what a caller may ask for
 
 def body(request: ModelRequest, *, legacy_max_tokens: bool, stream: bool) -> dict[str, Any]:
     """The JSON body of one attempt. ``legacy_max_tokens``: servers that predate ``max_completion_tokens``."""
-    request = dialect.fit(request, dialect.OPENAI_LIKE if legacy_max_tokens else dialect.OPENAI)
+    request = dialect.fit(request, dialect.of_openai(request.model))
     sampling = request.sampling
     optional: dict[str, Any] = {
         "max_tokens" if legacy_max_tokens else "max_completion_tokens": sampling.max_output_tokens,

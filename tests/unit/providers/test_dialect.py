@@ -57,8 +57,8 @@ def to_anthropic(wanted: ModelRequest) -> dict[str, Any]:
     return body
 
 
-def to_openai(wanted: ModelRequest, *, legacy: bool = False) -> dict[str, Any]:
-    body = openai_wire.body(wanted, legacy_max_tokens=legacy, stream=False)
+def to_openai(wanted: ModelRequest) -> dict[str, Any]:
+    body = openai_wire.body(wanted, legacy_max_tokens=False, stream=False)
     assert vendor_rules.openai_chat(body) == []
     return body
 
@@ -87,10 +87,10 @@ def test_ids_of_any_server_become_the_vendor_s_and_results_keep_to_their_calls(i
     wanted = request(user(Text("q")), model(ToolUse(identity, "f", "{}")), user(ToolResult(identity, (Text("42"),))))
     messages = to_anthropic(wanted)["messages"]
     assert messages[1]["content"][0]["id"] == messages[2]["content"][0]["tool_use_id"]
-    for legacy in (False, True):
-        chat = to_openai(wanted, legacy=legacy)["messages"]
+    for name in ("gpt-6-sol", "Mistral-Large-3", "devstral-small"):
+        chat = to_openai(replace(wanted, model=name))["messages"]
         assert chat[1]["tool_calls"][0]["id"] == chat[2]["tool_call_id"]
-        assert not legacy or (len(chat[2]["tool_call_id"]) == 9 and chat[2]["tool_call_id"].isalnum())
+        assert name == "gpt-6-sol" or (len(chat[2]["tool_call_id"]) == 9 and chat[2]["tool_call_id"].isalnum())
     assert to_anthropic(wanted) == to_anthropic(wanted), "the same each time: a prompt cache depends on it"
 
 
