@@ -16,7 +16,7 @@ from app.domain.json_text import refuse, too_deep
 from app.domain.messages import OutputSchema, Part, Refusal, Text, ToolSpec, ToolUse
 from app.domain.routes import Target
 from app.gateway.recovery.lenient_json import document_in
-from app.gateway.recovery.schema import MOST_VIOLATIONS, OutOfSteps, Run, Schema, SchemaRefused
+from app.gateway.recovery.schema import MOST_VIOLATIONS, NotASchema, OutOfSteps, Run, Schema, SchemaRefused
 from app.gateway.recovery.schema_compiler import LONGEST, MOST_SCHEMAS, Cache
 
 PATTERN_UNCHECKED = "pattern_unchecked"  # a code of the header octant-degraded
@@ -45,7 +45,8 @@ _cache = Cache()
 def check_schemas(call: Call) -> bool:
     """Refuse a promised schema that cannot be checked against, before any money is held. Raises InvalidRequest.
 
-    Returns whether one holds a ``pattern`` that is not checked (`schema_patterns`).
+    Of a tool that is not strict only what no vendor takes is refused: what is no JSON Schema at all. Returns whether a promised
+    one holds a ``pattern`` that is not checked (`schema_patterns`).
     """
     named = [("response schema", call.output.schema)] if call.output else []
     named += [(f"schema of tool {number}", tool.schema) for number, tool in enumerate(call.tools) if tool.strict]
@@ -66,7 +67,23 @@ def check_schemas(call: Call) -> bool:
         if schemas > MOST_SCHEMAS:
             raise _too_large(f"{MOST_SCHEMAS:,} schemas within each other")
         unmatched = unmatched or found.unmatched
+    for number, tool in enumerate(call.tools):
+        if not tool.strict:
+            _refuse_malformed(f"schema of tool {number}", tool.schema)
     return unmatched
+
+
+def _refuse_malformed(name: str, schema: Mapping[str, Any]) -> None:
+    try:
+        text = _canonical(schema)
+        if len(text) <= LONGEST:
+            _cache.schema(text)
+    except NotASchema as refused:
+        raise InvalidRequest(f"The {name} {refused}", param="schema") from None
+    except SchemaRefused:
+        pass  # larger than we would check, and nothing is checked
+    except (ValueError, RecursionError):
+        raise InvalidRequest(f"The {name} is not JSON that can be read.", param="schema") from None
 
 
 def _too_large(limit: str) -> InvalidRequest:
