@@ -126,10 +126,11 @@ def call_state(
     attempts: int = 2,
     sampling: Sampling | None = None,
     ignore: frozenset[str] = frozenset(),
+    called: Call | None = None,
 ) -> CallState:
-    """A call's state on a route over `A` and `B`."""
+    """A call's state on a route over `A` and `B`; ``called`` replaces the call itself."""
     tenant = Tenant("t", "t", MicroUSD(10**9), MicroUSD(10**9))
-    call = Call(
+    call = called or Call(
         id="req_1", identity=Identity(tenant=tenant, key_id="k", user="u"), feature="chat", target="smart",
         deadline=Deadline.after(seconds), messages=(Message("user", (Text("hello"),)),), output=output,
         tools=tools, last_resort=last_resort, sampling=sampling or Sampling(),

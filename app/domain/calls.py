@@ -99,6 +99,7 @@ class Call:
     ``without``: optional features that the caller offered and no model of ours has (web search), for `octant-degraded`.
     ``embed``: the inputs of an embeddings call, which has no messages. ``prompt_version``: the version that the caller wants.
     ``on_input`` gets the input's tokens ahead of the answer: an estimate as each attempt begins, and the vendor's report.
+    ``form``: the vendor in whose form the request came; None: a feature of this service made it.
     """
 
     id: str
@@ -123,6 +124,7 @@ class Call:
     embed: Inputs | None = None
     prompt_version: str | None = None
     on_input: "Callable[[Usage], None] | None" = None
+    form: Vendor | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,9 @@
     │   ├── MethodNotAllowed
     │   ├── JobFinished                a job that is done cannot be cancelled
     │   ├── ActionClosed               an action that was decided or has expired cannot be decided again
-    │   ├── BodyTooLarge
+    │   ├── BodyTooLarge               also where every model that could answer finds the request too large
+    │   ├── ContextLengthExceeded      the prompt is too long for every model that could answer
+    │   ├── ContentFiltered            the content policy of every model that could answer refused the request
     │   ├── UrlTooLong
     │   ├── HeadersTooLarge
     │   ├── RequestTooSlow             its bytes did not come in time
@@ -34,6 +36,7 @@
     └── Ours                       nothing the caller can do
         ├── OutputInvalid              no model gave valid output; carries the violations
         ├── AnswerWithheld             the guard stopped the model's answer
+        ├── TranslationRefused         every model refused the request as this service translated it
         ├── JobLost                    a job ended or stalled its worker again and again
         └── Internal
 
@@ -47,20 +50,33 @@
     │   └── ProviderGarbled                not the protocol: truncated JSON, wrong content type, cut stream
     ├── ProviderDenied                 our key or our quota: try the next target, inform the operator
     ├── ProviderOutputInvalid      paid for, well-formed on the wire, but not valid under the call's schema
-    └── ProviderRejected               the request itself is at fault: becomes InvalidRequest, never retried
+    └── ProviderRejected               this request, by this target: the next one may take it, a retry never helps
     Misconfigured                  start-up cannot go on; says which setting to change
 
-`edge/errors.py` has one row per leaf of OctantError; a test fails for a leaf without a row.
+The errors of a provider are in `provider_errors`. `edge/errors.py` has one row per leaf of OctantError; a test fails for a leaf
+without a row.
 """
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from app.domain.calls import RateState, Receipt, Reply, Usage
+from app.domain.calls import RateState, Receipt
+from app.domain.provider_errors import ProviderDenied as ProviderDenied
+from app.domain.provider_errors import ProviderError as ProviderError
+from app.domain.provider_errors import ProviderFailed as ProviderFailed
+from app.domain.provider_errors import ProviderGarbled as ProviderGarbled
+from app.domain.provider_errors import ProviderOutputInvalid as ProviderOutputInvalid
+from app.domain.provider_errors import ProviderOverloaded as ProviderOverloaded
+from app.domain.provider_errors import ProviderRateLimited as ProviderRateLimited
+from app.domain.provider_errors import ProviderRejected as ProviderRejected
+from app.domain.provider_errors import ProviderTimeout as ProviderTimeout
+from app.domain.provider_errors import ProviderUnreachable as ProviderUnreachable
+from app.domain.provider_errors import RejectionReason as RejectionReason
+from app.domain.provider_errors import Retryable as Retryable
+from app.domain.provider_errors import TimeoutPhase as TimeoutPhase
 
 IN_FLIGHT_SECONDS = 2.0  # calls in flight give back what they do not spend
-TimeoutPhase = Literal["connect", "first_token", "idle", "total"]
 
 
 class OctantError(Exception):
@@ -130,6 +146,18 @@ class BodyTooLarge(FixRequest):
     """The body is over the limit."""
 
     code = "request_too_large"
+
+
+class ContextLengthExceeded(FixRequest):
+    """The prompt is too long for every model that could answer. The code is the one that clients know from OpenAI."""
+
+    code = "context_length_exceeded"
+
+
+class ContentFiltered(FixRequest):
+    """The content policy of every model that could answer refused the request. The code is the one that Azure gives."""
+
+    code = "content_filter"
 
 
 class UrlTooLong(FixRequest):
@@ -301,6 +329,12 @@ class AnswerWithheld(Ours):
     code = "answer_withheld"
 
 
+class TranslationRefused(Ours):
+    """Every model refused the request as this service wrote it for a vendor whose form the caller did not use."""
+
+    code = "translation_refused"
+
+
 class JobLost(Ours):
     """The job's worker died or stalled at each attempt, so that it is not tried again."""
 
@@ -315,86 +349,3 @@ class Internal(Ours):
 
 class Misconfigured(Exception):
     """Start-up cannot go on. The message says which setting, file or command mends it."""
-
-
-class ProviderError(Exception):
-    """One provider's failure. ``usage``: it was paid for; ``perhaps_paid``: it may have been, so it counts at its worst."""
-
-    code: ClassVar[str] = "provider_error"
-    perhaps_paid: bool = False
-
-    def __init__(
-        self, message: str, *, provider: str, model: str, usage: Usage | None = None, request_id: str | None = None
-    ) -> None:
-        """``message`` is for the operator; it may name the vendor but never carries a key or the prompt."""
-        super().__init__(message)
-        self.message = message
-        self.provider = provider
-        self.model = model
-        self.usage = usage
-        self.request_id = request_id
-
-
-class Retryable(ProviderError):
-    """The same target may be tried again."""
-
-
-class ProviderTimeout(Retryable):
-    """No answer in time; ``phase`` says which of the four timeouts."""
-
-    code = "provider_timeout"
-    phase: TimeoutPhase = "total"
-    perhaps_paid = True
-
-
-class ProviderRateLimited(Retryable):
-    """HTTP 429. ``retry_after`` in seconds, if the provider gave one."""
-
-    code = "provider_rate_limited"
-    retry_after: float | None = None
-
-
-class ProviderOverloaded(Retryable):
-    """HTTP 503 or 529. ``retry_after`` in seconds, if the provider gave one."""
-
-    code = "provider_overloaded"
-    retry_after: float | None = None
-
-
-class ProviderFailed(Retryable):
-    """HTTP 500, 502, 504 and the like."""
-
-    code = "provider_failed"
-
-
-class ProviderUnreachable(Retryable):
-    """Refused, reset, or no such host."""
-
-    code = "provider_unreachable"
-
-
-class ProviderGarbled(Retryable):
-    """The answer does not follow the protocol: truncated JSON, wrong content type, a stream cut before its end."""
-
-    code = "provider_garbled"
-    perhaps_paid = True
-
-
-class ProviderDenied(ProviderError):
-    """HTTP 401, 402, 403, 404: our key, our quota or our model name. The next target may work; an operator must look."""
-
-    code = "provider_denied"
-
-
-class ProviderOutputInvalid(ProviderError):
-    """The reply does not satisfy the call's schema. ``violations`` say where and why, without quoting it; ``reply`` is it."""
-
-    code = "output_invalid"
-    violations: tuple[str, ...] = ()
-    reply: Reply | None = None
-
-
-class ProviderRejected(ProviderError):
-    """HTTP 400, 413, 422: the request itself. No other attempt will do better."""
-
-    code = "provider_rejected"

@@ -54,6 +54,8 @@ TABLE: dict[type[OctantError], Row] = {
     errors.MethodNotAllowed: Row(405, "invalid_request_error", "invalid_request_error"),
     errors.JobFinished: Row(409, "invalid_request_error", "invalid_request_error"),
     errors.ActionClosed: Row(409, "invalid_request_error", "invalid_request_error"),
+    errors.ContextLengthExceeded: Row(400, "invalid_request_error", "invalid_request_error"),
+    errors.ContentFiltered: Row(400, "invalid_request_error", "invalid_request_error"),
     errors.BodyTooLarge: Row(413, "invalid_request_error", "request_too_large"),
     errors.UrlTooLong: Row(414, "invalid_request_error", "invalid_request_error"),
     errors.HeadersTooLarge: Row(431, "invalid_request_error", "invalid_request_error"),
@@ -72,6 +74,7 @@ TABLE: dict[type[OctantError], Row] = {
     errors.BudgetExceeded: Row(429, "insufficient_quota", "rate_limit_error"),
     errors.OutputInvalid: Row(502, "server_error", "api_error", final=True),
     errors.AnswerWithheld: Row(502, "server_error", "api_error", final=True),
+    errors.TranslationRefused: Row(502, "server_error", "api_error"),
     errors.JobLost: Row(502, "server_error", "api_error"),
     errors.Internal: Row(500, "server_error", "api_error"),
 }

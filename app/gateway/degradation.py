@@ -17,8 +17,9 @@ from dataclasses import replace
 from app.domain.messages import Message, ToolResult
 from app.domain.routes import Target
 from app.gateway.call_state import CallState
+from app.gateway.rendering import SHORTENED
 
-TRUNCATED, SHORTENED, CHEAPER, NO_RETRIES = "context_truncated", "output_shortened", "cheaper_model", "no_retries"
+TRUNCATED, CHEAPER, NO_RETRIES = "context_truncated", "cheaper_model", "no_retries"
 
 OnlyCapable = Callable[[Sequence[Target]], tuple[Target, ...]]
 

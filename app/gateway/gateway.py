@@ -29,7 +29,7 @@ from app.gateway.call_state import CallState
 from app.gateway.degradation import degrade
 from app.gateway.recovery.output import PATTERN_UNCHECKED, check_schemas
 from app.gateway.recovery.recovery import Recovery
-from app.gateway.rendering import render
+from app.gateway.rendering import lowered, render
 from app.gateway.spending import Spending
 from app.gateway.tracing import describe_call
 from app.oncall.switch import KillSwitch
@@ -104,6 +104,7 @@ class Gateway:
             self._rooms.switch.check(tenant=call.identity.tenant.id)
             if check_schemas(call):
                 state.degraded.append(PATTERN_UNCHECKED)
+            state.degraded += lowered(call.sampling, state.request.sampling)
             self._rooms.recovery.choose(state)
             self._screen(state)
             state.spending.hold = await self._hold(state)

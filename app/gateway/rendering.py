@@ -8,7 +8,11 @@ from app.domain.calls import Call
 from app.domain.errors import InvalidRequest
 from app.domain.messages import Message, Sampling, Text
 from app.domain.routes import Pin, Route
+from app.gateway.providers import dialect
 from app.gateway.providers.base import ModelRequest, Timeouts
+
+# Codes of the header octant-degraded.
+SHORTENED, THINKING_SHORTENED, THINKING_DROPPED = "output_shortened", "thinking_shortened", "thinking_dropped"
 
 # Parameters that not every vendor has, with the value that means "as the vendor does it anyway".
 NEUTRAL: Mapping[str, float | None] = {
@@ -34,29 +38,33 @@ def render(call: Call, pin: Pin, *, canary: str = "") -> ModelRequest:
         messages = (Message("user", (Text(_fill(pin.prompt.user, call.variables)),)), *messages)
     if not messages and not call.embed:
         raise InvalidRequest("messages must hold at least one message.", param="messages")
+    sampling = merged(call.sampling, pin.route)
     return ModelRequest(
         model="",
         system=system,
         messages=messages,
-        sampling=merged(call.sampling, pin.route),
+        sampling=sampling,
         timeouts=timeouts_of(pin.route),
         tools=call.tools,
         tool_choice=call.tool_choice,
         output=call.output,
-        requested=requested(call),
+        requested=requested(call, sampling),
         native=call.native,
         betas=call.betas,
         embed=call.embed,
         space=pin.route.space,
         on_input=call.on_input,
+        form=call.form,
     )
 
 
-def requested(call: Call) -> frozenset[str]:
-    """Parameters of the call that not every vendor supports. A vendor's default value does not count."""
+def requested(call: Call, sampling: Sampling) -> frozenset[str]:
+    """Parameters of the call that not every vendor supports. A vendor's default value does not count.
+
+    ``sampling``: the call's, merged with its route's: it has no thinking where the route's limit leaves no room for it.
+    """
     chosen = {name for name, default in NEUTRAL.items() if getattr(call.sampling, name) not in (None, default)}
-    thinking = call.sampling.extra.get("thinking") or {}
-    if thinking.get("type") not in (None, "disabled"):
+    if _thinks(sampling):
         chosen.add("thinking")
     return frozenset(chosen) | call.needs
 
@@ -68,11 +76,28 @@ def merged(wanted: Sampling, route: Route) -> Sampling:
     return replace(
         wanted,
         max_output_tokens=longest,
+        extra=dialect.thinking_within(wanted.extra, wanted.max_output_tokens, longest),
         temperature=pinned.temperature if wanted.temperature is None else wanted.temperature,
         top_p=pinned.top_p if wanted.top_p is None else wanted.top_p,
         top_k=pinned.top_k if wanted.top_k is None else wanted.top_k,
         stop=wanted.stop or pinned.stop,
     )
+
+
+def lowered(wanted: Sampling, sent: Sampling) -> tuple[str, ...]:
+    """Codes of `octant-degraded` for what the route's limit takes from the caller's request."""
+    codes = []
+    if (sent.max_output_tokens or 0) < (wanted.max_output_tokens or 0):
+        codes.append(SHORTENED)
+    if _thinks(wanted) and not _thinks(sent):
+        codes.append(THINKING_DROPPED)
+    elif wanted.extra.get("thinking") != sent.extra.get("thinking"):
+        codes.append(THINKING_SHORTENED)
+    return tuple(codes)
+
+
+def _thinks(sampling: Sampling) -> bool:
+    return (sampling.extra.get("thinking") or {}).get("type") not in (None, "disabled")
 
 
 def timeouts_of(route: Route) -> Timeouts:

@@ -10,9 +10,9 @@ number of time series grow without end. No tenant and no user is ever a label: t
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Literal
+from typing import Literal, get_args
 
-from app.domain.errors import OctantError, ProviderError
+from app.domain.errors import OctantError, ProviderError, RejectionReason
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 DOLLARS = (0.00001, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0)
@@ -124,6 +124,13 @@ GATEWAY: tuple[Declared, ...] = (
     ),
     Declared("retries", "octant_retries_total", "counter", "count", "Retries of the same target.", (PROVIDER,)),
     Declared("retries_refused", "octant_retries_refused_total", "counter", "count", "Retries without budget.", (PROVIDER,)),
+    Declared(
+        "rejections", "octant_rejections_total", "counter", "count", "Requests that a model refused, by reason and cause.",
+        (
+            PROVIDER, MODEL, _of("reason", *get_args(RejectionReason)),
+            _of("cause", "limit", "translation", "model", "caller", "unknown"),
+        ),
+    ),
     Declared("breaker_trips", "octant_breaker_trips_total", "counter", "count", "Circuits opened.", (PROVIDER, MODEL)),
     Declared("breaker_skips", "octant_breaker_skips_total", "counter", "count", "Targets passed over.", (PROVIDER, MODEL)),
     Declared(

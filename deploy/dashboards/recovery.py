@@ -44,6 +44,16 @@ def _providers() -> list[Panel]:
         ),
         lines(
             Description(
+                "Refused requests by cause",
+                "Requests per second that a model refused: for its limits, or as invalid.",
+                "`translation`: another model answered, so our translation for this vendor is wrong. `caller`: the request is.",
+                "provider-outage.md#a-model-refuses-requests-that-another-one-answers",
+            ),
+            "cps",
+            {"{{provider}} {{model}} {{reason}} {{cause}}": rate("rejections", (*TARGET, "reason", "cause"))},
+        ),
+        lines(
+            Description(
                 "Time to first token by model",
                 "95th percentile of each model's streams.",
                 "slow without failing: no breaker opens. Stop its provider by hand.",

@@ -33,6 +33,11 @@ on, and its cost is settled when Valkey is back.
   (docs/decisions/0023). With two targets that time is at most half of the remaining deadline, and about twice the usual
   time of an answer. An overtaken attempt reads `provider_timeout ~`. If the deadline ends before both timeouts, the error
   is `deadline_exceeded`, status 504, inside the deadline.
+- A model that refuses the request (400, 413, 422) gets it only once, and the next one is tried: models differ in what they
+  take. If all refuse, the error has the reason: `context_length_exceeded`, `content_filter`, `request_too_large`, or
+  `invalid_request`; `translation_refused` (502) if no model of the vendor in whose form the request came is among them
+  (docs/decisions/0029). If another model failed or rests, the error says to wait.
+- Only output schemas and strict tools are checked. Output that `max_tokens` has cut ends with `length` and is paid once.
 - If a provider requests a wait of more than two seconds, the next one is tried at once.
 - `providers_unavailable` and `providers_rate_limited` carry `Retry-After`. A feature may declare a static answer for that
   case, as `/v1/support/answer` does: status 200, `octant-degraded: last_resort`.

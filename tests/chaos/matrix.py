@@ -65,6 +65,17 @@ def _retried(outcome: str, price: str = "-") -> dict[tuple[Mode, Where], Outcome
     }
 
 
+def _refused(status: int, code: str) -> dict[tuple[Mode, Where], Outcome]:
+    """The request is refused: no retry, the next target, and in the end the reason."""
+    return {
+        (mode, where): Outcome(200, ANSWER, ("A provider_rejected -", BACKUP))
+        if where == "first"
+        else Outcome(status, code, ("A provider_rejected -", "B provider_rejected -"))
+        for mode in ("whole", "stream")
+        for where in ("first", "all")
+    }
+
+
 def _silent() -> dict[tuple[Mode, Where], Outcome]:
     """Silence: a hedge at the next target; without one, a retry."""
     silent = ("A provider_timeout ~", "B provider_timeout ~", "B provider_timeout ~")
@@ -138,6 +149,8 @@ MATRIX: Mapping[str, Fault] = {
     "status-500": Fault("HTTP 500", {"kind": "status", "status": 500}, _retried("provider_failed")),
     "status-503": Fault("HTTP 503", {"kind": "status", "status": 503}, _retried("provider_overloaded")),
     "status-529": Fault("HTTP 529", {"kind": "status", "status": 529}, _retried("provider_overloaded")),
+    "status-400": Fault("HTTP 400", {"kind": "status", "status": 400}, _refused(400, "invalid_request")),
+    "status-413": Fault("HTTP 413", {"kind": "status", "status": 413}, _refused(413, "request_too_large")),
     "refused": Fault("connection refused", None, _retried("provider_unreachable")),
     "reset": Fault(
         "connection reset in the middle of the body",

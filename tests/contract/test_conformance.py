@@ -206,6 +206,15 @@ def test_tokens_are_counted_by_the_vendor_or_bounded_and_said_so(claude: anthrop
     assert raw.parse().input_tokens > counted
 
 
+def test_what_a_route_s_limit_takes_from_a_request_is_reported(chat: openai.OpenAI, claude: anthropic.Anthropic) -> None:
+    """G10: nothing is lowered in silence."""
+    raw = chat.chat.completions.with_raw_response.create(model="smart", messages=HELLO, max_completion_tokens=90_000)
+    assert raw.headers["octant-degraded"] == "output_shortened"
+    thinking: Any = {"type": "enabled", "budget_tokens": 2048}
+    whole = claude.messages.with_raw_response.create(model="fast", messages=HELLO, max_tokens=4096, thinking=thinking)
+    assert whole.headers["octant-degraded"].split(",") == ["output_shortened", "thinking_dropped"]
+
+
 BAD: list[tuple[str, dict[str, Any]]] = [
     ("schema", {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "nope"}}}}),
     ("schema", {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"$ref": "http://a/b"}}}}),

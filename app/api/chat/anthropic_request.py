@@ -99,6 +99,7 @@ def read(
         id=context.request_id,
         identity=context.identity_for(user_of(request.metadata.user_id if request.metadata else None)),
         feature="chat",
+        form="anthropic",
         target=named.target,
         variables=named.variables,
         prompt_version=named.version,

@@ -132,6 +132,7 @@ def read(body: bytes, context: CallContext) -> tuple[ChatCompletionRequest, Call
         id=context.request_id,
         identity=context.identity_for(request.user or request.safety_identifier),
         feature="chat",
+        form="openai",
         target=named.target,
         variables=named.variables,
         prompt_version=named.version,

@@ -46,6 +46,7 @@ def read(body: bytes, context: CallContext) -> tuple[EmbeddingsRequest, Call]:
         id=context.request_id,
         identity=context.identity_for(request.user),
         feature="embeddings",
+        form="openai",
         target=request.model,
         deadline=context.deadline,
         embed=inputs(request.input, request.dimensions),

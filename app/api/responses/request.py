@@ -222,6 +222,7 @@ def _call(asked: _Asked, request: ResponsesRequest, tools: Tools, context: CallC
         id=context.request_id,
         identity=context.identity_for(request.user or request.safety_identifier),
         feature="chat",
+        form="openai",
         target=named.target,
         variables=named.variables,
         prompt_version=named.version,

@@ -28,10 +28,11 @@ from app.domain.errors import (
     ProviderRateLimited,
     ProviderRejected,
 )
-from app.gateway.providers import anthropic_wire
+from app.gateway.providers import anthropic_wire, dialect
 from app.gateway.providers.anthropic_reading import Reading
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import FOREIGN, Blame, from_transport, kind_of_status, machine_words, with_retry_after
+from app.gateway.providers.refusals import refusal
 from app.gateway.providers.timeouts import AttemptTimeouts
 
 PATH = "/v1/messages"
@@ -77,11 +78,11 @@ class AnthropicProvider:
 
     def lacks(self, request: ModelRequest) -> frozenset[str]:
         """See `base.Provider`."""
-        return anthropic_wire.lacks(request)
+        return anthropic_wire.lacks(request) | dialect.unsayable(request, dialect.ANTHROPIC)
 
     async def count_tokens(self, request: ModelRequest) -> int | None:
         """As the vendor counts them (docs.anthropic.com/en/api/messages-count-tokens)."""
-        blame = Blame(self.name, request.model)
+        blame = Blame(self.name, request.model, own_form=request.form == "anthropic")
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=False)
         body = anthropic_wire.counting(request)
         try:
@@ -102,7 +103,7 @@ class AnthropicProvider:
 
     async def complete(self, request: ModelRequest) -> Reply:
         """Send and wait for the whole reply."""
-        blame = Blame(self.name, request.model)
+        blame = Blame(self.name, request.model, own_form=request.form == "anthropic")
         reading = Reading(request, self.name)
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=False)
         body = anthropic_wire.body(request, stream=False)
@@ -120,7 +121,7 @@ class AnthropicProvider:
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
         """Send and yield deltas as they arrive, then `Done`."""
-        blame = Blame(self.name, request.model)
+        blame = Blame(self.name, request.model, own_form=request.form == "anthropic")
         reading = Reading(request, self.name)
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=True)
         body = anthropic_wire.body(request, stream=True)
@@ -190,6 +191,9 @@ def _translate(error: Exception, blame: Blame) -> ProviderError:
         return blame.error(ProviderGarbled, "The answer is not a message.")
     if isinstance(error, APIStatusError):
         words = machine_words(error.type, error.error_code)
+        if refused := refusal(error.status_code, error.body):
+            where = "Error event in the stream" if error.status_code < 300 else f"HTTP {error.status_code}"
+            return blame.refused(refused, f"{where} {words}".strip(), request_id=error.request_id)
         if error.status_code < 300:
             kind = ERROR_EVENTS.get(error.type, ProviderFailed)
             return blame.error(kind, f"Error event in the stream {words}".strip(), request_id=error.request_id)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter
 
 from app.domain.calls import CitationDelta, Delta, NativeDelta, Reply, ThinkingDelta, Usage
 from app.domain.messages import Native, Part, StopReason, Text
+from app.gateway.providers import dialect
 from app.gateway.providers.assembly import Assembly
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import ProtocolError
@@ -143,6 +144,7 @@ class Reading:
         self._request = request
         self._provider = provider
         self._assembly = Assembly()
+        self._names = dialect.names_back(request, dialect.ANTHROPIC)
         self._own: dict[int, _Own] = {}  # by the vendor's index
         self._citations: dict[int, list[Mapping[str, Any]]] = {}  # by our own
         self._model: str | None = None
@@ -272,7 +274,7 @@ class Reading:
             case "tool_use":
                 if not block.id or not block.name:
                     raise ProtocolError("A tool call without id or name.")
-                started = [self._assembly.tool(key, block.id, block.name)]
+                started = [self._assembly.tool(key, block.id, self._names.get(block.name, block.name))]
                 return [*started, self._assembly.arguments(key, json.dumps(block.input))] if block.input else started
         place = self._assembly.text(key, "").index
         self._own[key] = _Own(place, block.model_dump(exclude_unset=True))

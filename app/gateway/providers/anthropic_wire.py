@@ -30,6 +30,7 @@ from app.domain.messages import (
     ToolUse,
     Vendor,
 )
+from app.gateway.providers import dialect
 from app.gateway.providers.anthropic_marks import within_limits
 from app.gateway.providers.base import ModelRequest, foreign
 
@@ -57,6 +58,7 @@ def lacks(request: ModelRequest) -> frozenset[str]:
 
 def body(request: ModelRequest, *, stream: bool) -> Json:
     """The JSON body of one attempt."""
+    request = dialect.fit(request, dialect.ANTHROPIC)
     longest = request.sampling.max_output_tokens or 1
     native = dict(request.native.get(VENDOR, {}))
     system, turns = _turns(request)

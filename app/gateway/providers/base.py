@@ -28,7 +28,7 @@ class ModelRequest:
 
     ``headers`` are sent to the provider as they are (`traceparent`). ``requested`` names features that the caller itself
     wants (``temperature``, ``thinking``): a provider without one of them must not get the call. The route's own are not in it.
-    ``native``, ``betas``, ``embed`` and ``on_input`` as in `Call`; ``space``: the vectors that ``embed`` must give.
+    ``native``, ``betas``, ``embed``, ``form`` and ``on_input`` as in `Call`; ``space``: the vectors that ``embed`` must give.
     """
 
     model: str
@@ -45,6 +45,7 @@ class ModelRequest:
     betas: tuple[str, ...] = ()
     embed: Inputs | None = None
     space: VectorSpace | None = None
+    form: Vendor | None = None
     on_input: Callable[[Usage], None] | None = None
 
 

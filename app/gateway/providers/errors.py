@@ -25,6 +25,7 @@ from app.domain.errors import (
     ProviderTimeout,
     ProviderUnreachable,
 )
+from app.gateway.providers.refusals import Refused
 from app.gateway.providers.timeouts import timed_out
 
 
@@ -37,14 +38,24 @@ MACHINE_WORD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,80}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Blame:
-    """The target that failed: set on every error."""
+    """The target that failed: set on every error. ``own_form`` as in `ProviderRejected`."""
 
     provider: str
     model: str
+    own_form: bool = False
 
     def error(self, kind: type[ProviderError], message: str, *, request_id: str | None = None) -> ProviderError:
         """One error of this attempt."""
-        return kind(message, provider=self.provider, model=self.model, request_id=request_id)
+        error = kind(message, provider=self.provider, model=self.model, request_id=request_id)
+        if isinstance(error, ProviderRejected):
+            error.own_form = self.own_form
+        return error
+
+    def refused(self, refused: Refused, message: str, *, request_id: str | None = None) -> ProviderRejected:
+        """The target's refusal of the request, with its reason."""
+        error = ProviderRejected(f"{message} ({refused.reason})", provider=self.provider, model=self.model, request_id=request_id)
+        error.reason, error.tokens, error.own_form = refused.reason, refused.tokens, self.own_form
+        return error
 
 
 def kind_of_status(status: int) -> type[ProviderError]:

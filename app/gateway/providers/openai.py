@@ -28,11 +28,12 @@ from app.domain.errors import (
     ProviderRateLimited,
     ProviderRejected,
 )
-from app.gateway.providers import openai_embeddings, openai_wire
+from app.gateway.providers import dialect, openai_embeddings, openai_wire
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import FOREIGN, Blame, from_transport, kind_of_status, machine_words, with_retry_after
 from app.gateway.providers.openai_events import Events
 from app.gateway.providers.openai_reading import Reading, ReportedError
+from app.gateway.providers.refusals import refusal
 from app.gateway.providers.timeouts import AttemptTimeouts
 
 PATH, EMBEDDINGS_PATH = "/chat/completions", "/embeddings"
@@ -64,7 +65,7 @@ class OpenAIProvider:
 
     def lacks(self, request: ModelRequest) -> frozenset[str]:
         """See `base.Provider`."""
-        return openai_wire.lacks(request)
+        return openai_wire.lacks(request) | dialect.unsayable(request, dialect.OPENAI)
 
     async def count_tokens(self, request: ModelRequest) -> int | None:
         """Chat completions have no count."""
@@ -73,7 +74,7 @@ class OpenAIProvider:
 
     async def complete(self, request: ModelRequest) -> Reply:
         """Send and wait for the whole reply."""
-        blame = Blame(self.name, request.model)
+        blame = Blame(self.name, request.model, own_form=request.form == "openai")
         reading = Reading(request, self.name)
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=False)
         body = openai_wire.body(request, legacy_max_tokens=self._legacy_max_tokens, stream=False)
@@ -94,7 +95,7 @@ class OpenAIProvider:
 
     async def embed(self, request: ModelRequest) -> Reply:
         """Send and wait for all vectors. A large answer is read in a thread, so that other calls go on."""
-        blame, content = Blame(self.name, request.model), b""
+        blame, content = Blame(self.name, request.model, own_form=request.form == "openai"), b""
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=False)
         try:
             async with limits.waiting():
@@ -114,7 +115,7 @@ class OpenAIProvider:
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
         """Send and yield deltas as they arrive, then `Done`."""
-        blame = Blame(self.name, request.model)
+        blame = Blame(self.name, request.model, own_form=request.form == "openai")
         reading = Reading(request, self.name)
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=True)
         body = openai_wire.body(request, legacy_max_tokens=self._legacy_max_tokens, stream=True)
@@ -176,12 +177,17 @@ def _translate(error: Exception, blame: Blame) -> ProviderError:
     if isinstance(error, APIResponseValidationError):
         return blame.error(ProviderGarbled, "The answer is not a completion.")
     if isinstance(error, APIStatusError):
+        if refused := refusal(error.status_code, error.body):
+            words = machine_words(error.type, error.code, error.param)
+            return blame.refused(refused, f"HTTP {error.status_code} {words}".strip(), request_id=error.request_id)
         kind = ProviderDenied if error.code == "insufficient_quota" else kind_of_status(error.status_code)
         message = f"HTTP {error.status_code} {machine_words(error.type, error.code, error.param)}".strip()
         return with_retry_after(blame.error(kind, message, request_id=error.request_id), error.response.headers)
     if isinstance(error, ReportedError):
         words = machine_words(error.type, error.code, error.param)
-        return blame.error(_kind_of_event(error), f"An error in an answer with the status 200 {words}".strip())
+        message = f"An error in an answer with the status 200 {words}".strip()
+        refused = refusal(200, error.body)
+        return blame.refused(refused, message) if refused else blame.error(_kind_of_event(error), message)
     return from_transport(error, blame)
 
 

@@ -13,7 +13,7 @@ begin with an empty object that stands for none yet.
 
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from app.domain.calls import Delta
@@ -53,9 +53,10 @@ class _Call:
 class ToolCalls:
     """The tool calls of one reply; each goes into the reply's assembly under its own key."""
 
-    def __init__(self, assembly: Assembly) -> None:
-        """``assembly`` orders the calls among the reply's other parts."""
+    def __init__(self, assembly: Assembly, names: Mapping[str, str]) -> None:
+        """``assembly`` orders the calls among the reply's other parts; ``names``: our name of a tool by the vendor's."""
         self._assembly = assembly
+        self._names = names
         self._calls: list[_Call] = []
 
     def feed(self, fragments: list[Fragment]) -> list[Delta]:
@@ -147,7 +148,7 @@ class ToolCalls:
             return []
         call.begun, call.id = True, call.id or f"call_{secrets.token_hex(12)}"
         waiting = call.arguments
-        begun = [self._assembly.tool(_key(number), call.id, call.name)]
+        begun = [self._assembly.tool(_key(number), call.id, self._names.get(call.name, call.name))]
         return [*begun, self._assembly.arguments(_key(number), waiting)] if waiting else begun
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, TypeAdapter
 
 from app.domain.calls import Delta, Reply, Usage
 from app.domain.messages import Part, Refusal, StopReason, ToolUse
+from app.gateway.providers import dialect
 from app.gateway.providers.assembly import Assembly, encodable
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import ProtocolError
@@ -159,7 +160,7 @@ class Reading:
         self._request = request
         self._provider = provider
         self._assembly = Assembly()
-        self._calls = ToolCalls(self._assembly)
+        self._calls = ToolCalls(self._assembly, dialect.names_back(request, dialect.OPENAI))
         self._model = ""
         self._finish: str | None = None
         self._native: str | None = None

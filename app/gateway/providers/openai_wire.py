@@ -22,6 +22,7 @@ from app.domain.messages import (
     ToolUse,
     Vendor,
 )
+from app.gateway.providers import dialect
 from app.gateway.providers.base import ModelRequest, foreign
 
 VENDOR: Vendor = "openai"
@@ -51,6 +52,7 @@ def _all_parts(request: ModelRequest) -> Iterator[Part]:
 
 def body(request: ModelRequest, *, legacy_max_tokens: bool, stream: bool) -> Json:
     """The JSON body of one attempt. ``legacy_max_tokens``: servers that predate ``max_completion_tokens``."""
+    request = dialect.fit(request, dialect.of_openai(request.model))
     sampling = request.sampling
     native = {k: v for k, v in request.native.get(VENDOR, {}).items() if not (legacy_max_tokens and k in OWN_SERVICE)}
     marked = (native.get("prompt_cache_options") or {}).get("mode") == "explicit"

@@ -1,24 +1,27 @@
 """Check replies against their schemas. Violations never quote the value: it may hold personal data.
 
-A reply has as many schemas as it has documents: its text where the call has an output schema, and each tool call's arguments.
+A reply has as many schemas as it has documents: its text where the call has an output schema, and the arguments of each call of a
+strict tool. Only what was promised is judged. The call of a tool that is not strict goes to the caller as it came, because the
+vendors do not check it and clients answer it with an error. A reply that was cut, paused or refused is none that could be valid.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from app.domain.calls import Call, Reply
 from app.domain.errors import InvalidRequest, OutputUnchecked, ProviderOutputInvalid
 from app.domain.json_text import refuse, too_deep
-from app.domain.messages import OutputSchema, Part, Text, ToolSpec, ToolUse
+from app.domain.messages import OutputSchema, Part, Refusal, Text, ToolSpec, ToolUse
 from app.domain.routes import Target
 from app.gateway.recovery.lenient_json import document_in
-from app.gateway.recovery.schema import MOST_VIOLATIONS, OutOfSteps, Run, Schema, SchemaRefused
+from app.gateway.recovery.schema import MOST_VIOLATIONS, NotASchema, OutOfSteps, Run, Schema, SchemaRefused
 from app.gateway.recovery.schema_compiler import LONGEST, MOST_SCHEMAS, Cache
 
 PATTERN_UNCHECKED = "pattern_unchecked"  # a code of the header octant-degraded
 NOT_OFFERED = "name: not a tool that was offered"
+UNJUDGED = frozenset({"refusal", "max_tokens", "context_window", "pause_turn"})  # stops of a reply that is not whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +43,13 @@ _cache = Cache()
 
 
 def check_schemas(call: Call) -> bool:
-    """Refuse a schema that cannot be checked against, before any money is held. Raises InvalidRequest.
+    """Refuse a promised schema that cannot be checked against, before any money is held. Raises InvalidRequest.
 
-    Returns whether one holds a ``pattern`` that is not checked (`schema_patterns`).
+    Of a tool that is not strict only what no vendor takes is refused: what is no JSON Schema at all. Returns whether a promised
+    one holds a ``pattern`` that is not checked (`schema_patterns`).
     """
     named = [("response schema", call.output.schema)] if call.output else []
-    named += [(f"schema of tool {number}", tool.schema) for number, tool in enumerate(call.tools)]
+    named += [(f"schema of tool {number}", tool.schema) for number, tool in enumerate(call.tools) if tool.strict]
     letters = schemas = 0
     unmatched = False
     for name, schema in named:
@@ -63,7 +67,23 @@ def check_schemas(call: Call) -> bool:
         if schemas > MOST_SCHEMAS:
             raise _too_large(f"{MOST_SCHEMAS:,} schemas within each other")
         unmatched = unmatched or found.unmatched
+    for number, tool in enumerate(call.tools):
+        if not tool.strict:
+            _refuse_malformed(f"schema of tool {number}", tool.schema)
     return unmatched
+
+
+def _refuse_malformed(name: str, schema: Mapping[str, Any]) -> None:
+    try:
+        text = _canonical(schema)
+        if len(text) <= LONGEST:
+            _cache.schema(text)
+    except NotASchema as refused:
+        raise InvalidRequest(f"The {name} {refused}", param="schema") from None
+    except SchemaRefused:
+        pass  # larger than we would check, and nothing is checked
+    except (ValueError, RecursionError):
+        raise InvalidRequest(f"The {name} is not JSON that can be read.", param="schema") from None
 
 
 def _too_large(limit: str) -> InvalidRequest:
@@ -79,7 +99,7 @@ def judge(reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...]
     found = violations(reply, output, tools, run)
     if not found:
         return OutputCheck(reply)
-    read = _read_tolerantly(reply, output)
+    read = _read_tolerantly(reply, output, {tool.name for tool in tools if tool.strict})
     if read is not None and not violations(read, output, tools, run):
         return OutputCheck(read, parsed=True)
     return OutputCheck(reply, found)
@@ -88,23 +108,27 @@ def judge(reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...]
 def violations(
     reply: Reply, output: OutputSchema | None, tools: tuple[ToolSpec, ...] = (), run: Run | None = None
 ) -> tuple[str, ...]:
-    """Return the first ten violations. Refusals and text beside tool calls need no schema.
+    """Return the first ten violations. Text beside tool calls needs no schema.
 
-    Raises OutputUnchecked as `judge`.
+    A call of a tool that was not offered is one only where every tool is strict. Raises OutputUnchecked as `judge`.
     """
     run = run or Run()
-    if reply.stop == "refusal":
+    if reply.stop in UNJUDGED or any(isinstance(part, Refusal) for part in reply.parts):
         return ()
     found: list[str] = []
     if output is not None and not reply.tool_uses:
         found += _violations(reply.text, output.schema, "$", run)
-    offered = {tool.name: tool for tool in tools}
-    for number, use in enumerate(reply.tool_uses):
+    strict = {tool.name: tool for tool in tools if tool.strict}
+    only_strict = bool(strict) and len(strict) == len(tools)
+    for number, use in enumerate(reply.tool_uses if strict else ()):
         where = f"tool call {number}: $"
-        tool = offered.get(use.name)
+        tool = strict.get(use.name)
         if len(found) >= MOST_VIOLATIONS:
             break
-        found += [f"{where}.{NOT_OFFERED}"] if tool is None else _violations(use.arguments or "{}", tool.schema, where, run)
+        if tool:
+            found += _violations(use.arguments or "{}", tool.schema, where, run)
+        elif only_strict:
+            found.append(f"{where}.{NOT_OFFERED}")
     return tuple(found[:MOST_VIOLATIONS])
 
 
@@ -131,20 +155,21 @@ def _ready(schema: Mapping[str, Any]) -> Schema:
     return _cache.schema(_canonical(schema))
 
 
-def _read_tolerantly(reply: Reply, output: OutputSchema | None) -> Reply | None:
-    """The same reply with each of its documents as plain JSON; None where one cannot be read."""
-    if reply.stop == "max_tokens":
-        return None  # cut off: whatever can be read of it is not what was meant
+def _read_tolerantly(reply: Reply, output: OutputSchema | None, strict: Collection[str]) -> Reply | None:
+    """The same reply with each of its judged documents as plain JSON; None where one cannot be read."""
     if output is not None and not reply.tool_uses:
         text = document_in(reply.text)
         others = tuple(part for part in reply.parts if not isinstance(part, Text))
         return None if text is None else replace(reply, parts=(*others, Text(text)))
     parts: list[Part] = []
     for part in reply.parts:
-        arguments = document_in(part.arguments) if isinstance(part, ToolUse) else ""
-        if arguments is None:
-            return None
-        parts.append(replace(part, arguments=arguments) if isinstance(part, ToolUse) else part)
+        if isinstance(part, ToolUse) and part.name in strict:
+            arguments = document_in(part.arguments)
+            if arguments is None:
+                return None
+            parts.append(replace(part, arguments=arguments))
+        else:
+            parts.append(part)
     return replace(reply, parts=tuple(parts))
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from app.domain.errors import InvalidRequest, OctantError, ProviderError, ProviderRejected, Stopped
+from app.domain.errors import OctantError, ProviderError, Stopped
 from app.domain.routes import Target
 from app.gateway.call_state import CallState
 from app.gateway.recovery.breaker import Circuits
@@ -101,7 +101,7 @@ class Race(Generic[T]):
         return None
 
     async def until_over(self) -> Won[T] | None:
-        """Wait for a success. None: all failed. Raises InvalidRequest, BudgetExceeded, or TimeoutError with no time left."""
+        """Wait for a success. None: all failed. Raises BudgetExceeded, Stopped, or TimeoutError with no time left."""
         while self._running:
             if won := await self._step(None):
                 return won
@@ -130,9 +130,6 @@ class Race(Generic[T]):
         """Judge a target that has ended. Raises as `until_over`."""
         try:
             return await self._succeeded(target, task.result(), won)
-        except ProviderRejected as error:
-            self._fatal = InvalidRequest("The model provider refused the request as invalid.")
-            self._fatal.__cause__ = error
         except ProviderError as error:
             self.failures.append(error)
             if self.state.remaining() <= 0:

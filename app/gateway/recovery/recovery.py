@@ -10,6 +10,9 @@
     else the feature's last resort, if it has one
     else one error that says what the caller can do
 
+A refusal of the request goes to the next target like any failure, and is never retried: each model has limits of its own, and
+a translation may be at fault. Only if every target refuses is the request the caller's to change (`final_error`).
+
 A stream falls back until its first chunk. After that the caller has seen output: it ends in an error, or, where the route says
 so, another model continues it (`relay`).
 """
@@ -25,12 +28,12 @@ from typing import Any, TypeVar
 from app.domain.calls import Chunk, Deadline, Done, Reply, TextDelta, Usage
 from app.domain.errors import (
     DeadlineExceeded,
-    InvalidRequest,
     ProviderError,
     ProviderGarbled,
     ProviderOutputInvalid,
     ProviderRejected,
     ProviderTimeout,
+    TranslationRefused,
     UnsupportedParameter,
     Wait,
 )
@@ -100,7 +103,7 @@ class Recovery:
         return tuple(t for t in targets if self.providers[t.provider].lacks(state.request) <= ignored)
 
     async def complete(self, state: CallState) -> Reply:
-        """Return the first valid reply, or the last resort. Raises Wait, InvalidRequest, OutputInvalid or BudgetExceeded."""
+        """Return the first valid reply, or the last resort. Raises Wait, FixRequest, Ours or BudgetExceeded."""
 
         async def once(target: Target) -> Reply:
             try:
@@ -109,14 +112,17 @@ class Recovery:
                 if error.reply is None:
                     raise
                 self.metrics.repairs.inc(step="asked_again")
-                reply = await self._ask(state, target, repair.turns(error.reply, error.violations))
+                try:
+                    reply = await self._ask(state, target, repair.turns(error.reply, error.violations))
+                except ProviderRejected:
+                    raise error from None  # the turns that it refused are ours: what the caller can know is the output
                 state.degraded.append(REPAIRED)
                 self.metrics.repairs.inc(step="repaired")
                 return reply
 
         try:
             return await self._first_success(state, once)
-        except Wait as error:
+        except (Wait, TranslationRefused) as error:
             return self._last_resort(state, error)
 
     async def open(self, state: CallState) -> AsyncGenerator[Chunk, None]:
@@ -127,7 +133,7 @@ class Recovery:
 
         try:
             opened = await self._first_success(state, once)
-        except Wait as error:
+        except (Wait, TranslationRefused) as error:
             return _as_chunks(self._last_resort(state, error))
         chunks = relay(opened, state, self.circuits, lambda delivered: self._continue(state, opened.target, delivered))
         return _Relayed(chunks, opened)
@@ -135,15 +141,14 @@ class Recovery:
     async def count_tokens(self, request: ModelRequest, route: Route, deadline: Deadline) -> int | None:
         """Ask the route's vendors in order, each once, for a count; None where none gives one."""
         for target in route.targets:
+            provider = self.providers[target.provider]
             if self.stopped(target.provider) or self.circuits.state(target) != "closed":
+                continue
+            if not provider.lacks(request) <= route.ignore:
                 continue
             timeouts = within(request.timeouts, min(COUNT_SECONDS, deadline.remaining() / 2))
             try:
-                counted = await self.providers[target.provider].count_tokens(
-                    replace(request, model=target.model, timeouts=timeouts)
-                )
-            except ProviderRejected as error:
-                raise InvalidRequest("The model provider refused the request as invalid.") from error
+                counted = await provider.count_tokens(replace(request, model=target.model, timeouts=timeouts))
             except ProviderError:
                 continue
             if counted is not None:
@@ -202,12 +207,14 @@ class Recovery:
                 won = await self._run(race, state, once, chosen, resting)
         except TimeoutError as error:
             raise DeadlineExceeded(f"No answer within {state.call.deadline.total:g} seconds.", retry_after=1.0) from error
+        self._count_rejections(race.failures, answered=won is not None)
         if won:
             state.answered_by(won.target)
             return won.result
         if any(isinstance(failure, ProviderOutputInvalid) for failure in race.failures):
             self.metrics.repairs.inc(step="gave_up")
-        raise final_error(race.failures, self.circuits.rest(resting))
+        stopped = any(self.stopped(target.provider) for target in chosen)
+        raise final_error(race.failures, self.circuits.rest(resting), passed_over=stopped)
 
     async def _run(
         self,
@@ -285,7 +292,24 @@ class Recovery:
         state.spending.running[target].overtaken = True
         self.metrics.overtaken.inc(provider=target.provider, model=target.model)
 
-    def _last_resort(self, state: CallState, error: Wait) -> Reply:
+    def _count_rejections(self, failures: Sequence[ProviderError], *, answered: bool) -> None:
+        """Count refused requests by reason and cause.
+
+        A request that one model refused as invalid and another one answered was not at fault. If it came in another vendor's
+        form, our translation is suspect; if not, the model lacks something.
+        """
+        for failure in failures:
+            if isinstance(failure, ProviderRejected):
+                own = failure.own_form
+                cause = "translation" if answered and not own else "model" if answered else "caller" if own else "unknown"
+                self.metrics.rejections.inc(
+                    provider=failure.provider,
+                    model=failure.model,
+                    reason=failure.reason,
+                    cause=cause if failure.reason == "invalid" else "limit",
+                )
+
+    def _last_resort(self, state: CallState, error: Wait | TranslationRefused) -> Reply:
         """The feature's static answer, marked as one. Raises ``error`` where the feature has none."""
         if state.call.last_resort is None:
             raise error

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
 
 from app.domain.calls import Chunk, Done, Reply, TextDelta, ThinkingDelta, ToolUseDelta, Usage
-from app.domain.errors import ProviderError, ProviderOutputInvalid, ProvidersUnavailable, ProviderTimeout, Wait
+from app.domain.errors import FixRequest, Ours, ProviderError, ProviderOutputInvalid, ProvidersUnavailable, ProviderTimeout, Wait
 from app.domain.messages import Part, Text
 from app.domain.routes import Target
 from app.gateway.attempt_in_progress import AttemptInProgress
@@ -86,7 +86,7 @@ async def _continuation(
         raise broken from error
     try:
         continued = await go_on(delivered.text)
-    except Wait as none_left:
+    except (Wait, FixRequest, Ours) as none_left:
         raise broken from none_left
     state.degraded.append(CONTINUED)
     return continued

@@ -30,6 +30,10 @@ class SchemaRefused(Exception):  # noqa: N818 - it is named for what happened
     """Not a schema that can be checked against; says why, in words that follow "The schema"."""
 
 
+class NotASchema(SchemaRefused):
+    """Against the meta-schema: no vendor takes it either."""
+
+
 class OutOfSteps(Exception):  # noqa: N818 - it is named for what happened
     """The check took more steps than it may."""
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from app.gateway.recovery.schema import Json, Node, OutOfSteps, Run, Schema, SchemaRefused, frozen, not_a_schema
+from app.gateway.recovery.schema import Json, Node, NotASchema, OutOfSteps, Run, Schema, SchemaRefused, frozen, not_a_schema
 from app.gateway.recovery.schema_keywords import checks_of
 
 MOST_SCHEMAS = 6_000  # schemas within each other, of all the schemas of a call together
@@ -57,7 +57,7 @@ class Compiler:
         if isinstance(schema, bool):
             return Node(never=not schema)
         if not isinstance(schema, dict):
-            raise SchemaRefused(not_a_schema(where))
+            raise NotASchema(not_a_schema(where))
         found = self._nodes.get(id(schema))
         if found is None:
             found = self._nodes[id(schema)] = Node()
@@ -137,7 +137,7 @@ class Cache:
         else:
             self._entries.move_to_end(text)
         if isinstance(found, SchemaRefused):
-            raise SchemaRefused(*found.args)
+            raise type(found)(*found.args)
         return found
 
     def _keep(self, text: str, schema: Schema | SchemaRefused) -> None:

@@ -13,6 +13,7 @@ from app.gateway.recovery.schema import (
     Children,
     Json,
     Node,
+    NotASchema,
     Run,
     SchemaRefused,
     Step,
@@ -93,7 +94,7 @@ class _One:
         for keyword, value in self._schema.items():
             allowed = WRITTEN.get(keyword)
             if allowed is not None and not allowed(value):
-                raise SchemaRefused(not_a_schema(within(self._where, keyword)))
+                raise NotASchema(not_a_schema(within(self._where, keyword)))
         if "$id" in self._schema and self._where:
             raise SchemaRefused(f"holds another schema with its own '$id' at '{self._where[1:201]}': refer to it without one.")
 
@@ -269,7 +270,7 @@ class _One:
         try:
             pattern = schema_patterns.compiled(text)
         except Malformed:
-            raise SchemaRefused(not_a_schema(self._where)) from None
+            raise NotASchema(not_a_schema(self._where)) from None
         except Unmatchable:
             self._compiler.count(PATTERN_COUNTS_AS)
             self._compiler.unmatched = True

@@ -1,12 +1,14 @@
 """The one table from errors to HTTP."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
 
-from app.domain.errors import BudgetExceeded, OctantError, OutputInvalid, RateLimited
+from app.domain.errors import BudgetExceeded, OctantError, OutputInvalid, ProviderRejected, RateLimited
 from app.edge.errors import TABLE, dialect_of, render
+from app.gateway.recovery.final_error import final_error
 
 
 def leaves(root: type[OctantError]) -> Iterator[type[OctantError]]:
@@ -70,3 +72,18 @@ def test_a_wait_states_its_length_in_whole_seconds() -> None:
 )
 def test_the_path_decides_the_envelope(path: str, dialect: str) -> None:
     assert dialect_of(path) == dialect
+
+
+def test_a_prompt_that_is_too_long_has_the_words_and_codes_that_clients_match_on() -> None:
+    """G1: coding agents shorten their history on these."""
+    rejected = ProviderRejected("no", provider="p", model="m")
+    rejected.reason, rejected.tokens = "context_length", (9, 8)
+    error = final_error([rejected])
+    status, _, body = render(error, "openai", "r")
+    found = json.loads(body)["error"]
+    assert (status, found["type"], found["code"]) == (400, "invalid_request_error", "context_length_exceeded")
+    assert "maximum context length is 8 tokens" in found["message"]
+    status, _, body = render(error, "anthropic", "r")
+    found = json.loads(body)["error"]
+    assert (status, found["type"]) == (400, "invalid_request_error")
+    assert "prompt is too long: 9 tokens > 8 maximum" in found["message"]

@@ -11,7 +11,8 @@ from scripted import A, B, call_state
 from app.domain.messages import Message, Text, ToolResult, ToolUse
 from app.domain.routes import Degrade, Price, PriceTable, Target
 from app.gateway.call_state import CallState
-from app.gateway.degradation import CHEAPER, SHORTENED, TRUNCATED, degrade
+from app.gateway.degradation import CHEAPER, TRUNCATED, degrade
+from app.gateway.rendering import SHORTENED
 
 CHEAP = Target("a", "model-cheap")
 

@@ -1,18 +1,20 @@
 """Replies are parsed and validated, and nothing is guessed (R4)."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.calls import Reply, Usage
-from app.domain.messages import OutputSchema, Part, StopReason, Text, Thinking, ToolSpec, ToolUse
+from app.domain.messages import OutputSchema, Part, Refusal, StopReason, Text, Thinking, ToolSpec, ToolUse
 from app.gateway.recovery.lenient_json import document_in
-from app.gateway.recovery.output import judge, violations
+from app.gateway.recovery.output import OutputCheck, judge, violations
 
 SCHEMA = OutputSchema("answer", {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]})
-TOOL = ToolSpec("order", "", {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]})
+TOOL = ToolSpec("order", "", {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}, strict=True)
+FREE = replace(TOOL, strict=False)
 
 
 def reply_of(*parts: Part, stop: StopReason = "end") -> Reply:
@@ -59,8 +61,32 @@ def test_what_is_cut_doubled_or_no_json_is_not_guessed(text: str) -> None:
     assert not verdict.parsed
 
 
-def test_a_reply_cut_off_by_its_length_is_never_read_leniently() -> None:
-    assert judge(reply_of(Text('{"n": 1}, and'), stop="max_tokens"), SCHEMA, ()).violations
+@pytest.mark.parametrize("stop", ["max_tokens", "context_window", "pause_turn", "refusal"])
+@pytest.mark.parametrize("parts", [(Text('{"n": 1}, and'),), (Text('{"n": 1'),), (ToolUse("1", "order", '{"id": "NW'),)])
+def test_a_reply_that_is_not_whole_is_not_judged_and_stays_as_it_came(stop: StopReason, parts: tuple[Part, ...]) -> None:
+    """Its stop reason tells the caller; to ask again with the same limit would cost the same and end the same."""
+    assert judge(reply_of(*parts, stop=stop), SCHEMA, (TOOL,)) == OutputCheck(reply_of(*parts, stop=stop))
+
+
+def test_a_refusal_s_words_are_not_output_whatever_the_stop_reason() -> None:
+    assert violations(reply_of(Refusal("I cannot help with that.")), SCHEMA) == ()
+
+
+@pytest.mark.parametrize("arguments", ['{"id": 41111}', "{'id': 'NW-1',}", '{"id": ', "", "[" * 10_000])
+def test_the_call_of_a_tool_that_is_not_strict_is_delivered_as_it_came(arguments: str) -> None:
+    """The vendors do not check it; agents answer the model with an error and go on."""
+    reply = reply_of(ToolUse("1", "order", arguments), ToolUse("2", "ordre", "{}"), stop="tool_use")
+    assert judge(reply, None, (FREE,)) == OutputCheck(reply)
+    assert judge(reply, SCHEMA, (FREE,)) == OutputCheck(reply)
+
+
+def test_beside_a_tool_that_is_not_strict_a_strict_one_is_judged_and_read_leniently() -> None:
+    free = ToolUse("1", "free", "{'id': 5}")
+    tools = (TOOL, replace(FREE, name="free"))
+    verdict = judge(reply_of(free, ToolUse("2", "order", "{'id': 'NW-1',}")), None, tools)
+    assert (verdict.parsed, verdict.reply.tool_uses) == (True, (free, ToolUse("2", "order", '{"id": "NW-1"}')))
+    assert judge(reply_of(free, ToolUse("2", "order", "{}")), None, tools).violations == ('tool call 1: $: required ["id"]',)
+    assert judge(reply_of(ToolUse("1", "unknown", "{}")), None, tools).violations == ()
 
 
 @given(

@@ -8,7 +8,7 @@ from scripted import Scripted, call_state, error, outcomes, recovery
 
 from app.domain.calls import Chunk, Done, TextDelta, ToolUseStart, Usage
 from app.domain.errors import (
-    InvalidRequest,
+    ContextLengthExceeded,
     OutputInvalid,
     ProviderDenied,
     ProviderError,
@@ -67,13 +67,14 @@ async def test_an_empty_stream_is_a_failure() -> None:
     assert ("a", "provider_garbled") in outcomes(state)
 
 
-async def test_a_stream_has_the_last_resort_too_and_a_refused_request_has_not() -> None:
-    chunks = await recovery(Scripted("a", error(ProviderFailed)), Scripted("b", error(ProviderFailed))).open(
-        call_state(last_resort="Static.")
-    )
-    assert (await collect(chunks))[0] == TextDelta(0, "Static.")
-    with pytest.raises(InvalidRequest):
-        await recovery(Scripted("a", error(ProviderRejected)), Scripted("b", "x")).complete(call_state(last_resort="Static."))
+async def test_a_stream_has_the_last_resort_too_and_a_prompt_that_is_too_long_has_not() -> None:
+    """The caller can shorten a prompt; a request that the feature itself wrote wrongly it cannot mend."""
+    for kind in (ProviderFailed, ProviderRejected):
+        chunks = await recovery(Scripted("a", error(kind)), Scripted("b", error(kind))).open(call_state(last_resort="Static."))
+        assert (await collect(chunks))[0] == TextDelta(0, "Static.")
+    too_long = error(ProviderRejected, reason="context_length")
+    with pytest.raises(ContextLengthExceeded):
+        await recovery(Scripted("a", too_long), Scripted("b", too_long)).open(call_state(last_resort="Static."))
 
 
 BROKEN: list[Chunk | ProviderError] = [TextDelta(0, "half "), error(ProviderGarbled, usage=Usage(input=10, output=2))]

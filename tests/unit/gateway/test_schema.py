@@ -5,6 +5,7 @@ import json
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ def call(output: dict[str, Any] | None = None, *tools: dict[str, Any]) -> Call:
         target="smart",
         deadline=Deadline.after(5),
         output=OutputSchema("answer", output) if output is not None else None,
-        tools=tuple(ToolSpec(f"t{at}", "", schema) for at, schema in enumerate(tools)),
+        tools=tuple(ToolSpec(f"t{at}", "", schema, strict=True) for at, schema in enumerate(tools)),
     )
 
 
@@ -251,7 +252,9 @@ def test_output_that_cannot_be_checked_in_time_is_the_callers_error() -> None:
     use = ToolUse("1", "t", json.dumps(document))
     with pytest.raises(OutputUnchecked):
         judge(
-            Reply(parts=(use,) * 30, stop="tool_use", usage=Usage(), provider="p", model="m"), None, (ToolSpec("t", "", schema),)
+            Reply(parts=(use,) * 30, stop="tool_use", usage=Usage(), provider="p", model="m"),
+            None,
+            (ToolSpec("t", "", schema, strict=True),),
         )
 
 
@@ -278,6 +281,20 @@ def test_a_schema_over_its_size_is_refused_with_the_limit(schema: dict[str, Any]
     with pytest.raises(InvalidRequest, match=r"over [0-9,]+ ") as refused:
         check_schemas(call(schema))
     assert refused.value.param == "schema"
+
+
+def test_of_a_tool_that_is_not_strict_only_what_is_no_schema_is_refused() -> None:
+    def free(schema: dict[str, Any]) -> Call:
+        made = call(None, schema)
+        return replace(made, tools=tuple(replace(tool, strict=False) for tool in made.tools))
+
+    check_schemas(free({"enum": list(range(60_000))}))
+    check_schemas(free({"description": "x" * 1_100_000}))
+    check_schemas(free({"$ref": "#"}))
+    assert not check_schemas(free({"type": "string", "pattern": "(?<=a)b"}))
+    for schema in ({"type": "nope"}, {"pattern": "("}, {"properties": {"a": {"required": True}}}):
+        with pytest.raises(InvalidRequest, match="not a JSON Schema"):
+            check_schemas(free(schema))
 
 
 def test_the_schemas_of_all_tools_count_together() -> None:

@@ -288,7 +288,7 @@ def test_sampling_that_the_api_refuses_is_left_out() -> None:
 
 
 def test_structured_output_goes_by_schema_and_any_object_by_instruction() -> None:
-    schema = {"type": "object", "properties": {}}
+    schema = {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"], "additionalProperties": False}
     body = anthropic_wire.body(request(output=OutputSchema("ticket", schema)), stream=False)
     assert body["output_config"] == {"format": {"type": "json_schema", "schema": schema}}
     body = anthropic_wire.body(request(output=OutputSchema("any", {})), stream=False)

@@ -1,0 +1,134 @@
+"""Why a vendor refused a request, read from its error's body. Pure.
+
+A dozen servers speak each protocol, and each words its refusals in its own way: in a code, in a type, or in a sentence only. The
+words are searched, never passed on, because vendors quote prompts in them. Four reasons of our own leave this module and, for a
+prompt that is too long, two numbers.
+
+Sources are the servers' own code and public reports: OpenAI, Azure OpenAI, Anthropic, Amazon Bedrock, Gemini, Mistral, Groq, xAI,
+DeepSeek, DashScope, Moonshot, OpenRouter, vLLM, SGLang, TGI, llama.cpp, Ollama.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from app.domain.errors import RejectionReason
+
+MOST_TEXTS, LONGEST_TEXT, DEEPEST = 60, 4_000, 6
+QUOTED = frozenset({"input", "flagged_input", "prompt", "messages", "content"})  # fields that hold the caller's own words
+CODE_FIELDS = frozenset({"code", "type", "error_code", "status", "reason"})
+
+CODES: dict[str, RejectionReason] = {
+    "context_length_exceeded": "context_length",  # OpenAI, Azure, Groq, OpenRouter
+    "exceed_context_size_error": "context_length",  # llama.cpp
+    "model_context_window_exceeded": "context_length",
+    "content_filter": "content_policy",  # Azure, Moonshot
+    "content_policy_violation": "content_policy",  # OpenAI
+    "responsibleaipolicyviolation": "content_policy",  # Azure, the inner code
+    "invalid_prompt": "content_policy",  # OpenAI, for a prompt that its usage policy flags
+    "data_inspection_failed": "content_policy",  # DashScope
+    "datainspectionfailed": "content_policy",
+    "request_too_large": "too_large",  # Anthropic
+}
+
+# Sentences, in lower case. They are searched only where the status says that the request was refused.
+_CONTEXT = re.compile(
+    r"maximum context length|max(?:imum)? (?:prompt|model) length|prompt is too long|prompt too long|input is too long"
+    r"|exceeds? (?:the |your )?(?:available |model'?s? )?context|longer than the model'?s? context|context (?:window|size|limit)"
+    r"|maximum number of tokens allowed|exceeds the maximum number of (?:input )?tokens|tokens exceed the configured limit"
+    r"|reduce the length of the (?:messages|prompt|input)|range of input length should be|exceed max message tokens"
+    r"|`inputs` tokens \+ `max_new_tokens`|too large for model with \d+"
+)
+_POLICY = re.compile(
+    r"content (?:filter|management polic|filtering polic|polic)|usage polic|violat\w+ (?:our|the) polic|content exists risk"
+    r"|responsible ai|input (?:was )?flagged|flagged (?:by|as|for)|considered high risk|prohibited_content|safety system"
+)
+_LARGE = re.compile(
+    r"exceeds the maximum (?:allowed )?(?:size|number of bytes)|payload too large|entity too large|request too large"
+)
+
+# The prompt's length and the model's limit, in the forms that name both.
+_LENGTHS = (
+    re.compile(r"(?P<used>\d+) tokens > (?P<limit>\d+) maximum"),  # Anthropic
+    re.compile(r"context length is (?P<limit>\d+) tokens.{0,80}?(?P<used>\d+) tokens", re.DOTALL),  # OpenAI, vLLM
+    re.compile(r"request \((?P<used>\d+) tokens\) exceeds the available context size \((?P<limit>\d+) tokens\)"),  # llama.cpp
+    re.compile(r"input token count \(?(?P<used>\d+)\)? exceeds the maximum number of tokens allowed \(?(?P<limit>\d+)"),  # Gemini
+    re.compile(r"input \((?P<used>\d+) tokens\) is longer than the model's context length \((?P<limit>\d+) tokens\)"),  # SGLang
+    re.compile(r"prompt contains (?P<used>\d+) tokens.{0,60}?(?P<limit>\d+) maximum context", re.DOTALL),  # Mistral
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The reason, and for a prompt that is too long its tokens and the limit, where the vendor names both."""
+
+    reason: RejectionReason
+    tokens: tuple[int, int] | None = None
+
+
+def refusal(status: int, body: object) -> Refused | None:
+    """Read why a request was refused; None where the body does not say that it was.
+
+    ``status`` 200 is an error event in a stream. A machine-readable code counts whatever the status: some servers send a context
+    overflow as a 500, and OpenRouter a flagged input as a 403.
+    """
+    texts: list[str] = []
+    codes: list[str] = []
+    for name, text in _strings(body, "", 0):
+        (codes if name in CODE_FIELDS else texts).append(text)
+        if len(texts) + len(codes) >= MOST_TEXTS:
+            break
+    words = "\n".join(texts)
+    reason = next((CODES[code] for code in codes if code in CODES), None) or _by_words(status, codes, words)
+    return Refused(reason, _lengths(words) if reason == "context_length" else None) if reason else None
+
+
+def _by_words(status: int, codes: list[str], words: str) -> RejectionReason | None:
+    found: RejectionReason | None = None
+    if status == 403:
+        return "content_policy" if "flagged" in words and _POLICY.search(words) else None
+    if status in (200, 400, 413, 422):
+        if _CONTEXT.search(words) or _too_long_a_message(codes, words):
+            found = "context_length"
+        elif _POLICY.search(words):
+            found = "content_policy"
+        elif status == 413 or _LARGE.search(words):
+            found = "too_large"
+        elif status != 200:
+            found = "invalid"
+    return found
+
+
+def _too_long_a_message(codes: list[str], words: str) -> bool:
+    """OpenAI has one code for every string that is too long: a message's text is meant, not a tool's name."""
+    return "string_above_max_length" in codes and bool(re.search(r"messages\[\d+\]\.content|\binput\b", words))
+
+
+def _lengths(words: str) -> tuple[int, int] | None:
+    for form in _LENGTHS:
+        if (found := form.search(words)) and len(found["used"]) < 10 and len(found["limit"]) < 10:
+            used, limit = int(found["used"]), int(found["limit"])
+            return (used, limit) if used > limit > 0 else None
+    return None
+
+
+def _strings(value: object, name: str, depth: int) -> Iterator[tuple[str, str]]:
+    """Every string of the body in lower case, with its field's name. JSON in a string is read as such (OpenRouter's ``raw``)."""
+    if depth > DEEPEST:
+        return
+    if isinstance(value, str):
+        if value.startswith(("{", "[")) and len(value) <= 10 * LONGEST_TEXT:
+            try:
+                yield from _strings(json.loads(value), name, depth + 1)
+            except (ValueError, RecursionError):
+                yield name, value[:LONGEST_TEXT].lower()
+            return
+        yield name, value[:LONGEST_TEXT].lower()
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if key not in QUOTED:
+                yield from _strings(inner, str(key), depth + 1)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner, name, depth + 1)

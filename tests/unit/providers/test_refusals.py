@@ -1,0 +1,121 @@
+"""Why a vendor refused, in the words of a dozen servers."""
+
+import pytest
+
+from app.domain.errors import RejectionReason
+from app.gateway.providers.refusals import Refused, refusal
+
+LONG = [
+    (400, {"message": "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.",
+           "type": "invalid_request_error", "param": "messages", "code": "context_length_exceeded"}),
+    (400, {"message": "Your input exceeds the context window of this model.", "code": "context_length_exceeded"}),
+    (400, {"message": "Input tokens exceed the configured limit of 272000 tokens. Your messages resulted in 280000 tokens."}),
+    (400, {"message": "Invalid 'messages[0].content': string too long.", "code": "string_above_max_length"}),
+    (400, {"type": "error", "error": {"message": "prompt is too long: 205284 tokens > 200000 maximum"}}),
+    (400, {"type": "error", "error": {"message": "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000"}}),
+    (400, {"object": "error", "message": "This model's maximum context length is 6048 tokens. You requested 6616 tokens.",
+           "type": "BadRequestError", "code": 400}),
+    (400, {"message": "The decoder prompt (length 9000) is longer than the maximum model length of 8192."}),
+    (400, {"message": "The input (9000 tokens) is longer than the model's context length (8192 tokens)."}),
+    (500, {"code": 500, "message": "the request exceeds the available context size.", "type": "exceed_context_size_error"}),
+    (400, {"message": "request (1407 tokens) exceeds the available context size (256 tokens), try increasing it",
+           "type": "exceed_context_size_error", "n_prompt_tokens": 1407, "n_ctx": 256}),
+    (400, {"message": "prompt too long; exceeded max context length by 12 tokens", "type": "api_error"}),
+    (400, "prompt too long; exceeded max context length by 12 tokens"),
+    (400, [{"error": {"code": 400, "status": "INVALID_ARGUMENT",
+                      "message": "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."}}]),
+    (400, {"message": "Prompt contains 40000 tokens and 0 draft tokens, too large for model with 32768 maximum context length"}),
+    (400, {"message": "Please reduce the length of the messages or completion.", "type": "invalid_request_error"}),
+    (400, {"message": "This model's maximum prompt length is 131072 but the request contains 537812 tokens."}),
+    (400, {"message": "Input is too long for requested model."}),
+    (400, {"message": "Range of input length should be [1, 129024]", "code": "invalid_parameter_error"}),
+    (422, {"message": "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000"}),
+    (400, {"message": "Provider returned error", "code": 400,
+           "metadata": {"raw": '{"error": {"message": "This endpoint\'s maximum context length is 32768 tokens."}}'}}),
+]  # fmt: skip
+POLICY = [
+    (400, {"message": "The response was filtered due to the prompt triggering Azure OpenAI's content management policy.",
+           "type": None, "param": "prompt", "code": "content_filter", "status": 400,
+           "innererror": {"code": "ResponsibleAIPolicyViolation", "content_filter_result": {"hate": {"filtered": True}}}}),
+    (400, {"code": None, "innererror": {"code": "ResponsibleAIPolicyViolation"}}),
+    (400, {"message": "Invalid prompt: your prompt was flagged as potentially violating our usage policy."}),
+    (400, {"message": "Your request was refused.", "code": "invalid_prompt"}),
+    (400, {"type": "error", "error": {"message": "Output blocked by content filtering policy"}}),
+    (400, {"message": "Content Exists Risk", "type": "invalid_request_error"}),
+    (400, {"message": "Input data may contain inappropriate content.", "code": "data_inspection_failed"}),
+    (400, {"message": "The request was rejected because it was considered high risk", "type": "content_filter"}),
+    (403, {"message": "Your chosen model requires moderation and your input was flagged for: violence",
+           "code": 403, "metadata": {"reasons": ["violence"], "flagged_input": "…"}}),
+]  # fmt: skip
+LARGE = [
+    (413, {"type": "error", "error": {"type": "request_too_large", "message": "Request exceeds the maximum size"}}),
+    (413, "<html>413 Request Entity Too Large</html>"),
+    (413, None),
+    (400, {"message": "Request payload size exceeds the maximum allowed size: 20971520 bytes"}),
+    (400, {"message": "Request too large"}),
+]
+INVALID = [
+    (400, {"message": "Invalid schema for function 'f': object schema missing properties."}),
+    (400, {"message": "Invalid 'tools[0].function.name': string too long.", "code": "string_above_max_length"}),
+    (400, {"type": "error", "error": {"message": "messages.1: text content blocks must be non-empty"}}),
+    (422, {"detail": [{"type": "extra_forbidden", "msg": "Extra inputs are not permitted",
+                       "input": "a story about a content policy and the maximum context length"}]}),
+    (400, None),
+    (400, ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [
+        *((status, body, "context_length") for status, body in LONG),
+        *((status, body, "content_policy") for status, body in POLICY),
+        *((status, body, "too_large") for status, body in LARGE),
+        *((status, body, "invalid") for status, body in INVALID),
+    ],
+)
+def test_the_reason_of_a_refusal_is_read_from_what_servers_send(status: int, body: object, reason: RejectionReason) -> None:
+    found = refusal(status, body)
+    assert found is not None
+    assert found.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, {"message": "Overloaded", "type": "overloaded_error"}),
+        (401, {"message": "Incorrect API key"}),
+        (403, {"message": "Your key has no access to this model"}),
+        (404, {"message": "The model does not exist"}),
+        (429, {"message": "Request too large for gpt-6 on tokens per min (TPM)", "code": "rate_limit_exceeded"}),
+        (500, {"message": "the maximum context length could not be read"}),
+        (503, None),
+    ],
+)
+def test_what_is_no_refusal_of_the_request_is_not_taken_for_one(status: int, body: object) -> None:
+    assert refusal(status, body) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "tokens"),
+    [
+        ({"message": "prompt is too long: 205284 tokens > 200000 maximum"}, (205284, 200000)),
+        ({"message": "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens."}, (9000, 8192)),
+        ({"message": "Prompt contains 40000 tokens, too large for model with 32768 maximum context length"}, (40000, 32768)),
+        ({"message": "prompt is too long: 5 tokens > 200000 maximum"}, None),
+        ({"message": f"prompt is too long: {'9' * 400} tokens > 1 maximum"}, None),
+        ({"message": "prompt is too long"}, None),
+    ],
+)
+def test_a_prompt_s_length_and_limit_are_read_where_both_are_named(body: object, tokens: tuple[int, int] | None) -> None:
+    assert refusal(400, body) == Refused("context_length", tokens)
+
+
+def test_a_body_of_any_shape_and_size_is_read_in_bounds() -> None:
+    deep: object = "prompt is too long"
+    for _ in range(200):
+        deep = [deep]
+    assert refusal(400, deep) == Refused("invalid")
+    assert refusal(400, {"errors": [{"message": "x" * 10**6}] * 10**4}) == Refused("invalid")
+    assert refusal(400, {"raw": "[" * 10**5}) == Refused("invalid")
+    assert refusal(400, {"raw": "[" * 30_000}) == Refused("invalid")
