@@ -12,6 +12,7 @@
     │   ├── JobFinished                a job that is done cannot be cancelled
     │   ├── ActionClosed               an action that was decided or has expired cannot be decided again
     │   ├── BodyTooLarge
+    │   ├── UnsupportedEncoding        the edge's own: a compressed body that it cannot read
     │   ├── UrlTooLong
     │   ├── HeadersTooLarge
     │   ├── RequestTooSlow             its bytes did not come in time

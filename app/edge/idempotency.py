@@ -20,7 +20,7 @@ from app.domain import json_text
 from app.domain.errors import IdempotencyKeyReused, InvalidRequest, OctantError
 from app.domain.records import Replay
 from app.edge.deferral import deferring
-from app.edge.errors import TABLE, dialect_of, render
+from app.edge.errors import TABLE, dialect_for, render
 from app.edge.identity import authenticated
 from app.edge.middleware import OUTLIVES_CLIENT
 from app.edge.parts import parts_of
@@ -77,7 +77,7 @@ async def _once(request: Request, answer: Answer) -> Response:
         if not TABLE[type(error)].final:
             await store.release(found)
             raise
-        status, headers, body = render(error, dialect_of(request.url.path), context.request_id)
+        status, headers, body = render(error, dialect_for(request.scope), context.request_id)
         return _Kept(Response(body, status, headers), found, store, context.request_id, final=True)
     except BaseException:
         await store.release(found)
