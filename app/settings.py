@@ -108,6 +108,9 @@ class HttpSettings(BaseModel):
         default=20, ge=1, description="Wrong API keys, from one address and per worker, before it must wait."
     )
 
+    keep_alive: float = Field(
+        default=5.0, ge=0, description="Seconds without an event after which a stream sends a sign of life; 0 sends none."
+    )
     cors_origins: str = Field(
         default="",
         description="Web origins whose pages may call the API from a browser, comma-separated; * for every page, empty for none.",
@@ -197,7 +200,9 @@ class _Settings(BaseSettings):
     )
     kill_file: Path = Field(default=Path("stop"), description="While this file exists, every call is refused.")
 
-    request_deadline: Seconds = Field(default=60.0, description="Seconds a call may take in all; callers may shorten it.")
+    request_deadline: Seconds = Field(
+        default=60.0, description="Seconds to a whole answer or a stream's start; callers may shorten it."
+    )
     max_body_bytes: int = Field(
         default=4 * 1024 * 1024, ge=1024, le=32 * 1024 * 1024, description="Largest request body, as sent and decompressed."
     )

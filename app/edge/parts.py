@@ -21,7 +21,9 @@ Check = Callable[[], Awaitable[Health]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeParts:
-    """``request_deadline`` in seconds. ``checks`` are our own dependencies by name; one that raises is failing.
+    """``request_deadline`` in seconds, and ``keep_alive``: silence after which a stream sends a sign of life; 0 for none.
+
+    ``checks`` are our own dependencies by name; one that raises is failing.
 
     ``replayed`` records an answer that was given again; it neither waits nor raises.
     """
@@ -39,6 +41,7 @@ class EdgeParts:
     webhook_hosts: frozenset[str]
     version: Callable[[], Mapping[str, Any]]
     switch: KillSwitch
+    keep_alive: float = 0.0
 
 
 def parts_of(request: Request) -> EdgeParts:

@@ -134,7 +134,7 @@ class Releases:
     @property
     def aliases(self) -> tuple[str, ...]:
         """The model aliases of the live release."""
-        return tuple(self.current.routes)
+        return self.current.aliases
 
     def price_effect(self) -> Effect:
         """Whether the live release prices calls by the table that is in effect today. Reads the folder of price tables."""

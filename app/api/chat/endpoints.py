@@ -7,24 +7,27 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack
 from typing import Annotated, Any, Protocol
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.chat import anthropic_answer, anthropic_request, openai_answer, openai_request
 from app.domain.calls import Call, Delta, Done, Identity, Receipt, Reply
-from app.domain.errors import NotFound, OctantError
+from app.domain.errors import InvalidRequest, NotFound, OctantError
 from app.edge.answers import json_answer, receipt_headers
+from app.edge.errors import dialect_for
 from app.edge.idempotency import IdempotentRoute
 from app.edge.identity import authenticated
 from app.edge.limits import body_of
 from app.edge.openapi import STREAMED, takes
 from app.edge.requests import CallContext, call_context
-from app.edge.sse import EventStream
+from app.edge.sse import COMMENT, EventStream, event
 from app.gateway.gateway import Gateway, Streaming
 
 Context = Annotated[CallContext, Depends(call_context)]
 CREATED = 1_700_000_000  # a fixed date: an alias has no creation date of its own, and clients want a number
+MOST_LISTED = 1000  # of Anthropic's; OpenAI's list is whole
+PING = event({"type": "ping"}, name="ping")  # docs.anthropic.com/en/api/messages-streaming: may come at any place
 
 
 class Writer(Protocol):
@@ -71,7 +74,7 @@ def router(gateway: Gateway) -> APIRouter:
         wanted, call = anthropic_request.read(await body_of(request), context)
         about = {"request_id": context.request_id, "alias": wanted.model}
         if call.stream:
-            return await _streamed(gateway, call, anthropic_answer.EventWriter(**about))
+            return await _streamed(gateway, call, anthropic_answer.EventWriter(**about), PING)
         answer = await gateway.complete(call)
         body = anthropic_answer.message(answer.reply, **about, degraded=answer.receipt.degraded)
         return json_answer(body, answer.receipt)
@@ -94,29 +97,51 @@ def _add_models(routes: APIRouter, gateway: Gateway) -> None:
     """The list of models, in both vendors' forms."""
 
     @routes.get("/v1/models")
-    async def models(request: Request, _: Annotated[Identity, Depends(authenticated)]) -> Response:
-        """The model aliases of the live release, in the form of the vendor whose header came."""
-        if "anthropic-version" in request.headers:
-            data = [_anthropic_model(alias) for alias in gateway.models()]
-            ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {"first_id": None, "last_id": None}
-            return json_answer({"data": data, "has_more": False, **ends})
-        return json_answer({"object": "list", "data": [_openai_model(alias) for alias in gateway.models()]})
+    async def models(
+        request: Request,
+        _: Annotated[Identity, Depends(authenticated)],
+        limit: Annotated[int | None, Query(ge=1, le=MOST_LISTED)] = None,
+        after_id: Annotated[str | None, Query(max_length=128)] = None,
+        before_id: Annotated[str | None, Query(max_length=128)] = None,
+    ) -> Response:
+        """The model aliases of the live release, in the form of the vendor whose header came.
 
-    @routes.get("/v1/models/{alias}")
+        ``limit``, ``after_id`` and ``before_id`` page through Anthropic's form; without a limit the list is whole.
+        """
+        if dialect_for(request.scope) == "openai":
+            return json_answer({"object": "list", "data": [_openai_model(alias) for alias in gateway.models()]})
+        page, more = _page(gateway.models(), limit, after_id, before_id)
+        ends = {"first_id": page[0] if page else None, "last_id": page[-1] if page else None}
+        return json_answer({"data": [_anthropic_model(gateway, alias) for alias in page], "has_more": more, **ends})
+
+    @routes.get("/v1/models/{alias:path}")
     async def model(alias: str, request: Request, _: Annotated[Identity, Depends(authenticated)]) -> Response:
         """One model alias."""
         if alias not in gateway.models():
             raise NotFound("No such model.")
-        body = _anthropic_model(alias) if "anthropic-version" in request.headers else _openai_model(alias)
-        return json_answer(body)
+        ours = dialect_for(request.scope) == "openai"
+        return json_answer(_openai_model(alias) if ours else _anthropic_model(gateway, alias))
 
 
-async def _streamed(gateway: Gateway, call: Call, writer: Writer) -> EventStream:
+def _page(aliases: Sequence[str], limit: int | None, after: str | None, before: str | None) -> tuple[Sequence[str], bool]:
+    """One page of the aliases, and whether there are more in its direction. Raises InvalidRequest for an unknown cursor."""
+    for name, cursor in (("after_id", after), ("before_id", before)):
+        if cursor is not None and cursor not in aliases:
+            raise InvalidRequest("No model has this id.", param=name)
+    first = aliases.index(after) + 1 if after is not None else 0
+    last = aliases.index(before) if before is not None else len(aliases)
+    found = aliases[first:last]
+    if limit is None or len(found) <= limit:
+        return found, False
+    return (found[-limit:] if before is not None and after is None else found[:limit]), True
+
+
+async def _streamed(gateway: Gateway, call: Call, writer: Writer, keep_alive: bytes = COMMENT) -> EventStream:
     """Open the stream (errors until its first chunk raise here, as HTTP statuses) and hand it to the response."""
     opened = AsyncExitStack()
     streaming = await opened.enter_async_context(gateway.stream(call))
     headers = receipt_headers(streaming.receipt, cost_known=False)
-    return EventStream(_events(streaming, writer), headers, opened, frame_error=writer.error)
+    return EventStream(_events(streaming, writer), headers, opened, frame_error=writer.error, keep_alive=keep_alive)
 
 
 async def _events(streaming: Streaming, writer: Writer) -> AsyncGenerator[bytes, None]:
@@ -135,5 +160,18 @@ def _openai_model(alias: str) -> dict[str, Any]:
     return {"id": alias, "object": "model", "created": CREATED, "owned_by": "octant"}
 
 
-def _anthropic_model(alias: str) -> dict[str, Any]:
-    return {"type": "model", "id": alias, "display_name": alias, "created_at": "2023-11-14T22:13:20Z"}
+def _anthropic_model(gateway: Gateway, alias: str) -> dict[str, Any]:
+    """An alias in every field of the SDK's `ModelInfo`. Unknown of an alias: its line, its context, what its models can do."""
+    return {
+        "type": "model",
+        "id": alias,
+        "display_name": alias,
+        "created_at": "2023-11-14T22:13:20Z",
+        "lifecycle": "active",
+        "deprecated_at": None,
+        "retires_at": None,
+        "line": None,
+        "capabilities": None,
+        "max_input_tokens": None,
+        "max_tokens": gateway.pin_of(alias).route.max_output_tokens,
+    }
