@@ -88,7 +88,8 @@ class Filler:
 
     def _array(self, name: str, schema: Mapping[str, Any], text: str, root: Mapping[str, Any], depth: int) -> list[Any]:
         first, least = list(schema.get("prefixItems", ())), schema.get("minItems", 0)
-        first += [schema.get("contains", {})] * ("contains" in schema and least <= len(first))
+        if "contains" in schema and not first:
+            first = [schema["contains"]]
         items = [*first, *[schema.get("items", {})] * (least - len(first))]
         made = [self._value(name, item, text, root, depth) for item in items]
         return [_other(value, number, items[number]) for number, value in enumerate(made)] if schema.get("uniqueItems") else made
@@ -181,17 +182,14 @@ def _plain(schema: Any, root: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN
 def _number(schema: Mapping[str, Any], *, whole: bool) -> float:
     """The number nearest zero within the bounds, on the grid of ``multipleOf``."""
     step = schema.get("multipleOf", 1 if whole else 0)
-    above = schema.get("exclusiveMinimum")
-    low = schema.get("minimum", -math.inf if above is None else above + (step or 1))
-    high = schema.get("maximum", math.inf)
-    if "exclusiveMaximum" in schema:
-        high = min(high, schema["exclusiveMaximum"] - (step or 1))
-        low = min(low, high) if above is None and "minimum" not in schema else low
-        if high < low:  # the bounds are closer than one: the middle is within
-            return float(low + schema["exclusiveMaximum"]) / 2
+    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    if above is not None and below is not None and below - above <= (step or 1):
+        return float(above + below) / 2
+    low = max(schema.get("minimum", -math.inf), -math.inf if above is None else above + (step or 1))
+    high = min(schema.get("maximum", math.inf), math.inf if below is None else below - (step or 1))
     near = min(max(0, low), high)
     if not step or near == 0:
-        return near  # type: ignore[no-any-return] # as the schema wrote it
+        return near
     rounded = math.ceil(near / step) * step if near == low else math.floor(near / step) * step
     return int(rounded) if whole else rounded
 
@@ -203,7 +201,8 @@ def _other(value: Any, number: int, schema: Any) -> Any:  # noqa: ANN401 - any J
         return choices[number % len(choices)]
     if isinstance(value, str):
         return f"{value[:190]} {number + 1}" if number else value
-    return value + number if isinstance(value, int | float) and not isinstance(value, bool) else value
+    step = schema.get("multipleOf", 1) if isinstance(schema, Mapping) else 1
+    return value + number * step if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _fits(pattern: str, text: str) -> bool:
