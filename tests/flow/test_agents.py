@@ -4,7 +4,7 @@ import gzip
 import json
 import socket
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import aiohttp
@@ -192,7 +192,9 @@ async def test_of_two_credentials_the_one_of_our_form_counts(bare: aiohttp.Clien
     ("encoding", "packed"),
     [("gzip", gzip.compress), ("GZIP", gzip.compress), ("deflate", zlib.compress), ("identity", bytes)],
 )
-async def test_a_compressed_body_is_read(http: aiohttp.ClientSession, simulator: Simulator, encoding: str, packed: Any) -> None:
+async def test_a_compressed_body_is_read(
+    http: aiohttp.ClientSession, simulator: Simulator, encoding: str, packed: Callable[[bytes], bytes]
+) -> None:
     body = packed(json.dumps({**MESSAGE, "system": "long " * 5000}).encode())
     status, _, answer = await post(http, "/v1/messages", body, content_encoding=encoding)
     assert (status, answer["content"][0]["text"]) == (200, "Hello! How can I help you today?")
