@@ -16,6 +16,7 @@ from app.simulator.structured import Filler
 
 _WANTS_JSON = re.compile(r"(?i)\b(?:exactly one|only|single|valid) JSON\b|\bJSON (?:object )?(?:only|and nothing else)\b")
 _USE = re.compile(r"(?i)\b(?:use|run|call|execute|invoke|read|list)\b")
+_TOOL = re.compile(r"(?i)\b(?:tool|function)s?\b")
 _QUOTED = re.compile(r"`([^`\n]{1,400})`")
 _REMINDER = re.compile(r"(?s)<(system-reminder|environment_context)>.*?</\1>")
 _COMMANDS = frozenset({"command", "cmd"})
@@ -88,8 +89,9 @@ class Brain:
         if done >= max(1, len(quoted)):
             return []
         value = quoted[done] if quoted else None
-        named = next((t for t in ask.tools if re.search(rf"(?i)(?<!\w){re.escape(t.name)}(?!\w)", request)), None)
+        named = next((t for t in ask.tools if re.search(rf"(?<!\w){re.escape(t.name)}(?!\w)", request)), None)
         tool = named or next((t for t in ask.tools if quoted and _COMMANDS & _required(t).keys()), None)
+        tool = tool or (ask.tools[0] if ask.tools and _TOOL.search(request) else None)
         return [self._with(tool, value, request)] if tool else []
 
     def _with(self, tool: ToolOffer, value: str | None, request: str) -> Call:

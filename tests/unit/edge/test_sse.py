@@ -1,0 +1,102 @@
+"""A stream's signs of life: when it is silent, and only then."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from types import SimpleNamespace
+
+import pytest
+from starlette.types import Message
+
+from app.domain.errors import OctantError, ProvidersUnavailable
+from app.edge.sse import COMMENT, EventStream
+
+TICK = 0.05
+
+
+class Reader:
+    """A client: keeps the frames, and may not take any for a time."""
+
+    def __init__(self) -> None:
+        self.got: list[bytes] = []
+        self.ended = False
+        self.ready = asyncio.Event()
+        self.ready.set()
+        self.began, self.commented = asyncio.Event(), asyncio.Event()
+        self.waiting = 0
+
+    async def send(self, message: Message) -> None:
+        assert not self.ended
+        self.waiting += 1
+        await self.ready.wait()
+        self.waiting -= 1
+        self.got.append(message.get("body", b""))
+        self.began.set()
+        if self.got[-1] == COMMENT:
+            self.commented.set()
+        self.ended = message["type"] == "http.response.body" and not message.get("more_body", False)
+
+    async def receive(self) -> Message:
+        raise AssertionError
+
+
+def frame_error(error: OctantError) -> bytes:
+    return f"error {error.code}".encode()
+
+
+async def served(events: AsyncGenerator[bytes, None], reader: Reader, *, interval: float = TICK) -> None:
+    app = SimpleNamespace(state=SimpleNamespace(edge=SimpleNamespace(keep_alive=interval)))
+    stream = EventStream(events, {}, AsyncExitStack(), frame_error=frame_error)
+    await stream({"type": "http", "app": app}, reader.receive, reader.send)
+
+
+async def silent(times: int, failure: Exception | None = None) -> AsyncGenerator[bytes, None]:
+    yield b"first"
+    await asyncio.sleep(times * TICK)
+    if failure:
+        raise failure
+    yield b"last"
+
+
+async def test_a_silent_stream_sends_comments_between_its_events() -> None:
+    reader = Reader()
+    await served(silent(8), reader)
+    frames = reader.got[1:-1]
+    assert (frames[0], frames[-1]) == (b"first", b"last")
+    assert 2 <= len(frames[1:-1]) <= 8
+    assert set(frames[1:-1]) == {COMMENT}
+
+
+@pytest.mark.parametrize(("times", "interval"), [(8, 0.0), (0, TICK)])
+async def test_a_lively_stream_or_one_without_an_interval_sends_none(times: int, interval: float) -> None:
+    reader = Reader()
+    await served(silent(times), reader, interval=interval)
+    assert reader.got[1:-1] == [b"first", b"last"]
+
+
+async def test_nothing_piles_up_for_a_client_that_does_not_read() -> None:
+    reader = Reader()
+    serving = asyncio.create_task(served(silent(30), reader))
+    await asyncio.wait_for(reader.began.wait(), 30)
+    reader.ready.clear()
+    await asyncio.sleep(20 * TICK)
+    assert reader.waiting == 1
+    reader.ready.set()
+    await serving
+    assert reader.got[-2:] == [b"last", b""]
+
+
+async def test_a_failure_is_the_last_frame_and_a_cancelled_stream_leaves_no_timer() -> None:
+    reader = Reader()
+    with pytest.raises(ProvidersUnavailable):
+        await served(silent(4, ProvidersUnavailable("cut")), reader)
+    assert reader.got[-2:] == [b"error providers_unavailable", b""]
+    reader = Reader()
+    serving = asyncio.create_task(served(silent(1000), reader))
+    await asyncio.wait_for(reader.commented.wait(), 30)
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    sent = len(reader.got)
+    await asyncio.sleep(4 * TICK)
+    assert len(reader.got) == sent
