@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from app.domain.errors import NotFound
 from app.edge.parts import Health, parts_of
 
 CHECK_TIMEOUT = 2.0
@@ -57,6 +58,15 @@ async def options() -> Response:
 async def head() -> Response:
     """The service answers: clients look for it here before their first call."""
     return Response()
+
+
+nothing = APIRouter(include_in_schema=False)
+
+
+@nothing.get("/")
+async def root() -> Response:
+    """Outside development `/` has no page; a path that takes HEAD alone would answer 405."""
+    raise NotFound("No such path.")
 
 
 async def _state(name: str, request: Request) -> Health:
