@@ -85,8 +85,8 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
     for away in (OperationalError, InterfaceError, PoolTimeout):
         app.add_exception_handler(away, _raise_away)
     app.include_router(health.router)
-    at_root = reference.router(document.write, f"http://localhost:{settings.port}") if development else health.nothing
-    app.include_router(at_root)
+    if development:
+        app.include_router(reference.router(document.write, f"http://localhost:{settings.port}"))
     return app
 
 

@@ -111,6 +111,11 @@ class HttpSettings(BaseModel):
     keep_alive: float = Field(
         default=5.0, ge=0, description="Seconds without an event after which a stream sends a sign of life; 0 sends none."
     )
+    first_byte: float = Field(
+        default=10.0,
+        ge=0,
+        description="Seconds without a first chunk after which a stream's headers leave; 0 waits for the chunk.",
+    )
     cors_origins: str = Field(
         default="",
         description="Web origins whose pages may call the API from a browser, comma-separated; * for every page, empty for none.",

@@ -11,10 +11,10 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from app.domain.errors import NotFound
 from app.edge.parts import Health, parts_of
 
 CHECK_TIMEOUT = 2.0
+METHODS = "GET, HEAD, OPTIONS"
 _WORSE: tuple[Health, ...] = ("ok", "degraded", "failing")
 
 router = APIRouter(tags=["health"])
@@ -45,28 +45,12 @@ async def version(request: Request) -> JSONResponse:
     return JSONResponse(dict(parts_of(request).version()))
 
 
-@router.options("/", include_in_schema=False)
 @router.options("/livez", include_in_schema=False)
 @router.options("/readyz", include_in_schema=False)
 @router.options("/version", include_in_schema=False)
 async def options() -> Response:
     """The methods that a health check may use."""
-    return Response(status_code=204, headers={"allow": "GET, HEAD, OPTIONS"})
-
-
-@router.head("/", include_in_schema=False)
-async def head() -> Response:
-    """The service answers: clients look for it here before their first call."""
-    return Response()
-
-
-nothing = APIRouter(include_in_schema=False)
-
-
-@nothing.get("/")
-async def root() -> Response:
-    """Outside development `/` has no page; a path that takes HEAD alone would answer 405."""
-    raise NotFound("No such path.")
+    return Response(status_code=204, headers={"allow": METHODS})
 
 
 async def _state(name: str, request: Request) -> Health:

@@ -144,11 +144,15 @@ class _Kept(Response):
 
         try:
             await self._response(scope, receive, noting)
-        except BaseException:
-            await self._store.release(self._claim)
-            if self._last:
-                await send(self._last)
-            raise
+        except BaseException as error:
+            if self._start or not (isinstance(error, OctantError) and TABLE[type(error)].final):
+                await self._store.release(self._claim)
+                if self._last:
+                    await send(self._last)
+                raise
+            self._final = True  # a stream that never began: its refusal is the answer to the key
+            status, headers, body = render(error, dialect_for(scope), self._request_id)
+            await Response(body, status, headers)(scope, receive, noting)
         if self._final or self._start["status"] < 300:
             await self._store.store(self._claim, self._answer())
         else:

@@ -109,8 +109,8 @@ class EdgeMiddleware:
             self._head.check(scope)
             check_target(scope)
             self._admin.check(scope)
-            if (allowed := self._cors.preflight(scope)) is not None:
-                await exchange.answer(HTTPStatus.NO_CONTENT, allowed, b"")
+            if (headers := self._cors.preflight(scope) or at_root(scope)) is not None:
+                await exchange.answer(HTTPStatus.OK if scope["method"] == "HEAD" else HTTPStatus.NO_CONTENT, headers, b"")
                 return
             with self._running.track():
                 await self._app_until_ended(scope, body, exchange)
@@ -199,6 +199,14 @@ class _Exchange:
             "duration_ms": round((time.perf_counter() - self._started) * 1000, 2),
         }
         log.info("request", extra=fields)
+
+
+def at_root(scope: Scope) -> list[tuple[bytes, bytes]] | None:
+    """The headers that answer a client which looks whether there is a service, before its first call; None for any other request.
+
+    No route: where `/` has no page, a route for these methods alone would make a GET 405 instead of 404.
+    """
+    return [(b"allow", b"GET, HEAD, OPTIONS")] if scope["path"] == "/" and scope["method"] in ("HEAD", "OPTIONS") else None
 
 
 def from_http(error: HTTPException) -> OctantError:

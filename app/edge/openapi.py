@@ -64,7 +64,7 @@ class ApiDocument:
         for route in router.routes:
             if not isinstance(route, APIRoute) or not scopes_of(route):
                 raise Misconfigured(f"The route {getattr(route, 'path', route)} needs no scope: see app/edge/identity.py.")
-            self._routes |= {(route.path, method.lower()): route for method in route.methods or ()}
+            self._routes |= {(route.path_format, method.lower()): route for method in route.methods or ()}
         self._app.include_router(router)
 
     def write(self) -> Json:

@@ -21,8 +21,9 @@ Check = Callable[[], Awaitable[Health]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeParts:
-    """``request_deadline`` in seconds, and ``keep_alive``: silence after which a stream sends a sign of life; 0 for none.
+    """Times in seconds. ``keep_alive``: silence after which a stream sends a sign of life; 0 for none.
 
+    ``first_byte``: the wait for a first chunk after which a stream's headers leave without it; 0 for never.
     ``checks`` are our own dependencies by name; one that raises is failing.
 
     ``replayed`` records an answer that was given again; it neither waits nor raises.
@@ -42,6 +43,7 @@ class EdgeParts:
     version: Callable[[], Mapping[str, Any]]
     switch: KillSwitch
     keep_alive: float = 0.0
+    first_byte: float = 0.0
 
 
 def parts_of(request: Request) -> EdgeParts:

@@ -248,6 +248,7 @@ def _build_edge(
         jobs=jobs,
         webhook_hosts=settings.webhook_allowed_hosts,
         keep_alive=settings.http.keep_alive,
+        first_byte=settings.http.first_byte,
         switch=switch,
         version=lambda: {"version": __version__, "release": release(), "environment": settings.environment},
     )

@@ -39,6 +39,7 @@ def env(stack_env: dict[str, str], database_url: str, tmp_path_factory: pytest.T
             "OCTANT_WORKERS": "1",
             "OCTANT_HTTP__CORS_ORIGINS": ORIGIN,
             "OCTANT_HTTP__KEEP_ALIVE": "0.2",
+            "OCTANT_HTTP__FIRST_BYTE": "0.5",
             "OCTANT_MAX_BODY_BYTES": str(LIMIT),
             "OCTANT_REQUEST_DEADLINE": "2",
         }
@@ -250,6 +251,21 @@ async def test_a_silent_model_does_not_leave_its_client_without_a_byte(http: aio
         assert status == 200
         assert text.count(sign) >= 3, text
         assert text.endswith("data: [DONE]\n\n") or "message_stop" in text
+
+
+async def test_a_model_that_thinks_in_secret_does_not_leave_its_client_without_a_byte(
+    http: aiohttp.ClientSession, simulator: Simulator
+) -> None:
+    """Its first token comes later than the first byte; a refusal that comes at once still has its status."""
+    simulator.put_faults({"kind": "slow_first_token", "seconds": 1.5})
+    for path, body in (("/v1/chat/completions", CHAT), ("/v1/messages", MESSAGE)):
+        status, headers, text = await post(http, path, {**body, "stream": True})
+        assert status == 200
+        assert text.startswith(": keep-alive\n\n"), text
+        assert "octant-model" not in headers
+        assert '"model":"claude-sonnet-5-5"' in text.split("octant")[-1]
+    simulator.put_faults({"kind": "status", "status": 400})
+    assert (await post(http, "/v1/messages", {**MESSAGE, "stream": True})).status == 400
 
 
 async def test_a_stream_that_flows_outlives_the_deadline_of_its_start(http: aiohttp.ClientSession, simulator: Simulator) -> None:

@@ -21,7 +21,7 @@ from app.edge.identity import authenticated
 from app.edge.limits import body_of
 from app.edge.openapi import STREAMED, takes
 from app.edge.requests import CallContext, call_context
-from app.edge.sse import COMMENT, EventStream, event
+from app.edge.sse import COMMENT, EventStream, Source, event
 from app.gateway.gateway import Gateway, Streaming
 
 Context = Annotated[CallContext, Depends(call_context)]
@@ -63,7 +63,7 @@ def router(gateway: Gateway) -> APIRouter:
             include_usage = bool(wanted.stream_options and wanted.stream_options.include_usage)
             release = gateway.pin_of(call.target).release
             writer = openai_answer.ChunkWriter(**about, release=release, include_usage=include_usage)
-            return await _streamed(gateway, call, writer)
+            return _streamed(gateway, call, writer)
         answer = await gateway.complete(call)
         body = openai_answer.completion(answer.reply, **about, release=answer.receipt.release, degraded=answer.receipt.degraded)
         return json_answer(body, answer.receipt)
@@ -74,7 +74,7 @@ def router(gateway: Gateway) -> APIRouter:
         wanted, call = anthropic_request.read(await body_of(request), context)
         about = {"request_id": context.request_id, "alias": wanted.model}
         if call.stream:
-            return await _streamed(gateway, call, anthropic_answer.EventWriter(**about), PING)
+            return _streamed(gateway, call, anthropic_answer.EventWriter(**about), PING)
         answer = await gateway.complete(call)
         body = anthropic_answer.message(answer.reply, **about, degraded=answer.receipt.degraded)
         return json_answer(body, answer.receipt)
@@ -136,12 +136,14 @@ def _page(aliases: Sequence[str], limit: int | None, after: str | None, before: 
     return (found[-limit:] if before is not None and after is None else found[:limit]), True
 
 
-async def _streamed(gateway: Gateway, call: Call, writer: Writer, keep_alive: bytes = COMMENT) -> EventStream:
-    """Open the stream (errors until its first chunk raise here, as HTTP statuses) and hand it to the response."""
-    opened = AsyncExitStack()
-    streaming = await opened.enter_async_context(gateway.stream(call))
-    headers = receipt_headers(streaming.receipt, cost_known=False)
-    return EventStream(_events(streaming, writer), headers, opened, frame_error=writer.error, keep_alive=keep_alive)
+def _streamed(gateway: Gateway, call: Call, writer: Writer, keep_alive: bytes = COMMENT) -> EventStream:
+    """The response that opens the stream: errors until its first chunk raise there, as HTTP statuses."""
+
+    async def opening(opened: AsyncExitStack) -> Source:
+        streaming = await opened.enter_async_context(gateway.stream(call))
+        return Source(_events(streaming, writer), receipt_headers(streaming.receipt, cost_known=False))
+
+    return EventStream(opening, {}, AsyncExitStack(), frame_error=writer.error, keep_alive=keep_alive)
 
 
 async def _events(streaming: Streaming, writer: Writer) -> AsyncGenerator[bytes, None]:
