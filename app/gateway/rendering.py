@@ -82,8 +82,13 @@ def timeouts_of(route: Route) -> Timeouts:
 def within(timeouts: Timeouts, remaining: float, of_stream: float | None = None) -> Timeouts:
     """Cut the timeouts to the time that the call has left: to its first token, and (``of_stream``) to a stream's end."""
     most = remaining if of_stream is None else of_stream
-    before = (min(t, remaining) for t in (timeouts.connect, timeouts.first_token))
-    return Timeouts(*before, min(timeouts.idle, most), min(timeouts.total, remaining), min(timeouts.stream, most))
+    return Timeouts(
+        connect=min(timeouts.connect, remaining),
+        first_token=min(timeouts.first_token, remaining),
+        idle=min(timeouts.idle, most),
+        total=min(timeouts.total, remaining),
+        stream=min(timeouts.stream, most),
+    )
 
 
 def _fill(template: str, variables: Mapping[str, str]) -> str:

@@ -187,7 +187,7 @@ def _number(schema: Mapping[str, Any], *, whole: bool) -> float:
         return float(above + below) / 2
     low = max(schema.get("minimum", -math.inf), -math.inf if above is None else above + (step or 1))
     high = min(schema.get("maximum", math.inf), math.inf if below is None else below - (step or 1))
-    near = min(max(0, low), high)
+    near: float = min(max(0, low), high)
     if not step or near == 0:
         return near
     rounded = math.ceil(near / step) * step if near == low else math.floor(near / step) * step

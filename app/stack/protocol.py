@@ -163,7 +163,7 @@ class Protocol(HttpToolsProtocol):
 
     def _dialect(self) -> Dialect:
         """The vendor's form that the client reads, as far as its head has come. httptools has the path once the head is whole."""
-        path = "" if self._in_head or not self.cycle else self.cycle.scope["path"]
+        path = "" if self._in_head else self.cycle.scope["path"]
         return dialect_of(path, {name for name, _ in self.headers or ()}, shared=not path)
 
     def _close_later(self) -> None:

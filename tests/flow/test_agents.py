@@ -292,7 +292,8 @@ async def test_the_demo_plays_an_agents_loop_with_thinking(http: aiohttp.ClientS
         "thinking": {"type": "enabled", "budget_tokens": 1024},
         "max_tokens": 4096,
     }
-    commands = []
+    commands: list[str] = []
+    answer: dict[str, Any] = {}
     for _ in range(5):
         _, _, answer = await post(http, "/v1/messages", {**body, "messages": turns})
         assert answer["content"][0]["type"] == "thinking"

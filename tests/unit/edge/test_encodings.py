@@ -39,6 +39,14 @@ async def test_an_empty_body_stays_empty() -> None:
     assert await unpacked(b"") == b""
 
 
+@pytest.mark.parametrize("more", [b"\0", gzip.compress(b"")])
+async def test_a_body_that_goes_on_after_its_end_is_refused(more: bytes) -> None:
+    """A thousand empty members are as dear as a bomb, and nothing counts them."""
+    for piece in (1, 65_536):
+        with pytest.raises(InvalidRequest, match="goes on after the end"):
+            await unpacked(gzip.compress(b"{}") + more, piece=piece)
+
+
 @pytest.mark.parametrize("more", [0, 1])
 async def test_the_limit_counts_what_comes_out_to_the_byte(more: int) -> None:
     body = gzip.compress(b"x" * (1000 + more))

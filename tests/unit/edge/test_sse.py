@@ -93,9 +93,10 @@ async def test_a_lively_stream_or_one_without_an_interval_sends_none(times: int,
     assert reader.got[1:-1] == [b"first", b"last"]
 
 
-async def test_nothing_piles_up_for_a_client_that_does_not_read() -> None:
+@pytest.mark.parametrize(("ticks", "interval"), [(1, 4 * TICK), (30, TICK)], ids=["an event waits", "a comment waits"])
+async def test_nothing_piles_up_for_a_client_that_does_not_read(ticks: int, interval: float) -> None:
     reader = Reader()
-    serving = asyncio.create_task(served(silent(30), reader))
+    serving = asyncio.create_task(served(silent(ticks), reader, interval=interval))
     await asyncio.wait_for(reader.began.wait(), 30)
     reader.ready.clear()
     await asyncio.sleep(20 * TICK)

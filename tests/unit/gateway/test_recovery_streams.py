@@ -21,7 +21,7 @@ from app.domain.errors import (
     ProviderTimeout,
 )
 from app.domain.messages import OutputSchema
-from app.gateway.recovery.breaker import BreakerPolicy
+from app.gateway.recovery.policy import BreakerPolicy
 
 SCHEMA = OutputSchema("answer", {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]})
 
