@@ -160,7 +160,7 @@ class _Pulse:
     async def _sign(self) -> None:
         self._sent_at = self._loop.time()
         body = self._frame if self._any else COMMENT  # before the first event, no event of the protocol may stand
-        with suppress(OSError):  # the client left: the request's own task is told
+        with suppress(OSError):  # the client left: the request's own task ends by itself
             if not self.started:
                 self.started = True
                 await self._send(self._head())

@@ -161,9 +161,9 @@ def test_a_parameter_that_a_vendor_lacks_is_answered_by_one_that_has_it(chat: op
 
 def test_what_claude_has_lost_costs_no_caller_claude_or_its_fallback(chat: openai.OpenAI, simulator: Simulator) -> None:
     """The shipped routes ignore it there, and say so; OpenAI gets it."""
-    for value, told in ((0, "ignored_temperature"), (1, "")):
+    for value, degraded in ((0, "ignored_temperature"), (1, "")):
         raw = chat.chat.completions.with_raw_response.create(model="smart", messages=HELLO, temperature=value)
-        assert (raw.headers["octant-provider"], raw.headers["octant-degraded"]) == ("anthropic", told)
+        assert (raw.headers["octant-provider"], raw.headers["octant-degraded"]) == ("anthropic", degraded)
     simulator.put_faults({"kind": "refuse", "provider": "anthropic"})
     raw = chat.chat.completions.with_raw_response.create(model="smart", messages=HELLO, temperature=0, top_p=0.5)
     assert (raw.headers["octant-provider"], raw.headers["octant-degraded"]) == ("openai", "")
