@@ -19,8 +19,10 @@ from app.admin import alarm, calls
 from app.api import chat, embeddings, feedback, jobs, refused, responses
 from app.domain.errors import DependencyUnavailable, InvalidRequest
 from app.domain.in_flight import InFlight
+from app.domain.origins import origins_of
 from app.edge import health, reference
 from app.edge.admin import AdminSide
+from app.edge.cors import Cors
 from app.edge.limits import RequestLimits
 from app.edge.middleware import EdgeMiddleware, from_http
 from app.edge.openapi import ApiDocument
@@ -82,6 +84,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
         head=RequestLimits(settings.http.max_url_bytes, settings.http.max_headers, settings.http.max_header_bytes),
         admin=AdminSide(port=settings.admin_port, strict_transport=not development),
         running=running,
+        cors=Cors(origins_of(settings.http.cors_origins)),
     )
     app.add_exception_handler(HTTPException, _raise_ours)
     app.add_exception_handler(RequestValidationError, _raise_ours)

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.domain.errors import Misconfigured
 from app.domain.json_text import DEEPEST
 from app.domain.money import from_dollars
+from app.domain.origins import origins_of
 from app.gateway.providers.adapters import ADAPTERS, Adapter
 from app.security.keys.provider_keys import KeyPlace
 
@@ -107,6 +108,25 @@ class HttpSettings(BaseModel):
         default=20, ge=1, description="Wrong API keys, from one address and per worker, before it must wait."
     )
 
+    keep_alive: float = Field(
+        default=5.0, ge=0, description="Seconds without an event after which a stream sends a sign of life; 0 sends none."
+    )
+    first_byte: float = Field(
+        default=10.0,
+        ge=0,
+        description="Seconds without a first chunk after which a stream's headers leave; 0 waits for the chunk.",
+    )
+    cors_origins: str = Field(
+        default="",
+        description="Web origins whose pages may call the API from a browser, comma-separated; * for every page, empty for none.",
+    )
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: str) -> str:
+        origins_of(value)
+        return value
+
     @field_validator("trusted_proxies")
     @classmethod
     def _are_addresses(cls, value: str) -> str:
@@ -185,8 +205,12 @@ class _Settings(BaseSettings):
     )
     kill_file: Path = Field(default=Path("stop"), description="While this file exists, every call is refused.")
 
-    request_deadline: Seconds = Field(default=60.0, description="Seconds a call may take in all; callers may shorten it.")
-    max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, description="Largest request body.")
+    request_deadline: Seconds = Field(
+        default=60.0, description="Seconds to a whole answer or a stream's start; callers may shorten it."
+    )
+    max_body_bytes: int = Field(
+        default=4 * 1024 * 1024, ge=1024, le=32 * 1024 * 1024, description="Largest request body, as sent and decompressed."
+    )
     idempotency_keep: Seconds = Field(default=86_400.0, description="Seconds an Idempotency-Key gives its answer again.")
     idempotency_lease: Seconds = Field(default=15.0, description="Seconds until a dead worker's Idempotency-Key is free.")
     idempotency_max_bytes: int = Field(default=8 * 1024 * 1024, ge=0, description="Largest answer kept under a key.")

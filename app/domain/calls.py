@@ -71,15 +71,24 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """One point in time for a whole call, over all retries and fallbacks. Seconds on the monotonic clock."""
+    """One point in time for a whole call, over all retries and fallbacks. Seconds on the monotonic clock.
+
+    ``chosen``: the seconds that the caller itself set, which bound a stream as well; None where it set none.
+    """
 
     at: float
     total: float
+    chosen: float | None = None
 
     @classmethod
-    def after(cls, seconds: float) -> "Deadline":
+    def after(cls, seconds: float, chosen: float | None = None) -> "Deadline":
         """A deadline ``seconds`` from now."""
-        return cls(at=time.monotonic() + seconds, total=seconds)
+        return cls(at=time.monotonic() + seconds, total=seconds, chosen=chosen)
+
+    def of_stream(self, longest: float) -> "Deadline":
+        """The deadline of a stream that has begun: ``longest`` seconds from the call's begin, or the caller's own if shorter."""
+        total = max(self.total, longest) if self.chosen is None else max(self.total, min(self.chosen, longest))
+        return Deadline(at=self.at - self.total + total, total=total, chosen=self.chosen)
 
     def remaining(self) -> float:
         """Seconds left, never negative."""

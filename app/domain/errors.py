@@ -14,6 +14,7 @@
     │   ├── BodyTooLarge               also where every model that could answer finds the request too large
     │   ├── ContextLengthExceeded      the prompt is too long for every model that could answer
     │   ├── ContentFiltered            the content policy of every model that could answer refused the request
+    │   ├── UnsupportedEncoding        the edge's own: a compressed body that it cannot read
     │   ├── UrlTooLong
     │   ├── HeadersTooLarge
     │   ├── RequestTooSlow             its bytes did not come in time

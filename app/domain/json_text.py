@@ -6,7 +6,7 @@ from itertools import accumulate
 from typing import Any, NoReturn
 
 DEEPEST = 190  # arrays and objects within each other; with Python's own limit of a thousand frames this can still be worked on
-MOST_CONTAINERS, MOST_STRINGS = 20_000, 200_000  # of a request's body
+MOST_CONTAINERS, MOST_STRINGS, MOST_VALUES = 20_000, 200_000, 300_000  # of a request's body
 # JSON's strings, so that brackets within them do not count; an unclosed one ends the search, and the parser says what is wrong.
 _STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _STEPS = bytes(1 if sign in b"[{" else 255 if sign in b"]}" else 0 for sign in range(256))  # 255 is -1 to a signed byte
@@ -35,10 +35,12 @@ def too_deep(text: str | bytes, most: int = DEEPEST) -> bool:
 def too_much(body: bytes, most_deep: int) -> str | None:
     """Describe the limit that a request's JSON exceeds, in words that follow "The body"; None if none.
 
-    Each array, object and string becomes an object of ours, at some microseconds, before it can be checked.
+    Each array, object, string and number becomes an object of ours, at some time, before it can be checked.
     """
     if body.count(b'"') - body.count(b'\\"') > 2 * MOST_STRINGS:
         return f"holds over {MOST_STRINGS:,} strings"
+    if body.count(b",") > MOST_VALUES and _STRINGS.sub(b"", body).count(b",") > MOST_VALUES:
+        return f"holds over {MOST_VALUES:,} values"
     if _opened(body) <= min(most_deep, MOST_CONTAINERS):
         return None
     brackets = _brackets(body)

@@ -66,6 +66,8 @@ class Degrade:
 class Route:
     """A model alias: which models answer it, in which order, with which parameters. Times in seconds.
 
+    ``attempt_timeout`` bounds a whole answer, and a stream up to its first token. A stream that flows may take ``stream_timeout``
+    from the call's begin; only silence (``idle_timeout``) ends it earlier.
     ``ignore`` names parameters whose loss the operator accepts: a target that cannot do one drops it, and the answer says so.
     ``continue_streams``: a stream that breaks in the middle is continued by the next model, instead of ending in an error.
     ``guard``: what a failed check does, where the alias is called by itself; of a prompt, the prompt says.
@@ -81,6 +83,7 @@ class Route:
     first_token_timeout: float = 15.0
     idle_timeout: float = 10.0
     attempt_timeout: float = 60.0
+    stream_timeout: float = 600.0
     continue_streams: bool = False
     ignore: frozenset[str] = frozenset()
     degrade: Degrade = Degrade()

@@ -5,8 +5,11 @@ Sources: platform.openai.com/docs/guides/error-codes and docs.anthropic.com/en/a
 
 import json
 import math
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from starlette.types import Scope
 
 from app.domain import errors
 from app.domain.errors import BudgetExceeded, FixRequest, OctantError, OutputInvalid, RateLimited, Wait
@@ -14,6 +17,8 @@ from app.edge.answers import rate_headers, receipt_headers, summary
 from app.gateway.admission import WrongEndpoint
 
 Dialect = Literal["openai", "anthropic"]
+OPENAI_PATHS = ("/v1/chat/", "/v1/responses", "/v1/embeddings")
+SHARED_PATH = "/v1/models"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,12 @@ class UnsupportedEndpoint(FixRequest):
     code = "unsupported_endpoint"
 
 
+class UnsupportedEncoding(FixRequest):
+    """The body has a content-encoding that is not decompressed here. Only the edge knows of encodings."""
+
+    code = "unsupported_encoding"
+
+
 TABLE: dict[type[OctantError], Row] = {
     errors.InvalidRequest: Row(400, "invalid_request_error", "invalid_request_error", final=True),
     errors.UnsupportedParameter: Row(400, "invalid_request_error", "invalid_request_error", final=True),
@@ -57,6 +68,7 @@ TABLE: dict[type[OctantError], Row] = {
     errors.ContextLengthExceeded: Row(400, "invalid_request_error", "invalid_request_error"),
     errors.ContentFiltered: Row(400, "invalid_request_error", "invalid_request_error"),
     errors.BodyTooLarge: Row(413, "invalid_request_error", "request_too_large"),
+    UnsupportedEncoding: Row(415, "invalid_request_error", "invalid_request_error"),
     errors.UrlTooLong: Row(414, "invalid_request_error", "invalid_request_error"),
     errors.HeadersTooLarge: Row(431, "invalid_request_error", "invalid_request_error"),
     errors.RequestTooSlow: Row(408, "invalid_request_error", "timeout_error"),
@@ -80,9 +92,24 @@ TABLE: dict[type[OctantError], Row] = {
 }
 
 
-def dialect_of(path: str) -> Dialect:
-    """The vendor whose envelope a path uses. Our own endpoints use OpenAI's."""
-    return "anthropic" if path.startswith("/v1/messages") else "openai"
+def dialect_of(path: str, names: Container[bytes] = (), *, shared: bool = False) -> Dialect:
+    """The vendor whose envelope an answer uses.
+
+    A vendor's own path decides. On any other path the header ``anthropic-version`` marks a client of Anthropic; so does
+    ``x-api-key`` on a path that is ``shared``: one that both vendors have, or that none of ours has. ``names`` are the headers'.
+    """
+    if path.startswith("/v1/messages"):
+        return "anthropic"
+    if path.startswith(OPENAI_PATHS):
+        return "openai"
+    return "anthropic" if b"anthropic-version" in names or (shared and b"x-api-key" in names) else "openai"
+
+
+def dialect_for(scope: Scope) -> Dialect:
+    """`dialect_of` a request. A path is none of ours once the router has looked for it and found no route."""
+    unrouted = "router" in scope and scope.get("route") is None
+    shared = unrouted or scope["path"].startswith(SHARED_PATH)
+    return dialect_of(scope["path"], {name for name, _ in scope["headers"]}, shared=shared)
 
 
 def body(error: OctantError, dialect: Dialect, request_id: str) -> dict[str, Any]:
@@ -116,6 +143,8 @@ def render(error: OctantError, dialect: Dialect, request_id: str) -> tuple[int, 
     }
     if isinstance(error, Wait | BudgetExceeded) and error.retry_after is not None:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
+    if isinstance(error, UnsupportedEncoding):
+        headers["accept-encoding"] = "gzip, deflate"
     if isinstance(error, errors.Unauthenticated):
         headers["www-authenticate"] = "Bearer"
     return row.status, headers, json.dumps(body(error, dialect, request_id)).encode()

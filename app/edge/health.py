@@ -9,23 +9,26 @@ import logging
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from app.edge.parts import Health, parts_of
 
 CHECK_TIMEOUT = 2.0
+METHODS = "GET, HEAD, OPTIONS"
 _WORSE: tuple[Health, ...] = ("ok", "degraded", "failing")
 
 router = APIRouter(tags=["health"])
 log = logging.getLogger(__name__)
 
 
+@router.head("/livez", include_in_schema=False)
 @router.get("/livez")
 async def live() -> JSONResponse:
     """The process answers."""
     return JSONResponse({"status": "ok"})
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses={503: {"description": "Not ready; `checks` says what fails."}})
 async def ready(request: Request) -> JSONResponse:
     """Whether calls work: budget, live release, keys; a 503 names the failed parts."""
@@ -35,10 +38,19 @@ async def ready(request: Request) -> JSONResponse:
     return JSONResponse({"status": status, "checks": states}, 503 if status == "failing" else 200)
 
 
+@router.head("/version", include_in_schema=False)
 @router.get("/version")
 async def version(request: Request) -> JSONResponse:
     """Code version and live release."""
     return JSONResponse(dict(parts_of(request).version()))
+
+
+@router.options("/livez", include_in_schema=False)
+@router.options("/readyz", include_in_schema=False)
+@router.options("/version", include_in_schema=False)
+async def options() -> Response:
+    """The methods that a health check may use."""
+    return Response(status_code=204, headers={"allow": METHODS})
 
 
 async def _state(name: str, request: Request) -> Health:

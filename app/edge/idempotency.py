@@ -20,7 +20,7 @@ from app.domain import json_text
 from app.domain.errors import IdempotencyKeyReused, InvalidRequest, OctantError
 from app.domain.records import Replay
 from app.edge.deferral import deferring
-from app.edge.errors import TABLE, dialect_of, render
+from app.edge.errors import TABLE, dialect_for, render
 from app.edge.identity import authenticated
 from app.edge.middleware import OUTLIVES_CLIENT
 from app.edge.parts import parts_of
@@ -77,7 +77,7 @@ async def _once(request: Request, answer: Answer) -> Response:
         if not TABLE[type(error)].final:
             await store.release(found)
             raise
-        status, headers, body = render(error, dialect_of(request.url.path), context.request_id)
+        status, headers, body = render(error, dialect_for(request.scope), context.request_id)
         return _Kept(Response(body, status, headers), found, store, context.request_id, final=True)
     except BaseException:
         await store.release(found)
@@ -144,11 +144,15 @@ class _Kept(Response):
 
         try:
             await self._response(scope, receive, noting)
-        except BaseException:
-            await self._store.release(self._claim)
-            if self._last:
-                await send(self._last)
-            raise
+        except BaseException as error:
+            if self._start or not (isinstance(error, OctantError) and TABLE[type(error)].final):
+                await self._store.release(self._claim)
+                if self._last:
+                    await send(self._last)
+                raise
+            self._final = True  # a stream that never began: its refusal is the answer to the key
+            status, headers, body = render(error, dialect_for(scope), self._request_id)
+            await Response(body, status, headers)(scope, receive, noting)
         if self._final or self._start["status"] < 300:
             await self._store.store(self._claim, self._answer())
         else:

@@ -8,7 +8,9 @@ from starlette.requests import Request
 from app.domain.calls import Identity
 from app.domain.errors import Forbidden, RateLimited, Stopped, Unauthenticated
 from app.edge.parts import parts_of
+from app.security.keys.token import key_id_of
 
+IDENTIFIED = "octant.identified"  # set in a request's scope: its key is valid, so its body may be decompressed
 IDENTITY = "octant.identity"  # in the scope of a request that this service makes to itself: no client can put it there
 
 
@@ -21,6 +23,7 @@ class Needs:
     async def __call__(self, request: Request) -> Identity:
         """Return the identity. Raises Unauthenticated without a valid key, Forbidden if it has none of the scopes."""
         identity: Identity = request.scope.get(IDENTITY) or await holder(request)
+        request.scope[IDENTIFIED] = True
         if not self.scopes & identity.scopes:
             names = " or ".join(f"`{name}`" for name in sorted(self.scopes))
             raise Forbidden(f"This API key does not have the scope {names}.")
@@ -64,11 +67,13 @@ async def holder(request: Request) -> Identity:
 
 
 def _token(request: Request) -> str:
-    """The key as sent: ``x-api-key`` (Anthropic) or ``Authorization: Bearer`` (OpenAI)."""
-    key = request.headers.get("x-api-key")
-    if key:
-        return key
+    """The key as sent: ``x-api-key`` (Anthropic) or ``Authorization: Bearer`` (OpenAI).
+
+    A client may send both, one of them a vendor's own key from its environment: then the one in our form counts.
+    """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
+    bearer = token.strip() if scheme.lower() == "bearer" else ""
+    sent = [key for key in (request.headers.get("x-api-key", ""), bearer) if key]
+    if not sent:
         raise Unauthenticated("No API key. Send it as `Authorization: Bearer KEY` or as `x-api-key: KEY`.")
-    return token.strip()
+    return next((key for key in sent if key_id_of(key)), sent[0])

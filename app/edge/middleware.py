@@ -21,7 +21,10 @@ from app.domain import in_flight
 from app.domain.errors import BodyTooLarge, Internal, InvalidRequest, MethodNotAllowed, NotFound, OctantError
 from app.domain.in_flight import InFlight
 from app.edge.admin import AdminSide
-from app.edge.errors import AlarmTest, dialect_of, render
+from app.edge.cors import Cors
+from app.edge.encodings import IDENTITY, Decompressor
+from app.edge.errors import AlarmTest, UnsupportedEncoding, dialect_for, render
+from app.edge.identity import IDENTIFIED
 from app.edge.limits import RequestLimits
 from app.edge.target import check_target
 from app.telemetry import logs
@@ -52,9 +55,11 @@ class EdgeMiddleware:
         head: RequestLimits = RequestLimits(),
         admin: AdminSide | None = None,
         running: InFlight | None = None,
+        cors: Cors | None = None,
     ) -> None:
-        """``tracing`` is fetched at the first request, because it begins with the lifespan. ``max_body_bytes`` bounds the body.
+        """``tracing`` is fetched at the first request, because it begins with the lifespan.
 
+        ``max_body_bytes`` bounds the body, as it comes and as it is decompressed.
         ``redact`` tests a caller's request id: redaction leaves a harmless id as it is. ``running`` registers each request, so
         that a stop of the process can end it.
         """
@@ -66,13 +71,14 @@ class EdgeMiddleware:
         self._head = head
         self._admin = admin or AdminSide()
         self._running = running or InFlight()
+        self._cors = cors or Cors()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, send, self._request_id(scope), self._admin)
+        exchange = _Exchange(scope, send, self._request_id(scope), self._admin, self._cors)
         scope["octant.request_id"] = exchange.request_id
         if scope["path"] in QUIET:
             exchange.trace_id = uuid.uuid4().hex  # of no span: it leads to the log line alone
@@ -103,6 +109,9 @@ class EdgeMiddleware:
             self._head.check(scope)
             check_target(scope)
             self._admin.check(scope)
+            if (headers := self._cors.preflight(scope) or at_root(scope)) is not None:
+                await exchange.answer(HTTPStatus.OK if scope["method"] == "HEAD" else HTTPStatus.NO_CONTENT, headers, b"")
+                return
             with self._running.track():
                 await self._app_until_ended(scope, body, exchange)
         except asyncio.CancelledError:
@@ -144,7 +153,7 @@ class EdgeMiddleware:
 class _Exchange:
     """One request's way out: remembers the status, adds the request's and the trace's id to every answer."""
 
-    def __init__(self, scope: Scope, send: Send, request_id: str, admin: AdminSide) -> None:
+    def __init__(self, scope: Scope, send: Send, request_id: str, admin: AdminSide, cors: Cors) -> None:
         self.request_id = request_id
         self.trace_id = ""
         self.status = 0
@@ -152,6 +161,7 @@ class _Exchange:
         self._scope = scope
         self._send = send
         self._admin = admin
+        self._cors = cors
         self._started = time.perf_counter()
 
     async def send(self, message: Message) -> None:
@@ -163,18 +173,23 @@ class _Exchange:
             ours = (*((name, value.encode()) for name, value in ids), NO_SNIFFING)
             message["headers"] = [*message["headers"], *(header for header in ours if header[0] not in names)]
             self._admin.harden(self._scope, message)
+            self._cors.share(self._scope, message)
         await self._send(message)
+
+    async def answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        """Answer with a whole body."""
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body})
 
     async def fail(self, error: OctantError) -> None:
         """Answer with the error, unless an answer has begun."""
         if self.status:
             log.warning("error after the answer began", extra={"code": error.code})
             return
-        status, headers, body = render(error, dialect_of(self._scope["path"]), self.request_id)
+        status, headers, body = render(error, dialect_for(self._scope), self.request_id)
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
         raw.append((b"content-length", str(len(body)).encode()))
-        await self.send({"type": "http.response.start", "status": status, "headers": raw})
-        await self.send({"type": "http.response.body", "body": body})
+        await self.answer(status, raw, body)
 
     def log(self) -> None:
         fields: dict[str, Any] = {
@@ -184,6 +199,14 @@ class _Exchange:
             "duration_ms": round((time.perf_counter() - self._started) * 1000, 2),
         }
         log.info("request", extra=fields)
+
+
+def at_root(scope: Scope) -> list[tuple[bytes, bytes]] | None:
+    """The headers that answer a client which looks whether there is a service, before its first call; None for any other request.
+
+    No route: where `/` has no page, a route for these methods alone would make a GET 405 instead of 404.
+    """
+    return [(b"allow", b"GET, HEAD, OPTIONS")] if scope["path"] == "/" and scope["method"] in ("HEAD", "OPTIONS") else None
 
 
 def from_http(error: HTTPException) -> OctantError:
@@ -212,7 +235,7 @@ def _path_template(scope: Scope) -> str:
 
 
 class _Body:
-    """Receive a body up to the limit, then cancel the task if the client leaves.
+    """Receive a body up to the limit, decompressed, then cancel the task if the client leaves.
 
     Cancelling reaches the provider's connection through the handler's current await, so an answer without a reader costs nothing
     (R7). A request whose scope has OUTLIVES_CLIENT goes on: its answer is stored for a retry.
@@ -226,6 +249,9 @@ class _Body:
         self._limit = limit
         self._exchange = exchange
         self._seen = 0
+        encodings = (str(value, "latin-1").strip().lower() for name, value in scope["headers"] if name == b"content-encoding")
+        self._encoding = ",".join(encoding for encoding in encodings if encoding not in IDENTITY)
+        self._decompressor: Decompressor | None = None
         self._gone = False
         self._task = asyncio.current_task()
         self._watcher: asyncio.Task[None] | None = None
@@ -239,7 +265,16 @@ class _Body:
             raise _too_large(self._limit)
         if self._watcher is None and not message.get("more_body", False):
             self._watcher = asyncio.create_task(self._watch())
+        if self._encoding and message["type"] == "http.request":
+            return {**message, "body": await self._decompressed(message)}
         return message
+
+    async def _decompressed(self, message: Message) -> bytes:
+        """Decompress a piece, of a caller whose key is valid: nothing is unpacked for anyone else."""
+        if IDENTIFIED not in self._scope:
+            raise UnsupportedEncoding("This path takes no compressed body.")
+        self._decompressor = self._decompressor or Decompressor(self._encoding, self._limit)
+        return await self._decompressor.feed(message.get("body", b""), last=not message.get("more_body", False))
 
     def client_gone(self) -> bool:
         """Whether this task was cancelled by the client's leaving; if so the cancellation ends here."""

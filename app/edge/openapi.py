@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from app.domain import errors
 from app.domain.errors import Misconfigured, OctantError
-from app.edge.errors import TABLE, Dialect, dialect_of
+from app.edge.errors import SHARED_PATH, TABLE, Dialect, UnsupportedEncoding, dialect_of
 from app.edge.idempotency import IdempotentRoute
 from app.edge.identity import Needs
 
@@ -29,6 +29,7 @@ EVERYWHERE: tuple[type[OctantError], ...] = (
     errors.MethodNotAllowed,
     errors.RequestTooSlow,
     errors.BodyTooLarge,
+    UnsupportedEncoding,
     errors.UrlTooLong,
     errors.HeadersTooLarge,
     errors.Internal,
@@ -97,7 +98,8 @@ class ApiDocument:
                 later = {"description": "It became a job: `octant-when-limited: queue`", "content": {JSON: {"schema": {}}}}
                 operation["responses"].setdefault("202", later)
         parameters += [{"name": name, "in": "header", "required": False, "schema": HEADERS[name]} for name in headers]
-        for status, response in failures(fails, dialect_of(path)).items():
+        dialects: Sequence[Dialect] = ("openai", "anthropic") if path.startswith(SHARED_PATH) else (dialect_of(path),)
+        for status, response in failures(fails, *dialects).items():
             operation["responses"].setdefault(status, response)
         body = operation.get("requestBody", {}).get("content", {}).get(JSON, {}).get("schema", {})
         schemas |= {f"{body['title']}.{name}": schema for name, schema in body.pop("$defs", {}).items()}
@@ -108,18 +110,22 @@ def scopes_of(route: APIRoute) -> frozenset[str]:
     return frozenset[str]().union(*(found.scopes for found in _needs(route.dependant)))
 
 
-def failures(leaves: Sequence[type[OctantError]], dialect: Dialect) -> dict[str, Json]:
-    """Responses by status, each with the envelope and the codes that the table of errors gives it."""
+def failures(leaves: Sequence[type[OctantError]], *dialects: Dialect) -> dict[str, Json]:
+    """Responses by status, each with the envelopes and the codes that the table of errors gives it."""
     by_status: dict[int, list[type[OctantError]]] = defaultdict(list)
     for leaf in leaves:
         by_status[TABLE[leaf].status].append(leaf)
     return {
         str(status): {
             "description": " ".join(f"`{leaf.code}`" for leaf in found),
-            "content": {JSON: {"schema": _envelope(found, dialect)}},
+            "content": {JSON: {"schema": _any_of([_envelope(found, dialect) for dialect in dialects])}},
         }
         for status, found in sorted(by_status.items())
     }
+
+
+def _any_of(schemas: Sequence[Json]) -> Json:
+    return schemas[0] if len(schemas) == 1 else {"anyOf": list(schemas)}
 
 
 def _envelope(leaves: Sequence[type[OctantError]], dialect: Dialect) -> Json:

@@ -21,7 +21,10 @@ Check = Callable[[], Awaitable[Health]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeParts:
-    """``request_deadline`` in seconds. ``checks`` are our own dependencies by name; one that raises is failing.
+    """Times in seconds. ``keep_alive``: silence after which a stream sends a sign of life; 0 for none.
+
+    ``first_byte``: the wait for a first chunk after which a stream's headers leave without it; 0 for never.
+    ``checks`` are our own dependencies by name; one that raises is failing.
 
     ``replayed`` records an answer that was given again; it neither waits nor raises.
     """
@@ -39,6 +42,8 @@ class EdgeParts:
     webhook_hosts: frozenset[str]
     version: Callable[[], Mapping[str, Any]]
     switch: KillSwitch
+    keep_alive: float = 0.0
+    first_byte: float = 0.0
 
 
 def parts_of(request: Request) -> EdgeParts:

@@ -48,19 +48,20 @@ async def call_context(request: Request, identity: Annotated[Identity, Depends(a
     return CallContext(
         request_id=cast("str", request.scope["octant.request_id"]),
         identity=identity,
-        deadline=Deadline.after(_seconds_allowed(request)),
+        deadline=_deadline(request),
     )
 
 
-def _seconds_allowed(request: Request) -> float:
-    """The service's deadline, or the caller's if that is shorter."""
+def _deadline(request: Request) -> Deadline:
+    """The service's deadline, or the caller's if that is shorter. A caller's own bounds its stream too."""
     ours = parts_of(request).request_deadline
     sent = request.headers.get(DEADLINE_HEADER)
     if sent is None:
-        return ours
+        return Deadline.after(ours)
     if not sent.isascii() or not sent.isdigit() or not 0 < int(sent) < 10**9:
         raise InvalidRequest(f"{DEADLINE_HEADER} must be a whole number of milliseconds above zero.", param=DEADLINE_HEADER)
-    return min(ours, int(sent) / 1000)
+    chosen = int(sent) / 1000
+    return Deadline.after(min(ours, chosen), chosen)
 
 
 def parsed(model: type[M], body: bytes) -> M:

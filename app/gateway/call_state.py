@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from app.budget import pricing
-from app.domain.calls import Call, Receipt, Reply, Usage
+from app.domain.calls import Call, Deadline, Receipt, Reply, Usage
 from app.domain.errors import OctantError
 from app.domain.messages import Message
 from app.domain.money import MicroUSD
@@ -117,7 +117,7 @@ class CallState:
 
         Its trace parent is the attempt, because the attempt makes the request (W3C Trace Context, 3.2.2.4 parent-id).
         """
-        timeouts = within(self.request.timeouts, self.remaining())
+        timeouts = within(self.request.timeouts, self.remaining(), _left(self.longest))
         messages = (*self.request.messages, *further)
         headers = {"traceparent": self.spending.traceparent}
         if self.request.on_input:
@@ -134,10 +134,15 @@ class CallState:
         """Seconds that one attempt can take now."""
         return min(self.request.timeouts.total, self.remaining())
 
+    @property
+    def longest(self) -> Deadline:
+        """The latest end of the call: a stream may go on after the deadline of its first chunk."""
+        deadline = self.call.deadline
+        return deadline.of_stream(self.pin.route.stream_timeout) if self.call.stream else deadline
+
     def remaining(self) -> float:
         """Seconds left for providers: the answer or error must reach the caller within its deadline."""
-        deadline = self.call.deadline
-        return max(0.0, deadline.remaining() - min(ANSWER_SECONDS, ANSWER_SHARE * deadline.total))
+        return _left(self.call.deadline if self.first_token_ms is None else self.longest)
 
     def silent_for(self, target: Target) -> float:
         """Seconds since the running attempt at ``target`` began; 0 if none runs."""
@@ -182,3 +187,7 @@ class CallState:
     def overhead_ms(self) -> float:
         """Our own time: all except waiting for providers and between attempts."""
         return max(0.0, ms_since(self.started) - self.spending.all_waited_ms())
+
+
+def _left(deadline: Deadline) -> float:
+    return max(0.0, deadline.remaining() - min(ANSWER_SECONDS, ANSWER_SHARE * deadline.total))

@@ -173,7 +173,7 @@ class Gateway:
                     call.identity,
                     state.worst_first_attempt(),
                     lease_id=state.call_id,
-                    seconds=call.deadline.remaining(),
+                    seconds=state.longest.remaining(),
                     feature=call.feature,
                     tokens=state.likely_tokens,
                 )

@@ -101,13 +101,22 @@ def _thinks(sampling: Sampling) -> bool:
 
 
 def timeouts_of(route: Route) -> Timeouts:
-    """The route's four timeouts."""
-    return Timeouts(route.connect_timeout, route.first_token_timeout, route.idle_timeout, route.attempt_timeout)
+    """The route's timeouts."""
+    return Timeouts(
+        route.connect_timeout, route.first_token_timeout, route.idle_timeout, route.attempt_timeout, route.stream_timeout
+    )
 
 
-def within(timeouts: Timeouts, remaining: float) -> Timeouts:
-    """Cut the timeouts to the time that the call has left."""
-    return Timeouts(*(min(t, remaining) for t in (timeouts.connect, timeouts.first_token, timeouts.idle, timeouts.total)))
+def within(timeouts: Timeouts, remaining: float, of_stream: float | None = None) -> Timeouts:
+    """Cut the timeouts to the time that the call has left: to its first token, and (``of_stream``) to a stream's end."""
+    most = remaining if of_stream is None else of_stream
+    return Timeouts(
+        connect=min(timeouts.connect, remaining),
+        first_token=min(timeouts.first_token, remaining),
+        idle=min(timeouts.idle, most),
+        total=min(timeouts.total, remaining),
+        stream=min(timeouts.stream, most),
+    )
 
 
 def _fill(template: str, variables: Mapping[str, str]) -> str:

@@ -62,7 +62,7 @@ class DegradePin(Strict):
 
 
 class RoutePin(Strict):
-    """A model alias. Times in seconds."""
+    """A model alias, and ``also`` further names of it: those that clients know models by. Times in seconds."""
 
     targets: tuple[TargetPin, ...] = Field(min_length=1)
     max_output_tokens: int = Field(ge=1, le=200_000)
@@ -73,6 +73,8 @@ class RoutePin(Strict):
     first_token_timeout: float = Field(default=15.0, gt=0)
     idle_timeout: float = Field(default=10.0, gt=0)
     attempt_timeout: float = Field(default=60.0, gt=0)
+    stream_timeout: float = Field(default=600.0, gt=0, le=3600)
+    also: tuple[Alias, ...] = ()
     continue_streams: bool = False
     ignore: frozenset[Literal["temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty", "thinking"]] = (
         frozenset()
@@ -123,7 +125,10 @@ class _PriceFile(Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """A manifest with every pin resolved. Immutable: a call keeps the one it started with (B2)."""
+    """A manifest with every pin resolved. Immutable: a call keeps the one it started with (B2).
+
+    ``also``: further names of routes, and the route of each.
+    """
 
     id: str
     sha256: str
@@ -132,6 +137,7 @@ class Release:
     code: str
     prompts: Mapping[str, Prompt]
     routes: Mapping[str, Route]
+    also: Mapping[str, str]
     prices: PriceTable
     indexes: Mapping[str, str]
     embeddings: Mapping[str, Route] = field(default_factory=dict)
@@ -139,7 +145,7 @@ class Release:
     @property
     def aliases(self) -> tuple[str, ...]:
         """The aliases of models and of embeddings."""
-        return (*self.routes, *self.embeddings)
+        return (*self.routes, *self.also, *self.embeddings)
 
     @property
     def callable(self) -> tuple[str, ...]:
@@ -149,7 +155,7 @@ class Release:
     def pin(self, target: str) -> Pin:
         """Pin a call to this release: ``target`` is a model alias or a prompt. Raises UnknownModel."""
         prompt = self.prompts.get(target)
-        route = self.routes.get(prompt.route if prompt else target) or self.embeddings.get(target)
+        route = self.routes.get(prompt.route if prompt else self.also.get(target, target)) or self.embeddings.get(target)
         if route is None:
             raise UnknownModel(f"No model {target[:64]!r}. Known: {', '.join(self.callable)}.", param="model")
         return Pin(release=self.id, route=route, prices=self.prices, prompt=prompt, indexes=self.indexes)
@@ -225,6 +231,7 @@ def resolve(text: str, places: Places, *, where: str) -> Release:
         code=manifest.code,
         prompts=prompts,
         routes=routes,
+        also={name: route for route, pin in manifest.routes.items() for name in pin.also},
         prices=prices,
         indexes=manifest.indexes,
         embeddings=spaces,
@@ -253,6 +260,11 @@ def _dangling(manifest: Manifest, routes: Sequence[Route], prices: PriceTable | 
         f'prompts."{name}".route = {pin.route!r}: no such route. Add [routes.{pin.route}] or change it.'
         for name, pin in manifest.prompts.items()
         if pin.route not in manifest.routes
+    ]
+    names = [*manifest.routes, *(name for pin in manifest.routes.values() for name in pin.also)]
+    problems += [
+        f"routes: {name!r} names two routes. A name stands once, as a route or in one route's `also`."
+        for name in sorted({name for name in names if names.count(name) > 1})
     ]
     for name, version in manifest.indexes.items():
         if not places.index_path(version).is_file():
@@ -315,6 +327,7 @@ def _route(name: str, pin: RoutePin) -> Route:
         first_token_timeout=pin.first_token_timeout,
         idle_timeout=pin.idle_timeout,
         attempt_timeout=pin.attempt_timeout,
+        stream_timeout=pin.stream_timeout,
         continue_streams=pin.continue_streams,
         ignore=frozenset(pin.ignore),
         degrade=Degrade(

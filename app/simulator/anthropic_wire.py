@@ -34,11 +34,16 @@ def read(body: Mapping[str, Any]) -> Ask:
         raise ValueError(f"{min(refused)} is not supported by this API version")
     choice = body.get("tool_choice") or {}
     form = (body.get("output_config") or {}).get("format") or {}
+    late = [_text(m["content"]) for m in body["messages"] if m["role"] == "system"]
     return Ask(
         model=str(body["model"]),
-        system=_text(body.get("system")),
-        turns=tuple(_turn(m) for m in body["messages"]),
-        tools=tuple(ToolOffer(t["name"], t.get("description", ""), t["input_schema"]) for t in body.get("tools") or ()),
+        system="\n".join([_text(body.get("system")), *late]) if late else _text(body.get("system")),
+        turns=tuple(_turn(m) for m in body["messages"] if m["role"] != "system"),
+        tools=tuple(
+            ToolOffer(t["name"], t.get("description", ""), t["input_schema"])
+            for t in body.get("tools") or ()
+            if "input_schema" in t
+        ),
         must_call=choice["name"] if choice.get("type") == "tool" else "*" if choice.get("type") == "any" else None,
         may_call=choice.get("type") != "none",
         schema=form["schema"] if form else None,
@@ -124,7 +129,7 @@ def _turn(message: Mapping[str, Any]) -> Turn:
         raise ValueError("role must be user, assistant or system")
     if isinstance(content, str):
         return Turn(message["role"], content)
-    if any(b["type"] == "thinking" and b["signature"] != SIGNATURE for b in content):
+    if any(b["type"] == "thinking" and b.get("signature") != SIGNATURE for b in content):
         raise ValueError("a thinking block whose signature is not ours")
     if any(later["type"] == "tool_result" and b["type"] != "tool_result" for b, later in pairwise(content)):
         raise ValueError("tool_result blocks come first")

@@ -14,6 +14,13 @@ from app.simulator.request import Answer, Ask, ToolOffer
 from app.simulator.rules import Call, Rules
 from app.simulator.structured import Filler
 
+_WANTS_JSON = re.compile(r"(?i)\b(?:exactly one|only|single|valid) JSON\b|\bJSON (?:object )?(?:only|and nothing else)\b")
+_USE = re.compile(r"(?i)\b(?:use|run|call|execute|invoke|read|list)\b")
+_TOOL = re.compile(r"(?i)\b(?:tool|function)s?\b")
+_QUOTED = re.compile(r"`([^`\n]{1,400})`")
+_REMINDER = re.compile(r"(?s)<(system-reminder|environment_context)>.*?</\1>")
+_COMMANDS = frozenset({"command", "cmd"})
+
 
 class Brain:
     """Answers requests. Of several products' rules the first that has an answer counts."""
@@ -39,7 +46,7 @@ class Brain:
 
     def _thought(self, ask: Ask) -> Answer:
         if ask.must_call or (ask.tools and ask.may_call):
-            calls = self._forced(ask) or self._named(ask) or self._products(ask)
+            calls = self._forced(ask) or self._named(ask) or self._products(ask) or self._requested(ask)
             if calls:
                 return Answer(calls=calls, stop="tool_use")
         if ask.schema is not None:
@@ -47,7 +54,11 @@ class Brain:
             return Answer(text=json.dumps(filled, ensure_ascii=False))
         texts = (rules.text(ask) for rules in self._rules)
         text = next((text for text in texts if text is not None), None)
-        return Answer(text=_chat(ask) if text is None else text)
+        if text is None:
+            text = _chat(ask)
+            if ask.json_object or _WANTS_JSON.search(ask.system):
+                text = json.dumps({"answer": text}, ensure_ascii=False)
+        return Answer(text=text)
 
     def _forced(self, ask: Ask) -> list[Call]:
         """The caller insists on a tool: call it with arguments that fit its schema."""
@@ -66,13 +77,47 @@ class Brain:
     def _products(self, ask: Ask) -> list[Call]:
         return next((list(calls) for calls in (rules.calls(ask) for rules in self._rules) if calls), [])
 
+    def _requested(self, ask: Ask) -> list[Call]:
+        """The user asks for a tool to be used, and no product has an answer: one call a turn, for each text in backquotes.
+
+        So an agent's whole loop can be played: call, result, next call, and an answer that quotes the results.
+        """
+        request = _REMINDER.sub(" ", ask.request)
+        if not _USE.search(request) or any(rules.text(ask) is not None for rules in self._rules):
+            return []
+        quoted, done = _QUOTED.findall(request), ask.results_since
+        if done >= max(1, len(quoted)):
+            return []
+        value = quoted[done] if quoted else None
+        named = next((t for t in ask.tools if re.search(rf"(?<!\w){re.escape(t.name)}(?!\w)", request)), None)
+        tool = named or next((t for t in ask.tools if quoted and _COMMANDS & _required(t).keys()), None)
+        tool = tool or (ask.tools[0] if ask.tools and _TOOL.search(request) else None)
+        return [self._with(tool, value, request)] if tool else []
+
+    def _with(self, tool: ToolOffer, value: str | None, request: str) -> Call:
+        """A call with the arguments that are required: ``value`` as the first text among them, the others by the schema."""
+        wanted = _required(tool)
+        arguments: dict[str, Any] = dict(self._filler.fill({**tool.schema, "properties": wanted}, request))
+        for name, schema in wanted.items() if value is not None else ():
+            kind = schema.get("type", "string") if isinstance(schema, Mapping) else "string"
+            if kind == "string" or (kind == "array" and name in _COMMANDS):
+                arguments[name] = value if kind == "string" else ["bash", "-lc", value]
+                break
+        return tool.name, arguments
+
     def _filled(self, tool: ToolOffer, ask: Ask) -> Call:
         return tool.name, dict(self._filler.fill(tool.schema, ask.last_user_text))
 
 
+def _required(tool: ToolOffer) -> dict[str, Any]:
+    """The properties that a call must have."""
+    properties: Mapping[str, Any] = tool.schema.get("properties") or {}
+    return {name: properties[name] for name in tool.schema.get("required") or () if name in properties}
+
+
 def _chat(ask: Ask) -> str:
     """Something short and plausible about the user's text or the results of tools."""
-    if ask.results:
+    if ask.answered:
         return " ".join(in_words(name, text) for name, text, _ in ask.results)
     text = " ".join(ask.last_user_text.split())
     lowered = text.lower()

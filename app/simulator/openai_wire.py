@@ -32,14 +32,15 @@ def read(body: Mapping[str, Any]) -> Ask:
         model=str(body["model"]),
         system="\n".join(system),
         turns=tuple(turns),
-        tools=tuple(_tool(t["function"]) for t in body.get("tools") or ()),
-        must_call=choice["function"]["name"] if isinstance(choice, dict) else "*" if choice == "required" else None,
-        may_call=choice != "none",
-        schema=form["json_schema"]["schema"]
-        if form.get("type") == "json_schema"
-        else {}
-        if form.get("type") == "json_object"
+        tools=tuple(_tool(t["function"]) for t in body.get("tools") or () if "function" in t),
+        must_call=choice["function"]["name"]
+        if isinstance(choice, dict) and "function" in choice
+        else "*"
+        if choice == "required"
         else None,
+        may_call=choice != "none",
+        schema=_schema(form),
+        json_object=form.get("type") == "json_object",
         max_tokens=int(body.get("max_completion_tokens") or body.get("max_tokens") or 4096),
         stop=_stop(body.get("stop")),
         stream=bool(body.get("stream")),
@@ -108,9 +109,18 @@ def _turn(message: Mapping[str, Any]) -> Turn:
     if role not in ("user", "assistant"):
         raise ValueError(f"unknown role {role!r}")
     calls = tuple(
-        (c["id"], c["function"]["name"], json.loads(c["function"]["arguments"] or "{}")) for c in message.get("tool_calls") or ()
+        (c["id"], c["function"]["name"], _arguments(c["function"]["arguments"])) for c in message.get("tool_calls") or ()
     )
     return Turn(role, _text(message.get("content")), calls=calls)
+
+
+def _arguments(text: str) -> Mapping[str, Any]:
+    """A call's arguments; none where the model wrote no object: its own slip comes back to it, and is no error of the request."""
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _text(content: Any) -> str:  # noqa: ANN401 - text or parts
@@ -124,10 +134,10 @@ def _tool(function: Mapping[str, Any]) -> ToolOffer:
 
 
 def _schema(form: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    if form.get("type") == "json_schema":
-        schema: Mapping[str, Any] = form["json_schema"]["schema"]
-        return schema
-    return {} if form.get("type") == "json_object" else None
+    if form.get("type") != "json_schema":
+        return None
+    schema: Mapping[str, Any] = form["json_schema"].get("schema") or {}
+    return schema
 
 
 def _stop(stop: Any) -> tuple[str, ...]:  # noqa: ANN401 - text or list

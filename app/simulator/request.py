@@ -28,7 +28,7 @@ class ToolOffer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """A request to a model."""
+    """A request to a model. ``json_object``: any one JSON object is wanted."""
 
     model: str
     system: str
@@ -37,6 +37,7 @@ class Ask:
     must_call: str | None = None
     may_call: bool = True
     schema: Mapping[str, Any] | None = None
+    json_object: bool = False
     max_tokens: int = 4096
     stop: tuple[str, ...] = ()
     stream: bool = False
@@ -48,6 +49,22 @@ class Ask:
     def last_user_text(self) -> str:
         """The user's last text."""
         return next((t.text for t in reversed(self.turns) if t.role == "user" and t.text), "")
+
+    @property
+    def answered(self) -> bool:
+        """Whether the conversation's last turn is a tool's answer."""
+        return bool(self.turns) and bool(self.turns[-1].results)
+
+    @property
+    def results_since(self) -> int:
+        """How many tool calls were answered since the user's last request."""
+        last = max((i for i, t in enumerate(self.turns) if t.role == "user" and t.text and not t.results), default=0)
+        return sum(len(t.results) for t in self.turns[last:])
+
+    @property
+    def request(self) -> str:
+        """The user's last text that did not come with a tool's answer."""
+        return next((t.text for t in reversed(self.turns) if t.role == "user" and t.text and not t.results), "")
 
     @property
     def results(self) -> tuple[tuple[str, str, Mapping[str, Any]], ...]:

@@ -1,15 +1,18 @@
 """Filling a JSON Schema from a text, by rule: always valid, and sensible for fields with common names."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.simulator.rules import Rules
+from app.simulator.samples import FORMATS, matching
 
 _ID = re.compile(r"\b[A-Z]{2,4}-\d{4,8}\b", re.IGNORECASE)
 _ID_FIELD = re.compile(r"(?:^|_)(?:id|number|order|reference)$")
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _WORD = re.compile(r"[^\W\d_]+")
+_DEEP, _DEEPEST = 6, 30  # levels down to which optional properties are filled, and any
 _FENCE = re.compile(r"<[^>]{1,200}>")
 
 # For each meaning, words that speak for it. Values of an enum are matched by name, then by these and by the products' own.
@@ -47,45 +50,68 @@ class Filler:
         plain = " ".join(_FENCE.sub(" ", text).split())
         return self._value("", schema, plain, schema)
 
-    def _value(self, name: str, schema: Mapping[str, Any], text: str, root: Mapping[str, Any]) -> Any:  # noqa: ANN401, C901, PLR0911 - any JSON; a table
-        if "$ref" in schema:
-            return self._value(name, _resolve(schema["$ref"], root), text, root)
+    def _value(self, name: str, schema: Any, text: str, root: Mapping[str, Any], depth: int = 0) -> Any:  # noqa: ANN401, C901, PLR0911 - any JSON; a table
+        schema = _plain(schema, root)
         if "const" in schema:
             return schema["const"]
         if "enum" in schema:
             return self._choose(list(schema["enum"]), text)
         for union in ("anyOf", "oneOf"):
             if union in schema:
-                return self._union(name, schema[union], text, root)
+                shared = {key: value for key, value in schema.items() if key != union}
+                return self._union(name, [merged(shared, _plain(m, root)) for m in schema[union]], text, root, depth)
         kind = schema.get("type", "object" if "properties" in schema else "string")
         if isinstance(kind, list):
-            return self._union(name, [{**schema, "type": k} for k in kind], text, root)
+            return self._union(name, [{**schema, "type": k} for k in kind], text, root, depth)
         match kind:
             case "object":
-                return {n: self._value(n, s, text, root) for n, s in schema.get("properties", {}).items()}
+                return self._object(schema, text, root, depth + 1)
             case "array":
-                return [self._value(name, schema.get("items", {}), text, root) for _ in range(schema.get("minItems", 0))]
+                return self._array(name, schema, text, root, depth + 1)
             case "integer" | "number":
-                return schema.get("minimum", schema.get("exclusiveMinimum", 0) + (1 if "exclusiveMinimum" in schema else 0))
+                return _number(schema, whole=kind == "integer")
             case "boolean":
                 return False
             case "null":
                 return None
         return self._string(name, schema, text)
 
-    def _union(self, name: str, members: list[Mapping[str, Any]], text: str, root: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON
-        """With null allowed: the value if the text has one, else null."""
+    def _object(self, schema: Mapping[str, Any], text: str, root: Mapping[str, Any], depth: int) -> dict[str, Any]:
+        """All properties; far down, only those that are required: a schema may hold itself."""
+        known: Mapping[str, Any] = schema.get("properties", {})
+        required = schema.get("required", ())
+        other = schema.get("additionalProperties", {})
+        wanted = [name for name in known if depth <= _DEEP or name in required]
+        wanted += [name for name in required if name not in known]
+        wanted += [f"key{number}" for number in range(len(wanted), schema.get("minProperties", 0))]
+        return {name: self._value(name, known.get(name, other), text, root, depth) for name in wanted} if depth < _DEEPEST else {}
+
+    def _array(self, name: str, schema: Mapping[str, Any], text: str, root: Mapping[str, Any], depth: int) -> list[Any]:
+        first, least = list(schema.get("prefixItems", ())), schema.get("minItems", 0)
+        if "contains" in schema and not first:
+            first = [schema["contains"]]
+        items = [*first, *[schema.get("items", {})] * (least - len(first))]
+        made = [self._value(name, item, text, root, depth) for item in items]
+        return [_other(value, number, items[number]) for number, value in enumerate(made)] if schema.get("uniqueItems") else made
+
+    def _union(self, name: str, members: list[Mapping[str, Any]], text: str, root: Mapping[str, Any], depth: int) -> Any:  # noqa: ANN401 - any JSON
+        """With null allowed: the value if the text has one, else null. Far down, the member that ends soonest."""
         others = [m for m in members if m.get("type") != "null"]
         if len(others) < len(members) and not self._found(name, text):
             return None
-        return self._value(name, others[0], text, root) if others else None
+        if depth > _DEEP:
+            others.sort(key=lambda m: m.get("type") in ("object", "array"))
+        return self._value(name, others[0], text, root, depth) if others else None
 
     def _string(self, name: str, schema: Mapping[str, Any], text: str) -> str:
         found = self._found(name, text)
         if found is None:
-            found = _described(name, text)
+            found = FORMATS.get(schema.get("format", "")) or _described(name, text)
         longest, shortest = schema.get("maxLength", 200), schema.get("minLength", 0)
-        return found[:longest].strip().ljust(shortest, ".")
+        fitting = found[:longest].strip().ljust(shortest, ".")
+        if (pattern := schema.get("pattern")) is None or _fits(pattern, fitting):
+            return fitting
+        return matching(pattern, shortest=shortest, longest=schema.get("maxLength", 10_000)) or fitting
 
     def _found(self, name: str, text: str) -> str | None:
         """The text's value for a field of this name: a product's own value, a number, an address."""
@@ -129,8 +155,65 @@ def language(text: str) -> str:
     return best if scores[best] else "en"
 
 
+def merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """One schema that both agree to, where they name different things."""
+    both = {**first, **second}
+    if "properties" in first and "properties" in second:
+        both["properties"] = {**first["properties"], **second["properties"]}
+    if "required" in first and "required" in second:
+        both["required"] = [*first["required"], *second["required"]]
+    return both
+
+
+def _plain(schema: Any, root: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - an object, true or false
+    """A schema with its reference followed and its ``allOf`` merged; anything that is no object allows all."""
+    found = dict(schema) if isinstance(schema, Mapping) else {}
+    for _ in range(_DEEPEST):
+        if "$ref" in found:
+            found = merged(_resolve(found.pop("$ref"), root), found)
+        elif "allOf" in found:
+            for part in found.pop("allOf"):
+                found = merged(found, _plain(part, root))
+        else:
+            break
+    return found
+
+
+def _number(schema: Mapping[str, Any], *, whole: bool) -> float:
+    """The number nearest zero within the bounds, on the grid of ``multipleOf``."""
+    step = schema.get("multipleOf", 1 if whole else 0)
+    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    if above is not None and below is not None and below - above <= (step or 1):
+        return float(above + below) / 2
+    low = max(schema.get("minimum", -math.inf), -math.inf if above is None else above + (step or 1))
+    high = min(schema.get("maximum", math.inf), math.inf if below is None else below - (step or 1))
+    near: float = min(max(0, low), high)
+    if not step or near == 0:
+        return near
+    rounded = math.ceil(near / step) * step if near == low else math.floor(near / step) * step
+    return int(rounded) if whole else rounded
+
+
+def _other(value: Any, number: int, schema: Any) -> Any:  # noqa: ANN401 - any JSON
+    """The ``number``th of values that must differ."""
+    choices = schema.get("enum") if isinstance(schema, Mapping) else None
+    if choices:
+        return choices[number % len(choices)]
+    if isinstance(value, str):
+        return f"{value[:190]} {number + 1}" if number else value
+    step = schema.get("multipleOf", 1) if isinstance(schema, Mapping) else 1
+    return value + number * step if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _fits(pattern: str, text: str) -> bool:
+    try:
+        return re.search(pattern, text) is not None
+    except re.error:
+        return True  # of another dialect: nothing here could do better
+
+
 def _resolve(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any]:
     found: Any = root
-    for step in reference.removeprefix("#/").split("/"):
-        found = found[step]
-    return dict(found)
+    for step in reference.removeprefix("#").removeprefix("/").split("/") if len(reference) > 1 else ():
+        found = found[int(step) if isinstance(found, list) else step.replace("~1", "/").replace("~0", "~")]
+    return dict(found) if isinstance(found, Mapping) else {}

@@ -16,7 +16,7 @@ from typing import Any, Literal, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.domain.errors import HeadersTooLarge, InvalidRequest, OctantError, RequestTooSlow
-from app.edge.errors import render
+from app.edge.errors import Dialect, dialect_of, render
 
 # Host = uri-host [ ":" port ] (RFC 9110, 7.2; RFC 3986, 3.2.2)
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-fvV:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?")
@@ -151,7 +151,7 @@ class Protocol(HttpToolsProtocol):
         silent = not self._in_head and (not self._answering or self.cycle.response_started)
         if self._head_bytes and not silent:
             request_id, trace_id = f"req_{uuid.uuid4().hex}", uuid.uuid4().hex  # of no span: they lead to the log line
-            status, headers, body = render(error, "openai", request_id)
+            status, headers, body = render(error, self._dialect(), request_id)
             log.info("connection cut", extra={"why": why, "status": status, "request_id": request_id, "trace_id": trace_id})
             lines = [f"HTTP/1.1 {status} {type(error).__name__}", *(f"{n}: {v}" for n, v in headers.items() if v)]
             lines += [f"octant-trace-id: {trace_id}", "x-content-type-options: nosniff"]
@@ -160,6 +160,11 @@ class Protocol(HttpToolsProtocol):
             self._close_later()
         else:
             self.transport.close()
+
+    def _dialect(self) -> Dialect:
+        """The vendor's form that the client reads, as far as its head has come. httptools has the path once the head is whole."""
+        path = "" if self._in_head else self.cycle.scope["path"]
+        return dialect_of(path, {name for name, _ in self.headers or ()}, shared=not path)
 
     def _close_later(self) -> None:
         """Close once the client has, or soon: closed with bytes unread, TCP resets, and the answer is lost (RFC 9112, 9.6)."""

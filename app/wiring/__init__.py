@@ -247,6 +247,8 @@ def _build_edge(
         checks=checks,
         jobs=jobs,
         webhook_hosts=settings.webhook_allowed_hosts,
+        keep_alive=settings.http.keep_alive,
+        first_byte=settings.http.first_byte,
         switch=switch,
         version=lambda: {"version": __version__, "release": release(), "environment": settings.environment},
     )

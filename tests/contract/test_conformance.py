@@ -151,24 +151,31 @@ def test_thinking_comes_back_signed_streams_and_can_be_sent_back(claude: anthrop
 
 
 def test_a_parameter_that_a_vendor_lacks_is_answered_by_one_that_has_it(chat: openai.OpenAI, simulator: Simulator) -> None:
-    """Never dropped in silence: Claude has no temperature, so Claude is not called."""
-    for name, value in (("temperature", 0.2), ("seed", 7), ("frequency_penalty", 0.5)):
+    """Never dropped in silence: Claude has no seed, so Claude is not called."""
+    for name, value in (("seed", 7), ("frequency_penalty", 0.5)):
         parameter: Any = {name: value}
         raw = chat.chat.completions.with_raw_response.create(model="smart", messages=HELLO, **parameter)
         assert (raw.headers["octant-provider"], raw.headers["octant-degraded"]) == ("openai", "narrowed"), name
-    raw = chat.chat.completions.with_raw_response.create(model="smart", messages=HELLO, temperature=1)
-    assert (raw.headers["octant-provider"], raw.headers["octant-degraded"]) == ("anthropic", "")
-    assert simulator.stats()["openai"]["requests"] == 3
+    assert simulator.stats()["anthropic"]["requests"] == 0
 
 
-def test_a_parameter_that_no_vendor_of_the_route_has_is_refused_up_front(
+def test_what_claude_has_lost_costs_no_caller_claude_or_its_fallback(chat: openai.OpenAI, simulator: Simulator) -> None:
+    """The shipped routes ignore it there, and say so; OpenAI gets it."""
+    for value, degraded in ((0, "ignored_temperature"), (1, "")):
+        raw = chat.chat.completions.with_raw_response.create(model="smart", messages=HELLO, temperature=value)
+        assert (raw.headers["octant-provider"], raw.headers["octant-degraded"]) == ("anthropic", degraded)
+    simulator.put_faults({"kind": "refuse", "provider": "anthropic"})
+    raw = chat.chat.completions.with_raw_response.create(model="smart", messages=HELLO, temperature=0, top_p=0.5)
+    assert (raw.headers["octant-provider"], raw.headers["octant-degraded"]) == ("openai", "")
+
+
+def test_a_model_without_thinking_is_passed_over_whatever_a_route_ignores(
     claude: anthropic.Anthropic, simulator: Simulator
 ) -> None:
     parameters = {"top_k": 5, "thinking": {"type": "adaptive"}}
-    with pytest.raises(anthropic.BadRequestError) as refused:
-        claude.messages.create(model="smart", max_tokens=50, messages=HELLO, extra_body=parameters)
-    assert "top_k" in refused.value.message
-    assert sum(int(str(seen["requests"])) for seen in simulator.stats().values()) == 0
+    raw = claude.messages.with_raw_response.create(model="smart", max_tokens=50, messages=HELLO, extra_body=parameters)
+    assert (raw.headers["octant-provider"], raw.headers["octant-degraded"]) == ("anthropic", "narrowed,ignored_top_k")
+    assert simulator.stats()["openai"]["requests"] == 0
 
 
 @pytest.mark.parametrize("effort", ["low", "high"])

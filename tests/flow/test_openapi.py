@@ -136,7 +136,8 @@ def test_every_operation_needs_the_scope_it_says_and_refuses_a_key_without_it(
                 assert status not in (401, 403), (path, scope)
                 continue
             assert (status, json.loads(answer)["error"]["code"]) == (403, "permission_denied"), (path, scope)
-            assert json.loads(answer).get("type") == ("error" if path.startswith("/v1/messages") else None)
+            anthropics = path.startswith(("/v1/messages", "/v1/models"))  # the latter for a key that came as x-api-key
+            assert json.loads(answer).get("type") == ("error" if anthropics else None)
     assert seen["POST /v1/chat/completions"] == {"call"}
     assert seen["GET /v1/admin/calls"] == {"admin", "read"}
     assert all("call" not in scopes for at, scopes in seen.items() if " /v1/admin" in at)

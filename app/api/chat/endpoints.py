@@ -3,49 +3,32 @@
 The hot path is lean: the body is parsed once from bytes, the answer is bytes, no response model.
 """
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.chat import anthropic_answer, anthropic_betas, anthropic_request, openai_answer, openai_fields, openai_request
-from app.domain.calls import Call, Delta, Done, Identity, Receipt, Reply
-from app.domain.errors import NotFound, OctantError
-from app.edge.answers import json_answer, receipt_headers
+from app.domain.calls import Identity
+from app.domain.errors import InvalidRequest, NotFound
+from app.edge.answers import json_answer
+from app.edge.errors import dialect_for
 from app.edge.idempotency import IdempotentRoute
 from app.edge.identity import authenticated
 from app.edge.limits import body_of
 from app.edge.openapi import STREAMED, takes
 from app.edge.requests import CallContext, call_context
-from app.edge.sse import EventStream
-from app.gateway.gateway import Gateway, Streaming
+from app.edge.sse import event
+from app.edge.streaming import streamed
+from app.gateway.gateway import Gateway
 
 Context = Annotated[CallContext, Depends(call_context)]
 CREATED = 1_700_000_000  # a fixed date: an alias has no creation date of its own, and clients want a number
-
-
-class Writer(Protocol):
-    """Writes a stream in one vendor's form."""
-
-    def begin(self, degraded: Sequence[str]) -> bytes:
-        """Bytes before the first chunk."""
-        ...
-
-    def write(self, chunk: Delta) -> bytes:
-        """One chunk."""
-        ...
-
-    def end(self, reply: Reply, receipt: Receipt) -> bytes:
-        """Bytes after the last chunk: stop reason, usage and cost."""
-        ...
-
-    def error(self, error: OctantError) -> bytes:
-        """A failure in the middle."""
-        ...
+MOST_LISTED = 1000  # of Anthropic's; OpenAI's list is whole
+PING = event({"type": "ping"}, name="ping")  # docs.anthropic.com/en/api/messages-streaming: may come at any place
 
 
 def router(gateway: Gateway) -> APIRouter:
@@ -61,7 +44,7 @@ def router(gateway: Gateway) -> APIRouter:
             include_usage = bool(wanted.stream_options and wanted.stream_options.include_usage)
             release = gateway.pin_of(call.target).release
             writer = openai_answer.ChunkWriter(**about, release=release, include_usage=include_usage)
-            return await _streamed(gateway, call, writer)
+            return streamed(gateway, call, writer)
         answer = await gateway.complete(call)
         body = openai_answer.completion(answer.reply, **about, release=answer.receipt.release, degraded=answer.receipt.degraded)
         return json_answer(body, answer.receipt)
@@ -74,9 +57,9 @@ def router(gateway: Gateway) -> APIRouter:
         about = {"request_id": context.request_id, "alias": wanted.model}
         if call.stream:
             writer = anthropic_answer.EventWriter(**about)
-            streamed = await _streamed(gateway, replace(call, on_input=writer.note_input), writer)
-            streamed.headers.update(betas.headers)
-            return streamed
+            stream = streamed(gateway, replace(call, on_input=writer.note_input), writer, PING)
+            stream.headers.update(betas.headers)
+            return stream
         answer = await gateway.complete(call)
         body = anthropic_answer.message(answer.reply, **about, degraded=answer.receipt.degraded)
         whole = json_answer(body, answer.receipt)
@@ -103,46 +86,61 @@ def _add_models(routes: APIRouter, gateway: Gateway) -> None:
     """The list of models, in both vendors' forms."""
 
     @routes.get("/v1/models")
-    async def models(request: Request, _: Annotated[Identity, Depends(authenticated)]) -> Response:
-        """The aliases and callable prompts of the live release, in the form of the vendor whose header came."""
-        if "anthropic-version" in request.headers:
-            data = [_anthropic_model(alias) for alias in gateway.models()]
-            ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {"first_id": None, "last_id": None}
-            return json_answer({"data": data, "has_more": False, **ends})
-        return json_answer({"object": "list", "data": [_openai_model(alias) for alias in gateway.models()]})
+    async def models(
+        request: Request,
+        _: Annotated[Identity, Depends(authenticated)],
+        limit: Annotated[int | None, Query(ge=1, le=MOST_LISTED)] = None,
+        after_id: Annotated[str | None, Query(max_length=128)] = None,
+        before_id: Annotated[str | None, Query(max_length=128)] = None,
+    ) -> Response:
+        """The model aliases of the live release, in the form of the vendor whose header came.
+
+        ``limit``, ``after_id`` and ``before_id`` page through Anthropic's form; without a limit the list is whole.
+        """
+        if dialect_for(request.scope) == "openai":
+            return json_answer({"object": "list", "data": [_openai_model(alias) for alias in gateway.models()]})
+        page, more = _page(gateway.models(), limit, after_id, before_id)
+        ends = {"first_id": page[0] if page else None, "last_id": page[-1] if page else None}
+        return json_answer({"data": [_anthropic_model(gateway, alias) for alias in page], "has_more": more, **ends})
 
     @routes.get("/v1/models/{alias:path}")
     async def model(alias: str, request: Request, _: Annotated[Identity, Depends(authenticated)]) -> Response:
         """One alias or callable prompt."""
         if alias not in gateway.models():
             raise NotFound("No such model.")
-        body = _anthropic_model(alias) if "anthropic-version" in request.headers else _openai_model(alias)
-        return json_answer(body)
+        ours = dialect_for(request.scope) == "openai"
+        return json_answer(_openai_model(alias) if ours else _anthropic_model(gateway, alias))
 
 
-async def _streamed(gateway: Gateway, call: Call, writer: Writer) -> EventStream:
-    """Open the stream (errors until its first chunk raise here, as HTTP statuses) and hand it to the response."""
-    opened = AsyncExitStack()
-    streaming = await opened.enter_async_context(gateway.stream(call))
-    headers = receipt_headers(streaming.receipt, cost_known=False)
-    return EventStream(_events(streaming, writer), headers, opened, frame_error=writer.error)
-
-
-async def _events(streaming: Streaming, writer: Writer) -> AsyncGenerator[bytes, None]:
-    yield writer.begin(streaming.receipt.degraded)
-    try:
-        async for chunk in streaming.chunks:
-            framed = writer.end(chunk.reply, streaming.receipt) if isinstance(chunk, Done) else writer.write(chunk)
-            if framed:
-                yield framed
-    except OctantError as error:
-        error.receipt = streaming.receipt
-        raise
+def _page(aliases: Sequence[str], limit: int | None, after: str | None, before: str | None) -> tuple[Sequence[str], bool]:
+    """One page of the aliases, and whether there are more in its direction. Raises InvalidRequest for an unknown cursor."""
+    for name, cursor in (("after_id", after), ("before_id", before)):
+        if cursor is not None and cursor not in aliases:
+            raise InvalidRequest("No model has this id.", param=name)
+    first = aliases.index(after) + 1 if after is not None else 0
+    last = aliases.index(before) if before is not None else len(aliases)
+    found = aliases[first:last]
+    if limit is None or len(found) <= limit:
+        return found, False
+    return (found[-limit:] if before is not None and after is None else found[:limit]), True
 
 
 def _openai_model(alias: str) -> dict[str, Any]:
     return {"id": alias, "object": "model", "created": CREATED, "owned_by": "octant"}
 
 
-def _anthropic_model(alias: str) -> dict[str, Any]:
-    return {"type": "model", "id": alias, "display_name": alias, "created_at": "2023-11-14T22:13:20Z"}
+def _anthropic_model(gateway: Gateway, alias: str) -> dict[str, Any]:
+    """An alias in every field of the SDK's `ModelInfo`. Unknown of an alias: its line, its context, what its models can do."""
+    return {
+        "type": "model",
+        "id": alias,
+        "display_name": alias,
+        "created_at": "2023-11-14T22:13:20Z",
+        "lifecycle": "active",
+        "deprecated_at": None,
+        "retires_at": None,
+        "line": None,
+        "capabilities": None,
+        "max_input_tokens": None,
+        "max_tokens": gateway.pin_of(alias).route.max_output_tokens,
+    }

@@ -1,7 +1,5 @@
 """The paths of the Responses API. Each handler reads one request, makes one pass through the gateway, and writes one answer."""
 
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -11,16 +9,16 @@ from starlette.responses import Response
 from app.api.responses import request as requests
 from app.api.responses.answer import Frame, whole
 from app.api.responses.events import EventWriter
-from app.domain.calls import Call, Done, Identity
-from app.domain.errors import NotFound, OctantError
-from app.edge.answers import json_answer, receipt_headers
+from app.domain.calls import Identity
+from app.domain.errors import NotFound
+from app.edge.answers import json_answer
 from app.edge.idempotency import IdempotentRoute
 from app.edge.identity import authenticated
 from app.edge.limits import body_of
 from app.edge.openapi import STREAMED, takes
 from app.edge.requests import CallContext, call_context
-from app.edge.sse import EventStream
-from app.gateway.gateway import Gateway, Streaming
+from app.edge.streaming import streamed
+from app.gateway.gateway import Gateway
 
 PATH = "/v1/responses"
 ONE = PATH + "/{response_id}"
@@ -38,7 +36,7 @@ def router(gateway: Gateway) -> APIRouter:
         wanted, call = requests.read(await body_of(request), context)
         frame = Frame(wanted, request_id=context.request_id)
         if call.stream:
-            return await _streamed(gateway, call, EventWriter(frame))
+            return streamed(gateway, call, EventWriter(frame))
         answer = await gateway.complete(call)
         return json_answer(whole(frame, answer.reply, answer.receipt.degraded), answer.receipt)
 
@@ -66,23 +64,3 @@ def _add_stored(routes: APIRouter) -> None:
         """Answer 404: nothing is stored."""
         del response_id
         raise NotFound("Responses are not stored by this service, so none can be retrieved, deleted or cancelled.")
-
-
-async def _streamed(gateway: Gateway, call: Call, writer: EventWriter) -> EventStream:
-    """Open the stream (errors until its first chunk raise here, as HTTP statuses) and hand it to the response."""
-    opened = AsyncExitStack()
-    streaming = await opened.enter_async_context(gateway.stream(call))
-    headers = receipt_headers(streaming.receipt, cost_known=False)
-    return EventStream(_events(streaming, writer), headers, opened, frame_error=writer.error)
-
-
-async def _events(streaming: Streaming, writer: EventWriter) -> AsyncGenerator[bytes, None]:
-    yield writer.begin(streaming.receipt.degraded)
-    try:
-        async for chunk in streaming.chunks:
-            framed = writer.end(chunk.reply, streaming.receipt) if isinstance(chunk, Done) else writer.write(chunk)
-            if framed:
-                yield framed
-    except OctantError as error:
-        error.receipt = streaming.receipt
-        raise

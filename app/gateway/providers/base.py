@@ -3,6 +3,7 @@
 An adapter translates; it decides nothing. Retries, fallback, deadlines between attempts, prices and caps are elsewhere.
 """
 
+import math
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -14,12 +15,13 @@ from app.domain.messages import Message, Native, OutputSchema, Sampling, Text, T
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds. ``total`` bounds the whole attempt, the other three its phases."""
+    """Seconds. ``total`` bounds a whole answer, and a stream up to its first token; ``stream`` all of a stream."""
 
     connect: float
     first_token: float
     idle: float
     total: float
+    stream: float = math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

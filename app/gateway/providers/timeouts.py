@@ -1,4 +1,4 @@
-"""The four timeouts of one attempt, enforced here because no transport knows what a token is (R1).
+"""The timeouts of one attempt, enforced here because no transport knows what a token is (R1).
 
 connect
     the transport's, passed down with the request (it alone sees the handshake); also covers waiting for a pooled connection.
@@ -7,8 +7,10 @@ first_token
 idle
     between two deltas. Pings and comments do not count: a stream that only pings is stuck.
 total
-    the whole attempt, streamed or not. A reply that is not streamed has no first token, so only connect and total bound it;
-    its silence is noticed by `recovery.patience`.
+    a whole answer, and a stream up to its first token. A reply that is not streamed has no first token, so only connect and
+    total bound it; its silence is noticed by `recovery.patience`.
+stream
+    all of a stream. It is long: a stream that flows is an answer, however long it takes, and only its silence is a failure.
 """
 
 import asyncio
@@ -59,11 +61,12 @@ class AttemptTimeouts:
             self._last_token = self._loop.time()
 
     def _nearest(self) -> tuple[float, TimeoutPhase]:
-        total = self._started + self._timeouts.total
+        timeouts, begun = self._timeouts, self._streamed and self._any_token
+        total = self._started + (timeouts.stream if begun else timeouts.total)
         if not self._streamed:
             return total, "total"
-        phase: TimeoutPhase = "idle" if self._any_token else "first_token"
-        at = self._last_token + (self._timeouts.idle if self._any_token else self._timeouts.first_token)
+        phase: TimeoutPhase = "idle" if begun else "first_token"
+        at = self._last_token + (timeouts.idle if begun else timeouts.first_token)
         return (at, phase) if at < total else (total, "total")
 
 

@@ -9,7 +9,16 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
 
 from app.domain.calls import Chunk, Done, Reply, TextDelta, ThinkingDelta, ToolUseDelta, Usage
-from app.domain.errors import FixRequest, Ours, ProviderError, ProviderOutputInvalid, ProvidersUnavailable, ProviderTimeout, Wait
+from app.domain.errors import (
+    DeadlineExceeded,
+    FixRequest,
+    Ours,
+    ProviderError,
+    ProviderOutputInvalid,
+    ProvidersUnavailable,
+    ProviderTimeout,
+    Wait,
+)
 from app.domain.messages import Part, Text
 from app.domain.routes import Target
 from app.gateway.attempt_in_progress import AttemptInProgress
@@ -80,7 +89,10 @@ async def relay(
 async def _continuation(
     error: ProviderError, delivered: _Delivered, state: CallState, go_on: Callable[[str], Awaitable[Opened]]
 ) -> Opened:
-    """Open the stream that goes on, where the route and what was delivered allow it. Raises ProvidersUnavailable."""
+    """Open the stream that goes on, where route and delivery allow it. Raises ProvidersUnavailable or DeadlineExceeded."""
+    if state.remaining() <= 0:
+        message = f"The answer was not complete within {state.longest.total:g} seconds."
+        raise DeadlineExceeded(message, retry_after=1.0) from error
     broken = ProvidersUnavailable("The model provider broke off in the middle of its answer.", retry_after=1.0)
     if not (state.pin.route.continue_streams and delivered.only_text and state.request.output is None):
         raise broken from error
@@ -105,8 +117,14 @@ async def _kept(opened: Opened, state: CallState, circuits: Circuits) -> AsyncGe
                 yield chunk
         except ProviderOutputInvalid:
             raise
+        except ProviderTimeout as error:
+            if error.phase == "total" and state.remaining() <= 0:  # it answered all the time, longer than this call may take
+                circuits.abandoned(opened.target)
+            else:
+                circuits.failed(opened.target, error.code, silent=True)
+            raise
         except ProviderError as error:
-            circuits.failed(opened.target, error.code, silent=isinstance(error, ProviderTimeout))
+            circuits.failed(opened.target, error.code)
             raise
         except BaseException:
             circuits.abandoned(opened.target)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from app.domain.errors import BudgetExceeded, OctantError, OutputInvalid, ProviderRejected, RateLimited
-from app.edge.errors import TABLE, dialect_of, render
+from app.edge.errors import TABLE, dialect_for, dialect_of, render
 from app.gateway.recovery.final_error import final_error
 
 
@@ -59,6 +59,23 @@ def test_a_budget_refusal_carries_its_figures() -> None:
 def test_a_wait_states_its_length_in_whole_seconds() -> None:
     _, headers, _ = render(RateLimited("slow down", retry_after=0.2), "openai", "r")
     assert headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("path", "header", "routed", "dialect"),
+    [
+        ("/v1/files", b"x-api-key", False, "anthropic"),
+        ("/v1/files", b"authorization", False, "openai"),
+        ("/v1/models", b"x-api-key", True, "anthropic"),
+        ("/v1/jobs", b"x-api-key", True, "openai"),
+        ("/v1/jobs", b"anthropic-version", True, "anthropic"),
+        ("/v1/chat/completions", b"anthropic-version", True, "openai"),
+    ],
+)
+def test_a_vendors_header_marks_its_client_where_the_path_does_not(path: str, header: bytes, routed: bool, dialect: str) -> None:
+    scope = {"path": path, "headers": [(header, b"x")], "router": "r", **({"route": "a route"} if routed else {})}
+    assert dialect_for(scope) == dialect
+    assert dialect_for({"path": "/v1/x", "headers": [(b"x-api-key", b"x")]}) == "openai"  # before the router has looked
 
 
 @pytest.mark.parametrize(

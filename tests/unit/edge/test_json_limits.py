@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.api.chat.openai_fields import ChatCompletionRequest
 from app.api.chat.parsing import MOST_ERRORS, parse
 from app.domain.errors import InvalidRequest
-from app.domain.json_text import MOST_CONTAINERS, MOST_STRINGS, too_deep, too_much
+from app.domain.json_text import MOST_CONTAINERS, MOST_STRINGS, MOST_VALUES, too_deep, too_much
 
 
 def _depth(value: object) -> int:
@@ -35,15 +35,18 @@ def test_the_depth_is_that_of_the_document_and_not_of_brackets_in_its_strings(do
         (b"[" * 4_000_000, "arrays and objects"),
         (b"[" + b"{}," * MOST_CONTAINERS + b"{}]", "holds over 20,000 arrays and objects"),
         (b"[" + b'"",' * MOST_STRINGS + b'""]', "holds over 200,000 strings"),
+        (b"[" + b"1," * (MOST_VALUES + 1) + b"1]", "holds over 300,000 values"),
     ],
-    ids=["deep", "unclosed", "containers", "strings"],
+    ids=["deep", "unclosed", "containers", "strings", "numbers"],
 )
 def test_a_request_over_a_limit_is_refused_with_that_limit(body: bytes, message: str) -> None:
     assert message in str(too_much(body, 190))
 
 
 @pytest.mark.parametrize(
-    "text", ["{[" * 500_000, '"' * 1_000_000, json.dumps([{"a": ["b"] * 9}] * 50_000)], ids=["brackets", "quotes", "JSON"]
+    "text",
+    ["{[" * 500_000, '"' * 1_000_000, "," * 1_000_000, json.dumps([{"a": ["b"] * 9}] * 50_000)],
+    ids=["brackets", "quotes", "commas", "JSON"],
 )
 def test_text_of_brackets_quotes_or_json_is_text(text: str) -> None:
     assert too_much(json.dumps({"messages": [{"role": "user", "content": text}]}).encode(), 190) is None

@@ -1,6 +1,7 @@
 """The outermost layer of every request, on a bare ASGI application."""
 
 import asyncio
+import gzip
 import json
 import uuid
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.domain.errors import InvalidRequest
 from app.edge.admin import AdminSide
 from app.edge.errors import AlarmTest
+from app.edge.identity import IDENTIFIED
 from app.edge.limits import RequestLimits
 from app.edge.middleware import EdgeMiddleware
 from app.security.redaction.redactor import Redactor
@@ -122,6 +124,23 @@ async def test_an_unforeseen_error_is_counted_by_its_cause(raised: Exception, ca
 async def test_a_body_over_the_limit_is_refused_by_its_length_and_as_it_comes(headers: dict[str, str], came: int) -> None:
     client = await Client(wrapped(read_and_answer), body=b"x" * came, headers=headers).run()
     assert (client.status, client.json["error"]["code"]) == (413, "request_too_large")
+
+
+@pytest.mark.parametrize(("known", "status"), [(False, 415), (True, 200)])
+async def test_a_body_is_decompressed_once_its_caller_is_known_and_not_before(known: bool, status: int) -> None:
+    """S8: a bomb costs its sender a valid key."""
+    read: list[bytes] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if known:
+            scope[IDENTIFIED] = True
+        read.append((await receive())["body"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    edge = EdgeMiddleware(app, metrics=Metrics(), tracing=lambda: TRACING, redact=REDACT, max_body_bytes=1000)
+    client = await Client(edge, body=gzip.compress(b"plain"), headers={"content-encoding": "gzip"}).run()
+    assert (client.status, read) == (status, [b"plain"] if known else [])
 
 
 async def test_every_answer_carries_its_trace_whatever_refuses_the_request() -> None:

@@ -2,13 +2,15 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
-from scripted import Scripted, call_state, error, outcomes, recovery
+from scripted import A, Scripted, call_state, error, outcomes, recovery
 
-from app.domain.calls import Chunk, Done, TextDelta, ToolUseStart, Usage
+from app.domain.calls import Chunk, Deadline, Done, TextDelta, ToolUseStart, Usage
 from app.domain.errors import (
     ContextLengthExceeded,
+    DeadlineExceeded,
     OutputInvalid,
     ProviderDenied,
     ProviderError,
@@ -16,8 +18,10 @@ from app.domain.errors import (
     ProviderGarbled,
     ProviderRejected,
     ProvidersUnavailable,
+    ProviderTimeout,
 )
 from app.domain.messages import OutputSchema
+from app.gateway.recovery.policy import BreakerPolicy
 
 SCHEMA = OutputSchema("answer", {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]})
 
@@ -130,3 +134,17 @@ async def test_a_stream_whose_whole_breaks_its_schema_ends_in_output_invalid() -
     with pytest.raises(OutputInvalid):
         await collect(await recovery(Scripted("a", '{"n": "x"}'), Scripted("b", "unused")).open(state))
     assert outcomes(state) == [("a", "output_invalid")]
+
+
+async def test_a_stream_that_flows_past_its_time_ends_in_that_error_and_blames_no_target() -> None:
+    """R1: the caller reads the truth, and the circuit stays closed."""
+    room = recovery(
+        Scripted("a", [TextDelta(0, "so far"), error(ProviderTimeout)]), breaker=BreakerPolicy(failures=1, ratio=0.1, rest=60)
+    )
+    state = call_state(continue_streams=True)
+    chunks = await room.open(state)
+    assert await anext(chunks) == TextDelta(0, "so far")
+    state.call = replace(state.call, deadline=Deadline(at=0.0, total=60.0))
+    with pytest.raises(DeadlineExceeded, match="not complete within 60 seconds"):
+        await anext(chunks)
+    assert room.circuits.state(A) == "closed"

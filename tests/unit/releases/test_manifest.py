@@ -12,7 +12,9 @@ from app.domain.errors import Misconfigured, UnknownModel
 from app.features.installed import installed
 from app.releases.manifest import Places, load, resolve
 from app.releases.pinning import pinned
+from app.settings import load as load_settings
 from app.stack.fitting import fitting
+from app.stack.setup import first_releases
 
 PRICES = """
 version = "p1"
@@ -122,6 +124,30 @@ def test_a_prompt_is_pinned_with_its_route_and_an_alias_without_a_prompt(written
     assert by_alias.prompt is None
     with pytest.raises(UnknownModel, match="Known: smart"):
         release.pin("gpt-1")
+
+
+def test_a_route_answers_to_its_further_names_and_two_routes_never_to_one(written: Written) -> None:
+    """G3."""
+    named = written.text.replace("max_output_tokens = 100", 'max_output_tokens = 100\nalso = ["claude-x", "gpt-x"]')
+    release = resolve(named, written.places, where="r1")
+    assert release.aliases == ("smart", "claude-x", "gpt-x")
+    assert release.pin("claude-x").route == release.pin("smart").route
+    with pytest.raises(UnknownModel, match="claude-x, gpt-x"):
+        release.pin("claude-y")
+    for taken in ('["smart"]', '["gpt-x", "gpt-x"]'):
+        assert "names two routes" in written.refusal(named.replace('["claude-x", "gpt-x"]', taken))
+
+
+def test_the_example_for_coding_agents_resolves_and_is_never_a_first_start(tmp_path: Path) -> None:
+    providers = frozenset({"openai", "anthropic"})
+    places = Places(directory=ROOT / "releases", prompts=tmp_path, indexes=tmp_path, providers=providers)
+    example = load("examples/coding-agents", places)
+    for route in example.routes.values():
+        assert route.max_output_tokens >= 32_000
+        assert route.stream_timeout > route.attempt_timeout > 60
+        assert {target.provider for target in route.targets} == places.providers
+    assert "claude-opus-4-8" in example.aliases
+    assert example.id not in first_releases(load_settings(releases_dir=ROOT / "releases"))
 
 
 def test_all_faults_are_reported_together_each_with_its_key_and_remedy(written: Written) -> None:

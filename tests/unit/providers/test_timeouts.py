@@ -1,0 +1,62 @@
+"""Which timeout ends which attempt (R1): silence ends a stream, its length does not."""
+
+import asyncio
+
+import pytest
+
+from app.domain.calls import Deadline
+from app.domain.errors import ProviderTimeout
+from app.gateway.providers.base import Timeouts
+from app.gateway.providers.timeouts import AttemptTimeouts
+
+SHORT, LONG = 0.05, 60.0
+
+
+def limits(*, streamed: bool, **seconds: float) -> AttemptTimeouts:
+    chosen = {"connect": LONG, "first_token": LONG, "idle": LONG, "total": LONG, **seconds}
+    return AttemptTimeouts(Timeouts(**chosen), provider="p", model="m", streamed=streamed)
+
+
+async def wait(attempt: AttemptTimeouts, seconds: float = LONG) -> None:
+    async with attempt.waiting():
+        await asyncio.sleep(seconds)
+
+
+async def test_a_stream_that_flows_outlives_the_total_of_an_attempt() -> None:
+    attempt = limits(streamed=True, total=SHORT)
+    for _ in range(4):
+        attempt.token()
+        await wait(attempt, SHORT)
+
+
+@pytest.mark.parametrize(
+    ("streamed", "token", "seconds", "phase"),
+    [
+        (False, False, {"total": SHORT, "idle": 0.01}, "total"),
+        (True, False, {"total": SHORT}, "total"),
+        (True, False, {"first_token": SHORT}, "first_token"),
+        (True, True, {"idle": SHORT, "first_token": 0.01}, "idle"),
+        (True, True, {"stream": SHORT}, "total"),
+    ],
+    ids=["whole", "start", "first token", "idle", "stream"],
+)
+async def test_each_phase_is_ended_by_its_own_timeout(streamed: bool, token: bool, seconds: dict[str, float], phase: str) -> None:
+    attempt = limits(streamed=streamed, **seconds)
+    if token:
+        attempt.token()
+    with pytest.raises(ProviderTimeout) as raised:
+        await wait(attempt)
+    assert raised.value.phase == phase
+
+
+@pytest.mark.parametrize(
+    ("ours", "chosen", "longest", "total"),
+    [(60, None, 600, 600), (60, None, 10, 60), (30, 30, 600, 30), (60, 300, 600, 300), (60, 900, 600, 600)],
+)
+def test_a_streams_deadline_is_the_routes_or_the_callers_own(
+    ours: float, chosen: float | None, longest: float, total: float
+) -> None:
+    deadline = Deadline.after(ours, chosen)
+    stream = deadline.of_stream(longest)
+    assert stream.total == total
+    assert stream.at - deadline.at == pytest.approx(total - ours)
