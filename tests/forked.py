@@ -4,7 +4,7 @@ So a start costs the service's own work alone.
 
 The standard library's fork server is that process. It is started anew, so nothing of a test is in it. prometheus_client must not
 be: it reads at import where the processes of one service share their numbers. The real `octant serve` is started by
-`tests/flow/test_stopping.py` and `tests/deploy/test_compose_commands.py`.
+`tests/flow/test_stopping.py` and `tests/flow/test_outages.py`.
 """
 
 import multiprocessing
@@ -42,10 +42,13 @@ LIBRARIES = (
 
 
 class Forked:
-    """A command's process, with what tests use of `subprocess.Popen`."""
+    """A command's process, with what tests use of `subprocess.Popen`.
 
-    def __init__(self, env: Mapping[str, str], log: Path, *command: str) -> None:
-        self._process: ForkServerProcess = _context().Process(target=_main, args=(dict(env), str(log), command))
+    ``session``: it leads a session of its own, as one that a terminal or a shell has started.
+    """
+
+    def __init__(self, env: Mapping[str, str], log: Path, *command: str, session: bool = False) -> None:
+        self._process: ForkServerProcess = _context().Process(target=_main, args=(dict(env), str(log), command, session))
         self._process.start()
         assert self._process.pid is not None
         self.pid: int = self._process.pid
@@ -116,11 +119,13 @@ def _context() -> ForkServerContext:
     return context
 
 
-def _main(env: dict[str, str], log: str, command: tuple[str, ...]) -> None:
+def _main(env: dict[str, str], log: str, command: tuple[str, ...], session: bool) -> None:
     """Become `octant` with these arguments.
 
     As a Python that was started with this environment and these streams.
     """
+    if session:
+        os.setsid()
     _become(env, Path(log), Path(log))
     sys.argv = ["octant", *command]
     from app.cli import main
