@@ -4,18 +4,20 @@ So a start costs the service's own work alone.
 
 The standard library's fork server is that process. It is started anew, so nothing of a test is in it. prometheus_client must not
 be: it reads at import where the processes of one service share their numbers. The real `octant serve` is started by
-`tests/flow/test_stopping.py` and `tests/deploy/test_compose_commands.py`.
+`tests/flow/test_stopping.py` and `tests/flow/test_outages.py`.
 """
 
 import multiprocessing
 import os
+import runpy
 import signal
 import sys
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
-from subprocess import TimeoutExpired
+from subprocess import CompletedProcess, TimeoutExpired
 
 import psutil
 
@@ -40,10 +42,13 @@ LIBRARIES = (
 
 
 class Forked:
-    """A command's process, with what tests use of `subprocess.Popen`."""
+    """A command's process, with what tests use of `subprocess.Popen`.
 
-    def __init__(self, env: Mapping[str, str], log: Path, *command: str) -> None:
-        self._process: ForkServerProcess = _context().Process(target=_main, args=(dict(env), str(log), command))
+    ``session``: it leads a session of its own, as one that a terminal or a shell has started.
+    """
+
+    def __init__(self, env: Mapping[str, str], log: Path, *command: str, session: bool = False) -> None:
+        self._process: ForkServerProcess = _context().Process(target=_main, args=(dict(env), str(log), command, session))
         self._process.start()
         assert self._process.pid is not None
         self.pid: int = self._process.pid
@@ -79,6 +84,24 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
+def run_module(module: str, *arguments: str, env: Mapping[str, str], cwd: Path, seconds: float) -> "CompletedProcess[str]":
+    """Run `python -m MODULE …` in a folder to its end, as `subprocess.run` does.
+
+    Modules of ours that the fork server has not imported are found in the folder first. Raises TimeoutExpired.
+    """
+    with tempfile.TemporaryDirectory(prefix="octant-forked-") as folder:
+        streams = [Path(folder) / name for name in ("stdout", "stderr")]
+        process = _context().Process(target=_main_of, args=(dict(env), streams, str(cwd), module, arguments))
+        process.start()
+        process.join(seconds)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            raise TimeoutExpired(module, seconds)
+        stdout, stderr = (stream.read_text() for stream in streams)
+        return CompletedProcess([module, *arguments], process.exitcode, stdout, stderr)
+
+
 def supervisor_of(port: int) -> psutil.Process:
     """The process of `octant serve` that listens on a port.
 
@@ -96,19 +119,35 @@ def _context() -> ForkServerContext:
     return context
 
 
-def _main(env: dict[str, str], log: str, command: tuple[str, ...]) -> None:
+def _main(env: dict[str, str], log: str, command: tuple[str, ...], session: bool) -> None:
     """Become `octant` with these arguments.
 
     As a Python that was started with this environment and these streams.
     """
-    assert "prometheus_client" not in sys.modules, "it has decided already where numbers are shared"
-    os.environ.clear()
-    os.environ.update(env)
-    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
-    for stream in (1, 2):
-        os.dup2(out, stream)
-    os.close(out)
+    if session:
+        os.setsid()
+    _become(env, Path(log), Path(log))
     sys.argv = ["octant", *command]
     from app.cli import main
 
     main()
+
+
+def _main_of(env: dict[str, str], streams: list[Path], cwd: str, module: str, arguments: tuple[str, ...]) -> None:
+    """Become `python -m MODULE …`."""
+    _become(env, *streams)
+    os.chdir(cwd)
+    sys.path.insert(0, cwd)
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _become(env: dict[str, str], *streams: Path) -> None:
+    """Take this environment, and write standard output and standard error to these files."""
+    assert "prometheus_client" not in sys.modules, "it has decided already where numbers are shared"
+    os.environ.clear()
+    os.environ.update(env)
+    for number, stream in enumerate(streams, start=1):
+        out = os.open(stream, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+        os.dup2(out, number)
+        os.close(out)

@@ -55,12 +55,12 @@ async def in_ledger(engine: AsyncEngine, who: Identity) -> int:
 async def opened(budget: Budget) -> None:
     """Check the counters, and wait for the end of a pause.
 
-    A pause may follow a loss of counters.
+    A pause may follow a loss of counters, and another worker may be rebuilding them.
     """
-    await budget.watch_epochs()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             try:
+                await budget.watch_epochs()
                 return await budget.check()
             except DependencyUnavailable:
                 await asyncio.sleep(0.05)

@@ -466,7 +466,7 @@ async def test_closing_writes_what_is_queued(engine: AsyncEngine, drops: Drops, 
     records = [a_record() for _ in range(450)]
     for record in records:
         recorder.record(record)
-    await recorder.aclose()
+    await recorder.aclose(grace=60)
     assert await get_call(engine, records[-1].id)
     assert drops.total == 0
 

@@ -15,6 +15,7 @@ import pytest_asyncio
 from aiohttp import web
 from client import done, eventually, get, post, session
 from conftest import Simulator, key_of, octant, own_stores, running_service, running_worker
+from sqlalchemy import create_engine, text
 
 from app.features.installed import samples
 from app.stack.embedded import free_port
@@ -46,6 +47,14 @@ def url(env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterat
 async def http(url: str, api_key: str) -> AsyncIterator[aiohttp.ClientSession]:
     async with session(url, api_key) as http:
         yield http
+
+
+def make_due(env: Mapping[str, str], job_id: str) -> None:
+    """End the wait that a provider requested for a job, so that the test need not wait as long."""
+    engine = create_engine(env["OCTANT_DATABASE_URL"])
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE jobs SET due_at = now() WHERE id = :id AND state = 'queued'"), {"id": job_id})
+    engine.dispose()
 
 
 @pytest.mark.parametrize(
@@ -105,7 +114,7 @@ async def test_a_running_job_is_cancelled_all_the_way_to_the_provider(http: aioh
 
 
 async def test_what_every_provider_limits_lands_in_the_queue_if_the_caller_allows_it(
-    http: aiohttp.ClientSession, simulator: Simulator
+    http: aiohttp.ClientSession, env: dict[str, str], simulator: Simulator
 ) -> None:
     """R3, G9."""
     simulator.put_faults({"kind": "rate_limit", "retry_after": 30})
@@ -118,6 +127,7 @@ async def test_what_every_provider_limits_lands_in_the_queue_if_the_caller_allow
     status, _, answer = await post(http, "/v1/chat/completions", CHAT, octant_when_limited="later")
     assert (status, answer["error"]["param"]) == (400, "octant-when-limited")
     simulator.clear()
+    make_due(env, job["id"])
     job = await done(http, job["id"], 90)
     assert (job["state"], job["response"]["status"]) == ("succeeded", 200)
 
@@ -213,5 +223,6 @@ async def test_a_key_that_was_revoked_before_its_job_ran_spends_nothing(
 
         await eventually(put_back, 10)
         octant(env, "key", "revoke", key.split("_")[1])
+    make_due(env, job["id"])
     answer = await done(http, job["id"], 90)
     assert (answer["state"], answer["response"]["status"]) == ("failed", 401)

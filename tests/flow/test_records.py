@@ -167,6 +167,7 @@ def test_a_count_of_tokens_is_under_the_rate_limits_and_leaves_a_record(
             with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
                 statuses.append(answer.status)
         except urllib.error.HTTPError as error:
+            error.close()  # it holds the connection
             statuses.append(error.code)
     assert sorted(statuses) == [200, 200, 429, 429, 429, 429]
     deadline = time.monotonic() + 30

@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 import pytest
 from conftest import ROOT, Simulator, octant, running_worker, wait_until_ready
+from forked import Forked
 
 from app.stack.embedded import free_port
 from app.stack.ports import require_free
@@ -77,7 +78,7 @@ class Call:
 class Service:
     """A running `octant serve` and how to call it."""
 
-    process: "subprocess.Popen[bytes]"
+    process: "Forked | subprocess.Popen[bytes]"
     env: Mapping[str, str]
     key: str
     log: Path
@@ -110,13 +111,18 @@ class Service:
 
 
 @contextmanager
-def serving(stack_env: Mapping[str, str], key: str, folder: Path, **settings: str) -> Iterator[Service]:
+def serving(stack_env: Mapping[str, str], key: str, folder: Path, *, real: bool = False, **settings: str) -> Iterator[Service]:
+    """Run `octant serve`; ``real``: the program itself, which imports everything anew."""
     env = {**stack_env, "OCTANT_PORT": str(free_port()), "OCTANT_METRICS_PORT": str(free_port()), **settings}
     log = folder / f"{uuid.uuid4().hex}.log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "app.cli", "serve"], cwd=ROOT, env=env, stdout=out, stderr=out, start_new_session=True
-        )
+    log.touch()
+    process: Forked | subprocess.Popen[bytes]
+    if real:
+        command = [sys.executable, "-m", "app.cli", "serve"]
+        with log.open("wb") as out:
+            process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out, start_new_session=True)
+    else:
+        process = Forked(env, log, "serve", session=True)
     service = Service(process, env, key, log)
     family = []
     try:
@@ -165,7 +171,8 @@ def test_a_stop_ends_every_call_with_a_typed_error_and_keeps_records_and_money(
             eventually(service.refuses, "the port is closed")
         if name == "Ctrl-C-twice":  # a terminal signals the workers, too
             for _ in range(2):
-                os.killpg(service.process.pid, signal.SIGINT)
+                with suppress(ProcessLookupError):  # the second one may come too late
+                    os.killpg(service.process.pid, signal.SIGINT)
                 eventually(service.refuses, "the port is closed")
         for call in calls:
             assert (call.ended().status, call.error_code) == (503, "shutting_down"), call.text
@@ -192,7 +199,7 @@ def open_calls(simulator: Simulator) -> int:
 def test_calls_that_end_within_the_graceful_timeout_are_answered_whole(
     number: signal.Signals, stack_env: dict[str, str], api_key: str, simulator: Simulator, tmp_path: Path
 ) -> None:
-    with serving(stack_env, api_key, tmp_path) as service:
+    with serving(stack_env, api_key, tmp_path, real=True) as service:
         simulator.put_faults({"kind": "slow_first_token", "seconds": 3})
         calls = [service.call(), service.call(MESSAGES), service.call(stream=True)]
         eventually(lambda: open_calls(simulator) == 3, "the calls are with the provider")

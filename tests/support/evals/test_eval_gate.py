@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import threading
 import tomllib
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, Simulator
+from forked import run_module
 
 from app.stack.embedded import free_port
 from evals.gate import Threshold, Thresholds
@@ -27,9 +27,7 @@ def evals(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str
 
     ``cwd`` may hold a changed copy of the suite.
     """
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "evals", *arguments]
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=300, check=False)
+    return run_module("evals", *arguments, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=cwd, seconds=300)
 
 
 def gate(url: str, key: str, *more: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":

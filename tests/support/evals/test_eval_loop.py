@@ -20,6 +20,7 @@ import aiohttp
 import pytest
 from client import post
 from conftest import LIVE_RELEASE, ROOT
+from forked import run_module
 from prometheus_client import generate_latest
 from records import Drops, a_record
 from sqlalchemy import Engine, create_engine, text
@@ -199,8 +200,7 @@ async def test_a_worse_product_lowers_the_score_reports_drift_and_gives_a_case(
 
     def evals(*arguments: str) -> "subprocess.CompletedProcess[str]":
         env = {**os.environ, "PYTHONPATH": str(ROOT), "OCTANT_DATABASE_URL": service_stores["OCTANT_DATABASE_URL"]}
-        command = [sys.executable, "-m", "evals", *arguments]
-        return subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True, timeout=120, check=False)
+        return run_module("evals", *arguments, env=env, cwd=copy, seconds=120)
 
     listed = evals("candidates", "--reason", "low_score").stdout
     assert f"{found['id']}  " in listed

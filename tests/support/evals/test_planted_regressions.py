@@ -14,7 +14,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from conftest import ROOT, Simulator
+from forked import run_module
 from support.evals.test_eval_gate import copy, gate, reduced
 
 from evals.chain import newest
@@ -51,8 +51,7 @@ def worse_prompt(folder: Path, change: Callable[[str], str]) -> dict[str, str]:
 def gate_on(env: dict[str, str], cwd: Path) -> "subprocess.CompletedProcess[str]":
     """The gate on a stack of its own, with further settings."""
     whole = {**os.environ, "PYTHONPATH": str(ROOT), **env}
-    command = [sys.executable, "-m", "evals", "gate", "--suite", "support"]
-    return subprocess.run(command, cwd=cwd, env=whole, capture_output=True, text=True, timeout=300, check=False)
+    return run_module("evals", "gate", "--suite", "support", env=whole, cwd=cwd, seconds=300)
 
 
 @contextmanager

@@ -73,7 +73,10 @@ def status(port: int) -> int:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
             return int(answer.status)
-    except (urllib.error.URLError, OSError):
+    except urllib.error.HTTPError as error:
+        error.close()  # it holds the connection
+        return 0
+    except OSError:
         return 0
 
 
