@@ -7,7 +7,7 @@ probability is share * ratio / (share * ratio + 1 - share).
 
 The likelihood ratio of the two, averaged over a few ratios, is an e-process: while the canary is no worse, it ever exceeds
 1 / `ALPHA` in at most a share `ALPHA` of all canaries (Ville, 1939; Ramdas, Grünwald, Vovk and Shafer, "Game-theoretic statistics
-and safe anytime-valid inference", Statistical Science 38, 2023). So every replica may read it after each event, and the stop holds.
+and safe anytime-valid inference", Statistical Science 38, 2023). So every replica may read it after each event.
 
 A user counts once a metric in a whole canary, at the first bad event. So the users are independent, a heavy user does not decide
 alone, and the share may change between steps: users who have not counted yet are assigned as if anew. The state is two integers

@@ -166,6 +166,10 @@ class Places:
         """The file of a built index."""
         return self.indexes / f"{version}.sqlite"
 
+    def kept_path(self, sha256: str) -> Path:
+        """The place of a prompt or price table that was fetched from Postgres (`app.releases.files`)."""
+        return self.indexes / "kept" / sha256
+
 
 def sha256_of(path: Path) -> str:
     """The hash that pins a file."""
@@ -177,8 +181,11 @@ def parse(text: str, where: str) -> Manifest:
     return _parsed(Manifest, text, where)
 
 
-def resolve(text: str, places: Places, *, where: str) -> Release:
-    """Check every pin of a manifest's text. Raises Misconfigured with one line for each that does not resolve."""
+def resolve(text: str, places: Places, *, where: str, indexes_elsewhere: bool = False) -> Release:
+    """Check every pin of a manifest's text. Raises Misconfigured with one line for each that does not resolve.
+
+    ``indexes_elsewhere``: index files need not be on this machine, because it will not serve them.
+    """
     manifest = parse(text, where)
     problems: list[str] = []
 
@@ -193,6 +200,8 @@ def resolve(text: str, places: Places, *, where: str) -> Release:
     routes = {name: _route(name, pin) for name, pin in manifest.routes.items()}
     prompts = {name: attempt(partial(_prompt, name, pin, places)) for name, pin in manifest.prompts.items()}
     problems += _dangling(manifest, routes, prices, places)
+    if not indexes_elsewhere:
+        problems += _missing_indexes(manifest, places)
     if problems:
         raise Misconfigured(f"{where} cannot be live:\n  " + "\n  ".join(problems))
     return Release(
@@ -231,9 +240,6 @@ def _dangling(manifest: Manifest, routes: Mapping[str, Route], prices: PriceTabl
         for name, pin in manifest.prompts.items()
         if pin.route not in routes
     ]
-    for name, version in manifest.indexes.items():
-        if not places.index_path(version).is_file():
-            problems.append(f"indexes.{name} = {version!r}: not built. Run `octant index build`; it prints the version to pin.")
     for route in routes.values():
         if unknown := unknown_checks(route.guard):
             problems.append(f"routes.{route.name}.guard: {unknown}")
@@ -246,9 +252,17 @@ def _dangling(manifest: Manifest, routes: Mapping[str, Route], prices: PriceTabl
     return problems
 
 
+def _missing_indexes(manifest: Manifest, places: Places) -> list[str]:
+    return [
+        f"indexes.{name} = {version!r}: not built. Run `octant index build`; it prints the version to pin."
+        for name, version in manifest.indexes.items()
+        if not places.index_path(version).is_file()
+    ]
+
+
 def _prices(pin: PricesPin, places: Places) -> PriceTable:
     path = places.directory / pin.file
-    file = _parsed(_PriceFile, _pinned_text(path, pin.sha256, "prices.sha256"), str(path))
+    file = _parsed(_PriceFile, _pinned_text(path, pin.sha256, "prices.sha256", places), str(path))
     found: dict[tuple[str, str], list[Price]] = {}
     for tier in file.price:
         price = Price(tier.input, tier.output, tier.cached_input, tier.cache_write, tier.from_input_tokens)
@@ -262,7 +276,7 @@ def _prices(pin: PricesPin, places: Places) -> PriceTable:
 
 def _prompt(name: str, pin: PromptPin, places: Places) -> Prompt:
     path = places.prompt_path(name, pin.version)
-    file = _parsed(_PromptFile, _pinned_text(path, pin.sha256, f'prompts."{name}".sha256'), str(path))
+    file = _parsed(_PromptFile, _pinned_text(path, pin.sha256, f'prompts."{name}".sha256', places), str(path))
     if unknown := unknown_checks(file.guard):
         raise Misconfigured(f"{path}: guard: {unknown}")
     for part in ("system", "user"):
@@ -303,8 +317,11 @@ def _route(name: str, pin: RoutePin) -> Route:
     )
 
 
-def _pinned_text(path: Path, expected: str, key: str) -> str:
-    """Read a file once and give its text if it is the one that was pinned. Raises Misconfigured."""
+def _pinned_text(path: Path, expected: str, key: str, places: Places) -> str:
+    """Read a file once and give its text if it is the one that was pinned, else the kept copy's. Raises Misconfigured."""
+    kept = places.kept_path(expected)
+    if kept.is_file() and sha256_of(kept) == expected:
+        path = kept
     try:
         content = path.read_bytes()
         text = content.decode()

@@ -9,14 +9,12 @@ while Postgres is away serves what a local file says was live, until it can look
 
 import asyncio
 import contextlib
-import json
+import hashlib
 import logging
 import os
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -28,33 +26,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.domain.errors import DependencyUnavailable, Misconfigured
 from app.domain.periodic import Periodic
 from app.domain.routes import Pin
+from app.releases import files, history, reports
 from app.releases.effective import Effect, effect_of
+from app.releases.history import Activation
 from app.releases.manifest import Manifest, Places, Release, load, parse, resolve
+from app.releases.reports import Report
+from app.releases.setting_back import Pinned, earlier, set_back
 from app.releases.tables import activations, manifests
 from app.security.remembered import Remembered
 
 CHANNEL = "octant:release"
-WORKERS = "octant:release:workers"
 LISTEN_SECONDS = 0.25  # how long a stopping worker may go on listening
 CLOSE_SECONDS = 5.0
-WORKER_SECONDS = 10
-FORGOTTEN_SECONDS = 3600
 _ONE_AT_A_TIME = 0x0C7A_0001  # a Postgres advisory lock: two operators at once must not build on the same past
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Activation:
-    """One line of the history."""
-
-    number: int
-    release: str
-    previous: str | None
-    kind: str
-    by: str
-    reason: str
-    at: datetime
 
 
 class Releases:
@@ -77,7 +63,7 @@ class Releases:
         self._remembered = remembered
         self._today = today
         self._current: Release | None = None
-        self._refused: str | None = None
+        self._refused: tuple[str, str] = ("", "")  # the release that does not load, and why
         self._listening = asyncio.Event()
         self._following = Periodic("live release", self._follow, every=poll, at_once=False)
         self._subscription = Periodic(
@@ -104,6 +90,7 @@ class Releases:
                 raise Misconfigured("No release is live. Run `octant release activate ID` (`octant release list` shows all).")
             self._remember_live(live)
         if live:
+            await self._fetch_files(live)
             self._current = resolve(live[1], self._places, where=f"the live release {live[0]}")
         await self._report()
         self._following.start()
@@ -116,8 +103,9 @@ class Releases:
         (tests/contract/test_releases_postgres.py stops workers at many moments).
         """
         await asyncio.gather(*(loop.stop(grace=CLOSE_SECONDS) for loop in (self._following, self._subscription)))
-        with contextlib.suppress(RedisError, OSError):
-            await self._valkey.hdel(WORKERS, self._worker)
+        with contextlib.suppress(SQLAlchemyError, OSError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await reports.withdraw(self._engine, self._worker)
 
     @property
     def current(self) -> Release:
@@ -154,7 +142,8 @@ class Releases:
         async with self._engine.begin() as connection:
             await connection.execute(select(func.pg_advisory_xact_lock(_ONE_AT_A_TIME)))
             await self._remember(connection, release)
-            await _point(connection, release.id, "activate", by, reason)
+            await files.keep(connection, parse(release.text, release.id), self._places)
+            await history.point(connection, release.id, history.ACTIVATE, by, reason)
         await self._announce(release.id)
 
     def _check_prices(self, release: Release) -> None:
@@ -168,33 +157,75 @@ class Releases:
         if (effect := effect_of(table, self._places.prices, today)).state == "superseded":
             log.warning("price table superseded", extra={"release": release.id, "prices": table.version, "newer": effect.newer})
 
-    async def rollback(self, *, by: str, reason: str, to: str | None = None) -> str:
-        """Put the release that was live before this one (or ``to``) live again. Returns its id. Raises Misconfigured."""
+    async def rollback(
+        self, *, by: str, reason: str, to: str | None = None, only: Pinned | None = None, again: bool = False
+    ) -> str:
+        """Put the release that was live before this one (or ``to``) live again. Returns the id of what is live then.
+
+        ``only``: one pin alone goes back, to the newest earlier release that has another (or ``to``); that makes a new manifest.
+        ``again``: a rollback soon after another one is meant. Raises Misconfigured, before anything changes.
+        """
         async with self._engine.begin() as connection:
             await connection.execute(select(func.pg_advisory_xact_lock(_ONE_AT_A_TIME)))
-            target = to or before(await _history(connection))
-            statement = select(manifests.c.text).where(manifests.c.id == target)
-            text = (await connection.execute(statement)).scalar_one_or_none()
-            if text is None:
-                raise Misconfigured(f"Release {target!r} was never live: activate it instead.")
-            resolve(text, self._places, where=f"release {target}")
-            await _point(connection, target, "rollback", by, reason)
+            past = await history.read(connection)
+            if not (to or again):
+                history.check_nerves(past, datetime.now(UTC))
+            if only:
+                target, text = await self._set_back(connection, only, past, to, reason)
+            else:
+                target = to or history.path_of(past)[-2]
+                text = await history.text_of(connection, target)
+            await self._check_reachable(target, text, past)
+            if only:
+                values = {"id": target, "sha256": hashlib.sha256(text.encode()).hexdigest(), "text": text}
+                await connection.execute(insert(manifests).values(values))
+            await history.point(connection, target, history.SET_BACK if only else history.ROLLBACK, by, reason)
         await self._announce(target)
         return target
+
+    async def _set_back(
+        self, connection: AsyncConnection, only: Pinned, past: Sequence[Activation], to: str | None, reason: str
+    ) -> tuple[str, str]:
+        """The id and text of a manifest made from the live one."""
+        if not past:
+            raise Misconfigured("No release is live.")
+        live = parse(await history.text_of(connection, past[0].release), f"the live release {past[0].release}")
+        names = [to] if to else list(dict.fromkeys(activation.release for activation in past[1:]))
+        before = [parse(await history.text_of(connection, name), f"release {name}") for name in names]
+        source = before[0] if to else earlier(only, live, before)
+        taken = (await connection.execute(select(manifests.c.id))).scalars()
+        text = set_back(only, live, source, taken=taken, today=self._today(), reason=reason)
+        return parse(text, "the new manifest").id, text
+
+    async def _check_reachable(self, release_id: str, text: str, past: Sequence[Activation]) -> None:
+        """Raise Misconfigured where a pin does not resolve, and say what else there is.
+
+        The files may be on the workers and not here, so a missing index that is too large to be kept is no reason to refuse.
+        """
+        where = f"release {release_id}"
+        manifest = parse(text, where)
+        missing = await files.fetch(self._engine, manifest, self._places)
+        try:
+            resolve(text, self._places, where=where, indexes_elsewhere=True)
+        except Misconfigured as error:
+            others = list(dict.fromkeys(a.release for a in past if a.release not in (release_id, past[0].release)))
+            also = f" Was live, too: {', '.join(others)} (--to ID)." if others else " No other release was ever live."
+            raise Misconfigured(f"{error}\n{' '.join(missing)}{also}") from None
+        for sentence in missing:
+            log.warning("index not on this machine", extra={"release": release_id, "file": sentence})
 
     async def history(self, limit: int = 20) -> Sequence[Activation]:
         """Activations, newest first."""
         async with self._engine.connect() as connection:
-            return await _history(connection, limit)
+            return await history.read(connection, limit)
 
     async def workers(self) -> dict[str, str]:
-        """The release that each live worker says it serves. Raises RedisError while Valkey is away."""
-        now, _ = await self._valkey.time()
-        reports = {str(k): json.loads(v) for k, v in (await self._valkey.hgetall(WORKERS)).items()}
-        gone = [name for name, report in reports.items() if report["at"] < now - FORGOTTEN_SECONDS]
-        if gone:
-            await self._valkey.hdel(WORKERS, *gone)  # workers that died without a word
-        return {name: report["release"] for name, report in reports.items() if report["at"] > now - WORKER_SECONDS}
+        """The release that each live worker says it serves. Raises SQLAlchemyError or OSError."""
+        return {report.worker: report.release for report in await self.reports()}
+
+    async def reports(self) -> Sequence[Report]:
+        """What each live worker says, refusals included. Raises SQLAlchemyError or OSError."""
+        return await reports.read(self._engine)
 
     async def check_live(self) -> None:
         """Raise Misconfigured where a pin of the live release does not resolve here."""
@@ -254,17 +285,23 @@ class Releases:
         if live:
             self._remember_live(live)
         if live is None or live[0] == self.known:
-            self._refused = None
+            self._refused = ("", "")
             return
         try:
+            await self._fetch_files(live)
             self._current = resolve(live[1], self._places, where=f"the live release {live[0]}")
         except Misconfigured as error:
-            if self._refused != live[0]:  # logged once; tried again at every poll
+            if self._refused[0] != live[0]:  # logged once; tried again at every poll
                 log.warning("new release refused, serving what was live", extra={"release": live[0], "reason": str(error)})
-            self._refused = live[0]
+            self._refused = (live[0], str(error))
             return
-        self._refused = None
+        self._refused = ("", "")
         log.warning("release changed", extra={"release": self._current.id})
+
+    async def _fetch_files(self, live: tuple[str, str]) -> None:
+        """Take kept files where this machine lacks them. With Postgres away, what is here has to do."""
+        with contextlib.suppress(SQLAlchemyError, OSError):
+            await files.fetch(self._engine, parse(live[1], f"the live release {live[0]}"), self._places)
 
     async def _listen(self) -> None:
         """Wake `_follow` when a change is announced, for as long as the connection lives. `_follow` reads by itself, too."""
@@ -277,46 +314,7 @@ class Releases:
                     self._following.wake()
 
     async def _report(self) -> None:
-        """Report what this worker serves, by Valkey's clock, which they share. Best effort: serving needs none of it."""
-        if not self.known:
-            return
-        with contextlib.suppress(RedisError, OSError):
-            now, _ = await self._valkey.time()
-            report: dict[str, Any] = {"release": self.known, "at": now}
-            await self._valkey.hset(WORKERS, self._worker, json.dumps(report))
-
-
-async def ever_live(engine: AsyncEngine) -> frozenset[str]:
-    """The ids of all releases that were ever live; their files are immutable."""
-    async with engine.connect() as connection:
-        return frozenset((await connection.execute(select(manifests.c.id))).scalars())
-
-
-def before(history: Sequence[Activation]) -> str:
-    """The release to go back to, from a history that is newest first. Raises Misconfigured if there is none.
-
-    An activation goes forward; a rollback goes back to where a release was live, and what came after it is undone. So rolling
-    back twice goes back twice, and never forth again to a release that was rolled back from.
-    """
-    path: list[str] = []
-    for activation in reversed(history):
-        if activation.kind == "rollback" and activation.release in path:
-            while path[-1] != activation.release:
-                path.pop()
-        elif path[-1:] != [activation.release]:
-            path.append(activation.release)
-    if len(path) < 2:
-        raise Misconfigured("There is no earlier release to roll back to. `octant release history` shows what was live.")
-    return path[-2]
-
-
-async def _history(connection: AsyncConnection, limit: int = 1000) -> list[Activation]:
-    statement = select(activations).order_by(activations.c.number.desc()).limit(limit)
-    return [Activation(**row._mapping) for row in await connection.execute(statement)]  # noqa: SLF001 - documented name
-
-
-async def _point(connection: AsyncConnection, release_id: str, kind: str, by: str, reason: str) -> None:
-    newest = select(activations.c.release).order_by(activations.c.number.desc()).limit(1)
-    previous = (await connection.execute(newest)).scalar_one_or_none()
-    values = {"release": release_id, "previous": previous, "kind": kind, "by": by, "reason": reason}
-    await connection.execute(insert(activations).values(values))
+        """Report what this worker serves. Best effort: serving needs none of it."""
+        report = Report(worker=self._worker, release=self.known, refused=self._refused[0], reason=self._refused[1])
+        with contextlib.suppress(SQLAlchemyError, OSError):
+            await reports.write(self._engine, report)

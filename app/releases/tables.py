@@ -1,6 +1,9 @@
-"""Manifests as first activated, and every activation since: the newest row is what is live."""
+"""Manifests as first activated, the files they pin, every activation since, and each worker's report.
 
-from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Identity, MetaData, String, Table, Text, func
+The newest activation is what is live.
+"""
+
+from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Identity, LargeBinary, MetaData, String, Table, Text, func
 
 from app.domain.personal import PersonalData
 
@@ -27,9 +30,33 @@ activations = Table(
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
+release_files = Table(
+    "release_files",
+    metadata,
+    Column("key", String(128), primary_key=True, comment="the hash of a prompt or price table, or an index's version"),
+    Column("sha256", String(64), nullable=False, comment="of the content"),
+    Column("name", Text, nullable=False, comment="what the file was called where it was activated"),
+    Column("content", LargeBinary, nullable=False),
+    Column("kept_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+worker_reports = Table(
+    "worker_reports",
+    metadata,
+    Column("worker", String(255), primary_key=True),
+    Column("release", String(64), nullable=False, comment="what it serves; empty: nothing yet"),
+    Column("refused", String(64), nullable=False, comment="the live release that it cannot load; empty: none"),
+    Column("reason", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    prefixes=["UNLOGGED"],  # written every two seconds by each worker, and worth nothing after a crash
+)
+
 PERSONAL: tuple[PersonalData, ...] = ()
 NOT_PERSONAL = {
     "manifests.text": "a release's manifest",
     "activations.by": "an operator, not a user",
     "activations.reason": "an operator's words",
+    "release_files.name": "a file of a release",
+    "worker_reports.worker": "a machine and a process",
+    "worker_reports.reason": "why a manifest cannot be loaded: files, keys and names of providers",
 }

@@ -18,10 +18,15 @@ from sqlalchemy import delete, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.domain.errors import Misconfigured
+from app.releases import files
 from app.releases.effective import Effect
+from app.releases.history import ever_live
 from app.releases.manifest import Places
-from app.releases.releases import WORKERS, Releases, ever_live
-from app.releases.tables import activations, manifests, metadata
+from app.releases.releases import Releases
+from app.releases.reports import Report
+from app.releases.reports import write as report
+from app.releases.setting_back import Pinned
+from app.releases.tables import activations, manifests, metadata, release_files, worker_reports
 
 PRICES = """
 version = "p1"
@@ -54,7 +59,8 @@ async def engine(own_engine: AsyncEngine) -> AsyncEngine:
     """Nothing was ever live."""
     async with own_engine.begin() as connection:
         await connection.execute(delete(activations))
-        await connection.execute(delete(manifests))
+        for table in (manifests, release_files, worker_reports):
+            await connection.execute(delete(table))
     return own_engine
 
 
@@ -62,7 +68,6 @@ async def engine(own_engine: AsyncEngine) -> AsyncEngine:
 async def valkey(valkey_url: str) -> AsyncIterator[Redis]:
     """A numbered database of our own, for other tests' workers report in theirs."""
     client = Redis.from_url(valkey_url.removesuffix("/0") + "/9", decode_responses=True)
-    await client.delete(WORKERS)
     yield client
     await client.aclose()
 
@@ -191,20 +196,29 @@ async def test_a_release_goes_live_again_although_its_file_is_gone(engine: Async
 
 
 async def test_a_worker_that_cannot_load_the_new_release_serves_the_old_and_keeps_trying(
-    engine: AsyncEngine, valkey: Redis, places: Places, tmp_path_factory: pytest.TempPathFactory
+    engine: AsyncEngine,
+    valkey: Redis,
+    places: Places,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The index is on the operator's machine and still on its way to the worker's."""
+    """The index is too large to be kept, and still on its way from the operator's machine to the worker's."""
+    monkeypatch.setattr(files, "MOST_BYTES", 0)
     write(places.directory, "b", '[indexes]\nkb = "kb-1"')
     arrived = tmp_path_factory.mktemp("operator")
-    (arrived / "kb-1.sqlite").touch()
+    (arrived / "kb-1.sqlite").write_bytes(b"large")
     operator = Releases(engine, valkey, replace(places, indexes=arrived))
     await operator.activate("a", by="ada", reason="first")
     async with worker(engine, valkey, places) as one:
         await operator.activate("b", by="ada", reason="new index")
-        await within(5, lambda: one._refused == "b")
+        await within(5, lambda: one._refused[0] == "b")
         assert one.current.id == "a"
-        assert await operator.workers() == {"w": "a"}
-        (places.indexes / "kb-1.sqlite").touch()
+        async with asyncio.timeout(5):
+            while not (refusals := [found for found in await operator.reports() if found.refused]):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert [(found.worker, found.release, found.refused) for found in refusals] == [("w", "a", "b")]
+        assert "kb-1" in refusals[0].reason
+        (places.indexes / "kb-1.sqlite").write_bytes(b"large")
         await within(5, lambda: one.current.id == "b")
 
 
@@ -214,9 +228,12 @@ async def test_rolling_back_twice_goes_back_twice_and_then_says_that_there_is_no
     operator = Releases(engine, valkey, places)
     for release in "abc":
         await operator.activate(release, by="ada", reason="r")
-    assert [await operator.rollback(by="ada", reason="worse") for _ in range(2)] == ["b", "a"]
+    assert await operator.rollback(by="ada", reason="worse") == "b"
+    with pytest.raises(Misconfigured, match=r"A rollback was done \d+ s ago by ada: b is live .* --again"):
+        await operator.rollback(by="grace", reason="pressed twice")
+    assert await operator.rollback(by="ada", reason="still bad", again=True) == "a"
     with pytest.raises(Misconfigured, match="no earlier release"):
-        await operator.rollback(by="ada", reason="worse")
+        await operator.rollback(by="ada", reason="worse", again=True)
     assert (await operator.history())[0].release == "a"
 
 
@@ -226,8 +243,12 @@ async def test_operators_who_roll_back_at_the_same_time_build_on_each_other(
     operator = Releases(engine, valkey, places)
     for release in "abc":
         await operator.activate(release, by="ada", reason="r")
-    targets = await asyncio.gather(*(operator.rollback(by=name, reason="worse") for name in ("ada", "grace")))
-    assert sorted(targets) == ["a", "b"]
+    both = (operator.rollback(by=name, reason="worse") for name in ("ada", "grace"))
+    targets = await asyncio.gather(*both, return_exceptions=True)
+    assert sorted(type(target).__name__ for target in targets) == ["Misconfigured", "str"]
+    again = (operator.rollback(by=name, reason="worse", again=True) for name in ("ada", "grace"))
+    targets = await asyncio.gather(*again, return_exceptions=True)
+    assert sorted(str(target)[:5] for target in targets) == ["There", "a"]
     assert [(a.release, a.previous) for a in await operator.history(limit=2)] == [("a", "b"), ("b", "c")]
 
 
@@ -254,10 +275,11 @@ async def test_the_history_says_who_changed_what_and_why_newest_first(engine: As
 async def test_a_worker_that_is_gone_is_not_counted(engine: AsyncEngine, valkey: Redis, places: Places) -> None:
     operator = Releases(engine, valkey, places)
     await operator.activate("a", by="ada", reason="first")
-    await valkey.hset(WORKERS, mapping={"crashed": '{"release": "z", "at": 1}'})
+    await report(engine, Report(worker="crashed", release="z"))
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE worker_reports SET at = now() - interval '11 seconds'"))
     async with worker(engine, valkey, places):
         assert await operator.workers() == {"w": "a"}
-        assert await valkey.hkeys(WORKERS) == ["w"]
     assert await operator.workers() == {}
 
 
@@ -305,3 +327,107 @@ async def test_a_live_release_says_when_its_prices_are_superseded(engine: AsyncE
         assert releases.price_effect() == Effect("superseded", "p2")
     finally:
         await releases.aclose()
+
+
+PROMPT = 'description = "d"\nsystem = "Be {}."\nuser = "$text"\n'
+
+
+def write_prompt(folder: Path, version: str, manner: str) -> str:
+    """Write a prompt's version. Returns its section in a manifest."""
+    path = folder / "support" / "prompts" / "answer" / f"{version}.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(PROMPT.format(manner))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return f'[prompts."support/answer"]\nversion = "{version}"\nsha256 = "{digest}"\nroute = "smart"\n'
+
+
+async def test_one_prompt_goes_back_alone_and_the_live_release_stays_as_it_was(
+    engine: AsyncEngine, valkey: Redis, places: Places
+) -> None:
+    """B2: the new route of b stays; its prompt is that of a."""
+    operator = Releases(engine, valkey, places)
+    write(places.directory, "a", write_prompt(places.directory, "v1", "kind"))
+    more = '[routes.fast]\ntargets = [{ provider = "openai", model = "m" }]\nmax_output_tokens = 5\n'
+    write(places.directory, "b", write_prompt(places.directory, "v2", "terse") + more)
+    for release in "ab":
+        await operator.activate(release, by="ada", reason="r")
+    made = await operator.rollback(by="ada", reason="too terse", only=Pinned("prompt", "support/answer"))
+    assert made == "b.back-1"
+    async with worker(engine, valkey, places) as one:
+        assert one.current.prompts["support/answer"].system == "Be kind."
+        assert set(one.current.routes) == {"smart", "fast"}
+    assert "b with the prompt support/answer of a: too terse" in (await operator.live()).note  # type: ignore[union-attr]
+    assert await ever_live(engine) == {"a", "b", "b.back-1"}
+    assert await operator.rollback(by="ada", reason="all of it", again=True) == "a", "never forth again to b"
+
+
+@pytest.mark.parametrize(
+    ("only", "to", "said"),
+    [
+        (Pinned("prompt", "support/none"), None, "pins no prompt support/none. Known: support/answer"),
+        (Pinned("model", "smart"), None, "The model smart was the same in every release"),
+        (Pinned("prices"), "a", "nothing would change"),
+        (Pinned("index"), "z", "never live"),
+    ],
+)
+async def test_a_pin_that_cannot_go_back_says_why_and_changes_nothing(
+    engine: AsyncEngine, valkey: Redis, places: Places, only: Pinned, to: str | None, said: str
+) -> None:
+    operator = Releases(engine, valkey, places)
+    write(places.directory, "b", write_prompt(places.directory, "v2", "terse"))
+    for release in "ab":
+        await operator.activate(release, by="ada", reason="r")
+    with pytest.raises(Misconfigured, match=said):
+        await operator.rollback(by="ada", reason="r", only=only, to=to)
+    assert [a.release for a in await operator.history()] == ["b", "a"]
+    assert await ever_live(engine) == {"a", "b"}
+
+
+async def test_a_machine_without_any_of_the_files_follows_a_rollback(
+    engine: AsyncEngine, valkey: Redis, places: Places, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A fresh volume, a new replica, another checkout: what was live can be live again there (B2)."""
+    operator = Releases(engine, valkey, places)
+    (places.indexes / "kb-1.sqlite").write_bytes(b"an index")
+    write(places.directory, "a", '[indexes]\nkb = "kb-1"\n' + write_prompt(places.directory, "v1", "kind"))
+    for release in "ab":
+        await operator.activate(release, by="ada", reason="r")
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    bare = replace(places, directory=elsewhere, prompts=elsewhere, indexes=elsewhere / "indexes")
+    assert await Releases(engine, valkey, bare).rollback(by="ada", reason="worse") == "a"
+    async with worker(engine, valkey, bare) as one:
+        assert one.current.prompts["support/answer"].system == "Be kind."
+    assert (elsewhere / "indexes" / "kb-1.sqlite").read_bytes() == b"an index"
+
+
+async def test_a_file_that_was_changed_on_a_machine_is_replaced_by_the_kept_one(
+    engine: AsyncEngine, valkey: Redis, places: Places
+) -> None:
+    operator = Releases(engine, valkey, places)
+    (places.indexes / "kb-1.sqlite").write_bytes(b"an index")
+    write(places.directory, "a", '[indexes]\nkb = "kb-1"\n' + write_prompt(places.directory, "v1", "kind"))
+    await operator.activate("a", by="ada", reason="r")
+    (places.indexes / "kb-1.sqlite").write_bytes(b"tampered with")
+    write_prompt(places.directory, "v1", "rude")
+    async with worker(engine, valkey, places) as one:
+        assert one.current.prompts["support/answer"].system == "Be kind."
+    assert (places.indexes / "kb-1.sqlite").read_bytes() == b"an index"
+
+
+async def test_a_rollback_to_what_no_longer_resolves_says_which_pin_and_what_else_there_is(
+    engine: AsyncEngine, valkey: Redis, places: Places
+) -> None:
+    """B3: activated by a version that kept no files, and the prompt is gone since."""
+    operator = Releases(engine, valkey, places)
+    write(places.directory, "b", write_prompt(places.directory, "v1", "kind"))
+    for release in "abc":
+        await operator.activate(release, by="ada", reason="r")
+    async with engine.begin() as connection:
+        await connection.execute(delete(release_files))
+    (places.directory / "support" / "prompts" / "answer" / "v1.toml").unlink()
+    with pytest.raises(
+        Misconfigured, match=r"v1\.toml does not exist(.|\n)*no activation has kept it(.|\n)*Was live, too: a \(--to ID\)"
+    ):
+        await operator.rollback(by="ada", reason="worse")
+    assert (await operator.history())[0].release == "c"
+    assert await operator.rollback(by="ada", reason="worse", to="a") == "a"
