@@ -31,6 +31,7 @@ from sqlalchemy.pool import NullPool
 
 from app.budget.budget import BudgetPolicy
 from app.domain.money import from_dollars
+from app.features.installed import installed
 from app.releases.manifest import Places
 from app.releases.releases import Releases
 from app.security.remembered import FOLDER, Remembered
@@ -275,6 +276,7 @@ def places(settings: Settings) -> Places:
         prompts=settings.prompts_dir,
         indexes=settings.index_dir,
         providers=frozenset(settings.all_providers()),
+        version_in={index.name: index.version_in for feature in installed() for index in feature.indexes},
     )
 
 

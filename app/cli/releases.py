@@ -91,7 +91,7 @@ def record() -> None:
     from app.releases.recorded import record as add
     from app.settings import load
 
-    added = add(load().releases_dir)
+    added = add(load().releases_dir, {index.version(): index.sources for feature in installed() for index in feature.indexes})
     for name in added:
         print(f"recorded {name}")
     if not added:

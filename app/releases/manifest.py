@@ -6,7 +6,7 @@ A manifest is refused as a whole: every pin that does not resolve is listed, wit
 import hashlib
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -141,12 +141,16 @@ class Release:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """The places where pins are looked up. ``providers`` are those that the settings configure."""
+    """The places where pins are looked up. ``providers`` are those that the settings configure.
+
+    ``version_in`` reads an index file by the index's name: the version of what it holds. It raises Misconfigured.
+    """
 
     directory: Path
     prompts: Path
     indexes: Path
     providers: frozenset[str]
+    version_in: Mapping[str, Callable[[Path], str]] = field(default_factory=dict)
 
     @property
     def prices(self) -> Path:
@@ -201,7 +205,7 @@ def resolve(text: str, places: Places, *, where: str, indexes_elsewhere: bool = 
     prompts = {name: attempt(partial(_prompt, name, pin, places)) for name, pin in manifest.prompts.items()}
     problems += _dangling(manifest, routes, prices, places)
     if not indexes_elsewhere:
-        problems += _missing_indexes(manifest, places)
+        problems += _wrong_indexes(manifest, places)
     if problems:
         raise Misconfigured(f"{where} cannot be live:\n  " + "\n  ".join(problems))
     return Release(
@@ -252,12 +256,24 @@ def _dangling(manifest: Manifest, routes: Mapping[str, Route], prices: PriceTabl
     return problems
 
 
-def _missing_indexes(manifest: Manifest, places: Places) -> list[str]:
-    return [
-        f"indexes.{name} = {version!r}: not built. Run `octant index build`; it prints the version to pin."
-        for name, version in manifest.indexes.items()
-        if not places.index_path(version).is_file()
-    ]
+def _wrong_indexes(manifest: Manifest, places: Places) -> list[str]:
+    """List indexes that are not here, or whose file holds something else than its name says."""
+    problems = []
+    for name, version in manifest.indexes.items():
+        path, read = places.index_path(version), places.version_in.get(name)
+        if not path.is_file():
+            problems.append(f"indexes.{name} = {version!r}: not built. Run `octant index build`; it prints the version to pin.")
+        elif read and (problem := _differs(path, version, read)):
+            problems.append(f"indexes.{name} = {version!r}: {problem}")
+    return problems
+
+
+def _differs(path: Path, version: str, read: Callable[[Path], str]) -> str:
+    try:
+        found = read(path)
+    except Misconfigured as error:
+        return str(error)
+    return "" if found == version else f"{path} holds {found}. Remove it and run `octant index build`."
 
 
 def _prices(pin: PricesPin, places: Places) -> PriceTable:
