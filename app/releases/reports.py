@@ -1,6 +1,6 @@
 """Each worker's report of what it serves: a row in Postgres, written at every look for a new release.
 
-In Postgres, and not in Valkey, because the pointer to the live release is there: whoever can change it can see who has followed.
+The pointer to the live release is in Postgres too, so an operator who can change it can see which workers have followed.
 """
 
 from collections.abc import Sequence

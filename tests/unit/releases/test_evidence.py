@@ -53,7 +53,7 @@ def most(trials: int, probability: float) -> float:
 
 
 def test_of_two_thousand_good_canaries_no_more_are_stopped_than_promised() -> None:
-    """The promise holds for all metrics together, looked at after each event, over three steps."""
+    """The promise holds for all metrics together, judged after each event, over two steps."""
     rng = random.Random(7)  # noqa: S311 - a simulation
     stopped = sum(
         any(verdict == "stop" for verdict, _ in Canary(number, rng).run(rate=0.02, ratio=1.0, steps=((0.1, 400), (0.5, 200))))
