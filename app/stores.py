@@ -282,7 +282,9 @@ def places(settings: Settings) -> Places:
 
 def releases_of(settings: Settings, engine: AsyncEngine, valkey: Redis) -> Releases:
     """The releases room on the settings' places."""
-    return Releases(engine, valkey, places(settings), remembered=remembered(settings, "release", RELEASE_SECONDS))
+    return Releases(
+        engine, valkey, places(settings), secret=settings.secret, remembered=remembered(settings, "release", RELEASE_SECONDS)
+    )
 
 
 def remembered(settings: Settings, name: str, seconds: float) -> Remembered:

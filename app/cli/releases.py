@@ -147,7 +147,8 @@ def rollback(
 
 
 @asynccontextmanager
-async def _opened() -> "AsyncGenerator[Releases, None]":
+async def opened() -> "AsyncGenerator[Releases, None]":
+    """The releases room on the settings' stores."""
     from app.cli.database import database
     from app.stores import build_valkey, releases_of
 
@@ -189,7 +190,7 @@ async def _pin(release_id: str) -> None:
 async def _list() -> None:
     from app.settings import load
 
-    async with _opened() as releases:
+    async with opened() as releases:
         newest = await releases.history(limit=1)
     live = newest[0].release if newest else None
     for path in sorted(load().releases_dir.glob("*.toml")):
@@ -197,7 +198,7 @@ async def _list() -> None:
 
 
 async def _history(count: int) -> None:
-    async with _opened() as releases:
+    async with opened() as releases:
         for a in await releases.history(limit=count):
             print(
                 f"{a.at:%Y-%m-%d %H:%M:%S}  {a.kind:8}  {a.release:16} (before: {a.previous or 'nothing'})  by {a.by}: {a.reason}"
@@ -205,7 +206,7 @@ async def _history(count: int) -> None:
 
 
 async def _status() -> None:
-    async with _opened() as releases:
+    async with opened() as releases:
         newest = await releases.history(limit=1)
         if not newest:
             print("No release is live. `octant release activate ID` makes one live.")
@@ -220,25 +221,29 @@ async def _status() -> None:
             )
             if report.refused:
                 print(f"       It refuses {report.refused}: {report.reason}")
+        if running := await releases.canary():
+            from app.cli.canary import show_canary
+
+            show_canary(*running)
     if behind:
         raise typer.Exit(1)
 
 
 async def _activate(release_id: str, reason: str) -> None:
     started = time.monotonic()
-    async with _opened() as releases:
+    async with opened() as releases:
         await releases.activate(release_id, by=getpass.getuser(), reason=reason)
-        await _wait_for_workers(releases, release_id, started)
+        await wait_for_workers(releases, release_id, started)
 
 
 async def _roll_back(reason: str, to: str | None, only: "Pinned | None", *, again: bool) -> None:
     started = time.monotonic()
-    async with _opened() as releases:
+    async with opened() as releases:
         live = await releases.rollback(by=getpass.getuser(), reason=reason, to=to, only=only, again=again)
-        await _wait_for_workers(releases, live, started)
+        await wait_for_workers(releases, live, started)
 
 
-async def _wait_for_workers(releases: "Releases", release_id: str, started: float) -> None:
+async def wait_for_workers(releases: "Releases", release_id: str, started: float) -> None:
     """Say when every worker serves it, as they report themselves. Exit code 1 if one does not within the promised time.
 
     That time runs from here, where the release is live, however long making it so took; ``started`` is for the figure alone.

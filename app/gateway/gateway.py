@@ -136,7 +136,7 @@ class Gateway:
         """Pin and render, within the call's span."""
         started, at = time.perf_counter(), datetime.now(UTC)
         with self._rooms.tracing.call(call.feature) as span:
-            pin = self._rooms.releases.pin(call.target)
+            pin = self._rooms.releases.pin(call.target, call.identity)
             request = render(call, pin, canary=self._rooms.guard.canary(pin))
             spending = Spending(
                 call=call, prices=pin.prices, span=span, budget=self._rooms.budget, metrics=self._rooms.metrics, started=started
@@ -156,6 +156,7 @@ class Gateway:
         """Record the call however it ended, and report it."""
         record = record_of(state)
         self._rooms.recorder.record(record)
+        self._rooms.releases.note(record)
         self._report(state, record)
 
     async def _hold(self, state: CallState) -> Hold:
@@ -180,9 +181,9 @@ class Gateway:
         """The model aliases of the live release."""
         return self._rooms.releases.aliases
 
-    def pin_of(self, target: str) -> Pin:
-        """The pin of a call to ``target`` now. Raises UnknownModel."""
-        return self._rooms.releases.pin(target)
+    def pin_of(self, target: str, identity: Identity) -> Pin:
+        """The pin of this caller's call to ``target`` now. Raises UnknownModel."""
+        return self._rooms.releases.pin(target, identity)
 
     async def record_no_evidence(self, call: Call) -> Receipt:
         """Record a question without evidence to answer it from; no model is called.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from manifests import PRICES, write
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -27,14 +28,6 @@ from app.releases.reports import Report
 from app.releases.reports import write as report
 from app.releases.setting_back import Pinned
 from app.releases.tables import activations, manifests, metadata, release_files, worker_reports
-
-PRICES = """
-version = "p1"
-effective = 2026-11-01
-unit = "micro-USD per million tokens"
-sources = ["made up"]
-price = [{ provider = "openai", model = "m", input = 2, output = 4, cached_input = 1, cache_write = 3 }]
-"""
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
@@ -82,25 +75,11 @@ def places(tmp_path: Path) -> Places:
     return Places(directory=tmp_path, prompts=tmp_path, indexes=tmp_path, providers=frozenset({"openai"}))
 
 
-def write(folder: Path, release_id: str, extra: str = "") -> None:
-    (folder / f"{release_id}.toml").write_text(f"""
-id = "{release_id}"
-created = 2026-11-01
-note = "n"
-code = "0.1.0"
-prices = {{ file = "prices/p1.toml", sha256 = "{hashlib.sha256(PRICES.encode()).hexdigest()}" }}
-{extra}
-[routes.smart]
-targets = [{{ provider = "openai", model = "m" }}]
-max_output_tokens = 10
-""")
-
-
 @asynccontextmanager
 async def worker(
     engine: AsyncEngine, valkey: Redis, places: Places, name: str = "w", poll: float = 0.1
 ) -> AsyncIterator[Releases]:
-    releases = Releases(engine, valkey, places, poll=poll)
+    releases = Releases(engine, valkey, places, secret=b"tests", poll=poll)
     releases._worker = name
     await releases.start()
     try:
@@ -119,14 +98,14 @@ async def within(seconds: float, holds: Callable[[], bool]) -> float:
 
 async def test_with_nothing_live_a_start_says_which_command_helps(engine: AsyncEngine, valkey: Redis, places: Places) -> None:
     with pytest.raises(Misconfigured, match="octant release activate ID"):
-        await Releases(engine, valkey, places).start()
+        await Releases(engine, valkey, places, secret=b"tests").start()
 
 
 async def test_an_activation_reaches_every_worker_at_once_by_announcement(
     engine: AsyncEngine, valkey: Redis, places: Places
 ) -> None:
     """B2: the poll is far too slow here to be what carries it."""
-    operator = Releases(engine, valkey, places)
+    operator = Releases(engine, valkey, places, secret=b"tests")
     await operator.activate("a", by="ada", reason="first")
     async with worker(engine, valkey, places, "one", poll=60) as one, worker(engine, valkey, places, "two", poll=60) as two:
         await within(5, lambda: one._listening.is_set() and two._listening.is_set())
@@ -141,7 +120,7 @@ async def test_an_activation_reaches_every_worker_at_once_by_announcement(
 async def test_without_valkey_a_rollback_still_reaches_the_workers_by_their_poll(engine: AsyncEngine, places: Places) -> None:
     """B2: a dead Valkey costs the announcement, nothing else."""
     away = Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0))
-    operator = Releases(engine, away, places)
+    operator = Releases(engine, away, places, secret=b"tests")
     for release in "ab":
         await operator.activate(release, by="ada", reason="r")
     async with worker(engine, away, places) as one:
@@ -153,7 +132,7 @@ async def test_without_valkey_a_rollback_still_reaches_the_workers_by_their_poll
 
 async def test_a_call_keeps_the_release_that_it_began_with(engine: AsyncEngine, valkey: Redis, places: Places) -> None:
     """B2."""
-    operator = Releases(engine, valkey, places)
+    operator = Releases(engine, valkey, places, secret=b"tests")
     await operator.activate("a", by="ada", reason="first")
     async with worker(engine, valkey, places) as one:
         pin = one.pin("smart")
@@ -164,7 +143,7 @@ async def test_a_call_keeps_the_release_that_it_began_with(engine: AsyncEngine, 
 
 async def test_a_release_that_does_not_resolve_changes_nothing(engine: AsyncEngine, valkey: Redis, places: Places) -> None:
     """B3."""
-    operator = Releases(engine, valkey, places)
+    operator = Releases(engine, valkey, places, secret=b"tests")
     await operator.activate("a", by="ada", reason="first")
     write(places.directory, "b", '[indexes]\nkb = "kb-0"')
     with pytest.raises(Misconfigured, match="octant index build"):
@@ -177,7 +156,7 @@ async def test_a_release_that_was_changed_after_it_was_live_is_refused(
     engine: AsyncEngine, valkey: Redis, places: Places
 ) -> None:
     """B1: immutable. The live release keeps its content."""
-    operator = Releases(engine, valkey, places)
+    operator = Releases(engine, valkey, places, secret=b"tests")
     await operator.activate("a", by="ada", reason="first")
     write(places.directory, "a", "# one more line")
     with pytest.raises(Misconfigured, match="A release is immutable"):
@@ -188,7 +167,7 @@ async def test_a_release_that_was_changed_after_it_was_live_is_refused(
 
 async def test_a_release_goes_live_again_although_its_file_is_gone(engine: AsyncEngine, valkey: Redis, places: Places) -> None:
     """B2: the texts of earlier releases are kept; at 3 a.m. no operator has to find a file."""
-    operator = Releases(engine, valkey, places)
+    operator = Releases(engine, valkey, places, secret=b"tests")
     for release in "ab":
         await operator.activate(release, by="ada", reason="r")
     (places.directory / "a.toml").unlink()
@@ -207,7 +186,7 @@ async def test_a_worker_that_cannot_load_the_new_release_serves_the_old_and_keep
     write(places.directory, "b", '[indexes]\nkb = "kb-1"')
     arrived = tmp_path_factory.mktemp("operator")
     (arrived / "kb-1.sqlite").write_bytes(b"large")
-    operator = Releases(engine, valkey, replace(places, indexes=arrived))
+    operator = Releases(engine, valkey, replace(places, indexes=arrived), secret=b"tests")
     await operator.activate("a", by="ada", reason="first")
     async with worker(engine, valkey, places) as one:
         await operator.activate("b", by="ada", reason="new index")
@@ -225,7 +204,7 @@ async def test_a_worker_that_cannot_load_the_new_release_serves_the_old_and_keep
 async def test_rolling_back_twice_goes_back_twice_and_then_says_that_there_is_no_more(
     engine: AsyncEngine, valkey: Redis, places: Places
 ) -> None:
-    operator = Releases(engine, valkey, places)
+    operator = Releases(engine, valkey, places, secret=b"tests")
     for release in "abc":
         await operator.activate(release, by="ada", reason="r")
     assert await operator.rollback(by="ada", reason="worse") == "b"
@@ -240,7 +219,7 @@ async def test_rolling_back_twice_goes_back_twice_and_then_says_that_there_is_no
 async def test_operators_who_roll_back_at_the_same_time_build_on_each_other(
     engine: AsyncEngine, valkey: Redis, places: Places
 ) -> None:
-    operator = Releases(engine, valkey, places)
+    operator = Releases(engine, valkey, places, secret=b"tests")
     for release in "abc":
         await operator.activate(release, by="ada", reason="r")
     both = (operator.rollback(by=name, reason="worse") for name in ("ada", "grace"))
@@ -253,14 +232,14 @@ async def test_operators_who_roll_back_at_the_same_time_build_on_each_other(
 
 
 async def test_a_rollback_to_what_was_never_live_is_refused(engine: AsyncEngine, valkey: Redis, places: Places) -> None:
-    operator = Releases(engine, valkey, places)
+    operator = Releases(engine, valkey, places, secret=b"tests")
     await operator.activate("a", by="ada", reason="first")
     with pytest.raises(Misconfigured, match="never live: activate it instead"):
         await operator.rollback(by="ada", reason="r", to="b")
 
 
 async def test_the_history_says_who_changed_what_and_why_newest_first(engine: AsyncEngine, valkey: Redis, places: Places) -> None:
-    operator = Releases(engine, valkey, places)
+    operator = Releases(engine, valkey, places, secret=b"tests")
     await operator.activate("a", by="ada", reason="first")
     await operator.activate("b", by="grace", reason="better")
     await operator.rollback(by="ada", reason="worse")
@@ -273,7 +252,7 @@ async def test_the_history_says_who_changed_what_and_why_newest_first(engine: As
 
 
 async def test_a_worker_that_is_gone_is_not_counted(engine: AsyncEngine, valkey: Redis, places: Places) -> None:
-    operator = Releases(engine, valkey, places)
+    operator = Releases(engine, valkey, places, secret=b"tests")
     await operator.activate("a", by="ada", reason="first")
     await report(engine, Report(worker="crashed", release="z"))
     async with engine.begin() as connection:
@@ -285,10 +264,10 @@ async def test_a_worker_that_is_gone_is_not_counted(engine: AsyncEngine, valkey:
 
 async def test_a_worker_stops_promptly_at_any_moment(engine: AsyncEngine, valkey: Redis, places: Places) -> None:
     """Also while it subscribes, when the client loses a cancellation."""
-    operator = Releases(engine, valkey, places)
+    operator = Releases(engine, valkey, places, secret=b"tests")
     await operator.activate("a", by="ada", reason="first")
     for turns in range(0, 60, 4):
-        releases = Releases(engine, valkey, places)
+        releases = Releases(engine, valkey, places, secret=b"tests")
         await releases.start()
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -304,11 +283,11 @@ async def test_a_release_with_future_prices_is_refused_and_an_earlier_one_can_re
     Going back never fails for it.
     """
     day = date(2026, 11, 1)
-    early = Releases(engine, valkey, places, today=lambda: day - timedelta(days=1))
+    early = Releases(engine, valkey, places, secret=b"tests", today=lambda: day - timedelta(days=1))
     with pytest.raises(Misconfigured, match=r"takes effect on 2026-11-01; today is 2026-10-31 \(UTC\)"):
         await early.activate("a", by="tests", reason="too early")
     assert await early.history() == []
-    in_time = Releases(engine, valkey, places, today=lambda: day)
+    in_time = Releases(engine, valkey, places, secret=b"tests", today=lambda: day)
     for release_id in ("a", "b"):
         await in_time.activate(release_id, by="tests", reason="in time")
     assert await early.rollback(by="tests", reason="the clock went back") == "a"
@@ -317,7 +296,7 @@ async def test_a_release_with_future_prices_is_refused_and_an_earlier_one_can_re
 async def test_a_live_release_says_when_its_prices_are_superseded(engine: AsyncEngine, valkey: Redis, places: Places) -> None:
     """C2: the day comes while it is live, and a newer table is there."""
     today = date(2026, 11, 30)
-    releases = Releases(engine, valkey, places, today=lambda: today)
+    releases = Releases(engine, valkey, places, secret=b"tests", today=lambda: today)
     await releases.activate("a", by="tests", reason="live")
     await releases.start()
     try:
@@ -345,7 +324,7 @@ async def test_one_prompt_goes_back_alone_and_the_live_release_stays_as_it_was(
     engine: AsyncEngine, valkey: Redis, places: Places
 ) -> None:
     """B2: the new route of b stays; its prompt is that of a."""
-    operator = Releases(engine, valkey, places)
+    operator = Releases(engine, valkey, places, secret=b"tests")
     write(places.directory, "a", write_prompt(places.directory, "v1", "kind"))
     more = '[routes.fast]\ntargets = [{ provider = "openai", model = "m" }]\nmax_output_tokens = 5\n'
     write(places.directory, "b", write_prompt(places.directory, "v2", "terse") + more)
@@ -373,7 +352,7 @@ async def test_one_prompt_goes_back_alone_and_the_live_release_stays_as_it_was(
 async def test_a_pin_that_cannot_go_back_says_why_and_changes_nothing(
     engine: AsyncEngine, valkey: Redis, places: Places, only: Pinned, to: str | None, said: str
 ) -> None:
-    operator = Releases(engine, valkey, places)
+    operator = Releases(engine, valkey, places, secret=b"tests")
     write(places.directory, "b", write_prompt(places.directory, "v2", "terse"))
     for release in "ab":
         await operator.activate(release, by="ada", reason="r")
@@ -387,14 +366,14 @@ async def test_a_machine_without_any_of_the_files_follows_a_rollback(
     engine: AsyncEngine, valkey: Redis, places: Places, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """A fresh volume, a new replica, another checkout: what was live can be live again there (B2)."""
-    operator = Releases(engine, valkey, places)
+    operator = Releases(engine, valkey, places, secret=b"tests")
     (places.indexes / "kb-1.sqlite").write_bytes(b"an index")
     write(places.directory, "a", '[indexes]\nkb = "kb-1"\n' + write_prompt(places.directory, "v1", "kind"))
     for release in "ab":
         await operator.activate(release, by="ada", reason="r")
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     bare = replace(places, directory=elsewhere, prompts=elsewhere, indexes=elsewhere / "indexes")
-    assert await Releases(engine, valkey, bare).rollback(by="ada", reason="worse") == "a"
+    assert await Releases(engine, valkey, bare, secret=b"tests").rollback(by="ada", reason="worse") == "a"
     async with worker(engine, valkey, bare) as one:
         assert one.current.prompts["support/answer"].system == "Be kind."
     assert (elsewhere / "indexes" / "kb-1.sqlite").read_bytes() == b"an index"
@@ -403,7 +382,7 @@ async def test_a_machine_without_any_of_the_files_follows_a_rollback(
 async def test_a_file_that_was_changed_on_a_machine_is_replaced_by_the_kept_one(
     engine: AsyncEngine, valkey: Redis, places: Places
 ) -> None:
-    operator = Releases(engine, valkey, places)
+    operator = Releases(engine, valkey, places, secret=b"tests")
     (places.indexes / "kb-1.sqlite").write_bytes(b"an index")
     write(places.directory, "a", '[indexes]\nkb = "kb-1"\n' + write_prompt(places.directory, "v1", "kind"))
     await operator.activate("a", by="ada", reason="r")
@@ -418,7 +397,7 @@ async def test_a_rollback_to_what_no_longer_resolves_says_which_pin_and_what_els
     engine: AsyncEngine, valkey: Redis, places: Places
 ) -> None:
     """B3: activated by a version that kept no files, and the prompt is gone since."""
-    operator = Releases(engine, valkey, places)
+    operator = Releases(engine, valkey, places, secret=b"tests")
     write(places.directory, "b", write_prompt(places.directory, "v1", "kind"))
     for release in "abc":
         await operator.activate(release, by="ada", reason="r")

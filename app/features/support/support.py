@@ -153,18 +153,18 @@ class Support:
         if not confirm:
             return await self._actions.cancel(identity, action_id, decision.token)
         self._gateway.refuse_if_stopped(identity)
-        prompt = self._gateway.pin_of(PROMPT).prompt
+        prompt = self._gateway.pin_of(PROMPT, identity).prompt
         return await self._actions.confirm(identity, action_id, decision.token, prompt.tools if prompt else ())
 
     def _begin(self, request: AnswerRequest, context: CallContext) -> Exchange:
         identity = context.identity_for(request.user)
-        pin = self._gateway.pin_of(PROMPT)
+        pin = self._gateway.pin_of(PROMPT, identity)
         passages = self._search(request, pin)
         return Exchange(request, context, identity, pin, passages)
 
     def _begin_again(self, exchange: Exchange) -> None:
         """Start over on the release that is live now. Side effects of tools stay; repeating them changes nothing."""
-        exchange.pin = self._gateway.pin_of(PROMPT)
+        exchange.pin = self._gateway.pin_of(PROMPT, exchange.identity)
         exchange.passages = self._search(exchange.request, exchange.pin)
         exchange.messages.clear()
 

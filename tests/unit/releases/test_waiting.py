@@ -34,14 +34,14 @@ def room(*reports: dict[str, str]) -> "Releases":
 async def test_a_slow_activation_leaves_the_workers_their_whole_time(capsys: pytest.CaptureFixture[str]) -> None:
     """B2: on a busy machine activating itself may take longer than the workers are given."""
     long_ago = time.monotonic() - 10 * commands.WAIT_SECONDS
-    await commands._wait_for_workers(room({"one": "old"}, {"one": "new"}), "new", long_ago)
+    await commands.wait_for_workers(room({"one": "old"}, {"one": "new"}), "new", long_ago)
     assert "All 1 workers serve it" in capsys.readouterr().out
 
 
 async def test_a_worker_that_stays_behind_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(commands, "WAIT_SECONDS", 0.1)
     with pytest.raises(typer.Exit) as ended:
-        await commands._wait_for_workers(room({"one": "new", "two": "old", "sick": "old"}), "new", time.monotonic())
+        await commands.wait_for_workers(room({"one": "new", "two": "old", "sick": "old"}), "new", time.monotonic())
     assert ended.value.exit_code == 1
     said = capsys.readouterr().out
     assert "2 of 3 workers do not serve it" in said
