@@ -209,6 +209,10 @@ class Gateway:
             yield state
             state.outcome = outcome
 
+    def note_bad_rating(self, identity: Identity, request_id: str) -> None:
+        """Count a user's bad rating of an answer for a canary. Never waits."""
+        self._rooms.releases.note_bad_rating(identity, request_id)
+
     def refuse_if_stopped(self, identity: Identity) -> None:
         """Raise Stopped if an operator has stopped this tenant's calls: for side effects without a model call."""
         try:

@@ -38,6 +38,13 @@ _LIMITS = text(
     """
 )
 
+_ANSWERED_BY = text(
+    """
+    SELECT tenant, request_id, release FROM calls
+    WHERE request_id = ANY(:ids) AND release = ANY(:releases) AND at > now() - interval '7 days'
+    """
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Canary:
@@ -152,6 +159,13 @@ async def note(engine: AsyncEngine, canary: Canary, events: Iterable[Event], spe
             return None
         ended = await end(connection, canary, STOPPED, by=SERVICE, verdict=judged.why, evidence=judged.as_json())
         return judged if ended else None
+
+
+async def releases_of(engine: AsyncEngine, request_ids: Iterable[str], canary: Canary) -> dict[tuple[str, str], str]:
+    """The release that answered each request, by tenant and request id, of those that the canary is about."""
+    async with engine.connect() as connection:
+        rows = await connection.execute(_ANSWERED_BY, {"ids": list(request_ids), "releases": [canary.release, canary.against]})
+        return {(row.tenant, row.request_id): row.release for row in rows}
 
 
 async def judgement(connection: AsyncConnection, canary_id: int) -> Judgement:

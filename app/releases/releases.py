@@ -138,6 +138,10 @@ class Releases(ReleaseControl):
         """Count what a call says about its release, if there is a canary. Never waits."""
         self._watch.note(record)
 
+    def note_bad_rating(self, identity: Identity, request_id: str) -> None:
+        """Count a user's bad rating of an answer, if there is a canary. Never waits."""
+        self._watch.note_bad_rating(identity, request_id)
+
     def _remember_live(self, live: tuple[str, str]) -> None:
         if self._remembered:
             self._remembered.write(list(live))

@@ -9,7 +9,7 @@ import hmac
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -27,6 +27,7 @@ from app.releases.split import has_canary
 FLUSH_EVERY = 0.5
 CLOSE_SECONDS = 3.0
 MOST_WAITING = 10_000  # events; a worker that cannot write forgets the oldest
+MOST_LOOKUPS = 20  # for the record of a rated call, which comes seconds after its answer
 MOST_COUNTED = 200_000  # pairs of metric and user that need not be sent again
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,16 @@ class Trial:
 
     canary: Canary
     release: Release
+
+
+@dataclass(frozen=True, slots=True)
+class _Rating:
+    """A bad rating of a call whose release is not known yet."""
+
+    tenant: str
+    user: str
+    request_id: str
+    lookups: int = 0
 
 
 class CanaryWatch:
@@ -61,6 +72,7 @@ class CanaryWatch:
         self._events: deque[Event] = deque(maxlen=MOST_WAITING)
         self._counted: set[tuple[str, str]] = set()
         self._spent = 0
+        self._ratings: deque[_Rating] = deque(maxlen=MOST_WAITING)
         self._flushing = Periodic(
             "canary", self.flush, every=FLUSH_EVERY, survives=(SQLAlchemyError, OSError), complaint="canary not counted"
         )
@@ -107,6 +119,12 @@ class CanaryWatch:
         if metrics:
             self._flushing.wake()
 
+    def note_bad_rating(self, identity: Identity, request_id: str) -> None:
+        """Queue a user's bad rating of an answer. Never waits; which release gave the answer is looked up later."""
+        canary = self.canary
+        if canary and identity.tenant.id not in canary.tenants:
+            self._ratings.append(_Rating(identity.tenant.id, identity.user, request_id))
+
     async def refresh(self) -> None:
         """Read which canary runs. Raises SQLAlchemyError or OSError; one that does not resolve here is not served here."""
         async with self._engine.connect() as connection:
@@ -134,7 +152,10 @@ class CanaryWatch:
     async def flush(self) -> None:
         """Write what is queued, judge, and stop the canary if that is the verdict. Raises SQLAlchemyError or OSError."""
         canary = self.canary
-        if canary is None or not (self._events or self._spent):
+        if canary is None:
+            return
+        await self._look_up_ratings(canary)
+        if not (self._events or self._spent):
             return
         events, spent = list(self._events), self._spent
         stopped = await canaries.note(self._engine, canary, events, spent)
@@ -146,8 +167,23 @@ class CanaryWatch:
             self._trial = None
             await self._on_stop()
 
+    async def _look_up_ratings(self, canary: Canary) -> None:
+        if not self._ratings:
+            return
+        wanted = list(self._ratings)
+        releases = await canaries.releases_of(self._engine, {rating.request_id for rating in wanted}, canary)
+        for rating in wanted:
+            self._ratings.popleft()
+            release = releases.get((rating.tenant, rating.request_id))
+            if release:
+                user = canaries.digest(self._key, canary.id, rating.tenant, rating.user)
+                self._events.append(Event("rated_bad", user, release == canary.release))
+            elif rating.lookups < MOST_LOOKUPS:
+                self._ratings.append(replace(rating, lookups=rating.lookups + 1))
+
     def _forget(self) -> None:
         self._events.clear()
         self._counted.clear()
+        self._ratings.clear()
         self._spent = 0
         self._trial = None

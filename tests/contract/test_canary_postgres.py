@@ -14,6 +14,8 @@ from conftest import own_database
 from manifests import PRICES, write
 from records import a_record
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -57,7 +59,7 @@ def places(tmp_path: Path) -> Places:
 @pytest.fixture
 def valkey() -> Redis:
     """Away: the workers find out by looking."""
-    return Redis(host="127.0.0.1", port=1)
+    return Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0))
 
 
 def user(number: int) -> Identity:
