@@ -1,4 +1,4 @@
-"""Canaries in Postgres: one at a time gets a share of the users, and is stopped by the evidence of its bad events (B5).
+"""Canary releases in Postgres: one at a time gets a share of the users, and is stopped by the evidence of its bad events (B4).
 
 The service itself can only stop a canary, once, and the row keeps the counts that it stopped by. It never starts one, never makes
 the share larger and never promotes one: operators do. So no decision of a person is overridden.

@@ -1,4 +1,4 @@
-"""A rollback of one pin: a new manifest made from the live one, with that pin as it was in an earlier release (B2, B5). Pure.
+"""A rollback of one pin: a new manifest made from the live one, with that pin as it was in an earlier release (B2). Pure.
 
 The live manifest is not edited, so the record of what was live stays whole. The new one needs no file: its text is in Postgres.
 """

@@ -1,4 +1,4 @@
-"""Which users a canary gets: by a keyed hash, so that a user stays with one release, and no one can choose (B5). Pure."""
+"""Which users a canary gets: by a keyed hash, so that a user stays with one release, and no one can choose (B4). Pure."""
 
 import hashlib
 import hmac

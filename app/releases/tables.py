@@ -116,7 +116,9 @@ NOT_PERSONAL = {
     "canaries.tenants": "tenants, not users",
     "canary_users.digest": "a hash under a key of the service and the canary: it names no one, and matches nothing else",
     "activations.reason": "an operator's words",
+    "release_files.key": "a hash, or an index's version",
     "release_files.name": "a file of a release",
+    "release_files.content": "prompts, prices and help articles",
     "worker_reports.worker": "a machine and a process",
     "worker_reports.reason": "why a manifest cannot be loaded: files, keys and names of providers",
 }

@@ -1,4 +1,4 @@
-"""A canary on real Postgres: who gets it, what stops it, and that it is stopped once (B5)."""
+"""A canary on real Postgres: who gets it, what stops it, and that it is stopped once (B4)."""
 
 import asyncio
 import re
@@ -58,7 +58,7 @@ def places(tmp_path: Path) -> Places:
 
 @pytest.fixture
 def valkey() -> Redis:
-    """Away: the workers find out by looking."""
+    """Away: the workers see changes at their next poll."""
     return Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0))
 
 

@@ -1,4 +1,4 @@
-"""A bad release under live traffic: the canary stops by itself, on every one of four workers (B5)."""
+"""A bad release under live traffic: the canary stops by itself, on every one of four workers (B4)."""
 
 import asyncio
 import itertools

@@ -1,4 +1,4 @@
-"""The canary's statistics: how often a good release is stopped, how soon a bad one, how often a bad one is promoted (B5).
+"""The canary's statistics: how often a good release is stopped, how soon a bad one, how often a bad one is promoted (B4a).
 
 The simulated users are dealt by the real hash, the share grows in steps, the rate of bad events drifts, and every event judges.
 """
