@@ -86,9 +86,7 @@ def main() -> int:
     parser.add_argument("--plot", action="store_true", help="write docs/canary.svg")
     options = parser.parse_args()
     curves: dict[str, list[int | None]] = {}
-    print(
-        f"{SHARE:.0%} of up to {MOST_USERS:,} users, {RATE:.0%} of them with a bad event, {options.runs} canaries a row\n"
-    )
+    print(f"{SHARE:.0%} of up to {MOST_USERS:,} users, {RATE:.0%} of them with a bad event, {options.runs} canaries a row\n")
     for name, rule in RULES:
         rng = random.Random(options.seed)  # noqa: S311 - a simulation
         curves[name] = [stopped_after(rng, 1.0, rule) for _ in range(options.runs)]

@@ -98,7 +98,7 @@ class Gateway:
         Steps before the hold cost nothing; after it, the call is recorded and settled however it ends.
         """
         with self._begun(call) as state, self._rooms.running.track(state), self._ending(state):
-            self._rooms.switch.check(tenant=call.identity.tenant.id)
+            self._check_switch(call)
             if check_schemas(call):
                 state.degraded.append(PATTERN_UNCHECKED)
             self._rooms.recovery.choose(state)
@@ -201,7 +201,7 @@ class Gateway:
         Raises UnknownModel, InvalidRequest, Stopped, RateLimited, BudgetExceeded or DependencyUnavailable.
         """
         with self._begun(call) as state, self._rooms.running.track(state), self._ending(state):
-            self._rooms.switch.check(tenant=call.identity.tenant.id)
+            self._check_switch(call)
             seconds = call.deadline.remaining()
             state.spending.hold = await self._rooms.budget.hold(
                 call.identity, ZERO, lease_id=state.call_id, seconds=seconds, feature=call.feature
@@ -213,10 +213,13 @@ class Gateway:
         """Count a user's bad rating of an answer for a canary. Never waits."""
         self._rooms.releases.note_bad_rating(identity, request_id)
 
-    def refuse_if_stopped(self, identity: Identity) -> None:
-        """Raise Stopped if an operator has stopped this tenant's calls: for side effects without a model call."""
+    def _check_switch(self, call: Call) -> None:
+        self._rooms.switch.check(tenant=call.identity.tenant.id, feature=call.feature, target=call.target)
+
+    def refuse_if_stopped(self, identity: Identity, *, feature: str = "", target: str = "", tool: str = "") -> None:
+        """Raise Stopped if an operator has stopped this tenant, feature, prompt or tool: for work without a model call."""
         try:
-            self._rooms.switch.check(tenant=identity.tenant.id)
+            self._rooms.switch.check(tenant=identity.tenant.id, feature=feature, target=target, tool=tool)
         except OctantError as error:
             self._count_refusal(error)
             raise

@@ -152,6 +152,11 @@ class ReleaseControl:
         live = await self._live()
         return parse(live[1], f"the live release {live[0]}") if live else None
 
+    async def live_text(self) -> str | None:
+        """The live manifest's text; None where none is live."""
+        live = await self._live()
+        return live[1] if live else None
+
     async def _live(self) -> tuple[str, str] | None:
         statement = (
             select(manifests.c.id, manifests.c.text)
