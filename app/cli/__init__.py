@@ -9,10 +9,11 @@ from collections.abc import Iterable
 
 import typer
 
+from app.cli import canary as _canary  # noqa: F401 - commands of the group `release`
+from app.cli import drafts as _drafts  # noqa: F401 - the same
 from app.cli.audit import app as audit
 from app.cli.budget import app as budget
 from app.cli.calls import app as calls
-from app.cli.canary import app as release
 from app.cli.check import check
 from app.cli.drill import app as drill
 from app.cli.index import app as index
@@ -24,6 +25,7 @@ from app.cli.privacy import erase, export
 from app.cli.provider_keys import app as provider_key
 from app.cli.providers import app as providers
 from app.cli.redaction import app as redaction
+from app.cli.releases import app as release
 from app.cli.releases import rollback
 from app.cli.seed import seed
 from app.cli.simulate import app as simulate

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.audited import changes
-from app.cli.releases import Reason, ReleaseId, opened, wait_for_workers
-from app.cli.releases import app as app  # noqa: PLC0414 - its commands are complete with those below
+from app.cli.releases import Reason, ReleaseId, app, opened, wait_for_workers
 
 if TYPE_CHECKING:
     from app.releases.canaries import Canary, Judgement

@@ -8,13 +8,16 @@ from datetime import UTC, date, datetime
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import func, insert, select
+from sqlalchemy import text as sql
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.domain.calls import Usage
 from app.domain.errors import Misconfigured
 from app.domain.money import MicroUSD
 from app.releases import canaries, files, history, reports
 from app.releases.canaries import Canary, Judgement
+from app.releases.difference import Traffic
 from app.releases.effective import effect_of
 from app.releases.history import Activation
 from app.releases.manifest import Manifest, Places, Release, load, parse, resolve
@@ -24,6 +27,14 @@ from app.releases.tables import activations, manifests
 
 CHANNEL = "octant:release"
 _ONE_AT_A_TIME = 0x0C7A_0001  # a Postgres advisory lock: two operators at once must not build on the same past
+
+_TRAFFIC = sql(
+    """
+    SELECT target, count(*) AS calls, sum(input_tokens) AS input, sum(output_tokens) AS output,
+           sum(cached_input_tokens) AS cached_input, sum(cache_write_tokens) AS cache_write, sum(reasoning_tokens) AS reasoning
+    FROM calls WHERE outcome = 'ok' AND at > now() - interval '7 days' GROUP BY target
+    """
+)
 
 log = logging.getLogger(__name__)
 
@@ -141,6 +152,14 @@ class ReleaseControl:
     async def reports(self) -> Sequence[Report]:
         """What each live worker says, refusals included. Raises SQLAlchemyError or OSError."""
         return await reports.read(self._engine)
+
+    async def traffic(self) -> dict[str, Traffic]:
+        """The answered calls of the last seven days, by model alias or prompt."""
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(_TRAFFIC)
+            return {
+                r.target: Traffic(r.calls, Usage(r.input, r.output, r.cached_input, r.cache_write, r.reasoning)) for r in rows
+            }
 
     async def check_live(self) -> None:
         """Raise Misconfigured where a pin of the live release does not resolve here."""
