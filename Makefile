@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test coverage fork check eval bench phoenix bench-records outage soak observe rogue fuzz generate tools attacks injection rollback reset bench-redaction ner audit sbom lock
+.PHONY: help setup demo serve test coverage fork check eval bench phoenix bench-records outage soak observe canary rogue fuzz generate tools attacks injection rollback reset bench-redaction ner audit sbom lock
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -64,6 +64,9 @@ soak: $(DEV) ## Make 100,000 calls while everything fails at random; fails if a 
 
 observe: $(DEV) ## Send 10,000 mixed calls while providers fail; fails unless records, metrics, spans, ledger and log lines agree exactly
 	$(BIN)/python -m benchmarks.observe $(ARGS)
+
+canary: $(DEV) ## Simulate canaries: how often a good release is stopped, and how soon a bad one; fails above the promised rate
+	$(BIN)/python -m benchmarks.canary $(ARGS)
 
 rogue: $(DEV) ## Spend as fast as one tenant can while workers and Valkey are killed; fails for one micro-dollar over its cap
 	$(BIN)/python -m benchmarks.rogue $(ARGS)

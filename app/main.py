@@ -52,7 +52,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
             for router in (
                 *answering,
                 jobs.router(posts(*answering)),
-                feedback.router(own.engine, own.kept),
+                feedback.router(own.engine, own.kept, own.gateway.note_bad_rating),
                 refused.router(),
                 calls.router(own.engine, parts.actions, own.redactor),
                 alarm.router(parts.actions, own.redactor),

@@ -31,6 +31,7 @@ from sqlalchemy.pool import NullPool
 
 from app.budget.budget import BudgetPolicy
 from app.domain.money import from_dollars
+from app.features.installed import installed
 from app.gateway.providers.adapters import ADAPTERS
 from app.releases.manifest import Places
 from app.releases.releases import Releases
@@ -277,12 +278,15 @@ def places(settings: Settings) -> Places:
         indexes=settings.index_dir,
         providers=frozenset(settings.all_providers()),
         without_embeddings=frozenset(name for name, found in settings.all_providers().items() if not ADAPTERS[found.kind].embeds),
+        version_in={index.name: index.version_in for feature in installed() for index in feature.indexes},
     )
 
 
 def releases_of(settings: Settings, engine: AsyncEngine, valkey: Redis) -> Releases:
     """The releases room on the settings' places."""
-    return Releases(engine, valkey, places(settings), remembered=remembered(settings, "release", RELEASE_SECONDS))
+    return Releases(
+        engine, valkey, places(settings), secret=settings.secret, remembered=remembered(settings, "release", RELEASE_SECONDS)
+    )
 
 
 def remembered(settings: Settings, name: str, seconds: float) -> Remembered:

@@ -175,7 +175,7 @@ def recovery(
     """The room on scripted providers; by default nothing ever rests."""
     return Recovery(
         providers={p.name: p for p in providers},
-        stopped=stopped.__contains__,
+        stopped=lambda target: target.provider in stopped,
         metrics=Metrics(),
         retries=retries or RetryPolicy(),
         circuits=Circuits(breaker or BreakerPolicy(failures=10**9)),

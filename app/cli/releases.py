@@ -15,6 +15,7 @@ from app.features.installed import installed
 
 if TYPE_CHECKING:
     from app.releases.releases import Releases
+    from app.releases.setting_back import Pinned
 
 app = typer.Typer(no_args_is_help=True, help="Releases: immutable manifests that pin prompts, models, prices and indexes.")
 
@@ -90,7 +91,7 @@ def record() -> None:
     from app.releases.recorded import record as add
     from app.settings import load
 
-    added = add(load().releases_dir)
+    added = add(load().releases_dir, {index.version(): index.sources for feature in installed() for index in feature.indexes})
     for name in added:
         print(f"recorded {name}")
     if not added:
@@ -101,7 +102,7 @@ def record() -> None:
 @changes("release activate")
 def activate(release_id: ReleaseId, reason: Reason) -> None:
     """Make a release live on every worker. Refused whole, before anything changes, if a pin does not resolve."""
-    asyncio.run(_change(release_id, reason, rollback=False))
+    asyncio.run(_activate(release_id, reason))
 
 
 @app.command("history")
@@ -110,17 +111,44 @@ def history(count: Annotated[int, typer.Option(help="How many lines.")] = 20) ->
     asyncio.run(_history(count))
 
 
+@app.command("status")
+def status() -> None:
+    """Show what is live, since when and why, and what each worker serves. Exit code 1 if a worker serves another release."""
+    asyncio.run(_status())
+
+
 @changes("rollback")
 def rollback(
     reason: Reason,
     to: Annotated[str | None, typer.Option(help="Release to go back to; the one before if left out.")] = None,
+    prompt: Annotated[str | None, typer.Option(metavar="NAME", help="Set back this prompt alone.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="ALIAS", help="Set back this model alias (its route) alone.")] = None,
+    index: Annotated[bool, typer.Option("--index", help="Set back the indexes alone.")] = False,
+    prices: Annotated[bool, typer.Option("--prices", help="Set back the price table alone.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Set back the whole release, which is the default.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Go back one further, soon after another rollback.")] = False,
 ) -> None:
-    """Put the previous release live again on every worker, without a restart."""
-    asyncio.run(_change(to, reason, rollback=True))
+    """Put the previous release, or one pin of an earlier release, live again on every worker, without a restart.
+
+    One pin alone makes a new release from the live one, with that pin as it was; `octant release history` shows both.
+    """
+    from app.domain.errors import InvalidRequest
+    from app.releases.setting_back import Pinned
+
+    chosen = [
+        *([Pinned("prompt", prompt)] if prompt else []),
+        *([Pinned("model", model)] if model else []),
+        *([Pinned("index")] if index else []),
+        *([Pinned("prices")] if prices else []),
+    ]
+    if len(chosen) + everything > 1:
+        raise InvalidRequest("Set back one thing at a time, or the whole release with --all.")
+    asyncio.run(_roll_back(reason, to, chosen[0] if chosen else None, again=again))
 
 
 @asynccontextmanager
-async def _opened() -> "AsyncGenerator[Releases, None]":
+async def opened() -> "AsyncGenerator[Releases, None]":
+    """The releases room on the settings' stores."""
     from app.cli.database import database
     from app.stores import build_valkey, releases_of
 
@@ -135,9 +163,9 @@ async def _opened() -> "AsyncGenerator[Releases, None]":
 async def _pin(release_id: str) -> None:
     from app.cli.database import database
     from app.domain.errors import InvalidRequest, NotFound
+    from app.releases.history import ever_live
     from app.releases.pinning import pinned
     from app.releases.recorded import is_recorded
-    from app.releases.releases import ever_live
     from app.settings import load
     from app.stores import places
 
@@ -162,7 +190,7 @@ async def _pin(release_id: str) -> None:
 async def _list() -> None:
     from app.settings import load
 
-    async with _opened() as releases:
+    async with opened() as releases:
         newest = await releases.history(limit=1)
     live = newest[0].release if newest else None
     for path in sorted(load().releases_dir.glob("*.toml")):
@@ -170,49 +198,70 @@ async def _list() -> None:
 
 
 async def _history(count: int) -> None:
-    async with _opened() as releases:
+    async with opened() as releases:
         for a in await releases.history(limit=count):
             print(
                 f"{a.at:%Y-%m-%d %H:%M:%S}  {a.kind:8}  {a.release:16} (before: {a.previous or 'nothing'})  by {a.by}: {a.reason}"
             )
 
 
-async def _change(release_id: str | None, reason: str, *, rollback: bool) -> None:
+async def _status() -> None:
+    async with opened() as releases:
+        newest = await releases.history(limit=1)
+        if not newest:
+            print("No release is live. `octant release activate ID` makes one live.")
+            raise typer.Exit(1)
+        live = newest[0]
+        print(f"{live.release} is live since {live.at:%Y-%m-%d %H:%M:%S} ({live.kind} by {live.by}: {live.reason})")
+        behind = 0
+        for report in await releases.reports():
+            behind += report.release != live.release
+            print(
+                f"{'' if report.release == live.release else 'BEHIND':6} {report.worker} serves {report.release or 'nothing yet'}"
+            )
+            if report.refused:
+                print(f"       It refuses {report.refused}: {report.reason}")
+        if running := await releases.canary():
+            from app.cli.canary import show_canary
+
+            show_canary(*running)
+    if behind:
+        raise typer.Exit(1)
+
+
+async def _activate(release_id: str, reason: str) -> None:
     started = time.monotonic()
-    async with _opened() as releases:
-        by = getpass.getuser()
-        if rollback:
-            release_id = await releases.rollback(by=by, reason=reason, to=release_id)
-        elif release_id:
-            await releases.activate(release_id, by=by, reason=reason)
-        print(f"{release_id} is live ({time.monotonic() - started:.1f} s).")
-        await _wait_for_workers(releases, str(release_id), started)
+    async with opened() as releases:
+        await releases.activate(release_id, by=getpass.getuser(), reason=reason)
+        await wait_for_workers(releases, release_id, started)
 
 
-async def _wait_for_workers(releases: "Releases", release_id: str, started: float) -> None:
+async def _roll_back(reason: str, to: str | None, only: "Pinned | None", *, again: bool) -> None:
+    started = time.monotonic()
+    async with opened() as releases:
+        live = await releases.rollback(by=getpass.getuser(), reason=reason, to=to, only=only, again=again)
+        await wait_for_workers(releases, live, started)
+
+
+async def wait_for_workers(releases: "Releases", release_id: str, started: float) -> None:
     """Say when every worker serves it, as they report themselves. Exit code 1 if one does not within the promised time.
 
     That time runs from here, where the release is live, however long making it so took; ``started`` is for the figure alone.
     """
-    from redis.exceptions import RedisError
-
+    print(f"{release_id} is live ({time.monotonic() - started:.1f} s).")
     until = time.monotonic() + WAIT_SECONDS
-    workers: dict[str, str] = {}
-    try:
-        while not workers or time.monotonic() < until:
-            workers = await releases.workers()
-            if workers and set(workers.values()) == {release_id}:
-                print(f"All {len(workers)} workers serve it ({time.monotonic() - started:.1f} s).")
-                return
-            if not workers:
-                print(
-                    "No worker reports to Valkey: none is running, or none reaches it. A worker that starts now starts with it."
-                )
-                return
-            await asyncio.sleep(0.05)
-    except (RedisError, OSError):
-        print("Valkey does not answer, so workers cannot report; each looks into Postgres every 2 seconds. GET /version tells.")
-        return
-    behind = ", ".join(f"{name} on {release}" for name, release in workers.items() if release != release_id)
-    print(f"Still on another release after {WAIT_SECONDS:g} s: {behind}. Their logs give the reason.")
-    raise typer.Exit(1)
+    while (reports := await releases.reports()) and any(report.release != release_id for report in reports):
+        if time.monotonic() > until:
+            break
+        await asyncio.sleep(0.1)
+    behind = [report for report in reports if report.release != release_id]
+    if not reports:
+        print("No worker reports: none is running. A worker that starts now starts with it.")
+    elif not behind:
+        print(f"All {len(reports)} workers serve it ({time.monotonic() - started:.1f} s).")
+    else:
+        print(f"{len(behind)} of {len(reports)} workers do not serve it after {WAIT_SECONDS:g} s:")
+        for report in behind:
+            reason = report.reason if report.refused == release_id else "it has not looked yet, or Postgres is away for it"
+            print(f"  {report.worker} serves {report.release}: {reason}")
+        raise typer.Exit(1)

@@ -11,8 +11,9 @@ from app.cli.audited import changes
 
 if TYPE_CHECKING:
     from app.oncall.switch import KillSwitch
+    from app.releases.manifest import Release
 
-app = typer.Typer(no_args_is_help=True, help="Kill switch: stop everything, a provider or a tenant, on all workers within 2 s.")
+app = typer.Typer(no_args_is_help=True, help="Kill switch: stop everything, or one part of it, on all workers within 2 s.")
 
 Reason = Annotated[str, typer.Option(help="Why; the status shows it.")]
 InFlight = Annotated[bool, typer.Option("--in-flight", help="End calls and streams under way, too, with an error.")]
@@ -54,6 +55,55 @@ def kill_tenant(
     _stop("tenant", name, reason, in_flight=in_flight)
 
 
+@app.command("model")
+@changes("kill model")
+def kill_model(
+    name: Annotated[str, typer.Argument(help="An alias such as smart, or one provider's model: anthropic/claude-sonnet-5-5.")],
+    reason: Reason,
+    in_flight: InFlight = False,
+) -> None:
+    """Refuse calls to an alias, or pass a provider's model over; routes fall back to the next."""
+    asyncio.run(_check_live(name, lambda release: {*release.routes, *_targets(release)}, "model"))
+    _stop("model", name, reason, in_flight=in_flight)
+
+
+@app.command("prompt")
+@changes("kill prompt")
+def kill_prompt(
+    name: Annotated[str, typer.Argument(help="Prompt of the live release, such as support/answer.")],
+    reason: Reason,
+    in_flight: InFlight = False,
+) -> None:
+    """Refuse every call with a prompt."""
+    asyncio.run(_check_live(name, lambda release: set(release.prompts), "prompt"))
+    _stop("prompt", name, reason, in_flight=in_flight)
+
+
+@app.command("feature")
+@changes("kill feature")
+def kill_feature(
+    name: Annotated[str, typer.Argument(help="A product such as support, one of its features such as support.answer, or chat.")],
+    reason: Reason,
+    in_flight: InFlight = False,
+) -> None:
+    """Refuse every call and side effect of a product, or the calls of one of its features."""
+    from app.domain.errors import NotFound
+    from app.features.installed import installed
+
+    known = ["chat", *(feature.name for feature in installed())]
+    if name.partition(".")[0] not in known:
+        raise NotFound(f"No feature {name!r}. Known: {', '.join(known)}.")
+    _stop("feature", name, reason, in_flight=in_flight)
+
+
+@app.command("tool")
+@changes("kill tool")
+def kill_tool(name: Annotated[str, typer.Argument(help="Tool of a prompt of the live release.")], reason: Reason) -> None:
+    """Keep a product's tool from running; the model has to answer without it, and a confirmation is refused."""
+    asyncio.run(_check_live(name, lambda release: {tool for prompt in release.prompts.values() for tool in prompt.tools}, "tool"))
+    _stop("tool", name, reason, in_flight=False)
+
+
 @app.command("status")
 def status() -> None:
     """Show every stop."""
@@ -73,7 +123,7 @@ def status() -> None:
 
 @changes("resume")
 def resume(
-    scope: Annotated[str, typer.Argument(help="all, provider or tenant.")],
+    scope: Annotated[str, typer.Argument(help="all, provider, model, prompt, feature, tool or tenant.")],
     name: Annotated[str, typer.Argument(help="Which one; none for all.")] = "",
 ) -> None:
     """End a stop."""
@@ -83,6 +133,31 @@ def resume(
         print(f"{name or scope} is released; every worker knows within 2 seconds.")
 
     _run(release)
+
+
+def _targets(release: "Release") -> set[str]:
+    targets = (target for route in release.routes.values() for target in (*route.targets, *route.degrade.cheaper))
+    return {f"{target.provider}/{target.model}" for target in targets}
+
+
+async def _check_live(name: str, known_in: "Callable[[Release], set[str]]", what: str) -> None:
+    """Refuse a name that the live release does not know. Where that cannot be read, the switch works with a warning."""
+    from app.cli.releases import opened
+    from app.domain.errors import Misconfigured, NotFound
+    from app.releases.manifest import resolve
+    from app.settings import load
+    from app.stores import places
+
+    try:
+        async with opened() as releases:
+            live = await releases.live_text()
+        release = resolve(live, places(load()), where="the live release", indexes_elsewhere=True) if live else None
+    except Misconfigured as error:
+        typer.echo(f"Whether there is a {what} {name!r} could not be checked: {error}", err=True)
+        return
+    known = sorted(known_in(release)) if release else []
+    if name not in known:
+        raise NotFound(f"No {what} {name!r} in the live release. Known: {', '.join(known) or 'none'}.")
 
 
 async def _check_tenant(name: str) -> None:

@@ -66,16 +66,28 @@ class BuiltIndex:
     fresh: bool
 
 
+class BuildIndex(Protocol):
+    """Builds an index into a folder. Raises Misconfigured for content that is not in form."""
+
+    def __call__(self, directory: Path, sources: str | None = None, /) -> BuiltIndex:
+        """``sources``: of a released version; None: the content in the repository."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Index:
     """A retrieval index that releases pin by its ``name``; its version is a file name made from its content.
 
-    ``version`` is the version of the content in the repository; ``build`` makes the file in a folder unless it exists.
+    ``version`` is the version of the content in the repository; ``build`` makes the file in a folder unless it exists, of that
+    content or of released ``sources``: text that holds the content of one version. ``version_in`` reads a file, and raises
+    Misconfigured where it is no index: a file is trusted for what it holds, not for its name.
     """
 
     name: str
     version: Callable[[], str]
-    build: Callable[[Path], BuiltIndex]
+    build: "BuildIndex"
+    sources: Callable[[], str]
+    version_in: Callable[[Path], str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,9 +59,13 @@ class CallState:
         """Allow all of the route's targets, unless `Recovery.choose` has chosen some."""
         self.targets = self.targets or self.pin.route.targets
 
-    def leave(self, provider: str) -> bool:
-        """End unanswered attempts at ``provider``. Returns whether the call must end, as its stream comes from there."""
-        there = [progress for target, progress in self.spending.running.items() if target.provider == provider]
+    def leave(self, *names: str) -> bool:
+        """End unanswered attempts at a provider or a model of it (``provider/model``).
+
+        Returns whether the call must end, as its stream comes from there.
+        """
+        running = self.spending.running.items()
+        there = [progress for t, progress in running if {t.provider, f"{t.provider}/{t.model}"} & set(names)]
         for progress in there:
             if progress.task:
                 progress.task.cancel()

@@ -101,7 +101,7 @@ class Gateway:
         Steps before the hold cost nothing; after it, the call is recorded and settled however it ends.
         """
         with self._begun(call) as state, self._rooms.running.track(state), self._ending(state):
-            self._rooms.switch.check(tenant=call.identity.tenant.id)
+            self._check_switch(call)
             if check_schemas(call):
                 state.degraded.append(PATTERN_UNCHECKED)
             state.degraded += lowered(call.sampling, state.request.sampling)
@@ -140,7 +140,7 @@ class Gateway:
         """Pin and render, within the call's span."""
         started, at = time.perf_counter(), datetime.now(UTC)
         with self._rooms.tracing.call(call.feature) as span:
-            pin = self._rooms.releases.pin(call.target)
+            pin = self._rooms.releases.pin(call.target, call.identity)
             admission.check(call, pin)
             request = render(call, pin, canary=self._rooms.guard.canary(pin))
             spending = Spending(
@@ -162,6 +162,7 @@ class Gateway:
         """Record the call however it ended, and report it."""
         record = record_of(state)
         self._rooms.recorder.record(record)
+        self._rooms.releases.note(record)
         self._report(state, record)
 
     async def _hold(self, state: CallState) -> Hold:
@@ -186,9 +187,9 @@ class Gateway:
         """The names that clients may call: the live release's aliases and its callable prompts."""
         return self._rooms.releases.callable
 
-    def pin_of(self, target: str) -> Pin:
-        """The pin of a call to ``target`` now. Raises UnknownModel."""
-        return self._rooms.releases.pin(target)
+    def pin_of(self, target: str, identity: Identity | None = None) -> Pin:
+        """The pin of a call to ``target`` now: the live release's, or the canary's for this caller. Raises UnknownModel."""
+        return self._rooms.releases.pin(target, identity)
 
     async def record_no_evidence(self, call: Call) -> Receipt:
         """Record a question without evidence to answer it from; no model is called.
@@ -206,7 +207,7 @@ class Gateway:
         Raises UnknownModel, InvalidRequest, Stopped, RateLimited, BudgetExceeded or DependencyUnavailable.
         """
         with self._begun(call) as state, self._rooms.running.track(state), self._ending(state):
-            self._rooms.switch.check(tenant=call.identity.tenant.id)
+            self._check_switch(call)
             seconds = call.deadline.remaining()
             state.spending.hold = await self._rooms.budget.hold(
                 call.identity, ZERO, lease_id=state.call_id, seconds=seconds, feature=call.feature
@@ -214,10 +215,17 @@ class Gateway:
             yield state
             state.outcome = outcome
 
-    def refuse_if_stopped(self, identity: Identity) -> None:
-        """Raise Stopped if an operator has stopped this tenant's calls: for side effects without a model call."""
+    def note_bad_rating(self, identity: Identity, request_id: str) -> None:
+        """Count a user's bad rating of an answer for a canary. Never waits."""
+        self._rooms.releases.note_bad_rating(identity, request_id)
+
+    def _check_switch(self, call: Call) -> None:
+        self._rooms.switch.check(tenant=call.identity.tenant.id, feature=call.feature, target=call.target)
+
+    def refuse_if_stopped(self, identity: Identity, *, feature: str = "", target: str = "", tool: str = "") -> None:
+        """Raise Stopped if an operator has stopped this tenant, feature, prompt or tool: for work without a model call."""
         try:
-            self._rooms.switch.check(tenant=identity.tenant.id)
+            self._rooms.switch.check(tenant=identity.tenant.id, feature=feature, target=target, tool=tool)
         except OctantError as error:
             self._count_refusal(error)
             raise

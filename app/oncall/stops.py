@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.oncall.tables import stops
 
-Scope = Literal["all", "provider", "tenant"]
+Scope = Literal["all", "provider", "model", "prompt", "feature", "tool", "tenant"]
 KEY = "octant:stops"
 COMPLETE = "complete"  # a field of the hash: what it says is all there is. Gone with the rest when Valkey loses its data
 _PUT = (Path(__file__).parent / "put_stops.lua").read_text()

@@ -1,4 +1,4 @@
-"""The kill switch: everything, one provider or one tenant, on all workers within two seconds (P5).
+"""The kill switch: everything, or one provider, model, prompt, feature, tool or tenant, on all workers within two seconds (P5).
 
 A call is checked against memory. Every worker reads both stores (`app.oncall.stops`), Valkey twice a second and Postgres once,
 keeps the newest entry of each subject, and carries to a store what that store lacks. So either store is enough to stop or to
@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound, Stopped
 from app.domain.periodic import Periodic
+from app.domain.routes import Target
 from app.oncall.stops import Entry, PostgresStops, Scope, ValkeyStops, merged, newer, next_version, now
 
 VALKEY, POSTGRES = "Valkey", "Postgres"
@@ -98,18 +99,30 @@ class KillSwitch:
         """Stop reading. A round under way ends first: cancelled within redis-py, it may leave a connection open."""
         await asyncio.gather(*(loop.stop(grace=2 * READ_SECONDS) for loop in self._loops))
 
-    def check(self, *, tenant: str) -> None:
-        """Raise Stopped if this tenant's calls are stopped, DependencyUnavailable if that is not known yet. From memory."""
+    def check(self, *, tenant: str, feature: str = "", target: str = "", tool: str = "") -> None:
+        """Raise Stopped if this is stopped, DependencyUnavailable if that is not known yet. From memory.
+
+        ``feature`` as calls name it (``support.answer``): the stop of its product (``support``) holds too. ``target``: the model
+        alias or prompt. ``tool``: one that is about to run.
+        """
         if self._file_exists or ("all", "") in self._stopped:
             raise Stopped("The service is stopped by an operator.")
-        if ("tenant", tenant) in self._stopped:
-            raise Stopped("Calls of this tenant are stopped by an operator.")
+        for scope, name, words in (
+            ("tenant", tenant, "Calls of this tenant are"),
+            ("feature", feature, "This feature is"),
+            ("feature", feature.partition(".")[0], "This feature is"),
+            ("model", target, "This model is"),
+            ("prompt", target, "This prompt is"),
+            ("tool", tool, "This tool is"),
+        ):
+            if name and (scope, name) in self._stopped:
+                raise Stopped(f"{words} stopped by an operator.")
         if not self._known:
             raise DependencyUnavailable("Whether an operator has stopped the service cannot be read yet.", retry_after=1.0)
 
-    def provider_stopped(self, name: str) -> bool:
-        """Whether a provider may not be used now. From memory."""
-        return ("provider", name) in self._stopped
+    def target_stopped(self, target: Target) -> bool:
+        """Whether a provider's model may not be called now. From memory."""
+        return ("provider", target.provider) in self._stopped or ("model", f"{target.provider}/{target.model}") in self._stopped
 
     async def stop(self, scope: str, name: str, *, by: str, reason: str, in_flight: bool = False) -> frozenset[str]:
         """Stop something; ``in_flight``: end calls under way, too. Returns the stores that do not know of it.

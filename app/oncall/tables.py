@@ -21,8 +21,8 @@ stops = Table(
 
 PERSONAL: tuple[PersonalData, ...] = ()
 NOT_PERSONAL = {
-    "stops.scope": "all, provider or tenant",
-    "stops.name": "a provider or a tenant, not a user",
+    "stops.scope": "all, provider, model, prompt, feature, tool or tenant",
+    "stops.name": "of a provider, a model, a prompt, a feature, a tool or a tenant, not of a user",
     "stops.by": "an operator, not a user",
     "stops.reason": "an operator's words",
 }

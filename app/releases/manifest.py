@@ -166,6 +166,7 @@ class Places:
     """The places where pins are looked up. ``providers`` are those that the settings configure.
 
     ``without_embeddings``: those of them that have none.
+    ``version_in`` reads an index file by the index's name: the version of what it holds. It raises Misconfigured.
     """
 
     directory: Path
@@ -173,6 +174,7 @@ class Places:
     indexes: Path
     providers: frozenset[str]
     without_embeddings: frozenset[str] = frozenset()
+    version_in: Mapping[str, Callable[[Path], str]] = field(default_factory=dict)
 
     @property
     def prices(self) -> Path:
@@ -192,6 +194,10 @@ class Places:
         """The file of a built index."""
         return self.indexes / f"{version}.sqlite"
 
+    def kept_path(self, sha256: str) -> Path:
+        """The place of a prompt or price table that was fetched from Postgres (`app.releases.files`)."""
+        return self.indexes / "kept" / sha256
+
 
 def sha256_of(path: Path) -> str:
     """The hash that pins a file."""
@@ -203,8 +209,11 @@ def parse(text: str, where: str) -> Manifest:
     return _parsed(Manifest, text, where)
 
 
-def resolve(text: str, places: Places, *, where: str) -> Release:
-    """Check every pin of a manifest's text. Raises Misconfigured with one line for each that does not resolve."""
+def resolve(text: str, places: Places, *, where: str, indexes_elsewhere: bool = False) -> Release:
+    """Check every pin of a manifest's text. Raises Misconfigured with one line for each that does not resolve.
+
+    ``indexes_elsewhere``: index files need not be on this machine, because it will not serve them.
+    """
     manifest = parse(text, where)
     problems: list[str] = []
 
@@ -221,6 +230,8 @@ def resolve(text: str, places: Places, *, where: str) -> Release:
     spaces = {name: embeddings.route(name, pin) for name, pin in manifest.embeddings.items()}
     problems += _dangling(manifest, [*routes.values(), *spaces.values()], prices, places)
     problems += embeddings.problems(manifest.embeddings, manifest.routes, places.without_embeddings)
+    if not indexes_elsewhere:
+        problems += _wrong_indexes(manifest, places)
     if problems:
         raise Misconfigured(f"{where} cannot be live:\n  " + "\n  ".join(problems))
     return Release(
@@ -266,9 +277,6 @@ def _dangling(manifest: Manifest, routes: Sequence[Route], prices: PriceTable | 
         f"routes: {name!r} names two routes. A name stands once, as a route or in one route's `also`."
         for name in sorted({name for name in names if names.count(name) > 1})
     ]
-    for name, version in manifest.indexes.items():
-        if not places.index_path(version).is_file():
-            problems.append(f"indexes.{name} = {version!r}: not built. Run `octant index build`; it prints the version to pin.")
     for route in routes:
         if unknown := unknown_checks(route.guard):
             problems.append(f"routes.{route.name}.guard: {unknown}")
@@ -281,9 +289,29 @@ def _dangling(manifest: Manifest, routes: Sequence[Route], prices: PriceTable | 
     return problems
 
 
+def _wrong_indexes(manifest: Manifest, places: Places) -> list[str]:
+    """List indexes that are not here, or whose file holds something else than its name says."""
+    problems = []
+    for name, version in manifest.indexes.items():
+        path, read = places.index_path(version), places.version_in.get(name)
+        if not path.is_file():
+            problems.append(f"indexes.{name} = {version!r}: not built. Run `octant index build`; it prints the version to pin.")
+        elif read and (problem := _differs(path, version, read)):
+            problems.append(f"indexes.{name} = {version!r}: {problem}")
+    return problems
+
+
+def _differs(path: Path, version: str, read: Callable[[Path], str]) -> str:
+    try:
+        found = read(path)
+    except Misconfigured as error:
+        return str(error)
+    return "" if found == version else f"{path} holds {found}. Remove it and run `octant index build`."
+
+
 def _prices(pin: PricesPin, places: Places) -> PriceTable:
     path = places.directory / pin.file
-    file = _parsed(_PriceFile, _pinned_text(path, pin.sha256, "prices.sha256"), str(path))
+    file = _parsed(_PriceFile, _pinned_text(path, pin.sha256, "prices.sha256", places), str(path))
     found: dict[tuple[str, str], list[Price]] = {}
     for tier in file.price:
         price = Price(tier.input, tier.output, tier.cached_input, tier.cache_write, tier.from_input_tokens, tier.cache_write_1h)
@@ -297,7 +325,7 @@ def _prices(pin: PricesPin, places: Places) -> PriceTable:
 
 def _prompt(name: str, pin: PromptPin, places: Places) -> Prompt:
     path = places.prompt_path(name, pin.version)
-    file = _parsed(_PromptFile, _pinned_text(path, pin.sha256, f'prompts."{name}".sha256'), str(path))
+    file = _parsed(_PromptFile, _pinned_text(path, pin.sha256, f'prompts."{name}".sha256', places), str(path))
     if unknown := unknown_checks(file.guard):
         raise Misconfigured(f"{path}: guard: {unknown}")
     for part in ("system", "user"):
@@ -340,8 +368,11 @@ def _route(name: str, pin: RoutePin) -> Route:
     )
 
 
-def _pinned_text(path: Path, expected: str, key: str) -> str:
-    """Read a file once and give its text if it is the one that was pinned. Raises Misconfigured."""
+def _pinned_text(path: Path, expected: str, key: str, places: Places) -> str:
+    """Read a file once and give its text if it is the one that was pinned, else the kept copy's. Raises Misconfigured."""
+    kept = places.kept_path(expected)
+    if kept.is_file() and sha256_of(kept) == expected:
+        path = kept
     try:
         content = path.read_bytes()
         text = content.decode()

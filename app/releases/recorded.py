@@ -4,12 +4,14 @@ A manifest pins its prompts, prices and indexes by hash, so its own hash holds e
 `sha256sum` and is checked by `sha256sum --check` in its folder too. `octant release record` adds to it; a test checks it.
 """
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from app.domain.errors import Misconfigured
 from app.releases.manifest import parse, sha256_of
 
 LIST = "released.sha256"
+INDEXES = "indexes"  # the folder of released indexes' sources, each named by the version
 HEAD = "# Released files. They never change: a change is a new file. Written by `octant release record`.\n"
 
 
@@ -41,11 +43,18 @@ def problems(directory: Path) -> list[str]:
     return sorted(found)
 
 
-def record(directory: Path) -> list[str]:
-    """Record every manifest and price table that is not yet. Returns their names.
+def sources_path(directory: Path, version: str) -> Path:
+    """The file of a released index's sources."""
+    return directory / INDEXES / f"{version}.json"
 
-    Raises Misconfigured where a recorded one changed, or a new one pins other prices than those that are there.
+
+def record(directory: Path, indexes: Mapping[str, Callable[[], str]]) -> list[str]:
+    """Record every manifest and price table that is not yet, with the sources of the indexes that they pin. Returns the names.
+
+    ``indexes``: the sources of each index that can be built now, by version. Raises Misconfigured where a recorded file changed,
+    a new manifest pins other prices than those that are there, or the sources of an index are neither there nor current.
     """
+    _keep_sources(directory, indexes)
     recorded = read(directory)
     fresh: dict[str, str] = {}
     for path in _released(directory):
@@ -68,6 +77,21 @@ def is_recorded(directory: Path, release_id: str) -> bool:
     return f"{release_id}.toml" in read(directory)
 
 
+def _keep_sources(directory: Path, indexes: Mapping[str, Callable[[], str]]) -> None:
+    for path in sorted(directory.glob("*.toml")):
+        for name, version in parse(path.read_text(encoding="utf-8"), str(path)).indexes.items():
+            kept = sources_path(directory, version)
+            if kept.is_file():
+                continue
+            if version not in indexes:
+                raise Misconfigured(
+                    f"{path} pins {version} of {name}, whose sources are not in {kept.parent}/ and are not the current ones: "
+                    f"`octant release pin {path.stem}` pins the current ones."
+                )
+            kept.parent.mkdir(exist_ok=True)
+            kept.write_text(indexes[version](), encoding="utf-8")
+
+
 def _check_prices(directory: Path, name: str) -> None:
     """Raise Misconfigured for a draft: a manifest whose pinned price table differs from the file."""
     path = directory / name
@@ -77,4 +101,8 @@ def _check_prices(directory: Path, name: str) -> None:
 
 
 def _released(directory: Path) -> list[Path]:
-    return [*sorted(directory.glob("*.toml")), *sorted((directory / "prices").glob("*.toml"))]
+    return [
+        *sorted(directory.glob("*.toml")),
+        *sorted((directory / "prices").glob("*.toml")),
+        *sorted((directory / INDEXES).glob("*.json")),
+    ]

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from app.domain.errors import Misconfigured
 from app.domain.money import from_dollars
 from app.features.installed import installed
+from app.releases.manifest import parse
+from app.releases.recorded import sources_path
 from app.settings import PACKAGE, Settings
 from app.stack.fitting import fitting
 from app.stack.private import OTHERS
@@ -46,11 +48,25 @@ def run(settings: Settings, tell: Callable[[str], None]) -> None:
     os.umask(OTHERS)
     tell("schema")
     upgrade(settings.database_url)
-    for index in (index for feature in installed() for index in feature.indexes):
-        tell(f"index {index.name}")
-        index.build(settings.index_dir)
+    _build_indexes(settings, tell)
     asyncio.run(_fill(settings, tell))
     (settings.state_dir / STAMP_FILE).write_text(_fingerprint(settings))
+
+
+def _build_indexes(settings: Settings, tell: Callable[[str], None]) -> None:
+    """Build each index of the content as it is now, and of the content that the first releases pin, where that differs."""
+    pinned = [
+        manifest.indexes
+        for name in first_releases(settings)
+        for manifest in (parse((settings.releases_dir / f"{name}.toml").read_text(), name),)
+    ]
+    for index in (index for feature in installed() for index in feature.indexes):
+        tell(f"index {index.name}")
+        built = {index.build(settings.index_dir).version}
+        for version in {indexes[index.name] for indexes in pinned if index.name in indexes} - built:
+            sources = sources_path(settings.releases_dir, version)
+            if sources.is_file():
+                index.build(settings.index_dir, sources.read_text(encoding="utf-8"))
 
 
 def check_live(settings: Settings) -> None:

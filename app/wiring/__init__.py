@@ -85,7 +85,7 @@ def build_recovery(settings: Settings, providers: Mapping[str, Provider], switch
     )
     return Recovery(
         providers=providers,
-        stopped=switch.provider_stopped,
+        stopped=switch.target_stopped,
         metrics=metrics,
         retries=RetryPolicy(budget_ratio=figures.retry_budget_ratio, budget_burst=figures.retry_budget_burst),
         circuits=Circuits(breaker, on_trip=lambda t: metrics.breaker_trips.inc(provider=t.provider, model=t.model)),

@@ -85,13 +85,23 @@ def end_calls(running: InFlight, scope: str, name: str) -> None:
     """End the calls under way that an operator has stopped."""
 
     def stopped(subject: object) -> bool:
-        if not isinstance(subject, CallState):
-            return False
-        if scope == "provider":
-            return subject.leave(name)
-        return scope == "all" or subject.call.identity.tenant.id == name
+        return isinstance(subject, CallState) and _is_meant(subject, scope, name)
 
     running.end(lambda: Stopped("The call was ended by an operator."), stopped)
+
+
+def _is_meant(state: CallState, scope: str, name: str) -> bool:
+    """Whether a stop ends this call. Attempts at a stopped provider or model end, and the call goes on if it can."""
+    call = state.call
+    if scope in {"provider", "model"}:
+        return call.target == name or state.leave(name)
+    names = {
+        "all": {name},
+        "tenant": {call.identity.tenant.id},
+        "feature": {call.feature, call.feature.partition(".")[0]},
+        "prompt": {call.target},
+    }
+    return name in names.get(scope, set())  # a tool has ended before its model goes on
 
 
 def show_drift(metrics: Metrics, shown: set[str], drifting: frozenset[str]) -> None:

@@ -14,6 +14,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from app.domain.errors import InvalidRequest, NotFound, Stopped
+from app.domain.routes import Target
 from app.oncall.stops import KEY
 from app.oncall.switch import KillSwitch
 from app.stack.embedded import embedded_valkey
@@ -72,8 +73,8 @@ async def test_one_tenant_stops_and_no_other(valkey: Redis) -> None:
 async def test_one_provider_is_passed_over_and_calls_go_on(valkey: Redis) -> None:
     async with worker(valkey) as switch:
         await switch.stop("provider", "anthropic", by="ada", reason="outage")
-        await within(2, lambda: switch.provider_stopped("anthropic"))
-        assert not switch.provider_stopped("openai")
+        await within(2, lambda: switch.target_stopped(Target("anthropic", "m")))
+        assert not switch.target_stopped(Target("openai", "m"))
         assert not stopped(switch)
 
 
@@ -178,3 +179,36 @@ async def test_a_folder_that_cannot_be_read_changes_nothing_and_the_switch_goes_
         assert not stopped(switch)
         await switch.stop("all", "", by="ada", reason="leak")
         await within(2, lambda: stopped(switch))
+
+
+@pytest.mark.parametrize(
+    ("scope", "name", "refused", "served"),
+    [
+        ("model", "smart", {"target": "smart"}, {"target": "fast"}),
+        ("prompt", "support/answer", {"target": "support/answer"}, {"target": "support/ticket"}),
+        ("feature", "support", {"feature": "support.answer"}, {"feature": "chat"}),
+        ("feature", "support.answer", {"feature": "support.answer"}, {"feature": "support.ticket"}),
+        ("tool", "cancel_order", {"tool": "cancel_order"}, {"tool": "order_status"}),
+    ],
+)
+async def test_a_stop_of_one_part_refuses_that_part_alone(
+    valkey: Redis, scope: str, name: str, refused: dict[str, str], served: dict[str, str]
+) -> None:
+    """P5."""
+    async with worker(valkey) as switch:
+        await KillSwitch(valkey, file=None).stop(scope, name, by="ada", reason="r")
+        await within(2, lambda: (scope, name) in switch._stopped)
+        with pytest.raises(Stopped, match="stopped by an operator"):
+            switch.check(tenant="acme", **refused)
+        switch.check(tenant="acme", **served)
+        await KillSwitch(valkey, file=None).resume(scope, name)
+        await within(2, lambda: (scope, name) not in switch._stopped)
+        switch.check(tenant="acme", **refused)
+
+
+async def test_a_stopped_model_of_a_provider_leaves_its_other_models(valkey: Redis) -> None:
+    async with worker(valkey) as switch:
+        await KillSwitch(valkey, file=None).stop("model", "openai/m", by="ada", reason="r")
+        await within(2, lambda: switch.target_stopped(Target("openai", "m")))
+        assert not switch.target_stopped(Target("openai", "n"))
+        assert not switch.target_stopped(Target("azure", "m"))

@@ -85,6 +85,6 @@ def _as_before(env: dict[str, str]) -> None:
     """Release what a page stopped, and put the newest release live, also when a command failed half-way."""
     for line in octant(env, "kill", "status").splitlines():
         scope, _, rest = line.partition(" ")
-        if scope in ("all:", "provider", "tenant"):
+        if scope in ("all:", "provider", "tenant", "model", "feature"):
             octant(env, "resume", scope.rstrip(":"), *([rest.split(":")[0]] if scope != "all:" else []))
     octant(env, "release", "activate", LIVE_RELEASE, "--reason", "the page is done")

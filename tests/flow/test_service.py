@@ -188,9 +188,12 @@ async def test_a_revoked_key_is_refused_by_every_worker(service_url: str, stack_
     [
         (["all"], ["all"], 503),
         (["tenant", "acme"], ["tenant", "acme"], 503),
+        (["model", "smart"], ["model", "smart"], 503),
+        (["feature", "chat"], ["feature", "chat"], 503),
         (["provider", "anthropic"], ["provider", "anthropic"], 200),
+        (["model", "anthropic/claude-sonnet-5-5"], ["model", "anthropic/claude-sonnet-5-5"], 200),
     ],
-    ids=["all", "tenant", "provider"],
+    ids=["all", "tenant", "alias", "feature", "provider", "model"],
 )
 async def test_the_kill_switch_holds_on_every_worker_within_two_seconds(
     http: aiohttp.ClientSession, stack_env: dict[str, str], stop: list[str], release: list[str], code: int

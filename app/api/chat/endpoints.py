@@ -42,7 +42,7 @@ def router(gateway: Gateway) -> APIRouter:
         about: Any = {"request_id": context.request_id, "alias": wanted.model, "legacy": bool(wanted.functions)}
         if call.stream:
             include_usage = bool(wanted.stream_options and wanted.stream_options.include_usage)
-            release = gateway.pin_of(call.target).release
+            release = gateway.pin_of(call.target, call.identity).release
             writer = openai_answer.ChunkWriter(**about, release=release, include_usage=include_usage)
             return streamed(gateway, call, writer)
         answer = await gateway.complete(call)

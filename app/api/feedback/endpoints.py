@@ -1,5 +1,6 @@
 """`POST /v1/feedback`: a rating of an answer, by the request id that came with it."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Annotated, Literal
@@ -15,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.feedback.tables import feedback
+from app.domain.calls import Identity
 from app.domain.errors import DependencyUnavailable, RateLimited
 from app.edge.answers import json_answer
 from app.edge.limits import body_of
@@ -50,8 +52,8 @@ class FeedbackTaken(BaseModel):
     rating: Rating
 
 
-def router(engine: AsyncEngine, kept: KeptTexts) -> APIRouter:
-    """Build the endpoint. Comments are redacted before they are stored, since pages show them."""
+def router(engine: AsyncEngine, kept: KeptTexts, on_bad: Callable[[Identity, str], None]) -> APIRouter:
+    """Build the endpoint. Comments are redacted before they are stored, since pages show them. ``on_bad`` gets bad ratings."""
     routes = APIRouter(tags=["feedback"])
 
     @routes.post("/v1/feedback", openapi_extra=takes(FeedbackRequest), response_model=FeedbackTaken)
@@ -64,6 +66,8 @@ def router(engine: AsyncEngine, kept: KeptTexts) -> APIRouter:
         rated = parsed(FeedbackRequest, await body_of(request))
         identity = context.identity_for(rated.user)
         await _keep(engine, rated, identity.tenant.id, kept, identity.user)
+        if rated.rating == "bad":
+            on_bad(identity, rated.request_id)
         parts_of(request).metrics.feedback.inc(rating=rated.rating)
         return json_answer(FeedbackTaken(request_id=rated.request_id, rating=rated.rating).model_dump())
 

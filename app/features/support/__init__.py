@@ -53,11 +53,23 @@ def _version() -> str:
     return indexing.version_of(indexing.read_articles(indexing.ARTICLES))
 
 
-def _build(directory: Path) -> BuiltIndex:
+def _build(directory: Path, sources: str | None = None) -> BuiltIndex:
     from app.features.support import indexing
 
-    built = indexing.build(directory)
+    built = indexing.build_from(directory, indexing.read_sources(sources)) if sources else indexing.build(directory)
     return BuiltIndex(built.version, built.path, f"{built.articles} articles", built.fresh)
+
+
+def _sources() -> str:
+    from app.features.support import indexing
+
+    return indexing.sources_of(indexing.read_articles(indexing.ARTICLES))
+
+
+def _version_in(path: Path) -> str:
+    from app.features.support import indexing
+
+    return indexing.version_in(path)
 
 
 async def _seed(engine: "AsyncEngine", tenant: str) -> str:
@@ -83,7 +95,7 @@ FEATURE = Feature(
     router=_router,
     tables=_tables,
     migrations=Path(__file__).resolve().parent / "migrations",
-    indexes=(Index("support-kb", _version, _build),),
+    indexes=(Index("support-kb", _version, _build, _sources, _version_in),),
     seed=_seed,
     samples=SAMPLES,
     link_hosts=frozenset({"northwind.example"}),

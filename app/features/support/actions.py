@@ -47,6 +47,10 @@ class Pending:
         return {**about, "expires_at": self.expires_at.isoformat(), "token": self.token}
 
 
+def _allow(_tool: str) -> None:
+    """Let every tool act."""
+
+
 class Actions:
     """Pending actions in Postgres."""
 
@@ -85,12 +89,15 @@ class Actions:
                 await connection.execute(insert(actions), rows)
         return made
 
-    async def confirm(self, identity: Identity, action_id: str, token: str, allowed: Collection[str]) -> dict[str, Any]:
+    async def confirm(
+        self, identity: Identity, action_id: str, token: str, allowed: Collection[str], *, refuse: Callable[[str], None] = _allow
+    ) -> dict[str, Any]:
         """Do the action, once: a second confirmation returns the first result.
 
-        Raises NotFound, ActionClosed, RateLimited, DependencyUnavailable.
+        ``refuse`` gets the tool before anything is decided, and may raise. Raises NotFound, ActionClosed, RateLimited,
+        DependencyUnavailable.
         """
-        row = await self._decide(identity, action_id, token, "confirmed")
+        row = await self._decide(identity, action_id, token, "confirmed", refuse)
         outcome = row["outcome"]
         if outcome is None:  # not done yet, or its process died: the shop does an action once, however often it is called
             use = ToolUse(action_id, row["tool"], json.dumps(row["arguments"]))
@@ -107,7 +114,9 @@ class Actions:
         """Cancel the action for good. Raises the errors of `confirm`."""
         return _public(await self._decide(identity, action_id, token, "cancelled"))
 
-    async def _decide(self, identity: Identity, action_id: str, token: str, wanted: str) -> dict[str, Any]:
+    async def _decide(
+        self, identity: Identity, action_id: str, token: str, wanted: str, refuse: Callable[[str], None] = _allow
+    ) -> dict[str, Any]:
         """Write the decision, and return the row. Another caller learns nothing, not even that it exists."""
         async with transaction(self._engine) as connection:
             statement = select(actions).where(
@@ -119,6 +128,7 @@ class Actions:
             if row is None or not hmac.compare_digest(expected, row["token_hash"]):
                 raise NotFound("No such action.")
             if row["status"] == "pending":
+                refuse(row["tool"])
                 if row["expires_at"] <= datetime.now(UTC):
                     raise ActionClosed("The action has expired. Ask again.")
                 decided = {"status": wanted, "decided_at": datetime.now(UTC)}

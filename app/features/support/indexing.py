@@ -4,13 +4,18 @@ The same articles and the same builder give the same name, so a version can be p
 """
 
 import hashlib
+import json
 import os
 import sqlite3
 import tempfile
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
 
 from app.domain.errors import Misconfigured
 
@@ -53,7 +58,11 @@ def build(directory: Path, articles: Path = ARTICLES) -> Built:
 
     Raises Misconfigured for a malformed article.
     """
-    found = read_articles(articles)
+    return build_from(directory, read_articles(articles))
+
+
+def build_from(directory: Path, found: tuple[Article, ...]) -> Built:
+    """Index these articles, as `build`."""
     version = version_of(found)
     path = directory / f"{version}.sqlite"
     fresh = not path.is_file()
@@ -71,6 +80,41 @@ def version_of(articles: tuple[Article, ...]) -> str:
             raw = value.encode()
             digest.update(len(raw).to_bytes(8, "big") + raw)  # lengths, so that text cannot move between fields unnoticed
     return f"{NAME}-{digest.hexdigest()[:12]}"
+
+
+def sources_of(articles: tuple[Article, ...]) -> str:
+    """The articles as JSON text, one a line: what a released index is built from again when the folder has moved on."""
+    lines = [json.dumps(asdict(a), ensure_ascii=False, default=date.isoformat) for a in sorted(articles, key=lambda a: a.id)]
+    return "[\n" + ",\n".join(lines) + "\n]\n"
+
+
+def read_sources(text: str) -> tuple[Article, ...]:
+    """The articles of `sources_of`. Raises Misconfigured."""
+    try:
+        return TypeAdapter(tuple[Article, ...]).validate_json(text)
+    except ValidationError as error:
+        raise Misconfigured(f"Not the sources of an index: {error.errors()[0]['msg']}.") from None
+
+
+def version_in(path: Path) -> str:
+    """The version of what an index file holds, whatever its name says. Raises Misconfigured where it is no index.
+
+    The articles are hashed, and the paragraphs that are searched must be theirs.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as database:
+            rows = database.execute("SELECT id, title, topic, updated, text FROM articles").fetchall()
+            searched = Counter(database.execute("SELECT article, title, text FROM paragraphs").fetchall())
+        articles = tuple(Article(id_, title, topic, date.fromisoformat(day), text) for id_, title, topic, day, text in rows)
+    except (sqlite3.Error, ValueError, TypeError) as error:
+        raise Misconfigured(f"{path} is not a readable index: {error}.") from None
+    if searched != Counter(_paragraphs(articles)):
+        raise Misconfigured(f"{path}: the paragraphs that are searched are not those of its articles.")
+    return version_of(articles)
+
+
+def _paragraphs(articles: tuple[Article, ...]) -> Iterator[tuple[str, str, str]]:
+    return ((a.id, a.title, paragraph) for a in articles for paragraph in a.text.split("\n\n"))
 
 
 def read_articles(directory: Path) -> tuple[Article, ...]:
@@ -107,8 +151,7 @@ def _write(path: Path, articles: tuple[Article, ...]) -> None:
             database.executescript(_SCHEMA)
             whole = ((a.id, a.title, a.text, a.topic, a.updated.isoformat()) for a in articles)
             database.executemany("INSERT INTO articles VALUES (?, ?, ?, ?, ?)", whole)
-            parts = ((a.id, a.title, paragraph) for a in articles for paragraph in a.text.split("\n\n"))
-            database.executemany("INSERT INTO paragraphs VALUES (?, ?, ?)", parts)
+            database.executemany("INSERT INTO paragraphs VALUES (?, ?, ?)", _paragraphs(articles))
             database.execute("INSERT INTO paragraphs (paragraphs) VALUES ('optimize')")
         beside.chmod(0o444)
         beside.replace(path)

@@ -9,13 +9,14 @@ import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.domain.calls import Call, Done, Receipt, Reply, TextDelta
-from app.domain.errors import AnswerWithheld, ContentRefused, DependencyUnavailable, OctantError
+from app.domain.calls import Call, Done, Identity, Receipt, Reply, TextDelta
+from app.domain.errors import AnswerWithheld, ContentRefused, DependencyUnavailable, OctantError, Stopped
 from app.domain.messages import Message, Text, ToolResult, ToolUse
 from app.domain.money import to_dollars
 from app.domain.routes import Pin
@@ -35,6 +36,7 @@ from app.security.guard.guard import Guard, Policy, fence, nonce
 from app.security.guard.stored_text import KeptTexts
 from app.telemetry.spans import Tracing
 
+FEATURE = "support"
 TICKET_PROMPT = "support/ticket"
 MOST_TURNS = 5
 MOST_PASSAGES = 4
@@ -152,19 +154,23 @@ class Support:
         identity = context.identity_for(decision.user)
         if not confirm:
             return await self._actions.cancel(identity, action_id, decision.token)
-        self._gateway.refuse_if_stopped(identity)
-        prompt = self._gateway.pin_of(PROMPT).prompt
-        return await self._actions.confirm(identity, action_id, decision.token, prompt.tools if prompt else ())
+        self._gateway.refuse_if_stopped(identity, feature=FEATURE)
+        prompt = self._gateway.pin_of(PROMPT, identity).prompt
+        allowed = prompt.tools if prompt else ()
+        refuse = partial(self._gateway.refuse_if_stopped, identity)
+        return await self._actions.confirm(
+            identity, action_id, decision.token, allowed, refuse=lambda tool: refuse(feature=FEATURE, tool=tool)
+        )
 
     def _begin(self, request: AnswerRequest, context: CallContext) -> Exchange:
         identity = context.identity_for(request.user)
-        pin = self._gateway.pin_of(PROMPT)
+        pin = self._gateway.pin_of(PROMPT, identity)
         passages = self._search(request, pin)
         return Exchange(request, context, identity, pin, passages)
 
     def _begin_again(self, exchange: Exchange) -> None:
         """Start over on the release that is live now. Side effects of tools stay; repeating them changes nothing."""
-        exchange.pin = self._gateway.pin_of(PROMPT)
+        exchange.pin = self._gateway.pin_of(PROMPT, exchange.identity)
         exchange.passages = self._search(exchange.request, exchange.pin)
         exchange.messages.clear()
 
@@ -228,9 +234,11 @@ class Support:
         """Run one tool, with a span of its own. An unknown name does not name a span."""
         name = use.name if use.name in exchange.allowed else tools.UNKNOWN
         exchange.uses += 1
-        self._gateway.refuse_if_stopped(exchange.identity)
+        self._gateway.refuse_if_stopped(exchange.identity, feature=FEATURE)
         if exchange.uses > MOST_USES:
             return tools.Outcome(name, "rate_limited", {"error": "Too many tools for one answer. Answer with what you have."})
+        if self._is_stopped(exchange.identity, name):
+            return tools.Outcome(name, "refused", {"error": "An operator has stopped this tool. Answer without it."})
         with self._tracing.tool(name, use.id) as span:
             try:
                 outcome = await tools.call(use, allowed=exchange.allowed, context=context, confirmed=exchange.confirms)
@@ -243,6 +251,13 @@ class Support:
                 span.fail(outcome.code)
         return outcome
 
+    def _is_stopped(self, identity: Identity, tool: str) -> bool:
+        try:
+            self._gateway.refuse_if_stopped(identity, tool=tool)
+        except Stopped:
+            return True
+        return False
+
     async def _conclude(self, exchange: Exchange, reply: Reply | None, otherwise: str) -> Event:
         """Build the answer if evidence supports it, else hand over with the reason ``otherwise``.
 
@@ -254,7 +269,7 @@ class Support:
             log.warning("citations removed", extra={"removed": removed, "release": exchange.pin.release})
         handover = exchange.handed_over
         if handover is None and not _holds(exchange, reply, checked):
-            self._gateway.refuse_if_stopped(exchange.identity)
+            self._gateway.refuse_if_stopped(exchange.identity, feature=FEATURE)
             shop = Shop(self._engine, exchange.identity)
             number = await shop.hand_over(exchange.context.request_id, otherwise)
             handover = tools.Outcome(tools.HAND_OVER, "ok", {"handover_id": number, "reason": otherwise})
@@ -295,7 +310,7 @@ class Support:
         """Store the proposed actions, each with the token that confirms it; only now, as a turn may be discarded."""
         where = (exchange.identity, exchange.context.request_id, exchange.proposals, exchange.tainted_by)
         if exchange.proposals:
-            self._gateway.refuse_if_stopped(exchange.identity)
+            self._gateway.refuse_if_stopped(exchange.identity, feature=FEATURE)
         return [pending.as_json() for pending in await self._actions.offer(*where)]
 
     def _status(self, exchange: Exchange, step: str) -> Event:

@@ -66,11 +66,12 @@ COUNT_SECONDS = 3.0  # for a vendor's count of tokens: ours is good enough, and 
 class Recovery:
     """AXIS 3. It keeps no state of a call (`CallState` does), only of providers.
 
-    ``stopped`` says whether an operator has stopped a provider, from memory; ``key_of`` gives the fingerprint of our key there.
+    ``stopped`` says whether an operator has stopped a model or its provider, from memory; ``key_of`` gives the fingerprint of our
+    key there.
     """
 
     providers: Mapping[str, Provider]
-    stopped: Callable[[str], bool]
+    stopped: Callable[[Target], bool]
     metrics: Metrics
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     circuits: Circuits = field(default_factory=lambda: Circuits(BreakerPolicy()))
@@ -142,7 +143,7 @@ class Recovery:
         """Ask the route's vendors in order, each once, for a count; None where none gives one."""
         for target in route.targets:
             provider = self.providers[target.provider]
-            if self.stopped(target.provider) or self.circuits.state(target) != "closed":
+            if self.stopped(target) or self.circuits.state(target) != "closed":
                 continue
             if not provider.lacks(request) <= route.ignore:
                 continue
@@ -213,7 +214,7 @@ class Recovery:
             return won.result
         if any(isinstance(failure, ProviderOutputInvalid) for failure in race.failures):
             self.metrics.repairs.inc(step="gave_up")
-        stopped = any(self.stopped(target.provider) for target in chosen)
+        stopped = any(self.stopped(target) for target in chosen)
         raise final_error(race.failures, self.circuits.rest(resting), passed_over=stopped)
 
     async def _run(
@@ -226,7 +227,7 @@ class Recovery:
     ) -> Won[T] | None:
         """Start one target after the other until one succeeds; None if none does. Skipped ones go to ``resting``."""
         for number, target in enumerate(targets):
-            if self.stopped(target.provider):
+            if self.stopped(target):
                 continue
             if not await self.circuits.admit(target, state.longest_attempt()):
                 resting.append(target)
@@ -246,7 +247,7 @@ class Recovery:
         budget.first_attempt()
 
         def may_retry(error: BaseException | None) -> bool:
-            if self.circuits.state(target) != "closed" or state.spending.running or self.stopped(target.provider):
+            if self.circuits.state(target) != "closed" or state.spending.running or self.stopped(target):
                 return False
             if isinstance(error, ProviderTimeout) and self._another_available(target, others):
                 return False  # it was silent: another target is tried before it is retried
@@ -266,7 +267,7 @@ class Recovery:
 
     def _another_available(self, target: Target, others: Sequence[Target]) -> bool:
         """Whether another target is available now."""
-        return any(t != target and not self.stopped(t.provider) and self.circuits.state(t) != "open" for t in others)
+        return any(t != target and not self.stopped(t) and self.circuits.state(t) != "open" for t in others)
 
     @contextmanager
     def _watch(self, state: CallState, target: Target) -> Generator[None, None, None]:

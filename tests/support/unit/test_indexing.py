@@ -4,12 +4,21 @@ import re
 import shutil
 import sqlite3
 import threading
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 from app.domain.errors import Misconfigured
-from app.features.support.indexing import ARTICLES, build, read_articles
+from app.features.support.indexing import (
+    ARTICLES,
+    build,
+    build_from,
+    read_articles,
+    read_sources,
+    sources_of,
+    version_in,
+)
 from app.features.support.retrieval import Retriever
 
 
@@ -91,3 +100,42 @@ def test_the_return_period_is_the_same_wherever_an_article_names_it() -> None:
     promises = re.compile(r"\breturn\w*\b[^.]{0,60}?\bwithin (?:the )?(?:same )?(\d+) days of (?:its )?delivery")
     found = {days for article in read_articles(ARTICLES) for days in promises.findall(article.text)}
     assert found == {"30"}
+
+
+def test_an_index_is_built_again_from_its_sources_after_its_articles_changed(tmp_path: Path, articles: Path) -> None:
+    released = build(tmp_path / "a", articles)
+    sources = sources_of(read_articles(articles))
+    (articles / "refund-times.md").unlink()
+    assert build(tmp_path / "b", articles).version != released.version
+    again = build_from(tmp_path / "c", read_sources(sources))
+    assert again.version == released.version == version_in(again.path)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE articles SET text = text || ' Send your card number.' WHERE id = 'refund-times'",
+        "DELETE FROM articles WHERE id = 'refund-times'",
+        "UPDATE paragraphs SET text = 'Send your card number.' WHERE article = 'refund-times'",
+        "INSERT INTO paragraphs VALUES ('refund-times', 'Refunds', 'Send your card number.')",
+        "DROP TABLE articles",
+        "UPDATE articles SET updated = 'soon'",
+    ],
+)
+def test_a_file_that_was_tampered_with_is_not_the_version_that_its_name_says(tmp_path: Path, statement: str) -> None:
+    """B1: the name of a file is no proof of its content."""
+    built = build(tmp_path)
+    assert version_in(built.path) == built.version
+    built.path.chmod(0o644)
+    with closing(sqlite3.connect(built.path)) as database, database:
+        database.execute(statement)
+    found = ""
+    with suppress(Misconfigured):
+        found = version_in(built.path)
+    assert found != built.version
+
+
+@pytest.mark.parametrize("text", ["", "[]x", '[{"id": "a"}]', "{}"])
+def test_sources_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(Misconfigured, match="Not the sources of an index"):
+        read_sources(text)

@@ -20,7 +20,7 @@ from app.features.feature import BuiltIndex, Feature, Index
 from app.features.installed import PRODUCTS, installed, link_hosts
 from app.settings import Settings, load
 from app.stack import traffic
-from app.stack.setup import first_releases
+from app.stack.setup import _build_indexes, first_releases
 
 MANIFEST = """
 id = "{id}"
@@ -90,13 +90,36 @@ def test_a_release_that_pins_an_index_waits_for_its_product(settings: Settings, 
     path.write_text(path.read_text() + '[indexes]\nlamp-kb = "lamp-kb-1"\n')
     for other in ("2", "3", "4"):
         (settings.releases_dir / f"{other}.toml").unlink()
-    built = BuiltIndex("lamp-kb-1", Path(), "", fresh=True)
-    lamps = a_product(indexes=(Index("lamp-kb", lambda: "lamp-kb-1", lambda _: built),))
-    install(lamps)
+    install(a_product(indexes=(an_index("lamp-kb", "lamp-kb-1", []),)))
     assert first_releases(settings) == ["1"]
     install()
     with pytest.raises(Misconfigured, match="a product that is not installed"):
         first_releases(settings)
+
+
+def test_a_first_start_builds_the_released_index_although_its_content_has_changed(
+    settings: Settings, install: Callable[..., None]
+) -> None:
+    """One edited article must not break every fresh start."""
+    for name in ("1", "2", "3", "4"):
+        path = settings.releases_dir / f"{name}.toml"
+        path.write_text(path.read_text() + '[indexes]\nlamp-kb = "lamp-kb-1"\n')
+    (settings.releases_dir / "indexes").mkdir()
+    (settings.releases_dir / "indexes" / "lamp-kb-1.json").write_text("what was released")
+    built: list[str | None] = []
+    install(a_product(indexes=(an_index("lamp-kb", "lamp-kb-2", built),)))
+    _build_indexes(settings, lambda _: None)
+    assert built == [None, "what was released"]
+
+
+def an_index(name: str, version: str, built: list[str | None]) -> Index:
+    """An index whose content now has this version; ``built`` gets the sources of each build."""
+
+    def build(_: Path, sources: str | None = None, /) -> BuiltIndex:
+        built.append(sources)
+        return BuiltIndex(version, Path(), "", fresh=True)
+
+    return Index(name, lambda: version, build, lambda: "", lambda _: version)
 
 
 def test_the_repository_has_a_release_for_its_products_and_one_for_none(install: Callable[..., None]) -> None:

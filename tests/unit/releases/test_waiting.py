@@ -7,6 +7,7 @@ import pytest
 import typer
 
 from app.cli import releases as commands
+from app.releases.reports import Report
 
 if TYPE_CHECKING:
     from app.releases.releases import Releases
@@ -18,8 +19,12 @@ class Reporting:
     def __init__(self, *reports: dict[str, str]) -> None:
         self._reports = list(reports)
 
-    async def workers(self) -> dict[str, str]:
-        return self._reports.pop(0) if len(self._reports) > 1 else self._reports[0]
+    async def reports(self) -> list[Report]:
+        found = self._reports.pop(0) if len(self._reports) > 1 else self._reports[0]
+        return [
+            Report(worker=worker, release=release, refused="new" if worker == "sick" else "", reason="no index")
+            for worker, release in found.items()
+        ]
 
 
 def room(*reports: dict[str, str]) -> "Releases":
@@ -29,13 +34,16 @@ def room(*reports: dict[str, str]) -> "Releases":
 async def test_a_slow_activation_leaves_the_workers_their_whole_time(capsys: pytest.CaptureFixture[str]) -> None:
     """B2: on a busy machine activating itself may take longer than the workers are given."""
     long_ago = time.monotonic() - 10 * commands.WAIT_SECONDS
-    await commands._wait_for_workers(room({"one": "old"}, {"one": "new"}), "new", long_ago)
+    await commands.wait_for_workers(room({"one": "old"}, {"one": "new"}), "new", long_ago)
     assert "All 1 workers serve it" in capsys.readouterr().out
 
 
 async def test_a_worker_that_stays_behind_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(commands, "WAIT_SECONDS", 0.1)
     with pytest.raises(typer.Exit) as ended:
-        await commands._wait_for_workers(room({"one": "new", "two": "old"}), "new", time.monotonic())
+        await commands.wait_for_workers(room({"one": "new", "two": "old", "sick": "old"}), "new", time.monotonic())
     assert ended.value.exit_code == 1
-    assert "two on old" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "2 of 3 workers do not serve it" in said
+    assert "two serves old: it has not looked yet" in said
+    assert "sick serves old: no index" in said

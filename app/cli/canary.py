@@ -1,0 +1,118 @@
+"""`octant release canary`, `abort`, `promote` and `why`: a release for a share of the users first."""
+
+import asyncio
+import getpass
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.audited import changes
+from app.cli.releases import Reason, ReleaseId, app, opened, wait_for_workers
+
+if TYPE_CHECKING:
+    from app.releases.canaries import Canary, Judgement
+
+
+@app.command("canary")
+@changes("release canary")
+def canary(
+    release_id: ReleaseId,
+    reason: Reason,
+    share: Annotated[str, typer.Option(help="Share of the users, such as 10%.")] = "1%",
+    cap: Annotated[str, typer.Option(help="Dollars that its calls may cost.")] = "10",
+    days: Annotated[float, typer.Option(help="Days until an operator decides, if the evidence does not.")] = 7.0,
+    tenant: Annotated[list[str] | None, typer.Option(help="A tenant that always gets it and is not judged; repeatable.")] = None,
+) -> None:
+    """Give a release to a share of the users. Repeated with a larger share, the canary goes on with it.
+
+    The service stops it by itself on evidence that it is worse; docs/canary.md says how.
+    """
+    asyncio.run(_canary(release_id, _share(share), reason, cap=cap, days=days, tenants=tenant or []))
+
+
+@app.command("abort")
+@changes("release abort")
+def abort(reason: Reason) -> None:
+    """End the canary: every user gets the live release."""
+    asyncio.run(_abort(reason))
+
+
+@app.command("promote")
+@changes("release promote")
+def promote(
+    reason: Reason,
+    force: Annotated[bool, typer.Option("--force", help="Also without the evidence that it is no worse.")] = False,
+) -> None:
+    """Make the canary's release live for every user."""
+    asyncio.run(_promote(reason, force=force))
+
+
+@app.command("why")
+def why(release_id: ReleaseId) -> None:
+    """Explain a release's last canary by its counted users; the verdict is computed anew from them."""
+    asyncio.run(_why(release_id))
+
+
+def _share(text: str) -> float:
+    from app.domain.errors import InvalidRequest
+
+    try:
+        number = float(text.removesuffix("%"))
+    except ValueError:
+        raise InvalidRequest(f"{text!r} is not a share: write it as 10% or 0.1.", param="share") from None
+    return number / 100 if text.endswith("%") else number
+
+
+async def _canary(release_id: str, share: float, reason: str, *, cap: str, days: float, tenants: list[str]) -> None:
+    from app.domain.money import from_dollars
+
+    async with opened() as releases:
+        begun = await releases.try_out(
+            release_id, share, by=getpass.getuser(), reason=reason, cap=from_dollars(cap), days=days, tenants=tenants
+        )
+    print(f"{begun.share:.4g} of the users get {begun.release} within 5 seconds, the others {begun.against}.")
+    print(f"`octant release status` shows how it stands. An operator decides by {begun.deadline:%Y-%m-%d %H:%M}.")
+
+
+async def _abort(reason: str) -> None:
+    async with opened() as releases:
+        ended = await releases.abort(by=getpass.getuser(), reason=reason)
+    print(f"The canary {ended.release} has ended; every user gets {ended.against} within 5 seconds.")
+
+
+async def _promote(reason: str, *, force: bool) -> None:
+    started = time.monotonic()
+    async with opened() as releases:
+        promoted = await releases.promote(by=getpass.getuser(), reason=reason, force=force)
+        await wait_for_workers(releases, promoted.release, started)
+
+
+async def _why(release_id: str) -> None:
+    from app.domain.errors import NotFound
+
+    async with opened() as releases:
+        found = await releases.last_canary(release_id)
+    if found is None:
+        raise NotFound(f"{release_id} was never a canary.")
+    show_canary(*found)
+
+
+def show_canary(canary: "Canary", judged: "Judgement") -> None:
+    """Print a canary, its counts and what follows from them."""
+    from app.domain.money import to_dollars
+    from app.releases.evidence import tolerable, worse
+
+    when = f"{canary.started_at:%Y-%m-%d %H:%M}"
+    shares = " -> ".join(f"{share:.4g}" for share in canary.shares)
+    cost = f"${to_dollars(canary.spent)} of ${to_dollars(canary.cap)}"
+    print(f"canary {canary.release} beside {canary.against}: {canary.state}, started {when} by {canary.by}")
+    print(f"  share {shares}; cost {cost}; an operator decides by {canary.deadline:%Y-%m-%d %H:%M}")
+    if canary.verdict:
+        print(f"  ended by {canary.ended_by}: {canary.verdict}")
+    print(f"  by the counts: {judged.verdict}. {judged.why}")
+    print("  users seen, the canary's of all, by step: " + ", ".join(f"{c.canary} of {c.users}" for c in judged.seen))
+    print(f"  {'bad users':10} {'canary/all by step':>26} {'worse':>10} {'tolerable':>10}")
+    for name, steps in judged.metrics.items():
+        counts = " + ".join(f"{c.canary}/{c.users}" for c in steps)
+        print(f"  {name:10} {counts:>26} {worse(steps):>10.3g} {tolerable(steps):>10.3g}")

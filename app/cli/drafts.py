@@ -1,0 +1,102 @@
+"""`octant release new` and `diff`: write a release from another, and see what it would change."""
+
+import asyncio
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.releases import ReleaseId, app, opened
+
+if TYPE_CHECKING:
+    from app.releases.manifest import Release
+    from app.releases.releases import Releases
+
+
+@app.command("new")
+def new(
+    release_id: ReleaseId,
+    note: Annotated[str, typer.Option(help="What it changes, in a sentence.")],
+    source: Annotated[str | None, typer.Option("--from", metavar="ID", help="Release to copy; the live one if left out.")] = None,
+) -> None:
+    """Write the manifest of a new release, as a copy to edit. Then: `octant release pin`, `diff`, `verify`."""
+    asyncio.run(_new(release_id, note, source))
+
+
+@app.command("diff")
+def diff(
+    release_id: ReleaseId,
+    against: Annotated[str | None, typer.Option(metavar="ID", help="Release to compare with; the live one if left out.")] = None,
+) -> None:
+    """Show what a release changes: prompts as text, routes and prices, and the cost of last week's calls with each."""
+    asyncio.run(_diff(release_id, against))
+
+
+async def _new(release_id: str, note: str, source: str | None) -> None:
+    from app.domain.errors import InvalidRequest
+    from app.releases.manifest import parse
+    from app.settings import load
+    from app.stores import places
+
+    path = places(load()).manifest_path(release_id)
+    if path.exists():
+        raise InvalidRequest(f"{path} exists. A release is immutable: choose another id.")
+    text = await _text(source)
+    for key, value in (("id", f'"{release_id}"'), ("created", f"{datetime.now(UTC).date()}"), ("note", _quoted(note))):
+        text = re.sub(rf"^{key} = .*$", lambda _, line=f"{key} = {value}": line, text, count=1, flags=re.MULTILINE)  # type: ignore[misc]
+    parse(text, str(path))
+    path.write_text(text, encoding="utf-8")
+    print(f"{path} is written. Edit it, then `octant release pin {release_id}` and `octant release diff {release_id}`.")
+
+
+async def _text(source: str | None) -> str:
+    """The text of a release's file, or of the live release."""
+    from app.domain.errors import Misconfigured, NotFound
+    from app.settings import load
+    from app.stores import places
+
+    if source:
+        path = places(load()).manifest_path(source)
+        if not path.is_file():
+            raise NotFound(f"No file {path}.")
+        return path.read_text(encoding="utf-8")
+    async with opened() as releases:
+        live = await releases.live_text()
+    if live is None:
+        raise Misconfigured("No release is live: name one to copy with --from.")
+    return live
+
+
+async def _diff(release_id: str, against: str | None) -> None:
+    from app.budget.pricing import cost
+    from app.releases.difference import differences
+    from app.releases.manifest import load as load_release
+    from app.settings import load
+    from app.stores import places
+
+    where = places(load())
+    async with opened() as releases:
+        old = load_release(against, where) if against else await _live(releases)
+        lines = list(differences(old, load_release(release_id, where), await releases.traffic(), cost))
+    print(f"{old.id} -> {release_id}")
+    print("\n".join(lines))
+
+
+async def _live(releases: "Releases") -> "Release":
+    from app.domain.errors import Misconfigured
+    from app.releases.manifest import resolve
+    from app.settings import load
+    from app.stores import places
+
+    live = await releases.live_text()
+    if live is None:
+        raise Misconfigured("No release is live: name one to compare with by --against.")
+    return resolve(live, places(load()), where="the live release", indexes_elsewhere=True)
+
+
+def _quoted(text: str) -> str:
+    """A TOML string (v1.0.0, basic strings escape as JSON does)."""
+    import json
+
+    return json.dumps(text, ensure_ascii=False)

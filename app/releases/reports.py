@@ -1,0 +1,56 @@
+"""Each worker's report of what it serves: a row in Postgres, written at every look for a new release.
+
+The pointer to the live release is in Postgres too, so an operator who can change it can see which workers have followed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.releases.tables import worker_reports
+
+PRESENT = timedelta(seconds=10)
+FORGOTTEN = timedelta(hours=1)
+LONGEST_REASON = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What one worker serves. ``refused``: the live release that it cannot load, for ``reason``; empty if there is none."""
+
+    worker: str
+    release: str
+    refused: str = ""
+    reason: str = ""
+
+
+async def write(engine: AsyncEngine, report: Report) -> None:
+    """Put a worker's report, by Postgres' clock. Raises SQLAlchemyError or OSError."""
+    values = {
+        "release": report.release,
+        "refused": report.refused,
+        "reason": report.reason[:LONGEST_REASON],
+        "at": func.now(),
+    }
+    statement = insert(worker_reports).values(worker=report.worker, **values)
+    async with engine.begin() as connection:
+        await connection.execute(statement.on_conflict_do_update(index_elements=[worker_reports.c.worker], set_=values))
+
+
+async def withdraw(engine: AsyncEngine, worker: str) -> None:
+    """Remove a worker that stops, and those that died long ago. Raises SQLAlchemyError or OSError."""
+    gone = (worker_reports.c.worker == worker) | (worker_reports.c.at < func.now() - FORGOTTEN)
+    async with engine.begin() as connection:
+        await connection.execute(delete(worker_reports).where(gone))
+
+
+async def read(engine: AsyncEngine) -> Sequence[Report]:
+    """The reports of the workers that are there, by name. Raises SQLAlchemyError or OSError."""
+    columns = (worker_reports.c.worker, worker_reports.c.release, worker_reports.c.refused, worker_reports.c.reason)
+    statement = select(*columns).where(worker_reports.c.at > func.now() - PRESENT).order_by(worker_reports.c.worker)
+    async with engine.connect() as connection:
+        return [Report(**row) for row in (await connection.execute(statement)).mappings()]
