@@ -26,6 +26,7 @@ from app.edge.cors import Cors
 from app.edge.limits import RequestLimits
 from app.edge.middleware import EdgeMiddleware, from_http
 from app.edge.openapi import ApiDocument
+from app.features.feature import FeatureParts
 from app.features.installed import installed
 from app.security.redaction.redactor import Redactor
 from app.settings import Settings
@@ -43,15 +44,8 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
         async with open_parts(settings, metrics, running) as parts:
             app.state.edge = parts.edge
             own = parts.features
-            answering = (
-                chat.router(own.gateway),
-                responses.router(own.gateway),
-                embeddings.router(own.gateway),
-                *(feature.router(own) for feature in installed()),
-            )
             for router in (
-                *answering,
-                jobs.router(posts(*answering)),
+                *_answering(own),
                 feedback.router(own.engine, own.kept, own.gateway.note_bad_rating),
                 refused.router(),
                 calls.router(own.engine, parts.actions, own.redactor),
@@ -94,6 +88,13 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
     if development:
         app.include_router(reference.router(document.write, f"http://localhost:{settings.port}"))
     return app
+
+
+def _answering(parts: FeatureParts) -> tuple[APIRouter, ...]:
+    """The vendors' APIs and the products, and the jobs that run them later."""
+    own = (chat.router(parts.gateway), responses.router(parts.gateway), embeddings.router(parts.gateway))
+    answering = (*own, *(feature.router(parts) for feature in installed()))
+    return (*answering, jobs.router(posts(*answering)))
 
 
 def posts(*routers: APIRouter) -> frozenset[str]:

@@ -14,7 +14,9 @@
     │   ├── BodyTooLarge               also where every model that could answer finds the request too large
     │   ├── ContextLengthExceeded      the prompt is too long for every model that could answer
     │   ├── ContentFiltered            the content policy of every model that could answer refused the request
-    │   ├── UnsupportedEncoding        the edge's own: a compressed body that it cannot read
+    │   ├── UnsupportedEncoding        a compressed body that is not read here
+    │   ├── UnsupportedEndpoint        a path of a vendor's API that this service does not have
+    │   ├── WrongEndpoint              an alias of embeddings cannot answer, and the other way round
     │   ├── UrlTooLong
     │   ├── HeadersTooLarge
     │   ├── RequestTooSlow             its bytes did not come in time
@@ -159,6 +161,24 @@ class ContentFiltered(FixRequest):
     """The content policy of every model that could answer refused the request. The code is the one that Azure gives."""
 
     code = "content_filter"
+
+
+class WrongEndpoint(FixRequest):
+    """The alias gives embeddings and answers were requested, or the other way round."""
+
+    code = "wrong_endpoint"
+
+
+class UnsupportedEndpoint(FixRequest):
+    """A path of a vendor's API that this service does not have; the message says what serves instead."""
+
+    code = "unsupported_endpoint"
+
+
+class UnsupportedEncoding(FixRequest):
+    """The body has a content-encoding that is not decompressed here."""
+
+    code = "unsupported_encoding"
 
 
 class UrlTooLong(FixRequest):

@@ -9,8 +9,7 @@ import asyncio
 import time
 import zlib
 
-from app.domain.errors import BodyTooLarge, InvalidRequest
-from app.edge.errors import UnsupportedEncoding
+from app.domain.errors import BodyTooLarge, InvalidRequest, UnsupportedEncoding
 
 WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 ACCEPTED = "gzip, deflate"

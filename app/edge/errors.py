@@ -12,9 +12,8 @@ from typing import Any, Literal
 from starlette.types import Scope
 
 from app.domain import errors
-from app.domain.errors import BudgetExceeded, FixRequest, OctantError, OutputInvalid, RateLimited, Wait
+from app.domain.errors import BudgetExceeded, OctantError, OutputInvalid, RateLimited, Wait
 from app.edge.answers import rate_headers, receipt_headers, summary
-from app.gateway.admission import WrongEndpoint
 
 Dialect = Literal["openai", "anthropic"]
 OPENAI_PATHS = ("/v1/chat/", "/v1/responses", "/v1/embeddings")
@@ -41,26 +40,14 @@ class AlarmTest(Exception):  # noqa: N818 - it is named for what it does
     """Raised on purpose by `/v1/admin/alarm-test`. Outside the tree of errors, so that it is handled as a bug."""
 
 
-class UnsupportedEndpoint(FixRequest):
-    """A path of a vendor's API that this service does not have; the message says what serves instead."""
-
-    code = "unsupported_endpoint"
-
-
-class UnsupportedEncoding(FixRequest):
-    """The body has a content-encoding that is not decompressed here. Only the edge knows of encodings."""
-
-    code = "unsupported_encoding"
-
-
 TABLE: dict[type[OctantError], Row] = {
     errors.InvalidRequest: Row(400, "invalid_request_error", "invalid_request_error", final=True),
     errors.UnsupportedParameter: Row(400, "invalid_request_error", "invalid_request_error", final=True),
     errors.ContentRefused: Row(400, "invalid_request_error", "invalid_request_error", final=True),
     errors.OutputUnchecked: Row(422, "invalid_request_error", "invalid_request_error", final=True),
     errors.UnknownModel: Row(404, "invalid_request_error", "not_found_error"),
-    WrongEndpoint: Row(400, "invalid_request_error", "invalid_request_error"),
-    UnsupportedEndpoint: Row(404, "invalid_request_error", "not_found_error"),
+    errors.WrongEndpoint: Row(400, "invalid_request_error", "invalid_request_error"),
+    errors.UnsupportedEndpoint: Row(404, "invalid_request_error", "not_found_error"),
     errors.NotFound: Row(404, "invalid_request_error", "not_found_error"),
     errors.MethodNotAllowed: Row(405, "invalid_request_error", "invalid_request_error"),
     errors.JobFinished: Row(409, "invalid_request_error", "invalid_request_error"),
@@ -68,7 +55,7 @@ TABLE: dict[type[OctantError], Row] = {
     errors.ContextLengthExceeded: Row(400, "invalid_request_error", "invalid_request_error"),
     errors.ContentFiltered: Row(400, "invalid_request_error", "invalid_request_error"),
     errors.BodyTooLarge: Row(413, "invalid_request_error", "request_too_large"),
-    UnsupportedEncoding: Row(415, "invalid_request_error", "invalid_request_error"),
+    errors.UnsupportedEncoding: Row(415, "invalid_request_error", "invalid_request_error"),
     errors.UrlTooLong: Row(414, "invalid_request_error", "invalid_request_error"),
     errors.HeadersTooLarge: Row(431, "invalid_request_error", "invalid_request_error"),
     errors.RequestTooSlow: Row(408, "invalid_request_error", "timeout_error"),
@@ -143,7 +130,7 @@ def render(error: OctantError, dialect: Dialect, request_id: str) -> tuple[int, 
     }
     if isinstance(error, Wait | BudgetExceeded) and error.retry_after is not None:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
-    if isinstance(error, UnsupportedEncoding):
+    if isinstance(error, errors.UnsupportedEncoding):
         headers["accept-encoding"] = "gzip, deflate"
     if isinstance(error, errors.Unauthenticated):
         headers["www-authenticate"] = "Bearer"

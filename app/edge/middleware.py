@@ -18,12 +18,12 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.domain import in_flight
-from app.domain.errors import BodyTooLarge, Internal, InvalidRequest, MethodNotAllowed, NotFound, OctantError
+from app.domain.errors import BodyTooLarge, Internal, InvalidRequest, MethodNotAllowed, NotFound, OctantError, UnsupportedEncoding
 from app.domain.in_flight import InFlight
 from app.edge.admin import AdminSide
 from app.edge.cors import Cors
 from app.edge.encodings import IDENTITY, Decompressor
-from app.edge.errors import AlarmTest, UnsupportedEncoding, dialect_for, render
+from app.edge.errors import AlarmTest, dialect_for, render
 from app.edge.identity import IDENTIFIED
 from app.edge.limits import RequestLimits
 from app.edge.target import check_target

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from app.domain import errors
 from app.domain.errors import Misconfigured, OctantError
-from app.edge.errors import SHARED_PATH, TABLE, Dialect, UnsupportedEncoding, dialect_of
+from app.edge.errors import SHARED_PATH, TABLE, Dialect, dialect_of
 from app.edge.idempotency import IdempotentRoute
 from app.edge.identity import Needs
 
@@ -29,7 +29,7 @@ EVERYWHERE: tuple[type[OctantError], ...] = (
     errors.MethodNotAllowed,
     errors.RequestTooSlow,
     errors.BodyTooLarge,
-    UnsupportedEncoding,
+    errors.UnsupportedEncoding,
     errors.UrlTooLong,
     errors.HeadersTooLarge,
     errors.Internal,

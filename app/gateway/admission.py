@@ -8,17 +8,11 @@ import re
 
 from app.domain.calls import Call
 from app.domain.embeddings import VectorSpace
-from app.domain.errors import FixRequest, InvalidRequest, OctantError, UnknownModel, UnsupportedParameter
+from app.domain.errors import InvalidRequest, OctantError, UnknownModel, UnsupportedParameter, WrongEndpoint
 from app.domain.routes import Pin, Prompt
 
 SHOWN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")  # a caller's own word is repeated only if it is a name
 MOST_NAMES = 10
-
-
-class WrongEndpoint(FixRequest):
-    """The alias gives embeddings and answers were requested, or the other way round."""
-
-    code = "wrong_endpoint"
 
 
 def check(call: Call, pin: Pin) -> None:

@@ -75,8 +75,10 @@ def test_the_example_is_at_most_three_folders_and_two_lines() -> None:
 )
 def test_every_check_passes_without_the_example(fork: Path, command: list[str]) -> None:
     """The four commands of `make check`."""
-    told = re.findall(r"^\t\$\(BIN\)/(.+)$", (ROOT / "Makefile").read_text().split("\ncheck:")[1].split("\n\n")[0], re.MULTILINE)
-    assert " ".join(command) in told
+    listed = re.findall(
+        r"^\t\$\(BIN\)/(.+)$", (ROOT / "Makefile").read_text().split("\ncheck:")[1].split("\n\n")[0], re.MULTILINE
+    )
+    assert " ".join(command) in listed
     run(fork, str(BIN / command[0]), *command[1:])
 
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from app.domain.calls import Identity
-from app.edge.errors import UnsupportedEndpoint
+from app.domain.errors import UnsupportedEndpoint
 from app.edge.identity import authenticated
 
 JOBS = "Send each request to POST /v1/jobs instead: it is done later, and its result comes by polling or webhook."

@@ -126,7 +126,8 @@ def unsayable(request: ModelRequest, dialect: Dialect) -> frozenset[str]:
         found.add("stop")
     if dialect.images is not None and any(image_type(image) not in dialect.images for image in _images(request) if image.data):
         found.add("image_type")
-    if not dialect.blank and request.messages[-1].role == "user" and not _speaks(request.messages[-1]):
+    last = request.messages[-1] if request.messages else None  # a request for embeddings has none
+    if not dialect.blank and last and last.role == "user" and not _speaks(last):
         found.add("blank_text")
     if dialect.most_tools is not None and len(request.tools) > dialect.most_tools:
         found.add("tools")

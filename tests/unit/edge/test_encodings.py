@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.errors import BodyTooLarge, InvalidRequest
+from app.domain.errors import BodyTooLarge, InvalidRequest, UnsupportedEncoding
 from app.edge.encodings import SECONDS, SECONDS_PER_BYTE, SLICE_OUT, Decompressor
-from app.edge.errors import UnsupportedEncoding
 
 MEBIBYTE = 1024 * 1024
 

@@ -14,11 +14,11 @@ from app.domain.errors import (
     ProvidersUnavailable,
     UnknownModel,
     UnsupportedParameter,
+    WrongEndpoint,
 )
 from app.domain.messages import ToolSpec
 from app.domain.routes import Pin, Prompt
 from app.gateway import admission
-from app.gateway.admission import WrongEndpoint
 from app.gateway.call_state import CallState
 from app.gateway.rendering import render
 from app.gateway.transcript import reply_text, request_text

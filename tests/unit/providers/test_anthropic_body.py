@@ -194,20 +194,23 @@ def test_what_only_one_vendor_has_goes_to_no_other() -> None:
     assert wire.lacks(request(tools=tools)) == frozenset()
 
 
+CLOSED = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
+
+
 def test_native_fields_and_options_of_tools_are_sent() -> None:
     native = {"context_management": {"edits": []}, "output_config": {"task_budget": {"total": 9}}, "max_tokens": 0}
     tools = (
-        ToolSpec("f", "does", {"type": "object"}, options={"eager_input_streaming": True}),
+        ToolSpec("f", "does", CLOSED, options={"eager_input_streaming": True}),
         ToolSpec("bash", "", {}, options={"type": "bash_20250124"}),
     )
-    body = sent(native={"anthropic": native}, tools=tools, output=OutputSchema("o", {"type": "object"}))
+    body = sent(native={"anthropic": native}, tools=tools, output=OutputSchema("o", CLOSED))
     assert body["output_config"] == {
-        "format": {"type": "json_schema", "schema": {"type": "object"}},
+        "format": {"type": "json_schema", "schema": CLOSED},
         "task_budget": {"total": 9},
     }
     assert (body["context_management"], body["max_tokens"]) == ({"edits": []}, 0)
     assert body["tools"] == [
-        {"name": "f", "eager_input_streaming": True, "input_schema": {"type": "object"}, "description": "does"},
+        {"name": "f", "eager_input_streaming": True, "input_schema": CLOSED, "description": "does"},
         {"name": "bash", "type": "bash_20250124"},
     ]
 

@@ -69,7 +69,7 @@ def test_blank_text_is_not_sent_where_the_vendor_refuses_it(blank: str) -> None:
     use, result = ToolUse("c1", "f", "{}"), ToolResult("c1", (Text(blank), Text("42")))
     wanted = request(user(Text("a")), model(Text(blank)), user(Text("b")), model(Text(blank), use), user(result))
     body = to_anthropic(replace(wanted, system=(Text(blank), Text("s"))))
-    assert [[b["type"] for b in m["content"]] for m in body["messages"]] == [["text"], ["text"], ["tool_use"], ["tool_result"]]
+    assert [[b["type"] for b in m["content"]] for m in body["messages"]] == [["text", "text"], ["tool_use"], ["tool_result"]]
     assert [m["role"] for m in to_openai(wanted)["messages"]] == ["user", "assistant", "user", "assistant", "tool"]
 
 
