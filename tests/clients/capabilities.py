@@ -22,10 +22,12 @@ GROUPS: dict[str, dict[str, str]] = {
     "Tools": {
         "tool loop": "the client runs the tool with the model's arguments, and the result reaches the model",
         "streamed tool loop": "the same in a stream",
+        "tool runner": "the client's own loop around its tools",
         "parallel tools": "two calls of one turn, both results reach the model",
         "agent": "a loop of six turns",
         "invalid call": "a call that breaks the schema of a tool that is not strict reaches the client as it is",
         "cut call": "a call that the token limit cut ends as such",
+        "tool fields": "the further fields of a tool that the client's types have are taken",
         "tools of the other vendor": "the streamed loop on a model of the other vendor",
     },
     "Structured output": {

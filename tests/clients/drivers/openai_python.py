@@ -99,10 +99,16 @@ def loop(model, text, streamed, tools):
             message = client.chat.completions.create(**request).choices[0].message
         if not message.tool_calls:
             return message.content, called
-        messages.append(message)
+        messages.append(spoken(message) if streamed else message)
         for call in message.tool_calls:
             called.append((call.function.name, json.loads(call.function.arguments)))
             messages.append({"role": "tool", "tool_call_id": call.id, "content": f"{call.function.name} says {len(called)}"})
+
+
+def spoken(message):
+    """A parsed message as the vendor takes it: the SDK's own `parsed_arguments` is not of the API."""
+    calls = [{"id": c.id, "type": "function", "function": {"name": c.function.name, "arguments": c.function.arguments}} for c in message.tool_calls]
+    return {"role": "assistant", "content": message.content, "tool_calls": calls}
 
 
 TWO_STEPS = script({"call": [["weather", {"city": "Oslo"}]]}, {"say": "done: %results%"})
