@@ -4,6 +4,7 @@ WAYS = {
     "chat": "`/v1/chat/completions`",
     "messages": "`/v1/messages`",
     "responses": "`/v1/responses`",
+    "compatible": "`/v1/chat/completions`, as a compatible server",
     "embeddings": "`/v1/embeddings`",
     "models": "`/v1/models`",
 }
