@@ -20,6 +20,8 @@ URL = os.environ["OCTANT_URL"]
 KEY = os.environ["OCTANT_KEY"]
 EMBEDDER = os.environ["OCTANT_EMBEDDER"]
 SECONDS = 90
+SHOWN = 600  # characters of a failure: its end, where chained errors say the reason
+_LOOP = asyncio.new_event_loop()  # one for all: clients keep connections open
 _FOUND: list[tuple[str, str, Callable[[], Any]]] = []
 
 PNG = base64.b64encode(
@@ -93,7 +95,7 @@ def main() -> None:
             ok, detail = False, f"{type(error).__name__}: {error}"
             if os.environ.get("OCTANT_TRACE"):
                 traceback.print_exc()
-        print(json.dumps({"capability": name, "way": way, "ok": ok, "detail": detail[:600]}), flush=True)
+        print(json.dumps({"capability": name, "way": way, "ok": ok, "detail": detail[-SHOWN:]}), flush=True)
     sys.stdout.flush()
     os._exit(0)  # a client's threads may still wait
 
@@ -104,7 +106,7 @@ def _run(function: Callable[[], Any]) -> None:
     try:
         result = function()
         if inspect.isawaitable(result):
-            asyncio.run(_awaited(result))
+            _LOOP.run_until_complete(_awaited(result))
     finally:
         signal.alarm(0)
 
