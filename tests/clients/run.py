@@ -97,7 +97,7 @@ def _driver(client: Client) -> Path:
     """The driver, beside the client's modules: Node looks for packages from the script's folder upwards."""
     if client.pip:
         return HERE / "drivers" / client.driver
-    for script in (client.driver, "capability.mjs"):
+    for script in (client.driver, "capability.mjs", "commands.mjs"):
         shutil.copy(HERE / "drivers" / script, home_of(client) / script)
     return home_of(client) / client.driver
 

@@ -1,6 +1,6 @@
 """Reads what a scripted model is to do next, from a conversation of either vendor's form.
 
-A user's text holds `SCRIPT[step, …]END`, a JSON list. The model plays one step for each of its turns after that text. A step has:
+A user's text holds `SCRIPT(…)`, a JSON list of steps in base64, which no client escapes or breaks. The model plays one step for each of its turns after that text. A step has:
 
 - `say`: a text. `%results%` stands for the tools' results since the script, `%saw%` for the images and documents of the
   conversation, `%system%` for the system prompt, `%turns%` for the number of messages.
@@ -14,12 +14,13 @@ A user's text holds `SCRIPT[step, …]END`, a JSON list. The model plays one ste
 
 import json
 import re
+from base64 import urlsafe_b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-_SCRIPT = re.compile(r"SCRIPT(\[.*?\])END", re.DOTALL)
+_SCRIPT = re.compile(r"SCRIPT\(([\w=-]+)\)")
 Body = Mapping[str, Any]
 
 
@@ -49,9 +50,9 @@ class Conversation:
         for at in range(len(self.turns) - 1, -1, -1):
             role, text = self.turns[at]
             if role == "user" and (found := _SCRIPT.findall(text)):
-                return at, json.loads(found[-1])
+                return at, _steps(found[-1])
         found = _SCRIPT.findall(self.system)
-        return -1, json.loads(found[-1]) if found else [{"object": {}} if self.must_call else {"say": "OK."}]
+        return -1, _steps(found[-1]) if found else [{"object": {}} if self.must_call else {"say": "OK."}]
 
     def _object(self, value: object) -> dict[str, Any]:
         name = self.tools[0] if self.must_call == "*" and self.tools else self.must_call
@@ -65,6 +66,10 @@ class Conversation:
             "turns": str(len(self.turns)),
         }
         return re.sub(r"%(results|saw|system|turns)%", lambda match: values[match[1]], text)
+
+
+def _steps(encoded: str) -> list[dict[str, Any]]:
+    return list(json.loads(urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))))
 
 
 def thumb(data: str) -> str:

@@ -1,6 +1,7 @@
 """The command `aider`: questions, and an edit of a file in a repository."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,10 @@ KEYS = {
 }
 MODELS = {"chat": "openai/smart", "messages": "anthropic/smart"}
 QUIET = ["--no-git", "--yes-always", "--no-check-update", "--no-analytics", "--no-show-model-warnings", "--no-pretty", "--no-show-release-notes", "--no-detect-urls"]
+# The list of models' prices that it would download, from the package that it is made of.
+(PRICES := Path.home() / ".aider" / "caches").mkdir(parents=True)
+LIST = next(Path(os.environ["CLIENT_FOLDER"]).glob("lib/python*/site-packages/litellm/model_prices_and_context_window_backup.json"))
+shutil.copy(LIST, PRICES / "model_prices_and_context_window.json")
 EDIT = "Here it is.\n\nnote.txt\n```\nhello\nworld\n```\n"
 
 

@@ -20,7 +20,7 @@ export const LONG = "It is a long text that makes a stream of many pieces. ".rep
 export const PERSON = { name: "Ada", age: 36 };
 export const WEATHER = { type: "object", properties: { city: { type: "string" } }, required: ["city"], additionalProperties: false };
 
-export const script = (...steps) => `Do as follows. SCRIPT${JSON.stringify(steps)}END`;
+export const script = (...steps) => `Do as follows. SCRIPT(${Buffer.from(JSON.stringify(steps)).toString("base64url")})`;
 export const thumb = (data) => createHash("sha256").update(data).digest("hex").slice(0, 8);
 export const capability = (name, way, run) => found.push({ name, way, run });
 export const same = (got, wanted) => assert.deepEqual(got, wanted);

@@ -47,7 +47,7 @@ PERSON_SCHEMA = {
 
 def script(*steps: dict[str, Any]) -> str:
     """The text that makes the model play these steps."""
-    return f"Do as follows. SCRIPT{json.dumps(steps)}END"
+    return f"Do as follows. SCRIPT({base64.urlsafe_b64encode(json.dumps(steps).encode()).decode()})"
 
 
 def capability(name: str, way: str = "chat") -> Callable[[Callable[[], Any]], Callable[[], Any]]:

@@ -6,7 +6,7 @@ from capability import KEY, PERSON, URL, capability, main, same, script
 dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
 LMS = {
     "chat": {"model": "openai/fast", "api_base": f"{URL}/v1", "api_key": KEY, "num_retries": 0},
-    "messages": {"model": "anthropic/smart", "api_base": URL, "api_key": KEY, "max_tokens": 500, "num_retries": 0},
+    "messages": {"model": "anthropic/smart", "api_base": f"{URL}/v1", "api_key": KEY, "max_tokens": 500, "num_retries": 0},
     "responses": {"model": "openai/fast", "api_base": f"{URL}/v1", "api_key": KEY, "model_type": "responses", "num_retries": 0},
 }
 
