@@ -12,7 +12,7 @@ NER := .octant/ner
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test coverage fork check eval bench phoenix bench-records outage soak observe rogue fuzz generate tools attacks injection rollback reset bench-redaction ner audit sbom lock
+.PHONY: help setup demo serve test coverage fork check eval bench phoenix bench-records outage soak observe rogue fuzz generate clients tools attacks injection rollback reset bench-redaction ner audit sbom lock
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -69,6 +69,9 @@ fuzz: $(DEV) ## Send mutated requests of every route for ten minutes; fails for 
 
 generate: $(DEV) ## Regenerate generated files: Prometheus rules, Grafana dashboards, docs/metrics.md
 	@$(BIN)/python -m deploy.generate $(ARGS)
+
+clients: $(DEV) ## Drive unmodified SDKs, frameworks and coding agents against the service; fails if one of their capabilities does not work
+	PYTHONPATH=.:tests $(BIN)/python -m clients $(ARGS)
 
 tools: ## Install the Debian packages that tests use: Prometheus with promtool, Alertmanager with amtool
 	@sh deploy/tools.sh

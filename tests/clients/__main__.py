@@ -1,6 +1,7 @@
 """`make clients`: install unmodified clients, drive each against the service, and write docs/clients.md.
 
-Exit code 1: a capability fails that the table does not list, or works though it is listed, or a client tried to leave the machine.
+Exit code 1: a capability fails that the table does not list, or works though it is listed, or a client tried to leave this
+machine.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from clients import install, isolation
 from clients.report import DOCUMENT, OFFLINE, RESULTS, Stored, document, merged, stored, unexpected, written
@@ -23,7 +25,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="clients by name, with commas between")
     parser.add_argument("--capability", action="append", default=[], help="only this capability")
     parser.add_argument("--record", action="store_true", help="write results and document after a run of some clients too")
-    parser.add_argument("--json", help="write every outcome with its detail to this file")
+    parser.add_argument("--json", type=Path, help="write every outcome with its detail to this file")
     arguments = parser.parse_args()
     table = clients()
     names = arguments.only.split(",") if arguments.only else list(table)
@@ -49,8 +51,7 @@ def _run(chosen: Sequence[Client], arguments: argparse.Namespace) -> int:
     results = {client.name: _stored(client, outcomes) for client in chosen}
     if arguments.json:
         rows = [{k: getattr(o, k) for k in ("client", "way", "capability", "ok", "detail")} for o in outcomes]
-        with open(arguments.json, "w") as file:
-            json.dump(rows, file, indent=1)
+        arguments.json.write_text(json.dumps(rows, indent=1))
     if arguments.record or (len(chosen) == len(clients()) and not arguments.capability):
         whole = merged(stored(), results, clients())
         RESULTS.write_text(written(whole))

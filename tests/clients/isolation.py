@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 INSIDE = "OCTANT_CLIENTS_INSIDE"
 _NAME_ERROR = 0x8183  # a response, recursion available, no such name
@@ -83,15 +84,19 @@ def _host(head: bytes, address: str) -> str:
     words = head.split(b"\r\n", 1)[0].decode("latin-1").split()
     if address != "127.0.0.1" or len(words) < 2:
         return address
-    return words[1].removeprefix("http://").removeprefix("https://").partition("/")[0].rpartition(":")[0] or words[1]
+    return urlsplit(words[1] if "://" in words[1] else f"//{words[1]}").hostname or words[1]
 
 
 def _know_no_name(names: socket.socket, recorder: Recorder) -> None:
-    """Answer that no name exists, and write each down (RFC 1035, section 4.1)."""
     while True:
-        query, sender = names.recvfrom(4096)
-        recorder.add(_name(query[12:]))
-        names.sendto(query[:2] + _NAME_ERROR.to_bytes(2, "big") + query[4:6] + b"\0" * 6 + query[12:], sender)
+        answer(names, recorder)
+
+
+def answer(names: socket.socket, recorder: Recorder) -> None:
+    """Answer one question, that the name does not exist, and write it down (RFC 1035, section 4.1)."""
+    query, sender = names.recvfrom(4096)
+    recorder.add(_name(query[12:]))
+    names.sendto(query[:2] + _NAME_ERROR.to_bytes(2, "big") + query[4:6] + b"\0" * 6 + query[12:], sender)
 
 
 def _name(question: bytes) -> str:

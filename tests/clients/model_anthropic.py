@@ -28,7 +28,7 @@ def read(body: Body) -> Conversation:
     return Conversation("\n".join(system), turns, saw, names, must)
 
 
-def _text(content: Any, saw: list[str]) -> str:
+def _text(content: Any, saw: list[str]) -> str:  # noqa: ANN401 - any JSON
     if content is None or isinstance(content, str):
         return content or ""
     texts = []

@@ -9,6 +9,8 @@ from typing import Any
 
 from clients.script import Body, Conversation, half, pieces, thumb, tokens
 
+DIMENSIONS = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072}
+
 
 def read(body: Body) -> Conversation:
     """The conversation of a request."""
@@ -26,7 +28,7 @@ def read(body: Body) -> Conversation:
     return Conversation("\n".join(system), turns, saw, names, must)
 
 
-def _text(content: Any, saw: list[str]) -> str:
+def _text(content: Any, saw: list[str]) -> str:  # noqa: ANN401 - any JSON
     if content is None or isinstance(content, str):
         return content or ""
     texts = []
@@ -82,15 +84,16 @@ def events(step: dict[str, Any], body: Body, identity: str) -> Iterator[bytes]:
 
 
 def embeddings(body: Body) -> dict[str, Any]:
-    """Vectors of eight numbers, or as many as the request wants: equal for equal texts."""
+    """Vectors of as many numbers as the model or the request says: equal for equal texts."""
     given = body["input"]
     inputs = [given] if isinstance(given, str) or (given and isinstance(given[0], int)) else given
     data = []
     for n, text in enumerate(inputs):
         digest = sha256(json.dumps(text).encode()).digest()
-        vector = [digest[i % 32] / 255 for i in range(body.get("dimensions") or 8)]
+        vector = [digest[i % 32] / 255 for i in range(body.get("dimensions") or DIMENSIONS.get(body["model"], 8))]
         packed = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
-        data.append({"object": "embedding", "index": n, "embedding": packed if body.get("encoding_format") == "base64" else vector})
+        given_as = packed if body.get("encoding_format") == "base64" else vector
+        data.append({"object": "embedding", "index": n, "embedding": given_as})
     used = {"prompt_tokens": tokens(given), "total_tokens": tokens(given)}
     return {"object": "list", "model": body["model"], "data": data, "usage": used}
 
@@ -113,7 +116,8 @@ def _logprobs(step: dict[str, Any], body: Body) -> dict[str, Any] | None:
     if not body.get("logprobs"):
         return None
     tops = [{"token": "x", "logprob": -1.5, "bytes": [120]}] * (body.get("top_logprobs") or 0)
-    return {"content": [{"token": p, "logprob": -0.5, "bytes": None, "top_logprobs": tops} for p in pieces(step.get("say", ""))], "refusal": None}
+    tokens_ = [{"token": p, "logprob": -0.5, "bytes": None, "top_logprobs": tops} for p in pieces(step.get("say", ""))]
+    return {"content": tokens_, "refusal": None}
 
 
 def _usage(step: dict[str, Any], body: Body) -> dict[str, Any]:

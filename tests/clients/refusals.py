@@ -25,23 +25,15 @@ def of_anthropic(body: Body) -> str | None:
 
 
 def _openai(body: Body) -> Iterator[str]:
-    messages = body["messages"]
     for tool in body.get("tools") or ():
-        function = tool["function"]
-        if not _NAME["openai"].match(function["name"]):
-            yield f"tools[].function.name {function['name']!r} does not match the pattern"
-        schema = function.get("parameters")
-        if schema is not None and schema.get("type") == "object" and "properties" not in schema:
-            yield "object schema missing properties"
-        if function.get("strict") and schema:
-            yield from _not_strict(schema)
+        yield from _function(tool["function"])
     form = body.get("response_format") or {}
     if form.get("type") == "json_schema" and form["json_schema"].get("strict"):
         yield from _not_strict(form["json_schema"]["schema"])
-    if form.get("type") == "json_object" and "json" not in str(messages).lower():
+    if form.get("type") == "json_object" and "json" not in str(body["messages"]).lower():
         yield "'messages' must contain the word 'json' in some form"
     waiting: set[str] = set()
-    for message in messages:
+    for message in body["messages"]:
         if message["role"] == "tool":
             if message["tool_call_id"] not in waiting:
                 yield "messages with role 'tool' must be a response to a preceding message with 'tool_calls'"
@@ -51,7 +43,17 @@ def _openai(body: Body) -> Iterator[str]:
         waiting |= {call["id"] for call in message.get("tool_calls") or ()}
 
 
-def _not_strict(schema: Any) -> Iterator[str]:
+def _function(function: dict[str, Any]) -> Iterator[str]:
+    if not _NAME["openai"].match(function["name"]):
+        yield f"tools[].function.name {function['name']!r} does not match the pattern"
+    schema = function.get("parameters")
+    if schema is not None and schema.get("type") == "object" and "properties" not in schema:
+        yield "object schema missing properties"
+    if function.get("strict") and schema:
+        yield from _not_strict(schema)
+
+
+def _not_strict(schema: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
     if not isinstance(schema, dict):
         return
     if schema.get("type") == "object":
@@ -80,10 +82,16 @@ def _anthropic(body: Body) -> Iterator[str]:
     marks = sum(1 for _ in _marks(body))
     if marks > 4:
         yield f"A maximum of 4 blocks with cache_control may be provided. Found {marks}."
-    if body["messages"][0]["role"] == "assistant":
+    yield from _turns(body["messages"])
+    if thinking.get("type") == "enabled":
+        yield from _unsigned(body["messages"])
+
+
+def _turns(messages: list[dict[str, Any]]) -> Iterator[str]:
+    if messages[0]["role"] == "assistant":
         yield "messages: first message must use the user role"
     waiting: set[str] = set()
-    for message in body["messages"]:
+    for message in messages:
         blocks = message["content"] if isinstance(message["content"], list) else [{"type": "text", "text": message["content"]}]
         yield from _blocks(blocks)
         answered = {b["tool_use_id"] for b in blocks if b["type"] == "tool_result"}
@@ -92,8 +100,6 @@ def _anthropic(body: Body) -> Iterator[str]:
         if answered - waiting:
             yield f"unexpected tool_use_id found in tool_result blocks: {', '.join(answered - waiting)}"
         waiting = {b["id"] for b in blocks if b["type"] == "tool_use"}
-    if thinking.get("type") == "enabled":
-        yield from _unsigned(body["messages"])
 
 
 def _blocks(blocks: list[dict[str, Any]]) -> Iterator[str]:
@@ -114,11 +120,12 @@ def _unsigned(messages: list[dict[str, Any]]) -> Iterator[str]:
     """While a tool's result is open, the assistant's turn must begin with the thinking that led to the call."""
     if len(messages) < 2 or not isinstance(messages[-1]["content"], list) or not isinstance(messages[-2]["content"], list):
         return
-    if messages[-1]["content"][0]["type"] == "tool_result" and messages[-2]["content"][0]["type"] not in {"thinking", "redacted_thinking"}:
+    first = messages[-2]["content"][0]["type"]
+    if messages[-1]["content"][0]["type"] == "tool_result" and first not in {"thinking", "redacted_thinking"}:
         yield "Expected `thinking` or `redacted_thinking`, but found `tool_use`"
 
 
-def _open(schema: Any) -> bool:
+def _open(schema: Any) -> bool:  # noqa: ANN401 - any JSON
     """Whether an object in the schema takes further properties."""
     if not isinstance(schema, dict):
         return False
@@ -126,7 +133,7 @@ def _open(schema: Any) -> bool:
     return (schema.get("type") == "object" and schema.get("additionalProperties") is not False) or any(map(_open, inner))
 
 
-def _marks(value: Any) -> Iterator[object]:
+def _marks(value: Any) -> Iterator[object]:  # noqa: ANN401 - any JSON
     """Every cache mark of a request."""
     if isinstance(value, list):
         for item in value:

@@ -13,16 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.service import octant, serving, stores_and_simulator
-
 from clients.environment import environment
 from clients.install import home_of, interpreter, node_binary
 from clients.isolation import Recorder
 from clients.report import OFFLINE
 from clients.table import HERE, Client
 
-CLIENT_SECONDS = 600.0
-EMBEDDER = "embedder"
-
+CLIENT_SECONDS = 1200.0
+EMBEDDER = "embed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +104,8 @@ def _output(command: list[str], env: dict[str, str], home: Path) -> str:
     """What a driver printed; its processes end with it."""
     work = home / "work"
     work.mkdir()
-    with subprocess.Popen(
-        command, env=env, cwd=work, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    ) as process:
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(command, env=env, cwd=work, text=True, start_new_session=True, **pipes) as process:
         try:
             return process.communicate(timeout=CLIENT_SECONDS)[0]
         except subprocess.TimeoutExpired:

@@ -1,6 +1,7 @@
 """Reads what a scripted model is to do next, from a conversation of either vendor's form.
 
-A user's text holds `SCRIPT(…)`, a JSON list of steps in base64, which no client escapes or breaks. The model plays one step for each of its turns after that text. A step has:
+A user's text holds `SCRIPT(…)`, a JSON list of steps in base64, which no client escapes or breaks. The model plays one step for
+each of its turns after that text. A step has:
 
 - `say`: a text. `%results%` stands for the tools' results since the script, `%saw%` for the images and documents of the
   conversation, `%system%` for the system prompt, `%turns%` for the number of messages.

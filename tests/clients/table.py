@@ -31,7 +31,8 @@ class Client:
 def clients() -> dict[str, Client]:
     """Every client, by name, in the table's order."""
     rows = tomllib.loads((HERE / "table.toml").read_text())["clients"]
-    return {name: Client(name=name, **{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}) for name, row in rows.items()}
+    fields = {name: {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()} for name, row in rows.items()}
+    return {name: Client(name=name, **row) for name, row in fields.items()}
 
 
 def node_package() -> str:

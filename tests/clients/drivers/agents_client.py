@@ -41,7 +41,11 @@ def capabilities(way, kind):
 
     async def streamed(made, prompt):
         result = Runner.run_streamed(made, prompt)
-        pieces = [event.data.delta async for event in result.stream_events() if getattr(getattr(event, "data", None), "type", "") == "response.output_text.delta"]
+        pieces = [
+            event.data.delta
+            async for event in result.stream_events()
+            if getattr(getattr(event, "data", None), "type", "") == "response.output_text.delta"
+        ]
         return result.final_output, pieces
 
     @capability("text", way)
@@ -113,7 +117,15 @@ def capabilities(way, kind):
 
     @capability("parameters", way)
     async def _():
-        settings = ModelSettings(temperature=0.2, max_tokens=300, verbosity="low", parallel_tool_calls=True, include_usage=True, metadata={"a": "b"}, store=False)
+        settings = ModelSettings(
+            temperature=0.2,
+            max_tokens=300,
+            verbosity="low",
+            parallel_tool_calls=True,
+            include_usage=True,
+            metadata={"a": "b"},
+            store=False,
+        )
         same((await Runner.run(with_tools(model_settings=settings), script({"say": "fine"}))).final_output, "fine")
 
     @capability("unknown model", way)

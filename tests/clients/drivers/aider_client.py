@@ -13,10 +13,21 @@ KEYS = {
     "messages": {"ANTHROPIC_API_BASE": URL, "ANTHROPIC_BASE_URL": URL, "ANTHROPIC_API_KEY": KEY},
 }
 MODELS = {"chat": "openai/smart", "messages": "anthropic/smart"}
-QUIET = ["--no-git", "--yes-always", "--no-check-update", "--no-analytics", "--no-show-model-warnings", "--no-pretty", "--no-show-release-notes", "--no-detect-urls"]
+QUIET = [
+    "--no-git",
+    "--yes-always",
+    "--no-check-update",
+    "--no-analytics",
+    "--no-show-model-warnings",
+    "--no-pretty",
+    "--no-show-release-notes",
+    "--no-detect-urls",
+]
 # The list of models' prices that it would download, from the package that it is made of.
 (PRICES := Path.home() / ".aider" / "caches").mkdir(parents=True)
-LIST = next(Path(os.environ["CLIENT_FOLDER"]).glob("lib/python*/site-packages/litellm/model_prices_and_context_window_backup.json"))
+LIST = next(
+    Path(os.environ["CLIENT_FOLDER"]).glob("lib/python*/site-packages/litellm/model_prices_and_context_window_backup.json")
+)
 shutil.copy(LIST, PRICES / "model_prices_and_context_window.json")
 EDIT = "Here it is.\n\nnote.txt\n```\nhello\nworld\n```\n"
 
@@ -31,7 +42,9 @@ def aider(way, text, *more):
 def capabilities(way):
     @capability("text", way)
     def _():
-        holds(aider(way, script({"say": "The model says hello."}), "--edit-format", "ask", "--no-stream"), "The model says hello.")
+        holds(
+            aider(way, script({"say": "The model says hello."}), "--edit-format", "ask", "--no-stream"), "The model says hello."
+        )
 
     @capability("stream", way)
     def _():

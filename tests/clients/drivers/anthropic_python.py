@@ -51,7 +51,9 @@ def _():
 def _():
     whole = ask(script({"say": LONG})).usage
     assert whole.input_tokens > 10 < whole.output_tokens, whole
-    with client.messages.stream(model=SMART, max_tokens=500, messages=[{"role": "user", "content": script({"say": LONG})}]) as stream:
+    with client.messages.stream(
+        model=SMART, max_tokens=500, messages=[{"role": "user", "content": script({"say": LONG})}]
+    ) as stream:
         streamed = stream.get_final_message().usage
     same((streamed.input_tokens, streamed.output_tokens), (whole.input_tokens, whole.output_tokens))
 
@@ -78,7 +80,9 @@ def _():
 @capability("other vendor", "messages")
 def _():
     same(text_of(ask(script({"say": "across"}), model=OTHER)), "across")
-    with client.messages.stream(model=OTHER, max_tokens=500, messages=[{"role": "user", "content": script({"say": LONG})}]) as stream:
+    with client.messages.stream(
+        model=OTHER, max_tokens=500, messages=[{"role": "user", "content": script({"say": LONG})}]
+    ) as stream:
         same("".join(stream.text_stream), LONG)
 
 
@@ -170,7 +174,12 @@ def _():
 
 @capability("tool fields", "messages")
 def _():
-    fields = {"eager_input_streaming": True, "allowed_callers": ["direct"], "defer_loading": False, "input_examples": [{"city": "Oslo"}]}
+    fields = {
+        "eager_input_streaming": True,
+        "allowed_callers": ["direct"],
+        "defer_loading": False,
+        "input_examples": [{"city": "Oslo"}],
+    }
     wanted = ("done: weather says 1", [("weather", {"city": "Oslo"})])
     for streamed in (False, True):
         same(loop(SMART, TWO_STEPS, streamed, [{**TOOL, **fields}]), wanted)
@@ -180,7 +189,10 @@ def _():
 def _():
     for model in (SMART, OTHER):
         messages = [{"role": "user", "content": script({"object": PERSON})}]
-        same(client.messages.parse(model=model, max_tokens=500, messages=messages, output_format=Person).parsed_output, Person(**PERSON))
+        same(
+            client.messages.parse(model=model, max_tokens=500, messages=messages, output_format=Person).parsed_output,
+            Person(**PERSON),
+        )
 
 
 @capability("streamed schema", "messages")
@@ -198,7 +210,13 @@ def _():
 
 def media(block):
     for model in (SMART, OTHER):
-        yield text_of(ask("", model=model, messages=[{"role": "user", "content": [block, {"type": "text", "text": script({"say": "%saw%"})}]}]))
+        yield text_of(
+            ask(
+                "",
+                model=model,
+                messages=[{"role": "user", "content": [block, {"type": "text", "text": script({"say": "%saw%"})}]}],
+            )
+        )
 
 
 @capability("image", "messages")
@@ -243,8 +261,15 @@ def _():
     long_result = f"{time.time()} " + LONG * 4
     use = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Oslo"}}
     result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": long_result, "cache_control": MARK}
-    turns = [{"role": "user", "content": script({"say": "-"}, {"say": "read"})}, {"role": "assistant", "content": [use]}, {"role": "user", "content": [result]}]
-    places = [("tool result", turns, {}), ("tool", turns[:1], {"tools": [{**TOOL, "description": long_result, "cache_control": MARK}]})]
+    turns = [
+        {"role": "user", "content": script({"say": "-"}, {"say": "read"})},
+        {"role": "assistant", "content": [use]},
+        {"role": "user", "content": [result]},
+    ]
+    places = [
+        ("tool result", turns, {}),
+        ("tool", turns[:1], {"tools": [{**TOOL, "description": long_result, "cache_control": MARK}]}),
+    ]
     places.append(("whole request", [{"role": "user", "content": script({"say": long_result})}], {"cache_control": MARK}))
     for place, messages, more in places:
         usage = ask("", messages=messages, **{"tools": [TOOL], **more}).usage
@@ -262,7 +287,8 @@ def _():
 def _():
     answer = ask(
         script({"say": "fine"}), stop_sequences=["END"], metadata={"user_id": "u" * 200}, service_tier="auto",
-        tool_choice={"type": "auto", "disable_parallel_tool_use": True}, tools=[TOOL], extra_headers={"anthropic-beta": "interleaved-thinking-2025-05-14"},
+        tool_choice={"type": "auto", "disable_parallel_tool_use": True}, tools=[TOOL],
+        extra_headers={"anthropic-beta": "interleaved-thinking-2025-05-14"},
     )  # fmt: skip
     same(text_of(answer), "fine")
     edits = {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}
@@ -274,7 +300,9 @@ def _():
 @capability("count tokens", "messages")
 def _():
     few = client.messages.count_tokens(model=SMART, messages=[{"role": "user", "content": "hi"}]).input_tokens
-    many = client.messages.count_tokens(model=SMART, messages=[{"role": "user", "content": LONG * 4}], tools=[TOOL], system="x").input_tokens
+    many = client.messages.count_tokens(
+        model=SMART, messages=[{"role": "user", "content": LONG * 4}], tools=[TOOL], system="x"
+    ).input_tokens
     assert 0 < few < many, (few, many)
 
 
@@ -325,7 +353,9 @@ def _():
 def _():
     text = f"abort {time.time()} " + LONG
     control("left")
-    with client.messages.stream(model=SMART, max_tokens=500, messages=[{"role": "user", "content": script({"say": text, "pause": 0.2})}]) as stream:
+    with client.messages.stream(
+        model=SMART, max_tokens=500, messages=[{"role": "user", "content": script({"say": text, "pause": 0.2})}]
+    ) as stream:
         next(stream.text_stream)
     for _ in range(200):
         if text in control("left"):

@@ -50,7 +50,16 @@ def capabilities(way):
 
         first = field(next_thought="Ask.", next_tool_name="weather", next_tool_args='{"city": "Oslo"}')
         if way != "responses":
-            with dspy.context(lm=Scripted(way, [first, field(next_thought="Done.", next_tool_name="finish", next_tool_args="{}"), field(reasoning="Asked.", answer="sunny")])):
+            with dspy.context(
+                lm=Scripted(
+                    way,
+                    [
+                        first,
+                        field(next_thought="Done.", next_tool_name="finish", next_tool_args="{}"),
+                        field(reasoning="Asked.", answer="sunny"),
+                    ],
+                )
+            ):
                 same(dspy.ReAct("question -> answer", tools=[weather])(question="Is it sunny in Oslo?").answer, "sunny")
             same(called, ["Oslo"])
 
@@ -64,7 +73,9 @@ class Scripted(dspy.LM):
 
     def forward(self, prompt=None, messages=None, **more):
         text = script({"say": self.answers.pop(0)})
-        return super().forward(prompt=prompt, messages=[*messages[:-1], {"role": "user", "content": f"{messages[-1]['content']}\n{text}"}], **more)
+        return super().forward(
+            prompt=prompt, messages=[*messages[:-1], {"role": "user", "content": f"{messages[-1]['content']}\n{text}"}], **more
+        )
 
 
 for way_ in LMS:

@@ -92,7 +92,9 @@ def _():
 
 @capability("image")
 def _():
-    message = ChatMessage.from_user(content_parts=[script({"say": "%saw%"}), ImageContent(base64_image=PNG, mime_type="image/png")])
+    message = ChatMessage.from_user(
+        content_parts=[script({"say": "%saw%"}), ImageContent(base64_image=PNG, mime_type="image/png")]
+    )
     same(generator().run([message])["replies"][0].text, f"image {thumb(PNG)}")
 
 
@@ -115,8 +117,12 @@ def _():
 
 @capability("embeddings", "embeddings")
 def _():
-    embedder = OpenAIDocumentEmbedder(api_key=Secret.from_token(KEY), model=EMBEDDER, api_base_url=f"{URL}/v1", progress_bar=False)
-    found = [document.embedding for document in embedder.run([Document(content=text) for text in ("one", "two", "one")])["documents"]]
+    embedder = OpenAIDocumentEmbedder(
+        api_key=Secret.from_token(KEY), model=EMBEDDER, api_base_url=f"{URL}/v1", progress_bar=False
+    )
+    found = [
+        document.embedding for document in embedder.run([Document(content=text) for text in ("one", "two", "one")])["documents"]
+    ]
     same(found[0], found[2])
     assert found[0] != found[1]
 

@@ -52,7 +52,11 @@ def capabilities(way):
     def _():
         client = made(way, TOOLS[way])
         request = {"model": "smart" if way == "messages" else "fast", "max_tokens": 500}
-        parts = list(client.create_partial(response_model=Person, messages=[{"role": "user", "content": script({"object": PERSON})}], **request))
+        parts = list(
+            client.create_partial(
+                response_model=Person, messages=[{"role": "user", "content": script({"object": PERSON})}], **request
+            )
+        )
         same(parts[-1].model_dump(), PERSON)
         assert len(parts) > 1, parts
 

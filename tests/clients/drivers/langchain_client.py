@@ -70,7 +70,11 @@ def run(runnable, text):
 
 def streamed(runnable, text):
     CALLED.clear()
-    pieces = [c.text for c, _ in runnable.stream({"messages": [HumanMessage(text)]}, stream_mode="messages") if c.type in {"AIMessageChunk", "ai"}]
+    pieces = [
+        c.text
+        for c, _ in runnable.stream({"messages": [HumanMessage(text)]}, stream_mode="messages")
+        if c.type in {"AIMessageChunk", "ai"}
+    ]
     return "".join(pieces)
 
 
@@ -92,7 +96,10 @@ def capabilities(way, model):
         total = None
         for chunk in model(stream_usage=True).stream(script({"say": LONG})):
             total = chunk if total is None else total + chunk
-        same((total.usage_metadata["input_tokens"], total.usage_metadata["output_tokens"]), (whole["input_tokens"], whole["output_tokens"]))
+        same(
+            (total.usage_metadata["input_tokens"], total.usage_metadata["output_tokens"]),
+            (whole["input_tokens"], whole["output_tokens"]),
+        )
 
     @capability("system", way)
     def _():
@@ -107,7 +114,12 @@ def capabilities(way, model):
 
         @capability("late system", way)
         def _():
-            turns = [HumanMessage("hi"), AIMessage("hello"), SystemMessage("Speak up."), HumanMessage(script({"say": "%system%"}))]
+            turns = [
+                HumanMessage("hi"),
+                AIMessage("hello"),
+                SystemMessage("Speak up."),
+                HumanMessage(script({"say": "%system%"})),
+            ]
             holds(model().invoke(turns).text, "Speak up.")
 
         @capability("system only", way)
@@ -141,7 +153,10 @@ def capabilities(way, model):
     @capability("agent", way)
     def _():
         steps = [{"say": f"Step {n}.", "call": [["weather", {"city": f"City {n}"}]]} for n in range(5)]
-        same(run(create_agent(model(), [weather]), script(*steps, {"say": "%results%"})), " | ".join(f"City {n} is sunny" for n in range(5)))
+        same(
+            run(create_agent(model(), [weather]), script(*steps, {"say": "%results%"})),
+            " | ".join(f"City {n} is sunny" for n in range(5)),
+        )
         same(len(CALLED), 5)
 
     @capability("invalid call", way)
@@ -154,7 +169,9 @@ def capabilities(way, model):
     def _():
         for method in ("function_calling", "json_schema"):
             same(model().with_structured_output(Person, method=method).invoke(script({"object": PERSON})), Person(**PERSON))
-        result = create_agent(model(), [weather], response_format=Person).invoke({"messages": [HumanMessage(script({"call": [["Person", PERSON]]}))]})
+        result = create_agent(model(), [weather], response_format=Person).invoke(
+            {"messages": [HumanMessage(script({"call": [["Person", PERSON]]}))]}
+        )
         same(result["structured_response"], Person(**PERSON))
 
     @capability("streamed schema", way)
@@ -165,12 +182,17 @@ def capabilities(way, model):
     @capability("image", way)
     def _():
         part = {"type": "image", "base64": PNG, "mime_type": "image/png"}
-        same(model().invoke([HumanMessage([part, {"type": "text", "text": script({"say": "%saw%"})}])]).text, f"image {thumb(PNG)}")
+        same(
+            model().invoke([HumanMessage([part, {"type": "text", "text": script({"say": "%saw%"})}])]).text, f"image {thumb(PNG)}"
+        )
 
     @capability("pdf", way)
     def _():
         part = {"type": "file", "base64": PDF, "mime_type": "application/pdf", "filename": "a.pdf"}
-        same(model().invoke([HumanMessage([part, {"type": "text", "text": script({"say": "%saw%"})}])]).text, f"document {thumb(PDF)}")
+        same(
+            model().invoke([HumanMessage([part, {"type": "text", "text": script({"say": "%saw%"})}])]).text,
+            f"document {thumb(PDF)}",
+        )
 
     @capability("bad key", way)
     def _():
@@ -195,7 +217,10 @@ for way_, model_ in MODELS.items():
 
 @capability("json mode")
 def _():
-    same(MODELS["chat"]().with_structured_output(Person, method="json_mode").invoke("JSON. " + script({"object": PERSON})), Person(**PERSON))
+    same(
+        MODELS["chat"]().with_structured_output(Person, method="json_mode").invoke("JSON. " + script({"object": PERSON})),
+        Person(**PERSON),
+    )
 
 
 @capability("choices")
@@ -222,8 +247,13 @@ def _():
 @capability("cache", "messages")
 def _():
     block = {"type": "text", "text": f"{time.time()} " + LONG * 4, "cache_control": {"type": "ephemeral"}}
-    first, second = (MODELS["messages"]().invoke([SystemMessage([block]), HumanMessage(script({"say": s}))]).usage_metadata for s in ("one", "two"))
-    assert first["input_token_details"]["cache_creation"] > 100 or first["input_token_details"]["ephemeral_5m_input_tokens"] > 100, first
+    first, second = (
+        MODELS["messages"]().invoke([SystemMessage([block]), HumanMessage(script({"say": s}))]).usage_metadata
+        for s in ("one", "two")
+    )
+    assert (
+        first["input_token_details"]["cache_creation"] > 100 or first["input_token_details"]["ephemeral_5m_input_tokens"] > 100
+    ), first
     assert second["input_token_details"]["cache_read"] > 100, second
 
 

@@ -4,7 +4,23 @@ import json
 import time
 
 import litellm
-from capability import EMBEDDER, KEY, LONG, PDF, PERSON, PERSON_SCHEMA, PNG, URL, WEATHER, capability, holds, main, same, script, thumb
+from capability import (
+    EMBEDDER,
+    KEY,
+    LONG,
+    PDF,
+    PERSON,
+    PERSON_SCHEMA,
+    PNG,
+    URL,
+    WEATHER,
+    capability,
+    holds,
+    main,
+    same,
+    script,
+    thumb,
+)
 
 litellm.suppress_debug_info = True
 WAYS = {
@@ -13,7 +29,10 @@ WAYS = {
 }
 OTHER = {"chat": "openai/smart", "messages": "anthropic/fast"}
 TOOL = {"type": "function", "function": {"name": "weather", "description": "The weather.", "parameters": WEATHER}}
-CLOCK = {"type": "function", "function": {"name": "clock", "description": "The time.", "parameters": {"type": "object", "properties": {}}}}
+CLOCK = {
+    "type": "function",
+    "function": {"name": "clock", "description": "The time.", "parameters": {"type": "object", "properties": {}}},
+}
 TWO_STEPS = script({"call": [["weather", {"city": "Oslo"}]]}, {"say": "done: %results%"})
 WANTED = ("done: weather says 1", [("weather", {"city": "Oslo"})])
 litellm.num_retries = 0
@@ -64,7 +83,11 @@ def capabilities(way):
 
     @capability("late system", way)
     def _():
-        messages = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}, {"role": "system", "content": "Speak up."}]
+        messages = [
+            {"role": "user", "content": "hi"},
+            {"role": "assistant", "content": "hello"},
+            {"role": "system", "content": "Speak up."},
+        ]
         messages.append({"role": "user", "content": script({"say": "%system%"})})
         holds(litellm.completion(**WAYS[way], messages=messages).choices[0].message.content, "Speak up.")
 
@@ -106,13 +129,22 @@ def capabilities(way):
 
     @capability("image", way)
     def _():
-        parts = [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}, {"type": "text", "text": script({"say": "%saw%"})}]
+        parts = [
+            {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}},
+            {"type": "text", "text": script({"say": "%saw%"})},
+        ]
         same(ask(way, parts).choices[0].message.content, f"image {thumb(PNG)}")
 
     @capability("pdf", way)
     def _():
-        file = {"type": "file", "file": {"filename": "a.pdf", "file_data": f"data:application/pdf;base64,{PDF}", "format": "application/pdf"}}
-        same(ask(way, [file, {"type": "text", "text": script({"say": "%saw%"})}]).choices[0].message.content, f"document {thumb(PDF)}")
+        file = {
+            "type": "file",
+            "file": {"filename": "a.pdf", "file_data": f"data:application/pdf;base64,{PDF}", "format": "application/pdf"},
+        }
+        same(
+            ask(way, [file, {"type": "text", "text": script({"say": "%saw%"})}]).choices[0].message.content,
+            f"document {thumb(PDF)}",
+        )
 
     @capability("cache", way)
     def _():
@@ -121,7 +153,11 @@ def capabilities(way):
         usages = []
         for say in ("one", "two"):
             messages = [{"role": "system", "content": [part]}, {"role": "user", "content": script({"say": say})}]
-            usages.append(litellm.completion(**{**WAYS[way], "model": WAYS["messages"]["model"] if way == "messages" else OTHER[way]}, messages=messages).usage)
+            usages.append(
+                litellm.completion(
+                    **{**WAYS[way], "model": WAYS["messages"]["model"] if way == "messages" else OTHER[way]}, messages=messages
+                ).usage
+            )
         assert usages[1].prompt_tokens_details.cached_tokens > 100, usages[1]
 
     @capability("cut text", way)

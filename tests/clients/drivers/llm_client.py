@@ -12,16 +12,36 @@ COMMAND = Path(os.environ["CLIENT_FOLDER"]) / "bin" / "llm"
 HOME = Path.home() / "llm"
 HOME.mkdir()
 MODELS = [
-    {"model_id": name, "model_name": name, "api_base": f"{URL}/v1", "api_key_name": "octant", "vision": True, "supports_tools": True, "supports_schema": True}
+    {
+        "model_id": name,
+        "model_name": name,
+        "api_base": f"{URL}/v1",
+        "api_key_name": "octant",
+        "vision": True,
+        "supports_tools": True,
+        "supports_schema": True,
+    }
     for name in ("fast", "smart", "no-such-model")
 ]
 (HOME / "extra-openai-models.yaml").write_text(json.dumps(MODELS))  # JSON is YAML
 (HOME / "keys.json").write_text(json.dumps({"octant": KEY}))
-TOOL = "def weather(city: str) -> str:\n    'The weather of a city.'\n    open('called', 'a').write(city)\n    return city + ' is sunny'\n"
+TOOL = """
+def weather(city: str) -> str:
+    'The weather of a city.'
+    open('called', 'a').write(city)
+    return city + ' is sunny'
+"""
 
 
 def llm(*arguments, code=0, stdin=None):
-    run = subprocess.run([COMMAND, *arguments], env={**os.environ, "LLM_USER_PATH": str(HOME)}, capture_output=True, text=True, input=stdin, check=False)
+    run = subprocess.run(
+        [COMMAND, *arguments],
+        env={**os.environ, "LLM_USER_PATH": str(HOME)},
+        capture_output=True,
+        text=True,
+        input=stdin,
+        check=False,
+    )
     assert run.returncode == code, run.stdout + run.stderr
     return (run.stdout + run.stderr if code else run.stdout).removesuffix("\n")
 
@@ -97,7 +117,15 @@ def _():
 
 @capability("parameters")
 def _():
-    options = {"temperature": "0.2", "max_tokens": "100", "top_p": "0.9", "frequency_penalty": "0.1", "presence_penalty": "0.1", "stop": "END", "seed": "7"}
+    options = {
+        "temperature": "0.2",
+        "max_tokens": "100",
+        "top_p": "0.9",
+        "frequency_penalty": "0.1",
+        "presence_penalty": "0.1",
+        "stop": "END",
+        "seed": "7",
+    }
     flat = [word for name, value in options.items() for word in ("-o", name, value)]
     same(llm("-m", "fast", *flat, "-o", "logit_bias", '{"1712": -100}', script({"say": "fine"})), "fine")
 

@@ -45,14 +45,17 @@ def _():
     assert whole.prompt_tokens > 10, whole
     assert whole.completion_tokens > 10, whole
     *_, last = ask(script({"say": LONG}), stream=True, stream_options={"include_usage": True})
-    same((last.usage.prompt_tokens, last.usage.completion_tokens, last.choices), (whole.prompt_tokens, whole.completion_tokens, []))
+    same(
+        (last.usage.prompt_tokens, last.usage.completion_tokens, last.choices), (whole.prompt_tokens, whole.completion_tokens, [])
+    )
 
 
 @capability("system")
 def _():
     for role in ("system", "developer"):
         answer = client.chat.completions.create(
-            model=FAST, messages=[{"role": role, "content": "Be brief."}, {"role": "user", "content": script({"say": "%system%"})}]
+            model=FAST,
+            messages=[{"role": role, "content": "Be brief."}, {"role": "user", "content": script({"say": "%system%"})}],
         )
         same(answer.choices[0].message.content, "Be brief.")
 
@@ -60,15 +63,23 @@ def _():
 @capability("history")
 def _():
     turns = [{"role": ("user", "assistant")[n % 2], "content": f"turn {n}"} for n in range(200)]
-    answer = client.chat.completions.create(model=FAST, messages=[*turns, {"role": "user", "content": script({"say": "%turns%"})}])
+    answer = client.chat.completions.create(
+        model=FAST, messages=[*turns, {"role": "user", "content": script({"say": "%turns%"})}]
+    )
     same(answer.choices[0].message.content, "201")
 
 
 @capability("late system")
 def _():
     for model in (FAST, OTHER):
-        messages = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}, {"role": "system", "content": "Speak up."}]
-        answer = client.chat.completions.create(model=model, messages=[*messages, {"role": "user", "content": script({"say": "%system%"})}])
+        messages = [
+            {"role": "user", "content": "hi"},
+            {"role": "assistant", "content": "hello"},
+            {"role": "system", "content": "Speak up."},
+        ]
+        answer = client.chat.completions.create(
+            model=model, messages=[*messages, {"role": "user", "content": script({"say": "%system%"})}]
+        )
         holds(answer.choices[0].message.content, "Speak up.")
 
 
@@ -107,7 +118,10 @@ def loop(model, text, streamed, tools):
 
 def spoken(message):
     """A parsed message as the vendor takes it: the SDK's own `parsed_arguments` is not of the API."""
-    calls = [{"id": c.id, "type": "function", "function": {"name": c.function.name, "arguments": c.function.arguments}} for c in message.tool_calls]
+    calls = [
+        {"id": c.id, "type": "function", "function": {"name": c.function.name, "arguments": c.function.arguments}}
+        for c in message.tool_calls
+    ]
     return {"role": "assistant", "content": message.content, "tool_calls": calls}
 
 
@@ -198,7 +212,11 @@ def _():
 def media(*parts):
     for model in (FAST, OTHER):
         content = [*parts, {"type": "text", "text": script({"say": "%saw%"})}]
-        yield client.chat.completions.create(model=model, messages=[{"role": "user", "content": content}]).choices[0].message.content
+        yield (
+            client.chat.completions.create(model=model, messages=[{"role": "user", "content": content}])
+            .choices[0]
+            .message.content
+        )
 
 
 @capability("image")
@@ -216,9 +234,10 @@ def _():
 @capability("parameters")
 def _():
     answer = ask(
-        script({"say": "fine"}), temperature=0.2, top_p=0.9, seed=7, stop=["END"], max_completion_tokens=200, presence_penalty=0.1,
-        frequency_penalty=0.1, user="ada", store=False, metadata={"a": "b"}, service_tier="auto", logit_bias={"50256": -100},
-        reasoning_effort="low", verbosity="medium", parallel_tool_calls=True, prompt_cache_key="k", tools=[TOOL], tool_choice="auto",
+        script({"say": "fine"}), temperature=0.2, top_p=0.9, seed=7, stop=["END"], max_completion_tokens=200,
+        presence_penalty=0.1, frequency_penalty=0.1, user="ada", store=False, metadata={"a": "b"}, service_tier="auto", logit_bias={"50256": -100},
+        reasoning_effort="low", verbosity="medium", parallel_tool_calls=True, prompt_cache_key="k", tools=[TOOL],
+        tool_choice="auto",
     )  # fmt: skip
     same(answer.choices[0].message.content, "fine")
 
@@ -392,7 +411,10 @@ def _():
 
 @capability("image", "responses")
 def _():
-    content = [{"type": "input_image", "image_url": f"data:image/png;base64,{PNG}", "detail": "auto"}, {"type": "input_text", "text": script({"say": "%saw%"})}]
+    content = [
+        {"type": "input_image", "image_url": f"data:image/png;base64,{PNG}", "detail": "auto"},
+        {"type": "input_text", "text": script({"say": "%saw%"})},
+    ]
     same(respond([{"role": "user", "content": content}]).output_text, f"image {thumb(PNG)}")
 
 

@@ -129,7 +129,9 @@ def capabilities(way, model):
     async def _():
         same((await agent(model(), output_type=ToolOutput(Person)).run(script({"object": PERSON}))).output, Person(**PERSON))
         if way != "messages":  # the client does not know that a model of this name could
-            same((await agent(model(), output_type=NativeOutput(Person)).run(script({"object": PERSON}))).output, Person(**PERSON))
+            same(
+                (await agent(model(), output_type=NativeOutput(Person)).run(script({"object": PERSON}))).output, Person(**PERSON)
+            )
 
     @capability("streamed schema", way)
     async def _():
@@ -148,7 +150,10 @@ def capabilities(way, model):
 
     @capability("bad key", way)
     async def _():
-        bad = {"openai": OpenAIProvider(base_url=f"{URL}/v1", api_key="wrong"), "anthropic": AnthropicProvider(base_url=URL, api_key="wrong")}
+        bad = {
+            "openai": OpenAIProvider(base_url=f"{URL}/v1", api_key="wrong"),
+            "anthropic": AnthropicProvider(base_url=URL, api_key="wrong"),
+        }
         made = model()
         made = type(made)(made.model_name, provider=bad[made.system])
         try:

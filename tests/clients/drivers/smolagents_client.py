@@ -12,6 +12,7 @@ def weather(city: str) -> str:
 
     Args:
         city: The city.
+
     """
     CALLED.append(city)
     return f"{city} is sunny"
