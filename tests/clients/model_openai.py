@@ -14,7 +14,9 @@ DIMENSIONS = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072}
 
 def read(body: Body) -> Conversation:
     """The conversation of a request."""
-    system, turns, saw = [], [], []
+    system: list[str] = []
+    turns: list[tuple[str, str]] = []
+    saw: list[str] = []
     for message in body["messages"]:
         text = _text(message.get("content"), saw)
         role = message["role"]

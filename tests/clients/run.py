@@ -76,17 +76,19 @@ def run(client: Client, service_env: Mapping[str, str], recorder: Recorder, only
             **service_env,
             **client.env,
             "CLIENT_FOLDER": str(home_of(client)),
+            "OCTANT_OUTCOMES": str(home / "outcomes"),
             "PATH": f"{home_of(client) / 'bin'}:{node_binary().parent}:{os.environ['PATH']}",
             **{k: os.environ[k] for k in ("OCTANT_TRACE",) if k in os.environ},
         }
         env = environment(home, recorder.port, own)
+        (home / "outcomes").touch()
         output = _output([str(interpreter(client)), str(_driver(client)), *only], env, home)
+        rows = [json.loads(line) for line in (home / "outcomes").read_text().splitlines()]
     outcomes = [
-        Outcome(client.name, row["way"], row["capability"], row["ok"], row["detail"])
-        for row in (json.loads(line) for line in output.splitlines() if line.startswith('{"capability"'))
+        Outcome(client.name, row["way"], row["capability"], row["ok"], row["detail"]) for row in rows if "capability" in row
     ]
-    if not outcomes:
-        outcomes = [Outcome(client.name, "chat", "driver", ok=False, detail=output[-1500:])]
+    if {"done": True} not in rows:
+        outcomes.append(Outcome(client.name, "chat", "driver", ok=False, detail=f"it ended before its time: {output[-1500:]}"))
     hosts = recorder.taken()
     return [*outcomes, Outcome(client.name, "", OFFLINE, not hosts, ", ".join(hosts))]
 
@@ -104,8 +106,16 @@ def _output(command: list[str], env: dict[str, str], home: Path) -> str:
     """What a driver printed; its processes end with it."""
     work = home / "work"
     work.mkdir()
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with subprocess.Popen(command, env=env, cwd=work, text=True, start_new_session=True, **pipes) as process:
+    with subprocess.Popen(
+        command,
+        env=env,
+        cwd=work,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
         try:
             return process.communicate(timeout=CLIENT_SECONDS)[0]
         except subprocess.TimeoutExpired:

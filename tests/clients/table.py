@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -31,7 +32,9 @@ class Client:
 def clients() -> dict[str, Client]:
     """Every client, by name, in the table's order."""
     rows = tomllib.loads((HERE / "table.toml").read_text())["clients"]
-    fields = {name: {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()} for name, row in rows.items()}
+    fields: dict[str, dict[str, Any]] = {
+        name: {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()} for name, row in rows.items()
+    }
     return {name: Client(name=name, **row) for name, row in fields.items()}
 
 

@@ -1,5 +1,6 @@
-// Runs the capabilities of a Node client, and prints one line of JSON for each. See capability.py.
+// Runs the capabilities of a Node client, and writes one line of JSON for each. See capability.py.
 import { createHash } from "node:crypto";
+import { appendFileSync } from "node:fs";
 import assert from "node:assert/strict";
 
 export const URL_ = process.env.OCTANT_URL;
@@ -49,6 +50,8 @@ export async function eventually(holdsNow, seconds = 20) {
 const late = () =>
   new Promise((_, reject) => setTimeout(() => reject(new Error(`not done after ${SECONDS} s`)), SECONDS * 1000).unref());
 
+const outcome = (fields) => appendFileSync(process.env.OCTANT_OUTCOMES, `${JSON.stringify(fields)}\n`);
+
 export async function main() {
   process.on("unhandledRejection", () => {}); // of what a failed capability left behind
   for (const { name, way, run } of found) {
@@ -65,7 +68,8 @@ export async function main() {
       detail = `${error?.name}: ${error?.message}`;
       if (process.env.OCTANT_TRACE) console.error(error);
     }
-    console.log(JSON.stringify({ capability: name, way, ok, detail: detail.slice(0, 600) }));
+    outcome({ capability: name, way, ok, detail: detail.slice(0, 600) });
   }
+  outcome({ done: true });
   process.exit(0);
 }

@@ -1,4 +1,4 @@
-"""Runs the capabilities of a Python client, and prints one line of JSON for each.
+"""Runs the capabilities of a Python client, and writes one line of JSON for each.
 
 A driver is run by its client's own interpreter: nothing of the project is imported here.
 """
@@ -95,9 +95,16 @@ def main() -> None:
             ok, detail = False, f"{type(error).__name__}: {error}"
             if os.environ.get("OCTANT_TRACE"):
                 traceback.print_exc()
-        print(json.dumps({"capability": name, "way": way, "ok": ok, "detail": detail[-SHOWN:]}), flush=True)
+        outcome(capability=name, way=way, ok=ok, detail=detail[-SHOWN:])
+    outcome(done=True)
     sys.stdout.flush()
     os._exit(0)  # a client's threads may still wait
+
+
+def outcome(**fields: Any) -> None:
+    """Write a line of the results: a client may print as it likes."""
+    with open(os.environ["OCTANT_OUTCOMES"], "a") as file:
+        file.write(json.dumps(fields) + "\n")
 
 
 def _run(function: Callable[[], Any]) -> None:

@@ -235,7 +235,8 @@ def _():
 def _():
     answer = ask(
         script({"say": "fine"}), temperature=0.2, top_p=0.9, seed=7, stop=["END"], max_completion_tokens=200,
-        presence_penalty=0.1, frequency_penalty=0.1, user="ada", store=False, metadata={"a": "b"}, service_tier="auto", logit_bias={"50256": -100},
+        presence_penalty=0.1, frequency_penalty=0.1, user="ada", store=False, metadata={"a": "b"}, service_tier="auto",
+        logit_bias={"50256": -100},
         reasoning_effort="low", verbosity="medium", parallel_tool_calls=True, prompt_cache_key="k", tools=[TOOL],
         tool_choice="auto",
     )  # fmt: skip

@@ -14,7 +14,7 @@ def script(*steps: dict[str, Any]) -> str:
 
 TWO = script({"call": [["a", {}], ["b", {}]]}, {"say": "got %results% of %turns%"})
 CALLS = [{"id": n, "type": "function", "function": {"name": n, "arguments": "{}"}} for n in ("a", "b")]
-USES = [{"type": "tool_use", "id": n, "name": n, "input": {}} for n in ("a", "b")]
+USES: list[dict[str, Any]] = [{"type": "tool_use", "id": n, "name": n, "input": {}} for n in ("a", "b")]
 
 
 def openai_turns(played: int) -> list[dict[str, Any]]:
@@ -24,7 +24,7 @@ def openai_turns(played: int) -> list[dict[str, Any]]:
 
 def anthropic_turns(played: int) -> list[dict[str, Any]]:
     results = [{"type": "tool_result", "tool_use_id": n, "content": f"{n}!"} for n in ("a", "b")]
-    turns = [{"role": "assistant", "content": USES}, {"role": "user", "content": results}]
+    turns: list[dict[str, Any]] = [{"role": "assistant", "content": USES}, {"role": "user", "content": results}]
     return [{"role": "user", "content": TWO}, *(turns * played)]
 
 
