@@ -25,7 +25,7 @@ def read(body: Body) -> Conversation:
     choice = body.get("tool_choice") or {}
     names = [t["name"] for t in body.get("tools") or ()]
     must = "*" if choice.get("type") == "any" else choice.get("name") if choice.get("type") == "tool" else None
-    return Conversation("\n".join(system), turns, saw, names, must)
+    return Conversation("\n".join(filter(None, system)), turns, saw, names, must)
 
 
 def _text(content: Any, saw: list[str]) -> str:  # noqa: ANN401 - any JSON

@@ -4,7 +4,7 @@ A user's text holds `SCRIPT(…)`, a JSON list of steps in base64, which no clie
 each of its turns after that text. A step has:
 
 - `say`: a text. `%results%` stands for the tools' results since the script, `%saw%` for the images and documents of the
-  conversation, `%system%` for the system prompt, `%turns%` for the number of messages.
+  conversation, `%system%` for the system prompt, `%turns%` for the number of messages, `%all%` for their texts.
 - `call`: a list of `[tool, arguments]`, called at once.
 - `object`: a value, given as the request wants it: as the arguments of the tool that must be called, or as JSON text.
 - `think`: the thinking before it, where the request has thinking.
@@ -65,8 +65,9 @@ class Conversation:
             "saw": ", ".join(self.saw),
             "system": self.system,
             "turns": str(len(self.turns)),
+            "all": "\n".join(text for _, text in self.turns),
         }
-        return re.sub(r"%(results|saw|system|turns)%", lambda match: values[match[1]], text)
+        return re.sub(r"%(results|saw|system|turns|all)%", lambda match: values[match[1]], text)
 
 
 def _steps(encoded: str) -> list[dict[str, Any]]:

@@ -66,8 +66,8 @@ capability("tool runner", "messages", async () => {
   const run = ({ city }) => `${city} is sunny${called.push(city) ? "" : ""}`;
   const weather = betaZodTool({ name: "weather", description: "The weather.", inputSchema: z.object({ city: z.string() }), run });
   for (const stream of [false, true]) {
-    const answer = await client.beta.messages.toolRunner({ model: SMART, max_tokens: 500, tools: [weather], messages: user(TWO_STEPS), stream });
-    same(textOf(await answer.runUntilDone()), "done: Oslo is sunny");
+    const runner = client.beta.messages.toolRunner({ model: SMART, max_tokens: 500, tools: [weather], messages: user(TWO_STEPS), stream });
+    same(textOf(await runner.runUntilDone()), "done: Oslo is sunny");
   }
   same(called, ["Oslo", "Oslo"]);
 });

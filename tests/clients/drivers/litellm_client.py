@@ -88,7 +88,9 @@ def capabilities(way):
             {"role": "assistant", "content": "hello"},
             {"role": "system", "content": "Speak up."},
         ]
-        messages.append({"role": "user", "content": script({"say": "%system%"})})
+        messages.append(
+            {"role": "user", "content": script({"say": "%system% %all%"})}
+        )  # the client itself may make it a user's text
         holds(litellm.completion(**WAYS[way], messages=messages).choices[0].message.content, "Speak up.")
 
     @capability("other vendor", way)
