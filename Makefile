@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test coverage fork check eval bench phoenix bench-records outage soak observe canary rogue fuzz generate tools attacks injection rollback reset bench-redaction ner audit sbom lock
+.PHONY: help setup demo serve test coverage fork check eval bench phoenix bench-records outage soak observe canary rogue fuzz generate tools attacks injection rollback reset bench-redaction ner audit sbom lock clients
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -76,6 +76,9 @@ fuzz: $(DEV) ## Send mutated requests of every route for ten minutes; fails for 
 
 generate: $(DEV) ## Regenerate generated files: Prometheus rules, Grafana dashboards, docs/metrics.md
 	@$(BIN)/python -m deploy.generate $(ARGS)
+
+clients: $(DEV) ## Drive unmodified SDKs, frameworks and coding agents against the service; fails if one of their capabilities does not work
+	PYTHONPATH=.:tests $(BIN)/python -m clients $(ARGS)
 
 tools: ## Install the Debian packages that tests use: Prometheus with promtool, Alertmanager with amtool
 	@sh deploy/tools.sh
