@@ -154,7 +154,7 @@ async def test_a_refusal_reaches_the_sdk_as_one(client: openai.AsyncOpenAI, name
     assert not choice.message.content
 
 
-async def test_half_an_answer_is_never_told_as_a_whole_one(client: openai.AsyncOpenAI) -> None:
+async def test_half_an_answer_is_never_passed_on_as_whole(client: openai.AsyncOpenAI) -> None:
     """Whole, the next model answers; in a stream, the caller has seen the half already (R6)."""
     about: Any = {"model": "fast", "messages": [{"role": "user", "content": "whole: aborted"}]}
     raw = await client.chat.completions.with_raw_response.create(**about)

@@ -162,5 +162,5 @@ LACKING: list[tuple[dict[str, Any], set[str]]] = [
 
 
 @pytest.mark.parametrize(("changes", "lacking"), LACKING)
-def test_what_openai_cannot_be_told_is_known_before_it_is_asked(changes: dict[str, Any], lacking: set[str]) -> None:
+def test_what_openai_cannot_express_is_known_before_the_call(changes: dict[str, Any], lacking: set[str]) -> None:
     assert openai_wire.lacks(request(**changes)) == lacking

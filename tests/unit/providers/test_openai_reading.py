@@ -166,7 +166,7 @@ TOOL_STREAMS: dict[str, tuple[list[list[Json]], list[tuple[str, str]]]] = {
 
 
 @pytest.mark.parametrize(("chunks", "expected"), TOOL_STREAMS.values(), ids=TOOL_STREAMS)
-def test_tool_calls_of_a_stream_are_told_apart(chunks: list[list[Json]], expected: list[tuple[str, str]]) -> None:
+def test_tool_calls_of_a_stream_are_kept_apart(chunks: list[list[Json]], expected: list[tuple[str, str]]) -> None:
     assert calls(streamed(*(chunk(tool_calls=fragments) for fragments in chunks), ends="tool_calls")) == expected
 
 
