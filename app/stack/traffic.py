@@ -103,12 +103,13 @@ def _gist(body: str, fields: Sequence[str] = ()) -> str:
 
 def _text_of(answer: Mapping[str, Any], fields: Sequence[str]) -> str:
     """The text in an answer; a model may have sent none (a tool call, a refusal). ``fields``: where a product has it."""
-    if "error" in answer:
+    if answer.get("error"):  # a response has the field always
         return str(answer["error"]["message"])
     if "choices" in answer:
         return str(answer["choices"][0]["message"].get("content") or "")
-    if isinstance(answer.get("content"), list):
-        return " ".join(str(block.get("text", "")) for block in answer["content"])
+    items = [answer, *(item for item in answer.get("output") or () if isinstance(item, dict))]
+    if contents := [item["content"] for item in items if isinstance(item.get("content"), list)]:
+        return " ".join(str(block.get("text", "")) for content in contents for block in content)
     return next((text for text in (_at(answer, field) for field in fields) if text), "")
 
 

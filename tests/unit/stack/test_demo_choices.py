@@ -67,6 +67,8 @@ def test_a_port_that_is_taken_gives_the_next_and_says_so(capsys: pytest.CaptureF
     ("body", "fields", "gist"),
     [
         ('{"choices": [{"message": {"content": null, "tool_calls": []}}]}', (), "(no text)"),
+        ('{"error": null, "output": [{"summary": []}, {"content": [{"text": "Hi."}]}]}', (), "Hi."),
+        ('{"error": null, "output": []}', (), "(no text)"),
         ('{"content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Hello"}]}', (), "Hello"),
         ('{"answer": null, "referral": {"reason": "not ours"}}', ("answer", "referral.reason"), "not ours"),
         ('{"answer": "ours", "referral": null}', ("answer", "referral.reason"), "ours"),
