@@ -47,6 +47,9 @@ RELEASES = first_releases(load(releases_dir=ROOT / "releases"))
 LIVE_RELEASE = RELEASES[-1]
 MIGRATED = "migrated"  # the database that others are copies of: 18 migrations run once
 
+# jsonschema builds grammars for international addresses when it is imported, a second of CPU; no schema here has any.
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+
 # A run under `nohup` or in the background of a script ignores these signals; started processes would inherit that.
 for _number, _handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
     if signal.getsignal(_number) is signal.SIG_IGN:
