@@ -87,17 +87,18 @@ async def test_stops_are_reported_by_scope_and_the_file_is_one_of_everything(val
     await valkey.delete(KEY)
     switch = KillSwitch(valkey, file=file, on_state=reported.append)
     await switch._refresh()
-    assert reported[-1] == {"all": 0, "provider": 0, "tenant": 0}
+    nothing = dict.fromkeys(("all", "provider", "model", "prompt", "feature", "tool", "tenant"), 0)
+    assert reported[-1] == nothing
     for name in ("a", "b"):
         await switch.stop("provider", name, by="tests", reason="tests")
     file.touch()
     await switch._refresh()
-    assert reported[-1] == {"all": 1, "provider": 2, "tenant": 0}
+    assert reported[-1] == {**nothing, "all": 1, "provider": 2}
     for name in ("a", "b"):
         await switch.resume("provider", name)
     file.unlink()
     await switch._refresh()
-    assert reported[-1] == {"all": 0, "provider": 0, "tenant": 0}
+    assert reported[-1] == nothing
 
 
 async def test_a_records_lag_runs_from_the_end_of_its_call_to_its_commit(engine: AsyncEngine, tmp_path: Path) -> None:
