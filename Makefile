@@ -9,8 +9,8 @@ PHOENIX := .phoenix-venv/.installed
 GENERATOR := .octant/bench-redaction
 NER := .octant/ner
 
-# Three processes for two cores: a third of the tests' time is waiting, for providers that hang and leases that end.
-PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # Where an image sets it, each of the hundreds of processes that tests start would compile our code again.
 unexport PYTHONDONTWRITEBYTECODE
