@@ -64,7 +64,7 @@ def document(results: Stored, table: Mapping[str, Client]) -> str:
         for key, reason in table[name].fails.items()
         for way, capability in [key.split(": ")]
     ]
-    return "\n".join([*lines, "", "## What does not work, and why", "", *(reasons or ["Nothing of the above."])]) + "\n"
+    return "\n".join([*lines, "", "## Failures, with their reasons", "", *(reasons or ["Nothing of the above."])]) + "\n"
 
 
 def _table(results: Stored, table: Mapping[str, Client], capabilities: Sequence[str]) -> list[str]:

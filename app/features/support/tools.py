@@ -131,8 +131,8 @@ class Tool:
     per_minute: int = 300
 
     def spec(self) -> ToolSpec:
-        """As offered to a model; strict, so that the gateway has a wrong call corrected before the product sees it."""
-        return ToolSpec(self.name, self.description, self.arguments.model_json_schema(), strict=True)
+        """As offered to a model. Wrong arguments are answered with an error that the model reads (`call`)."""
+        return ToolSpec(self.name, self.description, self.arguments.model_json_schema())
 
 
 def offered(allowed: Collection[str]) -> tuple[ToolSpec, ...]:

@@ -90,7 +90,8 @@ class Script:
     traces: set[str] = field(default_factory=set)
     stopped_after: int | None = None
 
-    def pin_of(self, target: str) -> Pin:
+    def pin_of(self, target: str, identity: Identity) -> Pin:
+        del identity
         route = Route(name="smart", targets=(), max_output_tokens=100)
         prompt = Prompt(name=target, version="v1", sha256="", system="", user="", route="smart", tools=self.prompt_tools)
         prices = PriceTable("v", {})
