@@ -19,7 +19,8 @@ USES: list[dict[str, Any]] = [{"type": "tool_use", "id": n, "name": n, "input": 
 
 def openai_turns(played: int) -> list[dict[str, Any]]:
     results = [{"role": "tool", "tool_call_id": n, "content": f"{n}!"} for n in ("a", "b")]
-    return [{"role": "user", "content": TWO}, *([{"role": "assistant", "content": None, "tool_calls": CALLS}, *results] * played)]
+    turns: list[dict[str, Any]] = [{"role": "assistant", "content": None, "tool_calls": CALLS}, *results]
+    return [{"role": "user", "content": TWO}, *(turns * played)]
 
 
 def anthropic_turns(played: int) -> list[dict[str, Any]]:
