@@ -93,8 +93,9 @@ def dialect_of(path: str, names: Container[bytes] = (), *, shared: bool = False)
 
 
 def dialect_for(scope: Scope) -> Dialect:
-    """`dialect_of` a request. A path is none of ours once the router has looked for it and found no route."""
-    unrouted = "router" in scope and scope.get("route") is None
+    """`dialect_of` a request. A path is none of ours once the router has found no route, or one that refuses."""
+    route = scope.get("route")
+    unrouted = "router" in scope and (route is None or "refused" in getattr(route, "tags", ()))
     shared = unrouted or scope["path"].startswith(SHARED_PATH)
     return dialect_of(scope["path"], {name for name, _ in scope["headers"]}, shared=shared)
 

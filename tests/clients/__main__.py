@@ -15,7 +15,7 @@ from pathlib import Path
 from clients import install, isolation
 from clients.report import DOCUMENT, OFFLINE, RESULTS, Stored, document, merged, stored, unexpected, written
 from clients.run import Outcome, run, service
-from clients.table import Client, clients
+from clients.table import Client, clients, prune
 
 
 def main() -> int:
@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="clients by name, with commas between")
     parser.add_argument("--capability", action="append", default=[], help="only this capability")
     parser.add_argument("--record", action="store_true", help="write results and document after a run of some clients too")
+    parser.add_argument("--prune", action="store_true", help="take out of fails.toml what works now")
     parser.add_argument("--json", type=Path, help="write every outcome with its detail to this file")
     arguments = parser.parse_args()
     table = clients()
@@ -52,6 +53,9 @@ def _run(chosen: Sequence[Client], arguments: argparse.Namespace) -> int:
     if arguments.json:
         rows = [{k: getattr(o, k) for k in ("client", "way", "capability", "ok", "detail")} for o in outcomes]
         arguments.json.write_text(json.dumps(rows, indent=1))
+    if arguments.prune:
+        prune(lambda name, key: any(name == o.client and key == f"{o.way}: {o.capability}" and o.ok for o in outcomes))
+        chosen = [clients()[client.name] for client in chosen]
     if arguments.record or (len(chosen) == len(clients()) and not arguments.capability):
         whole = merged(stored(), results, clients())
         RESULTS.write_text(written(whole))

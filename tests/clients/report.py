@@ -58,13 +58,13 @@ def document(results: Stored, table: Mapping[str, Client]) -> str:
     for group, capabilities in GROUPS.items():
         lines += ["", f"## {group}", "", *_table(results, table, list(capabilities)), ""]
         lines += [f"- *{name}*: {meaning}." for name, meaning in capabilities.items()]
-    reasons = [
-        f"- {table[name].title}, {WAYS[way]}, *{capability}*: {reason}"
-        for name in results
-        for key, reason in table[name].fails.items()
-        for way, capability in [key.split(": ")]
-    ]
-    return "\n".join([*lines, "", "## Failures, with their reasons", "", *(reasons or ["Nothing of the above."])]) + "\n"
+    grouped: dict[tuple[str, str, str], list[str]] = {}
+    for name in results:
+        for key, reason in table[name].fails.items():
+            way, capability = key.split(": ")
+            grouped.setdefault((table[name].title, WAYS[way], reason), []).append(capability)
+    reasons = [f"- {title}, {path}: {', '.join(tried)}: {reason}." for (title, path, reason), tried in grouped.items()]
+    return "\n".join([*lines, "", "## Capabilities that do not work", "", *(reasons or ["Nothing of the above."])]) + "\n"
 
 
 def _table(results: Stored, table: Mapping[str, Client], capabilities: Sequence[str]) -> list[str]:

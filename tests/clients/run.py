@@ -74,7 +74,6 @@ def run(client: Client, service_env: Mapping[str, str], recorder: Recorder, only
         home = Path(folder)
         own = {
             **service_env,
-            **client.env,
             "CLIENT_FOLDER": str(home_of(client)),
             "OCTANT_OUTCOMES": str(home / "outcomes"),
             "PATH": f"{home_of(client) / 'bin'}:{node_binary().parent}:{os.environ['PATH']}",

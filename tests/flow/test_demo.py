@@ -313,11 +313,11 @@ def test_state_of_an_older_checkout_is_refused_with_what_to_do(demo: Demo) -> No
     demo.env["OCTANT_RELEASES_DIR"] = str(releases)
     first = demo.run("demo", "--once", "--quiet")
     assert first.returncode == 0, first.stdout + first.stderr
-    (table,) = (releases / "prices").glob("*.toml")
-    before = hashlib.sha256(table.read_bytes()).hexdigest()
-    table.write_text(table.read_text() + "# changed\n")
-    for manifest in releases.glob("*.toml"):
-        manifest.write_text(manifest.read_text().replace(before, hashlib.sha256(table.read_bytes()).hexdigest()))
+    for table in (releases / "prices").glob("*.toml"):
+        before = hashlib.sha256(table.read_bytes()).hexdigest()
+        table.write_text(table.read_text() + "# changed\n")
+        for manifest in releases.glob("*.toml"):
+            manifest.write_text(manifest.read_text().replace(before, hashlib.sha256(table.read_bytes()).hexdigest()))
     for _ in range(2):  # the second start says it too
         run = demo.run("demo", "--once", "--quiet")
         assert run.returncode == 1

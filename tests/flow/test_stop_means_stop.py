@@ -22,6 +22,7 @@ REFUSED: dict[str, Sequence[Mapping[str, Any]]] = {
     "/v1/messages/count_tokens": [{"model": "smart", "messages": ASK["messages"]}],
     "/v1/responses": [{"model": "smart", "input": "hello"}, {"model": "smart", "input": "hello", "stream": True}],
     "/v1/responses/input_tokens": [{"model": "smart", "input": "hello"}],
+    "/v1/embeddings": [{"model": "embed", "input": "hello"}],
     "/v1/jobs": [{"path": CHAT, "body": ASK}],
     **{path: bodies for each in probes() for path, bodies in each.refused.items()},
 }

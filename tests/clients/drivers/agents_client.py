@@ -132,7 +132,8 @@ def capabilities(way, kind):
     async def _():
         try:
             await Runner.run(agent(model="no-such-model"), "hi")
-        except openai.NotFoundError:
+        except openai.NotFoundError as error:
+            same(error.code, "model_not_found")
             return
         raise AssertionError("no error")
 

@@ -116,6 +116,7 @@ for (const [way, model, other] of [
     const unknown = { chat: openai.chat, messages: anthropic, responses: openai, compatible }[way]("no-such-model");
     const error = await fails(() => ai.generateText({ model: unknown, prompt: "hi", ...OPTIONS }));
     same([ai.APICallError.isInstance(error), error.statusCode], [true, 404]);
+    holds(error.responseBody, way === "messages" ? "not_found_error" : "model_not_found");
   });
 
   capability("abort", way, async () => {

@@ -60,11 +60,13 @@ def capabilities(way):
         same(parts[-1].model_dump(), PERSON)
         assert len(parts) > 1, parts
 
-    @capability("agent", way)
-    def _():
-        """A value that the client's validator refuses goes back to the model, and its next one is taken."""
-        text = script({"object": {"name": "Ada", "age": 3}}, {"object": PERSON})
-        same(ask(way, TOOLS[way], text, Adult).model_dump(), PERSON)
+    if way != "responses":  # there the client sends its objection without the model's turn, so that a script cannot go on
+
+        @capability("agent", way)
+        def _():
+            """A value that the client's validator refuses goes back to the model, and its next one is taken."""
+            text = script({"object": {"name": "Ada", "age": 3}}, {"object": PERSON})
+            same(ask(way, TOOLS[way], text, Adult).model_dump(), PERSON)
 
 
 for way_ in TOOLS:

@@ -206,7 +206,10 @@ def capabilities(way, model):
     def _():
         try:
             model("no-such-model").invoke("hi")
-        except (openai.NotFoundError, anthropic.NotFoundError):
+        except anthropic.NotFoundError:
+            return
+        except openai.NotFoundError as error:
+            same(error.code, "model_not_found")
             return
         raise AssertionError("no error")
 

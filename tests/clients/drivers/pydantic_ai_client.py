@@ -169,6 +169,7 @@ def capabilities(way, model):
             await agent(model("no-such-model")).run("hi")
         except ModelHTTPError as error:
             same(error.status_code, 404)
+            holds(error.body, "not_found_error" if way == "messages" else "model_not_found")
             return
         raise AssertionError("no error")
 

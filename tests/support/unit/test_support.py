@@ -97,7 +97,8 @@ class Script:
         prices = PriceTable("v", {})
         return Pin(release=self.live, route=route, prices=prices, prompt=prompt, indexes=self.indexes or {NAME: self.index})
 
-    def refuse_if_stopped(self, identity: Identity) -> None:
+    def refuse_if_stopped(self, identity: Identity, **parts: str) -> None:
+        del parts
         if self.stopped_after is not None and len(self.calls) >= self.stopped_after:
             raise Stopped("The service is stopped by an operator.")
 
@@ -287,7 +288,7 @@ async def test_a_canary_that_comes_about_where_citations_were_is_withheld(suppor
 
     The gateway could not see the joined text.
     """
-    canary = Guard(allowed_hosts=frozenset(), secret=b"tests").canary(script.pin_of("support/answer"))
+    canary = Guard(allowed_hosts=frozenset(), secret=b"tests").canary(script.pin_of("support/answer", Identity(ACME, "k", "ada")))
     script.replies = [said(f"{'[xx]'.join(canary)} {CITED}")]
     body = await answer(support)
     assert (body["outcome"], body["handover"]["reason"], body["degraded"]) == ("handed_over", WITHHELD, ["guard:canary"])
