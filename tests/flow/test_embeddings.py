@@ -72,7 +72,7 @@ async def test_fewer_dimensions_are_done_and_more_refused(sdk: openai.AsyncOpenA
     assert refused.value.param == "dimensions"
 
 
-REFUSED: list[tuple[dict[str, Any], str]] = [
+REFUSED: list[tuple[dict[str, Any], str | None]] = [
     ({"input": ""}, "input"),
     ({"input": []}, "input"),
     ({"input": ["a", ""]}, "input[1]"),
@@ -95,7 +95,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("fields", "param"), REFUSED, ids=[f"{n}-{param}" for n, (_, param) in enumerate(REFUSED)])
-async def test_a_wrong_value_is_refused_by_name(http: ClientSession, fields: dict[str, Any], param: str) -> None:
+async def test_a_wrong_value_is_refused_by_name(http: ClientSession, fields: dict[str, Any], param: str | None) -> None:
     answer = await post(http, "/v1/embeddings", {"model": "embed", **fields})
     assert (answer.status, answer.body["error"]["param"]) == (400, param)
 
