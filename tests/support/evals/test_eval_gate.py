@@ -139,7 +139,7 @@ def test_models_that_refuse_every_request_cannot_be_judged(service_url: str, api
     simulator.put_faults({"kind": "status", "status": 400})
     run = gate(service_url, api_key)
     assert run.returncode == 2, run.stdout + run.stderr
-    assert "HTTP 400" in run.stdout
+    assert "HTTP 502 translation_refused" in run.stdout
 
 
 def test_a_worse_product_is_below_the_thresholds_and_its_failure_modes_are_named() -> None:
