@@ -128,7 +128,9 @@ async def both() -> AsyncIterator[Both]:
 
 
 def context() -> CallContext:
-    return CallContext(request_id="r", identity=Identity(tenant=TENANT, key_id="k", user="u"), deadline=Deadline.after(60))
+    return CallContext(
+        request_id="r", identity=Identity(tenant=TENANT, key_id="k", user="u"), deadline=Deadline.after(3600)
+    )  # calls are made at collection
 
 
 def openai(**body: object) -> Call:

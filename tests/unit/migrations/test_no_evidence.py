@@ -10,7 +10,7 @@ from sqlalchemy.pool import NullPool
 
 from app import migrations
 
-BEFORE = "0026_reviewed_at"
+BEFORE, REVISION = "0026_reviewed_at", "0027_no_evidence"
 COLUMNS = (
     'id, request_id, at, trace_id, tenant, "user", key_id, feature, target, release, stream, outcome, latency_ms, overhead_ms,'
     " input_tokens, output_tokens, cached_input_tokens, cache_write_tokens, reasoning_tokens, usage_estimated, cost, held,"
@@ -67,10 +67,11 @@ def test_all_rows_are_renamed_in_batches_and_back(engine: Engine, apart: int) ->
 
 
 def test_an_interrupted_migration_runs_again(engine: Engine) -> None:
+    url = engine.url.render_as_string(hide_password=False)
+    migrations.downgrade(url, REVISION)
     with engine.begin() as connection:
-        connection.execute(
-            text("UPDATE alembic_version SET version_num = :before WHERE version_num LIKE '0027%'"), {"before": BEFORE}
-        )
+        statement = text("UPDATE alembic_version SET version_num = :before WHERE version_num = :here")
+        assert connection.execute(statement, {"before": BEFORE, "here": REVISION}).rowcount == 1
     write(engine, not_asked=3)
-    migrations.upgrade(engine.url.render_as_string(hide_password=False))
+    migrations.upgrade(url)
     assert outcomes(engine) == {"no_evidence": 3}

@@ -10,7 +10,7 @@ from sqlalchemy.pool import NullPool
 from app import migrations
 from app.domain.errors import Misconfigured
 
-BEFORE, AFTER = "0025_provider_keys", "0026_reviewed_at"
+BEFORE, AFTER, NEXT = "0025_provider_keys", "0026_reviewed_at", "0027_no_evidence"
 STAMP = "UPDATE alembic_version SET version_num = :before WHERE version_num LIKE '0027%'"
 RATE = """
     INSERT INTO feedback (tenant, request_id, "user", rating, comment, {column}) VALUES ('t', :id, '', 'bad', '', NULL)
@@ -103,6 +103,7 @@ def test_columns_index_and_batches_of_rows_are_committed_each_by_itself(engine: 
 
 def test_an_interrupted_migration_runs_again(engine: Engine) -> None:
     url = engine.url.render_as_string(hide_password=False)
+    migrations.downgrade(url, NEXT)
     with engine.begin() as connection:
         connection.execute(text("ALTER TABLE feedback DISABLE TRIGGER USER"))
         connection.execute(text(MANY.format(column=OLD[0])))
