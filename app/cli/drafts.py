@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.releases import ReleaseId, app, opened
+from app.cli.releases import ReleaseId, app, live_release, opened
 
 if TYPE_CHECKING:
-    from app.releases.manifest import Release
-    from app.releases.releases import Releases
+    pass
 
 
 @app.command("new")
@@ -70,6 +69,7 @@ async def _text(source: str | None) -> str:
 
 async def _diff(release_id: str, against: str | None) -> None:
     from app.budget.pricing import cost
+    from app.domain.errors import Misconfigured
     from app.releases.difference import differences
     from app.releases.manifest import load as load_release
     from app.settings import load
@@ -77,22 +77,12 @@ async def _diff(release_id: str, against: str | None) -> None:
 
     where = places(load())
     async with opened() as releases:
-        old = load_release(against, where) if against else await _live(releases)
+        old = load_release(against, where) if against else await live_release(releases)
+        if old is None:
+            raise Misconfigured("No release is live: name one to compare with by --against.")
         lines = list(differences(old, load_release(release_id, where), await releases.traffic(), cost))
     print(f"{old.id} -> {release_id}")
     print("\n".join(lines))
-
-
-async def _live(releases: "Releases") -> "Release":
-    from app.domain.errors import Misconfigured
-    from app.releases.manifest import resolve
-    from app.settings import load
-    from app.stores import places
-
-    live = await releases.live_text()
-    if live is None:
-        raise Misconfigured("No release is live: name one to compare with by --against.")
-    return resolve(live, places(load()), where="the live release", indexes_elsewhere=True)
 
 
 def _quoted(text: str) -> str:

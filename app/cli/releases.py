@@ -14,6 +14,7 @@ from app.cli.audited import changes
 from app.features.installed import installed
 
 if TYPE_CHECKING:
+    from app.releases.manifest import Release
     from app.releases.releases import Releases
     from app.releases.setting_back import Pinned
 
@@ -158,6 +159,16 @@ async def opened() -> "AsyncGenerator[Releases, None]":
             yield releases_of(settings, engine, valkey)
         finally:
             await valkey.aclose()
+
+
+async def live_release(releases: "Releases") -> "Release | None":
+    """The live release; its indexes may be on the workers alone. Raises Misconfigured where a pin does not resolve."""
+    from app.releases.manifest import resolve
+    from app.settings import load
+    from app.stores import places
+
+    live = await releases.live_text()
+    return resolve(live, places(load()), where="the live release", indexes_elsewhere=True) if live else None
 
 
 async def _pin(release_id: str) -> None:

@@ -142,16 +142,12 @@ def _targets(release: "Release") -> set[str]:
 
 async def _check_live(name: str, known_in: "Callable[[Release], set[str]]", what: str) -> None:
     """Refuse a name that the live release does not know. Where that cannot be read, the switch works with a warning."""
-    from app.cli.releases import opened
+    from app.cli.releases import live_release, opened
     from app.domain.errors import Misconfigured, NotFound
-    from app.releases.manifest import resolve
-    from app.settings import load
-    from app.stores import places
 
     try:
         async with opened() as releases:
-            live = await releases.live_text()
-        release = resolve(live, places(load()), where="the live release", indexes_elsewhere=True) if live else None
+            release = await live_release(releases)
     except Misconfigured as error:
         typer.echo(f"Whether there is a {what} {name!r} could not be checked: {error}", err=True)
         return

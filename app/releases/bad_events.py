@@ -33,12 +33,11 @@ def bad_in(record: CallRecord, limits: Mapping[str, Limits]) -> tuple[str, ...] 
     """
     if record.outcome not in _JUDGED:
         return None
-    limit = limits.get(record.target)
-    whole = limit is not None and record.outcome == "ok"
+    limit = limits.get(record.target) if record.outcome == "ok" else None
     found = {
         "failed": record.outcome in _FAILED or record.fallbacks > 0,
-        "slow": whole and limit is not None and record.latency_ms > limit.latency_ms,
-        "dear": whole and limit is not None and record.cost > limit.cost,
+        "slow": limit is not None and record.latency_ms > limit.latency_ms,
+        "dear": limit is not None and record.cost > limit.cost,
         "refused": record.outcome in _REFUSED or any(flag.startswith("guard:") for flag in record.degraded),
     }
     return tuple(metric for metric, bad in found.items() if bad)

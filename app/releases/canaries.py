@@ -9,7 +9,7 @@ import hmac
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import RowMapping, and_, case, func, insert, select, text, update
@@ -237,11 +237,6 @@ async def _first_all_failed(connection: AsyncConnection, canary_id: int) -> bool
     statement = select(func.count(), func.sum(case((failed.c.digest.is_not(None), 1), else_=0)))
     users, bad = (await connection.execute(statement.select_from(first.outerjoin(failed, also)))).one()
     return bool(users == FIRST_USERS and bad == FIRST_USERS)
-
-
-def deadline_after(days: float, now: datetime) -> datetime:
-    """The time at which an operator decides."""
-    return now + timedelta(days=days)
 
 
 def _canary(row: RowMapping) -> Canary:

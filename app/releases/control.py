@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -66,9 +66,7 @@ class ReleaseControl:
         self._check_prices(release)
         async with self._engine.begin() as connection:
             await connection.execute(select(func.pg_advisory_xact_lock(_ONE_AT_A_TIME)))
-            await _check_spaces(connection, release)
-            await self._remember(connection, release)
-            await files.keep(connection, parse(release.text, release.id), self._places)
+            await self._take_in(connection, release)
             await self._end_canary(connection, by, f"{release.id} was activated: {reason}")
             await history.point(connection, release.id, history.ACTIVATE, by, reason)
         await self._announce(release.id)
@@ -189,6 +187,12 @@ class ReleaseControl:
             row = (await connection.execute(statement)).one_or_none()
         return (row.id, row.text) if row else None
 
+    async def _take_in(self, connection: AsyncConnection, release: Release) -> None:
+        """Keep the manifest and the files of a release that resolves here. Raises Misconfigured."""
+        await _check_spaces(connection, release)
+        await self._remember(connection, release)
+        await files.keep(connection, parse(release.text, release.id), self._places)
+
     async def _remember(self, connection: AsyncConnection, release: Release) -> None:
         values = {"id": release.id, "sha256": release.sha256, "text": release.text}
         await connection.execute(postgresql.insert(manifests).values(values).on_conflict_do_nothing())
@@ -251,10 +255,8 @@ class ReleaseControl:
         if live[0] == release_id or lacking:
             reason = f"lacks {', '.join(lacking)}" if lacking else "is live already"
             raise Misconfigured(f"Release {release_id} cannot be a canary: it {reason}.")
-        await _check_spaces(connection, release)
-        await self._remember(connection, release)
-        await files.keep(connection, parse(release.text, release.id), self._places)
-        deadline = canaries.deadline_after(days, datetime.now(UTC))
+        await self._take_in(connection, release)
+        deadline = datetime.now(UTC) + timedelta(days=days)
         await canaries.start(connection, release=release_id, against=live[0], shares=[share], deadline=deadline, **values)
 
     async def abort(self, *, by: str, reason: str) -> Canary:
