@@ -48,7 +48,7 @@ eval: $(DEV) ## Run the evals against the thresholds; fails below them
 	$(BIN)/python -m evals gate $(ARGS)
 
 bench: $(DEV) ## Measure requests per second, CPU per request and added latency
-	$(BIN)/python -m benchmarks $(ARGS)
+	$(BIN)/python -m benchmarks.speed $(ARGS)
 
 phoenix: $(DEV) $(PHOENIX) ## Send traces of every kind to Arize Phoenix and read them back; fails if one is incomplete (the first run fetches 1 GB)
 	$(BIN)/python -m benchmarks.phoenix $(ARGS)

@@ -1,1 +1,1 @@
-"""The wires to model vendors, one adapter each behind the `Provider` port. The only users of vendor SDKs."""
+"""The wires to model vendors, one adapter each behind the `Provider` port."""

@@ -1,7 +1,7 @@
 """The table of adapters: one row for each wire that the service speaks to model vendors.
 
 A new vendor with a wire of its own is a row here and its adapter's file. Settings, wiring, the demo, the preflight checks and the
-commands iterate over the table. An adapter's module is imported at first use, because the vendors' SDKs take a second to import
+commands iterate over the table. An adapter's module is imported at first use, because it imports aiohttp
 and most commands call no model.
 """
 
@@ -39,7 +39,7 @@ class Adapter:
     embeds: bool = False
 
     def load(self) -> Callable[..., KeyedProvider]:
-        """Import the adapter's class, and the vendor's SDK with it."""
+        """Import the adapter's class."""
         module, _, name = self.provider.partition(":")
         return cast("Callable[..., KeyedProvider]", getattr(importlib.import_module(module), name))
 
@@ -66,7 +66,7 @@ _ROWS = (
         key_variable="ANTHROPIC_API_KEY",
         simulated_path="",
         models_path="/v1/models",
-        key_headers=lambda key: {"x-api-key": key, "anthropic-version": "2023-06-01"},
+        key_headers=lambda key: {**_bearer(key), "anthropic-version": "2026-10-21"},
     ),
 )
 
@@ -74,6 +74,6 @@ ADAPTERS: Mapping[str, Adapter] = {row.kind: row for row in _ROWS}
 
 
 def preload() -> None:
-    """Import every adapter, so that processes forked from this one share the vendors' SDKs."""
+    """Import every adapter, so that processes forked from this one share it."""
     for row in ADAPTERS.values():
         row.load()

@@ -1,29 +1,16 @@
-"""Anthropic's messages, by the official SDK.
-
-The SDK's generic ``post`` is used instead of ``messages.create``, for the reasons given in `openai.py`.
-"""
+"""Anthropic's messages."""
 
 import asyncio
 import contextlib
-import logging
+import json
 from collections.abc import AsyncGenerator
 
-import httpx2
-from anthropic import (
-    AnthropicError,
-    APIResponseValidationError,
-    APIStatusError,
-    AsyncAnthropic,
-    AsyncStream,
-    DefaultAioHttpClient,
-)
-
+from app import __version__
 from app.domain.calls import Chunk, Done, Reply
 from app.domain.errors import (
     ProviderDenied,
     ProviderError,
     ProviderFailed,
-    ProviderGarbled,
     ProviderOverloaded,
     ProviderRateLimited,
     ProviderRejected,
@@ -32,6 +19,7 @@ from app.gateway.providers import anthropic_wire, dialect
 from app.gateway.providers.anthropic_reading import Reading
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import FOREIGN, Blame, from_transport, kind_of_status, machine_words, with_retry_after
+from app.gateway.providers.http import OK, Events, Http, StatusError
 from app.gateway.providers.refusals import refusal
 from app.gateway.providers.timeouts import AttemptTimeouts
 
@@ -39,6 +27,7 @@ PATH = "/v1/messages"
 COUNT_PATH = "/v1/messages/count_tokens"
 REQUEST_ID = "request-id"
 BETA = "anthropic-beta"
+VERSION = "2026-10-21"  # of the API, as the official SDK 2.12 sends it
 DRAIN_TIMEOUT = 0.1
 
 # An error event in a stream comes after a 200: only its type says what it is.
@@ -53,28 +42,29 @@ ERROR_EVENTS: dict[str | None, type[ProviderError]] = {
     "not_found_error": ProviderDenied,
 }
 
-FAILURES: tuple[type[Exception], ...] = (AnthropicError, *FOREIGN)
+FAILURES: tuple[type[Exception], ...] = (StatusError, *FOREIGN)
 
 
 class AnthropicProvider:
     """See `base.Provider`. Nothing connects before the first call."""
 
     def __init__(self, name: str, *, base_url: str, api_key: str) -> None:
-        """``base_url`` without ``/v1``, as the SDK wants it."""
+        """``base_url`` without ``/v1``, as the official SDK wants it."""
         self.name = name
-        # the SDK logs whole requests at DEBUG, prompts included
-        logging.getLogger("anthropic").setLevel(logging.WARNING)
-        self._client = AsyncAnthropic(
-            base_url=base_url,
-            api_key=api_key or "none",  # an empty key would be refused by the SDK before it reaches the server
-            max_retries=0,
-            open_telemetry=False,  # its own spans would repeat ours and replace our traceparent
-            http_client=DefaultAioHttpClient(follow_redirects=False),
+        self._http = Http(
+            base_url,
+            {
+                "content-type": "application/json",
+                "accept": "application/json",
+                "user-agent": f"octant/{__version__}",
+                "anthropic-version": VERSION,
+            },
         )
+        self.use_key(api_key)
 
     def use_key(self, key: str) -> None:
         """Send this key from the next request on."""
-        self._client.api_key = key or "none"
+        self._http.headers["authorization"] = f"Bearer {key or 'none'}"  # as the official SDK sends it
 
     def lacks(self, request: ModelRequest) -> frozenset[str]:
         """See `base.Provider`."""
@@ -87,12 +77,7 @@ class AnthropicProvider:
         body = anthropic_wire.counting(request)
         try:
             async with limits.waiting():
-                response = await self._client.post(
-                    COUNT_PATH,
-                    cast_to=httpx2.Response,
-                    body=body,
-                    options={"headers": _headers(request), "timeout": _transport_timeout(request)},
-                )
+                response = await self._http.post(COUNT_PATH, body, _headers(request), connect=request.timeouts.connect)
             return anthropic_wire.counted(response.content)
         except FAILURES as error:
             raise _translate(error, blame) from None
@@ -109,12 +94,7 @@ class AnthropicProvider:
         body = anthropic_wire.body(request, stream=False)
         try:
             async with limits.waiting():
-                response = await self._client.post(
-                    PATH,
-                    cast_to=httpx2.Response,
-                    body=body,
-                    options={"headers": _headers(request), "timeout": _transport_timeout(request)},
-                )
+                response = await self._http.post(PATH, body, _headers(request), connect=request.timeouts.connect)
             return reading.whole(response.content, response.headers.get(REQUEST_ID))
         except FAILURES as error:
             raise _translate(error, blame) from None
@@ -129,19 +109,12 @@ class AnthropicProvider:
         async with contextlib.AsyncExitStack() as stack:
             try:
                 async with limits.waiting():
-                    events = await self._client.post(
-                        PATH,
-                        cast_to=object,
-                        body=body,
-                        options={"headers": _headers(request), "timeout": _transport_timeout(request)},
-                        stream=True,
-                        stream_cls=AsyncStream[object],
-                    )
+                    events = await self._http.open(PATH, body, _headers(request), connect=request.timeouts.connect)
                 answered = True
-                stack.push_async_callback(events.close)
+                stack.callback(events.close)
                 while not reading.complete:
                     async with limits.waiting():
-                        event = await anext(events, None)
+                        event = await _next(events)
                     if event is None:
                         break
                     deltas = reading.deltas(event)
@@ -152,7 +125,7 @@ class AnthropicProvider:
                         limits.token()
                         yield delta
                         limits.resumed()
-                yield Done(reading.reply(events.response.headers.get(REQUEST_ID)))
+                yield Done(reading.reply(events.headers.get(REQUEST_ID)))
                 await _drain(events)
             except FAILURES as error:
                 failure = _translate(error, blame)
@@ -161,15 +134,32 @@ class AnthropicProvider:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._client.close()
+        await self._http.aclose()
 
 
-async def _drain(events: AsyncStream[object]) -> None:
+async def _next(events: Events) -> object | None:
+    """The next event but pings, as its document; None at the end. Raises StatusError for an error event."""
+    async for event in events:
+        if event.name == "error":
+            raise StatusError(200, events.headers, _document(event.data))
+        if event.name not in ("", "ping"):
+            document: object = json.loads(event.data)
+            return document
+    return None
+
+
+def _document(data: str) -> object:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return data
+
+
+async def _drain(events: Events) -> None:
     """Read to the body's end, so that the connection can be reused. Errors here cannot fail the whole reply."""
     with contextlib.suppress(*FAILURES):
         async with asyncio.timeout(DRAIN_TIMEOUT):
-            while await anext(events, None) is not None:
-                pass
+            await events.rest()
 
 
 def _headers(request: ModelRequest) -> dict[str, str]:
@@ -177,27 +167,22 @@ def _headers(request: ModelRequest) -> dict[str, str]:
     return {**request.headers, **({BETA: ",".join(request.betas)} if request.betas else {})}
 
 
-def _transport_timeout(request: ModelRequest) -> httpx2.Timeout:
-    """Only connecting is left to the transport; `AttemptTimeouts` has the rest. ``pool`` bounds a wait for a free connection."""
-    connect = request.timeouts.connect
-    return httpx2.Timeout(None, connect=connect, pool=connect)
-
-
 def _translate(error: Exception, blame: Blame) -> ProviderError:
-    """Raise every failure of the SDK, or under it, as our own error."""
+    """Raise every failure of an attempt as our own error."""
     if isinstance(error, ProviderError):
         return error
-    if isinstance(error, APIResponseValidationError):
-        return blame.error(ProviderGarbled, "The answer is not a message.")
-    if isinstance(error, APIStatusError):
-        words = machine_words(error.type, error.error_code)
-        if refused := refusal(error.status_code, error.body):
-            where = "Error event in the stream" if error.status_code < 300 else f"HTTP {error.status_code}"
-            return blame.refused(refused, f"{where} {words}".strip(), request_id=error.request_id)
-        if error.status_code < 300:
-            kind = ERROR_EVENTS.get(error.type, ProviderFailed)
-            return blame.error(kind, f"Error event in the stream {words}".strip(), request_id=error.request_id)
-        kind = ProviderDenied if error.type == "billing_error" else kind_of_status(error.status_code)
-        failure = blame.error(kind, f"HTTP {error.status_code} {words}".strip(), request_id=error.request_id)
-        return with_retry_after(failure, error.response.headers)
+    if isinstance(error, StatusError):
+        reported = error.body.get("error") if isinstance(error.body, dict) else None
+        reported = reported if isinstance(reported, dict) else {}
+        details, type_ = reported.get("details"), reported.get("type")
+        type_ = type_ if isinstance(type_, str) else None
+        words = machine_words(type_, details.get("error_code") if isinstance(details, dict) else None)
+        where = "Error event in the stream" if error.status in OK else f"HTTP {error.status}"
+        message, answer_id = f"{where} {words}".strip(), error.headers.get(REQUEST_ID)
+        if refused := refusal(error.status, error.body):
+            return blame.refused(refused, message, request_id=answer_id)
+        if error.status in OK:
+            return blame.error(ERROR_EVENTS.get(type_, ProviderFailed), message, request_id=answer_id)
+        kind = ProviderDenied if type_ == "billing_error" else kind_of_status(error.status)
+        return with_retry_after(blame.error(kind, message, request_id=answer_id), error.headers)
     return from_transport(error, blame)

@@ -1,4 +1,4 @@
-"""Common parts of both vendors' failures: HTTP statuses, Retry-After, and the transport under both SDKs.
+"""Common parts of both vendors' failures: HTTP statuses, Retry-After, and the transport.
 
 No vendor text is passed on: error messages of vendors quote keys ("Incorrect API key provided: sk-…") and prompts. Only short
 machine words (type, code, parameter path) are, and only if they look like such.
@@ -7,12 +7,11 @@ machine words (type, code, parameter path) are, and only if they look like such.
 import re
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 import aiohttp
-import httpx2
 
 from app.domain.errors import (
     ProviderDenied,
@@ -24,6 +23,7 @@ from app.domain.errors import (
     ProviderRejected,
     ProviderTimeout,
     ProviderUnreachable,
+    TimeoutPhase,
 )
 from app.gateway.providers.refusals import Refused
 from app.gateway.providers.timeouts import timed_out
@@ -99,18 +99,14 @@ def with_retry_after(error: ProviderError, headers: Mapping[str, str]) -> Provid
 
 
 def from_transport(error: BaseException, blame: Blame) -> ProviderError:
-    """Translate a failure under or after the SDK.
-
-    The cause decides, not the SDK's class: its aiohttp transport reports a refused connection and a dropped one as
-    *connect timeouts* (openai 3.54 and anthropic 2.12, `_vendor/httpx_aiohttp/transport.py`).
-    """
+    """Translate a failure of the transport, or of reading the answer."""
     if isinstance(error, ProtocolError):
         return blame.error(ProviderGarbled, str(error))
-    chain = tuple(_chain(error))
     for kind, verdict, message in _TRANSPORT:
-        if any(isinstance(link, kind) for link in chain):
+        if isinstance(error, kind):
             if verdict is ProviderTimeout:
-                return timed_out("connect" if _connecting(chain) else "total", provider=blame.provider, model=blame.model)
+                phase: TimeoutPhase = "connect" if isinstance(error, aiohttp.ConnectionTimeoutError) else "total"
+                return timed_out(phase, provider=blame.provider, model=blame.model)
             failure = blame.error(verdict, message)
             failure.perhaps_paid = failure.perhaps_paid or message == BROKEN
             return failure
@@ -119,43 +115,27 @@ def from_transport(error: BaseException, blame: Blame) -> ProviderError:
 
 BROKEN = "The connection broke after the request was sent."
 
-# In order: the first row that any link of the chain of causes is an instance of.
+# In order: the first row that the error is an instance of.
 _TRANSPORT: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], type[ProviderError], str], ...] = (
     (aiohttp.ServerTimeoutError, ProviderTimeout, ""),
     (aiohttp.ClientPayloadError, ProviderGarbled, "The answer was cut before its end."),
     ((aiohttp.ClientResponseError, aiohttp.http_exceptions.HttpProcessingError), ProviderGarbled, "Not an HTTP answer."),
-    ((aiohttp.InvalidURL, httpx2.UnsupportedProtocol, httpx2.InvalidURL), ProviderDenied, "The base URL is not valid."),
+    ((aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError), ProviderDenied, "The base URL is not valid."),
     (aiohttp.ClientConnectorError, ProviderUnreachable, "Connection refused, or no such host."),
     (aiohttp.ClientError, ProviderUnreachable, BROKEN),
-    (httpx2.TimeoutException, ProviderTimeout, ""),
-    ((httpx2.DecodingError, httpx2.RemoteProtocolError, httpx2.StreamError), ProviderGarbled, "Not readable as HTTP."),
-    (httpx2.ConnectError, ProviderUnreachable, "Connection refused, or no such host."),
-    ((httpx2.RequestError, ssl.SSLError, OSError), ProviderUnreachable, BROKEN),
+    ((ssl.SSLError, OSError), ProviderUnreachable, BROKEN),
     ((ValueError, RecursionError), ProviderGarbled, "Not JSON, or not the protocol's."),
 )
 
-# Foreign errors that an SDK may raise beside its own; anything else is a defect of ours and stays visible as such.
+# Errors of the transport and of reading an answer; anything else is a defect of ours and stays visible as such.
 FOREIGN: tuple[type[Exception], ...] = (
     ProviderError,
     aiohttp.ClientError,
     aiohttp.http_exceptions.HttpProcessingError,
-    httpx2.HTTPError,
-    httpx2.InvalidURL,
-    httpx2.StreamError,
     OSError,
     ValueError,
     RecursionError,
 )
-
-
-def _connecting(chain: tuple[BaseException, ...]) -> bool:
-    return any(isinstance(link, aiohttp.ConnectionTimeoutError | httpx2.ConnectTimeout | httpx2.PoolTimeout) for link in chain)
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__
 
 
 def _number(text: str | None) -> float | None:

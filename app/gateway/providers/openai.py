@@ -1,37 +1,25 @@
-"""OpenAI, and every server that speaks its chat completions (vLLM, Ollama, llama.cpp, Groq …), by the official SDK.
-
-The SDK's generic ``post`` is used instead of ``chat.completions.create``: it keeps the SDK's authentication, headers,
-timeouts and errors, and skips rewriting the request and building its reply models, which we would only take apart again.
-"""
+"""OpenAI, and every server that speaks its chat completions (vLLM, Ollama, llama.cpp, Groq …)."""
 
 import asyncio
 import contextlib
-import logging
+import os
 from collections.abc import AsyncGenerator
 from functools import partial
 
-import httpx2
-from openai import (
-    APIResponseValidationError,
-    APIStatusError,
-    AsyncOpenAI,
-    DefaultAioHttpClient,
-    OpenAIError,
-)
-
+from app import __version__
 from app.domain.calls import Chunk, Done, Reply
 from app.domain.errors import (
     ProviderDenied,
     ProviderError,
     ProviderFailed,
-    ProviderGarbled,
     ProviderRateLimited,
     ProviderRejected,
 )
 from app.gateway.providers import dialect, openai_embeddings, openai_wire
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import FOREIGN, Blame, from_transport, kind_of_status, machine_words, with_retry_after
-from app.gateway.providers.openai_events import Events
+from app.gateway.providers.http import Http, StatusError
+from app.gateway.providers.openai_events import documents
 from app.gateway.providers.openai_reading import Reading, ReportedError
 from app.gateway.providers.refusals import refusal
 from app.gateway.providers.timeouts import AttemptTimeouts
@@ -40,7 +28,8 @@ PATH, EMBEDDINGS_PATH = "/chat/completions", "/embeddings"
 REQUEST_ID = "x-request-id"
 LAST_WORDS = 2.0  # seconds for the usage and [DONE] after the finish reason: some servers send neither, and hold the connection
 
-FAILURES: tuple[type[Exception], ...] = (OpenAIError, *FOREIGN)
+FAILURES: tuple[type[Exception], ...] = (StatusError, *FOREIGN)
+ACCOUNT = {"OPENAI_ORG_ID": "openai-organization", "OPENAI_PROJECT_ID": "openai-project"}  # as the official SDK reads them
 
 
 class OpenAIProvider:
@@ -50,18 +39,14 @@ class OpenAIProvider:
         """``legacy_max_tokens`` for servers that know only ``max_tokens``; OpenAI's newer models refuse that name."""
         self.name = name
         self._legacy_max_tokens = legacy_max_tokens
-        # the SDK logs whole requests at DEBUG, prompts included
-        logging.getLogger("openai").setLevel(logging.WARNING)
-        self._client = AsyncOpenAI(
-            base_url=base_url,
-            api_key=api_key or "none",  # local servers want no key, the SDK insists on one
-            max_retries=0,
-            http_client=DefaultAioHttpClient(follow_redirects=False),
-        )
+        account = {header: os.environ[name] for name, header in ACCOUNT.items() if os.environ.get(name)}
+        common = {"content-type": "application/json", "accept": "application/json", "user-agent": f"octant/{__version__}"}
+        self._http = Http(base_url, {**common, **account})
+        self.use_key(api_key)
 
     def use_key(self, key: str) -> None:
         """Send this key from the next request on."""
-        self._client.api_key = key or "none"
+        self._http.headers["authorization"] = f"Bearer {key or 'none'}"  # local servers want no key, and take any
 
     def lacks(self, request: ModelRequest) -> frozenset[str]:
         """See `base.Provider`."""
@@ -80,12 +65,7 @@ class OpenAIProvider:
         body = openai_wire.body(request, legacy_max_tokens=self._legacy_max_tokens, stream=False)
         try:
             async with limits.waiting():
-                response = await self._client.post(
-                    PATH,
-                    cast_to=httpx2.Response,
-                    body=body,
-                    options={"headers": request.headers, "timeout": _transport_timeout(request)},
-                )
+                response = await self._http.post(PATH, body, request.headers, connect=request.timeouts.connect)
             return reading.whole(response.content, response.headers.get(REQUEST_ID))
         except FAILURES as error:
             failure = _translate(error, blame)
@@ -99,11 +79,8 @@ class OpenAIProvider:
         limits = AttemptTimeouts(request.timeouts, provider=self.name, model=request.model, streamed=False)
         try:
             async with limits.waiting():
-                response = await self._client.post(
-                    EMBEDDINGS_PATH,
-                    cast_to=httpx2.Response,
-                    body=openai_embeddings.body(request),
-                    options={"headers": request.headers, "timeout": _transport_timeout(request)},
+                response = await self._http.post(
+                    EMBEDDINGS_PATH, openai_embeddings.body(request), request.headers, connect=request.timeouts.connect
                 )
             content, answer_id = response.content, response.headers.get(REQUEST_ID)
             read = partial(openai_embeddings.read, content, request, self.name, answer_id)
@@ -123,21 +100,15 @@ class OpenAIProvider:
         async with contextlib.AsyncExitStack() as stack:
             try:
                 async with limits.waiting():
-                    events = await self._client.post(
-                        PATH,
-                        cast_to=object,
-                        body=body,
-                        options={"headers": request.headers, "timeout": _transport_timeout(request)},
-                        stream=True,
-                        stream_cls=Events,
-                    )
+                    events = await self._http.open(PATH, body, request.headers, connect=request.timeouts.connect)
                 answered = True
-                stack.push_async_callback(events.close)
+                stack.callback(events.close)
+                found_documents = await stack.enter_async_context(contextlib.aclosing(documents(events)))
                 until: float | None = None  # set once the finish reason has come
                 while True:
                     try:
                         async with asyncio.timeout_at(until), limits.waiting():
-                            event = await anext(events, None)
+                            event = await anext(found_documents, None)
                     except FOREIGN:
                         if not reading.complete:
                             raise
@@ -153,7 +124,7 @@ class OpenAIProvider:
                         limits.resumed()
                     if reading.complete and until is None:
                         until = asyncio.get_running_loop().time() + LAST_WORDS
-                yield Done(reading.reply(events.response.headers.get(REQUEST_ID)))
+                yield Done(reading.reply(events.headers.get(REQUEST_ID)))
             except FAILURES as error:
                 failure = _translate(error, blame)
                 failure.usage = reading.usage() if answered else None  # after a 200 the input is billed, whatever follows
@@ -161,28 +132,21 @@ class OpenAIProvider:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._client.close()
-
-
-def _transport_timeout(request: ModelRequest) -> httpx2.Timeout:
-    """Only connecting is left to the transport; `AttemptTimeouts` has the rest. ``pool`` bounds a wait for a free connection."""
-    connect = request.timeouts.connect
-    return httpx2.Timeout(None, connect=connect, pool=connect)
+        await self._http.aclose()
 
 
 def _translate(error: Exception, blame: Blame) -> ProviderError:
-    """Raise every failure of the SDK, or under it, as our own error."""
+    """Raise every failure of an attempt as our own error."""
     if isinstance(error, ProviderError):
         return error
-    if isinstance(error, APIResponseValidationError):
-        return blame.error(ProviderGarbled, "The answer is not a completion.")
-    if isinstance(error, APIStatusError):
-        if refused := refusal(error.status_code, error.body):
-            words = machine_words(error.type, error.code, error.param)
-            return blame.refused(refused, f"HTTP {error.status_code} {words}".strip(), request_id=error.request_id)
-        kind = ProviderDenied if error.code == "insufficient_quota" else kind_of_status(error.status_code)
-        message = f"HTTP {error.status_code} {machine_words(error.type, error.code, error.param)}".strip()
-        return with_retry_after(blame.error(kind, message, request_id=error.request_id), error.response.headers)
+    if isinstance(error, StatusError):
+        code = error.error.get("code")
+        words = machine_words(error.error.get("type"), str(code) if isinstance(code, int) else code, error.error.get("param"))
+        message, answer_id = f"HTTP {error.status} {words}".strip(), error.headers.get(REQUEST_ID)
+        if refused := refusal(error.status, error.error or error.body):
+            return blame.refused(refused, message, request_id=answer_id)
+        kind = ProviderDenied if code == "insufficient_quota" else kind_of_status(error.status)
+        return with_retry_after(blame.error(kind, message, request_id=answer_id), error.headers)
     if isinstance(error, ReportedError):
         words = machine_words(error.type, error.code, error.param)
         message = f"An error in an answer with the status 200 {words}".strip()

@@ -1,0 +1,80 @@
+"""Server-sent events, read as servers write them (html.spec.whatwg.org, 9.2).
+
+A byte order mark, any of the three line ends, comments, fields without a value and a last event without its blank line are read.
+Pieces may end anywhere, in the middle of a character too.
+"""
+
+from dataclasses import dataclass
+
+from app.gateway.providers.errors import ProtocolError
+
+BOM = b"\xef\xbb\xbf"
+MOST_EVENT = 32 * 2**20  # bytes
+
+
+@dataclass(slots=True)
+class Event:
+    """One event; ``name`` is empty where the server gave none."""
+
+    name: str
+    data: str
+
+
+class Decoder:
+    """Pieces of bytes in, whole events out. Events without data are passed over: they are signs of life."""
+
+    def __init__(self) -> None:
+        """At the start of a stream."""
+        self._begun = False
+        self._pieces: list[bytes] = []  # of the line that has not ended
+        self._held = 0
+        self._skip_newline = False
+        self._name = ""
+        self._data: list[bytes] = []
+
+    def feed(self, piece: bytes) -> list[Event]:
+        """Return the events that end in ``piece``. Raises ProtocolError for an endless one, ValueError for what is no UTF-8."""
+        if not self._begun:
+            piece = b"".join((*self._pieces, piece))
+            if len(piece) < len(BOM) and BOM.startswith(piece):
+                self._pieces = [piece]
+                return []
+            self._begun, self._pieces = True, []
+            piece = piece.removeprefix(BOM)
+        if self._skip_newline:  # the other half of a line end that two pieces share
+            piece = piece.removeprefix(b"\n")
+            self._skip_newline = not piece
+        if b"\r" in piece:
+            self._skip_newline = piece.endswith(b"\r")
+            piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        self._held += len(piece)
+        if self._held > MOST_EVENT:
+            raise ProtocolError("An event of the stream is too large.")
+        if b"\n" not in piece:
+            self._pieces.append(piece)
+            return []
+        *lines, rest = piece.split(b"\n")
+        lines[0] = b"".join((*self._pieces, lines[0]))
+        self._pieces = [rest]
+        return self._events(lines)
+
+    def end(self) -> list[Event]:
+        """Return the event that the end of the stream ends, if any."""
+        last, self._pieces = b"".join(self._pieces), []
+        return self._events([last, b""])
+
+    def _events(self, lines: list[bytes]) -> list[Event]:
+        found = []
+        for line in lines:
+            if not line:
+                if self._data:
+                    found.append(Event(self._name, b"\n".join(self._data).decode()))
+                self._name, self._data = "", []
+                self._held = sum(map(len, self._pieces))
+                continue
+            field, _, value = line.partition(b":")
+            if field == b"data":
+                self._data.append(value.removeprefix(b" "))
+            elif field == b"event":
+                self._name = value.removeprefix(b" ").decode()
+        return found

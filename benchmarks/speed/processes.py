@@ -1,0 +1,116 @@
+"""Servers under test: started on a core of their own, measured with all their children."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import aiohttp
+import psutil
+
+from benchmarks.service import STOP_SECONDS
+
+PINNED = hasattr(os, "sched_setaffinity")  # Linux
+HERE, ELSEWHERE = ({0}, {1}) if (os.cpu_count() or 1) > 1 else ({0}, {0})
+ANSWER_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server: its address, the headers of a request, its first process, and the seconds until its first answer."""
+
+    name: str
+    url: str
+    headers: Mapping[str, str]
+    process: psutil.Process
+    ready: float
+
+    def cpu(self) -> float:
+        """The CPU seconds of the whole process tree so far. Children that have ended are counted by their parent."""
+        times = [process.cpu_times() for process in self._tree()]
+        return sum(t.user + t.system for t in times) + times[0].children_user + times[0].children_system
+
+    def memory(self) -> float:
+        """The memory of the whole tree, MB; pages that its processes share count once (PSS, on Linux)."""
+        infos = [process.memory_full_info() for process in self._tree()]
+        return sum(getattr(info, "pss", info.rss) for info in infos) / 1e6
+
+    def _tree(self) -> list[psutil.Process]:
+        return [self.process, *self.process.children(recursive=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """How to start a server. ``command`` runs with ``env``; ``url`` answers ``headers`` with 200 when it is ready."""
+
+    name: str
+    command: Sequence[str]
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def running(contestant: Contestant, body: bytes) -> Generator[Server, None, None]:
+    """Start a contestant on its core; yields it once it has answered, and stops it at the end of the block."""
+    headers = {"content-type": "application/json", **contestant.headers}
+    began = time.perf_counter()
+    with started(contestant.command, HERE, contestant.env) as process:
+        asyncio.run(_until_it_answers(contestant.url, headers, body))
+        yield Server(contestant.name, contestant.url, headers, psutil.Process(process.pid), time.perf_counter() - began)
+
+
+@contextmanager
+def started(
+    command: Sequence[str], cpus: set[int], env: Mapping[str, str], *, piped: bool = False
+) -> Generator["subprocess.Popen[str]", None, None]:
+    """Run a process on ``cpus``. Its output goes to a file that is removed; with ``piped`` the caller reads it."""
+    with tempfile.TemporaryFile("w") as out:
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, **env},
+            stdout=subprocess.PIPE if piped else out,
+            stderr=out,
+            text=True,
+            start_new_session=True,
+        )
+        if PINNED:
+            os.sched_setaffinity(process.pid, cpus)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(STOP_SECONDS)
+            if process.stdout:
+                process.stdout.close()
+
+
+@contextmanager
+def upstream() -> Generator[str, None, None]:
+    """Run the instant provider; yields its address."""
+    with started([sys.executable, "-m", "benchmarks.speed.upstream"], ELSEWHERE, {}, piped=True) as process:
+        if process.stdout is None:
+            raise SystemExit("the upstream has no output")
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
+
+
+async def _until_it_answers(url: str, headers: Mapping[str, str], body: bytes) -> None:
+    last = "nothing"
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS), aiohttp.ClientSession(headers=headers) as session:
+            while True:
+                try:
+                    async with session.post(url, data=body) as answer:
+                        last = f"{answer.status}: {(await answer.text())[:300]}"
+                        if answer.status == 200:
+                            return
+                except aiohttp.ClientError as error:
+                    last = repr(error)
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise SystemExit(f"{url} did not answer 200 within {ANSWER_SECONDS:g} s; the last was {last}") from None

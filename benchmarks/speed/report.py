@@ -1,0 +1,100 @@
+"""The results: a table for people, JSON with the machine and the versions for later comparisons."""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmarks.speed.measure import Direct, Plan, Round, spread
+
+LIBRARIES = (
+    "fastapi",
+    "starlette",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "aiohttp",
+    "openai",
+    "anthropic",
+    "redis",
+    "sqlalchemy",
+    "psycopg",
+)
+COLUMNS = (
+    ("CPU µs a request", "cpu", 0),
+    ("req/s a core", "rate", 0),
+    ("added p50 ms", "p50", 2),
+    ("added p99 ms", "p99", 1),
+    ("added TTFT ms", "first_token", 2),
+    ("CPU µs an event", "event", 0),
+    ("memory MB", "memory", 0),
+)
+
+
+def results(
+    plan: Plan, rounds: Mapping[str, Sequence[Round]], ready: Mapping[str, Sequence[float]], own: Sequence[Direct]
+) -> dict[str, Any]:
+    """Everything that was measured, and where."""
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
+        "versions": {name: version(name) for name in LIBRARIES},
+        "plan": asdict(plan),
+        "provider": [asdict(d) for d in own],
+        "servers": {name: {"ready": list(ready[name]), "rounds": [asdict(r) for r in found]} for name, found in rounds.items()},
+    }
+
+
+def added(results: Mapping[str, Any], name: str, figure: str) -> tuple[float, float, float]:
+    """A figure of a server: median, least, most. The provider's own latency of the same round is taken off latencies."""
+    values = [r[figure] for r in results["servers"][name]["rounds"]]
+    if figure in results["provider"][0]:
+        values = [value - own[figure] for value, own in zip(values, results["provider"], strict=True)]
+    return spread(values)
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """The medians with their ranges, and the ratios to the first server, as a Markdown table."""
+    names = list(results["servers"])
+    head = ["server", "ratio", *(title for title, _, _ in COLUMNS), "ratio an event", "ready s"]
+    rows = [head, ["---", *("--:" for _ in head[1:])]]
+    base = {figure: added(results, names[0], figure)[0] for figure in ("cpu", "event")}
+    for name in names:
+        cells = [_range(added(results, name, figure), digits) for _, figure, digits in COLUMNS]
+        ratio, event = (f"{added(results, name, figure)[0] / base[figure]:.2f}" for figure in base)
+        ready, _, _ = spread(results["servers"][name]["ready"])
+        rows.append([name, ratio, *cells, event, f"{ready:.1f}"])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def keep(results: Mapping[str, Any], folder: Path) -> Path:
+    """Write the raw results; returns the file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"speed-{results['at'].replace(':', '')}.json"
+    file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    return file
+
+
+def _range(values: tuple[float, float, float], digits: int) -> str:
+    middle, least, most = (f"{value:,.{digits}f}" for value in values)
+    return middle if least == most else f"{middle} ({least} to {most})"
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _commit() -> str:
+    done = subprocess.run(["git", "describe", "--always", "--dirty"], check=False, capture_output=True, text=True)  # noqa: S607 - git
+    return done.stdout.strip() or "unknown"
