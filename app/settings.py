@@ -37,6 +37,7 @@ class ProviderSettings(BaseModel):
     legacy_max_tokens: bool = Field(
         default=False, description="Send max_tokens instead of max_completion_tokens (vLLM, llama.cpp, Ollama)."
     )
+    headers: dict[str, SecretStr] = Field(default={}, description="Further headers of every request, as JSON.")
 
     @field_validator("kind")
     @classmethod
@@ -52,6 +53,7 @@ class VendorSettings(BaseModel):
     base_url: str
     api_key: SecretStr = SecretStr("")
     legacy_max_tokens: bool = False
+    headers: dict[str, SecretStr] = {}
 
 
 class RecoverySettings(BaseModel):
@@ -343,13 +345,18 @@ def load(**overrides: Any) -> Settings:  # noqa: ANN401 - field values of any ty
 
 
 def _with_vendor_keys(settings: Settings) -> Settings:
-    """Let the vendors' own variables supply a key that ours leave empty."""
+    """Let the vendors' own variables supply a key that ours leave empty, and the account."""
     updates: dict[str, VendorSettings] = {}
+    keys = set()
     for name, adapter in ADAPTERS.items():
         vendor = settings.vendor(name)
+        account = {header: SecretStr(os.environ.get(variable, "")) for variable, header in adapter.account_variables.items()}
+        update: dict[str, object] = {"headers": {**{h: value for h, value in account.items() if value}, **vendor.headers}}
         key = os.environ.get(adapter.key_variable, "")
         if key and not vendor.api_key.get_secret_value():
-            updates[name] = vendor.model_copy(update={"api_key": SecretStr(key)})
+            update["api_key"] = SecretStr(key)
+            keys.add(name)
+        updates[name] = vendor.model_copy(update=update)
     settings = settings.model_copy(update=updates)
-    settings._vendors_own = frozenset(updates)  # noqa: SLF001 - only this module sets it, once
+    settings._vendors_own = frozenset(keys)  # noqa: SLF001 - only this module sets it, once
     return settings

@@ -1,7 +1,7 @@
 """`octant serve`: worker processes forked from one that has imported everything, replaced when they die (ADR 0008).
 
-Importing everything takes more than a second of CPU; it is done once, before the fork. Nothing is connected before it: each worker's
-lifespan opens its own parts. The parent serves `/metrics`, summed over the workers.
+Importing everything takes more than a second of CPU; it is done once, before the fork. Nothing is connected before it: each
+worker's lifespan opens its own parts. The parent serves `/metrics`, summed over the workers.
 """
 
 import gc

@@ -69,7 +69,8 @@ class Parts:
 def build_provider(name: str, settings: ProviderSettings, key: str | None = None) -> KeyedProvider:
     """One adapter for one configured endpoint. ``key`` goes before the settings' own."""
     key = settings.api_key.get_secret_value() if key is None else key
-    options = settings.model_dump(exclude={"kind", "base_url", "api_key"})
+    options = settings.model_dump(exclude={"kind", "base_url", "api_key", "headers"})
+    options["headers"] = {name: value.get_secret_value() for name, value in settings.headers.items()}
     return ADAPTERS[settings.kind].build(name, base_url=settings.base_url, api_key=key, **options)
 
 

@@ -103,7 +103,7 @@ NESTED = ("openai", "anthropic", "providers", "recovery", "budget", "http", "eva
 def test_the_example_environment_lists_every_setting_and_no_other() -> None:
     documented = set(re.findall(r"^#? ?OCTANT_([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     plain = {name.upper() for name in Settings.model_fields if name not in NESTED}
-    nested = {f"{v}__{f}" for v in ("OPENAI", "ANTHROPIC") for f in ("BASE_URL", "API_KEY")}
+    nested = {f"{v}__{f}" for v in ("OPENAI", "ANTHROPIC") for f in ("BASE_URL", "API_KEY", "HEADERS")}
     nested |= {f"RECOVERY__{name.upper()}" for name in RecoverySettings.model_fields}
     nested |= {f"HTTP__{name.upper()}" for name in HttpSettings.model_fields}
     nested |= {f"EVALS__{name.upper()}" for name in EvalsSettings.model_fields}

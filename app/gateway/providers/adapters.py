@@ -7,7 +7,7 @@ and most commands call no model.
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from app.gateway.providers.base import KeyedProvider
@@ -25,7 +25,8 @@ class Adapter:
     ``provider`` is ``module:Class``; the class takes a name, ``base_url``, ``api_key`` and the settings named in ``options``.
     ``simulated_path`` ends the base URL of the simulator's listener of that kind; None: the simulator does not speak it.
     ``models_path`` lists the vendor's models, with the headers that ``key_headers`` makes of a key; None: no key can be checked.
-    ``embeds``: the wire has embeddings.
+    ``embeds``: the wire has embeddings. ``account_variables``: the vendor's own variables that name the account to bill, with
+    the header of each.
     """
 
     kind: str
@@ -37,6 +38,7 @@ class Adapter:
     models_path: str | None = None
     key_headers: Callable[[str], Mapping[str, str]] = _bearer
     embeds: bool = False
+    account_variables: Mapping[str, str] = field(default_factory=dict)
 
     def load(self) -> Callable[..., KeyedProvider]:
         """Import the adapter's class."""
@@ -55,9 +57,10 @@ _ROWS = (
         base_url="https://api.openai.com/v1",
         key_variable="OPENAI_API_KEY",
         simulated_path="/v1",
-        options=("legacy_max_tokens",),
+        options=("legacy_max_tokens", "headers"),
         models_path="/models",
         embeds=True,
+        account_variables={"OPENAI_ORG_ID": "openai-organization", "OPENAI_PROJECT_ID": "openai-project"},
     ),
     Adapter(
         kind="anthropic",
@@ -65,6 +68,7 @@ _ROWS = (
         base_url="https://api.anthropic.com",
         key_variable="ANTHROPIC_API_KEY",
         simulated_path="",
+        options=("headers",),
         models_path="/v1/models",
         key_headers=lambda key: {**_bearer(key), "anthropic-version": "2026-10-21"},
     ),

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
+from types import MappingProxyType
 
 from app import __version__
 from app.domain.calls import Chunk, Done, Reply
@@ -42,14 +43,15 @@ ERROR_EVENTS: dict[str | None, type[ProviderError]] = {
     "not_found_error": ProviderDenied,
 }
 
+NONE: Mapping[str, str] = MappingProxyType({})
 FAILURES: tuple[type[Exception], ...] = (StatusError, *FOREIGN)
 
 
 class AnthropicProvider:
     """See `base.Provider`. Nothing connects before the first call."""
 
-    def __init__(self, name: str, *, base_url: str, api_key: str) -> None:
-        """``base_url`` without ``/v1``, as the official SDK wants it."""
+    def __init__(self, name: str, *, base_url: str, api_key: str, headers: Mapping[str, str] = NONE) -> None:
+        """``base_url`` without ``/v1``, as the official SDK wants it; ``headers`` go with every request."""
         self.name = name
         self._http = Http(
             base_url,
@@ -58,6 +60,7 @@ class AnthropicProvider:
                 "accept": "application/json",
                 "user-agent": f"octant/{__version__}",
                 "anthropic-version": VERSION,
+                **headers,
             },
         )
         self.use_key(api_key)

@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from functools import partial
+from types import MappingProxyType
 
 from app import __version__
 from app.domain.calls import Chunk, Done, Reply
@@ -28,20 +28,24 @@ PATH, EMBEDDINGS_PATH = "/chat/completions", "/embeddings"
 REQUEST_ID = "x-request-id"
 LAST_WORDS = 2.0  # seconds for the usage and [DONE] after the finish reason: some servers send neither, and hold the connection
 
+NONE: Mapping[str, str] = MappingProxyType({})
 FAILURES: tuple[type[Exception], ...] = (StatusError, *FOREIGN)
-ACCOUNT = {"OPENAI_ORG_ID": "openai-organization", "OPENAI_PROJECT_ID": "openai-project"}  # as the official SDK reads them
 
 
 class OpenAIProvider:
     """See `base.Provider`. Nothing connects before the first call."""
 
-    def __init__(self, name: str, *, base_url: str, api_key: str, legacy_max_tokens: bool = False) -> None:
-        """``legacy_max_tokens`` for servers that know only ``max_tokens``; OpenAI's newer models refuse that name."""
+    def __init__(
+        self, name: str, *, base_url: str, api_key: str, headers: Mapping[str, str] = NONE, legacy_max_tokens: bool = False
+    ) -> None:
+        """``headers`` go with every request.
+
+        ``legacy_max_tokens`` for servers that know only ``max_tokens``; OpenAI's newer models refuse that name.
+        """
         self.name = name
         self._legacy_max_tokens = legacy_max_tokens
-        account = {header: os.environ[name] for name, header in ACCOUNT.items() if os.environ.get(name)}
         common = {"content-type": "application/json", "accept": "application/json", "user-agent": f"octant/{__version__}"}
-        self._http = Http(base_url, {**common, **account})
+        self._http = Http(base_url, {**common, **headers})
         self.use_key(api_key)
 
     def use_key(self, key: str) -> None:

@@ -23,6 +23,8 @@ from app.gateway.providers.errors import Blame, ProtocolError
 from app.gateway.providers.http import Http, StatusError
 from app.gateway.providers.openai import OpenAIProvider
 from app.gateway.providers.sse import MOST_EVENT, Decoder, Event
+from app.settings import ProviderSettings, load
+from app.wiring import build_provider
 
 Request = tuple[str, str, Mapping[str, str], bytes]
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)))
@@ -110,16 +112,20 @@ def test_anthropic_s_sdk_sends_the_same_request(bodies: list[dict[str, Any]]) ->
 def test_the_account_of_openai_s_environment_is_sent_as_its_sdk_sends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_ORG_ID", "org-made-up")
     monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-made-up")
+    monkeypatch.setenv("OCTANT_OPENAI__HEADERS", '{"x-own": "1"}')
 
     async def both(server: Server) -> None:
-        ours = OpenAIProvider("openai", base_url=server.url, api_key="made-up")
+        vendor = load().vendor("openai")
+        ours = build_provider("openai", ProviderSettings(kind="openai", base_url=server.url, headers=vendor.headers), "made-up")
+        assert isinstance(ours, OpenAIProvider)
+        options: Any = {"headers": {"x-own": "1"}}
         async with openai.AsyncOpenAI(base_url=server.url, api_key="made-up", max_retries=0) as sdk:
-            await sdk.post("/chat/completions", cast_to=httpx2.Response, body={})
-            await ours._http.post("/chat/completions", {}, {}, connect=5)
+            await sdk.post("/chat/completions", cast_to=httpx2.Response, body={}, options=options)
+        await ours._http.post("/chat/completions", {}, {}, connect=5)
         await ours.aclose()
         theirs, own = server.requests
         assert sent(own) == sent(theirs)
-        assert own[2]["openai-organization"] == "org-made-up"
+        assert (own[2]["openai-organization"], own[2]["x-own"]) == ("org-made-up", "1")
 
     with_server(both)
 
