@@ -72,13 +72,13 @@ def test_a_key_is_tried_once_with_each_vendor(key: str, verdict: str) -> None:
     assert requests["/v1/models"]
 
 
-def test_each_vendor_gets_the_key_in_its_own_header() -> None:
+def test_each_vendor_gets_the_key_as_its_sdk_sends_it() -> None:
     with vendor() as (url, handler):
         KeyChecks(settings(url, GOOD), ["anthropic"]).lines()
         KeyChecks(settings(url, GOOD), ["openai"]).lines()
     (_, openai), (_, anthropic) = handler.requests
     assert openai["authorization"] == f"Bearer {GOOD}"
-    assert (anthropic["x-api-key"], anthropic["anthropic-version"]) == (GOOD, "2023-06-01")
+    assert (anthropic["authorization"], anthropic["anthropic-version"]) == (f"Bearer {GOOD}", "2026-10-21")
 
 
 def test_a_key_never_follows_a_redirect() -> None:
