@@ -66,6 +66,7 @@ class Canary:
     ended_by: str | None = None
     verdict: str | None = None
     evidence: Mapping[str, Any] | None = None
+    unproven: Sequence[str] | None = None
 
     @property
     def share(self) -> float:

@@ -46,6 +46,7 @@ activations = Table(
     Column("by", String(128), nullable=False),
     Column("reason", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("unproven", JSONB, nullable=True, comment="the eval results that it lacked; null: none"),
 )
 
 release_files = Table(
@@ -89,6 +90,7 @@ canaries = Table(
     Column("ended_by", String(128), nullable=True),
     Column("verdict", Text, nullable=True, comment="why it ended"),
     Column("evidence", JSONB, nullable=True, comment="the counts as they were then"),
+    Column("unproven", JSONB, nullable=True, comment="the eval results that it lacked; null: none"),
     Index("canaries_running", "state", unique=True, postgresql_where=text("state = 'running'")),
 )
 
@@ -114,8 +116,10 @@ NOT_PERSONAL = {
     "canaries.limits": "figures by model alias or prompt",
     "canaries.evidence": "counts by metric",
     "canaries.tenants": "tenants, not users",
+    "canaries.unproven": "suites, models and thresholds",
     "canary_users.digest": "a hash under a key of the service and the canary: it names no one, and matches nothing else",
     "activations.reason": "an operator's words",
+    "activations.unproven": "suites, models and thresholds",
     "release_files.key": "a hash, or an index's version",
     "release_files.name": "a file of a release",
     "release_files.content": "prompts, prices and help articles",

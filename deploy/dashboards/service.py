@@ -239,6 +239,17 @@ def _upkeep() -> list[Panel]:
         ),
         figure(
             Description(
+                "Eval results that are lacking",
+                "What the live release and the canary lacked when they were forced, by an operator or a first start.",
+                "no suite has shown that the answers are good enough. Evaluate the release and activate it again.",
+                "rollback.md#a-release-without-eval-results",
+            ),
+            "none",
+            f"sum({newest('release_unproven', ('what',))})",
+            NEVER,
+        ),
+        figure(
+            Description(
                 "Unexpected errors",
                 "Requests that ended in an error that no code foresaw, in all the time that is shown.",
                 "a bug, or an operator's test of the alarm. The log has `unhandled error` with the request's id.",
