@@ -6,7 +6,7 @@ alone, by the same manifest with its routes cut down. A model counts for a promp
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -205,7 +205,7 @@ def _result(
     )
 
 
-def _limits(one: Whole, results: Sequence[Result]) -> Mapping[str, Limit]:
+def _limits(one: Whole, results: Sequence[Result]) -> dict[str, Limit]:
     limits, answers = one.thresholds.limits, [result for result in results if not result.case.chaos]
     if limits is None:
         return {}

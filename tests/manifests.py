@@ -42,7 +42,7 @@ def results_of(folder: Path, release_id: str, **changes: Any) -> SuiteResult:  #
         for name, pin in manifest.prompts.items()
         for target in manifest.routes[pin.route].targets
     ]
-    values = {
+    values: dict[str, Any] = {
         "suite": "made-up",
         "label": "real models",
         "simulated": (),

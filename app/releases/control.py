@@ -257,7 +257,7 @@ class ReleaseControl:
         """Give a release to a share of the users, or a larger share to the canary that runs.
 
         ``cap``: the most that its calls may cost; ``days`` until an operator decides. Raises Misconfigured where it does not
-        resolve, lacks what the live release serves, or another canary runs; without ``force``, Unproven for a lack of eval results.
+        resolve, lacks what the live release serves, or another canary runs; without ``force``, Unproven for lacking eval results.
         """
         _check_reason(reason, force=force)
         if not 0 < share < 1:
