@@ -91,6 +91,13 @@ canaries = Table(
     Column("verdict", Text, nullable=True, comment="why it ended"),
     Column("evidence", JSONB, nullable=True, comment="the counts as they were then"),
     Column("unproven", JSONB, nullable=True, comment="the eval results that it lacked; null: none"),
+    Column(
+        "metrics",
+        ARRAY(String(16)),
+        nullable=False,
+        comment="that judge it",
+        server_default="{failed,slow,dear,refused,rated_bad}",
+    ),
     Index("canaries_running", "state", unique=True, postgresql_where=text("state = 'running'")),
 )
 
