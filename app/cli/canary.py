@@ -32,7 +32,7 @@ def canary(
     from app.domain.money import from_dollars
 
     choices = {"cap": from_dollars(cap), "days": days, "tenants": tenant or [], "force": force}
-    asyncio.run(_canary(release_id, _share(share), reason, choices))
+    asyncio.run(_canary(release_id, share_of(share), reason, choices))
 
 
 @app.command("abort")
@@ -56,11 +56,12 @@ def promote(
 
 @app.command("why")
 def why(release_id: ReleaseId) -> None:
-    """Explain a release's last canary by its counted users; the verdict is computed anew from them."""
+    """Explain a release's last canary by its counted users, and compare its last shadow with the live release."""
     asyncio.run(_why(release_id))
 
 
-def _share(text: str) -> float:
+def share_of(text: str) -> float:
+    """Read a share such as 10% or 0.1. Raises InvalidRequest."""
     from app.domain.errors import InvalidRequest
 
     try:
@@ -94,10 +95,15 @@ async def _why(release_id: str) -> None:
     from app.domain.errors import NotFound
 
     async with opened() as releases:
-        found = await releases.last_canary(release_id)
-    if found is None:
-        raise NotFound(f"{release_id} was never a canary.")
-    show_canary(*found)
+        found, shadow = await releases.last_canary(release_id), await releases.last_shadow(release_id)
+    if found is None and shadow is None:
+        raise NotFound(f"{release_id} was never a canary, and never a shadow.")
+    if found:
+        show_canary(*found)
+    if shadow:
+        from app.cli.shadow import show_shadow
+
+        show_shadow(*shadow)
 
 
 def show_canary(canary: "Canary", judged: "Judgement") -> None:

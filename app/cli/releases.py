@@ -246,6 +246,10 @@ async def _status() -> None:
             from app.cli.canary import show_canary
 
             show_canary(*running)
+        if shadow := await releases.shadow():
+            from app.cli.shadow import show_shadow
+
+            show_shadow(*shadow)
     if behind:
         raise typer.Exit(1)
 

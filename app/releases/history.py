@@ -8,6 +8,7 @@ from sqlalchemy import insert, null, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.errors import Misconfigured
+from app.releases import shadows
 from app.releases.tables import activations, manifests
 
 ACTIVATE, ROLLBACK, SET_BACK = "activate", "rollback", "set back"  # the kinds of an activation
@@ -100,5 +101,7 @@ async def point(
     """Make a kept manifest the live one. ``unproven``: the eval results that it lacks."""
     newest = select(activations.c.release).order_by(activations.c.number.desc()).limit(1)
     previous = (await connection.execute(newest)).scalar_one_or_none()
+    if previous != release_id:
+        await shadows.end(connection, by=by, why=f"{release_id} was made live.")
     values = {"release": release_id, "previous": previous, "kind": kind, "by": by, "reason": reason}
     await connection.execute(insert(activations).values(**values, unproven=list(unproven) or null()))

@@ -44,7 +44,8 @@ def read(text: str, where: str) -> Profile:
 
 def differences(here: Profile, other: Profile) -> list[str]:
     """What is not the same here as in the other environment, a sentence each."""
-    own, theirs = parse(here.manifest, "the live release"), parse(other.manifest, "the other release")
+    own = parse(here.manifest, "the live release")
+    theirs = parse(other.manifest, "the other release")
     found = [
         *_of_tables("model", own.routes, theirs.routes, other.environment),
         *_of_tables("embeddings", own.embeddings, theirs.embeddings, other.environment),
@@ -79,8 +80,8 @@ def _fields(own: Any, theirs: Any) -> str:  # noqa: ANN401 - a pin of any kind
 
 def _of_providers(here: Profile, other: Profile, theirs: Manifest) -> Iterator[str]:
     """Providers of the other environment's routes that another program answers for here."""
-    routes = (*theirs.routes.values(), *theirs.embeddings.values())
-    for name in sorted({target.provider for route in routes for target in route.targets}):
+    chains = [route.targets for route in theirs.routes.values()] + [route.targets for route in theirs.embeddings.values()]
+    for name in sorted({target.provider for chain in chains for target in chain}):
         own, wanted = here.providers.get(name), other.providers.get(name)
         if own is None:
             yield f"provider {name}: not configured here, so none of its models is exercised."

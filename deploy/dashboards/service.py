@@ -248,6 +248,16 @@ def _upkeep() -> list[Panel]:
             f"sum({newest('release_unproven', ('what',))})",
             NEVER,
         ),
+        lines(
+            Description(
+                "Answers of a shadow release",
+                "Answers that a shadow release gave beside the live one. No user gets them.",
+                "failed: the new release cannot answer what the live one can; `octant release status` compares them.",
+                "rollback.md#confirm",
+            ),
+            "cps",
+            {"{{outcome}}": rate("shadow_answers", ("outcome",))},
+        ),
         figure(
             Description(
                 "Unexpected errors",

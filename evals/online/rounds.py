@@ -19,6 +19,7 @@ from app.audit.erasures import LOCK as ERASING
 from app.audit.scores import eval_drift, eval_position, eval_scores
 from app.domain.records import NO_EVIDENCE
 from app.settings import EvalsSettings
+from evals.online import shadows
 from evals.online.candidates import Found, Reason, keep
 from evals.online.drift import Drift
 from evals.online.recorded import SCORED, Unreadable, read, readers_of
@@ -101,6 +102,7 @@ def once(
         since: datetime = place["until"] if place else newest - FIRST_LOOK
         until = max(since, min(newest, since + LONGEST))
         report = Round(connection, suites, limits, chance, (since, until, now)).go()
+        shadows.score(connection, readers_of(suites), limits.sample, chance)
         values = {"one": True, "until": until, "scored_at": now}
         connection.execute(insert(eval_position).values(values).on_conflict_do_update(index_elements=["one"], set_=values))
     return report
