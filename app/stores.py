@@ -11,7 +11,9 @@ import contextlib
 import os
 import socket
 import time
+from collections.abc import Iterator
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import psycopg
@@ -48,6 +50,8 @@ LONGEST_SECONDS = 90.0  # the end of every wait on Postgres
 READ_ONLY = "25006"  # SQLSTATE: a replica, or a primary that was demoted
 
 RELEASE_SECONDS = 24 * 3600.0  # a machine that was off for longer may have missed a rollback
+
+SIMULATOR = "simulator"  # its host in compose, and the key that it is called with
 
 VALKEY_TIMEOUT = 1.0
 VALKEY_CONNECTIONS = 64  # a burst waits for one of these; it does not open a thousand
@@ -279,7 +283,20 @@ def places(settings: Settings) -> Places:
         providers=frozenset(settings.all_providers()),
         without_embeddings=frozenset(name for name, found in settings.all_providers().items() if not ADAPTERS[found.kind].embeds),
         version_in={index.name: index.version_in for feature in installed() for index in feature.indexes},
+        simulated=frozenset(simulated_providers(settings)),
     )
+
+
+def simulated_providers(settings: Settings) -> Iterator[str]:
+    """The providers that the simulator stands in for: called at its host, with its key, or in development without a key.
+
+    A provider with a key or an address of its own counts as real.
+    """
+    for name, provider in settings.all_providers().items():
+        key, host = provider.api_key.get_secret_value(), urlsplit(provider.base_url).hostname
+        keyless = not key and provider.base_url == ADAPTERS[provider.kind].base_url
+        if SIMULATOR in (key, host) or (keyless and settings.environment == "development"):
+            yield name
 
 
 def releases_of(settings: Settings, engine: AsyncEngine, valkey: Redis) -> Releases:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from evals import baseline as baselines
-from evals import calibration, chain, discovery, external, page, report, runs, session
+from evals import calibration, chain, discovery, external, page, proving, report, runs, session, store
 from evals.cases import Case, InvalidSuite, by_mode, sampled, schema
 from evals.evaluation import evaluate, judged, shown, today, whole
 from evals.failing import failing_closed
@@ -18,6 +18,7 @@ from evals.gate import BROKEN, PASS, judge, load_thresholds
 from evals.online import commands
 from evals.options import Judgement, Pace, Reports, Selection, Source, grouped
 from evals.report import SuiteRun
+from evals.stack import CAP
 from evals.suite import Suite
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -40,8 +41,10 @@ def gate(*, suite: Suites = [], source: Source, pace: Pace, judgement: Judgement
         wanted = [whole(one) for one in discovery.chosen(suite)]
         evaluated = evaluate([(one.suite, one.cases) for one in wanted], source, pace)
         done = [judged(one, evaluated, judgement) for one in wanted]
+        if judgement.exact:
+            done = [proving.compared(one, evaluated) for one in done]
         if not suite:
-            chain.check_claimed(chain.newest()[1], [one.suite for one in wanted])
+            chain.check_claimed(chain.chosen(source.release)[1], [one.suite for one in wanted])
         shown(evaluated.head, done, reports)
         code = report.worst(done)
     raise typer.Exit(code)
@@ -66,6 +69,37 @@ def run_cases(*, suite: Suites = [], selection: Selection, source: Source, pace:
         shown(evaluated.head, done, reports)
         code = BROKEN if report.worst(done) == BROKEN else PASS
     raise typer.Exit(code)
+
+
+@app.command("release")
+@grouped
+def prove_release(
+    release_id: Annotated[str, typer.Argument(help="A release: the name of its file in releases/, without .toml.")],
+    *,
+    label: Annotated[str, typer.Option(help="Name of the models that answer.")] = "",
+    cap: Annotated[str, typer.Option(help="Dollars that each run may spend.")] = CAP,
+    database: Annotated[
+        str, typer.Option(help="Also store the results in this Postgres.", envvar="OCTANT_EVALS_DATABASE_URL")
+    ] = "",
+    pace: Pace,
+) -> None:
+    """Run every suite on one release and each model of its chains.
+
+    Writes the results beside the manifest; without them it cannot be activated. Exit code 1 if it is below a threshold.
+    """
+    with failing_closed():
+        manifest, sha256, proofs = proving.prove(release_id, Source(label=label, cap=cap), pace)
+        results = [proof.result for proof in proofs]
+        path = proving.write(release_id, sha256, results)
+        for proof in proofs if database else ():
+            thresholds = proof.whole.thresholds.of(proof.run.head.label)
+            name = proof.result.suite
+            done = SuiteRun(name, proof.run.results[name], proof.verdict, thresholds, proof.run.skipped[name], proof.run.why)
+            print(f"Stored {name} as run {store.store(database, proof.run.head, done, (sha256, proof.result))}.")
+        lacking = proving.lacking(manifest, results)
+        print("\n" + ("\n".join(lacking) or f"{release_id} lacks no eval result where {results[0].label} answers."))
+        print(f"Wrote {path}. It belongs into git, with the manifest.")
+    raise typer.Exit(1 if lacking else PASS)
 
 
 @app.command("check")
@@ -200,7 +234,7 @@ def _selected(found: Sequence[Suite], selection: Selection) -> list[tuple[Suite,
 def _chain(one: Suite, source: Source, pace: Pace, *, accept: bool) -> list[str]:
     """Run a suite for each place in its chains. Returns why the chains do not ship."""
     wanted = whole(one)
-    links, kept, name = chain.chain_of(chain.newest()[1], set(one.prompts.values())), wanted.baseline, source.label
+    links, kept, name = chain.chain_of(chain.chosen(source.release)[1], set(one.prompts.values())), wanted.baseline, source.label
     for position in range(links.depth):
         done = evaluate([(one, wanted.cases)], replace(source, position=position), pace)
         results, head = done.results[one.name], done.head

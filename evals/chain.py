@@ -71,6 +71,20 @@ def newest(directory: Path = RELEASES) -> tuple[Path, Manifest]:
         raise InvalidSuite(str(error)) from error
 
 
+def chosen(release: str = "", directory: Path = RELEASES) -> tuple[Path, Manifest]:
+    """A release by its id, or the newest. Raises InvalidSuite."""
+    if not release:
+        return newest(directory)
+    path = directory / f"{release}.toml"
+    try:
+        manifest, fits = parse(path.read_text(encoding="utf-8"), str(path)), fitting(path.parent)
+    except (OSError, Misconfigured) as error:
+        raise InvalidSuite(str(error)) from error
+    if manifest.id != release or path.stem not in fits:
+        raise InvalidSuite(f"{path} has another id, or pins a product that is not installed")
+    return path, manifest
+
+
 def chain_of(manifest: Manifest, used: Collection[str]) -> Chain:
     """The chains of the prompts that a suite uses in a release.
 
@@ -123,26 +137,35 @@ def unshippable(chain: Chain, baseline: Baseline, thresholds: Thresholds, label:
 
 
 def cut_down(
-    folder: Path, *, position: int | None = None, provider: str | None = None, patience: float = 1.0, directory: Path = RELEASES
+    folder: Path,
+    *,
+    position: int | None = None,
+    provider: str | None = None,
+    patience: float = 1.0,
+    release: str = "",
+    directory: Path = RELEASES,
 ) -> Path:
-    """Write the newest release into ``folder`` with each route cut down.
+    """Write a release, the newest unless ``release`` names one, into ``folder`` with each route cut down.
 
-    A route keeps its target at ``position``, or that of ``provider``.
+    A route keeps its target at ``position``, or that of ``provider``. If neither is given, the file stays as it is, byte by byte.
 
     ``patience`` multiplies its timeouts, for a model on a slow machine. Returns the folder. Raises InvalidSuite where a route
     would be left without a target.
     """
-    path, manifest = newest(directory)
+    path, manifest = chosen(release, directory)
     text = path.read_text(encoding="utf-8")
     for name, route in manifest.routes.items():
         kept = [target for target in route.targets if provider in (None, target.provider)]
         if not kept:
             raise InvalidSuite(f"route {name} of {manifest.id} has no target of {provider}")
-        chosen = kept if position is None else [kept[min(position, len(kept) - 1)]]
-        text = _with_targets(text, name, chosen)
-    text = _TIMEOUT.sub(lambda found: f"{found[1]}{float(found[2]) * patience:.1f}", text)
+        left = kept if position is None else [kept[min(position, len(kept) - 1)]]
+        text = _with_targets(text, name, left) if len(left) < len(route.targets) else text
+    if patience != 1:
+        text = _TIMEOUT.sub(lambda found: f"{found[1]}{float(found[2]) * patience:.1f}", text)
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(directory / "prices", folder / "prices", dirs_exist_ok=True)
+    for part in ("prices", "indexes"):
+        if (directory / part).is_dir():
+            shutil.copytree(directory / part, folder / part, dirs_exist_ok=True)
     (folder / path.name).write_text(text, encoding="utf-8")
     if tomllib.loads(text)["id"] != manifest.id:
         raise InvalidSuite(f"{path} could not be cut down")

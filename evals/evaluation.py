@@ -47,6 +47,7 @@ class Evaluated:
     results: Mapping[str, list[Result]]
     skipped: Mapping[str, Sequence[Case]]
     why: str
+    release: str = ""
 
     def ran(self, suite: str, cases: Sequence[Case]) -> list[Case]:
         """Those cases of a suite that were to be run."""
@@ -67,11 +68,11 @@ def evaluate(wanted: Wanted, source: Source, pace: Pace) -> Evaluated:
     head, results = _calm(calm, source, pace)
     if not why and any(cases for _, cases in chaotic):
         with session.broken(source) as there:
-            manifest = chain.newest()[1]
+            manifest = chain.chosen(source.release)[1]
             for suite, cases in chaotic:
                 models = chain.models_of(manifest, suite.prompts)
                 results[suite.name] += _run(suite, cases, there, head, pace, models) if cases else []
-    return Evaluated(head, results, {suite.name: cases if why else () for suite, cases in chaotic}, why)
+    return Evaluated(head, results, {suite.name: cases if why else () for suite, cases in chaotic}, why, source.release)
 
 
 def _calm(wanted: Wanted, source: Source, pace: Pace) -> tuple[runs.Head, dict[str, list[Result]]]:
@@ -116,7 +117,7 @@ def judged(wanted: Whole, done: Evaluated, judgement: Judgement) -> SuiteRun:
         )
     verdict = judge(cases, results, thresholds, pinned)
     if verdict.code != BROKEN:
-        verdict = _with_chain(wanted, verdict, thresholds, name)
+        verdict = _with_chain(wanted, verdict, thresholds, name, done.release)
     if judgement.exact and pinned and verdict.comparison:
         verdict = _exactly(verdict, list(baselines.unfit(verdict.comparison, pinned, wanted.cases)), wanted.suite.name)
     since = None
@@ -139,12 +140,12 @@ def _exactly(verdict: GateResult, unfit: Sequence[str], suite: str) -> GateResul
     return replace(verdict, code=verdict.code or BROKEN, reasons=(*verdict.reasons, why, *unfit))
 
 
-def _with_chain(wanted: Whole, verdict: GateResult, thresholds: Thresholds, label: str) -> GateResult:
+def _with_chain(wanted: Whole, verdict: GateResult, thresholds: Thresholds, label: str, release: str) -> GateResult:
     """Add the fallback chains to the verdict.
 
     With an unevaluated fallback there is no verdict; with one below its threshold the run fails.
     """
-    links = chain.chain_of(chain.newest()[1], set(wanted.suite.prompts.values()))
+    links = chain.chain_of(chain.chosen(release)[1], set(wanted.suite.prompts.values()))
     evaluated = wanted.baseline.models.get(label, {})
     unknown = [model for model in links.models if model not in thresholds.models or model not in evaluated]
     if reasons := tuple(chain.unshippable(links, wanted.baseline, thresholds, label)):

@@ -26,6 +26,7 @@ class Source:
         str, typer.Option(help="Name of the models that answer; reports show it, and the pinned run is found by it.")
     ] = ""
     provider: Annotated[str | None, typer.Option(help="Let this provider alone answer, by a release made for the run.")] = None
+    release: Annotated[str, typer.Option(help="Evaluate this release instead of the newest.")] = ""
     record: Annotated[Path | None, typer.Option(help="Keep the models' replies in this file.")] = None
     replay: Annotated[Path | None, typer.Option(help="Replay the models' replies from this file.")] = None
     cap: Annotated[str, typer.Option(help="Dollars that the run may spend; the service's own budget holds it.")] = CAP

@@ -48,9 +48,15 @@ def opened(source: Source) -> Generator[Session, None, None]:
     with ExitStack() as block:
         extra: dict[str, str] = {}
         _check_label(source)
-        if source.provider is not None or source.position is not None or source.patience != 1:
+        if source.provider is not None or source.position is not None or source.patience != 1 or source.release:
             folder = Path(block.enter_context(TemporaryDirectory(prefix="octant-evals-releases-")))
-            chain.cut_down(folder, position=source.position, provider=source.provider, patience=source.patience)
+            chain.cut_down(
+                folder,
+                position=source.position,
+                provider=source.provider,
+                patience=source.patience,
+                release=source.release,
+            )
             deadline = source.patience * load_settings().request_deadline
             extra |= {"OCTANT_RELEASES_DIR": str(folder), "OCTANT_REQUEST_DEADLINE": str(deadline)}
         between, named = _recording(source, block)
@@ -66,7 +72,7 @@ def opened(source: Source) -> Generator[Session, None, None]:
 def broken(source: Source) -> Generator[Session, None, None]:
     """Run a service for chaos cases: all its models simulated, its timeouts short, no open circuits. Raises Unreachable."""
     with TemporaryDirectory(prefix="octant-evals-releases-") as folder:
-        chain.cut_down(Path(folder), patience=chaos.PATIENCE)
+        chain.cut_down(Path(folder), patience=chaos.PATIENCE, release=source.release)
         with stack.running({"OCTANT_RELEASES_DIR": folder, **chaos.SETTINGS}, cap=source.cap) as (service, label):
             yield Session(service, source.label or label)
 
@@ -108,8 +114,8 @@ def _foreign(source: Source) -> Session:
     """A service that others run: only they know which models answer there."""
     if not source.label.strip():
         raise InvalidSuite("--label must say what answers at --base-url")
-    if source.record or source.replay or source.provider or source.position is not None:
-        raise InvalidSuite("recording, replaying and choosing a provider need a service that is started for the run")
+    if source.record or source.replay or source.provider or source.position is not None or source.release:
+        raise InvalidSuite("recording, replaying, choosing a provider or a release need a service that is started for the run")
     return Session(Service(source.base_url.rstrip("/"), source.api_key), source.label)
 
 

@@ -5,9 +5,10 @@ It is there for the console and for the gate of a release.
 
 from typing import Any
 
-from sqlalchemy import create_engine, insert
+from sqlalchemy import create_engine, insert, null
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.releases.eval_gate import SuiteResult
 from app.releases.evaluations import eval_results, eval_runs
 from evals.cases import InvalidSuite
 from evals.harness import Result
@@ -16,8 +17,8 @@ from evals.report import SuiteRun, suite_json
 from evals.runs import Head
 
 
-def store(url: str, head: Head, done: SuiteRun) -> int:
-    """Store a suite's run whole or not at all.
+def store(url: str, head: Head, done: SuiteRun, proof: tuple[str, SuiteResult] | None = None) -> int:
+    """Store a suite's run whole or not at all. ``proof``: the manifest's hash, and the result that its activation reads.
 
     Returns its number. Raises InvalidSuite where the database cannot take it.
     """
@@ -32,6 +33,8 @@ def store(url: str, head: Head, done: SuiteRun) -> int:
         "total": verdict.overall.total,
         "cost_micro_usd": round(sum(r.trail.cost_usd for r in results) * 1_000_000),
         "report": about,
+        "manifest": proof[0] if proof else None,
+        "result": proof[1].model_dump(mode="json") if proof else null(),
     }
     try:
         engine = create_engine(url)

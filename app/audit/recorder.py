@@ -142,7 +142,7 @@ class Recorder:
                 await asyncio.sleep(self._interval)
             while len(taken) < self._batch and not self._queue.empty():
                 taken.append(self._queue.get_nowait())
-            await self._keep(await self._redacted(taken))
+            await self._keep(await self.redacted(taken))
             for record in taken:
                 self._bytes -= _size(record)
                 self._queue.task_done()
@@ -233,7 +233,7 @@ class Recorder:
         log.info("spilled records brought back", extra={"records": len(records)})
         return True
 
-    async def _redacted(self, batch: Sequence[CallRecord]) -> list[CallRecord]:
+    async def redacted(self, batch: Sequence[CallRecord]) -> list[CallRecord]:
         """The records as they may be stored. The event loop gets its turn every `TURN` seconds.
 
         Not after each record: in a busy worker a turn of the loop takes longer than many records, and we would fall behind.

@@ -36,6 +36,7 @@ eval_scores = Table(
     Column("release", String(64), nullable=False),
     Column("passed", Boolean, nullable=False),
     Column("findings", JSONB, nullable=False, comment="scorer and words, from redacted text"),
+    Column("fair", Boolean, nullable=False, comment="whether its sample took no regard of the release", server_default="false"),
     Index("eval_scores_at", "at"),
     Index("eval_scores_user", "user", "tenant"),
 )

@@ -24,7 +24,10 @@ R = TypeVar("R")
 
 
 def changes(action: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Mark a command as one that changes something. ``action`` is its name: the part behind `octant`."""
+    """Mark a command as one that changes something. ``action`` is its name: the part behind `octant`.
+
+    With `--force` it is an action of its own, so that all that was forced can be listed.
+    """
 
     def mark(command: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(command)
@@ -39,7 +42,7 @@ def changes(action: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
                 raise
             finally:
                 changed_demos.reset(token)
-                _note(action, kwargs, outcome)
+                _note(f"{action} --force" if kwargs.get("force") else action, kwargs, outcome)
                 if outcome == "ok":
                     _name(demos)
 

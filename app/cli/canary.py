@@ -3,12 +3,12 @@
 import asyncio
 import getpass
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.cli.audited import changes
-from app.cli.releases import Reason, ReleaseId, app, opened, wait_for_workers
+from app.cli.releases import Force, Reason, ReleaseId, app, opened, wait_for_workers
 
 if TYPE_CHECKING:
     from app.releases.canaries import Canary, Judgement
@@ -23,12 +23,16 @@ def canary(
     cap: Annotated[str, typer.Option(help="Dollars that its calls may cost.")] = "10",
     days: Annotated[float, typer.Option(help="Days until an operator decides, if the evidence does not.")] = 7.0,
     tenant: Annotated[list[str] | None, typer.Option(help="A tenant that always gets it and is not judged; repeatable.")] = None,
+    force: Force = False,
 ) -> None:
     """Give a release to a share of the users. Repeated with a larger share, the canary goes on with it.
 
     The service stops it by itself on evidence that it is worse; docs/canary.md says how.
     """
-    asyncio.run(_canary(release_id, _share(share), reason, cap=cap, days=days, tenants=tenant or []))
+    from app.domain.money import from_dollars
+
+    choices = {"cap": from_dollars(cap), "days": days, "tenants": tenant or [], "force": force}
+    asyncio.run(_canary(release_id, share_of(share), reason, choices))
 
 
 @app.command("abort")
@@ -42,7 +46,9 @@ def abort(reason: Reason) -> None:
 @changes("release promote")
 def promote(
     reason: Reason,
-    force: Annotated[bool, typer.Option("--force", help="Also without the evidence that it is no worse.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also without the evidence that it is no worse, and without eval results.")
+    ] = False,
 ) -> None:
     """Make the canary's release live for every user."""
     asyncio.run(_promote(reason, force=force))
@@ -50,11 +56,12 @@ def promote(
 
 @app.command("why")
 def why(release_id: ReleaseId) -> None:
-    """Explain a release's last canary by its counted users; the verdict is computed anew from them."""
+    """Explain a release's last canary by its counted users, and compare its last shadow with the live release."""
     asyncio.run(_why(release_id))
 
 
-def _share(text: str) -> float:
+def share_of(text: str) -> float:
+    """Read a share such as 10% or 0.1. Raises InvalidRequest."""
     from app.domain.errors import InvalidRequest
 
     try:
@@ -64,13 +71,9 @@ def _share(text: str) -> float:
     return number / 100 if text.endswith("%") else number
 
 
-async def _canary(release_id: str, share: float, reason: str, *, cap: str, days: float, tenants: list[str]) -> None:
-    from app.domain.money import from_dollars
-
+async def _canary(release_id: str, share: float, reason: str, choices: dict[str, Any]) -> None:
     async with opened() as releases:
-        begun = await releases.try_out(
-            release_id, share, by=getpass.getuser(), reason=reason, cap=from_dollars(cap), days=days, tenants=tenants
-        )
+        begun = await releases.try_out(release_id, share, by=getpass.getuser(), reason=reason, **choices)
     print(f"{begun.share:.4g} of the users get {begun.release} within 5 seconds, the others {begun.against}.")
     print(f"`octant release status` shows how it stands. An operator decides by {begun.deadline:%Y-%m-%d %H:%M}.")
 
@@ -92,10 +95,15 @@ async def _why(release_id: str) -> None:
     from app.domain.errors import NotFound
 
     async with opened() as releases:
-        found = await releases.last_canary(release_id)
-    if found is None:
-        raise NotFound(f"{release_id} was never a canary.")
-    show_canary(*found)
+        found, shadow = await releases.last_canary(release_id), await releases.last_shadow(release_id)
+    if found is None and shadow is None:
+        raise NotFound(f"{release_id} was never a canary, and never a shadow.")
+    if found:
+        show_canary(*found)
+    if shadow:
+        from app.cli.shadow import show_shadow
+
+        show_shadow(*shadow)
 
 
 def show_canary(canary: "Canary", judged: "Judgement") -> None:
@@ -108,6 +116,8 @@ def show_canary(canary: "Canary", judged: "Judgement") -> None:
     cost = f"${to_dollars(canary.spent)} of ${to_dollars(canary.cap)}"
     print(f"canary {canary.release} beside {canary.against}: {canary.state}, started {when} by {canary.by}")
     print(f"  share {shares}; cost {cost}; an operator decides by {canary.deadline:%Y-%m-%d %H:%M}")
+    for lack in canary.unproven or ():
+        print(f"  UNPROVEN  {lack}")
     if canary.verdict:
         print(f"  ended by {canary.ended_by}: {canary.verdict}")
     print(f"  by the counts: {judged.verdict}. {judged.why}")

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Releases: immutable manifests that pin prompts, models, prices and indexes.")
 
 Reason = Annotated[str, typer.Option(help="Why; it is kept in the history.")]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Also without eval results. Audited as an action of its own; an alert fires while it is live."),
+]
 ReleaseId = Annotated[str, typer.Argument(help="Release id: the name of its file in releases/, without .toml.")]
 WAIT_SECONDS = 5.0
 MOST_SHOWN = 20
@@ -49,6 +53,7 @@ def verify(release_id: ReleaseId) -> None:
         print(f"It cannot be live yet: its prices take effect on {release.prices.effective}.")
     elif effect.state == "superseded":
         print(f"Its prices are superseded by {effect.newer}: calls would be counted at outdated prices.")
+    asyncio.run(_show_lacking(release_id))
 
 
 @app.command("hashes")
@@ -101,9 +106,12 @@ def record() -> None:
 
 @app.command("activate")
 @changes("release activate")
-def activate(release_id: ReleaseId, reason: Reason) -> None:
-    """Make a release live on every worker. Refused whole, before anything changes, if a pin does not resolve."""
-    asyncio.run(_activate(release_id, reason))
+def activate(release_id: ReleaseId, reason: Reason, force: Force = False) -> None:
+    """Make a release live on every worker.
+
+    Refused whole, before anything changes, if a pin does not resolve or the release lacks eval results.
+    """
+    asyncio.run(_activate(release_id, reason, force=force))
 
 
 @app.command("history")
@@ -224,6 +232,8 @@ async def _status() -> None:
             raise typer.Exit(1)
         live = newest[0]
         print(f"{live.release} is live since {live.at:%Y-%m-%d %H:%M:%S} ({live.kind} by {live.by}: {live.reason})")
+        for lack in live.unproven or ():
+            print(f"UNPROVEN  {lack}")
         behind = 0
         for report in await releases.reports():
             behind += report.release != live.release
@@ -236,14 +246,46 @@ async def _status() -> None:
             from app.cli.canary import show_canary
 
             show_canary(*running)
+        if shadow := await releases.shadow():
+            from app.cli.shadow import show_shadow
+
+            show_shadow(*shadow)
     if behind:
         raise typer.Exit(1)
 
 
-async def _activate(release_id: str, reason: str) -> None:
+async def _show_lacking(release_id: str) -> None:
+    """Print the eval results that a release lacks; without stores, those in its file alone are known."""
+    from app.releases.eval_gate import COMMAND, lacking
+    from app.releases.eval_results import from_file
+    from app.releases.manifest import load as load_release
+    from app.releases.manifest import parse
+    from app.settings import load
+    from app.stores import places
+
+    settings = load()
+    where = places(settings)
+    if settings.database_url:
+        async with opened() as releases:
+            missing = list(await releases.lacking(release_id))
+    else:
+        release = load_release(release_id, where)
+        found, wrong = from_file(where, release_id, release.sha256)
+        missing = [*lacking(parse(release.text, release_id), found, simulated=where.simulated), *wrong]
+    print(
+        f"It cannot be activated without --force. `{COMMAND.format(release_id)}` helps:"
+        if missing
+        else "It lacks no eval result."
+    )
+    for lack in missing:
+        print(f"  {lack}")
+
+
+async def _activate(release_id: str, reason: str, *, force: bool) -> None:
     started = time.monotonic()
     async with opened() as releases:
-        await releases.activate(release_id, by=getpass.getuser(), reason=reason)
+        for lack in await releases.activate(release_id, by=getpass.getuser(), reason=reason, force=force):
+            print(f"UNPROVEN  {lack}")
         await wait_for_workers(releases, release_id, started)
 
 

@@ -8,13 +8,12 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 
-from app.audit.recorder import Recorder
 from app.budget.budget import Budget, Hold
 from app.domain import in_flight
 from app.domain.calls import Answer, Call, Chunk, Done, Identity, Receipt
@@ -27,13 +26,13 @@ from app.gateway import admission
 from app.gateway.call_record import record_of
 from app.gateway.call_state import CallState
 from app.gateway.degradation import degrade
+from app.gateway.ports import Pins, Records
 from app.gateway.recovery.output import PATTERN_UNCHECKED, check_schemas
 from app.gateway.recovery.recovery import Recovery
 from app.gateway.rendering import lowered, render
 from app.gateway.spending import Spending
 from app.gateway.tracing import describe_call
 from app.oncall.switch import KillSwitch
-from app.releases.releases import Releases
 from app.security.guard.guard import Guard, Policy
 from app.security.guard.outgoing import Outgoing
 from app.telemetry.metrics import Metrics
@@ -44,17 +43,23 @@ log = logging.getLogger("octant.calls")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayParts:
-    """The parts that the gateway works with."""
+    """The parts that the gateway works with. ``payer``: whose budget pays. ``on_end`` gets each call when it has ended.
+
+    ``shadow``: no user gets the answers, so they count in none of the metrics of calls.
+    """
 
     switch: KillSwitch
-    releases: Releases
+    releases: Pins
     guard: Guard
     budget: Budget
     recovery: Recovery
-    recorder: Recorder
+    recorder: Records
     tracing: Tracing
     metrics: Metrics
     running: InFlight = field(default_factory=InFlight)
+    payer: Callable[[Identity], Identity] = lambda identity: identity
+    on_end: Callable[[Call, CallRecord], None] | None = None
+    shadow: bool = False
 
 
 @dataclass(slots=True)
@@ -164,6 +169,8 @@ class Gateway:
         self._rooms.recorder.record(record)
         self._rooms.releases.note(record)
         self._report(state, record)
+        if self._rooms.on_end:
+            self._rooms.on_end(state.call, record)
 
     async def _hold(self, state: CallState) -> Hold:
         """Hold the worst first attempt; over a cap, degrade the call as its route allows (C4)."""
@@ -171,11 +178,11 @@ class Gateway:
         while True:
             try:
                 return await self._rooms.budget.hold(
-                    call.identity,
+                    self._rooms.payer(call.identity),
                     state.worst_first_attempt(),
                     lease_id=state.call_id,
                     seconds=state.longest.remaining(),
-                    feature=call.feature,
+                    feature="shadow" if self._rooms.shadow else call.feature,
                     tokens=state.likely_tokens,
                 )
             except BudgetExceeded as refused:
@@ -287,6 +294,8 @@ class Gateway:
             raise
 
     def _count_refusal(self, error: OctantError) -> None:
+        if self._rooms.shadow:
+            return
         if isinstance(error, BudgetExceeded):
             self._rooms.metrics.budget_refusals.inc(scope=error.scope)
         elif isinstance(error, Stopped):
@@ -296,6 +305,8 @@ class Gateway:
         """One metric, one span outcome and one log line for each call, the failed and the cancelled included (O1, O9)."""
         metrics, call, span, spending = self._rooms.metrics, state.call, state.span, state.spending
         seconds = time.perf_counter() - state.started
+        if self._rooms.shadow:
+            return
         if spending.cost:
             metrics.call_cost.observe(spending.cost / MICROS_PER_DOLLAR, feature=call.feature)
         if state.outcome == NO_EVIDENCE:  # no call in the sense of any rate or objective

@@ -3,7 +3,7 @@
 from sqlalchemy import MetaData
 
 from app.api.feedback import tables as feedback
-from app.audit import scores
+from app.audit import scores, shadow_answers
 from app.audit import tables as audit
 from app.budget import tables as budget
 from app.features.feature import Tables
@@ -15,6 +15,18 @@ from app.releases import evaluations
 from app.releases import tables as releases
 from app.security import tables as security
 
-_OWN: tuple[Tables, ...] = (security, audit, oncall, releases, evaluations, budget, idempotency, jobs, feedback, scores)
+_OWN: tuple[Tables, ...] = (
+    security,
+    audit,
+    oncall,
+    releases,
+    evaluations,
+    budget,
+    idempotency,
+    jobs,
+    feedback,
+    scores,
+    shadow_answers,
+)
 ROOMS: tuple[Tables, ...] = (*_OWN, *(feature.tables() for feature in installed() if feature.tables))
 METADATA: list[MetaData] = [room.metadata for room in ROOMS]

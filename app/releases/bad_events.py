@@ -11,6 +11,7 @@ from app.domain.errors import AnswerWithheld, ContentRefused, DeadlineExceeded, 
 from app.domain.records import CallRecord
 
 METRICS = ("failed", "slow", "dear", "refused", "rated_bad")
+SCORED_LOW = "scored_low"  # an answer in which the evals' scorers found a fault; a metric where production is scored
 SEEN = "seen"  # not a metric: every user, so that the split itself can be checked
 
 _FAILED = frozenset({ProvidersUnavailable.code, DeadlineExceeded.code, Internal.code, "last_resort"})

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, and_, case, func, insert, select, text, update
+from sqlalchemy import Row, RowMapping, and_, case, func, insert, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.errors import Misconfigured
 from app.domain.money import MicroUSD, to_dollars
-from app.releases.bad_events import METRICS, SEEN, Limits, as_json, from_json
+from app.releases.bad_events import METRICS, SCORED_LOW, SEEN, Limits, as_json, from_json
 from app.releases.evidence import Count, Verdict, is_void, judge, tolerable, worse
 from app.releases.tables import canaries, canary_users
 
@@ -45,6 +45,16 @@ _ANSWERED_BY = text(
     """
 )
 
+_IS_SCORED = text("SELECT count(*) > 0 FROM eval_position WHERE scored_at > now() - interval '1 hour'")
+
+# Scores are written in rounds, each of later calls than the one before, so the time of a call says what has been read.
+_SCORED_LOW = text(
+    """
+    SELECT at, tenant, "user", release FROM eval_scores
+    WHERE fair AND NOT passed AND at > :after AND release = ANY(:releases) ORDER BY at
+    """
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Canary:
@@ -66,6 +76,8 @@ class Canary:
     ended_by: str | None = None
     verdict: str | None = None
     evidence: Mapping[str, Any] | None = None
+    unproven: Sequence[str] | None = None
+    metrics: tuple[str, ...] = METRICS
 
     @property
     def share(self) -> float:
@@ -104,9 +116,14 @@ def digest(key: bytes, canary: int, tenant: str, user: str) -> str:
 
 
 async def start(connection: AsyncConnection, **values: Any) -> int:  # noqa: ANN401 - the columns
-    """Start a canary. Raises Misconfigured where one is running."""
+    """Start a canary. Raises Misconfigured where one is running.
+
+    Its metrics are fixed here: scores are one where the evals score production, or their lack would hold up each promotion.
+    """
     found = await connection.execute(_LIMITS, {"release": values["against"]})
     limits = {row.target: Limits(row.latency_ms, row.cost) for row in found}
+    is_scored = (await connection.execute(_IS_SCORED)).scalar_one()
+    values["metrics"] = [*METRICS, *([SCORED_LOW] if is_scored else [])]
     try:
         statement = insert(canaries).values(state=RUNNING, limits=as_json(limits), **values).returning(canaries.c.id)
         return int((await connection.execute(statement)).scalar_one())
@@ -168,6 +185,13 @@ async def releases_of(engine: AsyncEngine, request_ids: Iterable[str], canary: C
         return {(row.tenant, row.request_id): row.release for row in rows}
 
 
+async def scored_low(engine: AsyncEngine, canary: Canary, after: datetime) -> Sequence[Row[Any]]:
+    """Calls since ``after`` whose answer the evals scored as wrong, oldest first, of a sample without regard of the release."""
+    async with engine.connect() as connection:
+        values = {"after": after, "releases": [canary.release, canary.against]}
+        return (await connection.execute(_SCORED_LOW, values)).all()
+
+
 async def judgement(connection: AsyncConnection, canary_id: int) -> Judgement:
     """Judge a canary by its rows. Any replica, and any reader later, gets the same."""
     canary = _canary((await connection.execute(select(canaries).where(canaries.c.id == canary_id))).mappings().one())
@@ -182,7 +206,7 @@ async def judgement(connection: AsyncConnection, canary_id: int) -> Judgement:
         counted[metric][step] = (of_canary, everyone)
     counts = {
         metric: tuple(Count(*counted[metric].get(step, (0, 0)), share) for step, share in enumerate(canary.shares))
-        for metric in (SEEN, *METRICS)
+        for metric in (SEEN, *canary.metrics)
     }
     seen = counts.pop(SEEN)
     all_failed = not _outage(seen, counts["failed"]) and await _first_all_failed(connection, canary_id)
@@ -242,4 +266,5 @@ async def _first_all_failed(connection: AsyncConnection, canary_id: int) -> bool
 def _canary(row: RowMapping) -> Canary:
     values = {name: row[name] for name in Canary.__dataclass_fields__}
     values |= {"shares": tuple(row["shares"]), "tenants": frozenset(row["tenants"]), "limits": from_json(row["limits"])}
+    values["metrics"] = tuple(row["metrics"])
     return Canary(**values)

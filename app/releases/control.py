@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, null, select
 from sqlalchemy import text as sql
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -15,10 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.domain.calls import Usage
 from app.domain.errors import Misconfigured
 from app.domain.money import MicroUSD
-from app.releases import canaries, files, history, reports
+from app.releases import canaries, eval_results, files, history, reports
 from app.releases.canaries import Canary, Judgement
 from app.releases.difference import Traffic
 from app.releases.effective import effect_of
+from app.releases.eval_gate import Unproven
 from app.releases.history import Activation
 from app.releases.manifest import Manifest, Places, Release, load, parse, resolve
 from app.releases.reports import Report
@@ -57,19 +58,46 @@ class ReleaseControl:
         self._places = places
         self._today = today
 
-    async def activate(self, release_id: str, *, by: str, reason: str) -> None:
-        """Make a release live.
+    async def activate(self, release_id: str, *, by: str, reason: str, force: bool = False) -> Sequence[str]:
+        """Make a release live. Returns the eval results that it lacks; without ``force`` it must lack none.
 
-        Raises Misconfigured, before anything changes, if it does not resolve, was changed, or its prices are not in effect yet.
+        Raises Misconfigured, before anything changes, if it does not resolve, was changed, or its prices are not in effect yet,
+        and Unproven for a lack of eval results.
         """
+        _check_reason(reason, force=force)
         release = load(release_id, self._places)
         self._check_prices(release)
         async with self._engine.begin() as connection:
             await connection.execute(select(func.pg_advisory_xact_lock(_ONE_AT_A_TIME)))
+            unproven = await self._gate(connection, release.id, release.text, force=force)
             await self._take_in(connection, release)
             await self._end_canary(connection, by, f"{release.id} was activated: {reason}")
-            await history.point(connection, release.id, history.ACTIVATE, by, reason)
+            await history.point(connection, release.id, history.ACTIVATE, by, reason, unproven=unproven)
         await self._announce(release.id)
+        return unproven
+
+    async def _gate(self, connection: AsyncConnection, release_id: str, text: str, *, force: bool) -> Sequence[str]:
+        """The eval results that a manifest lacks here. Raises Unproven unless it lacks none or is forced."""
+        lacking = await eval_results.lacking(connection, text, self._places)
+        if lacking and not force:
+            raise Unproven(release_id, hashlib.sha256(text.encode()).hexdigest(), lacking)
+        if lacking:
+            log.warning("release without eval results", extra={"release": release_id, "lacking": len(lacking)})
+        return lacking
+
+    async def lacking(self, release_id: str) -> Sequence[str]:
+        """The eval results that a release lacks to be live here, a sentence each. Raises Misconfigured."""
+        release = load(release_id, self._places)
+        async with self._engine.connect() as connection:
+            return await eval_results.lacking(connection, release.text, self._places)
+
+    async def unproven(self) -> dict[str, int]:
+        """How many eval results the live release and the canary lacked. Raises SQLAlchemyError or OSError."""
+        async with self._engine.connect() as connection:
+            newest = await history.read(connection, 1)
+            running = await canaries.running(connection)
+        live = len(newest[0].unproven or ()) if newest else 0
+        return {"live": live, "canary": len(running.unproven or ()) if running else 0}
 
     def _check_prices(self, release: Release) -> None:
         """Refuse prices that are not in effect yet. A rollback skips this check: going back must not fail."""
@@ -93,7 +121,9 @@ class ReleaseControl:
         async with self._engine.begin() as connection:
             await connection.execute(select(func.pg_advisory_xact_lock(_ONE_AT_A_TIME)))
             past = await history.read(connection)
-            if not (to or again):
+            if to:
+                history.check_ever_live(past, to)
+            elif not again:
                 history.check_nerves(past, datetime.now(UTC))
             if only:
                 target, text = await self._set_back(connection, only, past, to, reason)
@@ -101,11 +131,14 @@ class ReleaseControl:
                 target = to or history.path_of(past)[-2]
                 text = await history.text_of(connection, target)
             await self._check_reachable(target, text, past)
+            unproven = history.unproven(past, target)
             if only:
+                unproven = [f"Each pin of {target} was live, but never together with the {only}: no suite has evaluated that."]
                 values = {"id": target, "sha256": hashlib.sha256(text.encode()).hexdigest(), "text": text}
                 await connection.execute(insert(manifests).values(values))
             await self._end_canary(connection, by, f"a rollback to {target}: {reason}")
-            await history.point(connection, target, history.SET_BACK if only else history.ROLLBACK, by, reason)
+            kind = history.SET_BACK if only else history.ROLLBACK
+            await history.point(connection, target, kind, by, reason, unproven=unproven)
         await self._announce(target)
         return target
 
@@ -219,12 +252,14 @@ class ReleaseControl:
         cap: MicroUSD,
         days: float,
         tenants: Sequence[str] = (),
+        force: bool = False,
     ) -> Canary:
         """Give a release to a share of the users, or a larger share to the canary that runs.
 
         ``cap``: the most that its calls may cost; ``days`` until an operator decides. Raises Misconfigured where it does not
-        resolve, lacks what the live release serves, or another canary runs.
+        resolve, lacks what the live release serves, or another canary runs; without ``force``, Unproven for lacking eval results.
         """
+        _check_reason(reason, force=force)
         if not 0 < share < 1:
             raise Misconfigured("A canary's share lies between 0 and 100 %. To give it to everyone, `octant release promote`.")
         async with self._engine.begin() as connection:
@@ -237,14 +272,17 @@ class ReleaseControl:
                     )
                 await canaries.widen(connection, running, share)
             else:
-                await self._begin(connection, release_id, share, by=by, reason=reason, cap=cap, days=days, tenants=list(tenants))
+                choices = {"by": by, "reason": reason, "cap": cap, "tenants": list(tenants)}
+                await self._begin(connection, release_id, share, days=days, force=force, **choices)
             begun = await canaries.running(connection)
         await self._announce("canary")
         if begun is None:
             raise Misconfigured("The canary has ended in this moment.")
         return begun
 
-    async def _begin(self, connection: AsyncConnection, release_id: str, share: float, *, days: float, **values: object) -> None:
+    async def _begin(
+        self, connection: AsyncConnection, release_id: str, share: float, *, days: float, force: bool, **values: object
+    ) -> None:
         live = await self._live()
         if live is None:
             raise Misconfigured("No release is live: there is nothing to compare a canary with.")
@@ -255,6 +293,7 @@ class ReleaseControl:
         if live[0] == release_id or lacking:
             reason = f"lacks {', '.join(lacking)}" if lacking else "is live already"
             raise Misconfigured(f"Release {release_id} cannot be a canary: it {reason}.")
+        values["unproven"] = list(await self._gate(connection, release_id, release.text, force=force)) or null()
         await self._take_in(connection, release)
         deadline = datetime.now(UTC) + timedelta(days=days)
         await canaries.start(connection, release=release_id, against=live[0], shares=[share], deadline=deadline, **values)
@@ -268,7 +307,11 @@ class ReleaseControl:
         return canary
 
     async def promote(self, *, by: str, reason: str, force: bool = False) -> Canary:
-        """Make the canary's release live for everyone. Raises Misconfigured without the evidence, unless ``force``."""
+        """Make the canary's release live for everyone.
+
+        Raises Misconfigured without the evidence of its users, Unproven without eval results, unless ``force``.
+        """
+        _check_reason(reason, force=force)
         async with self._engine.begin() as connection:
             await connection.execute(select(func.pg_advisory_xact_lock(_ONE_AT_A_TIME)))
             canary, judged = await self._judged(connection)
@@ -276,8 +319,10 @@ class ReleaseControl:
                 raise Misconfigured(
                     f"The canary {canary.release} is not proven. {judged.why} To promote it nevertheless: --force."
                 )
+            text = await history.text_of(connection, canary.release)
+            unproven = await self._gate(connection, canary.release, text, force=force)
             await canaries.end(connection, canary, canaries.PROMOTED, by=by, verdict=judged.why, evidence=judged.as_json())
-            await history.point(connection, canary.release, history.ACTIVATE, by, reason)
+            await history.point(connection, canary.release, history.ACTIVATE, by, reason, unproven=unproven)
         await self._announce(canary.release)
         return canary
 
@@ -307,6 +352,11 @@ class ReleaseControl:
         if canary is None:
             raise Misconfigured("No canary runs. `octant release canary ID --share 10%` starts one.")
         return canary, await canaries.judgement(connection, canary.id)
+
+
+def _check_reason(reason: str, *, force: bool) -> None:
+    if force and not reason.strip():
+        raise Misconfigured("--force needs a --reason that says why this release goes on without the evidence.")
 
 
 async def _check_spaces(connection: AsyncConnection, release: Release) -> None:

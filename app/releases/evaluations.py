@@ -1,6 +1,6 @@
 """Stored eval runs of releases, with answers and results by case (E3, B3).
 
-They lie beside the releases that they are about. The evals write them; activation does not read them yet.
+They lie beside the releases that they are about. The evals write them; the gate of an activation reads ``result``.
 """
 
 from sqlalchemy import (
@@ -37,8 +37,11 @@ eval_runs = Table(
     Column("total", Integer, nullable=False),
     Column("cost_micro_usd", BigInteger, nullable=False),
     Column("report", JSONB, nullable=False, comment="without its cases"),
+    Column("manifest", String(64), nullable=True, comment="sha256 of the manifest that answered"),
+    Column("result", JSONB, nullable=True, comment="what the gate of an activation reads"),
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Index("eval_runs_release", "release", "at"),
+    Index("eval_runs_manifest", "manifest"),
 )
 
 eval_results = Table(
@@ -59,6 +62,7 @@ PERSONAL: tuple[PersonalData, ...] = ()
 NOT_PERSONAL = {
     "eval_runs.label": "what answered",
     "eval_runs.report": "scores of cases that were written for the purpose",
+    "eval_runs.result": "the same",
     "eval_results.case": "a case's name",
     "eval_results.findings": "what a scorer found in the answer to a made-up case, redacted",
     "eval_results.broken": "why a case could not be judged",

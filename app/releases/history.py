@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, null, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.errors import Misconfigured
+from app.releases import shadows
 from app.releases.tables import activations, manifests
 
 ACTIVATE, ROLLBACK, SET_BACK = "activate", "rollback", "set back"  # the kinds of an activation
@@ -16,7 +17,10 @@ NERVOUS = timedelta(minutes=15)  # a second rollback within this time of the fir
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """One line of the history. ``kind``: `ACTIVATE`, `ROLLBACK`, or `SET_BACK` for a manifest with one pin set back."""
+    """One line of the history. ``kind``: `ACTIVATE`, `ROLLBACK`, or `SET_BACK` for a manifest with one pin set back.
+
+    ``unproven``: the eval results that it lacked, a sentence each.
+    """
 
     number: int
     release: str
@@ -25,6 +29,7 @@ class Activation:
     by: str
     reason: str
     at: datetime
+    unproven: Sequence[str] | None = None
 
 
 async def ever_live(engine: AsyncEngine) -> frozenset[str]:
@@ -79,9 +84,24 @@ async def read(connection: AsyncConnection, limit: int = 1000) -> list[Activatio
     return [Activation(**row._mapping) for row in await connection.execute(statement)]  # noqa: SLF001 - documented name
 
 
-async def point(connection: AsyncConnection, release_id: str, kind: str, by: str, reason: str) -> None:
-    """Make a kept manifest the live one."""
+def check_ever_live(history: Sequence[Activation], release_id: str) -> None:
+    """Refuse a rollback to a release that was never live, such as a canary that was stopped."""
+    if all(activation.release != release_id for activation in history):
+        raise Misconfigured(f"Release {release_id!r} was never live: activate it instead.")
+
+
+def unproven(history: Sequence[Activation], release_id: str) -> Sequence[str]:
+    """The eval results that a release lacked when it was last made live."""
+    return next((activation.unproven or () for activation in history if activation.release == release_id), ())
+
+
+async def point(
+    connection: AsyncConnection, release_id: str, kind: str, by: str, reason: str, *, unproven: Sequence[str] = ()
+) -> None:
+    """Make a kept manifest the live one. ``unproven``: the eval results that it lacks."""
     newest = select(activations.c.release).order_by(activations.c.number.desc()).limit(1)
     previous = (await connection.execute(newest)).scalar_one_or_none()
+    if previous != release_id:
+        await shadows.end(connection, by=by, why=f"{release_id} was made live.")
     values = {"release": release_id, "previous": previous, "kind": kind, "by": by, "reason": reason}
-    await connection.execute(insert(activations).values(values))
+    await connection.execute(insert(activations).values(**values, unproven=list(unproven) or null()))

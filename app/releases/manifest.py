@@ -165,7 +165,7 @@ class Release:
 class Places:
     """The places where pins are looked up. ``providers`` are those that the settings configure.
 
-    ``without_embeddings``: those of them that have none.
+    ``without_embeddings``: those of them that have none. ``simulated``: those that the simulator stands in for.
     ``version_in`` reads an index file by the index's name: the version of what it holds. It raises Misconfigured.
     """
 
@@ -175,6 +175,7 @@ class Places:
     providers: frozenset[str]
     without_embeddings: frozenset[str] = frozenset()
     version_in: Mapping[str, Callable[[Path], str]] = field(default_factory=dict)
+    simulated: frozenset[str] = frozenset()
 
     @property
     def prices(self) -> Path:

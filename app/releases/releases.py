@@ -9,6 +9,8 @@ while Postgres is away serves what a local file says was live, until it can look
 
 import asyncio
 import contextlib
+import hashlib
+import hmac
 import logging
 import os
 import socket
@@ -26,10 +28,12 @@ from app.domain.periodic import Periodic
 from app.domain.records import CallRecord
 from app.domain.routes import Pin
 from app.releases import files, reports
-from app.releases.control import CHANNEL, ReleaseControl
+from app.releases.control import CHANNEL
 from app.releases.effective import Effect, effect_of
 from app.releases.manifest import Places, Release, parse, resolve
 from app.releases.reports import Report
+from app.releases.shadow_control import ShadowControl
+from app.releases.shadow_watch import ShadowWatch
 from app.releases.watch import CanaryWatch
 from app.security.remembered import Remembered
 
@@ -39,7 +43,7 @@ CLOSE_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 
-class Releases(ReleaseControl):
+class Releases(ShadowControl):
     """See the module."""
 
     def __init__(
@@ -71,6 +75,8 @@ class Releases(ReleaseControl):
             on_failure=self._listening.clear,
         )
         self._watch = CanaryWatch(engine, secret=secret, load=self._resolved, on_stop=lambda: self._announce("canary"))
+        key = hmac.digest(secret, b"octant shadow", hashlib.sha256)
+        self.shadows = ShadowWatch(engine, key=key, load=self._resolved)
         self._worker = f"{socket.gethostname()}:{os.getpid()}"
 
     async def start(self) -> None:
@@ -89,8 +95,7 @@ class Releases(ReleaseControl):
             self._remember_live(live)
         if live:
             self._current = await self._resolved(live[1], f"the live release {live[0]}")
-        with contextlib.suppress(SQLAlchemyError, OSError):
-            await self._watch.refresh()
+        await self._refresh_trials()
         await self._report()
         self._watch.start()
         self._following.start()
@@ -152,9 +157,14 @@ class Releases(ReleaseControl):
 
     async def _follow(self) -> None:
         await self._swap_if_changed()
-        with contextlib.suppress(SQLAlchemyError, OSError):
-            await self._watch.refresh()
+        await self._refresh_trials()
         await self._report()
+
+    async def _refresh_trials(self) -> None:
+        """Read which canary and which shadow run. Best effort: the live release needs neither."""
+        for watch in (self._watch, self.shadows):
+            with contextlib.suppress(SQLAlchemyError, OSError):
+                await watch.refresh()
 
     async def _swap_if_changed(self) -> None:
         try:

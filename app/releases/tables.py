@@ -46,6 +46,7 @@ activations = Table(
     Column("by", String(128), nullable=False),
     Column("reason", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("unproven", JSONB, nullable=True, comment="the eval results that it lacked; null: none"),
 )
 
 release_files = Table(
@@ -89,6 +90,14 @@ canaries = Table(
     Column("ended_by", String(128), nullable=True),
     Column("verdict", Text, nullable=True, comment="why it ended"),
     Column("evidence", JSONB, nullable=True, comment="the counts as they were then"),
+    Column("unproven", JSONB, nullable=True, comment="the eval results that it lacked; null: none"),
+    Column(
+        "metrics",
+        ARRAY(String(16)),
+        nullable=False,
+        comment="that judge it",
+        server_default="{failed,slow,dear,refused,rated_bad}",
+    ),
     Index("canaries_running", "state", unique=True, postgresql_where=text("state = 'running'")),
 )
 
@@ -103,19 +112,45 @@ canary_users = Table(
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
+shadows = Table(
+    "shadows",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("release", String(64), ForeignKey("manifests.id"), nullable=False),
+    Column("against", String(64), ForeignKey("manifests.id"), nullable=False, comment="what was live at its start"),
+    Column("state", String(16), nullable=False, comment="running or stopped"),
+    Column("share", Float, nullable=False, comment="of the calls"),
+    Column("budget", BigInteger, nullable=False, comment="micro-dollars that its answers may cost"),
+    Column("spent", BigInteger, nullable=False, server_default="0"),
+    Column("by", String(128), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("until", DateTime(timezone=True), nullable=False),
+    Column("ended_at", DateTime(timezone=True), nullable=True),
+    Column("ended_by", String(128), nullable=True),
+    Column("why", Text, nullable=True, comment="why it ended"),
+    Index("shadows_running", "state", unique=True, postgresql_where=text("state = 'running'")),
+)
+
 PERSONAL: tuple[PersonalData, ...] = ()
 NOT_PERSONAL = {
     "manifests.text": "a release's manifest",
     "activations.by": "an operator, not a user",
     "canaries.by": "an operator, not a user",
+    "shadows.by": "an operator, not a user",
+    "shadows.ended_by": "an operator, or the service",
+    "shadows.reason": "an operator's words",
+    "shadows.why": "an operator's words, or the service's",
     "canaries.ended_by": "an operator, or the service",
     "canaries.reason": "an operator's words",
     "canaries.verdict": "metrics and figures, or an operator's words",
     "canaries.limits": "figures by model alias or prompt",
     "canaries.evidence": "counts by metric",
     "canaries.tenants": "tenants, not users",
+    "canaries.unproven": "suites, models and thresholds",
     "canary_users.digest": "a hash under a key of the service and the canary: it names no one, and matches nothing else",
     "activations.reason": "an operator's words",
+    "activations.unproven": "suites, models and thresholds",
     "release_files.key": "a hash, or an index's version",
     "release_files.name": "a file of a release",
     "release_files.content": "prompts, prices and help articles",

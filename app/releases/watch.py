@@ -7,9 +7,11 @@ of its last bad call. While Postgres is away nothing is counted; a canary goes o
 import hashlib
 import hmac
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -19,7 +21,7 @@ from app.domain.errors import Misconfigured
 from app.domain.periodic import Periodic
 from app.domain.records import CallRecord
 from app.releases import canaries, history
-from app.releases.bad_events import SEEN, bad_in
+from app.releases.bad_events import SCORED_LOW, SEEN, bad_in
 from app.releases.canaries import Canary, Event
 from app.releases.manifest import Release
 from app.releases.split import has_canary
@@ -28,6 +30,7 @@ FLUSH_EVERY = 0.5
 CLOSE_SECONDS = 3.0
 MOST_WAITING = 10_000  # events; a worker that cannot write forgets the oldest
 MOST_LOOKUPS = 20  # for the record of a rated call, which comes seconds after its answer
+SCORES_EVERY = 5.0  # seconds between two reads of scores, which come in rounds of a minute
 MOST_COUNTED = 200_000  # pairs of metric and user that need not be sent again
 
 log = logging.getLogger(__name__)
@@ -73,6 +76,7 @@ class CanaryWatch:
         self._counted: set[tuple[str, str]] = set()
         self._spent = 0
         self._ratings: deque[_Rating] = deque(maxlen=MOST_WAITING)
+        self._scores_read = (0.0, datetime.min.replace(tzinfo=UTC))  # when, by this process' clock, and the newest call of them
         self._flushing = Periodic(
             "canary", self.flush, every=FLUSH_EVERY, survives=(SQLAlchemyError, OSError), complaint="canary not counted"
         )
@@ -155,6 +159,7 @@ class CanaryWatch:
         if canary is None:
             return
         await self._look_up_ratings(canary)
+        await self._look_up_scores(canary)
         if not (self._events or self._spent):
             return
         events, spent = list(self._events), self._spent
@@ -181,7 +186,19 @@ class CanaryWatch:
             elif rating.lookups < MOST_LOOKUPS:
                 self._ratings.append(replace(rating, lookups=rating.lookups + 1))
 
+    async def _look_up_scores(self, canary: Canary) -> None:
+        read_at, newest = self._scores_read
+        if SCORED_LOW not in canary.metrics or time.monotonic() < read_at + SCORES_EVERY:
+            return
+        for row in await canaries.scored_low(self._engine, canary, max(newest, canary.started_at)):
+            newest = row.at
+            if row.tenant not in canary.tenants:
+                user = canaries.digest(self._key, canary.id, row.tenant, row.user)
+                self._events.append(Event(SCORED_LOW, user, row.release == canary.release))
+        self._scores_read = time.monotonic(), newest
+
     def _forget(self) -> None:
+        self._scores_read = (0.0, datetime.min.replace(tzinfo=UTC))
         self._events.clear()
         self._counted.clear()
         self._ratings.clear()

@@ -115,7 +115,10 @@ async def _fill(settings: Settings, tell: Callable[[str], None]) -> None:
         releases = releases_of(settings, engine, valkey)
         if not await releases.history(limit=1):  # later releases are activated by an operator, never by a start
             for release in first_releases(settings):
-                await releases.activate(release, by="setup", reason="first start")
+                # No release is live that this one could be worse than, and a refusal would leave the service without any. What it
+                # lacks is kept with the activation, and fires an alert.
+                for lack in await releases.activate(release, by="setup", reason="first start", force=True):
+                    tell(f"release {release}: {lack}")
     finally:
         await valkey.aclose()
         await engine.dispose()

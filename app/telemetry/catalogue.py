@@ -217,6 +217,16 @@ ONCALL: tuple[Declared, ...] = (
 
 RELEASES: tuple[Declared, ...] = (
     Declared(
+        "release_unproven", "octant_release_unproven", "gauge", "count",
+        "Eval results that the live release, or the canary, lacked when an operator forced it; 0: none.",
+        (_of("what", "live", "canary"),), over_workers="livemax",
+    ),
+    Declared(
+        "shadow_answers", "octant_shadow_answers_total", "counter", "count",
+        "Answers of shadow releases, which no user gets; passed_over: too many waited.",
+        (_of("outcome", "answered", "failed", "passed_over"),),
+    ),
+    Declared(
         "price_table_wrong", "octant_price_table_wrong", "gauge", "state",
         "1 where the live release's price table is not in effect yet, or a newer one is.",
         (_of("reason", "not_yet", "superseded"),), over_workers="livemax",

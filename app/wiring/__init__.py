@@ -1,15 +1,16 @@
 """The composition root: settings in, concrete parts out, opened and closed once. Nothing else builds adapters."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import __version__
+from app.audit import shadow_answers
 from app.audit.actions import NOTES, ActionLog
 from app.audit.partitions import Keeper
 from app.audit.recorder import FEW_AT_ONCE, MOST_AT_ONCE, Recorder
@@ -23,7 +24,7 @@ from app.budget.ledger import Ledger
 from app.budget.reconcile import Reconciler
 from app.domain.in_flight import InFlight
 from app.domain.money import MICROS_PER_DOLLAR
-from app.domain.records import Replay
+from app.domain.records import CallRecord, Replay
 from app.edge.failed_logins import FailedLogins
 from app.edge.parts import Check, EdgeParts
 from app.edge.proxies import Proxies
@@ -37,9 +38,11 @@ from app.gateway.recovery.policy import BreakerPolicy, RetryPolicy
 from app.gateway.recovery.recovery import Recovery
 from app.gateway.recovery.shared_circuits import SharedCircuits
 from app.gateway.replays import Replays
+from app.gateway.shadowing import Answers, Payer, Shadowing, Write
 from app.idempotency.idempotency import Idempotency
 from app.jobs.jobs import Jobs
 from app.oncall.switch import KillSwitch
+from app.releases.shadow_watch import ShadowWatch
 from app.security import webhooks
 from app.security.guard.guard import Guard
 from app.security.guard.stored_text import KeptTexts
@@ -113,15 +116,18 @@ async def _open_providers(
 
 async def _open_recovery(
     stack: AsyncExitStack, settings: Settings, valkey: Redis, switch: KillSwitch, metrics: Metrics
-) -> Recovery:
-    """The recovery room with its providers, its circuits shared; all closed with ``stack``."""
+) -> tuple[Recovery, Recovery]:
+    """The recovery room with its providers, its circuits shared; all closed with ``stack``.
+
+    The second is of shadow releases, whose circuits are their own: what fails there must not close a model for users.
+    """
     providers, keys = await _open_providers(stack, settings, metrics)
-    recovery = build_recovery(settings, providers, switch, metrics)
-    recovery.key_of = keys.fingerprint
+    recovery, of_shadow = (build_recovery(settings, providers, switch, metrics) for _ in range(2))
+    recovery.key_of = of_shadow.key_of = keys.fingerprint
     shared = SharedCircuits(valkey, on_state=partial(show_state, metrics))
     shared.start(recovery.circuits)
     stack.push_async_callback(shared.aclose)
-    return recovery
+    return recovery, of_shadow
 
 
 async def _open_budget(
@@ -186,10 +192,32 @@ async def _open_audit(
     )
     await recorder.start()
     stack.push_async_callback(recorder.aclose)
-    keeper = Keeper(engine, keep_days=settings.records_keep, also=("feedback", "eval_scores", "eval_candidates"))
+    keeper = Keeper(
+        engine, keep_days=settings.records_keep, also=("feedback", "eval_scores", "eval_candidates", "shadow_answers")
+    )
     await keeper.start()
     stack.push_async_callback(keeper.aclose)
     return recorder
+
+
+async def _open_shadowing(
+    stack: AsyncExitStack, parts: GatewayParts, recovery: Recovery, watch: ShadowWatch, write: Write
+) -> Shadowing:
+    """The pipeline of shadow releases, started; it closes with ``stack``."""
+    answers = Answers(watch, write)
+    own = replace(
+        parts, releases=watch, recorder=answers, recovery=recovery, payer=Payer(watch), running=InFlight(), shadow=True
+    )  # fmt: skip
+    shadowing = Shadowing(Gateway(own), watch, answers, parts.metrics)
+    await shadowing.start()
+    stack.push_async_callback(shadowing.aclose)
+    return shadowing
+
+
+async def _write(engine: AsyncEngine, recorder: Recorder, redactor: Redactor, shadow: int, records: Sequence[CallRecord]) -> None:
+    """Write answers of a shadow, redacted as records are."""
+    redacted = await recorder.redacted(records)
+    await shadow_answers.write(engine, shadow, redacted, lambda tenant, user: redactor.pseudonym(user, tenant=tenant))
 
 
 def _open_tracing(stack: AsyncExitStack, settings: Settings, redactor: Redactor, metrics: Metrics) -> Tracing:
@@ -287,16 +315,16 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         for opened in (switch, releases, budget):
             await opened.start()
             stack.push_async_callback(opened.aclose)
-        recovery = await _open_recovery(stack, settings, valkey, switch, metrics)
+        recovery, of_shadow = await _open_recovery(stack, settings, valkey, switch, metrics)
         await idempotency.start()
         stack.push_async_callback(idempotency.aclose)
         guard = _build_guard(settings, metrics)
-        gateway = Gateway(
-            GatewayParts(
-                switch=switch, releases=releases, guard=guard, budget=budget, recovery=recovery, recorder=recorder,
-                tracing=tracing, metrics=metrics, running=running,
-            )
+        parts = GatewayParts(
+            switch=switch, releases=releases, guard=guard, budget=budget, recovery=recovery, recorder=recorder,
+            tracing=tracing, metrics=metrics, running=running,
         )  # fmt: skip
+        shadowing = await _open_shadowing(stack, parts, of_shadow, releases.shadows, partial(_write, engine, recorder, redactor))
+        gateway = Gateway(replace(parts, on_end=shadowing.offer))
         jobs = Jobs(engine, lease=settings.jobs_lease, keep=settings.jobs_keep)
         await open_sampled_gauges(
             stack, settings, metrics, keys=KeyAdministration(engine, secret=settings.secret), valkey=valkey, budget=budget,

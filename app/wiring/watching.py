@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 
 from redis.asyncio import Redis
 from sqlalchemy import text
@@ -67,12 +68,18 @@ async def open_sampled_gauges(
         for reason in WRONG:
             metrics.price_table_wrong.set(int(state == reason), reason=reason)
 
+    samples = {"budget": budget_used, "keys": key_age, "prices": prices, "rehearsals": rehearsed, "jobs": jobs_wait}
     sampler = GaugeSampler(
-        {"budget": budget_used, "keys": key_age, "prices": prices, "rehearsals": rehearsed, "jobs": jobs_wait},
+        {**samples, "unproven": partial(_unproven, metrics, releases)},
         on_failure=lambda gauge: metrics.gauge_samples_failed.inc(gauge=gauge),
     )
     await sampler.start()
     stack.push_async_callback(sampler.aclose)
+
+
+async def _unproven(metrics: Metrics, releases: Releases) -> None:
+    for what, count in (await releases.unproven()).items():
+        metrics.release_unproven.set(count, what=what)
 
 
 def show_stops(metrics: Metrics, counts: Mapping[str, int]) -> None:

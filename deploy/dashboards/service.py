@@ -239,6 +239,27 @@ def _upkeep() -> list[Panel]:
         ),
         figure(
             Description(
+                "Eval results that are lacking",
+                "What the live release and the canary lacked when they were forced, by an operator or a first start.",
+                "no suite has shown that the answers are good enough. Evaluate the release and activate it again.",
+                "rollback.md#a-release-without-eval-results",
+            ),
+            "none",
+            f"sum({newest('release_unproven', ('what',))})",
+            NEVER,
+        ),
+        lines(
+            Description(
+                "Answers of a shadow release",
+                "Answers that a shadow release gave beside the live one. No user gets them.",
+                "failed: the new release cannot answer what the live one can; `octant release status` compares them.",
+                "rollback.md#confirm",
+            ),
+            "cps",
+            {"{{outcome}}": rate("shadow_answers", ("outcome",))},
+        ),
+        figure(
+            Description(
                 "Unexpected errors",
                 "Requests that ended in an error that no code foresaw, in all the time that is shown.",
                 "a bug, or an operator's test of the alarm. The log has `unhandled error` with the request's id.",

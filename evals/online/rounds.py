@@ -19,6 +19,7 @@ from app.audit.erasures import LOCK as ERASING
 from app.audit.scores import eval_drift, eval_position, eval_scores
 from app.domain.records import NO_EVIDENCE
 from app.settings import EvalsSettings
+from evals.online import shadows
 from evals.online.candidates import Found, Reason, keep
 from evals.online.drift import Drift
 from evals.online.recorded import SCORED, Unreadable, read, readers_of
@@ -101,6 +102,7 @@ def once(
         since: datetime = place["until"] if place else newest - FIRST_LOOK
         until = max(since, min(newest, since + LONGEST))
         report = Round(connection, suites, limits, chance, (since, until, now)).go()
+        shadows.score(connection, readers_of(suites), limits.sample, chance)
         values = {"one": True, "until": until, "scored_at": now}
         connection.execute(insert(eval_position).values(values).on_conflict_do_update(index_elements=["one"], set_=values))
     return report
@@ -135,6 +137,7 @@ class Round:
         self._report = RoundReport(self._until, behind=self._until < self._now - timedelta(seconds=limits.late))
         self._scores: list[tuple[Row, Scored]] = []
         self._found: dict[str, Found] = {}
+        self._fair: frozenset[str] = frozenset()
 
     def go(self) -> RoundReport:
         """Walk, score, review the calls that stand out, and store the results."""
@@ -178,9 +181,23 @@ class Round:
         standing_out |= {row["id"]: (row["at"], reasons) for row, reasons in chosen}
         self._report.left_out["candidates"] += no_evidence.passed_over + len(no_evidence.held) - len(chosen)
         self._report.left_out["sample"] += sum(reservoir.passed_over for reservoir in reservoirs.values())
+        self._fair = self._fair_part(reservoirs)
         sampled = [row for reservoir in reservoirs.values() for row in reservoir.held]
         self._chance.shuffle(sampled)  # so that chance decides about calls left out for lack of time too
         return sampled, standing_out
+
+    def _fair_part(self, reservoirs: Mapping[tuple[str, str], Reservoir[Row]]) -> frozenset[str]:
+        """The part of the sample in which each call of a feature is as likely as any other, whatever its release.
+
+        A canary is judged by this part alone: in the whole sample a small release has more than its share of the calls.
+        """
+        chosen = set()
+        for feature in {feature for feature, _ in reservoirs}:
+            own = [reservoir for (of, _), reservoir in reservoirs.items() if of == feature]
+            rates = [len(one.held) / (len(one.held) + one.passed_over) for one in own]
+            for one, rate in zip(own, rates, strict=True):
+                chosen |= {row["id"] for row in one.held if self._chance.random() < min(rates) / rate}
+        return frozenset(chosen)
 
     def _score(self, sampled: Sequence[Row]) -> None:
         began, done = self._clock(), 0
@@ -260,7 +277,7 @@ class Round:
         scores = sorted(((row, made) for row, made in self._scores if row["id"] in there), key=lambda one: one[0]["at"])
         if scores:
             put = insert(eval_scores).on_conflict_do_nothing()
-            self._connection.execute(put, [_score_row(row, made) for row, made in scores])
+            self._connection.execute(put, [_score_row(row, made, fair=row["id"] in self._fair) for row, made in scores])
         self._test(scores)
         self._report.candidates.update(keep(self._connection, [one for number, one in self._found.items() if number in there]))
 
@@ -293,7 +310,7 @@ class Round:
             self._connection.execute(put.on_conflict_do_update(index_elements=["feature"], set_=values))
 
 
-def _score_row(row: Row, made: Scored) -> dict[str, Any]:
+def _score_row(row: Row, made: Scored, *, fair: bool) -> dict[str, Any]:
     of_call = {name: row[name] for name in ("at", "tenant", "user", "request_id", "feature", "release")}
     wrong = [{"scorer": one.scorer, "words": one.words} for one in made.findings]
-    return {"call_id": row["id"], **of_call, "passed": not made.findings, "findings": wrong}
+    return {"call_id": row["id"], **of_call, "passed": not made.findings, "findings": wrong, "fair": fair}

@@ -127,7 +127,7 @@ def set_up(env: Mapping[str, str], folder: Path) -> str:
     """Make the release live and return a key."""
     write_release(folder)
     octant(env, "tenant", "create", "chaos", "--day", "1000", "--user-day", "1000")
-    octant(env, "release", "activate", "chaos", "--reason", "chaos")
+    octant(env, "release", "activate", "chaos", "--force", "--reason", "chaos")
     return octant(env, "key", "create", "chaos", "--name", "chaos", "--quiet").strip()
 
 

@@ -66,7 +66,7 @@ async def main():
     settings = load()
     engine, valkey = build_engine(settings), build_valkey(settings)
     tenant = await KeyAdministration(engine, secret=settings.secret).create_tenant("birds", "Birds", 10_000_000, 10_000_000)
-    await releases_of(settings, engine, valkey).activate("parrot", by="tests", reason="a new vendor")
+    await releases_of(settings, engine, valkey).activate("parrot", by="tests", reason="a new vendor", force=True)
     await valkey.aclose()
     await engine.dispose()
     async with open_parts(settings, Metrics()) as parts:

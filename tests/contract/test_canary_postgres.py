@@ -43,7 +43,7 @@ async def engine(own_engine: AsyncEngine) -> AsyncEngine:
     async with own_engine.begin() as connection:
         for table in (canary_users, canaries, activations, manifests):
             await connection.execute(delete(table))
-        await connection.execute(text("TRUNCATE calls"))
+        await connection.execute(text("TRUNCATE calls, eval_scores, eval_position"))
     return own_engine
 
 
@@ -246,3 +246,51 @@ async def test_events_after_the_end_change_nothing(engine: AsyncEngine, valkey: 
     assert found is not None
     assert (found[0].ended_by, found[0].verdict) == ("ada", "enough")
     assert all(counts[0].users == 0 for counts in found[1].metrics.values())
+
+
+async def score(engine: AsyncEngine, release: str, who: str, *, passed: bool = False, fair: bool = True) -> None:
+    values = {"id": f"{release}-{who}-{fair}", "user": who, "release": release, "passed": passed, "fair": fair}
+    async with engine.begin() as connection:
+        await connection.execute(
+            text(
+                """INSERT INTO eval_scores (call_id, at, tenant, "user", request_id, feature, release, passed, findings, fair)
+                VALUES (:id, now(), 'acme', :user, :id, 'support.answer', :release, :passed, '[]', :fair)"""
+            ),
+            values,
+        )
+
+
+async def test_answers_that_the_evals_score_as_wrong_stop_a_canary(
+    engine: AsyncEngine, valkey: Redis, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One a user, of the fair sample alone; a metric only where production was being scored when the canary began."""
+    monkeypatch.setattr("app.releases.watch.SCORES_EVERY", 0.05)
+    async with engine.begin() as connection:
+        await connection.execute(text("INSERT INTO eval_position (one, until, scored_at) VALUES (true, now(), now())"))
+    operator = await on_the_way(engine, valkey, places)
+    for n in range(5):
+        await score(engine, "next", f"unfair-{n}", fair=False)
+        await score(engine, "next", f"passed-{n}", passed=True)
+        await score(engine, "live", f"wrong-{n}")
+    async with workers(engine, valkey, places) as (one, two):
+        await until(lambda: one._watch.canary and two._watch.canary)
+        await two._watch.flush()
+        running = await operator.canary()
+        assert running is not None
+        assert [(c.canary, c.users) for c in running[1].metrics["scored_low"]] == [(0, 5)]
+        for n in range(12):
+            await score(engine, "next", f"wrong-{n}")
+        await until(lambda: one._watch.canary is None and two._watch.canary is None)
+    found = await operator.last_canary("next")
+    assert found is not None
+    assert (found[0].state, found[0].ended_by, found[1].verdict) == ("stopped", "octant", "stop")
+    assert "scored_low" in (found[0].verdict or "")
+
+
+async def test_without_a_scorer_of_production_scores_hold_up_no_promotion(
+    engine: AsyncEngine, valkey: Redis, places: Places
+) -> None:
+    operator = await on_the_way(engine, valkey, places)
+    running = await operator.canary()
+    assert running is not None
+    assert set(running[1].metrics) == {"failed", "slow", "dear", "refused", "rated_bad"}

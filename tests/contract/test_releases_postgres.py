@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from manifests import PRICES, write
+from manifests import PRICES, prove, write
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -19,7 +19,7 @@ from sqlalchemy import delete, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.domain.errors import Misconfigured
-from app.releases import files
+from app.releases import evaluations, files
 from app.releases.effective import Effect
 from app.releases.history import ever_live
 from app.releases.manifest import Places
@@ -39,7 +39,8 @@ async def own_engine(database_url: str) -> AsyncIterator[AsyncEngine]:
         await connection.execute(text("CREATE DATABASE releases_contract"))
     engine = create_async_engine(url.set(database="releases_contract"))
     async with engine.begin() as connection:
-        await connection.run_sync(metadata.create_all)
+        for tables in (metadata, evaluations.metadata):
+            await connection.run_sync(tables.create_all)
     yield engine
     await engine.dispose()
     async with admin.connect() as connection:
@@ -344,8 +345,10 @@ async def test_one_prompt_goes_back_alone_and_the_live_release_stays_as_it_was(
     """B2: the new route of b stays; its prompt is that of a."""
     operator = Releases(engine, valkey, places, secret=b"tests")
     write(places.directory, "a", write_prompt(places.directory, "v1", "kind"))
+    prove(places.directory, "a")
     more = '[routes.fast]\ntargets = [{ provider = "openai", model = "m" }]\nmax_output_tokens = 5\n'
     write(places.directory, "b", write_prompt(places.directory, "v2", "terse") + more)
+    prove(places.directory, "b")
     for release in "ab":
         await operator.activate(release, by="ada", reason="r")
     made = await operator.rollback(by="ada", reason="too terse", only=Pinned("prompt", "support/answer"))
@@ -372,6 +375,7 @@ async def test_a_pin_that_cannot_go_back_says_why_and_changes_nothing(
 ) -> None:
     operator = Releases(engine, valkey, places, secret=b"tests")
     write(places.directory, "b", write_prompt(places.directory, "v2", "terse"))
+    prove(places.directory, "b")
     for release in "ab":
         await operator.activate(release, by="ada", reason="r")
     with pytest.raises(Misconfigured, match=said):
@@ -387,6 +391,7 @@ async def test_a_machine_without_any_of_the_files_follows_a_rollback(
     operator = Releases(engine, valkey, places, secret=b"tests")
     (places.indexes / "kb-1.sqlite").write_bytes(b"an index")
     write(places.directory, "a", '[indexes]\nkb = "kb-1"\n' + write_prompt(places.directory, "v1", "kind"))
+    prove(places.directory, "a")
     for release in "ab":
         await operator.activate(release, by="ada", reason="r")
     elsewhere = tmp_path_factory.mktemp("elsewhere")
@@ -403,6 +408,7 @@ async def test_a_file_that_was_changed_on_a_machine_is_replaced_by_the_kept_one(
     operator = Releases(engine, valkey, places, secret=b"tests")
     (places.indexes / "kb-1.sqlite").write_bytes(b"an index")
     write(places.directory, "a", '[indexes]\nkb = "kb-1"\n' + write_prompt(places.directory, "v1", "kind"))
+    prove(places.directory, "a")
     await operator.activate("a", by="ada", reason="r")
     (places.indexes / "kb-1.sqlite").write_bytes(b"tampered with")
     write_prompt(places.directory, "v1", "rude")
@@ -417,6 +423,7 @@ async def test_a_rollback_to_what_no_longer_resolves_says_which_pin_and_what_els
     """B3: activated by a version that kept no files, and the prompt is gone since."""
     operator = Releases(engine, valkey, places, secret=b"tests")
     write(places.directory, "b", write_prompt(places.directory, "v1", "kind"))
+    prove(places.directory, "b")
     for release in "abc":
         await operator.activate(release, by="ada", reason="r")
     async with engine.begin() as connection:

@@ -25,8 +25,9 @@ from evals.__main__ import app as evals
 READS = {
     "audit list", "audit verify", "budget alerts", "budget show", "budget top", "budget worst-case", "calls", "calls show",
     "check", "jobs status", "key list", "kill status", "oncall check", "oncall now", "provider-key status", "providers",
-    "redaction list", "redaction test", "release diff", "release hashes", "release history", "release list", "release rehearsals",
-    "release status", "release verify", "release why", "simulate list", "tenant list", "trace",
+    "redaction list", "redaction test", "release compare", "release diff", "release hashes", "release history",
+    "release list", "release profile", "release rehearsals", "release status", "release verify", "release why",
+    "simulate list", "tenant list", "trace",
 }  # fmt: skip
 RUNS = {"demo", "serve", "worker"}  # they serve
 LOCAL = {

@@ -49,7 +49,7 @@ def service(stack_env: dict[str, str], database_url: str, tmp_path_factory: pyte
     }
     with embedded_valkey(None) as valkey, own_database(database_url, "degrading") as database:
         env |= {"OCTANT_VALKEY_URL": valkey, "OCTANT_DATABASE_URL": database}
-        octant(env, "release", "activate", "degrading", "--reason", "tests")
+        octant(env, "release", "activate", "degrading", "--force", "--reason", "tests")
         with running_service(env, folder / "service.log") as url:
             yield Service(url, env)
 

@@ -71,7 +71,7 @@ def blocking(
         env = {**stack_env, **ports, "OCTANT_VALKEY_URL": valkey, "OCTANT_DATABASE_URL": database}
         env["OCTANT_RELEASES_DIR"] = str(folder)
         octant(env, "tenant", "create", "acme", "--name", "The tests' tenant")
-        octant(env, "release", "activate", "blocking", "--reason", "tests")
+        octant(env, "release", "activate", "blocking", "--force", "--reason", "tests")
         key = octant(env, "key", "create", "acme", "--name", "tests", "--quiet").strip()
         with running_service(env, folder / "service.log") as url:
             yield url, {"authorization": f"Bearer {key}"}

@@ -134,6 +134,17 @@ async def test_a_round_scores_so_many_of_each_feature_and_release_and_counts_the
     assert finished.left_out["sample"] == 40
 
 
+async def test_a_canary_is_judged_by_scores_of_its_share_of_the_calls(engine: Engine, writer: Writer) -> None:
+    """The sample has 40 calls of either release, of 40 and of 360; of the fair part one in ten is the canary's."""
+    live = [call(GOOD, 100 + n, release="live") for n in range(360)]
+    await writer.write([*live, *(call(GOOD, 100 + n, release="canary") for n in range(40))])
+    go(engine, sample=40)
+    found = Counter(row.release for row in rows(engine, "SELECT release FROM eval_scores WHERE fair"))
+    assert found["live"] == 40, "none of the scarcest is left out"
+    assert 1 <= found["canary"] <= 12, found
+    assert len(scored(engine)) == 80
+
+
 async def test_scoring_ends_with_its_seconds_and_what_is_left_is_counted(engine: Engine, writer: Writer) -> None:
     await writer.write([call(GOOD, 100 + n) for n in range(10)])
     ticks = iter(range(1000))

@@ -1,0 +1,64 @@
+"""Eval results of manifests, from the file beside a manifest and from Postgres.
+
+The file, `releases/evals/ID.json`, is written by `python -m evals release ID` and goes into git with its release: so a fresh
+clone has the results of the releases that it brings. A file that was edited does not fit the hash in it and counts for nothing.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.releases import eval_gate
+from app.releases.eval_gate import ResultFile, SuiteResult, digest
+from app.releases.evaluations import eval_runs
+from app.releases.manifest import Places, parse
+
+
+def path_of(directory: Path, release_id: str) -> Path:
+    """The file of a release's results in the folder of releases."""
+    return directory / "evals" / f"{release_id}.json"
+
+
+def from_file(places: Places, release_id: str, sha256: str) -> tuple[Sequence[SuiteResult], list[str]]:
+    """The results in a release's file, and why none of them count, a sentence each."""
+    path = path_of(places.directory, release_id)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return (), []
+    except OSError as error:
+        return (), [f"{path} is not readable: {error}."]
+    try:
+        found = ResultFile.model_validate_json(content)
+    except ValidationError as error:
+        wrong = (f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg']}" for e in error.errors(include_url=False))
+        return (), [f"{path}: {problem}." for problem in wrong]
+    if found.sha256 != digest(json.loads(content)):
+        return (), [f"{path} was changed after it was written: its content does not fit the sha256 in it. Run the suites again."]
+    if (found.release, found.manifest) != (release_id, sha256):
+        return (), [
+            f"{path} is of another manifest ({found.release}, sha256 {found.manifest[:12]}…): this one has changed since."
+        ]
+    return found.suites, []
+
+
+async def from_postgres(connection: AsyncConnection, sha256: str) -> Sequence[SuiteResult]:
+    """The stored results of a manifest. Raises SQLAlchemyError or OSError."""
+    statement = select(eval_runs.c.result).where(eval_runs.c.manifest == sha256, eval_runs.c.result.is_not(None))
+    return [SuiteResult.model_validate_json(json.dumps(row.result)) for row in await connection.execute(statement)]
+
+
+async def lacking(connection: AsyncConnection, text: str, places: Places) -> list[str]:
+    """What a manifest lacks to be live here, a sentence each. Raises SQLAlchemyError or OSError."""
+    manifest, sha256 = parse(text, "the manifest"), hashlib.sha256(text.encode()).hexdigest()
+    if not manifest.prompts:
+        return []
+    found, wrong = from_file(places, manifest.id, sha256)
+    stored = await from_postgres(connection, sha256)
+    missing = eval_gate.lacking(manifest, [*found, *stored], simulated=places.simulated)
+    return [*missing, *wrong] if missing else []
