@@ -25,6 +25,7 @@ from app.cli.privacy import erase, export
 from app.cli.provider_keys import app as provider_key
 from app.cli.providers import app as providers
 from app.cli.redaction import app as redaction
+from app.cli.rehearse import app as rehearse
 from app.cli.releases import app as release
 from app.cli.releases import rollback
 from app.cli.seed import seed
@@ -42,6 +43,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 for command in (demo, serve, worker, check, setup, migrate, seed, reset, rollback, resume, trace, erase, export):
     app.command()(command)
 app.add_typer(drill, name="drill")
+app.add_typer(rehearse, name="rehearse")
 app.add_typer(index, name="index")
 app.add_typer(tenant, name="tenant")
 app.add_typer(key, name="key")

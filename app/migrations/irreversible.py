@@ -118,10 +118,13 @@ def _chain(folder: Path) -> Iterator[tuple[str, str | None]]:
 
 
 def _constants(tree: ast.Module) -> dict[str, str | None]:
+    """The module's names for a text or None."""
     return {
-        node.targets[0].id: node.value.value
+        node.targets[0].id: value
         for node in tree.body
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and isinstance(node.value, ast.Constant)
+        for value in (node.value.value,)
+        if value is None or isinstance(value, str)
     }
 
 

@@ -10,8 +10,6 @@ while Postgres is away serves what a local file says was live, until it can look
 import asyncio
 import contextlib
 import logging
-import os
-import socket
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 
@@ -71,7 +69,7 @@ class Releases(ReleaseControl):
             on_failure=self._listening.clear,
         )
         self._watch = CanaryWatch(engine, secret=secret, load=self._resolved, on_stop=lambda: self._announce("canary"))
-        self._worker = f"{socket.gethostname()}:{os.getpid()}"
+        self._worker = reports.worker_name()
 
     async def start(self) -> None:
         """Load the live release, then follow it. Raises Misconfigured without one, or for a broken pin.

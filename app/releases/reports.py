@@ -3,6 +3,8 @@
 The pointer to the live release is in Postgres too, so an operator who can change it can see which workers have followed.
 """
 
+import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +28,11 @@ class Report:
     release: str
     refused: str = ""
     reason: str = ""
+
+
+def worker_name() -> str:
+    """The name of this process in its reports. Call it after the fork."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 async def write(engine: AsyncEngine, report: Report) -> None:

@@ -40,6 +40,7 @@ from app.gateway.replays import Replays
 from app.idempotency.idempotency import Idempotency
 from app.jobs.jobs import Jobs
 from app.oncall.switch import KillSwitch
+from app.releases import reports
 from app.security import webhooks
 from app.security.guard.guard import Guard
 from app.security.guard.stored_text import KeptTexts
@@ -250,8 +251,13 @@ def _build_edge(
         keep_alive=settings.http.keep_alive,
         first_byte=settings.http.first_byte,
         switch=switch,
-        version=lambda: {"version": __version__, "release": release(), "environment": settings.environment},
+        version=lambda: {"version": __version__, "release": release(), "environment": settings.environment, **_worker(settings)},
     )
+
+
+def _worker(settings: Settings) -> dict[str, str]:
+    """Which process answers: a rehearsal follows every worker. Production does not name its machines."""
+    return {} if settings.environment == "production" else {"worker": reports.worker_name()}
 
 
 @asynccontextmanager
