@@ -15,6 +15,7 @@ from app.cli.audit import app as audit
 from app.cli.budget import app as budget
 from app.cli.calls import app as calls
 from app.cli.check import check
+from app.cli.code import run
 from app.cli.drill import app as drill
 from app.cli.index import app as index
 from app.cli.jobs import app as jobs
@@ -40,7 +41,7 @@ from app.features.feature import Feature
 from app.features.installed import installed
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Operate Octant.")
-for command in (demo, serve, worker, check, setup, migrate, seed, reset, rollback, resume, trace, erase, export):
+for command in (demo, serve, run, worker, check, setup, migrate, seed, reset, rollback, resume, trace, erase, export):
     app.command()(command)
 app.add_typer(drill, name="drill")
 app.add_typer(rehearse, name="rehearse")

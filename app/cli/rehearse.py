@@ -28,8 +28,8 @@ Log = Annotated[bool, typer.Option("--log/--no-log", help="Append a signed line 
 def rehearse(context: typer.Context, log: Log = True) -> None:
     """Roll back prompt, model, index, prices, code and all, and flip the kill switch; time each until the last worker follows.
 
-    On a service of its own with four workers. Exit code 1: a step took over 10 s, or failed. 3: not judged, because the service was
-    sick before it began.
+    On a service of its own with four workers. Exit code 1: a step took over 10 s, or failed. 3: not judged, because the service
+    was sick before it began.
     """
     if not context.invoked_subcommand:
         _rehearse(_on_its_own, log=log)

@@ -24,6 +24,7 @@ from app.domain.periodic import Periodic
 from app.domain.records import CallRecord
 from app.domain.routes import Pin
 from app.releases import files, reports
+from app.releases.code import Code
 from app.releases.control import CHANNEL, ReleaseControl
 from app.releases.effective import Effect, effect_of
 from app.releases.manifest import Places, Release, parse, resolve
@@ -50,13 +51,15 @@ class Releases(ReleaseControl):
         poll: float = 2.0,
         remembered: Remembered | None = None,
         today: Callable[[], date] = lambda: datetime.now(UTC).date(),
+        code: Code | None = None,
     ) -> None:
         """``poll`` in seconds; ``today`` in UTC. ``remembered``: the local file that says what was live.
 
-        ``secret``: the service's; it deals users to a canary.
+        ``secret``: the service's; it deals users to a canary. ``code``: the code of this process, for the worker's report.
         """
         super().__init__(engine, valkey, places, today=today)
         self._remembered = remembered
+        self._code = code or Code()
         self._current: Release | None = None
         self._refused: tuple[str, str] = ("", "")  # the release that does not load, and why
         self._listening = asyncio.Event()
@@ -89,6 +92,8 @@ class Releases(ReleaseControl):
             self._current = await self._resolved(live[1], f"the live release {live[0]}")
         with contextlib.suppress(SQLAlchemyError, OSError):
             await self._watch.refresh()
+        with contextlib.suppress(SQLAlchemyError, OSError):
+            await self._code.record(self._engine, by=self._worker)
         await self._report()
         self._watch.start()
         self._following.start()
@@ -193,6 +198,8 @@ class Releases(ReleaseControl):
 
     async def _report(self) -> None:
         """Report what this worker serves. Best effort: serving needs none of it."""
-        report = Report(worker=self._worker, release=self.known, refused=self._refused[0], reason=self._refused[1])
+        report = Report(
+            worker=self._worker, release=self.known, refused=self._refused[0], reason=self._refused[1], code=self._code.name
+        )
         with contextlib.suppress(SQLAlchemyError, OSError):
             await reports.write(self._engine, report)
