@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,7 +82,7 @@ def verify(file: Annotated[Path | None, typer.Argument(help="The log; by default
 
 def _on_its_own() -> "Rehearsal":
     """Rehearse on a service that is started for it and thrown away."""
-    from app.stack import interrupts, rehearsal
+    from app.stack import interrupts, newer_code, rehearsal
 
     interrupts.listen()
     with ExitStack() as stack:
@@ -89,8 +90,11 @@ def _on_its_own() -> "Rehearsal":
         settings = stack.enter_context(rehearsal.owned(folder))
         address = f"http://{settings.host}:{settings.port}"
         return asyncio.run(
-            rehearsal.rehearse(settings, url=address, workers=rehearsal.WORKERS, environment="its own", tell=_show)
-        )
+            rehearsal.rehearse(
+                settings, url=address, workers=rehearsal.WORKERS, environment="its own", tell=_show,
+                newer=partial(newer_code.running, settings, folder / "code"),
+            )
+        )  # fmt: skip
 
 
 def _here(url: str) -> "Rehearsal":

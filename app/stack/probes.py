@@ -34,7 +34,7 @@ class Probes:
 
     def __init__(self, url: str, key: str, model: str) -> None:
         """``key`` and ``model``: of the calls that show whether a worker answers."""
-        self._url, self._model = url, model
+        self.url, self._model, self._key = url, model, key
         self._headers = {"authorization": f"Bearer {key}"}
         self._stack = AsyncExitStack()
         self._probes: dict[str, Probe] = {}
@@ -46,6 +46,10 @@ class Probes:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Close every connection."""
         await self._stack.aclose()
+
+    def at(self, url: str) -> "Probes":
+        """The same calls to another address; nothing is open there."""
+        return Probes(url, self._key, self._model)
 
     async def connect(self, workers: Iterable[str]) -> None:
         """Open a connection to each of these workers. Raises DependencyUnavailable for one that is not reached."""
@@ -81,7 +85,7 @@ class Probes:
         """Make one call. Returns its status; 0: no answer."""
         body = {"model": self._model, "messages": [{"role": "user", "content": "Say hello."}], "user": "rehearsal"}
         try:
-            async with session.post(f"{self._url}/v1/chat/completions", json=body, headers=self._headers) as answer:
+            async with session.post(f"{self.url}/v1/chat/completions", json=body, headers=self._headers) as answer:
                 await answer.read()
                 return answer.status
         except (aiohttp.ClientError, TimeoutError):
@@ -111,7 +115,7 @@ class Probes:
 
     async def _version(self, session: aiohttp.ClientSession) -> dict[str, str]:
         try:
-            async with session.get(f"{self._url}/version") as answer:
+            async with session.get(f"{self.url}/version") as answer:
                 found: dict[str, str] = await answer.json()
                 return found
         except (aiohttp.ClientError, TimeoutError, ValueError):

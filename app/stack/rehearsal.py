@@ -12,8 +12,8 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.domain.errors import InvalidRequest, Misconfigured, OctantError
 from app.domain.money import from_dollars
 from app.oncall.switch import KillSwitch
+from app.releases import code
 from app.releases.rehearsals import ROLLBACK, Rehearsal, Step, Verdict
 from app.releases.releases import Releases
 from app.security.keys.administration import KeyAdministration
@@ -48,6 +49,10 @@ Run = Callable[[Mapping[str, str], Sequence[str]], Awaitable[tuple[int, str]]]
 """Runs `octant` with these words in an environment. Returns its exit code and its output."""
 
 
+NewerCode = Callable[[], AbstractContextManager[str]]
+"""Starts a service that went forward to other code just now. Yields its address."""
+
+
 class NotJudged(Exception):  # noqa: N818 - a verdict, not a fault of ours
     """The service was sick before the rehearsal began, so it says nothing about the way back."""
 
@@ -64,6 +69,7 @@ class Traffic:
 class Stage:
     """The service that is rehearsed on, and the means to do so."""
 
+    engine: AsyncEngine
     releases: Releases
     switch: KillSwitch
     probes: Probes
@@ -124,9 +130,20 @@ async def program(env: Mapping[str, str], command: Sequence[str]) -> tuple[int, 
 
 
 async def rehearse(
-    settings: Settings, *, url: str, workers: int, environment: str, tell: Callable[[Step], None], run: Run = program
+    settings: Settings,
+    *,
+    url: str,
+    workers: int,
+    environment: str,
+    tell: Callable[[Step], None],
+    run: Run = program,
+    newer: NewerCode | None = None,
 ) -> Rehearsal:
-    """Rehearse on a running service. ``workers``: how many there have to be. Returns the result, also where it is not judged."""
+    """Rehearse on a running service. Returns the result, also where it is not judged.
+
+    ``workers``: how many there have to be. ``newer``: starts a service whose code can go back; None: the one at ``url`` can, if the
+    settings name a deploy target.
+    """
     engine, valkey = build_engine(settings), build_valkey(settings)
     steps: list[Step] = []
     verdict: Verdict = "not judged"
@@ -140,6 +157,8 @@ async def rehearse(
                 tell(step)
 
             note = await _all_steps(stage, done)
+            if newer or settings.deploy.target:
+                note = "; ".join(filter(None, (note, await _code_step(stage, newer, done))))
         verdict = "kept" if steps and not note and all(step.kept for step in steps) else "not kept"
         note = (
             note or f"{sum(s.kept for s in steps)} of {len(steps)} steps in time, slowest {max(s.seconds for s in steps):.1f} s"
@@ -175,7 +194,7 @@ async def _stage(
         env = {**os.environ, **made.environment(Path(name)), "PYTHONPATH": paths}
         try:
             async with Probes(url, key, made.alias) as probes:
-                yield Stage(releases, switch, probes, made, live.id, env, run)
+                yield Stage(engine, releases, switch, probes, made, live.id, env, run)
         finally:
             await keys.revoke_key(key_id_of(key) or "")
 
@@ -195,17 +214,17 @@ async def _baseline(stage: Stage, workers: int) -> None:
     if not await stage.probes.answering(200):
         raise NotJudged("Not every worker answers a call.")
     began = time.monotonic()
-    code, out = await _command(stage, "release", "status")
+    exit_code, out = await _command(stage, "release", "status")
     took = time.monotonic() - began
-    if code or took > LIMIT_SECONDS / 2:
-        raise NotJudged(f"`octant release status` took {took:.1f} s and ended with {code}: {out[-200:]}")
+    if exit_code or took > LIMIT_SECONDS / 2:
+        raise NotJudged(f"`octant release status` took {took:.1f} s and ended with {exit_code}: {out[-200:]}")
 
 
 async def _all_steps(stage: Stage, done: Callable[[Step], None]) -> str:
     """Do every step and put everything back. Returns what was wrong besides the steps."""
     traffic = Traffic()
     try:
-        async with _calls(stage, traffic):
+        async with _calls(stage.probes, traffic):
             for step in _rollbacks(stage):
                 done(await step())
     finally:
@@ -221,6 +240,30 @@ async def _all_steps(stage: Stage, done: Callable[[Step], None]) -> str:
     if not await stage.probes.until(lambda: stage.probes.serving(lambda release: release == stage.live), LONGEST_SECONDS):
         wrong.append(f"not every worker serves {stage.live} again")
     return "; ".join(wrong)
+
+
+async def _code_step(stage: Stage, newer: NewerCode | None, done: Callable[[Step], None]) -> str:
+    """Time a rollback of code until every worker reports the earlier one. Returns what was wrong besides it.
+
+    A service that goes on after the rehearsal goes forward again.
+    """
+    traffic = Traffic()
+    with ExitStack() as stack:
+        url = await asyncio.to_thread(stack.enter_context, newer()) if newer else stage.probes.url
+        now = code.path_of(await code.read(stage.engine))[-1]
+
+        async def gone() -> bool:
+            reports = await stage.releases.reports()
+            return bool(reports) and all(report.code not in ("", now) for report in reports)
+
+        env = {**stage.env, **{name: value for name, value in os.environ.items() if name.startswith("OCTANT_DEPLOY__")}}
+        async with _calls(stage.probes.at(url), traffic):
+            step = await _timed(replace(stage, env=env), "rollback code", ("rollback", "--code", "--reason", REASON), gone)
+        done(step)
+        if not newer:
+            await _command(replace(stage, env=env), "rollback", "--code", "--to", now, "--reason", REASON)
+        await asyncio.to_thread(stack.close)
+    return f"{len(traffic.failed)} of {traffic.calls} calls failed while the code went back" if traffic.failed else ""
 
 
 def _rollbacks(stage: Stage) -> Sequence[Callable[[], Awaitable[Step]]]:
@@ -251,8 +294,8 @@ async def _rollback_step(stage: Stage, kind: str, options: Sequence[str]) -> Ste
 
 async def _activate(stage: Stage) -> None:
     """Put the practice release live on every worker. Raises Misconfigured where that does not work."""
-    code, out = await _command(stage, "release", "activate", stage.practice.id, "--reason", REASON)
-    if code or not await stage.probes.until(
+    exit_code, out = await _command(stage, "release", "activate", stage.practice.id, "--reason", REASON)
+    if exit_code or not await stage.probes.until(
         lambda: stage.probes.serving(lambda release: release == stage.practice.id), LONGEST_SECONDS
     ):
         raise Misconfigured(f"The release for the rehearsal is not live: {out[-500:]}")
@@ -269,9 +312,9 @@ async def _timed(stage: Stage, name: str, command: Sequence[str], seen: Callable
     began = time.monotonic()
     running = asyncio.create_task(_command(stage, *command))
     last = await stage.probes.until(seen, LONGEST_SECONDS)
-    code, out = await running
+    exit_code, out = await running
     seconds = round((last or time.monotonic()) - began, 2)
-    kept = last is not None and code == 0 and seconds <= LIMIT_SECONDS
+    kept = last is not None and exit_code == 0 and seconds <= LIMIT_SECONDS
     return Step(name, seconds, kept, "" if kept else " ".join(out.split())[-300:])
 
 
@@ -287,14 +330,14 @@ async def _restore(stage: Stage) -> None:
 
 
 @asynccontextmanager
-async def _calls(stage: Stage, traffic: Traffic) -> AsyncGenerator[None, None]:
+async def _calls(probes: Probes, traffic: Traffic) -> AsyncGenerator[None, None]:
     """Make calls, each on a connection of its own, until the end of the block."""
     over = asyncio.Event()
 
     async def caller() -> None:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
             while not over.is_set():
-                status = await stage.probes.call(session)
+                status = await probes.call(session)
                 traffic.calls += 1
                 if status != 200:
                     traffic.failed.append(status)
