@@ -141,8 +141,8 @@ async def rehearse(
 ) -> Rehearsal:
     """Rehearse on a running service. Returns the result, also where it is not judged.
 
-    ``workers``: how many there have to be. ``newer``: starts a service whose code can go back; None: the one at ``url`` can, if the
-    settings name a deploy target.
+    ``workers``: how many there have to be. ``newer``: starts a service whose code can go back; None: the one at ``url`` can, if
+    the settings name a deploy target.
     """
     engine, valkey = build_engine(settings), build_valkey(settings)
     steps: list[Step] = []
