@@ -156,6 +156,19 @@ class EvalsSettings(BaseModel):
     metrics_port: int = Field(default=9466, ge=0, le=65535, description="Port of /metrics of `python -m evals online`.")
 
 
+class DeploySettings(BaseModel):
+    """How code is deployed here, for `octant rollback --code`. See `runbook/rollback.md`."""
+
+    target: Literal["", "compose", "kubernetes", "process"] = Field(default="", description="What runs the code; empty: none.")
+    code: str = Field(default="", description="This code as deployed: an image by digest. Empty: the git commit, or the version.")
+    compose_file: Path = Field(default=Path("docker-compose.yml"), description="For compose: the file.")
+    services: tuple[str, ...] = Field(default=("service", "worker", "evals"), description="For compose: services of our image.")
+    namespace: str = Field(default="default", description="For kubernetes: the namespace.")
+    deployments: tuple[str, ...] = Field(default=("octant",), description="For kubernetes: deployments of our image.")
+    folder: Path = Field(default=Path(".octant/code"), description="For process: the folder with the link `current`.")
+    patience: Seconds = Field(default=300.0, description="Seconds that a rollback of code may take.")
+
+
 class _Settings(BaseSettings):
     """Every setting but the vendors', which the table of adapters adds below."""
 
@@ -196,6 +209,7 @@ class _Settings(BaseSettings):
     budget: BudgetSettings = BudgetSettings()
     http: HttpSettings = HttpSettings()
     evals: EvalsSettings = EvalsSettings()
+    deploy: DeploySettings = DeploySettings()
 
     state_dir: Path = Field(default=Path(".octant"), description="Where local state lives: indexes, logs, spill files.")
     releases_dir: Path = Field(default=Path("releases"), description="Release manifests and price tables.")

@@ -31,14 +31,16 @@ from sqlalchemy.exc import InvalidatePoolError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from app import __version__
 from app.budget.budget import BudgetPolicy
 from app.domain.money import from_dollars
 from app.features.installed import installed
 from app.gateway.providers.adapters import ADAPTERS
+from app.releases.code import Code, commit_of
 from app.releases.manifest import Places
 from app.releases.releases import Releases
 from app.security.remembered import FOLDER, Remembered
-from app.settings import Settings
+from app.settings import PACKAGE, Settings
 
 CONNECT_SECONDS = 2.0
 POOL_SECONDS = 2.0  # how long a request waits for one of the pool's connections
@@ -299,11 +301,18 @@ def simulated_providers(settings: Settings) -> Iterator[str]:
             yield name
 
 
+def running_code(settings: Settings) -> Code:
+    """The code of this process: as the deployment names it, else the checkout's commit, else the package's version."""
+    checkout = PACKAGE.parent
+    return Code(settings.deploy.code or commit_of(checkout) or __version__, __version__, str(checkout))
+
+
 def releases_of(settings: Settings, engine: AsyncEngine, valkey: Redis) -> Releases:
     """The releases room on the settings' places."""
     return Releases(
-        engine, valkey, places(settings), secret=settings.secret, remembered=remembered(settings, "release", RELEASE_SECONDS)
-    )
+        engine, valkey, places(settings), secret=settings.secret, remembered=remembered(settings, "release", RELEASE_SECONDS),
+        code=running_code(settings),
+    )  # fmt: skip
 
 
 def remembered(settings: Settings, name: str, seconds: float) -> Remembered:

@@ -17,6 +17,7 @@ from app.cli.audit import app as audit
 from app.cli.budget import app as budget
 from app.cli.calls import app as calls
 from app.cli.check import check
+from app.cli.code import run
 from app.cli.drill import app as drill
 from app.cli.index import app as index
 from app.cli.jobs import app as jobs
@@ -27,6 +28,7 @@ from app.cli.privacy import erase, export
 from app.cli.provider_keys import app as provider_key
 from app.cli.providers import app as providers
 from app.cli.redaction import app as redaction
+from app.cli.rehearse import app as rehearse
 from app.cli.releases import app as release
 from app.cli.releases import rollback
 from app.cli.seed import seed
@@ -41,9 +43,10 @@ from app.features.feature import Feature
 from app.features.installed import installed
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Operate Octant.")
-for command in (demo, serve, worker, check, setup, migrate, seed, reset, rollback, resume, trace, erase, export):
+for command in (demo, serve, run, worker, check, setup, migrate, seed, reset, rollback, resume, trace, erase, export):
     app.command()(command)
 app.add_typer(drill, name="drill")
+app.add_typer(rehearse, name="rehearse")
 app.add_typer(index, name="index")
 app.add_typer(tenant, name="tenant")
 app.add_typer(key, name="key")

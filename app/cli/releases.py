@@ -128,14 +128,20 @@ def status() -> None:
 
 @changes("rollback")
 def rollback(
+    *,
     reason: Reason,
-    to: Annotated[str | None, typer.Option(help="Release to go back to; the one before if left out.")] = None,
+    to: Annotated[str | None, typer.Option(help="Release, or code, to go back to; the one before if left out.")] = None,
     prompt: Annotated[str | None, typer.Option(metavar="NAME", help="Set back this prompt alone.")] = None,
     model: Annotated[str | None, typer.Option(metavar="ALIAS", help="Set back this model alias (its route) alone.")] = None,
     index: Annotated[bool, typer.Option("--index", help="Set back the indexes alone.")] = False,
     prices: Annotated[bool, typer.Option("--prices", help="Set back the price table alone.")] = False,
+    code: Annotated[bool, typer.Option("--code", help="Bring earlier code back, by the deploy target's own means.")] = False,
     everything: Annotated[bool, typer.Option("--all", help="Set back the whole release, which is the default.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Go back one further, soon after another rollback.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --code: print the commands instead.")] = False,
+    plan_done: Annotated[
+        bool, typer.Option("--plan-done", help="With --code: the plan of docs/irreversible.md is done.")
+    ] = False,
 ) -> None:
     """Put the previous release, or one pin of an earlier release, live again on every worker, without a restart.
 
@@ -150,8 +156,15 @@ def rollback(
         *([Pinned("index")] if index else []),
         *([Pinned("prices")] if prices else []),
     ]
-    if len(chosen) + everything > 1:
+    if len(chosen) + everything + code > 1:
         raise InvalidRequest("Set back one thing at a time, or the whole release with --all.")
+    if code:
+        from app.cli.code import roll_back_code
+
+        roll_back_code(reason, to or "", dry_run=dry_run, plan_done=plan_done)
+        return
+    if dry_run or plan_done:
+        raise InvalidRequest("--dry-run and --plan-done go with --code.")
     asyncio.run(_roll_back(reason, to, chosen[0] if chosen else None, again=again))
 
 

@@ -3,38 +3,85 @@
 ::
 
     {"at": "2026-11-24T09:30:00+00:00", "what": "outage", "kept": true, "note": "99.97 % answered"}
+
+A line may be signed: it then carries the hash of all that stands before it, and an HMAC over itself with a key that is derived
+from the service's secret. A line that was changed, inserted or removed before a signed one is found. The removal of the newest
+lines is not: nothing comes after them.
 """
 
+import hashlib
+import hmac
 import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from app.domain.errors import Misconfigured
 
 OUTAGE = "outage"  # of a provider: `make outage`
+ROLLBACK = "rollback"  # of every kind of pin and the kill switch: `octant rehearse`
+Verdict = Literal["kept", "not kept", "not judged"]
+_MAC, _KEY, _BEFORE = "mac", "key", "before"
+_LATER = ("verdict", "environment", "workers", "code", "steps")  # left out of a line where they are empty
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One timed step: ``seconds`` from the command to the last worker. ``kept``: it worked within the limit."""
+
+    name: str
+    seconds: float
+    kept: bool
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """One rehearsal. ``kept``: whether the promise was kept; ``note``: its result in a few words."""
+    """One rehearsal. ``kept``: whether the promise was kept; ``note``: its result in a few words.
+
+    ``verdict``: `not judged` where the system was sick before it began. ``workers``: how many were timed; ``code``: its version.
+    """
 
     at: AwareDatetime
     what: str
     kept: bool
     note: str = ""
+    verdict: str = ""
+    environment: str = ""
+    workers: int = 0
+    code: str = ""
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogCheck:
+    """State of the log: lines by signature, and what is wrong, a sentence each.
+
+    ``foreign``: lines that were signed with another secret; what stands before them was compared, they themselves were not.
+    """
+
+    signed: int
+    unsigned: int
+    foreign: int
+    problems: tuple[str, ...]
 
 
 _REHEARSAL = TypeAdapter(Rehearsal)
 
 
-def append(path: Path, rehearsal: Rehearsal) -> None:
-    """Note a rehearsal."""
+def append(path: Path, rehearsal: Rehearsal, *, secret: bytes = b"") -> None:
+    """Note a rehearsal, signed if the service's ``secret`` is given."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        file.write(json.dumps(asdict(rehearsal), default=datetime.isoformat) + "\n")
+    fields = {name: value for name, value in asdict(rehearsal).items() if value or name not in _LATER}
+    line = json.loads(json.dumps(fields, default=datetime.isoformat))
+    if secret:
+        line |= {_BEFORE: _hash(path.read_bytes() if path.exists() else b""), _KEY: fingerprint(secret)}
+        line[_MAC] = _mac(secret, line)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 def read(path: Path) -> list[Rehearsal]:
@@ -42,9 +89,50 @@ def read(path: Path) -> list[Rehearsal]:
     if not path.exists():
         return []
     found = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:
             found.append(_REHEARSAL.validate_json(line))
         except ValidationError as error:
             raise Misconfigured(f"{path}, line {number}, is no rehearsal: {error.errors()[0]['msg']}") from None
     return sorted(found, key=lambda rehearsal: rehearsal.at)
+
+
+def verify(path: Path, secret: bytes) -> LogCheck:
+    """Check every signature, and that nothing before a signed line was changed. Raises Misconfigured for an invalid line."""
+    read(path)
+    signed = unsigned = foreign = 0
+    problems = []
+    before = b""
+    for number, raw in enumerate(path.read_bytes().splitlines(keepends=True) if path.exists() else (), start=1):
+        line: dict[str, Any] = json.loads(raw)
+        if _MAC not in line:
+            unsigned += 1
+        else:
+            if line.get(_BEFORE) != _hash(before):
+                problems.append(f"line {number}: a line before it was changed, inserted or removed after it was signed")
+            if line.get(_KEY) != fingerprint(secret):
+                foreign += 1
+            elif hmac.compare_digest(str(line[_MAC]), _mac(secret, line)):
+                signed += 1
+            else:
+                problems.append(f"line {number} is not what was signed")
+        before += raw
+    return LogCheck(signed, unsigned, foreign, tuple(problems))
+
+
+def fingerprint(secret: bytes) -> str:
+    """Which secret signed a line, without revealing it."""
+    return hmac.digest(_derived(secret), b"fingerprint", hashlib.sha256).hex()[:16]
+
+
+def _derived(secret: bytes) -> bytes:
+    return hmac.digest(secret, b"octant rehearsals", hashlib.sha256)
+
+
+def _mac(secret: bytes, line: dict[str, Any]) -> str:
+    signed = json.dumps({name: value for name, value in line.items() if name != _MAC}, sort_keys=True, separators=(",", ":"))
+    return hmac.digest(_derived(secret), signed.encode(), hashlib.sha256).hex()
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -12,8 +12,6 @@ import contextlib
 import hashlib
 import hmac
 import logging
-import os
-import socket
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 
@@ -28,6 +26,7 @@ from app.domain.periodic import Periodic
 from app.domain.records import CallRecord
 from app.domain.routes import Pin
 from app.releases import files, reports
+from app.releases.code import Code
 from app.releases.control import CHANNEL
 from app.releases.effective import Effect, effect_of
 from app.releases.manifest import Places, Release, parse, resolve
@@ -56,13 +55,15 @@ class Releases(ShadowControl):
         poll: float = 2.0,
         remembered: Remembered | None = None,
         today: Callable[[], date] = lambda: datetime.now(UTC).date(),
+        code: Code | None = None,
     ) -> None:
         """``poll`` in seconds; ``today`` in UTC. ``remembered``: the local file that says what was live.
 
-        ``secret``: the service's; it deals users to a canary.
+        ``secret``: the service's; it deals users to a canary. ``code``: the code of this process, for the worker's report.
         """
         super().__init__(engine, valkey, places, today=today)
         self._remembered = remembered
+        self._code = code or Code()
         self._current: Release | None = None
         self._refused: tuple[str, str] = ("", "")  # the release that does not load, and why
         self._listening = asyncio.Event()
@@ -77,7 +78,7 @@ class Releases(ShadowControl):
         self._watch = CanaryWatch(engine, secret=secret, load=self._resolved, on_stop=lambda: self._announce("canary"))
         key = hmac.digest(secret, b"octant shadow", hashlib.sha256)
         self.shadows = ShadowWatch(engine, key=key, load=self._resolved)
-        self._worker = f"{socket.gethostname()}:{os.getpid()}"
+        self._worker = reports.worker_name()
 
     async def start(self) -> None:
         """Load the live release, then follow it. Raises Misconfigured without one, or for a broken pin.
@@ -96,6 +97,8 @@ class Releases(ShadowControl):
         if live:
             self._current = await self._resolved(live[1], f"the live release {live[0]}")
         await self._refresh_trials()
+        with contextlib.suppress(SQLAlchemyError, OSError):
+            await self._code.record(self._engine, by=self._worker)
         await self._report()
         self._watch.start()
         self._following.start()
@@ -205,6 +208,8 @@ class Releases(ShadowControl):
 
     async def _report(self) -> None:
         """Report what this worker serves. Best effort: serving needs none of it."""
-        report = Report(worker=self._worker, release=self.known, refused=self._refused[0], reason=self._refused[1])
+        report = Report(
+            worker=self._worker, release=self.known, refused=self._refused[0], reason=self._refused[1], code=self._code.name
+        )
         with contextlib.suppress(SQLAlchemyError, OSError):
             await reports.write(self._engine, report)

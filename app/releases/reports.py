@@ -3,6 +3,8 @@
 The pointer to the live release is in Postgres too, so an operator who can change it can see which workers have followed.
 """
 
+import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,12 +22,21 @@ LONGEST_REASON = 2_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What one worker serves. ``refused``: the live release that it cannot load, for ``reason``; empty if there is none."""
+    """What one worker serves. ``refused``: the live release that it cannot load, for ``reason``; empty if there is none.
+
+    ``code``: the version of the code that it runs; empty for code from before such reports.
+    """
 
     worker: str
     release: str
     refused: str = ""
     reason: str = ""
+    code: str = ""
+
+
+def worker_name() -> str:
+    """The name of this process in its reports. Call it after the fork."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 async def write(engine: AsyncEngine, report: Report) -> None:
@@ -34,6 +45,7 @@ async def write(engine: AsyncEngine, report: Report) -> None:
         "release": report.release,
         "refused": report.refused,
         "reason": report.reason[:LONGEST_REASON],
+        "code": report.code,
         "at": func.now(),
     }
     statement = insert(worker_reports).values(worker=report.worker, **values)
@@ -50,7 +62,8 @@ async def withdraw(engine: AsyncEngine, worker: str) -> None:
 
 async def read(engine: AsyncEngine) -> Sequence[Report]:
     """The reports of the workers that are there, by name. Raises SQLAlchemyError or OSError."""
-    columns = (worker_reports.c.worker, worker_reports.c.release, worker_reports.c.refused, worker_reports.c.reason)
+    names = ("worker", "release", "refused", "reason", "code")
+    columns = [worker_reports.c[name] for name in names]
     statement = select(*columns).where(worker_reports.c.at > func.now() - PRESENT).order_by(worker_reports.c.worker)
     async with engine.connect() as connection:
         return [Report(**row) for row in (await connection.execute(statement)).mappings()]

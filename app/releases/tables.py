@@ -67,7 +67,22 @@ worker_reports = Table(
     Column("refused", String(64), nullable=False, comment="the live release that it cannot load; empty: none"),
     Column("reason", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("code", Text, nullable=False, server_default="", comment="the code that it runs"),
     prefixes=["UNLOGGED"],  # written every two seconds by each worker, and worth nothing after a crash
+)
+
+code_versions = Table(
+    "code_versions",
+    metadata,
+    Column("number", BigInteger, Identity(), primary_key=True),
+    Column("code", Text, nullable=False, comment="an image by digest, a git commit, or the package's version"),
+    Column("version", String(64), nullable=False, comment="the package's"),
+    Column("place", Text, nullable=False, comment="the folder that it ran from"),
+    Column("schema", ARRAY(String(64)), nullable=False, comment="the database's revisions then"),
+    Column("kind", String(16), nullable=False, comment="start, of a worker, or rollback"),
+    Column("by", String(255), nullable=False, comment="the worker, or the operator"),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
 canaries = Table(
@@ -154,6 +169,12 @@ NOT_PERSONAL = {
     "release_files.key": "a hash, or an index's version",
     "release_files.name": "a file of a release",
     "release_files.content": "prompts, prices and help articles",
+    "code_versions.code": "a version of the service",
+    "code_versions.version": "a version of the service",
+    "code_versions.place": "a folder of a machine",
+    "code_versions.by": "a machine and a process, or an operator",
+    "code_versions.reason": "an operator's words",
+    "worker_reports.code": "a version of the service",
     "worker_reports.worker": "a machine and a process",
     "worker_reports.reason": "why a manifest cannot be loaded: files, keys and names of providers",
 }

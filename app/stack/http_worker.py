@@ -11,6 +11,7 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger as GunicornLogger
 from uvicorn_worker import UvicornWorker
 
+from app.stack import handover
 from app.stack.draining import DrainingServer
 
 BOOT_PAUSE = 1.0
@@ -34,6 +35,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # no types
         """Made before the fork, so that parent and worker share the byte that says whether it drains."""
         super().__init__(*args, **kwargs)
         self._draining = mmap.mmap(-1, 1)
+        self._reported = False
 
     @property
     def draining(self) -> bool:
@@ -74,6 +76,9 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # no types
     async def callback_notify(self) -> None:
         """Report to gunicorn that this worker lives. Called from the start of serving."""
         _SERVED[0] = 1
+        if not self._reported:
+            self._reported = True
+            handover.of_runner().report_ready()
         await super().callback_notify()
 
 

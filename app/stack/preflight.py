@@ -28,7 +28,9 @@ _ADDRESS = re.compile(r"https?://[^\s\"']+")
 
 def problems(settings: Settings, now: datetime, *, production: bool) -> list[str]:
     """Return a sentence for each problem. ``production``: judge as production does."""
-    found = list(_blockers(settings)) if production else []
+    from app.migrations import irreversible
+
+    found = [*(_blockers(settings) if production else ()), *irreversible.problems()]
     try:
         rotation = load_rotation(settings.rotation_file)
     except Misconfigured as error:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.settings import Settings, load
+from app.stack import handover
 from app.stack.ports import require_free
 from app.stack.preflight import refuse_example_values
 from app.stack.private import OTHERS
@@ -31,13 +32,13 @@ def serve(settings_of: Callable[[], Settings] = load) -> None:
 
     ``settings_of`` is called once everything is imported, so that the stores can start at the same time.
     """
-    known = load()
+    known, runner = load(), handover.of_runner()
     refuse_example_values(known)
     os.umask(OTHERS)
-    if settings_of is load:  # before anything of a service that runs there is touched
+    if settings_of is load and not runner:  # before anything of a service that runs there is touched
         require_free([(known.host, known.port), (known.admin_host, known.admin_port), (known.host, known.metrics_port)])
     # A folder of its own for each service: replicas may share the state, and existing files are those of an earlier run.
-    folder = known.state_dir / METRICS_FOLDER / f"{socket.gethostname()}-{known.port}"
+    folder = known.state_dir / METRICS_FOLDER / f"{socket.gethostname()}-{known.port}{runner.suffix}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # read by prometheus_client when it is first imported, below
@@ -81,14 +82,17 @@ def _server(  # gunicorn has no types
 
     http = settings.http
     patience = Patience(http.header_timeout, http.body_timeout, 2 * http.max_header_bytes + http.max_url_bytes, on_cut)
-    binds = [f"{settings.host}:{settings.port}"]
-    if settings.admin_port:
+    runner = handover.of_runner()
+    binds = runner.binds or [f"{settings.host}:{settings.port}"]
+    if settings.admin_port and not runner:
         binds.append(f"{settings.admin_host}:{settings.admin_port}")
 
     class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         def load_config(self) -> None:
             hooks: dict[str, Callable[..., object]] = {
-                "when_ready": lambda _: exposition.serve(settings.host, settings.metrics_port, metrics_folder),
+                "when_ready": lambda _: runner.once_free(
+                    lambda: exposition.serve(settings.host, settings.metrics_port, metrics_folder)
+                ),
                 "child_exit": lambda _, worker: exposition.forget(worker.pid, metrics_folder),
             }
             values = {

@@ -42,6 +42,7 @@ from app.gateway.shadowing import Answers, Payer, Shadowing, Write
 from app.idempotency.idempotency import Idempotency
 from app.jobs.jobs import Jobs
 from app.oncall.switch import KillSwitch
+from app.releases import reports
 from app.releases.shadow_watch import ShadowWatch
 from app.security import webhooks
 from app.security.guard.guard import Guard
@@ -279,8 +280,13 @@ def _build_edge(
         keep_alive=settings.http.keep_alive,
         first_byte=settings.http.first_byte,
         switch=switch,
-        version=lambda: {"version": __version__, "release": release(), "environment": settings.environment},
+        version=lambda: {"version": __version__, "release": release(), "environment": settings.environment, **_worker(settings)},
     )
+
+
+def _worker(settings: Settings) -> dict[str, str]:
+    """Which process answers: a rehearsal follows every worker. Production does not name its machines."""
+    return {} if settings.environment == "production" else {"worker": reports.worker_name()}
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from conftest import ROOT
 from typer.main import get_command
 
 from app.cli import app
-from app.settings import BudgetSettings, EvalsSettings, HttpSettings, RecoverySettings, Settings
+from app.settings import BudgetSettings, DeploySettings, EvalsSettings, HttpSettings, RecoverySettings, Settings
 
 PAGES = sorted(ROOT.glob("runbook/*.md"))
 DOCUMENTS = sorted([*ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md")])
@@ -107,6 +107,7 @@ def test_the_example_environment_lists_every_setting_and_no_other() -> None:
     nested |= {f"RECOVERY__{name.upper()}" for name in RecoverySettings.model_fields}
     nested |= {f"HTTP__{name.upper()}" for name in HttpSettings.model_fields}
     nested |= {f"EVALS__{name.upper()}" for name in EvalsSettings.model_fields}
+    nested |= {f"DEPLOY__{name.upper()}" for name in DeploySettings.model_fields}
     nested |= {f"BUDGET__{name.upper()}" for name in BudgetSettings.model_fields}
     assert documented == plain | nested | {"PROVIDERS__LOCAL__BASE_URL", "PROVIDERS__LOCAL__LEGACY_MAX_TOKENS", "SECRETS_DIR"}
 

@@ -25,14 +25,15 @@ from evals.__main__ import app as evals
 READS = {
     "audit list", "audit verify", "budget alerts", "budget show", "budget top", "budget worst-case", "calls", "calls show",
     "check", "jobs status", "key list", "kill status", "oncall check", "oncall now", "provider-key status", "providers",
-    "redaction list", "redaction test", "release compare", "release diff", "release hashes", "release history",
-    "release list", "release profile", "release rehearsals", "release status", "release verify", "release why",
-    "simulate list", "tenant list", "trace",
+    "redaction list", "redaction test", "rehearse verify", "release compare", "release diff", "release hashes",
+    "release history", "release list", "release profile", "release rehearsals", "release status", "release verify",
+    "release why", "simulate list", "tenant list", "trace",
 }  # fmt: skip
 RUNS = {"demo", "serve", "worker"}  # they serve
 LOCAL = {
     "drill injection",  # on a service of its own in a temporary folder
     "index build",  # writes a file named by its content
+    "rehearse",  # as a drill
     "release new",  # writes an author's draft
     "release pin",  # edits an author's draft
     "release record",  # writes an author's list of hashes

@@ -72,6 +72,12 @@ def _version_in(path: Path) -> str:
     return indexing.version_in(path)
 
 
+def _less(sources: str) -> str:
+    from app.features.support import indexing
+
+    return indexing.sources_of(indexing.read_sources(sources)[:-1])
+
+
 async def _seed(engine: "AsyncEngine", tenant: str) -> str:
     from app.features.support.seeds import seed
 
@@ -95,7 +101,7 @@ FEATURE = Feature(
     router=_router,
     tables=_tables,
     migrations=Path(__file__).resolve().parent / "migrations",
-    indexes=(Index("support-kb", _version, _build, _sources, _version_in),),
+    indexes=(Index("support-kb", _version, _build, _sources, _version_in, _less),),
     seed=_seed,
     samples=SAMPLES,
     link_hosts=frozenset({"northwind.example"}),

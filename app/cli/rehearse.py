@@ -1,0 +1,126 @@
+"""`octant rehearse`: the way back, rehearsed and timed; and the check of the log that it leaves."""
+
+import asyncio
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.audited import changes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from app.releases.rehearsals import Rehearsal, Step
+
+app = typer.Typer(invoke_without_command=True, help="Rehearse rollbacks and the kill switch, and time them; never in production.")
+
+NOT_JUDGED = (
+    3  # the exit code of a rehearsal on a service that was sick before it began, and of a log with another secret's lines
+)
+
+
+Log = Annotated[bool, typer.Option("--log/--no-log", help="Append a signed line to OCTANT_REHEARSALS_FILE.")]
+
+
+@app.callback()
+def rehearse(context: typer.Context, log: Log = True) -> None:
+    """Roll back prompt, model, index, prices, code and all, and flip the kill switch; time each until the last worker follows.
+
+    On a service of its own with four workers. Exit code 1: a step took over 10 s, or failed. 3: not judged, because the service
+    was sick before it began.
+    """
+    if not context.invoked_subcommand:
+        _rehearse(_on_its_own, log=log)
+
+
+@app.command("here")
+@changes("rehearse here")
+def here(
+    url: Annotated[str, typer.Option(help="The service's address; by default OCTANT_HOST and OCTANT_PORT.")] = "",
+    log: Log = True,
+) -> None:
+    """Rehearse on the service that the settings name. Refused in production, and where other tenants made calls just now."""
+    _rehearse(lambda: _here(url), log=log)
+
+
+def _rehearse(rehearsed: "Callable[[], Rehearsal]", *, log: bool) -> None:
+    from app.releases import rehearsals
+    from app.settings import load
+    from app.stack import rehearsal
+
+    settings = load()  # before a service of its own replaces them
+    print(f"{'step':28} {'seconds':>8}", flush=True)
+    done = rehearsed()
+    print(f"{done.verdict}: {done.note} (limit {rehearsal.LIMIT_SECONDS:g} s a step, {done.workers} workers)")
+    if log:
+        rehearsals.append(settings.rehearsals_file, done, secret=settings.secret)
+        print(f"Signed and appended to {settings.rehearsals_file}. `octant rehearse verify` checks the log.")
+    if done.verdict != "kept":
+        raise typer.Exit(NOT_JUDGED if done.verdict == "not judged" else 1)
+
+
+@app.command("verify")
+def verify(file: Annotated[Path | None, typer.Argument(help="The log; by default OCTANT_REHEARSALS_FILE.")] = None) -> None:
+    """Check the log's signatures. Exit code 1: a line was changed. 3: a line is signed with another secret than this one."""
+    from app.releases import rehearsals
+    from app.settings import DEVELOPMENT_SECRET, load
+
+    settings = load()
+    path = file or settings.rehearsals_file
+    found = rehearsals.verify(path, settings.secret)
+    print(f"{path}: {found.signed} lines signed here, {found.foreign} with another secret, {found.unsigned} unsigned.")
+    if found.signed and settings.secret_key.get_secret_value() == DEVELOPMENT_SECRET:
+        print("They are signed with the development secret, which everyone knows: a slip is found, a forgery is not.")
+    for problem in found.problems:
+        print(f"CHANGED: {problem}")
+    if found.problems or found.foreign:
+        raise typer.Exit(1 if found.problems else NOT_JUDGED)
+
+
+def _on_its_own() -> "Rehearsal":
+    """Rehearse on a service that is started for it and thrown away."""
+    from app.stack import interrupts, newer_code, rehearsal
+
+    interrupts.listen()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(rehearsal.in_a_folder()))
+        settings = stack.enter_context(rehearsal.owned(folder))
+        address = f"http://{settings.host}:{settings.port}"
+        return asyncio.run(
+            rehearsal.rehearse(
+                settings, url=address, workers=rehearsal.WORKERS, environment="its own", tell=_show,
+                newer=partial(newer_code.running, settings, folder / "code"),
+            )
+        )  # fmt: skip
+
+
+def _here(url: str) -> "Rehearsal":
+    """Rehearse on the service that the settings name."""
+    from app.settings import load
+    from app.stack import rehearsal
+
+    settings = load()
+    rehearsal.refuse_production(settings)
+    settings.require_stores()
+    address = url or f"http://{settings.host}:{settings.port}"
+
+    async def run() -> "Rehearsal":
+        from app.stores import build_engine
+
+        engine = build_engine(settings, pooled=False)
+        try:
+            await rehearsal.refuse_real_traffic(engine)
+        finally:
+            await engine.dispose()
+        return await rehearsal.rehearse(
+            settings, url=address, workers=settings.workers, environment=settings.environment, tell=_show
+        )
+
+    return asyncio.run(run())
+
+
+def _show(step: "Step") -> None:
+    print(f"{step.name:28} {step.seconds:>8.2f}  {'kept' if step.kept else 'NOT KEPT':8}  {step.note}".rstrip(), flush=True)
