@@ -213,6 +213,18 @@ ONCALL: tuple[Declared, ...] = (
         "kill_switch_on", "octant_kill_switch_on", "gauge", "count", "Stops by operators, by kind.",
         (_of("scope", "all", "provider", "model", "prompt", "feature", "tool", "tenant"),), over_workers="livemax",
     ),
+    Declared(
+        "kill_switch_test_age", "octant_kill_switch_test_age_seconds", "gauge", "seconds",
+        "Since the newest self-test of the kill switch that passed; without one, since a worker started.", over_workers="livemax",
+    ),
+    Declared(
+        "kill_switch_test_failed", "octant_kill_switch_test_failed", "gauge", "state",
+        "1 where the newest self-test of the kill switch failed.", over_workers="livemax",
+    ),
+    Declared(
+        "kill_switch_test_seconds", "octant_kill_switch_test_seconds", "gauge", "seconds",
+        "How long the slowest worker took to see a flip in the newest self-test.", over_workers="livemax",
+    ),
 )  # fmt: skip
 
 RELEASES: tuple[Declared, ...] = (
@@ -302,7 +314,7 @@ TELEMETRY: tuple[Declared, ...] = (
     ),
     Declared(
         "gauge_samples_failed", "octant_gauge_samples_failed_total", "counter", "count", "Times a gauge could not be sampled.",
-        (_of("gauge", "budget", "keys", "prices", "rehearsals", "jobs"),),
+        (_of("gauge", "budget", "keys", "prices", "rehearsals", "jobs", "self_test", "canary"),),
     ),
     Declared(
         "label_overflows", "octant_label_overflows_total", "counter", "count",

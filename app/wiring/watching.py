@@ -1,9 +1,11 @@
 """Watchers of the parts: health checks, gauges, and the end of calls that a stop ends."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 
 from redis.asyncio import Redis
 from sqlalchemy import text
@@ -19,6 +21,8 @@ from app.edge.parts import Check, Health
 from app.gateway.call_state import CallState
 from app.gateway.recovery.breaker import STATES, State
 from app.jobs.jobs import Jobs
+from app.oncall import self_test
+from app.oncall.switch import with_message
 from app.releases import rehearsals
 from app.releases.effective import WRONG
 from app.releases.releases import Releases
@@ -41,6 +45,7 @@ async def open_sampled_gauges(
     budget: Budget,
     jobs: Jobs,
     releases: Releases,
+    engine: AsyncEngine,
 ) -> None:
     """Start the gauges that are sampled. Every worker samples, so that they are there whichever worker lives."""
 
@@ -67,8 +72,9 @@ async def open_sampled_gauges(
         for reason in WRONG:
             metrics.price_table_wrong.set(int(state == reason), reason=reason)
 
+    samples = {"budget": budget_used, "keys": key_age, "prices": prices, "rehearsals": rehearsed, "jobs": jobs_wait}
     sampler = GaugeSampler(
-        {"budget": budget_used, "keys": key_age, "prices": prices, "rehearsals": rehearsed, "jobs": jobs_wait},
+        {**samples, "self_test": partial(show_self_test, metrics, engine, time.monotonic())},
         on_failure=lambda gauge: metrics.gauge_samples_failed.inc(gauge=gauge),
     )
     await sampler.start()
@@ -81,13 +87,22 @@ def show_stops(metrics: Metrics, counts: Mapping[str, int]) -> None:
         metrics.kill_switch_on.set(count, scope=scope)
 
 
-def end_calls(running: InFlight, scope: str, name: str) -> None:
-    """End the calls under way that an operator has stopped."""
+async def show_self_test(metrics: Metrics, engine: AsyncEngine, started: float) -> None:
+    """Show what the kill switch's self-tests found; before the first success, since when this process waits for one."""
+    found = await self_test.state(engine)
+    metrics.kill_switch_test_age.set(time.monotonic() - started if found.passed_ago is None else found.passed_ago)
+    metrics.kill_switch_test_failed.set(int(found.failed))
+    if found.slowest is not None:
+        metrics.kill_switch_test_seconds.set(found.slowest)
+
+
+def end_calls(running: InFlight, scope: str, name: str, message: str) -> None:
+    """End the calls under way that an operator has stopped. Their callers read ``message``."""
 
     def stopped(subject: object) -> bool:
         return isinstance(subject, CallState) and _is_meant(subject, scope, name)
 
-    running.end(lambda: Stopped("The call was ended by an operator."), stopped)
+    running.end(lambda: Stopped(with_message("The call was ended by an operator.", message)), stopped)
 
 
 def _is_meant(state: CallState, scope: str, name: str) -> bool:
