@@ -30,6 +30,7 @@ from app.oncall.stops import Entry, PostgresStops, ValkeyStops, merged, newer, n
 VALKEY, POSTGRES = "Valkey", "Postgres"
 READ_SECONDS = 1.0  # with pauses of a half and one second, two seconds are kept even when a store hangs
 POSTGRES_PAUSE = 1.0
+SILENT_SECONDS = 0.2  # that a stop waits for a second store
 WRITE_TRIES, WRITE_PAUSE = 3, 0.5
 IN_FLIGHT = "in-flight"
 LONGEST_REASON = 2000
@@ -190,8 +191,9 @@ class KillSwitch:
 
     async def _put(self, wanted: Entry, *, must_change: bool = True) -> tuple[int, frozenset[str]]:
         """Write an entry with the next version. Returns that, and the stores that did not take it."""
-        known = (await self._read_both()).get(wanted.field)
-        if must_change and not wanted.stopped and not self._away and not (known and known.stopped):
+        silent = await self._read_soon()
+        known = self._entries.get(wanted.field)
+        if must_change and not wanted.stopped and not self._away and not silent and not (known and known.stopped):
             raise NotFound(f"{wanted.name or wanted.scope} is not stopped.")
         entry = replace(
             wanted, by=wanted.by[:LONGEST_NAME], reason=wanted.reason[:LONGEST_REASON],
@@ -201,10 +203,27 @@ class KillSwitch:
         if postgres := self._postgres:
             writes[POSTGRES] = lambda: postgres.write([entry])
         taken = await asyncio.gather(*(_tried(write) for write in writes.values()))
+        await asyncio.gather(*silent)
         missing = frozenset(store for store, took in zip(writes, taken, strict=True) if not took)
         if len(missing) == len(writes):
             raise DependencyUnavailable(f"{' and '.join(sorted(missing))} did not take it: nothing has changed.")
         return entry.version, missing
+
+    async def _read_soon(self) -> "set[asyncio.Task[None]]":
+        """Read the stores, and wait only a moment for one that is silent while the other answers. Returns the reads under way.
+
+        A frozen store may not delay a stop. Raises DependencyUnavailable where neither answers.
+        """
+        reads = {VALKEY: asyncio.create_task(self._read_valkey())}
+        if self._postgres:
+            reads[POSTGRES] = asyncio.create_task(self._read_postgres())
+        while not any(read.done() and store not in self._away for store, read in reads.items()):
+            if all(read.done() for read in reads.values()):
+                raise DependencyUnavailable(f"{' and '.join(sorted(self._away))} did not answer.")
+            await asyncio.wait([read for read in reads.values() if not read.done()], return_when=asyncio.FIRST_COMPLETED)
+        answered, silent = await asyncio.wait(reads.values(), timeout=SILENT_SECONDS)
+        await asyncio.gather(*answered)
+        return silent
 
     async def _read_both(self) -> dict[str, Entry]:
         """The stops in the stores now. Raises DependencyUnavailable where neither answers."""
