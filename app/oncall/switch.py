@@ -1,6 +1,6 @@
 """The kill switch: everything, or one provider, model, prompt, feature, tool or tenant, on all workers within two seconds (P5).
 
-A call is checked against memory. Every worker reads both stores (`app.oncall.stops`), Valkey twice a second and Postgres once,
+A call is checked against memory. Every worker reads both stores (`app.oncall.stops`) twice a second, each by itself,
 keeps the newest entry of each subject, and carries to a store what that store lacks. So either store is enough to stop or to
 release, a store that lost its data gets it back, and with both away the last known state holds. A worker that starts and has
 heard from neither store refuses: it cannot know. There are two ways out of band, which hold whatever the stores say: while a
@@ -28,8 +28,7 @@ from app.oncall.scopes import LONGEST_NAME, SCOPES, SELF_TEST, Subject, check_na
 from app.oncall.stops import Entry, PostgresStops, ValkeyStops, merged, newer, next_version, now
 
 VALKEY, POSTGRES = "Valkey", "Postgres"
-READ_SECONDS = 1.0  # with pauses of a half and one second, two seconds are kept even when a store hangs
-POSTGRES_PAUSE = 1.0
+READ_SECONDS = 1.0  # with pauses of half a second, two seconds are kept even when a store hangs
 SILENT_SECONDS = 0.2  # that a stop waits for a second store
 WRITE_TRIES, WRITE_PAUSE = 3, 0.5
 IN_FLIGHT = "in-flight"
@@ -96,7 +95,7 @@ class KillSwitch:
         self._logs = False  # a command says itself what it found
         self._loops = [Periodic("kill switch: file and Valkey", self._refresh, every=poll, at_once=False)]
         if self._postgres:
-            self._loops.append(Periodic("kill switch: Postgres", self._read_postgres, every=POSTGRES_PAUSE, at_once=False))
+            self._loops.append(Periodic("kill switch: Postgres", self._read_postgres, every=poll, at_once=False))
 
     @property
     def away(self) -> frozenset[str]:

@@ -79,6 +79,7 @@ FLAG = Label("flag", most=32)
 DEGRADATION = Label("degradation", most=64)  # a code of `octant-degraded`
 CALL_OUTCOME = _of("outcome", "ok", "last_resort", "cancelled", *_codes(OctantError))
 ATTEMPT_OUTCOME = _of("outcome", "ok", "cancelled", *_codes(ProviderError))
+CANARY_METRICS = ("failed", "slow", "dear", "refused", "rated_bad")
 CAPS = ("tenant-day", "tenant-month", "user-day", "user-month", "global-day")
 
 EDGE: tuple[Declared, ...] = (
@@ -232,6 +233,33 @@ RELEASES: tuple[Declared, ...] = (
         "price_table_wrong", "octant_price_table_wrong", "gauge", "state",
         "1 where the live release's price table is not in effect yet, or a newer one is.",
         (_of("reason", "not_yet", "superseded"),), over_workers="livemax",
+    ),
+    Declared(
+        "canary_share", "octant_canary_share_ratio", "gauge", "ratio", "Share of the users that a canary gets; 0: none runs.",
+        over_workers="livemax",
+    ),
+    Declared(
+        "canary_users", "octant_canary_users", "gauge", "count", "Users that the running canary has counted, by their release.",
+        (_of("release", "canary", "live"),), over_workers="livemax",
+    ),
+    Declared(
+        "canary_evidence", "octant_canary_evidence", "gauge", "ratio",
+        "log10 of the evidence that the running canary is worse, by metric; `seen`: that its split is wrong.",
+        (_of("metric", "seen", *CANARY_METRICS),), over_workers="livemax",
+    ),
+    Declared(
+        "canary_promotion", "octant_canary_promotion_evidence", "gauge", "ratio",
+        "log10 of the evidence that the running canary is less than twice as bad, by metric.",
+        (_of("metric", *CANARY_METRICS),), over_workers="livemax",
+    ),
+    Declared(
+        "canary_deadline", "octant_canary_deadline_seconds", "gauge", "seconds",
+        "Until an operator decides about the running canary; negative: the deadline has passed.", over_workers="livemax",
+    ),
+    Declared(
+        "canary_aborted", "octant_canary_aborted", "gauge", "state",
+        "1 for a day after the service stopped the newest canary, by cause.",
+        (_of("cause", "first_users", "cap", "split", "evidence"),), over_workers="livemax",
     ),
     Declared(
         "rehearsals", "octant_rehearsals", "gauge", "count", "Outages rehearsed, by the log; 0: never.", over_workers="livemax"

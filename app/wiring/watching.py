@@ -23,7 +23,8 @@ from app.gateway.recovery.breaker import STATES, State
 from app.jobs.jobs import Jobs
 from app.oncall import self_test
 from app.oncall.switch import with_message
-from app.releases import rehearsals
+from app.releases import canary_state, rehearsals
+from app.releases.canaries import CAUSES
 from app.releases.effective import WRONG
 from app.releases.releases import Releases
 from app.security.keys.administration import KeyAdministration
@@ -74,7 +75,11 @@ async def open_sampled_gauges(
 
     samples = {"budget": budget_used, "keys": key_age, "prices": prices, "rehearsals": rehearsed, "jobs": jobs_wait}
     sampler = GaugeSampler(
-        {**samples, "self_test": partial(show_self_test, metrics, engine, time.monotonic())},
+        {
+            **samples,
+            "self_test": partial(show_self_test, metrics, engine, time.monotonic()),
+            "canary": partial(show_canary, metrics, engine),
+        },
         on_failure=lambda gauge: metrics.gauge_samples_failed.inc(gauge=gauge),
     )
     await sampler.start()
@@ -94,6 +99,21 @@ async def show_self_test(metrics: Metrics, engine: AsyncEngine, started: float) 
     metrics.kill_switch_test_failed.set(int(found.failed))
     if found.slowest is not None:
         metrics.kill_switch_test_seconds.set(found.slowest)
+
+
+async def show_canary(metrics: Metrics, engine: AsyncEngine) -> None:
+    """Show the canary that runs, and whether the service has stopped the last one."""
+    found = await canary_state.read(engine)
+    metrics.canary_share.set(found.share)
+    metrics.canary_deadline.set(found.seconds_left)
+    for release, count in zip(("canary", "live"), found.users, strict=True):
+        metrics.canary_users.set(count, release=release)
+    for metric, evidence in found.evidence.items():
+        metrics.canary_evidence.set(evidence, metric=metric)
+    for metric, evidence in found.promotion.items():
+        metrics.canary_promotion.set(evidence, metric=metric)
+    for cause in CAUSES:
+        metrics.canary_aborted.set(int(cause == found.aborted), cause=cause)
 
 
 def end_calls(running: InFlight, scope: str, name: str, message: str) -> None:
