@@ -16,6 +16,7 @@ from app.cli.budget import app as budget
 from app.cli.calls import app as calls
 from app.cli.check import check
 from app.cli.drill import app as drill
+from app.cli.escalate import app as escalate
 from app.cli.index import app as index
 from app.cli.jobs import app as jobs
 from app.cli.keys import key, tenant
@@ -57,6 +58,7 @@ app.add_typer(redaction, name="redaction")
 app.add_typer(audit, name="audit")
 app.add_typer(provider_key, name="provider-key")
 app.add_typer(simulate, name="simulate")
+app.add_typer(escalate, name="escalate")
 
 
 def add_products(to: typer.Typer, features: Iterable[Feature]) -> None:

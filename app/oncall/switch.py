@@ -30,6 +30,7 @@ from app.oncall.stops import Entry, PostgresStops, ValkeyStops, merged, newer, n
 VALKEY, POSTGRES = "Valkey", "Postgres"
 READ_SECONDS = 1.0  # with pauses of half a second, two seconds are kept even when a store hangs
 SILENT_SECONDS = 0.2  # that a stop waits for a second store
+READ_TRIES = 2  # of a command: on a busy machine a store may take longer than `READ_SECONDS` once
 WRITE_TRIES, WRITE_PAUSE = 3, 0.5
 IN_FLIGHT = "in-flight"
 LONGEST_REASON = 2000
@@ -213,12 +214,16 @@ class KillSwitch:
 
         A frozen store may not delay a stop. Raises DependencyUnavailable where neither answers.
         """
-        reads = {VALKEY: asyncio.create_task(self._read_valkey())}
-        if self._postgres:
-            reads[POSTGRES] = asyncio.create_task(self._read_postgres())
+        reads: dict[str, asyncio.Task[None]] = {}
+        tries = 0
         while not any(read.done() and store not in self._away for store, read in reads.items()):
             if all(read.done() for read in reads.values()):
-                raise DependencyUnavailable(f"{' and '.join(sorted(self._away))} did not answer.")
+                tries += 1
+                if tries > READ_TRIES:
+                    raise DependencyUnavailable(f"{' and '.join(sorted(self._away))} did not answer.")
+                reads = {VALKEY: asyncio.create_task(self._read_valkey())}
+                if self._postgres:
+                    reads[POSTGRES] = asyncio.create_task(self._read_postgres())
             await asyncio.wait([read for read in reads.values() if not read.done()], return_when=asyncio.FIRST_COMPLETED)
         answered, silent = await asyncio.wait(reads.values(), timeout=SILENT_SECONDS)
         await asyncio.gather(*answered)

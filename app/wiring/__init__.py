@@ -56,6 +56,7 @@ from app.stores import budget_policy, build_engine, build_valkey, releases_of, r
 from app.telemetry import logs
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
+from app.triggers.found import calls_dearer
 from app.wiring.watching import end_calls, health_checks, open_sampled_gauges, show_drift, show_state, show_stops
 
 
@@ -148,6 +149,7 @@ async def _open_budget(
         receivers,
         on_alert=lambda scope: metrics.budget_alerts.inc(scope=scope),
         on_drift=partial(show_drift, metrics, set()),
+        on_rise=partial(calls_dearer, engine),
     )
     await alerts.start()
     stack.push_async_callback(alerts.aclose)
