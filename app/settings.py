@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr, ValidationError, create_model, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.domain.errors import Misconfigured
+from app.domain.errors import InvalidRequest, Misconfigured
 from app.domain.json_text import DEEPEST
 from app.domain.money import from_dollars
 from app.domain.origins import origins_of
 from app.gateway.providers.adapters import ADAPTERS, Adapter
+from app.oncall.scopes import parse as parse_stops
 from app.security.keys.provider_keys import KeyPlace
 
 DEVELOPMENT_SECRET = "development-only-secret"  # noqa: S105 - refused outside development, see `Settings._complete`
@@ -220,6 +221,9 @@ class _Settings(BaseSettings):
         default="https://example.invalid/octant/runbook/", description="Where the runbook is read; alerts link to its pages."
     )
     kill_file: Path = Field(default=Path("stop"), description="While this file exists, every call is refused.")
+    stopped: str = Field(
+        default="", description="Stops that hold whatever the stores say, comma-separated: all, or such as tenant:acme."
+    )
 
     request_deadline: Seconds = Field(
         default=60.0, description="Seconds to a whole answer or a stream's start; callers may shorten it."
@@ -288,6 +292,16 @@ class _Settings(BaseSettings):
     def _empty_is_the_default(cls, value: object) -> object:
         """An empty name would be the state directory itself, which always exists."""
         return value or "stop"
+
+    @field_validator("stopped")
+    @classmethod
+    def _are_stops(cls, value: str) -> str:
+        """A typing error must not look like a stop."""
+        try:
+            parse_stops(value)
+        except InvalidRequest as error:
+            raise ValueError(error.message) from None
+        return value
 
     @model_validator(mode="after")
     def _refuse_default_secrets(self) -> Self:

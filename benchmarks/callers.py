@@ -29,7 +29,7 @@ LONGEST_SECONDS = 120
 class Seen:
     """The result of one caller. ``what``: ``answered``, ``degraded`` (a product's static answer), or an error's code.
 
-    ``sent``: seconds since the phase began.
+    ``sent``: seconds since the phase began; ``late``: seconds that it left after its time.
     """
 
     kind: str
@@ -40,6 +40,7 @@ class Seen:
     fallbacks: int
     attempts: int
     dollars: float | None
+    late: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,11 @@ class Callers:
         for number in range(round(self.rate * seconds)):
             await asyncio.sleep(max(0.0, started + number / self.rate - time.perf_counter()))
             kind, deadline = chance.choice(self.kinds), chance.choice(self.deadlines)
-            tasks.append(asyncio.create_task(self._ask(kind, deadline, time.perf_counter() - started)))
+            sent = time.perf_counter() - started
+            tasks.append(asyncio.create_task(self._ask(kind, deadline, sent, max(0.0, sent - number / self.rate))))
         return tasks
 
-    async def _ask(self, kind: str, deadline: float | None, sent: float) -> Seen:
+    async def _ask(self, kind: str, deadline: float | None, sent: float, late: float) -> Seen:
         path, body = KINDS[kind]
         headers = {"octant-deadline-ms": str(round(deadline * 1000))} if deadline else {}
         began = time.perf_counter()
@@ -71,11 +73,11 @@ class Callers:
                 text = await answer.text()
                 what, about = _what(kind, answer, text), answer.headers
         except (aiohttp.ClientError, TimeoutError) as error:
-            return Seen(kind, type(error).__name__, "", sent, time.perf_counter() - began, 0, 0, None)
+            return Seen(kind, type(error).__name__, "", sent, time.perf_counter() - began, 0, 0, None, late)
         dollars = float(about["octant-cost-usd"]) if "octant-cost-usd" in about else None
         fallbacks, attempts = int(about.get("octant-fallbacks", 0)), int(about.get("octant-attempts", 0))
         took = time.perf_counter() - began
-        return Seen(kind, what, about.get("octant-provider", ""), sent, took, fallbacks, attempts, dollars)
+        return Seen(kind, what, about.get("octant-provider", ""), sent, took, fallbacks, attempts, dollars, late)
 
 
 def _what(kind: str, answer: aiohttp.ClientResponse, text: str) -> str:

@@ -8,7 +8,8 @@ Only the outage is scaled: timeouts, back-off and rests are those of production.
 
 Exit code 1 if callers got less than promised: 99.9 % answered with each face, from the first second on; after the first five
 seconds 95 % of callers waiting at most two seconds longer than before; with both away, an honest answer within the deadline.
-Exit code 3 if the service was not well before a face, or the machine too busy for the load: then there is no verdict.
+Exit code 3 if the service was not well before a face, or not after one that broke a promise, or the machine was too busy for the
+load: then there is no verdict (`app.stack.baseline`).
 """
 
 import argparse
@@ -27,7 +28,21 @@ import aiohttp
 from app.releases import rehearsals
 from app.releases.rehearsals import Rehearsal
 from app.settings import load
-from benchmarks.callers import DEADLINES, LONGEST_SECONDS, MIX, Callers, Seen, answered, attempts, dollars, quantile, share
+from app.stack import baseline
+from app.stack.baseline import Limits, Sample, Verdict
+from benchmarks.callers import (
+    ANSWERED,
+    DEADLINES,
+    LONGEST_SECONDS,
+    MIX,
+    Callers,
+    Seen,
+    answered,
+    attempts,
+    dollars,
+    quantile,
+    share,
+)
 from benchmarks.service import Service, break_providers, running_service
 
 REAL_MINUTES = 30
@@ -36,14 +51,13 @@ PROMISED_ADDED_MS = 2000  # at the 95th percentile
 SETTLED_SECONDS = 5.0  # after which that holds
 MEDIAN_MS = 150
 LATENCY = {"kind": "latency", "median_ms": MEDIAN_MS, "sigma": 0.4}
-SICK_MS = 5 * MEDIAN_MS  # a median of callers above it: the run would measure the machine
+WELL = Limits(answered=PROMISED, median=5 * MEDIAN_MS / 1000)  # otherwise the run would measure the machine
 WARM_UP_SECONDS = 3.0
 BEFORE_SECONDS = 2.5
 HEALING_SECONDS = 75.0  # the longest rest of a circuit, and a probe
 BOTH_SECONDS, BOTH_DEADLINE = 4.0, 5.0
 GRACE_SECONDS = 1.0  # for the answer's way back on a busy machine
 HONEST = {"providers_unavailable", "providers_rate_limited", "deadline_exceeded", "answered", "degraded"}
-NOT_KEPT, NOT_JUDGED = 1, 3
 FACES: Mapping[str, dict[str, Any]] = {
     "refusing": {"kind": "refuse"},
     "5xx": {"kind": "status", "status": 529},
@@ -54,22 +68,24 @@ FACES: Mapping[str, dict[str, Any]] = {
 
 @dataclass(slots=True)
 class Phase:
-    """One face: the callers just before it and during it, and the seconds until Anthropic answered again."""
+    """One face: the callers just before it, during it and after it, and the seconds until Anthropic answered again."""
 
     before: list[Seen]
     during: list[Seen]
     healed: float | None = None
+    after: list[Seen] = field(default_factory=list)
     requests: int = field(init=False)
 
     def __post_init__(self) -> None:
         """Count."""
         self.requests = len(self.during)
 
-    @property
-    def sick(self) -> bool:
-        """Whether callers were already failing or slow before the face, or the provider that is to fail did not answer."""
-        failing = answered(self.before) < PROMISED or share(self.before, lambda s: s.provider == "anthropic") < 90
-        return failing or quantile(self.before, 0.5) > SICK_MS
+    def sickness(self, *, broken: bool) -> tuple[str, ...]:
+        """Why it cannot be judged. ``broken``: it broke a promise; then the callers after it must have been well, too."""
+        found = [f"before it, {reason}" for reason in _sickness(self.before)]
+        if broken and self.healed is not None and self.after:
+            found += [f"after it, {reason}" for reason in _sickness(self.after)]
+        return tuple(found)
 
     def added(self, part: float, seen: Sequence[Seen] | None = None) -> float:
         """Milliseconds that ``part`` of the callers waited longer than before."""
@@ -100,10 +116,11 @@ def main() -> None:
         print(f"{REAL_MINUTES} minutes as {seconds:.1f} s, {arguments.rate:.0f} requests a second, {arguments.workers} workers.")
         phases, both = asyncio.run(_rehearse(running, seconds, arguments))
     _print(phases, both)
-    code = judge(phases, both)
+    verdict = judge(phases, both)
+    print(f"\nVerdict: {verdict}.")
     if arguments.log:
-        _log(phases, kept=code == 0)
-    sys.exit(code)
+        _log(phases, verdict)
+    sys.exit(verdict.exit_code)
 
 
 async def _rehearse(running: Service, seconds: float, arguments: argparse.Namespace) -> tuple[dict[str, Phase], Phase]:
@@ -115,14 +132,14 @@ async def _rehearse(running: Service, seconds: float, arguments: argparse.Namesp
         callers = Callers(http, arguments.rate, arguments.kinds, tuple(d or None for d in arguments.deadlines))
         await _put(running)
         await asyncio.gather(*await callers.send(WARM_UP_SECONDS))
+        before = await asyncio.gather(*await callers.send(BEFORE_SECONDS))
         for name in arguments.faces:
-            before = await asyncio.gather(*await callers.send(BEFORE_SECONDS))
             await _put(running, {**FACES[name], "provider": "anthropic"})
             sent = await callers.send(seconds)
             await _put(running)
             phases[name] = Phase(before, await asyncio.gather(*sent))
             phases[name].healed = await _healed(callers)
-        before = await asyncio.gather(*await callers.send(BEFORE_SECONDS))
+            before = phases[name].after = await asyncio.gather(*await callers.send(BEFORE_SECONDS))
         await _put(running, {"kind": "hang"})
         impatient = Callers(http, arguments.rate, arguments.kinds, (BOTH_DEADLINE,))
         both = Phase(before, await asyncio.gather(*await impatient.send(BOTH_SECONDS)))
@@ -181,28 +198,45 @@ def _times(phase: Phase) -> str:
     return f"{dollars(phase.during) / before:.2f}" if before else "-"
 
 
-def _log(phases: Mapping[str, Phase], *, kept: bool) -> None:
-    """Append the rehearsal and its result to the log."""
+def _log(phases: Mapping[str, Phase], verdict: Verdict) -> None:
+    """Append the rehearsal and its result to the log, unless it was not judged: then nothing was rehearsed."""
     path = load().rehearsals_file
+    if verdict == Verdict.NOT_JUDGED:
+        print(f"Not appended to {path}: a rehearsal that is not judged is none.")
+        return
     worst = min(phases.values(), key=lambda p: answered(p.during))
     note = f"{answered(worst.during):.2f} % answered, p99 {max(quantile(p.during, 0.99) for p in phases.values()):.0f} ms"
-    rehearsals.append(path, Rehearsal(at=datetime.now(UTC), what=rehearsals.OUTAGE, kept=kept, note=note))
-    print(f"\nAppended to {path}.")
+    rehearsals.append(path, Rehearsal(at=datetime.now(UTC), what=rehearsals.OUTAGE, kept=verdict == Verdict.KEPT, note=note))
+    print(f"Appended to {path}.")
 
 
-def judge(phases: Mapping[str, Phase], both: Phase) -> int:
-    """Return the exit code; print broken promises, and those that are not judged."""
-    found = [line for name, phase in phases.items() if not phase.sick for line in _broken_promises(name, phase)]
+def judge(phases: Mapping[str, Phase], both: Phase) -> Verdict:
+    """Return the verdict; print broken promises, and those that are not judged."""
+    found: list[str] = []
+    sick: list[str] = []
+    for name, phase in phases.items():
+        broken = _broken_promises(name, phase)
+        reasons = phase.sickness(broken=bool(broken))
+        found += [] if reasons else broken
+        sick += [f"{name}: {reason}" for reason in reasons]
     dishonest = Counter(s.what for s in both.during if s.what not in HONEST)
     late = sum(s.seconds > BOTH_DEADLINE + GRACE_SECONDS for s in both.during)
-    if (dishonest or late) and not both.sick:
+    reasons = both.sickness(broken=False)
+    sick += [f"both hang: {reason}" for reason in reasons]
+    if (dishonest or late) and not reasons:
         found.append(f"with both away {late} callers waited over {BOTH_DEADLINE:g} s; not honest: {dict(dishonest)}.")
     for line in found:
         print(f"Not kept: {line}")
-    sick = [name for name, phase in [*phases.items(), ("both hang", both)] if phase.sick]
-    for name in sick:
-        print(f"Not judged: {name}. Before it began callers were failing or slow, or Anthropic did not answer.")
-    return NOT_KEPT if found else NOT_JUDGED if sick else 0
+    for line in sick:
+        print(f"Not judged: {line}.")
+    return baseline.verdict(broken=found, sick=sick)
+
+
+def _sickness(seen: Sequence[Seen]) -> tuple[str, ...]:
+    """Why these callers were in no steady state."""
+    found = baseline.sickness([Sample(s.what in ANSWERED, s.seconds, s.late) for s in seen], WELL)
+    own = share(seen, lambda s: s.provider == "anthropic")
+    return (*found, *([f"Anthropic answered {own:.0f} % of the callers"] if seen and own < 90 else []))
 
 
 def _broken_promises(name: str, phase: Phase) -> list[str]:

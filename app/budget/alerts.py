@@ -55,12 +55,17 @@ class Alerts:
         *,
         on_alert: Callable[[str], None] = lambda _: None,
         on_drift: Callable[[frozenset[str]], None] = lambda _: None,
+        on_rise: Callable[[str, float], Awaitable[object]] | None = None,
     ) -> None:
-        """``on_alert`` gets the scope of each delivered alert, ``on_drift`` the features whose cost changed."""
+        """``on_alert`` gets the scope of each delivered alert, ``on_drift`` the features whose cost changed.
+
+        ``on_rise`` gets each feature whose cost rose, with the ratio, as long as it is dearer.
+        """
         self._engine = engine
         self._receivers = receivers
         self._on_alert = on_alert
         self._on_drift = on_drift
+        self._on_rise = on_rise
         self._stack = AsyncExitStack()
 
     async def start(self) -> None:
@@ -124,6 +129,9 @@ class Alerts:
             async with self._engine.begin() as connection:
                 rows = [_of_drift(drift, now) for drift in found]
                 await connection.execute(postgresql.insert(alerts).on_conflict_do_nothing(), rows)
+        for drift in found:
+            if self._on_rise and drift.ratio > 1:
+                await self._on_rise(drift.feature, drift.ratio)
         return len(found)
 
     async def _delivered(self, http: webhooks.Sessions, row: Row[Any], *, firing: bool) -> bool:

@@ -19,6 +19,7 @@ from app.cli.calls import app as calls
 from app.cli.check import check
 from app.cli.code import run
 from app.cli.drill import app as drill
+from app.cli.escalate import app as escalate
 from app.cli.index import app as index
 from app.cli.jobs import app as jobs
 from app.cli.keys import key, tenant
@@ -62,6 +63,7 @@ app.add_typer(redaction, name="redaction")
 app.add_typer(audit, name="audit")
 app.add_typer(provider_key, name="provider-key")
 app.add_typer(simulate, name="simulate")
+app.add_typer(escalate, name="escalate")
 
 
 def add_products(to: typer.Typer, features: Iterable[Feature]) -> None:

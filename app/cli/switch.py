@@ -2,7 +2,8 @@
 
 import asyncio
 import getpass
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,93 +16,111 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Kill switch: stop everything, or one part of it, on all workers within 2 s.")
 
-Reason = Annotated[str, typer.Option(help="Why; the status shows it.")]
+Known = Callable[[str], Awaitable[Collection[str]]]  # the names of a scope; raises Misconfigured where they cannot be read
+MOST_SHOWN = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One scope that has names: what a stop of it does, what its name is, and which names there are."""
+
+    effect: str
+    name: str
+    known: Known
+    in_flight: bool = True
+
+
+async def _providers(_: str) -> Collection[str]:
+    from app.settings import load
+
+    return load().all_providers()
+
+
+async def _features(name: str) -> Collection[str]:
+    """The products; a name of one of their features is known, too."""
+    from app.features.installed import installed
+
+    known = ["chat", *(feature.name for feature in installed())]
+    return [*known, name] if name.partition(".")[0] in known else known
+
+
+async def _tenants(_: str) -> Collection[str]:
+    from app.cli.database import database
+    from app.security.keys.administration import KeyAdministration
+
+    async with database() as (engine, settings):
+        return [tenant.id for tenant in await KeyAdministration(engine, secret=settings.secret).list_tenants()]
+
+
+def _live(names: "Callable[[Release], set[str]]") -> Known:
+    """Names of the live release."""
+
+    async def known(_: str) -> Collection[str]:
+        from app.cli.releases import live_release, opened
+
+        async with opened() as releases:
+            release = await live_release(releases)
+        return names(release) if release else ()
+
+    return known
+
+
+KINDS: Mapping[str, Kind] = {
+    "provider": Kind("Pass a provider over; routes fall back to the next.", "Provider, such as anthropic.", _providers),
+    "tenant": Kind("Refuse every call, side effect, job and webhook of a tenant.", "Tenant id.", _tenants),
+    "model": Kind(
+        "Refuse calls to an alias, or pass a provider's model over; routes fall back to the next.",
+        "An alias such as smart, or one provider's model: anthropic/claude-sonnet-5-5.",
+        _live(lambda release: {*release.routes, *_targets(release)}),
+    ),
+    "prompt": Kind(
+        "Refuse every call with a prompt.",
+        "Prompt of the live release, such as support/answer.",
+        _live(lambda release: set(release.prompts)),
+    ),
+    "feature": Kind(
+        "Refuse every call and side effect of a product, or the calls of one of its features.",
+        "A product such as support, one of its features such as support.answer, or chat.",
+        _features,
+    ),
+    "tool": Kind(
+        "Keep a product's tool from running; the model has to answer without it, and a confirmation is refused.",
+        "Tool of a prompt of the live release.",
+        _live(lambda release: {tool for prompt in release.prompts.values() for tool in prompt.tools}),
+        in_flight=False,  # it has ended before its model goes on
+    ),
+}
+
+Reason = Annotated[str, typer.Option(help="Why; the status shows it, and callers do not.")]
+Message = Annotated[str, typer.Option(help="One sentence that callers read in the error, at most 200 characters.")]
 InFlight = Annotated[bool, typer.Option("--in-flight", help="End calls and streams under way, too, with an error.")]
 
 
 @app.command("all")
 @changes("kill all")
-def kill_all(reason: Reason, in_flight: InFlight = False) -> None:
+def kill_all(reason: Reason, message: Message = "", in_flight: InFlight = False) -> None:
     """Refuse every call, side effect, job and webhook."""
-    _stop("all", "", reason, in_flight=in_flight)
+    _stop("all", "", reason, message, in_flight=in_flight)
 
 
-@app.command("provider")
-@changes("kill provider")
-def kill_provider(
-    name: Annotated[str, typer.Argument(help="Provider, such as anthropic.")],
-    reason: Reason,
-    in_flight: InFlight = False,
-) -> None:
-    """Pass a provider over; routes fall back to the next."""
-    from app.domain.errors import NotFound
-    from app.settings import load
+def _add(scope: str, kind: Kind) -> None:
+    """Add `octant kill SCOPE NAME`."""
+    Name = Annotated[str, typer.Argument(help=kind.name)]  # noqa: N806 - a type
 
-    known = load().all_providers()
-    if name not in known:  # a slip of the pen must not look like a stopped provider
-        raise NotFound(f"No provider {name!r}. Known: {', '.join(known)}.")
-    _stop("provider", name, reason, in_flight=in_flight)
+    def kill(name: Name, reason: Reason, message: Message = "", in_flight: InFlight = False) -> None:
+        asyncio.run(_check(scope, name))
+        _stop(scope, name, reason, message, in_flight=in_flight)
 
+    def kill_tool(name: Name, reason: Reason, message: Message = "") -> None:
+        kill(name, reason, message)
 
-@app.command("tenant")
-@changes("kill tenant")
-def kill_tenant(
-    name: Annotated[str, typer.Argument(help="Tenant id.")],
-    reason: Reason,
-    in_flight: InFlight = False,
-) -> None:
-    """Refuse every call, side effect, job and webhook of a tenant."""
-    asyncio.run(_check_tenant(name))
-    _stop("tenant", name, reason, in_flight=in_flight)
+    command = kill if kind.in_flight else kill_tool
+    command.__doc__ = kind.effect
+    app.command(scope)(changes(f"kill {scope}")(command))
 
 
-@app.command("model")
-@changes("kill model")
-def kill_model(
-    name: Annotated[str, typer.Argument(help="An alias such as smart, or one provider's model: anthropic/claude-sonnet-5-5.")],
-    reason: Reason,
-    in_flight: InFlight = False,
-) -> None:
-    """Refuse calls to an alias, or pass a provider's model over; routes fall back to the next."""
-    asyncio.run(_check_live(name, lambda release: {*release.routes, *_targets(release)}, "model"))
-    _stop("model", name, reason, in_flight=in_flight)
-
-
-@app.command("prompt")
-@changes("kill prompt")
-def kill_prompt(
-    name: Annotated[str, typer.Argument(help="Prompt of the live release, such as support/answer.")],
-    reason: Reason,
-    in_flight: InFlight = False,
-) -> None:
-    """Refuse every call with a prompt."""
-    asyncio.run(_check_live(name, lambda release: set(release.prompts), "prompt"))
-    _stop("prompt", name, reason, in_flight=in_flight)
-
-
-@app.command("feature")
-@changes("kill feature")
-def kill_feature(
-    name: Annotated[str, typer.Argument(help="A product such as support, one of its features such as support.answer, or chat.")],
-    reason: Reason,
-    in_flight: InFlight = False,
-) -> None:
-    """Refuse every call and side effect of a product, or the calls of one of its features."""
-    from app.domain.errors import NotFound
-    from app.features.installed import installed
-
-    known = ["chat", *(feature.name for feature in installed())]
-    if name.partition(".")[0] not in known:
-        raise NotFound(f"No feature {name!r}. Known: {', '.join(known)}.")
-    _stop("feature", name, reason, in_flight=in_flight)
-
-
-@app.command("tool")
-@changes("kill tool")
-def kill_tool(name: Annotated[str, typer.Argument(help="Tool of a prompt of the live release.")], reason: Reason) -> None:
-    """Keep a product's tool from running; the model has to answer without it, and a confirmation is refused."""
-    asyncio.run(_check_live(name, lambda release: {tool for prompt in release.prompts.values() for tool in prompt.tools}, "tool"))
-    _stop("tool", name, reason, in_flight=False)
+for _scope, _kind in KINDS.items():
+    _add(_scope, _kind)
 
 
 @app.command("status")
@@ -112,13 +131,56 @@ def status() -> None:
         stops = await switch.status()
         for stop in stops:
             more = " (calls under way were ended)" if stop.in_flight else ""
-            print(f"{stop.scope} {stop.name}".strip() + f": stopped by {stop.by} at {stop.at}: {stop.reason}{more}")
+            since = f" at {stop.at}" if stop.at else ""
+            print(f"{stop.scope} {stop.name}".strip() + f": stopped by {stop.by}{since}: {stop.reason}{more}")
+            if stop.message:
+                print(f"  callers read: {stop.message}")
         if not stops:
             print("Nothing is stopped.")
         for store in sorted(switch.away):
             typer.echo(f"octant: {store} does not answer: this is what the other store says.", err=True)
 
     _run(show)
+
+
+@app.command("self-test")
+@changes("kill self-test")
+def self_test(
+    flips: Annotated[int, typer.Option(min=1, max=1000, help="How often the switch is flipped.")] = 2,
+) -> None:
+    """Flip the switch for a reserved scope that stops no call, and time until every worker has seen it.
+
+    Exit code 1 if a worker does not see a flip within 2 s. The result is stored; the service does the same once a day.
+    """
+    asyncio.run(_self_test(flips))
+
+
+async def _self_test(flips: int) -> None:
+    from app.cli.database import database
+    from app.domain.errors import DependencyUnavailable, Misconfigured
+    from app.oncall.self_test import begin, flip, store
+    from app.oncall.switch import KillSwitch
+    from app.stores import build_valkey, releases_of
+
+    async with database() as (engine, settings):
+        valkey = build_valkey(settings)
+        switch, by = KillSwitch(valkey, engine, file=None), getpass.getuser()
+        try:
+            async with engine.begin() as connection:
+                test = await begin(connection, by=by)
+            result = await flip(switch, engine, releases_of(settings, engine, valkey).workers, flips=flips, by=by)
+            await store(engine, test, result)
+        except DependencyUnavailable as error:
+            raise Misconfigured(f"The self-test cannot be done: {error}") from None
+        finally:
+            await valkey.aclose()
+    print(f"{result.flips} flips, {result.workers} workers, seconds from a flip until a worker has seen it:")
+    print(f"p50 {result.quantile(0.5):.2f}  p99 {result.quantile(0.99):.2f}  max {result.slowest:.2f}")
+    for store_away in sorted(result.away):
+        typer.echo(f"octant: {store_away} did not answer: the flips went through the other store.", err=True)
+    if result.problem:
+        print(f"FAILED: {result.problem}")
+        raise typer.Exit(1)
 
 
 @changes("resume")
@@ -131,6 +193,9 @@ def resume(
     async def release(switch: "KillSwitch") -> None:
         _report(await switch.resume(scope, name, by=getpass.getuser()), "released")
         print(f"{name or scope} is released; every worker knows within 2 seconds.")
+        for left in await switch.status():
+            if (left.scope, left.name) == (scope, name):
+                typer.echo(f"octant: it is still stopped by the {left.by}: {left.reason}.", err=True)
 
     _run(release)
 
@@ -140,37 +205,21 @@ def _targets(release: "Release") -> set[str]:
     return {f"{target.provider}/{target.model}" for target in targets}
 
 
-async def _check_live(name: str, known_in: "Callable[[Release], set[str]]", what: str) -> None:
-    """Refuse a name that the live release does not know. Where that cannot be read, the switch works with a warning."""
-    from app.cli.releases import live_release, opened
+async def _check(scope: str, name: str) -> None:
+    """Refuse a name that is not known: a slip of the pen must not look like a stop.
+
+    Where the names cannot be read, the switch works all the same, with a warning.
+    """
     from app.domain.errors import Misconfigured, NotFound
 
     try:
-        async with opened() as releases:
-            release = await live_release(releases)
+        known = await KINDS[scope].known(name)
     except Misconfigured as error:
-        typer.echo(f"Whether there is a {what} {name!r} could not be checked: {error}", err=True)
-        return
-    known = sorted(known_in(release)) if release else []
-    if name not in known:
-        raise NotFound(f"No {what} {name!r} in the live release. Known: {', '.join(known) or 'none'}.")
-
-
-async def _check_tenant(name: str) -> None:
-    """Refuse a name that no tenant has. With Postgres away the switch works all the same, with a warning."""
-    from app.cli.database import database
-    from app.domain.errors import Misconfigured, NotFound
-    from app.security.keys.administration import KeyAdministration
-
-    try:
-        async with database() as (engine, settings):
-            keys = KeyAdministration(engine, secret=settings.secret)
-            known = [tenant.id for tenant in await keys.list_tenants()]
-    except Misconfigured as error:
-        typer.echo(f"Whether there is a tenant {name!r} could not be checked: {error}", err=True)
+        typer.echo(f"Whether there is a {scope} {name!r} could not be checked: {error}", err=True)
         return
     if name not in known:
-        raise NotFound(f"No tenant {name!r}. `octant tenant list` shows all.")
+        shown = sorted(known)[:MOST_SHOWN] + ["…"] * (len(known) > MOST_SHOWN)
+        raise NotFound(f"No {scope} {name!r}. Known: {', '.join(shown) or 'none'}.")
 
 
 def _report(missing: frozenset[str], what: str) -> None:
@@ -183,15 +232,28 @@ def _report(missing: frozenset[str], what: str) -> None:
         )
 
 
-def _stop(scope: str, name: str, reason: str, *, in_flight: bool) -> None:
+def _stop(scope: str, name: str, reason: str, message: str, *, in_flight: bool) -> None:
     async def stop(switch: "KillSwitch") -> None:
-        _report(await switch.stop(scope, name, by=getpass.getuser(), reason=reason, in_flight=in_flight), "stopped")
+        public = _public(message)
+        missing = await switch.stop(scope, name, by=getpass.getuser(), reason=reason, message=public, in_flight=in_flight)
+        _report(missing, "stopped")
         print(
             f"{name or scope} is stopped; every worker knows within 2 seconds. `octant resume {scope} {name}".rstrip()
             + "` releases it."
         )
+        if public:
+            print(f"Callers read: {public}")
 
     _run(stop)
+
+
+def _public(message: str) -> str:
+    from app.oncall.stops import public_message
+    from app.security.redaction.redactor import Redactor
+    from app.settings import load
+
+    redactor = Redactor(load().secret)
+    return public_message(message, lambda text: redactor.redact(text, tenant=""))
 
 
 def _run(act: "Callable[[KillSwitch], Awaitable[None]]") -> None:
@@ -201,15 +263,16 @@ def _run(act: "Callable[[KillSwitch], Awaitable[None]]") -> None:
 async def _with_switch(act: "Callable[[KillSwitch], Awaitable[None]]") -> None:
     from app.cli.stores import settings_with_stores
     from app.domain.errors import DependencyUnavailable, Misconfigured
+    from app.oncall.scopes import parse
     from app.oncall.switch import KillSwitch
     from app.stores import build_engine, build_valkey
 
     settings = settings_with_stores()
     engine, valkey = build_engine(settings, pooled=False), build_valkey(settings)
     try:
-        await act(KillSwitch(valkey, engine, file=settings.kill_path))
+        await act(KillSwitch(valkey, engine, file=settings.kill_path, fixed=parse(settings.stopped)))
     except DependencyUnavailable as error:
-        way = f"`touch {settings.kill_path}` on every replica"
+        way = f"`touch {settings.kill_path}` on every replica, or restart it with OCTANT_STOPPED=all"
         raise Misconfigured(f"{error} To stop everything without a store: {way}.") from None
     finally:
         await valkey.aclose()

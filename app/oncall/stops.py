@@ -6,28 +6,29 @@ that missed it would bring the stop back. Where versions are equal, the stop win
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 from redis.asyncio import Redis
 from sqlalchemy import and_, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.domain.errors import InvalidRequest
 from app.oncall.tables import stops
 
-Scope = Literal["all", "provider", "model", "prompt", "feature", "tool", "tenant"]
 KEY = "octant:stops"
 COMPLETE = "complete"  # a field of the hash: what it says is all there is. Gone with the rest when Valkey loses its data
+LONGEST_MESSAGE = 200
 _PUT = (Path(__file__).parent / "put_stops.lua").read_text()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """The newest entry of one scope and name. ``in_flight``: calls under way are ended, too."""
+    """The newest entry of one scope and name. ``in_flight``: calls under way are ended, too; ``message``: callers read it."""
 
     scope: str
     name: str
@@ -35,6 +36,7 @@ class Entry:
     in_flight: bool = False
     by: str = ""
     reason: str = ""
+    message: str = ""
     at: str = ""
     version: int = 0
 
@@ -55,6 +57,16 @@ def next_version(*known: int) -> int:
 def now() -> str:
     """The time of an entry, in RFC 3339."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def public_message(text: str, redact: Callable[[str], str]) -> str:
+    """A stop's message as callers read it: one line, without personal data or secrets. Raises InvalidRequest if too long."""
+    message = redact(" ".join("".join(c if c.isprintable() else " " for c in text).split()))
+    if len(message) > LONGEST_MESSAGE:
+        raise InvalidRequest(
+            f"A message to callers has at most {LONGEST_MESSAGE} characters, this one {len(message)}.", param="message"
+        )
+    return message
 
 
 def newer(entries: Entries, than: Entries) -> dict[str, Entry]:

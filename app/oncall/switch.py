@@ -1,10 +1,11 @@
 """The kill switch: everything, or one provider, model, prompt, feature, tool or tenant, on all workers within two seconds (P5).
 
-A call is checked against memory. Every worker reads both stores (`app.oncall.stops`), Valkey twice a second and Postgres once,
+A call is checked against memory. Every worker reads both stores (`app.oncall.stops`) twice a second, each by itself,
 keeps the newest entry of each subject, and carries to a store what that store lacks. So either store is enough to stop or to
 release, a store that lost its data gets it back, and with both away the last known state holds. A worker that starts and has
-heard from neither store refuses: it cannot know. The out-of-band way is a file: while it exists everything is stopped, whatever
-the stores say; calls under way end, too, if it contains the word in-flight.
+heard from neither store refuses: it cannot know. There are two ways out of band, which hold whatever the stores say: while a
+file exists everything is stopped, and calls under way end, too, if it contains the word in-flight; and a variable of the
+environment names stops that hold from a process's start to its end.
 """
 
 import asyncio
@@ -12,26 +13,27 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound, Stopped
+from app.domain.errors import DependencyUnavailable, NotFound, Stopped
 from app.domain.periodic import Periodic
 from app.domain.routes import Target
-from app.oncall.stops import Entry, PostgresStops, Scope, ValkeyStops, merged, newer, next_version, now
+from app.oncall.scopes import LONGEST_NAME, SCOPES, SELF_TEST, Subject, check_name
+from app.oncall.stops import Entry, PostgresStops, ValkeyStops, merged, newer, next_version, now
 
 VALKEY, POSTGRES = "Valkey", "Postgres"
-READ_SECONDS = 1.0  # with pauses of a half and one second, two seconds are kept even when a store hangs
-POSTGRES_PAUSE = 1.0
+READ_SECONDS = 1.0  # with pauses of half a second, two seconds are kept even when a store hangs
+SILENT_SECONDS = 0.2  # that a stop waits for a second store
+READ_TRIES = 2  # of a command: on a busy machine a store may take longer than `READ_SECONDS` once
 WRITE_TRIES, WRITE_PAUSE = 3, 0.5
 IN_FLIGHT = "in-flight"
-LONGEST_REASON, LONGEST_NAME = 2000, 128
+LONGEST_REASON = 2000
 
 log = logging.getLogger(__name__)
 Away = (RedisError, SQLAlchemyError, OSError, ValueError)  # a TimeoutError is an OSError; ValueError: not an entry of ours
@@ -39,7 +41,7 @@ Away = (RedisError, SQLAlchemyError, OSError, ValueError)  # a TimeoutError is a
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """One thing that is stopped: ``scope`` and ``name`` (empty for everything), by whom, why and since when."""
+    """One thing that is stopped: ``scope`` and ``name`` (empty for everything), by whom, why, since when, and the message."""
 
     scope: str
     name: str
@@ -47,6 +49,20 @@ class Stop:
     reason: str
     at: str
     in_flight: bool = False
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listeners:
+    """Callbacks of a switch.
+
+    ``on_state`` gets the number of stops by scope; ``on_end`` scope, name and message when calls under way are to end;
+    ``on_self_test`` the version of each flip of the reserved scope.
+    """
+
+    on_state: Callable[[Mapping[str, int]], None] = lambda _: None
+    on_end: Callable[[str, str, str], None] = lambda _scope, _name, _message: None
+    on_self_test: Callable[[int], None] = lambda _: None
 
 
 class KillSwitch:
@@ -58,22 +74,21 @@ class KillSwitch:
         engine: AsyncEngine | None = None,
         *,
         file: Path | None,
+        fixed: frozenset[Subject] = frozenset(),
         poll: float = 0.5,
-        on_state: Callable[[Mapping[str, int]], None] = lambda _: None,
-        on_end: Callable[[str, str], None] = lambda _scope, _name: None,
+        listeners: Listeners | None = None,
     ) -> None:
-        """``poll`` in seconds; ``file`` stops everything while it exists; ``on_state`` gets the number of stops by scope.
+        """``poll`` in seconds; ``file`` stops everything while it exists; ``fixed``: what the environment stops.
 
-        ``on_end`` gets scope and name when calls under way are to end. Without ``engine``, Valkey is the only memory and is
-        believed as it is.
+        Without ``engine``, Valkey is the only memory and is believed as it is.
         """
         self._valkey = ValkeyStops(valkey)
         self._postgres = PostgresStops(engine) if engine is not None else None
         self._file = file
-        self._on_state = on_state
-        self._on_end = on_end
+        self._fixed = fixed
+        self._listeners = listeners or Listeners()
         self._entries: dict[str, Entry] = {}
-        self._stopped: frozenset[tuple[str, str]] = frozenset()
+        self._stopped = fixed
         self._known = engine is None
         self._file_exists = False
         self._file_ends = False
@@ -81,7 +96,7 @@ class KillSwitch:
         self._logs = False  # a command says itself what it found
         self._loops = [Periodic("kill switch: file and Valkey", self._refresh, every=poll, at_once=False)]
         if self._postgres:
-            self._loops.append(Periodic("kill switch: Postgres", self._read_postgres, every=POSTGRES_PAUSE, at_once=False))
+            self._loops.append(Periodic("kill switch: Postgres", self._read_postgres, every=poll, at_once=False))
 
     @property
     def away(self) -> frozenset[str]:
@@ -91,6 +106,8 @@ class KillSwitch:
     async def start(self) -> None:
         """Read the state once, then keep reading."""
         self._logs = True
+        if self._fixed:
+            log.warning("stopped by the environment", extra={"stopped": sorted(":".join(pair) for pair in self._fixed)})
         await asyncio.gather(self._refresh(), self._read_postgres())
         for loop in self._loops:
             loop.start()
@@ -106,7 +123,7 @@ class KillSwitch:
         alias or prompt. ``tool``: one that is about to run.
         """
         if self._file_exists or ("all", "") in self._stopped:
-            raise Stopped("The service is stopped by an operator.")
+            raise Stopped(with_message("The service is stopped by an operator.", self._message("all", "")))
         for scope, name, words in (
             ("tenant", tenant, "Calls of this tenant are"),
             ("feature", feature, "This feature is"),
@@ -116,7 +133,7 @@ class KillSwitch:
             ("tool", tool, "This tool is"),
         ):
             if name and (scope, name) in self._stopped:
-                raise Stopped(f"{words} stopped by an operator.")
+                raise Stopped(with_message(f"{words} stopped by an operator.", self._message(scope, name)))
         if not self._known:
             raise DependencyUnavailable("Whether an operator has stopped the service cannot be read yet.", retry_after=1.0)
 
@@ -124,45 +141,93 @@ class KillSwitch:
         """Whether a provider's model may not be called now. From memory."""
         return ("provider", target.provider) in self._stopped or ("model", f"{target.provider}/{target.model}") in self._stopped
 
-    async def stop(self, scope: str, name: str, *, by: str, reason: str, in_flight: bool = False) -> frozenset[str]:
+    def message_for(self, target: Target) -> str:
+        """The operator's message about a provider's stopped model; empty where there is none."""
+        found = (("provider", target.provider), ("model", f"{target.provider}/{target.model}"))
+        return next((m for subject in found if subject in self._stopped and (m := self._message(*subject))), "")
+
+    async def stop(
+        self, scope: str, name: str, *, by: str, reason: str, message: str = "", in_flight: bool = False
+    ) -> frozenset[str]:
         """Stop something; ``in_flight``: end calls under way, too. Returns the stores that do not know of it.
 
-        A running worker carries it to them when they answer. Raises InvalidRequest for a scope that does not exist or a name that
-        is missing, DependencyUnavailable where neither store took it.
+        A running worker carries it to them when they answer. Callers read ``message`` and never ``reason``. Raises InvalidRequest
+        for a scope that does not exist or a name that is missing, DependencyUnavailable where neither store took it.
         """
-        _check_name(scope, name)
-        return await self._put(scope, name, stopped=True, in_flight=in_flight, by=by, reason=reason)
+        check_name(scope, name)
+        entry = Entry(scope=scope, name=name, stopped=True, in_flight=in_flight, by=by, reason=reason, message=message)
+        return (await self._put(entry))[1]
 
     async def resume(self, scope: str, name: str, *, by: str = "", reason: str = "") -> frozenset[str]:
         """Release something. Raises NotFound if it is not stopped; else as `stop`."""
-        _check_name(scope, name)
-        return await self._put(scope, name, stopped=False, in_flight=False, by=by, reason=reason)
+        check_name(scope, name)
+        return (await self._put(Entry(scope=scope, name=name, stopped=False, by=by, reason=reason)))[1]
+
+    async def flip_test(self, *, stopped: bool, by: str) -> tuple[int, frozenset[str]]:
+        """Stop or release the reserved scope, which no call looks at. Returns its version and the stores that do not know it.
+
+        Raises DependencyUnavailable where neither store took it.
+        """
+        scope, name = SELF_TEST
+        return await self._put(Entry(scope=scope, name=name, stopped=stopped, by=by, reason="self-test"), must_change=False)
 
     async def status(self) -> list[Stop]:
         """All that is stopped, as the stores that answer say. Raises DependencyUnavailable where none does."""
         entries = await self._read_both()
-        stops = [Stop(e.scope, e.name, e.by, e.reason, e.at, e.in_flight) for _, e in sorted(entries.items()) if e.stopped]
+        stops = [
+            Stop(e.scope, e.name, e.by, e.reason, e.at, e.in_flight, e.message)
+            for _, e in sorted(entries.items())
+            if e.stopped and e.scope in SCOPES
+        ]
+        stops += [Stop(scope, name, "environment", "OCTANT_STOPPED", "") for scope, name in sorted(self._fixed)]
         if self._file and self._file.exists():
             stops.append(Stop("all", "", "file", str(self._file), ""))
         return stops
 
-    async def _put(self, scope: str, name: str, *, stopped: bool, in_flight: bool, by: str, reason: str) -> frozenset[str]:
-        field = f"{scope}:{name}"
-        known = (await self._read_both()).get(field)
-        if not stopped and not self._away and not (known and known.stopped):
-            raise NotFound(f"{name or scope} is not stopped.")
-        entry = Entry(
-            scope=scope, name=name, stopped=stopped, in_flight=in_flight, by=by[:LONGEST_NAME], reason=reason[:LONGEST_REASON],
+    def _message(self, scope: str, name: str) -> str:
+        """The operator's message to callers."""
+        entry = self._entries.get(f"{scope}:{name}")
+        return entry.message if entry and entry.stopped else ""
+
+    async def _put(self, wanted: Entry, *, must_change: bool = True) -> tuple[int, frozenset[str]]:
+        """Write an entry with the next version. Returns that, and the stores that did not take it."""
+        silent = await self._read_soon()
+        known = self._entries.get(wanted.field)
+        if must_change and not wanted.stopped and not self._away and not silent and not (known and known.stopped):
+            raise NotFound(f"{wanted.name or wanted.scope} is not stopped.")
+        entry = replace(
+            wanted, by=wanted.by[:LONGEST_NAME], reason=wanted.reason[:LONGEST_REASON],
             at=now(), version=next_version(known.version if known else 0),
         )  # fmt: skip
         writes: dict[str, Callable[[], Awaitable[None]]] = {VALKEY: lambda: self._valkey.write([entry])}
         if postgres := self._postgres:
             writes[POSTGRES] = lambda: postgres.write([entry])
         taken = await asyncio.gather(*(_tried(write) for write in writes.values()))
+        await asyncio.gather(*silent)
         missing = frozenset(store for store, took in zip(writes, taken, strict=True) if not took)
         if len(missing) == len(writes):
             raise DependencyUnavailable(f"{' and '.join(sorted(missing))} did not take it: nothing has changed.")
-        return missing
+        return entry.version, missing
+
+    async def _read_soon(self) -> "set[asyncio.Task[None]]":
+        """Read the stores, and wait only a moment for one that is silent while the other answers. Returns the reads under way.
+
+        A frozen store may not delay a stop. Raises DependencyUnavailable where neither answers.
+        """
+        reads: dict[str, asyncio.Task[None]] = {}
+        tries = 0
+        while not any(read.done() and store not in self._away for store, read in reads.items()):
+            if all(read.done() for read in reads.values()):
+                tries += 1
+                if tries > READ_TRIES:
+                    raise DependencyUnavailable(f"{' and '.join(sorted(self._away))} did not answer.")
+                reads = {VALKEY: asyncio.create_task(self._read_valkey())}
+                if self._postgres:
+                    reads[POSTGRES] = asyncio.create_task(self._read_postgres())
+            await asyncio.wait([read for read in reads.values() if not read.done()], return_when=asyncio.FIRST_COMPLETED)
+        answered, silent = await asyncio.wait(reads.values(), timeout=SILENT_SECONDS)
+        await asyncio.gather(*answered)
+        return silent
 
     async def _read_both(self) -> dict[str, Entry]:
         """The stops in the stores now. Raises DependencyUnavailable where neither answers."""
@@ -179,7 +244,7 @@ class KillSwitch:
     def _show(self) -> None:
         counts = Counter(scope for scope, _ in self._stopped)
         counts["all"] = max(counts["all"], int(self._file_exists))
-        self._on_state({scope: counts[scope] for scope in get_args(Scope)})
+        self._listeners.on_state({scope: counts[scope] for scope in SCOPES})
 
     async def _read_valkey(self, *, carry: bool = False) -> None:
         """Apply Valkey's stops. ``carry``: write to it what it lacks, all of it if it lost its data."""
@@ -224,13 +289,15 @@ class KillSwitch:
         if not news:
             return
         self._entries = merged(self._entries, news)
-        stopped = frozenset((e.scope, e.name) for e in self._entries.values() if e.stopped)
-        if stopped != self._stopped and self._logs:
+        stopped = self._fixed | {(e.scope, e.name) for e in self._entries.values() if e.stopped}
+        if (stopped ^ self._stopped) - {SELF_TEST} and self._logs:
             log.warning("kill switch changed", extra={"stopped": sorted(":".join(pair) for pair in stopped)})
         self._stopped = stopped
         for entry in news.values():
             if entry.stopped and entry.in_flight:
-                self._on_end(entry.scope, entry.name)
+                self._listeners.on_end(entry.scope, entry.name, entry.message)
+            if (entry.scope, entry.name) == SELF_TEST:
+                self._listeners.on_self_test(entry.version)
 
     def _look_for_file(self) -> None:
         """Note whether the file is there. An unreadable folder changes nothing."""
@@ -247,7 +314,7 @@ class KillSwitch:
         begun = ends and not self._file_ends
         self._file_exists, self._file_ends = exists, ends
         if begun:
-            self._on_end("all", "")
+            self._listeners.on_end("all", "", "")
 
 
 async def _tried(write: Callable[[], Awaitable[None]]) -> bool:
@@ -264,10 +331,6 @@ async def _tried(write: Callable[[], Awaitable[None]]) -> bool:
     return False
 
 
-def _check_name(scope: str, name: str) -> None:
-    if scope not in get_args(Scope):
-        raise InvalidRequest(f"Unknown scope {scope!r}: one of {', '.join(get_args(Scope))}.", param="scope")
-    if (scope == "all") == bool(name):
-        raise InvalidRequest("`all` takes no name; every other scope needs one.", param="name")
-    if len(name) > LONGEST_NAME:
-        raise InvalidRequest(f"A name has at most {LONGEST_NAME} characters.", param="name")
+def with_message(words: str, message: str) -> str:
+    """A caller's sentence, and after it the operator's message if there is one."""
+    return f"{words} {message}" if message else words

@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, get_args
 
-from sqlalchemy import Row, RowMapping, and_, case, func, insert, select, text, update
+from sqlalchemy import Row, RowMapping, and_, case, func, insert, select, text, true, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -23,6 +23,8 @@ from app.releases.bad_events import METRICS, SCORED_LOW, SEEN, Limits, as_json, 
 from app.releases.evidence import Count, Verdict, is_void, judge, tolerable, worse
 from app.releases.tables import canaries, canary_users
 
+Cause = Literal["", "first_users", "cap", "split", "evidence"]  # of a stop by the service
+CAUSES: tuple[Cause, ...] = get_args(Cause)[1:]
 RUNNING, STOPPED, PROMOTED = "running", "stopped", "promoted"
 SERVICE = "octant"  # ended by the service, not by an operator
 FIRST_USERS = 5  # if the first users of a canary all fail, while most others are served, no statistics are needed
@@ -73,6 +75,7 @@ class Canary:
     deadline: datetime
     by: str
     reason: str
+    ended_at: datetime | None = None
     ended_by: str | None = None
     verdict: str | None = None
     evidence: Mapping[str, Any] | None = None
@@ -96,10 +99,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """The counts of a canary and what follows from them. ``why`` is a sentence for operators."""
+    """The counts of a canary and what follows from them. ``why`` is a sentence for operators, ``cause`` a word for programs."""
 
     verdict: Verdict
     why: str
+    cause: Cause = ""
     seen: Sequence[Count] = ()
     metrics: Mapping[str, Sequence[Count]] = field(default_factory=dict)
 
@@ -137,9 +141,10 @@ async def running(connection: AsyncConnection) -> Canary | None:
     return _canary(row) if row else None
 
 
-async def newest(connection: AsyncConnection, release: str) -> Canary | None:
-    """The last canary of a release, however it ended."""
-    statement = select(canaries).where(canaries.c.release == release).order_by(canaries.c.id.desc()).limit(1)
+async def newest(connection: AsyncConnection, release: str | None = None) -> Canary | None:
+    """The last canary, of a ``release`` if one is named, however it ended."""
+    which = canaries.c.release == release if release else true()
+    statement = select(canaries).where(which).order_by(canaries.c.id.desc()).limit(1)
     row = (await connection.execute(statement)).mappings().one_or_none()
     return _canary(row) if row else None
 
@@ -210,29 +215,41 @@ async def judgement(connection: AsyncConnection, canary_id: int) -> Judgement:
     }
     seen = counts.pop(SEEN)
     all_failed = not _outage(seen, counts["failed"]) and await _first_all_failed(connection, canary_id)
-    verdict, why = _verdict(canary, seen, counts, all_failed=all_failed)
-    return Judgement(verdict=verdict, why=why, seen=seen, metrics=counts)
+    verdict, cause, why = _verdict(canary, seen, counts, all_failed=all_failed)
+    return Judgement(verdict=verdict, why=why, cause=cause, seen=seen, metrics=counts)
 
 
 def _verdict(
     canary: Canary, seen: Sequence[Count], counts: Mapping[str, Sequence[Count]], *, all_failed: bool
-) -> tuple[Verdict, str]:
+) -> tuple[Verdict, Cause, str]:
     if all_failed:
-        return "stop", f"Each of the first {FIRST_USERS} users of the canary had a failed call, and most other users had none."
+        return (
+            "stop",
+            "first_users",
+            f"Each of the first {FIRST_USERS} users of the canary had a failed call, and most other users had none.",
+        )
     if canary.spent > canary.cap:
-        return "stop", f"Its calls cost ${to_dollars(canary.spent)}, more than the ${to_dollars(canary.cap)} that it may cost."
+        return (
+            "stop",
+            "cap",
+            f"Its calls cost ${to_dollars(canary.spent)}, more than the ${to_dollars(canary.cap)} that it may cost.",
+        )
     if is_void(seen):
         dealt = ", ".join(f"{c.canary} of {c.users} at {c.share:.0%}" for c in seen)
-        return "stop", f"The split is not the one that was wanted ({dealt}), so nothing can be concluded."
+        return "stop", "split", f"The split is not the one that was wanted ({dealt}), so nothing can be concluded."
     verdict = judge(counts.values())
     if verdict == "stop":
         name = max(counts, key=lambda metric: worse(counts[metric]))
-        return verdict, f"{name}: {_described(counts[name])}; evidence that it is worse {worse(counts[name]):,.0f} to 1."
+        return (
+            verdict,
+            "evidence",
+            f"{name}: {_described(counts[name])}; evidence that it is worse {worse(counts[name]):,.0f} to 1.",
+        )
     if verdict == "promote":
-        return verdict, "Every metric shows that it is less than twice as bad."
+        return verdict, "", "Every metric shows that it is less than twice as bad."
     lacking = [name for name, steps in counts.items() if judge([steps]) != "promote"]
     least = {name: f"{tolerable(counts[name]):.2g}" for name in lacking}
-    return verdict, f"Too few bad events to tell in {', '.join(f'{name} ({factor} to 1)' for name, factor in least.items())}."
+    return verdict, "", f"Too few bad events to tell in {', '.join(f'{name} ({factor} to 1)' for name, factor in least.items())}."
 
 
 def _described(steps: Sequence[Count]) -> str:

@@ -67,6 +67,11 @@ def skewed(steps: Sequence[Count]) -> float:
     return _mixture(steps, SKEWED, against=1.0)
 
 
+def log10_of(evidence: float) -> float:
+    """For gauges: 2 is evidence of 100 to 1, 0 none, negative evidence for the opposite."""
+    return math.log10(max(evidence, 1e-300))
+
+
 def judge(metrics: Iterable[Sequence[Count]], *, alpha: float = ALPHA, beta: float = BETA) -> Verdict:
     """Judge a canary by the counts of all its metrics. A stop wins; a promotion needs every metric's evidence."""
     counted = list(metrics)

@@ -129,6 +129,11 @@ class Releases(ShadowControl):
         return self._current.id if self._current else ""
 
     @property
+    def worker(self) -> str:
+        """The name of this worker among `workers`."""
+        return self._worker
+
+    @property
     def callable(self) -> tuple[str, ...]:
         """The names that clients may call: aliases of models and of embeddings, then the callable prompts."""
         return self.current.callable

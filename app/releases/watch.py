@@ -28,10 +28,10 @@ from app.releases.split import has_canary
 
 FLUSH_EVERY = 0.5
 CLOSE_SECONDS = 3.0
-MOST_WAITING = 10_000  # events; a worker that cannot write forgets the oldest
+MOST_WAITING = 10_000  # events; what comes while a worker cannot write more is counted at the user's next one
 MOST_LOOKUPS = 20  # for the record of a rated call, which comes seconds after its answer
 SCORES_EVERY = 5.0  # seconds between two reads of scores, which come in rounds of a minute
-MOST_COUNTED = 200_000  # pairs of metric and user that need not be sent again
+MOST_REMEMBERED = 200_000  # pairs of metric and user that need not be sent again
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,29 @@ class _Rating:
     lookups: int = 0
 
 
+class _Sent:
+    """Pairs of metric and user that were sent lately, in bounded memory: what is forgotten is sent again.
+
+    Postgres counts a pair once however often it comes, so the bound costs a write and never a count.
+    """
+
+    def __init__(self) -> None:
+        self._new: set[tuple[str, str]] = set()
+        self._old: set[tuple[str, str]] = set()
+
+    def __contains__(self, pair: tuple[str, str]) -> bool:
+        return pair in self._new or pair in self._old
+
+    def add(self, pair: tuple[str, str]) -> None:
+        self._new.add(pair)
+        if 2 * len(self._new) >= MOST_REMEMBERED:
+            self._old, self._new = self._new, set()
+
+    def clear(self) -> None:
+        self._new.clear()
+        self._old.clear()
+
+
 class CanaryWatch:
     """See the module. ``load`` resolves a manifest's text with kept files; ``on_stop`` is called when this worker stops one."""
 
@@ -72,8 +95,9 @@ class CanaryWatch:
         self._on_stop = on_stop
         self._trial: Trial | None = None
         self._refused = 0
-        self._events: deque[Event] = deque(maxlen=MOST_WAITING)
-        self._counted: set[tuple[str, str]] = set()
+        self._events: deque[Event] = deque()
+        self._sent = _Sent()
+        self._full = False
         self._spent = 0
         self._ratings: deque[_Rating] = deque(maxlen=MOST_WAITING)
         self._scores_read = (0.0, datetime.min.replace(tzinfo=UTC))  # when, by this process' clock, and the newest call of them
@@ -117,11 +141,20 @@ class CanaryWatch:
             return
         user = canaries.digest(self._key, canary.id, record.tenant, record.user)
         for metric in (SEEN, *metrics):
-            if (metric, user) not in self._counted and len(self._counted) < MOST_COUNTED:
-                self._counted.add((metric, user))
-                self._events.append(Event(metric, user, of_canary))
+            if (metric, user) not in self._sent and self._queue(Event(metric, user, of_canary)):
+                self._sent.add((metric, user))
         if metrics:
             self._flushing.wake()
+
+    def _queue(self, event: Event) -> bool:
+        """Queue an event. False, and logged once, where too many wait."""
+        full, self._full = self._full, len(self._events) >= MOST_WAITING
+        if self._full:
+            if not full:
+                log.warning("canary events wait, further ones are counted later", extra={"waiting": len(self._events)})
+            return False
+        self._events.append(event)
+        return True
 
     def note_bad_rating(self, identity: Identity, request_id: str) -> None:
         """Queue a user's bad rating of an answer. Never waits; which release gave the answer is looked up later."""
@@ -182,7 +215,8 @@ class CanaryWatch:
             release = releases.get((rating.tenant, rating.request_id))
             if release:
                 user = canaries.digest(self._key, canary.id, rating.tenant, rating.user)
-                self._events.append(Event("rated_bad", user, release == canary.release))
+                if not self._queue(Event("rated_bad", user, release == canary.release)):
+                    self._ratings.append(rating)
             elif rating.lookups < MOST_LOOKUPS:
                 self._ratings.append(replace(rating, lookups=rating.lookups + 1))
 
@@ -191,16 +225,17 @@ class CanaryWatch:
         if SCORED_LOW not in canary.metrics or time.monotonic() < read_at + SCORES_EVERY:
             return
         for row in await canaries.scored_low(self._engine, canary, max(newest, canary.started_at)):
-            newest = row.at
             if row.tenant not in canary.tenants:
                 user = canaries.digest(self._key, canary.id, row.tenant, row.user)
-                self._events.append(Event(SCORED_LOW, user, row.release == canary.release))
+                if not self._queue(Event(SCORED_LOW, user, row.release == canary.release)):
+                    break  # it is read again
+            newest = row.at
         self._scores_read = time.monotonic(), newest
 
     def _forget(self) -> None:
         self._scores_read = (0.0, datetime.min.replace(tzinfo=UTC))
         self._events.clear()
-        self._counted.clear()
+        self._sent.clear()
         self._ratings.clear()
         self._spent = 0
         self._trial = None

@@ -33,7 +33,7 @@ from app.features.installed import link_hosts
 from app.security.guard import leaks
 from app.security.keys.administration import KeyAdministration
 from app.settings import Settings, load
-from app.stack import demo, pages
+from app.stack import baseline, demo, pages
 from app.stores import build_engine
 
 TENANT = RELEASE = VERSION = "drill"
@@ -41,6 +41,8 @@ _ADDRESS = re.compile(r"(?i)(?:\b[a-z][a-z0-9+.-]*:)?[/\\]{2,}([^\s/\\\"'<>()\[\
 _TAG = re.compile(r"(?i)<(?:img|a|script|iframe|svg|form|object|link)\b")
 _ENCODED = re.compile(r"[A-Za-z0-9+/_=-]{16,}")
 _FEW = 20  # attacks: one worker starts sooner
+_STEADY = baseline.Limits(answered=100.0, median=5.0, late=1.0)
+_HARMLESS = 6  # questions before the attacks
 _QUIET = dict.fromkeys(("canary", "system-prompt", "foreign-link", "unconfirmed-action"), "log")
 _WITHHELD = ("withheld", "(linkremoved)", "(imageremoved)")
 
@@ -53,6 +55,15 @@ class Harm:
     done: list[str] = field(default_factory=list)
     tried: bool = False
     refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """A drill that ended. ``sick``: why it is not judged; empty where the service was well before the attacks."""
+
+    harms: Sequence[Harm] = ()
+    actions: Sequence[str] = ()
+    sick: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -75,6 +86,21 @@ class Environment:
             self.session.put(f"{self.control}/faults", json={"kind": "obey", **wish}) as answer,
         ):
             answer.raise_for_status()
+
+    async def steady(self, attacks: Sequence[Attack]) -> tuple[str, ...]:
+        """Ask harmless questions of a model that behaves. Returns why the service is not well; empty where it is."""
+        numbers = range(len(attacks), len(attacks) + _HARMLESS)  # customers of their own, for whom nothing is planted
+        questions = iter([Attack(number, attacks[number % len(attacks)].vector, "") for number in numbers])
+        samples = await baseline.take(lambda: self._answered(next(questions)), times=_HARMLESS, every=0.2)
+        return baseline.sickness(samples, _STEADY)
+
+    async def _answered(self, question: Attack) -> bool:
+        headers, body = {"authorization": f"Bearer {self.key}"}, self.target.body(question)
+        try:
+            async with self.session.post(self.url + self.target.PATH, json=body, headers=headers) as answer:
+                return answer.status == 200 and self.target.is_answer(await answer.text(), stream=False)
+        except aiohttp.ClientError:
+            return False
 
     async def ask(self, attack: Attack) -> Harm:
         """Make the attack, and judge its answer. Raises aiohttp.ClientError; an answer that is none counts as harm."""
@@ -146,8 +172,8 @@ def running(settings: Settings, tell: Callable[[str], None]) -> Generator[demo.R
 
 async def rehearse(
     target: InjectionDrill, running: demo.Running, attacks: list[Attack], wishes: Sequence[Mapping[str, object]]
-) -> tuple[list[Harm], list[str]]:
-    """Make every attack, in as many shares as there are ``wishes`` for the model. Returns the harms and the actions."""
+) -> Rehearsed:
+    """Make every attack, in as many shares as there are ``wishes`` for the model, unless the service is sick before."""
     settings = running.settings
     engine = build_engine(settings)
     ports = json.loads((settings.state_dir / "simulator.json").read_text())
@@ -162,12 +188,14 @@ async def rehearse(
             allowed=settings.allowed_link_hosts | link_hosts(), session=session,
         )  # fmt: skip
         try:
+            if sick := await environment.steady(attacks):
+                return Rehearsed(sick=sick)
             await target.plant(engine, TENANT, attacks)
             harms: list[Harm] = []
             for share, wish in enumerate(wishes):
                 await environment.let_models_obey(**wish)
                 harms += await _all(environment, attacks[share :: len(wishes)])
-            return harms, await target.actions(engine, TENANT)
+            return Rehearsed(harms, await target.actions(engine, TENANT))
         finally:
             await engine.dispose()
 

@@ -79,6 +79,7 @@ FLAG = Label("flag", most=32)
 DEGRADATION = Label("degradation", most=64)  # a code of `octant-degraded`
 CALL_OUTCOME = _of("outcome", "ok", "last_resort", "cancelled", *_codes(OctantError))
 ATTEMPT_OUTCOME = _of("outcome", "ok", "cancelled", *_codes(ProviderError))
+CANARY_METRICS = ("failed", "slow", "dear", "refused", "rated_bad", "scored_low")
 CAPS = ("tenant-day", "tenant-month", "user-day", "user-month", "global-day")
 
 EDGE: tuple[Declared, ...] = (
@@ -213,6 +214,18 @@ ONCALL: tuple[Declared, ...] = (
         "kill_switch_on", "octant_kill_switch_on", "gauge", "count", "Stops by operators, by kind.",
         (_of("scope", "all", "provider", "model", "prompt", "feature", "tool", "tenant"),), over_workers="livemax",
     ),
+    Declared(
+        "kill_switch_test_age", "octant_kill_switch_test_age_seconds", "gauge", "seconds",
+        "Since the newest self-test of the kill switch that passed; without one, since a worker started.", over_workers="livemax",
+    ),
+    Declared(
+        "kill_switch_test_failed", "octant_kill_switch_test_failed", "gauge", "state",
+        "1 where the newest self-test of the kill switch failed.", over_workers="livemax",
+    ),
+    Declared(
+        "kill_switch_test_seconds", "octant_kill_switch_test_seconds", "gauge", "seconds",
+        "How long the slowest worker took to see a flip in the newest self-test.", over_workers="livemax",
+    ),
 )  # fmt: skip
 
 RELEASES: tuple[Declared, ...] = (
@@ -230,6 +243,33 @@ RELEASES: tuple[Declared, ...] = (
         "price_table_wrong", "octant_price_table_wrong", "gauge", "state",
         "1 where the live release's price table is not in effect yet, or a newer one is.",
         (_of("reason", "not_yet", "superseded"),), over_workers="livemax",
+    ),
+    Declared(
+        "canary_share", "octant_canary_share_ratio", "gauge", "ratio", "Share of the users that a canary gets; 0: none runs.",
+        over_workers="livemax",
+    ),
+    Declared(
+        "canary_users", "octant_canary_users", "gauge", "count", "Users that the running canary has counted, by their release.",
+        (_of("release", "canary", "live"),), over_workers="livemax",
+    ),
+    Declared(
+        "canary_evidence", "octant_canary_evidence", "gauge", "ratio",
+        "log10 of the evidence that the running canary is worse, by metric; `seen`: that its split is wrong.",
+        (_of("metric", "seen", *CANARY_METRICS),), over_workers="livemax",
+    ),
+    Declared(
+        "canary_promotion", "octant_canary_promotion_evidence", "gauge", "ratio",
+        "log10 of the evidence that the running canary is less than twice as bad, by metric.",
+        (_of("metric", *CANARY_METRICS),), over_workers="livemax",
+    ),
+    Declared(
+        "canary_deadline", "octant_canary_deadline_seconds", "gauge", "seconds",
+        "Until an operator decides about the running canary; negative: the deadline has passed.", over_workers="livemax",
+    ),
+    Declared(
+        "canary_aborted", "octant_canary_aborted", "gauge", "state",
+        "1 for a day after the service stopped the newest canary, by cause.",
+        (_of("cause", "first_users", "cap", "split", "evidence"),), over_workers="livemax",
     ),
     Declared(
         "rehearsals", "octant_rehearsals", "gauge", "count", "Outages rehearsed, by the log; 0: never.", over_workers="livemax"
@@ -312,7 +352,7 @@ TELEMETRY: tuple[Declared, ...] = (
     ),
     Declared(
         "gauge_samples_failed", "octant_gauge_samples_failed_total", "counter", "count", "Times a gauge could not be sampled.",
-        (_of("gauge", "budget", "keys", "prices", "rehearsals", "jobs"),),
+        (_of("gauge", "budget", "keys", "prices", "rehearsals", "jobs", "self_test", "canary"),),
     ),
     Declared(
         "label_overflows", "octant_label_overflows_total", "counter", "count",

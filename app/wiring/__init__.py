@@ -41,7 +41,9 @@ from app.gateway.replays import Replays
 from app.gateway.shadowing import Answers, Payer, Shadowing, Write
 from app.idempotency.idempotency import Idempotency
 from app.jobs.jobs import Jobs
-from app.oncall.switch import KillSwitch
+from app.oncall.scopes import parse as parse_stops
+from app.oncall.self_test import DailySelfTest, Sightings
+from app.oncall.switch import KillSwitch, Listeners
 from app.releases import reports
 from app.releases.shadow_watch import ShadowWatch
 from app.security import webhooks
@@ -58,6 +60,7 @@ from app.stores import budget_policy, build_engine, build_valkey, releases_of, r
 from app.telemetry import logs
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
+from app.triggers.found import calls_dearer
 from app.wiring.watching import end_calls, health_checks, open_sampled_gauges, show_drift, show_state, show_stops
 
 
@@ -91,6 +94,7 @@ def build_recovery(settings: Settings, providers: Mapping[str, Provider], switch
     return Recovery(
         providers=providers,
         stopped=switch.target_stopped,
+        message_for=switch.message_for,
         metrics=metrics,
         retries=RetryPolicy(budget_ratio=figures.retry_budget_ratio, budget_burst=figures.retry_budget_burst),
         circuits=Circuits(breaker, on_trip=lambda t: metrics.breaker_trips.inc(provider=t.provider, model=t.model)),
@@ -153,6 +157,7 @@ async def _open_budget(
         receivers,
         on_alert=lambda scope: metrics.budget_alerts.inc(scope=scope),
         on_drift=partial(show_drift, metrics, set()),
+        on_rise=partial(calls_dearer, engine),
     )
     await alerts.start()
     stack.push_async_callback(alerts.aclose)
@@ -310,15 +315,16 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         for part in (patterns, keys):
             await part.start()
             stack.push_async_callback(part.aclose)
-        switch = KillSwitch(
-            valkey, engine, file=settings.kill_path,
-            on_state=partial(show_stops, metrics), on_end=partial(end_calls, running),
-        )  # fmt: skip
         releases = releases_of(settings, engine, valkey)
+        sightings = Sightings(engine, releases.worker)
+        listeners = Listeners(
+            on_state=partial(show_stops, metrics), on_end=partial(end_calls, running), on_self_test=sightings.note
+        )
+        switch = KillSwitch(valkey, engine, file=settings.kill_path, fixed=parse_stops(settings.stopped), listeners=listeners)
         recorder = await _open_audit(stack, settings, engine, redactor, metrics)
         budget = await _open_budget(stack, settings, engine, valkey, metrics, redactor)
         idempotency = build_idempotency(settings, engine, metrics)
-        for opened in (switch, releases, budget):
+        for opened in (switch, releases, budget, sightings, DailySelfTest(switch, engine, releases.workers)):
             await opened.start()
             stack.push_async_callback(opened.aclose)
         recovery, of_shadow = await _open_recovery(stack, settings, valkey, switch, metrics)
@@ -334,7 +340,7 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         jobs = Jobs(engine, lease=settings.jobs_lease, keep=settings.jobs_keep)
         await open_sampled_gauges(
             stack, settings, metrics, keys=KeyAdministration(engine, secret=settings.secret), valkey=valkey, budget=budget,
-            jobs=jobs, releases=releases,
+            jobs=jobs, releases=releases, engine=engine,
         )  # fmt: skip
         edge = _build_edge(
             settings, metrics, keys=keys, idempotency=idempotency, tracing=tracing, jobs=jobs,

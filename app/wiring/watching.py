@@ -1,6 +1,7 @@
 """Watchers of the parts: health checks, gauges, and the end of calls that a stop ends."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -20,7 +21,10 @@ from app.edge.parts import Check, Health
 from app.gateway.call_state import CallState
 from app.gateway.recovery.breaker import STATES, State
 from app.jobs.jobs import Jobs
-from app.releases import rehearsals
+from app.oncall import self_test
+from app.oncall.switch import with_message
+from app.releases import canary_state, rehearsals
+from app.releases.canaries import CAUSES
 from app.releases.effective import WRONG
 from app.releases.releases import Releases
 from app.security.keys.administration import KeyAdministration
@@ -42,6 +46,7 @@ async def open_sampled_gauges(
     budget: Budget,
     jobs: Jobs,
     releases: Releases,
+    engine: AsyncEngine,
 ) -> None:
     """Start the gauges that are sampled. Every worker samples, so that they are there whichever worker lives."""
 
@@ -70,7 +75,12 @@ async def open_sampled_gauges(
 
     samples = {"budget": budget_used, "keys": key_age, "prices": prices, "rehearsals": rehearsed, "jobs": jobs_wait}
     sampler = GaugeSampler(
-        {**samples, "unproven": partial(_unproven, metrics, releases)},
+        {
+            **samples,
+            "unproven": partial(_unproven, metrics, releases),
+            "self_test": partial(show_self_test, metrics, engine, time.monotonic()),
+            "canary": partial(show_canary, metrics, engine),
+        },
         on_failure=lambda gauge: metrics.gauge_samples_failed.inc(gauge=gauge),
     )
     await sampler.start()
@@ -88,13 +98,37 @@ def show_stops(metrics: Metrics, counts: Mapping[str, int]) -> None:
         metrics.kill_switch_on.set(count, scope=scope)
 
 
-def end_calls(running: InFlight, scope: str, name: str) -> None:
-    """End the calls under way that an operator has stopped."""
+async def show_self_test(metrics: Metrics, engine: AsyncEngine, started: float) -> None:
+    """Show what the kill switch's self-tests found; before the first success, since when this process waits for one."""
+    found = await self_test.state(engine)
+    metrics.kill_switch_test_age.set(time.monotonic() - started if found.passed_ago is None else found.passed_ago)
+    metrics.kill_switch_test_failed.set(int(found.failed))
+    if found.slowest is not None:
+        metrics.kill_switch_test_seconds.set(found.slowest)
+
+
+async def show_canary(metrics: Metrics, engine: AsyncEngine) -> None:
+    """Show the canary that runs, and whether the service has stopped the last one."""
+    found = await canary_state.read(engine)
+    metrics.canary_share.set(found.share)
+    metrics.canary_deadline.set(found.seconds_left)
+    for release, count in zip(("canary", "live"), found.users, strict=True):
+        metrics.canary_users.set(count, release=release)
+    for metric, evidence in found.evidence.items():
+        metrics.canary_evidence.set(evidence, metric=metric)
+    for metric, evidence in found.promotion.items():
+        metrics.canary_promotion.set(evidence, metric=metric)
+    for cause in CAUSES:
+        metrics.canary_aborted.set(int(cause == found.aborted), cause=cause)
+
+
+def end_calls(running: InFlight, scope: str, name: str, message: str) -> None:
+    """End the calls under way that an operator has stopped. Their callers read ``message``."""
 
     def stopped(subject: object) -> bool:
         return isinstance(subject, CallState) and _is_meant(subject, scope, name)
 
-    running.end(lambda: Stopped("The call was ended by an operator."), stopped)
+    running.end(lambda: Stopped(with_message("The call was ended by an operator.", message)), stopped)
 
 
 def _is_meant(state: CallState, scope: str, name: str) -> bool:

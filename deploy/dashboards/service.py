@@ -2,6 +2,7 @@
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from deploy.dashboards.canary import canary
 from deploy.dashboards.overview import QUANTILES
 from deploy.dashboards.panels import NEVER, Description, Levels, Panel, board, figure, lines
 from deploy.dashboards.queries import newest, quantile, rate, share, total
@@ -16,7 +17,13 @@ def build() -> Dashboard:
         "octant-service",
         "Octant: the service itself",
         "Own overhead, answers, and background work of the service.",
-        {"Requests": _requests(), "Recorder and spans": _seen(), "Later and once": _later(), "Safety and upkeep": _upkeep()},
+        {
+            "Requests": _requests(),
+            "Recorder and spans": _seen(),
+            "Later and once": _later(),
+            "Safety and upkeep": _upkeep(),
+            "Canary": canary(),
+        },
     )
 
 
@@ -214,6 +221,40 @@ def _upkeep() -> list[Panel]:
             "s",
             newest("api_key_age"),
             Levels(doubtful=90 * 86400, bad=180 * 86400),
+        ),
+        figure(
+            Description(
+                "Kill switch tested",
+                "How long ago the kill switch's self-test passed: it flips the switch for a reserved scope on every worker, once"
+                " a day. Without a test that passed: since when a worker waits for one.",
+                "whether a stop reaches every worker is not known. `octant kill self-test` tries it now.",
+                "kill-switch.md#the-self-test-failed",
+            ),
+            "s",
+            newest("kill_switch_test_age"),
+            Levels(doubtful=25 * 3600, bad=26 * 3600),
+        ),
+        figure(
+            Description(
+                "Kill switch, slowest worker",
+                "How long the slowest worker took to see a flip in the newest self-test. 2 seconds are promised.",
+                "a worker is too busy, or a store is slow.",
+                "kill-switch.md#the-self-test-failed",
+            ),
+            "s",
+            newest("kill_switch_test_seconds"),
+            Levels(doubtful=1.5, bad=2),
+        ),
+        figure(
+            Description(
+                "Kill switch self-test failed",
+                "1: the newest self-test failed.",
+                "a stop may not reach every worker.",
+                "kill-switch.md#the-self-test-failed",
+            ),
+            "none",
+            newest("kill_switch_test_failed"),
+            NEVER,
         ),
         figure(
             Description(

@@ -1,19 +1,23 @@
 """`python -m evals online`: rounds, one after the other, and their metrics on a listener of its own."""
 
+import asyncio
 import logging
 import random
 import signal
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from sqlalchemy import Engine, create_engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.audit.scores import eval_position
 from app.settings import EvalsSettings, Settings
+from app.stores import build_engine
 from app.telemetry import exposition
 from app.telemetry.metrics import Metrics
+from app.triggers.found import answers_drift
 from evals.discovery import chosen
 from evals.online.rounds import RoundReport, drifts, once
 from evals.suite import Suite
@@ -31,12 +35,17 @@ class Worker:
         limits: EvalsSettings,
         metrics: Metrics,
         chance: random.Random | None = None,
+        on_drift: Callable[[str, datetime], None] = lambda _feature, _at: None,
     ) -> None:
-        """``suites`` read and score the calls; ``chance`` decides which are sampled."""
+        """``suites`` read and score the calls; ``chance`` decides which are sampled.
+
+        ``on_drift`` gets each feature that drifts and when it was found, after each round, as long as the metric shows it.
+        """
         self._engine = engine
         self._suites = suites
         self._limits = limits
         self._metrics = metrics
+        self._on_drift = on_drift
         self._chance = chance or random.Random()  # noqa: S311 - sampling, not security
 
     def round(self, now: datetime | None = None, *, forced: bool = False) -> RoundReport | None:
@@ -76,13 +85,16 @@ class Worker:
             self._metrics.eval_round.set(scored_at.timestamp())
         for feature, drift in states.items():
             self._metrics.eval_drift.set(int(drift.shows(now)), feature=feature)
+        for feature, drift in states.items():
+            if drift.drifted_at and drift.shows(now):
+                self._on_drift(feature, drift.drifted_at)
 
 
 def run(settings: Settings, *, single: bool, tell: Callable[[str], None]) -> None:
     """Rounds until SIGTERM or SIGINT; ``single``: one at once, reported. Raises what SQLAlchemy raises, and OSError."""
     engine = create_engine(settings.database_url, pool_pre_ping=True, hide_parameters=True)
     metrics = Metrics()
-    worker = Worker(engine, chosen(), settings.evals, metrics)
+    worker = Worker(engine, chosen(), settings.evals, metrics, on_drift=partial(_trigger, settings))
     try:
         if single:
             tell(_words(worker.round(forced=True)))
@@ -96,6 +108,20 @@ def run(settings: Settings, *, single: bool, tell: Callable[[str], None]) -> Non
         server.shutdown()
     finally:
         engine.dispose()
+
+
+def _trigger(settings: Settings, feature: str, drifted_at: datetime) -> None:
+    """Store the trigger of a rollback, once for each finding. Raises what SQLAlchemy raises."""
+
+    async def store() -> None:
+        engine = build_engine(settings, pooled=False)
+        try:
+            if number := await answers_drift(engine, feature, drifted_at):
+                log.warning("answers drift: a trigger is stored", extra={"feature": feature, "trigger": number})
+        finally:
+            await engine.dispose()
+
+    asyncio.run(store())
 
 
 def _words(report: RoundReport | None) -> str:

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from app.domain.calls import Identity, Tenant
 from app.domain.errors import Misconfigured
 from app.domain.money import ZERO, MicroUSD
+from app.releases import canary_state, watch
+from app.releases.bad_events import METRICS, SEEN
+from app.releases.canaries import CAUSES
 from app.releases.manifest import Places
 from app.releases.releases import Releases
 from app.releases.tables import activations, canaries, canary_users, manifests
+from app.telemetry.metrics import Metrics
+from app.wiring.watching import show_canary
 
 TENANT = Tenant("acme", "Acme", MicroUSD(10**9), MicroUSD(10**9))
 CAP = MicroUSD(1_000_000)
@@ -294,3 +300,107 @@ async def test_without_a_scorer_of_production_scores_hold_up_no_promotion(
     running = await operator.canary()
     assert running is not None
     assert set(running[1].metrics) == {"failed", "slow", "dear", "refused", "rated_bad"}
+
+
+async def counted(operator: Releases, metric: str = SEEN) -> int:
+    found = await operator.last_canary("next")
+    assert found is not None
+    return sum(count.users for count in (found[1].seen if metric == SEEN else found[1].metrics[metric]))
+
+
+async def test_more_users_than_a_worker_remembers_are_all_counted_and_each_once(
+    engine: AsyncEngine, valkey: Redis, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "MOST_REMEMBERED", 8)
+    operator = await on_the_way(engine, valkey, places, share=0.5)
+    async with workers(engine, valkey, places, 1) as (one,):
+        await until(lambda: one._watch.canary)
+        for _ in range(2):
+            for number in range(60):
+                call(one, user(number), outcome="providers_unavailable")
+            await one._watch.flush()
+        sent = one._watch._sent
+        assert len(sent._new) + len(sent._old) <= 8
+    assert [await counted(operator, metric) for metric in (SEEN, "failed")] == [60, 60]
+
+
+async def test_users_who_come_while_too_many_wait_are_counted_at_their_next_call(
+    engine: AsyncEngine, valkey: Redis, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "MOST_WAITING", 4)
+    monkeypatch.setattr(watch, "FLUSH_EVERY", 600.0)
+    operator = await on_the_way(engine, valkey, places, share=0.5)
+    async with workers(engine, valkey, places, 1) as (one,):
+        await until(lambda: one._watch.canary)
+        for expected in (4, 8, 10, 10):
+            for number in range(10):
+                call(one, user(number))
+            await one._watch.flush()
+            assert await counted(operator) == expected
+
+
+async def test_gauges_show_a_canary_with_its_evidence_and_its_deadline(
+    engine: AsyncEngine, valkey: Redis, places: Places
+) -> None:
+    assert (await canary_state.read(engine)).share == 0
+    operator = await on_the_way(engine, valkey, places, share=0.5)
+    async with workers(engine, valkey, places, 1) as (one,):
+        await until(lambda: one._watch.canary)
+        fates = [call(one, user(number), outcome="providers_unavailable") for number in range(100)]
+        await one._watch.flush()
+    found = await canary_state.read(engine)
+    assert (found.share, found.users, found.aborted) == (0.5, (fates.count("next"), fates.count("live")), "")
+    assert found.promotion["failed"] > 0 > found.evidence["failed"], "an outage that hits both releases alike is no evidence"
+    assert 6 * 86_400 < found.seconds_left < 7 * 86_400
+    assert (await canary_state.read(engine, datetime.now(UTC) + timedelta(days=8))).seconds_left < 0, "no operator has decided"
+    metrics = Metrics()
+    await show_canary(metrics, engine)
+    value = metrics.registry.get_sample_value
+    assert value("octant_canary_share_ratio") == 0.5
+    assert value("octant_canary_evidence", {"metric": "failed"}) == pytest.approx(found.evidence["failed"])
+    assert value("octant_canary_users", {"release": "live"}) == fates.count("live")
+    await operator.abort(by="ada", reason="enough")
+    await show_canary(metrics, engine)
+    assert value("octant_canary_share_ratio") == 0
+    assert {value("octant_canary_aborted", {"cause": cause}) for cause in CAUSES} == {0}, "an operator's end is none"
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+async def test_gauges_show_for_a_day_why_the_service_stopped_a_canary(
+    engine: AsyncEngine, valkey: Redis, places: Places, cause: str
+) -> None:
+    operator = await on_the_way(engine, valkey, places, share=0.5)
+    async with workers(engine, valkey, places, 1) as (one,):
+        await until(lambda: one._watch.canary)
+        if cause == "cap":
+            of_canary = next(user(n) for n in range(400) if one.pin("smart", user(n)).release == "next")
+            call(one, of_canary, cost=MicroUSD(2_000_000))
+        elif cause == "split":
+            for number in range(400):
+                if one.pin("smart", user(number)).release == "live":
+                    call(one, user(number))
+        else:
+            wrong = {"bad_release": "next"} if cause == "first_users" else {}
+            for number in range(400):
+                refused = one.pin("smart", user(number)).release == "next" and cause == "evidence"
+                call(one, user(number), **wrong, **({"degraded": ("guard:canary",)} if refused else {}))
+        await one._watch.flush()
+    assert (await canary_state.read(engine)).aborted == cause
+    assert (await canary_state.read(engine, datetime.now(UTC) + timedelta(hours=25))).aborted == ""
+    metrics = Metrics()
+    await show_canary(metrics, engine)
+    shown = {one: metrics.registry.get_sample_value("octant_canary_aborted", {"cause": one}) for one in CAUSES}
+    assert shown == {one: float(one == cause) for one in CAUSES}
+    await operator.try_out("other", 0.5, by="ada", reason="better", cap=CAP, days=7)
+    assert (await canary_state.read(engine)).aborted == "", "the next one has begun"
+
+
+def test_every_metric_and_cause_of_a_canary_has_its_gauge() -> None:
+    metrics = Metrics()
+    for metric in METRICS:
+        metrics.canary_promotion.set(1, metric=metric)
+        metrics.canary_evidence.set(1, metric=metric)
+    for cause in CAUSES:
+        metrics.canary_aborted.set(1, cause=cause)
+    assert metrics.registry.get_sample_value("octant_canary_evidence", {"metric": "other"}) is None
+    assert metrics.registry.get_sample_value("octant_canary_aborted", {"cause": "other"}) is None

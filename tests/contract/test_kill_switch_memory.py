@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from app.domain.errors import DependencyUnavailable, NotFound, Stopped
+from app.oncall import switch as switch_module
 from app.oncall.earlier import EARLIER_KEY, carry_over
 from app.oncall.stops import COMPLETE, KEY, Entry, PostgresStops, ValkeyStops
 from app.oncall.switch import KillSwitch
@@ -227,6 +228,26 @@ async def test_a_postgres_that_hangs_delays_no_stop(valkey: Redis) -> None:
         assert await kill(KillSwitch(valkey, hangs, file=None)) == {"Postgres"}
         await until(lambda: state(switch) == "stopped", 5)
     server.close()
+
+
+async def test_a_valkey_that_hangs_does_not_delay_what_postgres_is_given(
+    valkey: Redis, postgres: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with worker(valkey, postgres) as running:
+        server = await asyncio.start_server(silence, "127.0.0.1", 0)
+        hangs = Redis(host="127.0.0.1", port=server.sockets[0].getsockname()[1], retry=Retry(NoBackoff(), 0))
+        monkeypatch.setattr(switch_module, "READ_SECONDS", 60.0)  # a wait for it would be seen
+        stopping = asyncio.create_task(kill(KillSwitch(hangs, postgres, file=None)))
+        await until(lambda: state(running) == "stopped")
+        assert not stopping.done()
+        server.close()
+        await hangs.aclose()
+        stopping.cancel()
+        await asyncio.gather(stopping, return_exceptions=True)
 
 
 @pytest.mark.parametrize("value", ["{", "[]", '{"scope": "all"}', '"x"'])

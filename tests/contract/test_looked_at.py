@@ -19,7 +19,7 @@ from app.domain.calls import Identity, Tenant
 from app.domain.money import MicroUSD
 from app.jobs.jobs import Jobs
 from app.oncall.stops import KEY
-from app.oncall.switch import KillSwitch
+from app.oncall.switch import KillSwitch, Listeners
 from app.security.keys.administration import KeyAdministration
 from app.security.redaction.redactor import Redactor
 
@@ -85,7 +85,7 @@ async def test_stops_are_reported_by_scope_and_the_file_is_one_of_everything(val
     reported: list[Mapping[str, int]] = []
     file = tmp_path / "stop"
     await valkey.delete(KEY)
-    switch = KillSwitch(valkey, file=file, on_state=reported.append)
+    switch = KillSwitch(valkey, file=file, listeners=Listeners(on_state=reported.append))
     await switch._refresh()
     nothing = dict.fromkeys(("all", "provider", "model", "prompt", "feature", "tool", "tenant"), 0)
     assert reported[-1] == nothing

@@ -24,10 +24,10 @@ from evals.__main__ import app as evals
 # These change nothing that serves callers, each for the reason beside it. A command neither here nor audited fails the test.
 READS = {
     "audit list", "audit verify", "budget alerts", "budget show", "budget top", "budget worst-case", "calls", "calls show",
-    "check", "jobs status", "key list", "kill status", "oncall check", "oncall now", "provider-key status", "providers",
-    "redaction list", "redaction test", "rehearse verify", "release compare", "release diff", "release hashes",
-    "release history", "release list", "release profile", "release rehearsals", "release status", "release verify",
-    "release why", "simulate list", "tenant list", "trace",
+    "check", "escalate list", "escalate show", "jobs status", "key list", "kill status", "oncall check", "oncall now",
+    "provider-key status", "providers", "redaction list", "redaction test", "rehearse verify", "release compare",
+    "release diff", "release hashes", "release history", "release list", "release profile", "release rehearsals",
+    "release status", "release verify", "release why", "simulate list", "tenant list", "trace",
 }  # fmt: skip
 RUNS = {"demo", "serve", "worker"}  # they serve
 LOCAL = {
@@ -134,6 +134,7 @@ CHANGES = [
     (["rollback", "--to", "never", "--reason", "no"], "rollback  to=never  ["),
     (["providers", "close", "openai/gpt"], "providers close  target=openai/gpt  [not_found]"),
     (["webhook", "secret", "audited"], "webhook secret  tenant=audited  [ok]"),
+    (["escalate", "--tenant", "audited", "--text", "grace is angry"], "escalate  tenant=audited  [ok]"),
     (["seed"], "seed  [ok]"),
     (["migrate"], "migrate  [ok]"),
 ]  # fmt: skip

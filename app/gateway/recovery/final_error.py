@@ -23,14 +23,16 @@ RETRY_LATER = 5.0
 LONGEST_ADVICE = 60.0
 
 
-def final_error(failures: Sequence[ProviderError], rest: float | None = None, *, passed_over: bool = False) -> OctantError:
+def final_error(
+    failures: Sequence[ProviderError], rest: float | None = None, *, passed_over: bool = False, message: str = ""
+) -> OctantError:
     """Choose the caller's error. ``rest``: seconds until a target that was passed over may be tried again, if one was.
 
-    ``passed_over``: an operator has stopped a target. A refusal is final only where every target has refused: one that failed
-    or rests may take the request later.
+    ``passed_over``: an operator has stopped a target; ``message`` is that operator's to callers. A refusal is final only where
+    every target has refused: one that failed or rests may take the request later.
     """
     if not failures and rest is None:
-        return Stopped("Every provider of this model is stopped by an operator.")
+        return Stopped(f"Every provider of this model is stopped by an operator. {message}".rstrip())
     for failure in failures:
         if isinstance(failure, ProviderOutputInvalid):
             return OutputInvalid("No model gave output that satisfies the schema.", violations=failure.violations)

@@ -66,8 +66,8 @@ COUNT_SECONDS = 3.0  # for a vendor's count of tokens: ours is good enough, and 
 class Recovery:
     """AXIS 3. It keeps no state of a call (`CallState` does), only of providers.
 
-    ``stopped`` says whether an operator has stopped a model or its provider, from memory; ``key_of`` gives the fingerprint of our
-    key there.
+    ``stopped`` says whether an operator has stopped a model or its provider, from memory; ``message_for`` gives the message to
+    callers; ``key_of`` gives the fingerprint of our key there.
     """
 
     providers: Mapping[str, Provider]
@@ -77,6 +77,7 @@ class Recovery:
     circuits: Circuits = field(default_factory=lambda: Circuits(BreakerPolicy()))
     patience: Patience = field(default_factory=Patience)
     key_of: Callable[[str], str | None] = lambda _provider: None
+    message_for: Callable[[Target], str] = lambda _target: ""
     _budgets: dict[str, RetryBudget] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -215,7 +216,8 @@ class Recovery:
         if any(isinstance(failure, ProviderOutputInvalid) for failure in race.failures):
             self.metrics.repairs.inc(step="gave_up")
         stopped = any(self.stopped(target) for target in chosen)
-        raise final_error(race.failures, self.circuits.rest(resting), passed_over=stopped)
+        message = next(filter(None, map(self.message_for, chosen)), "")
+        raise final_error(race.failures, self.circuits.rest(resting), passed_over=stopped, message=message)
 
     async def _run(
         self,

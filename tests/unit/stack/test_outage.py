@@ -2,8 +2,11 @@
 
 import pytest
 
+from app.stack.baseline import Verdict
 from benchmarks.callers import Seen
-from benchmarks.outage import NOT_JUDGED, NOT_KEPT, Phase, judge
+from benchmarks.outage import Phase, judge
+
+KEPT, NOT_KEPT, NOT_JUDGED = Verdict.KEPT, Verdict.NOT_KEPT, Verdict.NOT_JUDGED
 
 
 def seen(what: str = "answered", provider: str = "anthropic", seconds: float = 0.2, sent: float = 6.0) -> Seen:
@@ -18,18 +21,22 @@ TIMEOUTS = [seen("deadline_exceeded", seconds=4.8)] * 5
 @pytest.mark.parametrize(
     ("phase", "both", "code"),
     [
-        (Phase(WELL, BACKUP, 1.0), TIMEOUTS, 0),
+        (Phase(WELL, BACKUP, 1.0), TIMEOUTS, KEPT),
         (Phase(WELL, [*BACKUP[:-2], *[seen("deadline_exceeded")] * 2], 1.0), TIMEOUTS, NOT_KEPT),
         (Phase(WELL, [seen(provider="openai", seconds=2.5)] * 1000, 1.0), TIMEOUTS, NOT_KEPT),
-        (Phase(WELL, [*BACKUP, *[seen(seconds=9.0, sent=1.0)] * 100], 1.0), TIMEOUTS, 0),
+        (Phase(WELL, [*BACKUP, *[seen(seconds=9.0, sent=1.0)] * 100], 1.0), TIMEOUTS, KEPT),
         (Phase(WELL, BACKUP, None), TIMEOUTS, NOT_KEPT),
         (Phase(WELL, BACKUP, 1.0), [seen("deadline_exceeded", seconds=6.5)], NOT_KEPT),
         (Phase(WELL, BACKUP, 1.0), [seen("ClientPayloadError")], NOT_KEPT),
         (Phase([seen("providers_unavailable")] * 20, [seen("providers_unavailable")] * 100, None), TIMEOUTS, NOT_JUDGED),
         (Phase([seen(provider="openai")] * 20, BACKUP, 1.0), TIMEOUTS, NOT_JUDGED),
+        (Phase(WELL, [seen("deadline_exceeded")] * 9, 1.0, after=[seen(seconds=2.0)] * 20), TIMEOUTS, NOT_JUDGED),
+        (Phase(WELL, [seen("deadline_exceeded")] * 9, 1.0, after=WELL), TIMEOUTS, NOT_KEPT),
+        (Phase(WELL, [seen("deadline_exceeded")] * 9, None, after=[seen(seconds=2.0)] * 20), TIMEOUTS, NOT_KEPT),
+        (Phase(WELL, BACKUP, 1.0, after=[seen(seconds=2.0)] * 20), TIMEOUTS, KEPT),
     ],
 )
-def test_the_callers_results_are_kept_not_kept_or_not_judged(phase: Phase, both: list[Seen], code: int) -> None:
+def test_the_callers_results_are_kept_not_kept_or_not_judged(phase: Phase, both: list[Seen], code: Verdict) -> None:
     assert judge({"hanging": phase}, Phase(WELL, both)) == code
 
 

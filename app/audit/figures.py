@@ -1,0 +1,71 @@
+"""Figures over records, as evidence for a decision: of a tenant, and of a feature by release. No texts, no users."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.domain.records import NO_MODEL
+
+HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
+MOST_RECORDS = 50
+
+_TENANT = text("""
+    SELECT count(*) AS calls,
+           count(*) FILTER (WHERE outcome <> 'ok') AS not_ok,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY latency_ms) AS p50_ms,
+           percentile_cont(0.95) WITHIN GROUP (ORDER BY latency_ms) AS p95_ms,
+           coalesce(sum(cost), 0)::bigint AS cost
+    FROM calls WHERE tenant = :tenant AND at > now() - :since AND outcome <> ALL(:not_calls)
+""")
+_RECORDS = text("""
+    SELECT id, at, feature, target, release, provider, model, outcome, latency_ms, cost, fallbacks, degraded
+    FROM calls WHERE tenant = :tenant AND at > now() - :since AND (:request = '' OR id = :request OR request_id = :request)
+    ORDER BY at DESC LIMIT :most
+""")
+_COSTS = text("""
+    SELECT release, count(*) AS calls, percentile_disc(0.5) WITHIN GROUP (ORDER BY cost) AS median_cost
+    FROM calls WHERE feature = :feature AND outcome = 'ok' AND at > now() - :since GROUP BY release ORDER BY release
+""")
+_SCORES = text("""
+    SELECT release, count(*) AS scored, count(*) FILTER (WHERE NOT passed) AS failed
+    FROM eval_scores WHERE feature = :feature AND at > now() - :since GROUP BY release ORDER BY release
+""")
+
+
+async def of_tenant(engine: AsyncEngine, tenant: str, since: timedelta) -> dict[str, Any]:
+    """A tenant's calls: number, share that was not answered normally, latency, micro-dollars a call. Raises SQLAlchemyError."""
+    wanted = {"tenant": tenant, "since": since, "not_calls": sorted(NO_MODEL)}
+    async with engine.connect() as connection:
+        row = (await connection.execute(_TENANT, wanted)).mappings().one()
+    calls = int(row["calls"])
+    return {
+        "calls": calls,
+        "not_ok_share": row["not_ok"] / calls if calls else None,
+        "p50_ms": row["p50_ms"],
+        "p95_ms": row["p95_ms"],
+        "cost_per_call": int(row["cost"]) / calls if calls else None,
+    }
+
+
+async def records_of(engine: AsyncEngine, tenant: str, *, request: str = "") -> list[dict[str, Any]]:
+    """A tenant's newest records of the last day, or those of one call or request of the last week: ids and figures, no texts."""
+    wanted = {"tenant": tenant, "since": WEEK if request else DAY, "request": request, "most": MOST_RECORDS}
+    async with engine.connect() as connection:
+        rows = (await connection.execute(_RECORDS, wanted)).mappings().all()
+    return [{**row, "at": row["at"].isoformat()} for row in rows]
+
+
+async def costs_by_release(engine: AsyncEngine, feature: str, since: timedelta) -> dict[str, dict[str, int]]:
+    """The median cost of a feature's answered calls, in micro-dollars, by release. Raises SQLAlchemyError."""
+    async with engine.connect() as connection:
+        rows = (await connection.execute(_COSTS, {"feature": feature, "since": since})).all()
+    return {row.release: {"calls": int(row.calls), "median_cost": int(row.median_cost)} for row in rows}
+
+
+async def scores_by_release(engine: AsyncEngine, feature: str, since: timedelta) -> dict[str, dict[str, int]]:
+    """How many of a feature's calls were scored, and how many failed, by release. Raises SQLAlchemyError."""
+    async with engine.connect() as connection:
+        rows = (await connection.execute(_SCORES, {"feature": feature, "since": since})).all()
+    return {row.release: {"scored": int(row.scored), "failed": int(row.failed)} for row in rows}
