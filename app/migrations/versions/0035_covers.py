@@ -20,7 +20,11 @@ def upgrade() -> None:
         sa.Column("entered_by", sa.String(128), nullable=False, comment="an operator"),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column(
-            "entered_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now(), comment="a later one is stronger"
+            "entered_at",
+            sa.DateTime(timezone=True),
+            nullable=False,
+            server_default=sa.func.now(),
+            comment="a later one is stronger",
         ),
     )
     op.create_index("covers_ends_at", "covers", ["ends_at"])

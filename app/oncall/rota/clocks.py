@@ -1,8 +1,8 @@
 """Times on a wall clock as instants.
 
-People hand over by the clock on the wall. When the clocks change, a time such as 02:30 exists twice, or not at all; then nobody can
-say which of two instants is meant. Here both are used: a duty begins at the first and ends at the last, so the two people overlap and
-no hour is empty.
+People hand over by the clock on the wall. When the clocks change, a time such as 02:30 exists twice or not at all, and it is
+uncertain which of two instants is meant. Here both are used: a duty begins at the first and ends at the last, so the two people
+overlap and no hour is empty.
 """
 
 from collections.abc import Iterable, Sequence

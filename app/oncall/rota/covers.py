@@ -138,7 +138,9 @@ def refuse_bad(rotation: Rotation, cover: Cover, now: datetime) -> None:
     if cover.ends_at <= max(now, cover.begins_at):
         raise InvalidRequest("A cover ends after it begins, and in the future.", param="until")
     if cover.ends_at - cover.begins_at > LONGEST:
-        raise InvalidRequest(f"A cover lasts at most {LONGEST.days} days; longer ones belong into the rotation's file.", param="until")
+        raise InvalidRequest(
+            f"A cover lasts at most {LONGEST.days} days; longer ones belong into the rotation's file.", param="until"
+        )
     if not duties_of(rotation, cover.instead_of, cover.begins_at, cover.ends_at):
         raise InvalidRequest(f"{cover.instead_of} is not on call in that time, so there is nothing to cover.", param="person")
 
@@ -171,5 +173,3 @@ def _read_line(line: str) -> Cover | None:
         return Cover(**texts, **times, id=uuid.UUID(read["id"]))
     except (ValueError, KeyError, TypeError):
         return None
-
-

@@ -1,6 +1,6 @@
 """Compares two versions of the rotation, hour by hour: the shifts that change hands, and edits that move everybody's turns.
 
-A change of the people of a list that has begun deals all its later turns anew. A dated list does not, so the text of one is offered.
+A change of the people of a list that has begun deals all its later turns anew. A dated list does not, so its text is offered.
 """
 
 from collections import defaultdict
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from app.oncall.rota.clocks import hours, joined
-from app.oncall.rota.rotation import Rotation, Turns
+from app.oncall.rota.rotation import Hours, Rotation, Turns
 from app.oncall.rota.shifts import Segment, duties, layer_shifts, segments
 from app.oncall.rota.turns import HandOvers
 
@@ -114,11 +114,16 @@ def _listed(turns: Turns) -> str:
         if value is not None and value != Turns.model_fields[name].default:
             fields.append(f"{name}: {value}")
     if turns.at:
-        fields.append(f"at: [{', '.join(f'\"{t:%H:%M}\"' for t in turns.at)}]")
-    for window in turns.hours[:1]:
-        windows = [f"{{days: [{', '.join(w.days)}], begin: \"{w.begin:%H:%M}\", end: \"{w.end:%H:%M}\"}}" for w in turns.hours]
-        fields.append(f"hours: [{', '.join(windows)}]" if window else "")
+        times = ", ".join(f'"{moment:%H:%M}"' for moment in turns.at)
+        fields.append(f"at: [{times}]")
+    if turns.hours:
+        fields.append(f"hours: [{', '.join(map(_window, turns.hours))}]")
     return f"- {{{', '.join(fields)}}}"
+
+
+def _window(hours_of_duty: Hours) -> str:
+    days = ", ".join(hours_of_duty.days)
+    return f'{{days: [{days}], begin: "{hours_of_duty.begin:%H:%M}", end: "{hours_of_duty.end:%H:%M}"}}'
 
 
 def _changes(old: Rotation, new: Rotation, start: datetime, end: datetime) -> Iterator[Change]:

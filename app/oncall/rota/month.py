@@ -35,9 +35,10 @@ def month_view(rotation: Rotation, first: date, *, width: int = 80, today: date 
             cells = [_cell(rotation, held, d, level, cell - 1) if d.month == first.month else "" for d in week]
             yield "".join(f"{text:<{cell}}" for text in cells).rstrip()
         yield ""
+    short = short_names(list(rotation.people), (cell - len(CHANGE) - 1) // 2)
     for key, person in rotation.people.items():
         if any(shift.person == key for shift in held):
-            yield f"{key}: {person.name}  {person.phone}"
+            yield f"{key} ({short[key]}): {person.name}  {person.phone}"
     yield from (f"*{day.day}: {holidays[day]}" for day in sorted(holidays) if (day.year, day.month) == (first.year, first.month))
 
 

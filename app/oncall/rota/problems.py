@@ -41,7 +41,9 @@ def problems(rotation: Rotation, now: datetime, *, production: bool) -> list[str
 def notes(rotation: Rotation, now: datetime) -> list[str]:
     """List parts of the file that do nothing. None of them keeps the rotation from working."""
     found = [f"{name}: no part of the plan calls this layer" for name in rotation.layers if name not in _called(rotation)]
-    named = {p for lists in rotation.layers.values() for turns in lists for p in turns.people} | {o.by for o in rotation.overrides}
+    named = {p for lists in rotation.layers.values() for turns in lists for p in turns.people} | {
+        o.by for o in rotation.overrides
+    }
     found += [f"{key}: in no list and no override" for key in rotation.people if key not in named]
     for override in rotation.overrides:
         words = f"the override of {override.instead_of or override.layer} by {override.by}"
@@ -128,7 +130,8 @@ def _long_shifts(rotation: Rotation, held: Iterable[Shift]) -> Iterator[str]:
     for shift in held:
         if shift.end - shift.begin > most + CLOCKS:
             days = (shift.end - shift.begin) / timedelta(days=1)
-            yield f"{_span(rotation, (shift.begin, shift.end))}: a shift of {days:.1f} days for {shift.person}, more than {most.days}"
+            span = _span(rotation, (shift.begin, shift.end))
+            yield f"{span}: a shift of {days:.1f} days for {shift.person}, more than {most.days}"
 
 
 def _in_a_row(rotation: Rotation, held: Iterable[Shift]) -> Iterator[str]:

@@ -4,9 +4,9 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, time, timedelta
 
-from app.oncall.rota.clocks import Span, common, hours, joined, readings
+from app.oncall.rota.clocks import common, hours, joined, readings
 from app.oncall.rota.rotation import DAYS, Hours, Rotation
 from app.oncall.rota.shifts import shifts
 
@@ -42,7 +42,9 @@ def report(rotation: Rotation, start: date, end: date) -> list[Row]:
         zone, mine = rotation.zone_of(key), [s for s in held if s.person == key]
         spans = common(joined((s.begin, s.end) for s in mine), [within])
         levels = [common(joined((s.begin, s.end) for s in mine if s.level == n), [within]) for n in (1, 2)]
-        holidays = joined((readings(h.date, time(0), zone)[0], readings(_next(h.date), time(0), zone)[1]) for h in rotation.holidays)
+        holidays = joined(
+            (readings(h.date, time(0), zone)[0], readings(_next(h.date), time(0), zone)[1]) for h in rotation.holidays
+        )
         parts = [common(spans, part) for part in (NIGHT.spans(within, zone), WEEKEND.spans(within, zone), holidays)]
         taken = sum(bool(s.instead_of) for s in mine)
         counts = [round(hours(part), 2) for part in (spans, *levels, *parts)]
@@ -68,13 +70,10 @@ def as_table(rows: list[Row]) -> Iterator[str]:
         yield f"{row.person:<{width}}  {row.shifts:>6}  {row.covers:>6}  " + "  ".join(f"{number:>7.1f}" for number in numbers)
 
 
-def month(text: str | None, now: datetime, rotation: Rotation) -> Span:
-    """Return the first day of a month, such as 2026-12, and of the next one, as instants. Raises ValueError."""
-    local = now.astimezone(rotation.zone).date()
-    first = date.fromisoformat(f"{text}-01") if text else local.replace(day=1)
-    days = (first, _next(first.replace(day=28) + timedelta(days=3)).replace(day=1))
-    begin, end = (readings(day, time(0), rotation.zone)[0] for day in days)
-    return begin.astimezone(UTC), end.astimezone(UTC)
+def month(text: str | None, today: date) -> tuple[date, date]:
+    """Return the first day of a month, such as 2026-12, and of the next one; of this month without a text. Raises ValueError."""
+    first = date.fromisoformat(f"{text}-01") if text else today.replace(day=1)
+    return first, (first.replace(day=28) + timedelta(days=4)).replace(day=1)
 
 
 def _cells(row: Row) -> list[object]:

@@ -1,5 +1,6 @@
 """The rotation as it stands in the file: people, layers, plan, overrides, holidays, limits (P1, P6)."""
 
+from collections.abc import Iterator, Mapping
 from datetime import date, time, timedelta
 from functools import cache
 from typing import Annotated, Literal, get_args
@@ -32,7 +33,9 @@ def _known_zone(name: str) -> str:
 
 def _phone(number: str) -> str:
     digits = e164(number)
-    if not (digits.startswith("+") and digits[1:].isascii() and digits[1:].isdigit() and 8 <= len(digits) <= 16 and digits[1] != "0"):
+    if not (
+        digits.startswith("+") and digits[1:].isascii() and digits[1:].isdigit() and 8 <= len(digits) <= 16 and digits[1] != "0"
+    ):
         raise ValueError("a phone number is written with its country, as in +49 170 1234567: 7 to 15 digits behind the plus")
     return number
 
@@ -207,7 +210,7 @@ class Rotation(Strict):
         """Where a person lives."""
         return zone(self.people[person].timezone or self.timezone)
 
-    def with_covers(self, covers: "tuple[Override, ...]") -> "Rotation":
+    def with_covers(self, covers: tuple[Override, ...]) -> "Rotation":
         """Return this rotation with overrides that are stronger than the file's, in order; unknown people are left out."""
         known = tuple(c for c in covers if c.by in self.people)
         return self.model_copy(update={"overrides": (*self.overrides, *known)})
@@ -219,28 +222,40 @@ Fault = tuple[tuple[str | int, ...], str]
 
 def faults(rotation: Rotation) -> list[Fault]:
     """List names that are not declared, and dates that are not in order."""
-    found: list[Fault] = []
+    return [
+        *(fault for name in rotation.layers for fault in _faults_of_layer(rotation, name)),
+        *_faults_of_plan(rotation),
+        *_faults_of_overrides(rotation),
+    ]
 
-    def known(name: str | None, among: object, where: tuple[str | int, ...], kind: str) -> None:
-        if name is not None and name not in among:  # type: ignore[operator] # a dict or a set
-            found.append((where, f"{name} is no {kind} of this file"))
 
-    for name, lists in rotation.layers.items():
-        if not lists:
-            found.append((("layers", name), "a layer has at least one list of people"))
-        for i, turns in enumerate(lists):
-            for k, person in enumerate(turns.people):
-                known(person, rotation.people, ("layers", name, i, "people", k), "person")
-            if i and turns.start <= lists[i - 1].start:
-                found.append((("layers", name, i, "from"), "lists are in order of their dates, one a day"))
+def _faults_of_layer(rotation: Rotation, name: str) -> Iterator[Fault]:
+    lists = rotation.layers[name]
+    if not lists:
+        yield ("layers", name), "a layer has at least one list of people"
+    for i, turns in enumerate(lists):
+        for k, person in enumerate(turns.people):
+            yield from _unknown(person, rotation.people, ("layers", name, i, "people", k), "person")
+        if i and turns.start <= lists[i - 1].start:
+            yield ("layers", name, i, "from"), "lists are in order of their dates, one a day"
+
+
+def _faults_of_plan(rotation: Rotation) -> Iterator[Fault]:
     for i, phase in enumerate(rotation.plan):
         for k, level in enumerate(phase.levels):
             for n, layer in enumerate(level.layers):
-                known(layer, rotation.layers, ("plan", i, "levels", k, "layers", n), "layer")
+                yield from _unknown(layer, rotation.layers, ("plan", i, "levels", k, "layers", n), "layer")
         if i and phase.start <= rotation.plan[i - 1].start:
-            found.append((("plan", i, "from"), "the parts of the plan are in order of their dates"))
+            yield ("plan", i, "from"), "the parts of the plan are in order of their dates"
+
+
+def _faults_of_overrides(rotation: Rotation) -> Iterator[Fault]:
     for i, override in enumerate(rotation.overrides):
-        known(override.by, rotation.people, ("overrides", i, "by"), "person")
-        known(override.instead_of, rotation.people, ("overrides", i, "instead_of"), "person")
-        known(override.layer, rotation.layers, ("overrides", i, "layer"), "layer")
-    return found
+        yield from _unknown(override.by, rotation.people, ("overrides", i, "by"), "person")
+        yield from _unknown(override.instead_of, rotation.people, ("overrides", i, "instead_of"), "person")
+        yield from _unknown(override.layer, rotation.layers, ("overrides", i, "layer"), "layer")
+
+
+def _unknown(name: str | None, among: Mapping[str, object], where: tuple[str | int, ...], kind: str) -> Iterator[Fault]:
+    if name is not None and name not in among:
+        yield where, f"{name} is no {kind} of this file"

@@ -11,6 +11,9 @@ from app.oncall.rota.rotation import Hours, Level, Override, Person, Phase, Rota
 from app.oncall.rota.turns import HandOvers
 
 FAR = datetime(9000, 1, 1, tzinfo=UTC)
+INSTANT = timedelta(microseconds=1)
+AHEAD = timedelta(days=62)
+"""The end of a duty is searched so far ahead."""
 AROUND = timedelta(days=35)
 """Hours of duty and layers that fill another's hours are computed so far around the time in question."""
 
@@ -36,7 +39,8 @@ class Shift:
 class Duty:
     """A level at one time: the person to call, until when, and the minutes to wait for an answer.
 
-    ``also`` names others whose duty overlaps at a change of the clocks. ``person`` is None while no person is on duty.
+    ``until`` is None for a duty that lasts longer than 62 days. ``also`` names others whose duty overlaps while the clocks
+    change. ``person`` is None while no person is on duty.
     """
 
     level: int
@@ -49,19 +53,25 @@ class Duty:
 
 
 def on_call(rotation: Rotation, at: datetime, level: int) -> Person | None:
-    """Return the person to call at a level, the first being 1. None: the level does not exist, or is not covered then."""
-    return next((duty.person for duty in duties(rotation, at) if duty.level == level), None)
+    """Return the person to call at a level, the first being 1. None: the level does not exist, or is not covered then.
+
+    Raises ValueError for a time without a zone.
+    """
+    held = (s for s in shifts(rotation, at, at + INSTANT) if s.level == level)
+    return next((rotation.people[s.person] for s in held), None)
 
 
 def duties(rotation: Rotation, at: datetime) -> list[Duty]:
     """Return every level at a time, in the order of calling. Raises ValueError for a time without a zone."""
-    phase = phase_at(rotation, at)
+    moment = _utc(at)
+    phase = phase_at(rotation, moment)
     if phase is None:
         return []
-    held: dict[int, list[Shift]] = {number: [] for number in range(1, len(phase.levels) + 1)}
-    for shift in shifts(rotation, at, at + timedelta(microseconds=1)):
-        held[shift.level].append(shift)
-    return [_duty(rotation, number, phase.levels[number - 1], found) for number, found in held.items()]
+    coming = shifts(rotation, moment, moment + AHEAD)
+    return [
+        _duty(rotation, number, level.minutes, [s for s in coming if s.level == number], moment)
+        for number, level in enumerate(phase.levels, start=1)
+    ]
 
 
 def shifts(rotation: Rotation, start: datetime, end: datetime) -> list[Shift]:
@@ -72,8 +82,8 @@ def shifts(rotation: Rotation, start: datetime, end: datetime) -> list[Shift]:
         if begin >= end or until <= start:
             continue
         for number, level in enumerate(phase.levels, start=1):
-            for shift in _level(rotation, level, max(start, begin), min(end, until)):
-                found.append(replace(shift, level=number, begin=max(shift.begin, begin), end=min(shift.end, until)))
+            held = _level(rotation, level, max(start, begin), min(end, until))
+            found += [replace(s, level=number, begin=max(s.begin, begin), end=min(s.end, until)) for s in held]
     return sorted((s for s in found if s.begin < s.end), key=lambda s: (s.begin, s.level, s.end))
 
 
@@ -184,20 +194,22 @@ def _overridden(found: list[Shift], override: Override, layer: str) -> list[Shif
     return [*changed, Shift(0, layer, override.by, *hole)] if override.layer else changed
 
 
-def _duty(rotation: Rotation, number: int, level: Level, found: list[Shift]) -> Duty:
-    if not found:
-        return Duty(number, "", None, None, level.minutes)
-    first, *others = found
-    also = tuple(dict.fromkeys(s.person for s in others if s.person != first.person))
-    until = max(s.end for s in found if s.person == first.person)
-    return Duty(
-        level=number, key=first.person, person=rotation.people[first.person], until=None if until >= FAR else until,
-        minutes=level.minutes, also=also, instead_of=first.instead_of,
-    )  # fmt: skip
+def _duty(rotation: Rotation, number: int, minutes: int, coming: list[Shift], at: datetime) -> Duty:
+    """The level's duty at a time; it lasts until another person's, also over several turns."""
+    held = [s for s in coming if s.begin <= at]
+    if not held:
+        return Duty(number, "", None, None, minutes)
+    first = held[0]
+    until = first.end
+    for shift in coming:
+        if shift.person == first.person and shift.begin <= until:
+            until = max(until, shift.end)
+    also = tuple(dict.fromkeys(s.person for s in held if s.person != first.person))
+    end = until if until < at + AHEAD else None
+    return Duty(number, first.person, rotation.people[first.person], end, minutes, also, first.instead_of)
 
 
 def _utc(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise ValueError(f"{moment} carries no time zone")
     return moment.astimezone(UTC)
-
