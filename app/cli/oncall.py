@@ -209,7 +209,7 @@ def _about(rotation: "Rotation", duty: "Duty") -> str:
     until = f"until {local(rotation, duty.until)}" if duty.until else f"for more than {NEXT.days} days"
     instead = f", instead of {rotation.people[duty.instead_of].name}" if duty.instead_of else ""
     also = f"; also, while the clocks change: {', '.join(rotation.people[key].name for key in duty.also)}" if duty.also else ""
-    return f"{duty.person.name}  {duty.person.phone}  {duty.person.mail}  {until}{instead}{also}"
+    return f"{duty.key}: {duty.person.name}  {duty.person.phone}  {duty.person.mail}  {until}{instead}{also}"
 
 
 def _people_of(rotation: "Rotation", layers: tuple[str, ...], begin: datetime, end: datetime) -> list[str]:

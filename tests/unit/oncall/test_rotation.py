@@ -1,10 +1,12 @@
 """The file of the rotation: every fault is refused with its line and field (P1)."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from conftest import ROOT
 from rotas import DATA, NOW, rotation, text
 
@@ -130,6 +132,18 @@ def test_words_that_yaml_would_change_keep_their_meaning() -> None:
     read = read_rotation(given, "rotation.yaml")
     assert f"{read.change_at:%H:%M}" == "18:00"
     assert read.people["no"].phone == "+491700000010"
+
+
+def test_the_forms_of_turns_in_the_documentation_are_read() -> None:
+    page = (ROOT / "docs/oncall.md").read_text()
+    forms = re.findall(r"^\| [^|]+ \| `((?:every|timezone): .+)` \|$", page, re.MULTILINE)
+    assert len(forms) > 6
+    for form in forms:
+        layers = f"{{from: 2026-11-02, people: [ann, bob], {form.replace('`', '')}}}"
+        given = re.sub(r"agency:\n(  +- .*\n|    .*\n)+", f"agency:\n  - {layers}\n", text())
+        assert len(read_rotation(given, form).layers["agency"]) == 1
+    (example,) = re.findall(r"```yaml\n(layers:\n.*?)```", page, re.DOTALL)
+    assert len(read_rotation(text(layers=yaml.load(example, yaml.BaseLoader)["layers"] | DATA["layers"]), "x").layers) == 2  # noqa: S506
 
 
 def test_a_missing_file_names_the_setting(tmp_path: Path) -> None:

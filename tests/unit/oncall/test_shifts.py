@@ -57,7 +57,7 @@ def test_a_first_turn_before_the_weekday_of_the_hand_over_is_shorter() -> None:
 
 
 def test_a_daily_turn_of_workdays_goes_on_after_the_weekend_with_the_next_person() -> None:
-    """Products restart or repeat a person on Monday, or give turns to days that nobody works."""
+    """Products restart or repeat a person on Monday, or give turns to days off."""
     r = one_layer(
         {
             "from": "2026-11-02", "people": PEOPLE, "every": "day",
