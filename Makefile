@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-r
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test coverage fork check eval bench phoenix bench-records outage soak observe canary rogue fuzz generate tools attacks injection rollback reset bench-redaction ner audit sbom lock clients
+.PHONY: help setup demo serve test coverage fork check rotation eval bench phoenix bench-records outage soak observe canary rogue fuzz generate tools attacks injection rollback reset bench-redaction ner audit sbom lock clients
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -43,6 +43,10 @@ check: $(DEV) ## Check format, lint, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+rotation: $(DEV) ## Check the on-call rotation and print the shifts that a change gives to others: ARGS="--against origin/main"
+	@$(BIN)/python -m app.cli oncall check
+	@$(BIN)/python -m app.cli oncall diff $(ARGS)
 
 eval: $(DEV) ## Run the evals against the thresholds; fails below them
 	$(BIN)/python -m evals gate $(ARGS)

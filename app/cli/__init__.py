@@ -11,7 +11,8 @@ import typer
 
 from app.cli import canary as _canary  # noqa: F401 - commands of the group `release`
 from app.cli import drafts as _drafts  # noqa: F401 - the same
-from app.cli import profile as _profile  # noqa: F401 - the same
+from app.cli import oncall_changes as _oncall_changes  # noqa: F401 - of the group `oncall`
+from app.cli import profile as _profile  # noqa: F401 - of the group `release`
 from app.cli import shadow as _shadow  # noqa: F401 - the same
 from app.cli.audit import app as audit
 from app.cli.budget import app as budget

@@ -11,6 +11,7 @@ from app.features.installed import installed
 from app.idempotency import tables as idempotency
 from app.jobs import tables as jobs
 from app.oncall import tables as oncall
+from app.oncall.rota import tables as rota
 from app.releases import evaluations
 from app.releases import tables as releases
 from app.security import tables as security
@@ -19,6 +20,7 @@ _OWN: tuple[Tables, ...] = (
     security,
     audit,
     oncall,
+    rota,
     releases,
     evaluations,
     budget,

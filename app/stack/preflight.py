@@ -13,14 +13,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from app.domain.errors import Misconfigured
+from app.domain.reserved import is_reserved
 from app.features.installed import installed
 from app.gateway.providers.adapters import ADAPTERS
-from app.oncall.rotation import Rotation, load_rotation
+from app.oncall.rota.problems import problems as problems_of
+from app.oncall.rota.reading import load_rotation
+from app.oncall.rota.rotation import Rotation
 from app.settings import DEVELOPMENT_SECRET, PACKAGE, BudgetSettings, Settings
 
-# RFC 2606 and RFC 6761 reserve these: no real host, mailbox or pager is under them.
-RESERVED_TOP_LEVEL = frozenset({"invalid", "example", "test"})
-RESERVED_DOMAINS = frozenset({"example.com", "example.net", "example.org"})
 SIMULATOR = "simulator"  # its host in compose, and the key that it is called with
 WITH_ADDRESSES = ("deploy/alertmanager/alertmanager.yml", "deploy/slo/slos.toml")
 _ADDRESS = re.compile(r"https?://[^\s\"']+")
@@ -35,7 +35,7 @@ def problems(settings: Settings, now: datetime, *, production: bool) -> list[str
         rotation = load_rotation(settings.rotation_file)
     except Misconfigured as error:
         return found if production else [*found, str(error)]  # a blocker already
-    found += [f"{settings.rotation_file}: {gap}" for gap in rotation.problems(now, production=False)]
+    found += [f"{settings.rotation_file}: {problem}" for problem in problems_of(rotation, now, production=False)]
     return [*found, *_example_products(), *_example_addresses(PACKAGE.parent)] if production else found
 
 
@@ -78,7 +78,7 @@ def _silent_alerts(budget: BudgetSettings) -> Iterator[str]:
 
 def _placeholders(file: Path, rotation: Rotation) -> Iterator[str]:
     for key, person in rotation.people.items():
-        if person.placeholder or is_reserved(person.mail.rpartition("@")[2]):
+        if person.is_placeholder:
             yield f"{file}: {key} is a placeholder; put a real person in."
 
 
@@ -128,9 +128,3 @@ def _host(address: str) -> str:
         return urlsplit(address).hostname or ""
     except ValueError:
         return "not-a-host.invalid"
-
-
-def is_reserved(host: str) -> bool:
-    """Whether a host is under a name that is reserved for examples (RFC 2606, RFC 6761)."""
-    labels = host.lower().rstrip(".").split(".")
-    return labels[-1] in RESERVED_TOP_LEVEL or ".".join(labels[-2:]) in RESERVED_DOMAINS

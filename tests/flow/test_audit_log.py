@@ -24,9 +24,10 @@ from evals.__main__ import app as evals
 # These change nothing that serves callers, each for the reason beside it. A command neither here nor audited fails the test.
 READS = {
     "audit list", "audit verify", "budget alerts", "budget show", "budget top", "budget worst-case", "calls", "calls show",
-    "check", "escalate list", "escalate show", "jobs status", "key list", "kill status", "oncall check", "oncall now",
-    "provider-key status", "providers", "redaction list", "redaction test", "rehearse verify", "release compare",
-    "release diff", "release hashes", "release history", "release list", "release profile", "release rehearsals",
+    "check", "escalate list", "escalate show", "jobs status", "key list", "kill status", "oncall calendar", "oncall check",
+    "oncall diff", "oncall handover", "oncall ics", "oncall next", "oncall now", "oncall report", "provider-key status",
+    "providers", "redaction list", "redaction test", "rehearse verify", "release compare", "release diff", "release hashes",
+    "release history", "release list", "release profile", "release rehearsals",
     "release status", "release verify", "release why", "simulate list", "tenant list", "trace",
 }  # fmt: skip
 RUNS = {"demo", "serve", "worker"}  # they serve
@@ -135,6 +136,7 @@ CHANGES = [
     (["providers", "close", "openai/gpt"], "providers close  target=openai/gpt  [not_found]"),
     (["webhook", "secret", "audited"], "webhook secret  tenant=audited  [ok]"),
     (["escalate", "--tenant", "audited", "--text", "grace is angry"], "escalate  tenant=audited  [ok]"),
+    (["oncall", "cover", "eve", "--until", "2h", "--reason", "ill"], "oncall cover  person=eve until=2h  [invalid_request]  ill"),
     (["seed"], "seed  [ok]"),
     (["migrate"], "migrate  [ok]"),
 ]  # fmt: skip
@@ -162,6 +164,24 @@ def test_a_kill_without_postgres_works_and_is_noted_and_reported(run: Run, tmp_p
     assert "resume" in rows[0]
     assert "kill provider  name=anthropic  [ok]  both are down (noted while Postgres was away)" in rows[1]
     assert run("audit", "verify").code == 0
+
+
+def test_a_cover_of_the_rotation_holds_at_once_and_leaves_a_row(run: Run, tmp_path: Path) -> None:
+    """P1: in ten seconds, by any operator; also while Postgres is away, and then in a file that the command names."""
+    on_call = run("oncall", "now").out.split(": ")[1]
+    covered = run("oncall", "cover", on_call, "--until", "2h", "--reason", "dinner")
+    assert (covered.code, f" covers {on_call} from " in covered.out) == (0, True)
+    assert "instead of" in run("oncall", "now").out.splitlines()[0]
+    assert on_call not in run("oncall", "now").out.splitlines()[0]
+    assert "  1  " in next(line for line in run("oncall", "report").out.splitlines() if line.startswith(covered.out.split()[0]))
+    assert f"oncall cover  person={on_call} until=2h  [ok]  dinner" in logged(run)[0]
+    away = "postgresql+psycopg://absent@127.0.0.1:9/nothing"
+    assert on_call in run("oncall", "now", database=away).out.splitlines()[0]
+    again = run("oncall", "cover", on_call, "--until", "1h", database=away)
+    assert (again.code, f"this is in {tmp_path}/covers.jsonl" in again.out) == (0, True)
+    there = run("oncall", "now", database=away)
+    assert "instead of" in there.out.splitlines()[0]
+    assert "covers entered elsewhere are missing" in there.err
 
 
 def test_erase_refuses_without_yes_counts_dry_and_forgets(run: Run, tmp_path: Path) -> None:

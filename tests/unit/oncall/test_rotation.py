@@ -1,178 +1,177 @@
-"""The rotation: the person on call at each time, and the validator's findings (P1, P6)."""
+"""The file of the rotation: every fault is refused with its line and field (P1)."""
 
-from copy import deepcopy
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
 from conftest import ROOT
-from pydantic import ValidationError
+from rotas import DATA, NOW, rotation, text
 
 from app.domain.errors import Misconfigured
-from app.oncall.rotation import Rotation, load_rotation
+from app.domain.reserved import is_reserved_phone
+from app.oncall.rota.problems import notes, problems
+from app.oncall.rota.reading import load_rotation, read_rotation
 
-BERLIN = ZoneInfo("Europe/Berlin")
-NOW = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)
-PERSON = {"phone": "+1 555 0100", "mail": "x@example.com"}
-DATA: dict[str, Any] = {
-    "timezone": "Europe/Berlin",
-    "change_at": "09:00",
-    "serving": {},
-    "people": {name: {"name": name.title(), **PERSON} for name in ("ann", "bob", "cat", "dan")},
-    "schedules": {
-        "agency": {"people": ["ann", "bob"], "start": "2026-11-02", "days": 7},
-        "client": {"people": ["cat", "dan"], "start": "2026-11-02", "days": 7},
-    },
-    "handover": {"start": "2026-11-02", "agency_first_days": 90, "agency": "agency", "client": "client"},
-}
+FILE = ROOT / "runbook" / "oncall" / "rotation.yaml"
+ANN = DATA["people"]["ann"]
+COVER = {"by": "bob", "begin": "2026-11-10T18:00Z", "end": "2026-11-10T19:00Z"}
 
 
-def rotation(**changes: Any) -> Rotation:  # noqa: ANN401 - any part of the file
-    return Rotation.model_validate({**deepcopy(DATA), **changes})
-
-
-def called(r: Rotation, *at: int) -> list[str]:
-    return [duty.person.name for duty in r.on_call(datetime(*at, tzinfo=BERLIN))]  # type: ignore[arg-type,misc]  # parts of a date
-
-
-def test_people_take_turns_at_the_hour_of_change() -> None:
-    assert called(rotation(), 2026, 11, 9, 8, 59) == ["Ann", "Cat"]
-    assert called(rotation(), 2026, 11, 9, 9, 0) == ["Bob", "Dan"]
-    assert called(rotation(), 2026, 11, 16, 9, 0) == ["Ann", "Cat"]
-
-
-def test_the_agency_is_first_for_its_days_and_then_the_clients_backup() -> None:
-    """P1: the hand-over."""
-    assert called(rotation(), 2027, 1, 30, 12) == ["Ann", "Cat"]
-    assert called(rotation(), 2027, 1, 31, 12) == ["Cat", "Ann"]
-
-
-def test_an_override_takes_the_duty_and_gives_it_back() -> None:
-    holidays = {"schedule": "agency", "person": "dan", "begin": "2026-11-10T18:00+01:00", "end": "2026-11-10T20:00+01:00"}
-    r = rotation(overrides=[holidays])
-    assert called(r, 2026, 11, 10, 18) == ["Dan"], "who is named twice is called once"
-    assert called(r, 2026, 11, 10, 20) == ["Bob", "Dan"]
-
-
-def test_until_is_when_the_next_one_is_called() -> None:
-    holidays = {"schedule": "agency", "person": "cat", "begin": "2026-11-10T17:00Z", "end": "2026-11-10T19:00Z"}
-    first, second = rotation(overrides=[holidays]).on_call(datetime(2026, 11, 10, 12, tzinfo=BERLIN))
-    assert first.until == datetime(2026, 11, 10, 18, tzinfo=BERLIN)
-    assert second.until == datetime(2026, 11, 16, 9, tzinfo=BERLIN)
-
-
-def test_a_change_of_the_clocks_moves_no_turn() -> None:
-    """Berlin leaves summer time on 2027-10-31 and enters it on 2027-03-28."""
-    r = rotation()
-    for day in ((2027, 3, 29), (2027, 11, 1)):
-        assert called(r, *day, 8, 59) != called(r, *day, 9, 0)
-        (duty, *_) = r.on_call(datetime(*day, 8, 59, tzinfo=BERLIN))
-        assert duty.until == datetime(*day, 9, tzinfo=BERLIN)
-
-
-def test_the_person_named_last_is_called_after_every_schedule_and_always() -> None:
-    duties = rotation(last=["dan"]).on_call(datetime(2026, 11, 3, 12, tzinfo=BERLIN))
-    assert [(d.person.name, d.until is None) for d in duties] == [("Ann", False), ("Cat", False), ("Dan", True)]
-
-
-def test_a_rotation_that_covers_everything_has_no_problems() -> None:
-    assert rotation().problems(NOW, production=True) == []
-
-
-def test_every_gap_is_reported_with_its_begin_and_end() -> None:
-    """Two gaps of different lengths: one before a schedule starts, one where an override names the same person twice."""
-    twice = {"schedule": "agency", "person": "dan", "begin": "2026-12-10T18:10+01:00", "end": "2026-12-10T18:50+01:00"}
-    late = deepcopy(DATA["schedules"])
-    late["client"]["start"] = "2026-11-30"
-    late["client"]["people"] = ["dan"]
-    assert rotation(schedules=late, overrides=[twice]).problems(NOW, production=True) == [
-        "2026-11-23 17:00 CET to 2026-11-30 09:00 CET: 1 of at least 2 levels are covered",
-        "2026-12-10 18:10 CET to 2026-12-10 18:50 CET: 1 of at least 2 levels are covered",
-    ]
-
-
-def test_a_gap_without_end_is_reported_up_to_the_horizon() -> None:
-    alone = deepcopy(DATA["schedules"])
-    alone["client"]["people"] = alone["agency"]["people"] = ["ann"]
-    assert rotation(schedules=alone).problems(NOW, production=True) == [
-        "2026-11-23 17:00 CET to 2027-02-21 17:00 CET: 1 of at least 2 levels are covered"
-    ]
-
-
-def test_hours_outside_the_service_need_no_person() -> None:
-    night = {"schedule": "agency", "person": "dan", "begin": "2026-12-10T19:00+01:00", "end": "2026-12-10T23:00+01:00"}
-    late = deepcopy(DATA["schedules"])
-    late["client"]["people"] = ["dan"]
-    days = {"days": ["mon", "tue", "wed", "thu", "fri"], "begin": "08:00", "end": "20:00"}
-    assert rotation(schedules=late, overrides=[night], serving=days).problems(NOW, production=True) == [
-        "2026-12-10 19:00 CET to 2026-12-10 20:00 CET: 1 of at least 2 levels are covered"
-    ]
+def refused(given: str) -> str:
+    with pytest.raises(Misconfigured) as error:
+        read_rotation(given, "rotation.yaml")
+    return str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("at", "served"),
-    [((2026, 11, 27, 23), True), ((2026, 11, 28, 5), True), ((2026, 11, 28, 7), False), ((2026, 11, 28, 23), False)],
-    ids=["friday night", "early on saturday", "saturday morning", "saturday night"],
-)
-def test_serving_past_midnight_belongs_to_the_day_it_began(at: tuple[int, int, int, int], served: bool) -> None:
-    nights = rotation(serving={"days": ["fri"], "begin": "22:00", "end": "06:00"}).serving
-    assert nights.at(datetime(*at, tzinfo=BERLIN)) is served
-
-
-def test_placeholders_are_refused_in_production_and_only_there() -> None:
-    """P6."""
-    people = deepcopy(DATA["people"])
-    people["ann"]["placeholder"] = True
-    r = rotation(people=people)
-    assert r.problems(NOW, production=False) == []
-    assert r.problems(NOW, production=True) == ["ann: a placeholder; put a real person in"]
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "field", "message"),
     [
-        ({"timezone": "Europe/Atlantis"}, "is not a time zone"),
-        ({"last": ["eve"]}, "named but not declared: eve"),
-        ({"people": {"ann": {"name": "Ann", "mail": "x@example.com"}}}, "phone"),
-        ({"people": {"ann": {**PERSON, "name": "Ann", "phone": "call me"}}}, "phone"),
-        ({"serving": {"days": []}}, "at least 1 item"),
-        ({"serving": {"hours": "all"}}, "Extra inputs are not permitted"),
+        ({"timezone": "Europe/Atlantis"}, "timezone", "is not a time zone"),
+        ({"timezone": "../etc/passwd"}, "timezone", "is not a time zone"),
+        ({"people": {"ann": {"name": "Ann", "mail": "a@octant.dev"}}}, "people.ann.phone", "Field required"),
+        ({"people": {"ann": {**ANN, "phone": "call me"}}}, "people.ann.phone", "7 to 15 digits"),
+        ({"people": {"ann": {**ANN, "phone": "0170 1234567"}}}, "people.ann.phone", "with its country"),
+        ({"people": {"ann": {**ANN, "phone": "+49 170 123456789012"}}}, "people.ann.phone", "7 to 15 digits"),
+        ({"people": {"ann": {**ANN, "mail": "ann"}}}, "people.ann.mail", "is written as"),
+        ({"people": {"ann": {**ANN, "timezone": "CEST"}}}, "people.ann.timezone", "is not a time zone"),
+        ({"serving": {"days": []}}, "serving.0.days", "at least 1 item"),
+        ({"serving": {"hours": "all"}}, "serving.0.hours", "Extra inputs"),
+        ({"layers": {"agency": []}}, "layers.agency", "at least one list"),
+        ({"layers": {"agency": [{"from": "2026-11-02", "people": ["eve"]}]}}, "layers.agency.0.people.0", "eve is no person"),
+        ({"layers": {"agency": [{"from": "2026-11-02", "people": []}]}}, "layers.agency.0.people", "at least 1 item"),
+        ({"layers": {"agency": [{"people": ["ann"]}]}}, "layers.agency.0.from", "Field required"),
+        ({"layers": {"agency": [{"from": "2026-02-30", "people": ["ann"]}]}}, "layers.agency.0.from", "valid date"),
+        ({"layers": {"agency": [{"from": "2026-11-02", "people": ["ann"], "weekday": "Mo"}]}}, "layers.agency.0.weekday", "mon"),
         (
-            {"overrides": [{"schedule": "agency", "person": "ann", "begin": "2026-11-10T18:00", "end": "2026-11-10T19:00"}]},
-            "timezone",
+            {"layers": {"agency": [{"from": "2026-11-02", "people": ["ann"], "every": "day", "weekday": "mon"}]}},
+            "layers.agency.0",
+            "goes with `every: week`",
+        ),
+        ({"layers": {"agency": [{"from": "2026-11-30", "people": ["ann"], "monthday": 3}]}}, "layers.agency.0", "every: month"),
+        (
+            {"layers": {"agency": [{"from": "2026-10-31", "people": ["ann"], "every": "month"}]}},
+            "layers.agency.0",
+            "not every month has this day",
         ),
         (
-            {"overrides": [{"schedule": "agency", "person": "ann", "begin": "2026-11-10T18:00Z", "end": "2026-11-10T18:00Z"}]},
-            "ends after it begins",
+            {"layers": {"agency": [{"from": "2026-11-02", "people": ["ann"], "at": ["08:00", "20:00"]}]}},
+            "layers.agency.0",
+            "every: day",
         ),
+        (
+            {"layers": {"agency": [{"from": "2026-11-02", "people": ["ann"], "every": "day", "at": ["20:00", "08:00"]}]}},
+            "layers.agency.0",
+            "in order",
+        ),
+        (
+            {"layers": {"agency": [{"from": "2026-11-09", "people": ["ann"]}, {"from": "2026-11-02", "people": ["bob"]}]}},
+            "layers.agency.1.from",
+            "in order",
+        ),
+        ({"plan": []}, "plan", "at least 1 item"),
+        (
+            {"plan": [{"from": "2026-11-02", "levels": [{"layers": ["nights"]}]}]},
+            "plan.0.levels.0.layers.0",
+            "nights is no layer",
+        ),
+        ({"overrides": [{**COVER, "instead_of": "eve"}]}, "overrides.0.instead_of", "eve is no person"),
+        ({"overrides": [{**COVER, "layer": "agency", "by": "eve"}]}, "overrides.0.by", "eve is no person"),
+        ({"overrides": [COVER]}, "overrides.0", "either a layer or"),
+        ({"overrides": [{**COVER, "layer": "agency", "begin": "2026-11-10T18:00"}]}, "overrides.0.begin", "timezone"),
+        ({"overrides": [{**COVER, "layer": "agency", "end": COVER["begin"]}]}, "overrides.0", "ends after it begins"),
+        ({"limits": {"share": 2}}, "limits.share", "less than or equal to 1"),
+        ({"schedules": {}}, "schedules", "Extra inputs"),
     ],
-    ids=["zone", "stranger", "no phone", "no number", "never served", "unknown key", "time without zone", "empty override"],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_file_that_could_mislead_is_refused(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValidationError, match=message):
-        rotation(**change)
+def test_a_file_that_could_mislead_is_refused_with_its_field_and_line(change: dict[str, Any], field: str, message: str) -> None:
+    given = text(**change)
+    said = refused(given)
+    (line,) = [one for one in said.splitlines() if f": {field}: " in one and message in one]
+    section = given.splitlines()[: int(line.strip().split(":")[1])]
+    assert [one for one in section if not one.startswith((" ", "-"))][-1].startswith(field.split(".", maxsplit=1)[0])
 
 
-def test_a_fault_in_a_file_is_reported_with_its_key(tmp_path: Path) -> None:
-    path = tmp_path / "rotation.yaml"
+def test_all_faults_of_a_file_are_reported_at_once() -> None:
+    said = refused(text(timezone="Nowhere", people={"ann": {"name": "A", "phone": "1", "mail": "x"}}))
+    assert said.count("rotation.yaml:") == 4
+
+
+def test_the_line_is_that_of_the_field() -> None:
+    given = "timezone: Europe/Berlin\nchange_at: nine\npeople:\n  ann:\n    name: Ann\n    phone: none\n"
+    said = refused(given)
+    assert "rotation.yaml:2: change_at: " in said
+    assert "rotation.yaml:6: people.ann.phone: " in said
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("people: [", "rotation.yaml:1: not YAML"),
+        ("a: 1\nb: {\n", "rotation.yaml:3: not YAML"),
+        ("", "rotation.yaml:1: file: "),
+        ("- a\n- b\n", "rotation.yaml:1: file: "),
+        ("people: &all {}\nlayers: *all\n", "rotation.yaml:2: not YAML: an alias"),
+        ("people:\n  ann: {}\n  ann: {}\n", "rotation.yaml:3: people.ann: stands twice"),
+        ("x: !!python/object:os.system {}\n", "rotation.yaml:1: not YAML"),
+        ("a: \x00", "not YAML"),
+    ],
+    ids=["open list", "open map", "empty", "a list", "alias", "twice", "an object", "a zero byte"],
+)
+def test_text_that_is_no_map_is_refused_with_its_line(given: str, message: str) -> None:
+    assert message in refused(given)
+
+
+def test_words_that_yaml_would_change_keep_their_meaning() -> None:
+    """YAML 1.1 reads 18:00 as 1080, an unquoted phone as a number, and `no` as false."""
+    given = text(change_at="XX").replace("change_at: XX", "change_at: 18:00")
+    given = given.replace("+49 170 0000010", "+491700000010").replace("ann", "no").replace("'no'", "no")
+    read = read_rotation(given, "rotation.yaml")
+    assert f"{read.change_at:%H:%M}" == "18:00"
+    assert read.people["no"].phone == "+491700000010"
+
+
+def test_the_forms_of_turns_in_the_documentation_are_read() -> None:
+    page = (ROOT / "docs/oncall.md").read_text()
+    forms = re.findall(r"^\| [^|]+ \| `((?:every|timezone): .+)` \|$", page, re.MULTILINE)
+    assert len(forms) > 6
+    for form in forms:
+        layers = f"{{from: 2026-11-02, people: [ann, bob], {form.replace('`', '')}}}"
+        given = re.sub(r"agency:\n(  +- .*\n|    .*\n)+", f"agency:\n  - {layers}\n", text())
+        assert len(read_rotation(given, form).layers["agency"]) == 1
+    (example,) = re.findall(r"```yaml\n(layers:\n.*?)```", page, re.DOTALL)
+    assert len(read_rotation(text(layers=yaml.load(example, yaml.BaseLoader)["layers"] | DATA["layers"]), "x").layers) == 2  # noqa: S506
+
+
+def test_a_missing_file_names_the_setting(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="OCTANT_ROTATION_FILE"):
-        load_rotation(path)
-    path.write_text("people: [")
-    with pytest.raises(Misconfigured, match="is not YAML"):
-        load_rotation(path)
-    path.write_text(yaml.safe_dump({**DATA, "change_at": "nine"}))
-    with pytest.raises(Misconfigured, match="change_at"):
-        load_rotation(path)
+        load_rotation(tmp_path / "rotation.yaml")
+    (tmp_path / "rotation.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(Misconfigured, match="UTF-8"):
+        load_rotation(tmp_path / "rotation.yaml")
 
 
 def test_the_rotation_in_the_repository_holds_and_is_plainly_an_example() -> None:
-    r = load_rotation(ROOT / "runbook" / "oncall" / "rotation.yaml")
-    assert r.problems(datetime.now(UTC), production=False) == []
-    assert len(r.problems(datetime.now(UTC), production=True)) == len(r.people)
+    r = load_rotation(FILE)
+    assert problems(r, datetime.now(UTC), production=False) == []
+    assert notes(r, datetime.now(UTC)) == []
+    assert len(problems(r, datetime.now(UTC), production=True)) == len(r.people)
     for person in r.people.values():
         assert person.placeholder
-        assert " 555 " in person.phone
         assert person.mail.endswith("@example.com")
+        assert is_reserved_phone(person.phone.replace(" ", ""))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"placeholder": True}, {"mail": "ann@pager.example.org"}, {"phone": "+1 (212) 555-0142"}, {"phone": "+44 7700 900123"}],
+    ids=["marked", "mail", "phone", "british phone"],
+)
+def test_placeholders_are_refused_in_production_and_only_there(change: dict[str, Any]) -> None:
+    """P6: also those whose mark was removed, but whose address or phone no person has."""
+    r = rotation(people={**DATA["people"], "ann": {**ANN, **change}})
+    assert problems(r, NOW, production=False) == []
+    assert problems(r, NOW, production=True) == ["ann: a placeholder; put a real person in"]

@@ -31,7 +31,7 @@ def ready(tmp_path: Path) -> dict[str, Any]:
     """Settings that may go live."""
     rotation = yaml.safe_load((ROOT / "runbook/oncall/rotation.yaml").read_text())
     for key, person in rotation["people"].items():
-        person |= {"placeholder": False, "mail": f"{key}@octant.dev"}
+        person |= {"placeholder": False, "mail": f"{key}@octant.dev", "phone": f"+49 170 {person['phone'][-4:]}000"}
     (tmp_path / "rotation.yaml").write_text(yaml.safe_dump(rotation))
     return {
         "environment": "production",
@@ -112,8 +112,9 @@ def test_a_key_in_a_file_is_a_key(ready: dict[str, Any], tmp_path: Path) -> None
 
 def test_a_gap_in_the_rotation_is_reported_and_keeps_no_service_from_starting(ready: dict[str, Any]) -> None:
     rotation = yaml.safe_load(ready["rotation_file"].read_text())
-    rotation["schedules"]["client"]["start"] = "2027-01-15"
-    rotation["last"] = []
+    rotation["layers"]["client"][0]["from"] = "2027-01-15"
+    for phase in rotation["plan"]:
+        phase["levels"].pop()
     ready["rotation_file"].write_text(yaml.safe_dump(rotation))
     refuse_example_values(load(**ready))
     assert any("levels are covered" in line for line in problems(load(**ready), NOW, production=True))
