@@ -19,6 +19,7 @@ from app.domain.json_text import DEEPEST
 from app.domain.money import from_dollars
 from app.domain.origins import origins_of
 from app.gateway.providers.adapters import ADAPTERS, Adapter
+from app.oncall.paging.settings import PagingSettings
 from app.security.keys.provider_keys import KeyPlace
 
 DEVELOPMENT_SECRET = "development-only-secret"  # noqa: S105 - refused outside development, see `Settings._complete`
@@ -194,6 +195,7 @@ class _Settings(BaseSettings):
     budget: BudgetSettings = BudgetSettings()
     http: HttpSettings = HttpSettings()
     evals: EvalsSettings = EvalsSettings()
+    paging: PagingSettings = PagingSettings()
 
     state_dir: Path = Field(default=Path(".octant"), description="Where local state lives: indexes, logs, spill files.")
     releases_dir: Path = Field(default=Path("releases"), description="Release manifests and price tables.")

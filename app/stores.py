@@ -11,6 +11,7 @@ import contextlib
 import os
 import socket
 import time
+from collections.abc import Callable
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -33,6 +34,9 @@ from app.budget.budget import BudgetPolicy
 from app.domain.money import from_dollars
 from app.features.installed import installed
 from app.gateway.providers.adapters import ADAPTERS
+from app.oncall.paging.duty import FindOnCall, from_rotation
+from app.oncall.paging.pages import Pages
+from app.oncall.paging.policy import IncidentForPage, Policy, no_incident
 from app.releases.manifest import Places
 from app.releases.releases import Releases
 from app.security.remembered import FOLDER, Remembered
@@ -287,6 +291,35 @@ def releases_of(settings: Settings, engine: AsyncEngine, valkey: Redis) -> Relea
     return Releases(
         engine, valkey, places(settings), secret=settings.secret, remembered=remembered(settings, "release", RELEASE_SECONDS)
     )
+
+
+def paging_policy(settings: Settings) -> Policy:
+    """The figures of paging."""
+    figures = settings.paging
+    return Policy(
+        receivers=figures.receivers,
+        fallback=figures.fallback_receivers,
+        fallback_after=figures.fallback_after,
+        ack_expires=figures.ack_expires,
+        reopen_within=figures.reopen_within,
+        longest_maintenance=figures.maintenance_longest,
+    )
+
+
+def on_call_of(settings: Settings) -> FindOnCall:
+    """The people on call, by the rotation."""
+    return from_rotation(settings.rotation_file)
+
+
+def pages_of(
+    settings: Settings,
+    engine: AsyncEngine,
+    *,
+    on_event: Callable[[str], None] = lambda _: None,
+    incident_for: IncidentForPage = no_incident,
+) -> Pages:
+    """Pages on the settings' policy, for the service and for commands."""
+    return Pages(engine, paging_policy(settings), on_call_of(settings), on_event=on_event, incident_for=incident_for)
 
 
 def remembered(settings: Settings, name: str, seconds: float) -> Remembered:

@@ -165,6 +165,13 @@ class Pages:
         async with self._engine.connect() as connection:
             return [_page(row) for row in await connection.execute(wanted)]
 
+    async def open_by_status(self) -> dict[str, int]:
+        """How many pages are triggered, and how many acknowledged."""
+        wanted = select(pages.c.status, func.count().label("count")).where(pages.c.status != RESOLVED).group_by(pages.c.status)
+        async with self._engine.connect() as connection:
+            counted: dict[str, int] = {row.status: row.count for row in (await connection.execute(wanted)).all()}
+        return {TRIGGERED: 0, ACKNOWLEDGED: 0, **counted}
+
     async def events(self, page_id: uuid.UUID) -> list[Row[Any]]:
         """The events of a page, in their order."""
         wanted = select(page_events).where(page_events.c.page_id == page_id).order_by(page_events.c.id)

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pager import PAGERDUTY, ROUTING_KEY, TOKEN, WEBHOOK_SECRET, Pager, running_pager
 
@@ -72,6 +72,7 @@ async def test_every_action_is_taken_and_names_its_page_by_one_key(name: str, ac
 TEXTS = st.text(max_size=60)
 
 
+@settings(max_examples=30)
 @given(
     summary=st.text(min_size=1, max_size=3000),
     severity=TEXTS,
