@@ -2,6 +2,7 @@
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from deploy.dashboards import paging
 from deploy.dashboards.overview import QUANTILES
 from deploy.dashboards.panels import NEVER, Description, Levels, Panel, board, figure, lines
 from deploy.dashboards.queries import newest, quantile, rate, share, total
@@ -16,7 +17,13 @@ def build() -> Dashboard:
         "octant-service",
         "Octant: the service itself",
         "Own overhead, answers, and background work of the service.",
-        {"Requests": _requests(), "Recorder and spans": _seen(), "Later and once": _later(), "Safety and upkeep": _upkeep()},
+        {
+            "Requests": _requests(),
+            "Recorder and spans": _seen(),
+            "Later and once": _later(),
+            "Pages": paging.panels(),
+            "Safety and upkeep": _upkeep(),
+        },
     )
 
 

@@ -24,7 +24,8 @@ from evals.__main__ import app as evals
 # These change nothing that serves callers, each for the reason beside it. A command neither here nor audited fails the test.
 READS = {
     "audit list", "audit verify", "budget alerts", "budget show", "budget top", "budget worst-case", "calls", "calls show",
-    "check", "jobs status", "key list", "kill status", "oncall check", "oncall now", "provider-key status", "providers",
+    "check", "jobs status", "key list", "kill status", "oncall check", "oncall maintenance list", "oncall now",
+    "oncall page list", "oncall page show", "provider-key status", "providers",
     "redaction list", "redaction test", "release diff", "release hashes", "release history", "release list", "release rehearsals",
     "release status", "release verify", "release why", "simulate list", "tenant list", "trace",
 }  # fmt: skip
@@ -132,6 +133,11 @@ CHANGES = [
     (["rollback", "--to", "never", "--reason", "no"], "rollback  to=never  ["),
     (["providers", "close", "openai/gpt"], "providers close  target=openai/gpt  [not_found]"),
     (["webhook", "secret", "audited"], "webhook secret  tenant=audited  [ok]"),
+    (["oncall", "ack", "00000000"], "oncall ack  page_id=00000000  [not_found]"),
+    (["oncall", "page", "resolve", "00000000", "--reason", "slip"], "oncall page resolve  page_id=00000000  [not_found]  slip"),
+    (["oncall", "page", "--test"], "oncall page  wait=15m  ["),
+    (["oncall", "maintenance", "start", "--for", "1m", "--match", "a=b", "--reason", "why"], "oncall maintenance start  lasts=1m"),
+    (["oncall", "maintenance", "end", "1"], "oncall maintenance end  number=1  [ok]"),
     (["seed"], "seed  [ok]"),
     (["migrate"], "migrate  [ok]"),
 ]  # fmt: skip
