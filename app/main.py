@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import __version__
-from app.admin import alarm, calls
+from app.admin import alarm, alertmanager, calls
 from app.api import chat, embeddings, feedback, jobs, refused, responses
 from app.domain.errors import DependencyUnavailable, InvalidRequest
 from app.domain.in_flight import InFlight
@@ -50,6 +50,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
                 refused.router(),
                 calls.router(own.engine, parts.actions, own.redactor),
                 alarm.router(parts.actions, own.redactor),
+                alertmanager.router(parts.paging, parts.alertmanager_token),
             ):
                 document.include(router)
             yield

@@ -19,6 +19,7 @@ from app.domain.json_text import DEEPEST
 from app.domain.money import from_dollars
 from app.domain.origins import origins_of
 from app.gateway.providers.adapters import ADAPTERS, Adapter
+from app.oncall.paging.settings import PagingSettings
 from app.oncall.scopes import parse as parse_stops
 from app.security.keys.provider_keys import KeyPlace
 
@@ -211,6 +212,7 @@ class _Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     evals: EvalsSettings = EvalsSettings()
     deploy: DeploySettings = DeploySettings()
+    paging: PagingSettings = PagingSettings()
 
     state_dir: Path = Field(default=Path(".octant"), description="Where local state lives: indexes, logs, spill files.")
     releases_dir: Path = Field(default=Path("releases"), description="Release manifests and price tables.")

@@ -11,7 +11,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
@@ -36,6 +36,11 @@ from app.budget.budget import BudgetPolicy
 from app.domain.money import from_dollars
 from app.features.installed import installed
 from app.gateway.providers.adapters import ADAPTERS
+from app.oncall.paging.duty import FindOnCall, from_rotation
+from app.oncall.paging.pages import Pages
+from app.oncall.paging.policy import IncidentForPage, Policy, no_incident
+from app.oncall.rota.covers import FILE as COVERS_FILE
+from app.oncall.rota.covers import Covers
 from app.releases.code import Code, commit_of
 from app.releases.manifest import Places
 from app.releases.releases import Releases
@@ -313,6 +318,35 @@ def releases_of(settings: Settings, engine: AsyncEngine, valkey: Redis) -> Relea
         engine, valkey, places(settings), secret=settings.secret, remembered=remembered(settings, "release", RELEASE_SECONDS),
         code=running_code(settings),
     )  # fmt: skip
+
+
+def paging_policy(settings: Settings) -> Policy:
+    """The figures of paging."""
+    figures = settings.paging
+    return Policy(
+        receivers=figures.receivers,
+        fallback=figures.fallback_receivers,
+        fallback_after=figures.fallback_after,
+        ack_expires=figures.ack_expires,
+        reopen_within=figures.reopen_within,
+        longest_maintenance=figures.maintenance_longest,
+    )
+
+
+def on_call_of(settings: Settings, engine: AsyncEngine) -> FindOnCall:
+    """The people on call, by the rotation and its covers."""
+    return from_rotation(settings.rotation_file, Covers(engine, file=settings.state_dir / COVERS_FILE))
+
+
+def pages_of(
+    settings: Settings,
+    engine: AsyncEngine,
+    *,
+    on_event: Callable[[str], None] = lambda _: None,
+    incident_for: IncidentForPage = no_incident,
+) -> Pages:
+    """Pages on the settings' policy, for the service and for commands."""
+    return Pages(engine, paging_policy(settings), on_call_of(settings, engine), on_event=on_event, incident_for=incident_for)
 
 
 def remembered(settings: Settings, name: str, seconds: float) -> Remembered:

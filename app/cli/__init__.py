@@ -26,6 +26,7 @@ from app.cli.jobs import app as jobs
 from app.cli.keys import key, tenant
 from app.cli.oncall import app as oncall
 from app.cli.output import standard_output
+from app.cli.paging import add_to as add_paging_to
 from app.cli.privacy import erase, export
 from app.cli.provider_keys import app as provider_key
 from app.cli.providers import app as providers
@@ -56,6 +57,7 @@ app.add_typer(calls, name="calls")
 app.add_typer(budget, name="budget")
 app.add_typer(release, name="release")
 app.add_typer(oncall, name="oncall")
+add_paging_to(oncall)
 app.add_typer(jobs, name="jobs")
 app.add_typer(webhook, name="webhook")
 app.add_typer(kill, name="kill")

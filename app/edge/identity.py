@@ -1,5 +1,7 @@
 """Find a caller's identity from a header. Every path understands both vendors' ways of sending a key."""
 
+import hmac
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -28,6 +30,40 @@ class Needs:
             names = " or ".join(f"`{name}`" for name in sorted(self.scopes))
             raise Forbidden(f"This API key does not have the scope {names}.")
         return identity
+
+
+@dataclass(frozen=True)
+class NeedsToken:
+    """A dependency for one program of the operator's own: its token, compared in constant time. Works without any store.
+
+    ``scope`` names the program in the API's description.
+    """
+
+    scope: str
+    token: Callable[[], str]
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """As `Needs` has them."""
+        return frozenset({self.scope})
+
+    async def __call__(self, request: Request) -> None:
+        """Raise Unauthenticated without the token, or RateLimited for an address that guesses; Forbidden where none is set."""
+        wanted = self.token()
+        scheme, _, sent = request.headers.get("authorization", "").partition(" ")
+        if wanted and scheme.lower() == "bearer" and hmac.compare_digest(sent.strip().encode(), wanted.encode()):
+            request.scope[IDENTIFIED] = True
+            return
+        if not wanted:
+            raise Forbidden(f"No token of {self.scope} is set here.")
+        parts = parts_of(request)
+        address = parts.failed_logins.address_of(request)
+        if wait := parts.failed_logins.wait(address):
+            parts.metrics.bad_keys.inc(outcome="rate_limited")
+            raise RateLimited("Too many wrong tokens came from this address. Wait before the next.", retry_after=wait)
+        parts.metrics.bad_keys.inc(outcome="refused")
+        parts.failed_logins.failed(address)
+        raise Unauthenticated(f"The token of {self.scope} is missing or wrong. Send it as `Authorization: Bearer TOKEN`.")
 
 
 authenticated = Needs(frozenset({"call"}))

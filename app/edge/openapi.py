@@ -18,7 +18,7 @@ from app.domain import errors
 from app.domain.errors import Misconfigured, OctantError
 from app.edge.errors import SHARED_PATH, TABLE, Dialect, dialect_of
 from app.edge.idempotency import IdempotentRoute
-from app.edge.identity import Needs
+from app.edge.identity import Needs, NeedsToken
 
 Json = dict[str, Any]
 JSON = "application/json"
@@ -145,8 +145,8 @@ def _envelope(leaves: Sequence[type[OctantError]], dialect: Dialect) -> Json:
     return {"type": "object", "required": list(outer), "properties": outer}
 
 
-def _needs(dependant: Dependant) -> Iterator[Needs]:
+def _needs(dependant: Dependant) -> Iterator[Needs | NeedsToken]:
     for part in dependant.dependencies:
-        if isinstance(part.call, Needs):
+        if isinstance(part.call, Needs | NeedsToken):
             yield part.call
         yield from _needs(part)

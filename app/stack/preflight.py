@@ -36,7 +36,9 @@ def problems(settings: Settings, now: datetime, *, production: bool) -> list[str
     except Misconfigured as error:
         return found if production else [*found, str(error)]  # a blocker already
     found += [f"{settings.rotation_file}: {problem}" for problem in problems_of(rotation, now, production=False)]
-    return [*found, *_example_products(), *_example_addresses(PACKAGE.parent)] if production else found
+    if not production:
+        return found
+    return [*found, *_silent_pages(settings), *_example_products(), *_example_addresses(PACKAGE.parent)]
 
 
 def refuse_example_values(settings: Settings) -> None:
@@ -74,6 +76,13 @@ def _silent_alerts(budget: BudgetSettings) -> Iterator[str]:
     for name in ("alert_webhook_url", "alertmanager_url"):
         if is_reserved(_host(getattr(budget, name))):
             yield f"OCTANT_BUDGET__{name.upper()}: the address is an example."
+
+
+def _silent_pages(settings: Settings) -> Iterator[str]:
+    if not settings.paging.receivers:
+        yield "OCTANT_PAGING__RECEIVERS: empty, so no person is paged (docs/paging.md)."
+    elif not settings.paging.key_places(settings.secrets_dir)["heartbeat_url"].value and not settings.secrets_dir:
+        yield "OCTANT_PAGING__HEARTBEAT_URL: set an outside checker, or no person learns that paging is down."
 
 
 def _placeholders(file: Path, rotation: Rotation) -> Iterator[str]:

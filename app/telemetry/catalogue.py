@@ -19,6 +19,7 @@ DOLLARS = (0.00001, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 10.
 SHORT_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5)
 LAG_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0, 30.0, 60.0, 300.0)
 OTHER = "other"
+PAGE_RECEIVERS = ("pagerduty", "incident_io", "webhook", "apprise")
 
 Unit = Literal["count", "seconds", "dollars", "tokens", "bytes", "ratio", "state"]
 
@@ -226,6 +227,35 @@ ONCALL: tuple[Declared, ...] = (
         "kill_switch_test_seconds", "octant_kill_switch_test_seconds", "gauge", "seconds",
         "How long the slowest worker took to see a flip in the newest self-test.", over_workers="livemax",
     ),
+    Declared(
+        "pages", "octant_pages_total", "counter", "count", "Events of pages.",
+        (
+            _of(
+                "event", "triggered", "repeated", "paged", "acknowledged", "ack_expired", "resolved", "reopened", "suppressed",
+                "fallback", "spooled",
+            ),
+        ),
+    ),
+    Declared(
+        "page_deliveries", "octant_page_deliveries_total", "counter", "count", "Attempts to send an event of a page.",
+        (_of("receiver", *PAGE_RECEIVERS), _of("outcome", "sent", "failed", "refused")),
+    ),
+    Declared(
+        "pages_open", "octant_pages_open", "gauge", "count", "Pages that are not resolved.",
+        (_of("status", "triggered", "acknowledged"),), over_workers="livemax",
+    ),
+    Declared(
+        "pages_unsent", "octant_pages_unsent", "gauge", "count", "Pages that wait to be sent, in Postgres or in files.",
+        (_of("where", "postgres", "file"),), over_workers="livemax",
+    ),
+    Declared(
+        "watchdog_age", "octant_watchdog_age_seconds", "gauge", "seconds", "Since the watchdog alert last came to us.",
+        over_workers="livemax",
+    ),
+    Declared(
+        "heartbeats", "octant_heartbeats_total", "counter", "count", "Heartbeats to the outside checker.",
+        (_of("outcome", "sent", "failed", "withheld"),),
+    ),
 )  # fmt: skip
 
 RELEASES: tuple[Declared, ...] = (
@@ -352,7 +382,7 @@ TELEMETRY: tuple[Declared, ...] = (
     ),
     Declared(
         "gauge_samples_failed", "octant_gauge_samples_failed_total", "counter", "count", "Times a gauge could not be sampled.",
-        (_of("gauge", "budget", "keys", "prices", "rehearsals", "jobs", "self_test", "canary"),),
+        (_of("gauge", "budget", "keys", "prices", "rehearsals", "jobs", "unproven", "self_test", "canary", "paging"),),
     ),
     Declared(
         "label_overflows", "octant_label_overflows_total", "counter", "count",

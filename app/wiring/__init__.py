@@ -41,6 +41,7 @@ from app.gateway.replays import Replays
 from app.gateway.shadowing import Answers, Payer, Shadowing, Write
 from app.idempotency.idempotency import Idempotency
 from app.jobs.jobs import Jobs
+from app.oncall.paging.paging import Paging
 from app.oncall.scopes import parse as parse_stops
 from app.oncall.self_test import DailySelfTest, Sightings
 from app.oncall.switch import KillSwitch, Listeners
@@ -61,6 +62,7 @@ from app.telemetry import logs
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
 from app.triggers.found import calls_dearer
+from app.wiring.paging import open_paging, paging_check, sample_pages
 from app.wiring.watching import end_calls, health_checks, open_sampled_gauges, show_drift, show_state, show_stops
 
 
@@ -71,6 +73,8 @@ class Parts:
     features: FeatureParts
     edge: EdgeParts
     actions: ActionLog
+    paging: Paging | None
+    alertmanager_token: Callable[[], str]
 
 
 def build_provider(name: str, settings: ProviderSettings, key: str | None = None) -> KeyedProvider:
@@ -338,13 +342,17 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         shadowing = await _open_shadowing(stack, parts, of_shadow, releases.shadows, partial(_write, engine, recorder, redactor))
         gateway = Gateway(replace(parts, on_end=shadowing.offer))
         jobs = Jobs(engine, lease=settings.jobs_lease, keep=settings.jobs_keep)
+        opened_paging = await open_paging(stack, settings, engine, metrics)
+        paging = opened_paging.paging if opened_paging else None
         await open_sampled_gauges(
             stack, settings, metrics, keys=KeyAdministration(engine, secret=settings.secret), valkey=valkey, budget=budget,
             jobs=jobs, releases=releases, engine=engine,
+            more={"paging": partial(sample_pages, paging, metrics)} if paging else {},
         )  # fmt: skip
         edge = _build_edge(
             settings, metrics, keys=keys, idempotency=idempotency, tracing=tracing, jobs=jobs,
-            checks=health_checks(engine, valkey, keys, releases, budget), release=lambda: releases.known,
+            checks=health_checks(engine, valkey, keys, releases, budget) | ({"paging": paging_check(paging)} if paging else {}),
+            release=lambda: releases.known,
             replayed=Replays(recorder, tracing).record, switch=switch,
         )  # fmt: skip
         features = FeatureParts(
@@ -352,5 +360,6 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
             tracing=tracing, index_dir=settings.index_dir, secret=settings.secret,
         )  # fmt: skip
         yield Parts(
-            features=features, edge=edge, actions=ActionLog(engine, secret=settings.secret, notes=settings.state_dir / NOTES)
-        )
+            features=features, edge=edge, actions=ActionLog(engine, secret=settings.secret, notes=settings.state_dir / NOTES),
+            paging=paging, alertmanager_token=opened_paging.token if opened_paging else str,
+        )  # fmt: skip

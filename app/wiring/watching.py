@@ -30,7 +30,7 @@ from app.releases.releases import Releases
 from app.security.keys.administration import KeyAdministration
 from app.security.keys.ring import KeyRing
 from app.settings import Settings
-from app.telemetry.gauge_sampler import GaugeSampler
+from app.telemetry.gauge_sampler import GaugeSampler, Sample
 from app.telemetry.metrics import Metrics
 
 POSTGRES_CHECK_SECONDS = 1.0
@@ -47,8 +47,9 @@ async def open_sampled_gauges(
     jobs: Jobs,
     releases: Releases,
     engine: AsyncEngine,
+    more: Mapping[str, Sample],
 ) -> None:
-    """Start the gauges that are sampled. Every worker samples, so that they are there whichever worker lives."""
+    """Start the gauges that are sampled, with ``more``. Every worker samples, so that they are there whichever worker lives."""
 
     async def budget_used() -> None:
         for scope, share in (await usage_shares(valkey, budget, await keys.list_tenants())).items():
@@ -80,6 +81,7 @@ async def open_sampled_gauges(
             "unproven": partial(_unproven, metrics, releases),
             "self_test": partial(show_self_test, metrics, engine, time.monotonic()),
             "canary": partial(show_canary, metrics, engine),
+            **more,
         },
         on_failure=lambda gauge: metrics.gauge_samples_failed.inc(gauge=gauge),
     )
@@ -157,7 +159,7 @@ def show_state(metrics: Metrics, target: Target, state: State) -> None:
     metrics.breaker_state.set(STATES.index(state), provider=target.provider, model=target.model)
 
 
-def health_checks(engine: AsyncEngine, valkey: Redis, keys: KeyRing, releases: Releases, budget: Budget) -> Mapping[str, Check]:
+def health_checks(engine: AsyncEngine, valkey: Redis, keys: KeyRing, releases: Releases, budget: Budget) -> dict[str, Check]:
     """Whether calls work. With Postgres away, calls of known keys still do: degraded, and ready."""
 
     async def postgres() -> Health:

@@ -2,6 +2,7 @@
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from deploy.dashboards import paging
 from deploy.dashboards.canary import canary
 from deploy.dashboards.overview import QUANTILES
 from deploy.dashboards.panels import NEVER, Description, Levels, Panel, board, figure, lines
@@ -21,6 +22,7 @@ def build() -> Dashboard:
             "Requests": _requests(),
             "Recorder and spans": _seen(),
             "Later and once": _later(),
+            "Pages": paging.panels(),
             "Safety and upkeep": _upkeep(),
             "Canary": canary(),
         },

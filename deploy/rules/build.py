@@ -45,11 +45,12 @@ def rule_files(definitions: Definitions, *, scale: float = 1) -> dict[str, str]:
             "rules": [*({"record": r.record, "expr": r.expr} for r in definitions.recordings), *_axes(definitions)],
         }
     ]
+    watchdog: list[dict[str, Any]] = [{"name": "octant-watchdog", "rules": [_watchdog(definitions)]}]
     for group in (*slo, *axes):
         _check(group["rules"], recorded_labels(definitions))
     return {
         name: HEAD + yaml.dump({"groups": [_scaled(g, scale) for g in groups]}, Dumper=_Readable, sort_keys=False, width=1000)
-        for name, groups in (("slo.yml", slo), ("axes.yml", axes))
+        for name, groups in (("slo.yml", slo), ("axes.yml", axes), ("watchdog.yml", watchdog))
     }
 
 
@@ -126,6 +127,15 @@ def _rule(alert: Alert, definitions: Definitions) -> Rule:
         "dashboard": definitions.dashboards + alert.dashboard,
     }
     return rule | {"labels": {"severity": alert.severity}, "annotations": annotations}
+
+
+def _watchdog(definitions: Definitions) -> Rule:
+    """An alert that always fires: the service pages when it does not come (`app/oncall/paging/deadman.py`)."""
+    annotations = {
+        "summary": "It fires all the time: this is no fault.",
+        "runbook_url": definitions.runbook + "paging.md#the-watchdog-is-missing",
+    }
+    return {"alert": "OctantWatchdog", "expr": "vector(1)", "labels": {"severity": "none"}, "annotations": annotations}
 
 
 def _check(rules: list[Rule], recorded: Mapping[str, frozenset[str]]) -> None:

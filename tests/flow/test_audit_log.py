@@ -25,9 +25,10 @@ from evals.__main__ import app as evals
 READS = {
     "audit list", "audit verify", "budget alerts", "budget show", "budget top", "budget worst-case", "calls", "calls show",
     "check", "escalate list", "escalate show", "jobs status", "key list", "kill status", "oncall calendar", "oncall check",
-    "oncall diff", "oncall handover", "oncall ics", "oncall next", "oncall now", "oncall report", "provider-key status",
-    "providers", "redaction list", "redaction test", "rehearse verify", "release compare", "release diff", "release hashes",
-    "release history", "release list", "release profile", "release rehearsals",
+    "oncall diff", "oncall handover", "oncall ics", "oncall maintenance list", "oncall next", "oncall now",
+    "oncall page list", "oncall page show", "oncall report", "provider-key status", "providers", "redaction list",
+    "redaction test", "rehearse verify", "release compare", "release diff", "release hashes", "release history",
+    "release list", "release profile", "release rehearsals",
     "release status", "release verify", "release why", "simulate list", "tenant list", "trace",
 }  # fmt: skip
 RUNS = {"demo", "serve", "worker"}  # they serve
@@ -137,6 +138,11 @@ CHANGES = [
     (["webhook", "secret", "audited"], "webhook secret  tenant=audited  [ok]"),
     (["escalate", "--tenant", "audited", "--text", "grace is angry"], "escalate  tenant=audited  [ok]"),
     (["oncall", "cover", "eve", "--until", "2h", "--reason", "ill"], "oncall cover  person=eve until=2h  [invalid_request]  ill"),
+    (["oncall", "ack", "00000000"], "oncall ack  page_id=00000000  [not_found]"),
+    (["oncall", "page", "resolve", "00000000", "--reason", "slip"], "oncall page resolve  page_id=00000000  [not_found]  slip"),
+    (["oncall", "page", "--test"], "oncall page  wait=15m  ["),
+    (["oncall", "maintenance", "start", "--for", "1m", "--match", "a=b", "--reason", "y"], "oncall maintenance start  lasts=1m"),
+    (["oncall", "maintenance", "end", "1"], "oncall maintenance end  number=1  [ok]"),
     (["seed"], "seed  [ok]"),
     (["migrate"], "migrate  [ok]"),
 ]  # fmt: skip

@@ -66,15 +66,20 @@ class ProviderKeys:
         secret: bytes,
         on_change: Callable[[str, str], None] = lambda _provider, _key: None,
         on_age: Callable[[str, float], None] = lambda _provider, _seconds: None,
+        what: str = "provider key",
     ) -> None:
-        """``secret`` keys the fingerprints. Raises Misconfigured for a file that is there and holds no key."""
+        """``secret`` keys the fingerprints; ``what`` names these keys in logs.
+
+        Raises Misconfigured for a file that is there and holds no key.
+        """
         self._places = places
         self._secret = secret
         self._on_change = on_change
         self._on_age = on_age
+        self._what = what
         self._known = {name: _Known(place.value, place.setting) for name, place in places.items()}
         self._logged: dict[str, str] = {}
-        self._watching = Periodic("files of provider keys", self._watch_files, every=READ_EVERY, at_once=False)
+        self._watching = Periodic(f"files: {what}", self._watch_files, every=READ_EVERY, at_once=False)
         for name, trouble in self._read().items():
             raise Misconfigured(f"{self._places[name].file}: {trouble}")
 
@@ -108,12 +113,12 @@ class ProviderKeys:
         troubles = await asyncio.to_thread(self._read)
         for name, trouble in troubles.items():
             if self._logged.get(name) != trouble:
-                log.error("provider key not read, the one before stays in use", extra={"provider": name, "why": trouble})
+                log.error("%s not read, the one before stays in use", self._what, extra={"provider": name, "why": trouble})
         self._logged = troubles
         for name, known in self._known.items():
             if known.value != before[name]:
                 self._on_change(name, known.value)
-                log.warning("provider key changed", extra={"provider": name, "fingerprint": self._print(known.value)})
+                log.warning("%s changed", self._what, extra={"provider": name, "fingerprint": self._print(known.value)})
         self._tell_ages()
 
     def _read(self) -> dict[str, str]:

@@ -43,6 +43,11 @@ def ready(tmp_path: Path) -> dict[str, Any]:
         "anthropic": {"api_key": "made-up"},
         "kill_file": tmp_path / "stop",
         "budget": {"alertmanager_url": "http://alertmanager:9093"},
+        "paging": {
+            "receivers": ("webhook",),
+            "webhook_url": "https://pages.octant.dev/",
+            "heartbeat_url": "https://checks.octant.dev/",
+        },
     }
 
 
@@ -110,6 +115,12 @@ def test_a_key_in_a_file_is_a_key(ready: dict[str, Any], tmp_path: Path) -> None
     assert of_settings(settings) == []
 
 
+def test_paging_that_is_off_or_without_an_outside_checker_is_reported(ready: dict[str, Any]) -> None:
+    assert [line for line in of_settings(load(**ready | {"paging": {}})) if "no person is paged" in line]
+    unchecked = ready["paging"] | {"heartbeat_url": ""}
+    assert [line for line in of_settings(load(**ready | {"paging": unchecked})) if "HEARTBEAT_URL" in line]
+
+
 def test_a_gap_in_the_rotation_is_reported_and_keeps_no_service_from_starting(ready: dict[str, Any]) -> None:
     rotation = yaml.safe_load(ready["rotation_file"].read_text())
     rotation["layers"]["client"][0]["from"] = "2027-01-15"
@@ -126,7 +137,7 @@ def test_example_addresses_in_the_files_that_alerts_are_sent_with_are_reported(
     def found() -> list[str]:
         return problems(load(**ready), NOW, production=True)
 
-    assert any("alertmanager.yml: https://pager.example.invalid/" in line for line in found())
+    assert any("alertmanager.yml: https://tickets.example.invalid/" in line for line in found())
     assert any("slos.toml: https://example.invalid/grafana" in line for line in found())
     for name in preflight.WITH_ADDRESSES:
         path = tmp_path / name

@@ -1,0 +1,275 @@
+"""`octant oncall page …`, `ack` and `maintenance`: pages, their acknowledgement, and times without them."""
+
+import asyncio
+import getpass
+import re
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.audited import changes
+
+if TYPE_CHECKING:
+    from app.oncall.paging.maintenance import Maintenance
+    from app.oncall.paging.pages import Page, Pages
+    from app.settings import Settings
+
+page = typer.Typer(help="Pages: list, show, resolve, or test them.")
+maintenance = typer.Typer(no_args_is_help=True, help="Times in which matching alerts are recorded and page no person.")
+
+TEST_KEY = "octant:test"
+LOOK_EVERY = 1.0
+SENT_WITHIN = 30.0  # seconds after which a test that did not go out says so
+_SPAN = re.compile(r"(\d+)([smh])\Z")
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+PageId = Annotated[str, typer.Argument(metavar="ID", help="Id of a page, or its beginning.")]
+By = Annotated[str, typer.Option("--as", help="Your name, by default that of your account.")]
+
+
+def add_to(oncall: typer.Typer) -> None:
+    """Add the commands to `octant oncall`."""
+    oncall.add_typer(page, name="page")
+    oncall.add_typer(maintenance, name="maintenance")
+    oncall.command("ack")(ack)
+
+
+@changes("oncall ack")
+def ack(
+    page_id: PageId,
+    by: By = "",
+    lasts: Annotated[str | None, typer.Option("--for", help="How long, as 45m or 2h; then the page goes out again.")] = None,
+) -> None:
+    """Acknowledge a page: you have it, and no further level is called until the acknowledgement ends."""
+    seconds = _seconds(lasts) if lasts else None
+
+    async def acknowledge() -> "Page":
+        async with _pages() as (pages, _):
+            found = await pages.find(page_id)
+            return await pages.acknowledge(found.id, by=by or getpass.getuser(), seconds=seconds)
+
+    done = asyncio.run(acknowledge())
+    print(f"{_short(done)} {done.alert}: acknowledged by {done.acknowledged_by} until {_time(done.ack_expires_at)}.")
+
+
+@page.callback(invoke_without_command=True)
+def _page(
+    context: typer.Context,
+    *,
+    test: Annotated[bool, typer.Option("--test", help="Page the person on call, and measure the time to an answer.")] = False,
+    wait: Annotated[str, typer.Option(help="How long to wait for the answer, as 15m.")] = "15m",
+) -> None:
+    """Show the open pages; with --test, send one and wait for its acknowledgement."""
+    if context.invoked_subcommand:
+        return
+    if test:
+        _test(wait=wait)
+    else:
+        list_pages()
+
+
+@changes("oncall page")
+def _test(*, wait: str) -> None:
+    """Send a page that is marked as a test. The minutes to its acknowledgement are kept."""
+    if not asyncio.run(_tested(_seconds(wait))):
+        raise typer.Exit(1)
+
+
+_page.changes = "oncall page"  # type: ignore[attr-defined] # `_test` does it: the group itself only reads
+
+
+@page.command("list")
+def list_pages(
+    everything: Annotated[bool, typer.Option("--all", help="Resolved ones too.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+) -> None:
+    """List pages, newest first."""
+
+    async def found() -> "list[Page]":
+        async with _pages() as (pages, _):
+            return await pages.newest(resolved=everything, limit=limit)
+
+    shown = asyncio.run(found())
+    for one in shown:
+        print(_line(one))
+    if not shown:
+        print("No page." if everything else "No open page. `octant oncall page list --all` shows the resolved ones.")
+
+
+@page.command("show")
+def show(page_id: PageId) -> None:
+    """Show a page with everything that happened to it."""
+
+    async def found() -> None:
+        async with _pages() as (pages, _):
+            one = await pages.find(page_id)
+            print(_line(one))
+            print(f"id {one.id}  key {one.dedup_key}")
+            for name, value in sorted(one.labels.items()):
+                print(f"  {name}={value}")
+            for event in await pages.events(one.id):
+                detail = " ".join(f"{name}={value}" for name, value in event.detail.items() if value)
+                print(f"{_time(event.at)}  {event.event:<12} {detail}".rstrip())
+
+    asyncio.run(found())
+
+
+@page.command("resolve")
+@changes("oncall page resolve")
+def resolve(
+    page_id: PageId,
+    reason: Annotated[str, typer.Option(help="Why, for the operators' log.")],  # noqa: ARG001 - `changes` writes it
+    by: By = "",
+) -> None:
+    """End a page by hand. If its alert still fires, Alertmanager's next message opens it again."""
+
+    async def end() -> "Page":
+        async with _pages() as (pages, _):
+            return await pages.resolve((await pages.find(page_id)).id, by=by or getpass.getuser())
+
+    done = asyncio.run(end())
+    print(f"{_short(done)} {done.alert}: resolved.")
+
+
+@maintenance.command("start")
+@changes("oncall maintenance start")
+def start(
+    lasts: Annotated[str, typer.Option("--for", help="How long, as 45m or 2h. Every window ends.")],
+    reason: Annotated[str, typer.Option(help="Why; the list shows it.")],
+    match: Annotated[
+        list[str] | None, typer.Option(help="LABEL=VALUE of the alerts, as alertname=OctantDown. All must fit.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--everything", help="Every alert, instead of --match.")] = False,
+    by: By = "",
+) -> None:
+    """Page no person for matching alerts, for a time. They are recorded; those that still fire at its end page then."""
+    from app.domain.errors import InvalidRequest
+
+    matchers = dict(one.partition("=")[::2] for one in match or [])
+    if bool(matchers) == everything or not all(matchers) or not all(matchers.values()):
+        raise InvalidRequest("Give --match LABEL=VALUE, once or more often, or --everything.")
+
+    async def begin() -> None:
+        async with _windows() as windows:
+            row = await windows.start(matchers, _seconds(lasts), by=by or getpass.getuser(), reason=reason)
+            until = f"until {_time(row.ends_at)}"
+            print(f"{row.id}: {_matchers(row.matchers)} {until}. `octant oncall maintenance end {row.id}` ends it sooner.")
+
+    asyncio.run(begin())
+
+
+@maintenance.command("end")
+@changes("oncall maintenance end")
+def end_window(number: Annotated[int, typer.Argument(help="Its number in the list.")]) -> None:
+    """End a maintenance window now: what it held back goes out."""
+
+    async def end() -> None:
+        async with _windows() as windows:
+            await windows.end(number)
+
+    asyncio.run(end())
+    print(f"{number}: ended.")
+
+
+@maintenance.command("list")
+def list_windows() -> None:
+    """List the newest maintenance windows."""
+
+    async def show_them() -> None:
+        async with _windows() as windows:
+            found = await windows.newest()
+        for row in found:
+            state = f"until {_time(row.ends_at)}" if row.open else f"ended {_time(row.ends_at)}"
+            print(f"{row.id:>4}  {state}  {_matchers(row.matchers)}  by {row.by}: {row.reason}")
+        if not found:
+            print("No maintenance window.")
+
+    asyncio.run(show_them())
+
+
+async def _tested(seconds: float) -> bool:
+    from app.domain.errors import Misconfigured
+    from app.oncall.paging.alarms import Alarm
+
+    who, begun = getpass.getuser(), time.monotonic()
+    async with _pages() as (pages, settings):
+        if not settings.paging.receivers:
+            raise Misconfigured("OCTANT_PAGING__RECEIVERS is empty: no page is sent. See docs/paging.md.")
+        summary = f"A test of paging by {who}: acknowledge it, nothing is broken."
+        alarm = Alarm(key=f"{TEST_KEY}:{time.time_ns()}", alert="OctantPageTest", summary=summary, test=True)
+        await pages.take(alarm)
+        one = await pages.open_page(alarm.key)
+        assert one is not None  # noqa: S101 - it was taken a moment ago
+        print(f"{_short(one)}: paging. `octant oncall ack {_short(one)}` acknowledges it.", flush=True)
+        said = False
+        while (one := await pages.find(str(one.id))).status == "triggered" and time.monotonic() - begun < seconds:
+            if not said and time.monotonic() - begun > SENT_WITHIN:
+                said = True
+                if "sent" not in {event.event for event in await pages.events(one.id)}:
+                    print("It did not go out yet: does a service run with these settings? `octant oncall page show` has more.")
+            await asyncio.sleep(LOOK_EVERY)
+        answered = one.status != "triggered"
+        took = ((one.acknowledged_at or datetime.now(UTC)) - one.triggered_at).total_seconds()
+        await pages.note(one.id, "test_answered" if answered else "test_unanswered", seconds=round(took, 1), level=one.level)
+        if one.status != "resolved":
+            await pages.resolve(one.id, by=who)
+    by = one.acknowledged_by or who
+    print(
+        f"{_short(one)}: answered by {by} after {took / 60:.1f} minutes."
+        if answered
+        else f"No answer in {took / 60:.1f} minutes."
+    )
+    return answered
+
+
+@asynccontextmanager
+async def _pages() -> "AsyncGenerator[tuple[Pages, Settings], None]":
+    from app.cli.database import database
+    from app.stores import pages_of
+
+    async with database() as (engine, settings):
+        yield pages_of(settings, engine), settings
+
+
+@asynccontextmanager
+async def _windows() -> "AsyncGenerator[Maintenance, None]":
+    from app.cli.database import database
+    from app.oncall.paging.maintenance import Maintenance
+
+    async with database() as (engine, settings):
+        yield Maintenance(engine, settings.paging.maintenance_longest)
+
+
+def _seconds(text: str) -> float:
+    """Seconds of 90s, 45m or 2h. Raises InvalidRequest."""
+    from app.domain.errors import InvalidRequest
+
+    found = _SPAN.match(text)
+    if found is None or int(found[1]) == 0:
+        raise InvalidRequest(f"{text!r} is no time such as 90s, 45m or 2h.")
+    return float(int(found[1]) * _UNITS[found[2]])
+
+
+def _line(one: "Page") -> str:
+    state = {
+        "triggered": f"level {one.level}: {one.person or 'no person'}" if one.level else "not sent: maintenance, or a moment old",
+        "acknowledged": f"{one.acknowledged_by} until {_time(one.ack_expires_at)}",
+        "resolved": f"at {_time(one.resolved_at)}",
+    }[one.status]
+    test = " [TEST]" if one.test else ""
+    return f"{_short(one)}  {_time(one.triggered_at)}  {one.status:<12} {state}  {one.alert}{test}: {one.summary}"
+
+
+def _short(one: "Page") -> str:
+    return str(one.id)[:8]
+
+
+def _matchers(matchers: dict[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in sorted(matchers.items())) or "every alert"
+
+
+def _time(at: datetime | None) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z" if at else "-"

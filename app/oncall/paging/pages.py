@@ -1,0 +1,321 @@
+"""The life of a page: triggered, acknowledged, resolved; and its timer, which pages the next level.
+
+Every change is one transaction on Postgres' own clock, which locks the page first. A timer that is due is taken with
+``SKIP LOCKED``; its page goes out by rows in `page_deliveries`, written with the timer's next time. So a process that is killed
+loses no step and repeats none, except for the one request that it was sending (`deliveries`).
+"""
+
+import logging
+import uuid
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, Text, cast, func, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.domain.errors import InvalidRequest, NotFound, OctantError
+from app.oncall.paging import outbox
+from app.oncall.paging.alarms import Alarm
+from app.oncall.paging.duty import FindOnCall, OnCall
+from app.oncall.paging.maintenance import window_over
+from app.oncall.paging.message import receivers_key
+from app.oncall.paging.policy import IncidentForPage, Policy, no_incident
+from app.oncall.paging.tables import page_events, page_timers, pages
+
+LOCK = 0x0CA9
+TRIGGERED, ACKNOWLEDGED, RESOLVED = "triggered", "acknowledged", "resolved"
+OnEvent = Callable[[str], None]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A page as it is now. ``level`` 0: it did not go out yet."""
+
+    id: uuid.UUID
+    dedup_key: str
+    alert: str
+    severity: str
+    summary: str
+    labels: Mapping[str, str]
+    status: str
+    triggered_at: datetime
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    ack_expires_at: datetime | None
+    resolved_at: datetime | None
+    level: int
+    person: str | None
+    incident_id: uuid.UUID | None
+    test: bool
+
+
+class Pages:
+    """See the module. Every method raises what SQLAlchemy raises while Postgres is away."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        policy: Policy,
+        on_call: FindOnCall,
+        *,
+        incident_for: IncidentForPage = no_incident,
+        on_event: OnEvent = lambda _: None,
+    ) -> None:
+        """``on_event`` gets the name of each event that was stored."""
+        self._engine = engine
+        self._policy = policy
+        self._on_call = on_call
+        self._incident_for = incident_for
+        self._on_event = on_event
+
+    async def take(self, alarm: Alarm, *, sent: Collection[str] = ()) -> str:
+        """Take an alarm in. Returns the event that came of it; empty where nothing did.
+
+        ``sent``: receivers that had it already, while Postgres was away.
+        """
+        async with self._engine.begin() as connection:
+            await connection.execute(select(func.pg_advisory_xact_lock(LOCK, func.hashtext(alarm.key))))
+            newest = select(pages).where(pages.c.dedup_key == alarm.key).order_by(pages.c.triggered_at.desc()).limit(1)
+            row = (await connection.execute(newest.with_for_update())).one_or_none()
+            now = await _now(connection)
+            if not alarm.firing:
+                event = await self._resolve(connection, row, now, by=alarm.links.get("source", "")) if _open(row) else ""
+            elif row is not None and _open(row):
+                event = await self._repeat(connection, row, alarm)
+            elif row is not None and row.resolved_at > now - timedelta(seconds=self._policy.reopen_within):
+                event = await self._reopen(connection, row, now)
+            else:
+                event = await self._open(connection, alarm, now, sent)
+        self._note(event)
+        return event
+
+    async def acknowledge(self, page_id: uuid.UUID, *, by: str, seconds: float | None = None) -> Page:
+        """Stop the escalation for a time, by default the policy's. Raises NotFound, InvalidRequest for a resolved page."""
+        async with self._engine.begin() as connection:
+            row, now = await _locked(connection, page_id), await _now(connection)
+            if row.status == RESOLVED:
+                raise InvalidRequest("The page is resolved already.")
+            until = now + timedelta(seconds=seconds or self._policy.ack_expires)
+            changed = await _change(
+                connection,
+                page_id,
+                status=ACKNOWLEDGED,
+                acknowledged_at=row.acknowledged_at or now,  # the first one counts for times to acknowledge
+                acknowledged_by=by,
+                ack_expires_at=until,
+            )
+            await connection.execute(update(page_timers).where(page_timers.c.page_id == page_id).values(due_at=until))
+            await _add_event(connection, page_id, "acknowledged", by=by, until=until.isoformat())
+            await outbox.follow_up(connection, changed, "acknowledge", await _links(connection, page_id), by=by)
+        self._note("acknowledged")
+        return _page(changed)
+
+    async def resolve(self, page_id: uuid.UUID, *, by: str) -> Page:
+        """Resolve by hand. Raises NotFound, InvalidRequest for a resolved page."""
+        async with self._engine.begin() as connection:
+            row, now = await _locked(connection, page_id), await _now(connection)
+            if row.status == RESOLVED:
+                raise InvalidRequest("The page is resolved already.")
+            await self._resolve(connection, row, now, by=by)
+            changed = await _locked(connection, page_id)
+        self._note("resolved")
+        return _page(changed)
+
+    async def note(self, page_id: uuid.UUID, event: str, **detail: Any) -> None:  # noqa: ANN401 - JSON
+        """Store an event that changes nothing else."""
+        async with self._engine.begin() as connection:
+            await _add_event(connection, page_id, event, **detail)
+
+    async def run_timers(self) -> int:
+        """Page again where a timer is due. Returns how many were."""
+        count = 0
+        while await self._run_timer():
+            count += 1
+        return count
+
+    async def find(self, begin: str) -> Page:
+        """The page whose id begins so. Raises NotFound, InvalidRequest where several do."""
+        wanted = select(pages).where(func.starts_with(cast(pages.c.id, Text), begin.lower())).limit(2)
+        async with self._engine.connect() as connection:
+            found = (await connection.execute(wanted)).all()
+        if not found or len(begin) < 4:
+            raise NotFound(f"No page {begin!r}. `octant oncall page list --all` shows every page.")
+        if len(found) > 1:
+            raise InvalidRequest(f"More than one page begins with {begin!r}: give more of its id.")
+        return _page(found[0])
+
+    async def open_page(self, key: str) -> Page | None:
+        """The page of this key that is not resolved."""
+        wanted = select(pages).where(pages.c.dedup_key == key, pages.c.status != RESOLVED)
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(wanted)).one_or_none()
+        return _page(row) if row else None
+
+    async def newest(self, *, resolved: bool = False, limit: int = 50) -> list[Page]:
+        """Pages, newest first; the ``resolved`` ones only if wanted."""
+        wanted = select(pages).order_by(pages.c.triggered_at.desc()).limit(limit)
+        if not resolved:
+            wanted = wanted.where(pages.c.status != RESOLVED)
+        async with self._engine.connect() as connection:
+            return [_page(row) for row in await connection.execute(wanted)]
+
+    async def open_by_status(self) -> dict[str, int]:
+        """How many pages are triggered, and how many acknowledged."""
+        wanted = select(pages.c.status, func.count().label("count")).where(pages.c.status != RESOLVED).group_by(pages.c.status)
+        async with self._engine.connect() as connection:
+            counted: dict[str, int] = {row.status: row.count for row in (await connection.execute(wanted)).all()}
+        return {TRIGGERED: 0, ACKNOWLEDGED: 0, **counted}
+
+    async def events(self, page_id: uuid.UUID) -> list[Row[Any]]:
+        """The events of a page, in their order."""
+        wanted = select(page_events).where(page_events.c.page_id == page_id).order_by(page_events.c.id)
+        async with self._engine.connect() as connection:
+            return list((await connection.execute(wanted)).all())
+
+    async def _open(self, connection: AsyncConnection, alarm: Alarm, now: datetime, sent: Collection[str]) -> str:
+        values = {
+            "id": uuid.uuid4(),
+            "dedup_key": alarm.key,
+            "alert": alarm.alert,
+            "severity": alarm.severity,
+            "summary": alarm.summary,
+            "labels": dict(alarm.labels),
+            "status": TRIGGERED,
+            "triggered_at": now,
+            "level": 0,
+            "incident_id": await self._incident(connection, alarm, now),
+            "test": alarm.test,
+        }
+        row = (await connection.execute(insert(pages).values(values).returning(pages))).one()
+        await outbox.forget_endings(connection, alarm.key)
+        timer = {"page_id": row.id, "due_at": now, "round": 0, "links": dict(alarm.links)}
+        await connection.execute(insert(page_timers).values(timer))
+        detail = {"fingerprints": list(alarm.fingerprints), "left_out": alarm.left_out, "sent": sorted(sent)}
+        await _add_event(connection, row.id, "triggered", **detail)
+        await outbox.already_sent(connection, row, sent, receivers_key(alarm.key, 1), timer["links"])
+        return "triggered"
+
+    async def _incident(self, connection: AsyncConnection, alarm: Alarm, now: datetime) -> uuid.UUID | None:
+        """The incident of a page. A page goes out without one rather than not at all."""
+        if alarm.test:
+            return None
+        try:
+            async with connection.begin_nested():
+                return await self._incident_for(
+                    connection, dedup_key=alarm.key, title=alarm.summary, severity=alarm.severity, at=now
+                )
+        except (SQLAlchemyError, OctantError) as error:
+            log.warning("no incident for a page", extra={"error_type": type(error).__name__})
+            return None
+
+    async def _repeat(self, connection: AsyncConnection, row: Row[Any], alarm: Alarm) -> str:
+        await _change(connection, row.id, summary=alarm.summary, labels=dict(alarm.labels))
+        await _add_event(connection, row.id, "repeated", fingerprints=list(alarm.fingerprints), left_out=alarm.left_out)
+        return "repeated"
+
+    async def _reopen(self, connection: AsyncConnection, row: Row[Any], now: datetime) -> str:
+        """The same page again. Acknowledged, it stays quiet as long as that lasts; else the same level is paged once more."""
+        quiet = bool(row.ack_expires_at and row.ack_expires_at > now)
+        values: dict[str, Any] = {"status": ACKNOWLEDGED if quiet else TRIGGERED, "resolved_at": None}
+        if not quiet:
+            values |= {"level": max(row.level - 1, 0), "ack_expires_at": None}
+            await outbox.forget_endings(connection, row.dedup_key)
+        await _change(connection, row.id, **values)
+        due = row.ack_expires_at if quiet else now
+        await connection.execute(update(page_timers).where(page_timers.c.page_id == row.id).values(due_at=due))
+        await _add_event(connection, row.id, "reopened", quiet=quiet)
+        return "reopened"
+
+    async def _resolve(self, connection: AsyncConnection, row: Row[Any] | None, now: datetime, *, by: str) -> str:
+        if row is None:
+            return ""
+        changed = await _change(connection, row.id, status=RESOLVED, resolved_at=now)
+        await connection.execute(update(page_timers).where(page_timers.c.page_id == row.id).values(due_at=None))
+        await _add_event(connection, row.id, "resolved", by=by)
+        await outbox.follow_up(connection, changed, "resolve", await _links(connection, row.id), by=by)
+        return "resolved"
+
+    async def _run_timer(self) -> bool:
+        on_call = await self._on_call(datetime.now(UTC))
+        async with self._engine.begin() as connection:
+            due = (
+                select(pages, page_timers.c.round, page_timers.c.links)
+                .join_from(page_timers, pages, pages.c.id == page_timers.c.page_id)
+                .where(page_timers.c.due_at <= func.now())
+                .order_by(page_timers.c.due_at)
+                .limit(1)
+                .with_for_update(of=(page_timers, pages), skip_locked=True)
+            )
+            row = (await connection.execute(due)).one_or_none()
+            if row is None:
+                return False
+            names = await self._page_again(connection, row, on_call, await _now(connection))
+        for name in names:
+            self._note(name)
+        return True
+
+    async def _page_again(self, connection: AsyncConnection, row: Row[Any], on_call: OnCall, now: datetime) -> list[str]:
+        """The next level, unless a maintenance window is open. Returns the events."""
+        timer = update(page_timers).where(page_timers.c.page_id == row.id)
+        over = await window_over(connection, {**row.labels, "alertname": row.alert}, now)
+        if over and not row.test:
+            await connection.execute(timer.values(due_at=over))
+            await _add_event(connection, row.id, "suppressed", until=over.isoformat())
+            return ["suppressed"]
+        events, level = [], row.level
+        if row.status == ACKNOWLEDGED:
+            await _add_event(connection, row.id, "ack_expired", by=row.acknowledged_by)
+            events, level = ["ack_expired"], 0
+        level = level % len(on_call.people) + 1 if on_call.people else level + 1
+        person = on_call.people[level - 1] if on_call.people else ""
+        changed = await _change(connection, row.id, status=TRIGGERED, ack_expires_at=None, level=level, person=person)
+        key = receivers_key(row.dedup_key, row.round + 1)
+        await outbox.trigger(connection, changed, self._policy.receivers, key, row.links)
+        next_time = now + timedelta(seconds=on_call.wait(level))
+        await connection.execute(timer.values(due_at=next_time, round=row.round + 1))
+        await _add_event(connection, row.id, "paged", level=level, person=person, round=row.round + 1)
+        return [*events, "paged"]
+
+    def _note(self, event: str) -> None:
+        if event:
+            self._on_event(event)
+
+
+def _open(row: Row[Any] | None) -> bool:
+    return row is not None and row.status != RESOLVED
+
+
+def _page(row: Row[Any]) -> Page:
+    return Page(**{name: getattr(row, name) for name in Page.__dataclass_fields__})
+
+
+async def _now(connection: AsyncConnection) -> datetime:
+    now: datetime = (await connection.execute(select(func.now()))).scalar_one()
+    return now
+
+
+async def _locked(connection: AsyncConnection, page_id: uuid.UUID) -> Row[Any]:
+    row = (await connection.execute(select(pages).where(pages.c.id == page_id).with_for_update())).one_or_none()
+    if row is None:
+        raise NotFound("No such page.")
+    return row
+
+
+async def _links(connection: AsyncConnection, page_id: uuid.UUID) -> Mapping[str, str]:
+    links: Mapping[str, str] | None = await connection.scalar(select(page_timers.c.links).where(page_timers.c.page_id == page_id))
+    return links or {}
+
+
+async def _change(connection: AsyncConnection, page_id: uuid.UUID, **values: Any) -> Row[Any]:  # noqa: ANN401 - columns
+    changed = update(pages).where(pages.c.id == page_id).values(values).returning(pages)
+    return (await connection.execute(changed)).one()
+
+
+async def _add_event(connection: AsyncConnection, page_id: uuid.UUID, event: str, **detail: Any) -> None:  # noqa: ANN401 - JSON
+    values = {"page_id": page_id, "at": func.clock_timestamp(), "event": event, "detail": detail}
+    await connection.execute(insert(page_events).values(values))

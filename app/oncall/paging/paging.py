@@ -1,0 +1,106 @@
+"""Paging as one part of a process: takes alarms in, and runs timers, deliveries, spool and dead-man's switch.
+
+Every process of the service does all of it, on the same rows: any one of them is enough.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.domain.errors import DependencyUnavailable
+from app.domain.periodic import Periodic
+from app.oncall.paging.alarms import Alarm
+from app.oncall.paging.deadman import Heartbeat, Watchdog
+from app.oncall.paging.deliveries import Deliveries
+from app.oncall.paging.pages import Pages
+from app.oncall.paging.relay import Relay
+from app.oncall.paging.spool import Spool
+
+EVERY, WATCH_EVERY = 2.0, 5.0
+SPOOLED = "spooled"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PagingParts:
+    """The parts that `Paging` runs."""
+
+    pages: Pages
+    deliveries: Deliveries
+    spool: Spool
+    relay: Relay
+    watchdog: Watchdog
+    heartbeat: Heartbeat
+
+
+class Paging:
+    """See the module."""
+
+    def __init__(self, parts: PagingParts, *, every: float = EVERY, on_event: Callable[[str], None] = lambda _: None) -> None:
+        """``every``: seconds between two looks at the timers. ``on_event`` gets ``spooled``."""
+        self.parts = parts
+        self._on_event = on_event
+        self._stack = AsyncExitStack()
+        self._timers = self._loop("paging: timers", self._escalate, every)
+        self._sending = self._loop("paging: deliveries", parts.deliveries.send_due, every)
+        self._relaying = self._loop("paging: spool", parts.relay.run, every)
+        watch_every = max(every, WATCH_EVERY)
+        self._others = (
+            self._loop("paging: watchdog", parts.watchdog.check, watch_every),
+            self._loop("paging: heartbeat", parts.heartbeat.beat, watch_every),
+        )
+
+    async def start(self) -> None:
+        """Begin."""
+        for loop in (self._timers, self._sending, self._relaying, *self._others):
+            loop.start()
+            self._stack.push_async_callback(loop.stop)
+
+    async def aclose(self) -> None:
+        """Stop; other processes go on, or this one after its next start."""
+        await self._stack.aclose()
+
+    async def take(self, alarm: Alarm) -> str:
+        """Take an alarm in: it is in Postgres then, or in a file. Raises DependencyUnavailable where neither works."""
+        try:
+            if alarm.is_watchdog:
+                await (self.parts.watchdog.seen() if alarm.firing else asyncio.sleep(0))
+                return "watchdog"
+            event = await self.parts.pages.take(alarm)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("Postgres takes no page", extra={"error_type": type(error).__name__, "alert": alarm.alert})
+            return await self._spool(alarm)
+        self._timers.wake()
+        self._sending.wake()
+        return event
+
+    async def late(self) -> tuple[int, float]:
+        """Pages that were not sent yet although they should: their number, and the seconds that the oldest has waited."""
+        return await self.parts.deliveries.unsent()
+
+    async def spooled(self) -> int:
+        """Alarms in files."""
+        return await asyncio.to_thread(self.parts.spool.waiting)
+
+    async def _spool(self, alarm: Alarm) -> str:
+        if alarm.is_watchdog:
+            return "watchdog"  # the next one comes in a minute
+        try:
+            await asyncio.to_thread(self.parts.spool.add, alarm)
+        except OSError as error:
+            raise DependencyUnavailable("The page can be stored neither in Postgres nor in a file.", retry_after=5.0) from error
+        self._on_event(SPOOLED)
+        self._relaying.wake()
+        return SPOOLED
+
+    async def _escalate(self) -> None:
+        if await self.parts.pages.run_timers():
+            self._sending.wake()
+
+    def _loop(self, name: str, body: Callable[[], Awaitable[object]], every: float) -> Periodic:
+        return Periodic(name, body, every=every, survives=(SQLAlchemyError, OSError), complaint="pages wait")

@@ -1,0 +1,149 @@
+"""Builds paging on the settings: its keys, receivers and parts. Off without receivers."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.domain.errors import Misconfigured
+from app.edge.parts import Check, Health
+from app.oncall.paging.deadman import Heartbeat, Watchdog
+from app.oncall.paging.deliveries import Deliveries
+from app.oncall.paging.duty import first_person
+from app.oncall.paging.message import Receiver
+from app.oncall.paging.paging import Paging, PagingParts
+from app.oncall.paging.policy import IncidentForPage, no_incident
+from app.oncall.paging.receivers import IncidentIo, PagerDuty, SignedWebhook, apprise_of
+from app.oncall.paging.relay import Relay
+from app.oncall.paging.settings import PagingSettings
+from app.oncall.paging.spool import FOLDER, Spool
+from app.security import webhooks
+from app.security.keys.provider_keys import ProviderKeys
+from app.security.webhooks import Sessions
+from app.settings import Settings
+from app.stores import pages_of, paging_policy
+from app.telemetry.metrics import Metrics
+
+STUCK_SECONDS = 120.0  # a page that waits so long keeps the heartbeat back
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedPaging:
+    """Paging, and the token that Alertmanager must send, as it is now."""
+
+    paging: Paging
+    token: Callable[[], str]
+
+
+async def open_paging(
+    stack: AsyncExitStack,
+    settings: Settings,
+    engine: AsyncEngine,
+    metrics: Metrics,
+    *,
+    incident_for: IncidentForPage = no_incident,
+) -> OpenedPaging | None:
+    """Start paging; it closes with ``stack``. None without receivers. Raises Misconfigured for a receiver without its key."""
+    figures = settings.paging
+    if not figures.receivers:
+        return None
+    keys = ProviderKeys(figures.key_places(settings.secrets_dir), secret=settings.secret, what="key of paging")
+    http = await stack.enter_async_context(webhooks.session(settings.webhook_allowed_hosts))
+    receivers = _receivers(figures, keys, http, settings.secret)
+    await keys.start()
+    stack.push_async_callback(keys.aclose)
+    paging = Paging(
+        _parts(settings, engine, metrics, receivers, http, keys, incident_for),
+        on_event=lambda event: metrics.pages.inc(event=event),
+    )
+    await paging.start()
+    stack.push_async_callback(paging.aclose)
+    return OpenedPaging(paging, lambda: keys.current("alertmanager_token"))
+
+
+def _parts(
+    settings: Settings,
+    engine: AsyncEngine,
+    metrics: Metrics,
+    receivers: Mapping[str, Receiver],
+    http: Sessions,
+    keys: ProviderKeys,
+    incident_for: IncidentForPage,
+) -> PagingParts:
+    figures, policy = settings.paging, paging_policy(settings)
+
+    def counted(event: str) -> None:
+        metrics.pages.inc(event=event)
+
+    def ended(receiver: str, outcome: str) -> None:
+        metrics.page_deliveries.inc(receiver=receiver, outcome=outcome)
+
+    pages = pages_of(settings, engine, on_event=counted, incident_for=incident_for)
+    deliveries = Deliveries(engine, policy, receivers, on_outcome=ended, on_event=counted)
+    spool = Spool(settings.state_dir / FOLDER)
+
+    async def pages_get_out() -> bool:
+        return spool.waiting() == 0 and (await deliveries.unsent())[1] < STUCK_SECONDS
+
+    return PagingParts(
+        pages=pages,
+        deliveries=deliveries,
+        spool=spool,
+        relay=Relay(
+            spool, pages, policy, receivers,
+            first_person=partial(first_person, settings.rotation_file), on_outcome=ended,
+        ),
+        watchdog=Watchdog(
+            engine, pages, after=figures.watchdog_after, runbook_url=settings.runbook_url, on_age=metrics.watchdog_age.set
+        ),
+        heartbeat=Heartbeat(
+            engine, http, url=lambda: keys.current("heartbeat_url"), method=figures.heartbeat_method,
+            every=figures.heartbeat_every, healthy=pages_get_out,
+            on_outcome=lambda outcome: metrics.heartbeats.inc(outcome=outcome),
+        ),
+    )  # fmt: skip
+
+
+def _receivers(figures: PagingSettings, keys: ProviderKeys, http: Sessions, secret: bytes) -> Mapping[str, Receiver]:
+    """The receivers that the policy names. Raises Misconfigured for one that lacks a setting."""
+
+    def key(name: str) -> Callable[[], str]:
+        _need(keys.current(name), name)
+        return lambda: keys.current(name)
+
+    build: Mapping[str, Callable[[], Receiver]] = {
+        "pagerduty": lambda: PagerDuty(http, figures.pagerduty_url, key("pagerduty_routing_key")),
+        "incident_io": lambda: IncidentIo(http, _need(figures.incident_io_url, "incident_io_url"), key("incident_io_token")),
+        "webhook": lambda: SignedWebhook(http, _need(figures.webhook_url, "webhook_url"), webhooks.secret_of(secret, "")),
+        "apprise": lambda: apprise_of(key("apprise_urls")),
+    }
+    return {name: build[name]() for name in dict.fromkeys((*figures.receivers, *figures.fallback_receivers))}
+
+
+def _need(value: str, setting: str) -> str:
+    if not value:
+        raise Misconfigured(f"OCTANT_PAGING__{setting.upper()} is not set, and a receiver of pages needs it.")
+    return value
+
+
+def paging_check(paging: Paging) -> Check:
+    """Whether pages get out. Calls do not depend on it, so it is never failing."""
+
+    async def check() -> Health:
+        if await paging.spooled():
+            return "degraded"
+        count, _ = await paging.late()
+        return "degraded" if count else "ok"
+
+    return check
+
+
+async def sample_pages(paging: Paging, metrics: Metrics) -> None:
+    """Set the gauges of pages. Raises what SQLAlchemy raises while Postgres is away; the files are counted all the same."""
+    metrics.pages_unsent.set(await paging.spooled(), where="file")
+    count, _ = await paging.late()
+    metrics.pages_unsent.set(count, where="postgres")
+    for status, number in (await paging.parts.pages.open_by_status()).items():
+        metrics.pages_open.set(number, status=status)

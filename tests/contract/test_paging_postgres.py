@@ -1,0 +1,493 @@
+"""Pages on a real Postgres, sent to receivers that check the vendors' schemas (P3)."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from conftest import ROOT
+from pager import Pager, running_pager
+from paging import Events, paging
+from sqlalchemy import func, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound
+from app.oncall.paging.alarms import WATCHDOG, Alarm
+from app.oncall.paging.deadman import KEY
+from app.oncall.paging.maintenance import Maintenance
+from app.oncall.paging.pages import Page
+from app.oncall.paging.paging import Paging
+from app.oncall.paging.policy import Policy
+from app.oncall.paging.tables import maintenance_windows, page_deliveries, page_timers, pages, paging_marks
+
+POLICY = Policy(receivers=("pagerduty", "webhook"))
+PATIENCE = 60.0
+NOWHERE = "postgresql+psycopg://nobody@127.0.0.1:1/none"
+
+
+def alarm(key: str | None = None, **more: Any) -> Alarm:  # noqa: ANN401 - fields of an alarm
+    return Alarm(key=key or f"group-{uuid4().hex}", alert="OctantDown", summary="It is down.", labels={"job": "octant"}, **more)
+
+
+@pytest_asyncio.fixture
+async def pager() -> AsyncIterator[Pager]:
+    async with running_pager() as pager:
+        yield pager
+
+
+@pytest_asyncio.fixture
+async def clean(engine: AsyncEngine) -> AsyncEngine:
+    """The tests' engine, without pages of other tests."""
+    async with engine.begin() as connection:
+        await connection.execute(
+            text("TRUNCATE pages, page_events, page_timers, page_deliveries, maintenance_windows, paging_marks")
+        )
+    return engine
+
+
+Made = Callable[..., Any]
+
+
+@pytest_asyncio.fixture
+async def made(clean: AsyncEngine, pager: Pager, tmp_path: Path) -> Made:
+    """Paging that does one step at a time: nothing runs in the background."""
+
+    @asynccontextmanager
+    async def make(policy: Policy = POLICY, engine: AsyncEngine = clean, **more: Any) -> AsyncIterator[Paging]:  # noqa: ANN401
+        async with paging(engine, pager.base, tmp_path, policy, **more) as found:
+            yield found
+
+    return make
+
+
+async def step(room: Paging) -> None:
+    """One cycle: due timers, then due deliveries."""
+    await room.parts.pages.run_timers()
+    await room.parts.deliveries.send_due()
+
+
+async def the_page(room: Paging, key: str) -> Page:
+    return next(page for page in await room.parts.pages.newest(resolved=True) if page.dedup_key == key)
+
+
+async def events_of(room: Paging, page: Page) -> list[str]:
+    return [row.event for row in await room.parts.pages.events(page.id)]
+
+
+async def pass_time(engine: AsyncEngine, page: UUID, seconds: float) -> None:
+    """Let time pass for one page: all its moments move into the past."""
+    earlier = timedelta(seconds=seconds)
+    async with engine.begin() as connection:
+        for column in (pages.c.triggered_at, pages.c.acknowledged_at, pages.c.ack_expires_at, pages.c.resolved_at):
+            await connection.execute(update(pages).where(pages.c.id == page).values({column: column - earlier}))
+        for column in (page_timers.c.due_at, page_deliveries.c.due_at, page_deliveries.c.created_at):
+            await connection.execute(
+                update(column.table).where(column.table.c.page_id == page).values({column: column - earlier})
+            )
+
+
+async def test_a_page_is_triggered_acknowledged_and_resolved_at_every_receiver(made: Made, pager: Pager) -> None:
+    seen = Events([], [])
+    async with made(replace(POLICY, receivers=("pagerduty", "incident_io", "webhook")), reported=seen) as room:
+        fired = alarm()
+        assert await room.take(fired) == "triggered"
+        await step(room)
+        page = await the_page(room, fired.key)
+        assert (page.status, page.level, page.person) == ("triggered", 1, "Ada")
+        acknowledged = await room.parts.pages.acknowledge(page.id, by="grace")
+        await step(room)
+        assert (acknowledged.status, acknowledged.acknowledged_by) == ("acknowledged", "grace")
+        assert await room.take(replace(fired, firing=False)) == "resolved"
+        await step(room)
+        assert pager.actions("pagerduty") == ["trigger", "acknowledge", "resolve"]
+        assert pager.actions("incident_io") == ["firing", "resolved"]
+        assert pager.actions("webhook") == ["page.trigger", "page.acknowledge", "page.resolve"]
+        assert len({event["dedup_key"] for event in pager.of("pagerduty")}) == 1
+        assert pager.wrong == []
+        assert (await the_page(room, fired.key)).status == "resolved"
+        with pytest.raises(InvalidRequest, match="resolved already"):
+            await room.parts.pages.acknowledge(page.id, by="late")
+    assert seen.events == ["triggered", "paged", "acknowledged", "resolved"]
+    assert set(seen.outcomes) == {("pagerduty", "sent"), ("incident_io", "sent"), ("webhook", "sent")}
+
+
+async def test_one_group_is_one_page_however_often_and_from_wherever_it_is_reported(made: Made, pager: Pager) -> None:
+    async with made() as one, made() as other:
+        fired = alarm()
+        events = await asyncio.gather(*(room.take(fired) for room in [one, other] * 5))
+        await asyncio.gather(step(one), step(other))
+        await step(one)
+        assert sorted(events) == ["repeated"] * 9 + ["triggered"]
+        assert pager.actions("pagerduty") == ["trigger"]
+        assert await one.take(alarm(firing=False)) == "", "the end of a group that no page is about"
+
+
+async def test_a_page_escalates_level_by_level_until_it_is_acknowledged(made: Made, pager: Pager, clean: AsyncEngine) -> None:
+    async with made(escalate_after=60.0) as room:
+        fired = alarm()
+        await room.take(fired)
+        people = []
+        for _ in range(4):
+            await step(room)
+            await step(room)  # nothing is due yet
+            page = await the_page(room, fired.key)
+            people.append((page.level, page.person))
+            await pass_time(clean, page.id, 61)
+        assert people == [(1, "Ada"), (2, "Grace"), (3, "Edsger"), (1, "Ada")]
+        triggers = pager.of("pagerduty")
+        assert [event["payload"]["custom_details"]["person"] for event in triggers] == ["Ada", "Grace", "Edsger", "Ada"]
+        assert len({event["dedup_key"] for event in triggers}) == 4, "the same key would call no person again"
+        await room.parts.pages.acknowledge(page.id, by="ada")
+        await pass_time(clean, page.id, 61)
+        await step(room)
+        assert pager.actions("pagerduty").count("trigger") == 4
+        assert pager.actions("pagerduty").count("acknowledge") == 4
+
+
+async def test_an_acknowledgement_expires_and_the_page_begins_again(made: Made, pager: Pager, clean: AsyncEngine) -> None:
+    async with made(replace(POLICY, ack_expires=300)) as room:
+        fired = alarm()
+        await room.take(fired)
+        await step(room)
+        page = await the_page(room, fired.key)
+        await room.parts.pages.acknowledge(page.id, by="ada")
+        await pass_time(clean, page.id, 299)
+        await step(room)
+        assert pager.actions("pagerduty").count("trigger") == 1
+        await pass_time(clean, page.id, 2)
+        await step(room)
+        again = await the_page(room, fired.key)
+        assert (again.status, again.level, again.ack_expires_at) == ("triggered", 1, None)
+        assert again.acknowledged_at, "the first acknowledgement counts for the time to acknowledge"
+        assert pager.actions("pagerduty").count("trigger") == 2
+        happened = [event for event in await events_of(room, page) if event != "sent"]
+        assert happened == ["triggered", "paged", "acknowledged", "ack_expired", "paged"]
+
+
+async def test_an_acknowledgement_cancels_what_is_pending(made: Made, pager: Pager, clean: AsyncEngine) -> None:
+    """Of a receiver that did not take the page yet; and it tells one that may have taken it."""
+    async with made() as room:
+        fired = alarm()
+        await room.take(fired)
+        pager.answers += [(503, {}), (503, {})]
+        await step(room)
+        page = await the_page(room, fired.key)
+        await room.parts.pages.acknowledge(page.id, by="ada")
+        await pass_time(clean, page.id, 100)
+        await step(room)
+        assert "trigger" not in pager.actions("pagerduty")
+        assert pager.actions("pagerduty") == ["acknowledge"]
+        assert pager.actions("webhook") == ["page.acknowledge"]
+
+
+async def test_an_alert_that_flaps_reopens_its_page(made: Made, pager: Pager, clean: AsyncEngine) -> None:
+    async with made(replace(POLICY, reopen_within=120)) as room:
+        fired = alarm()
+        await room.take(fired)
+        await step(room)
+        first = await the_page(room, fired.key)
+        await room.parts.pages.acknowledge(first.id, by="ada")
+        for _ in range(3):
+            await room.take(replace(fired, firing=False))
+            await step(room)
+            assert await room.take(fired) == "reopened"
+            await step(room)
+        flapped = await the_page(room, fired.key)
+        assert (flapped.id, flapped.status) == (first.id, "acknowledged")
+        assert pager.actions("pagerduty").count("trigger") == 1, "an acknowledged page that flaps stays quiet"
+        await room.take(replace(fired, firing=False))
+        await pass_time(clean, first.id, 121)
+        assert await room.take(fired) == "triggered"
+        await step(room)
+        assert (await the_page(room, fired.key)).id != first.id
+        assert pager.actions("pagerduty").count("trigger") == 2
+
+
+async def test_a_page_that_no_person_acknowledged_pages_the_same_level_when_it_is_reopened(made: Made, pager: Pager) -> None:
+    async with made() as room:
+        fired = alarm()
+        await room.take(fired)
+        await step(room)
+        await room.take(replace(fired, firing=False))
+        await step(room)
+        assert await room.take(fired) == "reopened"
+        await step(room)
+        page = await the_page(room, fired.key)
+        assert (page.status, page.level) == ("triggered", 1)
+        assert pager.actions("pagerduty") == ["trigger", "resolve", "trigger"]
+
+
+async def test_a_late_end_of_the_page_before_does_not_end_the_next(made: Made, pager: Pager, clean: AsyncEngine) -> None:
+    async with made(replace(POLICY, receivers=("pagerduty",), reopen_within=0)) as room:
+        fired = alarm()
+        await room.take(fired)
+        await step(room)
+        await room.take(replace(fired, firing=False))
+        pager.answers.append((500, {}))
+        await step(room)  # the receiver does not take the end
+        assert await room.take(fired) == "triggered"
+        await pass_time(clean, (await the_page(room, fired.key)).id, 0)
+        async with clean.begin() as connection:
+            await connection.execute(update(page_deliveries).values(due_at=func.now()))
+        await step(room)
+        assert pager.actions("pagerduty") == ["trigger", "trigger"]
+
+
+async def test_a_receiver_that_is_away_is_tried_again_and_not_before_it_asks_for(
+    made: Made, pager: Pager, clean: AsyncEngine
+) -> None:
+    seen = Events([], [])
+    async with made(replace(POLICY, receivers=("pagerduty",)), reported=seen) as room:
+        fired = alarm()
+        await room.take(fired)
+        pager.answers.append((429, {"retry-after": "120"}))
+        await step(room)
+        page = await the_page(room, fired.key)
+        assert await room.parts.deliveries.unsent() == (1, pytest.approx(0, abs=30))
+        await pass_time(clean, page.id, 100)
+        await step(room)
+        assert pager.events == [], "it asked for two minutes"
+        await pass_time(clean, page.id, 21)
+        await step(room)
+        assert pager.actions("pagerduty") == ["trigger"]
+        assert (await room.parts.deliveries.unsent())[0] == 0
+    assert seen.outcomes == [("pagerduty", "failed"), ("pagerduty", "sent")]
+
+
+@pytest.mark.parametrize(("answer", "seconds"), [((403, {}), 0.0), ((503, {}), 61.0)], ids=["refused", "late"])
+async def test_a_page_that_a_receiver_does_not_take_goes_to_the_next(
+    answer: tuple[int, dict[str, str]], seconds: float, made: Made, pager: Pager, clean: AsyncEngine
+) -> None:
+    policy = replace(POLICY, receivers=("pagerduty",), fallback=("webhook",), fallback_after=60.0)
+    seen = Events([], [])
+    async with made(policy, reported=seen) as room:
+        fired = alarm()
+        await room.take(fired)
+        pager.answers.append(answer)
+        await step(room)
+        page = await the_page(room, fired.key)
+        if seconds:
+            assert pager.events == [], "a first failure may be a hiccup"
+            await pass_time(clean, page.id, seconds)
+            pager.answers.append(answer)
+            await step(room)
+        assert pager.actions("webhook") == ["page.trigger"]
+        assert "fallback" in seen.events
+        await pass_time(clean, page.id, 100)
+        await step(room)
+        assert (pager.actions("pagerduty"), pager.actions("webhook")) == (["trigger"], ["page.trigger"]), "and the first goes on"
+
+
+async def test_a_maintenance_window_holds_pages_back_records_them_and_ends(made: Made, pager: Pager, clean: AsyncEngine) -> None:
+    windows = Maintenance(clean, longest=3600)
+    for seconds in (0, 3601):
+        with pytest.raises(InvalidRequest, match="1 hours at most"):
+            await windows.start({}, seconds, by="ada", reason="too long")
+    window = await windows.start({"alertname": "OctantDown", "job": "octant"}, 3600, by="ada", reason="upgrade")
+    async with made() as room:
+        held, passed, other = alarm(), alarm(), Alarm(key=f"group-{uuid4().hex}", alert="OctantOverBound", summary="Other.")
+        for one in (held, passed, other):
+            await room.take(one)
+        await step(room)
+        assert [event["payload"]["class"] for event in pager.of("pagerduty")] == ["OctantOverBound"]
+        page = await the_page(room, held.key)
+        assert (page.status, page.level, await events_of(room, page)) == ("triggered", 0, ["triggered", "suppressed"])
+        await room.take(replace(passed, firing=False))
+        async with clean.begin() as connection:  # an hour passes
+            gone = timedelta(hours=1)
+            await connection.execute(update(maintenance_windows).values(ends_at=maintenance_windows.c.ends_at - gone))
+        await pass_time(clean, page.id, 3601)
+        await step(room)
+        assert [event["payload"]["class"] for event in pager.of("pagerduty")] == ["OctantOverBound", "OctantDown"]
+        with pytest.raises(NotFound):
+            await windows.end(window.id)
+        second = await windows.start({}, 60, by="ada", reason="everything")
+        later = alarm()
+        await room.take(later)
+        await step(room)
+        assert len(pager.of("pagerduty")) == 2
+        await windows.end(second.id)
+        await step(room)
+        assert len(pager.of("pagerduty")) == 3, "a window that is ended lets go at once what it held back"
+
+
+async def test_without_postgres_a_page_goes_out_from_a_file_and_once_more_only_if_it_must(
+    made: Made, pager: Pager, clean: AsyncEngine, tmp_path: Path
+) -> None:
+    seen = Events([], [])
+    away = create_async_engine(NOWHERE)
+    fired = alarm()
+    async with made(engine=away, reported=seen) as room:
+        assert await room.take(fired) == "spooled"
+        assert await room.spooled() == 1
+        pager.answers.append((503, {}))
+        await room.parts.relay.run()
+        assert len(pager.events) == 1, "one of the two receivers was away"
+        await asyncio.sleep(1.1)  # its pause
+        await room.parts.relay.run()
+        await room.parts.relay.run()
+        assert pager.actions("pagerduty") == ["trigger"]
+        assert pager.actions("webhook") == ["page.trigger"]
+        assert await room.spooled() == 1, "Postgres does not have it"
+    await away.dispose()
+    async with made() as room:
+        assert await room.parts.relay.run() == 1
+        assert await room.spooled() == 0
+        await step(room)
+        page = await the_page(room, fired.key)
+        assert (page.status, page.level) == ("triggered", 1)
+        assert pager.actions("pagerduty") == ["trigger"], "both receivers had it already"
+        await room.take(replace(fired, firing=False))
+        await step(room)
+        assert pager.actions("pagerduty") == ["trigger", "resolve"]
+        assert len({event["dedup_key"] for event in pager.of("pagerduty")}) == 1
+    assert seen.events.count("spooled") == 1
+    assert [path.stat().st_mode & 0o077 for path in (tmp_path / "pages").iterdir() if path.suffix == ".json"] == []
+
+
+async def test_a_page_that_can_be_stored_nowhere_is_refused_so_that_alertmanager_tries_again(
+    pager: Pager, tmp_path: Path
+) -> None:
+    away = create_async_engine(NOWHERE)
+    (tmp_path / "pages").write_text("a file where the folder should be")
+    async with paging(away, pager.base, tmp_path, POLICY) as room:
+        with pytest.raises(DependencyUnavailable, match="neither in Postgres nor in a file"):
+            await room.take(alarm())
+    await away.dispose()
+
+
+async def test_a_watchdog_that_does_not_come_opens_a_page_and_its_return_ends_it(
+    made: Made, pager: Pager, clean: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("app.oncall.paging.deadman.time.monotonic", lambda: now)
+    async with made(watchdog_after=300.0) as room:
+        watchdog = room.parts.watchdog
+        assert await watchdog.check() is False
+
+        async def late(seconds: float) -> None:
+            async with clean.begin() as connection:
+                gone = timedelta(seconds=seconds)
+                await connection.execute(update(paging_marks).values(at=paging_marks.c.at - gone))
+
+        await late(301)
+        assert await watchdog.check() is True
+        assert await room.parts.pages.open_page(KEY) is None, "this process was not there while it could have come"
+        now += 301
+        await watchdog.check()
+        await watchdog.check()
+        await step(room)
+        (event,) = pager.of("pagerduty")
+        assert event["payload"]["class"] == "OctantWatchdogMissing"
+        assert await room.take(Alarm(key="w", alert=WATCHDOG, summary="always")) == "watchdog"
+        assert await watchdog.check() is False
+        await step(room)
+        assert await room.parts.pages.open_page(KEY) is None
+        assert pager.actions("pagerduty").count("resolve") == 1
+
+
+async def test_the_heartbeat_goes_out_once_a_minute_and_not_while_a_page_waits(
+    made: Made, pager: Pager, clean: AsyncEngine
+) -> None:
+    async def minute() -> None:
+        async with clean.begin() as connection:
+            await connection.execute(update(paging_marks).values(at=paging_marks.c.at - timedelta(seconds=61)))
+
+    async with made() as one, made() as other:
+        outcomes = await asyncio.gather(one.parts.heartbeat.beat(), other.parts.heartbeat.beat(), one.parts.heartbeat.beat())
+        assert sorted(outcomes) == ["", "", "sent"]
+        await one.take(alarm())
+        pager.answers += [(503, {}), (503, {})]
+        await step(one)
+        await minute()
+        assert await other.parts.heartbeat.beat() == "withheld"
+        assert pager.heartbeats == 1
+
+
+async def test_an_incident_that_cannot_be_opened_does_not_keep_the_page_back(made: Made, pager: Pager) -> None:
+    opened: list[dict[str, Any]] = []
+
+    async def incident_for(session: AsyncConnection, **wanted: Any) -> UUID:  # noqa: ANN401 - the port's
+        opened.append(wanted)
+        if len(opened) > 1:
+            await session.execute(text("SELECT no_such_column FROM pages"))
+        return UUID(int=7)
+
+    async with made(incident_for=incident_for) as room:
+        first, second = alarm(), alarm()
+        for one in (first, second, alarm(test=True)):
+            await room.take(one)
+        await step(room)
+        assert (await the_page(room, first.key)).incident_id == UUID(int=7)
+        assert (await the_page(room, second.key)).incident_id is None
+        assert len(pager.of("pagerduty")) == 3
+        assert [one["dedup_key"] for one in opened] == [first.key, second.key], "a test opens none"
+        assert isinstance(opened[0]["at"], datetime)
+
+
+@pytest.mark.timeout(180)
+async def test_a_process_killed_while_it_sends_pages_exactly_once_more(
+    clean: AsyncEngine, database_url: str, made: Made, pager: Pager, tmp_path: Path
+) -> None:
+    """The receiver has the request and does not answer; the process is killed; this process sends it again, once."""
+    async with hanging_receiver() as (base, requests, arrived):
+        policy = {"receivers": ["webhook"], "lease": 1.0}
+        arguments = json.dumps([database_url, base, str(tmp_path / "state"), policy, {"escalate_after": 3600.0}])
+        async with made(Policy(receivers=("webhook",), lease=1.0)) as room:
+            fired = alarm()
+            await room.take(fired)
+            command = [sys.executable, "tests/paging.py", arguments]
+            environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "PATH": "/usr/bin:/bin"}
+            process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=environment)
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await arrived.wait()
+            finally:
+                process.kill()
+                await process.wait()
+            assert process.returncode == -signal.SIGKILL
+            async with asyncio.timeout(PATIENCE):
+                while not pager.ids:
+                    await step(room)
+                    await asyncio.sleep(0.1)  # the dead process has a lease
+            await asyncio.sleep(1.5)  # longer than a lease
+            await step(room)
+            assert (len(requests), pager.ids) == (1, [requests[0]["webhook-id"]])
+            page = await the_page(room, fired.key)
+            assert (page.level, (await events_of(room, page)).count("paged")) == (1, 1)
+
+
+@asynccontextmanager
+async def hanging_receiver() -> AsyncIterator[tuple[str, list[dict[str, str]], asyncio.Event]]:
+    """A webhook's server that answers nothing."""
+    requests: list[dict[str, str]] = []
+    arrived = asyncio.Event()
+
+    async def take(request: web.Request) -> web.Response:
+        await request.read()
+        requests.append(dict(request.headers))
+        arrived.set()
+        await asyncio.Event().wait()
+        return web.Response()
+
+    application = web.Application()
+    application.router.add_post("/hook", take)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+    try:
+        yield f"http://127.0.0.1:{port}", requests, arrived
+    finally:
+        await runner.cleanup()
