@@ -16,6 +16,7 @@ from app.cli.budget import app as budget
 from app.cli.calls import app as calls
 from app.cli.check import check
 from app.cli.drill import app as drill
+from app.cli.incident import app as incident
 from app.cli.index import app as index
 from app.cli.jobs import app as jobs
 from app.cli.keys import key, tenant
@@ -49,6 +50,7 @@ app.add_typer(calls, name="calls")
 app.add_typer(budget, name="budget")
 app.add_typer(release, name="release")
 app.add_typer(oncall, name="oncall")
+app.add_typer(incident, name="incident")
 app.add_typer(jobs, name="jobs")
 app.add_typer(webhook, name="webhook")
 app.add_typer(kill, name="kill")

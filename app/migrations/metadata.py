@@ -11,10 +11,13 @@ from app.features.installed import installed
 from app.idempotency import tables as idempotency
 from app.jobs import tables as jobs
 from app.oncall import tables as oncall
+from app.oncall.incidents import tables as incidents
 from app.releases import evaluations
 from app.releases import tables as releases
 from app.security import tables as security
 
-_OWN: tuple[Tables, ...] = (security, audit, oncall, releases, evaluations, budget, idempotency, jobs, feedback, scores)
+_OWN: tuple[Tables, ...] = (
+    security, audit, oncall, incidents, releases, evaluations, budget, idempotency, jobs, feedback, scores,
+)  # fmt: skip
 ROOMS: tuple[Tables, ...] = (*_OWN, *(feature.tables() for feature in installed() if feature.tables))
 METADATA: list[MetaData] = [room.metadata for room in ROOMS]

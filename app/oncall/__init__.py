@@ -1,1 +1,1 @@
-"""AXIS 6: the people on call, and the switch that stops everything."""
+"""AXIS 6: the people on call, incidents, and the switch that stops everything."""

@@ -1,0 +1,1 @@
+"""Paging: the tables of pages and of their events."""
