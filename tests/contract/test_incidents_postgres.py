@@ -18,9 +18,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.audit.actions import Action, ActionLog, clean
 from app.audit.rows import Writer
 from app.domain.errors import InvalidRequest, NotFound
+from app.oncall.incidents.duty import RotationDuties
 from app.oncall.incidents.postmortem import draft, template_in, write
+from app.oncall.incidents.report import report
 from app.oncall.incidents.store import Incident, Incidents, RunbookChange, incident_for_page
 from app.oncall.incidents.timeline import timeline
+from app.oncall.rotation import load_rotation
 from app.oncall.stops import Entry, PostgresStops
 from app.security.redaction.redactor import Redactor
 
@@ -232,3 +235,17 @@ async def test_a_postmortem_is_drafted_from_the_timeline_and_never_overwritten(
     names = [write(tmp_path, closed, words).name for words in ("first", "second")]
     assert names == [f"{closed.opened_at:%Y-%m-%d}-answers-are-late{end}.md" for end in ("", "-2")]
     assert (tmp_path / "postmortems" / names[0]).read_text() == "first"
+
+
+async def test_a_report_reads_pages_incidents_and_commands_and_leaves_tests_out(
+    own: AsyncEngine, incidents: Incidents, tmp_path: Path
+) -> None:
+    one = await planted(own, incidents, tmp_path)
+    await plant_page(own, ago(minutes=5), person="ada", acknowledged_at=ago(minutes=4), acknowledged_by="ada")
+    await incidents.close(one, NO_CHANGE, by="ada")
+    duties = RotationDuties(load_rotation(Path(__file__).parents[2] / "runbook/oncall/rotation.yaml"))
+    found = await report(own, duties, ago(days=7), datetime.now(UTC))
+    assert (found.total.pages, found.total.acknowledged, found.total.open) == (3, 1, 3)
+    assert {alert.alert: alert.noise for alert in found.alerts} == {"OctantBreakerOpen": (), "OctantOther": ()}
+    assert (found.opened, found.closed, found.mean_open and found.mean_open > 1000) == (1, 1, True)
+    assert sum(person.hours for person in found.people) == pytest.approx(168)

@@ -1,5 +1,6 @@
 """Incidents by command: recorded, audited, closed with the runbook's change, drafted into the runbook (P4, K3)."""
 
+import csv
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -95,3 +96,13 @@ def test_without_a_runbook_beside_it_the_draft_is_printed(octant: Octant, runboo
 def test_the_runbook_defines_the_severities_as_the_code_does() -> None:
     page = (ROOT / "runbook/incidents.md").read_text()
     assert [f"| {name} | {words} |" in page for name, words in SEVERITIES.items()] == [True] * 4
+
+
+def test_a_report_is_printed_and_written_as_csv(octant: Octant) -> None:
+    printed = octant("incident", "report", "--since", "2w")
+    assert printed.returncode == 0, printed.stderr
+    assert "weeks and hours in Europe/Berlin" in printed.stdout
+    assert printed.stdout.count("  week of ") == 3
+    rows = list(csv.DictReader(octant("incident", "report", "--since", "2w", "--csv").stdout.splitlines()))
+    assert sum(float(row["hours"]) for row in rows) == pytest.approx(14 * 24, abs=0.1)
+    assert octant("incident", "report", "--since", "soon").returncode == 2
