@@ -15,7 +15,6 @@ from app.cli.times import moment
 if TYPE_CHECKING:
     from app.oncall.incidents.duty import Duties
     from app.oncall.incidents.report import Report, Tally
-    from app.settings import Settings
 
 COLUMNS = (
     "person", "hours", "out_of_hours_hours", "pages", "out_of_hours_pages", "acknowledged", "unacknowledged", "open",
@@ -31,6 +30,7 @@ def report(
     noisy_week: Annotated[int, typer.Option(min=1, help="More pages of an alert in one week count as noise.")] = 5,
 ) -> None:
     """Report pages a week and by alert, the time to acknowledge and to recover, noise, and each person's load."""
+    from app.oncall.incidents.duty import duties_of
     from app.oncall.incidents.report import Limits
     from app.oncall.incidents.report import report as computed
 
@@ -38,7 +38,7 @@ def report(
 
     async def run() -> "tuple[Report, Duties]":
         async with database() as (engine, settings):
-            duties = duties_of(settings)
+            duties = duties_of(settings.rotation_file)
             limits = Limits(noisy_minutes, noisy_week)
             return await computed(engine, duties, begin or now, now, limits=limits), duties
 
@@ -47,14 +47,6 @@ def report(
         _write_csv(found)
     else:
         _print(found, duties)
-
-
-def duties_of(settings: "Settings") -> "Duties":
-    """The rotation of the settings. Raises Misconfigured."""
-    from app.oncall.incidents.duty import RotationDuties
-    from app.oncall.rotation import load_rotation
-
-    return RotationDuties(load_rotation(settings.rotation_file))
 
 
 def _write_csv(found: "Report") -> None:

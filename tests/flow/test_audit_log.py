@@ -5,6 +5,7 @@ Also erase and export by command.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,16 +71,20 @@ def test_every_command_reads_or_is_audited_under_its_own_name() -> None:
 
 
 def test_no_endpoint_for_operators_changes_anything_without_the_log() -> None:
-    """There is none yet; a new one writes to an `ActionLog`, and has its name here."""
-    audited: set[str] = set()
+    """A new one writes to an `ActionLog`, and has its name here."""
+    audited = {"/v1/admin/incidents/{number}/notes"}
     made = create_app(load(database_url="postgresql+psycopg://x@/x", valkey_url="redis://127.0.0.1:1/0"))
     from sqlalchemy.ext.asyncio import create_async_engine
 
-    from app.admin import calls
+    from app.admin import calls, incidents
+    from app.oncall.incidents.duty import duties_of
 
     engine = create_async_engine("postgresql+psycopg://x@/x")
     log = ActionLog(engine, secret=b"made up", notes=Path("unused"))
-    routes = [*made.routes, *calls.router(engine, log, Redactor(b"made up")).routes]
+    redactor = Redactor(b"made up")
+    rotation = partial(duties_of, Path("unused"))
+    routers = (calls.router(engine, log, redactor), incidents.router(engine, log, redactor, rotation))
+    routes = [*made.routes, *(route for router in routers for route in router.routes)]
     admin = [route for route in routes if isinstance(route, APIRoute) and route.path.startswith("/v1/admin")]
     assert admin
     assert [route.path for route in admin if route.methods != {"GET"} and route.path not in audited] == []

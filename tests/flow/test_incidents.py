@@ -2,8 +2,11 @@
 
 import csv
 import json
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import Ran, run
@@ -106,3 +109,34 @@ def test_a_report_is_printed_and_written_as_csv(octant: Octant) -> None:
     rows = list(csv.DictReader(octant("incident", "report", "--since", "2w", "--csv").stdout.splitlines()))
     assert sum(float(row["hours"]) for row in rows) == pytest.approx(14 * 24, abs=0.1)
     assert octant("incident", "report", "--since", "soon").returncode == 2
+
+
+def test_operators_tools_read_incidents_and_add_notes(service_url: str, stack_env: dict[str, str], api_key: str) -> None:
+    """Only with an operator's key, and logged."""
+    opened = run(stack_env, "incident", "open", "calls fail").stdout
+    number = opened.split()[1]
+    admin = run(stack_env, "key", "create", "acme", "--name", "incidents", "--scope", "admin", "--quiet").stdout.strip()
+
+    def ask(path: str, key: str = admin, body: object = None) -> tuple[int, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{service_url}/v1/admin/{path}", data, {"x-api-key": key})  # noqa: S310 - loopback
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.loads(error.read())
+
+    try:
+        assert ask(f"incidents/{number}/notes", body={"text": "seen by ada@example.com"})[0] == 200
+        status, shown = ask(f"incidents/{number}")
+        assert (status, [e["text"][:8] for e in shown["timeline"] if e["kind"] == "note"]) == (200, ["seen by "])
+        assert "ada@" not in json.dumps(shown)
+        assert int(number) in {one["number"] for one in ask("incidents")[1]["data"]}
+        assert ask("incident-report?days=7")[1]["total"]["pages"] >= 0
+        assert [ask(path)[0] for path in ("incidents/999999", "incidents/0", f"incidents?days={10**9}")] == [404, 400, 400]
+        assert ask(f"incidents/{number}/notes", body={"text": " "})[0] == 400
+        assert ask(f"incidents/{number}", key=api_key)[0] == 403
+        assert "incident note  on=" in run(stack_env, "audit", "list", "--count", "20").stdout
+    finally:
+        run(stack_env, "incident", "close", "--on", number, "--no-change", "a test", "--no-draft")

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from app.oncall.rotation import Rotation
+from app.oncall.rotation import Rotation, load_rotation
 
 
 class Duties(Protocol):
@@ -37,3 +38,8 @@ class RotationDuties:
     def people(self, at: datetime) -> Sequence[str]:
         """The names of the people on duty, level by level."""
         return [duty.person.name for duty in self._rotation.on_call(at)]
+
+
+def duties_of(path: Path) -> Duties:
+    """The duties of a rotation's file. Raises Misconfigured."""
+    return RotationDuties(load_rotation(path))
