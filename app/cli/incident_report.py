@@ -1,4 +1,4 @@
-"""`octant incident report`: pages and people over weeks, for a person or as CSV."""
+"""`octant incident report` and `octant incident handoff`: pages and people over weeks, and the state at a change of shift."""
 
 import asyncio
 import csv
@@ -47,6 +47,22 @@ def report(
         _write_csv(found)
     else:
         _print(found, duties)
+
+
+@app.command("handoff")
+def hand_over() -> None:
+    """Print the hand-over of a shift: open incidents and pages, silences, stops, releases, spend. The service sends it too."""
+    from app.domain.money import from_dollars
+    from app.oncall.incidents.duty import duties_of
+    from app.oncall.incidents.handoff import handoff, message
+
+    async def run() -> None:
+        async with database() as (engine, settings):
+            cap = from_dollars(settings.budget.global_daily_cap)
+            found = await handoff(engine, duties_of(settings.rotation_file), datetime.now(UTC), cap=cap)
+        print(message(found))
+
+    asyncio.run(run())
 
 
 def _write_csv(found: "Report") -> None:

@@ -54,7 +54,7 @@ from app.stores import budget_policy, build_engine, build_valkey, releases_of, r
 from app.telemetry import logs
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
-from app.wiring.watching import end_calls, health_checks, open_sampled_gauges, show_drift, show_state, show_stops
+from app.wiring.watching import end_calls, health_checks, open_handoffs, open_sampled_gauges, show_drift, show_state, show_stops
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,6 +301,8 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
             stack, settings, metrics, keys=KeyAdministration(engine, secret=settings.secret), valkey=valkey, budget=budget,
             jobs=jobs, releases=releases,
         )  # fmt: skip
+        # The receiver is the paging room's webhook; without one no message is sent.
+        await open_handoffs(stack, settings, engine, partial(redactor.redact, tenant=""), send=None)
         edge = _build_edge(
             settings, metrics, keys=keys, idempotency=idempotency, tracing=tracing, jobs=jobs,
             checks=health_checks(engine, valkey, keys, releases, budget), release=lambda: releases.known,

@@ -1,4 +1,4 @@
-"""Incidents and their events."""
+"""Incidents, their events, and the sent hand-over messages."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -44,8 +44,14 @@ def upgrade() -> None:
         sa.Column("detail", JSONB(), nullable=False),
     )
     op.create_index("incident_events_of", "incident_events", ["incident_id", "at"])
+    op.create_table(
+        "handoffs",
+        sa.Column("changed_at", sa.DateTime(timezone=True), primary_key=True, comment="when the shift changed"),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=False),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("handoffs")
     op.drop_table("incident_events")
     op.drop_table("incidents")

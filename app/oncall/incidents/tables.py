@@ -40,6 +40,13 @@ incident_events = Table(
     Index("incident_events_of", "incident_id", "at"),
 )
 
+handoffs = Table(
+    "handoffs",
+    metadata,
+    Column("changed_at", DateTime(timezone=True), primary_key=True, comment="when the shift changed"),
+    Column("sent_at", DateTime(timezone=True), nullable=False),
+)
+
 PERSONAL: tuple[PersonalData, ...] = ()
 NOT_PERSONAL = {
     "incidents.title": "an operator's or an alert's words, redacted; never erased",
