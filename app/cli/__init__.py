@@ -11,6 +11,7 @@ import typer
 
 from app.cli import canary as _canary  # noqa: F401 - commands of the group `release`
 from app.cli import drafts as _drafts  # noqa: F401 - the same
+from app.cli import gameday as _gameday  # noqa: F401 - the same of the group `drill`
 from app.cli import incident_report as _incident_report  # noqa: F401 - the same of the group `incident`
 from app.cli.audit import app as audit
 from app.cli.budget import app as budget

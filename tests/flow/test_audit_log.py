@@ -32,6 +32,7 @@ READS = {
 }  # fmt: skip
 RUNS = {"demo", "serve", "worker"}  # they serve
 LOCAL = {
+    "drill gameday",  # on a service of its own in a temporary folder
     "drill injection",  # on a service of its own in a temporary folder
     "index build",  # writes a file named by its content
     "release new",  # writes an author's draft
