@@ -22,11 +22,12 @@ def gameday(
 
     The report is written into gameday/ of the state folder, as JSON and markdown, with a line in gamedays.jsonl.
     """
+    from app.domain.errors import Misconfigured
     from app.settings import load
     from app.stack import interrupts
     from app.stack.gameday import report
     from app.stack.gameday import scenario as scenarios
-    from app.stack.gameday.play import play
+    from app.stack.gameday.play import Outcome, play
     from app.stack.gameday.stage import stage
 
     settings = load()
@@ -38,8 +39,11 @@ def gameday(
     wanted = scenarios.load(runbook, scenario)
     print(f"Hypothesis: {wanted.hypothesis}", flush=True)
     interrupts.listen()
-    with tempfile.TemporaryDirectory(prefix="octant-gameday-") as name, stage(Path(name), lambda _: None) as prepared:
-        outcome = asyncio.run(play(scenario, wanted, prepared, runbook))
+    try:
+        with tempfile.TemporaryDirectory(prefix="octant-gameday-") as name, stage(Path(name), lambda _: None) as prepared:
+            outcome = asyncio.run(play(scenario, wanted, prepared, runbook))
+    except Misconfigured as error:  # no service to break: not a verdict on it
+        outcome = Outcome(scenario, datetime.now(UTC), reasons=[str(error)])
     path = report.write(settings.state_dir, wanted, outcome)
     print(path.read_text(encoding="utf-8"))
     print(f"Report: {path}")

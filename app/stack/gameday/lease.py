@@ -47,6 +47,7 @@ async def held(
         yield lease
     finally:
         await renewing.stop(grace=SECONDS)
+        await renew()  # a lease that ended unseen is found out here
         try:
             async with http.delete(url):
                 pass

@@ -13,6 +13,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.errors import Misconfigured
+from app.oncall.incidents import postmortem
+from app.oncall.incidents.store import Clean, Incident, Incidents, RunbookChange
+from app.oncall.incidents.timeline import timeline
 from app.stack import baseline
 from app.stack.baseline import Verdict
 from app.stack.gameday.lease import FaultNotSet, Held, held
@@ -24,6 +27,7 @@ TOOL_FAILED = "the tool failed"
 TOOL_FAILED_CODE = 4
 WARM_UP_SECONDS = 3.0
 PAUSE = 0.5
+BY = "gameday"
 _PAGED = text(
     """
     SELECT min(triggered_at) AS page, min(acknowledged_at) AS ack FROM pages WHERE NOT test AND triggered_at >= :since
@@ -33,13 +37,14 @@ _PAGED = text(
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The service that is tried. ``control``: the address that holds leases, by where the fault is."""
+    """The service that is tried. ``control``: the address that holds leases, by where the fault is; ``clean`` redacts."""
 
     url: str
     key: str
     control: Mapping[str, str]
     env: Mapping[str, str]
     engine: AsyncEngine
+    clean: Clean = str
     words: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -74,6 +79,7 @@ class Outcome:
     followed: list[Followed] = field(default_factory=list)
     callers: dict[str, int] = field(default_factory=dict)
     timeline: list[tuple[float, str]] = field(default_factory=list)
+    postmortem: str = ""
 
     @property
     def score(self) -> tuple[int, int]:
@@ -89,10 +95,13 @@ class Outcome:
 class _Game:
     """The steps, with their clock."""
 
-    def __init__(self, scenario: Scenario, stage: Stage, page: str, callers: Callers, outcome: Outcome) -> None:
+    def __init__(self, scenario: Scenario, stage: Stage, runbook: Path, callers: Callers, outcome: Outcome) -> None:
         self.scenario, self.stage, self.callers, self.outcome = scenario, stage, callers, outcome
-        runbook = scenario.runbook
-        self._contain, self._verify = commands(page, runbook.contain), commands(page, runbook.verify)
+        wanted, self._runbook = scenario.runbook, runbook
+        page = (runbook / wanted.page).read_text(encoding="utf-8")
+        self._contain, self._verify = commands(page, wanted.contain), commands(page, wanted.verify)
+        self._record = Incidents(stage.engine, clean=stage.clean)
+        self._incident: Incident | None = None
         self._fault_at = 0.0
         self._usual = ""
 
@@ -126,6 +135,7 @@ class _Game:
             self.say(f"`{detect.command}` did not show it within {detect.within:g} s")
         else:
             self.say(f"`{detect.command}` shows it")
+            self._incident = await self._record.open(f"Rehearsal: {self.scenario.title}", "sev3", by=BY, commander=BY)
             await self._follow(self._contain)
         before = self.passed
         self.outcome.contained = await self._until(self._served("contained", since=before), self.scenario.limits.contained_within)
@@ -138,10 +148,21 @@ class _Game:
         """From the end of the fault to callers that are served as before."""
         self.outcome.fault_ended = round(self.passed, 1)
         self.say("fault ends")
-        await self._follow(self._verify)
         within = self.scenario.limits.recovered_within
-        self.outcome.recovered = await self._until(self._served("recovered", since=self.outcome.fault_ended), within)
+        served = self._served("recovered", since=self.outcome.fault_ended)
+        self.outcome.recovered, _ = await asyncio.gather(self._until(served, within), self._follow(self._verify))
         self.say("recovered" if self.outcome.recovered is not None else "not recovered in time")
+
+    async def close_incident(self) -> None:
+        """Note the steps in the incident, close it, and draft its postmortem, as after a real one."""
+        if self._incident is None or self.outcome.fault_at is None:
+            return
+        for seconds, words in self.outcome.timeline:
+            if not words.startswith("`octant "):  # the operators' log has those
+                await self._record.note(self._incident, words, by=BY, at=self.outcome.fault_at + timedelta(seconds=seconds))
+        closed = await self._record.close(self._incident, RunbookChange(None, "a rehearsal: its report names the changes"), by=BY)
+        entries = await timeline(self.stage.engine, closed, clean=self.stage.clean)
+        self.outcome.postmortem = postmortem.draft(closed, entries, postmortem.template_in(self._runbook))
 
     def judge(self) -> None:
         """Compare each probe with the callers of its phase."""
@@ -208,19 +229,18 @@ class _Game:
 async def play(name: str, scenario: Scenario, stage: Stage, runbook: Path) -> Outcome:
     """Play a scenario. A failure of the tool itself is an outcome of its own, and never one of the service."""
     outcome = Outcome(name, datetime.now(UTC))
-    page = runbook / scenario.runbook.page
     headers = {"authorization": f"Bearer {stage.key}"}
     async with aiohttp.ClientSession(stage.url, headers=headers, connector=aiohttp.TCPConnector(limit=0)) as http:
         callers = Callers(http, scenario.traffic)
         try:
-            game = _Game(scenario, stage, page.read_text(encoding="utf-8"), callers, outcome)
+            game = _Game(scenario, stage, runbook, callers, outcome)
             callers.start()
             await _play(game, name)
             await callers.stop()
             await _read_pages(stage.engine, outcome)
             if outcome.fault_at and outcome.verdict == TOOL_FAILED and not outcome.reasons:
                 game.judge()
-        except (FaultNotSet, Misconfigured, OSError, aiohttp.ClientError) as error:
+        except (FaultNotSet, Misconfigured, OSError, aiohttp.ClientError, SQLAlchemyError) as error:
             outcome.reasons.append(f"{type(error).__name__}: {error}")
         finally:
             await callers.stop()
@@ -247,6 +267,7 @@ async def _play(game: _Game, name: str) -> None:
         outcome.reasons.append(f"the fault ended before its time: {lease.lost}")
         return
     await game.recovery()
+    await game.close_incident()
     if not game.callers.alive():
         outcome.reasons.append("the callers stopped")
 

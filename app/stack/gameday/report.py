@@ -23,6 +23,8 @@ def write(state_dir: Path, scenario: Scenario, outcome: Outcome) -> Path:
     (folder / f"{stem}.json").write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     path = folder / f"{stem}.md"
     path.write_text(as_markdown(scenario, outcome), encoding="utf-8")
+    if outcome.postmortem:
+        (folder / f"{stem}-postmortem.md").write_text(outcome.postmortem, encoding="utf-8")
     with (folder / LOG).open("a", encoding="utf-8") as log:
         log.write(json.dumps(fact(outcome, f"{stem}.json")) + "\n")
     return path

@@ -7,9 +7,12 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from app.audit.actions import clean
+from app.security.redaction.redactor import Redactor
 from app.settings import load
 from app.stack import demo, setup
 from app.stack.gameday.page import octant_in
@@ -52,7 +55,9 @@ def stage(folder: Path, tell: Callable[[str], None]) -> Generator[Stage, None, N
             proxied.control["simulator"] = f"http://127.0.0.1:{ports['control']}"
             key = setup.keys(settings)[settings.demo_tenant]
             env = octant_in(folder, os.environ)
-            yield Stage(url=running.url, key=key, control=proxied.control, env=env, engine=build_engine(settings, pooled=False))
+            redacted = partial(clean, redactor=Redactor(settings.secret))
+            engine = build_engine(settings, pooled=False)
+            yield Stage(url=running.url, key=key, control=proxied.control, env=env, engine=engine, clean=redacted)
     finally:
         os.environ.clear()
         os.environ.update(before)
