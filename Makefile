@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-r
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test coverage fork check rotation eval bench phoenix bench-records outage soak observe canary rogue fuzz generate tools attacks injection rollback reset bench-redaction ner audit sbom lock clients
+.PHONY: help setup demo serve test coverage fork check rotation eval bench phoenix bench-records outage gameday soak observe canary rogue fuzz generate tools attacks injection rollback reset bench-redaction ner audit sbom lock clients
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ bench-records: $(DEV) ## Measure how soon a record is found, and every kind of s
 
 outage: $(DEV) ## Rehearse four kinds of provider outage, time-scaled; fails below 99.9 % answered
 	$(BIN)/python -m benchmarks.outage $(ARGS)
+
+gameday: $(RUN) ## Break a service of its own as a scenario says, follow the runbook literally, judge: make gameday SCENARIO=provider-outage
+	@$(BIN)/python -m app.cli drill gameday $(SCENARIO) $(ARGS)
 
 soak: $(DEV) ## Make 100,000 calls while everything fails at random; fails if a task, connection, lease or micro-dollar is left over
 	$(BIN)/python -m benchmarks.soak $(ARGS)

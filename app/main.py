@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import __version__
-from app.admin import alarm, alertmanager, calls
+from app.admin import alarm, alertmanager, calls, incidents
 from app.api import chat, embeddings, feedback, jobs, refused, responses
 from app.domain.errors import DependencyUnavailable, InvalidRequest
 from app.domain.in_flight import InFlight
@@ -28,6 +28,7 @@ from app.edge.middleware import EdgeMiddleware, from_http
 from app.edge.openapi import ApiDocument
 from app.features.feature import FeatureParts
 from app.features.installed import installed
+from app.oncall.incidents.duty import duties_of
 from app.security.redaction.redactor import Redactor
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
@@ -51,6 +52,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
                 calls.router(own.engine, parts.actions, own.redactor),
                 alarm.router(parts.actions, own.redactor),
                 alertmanager.router(parts.paging, parts.alertmanager_token),
+                incidents.router(own.engine, parts.actions, own.redactor, partial(duties_of, settings.rotation_file)),
             ):
                 document.include(router)
             yield

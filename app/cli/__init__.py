@@ -11,6 +11,8 @@ import typer
 
 from app.cli import canary as _canary  # noqa: F401 - commands of the group `release`
 from app.cli import drafts as _drafts  # noqa: F401 - the same
+from app.cli import gameday as _gameday  # noqa: F401 - the same of the group `drill`
+from app.cli import incident_report as _incident_report  # noqa: F401 - the same of the group `incident`
 from app.cli import oncall_changes as _oncall_changes  # noqa: F401 - of the group `oncall`
 from app.cli import profile as _profile  # noqa: F401 - of the group `release`
 from app.cli import shadow as _shadow  # noqa: F401 - the same
@@ -21,6 +23,7 @@ from app.cli.check import check
 from app.cli.code import run
 from app.cli.drill import app as drill
 from app.cli.escalate import app as escalate
+from app.cli.incident import app as incident
 from app.cli.index import app as index
 from app.cli.jobs import app as jobs
 from app.cli.keys import key, tenant
@@ -58,6 +61,7 @@ app.add_typer(budget, name="budget")
 app.add_typer(release, name="release")
 app.add_typer(oncall, name="oncall")
 add_paging_to(oncall)
+app.add_typer(incident, name="incident")
 app.add_typer(jobs, name="jobs")
 app.add_typer(webhook, name="webhook")
 app.add_typer(kill, name="kill")

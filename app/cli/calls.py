@@ -3,10 +3,8 @@
 import asyncio
 import inspect
 import json
-import re
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,12 +13,11 @@ import typer
 from app.audit.call_filter import SORTS, CallFilter, Searched, bounds_of, searched
 from app.cli.audited import changes
 from app.cli.database import database
+from app.cli.times import moment
 
 app = typer.Typer(help="Records of calls: filter them, or show one whole.")
 
 MOST_EXPORTED = 1_000_000
-_AGO = re.compile(r"(\d+)([smhd])\Z")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def _with_filter(command: Callable[..., None]) -> Callable[..., None]:
@@ -37,7 +34,7 @@ def _with_filter(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _option(field: Searched) -> Any:  # noqa: ANN401 - an annotation
-    """A time is read by `_time`, and the sort is checked by `find`: for typer both are texts."""
+    """A time is read by `moment`, and the sort is checked by `find`: for typer both are texts."""
     kind = field.type if field.type in (str | None, bool | None, bool) else (str if field.default else str | None)
     return Annotated[kind, typer.Option(*field.about.options, help=field.about.text)]
 
@@ -63,8 +60,8 @@ def find(
         raise typer.BadParameter(f"--sort takes {', '.join(SORTS)}")
     fields = {
         **filters,
-        "since": _time(filters["since"]),
-        "until": _time(filters["until"]),
+        "since": moment(filters["since"]),
+        "until": moment(filters["until"]),
         "ranges": bounds_of(at_least or [], at_most or []),
         "limit": limit or (MOST_EXPORTED if out else 20),
     }
@@ -198,17 +195,3 @@ def _say(text: str) -> None:
 
 def _json(record: dict[str, Any]) -> str:
     return json.dumps(record, default=lambda value: value.isoformat(), ensure_ascii=False)
-
-
-def _time(text: str | None) -> datetime | None:
-    """Read a point in time or an age. A time without a zone is UTC."""
-    if text is None:
-        return None
-    ago = _AGO.match(text)
-    if ago:
-        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is neither a time such as 2026-11-23T14:00 nor an age such as 15m, 2h, 7d") from None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)

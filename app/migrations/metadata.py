@@ -11,6 +11,7 @@ from app.features.installed import installed
 from app.idempotency import tables as idempotency
 from app.jobs import tables as jobs
 from app.oncall import tables as oncall
+from app.oncall.incidents import tables as incidents
 from app.oncall.paging import tables as paging
 from app.oncall.rota import tables as rota
 from app.releases import evaluations
@@ -23,6 +24,7 @@ _OWN: tuple[Tables, ...] = (
     oncall,
     rota,
     paging,
+    incidents,
     releases,
     evaluations,
     budget,

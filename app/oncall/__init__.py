@@ -1,1 +1,1 @@
-"""AXIS 6: the rotation of the people on call (`rota`), and the switch that stops everything."""
+"""AXIS 6: the people on call (`rota`), paging, incidents, and the switch that stops everything."""

@@ -2,6 +2,7 @@
 
 A fault strikes each request of its ``provider`` and ``model`` with its ``probability``, ``times`` times at most. Its schedule, in
 seconds from when it was put: from ``after_seconds``, for ``for_seconds``, again every ``every_seconds``.
+A fault under a lease ends with it: what made the fault renews the lease, so no fault outlives its maker.
 """
 
 import random
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.domain.leases import Leases
 from app.simulator.obedient import HARMS
 from app.simulator.wires import WIRES
 
@@ -58,6 +60,7 @@ class Fault:
     for_seconds: float | None = None
     every_seconds: float | None = None
     put_at: float = field(default_factory=time.monotonic)
+    lease: str | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
 
     def alive(self) -> bool:
@@ -122,11 +125,30 @@ class Faults:
     def __init__(self, seed: int = 0) -> None:
         """No fault at first."""
         self._faults: list[Fault] = []
+        self._leases = Leases()
         self._chance = random.Random(seed)  # noqa: S311 - simulation, not security
 
     def add(self, faults: list[Fault]) -> None:
         """Put more faults in force."""
         self._faults += faults
+
+    def lease(self, name: str, seconds: float, faults: list[Fault]) -> None:
+        """Put faults in force until a lease ends; they take the place of those that were under its name."""
+        self.end(name)
+        self._leases.take(name, seconds)
+        for fault in faults:
+            fault.lease = name
+        self._faults += faults
+
+    def renew(self, name: str, seconds: float) -> bool:
+        """Prolong a lease. False where it has ended or its faults were cleared: they are in force no more."""
+        self._forget_ended()
+        return any(fault.lease == name for fault in self._faults) and self._leases.renew(name, seconds)
+
+    def end(self, name: str) -> None:
+        """End a lease and its faults."""
+        self._leases.drop(name)
+        self._forget_ended()
 
     def clear(self) -> None:
         """Behave well."""
@@ -134,15 +156,17 @@ class Faults:
 
     def as_json(self) -> list[dict[str, Any]]:
         """All in force, as JSON."""
-        return [f.as_json() for f in self._faults if f.alive()]
+        self._forget_ended()
+        return [f.as_json() for f in self._faults]
 
     def refused(self, provider: str) -> bool:
         """Return whether connections to a provider are refused now."""
+        self._forget_ended()
         return any(f.kind == "refuse" and f.provider in (provider, "*") and f.in_force() for f in self._faults)
 
     def strike(self, provider: str, model: str) -> dict[str, dict[str, Any]]:
         """The faults that hit this request: their parameters by kind. Uses up one of their ``times``."""
-        self._faults = [f for f in self._faults if f.alive()]
+        self._forget_ended()
         struck: dict[str, dict[str, Any]] = {}
         for fault in self._faults:
             if fault.kind == "refuse" or fault.provider not in (provider, "*") or fault.model not in (model, "*"):
@@ -152,6 +176,9 @@ class Faults:
                 if fault.times is not None:
                     fault.times -= 1
         return struck
+
+    def _forget_ended(self) -> None:
+        self._faults = [f for f in self._faults if f.alive() and (f.lease is None or self._leases.live(f.lease))]
 
     def delay(self, parameters: Mapping[str, Any]) -> float:
         """Seconds of a ``latency`` fault: fixed, or log-normal around a median."""

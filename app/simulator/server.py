@@ -1,15 +1,12 @@
-"""One listener for each provider and one for control, in one process.
+"""One listener for each provider and one for control (`control`), in one process.
 
 A listener of its own for each provider makes ``refuse`` real: its socket is closed, so the connection is refused by the kernel.
 """
 
 import asyncio
 import json
-import time
 import uuid
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from types import ModuleType
@@ -20,36 +17,12 @@ from aiohttp import web
 from app.simulator import tokens
 from app.simulator.brain import Brain
 from app.simulator.caching import PromptCache
-from app.simulator.faults import BadFault, Faults, parse
+from app.simulator.control import Control, Stats
+from app.simulator.faults import Faults
 from app.simulator.request import Answer, Ask
 from app.simulator.wires import CONTROL, WIRES
 
-REMEMBERED = 100
 PING_SECONDS = 0.1
-
-
-@dataclass(slots=True)
-class Stats:
-    """Counts of one provider's requests."""
-
-    requests: int = 0
-    open: int = 0
-    cancelled: int = 0
-    last_cancelled_at: float = 0.0  # seconds since the epoch
-    output_tokens: int = 0
-    sent_bytes: int = 0  # of streams
-    billed: dict[str, list[int]] = field(default_factory=dict)  # by model: tokens in, and tokens out as far as they were made
-    recent: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
-
-    def note_cancelled(self) -> None:
-        """A client left before its answer's end."""
-        self.cancelled += 1
-        self.last_cancelled_at = time.time()
-
-    def as_json(self) -> dict[str, Any]:
-        """As JSON."""
-        counts = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "recent"}
-        return {**counts, "recent": list(self.recent)}
 
 
 class Endpoint:
@@ -264,6 +237,7 @@ class Simulator:
         self._host = host
         self._faults = Faults()
         self._endpoints = {name: Endpoint(wire, self._faults, brain) for name, wire in WIRES.items()}
+        self._control = Control(self._faults, {name: e.stats for name, e in self._endpoints.items()}, self.apply_refusals)
         self._runners: dict[str, web.AppRunner] = {}
         self._sites: dict[str, web.TCPSite | None] = {}
         self._ports: dict[str, int] = {}
@@ -271,7 +245,7 @@ class Simulator:
 
     async def start(self, ports: Mapping[str, int]) -> dict[str, int]:
         """Listen; a port of 0 is a free one. Returns the port of each listener."""
-        applications = {name: e.application() for name, e in self._endpoints.items()} | {CONTROL: self._control()}
+        applications = {name: e.application() for name, e in self._endpoints.items()} | {CONTROL: self._control.application()}
         for name, application in applications.items():
             # handler_cancellation: a client that leaves cancels the handler, which is how a provider saves its work
             runner = web.AppRunner(application, handler_cancellation=True, access_log=None, shutdown_timeout=1)
@@ -279,6 +253,7 @@ class Simulator:
             self._runners[name] = runner
             await self._open(name, ports[name])
             self._ports[name] = runner.addresses[-1][1]
+        self._control.ports = dict(self._ports)
         return dict(self._ports)
 
     async def stop(self) -> None:
@@ -307,44 +282,6 @@ class Simulator:
         site = web.TCPSite(self._runners[name], self._host, port, reuse_address=True, backlog=1024)
         await site.start()
         self._sites[name] = site
-
-    def _control(self) -> web.Application:
-        app = web.Application()
-        app.router.add_get("/health", self._health)
-        app.router.add_get("/faults", self._get_faults)
-        app.router.add_put("/faults", self._put_faults)
-        app.router.add_delete("/faults", self._delete_faults)
-        app.router.add_get("/stats", self._get_stats)
-        app.router.add_delete("/stats", self._delete_stats)
-        return app
-
-    async def _health(self, _: web.Request) -> web.Response:
-        return web.json_response({"status": "ok", "ports": self._ports})
-
-    async def _get_faults(self, _: web.Request) -> web.Response:
-        return web.json_response(self._faults.as_json())
-
-    async def _put_faults(self, request: web.Request) -> web.Response:
-        try:
-            body = json.loads(await request.read())
-            self._faults.add([parse(fault) for fault in (body if isinstance(body, list) else [body])])
-        except (BadFault, ValueError, TypeError) as error:
-            return web.json_response({"error": str(error)}, status=400)
-        await self.apply_refusals()
-        return web.json_response(self._faults.as_json())
-
-    async def _delete_faults(self, _: web.Request) -> web.Response:
-        self._faults.clear()
-        await self.apply_refusals()
-        return web.json_response([])
-
-    async def _get_stats(self, _: web.Request) -> web.Response:
-        return web.json_response({name: e.stats.as_json() for name, e in self._endpoints.items()})
-
-    async def _delete_stats(self, _: web.Request) -> web.Response:
-        for endpoint in self._endpoints.values():
-            endpoint.stats = Stats(open=endpoint.stats.open)
-        return web.json_response({})
 
 
 def _lie(answer: Answer, ask: Ask, struck: Mapping[str, Any]) -> None:

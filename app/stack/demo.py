@@ -29,6 +29,7 @@ START_SECONDS = 60.0
 UNEXPECTED, DEAD = 1, 3
 LOCK = "lock"
 SCORED_SOON = {"OCTANT_EVALS__INTERVAL": "5", "OCTANT_EVALS__LATE": "5"}  # seconds: a demo is watched, production is not
+Through = Callable[[str], AbstractContextManager[str]]
 KEEPER_SECONDS = 0.5  # for the keeper of a killed run to say that it has the lock
 
 
@@ -128,10 +129,13 @@ def reset() -> None:
 
 
 @contextmanager
-def everything(settings: Settings, tell: Callable[[str], None], *, scored: bool = False) -> Generator[Running, None, None]:
+def everything(
+    settings: Settings, tell: Callable[[str], None], *, scored: bool = False, valkey_through: Through = nullcontext
+) -> Generator[Running, None, None]:
     """Run all parts until the end of the block; they stop in the reverse order, the service first.
 
-    ``scored``: the evals score the calls, if they are installed beside the service.
+    ``scored``: the evals score the calls, if they are installed beside the service. ``valkey_through`` gives the address at which
+    the parts find Valkey, from its own: a game day puts a proxy between them.
     """
     folder = settings.state_dir
     for name in _stop_left_overs(folder):
@@ -143,6 +147,7 @@ def everything(settings: Settings, tell: Callable[[str], None], *, scored: bool 
         starting = pool.submit(stores.enter_context, embedded_postgres(folder / "postgres"))
         service = stack.enter_context(child("service", [sys.executable, "-m", "app.stack.serve"], folder, stop_seconds=patience))
         valkey_url = stores.enter_context(embedded_valkey(folder / "valkey", port=ports.take("127.0.0.1", 0)))
+        valkey_url = stores.enter_context(valkey_through(valkey_url))
         stood_in_for = vendors.simulated(settings)
         keys = KeyChecks(settings, stood_in_for)
         simulators, env = _simulator(stack, folder, stood_in_for, ports) if stood_in_for else ([], {})

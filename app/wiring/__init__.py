@@ -41,6 +41,7 @@ from app.gateway.replays import Replays
 from app.gateway.shadowing import Answers, Payer, Shadowing, Write
 from app.idempotency.idempotency import Idempotency
 from app.jobs.jobs import Jobs
+from app.oncall.incidents.store import incident_for_page
 from app.oncall.paging.paging import Paging
 from app.oncall.scopes import parse as parse_stops
 from app.oncall.self_test import DailySelfTest, Sightings
@@ -63,7 +64,7 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
 from app.triggers.found import calls_dearer
 from app.wiring.paging import open_paging, paging_check, sample_pages
-from app.wiring.watching import end_calls, health_checks, open_sampled_gauges, show_drift, show_state, show_stops
+from app.wiring.watching import end_calls, health_checks, open_handoffs, open_sampled_gauges, show_drift, show_state, show_stops
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -342,13 +343,17 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         shadowing = await _open_shadowing(stack, parts, of_shadow, releases.shadows, partial(_write, engine, recorder, redactor))
         gateway = Gateway(replace(parts, on_end=shadowing.offer))
         jobs = Jobs(engine, lease=settings.jobs_lease, keep=settings.jobs_keep)
-        opened_paging = await open_paging(stack, settings, engine, metrics)
+        opened_paging = await open_paging(
+            stack, settings, engine, metrics, incident_for=partial(incident_for_page, clean=partial(redactor.redact, tenant=""))
+        )
         paging = opened_paging.paging if opened_paging else None
         await open_sampled_gauges(
             stack, settings, metrics, keys=KeyAdministration(engine, secret=settings.secret), valkey=valkey, budget=budget,
             jobs=jobs, releases=releases, engine=engine,
             more={"paging": partial(sample_pages, paging, metrics)} if paging else {},
         )  # fmt: skip
+        announce = opened_paging.announce if opened_paging else None
+        await open_handoffs(stack, settings, engine, partial(redactor.redact, tenant=""), send=announce)
         edge = _build_edge(
             settings, metrics, keys=keys, idempotency=idempotency, tracing=tracing, jobs=jobs,
             checks=health_checks(engine, valkey, keys, releases, budget) | ({"paging": paging_check(paging)} if paging else {}),

@@ -1,6 +1,6 @@
 """Builds paging on the settings: its keys, receivers and parts. Off without receivers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -31,10 +31,11 @@ STUCK_SECONDS = 120.0  # a page that waits so long keeps the heartbeat back
 
 @dataclass(frozen=True, slots=True)
 class OpenedPaging:
-    """Paging, and the token that Alertmanager must send, as it is now."""
+    """Paging; the token that Alertmanager must send, as it is now; and the webhook for messages that page no person, if any."""
 
     paging: Paging
     token: Callable[[], str]
+    announce: Callable[[str, str], Awaitable[bool]] | None
 
 
 async def open_paging(
@@ -60,7 +61,9 @@ async def open_paging(
     )
     await paging.start()
     stack.push_async_callback(paging.aclose)
-    return OpenedPaging(paging, lambda: keys.current("alertmanager_token"))
+    webhook = receivers.get("webhook")
+    announce = webhook.announce if isinstance(webhook, SignedWebhook) else None
+    return OpenedPaging(paging, lambda: keys.current("alertmanager_token"), announce)
 
 
 def _parts(

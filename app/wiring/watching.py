@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -16,12 +16,15 @@ from app.budget.budget import Budget
 from app.budget.usage_shares import usage_shares
 from app.domain.errors import Stopped
 from app.domain.in_flight import InFlight
+from app.domain.money import from_dollars
 from app.domain.routes import Target
 from app.edge.parts import Check, Health
 from app.gateway.call_state import CallState
 from app.gateway.recovery.breaker import STATES, State
 from app.jobs.jobs import Jobs
 from app.oncall import self_test
+from app.oncall.incidents.duty import duties_of
+from app.oncall.incidents.handoff import Handoffs, Send
 from app.oncall.switch import with_message
 from app.releases import canary_state, rehearsals
 from app.releases.canaries import CAUSES
@@ -92,6 +95,20 @@ async def open_sampled_gauges(
 async def _unproven(metrics: Metrics, releases: Releases) -> None:
     for what, count in (await releases.unproven()).items():
         metrics.release_unproven.set(count, what=what)
+
+
+async def open_handoffs(
+    stack: AsyncExitStack, settings: Settings, engine: AsyncEngine, redact: Callable[[str], str], send: Send | None
+) -> None:
+    """Send a message at each change of the shift; without a receiver nothing is sent."""
+    if send is None:
+        return
+    handoffs = Handoffs(
+        engine, partial(duties_of, settings.rotation_file), send, clean=redact,
+        cap=from_dollars(settings.budget.global_daily_cap),
+    )  # fmt: skip
+    await handoffs.start()
+    stack.push_async_callback(handoffs.aclose)
 
 
 def show_stops(metrics: Metrics, counts: Mapping[str, int]) -> None:

@@ -5,6 +5,7 @@ Also erase and export by command.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,16 @@ from evals.__main__ import app as evals
 # These change nothing that serves callers, each for the reason beside it. A command neither here nor audited fails the test.
 READS = {
     "audit list", "audit verify", "budget alerts", "budget show", "budget top", "budget worst-case", "calls", "calls show",
-    "check", "escalate list", "escalate show", "jobs status", "key list", "kill status", "oncall calendar", "oncall check",
-    "oncall diff", "oncall handover", "oncall ics", "oncall maintenance list", "oncall next", "oncall now",
-    "oncall page list", "oncall page show", "oncall report", "provider-key status", "providers", "redaction list",
-    "redaction test", "rehearse verify", "release compare", "release diff", "release hashes", "release history",
-    "release list", "release profile", "release rehearsals",
-    "release status", "release verify", "release why", "simulate list", "tenant list", "trace",
+    "check", "escalate list", "escalate show", "incident handoff", "incident list", "incident report", "incident show",
+    "jobs status", "key list", "kill status", "oncall calendar", "oncall check", "oncall diff", "oncall handover",
+    "oncall ics", "oncall maintenance list", "oncall next", "oncall now", "oncall page list", "oncall page show",
+    "oncall report", "provider-key status", "providers", "redaction list", "redaction test", "rehearse verify",
+    "release compare", "release diff", "release hashes", "release history", "release list", "release profile",
+    "release rehearsals", "release status", "release verify", "release why", "simulate list", "tenant list", "trace",
 }  # fmt: skip
 RUNS = {"demo", "serve", "worker"}  # they serve
 LOCAL = {
+    "drill gameday",  # on a service of its own in a temporary folder
     "drill injection",  # on a service of its own in a temporary folder
     "index build",  # writes a file named by its content
     "rehearse",  # as a drill
@@ -73,16 +75,20 @@ def test_every_command_reads_or_is_audited_under_its_own_name() -> None:
 
 
 def test_no_endpoint_for_operators_changes_anything_without_the_log() -> None:
-    """There is none yet; a new one writes to an `ActionLog`, and has its name here."""
-    audited: set[str] = set()
+    """A new one writes to an `ActionLog`, and has its name here."""
+    audited = {"/v1/admin/incidents/{number}/notes"}
     made = create_app(load(database_url="postgresql+psycopg://x@/x", valkey_url="redis://127.0.0.1:1/0"))
     from sqlalchemy.ext.asyncio import create_async_engine
 
-    from app.admin import calls
+    from app.admin import calls, incidents
+    from app.oncall.incidents.duty import duties_of
 
     engine = create_async_engine("postgresql+psycopg://x@/x")
     log = ActionLog(engine, secret=b"made up", notes=Path("unused"))
-    routes = [*made.routes, *calls.router(engine, log, Redactor(b"made up")).routes]
+    redactor = Redactor(b"made up")
+    rotation = partial(duties_of, Path("unused"))
+    routers = (calls.router(engine, log, redactor), incidents.router(engine, log, redactor, rotation))
+    routes = [*made.routes, *(route for router in routers for route in router.routes)]
     admin = [route for route in routes if isinstance(route, APIRoute) and route.path.startswith("/v1/admin")]
     assert admin
     assert [route.path for route in admin if route.methods != {"GET"} and route.path not in audited] == []

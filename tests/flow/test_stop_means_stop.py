@@ -26,9 +26,10 @@ REFUSED: dict[str, Sequence[Mapping[str, Any]]] = {
     "/v1/jobs": [{"path": CHAT, "body": ASK}],
     **{path: bodies for each in probes() for path, bodies in each.refused.items()},
 }
-GOES_ON = {"/v1/jobs/{job_id}/cancel", "/v1/responses/{response_id}/cancel", "/v1/feedback", "/v1/admin/alarm-test"}.union(
-    *(each.goes_on for each in probes())
-)
+GOES_ON = {
+    "/v1/jobs/{job_id}/cancel", "/v1/responses/{response_id}/cancel", "/v1/feedback", "/v1/admin/alarm-test",
+    "/v1/admin/incidents/{number}/notes",
+}.union(*(each.goes_on for each in probes()))  # fmt: skip
 
 
 async def run(env: dict[str, str], *command: str) -> str:

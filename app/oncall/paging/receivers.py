@@ -6,6 +6,7 @@ used, so a rotated file is used for the next page.
 """
 
 import asyncio
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable
@@ -107,6 +108,17 @@ class SignedWebhook:
             "webhook-signature": signature(self.secret, identity, now, body),
         }
         return await post(self.http, self.url, body, headers, receiver=self.name, taken=ANY_2XX)
+
+    async def announce(self, title: str, text: str) -> bool:
+        """Send a message that pages no person: the one at a change of the shift. Returns whether the server took it."""
+        identity, now = f"handoff-{hashlib.sha256(text.encode()).hexdigest()[:32]}", int(time.time())
+        body = json.dumps({"type": "oncall.handoff", "data": {"title": title, "text": text}}, ensure_ascii=False).encode()
+        headers = {
+            "webhook-id": identity,
+            "webhook-timestamp": str(now),
+            "webhook-signature": signature(self.secret, identity, now, body),
+        }
+        return (await post(self.http, self.url, body, headers, receiver=self.name, taken=ANY_2XX)).sent
 
 
 class Notifier(Protocol):

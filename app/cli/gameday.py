@@ -1,0 +1,59 @@
+"""`octant drill gameday`: a fault on a service of its own, judged by probes, with the runbook followed literally."""
+
+import asyncio
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli.drill import app
+
+
+@app.command("gameday")
+def gameday(
+    scenario: Annotated[str, typer.Argument(help="Name of a file in gamedays/ of the runbook; left out: lists them.")] = "",
+    log: Annotated[
+        bool, typer.Option("--log", help="Append the result to the log of rehearsals (OCTANT_REHEARSALS_FILE).")
+    ] = False,
+) -> None:
+    """Play a scenario. Exit code 0: the hypothesis holds, 1: it does not, 3: not judged, 4: the tool failed.
+
+    The report is written into gameday/ of the state folder, as JSON and markdown, with a line in gamedays.jsonl.
+    """
+    from app.domain.errors import Misconfigured
+    from app.settings import load
+    from app.stack import interrupts
+    from app.stack.gameday import report
+    from app.stack.gameday import scenario as scenarios
+    from app.stack.gameday.play import Outcome, play
+    from app.stack.gameday.stage import stage
+
+    settings = load()
+    runbook = settings.rehearsals_file.parent.resolve()
+    if not scenario:
+        for name in scenarios.names(runbook):
+            print(f"{name:24} {scenarios.load(runbook, name).hypothesis}")
+        return
+    wanted = scenarios.load(runbook, scenario)
+    print(f"Hypothesis: {wanted.hypothesis}", flush=True)
+    interrupts.listen()
+    try:
+        with tempfile.TemporaryDirectory(prefix="octant-gameday-") as name, stage(Path(name), lambda _: None) as prepared:
+            outcome = asyncio.run(play(scenario, wanted, prepared, runbook))
+    except Misconfigured as error:  # no service to break: not a verdict on it
+        outcome = Outcome(scenario, datetime.now(UTC), reasons=[str(error)])
+    path = report.write(settings.state_dir, wanted, outcome)
+    print(path.read_text(encoding="utf-8"))
+    print(f"Report: {path}")
+    if log:
+        _log(settings.rehearsals_file, scenario, outcome.verdict)
+    raise typer.Exit(outcome.exit_code)
+
+
+def _log(path: Path, scenario: str, verdict: str) -> None:
+    from app.releases.rehearsals import Rehearsal, append
+
+    append(path, Rehearsal(at=datetime.now(UTC), what=f"gameday {scenario}", kept=verdict == "kept", note=verdict))
+    print(f"Appended to {path}.")

@@ -1,0 +1,230 @@
+"""Reports of pages: how many, how soon they were handled, out of hours or not, which alerts are noise, and loads (P4).
+
+Weeks begin on Monday at midnight in the rotation's time zone. A mean is over the pages that were handled; the others are counted
+beside it and never dropped. Times are seconds.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.oncall.incidents.duty import Duties
+from app.oncall.incidents.timeline import has_pages
+
+STEP = timedelta(minutes=15)  # duties change at quarters of an hour
+LEAST_FOR_NOISE = 2  # one page of an alert is no pattern
+UNKNOWN = "unknown"
+
+_PAGES = text(
+    """
+    SELECT alert, person, triggered_at, acknowledged_at, resolved_at FROM pages
+    WHERE NOT test AND triggered_at >= :since AND triggered_at < :until ORDER BY triggered_at
+    """
+)
+_COMMANDS = text(
+    """
+    SELECT at FROM actions WHERE at >= :since AND action NOT LIKE 'incident %' AND action NOT LIKE 'oncall %' ORDER BY at
+    """
+)
+_INCIDENTS = text("SELECT severity, opened_at, closed_at FROM incidents WHERE opened_at >= :since AND opened_at < :until")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page, as reports need it."""
+
+    alert: str
+    person: str | None
+    triggered_at: datetime
+    acknowledged_at: datetime | None = None
+    resolved_at: datetime | None = None
+
+    def in_utc(self) -> "Page":
+        """The same in UTC: Python subtracts two times of one zone by their clocks, which change."""
+        times = (self.triggered_at, self.acknowledged_at, self.resolved_at)
+        triggered, acked, resolved = (at.astimezone(UTC) if at else None for at in times)
+        return replace(self, triggered_at=triggered, acknowledged_at=acked, resolved_at=resolved)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """Counts of pages. ``mtta`` and ``mttr`` are means over the handled ones; None where there is none."""
+
+    pages: int
+    acknowledged: int
+    resolved: int
+    out_of_hours: int
+    mtta: float | None
+    mttr: float | None
+
+    @property
+    def unacknowledged(self) -> int:
+        """Pages that no person acknowledged, also those that ended by themselves."""
+        return self.pages - self.acknowledged
+
+    @property
+    def open(self) -> int:
+        """Pages that are not resolved."""
+        return self.pages - self.resolved
+
+
+@dataclass(frozen=True, slots=True)
+class OfAlert:
+    """The pages of one alert, and why they are noise; empty if they are not."""
+
+    alert: str
+    tally: Tally
+    noise: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OfPerson:
+    """One person's load: hours on duty at the first level, those outside serving hours among them, and pages."""
+
+    person: str
+    hours: float
+    out_of_hours: float
+    tally: Tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The report of a span. ``weeks`` are named by their Monday; the first and the last may be cut by the span."""
+
+    since: datetime
+    until: datetime
+    total: Tally
+    weeks: Sequence[tuple[datetime, Tally]]
+    alerts: Sequence[OfAlert]
+    people: Sequence[OfPerson]
+    opened: int = 0
+    closed: int = 0
+    mean_open: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """From when on an alert is noise: ended within ``minutes``, or more than ``a_week`` pages in a week."""
+
+    minutes: float = 5.0
+    a_week: int = 5
+
+
+def summarise(
+    pages: Sequence[Page], duties: Duties, since: datetime, until: datetime, *,
+    commands: Sequence[datetime] = (), limits: Limits | None = None,
+) -> Report:  # fmt: skip
+    """Compute a report. ``commands`` are the times at which operators changed something, in order."""
+    limits = limits or Limits()
+    since, until = since.astimezone(UTC), until.astimezone(UTC)
+    inside = [page for page in (page.in_utc() for page in pages) if since <= page.triggered_at < until]
+    by_week, by_alert, by_person = defaultdict(list), defaultdict(list), defaultdict(list)
+    for page in inside:
+        by_week[monday_of(page.triggered_at, duties)].append(page)
+        by_alert[page.alert].append(page)
+        by_person[page.person or UNKNOWN].append(page)
+    alerts = [
+        OfAlert(name, tally(found, duties), tuple(_noise(found, duties, commands, limits, until)))
+        for name, found in sorted(by_alert.items(), key=lambda item: (-len(item[1]), item[0]))
+    ]
+    hours = hours_of(duties, since, until)
+    people = [
+        OfPerson(name, *hours.get(name, (0.0, 0.0)), tally(by_person[name], duties)) for name in sorted({*hours, *by_person})
+    ]
+    weeks = [(monday, tally(by_week[monday], duties)) for monday in mondays(since, until, duties)]
+    return Report(since=since, until=until, total=tally(inside, duties), weeks=weeks, alerts=alerts, people=people)
+
+
+def tally(pages: Sequence[Page], duties: Duties) -> Tally:
+    """Count pages."""
+    acked = [(p.acknowledged_at - p.triggered_at).total_seconds() for p in pages if p.acknowledged_at]
+    resolved = [(p.resolved_at - p.triggered_at).total_seconds() for p in pages if p.resolved_at]
+    return Tally(
+        pages=len(pages),
+        acknowledged=len(acked),
+        resolved=len(resolved),
+        out_of_hours=sum(not duties.served(page.triggered_at) for page in pages),
+        mtta=sum(acked) / len(acked) if acked else None,
+        mttr=sum(resolved) / len(resolved) if resolved else None,
+    )
+
+
+def monday_of(at: datetime, duties: Duties) -> datetime:
+    """The begin of a moment's week: Monday, midnight, local time."""
+    local = at.astimezone(duties.zone)
+    return datetime.combine(local.date() - timedelta(days=local.weekday()), datetime.min.time(), duties.zone)
+
+
+def mondays(since: datetime, until: datetime, duties: Duties) -> list[datetime]:
+    """The weeks of a span, also those without a page."""
+    found, at = [], monday_of(since, duties)
+    while at.astimezone(UTC) < until.astimezone(UTC):
+        found.append(at)
+        at = datetime.combine(at.date() + timedelta(days=7), datetime.min.time(), duties.zone)
+    return found
+
+
+def hours_of(duties: Duties, since: datetime, until: datetime) -> dict[str, tuple[float, float]]:
+    """Each person's hours on duty at the first level, and those of them outside serving hours; to a quarter of an hour."""
+    whole: defaultdict[str, float] = defaultdict(float)
+    outside: defaultdict[str, float] = defaultdict(float)
+    for begin, end in pairwise(_steps(since.astimezone(UTC), until.astimezone(UTC))):
+        people = duties.people(begin)
+        if people:
+            hours = (end - begin) / timedelta(hours=1)
+            whole[people[0]] += hours
+            outside[people[0]] += 0 if duties.served(begin) else hours
+    return {name: (whole[name], outside[name]) for name in whole}
+
+
+def _steps(since: datetime, until: datetime) -> Iterable[datetime]:
+    """The begin, every quarter of an hour, the end; by UTC, so that a change of the clocks neither adds nor loses an hour."""
+    yield since
+    at = since.replace(minute=since.minute // 15 * 15, second=0, microsecond=0) + STEP
+    while at < until:
+        yield at
+        at += STEP
+    yield until
+
+
+def _noise(pages: Sequence[Page], duties: Duties, commands: Sequence[datetime], limits: Limits, until: datetime) -> Iterable[str]:
+    counts: defaultdict[datetime, int] = defaultdict(int)
+    for page in pages:
+        counts[monday_of(page.triggered_at, duties)] += 1
+    most = max(counts.values())
+    if most > limits.a_week:
+        yield f"{most} pages in one week"
+    if len(pages) < LEAST_FOR_NOISE:
+        return
+    short = sum(bool(p.resolved_at and p.resolved_at - p.triggered_at <= timedelta(minutes=limits.minutes)) for p in pages)
+    if 2 * short >= len(pages):
+        yield f"{short} of {len(pages)} ended within {limits.minutes:g} minutes"
+    acked = [page for page in pages if page.acknowledged_at]
+    idle = sum(not _acted(page, commands, until) for page in acked)
+    if len(acked) >= LEAST_FOR_NOISE and 2 * idle >= len(acked):
+        yield f"{idle} of {len(acked)} acknowledged without a command"
+
+
+def _acted(page: Page, commands: Sequence[datetime], until: datetime) -> bool:
+    """Whether an operator changed something from the page to its end."""
+    return any(page.triggered_at <= at <= (page.resolved_at or until) for at in commands)
+
+
+async def report(
+    engine: AsyncEngine, duties: Duties, since: datetime, until: datetime, *, limits: Limits | None = None
+) -> Report:
+    """Read and compute a report."""
+    span = {"since": since, "until": until}
+    async with engine.connect() as connection:
+        rows = (await connection.execute(_PAGES, span)).mappings().all() if await has_pages(connection) else ()
+        commands = (await connection.execute(_COMMANDS, span)).scalars().all()
+        incidents = (await connection.execute(_INCIDENTS, span)).all()
+    found = summarise([Page(**row) for row in rows], duties, since, until, commands=commands, limits=limits)
+    ended = [(row.closed_at - row.opened_at).total_seconds() for row in incidents if row.closed_at]
+    mean = sum(ended) / len(ended) if ended else None
+    return replace(found, opened=len(incidents), closed=len(ended), mean_open=mean)

@@ -1,0 +1,192 @@
+"""The timeline of an incident, merged from the records that the rooms keep anyway.
+
+An event stands in it once: a release from its history and not also from the operators' log, a command that changes an incident
+only as the incident's own event. Other rooms' tables are read by SQL, as the rooms do not import each other; a test runs each
+statement against the migrated schema.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.oncall.incidents.store import Clean, Incident, events_of
+
+Kind = Literal["page", "ack", "command", "switch", "release", "canary", "budget", "incident", "note", "link"]
+LEAD = timedelta(minutes=30)  # a cause comes before its alert: a release, a command
+SAME = timedelta(seconds=10)  # a stop and the row of its command
+_HISTORY = frozenset({"release activate", "rollback", "release promote", "release canary", "release abort"})
+_SHOWN = ("person", "by", "level", "reason", "channel")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line. ``at`` is in UTC; ``actor`` is empty for the service."""
+
+    at: datetime
+    kind: Kind
+    actor: str
+    text: str
+
+
+_PAGES = text(
+    """
+    SELECT id, alert, severity, summary, person, triggered_at, acknowledged_at, acknowledged_by, resolved_at FROM pages
+    WHERE NOT test AND (incident_id = :incident OR (incident_id IS NULL AND triggered_at BETWEEN :since AND :until))
+    """
+)
+_PAGE_EVENTS = text("SELECT page_id, at, event, detail FROM page_events WHERE page_id = ANY(:pages)")
+_ACTIONS = text(
+    """
+    SELECT at, actor, action, subject, reason, outcome FROM actions
+    WHERE at BETWEEN :since AND :until AND action NOT LIKE 'incident %' AND action NOT LIKE 'oncall ack%'
+    """
+)
+_STOPS = text("SELECT scope, name, stopped, by, reason, at FROM stops WHERE at BETWEEN :since AND :until")
+_ACTIVATIONS = text("SELECT release, previous, kind, by, reason, at FROM activations WHERE at BETWEEN :since AND :until")
+_CANARIES = text(
+    """
+    SELECT release, against, state, shares, by, reason, started_at, ended_at, ended_by, verdict FROM canaries
+    WHERE started_at BETWEEN :since AND :until OR ended_at BETWEEN :since AND :until
+    """
+)
+_BUDGET = text("""SELECT scope, tenant, share, at, resolved_at FROM budget_alerts WHERE at BETWEEN :since AND :until""")
+
+Window = Mapping[str, Any]
+
+
+async def timeline(engine: AsyncEngine, incident: Incident, *, clean: Clean) -> list[Entry]:
+    """Every entry of an incident, in order. Texts are redacted again: not every room redacts its operators' words."""
+    async with engine.connect() as connection:
+        begin = min([incident.opened_at, *await _pages_begin(connection, incident)])
+        window = {"incident": incident.id, "since": begin - LEAD, "until": incident.closed_at or datetime.now(UTC)}
+        found = [entry for source in _SOURCES for entry in await source(connection, window)]
+        found += [
+            Entry(at=row["at"], kind=_kind(row["kind"]), actor=row["actor"], text=row["text"])
+            for row in await events_of(connection, incident.id)
+        ]
+    ordered = sorted(_each_once(found), key=lambda entry: entry.at)
+    return [Entry(at=e.at.astimezone(UTC), kind=e.kind, actor=clean(e.actor), text=_line(clean(e.text))) for e in ordered]
+
+
+def _kind(kind: str) -> Kind:
+    return "note" if kind == "note" else "link" if kind == "link" else "incident"
+
+
+async def has_pages(connection: AsyncConnection) -> bool:
+    """Whether this schema keeps pages: an older one does not."""
+    return bool((await connection.execute(text("SELECT to_regclass('pages') IS NOT NULL"))).scalar_one())
+
+
+async def _pages_begin(connection: AsyncConnection, incident: Incident) -> Sequence[datetime]:
+    if not await has_pages(connection):
+        return ()
+    statement = text("SELECT triggered_at FROM pages WHERE incident_id = :incident AND NOT test")
+    return (await connection.execute(statement, {"incident": incident.id})).scalars().all()
+
+
+async def _of_pages(connection: AsyncConnection, window: Window) -> list[Entry]:
+    if not await has_pages(connection):
+        return []
+    pages = {row.id: row for row in await connection.execute(_PAGES, window)}
+    events = (await connection.execute(_PAGE_EVENTS, {"pages": list(pages)})).all()
+    found: list[Entry] = []
+    for event in events:
+        shown = ", ".join(f"{name} {event.detail[name]}" for name in _SHOWN if event.detail.get(name) not in (None, ""))
+        words = f"{event.event}: {pages[event.page_id].alert}" + (f" ({shown})" if shown else "")
+        kind: Kind = "ack" if event.event.startswith(("ack", "resolve")) else "page"
+        if event.event in ("trigger", "triggered"):
+            words = f"{words}, {pages[event.page_id].severity}: {pages[event.page_id].summary}"
+        found.append(Entry(at=event.at, kind=kind, actor="", text=words))
+    known = {event.page_id for event in events}
+    for page in (page for page in pages.values() if page.id not in known):
+        found.append(
+            Entry(at=page.triggered_at, kind="page", actor="", text=f"triggered: {page.alert}, {page.severity}: {page.summary}")
+        )
+        if page.acknowledged_at:
+            found.append(
+                Entry(at=page.acknowledged_at, kind="ack", actor=page.acknowledged_by or "", text=f"acknowledged: {page.alert}")
+            )
+        if page.resolved_at:
+            found.append(Entry(at=page.resolved_at, kind="ack", actor="", text=f"resolved: {page.alert}"))
+    return found
+
+
+async def _of_commands(connection: AsyncConnection, window: Window) -> list[Entry]:
+    found = []
+    for row in await connection.execute(_ACTIONS, window):
+        if row.action in _HISTORY and row.outcome == "ok":
+            continue
+        kind: Kind = "switch" if row.action.startswith("kill ") or row.action == "resume" else "command"
+        words = " ".join(part for part in (row.action, row.subject, f"[{row.outcome}]", row.reason) if part)
+        found.append(Entry(at=row.at, kind=kind, actor=row.actor, text=words))
+    return found
+
+
+async def _of_stops(connection: AsyncConnection, window: Window) -> list[Entry]:
+    """The newest stop or release of each subject: also what no command did."""
+    found = []
+    for row in await connection.execute(_STOPS, window):
+        words = f"{'stopped' if row.stopped else 'released'} {row.scope} {row.name}".strip()
+        found.append(Entry(at=row.at, kind="switch", actor=row.by, text=f"{words}: {row.reason}" if row.reason else words))
+    return found
+
+
+async def _of_releases(connection: AsyncConnection, window: Window) -> list[Entry]:
+    return [
+        Entry(
+            at=row.at,
+            kind="release",
+            actor=row.by,
+            text=f"{row.kind}: {row.release} after {row.previous or 'none'}: {row.reason}",
+        )
+        for row in await connection.execute(_ACTIVATIONS, window)
+    ]
+
+
+async def _of_canaries(connection: AsyncConnection, window: Window) -> list[Entry]:
+    found = []
+    for row in await connection.execute(_CANARIES, window):
+        start = f"canary {row.release} beside {row.against} starts at {row.shares[0]:.4g}: {row.reason}"
+        found.append(Entry(at=row.started_at, kind="canary", actor=row.by, text=start))
+        if row.ended_at:
+            words = f"canary {row.release} {row.state}: {row.verdict or ''}"
+            found.append(Entry(at=row.ended_at, kind="canary", actor=row.ended_by or "", text=words))
+    return [entry for entry in found if window["since"] <= entry.at <= window["until"]]
+
+
+async def _of_budget(connection: AsyncConnection, window: Window) -> list[Entry]:
+    """Alerts of caps. Users are left out."""
+    return [
+        Entry(
+            at=row.at, kind="budget", actor="", text=f"{row.share} % of {row.scope}" + (f" of {row.tenant}" if row.tenant else "")
+        )
+        for row in await connection.execute(_BUDGET, window)
+    ]
+
+
+_SOURCES: tuple[Callable[[AsyncConnection, Window], Awaitable[list[Entry]]], ...] = (
+    _of_pages, _of_commands, _of_stops, _of_releases, _of_canaries, _of_budget,
+)  # fmt: skip
+
+
+def _each_once(entries: Sequence[Entry]) -> list[Entry]:
+    """Leave out a stop that stands there as a command too: its row says the same with less."""
+    commands = [e for e in entries if e.kind == "switch" and e.text.startswith(("kill ", "resume "))]
+    return [
+        e
+        for e in entries
+        if not (
+            e.kind == "switch"
+            and e.text.startswith(("stopped ", "released "))
+            and any(abs(c.at - e.at) <= SAME for c in commands)
+        )
+    ]
+
+
+def _line(words: str) -> str:
+    """A text on one line."""
+    return " ".join(words.split())

@@ -1,0 +1,295 @@
+"""One game day: steady state, fault, detection, the runbook's commands, the end of the fault, recovery, verdict."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import aiohttp
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.domain.errors import Misconfigured
+from app.oncall.incidents import postmortem
+from app.oncall.incidents.store import Clean, Incident, Incidents, RunbookChange
+from app.oncall.incidents.timeline import timeline
+from app.stack import baseline
+from app.stack.baseline import Verdict
+from app.stack.gameday.lease import FaultNotSet, Held, held
+from app.stack.gameday.page import Followed, Shell, commands
+from app.stack.gameday.scenario import Measure, Phase, Scenario
+from app.stack.gameday.traffic import Callers, Seen, measure, usual_provider
+
+TOOL_FAILED = "the tool failed"
+TOOL_FAILED_CODE = 4
+WARM_UP_SECONDS = 3.0
+PAUSE = 0.5
+BY = "gameday"
+_PAGED = text(
+    """
+    SELECT min(triggered_at) AS page, min(acknowledged_at) AS ack FROM pages WHERE NOT test AND triggered_at >= :since
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The service that is tried. ``control``: the address that holds leases, by where the fault is; ``clean`` redacts."""
+
+    url: str
+    key: str
+    control: Mapping[str, str]
+    env: Mapping[str, str]
+    engine: AsyncEngine
+    clean: Clean = str
+    words: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One probe with its value."""
+
+    name: str
+    phase: Phase
+    measure: str
+    value: float | None
+    holds: bool
+
+
+@dataclass(slots=True)
+class Outcome:
+    """A game day that has ended. Times are seconds from the fault's begin; None: it did not happen."""
+
+    scenario: str
+    begun_at: datetime
+    verdict: str = TOOL_FAILED
+    reasons: list[str] = field(default_factory=list)
+    fault_at: datetime | None = None
+    detected: float | None = None
+    paged: float | None = None
+    acknowledged: float | None = None
+    contained: float | None = None
+    fault_ended: float | None = None
+    recovered: float | None = None
+    paging: str = "off"
+    probes: list[Judged] = field(default_factory=list)
+    followed: list[Followed] = field(default_factory=list)
+    callers: dict[str, int] = field(default_factory=dict)
+    timeline: list[tuple[float, str]] = field(default_factory=list)
+    postmortem: str = ""
+
+    @property
+    def score(self) -> tuple[int, int]:
+        """How many of the runbook's commands worked as they stand, of how many."""
+        return sum(one.works for one in self.followed), len(self.followed)
+
+    @property
+    def exit_code(self) -> int:
+        """0 kept, 1 not kept, 3 not judged, 4 the tool failed."""
+        return TOOL_FAILED_CODE if self.verdict == TOOL_FAILED else Verdict(self.verdict).exit_code
+
+
+class _Game:
+    """The steps, with their clock."""
+
+    def __init__(self, scenario: Scenario, stage: Stage, runbook: Path, callers: Callers, outcome: Outcome) -> None:
+        self.scenario, self.stage, self.callers, self.outcome = scenario, stage, callers, outcome
+        wanted, self._runbook = scenario.runbook, runbook
+        page = (runbook / wanted.page).read_text(encoding="utf-8")
+        self._contain, self._verify = commands(page, wanted.contain), commands(page, wanted.verify)
+        self._record = Incidents(stage.engine, clean=stage.clean)
+        self._incident: Incident | None = None
+        self._fault_at = 0.0
+        self._usual = ""
+
+    def say(self, words: str) -> None:
+        """Add a line to the timeline."""
+        self.outcome.timeline.append((round(self.callers.now - self._fault_at, 1), words))
+
+    @property
+    def passed(self) -> float:
+        """Seconds since the fault began."""
+        return self.callers.now - self._fault_at
+
+    async def steady(self) -> tuple[str, ...]:
+        """Why the steady state is none; empty where all is well."""
+        limits = self.scenario.steady
+        await asyncio.sleep(WARM_UP_SECONDS)
+        begin = self.callers.now
+        await asyncio.sleep(limits.seconds)
+        seen = self.callers.between(begin, begin + limits.seconds)
+        self._usual = usual_provider(seen)
+        samples = [one.sample for one in seen]
+        return baseline.sickness(samples, baseline.Limits(answered=limits.answered, median=limits.median))
+
+    async def fault(self, lease: Held) -> None:
+        """From the fault's begin to its containment, or to its time."""
+        self._fault_at, self.outcome.fault_at = self.callers.now, datetime.now(UTC)
+        self.say(f"fault begins: {self.scenario.title}")
+        detect, seconds = self.scenario.detect, self.scenario.fault.seconds
+        self.outcome.detected = await self._until(lambda: self._shell().shows(detect.command, detect.shows), detect.within)
+        if self.outcome.detected is None:
+            self.say(f"`{detect.command}` did not show it within {detect.within:g} s")
+        else:
+            self.say(f"`{detect.command}` shows it")
+            self._incident = await self._record.open(f"Rehearsal: {self.scenario.title}", "sev3", by=BY, commander=BY)
+            await self._follow(self._contain)
+        before = self.passed
+        self.outcome.contained = await self._until(self._served("contained", since=before), self.scenario.limits.contained_within)
+        self.say("contained" if self.outcome.contained is not None else "not contained in time")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds - self.passed)):
+                await lease.ended.wait()
+
+    async def recovery(self) -> None:
+        """From the end of the fault to callers that are served as before."""
+        self.outcome.fault_ended = round(self.passed, 1)
+        self.say("fault ends")
+        within = self.scenario.limits.recovered_within
+        served = self._served("recovered", since=self.outcome.fault_ended)
+        self.outcome.recovered, _ = await asyncio.gather(self._until(served, within), self._follow(self._verify))
+        self.say("recovered" if self.outcome.recovered is not None else "not recovered in time")
+
+    async def close_incident(self) -> None:
+        """Note the steps in the incident, close it, and draft its postmortem, as after a real one."""
+        if self._incident is None or self.outcome.fault_at is None:
+            return
+        for seconds, words in self.outcome.timeline:
+            if not words.startswith("`octant "):  # the operators' log has those
+                await self._record.note(self._incident, words, by=BY, at=self.outcome.fault_at + timedelta(seconds=seconds))
+        closed = await self._record.close(self._incident, RunbookChange(None, "a rehearsal: its report names the changes"), by=BY)
+        entries = await timeline(self.stage.engine, closed, clean=self.stage.clean)
+        self.outcome.postmortem = postmortem.draft(closed, entries, postmortem.template_in(self._runbook))
+
+    def judge(self) -> None:
+        """Compare each probe with the callers of its phase."""
+        out = self.outcome
+        end, window = self.callers.now - self._fault_at, self.scenario.limits.window
+        ended = out.fault_ended if out.fault_ended is not None else end
+        spans: dict[Phase, tuple[float, float]] = {
+            "fault": (0.0, ended),
+            "contained": (ended if out.contained is None else out.contained, ended),
+            "recovered": (end if out.recovered is None else out.recovered, end),
+        }
+        for probe in self.scenario.probes:
+            begin, until = spans[probe.phase]
+            seen = self.callers.between(
+                self._fault_at + begin - (window if probe.phase != "fault" else 0), self._fault_at + until
+            )
+            value = self._measure(probe.measure, seen)
+            out.probes.append(Judged(probe.name, probe.phase, probe.measure, value, probe.holds(value)))
+        missed = {"detection": out.detected, "containment": out.contained, "recovery": out.recovered}
+        out.reasons += [f"no {name} in time" for name, at in missed.items() if at is None]
+        out.reasons += [f"{one.name}: {_figure(one)}" for one in out.probes if not one.holds]
+        out.verdict = baseline.verdict(broken=out.reasons, sick=()).value
+
+    def _measure(self, what: Measure, seen: Sequence[Seen]) -> float | None:
+        return measure(what, seen, honest=self.scenario.honest_codes, usual=self._usual)
+
+    async def _follow(self, lines: Sequence[str]) -> None:
+        for line in lines:
+            followed = await self._shell().follow(line)
+            self.outcome.followed.append(followed)
+            self.say(f"`{line}` {'works' if followed.works else 'FAILS'}")
+
+    def _shell(self) -> Shell:
+        """With the newest failed or served call as CALL."""
+        seen = next((one.request_id for one in reversed(self.callers.seen) if one.request_id), "")
+        words = {**self.stage.words, **({"CALL": seen} if seen else {})}
+        return Shell(self.stage.env, self.stage.url, words)
+
+    def _served(self, phase: Phase, *, since: float) -> Callable[[], Awaitable[bool]]:
+        """Whether the callers of the last window have what the phase's probes promise. All of them asked after ``since``."""
+        window, probes = self.scenario.limits.window, [p for p in self.scenario.probes if p.phase == phase]
+
+        async def served() -> bool:
+            until = self.callers.now - window / 2  # the youngest have no answer yet
+            begin = until - window
+            if begin < self._fault_at + since:
+                return False
+            seen = self.callers.between(begin, until)
+            return all(probe.holds(self._measure(probe.measure, seen)) for probe in probes)
+
+        return served
+
+    async def _until(self, holds: Callable[[], Awaitable[bool]], within: float) -> float | None:
+        """Seconds from the fault's begin until it holds; None if it does not in time."""
+        ends = self.callers.now + within
+        while True:
+            if await holds():
+                return round(self.passed, 1)
+            if self.callers.now >= ends:
+                return None
+            await asyncio.sleep(PAUSE)
+
+
+async def play(name: str, scenario: Scenario, stage: Stage, runbook: Path) -> Outcome:
+    """Play a scenario. A failure of the tool itself is an outcome of its own, and never one of the service."""
+    outcome = Outcome(name, datetime.now(UTC))
+    headers = {"authorization": f"Bearer {stage.key}"}
+    async with aiohttp.ClientSession(stage.url, headers=headers, connector=aiohttp.TCPConnector(limit=0)) as http:
+        callers = Callers(http, scenario.traffic)
+        try:
+            game = _Game(scenario, stage, runbook, callers, outcome)
+            callers.start()
+            await _play(game, name)
+            await callers.stop()
+            await _read_pages(stage.engine, outcome)
+            if outcome.fault_at and outcome.verdict == TOOL_FAILED and not outcome.reasons:
+                game.judge()
+        except (FaultNotSet, Misconfigured, OSError, aiohttp.ClientError, SQLAlchemyError) as error:
+            outcome.reasons.append(f"{type(error).__name__}: {error}")
+        finally:
+            await callers.stop()
+        for one in callers.seen:
+            outcome.callers[one.what] = outcome.callers.get(one.what, 0) + 1
+    return outcome
+
+
+async def _play(game: _Game, name: str) -> None:
+    scenario, outcome = game.scenario, game.outcome
+    if sick := await game.steady():
+        outcome.verdict, outcome.reasons = Verdict.NOT_JUDGED.value, list(sick)
+        return
+    control = game.stage.control.get(scenario.fault.at)
+    if control is None:
+        raise FaultNotSet(f"nothing holds a fault of {scenario.fault.at}")
+    timeout = aiohttp.ClientTimeout(total=2.0)
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as own,
+        held(own, control, f"gameday-{name}", scenario.fault.faults) as lease,
+    ):
+        await game.fault(lease)
+    if lease.lost:
+        outcome.reasons.append(f"the fault ended before its time: {lease.lost}")
+        return
+    await game.recovery()
+    await game.close_incident()
+    if not game.callers.alive():
+        outcome.reasons.append("the callers stopped")
+
+
+async def _read_pages(engine: AsyncEngine, outcome: Outcome) -> None:
+    """The first page since the fault, and its acknowledgement, where paging keeps them."""
+    if outcome.fault_at is None:
+        return
+    try:
+        async with engine.connect() as connection:
+            if not (await connection.execute(text("SELECT to_regclass('pages') IS NOT NULL"))).scalar_one():
+                return
+            row = (await connection.execute(_PAGED, {"since": outcome.fault_at})).one()
+    except SQLAlchemyError as error:
+        outcome.paging = f"not readable: {type(error).__name__}"
+        return
+    if row.page:
+        outcome.paging, outcome.paged = "on", (row.page - outcome.fault_at) / timedelta(seconds=1)
+    if row.ack:
+        outcome.acknowledged = (row.ack - outcome.fault_at) / timedelta(seconds=1)
+
+
+def _figure(judged: Judged) -> str:
+    value = "no caller" if judged.value is None else f"{judged.value:.2f}"
+    return f"{judged.measure} is {value} in the phase {judged.phase}"

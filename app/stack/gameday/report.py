@@ -1,0 +1,100 @@
+"""The report of a game day: JSON and markdown for people, and one line in a log that other programs read."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from app.stack.gameday.play import Outcome
+from app.stack.gameday.scenario import Scenario
+
+FOLDER, LOG = "gameday", "gamedays.jsonl"
+SHOWN = 400
+
+
+def write(state_dir: Path, scenario: Scenario, outcome: Outcome) -> Path:
+    """Write the report and the line. Returns the markdown's path."""
+    folder = state_dir / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = f"{outcome.begun_at:%Y-%m-%dT%H-%M-%SZ}-{outcome.scenario}"
+    whole = as_json(scenario, outcome)
+    (folder / f"{stem}.json").write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    path = folder / f"{stem}.md"
+    path.write_text(as_markdown(scenario, outcome), encoding="utf-8")
+    if outcome.postmortem:
+        (folder / f"{stem}-postmortem.md").write_text(outcome.postmortem, encoding="utf-8")
+    with (folder / LOG).open("a", encoding="utf-8") as log:
+        log.write(json.dumps(fact(outcome, f"{stem}.json")) + "\n")
+    return path
+
+
+def fact(outcome: Outcome, report: str) -> dict[str, Any]:
+    """The evidence in one line: scenario, time, verdict, seconds from the fault's begin, score. ``report`` is the whole."""
+    times = ("detected", "paged", "acknowledged", "contained", "fault_ended", "recovered")
+    works, of = outcome.score
+    return {
+        "at": outcome.begun_at.isoformat(timespec="seconds"), "scenario": outcome.scenario, "verdict": outcome.verdict,
+        **{name: getattr(outcome, name) for name in times}, "paging": outcome.paging, "commands_that_work": works, "commands": of,
+        "report": report,
+    }  # fmt: skip
+
+
+def as_json(scenario: Scenario, outcome: Outcome) -> dict[str, Any]:
+    """The whole report. Outputs of commands are cut."""
+    played = asdict(outcome) | {"score": list(outcome.score), "begun_at": outcome.begun_at.isoformat()}
+    played["fault_at"] = outcome.fault_at.isoformat() if outcome.fault_at else None
+    played["followed"] = [{**asdict(one), "output": one.output[:SHOWN]} for one in outcome.followed]
+    return {"written_before": scenario.model_dump(mode="json"), "played": played}
+
+
+def as_markdown(scenario: Scenario, outcome: Outcome) -> str:
+    """The report for a person."""
+    works, of = outcome.score
+    lines = [
+        f"# Game day: {scenario.title}",
+        "",
+        f"- **Verdict:** {outcome.verdict}",
+        *(f"  - {reason}" for reason in outcome.reasons),
+        f"- **Hypothesis:** {scenario.hypothesis}",
+        f"- **Begun:** {_utc(outcome.begun_at)}; fault at {_utc(outcome.fault_at) if outcome.fault_at else 'never'}",
+        f"- **Runbook followed literally:** {works} of {of} commands of {scenario.runbook.page} work",
+        f"- **Callers:** {', '.join(f'{what} {count}' for what, count in sorted(outcome.callers.items()))}",
+        "",
+        "| step | seconds from the fault |",
+        "|---|---|",
+        *(f"| {name} | {_seconds(at)} |" for name, at in _times(outcome)),
+        "",
+        "| probe | phase | measure | value | holds |",
+        "|---|---|---|---|---|",
+        *(f"| {p.name} | {p.phase} | {p.measure} | {_value(p.value)} | {'yes' if p.holds else 'NO'} |" for p in outcome.probes),
+        "",
+        "| seconds | event |",
+        "|---|---|",
+        *(f"| {at:.1f} | {words.replace('|', '/')} |" for at, words in outcome.timeline),
+    ]
+    for one in outcome.followed:
+        state = f"exit code {one.code}" if one.code is not None else "was not run"
+        lines += ["", f"`{one.command}` {state}, {one.seconds:.1f} s", "", "~~~text", one.output[:SHOWN], "~~~"]
+    return "\n".join(lines) + "\n"
+
+
+def _times(outcome: Outcome) -> Sequence[tuple[str, float | None]]:
+    page = "page" if outcome.paging == "on" else f"page (paging is {outcome.paging})"
+    return (
+        ("detection", outcome.detected), (page, outcome.paged), ("acknowledgement", outcome.acknowledged),
+        ("containment", outcome.contained), ("end of the fault", outcome.fault_ended), ("recovery", outcome.recovered),
+    )  # fmt: skip
+
+
+def _seconds(at: float | None) -> str:
+    return "-" if at is None else f"{at:.1f}"
+
+
+def _value(value: float | None) -> str:
+    return "no caller" if value is None else f"{value:.2f}"
+
+
+def _utc(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,251 @@
+"""Incidents on a real Postgres: opened once by pages, noted, closed with the runbook's change; their merged timeline (P4, K3)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from conftest import own_database
+from paged import paging_engine, plant_page, plant_page_event
+from records import a_record
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.audit.actions import Action, ActionLog, clean
+from app.audit.rows import Writer
+from app.domain.errors import InvalidRequest, NotFound
+from app.oncall.incidents.duty import RotationDuties
+from app.oncall.incidents.postmortem import draft, template_in, write
+from app.oncall.incidents.report import report
+from app.oncall.incidents.store import Incident, Incidents, RunbookChange, incident_for_page
+from app.oncall.incidents.timeline import timeline
+from app.oncall.rota.reading import load_rotation
+from app.oncall.stops import Entry, PostgresStops
+from app.security.redaction.redactor import Redactor
+
+REDACTOR = Redactor(b"a key for the tests of incidents")
+CLEAN = partial(clean, redactor=REDACTOR)
+MAIL = "ada.lovelace@example.com"
+NO_CHANGE = RunbookChange(None, "the page was right")
+
+
+@pytest.fixture(scope="module")
+def own_url(database_url: str) -> Iterator[str]:
+    with own_database(database_url, "incidents") as url:
+        yield url
+
+
+@pytest_asyncio.fixture
+async def own(own_url: str) -> AsyncIterator[AsyncEngine]:
+    async with paging_engine(own_url) as engine:
+        yield engine
+        async with engine.begin() as connection:
+            await connection.execute(text("SET LOCAL session_replication_role = replica"))
+            tables = "incidents, pages, stops, manifests, actions, actions_head, budget_alerts"
+            await connection.execute(text(f"TRUNCATE {tables} CASCADE"))
+
+
+@pytest.fixture
+def incidents(own: AsyncEngine) -> Incidents:
+    return Incidents(own, clean=CLEAN)
+
+
+def ago(**span: float) -> datetime:
+    return datetime.now(UTC) - timedelta(**span)
+
+
+async def test_pages_with_one_key_open_one_incident_also_at_the_same_time(own: AsyncEngine, incidents: Incidents) -> None:
+    async def page(key: str) -> object:
+        async with own.begin() as connection:
+            return await incident_for_page(
+                connection, dedup_key=key, title="circuits open", severity="page", at=ago(minutes=1), clean=CLEAN
+            )
+
+    found = await asyncio.gather(*(page("a") for _ in range(8)), page("b"))
+    assert len(set(found)) == 2
+    assert {one.severity for one in await incidents.list()} == {"sev2"}
+    first = next(one for one in await incidents.list() if one.id == found[0])
+    await incidents.close(first, NO_CHANGE, by="ada")
+    assert await page("a") not in found
+
+
+async def test_no_text_is_stored_with_personal_data(own: AsyncEngine, incidents: Incidents) -> None:
+    """Title, commander, note, reason and change; also of a page."""
+    async with own.begin() as connection:
+        key = f"user={MAIL}"
+        await incident_for_page(connection, dedup_key=key, title=f"of {MAIL}", severity="page", at=ago(minutes=1), clean=CLEAN)
+    one = await incidents.open(f"calls of {MAIL} fail", "sev3", by=f"os:{MAIL}", commander=MAIL)
+    await incidents.note(one, f"{MAIL} called", by="ada")
+    await incidents.assign(one, MAIL, by="ada")
+    await incidents.set_severity(one, "sev2", by="ada", reason=f"{MAIL} again")
+    await incidents.close(one, RunbookChange("jobs.md", f"names {MAIL}"), by="ada")
+    async with own.connect() as connection:
+        rows = [
+            str(row) for table in ("incidents", "incident_events") for row in await connection.execute(text(f"TABLE {table}"))
+        ]
+    assert len(rows) == 8
+    assert [row for row in rows if "lovelace" in row] == []
+
+
+async def test_an_incident_is_named_only_where_one_is_meant(incidents: Incidents) -> None:
+    with pytest.raises(NotFound):
+        await incidents.find(None)
+    first = await incidents.open("one", "sev3", by="ada")
+    assert (await incidents.find(None)).id == first.id
+    second = await incidents.open("two", "sev4", by="ada")
+    with pytest.raises(InvalidRequest, match="Several"):
+        await incidents.find(None)
+    assert (await incidents.find(second.number)).id == second.id
+    with pytest.raises(NotFound):
+        await incidents.find(second.number + 1)
+
+
+@pytest.mark.parametrize(
+    ("title", "severity", "hours"), [(" ", "sev1", 0), ("x" * 201, "sev1", 0), ("t", "sev5", 0), ("t", "sev1", -1)]
+)
+async def test_what_does_not_fit_is_refused_before_anything_is_stored(
+    incidents: Incidents, title: str, severity: str, hours: int
+) -> None:
+    with pytest.raises(InvalidRequest):
+        await incidents.open(title, severity, by="ada", at=ago(hours=hours))
+    assert await incidents.list(since=ago(days=1)) == []
+
+
+@pytest.mark.parametrize("change", [RunbookChange("../secret.md", "x"), RunbookChange("jobs.txt", "x"), RunbookChange(None, " ")])
+async def test_an_incident_is_not_closed_without_the_runbooks_change(incidents: Incidents, change: RunbookChange) -> None:
+    one = await incidents.open("one", "sev3", by="ada")
+    with pytest.raises(InvalidRequest):
+        await incidents.close(one, change, by="ada")
+    assert (await incidents.find(None)).status == "open"
+
+
+async def test_of_two_who_close_one_does(incidents: Incidents) -> None:
+    one = await incidents.open("one", "sev3", by="ada")
+    closing = (incidents.close(one, NO_CHANGE, by=name) for name in ("ada", "bob"))
+    done = await asyncio.gather(*closing, return_exceptions=True)
+    assert sorted(type(each).__name__ for each in done) == ["Incident", "InvalidRequest"]
+
+
+async def test_a_call_is_linked_by_our_own_ids_alone(own: AsyncEngine, incidents: Incidents) -> None:
+    """The id of a request is its caller's, and may hold an address."""
+    record = a_record(request_id=f"of-{MAIL}", user="ada")
+    await Writer(own, lambda tenant, user: REDACTOR.pseudonym(user, tenant=tenant)).write([record])
+    one = await incidents.open("one", "sev3", by="ada")
+    await incidents.link(one, "call", record.request_id, by="ada")
+    with pytest.raises(NotFound):
+        await incidents.link(one, "call", "call_unknown", by="ada")
+    with pytest.raises(InvalidRequest):
+        await incidents.link(one, "trace", "not a trace", by="ada")
+    linked = [e for e in await timeline(own, one, clean=CLEAN) if e.kind == "link"]
+    assert [record.id in e.text and record.trace_id in e.text and "of-" not in e.text for e in linked] == [True]
+
+
+PLANTED = (
+    """
+    INSERT INTO activations (release, previous, kind, by, reason, at)
+    VALUES ('r2', 'r1', 'activate', 'ada', :who, :m30), ('r1', NULL, 'activate', 'ada', 'first', :m180)
+    """,
+    """
+    INSERT INTO canaries (
+      release, against, state, shares, tenants, limits, cap, by, reason, started_at, deadline, ended_at, ended_by, verdict)
+    VALUES ('r2', 'r1', 'stopped', '{0.01}', '{}', '{}', 1, 'ada', 'try', :m15, :m14, :m14, 'octant', 'failed: worse')
+    """,
+    """
+    INSERT INTO budget_alerts (scope, tenant, subject, "window", share, "limit", spent, at, ends_at)
+    VALUES ('user-day', 'acme', :who, 'w', 80, 1, 1, :m13, :m13)
+    """,
+)
+
+
+async def planted(own: AsyncEngine, incidents: Incidents, folder: Path) -> Incident:
+    """An incident with something from each source, in the order that the test expects."""
+    one = await incidents.open("answers are late", "sev2", by="ada", at=ago(minutes=20), commander="ada")
+    page = await plant_page(own, ago(minutes=22), incident_id=one.id, summary=f"seen by {MAIL}")
+    await plant_page_event(own, page, ago(minutes=22), "triggered", level=1, person="ada")
+    await plant_page_event(own, page, ago(minutes=21), "acknowledged", by="ada")
+    await plant_page(own, ago(minutes=10), alert="OctantTest", test=True)
+    await plant_page(own, ago(minutes=9), alert="OctantOther", incident_id=uuid4())
+    log = ActionLog(own, secret=b"s" * 32, notes=folder / "notes")
+    actions = [(30, "release activate", "ok"), (19, "kill provider", "ok"), (17, "incident note", "ok")]
+    for minutes, action, outcome in (*actions, (18, "release activate", "Misconfigured")):
+        at = ago(minutes=minutes)
+        await log.append(Action(actor="os:ada@host", action=action, subject="name=x", reason="late", outcome=outcome, at=at))
+    stop = {"stopped": True, "by": "ada", "reason": "r", "version": 1}
+    await PostgresStops(own).write(
+        [
+            Entry(scope="provider", name="x", at=ago(minutes=19).isoformat(), **stop),  # type: ignore[arg-type]
+            Entry(scope="tenant", name="acme", at=ago(minutes=16).isoformat(), **{**stop, "by": "octant"}),  # type: ignore[arg-type]
+        ]
+    )
+    async with own.begin() as connection:
+        for release in ("r1", "r2"):
+            await connection.execute(text("INSERT INTO manifests VALUES (:r, 'x', 'x')"), {"r": release})
+        moments = {"who": f"for {MAIL}"}
+        moments |= {f"m{minutes}": ago(minutes=minutes) for minutes in (180, 30, 15, 14, 13)}
+        for statement in PLANTED:
+            await connection.execute(text(statement), moments)
+    await incidents.note(one, "the status page says so", by="ada", at=ago(minutes=12))
+    return one
+
+
+EXPECTED = [
+    ("release", "activate: r2 after r1: for <email"),
+    ("page", "triggered: OctantBreakerOpen (person ada, level 1), page: seen by <email"),
+    ("ack", "acknowledged: OctantBreakerOpen (by ada)"),
+    ("incident", "opened as sev2"),
+    ("switch", "kill provider name=x [ok] late"),
+    ("command", "release activate name=x [Misconfigured] late"),
+    ("switch", "stopped tenant acme: r"),
+    ("canary", "canary r2 beside r1 starts"),
+    ("canary", "canary r2 stopped: failed: worse"),
+    ("budget", "80 % of user-day of acme"),
+    ("note", "the status page says so"),
+]
+
+
+async def test_the_timeline_is_merged_in_order_and_each_event_stands_once(
+    own: AsyncEngine, incidents: Incidents, tmp_path: Path
+) -> None:
+    """Tests of paging, another incident's pages, and what lies long before are not in it."""
+    entries = await timeline(own, await planted(own, incidents, tmp_path), clean=CLEAN)
+    assert [(e.kind, e.text[: len(words)]) for e, (_, words) in zip(entries, EXPECTED, strict=True)] == EXPECTED
+    assert [e for e in entries if "lovelace" in e.text] == []
+
+
+async def test_a_postmortem_is_drafted_from_the_timeline_and_never_overwritten(
+    own: AsyncEngine, incidents: Incidents, tmp_path: Path
+) -> None:
+    one = await planted(own, incidents, tmp_path)
+    closed = await incidents.close(one, RunbookChange("provider-outage.md", "says when to wait"), by="ada")
+    entries = await timeline(own, closed, clean=CLEAN)
+    runbook = Path(__file__).parents[2] / "runbook"
+    assert "What" not in template_in(tmp_path)
+    for template in (template_in(runbook), template_in(tmp_path)):
+        lines = draft(closed, entries, template).splitlines()
+        assert lines[0] == f"# {closed.opened_at:%Y-%m-%d}: answers are late"
+        begin, end = (next(n for n, line in enumerate(lines) if line.startswith(f"- **{p}:**")) for p in ("Timeline", "Cause"))
+        assert sum(line.startswith("  - ") for line in lines[begin:end]) == len(entries)
+        assert any(line.startswith("  - Paged at") and "acknowledged after 1 min" in line for line in lines)
+        assert lines[-1] == "  - `provider-outage.md`: says when to wait"
+    (tmp_path / "postmortems").mkdir()
+    names = [write(tmp_path, closed, words).name for words in ("first", "second")]
+    assert names == [f"{closed.opened_at:%Y-%m-%d}-answers-are-late{end}.md" for end in ("", "-2")]
+    assert (tmp_path / "postmortems" / names[0]).read_text() == "first"
+
+
+async def test_a_report_reads_pages_incidents_and_commands_and_leaves_tests_out(
+    own: AsyncEngine, incidents: Incidents, tmp_path: Path
+) -> None:
+    one = await planted(own, incidents, tmp_path)
+    await plant_page(own, ago(minutes=5), person="ada", acknowledged_at=ago(minutes=4), acknowledged_by="ada")
+    await incidents.close(one, NO_CHANGE, by="ada")
+    duties = RotationDuties(load_rotation(Path(__file__).parents[2] / "runbook/oncall/rotation.yaml"))
+    found = await report(own, duties, ago(days=7), datetime.now(UTC))
+    assert (found.total.pages, found.total.acknowledged, found.total.open) == (3, 1, 3)
+    assert {alert.alert: alert.noise for alert in found.alerts} == {"OctantBreakerOpen": (), "OctantOther": ()}
+    assert (found.opened, found.closed, found.mean_open and found.mean_open > 1000) == (1, 1, True)
+    assert sum(person.hours for person in found.people) == pytest.approx(168)

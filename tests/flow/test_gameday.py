@@ -1,0 +1,163 @@
+"""Game days: kept, not kept, not judged, and the tool failed; the runbook followed literally (X2, K2)."""
+
+import json
+import os
+import tomllib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from commands import run
+from conftest import ROOT, Simulator
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app.domain.errors import Misconfigured
+from app.stack.gameday import play as playing
+from app.stack.gameday import report
+from app.stack.gameday.page import Shell, commands
+from app.stack.gameday.play import Stage, play
+from app.stack.gameday.scenario import Probe, Scenario, load, names
+from app.stack.gameday.traffic import Seen, measure
+
+pytestmark = pytest.mark.timeout(300)  # the first one waits for the service, and each for a fault and its end
+
+PAGE = '## Contain\n\n```console\n$ echo contained CALL\n$ false\n```\n\n## Verify\n\n```console\n$ echo "OK" KEYS\n```\n'
+SCENARIO = """
+title = "away"
+hypothesis = "callers are answered"
+traffic = { rate = 8, deadline = 60 }
+steady = { seconds = 1.5, median = 30 }
+limits = { window = 1, contained_within = 60, recovered_within = 60 }
+fault = { faults = [{ kind = "refuse", provider = "anthropic" }], seconds = 1 }
+detect = { command = "echo seen", shows = "seen" }
+runbook = { page = "away.md" }
+probes = [
+  { name = "fault", phase = "fault", measure = "answered", at_least = 100 },
+  { name = "contained", phase = "contained", measure = "slowest_seconds", at_most = 60 },
+  { name = "recovered", phase = "recovered", measure = "answered", at_least = 100 },
+]
+"""
+
+
+@pytest.fixture
+def runbook(tmp_path: Path) -> Path:
+    (tmp_path / "gamedays").mkdir()
+    (tmp_path / "away.md").write_text(PAGE)
+    (tmp_path / "gamedays" / "away.toml").write_text(SCENARIO)
+    return tmp_path
+
+
+@pytest_asyncio.fixture
+async def stage(
+    service_url: str, stack_env: dict[str, str], api_key: str, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Stage]:
+    monkeypatch.setattr(playing, "WARM_UP_SECONDS", 0.2)
+    engine = create_async_engine(stack_env["OCTANT_DATABASE_URL"])
+    yield Stage(url=service_url, key=api_key, control={"simulator": simulator.control}, env=dict(os.environ), engine=engine)
+    await engine.dispose()
+
+
+async def test_an_outage_is_played_and_reported_with_the_runbooks_score(stage: Stage, runbook: Path, tmp_path: Path) -> None:
+    scenario = load(runbook, "away")
+    outcome = await play("away", scenario, stage, runbook)
+    assert (outcome.verdict, outcome.exit_code, outcome.reasons) == ("kept", 0, [])
+    assert [one.works for one in outcome.followed] == [True, False, False]
+    assert outcome.score == (1, 3)
+    assert outcome.followed[2].output == "nothing fills in KEYS"
+    assert "CALL" not in outcome.followed[0].output
+    steps = (outcome.detected, outcome.contained, outcome.fault_ended, outcome.recovered)
+    assert all(step is not None for step in steps)
+    assert list(steps) == sorted(step for step in steps if step is not None)
+    assert set(outcome.callers) == {"answered"}
+    path = report.write(tmp_path, scenario, outcome)
+    whole = json.loads(path.with_suffix(".json").read_text())
+    assert whole["written_before"]["hypothesis"] == "callers are answered"
+    assert whole["played"]["score"] == [1, 3]
+    (line,) = (tmp_path / "gameday" / report.LOG).read_text().splitlines()
+    assert json.loads(line)["verdict"] == "kept"
+    assert "| containment |" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict", "code", "why"),
+    [
+        (("kind", "kind"), "not judged", 3, "were answered"),  # with a wrong key
+        (("answered", "fallback"), "not kept", 1, "fault: fallback is"),
+        (('kind = "refuse"', 'kind = "unknown"'), "the tool failed", 4, "unknown kind"),
+        (("echo seen", "curl -s -X DELETE CONTROL/faults; echo seen"), "the tool failed", 4, "ended before its time"),
+        (("away.md", "absent.md"), "the tool failed", 4, "absent.md"),
+    ],
+    ids=["sick", "broken", "refused", "lost", "no-page"],
+)  # fmt: skip
+async def test_a_sick_service_a_broken_promise_and_a_failed_tool_differ(
+    stage: Stage, runbook: Path, change: tuple[str, str], verdict: str, code: int, why: str
+) -> None:
+    """A promise is broken where a fallback was not to be seen; a fault is lost where another hand clears it."""
+    text = SCENARIO.replace(*change, 2 if change == ("answered", "fallback") else -1).replace(
+        "CONTROL", stage.control["simulator"]
+    )
+    text = text.replace("seconds = 1 }", "seconds = 8 }") if "DELETE" in text else text
+    key = "oct_00000000_wrong" if verdict == "not judged" else stage.key
+    staged = Stage(url=stage.url, key=key, control=stage.control, env=stage.env, engine=stage.engine)
+    outcome = await play("away", Scenario.model_validate(tomllib.loads(text)), staged, runbook)
+    assert (outcome.verdict, outcome.exit_code) == (verdict, code), outcome.reasons
+    assert any(why in reason for reason in outcome.reasons), outcome.reasons
+
+
+@pytest.mark.parametrize("name", names(ROOT / "runbook"))
+def test_every_scenario_names_commands_that_its_page_has(name: str) -> None:
+    scenario = load(ROOT / "runbook", name)
+    page = (ROOT / "runbook" / scenario.runbook.page).read_text()
+    assert commands(page, scenario.runbook.contain)
+    assert commands(page, scenario.runbook.verify)
+    with pytest.raises(Misconfigured):
+        commands(page, ["No such section"])
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (("seconds = 1 }", "seconds = 0 }"), "fault.seconds"),
+        (('measure = "answered"', 'measure = "mood"'), "probes.0.measure"),
+        ((", at_least = 100 }", " }"), "a probe has a limit"),
+        (('phase = "recovered"', 'phase = "fault"'), "no probe of the phase recovered"),
+        (('title = "away"', "title = away"), "is not TOML"),
+        (("hypothesis =", "guess ="), "hypothesis"),
+    ],
+)
+def test_a_scenario_that_does_not_fit_is_refused_with_its_field(runbook: Path, change: tuple[str, str], field: str) -> None:
+    (runbook / "gamedays" / "away.toml").write_text(SCENARIO.replace(*change))
+    with pytest.raises(Misconfigured, match=field):
+        load(runbook, "away")
+
+
+async def test_a_command_that_prints_nothing_or_fails_does_not_work(tmp_path: Path) -> None:
+    shell = Shell(os.environ, "http://127.0.0.1:1", {"CALL": "call_1"})
+    ran = [await shell.follow(line) for line in ("echo CALL http://127.0.0.1:8080", "true", "echo no >&2; exit 3", "echo KEY")]
+    assert [(one.works, one.code) for one in ran] == [(True, 0), (False, 0), (False, 3), (False, None)]
+    assert [one.output for one in ran] == ["call_1 http://127.0.0.1:1", "", "no", "nothing fills in KEY"]
+
+
+def test_measures_are_of_the_callers_that_they_are_about() -> None:
+    def one(what: str, seconds: float, provider: str = "", fallbacks: int = 0) -> Seen:
+        return Seen(at=0, kind="chat", what=what, seconds=seconds, first_byte=seconds / 2, provider=provider, fallbacks=fallbacks)
+
+    seen = [one("answered", 1, "a"), one("answered", 2, "b", 1), one("answered", 3), one("refused", 4)]
+    values: dict[str, Callable[[], float | None]] = {
+        "answered": lambda: measure("answered", seen), "honest": lambda: measure("honest", seen, honest=("refused",)),
+        "fallback": lambda: measure("fallback", seen), "usual": lambda: measure("usual_provider", seen, usual="a"),
+        "p50": lambda: measure("p50_seconds", seen), "first": lambda: measure("first_byte_p95_seconds", seen),
+        "none": lambda: measure("answered", []),
+    }  # fmt: skip
+    assert {name: value() for name, value in values.items()} == {
+        "answered": 75, "honest": 100, "fallback": 25, "usual": 50, "p50": 3, "first": 2, "none": None,
+    }  # fmt: skip
+    assert not Probe(name="x", phase="fault", measure="answered", at_least=0).holds(None)
+
+
+def test_scenarios_are_listed_with_their_hypotheses(tmp_path: Path, runbook: Path) -> None:
+    env = {**os.environ, "OCTANT_STATE_DIR": str(tmp_path / "state"), "OCTANT_REHEARSALS_FILE": str(runbook / "log")}
+    listed = run(env, "drill", "gameday")
+    assert (listed.returncode, "callers are answered" in listed.stdout) == (0, True)
+    assert run(env, "drill", "gameday", "absent").returncode == 1
