@@ -11,6 +11,7 @@ GENERATED = "alerts.md"
 FORM = ("Confirm", "Contain", "Verify", "Fix", "Escalate", "If a step fails", "Practise")
 LONGEST_UNREVIEWED = timedelta(days=180)
 PLACEHOLDER = "FILL-IN"
+_FENCED = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"(#{1,3}) (.+)")
 _REVIEWED = re.compile(r"^Reviewed: (\d{4}-\d\d-\d\d)$", re.MULTILINE)
 _REHEARSED = re.compile(r"^Rehearsed: (\d{4}-\d\d-\d\d), contained in (\d+\.\d) minutes$", re.MULTILINE)
@@ -64,6 +65,11 @@ class Page:
     sections: tuple[Section, ...]
 
     @property
+    def prose(self) -> str:
+        """The text without its blocks of code."""
+        return _FENCED.sub("", self.text)
+
+    @property
     def title(self) -> str:
         """Its heading."""
         return self.sections[0].title
@@ -76,24 +82,24 @@ class Page:
     @property
     def reviewed(self) -> date | None:
         """The day on which a person last read it against the service."""
-        found = _REVIEWED.search(self.text)
+        found = _REVIEWED.search(self.prose)
         return date.fromisoformat(found[1]) if found else None
 
     @property
     def rehearsed(self) -> tuple[date, float] | None:
         """The day on which its commands last contained its fault, and the minutes they took."""
-        found = _REHEARSED.search(self.text)
+        found = _REHEARSED.search(self.prose)
         return (date.fromisoformat(found[1]), float(found[2])) if found else None
 
     @property
     def words(self) -> str:
         """Further words by which people search for it."""
-        found = re.search(r"^Words: (.*)$", self.text, re.MULTILINE)
+        found = re.search(r"^Words: (.*)$", self.prose, re.MULTILINE)
         return found[1] if found else ""
 
     def paragraph(self, name: str) -> str:
         """The text of a paragraph that begins with this name in bold, on one line; empty where there is none."""
-        found = re.search(rf"^\*\*{name}\.\*\* (.+?)(?:\n\n|\Z)", self.text, re.MULTILINE | re.DOTALL)
+        found = re.search(rf"^\*\*{name}\.\*\* (.+?)(?:\n\n|\Z)", self.prose, re.MULTILINE | re.DOTALL)
         return " ".join(found[1].split()) if found else ""
 
     def section(self, title: str) -> Section:
