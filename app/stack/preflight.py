@@ -16,6 +16,7 @@ from app.domain.errors import Misconfigured
 from app.features.installed import installed
 from app.gateway.providers.adapters import ADAPTERS
 from app.oncall.rotation import Rotation, load_rotation
+from app.oncall.runbook import pages
 from app.settings import DEVELOPMENT_SECRET, PACKAGE, BudgetSettings, Settings
 
 # RFC 2606 and RFC 6761 reserve these: no real host, mailbox or pager is under them.
@@ -34,7 +35,7 @@ def problems(settings: Settings, now: datetime, *, production: bool) -> list[str
     except Misconfigured as error:
         return found if production else [*found, str(error)]  # a blocker already
     found += [f"{settings.rotation_file}: {gap}" for gap in rotation.problems(now, production=False)]
-    return [*found, *_example_products(), *_example_addresses(PACKAGE.parent)] if production else found
+    return [*found, *_example_products(), *_example_addresses(PACKAGE.parent), *_runbook(now)] if production else found
 
 
 def refuse_example_values(settings: Settings) -> None:
@@ -118,6 +119,13 @@ def _example_addresses(root: Path) -> Iterator[str]:
         found = set(_ADDRESS.findall(path.read_text(encoding="utf-8"))) if path.is_file() else set()
         for address in sorted(a for a in found if is_reserved(_host(a))):
             yield f"{name}: {address} is an example; put your own in."
+
+
+def _runbook(now: datetime) -> Iterator[str]:
+    """Placeholders in the runbook, and pages that no person has reviewed for too long."""
+    runbook = pages.read()
+    yield from pages.placeholders(runbook)
+    yield from pages.overdue(runbook, now.date())
 
 
 def _host(address: str) -> str:
