@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-r
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test coverage fork check rotation eval bench phoenix bench-records outage gameday soak observe canary rogue fuzz generate tools attacks injection rollback reset bench-redaction ner audit sbom lock clients
+.PHONY: help setup demo serve test coverage fork check rotation eval bench phoenix bench-records outage gameday soak observe canary rogue fuzz generate tools attacks injection rollback reset bench-redaction ner audit sbom lock clients runbook
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -81,13 +81,16 @@ rogue: $(DEV) ## Spend as fast as one tenant can while workers and Valkey are ki
 fuzz: $(DEV) ## Send mutated requests of every route for ten minutes; fails for a 5xx of ours, a dead worker, a lost answer or a slow request
 	$(BIN)/python -m benchmarks.fuzz $(ARGS)
 
-generate: $(DEV) ## Regenerate generated files: Prometheus rules, Grafana dashboards, docs/metrics.md
+generate: $(DEV) ## Regenerate generated files: Prometheus rules, Grafana dashboards, docs/metrics.md, runbook/alerts.md
 	@$(BIN)/python -m deploy.generate $(ARGS)
 
 clients: $(DEV) ## Drive unmodified SDKs, frameworks and coding agents against the service; fails if one of their capabilities does not work
 	PYTHONPATH=.:tests $(BIN)/python -m clients $(ARGS)
 
-tools: ## Install the Debian packages that tests use: Prometheus with promtool, Alertmanager with amtool
+runbook: $(DEV) ## Make the fault of each incident's page, follow the page literally, and write its minutes to contain
+	RUNBOOK_WRITE=1 $(BIN)/python -m pytest -q -s tests/flow/test_runbook.py $(ARGS)
+
+tools: ## Install the Debian packages that tests use: Prometheus with promtool, Alertmanager with amtool, Chromium
 	@sh deploy/tools.sh
 
 attacks: $(DEV) ## Fetch the packages whose attacks `make injection` reads; none of their code runs

@@ -1,7 +1,7 @@
 """`make generate`: regenerates generated files; `--check` lists those that would change.
 
-Rules come from `deploy/slo/*.toml`, dashboards from `deploy/dashboards/`, and `docs/metrics.md` from the metrics' catalogue, the
-rules and the dashboards.
+Rules and `runbook/alerts.md` come from `deploy/slo/*.toml`, dashboards from `deploy/dashboards/`, and `docs/metrics.md` from the metrics'
+catalogue, the rules and the dashboards.
 """
 
 import argparse
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from deploy.dashboards.build import dashboard_files
 from deploy.rules import slos
+from deploy.rules.alerts_page import alerts_page
 from deploy.rules.build import rule_files
 from deploy.rules.document import document
 
@@ -22,6 +23,7 @@ def generated() -> dict[Path, str]:
     definitions = slos.read()
     files = {RULES / name: content for name, content in rule_files(definitions).items()}
     files |= {DASHBOARDS / name: content for name, content in dashboard_files().items()}
+    files |= {ROOT / "runbook/alerts.md": alerts_page(definitions)}
     return files | {ROOT / "docs/metrics.md": document(definitions, DASHBOARDS)}
 
 

@@ -4,6 +4,7 @@ set -eu
 missing=""
 command -v promtool > /dev/null && command -v prometheus > /dev/null || missing="$missing prometheus"
 command -v amtool > /dev/null || missing="$missing prometheus-alertmanager"
+command -v chromium > /dev/null || command -v chromium-browser > /dev/null || command -v google-chrome > /dev/null || missing="$missing chromium"
 
 if [ -z "$missing" ]; then
     exit 0

@@ -53,6 +53,7 @@ class CallFilter:
     outcome: Annotated[str | None, About("`ok` or an error's code.")] = None
     failed: Annotated[bool | None, About("Whether it failed: not `ok`, `no_evidence`, `replayed`.", "--failed/--ok")] = None
     provider: Annotated[str | None, About("Provider that answered last.")] = None
+    tried: Annotated[str | None, About("Provider that got an attempt, whether it answered or failed.")] = None
     model: Annotated[str | None, About("Model called last.")] = None
     model_answered: Annotated[str | None, About("Version that answered, as the provider reports it.")] = None
     release: Annotated[str | None, About("Release id.")] = None

@@ -27,6 +27,7 @@ from sqlalchemy import (
     Select,
     Text,
     bindparam,
+    exists,
     literal,
     literal_column,
     select,
@@ -53,7 +54,7 @@ FEW_VALUES = (
     "feature", "target", "release", "prompt", "prompt_version", "provider", "model", "model_answered", "outcome", "key_id",
 )  # fmt: skip
 ONE_PLACE = ("id", "request_id", "trace_id")  # an index of each day finds it at once
-TEXTS = (*EXACT, *FEW_VALUES, "degraded", "text")
+TEXTS = (*EXACT, *FEW_VALUES, "tried", "degraded", "text")
 
 # The left sides are the indexes' expressions, letter by letter, or the indexes are not used.
 _HAS_WORDS = text(SEARCH_VECTOR.replace(":", r"\:") + r" @@ websearch_to_tsquery('simple', translate(:words, '<>', '  '))")
@@ -188,6 +189,9 @@ def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
     facets += [wanted.degraded] if wanted.degraded else []
     if facets:
         found.append(_FACETS.contains(facets))
+    if wanted.tried is not None:  # by call: the key of `attempts` begins with the call's id
+        of_call = (attempts.c.call_id == c.id) & (attempts.c.at == c.at)
+        found.append(exists().where(of_call, attempts.c.provider == wanted.tried))
     if wanted.stream is not None:
         found.append(c.stream.is_(wanted.stream))
     if wanted.failed is not None:

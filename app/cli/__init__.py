@@ -37,6 +37,7 @@ from app.cli.redaction import app as redaction
 from app.cli.rehearse import app as rehearse
 from app.cli.releases import app as release
 from app.cli.releases import rollback
+from app.cli.runbook import runbook
 from app.cli.seed import seed
 from app.cli.simulate import app as simulate
 from app.cli.stack import demo, migrate, reset, serve, setup, worker
@@ -49,7 +50,7 @@ from app.features.feature import Feature
 from app.features.installed import installed
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Operate Octant.")
-for command in (demo, serve, run, worker, check, setup, migrate, seed, reset, rollback, resume, trace, erase, export):
+for command in (demo, serve, run, worker, check, setup, migrate, seed, reset, rollback, resume, trace, erase, export, runbook):
     app.command()(command)
 app.add_typer(drill, name="drill")
 app.add_typer(rehearse, name="rehearse")

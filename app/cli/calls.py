@@ -74,7 +74,7 @@ def find(
         for row in found:
             print(_json(row))
     else:
-        _table(found)
+        _table(found, wanted.tried)
     if len(found) == wanted.limit and not as_json:
         _say(f"more: --after {cursor_of(found[-1], wanted.sort)}")
 
@@ -93,10 +93,11 @@ def show(
 
 
 async def _find(wanted: CallFilter) -> list[dict[str, Any]]:
-    from app.audit.query import find_calls
+    from app.audit.query import find_calls, with_attempts
 
     async with database() as (engine, _):
-        return await find_calls(engine, wanted)
+        found = await find_calls(engine, wanted)
+        return await with_attempts(engine, found) if wanted.tried else found
 
 
 @changes("calls export")
@@ -139,14 +140,16 @@ async def _get(call_id: str) -> list[dict[str, Any]]:
     return found
 
 
-def _table(rows: list[dict[str, Any]]) -> None:
+def _table(rows: list[dict[str, Any]], tried: str | None) -> None:
+    """Print one line a call; for a provider that was tried, also how its attempts ended."""
     from app.domain.money import to_dollars
 
-    columns = ("at", "id", "tenant", "user", "feature", "model", "outcome", "ms", "tokens", "cost")
+    columns = ("at", "id", "tenant", "user", "feature", "model", "outcome", "ms", "tokens", "cost", *([tried] if tried else []))
     lines = [
         (
             f"{r['at']:%m-%d %H:%M:%S}", r["id"], r["tenant"], r["user"] or "-", r["feature"], r["model"] or "-", r["outcome"],
             f"{r['latency_ms']:.0f}", f"{_input(r)}+{r['output_tokens']}", f"${to_dollars(r['cost'])}",
+            *([", ".join(a["outcome"] for a in r["attempts"] if a["provider"] == tried)] if tried else []),
         )
         for r in rows
     ]  # fmt: skip

@@ -56,6 +56,18 @@ def errors(
     _put(provider, {"kind": "status", "status": status, "probability": share}, duration)
 
 
+@app.command("malformed")
+def malformed(provider: ProviderName, share: Share = 1.0, duration: Duration = None) -> None:
+    """Answer with output that does not fit the requested schema."""
+    _put(provider, {"kind": "schema_violation", "probability": share}, duration)
+
+
+@app.command("drift")
+def drift(provider: ProviderName, share: Share = 1.0, duration: Duration = None) -> None:
+    """Answer well, but with wrong figures, as a model that was changed under the same name."""
+    _put(provider, {"kind": "wrong_figures", "probability": share}, duration)
+
+
 @app.command("list")
 def list_faults() -> None:
     """List the faults in force."""
@@ -92,7 +104,11 @@ def _describe(fault: Mapping[str, Any]) -> str:
         return f"slow, answers wait {fault['milliseconds'] / 1000:g} seconds"
     if fault["kind"] == "status":
         return f"errors, answers have status {fault['status']}"
-    return str(fault["kind"])
+    words = {
+        "schema_violation": "malformed, answers do not fit their schema",
+        "wrong_figures": "drift, answers have wrong figures",
+    }
+    return words.get(str(fault["kind"]), str(fault["kind"]))
 
 
 def _control(method: str, fault: Mapping[str, Any] | None = None, *, needs: Provider = Provider.ALL) -> list[dict[str, Any]]:

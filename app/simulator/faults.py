@@ -32,6 +32,7 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
     "empty": {},
     "schema_violation": {},
     "sloppy_json": {},
+    "wrong_figures": {},  # every number of an answer is one too high
     "cut_stream": {"after_tokens": 3},
     "flood": {"tokens": 100_000},
     "wrong_key": {"accepts": ""},  # every other key is refused, and quoted as the vendors do

@@ -5,6 +5,7 @@ A listener of its own for each provider makes ``refuse`` real: its socket is clo
 
 import asyncio
 import json
+import re
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -284,6 +285,9 @@ class Simulator:
         self._sites[name] = site
 
 
+_NUMBER = re.compile(r"\b\d{1,6}\b(?![^\[\]]*\])")  # not in a name of a source
+
+
 def _lie(answer: Answer, ask: Ask, struck: Mapping[str, Any]) -> None:
     if "schema_violation" in struck:
         if ask.schema is not None:
@@ -293,6 +297,8 @@ def _lie(answer: Answer, ask: Ask, struck: Mapping[str, Any]) -> None:
         answer.text = "word " * int(struck["flood"]["tokens"])
     if "sloppy_json" in struck and ask.schema is not None:
         answer.text = f"Here it is:\n```json\n{answer.text[:-1]},}}\n```"
+    if "wrong_figures" in struck and ask.schema is None:
+        answer.text = _NUMBER.sub(lambda found: str(int(found[0]) + 1), answer.text)
     if "wrong_usage" in struck:
         answer.cached_tokens = answer.written_tokens = answer.written_tokens_1h = 0
         answer.input_tokens = struck["wrong_usage"]["input_tokens"]

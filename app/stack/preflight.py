@@ -19,6 +19,7 @@ from app.gateway.providers.adapters import ADAPTERS
 from app.oncall.rota.problems import problems as problems_of
 from app.oncall.rota.reading import load_rotation
 from app.oncall.rota.rotation import Rotation
+from app.oncall.runbook import pages
 from app.settings import DEVELOPMENT_SECRET, PACKAGE, BudgetSettings, Settings
 
 SIMULATOR = "simulator"  # its host in compose, and the key that it is called with
@@ -38,7 +39,7 @@ def problems(settings: Settings, now: datetime, *, production: bool) -> list[str
     found += [f"{settings.rotation_file}: {problem}" for problem in problems_of(rotation, now, production=False)]
     if not production:
         return found
-    return [*found, *_silent_pages(settings), *_example_products(), *_example_addresses(PACKAGE.parent)]
+    return [*found, *_silent_pages(settings), *_example_products(), *_example_addresses(PACKAGE.parent), *_runbook(now)]
 
 
 def refuse_example_values(settings: Settings) -> None:
@@ -129,6 +130,13 @@ def _example_addresses(root: Path) -> Iterator[str]:
         found = set(_ADDRESS.findall(path.read_text(encoding="utf-8"))) if path.is_file() else set()
         for address in sorted(a for a in found if is_reserved(_host(a))):
             yield f"{name}: {address} is an example; put your own in."
+
+
+def _runbook(now: datetime) -> Iterator[str]:
+    """Placeholders in the runbook, and pages that no person has reviewed for too long."""
+    runbook = pages.read()
+    yield from pages.placeholders(runbook)
+    yield from pages.overdue(runbook, now.date())
 
 
 def _host(address: str) -> str:

@@ -217,7 +217,7 @@ def _served() -> list[Panel]:
                 "Findings from production",
                 "Features whose answers began to fail more often (1: for a day), and candidates for cases an hour, by reason.",
                 "drift since a release: go back. Without one: read the candidates, `python -m evals candidates`.",
-                "objectives.md#answers-drift",
+                "eval-drift.md#answers-drift",
             ),
             "none",
             {
@@ -244,7 +244,7 @@ def _served() -> list[Panel]:
                 "Last round of scoring",
                 "How long ago the last round of scoring ended. One is due every minute.",
                 "the scorer hangs, or Postgres does not accept its writes. Its log gives the reason.",
-                "objectives.md#answers-drift",
+                "objectives.md#scoring-is-late",
             ),
             "s",
             f"time() - ({newest('eval_round')} > 0)",

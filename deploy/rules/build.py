@@ -113,7 +113,19 @@ def _burn(name: str, slo: Objective, severity: Severity) -> Alert:
         dashboard=slo.dashboard,
         summary=f"The objective of {title} is being missed: {{{{ $value | humanizePercentage }}}} of events are bad.",
         description=f"{slo.objective * 100:g} % over {slo.window}: {slo.says}. The errors that this allows are used up too soon.",
+        why=slo.why,
+        often=slo.often,
+        a_month=slo.pages_a_month if severity == "page" else slo.tickets_a_month,
     )
+
+
+def burns_in_words(severity: Severity) -> str:
+    """The share of a month's errors that is gone when an alert of an objective fires, for each of its pairs of windows."""
+    hours = [(int(long[:-1]) * UNITS[long[-1]] / UNITS["h"], factor) for _, long, factor in BURNS[severity]]
+    pairs = [
+        f"{factor:g} times the allowed rate for {h:g} hours ({factor * h / 720:.0%} of a month's errors)" for h, factor in hours
+    ]
+    return " or ".join(pairs)
 
 
 def _rule(alert: Alert, definitions: Definitions) -> Rule:

@@ -30,6 +30,10 @@ class Objective:
     good: str = ""
     histogram: str = ""
     at_most: float = 0.0
+    why: str = ""
+    often: str = ""
+    pages_a_month: int | None = None
+    tickets_a_month: int | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError for an objective whose alerts could never fire, or an indicator that is none."""
@@ -62,7 +66,10 @@ class Objective:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """One alert as declared. ``for_``: how long its expression must hold."""
+    """One alert as declared. ``for_``: how long its expression must hold.
+
+    ``why``: the reasons for threshold and time. ``often``, ``a_month``: when to expect it, and the most a month while all is well.
+    """
 
     name: str
     severity: Severity
@@ -72,6 +79,22 @@ class Alert:
     summary: str
     description: str
     for_: str = "0s"
+    why: str = ""
+    often: str = ""
+    a_month: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """An alert that the service posts to Alertmanager by itself. ``when``: its condition in words."""
+
+    name: str
+    severity: Severity
+    when: str
+    runbook: str
+    why: str = ""
+    often: str = ""
+    a_month: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +114,7 @@ class Definitions:
     objectives: dict[str, Objective]
     recordings: list[Recording]
     alerts: list[Alert]
+    posted: list[Posted]
 
 
 def read(folder: Path = FOLDER) -> Definitions:
@@ -104,4 +128,5 @@ def read(folder: Path = FOLDER) -> Definitions:
         objectives=TypeAdapter(dict[str, Objective]).validate_python(slos["slo"]),
         recordings=TypeAdapter(list[Recording]).validate_python(axes["recording"]),
         alerts=TypeAdapter(list[Alert]).validate_python(alerts),
+        posted=TypeAdapter(list[Posted]).validate_python(axes["posted"]),
     )

@@ -246,6 +246,25 @@ async def test_failed_calls_are_found_without_calls_that_had_no_evidence(engine:
     assert [row["outcome"] for row in await find_calls(engine, CallFilter(tenant=tenant, failed=False))] == ["ok"]
 
 
+async def test_a_failed_provider_is_found_by_its_attempts(engine: AsyncEngine, recorder: Recorder) -> None:
+    """`provider` is the one that answered last, so an outage is searched by `tried`."""
+    tenant = f"t-{uuid4().hex[:8]}"
+    fell_back, attempts = a_record(tenant=tenant), a_record().attempts
+    alone = a_record(tenant=tenant, attempts=attempts[1:])
+    for record in (fell_back, alone):
+        recorder.record(record)
+    await recorder.flush()
+
+    async def ids(**wanted: Any) -> set[str]:  # noqa: ANN401 - any field of a filter
+        return {row["id"] for row in await find_calls(engine, CallFilter(tenant=tenant, **wanted))}
+
+    assert await ids(provider="anthropic") == set()
+    assert await ids(tried="anthropic") == {fell_back.id}
+    assert await ids(tried="openai") == {fell_back.id, alone.id}
+    assert await ids(tried="openai", provider="anthropic") == set()
+    assert await ids(tried="anthropic", sort="cost") == {fell_back.id}
+
+
 async def test_ranges_take_both_ends(engine: AsyncEngine, recorder: Recorder) -> None:
     tenant = f"t-{uuid4().hex[:8]}"
     for cost in (100, 200, 300):

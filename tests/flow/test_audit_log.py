@@ -41,8 +41,11 @@ LOCAL = {
     "release new",  # writes an author's draft
     "release pin",  # edits an author's draft
     "release record",  # writes an author's list of hashes
+    "runbook",  # prints or writes a copy of the runbook
     "simulate clear",
+    "simulate drift",
     "simulate errors",
+    "simulate malformed",
     "simulate outage",
     "simulate slow",  # break the simulator of a demo
     "reset",  # removes the demo's stores, and the log with them

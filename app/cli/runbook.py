@@ -1,0 +1,67 @@
+"""`octant runbook …`: find a page by its symptom, or write all pages as one file. Works without service, stores and settings."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from app.oncall.runbook.pages import Section
+    from app.oncall.runbook.search import Topic
+
+OTHERS = 4
+
+
+def runbook(
+    symptom: Annotated[
+        list[str] | None, typer.Argument(help="Words of the symptom, an alert's name, or an error's code.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write every page into one HTML file in this folder.", file_okay=False)
+    ] = None,
+    whole: Annotated[bool, typer.Option("--whole", help="Print the page that fits best whole.")] = False,
+) -> None:
+    """Find the runbook's page for a symptom, with its first commands. Needs no service, no store and no network."""
+    from app.oncall.runbook.pages import read
+    from app.oncall.runbook.search import find, topics_of
+
+    pages = read()
+    if html:
+        from app.oncall.runbook.twin import write
+
+        print(write(pages, html))
+    if not symptom:
+        if not html:
+            for topic in topics_of(pages):
+                if topic.sections[0].level == 1:
+                    print(f"{topic.address:<36} {topic.title}")
+        return
+    found = [topic for _, topic in find(pages, " ".join(symptom))]
+    if not found:
+        print(
+            "octant: No page has these words. `octant runbook` lists all pages; runbook/README.md is the first.", file=sys.stderr
+        )
+        raise typer.Exit(1)
+    print(found[0].page.text if whole else "\n".join(_shown(found[0])))
+    if found[1:] and not whole:
+        print("\nOr:")
+        for topic in found[1 : 1 + OTHERS]:
+            print(f"  {topic.address:<60} {topic.title}")
+
+
+def _shown(topic: "Topic") -> list[str]:
+    """The heading, the symptom, and the commands under each heading."""
+    lines = [topic.title, topic.address]
+    if topic.sections[0].level == 1 and (symptom := topic.page.paragraph("Symptom")):
+        lines += ["", symptom]
+    for section in topic.sections:
+        lines += _commands(section)
+    return [*lines, "", f"All of it: {topic.address}, or --whole."]
+
+
+def _commands(section: "Section") -> list[str]:
+    if not section.commands or section.title == "Practise":
+        return []
+    heading = [] if section.level == 1 else ["", section.title]
+    return [*heading, *(f"  $ {command.text}" for command in section.commands)]

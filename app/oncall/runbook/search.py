@@ -1,0 +1,171 @@
+"""Finds the place in the runbook for words that a person has: a symptom, an alert, an error's code or type (K1).
+
+A topic is an incident's page, or one section of another page. Words count by where they stand (an alert's name and `Words:` most, a
+text least) and by how few topics have them (BM25F: Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009).
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from app.oncall.runbook.pages import FORM, GENERATED, Page, Section
+
+TITLE, WORDS, ALERT, SYMPTOM, TEXT = 4.0, 5.0, 12.0, 3.0, 1.0
+SATURATION = 4.0  # a word that stands everywhere in a topic counts no more than so many times
+NEAR = 0.8  # likeness at which a word that no topic has is taken for a slip of the finger
+MANUAL = "How a page is written"
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_WORD = re.compile(r"[a-z0-9]+")
+_COMMON = frozenset(
+    [
+        "a",
+        "an",
+        "and",
+        "are",
+        "as",
+        "at",
+        "be",
+        "been",
+        "by",
+        "for",
+        "from",
+        "has",
+        "have",
+        "in",
+        "into",
+        "is",
+        "it",
+        "its",
+        "no",
+        "not",
+        "of",
+        "on",
+        "or",
+        "our",
+        "s",
+        "so",
+        "than",
+        "that",
+        "the",
+        "their",
+        "then",
+        "there",
+        "they",
+        "this",
+        "to",
+        "us",
+        "was",
+        "we",
+        "were",
+        "when",
+        "which",
+        "while",
+        "will",
+        "with",
+        "you",
+        "your",
+        "can",
+        "cannot",
+        "all",
+        "any",
+        "after",
+        "before",
+        "during",
+        "due",
+        "some",
+        "since",
+    ]
+)
+_ENDINGS = ("ations", "ation", "ings", "ing", "ness", "ies", "ed", "es", "ly", "s", "e", "y")
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A place to go to. ``sections``: the texts that belong to it, the first with its heading."""
+
+    page: Page
+    sections: tuple[Section, ...]
+
+    @property
+    def address(self) -> str:
+        """The file, and the section where it is not the whole page."""
+        first = self.sections[0]
+        return f"runbook/{self.page.name}" + ("" if first.level == 1 else f"#{first.anchor}")
+
+    @property
+    def title(self) -> str:
+        """Its heading; of a section with the page's before it."""
+        first = self.sections[0]
+        return first.title if first.level == 1 else f"{self.page.title}: {first.title}"
+
+
+def find(pages: Sequence[Page], wanted: str) -> list[tuple[float, Topic]]:
+    """The topics that fit, best first, with their scores; none where no word fits."""
+    topics = list(topics_of(pages))
+    weights = [_weights(topic) for topic in topics]
+    seen_in = Counter(word for each in weights for word in each)
+    words = _known(tokens(wanted), seen_in)
+
+    def score(each: Counter[str]) -> float:
+        return sum(_rarity(seen_in[word], len(topics)) * each[word] / (each[word] + SATURATION) for word in words)
+
+    scored = ((score(each), topic) for each, topic in zip(weights, topics, strict=True))
+    return sorted((one for one in scored if one[0] > 0), key=lambda one: -one[0])
+
+
+def topics_of(pages: Sequence[Page]) -> Iterator[Topic]:
+    """The places to go to. Generated pages and the manual of the form are none."""
+    for page in pages:
+        if page.name == GENERATED:
+            continue
+        own = [s for s in page.sections if s.level == 1 or (page.is_incident and s.title in FORM)]
+        yield Topic(page, tuple(own))
+        yield from (Topic(page, (section,)) for section in page.sections if section not in own and section.title != MANUAL)
+
+
+def tokens(text: str) -> list[str]:
+    """The words of a text without their endings; of names in code the parts as well."""
+    plain = _CAMEL.sub(" ", text).lower().replace("'", "")
+    return [_stem(word) for word in _WORD.findall(plain) if word not in _COMMON]
+
+
+def _weights(topic: Topic) -> Counter[str]:
+    """How much each word of a topic counts."""
+    found: Counter[str] = Counter()
+    page, first = topic.page, topic.sections[0]
+
+    def add(text: str, weight: float) -> None:
+        for word in tokens(text):
+            found[word] += weight  # type: ignore[assignment] # typeshed counts whole numbers
+
+    add(first.title, TITLE)
+    for section in topic.sections:
+        add(section.text, TEXT)
+        add(" ".join(section.alerts), ALERT)
+    if first.level == 1:
+        add(page.words, WORDS)
+        add(f"{page.paragraph('Symptom')} {page.paragraph('Fault')}", SYMPTOM)
+    return found
+
+
+def _known(words: Sequence[str], vocabulary: Counter[str]) -> list[str]:
+    """The words that topics have; for each other one the likest, if one is near."""
+    return [near for word in dict.fromkeys(words) for near in ([word] if word in vocabulary else _likest(word, vocabulary))]
+
+
+def _likest(word: str, vocabulary: Counter[str]) -> list[str]:
+    return get_close_matches(word, [other for other in vocabulary if other[:1] == word[:1]], n=1, cutoff=NEAR)
+
+
+def _rarity(topics: int, all_topics: int) -> float:
+    return math.log(1 + (all_topics - topics + 0.5) / (topics + 0.5))
+
+
+def _stem(word: str) -> str:
+    for ending in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word.removesuffix(ending)
+    return word

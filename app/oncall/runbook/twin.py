@@ -1,0 +1,57 @@
+"""Writes all pages into one HTML file without scripts, fonts or links to other files: for a phone, and for a day without the service (K4)."""
+
+import re
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+
+from app.oncall.runbook.pages import Page
+
+STYLE = Path(__file__).with_name("twin.css")
+_LINK = re.compile(r'href="([\w-]+\.md)?(?:#([\w-]+))?"')
+_OUTSIDE = re.compile(r'<a href="(?!#|https?:)[^"]*">(.*?)</a>', re.DOTALL)
+_HEADING = re.compile(r"<h([1-3])>(.*?)</h\1>", re.DOTALL)
+_DIAGRAM = re.compile(r"^```mermaid\n.*?^```\n", re.MULTILINE | re.DOTALL)
+
+
+def write(pages: Sequence[Page], folder: Path) -> Path:
+    """Write the file, and return its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "index.html"
+    path.write_text(document(pages), encoding="utf-8")
+    return path
+
+
+def document(pages: Sequence[Page]) -> str:
+    """The whole file."""
+    entries = "".join(f'<li><a href="#{_id(page.name)}">{escape(page.title)}</a></li>' for page in pages)
+    body = "\n".join(_page(page) for page in pages)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Runbook</title>'
+        f"<style>{STYLE.read_text(encoding='utf-8')}</style></head><body>\n"
+        f'<nav id="top"><ul>{entries}</ul></nav>\n<main>\n{body}\n</main></body></html>\n'
+    )
+
+
+def _page(page: Page) -> str:
+    """One page as an article. Its diagram is left out: the same stands below it as text."""
+    html = MarkdownIt("commonmark", {"html": False}).enable("table").render(_DIAGRAM.sub("", page.text))
+    html = _LINK.sub(lambda found: f'href="#{_id(found[1] or page.name, found[2] or "")}"', html)
+    html = _OUTSIDE.sub(r"\1", html)  # files beside the runbook: their names stay as text
+    html = _HEADING.sub(lambda found: _heading(page, int(found[1]), found[2]), html)
+    html = re.sub(r"(<table>.*?</table>)", r'<div class="wide">\1</div>', html, flags=re.DOTALL)
+    return f'<article>\n{html}<p class="up"><a href="#top">All pages</a></p>\n</article>'
+
+
+def _heading(page: Page, level: int, title: str) -> str:
+    plain = re.sub(r"<[^>]*>", "", title)
+    anchor = "" if level == 1 else re.sub(r"[^\w\- ]", "", plain.lower()).strip().replace(" ", "-")
+    return f'<h{level} id="{_id(page.name, anchor)}">{title}</h{level}>'
+
+
+def _id(name: str, anchor: str = "") -> str:
+    """The address of a section within the file."""
+    return name.removesuffix(".md") + (f"--{anchor}" if anchor else "")
