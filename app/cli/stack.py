@@ -30,7 +30,7 @@ def serve() -> None:
 
 def worker() -> None:
     """Run jobs and send webhooks, beside `octant serve`. Any number may run."""
-    from app.stack.job_worker import run
+    from app.stack.work import run
 
     run()
 

@@ -130,12 +130,17 @@ def reset() -> None:
 
 @contextmanager
 def everything(
-    settings: Settings, tell: Callable[[str], None], *, scored: bool = False, valkey_through: Through = nullcontext
+    settings: Settings,
+    tell: Callable[[str], None],
+    *,
+    scored: bool = False,
+    jobs: bool = True,
+    valkey_through: Through = nullcontext,
 ) -> Generator[Running, None, None]:
     """Run all parts until the end of the block; they stop in the reverse order, the service first.
 
-    ``scored``: the evals score the calls, if they are installed beside the service. ``valkey_through`` gives the address at which
-    the parts find Valkey, from its own: a game day puts a proxy between them.
+    ``scored``: the evals score the calls, if they are installed beside the service. ``jobs``: a worker runs them.
+    ``valkey_through`` gives the address at which the parts find Valkey, from its own: a game day puts a proxy between them.
     """
     folder = settings.state_dir
     for name in _stop_left_overs(folder):
@@ -166,12 +171,11 @@ def everything(
         service.tell(json.dumps(env))
         traffic.wait_until_ready(f"http://{running.host}:{running.port}", service, START_SECONDS)
         ports.let_go(running.worker_metrics_port)
-        worker = stack.enter_context(
-            child("worker", [sys.executable, "-m", "app.stack.job_worker"], folder, stop_seconds=patience)
-        )
+        command = [sys.executable, "-m", "app.stack.work"]
+        workers = [stack.enter_context(child("worker", command, folder, stop_seconds=patience))] if jobs else []
         tell("the service is ready")
         scorers = _scorer(stack, folder, running, ports, tell) if scored else []
-        parts = [service, worker, *scorers, *simulators, _postgres(folder), _valkey(folder)]
+        parts = [service, *workers, *scorers, *simulators, _postgres(folder), _valkey(folder)]
         yield Running(running, parts, vendors.label_of(stood_in_for), note_of(running, env, stood_in_for), keys)
 
 

@@ -166,7 +166,7 @@ def prepared(target: InjectionDrill, folder: Path, attacks: list[Attack], *, gua
 @contextmanager
 def running(settings: Settings, tell: Callable[[str], None]) -> Generator[demo.Running, None, None]:
     """The service and all its parts, until the end of the block."""
-    with demo.everything(settings, tell) as parts:
+    with demo.everything(settings, tell, jobs=False) as parts:  # no attack is a job
         yield parts
 
 

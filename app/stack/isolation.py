@@ -19,7 +19,7 @@ async def until_orphaned(parent: int) -> None:
 
 async def in_a_process_of_its_own(job: Job) -> bool:
     """Run an attempt in another process, which ends with it. Returns whether that process lived until then."""
-    command = (sys.executable, "-m", "app.stack.job_worker", job.id, str(job.attempts))
+    command = (sys.executable, "-m", "app.stack.work", job.id, str(job.attempts))
     process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL)
     try:
         return await process.wait() == 0

@@ -13,7 +13,6 @@ import math
 import os
 import random
 import signal
-import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
@@ -369,7 +368,3 @@ def _going_on(what: str) -> Any:  # noqa: ANN401 - a generator's own type says l
         yield
     except OctantError as error:
         log.warning(what, extra={"code": error.code})
-
-
-if __name__ == "__main__":
-    run(*sys.argv[1:])

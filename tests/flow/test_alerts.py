@@ -150,7 +150,7 @@ async def calling(url: str, key: str, until: Callable[[], Awaitable[Any]], **hea
         while True:
             async with http.post("/v1/chat/completions", json=body) as answer:
                 await answer.read()
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.1)
 
     async with aiohttp.ClientSession(url, headers={"authorization": f"Bearer {key}", **headers}) as http:
         callers = [asyncio.create_task(call_forever(http)) for _ in range(2)]

@@ -38,7 +38,8 @@ class Demo:
         self.notice = folder / "notice.json"
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("OCTANT_", "OPENAI_", "ANTHROPIC_"))}
         ports = dict.fromkeys(("OCTANT_PORT", "OCTANT_METRICS_PORT", "OCTANT_WORKER_METRICS_PORT"), "0")
-        self.env = {**kept, "OCTANT_STATE_DIR": str(folder / "state"), **ports}
+        # One worker, which starts sooner, where a test is not about answers.
+        self.env = {**kept, "OCTANT_STATE_DIR": str(folder / "state"), "OCTANT_WORKERS": "1", **ports}
         self.process: subprocess.Popen[str] | None = None
 
     def launch(self) -> "subprocess.Popen[str]":
@@ -139,7 +140,8 @@ def provider_of_a_chat(notice: dict[str, str]) -> str:
         return str(answer.headers["octant-provider"])
 
 
-def test_it_answers_stops_on_ctrl_c_and_keeps_its_state(demo: Demo) -> None:
+def test_it_answers_and_leaves_only_its_state_after_ctrl_c_or_with_its_terminal(demo: Demo) -> None:
+    del demo.env["OCTANT_WORKERS"]  # as a newcomer starts it
     first = demo.start()
     assert first["label"] == "simulator"
     assert ask(first)["request"] == "Please call me back."
@@ -158,33 +160,29 @@ def test_it_answers_stops_on_ctrl_c_and_keeps_its_state(demo: Demo) -> None:
     broken = demo.run("simulate", "outage", "anthropic")
     assert broken.stdout == "anthropic: outage, connections are refused\n", broken.stderr
     assert provider_of_a_chat(second) == "openai"
-    assert demo.end(signal.SIGINT)[0] == 0
+    code, out = demo.end(signal.SIGHUP)
+    assert code == 0, out
+    assert demo.processes() == []
     assert demo.run("reset").returncode == 0
     assert not (demo.folder / "state").exists()
 
 
-@pytest.mark.parametrize("part", ["simulator", "service", "valkey", "postgres"])
-def test_when_a_part_dies_the_rest_is_stopped_and_the_part_is_named(demo: Demo, part: str) -> None:
-    demo.start()
+def test_when_a_part_dies_the_rest_is_stopped_and_the_part_is_named(demo: Demo) -> None:
+    """One state for all, so each start but the first finds what the death before has left."""
     state = demo.folder / "state"
-    if part == "postgres":
-        pid = int((state / "postgres" / "postmaster.pid").read_text().splitlines()[0])
-    elif part == "valkey":
-        pid = int((state / "valkey" / "valkey.pid").read_text())
-    else:
-        pid = json.loads((state / "run" / f"{part}.json").read_text())["pid"]
-    os.kill(pid, signal.SIGKILL)
-    code, out = demo.end(None)
-    assert code == 3, out
-    assert f"{part} died" in out
-    assert demo.processes() == []
-
-
-def test_when_its_terminal_is_closed_it_leaves_nothing_running(demo: Demo) -> None:
-    demo.start()
-    code, out = demo.end(signal.SIGHUP)
-    assert code == 0, out
-    assert demo.processes() == []
+    for part in ("postgres", "valkey", "service", "simulator"):
+        demo.start()
+        if part == "postgres":
+            pid = int((state / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+        elif part == "valkey":
+            pid = int((state / "valkey" / "valkey.pid").read_text())
+        else:
+            pid = json.loads((state / "run" / f"{part}.json").read_text())["pid"]
+        os.kill(pid, signal.SIGKILL)
+        code, out = demo.end(None)
+        assert code == 3, f"{part}: {out}"
+        assert f"{part} died" in out
+        assert demo.processes() == [], part
 
 
 @pytest.mark.parametrize("after", ["valkey/valkey.pid", "demo.json"])
@@ -198,7 +196,10 @@ def test_interrupted_in_the_middle_of_its_start_it_leaves_nothing_running(demo: 
     assert demo.processes() == []
 
 
-def test_it_shows_every_kind_of_answer_and_with_once_fails_if_one_is_wrong(demo: Demo) -> None:
+def test_once_shows_every_kind_of_answer_and_fails_where_one_is_wrong(demo: Demo) -> None:
+    releases = demo.folder / "releases"
+    shutil.copytree(ROOT / "releases", releases)
+    demo.env["OCTANT_RELEASES_DIR"] = str(releases)
     run = demo.run("demo", "--once")
     assert run.returncode == 0, run.stdout + run.stderr
     shown = sum(sample.shown for sample in samples())
@@ -209,42 +210,52 @@ def test_it_shows_every_kind_of_answer_and_with_once_fails_if_one_is_wrong(demo:
     statuses = {name: int(rows[name].split()[0]) for name in ("chat", "ticket", "unknown model", "over a tiny cap", "not a key")}
     assert statuses == {"chat": 200, "ticket": 200, "unknown model": 404, "over a tiny cap": 429, "not a key": 401}
     assert demo.processes() == []
-    (demo.folder / "state" / "stop").touch()  # the kill file where the runbook says that the demo has it
+    stop = demo.folder / "state" / "stop"  # the kill file where the runbook says that the demo has it
+    stop.touch()
     run = demo.run("demo", "--once")
     assert run.returncode == 1, run.stdout + run.stderr
     assert "(expected: 200)" in run.stdout
+    stop.unlink()
+    edit_prices_in_place(releases)
+    for _ in range(2):  # the second start says it too
+        run = demo.run("demo", "--once", "--quiet")
+        assert run.returncode == 1
+        assert run.stderr.startswith(f"octant: The state in {demo.folder / 'state'} does not fit the files of this checkout.")
+        assert "If the state is of an older checkout, `make reset` removes it" in run.stderr
+        assert "{" not in run.stderr, "no line of a log"
+        assert len(run.stderr.splitlines()) <= 5
+    assert demo.run("reset").returncode == 0
 
 
-def test_reset_after_a_kill_stops_what_was_left_before_it_removes_the_files(demo: Demo) -> None:
-    """Otherwise Postgres and Valkey run on, on files that are gone."""
-    demo.start()
-    demo.kill_with_its_keeper()
-    assert demo.processes()
-    reset = demo.run("reset")
-    assert reset.returncode == 0, reset.stderr
-    assert demo.processes() == []
-    assert not (demo.folder / "state").exists()
+def edit_prices_in_place(releases: Path) -> None:
+    """Make the state one of an older checkout: live price tables, and the hashes that pin them, are edited."""
+    for table in (releases / "prices").glob("*.toml"):
+        before = hashlib.sha256(table.read_bytes()).hexdigest()
+        table.write_text(table.read_text() + "# changed\n")
+        for manifest in releases.glob("*.toml"):
+            manifest.write_text(manifest.read_text().replace(before, hashlib.sha256(table.read_bytes()).hexdigest()))
 
 
-def test_what_a_killed_demo_started_stops_by_itself(demo: Demo) -> None:
+def test_what_a_killed_demo_started_is_stopped_by_itself_the_next_start_or_a_reset(demo: Demo) -> None:
     """Service, worker, simulator and stores: nothing serves on that no process supervises."""
-    demo.start()
-    demo.end(signal.SIGKILL)
-    deadline = time.monotonic() + 90
-    while demo.processes():
-        assert time.monotonic() < deadline, demo.processes()
-        time.sleep(0.2)
-
-
-def test_what_a_killed_demo_left_running_is_stopped_by_the_next(demo: Demo) -> None:
     demo.start()
     demo.kill_with_its_keeper()
     left = {p.pid for p in demo.processes()}
     assert left
     assert ask(demo.start())["request"] == "Please call me back."
     assert left & {p.pid for p in demo.processes()} == set()
-    assert demo.end(signal.SIGINT)[0] == 0
+    demo.end(signal.SIGKILL)  # its keeper lives
+    deadline = time.monotonic() + 90
+    while demo.processes():
+        assert time.monotonic() < deadline, demo.processes()
+        time.sleep(0.2)
+    demo.start()
+    demo.kill_with_its_keeper()
+    assert demo.processes()
+    reset = demo.run("reset")  # otherwise Postgres and Valkey run on, on files that are gone
+    assert reset.returncode == 0, reset.stderr
     assert demo.processes() == []
+    assert not (demo.folder / "state").exists()
 
 
 class Refusing(BaseHTTPRequestHandler):
@@ -301,28 +312,3 @@ def test_two_demos_at_once_get_ports_of_their_own_and_live_on(demo: Demo, refusi
         assert code == 0, out
         assert "anthropic: real" in out
         assert "its key (ANTHROPIC_API_KEY) IS REFUSED (401)" in out
-
-
-def test_state_of_an_older_checkout_is_refused_with_what_to_do(demo: Demo) -> None:
-    """An older checkout looks like an edit of a live price table.
-
-    The table and the hashes that pin it are edited in place.
-    """
-    releases = demo.folder / "releases"
-    shutil.copytree(ROOT / "releases", releases)
-    demo.env["OCTANT_RELEASES_DIR"] = str(releases)
-    first = demo.run("demo", "--once", "--quiet")
-    assert first.returncode == 0, first.stdout + first.stderr
-    for table in (releases / "prices").glob("*.toml"):
-        before = hashlib.sha256(table.read_bytes()).hexdigest()
-        table.write_text(table.read_text() + "# changed\n")
-        for manifest in releases.glob("*.toml"):
-            manifest.write_text(manifest.read_text().replace(before, hashlib.sha256(table.read_bytes()).hexdigest()))
-    for _ in range(2):  # the second start says it too
-        run = demo.run("demo", "--once", "--quiet")
-        assert run.returncode == 1
-        assert run.stderr.startswith(f"octant: The state in {demo.folder / 'state'} does not fit the files of this checkout.")
-        assert "If the state is of an older checkout, `make reset` removes it" in run.stderr
-        assert "{" not in run.stderr, "no line of a log"
-        assert len(run.stderr.splitlines()) <= 5
-    assert demo.run("reset").returncode == 0

@@ -38,7 +38,7 @@ async def test_an_empty_body_stays_empty() -> None:
     assert await unpacked(b"") == b""
 
 
-@pytest.mark.parametrize("more", [b"\0", gzip.compress(b"")])
+@pytest.mark.parametrize("more", [b"\0", gzip.compress(b"")], ids=["a byte", "a member"])
 async def test_a_body_that_goes_on_after_its_end_is_refused(more: bytes) -> None:
     """A thousand empty members are as dear as a bomb, and nothing counts them."""
     for piece in (1, 65_536):
