@@ -4,28 +4,18 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit import figures
 from app.oncall import triggers
+from app.oncall.incidents.store import incident_for_page
 from app.oncall.triggers import Trigger
 from app.releases.way_back import way_back
 
 LONGEST_TEXT = 2000
 SEVERITY = "ticket"
-
-
-class OpensIncident(Protocol):
-    """The incidents room, as far as an escalation needs it."""
-
-    async def __call__(self, *, dedup_key: str, title: str, severity: str, at: datetime) -> uuid.UUID | None:
-        """Open an incident, or return the open one with this key; None where there is no such room."""
-
-
-async def no_incident(*, dedup_key: str, title: str, severity: str, at: datetime) -> None:
-    """Open nothing: the snapshot alone is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +34,6 @@ async def escalate(
     *,
     redact: Callable[[str], str],
     around: Mapping[str, Sequence[Any]],
-    opens: OpensIncident = no_incident,
 ) -> Trigger:
     """Store the snapshot and open an incident. ``around``: stops and circuits, as they were read. Raises SQLAlchemyError.
 
@@ -67,9 +56,10 @@ async def escalate(
     number = await triggers.store(engine, trigger)
     if number is None:
         raise RuntimeError("a random key was stored already")
-    incident = await opens(dedup_key=f"escalation:{number}", title=title, severity=SEVERITY, at=datetime.now(UTC))
-    if incident:
-        await triggers.add_evidence(engine, number, {"incident": str(incident)})
+    async with engine.begin() as connection:
+        key, now = f"escalation:{number}", datetime.now(UTC)
+        incident = await incident_for_page(connection, dedup_key=key, title=title, severity=SEVERITY, at=now, clean=redact)
+    await triggers.add_evidence(engine, number, {"incident": str(incident)})
     stored = await triggers.one(engine, number)
     if stored is None:
         raise RuntimeError("a stored trigger is gone")

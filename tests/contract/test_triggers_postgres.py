@@ -27,6 +27,7 @@ from app.budget.drift import Drift
 from app.budget.tables import alerts as budget_alerts
 from app.domain.money import MicroUSD
 from app.oncall import triggers
+from app.oncall.incidents.store import Incidents
 from app.oncall.tables import triggers as table
 from app.releases.manifest import Places
 from app.releases.releases import Releases
@@ -202,13 +203,6 @@ def test_the_evals_drift_triggers_for_as_long_as_it_shows(own_engine: AsyncEngin
 async def test_an_escalation_keeps_a_redacted_text_ids_of_records_and_figures(
     engine: AsyncEngine, releases: Releases, tmp_path: Path
 ) -> None:
-    opened: list[dict[str, Any]] = []
-    incident = uuid.uuid4()
-
-    async def opens(**about: Any) -> uuid.UUID:  # noqa: ANN401 - the incidents room's
-        opened.append(about)
-        return incident
-
     mine = {"tenant": "acme", "user": "grace@example.com", "request": "my secret plan", "response": "the answer"}
     await recorded(
         engine, tmp_path,
@@ -218,7 +212,7 @@ async def test_an_escalation_keeps_a_redacted_text_ids_of_records_and_figures(
     stored = await escalate(
         engine, Report(tenant="acme", text="Grace (grace@example.com) got nonsense.", by="ada"),
         redact=lambda words: Redactor(SECRET).redact(words, tenant="acme"),
-        around={"stops": ["tenant other"], "circuits": []}, opens=opens,
+        around={"stops": ["tenant other"], "circuits": []},
     )  # fmt: skip
     assert (stored.kind, stored.subject, stored.by, stored.release) == ("escalation", "acme", "ada", "live")
     assert "got nonsense" in stored.text
@@ -226,12 +220,13 @@ async def test_an_escalation_keeps_a_redacted_text_ids_of_records_and_figures(
     assert not [word for word in ("grace@", "secret plan", "the answer") if word in kept]
     evidence = stored.evidence
     assert (evidence["last_hour"]["calls"], evidence["week"]["not_ok_share"], len(evidence["records"])) == (4, 0.25, 4)
-    assert (evidence["stops"], evidence["incident"]) == (["tenant other"], str(incident))
+    assert evidence["stops"] == ["tenant other"]
     assert stored.command.startswith("octant rollback --to before --reason")
-    assert [(one["dedup_key"], one["title"]) for one in opened] == [(f"escalation:{stored.id}", "acme escalates")]
+    opened = await Incidents(engine, clean=str).list(since=datetime.now(UTC) - timedelta(hours=1))
+    assert [(str(one.id), one.title, one.severity) for one in opened] == [(evidence["incident"], "acme escalates", "sev3")]
     about_one = await escalate(
         engine, Report(tenant="acme", text="t", by="ada", call="r-0"), redact=str, around={"stops": [], "circuits": []}
     )
     assert [record["outcome"] for record in about_one.evidence["records"]] == ["internal"]
-    assert "incident" not in about_one.evidence
+    assert about_one.evidence["incident"] != evidence["incident"]
     assert [one.id for one in await triggers.newest(engine, 9, "escalation")] == [about_one.id, stored.id]
