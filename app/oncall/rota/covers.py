@@ -165,11 +165,22 @@ def _append(file: Path, cover: Cover) -> None:
 
 def _read_line(line: str) -> Cover | None:
     try:
-        read: Mapping[str, Any] = json.loads(line)
-        times = {name: datetime.fromisoformat(read[name]) for name in ("begins_at", "ends_at", "entered_at")}
-        if any(moment.tzinfo is None for moment in times.values()) or times["begins_at"] >= times["ends_at"]:
-            return None
-        texts = {name: str(read[name]) for name in ("instead_of", "by", "entered_by", "reason")}
-        return Cover(**texts, **times, id=uuid.UUID(read["id"]))
+        cover = _cover(json.loads(line))
     except (ValueError, KeyError, TypeError):
         return None
+    aware = cover.begins_at.tzinfo and cover.ends_at.tzinfo and cover.entered_at.tzinfo
+    return cover if aware and cover.begins_at < cover.ends_at else None
+
+
+def _cover(read: Mapping[str, Any]) -> Cover:
+    """A line's fields. Raises ValueError, KeyError or TypeError for what is no cover."""
+    return Cover(
+        instead_of=str(read["instead_of"]),
+        by=str(read["by"]),
+        begins_at=datetime.fromisoformat(read["begins_at"]),
+        ends_at=datetime.fromisoformat(read["ends_at"]),
+        entered_by=str(read["entered_by"]),
+        reason=str(read["reason"]),
+        entered_at=datetime.fromisoformat(read["entered_at"]),
+        id=uuid.UUID(read["id"]),
+    )

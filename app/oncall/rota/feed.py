@@ -4,7 +4,7 @@ The id of an event is made of level, layer and beginning, so a calendar that rea
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from icalendar import Calendar, Event
 
@@ -32,7 +32,7 @@ def feed(rotation: Rotation, start: datetime, end: datetime, *, now: datetime, p
     calendar.add("refresh-interval", REFRESH, parameters={"VALUE": "DURATION"})
     for shift in held:
         calendar.add_component(_event(rotation, shift, now))
-    written = calendar.to_ical()
+    written = bytes(calendar.to_ical())
     if read_feed(written) != _facts(held):
         raise ValueError("the feed does not read back as it was written")
     return written
@@ -41,7 +41,7 @@ def feed(rotation: Rotation, start: datetime, end: datetime, *, now: datetime, p
 def read_feed(text: bytes) -> list[tuple[str, datetime, datetime]]:
     """Return id, beginning and end of each event of a feed. Raises ValueError for text that is no iCalendar file."""
     calendar = Calendar.from_ical(text)
-    return sorted((str(event["uid"]), event.start.astimezone(UTC), event.end.astimezone(UTC)) for event in calendar.events)
+    return sorted((str(event["uid"]), _instant(event.start), _instant(event.end)) for event in calendar.events)
 
 
 def _facts(held: Iterable[Shift]) -> list[tuple[str, datetime, datetime]]:
@@ -63,6 +63,11 @@ def _event(rotation: Rotation, shift: Shift, now: datetime) -> Event:
 
 def _uid(shift: Shift) -> str:
     return f"{shift.begin:%Y%m%dT%H%M%SZ}-{shift.level}-{shift.layer}-{shift.person}@octant"
+
+
+def _instant(start: date) -> datetime:
+    """The instant of an event; midnight in UTC of one of whole days, which no shift is."""
+    return start.astimezone(UTC) if isinstance(start, datetime) else datetime(start.year, start.month, start.day, tzinfo=UTC)
 
 
 def _whole(moment: datetime) -> datetime:

@@ -157,8 +157,8 @@ def test_a_ref_that_does_not_exist_is_refused(repository: Path, ref: str) -> Non
 
 def test_a_version_that_cannot_be_compared_is_named_and_fails_no_change(repository: Path) -> None:
     """As when the file is new, or its form has changed."""
+    file = repository / "rotation.yaml"
     for content in ("schedules: {}\n", None):
-        file = repository / "rotation.yaml"
         if content is None:
             file.rename(repository / "renamed.yaml")
         else:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rotas import BERLIN, called, one_layer, rotation
 
 from app.oncall.rota.clocks import common, joined, readings, without
-from app.oncall.rota.rotation import DAYS, Hours, Rotation, Turns
+from app.oncall.rota.rotation import DAYS, Rotation, Turns
 from app.oncall.rota.shifts import Shift, duties, layer_shifts, on_call, segments, shifts, spans_of
 
 WORKDAYS = list(DAYS[:5])
@@ -77,6 +77,38 @@ def test_of_fourteen_people_on_workdays_each_has_as_many_turns() -> None:
     r = one_layer({"from": "2026-01-05", "people": names, "every": "day", "hours": hours}, people=14)
     found = layer_shifts(r, "first", datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 5, tzinfo=UTC) + timedelta(weeks=14))
     assert {name: sum(s.person == name for s in found) for name in names} == dict.fromkeys(names, 5)
+
+
+def test_a_weekend_and_the_workdays_are_layers_of_one_level() -> None:
+    """From Friday 22:00 for 48 hours, and half a day on workdays with a person for each week."""
+    r = one_layer(
+        people=4,
+        layers={
+            "weekend": [
+                {
+                    "from": "2026-11-02",
+                    "people": ["p0", "p1"],
+                    "hours": {"days": ["fri", "sat"], "begin": "22:00", "end": "22:00"},
+                }
+            ],
+            "week": [
+                {
+                    "from": "2026-11-02",
+                    "people": ["p2", "p3"],
+                    "at": "00:00",
+                    "hours": {"days": WORKDAYS, "begin": "03:00", "end": "15:00"},
+                }
+            ],
+        },
+        plan=[{"from": "2026-11-02", "levels": [{"layers": ["weekend", "week"]}]}],
+    )
+    found = shifts(r, datetime(2026, 11, 12, 12, tzinfo=UTC), datetime(2026, 11, 16, 12, tzinfo=UTC))
+    assert [(s.person, f"{s.begin.astimezone(r.zone):%a %H}", s.hours) for s in found] == [
+        ("p3", "Thu 03", 12.0),
+        ("p3", "Fri 03", 12.0),
+        ("p1", "Fri 22", 48.0),
+        ("p2", "Mon 03", 12.0),
+    ]
 
 
 def test_a_month_is_a_turn() -> None:
@@ -341,10 +373,9 @@ def test_spans_are_joined_cut_and_intersected_minute_by_minute(some: Any, others
     ids=["friday night", "early on saturday", "saturday morning", "saturday night"],
 )
 def test_hours_past_midnight_belong_to_the_day_on_which_they_began(at: tuple[int, int], served: bool) -> None:
-    moment = datetime(2026, 11, *at, tzinfo=BERLIN).astimezone(UTC)
-    nights = Hours.model_validate({"days": ["fri"], "begin": "22:00", "end": "06:00"})
-    spans = nights.spans((moment, moment + timedelta(minutes=1)), BERLIN)
-    assert any(begin <= moment < end for begin, end in spans) is served
+    nights = rotation(serving={"days": ["fri"], "begin": "22:00", "end": "06:00"})
+    assert nights.serves(datetime(2026, 11, *at, tzinfo=BERLIN)) is served
+    assert rotation().serves(datetime(2026, 11, *at, tzinfo=BERLIN)), "without a word all hours are served"
 
 
 def test_the_shifts_of_a_year_cost_less_than_a_tenth_of_a_second_of_cpu() -> None:

@@ -12,10 +12,11 @@ from typer.testing import CliRunner
 
 from app.cli import app
 from app.domain.errors import Misconfigured
+from app.domain.reserved import is_reserved
 from app.features.feature import Feature
 from app.settings import Settings, load
 from app.stack import preflight
-from app.stack.preflight import is_reserved, problems, refuse_example_values
+from app.stack.preflight import problems, refuse_example_values
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
