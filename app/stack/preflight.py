@@ -82,7 +82,9 @@ def _silent_alerts(budget: BudgetSettings) -> Iterator[str]:
 def _silent_pages(settings: Settings) -> Iterator[str]:
     if not settings.paging.receivers:
         yield "OCTANT_PAGING__RECEIVERS: empty, so no person is paged (docs/paging.md)."
-    elif not settings.paging.key_places(settings.secrets_dir)["heartbeat_url"].value and not settings.secrets_dir:
+        return
+    place = settings.paging.key_places(settings.secrets_dir)["heartbeat_url"]
+    if not place.value and not (place.file and place.file.is_file()):
         yield "OCTANT_PAGING__HEARTBEAT_URL: set an outside checker, or no person learns that paging is down."
 
 

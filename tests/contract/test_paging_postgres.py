@@ -19,6 +19,7 @@ from conftest import ROOT
 from pager import Pager, running_pager
 from paging import Events, paging
 from sqlalchemy import func, text, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound
@@ -29,6 +30,8 @@ from app.oncall.paging.pages import Page
 from app.oncall.paging.paging import Paging
 from app.oncall.paging.policy import Policy
 from app.oncall.paging.tables import maintenance_windows, page_deliveries, page_timers, pages, paging_marks
+from app.telemetry.metrics import Metrics
+from app.wiring.paging import paging_check, sample_pages
 
 POLICY = Policy(receivers=("pagerduty", "webhook"))
 PATIENCE = 60.0
@@ -353,6 +356,25 @@ async def test_without_postgres_a_page_goes_out_from_a_file_and_once_more_only_i
         assert len({event["dedup_key"] for event in pager.of("pagerduty")}) == 1
     assert seen.events.count("spooled") == 1
     assert [path.stat().st_mode & 0o077 for path in (tmp_path / "pages").iterdir() if path.suffix == ".json"] == []
+
+
+async def test_readiness_says_that_pages_wait_and_never_fails_for_it(made: Made, pager: Pager) -> None:
+    async with made() as room:
+        check = paging_check(room)
+        assert await check() == "ok"
+        pager.answers += [(503, {}), (503, {})]
+        await room.take(alarm())
+        await step(room)
+        assert await check() == "degraded"
+    away = create_async_engine(NOWHERE)
+    async with made(engine=away) as room:
+        assert await paging_check(room)() == "degraded", "calls of known keys still work"
+        await room.take(alarm())
+        metrics = Metrics()
+        with pytest.raises(SQLAlchemyError):
+            await sample_pages(room, metrics)
+        assert metrics.registry.get_sample_value("octant_pages_unsent", {"where": "file"}) == 1, "counted without Postgres"
+    await away.dispose()
 
 
 async def test_a_page_that_can_be_stored_nowhere_is_refused_so_that_alertmanager_tries_again(

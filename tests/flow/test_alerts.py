@@ -1,4 +1,4 @@
-"""Alerts end to end, with a real Prometheus and Alertmanager (O6, C5).
+"""Alerts end to end, with a real Prometheus and Alertmanager, from a provider's fault to a page and its end (O6, C5, P3).
 
 Days are made of seconds: rules are generated with every duration `SCALE` times shorter, and Prometheus scrapes more often.
 """
@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,11 @@ import yaml
 from aiohttp import web
 from conftest import ROOT, Simulator, octant
 from money import identity, make_budget, opened, settled
+from pager import Pager, running_pager
+from paging import paging
+from paging_endpoint import serving
 from redis.asyncio import Redis
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tools import tool
 
@@ -31,6 +35,10 @@ from app.budget.caps import UserCaps
 from app.budget.ledger import Ledger
 from app.budget.recheck import recheck
 from app.domain.money import MicroUSD
+from app.oncall.paging.pages import Page
+from app.oncall.paging.paging import Paging
+from app.oncall.paging.policy import Policy
+from app.oncall.paging.tables import paging_marks
 from app.stack.embedded import free_port
 from deploy.rules import slos
 from deploy.rules.build import rule_files
@@ -39,6 +47,7 @@ SCALE = 100  # five minutes are three seconds, an hour is 36
 EVERY = "1s"
 ALERT = "OctantAvailabilityBurnsFast"
 SHORT_DEADLINE = {"octant-deadline-ms": "2000"}  # callers who do not wait for all retries
+TOKEN = "made-up-token"
 PATIENCE = 90.0  # seconds for each wait
 
 pytestmark = pytest.mark.timeout(400)  # three programs are started, and the waits take half a minute
@@ -107,12 +116,58 @@ async def answers(url: str, log: Path) -> None:
     pytest.fail(f"{url} does not answer; its log ends:\n{log.read_text()[-2000:]}")
 
 
+@dataclass(frozen=True, slots=True)
+class PagingRuns:
+    """Our paging, its endpoint, and the receivers that check the vendors' schemas."""
+
+    room: Paging
+    endpoint: str
+    pager: Pager
+    engine: AsyncEngine
+
+    async def until(self, action: str, alert: str) -> dict[str, Any]:
+        """The event that PagerDuty gets for the page of an alert."""
+
+        def found() -> list[dict[str, Any]]:
+            events = self.pager.of("pagerduty")
+            keys = {event["dedup_key"] for event in events if event.get("payload", {}).get("class") == alert}
+            return [event for event in events if event["event_action"] == action and event["dedup_key"] in keys]
+
+        async with asyncio.timeout(PATIENCE):
+            while not found():  # noqa: ASYNC110 - it comes over HTTP
+                await asyncio.sleep(0.05)
+        return found()[0]
+
+    async def page(self, alert: str) -> Page:
+        """The newest page of an alert."""
+        return next(page for page in await self.room.parts.pages.newest(resolved=True) if page.alert == alert)
+
+
 @pytest_asyncio.fixture
-async def alertmanager(receiver: tuple[Receiver, str], tmp_path: Path) -> AsyncIterator[str]:
-    """Alertmanager as we configure it, but it notifies the test's receiver at once."""
+async def paging_runs(engine: AsyncEngine, tmp_path: Path) -> AsyncIterator[PagingRuns]:
+    policy = Policy(receivers=("pagerduty", "webhook"))
+    async with running_pager() as pager, paging(engine, pager.base, tmp_path, policy) as room:
+        await room.start()
+        async with serving(room, TOKEN) as endpoint:
+            yield PagingRuns(room, endpoint, pager, engine)
+        await room.aclose()
+
+
+@pytest_asyncio.fixture
+async def alertmanager(receiver: tuple[Receiver, str], paging_runs: PagingRuns, tmp_path: Path) -> AsyncIterator[str]:
+    """Alertmanager as we configure it, but it notifies at once: paging on the address of the test's, and the test's receiver."""
     config = yaml.safe_load((ROOT / "deploy/alertmanager/alertmanager.yml").read_text())
+    (tmp_path / "token").write_text(TOKEN)
     for entry in config["receivers"]:
-        entry["webhook_configs"][0]["url"] = receiver[1]
+        if entry["name"] != "tickets":
+            ours = entry["webhook_configs"][0]
+            assert ours["url"].endswith("/v1/admin/alertmanager")
+            entry["webhook_configs"].append({**ours, "url": paging_runs.endpoint})
+            ours.pop("http_config")
+        if entry["name"] == "watchdog":
+            entry["webhook_configs"].pop(0)
+        else:
+            entry["webhook_configs"][0]["url"] = receiver[1]
     for route in (config["route"], *config["route"]["routes"]):
         route |= {"group_wait": "0s", "group_interval": "1s"}
     path, log, address = tmp_path / "alertmanager.yml", tmp_path / "alertmanager.log", f"127.0.0.1:{free_port()}"
@@ -174,9 +229,22 @@ async def until_value(prometheus: str, query: str, holds: Callable[[float], bool
             await asyncio.sleep(0.2)
 
 
+async def marks(engine: AsyncEngine) -> set[str]:
+    async with engine.connect() as connection:
+        return {row.name for row in await connection.execute(select(paging_marks))}
+
+
 async def test_an_outage_of_all_providers_pages_and_the_page_ends_with_it(
-    prometheus: str, receiver: tuple[Receiver, str], service_url: str, api_key: str, simulator: Simulator
+    prometheus: str,
+    receiver: tuple[Receiver, str],
+    paging_runs: PagingRuns,
+    service_url: str,
+    stack_env: dict[str, str],
+    api_key: str,
+    simulator: Simulator,
+    database_url: str,
 ) -> None:
+    """The whole way: fault, rule, Alertmanager, page, acknowledgement by command, end. And the watchdog comes."""
     pager = receiver[0]
     ratio = 'slo:bad_ratio:rate5m{slo="availability"}'
     await calling(service_url, api_key, lambda: until_value(prometheus, ratio, lambda bad: bad == 0))
@@ -189,11 +257,23 @@ async def test_an_outage_of_all_providers_pages_and_the_page_ends_with_it(
     assert page["annotations"]["dashboard"].endswith("octant-overview")
     assert "availability is being missed" in page["annotations"]["summary"]
     assert page["generatorURL"]
+    trigger = await paging_runs.until("trigger", ALERT)
+    assert trigger["payload"]["severity"] == "critical"
+    assert trigger["payload"]["custom_details"]["person"] == "Ada"
+    assert {"text": "runbook", "href": page["annotations"]["runbook_url"]} in trigger["links"]
+    paged = await paging_runs.page(ALERT)
+    command = ("oncall", "ack", str(paged.id)[:8], "--as", "ada")  # in a thread: our paging runs in this one
+    await asyncio.to_thread(octant, stack_env | {"OCTANT_DATABASE_URL": database_url}, *command)
+    await paging_runs.until("acknowledge", ALERT)
 
     simulator.clear()
     before = len(pager.alerts)
     over = await calling(service_url, api_key, lambda: pager.until(before, alertname=ALERT, status="resolved"))
     assert over["endsAt"] > page["startsAt"]
+    await paging_runs.until("resolve", ALERT)
+    ended = await paging_runs.page(ALERT)
+    assert (ended.id, ended.status, ended.acknowledged_by) == (paged.id, "resolved", "ada")
+    assert (paging_runs.pager.wrong, "watchdog" in await marks(paging_runs.engine)) == ([], True)
     assert await query_result(prometheus, f'ALERTS{{alertname="{ALERT}"}}') == []
 
 

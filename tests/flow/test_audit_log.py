@@ -150,7 +150,7 @@ CHANGES = [
     (["oncall", "ack", "00000000"], "oncall ack  page_id=00000000  [not_found]"),
     (["oncall", "page", "resolve", "00000000", "--reason", "slip"], "oncall page resolve  page_id=00000000  [not_found]  slip"),
     (["oncall", "page", "--test"], "oncall page  wait=15m  ["),
-    (["oncall", "maintenance", "start", "--for", "1m", "--match", "a=b", "--reason", "y"], "oncall maintenance start  lasts=1m"),
+    (["oncall", "maintenance", "start", "--for", "1m", "--match", "a=b", "--reason", "r"], "oncall maintenance start  lasts=1m"),
     (["oncall", "maintenance", "end", "1"], "oncall maintenance end  number=1  [ok]"),
     (["seed"], "seed  [ok]"),
     (["migrate"], "migrate  [ok]"),

@@ -17,7 +17,7 @@ from sqlalchemy import and_, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.oncall.paging import outbox
-from app.oncall.paging.message import Message, Receiver, Result
+from app.oncall.paging.message import Action, Message, Receiver, Result
 from app.oncall.paging.outbox import CANCELLED, SENT, WAITING
 from app.oncall.paging.policy import Policy
 from app.oncall.paging.tables import page_deliveries, page_events, page_timers, pages
@@ -116,7 +116,7 @@ class Deliveries:
             event = {"page_id": page.id, "at": func.clock_timestamp(), "event": "sent", "detail": detail}
             await connection.execute(insert(page_events).values(event))
             if delivery.action == "trigger" and page.status != "triggered":
-                action = "resolve" if page.status == "resolved" else "acknowledge"
+                action: Action = "resolve" if page.status == "resolved" else "acknowledge"
                 await outbox.follow_up(connection, page, action, links or {}, by=page.acknowledged_by or "")
 
     async def _failed(self, delivery: Delivery, result: Result) -> None:
@@ -130,10 +130,11 @@ class Deliveries:
         async with self._engine.begin() as connection:
             page = (await connection.execute(select(pages).where(pages.c.id == delivery.page_id).with_for_update())).one()
             failed = update(page_deliveries).where(ours).values(due_at=due, last_error=result.reason[:64])
-            still = (await connection.execute(failed.returning(func.now() - c.created_at))).scalar_one_or_none()
+            waited = func.extract("epoch", func.now() - c.created_at)
+            still = (await connection.execute(failed.returning(waited))).scalar_one_or_none()
             if still is None or delivery.action != "trigger" or delivery.receiver not in self._policy.receivers:
                 return
-            late = still >= timedelta(seconds=self._policy.fallback_after)
+            late = float(still) >= self._policy.fallback_after
             if not (result.refused or late) or not self._policy.fallback:
                 return
             links = await connection.scalar(select(page_timers.c.links).where(page_timers.c.page_id == page.id))

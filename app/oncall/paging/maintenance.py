@@ -28,7 +28,9 @@ class Maintenance:
         ends = func.now() + timedelta(seconds=seconds)
         values = {"matchers": dict(matchers), "begins_at": func.now(), "ends_at": ends, "by": by, "reason": reason}
         async with self.engine.begin() as connection:
-            return (await connection.execute(insert(maintenance_windows).values(values).returning(maintenance_windows))).one()
+            opened = insert(maintenance_windows).values(values).returning(maintenance_windows)
+            row: Row[Any] = (await connection.execute(opened)).one()
+        return row
 
     async def end(self, number: int) -> None:
         """End a window now; pages that it holds back go out, unless they are resolved. Raises NotFound."""

@@ -241,12 +241,16 @@ class Pages:
         return "resolved"
 
     async def _run_timer(self) -> bool:
+        is_due = page_timers.c.due_at <= func.now()
+        async with self._engine.connect() as connection:
+            if await connection.scalar(select(page_timers.c.page_id).where(is_due).limit(1)) is None:
+                return False
         on_call = await self._on_call(datetime.now(UTC))
         async with self._engine.begin() as connection:
             due = (
                 select(pages, page_timers.c.round, page_timers.c.links)
                 .join_from(page_timers, pages, pages.c.id == page_timers.c.page_id)
-                .where(page_timers.c.due_at <= func.now())
+                .where(is_due)
                 .order_by(page_timers.c.due_at)
                 .limit(1)
                 .with_for_update(of=(page_timers, pages), skip_locked=True)

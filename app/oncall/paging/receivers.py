@@ -146,6 +146,17 @@ class Apprise:
         return Result(sent=bool(sent), reason="" if sent else "apprise")
 
 
+@dataclass(frozen=True, slots=True)
+class _Blocking:
+    """apprise's own object as a `Notifier`."""
+
+    call: Callable[[str, str], bool]
+
+    def notify(self, *, body: str, title: str) -> bool | None:
+        """Send to every address."""
+        return self.call(body, title)
+
+
 def apprise_of(addresses: Secret) -> Apprise:
     """The receiver behind apprise's addresses, separated by commas or blanks.
 
@@ -161,7 +172,8 @@ def apprise_of(addresses: Secret) -> Apprise:
         for number, address in enumerate(_split(addresses()), start=1):
             if not made.add(address):
                 raise Misconfigured(f"OCTANT_PAGING__APPRISE_URLS: address {number} is none that apprise knows.")
-        return made  # type: ignore[no-any-return] # its package has no types
+        notifier: Any = made
+        return _Blocking(lambda body, title: bool(notifier.notify(body=body, title=title)))
 
     build()
     return Apprise(build)
