@@ -188,7 +188,7 @@ async def state(engine: AsyncEngine) -> State:
         row = (await connection.execute(newest.order_by(c.at.desc(), c.id.desc()).limit(1))).one_or_none()
     return State(
         passed_ago=None if passed_ago is None else float(passed_ago),
-        failed=bool(row) and not row.passed,
+        failed=row is not None and not row.passed,
         slowest=row.slowest if row else None,
     )
 

@@ -42,7 +42,8 @@ async def store(engine: AsyncEngine, trigger: Trigger) -> int | None:
     values = {c.name: getattr(trigger, c.name) for c in triggers.c if c.name not in ("id", "at")}
     put = postgresql.insert(triggers).values(values).on_conflict_do_nothing(index_elements=["key"]).returning(triggers.c.id)
     async with engine.begin() as connection:
-        return (await connection.execute(put)).scalar_one_or_none()
+        number: int | None = (await connection.execute(put)).scalar_one_or_none()
+    return number
 
 
 async def add_evidence(engine: AsyncEngine, trigger: int, evidence: Mapping[str, Any]) -> None:

@@ -283,12 +283,12 @@ RELEASES: tuple[Declared, ...] = (
         (_of("release", "canary", "live"),), over_workers="livemax",
     ),
     Declared(
-        "canary_evidence", "octant_canary_evidence", "gauge", "ratio",
+        "canary_evidence", "octant_canary_evidence_log_ratio", "gauge", "ratio",
         "log10 of the evidence that the running canary is worse, by metric; `seen`: that its split is wrong.",
         (_of("metric", "seen", *CANARY_METRICS),), over_workers="livemax",
     ),
     Declared(
-        "canary_promotion", "octant_canary_promotion_evidence", "gauge", "ratio",
+        "canary_promotion", "octant_canary_promotion_log_ratio", "gauge", "ratio",
         "log10 of the evidence that the running canary is less than twice as bad, by metric.",
         (_of("metric", *CANARY_METRICS),), over_workers="livemax",
     ),

@@ -13,7 +13,7 @@ def canary() -> list[Panel]:
     return [
         figure(
             Description(
-                "Canary",
+                "Share of the canary",
                 "Share of the users that a canary gets. 0: none runs.",
                 "nothing: an operator has started it. `octant release status` shows how it stands.",
                 PAGE,

@@ -357,7 +357,7 @@ async def test_gauges_show_a_canary_with_its_evidence_and_its_deadline(
     await show_canary(metrics, engine)
     value = metrics.registry.get_sample_value
     assert value("octant_canary_share_ratio") == 0.5
-    assert value("octant_canary_evidence", {"metric": "failed"}) == pytest.approx(found.evidence["failed"])
+    assert value("octant_canary_evidence_log_ratio", {"metric": "failed"}) == pytest.approx(found.evidence["failed"])
     assert value("octant_canary_users", {"release": "live"}) == fates.count("live")
     await operator.abort(by="ada", reason="enough")
     await show_canary(metrics, engine)
@@ -402,5 +402,5 @@ def test_every_metric_and_cause_of_a_canary_has_its_gauge() -> None:
         metrics.canary_evidence.set(1, metric=metric)
     for cause in CAUSES:
         metrics.canary_aborted.set(1, cause=cause)
-    assert metrics.registry.get_sample_value("octant_canary_evidence", {"metric": "other"}) is None
+    assert metrics.registry.get_sample_value("octant_canary_evidence_log_ratio", {"metric": "other"}) is None
     assert metrics.registry.get_sample_value("octant_canary_aborted", {"cause": "other"}) is None
