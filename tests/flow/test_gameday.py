@@ -101,7 +101,7 @@ async def test_a_sick_service_a_broken_promise_and_a_failed_tool_differ(
     key = "oct_00000000_wrong" if verdict == "not judged" else stage.key
     staged = Stage(url=stage.url, key=key, control=stage.control, env=stage.env, engine=stage.engine)
     outcome = await play("away", Scenario.model_validate(tomllib.loads(text)), staged, runbook)
-    assert (outcome.verdict, outcome.exit_code) == (verdict, code), outcome.reasons
+    assert (outcome.verdict, outcome.exit_code) == (verdict, code), (outcome.reasons, outcome.callers)
     assert any(why in reason for reason in outcome.reasons), outcome.reasons
 
 

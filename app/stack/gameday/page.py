@@ -14,7 +14,7 @@ from app.domain.errors import Misconfigured
 
 ADDRESS = "http://127.0.0.1:8080"  # as the pages write it
 LONGEST_SECONDS = 120.0
-_PLACEHOLDER = re.compile(r"\b[A-Z]{3,}\b")
+_PLACEHOLDER = re.compile(r"(?<![-$\w])(?<!-X )\b[A-Z]{3,}\b")
 
 
 @dataclass(frozen=True, slots=True)

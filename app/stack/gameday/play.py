@@ -120,6 +120,11 @@ class _Game:
         await asyncio.sleep(WARM_UP_SECONDS)
         begin = self.callers.now
         await asyncio.sleep(limits.seconds)
+
+        async def settled() -> bool:
+            return self.callers.settled >= begin + limits.seconds
+
+        await self._until(settled, self.scenario.traffic.deadline)
         seen = self.callers.between(begin, begin + limits.seconds)
         self._usual = usual_provider(seen)
         samples = [one.sample for one in seen]
@@ -206,7 +211,7 @@ class _Game:
         window, probes = self.scenario.limits.window, [p for p in self.scenario.probes if p.phase == phase]
 
         async def served() -> bool:
-            until = self.callers.now - window / 2  # the youngest have no answer yet
+            until = self.callers.settled
             begin = until - window
             if begin < self._fault_at + since:
                 return False

@@ -60,7 +60,7 @@ class Callers:
         self._traffic = traffic
         self._began = time.monotonic()
         self._sender: asyncio.Task[None] | None = None
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None], float] = {}
         self.seen: list[Seen] = []
 
     @property
@@ -78,8 +78,13 @@ class Callers:
         if self._sender:
             await end(self._sender)
         if self._under_way:
-            await asyncio.wait(self._under_way, timeout=self._traffic.deadline + GRACE)
+            await asyncio.wait(set(self._under_way), timeout=self._traffic.deadline + GRACE)
         await end(*self._under_way)
+
+    @property
+    def settled(self) -> float:
+        """Up to when every caller has an answer: later ones would show the quick answers alone."""
+        return min(self._under_way.values(), default=self.now)
 
     def between(self, begin: float, until: float) -> list[Seen]:
         """The callers that asked in this time."""
@@ -96,8 +101,8 @@ class Callers:
             await asyncio.sleep(max(0.0, due - self.now))
             kind = self._traffic.kinds[number % len(self._traffic.kinds)]
             task = asyncio.create_task(self._ask(kind, self.now, max(0.0, self.now - due)))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+            self._under_way[task] = due
+            task.add_done_callback(self._under_way.pop)
             number += 1
 
     async def _ask(self, kind: Kind, at: float, late: float) -> None:
