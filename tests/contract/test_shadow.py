@@ -97,7 +97,7 @@ def watch(service: Service) -> Any:  # noqa: ANN401 - a part of the worker's rel
 
 
 async def begin(service: Service, **choices: Any) -> None:  # noqa: ANN401 - arguments of the operator
-    values = {"share": 1.0, "by": "ada", "reason": "is it better?", "budget": MicroUSD(1_000_000), "days": 1.0}
+    values: dict[str, Any] = {"share": 1.0, "by": "ada", "reason": "is it better?", "budget": MicroUSD(1_000_000), "days": 1.0}
     await service.operator.start_shadow(NEXT, **(values | choices))
     await until(lambda: watch(service).shadow is not None)
 
