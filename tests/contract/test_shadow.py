@@ -11,11 +11,12 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 from conftest import ROOT, Simulator, own_database
+from records import a_record
 from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.calls import Answer, Call, Deadline, Identity, Tenant
-from app.domain.errors import Misconfigured
+from app.domain.errors import Misconfigured, Stopped
 from app.domain.messages import Message, Text
 from app.domain.money import MicroUSD
 from app.gateway.gateway import Gateway
@@ -96,7 +97,7 @@ def watch(service: Service) -> Any:  # noqa: ANN401 - a part of the worker's rel
 
 
 async def begin(service: Service, **choices: Any) -> None:  # noqa: ANN401 - arguments of the operator
-    values = {"share": 1.0, "by": "ada", "reason": "is it better?", "budget": MicroUSD(1_000_000), "days": 1.0}
+    values: dict[str, Any] = {"share": 1.0, "by": "ada", "reason": "is it better?", "budget": MicroUSD(1_000_000), "days": 1.0}
     await service.operator.start_shadow(NEXT, **(values | choices))
     await until(lambda: watch(service).shadow is not None)
 
@@ -107,12 +108,15 @@ async def until(condition: Callable[[], object], seconds: float = 120) -> None:
             await asyncio.sleep(0.02)
 
 
-async def ask(service: Service, words: str = "hello", user: str = "ada") -> Answer:
-    call = Call(
+def a_call(service: Service, words: str, user: str = "ada") -> Call:
+    return Call(
         id=f"req_{uuid4().hex}", identity=Identity(service.tenant, "key", user), feature="chat.completions", target="smart",
         deadline=Deadline.after(120), messages=(Message("user", (Text(words),)),),
     )  # fmt: skip
-    return await service.gateway.complete(call)
+
+
+async def ask(service: Service, words: str = "hello") -> Answer:
+    return await service.gateway.complete(a_call(service, words))
 
 
 async def rows(service: Service, statement: str) -> list[Any]:
@@ -171,24 +175,34 @@ async def test_a_used_up_budget_ends_it_and_users_are_answered(service: Service)
 
 
 async def test_the_kill_switch_stops_it_like_any_call(service: Service) -> None:
+    """A call that had ended before the stop is not answered by the shadow after it."""
     await begin(service)
-    waiting = service.gateway._rooms.on_end.__self__._waiting  # type: ignore[union-attr]
-    await ask(service)
-    assert len(waiting) == 1, "it has not begun"
     await service.switch.stop("tenant", "acme", by="ada", reason="test")
     try:
+        await until_asked(service, stopped=True)
+        ended = a_call(service, "hello")
+        record = a_record(tenant="acme", request_id=ended.id, release=LIVE, outcome="ok")
+        service.gateway._rooms.on_end(ended, record)  # type: ignore[misc]
         (found,) = await answers(service, 1)
-        assert (found.outcome, found.cost) == ("stopped", 0)
+        assert (found.request_id, found.outcome, found.cost) == (ended.id, "stopped_by_operator", 0)
     finally:
         await service.switch.resume("tenant", "acme", by="ada", reason="test over")
+        await until_asked(service, stopped=False)
+
+
+async def until_asked(service: Service, *, stopped: bool) -> None:
+    """Wait until the worker knows a stop, or its end."""
     async with asyncio.timeout(120):
         while True:
             try:
-                await ask(service)
-            except Exception:  # noqa: BLE001 - still stopped on this worker
-                await asyncio.sleep(0.1)
+                service.gateway.refuse_if_stopped(Identity(service.tenant, "key", "ada"))
+            except Stopped:
+                if stopped:
+                    return
             else:
-                break
+                if not stopped:
+                    return
+            await asyncio.sleep(0.05)
 
 
 async def test_the_evals_score_a_sample_and_throw_every_text_away(service: Service) -> None:

@@ -1,0 +1,22 @@
+"""A forced command is an action of its own in the operators' log (B3)."""
+
+from typing import Any
+
+import pytest
+
+from app.cli import audited
+
+
+@pytest.mark.parametrize(("force", "action"), [(True, "release activate --force"), (False, "release activate")])
+def test_a_forced_command_is_audited_as_an_action_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, *, force: bool, action: str
+) -> None:
+    noted: list[tuple[str, dict[str, Any], str]] = []
+    monkeypatch.setattr(audited, "_note", lambda *row: noted.append(row))
+
+    @audited.changes("release activate")
+    def command(*, release_id: str, reason: str, force: bool) -> None:
+        """Do nothing."""
+
+    command(release_id="a", reason="r", force=force)
+    assert [(name, outcome) for name, _, outcome in noted] == [(action, "ok")]
