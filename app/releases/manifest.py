@@ -167,6 +167,7 @@ class Places:
 
     ``without_embeddings``: those of them that have none.
     ``version_in`` reads an index file by the index's name: the version of what it holds. It raises Misconfigured.
+    ``recall_problems`` searches it for labelled queries: a sentence for each share that it does not reach.
     """
 
     directory: Path
@@ -175,6 +176,7 @@ class Places:
     providers: frozenset[str]
     without_embeddings: frozenset[str] = frozenset()
     version_in: Mapping[str, Callable[[Path], str]] = field(default_factory=dict)
+    recall_problems: Mapping[str, Callable[[Path], Sequence[str]]] = field(default_factory=dict)
 
     @property
     def prices(self) -> Path:

@@ -22,6 +22,7 @@ from app.edge.errors import Dialect, dialect_of, render
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-fvV:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?")
 
 LINGER_SECONDS = 1.0
+FRESH_SECONDS = 1.0  # for the first request of a connection that a stopping worker has accepted already
 log = logging.getLogger(__name__)
 
 Why = Literal["slow_head", "slow_body", "large_head", "malformed"]
@@ -53,6 +54,7 @@ class Protocol(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = 0
         self._deaf = False
+        self._ends = False
         self._open: list[RequestResponseCycle] = []
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
@@ -65,6 +67,17 @@ class Protocol(HttpToolsProtocol):
         self._disarm()
         self._hang_up()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """End with the answer under way, if there is one.
+
+        A connection without a request yet may be a second old: its client is about to send. It has a moment, or the call is lost.
+        """
+        if self.cycle is None and not self._ends:
+            self._ends = True
+            self.loop.call_later(FRESH_SECONDS, self.shutdown)
+            return
+        super().shutdown()
 
     def data_received(self, data: bytes) -> None:
         """Read on, and count the bytes of an unfinished head."""

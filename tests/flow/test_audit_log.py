@@ -24,11 +24,12 @@ from evals.__main__ import app as evals
 # These change nothing that serves callers, each for the reason beside it. A command neither here nor audited fails the test.
 READS = {
     "audit list", "audit verify", "budget alerts", "budget show", "budget top", "budget worst-case", "calls", "calls show",
-    "check", "jobs status", "key list", "kill status", "oncall check", "oncall now", "provider-key status", "providers",
-    "redaction list", "redaction test", "rehearse verify", "release diff", "release hashes", "release history", "release list",
-    "release rehearsals", "release status", "release verify", "release why", "simulate list", "tenant list", "trace",
+    "check", "index check", "jobs status", "key list", "kill status", "oncall check", "oncall now", "provider-key status",
+    "providers", "redaction list", "redaction test", "rehearse verify", "release code", "release diff", "release hashes",
+    "release history", "release list", "release rehearsals", "release status", "release verify", "release why", "simulate list",
+    "tenant list", "trace",
 }  # fmt: skip
-RUNS = {"demo", "serve", "worker"}  # they serve
+RUNS = {"demo", "run", "serve", "worker"}  # they serve
 LOCAL = {
     "drill injection",  # on a service of its own in a temporary folder
     "index build",  # writes a file named by its content
