@@ -22,7 +22,7 @@ from app.edge.errors import Dialect, dialect_of, render
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-fvV:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?")
 
 LINGER_SECONDS = 1.0
-FRESH_SECONDS = 1.0  # for the first request of a connection that a stopping worker has accepted already
+FRESH_SECONDS = 5.0  # from a connection to its first request, if its worker stops in between
 log = logging.getLogger(__name__)
 
 Why = Literal["slow_head", "slow_body", "large_head", "malformed"]
@@ -54,12 +54,13 @@ class Protocol(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = 0
         self._deaf = False
-        self._ends = False
+        self._made = 0.0
         self._open: list[RequestResponseCycle] = []
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         """The time for the first headers begins."""
         super().connection_made(transport)
+        self._made = self.loop.time()
         self._arm("slow_head")
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -71,11 +72,11 @@ class Protocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """End with the answer under way, if there is one.
 
-        A connection without a request yet may be a second old: its client is about to send. It has a moment, or the call is lost.
+        The client of a connection that was just made is about to send its first request: it has a moment, or the call is lost.
         """
-        if self.cycle is None and not self._ends:
-            self._ends = True
-            self.loop.call_later(FRESH_SECONDS, self.shutdown)
+        left = self._made + FRESH_SECONDS - self.loop.time()
+        if self.cycle is None and left > 0:
+            self.loop.call_later(left, self.shutdown)
             return
         super().shutdown()
 

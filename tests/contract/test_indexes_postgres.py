@@ -1,19 +1,23 @@
-"""Old indexes go, and never one that a release may need (B6). On a real Postgres."""
+"""Indexes on a real Postgres (B6): checked before they are pinned, and collected when no release may need them."""
 
 import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from conftest import ROOT, own_database
+from manifests import PRICES, write
+from redis.asyncio import Redis
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.domain.errors import Misconfigured
 from app.releases import collecting
 from app.releases.manifest import Places
+from app.releases.releases import Releases
 from app.releases.tables import activations, manifests, release_files
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -108,3 +112,25 @@ async def test_what_goes_is_gone_here_and_in_postgres_and_nothing_else(stored: t
     assert sorted(path.stem for path in places.indexes.glob("*")) == [*(f"lamps-{n}" for n in range(4, 9)), "shades-1"]
     async with engine.connect() as connection:
         assert list((await connection.execute(select(release_files.c.key))).scalars()) == ["lamps-4"]
+
+
+async def test_an_index_that_finds_too_little_is_never_pinned_and_an_accepted_one_stays_accepted(
+    stored: tuple[AsyncEngine, Places], valkey: Redis
+) -> None:
+    engine, places = stored
+    found = ["finds the document of 10% of 65 labelled queries."]
+    places = replace(places, providers=frozenset({"openai"}), recall_problems={"lamps": lambda _: found})
+    places.prices.mkdir()
+    (places.prices / "p1.toml").write_text(PRICES)
+    for name in ("a", "b"):
+        write(places.directory, name, '[indexes]\nlamps = "lamps-8"')
+    operator = Releases(engine, valkey, places, secret=b"tests")
+    with pytest.raises(Misconfigured, match=r"(?s)Release a cannot be live:.*lamps-8.*finds the document of 10%"):
+        await operator.activate("a", by="ada", reason="better")
+    assert await operator.history() == []
+    found.clear()
+    await operator.activate("a", by="ada", reason="better")
+    found.append("finds the document of 10% of 65 labelled queries.")
+    with pytest.raises(Misconfigured, match="Release b cannot be live"):
+        await operator.try_out("b", 0.1, by="ada", reason="a canary", cap=1, days=1)
+    await operator.activate("a", by="ada", reason="again: the queries have changed since")
