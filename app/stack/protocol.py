@@ -74,8 +74,8 @@ class Protocol(HttpToolsProtocol):
 
         The client of a connection that was just made is about to send its first request: it has a moment, or the call is lost.
         """
-        left = self._made + FRESH_SECONDS - self.loop.time()
-        if self.cycle is None and left > 0:
+        began, left = bool(self.cycle), self._made + FRESH_SECONDS - self.loop.time()
+        if not began and left > 0:
             self.loop.call_later(left, self.shutdown)
             return
         super().shutdown()

@@ -15,6 +15,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.domain.errors import Misconfigured
+from app.domain.money import MicroUSD
 from app.releases import collecting
 from app.releases.manifest import Places
 from app.releases.releases import Releases
@@ -132,5 +133,5 @@ async def test_an_index_that_finds_too_little_is_never_pinned_and_an_accepted_on
     await operator.activate("a", by="ada", reason="better")
     found.append("finds the document of 10% of 65 labelled queries.")
     with pytest.raises(Misconfigured, match="Release b cannot be live"):
-        await operator.try_out("b", 0.1, by="ada", reason="a canary", cap=1, days=1)
+        await operator.try_out("b", 0.1, by="ada", reason="a canary", cap=MicroUSD(1), days=1)
     await operator.activate("a", by="ada", reason="again: the queries have changed since")
