@@ -102,6 +102,18 @@ def owned(folder: Path) -> Generator[Settings, None, None]:
         os.environ.update(before)
 
 
+def not_judged(note: str, *, environment: str) -> Rehearsal:
+    """The result where there was nothing to rehearse on."""
+    return Rehearsal(
+        at=datetime.now(UTC).replace(microsecond=0),
+        what=ROLLBACK,
+        kept=False,
+        note=note,
+        verdict="not judged",
+        environment=environment,
+    )
+
+
 def refuse_production(settings: Settings) -> None:
     """Raise InvalidRequest unless the environment says, in so many words, that this is not production."""
     if settings.environment == "production" or "environment" not in settings.model_fields_set:
@@ -249,7 +261,10 @@ async def _code_step(stage: Stage, newer: NewerCode | None, done: Callable[[Step
     """
     traffic = Traffic()
     with ExitStack() as stack:
-        url = await asyncio.to_thread(stack.enter_context, newer()) if newer else stage.probes.url
+        try:
+            url = await asyncio.to_thread(stack.enter_context, newer()) if newer else stage.probes.url
+        except Misconfigured as error:
+            raise NotJudged(str(error)) from None
         now = code.path_of(await code.read(stage.engine))[-1]
 
         async def gone() -> bool:
@@ -293,12 +308,12 @@ async def _rollback_step(stage: Stage, kind: str, options: Sequence[str]) -> Ste
 
 
 async def _activate(stage: Stage) -> None:
-    """Put the practice release live on every worker. Raises Misconfigured where that does not work."""
+    """Put the practice release live on every worker. Raises NotJudged where going forward does not work."""
     exit_code, out = await _command(stage, "release", "activate", stage.practice.id, "--reason", REASON)
     if exit_code or not await stage.probes.until(
         lambda: stage.probes.serving(lambda release: release == stage.practice.id), LONGEST_SECONDS
     ):
-        raise Misconfigured(f"The release for the rehearsal is not live: {out[-500:]}")
+        raise NotJudged(f"The release for the rehearsal is not live: {out[-500:]}")
 
 
 async def _stop_step(stage: Stage, scope: Sequence[str], *, stopped: bool) -> Step:
