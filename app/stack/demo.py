@@ -128,10 +128,12 @@ def reset() -> None:
 
 
 @contextmanager
-def everything(settings: Settings, tell: Callable[[str], None], *, scored: bool = False) -> Generator[Running, None, None]:
+def everything(
+    settings: Settings, tell: Callable[[str], None], *, scored: bool = False, start_seconds: float = START_SECONDS
+) -> Generator[Running, None, None]:
     """Run all parts until the end of the block; they stop in the reverse order, the service first.
 
-    ``scored``: the evals score the calls, if they are installed beside the service.
+    ``scored``: the evals score the calls, if they are installed beside the service. ``start_seconds``: how long each part may take.
     """
     folder = settings.state_dir
     for name in _stop_left_overs(folder):
@@ -156,10 +158,10 @@ def everything(settings: Settings, tell: Callable[[str], None], *, scored: bool 
                 setup.run(running, lambda step: tell(f"setting up: {step}"))
                 setup.check_live(running)
         tell("starting the service")
-        wait_for(service.log, service, START_SECONDS)  # it has imported everything, and listens at once
+        wait_for(service.log, service, start_seconds)  # it has imported everything, and listens at once
         ports.let_go(running.port, running.metrics_port, running.admin_port)
         service.tell(json.dumps(env))
-        traffic.wait_until_ready(f"http://{running.host}:{running.port}", service, START_SECONDS)
+        traffic.wait_until_ready(f"http://{running.host}:{running.port}", service, start_seconds)
         ports.let_go(running.worker_metrics_port)
         worker = stack.enter_context(
             child("worker", [sys.executable, "-m", "app.stack.job_worker"], folder, stop_seconds=patience)
