@@ -165,9 +165,8 @@ class Release:
 class Places:
     """The places where pins are looked up. ``providers`` are those that the settings configure.
 
-    ``without_embeddings``: those of them that have none.
-    ``version_in`` reads an index file by the index's name: the version of what it holds. It raises Misconfigured.
-    ``recall_problems`` searches it for labelled queries: a sentence for each share that it does not reach.
+    ``without_embeddings``: those of them that have none. ``version_in`` reads an index file by the index's name: the version of
+    what it holds; it raises Misconfigured. ``recall_problems`` searches it for labelled queries.
     """
 
     directory: Path

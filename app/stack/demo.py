@@ -133,7 +133,7 @@ def everything(
 ) -> Generator[Running, None, None]:
     """Run all parts until the end of the block; they stop in the reverse order, the service first.
 
-    ``scored``: the evals score the calls, if they are installed beside the service. ``start_seconds``: how long each part may take.
+    ``scored``: the evals score the calls, if they are installed beside the service. ``start_seconds``: how long a part may take.
     """
     folder = settings.state_dir
     for name in _stop_left_overs(folder):
