@@ -34,6 +34,7 @@ from sqlalchemy.pool import NullPool
 from app import __version__
 from app.budget.budget import BudgetPolicy
 from app.domain.money import from_dollars
+from app.features import recall
 from app.features.installed import installed
 from app.gateway.providers.adapters import ADAPTERS
 from app.oncall.paging.duty import FindOnCall, from_rotation
@@ -289,6 +290,7 @@ def places(settings: Settings) -> Places:
         indexes=settings.index_dir,
         providers=frozenset(settings.all_providers()),
         without_embeddings=frozenset(name for name, found in settings.all_providers().items() if not ADAPTERS[found.kind].embeds),
+        recall_problems=recall.checks(installed()),
         version_in={index.name: index.version_in for feature in installed() for index in feature.indexes},
         simulated=frozenset(simulated_providers(settings)),
     )

@@ -82,12 +82,16 @@ def verify(file: Annotated[Path | None, typer.Argument(help="The log; by default
 
 def _on_its_own() -> "Rehearsal":
     """Rehearse on a service that is started for it and thrown away."""
+    from app.domain.errors import Misconfigured
     from app.stack import interrupts, newer_code, rehearsal
 
     interrupts.listen()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(rehearsal.in_a_folder()))
-        settings = stack.enter_context(rehearsal.owned(folder))
+        try:
+            settings = stack.enter_context(rehearsal.owned(folder))
+        except Misconfigured as error:
+            return rehearsal.not_judged(str(error), environment="its own")
         address = f"http://{settings.host}:{settings.port}"
         return asyncio.run(
             rehearsal.rehearse(

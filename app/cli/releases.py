@@ -42,12 +42,14 @@ def verify(release_id: ReleaseId) -> None:
     from app import __version__
     from app.releases.effective import effect_of
     from app.releases.manifest import load as load_release
+    from app.releases.recall import check_recall
     from app.settings import load
     from app.stores import places
 
     release = load_release(release_id, places(load()))
     counted = f"{len(release.prompts)} prompts, {len(release.routes)} routes, {len(release.embeddings)} aliases of embeddings"
     print(f"{release.id} resolves: {counted}, prices {release.prices.version}. Code {release.code}, here {__version__}.")
+    check_recall(release, places(load()))
     effect = effect_of(release.prices, places(load()).prices, datetime.now(UTC).date())
     if effect.state == "not_yet":
         print(f"It cannot be live yet: its prices take effect on {release.prices.effective}.")

@@ -81,7 +81,8 @@ class Index:
     ``version`` is the version of the content in the repository; ``build`` makes the file in a folder unless it exists, of that
     content or of released ``sources``: text that holds the content of one version. ``version_in`` reads a file, and raises
     Misconfigured where it is no index: a file is trusted for what it holds, not for its name. ``less`` takes one document out of
-    sources: `octant rehearse` pins the index of these and goes back from it.
+    sources: `octant rehearse` pins the index of these and goes back from it. ``search`` finds documents in a file: their ids, the
+    best first; with it, a release may pin the index only if it finds the suite's labelled queries (`app.features.recall`).
     """
 
     name: str
@@ -90,6 +91,7 @@ class Index:
     sources: Callable[[], str]
     version_in: Callable[[Path], str]
     less: Callable[[str], str] | None = None
+    search: Callable[[Path, str, int], Sequence[str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

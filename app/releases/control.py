@@ -22,6 +22,7 @@ from app.releases.effective import effect_of
 from app.releases.eval_gate import Unproven
 from app.releases.history import Activation
 from app.releases.manifest import Manifest, Places, Release, load, parse, resolve
+from app.releases.recall import check_recall
 from app.releases.reports import Report
 from app.releases.setting_back import Pinned, earlier, set_back
 from app.releases.spaces import changed_spaces
@@ -223,6 +224,9 @@ class ReleaseControl:
     async def _take_in(self, connection: AsyncConnection, release: Release) -> None:
         """Keep the manifest and the files of a release that resolves here. Raises Misconfigured."""
         await _check_spaces(connection, release)
+        known = await connection.scalar(select(manifests.c.id).where(manifests.c.id == release.id))
+        if known is None:  # one that was accepted before stays acceptable
+            check_recall(release, self._places)
         await self._remember(connection, release)
         await files.keep(connection, parse(release.text, release.id), self._places)
 

@@ -166,7 +166,8 @@ class Places:
     """The places where pins are looked up. ``providers`` are those that the settings configure.
 
     ``without_embeddings``: those of them that have none. ``simulated``: those that the simulator stands in for.
-    ``version_in`` reads an index file by the index's name: the version of what it holds. It raises Misconfigured.
+    ``version_in`` reads an index file by the index's name: the version of what it holds; it raises Misconfigured.
+    ``recall_problems`` searches it for labelled queries.
     """
 
     directory: Path
@@ -176,6 +177,7 @@ class Places:
     without_embeddings: frozenset[str] = frozenset()
     version_in: Mapping[str, Callable[[Path], str]] = field(default_factory=dict)
     simulated: frozenset[str] = frozenset()
+    recall_problems: Mapping[str, Callable[[Path], Sequence[str]]] = field(default_factory=dict)
 
     @property
     def prices(self) -> Path:

@@ -135,12 +135,14 @@ def everything(
     *,
     scored: bool = False,
     jobs: bool = True,
+    start_seconds: float = START_SECONDS,
     valkey_through: Through = nullcontext,
 ) -> Generator[Running, None, None]:
     """Run all parts until the end of the block; they stop in the reverse order, the service first.
 
     ``scored``: the evals score the calls, if they are installed beside the service. ``jobs``: a worker runs them.
-    ``valkey_through`` gives the address at which the parts find Valkey, from its own: a game day puts a proxy between them.
+    ``start_seconds``: how long a part may take. ``valkey_through`` gives the address at which the parts find Valkey, from its
+    own: a game day puts a proxy between them.
     """
     folder = settings.state_dir
     for name in _stop_left_overs(folder):
@@ -166,10 +168,10 @@ def everything(
                 setup.run(running, lambda step: tell(f"setting up: {step}"))
                 setup.check_live(running)
         tell("starting the service")
-        wait_for(service.log, service, START_SECONDS)  # it has imported everything, and listens at once
+        wait_for(service.log, service, start_seconds)  # it has imported everything, and listens at once
         ports.let_go(running.port, running.metrics_port, running.admin_port)
         service.tell(json.dumps(env))
-        traffic.wait_until_ready(f"http://{running.host}:{running.port}", service, START_SECONDS)
+        traffic.wait_until_ready(f"http://{running.host}:{running.port}", service, start_seconds)
         ports.let_go(running.worker_metrics_port)
         command = [sys.executable, "-m", "app.stack.work"]
         workers = [stack.enter_context(child("worker", command, folder, stop_seconds=patience))] if jobs else []

@@ -22,6 +22,7 @@ from app.edge.errors import Dialect, dialect_of, render
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-fvV:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?")
 
 LINGER_SECONDS = 1.0
+FRESH_SECONDS = 5.0  # from a connection to its first request, if its worker stops in between
 log = logging.getLogger(__name__)
 
 Why = Literal["slow_head", "slow_body", "large_head", "malformed"]
@@ -53,11 +54,13 @@ class Protocol(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = 0
         self._deaf = False
+        self._made = 0.0
         self._open: list[RequestResponseCycle] = []
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         """The time for the first headers begins."""
         super().connection_made(transport)
+        self._made = self.loop.time()
         self._arm("slow_head")
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -65,6 +68,17 @@ class Protocol(HttpToolsProtocol):
         self._disarm()
         self._hang_up()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """End with the answer under way, if there is one.
+
+        The client of a connection that was just made is about to send its first request: it has a moment, or the call is lost.
+        """
+        began, left = bool(self.cycle), self._made + FRESH_SECONDS - self.loop.time()
+        if not began and left > 0:
+            self.loop.call_later(left, self.shutdown)
+            return
+        super().shutdown()
 
     def data_received(self, data: bytes) -> None:
         """Read on, and count the bytes of an unfinished head."""

@@ -38,6 +38,7 @@ from app.stores import build_engine, build_valkey, releases_of
 TENANT = "rehearsal"
 LIMIT_SECONDS = 10.0  # of a step; the promise to customers is five minutes
 LONGEST_SECONDS = 60.0
+START_SECONDS = 300.0  # starting is not rehearsed, so it may take long
 WORKERS = 4
 CALLERS = 2
 QUIET = "10 minutes"
@@ -95,11 +96,23 @@ def owned(folder: Path) -> Generator[Settings, None, None]:
     )  # fmt: skip
     try:
         (folder / "state").mkdir(parents=True)
-        with demo.everything(load(), lambda _: None) as running:
+        with demo.everything(load(), lambda _: None, start_seconds=START_SECONDS) as running:
             yield running.settings
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+def not_judged(note: str, *, environment: str) -> Rehearsal:
+    """The result where there was nothing to rehearse on."""
+    return Rehearsal(
+        at=datetime.now(UTC).replace(microsecond=0),
+        what=ROLLBACK,
+        kept=False,
+        note=note,
+        verdict="not judged",
+        environment=environment,
+    )
 
 
 def refuse_production(settings: Settings) -> None:
@@ -164,7 +177,7 @@ async def rehearse(
             note or f"{sum(s.kept for s in steps)} of {len(steps)} steps in time, slowest {max(s.seconds for s in steps):.1f} s"
         )
     except NotJudged as error:
-        note = str(error)
+        note = " ".join(str(error).split())
     finally:
         await valkey.aclose()
         await engine.dispose()
@@ -214,10 +227,10 @@ async def _baseline(stage: Stage, workers: int) -> None:
     if not await stage.probes.answering(200):
         raise NotJudged("Not every worker answers a call.")
     began = time.monotonic()
-    exit_code, out = await _command(stage, "release", "status")
+    exit_code, _ = await _command(stage, "release", "status")
     took = time.monotonic() - began
     if exit_code or took > LIMIT_SECONDS / 2:
-        raise NotJudged(f"`octant release status` took {took:.1f} s and ended with {exit_code}: {out[-200:]}")
+        raise NotJudged(f"`octant release status` took {took:.1f} s here, exit code {exit_code}.")
 
 
 async def _all_steps(stage: Stage, done: Callable[[Step], None]) -> str:
@@ -249,7 +262,10 @@ async def _code_step(stage: Stage, newer: NewerCode | None, done: Callable[[Step
     """
     traffic = Traffic()
     with ExitStack() as stack:
-        url = await asyncio.to_thread(stack.enter_context, newer()) if newer else stage.probes.url
+        try:
+            url = await asyncio.to_thread(stack.enter_context, newer()) if newer else stage.probes.url
+        except Misconfigured as error:
+            raise NotJudged(str(error)) from None
         now = code.path_of(await code.read(stage.engine))[-1]
 
         async def gone() -> bool:
@@ -293,12 +309,12 @@ async def _rollback_step(stage: Stage, kind: str, options: Sequence[str]) -> Ste
 
 
 async def _activate(stage: Stage) -> None:
-    """Put the practice release live on every worker. Raises Misconfigured where that does not work."""
+    """Put the practice release live on every worker. Raises NotJudged where going forward does not work."""
     exit_code, out = await _command(stage, "release", "activate", stage.practice.id, "--reason", REASON)
     if exit_code or not await stage.probes.until(
         lambda: stage.probes.serving(lambda release: release == stage.practice.id), LONGEST_SECONDS
     ):
-        raise Misconfigured(f"The release for the rehearsal is not live: {out[-500:]}")
+        raise NotJudged(f"The release for the rehearsal is not live: {out[-500:]}")
 
 
 async def _stop_step(stage: Stage, scope: Sequence[str], *, stopped: bool) -> Step:

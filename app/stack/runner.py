@@ -185,10 +185,10 @@ class _Runner:
         missing, ends = self._settings.workers, time.monotonic() + START_SECONDS
         while missing > 0 and process.poll() is None and time.monotonic() < ends and not self._stopping:
             if select.select([reading], [], [], TICK)[0]:
-                told = len(os.read(reading, 64))
-                if not told:
+                came = len(os.read(reading, 64))
+                if not came:
                     return False
-                missing -= told
+                missing -= came
         return missing <= 0
 
     def _end(self, version: _Version) -> None:

@@ -93,6 +93,8 @@ def test_the_defaults_of_compose_are_those_of_the_service_with_the_simulator(
     here = Settings(_env_file=None).model_dump()  # type: ignore[call-arg]
     assert here["openai"]["base_url"] == "http://simulator:8101/v1"
     assert here["anthropic"]["base_url"] == "http://simulator:8102"
+    assert here["deploy"].pop("code") == "octant:0.1.0", "the image, which compose lays out"
+    assert plain["deploy"].pop("code") == ""
     settled = {name.removeprefix("OCTANT_").lower() for name in LAID_OUT} | {"openai", "anthropic", "secret_key"}
     differing = {name for name in plain if plain[name] != here[name]}
     assert differing <= settled, differing

@@ -98,7 +98,7 @@ def test_the_readme_opens_with_the_two_commands() -> None:
     assert [line.split("#")[0].strip() for line in first.group(1).strip().splitlines()] == ["$ make demo", "$ make test"]
 
 
-NESTED = ("openai", "anthropic", "providers", "recovery", "budget", "http", "evals", "paging")
+NESTED = ("openai", "anthropic", "providers", "recovery", "budget", "http", "evals", "deploy", "paging")
 
 
 def test_the_example_environment_lists_every_setting_and_no_other() -> None:

@@ -26,13 +26,14 @@ from evals.__main__ import app as evals
 READS = {
     "audit list", "audit verify", "budget alerts", "budget show", "budget top", "budget worst-case", "calls", "calls show",
     "check", "escalate list", "escalate show", "incident handoff", "incident list", "incident report", "incident show",
-    "jobs status", "key list", "kill status", "oncall calendar", "oncall check", "oncall diff", "oncall handover",
-    "oncall ics", "oncall maintenance list", "oncall next", "oncall now", "oncall page list", "oncall page show",
-    "oncall report", "provider-key status", "providers", "redaction list", "redaction test", "rehearse verify",
-    "release compare", "release diff", "release hashes", "release history", "release list", "release profile",
-    "release rehearsals", "release status", "release verify", "release why", "simulate list", "tenant list", "trace",
+    "index check", "jobs status", "key list", "kill status", "oncall calendar", "oncall check", "oncall diff",
+    "oncall handover", "oncall ics", "oncall maintenance list", "oncall next", "oncall now", "oncall page list",
+    "oncall page show", "oncall report", "provider-key status", "providers", "redaction list", "redaction test",
+    "rehearse verify", "release code", "release compare", "release diff", "release hashes", "release history",
+    "release list", "release profile", "release rehearsals", "release status", "release verify", "release why",
+    "simulate list", "tenant list", "trace",
 }  # fmt: skip
-RUNS = {"demo", "serve", "worker"}  # they serve
+RUNS = {"demo", "run", "serve", "worker"}  # they serve
 LOCAL = {
     "drill gameday",  # on a service of its own in a temporary folder
     "drill injection",  # on a service of its own in a temporary folder

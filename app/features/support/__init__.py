@@ -78,6 +78,12 @@ def _less(sources: str) -> str:
     return indexing.sources_of(indexing.read_sources(sources)[:-1])
 
 
+def _search(path: Path, question: str, limit: int) -> list[str]:
+    from app.features.support.retrieval import Retriever
+
+    return [passage.article_id for passage in Retriever(path).search(question, limit)]
+
+
 async def _seed(engine: "AsyncEngine", tenant: str) -> str:
     from app.features.support.seeds import seed
 
@@ -101,7 +107,7 @@ FEATURE = Feature(
     router=_router,
     tables=_tables,
     migrations=Path(__file__).resolve().parent / "migrations",
-    indexes=(Index("support-kb", _version, _build, _sources, _version_in, _less),),
+    indexes=(Index("support-kb", _version, _build, _sources, _version_in, _less, _search),),
     seed=_seed,
     samples=SAMPLES,
     link_hosts=frozenset({"northwind.example"}),

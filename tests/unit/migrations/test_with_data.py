@@ -46,6 +46,7 @@ class Schema:
             self.script.run_env()
 
 
+@pytest.mark.timeout(400)
 def test_data_that_both_sides_of_a_revision_know_survives_the_way_back(engine: Engine) -> None:
     schema = Schema(engine)
     with engine.begin() as connection:

@@ -1,4 +1,4 @@
-"""Code goes back under traffic without a failed call, on the deploy target `process` (B2)."""
+"""The way back on a running service: code under traffic (B2), and the rehearsal of everything (B5)."""
 
 import asyncio
 import itertools
@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,16 @@ import pytest
 import pytest_asyncio
 from client import eventually, post, session
 from commands import run
-from conftest import ROOT, Simulator, key_of, octant, own_stores, wait_until_ready
+from conftest import LIVE_RELEASE, ROOT, Simulator, key_of, octant, own_stores, wait_until_ready
 from forked import Forked
 
 from app import __version__
+from app.domain.errors import InvalidRequest
+from app.features.installed import installed
 from app.releases.code import commit_of
-from app.stack import runner
+from app.releases.rehearsals import Rehearsal
+from app.settings import DeploySettings, Settings, load
+from app.stack import rehearsal, runner
 
 NEWER = "99.0.0"
 SLOW_MS = 4000.0
@@ -177,3 +181,86 @@ async def test_code_that_does_not_start_is_not_gone_to_and_the_other_goes_on(
     assert "broken on purpose" in failed.stderr
     assert await version(http) == __version__
     assert (folder / "current").resolve() == (folder / "older").resolve()
+
+
+@pytest.fixture
+def settings(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Of the running service, without its deploy target: going back with the code is shown above."""
+    for name, value in env.items():
+        if name.startswith("OCTANT_"):
+            monkeypatch.setenv(name, value)
+    return load(deploy=DeploySettings())
+
+
+def inside(env: dict[str, str]) -> rehearsal.Run:
+    """The commands of a rehearsal, in this process."""
+
+    async def octant_inside(given: Mapping[str, str], command: Sequence[str]) -> tuple[int, str]:
+        own = {name: given[name] for name in ("OCTANT_RELEASES_DIR", "OCTANT_PROMPTS_DIR")}
+        ran = await asyncio.to_thread(run, {**env, **own}, *command)
+        return ran.returncode, ran.stdout + ran.stderr
+
+    return octant_inside
+
+
+async def rehearsed(settings: Settings, env: dict[str, str]) -> Rehearsal:
+    url = f"http://127.0.0.1:{env['OCTANT_PORT']}"
+    return await rehearsal.rehearse(settings, url=url, workers=WORKERS, environment="tests", tell=lambda _: None, run=inside(env))
+
+
+@pytest.mark.timeout(300)
+async def test_a_rehearsal_times_every_way_back_and_leaves_everything_as_it_was(
+    http: aiohttp.ClientSession, env: dict[str, str], settings: Settings
+) -> None:
+    """B5. How long a step may take is not asserted here: the machine may be busy."""
+    done = await rehearsed(settings, env)
+    names = [step.name.split()[:2] for step in done.steps]
+    rolled = [["rollback", kind] for kind in ("all", "prompt", "model", *(["index"] if has_index() else []), "prices")]
+    assert names == [*rolled, ["kill", "all"], ["resume", "all"], ["kill", "model"], ["resume", "model"]]
+    assert [step for step in done.steps if not step.kept and step.seconds <= rehearsal.LIMIT_SECONDS] == []
+    assert "calls failed" not in done.note
+    assert done.kept == all(step.kept for step in done.steps), done.note
+    assert octant(env, "release", "status").startswith(f"{LIVE_RELEASE} is live")
+    assert octant(env, "kill", "status") == "Nothing is stopped.\n"
+    assert (
+        await post(http, "/v1/chat/completions", {"model": "smart", "messages": [{"role": "user", "content": "hi"}]})
+    ).status == 200
+
+
+def has_index() -> bool:
+    return any(index.less for feature in installed() for index in feature.indexes)
+
+
+async def test_a_rehearsal_on_a_sick_service_is_not_judged(
+    http: aiohttp.ClientSession, env: dict[str, str], settings: Settings, simulator: Simulator
+) -> None:
+    octant(env, "kill", "model", "fast", "--reason", "an incident")
+    stopped = await rehearsed(settings, env)
+    octant(env, "resume", "model", "fast")
+    simulator.put_faults({"kind": "status", "status": 500})
+    failing = await rehearsed(settings, env)
+    assert [(done.verdict, done.kept, done.steps) for done in (stopped, failing)] == [("not judged", False, ())] * 2
+    assert stopped.note == "model fast is stopped."
+    assert failing.note == "Not every worker answers a call."
+    assert octant(env, "release", "status").startswith(f"{LIVE_RELEASE} is live")
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [({}, "only where OCTANT_ENVIRONMENT is set"), ({"OCTANT_ENVIRONMENT": "development"}, "calls of other tenants in the last")],
+    ids=["no environment named", "real traffic"],
+)
+async def test_a_rehearsal_is_refused_where_it_would_stop_real_calls(
+    http: aiohttp.ClientSession, env: dict[str, str], environment: dict[str, str], message: str
+) -> None:
+    async def refused() -> bool:
+        ran = await asyncio.to_thread(run, {**env, **environment}, "rehearse", "here", "--no-log")
+        return ran.returncode == 1 and message in ran.stderr
+
+    await post(http, "/v1/chat/completions", {"model": "smart", "messages": [{"role": "user", "content": "hi"}]})
+    await eventually(refused)  # the record of the call comes within seconds
+
+
+def test_production_refuses_a_rehearsal(settings: Settings) -> None:
+    with pytest.raises(InvalidRequest, match="OCTANT_ENVIRONMENT"):
+        rehearsal.refuse_production(settings.model_copy(update={"environment": "production"}))
