@@ -18,7 +18,7 @@ from conftest import ROOT
 from app.features.installed import installed
 from app.oncall.runbook.pages import Command, Page
 
-PATIENCE = 120.0  # seconds for an output to appear; the machine may be busy
+PATIENCE = 300.0  # seconds for an output to appear; the machine may be busy
 EVERY = 0.3
 CHAT = "/v1/chat/completions"
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}

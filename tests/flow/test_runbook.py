@@ -5,6 +5,7 @@ A page of an incident is followed from its fault to its fix; of the others every
 
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -28,7 +29,7 @@ WRITES = bool(os.environ.get("RUNBOOK_WRITE"))  # `make runbook`: at real time, 
 SHORT = {} if WRITES else {"OCTANT_RECOVERY__BREAKER_REST": "1", "OCTANT_RECOVERY__BREAKER_LONGEST_REST": "3"}
 NEEDS = {"eval-drift.md": "support"}  # the product whose answers are scored
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,8 @@ def world(url: str, env: dict[str, str], caller: str, simulator: Simulator) -> I
     del simulator  # it is well-behaved before and after each page
     secret = octant(env, "key", "create", "acme", "--name", "leaked", "--quiet").strip()
     admin = octant(env, "key", "create", "acme", "--name", "operator", "--scope", "admin", "--quiet").strip()
-    with octant_on_path({**env, "PYTHONPATH": str(ROOT)}) as shell:
+    here = f"{Path(sys.executable).parent}{os.pathsep}{env.get('PATH', os.defpath)}"  # `python` is the one of the project
+    with octant_on_path({**env, "PYTHONPATH": str(ROOT), "PATH": here}) as shell:
         words = {"KEY": secret.split("_")[1], "ADMIN": admin, "RELEASE": LIVE_RELEASE, "EARLIER": RELEASES[-2]}
         made = World(url, shell, caller, secret, words)
         made.eventually(lambda: made.call().status == 200)  # the page before has ended its stop, and every worker knows
