@@ -14,8 +14,12 @@ OTHERS = 4
 
 
 def runbook(
-    symptom: Annotated[list[str] | None, typer.Argument(help="Words of the symptom, an alert's name, or an error's code.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write every page into one HTML file in this folder.", file_okay=False)] = None,
+    symptom: Annotated[
+        list[str] | None, typer.Argument(help="Words of the symptom, an alert's name, or an error's code.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write every page into one HTML file in this folder.", file_okay=False)
+    ] = None,
     whole: Annotated[bool, typer.Option("--whole", help="Print the page that fits best whole.")] = False,
 ) -> None:
     """Find the runbook's page for a symptom, with its first commands. Needs no service, no store and no network."""
@@ -35,7 +39,9 @@ def runbook(
         return
     found = [topic for _, topic in find(pages, " ".join(symptom))]
     if not found:
-        print("octant: No page has these words. `octant runbook` lists all pages; runbook/README.md is the first.", file=sys.stderr)
+        print(
+            "octant: No page has these words. `octant runbook` lists all pages; runbook/README.md is the first.", file=sys.stderr
+        )
         raise typer.Exit(1)
     print(found[0].page.text if whole else "\n".join(_shown(found[0])))
     if found[1:] and not whole:

@@ -104,7 +104,10 @@ def _describe(fault: Mapping[str, Any]) -> str:
         return f"slow, answers wait {fault['milliseconds'] / 1000:g} seconds"
     if fault["kind"] == "status":
         return f"errors, answers have status {fault['status']}"
-    words = {"schema_violation": "malformed, answers do not fit their schema", "wrong_figures": "drift, answers have wrong figures"}
+    words = {
+        "schema_violation": "malformed, answers do not fit their schema",
+        "wrong_figures": "drift, answers have wrong figures",
+    }
     return words.get(str(fault["kind"]), str(fault["kind"]))
 
 

@@ -108,7 +108,7 @@ def test_a_page_followed_literally_does_what_it_says(page: Page, world: World) -
             world.follow(command)
         return
     minutes = exercise(page, world)
-    print(f"{page.name}: contained in {minutes:.1f} minutes")
+    sys.stdout.write(f"{page.name}: contained in {minutes:.1f} minutes\n")
     if WRITES:
         _write(page, minutes)
 

@@ -1,7 +1,8 @@
 """Finds the place in the runbook for words that a person has: a symptom, an alert, an error's code or type (K1).
 
-A topic is an incident's page, or one section of another page. Words count by where they stand (an alert's name and `Words:` most, a
-text least) and by how few topics have them (BM25F: Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009).
+A topic is an incident's page, or one section of another page. Words count by where they stand (an alert's name and `Words:`
+most, a text least) and by how few topics have them (BM25F: Robertson and Zaragoza, "The Probabilistic
+Relevance Framework", 2009).
 """
 
 import math
@@ -20,8 +21,11 @@ MANUAL = "How a page is written"
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[a-z0-9]+")
 _COMMON = frozenset(
-    "a an and are as at be been by for from has have in into is it its no not of on or our s so than that the their then there"
-    " they this to us was we were when which while will with you your can cannot all any after before during due some since".split()
+    """
+    a an and are as at be been by for from has have in into is it its no not of on or our s so than that
+    the their then there they this to us was we were when which while will with you your can cannot all
+    any after before during due some since
+    """.split()
 )
 _ENDINGS = ("ations", "ation", "ings", "ing", "ness", "ies", "ed", "es", "ly", "s", "e", "y")
 
@@ -86,6 +90,8 @@ def _weights(topic: Topic) -> Counter[str]:
             found[word] += weight  # type: ignore[assignment] # typeshed counts whole numbers
 
     add(first.title, TITLE)
+    if first.level == 1:
+        add(page.name.removesuffix(".md"), 2 * TITLE)
     for section in topic.sections:
         add(section.text, TEXT)
         add(" ".join(section.alerts), ALERT)
