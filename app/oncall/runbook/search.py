@@ -21,11 +21,13 @@ MANUAL = "How a page is written"
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[a-z0-9]+")
 _COMMON = frozenset(
-    """
-    a an and are as at be been by for from has have in into is it its no not of on or our s so than that
-    the their then there they this to us was we were when which while will with you your can cannot all
-    any after before during due some since
-    """.split()
+    _WORD.findall(
+        """
+        a an and are as at be been by for from has have in into is it its no not of on or our s so than that
+        the their then there they this to us was we were when which while will with you your can cannot all
+        any after before during due some since
+        """
+    )
 )
 _ENDINGS = ("ations", "ation", "ings", "ing", "ness", "ies", "ed", "es", "ly", "s", "e", "y")
 
