@@ -93,9 +93,9 @@ def world(url: str, env: dict[str, str], caller: str, simulator: Simulator) -> I
         made = World(url, shell, caller, secret, words)
         made.eventually(lambda: made.call().status == 200)  # the page before has ended its stop, and every worker knows
         request_id = made.call().headers["x-request-id"]
-        made.eventually(lambda: bool(octant(env, "calls", "--request-id", request_id, "--json")))
+        made.eventually(lambda: bool(made.octant("calls", "--request-id", request_id, "--json")))
         yield World(url, shell, caller, secret, {**words, "CALL": request_id})
-        _as_before(env)
+        _as_before(made)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -123,11 +123,11 @@ def _write(page: Page, minutes: float) -> None:
     path.write_text(re.sub(r"^Rehearsed: .*$", line, path.read_text(), count=1, flags=re.MULTILINE))
 
 
-def _as_before(env: Mapping[str, str]) -> None:
+def _as_before(world: World) -> None:
     """Release what a page stopped, and put the newest release live, also when a command failed half-way."""
-    for line in octant(env, "kill", "status").splitlines():
+    for line in world.octant("kill", "status").splitlines():
         scope, _, rest = line.partition(" ")
         if scope in ("all:", "provider", "tenant", "model", "feature"):
-            octant(env, "resume", scope.rstrip(":"), *([rest.split(":")[0]] if scope != "all:" else []))
-    octant(env, "budget", "set", "acme", "--day", "25")
-    octant(env, "release", "activate", LIVE_RELEASE, "--reason", "the page is done")
+            world.octant("resume", scope.rstrip(":"), *([rest.split(":")[0]] if scope != "all:" else []))
+    world.octant("budget", "set", "acme", "--day", "25")
+    world.octant("release", "activate", LIVE_RELEASE, "--reason", "the page is done")
