@@ -1,7 +1,7 @@
 """`make generate`: regenerates generated files; `--check` lists those that would change.
 
-Rules and `runbook/alerts.md` come from `deploy/slo/*.toml`, dashboards from `deploy/dashboards/`, and `docs/metrics.md` from the metrics'
-catalogue, the rules and the dashboards.
+Rules and `runbook/alerts.md` come from `deploy/slo/*.toml`, dashboards from `deploy/dashboards/`, and `docs/metrics.md` from the
+metrics' catalogue, the rules and the dashboards.
 """
 
 import argparse

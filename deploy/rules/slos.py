@@ -68,7 +68,7 @@ class Objective:
 class Alert:
     """One alert as declared. ``for_``: how long its expression must hold.
 
-    ``why``: the reasons for threshold and time. ``often``, ``a_month``: when to expect it, and the most a month while all is well.
+    ``why``: the reasons for threshold and time. ``often``, ``a_month``: when to expect it, and the most while all is well.
     """
 
     name: str

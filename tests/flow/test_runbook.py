@@ -5,6 +5,7 @@ A page of an incident is followed from its fault to its fix; of the others every
 
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -28,7 +29,7 @@ WRITES = bool(os.environ.get("RUNBOOK_WRITE"))  # `make runbook`: at real time, 
 SHORT = {} if WRITES else {"OCTANT_RECOVERY__BREAKER_REST": "1", "OCTANT_RECOVERY__BREAKER_LONGEST_REST": "3"}
 NEEDS = {"eval-drift.md": "support"}  # the product whose answers are scored
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
@@ -86,14 +87,15 @@ def world(url: str, env: dict[str, str], caller: str, simulator: Simulator) -> I
     del simulator  # it is well-behaved before and after each page
     secret = octant(env, "key", "create", "acme", "--name", "leaked", "--quiet").strip()
     admin = octant(env, "key", "create", "acme", "--name", "operator", "--scope", "admin", "--quiet").strip()
-    with octant_on_path({**env, "PYTHONPATH": str(ROOT)}) as shell:
+    here = f"{Path(sys.executable).parent}{os.pathsep}{env.get('PATH', os.defpath)}"  # `python` is the one of the project
+    with octant_on_path({**env, "PYTHONPATH": str(ROOT), "PATH": here}) as shell:
         words = {"KEY": secret.split("_")[1], "ADMIN": admin, "RELEASE": LIVE_RELEASE, "EARLIER": RELEASES[-2]}
         made = World(url, shell, caller, secret, words)
         made.eventually(lambda: made.call().status == 200)  # the page before has ended its stop, and every worker knows
         request_id = made.call().headers["x-request-id"]
-        made.eventually(lambda: bool(octant(env, "calls", "--request-id", request_id, "--json")))
+        made.eventually(lambda: bool(made.octant("calls", "--request-id", request_id, "--json")))
         yield World(url, shell, caller, secret, {**words, "CALL": request_id})
-        _as_before(env)
+        _as_before(made)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -106,7 +108,7 @@ def test_a_page_followed_literally_does_what_it_says(page: Page, world: World) -
             world.follow(command)
         return
     minutes = exercise(page, world)
-    print(f"{page.name}: contained in {minutes:.1f} minutes")
+    sys.stdout.write(f"{page.name}: contained in {minutes:.1f} minutes\n")
     if WRITES:
         _write(page, minutes)
 
@@ -121,14 +123,14 @@ def _write(page: Page, minutes: float) -> None:
     path.write_text(re.sub(r"^Rehearsed: .*$", line, path.read_text(), count=1, flags=re.MULTILINE))
 
 
-def _as_before(env: Mapping[str, str]) -> None:
+def _as_before(world: World) -> None:
     """Release what a page stopped, close its incidents, and put the newest release live, also when a command failed half-way."""
-    for line in octant(env, "incident", "list").splitlines():
+    for line in world.octant("incident", "list").splitlines():
         if (number := line.split()[0]).isdigit():
-            octant(env, "incident", "close", "--on", number, "--no-change", "the page is done", "--no-draft")
-    for line in octant(env, "kill", "status").splitlines():
+            world.octant("incident", "close", "--on", number, "--no-change", "the page is done", "--no-draft")
+    for line in world.octant("kill", "status").splitlines():
         scope, _, rest = line.partition(" ")
         if scope in ("all:", "provider", "tenant", "model", "feature"):
-            octant(env, "resume", scope.rstrip(":"), *([rest.split(":")[0]] if scope != "all:" else []))
-    octant(env, "budget", "set", "acme", "--day", "25")
-    octant(env, "release", "activate", LIVE_RELEASE, "--reason", "the page is done")
+            world.octant("resume", scope.rstrip(":"), *([rest.split(":")[0]] if scope != "all:" else []))
+    world.octant("budget", "set", "acme", "--day", "25")
+    world.octant("release", "activate", LIVE_RELEASE, "--reason", "the page is done")

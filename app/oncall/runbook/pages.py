@@ -1,4 +1,7 @@
-"""Reads the pages of the runbook (K1). Their form stands in `runbook/README.md`; `faults` lists the places where a page leaves it."""
+"""Reads the pages of the runbook (K1).
+
+Their form stands in `runbook/README.md`; `faults` lists the places where a page leaves it.
+"""
 
 import re
 from collections.abc import Iterator

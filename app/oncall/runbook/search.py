@@ -1,7 +1,8 @@
 """Finds the place in the runbook for words that a person has: a symptom, an alert, an error's code or type (K1).
 
-A topic is an incident's page, or one section of another page. Words count by where they stand (an alert's name and `Words:` most, a
-text least) and by how few topics have them (BM25F: Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009).
+A topic is an incident's page, or one section of another page. Words count by where they stand (an alert's name and `Words:`
+most, a text least) and by how few topics have them (BM25F: Robertson and Zaragoza, "The Probabilistic
+Relevance Framework", 2009).
 """
 
 import math
@@ -13,71 +14,20 @@ from difflib import get_close_matches
 
 from app.oncall.runbook.pages import FORM, GENERATED, Page, Section
 
-TITLE, WORDS, ALERT, SYMPTOM, TEXT = 4.0, 5.0, 12.0, 3.0, 1.0
+TITLE, WORDS, ALERT, SYMPTOM, TEXT = 4.0, 5.0, 12.0, 3.0, 0.5
 SATURATION = 4.0  # a word that stands everywhere in a topic counts no more than so many times
 NEAR = 0.8  # likeness at which a word that no topic has is taken for a slip of the finger
 MANUAL = "How a page is written"
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[a-z0-9]+")
 _COMMON = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "been",
-        "by",
-        "for",
-        "from",
-        "has",
-        "have",
-        "in",
-        "into",
-        "is",
-        "it",
-        "its",
-        "no",
-        "not",
-        "of",
-        "on",
-        "or",
-        "our",
-        "s",
-        "so",
-        "than",
-        "that",
-        "the",
-        "their",
-        "then",
-        "there",
-        "they",
-        "this",
-        "to",
-        "us",
-        "was",
-        "we",
-        "were",
-        "when",
-        "which",
-        "while",
-        "will",
-        "with",
-        "you",
-        "your",
-        "can",
-        "cannot",
-        "all",
-        "any",
-        "after",
-        "before",
-        "during",
-        "due",
-        "some",
-        "since",
-    ]
+    _WORD.findall(
+        """
+        a an and are as at be been by for from has have in into is it its no not of on or our s so than that
+        the their then there they this to us was we were when which while will with you your can cannot all
+        any after before during due some since
+        """
+    )
 )
 _ENDINGS = ("ations", "ation", "ings", "ing", "ness", "ies", "ed", "es", "ly", "s", "e", "y")
 
@@ -142,6 +92,8 @@ def _weights(topic: Topic) -> Counter[str]:
             found[word] += weight  # type: ignore[assignment] # typeshed counts whole numbers
 
     add(first.title, TITLE)
+    if first.level == 1:
+        add(page.name.removesuffix(".md"), 2 * TITLE)
     for section in topic.sections:
         add(section.text, TEXT)
         add(" ".join(section.alerts), ALERT)

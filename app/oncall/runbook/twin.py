@@ -1,4 +1,7 @@
-"""Writes all pages into one HTML file without scripts, fonts or links to other files: for a phone, and for a day without the service (K4)."""
+"""Writes all pages into one HTML file, for a phone and for a day without the service (K4).
+
+It has no scripts, no fonts and no links to other files.
+"""
 
 import re
 from collections.abc import Sequence
@@ -48,8 +51,10 @@ def _page(page: Page) -> str:
 
 def _heading(page: Page, level: int, title: str) -> str:
     plain = re.sub(r"<[^>]*>", "", title)
-    anchor = "" if level == 1 else re.sub(r"[^\w\- ]", "", plain.lower()).strip().replace(" ", "-")
-    return f'<h{level} id="{_id(page.name, anchor)}">{title}</h{level}>'
+    own = _id(page.name, re.sub(r"[^\w\- ]", "", plain.lower()).strip().replace(" ", "-"))
+    if level == 1:  # the page's address, and the heading's
+        return f'<h1 id="{_id(page.name)}"><span id="{own}">{title}</span></h1>'
+    return f'<h{level} id="{own}">{title}</h{level}>'
 
 
 def _id(name: str, anchor: str = "") -> str:

@@ -54,12 +54,25 @@ def ready(tmp_path: Path) -> dict[str, Any]:
 
 def of_settings(settings: Settings) -> list[str]:
     """The problems of the settings, without those of shipped files that hold examples: alerts, and the worked example."""
-    return [found for found in problems(settings, NOW, production=True) if not found.startswith(("deploy/", "app/features/"))]
+    return [
+        found
+        for found in problems(settings, NOW, production=True)
+        if not found.startswith(("deploy/", "app/features/", "runbook/"))
+    ]
 
 
 def test_settings_that_may_go_live_are_not_refused(ready: dict[str, Any]) -> None:
     refuse_example_values(load(**ready))
     assert of_settings(load(**ready)) == []
+
+
+def test_placeholders_and_old_pages_of_the_runbook_are_named(ready: dict[str, Any]) -> None:
+    def of_runbook(now: datetime) -> list[str]:
+        return [found for found in problems(load(**ready), now, production=True) if found.startswith("runbook/")]
+
+    assert any("runbook/contacts.md:" in found and "FILL-IN" in found for found in of_runbook(NOW))
+    assert not any("reviewed on" in found for found in of_runbook(NOW))
+    assert any("reviewed on" in found for found in of_runbook(NOW.replace(year=2028)))
 
 
 def test_the_shipped_defaults_are_refused_in_production_for_every_example_in_them() -> None:

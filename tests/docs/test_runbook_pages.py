@@ -1,0 +1,118 @@
+"""The runbook's pages keep their form, and every name on them exists (K1, K2)."""
+
+import re
+import subprocess
+from datetime import date
+from functools import cache
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from test_prose import verbs_of
+from tools import tool
+
+from app.oncall.runbook import pages, twin
+from app.oncall.runbook.pages import Page
+from app.telemetry.catalogue import CATALOGUE
+from deploy.rules import slos
+from deploy.rules.alerts_page import incomplete
+from deploy.rules.build import alerts_of
+from deploy.rules.document import panels_by_metric
+
+RUNBOOK = pages.read()
+BOOK = slos.read()
+NAMED = [page for page in RUNBOOK if page.name != pages.GENERATED]
+CODE = re.compile(r"`([^`\n]+)`")
+
+
+@pytest.mark.parametrize("page", RUNBOOK, ids=lambda page: page.name)
+def test_every_page_keeps_its_form(page: Page) -> None:
+    """The form stands in runbook/README.md."""
+    assert pages.faults(page) == []
+
+
+def test_the_ten_incidents_have_pages() -> None:
+    incidents = {page.name.removesuffix(".md") for page in RUNBOOK if page.is_incident}
+    assert incidents >= {
+        "provider-outage", "rate-limits", "latency", "cost-spike", "budget-exhausted", "eval-drift", "malformed-output",
+        "injection-direct", "personal-data", "postgres-away", "valkey-away", "rollback",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("page", NAMED, ids=lambda page: page.name)
+def test_every_name_on_a_page_exists(page: Page) -> None:
+    """Metrics, settings, alerts, verbs, panels, codes and files; commands are `test_prose`'s."""
+    names = {name for text in CODE.findall(page.prose) for name in re.findall(r"[\w/.-]+", text)}
+    settings = set(re.findall(r"OCTANT_[A-Z_]+", (ROOT / ".env.example").read_text()))
+    alerts = {alert.name for alert in (*alerts_of(BOOK), *BOOK.posted)} | {"OctantName"}
+    metrics = {entry.name for entry in CATALOGUE}
+    assert {name for name in names if re.fullmatch(r"OCTANT_[A-Z_]+", name)} - settings == set()
+    assert {name for name in names if re.fullmatch(r"Octant[A-Z]\w+", name)} - alerts == set()
+    assert {name for name in names if name.startswith(("octant_", "llm_"))} - metrics == set()
+    codes = {name for name in names if re.fullmatch(r"[a-z]+(_[a-z]+)+", name)} - metrics
+    assert {code for code in codes if not re.search(rf"\b{code}\b", source())} == set()
+    assert set(re.findall(r"`make ([a-z-]+)", page.prose)) - set(verbs_of("docs/verbs.md")) == set()
+    files = {name for name in names if re.fullmatch(r"(app|deploy|docs|evals|releases|tests)/[\w/.-]+", name)}
+    assert {name for name in files if not (ROOT / name).exists()} == set()
+
+
+def test_a_name_that_does_not_exist_is_found() -> None:
+    """One of each kind, on a page of its own."""
+    for name in (
+        "OCTANT_NO_SUCH_SETTING",
+        "OctantNoSuchAlert",
+        "octant_no_such_total",
+        "no_such_code",
+        "make nosuch",
+        "app/no_such.py",
+    ):
+        with pytest.raises(AssertionError):
+            test_every_name_on_a_page_exists(pages.page_of("x.md", f"# X\n\nSee `{name}`.\n"))
+
+
+@cache
+def source() -> str:
+    """The code in which an operator's words are names."""
+    found = (path for folder in ("app", "deploy") for path in sorted((ROOT / folder).rglob("*.py")))
+    return "\n".join(path.read_text() for path in found)
+
+
+@pytest.mark.parametrize("page", [page for page in RUNBOOK if page.is_incident], ids=lambda page: page.name)
+def test_the_panels_that_a_page_names_exist(page: Page) -> None:
+    known = {panel for panels in panels_by_metric(ROOT / "deploy/grafana").values() for panel in panels}
+    (line,) = re.findall(r"^Panels: (.*)\.$", page.prose, re.MULTILINE)
+    assert set(line.split("; ")) - known == set()
+
+
+def test_every_alert_has_reasons_and_a_usual_frequency() -> None:
+    assert incomplete(BOOK) == []
+
+
+def test_the_dashboards_of_the_first_page_are_all_that_there_are() -> None:
+    linked = set(re.findall(r"/d/([\w-]+)", (ROOT / "runbook/README.md").read_text()))
+    assert linked == {path.stem for path in (ROOT / "deploy/grafana").glob("*.json")}
+
+
+def test_the_diagram_and_its_text_name_the_same_parts() -> None:
+    text = (ROOT / "runbook/README.md").read_text()
+    diagram, drawn = (re.findall(rf"^```{kind}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)[0] for kind in ("mermaid", "text"))
+    words = set(re.findall(r"[A-Za-z]{4,}", diagram)) - {"flowchart", "edge", "switch", "release"}
+    assert {word for word in words if word.rstrip("s") not in drawn} == set()
+
+
+def test_no_page_is_overdue_on_the_day_of_the_newest_commit() -> None:
+    """Of the commit, not of today: a checkout that no person works on stays green. `octant check --production` has today."""
+    newest = subprocess.run(
+        ["git", "log", "-1", "--format=%cs"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    assert pages.overdue(RUNBOOK, date.fromisoformat(newest)) == []
+
+
+def test_it_prints_on_five_to_thirty_pages(tmp_path: Path) -> None:
+    """By a real browser, on A4."""
+    html, pdf = twin.write(RUNBOOK, tmp_path), tmp_path / "runbook.pdf"
+    chromium = tool("chromium", "chromium-browser", "google-chrome")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}", "--no-pdf-header-footer"]
+    command = [chromium, *options, f"--print-to-pdf={pdf}", html.as_uri()]
+    subprocess.run(command, capture_output=True, timeout=600, check=True)
+    assert 5 <= len(re.findall(rb"/Type\s*/Page\b", pdf.read_bytes())) <= 30
