@@ -5,6 +5,7 @@ Valkey and Postgres come from their wheels; the simulator and the service are pr
 Each is started once per test process, when first used, and stopped at the end.
 """
 
+import gc
 import json
 import os
 import signal
@@ -83,6 +84,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         )
 
     items.sort(key=rank)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported and collected out of every later search for garbage: it lives as long as the process."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
