@@ -21,9 +21,9 @@ FOLDERS = ("app/features/support", "evals/suites/support", "tests/support")
 LINES = {"app/features/installed.py": ('    "app.features.support",\n',)}
 MOST_FOLDERS, MOST_LINES = 3, 2
 
-# Tests of everything that iterates over the products or reads their files, and one of each kind of proof. The rest knows no product:
-# it can break by an import alone, which collecting every test finds. `FORK_TESTS=all` runs every test;
-# two cases of tests/flow/test_prompts.py need the example.
+# Tests of everything that iterates over the products or reads their files, and one of each kind of proof. The rest knows no
+# product: it can break by an import alone, which collecting every test finds. `FORK_TESTS=all` runs every test; two cases of
+# tests/flow/test_prompts.py need the example.
 GENERIC = (
     "tests/architecture",
     "tests/contract/test_erasure.py",
