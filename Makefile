@@ -9,7 +9,8 @@ PHOENIX := .phoenix-venv/.installed
 GENERATOR := .octant/bench-redaction
 NER := .octant/ner
 
-WORKERS ?= 2
+# More than the cores of a small machine: many tests wait, for a timer or another process.
+WORKERS ?= 3
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # Where an image sets it, each of the hundreds of processes that tests start would compile our code again.

@@ -5,6 +5,7 @@ Valkey and Postgres come from their wheels; the simulator and the service are pr
 Each is started once per test process, when first used, and stopped at the end.
 """
 
+import gc
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +84,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         )
 
     items.sort(key=rank)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported and collected out of every later search for garbage: it lives as long as the process."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -231,16 +238,18 @@ def stack_env(
     return env
 
 
-def _set_up(env: Mapping[str, str]) -> None:
+def _set_up(env: Mapping[str, str], releases: Sequence[str] = RELEASES) -> None:
     for command in (["index", "build"], ["tenant", "create", "acme", "--name", "The tests' tenant"], ["seed"]):
         octant(env, *command)
-    for release in RELEASES:
+    for release in releases:
         octant(env, "release", "activate", release, "--reason", "tests")
 
 
 @contextmanager
-def own_stores(stack_env: Mapping[str, str], database_url: str, name: str) -> Iterator[dict[str, str]]:
-    """An environment with stores, a state folder and ports of its own, set up as `stack_env`.
+def own_stores(
+    stack_env: Mapping[str, str], database_url: str, name: str, releases: Sequence[str] = RELEASES
+) -> Iterator[dict[str, str]]:
+    """An environment with stores, a state folder and ports of its own, set up as `stack_env`; the last release is live.
 
     Work that another file has left in the shared stores does not reach it.
     """
@@ -257,7 +266,7 @@ def own_stores(stack_env: Mapping[str, str], database_url: str, name: str) -> It
             "OCTANT_DATABASE_URL": database,
             "OCTANT_STATE_DIR": state,
         }
-        _set_up(env)
+        _set_up(env, releases)
         yield env
 
 

@@ -1,5 +1,6 @@
 """The SDKs' parameters are honoured by either vendor's model or refused (G1)."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import anthropic
@@ -30,13 +31,15 @@ def answered_by(request: pytest.FixtureRequest, simulator: Simulator) -> str:
 
 
 @pytest.fixture
-def chat(service_url: str, api_key: str) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{service_url}/v1", api_key=api_key, max_retries=0)
+def chat(service_url: str, api_key: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{service_url}/v1", api_key=api_key, max_retries=0) as client:
+        yield client
 
 
 @pytest.fixture
-def claude(service_url: str, api_key: str) -> anthropic.Anthropic:
-    return anthropic.Anthropic(base_url=service_url, api_key=api_key, max_retries=0)
+def claude(service_url: str, api_key: str) -> Iterator[anthropic.Anthropic]:
+    with anthropic.Anthropic(base_url=service_url, api_key=api_key, max_retries=0) as client:
+        yield client
 
 
 def openai_tools() -> list[ChatCompletionToolParam]:

@@ -159,7 +159,8 @@ def test_a_stop_ends_every_call_with_a_typed_error_and_keeps_records_and_money(
 ) -> None:
     """Only SIGTERM alone waits, for the graceful timeout; every other stop ends the calls at once."""
     graceful = "1" if name == "SIGTERM" else "600"
-    with serving(stack_env, api_key, tmp_path, OCTANT_GRACEFUL_TIMEOUT=graceful) as service:
+    silent = {"OCTANT_HTTP__KEEP_ALIVE": "0", "OCTANT_HTTP__FIRST_BYTE": "0"}  # either begins a stream, which then has a status
+    with serving(stack_env, api_key, tmp_path, OCTANT_GRACEFUL_TIMEOUT=graceful, **silent) as service:
         simulator.put_faults({"kind": "idle", "seconds": 600, "after_tokens": 3})
         stream = service.call(stream=True)
         assert stream.first.wait(PATIENCE)
@@ -257,6 +258,7 @@ def test_workers_of_a_killed_parent_end_their_calls_and_free_the_port(
         assert service.outcomes() == ["ok"] * 2
 
 
+@pytest.mark.timeout(4 * PATIENCE)
 def test_a_service_does_not_start_on_the_port_of_another_and_leaves_it_alone(
     service_url: str, stack_env: dict[str, str], api_key: str
 ) -> None:
@@ -266,7 +268,7 @@ def test_a_service_does_not_start_on_the_port_of_another_and_leaves_it_alone(
         env=stack_env,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=3 * PATIENCE,
         check=False,
     )
     assert run.returncode == 1

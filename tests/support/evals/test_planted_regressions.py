@@ -10,7 +10,6 @@ behind the service instead.
 import hashlib
 import http.client
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -22,13 +21,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import ROOT, Simulator
-from forked import run_module
+from conftest import ROOT, Simulator, key_of, own_stores, running_service
 from support.evals.test_eval_gate import copy, gate, reduced
 
 from evals.chain import newest
 
 __all__ = ["copy"]  # a fixture
+GateOn = Callable[[dict[str, str], Path], "subprocess.CompletedProcess[str]"]
 PROMPT = Path("support") / "prompts" / "answer" / "v2.toml"
 
 
@@ -48,10 +47,16 @@ def worse_prompt(folder: Path, change: Callable[[str], str]) -> dict[str, str]:
     return {"OCTANT_RELEASES_DIR": str(folder / "releases"), "OCTANT_PROMPTS_DIR": str(folder / "features")}
 
 
-def gate_on(env: dict[str, str], cwd: Path) -> "subprocess.CompletedProcess[str]":
-    """The gate on a stack of its own, with further settings."""
-    whole = {**os.environ, "PYTHONPATH": str(ROOT), **env}
-    return run_module("evals", "gate", "--suite", "support", env=whole, cwd=cwd, seconds=300)
+@pytest.fixture
+def gate_on(stack_env: dict[str, str], database_url: str, simulator: Simulator, tmp_path: Path) -> GateOn:
+    """The gate on a service of its own, with further settings and the newest release live."""
+
+    def run(worse: dict[str, str], cwd: Path) -> "subprocess.CompletedProcess[str]":
+        stores = own_stores({**stack_env, **worse, "OCTANT_WORKERS": "1"}, database_url, "worse", [newest()[0].stem])
+        with stores as env, running_service(env, tmp_path / "service.log") as url:
+            return gate(url, key_of(env), cwd=cwd)
+
+    return run
 
 
 @contextmanager
@@ -99,7 +104,7 @@ def without_citations(url: str) -> Iterator[str]:
 
 
 @pytest.mark.timeout(320)
-def test_a_prompt_without_its_tools_is_caught_as_the_wrong_tool(tmp_path: Path, copy: Path) -> None:
+def test_a_prompt_without_its_tools_is_caught_as_the_wrong_tool(tmp_path: Path, copy: Path, gate_on: GateOn) -> None:
     """E3, B4."""
     env = worse_prompt(tmp_path / "worse", lambda text: re.sub(r"tools = \[.*\]", 'tools = ["hand_over_to_human"]', text))
     run = gate_on(env, reduced(copy, "wrong_tool", "bad_argument", "pii_leak"))
@@ -110,7 +115,7 @@ def test_a_prompt_without_its_tools_is_caught_as_the_wrong_tool(tmp_path: Path, 
 
 
 @pytest.mark.timeout(320)
-def test_a_prompt_that_shows_no_articles_is_caught_as_missed_retrieval(tmp_path: Path, copy: Path) -> None:
+def test_a_prompt_that_shows_no_articles_is_caught_as_missed_retrieval(tmp_path: Path, copy: Path, gate_on: GateOn) -> None:
     """E3, B4."""
     env = worse_prompt(tmp_path / "worse", lambda text: text.replace("$passages", "(see our help pages)"))
     run = gate_on(env, reduced(copy, "retrieval_miss", "data_exfiltration"))
