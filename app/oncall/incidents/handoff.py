@@ -59,9 +59,10 @@ async def handoff(engine: AsyncEngine, duties: Duties, at: datetime, *, cap: Mic
         spent = (await connection.execute(_SPENT, {"day": f"{at:%Y-%m-%d}"})).scalar_one()
         alerts = (await connection.execute(_ALERTS, {"at": at})).all()
         calls, failed = (await connection.execute(_CALLS, {"since": at - timedelta(days=1), "at": at})).one()
+    shown = [f"{row.share} % of {row.scope} {row.tenant}".strip() for row in alerts]
     return Handoff(
-        at=at, people=duties.people(at), until=until, after=duties.people(until) if until else (), state=state, spent=int(spent),
-        cap=cap, alerts=[f"{r.share} % of {r.scope} {r.tenant}".strip() for r in alerts], calls=calls, failed=failed,
+        at=at, people=duties.people(at), until=until, after=duties.people(until) if until else (), state=state,
+        spent=MicroUSD(int(spent)), cap=cap, alerts=shown, calls=calls, failed=failed,
     )  # fmt: skip
 
 

@@ -108,7 +108,7 @@ def duration(span: timedelta) -> str:
     """A span in its two largest units."""
     seconds = int(span.total_seconds())
     units = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
-    parts = []
+    parts: list[str] = []
     for name, size in units:
         count, seconds = divmod(seconds, size)
         if count or (name == "s" and not parts):

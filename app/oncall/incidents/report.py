@@ -46,9 +46,8 @@ class Page:
 
     def in_utc(self) -> "Page":
         """The same in UTC: Python subtracts two times of one zone by their clocks, which change."""
-        times = (self.triggered_at, self.acknowledged_at, self.resolved_at)
-        triggered, acked, resolved = (at.astimezone(UTC) if at else None for at in times)
-        return replace(self, triggered_at=triggered, acknowledged_at=acked, resolved_at=resolved)
+        acked, resolved = (at.astimezone(UTC) if at else None for at in (self.acknowledged_at, self.resolved_at))
+        return replace(self, triggered_at=self.triggered_at.astimezone(UTC), acknowledged_at=acked, resolved_at=resolved)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

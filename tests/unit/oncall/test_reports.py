@@ -63,10 +63,9 @@ def reference(pages: list[Page], keep: Callable[[Page], bool]) -> Tally:
         local = p.triggered_at.astimezone(BERLIN)
         if local.weekday() in (5, 6) or local.hour not in range(8, 18):
             outside += 1
-    return Tally(
-        pages=len(kept), acknowledged=len(acked), resolved=len(ended), out_of_hours=outside,
-        mtta=pytest.approx(fmean(acked)) if acked else None, mttr=pytest.approx(fmean(ended)) if ended else None,
-    )  # fmt: skip
+    mtta, mttr = (pytest.approx(fmean(times)) if times else None for times in (acked, ended))
+    counts = {"pages": len(kept), "acknowledged": len(acked), "resolved": len(ended), "out_of_hours": outside}
+    return Tally(**counts, mtta=mtta, mttr=mttr)  # type: ignore[arg-type] # approximately equal
 
 
 def week(at: datetime) -> tuple[int, int]:

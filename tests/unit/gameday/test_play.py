@@ -3,14 +3,13 @@
 import json
 import os
 import tomllib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from commands import run
 from conftest import ROOT, Simulator
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.errors import Misconfigured
 from app.stack.gameday import play as playing
@@ -20,16 +19,14 @@ from app.stack.gameday.play import Stage, play
 from app.stack.gameday.scenario import Probe, Scenario, load, names
 from app.stack.gameday.traffic import Seen, measure
 
-pytestmark = pytest.mark.timeout(300)  # the first one waits for the service, and each for a fault and its end
-
 PAGE = '## Contain\n\n```console\n$ echo contained CALL\n$ false\n```\n\n## Verify\n\n```console\n$ echo "OK" KEYS\n```\n'
 SCENARIO = """
 title = "away"
 hypothesis = "callers are answered"
-traffic = { rate = 8, deadline = 60 }
+traffic = { rate = 8, deadline = 60, kinds = ["chat"] }
 steady = { seconds = 1.5, median = 30 }
 limits = { window = 1, contained_within = 60, recovered_within = 60 }
-fault = { faults = [{ kind = "refuse", provider = "anthropic" }], seconds = 1 }
+fault = { faults = [{ kind = "latency", milliseconds = 5 }], seconds = 1 }
 detect = { command = "echo seen", shows = "seen" }
 runbook = { page = "away.md" }
 probes = [
@@ -48,17 +45,15 @@ def runbook(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest_asyncio.fixture
-async def stage(
-    service_url: str, stack_env: dict[str, str], api_key: str, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Stage]:
+@pytest.fixture
+def stage(engine: AsyncEngine, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """The simulator stands in for the service: it answers the same request, and a game day's steps are the same."""
     monkeypatch.setattr(playing, "WARM_UP_SECONDS", 0.2)
-    engine = create_async_engine(stack_env["OCTANT_DATABASE_URL"])
-    yield Stage(url=service_url, key=api_key, control={"simulator": simulator.control}, env=dict(os.environ), engine=engine)
-    await engine.dispose()
+    url, control = simulator.openai.removesuffix("/v1"), {"simulator": simulator.control}
+    return Stage(url=url, key="any", control=control, env=dict(os.environ), engine=engine)
 
 
-async def test_an_outage_is_played_and_reported_with_the_runbooks_score(stage: Stage, runbook: Path, tmp_path: Path) -> None:
+async def test_a_fault_is_played_and_reported_with_the_runbooks_score(stage: Stage, runbook: Path, tmp_path: Path) -> None:
     scenario = load(runbook, "away")
     outcome = await play("away", scenario, stage, runbook)
     assert (outcome.verdict, outcome.exit_code, outcome.reasons) == ("kept", 0, [])
@@ -70,6 +65,8 @@ async def test_an_outage_is_played_and_reported_with_the_runbooks_score(stage: S
     assert all(step is not None for step in steps)
     assert list(steps) == sorted(step for step in steps if step is not None)
     assert set(outcome.callers) == {"answered"}
+    assert "fault begins: away" in outcome.postmortem
+    assert outcome.postmortem.splitlines()[0].endswith(": Rehearsal: away")
     path = report.write(tmp_path, scenario, outcome)
     whole = json.loads(path.with_suffix(".json").read_text())
     assert whole["written_before"]["hypothesis"] == "callers are answered"
@@ -82,25 +79,23 @@ async def test_an_outage_is_played_and_reported_with_the_runbooks_score(stage: S
 @pytest.mark.parametrize(
     ("change", "verdict", "code", "why"),
     [
-        (("kind", "kind"), "not judged", 3, "were answered"),  # with a wrong key
+        (("/v1", "/v1"), "not judged", 3, "were answered"),  # its providers fail before the fault
         (("answered", "fallback"), "not kept", 1, "fault: fallback is"),
-        (('kind = "refuse"', 'kind = "unknown"'), "the tool failed", 4, "unknown kind"),
+        (('kind = "latency"', 'kind = "unknown"'), "the tool failed", 4, "unknown kind"),
         (("echo seen", "curl -s -X DELETE CONTROL/faults; echo seen"), "the tool failed", 4, "ended before its time"),
         (("away.md", "absent.md"), "the tool failed", 4, "absent.md"),
     ],
     ids=["sick", "broken", "refused", "lost", "no-page"],
 )  # fmt: skip
 async def test_a_sick_service_a_broken_promise_and_a_failed_tool_differ(
-    stage: Stage, runbook: Path, change: tuple[str, str], verdict: str, code: int, why: str
+    stage: Stage, simulator: Simulator, runbook: Path, change: tuple[str, str], verdict: str, code: int, why: str
 ) -> None:
-    """A promise is broken where a fallback was not to be seen; a fault is lost where another hand clears it."""
-    text = SCENARIO.replace(*change, 2 if change == ("answered", "fallback") else -1).replace(
-        "CONTROL", stage.control["simulator"]
-    )
-    text = text.replace("seconds = 1 }", "seconds = 8 }") if "DELETE" in text else text
-    key = "oct_00000000_wrong" if verdict == "not judged" else stage.key
-    staged = Stage(url=stage.url, key=key, control=stage.control, env=stage.env, engine=stage.engine)
-    outcome = await play("away", Scenario.model_validate(tomllib.loads(text)), staged, runbook)
+    """A promise is broken where a fallback was to be seen; a fault is lost where another hand clears it."""
+    if verdict == "not judged":
+        simulator.put_faults({"kind": "status", "status": 500})
+    text = SCENARIO.replace(*change, 2 if change == ("answered", "fallback") else -1).replace("CONTROL", simulator.control)
+    text = text.replace("seconds = 1 }", "seconds = 20 }") if "DELETE" in text else text
+    outcome = await play("away", Scenario.model_validate(tomllib.loads(text)), stage, runbook)
     assert (outcome.verdict, outcome.exit_code) == (verdict, code), (outcome.reasons, outcome.callers)
     assert any(why in reason for reason in outcome.reasons), outcome.reasons
 
