@@ -129,7 +129,11 @@ def faults(page: Page) -> list[str]:
     found = [] if page.reviewed or page.name == GENERATED else ["no line `Reviewed: YYYY-MM-DD`"]
     if not page.is_incident:
         return found
-    found += [] if page.rehearsed else ["no line `Rehearsed: YYYY-MM-DD, contained in N.N minutes`; `make runbook` updates it"]
+    found += (
+        []
+        if page.rehearsed or "\nRehearsed: not yet\n" in page.prose
+        else ["no line `Rehearsed: YYYY-MM-DD, contained in N.N minutes`; `make runbook` updates it"]
+    )
     found += [] if page.words else ["no line `Words: …` with the words that people search by"]
     found += [] if page.paragraph("Symptom") else ["no paragraph `**Symptom.** …`"]
     titles = [section.title for section in page.sections if section.title in FORM]
