@@ -159,8 +159,8 @@ def test_a_stop_ends_every_call_with_a_typed_error_and_keeps_records_and_money(
 ) -> None:
     """Only SIGTERM alone waits, for the graceful timeout; every other stop ends the calls at once."""
     graceful = "1" if name == "SIGTERM" else "600"
-    silent = {"OCTANT_HTTP__KEEP_ALIVE": "0", "OCTANT_HTTP__FIRST_BYTE": "0"}  # either begins a stream, which then has a status
-    with serving(stack_env, api_key, tmp_path, OCTANT_GRACEFUL_TIMEOUT=graceful, **silent) as service:
+    env = {**stack_env, "OCTANT_HTTP__KEEP_ALIVE": "0", "OCTANT_HTTP__FIRST_BYTE": "0"}  # either begins a stream, with a status
+    with serving(env, api_key, tmp_path, OCTANT_GRACEFUL_TIMEOUT=graceful) as service:
         simulator.put_faults({"kind": "idle", "seconds": 600, "after_tokens": 3})
         stream = service.call(stream=True)
         assert stream.first.wait(PATIENCE)
