@@ -19,7 +19,7 @@ MOST_BYTES = 1024 * 1024  # a hundred alerts (`max_alerts` of our Alertmanager) 
 
 
 def router(paging: Paging | None, token: Callable[[], str]) -> APIRouter:
-    """The endpoint. ``token``: what Alertmanager must send as its bearer token; empty for nobody."""
+    """The endpoint. ``token``: what Alertmanager must send as its bearer token; empty for no client."""
     routes = APIRouter(prefix="/v1/admin", tags=["admin"])
 
     @routes.post(

@@ -310,7 +310,7 @@ async def _rollback_step(stage: Stage, kind: str, options: Sequence[str]) -> Ste
 
 async def _activate(stage: Stage) -> None:
     """Put the practice release live on every worker. Raises NotJudged where going forward does not work."""
-    exit_code, out = await _command(stage, "release", "activate", stage.practice.id, "--reason", REASON)
+    exit_code, out = await _command(stage, "release", "activate", stage.practice.id, "--force", "--reason", REASON)
     if exit_code or not await stage.probes.until(
         lambda: stage.probes.serving(lambda release: release == stage.practice.id), LONGEST_SECONDS
     ):

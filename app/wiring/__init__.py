@@ -63,7 +63,7 @@ from app.telemetry import logs
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
 from app.triggers.found import calls_dearer
-from app.wiring.paging import open_paging, paging_check, sample_pages
+from app.wiring.paging import open_paging
 from app.wiring.watching import end_calls, health_checks, open_handoffs, open_sampled_gauges, show_drift, show_state, show_stops
 
 
@@ -343,21 +343,17 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         shadowing = await _open_shadowing(stack, parts, of_shadow, releases.shadows, partial(_write, engine, recorder, redactor))
         gateway = Gateway(replace(parts, on_end=shadowing.offer))
         jobs = Jobs(engine, lease=settings.jobs_lease, keep=settings.jobs_keep)
-        opened_paging = await open_paging(
+        paging = await open_paging(
             stack, settings, engine, metrics, incident_for=partial(incident_for_page, clean=partial(redactor.redact, tenant=""))
         )
-        paging = opened_paging.paging if opened_paging else None
         await open_sampled_gauges(
             stack, settings, metrics, keys=KeyAdministration(engine, secret=settings.secret), valkey=valkey, budget=budget,
-            jobs=jobs, releases=releases, engine=engine,
-            more={"paging": partial(sample_pages, paging, metrics)} if paging else {},
+            jobs=jobs, releases=releases, engine=engine, more=paging.samples(metrics),
         )  # fmt: skip
-        announce = opened_paging.announce if opened_paging else None
-        await open_handoffs(stack, settings, engine, partial(redactor.redact, tenant=""), send=announce)
+        await open_handoffs(stack, settings, engine, partial(redactor.redact, tenant=""), send=paging.announce)
         edge = _build_edge(
             settings, metrics, keys=keys, idempotency=idempotency, tracing=tracing, jobs=jobs,
-            checks=health_checks(engine, valkey, keys, releases, budget) | ({"paging": paging_check(paging)} if paging else {}),
-            release=lambda: releases.known,
+            checks=health_checks(engine, valkey, keys, releases, budget) | paging.checks(), release=lambda: releases.known,
             replayed=Replays(recorder, tracing).record, switch=switch,
         )  # fmt: skip
         features = FeatureParts(
@@ -366,5 +362,5 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         )  # fmt: skip
         yield Parts(
             features=features, edge=edge, actions=ActionLog(engine, secret=settings.secret, notes=settings.state_dir / NOTES),
-            paging=paging, alertmanager_token=opened_paging.token if opened_paging else str,
+            paging=paging.paging, alertmanager_token=paging.token,
         )  # fmt: skip

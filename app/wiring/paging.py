@@ -25,6 +25,7 @@ from app.security.keys.provider_keys import ProviderKeys
 from app.security.webhooks import Sessions
 from app.settings import Settings
 from app.stores import pages_of, paging_policy
+from app.telemetry.gauge_sampler import Sample
 from app.telemetry.metrics import Metrics
 
 STUCK_SECONDS = 120.0  # a page that waits so long keeps the heartbeat back
@@ -32,11 +33,21 @@ STUCK_SECONDS = 120.0  # a page that waits so long keeps the heartbeat back
 
 @dataclass(frozen=True, slots=True)
 class OpenedPaging:
-    """Paging; the token that Alertmanager must send, as it is now; and the webhook for messages that page no person, if any."""
+    """Paging, None where it is off; the token that Alertmanager must send, as it is now; and the webhook for messages that page no
+    person, if there is one.
+    """
 
-    paging: Paging
+    paging: Paging | None
     token: Callable[[], str]
     announce: Callable[[str, str], Awaitable[bool]] | None
+
+    def checks(self) -> dict[str, Check]:
+        """Its part of readiness."""
+        return {"paging": paging_check(self.paging)} if self.paging else {}
+
+    def samples(self, metrics: Metrics) -> dict[str, Sample]:
+        """Its gauges."""
+        return {"paging": partial(sample_pages, self.paging, metrics)} if self.paging else {}
 
 
 async def open_paging(
@@ -46,11 +57,11 @@ async def open_paging(
     metrics: Metrics,
     *,
     incident_for: IncidentForPage = no_incident,
-) -> OpenedPaging | None:
-    """Start paging; it closes with ``stack``. None without receivers. Raises Misconfigured for a receiver without its key."""
+) -> OpenedPaging:
+    """Start paging; it closes with ``stack``. Off without receivers. Raises Misconfigured for a receiver without its key."""
     figures = settings.paging
     if not figures.receivers:
-        return None
+        return OpenedPaging(None, str, None)
     keys = ProviderKeys(figures.key_places(settings.secrets_dir), secret=settings.secret, what="key of paging")
     http = await stack.enter_async_context(webhooks.session(settings.webhook_allowed_hosts))
     receivers = _receivers(figures, keys, http, settings.secret)

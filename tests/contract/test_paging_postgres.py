@@ -35,7 +35,7 @@ from app.wiring.paging import paging_check, sample_pages
 
 POLICY = Policy(receivers=("pagerduty", "webhook"))
 PATIENCE = 60.0
-NOWHERE = "postgresql+psycopg://nobody@127.0.0.1:1/none"
+NOWHERE = "postgresql+psycopg://absent@127.0.0.1:1/none"
 
 
 def alarm(key: str | None = None, **more: Any) -> Alarm:  # noqa: ANN401 - fields of an alarm

@@ -166,9 +166,9 @@ class Pages:
 
     async def open_by_status(self) -> dict[str, int]:
         """How many pages are triggered, and how many acknowledged."""
-        wanted = select(pages.c.status, func.count().label("count")).where(pages.c.status != RESOLVED).group_by(pages.c.status)
+        wanted = select(pages.c.status, func.count().label("number")).where(pages.c.status != RESOLVED).group_by(pages.c.status)
         async with self._engine.connect() as connection:
-            counted: dict[str, int] = {row.status: row.count for row in (await connection.execute(wanted)).all()}
+            counted: dict[str, int] = {row.status: row.number for row in (await connection.execute(wanted)).all()}
         return {TRIGGERED: 0, ACKNOWLEDGED: 0, **counted}
 
     async def events(self, page_id: uuid.UUID) -> list[Row[Any]]:
@@ -317,7 +317,8 @@ async def _links(connection: AsyncConnection, page_id: uuid.UUID) -> Mapping[str
 
 async def _change(connection: AsyncConnection, page_id: uuid.UUID, **values: Any) -> Row[Any]:  # noqa: ANN401 - columns
     changed = update(pages).where(pages.c.id == page_id).values(values).returning(pages)
-    return (await connection.execute(changed)).one()
+    row: Row[Any] = (await connection.execute(changed)).one()
+    return row
 
 
 async def _add_event(connection: AsyncConnection, page_id: uuid.UUID, event: str, **detail: Any) -> None:  # noqa: ANN401 - JSON
