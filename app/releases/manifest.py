@@ -27,6 +27,7 @@ T = TypeVar("T", bound=BaseModel)
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9./-]{0,63}$")]
 Alias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]  # no slash: prompts have one, so the two never collide
+Ignorable = Literal["temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty", "thinking"]
 
 
 class PricesPin(Strict):
@@ -76,9 +77,7 @@ class RoutePin(Strict):
     stream_timeout: float = Field(default=600.0, gt=0, le=3600)
     also: tuple[Alias, ...] = ()
     continue_streams: bool = False
-    ignore: frozenset[Literal["temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty", "thinking"]] = (
-        frozenset()
-    )
+    ignore: frozenset[Ignorable] = frozenset()
     degrade: DegradePin = DegradePin()
     guard: dict[str, GuardAction] = Field(default_factory=dict)
 

@@ -33,8 +33,9 @@ STUCK_SECONDS = 120.0  # a page that waits so long keeps the heartbeat back
 
 @dataclass(frozen=True, slots=True)
 class OpenedPaging:
-    """Paging, None where it is off; the token that Alertmanager must send, as it is now; and the webhook for messages that page no
-    person, if there is one.
+    """Paging, None where it is off, and the token that Alertmanager must send, as it is now.
+
+    ``announce`` sends a message that pages no person, by the signed webhook; None without that receiver.
     """
 
     paging: Paging | None
