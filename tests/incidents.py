@@ -136,6 +136,7 @@ def exercise(page: Page, world: World) -> float:
     practise = page.section("Practise").commands
     ends = [command for command in practise if command.block == 1]
     contained = CONTAINED[page.name]
+    took = 0.0
     try:
         with traffic(world):
             began = time.monotonic()

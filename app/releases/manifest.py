@@ -1,6 +1,6 @@
 """Read a release's TOML file, check it whole and turn it into domain types (B1, B3).
 
-A manifest is refused as a whole: every pin that does not resolve is listed, with the file, the key and what to do.
+A manifest is refused whole: every pin that does not resolve is listed, with the file, the key and what to do.
 """
 
 import hashlib
@@ -165,8 +165,7 @@ class Places:
     """The places where pins are looked up. ``providers`` are those that the settings configure.
 
     ``without_embeddings``: those of them that have none. ``simulated``: those that the simulator stands in for.
-    ``version_in`` reads an index file by the index's name: the version of what it holds; it raises Misconfigured.
-    ``recall_problems`` searches it for labelled queries.
+    By an index's name, ``version_in`` reads the version in its file, and ``recall_problems`` searches it for labelled queries.
     """
 
     directory: Path

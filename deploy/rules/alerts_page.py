@@ -34,9 +34,10 @@ def alerts_page(definitions: Definitions, runbook: Path = RUNBOOK) -> str:
 
 def incomplete(definitions: Definitions) -> list[str]:
     """A sentence for each alert without its reasons or its frequency."""
+    every: tuple[Alert | Posted, ...] = (*alerts_of(definitions), *definitions.posted)
     return [
         f"{alert.name}: add why, often and a_month in deploy/slo (runbook/README.md)"
-        for alert in (*alerts_of(definitions), *definitions.posted)
+        for alert in every
         if not (alert.why and alert.often and alert.a_month is not None)
     ]
 

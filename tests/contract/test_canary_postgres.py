@@ -380,10 +380,11 @@ async def test_gauges_show_for_a_day_why_the_service_stopped_a_canary(
                 if one.pin("smart", user(number)).release == "live":
                     call(one, user(number))
         else:
-            wrong = {"bad_release": "next"} if cause == "first_users" else {}
+            wrong: dict[str, Any] = {"bad_release": "next"} if cause == "first_users" else {}
             for number in range(400):
                 refused = one.pin("smart", user(number)).release == "next" and cause == "evidence"
-                call(one, user(number), **wrong, **({"degraded": ("guard:canary",)} if refused else {}))
+                flags: dict[str, Any] = {"degraded": ("guard:canary",)} if refused else {}
+                call(one, user(number), **wrong, **flags)
         await one._watch.flush()
     assert (await canary_state.read(engine)).aborted == cause
     assert (await canary_state.read(engine, datetime.now(UTC) + timedelta(hours=25))).aborted == ""

@@ -184,7 +184,7 @@ async def planted(own: AsyncEngine, incidents: Incidents, folder: Path) -> Incid
     async with own.begin() as connection:
         for release in ("r1", "r2"):
             await connection.execute(text("INSERT INTO manifests VALUES (:r, 'x', 'x')"), {"r": release})
-        moments = {"who": f"for {MAIL}"}
+        moments: dict[str, object] = {"who": f"for {MAIL}"}
         moments |= {f"m{minutes}": ago(minutes=minutes) for minutes in (180, 30, 15, 14, 13)}
         for statement in PLANTED:
             await connection.execute(text(statement), moments)

@@ -146,6 +146,7 @@ async def test_a_page_escalates_level_by_level_until_it_is_acknowledged(made: Ma
             page = await the_page(room, fired.key)
             people.append((page.level, page.person))
             await pass_time(clean, page.id, 61)
+        page = await the_page(room, fired.key)
         assert people == [(1, "Ada"), (2, "Grace"), (3, "Edsger"), (1, "Ada")]
         triggers = pager.of("pagerduty")
         assert [event["payload"]["custom_details"]["person"] for event in triggers] == ["Ada", "Grace", "Edsger", "Ada"]

@@ -147,7 +147,8 @@ class _Call(CallState):
         facts.identity = type("Identity", (), {"tenant": type("Tenant", (), {"id": tenant})()})()
         self.call = facts
 
-    def leave(self, name: str) -> bool:
+    def leave(self, *names: str) -> bool:
+        del names
         return False
 
 
