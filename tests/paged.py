@@ -25,8 +25,8 @@ async def paging_engine(url: str) -> AsyncIterator[AsyncEngine]:
 async def plant_page(engine: AsyncEngine, at: datetime, **values: Any) -> UUID:  # noqa: ANN401 - the columns
     """A page with its values, a triggered one by default."""
     page = {
-        "id": uuid4(), "dedup_key": "OctantBreakerOpen", "alert": "OctantBreakerOpen", "severity": "page", "labels": {},
-        "summary": "circuits are open", "status": "triggered", "triggered_at": at, "level": 1, "test": False, **values,
+        "id": uuid4(), "dedup_key": f"OctantBreakerOpen/{uuid4()}", "alert": "OctantBreakerOpen", "severity": "page",
+        "labels": {}, "summary": "circuits are open", "status": "triggered", "triggered_at": at, "level": 1, "test": False, **values,
     }  # fmt: skip
     async with engine.begin() as connection:
         await connection.execute(insert(pages).values(page))

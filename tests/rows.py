@@ -1,7 +1,7 @@
 """Rows that fit any table: made from the schema alone, so a new table needs nothing here."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -65,7 +65,7 @@ def _value(column: Column[Any], number: int) -> Any:  # noqa: ANN401 - of any ty
 
 
 _PLAIN: Mapping[type, Any] = {
-    types.DateTime: lambda _: WHEN,
+    types.DateTime: lambda number: WHEN + timedelta(seconds=number),
     types.Date: lambda _: date(2026, 11, 24),
     types.Boolean: lambda _: True,
     types.Integer: lambda number: number + 1,

@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.api.feedback.tables import feedback
-from app.audit import scores
+from app.audit import scores, shadow_answers
 from app.audit.query import get_call
 from app.audit.recorder import Recorder
 from app.audit.rows import Writer
@@ -124,6 +124,10 @@ def _rows(tenant: str, user: str, call: CallRecord) -> dict[Table, list[dict[str
         scores.eval_candidates: [
             {**own, "digest": unique, "at": NOW, "request_id": call.request_id, "feature": "f", "release": "r", "times": 1,
              "reasons": ["low_score"], "asked": {"question": user}, "seen": {}},
+        ],
+        shadow_answers.shadow_answers: [
+            {**own, "id": unique, "shadow": 1, "at": NOW, "request_id": call.request_id, "feature": "f", "target": "t",
+             "release": "r", "outcome": "ok", "latency_ms": 1.0, "cost": 1, "degraded": [], "request": f"says {user}"},
         ],
         **{table: rows for each in probes() for table, rows in each.rows(tenant, user, call.request_id).items()},
     }  # fmt: skip

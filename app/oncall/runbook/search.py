@@ -16,6 +16,7 @@ from app.oncall.runbook.pages import FORM, GENERATED, Page, Section
 
 TITLE, WORDS, ALERT, SYMPTOM, TEXT = 4.0, 5.0, 12.0, 3.0, 0.5
 SATURATION = 4.0  # a word that stands everywhere in a topic counts no more than so many times
+EXACT = 1_000.0  # above every sum of words
 NEAR = 0.8  # likeness at which a word that no topic has is taken for a slip of the finger
 MANUAL = "How a page is written"
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -62,8 +63,16 @@ def find(pages: Sequence[Page], wanted: str) -> list[tuple[float, Topic]]:
     def score(each: Counter[str]) -> float:
         return sum(_rarity(seen_in[word], len(topics)) * each[word] / (each[word] + SATURATION) for word in words)
 
-    scored = ((score(each), topic) for each, topic in zip(weights, topics, strict=True))
+    scored = ((score(each) + EXACT * _is_named(topic, wanted), topic) for each, topic in zip(weights, topics, strict=True))
     return sorted((one for one in scored if one[0] > 0), key=lambda one: -one[0])
+
+
+def _is_named(topic: Topic, wanted: str) -> bool:
+    """Whether the words are the name of its page, or of an alert that it ends."""
+    name, first = wanted.strip(), topic.sections[0]
+    if any(name in section.alerts for section in topic.sections):
+        return True
+    return first.level == 1 and "-".join(name.lower().split()) == topic.page.name.removesuffix(".md")
 
 
 def topics_of(pages: Sequence[Page]) -> Iterator[Topic]:

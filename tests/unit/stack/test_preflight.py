@@ -149,7 +149,7 @@ def test_example_addresses_in_the_files_that_alerts_are_sent_with_are_reported(
     ready: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def found() -> list[str]:
-        return problems(load(**ready), NOW, production=True)
+        return [line for line in problems(load(**ready), NOW, production=True) if not line.startswith("runbook/")]
 
     assert any("alertmanager.yml: https://tickets.example.invalid/" in line for line in found())
     assert any("slos.toml: https://example.invalid/grafana" in line for line in found())
