@@ -26,7 +26,8 @@ async def plant_page(engine: AsyncEngine, at: datetime, **values: Any) -> UUID: 
     """A page with its values, a triggered one by default."""
     page = {
         "id": uuid4(), "dedup_key": f"OctantBreakerOpen/{uuid4()}", "alert": "OctantBreakerOpen", "severity": "page",
-        "labels": {}, "summary": "circuits are open", "status": "triggered", "triggered_at": at, "level": 1, "test": False, **values,
+        "labels": {}, "summary": "circuits are open", "status": "triggered", "triggered_at": at, "level": 1, "test": False,
+        **values,
     }  # fmt: skip
     async with engine.begin() as connection:
         await connection.execute(insert(pages).values(page))
