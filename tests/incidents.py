@@ -45,6 +45,7 @@ class World:
     key: str  # of a caller who does no harm
     secret: str  # of the caller who does: a page's `$KEY`
     words: Mapping[str, str]
+    user: str  # of their own for each page: one page's traffic must not use up the next one's cap
 
     def shell(self, text: str) -> "subprocess.CompletedProcess[str]":
         """Run a command of a page as a person would who pastes it."""
@@ -79,7 +80,9 @@ class World:
 
     def call(self, body: Mapping[str, Any] | None = None, path: str = CHAT, key: str = "") -> Answer:
         """Make a call as a caller."""
-        sent = json.dumps(body or {"model": "smart", "user": "ada", "messages": [{"role": "user", "content": "Hello"}]}).encode()
+        sent = json.dumps(
+            body or {"model": "smart", "user": self.user, "messages": [{"role": "user", "content": "Hello"}]}
+        ).encode()
         request = urllib.request.Request(self.url + path, sent, {"authorization": f"Bearer {key or self.key}"})  # noqa: S310 - loopback
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
@@ -92,7 +95,7 @@ class World:
         """Make a call whose answer must fit a schema, on a route that begins with the other provider."""
         form = {"type": "json_schema", "json_schema": {"name": "number", "schema": SCHEMA, "strict": True}}
         messages = [{"role": "user", "content": "Any number."}]
-        return self.call({"model": "fast", "user": "ada", "messages": messages, "response_format": form})
+        return self.call({"model": "fast", "user": self.user, "messages": messages, "response_format": form})
 
     def octant(self, *command: str) -> str:
         """Run an operator's command outside of a page, as patiently."""
@@ -120,7 +123,7 @@ def traffic(world: World) -> Iterator[None]:
             world.call()
             world.with_schema()
             if "support" in {feature.name for feature in installed()}:
-                world.call({"question": "How long does standard shipping take?", "user": "ada"}, "/v1/support/answer")
+                world.call({"question": "How long does standard shipping take?", "user": world.user}, "/v1/support/answer")
 
     thread = threading.Thread(target=calls)
     thread.start()

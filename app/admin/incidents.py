@@ -1,6 +1,7 @@
 """`/v1/admin/incidents`: incidents, their timelines and the report of pages, for operators and their tools (P4)."""
 
 import json
+import re
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -17,7 +18,7 @@ from starlette.responses import Response
 
 from app.audit.actions import Action, ActionLog, clean
 from app.domain.calls import Identity
-from app.domain.errors import DependencyUnavailable
+from app.domain.errors import DependencyUnavailable, NotFound
 from app.edge.identity import operator
 from app.edge.limits import body_of
 from app.edge.openapi import takes
@@ -28,8 +29,17 @@ from app.oncall.incidents.store import LONGEST_TEXT, Incidents
 from app.oncall.incidents.timeline import timeline
 from app.security.redaction.redactor import Redactor
 
-Number = Annotated[int, Path(ge=1, le=2**53)]
 MOST_DAYS = 400
+
+
+def _number(number: Annotated[str, Path(description="The incident's number.")]) -> int:
+    """Read an incident's number. Raises NotFound for what is none."""
+    if not re.fullmatch("[1-9][0-9]{0,15}", number):
+        raise NotFound("No such incident.")
+    return int(number)
+
+
+Number = Annotated[int, Depends(_number)]
 
 
 class IncidentNote(BaseModel):

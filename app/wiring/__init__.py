@@ -299,6 +299,13 @@ def _worker(settings: Settings) -> dict[str, str]:
     return {} if settings.environment == "production" else {"worker": reports.worker_name()}
 
 
+def _build_switch(
+    settings: Settings, engine: AsyncEngine, valkey: Redis, metrics: Metrics, running: InFlight, sightings: Sightings
+) -> KillSwitch:
+    listeners = Listeners(on_state=partial(show_stops, metrics), on_end=partial(end_calls, running), on_self_test=sightings.note)
+    return KillSwitch(valkey, engine, file=settings.kill_path, fixed=parse_stops(settings.stopped), listeners=listeners)
+
+
 @asynccontextmanager
 async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | None = None) -> AsyncGenerator[Parts, None]:
     """Open everything, in the order of need; close it in reverse. Raises Misconfigured where start-up cannot go on.
@@ -322,10 +329,7 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
             stack.push_async_callback(part.aclose)
         releases = releases_of(settings, engine, valkey)
         sightings = Sightings(engine, releases.worker)
-        listeners = Listeners(
-            on_state=partial(show_stops, metrics), on_end=partial(end_calls, running), on_self_test=sightings.note
-        )
-        switch = KillSwitch(valkey, engine, file=settings.kill_path, fixed=parse_stops(settings.stopped), listeners=listeners)
+        switch = _build_switch(settings, engine, valkey, metrics, running, sightings)
         recorder = await _open_audit(stack, settings, engine, redactor, metrics)
         budget = await _open_budget(stack, settings, engine, valkey, metrics, redactor)
         idempotency = build_idempotency(settings, engine, metrics)

@@ -75,7 +75,7 @@ async def test_a_planted_bad_release_is_stopped_by_its_evidence_after_few_users(
     simulator.put_faults({"kind": "status", "status": 500, "model": BROKEN})
     traffic = Traffic(http)
     running = asyncio.create_task(traffic.run())
-    begun = await asyncio.to_thread(octant, env, "release", "canary", "bad", "--share", "10%", "--reason", "cheaper")
+    begun = await asyncio.to_thread(octant, env, "release", "canary", "bad", "--share", "10%", "--force", "--reason", "cheaper")
     assert "0.1 of the users get bad within 5 seconds" in begun
 
     async def stopped() -> bool:

@@ -36,7 +36,7 @@ def refused(env: Mapping[str, str], *command: str) -> str:
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (["kill", "provider", "antropic", "--reason", "a slip of the pen"], "Known: openai, anthropic"),
+        (["kill", "provider", "antropic", "--reason", "a slip of the pen"], "Known: anthropic, openai"),
         (["kill", "tenant", "acne", "--reason", "a slip of the pen"], "No tenant 'acne'"),
         (["resume", "all"], "all is not stopped"),
         (["resume", "everything"], "one of all, provider, model, prompt, feature, tool, tenant"),

@@ -36,6 +36,7 @@ PROMISES = [
 ]
 WELL_FORMED = ("x" * 4000, "%f0%9f%8e%89", "%27%22%3b--")
 OPEN = {"/livez", "/readyz", "/version"}  # monitoring has no key
+OWN_TOKEN = {"/v1/admin/alertmanager"}  # Alertmanager's, and no API key: tests/unit/edge/test_alertmanager.py
 
 
 @pytest.fixture(scope="session")
@@ -130,6 +131,13 @@ def test_every_operation_needs_the_scope_it_says_and_refuses_a_key_without_it(
         if path in OPEN:
             assert "security" not in operation
             continue
+        if path in OWN_TOKEN:
+            assert (
+                ask(service_url, method, path, body=b"{}")[0]
+                == ask(service_url, method, path, key=keys["all"], body=b"{}")[0]
+                == 403
+            )
+            continue
         wanted = set(operation["security"][0]["bearer"])
         seen[f"{method} {path}"] = wanted
         concrete, body = path.replace("{", "").replace("}", ""), b"{}" if method == "POST" else None
@@ -216,6 +224,7 @@ def test_too_deep_a_body_is_refused_by_every_route_that_takes_one(
     """S8: deeper than is allowed, not so deep that the parser itself gives up."""
     deep = b'{"x": ' + b"[" * 100 + b"]" * 100 + b"}"
     taking = [path for method, path, operation in operations(document) if method == "POST" and "requestBody" in operation]
+    taking = [path for path in taking if path not in OWN_TOKEN]
     assert len(taking) >= 6
     for path in taking:
         status, answer = ask(service_url, "POST", path, key=keys["all"], body=deep)

@@ -90,11 +90,12 @@ def world(url: str, env: dict[str, str], caller: str, simulator: Simulator) -> I
     here = f"{Path(sys.executable).parent}{os.pathsep}{env.get('PATH', os.defpath)}"  # `python` is the one of the project
     with octant_on_path({**env, "PYTHONPATH": str(ROOT), "PATH": here}) as shell:
         words = {"KEY": secret.split("_")[1], "ADMIN": admin, "RELEASE": LIVE_RELEASE, "EARLIER": RELEASES[-2]}
-        made = World(url, shell, caller, secret, words)
+        user = f"user-{secret[-8:]}"
+        made = World(url, shell, caller, secret, words, user)
         made.eventually(lambda: made.call().status == 200)  # the page before has ended its stop, and every worker knows
         request_id = made.call().headers["x-request-id"]
         made.eventually(lambda: bool(made.octant("calls", "--request-id", request_id, "--json")))
-        yield World(url, shell, caller, secret, {**words, "CALL": request_id})
+        yield World(url, shell, caller, secret, {**words, "CALL": request_id}, user)
         _as_before(made)
 
 
