@@ -7,7 +7,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
@@ -60,9 +60,10 @@ class World:
             text = re.sub(rf"(?<![$\w]){word}\b", value, text)
         return text
 
-    def follow(self, command: Command, *, repeat: bool = False) -> None:
+    def follow(self, command: Command, *, repeat: bool = False, before: Sequence[Command] = ()) -> None:
         """Run a command. It succeeds and shows its expected lines; ``repeat``: it may take until `PATIENCE`.
 
+        Each repetition begins with the commands ``before`` it on the page: one may make what this one shows.
         Where a store that works does not answer in time, the machine is busy, and a person would press again.
         """
         deadline = time.monotonic() + PATIENCE
@@ -77,6 +78,8 @@ class World:
             assert again, shown
             assert time.monotonic() < deadline, shown
             time.sleep(EVERY)
+            for earlier in before:
+                self.shell(earlier.text)
 
     def call(self, body: Mapping[str, Any] | None = None, path: str = CHAT, key: str = "") -> Answer:
         """Make a call as a caller."""
@@ -147,8 +150,9 @@ def exercise(page: Page, world: World) -> float:
                 if command.block == 0:
                     assert world.shell(command.text).returncode == 0, command.text
             for title in ("Confirm", "Contain", "Verify"):
-                for command in page.section(title).commands:
-                    world.follow(command, repeat=title != "Contain")
+                commands = page.section(title).commands
+                for number, command in enumerate(commands):
+                    world.follow(command, repeat=title != "Contain", before=commands[:number] if title == "Confirm" else ())
                 if title == "Contain":
                     world.eventually(lambda: contained(world))
                     took = (time.monotonic() - began) / 60

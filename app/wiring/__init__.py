@@ -318,7 +318,8 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         engine, valkey = build_engine(settings), build_valkey(settings)
         patterns = TenantPatterns(engine, keep_days=settings.records_keep)
         redactor = Redactor(settings.secret, on_failure=metrics.redaction_failures.inc, added=patterns)
-        logs.configure(settings.log_level, redact=lambda message: redactor.redact(message, tenant=""))
+        clean = partial(redactor.redact, tenant="")
+        logs.configure(settings.log_level, redact=clean)
         stack.push_async_callback(engine.dispose)
         stack.push_async_callback(valkey.aclose)
         tracing = _open_tracing(stack, settings, redactor, metrics)  # closed after what writes records and money
@@ -347,14 +348,12 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         shadowing = await _open_shadowing(stack, parts, of_shadow, releases.shadows, partial(_write, engine, recorder, redactor))
         gateway = Gateway(replace(parts, on_end=shadowing.offer))
         jobs = Jobs(engine, lease=settings.jobs_lease, keep=settings.jobs_keep)
-        paging = await open_paging(
-            stack, settings, engine, metrics, incident_for=partial(incident_for_page, clean=partial(redactor.redact, tenant=""))
-        )
+        paging = await open_paging(stack, settings, engine, metrics, incident_for=partial(incident_for_page, clean=clean))
         await open_sampled_gauges(
             stack, settings, metrics, keys=KeyAdministration(engine, secret=settings.secret), valkey=valkey, budget=budget,
             jobs=jobs, releases=releases, engine=engine, more=paging.samples(metrics),
         )  # fmt: skip
-        await open_handoffs(stack, settings, engine, partial(redactor.redact, tenant=""), send=paging.announce)
+        await open_handoffs(stack, settings, engine, clean, send=paging.announce)
         edge = _build_edge(
             settings, metrics, keys=keys, idempotency=idempotency, tracing=tracing, jobs=jobs,
             checks=health_checks(engine, valkey, keys, releases, budget) | paging.checks(), release=lambda: releases.known,

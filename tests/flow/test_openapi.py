@@ -227,7 +227,7 @@ def test_too_deep_a_body_is_refused_by_every_route_that_takes_one(
     taking = [path for path in taking if path not in OWN_TOKEN]
     assert len(taking) >= 6
     for path in taking:
-        status, answer = ask(service_url, "POST", path, key=keys["all"], body=deep)
+        status, answer = ask(service_url, "POST", path.replace("{number}", "1"), key=keys["all"], body=deep)
         assert (status, json.loads(answer)["error"]["message"]) == (400, "The body is nested more than 64 deep."), path
 
 
