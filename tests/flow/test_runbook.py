@@ -26,7 +26,7 @@ from app.stack.running import Demo, fingerprint, noted
 
 PAGES = [page for page in pages.read() if any(section.commands for section in page.sections)]
 WRITES = bool(os.environ.get("RUNBOOK_WRITE"))  # `make runbook`: at real time, and the minutes are written to the pages
-SHORT = {} if WRITES else {"OCTANT_RECOVERY__BREAKER_REST": "1", "OCTANT_RECOVERY__BREAKER_LONGEST_REST": "3"}
+SHORT = {"OCTANT_RECOVERY__BREAKER_REST": "1", "OCTANT_RECOVERY__BREAKER_LONGEST_REST": "3", "OCTANT_EVALS__LATE": "2"}
 NEEDS = {"eval-drift.md": "support"}  # the product whose answers are scored
 
 pytestmark = pytest.mark.timeout(900)
@@ -45,7 +45,7 @@ def env(stack_env: dict[str, str], database_url: str, simulator_process: Simulat
         env = {
             **{name: value for name, value in stack_env.items() if not name.startswith("OCTANT_RECOVERY__")},
             **{port: str(free_port()) for port in ports},
-            **SHORT,
+            **({} if WRITES else SHORT),
             "OCTANT_VALKEY_URL": valkey,
             "OCTANT_DATABASE_URL": database,
             "OCTANT_STATE_DIR": state,
