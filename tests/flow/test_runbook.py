@@ -27,7 +27,7 @@ from app.stack.running import Demo, fingerprint, noted
 PAGES = [page for page in pages.read() if any(section.commands for section in page.sections)]
 WRITES = bool(os.environ.get("RUNBOOK_WRITE"))  # `make runbook`: at real time, and the minutes are written to the pages
 SHORT = {"OCTANT_RECOVERY__BREAKER_REST": "1", "OCTANT_RECOVERY__BREAKER_LONGEST_REST": "3", "OCTANT_EVALS__LATE": "2"}
-NEEDS = {"eval-drift.md": "support"}  # the product whose answers are scored
+NEEDS = {"eval-drift.md": "support", "injection-direct.md": "support"}  # the product whose answers are scored or attacked
 
 pytestmark = pytest.mark.timeout(900)
 
