@@ -33,7 +33,6 @@ GENERIC = (
     "tests/flow/test_commands.py",
     "tests/flow/test_jobs.py",
     "tests/flow/test_openapi.py",
-    "tests/flow/test_runbook.py",
     "tests/flow/test_service.py",
     "tests/unit/edge/test_idempotency.py",
     "tests/unit/evals",
