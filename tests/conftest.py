@@ -242,9 +242,9 @@ def _set_up(env: Mapping[str, str], releases: Sequence[str] = RELEASES) -> None:
     for command in (["index", "build"], ["tenant", "create", "acme", "--name", "The tests' tenant"], ["seed"]):
         octant(env, *command)
     for release in releases:
-        command = ("release", "activate", release, "--reason", "tests")
-        if "lacks eval results" in run(env, *command).stderr:  # a release under way, as a fork's
-            octant(env, *command, "--force")
+        activate = ("release", "activate", release, "--reason", "tests")
+        if "lacks eval results" in run(env, *activate).stderr:  # a release under way, as a fork's
+            octant(env, *activate, "--force")
 
 
 @contextmanager
