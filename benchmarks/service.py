@@ -130,7 +130,7 @@ def activate_shortened(env: dict[str, str]) -> None:
         text = re.sub(rf"^{name} = .*$", f"{name} = {seconds}", text, flags=re.MULTILINE)
     (folder / "short.toml").write_text(re.sub(r"^id = .*$", 'id = "short"', text, count=1, flags=re.MULTILINE))
     env["OCTANT_RELEASES_DIR"] = str(folder)
-    octant(env, "release", "activate", "short", "--reason", "rehearsal")
+    octant(env, "release", "activate", "short", "--force", "--reason", "rehearsal")
 
 
 @contextmanager
