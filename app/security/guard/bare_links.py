@@ -18,7 +18,11 @@ from app.security.guard.removed import LINK_REMOVED
 _TLDS = (  # of hosts without a path; with one, any will do. None that is a word, for the space after a full stop may be missing
     "com|net|org|io|ai|dev|app|co|info|biz|xyz|site|online|shop|store|tech|cloud|live|page|link|click|example|test|invalid|edu|gov|mil|int|"
     "club|icu|website|vip|mobi|asia|pro|uk|de|fr|nl|eu|ru|cn|jp|kr|br|au|ca|ch|pl|cz|tk|ml|ga|cf|gq|es|se|fi|dk|gr|hu|ie|pt|ro|sk|bg|hr|"
-    "lt|lv|ee|ua|kz|tr|il|ir|sg|th|vn|ph|tw|hk|nz|za|ng|ke|mx|cl|tv|ws|su|pw|gg|lu|cc|ly|fm|cx|la|xxx|aero|museum|coop|zip|mov|onion|xn--[a-z0-9-]+"
+    "lt|lv|ee|ua|kz|tr|il|ir|sg|th|vn|ph|tw|hk|nz|za|ng|ke|mx|cl|tv|ws|su|pw|gg|lu|cc|ly|fm|cx|la|xxx|aero|museum|coop|zip|mov|onion|xn--[a-z0-9-]+|"
+    # Further countries whose codes neither are words nor end files: renderers link every country.
+    "ae|af|ao|aq|aw|ax|az|ba|bb|bd|bf|bh|bj|bo|bs|bt|bw|bz|cd|ci|ck|cm|cr|cu|cv|cw|cy|dj|dz|ec|eg|fk|fo|gb|gd|gh|gi|gl|gn|gp|gs|gt|gw|gy|"
+    "hn|ht|iq|jm|jo|kg|kh|km|kn|kp|kw|ky|lb|lc|lk|lr|ls|mc|mg|mh|mq|mv|mw|mz|nc|nf|ni|np|nr|nu|pe|pf|pg|pk|pn|qa|rw|sb|sd|si|sj|sl|sn|sr|"
+    "sv|sx|sy|sz|td|tf|tj|tn|tt|tz|ug|uy|uz|va|vc|ve|vg|vu|wf|zm|zw"
 )
 # Endings of files that are no top-level domain: no renderer makes a link of them.
 _FILES = "html?|jsx?|tsx?|css|json|ya?ml|toml|txt|png|jpe?g|gif|svg|pdf|csv|xml|log|conf|cfg|ini|java|cpp|rb|php|sql|ipynb|lock"

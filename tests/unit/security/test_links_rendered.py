@@ -104,6 +104,7 @@ def test_no_page_that_shows_what_left_leads_elsewhere(text: str) -> None:
 @settings(max_examples=300, deadline=None)
 @given(NASTY)
 @example("northwind.example^northwind.example~~")
+@example("bwww.ba href=")
 def test_whatever_is_written_what_leaves_is_harmless_and_stays_as_it_is(text: str) -> None:
     cleaned, _ = LINKS.clean(text)
     assert harms(cleaned, kept_code=True) == []
