@@ -111,6 +111,16 @@ def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
     return "v1," + base64.b64encode(hmac.digest(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256)).decode()
 
 
+def signed(secret: str, message_id: str, body: bytes) -> dict[str, str]:
+    """The headers of a message that is sent now (Standard Webhooks)."""
+    now = int(time.time())
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(now),
+        "webhook-signature": signature(secret, message_id, now, body),
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Sessions:
     """Two clients: ``public`` connects to public addresses only, ``listed`` to the operator's ``allowed_hosts``, wherever."""
@@ -138,13 +148,7 @@ async def session(allowed_hosts: frozenset[str]) -> AsyncGenerator[Sessions, Non
 
 async def deliver(http: Sessions, url: str, body: bytes, *, secret: str, message_id: str) -> bool:
     """Post once. True for any 2xx; the answer's body is not read."""
-    now = int(time.time())
-    headers = {
-        "content-type": "application/json",
-        "webhook-id": message_id,
-        "webhook-timestamp": str(now),
-        "webhook-signature": signature(secret, message_id, now, body),
-    }
+    headers = {"content-type": "application/json", **signed(secret, message_id, body)}
     try:
         check_url(url, http.allowed_hosts)
         async with http.for_host(url).post(url, data=body, headers=headers, allow_redirects=False) as answer:

@@ -4,9 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator, Mapping
-from types import MappingProxyType
 
-from app import __version__
 from app.domain.calls import Chunk, Done, Reply
 from app.domain.errors import (
     ProviderDenied,
@@ -20,7 +18,7 @@ from app.gateway.providers import anthropic_wire, dialect
 from app.gateway.providers.anthropic_reading import Reading
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import FOREIGN, Blame, from_transport, kind_of_status, machine_words, with_retry_after
-from app.gateway.providers.http import OK, Events, Http, StatusError
+from app.gateway.providers.http import NO_HEADERS, OK, Events, Http, StatusError, parsed
 from app.gateway.providers.refusals import refusal
 from app.gateway.providers.timeouts import AttemptTimeouts
 
@@ -43,31 +41,21 @@ ERROR_EVENTS: dict[str | None, type[ProviderError]] = {
     "not_found_error": ProviderDenied,
 }
 
-NONE: Mapping[str, str] = MappingProxyType({})
 FAILURES: tuple[type[Exception], ...] = (StatusError, *FOREIGN)
 
 
 class AnthropicProvider:
     """See `base.Provider`. Nothing connects before the first call."""
 
-    def __init__(self, name: str, *, base_url: str, api_key: str, headers: Mapping[str, str] = NONE) -> None:
+    def __init__(self, name: str, *, base_url: str, api_key: str, headers: Mapping[str, str] = NO_HEADERS) -> None:
         """``base_url`` without ``/v1``, as the official SDK wants it; ``headers`` go with every request."""
         self.name = name
-        self._http = Http(
-            base_url,
-            {
-                "content-type": "application/json",
-                "accept": "application/json",
-                "user-agent": f"octant/{__version__}",
-                "anthropic-version": VERSION,
-                **headers,
-            },
-        )
+        self._http = Http(base_url, {"anthropic-version": VERSION, **headers})
         self.use_key(api_key)
 
     def use_key(self, key: str) -> None:
         """Send this key from the next request on."""
-        self._http.headers["authorization"] = f"Bearer {key or 'none'}"  # as the official SDK sends it
+        self._http.use_key(key)
 
     def lacks(self, request: ModelRequest) -> frozenset[str]:
         """See `base.Provider`."""
@@ -144,18 +132,11 @@ async def _next(events: Events) -> object | None:
     """The next event but pings, as its document; None at the end. Raises StatusError for an error event."""
     async for event in events:
         if event.name == "error":
-            raise StatusError(200, events.headers, _document(event.data))
+            raise StatusError(200, events.headers, parsed(event.data))
         if event.name not in ("", "ping"):
             document: object = json.loads(event.data)
             return document
     return None
-
-
-def _document(data: str) -> object:
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        return data
 
 
 async def _drain(events: Events) -> None:

@@ -8,12 +8,14 @@ recovery retries. Redirects are not followed, because they would carry the key t
 import json
 from collections.abc import AsyncIterator, Mapping
 from io import BytesIO
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
+from app import __version__
 from app.gateway.providers.errors import ProtocolError
 from app.gateway.providers.sse import Decoder, Event
 
@@ -22,6 +24,8 @@ MOST_ANSWER = 128 * 2**20  # bytes: beyond 2,048 vectors of 3,072 numbers as tex
 MOST_ERROR = 2**20
 LARGE = 2**20
 OK = range(200, 300)
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+COMMON = {"content-type": "application/json", "accept": "application/json", "user-agent": f"octant/{__version__}"}
 
 
 class StatusError(Exception):
@@ -79,11 +83,6 @@ class Events:
         self._at += 1
         return self._ready[self._at - 1]
 
-    @property
-    def waits(self) -> bool:
-        """Whether the next event has yet to come."""
-        return self._at == len(self._ready)
-
     async def whole(self) -> bytes:
         """All of the answer, where it is no stream."""
         return await _read(self._response, MOST_ANSWER)
@@ -102,11 +101,15 @@ class Http:
     """The connections to one provider. Nothing connects before the first request."""
 
     def __init__(self, base_url: str, headers: Mapping[str, str]) -> None:
-        """``headers`` go with each request; they can be changed while requests run (a key that is rotated)."""
-        self.headers = dict(headers)
+        """``headers`` go with each request, beside our own."""
+        self._headers = {**COMMON, **headers}
         self._base = urlsplit(base_url)
         self._proxy = _proxy(self._base.scheme, self._base.hostname or "")
         self._session: aiohttp.ClientSession | None = None
+
+    def use_key(self, key: str) -> None:
+        """Send this key from the next request on. Without one a word is sent: local servers take any, and refuse none."""
+        self._headers["authorization"] = f"Bearer {key or 'none'}"
 
     async def post(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str], *, connect: float) -> Whole:
         """Send and wait for the whole answer. ``connect``: seconds to connect or to wait for a free connection.
@@ -136,7 +139,7 @@ class Http:
         response = await self._session.post(
             self._url(path),
             data=content if len(content) < LARGE else BytesIO(content),  # in pieces, so that others go on
-            headers={**self.headers, **headers},
+            headers={**self._headers, **headers},
             allow_redirects=False,
             proxy=self._proxy,
             timeout=aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect),
@@ -144,7 +147,9 @@ class Http:
         if response.status in OK:
             return response
         async with response:
-            raise StatusError(response.status, response.headers, _parsed(await _read(response, MOST_ERROR)))
+            raise StatusError(
+                response.status, response.headers, parsed((await _read(response, MOST_ERROR)).decode(errors="replace"))
+            )
 
     def _url(self, path: str) -> str:
         """The address of ``path``; a query of the base URL (``?api-version=…``) stays its query."""
@@ -168,8 +173,9 @@ async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
     return b"".join(pieces)
 
 
-def _parsed(content: bytes) -> object:
-    text = content.decode(errors="replace").strip()
+def parsed(text: str) -> object:
+    """An error's body: its JSON, or the text itself where it is none."""
+    text = text.strip()
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

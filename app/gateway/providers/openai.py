@@ -4,9 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Mapping
 from functools import partial
-from types import MappingProxyType
 
-from app import __version__
 from app.domain.calls import Chunk, Done, Reply
 from app.domain.errors import (
     ProviderDenied,
@@ -18,7 +16,7 @@ from app.domain.errors import (
 from app.gateway.providers import dialect, openai_embeddings, openai_wire
 from app.gateway.providers.base import ModelRequest
 from app.gateway.providers.errors import FOREIGN, Blame, from_transport, kind_of_status, machine_words, with_retry_after
-from app.gateway.providers.http import Http, StatusError
+from app.gateway.providers.http import NO_HEADERS, Http, StatusError
 from app.gateway.providers.openai_events import documents
 from app.gateway.providers.openai_reading import Reading, ReportedError
 from app.gateway.providers.refusals import refusal
@@ -28,7 +26,6 @@ PATH, EMBEDDINGS_PATH = "/chat/completions", "/embeddings"
 REQUEST_ID = "x-request-id"
 LAST_WORDS = 2.0  # seconds for the usage and [DONE] after the finish reason: some servers send neither, and hold the connection
 
-NONE: Mapping[str, str] = MappingProxyType({})
 FAILURES: tuple[type[Exception], ...] = (StatusError, *FOREIGN)
 
 
@@ -36,7 +33,7 @@ class OpenAIProvider:
     """See `base.Provider`. Nothing connects before the first call."""
 
     def __init__(
-        self, name: str, *, base_url: str, api_key: str, headers: Mapping[str, str] = NONE, legacy_max_tokens: bool = False
+        self, name: str, *, base_url: str, api_key: str, headers: Mapping[str, str] = NO_HEADERS, legacy_max_tokens: bool = False
     ) -> None:
         """``headers`` go with every request.
 
@@ -44,13 +41,12 @@ class OpenAIProvider:
         """
         self.name = name
         self._legacy_max_tokens = legacy_max_tokens
-        common = {"content-type": "application/json", "accept": "application/json", "user-agent": f"octant/{__version__}"}
-        self._http = Http(base_url, {**common, **headers})
+        self._http = Http(base_url, headers)
         self.use_key(api_key)
 
     def use_key(self, key: str) -> None:
         """Send this key from the next request on."""
-        self._http.headers["authorization"] = f"Bearer {key or 'none'}"  # local servers want no key, and take any
+        self._http.use_key(key)
 
     def lacks(self, request: ModelRequest) -> frozenset[str]:
         """See `base.Provider`."""

@@ -37,8 +37,7 @@ class RotationDuties:
 
     def served(self, at: datetime) -> bool:
         """Whether a person must be reachable at this time."""
-        moment = (at, at + INSTANT)
-        return any(True for window in self._rotation.serving for _ in window.spans(moment, self.zone))
+        return self._rotation.serves(at)
 
     def people(self, at: datetime) -> Sequence[str]:
         """The names of the people on duty, level by level."""

@@ -8,7 +8,6 @@ used, so a rotated file is used for the next page.
 import asyncio
 import hashlib
 import json
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -16,7 +15,7 @@ from typing import Any, Protocol
 from app.domain.errors import Misconfigured
 from app.oncall.paging.message import Message, Result, within
 from app.oncall.paging.sending import ACCEPTED, ANY_2XX, post
-from app.security.webhooks import Sessions, signature
+from app.security.webhooks import Sessions, deliver, signed
 
 LONGEST_SUMMARY = 1024  # PagerDuty's
 SEVERITIES = {
@@ -99,26 +98,16 @@ class SignedWebhook:
     async def send(self, message: Message, key: str) -> Result:
         """Send one event. Its id is the same when it is sent again, so a receiver can pass a repetition over."""
         data = message.as_json() | {"dedup_key": key}
-        now = int(time.time())
         body = within({"type": f"page.{message.action}", "data": data}, data["labels"])
         identity = f"{message.page}-{message.action}-{key.rpartition('-')[2]}"
-        headers = {
-            "webhook-id": identity,
-            "webhook-timestamp": str(now),
-            "webhook-signature": signature(self.secret, identity, now, body),
-        }
+        headers = signed(self.secret, identity, body)
         return await post(self.http, self.url, body, headers, receiver=self.name, taken=ANY_2XX)
 
     async def announce(self, title: str, text: str) -> bool:
         """Send a message that pages no person: the one at a change of the shift. Returns whether the server took it."""
-        identity, now = f"handoff-{hashlib.sha256(text.encode()).hexdigest()[:32]}", int(time.time())
         body = json.dumps({"type": "oncall.handoff", "data": {"title": title, "text": text}}, ensure_ascii=False).encode()
-        headers = {
-            "webhook-id": identity,
-            "webhook-timestamp": str(now),
-            "webhook-signature": signature(self.secret, identity, now, body),
-        }
-        return (await post(self.http, self.url, body, headers, receiver=self.name, taken=ANY_2XX)).sent
+        identity = f"handoff-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+        return await deliver(self.http, self.url, body, secret=self.secret, message_id=identity)
 
 
 class Notifier(Protocol):
