@@ -1,18 +1,41 @@
 """`/metrics` on a listener of its own, summed over all worker processes. Run by the process that supervises them."""
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, Metric, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
+
+# A worker that is forked while a thread of its parent imports a module inherits that module's lock as held, for ever: the worker
+# stops at the first line that needs the module. So nothing is forked while a thread of this module works.
+_NO_FORK = Lock()
+
+
+class _NotWhileForking(Collector):
+    """Another collector, which keeps forks waiting while it collects."""
+
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+
+    def collect(self) -> Iterable[Metric]:
+        with _NO_FORK:
+            return list(self._collector.collect())
 
 
 def serve(host: str, port: int, directory: Path) -> tuple[WSGIServer, Thread]:
-    """Serve what the workers wrote into ``directory`` (their PROMETHEUS_MULTIPROC_DIR). Returns server and thread."""
+    """Serve what the workers wrote into ``directory`` (their PROMETHEUS_MULTIPROC_DIR). Returns server and thread.
+
+    Raises OSError where the port is taken.
+    """
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, path=str(directory))  # type: ignore[no-untyped-call]
-    return start_http_server(port, addr=host, registry=registry)
+    with _NO_FORK:
+        collector = MultiProcessCollector(None, path=str(directory))  # type: ignore[no-untyped-call]
+        registry.register(_NotWhileForking(collector))
+        return start_http_server(port, addr=host, registry=registry)
 
 
 def serve_registry(host: str, port: int, registry: CollectorRegistry) -> tuple[WSGIServer, Thread]:
@@ -23,3 +46,6 @@ def serve_registry(host: str, port: int, registry: CollectorRegistry) -> tuple[W
 def forget(pid: int, directory: Path) -> None:
     """Drop the gauges of a worker that ended; its counters stay."""
     mark_process_dead(pid, str(directory))  # type: ignore[no-untyped-call]
+
+
+os.register_at_fork(before=_NO_FORK.acquire, after_in_parent=_NO_FORK.release, after_in_child=_NO_FORK.release)
