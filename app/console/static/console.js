@@ -91,9 +91,9 @@ function draw(element) {
   plots.get(element)?.destroy();
   element.replaceChildren();
   const options = {
-    width: element.clientWidth, height: 156, cursor: { drag: { x: true, y: false }, points: { size: 6 } }, legend: { live: true },
+    width: element.clientWidth, height: 140, cursor: { drag: { x: true, y: false }, points: { size: 6 } }, legend: { live: true },
     scales: { x: { time: true }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } }, series: [{ value: (_, v) => (v == null ? "–" : full.format(v * 1000)) }, ...series],
-    axes: [{ ...axis, values: (_, ticks, __, ___, step) => ticks.map((t) => (step >= 86400 ? day : hour).format(t * 1000)) }, { ...axis, size: 48, values: (_, ticks) => ticks.map(shown) }], plugins: [marks],
+    axes: [{ ...axis, size: 26, values: (_, ticks, __, ___, step) => ticks.map((t) => (step >= 86400 ? day : hour).format(t * 1000)) }, { ...axis, size: 48, values: (_, ticks) => ticks.map(shown) }], plugins: [marks],
     hooks: { setSelect: [(u) => {
       if (u.select.width < 8) return;
       const way = new URL(location.href);
