@@ -17,6 +17,7 @@ from starlette.responses import Response
 from app import __version__
 from app.admin import alarm, alertmanager, calls, incidents
 from app.api import chat, embeddings, feedback, jobs, refused, responses
+from app.console import routes as console
 from app.domain.errors import DependencyUnavailable, InvalidRequest
 from app.domain.in_flight import InFlight
 from app.domain.origins import origins_of
@@ -44,6 +45,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         async with open_parts(settings, metrics, running) as parts:
             app.state.edge = parts.edge
+            app.state.console = console.Console(parts.console)
             own = parts.features
             for router in (
                 *_answering(own),
@@ -55,6 +57,8 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
                 incidents.router(own.engine, parts.actions, own.redactor, partial(duties_of, settings.rotation_file)),
             ):
                 document.include(router)
+            for router in console.routers(app.state.console):
+                app.include_router(router)
             yield
 
     development = settings.environment == "development"

@@ -28,6 +28,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     exists,
+    func,
     literal,
     literal_column,
     select,
@@ -128,6 +129,27 @@ class _DaySearch:
         together = " UNION ALL ".join(each)
         statement = f"SELECT * FROM ({together}) AS days ORDER BY {self.order} LIMIT %(most)s"  # noqa: S608 - values are parameters
         return [dict(row) for row in (await connection.exec_driver_sql(statement, parameters)).mappings()]
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """All calls of a search, whatever its page: their number, failed ones, micro-dollars and tokens."""
+
+    calls: int
+    failed: int
+    cost: int
+    input_tokens: int
+    output_tokens: int
+
+
+async def total_of(engine: AsyncEngine, wanted: CallFilter) -> Total:
+    """The sums over a search: the same conditions as its pages, so their rows add up to it. Raises as `find_calls`."""
+    c, _ = calls.c, statement_of(wanted)
+    failed = func.count().filter(c.outcome != "ok", *(c.outcome != name for name in sorted(NO_MODEL)))
+    sums = [func.coalesce(func.sum(column), 0).cast(BigInteger) for column in (c.cost, c.input_tokens, c.output_tokens)]
+    async with _searching(engine) as connection:
+        row = (await connection.execute(select(func.count(), failed, *sums).where(*_conditions(wanted)))).one()
+    return Total(*map(int, row))
 
 
 async def every_call(engine: AsyncEngine, wanted: CallFilter) -> AsyncIterator[list[dict[str, Any]]]:

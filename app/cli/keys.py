@@ -28,10 +28,11 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class Scope(StrEnum):
-    """Rights of a key: make calls, read its own tenant's records, operate the service."""
+    """Rights of a key: make calls, read its own tenant's records, look at everything in the console, operate the service."""
 
     CALL = "call"
     READ = "read"
+    VIEW = "view"
     ADMIN = "admin"
 
 

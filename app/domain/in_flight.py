@@ -33,8 +33,9 @@ class InFlight:
     """The tasks under way in one application."""
 
     def __init__(self) -> None:
-        """Nothing runs yet."""
+        """Nothing runs yet. ``draining``: the process stops, and what has no end of its own ends itself."""
         self._runs: set[_Run] = set()
+        self.draining = False
 
     @property
     def count(self) -> int:

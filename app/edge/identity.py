@@ -86,7 +86,12 @@ async def holder(request: Request) -> Identity:
 
     A valid key is never refused because of others at its address; a key that never came before may have to queue.
     """
-    token, parts = _token(request), parts_of(request)
+    return await holder_of(request, _token(request))
+
+
+async def holder_of(request: Request, token: str) -> Identity:
+    """As `holder`, of a key that came in another way."""
+    parts = parts_of(request)
     address = parts.failed_logins.address_of(request)
     wait = parts.failed_logins.wait(address)
     try:

@@ -6,6 +6,7 @@ from app.api.feedback import tables as feedback
 from app.audit import scores, shadow_answers
 from app.audit import tables as audit
 from app.budget import tables as budget
+from app.console import tables as console
 from app.features.feature import Tables
 from app.features.installed import installed
 from app.idempotency import tables as idempotency
@@ -33,6 +34,7 @@ _OWN: tuple[Tables, ...] = (
     feedback,
     scores,
     shadow_answers,
+    console,
 )
 ROOMS: tuple[Tables, ...] = (*_OWN, *(feature.tables() for feature in installed() if feature.tables))
 METADATA: list[MetaData] = [room.metadata for room in ROOMS]

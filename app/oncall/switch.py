@@ -103,6 +103,12 @@ class KillSwitch:
         """The stores that did not answer the last time."""
         return frozenset(self._away)
 
+    @property
+    def stopped_words(self) -> tuple[str, ...]:
+        """What is stopped now, as `kind name`. From memory."""
+        subjects = {*self._stopped, *([("all", "")] if self._file_exists else [])} - {SELF_TEST}
+        return tuple("everything" if scope == "all" else f"{scope} {name}" for scope, name in sorted(subjects))
+
     async def start(self) -> None:
         """Read the state once, then keep reading."""
         self._logs = True

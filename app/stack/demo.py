@@ -103,6 +103,8 @@ def _show(running: Running, *, once: bool, quiet: bool, notice: Path | None) -> 
         simulated = bool(running.note.simulated)
         _say(welcome.introduction(running.settings, keys[tenant], simulated=simulated))
         traffic.introduce(running.url)
+    if setup.CONSOLE in keys and not once:
+        _say(f"\nThe console: {running.url}/console\nSign in with:  {keys[setup.CONSOLE]}")
     if once and not _dead(running.parts):
         return 0 if as_expected else UNEXPECTED
     if not once:

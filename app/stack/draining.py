@@ -74,6 +74,7 @@ class DrainingServer(Server):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(math.ceil(stop_seconds(self._graceful_timeout)))
         self._on_drain()
+        self._running.draining = True
         for server in self.servers:
             server.close()
         for listener in sockets or []:

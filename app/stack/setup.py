@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from app.security.keys.ring import KeyRing
 
 TINY = "tiny"
+CONSOLE = ":console"  # no tenant's name
 KEYS_FILE, STAMP_FILE = "demo.json", "setup.stamp"
 
 
@@ -36,7 +37,7 @@ def is_done(settings: Settings) -> bool:
 
 
 def keys(settings: Settings) -> dict[str, str]:
-    """The demo tenants' API keys by tenant."""
+    """The demo tenants' API keys by tenant, and the one that opens the console."""
     found: dict[str, str] = json.loads((settings.state_dir / KEYS_FILE).read_text())
     return found
 
@@ -157,6 +158,8 @@ async def _tenants(settings: Settings, engine: Any, tell: Callable[[str], None])
             tell(f"the key of {tenant} was revoked or has expired, and stays so: `octant key create {tenant}` makes another")
         elif tenant not in kept or not await _works(ring, kept[tenant]):
             kept[tenant] = await keys.create_key(tenant, name="demo")
+    if settings.environment == "development" and (CONSOLE not in kept or not await _works(ring, kept[CONSOLE])):
+        kept[CONSOLE] = await keys.create_key(settings.demo_tenant, name="console", scopes=("admin",))
     path.touch(mode=0o600)
     path.write_text(json.dumps(kept))
     path.chmod(0o600)

@@ -22,6 +22,7 @@ from app.budget.caps import UserCaps
 from app.budget.journal import Journal
 from app.budget.ledger import Ledger
 from app.budget.reconcile import Reconciler
+from app.console.parts import ConsoleParts
 from app.domain.in_flight import InFlight
 from app.domain.money import MICROS_PER_DOLLAR
 from app.domain.records import CallRecord, Replay
@@ -63,6 +64,7 @@ from app.telemetry import logs
 from app.telemetry.metrics import Metrics
 from app.telemetry.spans import Tracing
 from app.triggers.found import calls_dearer
+from app.wiring.console import console_parts
 from app.wiring.paging import open_paging
 from app.wiring.watching import end_calls, health_checks, open_handoffs, open_sampled_gauges, show_drift, show_state, show_stops
 
@@ -76,6 +78,7 @@ class Parts:
     actions: ActionLog
     paging: Paging | None
     alertmanager_token: Callable[[], str]
+    console: ConsoleParts
 
 
 def build_provider(name: str, settings: ProviderSettings, key: str | None = None) -> KeyedProvider:
@@ -363,7 +366,11 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
             gateway=gateway, engine=engine, guard=guard, kept=KeptTexts(redactor, guard.links), redactor=redactor,
             tracing=tracing, index_dir=settings.index_dir, secret=settings.secret,
         )  # fmt: skip
-        yield Parts(
-            features=features, edge=edge, actions=ActionLog(engine, secret=settings.secret, notes=settings.state_dir / NOTES),
-            paging=paging.paging, alertmanager_token=paging.token,
+        actions = ActionLog(engine, secret=settings.secret, notes=settings.state_dir / NOTES)
+        console = console_parts(
+            settings, engine, valkey, actions=actions, redactor=redactor, switch=switch, releases=releases, paging=paging.paging,
+            running=running,
         )  # fmt: skip
+        yield Parts(
+            features=features, edge=edge, actions=actions, paging=paging.paging, alertmanager_token=paging.token, console=console
+        )

@@ -20,7 +20,8 @@ from app.security.keys import token as tokens
 from app.security.keys.rows import tenant_of
 from app.security.tables import api_keys, tenants, users
 
-SCOPES = ("call", "read", "admin")  # make calls; read one's own tenant's records; operate the service
+# Make calls; read one's own tenant's records; look at everything in the console; operate the service.
+SCOPES = ("call", "read", "view", "admin")
 
 
 @dataclass(frozen=True, slots=True)

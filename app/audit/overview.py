@@ -1,0 +1,161 @@
+"""How the service does over a stretch of time, from the records: rates, latency, money, providers. No texts, no users."""
+
+from collections.abc import Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.audit.query import LONGEST
+from app.domain.records import NO_MODEL
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+# Calls and their attempts lie in the same day's partition and carry the same `at`: the join stays within the range.
+_SERIES = text("""
+    WITH tried AS (
+        SELECT call_id, count(*) AS number, count(DISTINCT (provider, model)) AS targets,
+        bool_or(cardinality(violations) > 0) AS repaired
+        FROM attempts WHERE at >= :since AND at < :until GROUP BY call_id
+    )
+    SELECT date_bin(:width, c.at, :since) AS at,
+           count(*) AS calls,
+           count(*) FILTER (WHERE outcome = 'ok') AS ok,
+           count(*) FILTER (WHERE number > targets AND repaired IS NOT TRUE) AS retried,
+           count(*) FILTER (WHERE fallbacks > 0) AS fallen_back,
+           count(*) FILTER (WHERE repaired) AS repaired,
+           count(*) FILTER (WHERE cardinality(degraded) > 0) AS degraded,
+           percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY latency_ms) AS latency,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY ttft_ms) AS ttft,
+           coalesce(sum(cost), 0)::bigint AS cost,
+           percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY cost) AS cost_bands
+    FROM calls c LEFT JOIN tried ON tried.call_id = c.id
+    WHERE c.at >= :since AND c.at < :until AND outcome <> ALL(:not_calls)
+    GROUP BY GROUPING SETS ((1), ())
+""")
+_COSTS = text("""
+    SELECT width_bucket(cost::double precision, CAST(:edges AS double precision[])) AS step, count(*) AS calls
+    FROM calls WHERE at >= :since AND at < :until AND outcome <> ALL(:not_calls) GROUP BY 1
+""")
+_PROVIDERS = text("""
+    SELECT provider, date_bin(:width, at, :since) AS at, count(*) AS attempts,
+           count(*) FILTER (WHERE outcome <> 'ok') AS failed
+    FROM attempts WHERE at >= :since AND at < :until GROUP BY 1, 2 ORDER BY 1, 2
+""")
+_OUTCOMES = text("""
+    SELECT outcome, count(*) AS calls FROM calls
+    WHERE at >= :since AND at < :until AND outcome <> 'ok' AND outcome <> ALL(:not_calls)
+    GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 8
+""")
+_SCORES = text(
+    "SELECT count(*) AS scored, count(*) FILTER (WHERE passed) AS passed FROM eval_scores WHERE at >= :since AND at < :until"
+)
+_MARKS = text("""
+    SELECT at, action, subject FROM actions WHERE at >= :since AND at < :until AND outcome = 'ok'
+      AND (action = ANY(:actions) OR (action LIKE 'kill %' AND action <> 'kill self-test'))
+    ORDER BY number DESC LIMIT 50
+""")
+MARKED = (
+    "rollback", "resume", "release activate", "release canary", "release promote", "release abort", "incident open",
+)  # fmt: skip
+EDGES = tuple(digit * 10**zeros for zeros in range(1, 8) for digit in (1, 2, 5))  # micro-dollars
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """Calls within one step, or within all. ``latency``: p50, p95, p99; ``cost_bands``: p50, p95; None without calls.
+
+    Times in milliseconds, money in micro-dollars.
+    """
+
+    at: datetime | None
+    calls: int
+    ok: int
+    retried: int
+    fallen_back: int
+    repaired: int
+    degraded: int
+    latency: Sequence[float] | None
+    ttft: float | None
+    cost: int
+    cost_bands: Sequence[int] | None
+
+    @property
+    def failed(self) -> int:
+        """Calls that were not answered normally."""
+        return self.calls - self.ok
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """``series`` has every step, also those without calls. ``costs``: calls by least micro-dollars of their step.
+
+    ``providers``: attempts and failed ones by provider and step. ``marks``: what operators changed.
+    """
+
+    total: Bucket
+    series: Sequence[Bucket]
+    costs: Sequence[tuple[int, int]]
+    providers: dict[str, dict[datetime, tuple[int, int]]]
+    outcomes: Sequence[tuple[str, int]]
+    scored: int
+    passed: int
+    marks: Sequence[tuple[datetime, str, str]]
+
+
+async def overview(engine: AsyncEngine, since: datetime, until: datetime, width: timedelta) -> Overview:
+    """Read it. Raises SQLAlchemyError, also where it takes longer than a search may."""
+    wanted = {
+        "since": since,
+        "until": until,
+        "width": width,
+        "not_calls": sorted(NO_MODEL),
+        "edges": list(EDGES),
+        "actions": list(MARKED),
+    }
+    async with _reading(engine) as connection:
+        found = {row["at"]: Bucket(**row) for row in await _rows(connection, _SERIES, wanted)}
+        costs = await _rows(connection, _COSTS, wanted)
+        attempts = await _rows(connection, _PROVIDERS, wanted)
+        outcomes = await _rows(connection, _OUTCOMES, wanted)
+        [scores] = await _rows(connection, _SCORES, wanted)
+        marks = await _rows(connection, _MARKS, wanted)
+    providers: dict[str, dict[datetime, tuple[int, int]]] = {}
+    for row in attempts:
+        providers.setdefault(row["provider"], {})[row["at"]] = row["attempts"], row["failed"]
+    steps = range(-(-(until - since) // width))
+    return Overview(
+        total=found.get(None) or _empty(None),
+        series=[found.get(since + n * width) or _empty(since + n * width) for n in steps],
+        costs=sorted((EDGES[row["step"] - 1] if row["step"] else 0, row["calls"]) for row in costs),
+        providers=providers,
+        outcomes=[(row["outcome"], row["calls"]) for row in outcomes],
+        scored=scores["scored"],
+        passed=scores["passed"],
+        marks=[(row["at"], row["action"], row["subject"]) for row in reversed(marks)],
+    )
+
+
+def _empty(at: datetime | None) -> Bucket:
+    return Bucket(
+        at=at, calls=0, ok=0, retried=0, fallen_back=0, repaired=0, degraded=0, latency=None, ttft=None, cost=0, cost_bands=None
+    )  # fmt: skip
+
+
+@asynccontextmanager
+async def _reading(engine: AsyncEngine) -> "AsyncGenerator[AsyncConnection, None]":
+    async with engine.connect() as connection:
+        await connection.execute(text(f"SET LOCAL statement_timeout = {LONGEST * 1000:.0f}"))
+        await connection.execute(text("SET LOCAL jit = off"))
+        yield connection
+
+
+async def _rows(connection: AsyncConnection, statement: Any, wanted: dict[str, Any]) -> list[dict[str, Any]]:  # noqa: ANN401 - a text clause
+    names = statement._bindparams  # noqa: SLF001 - a text clause refuses parameters it does not have
+    return [
+        dict(row) for row in (await connection.execute(statement, {n: v for n, v in wanted.items() if n in names})).mappings()
+    ]

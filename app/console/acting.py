@@ -1,0 +1,131 @@
+"""Actions: each shows its command and effect, wants a reason, is recorded before it happens, and says how to undo it.
+
+The way is a form on the page, a page that asks once more, and the deed. All three work without scripts.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from fastapi import APIRouter
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from app.audit.actions import Action, clean
+from app.console.console import ROUTES, Console, form_of, link, operator, safe_way
+from app.console.sessions import Session
+from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound, OctantError
+
+MOST_REASON = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the page that asks once more says: a title, the effect in a sentence, and the same as a command.
+
+    ``undo``: how to take it back. ``strong``: it stops or changes what users get.
+    """
+
+    title: str
+    effect: str
+    command: str
+    undo: str = ""
+    button: str = "Do it"
+    strong: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """One action. ``name`` is its address and how the log calls it, with `-` for a space.
+
+    ``fields``: the names of its form's fields, but for the reason. ``ask`` describes it, ``do`` does it and returns one line on
+    what came of it; both raise an OctantError for a value that does not fit.
+    """
+
+    name: str
+    fields: tuple[str, ...]
+    ask: Callable[[Mapping[str, str]], Awaitable[Asked]]
+    do: Callable[[Mapping[str, str], str, Session], Awaitable[str]]
+    back: str = "/console"
+    optional: tuple[str, ...] = field(default=())
+
+
+def router(console: Console, deeds: Mapping[str, Deed]) -> APIRouter:
+    """The routes of all actions."""
+    made = APIRouter(prefix="/console/do", **ROUTES)
+
+    @made.get("/{name}")
+    async def ask(request: Request, name: str) -> Response:
+        """Ask once more, with the effect and the command."""
+        await operator(request)
+        deed = _deed(deeds, name)
+        values = _values(deed, request.query_params)
+        return _page(console, request, deed, values, await deed.ask(values))
+
+    @made.post("/{name}")
+    async def act(request: Request, name: str) -> Response:
+        """Record the action, do it, and show what came of it."""
+        session = await operator(request)
+        fields = await form_of(request)
+        deed = _deed(deeds, name)
+        values, reason = _values(deed, fields), fields.get("reason", "").strip()
+        asked = await deed.ask(values)
+        if not reason or len(reason) > MOST_REASON:
+            return _page(
+                console, request, deed, values, asked, problem=f"Give a reason of up to {MOST_REASON} characters.", status=400
+            )
+        try:
+            await _record(console, deed, values, reason, session, "begun")
+            done = await deed.do(values, reason, session)
+        except OctantError as error:
+            await _record(console, deed, values, reason, session, error.code)
+            return _page(console, request, deed, values, asked, problem=error.message, status=409)
+        await _record(console, deed, values, reason, session, "ok")
+        way = safe_way(fields.get("back") or deed.back)
+        return RedirectResponse(link(way, done=done, undo=asked.undo) if "?" not in way else way, 303)
+
+    return made
+
+
+def _deed(deeds: Mapping[str, Deed], name: str) -> Deed:
+    if name not in deeds:
+        raise NotFound("No such action.")
+    return deeds[name]
+
+
+def _values(deed: Deed, fields: Mapping[str, str]) -> dict[str, str]:
+    """The action's own fields. Raises InvalidRequest where one is missing."""
+    missing = [name for name in deed.fields if name not in deed.optional and not fields.get(name, "").strip()]
+    if missing:
+        raise InvalidRequest(f"The field {missing[0]!r} is missing.", param=missing[0])
+    return {name: fields.get(name, "").strip() for name in deed.fields}
+
+
+def _page(
+    console: Console,
+    request: Request,
+    deed: Deed,
+    values: Mapping[str, str],
+    asked: Asked,
+    *,
+    problem: str = "",
+    status: int = 200,
+) -> Response:
+    shown = {"deed": deed, "values": values, "asked": asked, "problem": problem}
+    return console.page(request, "ask.html", None, title=asked.title, status=status, back=safe_way(deed.back), **shown)
+
+
+async def _record(console: Console, deed: Deed, values: Mapping[str, str], reason: str, session: Session, outcome: str) -> None:
+    """A row of the operators' log. Raises DependencyUnavailable: nothing happens unrecorded."""
+    parts = console.parts
+    subject = clean(" ".join(f"{name}={value}" for name, value in values.items() if value), redactor=parts.redactor)
+    action = Action(
+        actor=session.actor, action=deed.name.replace("-", " "), subject=subject, reason=clean(reason, redactor=parts.redactor),
+        outcome=outcome,
+    )  # fmt: skip
+    try:
+        await parts.actions.write(action)
+    except (SQLAlchemyError, OSError) as error:
+        command = f"octant {deed.name.replace('-', ' ')}"
+        message = f"The operators' log cannot be written, so the console does nothing. In the terminal: {command}"
+        raise DependencyUnavailable(message, retry_after=5.0) from error

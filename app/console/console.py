@@ -1,0 +1,247 @@
+"""What every page shares: who looks, how a page is written, and what becomes of an error."""
+
+import hmac
+import json
+import logging
+import uuid
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode
+
+from fastapi import Depends
+from fastapi.routing import APIRoute
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from sqlalchemy.exc import DataError, SQLAlchemyError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from app import __version__
+from app.console import formats
+from app.console.assets import asset
+from app.console.known import LastKnown
+from app.console.navigation import PAGES, Page
+from app.console.parts import ConsoleParts
+from app.console.ranges import PRESETS
+from app.console.sessions import Session, Sessions
+from app.domain.errors import DependencyUnavailable, Forbidden, InvalidRequest, OctantError
+from app.edge.errors import TABLE
+from app.edge.identity import IDENTIFIED
+from app.edge.limits import body_of
+from app.edge.middleware import from_http
+
+TEMPLATES = Path(__file__).with_name("templates")
+COOKIE = "__Host-octant-console"  # the prefix makes browsers insist on Secure, on the path / and on no domain
+SESSION = "octant.console.session"
+HERE = "octant.console"
+MOST_FIELDS = 100
+
+log = logging.getLogger(__name__)
+
+
+class Console:
+    """The console of one service."""
+
+    def __init__(self, parts: ConsoleParts) -> None:
+        """Connects to nothing."""
+        self.parts = parts
+        self.sessions = Sessions(parts.engine, secret=parts.secret, idle=parts.idle, lifetime=parts.lifetime)
+        self.known = LastKnown()
+        self._environment = _environment()
+
+    def page(
+        self,
+        request: Request,
+        template: str,
+        page: Page | None,
+        *,
+        status: int = 200,
+        title: str = "",
+        **values: Any,  # noqa: ANN401 - by template
+    ) -> Response:
+        """Write a page. ``values`` are the template's own."""
+        session: Session | None = request.scope.get(SESSION)
+        shared = {
+            "page": page, "pages": PAGES, "title": title or (page.title if page else "Octant"), "session": session,
+            "request": request,
+            "environment": self.parts.environment, "version": __version__, "now": datetime.now(UTC), "presets": PRESETS,
+            "stopped": self.parts.switch.stopped_words, "query": dict(request.query_params), "here": _here(request),
+        }  # fmt: skip
+        return HTMLResponse(self._environment.get_template(template).render(**(shared | values)), status)
+
+    def fragment(self, template: str, **values: Any) -> str:  # noqa: ANN401 - by template
+        """Write a part of a page."""
+        return self._environment.get_template(template).render(**values)
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """A dependency: the session, in one of the roles. A test finds one on every route of the console."""
+
+    scopes: frozenset[str]
+
+    async def __call__(self, request: Request) -> Session:
+        """Return the session. Raises Forbidden for another role, or `_SignInFirst` without a session."""
+        session = await session_of(request)
+        if session is None:
+            raise SignInFirst(request)
+        request.scope[SESSION] = session
+        request.scope[IDENTIFIED] = True
+        if session.role not in self.scopes:
+            raise Forbidden("Your session may look, not act. Sign in with a key of the scope `admin`.")
+        return session
+
+
+viewer = SignedIn(frozenset({"viewer", "operator"}))
+operator = SignedIn(frozenset({"operator"}))
+
+
+class SignInFirst(Exception):  # noqa: N818 - it is a way, not an error
+    """No session: the sign-in page comes first."""
+
+    def __init__(self, request: Request) -> None:
+        """Remembers where the person wanted to go."""
+        super().__init__()
+        self.to = _here(request) if request.method == "GET" else "/console"
+
+
+async def session_of(request: Request) -> Session | None:
+    """The session of a request's cookie. Raises DependencyUnavailable while Postgres is away and it is not known."""
+    token = request.cookies.get(COOKIE)
+    if not token:
+        return None
+    try:
+        return await console_of(request).sessions.find(token)
+    except DataError:
+        return None
+    except (SQLAlchemyError, OSError) as error:
+        raise DependencyUnavailable(
+            "Sessions cannot be read right now, and this one is not known here.", retry_after=5.0
+        ) from error
+
+
+def console_of(request: Request) -> Console:
+    """The running application's console."""
+    console: Console = request.app.state.console
+    return console
+
+
+async def form_of(request: Request) -> dict[str, str]:
+    """The fields of a form that was sent from our own page. Raises Forbidden for any other, InvalidRequest for no form.
+
+    Two checks, each enough by itself: where the browser says that the request comes from, and the token in the form (OWASP's
+    cheat sheet on cross-site request forgery).
+    """
+    session: Session = request.scope[SESSION]
+    fields = await fields_of(request)
+    if not hmac.compare_digest(fields.pop("csrf", "").encode(), session.csrf.encode()):
+        raise Forbidden("This form has expired, or did not come from the console. Load the page again.")
+    return fields
+
+
+async def fields_of(request: Request) -> dict[str, str]:
+    """The fields of a form of the same site. Raises Forbidden or InvalidRequest."""
+    if not _same_site(request):
+        raise Forbidden("This form did not come from the console.")
+    try:
+        text = (await body_of(request)).decode()
+        return dict(parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=MOST_FIELDS))
+    except ValueError:
+        raise InvalidRequest("The form cannot be read.") from None
+
+
+def _same_site(request: Request) -> bool:
+    """Where a browser says that a request comes from. One that does not say is let through to the other check."""
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site is not None:
+        return site in ("same-origin", "none")
+    return origin is None or origin.partition("://")[2] == request.headers.get("host")
+
+
+class ConsoleRoute(APIRoute):
+    """A route whose errors are pages."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap the framework's."""
+        handler = super().get_route_handler()
+
+        async def with_pages(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except SignInFirst as first:
+                return _sign_in_first(request, first.to)
+            except OctantError as error:
+                return _error_page(request, error)
+            except HTTPException as error:
+                return _error_page(request, from_http(error))
+            except DataError:
+                return _error_page(request, InvalidRequest("A value in the address cannot be stored or looked for."))
+            except (SQLAlchemyError, OSError):
+                log.warning("a page's store does not answer")
+                return _error_page(request, DependencyUnavailable("Postgres does not answer right now.", retry_after=5.0))
+
+        return with_pages
+
+
+def _sign_in_first(request: Request, to: str) -> Response:
+    """The sign-in page; but a link from elsewhere brings no strict cookie along, so our own page asks once more."""
+    if request.headers.get("hx-request"):
+        return Response(status_code=204, headers={"hx-redirect": f"/console/sign-in?to={quote(to, safe='')}"})
+    if request.headers.get("sec-fetch-site") == "cross-site" and request.method == "GET":
+        return console_of(request).page(request, "arrive.html", None, to=to)
+    return RedirectResponse(f"/console/sign-in?to={quote(to, safe='')}", 303)
+
+
+def _error_page(request: Request, error: OctantError) -> Response:
+    status = TABLE[type(error)].status
+    values = {
+        "code": status, "phrase": HTTPStatus(status).phrase, "message": error.message,
+        "request_id": request.scope["octant.request_id"],
+        "runbook": "postgres-away" if isinstance(error, DependencyUnavailable) else "",
+    }  # fmt: skip
+    return console_of(request).page(request, "error.html", None, status=status, title=HTTPStatus(status).phrase, **values)
+
+
+def safe_way(to: str) -> str:
+    """A way within the console; anything else leads to its first page."""
+    inside = to == "/console" or to.startswith(("/console/", "/console?"))
+    return to if inside and not {"\\", "\r", "\n"} & set(to) and "/." not in to else "/console"
+
+
+def _here(request: Request) -> str:
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+
+
+def link(path: str, values: Mapping[str, Any] = {}, **more: Any) -> str:  # noqa: ANN401 - of a query
+    """An address with its query: what is None or empty is left out."""
+    wanted = {name: value for name, value in {**values, **more}.items() if value not in (None, "", [])}
+    return f"{path}?{urlencode(wanted, doseq=True)}" if wanted else path
+
+
+def _environment() -> Environment:
+    """Templates escape everything; a name that is missing is an error."""
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    made.filters |= {
+        "count": formats.count, "number": formats.number, "rate": formats.rate, "ms": formats.ms, "usd": formats.usd,
+        "share": formats.share, "size": formats.size,
+        "span": formats.span,
+        "utc": formats.utc, "iso": lambda at: at.isoformat(timespec="milliseconds") if at else "", "data": _data,
+        "new_id": lambda name: f"{name}-{uuid.uuid4().hex[:8]}",
+    }  # fmt: skip
+    made.globals |= {"asset": asset, "link": link}
+    return made
+
+
+def _data(value: Any) -> str:  # noqa: ANN401 - what JSON takes
+    """JSON for an attribute; the template escapes it."""
+    return json.dumps(value, default=str, separators=(",", ":"))
+
+
+ROUTES: dict[str, Any] = {"route_class": ConsoleRoute, "include_in_schema": False}
+LOOKING = [Depends(viewer)]

@@ -1,0 +1,110 @@
+"""Figures as people read them: three significant digits, always with a unit."""
+
+import math
+from datetime import datetime, timedelta
+
+from app.domain.money import MICROS_PER_DOLLAR
+
+NONE = "\N{EN DASH}"
+_STEPS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def digits(value: float) -> str:
+    """Three significant digits: ``0.00523``, ``84``, ``1.20``; whole from 100 on."""
+    if value == 0:
+        return "0"
+    rounded = float(f"{value:.3g}")
+    if abs(rounded) >= 100:
+        return f"{rounded:,.0f}"
+    places = 2 - math.floor(math.log10(abs(rounded)))
+    return f"{rounded:.{places}f}"
+
+
+def number(value: float, one: str, many: str = "") -> str:
+    """A number of things: ``1 call``, ``1,234 calls``."""
+    return f"{count(value)} {one if value == 1 else many or one + 's'}"
+
+
+def rate(per_second: float) -> str:
+    """A rate by the unit that makes it readable: ``12.3 /s``, ``4.20 /min``, ``8 /h``."""
+    for unit, seconds in (("s", 1), ("min", 60), ("h", 3600)):
+        if per_second * seconds >= 1 or unit == "h":
+            break
+    return f"{digits(per_second * seconds)} /{unit}"
+
+
+def count(value: float | None) -> str:
+    """``1,234`` up to ten thousand, then ``12.4k``."""
+    if value is None:
+        return NONE
+    if abs(value) < 10_000:
+        return f"{value:,.0f}" if value == int(value) else digits(value)
+    step, unit = next((s, u) for s, u in _STEPS if abs(value) >= s)
+    return f"{digits(value / step)}{unit}"
+
+
+def ms(value: float | None) -> str:
+    """Milliseconds as ``84 ms``, ``1.20 s`` or ``3 min 20 s``."""
+    if value is None:
+        return NONE
+    if abs(value) < 999.5:
+        return f"{value:.0f} ms" if abs(value) >= 10 or value == int(value) else f"{digits(value)} ms"
+    return span(timedelta(milliseconds=value))
+
+
+def span(value: timedelta | None) -> str:
+    """A length of time in its two largest units: ``1.20 s``, ``3 min 20 s``, ``2 h 5 min``, ``4 d 3 h``."""
+    if value is None:
+        return NONE
+    seconds = value.total_seconds()
+    if seconds < 59.95:
+        return f"{digits(seconds)} s" if seconds else "0 s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def usd(micros: float | None) -> str:
+    """Micro-dollars as ``$0.00523``, ``$12.30`` or ``$1.23k``."""
+    if micros is None:
+        return NONE
+    dollars = abs(micros) / MICROS_PER_DOLLAR
+    sign = "-" if micros < 0 else ""
+    if 1 <= dollars < 1000:
+        return f"{sign}${dollars:,.2f}"
+    if dollars >= 1000:
+        return f"{sign}${count(dollars) if dollars >= 10_000 else f'{dollars:,.0f}'}"
+    return f"{sign}${digits(dollars)}"
+
+
+def share(value: float | None) -> str:
+    """A share of one as ``12.3 %``; ``<0.1 %`` where it is less but not nothing."""
+    if value is None:
+        return NONE
+    percent = value * 100
+    if 0 < percent < 0.1:
+        return "<0.1 %"
+    if 99.9 < percent < 100:
+        return ">99.9 %"
+    return f"{percent:.1f} %".replace(".0 %", " %")
+
+
+def size(value: float | None) -> str:
+    """Bytes as ``640 B``, ``12.4 kB`` or ``5.00 MB``."""
+    if value is None:
+        return NONE
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(value) < 1000 or unit == "GB":
+            break
+        value /= 1000
+    return f"{value:,.0f} {unit}" if unit == "B" else f"{digits(value)} {unit}"
+
+
+def utc(at: datetime | None) -> str:
+    """A moment in UTC, as a page without scripts shows it."""
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else NONE

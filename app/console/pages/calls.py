@@ -1,0 +1,210 @@
+"""Calls: every filter of `octant calls` in the address, rows and their total from the same conditions, and a live tail."""
+
+from dataclasses import dataclass, replace
+from typing import Any, get_args
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from app.audit.call_filter import SORTS, CallFilter, Searched, bounds_of, searched
+from app.audit.query import Total, cursor_of, find_calls, total_of
+from app.console import formats, live
+from app.console.console import LOOKING, ROUTES, Console, link
+from app.console.known import Known
+from app.console.navigation import CALLS
+from app.console.ranges import Range, range_of
+from app.domain.errors import InvalidRequest
+
+PAGE = 50
+FIRST = ("text", "tenant", "user", "outcome", "provider", "model", "feature", "release")  # the rest is folded
+LONGEST = 1000
+NOT_FIELDS = {"sort", "ascending", "after", "since", "until"}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One page of rows, and the total over all pages."""
+
+    rows: list[dict[str, Any]]
+    total: Total
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of the form. ``options``: of a choice; else it is a text."""
+
+    name: str
+    label: str
+    value: str
+    options: tuple[tuple[str, str], ...] = ()
+
+
+def router(console: Console) -> APIRouter:
+    """The routes."""
+    made = APIRouter(prefix="/console", dependencies=LOOKING, **ROUTES)
+
+    @made.get("/calls")
+    async def page(request: Request) -> Response:
+        """The page."""
+        query = dict(request.query_params)
+        range_ = range_of(query)
+        problem, wanted = "", CallFilter(since=range_.since, until=range_.until, limit=PAGE)
+        known: Known[Found] = Known(None, range_.until)
+        try:
+            wanted = filter_of(query, range_)
+            known = await _found(console, wanted, query)
+        except InvalidRequest as error:
+            problem = error.message
+        shown = {name: value for name, value in query.items() if value and name not in ("after", "done", "undo")}
+        return console.page(
+            request, "calls.html", CALLS, range=range_, known=known, found=known.value, problem=problem, wanted=wanted,
+            shown=shown,
+            tail=query.get("tail") == "1" and range_.live, fields=_fields(query), more=_more(known.value, wanted),
+            command=_command(query, range_), words=_words(known.value, range_), folded=_folded(query),
+        )  # fmt: skip
+
+    @made.get("/live/calls")
+    async def part(request: Request) -> Response:
+        """The newest rows, live."""
+        query = dict(request.query_params)
+        filter_of(query, range_of(query))  # a wrong one is an error now, not in the stream
+
+        async def write() -> str:
+            range_ = range_of(query)
+            known = await _found(console, filter_of(query, range_), query)
+            return console.fragment(
+                "parts/calls.html", range=range_, known=known, found=known.value, more="", shown={}, wanted=filter_of(query,
+                range_),
+                words=_words(known.value, range_),
+            )  # fmt: skip
+
+        return live.stream(request, console, write)
+
+    @made.get("/search")
+    async def search(q: str = "") -> Response:
+        """One box: an id opens its trace, a symptom its page of the runbook, other words search the texts."""
+        return RedirectResponse(await way_of(console, q.strip()[:LONGEST]), 303)
+
+    return made
+
+
+async def way_of(console: Console, words: str) -> str:
+    """Where a search leads."""
+    if not words:
+        return "/console/calls"
+    engine = console.parts.engine
+    if " " not in words and '"' not in words:
+        for name in ("id", "request_id", "trace_id"):
+            found = await find_calls(engine, CallFilter(**{name: words}, limit=1))
+            if found:
+                return f"/console/traces/{found[0]['trace_id']}" + (f"#{words}" if name == "id" else "")
+        for name in ("user", "outcome"):
+            if await find_calls(engine, CallFilter(**{name: words}, limit=1)):
+                return link("/console/calls", {name: words, "range": "30d"})
+    return link("/console/calls", {"text": words, "range": "7d", "runbook": words})
+
+
+def filter_of(query: dict[str, str], range_: Range) -> CallFilter:
+    """The filter in an address. Raises InvalidRequest that names the field."""
+    values: dict[str, Any] = {}
+    for field in searched():
+        text = query.get(field.name, "").strip()
+        if not text or field.name in ("since", "until"):
+            continue
+        if len(text) > LONGEST:
+            raise InvalidRequest(f"{_label(field)} is over {LONGEST:,} characters.", param=field.name)
+        values[field.name] = _value(field, text)
+    ranges = bounds_of(_bounds(query, "min_"), _bounds(query, "max_"))
+    return CallFilter(**{**values, "since": range_.since, "until": range_.until}, ranges=ranges, limit=PAGE)
+
+
+def _bounds(query: dict[str, str], prefix: str) -> list[str]:
+    return [f"{name.removeprefix(prefix)}={text}" for name, text in query.items() if name.startswith(prefix) and text]
+
+
+def _value(field: Searched, text: str) -> Any:  # noqa: ANN401 - of the field's type
+    if field.type is bool or bool in get_args(field.type):
+        if text not in ("true", "false"):
+            raise InvalidRequest(f"{_label(field)} is true or false.", param=field.name)
+        return text == "true"
+    if field.name == "sort" and text not in SORTS:
+        raise InvalidRequest(f"Calls are sorted by {', '.join(SORTS)}.", param="sort")
+    return text
+
+
+async def _found(console: Console, wanted: CallFilter, query: dict[str, str]) -> Known[Found]:
+    engine = console.parts.engine
+
+    async def read() -> Found:
+        return Found(await find_calls(engine, wanted), await total_of(engine, replace(wanted, after=None)))
+
+    return await console.known.read(("calls", *sorted(query.items())), read())
+
+
+def _more(found: Found | None, wanted: CallFilter) -> str:
+    """The cursor of the next page, empty at the end."""
+    return cursor_of(found.rows[-1], wanted.sort) if found and len(found.rows) == PAGE else ""
+
+
+def _words(found: Found | None, range_: Range) -> str:
+    if found is None:
+        return "Nothing is known of these calls."
+    total = found.total
+    if not total.calls:
+        return f"No calls match {range_.words}."
+    failed = f"{formats.count(total.failed)} failed" if total.failed else "none failed"
+    tokens = f"{formats.count(total.input_tokens)} tokens in, {formats.count(total.output_tokens)} out"
+    matching = formats.number(total.calls, "call matches", "calls match")
+    return f"{matching} {range_.words}: {failed}, {formats.usd(total.cost)}, {tokens}."
+
+
+def _fields(query: dict[str, str]) -> list[tuple[bool, Field]]:
+    """The form's fields, each with whether it is among the first."""
+    fields = []
+    for field in searched():
+        if field.name in NOT_FIELDS:
+            continue
+        options: tuple[tuple[str, str], ...] = ()
+        if bool in get_args(field.type):
+            yes, no = {"failed": ("failed", "answered"), "stream": ("streams", "whole answers")}[field.name]
+            options = (("", "all"), ("true", yes), ("false", no))
+        fields.append((field.name in FIRST, Field(field.name, _label(field), query.get(field.name, ""), options)))
+    for name, label in (("latency_ms", "Latency, ms"), ("cost", "Cost, $"), ("input_tokens", "Input tokens")):
+        fields += [
+            (False, Field(f"{p}{name}", f"{label}, {w}", query.get(f"{p}{name}", "")))
+            for p, w in (("min_", "least"), ("max_", "most"))
+        ]
+    return fields
+
+
+def _folded(query: dict[str, str]) -> bool:
+    """Whether no field of the folded ones is set."""
+    return not any(field.value for first, field in _fields(query) if not first)
+
+
+def _label(field: Searched) -> str:
+    return field.name.replace("_", " ").capitalize()
+
+
+def _command(query: dict[str, str], range_: Range) -> str:
+    """The same as a command."""
+    options = []
+    for field in searched():
+        text = query.get(field.name, "")
+        if not text or field.name in ("since", "until", "after"):
+            continue
+        names = [name for option in field.about.options for name in option.split("/")] or [f"--{field.name.replace('_', '-')}"]
+        if text in ("true", "false"):
+            yes = names[0]
+            options.append(yes if text == "true" else (names[1] if len(names) > 1 else ""))
+        else:
+            options.append(f"{names[0]} {_quoted(text)}")
+    for prefix, option in (("min_", "--at-least"), ("max_", "--at-most")):
+        options += [f"{option} {bound}" for bound in _bounds(query, prefix)]
+    return " ".join(["octant calls", range_.options, *filter(None, options)])
+
+
+def _quoted(text: str) -> str:
+    safe = text and all(c.isalnum() or c in "._-:/@" for c in text)
+    return text if safe else "'" + text.replace("'", "'\"'\"'") + "'"

@@ -1,0 +1,172 @@
+"""The first page: one sentence, six figures, four charts, the providers; live."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.audit.overview import Overview, overview
+from app.console import charts, formats, live
+from app.console.console import LOOKING, ROUTES, Console, link
+from app.console.known import Known
+from app.console.navigation import OVERVIEW
+from app.console.ranges import Range, range_of
+
+SICK, ILL = 0.05, 0.5  # shares of a provider's attempts that failed
+FAILING = 0.01  # share of calls that were not answered normally
+TICKS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """One provider: its state in a word and a kind, and sixty steps of the range, each with its attempts and failed ones."""
+
+    name: str
+    kind: str
+    word: str
+    ticks: Sequence[tuple[str, int, int]]
+    attempts: int
+    failed: int
+
+
+def router(console: Console) -> APIRouter:
+    """The routes."""
+    made = APIRouter(prefix="/console", dependencies=LOOKING, **ROUTES)
+
+    @made.get("")
+    async def page(request: Request) -> Response:
+        """The page."""
+        range_ = range_of(request.query_params)
+        return console.page(request, "overview.html", OVERVIEW, range=range_, **await _values(console, range_))
+
+    @made.get("/live/overview")
+    async def part(request: Request) -> Response:
+        """Its live part."""
+
+        async def write() -> str:
+            range_ = range_of(request.query_params)
+            return console.fragment("parts/overview.html", range=range_, **await _values(console, range_))
+
+        return live.stream(request, console, write, every=range_of(request.query_params).every)
+
+    return made
+
+
+async def _values(console: Console, range_: Range) -> dict[str, Any]:
+    wanted = ("overview", *range_.query.items())
+    known = await console.known.read(wanted, overview(console.parts.engine, range_.since, range_.until, range_.width))
+    if known.value is None:
+        return {"known": known, "seen": None}
+    return {"known": known, "seen": known.value, **_described(known, range_, console.parts.switch.stopped_words)}
+
+
+def _described(known: Known[Overview], range_: Range, stopped: Sequence[str]) -> dict[str, Any]:
+    seen: Overview = known.value  # type: ignore[assignment]  # the caller has looked
+    total, series = seen.total, seen.series
+    times = [bucket.at for bucket in series if bucket.at]
+    strips = _strips(seen, range_)
+    kind, words = _answer(seen, strips, range_, stopped)
+    marks = [(at, action) for at, action, _ in seen.marks]
+    per_second = 1 / range_.width.total_seconds()
+    return {
+        "kind": kind, "words": words, "strips": strips, "total": total, "costs": _distribution(seen.costs),
+        "rate": total.calls / max(1.0, (range_.until - range_.since).total_seconds()),
+        "rates": [bucket.calls * per_second for bucket in series],
+        "failures": [bucket.failed for bucket in series],
+        "latencies": [bucket.latency[1] if bucket.latency else 0 for bucket in series],
+        "ttfts": [bucket.ttft or 0 for bucket in series],
+        "spent": [bucket.cost for bucket in series],
+        "shares": {name: getattr(total, name) / total.calls if total.calls else None for name in SHARES},
+        "by_outcome": charts.spec(
+            times,
+            [("answered", [b.ok for b in series], "s1"), ("failed", [b.failed for b in series], "bad")],
+            unit="calls", kind="stack", marks=marks,
+        ),
+        "latency": charts.spec(
+            times,
+            [(f"p{p}", [b.latency[n] / 1000 if b.latency else None for b in series], c) for n, (p, c) in enumerate(BANDS)],
+            unit="s", marks=marks,
+        ),
+        "cost": charts.spec(
+            times,
+            [(f"p{p}", [b.cost_bands[n] / 1e4 if b.cost_bands else None for b in series], c) for n, (p,
+            c) in enumerate(COST_BANDS)],
+            unit="¢", marks=marks,
+        ),
+        "recovery": charts.spec(
+            times,
+            [(words, [getattr(b, name) / b.calls * 100 if b.calls else None for b in series], "") for name,
+            words in SHARES.items()],
+            unit="%", marks=marks,
+        ),
+        "calls_link": link("/console/calls", range_.query),
+        "failed_link": link("/console/calls", range_.query, failed="true"),
+    }  # fmt: skip
+
+
+BANDS = ((50, "s1"), (95, "s2"), (99, "bad"))
+COST_BANDS = ((50, "s1"), (95, "s2"))
+SHARES = {"retried": "retried", "fallen_back": "fell back", "repaired": "repaired", "degraded": "degraded"}
+
+
+def _answer(seen: Overview, strips: Sequence[Strip], range_: Range, stopped: Sequence[str]) -> tuple[str, str]:
+    """How it goes, in one sentence of the data."""
+    total = seen.total
+    if stopped:
+        return "bad", f"An operator has stopped {' and '.join(stopped)}."
+    if not total.calls:
+        return "none", f"No calls {range_.words}. Send one, or choose a longer time."
+    failed = total.failed / total.calls
+    ill = [strip for strip in strips if strip.kind == "bad"]
+    rest = f"{formats.share(1 - failed)} of {formats.number(total.calls, 'call')} {range_.words} were answered"
+    if ill:
+        named = " and ".join(
+            f"{strip.name} ({formats.share(strip.failed / strip.attempts)} of its attempts failed)" for strip in ill
+        )
+        return (
+            "bad" if failed >= FAILING else "warn",
+            f"{named} is failing; {rest}, {formats.count(total.fallen_back)} by another model.",
+        )
+    if failed >= FAILING:
+        most = f" The most frequent error is {seen.outcomes[0][0]}." if seen.outcomes else ""
+        return "bad" if failed >= SICK else "warn", f"{rest}; {formats.count(total.failed)} failed.{most}"
+    p95 = formats.ms(total.latency[1]) if total.latency else formats.NONE
+    return "good", f"All is well: {rest}, 95 % of them within {p95}, for {formats.usd(total.cost / total.calls)} each."
+
+
+def _strips(seen: Overview, range_: Range) -> list[Strip]:
+    """The providers over the range, in sixty steps or fewer, and their state now: of the newest tenth of the range."""
+    whole = range_.until - range_.since
+    recent = range_.until - max(whole / 10, timedelta(minutes=1))
+    found = []
+    for name, by_time in sorted(seen.providers.items()):
+        steps: list[tuple[int, int]] = [(0, 0)] * TICKS
+        for at, (attempts, failed) in by_time.items():
+            step = min(TICKS - 1, max(0, int((at - range_.since) / whole * TICKS)))
+            steps[step] = steps[step][0] + attempts, steps[step][1] + failed
+        newest = [counts for at, counts in by_time.items() if at + range_.width > recent]
+        attempts, failed = (sum(column) for column in zip(*newest, strict=True)) if newest else (0, 0)
+        kind, word = _health(attempts, failed)
+        ticks = [(_health(*counts)[0], *counts) for counts in steps]
+        sums = [sum(column) for column in zip(*by_time.values(), strict=True)]
+        found.append(Strip(name, kind, word, ticks, *sums))
+    return found
+
+
+def _health(attempts: int, failed: int) -> tuple[str, str]:
+    if not attempts:
+        return "none", "not called"
+    share = failed / attempts
+    return ("bad", "failing") if share >= ILL else ("warn", "errors") if share >= SICK else ("good", "answering")
+
+
+def _distribution(costs: Sequence[tuple[int, int]]) -> list[tuple[str, int, float]]:
+    """Calls by what they cost: the step's least amount, the calls, and their share of the highest bar."""
+    if not costs:
+        return []
+    most = max(calls for _, calls in costs)
+    return [(formats.usd(least) if least else "less", calls, calls / most) for least, calls in costs]

@@ -1,0 +1,181 @@
+"""One trace: each call with its attempts on a time axis, with money and tokens, and the redacted texts."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from app.audit.call_filter import CallFilter
+from app.audit.query import find_calls, get_call, with_attempts
+from app.console import formats
+from app.console.console import LOOKING, ROUTES, Console
+from app.console.known import Known
+from app.console.navigation import CALLS
+from app.domain.errors import NotFound
+
+MOST_CALLS = 1000
+SHORT = 4000  # characters of a text that come with the page; the rest on a click
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One line of the waterfall: milliseconds since the trace began, and shares of its length.
+
+    ``kind``: call, attempt or gap. ``first``: share at which the first token came, None where that is not known.
+    """
+
+    label: str
+    kind: str
+    outcome: str
+    start: float
+    length: float
+    left: float
+    width: float
+    first: float | None = None
+    note: str = ""
+    cost: int | None = None
+    call: str = ""
+
+
+def router(console: Console) -> APIRouter:
+    """The routes."""
+    made = APIRouter(prefix="/console", dependencies=LOOKING, **ROUTES)
+
+    @made.get("/traces/{trace_id}")
+    async def page(request: Request, trace_id: str) -> Response:
+        """The page."""
+        known = await console.known.read(("trace", trace_id), _calls(console, trace_id))
+        calls: list[Row] = known.value or []
+        if not calls and not known.away:
+            raise NotFound("No call has this trace. Records are written within two seconds, and kept for a month.")
+        return console.page(
+            request, "trace.html", CALLS, title="Trace", known=known, calls=calls, trace_id=trace_id, bars=bars_of(calls),
+            text=text_of,
+            words=_words(known), kind=_kind(calls), around=await _around(console, calls),
+        )  # fmt: skip
+
+    @made.get("/calls/{call_id}/{side}")
+    async def whole(call_id: str, side: str) -> Response:
+        """A long text, whole."""
+        call = await get_call(console.parts.engine, call_id) if side in ("request", "response") else None
+        if call is None:
+            raise NotFound("No such text.")
+        return HTMLResponse(console.fragment("parts/text.html", text=readable(call[side])))
+
+    return made
+
+
+async def _calls(console: Console, trace_id: str) -> list[Row]:
+    wanted = CallFilter(trace_id=trace_id, ascending=True, limit=MOST_CALLS)
+    return await with_attempts(console.parts.engine, await find_calls(console.parts.engine, wanted))
+
+
+async def _around(console: Console, calls: Sequence[Row]) -> Mapping[str, Row]:
+    """The same user's calls before and after this trace."""
+    if not calls or not calls[0]["user"]:
+        return {}
+    first, last = calls[0], calls[-1]
+    same = {"tenant": first["tenant"], "user": first["user"], "limit": 1}
+
+    async def read() -> dict[str, Row]:
+        engine = console.parts.engine
+        before = await find_calls(engine, CallFilter(until=first["at"], **same))
+        after = await find_calls(
+            engine, CallFilter(since=last["at"], ascending=True, limit=len(calls) + 1, tenant=same["tenant"], user=same["user"])
+        )
+        others = [row for row in after if row["trace_id"] != first["trace_id"]]
+        return ({"previous": before[0]} if before else {}) | ({"next": others[0]} if others else {})
+
+    return (await console.known.read(("around", first["id"]), read())).value or {}
+
+
+def bars_of(calls: Sequence[Row]) -> list[Bar]:
+    """The waterfall: calls and attempts as they began, and the time between calls, in which tools and retrieval ran."""
+    if not calls:
+        return []
+    began: datetime = min(row["at"] for row in calls)
+    ends = [_since(row, began) + row["latency_ms"] for row in calls]
+    whole = max(*ends, 1.0) if len(ends) > 1 else max(ends[0], 1.0)
+    bars: list[Bar] = []
+    end = 0.0
+    for row in calls:
+        start = _since(row, began)
+        if start - end >= 1:
+            bars.append(_bar("tools, retrieval", "gap", "", end, start - end, whole))
+        bars.append(_bar(row["feature"], "call", row["outcome"], start, row["latency_ms"], whole, row=row))
+        bars += [
+            _bar(f"{a['provider']} {a['model']}", "attempt", a["outcome"], start + a["started_ms"], a["latency_ms"], whole, row=a)
+            for a in row["attempts"]
+        ]
+        end = max(end, start + row["latency_ms"])
+    return bars
+
+
+def _bar(label: str, kind: str, outcome: str, start: float, length: float, whole: float, *, row: Row | None = None) -> Bar:
+    first = cost = None
+    note = ""
+    if row:
+        cost = row["cost"]
+        first = (start + row["ttft_ms"]) / whole if row["ttft_ms"] is not None else None
+        note = f"{formats.count(row['input_tokens'])} in, {formats.count(row['output_tokens'])} out"
+    call = row["id"] if row and kind == "call" else ""
+    return Bar(label, kind, outcome, start, length, start / whole, max(length / whole, 0.002), first, note, cost, call)
+
+
+def _since(row: Row, began: datetime) -> float:
+    return float((row["at"] - began).total_seconds() * 1000)
+
+
+def _kind(calls: Sequence[Row]) -> str:
+    if any(row["outcome"] != "ok" for row in calls):
+        return "bad"
+    return "warn" if any(row["fallbacks"] or row["degraded"] for row in calls) else "good"
+
+
+def _words(known: Known[list[Row]]) -> str:
+    """What happened, in one sentence."""
+    calls = known.value or []
+    if not calls:
+        return "Nothing is known of this trace right now."
+    cost, attempts = sum(row["cost"] for row in calls), sum(len(row["attempts"]) for row in calls)
+    last = calls[-1]
+    end = "answered" if last["outcome"] == "ok" else f"ended as {last['outcome']}"
+    number = "One call" if len(calls) == 1 else f"{len(calls)} calls"
+    by = f" by {last['provider']} {last['model']}" if last["outcome"] == "ok" and last["provider"] else ""
+    tried = f" after {attempts} attempts" if attempts > len(calls) else ""
+    return f"{number} of {last['tenant']}, {end}{by}{tried}, in {formats.ms(bars_length(calls))} for {formats.usd(cost)}."
+
+
+def bars_length(calls: Sequence[Row]) -> float:
+    """From the first call's beginning to the last one's end, in milliseconds."""
+    began = min(row["at"] for row in calls)
+    return max(_since(row, began) + row["latency_ms"] for row in calls)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text for the page. ``more``: characters that are left out."""
+
+    text: str
+    more: int
+
+
+def text_of(stored: str) -> Text:
+    """A stored text as people read it, cut where it is long."""
+    read = readable(stored) if len(stored) <= 50 * SHORT else stored
+    return Text(read[:SHORT], max(0, len(read) - SHORT))
+
+
+def readable(stored: str) -> str:
+    """JSON in lines; anything else as it is. Line breaks within a text are line breaks."""
+    try:
+        value = json.loads(stored)
+    except ValueError:
+        return stored
+    return json.dumps(value, indent=2, ensure_ascii=False).replace("\\n", "\n") if isinstance(value, dict | list) else stored

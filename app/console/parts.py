@@ -1,0 +1,47 @@
+"""Dependencies of the console, handed in by the composition root."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.audit.actions import ActionLog
+from app.budget.budget import BudgetPolicy
+from app.budget.ledger import Ledger
+from app.domain.in_flight import InFlight
+from app.oncall.switch import KillSwitch
+from app.releases.releases import Releases
+from app.security.keys.administration import KeyAdministration
+from app.security.redaction.redactor import Redactor
+
+if TYPE_CHECKING:
+    from app.oncall.paging.paging import Paging
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleParts:
+    """``environment`` as the settings name it; ``secret`` is the service's. ``rotation_file`` and ``runbook``: paths.
+
+    ``idle`` ends a session that nobody uses, ``lifetime`` ends every session. ``running`` is asked whether the process stops.
+    """
+
+    engine: AsyncEngine
+    valkey: Redis
+    actions: ActionLog
+    redactor: Redactor
+    keys: KeyAdministration
+    ledger: Ledger
+    switch: KillSwitch
+    releases: Releases
+    paging: "Paging | None"
+    policy: BudgetPolicy
+    running: InFlight
+    secret: bytes
+    environment: str
+    state_dir: Path
+    rotation_file: Path
+    idle: timedelta = timedelta(hours=2)
+    lifetime: timedelta = timedelta(hours=12)

@@ -1,0 +1,36 @@
+"""All routes of the console. A new page: a module in `pages`, a line in `navigation`, a line here."""
+
+from collections.abc import Iterator
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from app.console import acting, assets, sign_in
+from app.console.console import LOOKING, ROUTES, Console
+from app.console.pages import calls, overview, trace
+from app.domain.errors import NotFound
+
+__all__ = ["Console", "routers"]
+
+PAGES = (overview.router, calls.router, trace.router)
+DEEDS: dict[str, acting.Deed] = {}
+
+
+def routers(console: Console) -> Iterator[APIRouter]:
+    """The routers, the one that answers every other path last."""
+    yield assets.router()
+    yield sign_in.router(console)
+    yield acting.router(console, DEEDS)
+    for page in PAGES:
+        yield page(console)
+    yield _elsewhere()
+
+
+def _elsewhere() -> APIRouter:
+    made = APIRouter(prefix="/console", dependencies=LOOKING, **ROUTES)
+
+    @made.get("/{path:path}")
+    async def nothing(path: str) -> Response:  # noqa: ARG001 - in the route
+        raise NotFound("The console has no such page.")
+
+    return made

@@ -1,0 +1,90 @@
+"""Signing in with an API key, and out."""
+
+from fastapi import APIRouter
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from app.audit.actions import Action, clean
+from app.console.console import (
+    COOKIE,
+    ROUTES,
+    SESSION,
+    Console,
+    console_of,
+    fields_of,
+    form_of,
+    link,
+    safe_way,
+    session_of,
+    viewer,
+)
+from app.domain.calls import Identity
+from app.domain.errors import DependencyUnavailable, Forbidden, OctantError, RateLimited, Unauthenticated
+from app.edge.errors import TABLE
+from app.edge.identity import holder_of
+
+SETTINGS = "Path=/; Secure; HttpOnly; SameSite=Strict"
+
+
+def router(console: Console) -> APIRouter:
+    """The routes."""
+    made = APIRouter(prefix="/console", **ROUTES)
+
+    @made.get("/sign-in")
+    async def form(request: Request, to: str = "/console", kept: str = "") -> Response:
+        """The form. ``kept``: a sign-in went well, so the cookie should be here."""
+        if await session_of(request):
+            return RedirectResponse(safe_way(to), 303)
+        return _form(
+            request, to, "Your browser did not keep the session: open the console over HTTPS, or at localhost." if kept else ""
+        )
+
+    @made.post("/sign-in")
+    async def sign_in(request: Request) -> Response:
+        """Begin a session."""
+        fields = await fields_of(request)
+        to = safe_way(fields.get("to", ""))
+        try:
+            identity = await holder_of(request, fields.get("key", "").strip())
+            token = await _begun(console, request, identity)
+        except (Unauthenticated, Forbidden, RateLimited) as error:
+            return _form(request, to, error.message, status=_status(error))
+        answer = RedirectResponse(link("/console/sign-in", kept=1, to=to), 303)
+        answer.headers.append("set-cookie", f"{COOKIE}={token}; {SETTINGS}")
+        return answer
+
+    @made.post("/sign-out")
+    async def sign_out(request: Request) -> Response:
+        """End this session."""
+        session = await viewer(request)
+        await form_of(request)
+        await console.sessions.end(session.id, by=session.actor)
+        answer = RedirectResponse("/console/sign-in", 303)
+        answer.headers.append("set-cookie", f"{COOKIE}=; Max-Age=0; {SETTINGS}")
+        return answer
+
+    return made
+
+
+async def _begun(console: Console, request: Request, identity: Identity) -> str:
+    """Begin a session and record it. Raises Forbidden, or DependencyUnavailable while Postgres is away."""
+    browser = clean(request.headers.get("user-agent", ""), redactor=console.parts.redactor)
+    actor = f"key:{identity.key_id} of {identity.tenant.id}"
+    try:
+        token = await console.sessions.begin(identity, browser)
+        await console.parts.actions.write(Action(actor=actor, action="console sign-in", subject=browser, reason="", outcome="ok"))
+    except (SQLAlchemyError, OSError) as error:
+        raise DependencyUnavailable("Nobody can sign in while Postgres does not answer.", retry_after=5.0) from error
+    return token
+
+
+def _form(request: Request, to: str, problem: str, *, status: int = 200) -> Response:
+    request.scope.pop(SESSION, None)
+    return console_of(request).page(
+        request, "sign_in.html", None, status=status, title="Sign in", to=safe_way(to), problem=problem
+    )
+
+
+def _status(error: OctantError) -> int:
+    return TABLE[type(error)].status

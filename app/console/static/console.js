@@ -1,0 +1,182 @@
+// The console's own script: times, live parts, charts, keys. Every page works without it.
+"use strict";
+const $ = (selector, root = document) => root.querySelector(selector);
+const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+
+// Times: stored and sent in UTC, shown in the browser's zone, which the page names.
+const full = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "medium", timeZone: zone });
+function ago(at) {
+  const seconds = Math.round((Date.now() - at) / 1000);
+  if (seconds < 0) return `in ${span(-seconds)}`;
+  return seconds < 5 ? "just now" : `${span(seconds)} ago`;
+}
+function span(seconds) {
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  return seconds < 172800 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86400)} d`;
+}
+function showTimes(root) {
+  for (const element of $$("time[datetime]", root)) {
+    const at = new Date(element.dateTime);
+    if (isNaN(at)) continue;
+    element.title = `${full.format(at)} (${zone}), ${at.toISOString()}`;
+    element.textContent = "ago" in element.dataset ? ago(at) : full.format(at);
+  }
+}
+
+// Live parts.
+function follow(part) {
+  const note = $("[data-fresh]", part.parentElement) || $("[data-fresh]");
+  const source = new EventSource(part.dataset.live);
+  let last = 0, every = 2;
+  const age = () => {
+    if (!note) return;
+    const seconds = Math.round((Date.now() - last) / 1000);
+    const late = !last || seconds > 3 * every;
+    note.className = late ? "fresh late" : "fresh live";
+    note.textContent = !last ? "connecting" : late ? `stopped ${span(seconds)} ago` : `live, ${seconds} s ago`;
+  };
+  const clock = setInterval(age, 1000);
+  source.addEventListener("part", (event) => {
+    const sent = JSON.parse(event.data);
+    last = Date.now(); every = sent.every;
+    if (part.contains(document.activeElement) && document.activeElement !== document.body && !part.dataset.always) { age(); return; }
+    if (String(getSelection())) { age(); return; } // nothing is taken from under a selection
+    const open = $$("details", part).map((one) => one.open);
+    const fresh = new DOMParser().parseFromString(sent.html, "text/html");
+    part.replaceChildren(...fresh.body.childNodes);
+    $$("details", part).forEach((one, index) => { one.open = open[index] || false; });
+    prepare(part);
+    age();
+  });
+  source.addEventListener("over", () => { source.close(); location.reload(); });
+  addEventListener("pagehide", () => { source.close(); clearInterval(clock); }, { once: true });
+  age();
+}
+
+// Charts.
+const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const shown = (value) => (value == null ? "–" : Math.abs(value) >= 100 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3))));
+const plots = new Map();
+function draw(element) {
+  if (!window.uPlot) return;
+  const spec = JSON.parse(element.dataset.chart);
+  const line = token("--line"), soft = token("--soft");
+  const colours = ["--s1", "--s2", "--s3", "--s4", "--s5"].map(token);
+  const hour = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: zone }), day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: zone });
+  const axis = { stroke: soft, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: "11px Inter, sans-serif" };
+  const bars = spec.kind === "bars";
+  const series = spec.series.map((one, index) => {
+    const colour = one.colour ? token(`--${one.colour}`) : colours[index % 5];
+    const made = { label: one.label, stroke: colour, width: 1.5, value: (_, v) => `${shown(v)}${spec.unit ? " " + spec.unit : ""}`, points: { show: one.values.filter((v) => v != null).length < 40, size: 4 } };
+    if (bars) Object.assign(made, { fill: colour, paths: uPlot.paths.bars({ size: [0.9, 24] }), points: { show: false } });
+    return made;
+  });
+  let data = spec.series.map((one) => one.values);
+  if (spec.kind === "stack") {
+    let sum = spec.x.map(() => 0);
+    data = data.map((values) => (sum = sum.map((s, i) => s + (values[i] || 0))));
+    series.forEach((one, index) => { one.fill = one.stroke; one.paths = uPlot.paths.stepped({ align: 1 }); one.points = { show: false }; one.value = (_, __, ___, i) => (i == null ? "–" : shown(spec.series[index].values[i])); });
+    data.reverse(); series.reverse();
+  }
+  const marks = { hooks: { draw: [(u) => {
+    for (const mark of spec.marks || []) {
+      const x = Math.round(u.valToPos(mark.x, "x", true));
+      if (x < u.bbox.left || x > u.bbox.left + u.bbox.width) continue;
+      u.ctx.save(); u.ctx.strokeStyle = soft; u.ctx.setLineDash([3, 3]); u.ctx.beginPath(); u.ctx.moveTo(x, u.bbox.top); u.ctx.lineTo(x, u.bbox.top + u.bbox.height); u.ctx.stroke();
+      u.ctx.fillStyle = soft; u.ctx.font = `${11 * devicePixelRatio}px Inter, sans-serif`; u.ctx.fillText(mark.label, x + 4, u.bbox.top + 11 * devicePixelRatio); u.ctx.restore();
+    }
+  }] } };
+  plots.get(element)?.destroy();
+  element.replaceChildren();
+  const options = {
+    width: element.clientWidth, height: 140, cursor: { drag: { x: true, y: false }, points: { size: 6 } }, legend: { live: true },
+    scales: { x: { time: true }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } }, series: [{ value: (_, v) => (v == null ? "–" : full.format(v * 1000)) }, ...series],
+    axes: [{ ...axis, size: 26, values: (_, ticks, __, ___, step) => ticks.map((t) => (step >= 86400 ? day : hour).format(t * 1000)) }, { ...axis, size: 48, values: (_, ticks) => ticks.map(shown) }], plugins: [marks],
+    hooks: { setSelect: [(u) => {
+      if (u.select.width < 8) return;
+      const way = new URL(location.href);
+      for (const [name, pixel] of [["since", u.select.left], ["until", u.select.left + u.select.width]]) way.searchParams.set(name, new Date(u.posToVal(pixel, "x") * 1000).toISOString().slice(0, 19) + "Z");
+      way.searchParams.delete("range"); location.href = way;
+    }] },
+  };
+  plots.set(element, new uPlot(options, [spec.x, ...data], element));
+}
+function drawAll() { $$("[data-chart]").forEach(draw); }
+
+function prepare(root) {
+  showTimes(root);
+  for (const element of plots.keys()) if (!element.isConnected) { plots.get(element).destroy(); plots.delete(element); }
+  $$("[data-chart]", root).forEach(draw);
+}
+
+// Keys and palette.
+const palette = $("#palette"), paletteText = $("#palette-text"), paletteList = $("#palette-list");
+const places = $$("nav.side a").map((a) => ({ title: a.firstChild.textContent, about: a.dataset.about, href: a.getAttribute("href") }));
+function fillPalette() {
+  const wanted = paletteText.value.trim().toLowerCase();
+  const found = places.filter((place) => `${place.title} ${place.about}`.toLowerCase().includes(wanted));
+  if (wanted) found.push({ title: `Search “${paletteText.value.trim()}”`, about: "", href: `/console/search?q=${encodeURIComponent(paletteText.value.trim())}` });
+  paletteList.replaceChildren(...found.map((place, index) => {
+    const item = document.createElement("li");
+    item.id = `palette-${index}`; item.setAttribute("role", "option"); item.setAttribute("aria-selected", String(index === 0)); item.dataset.href = place.href;
+    const about = document.createElement("span"); about.textContent = place.about; item.append(place.title, about);
+    item.addEventListener("click", () => { location.href = place.href; });
+    return item;
+  }));
+  mark(0);
+}
+function mark(index) {
+  const items = [...paletteList.children];
+  items.forEach((item, at) => item.setAttribute("aria-selected", String(at === index)));
+  paletteText.setAttribute("aria-activedescendant", items[index]?.id || "");
+  items[index]?.scrollIntoView({ block: "nearest" });
+}
+function openPalette() { paletteText.value = ""; fillPalette(); palette.showModal(); }
+paletteText?.addEventListener("input", fillPalette);
+paletteText?.addEventListener("keydown", (event) => {
+  const items = [...paletteList.children], at = items.findIndex((item) => item.getAttribute("aria-selected") === "true");
+  if (event.key === "ArrowDown" || event.key === "ArrowUp") { event.preventDefault(); mark((at + (event.key === "ArrowDown" ? 1 : -1) + items.length) % items.length); }
+  if (event.key === "Enter") { event.preventDefault(); if (items[at]) location.href = items[at].dataset.href; }
+});
+function row(step) {
+  const rows = $$("[data-row]");
+  const at = rows.findIndex((one) => one.classList.contains("chosen"));
+  const next = rows[Math.min(Math.max(at + step, 0), rows.length - 1)];
+  if (!next) return;
+  rows[at]?.classList.remove("chosen");
+  next.classList.add("chosen"); next.scrollIntoView({ block: "nearest" }); $("a", next)?.focus();
+}
+let waiting = 0;
+addEventListener("keydown", (event) => {
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k" && places.length) { event.preventDefault(); openPalette(); return; }
+  if (event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]")) return;
+  if (/^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName)) { if (event.key === "Escape") event.target.blur(); return; }
+  if (Date.now() - waiting < 1500) { waiting = 0; const link = $(`nav.side a[data-key="${CSS.escape(event.key)}"]`); if (link) { event.preventDefault(); link.click(); return; } }
+  if (event.key === "g") waiting = Date.now();
+  else if (event.key === "/") { event.preventDefault(); $("#search")?.focus(); }
+  else if (event.key === "?") $("#keys").showModal();
+  else if (event.key === "j" || event.key === "k") row(event.key === "j" ? 1 : -1);
+  else if (event.key === "Escape" && history.length > 1) history.back();
+});
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (!button) return;
+  if ("copy" in button.dataset) navigator.clipboard?.writeText(button.dataset.copy).then(() => { button.textContent = "Copied"; setTimeout(() => { button.textContent = "Copy"; }, 1500); });
+  if ("openPalette" in button.dataset) openPalette();
+  if ("themeSwitch" in button.dataset) {
+    const dark = document.documentElement.dataset.theme ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    document.documentElement.dataset.theme = dark ? "light" : "dark";
+    localStorage.setItem("theme", document.documentElement.dataset.theme);
+    drawAll();
+  }
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+let resizing;
+addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(drawAll, 150); });
+setInterval(() => $$("time[data-ago]").forEach((one) => { one.textContent = ago(new Date(one.dateTime)); }), 5000);
+$$("[data-zone]").forEach((one) => { one.textContent = zone; });
+document.addEventListener("htmx:after:swap", (event) => prepare(event.detail?.ctx?.target || document));
+prepare(document);
+$$("[data-live]").forEach(follow);

@@ -1,0 +1,73 @@
+"""Figures as people read them."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.console import formats
+from app.console.ranges import PRESETS, range_of
+
+NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("shown", "wanted"),
+    [
+        (formats.usd(5_230), "$0.00523"),
+        (formats.usd(51), "$0.0000510"),
+        (formats.usd(1), "$0.00000100"),
+        (formats.usd(0), "$0"),
+        (formats.usd(12_300_000), "$12.30"),
+        (formats.usd(999_999), "$1.00"),
+        (formats.usd(1_234_000_000), "$1,234"),
+        (formats.usd(12_340_000_000), "$12.3k"),
+        (formats.usd(-5_000_000), "-$5.00"),
+        (formats.usd(None), "–"),  # noqa: RUF001 - an en dash
+        (formats.ms(84.2), "84 ms"),
+        (formats.ms(2.567), "2.57 ms"),
+        (formats.ms(1204), "1.20 s"),
+        (formats.ms(999.6), "1.00 s"),
+        (formats.ms(200_000), "3 min 20 s"),
+        (formats.span(timedelta(hours=2, minutes=5)), "2 h 5 min"),
+        (formats.span(timedelta(days=4, hours=3)), "4 d 3 h"),
+        (formats.count(12_400), "12.4k"),
+        (formats.count(9_999), "9,999"),
+        (formats.count(12_345_678), "12.3M"),
+        (formats.share(0.123), "12.3 %"),
+        (formats.share(0.0004), "<0.1 %"),
+        (formats.share(0.99995), ">99.9 %"),
+        (formats.share(1), "100 %"),
+        (formats.rate(12.34), "12.3 /s"),
+        (formats.rate(0.07), "4.20 /min"),
+        (formats.rate(0.0001), "0.360 /h"),
+        (formats.number(1, "call"), "1 call"),
+        (formats.number(1200, "call"), "1,200 calls"),
+        (formats.size(12_400), "12.4 kB"),
+    ],
+)
+def test_figures_have_three_digits_and_a_unit(shown: str, wanted: str) -> None:
+    assert shown == wanted
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e15, max_value=1e15))
+def test_no_figure_is_written_with_an_exponent_or_fails(value: float) -> None:
+    for shown in (formats.digits(value), formats.count(value), formats.ms(value), formats.usd(value), formats.size(abs(value))):
+        assert "e" not in shown.replace("second", "")
+        assert shown
+
+
+@given(st.dictionaries(st.sampled_from(["range", "since", "until"]), st.text(max_size=30)))
+def test_any_address_has_a_range_or_a_default_and_an_error(query: dict[str, str]) -> None:
+    found = range_of(query, now=NOW)
+    assert found.since < found.until
+    assert found.preset in PRESETS or not found.error
+    again = range_of(found.query, now=NOW)
+    assert not again.error
+
+
+def test_a_range_has_at_most_ninety_steps() -> None:
+    for preset in PRESETS:
+        found = range_of({"range": preset}, now=NOW)
+        assert 30 <= (found.until - found.since) / found.width <= 180
