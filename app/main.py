@@ -28,9 +28,9 @@ from app.edge.middleware import EdgeMiddleware, from_http
 from app.edge.openapi import ApiDocument
 from app.features.feature import FeatureParts
 from app.features.installed import installed
-from app.oncall.incidents.duty import duties_of
 from app.security.redaction.redactor import Redactor
 from app.settings import Settings
+from app.stores import duties_of
 from app.telemetry.metrics import Metrics
 from app.wiring import open_parts
 
@@ -52,7 +52,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
                 calls.router(own.engine, parts.actions, own.redactor),
                 alarm.router(parts.actions, own.redactor),
                 alertmanager.router(parts.paging, parts.alertmanager_token),
-                incidents.router(own.engine, parts.actions, own.redactor, partial(duties_of, settings.rotation_file)),
+                incidents.router(own.engine, parts.actions, own.redactor, duties_of(settings, own.engine)),
             ):
                 document.include(router)
             yield

@@ -55,6 +55,9 @@ async def paging(
     async def on_call(_: datetime) -> OnCall:
         return OnCall(PEOPLE, (escalate_after,) * len(PEOPLE))
 
+    async def first_person() -> str:
+        return PEOPLE[0]
+
     async with webhooks.session(frozenset({"127.0.0.1"})) as http:
         receivers: dict[str, Receiver] = {
             "pagerduty": PagerDuty(http, base + "/v2/enqueue", lambda: ROUTING_KEY),
@@ -74,7 +77,7 @@ async def paging(
             pages=pages,
             deliveries=deliveries,
             spool=spool,
-            relay=Relay(spool, pages, policy, receivers, first_person=lambda: PEOPLE[0], on_outcome=outcome),
+            relay=Relay(spool, pages, policy, receivers, first_person=first_person, on_outcome=outcome),
             watchdog=Watchdog(engine, pages, after=watchdog_after),
             heartbeat=beat,
         )

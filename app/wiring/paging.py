@@ -24,7 +24,7 @@ from app.security import webhooks
 from app.security.keys.provider_keys import ProviderKeys
 from app.security.webhooks import Sessions
 from app.settings import Settings
-from app.stores import pages_of, paging_policy
+from app.stores import on_call_of, pages_of, paging_policy
 from app.telemetry.gauge_sampler import Sample
 from app.telemetry.metrics import Metrics
 
@@ -96,7 +96,9 @@ def _parts(
     def ended(receiver: str, outcome: str) -> None:
         metrics.page_deliveries.inc(receiver=receiver, outcome=outcome)
 
-    pages = pages_of(settings, engine, on_event=counted, incident_for=incident_for)
+    on_call = on_call_of(settings, engine)
+    person = partial(first_person, on_call)
+    pages = pages_of(settings, engine, on_event=counted, incident_for=incident_for, on_call=on_call)
     deliveries = Deliveries(engine, policy, receivers, on_outcome=ended, on_event=counted)
     spool = Spool(settings.state_dir / FOLDER)
 
@@ -105,11 +107,12 @@ def _parts(
 
     return PagingParts(
         pages=pages,
+        first_person=person,
         deliveries=deliveries,
         spool=spool,
         relay=Relay(
             spool, pages, policy, receivers,
-            first_person=partial(first_person, settings.rotation_file), on_outcome=ended,
+            first_person=person, on_outcome=ended,
         ),
         watchdog=Watchdog(
             engine, pages, after=figures.watchdog_after, runbook_url=settings.runbook_url, on_age=metrics.watchdog_age.set

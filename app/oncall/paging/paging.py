@@ -17,10 +17,10 @@ from app.oncall.paging.alarms import Alarm
 from app.oncall.paging.deadman import Heartbeat, Watchdog
 from app.oncall.paging.deliveries import Deliveries
 from app.oncall.paging.pages import Pages
-from app.oncall.paging.relay import Relay
+from app.oncall.paging.relay import Relay, no_person
 from app.oncall.paging.spool import Spool
 
-EVERY, WATCH_EVERY = 2.0, 5.0
+EVERY, WATCH_EVERY, READ_EVERY = 2.0, 5.0, 60.0
 SPOOLED = "spooled"
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ class PagingParts:
     relay: Relay
     watchdog: Watchdog
     heartbeat: Heartbeat
+    first_person: Callable[[], Awaitable[str]] = no_person
 
 
 class Paging:
@@ -53,6 +54,7 @@ class Paging:
         self._others = (
             self._loop("paging: watchdog", parts.watchdog.check, watch_every),
             self._loop("paging: heartbeat", parts.heartbeat.beat, watch_every),
+            self._loop("paging: covers", parts.first_person, READ_EVERY),  # known then while Postgres is away
         )
 
     async def start(self) -> None:
