@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -68,8 +69,9 @@ async def open_paging(
     receivers = _receivers(figures, keys, http, settings.secret)
     await keys.start()
     stack.push_async_callback(keys.aclose)
+    within_window = partial(incident_for, window=timedelta(seconds=figures.incident_window))
     paging = Paging(
-        _parts(settings, engine, metrics, receivers, http, keys, incident_for),
+        _parts(settings, engine, metrics, receivers, http, keys, within_window),
         on_event=lambda event: metrics.pages.inc(event=event),
     )
     await paging.start()

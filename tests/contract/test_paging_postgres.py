@@ -178,6 +178,24 @@ async def test_an_acknowledgement_expires_and_the_page_begins_again(made: Made, 
         assert happened == ["triggered", "paged", "acknowledged", "ack_expired", "paged"]
 
 
+async def test_an_alert_that_joins_an_acknowledged_group_calls_again(made: Made, pager: Pager) -> None:
+    """The person acknowledged the page without it; an alert that was part of it and comes back does not call."""
+    async with made() as room:
+        fired = alarm(fingerprints=("a", "b"))
+        await room.take(fired)
+        await step(room)
+        page = await the_page(room, fired.key)
+        await room.parts.pages.acknowledge(page.id, by="ada")
+        for alerts, event in (("a", "repeated"), ("ab", "repeated"), ("abc", "joined"), ("abc", "repeated")):
+            assert await room.take(replace(fired, fingerprints=tuple(alerts))) == event
+            await step(room)
+        again = await the_page(room, fired.key)
+        assert (again.id, again.status, again.level) == (page.id, "triggered", 1)
+        assert pager.actions("pagerduty") == ["trigger", "acknowledge", "trigger"]
+        keys = {event["dedup_key"] for event in pager.of("pagerduty") if event["event_action"] == "trigger"}
+        assert len(keys) == 2, "the same key would call no person again"
+
+
 async def test_an_acknowledgement_cancels_what_is_pending(made: Made, pager: Pager, clean: AsyncEngine) -> None:
     """Of a receiver that did not take the page yet; and it tells one that may have taken it."""
     async with made() as room:

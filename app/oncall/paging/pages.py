@@ -86,7 +86,7 @@ class Pages:
             if not alarm.firing:
                 event = await self._resolve(connection, row, now, by=alarm.links.get("source", "")) if _open(row) else ""
             elif row is not None and _open(row):
-                event = await self._repeat(connection, row, alarm)
+                event = await self._repeat(connection, row, alarm, now)
             elif row is not None and row.resolved_at > now - timedelta(seconds=self._policy.reopen_within):
                 event = await self._reopen(connection, row, now)
             else:
@@ -207,16 +207,23 @@ class Pages:
         try:
             async with connection.begin_nested():
                 return await self._incident_for(
-                    connection, dedup_key=alarm.key, title=alarm.summary, severity=alarm.severity, at=now
+                    connection, dedup_key=alarm.key, title=alarm.summary, severity=alarm.severity, labels=alarm.labels, at=now
                 )
         except (SQLAlchemyError, OctantError) as error:
             log.warning("no incident for a page", extra={"error_type": type(error).__name__})
             return None
 
-    async def _repeat(self, connection: AsyncConnection, row: Row[Any], alarm: Alarm) -> str:
-        await _change(connection, row.id, summary=alarm.summary, labels=dict(alarm.labels))
-        await _add_event(connection, row.id, "repeated", fingerprints=list(alarm.fingerprints), left_out=alarm.left_out)
-        return "repeated"
+    async def _repeat(self, connection: AsyncConnection, row: Row[Any], alarm: Alarm, now: datetime) -> str:
+        """The group fires again. An alert that joins it calls from level 1: the person acknowledged it without that alert."""
+        values: dict[str, Any] = {"summary": alarm.summary, "labels": dict(alarm.labels)}
+        event = "repeated"
+        if row.status == ACKNOWLEDGED and set(alarm.fingerprints) - await _fingerprints(connection, row.id):
+            event = "joined"
+            values |= {"status": TRIGGERED, "ack_expires_at": None, "level": 0}
+            await connection.execute(update(page_timers).where(page_timers.c.page_id == row.id).values(due_at=now))
+        await _change(connection, row.id, **values)
+        await _add_event(connection, row.id, event, fingerprints=list(alarm.fingerprints), left_out=alarm.left_out)
+        return event
 
     async def _reopen(self, connection: AsyncConnection, row: Row[Any], now: datetime) -> str:
         """The same page again. Acknowledged, it stays quiet as long as that lasts; else the same level is paged once more."""
@@ -313,6 +320,12 @@ async def _locked(connection: AsyncConnection, page_id: uuid.UUID) -> Row[Any]:
 async def _links(connection: AsyncConnection, page_id: uuid.UUID) -> Mapping[str, str]:
     links: Mapping[str, str] | None = await connection.scalar(select(page_timers.c.links).where(page_timers.c.page_id == page_id))
     return links or {}
+
+
+async def _fingerprints(connection: AsyncConnection, page_id: uuid.UUID) -> set[str]:
+    """The alerts that this page was about until now."""
+    wanted = select(page_events.c.detail["fingerprints"]).where(page_events.c.page_id == page_id)
+    return {one for found in (await connection.execute(wanted)).scalars() for one in found or ()}
 
 
 async def _change(connection: AsyncConnection, page_id: uuid.UUID, **values: Any) -> Row[Any]:  # noqa: ANN401 - columns

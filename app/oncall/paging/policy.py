@@ -1,6 +1,7 @@
 """The figures of paging, and what it calls in other rooms."""
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -33,7 +34,7 @@ class IncidentForPage(Protocol):
     """Finds or opens the incident of a page, within the page's transaction."""
 
     async def __call__(
-        self, session: AsyncConnection, *, dedup_key: str, title: str, severity: str, at: datetime
+        self, session: AsyncConnection, *, dedup_key: str, title: str, severity: str, labels: Mapping[str, str], at: datetime
     ) -> uuid.UUID | None:
         """Return its id; None where there are no incidents."""
 
@@ -44,6 +45,7 @@ async def no_incident(
     dedup_key: str,  # noqa: ARG001
     title: str,  # noqa: ARG001
     severity: str,  # noqa: ARG001
+    labels: Mapping[str, str],  # noqa: ARG001
     at: datetime,  # noqa: ARG001
 ) -> uuid.UUID | None:
     """Open none."""

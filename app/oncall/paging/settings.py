@@ -35,6 +35,9 @@ class PagingSettings(BaseModel):
     reopen_within: float = Field(
         default=300.0, ge=0, description="Seconds after its end in which an alert that fires again reopens its page."
     )
+    incident_window: float = Field(
+        default=3600.0, ge=0, description="Seconds after an incident's newest page in which a page can join it; 0: none joins."
+    )
     maintenance_longest: Seconds = Field(default=28_800.0, description="Seconds that a maintenance window may last.")
     watchdog_after: float = Field(
         default=600.0, ge=0, description="Seconds without the watchdog alert after which a page is opened; 0 opens none."
