@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import __version__
-from app.admin import alarm, alertmanager, calls, incidents
+from app.admin import alarm, alertmanager, calls, incidents, pagerduty
 from app.api import chat, embeddings, feedback, jobs, refused, responses
 from app.domain.errors import DependencyUnavailable, InvalidRequest
 from app.domain.in_flight import InFlight
@@ -52,6 +52,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
                 calls.router(own.engine, parts.actions, own.redactor),
                 alarm.router(parts.actions, own.redactor),
                 alertmanager.router(parts.paging, parts.alertmanager_token),
+                pagerduty.router(parts.paging, parts.pagerduty_secret),
                 incidents.router(own.engine, parts.actions, own.redactor, duties_of(settings, own.engine)),
             ):
                 document.include(router)

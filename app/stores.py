@@ -332,6 +332,7 @@ def paging_policy(settings: Settings) -> Policy:
         fallback_after=figures.fallback_after,
         ack_expires=figures.ack_expires,
         reopen_within=figures.reopen_within,
+        incident_window=figures.incident_window,
         longest_maintenance=figures.maintenance_longest,
     )
 

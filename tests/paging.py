@@ -13,6 +13,7 @@ from typing import Any
 from pager import ROUTING_KEY, TOKEN, WEBHOOK_SECRET
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from app.oncall.paging.answers import Answers
 from app.oncall.paging.deadman import Heartbeat, Watchdog
 from app.oncall.paging.deliveries import Deliveries
 from app.oncall.paging.duty import OnCall
@@ -75,6 +76,7 @@ async def paging(
         beat = Heartbeat(engine, http, url=lambda: base + "/beat", method="GET", every=60.0, healthy=healthy)
         made = PagingParts(
             pages=pages,
+            answers=Answers(engine, policy, on_call, on_event=seen.events.append),
             deliveries=deliveries,
             spool=spool,
             relay=Relay(spool, pages, policy, receivers, first_person=first_person, on_outcome=outcome),

@@ -76,6 +76,7 @@ class Parts:
     actions: ActionLog
     paging: Paging | None
     alertmanager_token: Callable[[], str]
+    pagerduty_secret: Callable[[], str]
 
 
 def build_provider(name: str, settings: ProviderSettings, key: str | None = None) -> KeyedProvider:
@@ -365,5 +366,5 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         )  # fmt: skip
         yield Parts(
             features=features, edge=edge, actions=ActionLog(engine, secret=settings.secret, notes=settings.state_dir / NOTES),
-            paging=paging.paging, alertmanager_token=paging.token,
+            paging=paging.paging, alertmanager_token=paging.token, pagerduty_secret=paging.pagerduty_secret,
         )  # fmt: skip

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -11,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.errors import Misconfigured
 from app.edge.parts import Check, Health
+from app.oncall.paging.answers import Answers
 from app.oncall.paging.deadman import Heartbeat, Watchdog
 from app.oncall.paging.deliveries import Deliveries
 from app.oncall.paging.duty import first_person
@@ -34,13 +34,14 @@ STUCK_SECONDS = 120.0  # a page that waits so long keeps the heartbeat back
 
 @dataclass(frozen=True, slots=True)
 class OpenedPaging:
-    """Paging, None where it is off, and the token that Alertmanager must send, as it is now.
+    """Paging, None where it is off; Alertmanager's token and the secret of PagerDuty's webhooks, as they are now.
 
     ``announce`` sends a message that pages no person, by the signed webhook; None without that receiver.
     """
 
     paging: Paging | None
     token: Callable[[], str]
+    pagerduty_secret: Callable[[], str]
     announce: Callable[[str, str], Awaitable[bool]] | None
 
     def checks(self) -> dict[str, Check]:
@@ -63,22 +64,23 @@ async def open_paging(
     """Start paging; it closes with ``stack``. Off without receivers. Raises Misconfigured for a receiver without its key."""
     figures = settings.paging
     if not figures.receivers:
-        return OpenedPaging(None, str, None)
+        return OpenedPaging(None, str, str, None)
     keys = ProviderKeys(figures.key_places(settings.secrets_dir), secret=settings.secret, what="key of paging")
     http = await stack.enter_async_context(webhooks.session(settings.webhook_allowed_hosts))
     receivers = _receivers(figures, keys, http, settings.secret)
     await keys.start()
     stack.push_async_callback(keys.aclose)
-    within_window = partial(incident_for, window=timedelta(seconds=figures.incident_window))
     paging = Paging(
-        _parts(settings, engine, metrics, receivers, http, keys, within_window),
+        _parts(settings, engine, metrics, receivers, http, keys, incident_for),
         on_event=lambda event: metrics.pages.inc(event=event),
     )
     await paging.start()
     stack.push_async_callback(paging.aclose)
     webhook = receivers.get("webhook")
     announce = webhook.announce if isinstance(webhook, SignedWebhook) else None
-    return OpenedPaging(paging, lambda: keys.current("alertmanager_token"), announce)
+    return OpenedPaging(
+        paging, lambda: keys.current("alertmanager_token"), lambda: keys.current("pagerduty_webhook_secret"), announce
+    )
 
 
 def _parts(
@@ -109,6 +111,7 @@ def _parts(
 
     return PagingParts(
         pages=pages,
+        answers=Answers(engine, policy, on_call, on_event=counted),
         first_person=person,
         deliveries=deliveries,
         spool=spool,

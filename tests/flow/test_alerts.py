@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -149,7 +149,7 @@ class PagingRuns:
 @pytest_asyncio.fixture
 async def paging_runs(engine: AsyncEngine, tmp_path: Path) -> AsyncIterator[PagingRuns]:
     policy = Policy(receivers=("pagerduty", "webhook"))
-    incident_for = partial(incident_for_page, clean=str, window=timedelta(hours=1))
+    incident_for = partial(incident_for_page, clean=str)
     async with running_pager() as pager, paging(engine, pager.base, tmp_path, policy, incident_for=incident_for) as room:
         await room.start()
         async with serving(room, TOKEN) as endpoint:
@@ -344,8 +344,8 @@ async def test_three_alerts_of_one_outage_are_three_pages_of_one_incident(
         for name, place in zip(names, places, strict=True)
     ]
     incidents = Incidents(engine, clean=str)
-    for one in await incidents.list():
-        await incidents.close(one, RunbookChange(None, "of another test"), by="ada")
+    for left in await incidents.list():
+        await incidents.close(left, RunbookChange(None, "of another test"), by="ada")
     async with aiohttp.ClientSession() as http:
         for batch in (alerts[:3], alerts[3:]):
             async with http.post(f"{alertmanager}/api/v2/alerts", json=batch) as answer:
