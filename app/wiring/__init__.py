@@ -43,6 +43,7 @@ from app.idempotency.idempotency import Idempotency
 from app.jobs.jobs import Jobs
 from app.oncall.incidents.store import incident_for_page
 from app.oncall.paging.paging import Paging
+from app.oncall.retention import forget
 from app.oncall.scopes import parse as parse_stops
 from app.oncall.self_test import DailySelfTest, Sightings
 from app.oncall.switch import KillSwitch, Listeners
@@ -205,8 +206,9 @@ async def _open_audit(
     await recorder.start()
     stack.push_async_callback(recorder.aclose)
     keeper = Keeper(
-        engine, keep_days=settings.records_keep, also=("feedback", "eval_scores", "eval_candidates", "shadow_answers")
-    )
+        engine, keep_days=settings.records_keep, also=("feedback", "eval_scores", "eval_candidates", "shadow_answers"),
+        sweeps=(partial(forget, days=settings.oncall_keep),),
+    )  # fmt: skip
     await keeper.start()
     stack.push_async_callback(keeper.aclose)
     return recorder
