@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import __version__
-from app.admin import alarm, alertmanager, calls, incidents
+from app.admin import alarm, alertmanager, calls, incidents, pagerduty
 from app.api import chat, embeddings, feedback, jobs, refused, responses
 from app.console import routes as console
 from app.domain.errors import DependencyUnavailable, InvalidRequest
@@ -29,9 +29,9 @@ from app.edge.middleware import EdgeMiddleware, from_http
 from app.edge.openapi import ApiDocument
 from app.features.feature import FeatureParts
 from app.features.installed import installed
-from app.oncall.incidents.duty import duties_of
 from app.security.redaction.redactor import Redactor
 from app.settings import Settings
+from app.stores import duties_of
 from app.telemetry.metrics import Metrics
 from app.wiring import open_parts
 
@@ -54,7 +54,8 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
                 calls.router(own.engine, parts.actions, own.redactor),
                 alarm.router(parts.actions, own.redactor),
                 alertmanager.router(parts.paging, parts.alertmanager_token),
-                incidents.router(own.engine, parts.actions, own.redactor, partial(duties_of, settings.rotation_file)),
+                pagerduty.router(parts.paging, parts.pagerduty_secret),
+                incidents.router(own.engine, parts.actions, own.redactor, duties_of(settings, own.engine)),
             ):
                 document.include(router)
             for router in console.routers(app.state.console):

@@ -253,6 +253,7 @@ class _Settings(BaseSettings):
     )
 
     records_keep: int = Field(default=30, ge=1, description="Days that records of calls are kept, besides today.")
+    oncall_keep: int = Field(default=400, ge=1, description="Days that pages and incidents are kept after their end.")
     records_spill_max_bytes: int = Field(
         default=1 << 30, ge=0, description="Disk that records may take while Postgres is away; 0 keeps them in memory."
     )

@@ -37,6 +37,7 @@ from app.domain.money import from_dollars
 from app.features import recall
 from app.features.installed import installed
 from app.gateway.providers.adapters import ADAPTERS
+from app.oncall.incidents.duty import FindDuties, duties_from
 from app.oncall.paging.duty import FindOnCall, from_rotation
 from app.oncall.paging.pages import Pages
 from app.oncall.paging.policy import IncidentForPage, Policy, no_incident
@@ -331,13 +332,24 @@ def paging_policy(settings: Settings) -> Policy:
         fallback_after=figures.fallback_after,
         ack_expires=figures.ack_expires,
         reopen_within=figures.reopen_within,
+        incident_window=figures.incident_window,
         longest_maintenance=figures.maintenance_longest,
     )
 
 
 def on_call_of(settings: Settings, engine: AsyncEngine) -> FindOnCall:
     """The people on call, by the rotation and its covers."""
-    return from_rotation(settings.rotation_file, Covers(engine, file=settings.state_dir / COVERS_FILE))
+    return from_rotation(settings.rotation_file, covers_of(settings, engine))
+
+
+def covers_of(settings: Settings, engine: AsyncEngine) -> Covers:
+    """The covers that operators enter."""
+    return Covers(engine, file=settings.state_dir / COVERS_FILE)
+
+
+def duties_of(settings: Settings, engine: AsyncEngine) -> FindDuties:
+    """Duties for reports and the hand-over message: as everywhere, by the rotation and its covers."""
+    return duties_from(settings.rotation_file, covers_of(settings, engine))
 
 
 def pages_of(
@@ -346,9 +358,11 @@ def pages_of(
     *,
     on_event: Callable[[str], None] = lambda _: None,
     incident_for: IncidentForPage = no_incident,
+    on_call: FindOnCall | None = None,
 ) -> Pages:
     """Pages on the settings' policy, for the service and for commands."""
-    return Pages(engine, paging_policy(settings), on_call_of(settings, engine), on_event=on_event, incident_for=incident_for)
+    people = on_call or on_call_of(settings, engine)
+    return Pages(engine, paging_policy(settings), people, on_event=on_event, incident_for=incident_for)
 
 
 def remembered(settings: Settings, name: str, seconds: float) -> Remembered:

@@ -13,6 +13,7 @@ from typing import Any
 from pager import ROUTING_KEY, TOKEN, WEBHOOK_SECRET
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from app.oncall.paging.answers import Answers
 from app.oncall.paging.deadman import Heartbeat, Watchdog
 from app.oncall.paging.deliveries import Deliveries
 from app.oncall.paging.duty import OnCall
@@ -55,6 +56,9 @@ async def paging(
     async def on_call(_: datetime) -> OnCall:
         return OnCall(PEOPLE, (escalate_after,) * len(PEOPLE))
 
+    async def first_person() -> str:
+        return PEOPLE[0]
+
     async with webhooks.session(frozenset({"127.0.0.1"})) as http:
         receivers: dict[str, Receiver] = {
             "pagerduty": PagerDuty(http, base + "/v2/enqueue", lambda: ROUTING_KEY),
@@ -72,9 +76,10 @@ async def paging(
         beat = Heartbeat(engine, http, url=lambda: base + "/beat", method="GET", every=60.0, healthy=healthy)
         made = PagingParts(
             pages=pages,
+            answers=Answers(engine, policy, on_call, on_event=seen.events.append),
             deliveries=deliveries,
             spool=spool,
-            relay=Relay(spool, pages, policy, receivers, first_person=lambda: PEOPLE[0], on_outcome=outcome),
+            relay=Relay(spool, pages, policy, receivers, first_person=first_person, on_outcome=outcome),
             watchdog=Watchdog(engine, pages, after=watchdog_after),
             heartbeat=beat,
         )

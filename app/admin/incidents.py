@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ from app.edge.identity import operator
 from app.edge.limits import body_of
 from app.edge.openapi import takes
 from app.edge.requests import parsed
-from app.oncall.incidents.duty import Duties
+from app.oncall.incidents.duty import FindDuties
 from app.oncall.incidents.report import report
 from app.oncall.incidents.store import LONGEST_TEXT, Incidents
 from app.oncall.incidents.timeline import timeline
@@ -50,8 +50,8 @@ class IncidentNote(BaseModel):
     text: str = Field(min_length=1, max_length=LONGEST_TEXT, pattern=r"\S")
 
 
-def router(engine: AsyncEngine, actions: ActionLog, redactor: Redactor, duties: Callable[[], Duties]) -> APIRouter:
-    """The endpoints. ``actions`` gets a row before a note is stored; ``duties`` reads the rotation."""
+def router(engine: AsyncEngine, actions: ActionLog, redactor: Redactor, duties: FindDuties) -> APIRouter:
+    """The endpoints. ``actions`` gets a row before a note is stored; ``duties`` reads the rotation and its covers."""
     made = APIRouter(prefix="/v1/admin", tags=["admin"], dependencies=[Depends(operator)])
     redacted = partial(clean, redactor=redactor)
     incidents = Incidents(engine, clean=redacted)
@@ -87,8 +87,9 @@ def router(engine: AsyncEngine, actions: ActionLog, redactor: Redactor, duties: 
     async def of_pages(days: Annotated[int, Query(ge=1, le=MOST_DAYS)] = 28) -> Response:
         """Pages by week, alert and person, with the times to acknowledge and to recover, in seconds."""
         now = datetime.now(UTC)
+        since = now - timedelta(days=days)
         with _records():
-            found = await report(engine, duties(), now - timedelta(days=days), now)
+            found = await report(engine, await duties(since), since, now)
         return _json(asdict(found))
 
     return made

@@ -5,7 +5,7 @@ Dropping a table gives its disk back at once; deleting rows would leave it to a 
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import text
@@ -18,6 +18,8 @@ EVERY, JITTER = 600.0, 0.1  # workers start together, and one of them at a time 
 AHEAD = 2
 LOCK = 0x0C80
 _DAY = re.compile(r"(?:calls|attempts)_(\d{8})\Z")
+
+Sweep = Callable[[AsyncConnection], Awaitable[object]]
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +41,15 @@ async def partitions(connection: AsyncConnection) -> dict[str, date]:
 class Keeper:
     """Makes partitions ahead of time and drops those that are too old; of all workers, one at a time."""
 
-    def __init__(self, engine: AsyncEngine, *, keep_days: int, also: Sequence[str] = ()) -> None:
-        """Records of today and of the ``keep_days`` before it stay. So do rows of ``also``: small tables with a time ``at``."""
+    def __init__(self, engine: AsyncEngine, *, keep_days: int, also: Sequence[str] = (), sweeps: Sequence[Sweep] = ()) -> None:
+        """Records of today and of the ``keep_days`` before it stay. So do rows of ``also``: small tables with a time ``at``.
+
+        ``sweeps`` delete what other rooms keep for a time of their own.
+        """
         self._engine = engine
         self._keep = timedelta(days=keep_days)
         self._also = tuple(also)
+        self._sweeps = tuple(sweeps)
         self._tending = Periodic(
             "partitions",
             self.tend,
@@ -73,6 +79,8 @@ class Keeper:
             for name in self._also:
                 whole = text(f'DELETE FROM "{name}" WHERE at < :first').bindparams(first=first)  # noqa: S608 - our own names
                 await connection.execute(whole)
+            for sweep in self._sweeps:
+                await sweep(connection)
             old = sorted(name for name, day in (await partitions(connection)).items() if day < today - self._keep)
         for name in old:
             await self._drop(name)

@@ -17,6 +17,9 @@ def gameday(
     log: Annotated[
         bool, typer.Option("--log", help="Append the result to the log of rehearsals (OCTANT_REHEARSALS_FILE).")
     ] = False,
+    without_containment: Annotated[
+        bool, typer.Option("--without-containment", help="Leave the containing commands out: the verdict must change.")
+    ] = False,
 ) -> None:
     """Play a scenario. Exit code 0: the hypothesis holds, 1: it does not, 3: not judged, 4: the tool failed.
 
@@ -37,6 +40,8 @@ def gameday(
             print(f"{name:24} {scenarios.load(runbook, name).hypothesis}")
         return
     wanted = scenarios.load(runbook, scenario)
+    if without_containment:
+        wanted = wanted.model_copy(update={"runbook": wanted.runbook.model_copy(update={"contain": ()})})
     print(f"Hypothesis: {wanted.hypothesis}", flush=True)
     interrupts.listen()
     try:
@@ -47,7 +52,7 @@ def gameday(
     path = report.write(settings.state_dir, wanted, outcome)
     print(path.read_text(encoding="utf-8"))
     print(f"Report: {path}")
-    if log:
+    if log and not without_containment:
         _log(settings.rehearsals_file, scenario, outcome.verdict)
     raise typer.Exit(outcome.exit_code)
 

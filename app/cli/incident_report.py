@@ -30,15 +30,15 @@ def report(
     noisy_week: Annotated[int, typer.Option(min=1, help="More pages of an alert in one week count as noise.")] = 5,
 ) -> None:
     """Report pages a week and by alert, the time to acknowledge and to recover, noise, and each person's load."""
-    from app.oncall.incidents.duty import duties_of
     from app.oncall.incidents.report import Limits
     from app.oncall.incidents.report import report as computed
+    from app.stores import duties_of
 
     begin, now = moment(since), datetime.now(UTC)
 
     async def run() -> "tuple[Report, Duties]":
         async with database() as (engine, settings):
-            duties = duties_of(settings.rotation_file)
+            duties = await duties_of(settings, engine)(begin or now)
             limits = Limits(noisy_minutes, noisy_week)
             return await computed(engine, duties, begin or now, now, limits=limits), duties
 
@@ -53,13 +53,14 @@ def report(
 def hand_over() -> None:
     """Print the hand-over of a shift: open incidents and pages, silences, stops, releases, spend. The service sends it too."""
     from app.domain.money import from_dollars
-    from app.oncall.incidents.duty import duties_of
     from app.oncall.incidents.handoff import handoff, message
+    from app.stores import duties_of
 
     async def run() -> None:
         async with database() as (engine, settings):
             cap = from_dollars(settings.budget.global_daily_cap)
-            found = await handoff(engine, duties_of(settings.rotation_file), datetime.now(UTC), cap=cap)
+            now = datetime.now(UTC)
+            found = await handoff(engine, await duties_of(settings, engine)(now), now, cap=cap)
         print(message(found))
 
     asyncio.run(run())

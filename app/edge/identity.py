@@ -1,5 +1,6 @@
 """Find a caller's identity from a header. Every path understands both vendors' ways of sending a key."""
 
+import hashlib
 import hmac
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -8,10 +9,11 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from app.domain.calls import Identity
-from app.domain.errors import Forbidden, RateLimited, Stopped, Unauthenticated
+from app.domain.errors import BodyTooLarge, Forbidden, RateLimited, Stopped, Unauthenticated
 from app.edge.parts import parts_of
 from app.security.keys.token import key_id_of
 
+MOST_SIGNATURES = 8
 IDENTIFIED = "octant.identified"  # set in a request's scope: its key is valid, so its body may be decompressed
 IDENTITY = "octant.identity"  # in the scope of a request that this service makes to itself: no client can put it there
 
@@ -56,14 +58,57 @@ class NeedsToken:
             return
         if not wanted:
             raise Forbidden(f"No token of {self.scope} is set here.")
-        parts = parts_of(request)
-        address = parts.failed_logins.address_of(request)
-        if wait := parts.failed_logins.wait(address):
-            parts.metrics.bad_keys.inc(outcome="rate_limited")
-            raise RateLimited("Too many wrong tokens came from this address. Wait before the next.", retry_after=wait)
-        parts.metrics.bad_keys.inc(outcome="refused")
-        parts.failed_logins.failed(address)
+        _count_guess(request)
         raise Unauthenticated(f"The token of {self.scope} is missing or wrong. Send it as `Authorization: Bearer TOKEN`.")
+
+
+@dataclass(frozen=True)
+class NeedsSignature:
+    """A dependency for a vendor's webhooks: the body's HMAC-SHA256 in hex, as ``v1=…`` in a header, one of a list with commas.
+
+    Works without any store. ``scope`` names the vendor in the API's description.
+    """
+
+    scope: str
+    header: str
+    secret: Callable[[], str]
+    most_bytes: int
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """As `Needs` has them."""
+        return frozenset({self.scope})
+
+    async def __call__(self, request: Request) -> None:
+        """Raise Unauthenticated for a wrong signature, RateLimited for an address that guesses, Forbidden without a secret.
+
+        Raises BodyTooLarge before the body is hashed.
+        """
+        secret = self.secret()
+        if not secret:
+            raise Forbidden(f"No signing secret of {self.scope} is set here.")
+        sent = [one.strip().removeprefix("v1=") for one in request.headers.get(self.header, "").split(",") if "v1=" in one]
+        announced = request.headers.get("content-length", "")
+        large = announced.isdigit() and int(announced) > self.most_bytes
+        body = await request.body() if sent and not large else b""
+        if large or len(body) > self.most_bytes:
+            raise BodyTooLarge(f"The body is over {self.most_bytes:,} bytes.")
+        expected = hmac.digest(secret.encode(), body, hashlib.sha256).hex().encode()
+        matches = [hmac.compare_digest(one.encode(), expected) for one in sent[:MOST_SIGNATURES]]
+        if not any(matches):
+            _count_guess(request)
+            raise Unauthenticated(f"The signature of {self.scope} in `{self.header}` is missing or wrong.")
+
+
+def _count_guess(request: Request) -> None:
+    """Count a wrong secret. Raises RateLimited for an address that sent too many."""
+    parts = parts_of(request)
+    address = parts.failed_logins.address_of(request)
+    if wait := parts.failed_logins.wait(address):
+        parts.metrics.bad_keys.inc(outcome="rate_limited")
+        raise RateLimited("Too many wrong tokens came from this address. Wait before the next.", retry_after=wait)
+    parts.metrics.bad_keys.inc(outcome="refused")
+    parts.failed_logins.failed(address)
 
 
 authenticated = Needs(frozenset({"call"}))

@@ -18,7 +18,7 @@ from app.domain import errors
 from app.domain.errors import Misconfigured, OctantError
 from app.edge.errors import SHARED_PATH, TABLE, Dialect, dialect_of
 from app.edge.idempotency import IdempotentRoute
-from app.edge.identity import Needs, NeedsToken
+from app.edge.identity import Needs, NeedsSignature, NeedsToken
 
 Json = dict[str, Any]
 JSON = "application/json"
@@ -75,6 +75,12 @@ class ApiDocument:
             document["components"]["securitySchemes"] = {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+                **{
+                    f"signature of {one.scope}": {"type": "apiKey", "in": "header", "name": one.header}
+                    for route in self._routes.values()
+                    for one in _needs(route.dependant)
+                    if isinstance(one, NeedsSignature)
+                },
             }
             for path, item in document["paths"].items():
                 for method, operation in item.items():
@@ -91,7 +97,10 @@ class ApiDocument:
         headers, fails = ["x-request-id"], EVERYWHERE
         if route is not None:
             scopes = sorted(scopes_of(route))
-            operation["security"] = [{"bearer": scopes}, {"x-api-key": scopes}]
+            signed = [one.scope for one in _needs(route.dependant) if isinstance(one, NeedsSignature)]
+            operation["security"] = [{f"signature of {name}": []} for name in signed] or [
+                {"bearer": scopes}, {"x-api-key": scopes},
+            ]  # fmt: skip
             fails = WITH_A_KEY
             if isinstance(route, IdempotentRoute) and "POST" in (route.methods or ()):
                 headers, fails = list(HEADERS), tuple(TABLE)
@@ -145,8 +154,8 @@ def _envelope(leaves: Sequence[type[OctantError]], dialect: Dialect) -> Json:
     return {"type": "object", "required": list(outer), "properties": outer}
 
 
-def _needs(dependant: Dependant) -> Iterator[Needs | NeedsToken]:
+def _needs(dependant: Dependant) -> Iterator[Needs | NeedsToken | NeedsSignature]:
     for part in dependant.dependencies:
-        if isinstance(part.call, Needs | NeedsToken):
+        if isinstance(part.call, Needs | NeedsToken | NeedsSignature):
             yield part.call
         yield from _needs(part)

@@ -232,7 +232,7 @@ ONCALL: tuple[Declared, ...] = (
         (
             _of(
                 "event", "triggered", "repeated", "paged", "acknowledged", "ack_expired", "resolved", "reopened", "suppressed",
-                "fallback", "spooled",
+                "fallback", "spooled", "joined", "unacknowledged",
             ),
         ),
     ),

@@ -44,6 +44,7 @@ from app.idempotency.idempotency import Idempotency
 from app.jobs.jobs import Jobs
 from app.oncall.incidents.store import incident_for_page
 from app.oncall.paging.paging import Paging
+from app.oncall.retention import forget
 from app.oncall.scopes import parse as parse_stops
 from app.oncall.self_test import DailySelfTest, Sightings
 from app.oncall.switch import KillSwitch, Listeners
@@ -79,6 +80,7 @@ class Parts:
     paging: Paging | None
     alertmanager_token: Callable[[], str]
     console: ConsoleParts
+    pagerduty_secret: Callable[[], str]
 
 
 def build_provider(name: str, settings: ProviderSettings, key: str | None = None) -> KeyedProvider:
@@ -207,8 +209,9 @@ async def _open_audit(
     await recorder.start()
     stack.push_async_callback(recorder.aclose)
     keeper = Keeper(
-        engine, keep_days=settings.records_keep, also=("feedback", "eval_scores", "eval_candidates", "shadow_answers")
-    )
+        engine, keep_days=settings.records_keep, also=("feedback", "eval_scores", "eval_candidates", "shadow_answers"),
+        sweeps=(partial(forget, days=settings.oncall_keep),),
+    )  # fmt: skip
     await keeper.start()
     stack.push_async_callback(keeper.aclose)
     return recorder
@@ -372,5 +375,6 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
             running=running,
         )  # fmt: skip
         yield Parts(
-            features=features, edge=edge, actions=actions, paging=paging.paging, alertmanager_token=paging.token, console=console
-        )
+            features=features, edge=edge, actions=actions, paging=paging.paging, alertmanager_token=paging.token,
+            pagerduty_secret=paging.pagerduty_secret, console=console,
+        )  # fmt: skip

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.errors import Misconfigured
 from app.edge.parts import Check, Health
+from app.oncall.paging.answers import Answers
 from app.oncall.paging.deadman import Heartbeat, Watchdog
 from app.oncall.paging.deliveries import Deliveries
 from app.oncall.paging.duty import first_person
@@ -24,7 +25,7 @@ from app.security import webhooks
 from app.security.keys.provider_keys import ProviderKeys
 from app.security.webhooks import Sessions
 from app.settings import Settings
-from app.stores import pages_of, paging_policy
+from app.stores import on_call_of, pages_of, paging_policy
 from app.telemetry.gauge_sampler import Sample
 from app.telemetry.metrics import Metrics
 
@@ -33,13 +34,14 @@ STUCK_SECONDS = 120.0  # a page that waits so long keeps the heartbeat back
 
 @dataclass(frozen=True, slots=True)
 class OpenedPaging:
-    """Paging, None where it is off, and the token that Alertmanager must send, as it is now.
+    """Paging, None where it is off; Alertmanager's token and the secret of PagerDuty's webhooks, as they are now.
 
     ``announce`` sends a message that pages no person, by the signed webhook; None without that receiver.
     """
 
     paging: Paging | None
     token: Callable[[], str]
+    pagerduty_secret: Callable[[], str]
     announce: Callable[[str, str], Awaitable[bool]] | None
 
     def checks(self) -> dict[str, Check]:
@@ -62,7 +64,7 @@ async def open_paging(
     """Start paging; it closes with ``stack``. Off without receivers. Raises Misconfigured for a receiver without its key."""
     figures = settings.paging
     if not figures.receivers:
-        return OpenedPaging(None, str, None)
+        return OpenedPaging(None, str, str, None)
     keys = ProviderKeys(figures.key_places(settings.secrets_dir), secret=settings.secret, what="key of paging")
     http = await stack.enter_async_context(webhooks.session(settings.webhook_allowed_hosts))
     receivers = _receivers(figures, keys, http, settings.secret)
@@ -76,7 +78,9 @@ async def open_paging(
     stack.push_async_callback(paging.aclose)
     webhook = receivers.get("webhook")
     announce = webhook.announce if isinstance(webhook, SignedWebhook) else None
-    return OpenedPaging(paging, lambda: keys.current("alertmanager_token"), announce)
+    return OpenedPaging(
+        paging, lambda: keys.current("alertmanager_token"), lambda: keys.current("pagerduty_webhook_secret"), announce
+    )
 
 
 def _parts(
@@ -96,7 +100,9 @@ def _parts(
     def ended(receiver: str, outcome: str) -> None:
         metrics.page_deliveries.inc(receiver=receiver, outcome=outcome)
 
-    pages = pages_of(settings, engine, on_event=counted, incident_for=incident_for)
+    on_call = on_call_of(settings, engine)
+    person = partial(first_person, on_call)
+    pages = pages_of(settings, engine, on_event=counted, incident_for=incident_for, on_call=on_call)
     deliveries = Deliveries(engine, policy, receivers, on_outcome=ended, on_event=counted)
     spool = Spool(settings.state_dir / FOLDER)
 
@@ -105,11 +111,13 @@ def _parts(
 
     return PagingParts(
         pages=pages,
+        answers=Answers(engine, policy, on_call, on_event=counted),
+        first_person=person,
         deliveries=deliveries,
         spool=spool,
         relay=Relay(
             spool, pages, policy, receivers,
-            first_person=partial(first_person, settings.rotation_file), on_outcome=ended,
+            first_person=person, on_outcome=ended,
         ),
         watchdog=Watchdog(
             engine, pages, after=figures.watchdog_after, runbook_url=settings.runbook_url, on_age=metrics.watchdog_age.set

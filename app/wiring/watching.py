@@ -23,7 +23,6 @@ from app.gateway.call_state import CallState
 from app.gateway.recovery.breaker import STATES, State
 from app.jobs.jobs import Jobs
 from app.oncall import self_test
-from app.oncall.incidents.duty import duties_of
 from app.oncall.incidents.handoff import Handoffs, Send
 from app.oncall.switch import with_message
 from app.releases import canary_state, rehearsals
@@ -33,6 +32,7 @@ from app.releases.releases import Releases
 from app.security.keys.administration import KeyAdministration
 from app.security.keys.ring import KeyRing
 from app.settings import Settings
+from app.stores import duties_of
 from app.telemetry.gauge_sampler import GaugeSampler, Sample
 from app.telemetry.metrics import Metrics
 
@@ -104,7 +104,7 @@ async def open_handoffs(
     if send is None:
         return
     handoffs = Handoffs(
-        engine, partial(duties_of, settings.rotation_file), send, clean=redact,
+        engine, duties_of(settings, engine), send, clean=redact,
         cap=from_dollars(settings.budget.global_daily_cap),
     )  # fmt: skip
     await handoffs.start()

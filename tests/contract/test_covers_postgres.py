@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from rotas import BERLIN, DATA, rotation
+from rotas import BERLIN, DATA, rotation, text
 from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.domain.errors import InvalidRequest
+from app.oncall.incidents.duty import duties_from
+from app.oncall.incidents.handoff import LATE, STEP, last_change, next_change
+from app.oncall.incidents.report import hours_of
 from app.oncall.rota.covers import FILE, Cover, Covers, current, refuse_bad, stand_in
 from app.oncall.rota.shifts import duties
 from app.oncall.rota.tables import covers
@@ -55,6 +58,47 @@ async def test_a_cover_holds_at_once_and_ends_by_itself(empty: AsyncEngine, tmp_
     assert await called(store, NOON) == ["ann", "dan"]
     assert await called(store, EVENING) == ["bob", "dan"]
     assert not (tmp_path / FILE).exists()
+
+
+async def test_reports_and_the_hand_over_message_count_covers(empty: AsyncEngine, tmp_path: Path) -> None:
+    """A past cover counts in the report of its week, one under way in the message and at its end."""
+    file, store = tmp_path / "rotation.yaml", Covers(empty, file=tmp_path / FILE)
+    file.write_text(text())
+    week, night = NOON.replace(hour=0) - timedelta(days=1), timedelta(days=1)
+    before = hours_of(await duties_from(file, store)(week), week, week + 7 * night)
+    await store.add(cover())
+    after = await duties_from(file, store)(week)
+    hours = hours_of(after, week, week + 7 * night)
+    assert (hours["Ann"][0] - before["Ann"][0], hours["Bob"][0] - before["Bob"][0]) == (6.0, -6.0)
+    assert (after.people(NOON), after.people(EVENING)) == (["Ann", "Dan"], ["Bob", "Dan"])
+    assert next_change(after, NOON) == EVENING
+    ended = await duties_from(file, store)(EVENING + timedelta(minutes=1) - LATE - STEP)
+    assert last_change(ended, EVENING + timedelta(minutes=1)) == EVENING
+
+
+async def test_a_later_list_changes_no_duty_of_a_past_week(empty: AsyncEngine, tmp_path: Path) -> None:
+    """The person who had the pager then stays in the report, although the file gives the turns to others now."""
+    file, store = tmp_path / "rotation.yaml", Covers(empty, file=tmp_path / FILE)
+    file.write_text(text())
+    await store.add(cover())
+    week, end = NOON - timedelta(days=7), NOON + timedelta(days=3)
+    then = hours_of(await duties_from(file, store)(week), week, end)
+    later = {"from": "2026-12-07", "people": ["dan", "cat"]}
+    file.write_text(text(layers={name: [*lists, later] for name, lists in DATA["layers"].items()}))
+    now = await duties_from(file, store)(week)
+    assert hours_of(now, week, end) == then
+    assert now.people(NOON + timedelta(days=14)) == ["Dan", "Dan"]
+
+
+async def test_without_postgres_the_covers_that_were_read_last_hold_on(
+    empty: AsyncEngine, away: AsyncEngine, tmp_path: Path
+) -> None:
+    store = Covers(empty, file=tmp_path / FILE)
+    await store.add(cover())
+    assert await called(store, NOON) == ["ann", "dan"]
+    store._engine = away
+    assert await called(store, NOON) == ["ann", "dan"]
+    assert await called(store, EVENING) == ["bob", "dan"]
 
 
 async def test_a_cover_of_the_one_who_covers_is_stronger(empty: AsyncEngine, tmp_path: Path) -> None:

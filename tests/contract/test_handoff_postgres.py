@@ -99,7 +99,11 @@ async def test_one_worker_sends_a_change_once_and_a_refusal_is_tried_again(own: 
         return takes
 
     at = NINE + timedelta(minutes=3)
-    workers = [Handoffs(own, Weekly, send, cap=CAP, clean=lambda words: words + " CLEAN", now=lambda: at) for _ in range(3)]
+
+    async def duties(_: datetime) -> Weekly:
+        return Weekly()
+
+    workers = [Handoffs(own, duties, send, cap=CAP, clean=lambda words: words + " CLEAN", now=lambda: at) for _ in range(3)]
     assert await workers[0].round() is False
     takes = True
     assert sorted(await asyncio.gather(*(worker.round() for worker in workers))) == [False, False, True]

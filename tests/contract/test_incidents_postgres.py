@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
@@ -71,6 +71,55 @@ async def test_pages_with_one_key_open_one_incident_also_at_the_same_time(own: A
     first = next(one for one in await incidents.list() if one.id == found[0])
     await incidents.close(first, NO_CHANGE, by="ada")
     assert await page("a") not in found
+
+
+Labels = dict[str, str]
+ALL: Labels = {"severity": "page"}
+OF_ACME, OF_X, OF_Y = ({**ALL, **more} for more in ({"tenant": "acme"}, {"provider": "x"}, {"provider": "y"}))
+
+
+@pytest.mark.parametrize(
+    ("pages", "expected"),
+    [
+        ([(ALL, 50), (OF_X, 40), (OF_X, 1)], "aaa"),
+        ([(OF_X, 50), (OF_Y, 40), (ALL, 1)], "abb"),
+        ([(ALL, 50), (OF_X, 40), (OF_Y, 1)], "aab"),
+        ([(ALL, 50), (OF_ACME, 40), (OF_ACME, 1)], "abb"),
+        ([(ALL, 200), (ALL, 130), (ALL, 75)], "abb"),
+    ],
+    ids=["one provider", "two providers", "a second provider", "a tenant's cap", "later than an hour"],
+)
+async def test_pages_of_one_fault_are_one_incident(
+    own: AsyncEngine, incidents: Incidents, pages: list[tuple[Labels, int]], expected: str
+) -> None:
+    """They join within an hour of its newest page, unless their labels say that they are apart."""
+    found = []
+    for labels, minutes in pages:
+        found.append(await paged(own, labels, minutes))
+        await plant_page(own, ago(minutes=minutes), labels=labels, incident_id=found[-1])
+    names = dict(zip(dict.fromkeys(found), "abc", strict=False))
+    assert "".join(names[one] for one in found) == expected
+    assert len(await incidents.list()) == len(set(found))
+
+
+async def paged(own: AsyncEngine, labels: Labels, minutes: int, key: str = "") -> UUID:
+    async with own.begin() as connection:
+        return await incident_for_page(
+            connection, dedup_key=key or f"group-{uuid4()}", title="t", severity="page", at=ago(minutes=minutes), clean=CLEAN,
+            labels=labels, window=timedelta(hours=1),
+        )  # fmt: skip
+
+
+async def test_a_page_joins_the_incident_that_an_operator_opened_and_its_own_at_any_time(
+    own: AsyncEngine, incidents: Incidents
+) -> None:
+    by_hand = await incidents.open("callers complain", "sev2", by="ada", at=ago(hours=5))
+    page = await paged(own, ALL, 290, key="group")
+    await plant_page(own, ago(minutes=290), labels=ALL, incident_id=page, dedup_key="group", status="resolved")
+    assert (page, await paged(own, OF_ACME, 289) == page) == (by_hand.id, False)
+    assert await paged(own, ALL, 1, key="group") == page, "three hours later, the same alert"
+    await incidents.close(by_hand, NO_CHANGE, by="ada")
+    assert await paged(own, ALL, 0, key="group") != page
 
 
 async def test_no_text_is_stored_with_personal_data(own: AsyncEngine, incidents: Incidents) -> None:

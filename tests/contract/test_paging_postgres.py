@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound
 from app.oncall.paging.alarms import WATCHDOG, Alarm
+from app.oncall.paging.answers import Answer
 from app.oncall.paging.deadman import KEY
 from app.oncall.paging.maintenance import Maintenance
 from app.oncall.paging.pages import Page
@@ -176,6 +177,86 @@ async def test_an_acknowledgement_expires_and_the_page_begins_again(made: Made, 
         assert pager.actions("pagerduty").count("trigger") == 2
         happened = [event for event in await events_of(room, page) if event != "sent"]
         assert happened == ["triggered", "paged", "acknowledged", "ack_expired", "paged"]
+
+
+async def test_an_alert_that_joins_an_acknowledged_group_calls_again(made: Made, pager: Pager) -> None:
+    """The person acknowledged the page without it; an alert that was part of it and comes back does not call."""
+    async with made() as room:
+        fired = alarm(fingerprints=("a", "b"))
+        await room.take(fired)
+        await step(room)
+        page = await the_page(room, fired.key)
+        await room.parts.pages.acknowledge(page.id, by="ada")
+        for alerts, event in (("a", "repeated"), ("ab", "repeated"), ("abc", "joined"), ("abc", "repeated")):
+            assert await room.take(replace(fired, fingerprints=tuple(alerts))) == event
+            await step(room)
+        again = await the_page(room, fired.key)
+        assert (again.id, again.status, again.level) == (page.id, "triggered", 1)
+        assert pager.actions("pagerduty") == ["trigger", "acknowledge", "trigger"]
+        keys = {event["dedup_key"] for event in pager.of("pagerduty") if event["event_action"] == "trigger"}
+        assert len(keys) == 2, "the same key would call no person again"
+
+
+def answer(kind: str, key: str, by: str = "Ada Lovelace", people: str = "", identity: str = "") -> Answer:
+    return Answer(identity=identity or uuid4().hex, kind=kind, key=key, by=by, people=people)
+
+
+async def paged(room: Paging, pager: Pager) -> tuple[Page, str]:
+    """A page that went out, and the key that PagerDuty knows it by."""
+    fired = alarm()
+    await room.take(fired)
+    await step(room)
+    return await the_page(room, fired.key), pager.of("pagerduty")[-1]["dedup_key"]
+
+
+async def test_an_acknowledgement_at_pagerduty_stops_the_escalation_once(made: Made, pager: Pager, clean: AsyncEngine) -> None:
+    """A second delivery of the same event changes nothing, also when it comes after it was taken back."""
+    seen = Events([], [])
+    async with made(escalate_after=60.0, reported=seen) as room:
+        page, key = await paged(room, pager)
+        first = answer("acknowledged", key)
+        assert [await room.answer(first), await room.answer(first)] == ["acknowledged", "repeated"]
+        acknowledged = await room.parts.pages.find(str(page.id))
+        assert (acknowledged.status, acknowledged.acknowledged_by) == ("acknowledged", "Ada Lovelace")
+        await pass_time(clean, page.id, 61)
+        await step(room)
+        assert pager.actions("pagerduty").count("trigger") == 1
+        assert pager.actions("webhook") == ["page.trigger", "page.acknowledge"], "the other receivers get to know"
+        assert await room.answer(answer("unacknowledged", key, by="")) == "unacknowledged"
+        assert await room.answer(first) == "repeated"
+        await step(room)
+        assert (await room.parts.pages.find(str(page.id))).status == "triggered"
+        await pass_time(clean, page.id, 61)
+        await step(room)
+        assert (await room.parts.pages.find(str(page.id))).person == "Grace", "the next level is called"
+        assert await room.answer(answer("resolved", key)) == "resolved"
+        assert (await room.parts.pages.find(str(page.id))).status == "resolved"
+    assert seen.events == ["triggered", "paged", "acknowledged", "unacknowledged", "paged", "resolved"]
+
+
+async def test_only_a_person_at_pagerduty_acknowledges_or_resolves(made: Made, pager: Pager) -> None:
+    """An automation there does not, nor the echo of our own event; and no event of another page, or of a page that is over."""
+    async with made() as room:
+        page, key = await paged(room, pager)
+        ignored = [answer("acknowledged", key, by=""), answer("resolved", key, by=""), answer("unacknowledged", key)]
+        assert [await room.answer(one) for one in ignored] == ["ignored"] * 3
+        assert await room.answer(answer("acknowledged", "octant-of-another-1")) == "unknown"
+        assert (await room.parts.pages.find(str(page.id))).status == "triggered"
+        moved = answer("reassigned", key, people="Grace Hopper")
+        assert await room.answer(moved) == "reassigned"
+        assert (await room.parts.pages.events(page.id))[-1].detail["person"] == "Grace Hopper"
+        await room.parts.pages.resolve(page.id, by="ada")
+        late = answer("acknowledged", key)
+        assert await room.answer(late) == "ignored"
+        assert await room.take(alarm(page.dedup_key)) == "reopened"
+        assert await room.answer(late) == "repeated", "an event that was of no use once is of none later"
+
+
+async def test_an_answer_is_not_lost_while_postgres_is_away(made: Made, pager: Pager) -> None:
+    """PagerDuty tries a 5xx again for two days."""
+    async with made(engine=create_async_engine(NOWHERE)) as room:
+        with pytest.raises(DependencyUnavailable):
+            await room.answer(answer("acknowledged", "octant-x-1"))
 
 
 async def test_an_acknowledgement_cancels_what_is_pending(made: Made, pager: Pager, clean: AsyncEngine) -> None:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -35,6 +36,8 @@ from app.budget.caps import UserCaps
 from app.budget.ledger import Ledger
 from app.budget.recheck import recheck
 from app.domain.money import MicroUSD
+from app.oncall.incidents.store import Incidents, RunbookChange, incident_for_page
+from app.oncall.incidents.timeline import timeline
 from app.oncall.paging.pages import Page
 from app.oncall.paging.paging import Paging
 from app.oncall.paging.policy import Policy
@@ -146,7 +149,8 @@ class PagingRuns:
 @pytest_asyncio.fixture
 async def paging_runs(engine: AsyncEngine, tmp_path: Path) -> AsyncIterator[PagingRuns]:
     policy = Policy(receivers=("pagerduty", "webhook"))
-    async with running_pager() as pager, paging(engine, pager.base, tmp_path, policy) as room:
+    incident_for = partial(incident_for_page, clean=str)
+    async with running_pager() as pager, paging(engine, pager.base, tmp_path, policy, incident_for=incident_for) as room:
         await room.start()
         async with serving(room, TOKEN) as endpoint:
             yield PagingRuns(room, endpoint, pager, engine)
@@ -326,6 +330,34 @@ async def test_every_rule_is_evaluated_by_prometheus_on_what_the_service_really_
     assert all(value >= 0 for value in gauges.values())
     await until_value(prometheus, 'octant_budget_used_ratio{scope="global-day"}', lambda share: 0 < share < 1)
     await until_value(prometheus, "octant:records_lag_seconds:p99_15m", lambda seconds: 0 < seconds < PATIENCE)
+
+
+async def test_three_alerts_of_one_outage_are_three_pages_of_one_incident(
+    alertmanager: str, paging_runs: PagingRuns, engine: AsyncEngine
+) -> None:
+    """By a real Alertmanager, all at once; the alert of another provider is an incident of its own."""
+    run = uuid4().hex[:8]
+    names = [f"{name}{run}" for name in ("Availability", "Latency", "Circuit", "Other")]
+    places: list[dict[str, str]] = [{}, {}, {"provider": f"x{run}"}, {"provider": f"y{run}"}]
+    alerts = [
+        {"labels": {"alertname": name, "severity": "page", **place}, "annotations": {"summary": f"{name} is bad"}}
+        for name, place in zip(names, places, strict=True)
+    ]
+    incidents = Incidents(engine, clean=str)
+    for left in await incidents.list():
+        await incidents.close(left, RunbookChange(None, "of another test"), by="ada")
+    async with aiohttp.ClientSession() as http:
+        for batch in (alerts[:3], alerts[3:]):
+            async with http.post(f"{alertmanager}/api/v2/alerts", json=batch) as answer:
+                assert answer.status == 200, await answer.text()
+            for one in batch:
+                await paging_runs.until("trigger", one["labels"]["alertname"])
+    pages = [await paging_runs.page(name) for name in names]
+    assert len({page.incident_id for page in pages[:3]}) == 1
+    assert pages[3].incident_id not in {None, pages[0].incident_id}
+    (shown,) = [one for one in await incidents.list() if one.id == pages[0].incident_id]
+    triggered = [e.text for e in await timeline(engine, shown, clean=str) if e.text.startswith("triggered: ")]
+    assert sorted(text.split()[1].rstrip(",") for text in triggered) == sorted(names[:3])
 
 
 async def test_a_real_alertmanager_reports_a_nearly_used_cap_until_the_cap_changes(

@@ -5,7 +5,6 @@ Also erase and export by command.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,12 +84,13 @@ def test_no_endpoint_for_operators_changes_anything_without_the_log() -> None:
     from sqlalchemy.ext.asyncio import create_async_engine
 
     from app.admin import calls, incidents
-    from app.oncall.incidents.duty import duties_of
+    from app.oncall.incidents.duty import duties_from
+    from app.oncall.rota.covers import Covers
 
     engine = create_async_engine("postgresql+psycopg://x@/x")
     log = ActionLog(engine, secret=b"made up", notes=Path("unused"))
     redactor = Redactor(b"made up")
-    rotation = partial(duties_of, Path("unused"))
+    rotation = duties_from(Path("unused"), Covers(None, file=Path("unused")))
     routers = (calls.router(engine, log, redactor), incidents.router(engine, log, redactor, rotation))
     routes = [*made.routes, *(route for router in routers for route in router.routes)]
     admin = [route for route in routes if isinstance(route, APIRoute) and route.path.startswith("/v1/admin")]

@@ -36,7 +36,10 @@ PROMISES = [
 ]
 WELL_FORMED = ("x" * 4000, "%f0%9f%8e%89", "%27%22%3b--")
 OPEN = {"/livez", "/readyz", "/version"}  # monitoring has no key
-OWN_TOKEN = {"/v1/admin/alertmanager"}  # Alertmanager's, and no API key: tests/unit/edge/test_alertmanager.py
+OWN_TOKEN = {
+    "/v1/admin/alertmanager",
+    "/v1/hooks/pagerduty",
+}  # no API key: tests/unit/edge/test_alertmanager.py, test_pagerduty.py
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,16 @@
-"""The rotation as reports and the hand-over message need it: time zone, serving hours, the people on duty."""
+"""The rotation as reports and the hand-over message need it: time zone, serving hours, the people on duty.
 
-from collections.abc import Sequence
+The duty of a past time comes from the list that held then and from the covers of that time: a later list changes nothing of it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from app.oncall.rota.covers import Covers, current
 from app.oncall.rota.reading import load_rotation
 from app.oncall.rota.rotation import Rotation
 from app.oncall.rota.shifts import shifts
@@ -28,10 +33,10 @@ class Duties(Protocol):
 
 
 class RotationDuties:
-    """The duties of the rotation's file."""
+    """The duties of a rotation."""
 
     def __init__(self, rotation: Rotation) -> None:
-        """``rotation`` is the file as it is now: duties of the past are computed from it, too."""
+        """``rotation`` has its covers already, also those of the past that is read."""
         self._rotation = rotation
         self.zone = rotation.zone
 
@@ -47,6 +52,15 @@ class RotationDuties:
         return [first[level] for level in sorted(first)]
 
 
-def duties_of(path: Path) -> Duties:
-    """The duties of a rotation's file. Raises Misconfigured."""
-    return RotationDuties(load_rotation(path))
+FindDuties = Callable[[datetime], Awaitable[Duties]]
+"""Reads the duties, as they are from a time on."""
+
+
+def duties_from(path: Path, covers: Covers) -> FindDuties:
+    """Read the rotation's file and its covers at each call. A call raises Misconfigured for a file that does not fit."""
+
+    async def find(since: datetime) -> Duties:
+        rotation = await asyncio.to_thread(load_rotation, path)
+        return RotationDuties((await current(rotation, covers, since=since))[0])
+
+    return find

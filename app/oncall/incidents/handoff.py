@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.domain.errors import Misconfigured
 from app.domain.money import MicroUSD, to_dollars
 from app.domain.periodic import Periodic
-from app.oncall.incidents.duty import Duties
+from app.oncall.incidents.duty import Duties, FindDuties
 from app.oncall.incidents.handoff_parts import PARTS, Part, utc
 from app.oncall.incidents.tables import handoffs
 
@@ -119,10 +119,10 @@ class Handoffs:
     """Sends the message at each change of the shift."""
 
     def __init__(
-        self, engine: AsyncEngine, duties: Callable[[], Duties], send: Send, *, cap: MicroUSD,
+        self, engine: AsyncEngine, duties: FindDuties, send: Send, *, cap: MicroUSD,
         clean: Callable[[str], str], now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:  # fmt: skip
-        """``duties`` reads the rotation at each round; ``send`` hands the message to a receiver; ``clean`` redacts it."""
+        """``duties`` reads rotation and covers at each round; ``send`` hands the message to a receiver; ``clean`` redacts it."""
         self._engine, self._duties, self._send = engine, duties, send
         self._cap, self._clean, self._now = cap, clean, now
         self._sending = Periodic(
@@ -140,7 +140,8 @@ class Handoffs:
 
     async def round(self) -> bool:
         """Send the message of a change that no worker has sent. Returns whether this one sent it."""
-        duties, at = self._duties(), self._now()
+        at = self._now()
+        duties = await self._duties(at - LATE - STEP)
         changed = last_change(duties, at)
         if changed is None:
             return False

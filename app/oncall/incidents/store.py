@@ -8,14 +8,15 @@ import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Literal, Protocol, get_args
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, get_args
 
-from sqlalchemy import Executable, Result, RowMapping, and_, insert, or_, select, text, update
+from sqlalchemy import Executable, RowMapping, and_, insert, or_, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound
+from app.oncall.incidents.grouping import Session, open_incident
 from app.oncall.incidents.tables import incident_events, incidents
 
 Severity = Literal["sev1", "sev2", "sev3", "sev4"]
@@ -32,14 +33,9 @@ LONGEST_TITLE, LONGEST_TEXT, LONGEST_NAME = 200, 4000, 128
 _PAGE = re.compile(r"[a-z0-9][a-z0-9/-]*\.md(#[a-z0-9-]+)?")
 _TRACE = re.compile(r"[0-9a-f]{32}")
 _CALL = text("SELECT id, trace_id FROM calls WHERE id = :id OR request_id = :id ORDER BY at DESC LIMIT 1")
+NO_LABELS: Mapping[str, str] = {}
+NO_WINDOW = timedelta(0)
 Clean = Callable[[str], str]
-
-
-class Session(Protocol):
-    """A transaction of SQLAlchemy: a connection or a session."""
-
-    async def execute(self, statement: Executable, /) -> Result[Any]:
-        """Run a statement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,13 +78,17 @@ def severity_of(page: str) -> Severity:
 
 
 async def incident_for_page(
-    session: Session, *, dedup_key: str, title: str, severity: str, at: datetime, clean: Clean
-) -> uuid.UUID:
-    """Return the open incident with this key; open one where there is none. Of two at the same time, one opens it.
+    session: Session, *, dedup_key: str, title: str, severity: str, at: datetime, clean: Clean,
+    labels: Mapping[str, str] = NO_LABELS, window: timedelta = NO_WINDOW,
+) -> uuid.UUID:  # fmt: skip
+    """Return the open incident of this page's fault (`grouping`); open one where there is none.
 
-    ``severity`` is the page's. ``clean`` redacts. Raises DependencyUnavailable where it is opened and closed all the time.
+    ``dedup_key``, ``severity`` and ``labels`` are the page's. ``clean`` redacts. Raises DependencyUnavailable where it is
+    opened and closed all the time.
     """
     key, title = clean(dedup_key), clean(title)[:LONGEST_TITLE]
+    if joined := await open_incident(session, dedup_key, labels, at, window=window):
+        return joined
     for _ in range(3):
         values = _values(title, severity_of(severity), by=SERVICE, at=at) | {"dedup_key": key}
         put = postgresql.insert(incidents).values(values)

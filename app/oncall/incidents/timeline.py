@@ -38,7 +38,9 @@ _PAGES = text(
     WHERE NOT test AND (incident_id = :incident OR (incident_id IS NULL AND triggered_at BETWEEN :since AND :until))
     """
 )
-_PAGE_EVENTS = text("SELECT page_id, at, event, detail FROM page_events WHERE page_id = ANY(:pages)")
+_PAGE_EVENTS = text(
+    "SELECT page_id, at, event, detail FROM page_events WHERE page_id = ANY(:pages) AND event <> 'answer_ignored'"
+)
 _ACTIONS = text(
     """
     SELECT at, actor, action, subject, reason, outcome FROM actions

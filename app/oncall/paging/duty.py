@@ -49,12 +49,9 @@ def from_rotation(file: Path, covers: Covers) -> FindOnCall:
     return find
 
 
-def first_person(file: Path) -> str:
-    """The person at level 1 by the file alone, for pages while Postgres is away; empty where it cannot be read."""
-    try:
-        return next(iter(_on_call(load_rotation(file), datetime.now(UTC)).people), "")
-    except (Misconfigured, OSError):
-        return ""
+async def first_person(find: FindOnCall) -> str:
+    """The person at level 1 now; empty where the rotation cannot be read."""
+    return next(iter((await find(datetime.now(UTC))).people), "")
 
 
 def _on_call(rotation: Rotation, at: datetime) -> OnCall:

@@ -17,8 +17,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.errors import InvalidRequest, NotFound, OctantError
-from app.oncall.paging import outbox
+from app.oncall.paging import changes, outbox
 from app.oncall.paging.alarms import Alarm
+from app.oncall.paging.changes import ACKNOWLEDGED, RESOLVED, TRIGGERED
 from app.oncall.paging.duty import FindOnCall, OnCall
 from app.oncall.paging.maintenance import window_over
 from app.oncall.paging.message import receivers_key
@@ -26,7 +27,6 @@ from app.oncall.paging.policy import IncidentForPage, Policy, no_incident
 from app.oncall.paging.tables import page_events, page_timers, pages
 
 LOCK = 0x0CA9
-TRIGGERED, ACKNOWLEDGED, RESOLVED = "triggered", "acknowledged", "resolved"
 OnEvent = Callable[[str], None]
 
 log = logging.getLogger(__name__)
@@ -82,11 +82,11 @@ class Pages:
             await connection.execute(select(func.pg_advisory_xact_lock(LOCK, func.hashtext(alarm.key))))
             newest = select(pages).where(pages.c.dedup_key == alarm.key).order_by(pages.c.triggered_at.desc()).limit(1)
             row = (await connection.execute(newest.with_for_update())).one_or_none()
-            now = await _now(connection)
+            now = await changes.now_of(connection)
             if not alarm.firing:
-                event = await self._resolve(connection, row, now, by=alarm.links.get("source", "")) if _open(row) else ""
+                event = await _resolve(connection, row, now, by=alarm.links.get("source", ""))
             elif row is not None and _open(row):
-                event = await self._repeat(connection, row, alarm)
+                event = await self._repeat(connection, row, alarm, now)
             elif row is not None and row.resolved_at > now - timedelta(seconds=self._policy.reopen_within):
                 event = await self._reopen(connection, row, now)
             else:
@@ -97,39 +97,28 @@ class Pages:
     async def acknowledge(self, page_id: uuid.UUID, *, by: str, seconds: float | None = None) -> Page:
         """Stop the escalation for a time, by default the policy's. Raises NotFound, InvalidRequest for a resolved page."""
         async with self._engine.begin() as connection:
-            row, now = await _locked(connection, page_id), await _now(connection)
+            row, now = await changes.locked(connection, page_id), await changes.now_of(connection)
             if row.status == RESOLVED:
                 raise InvalidRequest("The page is resolved already.")
             until = now + timedelta(seconds=seconds or self._policy.ack_expires)
-            changed = await _change(
-                connection,
-                page_id,
-                status=ACKNOWLEDGED,
-                acknowledged_at=row.acknowledged_at or now,  # the first one counts for times to acknowledge
-                acknowledged_by=by,
-                ack_expires_at=until,
-            )
-            await connection.execute(update(page_timers).where(page_timers.c.page_id == page_id).values(due_at=until))
-            await _add_event(connection, page_id, "acknowledged", by=by, until=until.isoformat())
-            await outbox.follow_up(connection, changed, "acknowledge", await _links(connection, page_id), by=by)
+            changed = await changes.acknowledge(connection, row, until, now, by=by)
         self._note("acknowledged")
         return _page(changed)
 
     async def resolve(self, page_id: uuid.UUID, *, by: str) -> Page:
         """Resolve by hand. Raises NotFound, InvalidRequest for a resolved page."""
         async with self._engine.begin() as connection:
-            row, now = await _locked(connection, page_id), await _now(connection)
+            row, now = await changes.locked(connection, page_id), await changes.now_of(connection)
             if row.status == RESOLVED:
                 raise InvalidRequest("The page is resolved already.")
-            await self._resolve(connection, row, now, by=by)
-            changed = await _locked(connection, page_id)
+            changed = await changes.resolve(connection, row, now, by=by)
         self._note("resolved")
         return _page(changed)
 
     async def note(self, page_id: uuid.UUID, event: str, **detail: Any) -> None:  # noqa: ANN401 - JSON
         """Store an event that changes nothing else."""
         async with self._engine.begin() as connection:
-            await _add_event(connection, page_id, event, **detail)
+            await changes.add_event(connection, page_id, event, **detail)
 
     async def run_timers(self) -> int:
         """Page again where a timer is due. Returns how many were."""
@@ -196,7 +185,7 @@ class Pages:
         timer = {"page_id": row.id, "due_at": now, "round": 0, "links": dict(alarm.links)}
         await connection.execute(insert(page_timers).values(timer))
         detail = {"fingerprints": list(alarm.fingerprints), "left_out": alarm.left_out, "sent": sorted(sent)}
-        await _add_event(connection, row.id, "triggered", **detail)
+        await changes.add_event(connection, row.id, "triggered", **detail)
         await outbox.already_sent(connection, row, sent, receivers_key(alarm.key, 1), timer["links"])
         return "triggered"
 
@@ -207,16 +196,29 @@ class Pages:
         try:
             async with connection.begin_nested():
                 return await self._incident_for(
-                    connection, dedup_key=alarm.key, title=alarm.summary, severity=alarm.severity, at=now
+                    connection,
+                    dedup_key=alarm.key,
+                    title=alarm.summary,
+                    severity=alarm.severity,
+                    labels=alarm.labels,
+                    at=now,
+                    window=timedelta(seconds=self._policy.incident_window),
                 )
         except (SQLAlchemyError, OctantError) as error:
             log.warning("no incident for a page", extra={"error_type": type(error).__name__})
             return None
 
-    async def _repeat(self, connection: AsyncConnection, row: Row[Any], alarm: Alarm) -> str:
-        await _change(connection, row.id, summary=alarm.summary, labels=dict(alarm.labels))
-        await _add_event(connection, row.id, "repeated", fingerprints=list(alarm.fingerprints), left_out=alarm.left_out)
-        return "repeated"
+    async def _repeat(self, connection: AsyncConnection, row: Row[Any], alarm: Alarm, now: datetime) -> str:
+        """The group fires again. An alert that joins it calls from level 1: the person acknowledged it without that alert."""
+        values: dict[str, Any] = {"summary": alarm.summary, "labels": dict(alarm.labels)}
+        event = "repeated"
+        if row.status == ACKNOWLEDGED and set(alarm.fingerprints) - await changes.fingerprints(connection, row.id):
+            event = "joined"
+            values |= {"status": TRIGGERED, "ack_expires_at": None, "level": 0}
+            await changes.set_timer(connection, row.id, now)
+        await changes.change(connection, row.id, **values)
+        await changes.add_event(connection, row.id, event, fingerprints=list(alarm.fingerprints), left_out=alarm.left_out)
+        return event
 
     async def _reopen(self, connection: AsyncConnection, row: Row[Any], now: datetime) -> str:
         """The same page again. Acknowledged, it stays quiet as long as that lasts; else the same level is paged once more."""
@@ -225,20 +227,11 @@ class Pages:
         if not quiet:
             values |= {"level": max(row.level - 1, 0), "ack_expires_at": None}
             await outbox.forget_endings(connection, row.dedup_key)
-        await _change(connection, row.id, **values)
+        await changes.change(connection, row.id, **values)
         due = row.ack_expires_at if quiet else now
-        await connection.execute(update(page_timers).where(page_timers.c.page_id == row.id).values(due_at=due))
-        await _add_event(connection, row.id, "reopened", quiet=quiet)
+        await changes.set_timer(connection, row.id, due)
+        await changes.add_event(connection, row.id, "reopened", quiet=quiet)
         return "reopened"
-
-    async def _resolve(self, connection: AsyncConnection, row: Row[Any] | None, now: datetime, *, by: str) -> str:
-        if row is None:
-            return ""
-        changed = await _change(connection, row.id, status=RESOLVED, resolved_at=now)
-        await connection.execute(update(page_timers).where(page_timers.c.page_id == row.id).values(due_at=None))
-        await _add_event(connection, row.id, "resolved", by=by)
-        await outbox.follow_up(connection, changed, "resolve", await _links(connection, row.id), by=by)
-        return "resolved"
 
     async def _run_timer(self) -> bool:
         is_due = page_timers.c.due_at <= func.now()
@@ -258,7 +251,7 @@ class Pages:
             row = (await connection.execute(due)).one_or_none()
             if row is None:
                 return False
-            names = await self._page_again(connection, row, on_call, await _now(connection))
+            names = await self._page_again(connection, row, on_call, await changes.now_of(connection))
         for name in names:
             self._note(name)
         return True
@@ -269,20 +262,20 @@ class Pages:
         over = await window_over(connection, {**row.labels, "alertname": row.alert}, now)
         if over and not row.test:
             await connection.execute(timer.values(due_at=over))
-            await _add_event(connection, row.id, "suppressed", until=over.isoformat())
+            await changes.add_event(connection, row.id, "suppressed", until=over.isoformat())
             return ["suppressed"]
         events, level = [], row.level
         if row.status == ACKNOWLEDGED:
-            await _add_event(connection, row.id, "ack_expired", by=row.acknowledged_by)
+            await changes.add_event(connection, row.id, "ack_expired", by=row.acknowledged_by)
             events, level = ["ack_expired"], 0
         level = level % len(on_call.people) + 1 if on_call.people else level + 1
         person = on_call.people[level - 1] if on_call.people else ""
-        changed = await _change(connection, row.id, status=TRIGGERED, ack_expires_at=None, level=level, person=person)
+        changed = await changes.change(connection, row.id, status=TRIGGERED, ack_expires_at=None, level=level, person=person)
         key = receivers_key(row.dedup_key, row.round + 1)
         await outbox.trigger(connection, changed, self._policy.receivers, key, row.links)
         next_time = now + timedelta(seconds=on_call.wait(level))
         await connection.execute(timer.values(due_at=next_time, round=row.round + 1))
-        await _add_event(connection, row.id, "paged", level=level, person=person, round=row.round + 1)
+        await changes.add_event(connection, row.id, "paged", level=level, person=person, round=row.round + 1)
         return [*events, "paged"]
 
     def _note(self, event: str) -> None:
@@ -298,29 +291,8 @@ def _page(row: Row[Any]) -> Page:
     return Page(**{name: getattr(row, name) for name in Page.__dataclass_fields__})
 
 
-async def _now(connection: AsyncConnection) -> datetime:
-    now: datetime = (await connection.execute(select(func.now()))).scalar_one()
-    return now
-
-
-async def _locked(connection: AsyncConnection, page_id: uuid.UUID) -> Row[Any]:
-    row = (await connection.execute(select(pages).where(pages.c.id == page_id).with_for_update())).one_or_none()
-    if row is None:
-        raise NotFound("No such page.")
-    return row
-
-
-async def _links(connection: AsyncConnection, page_id: uuid.UUID) -> Mapping[str, str]:
-    links: Mapping[str, str] | None = await connection.scalar(select(page_timers.c.links).where(page_timers.c.page_id == page_id))
-    return links or {}
-
-
-async def _change(connection: AsyncConnection, page_id: uuid.UUID, **values: Any) -> Row[Any]:  # noqa: ANN401 - columns
-    changed = update(pages).where(pages.c.id == page_id).values(values).returning(pages)
-    row: Row[Any] = (await connection.execute(changed)).one()
-    return row
-
-
-async def _add_event(connection: AsyncConnection, page_id: uuid.UUID, event: str, **detail: Any) -> None:  # noqa: ANN401 - JSON
-    values = {"page_id": page_id, "at": func.clock_timestamp(), "event": event, "detail": detail}
-    await connection.execute(insert(page_events).values(values))
+async def _resolve(connection: AsyncConnection, row: Row[Any] | None, now: datetime, *, by: str) -> str:
+    if row is None or row.status == RESOLVED:
+        return ""
+    await changes.resolve(connection, row, now, by=by)
+    return "resolved"

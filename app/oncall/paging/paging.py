@@ -14,13 +14,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.domain.errors import DependencyUnavailable
 from app.domain.periodic import Periodic
 from app.oncall.paging.alarms import Alarm
+from app.oncall.paging.answers import UNKNOWN, Answer, Answers
 from app.oncall.paging.deadman import Heartbeat, Watchdog
 from app.oncall.paging.deliveries import Deliveries
 from app.oncall.paging.pages import Pages
-from app.oncall.paging.relay import Relay
+from app.oncall.paging.relay import Relay, no_person
 from app.oncall.paging.spool import Spool
 
-EVERY, WATCH_EVERY = 2.0, 5.0
+EVERY, WATCH_EVERY, READ_EVERY = 2.0, 5.0, 60.0
 SPOOLED = "spooled"
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ class PagingParts:
     relay: Relay
     watchdog: Watchdog
     heartbeat: Heartbeat
+    answers: Answers | None = None
+    first_person: Callable[[], Awaitable[str]] = no_person
 
 
 class Paging:
@@ -53,6 +56,7 @@ class Paging:
         self._others = (
             self._loop("paging: watchdog", parts.watchdog.check, watch_every),
             self._loop("paging: heartbeat", parts.heartbeat.beat, watch_every),
+            self._loop("paging: covers", parts.first_person, READ_EVERY),  # known then while Postgres is away
         )
 
     async def start(self) -> None:
@@ -76,6 +80,17 @@ class Paging:
             log.warning("Postgres takes no page", extra={"error_type": type(error).__name__, "alert": alarm.alert})
             return await self._spool(alarm)
         self._timers.wake()
+        self._sending.wake()
+        return event
+
+    async def answer(self, answer: Answer) -> str:
+        """Take a person's answer at a receiver in. Raises DependencyUnavailable while Postgres is away."""
+        if self.parts.answers is None:
+            return UNKNOWN
+        try:
+            event = await self.parts.answers.take(answer)
+        except (SQLAlchemyError, OSError) as error:
+            raise DependencyUnavailable("The answer cannot be stored right now.", retry_after=5.0) from error
         self._sending.wake()
         return event
 

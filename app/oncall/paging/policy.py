@@ -1,8 +1,9 @@
 """The figures of paging, and what it calls in other rooms."""
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,7 +17,8 @@ class Policy:
 
     Every page goes to all ``receivers``; to the ``fallback`` ones when one of the first refuses it or has not taken it
     ``fallback_after``. An acknowledgement lasts ``ack_expires``. An alert that fires again ``reopen_within`` of its end
-    reopens its page. ``longest_maintenance`` bounds a maintenance window. ``lease``: how long one attempt at a delivery may
+    reopens its page. ``longest_maintenance`` bounds a maintenance window. A page joins an incident whose newest one is
+    at most ``incident_window`` old. ``lease``: how long one attempt at a delivery may
     take before another process makes the next.
     """
 
@@ -26,6 +28,7 @@ class Policy:
     ack_expires: float = 1800.0
     reopen_within: float = 300.0
     longest_maintenance: float = 28_800.0
+    incident_window: float = 3600.0
     lease: float = 30.0
 
 
@@ -33,9 +36,17 @@ class IncidentForPage(Protocol):
     """Finds or opens the incident of a page, within the page's transaction."""
 
     async def __call__(
-        self, session: AsyncConnection, *, dedup_key: str, title: str, severity: str, at: datetime
+        self,
+        session: AsyncConnection,
+        *,
+        dedup_key: str,
+        title: str,
+        severity: str,
+        labels: Mapping[str, str],
+        at: datetime,
+        window: timedelta,
     ) -> uuid.UUID | None:
-        """Return its id; None where there are no incidents."""
+        """Return its id; None for none. ``window``: how new an incident's newest page is where this one joins it."""
 
 
 async def no_incident(
@@ -44,7 +55,9 @@ async def no_incident(
     dedup_key: str,  # noqa: ARG001
     title: str,  # noqa: ARG001
     severity: str,  # noqa: ARG001
+    labels: Mapping[str, str],  # noqa: ARG001
     at: datetime,  # noqa: ARG001
+    window: timedelta,  # noqa: ARG001
 ) -> uuid.UUID | None:
     """Open none."""
     return None

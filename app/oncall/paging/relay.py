@@ -7,7 +7,7 @@ too where one of the first does not take the alarm.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,6 +23,11 @@ SECONDS = 24.0  # of one attempt
 log = logging.getLogger(__name__)
 
 
+async def no_person() -> str:
+    """No name for a page."""
+    return ""
+
+
 class Relay:
     """See the module."""
 
@@ -33,7 +38,7 @@ class Relay:
         policy: Policy,
         receivers: Mapping[str, Receiver],
         *,
-        first_person: Callable[[], str] = lambda: "",
+        first_person: Callable[[], Awaitable[str]] = no_person,
         on_outcome: OnOutcome = lambda _receiver, _outcome: None,
     ) -> None:
         """``first_person``: who is on call at level 1; ``on_outcome`` as for deliveries."""
@@ -81,7 +86,7 @@ class Relay:
             return False
         try:
             async with asyncio.timeout(SECONDS):
-                result = await self._receivers[name].send(self._message(spooled), receivers_key(spooled.alarm.key, 1))
+                result = await self._receivers[name].send(await self._message(spooled), receivers_key(spooled.alarm.key, 1))
         except TimeoutError:
             self._on_outcome(name, "failed")
             return False
@@ -96,7 +101,7 @@ class Relay:
         log.warning("a page is not sent yet, and Postgres is away", extra={"receiver": name, "why": result.reason})
         return False
 
-    def _message(self, spooled: Spooled) -> Message:
+    async def _message(self, spooled: Spooled) -> Message:
         alarm = spooled.alarm
         return Message(
             page=f"spooled-{spooled.path.stem}",  # it has no page yet
@@ -108,6 +113,6 @@ class Relay:
             labels=alarm.labels,
             links=alarm.links,
             level=1,
-            person=self._first_person(),
+            person=await self._first_person(),
             test=alarm.test,
         )

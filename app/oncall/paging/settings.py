@@ -9,7 +9,14 @@ from app.oncall.paging.message import Name
 from app.security.keys.provider_keys import KeyPlace
 
 Seconds = Annotated[float, Field(gt=0)]
-KEYS = ("alertmanager_token", "pagerduty_routing_key", "incident_io_token", "apprise_urls", "heartbeat_url")
+KEYS = (
+    "alertmanager_token",
+    "pagerduty_routing_key",
+    "pagerduty_webhook_secret",
+    "incident_io_token",
+    "apprise_urls",
+    "heartbeat_url",
+)
 
 
 class PagingSettings(BaseModel):
@@ -25,6 +32,9 @@ class PagingSettings(BaseModel):
     alertmanager_token: SecretStr = Field(default=SecretStr(""), description="What Alertmanager must send as its bearer token.")
     pagerduty_url: str = Field(default="https://events.pagerduty.com/v2/enqueue", description="PagerDuty's Events API v2.")
     pagerduty_routing_key: SecretStr = Field(default=SecretStr(""), description="Integration key of a service there.")
+    pagerduty_webhook_secret: SecretStr = Field(
+        default=SecretStr(""), description="Signing secret of a V3 webhook subscription there: its acknowledgements count here."
+    )
     incident_io_url: str = Field(
         default="", description="An HTTP alert source: https://api.incident.io/v2/alert_events/http/ and its id."
     )
@@ -34,6 +44,9 @@ class PagingSettings(BaseModel):
     ack_expires: Seconds = Field(default=1800.0, description="Seconds after which an acknowledged page goes out again.")
     reopen_within: float = Field(
         default=300.0, ge=0, description="Seconds after its end in which an alert that fires again reopens its page."
+    )
+    incident_window: float = Field(
+        default=3600.0, ge=0, description="Seconds after an incident's newest page in which a page can join it; 0: none joins."
     )
     maintenance_longest: Seconds = Field(default=28_800.0, description="Seconds that a maintenance window may last.")
     watchdog_after: float = Field(

@@ -55,6 +55,7 @@ class Covers:
         """Without an ``engine`` there is only the ``file``."""
         self._engine = engine
         self._file = file
+        self._read_last: list[Cover] = []
 
     async def add(self, cover: Cover) -> bool:
         """Keep a cover. False: Postgres is away, so only this machine knows it. Raises OSError where the file fails too."""
@@ -69,13 +70,17 @@ class Covers:
         return True
 
     async def all(self, *, since: datetime) -> tuple[list[Cover], bool]:
-        """Return the covers that end after ``since``, in the order of their entry, and whether Postgres answered."""
-        known = {c.id: c for c in self._noted() if c.ends_at > since}
+        """Return the covers that end after ``since``, in the order of their entry, and whether Postgres answered.
+
+        While it does not answer, those that this process read last hold on.
+        """
+        answered = True
         try:
-            known |= {c.id: c for c in await self._read(since)}
+            self._read_last = await self._read(since)
         except (SQLAlchemyError, OSError):
-            return _ordered(known.values()), False
-        return _ordered(known.values()), True
+            answered = False
+        known = {c.id: c for c in (*self._noted(), *self._read_last) if c.ends_at > since}
+        return _ordered(known.values()), answered
 
     async def _write(self, rows: Iterable[Cover]) -> None:
         if self._engine is None:

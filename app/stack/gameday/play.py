@@ -18,10 +18,12 @@ from app.oncall.incidents.store import Clean, Incident, Incidents, RunbookChange
 from app.oncall.incidents.timeline import timeline
 from app.stack import baseline
 from app.stack.baseline import Verdict
-from app.stack.gameday.lease import FaultNotSet, Held, held
+from app.stack.gameday.lease import FaultNotSet, Held
 from app.stack.gameday.page import Followed, Shell, commands
-from app.stack.gameday.scenario import Measure, Phase, Scenario
-from app.stack.gameday.traffic import Callers, Seen, measure, usual_provider
+from app.stack.gameday.pager import Pager
+from app.stack.gameday.rogue import BadRelease, calling, in_force, key_of
+from app.stack.gameday.scenario import Phase, Probe, Scenario
+from app.stack.gameday.traffic import Callers, measure, usual_provider
 
 TOOL_FAILED = "the tool failed"
 TOOL_FAILED_CODE = 4
@@ -37,7 +39,10 @@ _PAGED = text(
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The service that is tried. ``control``: the address that holds leases, by where the fault is; ``clean`` redacts."""
+    """The service that is tried. ``control``: the address that holds leases, by where the fault is; ``clean`` redacts.
+
+    ``pager``: where its pages go, None where paging is off. ``releases``: the folder of the live one; ``folder``: to write into.
+    """
 
     url: str
     key: str
@@ -46,6 +51,9 @@ class Stage:
     engine: AsyncEngine
     clean: Clean = str
     words: Mapping[str, str] = field(default_factory=dict)
+    pager: Pager | None = None
+    releases: Path | None = None
+    folder: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +112,8 @@ class _Game:
         self._incident: Incident | None = None
         self._fault_at = 0.0
         self._usual = ""
+        self.rogue: Callers | None = None
+        self.words: dict[str, str] = {}
 
     def say(self, words: str) -> None:
         """Add a line to the timeline."""
@@ -135,12 +145,12 @@ class _Game:
         self._fault_at, self.outcome.fault_at = self.callers.now, datetime.now(UTC)
         self.say(f"fault begins: {self.scenario.title}")
         detect, seconds = self.scenario.detect, self.scenario.fault.seconds
-        self.outcome.detected = await self._until(lambda: self._shell().shows(detect.command, detect.shows), detect.within)
+        self.outcome.detected = await self._until(lambda: self.shell().shows(detect.command, detect.shows), detect.within)
         if self.outcome.detected is None:
             self.say(f"`{detect.command}` did not show it within {detect.within:g} s")
         else:
             self.say(f"`{detect.command}` shows it")
-            self._incident = await self._record.open(f"Rehearsal: {self.scenario.title}", "sev3", by=BY, commander=BY)
+            self._incident = await self._opened(paged=await self._page())
             await self._follow(self._contain)
         before = self.passed
         self.outcome.contained = await self._until(self._served("contained", since=before), self.scenario.limits.contained_within)
@@ -148,6 +158,28 @@ class _Game:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds - self.passed)):
                 await lease.ended.wait()
+
+    async def _page(self) -> bool:
+        """Have the service page, and acknowledge it as a person would. Returns whether it paged."""
+        alert, pager = self.scenario.detect.alert, self.stage.pager
+        if not alert or pager is None:
+            return False
+        if not await pager.report(self.callers.http, alert, f"Rehearsal: {self.scenario.title}", firing=True):
+            self.say(f"the service does not take {alert}")
+            return False
+        page = await pager.page()
+        self.say(f"{alert} pages" if page else f"{alert} is not paged in time")
+        if page:
+            followed = await self.shell().follow(f"octant oncall ack {page[:8]} --as {BY}")
+            self.say("acknowledged" if followed.works else f"not acknowledged: {followed.output[:200]}")
+        return bool(page)
+
+    async def _opened(self, *, paged: bool) -> Incident:
+        """The incident that the page opened; without a page one is opened by hand."""
+        if paged and (found := await self._record.list()):
+            await self._record.assign(found[0], BY, by=BY)
+            return found[0]
+        return await self._record.open(f"Rehearsal: {self.scenario.title}", "sev3", by=BY, commander=BY)
 
     async def recovery(self) -> None:
         """From the end of the fault to callers that are served as before."""
@@ -157,6 +189,9 @@ class _Game:
         served = self._served("recovered", since=self.outcome.fault_ended)
         self.outcome.recovered, _ = await asyncio.gather(self._until(served, within), self._follow(self._verify))
         self.say("recovered" if self.outcome.recovered is not None else "not recovered in time")
+        if self.stage.pager is not None and self.scenario.detect.alert:
+            title = f"Rehearsal: {self.scenario.title}"
+            await self.stage.pager.report(self.callers.http, self.scenario.detect.alert, title, firing=False)
 
     async def close_incident(self) -> None:
         """Note the steps in the incident, close it, and draft its postmortem, as after a real one."""
@@ -164,7 +199,8 @@ class _Game:
             return
         for seconds, words in self.outcome.timeline:
             if not words.startswith("`octant "):  # the operators' log has those
-                await self._record.note(self._incident, words, by=BY, at=self.outcome.fault_at + timedelta(seconds=seconds))
+                at = min(self.outcome.fault_at + timedelta(seconds=seconds), datetime.now(UTC))  # seconds are rounded
+                await self._record.note(self._incident, words, by=BY, at=at)
         closed = await self._record.close(self._incident, RunbookChange(None, "a rehearsal: its report names the changes"), by=BY)
         entries = await timeline(self.stage.engine, closed, clean=self.stage.clean)
         self.outcome.postmortem = postmortem.draft(closed, entries, postmortem.template_in(self._runbook))
@@ -181,29 +217,32 @@ class _Game:
         }
         for probe in self.scenario.probes:
             begin, until = spans[probe.phase]
-            seen = self.callers.between(
-                self._fault_at + begin - (window if probe.phase != "fault" else 0), self._fault_at + until
-            )
-            value = self._measure(probe.measure, seen)
+            value = self._measure(probe, begin - (window if probe.phase != "fault" else 0), until)
             out.probes.append(Judged(probe.name, probe.phase, probe.measure, value, probe.holds(value)))
         missed = {"detection": out.detected, "containment": out.contained, "recovery": out.recovered}
         out.reasons += [f"no {name} in time" for name, at in missed.items() if at is None]
         out.reasons += [f"{one.name}: {_figure(one)}" for one in out.probes if not one.holds]
         out.verdict = baseline.verdict(broken=out.reasons, sick=()).value
 
-    def _measure(self, what: Measure, seen: Sequence[Seen]) -> float | None:
-        return measure(what, seen, honest=self.scenario.honest_codes, usual=self._usual)
+    def _measure(self, probe: Probe, begin: float, until: float) -> float | None:
+        """A probe's figure between two times, in seconds from the fault's begin."""
+        if probe.measure == "followed":
+            works, of = self.outcome.score
+            return 100 * works / of if of else None
+        callers = self.callers if probe.of == "callers" else self.rogue
+        seen = callers.between(self._fault_at + begin, self._fault_at + until) if callers else []
+        return measure(probe.measure, seen, honest=self.scenario.honest_codes, usual=self._usual)
 
     async def _follow(self, lines: Sequence[str]) -> None:
         for line in lines:
-            followed = await self._shell().follow(line)
+            followed = await self.shell().follow(line)
             self.outcome.followed.append(followed)
             self.say(f"`{line}` {'works' if followed.works else 'FAILS'}")
 
-    def _shell(self) -> Shell:
+    def shell(self) -> Shell:
         """With the newest failed or served call as CALL."""
         seen = next((one.request_id for one in reversed(self.callers.seen) if one.request_id), "")
-        words = {**self.stage.words, **({"CALL": seen} if seen else {})}
+        words = {**self.stage.words, **self.words, **({"CALL": seen} if seen else {})}
         return Shell(self.stage.env, self.stage.url, words)
 
     def _served(self, phase: Phase, *, since: float) -> Callable[[], Awaitable[bool]]:
@@ -215,8 +254,7 @@ class _Game:
             begin = until - window
             if begin < self._fault_at + since:
                 return False
-            seen = self.callers.between(begin, until)
-            return all(probe.holds(self._measure(probe.measure, seen)) for probe in probes)
+            return all(probe.holds(self._measure(probe, begin - self._fault_at, until - self._fault_at)) for probe in probes)
 
         return served
 
@@ -240,7 +278,8 @@ async def play(name: str, scenario: Scenario, stage: Stage, runbook: Path) -> Ou
         try:
             game = _Game(scenario, stage, runbook, callers, outcome)
             callers.start()
-            await _play(game, name)
+            async with stage.pager.listening() if stage.pager else contextlib.nullcontext():
+                await _play(game, name)
             await callers.stop()
             await _read_pages(stage.engine, outcome)
             if outcome.fault_at and outcome.verdict == TOOL_FAILED and not outcome.reasons:
@@ -259,13 +298,16 @@ async def _play(game: _Game, name: str) -> None:
     if sick := await game.steady():
         outcome.verdict, outcome.reasons = Verdict.NOT_JUDGED.value, list(sick)
         return
-    control = game.stage.control.get(scenario.fault.at)
-    if control is None:
-        raise FaultNotSet(f"nothing holds a fault of {scenario.fault.at}")
-    timeout = aiohttp.ClientTimeout(total=2.0)
+    stage, rogue = game.stage, scenario.fault.rogue
+    key, game.words = await key_of(game.shell(), rogue, stage.key)
+    bad = None
+    if scenario.fault.at == "release":
+        if stage.releases is None or stage.folder is None:
+            raise FaultNotSet("nothing holds a release")
+        bad = BadRelease(game.shell(), stage.releases, stage.folder, scenario.fault.change)
     async with (
-        aiohttp.ClientSession(timeout=timeout) as own,
-        held(own, control, f"gameday-{name}", scenario.fault.faults) as lease,
+        in_force(name, scenario.fault, stage.control, bad) as lease,
+        calling(game.callers, key, rogue, stage.url) as game.rogue,
     ):
         await game.fault(lease)
     if lease.lost:

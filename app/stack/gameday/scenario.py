@@ -16,7 +16,15 @@ from app.domain.strict import Strict
 
 FOLDER = "gamedays"
 Measure = Literal[
-    "answered", "honest", "fallback", "usual_provider", "p50_seconds", "p95_seconds", "first_byte_p95_seconds", "slowest_seconds"
+    "answered",
+    "honest",
+    "fallback",
+    "usual_provider",
+    "p50_seconds",
+    "p95_seconds",
+    "first_byte_p95_seconds",
+    "slowest_seconds",
+    "followed",
 ]
 Phase = Literal["fault", "contained", "recovered"]
 Kind = Literal["chat", "stream", "structured"]
@@ -38,12 +46,34 @@ class Steady(Strict):
     median: float = Field(default=1.0, gt=0)
 
 
-class Fault(Strict):
-    """The fault: the simulator's, or the store that goes away behind the proxy. It is held for ``seconds`` at most."""
+class Rogue(Strict):
+    """A caller who does harm as long as the fault lasts. ``own_key``: with a key of its own, the runbook's KEY."""
 
-    at: Literal["simulator", "valkey"] = "simulator"
+    user: str = "mallory"
+    text: str = Field(min_length=1, max_length=4000)
+    rate: float = Field(default=4.0, gt=0, le=100)
+    own_key: bool = False
+
+
+class Fault(Strict):
+    """The fault: the simulator's, a store that goes away behind the proxy, a bad release, a rogue caller, or some at once.
+
+    It is held for ``seconds`` at most. ``change``: the values of the route `smart` that differ in the bad release.
+    """
+
+    at: Literal["simulator", "valkey", "release"] = "simulator"
     faults: tuple[dict[str, Any], ...] = ({"kind": "refuse"},)
+    rogue: Rogue | None = None
+    change: dict[str, Any] = Field(default_factory=dict)
     seconds: float = Field(gt=0, le=600)
+
+    @model_validator(mode="after")
+    def _breaks_something(self) -> "Fault":
+        if self.at == "release" and not self.change:
+            raise ValueError("a bad release differs: `change` is empty")
+        if self.at != "release" and not self.faults and self.rogue is None:
+            raise ValueError("nothing is broken: name faults, or a rogue")
+        return self
 
 
 class Detect(Strict):
@@ -52,6 +82,7 @@ class Detect(Strict):
     command: str
     shows: str
     within: float = Field(default=60.0, gt=0)
+    alert: str = Field(default="", description="The alert of the page; empty pages no person.")
 
     @field_validator("shows")
     @classmethod
@@ -72,12 +103,14 @@ class Probe(Strict):
     """One limit on the callers of a phase.
 
     ``honest``: answered, or refused with a code that ``honest_codes`` names. ``usual_provider``: of the answers that name their
-    provider, those by the one that answered most in the steady state.
+    provider, those by the one that answered most in the steady state. ``followed``: of the runbook's commands, those that work.
+    ``of``: all callers but the rogue, or the rogue.
     """
 
     name: str
     phase: Phase
     measure: Measure
+    of: Literal["callers", "rogue"] = "callers"
     at_least: float | None = None
     at_most: float | None = None
 

@@ -16,6 +16,7 @@ from app.security.redaction.redactor import Redactor
 from app.settings import load
 from app.stack import demo, setup
 from app.stack.gameday.page import octant_in
+from app.stack.gameday.pager import Pager
 from app.stack.gameday.play import Stage
 from app.stack.processes import child, wait_for
 from app.stores import build_engine
@@ -47,6 +48,8 @@ def stage(folder: Path, tell: Callable[[str], None]) -> Generator[Stage, None, N
     """Run everything in a folder until the end of the block. The environment is that of the stage meanwhile."""
     before = dict(os.environ)
     _own_environment(folder)
+    pager = Pager.bound()
+    os.environ.update(pager.environment)
     proxied = _Proxied(folder)
     try:
         with demo.everything(load(), tell, valkey_through=proxied.valkey) as running:
@@ -57,8 +60,12 @@ def stage(folder: Path, tell: Callable[[str], None]) -> Generator[Stage, None, N
             env = octant_in(folder, os.environ)
             redacted = partial(clean, redactor=Redactor(settings.secret))
             engine = build_engine(settings, pooled=False)
-            yield Stage(url=running.url, key=key, control=proxied.control, env=env, engine=engine, clean=redacted)
+            yield Stage(
+                url=running.url, key=key, control=proxied.control, env=env, engine=engine, clean=redacted, pager=pager,
+                releases=settings.releases_dir, folder=folder,
+            )  # fmt: skip
     finally:
+        pager.socket.close()
         os.environ.clear()
         os.environ.update(before)
 

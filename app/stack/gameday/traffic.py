@@ -54,9 +54,11 @@ class Seen:
 class Callers:
     """Sends from `start` to `stop`; ``seen`` grows as answers come."""
 
-    def __init__(self, http: aiohttp.ClientSession, traffic: Traffic) -> None:
-        """Nothing is sent yet."""
-        self._http = http
+    def __init__(self, http: aiohttp.ClientSession, traffic: Traffic, *, user: str = "", says: str = "") -> None:
+        """Nothing is sent yet. ``user`` and ``says``: the name and the question of a caller of its own."""
+        self._own = {**({"user": user} if user else {}), **({"messages": [{"role": "user", "content": says}]} if says else {})}
+        self.http = http
+        self._first = 0.0
         self._traffic = traffic
         self._began = time.monotonic()
         self._sender: asyncio.Task[None] | None = None
@@ -68,9 +70,15 @@ class Callers:
         """Seconds from the begin."""
         return time.monotonic() - self._began
 
-    def start(self) -> None:
-        """Begin to send."""
-        self._began = time.monotonic()
+    @property
+    def deadline(self) -> float:
+        """Seconds that a caller waits."""
+        return self._traffic.deadline
+
+    def start(self, beside: "Callers | None" = None) -> None:
+        """Begin to send, on the clock of other callers or on a new one."""
+        self._began = time.monotonic() - (beside.now if beside else 0.0)
+        self._first = self.now
         self._sender = asyncio.create_task(self._send())
 
     async def stop(self) -> None:
@@ -97,7 +105,7 @@ class Callers:
     async def _send(self) -> None:
         number = 0
         while True:
-            due = number / self._traffic.rate
+            due = self._first + number / self._traffic.rate
             await asyncio.sleep(max(0.0, due - self.now))
             kind = self._traffic.kinds[number % len(self._traffic.kinds)]
             task = asyncio.create_task(self._ask(kind, self.now, max(0.0, self.now - due)))
@@ -106,13 +114,13 @@ class Callers:
             number += 1
 
     async def _ask(self, kind: Kind, at: float, late: float) -> None:
-        path, body = REQUESTS[kind]
+        path, body = REQUESTS[kind][0], {**REQUESTS[kind][1], **self._own}
         headers = {"octant-deadline-ms": str(round(self._traffic.deadline * 1000))}
         began = time.monotonic()
         first = 0.0
         try:
             timeout = aiohttp.ClientTimeout(total=self._traffic.deadline + GRACE)
-            async with self._http.post(path, json=body, headers=headers, timeout=timeout) as answer:
+            async with self.http.post(path, json=body, headers=headers, timeout=timeout) as answer:
                 chunk = await answer.content.readany()
                 first = time.monotonic() - began
                 text = (chunk + await answer.content.read()).decode(errors="replace")

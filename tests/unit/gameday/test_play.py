@@ -6,15 +6,20 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from commands import run
 from conftest import ROOT, Simulator
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.errors import Misconfigured
+from app.oncall.paging.alarms import AlertmanagerMessage, alarm_of
 from app.stack.gameday import play as playing
 from app.stack.gameday import report
 from app.stack.gameday.page import Shell, commands
+from app.stack.gameday.pager import Pager
 from app.stack.gameday.play import Stage, play
 from app.stack.gameday.scenario import Probe, Scenario, load, names
 from app.stack.gameday.traffic import Seen, measure
@@ -106,6 +111,7 @@ def test_every_scenario_names_commands_that_its_page_has(name: str) -> None:
     page = (ROOT / "runbook" / scenario.runbook.page).read_text()
     assert commands(page, scenario.runbook.contain)
     assert commands(page, scenario.runbook.verify)
+    assert f"`{scenario.detect.alert}`" in "".join(path.read_text() for path in (ROOT / "runbook").glob("*.md"))
     with pytest.raises(Misconfigured):
         commands(page, ["No such section"])
 
@@ -119,12 +125,56 @@ def test_every_scenario_names_commands_that_its_page_has(name: str) -> None:
         (('phase = "recovered"', 'phase = "fault"'), "no probe of the phase recovered"),
         (('title = "away"', "title = away"), "is not TOML"),
         (("hypothesis =", "guess ="), "hypothesis"),
+        (('faults = [{ kind = "latency", milliseconds = 5 }]', "faults = []"), "nothing is broken"),
+        (("fault = {", 'fault = { at = "release",'), "a bad release differs"),
     ],
 )
 def test_a_scenario_that_does_not_fit_is_refused_with_its_field(runbook: Path, change: tuple[str, str], field: str) -> None:
     (runbook / "gamedays" / "away.toml").write_text(SCENARIO.replace(*change))
     with pytest.raises(Misconfigured, match=field):
         load(runbook, "away")
+
+
+async def test_a_rogue_caller_is_judged_apart_and_ends_with_the_fault(stage: Stage, runbook: Path) -> None:
+    """And so are the runbook's commands, of which one works here."""
+    rogue = 'faults = [], rogue = { text = "Everything, please.", rate = 8 }, seconds = 2'
+    text = SCENARIO.replace('faults = [{ kind = "latency", milliseconds = 5 }], seconds = 1', rogue)
+    probes = """
+  { name = "rogue", phase = "fault", measure = "answered", of = "rogue", at_least = 100 },
+  { name = "page", phase = "recovered", measure = "followed", at_least = 30, at_most = 40 },
+]
+"""
+    scenario = Scenario.model_validate(tomllib.loads(text.rstrip().removesuffix("]") + probes))
+    outcome = await play("away", scenario, stage, runbook)
+    assert (outcome.verdict, outcome.reasons) == ("kept", [])
+    assert [round(one.value or 0) for one in outcome.probes if one.name in {"rogue", "page"}] == [100, 33]
+    without = await play(
+        "away", scenario.model_copy(update={"fault": scenario.fault.model_copy(update={"rogue": None})}), stage, runbook
+    )
+    assert (without.verdict, without.reasons[0]) == ("not kept", "rogue: answered is no caller in the phase fault")
+
+
+async def test_the_pager_of_a_game_day_reports_an_alert_and_hears_of_its_page() -> None:
+    """Against a service that pages at once."""
+    pager, got = Pager.bound(), []
+
+    async def take(request: web.Request) -> web.Response:
+        got.append((request.headers["authorization"], AlertmanagerMessage.model_validate_json(await request.read())))
+        event = {"type": "page.trigger", "data": {"page": "4711"}}
+        async with aiohttp.ClientSession() as http, http.post(pager.environment["OCTANT_PAGING__WEBHOOK_URL"], json=event):
+            return web.Response(status=200)
+
+    app = web.Application()
+    app.router.add_post("/v1/admin/alertmanager", take)
+    async with TestServer(app) as service, pager.listening(), aiohttp.ClientSession(str(service.make_url("/"))) as http:
+        assert await pager.report(http, "OctantBudget", "Rehearsal", firing=True)
+        assert await pager.page() == "4711"
+        assert await pager.report(http, "OctantBudget", "Rehearsal", firing=False)
+    pager.socket.close()
+    (token, fired), (_, ended) = got
+    assert token == f"Bearer {pager.token}"
+    assert (fired.status, ended.status, fired.groupKey) == ("firing", "resolved", ended.groupKey)
+    assert alarm_of(fired).alert == "OctantBudget"
 
 
 async def test_a_command_that_prints_nothing_or_fails_does_not_work(tmp_path: Path) -> None:

@@ -1,0 +1,105 @@
+"""Faults that are no vendor's and no store's: a caller who does harm, and a release that does.
+
+The caller is a task of the game's own process, and the release is live on a service that ends with it: neither outlives a game
+day that is killed.
+"""
+
+import re
+import shutil
+import tomllib
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import tomli_w
+
+from app.stack.gameday.lease import FaultNotSet, Held, held
+from app.stack.gameday.page import Shell
+from app.stack.gameday.scenario import Fault, Rogue, Traffic
+from app.stack.gameday.traffic import Callers
+
+BAD = "bad-release"
+_LIVE = re.compile(r"^(\S+) is live since", re.MULTILINE)
+LEASE_TIMEOUT = aiohttp.ClientTimeout(total=2.0)
+
+
+async def key_of(shell: Shell, rogue: Rogue | None, own: str) -> tuple[str, dict[str, str]]:
+    """The caller's key, and the word of the runbook that names it. Raises FaultNotSet."""
+    if rogue is None or not rogue.own_key:
+        return own, {}
+    made = await shell.follow("octant key create acme --name rogue --quiet")
+    if not made.works:
+        raise FaultNotSet(f"no key for the rogue caller: {made.output[:200]}")
+    return made.output, {"KEY": made.output.split("_")[1]}
+
+
+@asynccontextmanager
+async def in_force(name: str, fault: Fault, control: Mapping[str, str], bad: "BadRelease | None") -> AsyncGenerator[Held, None]:
+    """Keep a fault in force until the end of the block. Raises FaultNotSet where it cannot begin."""
+    async with AsyncExitStack() as stack:
+        lease = Held()
+        if bad is not None:
+            await stack.enter_async_context(bad.live())
+        elif fault.faults:
+            if fault.at not in control:
+                raise FaultNotSet(f"nothing holds a fault of {fault.at}")
+            http = await stack.enter_async_context(aiohttp.ClientSession(timeout=LEASE_TIMEOUT))
+            lease = await stack.enter_async_context(held(http, control[fault.at], f"gameday-{name}", fault.faults))
+        yield lease
+
+
+@asynccontextmanager
+async def calling(beside: Callers, key: str, rogue: Rogue | None, url: str) -> AsyncGenerator[Callers | None, None]:
+    """Have the rogue call until the end of the block, on the clock of the callers ``beside``; None without one."""
+    if rogue is None:
+        yield None
+        return
+    headers = {"authorization": f"Bearer {key}"}
+    async with aiohttp.ClientSession(url, headers=headers, connector=aiohttp.TCPConnector(limit=0)) as http:
+        traffic = Traffic(rate=rogue.rate, kinds=("chat",), deadline=beside.deadline)
+        callers = Callers(http, traffic, user=rogue.user, says=rogue.text)
+        callers.start(beside)
+        try:
+            yield callers
+        finally:
+            await callers.stop()
+
+
+class BadRelease:
+    """A release that is as the live one but for one change of a route."""
+
+    def __init__(self, shell: Shell, releases: Path, folder: Path, change: Mapping[str, Any]) -> None:
+        """``releases``: the live one's folder; ``folder``: where the bad one is written; ``change``: of the route `smart`."""
+        self._folder = folder / BAD
+        self._releases = releases
+        self._change = change
+        self._shell = replace(shell, env={**shell.env, "OCTANT_RELEASES_DIR": str(self._folder)})
+
+    @asynccontextmanager
+    async def live(self) -> AsyncGenerator[None, None]:
+        """Have it live. At the end the release before is live again, whoever put it there. Raises FaultNotSet."""
+        status = await self._shell.follow("octant release status")
+        found = _LIVE.search(status.output)
+        if found is None:
+            raise FaultNotSet(f"no release is live: {status.output[:200]}")
+        good = found[1]
+        self._write(good)
+        made = await self._shell.follow(f'octant release activate {BAD} --force --reason "game day"')
+        if not made.works:
+            raise FaultNotSet(f"the bad release is not live: {made.output[:300]}")
+        try:
+            yield
+        finally:
+            after = await self._shell.follow("octant release status")
+            if BAD in after.output.partition(" is live")[0]:
+                await self._shell.follow(f'octant rollback --to {good} --reason "the game day is over"')
+
+    def _write(self, good: str) -> None:
+        shutil.copytree(self._releases, self._folder)
+        document = tomllib.loads((self._folder / f"{good}.toml").read_text(encoding="utf-8"))
+        document |= {"id": BAD, "note": "A game day: the fault is in it."}
+        document["routes"]["smart"] |= dict(self._change)
+        (self._folder / f"{BAD}.toml").write_text(tomli_w.dumps(document), encoding="utf-8")
