@@ -34,7 +34,7 @@ LIBRARIES = (
         "psycopg",
         "pyjson5",
     ),
-    *("opentelemetry.sdk.trace.export", "opentelemetry.exporter.otlp.proto.http.trace_exporter", "redis.asyncio", "structlog"),
+    *("opentelemetry.sdk.trace.export", "opentelemetry.exporter.otlp.proto.http.trace_exporter", "redis.asyncio"),
     *("sqlalchemy.dialects.postgresql", "sqlalchemy.ext.asyncio", "tenacity"),
     *("uvicorn_worker", "uvloop", "app.gateway.providers.anthropic", "app.gateway.providers.openai", "app.stack.http_worker"),
     *("app.security.redaction.redactor", "app.stack.serve", "app.stores"),
