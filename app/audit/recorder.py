@@ -239,23 +239,31 @@ class Recorder:
         Not after each record: in a busy worker a turn of the loop takes longer than many records, and we would fall behind.
         """
         done: list[CallRecord] = []
+        short: dict[tuple[str, str], str] = {}  # names that come with every record of a batch: users, models
         turn_ends = time.perf_counter() + TURN
         for record in batch:
             if self._text_redactor or _size(record) > LONG_TEXT:
-                done.append(await asyncio.to_thread(self._redact, record))
+                done.append(await asyncio.to_thread(self._redact, record, short))
             else:
-                done.append(self._redact(record))
+                done.append(self._redact(record, short))
             if time.perf_counter() > turn_ends:
                 await asyncio.sleep(0)
                 turn_ends = time.perf_counter() + TURN
         return done
 
-    def _redact(self, record: CallRecord) -> CallRecord:
+    def _redact(self, record: CallRecord, short: dict[tuple[str, str], str] | None = None) -> CallRecord:
+        short = {} if short is None else short
+
         def clean(text: str) -> str:
-            return self._redactor.redact(text, tenant=record.tenant)
+            if not text:
+                return text
+            known = short.get((record.tenant, text))
+            if known is None:
+                known = short[record.tenant, text] = self._redactor.redact(text, tenant=record.tenant)
+            return known
 
         def clean_text(text: str) -> str:
-            return (self._text_redactor or self._redactor).redact(text, tenant=record.tenant)
+            return (self._text_redactor or self._redactor).redact(text, tenant=record.tenant) if text else text
 
         def of_provider(a: Attempt) -> Attempt:  # it may repeat what it was sent, anywhere
             words: dict[str, Any] = {name: clean(value) for name in PROVIDERS_WORDS if (value := getattr(a, name))}
