@@ -91,7 +91,7 @@ clients: $(DEV) ## Drive unmodified SDKs, frameworks and coding agents against t
 runbook: $(DEV) ## Make the fault of each incident's page, follow the page literally, and write its minutes to contain
 	RUNBOOK_WRITE=1 $(BIN)/python -m pytest -q -s tests/flow/test_runbook.py $(ARGS)
 
-tools: ## Install the Debian packages that tests use: Prometheus with promtool, Alertmanager with amtool, Chromium
+tools: ## Install the Debian packages that tests and benchmarks use: Prometheus with promtool, Alertmanager with amtool, Chromium, wrk
 	@sh deploy/tools.sh
 
 attacks: $(DEV) ## Fetch the packages whose attacks `make injection` reads; none of their code runs

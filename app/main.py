@@ -1,6 +1,6 @@
 """The application: what the composition root opened, mounted. Importing this module does nothing."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from operator import attrgetter
@@ -8,22 +8,22 @@ from operator import attrgetter
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from app import __version__
 from app.admin import alarm, alertmanager, calls, incidents, pagerduty
 from app.api import chat, embeddings, feedback, jobs, refused, responses
 from app.console import routes as console
-from app.domain.errors import DependencyUnavailable, InvalidRequest
+from app.domain.errors import InvalidRequest
 from app.domain.in_flight import InFlight
 from app.domain.origins import origins_of
 from app.edge import health, reference
 from app.edge.admin import AdminSide
 from app.edge.cors import Cors
+from app.edge.direct import POSTGRES_AWAY, Direct, postgres_away
 from app.edge.limits import RequestLimits
 from app.edge.middleware import EdgeMiddleware, from_http
 from app.edge.openapi import ApiDocument
@@ -36,10 +36,20 @@ from app.telemetry.metrics import Metrics
 from app.wiring import open_parts
 
 
+class Application(FastAPI):
+    """FastAPI with the edge around all of its own layers: these would cost every request, and `Direct` goes past them."""
+
+    edge: Callable[[ASGIApp], ASGIApp]
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The edge, then the framework."""
+        return self.edge(super().build_middleware_stack())
+
+
 def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
     """Build the application. Nothing is connected until its lifespan begins, so a server may fork after this."""
     metrics = metrics or Metrics()
-    running = InFlight()
+    running, direct = InFlight(), Direct()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
@@ -58,6 +68,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
                 incidents.router(own.engine, parts.actions, own.redactor, duties_of(settings, own.engine)),
             ):
                 document.include(router)
+                direct.add(router)
             for router in console.routers(app.state.console):
                 app.include_router(router)
             yield
@@ -65,7 +76,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
     development = settings.environment == "development"
     # The schema holds no secret, but production needs no public one (ADR 0021).
     openapi_url = "/openapi.json" if development else None
-    app = FastAPI(
+    app = Application(
         title="Octant",
         version=__version__,
         lifespan=lifespan,
@@ -77,8 +88,8 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
     app.state.in_flight = running
     document = ApiDocument(app)
     redactor = Redactor(settings.secret)
-    app.add_middleware(
-        EdgeMiddleware,
+    app.edge = lambda inner: EdgeMiddleware(
+        direct.before(inner),
         metrics=metrics,
         tracing=partial(attrgetter("state.edge.tracing"), app),
         redact=partial(redactor.redact, tenant=""),
@@ -90,7 +101,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
     )
     app.add_exception_handler(HTTPException, _raise_ours)
     app.add_exception_handler(RequestValidationError, _raise_ours)
-    for away in (OperationalError, InterfaceError, PoolTimeout):
+    for away in POSTGRES_AWAY:
         app.add_exception_handler(away, _raise_away)
     app.include_router(health.router)
     if development:
@@ -113,7 +124,7 @@ def posts(*routers: APIRouter) -> frozenset[str]:
 
 async def _raise_away(_: Request, error: Exception) -> Response:
     """Postgres does not answer, and no room raised an error of its own."""
-    raise DependencyUnavailable("Postgres does not answer right now.", retry_after=5.0) from error
+    raise postgres_away() from error
 
 
 async def _raise_ours(_: Request, error: Exception) -> Response:

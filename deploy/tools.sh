@@ -1,10 +1,11 @@
-# The programs that tests use and Python's packages do not have. Debian's packages; as root.
+# The programs that tests and benchmarks use and Python's packages do not have. Debian's packages; as root.
 set -eu
 
 missing=""
 command -v promtool > /dev/null && command -v prometheus > /dev/null || missing="$missing prometheus"
 command -v amtool > /dev/null || missing="$missing prometheus-alertmanager"
 command -v chromium > /dev/null || command -v chromium-browser > /dev/null || command -v google-chrome > /dev/null || missing="$missing chromium"
+command -v wrk > /dev/null || missing="$missing wrk"
 
 if [ -z "$missing" ]; then
     exit 0

@@ -34,8 +34,8 @@ LIBRARIES = (
         "psycopg",
         "pyjson5",
     ),
-    *("opentelemetry.sdk.trace.export", "opentelemetry.exporter.otlp.proto.http.trace_exporter", "redis.asyncio", "structlog"),
-    *("sqlalchemy.dialects.postgresql", "sqlalchemy.ext.asyncio", "tenacity"),
+    *("opentelemetry.sdk.trace.export", "opentelemetry.exporter.otlp.proto.http.trace_exporter", "redis.asyncio"),
+    *("sqlalchemy.dialects.postgresql", "sqlalchemy.ext.asyncio"),
     *("uvicorn_worker", "uvloop", "app.gateway.providers.anthropic", "app.gateway.providers.openai", "app.stack.http_worker"),
     *("app.security.redaction.redactor", "app.stack.serve", "app.stores"),
 )

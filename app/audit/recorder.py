@@ -26,6 +26,7 @@ from app.audit.spill import Spill
 from app.domain.calls import Attempt
 from app.domain.periodic import Periodic, end, spawn
 from app.domain.records import CallRecord
+from app.domain.turns import Turns
 from app.security.redaction.redactor import Redactor
 
 RETRY_FIRST, RETRY_MOST = 0.2, 5.0
@@ -34,7 +35,6 @@ BRING_BACK_EVERY = 2.0
 DISK_SECONDS = 10.0  # that a stop waits for a batch on its way to disk; with the queue's 5, less than `CLOSE_SECONDS`
 CLOSE_FILE_SECONDS = 1.0
 AWAY = (SQLAlchemyError, PostgresError, OSError)  # TimeoutError is an OSError
-TURN = 0.005
 MOST_AT_ONCE, FEW_AT_ONCE = 200, 10  # records of a batch; few where each takes long, as all of them wait for the last
 LONG_TEXT = 50_000  # characters; from here on redaction takes milliseconds, and goes to a thread
 PROVIDERS_WORDS = ("error", "model_answered", "provider_request_id")
@@ -234,28 +234,30 @@ class Recorder:
         return True
 
     async def redacted(self, batch: Sequence[CallRecord]) -> list[CallRecord]:
-        """The records as they may be stored. The event loop gets its turn every `TURN` seconds.
-
-        Not after each record: in a busy worker a turn of the loop takes longer than many records, and we would fall behind.
-        """
-        done: list[CallRecord] = []
-        turn_ends = time.perf_counter() + TURN
+        """The records as they may be stored."""
+        done, turns = list[CallRecord](), Turns()
+        short: dict[tuple[str, str], str] = {}  # names that come with every record of a batch: users, models
         for record in batch:
             if self._text_redactor or _size(record) > LONG_TEXT:
-                done.append(await asyncio.to_thread(self._redact, record))
+                done.append(await asyncio.to_thread(self._redact, record, short))
             else:
-                done.append(self._redact(record))
-            if time.perf_counter() > turn_ends:
-                await asyncio.sleep(0)
-                turn_ends = time.perf_counter() + TURN
+                done.append(self._redact(record, short))
+            await turns.give()
         return done
 
-    def _redact(self, record: CallRecord) -> CallRecord:
+    def _redact(self, record: CallRecord, short: dict[tuple[str, str], str] | None = None) -> CallRecord:
+        short = {} if short is None else short
+
         def clean(text: str) -> str:
-            return self._redactor.redact(text, tenant=record.tenant)
+            if not text:
+                return text
+            known = short.get((record.tenant, text))
+            if known is None:
+                known = short[record.tenant, text] = self._redactor.redact(text, tenant=record.tenant)
+            return known
 
         def clean_text(text: str) -> str:
-            return (self._text_redactor or self._redactor).redact(text, tenant=record.tenant)
+            return (self._text_redactor or self._redactor).redact(text, tenant=record.tenant) if text else text
 
         def of_provider(a: Attempt) -> Attempt:  # it may repeat what it was sent, anywhere
             words: dict[str, Any] = {name: clean(value) for name in PROVIDERS_WORDS if (value := getattr(a, name))}

@@ -11,6 +11,7 @@ from app.audit import erasures, partitions
 from app.audit.tables import attempts, calls
 from app.domain.calls import Attempt, Usage
 from app.domain.records import CallRecord
+from app.domain.turns import Turns
 
 
 class Writer:
@@ -48,8 +49,10 @@ async def _copy(connection: AsyncConnection, table: Table, rows: Iterable[dict[s
     raw = (await connection.get_raw_connection()).driver_connection
     assert raw is not None  # noqa: S101 - an open connection has a driver connection
     async with raw.cursor() as cursor, cursor.copy(f'COPY "{target}" ({names}) FROM STDIN') as copy:
+        turns = Turns()
         for row in rows:
             await copy.write_row([storable(row[name]) for name in columns])
+            await turns.give()
     if again:
         into = f'INSERT INTO "{table.name}" ({names}) SELECT {names} FROM {target} ON CONFLICT DO NOTHING'  # noqa: S608 - our own names
         await connection.execute(text(into))

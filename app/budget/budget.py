@@ -11,15 +11,13 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from redis.asyncio import Redis
-from redis.asyncio.cluster import RedisCluster
-from redis.commands.core import AsyncScript
 from redis.exceptions import ConnectionError as ValkeyConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as ValkeyTimeoutError
@@ -31,6 +29,7 @@ from app.budget.journal import Journal, Orphan
 from app.budget.ledger import Ledger
 from app.budget.refusals import check_request_cap, refusal
 from app.budget.restore import Restorer
+from app.budget.round_trips import RoundTrips, Run
 from app.budget.scopes import SHARDS, Scope, key, scopes_of, windows_of
 from app.budget.valkey_watch import Allowance, ValkeyWatch
 from app.domain.calls import Identity
@@ -83,11 +82,11 @@ class Budget:
         """
         folder = Path(__file__).parent
         self._valkey = valkey
-        self._hold = valkey.register_script((folder / "hold.lua").read_text())
+        self._trips = RoundTrips(valkey)
+        self._hold = self._trips.joining(valkey.register_script((folder / "hold.lua").read_text()))
         self._settle = valkey.register_script((folder / "settle.lua").read_text())
         self._sweep = valkey.register_script((folder / "sweep.lua").read_text())
         self._check = valkey.register_script((folder / "check.lua").read_text())
-        self._clustered = isinstance(cast("object", valkey), RedisCluster)  # the same commands, typed apart
         self._grants = Grants(valkey, cap=policy.global_daily_cap)
         self._restorer = Restorer(valkey, ledger)
         self._watch = ValkeyWatch(valkey)
@@ -246,7 +245,7 @@ class Budget:
         """
         self._caps.check()
         keys = [[epoch_key(shard), key(shard, "check")] for shard in range(SHARDS)]
-        waits = await self._run_in_shards(self._check, [(names, [CHECK_MS]) for names in keys])
+        waits = await self._trips.all([Run(self._check, names, [CHECK_MS]) for names in keys])
         for failure in (wait for wait in waits if isinstance(wait, Exception)):
             raise DependencyUnavailable("The budget store takes no writes.", retry_after=5.0) from failure
         if any(wait != 0 for wait in waits):
@@ -358,21 +357,7 @@ class Budget:
 
     async def _settle_all(self, batch: list[Hold]) -> list[Any]:
         """Settle all. Returns 1, 0, -1 or an error for each."""
-        settling = [(hold.settle_keys(), hold.settle_arguments(self.policy.shares)) for hold in batch]
-        return await self._run_in_shards(self._settle, settling)
-
-    async def _run_in_shards(self, script: AsyncScript, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
-        """Run a script for each pair of keys and arguments, in one round trip.
-
-        A cluster client's pipelines take no scripts. Returns each run's result, or its error.
-        """
-        if self._clustered:
-            runs = (script(keys=list(keys), args=list(arguments)) for keys, arguments in calls)
-            return await asyncio.gather(*runs, return_exceptions=True)
-        async with self._valkey.pipeline(transaction=False) as pipeline:
-            for keys, arguments in calls:
-                await script(keys=list(keys), args=list(arguments), client=pipeline)
-            return await pipeline.execute(raise_on_error=False)
+        return await self._trips.all([Run(self._settle, h.settle_keys(), h.settle_arguments(self.policy.shares)) for h in batch])
 
     def _note_settled(self, holds: list[Hold]) -> None:
         now = time.monotonic()

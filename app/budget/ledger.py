@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import func, select, text, tuple_
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -24,6 +24,7 @@ from app.budget.scopes import ANONYMOUS, NAMES, SHARDS, key
 from app.budget.tables import alerts, ledger
 from app.domain.errors import DependencyUnavailable
 from app.domain.periodic import Periodic
+from app.domain.turns import Turns
 
 DRAIN_EVERY = 0.25
 BATCH = 500
@@ -165,34 +166,40 @@ async def _reading(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection, None]
 
 
 async def _insert(connection: AsyncConnection, shard: int, entries: Sequence[Streamed]) -> None:
-    spent = [_entry(shard, identity, fields) for identity, fields in entries if fields["kind"] != "alert"]
-    alerted = [_alert(fields) for _, fields in entries if fields["kind"] == "alert"]
-    # One statement of one row, many times over: a statement of many rows is compiled anew each time, at five times the CPU.
+    turns, spent, alerted = Turns(), list[tuple[Any, ...]](), list[dict[str, Any]]()
+    for identity, fields in entries:
+        if fields["kind"] == "alert":
+            alerted.append(_alert(fields))
+        else:
+            spent.append(_entry(identity, fields))
+        await turns.give()
     if spent:
-        await connection.execute(postgresql.insert(ledger).on_conflict_do_nothing(), spent)
+        columns = dict(zip(_COLUMNS, map(list, zip(*spent, strict=True)), strict=True))
+        await connection.execute(_APPEND, {"shard": shard, **columns})
     if alerted:
         await connection.execute(postgresql.insert(alerts).on_conflict_do_nothing(), alerted)
 
 
-def _entry(shard: int, identity: str, fields: Mapping[str, str]) -> dict[str, Any]:
+# A column at a time: a row at a time costs five times the CPU.
+_COLUMNS = {
+    "lease": "text", "kind": "text", "tenant": "text", "user": "text", "key_id": "text", "feature": "text", "amount": "bigint",
+    "at": "timestamptz", "day": "text", "month": "text", "global_day": "text", "stream_ms": "bigint", "stream_seq": "bigint",
+}  # fmt: skip
+_NAMES, _ARRAYS = (
+    ", ".join(f'"{name}"' for name in _COLUMNS),
+    ", ".join(f"CAST(:{n} AS {kind}[])" for n, kind in _COLUMNS.items()),
+)
+_APPEND = text(f"INSERT INTO ledger (shard, {_NAMES}) SELECT :shard, * FROM unnest({_ARRAYS}) ON CONFLICT DO NOTHING")  # noqa: S608
+
+
+def _entry(identity: str, fields: Mapping[str, str]) -> tuple[Any, ...]:
+    """A row, in the order of `_COLUMNS`."""
     about = json.loads(fields["entry"])
     millis, _, sequence = identity.partition("-")
-    return {
-        "lease": fields["lease"],
-        "kind": fields["kind"],
-        "shard": shard,
-        "tenant": about["tenant"],
-        "user": about["user"],
-        "key_id": about["key"],
-        "feature": about["feature"],
-        "amount": int(fields["amount"]),
-        "at": datetime.fromtimestamp(about["at"], UTC),
-        "day": about["day"],
-        "month": about["month"],
-        "global_day": about["all"],
-        "stream_ms": int(millis),
-        "stream_seq": int(sequence),
-    }
+    return (
+        fields["lease"], fields["kind"], about["tenant"], about["user"], about["key"], about["feature"], int(fields["amount"]),
+        datetime.fromtimestamp(about["at"], UTC), about["day"], about["month"], about["all"], int(millis), int(sequence),
+    )  # fmt: skip
 
 
 def _alert(fields: Mapping[str, str]) -> dict[str, Any]:

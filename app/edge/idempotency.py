@@ -41,9 +41,17 @@ Answer = Callable[[Request], Coroutine[Any, Any, Response]]
 class IdempotentRoute(APIRoute):
     """A route whose POSTs honour the header. Every route that makes model calls is one."""
 
+    @property
+    def lean(self) -> bool:
+        """Whether its endpoint needs nothing but a request and its context, so that no framework has to solve what it needs."""
+        needs = self.dependant
+        other = (needs.path_params, needs.query_params, needs.header_params, needs.cookie_params, needs.body_params)
+        context = [(part.name, part.call) for part in needs.dependencies] == [("context", call_context)]
+        return context and needs.request_param_name == "request" and not any(other)
+
     def get_route_handler(self) -> Answer:
-        """The framework's handler, with a check for the header before it."""
-        answer = deferring(super().get_route_handler())
+        """The handler, with a check for the header before it."""
+        answer = deferring(self._leanly if self.lean else super().get_route_handler())
         if "POST" not in (self.methods or ()):
             return answer
 
@@ -53,6 +61,12 @@ class IdempotentRoute(APIRoute):
             return await answer(request)
 
         return look_for_key
+
+    async def _leanly(self, request: Request) -> Response:
+        """Call the endpoint as the framework would."""
+        context = await call_context(request, await authenticated(request))
+        response: Response = await self.endpoint(request, context)
+        return response
 
 
 async def _once(request: Request, answer: Answer) -> Response:

@@ -137,12 +137,14 @@ async def holder(request: Request) -> Identity:
 async def holder_of(request: Request, token: str) -> Identity:
     """As `holder`, of a key that came in another way."""
     parts = parts_of(request)
-    address = parts.failed_logins.address_of(request)
-    wait = parts.failed_logins.wait(address)
+    known = parts.keys.knows(token)
+    wait = 0.0 if known else parts.failed_logins.wait(parts.failed_logins.address_of(request))
     try:
-        async with nullcontext() if parts.keys.knows(token) else parts.failed_logins.turn(waiting=wait > 0):
+        async with nullcontext() if known else parts.failed_logins.turn(waiting=wait > 0):
             return await parts.keys.authenticate(token)
     except Unauthenticated as error:
+        address = parts.failed_logins.address_of(request)
+        wait = wait or parts.failed_logins.wait(address)
         if wait and error.guess:
             parts.metrics.bad_keys.inc(outcome="rate_limited")
             raise RateLimited("Too many wrong API keys came from this address. Wait before the next.", retry_after=wait) from None

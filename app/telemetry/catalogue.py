@@ -94,6 +94,7 @@ EDGE: tuple[Declared, ...] = (
         "bad_keys", "octant_bad_keys_total", "counter", "count", "API keys that were not valid.",
         (_of("outcome", "refused", "rate_limited"),),
     ),
+    Declared("loop_lag", "octant_loop_lag_seconds", "histogram", "seconds", "How late a worker begins work.", (), SHORT_SECONDS),
     Declared(
         "connections_cut", "octant_connections_cut_total", "counter", "count",
         "Connections closed on clients that were too slow or sent too much.",

@@ -3,14 +3,15 @@
 The standard library's logging is the one channel: the server's own lines and those of libraries take the same form.
 """
 
+import json
 import logging
 import sys
 import threading
-from collections.abc import Callable, Mapping, MutableMapping
-from types import TracebackType
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from types import MappingProxyType, TracebackType
 from typing import Any
-
-import structlog
 
 _OWN_FIELDS = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {
     "message",
@@ -18,30 +19,22 @@ _OWN_FIELDS = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) 
     "taskName",
     "color_message",
 }
+_UNREDACTED = frozenset({"timestamp", "level", "logger", "request_id", "call_id", "trace_id"})
+SHORT = 64  # characters of a text that is remembered as harmless: names of tenants, features, paths, models
+MOST_REMEMBERED = 4096  # texts
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+_bound: ContextVar[Mapping[str, str]] = ContextVar("fields of the request's log lines", default=_NOTHING)
+_encoded = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
 def configure(level: str, *, redact: Callable[[str], str]) -> None:
     """Send all logging through one redacting JSON formatter. ``redact`` sees every string value, exception text included."""
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[
-            structlog.contextvars.merge_contextvars,
-            structlog.stdlib.add_log_level,
-            structlog.stdlib.add_logger_name,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _extra_fields,
-            structlog.processors.format_exc_info,
-        ],
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            _redacting(redact),
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ],
-    )
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(formatter)
+    handler.setFormatter(JsonLines(redact))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # no line shows them
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "gunicorn.error", "gunicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers = []
@@ -50,6 +43,54 @@ def configure(level: str, *, redact: Callable[[str], str]) -> None:
     for name in ("httpx2", "httpcore2", "aiohttp.access"):
         logging.getLogger(name).setLevel(logging.WARNING)  # our own line for each upstream request has more
     logging.captureWarnings(capture=True)
+
+
+class JsonLines(logging.Formatter):
+    """Formats a record as one JSON object: event, the request's fields, level, logger, time, and what came as ``extra=``."""
+
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        """``redact`` must give the same answer for the same text: a short one that it leaves as it is, it sees once."""
+        super().__init__()
+        self._redact = redact
+        self._harmless: set[str] = set()
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, redacted."""
+        event: dict[str, Any] = {
+            "event": record.getMessage(),
+            **_bound.get(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z"),
+        }
+        if record.exc_info and record.exc_info[0]:
+            event["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            event["stack_info"] = self.formatStack(record.stack_info)
+        event.update({name: value for name, value in record.__dict__.items() if name not in _OWN_FIELDS})
+        return _encoded({name: value if name in _UNREDACTED else self._scrub(value) for name, value in event.items()})
+
+    def _scrub(self, value: Any) -> Any:  # noqa: ANN401 - a log value may be anything
+        if isinstance(value, str):
+            return self._redacted(value)
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, Mapping):
+            return {self._redacted(str(name)): self._scrub(inner) for name, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._scrub(inner) for inner in value]
+        return self._redacted(str(value))
+
+    def _redacted(self, text: str) -> str:
+        """A redacted text. Only harmless ones are remembered, so that no personal data stays here."""
+        if text in self._harmless:
+            return text
+        redacted = self._redact(text)
+        if redacted == text and len(text) <= SHORT:
+            if len(self._harmless) >= MOST_REMEMBERED:
+                self._harmless.clear()
+            self._harmless.add(text)
+        return redacted
 
 
 def take_over_last_words() -> None:
@@ -76,36 +117,9 @@ def take_over_last_words() -> None:
 
 def bind(**fields: str) -> None:
     """Add fields to every line logged while this request is served."""
-    structlog.contextvars.bind_contextvars(**fields)
+    _bound.set({**_bound.get(), **fields})
 
 
 def clear() -> None:
     """Forget the request's fields."""
-    structlog.contextvars.clear_contextvars()
-
-
-def _extra_fields(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ANN401 - structlog's signature
-    """Take over what was given as ``extra=``."""
-    record: logging.LogRecord = event["_record"]
-    event.update({name: value for name, value in record.__dict__.items() if name not in _OWN_FIELDS})
-    return event
-
-
-def _redacting(redact: Callable[[str], str]) -> structlog.typing.Processor:
-    def scrub(value: Any) -> Any:  # noqa: ANN401 - a log value may be anything
-        if isinstance(value, str):
-            return redact(value)
-        if isinstance(value, Mapping):
-            return {redact(str(name)): scrub(inner) for name, inner in value.items()}
-        if isinstance(value, list | tuple):
-            return [scrub(inner) for inner in value]
-        if value is None or isinstance(value, bool | int | float):
-            return value
-        return redact(str(value))
-
-    keep = frozenset({"timestamp", "level", "logger", "request_id", "call_id", "trace_id"})
-
-    def processor(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ANN401 - structlog's signature
-        return {name: value if name in keep else scrub(value) for name, value in event.items()}
-
-    return processor
+    _bound.set(_NOTHING)

@@ -1,15 +1,21 @@
 """The catalogue as objects to count on. Works across worker processes through PROMETHEUS_MULTIPROC_DIR."""
 
+import os
 from collections.abc import Callable, Collection
 from itertools import product
 from math import prod
 from threading import Lock
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 
 from app.domain.calls import Attempt
 from app.domain.money import MICROS_PER_DOLLAR
 from app.telemetry.catalogue import CATALOGUE, OTHER, Declared, Label
+
+_PROCESS = [os.getpid()]
+os.register_at_fork(after_in_child=lambda: _PROCESS.__setitem__(0, os.getpid()))
+if getattr(values.ValueClass, "_multiprocess", False):  # by itself the library makes a system call for each count
+    values.ValueClass = values.MultiProcessValue(lambda: _PROCESS[0])
 
 MADE_AT_ONCE = 12  # children that a metric begins with, at 0: what appears with its first count, no rate() sees
 

@@ -11,10 +11,11 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from opentelemetry.context import Context
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
-from opentelemetry.trace import StatusCode
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
+from app.telemetry.recording import Recording
 from app.telemetry.sending import OnSpans
 
 _LOW_64_BITS = (1 << 64) - 1
@@ -29,45 +30,48 @@ class _Waiting:
 
     roots: int = 0
     failed: bool = False
-    spans: list[ReadableSpan] = field(default_factory=list)
+    spans: list[Recording] = field(default_factory=list)
 
 
-class KeepErrors(SpanProcessor):
-    """Passes on to another processor the spans of the traces that are kept."""
+class KeepErrors:
+    """Passes on to a processor of the SDK the spans of the traces that are kept, in its form."""
 
-    def __init__(self, following: SpanProcessor, *, share: float, on_spans: OnSpans) -> None:
+    def __init__(
+        self, following: SpanProcessor, resource: Resource, scope: InstrumentationScope, *, share: float, on_spans: OnSpans
+    ) -> None:
         """``share`` from 0 to 1. ``on_spans`` gets the number of ``sampled_out`` spans."""
         self._following = following
+        self._of_service = resource, scope
         self._most = round(share * (1 << 64))
         self._on_spans = on_spans
-        self._waiting: OrderedDict[int, _Waiting] = OrderedDict()
-        self._kept: OrderedDict[int, None] = OrderedDict()
+        self._waiting: OrderedDict[str, _Waiting] = OrderedDict()
+        self._kept: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
 
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 - the SDK's signature
+    def began(self, span: Recording) -> None:
         """Note that a request or job of a trace began here."""
-        if _is_root(span) and not self._of_the_share(span):
+        if not self._of_the_share(span):
             with self._lock:
                 self._of(span).roots += 1
                 oldest = self._waiting.popitem(last=False)[1] if len(self._waiting) > MOST_WAITING else None
             if oldest:
                 self._decide(oldest)
 
-    def on_end(self, span: ReadableSpan) -> None:
+    def ended(self, span: Recording) -> None:
         """Pass it on if its trace is one of the share; else keep it until its trace has ended, here."""
         if self._of_the_share(span):
-            self._following.on_end(span)
+            self._pass_on(span)
             return
         with self._lock:
             waiting = self._of(span)
             waiting.spans.append(span)
-            if span.status.status_code is StatusCode.ERROR:
-                self._keep(waiting, _trace_of(span))
-            waiting.roots -= _is_root(span)
+            if span.failed:
+                self._keep(waiting, span.trace_id)
+            waiting.roots -= span.root
             if waiting.roots > 0 and len(waiting.spans) < MOST_SPANS:
                 return
             if waiting.roots <= 0:
-                self._waiting.pop(_trace_of(span), None)
+                self._waiting.pop(span.trace_id, None)
             ended = _Waiting(failed=waiting.failed, spans=waiting.spans)
             waiting.spans = []
         self._decide(ended)
@@ -80,16 +84,11 @@ class KeepErrors(SpanProcessor):
             self._decide(waiting)
         self._following.shutdown()
 
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Send what is decided."""
-        return self._following.force_flush(timeout_millis)
-
-    def _of(self, span: ReadableSpan) -> _Waiting:
+    def _of(self, span: Recording) -> _Waiting:
         """The decision on its trace. A span of a kept trace is kept too: a late span, a later attempt at a job."""
-        trace = _trace_of(span)
-        return self._waiting.setdefault(trace, _Waiting(failed=trace in self._kept))
+        return self._waiting.setdefault(span.trace_id, _Waiting(failed=span.trace_id in self._kept))
 
-    def _keep(self, waiting: _Waiting, trace: int) -> None:
+    def _keep(self, waiting: _Waiting, trace: str) -> None:
         waiting.failed = True
         self._kept[trace] = None
         if len(self._kept) > MOST_REMEMBERED:
@@ -100,18 +99,10 @@ class KeepErrors(SpanProcessor):
             self._on_spans("sampled_out", len(ended.spans))
             return
         for span in ended.spans:
-            self._following.on_end(span)
+            self._pass_on(span)
 
-    def _of_the_share(self, span: ReadableSpan) -> bool:
-        return (_trace_of(span) & _LOW_64_BITS) < self._most
+    def _pass_on(self, span: Recording) -> None:
+        self._following.on_end(span.readable(*self._of_service))
 
-
-def _is_root(span: ReadableSpan) -> bool:
-    """Return whether it is the first of its trace in this process."""
-    return span.parent is None or span.parent.is_remote
-
-
-def _trace_of(span: ReadableSpan) -> int:
-    context = span.get_span_context()
-    assert context is not None, "a span that was started has a context"  # noqa: S101 - for the type only
-    return context.trace_id
+    def _of_the_share(self, span: Recording) -> bool:
+        return (int(span.trace_id, 16) & _LOW_64_BITS) < self._most

@@ -8,24 +8,21 @@ on and ``tracestate`` is not: it is free text, and would leave for providers and
 """
 
 import json
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from opentelemetry import context as ambient
-from opentelemetry import trace
-from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.semconv.schemas import Schemas
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.trace import SpanContext, SpanKind
 
 from app.domain.calls import Usage
+from app.telemetry.recording import Attributes, Recording, Value, begin, sent
 from app.telemetry.sampling import KeepErrors
 from app.telemetry.sending import OnSpans, Sending
 
@@ -34,9 +31,8 @@ SCHEMA_URL = "https://opentelemetry.io/schemas/gen-ai-dev/1.42.0-dev"
 CORE_SCHEMA_URL = Schemas.V1_44_0.value
 MOST_CONTENT = 64 * 1024  # characters of one attribute: redacted in the request's own time, and the records have all of it
 METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})  # HTTP conventions
-_propagator = TraceContextTextMapPropagator()
+_current: ContextVar[Recording | None] = ContextVar("the span of what is being done", default=None)
 
-Value = str | bool | int | float | Sequence[str]
 Redact = Callable[[str, str], str]  # a text and the tenant whose it is
 
 
@@ -50,28 +46,26 @@ def withheld(text: str, tenant: str) -> str:
 class TracedSpan:
     """A span under way."""
 
-    span: Span
+    span: Recording
 
     @property
     def trace_id(self) -> str:
         """32 hexadecimal digits."""
-        return f"{self.span.get_span_context().trace_id:032x}"
+        return self.span.trace_id
 
     @property
     def traceparent(self) -> str:
         """The W3C header for what is sent on from here."""
-        return _traceparent(trace.set_span_in_context(self.span, Context()))
+        return self.span.traceparent
 
     def fail(self, code: str) -> None:
         """Mark it as failed; ``code`` is ours (`OctantError.code`)."""
-        self.span.set_attribute("error.type", code)
-        self.span.set_status(Status(StatusCode.ERROR))
+        self.note({"error.type": code})
+        self.span.failed = True
 
-    def note(self, attributes: Mapping[str, Value | None]) -> None:
+    def note(self, attributes: Attributes) -> None:
         """Set attributes; those without a value are left out."""
-        for name, value in attributes.items():
-            if value is not None:
-                self.span.set_attribute(name, value)
+        self.span.note(attributes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +77,7 @@ class RequestSpan(TracedSpan):
     def answered(self, route: str | None, status: int) -> None:
         """Note the answer. A client's mistake is not an error of ours (HTTP conventions); a client that left has status 499."""
         if route is not None:
-            self.span.update_name(f"{self.method} {route}")
+            self.span.name = f"{self.method} {route}"
         self.note({"http.route": route, "http.response.status_code": status})
         if status >= 500:
             self.fail(str(status))
@@ -97,7 +91,8 @@ class AttemptSpan(TracedSpan):
 
     def quote(self, tenant: str, attributes: Mapping[str, str | None]) -> None:
         """Set attributes that hold another's words: a provider may repeat what it was sent."""
-        self.note({name: self.redact(words, tenant) for name, words in attributes.items() if words is not None})
+        redact = self.redact
+        self.span.later.append(lambda: {name: redact(words, tenant) for name, words in attributes.items() if words is not None})
 
     def usage(self, usage: Usage) -> None:
         """Note what was billed; cached tokens are part of the input, as the conventions have it."""
@@ -116,7 +111,7 @@ class AttemptSpan(TracedSpan):
 class CallSpan(TracedSpan):
     """One call through the gateway. ``content``: whether texts are shown; ``redact`` sees all of them first."""
 
-    _tracer: trace.Tracer
+    _end: Callable[[Recording], None]
     _redact: Redact
     _content: bool
 
@@ -125,23 +120,18 @@ class CallSpan(TracedSpan):
         self, provider: str, model: str, *, stream: bool = False, operation: Literal["chat", "embeddings"] = "chat"
     ) -> Generator[AttemptSpan, None, None]:
         """Open a child span for one attempt."""
-        attributes: dict[str, str | bool] = {
+        attributes: dict[str, Value] = {
             "gen_ai.operation.name": operation,
             "gen_ai.provider.name": provider,
             "gen_ai.request.model": model,
         }
         if stream:
             attributes["gen_ai.request.stream"] = True
-        span = self._tracer.start_span(
-            f"{operation} {model}",
-            context=trace.set_span_in_context(self.span, Context()),
-            kind=SpanKind.CLIENT,
-            attributes=attributes,
-        )
+        span = begin(f"{operation} {model}", self.span, SpanKind.CLIENT, attributes)
         try:
             yield AttemptSpan(span, self._redact)
         finally:
-            span.end()
+            self._end(span)
 
     def content(self, tenant: str, texts: Callable[[], Mapping[str, Any]]) -> None:
         """Put texts on the span, redacted, if that is switched on; ``texts`` gives JSON values by attribute.
@@ -150,8 +140,12 @@ class CallSpan(TracedSpan):
         """
         if not self._content:
             return
-        written = {name: json.dumps(value, ensure_ascii=False) for name, value in texts().items()}
-        self.note({name: self._redact(text, tenant) for name, text in written.items() if len(text) <= MOST_CONTENT})
+
+        def redacted() -> Attributes:
+            written = {name: json.dumps(value, ensure_ascii=False) for name, value in texts().items()}
+            return {name: self._redact(text, tenant) for name, text in written.items() if len(text) <= MOST_CONTENT}
+
+        self.span.later.append(redacted)
 
 
 class Tracing:
@@ -175,60 +169,60 @@ class Tracing:
         as ``redact`` leaves them. ``on_spans`` gets an outcome and a number of spans: ``sampled_out``, or one of `Sending`.
         """
         resource = Resource.create({"service.name": service, "service.version": version}, CORE_SCHEMA_URL)
-        self._provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
+        self._keep: KeepErrors | None = None
         self._redact = redact
         self._content = content
         if otlp_endpoint:
             exporter = OTLPSpanExporter(endpoint=otlp_endpoint.rstrip("/") + "/v1/traces")
         if exporter:
-            self._provider.add_span_processor(KeepErrors(Sending(exporter, on_spans), share=sample, on_spans=on_spans))
-        self._tracer = self._provider.get_tracer("octant", version, SCHEMA_URL)
+            scope = InstrumentationScope("octant", version, SCHEMA_URL)
+            sending = Sending(exporter, on_spans)
+            self._keep = KeepErrors(sending, resource, scope, share=sample, on_spans=on_spans)
 
     @contextmanager
     def request(self, method: str, traceparent: str | None) -> Generator[RequestSpan, None, None]:
         """Open the span of a request until its answer, under the caller's if it sent one."""
         name = method if method in METHODS else "HTTP"
-        kind, attributes = SpanKind.SERVER, {"http.request.method": method if method in METHODS else "_OTHER"}
-        with self._current(self._tracer.start_span(name, context=_sent(traceparent), kind=kind, attributes=attributes)) as span:
+        attributes: dict[str, Value] = {"http.request.method": method if method in METHODS else "_OTHER"}
+        with self._ambient(name, sent(traceparent), SpanKind.SERVER, attributes) as span:
             yield RequestSpan(span, name)
 
     @contextmanager
     def call(self, feature: str) -> Generator[CallSpan, None, None]:
         """Open the span of a call through the gateway."""
-        span = self._tracer.start_span(f"call {feature}", attributes={"octant.feature": feature})
+        span = self._begin(f"call {feature}", _current.get(), SpanKind.INTERNAL, {"octant.feature": feature})
         try:
-            yield CallSpan(span, self._tracer, self._redact, self._content)
+            yield CallSpan(span, self._end, self._redact, self._content)
         finally:
-            span.end()
+            self._end(span)
 
     @contextmanager
     def retrieval(self, source: str, top_k: int) -> Generator[TracedSpan, None, None]:
         """Open the span of a search in ``source`` for at most ``top_k`` passages."""
-        attributes: dict[str, str | int] = {
+        attributes: dict[str, Value] = {
             "gen_ai.operation.name": "retrieval",
             "gen_ai.data_source.id": source,
             "gen_ai.retrieval.top_k": top_k,
         }
-        kind = SpanKind.CLIENT
-        with self._current(self._tracer.start_span(f"retrieval {source}", kind=kind, attributes=attributes)) as span:
+        with self._ambient(f"retrieval {source}", _current.get(), SpanKind.CLIENT, attributes) as span:
             yield TracedSpan(span)
 
     @contextmanager
     def tool(self, name: str, call_id: str) -> Generator[TracedSpan, None, None]:
         """Open the span of a tool's run. ``name`` must be a tool's of ours: a model's words do not become a span's name."""
-        attributes = {
+        attributes: dict[str, Value] = {
             "gen_ai.operation.name": "execute_tool",
             "gen_ai.tool.name": name,
             "gen_ai.tool.type": "function",
             "gen_ai.tool.call.id": self._redact(call_id, ""),
         }
-        with self._current(self._tracer.start_span(f"execute_tool {name}", attributes=attributes)) as span:
+        with self._ambient(f"execute_tool {name}", _current.get(), SpanKind.INTERNAL, attributes) as span:
             yield TracedSpan(span)
 
     @contextmanager
     def job(self, job_id: str, attempt: int, traceparent: str | None) -> Generator[TracedSpan, None, None]:
         """Open the span of an attempt at a job, under the request that submitted it."""
-        attributes: dict[str, str | int] = {
+        attributes: dict[str, Value] = {
             "messaging.operation.name": "process",
             "messaging.operation.type": "process",
             "messaging.system": "valkey",
@@ -236,43 +230,48 @@ class Tracing:
             "messaging.message.id": job_id,
             "octant.job.attempt": attempt,
         }
-        kind = SpanKind.CONSUMER
-        with self._current(
-            self._tracer.start_span("process jobs", context=_sent(traceparent), kind=kind, attributes=attributes)
-        ) as span:
+        with self._ambient("process jobs", sent(traceparent), SpanKind.CONSUMER, attributes) as span:
             yield TracedSpan(span)
 
     def close(self) -> None:
         """Send what is pending, for some seconds at most, and stop. Blocks: call it in a thread where others must go on."""
-        self._provider.shutdown()
+        if self._keep:
+            self._keep.shutdown()
 
     @contextmanager
-    def _current(self, span: Span) -> Generator[Span, None, None]:
-        """The span as the parent of what is done meanwhile, ended with it."""
-        token = ambient.attach(trace.set_span_in_context(span))
+    def _ambient(
+        self, name: str, parent: Recording | SpanContext | None, kind: SpanKind, attributes: dict[str, Value]
+    ) -> Generator[Recording, None, None]:
+        """A span that is the parent of what is done meanwhile."""
+        before, span = _current.get(), self._begin(name, parent, kind, attributes)
+        _current.set(span)
         try:
             yield span
         finally:
-            ambient.detach(token)
-            span.end()
+            _current.set(before)
+            self._end(span)
+
+    def _begin(
+        self, name: str, parent: Recording | SpanContext | None, kind: SpanKind, attributes: dict[str, Value]
+    ) -> Recording:
+        span = begin(name, parent, kind, attributes)
+        if self._keep and span.root:
+            self._keep.began(span)
+        return span
+
+    def _end(self, span: Recording) -> None:
+        span.end()
+        if self._keep:
+            self._keep.ended(span)
 
 
 def current_traceparent() -> str | None:
     """The W3C header of what is being done now; None outside of any span."""
-    return _traceparent(ambient.get_current()) or None
+    span = _current.get()
+    return span.traceparent if span else None
 
 
 def current_trace_id() -> str:
     """The trace that is being written now, 32 hexadecimal digits; all zero outside of any span."""
-    return f"{trace.get_current_span().get_span_context().trace_id:032x}"
-
-
-def _sent(traceparent: str | None) -> Context:
-    """The context that a header names; a header that is none starts a trace."""
-    return _propagator.extract({"traceparent": traceparent}, Context()) if traceparent else Context()
-
-
-def _traceparent(context: Context) -> str:
-    carrier: dict[str, str] = {}
-    _propagator.inject(carrier, context)
-    return carrier.get("traceparent", "")
+    span = _current.get()
+    return span.trace_id if span else "0" * 32

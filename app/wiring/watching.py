@@ -34,6 +34,7 @@ from app.security.keys.ring import KeyRing
 from app.settings import Settings
 from app.stores import duties_of
 from app.telemetry.gauge_sampler import GaugeSampler, Sample
+from app.telemetry.loop_lag import LoopLag
 from app.telemetry.metrics import Metrics
 
 POSTGRES_CHECK_SECONDS = 1.0
@@ -88,8 +89,9 @@ async def open_sampled_gauges(
         },
         on_failure=lambda gauge: metrics.gauge_samples_failed.inc(gauge=gauge),
     )
-    await sampler.start()
-    stack.push_async_callback(sampler.aclose)
+    for watching in (sampler, LoopLag(metrics.loop_lag.observe)):
+        await watching.start()
+        stack.push_async_callback(watching.aclose)
 
 
 async def _unproven(metrics: Metrics, releases: Releases) -> None:

@@ -44,6 +44,17 @@ def _requests() -> list[Panel]:
         ),
         lines(
             Description(
+                "Event loop lag",
+                "How late workers begin work that is due: median, 95th and 99th percentile. A call waits for it several times.",
+                "the processes are short of CPU, or one step holds the loop: a very large request. Add replicas.",
+                START,
+            ),
+            "s",
+            {name: quantile(q, "loop_lag") for name, q in QUANTILES.items()},
+            Levels(doubtful=0.01, bad=0.05),
+        ),
+        lines(
+            Description(
                 "Answers by status",
                 "Requests per second by HTTP status, health checks included. 499: the caller left.",
                 "401 and 403 rise: a key expired or is being guessed. 429: caps or rates. 5xx: see the overview.",

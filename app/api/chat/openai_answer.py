@@ -4,8 +4,10 @@
 request with ``functions`` gets its call as ``function_call``, the form from before tools.
 """
 
+import json
 import time
 from collections.abc import Mapping, Sequence
+from json.encoder import encode_basestring
 from typing import Any
 
 from app.domain.calls import Delta, Receipt, Reply, TextDelta, ToolUseDelta, ToolUseStart, Usage
@@ -25,6 +27,7 @@ FINISH: dict[StopReason, str] = {
     "pause_turn": "stop",
 }
 TIER = "default"  # the only one that is used
+_NO_TEXT = "\0"  # no text holds it: stands for the place of one
 
 
 def completion(
@@ -62,6 +65,8 @@ class ChunkWriter:
         self._include_usage = include_usage
         self._legacy = legacy
         self._tools: dict[int, int] = {}  # by the part's index; the client counts calls alone, from zero
+        before, _, after = self._chunk({"content": _NO_TEXT}).rpartition(json.dumps(_NO_TEXT).encode())
+        self._around_text = before, after  # nearly every chunk is text: all else of it is written once
 
     def begin(self, degraded: Sequence[str] = ()) -> bytes:
         """The first chunk: the role and the degradations."""
@@ -71,7 +76,8 @@ class ChunkWriter:
         """One of our chunks as theirs; empty where theirs has no such thing (reasoning is not shown)."""
         match chunk:
             case TextDelta(text=text):
-                return self._chunk({"content": text})
+                before, after = self._around_text
+                return before + encode_basestring(text).encode() + after
             case ToolUseStart(index=index, id=identity, name=name):
                 return self._call(index, {"name": name, "arguments": ""}, {"id": identity, "type": "function"})
             case ToolUseDelta(index=index, arguments=arguments):

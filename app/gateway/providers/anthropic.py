@@ -98,6 +98,7 @@ class AnthropicProvider:
         body = anthropic_wire.body(request, stream=True)
         answered = begun = False
         async with contextlib.AsyncExitStack() as stack:
+            stack.callback(limits.close)
             try:
                 async with limits.waiting():
                     events = await self._http.open(PATH, body, _headers(request), connect=request.timeouts.connect)

@@ -98,6 +98,7 @@ class OpenAIProvider:
         body = openai_wire.body(request, legacy_max_tokens=self._legacy_max_tokens, stream=True)
         answered = False
         async with contextlib.AsyncExitStack() as stack:
+            stack.callback(limits.close)
             try:
                 async with limits.waiting():
                     events = await self._http.open(PATH, body, request.headers, connect=request.timeouts.connect)
@@ -107,8 +108,8 @@ class OpenAIProvider:
                 until: float | None = None  # set once the finish reason has come
                 while True:
                     try:
-                        async with asyncio.timeout_at(until), limits.waiting():
-                            event = await anext(found_documents, None)
+                        async with limits.waiting():
+                            event = await (anext(found_documents, None) if until is None else _last(found_documents, until))
                     except FOREIGN:
                         if not reading.complete:
                             raise
@@ -133,6 +134,12 @@ class OpenAIProvider:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._http.aclose()
+
+
+async def _last(found_documents: AsyncGenerator[object, None], until: float) -> object:
+    """The next document, if it comes in time. Raises TimeoutError."""
+    async with asyncio.timeout_at(until):
+        return await anext(found_documents, None)
 
 
 def _translate(error: Exception, blame: Blame) -> ProviderError:

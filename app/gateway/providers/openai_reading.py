@@ -21,6 +21,13 @@ from app.gateway.providers.openai_finish import finish_of, stop_of
 from app.gateway.providers.reported import UNUSABLE, Count, Optional, grown
 
 DATA = b"data:"
+CHUNK = "chat.completion.chunk"
+# The fields of a chunk that may hold nothing but more text.
+_ENVELOPE = frozenset(
+    {"id", "object", "created", "model", "choices", "system_fingerprint", "service_tier", "usage", "obfuscation"}
+)
+_OF_CHOICE = frozenset({"index", "delta", "logprobs", "finish_reason"})
+_OF_DELTA = frozenset({"role", "content", "refusal"})
 _THOUGHT = ("thinking", "reasoning")  # types of a content part
 
 
@@ -198,6 +205,9 @@ class Reading:
 
     def deltas(self, event: object) -> list[Delta]:
         """Read one chunk of a stream."""
+        if (text := self._more_text(event)) is not None:
+            self.grew, self._counted = True, False
+            return [self._assembly.text("text", text)]
         chunk = self._read(event)
         found: list[Delta] = []
         self.grew = False
@@ -208,6 +218,22 @@ class Reading:
                 found += self._take(choice)
         self._note(chunk)
         return found
+
+    def _more_text(self, event: object) -> str | None:
+        """The text of a chunk that holds nothing else, as nearly all do: not worth a validation each. None for others."""
+        if type(event) is not dict or not event.keys() <= _ENVELOPE or event.get("usage") is not None:
+            return None
+        choices = event.get("choices")
+        if event.get("object") != CHUNK or event.get("model") != self._model or type(choices) is not list or len(choices) != 1:
+            return None
+        choice = choices[0]
+        if type(choice) is not dict or not choice.keys() <= _OF_CHOICE or choice.get("finish_reason") or choice.get("logprobs"):
+            return None
+        index, delta = choice.get("index"), choice.get("delta")
+        if type(index) is not int or index != self._choice or type(delta) is not dict or not delta.keys() <= _OF_DELTA:
+            return None
+        text = delta.get("content")
+        return text if type(text) is str and text and delta.get("refusal") is None and encodable(text) == text else None
 
     def reply(self, request_id: str | None) -> Reply:
         """The whole. Raises ProtocolError where the stream ended early, or for a reason that is no end."""

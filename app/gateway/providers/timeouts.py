@@ -14,8 +14,6 @@ stream
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 
 from app.domain.errors import ProviderTimeout, TimeoutPhase
 from app.gateway.providers.base import Timeouts
@@ -33,27 +31,59 @@ class AttemptTimeouts:
         self._streamed = streamed
         self._started = self._last_token = self._loop.time()
         self._any_token = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[object] | None = None  # the one that waits
+        self._until, self._cancelling, self._expired = 0.0, 0, False
+        self._phase: TimeoutPhase = "total"
 
     def token(self) -> None:
         """Output arrived: from now on the idle timeout counts."""
         self._any_token = True
         self._last_token = self._loop.time()
 
-    @asynccontextmanager
-    async def waiting(self) -> AsyncGenerator[None, None]:
-        """Wait for the provider, not longer than the nearest timeout allows. Raises ProviderTimeout.
+    def waiting(self) -> "AttemptTimeouts":
+        """Wait for the provider, not longer than the nearest timeout allows: ``async with``. Raises ProviderTimeout.
 
         Entered for each wait, never held across a ``yield`` to the consumer: the timeout cancels the task that entered it.
         """
-        at, phase = self._nearest()
-        timer = asyncio.timeout_at(at)
-        try:
-            async with timer:
-                yield
-        except TimeoutError:
-            if not timer.expired():
-                raise
-            raise timed_out(phase, provider=self._provider, model=self._model) from None
+        return self
+
+    async def __aenter__(self) -> None:
+        """Begin to wait. A timer that goes off sooner stays: it looks then how long there is left."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("only a task can wait")
+        self._until, self._phase = self._nearest()
+        self._task, self._cancelling = task, task.cancelling()
+        if self._timer is None or self._timer.when() > self._until:
+            self.close()
+            self._timer = self._loop.call_at(self._until, self._look)
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
+        """Wait no longer. The timer of a stream stays for its next wait: to set one for each event would cost more."""
+        task, self._task = self._task, None
+        if not self._streamed:
+            self.close()
+        if self._expired and task is not None:
+            self._expired = False
+            if task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+                raise timed_out(self._phase, provider=self._provider, model=self._model) from None
+
+    def close(self) -> None:
+        """Set no timer any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._task is None:
+            return
+        if self._loop.time() < self._until:
+            self._timer = self._loop.call_at(self._until, self._look)
+            return
+        self._expired = True
+        self._task.cancel()
 
     def resumed(self) -> None:
         """The consumer is back for more: the time it took is not the provider's silence."""

@@ -91,7 +91,7 @@ class Recovery:
         """
         route = state.pin.route
         lacking = {target: self.providers[target.provider].lacks(state.request) for target in route.targets}
-        state.targets = self.capable(state, route.targets)
+        state.targets = tuple(target for target, names in lacking.items() if names <= route.ignore)
         state.ignored = {target: names for target, names in lacking.items() if names}
         if not state.targets:
             names = sorted(frozenset.intersection(*lacking.values()) or frozenset.union(*lacking.values()))
@@ -260,7 +260,7 @@ class Recovery:
             return False
 
         try:
-            return await retrying(state, self.retries, may_retry=may_retry)(once, target)
+            return await retrying(state, self.retries, once, target, may_retry=may_retry)
         except ProviderError:
             raise
         except BaseException:

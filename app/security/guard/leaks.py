@@ -97,8 +97,13 @@ def _needles(canary_word: str) -> tuple[str, ...]:
     return (canary_word, canary_word[::-1], codecs.encode(canary_word, "rot13"), raw.hex(), *inner, *codes)
 
 
+_NEITHER = {code: None for code in range(128) if not chr(code).isalnum()}
+
+
 def plain(text: str) -> str:
     """Letters and digits alone, without case."""
+    if text.isascii():
+        return text.lower().translate(_NEITHER)
     return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum())
 
 
@@ -155,13 +160,15 @@ class LeakWatch:
     def _release(self, *, at_end: bool) -> str:
         if self.found:
             return ""
-        letters, places = _placed(self._held)
+        if not (self.secrets.needles or self.secrets.texts):  # nothing is sought
+            return self.rest()
+        letters = _letters(self._held)
         whole = self._before + letters
         self.found = self._sought(whole)
         if self.found:
             return ""
         keep = 0 if at_end else min(self._unsure(whole), len(letters))
-        cut = places[len(letters) - keep] if keep else len(self._held)
+        cut = _placed(self._held)[1][len(letters) - keep] if keep else len(self._held)
         out, self._held = self._held[:cut], self._held[cut:]
         self._before = whole[: len(whole) - keep][-RUN:]
         return out
@@ -203,6 +210,11 @@ class LeakWatch:
                     size += 1
                 unsure = max(unsure, size)
         return unsure
+
+
+def _letters(text: str) -> str:
+    """As `_placed`, without the places."""
+    return text.lower().translate(_NEITHER) if text.isascii() else _placed(text)[0]
 
 
 def _placed(text: str) -> tuple[str, list[int]]:

@@ -49,6 +49,41 @@ async def test_each_phase_is_ended_by_its_own_timeout(streamed: bool, token: boo
     assert raised.value.phase == phase
 
 
+async def test_silence_after_many_events_is_ended_within_the_time_of_one() -> None:
+    """All waits of a stream share a timer, which is set anew only where it goes off."""
+    attempt = limits(streamed=True, idle=0.2, first_token=LONG)
+    for _ in range(10):
+        attempt.token()
+        await wait(attempt, 0.01)
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(ProviderTimeout):
+        await wait(attempt, 3.0)
+    assert asyncio.get_running_loop().time() - began > 0.15
+    attempt.token()
+    await wait(attempt, 0.0)
+    attempt.close()
+
+
+async def test_a_callers_own_cancellation_is_no_timeout() -> None:
+    attempt = limits(streamed=True, idle=LONG)
+    waiting = asyncio.create_task(wait(attempt))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    attempt.close()
+
+
+async def test_a_consumer_that_takes_its_time_is_not_cancelled() -> None:
+    attempt = limits(streamed=True, idle=SHORT)
+    attempt.token()
+    await wait(attempt, 0.0)
+    await asyncio.sleep(3 * SHORT)
+    attempt.resumed()
+    await wait(attempt, 0.0)
+    attempt.close()
+
+
 @pytest.mark.parametrize(
     ("ours", "chosen", "longest", "total"),
     [(60, None, 600, 600), (60, None, 10, 60), (30, 30, 600, 30), (60, 300, 600, 300), (60, 900, 600, 600)],

@@ -91,6 +91,24 @@ def test_the_servers_own_lines_take_the_same_form(lines: Lines) -> None:
     assert line["event"].startswith("from <ip:")
 
 
+def test_a_text_that_redaction_leaves_is_redacted_once_and_personal_data_is_not_kept(lines: Lines) -> None:
+    seen: list[str] = []
+
+    def redact(text: str) -> str:
+        seen.append(text)
+        return text.replace("ada@example.com", "<email>")
+
+    formatter = logs.JsonLines(redact)
+    logging.getLogger().handlers[0].setFormatter(formatter)
+    for _ in range(3):
+        logging.getLogger("a").info("call", extra={"tenant": "acme", "to": "ada@example.com", "long": "x" * 65})
+    assert [seen.count(text) for text in ("call", "acme", "ada@example.com", "x" * 65)] == [1, 1, 3, 3]
+    assert formatter._harmless == {"call", "acme"}
+    for number in range(logs.MOST_REMEMBERED + 5):
+        logging.getLogger("a").info("line %d", number)
+    assert len(formatter._harmless) <= logs.MOST_REMEMBERED
+
+
 def test_lines_below_the_level_are_not_written(lines: Lines) -> None:
     logging.getLogger("a").debug("quiet")
     assert lines.take() == []
