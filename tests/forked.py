@@ -25,12 +25,10 @@ LIBRARIES = (
     *(
         "aiohttp",
         "alembic",
-        "anthropic",
         "fastapi",
         "gunicorn.app.base",
         "httptools",
         "markdown_it",
-        "openai",
         "psycopg",
         "pyjson5",
     ),
