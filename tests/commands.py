@@ -19,18 +19,22 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from forked import run_module
+
 import app.cli
 
 SECONDS = 120.0
-# The program that a shell finds as `octant`. A drill takes the logs over and starts parts of its own, so it stays a process.
+FORKED_SECONDS = 300.0
+# The programs that a shell finds as `octant` and as `python`: a second of CPU each, if they imported everything anew.
 PROGRAM = """\
 #!{python} -SE
 import json, os, socket, sys
-if sys.argv[1:2] == ["drill"]:
-    os.execv({python!r}, [{python!r}, "-m", "app.cli", *sys.argv[1:]])
+module, arguments = {module}, sys.argv[{skipped}:]
+if not module:
+    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 with socket.socket(socket.AF_UNIX) as there:
     there.connect({address!r})
-    there.sendall(json.dumps([dict(os.environ), sys.argv[1:]]).encode() + b"\\n")
+    there.sendall(json.dumps([dict(os.environ), os.getcwd(), module, arguments]).encode() + b"\\n")
     ran = json.loads(there.makefile().read())
 sys.stdout.write(ran["stdout"])
 sys.stderr.write(ran["stderr"])
@@ -69,14 +73,17 @@ def octant(env: Mapping[str, str], *command: str) -> str:
 
 @contextmanager
 def octant_on_path(env: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """The environment with a program `octant` on its path, for shells.
+    """The environment with programs `octant` and `python` on its path, for shells.
 
-    The commands run in this process.
+    The commands run in this process, drills and `python -m evals` in one that is forked.
     """
     folder = Path(tempfile.mkdtemp(prefix="octant-path-"))  # short: a socket's path has 107 characters at most
-    address, program = str(folder / "socket"), folder / "octant"
-    program.write_text(PROGRAM.format(python=sys.executable, address=address))
-    program.chmod(0o755)
+    address = str(folder / "socket")
+    evals = '"evals" if sys.argv[1:3] == ["-m", "evals"] else ""'
+    for name, module, skipped in (("octant", '"app.cli"', 1), ("python", evals, 3)):
+        program = folder / name
+        program.write_text(PROGRAM.format(python=sys.executable, address=address, module=module, skipped=skipped))
+        program.chmod(0o755)
     with socketserver.ThreadingUnixStreamServer(address, _Commands) as server:
         serving = threading.Thread(target=server.serve_forever, args=(0.05,))
         serving.start()
@@ -91,12 +98,18 @@ def octant_on_path(env: Mapping[str, str]) -> Iterator[dict[str, str]]:
 class _Commands(socketserver.StreamRequestHandler):
     """Serve one command.
 
-    Environment and arguments come as a line of JSON; the output and the exit code go back.
+    Environment, folder, module and arguments come as a line of JSON; the output and the exit code go back.
+    A drill takes the logs over and starts parts of its own, so it is a process of its own, as the evals are.
     """
 
     def handle(self) -> None:
-        env, command = json.loads(self.rfile.readline())
-        self.wfile.write(json.dumps(asdict(_run(env, tuple(command)))).encode())
+        env, cwd, module, arguments = json.loads(self.rfile.readline())
+        if module == "app.cli" and arguments[:1] != ["drill"]:
+            ran = _run(env, tuple(arguments))
+        else:
+            ended = run_module(module, *arguments, env=env, cwd=Path(cwd), seconds=FORKED_SECONDS)
+            ran = Ran(ended.returncode, ended.stdout, ended.stderr)
+        self.wfile.write(json.dumps(asdict(ran)).encode())
 
 
 def _run(env: Mapping[str, str], command: tuple[str, ...]) -> Ran:

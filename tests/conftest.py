@@ -16,7 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,23 +73,44 @@ LONGEST_FIRST = (
 ROOMS = ("flow", "chaos", "deploy", "contract")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first, then those that start services."""
+SHARED_SERVICE = ExitStack()  # holds the service that files share, while it runs
+_NO_LONGER_SERVED: set[str] = set()  # tests after the last one that calls it
 
-    def rank(item: pytest.Item) -> tuple[int, int]:
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, then those that call the shared service, then others that start services."""
+    served = {item.path for item in items if _is_served(item)}
+
+    def rank(item: pytest.Item) -> tuple[int, bool, int]:
         name, room = item.path.stem.removeprefix("test_"), item.path.relative_to(ROOT / "tests").parts[0]
         return (
             LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST),
+            item.path not in served,
             ROOMS.index(room) if room in ROOMS else len(ROOMS),
         )
 
     items.sort(key=rank)
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
     """Leave what was imported and collected out of every later search for garbage: it lives as long as the process."""
+    last = max((number for number, item in enumerate(session.items) if _is_served(item)), default=-1)
+    _NO_LONGER_SERVED.update(item.nodeid for item in session.items[last + 1 :])
     gc.collect()
     gc.freeze()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Stop the shared service before the first test after its last caller.
+
+    Its workers would compute for a hundredth of each second until the end of the run.
+    """
+    if item.nodeid in _NO_LONGER_SERVED:
+        SHARED_SERVICE.close()
+
+
+def _is_served(item: pytest.Item) -> bool:
+    return "service_url" in getattr(item, "fixturenames", ())
 
 
 @pytest.fixture(scope="session")
@@ -286,8 +307,8 @@ def api_key(stack_env: dict[str, str]) -> str:
 @pytest.fixture(scope="session")
 def service_url(stack_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The service as `octant serve` runs it, two workers."""
-    with running_service(stack_env, tmp_path_factory.mktemp("service") / "service.log") as url:
-        yield url
+    with SHARED_SERVICE:
+        yield SHARED_SERVICE.enter_context(running_service(stack_env, tmp_path_factory.mktemp("service") / "service.log"))
 
 
 @pytest_asyncio.fixture(scope="session")

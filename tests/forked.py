@@ -1,12 +1,12 @@
-"""Processes of `octant`, forked from one that has imported the libraries.
+"""Processes of `octant`, forked from one that has imported everything (`preloaded`).
 
 So a start costs the service's own work alone.
 
-The standard library's fork server is that process. It is started anew, so nothing of a test is in it. prometheus_client must not
-be: it reads at import where the processes of one service share their numbers. The real `octant serve` is started by
-`tests/flow/test_stopping.py` and `tests/flow/test_outages.py`.
+The standard library's fork server is that process. It is started anew, so nothing of a test is in it. The real `octant serve` is
+started by `tests/flow/test_stopping.py` and `tests/flow/test_outages.py`.
 """
 
+import mmap
 import multiprocessing
 import os
 import runpy
@@ -20,25 +20,6 @@ from pathlib import Path
 from subprocess import CompletedProcess, TimeoutExpired
 
 import psutil
-
-LIBRARIES = (
-    *(
-        "aiohttp",
-        "alembic",
-        "anthropic",
-        "fastapi",
-        "gunicorn.app.base",
-        "httptools",
-        "markdown_it",
-        "openai",
-        "psycopg",
-        "pyjson5",
-    ),
-    *("opentelemetry.sdk.trace.export", "opentelemetry.exporter.otlp.proto.http.trace_exporter", "redis.asyncio"),
-    *("sqlalchemy.dialects.postgresql", "sqlalchemy.ext.asyncio"),
-    *("uvicorn_worker", "uvloop", "app.gateway.providers.anthropic", "app.gateway.providers.openai", "app.stack.http_worker"),
-    *("app.security.redaction.redactor", "app.stack.serve", "app.stores"),
-)
 
 
 class Forked:
@@ -115,7 +96,7 @@ def supervisor_of(port: int) -> psutil.Process:
 
 def _context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(LIBRARIES))
+    context.set_forkserver_preload(["preloaded"])
     return context
 
 
@@ -144,9 +125,11 @@ def _main_of(env: dict[str, str], streams: list[Path], cwd: str, module: str, ar
 
 def _become(env: dict[str, str], *streams: Path) -> None:
     """Take this environment, and write standard output and standard error to these files."""
-    assert "prometheus_client" not in sys.modules, "it has decided already where numbers are shared"
     os.environ.clear()
     os.environ.update(env)
+    from app.stack import http_worker
+
+    http_worker._SERVED = mmap.mmap(-1, 1)  # of this service's workers; the one that was imported is shared with other services
     for number, stream in enumerate(streams, start=1):
         out = os.open(stream, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
         os.dup2(out, number)

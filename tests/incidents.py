@@ -1,5 +1,6 @@
 """Makes the fault of a page, follows the page literally, and judges by other means than the page's own."""
 
+import itertools
 import json
 import re
 import subprocess
@@ -21,6 +22,7 @@ from app.oncall.runbook.pages import Command, Page
 
 PATIENCE = 300.0  # seconds for an output to appear; the machine may be busy
 EVERY = 0.3
+OFTEN, SELDOM = 0.2, 1.0  # seconds between calls
 UNANSWERED = re.compile(r"(?:did|does) not answer")
 CHAT = "/v1/chat/completions"
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
@@ -118,11 +120,12 @@ class World:
 
 @contextmanager
 def traffic(world: World) -> Iterator[None]:
-    """Callers who go on calling, whatever they get, until the end of the block."""
+    """Callers who go on calling, whatever they get, until the end of the block: at first often, so that a symptom shows soon."""
     over = threading.Event()
+    pauses = itertools.chain(itertools.repeat(OFTEN, 25), itertools.repeat(SELDOM))
 
     def calls() -> None:
-        while not over.wait(0.2):
+        while not over.wait(next(pauses)):
             world.call()
             world.with_schema()
             if "support" in {feature.name for feature in installed()}:

@@ -8,15 +8,12 @@ import sys
 
 import uvloop
 
-from app.domain.periodic import Periodic
 from app.features.installed import installed
 from app.simulator.brain import Brain
 from app.simulator.server import Simulator
 from app.simulator.wires import CONTROL, WIRES
 
 LISTENERS = (*WIRES, CONTROL)
-
-REFUSALS_EVERY = 0.02
 
 
 async def run(arguments: argparse.Namespace) -> None:
@@ -30,10 +27,7 @@ async def run(arguments: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    refusals = Periodic("refusals", simulator.apply_refusals, every=REFUSALS_EVERY)
-    refusals.start()
     await stop.wait()
-    await refusals.stop()
     await simulator.stop()
 
 

@@ -165,6 +165,11 @@ class Faults:
         self._forget_ended()
         return any(f.kind == "refuse" and f.provider in (provider, "*") and f.in_force() for f in self._faults)
 
+    def may_refuse(self) -> bool:
+        """Return whether a fault refuses connections, now or later."""
+        self._forget_ended()
+        return any(f.kind == "refuse" for f in self._faults)
+
     def strike(self, provider: str, model: str) -> dict[str, dict[str, Any]]:
         """The faults that hit this request: their parameters by kind. Uses up one of their ``times``."""
         self._forget_ended()

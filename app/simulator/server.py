@@ -15,6 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
+from app.domain.periodic import Periodic
 from app.simulator import tokens
 from app.simulator.brain import Brain
 from app.simulator.caching import PromptCache
@@ -24,6 +25,8 @@ from app.simulator.request import Answer, Ask
 from app.simulator.wires import CONTROL, WIRES
 
 PING_SECONDS = 0.1
+REFUSALS_EVERY = 0.02  # seconds between looks at the clocks of faults that refuse
+NOTHING_REFUSES = 3600.0  # seconds between looks while there is no such fault: a command wakes the clock
 
 
 class Endpoint:
@@ -242,6 +245,7 @@ class Simulator:
         self._runners: dict[str, web.AppRunner] = {}
         self._sites: dict[str, web.TCPSite | None] = {}
         self._ports: dict[str, int] = {}
+        self._clock = Periodic("refusals", self._follow_clocks, every=REFUSALS_EVERY)
         self._applying = asyncio.Lock()  # a listener is opened once, though a command and the clock both want it
 
     async def start(self, ports: Mapping[str, int]) -> dict[str, int]:
@@ -255,15 +259,27 @@ class Simulator:
             await self._open(name, ports[name])
             self._ports[name] = runner.addresses[-1][1]
         self._control.ports = dict(self._ports)
+        self._clock.start()
         return dict(self._ports)
 
     async def stop(self) -> None:
         """Close everything."""
+        await self._clock.stop()
         for runner in self._runners.values():
             await runner.cleanup()
 
     async def apply_refusals(self) -> None:
         """Close and reopen listeners as faults have come and gone."""
+        await self._open_and_close_in_turn()
+        self._clock.wake()
+
+    async def _follow_clocks(self) -> None:
+        """Close and reopen listeners as schedules and leases say."""
+        await self._open_and_close_in_turn()
+        if not self._faults.may_refuse() and None not in self._sites.values():
+            self._clock.retry_in(NOTHING_REFUSES)
+
+    async def _open_and_close_in_turn(self) -> None:
         async with self._applying:
             await self._open_and_close()
 

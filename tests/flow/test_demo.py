@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -105,15 +106,51 @@ class Demo:
 
 @pytest.fixture
 def demo() -> Iterator[Demo]:
-    """Not below pytest's own temporary folder: as root, Postgres runs as another user and needs access."""
+    """A demo that has never started."""
     with own_folder() as demo:
         yield demo
 
 
+@dataclass(frozen=True, slots=True)
+class First:
+    """The first start of a demo, which has ended: its output, and a copy of the state that it left."""
+
+    demo: Demo
+    ran: "commands.Ran | subprocess.CompletedProcess[str]"
+    state: Path
+
+
+@pytest.fixture(scope="module")
+def first() -> Iterator[First]:
+    """Databases, tenants and indexes are set up once, for all tests in which a start follows another one."""
+    with own_folder() as demo:
+        demo.env["OCTANT_RELEASES_DIR"] = str(shutil.copytree(ROOT / "releases", demo.folder / "releases"))
+        ran = demo.run("demo", "--once")
+        _copy(demo.folder / "state", demo.folder / "kept")
+        yield First(demo, ran, demo.folder / "kept")
+
+
+def _copy(state: Path, there: Path) -> None:
+    """Copy with the owner of every file, which `shutil.copytree` does not keep."""
+    subprocess.run(["cp", "-a", state, there], check=True)
+
+
+@pytest.fixture
+def started_before(first: First) -> Iterator[Demo]:
+    """A demo that has been started before."""
+    with own_folder(first.state) as demo:
+        yield demo
+
+
 @contextmanager
-def own_folder() -> Iterator[Demo]:
-    """A demo that leaves nothing behind, in a folder with a space in its name."""
+def own_folder(state: Path | None = None) -> Iterator[Demo]:
+    """A demo that leaves nothing behind, in a folder with a space in its name, with a copy of ``state``.
+
+    Not below pytest's own temporary folder: as root, Postgres runs as another user and needs access.
+    """
     folder = Path(tempfile.mkdtemp(prefix="octant demo-")).resolve()
+    if state is not None:
+        _copy(state, folder / "state")
     demo = Demo(folder)
     yield demo
     if demo.process and demo.process.poll() is None:
@@ -140,35 +177,30 @@ def provider_of_a_chat(notice: dict[str, str]) -> str:
         return str(answer.headers["octant-provider"])
 
 
-def test_it_answers_and_leaves_only_its_state_after_ctrl_c_or_with_its_terminal(demo: Demo) -> None:
+def test_it_answers_and_leaves_only_its_state_after_ctrl_c(demo: Demo) -> None:
     del demo.env["OCTANT_WORKERS"]  # as a newcomer starts it
-    first = demo.start()
-    assert first["label"] == "simulator"
-    assert ask(first)["request"] == "Please call me back."
+    notice = demo.start()
+    assert notice["label"] == "simulator"
+    assert ask(notice)["request"] == "Please call me back."
     cap = demo.run("budget", "show", "acme")
     assert "tenant-day" in cap.stdout, cap.stderr
-    assert cap.stderr == f"octant: using the demo at {first['url']} ({demo.folder / 'state'})\n"
+    assert cap.stderr == f"octant: using the demo at {notice['url']} ({demo.folder / 'state'})\n"
     refused = demo.run("reset")
     assert refused.returncode == 1
     assert "is running" in refused.stderr
-    assert demo.end(signal.SIGINT)[0] == 0
-    assert demo.processes() == []
-    second = demo.start()
-    assert second["key"] == first["key"]
-    assert ask(second)["request"] == "Please call me back."
-    assert provider_of_a_chat(second) == "anthropic"
+    assert provider_of_a_chat(notice) == "anthropic"
     broken = demo.run("simulate", "outage", "anthropic")
     assert broken.stdout == "anthropic: outage, connections are refused\n", broken.stderr
-    assert provider_of_a_chat(second) == "openai"
-    code, out = demo.end(signal.SIGHUP)
-    assert code == 0, out
+    assert provider_of_a_chat(notice) == "openai"
+    assert demo.end(signal.SIGINT)[0] == 0
     assert demo.processes() == []
     assert demo.run("reset").returncode == 0
     assert not (demo.folder / "state").exists()
 
 
-def test_when_a_part_dies_the_rest_is_stopped_and_the_part_is_named(demo: Demo) -> None:
+def test_when_a_part_dies_the_rest_is_stopped_and_the_part_is_named(started_before: Demo) -> None:
     """One state for all, so each start but the first finds what the death before has left."""
+    demo = started_before
     state = demo.folder / "state"
     for part in ("postgres", "valkey", "service", "simulator"):
         demo.start()
@@ -196,11 +228,8 @@ def test_interrupted_in_the_middle_of_its_start_it_leaves_nothing_running(demo: 
     assert demo.processes() == []
 
 
-def test_once_shows_every_kind_of_answer_and_fails_where_one_is_wrong(demo: Demo) -> None:
-    releases = demo.folder / "releases"
-    shutil.copytree(ROOT / "releases", releases)
-    demo.env["OCTANT_RELEASES_DIR"] = str(releases)
-    run = demo.run("demo", "--once")
+def test_once_shows_every_kind_of_answer_and_fails_where_one_is_wrong(first: First) -> None:
+    demo, run = first.demo, first.ran
     assert run.returncode == 0, run.stdout + run.stderr
     shown = sum(sample.shown for sample in samples())
     assert run.stdout.count("curl -s http://127.0.0.1:") == run.stdout.count("$KEY") == shown >= 2
@@ -216,7 +245,7 @@ def test_once_shows_every_kind_of_answer_and_fails_where_one_is_wrong(demo: Demo
     assert run.returncode == 1, run.stdout + run.stderr
     assert "(expected: 200)" in run.stdout
     stop.unlink()
-    edit_prices_in_place(releases)
+    edit_prices_in_place(demo.folder / "releases")
     for _ in range(2):  # the second start says it too
         run = demo.run("demo", "--once", "--quiet")
         assert run.returncode == 1
@@ -236,13 +265,16 @@ def edit_prices_in_place(releases: Path) -> None:
             manifest.write_text(manifest.read_text().replace(before, hashlib.sha256(table.read_bytes()).hexdigest()))
 
 
-def test_what_a_killed_demo_started_is_stopped_by_itself_the_next_start_or_a_reset(demo: Demo) -> None:
+def test_what_a_killed_demo_started_is_stopped_by_itself_the_next_start_or_a_reset(started_before: Demo) -> None:
     """Service, worker, simulator and stores: nothing serves on that no process supervises."""
-    demo.start()
+    demo = started_before
+    key = demo.start()["key"]
     demo.kill_with_its_keeper()
     left = {p.pid for p in demo.processes()}
     assert left
-    assert ask(demo.start())["request"] == "Please call me back."
+    next_one = demo.start()
+    assert ask(next_one)["request"] == "Please call me back."
+    assert next_one["key"] == key
     assert left & {p.pid for p in demo.processes()} == set()
     demo.end(signal.SIGKILL)  # its keeper lives
     deadline = time.monotonic() + 90
@@ -283,9 +315,10 @@ def refusing_vendor() -> Iterator[str]:
         thread.join()
 
 
-def test_two_demos_at_once_get_ports_of_their_own_and_live_on(demo: Demo, refusing_vendor: str) -> None:
-    """Both want the same three ports. One has a key that its vendor refuses, and says so."""
-    with own_folder() as other:
+def test_two_demos_at_once_get_ports_of_their_own_and_live_on(started_before: Demo, first: First, refusing_vendor: str) -> None:
+    """Both want the same three ports. One has a key that its vendor refuses, and says so; it ends with its terminal."""
+    demo = started_before
+    with own_folder(first.state) as other:
         wanted = str(free_port())
         for each in (demo, other):
             each.env |= dict.fromkeys(("OCTANT_PORT", "OCTANT_METRICS_PORT", "OCTANT_WORKER_METRICS_PORT"), wanted)
@@ -308,7 +341,8 @@ def test_two_demos_at_once_get_ports_of_their_own_and_live_on(demo: Demo, refusi
         assert notices[0]["url"] != notices[1]["url"]
         assert [provider_of_a_chat(each) for each in notices] == ["anthropic", "openai"]
         assert demo.end(signal.SIGINT)[0] == 0
-        code, out = other.end(signal.SIGINT)
+        code, out = other.end(signal.SIGHUP)
         assert code == 0, out
+        assert other.processes() == []
         assert "anthropic: real" in out
         assert "its key (ANTHROPIC_API_KEY) IS REFUSED (401)" in out

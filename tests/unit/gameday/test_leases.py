@@ -122,6 +122,14 @@ async def test_a_fault_ends_by_itself_when_its_holder_is_killed(where: str, requ
     await until(target.port, state=True)
 
 
+async def test_a_provider_refuses_from_the_moment_that_a_fault_says(provider: Target, simulator: Simulator) -> None:
+    """The moment comes without a command."""
+    simulator.put_faults({"kind": "refuse", "after_seconds": 0.3})
+    await until(provider.port, state=False)
+    simulator.clear()
+    assert await opens(provider.port)
+
+
 async def test_connections_through_the_proxy_carry_bytes_and_are_cut_by_the_fault(proxy: Target) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
     writer.write(b"hello")
