@@ -50,7 +50,7 @@ class Person:
         if self.token:
             named.setdefault("cookie", f"{COOKIE}={self.token}")
         async with self._http.request(method, path, headers=named, allow_redirects=False, **sent) as answer:  # type: ignore[arg-type]
-            return Shown(answer.status, answer.headers, await answer.text())
+            return Shown(answer.status, answer.headers, (await answer.read()).decode("utf-8", "replace"))
 
 
 @asynccontextmanager

@@ -199,7 +199,7 @@ def _sign_in_first(request: Request, to: str) -> Response:
 def _error_page(request: Request, error: OctantError) -> Response:
     status = TABLE[type(error)].status
     values = {
-        "status": status, "phrase": HTTPStatus(status).phrase, "message": error.message,
+        "code": status, "phrase": HTTPStatus(status).phrase, "message": error.message,
         "request_id": request.scope["octant.request_id"],
         "runbook": "postgres-away" if isinstance(error, DependencyUnavailable) else "",
     }  # fmt: skip
@@ -209,7 +209,7 @@ def _error_page(request: Request, error: OctantError) -> Response:
 def safe_way(to: str) -> str:
     """A way within the console; anything else leads to its first page."""
     inside = to == "/console" or to.startswith(("/console/", "/console?"))
-    return to if inside and not {"\\", "\r", "\n"} & set(to) else "/console"
+    return to if inside and not {"\\", "\r", "\n"} & set(to) and "/." not in to else "/console"
 
 
 def _here(request: Request) -> str:

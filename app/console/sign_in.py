@@ -6,9 +6,22 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.audit.actions import Action, clean
-from app.console.console import COOKIE, ROUTES, SESSION, Console, console_of, fields_of, form_of, safe_way, session_of, viewer
+from app.console.console import (
+    COOKIE,
+    ROUTES,
+    SESSION,
+    Console,
+    console_of,
+    fields_of,
+    form_of,
+    link,
+    safe_way,
+    session_of,
+    viewer,
+)
 from app.domain.calls import Identity
 from app.domain.errors import DependencyUnavailable, Forbidden, OctantError, RateLimited, Unauthenticated
+from app.edge.errors import TABLE
 from app.edge.identity import holder_of
 
 SETTINGS = "Path=/; Secure; HttpOnly; SameSite=Strict"
@@ -37,7 +50,7 @@ def router(console: Console) -> APIRouter:
             token = await _begun(console, request, identity)
         except (Unauthenticated, Forbidden, RateLimited) as error:
             return _form(request, to, error.message, status=_status(error))
-        answer = RedirectResponse(f"/console/sign-in?kept=1&to={to}", 303)
+        answer = RedirectResponse(link("/console/sign-in", kept=1, to=to), 303)
         answer.headers.append("set-cookie", f"{COOKIE}={token}; {SETTINGS}")
         return answer
 
@@ -74,4 +87,4 @@ def _form(request: Request, to: str, problem: str, *, status: int = 200) -> Resp
 
 
 def _status(error: OctantError) -> int:
-    return 429 if isinstance(error, RateLimited) else 403
+    return TABLE[type(error)].status

@@ -1,0 +1,280 @@
+"""The console on the running service: sessions, forms, what callers wrote, rows and totals (X1, S8)."""
+
+import asyncio
+import json
+import re
+import uuid
+from collections.abc import AsyncIterator
+from html import unescape
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from client import eventually, post, session
+from conftest import octant
+from signed_in import COOKIE, Person, person, signed_in
+
+from app.console.navigation import PAGES
+
+EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"{{7*7}}${7*7}</textarea>\u202e"
+
+
+@pytest.fixture(scope="module")
+def keys(stack_env: dict[str, str]) -> dict[str, str]:
+    """A key of each scope."""
+    made = {}
+    for scope in ("call", "read", "view", "admin"):
+        made[scope] = octant(
+            stack_env, "key", "create", "acme", "--name", f"console {scope}", "--scope", scope, "--quiet"
+        ).strip()
+    return made
+
+
+@pytest_asyncio.fixture(scope="module")
+async def operator(service_url: str, keys: dict[str, str]) -> AsyncIterator[Person]:
+    async with signed_in(service_url, keys["admin"]) as one:
+        yield one
+
+
+@pytest_asyncio.fixture(scope="module")
+async def viewer(service_url: str, keys: dict[str, str]) -> AsyncIterator[Person]:
+    async with signed_in(service_url, keys["view"]) as one:
+        yield one
+
+
+async def test_every_page_asks_for_a_session_first(service_url: str) -> None:
+    async with person(service_url) as stranger:
+        for path in (
+            *(page.path for page in PAGES),
+            "/console/traces/1",
+            "/console/live/calls",
+            "/console/do/kill-all",
+            "/console/x",
+        ):
+            answer = await stranger.get(path)
+            assert (answer.status, str(answer.headers["location"])[:25]) == (303, "/console/sign-in?to=%2Fcon"[:25]), path
+        answer = await stranger.post("/console/do/kill-all", {"reason": "x"})
+        assert answer.status == 303
+
+
+async def test_a_session_is_a_cookie_that_only_this_site_sends(service_url: str, keys: dict[str, str]) -> None:
+    async with person(service_url) as stranger:
+        answer = await stranger.post("/console/sign-in", {"key": keys["admin"], "to": "/console/calls"})
+    cookie = str(answer.headers["set-cookie"])
+    assert cookie.startswith(f"{COOKIE}=")
+    assert {"Path=/", "Secure", "HttpOnly", "SameSite=Strict"} <= {part.strip() for part in cookie.split(";")}
+    assert keys["admin"] not in answer.text + cookie
+    assert answer.headers["location"] == "/console/sign-in?kept=1&to=%2Fconsole%2Fcalls"
+
+
+@pytest.mark.parametrize(
+    "to", ["https://evil.example/", "//evil.example", "/console/../v1", "/\\evil", "javascript:alert(1)", "/consolex"]
+)
+async def test_a_sign_in_leads_into_the_console_alone(service_url: str, keys: dict[str, str], to: str) -> None:
+    async with person(service_url) as stranger:
+        answer = await stranger.post("/console/sign-in", {"key": keys["view"], "to": to})
+    assert answer.headers["location"] == "/console/sign-in?kept=1&to=%2Fconsole"
+
+
+@pytest.mark.parametrize("scope", ["call", "read"])
+async def test_keys_of_callers_open_no_console(service_url: str, keys: dict[str, str], scope: str) -> None:
+    async with person(service_url) as stranger:
+        answer = await stranger.post("/console/sign-in", {"key": keys[scope], "to": "/console"})
+    assert answer.status == 403
+    assert "needs the scope `admin`" in answer.words
+
+
+@pytest.mark.parametrize("key", ["", "oct_00000000_wrong", "x" * 5000, EVIL, "\0"])
+async def test_a_wrong_key_is_refused_and_not_shown_again(service_url: str, key: str) -> None:
+    async with person(service_url) as stranger:
+        answer = await stranger.post("/console/sign-in", {"key": key, "to": "/console"})
+    assert answer.status in (401, 429)
+    assert "set-cookie" not in answer.headers
+    assert len(key) < 10 or key[:40] not in unescape(answer.text)
+
+
+async def test_a_link_from_elsewhere_asks_the_browser_once_more(service_url: str) -> None:
+    """A strict cookie is not sent with a link in a page of a pager: our own page then asks again, with it."""
+    async with person(service_url) as stranger:
+        answer = await stranger.get("/console/calls?range=1h", sec_fetch_site="cross-site")
+        again = await stranger.get("/console/calls?range=1h", sec_fetch_site="same-origin")
+    assert answer.status == 200
+    assert '<meta http-equiv="refresh" content="0">' in answer.text
+    assert again.status == 303
+
+
+async def test_a_form_from_elsewhere_is_refused(operator: Person) -> None:
+    fields = {"reason": "x"}
+    without = await operator.post("/console/sign-out", fields)
+    wrong = await operator.post("/console/sign-out", {**fields, "csrf": "0" * 64})
+    csrf = re.search(r'data-csrf="(\w+)"', (await operator.get("/console")).text)
+    assert csrf
+    crossed = await operator.post("/console/sign-out", {**fields, "csrf": csrf[1]}, sec_fetch_site="cross-site")
+    other = await operator.post("/console/sign-out", {**fields, "csrf": csrf[1]}, origin="https://evil.example")
+    assert [answer.status for answer in (without, wrong, crossed, other)] == [403] * 4
+    assert (await operator.get("/console")).status == 200
+
+
+async def test_a_session_ends_on_every_worker_with_its_sign_out(service_url: str, keys: dict[str, str]) -> None:
+    async with signed_in(service_url, keys["view"]) as one:
+        assert (await one.get("/console")).status == 200
+        assert (await one.submit("/console/sign-out", {})).status == 303
+        await _is_out(one)
+
+
+async def test_a_session_ends_with_its_key(service_url: str, stack_env: dict[str, str]) -> None:
+    key = octant(stack_env, "key", "create", "acme", "--name", "gone soon", "--scope", "admin", "--quiet").strip()
+    async with signed_in(service_url, key) as one:
+        assert (await one.get("/console")).status == 200
+        octant(stack_env, "key", "revoke", key)
+        await _is_out(one)
+
+
+async def _is_out(one: Person) -> None:
+    """On both workers: ten answers in a row."""
+
+    async def out() -> bool:
+        return {(await one.get("/console")).status for _ in range(10)} == {303}
+
+    await eventually(out, 30)
+
+
+async def test_a_viewer_sees_everything_and_can_do_nothing(viewer: Person) -> None:
+    assert (await viewer.get("/console")).status == 200
+    for method in ("get", "submit"):
+        answer = await (viewer.get("/console/do/x") if method == "get" else viewer.submit("/console/do/x", {"reason": "x"}))
+        assert answer.status == 403
+        assert "may look, not act" in answer.words
+
+
+async def test_every_page_has_the_operators_headers(operator: Person) -> None:
+    for path in ("/console", "/console/calls", "/console/nothing"):
+        answer = await operator.get(path)
+        policy = str(answer.headers["content-security-policy"])
+        assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["cache-control"] == "no-store"
+        assert not re.search(r"\son\w+=|\sstyle=|<style|javascript:|<script(?![^>]*\ssrc=)", answer.text)
+
+
+async def test_whatever_a_caller_writes_is_shown_as_text(http: aiohttp.ClientSession, operator: Person) -> None:
+    """Every field that a caller can fill: user, texts, request id, model, tool, metadata."""
+    user = f"{EVIL[:60]}{uuid.uuid4().hex[:6]}"
+    function = {"name": "look", "description": EVIL, "parameters": {"type": "object", "title": EVIL}}
+    messages = [{"role": "system", "content": EVIL}, {"role": "user", "content": f"{EVIL} hello"}]
+    body = {"model": "smart", "user": user, "messages": messages, "tools": [{"type": "function", "function": function}]}
+    answer = await post(http, "/v1/chat/completions", body, x_request_id="<b>not an id</b>")
+    assert answer.status == 200, answer.body
+    await post(http, "/v1/chat/completions", {**body, "model": EVIL})
+    trace = answer.headers["octant-trace-id"]
+
+    async def recorded() -> bool:
+        return "1 call matches" in (await operator.get(f"/console/calls?range=15m&text=hello&trace_id={trace}")).text
+
+    await eventually(recorded)
+    for path in (
+        "/console?range=15m", "/console/calls?range=15m", f"/console/calls?user={EVIL[:40]}&range=15m",
+        f"/console/traces/{trace}",
+        f"/console/search?q={EVIL[:40]}", f"/console/{EVIL[:30]}", "/console/do/%3Cscript%3E",
+    ):  # fmt: skip
+        shown = await operator.get(path)
+        if shown.status == 303:
+            shown = await operator.get(str(shown.headers["location"]))
+        for sign in ("<script>alert", "<img src=x", "</textarea>"):
+            assert sign not in shown.text, path
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in (await operator.get(f"/console/traces/{trace}")).text
+
+
+async def test_the_rows_of_all_pages_are_the_total(service_url: str, api_key: str, operator: Person) -> None:
+    user = f"pages-{uuid.uuid4().hex[:8]}"
+    async with session(service_url, api_key) as http:
+        body = {"model": "fast", "user": user, "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
+        answers = await asyncio.gather(*(post(http, "/v1/chat/completions", body) for _ in range(53)))
+    assert {answer.status for answer in answers} == {200}
+    path = f"/console/calls?range=1h&user={user}"
+
+    async def all_there() -> bool:
+        return "53 calls match" in (await operator.get(path)).text
+
+    await eventually(all_there)
+    first = await operator.get(path)
+    following = re.search(r'rel="next" href="([^"]+)"', first.text)
+    assert following
+    second = await operator.get(unescape(following[1]))
+    ids = re.findall(r'href="/console/traces/\w+#(call_\w+)"', first.text + second.text)
+    assert (len(ids), len(set(ids))) == (53, 53)
+    assert "53 calls match" in second.text, "the total counts all pages, on each page"
+    costs = sum(float(answer.headers["octant-cost-usd"]) for answer in answers)
+    shown = re.search(r"none failed, \$([\d.]+),", first.words)
+    assert shown
+    assert float(shown[1]) == pytest.approx(costs, rel=0.005)
+    ordered = await operator.get(path + "&sort=latency_ms")
+    assert 'aria-sort="descending"' in ordered.text
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "words"),
+    [
+        ("failed=maybe", 200, "Failed is true or false."),
+        ("min_cost=lots", 200, "Not a bound"),
+        ("sort=user", 200, "Calls are sorted by"),
+        ("after=nonsense", 200, "The cursor is not one of this search"),
+        ("range=eternity", 200, "There is no such time range."),
+        ("since=2026-11-27T12:00&until=2026-11-27T11:00", 200, "The time range ends before it begins."),
+        ("since=yesterday", 200, "The time range is not valid"),
+        ("text=%00", 400, "The query holds a control character."),
+        ("user=" + "x" * 1001, 200, "User is over 1,000 characters."),
+    ],
+)
+async def test_a_wrong_address_says_why_and_shows_the_page(operator: Person, query: str, status: int, words: str) -> None:
+    answer = await operator.get(f"/console/calls?{query}")
+    assert answer.status == status
+    assert words in answer.words
+
+
+async def test_one_search_box_finds_a_call_by_any_of_its_ids(http: aiohttp.ClientSession, operator: Person) -> None:
+    user = f"find-{uuid.uuid4().hex[:8]}"
+    body = {"model": "fast", "user": user, "messages": [{"role": "user", "content": "hi"}]}
+    answer = await post(http, "/v1/chat/completions", body)
+    trace = answer.headers["octant-trace-id"]
+
+    async def way(words: str) -> str:
+        return str((await operator.get(f"/console/search?q={words}")).headers["location"])
+
+    async def found() -> bool:
+        return await way(trace) == f"/console/traces/{trace}"
+
+    await eventually(found)
+    assert await way(answer.headers["x-request-id"]) == f"/console/traces/{trace}"
+    assert await way(user) == f"/console/calls?user={user}&range=30d"
+    assert (await way("provider refuses everything")).startswith("/console/calls?text=provider+refuses+everything")
+    shown = await operator.get(f"/console/traces/{trace}")
+    assert "One call of acme, answered by" in shown.words
+    assert f"octant trace {trace}" in shown.words
+
+
+async def test_a_live_page_sends_its_part_again_and_again(operator: Person, service_url: str) -> None:
+    async with (
+        aiohttp.ClientSession(service_url, cookie_jar=aiohttp.DummyCookieJar()) as http,
+        http.get("/console/live/overview?range=15m", headers={"cookie": f"{COOKIE}={operator.token}"}) as answer,
+    ):
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        parts = []
+        async for line in answer.content:
+            if line.startswith(b"data: "):
+                parts.append(json.loads(line[6:]))
+            if len(parts) == 2:
+                break
+    assert all("Requests by outcome" in part["html"] for part in parts)
+
+
+async def test_a_static_file_is_named_by_its_content(service_url: str) -> None:
+    async with person(service_url) as stranger:
+        door = await stranger.get("/console/sign-in")
+        for path in re.findall(r'(?:href|src)="(/console/static/[^"]+)"', door.text):
+            answer = await stranger.get(path)
+            assert answer.status == 200
+            assert "immutable" in str(answer.headers["cache-control"])
+            assert (await stranger.get(re.sub(r"static/\w+/", "static/0000000000000000/", path))).status in (303, 404)
+        for path in ("/console/static/x/../console.py", "/console/static/0/%2e%2e/console.py", "/console/static/0/nothing.css"):
+            assert (await stranger.get(path)).status in (303, 404)
