@@ -39,7 +39,8 @@ class Deed:
     """One action. ``name`` is its address and how the log calls it, with `-` for a space.
 
     ``fields``: the names of its form's fields, but for the reason. ``ask`` describes it, ``do`` does it and returns one line on
-    what came of it; both raise an OctantError for a value that does not fit.
+    what came of it; both raise an OctantError for a value that does not fit. ``action``: how the log calls it, where the name
+    does not say.
     """
 
     name: str
@@ -48,6 +49,12 @@ class Deed:
     do: Callable[[Mapping[str, str], str, Session], Awaitable[str]]
     back: str = "/console"
     optional: tuple[str, ...] = field(default=())
+    action: str = ""
+
+    @property
+    def logged(self) -> str:
+        """How the operators' log calls it: as the command."""
+        return self.action or self.name.replace("-", " ")
 
 
 def router(console: Console, deeds: Mapping[str, Deed]) -> APIRouter:
@@ -120,12 +127,12 @@ async def _record(console: Console, deed: Deed, values: Mapping[str, str], reaso
     parts = console.parts
     subject = clean(" ".join(f"{name}={value}" for name, value in values.items() if value), redactor=parts.redactor)
     action = Action(
-        actor=session.actor, action=deed.name.replace("-", " "), subject=subject, reason=clean(reason, redactor=parts.redactor),
+        actor=session.actor, action=deed.logged, subject=subject, reason=clean(reason, redactor=parts.redactor),
         outcome=outcome,
     )  # fmt: skip
     try:
         await parts.actions.write(action)
     except (SQLAlchemyError, OSError) as error:
-        command = f"octant {deed.name.replace('-', ' ')}"
+        command = f"octant {deed.logged}"
         message = f"The operators' log cannot be written, so the console does nothing. In the terminal: {command}"
         raise DependencyUnavailable(message, retry_after=5.0) from error

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from app.domain.money import MICROS_PER_DOLLAR
 
 NONE = "\N{EN DASH}"
+MINUTE = timedelta(minutes=1)
 _STEPS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 

@@ -1,5 +1,6 @@
 """Dependencies of the console, handed in by the composition root."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from app.domain.in_flight import InFlight
 from app.oncall.switch import KillSwitch
 from app.releases.releases import Releases
 from app.security.keys.administration import KeyAdministration
+from app.security.keys.provider_keys import KeyStatus
 from app.security.redaction.redactor import Redactor
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ class ConsoleParts:
     """``environment`` as the settings name it; ``secret`` is the service's. ``rotation_file`` and ``runbook``: paths.
 
     ``idle`` ends a session that nobody uses, ``lifetime`` ends every session. ``running`` is asked whether the process stops.
+    ``providers`` and ``products``: the names that can be stopped. ``provider_keys`` reads the state of our keys at providers.
     """
 
     engine: AsyncEngine
@@ -43,5 +46,9 @@ class ConsoleParts:
     environment: str
     state_dir: Path
     rotation_file: Path
+    rehearsals_file: Path
+    providers: tuple[str, ...]
+    products: tuple[str, ...]
+    provider_keys: Callable[[], Sequence[KeyStatus]]
     idle: timedelta = timedelta(hours=2)
     lifetime: timedelta = timedelta(hours=12)

@@ -1,26 +1,26 @@
 """All routes of the console. A new page: a module in `pages`, a line in `navigation`, a line here."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from app.console import acting, assets, sign_in
+from app.console import acting, assets, release_deeds, security_deeds, sign_in, stop_deeds
 from app.console.console import LOOKING, ROUTES, Console
-from app.console.pages import calls, overview, trace
+from app.console.pages import calls, overview, release_diff, releases, security, trace
 from app.domain.errors import NotFound
 
 __all__ = ["Console", "routers"]
 
-PAGES = (overview.router, calls.router, trace.router)
-DEEDS: dict[str, acting.Deed] = {}
+PAGES = (overview.router, calls.router, trace.router, releases.router, release_diff.router, security.router)
+DEEDS: tuple[Callable[[Console], Iterator[acting.Deed]], ...] = (release_deeds.deeds, stop_deeds.deeds, security_deeds.deeds)
 
 
 def routers(console: Console) -> Iterator[APIRouter]:
     """The routers, the one that answers every other path last."""
     yield assets.router()
     yield sign_in.router(console)
-    yield acting.router(console, DEEDS)
+    yield acting.router(console, {deed.name: deed for made in DEEDS for deed in made(console)})
     for page in PAGES:
         yield page(console)
     yield _elsewhere()

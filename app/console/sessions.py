@@ -140,6 +140,11 @@ class Sessions:
         async with self._engine.connect() as connection:
             return [Listed(**row) for row in (await connection.execute(statement)).mappings()]
 
+    def over(self, one: Listed, now: datetime | None = None) -> bool:
+        """Whether a session has ended by time: too long ago begun, or not used for too long."""
+        now = now or datetime.now(UTC)
+        return one.ends_at <= now or one.used_at <= now - self._idle
+
     async def _look_up(self, digest: str) -> Session | None:
         now, s = datetime.now(UTC), console_sessions.c
         good_key = api_keys.c.revoked_at.is_(None) & or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > now)

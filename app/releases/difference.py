@@ -64,10 +64,11 @@ def _route(name: str, old: Route | None, new: Route | None) -> Iterator[str]:
     if changed:
         yield f"model {name}:"
     for field in changed:
-        yield f"  {field:22} {_shown(getattr(old, field))} -> {_shown(getattr(new, field))}"
+        yield f"  {field:22} {shown(getattr(old, field))} -> {shown(getattr(new, field))}"
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A property of a route in words."""
     if isinstance(value, tuple):
         return ", ".join(f"{target.provider}/{target.model}" for target in value)
     return ", ".join(sorted(value)) or "none" if isinstance(value, frozenset) else str(value)
@@ -79,10 +80,11 @@ def _prices(old: Release, new: Release) -> Iterator[str]:
     for key in sorted({*old.prices.prices, *new.prices.prices}):
         before, after = old.prices.prices.get(key, ()), new.prices.prices.get(key, ())
         if before != after:
-            yield f"  {'/'.join(key):40} {_tiers(before)} -> {_tiers(after)}"
+            yield f"  {'/'.join(key):40} {tiers_shown(before)} -> {tiers_shown(after)}"
 
 
-def _tiers(tiers: tuple[object, ...]) -> str:
+def tiers_shown(tiers: tuple[object, ...]) -> str:
+    """Price tiers in words, in dollars a million tokens."""
     names = ("input", "output", "cached_input", "cache_write")
     shown = (" ".join(f"{name} {to_dollars(getattr(tier, name))}" for name in names) for tier in tiers)
     return "; ".join(shown) or "none"
@@ -91,7 +93,7 @@ def _tiers(tiers: tuple[object, ...]) -> str:
 def _money(old: Release, new: Release, traffic: Mapping[str, Traffic], cost: Cost) -> Iterator[str]:
     comparable = []
     for name, seen in sorted(traffic.items()):
-        before, after = (_for_thousand(release, name, seen, cost) for release in (old, new))
+        before, after = (for_thousand(release, name, seen, cost) for release in (old, new))
         if before is not None and after is not None:
             comparable.append((name, before, after))
     if not comparable:
@@ -103,7 +105,7 @@ def _money(old: Release, new: Release, traffic: Mapping[str, Traffic], cost: Cos
         yield f"  {name:24} ${to_dollars(before)} -> ${to_dollars(after)}  {change}"
 
 
-def _for_thousand(release: Release, name: str, seen: Traffic, cost: Cost) -> int | None:
+def for_thousand(release: Release, name: str, seen: Traffic, cost: Cost) -> int | None:
     """Micro-dollars of a thousand average calls; None where the release does not serve them."""
     average = Usage(**{field: round(getattr(seen.usage, field) / seen.calls) for field in _TOKENS})
     try:

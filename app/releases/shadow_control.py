@@ -7,14 +7,14 @@ from typing import Any
 from app.domain.errors import Misconfigured
 from app.domain.money import MicroUSD
 from app.releases import shadows
-from app.releases.control import ReleaseControl
+from app.releases.catalogue import Catalogue
 from app.releases.manifest import load
 from app.releases.shadows import Shadow
 
 Beside = Mapping[str, Any]
 
 
-class ShadowControl(ReleaseControl):
+class ShadowControl(Catalogue):
     """See the module. A shadow needs no eval results: it is a way to them, and no user gets its answers."""
 
     async def start_shadow(self, release_id: str, share: float, *, by: str, reason: str, budget: MicroUSD, days: float) -> Shadow:

@@ -7,10 +7,12 @@ from app.audit.actions import ActionLog
 from app.budget.ledger import Ledger
 from app.console.parts import ConsoleParts
 from app.domain.in_flight import InFlight
+from app.features.installed import installed
 from app.oncall.paging.paging import Paging
 from app.oncall.switch import KillSwitch
 from app.releases.releases import Releases
 from app.security.keys.administration import KeyAdministration
+from app.security.keys.provider_keys import ProviderKeys
 from app.security.redaction.redactor import Redactor
 from app.settings import Settings
 from app.stores import budget_policy
@@ -25,5 +27,7 @@ def console_parts(
         engine=engine, valkey=valkey, actions=actions, redactor=redactor, switch=switch, releases=releases, paging=paging,
         keys=KeyAdministration(engine, secret=settings.secret), ledger=Ledger(engine, valkey), policy=budget_policy(settings),
         running=running, secret=settings.secret, environment=settings.environment, state_dir=settings.state_dir,
-        rotation_file=settings.rotation_file,
+        rotation_file=settings.rotation_file, rehearsals_file=settings.rehearsals_file,
+        providers=tuple(settings.all_providers()), products=("chat", *(feature.name for feature in installed())),
+        provider_keys=lambda: ProviderKeys(settings.key_places(), secret=settings.secret).status(),
     )  # fmt: skip

@@ -1,0 +1,64 @@
+"""Two releases side by side: pins, prompts word by word, routes and prices, and what a thousand calls cost with each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.budget.pricing import cost
+from app.console.console import LOOKING, ROUTES, Console
+from app.console.navigation import RELEASES
+from app.console.release_deeds import kinds_words, money_words
+from app.domain.errors import InvalidRequest
+from app.releases.compared import Compared, compare
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """The comparison, or why there is none; ``names``: of all releases."""
+
+    compared: Compared | None
+    problem: str
+    names: Sequence[str]
+
+
+def router(console: Console) -> APIRouter:
+    """The routes."""
+    made = APIRouter(prefix="/console", dependencies=LOOKING, **ROUTES)
+
+    @made.get("/releases/{old}/diff")
+    async def page(request: Request, old: str, to: str = "", pins: str = "") -> Response:
+        """The page. ``to``: the other release, the live one if left out."""
+        new = to or console.parts.releases.known
+        if not new:
+            raise InvalidRequest("Name the other release: no release is live.")
+        known = await console.known.read(("diff", old, new), _beside(console, old, new))
+        compared = known.value.compared if known.value else None
+        rows = (compared.changed if pins == "changed" else compared.pins) if compared else ()
+        return console.page(
+            request, "release_diff.html", RELEASES, title=f"{old} to {new}", known=known, old=old, new=new, compared=compared,
+            problem=known.value.problem if known.value else "", names=known.value.names if known.value else (old, new),
+            rows=rows, only_changed=pins == "changed", live=console.parts.releases.known,
+            words=words_of(old, new, compared) if compared else "",
+        )  # fmt: skip
+
+    return made
+
+
+def words_of(old: str, new: str, compared: Compared) -> str:
+    """The difference in a sentence."""
+    if not compared.changed:
+        return f"{old} and {new} pin the same."
+    verb = "differs" if len(compared.changed) == 1 else "differ"
+    return f"From {old} to {new}, {kinds_words(compared)} {verb}; {money_words(compared)}."
+
+
+async def _beside(console: Console, old: str, new: str) -> Beside:
+    releases = console.parts.releases
+    before, after = await releases.find(old), await releases.find(new)
+    names = [one.id for one in await releases.listed()]
+    if before.release is None or after.release is None:
+        return Beside(None, "\n".join(filter(None, [before.problem, after.problem])), names)
+    return Beside(compare(before.release, after.release, await releases.traffic(), cost), "", names)

@@ -1,0 +1,257 @@
+"""Releases: the live one on every worker, the canary's evidence, stops, history, rehearsals, and each release by its pins."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.console import formats, live, stop_deeds
+from app.console.console import LOOKING, ROUTES, Console
+from app.console.evidence_chart import drawn
+from app.console.known import Known
+from app.console.navigation import RELEASES
+from app.domain.errors import Misconfigured
+from app.oncall.switch import Stop
+from app.releases import canaries, rehearsals
+from app.releases.canaries import Canary, Judgement
+from app.releases.catalogue import Found, Listed
+from app.releases.compared import Row, as_written, pins_of
+from app.releases.eval_gate import COMMAND
+from app.releases.evidence import tolerable, worse
+from app.releases.evidence_line import Point, towards
+from app.releases.history import Activation
+from app.releases.rehearsals import Rehearsal
+from app.releases.reports import Report
+from app.releases.shadow_control import Beside
+from app.releases.shadows import Shadow
+
+HISTORY = 25
+MOST_HISTORY = 1000
+MOST_REHEARSALS = 12
+KINDS: Mapping[str, str] = {
+    "provider": "Passes it over: routes fall back to their next model.",
+    "model": "Refuses an alias, or passes one provider's model over.",
+    "prompt": "Refuses every call with it.",
+    "feature": "Refuses every call and side effect of a product.",
+    "tool": "Keeps it from running; the model answers without it.",
+    "tenant": "Refuses its calls, side effects, jobs and webhooks.",
+}
+
+CanaryNow = tuple[Canary, Judgement, Sequence[Point]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """All that the page shows from Postgres."""
+
+    past: Sequence[Activation]
+    reports: Sequence[Report]
+    canary: CanaryNow | None
+    shadow: tuple[Shadow, Beside] | None
+    listed: Sequence[Listed]
+    unproven: int
+    path: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric of a canary: counted users by step, and how far its evidence has come, each as a share of what is needed."""
+
+    name: str
+    counts: str
+    worse: float
+    tolerable: float
+    stop: float
+    promote: float
+
+
+def router(console: Console) -> APIRouter:
+    """The routes."""
+    made = APIRouter(prefix="/console", dependencies=LOOKING, **ROUTES)
+
+    @made.get("/releases")
+    async def page(request: Request) -> Response:
+        """The page."""
+        count = _count(request.query_params.get("history", ""))
+        known = await console.known.read(("releases", count), _state(console, count))
+        stops = await console.known.read("stops", console.parts.switch.status())
+        return console.page(
+            request, "releases.html", RELEASES, known=known, stops=stops, kinds=await _kinds(console), fixed=stop_deeds.FIXED,
+            rehearsed=_rehearsed(console), count=count, more=count < MOST_HISTORY, effects=_effects(console, stops),
+            **_shown(known, stops),
+        )  # fmt: skip
+
+    @made.get("/live/releases")
+    async def part(request: Request) -> Response:
+        """Its live part."""
+
+        async def write() -> str:
+            known = await console.known.read(("releases", HISTORY), _state(console, HISTORY))
+            stops = await console.known.read("stops", console.parts.switch.status())
+            session = request.scope["octant.console.session"]
+            return console.fragment("parts/releases.html", known=known, stops=stops, session=session, **_shown(known, stops))
+
+        return live.stream(request, console, write)
+
+    @made.get("/releases/{release_id}")
+    async def one(request: Request, release_id: str) -> Response:
+        """One release: its pins."""
+        known = await console.known.read(("release", release_id), _one(console, release_id))
+        return console.page(
+            request, "release.html", RELEASES, title=f"Release {release_id}", known=known, release_id=release_id,
+            command=COMMAND.format(release_id), **(known.value or {}),
+        )  # fmt: skip
+
+    return made
+
+
+def _count(text: str) -> int:
+    return min(MOST_HISTORY, max(1, int(text))) if text.isascii() and text.isdigit() and len(text) < 9 else HISTORY
+
+
+async def _state(console: Console, count: int) -> State:
+    releases = console.parts.releases
+    past = await releases.history(limit=count)
+    return State(
+        past=past, reports=await releases.reports(), canary=await releases.latest_canary(), shadow=await releases.shadow(),
+        listed=await releases.listed(), unproven=len(past[0].unproven or ()) if past else 0,
+        path=[activation.release for activation in past if past and activation.release != past[0].release],
+    )  # fmt: skip
+
+
+async def _kinds(console: Console) -> Sequence[tuple[str, str, Sequence[str]]]:
+    """Each kind of stop, what it does, and the names that it can have."""
+    parts = console.parts
+    tenants = await console.known.read("tenants", parts.keys.list_tenants())
+    found = []
+    for scope, words in KINDS.items():
+        names = stop_deeds.names_of(scope, stop_deeds.live_of(console), providers=parts.providers, products=parts.products)
+        found.append((scope, words, [t.id for t in tenants.value or ()] if scope == "tenant" else names))
+    return found
+
+
+def _effects(console: Console, stops: Known[list[Stop]]) -> list[str]:
+    return [stop_deeds.effect_of(stop.scope, stop.name, stop_deeds.live_of(console)) for stop in stops.value or ()]
+
+
+def _rehearsed(console: Console) -> tuple[Sequence[Rehearsal], str]:
+    """The last rehearsals, newest first, and why the log cannot be read."""
+    try:
+        return rehearsals.read(console.parts.rehearsals_file)[: -MOST_REHEARSALS - 1 : -1], ""
+    except (Misconfigured, OSError) as error:
+        return (), str(error)
+
+
+def _shown(known: Known[State], stops: Known[list[Stop]]) -> dict[str, Any]:
+    """What both the page and its live part write."""
+    state, stopped = known.value, stops.value or []
+    if state is None:
+        return {"state": None, "kind": "warn", "words": "Postgres does not answer: which release is live is not known here."}
+    kind, words = answer(state, stopped, datetime.now(UTC))
+    canary = state.canary
+    return {
+        "state": state, "kind": kind, "words": words, "live": state.past[0] if state.past else None,
+        "behind": [r for r in state.reports if state.past and r.release != state.past[0].release],
+        "drawn": drawn(canary[2]) if canary else None, "metrics": metrics_of(canary) if canary else [],
+        "canary": canary[0] if canary else None, "judged": canary[1] if canary else None,
+        "running": canary is not None and canary[0].state == canaries.RUNNING,
+    }  # fmt: skip
+
+
+def answer(state: State, stopped: Sequence[Stop], now: datetime) -> tuple[str, str]:
+    """How the releases stand, in one or two sentences of the data."""
+    if not state.past:
+        return "bad", "No release is live, so no call is answered. Activate one below."
+    newest = state.past[0]
+    behind = [report for report in state.reports if report.release != newest.release]
+    on = (
+        f"all {len(state.reports)} workers"
+        if len(state.reports) > 1
+        else "its one worker"
+        if state.reports
+        else "no worker that reports"
+    )
+    if behind:
+        on = f"{len(state.reports) - len(behind)} of {len(state.reports)} workers"
+    words = f"{newest.release} is live on {on} for {formats.span(_minutes(now, newest.at))}."
+    kind = "bad" if behind or not state.reports else "good"
+    if state.unproven:
+        kind = "warn" if kind == "good" else kind
+        words += f" It lacks {formats.number(state.unproven, 'eval result')}."
+    if state.canary and state.canary[0].state == canaries.RUNNING:
+        words += f" {canary_words(state.canary)}"
+        kind = "warn" if kind == "good" and state.canary[2][-1].stop >= state.canary[2][-1].promote > 0 else kind
+    if stopped:
+        named = ["everything" if stop.scope == "all" else f"{stop.scope} {stop.name}" for stop in stopped[:3]]
+        more = f" and {len(stopped) - 3} more" if len(stopped) > 3 else ""
+        return "bad", f"Stopped: {', '.join(named)}{more}. {words}"
+    return kind, words
+
+
+def _minutes(now: datetime, then: datetime) -> Any:  # noqa: ANN401 - a length of time
+    """The time since then, whole minutes once it is over a minute: a live sentence must not flicker."""
+    span = now - then
+    return span - (span % formats.MINUTE) if span > formats.MINUTE else span
+
+
+def canary_words(canary: CanaryNow) -> str:
+    """How the running canary stands."""
+    one, judged, line = canary
+    last = line[-1]
+    far = f"{formats.share(last.promote)} of the way to a promotion, {formats.share(last.stop)} of the way to a rollback"
+    verdict = {"promote": "may be promoted", "stop": "is worse", "undecided": "has no verdict yet"}[judged.verdict]
+    return f"The canary {one.release}, for {formats.share(one.share)} of the users, {verdict}: {far}."
+
+
+def metrics_of(canary: CanaryNow) -> list[Metric]:
+    """Each metric of a canary, as `octant release why` prints it."""
+    judged = canary[1]
+    found = []
+    for name, steps in judged.metrics.items():
+        counts = " + ".join(f"{count.canary} of {count.users}" for count in steps)
+        found.append(
+            Metric(name, counts, worse(steps), tolerable(steps), *towards(worse(steps), tolerable(steps), len(judged.metrics)))
+        )
+    return found
+
+
+async def _one(console: Console, release_id: str) -> dict[str, Any]:
+    releases = console.parts.releases
+    found = await releases.find(release_id)
+    past = [a for a in await releases.history(limit=MOST_HISTORY) if a.release == release_id]
+    serving = [report.worker for report in await releases.reports() if report.release == release_id]
+    try:
+        lacking = await releases.lacking(release_id)
+    except Misconfigured:  # no file here: what was live keeps the results that it lacked then
+        lacking = past[0].unproven or () if past else ()
+    others = [one.id for one in await releases.listed() if one.id != release_id]
+    state = {"found": found, "past": past, "serving": serving, "lacking": lacking, "others": others}
+    current = releases.known
+    return {
+        **state, "rows": _rows(found), "current": current, "canary": await releases.latest_canary(release_id),
+        "against": current if current and current != release_id else (past[0].previous or "") if past else "",
+        "answer": one_answer(found, past, serving, lacking, current=current),
+    }  # fmt: skip
+
+
+def _rows(found: Found) -> Sequence[Row]:
+    return pins_of(None, found.release) if found.release else as_written(found.manifest)
+
+
+def one_answer(
+    found: Found, past: Sequence[Activation], serving: Sequence[str], lacking: Sequence[str], *, current: str
+) -> tuple[str, str]:
+    """One release in a sentence."""
+    name = found.manifest.id
+    if found.problem:
+        return "bad", f"{name} cannot be live here: a pin does not resolve."
+    gate = f"it lacks {formats.number(len(lacking), 'eval result')}" if lacking else "it has every eval result that it needs"
+    if name == current:
+        return ("warn" if lacking else "good"), f"{name} is live, served by {formats.number(len(serving), 'worker')}; {gate}."
+    if past:
+        return "none", f"{name} was live {formats.number(len(past), 'time')}, and every pin resolves; {gate}."
+    return "none", f"{name} was never live. Every pin resolves; {gate}."

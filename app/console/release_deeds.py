@@ -1,0 +1,211 @@
+"""Actions on releases: activate one, go back, end or promote the canary. Each says what it changes, in numbers."""
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+
+from app.budget.pricing import cost
+from app.console import formats
+from app.console.acting import Asked, Deed
+from app.console.console import Console
+from app.console.sessions import Session
+from app.domain.errors import InvalidRequest
+from app.releases.canaries import Canary
+from app.releases.compared import Compared, compare
+from app.releases.eval_gate import COMMAND
+from app.releases.setting_back import Pinned
+from app.releases.way_back import way_back
+
+BACK = "/console/releases"
+WHY = ' --reason "…"'
+SINGLE = ("index", "prices")  # pins of which a release has one
+
+Values = Mapping[str, str]
+Do = Callable[[Values, str, Session], object]
+
+
+def deeds(console: Console) -> Iterator[Deed]:
+    """The actions."""
+    for force in (False, True):
+        also = {"action": " --force"} if force else {}
+        name = "release-activate" + ("-force" if force else "")
+        yield Deed(
+            name=name, fields=("release",), ask=partial(_ask_activate, console, force=force),
+            do=partial(_activate, console, force=force), back=BACK, action="release activate" + also.get("action", ""),
+        )  # fmt: skip
+        name = "release-promote" + ("-force" if force else "")
+        yield Deed(
+            name=name, fields=(), ask=partial(_ask_promote, console, force=force), do=partial(_promote, console, force=force),
+            back=BACK, action="release promote" + also.get("action", ""),
+        )  # fmt: skip
+    optional = ("to", "prompt", "model", "only")
+    yield Deed(
+        name="rollback", fields=optional, optional=optional, ask=partial(_ask_rollback, console),
+        do=partial(_roll_back, console), back=BACK,
+    )  # fmt: skip
+    yield Deed(name="release-abort", fields=(), ask=partial(_ask_abort, console), do=partial(_abort, console), back=BACK)
+
+
+def summary(compared: Compared) -> str:
+    """The difference of two releases in one sentence: pins by kind, and the cost of last week's calls."""
+    if not compared.changed:
+        return "No pin differs."
+    return f"It changes {kinds_words(compared)}; {money_words(compared)}."
+
+
+def kinds_words(compared: Compared) -> str:
+    """How many pins differ, by kind."""
+    kinds: dict[str, int] = {}
+    for row in compared.changed:
+        kind = row.name.partition(" ")[0]
+        kinds[kind] = kinds.get(kind, 0) + 1
+    words = [kind if kind in ("prices", "code") else formats.number(n, kind, _MANY[kind]) for kind, n in kinds.items()]
+    return _and(words)
+
+
+def money_words(compared: Compared) -> str:
+    """How the cost of last week's calls would change."""
+    calls = sum(one.calls for one in compared.money)
+    if not calls:
+        return "there are no answered calls of last week to price it by"
+    before, after = (sum(getattr(one, side) * one.calls for one in compared.money) for side in ("before", "after"))
+    if before == after:
+        return f"last week's {formats.number(calls, 'call')} would cost the same"
+    change = formats.share(abs(after / before - 1)) if before else "all of it"
+    return f"last week's {formats.number(calls, 'call')} would cost {change} {'more' if after > before else 'less'}"
+
+
+_MANY = {"index": "indexes", "prompt": "prompts", "model": "models", "embeddings": "aliases of embeddings"}
+
+
+def _and(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
+
+
+async def _ask_activate(console: Console, values: Values, *, force: bool) -> Asked:
+    releases, wanted = console.parts.releases, values["release"]
+    live = releases.known
+    if wanted == live:
+        raise InvalidRequest(f"Release {wanted} is live already.")
+    lacking = await releases.lacking(wanted)
+    effect = await _change(console, wanted)
+    if lacking and not force:
+        gate = (
+            f"It will be refused: {formats.number(len(lacking), 'eval result')} {'is' if len(lacking) == 1 else 'are'} missing,"
+            f" such as: {lacking[0]} `{COMMAND.format(wanted)}` makes them."
+        )
+    elif lacking:
+        gate = (
+            f"It goes live without {formats.number(len(lacking), 'eval result')}, such as: {lacking[0]}"
+            " An alert fires until a release with results is live."
+        )
+    else:
+        gate = "It has every eval result that it needs."
+    return Asked(
+        title=f"Activate {wanted}" + (" without eval results" if force else ""), effect=f"{effect} {gate}",
+        command=f"octant release activate {shlex.quote(wanted)}{WHY}{' --force' if force else ''}",
+        undo=f"octant rollback --to {live}{WHY}" if live else "", button="Activate",
+    )  # fmt: skip
+
+
+async def _change(console: Console, wanted: str) -> str:
+    """What users get instead of the live release, and on how many workers."""
+    releases = console.parts.releases
+    workers = len(await releases.reports())
+    words = f"{formats.number(workers, 'worker')} will serve {wanted} within 5 s instead of {releases.known or 'nothing'}."
+    running = console.parts.running.count
+    words += f" {formats.number(max(0, running - 1), 'request')} under way on this worker keep the release that they began with."
+    if canary := await releases.canary():
+        words += f" The canary {canary[0].release} at {formats.share(canary[0].share)} of the users ends."
+    found = await releases.find(wanted)
+    live = (await releases.find(releases.known)).release if releases.known else None
+    if found.problem:
+        return f"{words} {found.problem}"
+    return f"{words} {summary(compare(live, found.release, await releases.traffic(), cost))}" if live and found.release else words
+
+
+async def _activate(console: Console, values: Values, reason: str, session: Session, *, force: bool) -> str:
+    wanted = values["release"]
+    lacking = await console.parts.releases.activate(wanted, by=session.actor, reason=reason, force=force)
+    return f"{wanted} is live." + (f" It lacks {formats.number(len(lacking), 'eval result')}." if lacking else "")
+
+
+def _pinned(values: Values) -> Pinned | None:
+    if values.get("prompt"):
+        return Pinned("prompt", values["prompt"])
+    if values.get("model"):
+        return Pinned("model", values["model"])
+    if not values.get("only"):
+        return None
+    if values["only"] not in SINGLE:
+        raise InvalidRequest(f"Of one pin alone: {' or '.join(SINGLE)}, a prompt or a model.", param="only")
+    return Pinned("index" if values["only"] == "index" else "prices")
+
+
+async def _ask_rollback(console: Console, values: Values) -> Asked:
+    only, live = _pinned(values), console.parts.releases.known
+    target = values.get("to") or (await way_back(console.parts.engine)).previous
+    if not only and not target:
+        raise InvalidRequest("There is no earlier release to go back to.")
+    to = f" --to {shlex.quote(target)}" if target and not only else ""
+    if only:
+        flag = f"--{only.kind}" + (f" {shlex.quote(only.name)}" if only.name else "")
+        workers = formats.number(len(await console.parts.releases.reports()), "worker")
+        effect = (
+            f"{workers} will serve a new release within 5 s: {live} with the {only} as it was in the newest earlier release that"
+            " has another. The other pins stay."
+        )
+        title, command = f"Set back the {only} alone", f"octant rollback {flag}{WHY}"
+    else:
+        effect = await _change(console, target)
+        title, command = f"Roll back to {target}", f"octant rollback{to}{WHY}"
+    return Asked(title=title, effect=effect, command=command, undo=f"octant release activate {live}{WHY}", button="Roll back")
+
+
+async def _roll_back(console: Console, values: Values, reason: str, session: Session) -> str:
+    only = _pinned(values)
+    target = values.get("to") or (None if only else (await way_back(console.parts.engine)).previous)
+    live = await console.parts.releases.rollback(by=session.actor, reason=reason, to=target or None, only=only)
+    return f"{live} is live."
+
+
+async def _canary(console: Console) -> tuple[Canary, str, str]:
+    """The running canary, the sentence about its evidence, and its verdict. Raises InvalidRequest where none runs."""
+    running = await console.parts.releases.canary()
+    if running is None:
+        raise InvalidRequest("No canary runs.")
+    return running[0], running[1].why, running[1].verdict
+
+
+async def _ask_abort(console: Console, _: Values) -> Asked:
+    canary, why, _verdict = await _canary(console)
+    return Asked(
+        title=f"End the canary {canary.release}",
+        effect=f"{formats.share(canary.share)} of the users get {canary.against} again within 5 s, as all others do. {why}",
+        command=f"octant release abort{WHY}", button="End the canary",
+        undo=f"octant release canary {canary.release} --share {canary.share:.0%}{WHY}",
+    )  # fmt: skip
+
+
+async def _abort(console: Console, _: Values, reason: str, session: Session) -> str:
+    ended = await console.parts.releases.abort(by=session.actor, reason=reason)
+    return f"The canary {ended.release} has ended; every user gets {ended.against}."
+
+
+async def _ask_promote(console: Console, _: Values, *, force: bool) -> Asked:
+    canary, why, verdict = await _canary(console)
+    lacking = await console.parts.releases.lacking(canary.release)
+    gate = "" if verdict == "promote" else " The evidence does not reach a promotion." + ("" if force else " It will be refused.")
+    if lacking:
+        gate += f" It lacks {formats.number(len(lacking), 'eval result')}" + ("." if force else ", so it will be refused.")
+    return Asked(
+        title=f"Promote the canary {canary.release}" + (" without the evidence" if force else ""),
+        effect=f"All users get {canary.release} within 5 s; now {formats.share(canary.share)} do. {why}{gate}",
+        command=f"octant release promote{WHY}{' --force' if force else ''}",
+        undo=f"octant rollback --to {canary.against}{WHY}", button="Promote",
+    )  # fmt: skip
+
+
+async def _promote(console: Console, _: Values, reason: str, session: Session, *, force: bool) -> str:
+    promoted = await console.parts.releases.promote(by=session.actor, reason=reason, force=force)
+    return f"{promoted.release} is live for everyone."

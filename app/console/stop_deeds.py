@@ -1,0 +1,202 @@
+"""The kill switch as actions: stop everything or one part of it, and resume. Each says in numbers what it stops."""
+
+import shlex
+from collections.abc import Collection, Iterator, Mapping
+from functools import partial
+
+from app.audit.recent import LOOK_BACK, recent_calls
+from app.console import formats
+from app.console.acting import Asked, Deed
+from app.console.console import Console
+from app.console.sessions import Session
+from app.domain.errors import InvalidRequest, NotFound
+from app.domain.routes import Prompt, Route
+from app.oncall.scopes import SCOPES, check_name
+from app.oncall.stops import public_message
+from app.releases.manifest import Release
+
+BACK = "/console/releases"
+NAMED = tuple(scope for scope in SCOPES if scope != "all")
+MOST_SHOWN = 12
+FIXED = ("environment", "file")  # these stops hold until a restart, or until a file is gone
+
+Values = Mapping[str, str]
+
+
+def deeds(console: Console) -> Iterator[Deed]:
+    """The actions: one for each scope, as the commands are."""
+    for scope in SCOPES:
+        own = () if scope == "all" else ("name",)
+        more = ("message",) if scope == "tool" else ("message", "in_flight")  # a tool has ended before its model goes on
+        yield Deed(
+            name=f"kill-{scope}", fields=(*own, *more), optional=more, ask=partial(_ask, console, scope),
+            do=partial(_stop, console, scope), back=BACK,
+        )  # fmt: skip
+    yield Deed(
+        name="resume", fields=("scope", "name"), optional=("name",), ask=partial(_ask_resume, console),
+        do=partial(_resume, console), back=BACK,
+    )  # fmt: skip
+
+
+def names_of(scope: str, release: Release | None, *, providers: Collection[str], products: Collection[str]) -> list[str]:
+    """The names of a scope that are known without a store: of the live release and of the settings."""
+    if scope == "provider":
+        return sorted(providers)
+    if scope == "feature":
+        return sorted(products)
+    if release is None:
+        return []
+    targets = {f"{t.provider}/{t.model}" for r in release.routes.values() for t in (*r.targets, *r.degrade.cheaper)}
+    found = {
+        "model": {*release.routes, *targets},
+        "prompt": set(release.prompts),
+        "tool": {tool for prompt in release.prompts.values() for tool in prompt.tools},
+    }
+    return sorted(found.get(scope, ()))
+
+
+def effect_of(scope: str, name: str, release: Release | None) -> str:
+    """What a stop does to the live release's models and prompts, in numbers. Pure."""
+    if release is None:
+        return "No release is known here, so no call is answered anyway."
+    routes = [*release.routes.values(), *release.embeddings.values()]
+    prompts = release.prompts.values()
+    if scope == "all":
+        return (
+            f"It refuses every call, side effect, job and webhook: all {_routes(len(routes))} and all {_prompts(len(prompts))}."
+        )
+    if scope == "tenant":
+        return "It refuses every call, side effect, job and webhook of this tenant; other tenants notice nothing."
+    if scope == "provider" or (scope == "model" and "/" in name):
+        return _passed_over(routes, scope, name)
+    return _refused(scope, name, list(prompts))
+
+
+def _refused(scope: str, name: str, prompts: Collection[Prompt]) -> str:
+    """The effect of refusing an alias, a prompt, a product or a tool."""
+    if scope == "model":
+        by_it = sum(prompt.route == name for prompt in prompts)
+        goes = "goes" if by_it == 1 else "go"
+        return f"It refuses calls that name the model {name}. {_prompts(by_it)} that it answers {goes} on: stop those by name."
+    if scope == "prompt":
+        return f"It stops 1 of {_prompts(len(prompts))}: every call with {name} is refused."
+    if scope == "feature":
+        of_it = sum(prompt.product == name.partition(".")[0] for prompt in prompts)
+        return f"It refuses the calls and side effects of {name}, which has {_prompts(of_it)}; other products notice nothing."
+    using = sum(name in prompt.tools for prompt in prompts)
+    return f"It keeps the tool {name} from running for {_prompts(using)}: the model has to answer without it."
+
+
+def _passed_over(routes: Collection[Route], scope: str, name: str) -> str:
+    """The effect of passing over a provider, or one of its models."""
+
+    def is_it(target: object) -> bool:
+        provider, model = getattr(target, "provider", ""), getattr(target, "model", "")
+        return name in (provider, f"{provider}/{model}") if scope == "model" else provider == name
+
+    using = [route for route in routes if any(map(is_it, route.targets))]
+    without = [route.name for route in using if all(map(is_it, route.targets))]
+    back = len(using) - len(without)
+    words = f"It stops {_routes(len(without))}" + (f" ({', '.join(without)}), which no other model answers" if without else "")
+    if back:
+        words += f"; {_routes(back)} {'falls' if back == 1 else 'fall'} back to the next model"
+    return f"{words}. {_routes(len(routes) - len(using))} do not use it." if using else "No route of the live release uses it."
+
+
+def _routes(number: int) -> str:
+    return formats.number(number, "route")
+
+
+def _prompts(number: int) -> str:
+    return formats.number(number, "prompt")
+
+
+def live_of(console: Console) -> Release | None:
+    """The live release as this worker knows it; None where it knows none."""
+    return console.parts.releases.current if console.parts.releases.known else None
+
+
+async def _ask(console: Console, scope: str, values: Values) -> Asked:
+    name = values.get("name", "")
+    check_name(scope, name)
+    await _check_known(console, scope, name)
+    message = _message(console, values)
+    ends = bool(values.get("in_flight"))
+    running = max(0, console.parts.running.count - 1)  # less this request
+    under_way = f"{formats.number(running, 'request')} under way on this worker"
+    ending = f"Calls under way end with an error, too ({under_way})." if ends else f"Calls under way may end ({under_way})."
+    effect = (
+        f"{effect_of(scope, name, live_of(console))} {await _lately(console, scope, name)}{ending if scope != 'tool' else ''}"
+    )
+    reads = f" Callers read: {message}" if message else ""
+    options = (" --in-flight" if ends else "") + (f" --message {shlex.quote(message)}" if message else "")
+    words = " ".join(filter(None, [scope, shlex.quote(name) if name else ""]))
+    return Asked(
+        title="Stop everything" if scope == "all" else f"Stop the {scope} {name}",
+        effect=f"{effect}{reads} Every worker follows within 2 s.", command=f'octant kill {words} --reason "…"{options}',
+        undo=f"octant resume {words}", button="Stop",
+    )  # fmt: skip
+
+
+async def _lately(console: Console, scope: str, name: str) -> str:
+    """The calls of the last minutes that it would have met."""
+    known = await console.known.read(("recent", scope, name), recent_calls(console.parts.engine, scope, name))
+    if known.value is None:
+        return ""
+    minutes = int(LOOK_BACK.total_seconds() // 60)
+    calls, of = formats.number(known.value.calls, "call"), formats.number(known.value.tenants, "tenant")
+    return f"In the last {minutes} minutes it would have met {calls} of {of}. "
+
+
+async def _check_known(console: Console, scope: str, name: str) -> None:
+    """Refuse a name that is not known: a slip of the pen must not look like a stop. Raises NotFound."""
+    if scope == "all":
+        return
+    known: Collection[str] = names_of(scope, live_of(console), providers=console.parts.providers, products=console.parts.products)
+    if scope == "tenant":
+        read = await console.known.read("tenants", console.parts.keys.list_tenants())
+        if read.value is None:
+            return  # the switch works without Postgres
+        known = [tenant.id for tenant in read.value]
+    if name not in known and not (scope == "feature" and name.partition(".")[0] in known):
+        shown = sorted(known)[:MOST_SHOWN] + ["…"] * (len(known) > MOST_SHOWN)
+        raise NotFound(f"No {scope} {name!r}. Known: {', '.join(shown) or 'none'}.")
+
+
+def _message(console: Console, values: Values) -> str:
+    return public_message(values.get("message", ""), lambda text: console.parts.redactor.redact(text, tenant=""))
+
+
+async def _stop(console: Console, scope: str, values: Values, reason: str, session: Session) -> str:
+    name = values.get("name", "")
+    missing = await console.parts.switch.stop(
+        scope, name, by=session.actor, reason=reason, message=_message(console, values), in_flight=bool(values.get("in_flight"))
+    )
+    return f"{name or 'Everything'} is stopped; every worker knows within 2 seconds.{_missing(missing)}"
+
+
+async def _ask_resume(console: Console, values: Values) -> Asked:
+    scope, name = values["scope"], values.get("name", "")
+    check_name(scope, name)
+    stops = {(stop.scope, stop.name): stop for stop in await console.parts.switch.status() if stop.by not in FIXED}
+    stop = stops.get((scope, name))
+    if stop is None:
+        raise InvalidRequest(f"{name or scope} is not stopped by an operator.")
+    words = " ".join(filter(None, [scope, shlex.quote(name) if name else ""]))
+    return Asked(
+        title="Resume everything" if scope == "all" else f"Resume the {scope} {name}",
+        effect=f"Stopped by {stop.by} at {stop.at}: {stop.reason}. Its calls are answered again, on every worker within 2 s.",
+        command=f"octant resume {words}", undo=f'octant kill {words} --reason "…"', button="Resume", strong=False,
+    )  # fmt: skip
+
+
+async def _resume(console: Console, values: Values, reason: str, session: Session) -> str:
+    scope, name = values["scope"], values.get("name", "")
+    missing = await console.parts.switch.resume(scope, name, by=session.actor, reason=reason)
+    left = [s.by for s in await console.parts.switch.status() if (s.scope, s.name) == (scope, name)]
+    still = f" It is still stopped by the {left[0]}." if left else ""
+    return f"{name or 'Everything'} is released; every worker knows within 2 seconds.{still}{_missing(missing)}"
+
+
+def _missing(stores: frozenset[str]) -> str:
+    return f" {' and '.join(sorted(stores))} does not answer: the workers carry it there when it does." if stores else ""
