@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsoleParts:
-    """``environment`` as the settings name it; ``secret`` is the service's. ``rotation_file`` and ``runbook``: paths.
+    """``environment`` as the settings name it; ``secret`` is the service's; ``workers``: processes that serve.
 
     ``idle`` ends a session that nobody uses, ``lifetime`` ends every session. ``running`` is asked whether the process stops.
     ``providers`` and ``products``: the names that can be stopped. ``provider_keys`` reads the state of our keys at providers.
@@ -50,5 +50,6 @@ class ConsoleParts:
     providers: tuple[str, ...]
     products: tuple[str, ...]
     provider_keys: Callable[[], Sequence[KeyStatus]]
+    workers: int = 1
     idle: timedelta = timedelta(hours=2)
     lifetime: timedelta = timedelta(hours=12)

@@ -7,13 +7,18 @@ from starlette.responses import Response
 
 from app.console import acting, assets, release_deeds, security_deeds, sign_in, stop_deeds
 from app.console.console import LOOKING, ROUTES, Console
-from app.console.pages import calls, overview, release_diff, releases, security, trace
+from app.console.pages import calls, gameday, oncall, overview, readiness, release_diff, releases, runbook, security, trace
 from app.domain.errors import NotFound
 
 __all__ = ["Console", "routers"]
 
-PAGES = (overview.router, calls.router, trace.router, releases.router, release_diff.router, security.router)
-DEEDS: tuple[Callable[[Console], Iterator[acting.Deed]], ...] = (release_deeds.deeds, stop_deeds.deeds, security_deeds.deeds)
+PAGES = (
+    overview.router, calls.router, trace.router, releases.router, release_diff.router, oncall.router, security.router, runbook.router,
+    readiness.router, gameday.router,
+)  # fmt: skip
+DEEDS: tuple[Callable[[Console], Iterator[acting.Deed]], ...] = (
+    release_deeds.deeds, stop_deeds.deeds, oncall.deeds, security_deeds.deeds,
+)  # fmt: skip
 
 
 def routers(console: Console) -> Iterator[APIRouter]:
