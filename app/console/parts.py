@@ -26,6 +26,7 @@ class ConsoleParts:
     """``environment`` as the settings name it; ``secret`` is the service's. ``rotation_file`` and ``runbook``: paths.
 
     ``idle`` ends a session that nobody uses, ``lifetime`` ends every session. ``running`` is asked whether the process stops.
+    ``workers``: processes that serve.
     """
 
     engine: AsyncEngine
@@ -43,5 +44,6 @@ class ConsoleParts:
     environment: str
     state_dir: Path
     rotation_file: Path
+    workers: int
     idle: timedelta = timedelta(hours=2)
     lifetime: timedelta = timedelta(hours=12)

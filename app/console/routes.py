@@ -7,20 +7,20 @@ from starlette.responses import Response
 
 from app.console import acting, assets, sign_in
 from app.console.console import LOOKING, ROUTES, Console
-from app.console.pages import calls, overview, trace
+from app.console.pages import budget_deeds, budget_tenant, budgets, calls, overview, trace
 from app.domain.errors import NotFound
 
 __all__ = ["Console", "routers"]
 
-PAGES = (overview.router, calls.router, trace.router)
-DEEDS: dict[str, acting.Deed] = {}
+PAGES = (overview.router, calls.router, trace.router, budgets.router, budget_tenant.router)
+DEEDS = (budget_deeds.deeds,)
 
 
 def routers(console: Console) -> Iterator[APIRouter]:
     """The routers, the one that answers every other path last."""
     yield assets.router()
     yield sign_in.router(console)
-    yield acting.router(console, DEEDS)
+    yield acting.router(console, {deed.name: deed for deeds in DEEDS for deed in deeds(console)})
     for page in PAGES:
         yield page(console)
     yield _elsewhere()
