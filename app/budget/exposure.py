@@ -69,6 +69,14 @@ async def highest_own_cap(engine: AsyncEngine, tenant: str) -> MicroUSD | None:
     return None if highest is None else MicroUSD(highest)
 
 
+async def highest_own_caps(engine: AsyncEngine) -> dict[str, MicroUSD]:
+    """The highest daily cap set for a user of each tenant that has one."""
+    wanted = select(user_caps.c.tenant, func.max(user_caps.c.daily_cap).label("highest")).group_by(user_caps.c.tenant)
+    async with engine.connect() as connection:
+        rows = (await connection.execute(wanted)).all()
+    return {row.tenant: MicroUSD(row.highest) for row in rows if row.highest is not None}
+
+
 def _why(caps: dict[str, int], workers: int) -> str:
     lowest = min(caps, key=lambda name: caps[name])
     return f"{lowest} cap" + (f" and the outage allowance of {workers} workers" if workers else "")

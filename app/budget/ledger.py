@@ -129,13 +129,17 @@ class Ledger:
             rows = (await connection.execute(wanted)).all()
         return [(row.lease, row.kind if row.entries == 1 else "corrected", int(row.amount)) for row in rows]
 
-    async def top(self, *, tenant: str | None, since: datetime, count: int) -> list[tuple[str, int, int]]:
-        """``(tenant or user, micro-dollars, calls)`` of the largest spenders since then."""
+    async def top(
+        self, *, tenant: str | None, since: datetime, count: int, until: datetime | None = None
+    ) -> list[tuple[str, int, int]]:
+        """``(tenant or user, micro-dollars, calls)`` of the largest spenders since then, up to ``until``."""
         who = ledger.c.user if tenant else ledger.c.tenant
         amount = func.sum(ledger.c.amount)
         wanted = select(who.label("who"), amount.label("amount"), func.count().label("calls")).where(ledger.c.at >= since)
         if tenant:
             wanted = wanted.where(ledger.c.tenant == tenant)
+        if until is not None:
+            wanted = wanted.where(ledger.c.at < until)
         async with _reading(self._engine) as connection:
             rows = (await connection.execute(wanted.group_by(who).order_by(amount.desc()).limit(count))).all()
         return [(row.who or ANONYMOUS, int(row.amount), row.calls) for row in rows]

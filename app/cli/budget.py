@@ -16,14 +16,12 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from app.budget.budget import Budget
-    from app.domain.money import MicroUSD
     from app.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Spend, caps and rate limits.")
 
 TenantId = Annotated[str, typer.Argument(help="Tenant id.")]
 User = Annotated[str, typer.Option(help="End user; left out: calls that name none.")]
-NONE = "none"
 
 
 @app.callback()
@@ -166,61 +164,13 @@ def _line(name: str, spent: int, held: int, limit: int | None, more: str) -> str
 async def _set(
     tenant: str, user: str, key: str, amounts: dict[str, str | None], limits: dict[str, str | None], time_zone: str | None
 ) -> None:
-    from app.budget.caps import UserCaps
-    from app.budget.recheck import recheck
-    from app.domain.calls import RateLimits
-    from app.domain.errors import InvalidRequest
-    from app.security.keys.administration import KeyAdministration
+    from app.budget import change as changing
 
-    money = {name: _amount(name, text) for name, text in amounts.items() if text is not None}
-    counts = {name: _count(name, text) for name, text in limits.items() if text is not None}
-    if not (money or counts or time_zone):
-        raise InvalidRequest("Nothing to set: name a cap or a limit, as --day 5.00.")
+    change = changing.change_of(amounts, limits, time_zone)
     async with _rooms() as rooms:
-        keys = KeyAdministration(rooms.engine, secret=b"")
-        if user:
-            await _set_user(rooms, tenant, user, money, others=bool(counts or time_zone))
-        elif key:
-            if money or time_zone:
-                raise InvalidRequest("A key has rate limits only; its tenant has the caps.")
-            await keys.tenant(tenant)
-            await keys.limit_key(key, RateLimits(*(counts.get(name) for name in limits)))
-        else:
-            if any(money.get(name, 0) is None for name in ("day", "user_day")):
-                raise InvalidRequest("A tenant always has a cap for the day, and one for each user's: set a high one.")
-            named = {_COLUMNS[name]: amount for name, amount in money.items()}
-            zone = {"time_zone": _zone(time_zone)} if time_zone else {}
-            await keys.change_tenant(tenant, **named, **counts, **zone)
-        if money or time_zone:
-            caps = UserCaps(rooms.engine)
-            await caps.read()
-            changed = await keys.tenant(tenant)
-            await recheck(rooms.engine, changed, caps, rooms.budget.policy.shares, datetime.now(UTC))
+        shares = rooms.budget.policy.shares
+        await changing.apply(rooms.engine, change, tenant=tenant, user=user, key=key, shares=shares)
         print("Set; every worker counts with it within 5 seconds.")
-
-
-_COLUMNS = {
-    "day": "daily_cap",
-    "month": "monthly_cap",
-    "user_day": "user_daily_cap",
-    "user_month": "user_monthly_cap",
-    "request": "request_cap",
-}
-
-
-async def _set_user(rooms: _Rooms, tenant: str, user: str, money: "dict[str, MicroUSD | None]", *, others: bool) -> None:
-    from app.budget.caps import UserCaps
-    from app.domain.calls import Identity
-    from app.domain.errors import InvalidRequest
-    from app.security.keys.administration import KeyAdministration
-
-    if others or money.keys() - {"day", "month"}:
-        raise InvalidRequest("A user has caps of their own for --day and --month only.")
-    found = await KeyAdministration(rooms.engine, secret=b"").tenant(tenant)
-    caps = UserCaps(rooms.engine)
-    await caps.read()
-    day, month = caps.of(Identity(tenant=found, key_id="", user=user))
-    await caps.put(tenant, user, (money.get("day", day), money.get("month", month)))
 
 
 async def _top(tenant: str, days: float, count: int) -> None:
@@ -294,37 +244,3 @@ def _dollars(amount: int) -> str:
     from app.domain.money import to_dollars
 
     return to_dollars(amount)
-
-
-def _amount(name: str, text: str) -> "MicroUSD | None":
-    from app.domain.errors import InvalidRequest
-    from app.domain.money import from_dollars
-
-    if text == NONE:
-        return None
-    try:
-        return from_dollars(text)
-    except ValueError as error:
-        raise InvalidRequest(f"--{name.replace('_', '-')}: {error}.") from None
-
-
-def _count(name: str, text: str) -> int | None:
-    from app.domain.errors import InvalidRequest
-
-    if text == NONE:
-        return None
-    if not text.isdigit() or not 0 < int(text) < 2**31:
-        raise InvalidRequest(f"--{name.replace('_', '-')}: {text!r} is not a whole number above zero.")
-    return int(text)
-
-
-def _zone(name: str) -> str:
-    from zoneinfo import ZoneInfo
-
-    from app.domain.errors import InvalidRequest
-
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise InvalidRequest(f"--time-zone: no time zone {name!r}; they are named as Europe/Berlin.") from None
-    return name

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from app.audit.actions import Action, clean
+from app.audit.actions import Action, clean, subject_of
 from app.console.console import ROUTES, Console, form_of, link, operator, safe_way
 from app.console.sessions import Session
 from app.domain.errors import DependencyUnavailable, InvalidRequest, NotFound, OctantError
@@ -125,7 +125,7 @@ def _page(
 async def _record(console: Console, deed: Deed, values: Mapping[str, str], reason: str, session: Session, outcome: str) -> None:
     """A row of the operators' log. Raises DependencyUnavailable: nothing happens unrecorded."""
     parts = console.parts
-    subject = clean(" ".join(f"{name}={value}" for name, value in values.items() if value), redactor=parts.redactor)
+    subject = subject_of(values, redactor=parts.redactor)
     action = Action(
         actor=session.actor, action=deed.logged, subject=subject, reason=clean(reason, redactor=parts.redactor),
         outcome=outcome,

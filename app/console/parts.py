@@ -50,6 +50,6 @@ class ConsoleParts:
     providers: tuple[str, ...]
     products: tuple[str, ...]
     provider_keys: Callable[[], Sequence[KeyStatus]]
-    workers: int = 1
+    workers: int
     idle: timedelta = timedelta(hours=2)
     lifetime: timedelta = timedelta(hours=12)

@@ -5,20 +5,47 @@ from collections.abc import Callable, Iterator
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from app.console import acting, assets, release_deeds, security_deeds, sign_in, stop_deeds
+from app.console import acting, assets, budget_deeds, release_deeds, security_deeds, sign_in, stop_deeds
 from app.console.console import LOOKING, ROUTES, Console
-from app.console.pages import calls, gameday, oncall, overview, readiness, release_diff, releases, runbook, security, trace
+from app.console.pages import (
+    budget_tenant,
+    budgets,
+    calls,
+    gameday,
+    oncall,
+    overview,
+    readiness,
+    release_diff,
+    releases,
+    runbook,
+    security,
+    trace,
+)
 from app.domain.errors import NotFound
 
 __all__ = ["Console", "routers"]
 
-PAGES = (
-    overview.router, calls.router, trace.router, releases.router, release_diff.router, oncall.router, security.router, runbook.router,
-    readiness.router, gameday.router,
-)  # fmt: skip
+PAGES: tuple[Callable[[Console], APIRouter], ...] = (
+    overview.router,
+    calls.router,
+    trace.router,
+    budgets.router,
+    budget_tenant.router,
+    releases.router,
+    release_diff.router,
+    oncall.router,
+    security.router,
+    runbook.router,
+    readiness.router,
+    gameday.router,
+)
 DEEDS: tuple[Callable[[Console], Iterator[acting.Deed]], ...] = (
-    release_deeds.deeds, stop_deeds.deeds, oncall.deeds, security_deeds.deeds,
-)  # fmt: skip
+    budget_deeds.deeds,
+    release_deeds.deeds,
+    stop_deeds.deeds,
+    oncall.deeds,
+    security_deeds.deeds,
+)
 
 
 def routers(console: Console) -> Iterator[APIRouter]:

@@ -1,0 +1,134 @@
+"""The action that changes caps and rate limits, as `octant budget set`."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from app.budget import change as changing
+from app.budget import standing
+from app.budget.change import AMOUNTS, LIMITS, Change
+from app.budget.scopes import scopes_of
+from app.console import formats
+from app.console.acting import Asked, Deed
+from app.console.console import Console
+from app.console.sessions import Session
+from app.domain.calls import Tenant
+from app.domain.money import to_dollars
+
+WORDS = {
+    "day": "the cap a day", "month": "the cap a month", "user_day": "the cap a day of each user",
+    "user_month": "the cap a month of each user", "request": "the cap of one call", "requests_per_minute": "requests a minute",
+    "tokens_per_minute": "tokens a minute", "concurrency": "calls at once",
+}  # fmt: skip
+OPTIONAL = ("user", *AMOUNTS, *LIMITS, "time_zone")
+_LIMIT_FIELDS = dict(zip(LIMITS, ("requests", "tokens", "concurrency"), strict=True))
+
+
+def deeds(console: Console) -> Iterator[Deed]:
+    """The action."""
+
+    async def ask(values: Mapping[str, str]) -> Asked:
+        return await _ask(console, values)
+
+    async def do(values: Mapping[str, str], _reason: str, _session: Session) -> str:
+        shares = console.parts.policy.shares
+        user = values.get("user", "")
+        await changing.apply(console.parts.engine, change_of(values), tenant=values["tenant"], user=user, shares=shares)
+        return f"The caps of {user or values['tenant']} are set; every worker counts with them within 5 seconds."
+
+    yield Deed(name="budget-set", fields=("tenant", *OPTIONAL), optional=OPTIONAL, ask=ask, do=do, back="/console/budgets")
+
+
+def change_of(values: Mapping[str, str]) -> Change:
+    """The change in a form; an empty field stays as it is. Raises InvalidRequest."""
+    amounts = {name: values.get(name, "").removeprefix("$") or None for name in AMOUNTS}
+    limits = {name: values.get(name) or None for name in LIMITS}
+    return changing.change_of(amounts, limits, values.get("time_zone") or None)
+
+
+async def _ask(console: Console, values: Mapping[str, str]) -> Asked:
+    user = values.get("user", "")
+    change = change_of(values)
+    changing.check(change, user=user)
+    tenant = await console.parts.keys.tenant(values["tenant"])
+    before = await _before(console, tenant, user)
+    words = [_words(name, before.get(name), wanted) for name, wanted in {**change.money, **change.counts}.items()]
+    if change.time_zone:
+        words.append(f"its calendar goes from {tenant.time_zone} to {change.time_zone}")
+    effect = "; ".join(words)
+    effect = f"{effect[0].upper()}{effect[1:]}. {await _consequence(console, tenant, user, change)}".strip()
+    back = {name: before.get(name) for name in (*change.money, *change.counts)}
+    zone = {"time_zone": tenant.time_zone} if change.time_zone else {}
+    kept = {name: value for name, value in values.items() if name not in ("tenant", "user") and value}
+    return Asked(
+        title=f"Change the caps of {user or tenant.id}",
+        effect=effect,
+        command=_command(tenant.id, user, kept),
+        undo=_command(tenant.id, user, {name: _text(name, value) for name, value in back.items()} | zone),
+        button="Set",
+        strong=any(_lower(before.get(name), wanted) for name, wanted in {**change.money, **change.counts}.items()),
+    )
+
+
+async def _before(console: Console, tenant: Tenant, user: str) -> dict[str, int | None]:
+    """The values now, by the names of the fields."""
+    if user:
+        own = (await standing.own_caps(console.parts.engine, tenant.id)).get(user, (None, None))
+        return {"day": own[0], "month": own[1]}
+    money = {name: getattr(tenant, column) for name, column in AMOUNTS.items()}
+    return money | {name: getattr(tenant.limits, field) for name, field in _LIMIT_FIELDS.items()}
+
+
+async def _consequence(console: Console, tenant: Tenant, user: str, change: Change) -> str:
+    """What the new caps do at once: calls are refused where more is spent already."""
+    windows = [("day", "today", 2 if user else 0), ("month", "this month", 3 if user else 1)]
+    name = console.parts.redactor.ledger_name(user, tenant=tenant.id) if user else ""
+    scopes = scopes_of(tenant, name, datetime.now(UTC), (None, None))
+    known = await console.known.read(
+        ("counters", tenant.id, name), standing.counted(console.parts.valkey, [scope.key for scope in scopes])
+    )
+    if known.value is None:
+        return "Valkey does not answer, so the money spent up to now is not known."
+    said = []
+    for field, when, place in windows:
+        cap, (spent, held) = change.money.get(field), known.value.get(scopes[place].key, (0, 0))
+        if cap is None:
+            continue
+        if spent + held >= cap:
+            until = f"{scopes[place].resets_at:%Y-%m-%d %H:%M} UTC"
+            said.append(f"{formats.usd(spent)} is spent {when}: every call of {user or tenant.id} is refused until {until}.")
+        else:
+            said.append(f"{formats.usd(spent)} is spent {when}, so {formats.usd(cap - spent - held)} is left.")
+    return " ".join(said)
+
+
+def _words(name: str, before: int | None, wanted: int | None) -> str:
+    if before == wanted:
+        return f"{WORDS[name]} stays {_shown(name, wanted)}"
+    return f"{WORDS[name]} goes from {_shown(name, before)} to {_shown(name, wanted)}"
+
+
+def _shown(name: str, value: int | None) -> str:
+    if value is None:
+        return "none"
+    return formats.usd(value) if name in AMOUNTS else f"{value:,}"
+
+
+def _text(name: str, value: int | None) -> str:
+    """As the command takes it."""
+    if value is None:
+        return changing.NO_CAP
+    if name not in AMOUNTS:
+        return str(value)
+    whole, _, rest = to_dollars(value).partition(".")
+    return f"{whole}.{rest.rstrip('0').ljust(2, '0')}"
+
+
+def _lower(before: int | None, wanted: int | None) -> bool:
+    return wanted is not None and (before is None or wanted < before)
+
+
+def _command(tenant: str, user: str, values: Mapping[str, Any]) -> str:
+    options = [("--user", user)] * bool(user) + [(f"--{name.replace('_', '-')}", value) for name, value in values.items()]
+    return shlex.join(["octant", "budget", "set", tenant, *(word for option in options for word in option)])

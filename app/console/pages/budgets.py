@@ -1,0 +1,281 @@
+"""Budgets: caps, spending and holds of every tenant, the largest spenders, open alerts, and the worst case."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.budget import exposure, standing
+from app.budget.scopes import Scope, scopes_of
+from app.budget.standing import Counted, Everything, Spending
+from app.console import charts, formats, live
+from app.console.console import LOOKING, ROUTES, Console, link
+from app.console.known import Known
+from app.console.navigation import BUDGETS
+from app.console.ranges import Range, range_of
+from app.domain.calls import Tenant
+
+PAGE = 50
+TOP = 10
+DRAWN = 4  # series of the chart, beside all the others
+EVERY = 5.0
+NEAR, FULL = 0.8, 0.95  # shares of a cap: the alerts' second and third
+NO_OWN = (None, None)
+SORTS = {"share": "Used", "spent": "Spent today", "held": "Held now", "month": "This month", "cap": "Cap", "name": "Tenant"}
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One counter: ``held`` is None where only the ledger is known. ``began``: the start of its day or month."""
+
+    name: str
+    spent: int
+    held: int | None
+    cap: int | None
+    began: datetime
+    resets_at: datetime
+
+    @property
+    def share(self) -> float | None:
+        """Of the cap, spent or held; None without a cap."""
+        if self.cap is None:
+            return None
+        used = self.spent + (self.held or 0)
+        return used / self.cap if self.cap else float(used > 0)
+
+    @property
+    def left(self) -> int | None:
+        """Of the cap, neither spent nor held."""
+        return None if self.cap is None else max(0, self.cap - self.spent - (self.held or 0))
+
+    @property
+    def state(self) -> tuple[str, str]:
+        """A kind and a word."""
+        share = self.share
+        if share is None:
+            return "none", "no cap"
+        if share >= 1:
+            return "bad", "used up"
+        return ("bad", "nearly used up") if share >= FULL else ("warn", "near the cap") if share >= NEAR else ("good", "within")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One tenant."""
+
+    tenant: Tenant
+    day: Window
+    month: Window
+    worst: exposure.Worst
+
+    @property
+    def share(self) -> float:
+        """The larger of both shares."""
+        return max(self.day.share or 0, self.month.share or 0)
+
+    @property
+    def state(self) -> tuple[str, str]:
+        """Of the fuller window."""
+        return max((self.day, self.month), key=lambda window: window.share or 0).state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Money:
+    """All that the page knows. Of several reads, ``aways`` says which stores did not answer."""
+
+    tenants: Known[list[Tenant]]
+    lines: list[Line]
+    everything: Known[Everything]
+    alerts: Known[tuple[list[dict[str, Any]], int]]
+    spending: Known["TopSpending"]
+    from_ledger: bool
+    aways: list[Known[Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class TopSpending:
+    """The largest spenders of a range, ``(name, micro-dollars, entries)``, and the spending of some of them over time."""
+
+    top: Sequence[tuple[str, int, int]]
+    spending: Spending
+
+
+def router(console: Console) -> APIRouter:
+    """The routes."""
+    made = APIRouter(prefix="/console", dependencies=LOOKING, **ROUTES)
+
+    @made.get("/budgets")
+    async def page(request: Request) -> Response:
+        """The page."""
+        values = await _values(console, dict(request.query_params))
+        return console.page(request, "budgets.html", BUDGETS, **values)
+
+    @made.get("/live/budgets")
+    async def part(request: Request) -> Response:
+        """Its live part: the sentence, the figures and the tenants."""
+        query = dict(request.query_params)
+
+        async def write() -> str:
+            return console.fragment("parts/budgets.html", **await _values(console, query))
+
+        return live.stream(request, console, write, every=EVERY)
+
+    return made
+
+
+async def _values(console: Console, query: Mapping[str, str]) -> dict[str, Any]:
+    range_ = range_of(query, default="24h")
+    now = datetime.now(UTC)
+    money = await _read(console, range_, now)
+    wanted = query.get("name", "").strip()
+    lines = [line for line in money.lines if wanted.lower() in f"{line.tenant.id} {line.tenant.name}".lower()]
+    sort = query.get("sort", "share") if query.get("sort") in SORTS else "share"
+    lines.sort(key=lambda line: _key(line, sort), reverse=sort != "name")
+    skip = min(number_of(query.get("skip")), max(0, (len(lines) - 1) // PAGE * PAGE))
+    kind, words = answer(money, console.parts.switch.stopped_words)
+    shown = {name: value for name, value in query.items() if value and name in ("range", "since", "until", "sort", "name")}
+    return {
+        "range": range_, "money": money, "kind": kind, "words": words, "wanted": wanted, "sort": sort, "sorts": SORTS,
+        "lines": lines[skip : skip + PAGE], "all": lines, "skip": skip, "more": skip + PAGE < len(lines), "shown": shown,
+        "total": {name: sum(getattr(line.day, name) or 0 for line in lines) for name in ("spent", "held")}
+        | {"month": sum(line.month.spent for line in lines)},
+        "spent_link": spent_link, "top": top_lines(money.spending.value),
+        "chart": chart(money.spending.value, range_), "outage": exposure.OUTAGE[bool(console.parts.policy.outage_allowance)],
+        "enforced_by": exposure.ENFORCED_BY, "proven_by": exposure.PROVEN_BY, "page_size": PAGE,
+    }  # fmt: skip
+
+
+async def _read(console: Console, range_: Range, now: datetime) -> Money:
+    parts, read = console.parts, console.known.read
+    tenants = await read("tenants", parts.keys.list_tenants())
+    known = tenants.value or []
+    scopes = {tenant.id: scopes_of(tenant, "", now, NO_OWN)[:2] for tenant in known}
+    keys = [scope.key for pair in scopes.values() for scope in pair]
+    counters = await read("tenants' counters", standing.counted(parts.valkey, keys))
+    everything = await read("global counters", standing.everything(parts.valkey, parts.policy.global_daily_cap, now))
+    highest = await read("own caps", exposure.highest_own_caps(parts.engine))
+    sums: dict[str, tuple[int, int]] = {}
+    if counters.away:  # the counters say it exactly; without them the ledger does
+        sums = (await read("tenants' sums", standing.spent_by_tenant(parts.engine, known, now))).value or {}
+    lines = []
+    for tenant in known:
+        day, month = (
+            window(scope, tenant, (counters.value or {}).get(scope.key), sums.get(tenant.id, (0, 0))[place] if sums else None)
+            for place, scope in enumerate(scopes[tenant.id])
+        )
+        worst = exposure.of(tenant, parts.policy, (highest.value or {}).get(tenant.id), workers=parts.workers)
+        lines.append(Line(tenant, day, month, worst))
+    alerts = await read("open alerts", standing.open_alerts(parts.engine, now))
+    spending = await read(("spending", *range_.query.items()), spending_of(console, range_))
+    away = {one.away: one for one in (counters, everything, tenants, alerts, spending) if one.away}
+    return Money(
+        tenants=tenants, lines=lines, everything=everything, alerts=alerts, spending=spending, from_ledger=bool(sums),
+        aways=list(away.values()),
+    )  # fmt: skip
+
+
+def window(scope: Scope, tenant: Tenant, counted: Counted | None, ledger: int | None = None) -> Window:
+    """A counter as it stands. ``ledger``: spent as the ledger has it, while Valkey is away; it is the newer then."""
+    spent, held = counted or (0, None)
+    spent = max(spent, ledger) if ledger is not None else spent
+    return Window(scope.name, spent, held, scope.limit, began(scope.window, tenant.time_zone), scope.resets_at)
+
+
+def began(label: str, time_zone: str) -> datetime:
+    """The start of a day or month such as ``2026-11-27`` in a time zone, in UTC."""
+    first = date.fromisoformat(label if len(label) > 7 else f"{label}-01")
+    return datetime.combine(first, time(), UTC if time_zone == "UTC" else ZoneInfo(time_zone)).astimezone(UTC)
+
+
+async def spending_of(console: Console, range_: Range, tenant: str = "") -> TopSpending:
+    """The spending of a range: by tenant, or by user of one."""
+    parts = console.parts
+    top = await parts.ledger.top(tenant=tenant or None, since=range_.since, until=range_.until, count=TOP)
+    names = [name for name, _, _ in top]
+    found = await standing.over_time(parts.engine, range_.since, range_.until, range_.width, named=names, tenant=tenant)
+    return TopSpending(top, found)
+
+
+def answer(money: Money, stopped: Sequence[str]) -> tuple[str, str]:
+    """How the money stands, in one sentence of the data."""
+    total = money.everything.value
+    left = f" The global cap has {formats.usd(total.left)} of {formats.usd(total.cap)} left." if total else ""
+    if stopped:
+        return "bad", f"An operator has stopped {' and '.join(stopped)}.{left}"
+    if not money.lines:
+        kind = "warn" if money.tenants.away else "none"
+        return kind, ("The tenants are not known right now." if money.tenants.away else "There is no tenant yet.") + left
+    if total and total.left == 0:
+        return "bad", f"The global cap of {formats.usd(total.cap)} a day is used up: every call is refused until the day ends."
+    full = [line for line in money.lines if line.share >= 1]
+    if full:
+        return "bad", f"{_names(full)} used up a cap: further calls are refused.{left}"
+    near = [line for line in money.lines if line.share >= NEAR]
+    if near:
+        first = max(near, key=lambda line: line.share)
+        return "warn", f"{_names(near)} near a cap: {first.tenant.id} has used {formats.share(first.share)}.{left}"
+    spent = f": {formats.usd(total.spent)} spent today, {formats.usd(total.held)} held" if total else ""
+    count = formats.number(len(money.lines), "tenant is within its caps", "tenants are within their caps")
+    return "warn" if money.aways else "good", f"{count}{spent}.{left}"
+
+
+def _names(lines: Sequence[Line]) -> str:
+    named = [line.tenant.id for line in sorted(lines, key=lambda line: -line.share)[:3]]
+    more = f" and {len(lines) - 3} more" if len(lines) > 3 else ""
+    verb = "has" if len(lines) == 1 else "have"
+    used_up = all(line.share >= 1 for line in lines)
+    return f"{', '.join(named)}{more} {verb}" if used_up else f"{', '.join(named)}{more} {'is' if len(lines) == 1 else 'are'}"
+
+
+def top_lines(found: TopSpending | None) -> dict[str, Any]:
+    """The largest spenders, the others in one line, and the sum, each with its share of the largest."""
+    if found is None:
+        return {"lines": [], "amount": 0, "entries": 0}
+    amount = sum(found.spending.by_name.values())
+    entries = sum(found.spending.entries.values())
+    lines = [(name, spent, calls) for name, spent, calls in found.top]
+    rest = amount - sum(spent for _, spent, _ in lines)
+    more = entries - sum(calls for _, _, calls in lines)
+    most = max([*(spent for _, spent, _ in lines), rest, 1])
+    shown = [(name, spent, calls, spent / most) for name, spent, calls in lines]
+    return {"lines": shown, "rest": (rest, more, rest / most) if more > 0 else None, "amount": amount, "entries": entries}
+
+
+def chart(found: TopSpending | None, range_: Range) -> dict[str, Any] | None:
+    """Spending over time, of the largest and of all the others."""
+    if found is None or not found.top:
+        return None
+    times = [range_.since + n * range_.width for n in range(-(-(range_.until - range_.since) // range_.width))]
+    drawn = [name for name, _, _ in found.top[:DRAWN]]
+    rows = {name: [found.spending.steps.get((at, name), 0) for at in times] for name in drawn}
+    others = [sum(a for (moment, name), a in found.spending.steps.items() if moment == at and name not in drawn) for at in times]
+    most = max((sum(column) for column in zip(*rows.values(), others, strict=True)), default=0)
+    unit, one = ("$", 1e6) if most >= 1_000_000 else ("¢", 1e4)
+    series = [(name, [value / one for value in values], f"s{n}") for n, (name, values) in enumerate(rows.items(), 1)]
+    if any(others):
+        series.append(("others", [value / one for value in others], "s5"))
+    return charts.spec(times, series, unit=unit, kind="stack")
+
+
+def spent_link(window: Window, tenant: str = "", user: str = "") -> str:
+    """The calls of a counter's window, the dearest first."""
+    since = f"{window.began:%Y-%m-%dT%H:%M:%SZ}"
+    return link("/console/calls", {"tenant": tenant, "user": user, "since": since, "sort": "cost"})
+
+
+def _key(line: Line, sort: str) -> Any:  # noqa: ANN401 - what sorts
+    values = {
+        "share": (line.share, line.day.spent), "spent": line.day.spent, "held": line.day.held or 0, "month": line.month.spent,
+        "cap": line.tenant.daily_cap, "name": line.tenant.id,
+    }  # fmt: skip
+    return values[sort]
+
+
+def number_of(text: str | None) -> int:
+    """A number in an address; anything else is none."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 9 else 0
