@@ -33,7 +33,7 @@ from app.security.redaction.redactor import Redactor
 from app.settings import Settings
 from app.stores import duties_of
 from app.telemetry.metrics import Metrics
-from app.wiring import open_parts
+from app.wiring import Parts, open_parts
 
 
 class Application(FastAPI):
@@ -56,17 +56,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
         async with open_parts(settings, metrics, running) as parts:
             app.state.edge = parts.edge
             app.state.console = console.Console(parts.console)
-            own = parts.features
-            for router in (
-                *_answering(own),
-                feedback.router(own.engine, own.kept, own.gateway.note_bad_rating),
-                refused.router(),
-                calls.router(own.engine, parts.actions, own.redactor),
-                alarm.router(parts.actions, own.redactor),
-                alertmanager.router(parts.paging, parts.alertmanager_token),
-                pagerduty.router(parts.paging, parts.pagerduty_secret),
-                incidents.router(own.engine, parts.actions, own.redactor, duties_of(settings, own.engine)),
-            ):
+            for router in _api(settings, parts):
                 document.include(router)
                 direct.add(router)
             for router in console.routers(app.state.console):
@@ -107,6 +97,21 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:
     if development:
         app.include_router(reference.router(document.write, f"http://localhost:{settings.port}"))
     return app
+
+
+def _api(settings: Settings, parts: Parts) -> tuple[APIRouter, ...]:
+    """All routes but the console's."""
+    own = parts.features
+    return (
+        *_answering(own),
+        feedback.router(own.engine, own.kept, own.gateway.note_bad_rating),
+        refused.router(),
+        calls.router(own.engine, parts.actions, own.redactor),
+        alarm.router(parts.actions, own.redactor),
+        alertmanager.router(parts.paging, parts.alertmanager_token),
+        pagerduty.router(parts.paging, parts.pagerduty_secret),
+        incidents.router(own.engine, parts.actions, own.redactor, duties_of(settings, own.engine)),
+    )
 
 
 def _answering(parts: FeatureParts) -> tuple[APIRouter, ...]:

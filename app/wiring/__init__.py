@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -312,6 +313,23 @@ def _build_switch(
     return KillSwitch(valkey, engine, file=settings.kill_path, fixed=parse_stops(settings.stopped), listeners=listeners)
 
 
+class _Started(Protocol):
+    """A part with work of its own."""
+
+    async def start(self) -> None:
+        """Begin."""
+
+    async def aclose(self) -> None:
+        """End."""
+
+
+async def _start(stack: AsyncExitStack, *parts: _Started) -> None:
+    """Start parts in this order; they close with ``stack``, in reverse."""
+    for part in parts:
+        await part.start()
+        stack.push_async_callback(part.aclose)
+
+
 @asynccontextmanager
 async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | None = None) -> AsyncGenerator[Parts, None]:
     """Open everything, in the order of need; close it in reverse. Raises Misconfigured where start-up cannot go on.
@@ -331,21 +349,16 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         tracing = _open_tracing(stack, settings, redactor, metrics)  # closed after what writes records and money
         stale = settings.keys_remembered
         keys = KeyRing(engine, secret=settings.secret, stale=stale, remembered=remembered(settings, "keys", stale))
-        for part in (patterns, keys):
-            await part.start()
-            stack.push_async_callback(part.aclose)
+        await _start(stack, patterns, keys)
         releases = releases_of(settings, engine, valkey)
         sightings = Sightings(engine, releases.worker)
         switch = _build_switch(settings, engine, valkey, metrics, running, sightings)
         recorder = await _open_audit(stack, settings, engine, redactor, metrics)
         budget = await _open_budget(stack, settings, engine, valkey, metrics, redactor)
         idempotency = build_idempotency(settings, engine, metrics)
-        for opened in (switch, releases, budget, sightings, DailySelfTest(switch, engine, releases.workers)):
-            await opened.start()
-            stack.push_async_callback(opened.aclose)
+        await _start(stack, switch, releases, budget, sightings, DailySelfTest(switch, engine, releases.workers))
         recovery, of_shadow = await _open_recovery(stack, settings, valkey, switch, metrics)
-        await idempotency.start()
-        stack.push_async_callback(idempotency.aclose)
+        await _start(stack, idempotency)
         guard = _build_guard(settings, metrics)
         parts = GatewayParts(
             switch=switch, releases=releases, guard=guard, budget=budget, recovery=recovery, recorder=recorder,
@@ -371,9 +384,8 @@ async def open_parts(settings: Settings, metrics: Metrics, running: InFlight | N
         )  # fmt: skip
         actions = ActionLog(engine, secret=settings.secret, notes=settings.state_dir / NOTES)
         console = console_parts(
-            settings, engine, valkey, actions=actions, redactor=redactor, switch=switch, releases=releases, paging=paging.paging,
-            running=running,
-        )  # fmt: skip
+            settings, features, valkey, actions=actions, switch=switch, releases=releases, paging=paging.paging, running=running
+        )
         yield Parts(
             features=features, edge=edge, actions=actions, paging=paging.paging, alertmanager_token=paging.token,
             pagerduty_secret=paging.pagerduty_secret, console=console,
