@@ -33,8 +33,8 @@ serve: $(RUN) ## Run the service alone, on the stores that OCTANT_DATABASE_URL a
 test: $(DEV) ## Run all tests, on real stores and a real provider process
 	$(PYTEST) $(ARGS)
 
-coverage: $(DEV) ## Run the unit and contract tests and print their coverage; fails below a floor
-	$(PYTEST) --cov --cov-report=term:skip-covered tests/unit tests/contract $(ARGS)
+coverage: $(DEV) ## Run all tests and print their coverage; fails below a floor
+	$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)
 
 fork: $(DEV) ## Remove the worked example from a copy of the tree, then check and test the rest
 	$(BIN)/python -m pytest -m fork tests/fork $(ARGS)

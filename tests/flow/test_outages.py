@@ -21,6 +21,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 import pytest_asyncio
+from commands import run
 from conftest import LIVE_RELEASE, Simulator, octant, running_service
 from faulty_stores import frozen
 from forked import supervisor_of
@@ -191,14 +192,12 @@ async def test_with_postgres_frozen_known_keys_are_answered_and_the_rest_is_refu
 
 async def refused(env: dict[str, str], *command: str) -> None:
     """The command ends with one sentence for its operator."""
-    run = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "app.cli", *command, env=env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
     async with asyncio.timeout(3 * SOON):
-        output, _ = await run.communicate()
-    assert run.returncode, command
-    assert "Traceback" not in output.decode(), output.decode()[-2000:]
-    assert "Postgres does not answer; look at OCTANT_DATABASE_URL." in output.decode(), output.decode()
+        ran = await asyncio.to_thread(run, env, *command)
+    output = ran.stdout + ran.stderr
+    assert ran.returncode, command
+    assert "Traceback" not in output, output[-2000:]
+    assert "Postgres does not answer; look at OCTANT_DATABASE_URL." in output, output
 
 
 async def test_a_worker_that_dies_with_postgres_away_is_replaced_by_one_that_serves(

@@ -13,15 +13,26 @@ BIN = Path(sys.executable).parent
 
 
 def copied(folder: Path) -> Path:
-    """Copy every tracked file, with its time, and what mypy knows of them: it is keyed by content."""
+    """Copy every tracked file, with its time, and what is compiled of it: both are keyed by time and size.
+
+    What mypy knows of the files is copied, too: it is keyed by content.
+    """
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
+            _copy_compiled(ROOT / name, folder / name)
     if (ROOT / ".mypy_cache").is_dir():
         shutil.copytree(ROOT / ".mypy_cache", folder / ".mypy_cache")
     return folder
+
+
+def _copy_compiled(source: Path, copy: Path) -> None:
+    """Copy the bytecode of a file, Python's own and pytest's: most of what a first run of a fresh copy would compute."""
+    for compiled in (source.parent / "__pycache__").glob(f"{source.stem}.*.pyc") if source.suffix == ".py" else ():
+        (copy.parent / "__pycache__").mkdir(exist_ok=True)
+        shutil.copy2(compiled, copy.parent / "__pycache__" / compiled.name)
 
 
 def committed(folder: Path) -> None:
