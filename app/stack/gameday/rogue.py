@@ -72,7 +72,7 @@ class BadRelease:
     """A release that is as the live one but for one change of a route."""
 
     def __init__(self, shell: Shell, good: str, releases: Path, folder: Path, change: Mapping[str, Any]) -> None:
-        """``good``: the live one; ``releases``: its folder; ``folder``: the bad one goes there; ``change``: of the route `smart`."""
+        """``good``: the live one, in ``releases``; ``folder``: for the bad one; ``change``: of the route `smart`."""
         self.good = good
         self._folder = folder / BAD
         self._releases = releases
