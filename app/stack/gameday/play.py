@@ -302,9 +302,8 @@ async def _play(game: _Game, name: str) -> None:
     key, game.words = await key_of(game.shell(), rogue, stage.key)
     bad = None
     if scenario.fault.at == "release":
-        if stage.releases is None or stage.folder is None:
-            raise FaultNotSet("nothing holds a release")
-        bad = BadRelease(game.shell(), stage.releases, stage.folder, scenario.fault.change)
+        bad = await BadRelease.of(game.shell(), stage.releases, stage.folder, scenario.fault.change)
+        game.words["RELEASE"] = bad.good
     async with (
         in_force(name, scenario.fault, stage.control, bad) as lease,
         calling(game.callers, key, rogue, stage.url) as game.rogue,

@@ -71,21 +71,27 @@ async def calling(beside: Callers, key: str, rogue: Rogue | None, url: str) -> A
 class BadRelease:
     """A release that is as the live one but for one change of a route."""
 
-    def __init__(self, shell: Shell, releases: Path, folder: Path, change: Mapping[str, Any]) -> None:
-        """``releases``: the live one's folder; ``folder``: where the bad one is written; ``change``: of the route `smart`."""
+    def __init__(self, shell: Shell, good: str, releases: Path, folder: Path, change: Mapping[str, Any]) -> None:
+        """``good``: the live one, in ``releases``; ``folder``: for the bad one; ``change``: of the route `smart`."""
+        self.good = good
         self._folder = folder / BAD
         self._releases = releases
         self._change = change
         self._shell = replace(shell, env={**shell.env, "OCTANT_RELEASES_DIR": str(self._folder)})
 
+    @classmethod
+    async def of(cls, shell: Shell, releases: Path | None, folder: Path | None, change: Mapping[str, Any]) -> "BadRelease":
+        """Beside the release that is live now. Raises FaultNotSet where none is."""
+        status = await shell.follow("octant release status")
+        found = _LIVE.search(status.output)
+        if found is None or releases is None or folder is None:
+            raise FaultNotSet(f"no release is live: {status.output[:200]}")
+        return cls(shell, found[1], releases, folder, change)
+
     @asynccontextmanager
     async def live(self) -> AsyncGenerator[None, None]:
         """Have it live. At the end the release before is live again, whoever put it there. Raises FaultNotSet."""
-        status = await self._shell.follow("octant release status")
-        found = _LIVE.search(status.output)
-        if found is None:
-            raise FaultNotSet(f"no release is live: {status.output[:200]}")
-        good = found[1]
+        good = self.good
         self._write(good)
         made = await self._shell.follow(f'octant release activate {BAD} --force --reason "game day"')
         if not made.works:

@@ -22,7 +22,7 @@ from app.stack.processes import child, wait_for
 from app.stores import build_engine
 
 KEPT = ("OCTANT_ROTATION_FILE", "OCTANT_REHEARSALS_FILE", "OCTANT_RELEASES_DIR", "OCTANT_PROMPTS_DIR")
-START_SECONDS = 60.0
+START_SECONDS = 300.0  # starting is not judged, so it may take long
 
 
 @dataclass(slots=True)
@@ -52,7 +52,7 @@ def stage(folder: Path, tell: Callable[[str], None]) -> Generator[Stage, None, N
     os.environ.update(pager.environment)
     proxied = _Proxied(folder)
     try:
-        with demo.everything(load(), tell, valkey_through=proxied.valkey) as running:
+        with demo.everything(load(), tell, start_seconds=START_SECONDS, valkey_through=proxied.valkey) as running:
             settings = running.settings
             ports = json.loads((settings.state_dir / "simulator.json").read_text())
             proxied.control["simulator"] = f"http://127.0.0.1:{ports['control']}"
