@@ -19,6 +19,7 @@ from app.cli import shadow as _shadow  # noqa: F401 - the same
 from app.cli.audit import app as audit
 from app.cli.budget import app as budget
 from app.cli.calls import app as calls
+from app.cli.capacity import capacity
 from app.cli.check import check
 from app.cli.code import run
 from app.cli.drill import app as drill
@@ -50,7 +51,10 @@ from app.features.feature import Feature
 from app.features.installed import installed
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Operate Octant.")
-for command in (demo, serve, run, worker, check, setup, migrate, seed, reset, rollback, resume, trace, erase, export, runbook):
+for command in (
+    *(demo, serve, run, worker, check, setup, migrate, seed, reset, rollback, resume, trace, erase, export, runbook),
+    capacity,
+):
     app.command()(command)
 app.add_typer(drill, name="drill")
 app.add_typer(rehearse, name="rehearse")

@@ -15,7 +15,7 @@ from app.telemetry.catalogue import CATALOGUE, OTHER, Declared, Label
 _PROCESS = [os.getpid()]
 os.register_at_fork(after_in_child=lambda: _PROCESS.__setitem__(0, os.getpid()))
 if getattr(values.ValueClass, "_multiprocess", False):  # by itself the library makes a system call for each count
-    values.ValueClass = values.MultiProcessValue(lambda: _PROCESS[0])
+    values.ValueClass = values.MultiProcessValue(lambda: _PROCESS[0])  # type: ignore[no-untyped-call]
 
 MADE_AT_ONCE = 12  # children that a metric begins with, at 0: what appears with its first count, no rate() sees
 
