@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
@@ -42,8 +43,9 @@ class Application(FastAPI):
     edge: Callable[[ASGIApp], ASGIApp]
 
     def build_middleware_stack(self) -> ASGIApp:
-        """The edge, then the framework."""
-        return self.edge(super().build_middleware_stack())
+        """The edge, then the framework, without the layer that answers 500 to errors: the edge knows them."""
+        whole = super().build_middleware_stack()
+        return self.edge(whole.app if isinstance(whole, ServerErrorMiddleware) else whole)
 
 
 def create_app(settings: Settings, metrics: Metrics | None = None) -> FastAPI:

@@ -19,6 +19,7 @@ from app.cli import shadow as _shadow  # noqa: F401 - the same
 from app.cli.audit import app as audit
 from app.cli.budget import app as budget
 from app.cli.calls import app as calls
+from app.cli.capacity import capacity
 from app.cli.check import check
 from app.cli.code import run
 from app.cli.drill import app as drill
@@ -52,22 +53,8 @@ from app.features.installed import installed
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Operate Octant.")
 for command in (
-    demo,
-    serve,
-    run,
-    worker,
-    check,
-    setup,
-    migrate,
-    seed,
-    reset,
-    rollback,
-    resume,
-    trace,
-    erase,
-    export,
-    runbook,
-    readiness,
+    *(demo, serve, run, worker, check, setup, migrate, seed, reset, rollback, resume, trace, erase, export, runbook),
+    *(readiness, capacity),
 ):
     app.command()(command)
 app.add_typer(drill, name="drill")

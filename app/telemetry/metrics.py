@@ -15,7 +15,7 @@ from app.telemetry.catalogue import CATALOGUE, OTHER, Declared, Label
 _PROCESS = [os.getpid()]
 os.register_at_fork(after_in_child=lambda: _PROCESS.__setitem__(0, os.getpid()))
 if getattr(values.ValueClass, "_multiprocess", False):  # by itself the library makes a system call for each count
-    values.ValueClass = values.MultiProcessValue(lambda: _PROCESS[0])
+    values.ValueClass = values.MultiProcessValue(lambda: _PROCESS[0])  # type: ignore[no-untyped-call]
 
 MADE_AT_ONCE = 12  # children that a metric begins with, at 0: what appears with its first count, no rate() sees
 
@@ -31,11 +31,13 @@ class Instrument:
         """``on_overflow`` gets the metric's name for each emission with a label that is out of bounds."""
         self._declared = declared
         self._names = frozenset(declared.labels)
+        self._histogram = declared.kind == "histogram"
         self._metric = _build(declared, registry)
         self._on_overflow = on_overflow
         self._bounds = tuple(_Bound(label) for label in declared.bounded)
         self._lock = Lock()
         self._children: dict[tuple[str, ...], Counter | Gauge | Histogram] = {}
+        self._as_called: dict[tuple[str, ...], Counter | Gauge | Histogram] = {}  # by names and values as a caller orders them
         if (
             all(label.values for label in declared.bounded)
             and prod(len(label.values) for label in declared.bounded) <= MADE_AT_ONCE
@@ -45,21 +47,21 @@ class Instrument:
 
     def inc(self, amount: float = 1, **labels: str) -> None:
         """Count up. Raises Undeclared for a label the catalogue does not have."""
-        child = self._child(labels)
-        if isinstance(child, Histogram):
+        child = self._as_called.get((*labels, *labels.values())) or self._child(labels)
+        if self._histogram:
             raise Undeclared(f"{self._declared.name} is a histogram: observe() it")
-        child.inc(amount)
+        child.inc(amount)  # type: ignore[union-attr] # no histogram
 
     def set(self, value: float, **labels: str) -> None:
         """Set a gauge."""
-        child = self._child(labels)
+        child = self._as_called.get((*labels, *labels.values())) or self._child(labels)
         if not isinstance(child, Gauge):
             raise Undeclared(f"{self._declared.name} is not a gauge")
         child.set(value)
 
     def observe(self, value: float, **labels: str) -> None:
         """Add an observation to a histogram."""
-        child = self._child(labels)
+        child = self._as_called.get((*labels, *labels.values())) or self._child(labels)
         if not isinstance(child, Histogram):
             raise Undeclared(f"{self._declared.name} is not a histogram")
         child.observe(value)
@@ -69,7 +71,10 @@ class Instrument:
             wanted = ", ".join(self._declared.labels) or "none"
             raise Undeclared(f"{self._declared.name} takes the labels: {wanted}; got {', '.join(labels) or 'none'}")
         key = tuple(labels[name] for name in self._declared.labels)
-        return self._children.get(key) or self._bounded_child(key)
+        child = self._children.get(key) or self._bounded_child(key)
+        if key in self._children:  # else it is one of too many, which share a child and are not remembered
+            self._as_called[*labels, *labels.values()] = child
+        return child
 
     def _bounded_child(self, wanted: tuple[str, ...]) -> Counter | Gauge | Histogram:
         """The child for these values, as far as there is room for them. Spans are counted by a thread, hence the lock."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.speed import contestants, price, processes
 from benchmarks.speed.measure import Direct, Plan, Round, direct, measure
 from benchmarks.speed.processes import Contestant, Server, running
-from benchmarks.speed.report import added, keep, results, table
+from benchmarks.speed.report import about, added, keep, results, table
 
 TRACING = {
     "  10 % of traces sent": {"OCTANT_OTLP_SAMPLE": "0.1"},
@@ -38,9 +38,13 @@ def main() -> int:
         upstream = stack.enter_context(processes.upstream())
         ground = stack.enter_context(contestants.ground(upstream))
         if options.price:
-            print(price.table(*price.prices(ground, plan, options.rounds)))
+            whole, saved = price.prices(ground, plan, options.rounds)
+            file = keep({**about(plan), "whole": whole, "saved": saved}, FOLDER, "price")
+            print(f"{price.table(whole, saved)}\n\n{file} has all figures.")
             return 0
         chosen = [contestants.forward(upstream), ground.octant()]
+        if options.beside:
+            chosen.append(ground.beside(options.beside))
         if options.tracing:
             collector = {"OCTANT_OTLP_ENDPOINT": stack.enter_context(processes.upstream())}
             chosen += [ground.octant(name, settings={**way, **collector}) for name, way in TRACING.items()]
@@ -60,6 +64,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4.0, help="seconds of each part of a round")
     parser.add_argument("--starts", type=int, default=3, help="cold starts of each server")
+    parser.add_argument("--beside", type=Path, help="measure the service of another checkout in the same rounds")
     parser.add_argument("--tracing", action="store_true", help="measure what sending traces costs")
     parser.add_argument("--price", action="store_true", help="measure what each part costs, by switching it off")
     parser.add_argument("--at-most", type=float, help="fail above this ratio of CPU a request to the bare forward")

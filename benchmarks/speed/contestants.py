@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from app.stack.embedded import embedded_postgres, embedded_valkey, free_port
 from benchmarks.speed.processes import Contestant
@@ -37,6 +38,11 @@ class Ground:
     def octant(self, name: str = OCTANT, *, settings: Mapping[str, str] | None = None) -> Contestant:
         """The service as it is."""
         return self._service(name, [sys.executable, "-m", "app.cli", "serve"], settings or {})
+
+    def beside(self, checkout: Path) -> Contestant:
+        """The service of another checkout: what it was before a change. On the schema of this one."""
+        command = ["env", "-C", str(checkout), sys.executable, "-m", "app.cli", "serve"]
+        return self._service(f"Octant in {checkout.name}", command, {})
 
     def reduced(self, part: str) -> Contestant:
         """The service without one of its parts."""

@@ -55,11 +55,13 @@ def _record() -> None:
 
 def _spans() -> None:
     """What spans of the request, the call and its attempts note. Their ids stay: answers and records name them."""
-    from app.gateway import gateway, spending
+    import app.gateway.gateway
+    import app.gateway.spending
     from app.telemetry.recording import Recording
 
     _replace(Recording, note=_nothing, end=_nothing)
-    gateway.describe_call = spending.describe_attempt = _nothing
+    for module, name in ((app.gateway.gateway, "describe_call"), (app.gateway.spending, "describe_attempt")):
+        setattr(module, name, _nothing)
 
 
 def _metrics() -> None:

@@ -42,13 +42,20 @@ def results(
 ) -> dict[str, Any]:
     """Everything that was measured, and where."""
     return {
+        **about(plan),
+        "provider": [asdict(d) for d in own],
+        "servers": {name: {"ready": list(ready[name]), "rounds": [asdict(r) for r in found]} for name, found in rounds.items()},
+    }
+
+
+def about(plan: Plan) -> dict[str, Any]:
+    """When and where something was measured, and how."""
+    return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
         "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
         "versions": {name: version(name) for name in LIBRARIES},
         "plan": asdict(plan),
-        "provider": [asdict(d) for d in own],
-        "servers": {name: {"ready": list(ready[name]), "rounds": [asdict(r) for r in found]} for name, found in rounds.items()},
     }
 
 
@@ -74,10 +81,10 @@ def table(results: Mapping[str, Any]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def keep(results: Mapping[str, Any], folder: Path) -> Path:
+def keep(results: Mapping[str, Any], folder: Path, kind: str = "speed") -> Path:
     """Write the raw results; returns the file."""
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"speed-{results['at'].replace(':', '')}.json"
+    file = folder / f"{kind}-{results['at'].replace(':', '')}.json"
     file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     return file
 

@@ -275,7 +275,7 @@ async def test_a_take_whose_answer_was_lost_is_repeated_and_counts_once(make: Ma
         lost.append(answer)
         return answer
 
-    budget._hold = losing  # type: ignore[assignment]
+    budget._hold = losing
     hold = await budget.hold(who, MicroUSD(100), lease_id=uuid4().hex, seconds=10)
     await budget.extend(hold, MicroUSD(50))
     assert len(lost) == 4

@@ -22,7 +22,7 @@ REQUEST = ModelRequest(
 TEXTS = st.one_of(st.text(min_size=1, max_size=3), st.sampled_from(["\ud83d", "\ude00", "", None, 5, ["a"], {"text": "b"}]))
 CALLS = [{"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}]
 # What a chunk of text may hold besides: at the top, in its choice, in its delta.
-TOP = {
+TOP: dict[str, list[Any]] = {
     "model": ["n", None, ""],
     "object": ["error", "", None],
     "usage": [None, {"prompt_tokens": 3, "completion_tokens": 2}],
@@ -30,7 +30,7 @@ TOP = {
     "x_groq": [{"usage": {"prompt_tokens": 1, "completion_tokens": 1}}],
     "choices": [[], None],
 }
-OF_CHOICE = {
+OF_CHOICE: dict[str, list[Any]] = {
     "index": [1, None, True, "0"],
     "finish_reason": ["", "stop", "length"],
     "logprobs": [{"content": [{"token": "a"}]}],
@@ -39,7 +39,7 @@ OF_CHOICE = {
     "message": [{"content": "all"}],
     "delta": [None],
 }
-OF_DELTA = {
+OF_DELTA: dict[str, list[Any]] = {
     "role": ["assistant", 7],
     "refusal": ["no"],
     "reasoning": ["because"],
@@ -83,7 +83,7 @@ def test_the_short_way_and_the_long_one_read_the_same(events: list[Json]) -> Non
     counted = text("", {"usage": {"prompt_tokens": 3, "completion_tokens": 2}}, {"finish_reason": "stop"})
     events = [text("One"), *events[:2], counted, *events[2:]]
     long = Reading(REQUEST, "p")
-    long._more_text = lambda _: None  # type: ignore[method-assign]
+    setattr(long, "_more_text", lambda _: None)  # noqa: B010 - a method of this one alone
     assert read(Reading(REQUEST, "p"), events) == read(long, events)
 
 
