@@ -96,9 +96,10 @@ def _passed_over(routes: Collection[Route], scope: str, name: str) -> str:
     using = [route for route in routes if any(map(is_it, route.targets))]
     without = [route.name for route in using if all(map(is_it, route.targets))]
     back = len(using) - len(without)
-    words = f"It stops {_routes(len(without))}" + (f" ({', '.join(without)}), which no other model answers" if without else "")
-    if back:
-        words += f"; {_routes(back)} {'falls' if back == 1 else 'fall'} back to the next model"
+    stops = (
+        f"It stops {_routes(len(without))} ({', '.join(without)}), which no other model answers" if without else "No route stops"
+    )
+    words = stops + (f"; {_routes(back)} {'falls' if back == 1 else 'fall'} back to the next model" if back else "")
     others = len(routes) - len(using)
     rest = f" {_routes(others)} {'does' if others == 1 else 'do'} not use it." if others else ""
     return f"{words}.{rest}" if using else "No route of the live release uses it."

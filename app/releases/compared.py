@@ -13,7 +13,7 @@ from app.releases.manifest import Manifest, Release
 
 Kind = Literal["same", "added", "removed", "changed"]
 MOST_WORDS = 20_000  # of both texts: with more, whole lines are compared
-_PRICED = ("input", "output", "cached_input", "cache_write", "hour_write")
+_PRICED = ("input", "output", "cached_input", "cache_write")
 _WORD = re.compile(r"\s+|\w+|[^\w\s]")
 
 
@@ -154,13 +154,22 @@ def runs(before: str, after: str) -> Sequence[Run]:
     if len(old) + len(new) > MOST_WORDS:
         old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
     found: list[Run] = []
+    gone = come = ""
     for what, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if what == "equal":
-            found.append(Run("same", "".join(old[a:b])))
-            continue
-        found += [Run("del", "".join(old[a:b]))] if b > a else []
-        found += [Run("ins", "".join(new[c:d]))] if d > c else []
-    return found
+        same = "".join(old[a:b]) if what == "equal" else ""
+        if same and (gone or come) and b < len(old) and d < len(new) and len(same.split()) <= 1 and "\n" not in same:
+            gone, come = gone + same, come + same  # one word that stayed amid others: a phrase is easier to read
+        elif same:
+            found += [*_change(gone, come), Run("same", same)]
+            gone = come = ""
+        else:
+            gone, come = gone + "".join(old[a:b]), come + "".join(new[c:d])
+    return [*found, *_change(gone, come)]
+
+
+def _change(gone: str, come: str) -> list[Run]:
+    """The runs of one change."""
+    return [run for run in (Run("del", gone), Run("ins", come)) if run.text]
 
 
 def _words(prompt: Prompt | None, part: str) -> str:

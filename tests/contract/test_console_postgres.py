@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -82,9 +81,9 @@ async def test_the_pages_of_the_operators_log_add_up_to_its_total(engine: AsyncE
 async def test_a_stop_counts_the_calls_that_it_would_have_met(engine: AsyncEngine, recorder: Recorder, tenant: str) -> None:
     feature = f"f_{tenant}"
     for name in (f"{feature}.answer", feature, f"{feature}x.answer", f"f-{tenant}.answer"):
-        recorder.record(replace(a_record(), call_id=uuid.uuid4().hex, tenant=tenant, feature=name))
+        recorder.record(a_record(tenant=tenant, feature=name))
     old = datetime.now(UTC) - timedelta(hours=1)
-    recorder.record(replace(a_record(), call_id=uuid.uuid4().hex, tenant=tenant, feature=feature, at=old))
+    recorder.record(a_record(tenant=tenant, feature=feature, at=old))
     await recorder.flush()
     found = await recent_calls(engine, "tenant", tenant)
     assert found
@@ -98,7 +97,7 @@ async def test_a_stop_counts_the_calls_that_it_would_have_met(engine: AsyncEngin
 async def test_flags_of_the_guard_are_counted_by_step_and_feature(engine: AsyncEngine, recorder: Recorder, tenant: str) -> None:
     now = datetime.now(UTC)
     for degraded in (("guard:leak",), ("guard:leak", "truncated"), ("truncated",)):
-        recorder.record(replace(a_record(), call_id=uuid.uuid4().hex, tenant=tenant, feature=tenant, degraded=degraded))
+        recorder.record(a_record(tenant=tenant, feature=tenant, degraded=degraded))
     await recorder.flush()
     found = await flags(engine, now - 5 * MINUTE, now + 5 * MINUTE, 10 * MINUTE)
     mine = [(one.flag, one.calls) for one in found if one.feature == tenant]
@@ -142,7 +141,8 @@ async def test_the_evidence_over_time_ends_where_the_verdict_stands(engine: Asyn
         ]
         await connection.execute(
             text(
-                "INSERT INTO canary_users (canary, metric, digest, has_canary, step, at) VALUES (:id, 'failed', :digest, :canary, :step, :at)"
+                "INSERT INTO canary_users (canary, metric, digest, has_canary, step, at)"
+                " VALUES (:id, 'failed', :digest, :canary, :step, :at)"
             ),
             users,
         )

@@ -86,6 +86,10 @@ async def test_a_release_that_lacks_eval_results_is_activated_by_no_click_withou
     assert "It will be refused" in asked.words
     refused = await operator.submit("/console/do/release-activate", {"release": "2026-11-01", "reason": "try"})
     assert (refused.status, "lacks eval results" in refused.words) == (409, True)
+    for unknown in ("no-such", "../x"):
+        answer = await operator.get(f"/console/do/release-activate?release={unknown}")
+        assert (answer.status, "No release" in answer.words) == (400, True)
+    assert (await operator.get("/console/do/release-promote")).status == 400
     forced = await operator.get("/console/do/release-activate-force?release=2026-11-01")
     assert "An alert fires" in forced.words
     assert "octant release activate 2026-11-01" in forced.words
