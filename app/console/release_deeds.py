@@ -1,15 +1,18 @@
 """Actions on releases: activate one, go back, end or promote the canary. Each says what it changes, in numbers."""
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
+from typing import Any, TypeVar
 
 from app.budget.pricing import cost
 from app.console import formats
 from app.console.acting import Asked, Deed
 from app.console.console import Console
 from app.console.sessions import Session
-from app.domain.errors import InvalidRequest
+from app.domain.errors import InvalidRequest, Misconfigured
 from app.releases.canaries import Canary
 from app.releases.compared import Compared, compare
 from app.releases.eval_gate import COMMAND
@@ -20,12 +23,34 @@ BACK = "/console/releases"
 WHY = ' --reason "…"'
 SINGLE = ("index", "prices")  # pins of which a release has one
 
+T = TypeVar("T")
 Values = Mapping[str, str]
-Do = Callable[[Values, str, Session], object]
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """A release that cannot be what an operator wants is an answer, not a defect. Raises InvalidRequest for Misconfigured."""
+    try:
+        yield
+    except Misconfigured as error:
+        raise InvalidRequest(str(error)) from None
 
 
 def deeds(console: Console) -> Iterator[Deed]:
     """The actions."""
+    for deed in _deeds(console):
+        yield replace(deed, ask=_refusing(deed.ask), do=_refusing(deed.do))
+
+
+def _refusing(act: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
+    async def refusing(*given: Any) -> T:  # noqa: ANN401 - passed through
+        with refusals():
+            return await act(*given)
+
+    return refusing
+
+
+def _deeds(console: Console) -> Iterator[Deed]:
     for force in (False, True):
         also = {"action": " --force"} if force else {}
         name = "release-activate" + ("-force" if force else "")
@@ -92,7 +117,7 @@ async def _ask_activate(console: Console, values: Values, *, force: bool) -> Ask
     if lacking and not force:
         gate = (
             f"It will be refused: {formats.number(len(lacking), 'eval result')} {'is' if len(lacking) == 1 else 'are'} missing,"
-            f" such as: {lacking[0]} `{COMMAND.format(wanted)}` makes them."
+            f" such as: {lacking[0]} To make them: {COMMAND.format(wanted)}"
         )
     elif lacking:
         gate = (
@@ -113,8 +138,9 @@ async def _change(console: Console, wanted: str) -> str:
     releases = console.parts.releases
     workers = len(await releases.reports())
     words = f"{formats.number(workers, 'worker')} will serve {wanted} within 5 s instead of {releases.known or 'nothing'}."
-    running = console.parts.running.count
-    words += f" {formats.number(max(0, running - 1), 'request')} under way on this worker keep the release that they began with."
+    running = max(0, console.parts.running.count - 1)  # less this request
+    under_way = f" ({formats.number(running, 'request')} on this worker)" if running else ""
+    words += f" Calls under way keep the release that they began with{under_way}."
     if canary := await releases.canary():
         words += f" The canary {canary[0].release} at {formats.share(canary[0].share)} of the users ends."
     found = await releases.find(wanted)

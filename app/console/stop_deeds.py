@@ -10,7 +10,7 @@ from app.console.acting import Asked, Deed
 from app.console.console import Console
 from app.console.sessions import Session
 from app.domain.errors import InvalidRequest, NotFound
-from app.domain.routes import Prompt, Route
+from app.domain.routes import Prompt, Route, Target
 from app.oncall.scopes import SCOPES, check_name
 from app.oncall.stops import public_message
 from app.releases.manifest import Release
@@ -90,17 +90,19 @@ def _refused(scope: str, name: str, prompts: Collection[Prompt]) -> str:
 def _passed_over(routes: Collection[Route], scope: str, name: str) -> str:
     """The effect of passing over a provider, or one of its models."""
 
-    def is_it(target: object) -> bool:
-        provider, model = getattr(target, "provider", ""), getattr(target, "model", "")
-        return name in (provider, f"{provider}/{model}") if scope == "model" else provider == name
+    def is_it(target: Target) -> bool:
+        return name == (target.provider if scope == "provider" else f"{target.provider}/{target.model}")
 
     using = [route for route in routes if any(map(is_it, route.targets))]
     without = [route.name for route in using if all(map(is_it, route.targets))]
     back = len(using) - len(without)
-    words = f"It stops {_routes(len(without))}" + (f" ({', '.join(without)}), which no other model answers" if without else "")
-    if back:
-        words += f"; {_routes(back)} {'falls' if back == 1 else 'fall'} back to the next model"
-    return f"{words}. {_routes(len(routes) - len(using))} do not use it." if using else "No route of the live release uses it."
+    stops = (
+        f"It stops {_routes(len(without))} ({', '.join(without)}), which no other model answers" if without else "No route stops"
+    )
+    words = stops + (f"; {_routes(back)} {'falls' if back == 1 else 'fall'} back to the next model" if back else "")
+    others = len(routes) - len(using)
+    rest = f" {_routes(others)} {'does' if others == 1 else 'do'} not use it." if others else ""
+    return f"{words}.{rest}" if using else "No route of the live release uses it."
 
 
 def _routes(number: int) -> str:

@@ -6,12 +6,14 @@ from dataclasses import dataclass, fields, is_dataclass
 from difflib import SequenceMatcher
 from typing import Literal
 
+from app.domain.money import MICROS_PER_DOLLAR
 from app.domain.routes import Price, PriceTable, Prompt, Route
-from app.releases.difference import Cost, Traffic, for_thousand, shown, tiers_shown
+from app.releases.difference import Cost, Traffic, for_thousand, shown
 from app.releases.manifest import Manifest, Release
 
 Kind = Literal["same", "added", "removed", "changed"]
 MOST_WORDS = 20_000  # of both texts: with more, whole lines are compared
+_PRICED = ("input", "output", "cached_input", "cache_write")
 _WORD = re.compile(r"\s+|\w+|[^\w\s]")
 
 
@@ -29,6 +31,11 @@ class Row:
         if self.before == self.after:
             return "same"
         return "changed" if self.before and self.after else "added" if self.after else "removed"
+
+    @property
+    def runs(self) -> "Sequence[Run]":
+        """The two as pieces that both have, or only one."""
+        return runs(self.before, self.after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,7 @@ class Money:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """``routes``: the properties that differ, by alias. ``prices``: the models whose price differs."""
+    """``routes``: the properties that differ, by alias. ``prices``: those that differ, by model and kind of token."""
 
     pins: Sequence[Row]
     prompts: Sequence[PromptChange]
@@ -147,13 +154,22 @@ def runs(before: str, after: str) -> Sequence[Run]:
     if len(old) + len(new) > MOST_WORDS:
         old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
     found: list[Run] = []
+    gone = come = ""
     for what, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if what == "equal":
-            found.append(Run("same", "".join(old[a:b])))
-            continue
-        found += [Run("del", "".join(old[a:b]))] if b > a else []
-        found += [Run("ins", "".join(new[c:d]))] if d > c else []
-    return found
+        same = "".join(old[a:b]) if what == "equal" else ""
+        if same and (gone or come) and b < len(old) and d < len(new) and len(same.split()) <= 1 and "\n" not in same:
+            gone, come = gone + same, come + same  # one word that stayed amid others: a phrase is easier to read
+        elif same:
+            found += [*_change(gone, come), Run("same", same)]
+            gone = come = ""
+        else:
+            gone, come = gone + "".join(old[a:b]), come + "".join(new[c:d])
+    return [*found, *_change(gone, come)]
+
+
+def _change(gone: str, come: str) -> list[Run]:
+    """The runs of one change."""
+    return [run for run in (Run("del", gone), Run("ins", come)) if run.text]
 
 
 def _words(prompt: Prompt | None, part: str) -> str:
@@ -184,14 +200,21 @@ def _property(route: Route | None, name: str) -> str:
 
 
 def _prices(old: PriceTable, new: PriceTable) -> Iterator[Row]:
+    """The prices that differ, in dollars a million tokens, one row a kind of token and tier."""
     for key in sorted({*old.prices, *new.prices}):
-        before, after = old.prices.get(key, ()), new.prices.get(key, ())
-        if before != after:
-            yield Row("/".join(key), _tiers(before), _tiers(after))
+        before, after = ({tier.from_input_tokens: tier for tier in table.prices.get(key, ())} for table in (old, new))
+        for begins in sorted({*before, *after}):
+            tier = f" from {begins:,} tokens" if begins else ""
+            for kind in _PRICED:
+                row = Row(
+                    f"{'/'.join(key)}, {kind.replace('_', ' ')}{tier}", *(_dollars(t.get(begins), kind) for t in (before, after))
+                )
+                if row.kind != "same":
+                    yield row
 
 
-def _tiers(tiers: Sequence[Price]) -> str:
-    return tiers_shown(tuple(tiers)) if tiers else ""
+def _dollars(price: Price | None, kind: str) -> str:
+    return f"${getattr(price, kind) / MICROS_PER_DOLLAR:,.4g}" if price else ""
 
 
 def _money(old: Release, new: Release, traffic: Mapping[str, Traffic], cost: Cost) -> Iterator[Money]:

@@ -80,11 +80,10 @@ def _prices(old: Release, new: Release) -> Iterator[str]:
     for key in sorted({*old.prices.prices, *new.prices.prices}):
         before, after = old.prices.prices.get(key, ()), new.prices.prices.get(key, ())
         if before != after:
-            yield f"  {'/'.join(key):40} {tiers_shown(before)} -> {tiers_shown(after)}"
+            yield f"  {'/'.join(key):40} {_tiers(before)} -> {_tiers(after)}"
 
 
-def tiers_shown(tiers: tuple[object, ...]) -> str:
-    """Price tiers in words, in dollars a million tokens."""
+def _tiers(tiers: tuple[object, ...]) -> str:
     names = ("input", "output", "cached_input", "cache_write")
     shown = (" ".join(f"{name} {to_dollars(getattr(tier, name))}" for name in names) for tier in tiers)
     return "; ".join(shown) or "none"

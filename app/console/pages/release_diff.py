@@ -10,7 +10,7 @@ from starlette.responses import Response
 from app.budget.pricing import cost
 from app.console.console import LOOKING, ROUTES, Console
 from app.console.navigation import RELEASES
-from app.console.release_deeds import kinds_words, money_words
+from app.console.release_deeds import kinds_words, money_words, refusals
 from app.domain.errors import InvalidRequest
 from app.releases.compared import Compared, compare
 
@@ -34,7 +34,8 @@ def router(console: Console) -> APIRouter:
         new = to or console.parts.releases.known
         if not new:
             raise InvalidRequest("Name the other release: no release is live.")
-        known = await console.known.read(("diff", old, new), _beside(console, old, new))
+        with refusals():
+            known = await console.known.read(("diff", old, new), _beside(console, old, new))
         compared = known.value.compared if known.value else None
         rows = (compared.changed if pins == "changed" else compared.pins) if compared else ()
         return console.page(

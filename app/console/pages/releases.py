@@ -14,6 +14,7 @@ from app.console.console import LOOKING, ROUTES, Console
 from app.console.evidence_chart import drawn
 from app.console.known import Known
 from app.console.navigation import RELEASES
+from app.console.release_deeds import refusals
 from app.domain.errors import Misconfigured
 from app.oncall.switch import Stop
 from app.releases import canaries, rehearsals
@@ -100,7 +101,8 @@ def router(console: Console) -> APIRouter:
     @made.get("/releases/{release_id}")
     async def one(request: Request, release_id: str) -> Response:
         """One release: its pins."""
-        known = await console.known.read(("release", release_id), _one(console, release_id))
+        with refusals():
+            known = await console.known.read(("release", release_id), _one(console, release_id))
         return console.page(
             request, "release.html", RELEASES, title=f"Release {release_id}", known=known, release_id=release_id,
             command=COMMAND.format(release_id), **(known.value or {}),

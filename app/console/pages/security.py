@@ -28,6 +28,10 @@ OLD = timedelta(days=90)  # an alert fires then, too (deploy/slo/alerts.toml)
 PAGE = 50
 LONGEST = 200
 SERIES = 4  # flags with a line of their own; the rest is one
+TABS = {
+    "threats": "Threats", "flags": "Guard", "keys": "Keys", "log": "Operators' log", "sessions": "Sessions",
+    "packages": "Packages",
+}  # fmt: skip
 FIELDS = ("actor", "action", "subject", "reason")
 
 
@@ -74,7 +78,7 @@ def router(console: Console) -> APIRouter:
         range_ = range_of(query, default="7d")
         known = await console.known.read(("security", *sorted(query.items())), _stored(console, range_, query))
         chain = await console.known.read("chain", console.parts.actions.verify()) if query.get("check") else None
-        rows = threats.read()
+        rows, tab = threats.read(), query.get("tab", "")
         now = datetime.now(UTC)
         stored = known.value
         provider_keys, problem = _provider_keys(console, stored, now)
@@ -84,13 +88,15 @@ def router(console: Console) -> APIRouter:
         kind, words = answer(rows, stored, live, provider_keys, range_)
         shown = {name: value for name, value in query.items() if value and name not in ("before", "done", "undo", "check")}
         return console.page(
-            request, "security.html", SECURITY, range=range_, known=known, stored=stored, rows=rows, kind=kind, words=words,
+            request, "security.html", SECURITY, range=range_, known=known, stored=stored, kind=kind, words=words,
             keys=[key for key in keys if key in live or query.get("keys") == "all"], live=live, gone=len(keys) - len(live),
             provider_keys=provider_keys, provider_problem=problem, packages=packages, threat_counts=threat_counts(rows),
             differing=[package for package in packages if package.differs], chain=chain, shown=shown,
             more=_more(stored), sessions=_sessions(console, stored), flags=flags_of(stored, range_),
             fields=[(name, query.get(name, "")) for name in FIELDS], failed=query.get("failed", ""),
-            only=query.get("threats", ""), oldest=max((key.age for key in live), default=None),
+            tabs=TABS, tab=tab if tab in TABS else "threats", only=query.get("threats", ""),
+            rows=[row for row in rows if row.state == "missing" or query.get("threats") != "missing"],
+            oldest=max((key.age for key in live), default=None),
         )  # fmt: skip
 
     return made

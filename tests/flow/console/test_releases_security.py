@@ -1,0 +1,130 @@
+"""Releases and security in the console of the running service: looked at, acted on, recorded (X1, S8)."""
+
+import re
+from collections.abc import AsyncIterator
+from html import unescape
+
+import pytest_asyncio
+from client import eventually
+from conftest import octant
+from signed_in import Person, signed_in
+
+EVIL = "<script>alert(1)</script>'\"{{7*7}}"
+
+
+@pytest_asyncio.fixture(scope="module")
+async def operator(service_url: str, stack_env: dict[str, str]) -> AsyncIterator[Person]:
+    key = octant(stack_env, "key", "create", "acme", "--name", "console", "--scope", "admin", "--quiet").strip()
+    async with signed_in(service_url, key) as one:
+        yield one
+
+
+@pytest_asyncio.fixture(scope="module")
+async def viewer(service_url: str, stack_env: dict[str, str]) -> AsyncIterator[Person]:
+    key = octant(stack_env, "key", "create", "acme", "--name", "console", "--scope", "view", "--quiet").strip()
+    async with signed_in(service_url, key) as one:
+        yield one
+
+
+async def test_a_stop_is_asked_for_in_numbers_done_shown_and_taken_back(operator: Person, viewer: Person) -> None:
+    asked = await operator.get("/console/do/kill-tool?name=request_refund")
+    assert "keeps the tool request_refund from running for 1 prompt" in asked.words
+    assert "octant kill tool request_refund --reason" in asked.words
+    assert "octant resume tool request_refund" in asked.words
+    without = await operator.submit("/console/do/kill-tool", {"name": "request_refund"})
+    assert (without.status, "Give a reason" in without.words) == (400, True)
+    done = await operator.submit("/console/do/kill-tool", {"name": "request_refund", "reason": EVIL})
+    assert done.status == 303
+    page = await viewer.get("/console/releases")
+    assert "tool request_refund" in page.words
+    assert EVIL not in page.text
+    assert "/console/do/" not in page.text
+    taken_back = await operator.submit("/console/do/resume", {"scope": "tool", "name": "request_refund", "reason": "checked"})
+    assert taken_back.status == 303
+
+    async def resumed() -> bool:
+        return "Nothing is stopped." in (await viewer.get("/console/releases")).words
+
+    await eventually(resumed, 30)
+    log = await viewer.get("/console/security?tab=log&range=1h&check=1&subject=request_refund")
+    assert {"kill tool", "resume"} <= set(re.findall(r"action=[\w+]+\">([\w ]+)</a>", log.text))
+    assert "none is missing" in log.words
+
+
+async def test_a_slip_of_the_pen_stops_nothing(operator: Person) -> None:
+    wrong = await operator.get("/console/do/kill-tool?name=request_refnd")
+    assert (wrong.status, "No tool" in wrong.words) == (404, True)
+    assert (await operator.get("/console/do/kill-provider?name=nobody")).status == 404
+    assert (await operator.get("/console/do/resume?scope=tenant&name=acme")).status == 400
+
+
+async def test_viewers_see_releases_and_change_nothing(viewer: Person) -> None:
+    for name in ("kill-all", "rollback", "release-activate?release=1-start", "release-promote-force", "key-revoke?key=x"):
+        assert (await viewer.get(f"/console/do/{name}")).status == 403
+        assert (await viewer.submit(f"/console/do/{name}", {"reason": "x", "release": "1-start", "key": "x"})).status == 403
+
+
+async def test_two_releases_stand_side_by_side_with_what_they_change_and_cost(operator: Person) -> None:
+    live = re.search(r'href="/console/releases/([\w.-]+)">', (await operator.get("/console/releases")).text)
+    assert live
+    answer = await operator.get("/console/releases/2026-11-01/diff?to=2026-11-22")
+    assert answer.status == 200
+    assert re.search(r"<del>[^<]+</del>", answer.text)
+    assert re.search(r"<ins>[^<]+</ins>", answer.text)
+    assert "octant release diff 2026-11-22 --against 2026-11-01" in unescape(answer.text)
+    same = await operator.get(f"/console/releases/{live[1]}/diff?to={live[1]}")
+    assert "pin the same" in same.words
+    assert (await operator.get("/console/releases/..%2f..%2fetc/diff?to=x")).status == 404
+    assert (await operator.get("/console/releases/no-such")).status == 404
+
+
+async def test_a_release_that_lacks_eval_results_is_activated_by_no_click_without_force(operator: Person) -> None:
+    page = await operator.get("/console/releases/2026-11-01")
+    assert "The eval gate refuses it" in page.words
+    assert 'type="checkbox" required' in page.text
+    asked = await operator.get("/console/do/release-activate?release=2026-11-01")
+    assert "It will be refused" in asked.words
+    refused = await operator.submit("/console/do/release-activate", {"release": "2026-11-01", "reason": "try"})
+    assert (refused.status, "lacks eval results" in refused.words) == (409, True)
+    for unknown in ("no-such", "../x"):
+        answer = await operator.get(f"/console/do/release-activate?release={unknown}")
+        assert (answer.status, "No release" in answer.words) == (400, True)
+    assert (await operator.get("/console/do/release-promote")).status == 400
+    forced = await operator.get("/console/do/release-activate-force?release=2026-11-01")
+    assert "An alert fires" in forced.words
+    assert "octant release activate 2026-11-01" in forced.words
+
+
+async def test_a_key_is_revoked_and_the_log_names_it(operator: Person, stack_env: dict[str, str]) -> None:
+    key = octant(stack_env, "key", "create", "acme", "--name", "to be revoked", "--quiet").strip()
+    number = key.split("_")[1]
+    asked = await operator.get(f"/console/do/key-revoke?key={number}")
+    assert "never used" in asked.words
+    done = await operator.submit("/console/do/key-revoke", {"key": number, "reason": "leaked"})
+    assert done.status == 303
+    assert (await operator.get(f"/console/do/key-revoke?key={number}")).status == 404
+    page = await operator.get("/console/security?tab=keys&keys=all")
+    row = page.words.partition(number)[2][:60]
+    assert "revoked" in row
+    assert key not in page.text
+    log = await operator.get(f"/console/security?tab=log&action=key+revoke&subject={number}")
+    assert "leaked" in log.words
+
+
+async def test_a_session_of_the_console_is_ended_from_the_list(
+    operator: Person, service_url: str, stack_env: dict[str, str]
+) -> None:
+    key = octant(stack_env, "key", "create", "acme", "--name", "lost phone", "--scope", "view", "--quiet").strip()
+    async with signed_in(service_url, key) as lost:
+        assert (await lost.get("/console")).status == 200
+        page = await operator.get("/console/security?tab=sessions")
+        row = page.text.partition(key.split("_")[1])[2]
+        number = re.search(r"console-end\?session=([\w-]+)", row)
+        assert number
+        done = await operator.submit("/console/do/console-end", {"session": number[1], "reason": "lost"})
+        assert done.status == 303
+
+        async def out() -> bool:
+            return {(await lost.get("/console")).status for _ in range(10)} == {303}
+
+        await eventually(out, 30)

@@ -1,0 +1,145 @@
+"""Releases in the console: the difference of two, evidence over time, and what a stop does, in numbers (X1)."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from conftest import ROOT
+
+from app.budget.pricing import cost
+from app.console.evidence_chart import HALF, WIDTH, drawn
+from app.console.pages import releases as page
+from app.console.pages.release_diff import words_of
+from app.console.stop_deeds import effect_of, names_of
+from app.domain.calls import Usage
+from app.domain.routes import Target
+from app.oncall.switch import Stop
+from app.releases.compared import compare, runs
+from app.releases.difference import Traffic
+from app.releases.evidence import ALPHA
+from app.releases.evidence_line import Counted, points
+from app.releases.history import Activation
+from app.releases.manifest import Places, Release, load
+from app.releases.reports import Report
+
+NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+WEEK = {"smart": Traffic(10, Usage(input=10_000, output=2_000))}
+
+
+@pytest.fixture(scope="module")
+def release() -> Release:
+    where = Places(
+        directory=ROOT / "releases", prompts=ROOT / "app/features", indexes=ROOT, providers=frozenset({"openai", "anthropic"})
+    )
+    return load("1-start", where)
+
+
+def test_the_words_of_a_difference_give_back_both_texts() -> None:
+    old, new = "Answer in one sentence. Cite [1].", "Answer in two short sentences. Cite [1]!"
+    pieces = runs(old, new)
+    assert "".join(p.text for p in pieces if p.kind != "ins") == old
+    assert "".join(p.text for p in pieces if p.kind != "del") == new
+    assert [p.text for p in pieces if p.kind == "del"] == ["one", "sentence", "."]
+
+
+def test_a_release_beside_itself_differs_in_nothing(release: Release) -> None:
+    compared = compare(release, release, WEEK, cost)
+    assert not compared.changed
+    assert (compared.prompts, compared.routes, compared.prices) == ([], {}, [])
+    assert words_of("a", "b", compared) == "a and b pin the same."
+
+
+def test_a_difference_names_each_pin_and_what_it_costs(release: Release) -> None:
+    dear = replace(release.routes["smart"], targets=(Target("openai", "gpt-6-luna"),), max_output_tokens=9)
+    prompts = {**release.prompts, "extract/facts": replace(release.prompts["extract/facts"], system="Never guess.")}
+    compared = compare(release, replace(release, routes={**release.routes, "smart": dear}, prompts=prompts), WEEK, cost)
+    assert "model smart" in {row.name for row in compared.changed}
+    assert {row.name: (row.before, row.after) for row in compared.routes["smart"]}["max output tokens"] == ("2048", "9")
+    [prompt] = compared.prompts
+    assert [run.text for run in prompt.texts["system"] if run.kind == "ins"]
+    [money] = compared.money
+    assert money.calls == 10
+    assert money.before != money.after
+    assert words_of("a", "b", compared).endswith(("more.", "less."))
+
+
+def counted(*, bad_of_canary: int, bad_of_others: int) -> list[Counted]:
+    rows = [(1, 0)] * bad_of_others + [(1, 1)] * bad_of_canary
+    return [Counted(NOW + timedelta(seconds=n), "failed", 0, canary, users) for n, (users, canary) in enumerate(rows)]
+
+
+def test_evidence_climbs_to_a_rollback_exactly_when_the_verdict_is_one() -> None:
+    end = NOW + timedelta(minutes=1)
+    weak = points(counted(bad_of_canary=2, bad_of_others=0), ["failed"], [0.1], NOW, end)
+    strong = points(counted(bad_of_canary=4, bad_of_others=0), ["failed"], [0.1], NOW, end)
+    assert weak[0].stop == weak[0].promote == 0
+    assert 0 < weak[-1].stop < 1
+    assert strong[-1].stop == 1
+    assert [p.stop for p in strong] == sorted(p.stop for p in strong)
+    assert pytest.approx(0.01) == ALPHA
+
+
+def test_evidence_climbs_to_a_promotion_while_other_users_alone_are_bad() -> None:
+    line = points(counted(bad_of_canary=0, bad_of_others=60), ["failed"], [0.1], NOW, NOW + timedelta(minutes=2))
+    assert line[-1].promote == 1
+    assert line[-1].stop == 0
+    lacking = points(counted(bad_of_canary=0, bad_of_others=60), ["failed", "slow"], [0.1], NOW, NOW + timedelta(minutes=2))
+    assert (lacking[-1].promote, lacking[-1].least) == (0, "slow")
+
+
+def test_the_drawing_ends_at_the_edge_that_the_verdict_reaches() -> None:
+    line = drawn(points(counted(bad_of_canary=4, bad_of_others=0), ["failed"], [0.1], NOW, NOW + timedelta(minutes=1)))
+    assert line.stop.endswith(f"{WIDTH:.1f},{2 * HALF:.1f}")
+    assert line.promote.endswith(f"{WIDTH:.1f},{HALF:.1f}")
+
+
+@pytest.mark.parametrize(
+    ("scope", "name", "words"),
+    [
+        ("all", "", "all 2 routes and all"),
+        ("provider", "anthropic", "fall back to the next model"),
+        ("provider", "nobody", "No route of the live release uses it."),
+        ("prompt", "extract/facts", "It stops 1 of"),
+        ("feature", "extract", "has 1 prompt"),
+        ("tool", "nothing", "for 0 prompts"),
+    ],
+)
+def test_a_stop_says_in_numbers_what_it_stops(release: Release, scope: str, name: str, words: str) -> None:
+    assert words in effect_of(scope, name, release)
+
+
+def test_a_provider_whose_routes_have_no_other_model_stops_them_by_name(release: Release) -> None:
+    alone = replace(release.routes["smart"], targets=(Target("anthropic", "claude-sonnet-5-5"),))
+    without = replace(release, routes={"smart": alone}, embeddings={})
+    assert "It stops 1 route (smart), which no other model answers" in effect_of("provider", "anthropic", without)
+    assert names_of("provider", without, providers=["b", "a"], products=[]) == ["a", "b"]
+
+
+def activation(**more: object) -> Activation:
+    return Activation(1, "r2", "r1", "activate", "ada", "why", NOW - timedelta(hours=2, seconds=20), **more)  # type: ignore[arg-type]
+
+
+def state(*workers: str, unproven: int = 0) -> page.State:
+    reports = [Report(worker=str(n), release=release) for n, release in enumerate(workers)]
+    return page.State(past=[activation()], reports=reports, canary=None, shadow=None, listed=[], unproven=unproven, path=["r1"])
+
+
+@pytest.mark.parametrize(
+    ("workers", "unproven", "stops", "kind", "words"),
+    [
+        (("r2", "r2"), 0, [], "good", "r2 is live on all 2 workers for 2 h."),
+        (("r2", "r1"), 0, [], "bad", "r2 is live on 1 of 2 workers for 2 h."),
+        (("r2",), 2, [], "warn", "r2 is live on its one worker for 2 h. It lacks 2 eval results."),
+        (
+            ("r2",),
+            0,
+            [Stop("tenant", "acme", "ada", "x", "")],
+            "bad",
+            "Stopped: tenant acme. r2 is live on its one worker for 2 h.",
+        ),
+    ],
+)
+def test_the_first_sentence_says_the_worst_first(
+    workers: tuple[str, ...], unproven: int, stops: list[Stop], kind: str, words: str
+) -> None:
+    assert page.answer(state(*workers, unproven=unproven), stops, NOW) == (kind, words)

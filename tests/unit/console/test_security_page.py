@@ -1,0 +1,97 @@
+"""The security page: proofs of threats that are looked for, keys by age, the filter of the log (S1, X1)."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from conftest import ROOT
+
+from app.audit.provider_use import Use
+from app.console.pages import security
+from app.console.ranges import range_of
+from app.security import installed, threats
+from app.security.keys.administration import KeyInfo
+from app.security.keys.provider_keys import KeyStatus
+
+NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+HEAD = "| # | threat | OWASP | AISVS | control | proven by | what remains |\n|---|---|---|---|---|---|---|\n"
+ROW = "| {} | A thief | LLM02 | 5.2.1 | a lock: `app/lock.py` | `tests/unit/test_lock.py::test_it_holds` | patience |\n"
+
+
+def repository(root: Path, *, test: str = "test_it_holds") -> Path:
+    (root / "app").mkdir()
+    (root / "app/lock.py").touch()
+    (root / "tests/unit").mkdir(parents=True)
+    (root / "tests/unit/test_lock.py").write_text(f"async def {test}(x):\n    pass\n")
+    (root / "threat_model.md").write_text(HEAD + ROW.format(7))
+    return root
+
+
+def test_a_threat_is_proven_while_its_control_and_its_test_exist(tmp_path: Path) -> None:
+    root = repository(tmp_path)
+    [row] = threats.read(root)
+    assert (row.number, row.state, row.proofs[0].name) == (7, "there", "test_it_holds")
+    (root / "app/lock.py").unlink()
+    assert [(row.state, row.missing) for row in threats.read(root)] == [("missing", ["app/lock.py"])]
+
+
+def test_a_test_that_was_renamed_leaves_its_threat_open(tmp_path: Path) -> None:
+    rows = threats.read(repository(tmp_path, test="test_it_held"))
+    assert [row.state for row in rows] == ["missing"]
+    kind, words = security.answer(rows, None, [], [], range_of({}))
+    assert (kind, words[:44]) == ("bad", "1 threat of 1 lack a control or a test that "[:44])
+
+
+def test_an_image_without_tests_says_so_and_claims_no_proof(tmp_path: Path) -> None:
+    root = repository(tmp_path)
+    (root / "tests/unit/test_lock.py").unlink()
+    (root / "tests/unit").rmdir()
+    (root / "tests").rmdir()
+    [row] = threats.read(root)
+    assert row.state == "not here"
+    assert "not in this image" in security.answer([row], None, [], [], range_of({}))[1]
+
+
+def test_every_threat_of_this_repository_is_proven() -> None:
+    rows = threats.read(ROOT)
+    assert len(rows) >= 30
+    assert [row.number for row in rows if row.state != "there"] == []
+
+
+def key(age: timedelta, **more: object) -> KeyInfo:
+    values = {"expires_at": None, "revoked_at": None, "last_used_at": None, "replaced_by": None} | more
+    return KeyInfo(id="k", tenant="acme", user=None, name="n", scopes=("call",), created_at=NOW - age, **values)  # type: ignore[arg-type]
+
+
+def test_a_key_is_old_when_the_alert_says_so_and_a_dead_one_is_not() -> None:
+    assert security.key_of(key(timedelta(days=89)), NOW).word == "live"
+    assert security.key_of(key(timedelta(days=91)), NOW).word == "old"
+    assert security.key_of(key(timedelta(days=91), expires_at=NOW), NOW).word == "expired"
+    assert security.key_of(key(timedelta(days=91), revoked_at=NOW), NOW).word == "revoked"
+
+
+def test_a_provider_key_is_denied_until_it_is_accepted_again() -> None:
+    status = KeyStatus("openai", "file", 60.0, "f00d")
+    earlier, later = NOW - timedelta(hours=2), NOW - timedelta(hours=1)
+
+    def word(accepted: datetime | None, denied: datetime | None) -> str:
+        return security.provider_key(status, {("openai", "f00d"): Use(accepted, denied)}, NOW).word
+
+    assert word(earlier, later) == "denied"
+    assert word(None, later) == "denied"
+    assert word(later, earlier) == "accepted"
+    assert security.provider_key(status, {("openai", "other"): Use(None, later)}, NOW).word == "not used"
+
+
+def test_a_filter_takes_texts_as_they_are_and_passes_over_what_is_no_number() -> None:
+    range_ = range_of({})
+    assert security.filter_of({"actor": " ada ", "before": "7"}, range_).before == 7
+    for wrong in ("", "-1", "x", "²", "9" * 30):
+        assert security.filter_of({"before": wrong}, range_).before is None
+    assert security.filter_of({"actor": "a\0%", "failed": "true"}, range_).actor == "a%"
+
+
+def test_packages_are_compared_with_what_is_installed(tmp_path: Path) -> None:
+    lock = tmp_path / "run.lock"
+    lock.write_text("jinja2==0.0.1 \\\n    --hash=sha256:00\nno-such-package==1 ; python_version < '4'\n")
+    found = installed.packages(lock)
+    assert [(p.name, p.locked, p.differs) for p in found] == [("jinja2", "0.0.1", True), ("no-such-package", "1", False)]
