@@ -33,6 +33,7 @@ from app.cli.paging import add_to as add_paging_to
 from app.cli.privacy import erase, export
 from app.cli.provider_keys import app as provider_key
 from app.cli.providers import app as providers
+from app.cli.readiness import readiness
 from app.cli.redaction import app as redaction
 from app.cli.rehearse import app as rehearse
 from app.cli.releases import app as release
@@ -50,7 +51,24 @@ from app.features.feature import Feature
 from app.features.installed import installed
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Operate Octant.")
-for command in (demo, serve, run, worker, check, setup, migrate, seed, reset, rollback, resume, trace, erase, export, runbook):
+for command in (
+    demo,
+    serve,
+    run,
+    worker,
+    check,
+    setup,
+    migrate,
+    seed,
+    reset,
+    rollback,
+    resume,
+    trace,
+    erase,
+    export,
+    runbook,
+    readiness,
+):
     app.command()(command)
 app.add_typer(drill, name="drill")
 app.add_typer(rehearse, name="rehearse")

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsoleParts:
-    """``environment`` as the settings name it; ``secret`` is the service's. ``rotation_file`` and ``runbook``: paths.
+    """``environment`` as the settings name it; ``secret`` is the service's; ``workers``: processes that serve.
 
-    ``idle`` ends a session that nobody uses, ``lifetime`` ends every session. ``running`` is asked whether the process stops.
+    ``rotation_file`` and ``rehearsals_file`` are paths. ``idle`` ends a session that nobody uses, ``lifetime`` ends every session.
+    ``running`` is asked whether the process stops.
     """
 
     engine: AsyncEngine
@@ -43,5 +44,7 @@ class ConsoleParts:
     environment: str
     state_dir: Path
     rotation_file: Path
+    rehearsals_file: Path
+    workers: int = 1
     idle: timedelta = timedelta(hours=2)
     lifetime: timedelta = timedelta(hours=12)

@@ -7,12 +7,12 @@ from starlette.responses import Response
 
 from app.console import acting, assets, sign_in
 from app.console.console import LOOKING, ROUTES, Console
-from app.console.pages import calls, overview, trace
+from app.console.pages import calls, overview, readiness, trace
 from app.domain.errors import NotFound
 
 __all__ = ["Console", "routers"]
 
-PAGES = (overview.router, calls.router, trace.router)
+PAGES = (overview.router, calls.router, trace.router, readiness.router)
 DEEDS: dict[str, acting.Deed] = {}
 
 

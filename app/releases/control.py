@@ -1,8 +1,10 @@
 """What operators do with releases: activate one, go back, try one on a share of the users. Workers follow (`releases`)."""
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 from redis.asyncio import Redis
@@ -20,6 +22,7 @@ from app.releases.canaries import Canary, Judgement
 from app.releases.difference import Traffic
 from app.releases.effective import effect_of
 from app.releases.eval_gate import Unproven
+from app.releases.eval_results import Proof
 from app.releases.history import Activation
 from app.releases.manifest import Manifest, Places, Release, load, parse, resolve
 from app.releases.recall import check_recall
@@ -91,6 +94,15 @@ class ReleaseControl:
         release = load(release_id, self._places)
         async with self._engine.connect() as connection:
             return await eval_results.lacking(connection, release.text, self._places)
+
+    async def live_proof(self) -> Proof | None:
+        """The eval results of the live manifest, and what the gate misses in them; None where no release is live."""
+        live = await self._live()
+        if live is None:
+            return None
+        async with self._engine.connect() as connection:
+            found = await eval_results.proof(connection, live[1], self._places)
+        return replace(found, earlier=await asyncio.to_thread(eval_results.earlier, self._places))
 
     async def unproven(self) -> dict[str, int]:
         """How many eval results the live release and the canary lacked. Raises SQLAlchemyError or OSError."""

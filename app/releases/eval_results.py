@@ -7,6 +7,7 @@ clone has the results of the releases that it brings. A file that was edited doe
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -55,10 +56,42 @@ async def from_postgres(connection: AsyncConnection, sha256: str) -> Sequence[Su
 
 async def lacking(connection: AsyncConnection, text: str, places: Places) -> list[str]:
     """What a manifest lacks to be live here, a sentence each. Raises SQLAlchemyError or OSError."""
+    return list((await proof(connection, text, places)).lacking)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Eval results of a manifest, in any order, and what it lacks to be live here, a sentence each.
+
+    ``earlier``: results of all files beside manifests, this one's included, oldest first.
+    """
+
+    release: str
+    results: Sequence[SuiteResult]
+    lacking: Sequence[str]
+    earlier: Sequence[SuiteResult] = ()
+
+
+async def proof(connection: AsyncConnection, text: str, places: Places) -> Proof:
+    """Run the gate on a manifest. Raises SQLAlchemyError or OSError."""
     manifest, sha256 = parse(text, "the manifest"), hashlib.sha256(text.encode()).hexdigest()
     if not manifest.prompts:
-        return []
+        return Proof(manifest.id, (), ())
     found, wrong = from_file(places, manifest.id, sha256)
     stored = await from_postgres(connection, sha256)
     missing = eval_gate.lacking(manifest, [*found, *stored], simulated=places.simulated)
-    return [*missing, *wrong] if missing else []
+    return Proof(manifest.id, [*found, *stored], [*missing, *wrong] if missing else [])
+
+
+def earlier(places: Places) -> list[SuiteResult]:
+    """The results of every file that is as it was written, oldest first."""
+    found: list[SuiteResult] = []
+    for path in (places.directory / "evals").glob("*.json"):
+        try:
+            content = path.read_bytes()
+            file = ResultFile.model_validate_json(content)
+        except (OSError, ValidationError):
+            continue
+        if file.sha256 == digest(json.loads(content)):
+            found += file.suites
+    return sorted(found, key=lambda one: one.at)

@@ -23,6 +23,7 @@ from app.domain.errors import Misconfigured
 
 OUTAGE = "outage"  # of a provider: `make outage`
 ROLLBACK = "rollback"  # of every kind of pin and the kill switch: `octant rehearse`
+INJECTION = "injection"  # the injection gate: `make injection ARGS=--log`
 Verdict = Literal["kept", "not kept", "not judged"]
 _MAC, _KEY, _BEFORE = "mac", "key", "before"
 _LATER = ("verdict", "environment", "workers", "code", "steps")  # left out of a line where they are empty

@@ -13,10 +13,14 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from app.features.feature import Attack, InjectionDrill
 from app.features.installed import installed
+from app.releases import rehearsals
+from app.releases.rehearsals import INJECTION, Rehearsal
+from app.settings import load
 from app.stack import drill, interrupts
 from evals.discovery import chosen as suites_of
 from evals.injection import bracketed, measuring, sets
@@ -34,6 +38,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=180, help="How many attacks to make, over all ways.")
     parser.add_argument("--all", action="store_true", help="Every attack on every way.")
     parser.add_argument("--unguarded", action="store_true", help="The control group: passes if attacks do succeed.")
+    parser.add_argument("--log", action="store_true", help="Append the result to the log of rehearsals (OCTANT_REHEARSALS_FILE).")
     chosen = parser.parse_args()
     interrupts.listen()
     try:
@@ -54,7 +59,18 @@ def main() -> int:
     if done.sick:
         return NO_VERDICT
     safe, broken = _counted(done, target, seconds)
+    if chosen.log and not chosen.unguarded:
+        _log(done, kept=within and safe)
     return PASSED if within and (broken if chosen.unguarded else safe) else FAILED
+
+
+def _log(done: drill.Rehearsed, *, kept: bool) -> None:
+    """Append the result to the log that the readiness review reads."""
+    settings = load()
+    succeeded = sum(bool(harm.done) for harm in done.harms)
+    note = f"{succeeded} of {len(done.harms)} attacks got through"
+    result = Rehearsal(at=datetime.now(UTC), what=INJECTION, kept=kept, note=note)
+    rehearsals.append(settings.rehearsals_file, result, secret=settings.secret)
 
 
 def _screens(samples: Sequence[sets.Sample]) -> bool:

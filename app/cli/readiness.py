@@ -1,0 +1,64 @@
+"""`octant readiness`: the eight questions of the readiness review, as the console's page answers them."""
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from app.console.readiness.answers import Answer
+
+EIGHT = 8
+
+
+def readiness(
+    axis: Annotated[list[int] | None, typer.Option(min=1, max=EIGHT, help="Only this question, by its number.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with all evidence.")] = False,
+    evidence: Annotated[bool, typer.Option("--evidence", help="With the evidence below each line.")] = False,
+) -> None:
+    """Answer the eight questions of the readiness review. Exit code 1: one is failing, stale or not proven."""
+    from app.console.readiness.review import lines, summary
+
+    answers = asyncio.run(_reviewed(axis or ()))
+    if as_json:
+        print(json.dumps([_as_json(one) for one in answers], indent=2, default=str, ensure_ascii=False))
+    else:
+        for line, one in zip(lines(answers), answers, strict=True):
+            print(line)
+            if evidence:
+                print("\n".join(f"     {fact.state:8} {fact.name}: {fact.value}" for fact in one.evidence))
+        print(summary(answers)[1])
+    if any(one.state not in ("proved", "gaps") for one in answers):
+        raise typer.Exit(1)
+
+
+async def _reviewed(only: "Sequence[int]") -> "list[Answer]":
+    from app.budget.ledger import Ledger
+    from app.cli.database import database
+    from app.console.readiness.review import review
+    from app.console.readiness.sources import Sources
+    from app.security.keys.administration import KeyAdministration
+    from app.stores import budget_policy, build_valkey, releases_of
+
+    async with database() as (engine, settings):
+        valkey = build_valkey(settings)
+        try:
+            sources = Sources(
+                engine=engine, valkey=valkey, ledger=Ledger(engine, valkey), policy=budget_policy(settings),
+                workers=settings.workers, releases=releases_of(settings, engine, valkey),
+                keys=KeyAdministration(engine, secret=b""), secret=settings.secret, rotation_file=settings.rotation_file,
+                rehearsals_file=settings.rehearsals_file, state_dir=settings.state_dir,
+            )  # fmt: skip
+            return await review(sources, only=only)
+        finally:
+            await valkey.aclose()
+
+
+def _as_json(one: "Answer") -> dict[str, object]:
+    from dataclasses import asdict
+
+    return {"axis": one.axis, "question": one.question, "answer": one.words, "state": one.state, "command": one.command,
+            "evidence": [asdict(fact) for fact in one.evidence]}  # fmt: skip

@@ -1,0 +1,53 @@
+"""Readiness: eight questions of a buyer, a line of answer each, evidence folded below; prints on two pages."""
+
+import asyncio
+from collections.abc import Sequence
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.console.console import LOOKING, ROUTES, Console
+from app.console.known import Known
+from app.console.navigation import READINESS
+from app.console.readiness.answers import KINDS, ORDER, WORDS, Answer, Evidence
+from app.console.readiness.review import CHECKS, oldest, one, summary
+from app.console.readiness.sources import Sources
+
+
+def router(console: Console) -> APIRouter:
+    """The routes."""
+    made = APIRouter(prefix="/console", dependencies=LOOKING, **ROUTES)
+
+    @made.get("/readiness")
+    async def page(request: Request) -> Response:
+        """The page. Each question is checked by itself, so that a store that is slow or away takes only its own answers."""
+        known = await asyncio.gather(*(_checked(console, number) for number in range(1, len(CHECKS) + 1)))
+        answers = [each.value for each in known if each.value]
+        kind, words = summary(answers)
+        return console.page(
+            request, "readiness.html", READINESS, answers=answers, kind=kind, words=words, oldest=oldest(answers), counts=_counts,
+            states=WORDS, kinds=KINDS,
+        )  # fmt: skip
+
+    return made
+
+
+def _counts(evidence: Sequence[Evidence]) -> list[tuple[str, int]]:
+    """How much evidence has each state but the best."""
+    states = [fact.state for fact in evidence]
+    return [(WORDS[state], states.count(state)) for state in ORDER[1:] if state in states]
+
+
+async def _checked(console: Console, number: int) -> Known[Answer]:
+    return await console.known.read(("readiness", number), one(sources_of(console), number))
+
+
+def sources_of(console: Console) -> Sources:
+    """What the review reads here."""
+    parts = console.parts
+    return Sources(
+        engine=parts.engine, valkey=parts.valkey, ledger=parts.ledger, policy=parts.policy, workers=parts.workers,
+        releases=parts.releases, keys=parts.keys, secret=parts.secret, rotation_file=parts.rotation_file,
+        rehearsals_file=parts.rehearsals_file, state_dir=parts.state_dir,
+    )  # fmt: skip

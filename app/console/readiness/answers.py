@@ -1,0 +1,65 @@
+"""An answer of the readiness review: its sentence, its evidence, and the state that follows from them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+State = Literal["proved", "gaps", "stale", "missing", "failing"]
+ORDER: tuple[State, ...] = ("proved", "gaps", "stale", "missing", "failing")
+WORDS = {"proved": "proved", "gaps": "proved, with gaps", "stale": "stale", "missing": "not proven", "failing": "failing"}
+KINDS = {"proved": "good", "gaps": "warn", "stale": "warn", "missing": "none", "failing": "bad"}
+OLD = timedelta(days=30)  # a rehearsal or an eval run proves no more than this
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """One fact. ``at``: when it was established, None for now. ``command`` checks it again; ``link`` leads to its source."""
+
+    name: str
+    value: str
+    state: State = "proved"
+    at: datetime | None = None
+    link: str = ""
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The answer to one question. ``axis``: one word; ``command`` checks all of it again."""
+
+    axis: str
+    question: str
+    words: str
+    evidence: Sequence[Evidence]
+    command: str
+
+    @property
+    def state(self) -> State:
+        """The worst of its evidence; without any it is not proven."""
+        return max((one.state for one in self.evidence), key=ORDER.index, default="missing")
+
+    @property
+    def state_words(self) -> str:
+        """The state in words."""
+        return WORDS[self.state]
+
+    @property
+    def kind(self) -> str:
+        """The state's mark: good, warn, bad or none."""
+        return KINDS[self.state]
+
+    @property
+    def checked_at(self) -> datetime | None:
+        """The oldest of its dated evidence; None where all of it is of now."""
+        return min((one.at for one in self.evidence if one.at), default=None)
+
+
+def aged(at: datetime, now: datetime, *, most: timedelta = OLD) -> State:
+    """The state of evidence that was established ``at``: stale after ``most``."""
+    return "proved" if now - at <= most else "stale"
+
+
+def missing(name: str, value: str, command: str) -> Evidence:
+    """Evidence that is not there, with the command that makes it."""
+    return Evidence(name=name, value=value, state="missing", command=command)

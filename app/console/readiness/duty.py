@@ -1,0 +1,90 @@
+"""On-call: the person who is called now, the next 90 days, times to an answer, and the last test of the pager."""
+
+import asyncio
+from datetime import timedelta
+
+from app.console import formats
+from app.console.readiness.answers import Answer, Evidence, State, aged, missing
+from app.console.readiness.sources import Sources
+from app.domain.errors import Misconfigured
+from app.oncall.incidents.duty import RotationDuties
+from app.oncall.incidents.report import report
+from app.oncall.paging.tested import newest_test
+from app.oncall.rota.covers import current
+from app.oncall.rota.problems import problems
+from app.oncall.rota.reading import load_rotation
+from app.oncall.rota.rotation import Rotation
+from app.oncall.rota.shifts import Duty, duties
+from app.oncall.self_test import state
+
+QUESTION = "If it breaks at 3 a.m., which person is called, and how soon do they answer?"
+COMMAND = "octant oncall now"
+QUARTER = timedelta(days=90)
+DAILY = timedelta(days=2)
+
+
+async def answer(sources: Sources) -> Answer:
+    """Read the rotation with its covers, pages of 90 days, the newest test page and the kill switch's self-test."""
+    try:
+        rotation = await asyncio.to_thread(load_rotation, sources.rotation_file)
+    except (Misconfigured, OSError) as error:
+        found = [Evidence(name="Rotation", value=str(error).splitlines()[0], state="failing", command="octant oncall check")]
+        return Answer(axis="On-call", question=QUESTION, words="The rotation cannot be read.", evidence=found, command=COMMAND)
+    rotation, _ = await current(rotation, sources.covers, since=sources.now)
+    held = [duty for duty in duties(rotation, sources.now) if duty.person]
+    found = [_now(held), *await asyncio.to_thread(_rotation, rotation, sources)]
+    pages = await report(sources.engine, RotationDuties(rotation), sources.now - QUARTER, sources.now)
+    total = pages.total
+    mtta = (
+        f"{formats.span(timedelta(seconds=total.mtta))} on average" if total.mtta is not None else "no page was acknowledged yet"
+    )
+    value = f"{formats.number(total.pages, 'page')} in 90 days, {total.acknowledged} acknowledged: {mtta}"
+    value = value if total.pages else "no page in 90 days"
+    found.append(Evidence(name="Pages", value=value, link="/console/oncall", command="octant incident report"))
+    tested = await _tested(sources)
+    found += [tested, await _switch(sources)]
+    first = held[0].person if held else None
+    second = f", then {held[1].person.name} after {held[0].minutes} minutes" if len(held) > 1 and held[1].person else ""
+    end = f"; pages are acknowledged after {mtta}." if total.mtta is not None else f"; {tested.value}."
+    words = f"{first.name}{second}{end}" if first else "No person is on call now."
+    return Answer(axis="On-call", question=QUESTION, words=words, evidence=found, command=COMMAND)
+
+
+def _now(held: list[Duty]) -> Evidence:
+    if not held:
+        return Evidence(name="Now", value="no person is on call", state="failing", link="/console/oncall", command=COMMAND)
+    named = ", ".join(f"level {duty.level} {duty.person.name}" for duty in held if duty.person)
+    return Evidence(name="Now", value=named, state="proved" if len(held) > 1 else "gaps", link="/console/oncall", command=COMMAND)
+
+
+def _rotation(rotation: Rotation, sources: Sources) -> list[Evidence]:
+    wrong = problems(rotation, sources.now, production=False)
+    examples = [person.name for person in rotation.people.values() if person.is_placeholder]
+    value = "; ".join(wrong[:3]) if wrong else "no uncovered hour and no double duty in the next 90 days"
+    held: State = "failing" if wrong else "proved"
+    found = [Evidence(name="Rotation", value=value, state=held, link="/console/oncall#calendar", command="octant oncall check")]
+    if examples:
+        value = f"{len(examples)} of {len(rotation.people)} people are examples of this project: put your own into the rotation"
+        found.append(Evidence(name="Placeholders", value=value, state="gaps", command="octant check --production"))
+    return found
+
+
+async def _tested(sources: Sources) -> Evidence:
+    test = await newest_test(sources.engine)
+    if test is None:
+        return missing("Test of the pager", "the pager was never tested here", "octant oncall page --test")
+    took = formats.span(timedelta(seconds=test.seconds))
+    value = f"a test page was answered after {took}" if test.answered else f"a test page had no answer within {took}"
+    held: State = aged(test.at, sources.now) if test.answered else "failing"
+    return Evidence(name="Test of the pager", value=value, state=held, at=test.at, command="octant oncall page --test")
+
+
+async def _switch(sources: Sources) -> Evidence:
+    seen = await state(sources.engine)
+    if seen.passed_ago is None:
+        return missing("Kill switch", "its self-test has not passed yet", "octant kill self-test")
+    at = sources.now - timedelta(seconds=seen.passed_ago)
+    slowest = f", the slowest worker after {formats.ms(seen.slowest * 1000)}" if seen.slowest is not None else ""
+    held: State = "failing" if seen.failed else aged(at, sources.now, most=DAILY)
+    value = f"all workers saw a stop{slowest}" if not seen.failed else "its newest self-test failed"
+    return Evidence(name="Kill switch", value=value, state=held, at=at, command="octant kill self-test")

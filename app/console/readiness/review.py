@@ -1,0 +1,74 @@
+"""The review: every question once, in the order of the axes. A store that is away leaves its own questions unanswered alone."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.console.readiness import duty, evals, observability, recovery, rollback, runbook, security, spending
+from app.console.readiness.answers import Answer, Evidence, State
+from app.console.readiness.sources import Sources
+from app.domain.errors import DependencyUnavailable, Misconfigured
+
+Check = Callable[[Sources], Awaitable[Answer]]
+CHECKS: tuple[tuple[str, str, str, Check], ...] = (
+    ("Evals", evals.QUESTION, evals.COMMAND, evals.answer),
+    ("Observability", observability.QUESTION, observability.COMMAND, observability.answer),
+    ("Recovery", recovery.QUESTION, recovery.COMMAND, recovery.answer),
+    ("Cost", spending.QUESTION, spending.COMMAND, spending.answer),
+    ("Security", security.QUESTION, security.COMMAND, security.answer),
+    ("On-call", duty.QUESTION, duty.COMMAND, duty.answer),
+    ("Rollback", rollback.QUESTION, rollback.COMMAND, rollback.answer),
+    ("Runbook", runbook.QUESTION, runbook.COMMAND, runbook.answer),
+)
+AWAY = (SQLAlchemyError, RedisError, OSError, TimeoutError, DependencyUnavailable)
+
+
+async def review(sources: Sources, *, only: Sequence[int] = ()) -> list[Answer]:
+    """Answer the questions, or ``only`` those of these numbers, from 1 on."""
+    return [await one(sources, number) for number in range(1, len(CHECKS) + 1) if not only or number in only]
+
+
+async def one(sources: Sources, number: int) -> Answer:
+    """Answer one question. Never raises for a store that is away: the answer is then not proven, and says why."""
+    axis, question, command, check = CHECKS[number - 1]
+    try:
+        return await check(sources)
+    except AWAY as error:
+        store = "Valkey" if isinstance(error, RedisError) else "Postgres"
+        return _unanswered(axis, question, command, f"{store} does not answer, so this cannot be checked now", "missing")
+    except Misconfigured as error:
+        return _unanswered(axis, question, command, str(error).splitlines()[0], "failing")
+
+
+def _unanswered(axis: str, question: str, command: str, why: str, state: State) -> Answer:
+    evidence = Evidence(name="Check", value=why, state=state, command=command)
+    return Answer(axis=axis, question=question, words=f"{why.rstrip('.')}.", evidence=[evidence], command=command)
+
+
+def summary(answers: Sequence[Answer]) -> tuple[str, str]:
+    """A kind and one sentence on all answers."""
+    counted = [answer.state for answer in answers]
+    whole = counted.count("proved")
+    if whole == len(counted):
+        return "good", f"All {len(counted)} questions are answered with fresh evidence."
+    parts = [
+        f"{number} {words}"
+        for state, words in (
+            ("gaps", "proved with gaps"), ("stale", "stale"), ("missing", "not proven"), ("failing", "failing"),
+        )
+        if (number := counted.count(state))
+    ]  # fmt: skip
+    kind = "bad" if "failing" in counted else "warn"
+    return kind, f"{whole} of {len(counted)} questions are proved without gaps; {', '.join(parts)}."
+
+
+def lines(answers: Sequence[Answer]) -> list[str]:
+    """The review for a terminal: a line for each answer, as on the page."""
+    return [f"{number}  {one.state_words:17} {one.axis:14} {one.words}" for number, one in enumerate(answers, start=1)]
+
+
+def oldest(answers: Sequence[Answer]) -> datetime | None:
+    """The oldest dated evidence of all answers."""
+    return min((at for one in answers if (at := one.checked_at)), default=None)

@@ -1,0 +1,73 @@
+"""Rollback: the newest rehearsal of the way back with its seconds, the log's signatures, and rollbacks that were real."""
+
+import asyncio
+
+from app.console import formats
+from app.console.readiness.answers import Answer, Evidence, State, aged, missing
+from app.console.readiness.sources import Sources
+from app.domain.errors import Misconfigured
+from app.releases.history import ROLLBACK as WENT_BACK
+from app.releases.rehearsals import ROLLBACK, Rehearsal, verify
+
+QUESTION = "How many seconds does it take to undo a bad release, and when did you last try?"
+COMMAND = "octant rehearse"
+UNREADABLE, NEVER = "The log of rehearsals cannot be read.", "The way back was never rehearsed here."
+
+
+async def answer(sources: Sources) -> Answer:
+    """Read the log of rehearsals and check its signatures; read the history of releases."""
+    try:
+        log = sources.rehearsals(ROLLBACK)
+        signed = await asyncio.to_thread(verify, sources.rehearsals_file, sources.secret)
+    except (Misconfigured, ValueError) as error:
+        found = [Evidence(name="Log of rehearsals", value=str(error), state="failing", command="octant rehearse verify")]
+        return Answer(axis="Rollback", question=QUESTION, words=UNREADABLE, evidence=found, command=COMMAND)
+    if not log:
+        found = [missing("Rehearsal", "none is in the log", COMMAND)]
+        return Answer(axis="Rollback", question=QUESTION, words=NEVER, evidence=found, command=COMMAND)
+    newest = log[-1]
+    found = [_rehearsal(newest, sources), *_steps(newest)]
+    value = f"{signed.signed} lines signed here, {signed.foreign} with another secret, {signed.unsigned} unsigned"
+    held: State = "failing" if signed.problems else "gaps" if signed.unsigned or signed.foreign else "proved"
+    found.append(
+        Evidence(name="Signatures", value="; ".join(signed.problems) or value, state=held, command="octant rehearse verify")
+    )
+    real = [one for one in await sources.releases.history(200) if one.kind == WENT_BACK]
+    if real:
+        last = real[0]
+        value = f"{formats.number(len(real), 'rollback')}, the last to {last.release}: {last.reason}"
+        found.append(
+            Evidence(name="In production", value=value, at=last.at, link="/console/releases", command="octant release history")
+        )
+    return Answer(axis="Rollback", question=QUESTION, words=_words(newest, sources), evidence=found, command=COMMAND)
+
+
+def _slowest(rehearsal: Rehearsal) -> float | None:
+    return max((step.seconds for step in rehearsal.steps), default=None)
+
+
+def _rehearsal(newest: Rehearsal, sources: Sources) -> Evidence:
+    state = aged(newest.at, sources.now) if newest.kept else "failing"
+    where = f" on {newest.environment}" if newest.environment and newest.environment != "its own" else " on a service of its own"
+    workers = f" with {formats.number(newest.workers, 'worker')}" if newest.workers else ""
+    return Evidence(name="Rehearsal", value=f"{newest.note}{where}{workers}", state=state, at=newest.at, command=COMMAND)
+
+
+def _steps(newest: Rehearsal) -> list[Evidence]:
+    if not newest.steps:
+        return []
+    listed = ", ".join(f"{step.name} {step.seconds:.2f} s{'' if step.kept else ' (not kept)'}" for step in newest.steps)
+    return [Evidence(name="Each step", value=listed, at=newest.at, link="/console/releases")]
+
+
+def _words(newest: Rehearsal, sources: Sources) -> str:
+    back = [step.seconds for step in newest.steps if step.name.startswith("rollback") and "code" not in step.name]
+    ago = formats.span(sources.now - newest.at)
+    if not newest.kept:
+        return f"The rehearsal {ago} ago did not keep the promise: {newest.note}."
+    if not back or _slowest(newest) is None:
+        return f"Rehearsed {ago} ago: {newest.note}."
+    return (
+        f"{max(back):.1f} s until the last worker answers with the earlier prompt, model, index or prices, rehearsed {ago} ago;"
+        f" the slowest of {len(newest.steps)} steps took {_slowest(newest):.1f} s."
+    )

@@ -1,0 +1,68 @@
+"""Runbook: pages whose commands contained their fault in a rehearsal, pages read by a person, and placeholders."""
+
+import asyncio
+from datetime import UTC, datetime, time, timedelta
+
+from app.console import formats
+from app.console.readiness.answers import OLD, Answer, Evidence, State, missing
+from app.console.readiness.sources import Sources
+from app.oncall.runbook.pages import Page, faults, overdue, placeholders, read
+
+QUESTION = "Can an engineer who did not build it mend it at night, with the runbook alone?"
+COMMAND = "make runbook"
+
+
+async def answer(sources: Sources) -> Answer:
+    """Read the pages: their form, their rehearsals and their reviews."""
+    pages = await asyncio.to_thread(read, sources.root / "runbook")
+    return judged(pages, sources.now)
+
+
+def judged(pages: list[Page], now: datetime) -> Answer:
+    """The answer from these pages."""
+    incidents = [page for page in pages if page.is_incident]
+    done = {page.name: page.rehearsed for page in incidents if page.rehearsed}
+    if not incidents:
+        found = [missing("Pages", "there is no page of an incident", COMMAND)]
+        return Answer(
+            axis="Runbook", question=QUESTION, words="There is no page of an incident.", evidence=found, command=COMMAND
+        )
+    found = [_rehearsed(incidents, now), *_reviewed(pages, now)]
+    broken = [f"{page.name}: {fault}" for page in pages for fault in faults(page)]
+    if broken:
+        found.append(Evidence(name="Form", value="; ".join(broken[:3]), state="failing", command=COMMAND))
+    if gaps := placeholders(pages):
+        value = f"{formats.number(len(gaps), 'line')} still hold a placeholder, the first in {gaps[0].partition(':')[0]}"
+        found.append(Evidence(name="Placeholders", value=value, state="gaps", link="/console/runbook/contacts"))
+    slowest = max((minutes for _, minutes in done.values()), default=0.0)
+    words = (
+        f"The commands of {len(done)} of {len(incidents)} incident pages contained their fault in a rehearsal, the slowest in"
+        f" {slowest:.1f} minutes."
+        if done
+        else f"None of the {len(incidents)} incident pages was rehearsed yet."
+    )
+    return Answer(axis="Runbook", question=QUESTION, words=words, evidence=found, command=COMMAND)
+
+
+def _rehearsed(incidents: list[Page], now: datetime) -> Evidence:
+    days = [page.rehearsed[0] for page in incidents if page.rehearsed]
+    never = [page.name.removesuffix(".md") for page in incidents if not page.rehearsed]
+    at = datetime.combine(min(days), time(0), UTC) if days else None
+    old = [day for day in days if day + OLD < now.date()]
+    state: State = "missing" if not days else "stale" if old else "gaps" if never else "proved"
+    value = f"{len(days)} of {len(incidents)}" + (f"; not yet: {', '.join(never)}" if never else "")
+    return Evidence(name="Rehearsed pages", value=value, state=state, at=at, link="/console/runbook", command=COMMAND)
+
+
+def _reviewed(pages: list[Page], now: datetime) -> list[Evidence]:
+    days = [page.reviewed for page in pages if page.reviewed]
+    if not days:
+        return [missing("Reviewed pages", "no page has a date of review", COMMAND)]
+    late = overdue(pages, now.date())
+    value = (
+        f"{len(days)} of {len(pages)} pages, the oldest review {formats.span(timedelta(days=(now.date() - min(days)).days))} ago"
+    )
+    if late:
+        value = f"{formats.number(len(late), 'page')} overdue: {late[0].partition(' was ')[0]}"
+    at = datetime.combine(min(days), time(0), UTC)
+    return [Evidence(name="Reviewed pages", value=value, state="stale" if late else "proved", at=at, link="/console/runbook")]

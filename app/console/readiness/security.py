@@ -1,0 +1,90 @@
+"""Security: attacks in the eval suites and the injection gate, and the age of keys."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from app.console import formats
+from app.console.readiness.answers import Answer, Evidence, State, aged, missing
+from app.console.readiness.evals import newest
+from app.console.readiness.sources import Sources
+from app.domain.errors import Misconfigured
+from app.releases.rehearsals import INJECTION
+from app.security.keys.administration import KeyInfo
+
+QUESTION = "Does a prompt injection get through, and how old are the keys?"
+COMMAND = "make injection"
+ATTACKS = ("injection", "exfiltration", "pii", "leak")
+OLD_KEY, ROTATED_WITHIN = timedelta(days=90), timedelta(days=30)
+
+
+async def answer(sources: Sources) -> Answer:
+    """Read the attacks among the live release's eval cases, the newest run of the injection gate, and the keys."""
+    proof = await sources.releases.live_proof()
+    found: list[Evidence] = []
+    passed = total = 0.0
+    for suite in newest(proof.results) if proof else ():
+        for mode, score in suite.scores.items():
+            if not any(word in mode for word in ATTACKS):
+                continue
+            passed, total = passed + score.passed, total + score.total
+            state = aged(suite.at, sources.now) if score.passed / score.total >= score.least else "failing"
+            value = f"{score.passed:g} of {score.total} cases held (the threshold is {formats.share(score.least)})"
+            found.append(
+                Evidence(
+                    name=f"{suite.suite}: {mode.replace('_', ' ')}", value=value, state=state, at=suite.at, command="make eval"
+                )
+            )
+    gate = _gate(sources)
+    keys = await sources.keys.list_keys()
+    found = [gate, *found, *of_keys(keys, sources.now)]
+    cases = f"{passed:g} of {total:g} attacks in the eval suites were held off" if total else "No attack is in the eval suites"
+    gated = f"; the injection gate: {gate.value}" if gate.state != "missing" else "; the injection gate has left no result here"
+    return Answer(
+        axis="Security", question=QUESTION, words=f"{cases}{gated}. {_words(keys, sources.now)}", evidence=found, command=COMMAND
+    )
+
+
+def _gate(sources: Sources) -> Evidence:
+    """The newest logged run of the injection gate."""
+    try:
+        log = sources.rehearsals(INJECTION)
+    except Misconfigured as error:
+        return Evidence(name="Injection gate", value=str(error), state="failing", command="octant rehearse verify")
+    if not log:
+        return missing("Injection gate", "no run is in the log of rehearsals", "make injection ARGS=--log")
+    last = log[-1]
+    state = aged(last.at, sources.now) if last.kept else "failing"
+    return Evidence(name="Injection gate", value=last.note, state=state, at=last.at, command="make injection ARGS=--log")
+
+
+def of_keys(keys: Sequence[KeyInfo], now: datetime) -> list[Evidence]:
+    """Usable keys, their ages, and the newest rotation."""
+    usable = _usable(keys, now)
+    if not usable:
+        return [missing("Keys", "no key is usable", "octant key create")]
+    oldest = now - min(key.created_at for key in usable)
+    endless = sum(key.expires_at is None for key in usable)
+    value = f"{formats.number(len(usable), 'usable key')}, the oldest {formats.span(oldest)} old, {endless} without an end"
+    state: State = "stale" if oldest > OLD_KEY else "gaps" if endless else "proved"
+    rotated = [key for key in keys if key.replaced_by]
+    made = {key.id: key.created_at for key in keys}
+    at = max((made[key.replaced_by] for key in rotated if key.replaced_by in made), default=None)
+    found = [Evidence(name="Keys", value=value, state=state, link="/console/security", command="octant key list")]
+    if at is None:
+        value = "no key was ever rotated" if oldest > ROTATED_WITHIN else "none was due yet: every key is new"
+        held: State = "gaps" if oldest > ROTATED_WITHIN else "proved"
+        return [*found, Evidence(name="Rotation", value=value, state=held, command="octant key rotate")]
+    value = f"{formats.number(len(rotated), 'key')} rotated, the last {formats.span(now - at)} ago"
+    return [*found, Evidence(name="Rotation", value=value, at=at, link="/console/security", command="octant key rotate")]
+
+
+def _usable(keys: Sequence[KeyInfo], now: datetime) -> list[KeyInfo]:
+    return [key for key in keys if key.revoked_at is None and (key.expires_at is None or key.expires_at > now)]
+
+
+def _words(keys: Sequence[KeyInfo], now: datetime) -> str:
+    usable = _usable(keys, now)
+    if not usable:
+        return "No key is usable."
+    age = formats.span(now - min(key.created_at for key in usable))
+    return f"The oldest of {formats.number(len(usable), 'usable key')} is {age} old."

@@ -1,0 +1,85 @@
+"""All that the readiness review reads, handed in by the console or by `octant readiness`."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import AwareDatetime, BaseModel, ValidationError
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.budget.budget import BudgetPolicy
+from app.budget.ledger import Ledger
+from app.oncall.rota.covers import FILE, Covers
+from app.oncall.runbook.pages import FOLDER
+from app.releases.rehearsals import Rehearsal, read
+from app.releases.releases import Releases
+from app.security.keys.administration import KeyAdministration
+
+GAMEDAYS = Path("gameday") / "gamedays.jsonl"  # in the state folder, one line for each game day
+MOST_BYTES = 1_000_000
+
+
+class GameDay(BaseModel):
+    """One line of the log of game days. Times are seconds from the fault's begin; None: it did not happen."""
+
+    at: AwareDatetime
+    scenario: str
+    verdict: str
+    detected: float | None = None
+    paged: float | None = None
+    contained: float | None = None
+    recovered: float | None = None
+    commands_that_work: int = 0
+    commands: int = 0
+    report: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """``workers``: processes that serve. ``root``: the folder of this project; an image may lack parts of it."""
+
+    engine: AsyncEngine
+    valkey: Redis
+    ledger: Ledger
+    policy: BudgetPolicy
+    workers: int
+    releases: Releases
+    keys: KeyAdministration
+    secret: bytes
+    rotation_file: Path
+    rehearsals_file: Path
+    state_dir: Path
+    root: Path = FOLDER.parent
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def covers(self) -> Covers:
+        """The covers of the rotation."""
+        return Covers(self.engine, file=self.state_dir / FILE)
+
+    def rehearsals(self, what: str) -> Sequence[Rehearsal]:
+        """The rehearsals of one kind, oldest first. Raises Misconfigured for a log that cannot be read."""
+        return [one for one in read(self.rehearsals_file) if one.what == what]
+
+    def gamedays(self, *scenarios: str) -> Sequence[GameDay]:
+        """The game days of these scenarios, oldest first. A line that is none is passed over."""
+        return [one for one in gamedays(self.state_dir) if one.scenario in scenarios]
+
+
+def gamedays(state_dir: Path) -> list[GameDay]:
+    """All game days of the log, oldest first."""
+    found = []
+    try:
+        with (state_dir / GAMEDAYS).open("rb") as file:
+            lines = file.read(MOST_BYTES).splitlines()
+    except OSError:
+        return []
+    for line in lines:
+        try:
+            found.append(GameDay.model_validate(json.loads(line)))
+        except (ValueError, ValidationError):
+            continue
+    return sorted(found, key=lambda one: one.at)

@@ -1,0 +1,85 @@
+"""Cost caps: the most that one user can spend in a day, from the caps in force, and the code that enforces it."""
+
+from app.budget import exposure
+from app.budget.reconcile import differences
+from app.console import formats
+from app.console.readiness.answers import Answer, Evidence, State, missing
+from app.console.readiness.sources import Sources
+
+QUESTION = "How much can one rogue user spend in a day, and which code enforces it?"
+COMMAND = "octant budget worst-case"
+
+
+async def answer(sources: Sources) -> Answer:
+    """Compute the worst day of every tenant, and compare counters with the ledger."""
+    tenants = await sources.keys.list_tenants()
+    worst = []
+    for tenant in tenants:
+        highest = await exposure.highest_own_cap(sources.engine, tenant.id)
+        worst.append((tenant, exposure.of(tenant, sources.policy, highest, workers=sources.workers)))
+    if not worst:
+        found = [missing("Worst day", "there is no tenant, so nobody can spend anything", "octant tenant create")]
+        return Answer(axis="Cost", question=QUESTION, words="There is no tenant yet.", evidence=found, command=COMMAND)
+    tenant, most = max(worst, key=lambda one: one[1].user)
+    found = [
+        Evidence(
+            name=f"Worst day at {tenant.id}",
+            value=f"one user {formats.usd(most.user)} ({most.why_user}); all users of a key {formats.usd(most.tenant)}"
+            f" ({most.why_tenant}); one call {formats.usd(most.call) if most.call is not None else 'has no cap of its own'}",
+            link="/console/budgets", command=COMMAND,
+        ),
+        _files(sources, "Enforced by", exposure.ENFORCED_BY),
+        _files(sources, "Proven by", exposure.PROVEN_BY),
+        await _ledger(sources),
+        *_rogue(sources),
+    ]  # fmt: skip
+    words = (
+        f"{formats.usd(most.user)}: the {most.why_user} of {tenant.id}. {exposure.ENFORCED_BY[0]} holds the worst case of a call"
+        " before the call begins."
+    )
+    return Answer(axis="Cost", question=QUESTION, words=words, evidence=found, command=COMMAND)
+
+
+def _files(sources: Sources, name: str, places: tuple[str, ...]) -> Evidence:
+    """Places in the code, each of which must exist with the name behind its colons."""
+    gone, there = [], False
+    for place in places:
+        file, _, what = place.partition("::")
+        path = sources.root / file
+        there |= (sources.root / file.split("/")[0]).is_dir()
+        function = what.rpartition(".")[2]
+        if not path.is_file() or (function and function not in path.read_text(encoding="utf-8")):
+            gone.append(place)
+    if gone and there:
+        return Evidence(name=name, value=f"not there: {', '.join(gone)}", state="failing")
+    if gone:
+        return Evidence(name=name, value=f"{', '.join(places)} (this machine has no tests)", state="gaps")
+    return Evidence(name=name, value=", ".join(places))
+
+
+async def _ledger(sources: Sources) -> Evidence:
+    found = await differences(sources.valkey, sources.ledger)
+    if found:
+        value = f"{formats.number(len(found), 'counter')} differ from the ledger"
+        return Evidence(name="Ledger", value=value, state="failing", command="octant budget reconcile")
+    return Evidence(name="Ledger", value="every counter agrees with the ledger", command="octant budget reconcile")
+
+
+def _rogue(sources: Sources) -> list[Evidence]:
+    played = sources.gamedays("rogue-user")
+    if not played:
+        return []
+    newest = played[-1]
+    state: State = "proved" if newest.verdict == "kept" else "failing"
+    link = f"/console/gameday/{newest.report.removesuffix('.json')}" if newest.report else ""
+    value = f"the promise was {newest.verdict}"
+    return [
+        Evidence(
+            name="Game day rogue-user",
+            value=value,
+            state=state,
+            at=newest.at,
+            link=link,
+            command="octant drill gameday rogue-user",
+        )
+    ]
