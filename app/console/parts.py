@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 class ConsoleParts:
     """``environment`` as the settings name it; ``secret`` is the service's; ``workers``: processes that serve.
 
-    ``rotation_file`` and ``rehearsals_file`` are paths. ``idle`` ends a session that nobody uses, ``lifetime`` ends every session.
-    ``running`` is asked whether the process stops.
+    ``idle`` ends a session that nobody uses, ``lifetime`` ends every session. ``running`` is asked whether the process stops.
     """
 
     engine: AsyncEngine

@@ -1,26 +1,26 @@
 """All routes of the console. A new page: a module in `pages`, a line in `navigation`, a line here."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from app.console import acting, assets, sign_in
 from app.console.console import LOOKING, ROUTES, Console
-from app.console.pages import calls, overview, readiness, trace
+from app.console.pages import calls, gameday, oncall, overview, readiness, runbook, trace
 from app.domain.errors import NotFound
 
 __all__ = ["Console", "routers"]
 
-PAGES = (overview.router, calls.router, trace.router, readiness.router)
-DEEDS: dict[str, acting.Deed] = {}
+PAGES = (overview.router, calls.router, trace.router, readiness.router, runbook.router, oncall.router, gameday.router)
+DEEDS: tuple[Callable[[Console], Iterator[acting.Deed]], ...] = (oncall.deeds,)
 
 
 def routers(console: Console) -> Iterator[APIRouter]:
     """The routers, the one that answers every other path last."""
     yield assets.router()
     yield sign_in.router(console)
-    yield acting.router(console, DEEDS)
+    yield acting.router(console, {deed.name: deed for made in DEEDS for deed in made(console)})
     for page in PAGES:
         yield page(console)
     yield _elsewhere()

@@ -7,9 +7,7 @@ from app.console import formats
 from app.console.readiness.answers import Answer, Evidence, State, aged, missing
 from app.console.readiness.sources import Sources
 from app.domain.errors import Misconfigured
-from app.oncall.incidents.duty import RotationDuties
-from app.oncall.incidents.report import report
-from app.oncall.paging.tested import newest_test
+from app.oncall.paging.figures import figures, newest_test
 from app.oncall.rota.covers import current
 from app.oncall.rota.problems import problems
 from app.oncall.rota.reading import load_rotation
@@ -33,8 +31,7 @@ async def answer(sources: Sources) -> Answer:
     rotation, _ = await current(rotation, sources.covers, since=sources.now)
     held = [duty for duty in duties(rotation, sources.now) if duty.person]
     found = [_now(held), *await asyncio.to_thread(_rotation, rotation, sources)]
-    pages = await report(sources.engine, RotationDuties(rotation), sources.now - QUARTER, sources.now)
-    total = pages.total
+    total, _ = await figures(sources.engine, sources.now - QUARTER, sources.now, rotation.timezone)
     mtta = (
         f"{formats.span(timedelta(seconds=total.mtta))} on average" if total.mtta is not None else "no page was acknowledged yet"
     )

@@ -71,6 +71,6 @@ def _words(release: str, results: Sequence[SuiteResult], lacking: Sequence[str])
     passed, total = sum(score.passed for score in overall), sum(score.total for score in overall)
     own = sum(len(one.scores) for one in results) - len(overall)
     return (
-        f"No release goes live below its thresholds: {release} passes {passed:g} of {formats.number(total, 'case')}, and keeps each of"
-        f" {formats.number(own, 'threshold')} for failure modes and measures."
+        f"No release goes live below its thresholds: {release} passes {passed:g} of {formats.number(total, 'case')}, and keeps"
+        f" each of {formats.number(own, 'threshold')} for failure modes and measures."
     )

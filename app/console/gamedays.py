@@ -1,0 +1,218 @@
+"""Reports of game days, from the state folder, as the page shows them: two lanes on one axis of seconds.
+
+The files are written by `octant drill gameday`. They are read as untrusted text, and one that does not fit is passed over.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from app.console import formats
+
+FOLDER = "gameday"  # in the state folder
+SCENARIOS = "gamedays"  # in the runbook
+MOST_BYTES = 2_000_000
+MOST_LINES = 200
+NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ-[a-z0-9-]{1,80}")
+_COMMAND = re.compile(r"\A`([^`]+)` (works|FAILS|shows it)|\A`([^`]+)` did not show")
+_OURS = ("acknowledged", "not acknowledged")
+TIMES = ("detected", "paged", "acknowledged", "contained", "fault_ended", "recovered")
+WORDS = {
+    "detected": "detected", "paged": "paged", "acknowledged": "acknowledged", "contained": "contained",
+    "fault_ended": "fault ends", "recovered": "recovered",
+}  # fmt: skip
+
+
+class _Loose(BaseModel):
+    """A part of the file; further fields are left out, as a later version may write more."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Written(_Loose):
+    """The scenario as it stood before the game day."""
+
+    title: str = ""
+    hypothesis: str = ""
+    runbook: dict[str, Any] = Field(default_factory=dict)
+
+
+class Probe(_Loose):
+    """One probe with its value."""
+
+    name: str
+    phase: str
+    measure: str
+    value: float | None = None
+    holds: bool = False
+
+
+class Followed(_Loose):
+    """One command of the runbook as it was run."""
+
+    command: str
+    works: bool
+    seconds: float = 0.0
+    output: str = ""
+
+
+class Played(_Loose):
+    """The outcome. Times are seconds from the fault's begin."""
+
+    scenario: str
+    begun_at: AwareDatetime
+    verdict: str
+    reasons: list[str] = Field(default_factory=list)
+    fault_at: AwareDatetime | None = None
+    detected: float | None = None
+    paged: float | None = None
+    acknowledged: float | None = None
+    contained: float | None = None
+    fault_ended: float | None = None
+    recovered: float | None = None
+    paging: str = "off"
+    probes: list[Probe] = Field(default_factory=list)
+    followed: list[Followed] = Field(default_factory=list)
+    callers: dict[str, int] = Field(default_factory=dict)
+    timeline: list[tuple[float, str]] = Field(default_factory=list)
+
+
+class Report(_Loose):
+    """One report. ``name``: its file's, without an ending."""
+
+    name: str = ""
+    written_before: Written
+    played: Played
+
+    @property
+    def kind(self) -> str:
+        """The mark of its verdict."""
+        return {"kept": "good", "not kept": "bad"}.get(self.played.verdict, "none")
+
+    @property
+    def page(self) -> str:
+        """The runbook's page that was followed."""
+        return str(self.written_before.runbook.get("page", "")).removesuffix(".md")
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """An event on a lane. ``x`` and ``label_x``: on the axis; ``row``: the line of its label, 0 nearest to the lane."""
+
+    at: float
+    words: str
+    kind: str
+    x: float
+    row: int = 0
+    end: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """The picture: the operator's events, the system's, ticks of the axis, and the span of the fault. All x in pixels."""
+
+    ours: Sequence[Mark]
+    systems: Sequence[Mark]
+    ticks: Sequence[tuple[float, str]]
+    fault: tuple[float, float]
+    width: float
+    rows: int
+
+
+def reports(state_dir: Path) -> list[Report]:
+    """Every report that can be read, newest first."""
+    paths = sorted((state_dir / FOLDER).glob("*.json"), reverse=True)
+    return [found for path in paths if (found := _read(path))]
+
+
+def report(state_dir: Path, name: str) -> Report | None:
+    """One report; None where there is none of this name."""
+    return _read(state_dir / FOLDER / f"{name}.json") if NAME.fullmatch(name) else None
+
+
+def postmortem(state_dir: Path, name: str) -> str:
+    """The draft of its postmortem; empty where there is none."""
+    try:
+        with (state_dir / FOLDER / f"{name}-postmortem.md").open(encoding="utf-8", errors="replace") as file:
+            return file.read(MOST_BYTES)
+    except OSError:
+        return ""
+
+
+def scenarios(runbook: Path) -> list[str]:
+    """The names of all scenarios that can be played."""
+    return sorted(path.stem for path in (runbook / SCENARIOS).glob("*.toml"))
+
+
+def _read(path: Path) -> Report | None:
+    if not NAME.fullmatch(path.stem):
+        return None
+    try:
+        with path.open("rb") as file:
+            content: Mapping[str, Any] = json.loads(file.read(MOST_BYTES))
+        return Report.model_validate({**content, "name": path.stem})
+    except (OSError, ValueError, TypeError, ValidationError):
+        return None
+
+
+LEFT, RIGHT, WIDTH, LABEL = 8.0, 132.0, 1040.0, 7.0  # pixels; LABEL: of a character
+LONGEST_LABEL = 34
+
+
+def lanes(played: Played) -> Lanes:
+    """Lay the events of a game day on one axis."""
+    times = {name: at for name in TIMES if (at := getattr(played, name)) is not None}
+    lines = [(at, words) for at, words in played.timeline[:MOST_LINES] if at >= 0]
+    last = max([*times.values(), *(at for at, _ in lines), 1.0])
+    scale = (WIDTH - LEFT - RIGHT) / last
+
+    def x(at: float) -> float:
+        return round(LEFT + max(0.0, at) * scale, 1)
+
+    ours = [_ours(at, words) for at, words in lines]
+    systems = [(0.0, "fault begins", "bad"), *((times[name], WORDS[name], _kind(name)) for name in TIMES if name in times)]
+    placed_ours = _placed([one for one in ours if one], x)
+    placed_systems = _placed([(at, f"{words}, {formats.digits(at)} s" if at else words, kind) for at, words, kind in systems], x)
+    ticks = [(x(at), f"{at:g} s") for at in _steps(last)]
+    rows = max((mark.row for mark in [*placed_ours, *placed_systems]), default=0) + 1
+    return Lanes(placed_ours, placed_systems, ticks, (x(0), x(times.get("fault_ended", last))), WIDTH, rows)
+
+
+def _kind(name: str) -> str:
+    return {"paged": "warn", "detected": "warn", "contained": "good", "recovered": "good"}.get(name, "none")
+
+
+def _ours(at: float, words: str) -> tuple[float, str, str] | None:
+    """An event of the operator: a command, or an acknowledgement. None for one of the system."""
+    if command := _COMMAND.match(words):
+        text = command[1] or command[3]
+        return at, text.removeprefix("octant "), "bad" if command[2] in ("FAILS", None) else "good"
+    return (at, words, "good" if words.startswith("ack") else "bad") if words.startswith(_OURS) else None
+
+
+def _placed(events: Sequence[tuple[float, str, str]], x: Any) -> list[Mark]:  # noqa: ANN401 - a function of seconds
+    """Labels in rows, so that none covers another."""
+    ends: list[float] = []
+    found = []
+    for at, words, kind in sorted(events, key=lambda event: event[0]):
+        short = words if len(words) <= LONGEST_LABEL else words[: LONGEST_LABEL - 1] + "…"
+        begin, length = x(at), len(short) * LABEL
+        turned = begin + length > WIDTH
+        left, right = (begin - length, begin) if turned else (begin, begin + length)
+        row = next((number for number, end in enumerate(ends) if end + LABEL <= left), len(ends))
+        ends[row : row + 1] = [right]
+        found.append(Mark(at, short, kind, begin, row, turned))
+    return found
+
+
+def _steps(last: float) -> list[float]:
+    """Round seconds for the ticks, at most ten."""
+    step = next(
+        step for step in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 86400) if last / step <= 10 or step == 86400
+    )
+    return [float(number * step) for number in range(int(last / step) + 1)]

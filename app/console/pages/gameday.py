@@ -1,0 +1,104 @@
+"""Game days: the reports that are kept, and one of them as two lanes on one axis of time. Reads files, needs no store."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.console import formats, gamedays
+from app.console.console import LOOKING, ROUTES, Console
+from app.console.gamedays import TIMES, WORDS, Report
+from app.console.navigation import GAMEDAY
+from app.console.readiness.answers import OLD
+from app.domain.errors import NotFound
+from app.oncall.runbook.pages import FOLDER as RUNBOOK
+
+COMMAND = "octant drill gameday {}"
+
+
+def router(console: Console) -> APIRouter:
+    """The routes."""
+    made = APIRouter(prefix="/console", dependencies=LOOKING, **ROUTES)
+    state_dir: Path = console.parts.state_dir
+
+    @made.get("/gameday")
+    async def page(request: Request) -> Response:
+        """Every report, newest first, and the scenarios that were never played."""
+        found = await asyncio.to_thread(gamedays.reports, state_dir)
+        known = await asyncio.to_thread(gamedays.scenarios, RUNBOOK)
+        played = {one.played.scenario for one in found}
+        kind, words = answer(found, known, datetime.now(UTC))
+        return console.page(
+            request, "gamedays.html", GAMEDAY, found=found, kind=kind, words=words, command=COMMAND,
+            never=[name for name in known if name not in played], seconds=seconds,
+        )  # fmt: skip
+
+    @made.get("/gameday/{name}")
+    async def one(request: Request, name: str) -> Response:
+        """One report."""
+        found = await asyncio.to_thread(gamedays.report, state_dir, name)
+        if found is None:
+            raise NotFound("There is no such report of a game day, or it cannot be read.")
+        kind, words = told(found)
+        draft = await asyncio.to_thread(gamedays.postmortem, state_dir, name)
+        played = found.played
+        return console.page(
+            request, "gameday.html", GAMEDAY, title=found.written_before.title or played.scenario, one=found, kind=kind,
+            words=words,
+            lanes=gamedays.lanes(played), times=[(WORDS[at], getattr(played, at)) for at in TIMES], seconds=seconds,
+            draft=draft, command=COMMAND.format(played.scenario), measured=measured,
+        )  # fmt: skip
+
+    return made
+
+
+def answer(found: Sequence[Report], known: Sequence[str], now: datetime) -> tuple[str, str]:
+    """One sentence on all game days."""
+    if not found:
+        return "none", "No game day was played here yet."
+    newest: dict[str, Report] = {}
+    for one in found:
+        newest.setdefault(one.played.scenario, one)
+    kept = [one for one in newest.values() if one.played.verdict == "kept"]
+    broken = [one.played.scenario for one in newest.values() if one.played.verdict == "not kept"]
+    old = [one for one in kept if now - one.played.begun_at > OLD]
+    number = formats.number(len(set(known) | set(newest)), "scenario")
+    words = f"{len(kept)} of {number} kept their promise when they were last played"
+    if broken:
+        return "bad", f"{words}; {' and '.join(broken)} did not."
+    if old or len(kept) < len(known):
+        return "warn", f"{words}{f'; {len(old)} of them over {OLD.days} days ago' if old else ''}."
+    return "good", f"{words}."
+
+
+def told(one: Report) -> tuple[str, str]:
+    """A game day in one sentence."""
+    played = one.played
+    if played.verdict == "kept":
+        return "good", f"The promise was kept: {_times(one)}."
+    if played.verdict == "not kept":
+        why = f"{played.reasons[0]}" if played.reasons else "a probe did not hold"
+        return "bad", f"The promise was not kept: {why}."
+    why = f": {played.reasons[0]}" if played.reasons else ""
+    return "none", f"No verdict on the service, {played.verdict}{why}."
+
+
+def _times(one: Report) -> str:
+    named = [(WORDS[name], getattr(one.played, name)) for name in ("detected", "contained", "recovered")]
+    return ", ".join(f"{words} after {seconds(at)}" for words, at in named if at is not None) or "no time was measured"
+
+
+def seconds(at: float | None) -> str:
+    """Seconds from the fault's begin."""
+    return formats.NONE if at is None else f"{formats.digits(at)} s"
+
+
+def measured(value: float | None, measure: str) -> str:
+    """A probe's value in its unit."""
+    if value is None:
+        return "no caller"
+    return seconds(value) if measure.endswith("seconds") else f"{formats.digits(value)} %"

@@ -1,0 +1,238 @@
+"""On-call: the people now and next, the month, open pages with their actions, incidents and their timelines."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.audit.actions import clean
+from app.console import calendar, charts, formats
+from app.console.acting import Asked, Deed
+from app.console.console import LOOKING, ROUTES, Console
+from app.console.known import Known
+from app.console.navigation import ONCALL
+from app.console.sessions import Session
+from app.domain.errors import DependencyUnavailable, Misconfigured, NotFound
+from app.oncall.incidents.store import Incident, Incidents
+from app.oncall.incidents.timeline import Entry, timeline
+from app.oncall.paging.figures import Figures, figures
+from app.oncall.paging.pages import TRIGGERED, Page, Pages
+from app.oncall.rota.covers import FILE, Covers
+from app.oncall.rota.reading import load_rotation
+from app.oncall.rota.report import month as month_of
+from app.oncall.rota.rotation import Rotation
+from app.oncall.rota.shifts import AHEAD, Duty, Shift, duties, shifts
+
+WEEKS = 12
+RECENT = timedelta(days=90)
+MOST_NUMBER = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One level of the escalation: the duty now, and the next person's shift, if any comes."""
+
+    duty: Duty
+    next: Shift | None
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """What the stores know: open pages, incidents, figures of all and by week."""
+
+    pages: Sequence[Page]
+    incidents: Sequence[Incident]
+    total: Figures
+    weeks: Sequence[Figures]
+
+
+def router(console: Console) -> APIRouter:
+    """The routes."""
+    made = APIRouter(prefix="/console", dependencies=LOOKING, **ROUTES)
+
+    @made.get("/oncall")
+    async def page(request: Request, month: str = "") -> Response:
+        """The page."""
+        now = datetime.now(UTC)
+        try:
+            rotation = await asyncio.to_thread(load_rotation, console.parts.rotation_file)
+        except (Misconfigured, OSError) as error:
+            return console.page(
+                request, "oncall.html", ONCALL, kind="bad", words="The rotation cannot be read.", problem=str(error)
+            )
+        covers = Covers(console.parts.engine, file=console.parts.state_dir / FILE)
+        found, answered = await covers.all(since=now - AHEAD)
+        rotation = rotation.with_covers(tuple(cover.override for cover in found))
+        levels = await asyncio.to_thread(_levels, rotation, now)
+        known = await console.known.read("oncall", _happened(console, rotation, now))
+        first, problem = _month(month, now.astimezone(rotation.zone).date())
+        kind, words = answer(levels, rotation, known)
+        weeks = await asyncio.to_thread(calendar.month, rotation, first, now.astimezone(rotation.zone).date())
+        return console.page(
+            request, "oncall.html", ONCALL, kind=kind, words=words, problem=problem, rotation=rotation, levels=levels,
+            known=known, happened=known.value, weeks=weeks, first=first, earlier=_shifted(first, -1), later=_shifted(first, 1),
+            covers=found, answered=answered, chart=_chart(known.value, rotation, now), span=_span,
+        )  # fmt: skip
+
+    @made.get("/oncall/incidents/{number}")
+    async def incident(request: Request, number: str) -> Response:
+        """One incident with its merged timeline."""
+        if not number.isascii() or not number.isdigit() or int(number) > MOST_NUMBER:
+            raise NotFound("An incident has a number, as in /console/oncall/incidents/1.")
+        known = await console.known.read(("incident", number), _incident(console, int(number)))
+        one, entries = known.value or (None, [])
+        kind, words = told(one, entries, datetime.now(UTC))
+        return console.page(
+            request, "incident.html", ONCALL, title=f"Incident {number}", number=number, known=known, one=one, entries=entries,
+            kind=kind, words=words, since=lambda entry: _since(one, entry), link_of=_link_of,
+        )  # fmt: skip
+
+    return made
+
+
+def deeds(console: Console) -> Iterator[Deed]:
+    """Acknowledge a page, and resolve it."""
+
+    def pages() -> Pages:
+        if console.parts.paging is None:
+            raise DependencyUnavailable("This process takes no pages.", retry_after=60.0)
+        return console.parts.paging.parts.pages
+
+    async def ask_ack(values: Mapping[str, str]) -> Asked:
+        page = await pages().find(values["page"])
+        return Asked(
+            title=f"Acknowledge {page.alert}", effect=f"You have it: no further level is called. {page.summary}", strong=False,
+            command=f"octant oncall ack {str(page.id)[:8]}", undo="It goes out again by itself when the acknowledgement ends.",
+            button="Acknowledge",
+        )  # fmt: skip
+
+    async def acknowledge(values: Mapping[str, str], _: str, session: Session) -> str:
+        page = await pages().find(values["page"])
+        done = await pages().acknowledge(page.id, by=session.actor)
+        return f"{done.alert} is acknowledged until {formats.utc(done.ack_expires_at)}."
+
+    async def ask_resolve(values: Mapping[str, str]) -> Asked:
+        page = await pages().find(values["page"])
+        return Asked(
+            title=f"Resolve {page.alert}", effect=f"The page ends for every receiver. {page.summary}", button="Resolve",
+            command=f"octant oncall page resolve {str(page.id)[:8]}", undo="An alert that still fires pages again.",
+        )  # fmt: skip
+
+    async def resolve(values: Mapping[str, str], _: str, session: Session) -> str:
+        page = await pages().find(values["page"])
+        done = await pages().resolve(page.id, by=session.actor)
+        return f"{done.alert} is resolved."
+
+    yield Deed(name="oncall-ack", fields=("page",), ask=ask_ack, do=acknowledge, back="/console/oncall")
+    yield Deed(name="oncall-page-resolve", fields=("page",), ask=ask_resolve, do=resolve, back="/console/oncall")
+
+
+def _levels(rotation: Rotation, now: datetime) -> list[Level]:
+    coming = shifts(rotation, now, now + AHEAD)
+    return [
+        Level(duty, next((s for s in coming if s.level == duty.level and s.begin > now and s.person != duty.key), None))
+        for duty in duties(rotation, now)
+    ]
+
+
+async def _happened(console: Console, rotation: Rotation, now: datetime) -> Happened:
+    engine = console.parts.engine
+    pages = await console.parts.paging.parts.pages.newest() if console.parts.paging else []
+    listed = await Incidents(engine, clean=str).list(since=now - RECENT)
+    total, weeks = await figures(engine, now - timedelta(weeks=WEEKS), now, rotation.timezone)
+    return Happened(pages, listed, total, weeks)
+
+
+async def _incident(console: Console, number: int) -> tuple[Incident, list[Entry]]:
+    store = Incidents(console.parts.engine, clean=partial(clean, redactor=console.parts.redactor))
+    one = await store.find(number)
+    return one, await timeline(store.engine, one, clean=partial(clean, redactor=console.parts.redactor))
+
+
+def answer(levels: Sequence[Level], rotation: Rotation, known: Known[Happened]) -> tuple[str, str]:
+    """One sentence: the person to call now, and the pages that wait for an answer."""
+    first = next((level.duty for level in levels if level.duty.person), None)
+    if first is None or first.person is None:
+        return "bad", "No person is on call now."
+    until = f" until {first.until.astimezone(rotation.zone):%a %d %b, %H:%M}" if first.until else ""
+    calm = f"{first.person.name} is on call{until}"
+    if known.value is None:
+        return "warn", f"{calm}; whether a page is open is not known."
+    waiting = [page for page in known.value.pages if page.status == TRIGGERED]
+    if waiting:
+        return (
+            "bad",
+            f"{formats.number(len(waiting), 'page waits', 'pages wait')} for an answer, the newest: {waiting[0].summary}",
+        )
+    if known.value.pages:
+        return "warn", f"{calm}; {formats.number(len(known.value.pages), 'page is', 'pages are')} acknowledged and not over."
+    return "good", f"{calm}; no page is open."
+
+
+def told(one: Incident | None, entries: Sequence[Entry], now: datetime) -> tuple[str, str]:
+    """An incident in one sentence."""
+    if one is None:
+        return "none", "Nothing is known of this incident right now."
+    leads = f"led by {one.commander}" if one.commander else "without a commander"
+    length = formats.span((one.closed_at or now) - one.opened_at)
+    number = formats.number(len(entries), "entry", "entries")
+    if one.closed_at is None:
+        return "bad" if one.severity in (
+            "sev1",
+            "sev2",
+        ) else "warn", f"{one.severity}, open for {length}, {leads}; {number} so far."
+    change = f"changed {one.runbook_page}" if one.runbook_page else "changed no page of the runbook"
+    return "good", f"{one.severity}, closed after {length}, {leads}; it {change}."
+
+
+def _chart(happened: Happened | None, rotation: Rotation, now: datetime) -> dict[str, Any] | None:
+    """Pages a week, those without one included."""
+    if happened is None or not happened.weeks:
+        return None
+    today = now.astimezone(rotation.zone).date()
+    monday = today - timedelta(days=today.weekday())
+    mondays = [monday - timedelta(weeks=number) for number in reversed(range(WEEKS))]
+    counted = {week.week.date(): week for week in happened.weeks if week.week}
+    times = [datetime.combine(day, time(0), rotation.zone).astimezone(UTC) for day in mondays]
+    values = [counted[day].pages if day in counted else 0 for day in mondays]
+    return charts.spec(times, [("pages", values, "s1")], unit="pages", kind="bars")
+
+
+def _month(text: str, today: date) -> tuple[date, str]:
+    """The first day of a month in the address; this month's, with a sentence, where it is none."""
+    try:
+        return month_of(text or None, today)[0], ""
+    except ValueError:
+        return today.replace(day=1), "A month is written as 2026-12; this is the current one."
+
+
+def _shifted(first: date, months: int) -> str:
+    number = first.year * 12 + first.month - 1 + months
+    return f"{number // 12:04}-{number % 12 + 1:02}"
+
+
+def _span(seconds: float | None) -> str:
+    return formats.span(timedelta(seconds=seconds)) if seconds is not None else formats.NONE
+
+
+def _since(one: Incident | None, entry: Entry) -> str:
+    """How long before or after the incident was opened."""
+    if one is None:
+        return ""
+    seconds = (entry.at - one.opened_at).total_seconds()
+    sign = "-" if seconds < 0 else "+"
+    return f"{sign}{formats.span(timedelta(seconds=round(abs(seconds))))}"
+
+
+def _link_of(entry: Entry) -> str:
+    """Where an entry's call or trace is shown."""
+    if entry.kind != "link" or "trace " not in entry.text:
+        return ""
+    trace = entry.text.rpartition("trace ")[2]
+    return f"/console/traces/{trace}" if trace.isalnum() else ""

@@ -1,0 +1,119 @@
+"""Runbook: every page rendered, searched as `octant runbook` searches, and saved as one file. Needs no store."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from fastapi import APIRouter
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.console import formats
+from app.console.console import LOOKING, ROUTES, Console
+from app.console.navigation import RUNBOOK
+from app.console.readiness.answers import OLD
+from app.console.runbook_html import address, html_of, html_of_section
+from app.domain.errors import NotFound
+from app.oncall.runbook.pages import FORM, GENERATED, LONGEST_UNREVIEWED, Page, read
+from app.oncall.runbook.search import Topic, find
+from app.oncall.runbook.twin import document
+
+LONGEST = 200  # characters of a search
+OTHERS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A place that a search found. ``commands``: the sections that hold some, with their texts."""
+
+    title: str
+    href: str
+    symptom: str
+    commands: Sequence[tuple[str, Markup]] = ()
+
+
+def router(console: Console) -> APIRouter:
+    """The routes."""
+    made = APIRouter(prefix="/console", dependencies=LOOKING, **ROUTES)
+
+    @made.get("/runbook")
+    async def first(request: Request, q: str = "") -> Response:
+        """All pages, or those that fit the words."""
+        wanted = " ".join(q.split())[:LONGEST]
+        pages = await asyncio.to_thread(read)
+        found = await asyncio.to_thread(searched, pages, wanted) if wanted else []
+        kind, words = _answer(pages, wanted, found, datetime.now(UTC).date())
+        incidents = sorted((page for page in pages if page.is_incident), key=lambda page: page.title)
+        others = [page for page in pages if not page.is_incident]
+        return console.page(
+            request, "runbook.html", RUNBOOK, wanted=wanted, found=found, kind=kind, words=words, incidents=incidents,
+            others=others, address=address, rehearsal=rehearsal, review=review, today=datetime.now(UTC).date(),
+        )  # fmt: skip
+
+    @made.get("/runbook.html")
+    async def twin() -> Response:
+        """Every page in one file without scripts, to keep on a phone."""
+        whole = await asyncio.to_thread(lambda: document(read()))
+        headers = {"content-disposition": 'attachment; filename="runbook.html"'}
+        return Response(whole, media_type="text/html; charset=utf-8", headers=headers)
+
+    @made.get("/runbook/{name}")
+    async def page(request: Request, name: str) -> Response:
+        """One page."""
+        pages = await asyncio.to_thread(read)
+        wanted = name.removesuffix(".md")
+        one = next((each for each in pages if each.name.removesuffix(".md") == wanted), None)
+        if one is None:
+            raise NotFound("The runbook has no such page. Its first page lists all.")
+        contents = [section for section in one.sections if section.level == (3 if one.name == GENERATED else 2)]
+        return console.page(
+            request, "runbook_page.html", RUNBOOK, title=one.title, one=one, html=await asyncio.to_thread(html_of, one, pages),
+            contents=contents, rehearsal=rehearsal, review=review, today=datetime.now(UTC).date(),
+        )  # fmt: skip
+
+    return made
+
+
+def searched(pages: Sequence[Page], wanted: str) -> list[Found]:
+    """The places that fit, best first; the best with its commands."""
+    return [_found(topic, pages, whole=number == 0) for number, (_, topic) in enumerate(find(pages, wanted)[: OTHERS + 1])]
+
+
+def _found(topic: Topic, pages: Sequence[Page], *, whole: bool) -> Found:
+    first = topic.sections[0]
+    href = address(topic.page.name, "" if first.level == 1 else first.anchor)
+    symptom = topic.page.paragraph("Symptom") if first.level == 1 else ""
+    shown = [section for section in topic.sections if section.commands and section.title != FORM[-1]] if whole else []
+    return Found(topic.title, href, symptom, [(s.title, html_of_section(s, topic.page, pages)) for s in shown])
+
+
+def rehearsal(page: Page, today: date) -> tuple[str, str]:
+    """The mark and words on a page's rehearsal; empty for a page that is of no incident."""
+    if not page.is_incident:
+        return "none", ""
+    if page.rehearsed is None:
+        return "none", "not rehearsed"
+    day, minutes = page.rehearsed
+    return ("good" if day + OLD >= today else "warn"), f"contained in {minutes:g} min"
+
+
+def review(page: Page, today: date) -> tuple[str, str]:
+    """The mark and words on a page's review."""
+    if page.reviewed is None:
+        return "none", "generated" if page.name == GENERATED else "not reviewed"
+    return ("good", "reviewed") if page.reviewed + LONGEST_UNREVIEWED >= today else ("warn", "review overdue")
+
+
+def _answer(pages: Sequence[Page], wanted: str, found: Sequence[Found], today: date) -> tuple[str, str]:
+    if wanted and found:
+        return "good", f"“{wanted}” leads to: {found[0].title}."
+    if wanted:
+        return "bad", f"No page has the words “{wanted}”. Try an alert's name, an error's code, or fewer words."
+    incidents = [page for page in pages if page.is_incident]
+    fresh = sum(page.rehearsed is not None and page.rehearsed[0] + OLD >= today for page in incidents)
+    words = (
+        f"{formats.number(len(incidents), 'incident')} have a page; the commands of {fresh} contained theirs in the last 30 days."
+    )
+    return ("good" if fresh == len(incidents) else "warn"), words

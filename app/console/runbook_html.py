@@ -1,0 +1,124 @@
+"""Pages of the runbook as HTML: commands with a copy button, links between pages, alerts that lead to their sections.
+
+The text is ours, and still nothing in it is taken as HTML: markdown-it escapes it.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from html import escape
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from markupsafe import Markup
+
+from app.oncall.runbook.pages import GENERATED, Page, Section
+
+PATH = "/console/runbook"
+ALERTS = GENERATED.removesuffix(".md")
+_DATES = re.compile(r"\A(# [^\n]*\n\n)(?:(?:Reviewed|Rehearsed|Words): [^\n]*\n)+\n?")
+_PAGE = re.compile(r"([\w-]+)\.md(?:#([\w-]+))?\Z|#([\w-]+)\Z")
+
+
+def address(name: str, anchor: str = "") -> str:
+    """The address of a page, or of a section in it."""
+    return f"{PATH}/{name.removesuffix('.md')}" + (f"#{anchor}" if anchor else "")
+
+
+def html_of(page: Page, pages: Sequence[Page]) -> Markup:
+    """A page without its title and its dates, which the console shows by itself."""
+    text = _DATES.sub(r"\1", page.text)
+    return _rendered(text.partition("\n")[2], page, pages)
+
+
+def html_of_section(section: Section, page: Page, pages: Sequence[Page]) -> Markup:
+    """The text of one section."""
+    return _rendered(section.text, page, pages)
+
+
+def _rendered(text: str, page: Page, pages: Sequence[Page]) -> Markup:
+    markdown = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
+    tokens = markdown.parse(text)
+    names = {one.name for one in pages}
+    alerts = {
+        section.title: section.anchor for one in pages if one.name == GENERATED for section in one.sections if section.level > 1
+    }
+    anchors = iter(section.anchor for section in page.sections if section.level > 1)
+    for token in tokens:
+        if token.type == "heading_open" and token.tag in ("h2", "h3"):
+            token.attrSet("id", next(anchors, ""))
+        if token.type == "inline":
+            token.children = _linked(token.children or [], names, {} if page.name == GENERATED else alerts)
+    return Markup(markdown.renderer.render(tokens, markdown.options, {}))  # noqa: S704 - markdown-it escapes the text
+
+
+def _linked(children: list[Token], names: Collection[str], alerts: dict[str, str]) -> list[Token]:
+    """Links to pages lead into the console, those to other files become text, and names of alerts become links."""
+    found: list[Token] = []
+    inside = 0
+    for token in children:
+        if token.type == "link_open":
+            inside += 1
+            _point(token, names)
+        elif token.type == "link_close":
+            inside -= 1
+        if token.type == "code_inline" and token.content in alerts and not inside:
+            link = Token("link_open", "a", 1, attrs={"href": address(ALERTS, alerts[token.content])})
+            found += [link, token, Token("link_close", "a", -1)]
+        else:
+            found.append(token)
+    return found
+
+
+def _point(token: Token, names: Collection[str]) -> None:
+    """Set where a link leads."""
+    href = str(token.attrGet("href") or "")
+    own = _PAGE.match(href)
+    if own and own[3]:
+        return
+    if own and f"{own[1]}.md" in names:
+        token.attrSet("href", address(own[1], own[2] or ""))
+    elif href.startswith(("https://", "http://")):
+        token.attrSet("rel", "noreferrer")
+    else:  # a file beside the runbook: its name stays as text
+        token.attrs = {"role": "none"}
+
+
+class _Renderer(RendererHTML):
+    """Blocks of code and tables in the console's form."""
+
+    def fence(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:  # noqa: ANN401, ARG002 - markdown-it's
+        """A block of code; of a terminal's, each command has a button that copies it."""
+        token = tokens[idx]
+        if token.info.strip() == "mermaid":
+            return ""  # the same stands below it as text
+        if token.info.strip() != "console":
+            return f'<pre tabindex="0"><code>{escape(token.content)}</code></pre>\n'
+        return f'<div class="commands">{"".join(_line(line) for line in _joined(token.content))}</div>\n'
+
+    def table_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:  # noqa: ANN401, ARG002 - markdown-it's
+        """A table that scrolls by itself."""
+        return '<div class="sheet"><div class="wide" tabindex="0" role="region" aria-label="Table"><table>'
+
+    def table_close(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:  # noqa: ANN401, ARG002 - the same
+        """Its end."""
+        return "</table></div></div>"
+
+
+def _joined(block: str) -> list[str]:
+    """The lines of a block; a command goes on after a backslash."""
+    found: list[str] = []
+    for line in block.splitlines():
+        if found and found[-1].startswith("$ ") and found[-1].endswith("\\"):
+            found[-1] += "\n" + line
+        else:
+            found.append(line)
+    return found
+
+
+def _line(line: str) -> str:
+    if not line.startswith("$ "):
+        return f'<p class="expected"><code>{escape(line)}</code></p>' if line.strip() else ""
+    command = escape(line[2:])
+    return f'<p class="command"><code>{command}</code><button type="button" class="quiet" data-copy="{command}">Copy</button></p>'
