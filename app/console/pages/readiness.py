@@ -10,7 +10,7 @@ from starlette.responses import Response
 from app.console.console import LOOKING, ROUTES, Console
 from app.console.known import Known
 from app.console.navigation import READINESS
-from app.console.readiness.answers import KINDS, ORDER, WORDS, Answer, Evidence
+from app.console.readiness.answers import KINDS, ORDER, SHORT, Answer, Evidence
 from app.console.readiness.review import CHECKS, oldest, one, summary
 from app.console.readiness.sources import Sources
 
@@ -27,7 +27,7 @@ def router(console: Console) -> APIRouter:
         kind, words = summary(answers)
         return console.page(
             request, "readiness.html", READINESS, answers=answers, kind=kind, words=words, oldest=oldest(answers), counts=_counts,
-            states=WORDS, kinds=KINDS,
+            states=SHORT, kinds=KINDS,
         )  # fmt: skip
 
     return made
@@ -36,7 +36,7 @@ def router(console: Console) -> APIRouter:
 def _counts(evidence: Sequence[Evidence]) -> list[tuple[str, int]]:
     """How much evidence has each state but the best."""
     states = [fact.state for fact in evidence]
-    return [(WORDS[state], states.count(state)) for state in ORDER[1:] if state in states]
+    return [(SHORT[state], states.count(state)) for state in ORDER[1:] if state in states]
 
 
 async def _checked(console: Console, number: int) -> Known[Answer]:

@@ -66,7 +66,10 @@ def summary(answers: Sequence[Answer]) -> tuple[str, str]:
 
 def lines(answers: Sequence[Answer]) -> list[str]:
     """The review for a terminal: a line for each answer, as on the page."""
-    return [f"{number}  {one.state_words:17} {one.axis:14} {one.words}" for number, one in enumerate(answers, start=1)]
+    return [
+        f"{number}  {one.state_words:17} {one.axis:14} {' '.join(filter(None, (one.words, one.why)))}"
+        for number, one in enumerate(answers, start=1)
+    ]
 
 
 def oldest(answers: Sequence[Answer]) -> datetime | None:
