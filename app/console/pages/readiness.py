@@ -11,7 +11,7 @@ from app.console.console import LOOKING, ROUTES, Console
 from app.console.known import Known
 from app.console.navigation import READINESS
 from app.console.readiness.answers import KINDS, ORDER, SHORT, Answer, Evidence
-from app.console.readiness.review import CHECKS, oldest, one, summary
+from app.console.readiness.review import CHECKS, check, oldest, summary, unanswered
 from app.console.readiness.sources import Sources
 
 
@@ -22,12 +22,17 @@ def router(console: Console) -> APIRouter:
     @made.get("/readiness")
     async def page(request: Request) -> Response:
         """The page. Each question is checked by itself, so that a store that is slow or away takes only its own answers."""
-        known = await asyncio.gather(*(_checked(console, number) for number in range(1, len(CHECKS) + 1)))
-        answers = [each.value for each in known if each.value]
+        numbers = range(1, len(CHECKS) + 1)
+        known = await asyncio.gather(*(_checked(console, number) for number in numbers))
+        answers = [
+            each.value or unanswered(number, f"{each.away}, so this cannot be checked now.")
+            for number, each in zip(numbers, known, strict=True)
+        ]
+        late = {answer.axis: each for answer, each in zip(answers, known, strict=True) if each.away and each.value}
         kind, words = summary(answers)
         return console.page(
             request, "readiness.html", READINESS, answers=answers, kind=kind, words=words, oldest=oldest(answers), counts=_counts,
-            states=SHORT, kinds=KINDS,
+            states=SHORT, kinds=KINDS, late=late,
         )  # fmt: skip
 
     return made
@@ -40,7 +45,7 @@ def _counts(evidence: Sequence[Evidence]) -> list[tuple[str, int]]:
 
 
 async def _checked(console: Console, number: int) -> Known[Answer]:
-    return await console.known.read(("readiness", number), one(sources_of(console), number))
+    return await console.known.read(("readiness", number), check(sources_of(console), number))
 
 
 def sources_of(console: Console) -> Sources:
