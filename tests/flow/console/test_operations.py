@@ -42,7 +42,8 @@ async def page(stack_env: dict[str, str]) -> AsyncIterator[str]:
     """The id of a page that waits for an answer."""
     engine = create_async_engine(stack_env["OCTANT_DATABASE_URL"])
     values = {
-        "id": uuid.uuid4(), "dedup_key": str(uuid.uuid4()), "alert": "OctantBreakerOpen", "severity": "page", "summary": EVIL, "labels": {},
+        "id": uuid.uuid4(), "dedup_key": str(uuid.uuid4()), "alert": "OctantBreakerOpen", "severity": "page", "summary": EVIL,
+        "labels": {},
         "status": "triggered", "triggered_at": text("now()"), "level": 1, "person": "Ada", "test": False,
     }  # fmt: skip
     async with engine.begin() as connection:

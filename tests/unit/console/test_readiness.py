@@ -164,4 +164,4 @@ def test_the_worst_evidence_is_the_answers_state_and_none_is_not_proven() -> Non
     assert summary([made("proved")]) == ("good", "All 1 questions are answered with fresh evidence.")
     assert summary([made("proved"), made("gaps"), made("stale")])[0] == "warn"
     assert summary([made("failing")])[0] == "bad"
-    assert lines([made("missing")]) == ["1  not proven        Cost           Words."]
+    assert lines([made("missing")]) == ["1  not proven        Cost           Words. x: y."]
