@@ -14,16 +14,19 @@ from app.console.readiness.answers import KINDS, ORDER, SHORT, Answer, Evidence
 from app.console.readiness.review import CHECKS, check, oldest, summary, unanswered
 from app.console.readiness.sources import Sources
 
+PATIENCE = 3.0  # half of the time that a page has for its stores
+
 
 def router(console: Console) -> APIRouter:
     """The routes."""
     made = APIRouter(prefix="/console", dependencies=LOOKING, **ROUTES)
+    kept: dict[str, Evidence] = {}
 
     @made.get("/readiness")
     async def page(request: Request) -> Response:
         """The page. Each question is checked by itself, so that a store that is slow or away takes only its own answers."""
         numbers = range(1, len(CHECKS) + 1)
-        known = await asyncio.gather(*(_checked(console, number) for number in numbers))
+        known = await asyncio.gather(*(_checked(console, number, kept) for number in numbers))
         answers = [
             each.value or unanswered(number, f"{each.away}, so this cannot be checked now.")
             for number, each in zip(numbers, known, strict=True)
@@ -44,15 +47,15 @@ def _counts(evidence: Sequence[Evidence]) -> list[tuple[str, int]]:
     return [(SHORT[state], states.count(state)) for state in ORDER[1:] if state in states]
 
 
-async def _checked(console: Console, number: int) -> Known[Answer]:
-    return await console.known.read(("readiness", number), check(sources_of(console), number))
+async def _checked(console: Console, number: int, kept: dict[str, Evidence]) -> Known[Answer]:
+    return await console.known.read(("readiness", number), check(sources_of(console, kept), number))
 
 
-def sources_of(console: Console) -> Sources:
+def sources_of(console: Console, kept: dict[str, Evidence]) -> Sources:
     """What the review reads here."""
     parts = console.parts
     return Sources(
         engine=parts.engine, valkey=parts.valkey, ledger=parts.ledger, policy=parts.policy, workers=parts.workers,
         releases=parts.releases, keys=parts.keys, secret=parts.secret, rotation_file=parts.rotation_file,
-        rehearsals_file=parts.rehearsals_file, state_dir=parts.state_dir,
+        rehearsals_file=parts.rehearsals_file, state_dir=parts.state_dir, patience=PATIENCE, kept=kept,
     )  # fmt: skip
