@@ -166,7 +166,7 @@ LONGEST_LABEL = 34
 
 def lanes(played: Played) -> Lanes:
     """Lay the events of a game day on one axis."""
-    times = {name: at for name in TIMES if (at := getattr(played, name)) is not None}
+    times: dict[str, float] = {name: at for name in TIMES if (at := getattr(played, name)) is not None}
     lines = [(at, words) for at, words in played.timeline[:MOST_LINES] if at >= 0]
     last = max([*times.values(), *(at for at, _ in lines), 1.0])
     scale = (WIDTH - LEFT - RIGHT) / last
