@@ -23,12 +23,13 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """One cell. ``inside``: whether it is of the month."""
+    """One cell. ``inside``: whether it is of the month; ``planned``: whether the plan has begun."""
 
     date: date
     inside: bool
     today: bool
     holiday: str
+    planned: bool
     held: Sequence[Held]
 
     @property
@@ -43,8 +44,8 @@ class Day:
 
     @property
     def gap(self) -> bool:
-        """Whether the month lacks a person at level 1 here."""
-        return self.inside and not self.first
+        """Whether the plan lacks a person at level 1 here."""
+        return self.inside and self.planned and not self.first
 
 
 def month(rotation: Rotation, first: date, today: date) -> list[list[Day]]:
@@ -57,7 +58,14 @@ def month(rotation: Rotation, first: date, today: date) -> list[list[Day]]:
     colours = {key: number % 5 + 1 for number, key in enumerate(rotation.people)}
     return [
         [
-            Day(day, day.month == first.month, day == today, holidays.get(day, ""), _of_day(rotation, held, day, colours))
+            Day(
+                day,
+                day.month == first.month,
+                day == today,
+                holidays.get(day, ""),
+                day >= rotation.plan[0].start,
+                _of_day(rotation, held, day, colours),
+            )
             for day in week
         ]
         for week in weeks

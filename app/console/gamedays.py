@@ -5,7 +5,7 @@ The files are written by `octant drill gameday`. They are read as untrusted text
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,13 +160,13 @@ def _read(path: Path) -> Report | None:
         return None
 
 
-LEFT, RIGHT, WIDTH, LABEL = 8.0, 132.0, 1040.0, 7.0  # pixels; LABEL: of a character
+LEFT, RIGHT, WIDTH, LABEL = 16.0, 132.0, 1168.0, 7.0  # pixels; LABEL: of a character
 LONGEST_LABEL = 34
 
 
 def lanes(played: Played) -> Lanes:
     """Lay the events of a game day on one axis."""
-    times = {name: at for name in TIMES if (at := getattr(played, name)) is not None}
+    times: dict[str, float] = {name: at for name in TIMES if (at := getattr(played, name)) is not None}
     lines = [(at, words) for at, words in played.timeline[:MOST_LINES] if at >= 0]
     last = max([*times.values(), *(at for at, _ in lines), 1.0])
     scale = (WIDTH - LEFT - RIGHT) / last
@@ -174,10 +174,12 @@ def lanes(played: Played) -> Lanes:
     def x(at: float) -> float:
         return round(LEFT + max(0.0, at) * scale, 1)
 
-    ours = [_ours(at, words) for at, words in lines]
-    systems = [(0.0, "fault begins", "bad"), *((times[name], WORDS[name], _kind(name)) for name in TIMES if name in times)]
-    placed_ours = _placed([one for one in ours if one], x)
-    placed_systems = _placed([(at, f"{words}, {formats.digits(at)} s" if at else words, kind) for at, words, kind in systems], x)
+    acked = times.pop("acknowledged", None)
+    ours = [found for at, words in lines if not (acked and words == "acknowledged") and (found := _ours(at, words))]
+    ours += [(acked, f"acknowledged, {formats.digits(acked)} s", "good")] if acked else []
+    systems = [(at, f"{WORDS[name]}, {formats.digits(at)} s", _kind(name)) for name, at in times.items()]
+    placed_ours = _placed(ours, x)
+    placed_systems = _placed([(0.0, "fault begins", "bad"), *systems], x)
     ticks = [(x(at), f"{at:g} s") for at in _steps(last)]
     rows = max((mark.row for mark in [*placed_ours, *placed_systems]), default=0) + 1
     return Lanes(placed_ours, placed_systems, ticks, (x(0), x(times.get("fault_ended", last))), WIDTH, rows)
@@ -195,19 +197,33 @@ def _ours(at: float, words: str) -> tuple[float, str, str] | None:
     return (at, words, "good" if words.startswith("ack") else "bad") if words.startswith(_OURS) else None
 
 
-def _placed(events: Sequence[tuple[float, str, str]], x: Any) -> list[Mark]:  # noqa: ANN401 - a function of seconds
-    """Labels in rows, so that none covers another."""
-    ends: list[float] = []
+def _placed(events: Sequence[tuple[float, str, str]], x: Callable[[float], float]) -> list[Mark]:
+    """Put labels into rows so that no label covers another, and no stem crosses a label.
+
+    From the last event to the first: a label lies to the right of its stem, so an earlier event's stem passes the later ones.
+    """
+    labels: list[tuple[int, float, float, float]] = []  # row, left, right, stem
     found = []
-    for at, words, kind in sorted(events, key=lambda event: event[0]):
+    for at, words, kind in sorted(events, key=lambda event: event[0], reverse=True):
         short = words if len(words) <= LONGEST_LABEL else words[: LONGEST_LABEL - 1] + "…"
         begin, length = x(at), len(short) * LABEL
         turned = begin + length > WIDTH
         left, right = (begin - length, begin) if turned else (begin, begin + length)
-        row = next((number for number, end in enumerate(ends) if end + LABEL <= left), len(ends))
-        ends[row : row + 1] = [right]
+        row = next(row for row in range(len(labels) + 1) if _fits(labels, row, left, right, begin))
+        labels.append((row, left, right, begin))
         found.append(Mark(at, short, kind, begin, row, turned))
-    return found
+    return found[::-1]
+
+
+def _fits(labels: Sequence[tuple[int, float, float, float]], row: int, left: float, right: float, stem: float) -> bool:
+    if row > max((one[0] for one in labels), default=-1):
+        return True
+    return not any(
+        (other == row and begin < right + LABEL and left < end + LABEL)
+        or (other < row and begin < stem < end)
+        or (other > row and left < passing < right)
+        for other, begin, end, passing in labels
+    )
 
 
 def _steps(last: float) -> list[float]:

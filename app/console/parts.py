@@ -13,6 +13,7 @@ from app.audit.actions import ActionLog
 from app.budget.budget import BudgetPolicy
 from app.budget.ledger import Ledger
 from app.domain.in_flight import InFlight
+from app.oncall.paging.pages import Pages
 from app.oncall.switch import KillSwitch
 from app.releases.releases import Releases
 from app.security.keys.administration import KeyAdministration
@@ -40,6 +41,7 @@ class ConsoleParts:
     switch: KillSwitch
     releases: Releases
     paging: "Paging | None"
+    pages: Pages
     policy: BudgetPolicy
     running: InFlight
     secret: bytes

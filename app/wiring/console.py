@@ -14,7 +14,7 @@ from app.releases.releases import Releases
 from app.security.keys.administration import KeyAdministration
 from app.security.keys.provider_keys import ProviderKeys
 from app.settings import Settings
-from app.stores import budget_policy
+from app.stores import budget_policy, pages_of
 
 
 def console_parts(
@@ -25,7 +25,7 @@ def console_parts(
     engine = features.engine
     return ConsoleParts(
         engine=engine, valkey=valkey, actions=actions, redactor=features.redactor, switch=switch, releases=releases,
-        paging=paging,
+        paging=paging, pages=paging.parts.pages if paging else pages_of(settings, engine),
         keys=KeyAdministration(engine, secret=settings.secret), ledger=Ledger(engine, valkey), policy=budget_policy(settings),
         running=running, secret=settings.secret, environment=settings.environment, state_dir=settings.state_dir,
         rotation_file=settings.rotation_file, rehearsals_file=settings.rehearsals_file, workers=settings.workers,

@@ -81,7 +81,12 @@ def told(one: Report) -> tuple[str, str]:
     if played.verdict == "kept":
         return "good", f"The promise was kept: {_times(one)}."
     if played.verdict == "not kept":
-        why = f"{played.reasons[0]}" if played.reasons else "a probe did not hold"
+        broken = [
+            f"“{probe.name}” did not hold in the phase {probe.phase} ({measured(probe.value, probe.measure)})"
+            for probe in played.probes
+            if not probe.holds
+        ]
+        why = [*broken, *played.reasons, "a limit was broken"][0]
         return "bad", f"The promise was not kept: {why}."
     why = f": {played.reasons[0]}" if played.reasons else ""
     return "none", f"No verdict on the service, {played.verdict}{why}."

@@ -18,11 +18,11 @@ from app.console.console import LOOKING, ROUTES, Console
 from app.console.known import Known
 from app.console.navigation import ONCALL
 from app.console.sessions import Session
-from app.domain.errors import DependencyUnavailable, Misconfigured, NotFound
+from app.domain.errors import Misconfigured, NotFound
 from app.oncall.incidents.store import Incident, Incidents
 from app.oncall.incidents.timeline import Entry, timeline
 from app.oncall.paging.figures import Figures, figures
-from app.oncall.paging.pages import TRIGGERED, Page, Pages
+from app.oncall.paging.pages import TRIGGERED, Page
 from app.oncall.rota.covers import FILE, Covers
 from app.oncall.rota.reading import load_rotation
 from app.oncall.rota.report import month as month_of
@@ -78,6 +78,7 @@ def router(console: Console) -> APIRouter:
             request, "oncall.html", ONCALL, kind=kind, words=words, problem=problem, rotation=rotation, levels=levels,
             known=known, happened=known.value, weeks=weeks, first=first, earlier=_shifted(first, -1), later=_shifted(first, 1),
             covers=found, answered=answered, chart=_chart(known.value, rotation, now), span=_span,
+            sent=console.parts.paging is not None,
         )  # fmt: skip
 
     @made.get("/oncall/incidents/{number}")
@@ -98,14 +99,10 @@ def router(console: Console) -> APIRouter:
 
 def deeds(console: Console) -> Iterator[Deed]:
     """Acknowledge a page, and resolve it."""
-
-    def pages() -> Pages:
-        if console.parts.paging is None:
-            raise DependencyUnavailable("This process takes no pages.", retry_after=60.0)
-        return console.parts.paging.parts.pages
+    pages = console.parts.pages
 
     async def ask_ack(values: Mapping[str, str]) -> Asked:
-        page = await pages().find(values["page"])
+        page = await pages.find(values["page"])
         return Asked(
             title=f"Acknowledge {page.alert}", effect=f"You have it: no further level is called. {page.summary}", strong=False,
             command=f"octant oncall ack {str(page.id)[:8]}", undo="It goes out again by itself when the acknowledgement ends.",
@@ -113,20 +110,20 @@ def deeds(console: Console) -> Iterator[Deed]:
         )  # fmt: skip
 
     async def acknowledge(values: Mapping[str, str], _: str, session: Session) -> str:
-        page = await pages().find(values["page"])
-        done = await pages().acknowledge(page.id, by=session.actor)
+        page = await pages.find(values["page"])
+        done = await pages.acknowledge(page.id, by=session.actor)
         return f"{done.alert} is acknowledged until {formats.utc(done.ack_expires_at)}."
 
     async def ask_resolve(values: Mapping[str, str]) -> Asked:
-        page = await pages().find(values["page"])
+        page = await pages.find(values["page"])
         return Asked(
             title=f"Resolve {page.alert}", effect=f"The page ends for every receiver. {page.summary}", button="Resolve",
             command=f"octant oncall page resolve {str(page.id)[:8]}", undo="An alert that still fires pages again.",
         )  # fmt: skip
 
     async def resolve(values: Mapping[str, str], _: str, session: Session) -> str:
-        page = await pages().find(values["page"])
-        done = await pages().resolve(page.id, by=session.actor)
+        page = await pages.find(values["page"])
+        done = await pages.resolve(page.id, by=session.actor)
         return f"{done.alert} is resolved."
 
     yield Deed(name="oncall-ack", fields=("page",), ask=ask_ack, do=acknowledge, back="/console/oncall")
@@ -143,7 +140,7 @@ def _levels(rotation: Rotation, now: datetime) -> list[Level]:
 
 async def _happened(console: Console, rotation: Rotation, now: datetime) -> Happened:
     engine = console.parts.engine
-    pages = await console.parts.paging.parts.pages.newest() if console.parts.paging else []
+    pages = await console.parts.pages.newest()
     listed = await Incidents(engine, clean=str).list(since=now - RECENT)
     total, weeks = await figures(engine, now - timedelta(weeks=WEEKS), now, rotation.timezone)
     return Happened(pages, listed, total, weeks)

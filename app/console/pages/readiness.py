@@ -10,24 +10,32 @@ from starlette.responses import Response
 from app.console.console import LOOKING, ROUTES, Console
 from app.console.known import Known
 from app.console.navigation import READINESS
-from app.console.readiness.answers import KINDS, ORDER, WORDS, Answer, Evidence
-from app.console.readiness.review import CHECKS, oldest, one, summary
+from app.console.readiness.answers import KINDS, ORDER, SHORT, Answer, Evidence
+from app.console.readiness.review import CHECKS, check, oldest, summary, unanswered
 from app.console.readiness.sources import Sources
+
+PATIENCE = 3.0  # half of the time that a page has for its stores
 
 
 def router(console: Console) -> APIRouter:
     """The routes."""
     made = APIRouter(prefix="/console", dependencies=LOOKING, **ROUTES)
+    kept: dict[str, Evidence] = {}
 
     @made.get("/readiness")
     async def page(request: Request) -> Response:
         """The page. Each question is checked by itself, so that a store that is slow or away takes only its own answers."""
-        known = await asyncio.gather(*(_checked(console, number) for number in range(1, len(CHECKS) + 1)))
-        answers = [each.value for each in known if each.value]
+        numbers = range(1, len(CHECKS) + 1)
+        known = await asyncio.gather(*(_checked(console, number, kept) for number in numbers))
+        answers = [
+            each.value or unanswered(number, f"{each.away}, so this cannot be checked now.")
+            for number, each in zip(numbers, known, strict=True)
+        ]
+        late = {answer.axis: each for answer, each in zip(answers, known, strict=True) if each.away and each.value}
         kind, words = summary(answers)
         return console.page(
             request, "readiness.html", READINESS, answers=answers, kind=kind, words=words, oldest=oldest(answers), counts=_counts,
-            states=WORDS, kinds=KINDS,
+            states=SHORT, kinds=KINDS, late=late,
         )  # fmt: skip
 
     return made
@@ -36,18 +44,18 @@ def router(console: Console) -> APIRouter:
 def _counts(evidence: Sequence[Evidence]) -> list[tuple[str, int]]:
     """How much evidence has each state but the best."""
     states = [fact.state for fact in evidence]
-    return [(WORDS[state], states.count(state)) for state in ORDER[1:] if state in states]
+    return [(SHORT[state], states.count(state)) for state in ORDER[1:] if state in states]
 
 
-async def _checked(console: Console, number: int) -> Known[Answer]:
-    return await console.known.read(("readiness", number), one(sources_of(console), number))
+async def _checked(console: Console, number: int, kept: dict[str, Evidence]) -> Known[Answer]:
+    return await console.known.read(("readiness", number), check(sources_of(console, kept), number))
 
 
-def sources_of(console: Console) -> Sources:
+def sources_of(console: Console, kept: dict[str, Evidence]) -> Sources:
     """What the review reads here."""
     parts = console.parts
     return Sources(
         engine=parts.engine, valkey=parts.valkey, ledger=parts.ledger, policy=parts.policy, workers=parts.workers,
         releases=parts.releases, keys=parts.keys, secret=parts.secret, rotation_file=parts.rotation_file,
-        rehearsals_file=parts.rehearsals_file, state_dir=parts.state_dir,
+        rehearsals_file=parts.rehearsals_file, state_dir=parts.state_dir, patience=PATIENCE, kept=kept,
     )  # fmt: skip

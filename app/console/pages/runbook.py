@@ -1,6 +1,7 @@
 """Runbook: every page rendered, searched as `octant runbook` searches, and saved as one file. Needs no store."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -22,6 +23,7 @@ from app.oncall.runbook.twin import document
 
 LONGEST = 200  # characters of a search
 OTHERS = 7
+_LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def router(console: Console) -> APIRouter:
         others = [page for page in pages if not page.is_incident]
         return console.page(
             request, "runbook.html", RUNBOOK, wanted=wanted, found=found, kind=kind, words=words, incidents=incidents,
-            others=others, address=address, rehearsal=rehearsal, review=review, today=datetime.now(UTC).date(),
+            others=others, address=address, plain=plain, rehearsal=rehearsal, review=review, today=datetime.now(UTC).date(),
         )  # fmt: skip
 
     @made.get("/runbook.html")
@@ -87,6 +89,11 @@ def _found(topic: Topic, pages: Sequence[Page], *, whole: bool) -> Found:
     symptom = topic.page.paragraph("Symptom") if first.level == 1 else ""
     shown = [section for section in topic.sections if section.commands and section.title != FORM[-1]] if whole else []
     return Found(topic.title, href, symptom, [(s.title, html_of_section(s, topic.page, pages)) for s in shown])
+
+
+def plain(text: str) -> str:
+    """A paragraph without the signs of its markdown."""
+    return _LINK.sub(r"\1", text.replace("`", "").replace("*", ""))
 
 
 def rehearsal(page: Page, today: date) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from typing import Literal
 State = Literal["proved", "gaps", "stale", "missing", "failing"]
 ORDER: tuple[State, ...] = ("proved", "gaps", "stale", "missing", "failing")
 WORDS = {"proved": "proved", "gaps": "proved, with gaps", "stale": "stale", "missing": "not proven", "failing": "failing"}
+SHORT = WORDS | {"gaps": "with a gap"}  # of one piece of evidence
 KINDS = {"proved": "good", "gaps": "warn", "stale": "warn", "missing": "none", "failing": "bad"}
 OLD = timedelta(days=30)  # a rehearsal or an eval run proves no more than this
 
@@ -38,6 +39,14 @@ class Answer:
     def state(self) -> State:
         """The worst of its evidence; without any it is not proven."""
         return max((one.state for one in self.evidence), key=ORDER.index, default="missing")
+
+    @property
+    def why(self) -> str:
+        """The first of its worst evidence, in a sentence; empty where all is proved, or where the answer says it."""
+        worst = next((one for one in self.evidence if one.state == self.state), None)
+        if worst is None or self.state == "proved" or worst.value in self.words:
+            return ""
+        return f"{worst.name}: {worst.value.rstrip('.')}."
 
     @property
     def state_words(self) -> str:

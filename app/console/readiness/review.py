@@ -7,7 +7,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.console.readiness import duty, evals, observability, recovery, rollback, runbook, security, spending
-from app.console.readiness.answers import Answer, Evidence, State
+from app.console.readiness.answers import Answer, Evidence
 from app.console.readiness.sources import Sources
 from app.domain.errors import DependencyUnavailable, Misconfigured
 
@@ -32,19 +32,28 @@ async def review(sources: Sources, *, only: Sequence[int] = ()) -> list[Answer]:
 
 async def one(sources: Sources, number: int) -> Answer:
     """Answer one question. Never raises for a store that is away: the answer is then not proven, and says why."""
-    axis, question, command, check = CHECKS[number - 1]
     try:
-        return await check(sources)
+        return await check(sources, number)
     except AWAY as error:
         store = "Valkey" if isinstance(error, RedisError) else "Postgres"
-        return _unanswered(axis, question, command, f"{store} does not answer, so this cannot be checked now", "missing")
+        return unanswered(number, f"{store} does not answer, so this cannot be checked now.")
+
+
+async def check(sources: Sources, number: int) -> Answer:
+    """Answer one question. Raises the errors of a store that is away (`AWAY`)."""
+    axis, question, command, checked = CHECKS[number - 1]
+    try:
+        return await checked(sources)
     except Misconfigured as error:
-        return _unanswered(axis, question, command, str(error).splitlines()[0], "failing")
+        evidence = Evidence(name="Check", value=str(error).splitlines()[0], state="failing", command=command)
+        return Answer(axis=axis, question=question, words=evidence.value, evidence=[evidence], command=command)
 
 
-def _unanswered(axis: str, question: str, command: str, why: str, state: State) -> Answer:
-    evidence = Evidence(name="Check", value=why, state=state, command=command)
-    return Answer(axis=axis, question=question, words=f"{why.rstrip('.')}.", evidence=[evidence], command=command)
+def unanswered(number: int, why: str) -> Answer:
+    """The answer to a question that cannot be checked: not proven."""
+    axis, question, command, _ = CHECKS[number - 1]
+    evidence = Evidence(name="Check", value=why, state="missing", command=command)
+    return Answer(axis=axis, question=question, words=why, evidence=[evidence], command=command)
 
 
 def summary(answers: Sequence[Answer]) -> tuple[str, str]:
@@ -66,7 +75,10 @@ def summary(answers: Sequence[Answer]) -> tuple[str, str]:
 
 def lines(answers: Sequence[Answer]) -> list[str]:
     """The review for a terminal: a line for each answer, as on the page."""
-    return [f"{number}  {one.state_words:17} {one.axis:14} {one.words}" for number, one in enumerate(answers, start=1)]
+    return [
+        f"{number}  {one.state_words:17} {one.axis:14} {' '.join(filter(None, (one.words, one.why)))}"
+        for number, one in enumerate(answers, start=1)
+    ]
 
 
 def oldest(answers: Sequence[Answer]) -> datetime | None:

@@ -64,7 +64,9 @@ def of_keys(keys: Sequence[KeyInfo], now: datetime) -> list[Evidence]:
         return [missing("Keys", "no key is usable", "octant key create")]
     oldest = now - min(key.created_at for key in usable)
     endless = sum(key.expires_at is None for key in usable)
-    value = f"{formats.number(len(usable), 'usable key')}, the oldest {formats.span(oldest)} old, {endless} without an end"
+    value = (
+        f"{formats.number(len(usable), 'usable key')}, the oldest {formats.span(_minutes(oldest))} old, {endless} without an end"
+    )
     state: State = "stale" if oldest > OLD_KEY else "gaps" if endless else "proved"
     rotated = [key for key in keys if key.replaced_by]
     made = {key.id: key.created_at for key in keys}
@@ -74,7 +76,7 @@ def of_keys(keys: Sequence[KeyInfo], now: datetime) -> list[Evidence]:
         value = "no key was ever rotated" if oldest > ROTATED_WITHIN else "none was due yet: every key is new"
         held: State = "gaps" if oldest > ROTATED_WITHIN else "proved"
         return [*found, Evidence(name="Rotation", value=value, state=held, command="octant key rotate")]
-    value = f"{formats.number(len(rotated), 'key')} rotated, the last {formats.span(now - at)} ago"
+    value = f"{formats.number(len(rotated), 'key')} rotated, the last {formats.span(_minutes(now - at))} ago"
     return [*found, Evidence(name="Rotation", value=value, at=at, link="/console/security", command="octant key rotate")]
 
 
@@ -86,5 +88,10 @@ def _words(keys: Sequence[KeyInfo], now: datetime) -> str:
     usable = _usable(keys, now)
     if not usable:
         return "No key is usable."
-    age = formats.span(now - min(key.created_at for key in usable))
+    age = formats.span(_minutes(now - min(key.created_at for key in usable)))
     return f"The oldest of {formats.number(len(usable), 'usable key')} is {age} old."
+
+
+def _minutes(age: timedelta) -> timedelta:
+    """An age in whole minutes, at least one."""
+    return timedelta(minutes=max(1, round(age / timedelta(minutes=1))))

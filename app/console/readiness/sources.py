@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.budget.budget import BudgetPolicy
 from app.budget.ledger import Ledger
+from app.console.readiness.answers import Evidence
 from app.oncall.rota.covers import FILE, Covers
 from app.oncall.runbook.pages import FOLDER
 from app.releases.rehearsals import Rehearsal, read
@@ -39,7 +40,10 @@ class GameDay(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """``workers``: processes that serve. ``root``: the folder of this project; an image may lack parts of it."""
+    """``workers``: processes that serve. ``root``: the folder of this project; an image may lack parts of it.
+
+    ``patience``: seconds for a check that reads the whole ledger, None for as long as it takes; ``kept`` remembers its result.
+    """
 
     engine: AsyncEngine
     valkey: Redis
@@ -53,6 +57,8 @@ class Sources:
     rehearsals_file: Path
     state_dir: Path
     root: Path = FOLDER.parent
+    patience: float | None = None
+    kept: dict[str, Evidence] = field(default_factory=dict)
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property

@@ -1,0 +1,93 @@
+"""Reports of game days as the console reads and draws them (X2)."""
+
+import json
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.console import gamedays
+from app.console.gamedays import LABEL, WIDTH, Played, lanes
+from app.stack.gameday import report
+from app.stack.gameday.page import Followed
+from app.stack.gameday.play import Judged, Outcome
+from app.stack.gameday.scenario import Detect, Fault, Probe, Runbook, Scenario
+
+SCENARIO = Scenario(
+    title="Anthropic refuses every connection", hypothesis="No caller notices.", fault=Fault(seconds=60),
+    detect=Detect(command="octant providers", shows="anthropic"), runbook=Runbook(page="provider-outage.md"),
+    probes=(
+        Probe(name="answered", phase="fault", measure="answered", at_least=99),
+        Probe(name="answered", phase="contained", measure="answered", at_least=99),
+        Probe(name="answered", phase="recovered", measure="answered", at_least=99),
+    ),
+)  # fmt: skip
+
+
+def played(**more: object) -> Played:
+    values: dict[str, Any] = {"scenario": "provider-outage", "begun_at": datetime(2026, 11, 27, tzinfo=UTC), "verdict": "kept"}
+    return Played(**{**values, **more})
+
+
+def test_the_console_reads_the_report_that_a_game_day_writes(tmp_path: Path) -> None:
+    outcome = Outcome("provider-outage", datetime(2026, 11, 27, 3, 35, tzinfo=UTC))
+    outcome.verdict, outcome.detected, outcome.contained, outcome.recovered = "kept", 3.2, 12.5, 80.0
+    outcome.timeline = [(0.0, "fault begins: x"), (3.2, "`octant providers` shows it"), (12.0, "`octant kill all` works")]
+    outcome.probes = [Judged("answered", "fault", "answered", 99.9, holds=True)]
+    outcome.followed = [Followed("octant kill all", works=True, code=0, seconds=1.5, output="stopped")]
+    outcome.postmortem = "# Draft"
+    path = report.write(tmp_path, SCENARIO, outcome)
+
+    [found] = gamedays.reports(tmp_path)
+
+    assert (found.name, found.kind, found.page) == (path.stem, "good", "provider-outage")
+    assert (found.written_before.hypothesis, found.played.contained) == ("No caller notices.", 12.5)
+    assert gamedays.report(tmp_path, path.stem) == found
+    assert gamedays.postmortem(tmp_path, path.stem) == "# Draft"
+    drawn = lanes(found.played)
+    assert [mark.words for mark in drawn.ours] == ["providers", "kill all"]
+    assert [mark.words.partition(",")[0] for mark in drawn.systems] == ["fault begins", "detected", "contained", "recovered"]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "null", '{"played": 1}', '{"written_before": {}, "played": {"verdict": "kept"}}', "\x00"]
+)
+def test_a_file_that_is_no_report_is_passed_over(tmp_path: Path, content: str) -> None:
+    folder = tmp_path / gamedays.FOLDER
+    folder.mkdir()
+    (folder / "2026-11-27T03-35-00Z-x.json").write_text(content)
+    (folder / "notes.json").write_text(json.dumps({"written_before": {}, "played": {}}))
+    assert gamedays.reports(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["../secret", "2026-11-27T03-35-00Z-../../x", "", "2026-11-27T03-35-00Z-X", "x" * 300])
+def test_only_a_report_s_own_name_is_opened(tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret.json").write_text("{}")
+    assert gamedays.report(tmp_path, name) is None
+
+
+@given(st.lists(st.tuples(st.floats(0, 1e6), st.text(max_size=60)), max_size=40), st.none() | st.floats(0, 1e6))
+def test_no_label_covers_another_or_leaves_the_picture(timeline: list[tuple[float, str]], contained: float | None) -> None:
+    drawn = lanes(played(timeline=[(at, f"`octant {words}` works") for at, words in timeline], contained=contained))
+    for marks in (drawn.ours, drawn.systems):
+        by_row: dict[int, list[tuple[float, float]]] = {}
+        for mark in marks:
+            length = len(mark.words) * LABEL
+            left, right = (mark.x - length, mark.x) if mark.end else (mark.x, mark.x + length)
+            assert 0 <= left <= right <= WIDTH
+            by_row.setdefault(mark.row, []).append((left, right))
+            for other in marks:  # no stem crosses a label that is nearer to the lane
+                assert not (other.row > mark.row and left < other.x < right)
+        for spans in by_row.values():
+            ordered = sorted(spans)
+            assert all(one[1] <= other[0] for one, other in pairwise(ordered))
+    assert len(drawn.ticks) <= 14
+
+
+def test_a_command_that_failed_is_marked_as_such() -> None:
+    drawn = lanes(played(timeline=[(1.0, "`octant providers` FAILS"), (2.0, "`octant x` did not show it within 60 s")]))
+    assert [mark.kind for mark in drawn.ours] == ["bad", "bad"]

@@ -1,0 +1,167 @@
+"""The readiness review turns with its evidence (X1)."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from redis.exceptions import ConnectionError as ValkeyAway
+from sqlalchemy.exc import OperationalError
+
+from app.console.readiness import observability, recovery, review, rollback, runbook, security, spending
+from app.console.readiness.answers import OLD, Answer, Evidence, State
+from app.console.readiness.review import lines, summary
+from app.console.readiness.sources import GAMEDAYS, Sources
+from app.domain.errors import Misconfigured
+from app.oncall.runbook.pages import page_of, read
+from app.releases.rehearsals import INJECTION, OUTAGE, Rehearsal, append
+from app.security.keys.administration import KeyInfo
+
+NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def sources(tmp_path: Path) -> Sources:
+    """With files alone: no check here may reach for a store."""
+    nothing = cast(Any, SimpleNamespace())
+    values: dict[str, Any] = {
+        "engine": nothing, "valkey": nothing, "ledger": nothing, "policy": nothing, "workers": 1, "releases": nothing,
+        "keys": nothing, "secret": b"s", "rotation_file": tmp_path / "rotation.yaml", "rehearsals_file": tmp_path / "log.jsonl",
+        "state_dir": tmp_path, "now": NOW, "root": ROOT,
+    }  # fmt: skip
+    return Sources(**values)
+
+
+def key(**more: object) -> KeyInfo:
+    values: dict[str, Any] = {
+        "id": "a", "tenant": "acme", "user": None, "name": "x", "scopes": ("call",), "created_at": NOW - timedelta(days=1),
+        "expires_at": NOW + timedelta(days=9), "revoked_at": None, "last_used_at": None, "replaced_by": None,
+    }  # fmt: skip
+    return KeyInfo(**(values | more))
+
+
+@pytest.mark.parametrize(
+    ("at", "kept", "state"),
+    [(NOW, True, "proved"), (NOW - OLD, True, "proved"), (NOW - OLD - timedelta(days=1), True, "stale"), (NOW, False, "failing")],
+)
+def test_a_rehearsed_outage_is_proof_for_thirty_days(tmp_path: Path, at: datetime, kept: bool, state: State) -> None:
+    here = sources(tmp_path)
+    append(here.rehearsals_file, Rehearsal(at=at, what=OUTAGE, kept=kept, note="99.97 % answered"))
+    [found] = recovery._rehearsed(here)
+    assert (found.state, found.value, found.at) == (state, "99.97 % answered", at)
+
+
+def test_the_newest_game_day_of_a_fault_counts_and_a_broken_line_does_not(tmp_path: Path) -> None:
+    (tmp_path / GAMEDAYS).parent.mkdir()
+    written = [
+        {"at": "2026-11-26T10:00:00+00:00", "scenario": "provider-outage", "verdict": "kept", "detected": 4.0},
+        {"at": "2026-11-27T10:00:00+00:00", "scenario": "provider-outage", "verdict": "not kept", "report": "r.json"},
+        {"at": "2026-11-27T10:00:00+00:00", "scenario": "rogue-user", "verdict": "kept"},
+    ]
+    (tmp_path / GAMEDAYS).write_text("".join(f"{json.dumps(one)}\n" for one in written) + "{broken\n")
+    [found] = recovery._played(sources(tmp_path))
+    assert (found.name, found.state, found.link) == ("Game day provider-outage", "failing", "/console/gameday/r")
+    assert [one.state for one in spending._rogue(sources(tmp_path))] == ["proved"]
+
+
+async def test_without_a_rehearsal_the_way_back_is_not_proven(tmp_path: Path) -> None:
+    assert (await rollback.answer(sources(tmp_path))).state == "missing"
+
+
+async def test_a_log_that_cannot_be_read_fails(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text("not a rehearsal\n")
+    assert (await rollback.answer(sources(tmp_path))).state == "failing"
+    assert security._gate(sources(tmp_path)).state == "failing"
+
+
+def test_an_attack_that_got_through_fails_the_question_of_injections(tmp_path: Path) -> None:
+    here = sources(tmp_path)
+    assert security._gate(here).state == "missing"
+    append(here.rehearsals_file, Rehearsal(at=NOW, what=INJECTION, kept=False, note="1 of 180 attacks got through"))
+    assert (security._gate(here).state, security._gate(here).value) == ("failing", "1 of 180 attacks got through")
+
+
+@pytest.mark.parametrize(
+    ("keys", "states"),
+    [
+        ([key()], ["proved", "proved"]),
+        ([key(expires_at=None)], ["gaps", "proved"]),
+        ([key(created_at=NOW - timedelta(days=40))], ["proved", "gaps"]),
+        ([key(created_at=NOW - timedelta(days=100))], ["stale", "gaps"]),
+        ([key(created_at=NOW - timedelta(days=100), replaced_by="b", revoked_at=NOW), key(id="b")], ["proved", "proved"]),
+        ([key(revoked_at=NOW)], ["missing"]),
+        ([], ["missing"]),
+    ],
+)
+def test_old_endless_and_missing_keys_are_told_apart(keys: list[KeyInfo], states: list[str]) -> None:
+    assert [one.state for one in security.of_keys(keys, NOW)] == states
+
+
+def test_dashboards_and_alerts_are_compared_with_the_files(tmp_path: Path) -> None:
+    assert (observability.dashboards(ROOT).state, observability.alerts(ROOT).state) == ("proved", "proved")
+    assert (observability.dashboards(tmp_path).state, observability.alerts(tmp_path).state) == ("missing", "missing")
+    (tmp_path / "deploy/grafana").mkdir(parents=True)
+    (tmp_path / "deploy/grafana/one.json").write_text("{}")
+    (tmp_path / "deploy/prometheus/rules").mkdir(parents=True)
+    (tmp_path / "deploy/prometheus/rules/a.yml").write_text(
+        "  - alert: A\n      runbook_url: https://x/runbook/gone.md#nowhere\n"
+    )
+    assert (observability.dashboards(tmp_path).state, observability.alerts(tmp_path).state) == ("failing", "failing")
+
+
+def test_code_that_is_named_and_not_there_fails(tmp_path: Path) -> None:
+    here = sources(tmp_path)
+    assert spending._files(here, "Enforced by", ("app/budget/budget.py::Budget.hold",)).state == "proved"
+    assert spending._files(here, "Enforced by", ("app/budget/budget.py::Budget.of_old",)).state == "failing"
+    assert spending._files(here, "Enforced by", ("app/budget/gone.lua",)).state == "failing"
+
+
+def test_the_runbook_turns_with_its_rehearsals_and_reviews() -> None:
+    pages = read()
+    fresh = [
+        page_of(
+            page.name,
+            page.text.replace("Rehearsed: not yet", "Rehearsed: 2026-11-27, contained in 0.5 minutes").replace("FILL-IN", "x"),
+        )
+        for page in pages
+    ]
+    assert runbook.judged(fresh, NOW).state == "proved"
+    assert runbook.judged(fresh, NOW + OLD + timedelta(days=2)).state == "stale"
+    assert runbook.judged(fresh, NOW + timedelta(days=200)).state == "stale"
+    assert runbook.judged([page_of(p.name, p.text.replace("## Verify", "## Look")) for p in fresh], NOW).state == "failing"
+    assert runbook.judged([], NOW).state == "missing"
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "word"),
+    [
+        (OperationalError("", {}, Exception()), "missing", "Postgres does not answer"),
+        (ValkeyAway(), "missing", "Valkey does not answer"),
+        (Misconfigured("The file is broken."), "failing", "The file is broken"),
+    ],
+)
+async def test_a_check_that_cannot_run_proves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception, state: State, word: str
+) -> None:
+    async def broken(_: Sources) -> Answer:
+        raise error
+
+    monkeypatch.setattr(review, "CHECKS", tuple((axis, q, c, broken) for axis, q, c, _ in review.CHECKS))
+    found = await review.review(sources(tmp_path), only=[4])
+    assert [(one.axis, one.state) for one in found] == [("Cost", state)]
+    assert word in found[0].words
+
+
+def test_the_worst_evidence_is_the_answers_state_and_none_is_not_proven() -> None:
+    def made(*states: State) -> Answer:
+        evidence = [Evidence(name="x", value="y", state=state) for state in states]
+        return Answer(axis="Cost", question="?", words="Words.", evidence=evidence, command="c")
+
+    assert made("proved", "gaps", "failing", "stale").state == "failing"
+    assert made().state == "missing"
+    assert summary([made("proved")]) == ("good", "All 1 questions are answered with fresh evidence.")
+    assert summary([made("proved"), made("gaps"), made("stale")])[0] == "warn"
+    assert summary([made("failing")])[0] == "bad"
+    assert lines([made("missing")]) == ["1  not proven        Cost           Words. x: y."]

@@ -1,0 +1,64 @@
+"""The runbook's pages in the console (K4)."""
+
+import re
+
+import pytest
+
+from app.console.pages.runbook import searched
+from app.console.runbook_html import html_of
+from app.oncall.runbook.pages import page_of, read
+from app.oncall.runbook.search import find
+
+PAGES = read()
+_ID, _HREF = re.compile(r' id="([^"]+)"'), re.compile(r'<a href="([^"]+)"')
+
+
+def html(text: str) -> str:
+    page = page_of("own.md", f"# Own\n\nReviewed: 2026-11-26\nRehearsed: not yet\nWords: none\n\n{text}")
+    return str(html_of(page, [page, *PAGES]))
+
+
+def test_a_text_is_never_html() -> None:
+    shown = html(
+        "<script>alert(1)</script>\n\n[x](javascript:alert(1)) <img src=x onerror=alert(2)>\n\n```console\n$ a '\"><b>\n```\n"
+    )
+    assert not re.search(r"<(script|img|b)\b", shown)
+    assert "javascript:" not in "".join(_HREF.findall(shown))
+    assert "<code>a &#x27;&quot;&gt;&lt;b&gt;</code>" in shown
+
+
+def test_each_command_has_a_button_and_an_expected_line_none() -> None:
+    shown = html("```console\n$ octant kill status\n…anthropic…\n$ curl -s \\\n  http://127.0.0.1\n```\n")
+    assert re.findall(r'data-copy="([^"]+)"', shown) == ["octant kill status", "curl -s \\\n  http://127.0.0.1"]
+    assert '<p class="expected"><code>…anthropic…</code></p>' in shown
+
+
+def test_the_dates_are_left_to_the_head_of_the_page() -> None:
+    shown = html("Text.\n")
+    assert "Text." in shown
+    assert not any(word in shown for word in ("Reviewed", "Rehearsed", "Words", "<h1"))
+
+
+def test_a_link_to_a_file_beside_the_runbook_is_text() -> None:
+    shown = html("[a](../docs/x.md) [b](rollback.md#confirm) [c](#own) [d](https://example.com)")
+    assert _HREF.findall(shown) == ["/console/runbook/rollback#confirm", "#own", "https://example.com"]
+
+
+def test_an_alert_s_name_leads_to_its_section() -> None:
+    assert '<a href="/console/runbook/alerts#octantbreakeropen"><code>OctantBreakerOpen</code></a>' in html("`OctantBreakerOpen`")
+
+
+def test_every_link_leads_to_a_section_that_is_there() -> None:
+    shown = {page.name.removesuffix(".md"): str(html_of(page, PAGES)) for page in PAGES}
+    titles = {page.name.removesuffix(".md"): page.sections[0].anchor for page in PAGES}  # the template's own heading has it
+    ids = {name: {"", titles[name], *_ID.findall(text)} for name, text in shown.items()}
+    links = [(name, href) for name, text in shown.items() for href in _HREF.findall(text) if not href.startswith("http")]
+    assert len(links) > 100
+    for name, href in links:
+        to, _, anchor = href.removeprefix("/console/runbook/").partition("#")
+        assert anchor in ids.get(to or name, ()), (name, href)
+
+
+@pytest.mark.parametrize("words", ["answers are slow", "OctantBreakerOpen", "valkey", "someone spends our money"])
+def test_the_page_finds_what_the_command_finds(words: str) -> None:
+    assert searched(PAGES, words)[0].title == find(PAGES, words)[0][1].title
