@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 class ConsoleParts:
     """``environment`` as the settings name it; ``secret`` is the service's. ``rotation_file`` and ``runbook``: paths.
 
+    ``releases_dir``: the folder of manifests and their eval results.
+
     ``idle`` ends a session that nobody uses, ``lifetime`` ends every session. ``running`` is asked whether the process stops.
     ``workers``: processes that serve.
     """
@@ -45,5 +47,6 @@ class ConsoleParts:
     state_dir: Path
     rotation_file: Path
     workers: int
+    releases_dir: Path
     idle: timedelta = timedelta(hours=2)
     lifetime: timedelta = timedelta(hours=12)

@@ -7,13 +7,22 @@ from starlette.responses import Response
 
 from app.console import acting, assets, sign_in
 from app.console.console import LOOKING, ROUTES, Console
-from app.console.pages import budget_deeds, budget_tenant, budgets, calls, overview, trace
+from app.console.pages import budget_deeds, budget_tenant, budgets, calls, eval_production, eval_run, evals, overview, trace
 from app.domain.errors import NotFound
 
 __all__ = ["Console", "routers"]
 
-PAGES = (overview.router, calls.router, trace.router, budgets.router, budget_tenant.router)
-DEEDS = (budget_deeds.deeds,)
+PAGES = (
+    overview.router,
+    calls.router,
+    trace.router,
+    budgets.router,
+    budget_tenant.router,
+    evals.router,
+    eval_run.router,
+    eval_production.router,
+)
+DEEDS = (budget_deeds.deeds, eval_production.deeds)
 
 
 def routers(console: Console) -> Iterator[APIRouter]:

@@ -25,5 +25,5 @@ def console_parts(
         engine=engine, valkey=valkey, actions=actions, redactor=redactor, switch=switch, releases=releases, paging=paging,
         keys=KeyAdministration(engine, secret=settings.secret), ledger=Ledger(engine, valkey), policy=budget_policy(settings),
         running=running, secret=settings.secret, environment=settings.environment, state_dir=settings.state_dir,
-        rotation_file=settings.rotation_file, workers=settings.workers,
+        rotation_file=settings.rotation_file, workers=settings.workers, releases_dir=settings.releases_dir,
     )  # fmt: skip
