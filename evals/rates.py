@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import comb, sqrt
+from math import comb
 
-Z95 = 1.959964  # two-sided 95 % of the normal distribution
+from app.releases.eval_gate import interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,7 @@ class Rate:
     @property
     def interval(self) -> tuple[float, float]:
         """Lower and upper bound of the share."""
-        if not self.total:
-            return (0.0, 1.0)
-        n, p, z = self.total, self.share, Z95
-        middle, spread = p + z * z / (2 * n), z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return (max(0.0, (middle - spread) / (1 + z * z / n)), min(1.0, (middle + spread) / (1 + z * z / n)))
+        return interval(self.passed, self.total)
 
 
 def percentile(values: list[float], share: float) -> float:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 class ConsoleParts:
     """``environment`` as the settings name it; ``secret`` is the service's; ``workers``: processes that serve.
 
+    ``releases_dir``: the folder of manifests and their eval results.
+
     ``idle`` ends a session that nobody uses, ``lifetime`` ends every session. ``running`` is asked whether the process stops.
     ``providers`` and ``products``: the names that can be stopped. ``provider_keys`` reads the state of our keys at providers.
     """
@@ -53,5 +55,6 @@ class ConsoleParts:
     products: tuple[str, ...]
     provider_keys: Callable[[], Sequence[KeyStatus]]
     workers: int
+    releases_dir: Path
     idle: timedelta = timedelta(hours=2)
     lifetime: timedelta = timedelta(hours=12)

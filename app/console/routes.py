@@ -11,6 +11,9 @@ from app.console.pages import (
     budget_tenant,
     budgets,
     calls,
+    eval_production,
+    eval_run,
+    evals,
     gameday,
     oncall,
     overview,
@@ -31,6 +34,9 @@ PAGES: tuple[Callable[[Console], APIRouter], ...] = (
     trace.router,
     budgets.router,
     budget_tenant.router,
+    evals.router,
+    eval_run.router,
+    eval_production.router,
     releases.router,
     release_diff.router,
     oncall.router,
@@ -41,6 +47,7 @@ PAGES: tuple[Callable[[Console], APIRouter], ...] = (
 )
 DEEDS: tuple[Callable[[Console], Iterator[acting.Deed]], ...] = (
     budget_deeds.deeds,
+    eval_production.deeds,
     release_deeds.deeds,
     stop_deeds.deeds,
     oncall.deeds,

@@ -8,6 +8,7 @@ A manifest without prompts needs no result: no suite of ours exercises a route t
 
 import hashlib
 import json
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from app.domain.errors import Misconfigured
 from app.domain.strict import Strict
 from app.releases.manifest import Manifest, Sha256
 
+Z95 = 1.959964  # two-sided 95 % of the normal distribution
 COMMAND = "python -m evals release {}"
 Share = Annotated[float, Field(gt=0, le=1)]
 Figure = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -98,6 +100,15 @@ class Unproven(Misconfigured):
             f"`{COMMAND.format(release)}` makes them and writes them beside the manifest. To go on without them: --force, with a"
             " --reason; that is audited, and an alert fires until a release with results is live."
         )
+
+
+def interval(passed: float, total: int) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson, 1927). It holds for few cases and for shares near 0 and 1."""
+    if not total:
+        return (0.0, 1.0)
+    n, p, z = total, passed / total, Z95
+    middle, spread = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return (max(0.0, (middle - spread) / (1 + z * z / n)), min(1.0, (middle + spread) / (1 + z * z / n)))
 
 
 def digest(results: Mapping[str, Any]) -> str:

@@ -29,6 +29,7 @@ def console_parts(
         keys=KeyAdministration(engine, secret=settings.secret), ledger=Ledger(engine, valkey), policy=budget_policy(settings),
         running=running, secret=settings.secret, environment=settings.environment, state_dir=settings.state_dir,
         rotation_file=settings.rotation_file, rehearsals_file=settings.rehearsals_file, workers=settings.workers,
+        releases_dir=settings.releases_dir,
         providers=tuple(settings.all_providers()), products=("chat", *(feature.name for feature in installed())),
         provider_keys=lambda: ProviderKeys(settings.key_places(), secret=settings.secret).status(),
     )  # fmt: skip

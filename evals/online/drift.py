@@ -10,12 +10,14 @@ the median, one by 40 points after some 35. A rise of less than `TOLERATED` is n
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
+
+from app.audit.quality import DRIFT_FIRST, DRIFT_LIMIT, DRIFT_SHOWN
 
 TOLERATED = 0.1  # rise of the share of failures that is no drift: a score that wavers with what users ask is not worse
-LIMIT = 10.0  # failures beyond what is tolerated, about
-FIRST = 100  # scores until it may say anything: before, the mean is chance
-SHOWN = timedelta(days=1)  # a finding stays in the metric that long, so that a ticket outlives the night
+LIMIT = DRIFT_LIMIT  # failures beyond what is tolerated, about
+FIRST = DRIFT_FIRST  # scores until it may say anything: before, the mean is chance
+SHOWN = DRIFT_SHOWN  # a finding stays in the metric that long, so that a ticket outlives the night
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,199 @@
+"""Evals: suites by failure mode, results by release, stored runs, and how production scores."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.audit import quality
+from app.audit.quality import Quality
+from app.console import charts, formats
+from app.console.console import LOOKING, ROUTES, Console
+from app.console.known import Known
+from app.console.navigation import EVALS
+from app.console.pages.budgets import number_of
+from app.releases import eval_history
+from app.releases.eval_gate import COMMAND, Score, interval
+from app.releases.eval_history import CHAOS, OVERALL, Filed, Runs
+
+PAGE = 20
+DRAWN = 200  # stored runs that the chart shows
+LATELY = timedelta(days=7)
+CODES = {0: ("good", "passed"), 1: ("bad", "below or worse"), 2: ("warn", "not judged")}
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreLine:
+    """A score with its interval. ``change``: of the share since the release before; None where the cases differ.
+
+    ``counts``: whether it is a part of the overall share.
+    """
+
+    name: str
+    passed: float
+    total: int
+    least: float
+    low: float
+    high: float
+    change: float | None
+    counts: bool = True
+
+    @property
+    def share(self) -> float:
+        """Passed of total."""
+        return self.passed / self.total
+
+    @property
+    def state(self) -> tuple[str, str]:
+        """A kind and a word."""
+        return ("good", "holds") if self.share >= self.least else ("bad", "below")
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteCard:
+    """A suite's result on a release beside the one on the release before. ``lost`` and ``won``: cases that flipped."""
+
+    filed: Filed
+    overall: ScoreLine
+    modes: list[ScoreLine]
+    measures: list[ScoreLine]
+    before: Filed | None
+    lost: list[str]
+    won: list[str]
+
+
+def router(console: Console) -> APIRouter:
+    """The routes."""
+    made = APIRouter(prefix="/console", dependencies=LOOKING, **ROUTES)
+
+    @made.get("/evals")
+    async def page(request: Request) -> Response:
+        """The page."""
+        return console.page(request, "evals.html", EVALS, **await _values(console, dict(request.query_params)))
+
+    return made
+
+
+async def _values(console: Console, query: Mapping[str, str]) -> dict[str, Any]:
+    parts, read, now = console.parts, console.known.read, datetime.now(UTC)
+    files: Known[tuple[list[Filed], list[str]]] = await read("eval files", _filed(parts.releases_dir))
+    filed, problems = files.value or ([], [])
+    chosen = chosen_release(filed, query.get("release", ""), parts.releases.known)
+    cards = [card(one, filed) for one in filed if one.release == chosen]
+    skip, suite = number_of(query.get("skip")), query.get("suite", "")
+    runs = await read(("eval runs", suite, skip), eval_history.runs(parts.engine, suite=suite, most=PAGE, skip=skip))
+    drawn = await read("eval runs drawn", eval_history.runs(parts.engine, most=DRAWN))
+    lately = await read("quality lately", quality.quality(parts.engine, now - LATELY, now, LATELY))
+    states = await read("candidates' states", quality.candidate_states(parts.engine))
+    kind, words = answer(chosen, cards, lately.value, now)
+    return {
+        "chosen": chosen, "live": parts.releases.known, "cards": cards, "problems": problems, "kind": kind, "words": words,
+        "releases": [card(one, filed) for one in filed], "runs": runs, "skip": skip, "suite": suite, "page_size": PAGE,
+        "lately": lately, "drifted": drifted(lately.value, now), "states": states, "chart": chart(drawn.value, filed),
+        "stored": bool(drawn.value and drawn.value.rows), "codes": CODES, "command": COMMAND.format(chosen or "ID"),
+        "figures": figures(cards), "aways": list({one.away: one for one in (runs, lately) if one.away}.values()),
+    }  # fmt: skip
+
+
+async def _filed(directory: Path) -> tuple[list[Filed], list[str]]:
+    return await asyncio.to_thread(eval_history.filed, directory)
+
+
+def chosen_release(filed: Sequence[Filed], wanted: str, live: str) -> str:
+    """The release to show: the wanted one, else the live one, else the newest."""
+    known = [one.release for one in filed]
+    return next((one for one in (wanted, live) if one in known), known[0] if known else "")
+
+
+def card(one: Filed, filed: Sequence[Filed]) -> SuiteCard:
+    """A result beside that of the release before, of the same cases by the same models."""
+    earlier = [
+        other
+        for other in filed
+        if other.release < one.release
+        and (other.result.suite, other.result.label, other.result.cases) == (one.result.suite, one.result.label, one.result.cases)
+    ]
+    before = max(earlier, key=lambda other: other.release, default=None)
+    was, now = set(before.result.failed) if before else set(), set(one.result.failed)
+    scores = before.result.scores if before else {}
+
+    def lines(found: Mapping[str, Score]) -> list[ScoreLine]:
+        return [_line(name, score, scores.get(name)) for name, score in found.items()]
+
+    overall = one.result.scores.get(OVERALL) or next(iter(one.result.scores.values()))
+    return SuiteCard(
+        one, _line(OVERALL, overall, scores.get(OVERALL)), lines(one.modes), lines(one.measures), before,
+        sorted(now - was) if before else [], sorted(was - now) if before else [],
+    )  # fmt: skip
+
+
+def _line(name: str, score: Score, before: Score | None) -> ScoreLine:
+    change = score.passed / score.total - before.passed / before.total if before else None
+    return ScoreLine(name, score.passed, score.total, score.least, *interval(score.passed, score.total), change, name != CHAOS)
+
+
+def figures(cards: Sequence[SuiteCard]) -> dict[str, Any]:
+    """Sums over a release's suites. ``change`` is None where a suite has nothing before it to be compared with."""
+    passed, total = sum(one.overall.passed for one in cards), sum(one.overall.total for one in cards)
+    scores = [line for one in cards for line in (one.overall, *one.modes, *one.measures)]
+    comparable = bool(cards) and all(one.before for one in cards)
+    return {
+        "passed": passed, "total": total, "share": passed / total if total else None, "interval": interval(passed, total),
+        "scores": len(scores), "held": sum(line.share >= line.least for line in scores),
+        "change": sum((one.overall.change or 0) * one.overall.total for one in cards) / total if comparable else None,
+        "lost": sum(len(one.lost) for one in cards), "won": sum(len(one.won) for one in cards),
+        "failed": sum(len(one.filed.result.failed) for one in cards),
+    }  # fmt: skip
+
+
+def answer(chosen: str, cards: Sequence[SuiteCard], lately: Quality | None, now: datetime) -> tuple[str, str]:
+    """How good the answers are, in one sentence of the data."""
+    production = ""
+    if lately and lately.scored:
+        share = formats.share(lately.passed / lately.scored)
+        production = f" In production {share} of {formats.number(lately.scored, 'scored answer')} passed in the last 7 d."
+    if found := drifted(lately, now):
+        return "bad", f"Quality has drifted in production: more answers of {' and '.join(found)} fail than before.{production}"
+    if not cards:
+        return "none", f"No release has eval results here.{production}"
+    below = [(one.filed.result.suite, name) for one in cards for name in one.filed.below]
+    each = " and ".join(
+        f"{one.filed.result.suite} {formats.count(one.overall.passed)} of {formats.count(one.overall.total)}" for one in cards
+    )
+    if below:
+        named = ", ".join(f"{suite}: {name}" for suite, name in below[:3])
+        return "bad", f"Release {chosen} is below {formats.number(len(below), 'threshold')} ({named}): {each} passed.{production}"
+    lost = sum(len(one.lost) for one in cards)
+    flipped = f" {formats.number(lost, 'case')} that passed on the release before {'fails' if lost == 1 else 'fail'} now."
+    kind = "warn" if lost else "good"
+    return kind, f"Release {chosen} holds every threshold: {each} cases passed.{flipped if lost else ''}{production}"
+
+
+def drifted(lately: Quality | None, now: datetime) -> list[str]:
+    """Features with a recent finding of drift."""
+    return [one.feature for one in lately.drifts if one.shows(now)] if lately else []
+
+
+def chart(stored: Runs | None, filed: Sequence[Filed]) -> dict[str, Any] | None:
+    """The share passed by suite over time: of the stored runs, or of the files where none is stored."""
+    points: dict[str, dict[datetime, float]] = {}
+    if stored and stored.rows:
+        for run in stored.rows:
+            if run.total:
+                points.setdefault(f"{run.suite or 'suite'}, {run.label}", {})[run.at] = run.passed / run.total * 100
+    else:
+        for one in filed:
+            if score := one.result.scores.get(OVERALL):
+                name = f"{one.result.suite}, {one.result.label}"
+                points.setdefault(name, {})[one.result.at] = score.passed / score.total * 100
+    times = sorted({at for found in points.values() for at in found})
+    if not times:
+        return None
+    series = [(name, [found.get(at) for at in times], f"s{n % 5 + 1}") for n, (name, found) in enumerate(sorted(points.items()))]
+    return charts.spec(times, series, unit="%")

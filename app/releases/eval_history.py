@@ -1,0 +1,166 @@
+"""Eval runs that were kept, in Postgres and in the files beside the manifests. For the console; changes nothing."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import Integer, cast, func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.releases.eval_gate import ResultFile, Score, SuiteResult, digest
+from app.releases.evaluations import eval_results, eval_runs
+
+OVERALL = "overall"
+CHAOS = "provider_fault"  # cases with an injected fault: their mode has a threshold and no part in the overall share
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """One suite's result in a release's file. ``whole``: the file fits the hash in it."""
+
+    release: str
+    manifest: str
+    result: SuiteResult
+    whole: bool
+
+    @property
+    def modes(self) -> dict[str, Score]:
+        """Scores by failure mode: those that add up to the overall one, and the faults."""
+        overall, found, total = self.result.scores.get(OVERALL), dict[str, Score](), 0
+        for name, score in self.result.scores.items():
+            if name == OVERALL:
+                continue
+            if overall and total == overall.total and name != CHAOS:
+                break  # measures come after the modes
+            found[name] = score
+            total += score.total if name != CHAOS else 0
+        return found
+
+    @property
+    def measures(self) -> dict[str, Score]:
+        """The other scores: means over the same answers."""
+        return {name: score for name, score in self.result.scores.items() if name != OVERALL and name not in self.modes}
+
+    @property
+    def below(self) -> list[str]:
+        """Names of the scores below their threshold."""
+        return [name for name, score in self.result.scores.items() if score.passed / score.total < score.least]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A stored run of one suite. ``report``: as `evals gate --json` has it, without its cases."""
+
+    id: int
+    suite: str
+    release: str
+    label: str
+    replay: bool
+    code: int
+    passed: float
+    total: int
+    cost: int
+    at: datetime
+    report: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """One page of runs, and how many there are over all pages."""
+
+    rows: Sequence[Run]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """One page of a run's cases, how many match over all pages, and trials and passed ones by failure mode over the whole run."""
+
+    rows: Sequence[Mapping[str, Any]]
+    count: int
+    modes: Mapping[str, tuple[int, int]]
+
+
+def filed(directory: Path) -> tuple[list[Filed], list[str]]:
+    """The results in all files of a folder of releases, the newest release first, and why some cannot be read."""
+    found, problems = list[Filed](), list[str]()
+    for path in sorted((directory / "evals").glob("*.json"), reverse=True):
+        try:
+            content = path.read_bytes()
+            read = ResultFile.model_validate_json(content)
+            whole = read.sha256 == digest(json.loads(content))
+        except ValidationError as error:
+            problems.append(f"{path.name}: {error.error_count()} fields are not as they should be")
+        except (OSError, ValueError) as error:
+            problems.append(f"{path.name}: {error}")
+        else:
+            found += [Filed(read.release, read.manifest, one, whole) for one in read.suites]
+    return found, problems
+
+
+async def runs(engine: AsyncEngine, *, suite: str = "", most: int, skip: int = 0) -> Runs:
+    """Stored runs, newest first. Raises SQLAlchemyError."""
+    c = eval_runs.c
+    named = func.coalesce(c.report["suite"].astext, "")
+    conditions = [named == suite] if suite else []
+    wanted = select(eval_runs).where(*conditions).order_by(c.at.desc(), c.id.desc()).limit(most).offset(skip)
+    async with engine.connect() as connection:
+        count = (await connection.execute(select(func.count()).select_from(eval_runs).where(*conditions))).scalar_one()
+        rows = (await connection.execute(wanted)).all()
+    return Runs([_run(row) for row in rows], count)
+
+
+async def run_of(engine: AsyncEngine, number: int) -> Run | None:
+    """One run. Raises SQLAlchemyError."""
+    async with engine.connect() as connection:
+        row = (await connection.execute(select(eval_runs).where(eval_runs.c.id == number))).one_or_none()
+    return None if row is None else _run(row)
+
+
+async def cases_of(
+    engine: AsyncEngine, number: int, *, mode: str = "", failed: bool = False, most: int = 50, skip: int = 0
+) -> Cases:
+    """A run's cases with their trials. Raises SQLAlchemyError."""
+    c = eval_results.c
+    conditions = [c.run == number] + ([c.failure_mode == mode] if mode else []) + ([c.passed.is_(False)] if failed else [])
+    wanted = select(eval_results).where(*conditions).order_by(c.passed, c.failure_mode, c.case, c.trial).limit(most).offset(skip)
+    by_mode = select(c.failure_mode, func.count(), func.count().filter(c.passed)).where(c.run == number).group_by(c.failure_mode)
+    async with engine.connect() as connection:
+        count = (await connection.execute(select(func.count()).select_from(eval_results).where(*conditions))).scalar_one()
+        rows = (await connection.execute(wanted)).mappings().all()
+        modes = (await connection.execute(by_mode.order_by(c.failure_mode))).all()
+    return Cases([dict(row) for row in rows], count, {row[0]: (row[1], row[2]) for row in modes})
+
+
+async def before(engine: AsyncEngine, run: Run) -> Run | None:
+    """The run before it, of the same suite by the same models. Raises SQLAlchemyError."""
+    c = eval_runs.c
+    same = func.coalesce(c.report["suite"].astext, "") == run.suite, c.label == run.label, c.id < run.id
+    async with engine.connect() as connection:
+        row = (await connection.execute(select(eval_runs).where(*same).order_by(c.id.desc()).limit(1))).one_or_none()
+    return None if row is None else _run(row)
+
+
+async def flips(engine: AsyncEngine, earlier: Run, later: Run) -> tuple[list[str], list[str]]:
+    """Cases that lost and that won from one run to another, by the share of their trials. Raises SQLAlchemyError."""
+    c = eval_results.c
+    share = func.avg(cast(c.passed, Integer)).label("share")
+    wanted = select(c.run, c.case, share).where(c.run.in_((earlier.id, later.id))).group_by(c.run, c.case)
+    shares: dict[str, dict[int, float]] = {}
+    async with engine.connect() as connection:
+        for row in await connection.execute(wanted):
+            shares.setdefault(row.case, {})[row.run] = float(row.share)
+    both = {case: (one[earlier.id], one[later.id]) for case, one in sorted(shares.items()) if len(one) > 1}
+    return [case for case, (was, now) in both.items() if now < was], [case for case, (was, now) in both.items() if now > was]
+
+
+def _run(row: Any) -> Run:  # noqa: ANN401 - a row
+    report = row.report if isinstance(row.report, dict) else {}
+    return Run(
+        id=row.id, suite=str(report.get("suite", "")), release=row.release, label=row.label, replay=row.replay, code=row.code,
+        passed=row.passed, total=row.total, cost=row.cost_micro_usd, at=row.at, report=report,
+    )  # fmt: skip

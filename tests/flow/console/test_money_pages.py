@@ -1,0 +1,119 @@
+"""The budget and eval pages on the running service: text of callers, caps that change with a reason, candidates (X1, C4, E9)."""
+
+import re
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+import pytest_asyncio
+from client import eventually
+from conftest import octant
+from signed_in import Person, signed_in
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.audit.scores import eval_candidates
+from app.audit.tables import actions
+from app.budget.tables import user_caps
+
+EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"{{7*7}}"
+TENANT = f"money-{uuid.uuid4().hex[:6]}"
+
+
+@pytest_asyncio.fixture(scope="module")
+async def operator(service_url: str, stack_env: dict[str, str]) -> AsyncIterator[Person]:
+    octant(stack_env, "tenant", "create", TENANT, "--name", EVIL, "--day", "10", "--user-day", "1")
+    key = octant(stack_env, "key", "create", "acme", "--name", "money pages", "--scope", "admin", "--quiet").strip()
+    async with signed_in(service_url, key) as one:
+        yield one
+
+
+@pytest_asyncio.fixture
+async def stored(stack_env: dict[str, str]) -> AsyncIterator[AsyncEngine]:
+    engine = create_async_engine(stack_env["OCTANT_DATABASE_URL"])
+    yield engine
+    await engine.dispose()
+
+
+async def test_every_money_and_eval_page_opens_and_shows_text_as_text(operator: Person) -> None:
+    for path in (
+        "/console/budgets", f"/console/budgets?name={TENANT}&sort=spent&skip=9999999", f"/console/budgets/{TENANT}",
+        f"/console/budgets/{TENANT}/user?id={quote(EVIL)}", f"/console/budgets/{TENANT}/user?id=-", "/console/evals",
+        "/console/evals?release=1-start&suite=x", "/console/evals/production?feature=x&range=30d",
+        "/console/evals/candidates?state=dismissed&reason=low_score",
+    ):  # fmt: skip
+        answer = await operator.get(path)
+        assert answer.status == 200, (path, answer.words)
+        assert "<script>alert" not in answer.text
+        assert "<img" not in answer.text
+        assert "In the terminal" in answer.words, path
+    for path in ("/console/budgets/no-such-tenant", "/console/evals/runs/999999999"):
+        assert (await operator.get(path)).status == 404
+
+
+async def test_the_sum_of_tenants_is_the_sum_of_the_rows(operator: Person) -> None:
+    page = (await operator.get(f"/console/budgets?name={TENANT}")).words
+    assert "Sum of 1 tenant $0 $0" in page
+    assert "$10.00" in page
+
+
+async def test_a_cap_changes_with_a_reason_and_the_log_has_no_users_id(operator: Person, stored: AsyncEngine) -> None:
+    values = {"tenant": TENANT, "user": "ada-of-money", "day": "0.25"}
+    asked = await operator.get(f"/console/do/budget-set?tenant={TENANT}&user=ada-of-money&day=0.25")
+    assert "The cap a day goes from none to $0.250" in asked.words
+    assert f"octant budget set {TENANT} --user ada-of-money --day 0.25" in asked.words
+    assert f"To take it back: octant budget set {TENANT} --user ada-of-money --day none" in asked.words
+    assert (await operator.submit("/console/do/budget-set", values)).status == 400
+    done = await operator.submit("/console/do/budget-set", {**values, "reason": "a test of the console"})
+    assert (done.status, str(done.headers["location"])[:20]) == (303, "/console/budgets?don"), done.words
+    async with stored.connect() as connection:
+        cap = await connection.scalar(select(user_caps.c.daily_cap).where(user_caps.c.tenant == TENANT))
+        wanted = select(actions).where(actions.c.action == "budget set", actions.c.subject.contains(TENANT))
+        rows = (await connection.execute(wanted.order_by(actions.c.number))).all()
+    assert cap == 250_000
+    assert [row.outcome for row in rows] == ["begun", "ok"]
+    assert all("ada-of-money" not in row.subject and "day=0.25" in row.subject for row in rows)
+    assert "own" in (await operator.get(f"/console/budgets/{TENANT}")).words
+
+
+async def test_a_cap_that_does_not_fit_says_which(operator: Person) -> None:
+    for query, words in (("day=none", "always has a cap for the day"), ("day=x", "--day"), ("", "Nothing to set")):
+        answer = await operator.get(f"/console/do/budget-set?tenant={TENANT}&{query}")
+        assert answer.status == 400
+        assert words in answer.words
+    assert (await operator.get("/console/do/budget-set?tenant=no-such-tenant&day=1")).status == 404
+
+
+async def test_viewers_see_caps_and_candidates_and_change_neither(service_url: str, stack_env: dict[str, str]) -> None:
+    key = octant(stack_env, "key", "create", "acme", "--name", "money viewer", "--scope", "view", "--quiet").strip()
+    async with signed_in(service_url, key) as viewer:
+        page = await viewer.get("/console/budgets/acme")
+        assert page.status == 200
+        assert "budget-set" not in page.text
+        assert (await viewer.get("/console/do/budget-set?tenant=acme&day=1")).status == 403
+        sent = await viewer.submit("/console/do/evals-dismiss", {"number": "1", "reason": "x"})
+        assert sent.status == 403
+
+
+async def test_a_candidate_is_dismissed_from_its_page(operator: Person, stored: AsyncEngine) -> None:
+    asked = {"endpoint": "/v1/support/questions", "text": f"{EVIL} {TENANT}"}
+    values = {
+        "digest": uuid.uuid4().hex, "at": datetime.now(UTC), "tenant": TENANT, "user": "u", "request_id": "r",
+        "feature": "support", "release": "1", "reasons": ["hand_over"], "times": 10_000, "asked": asked, "seen": {"answer": EVIL},
+    }  # fmt: skip
+    async with stored.begin() as connection:
+        number = (await connection.execute(insert(eval_candidates).values(values).returning(eval_candidates.c.id))).scalar_one()
+    page = await operator.get("/console/evals/candidates?reason=hand_over")
+    assert TENANT in page.words
+    assert "<script>alert" not in page.text
+    assert f"python -m evals promote {number} --mode MODE --id CASE-ID" in page.words
+    done = await operator.submit("/console/do/evals-dismiss", {"number": str(number), "reason": "asked by mary@example.org"})
+    assert done.status == 303, done.words
+
+    async def shown() -> bool:
+        return bool(re.search(r"asked by <email:\w+>", (await operator.get("/console/evals/candidates?state=dismissed")).words))
+
+    await eventually(shown, 30)
+    again = await operator.get(f"/console/do/evals-dismiss?number={number}")
+    assert again.status == 400

@@ -1,0 +1,154 @@
+"""The budget pages' sentences, sums and windows (C1, C4, C8)."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.budget import change as changing
+from app.budget import exposure
+from app.budget.budget import BudgetPolicy
+from app.budget.scopes import scopes_of
+from app.budget.standing import Everything, Spending
+from app.console.known import Known
+from app.console.pages.budget_deeds import change_of
+from app.console.pages.budgets import Line, Money, TopSpending, Window, answer, began, chart, top_lines, window
+from app.console.ranges import Range
+from app.domain.calls import Tenant
+from app.domain.errors import InvalidRequest
+from app.domain.money import MicroUSD
+
+NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+POLICY = BudgetPolicy(global_daily_cap=MicroUSD(1_000_000))
+
+
+def a_window(spent: int, held: int | None = 0, cap: int | None = 100) -> Window:
+    return Window("tenant-day", spent, held, cap, NOW, NOW + timedelta(hours=12))
+
+
+def a_line(name: str, spent: int, cap: int = 100) -> Line:
+    tenant = Tenant(name, name, MicroUSD(cap), MicroUSD(10))
+    return Line(tenant, a_window(spent, cap=cap), a_window(spent, cap=None), exposure.of(tenant, POLICY, None, workers=1))
+
+
+def money(*lines: Line, spent: int = 0, away: str = "") -> Money:
+    total = Known(Everything(spent, 0, spent, 1_000_000, NOW), NOW, away)
+    nothing = TopSpending([], Spending({}, {}, {}))
+    return Money(
+        tenants=Known([line.tenant for line in lines], NOW), lines=list(lines), everything=total, alerts=Known(([], 0), NOW),
+        spending=Known(nothing, NOW), from_ledger=False, aways=[total] if away else [],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("spent", "held", "cap", "share", "state"),
+    [
+        (50, 20, 100, 0.7, ("good", "within")),
+        (50, 30, 100, 0.8, ("warn", "near the cap")),
+        (95, 0, 100, 0.95, ("bad", "nearly used up")),
+        (60, 40, 100, 1.0, ("bad", "used up")),
+        (60, None, 100, 0.6, ("good", "within")),
+        (60, 0, None, None, ("none", "no cap")),
+        (1, 0, 0, 1.0, ("bad", "used up")),
+    ],
+)
+def test_held_money_counts_towards_a_cap(
+    spent: int, held: int | None, cap: int | None, share: float | None, state: tuple[str, str]
+) -> None:
+    one = a_window(spent, held, cap)
+    assert (one.share, one.state) == (pytest.approx(share) if share is not None else None, state)
+    assert one.left == (None if cap is None else max(0, cap - spent - (held or 0)))
+
+
+def test_the_ledger_says_what_was_spent_while_counters_are_old() -> None:
+    tenant = Tenant("t", "t", MicroUSD(100), MicroUSD(10))
+    scope = scopes_of(tenant, "", NOW, (None, None))[0]
+    assert (window(scope, tenant, (40, 5), 70).spent, window(scope, tenant, None, 70).held) == (70, None)
+    assert window(scope, tenant, (40, 5)).spent == 40
+
+
+def test_a_day_begins_in_the_tenants_own_time_zone() -> None:
+    assert began("2026-11-27", "Europe/Berlin") == datetime(2026, 11, 26, 23, tzinfo=UTC)
+    assert began("2026-07", "Europe/Berlin") == datetime(2026, 6, 30, 22, tzinfo=UTC)
+    assert began("2026-11-27", "UTC") == datetime(2026, 11, 27, tzinfo=UTC)
+
+
+def test_the_sentence_names_the_worst_first() -> None:
+    calm, near, full = a_line("calm", 10), a_line("near", 85), a_line("full", 120)
+    assert answer(money(calm, near, full), []) == (
+        "bad",
+        "full has used up a cap: further calls are refused. The global cap has $1.00 of $1.00 left.",
+    )
+    assert answer(money(calm, near), [])[0] == "warn"
+    assert "near is near a cap: near has used 85 %" in answer(money(calm, near), [])[1]
+    assert answer(money(calm), []) == (
+        "good",
+        "1 tenant is within its caps: $0 spent today, $0 held. The global cap has $1.00 of $1.00 left.",
+    )
+    assert answer(money(calm), ["everything"])[1].startswith("An operator has stopped everything.")
+    assert "every call is refused" in answer(money(calm, spent=1_000_000), [])[1]
+    assert answer(money(calm, away="Valkey does not answer"), [])[0] == "warn"
+    assert answer(money(), [])[0] == "none"
+
+
+def some_spending() -> tuple[TopSpending, Range]:
+    range_ = Range(NOW - timedelta(minutes=15), NOW, "15m")
+    steps = {
+        (range_.since + n * range_.width, name): amount
+        for n in range(5)
+        for name, amount in (("a", 50), ("b", 30), ("c", 9), ("d", 8), ("e", 7), (None, 20))
+    }
+    names = {name for _, name in steps}
+    sums = {name: sum(amount for (_, other), amount in steps.items() if other == name) for name in names}
+    entries = dict.fromkeys(names, 5)
+    top = [(name, sums[name], 5) for name in ("a", "b", "c", "d", "e")]
+    return TopSpending(top, Spending(steps, sums, entries)), range_
+
+
+def test_the_largest_spenders_and_all_others_add_up_to_the_sum() -> None:
+    found, _ = some_spending()
+    lines = top_lines(found)
+    assert lines["rest"][:2] == (100, 5)
+    assert sum(spent for _, spent, _, _ in lines["lines"]) + lines["rest"][0] == lines["amount"] == 620
+    assert sum(calls for _, _, calls, _ in lines["lines"]) + lines["rest"][1] == lines["entries"] == 30
+
+
+def test_the_chart_of_spending_shows_every_micro_dollar() -> None:
+    found, range_ = some_spending()
+    drawn = chart(found, range_)
+    assert drawn is not None
+    assert [one["label"] for one in drawn["series"]] == ["a", "b", "c", "d", "others"]
+    assert sum(sum(one["values"]) for one in drawn["series"]) * 1e4 == pytest.approx(620)
+    assert chart(TopSpending([], Spending({}, {}, {})), range_) is None
+
+
+def test_an_empty_field_of_the_form_stays_as_it_is() -> None:
+    change = change_of({"tenant": "t", "day": "$5.50", "month": "none", "user_day": "", "concurrency": "7", "time_zone": ""})
+    assert change == changing.Change({"day": MicroUSD(5_500_000), "month": None}, {"concurrency": 7})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "Nothing to set"),
+        ({"day": "-5"}, "--day"),
+        ({"day": "1e3"}, "--day"),
+        ({"day": "9999999999999"}, "--day: 9999999999999 is over"),
+        ({"concurrency": "0"}, "--concurrency"),
+        ({"concurrency": "٣"}, "--concurrency"),
+        ({"time_zone": "Mars/Olympus"}, "--time-zone"),
+        ({"time_zone": "../../etc/passwd"}, "--time-zone"),
+    ],
+)
+def test_a_value_that_is_no_cap_names_its_option(values: dict[str, str], message: str) -> None:
+    with pytest.raises(InvalidRequest, match=message):
+        change_of(values)
+
+
+def test_a_user_and_a_key_and_a_tenant_each_take_their_own_caps() -> None:
+    with pytest.raises(InvalidRequest, match="A user has caps of their own"):
+        changing.check(change_of({"user_day": "1"}), user="ada")
+    with pytest.raises(InvalidRequest, match="A key has rate limits only"):
+        changing.check(change_of({"day": "1"}), key="k")
+    with pytest.raises(InvalidRequest, match="always has a cap for the day"):
+        changing.check(change_of({"day": "none"}))
+    changing.check(change_of({"day": "none"}), user="ada")

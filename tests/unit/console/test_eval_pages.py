@@ -1,0 +1,154 @@
+"""The eval pages' sums, comparisons and sentences, from files as they are written (E3, E4, E9)."""
+
+import json
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from app.audit.quality import Drift, Quality
+from app.console.pages import eval_production
+from app.console.pages.evals import answer, card, chart, chosen_release, figures
+from app.console.ranges import range_of
+from app.releases.eval_gate import digest
+from app.releases.eval_history import CHAOS, filed
+from evals.chaos import MODE
+
+NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+RELEASES = ROOT / "releases"
+
+
+def written(folder: Path, release: str, *, passed: int, failed: list[str], cases: str = "c" * 16) -> None:
+    """A file of one suite with two modes and a measure, signed as the evals sign it."""
+    scores = {
+        "overall": {"passed": passed, "total": 10, "least": 0.5},
+        "wrong_tool": {"passed": passed - 4, "total": 6, "least": 0.5},
+        CHAOS: {"passed": 3, "total": 3, "least": 1.0},
+        "wrong_words": {"passed": 4, "total": 4, "least": 0.5},
+        "supported": {"passed": 9, "total": 10, "least": 0.5},
+    }
+    suite = {
+        "suite": "made", "label": "simulator", "simulated": ["openai"], "at": "2026-11-26T10:00:00Z", "scores": scores,
+        "limits": {}, "models": [{"prompt": "p", "model": "m", "passed": passed, "total": 10, "least": 0.5}], "cases": cases,
+        "failed": failed,
+    }  # fmt: skip
+    content = {"release": release, "manifest": "0" * 64, "suites": [suite]}
+    (folder / "evals").mkdir(exist_ok=True)
+    (folder / "evals" / f"{release}.json").write_text(json.dumps({**content, "sha256": digest(content)}))
+
+
+def test_the_faults_mode_is_the_one_of_the_evals() -> None:
+    assert CHAOS == MODE
+
+
+def test_failure_modes_of_every_release_add_up_to_the_overall_score() -> None:
+    found, problems = filed(RELEASES)
+    assert not problems
+    assert found
+    for one in found:
+        counted = [score for name, score in one.modes.items() if name != CHAOS]
+        overall = one.result.scores["overall"]
+        assert sum(score.total for score in counted) == overall.total, one.release
+        assert sum(score.passed for score in counted) == overall.passed, one.release
+        assert one.whole
+    sums = figures([card(one, found) for one in found])
+    assert sums["total"] == sum(one.result.scores["overall"].total for one in found)
+    assert sums["scores"] == sum(len(one.result.scores) for one in found)
+
+
+def test_measures_are_no_part_of_the_sum(tmp_path: Path) -> None:
+    written(tmp_path, "1", passed=8, failed=["a", "b"])
+    [one], _ = filed(tmp_path)
+    assert (list(one.modes), list(one.measures)) == (["wrong_tool", CHAOS, "wrong_words"], ["supported"])
+
+
+def test_a_release_stands_beside_the_one_before_with_its_flips(tmp_path: Path) -> None:
+    written(tmp_path, "1", passed=8, failed=["a", "b"])
+    written(tmp_path, "2", passed=7, failed=["b", "c", "d"])
+    found, _ = filed(tmp_path)
+    one = card(found[0], found)
+    assert (one.before and one.before.release, one.lost, one.won) == ("1", ["c", "d"], ["a"])
+    assert one.overall.change == pytest.approx(-0.1)
+    kind, words = answer("2", [one], None, NOW)
+    assert (kind, "2 cases that passed on the release before fail now" in words) == ("warn", True)
+    assert card(found[1], found).before is None
+    assert card(found[1], found).overall.change is None
+
+
+def test_other_cases_are_not_compared(tmp_path: Path) -> None:
+    written(tmp_path, "1", passed=8, failed=["a"])
+    written(tmp_path, "2", passed=7, failed=["b"], cases="d" * 16)
+    found, _ = filed(tmp_path)
+    assert card(found[0], found).before is None
+    assert figures([card(found[0], found)])["change"] is None
+
+
+def test_a_score_below_its_threshold_is_named_first(tmp_path: Path) -> None:
+    written(tmp_path, "1", passed=4, failed=["a"])
+    found, _ = filed(tmp_path)
+    kind, words = answer("1", [card(found[0], found)], None, NOW)
+    assert kind == "bad"
+    assert "below 2 thresholds (made: overall, made: wrong_tool)" in words
+
+
+def test_a_file_that_was_changed_is_marked_and_a_broken_one_is_named(tmp_path: Path) -> None:
+    written(tmp_path, "1", passed=8, failed=["a"])
+    path = tmp_path / "evals" / "1.json"
+    path.write_text(path.read_text().replace('"failed": ["a"]', '"failed": []'))
+    (tmp_path / "evals" / "2.json").write_text("{")
+    found, problems = filed(tmp_path)
+    assert [one.whole for one in found] == [False]
+    assert problems[0].startswith("2.json:")
+    shutil.rmtree(tmp_path / "evals")
+    assert filed(tmp_path) == ([], [])
+    assert answer("", [], None, NOW) == ("none", "No release has eval results here.")
+
+
+def test_the_live_release_is_shown_unless_another_is_wanted(tmp_path: Path) -> None:
+    for release in ("1", "2", "3"):
+        written(tmp_path, release, passed=8, failed=[])
+    found, _ = filed(tmp_path)
+    assert [chosen_release(found, *one) for one in (("", "2"), ("1", "2"), ("9", "2"), ("", "9"))] == ["2", "1", "2", "3"]
+    drawn = chart(None, found)
+    assert drawn is not None
+    assert drawn["series"][0]["values"] == [pytest.approx(80.0)]
+
+
+def scored(drifted_at: datetime | None = None) -> Quality:
+    range_ = range_of({"range": "24h"}, now=NOW)
+    steps = {(range_.since, "support"): (10, 9), (range_.since + range_.width, "support"): (0, 0), (range_.since, "x"): (2, 1)}
+    rows = [
+        {"feature": "support", "release": "1", "scored": 10, "passed": 9},
+        {"feature": "x", "release": "1", "scored": 2, "passed": 1},
+    ]
+    return Quality(steps, rows, [Drift("x", 200, 0.1, 3.0, drifted_at)], NOW)
+
+
+def test_production_is_good_until_a_feature_has_drifted_lately() -> None:
+    range_ = range_of({"range": "24h"}, now=NOW)
+    kind, words = eval_production.answer(scored(NOW - timedelta(hours=25)), range_, NOW)
+    assert (kind, words[:39]) == ("good", "83.3 % of 12 scored answers passed in t")
+    kind, words = eval_production.answer(scored(NOW - timedelta(hours=2)), range_, NOW)
+    assert kind == "bad"
+    assert "more answers of x fail than before" in words
+    assert eval_production.answer(None, range_, NOW)[0] == "none"
+    assert answer("", [], scored(NOW), NOW)[0] == "bad"
+
+
+def test_a_step_without_scores_is_a_gap_and_the_rows_add_up() -> None:
+    range_ = range_of({"range": "24h"}, now=NOW)
+    drawn = eval_production.chart(scored(), range_)
+    assert drawn is not None
+    assert drawn["series"][0]["values"][:3] == [90.0, None, None]
+    assert (scored().passed, scored().scored) == (10, 12)
+
+
+def test_a_candidates_question_is_the_last_text() -> None:
+    asked = {"endpoint": "/v1/support/questions", "turns": [{"role": "user"}], "text": "first", "more": "last", "user": "ada"}
+    assert eval_production.question_of(asked) == "last"
+    assert eval_production.question_of({"endpoint": "/x"}) == ""
+    assert eval_production.candidates_words({"new": 1, "promoted": 2, "dismissed": 0}) == (
+        "1 question of production waits for a decision; 2 became cases, 0 were dismissed."
+    )
