@@ -1,7 +1,7 @@
 """A person at the console, without a browser: signs in, follows its forms, and keeps the cookie."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from html import unescape
 from typing import NamedTuple
@@ -17,7 +17,7 @@ class Shown(NamedTuple):
     """An answer. ``text``: its HTML."""
 
     status: int
-    headers: "aiohttp.typedefs.LooseHeaders"
+    headers: Mapping[str, str]
     text: str
 
     @property
@@ -66,7 +66,7 @@ async def signed_in(url: str, key: str) -> AsyncIterator[Person]:
     async with person(url) as one:
         answer = await one.post("/console/sign-in", {"key": key, "to": "/console"})
         assert answer.status == 303, answer.words
-        found = re.search(rf"{COOKIE}=([\w-]+);", str(answer.headers["set-cookie"]))
+        found = re.search(rf"{COOKIE}=([\w-]+);", answer.headers["set-cookie"])
         assert found
         one.token = found[1]
         yield one

@@ -27,7 +27,7 @@ def drawn(points: Sequence[Point]) -> Drawn:
 
     def line(shares: Sequence[float], sign: int) -> str:
         corners: list[str] = []
-        y = HALF
+        y: float = HALF
         for point, share in zip(points, shares, strict=True):
             x = (point.at - first).total_seconds() / whole * WIDTH
             corners.append(f"{x:.1f},{y:.1f}")

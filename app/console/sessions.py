@@ -13,9 +13,9 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
-from sqlalchemy import Row, delete, insert, or_, select, update
+from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -153,7 +153,7 @@ class Sessions:
             select(api_keys.c.id).where(api_keys.c.id == s.key_id, good_key).exists(),
         )  # fmt: skip
         async with self._engine.begin() as connection:
-            row: Row[Any] | None = (await connection.execute(statement)).one_or_none()
+            row = (await connection.execute(statement)).one_or_none()
             if row and row.used_at < now - MINUTE:
                 await connection.execute(update(console_sessions).where(s.id == row.id).values(used_at=now))
         return Session(row.id, row.key_id, row.tenant, row.role, self._csrf(digest)) if row else None

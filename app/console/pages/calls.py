@@ -96,11 +96,11 @@ async def way_of(console: Console, words: str) -> str:
     engine = console.parts.engine
     if " " not in words and '"' not in words:
         for name in ("id", "request_id", "trace_id"):
-            found = await find_calls(engine, CallFilter(**{name: words}, limit=1))
+            found = await find_calls(engine, replace(CallFilter(limit=1), **{name: words}))
             if found:
                 return f"/console/traces/{found[0]['trace_id']}" + (f"#{words}" if name == "id" else "")
         for name in ("user", "outcome"):
-            if await find_calls(engine, CallFilter(**{name: words}, limit=1)):
+            if await find_calls(engine, replace(CallFilter(limit=1), **{name: words})):
                 return link("/console/calls", {name: words, "range": "30d"})
     return link("/console/calls", {"text": words, "range": "7d", "runbook": words})
 

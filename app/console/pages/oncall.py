@@ -22,7 +22,8 @@ from app.domain.errors import Misconfigured, NotFound
 from app.oncall.incidents.store import Incident, Incidents
 from app.oncall.incidents.timeline import Entry, timeline
 from app.oncall.paging.figures import Figures, figures
-from app.oncall.paging.pages import TRIGGERED, Page
+from app.oncall.paging.changes import TRIGGERED
+from app.oncall.paging.pages import Page
 from app.oncall.rota.covers import FILE, Covers
 from app.oncall.rota.reading import load_rotation
 from app.oncall.rota.report import month as month_of

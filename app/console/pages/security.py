@@ -193,7 +193,8 @@ def answer(
     else:
         proven = f"Each of {counts['threats']} threats has its control and every one of the {counts['proofs']} tests it names."
     denied = [key.status.provider for key in ours if key.word == "denied"]
-    old = [key for key in (*live, *ours) if key.word == "old"]
+    held: Sequence[Key | ProviderKey] = [*live, *ours]
+    old = [key for key in held if key.word == "old"]
     if denied:
         rest = f" The key at {' and '.join(denied)} was denied when it was last used."
     elif old:

@@ -155,7 +155,7 @@ def _words(known: Known[list[Row]]) -> str:
 def bars_length(calls: Sequence[Row]) -> float:
     """From the first call's beginning to the last one's end, in milliseconds."""
     began = min(row["at"] for row in calls)
-    return max(_since(row, began) + row["latency_ms"] for row in calls)
+    return float(max(_since(row, began) + row["latency_ms"] for row in calls))
 
 
 @dataclass(frozen=True, slots=True)

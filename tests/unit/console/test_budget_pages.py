@@ -9,8 +9,8 @@ from app.budget import exposure
 from app.budget.budget import BudgetPolicy
 from app.budget.scopes import scopes_of
 from app.budget.standing import Everything, Spending
+from app.console.budget_deeds import change_of
 from app.console.known import Known
-from app.console.pages.budget_deeds import change_of
 from app.console.pages.budgets import Line, Money, TopSpending, Window, answer, began, chart, top_lines, window
 from app.console.ranges import Range
 from app.domain.calls import Tenant
