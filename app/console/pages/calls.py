@@ -96,13 +96,18 @@ async def way_of(console: Console, words: str) -> str:
     engine = console.parts.engine
     if " " not in words and '"' not in words:
         for name in ("id", "request_id", "trace_id"):
-            found = await find_calls(engine, replace(CallFilter(limit=1), **{name: words}))
+            found = await find_calls(engine, _one(name, words))
             if found:
                 return f"/console/traces/{found[0]['trace_id']}" + (f"#{words}" if name == "id" else "")
         for name in ("user", "outcome"):
-            if await find_calls(engine, replace(CallFilter(limit=1), **{name: words})):
+            if await find_calls(engine, _one(name, words)):
                 return link("/console/calls", {name: words, "range": "30d"})
     return link("/console/calls", {"text": words, "range": "7d", "runbook": words})
+
+
+def _one(name: str, words: str) -> CallFilter:
+    values: dict[str, Any] = {name: words}
+    return CallFilter(**values, limit=1)
 
 
 def filter_of(query: dict[str, str], range_: Range) -> CallFilter:

@@ -21,8 +21,8 @@ from app.console.sessions import Session
 from app.domain.errors import Misconfigured, NotFound
 from app.oncall.incidents.store import Incident, Incidents
 from app.oncall.incidents.timeline import Entry, timeline
-from app.oncall.paging.figures import Figures, figures
 from app.oncall.paging.changes import TRIGGERED
+from app.oncall.paging.figures import Figures, figures
 from app.oncall.paging.pages import Page
 from app.oncall.rota.covers import FILE, Covers
 from app.oncall.rota.reading import load_rotation
