@@ -32,7 +32,8 @@ class RoundTrips:
         self._valkey = valkey
         self._clustered = isinstance(cast("object", valkey), RedisCluster)  # the same commands, typed apart
         self._waiting: list[tuple[Run, asyncio.Future[Any]]] = []
-        self._leaving: asyncio.Task[None] | None = None
+        self._under_way = False
+        self._leaving: asyncio.Task[None] | None = None  # kept, for the loop keeps tasks weakly
 
     def joining(self, script: AsyncScript) -> Callable[..., Awaitable[Any]]:
         """The script, called as ever, which runs with the next round trip."""
@@ -43,14 +44,26 @@ class RoundTrips:
         return run
 
     async def run(self, run: Run) -> Any:  # noqa: ANN401 - a script's own answer
-        """Run a script with the next round trip. Raises the client's errors."""
+        """Run a script: now, or with the next round trip if one is under way. Raises the client's errors."""
         if self._clustered:
             return await run.script(keys=list(run.keys), args=list(run.arguments))
-        answer = asyncio.get_running_loop().create_future()
-        self._waiting.append((run, answer))
-        if self._leaving is None or self._leaving.done():
-            self._leaving = asyncio.create_task(self._leave())
-        return await answer
+        if self._under_way:
+            answer = asyncio.get_running_loop().create_future()
+            self._waiting.append((run, answer))
+            return await answer
+        self._under_way = True
+        try:
+            (found,) = await self.all([run])
+        except (RedisError, OSError) as error:
+            self._fail(self._waiting, error)
+            raise
+        finally:
+            self._under_way = bool(self._waiting)
+            if self._waiting:
+                self._leaving = asyncio.create_task(self._leave())
+        if isinstance(found, BaseException):
+            raise found
+        return found
 
     async def all(self, runs: Sequence[Run]) -> list[Any]:
         """Run scripts in one round trip. Returns each one's answer or error; raises the client's errors where none has one."""
@@ -74,22 +87,33 @@ class RoundTrips:
         return answers
 
     async def _leave(self) -> None:
-        """Make round trips until nothing waits. Where one fails, what waits fails with it: it would wait as long in vain."""
-        while self._waiting:
-            under_way, self._waiting = self._waiting, []
-            try:
-                answers = await self.all([run for run, _ in under_way])
-            except (RedisError, OSError) as error:
-                under_way, self._waiting = under_way + self._waiting, []
-                answers = [error] * len(under_way)
-            except BaseException:
-                for _, answer in under_way + self._waiting:
-                    answer.cancel()
-                raise
-            for (_, answer), found in zip(under_way, answers, strict=True):
-                if answer.done():  # its caller is gone
+        """Make round trips until nothing waits."""
+        try:
+            while self._waiting:
+                leaving, self._waiting = self._waiting, []
+                try:
+                    answers = await self.all([run for run, _ in leaving])
+                except (RedisError, OSError) as error:
+                    self._fail(leaving, error)
+                    self._fail(self._waiting, error)
                     continue
-                if isinstance(found, BaseException):
-                    answer.set_exception(found)
-                else:
-                    answer.set_result(found)
+                except BaseException:
+                    for _, answer in leaving + self._waiting:
+                        answer.cancel()
+                    raise
+                for (_, answer), found in zip(leaving, answers, strict=True):
+                    if answer.done():  # its caller is gone
+                        continue
+                    if isinstance(found, BaseException):
+                        answer.set_exception(found)
+                    else:
+                        answer.set_result(found)
+        finally:
+            self._under_way = False
+
+    def _fail(self, waiting: list[tuple[Run, asyncio.Future[Any]]], error: Exception) -> None:
+        """Fail what waits for a round trip after one that failed: it would wait as long in vain."""
+        failing, waiting[:] = list(waiting), []
+        for _, answer in failing:
+            if not answer.done():
+                answer.set_exception(error)

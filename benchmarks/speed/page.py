@@ -6,22 +6,31 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from benchmarks.speed import price
 from benchmarks.speed.report import added, table
 
-KEPT = Path("benchmarks/results/speed.json")
+KEPT, PRICES = Path("benchmarks/results/speed.json"), Path("benchmarks/results/price.json")
 PAGE, PLOT = Path("docs/performance.md"), Path("docs/performance.svg")
-BEGIN, END = "<!-- speed -->", "<!-- /speed -->"
 WIDTH, LABEL, ROW, GAP = 720, 260, 22, 44
 FIGURES = (("CPU µs a request", "cpu"), ("CPU µs a streamed event", "event"))
 
 
-def page(results: Mapping[str, Any], before: str) -> str:
-    """The page with the table of these results."""
+def page(results: Mapping[str, Any], prices: Mapping[str, Any], before: str) -> str:
+    """The page with the tables of these results."""
+    rounds = len(next(iter(results["servers"].values()))["rounds"])
+    whole = _between("speed", f"{table(results)}\n\nMedians and ranges of {rounds} rounds. {_where(results)}", before)
+    return _between("price", f"{price.table(prices['whole'], prices['saved'])}\n\n{_where(prices)}", whole)
+
+
+def _between(name: str, text: str, page: str) -> str:
+    head, _, rest = page.partition(f"<!-- {name} -->")
+    return f"{head}<!-- {name} -->\n{text}\n<!-- /{name} -->{rest.partition(f'<!-- /{name} -->')[2]}"
+
+
+def _where(results: Mapping[str, Any]) -> str:
     machine = results["machine"]
     system = f"{machine['cores']} cores ({machine['cpu']}), Python {machine['python']}"
-    where = f"Medians and ranges of {_rounds(results)} rounds. {system}, {results['at'][:10]}, commit {results['commit']}."
-    head, _, rest = before.partition(BEGIN)
-    return f"{head}{BEGIN}\n{table(results)}\n\n{where}\n{END}{rest.partition(END)[2]}"
+    return f"{system}, {results['at'][:10]}, commit {results['commit']}."
 
 
 def plot(results: Mapping[str, Any]) -> str:
@@ -43,14 +52,10 @@ def plot(results: Mapping[str, Any]) -> str:
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>\n{body}\n</svg>\n'
 
 
-def _rounds(results: Mapping[str, Any]) -> int:
-    return len(next(iter(results["servers"].values()))["rounds"])
-
-
 def main() -> None:
     """Write both."""
-    results = json.loads(KEPT.read_text(encoding="utf-8"))
-    PAGE.write_text(page(results, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    results, prices = (json.loads(file.read_text(encoding="utf-8")) for file in (KEPT, PRICES))
+    PAGE.write_text(page(results, prices, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     PLOT.write_text(plot(results), encoding="utf-8")
 
 

@@ -93,7 +93,7 @@ def run(argument: object) -> Run:
     return Run(cast("AsyncScript", Script()), ["k"], [argument])
 
 
-async def test_what_comes_during_a_round_trip_leaves_together_with_the_next(trips: RoundTrips, server: Server) -> None:
+async def test_scripts_that_come_during_a_round_trip_leave_together_with_the_next(trips: RoundTrips, server: Server) -> None:
     with server.held():
         calls = [asyncio.create_task(trips.run(run(1)))]
         await server.reached.wait()
@@ -126,6 +126,18 @@ async def test_a_server_that_lost_the_script_is_given_it(trips: RoundTrips, serv
     server.known = False
     assert await trips.run(run(7)) == "7 by itself"
     assert await trips.run(run(8)) == 8
+
+
+async def test_a_caller_that_leaves_its_own_round_trip_holds_up_no_other(trips: RoundTrips, server: Server) -> None:
+    with server.held():
+        first = asyncio.create_task(trips.run(run(1)))
+        await server.reached.wait()
+        second = asyncio.create_task(trips.run(run(2)))
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.sleep(0)
+    assert await second == 2
+    assert await trips.run(run(3)) == 3
 
 
 async def test_a_caller_that_left_costs_the_others_nothing(trips: RoundTrips, server: Server) -> None:
