@@ -39,7 +39,7 @@ def test_the_words_of_a_difference_give_back_both_texts() -> None:
     pieces = runs(old, new)
     assert "".join(p.text for p in pieces if p.kind != "ins") == old
     assert "".join(p.text for p in pieces if p.kind != "del") == new
-    assert [p.text for p in pieces if p.kind == "del"] == ["one", "sentence", "."]
+    assert [p.text for p in pieces if p.kind == "del"] == ["one sentence", "."]
 
 
 def test_a_release_beside_itself_differs_in_nothing(release: Release) -> None:
