@@ -13,7 +13,11 @@ from app.domain.errors import NotFound
 __all__ = ["Console", "routers"]
 
 PAGES = (overview.router, calls.router, trace.router, releases.router, release_diff.router, security.router)
-DEEDS: tuple[Callable[[Console], Iterator[acting.Deed]], ...] = (release_deeds.deeds, stop_deeds.deeds, security_deeds.deeds)
+DEEDS: tuple[Callable[[Console], Iterator[acting.Deed]], ...] = (
+    release_deeds.actions,
+    stop_deeds.actions,
+    security_deeds.actions,
+)
 
 
 def routers(console: Console) -> Iterator[APIRouter]:

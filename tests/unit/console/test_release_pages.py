@@ -98,7 +98,7 @@ def test_the_drawing_ends_at_the_edge_that_the_verdict_reaches() -> None:
     [
         ("all", "", "all 2 routes and all"),
         ("provider", "anthropic", "fall back to the next model"),
-        ("provider", "nobody", "No route of the live release uses it."),
+        ("provider", "unknown", "No route of the live release uses it."),
         ("prompt", "extract/facts", "It stops 1 of"),
         ("feature", "extract", "has 1 prompt"),
         ("tool", "nothing", "for 0 prompts"),
