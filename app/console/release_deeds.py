@@ -36,9 +36,9 @@ def refusals() -> Iterator[None]:
         raise InvalidRequest(str(error)) from None
 
 
-def deeds(console: Console) -> Iterator[Deed]:
+def actions(console: Console) -> Iterator[Deed]:
     """The actions."""
-    for deed in _deeds(console):
+    for deed in _actions(console):
         yield replace(deed, ask=_refusing(deed.ask), do=_refusing(deed.do))
 
 
@@ -50,7 +50,7 @@ def _refusing(act: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
     return refusing
 
 
-def _deeds(console: Console) -> Iterator[Deed]:
+def _actions(console: Console) -> Iterator[Deed]:
     for force in (False, True):
         also = {"action": " --force"} if force else {}
         name = "release-activate" + ("-force" if force else "")

@@ -48,10 +48,10 @@ PAGES: tuple[Callable[[Console], APIRouter], ...] = (
 DEEDS: tuple[Callable[[Console], Iterator[acting.Deed]], ...] = (
     budget_deeds.deeds,
     eval_production.deeds,
-    release_deeds.deeds,
-    stop_deeds.deeds,
+    release_deeds.actions,
+    stop_deeds.actions,
     oncall.deeds,
-    security_deeds.deeds,
+    security_deeds.actions,
 )
 
 

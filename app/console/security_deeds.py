@@ -20,7 +20,7 @@ BACK = "/console/security"
 Values = Mapping[str, str]
 
 
-def deeds(console: Console) -> Iterator[Deed]:
+def actions(console: Console) -> Iterator[Deed]:
     """The actions."""
     yield Deed(name="key-revoke", fields=("key",), ask=partial(_ask_revoke, console), do=partial(_revoke, console), back=BACK)
     yield Deed(name="console-end", fields=("session",), ask=partial(_ask_end, console), do=partial(_end, console), back=BACK)

@@ -23,7 +23,7 @@ FIXED = ("environment", "file")  # these stops hold until a restart, or until a 
 Values = Mapping[str, str]
 
 
-def deeds(console: Console) -> Iterator[Deed]:
+def actions(console: Console) -> Iterator[Deed]:
     """The actions: one for each scope, as the commands are."""
     for scope in SCOPES:
         own = () if scope == "all" else ("name",)

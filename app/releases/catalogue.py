@@ -1,4 +1,4 @@
-"""All releases that can be looked at: the files of this machine, and the manifests that were ever live."""
+"""All releases that the console can show: the files of this machine, and the manifests that were ever live."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -70,7 +70,7 @@ async def test_the_pages_of_the_operators_log_add_up_to_its_total(engine: AsyncE
         if len(page.rows) < 3:
             break
         before = page.rows[-1].number
-    assert len(set(seen)) == 7
+    assert len(seen) == len(set(seen)) == 7
     assert seen == sorted(seen, reverse=True)
     assert (await find_actions(engine, ActionFilter(actor=tenant, failed=True))).total == 4
     assert (await find_actions(engine, ActionFilter(actor=tenant, subject="3%"))).total == 1

@@ -1,4 +1,4 @@
-"""Releases and security in the console of the running service: looked at, acted on, recorded (X1, S8)."""
+"""Releases and security in the console of the running service: shown, acted on, recorded (X1, S8)."""
 
 import re
 from collections.abc import AsyncIterator
@@ -54,7 +54,7 @@ async def test_a_stop_is_asked_for_in_numbers_done_shown_and_taken_back(operator
 async def test_a_slip_of_the_pen_stops_nothing(operator: Person) -> None:
     wrong = await operator.get("/console/do/kill-tool?name=request_refnd")
     assert (wrong.status, "No tool" in wrong.words) == (404, True)
-    assert (await operator.get("/console/do/kill-provider?name=nobody")).status == 404
+    assert (await operator.get("/console/do/kill-provider?name=unknown")).status == 404
     assert (await operator.get("/console/do/resume?scope=tenant&name=acme")).status == 400
 
 

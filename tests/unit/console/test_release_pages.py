@@ -39,7 +39,7 @@ def test_the_words_of_a_difference_give_back_both_texts() -> None:
     pieces = runs(old, new)
     assert "".join(p.text for p in pieces if p.kind != "ins") == old
     assert "".join(p.text for p in pieces if p.kind != "del") == new
-    assert [p.text for p in pieces if p.kind == "del"] == ["one", "sentence", "."]
+    assert [p.text for p in pieces if p.kind == "del"] == ["one sentence", "."]
 
 
 def test_a_release_beside_itself_differs_in_nothing(release: Release) -> None:
@@ -98,7 +98,7 @@ def test_the_drawing_ends_at_the_edge_that_the_verdict_reaches() -> None:
     [
         ("all", "", "all 2 routes and all"),
         ("provider", "anthropic", "fall back to the next model"),
-        ("provider", "nobody", "No route of the live release uses it."),
+        ("provider", "unknown", "No route of the live release uses it."),
         ("prompt", "extract/facts", "It stops 1 of"),
         ("feature", "extract", "has 1 prompt"),
         ("tool", "nothing", "for 0 prompts"),
