@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class ConsoleParts:
     """``environment`` as the settings name it; ``secret`` is the service's; ``workers``: processes that serve.
 
-    ``idle`` ends a session that nobody uses, ``lifetime`` ends every session. ``running`` is asked whether the process stops.
+    ``idle`` ends an unused session, ``lifetime`` ends every session. ``running`` is asked whether the process stops.
     """
 
     engine: AsyncEngine
