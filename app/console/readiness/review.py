@@ -58,7 +58,7 @@ def unanswered(number: int, why: str) -> Answer:
 
 def summary(answers: Sequence[Answer]) -> tuple[str, str]:
     """A kind and one sentence on all answers."""
-    counted = [answer.state for answer in answers]
+    counted: list[str] = [answer.state for answer in answers]
     whole = counted.count("proved")
     if whole == len(counted):
         return "good", f"All {len(counted)} questions are answered with fresh evidence."
