@@ -80,6 +80,7 @@ async def test_the_page_and_the_command_give_the_same_states(operator: Person, s
     printed = await asyncio.to_thread(run, stack_env, "readiness")
     listed = [line[3:20].strip() for line in printed.stdout.splitlines()[:8]]
     assert printed.returncode == (0 if set(listed) <= {"proved", "proved, with gaps"} else 1)
+    states: list[str] = []
     for _ in range(20):  # a store that is slow for the page leaves its question unanswered
         shown = (await operator.get("/console/readiness")).text
         states = re.findall(r'</h2><span class="state \w+"><svg.*?</svg>([^<]+)</span>', shown)
