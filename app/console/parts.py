@@ -30,7 +30,7 @@ class ConsoleParts:
 
     ``releases_dir``: the folder of manifests and their eval results.
 
-    ``idle`` ends a session that nobody uses, ``lifetime`` ends every session. ``running`` is asked whether the process stops.
+    ``idle`` ends an unused session, ``lifetime`` ends every session. ``running`` is asked whether the process stops.
     ``providers`` and ``products``: the names that can be stopped. ``provider_keys`` reads the state of our keys at providers.
     """
 

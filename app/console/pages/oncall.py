@@ -105,9 +105,9 @@ def deeds(console: Console) -> Iterator[Deed]:
     async def ask_ack(values: Mapping[str, str]) -> Asked:
         page = await pages.find(values["page"])
         return Asked(
-            title=f"Acknowledge {page.alert}", effect=f"You have it: no further level is called. {page.summary}", strong=False,
-            command=f"octant oncall ack {str(page.id)[:8]}", undo="It goes out again by itself when the acknowledgement ends.",
-            button="Acknowledge",
+            title=f"Acknowledge {page.alert}", strong=False, button="Acknowledge",
+            effect=f"You have it: no further level is called, until the acknowledgement ends. {page.summary}",
+            command=f"octant oncall ack {str(page.id)[:8]}",
         )  # fmt: skip
 
     async def acknowledge(values: Mapping[str, str], _: str, session: Session) -> str:
@@ -118,8 +118,9 @@ def deeds(console: Console) -> Iterator[Deed]:
     async def ask_resolve(values: Mapping[str, str]) -> Asked:
         page = await pages.find(values["page"])
         return Asked(
-            title=f"Resolve {page.alert}", effect=f"The page ends for every receiver. {page.summary}", button="Resolve",
-            command=f"octant oncall page resolve {str(page.id)[:8]}", undo="An alert that still fires pages again.",
+            title=f"Resolve {page.alert}", button="Resolve",
+            effect=f"The page ends for every receiver; an alert that still fires pages again. {page.summary}",
+            command=f"octant oncall page resolve {str(page.id)[:8]}",
         )  # fmt: skip
 
     async def resolve(values: Mapping[str, str], _: str, session: Session) -> str:

@@ -22,7 +22,7 @@ async def answer(sources: Sources) -> Answer:
         highest = await exposure.highest_own_cap(sources.engine, tenant.id)
         worst.append((tenant, exposure.of(tenant, sources.policy, highest, workers=sources.workers)))
     if not worst:
-        found = [missing("Worst day", "there is no tenant, so nobody can spend anything", "octant tenant create")]
+        found = [missing("Worst day", "there is no tenant, so no user can spend anything", "octant tenant create")]
         return Answer(axis="Cost", question=QUESTION, words="There is no tenant yet.", evidence=found, command=COMMAND)
     tenant, most = max(worst, key=lambda one: one[1].user)
     found = [
