@@ -1,5 +1,6 @@
 """One tenant's budget and its users', and one user's."""
 
+import asyncio
 import re
 import shlex
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from app.console.pages.budgets import (
     PAGE,
     TopSpending,
     Window,
+    aways_of,
     chart,
     number_of,
     spending_of,
@@ -82,14 +84,16 @@ async def _tenant_values(console: Console, tenant: Tenant, query: Mapping[str, s
     skip = number_of(query.get("skip"))
     windows, counters = await _windows(console, tenant, "", NO_OWN, now)
     raw, own = await _own(console, tenant)
-    users: Known[Users] = await console.known.read(
-        ("users", tenant.id, sort, skip), standing.users_of(parts.engine, tenant, own, now, sort=sort, most=PAGE, skip=skip)
+    read = console.known.read
+    users, spending, alerts = await asyncio.gather(
+        read(
+            ("users", tenant.id, sort, skip),
+            standing.users_of(parts.engine, tenant, own, now, sort=sort, most=PAGE, skip=skip),
+        ),
+        read(("spending", tenant.id, *range_.query.items()), spending_of(console, range_, tenant=tenant.id)),
+        read(("alerts", tenant.id), standing.open_alerts(parts.engine, now, tenant=tenant.id)),
     )
     held = await _held(console, tenant, users.value, now)
-    spending = await console.known.read(
-        ("spending", tenant.id, *range_.query.items()), spending_of(console, range_, tenant=tenant.id)
-    )
-    alerts = await console.known.read(("alerts", tenant.id), standing.open_alerts(parts.engine, now, tenant=tenant.id))
     highest = max((day for day, _ in own.values() if day is not None), default=None)
     lines = users.value.lines if users.value else ()
     kind, words = _tenant_answer(tenant, windows[:2])
@@ -100,7 +104,7 @@ async def _tenant_values(console: Console, tenant: Tenant, query: Mapping[str, s
         "shown": {name: value for name, value in query.items() if value and name in ("range", "since", "until", "sort")},
         "chart": chart(spending.value, range_), "alerts": alerts, "spending": spending, "spent_link": spent_link,
         "worst": exposure.of(tenant, parts.policy, highest, workers=parts.workers), "enforced_by": exposure.ENFORCED_BY,
-        "aways": _aways(counters, users, spending, alerts),
+        "aways": aways_of(counters, users, spending, alerts),
     }  # fmt: skip
 
 
@@ -125,7 +129,7 @@ async def _user_values(console: Console, tenant: Tenant, name: str, range_: Rang
         "raw": raw.get(name, "" if name == ANONYMOUS or _PSEUDONYM.fullmatch(name) else name), "own": caps,
         "amount": amount, "entries": entries, "chart": chart(only, range_), "alerts": mine, "spent_link": spent_link,
         "spending": spending, "command": _command(tenant, name),
-        "anonymous": name == ANONYMOUS, "aways": _aways(counters, spending, alerts),
+        "anonymous": name == ANONYMOUS, "aways": aways_of(counters, spending, alerts),
     }  # fmt: skip
 
 
@@ -205,11 +209,6 @@ def _user_answer(tenant: Tenant, name: str, windows: list[Window], own: tuple[An
     cap = "a cap of their own" if own and own[0] is not None else "the cap of every user"
     words = f"{who} spent {formats.usd(day.spent)} of {formats.usd(day.cap)} today, by {cap}."
     return ("bad" if share >= FULL else "warn" if share >= NEAR else "good"), words
-
-
-def _aways(*known: Known[Any]) -> list[Known[Any]]:
-    """One of each store that does not answer."""
-    return list({one.away: one for one in known if one.away}.values())
 
 
 def _command(tenant: Tenant, name: str) -> str:

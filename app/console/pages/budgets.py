@@ -1,8 +1,9 @@
 """Budgets: caps, spending and holds of every tenant, the largest spenders, open alerts, and the worst case."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -156,9 +157,13 @@ async def _read(console: Console, range_: Range, now: datetime) -> Money:
     known = tenants.value or []
     scopes = {tenant.id: scopes_of(tenant, "", now, NO_OWN)[:2] for tenant in known}
     keys = [scope.key for pair in scopes.values() for scope in pair]
-    counters = await read("tenants' counters", standing.counted(parts.valkey, keys))
-    everything = await read("global counters", standing.everything(parts.valkey, parts.policy.global_daily_cap, now))
-    highest = await read("own caps", exposure.highest_own_caps(parts.engine))
+    counters, everything, highest, alerts, spending = await asyncio.gather(
+        read("tenants' counters", standing.counted(parts.valkey, keys)),
+        read("global counters", standing.everything(parts.valkey, parts.policy.global_daily_cap, now)),
+        read("own caps", exposure.highest_own_caps(parts.engine)),
+        read("open alerts", standing.open_alerts(parts.engine, now)),
+        read(("spending", *range_.query.items()), spending_of(console, range_)),
+    )
     sums: dict[str, tuple[int, int]] = {}
     if counters.away:  # the counters say it exactly; without them the ledger does
         sums = (await read("tenants' sums", standing.spent_by_tenant(parts.engine, known, now))).value or {}
@@ -170,12 +175,9 @@ async def _read(console: Console, range_: Range, now: datetime) -> Money:
         )
         worst = exposure.of(tenant, parts.policy, (highest.value or {}).get(tenant.id), workers=parts.workers)
         lines.append(Line(tenant, day, month, worst))
-    alerts = await read("open alerts", standing.open_alerts(parts.engine, now))
-    spending = await read(("spending", *range_.query.items()), spending_of(console, range_))
-    away = {one.away: one for one in (counters, everything, tenants, alerts, spending) if one.away}
     return Money(
         tenants=tenants, lines=lines, everything=everything, alerts=alerts, spending=spending, from_ledger=bool(sums),
-        aways=list(away.values()),
+        aways=aways_of(counters, everything, tenants, alerts, spending),
     )  # fmt: skip
 
 
@@ -250,7 +252,7 @@ def chart(found: TopSpending | None, range_: Range) -> dict[str, Any] | None:
     """Spending over time, of the largest and of all the others."""
     if found is None or not found.top:
         return None
-    times = [range_.since + n * range_.width for n in range(-(-(range_.until - range_.since) // range_.width))]
+    times = times_of(range_, [at for at, _ in found.spending.steps])
     drawn = [name for name, _, _ in found.top[:DRAWN]]
     rows = {name: [found.spending.steps.get((at, name), 0) for at in times] for name in drawn}
     others = [sum(a for (moment, name), a in found.spending.steps.items() if moment == at and name not in drawn) for at in times]
@@ -260,6 +262,22 @@ def chart(found: TopSpending | None, range_: Range) -> dict[str, Any] | None:
     if any(others):
         series.append(("others", [value / one for value in others], "s5"))
     return charts.spec(times, series, unit=unit, kind="stack")
+
+
+def times_of(range_: Range, known: Collection[datetime]) -> list[datetime]:
+    """The steps of a range. Where the data is of a moment ago, its steps lie between those of now: then they are taken."""
+    shift = (min(known) - range_.since) % range_.width if known else timedelta()
+    first = range_.since + shift - (range_.width if shift else timedelta())
+    return [first + n * range_.width for n in range(-(-(range_.until - first) // range_.width))]
+
+
+def aways_of(*known: Known[Any]) -> list[Known[Any]]:
+    """One of each store that does not answer. The ledger is in Postgres."""
+    return list(
+        {
+            one.away.replace("The ledger cannot be read right now", "Postgres does not answer"): one for one in known if one.away
+        }.values()
+    )
 
 
 def spent_link(window: Window, tenant: str = "", user: str = "") -> str:

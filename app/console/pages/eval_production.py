@@ -1,5 +1,6 @@
 """Evals of production: scores over time and drift, and candidates for cases with the action that dismisses one."""
 
+import asyncio
 import json
 import shlex
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,7 @@ from app.console import charts, formats
 from app.console.acting import Asked, Deed
 from app.console.console import LOOKING, ROUTES, Console
 from app.console.navigation import EVALS
-from app.console.pages.budgets import number_of
+from app.console.pages.budgets import number_of, times_of
 from app.console.pages.evals import drifted
 from app.console.pages.trace import readable
 from app.console.ranges import Range, range_of
@@ -25,7 +26,7 @@ from app.console.sessions import Session
 from app.domain.errors import InvalidRequest
 from app.releases.eval_gate import interval
 
-PAGE = 25
+PAGE = 10
 NOT_TEXTS = ("endpoint", "user")
 
 
@@ -51,12 +52,12 @@ def router(console: Console) -> APIRouter:
 async def _production(console: Console, query: Mapping[str, str]) -> dict[str, Any]:
     range_, now, engine = range_of(query, default="7d"), datetime.now(UTC), console.parts.engine
     feature, skip = query.get("feature", ""), number_of(query.get("skip"))
-    known = await console.known.read(
-        ("quality", *range_.query.items()), quality.quality(engine, range_.since, range_.until, range_.width)
-    )
-    failing = await console.known.read(
-        ("failing", *range_.query.items(), feature, skip),
-        quality.failing(engine, range_.since, range_.until, feature=feature, most=PAGE, skip=skip),
+    known, failing = await asyncio.gather(
+        console.known.read(("quality", *range_.query.items()), quality.quality(engine, range_.since, range_.until, range_.width)),
+        console.known.read(
+            ("failing", *range_.query.items(), feature, skip),
+            quality.failing(engine, range_.since, range_.until, feature=feature, most=PAGE, skip=skip),
+        ),
     )
     kind, words = answer(known.value, range_, now)
     return {
@@ -85,7 +86,7 @@ def chart(found: Quality | None, range_: Range) -> dict[str, Any] | None:
     """The share passed over time by feature."""
     if found is None or not found.scored:
         return None
-    times = [range_.since + n * range_.width for n in range(-(-(range_.until - range_.since) // range_.width))]
+    times = times_of(range_, [at for at, _ in found.steps])
     features = sorted({feature for _, feature in found.steps})
     series = []
     for number, feature in enumerate(features, 1):
@@ -105,11 +106,13 @@ async def _candidates(console: Console, query: Mapping[str, str]) -> dict[str, A
     state = query.get("state") if query.get("state") in STATES else "new"
     reason = query.get("reason", "") if query.get("reason") in REASONS else ""
     skip, engine = number_of(query.get("skip")), console.parts.engine
-    known = await console.known.read(
-        ("candidates", state, reason, skip),
-        quality.candidates(engine, state=str(state), reason=reason, most=PAGE, skip=skip),
+    known, states = await asyncio.gather(
+        console.known.read(
+            ("candidates", state, reason, skip),
+            quality.candidates(engine, state=str(state), reason=reason, most=PAGE, skip=skip),
+        ),
+        console.known.read("candidates' states", quality.candidate_states(engine)),
     )
-    states = await console.known.read("candidates' states", quality.candidate_states(engine))
     return {
         "known": known, "listed": known.value, "state": state, "reason": reason, "reasons": REASONS, "states": STATES,
         "counts": states.value or {}, "skip": skip, "page_size": PAGE, "question": question_of, "seen": seen_of,

@@ -87,10 +87,12 @@ async def _values(console: Console, query: Mapping[str, str]) -> dict[str, Any]:
     chosen = chosen_release(filed, query.get("release", ""), parts.releases.known)
     cards = [card(one, filed) for one in filed if one.release == chosen]
     skip, suite = number_of(query.get("skip")), query.get("suite", "")
-    runs = await read(("eval runs", suite, skip), eval_history.runs(parts.engine, suite=suite, most=PAGE, skip=skip))
-    drawn = await read("eval runs drawn", eval_history.runs(parts.engine, most=DRAWN))
-    lately = await read("quality lately", quality.quality(parts.engine, now - LATELY, now, LATELY))
-    states = await read("candidates' states", quality.candidate_states(parts.engine))
+    runs, drawn, lately, states = await asyncio.gather(
+        read(("eval runs", suite, skip), eval_history.runs(parts.engine, suite=suite, most=PAGE, skip=skip)),
+        read("eval runs drawn", eval_history.runs(parts.engine, most=DRAWN)),
+        read("quality lately", quality.quality(parts.engine, now - LATELY, now, LATELY)),
+        read("candidates' states", quality.candidate_states(parts.engine)),
+    )
     kind, words = answer(chosen, cards, lately.value, now)
     return {
         "chosen": chosen, "live": parts.releases.known, "cards": cards, "problems": problems, "kind": kind, "words": words,

@@ -11,7 +11,19 @@ from app.budget.scopes import scopes_of
 from app.budget.standing import Everything, Spending
 from app.console.budget_deeds import change_of
 from app.console.known import Known
-from app.console.pages.budgets import Line, Money, TopSpending, Window, answer, began, chart, top_lines, window
+from app.console.pages.budgets import (
+    Line,
+    Money,
+    TopSpending,
+    Window,
+    answer,
+    aways_of,
+    began,
+    chart,
+    times_of,
+    top_lines,
+    window,
+)
 from app.console.ranges import Range
 from app.domain.calls import Tenant
 from app.domain.errors import InvalidRequest
@@ -119,6 +131,21 @@ def test_the_chart_of_spending_shows_every_micro_dollar() -> None:
     assert [one["label"] for one in drawn["series"]] == ["a", "b", "c", "d", "others"]
     assert sum(sum(one["values"]) for one in drawn["series"]) * 1e4 == pytest.approx(620)
     assert chart(TopSpending([], Spending({}, {}, {})), range_) is None
+
+
+def test_a_chart_of_a_moment_ago_shows_every_micro_dollar_too() -> None:
+    found, range_ = some_spending()
+    later = Range(range_.since + timedelta(seconds=7), range_.until + timedelta(seconds=7), "15m")
+    drawn = chart(found, later)
+    assert drawn is not None
+    assert sum(sum(one["values"]) for one in drawn["series"]) * 1e4 == pytest.approx(620)
+    assert times_of(range_, []) == times_of(range_, [range_.since])
+
+
+def test_the_ledger_and_its_postgres_are_one_store_that_is_away() -> None:
+    known = [Known(1, NOW, why) for why in ("", "Postgres does not answer", "The ledger cannot be read right now")]
+    assert len(aways_of(*known)) == 1
+    assert len(aways_of(*known, Known(1, NOW, "Valkey does not answer"))) == 2
 
 
 def test_an_empty_field_of_the_form_stays_as_it_is() -> None:
