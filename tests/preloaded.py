@@ -16,7 +16,7 @@ from app.gateway.providers.adapters import preload
 
 
 def _decide(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the library's own
-    values.ValueClass = values.get_value_class()
+    values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
     return values.ValueClass(*args, **kwargs)
 
 
