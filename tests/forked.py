@@ -1,4 +1,4 @@
-"""Processes of `octant`, forked from one that has imported everything (`preloaded`).
+"""Processes of `octant`, forked from one that has imported all code of ours.
 
 So a start costs the service's own work alone.
 
@@ -6,6 +6,7 @@ The standard library's fork server is that process. It is started anew, so nothi
 started by `tests/flow/test_stopping.py` and `tests/flow/test_outages.py`.
 """
 
+import gc
 import mmap
 import multiprocessing
 import os
@@ -18,8 +19,15 @@ from contextlib import suppress
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from subprocess import CompletedProcess, TimeoutExpired
+from typing import Any
 
 import psutil
+
+# With all libraries that they use. Sought from the root of the project: the fork server has its folder, and not pytest's paths.
+IMPORTED = (
+    *("app.cli.stack", "app.main", "app.stack.http_worker", "app.stack.job_worker"),
+    *("app.gateway.providers.anthropic", "app.gateway.providers.openai"),
+)
 
 
 class Forked:
@@ -96,7 +104,7 @@ def supervisor_of(port: int) -> psutil.Process:
 
 def _context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["preloaded"])
+    context.set_forkserver_preload(list(IMPORTED))
     return context
 
 
@@ -125,10 +133,21 @@ def _main_of(env: dict[str, str], streams: list[Path], cwd: str, module: str, ar
 
 def _become(env: dict[str, str], *streams: Path) -> None:
     """Take this environment, and write standard output and standard error to these files."""
-    os.environ.clear()
-    os.environ.update(env)
+    assert set(IMPORTED) <= sys.modules.keys(), "the fork server could not import them, and does not say so"
+    from prometheus_client import values
+
     from app.stack import http_worker
 
+    os.environ.clear()
+    os.environ.update(env)
+    gc.freeze()  # what was imported lives as long as the process
+
+    def decide(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the library's own
+        """Decide where the processes of one service share their numbers: at the first number, not when it is imported."""
+        values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
+        return values.ValueClass(*args, **kwargs)
+
+    values.ValueClass = decide
     http_worker._SERVED = mmap.mmap(-1, 1)  # of this service's workers; the one that was imported is shared with other services
     for number, stream in enumerate(streams, start=1):
         out = os.open(stream, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)

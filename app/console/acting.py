@@ -1,6 +1,6 @@
 """Actions: each shows its command and effect, wants a reason, is recorded before it happens, and says how to undo it.
 
-The way is a form on the page, a page that asks once more, and the deed. All three work without scripts.
+The way is a form on the page, a page that asks once more, and the act. All three work without scripts.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -35,7 +35,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Deed:
+class Act:
     """One action. ``name`` is its address and how the log calls it, with `-` for a space.
 
     ``fields``: the names of its form's fields, but for the reason. ``ask`` describes it, ``do`` does it and returns one line on
@@ -57,7 +57,7 @@ class Deed:
         return self.action or self.name.replace("-", " ")
 
 
-def router(console: Console, deeds: Mapping[str, Deed]) -> APIRouter:
+def router(console: Console, actions: Mapping[str, Act]) -> APIRouter:
     """The routes of all actions."""
     made = APIRouter(prefix="/console/do", **ROUTES)
 
@@ -65,74 +65,74 @@ def router(console: Console, deeds: Mapping[str, Deed]) -> APIRouter:
     async def ask(request: Request, name: str) -> Response:
         """Ask once more, with the effect and the command."""
         await operator(request)
-        deed = _deed(deeds, name)
-        values = _values(deed, request.query_params)
-        return _page(console, request, deed, values, await deed.ask(values))
+        act = _found(actions, name)
+        values = _values(act, request.query_params)
+        return _page(console, request, act, values, await act.ask(values))
 
     @made.post("/{name}")
-    async def act(request: Request, name: str) -> Response:
+    async def perform(request: Request, name: str) -> Response:
         """Record the action, do it, and show what came of it."""
         session = await operator(request)
         fields = await form_of(request)
-        deed = _deed(deeds, name)
-        values, reason = _values(deed, fields), fields.get("reason", "").strip()
-        asked = await deed.ask(values)
+        act = _found(actions, name)
+        values, reason = _values(act, fields), fields.get("reason", "").strip()
+        asked = await act.ask(values)
         if not reason or len(reason) > MOST_REASON:
             return _page(
-                console, request, deed, values, asked, problem=f"Give a reason of up to {MOST_REASON} characters.", status=400
+                console, request, act, values, asked, problem=f"Give a reason of up to {MOST_REASON} characters.", status=400
             )
         try:
-            await _record(console, deed, values, reason, session, "begun")
-            done = await deed.do(values, reason, session)
+            await _record(console, act, values, reason, session, "begun")
+            done = await act.do(values, reason, session)
         except OctantError as error:
-            await _record(console, deed, values, reason, session, error.code)
-            return _page(console, request, deed, values, asked, problem=error.message, status=409)
-        await _record(console, deed, values, reason, session, "ok")
-        way = safe_way(fields.get("back") or deed.back)
+            await _record(console, act, values, reason, session, error.code)
+            return _page(console, request, act, values, asked, problem=error.message, status=409)
+        await _record(console, act, values, reason, session, "ok")
+        way = safe_way(fields.get("back") or act.back)
         return RedirectResponse(link(way, done=done, undo=asked.undo) if "?" not in way else way, 303)
 
     return made
 
 
-def _deed(deeds: Mapping[str, Deed], name: str) -> Deed:
-    if name not in deeds:
+def _found(actions: Mapping[str, Act], name: str) -> Act:
+    if name not in actions:
         raise NotFound("No such action.")
-    return deeds[name]
+    return actions[name]
 
 
-def _values(deed: Deed, fields: Mapping[str, str]) -> dict[str, str]:
+def _values(act: Act, fields: Mapping[str, str]) -> dict[str, str]:
     """The action's own fields. Raises InvalidRequest where one is missing."""
-    missing = [name for name in deed.fields if name not in deed.optional and not fields.get(name, "").strip()]
+    missing = [name for name in act.fields if name not in act.optional and not fields.get(name, "").strip()]
     if missing:
         raise InvalidRequest(f"The field {missing[0]!r} is missing.", param=missing[0])
-    return {name: fields.get(name, "").strip() for name in deed.fields}
+    return {name: fields.get(name, "").strip() for name in act.fields}
 
 
 def _page(
     console: Console,
     request: Request,
-    deed: Deed,
+    act: Act,
     values: Mapping[str, str],
     asked: Asked,
     *,
     problem: str = "",
     status: int = 200,
 ) -> Response:
-    shown = {"deed": deed, "values": values, "asked": asked, "problem": problem}
-    return console.page(request, "ask.html", None, title=asked.title, status=status, back=safe_way(deed.back), **shown)
+    shown = {"act": act, "values": values, "asked": asked, "problem": problem}
+    return console.page(request, "ask.html", None, title=asked.title, status=status, back=safe_way(act.back), **shown)
 
 
-async def _record(console: Console, deed: Deed, values: Mapping[str, str], reason: str, session: Session, outcome: str) -> None:
+async def _record(console: Console, act: Act, values: Mapping[str, str], reason: str, session: Session, outcome: str) -> None:
     """A row of the operators' log. Raises DependencyUnavailable: nothing happens unrecorded."""
     parts = console.parts
     subject = subject_of(values, redactor=parts.redactor)
     action = Action(
-        actor=session.actor, action=deed.logged, subject=subject, reason=clean(reason, redactor=parts.redactor),
+        actor=session.actor, action=act.logged, subject=subject, reason=clean(reason, redactor=parts.redactor),
         outcome=outcome,
     )  # fmt: skip
     try:
         await parts.actions.write(action)
     except (SQLAlchemyError, OSError) as error:
-        command = f"octant {deed.logged}"
+        command = f"octant {act.logged}"
         message = f"The operators' log cannot be written, so the console does nothing. In the terminal: {command}"
         raise DependencyUnavailable(message, retry_after=5.0) from error

@@ -244,4 +244,4 @@ def _data(value: Any) -> str:  # noqa: ANN401 - what JSON takes
 
 
 ROUTES: dict[str, Any] = {"route_class": ConsoleRoute, "include_in_schema": False}
-LOOKING = [Depends(viewer)]
+VIEWING = [Depends(viewer)]

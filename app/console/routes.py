@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from app.console import acting, assets, budget_deeds, release_deeds, security_deeds, sign_in, stop_deeds
-from app.console.console import LOOKING, ROUTES, Console
+from app.console import acting, assets, budget_actions, release_actions, security_actions, sign_in, stop_actions
+from app.console.console import VIEWING, ROUTES, Console
 from app.console.pages import (
     budget_tenant,
     budgets,
@@ -45,13 +45,13 @@ PAGES: tuple[Callable[[Console], APIRouter], ...] = (
     readiness.router,
     gameday.router,
 )
-DEEDS: tuple[Callable[[Console], Iterator[acting.Deed]], ...] = (
-    budget_deeds.deeds,
-    eval_production.deeds,
-    release_deeds.actions,
-    stop_deeds.actions,
-    oncall.deeds,
-    security_deeds.actions,
+ACTIONS: tuple[Callable[[Console], Iterator[acting.Act]], ...] = (
+    budget_actions.actions,
+    eval_production.actions,
+    release_actions.actions,
+    stop_actions.actions,
+    oncall.actions,
+    security_actions.actions,
 )
 
 
@@ -59,14 +59,14 @@ def routers(console: Console) -> Iterator[APIRouter]:
     """The routers, the one that answers every other path last."""
     yield assets.router()
     yield sign_in.router(console)
-    yield acting.router(console, {deed.name: deed for made in DEEDS for deed in made(console)})
+    yield acting.router(console, {act.name: act for made in ACTIONS for act in made(console)})
     for page in PAGES:
         yield page(console)
     yield _elsewhere()
 
 
 def _elsewhere() -> APIRouter:
-    made = APIRouter(prefix="/console", dependencies=LOOKING, **ROUTES)
+    made = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES)
 
     @made.get("/{path:path}")
     async def nothing(path: str) -> Response:  # noqa: ARG001 - in the route

@@ -15,7 +15,7 @@ from app.budget import exposure, standing
 from app.budget.scopes import ANONYMOUS, scopes_of
 from app.budget.standing import Counted, UserLine, Users
 from app.console import formats
-from app.console.console import LOOKING, ROUTES, Console
+from app.console.console import VIEWING, ROUTES, Console
 from app.console.known import Known
 from app.console.navigation import BUDGETS
 from app.console.pages.budgets import (
@@ -47,7 +47,7 @@ Own = dict[str, tuple[Any, Any]]
 
 def router(console: Console) -> APIRouter:
     """The routes."""
-    made = APIRouter(prefix="/console/budgets", dependencies=LOOKING, **ROUTES)
+    made = APIRouter(prefix="/console/budgets", dependencies=VIEWING, **ROUTES)
 
     @made.get("/{tenant_id}")
     async def page(request: Request, tenant_id: str) -> Response:

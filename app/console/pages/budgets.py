@@ -15,7 +15,7 @@ from app.budget import exposure, standing
 from app.budget.scopes import Scope, scopes_of
 from app.budget.standing import Counted, Everything, Spending
 from app.console import charts, formats, live
-from app.console.console import LOOKING, ROUTES, Console, link
+from app.console.console import VIEWING, ROUTES, Console, link
 from app.console.known import Known
 from app.console.navigation import BUDGETS
 from app.console.ranges import Range, range_of
@@ -108,7 +108,7 @@ class TopSpending:
 
 def router(console: Console) -> APIRouter:
     """The routes."""
-    made = APIRouter(prefix="/console", dependencies=LOOKING, **ROUTES)
+    made = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES)
 
     @made.get("/budgets")
     async def page(request: Request) -> Response:

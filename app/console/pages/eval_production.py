@@ -15,8 +15,8 @@ from app.audit import quality
 from app.audit.actions import clean
 from app.audit.quality import DRIFT_FIRST, DRIFT_LIMIT, REASONS, STATES, Quality
 from app.console import charts, formats
-from app.console.acting import Asked, Deed
-from app.console.console import LOOKING, ROUTES, Console
+from app.console.acting import Asked, Act
+from app.console.console import VIEWING, ROUTES, Console
 from app.console.navigation import EVALS
 from app.console.pages.budgets import number_of, times_of
 from app.console.pages.evals import drifted
@@ -32,7 +32,7 @@ NOT_TEXTS = ("endpoint", "user")
 
 def router(console: Console) -> APIRouter:
     """The routes."""
-    made = APIRouter(prefix="/console/evals", dependencies=LOOKING, **ROUTES)
+    made = APIRouter(prefix="/console/evals", dependencies=VIEWING, **ROUTES)
 
     @made.get("/production")
     async def production(request: Request) -> Response:
@@ -142,7 +142,7 @@ def seen_of(seen: Mapping[str, Any]) -> str:
     return readable(json.dumps({name: value for name, value in seen.items() if name not in ("findings", "flags", "comment")}))
 
 
-def deeds(console: Console) -> Iterator[Deed]:
+def actions(console: Console) -> Iterator[Act]:
     """The action that dismisses a candidate, as `python -m evals dismiss`."""
 
     async def ask(values: Mapping[str, str]) -> Asked:
@@ -163,7 +163,7 @@ def deeds(console: Console) -> Iterator[Deed]:
         await quality.dismiss(console.parts.engine, number, clean(reason, redactor=console.parts.redactor))
         return f"Candidate {number} is dismissed."
 
-    yield Deed(name="evals-dismiss", fields=("number",), ask=ask, do=do, back="/console/evals/candidates")
+    yield Act(name="evals-dismiss", fields=("number",), ask=ask, do=do, back="/console/evals/candidates")
 
 
 def _number(text: str) -> int:

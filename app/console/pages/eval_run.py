@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.console import formats
-from app.console.console import LOOKING, ROUTES, Console
+from app.console.console import VIEWING, ROUTES, Console
 from app.console.navigation import EVALS
 from app.console.pages.budgets import number_of
 from app.console.pages.evals import CODES
@@ -21,7 +21,7 @@ PAGE = 50
 
 def router(console: Console) -> APIRouter:
     """The routes."""
-    made = APIRouter(prefix="/console/evals", dependencies=LOOKING, **ROUTES)
+    made = APIRouter(prefix="/console/evals", dependencies=VIEWING, **ROUTES)
 
     @made.get("/runs/{number}")
     async def page(request: Request, number: int) -> Response:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from app.audit import quality
 from app.audit.quality import Quality
 from app.console import charts, formats
-from app.console.console import LOOKING, ROUTES, Console
+from app.console.console import VIEWING, ROUTES, Console
 from app.console.known import Known
 from app.console.navigation import EVALS
 from app.console.pages.budgets import number_of
@@ -70,7 +70,7 @@ class SuiteCard:
 
 def router(console: Console) -> APIRouter:
     """The routes."""
-    made = APIRouter(prefix="/console", dependencies=LOOKING, **ROUTES)
+    made = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES)
 
     @made.get("/evals")
     async def page(request: Request) -> Response:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.console import formats, gamedays
-from app.console.console import LOOKING, ROUTES, Console
+from app.console.console import VIEWING, ROUTES, Console
 from app.console.gamedays import TIMES, WORDS, Report
 from app.console.navigation import GAMEDAY
 from app.console.readiness.answers import OLD
@@ -22,7 +22,7 @@ COMMAND = "octant drill gameday {}"
 
 def router(console: Console) -> APIRouter:
     """The routes."""
-    made = APIRouter(prefix="/console", dependencies=LOOKING, **ROUTES)
+    made = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES)
     state_dir: Path = console.parts.state_dir
 
     @made.get("/gameday")

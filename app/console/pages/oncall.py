@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 from app.audit.actions import clean
 from app.console import calendar, charts, formats
-from app.console.acting import Asked, Deed
-from app.console.console import LOOKING, ROUTES, Console
+from app.console.acting import Asked, Act
+from app.console.console import VIEWING, ROUTES, Console
 from app.console.known import Known
 from app.console.navigation import ONCALL
 from app.console.sessions import Session
@@ -55,7 +55,7 @@ class Happened:
 
 def router(console: Console) -> APIRouter:
     """The routes."""
-    made = APIRouter(prefix="/console", dependencies=LOOKING, **ROUTES)
+    made = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES)
 
     @made.get("/oncall")
     async def page(request: Request, month: str = "") -> Response:
@@ -98,7 +98,7 @@ def router(console: Console) -> APIRouter:
     return made
 
 
-def deeds(console: Console) -> Iterator[Deed]:
+def actions(console: Console) -> Iterator[Act]:
     """Acknowledge a page, and resolve it."""
     pages = console.parts.pages
 
@@ -128,8 +128,8 @@ def deeds(console: Console) -> Iterator[Deed]:
         done = await pages.resolve(page.id, by=session.actor)
         return f"{done.alert} is resolved."
 
-    yield Deed(name="oncall-ack", fields=("page",), ask=ask_ack, do=acknowledge, back="/console/oncall")
-    yield Deed(name="oncall-page-resolve", fields=("page",), ask=ask_resolve, do=resolve, back="/console/oncall")
+    yield Act(name="oncall-ack", fields=("page",), ask=ask_ack, do=acknowledge, back="/console/oncall")
+    yield Act(name="oncall-page-resolve", fields=("page",), ask=ask_resolve, do=resolve, back="/console/oncall")
 
 
 def _levels(rotation: Rotation, now: datetime) -> list[Level]:

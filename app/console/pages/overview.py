@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from app.audit.overview import Overview, overview
 from app.console import charts, formats, live
-from app.console.console import LOOKING, ROUTES, Console, link
+from app.console.console import VIEWING, ROUTES, Console, link
 from app.console.known import Known
 from app.console.navigation import OVERVIEW
 from app.console.ranges import Range, range_of
@@ -35,7 +35,7 @@ class Strip:
 
 def router(console: Console) -> APIRouter:
     """The routes."""
-    made = APIRouter(prefix="/console", dependencies=LOOKING, **ROUTES)
+    made = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES)
 
     @made.get("")
     async def page(request: Request) -> Response:

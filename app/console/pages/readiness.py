@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.console.console import LOOKING, ROUTES, Console
+from app.console.console import VIEWING, ROUTES, Console
 from app.console.known import Known
 from app.console.navigation import READINESS
 from app.console.readiness.answers import KINDS, ORDER, SHORT, Answer, Evidence
@@ -19,7 +19,7 @@ PATIENCE = 3.0  # half of the time that a page has for its stores
 
 def router(console: Console) -> APIRouter:
     """The routes."""
-    made = APIRouter(prefix="/console", dependencies=LOOKING, **ROUTES)
+    made = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES)
     kept: dict[str, Evidence] = {}
 
     @made.get("/readiness")

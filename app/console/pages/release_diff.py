@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.budget.pricing import cost
-from app.console.console import LOOKING, ROUTES, Console
+from app.console.console import VIEWING, ROUTES, Console
 from app.console.navigation import RELEASES
-from app.console.release_deeds import kinds_words, money_words, refusals
+from app.console.release_actions import kinds_words, money_words, refusals
 from app.domain.errors import InvalidRequest
 from app.releases.compared import Compared, compare
 
@@ -26,7 +26,7 @@ class Beside:
 
 def router(console: Console) -> APIRouter:
     """The routes."""
-    made = APIRouter(prefix="/console", dependencies=LOOKING, **ROUTES)
+    made = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES)
 
     @made.get("/releases/{old}/diff")
     async def page(request: Request, old: str, to: str = "", pins: str = "") -> Response:

@@ -9,12 +9,12 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.console import formats, live, stop_deeds
-from app.console.console import LOOKING, ROUTES, Console
+from app.console import formats, live, stop_actions
+from app.console.console import VIEWING, ROUTES, Console
 from app.console.evidence_chart import drawn
 from app.console.known import Known
 from app.console.navigation import RELEASES
-from app.console.release_deeds import refusals
+from app.console.release_actions import refusals
 from app.domain.errors import Misconfigured
 from app.oncall.switch import Stop
 from app.releases import canaries, rehearsals
@@ -72,7 +72,7 @@ class Metric:
 
 def router(console: Console) -> APIRouter:
     """The routes."""
-    made = APIRouter(prefix="/console", dependencies=LOOKING, **ROUTES)
+    made = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES)
 
     @made.get("/releases")
     async def page(request: Request) -> Response:
@@ -81,7 +81,7 @@ def router(console: Console) -> APIRouter:
         known = await console.known.read(("releases", count), _state(console, count))
         stops = await console.known.read("stops", console.parts.switch.status())
         return console.page(
-            request, "releases.html", RELEASES, known=known, stops=stops, kinds=await _kinds(console), fixed=stop_deeds.FIXED,
+            request, "releases.html", RELEASES, known=known, stops=stops, kinds=await _kinds(console), fixed=stop_actions.FIXED,
             rehearsed=_rehearsed(console), count=count, more=count < MOST_HISTORY, effects=_effects(console, stops),
             **_shown(known, stops),
         )  # fmt: skip
@@ -131,13 +131,13 @@ async def _kinds(console: Console) -> Sequence[tuple[str, str, Sequence[str]]]:
     tenants = await console.known.read("tenants", parts.keys.list_tenants())
     found = []
     for scope, words in KINDS.items():
-        names = stop_deeds.names_of(scope, stop_deeds.live_of(console), providers=parts.providers, products=parts.products)
+        names = stop_actions.names_of(scope, stop_actions.live_of(console), providers=parts.providers, products=parts.products)
         found.append((scope, words, [t.id for t in tenants.value or ()] if scope == "tenant" else names))
     return found
 
 
 def _effects(console: Console, stops: Known[list[Stop]]) -> list[str]:
-    return [stop_deeds.effect_of(stop.scope, stop.name, stop_deeds.live_of(console)) for stop in stops.value or ()]
+    return [stop_actions.effect_of(stop.scope, stop.name, stop_actions.live_of(console)) for stop in stops.value or ()]
 
 
 def _rehearsed(console: Console) -> tuple[Sequence[Rehearsal], str]:

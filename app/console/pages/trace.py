@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, Response
 from app.audit.call_filter import CallFilter
 from app.audit.query import find_calls, get_call, with_attempts
 from app.console import formats
-from app.console.console import LOOKING, ROUTES, Console
+from app.console.console import VIEWING, ROUTES, Console
 from app.console.known import Known
 from app.console.navigation import CALLS
 from app.domain.errors import NotFound
@@ -45,7 +45,7 @@ class Bar:
 
 def router(console: Console) -> APIRouter:
     """The routes."""
-    made = APIRouter(prefix="/console", dependencies=LOOKING, **ROUTES)
+    made = APIRouter(prefix="/console", dependencies=VIEWING, **ROUTES)
 
     @made.get("/traces/{trace_id}")
     async def page(request: Request, trace_id: str) -> Response:

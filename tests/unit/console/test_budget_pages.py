@@ -9,7 +9,7 @@ from app.budget import exposure
 from app.budget.budget import BudgetPolicy
 from app.budget.scopes import scopes_of
 from app.budget.standing import Everything, Spending
-from app.console.budget_deeds import change_of
+from app.console.budget_actions import change_of
 from app.console.known import Known
 from app.console.pages.budgets import (
     Line,

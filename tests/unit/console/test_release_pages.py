@@ -10,7 +10,7 @@ from app.budget.pricing import cost
 from app.console.evidence_chart import HALF, WIDTH, drawn
 from app.console.pages import releases as page
 from app.console.pages.release_diff import words_of
-from app.console.stop_deeds import effect_of, names_of
+from app.console.stop_actions import effect_of, names_of
 from app.domain.calls import Usage
 from app.domain.routes import Target
 from app.oncall.switch import Stop

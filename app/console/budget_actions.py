@@ -10,7 +10,7 @@ from app.budget import standing
 from app.budget.change import AMOUNTS, LIMITS, Change
 from app.budget.scopes import scopes_of
 from app.console import formats
-from app.console.acting import Asked, Deed
+from app.console.acting import Asked, Act
 from app.console.console import Console
 from app.console.sessions import Session
 from app.domain.calls import Tenant
@@ -25,7 +25,7 @@ OPTIONAL = ("user", *AMOUNTS, *LIMITS, "time_zone")
 _LIMIT_FIELDS = dict(zip(LIMITS, ("requests", "tokens", "concurrency"), strict=True))
 
 
-def deeds(console: Console) -> Iterator[Deed]:
+def actions(console: Console) -> Iterator[Act]:
     """The action."""
 
     async def ask(values: Mapping[str, str]) -> Asked:
@@ -37,7 +37,7 @@ def deeds(console: Console) -> Iterator[Deed]:
         await changing.apply(console.parts.engine, change_of(values), tenant=values["tenant"], user=user, shares=shares)
         return f"The caps of {user or values['tenant']} are set; every worker counts with them within 5 seconds."
 
-    yield Deed(name="budget-set", fields=("tenant", *OPTIONAL), optional=OPTIONAL, ask=ask, do=do, back="/console/budgets")
+    yield Act(name="budget-set", fields=("tenant", *OPTIONAL), optional=OPTIONAL, ask=ask, do=do, back="/console/budgets")
 
 
 def change_of(values: Mapping[str, str]) -> Change:

@@ -6,7 +6,7 @@ from functools import partial
 
 from app.audit.recent import LOOK_BACK, recent_calls
 from app.console import formats
-from app.console.acting import Asked, Deed
+from app.console.acting import Asked, Act
 from app.console.console import Console
 from app.console.sessions import Session
 from app.domain.errors import InvalidRequest, NotFound
@@ -23,16 +23,16 @@ FIXED = ("environment", "file")  # these stops hold until a restart, or until a 
 Values = Mapping[str, str]
 
 
-def actions(console: Console) -> Iterator[Deed]:
+def actions(console: Console) -> Iterator[Act]:
     """The actions: one for each scope, as the commands are."""
     for scope in SCOPES:
         own = () if scope == "all" else ("name",)
         more = ("message",) if scope == "tool" else ("message", "in_flight")  # a tool has ended before its model goes on
-        yield Deed(
+        yield Act(
             name=f"kill-{scope}", fields=(*own, *more), optional=more, ask=partial(_ask, console, scope),
             do=partial(_stop, console, scope), back=BACK,
         )  # fmt: skip
-    yield Deed(
+    yield Act(
         name="resume", fields=("scope", "name"), optional=("name",), ask=partial(_ask_resume, console),
         do=partial(_resume, console), back=BACK,
     )  # fmt: skip

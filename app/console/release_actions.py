@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from app.budget.pricing import cost
 from app.console import formats
-from app.console.acting import Asked, Deed
+from app.console.acting import Asked, Act
 from app.console.console import Console
 from app.console.sessions import Session
 from app.domain.errors import InvalidRequest, Misconfigured
@@ -36,10 +36,10 @@ def refusals() -> Iterator[None]:
         raise InvalidRequest(str(error)) from None
 
 
-def actions(console: Console) -> Iterator[Deed]:
+def actions(console: Console) -> Iterator[Act]:
     """The actions."""
-    for deed in _actions(console):
-        yield replace(deed, ask=_refusing(deed.ask), do=_refusing(deed.do))
+    for act in _actions(console):
+        yield replace(act, ask=_refusing(act.ask), do=_refusing(act.do))
 
 
 def _refusing(act: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
@@ -50,25 +50,25 @@ def _refusing(act: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
     return refusing
 
 
-def _actions(console: Console) -> Iterator[Deed]:
+def _actions(console: Console) -> Iterator[Act]:
     for force in (False, True):
         also = {"action": " --force"} if force else {}
         name = "release-activate" + ("-force" if force else "")
-        yield Deed(
+        yield Act(
             name=name, fields=("release",), ask=partial(_ask_activate, console, force=force),
             do=partial(_activate, console, force=force), back=BACK, action="release activate" + also.get("action", ""),
         )  # fmt: skip
         name = "release-promote" + ("-force" if force else "")
-        yield Deed(
+        yield Act(
             name=name, fields=(), ask=partial(_ask_promote, console, force=force), do=partial(_promote, console, force=force),
             back=BACK, action="release promote" + also.get("action", ""),
         )  # fmt: skip
     optional = ("to", "prompt", "model", "only")
-    yield Deed(
+    yield Act(
         name="rollback", fields=optional, optional=optional, ask=partial(_ask_rollback, console),
         do=partial(_roll_back, console), back=BACK,
     )  # fmt: skip
-    yield Deed(name="release-abort", fields=(), ask=partial(_ask_abort, console), do=partial(_abort, console), back=BACK)
+    yield Act(name="release-abort", fields=(), ask=partial(_ask_abort, console), do=partial(_abort, console), back=BACK)
 
 
 def summary(compared: Compared) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 from app.audit.call_filter import CallFilter
 from app.audit.query import total_of
 from app.console import formats
-from app.console.acting import Asked, Deed
+from app.console.acting import Asked, Act
 from app.console.console import Console
 from app.console.ranges import range_of
 from app.console.sessions import Listed, Session
@@ -20,10 +20,10 @@ BACK = "/console/security"
 Values = Mapping[str, str]
 
 
-def actions(console: Console) -> Iterator[Deed]:
+def actions(console: Console) -> Iterator[Act]:
     """The actions."""
-    yield Deed(name="key-revoke", fields=("key",), ask=partial(_ask_revoke, console), do=partial(_revoke, console), back=BACK)
-    yield Deed(name="console-end", fields=("session",), ask=partial(_ask_end, console), do=partial(_end, console), back=BACK)
+    yield Act(name="key-revoke", fields=("key",), ask=partial(_ask_revoke, console), do=partial(_revoke, console), back=BACK)
+    yield Act(name="console-end", fields=("session",), ask=partial(_ask_end, console), do=partial(_end, console), back=BACK)
 
 
 async def _key(console: Console, key_id: str) -> KeyInfo:
