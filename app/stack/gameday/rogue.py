@@ -90,7 +90,7 @@ class BadRelease:
 
     @asynccontextmanager
     async def live(self) -> AsyncGenerator[None, None]:
-        """Have it live. At the end the release before is live again, whoever put it there. Raises FaultNotSet."""
+        """Have it live. At the end the release before is live again. Raises FaultNotSet."""
         good = self.good
         self._write(good)
         made = await self._shell.follow(f'octant release activate {BAD} --force --reason "game day"')

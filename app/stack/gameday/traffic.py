@@ -25,7 +25,7 @@ FORM = {"type": "json_schema", "json_schema": {"name": "advice", "strict": True,
 REQUESTS: dict[Kind, tuple[str, dict[str, Any]]] = {
     "chat": ("/v1/chat/completions", {"model": "smart", "messages": MESSAGES}),
     "stream": ("/v1/messages", {"model": "smart", "max_tokens": 100, "stream": True, "messages": MESSAGES}),
-    "structured": ("/v1/chat/completions", {"model": "smart", "messages": MESSAGES, "response_format": FORM}),
+    "structured": ("/v1/chat/completions", {"model": "fast", "messages": MESSAGES, "response_format": FORM}),
 }
 ANSWERED = "answered"
 GRACE = 5.0  # seconds over the deadline that a caller waits for the service to say so
