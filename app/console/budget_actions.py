@@ -10,7 +10,7 @@ from app.budget import standing
 from app.budget.change import AMOUNTS, LIMITS, Change
 from app.budget.scopes import scopes_of
 from app.console import formats
-from app.console.acting import Asked, Act
+from app.console.acting import Act, Asked
 from app.console.console import Console
 from app.console.sessions import Session
 from app.domain.calls import Tenant

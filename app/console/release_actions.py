@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from app.budget.pricing import cost
 from app.console import formats
-from app.console.acting import Asked, Act
+from app.console.acting import Act, Asked
 from app.console.console import Console
 from app.console.sessions import Session
 from app.domain.errors import InvalidRequest, Misconfigured

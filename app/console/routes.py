@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from app.console import acting, assets, budget_actions, release_actions, security_actions, sign_in, stop_actions
-from app.console.console import VIEWING, ROUTES, Console
+from app.console.console import ROUTES, VIEWING, Console
 from app.console.pages import (
     budget_tenant,
     budgets,

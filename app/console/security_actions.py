@@ -8,7 +8,7 @@ from functools import partial
 from app.audit.call_filter import CallFilter
 from app.audit.query import total_of
 from app.console import formats
-from app.console.acting import Asked, Act
+from app.console.acting import Act, Asked
 from app.console.console import Console
 from app.console.ranges import range_of
 from app.console.sessions import Listed, Session

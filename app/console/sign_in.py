@@ -75,7 +75,7 @@ async def _begun(console: Console, request: Request, identity: Identity) -> str:
         token = await console.sessions.begin(identity, browser)
         await console.parts.actions.write(Action(actor=actor, action="console sign-in", subject=browser, reason="", outcome="ok"))
     except (SQLAlchemyError, OSError) as error:
-        raise DependencyUnavailable("Nobody can sign in while Postgres does not answer.", retry_after=5.0) from error
+        raise DependencyUnavailable("No one can sign in while Postgres does not answer.", retry_after=5.0) from error
     return token
 
 

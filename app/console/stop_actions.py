@@ -6,7 +6,7 @@ from functools import partial
 
 from app.audit.recent import LOOK_BACK, recent_calls
 from app.console import formats
-from app.console.acting import Asked, Act
+from app.console.acting import Act, Asked
 from app.console.console import Console
 from app.console.sessions import Session
 from app.domain.errors import InvalidRequest, NotFound

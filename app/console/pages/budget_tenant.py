@@ -15,7 +15,7 @@ from app.budget import exposure, standing
 from app.budget.scopes import ANONYMOUS, scopes_of
 from app.budget.standing import Counted, UserLine, Users
 from app.console import formats
-from app.console.console import VIEWING, ROUTES, Console
+from app.console.console import ROUTES, VIEWING, Console
 from app.console.known import Known
 from app.console.navigation import BUDGETS
 from app.console.pages.budgets import (

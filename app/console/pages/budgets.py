@@ -15,7 +15,7 @@ from app.budget import exposure, standing
 from app.budget.scopes import Scope, scopes_of
 from app.budget.standing import Counted, Everything, Spending
 from app.console import charts, formats, live
-from app.console.console import VIEWING, ROUTES, Console, link
+from app.console.console import ROUTES, VIEWING, Console, link
 from app.console.known import Known
 from app.console.navigation import BUDGETS
 from app.console.ranges import Range, range_of

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from app.audit.call_filter import SORTS, CallFilter, Searched, bounds_of, searched
 from app.audit.query import Total, cursor_of, find_calls, total_of
 from app.console import formats, live
-from app.console.console import VIEWING, ROUTES, Console, link
+from app.console.console import ROUTES, VIEWING, Console, link
 from app.console.known import Known
 from app.console.navigation import CALLS
 from app.console.ranges import Range, range_of

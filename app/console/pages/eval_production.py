@@ -15,8 +15,8 @@ from app.audit import quality
 from app.audit.actions import clean
 from app.audit.quality import DRIFT_FIRST, DRIFT_LIMIT, REASONS, STATES, Quality
 from app.console import charts, formats
-from app.console.acting import Asked, Act
-from app.console.console import VIEWING, ROUTES, Console
+from app.console.acting import Act, Asked
+from app.console.console import ROUTES, VIEWING, Console
 from app.console.navigation import EVALS
 from app.console.pages.budgets import number_of, times_of
 from app.console.pages.evals import drifted

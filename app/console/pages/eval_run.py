@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.console import formats
-from app.console.console import VIEWING, ROUTES, Console
+from app.console.console import ROUTES, VIEWING, Console
 from app.console.navigation import EVALS
 from app.console.pages.budgets import number_of
 from app.console.pages.evals import CODES

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from app.audit import quality
 from app.audit.quality import Quality
 from app.console import charts, formats
-from app.console.console import VIEWING, ROUTES, Console
+from app.console.console import ROUTES, VIEWING, Console
 from app.console.known import Known
 from app.console.navigation import EVALS
 from app.console.pages.budgets import number_of

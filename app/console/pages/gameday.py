@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.console import formats, gamedays
-from app.console.console import VIEWING, ROUTES, Console
+from app.console.console import ROUTES, VIEWING, Console
 from app.console.gamedays import TIMES, WORDS, Report
 from app.console.navigation import GAMEDAY
 from app.console.readiness.answers import OLD

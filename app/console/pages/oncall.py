@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 from app.audit.actions import clean
 from app.console import calendar, charts, formats
-from app.console.acting import Asked, Act
-from app.console.console import VIEWING, ROUTES, Console
+from app.console.acting import Act, Asked
+from app.console.console import ROUTES, VIEWING, Console
 from app.console.known import Known
 from app.console.navigation import ONCALL
 from app.console.sessions import Session

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from app.audit.overview import Overview, overview
 from app.console import charts, formats, live
-from app.console.console import VIEWING, ROUTES, Console, link
+from app.console.console import ROUTES, VIEWING, Console, link
 from app.console.known import Known
 from app.console.navigation import OVERVIEW
 from app.console.ranges import Range, range_of

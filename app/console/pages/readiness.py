@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.console.console import VIEWING, ROUTES, Console
+from app.console.console import ROUTES, VIEWING, Console
 from app.console.known import Known
 from app.console.navigation import READINESS
 from app.console.readiness.answers import KINDS, ORDER, SHORT, Answer, Evidence

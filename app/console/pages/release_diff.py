@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.budget.pricing import cost
-from app.console.console import VIEWING, ROUTES, Console
+from app.console.console import ROUTES, VIEWING, Console
 from app.console.navigation import RELEASES
 from app.console.release_actions import kinds_words, money_words, refusals
 from app.domain.errors import InvalidRequest

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.console import formats, live, stop_actions
-from app.console.console import VIEWING, ROUTES, Console
+from app.console.console import ROUTES, VIEWING, Console
 from app.console.evidence_chart import drawn
 from app.console.known import Known
 from app.console.navigation import RELEASES

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.console import formats
-from app.console.console import VIEWING, ROUTES, Console
+from app.console.console import ROUTES, VIEWING, Console
 from app.console.navigation import RUNBOOK
 from app.console.readiness.answers import OLD
 from app.console.runbook_html import address, html_of, html_of_section

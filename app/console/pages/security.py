@@ -14,7 +14,7 @@ from app.audit.action_search import ActionFilter, FoundActions, find_actions
 from app.audit.flags import Flagged, flags
 from app.audit.provider_use import Use, last_uses
 from app.console import charts, formats
-from app.console.console import VIEWING, ROUTES, Console, link
+from app.console.console import ROUTES, VIEWING, Console, link
 from app.console.navigation import SECURITY
 from app.console.ranges import Range, range_of
 from app.console.sessions import Listed

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, Response
 from app.audit.call_filter import CallFilter
 from app.audit.query import find_calls, get_call, with_attempts
 from app.console import formats
-from app.console.console import VIEWING, ROUTES, Console
+from app.console.console import ROUTES, VIEWING, Console
 from app.console.known import Known
 from app.console.navigation import CALLS
 from app.domain.errors import NotFound
