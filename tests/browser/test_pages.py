@@ -1,0 +1,170 @@
+"""The console's pages in Chromium: accessible, complete by keyboard, at both widths and themes, without an error (X2a)."""
+
+import http.server
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from conftest import octant
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from tools import tool
+
+from app.console.navigation import PAGES
+
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+WIDTHS = {"desktop": (1440, 900), "phone": (390, 844)}
+MOST_SHIFT = 0.1  # "good" by web.dev's measure of cumulative layout shift
+SHIFTS = """
+window.shifts = 0;
+new PerformanceObserver((list) => { for (const one of list.getEntries()) if (!one.hadRecentInput) window.shifts += one.value; })
+  .observe({type: "layout-shift", buffered: true});
+"""
+
+
+@pytest.fixture(scope="module")
+def key(stack_env: dict[str, str]) -> str:
+    return octant(stack_env, "key", "create", "acme", "--name", "browser", "--scope", "admin", "--quiet").strip()
+
+
+@pytest.fixture(scope="module")
+def traffic(service_url: str, api_key: str) -> None:
+    """A few calls, so that the pages have something to show."""
+    import json
+    import urllib.request
+
+    for text in ("hello", "hello again", "<b>hello</b>"):
+        body = json.dumps({"model": "smart", "user": "ada", "messages": [{"role": "user", "content": text}]}).encode()
+        request = urllib.request.Request(f"{service_url}/v1/chat/completions", body, {"authorization": f"Bearer {api_key}"})
+        urllib.request.urlopen(request).read()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=tool("chromium", "chromium-browser", "google-chrome"), args=FLAGS)
+        yield made
+        made.close()
+
+
+@contextmanager
+def opened(browser: Browser, url: str, key: str, width: str = "desktop", **options: Any) -> Iterator[tuple[BrowserContext, Page]]:  # noqa: ANN401 - playwright's
+    """A signed-in window; whatever its console reports as an error fails the test."""
+    across, down = WIDTHS[width]
+    context = browser.new_context(base_url=url, viewport={"width": across, "height": down}, timezone_id="Asia/Kolkata", **options)
+    context.add_init_script(SHIFTS)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("dialog", lambda dialog: (errors.append("a script of a caller ran"), dialog.dismiss()))
+    page.goto("/console/sign-in")
+    page.fill("#key", key)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/console")
+    errors.clear()
+    yield context, page
+    context.close()
+    assert errors == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.usefixtures("traffic")
+def test_pages_have_no_violation_no_overflow_and_do_not_jump(
+    browser: Browser, service_url: str, key: str, width: str, theme: str
+) -> None:
+    axe, problems = Axe(), []
+    with opened(browser, service_url, key, width, color_scheme=theme, bypass_csp=True) as (_, page):
+        paths = [one.path for one in PAGES]
+        page.goto("/console/calls?range=1h")
+        paths.append(page.locator("[data-row] a").first.get_attribute("href") or "")
+        for path in paths:
+            page.goto(path)
+            page.wait_for_load_state("load")
+            found = axe.run(page).response["violations"]
+            problems += [f"{path}: {one['id']}: {one['nodes'][0]['html'][:120]}" for one in found]
+            wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            problems += [f"{path}: {wide} pixels too wide"] if wide > 0 else []
+            shift = page.evaluate("window.shifts")
+            problems += [f"{path}: shifted by {shift:.3f}"] if shift > MOST_SHIFT else []
+    assert problems == []
+
+
+@pytest.mark.usefixtures("traffic")
+def test_every_page_is_reached_and_used_by_keyboard(browser: Browser, service_url: str, key: str) -> None:
+    with opened(browser, service_url, key) as (_, page):
+        for one in PAGES:
+            page.keyboard.press("g")
+            page.keyboard.press(one.key)
+            page.wait_for_url(f"**{one.path}")
+        page.goto("/console/calls?range=1h")
+        page.keyboard.press("/")
+        assert page.evaluate("document.activeElement.id") == "search"
+        page.keyboard.press("Escape")
+        page.keyboard.press("j")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/console/traces/*")
+        page.keyboard.press("Control+k")
+        page.keyboard.type("budg")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/console/budgets")
+
+
+@pytest.mark.usefixtures("traffic")
+def test_times_are_shown_in_the_browsers_zone_which_is_named(browser: Browser, service_url: str, key: str) -> None:
+    with opened(browser, service_url, key) as (_, page):
+        page.goto("/console/calls?range=1h")
+        stored = page.locator("[data-row] time").first
+        there = page.evaluate(
+            "at => new Date(at).toLocaleString('sv-SE', {timeZone: 'Asia/Kolkata'})", stored.get_attribute("datetime")
+        )
+        assert stored.inner_text() == there
+        assert page.locator("[data-zone]").inner_text() in ("Asia/Kolkata", "Asia/Calcutta")
+
+
+@pytest.mark.usefixtures("traffic")
+def test_a_page_without_scripts_shows_and_filters(browser: Browser, service_url: str, key: str) -> None:
+    with opened(browser, service_url, key, java_script_enabled=False) as (_, page):
+        page.goto("/console/calls?range=1h")
+        page.fill("input[name=user]", "nobody at all")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**user=nobody+at+all**")
+        assert "No calls match in the last 1 h." in page.inner_text("main")
+
+
+@pytest.mark.usefixtures("traffic")
+def test_a_live_page_says_how_old_it_is(browser: Browser, service_url: str, key: str) -> None:
+    with opened(browser, service_url, key) as (context, page):
+        page.goto("/console?range=15m")
+        page.wait_for_function("document.querySelector('[data-fresh]').textContent.startsWith('live')", timeout=60_000)
+        context.set_offline(True)
+        page.evaluate("() => { const now = Date.now; Date.now = () => now() + 60000; }")
+        page.wait_for_function("document.querySelector('[data-fresh]').className.includes('late')", timeout=60_000)
+
+
+def test_a_link_in_another_sites_page_opens_the_console(browser: Browser, service_url: str, key: str) -> None:
+    """As from a pager: the strict cookie is not sent with the click, and the page comes all the same."""
+
+    class Pager(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-type", "text/html")
+            self.end_headers()
+            self.wfile.write(f'<a href="{service_url}/console/calls?range=15m">the calls</a>'.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pager) as pager:
+        threading.Thread(target=pager.serve_forever, daemon=True).start()
+        with opened(browser, service_url, key) as (_, page):
+            page.goto(f"http://localhost:{pager.server_port}/")
+            page.click("a")
+            page.wait_for_selector("h1:has-text('Calls')", timeout=60_000)
+        pager.shutdown()
