@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import requests
 from axe_playwright_python.sync_playwright import Axe
 from conftest import octant
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -35,13 +36,10 @@ def key(stack_env: dict[str, str]) -> str:
 @pytest.fixture(scope="module")
 def traffic(service_url: str, api_key: str) -> None:
     """A few calls, so that the pages have something to show."""
-    import json
-    import urllib.request
-
+    key = {"authorization": f"Bearer {api_key}"}
     for text in ("hello", "hello again", "<b>hello</b>"):
-        body = json.dumps({"model": "smart", "user": "ada", "messages": [{"role": "user", "content": text}]}).encode()
-        request = urllib.request.Request(f"{service_url}/v1/chat/completions", body, {"authorization": f"Bearer {api_key}"})
-        urllib.request.urlopen(request).read()
+        body = {"model": "smart", "user": "ada", "messages": [{"role": "user", "content": text}]}
+        assert requests.post(f"{service_url}/v1/chat/completions", json=body, headers=key, timeout=60).ok
 
 
 @pytest.fixture(scope="module")
@@ -100,9 +98,9 @@ def test_pages_have_no_violation_no_overflow_and_do_not_jump(
 def test_every_page_is_reached_and_used_by_keyboard(browser: Browser, service_url: str, key: str) -> None:
     with opened(browser, service_url, key) as (_, page):
         for one in PAGES:
-            page.keyboard.press("g")
-            page.keyboard.press(one.key)
-            page.wait_for_url(f"**{one.path}")
+            with page.expect_navigation(url=f"**{one.path}"):
+                page.keyboard.press("g")
+                page.keyboard.press(one.key)
         page.goto("/console/calls?range=1h")
         page.keyboard.press("/")
         assert page.evaluate("document.activeElement.id") == "search"
