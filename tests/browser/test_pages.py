@@ -138,7 +138,7 @@ def test_a_page_without_scripts_shows_and_filters(browser: Browser, service_url:
 
 @pytest.mark.usefixtures("traffic")
 def test_a_live_page_says_how_old_it_is(browser: Browser, service_url: str, key: str) -> None:
-    with opened(browser, service_url, key) as (context, page):
+    with opened(browser, service_url, key, bypass_csp=True) as (context, page):
         page.goto("/console?range=15m")
         page.wait_for_function("document.querySelector('[data-fresh]').textContent.startsWith('live')", timeout=60_000)
         context.set_offline(True)
@@ -154,7 +154,7 @@ def test_a_link_in_another_sites_page_opens_the_console(browser: Browser, servic
             self.send_response(200)
             self.send_header("content-type", "text/html")
             self.end_headers()
-            self.wfile.write(f'<a href="{service_url}/console/calls?range=15m">the calls</a>'.encode())
+            self.wfile.write(f'<link rel="icon" href="data:,"><a href="{service_url}/console/calls?range=15m">the calls</a>'.encode())
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
