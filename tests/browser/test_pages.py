@@ -10,7 +10,7 @@ import pytest
 import requests
 from axe_playwright_python.sync_playwright import Axe
 from conftest import octant
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, sync_playwright
 from tools import tool
 
 from app.console.navigation import PAGES
@@ -58,9 +58,14 @@ def opened(browser: Browser, url: str, key: str, width: str = "desktop", **optio
     context.add_init_script(SHIFTS)
     page = context.new_page()
     errors: list[str] = []
+
+    def caught(dialog: Dialog) -> None:
+        errors.append("a script of a caller ran")
+        dialog.dismiss()
+
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("dialog", lambda dialog: (errors.append("a script of a caller ran"), dialog.dismiss()))
+    page.on("dialog", caught)
     page.goto("/console/sign-in")
     page.fill("#key", key)
     page.keyboard.press("Enter")
@@ -130,9 +135,9 @@ def test_times_are_shown_in_the_browsers_zone_which_is_named(browser: Browser, s
 def test_a_page_without_scripts_shows_and_filters(browser: Browser, service_url: str, key: str) -> None:
     with opened(browser, service_url, key, java_script_enabled=False) as (_, page):
         page.goto("/console/calls?range=1h")
-        page.fill("input[name=user]", "nobody at all")
+        page.fill("input[name=user]", "no such user")
         page.keyboard.press("Enter")
-        page.wait_for_url("**user=nobody+at+all**")
+        page.wait_for_url("**user=no+such+user**")
         assert "No calls match in the last 1 h." in page.inner_text("main")
 
 
@@ -154,7 +159,8 @@ def test_a_link_in_another_sites_page_opens_the_console(browser: Browser, servic
             self.send_response(200)
             self.send_header("content-type", "text/html")
             self.end_headers()
-            self.wfile.write(f'<link rel="icon" href="data:,"><a href="{service_url}/console/calls?range=15m">the calls</a>'.encode())
+            there = f"{service_url}/console/calls?range=15m"
+            self.wfile.write(f'<link rel="icon" href="data:,"><a href="{there}">the calls</a>'.encode())
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
