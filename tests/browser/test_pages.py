@@ -38,7 +38,7 @@ def traffic(service_url: str, api_key: str) -> None:
     """A few calls, so that the pages have something to show."""
     key = {"authorization": f"Bearer {api_key}"}
     for text in ("hello", "hello again", "<b>hello</b>"):
-        body = {"model": "smart", "user": "ada", "messages": [{"role": "user", "content": text}]}
+        body: Any = {"model": "smart", "user": "ada", "messages": [{"role": "user", "content": text}]}
         assert requests.post(f"{service_url}/v1/chat/completions", json=body, headers=key, timeout=60).ok
 
 
