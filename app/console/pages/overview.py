@@ -1,8 +1,9 @@
 """The first page: one sentence, six figures, four charts, the providers; live."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter
@@ -10,15 +11,25 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.audit.overview import Overview, overview
+from app.budget.standing import Everything, everything
 from app.console import charts, formats, live
 from app.console.console import ROUTES, VIEWING, Console, link
-from app.console.known import Known
 from app.console.navigation import OVERVIEW
 from app.console.ranges import Range, range_of
+from app.gateway.recovery import shared_circuits
+from app.gateway.recovery.shared_circuits import Shared
 
 SICK, ILL = 0.05, 0.5  # shares of a provider's attempts that failed
 FAILING = 0.01  # share of calls that were not answered normally
 TICKS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """State that Valkey holds: open circuits, and today's money of all tenants."""
+
+    circuits: Sequence[Shared]
+    money: Everything
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +69,27 @@ def router(console: Console) -> APIRouter:
 
 async def _values(console: Console, range_: Range) -> dict[str, Any]:
     wanted = ("overview", *range_.query.items())
-    known = await console.known.read(wanted, overview(console.parts.engine, range_.since, range_.until, range_.width))
+    known, now = await asyncio.gather(
+        console.known.read(wanted, overview(console.parts.engine, range_.since, range_.until, range_.width)),
+        console.known.read("overview now", _now(console)),
+    )
     if known.value is None:
-        return {"known": known, "seen": None}
-    return {"known": known, "seen": known.value, **_described(known, range_, console.parts.switch.stopped_words)}
+        return {"known": known, "seen": None, "now": now}
+    described = _described(known.value, now.value, range_, console.parts.switch.stopped_words)
+    return {"known": known, "seen": known.value, "now": now, **described}
 
 
-def _described(known: Known[Overview], range_: Range, stopped: Sequence[str]) -> dict[str, Any]:
-    seen: Overview = known.value  # type: ignore[assignment]  # the caller has looked
+async def _now(console: Console) -> Now:
+    parts = console.parts
+    money = everything(parts.valkey, parts.policy.global_daily_cap, datetime.now(UTC))
+    return Now(*await asyncio.gather(shared_circuits.read(parts.valkey), money))
+
+
+def _described(seen: Overview, now: Now | None, range_: Range, stopped: Sequence[str]) -> dict[str, Any]:
     total, series = seen.total, seen.series
     times = [bucket.at for bucket in series if bucket.at]
-    strips = _strips(seen, range_)
-    kind, words = _answer(seen, strips, range_, stopped)
+    strips = strips_of(seen, range_, {circuit.target.provider for circuit in now.circuits} if now else set())
+    kind, words = answer(seen, strips, range_, stopped)
     marks = [(at, action) for at, action, _ in seen.marks]
     per_second = 1 / range_.width.total_seconds()
     return {
@@ -113,7 +133,7 @@ COST_BANDS = ((50, "s1"), (95, "s2"))
 SHARES = {"retried": "retried", "fallen_back": "fell back", "repaired": "repaired", "degraded": "degraded"}
 
 
-def _answer(seen: Overview, strips: Sequence[Strip], range_: Range, stopped: Sequence[str]) -> tuple[str, str]:
+def answer(seen: Overview, strips: Sequence[Strip], range_: Range, stopped: Sequence[str]) -> tuple[str, str]:
     """How it goes, in one sentence of the data."""
     total = seen.total
     if stopped:
@@ -125,11 +145,12 @@ def _answer(seen: Overview, strips: Sequence[Strip], range_: Range, stopped: Seq
     rest = f"{formats.share(1 - failed)} of {formats.number(total.calls, 'call')} {range_.words} were answered"
     if ill:
         named = " and ".join(
-            f"{strip.name} ({formats.share(strip.failed / strip.attempts)} of its attempts failed)" for strip in ill
+            f"{strip.name} is {strip.word} ({formats.share(strip.failed / strip.attempts)} of its attempts failed)"
+            for strip in ill
         )
         return (
             "bad" if failed >= FAILING else "warn",
-            f"{named} is failing; {rest}, {formats.count(total.fallen_back)} by another model.",
+            f"{named}; {rest}, {formats.count(total.fallen_back)} by another model.",
         )
     if failed >= FAILING:
         most = f" The most frequent error is {seen.outcomes[0][0]}." if seen.outcomes else ""
@@ -138,8 +159,11 @@ def _answer(seen: Overview, strips: Sequence[Strip], range_: Range, stopped: Seq
     return "good", f"All is well: {rest}, 95 % of them within {p95}, for {formats.usd(total.cost / total.calls)} each."
 
 
-def _strips(seen: Overview, range_: Range) -> list[Strip]:
-    """The providers over the range, in sixty steps or fewer, and their state now: of the newest tenth of the range."""
+def strips_of(seen: Overview, range_: Range, resting: Container[str]) -> list[Strip]:
+    """The providers over the range, in sixty steps or fewer, and their state now: of the newest tenth of the range.
+
+    ``resting``: those with an open circuit.
+    """
     whole = range_.until - range_.since
     recent = range_.until - max(whole / 10, timedelta(minutes=1))
     found = []
@@ -150,7 +174,7 @@ def _strips(seen: Overview, range_: Range) -> list[Strip]:
             steps[step] = steps[step][0] + attempts, steps[step][1] + failed
         newest = [counts for at, counts in by_time.items() if at + range_.width > recent]
         attempts, failed = (sum(column) for column in zip(*newest, strict=True)) if newest else (0, 0)
-        kind, word = _health(attempts, failed)
+        kind, word = ("bad", "resting") if name in resting else _health(attempts, failed)
         ticks = [(_health(*counts)[0], *counts) for counts in steps]
         sums = [sum(column) for column in zip(*by_time.values(), strict=True)]
         found.append(Strip(name, kind, word, ticks, *sums))

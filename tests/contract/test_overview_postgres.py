@@ -1,0 +1,86 @@
+"""The overview's figures, read from records on the real database."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest_asyncio
+from records import a_record
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.audit.call_filter import CallFilter
+from app.audit.overview import overview
+from app.audit.query import find_calls, total_of
+from app.audit.rows import Writer
+from app.console.pages.overview import answer, strips_of
+from app.console.ranges import Range
+from app.domain.calls import Attempt
+from app.domain.money import MicroUSD
+
+MINUTE = timedelta(minutes=1)
+BEGAN = datetime(2026, 3, 3, 10, 0, tzinfo=UTC)  # a day of its own
+
+
+def attempt(number: int, provider: str, outcome: str, *, violations: tuple[str, ...] = ()) -> Attempt:
+    return Attempt(
+        number=number, provider=provider, model="m", outcome=outcome, started_ms=0.0, latency_ms=1.0, violations=violations
+    )  # fmt: skip
+
+
+@pytest_asyncio.fixture(scope="module")
+async def recorded(engine: AsyncEngine) -> AsyncEngine:
+    """One call each: answered, retried, fallen back, repaired, degraded, failed; and one that made no model call."""
+    good, bad = attempt(1, "anthropic", "ok"), attempt(1, "anthropic", "provider_timeout")
+    plain = a_record(at=BEGAN, tenant="overview", fallbacks=0, degraded=(), attempts=(good,), cost=MicroUSD(10), latency_ms=100.0)
+    second = BEGAN + 2 * MINUTE
+    records = [
+        plain,
+        replace(plain, id="o-retried", attempts=(bad, attempt(2, "anthropic", "ok"))),
+        replace(plain, id="o-fallen", at=second, fallbacks=1, attempts=(bad, attempt(2, "openai", "ok"))),
+        replace(
+            plain,
+            id="o-repaired",
+            at=second,
+            attempts=(attempt(1, "openai", "ok", violations=("x",)), attempt(2, "openai", "ok")),
+        ),
+        replace(plain, id="o-degraded", at=second, degraded=("cheaper",)),
+        replace(
+            plain, id="o-failed", at=second, outcome="providers_unavailable", attempts=(bad,), cost=MicroUSD(0), latency_ms=900.0
+        ),
+        replace(plain, id="o-none", at=second, outcome="no_evidence", attempts=()),
+    ]
+    await Writer(engine).write(records)
+    return engine
+
+
+async def test_rates_come_from_calls_and_their_attempts(recorded: AsyncEngine) -> None:
+    seen = await overview(recorded, BEGAN, BEGAN + 5 * MINUTE, MINUTE)
+    total = seen.total
+    assert (total.calls, total.ok, total.failed) == (6, 5, 1)
+    assert (total.retried, total.fallen_back, total.repaired, total.degraded) == (1, 1, 1, 1)
+    assert (total.cost, sum(calls for _, calls in seen.costs)) == (50, 6)
+    assert [bucket.calls for bucket in seen.series] == [2, 0, 4, 0, 0]
+    assert sum(bucket.cost for bucket in seen.series) == total.cost
+    assert total.latency is not None
+    assert total.latency[0] == 100.0
+    assert seen.outcomes == [("providers_unavailable", 1)]
+    assert {name: sum(n for n, _ in steps.values()) for name, steps in seen.providers.items()} == {"anthropic": 6, "openai": 3}
+
+    range_ = Range(BEGAN, BEGAN + 5 * MINUTE, "")
+    strips = strips_of(seen, range_, {"openai"})
+    assert [(strip.name, strip.attempts, strip.failed) for strip in strips] == [("anthropic", 6, 3), ("openai", 3, 0)]
+    assert strips[1].word == "resting", "an open circuit is the state, whatever the attempts were"
+    kind, words = answer(seen, strips, range_, ())
+    assert kind == "bad"
+    assert "openai is resting" in words
+    assert "83.3 % of 6 calls" in words
+    assert answer(seen, strips, range_, ("everything",)) == ("bad", "An operator has stopped everything.")
+
+
+async def test_the_total_of_a_search_is_the_sum_of_its_rows(recorded: AsyncEngine) -> None:
+    wanted = CallFilter(tenant="overview", since=BEGAN, until=BEGAN + 5 * MINUTE, limit=100)
+    rows, total = await find_calls(recorded, wanted), await total_of(recorded, wanted)
+    assert rows
+    assert total.calls == len(rows)
+    assert total.cost == sum(row["cost"] for row in rows)
+    assert total.failed == sum(row["outcome"] not in ("ok", "no_evidence") for row in rows)
+    assert (await total_of(recorded, replace(wanted, failed=True))).calls == total.failed
