@@ -73,11 +73,14 @@ function draw(element) {
     if (bars) Object.assign(made, { fill: colour, paths: uPlot.paths.bars({ size: [0.9, 24] }), points: { show: false } });
     return made;
   });
-  let data = spec.series.map((one) => one.values);
+  let data = spec.series.map((one) => one.values), x = spec.x;
   if (spec.kind === "stack") {
-    let sum = spec.x.map(() => 0);
+    const step = x.length > 1 ? x[1] - x[0] : 60; // a step needs its end, the last one too
+    x = [...x, x.at(-1) + step];
+    data = data.map((values) => [...values, values.at(-1)]);
+    let sum = x.map(() => 0);
     data = data.map((values) => (sum = sum.map((s, i) => s + (values[i] || 0))));
-    series.forEach((one, index) => { one.fill = one.stroke; one.paths = uPlot.paths.stepped({ align: 1 }); one.points = { show: false }; one.value = (_, __, ___, i) => (i == null ? "–" : shown(spec.series[index].values[i])); });
+    series.forEach((one, index) => { one.fill = one.stroke; one.paths = uPlot.paths.stepped({ align: 1 }); one.points = { show: false }; one.value = (_, __, ___, i) => (i == null || i >= spec.x.length ? "–" : shown(spec.series[index].values[i])); });
     data.reverse(); series.reverse();
   }
   const marks = { hooks: { draw: [(u) => {
@@ -101,7 +104,7 @@ function draw(element) {
       way.searchParams.delete("range"); location.href = way;
     }] },
   };
-  plots.set(element, new uPlot(options, [spec.x, ...data], element));
+  plots.set(element, new uPlot(options, [x, ...data], element));
 }
 function drawAll() { $$("[data-chart]").forEach(draw); }
 
